@@ -1,0 +1,137 @@
+//! A batch and its parts.
+
+use crate::Counters;
+use zonepulse_dns::{MessageKind, RecordType};
+
+/// The sums of one interval on one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Which batch this is.
+    pub identity: Identity,
+    /// Start of the interval, Unix seconds, a multiple of `interval_s`.
+    pub start_s: u64,
+    /// Length of the interval, seconds, 1 to 3600.
+    pub interval_s: u32,
+    /// When in the interval the probe was listening.
+    pub coverage: Coverage,
+    /// What was seen besides the rows, and what was lost.
+    pub counters: Counters,
+    /// Batches that the probe had to give up since its last batch, if any.
+    pub evicted: Option<Evicted>,
+    /// The records that the rows are about.
+    pub records: Records,
+    /// Hits per record and kind, ordered by (record, kind), each pair once.
+    pub rows: Vec<Row>,
+}
+
+/// What makes a batch the same batch when it comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// The server that the batch is about, as the central numbers it; not 0.
+    pub server_id: u32,
+    /// A run of the probe: one epoch, one unbroken sequence.
+    pub epoch: u64,
+    /// The number of the batch in its epoch.
+    pub seq: u64,
+}
+
+/// The part of an interval in which a probe was listening, Unix milliseconds,
+/// from inclusive, until exclusive. Both lie within the interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coverage {
+    /// When it began to listen.
+    pub from_ms: u64,
+    /// When it ceased.
+    pub until_ms: u64,
+}
+
+/// Batches that left a spool without being delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Evicted {
+    /// How many.
+    pub batches: u64,
+    /// Start of the earliest one's interval, Unix seconds.
+    pub from_s: u64,
+    /// End of the latest one's interval, Unix seconds.
+    pub until_s: u64,
+}
+
+/// The hits of one record and kind in the interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Which of the batch's records, counted from 0.
+    pub record: u32,
+    /// Request, or response with its code.
+    pub kind: MessageKind,
+    /// How many messages; not 0.
+    pub hits: u64,
+    /// The first one's time, milliseconds after the interval's start.
+    pub first_ms: u32,
+    /// The last one's time, milliseconds after the interval's start, less than the interval's length.
+    pub last_ms: u32,
+}
+
+/// A list of records: canonical name texts end to end in one string, and types.
+///
+/// One string instead of thousands, because a batch is built, sent and read
+/// every minute and its names are looked at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Records {
+    text: String,
+    ends: Vec<u32>,
+    types: Vec<u16>,
+}
+
+impl Records {
+    /// None.
+    pub const fn new() -> Self {
+        Records { text: String::new(), ends: Vec::new(), types: Vec::new() }
+    }
+
+    /// Adds a record and gives its number.
+    pub fn push(&mut self, name: &str, record_type: RecordType) -> u32 {
+        let number = self.len() as u32;
+        self.text.push_str(name);
+        self.ends.push(self.text.len() as u32);
+        self.types.push(record_type.value());
+        number
+    }
+
+    /// How many records.
+    pub fn len(&self) -> usize {
+        self.types.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+
+    /// The names and types in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, RecordType)> + '_ {
+        let mut start = 0;
+        self.ends.iter().zip(&self.types).map(move |(&end, &record_type)| {
+            let end = end as usize;
+            let name = self.text.get(start..end).unwrap_or_default();
+            start = end;
+            (name, RecordType::new(record_type))
+        })
+    }
+}
+
+impl Batch {
+    /// All hits of all rows.
+    pub fn hits(&self) -> u64 {
+        self.rows.iter().map(|row| row.hits).fold(0, u64::saturating_add)
+    }
+
+    /// Start of the interval, Unix milliseconds.
+    pub fn start_ms(&self) -> u64 {
+        self.start_s * 1000
+    }
+
+    /// Length of the interval, milliseconds.
+    pub fn interval_ms(&self) -> u64 {
+        u64::from(self.interval_s) * 1000
+    }
+}

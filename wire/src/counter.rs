@@ -1,0 +1,230 @@
+//! What a probe counts besides hits.
+
+/// A counter of a batch. Its number is part of the format: numbers are never
+/// reused, and a reader keeps a number that it does not know.
+///
+/// In every batch, the messages seen are all accounted for:
+/// `messages_seen = hits of all rows + the counters of` [`Counter::NOT_COUNTED`].
+/// What the probe could not even recognise as a message (packets that the
+/// kernel dropped, fragments and stream bytes that never became whole) has
+/// counters of its own beside that sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u16)]
+pub enum Counter {
+    /// Packets that capture handed to the probe.
+    PacketsSeen = 1,
+    /// DNS messages recognised on the observed ports and addresses.
+    MessagesSeen = 2,
+
+    /// Messages with opcode NOTIFY (RFC 1996).
+    OpcodeNotify = 10,
+    /// Messages with opcode UPDATE (RFC 2136).
+    OpcodeUpdate = 11,
+    /// Messages with opcode DSO (RFC 8490).
+    OpcodeDso = 12,
+    /// Messages with any other opcode than QUERY.
+    OpcodeOther = 13,
+    /// Messages of opcode QUERY without a question.
+    NoQuestion = 14,
+    /// Messages of opcode QUERY with more than one question.
+    SeveralQuestions = 15,
+    /// Messages that went the wrong way: a query that left the server's port, or a
+    /// response that came to it. Not this server's work.
+    WrongDirection = 16,
+    /// Messages shorter than the header of 12 octets.
+    ShortHeader = 20,
+    /// Messages that end inside the question.
+    ShortQuestion = 21,
+    /// Messages whose question has a malformed name.
+    BadName = 22,
+    /// Messages cut by the capture's snap length before the question's end.
+    CutBySnapLength = 23,
+
+    /// Packets that the kernel dropped because the probe did not keep up.
+    KernelDropped = 40,
+    /// Packets that the network interface or its driver dropped.
+    InterfaceDropped = 41,
+    /// Frames that could not be read down to UDP or TCP.
+    UnreadableFrames = 42,
+    /// Frames of a link type that the probe does not read.
+    UnknownLinkType = 43,
+    /// IP fragments whose datagram never became whole.
+    FragmentsLost = 44,
+    /// Octets of TCP streams that could not be read as messages.
+    StreamBytesSkipped = 45,
+    /// TCP streams that were given up to stay within bounds.
+    StreamsEvicted = 46,
+
+    /// Messages that were counted under `<other>` because the table was full.
+    MessagesFolded = 60,
+    /// Batches that the central refused for good; the spool keeps them aside.
+    BatchesRefused = 61,
+}
+
+impl Counter {
+    /// Every counter.
+    pub const ALL: &[Counter] = &[
+        Counter::PacketsSeen,
+        Counter::MessagesSeen,
+        Counter::OpcodeNotify,
+        Counter::OpcodeUpdate,
+        Counter::OpcodeDso,
+        Counter::OpcodeOther,
+        Counter::NoQuestion,
+        Counter::SeveralQuestions,
+        Counter::WrongDirection,
+        Counter::ShortHeader,
+        Counter::ShortQuestion,
+        Counter::BadName,
+        Counter::CutBySnapLength,
+        Counter::KernelDropped,
+        Counter::InterfaceDropped,
+        Counter::UnreadableFrames,
+        Counter::UnknownLinkType,
+        Counter::FragmentsLost,
+        Counter::StreamBytesSkipped,
+        Counter::StreamsEvicted,
+        Counter::MessagesFolded,
+        Counter::BatchesRefused,
+    ];
+
+    /// The messages that were seen and are in no row.
+    pub const NOT_COUNTED: &[Counter] = &[
+        Counter::OpcodeNotify,
+        Counter::OpcodeUpdate,
+        Counter::OpcodeDso,
+        Counter::OpcodeOther,
+        Counter::NoQuestion,
+        Counter::SeveralQuestions,
+        Counter::WrongDirection,
+        Counter::ShortHeader,
+        Counter::ShortQuestion,
+        Counter::BadName,
+        Counter::CutBySnapLength,
+    ];
+
+    /// Its number in the format.
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// The counter with this number, if this version knows it.
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.iter().copied().find(|counter| counter.number() == number)
+    }
+
+    /// Its name in answers and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Counter::PacketsSeen => "packets_seen",
+            Counter::MessagesSeen => "messages_seen",
+            Counter::OpcodeNotify => "opcode_notify",
+            Counter::OpcodeUpdate => "opcode_update",
+            Counter::OpcodeDso => "opcode_dso",
+            Counter::OpcodeOther => "opcode_other",
+            Counter::NoQuestion => "no_question",
+            Counter::SeveralQuestions => "several_questions",
+            Counter::WrongDirection => "wrong_direction",
+            Counter::ShortHeader => "short_header",
+            Counter::ShortQuestion => "short_question",
+            Counter::BadName => "bad_name",
+            Counter::CutBySnapLength => "cut_by_snap_length",
+            Counter::KernelDropped => "kernel_dropped",
+            Counter::InterfaceDropped => "interface_dropped",
+            Counter::UnreadableFrames => "unreadable_frames",
+            Counter::UnknownLinkType => "unknown_link_type",
+            Counter::FragmentsLost => "fragments_lost",
+            Counter::StreamBytesSkipped => "stream_bytes_skipped",
+            Counter::StreamsEvicted => "streams_evicted",
+            Counter::MessagesFolded => "messages_folded",
+            Counter::BatchesRefused => "batches_refused",
+        }
+    }
+}
+
+/// The counters of an interval: those that are not zero, by number.
+///
+/// Keyed by number, so that what a newer probe counts passes through an older
+/// central unharmed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters(Vec<(u16, u64)>);
+
+impl Counters {
+    /// All zero.
+    pub const fn new() -> Self {
+        Counters(Vec::new())
+    }
+
+    /// Adds to a counter, stopping at the largest number there is.
+    pub fn add(&mut self, counter: Counter, count: u64) {
+        self.add_number(counter.number(), count);
+    }
+
+    /// Adds to the counter with this number, known or not.
+    pub fn add_number(&mut self, number: u16, count: u64) {
+        if count == 0 {
+            return;
+        }
+        match self.0.binary_search_by_key(&number, |(number, _)| *number) {
+            Ok(at) => {
+                if let Some((_, sum)) = self.0.get_mut(at) {
+                    *sum = sum.saturating_add(count);
+                }
+            }
+            Err(at) => self.0.insert(at, (number, count)),
+        }
+    }
+
+    /// Adds all of another's counters.
+    pub fn merge(&mut self, other: &Counters) {
+        for (number, count) in other.iter() {
+            self.add_number(number, count);
+        }
+    }
+
+    /// The value of a counter.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0
+            .binary_search_by_key(&counter.number(), |(number, _)| *number)
+            .ok()
+            .and_then(|at| self.0.get(at))
+            .map_or(0, |(_, count)| *count)
+    }
+
+    /// The messages that were seen and are in no row: the sum of [`Counter::NOT_COUNTED`].
+    pub fn not_counted(&self) -> u64 {
+        Counter::NOT_COUNTED.iter().map(|counter| self.get(*counter)).fold(0, u64::saturating_add)
+    }
+
+    /// The counters that are not zero: number and value, by number.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (u16, u64)> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Whether all are zero.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_number_and_no_name_stands_for_two_counters() {
+        let numbers: HashSet<_> = Counter::ALL.iter().map(|c| c.number()).collect();
+        let names: HashSet<_> = Counter::ALL.iter().map(|c| c.as_str()).collect();
+        assert_eq!((numbers.len(), names.len()), (Counter::ALL.len(), Counter::ALL.len()));
+    }
+
+    #[test]
+    fn an_unknown_number_is_kept() {
+        let mut counters = Counters::new();
+        counters.add_number(9999, 3);
+        counters.add(Counter::BadName, 1);
+        counters.add_number(9999, 4);
+        assert_eq!(counters.iter().collect::<Vec<_>>(), [(22, 1), (9999, 7)]);
+    }
+}

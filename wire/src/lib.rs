@@ -1,0 +1,27 @@
+//! What a probe says to the central service: a [`Batch`], and its one codec.
+//!
+//! A probe sums the DNS messages of one interval per record, action and
+//! response code. The sums of one interval are a batch. A batch carries all
+//! that the central needs to count it exactly once and to judge it:
+//!
+//! * who and when: the server, the interval;
+//! * its identity `(server, epoch, seq)`: a batch with an identity that was
+//!   committed before changes nothing;
+//! * what was observed: [`Coverage`], the part of the interval in which the
+//!   probe was listening, and the counters of [`Counter`], among them
+//!   everything that was seen and could not be counted;
+//! * the rows.
+//!
+//! [`Batch::encode`] and [`Batch::decode`] are the only way in and out. The
+//! format is versioned by its fifth byte ([`VERSION`]); a reader refuses a
+//! version that it does not know ([`Error::UnknownVersion`]), and whoever holds
+//! the batch keeps it. What the bytes mean is written down in `codec.rs`.
+
+mod batch;
+mod codec;
+mod counter;
+mod varint;
+
+pub use batch::{Batch, Coverage, Evicted, Identity, Records, Row};
+pub use codec::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, MAX_RECORDS, MAX_ROWS, VERSION, peek_identity};
+pub use counter::{Counter, Counters};
