@@ -1,0 +1,22 @@
+# The commands of the project. What each needs and does not find it installs, and says so.
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint clean-run
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build, start the central and a probe on this machine, show data; Ctrl-C ends it
+	@scripts/run.sh
+
+build: ## build both programs
+	@scripts/build.sh
+
+test: ## run every test
+	@scripts/test.sh
+
+lint: ## format, clippy, dependency rules
+	@scripts/lint.sh
+
+clean-run: ## forget the data of `make run`
+	@scripts/clean-run.sh

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Builds both programs, with the one profile that running, testing and benching use.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+need_to_build
+cargo build --release --locked --workspace --bins
+ls -lh "$programs/zonepulse" "$programs/zonepulse-probe"

@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# What the scripts share; sourced, not run. Changes to the root of the project.
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+# Where cargo puts what it builds.
+# shellcheck disable=SC2034  # used by the scripts that source this
+programs=${CARGO_TARGET_DIR:-target}/release
+
+say() { printf '%s\n' "$*"; }
+fail() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+# Runs a command with the rights of root.
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo > /dev/null; then
+    sudo "$@"
+  else
+    fail "this needs root, and there is no sudo. As root: $*"
+  fi
+}
+
+# missing PACKAGE...: those of the Debian packages that are not installed.
+missing() {
+  local package
+  for package in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null)" = installed ] || printf '%s\n' "$package"
+  done
+}
+
+# need PURPOSE PACKAGE...: installs those of the Debian packages that are missing.
+need() {
+  local purpose=$1 packages
+  shift
+  command -v dpkg-query > /dev/null || fail "$purpose, please install what Debian calls: $*"
+  mapfile -t packages < <(missing "$@")
+  [ "${#packages[@]}" -gt 0 ] || return 0
+  say "Installing $purpose: ${packages[*]}"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" > /dev/null
+}
+
+# All that a build needs: a compiler for the C and C++ in RocksDB and Zstandard,
+# libclang to read RocksDB's header files, libpcap to capture.
+need_to_build() {
+  if ! command -v cargo > /dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
+    PATH=$HOME/.cargo/bin:$PATH
+  fi
+  command -v cargo > /dev/null || fail 'Rust is missing: see https://www.rust-lang.org/tools/install'
+  need 'to build' build-essential libclang-dev libpcap-dev
+}

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# What holds of the text of the project: format, clippy's opinion, dependency rules.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+need_to_build
+cargo fmt --all --check
+cargo clippy --release --locked --workspace --all-targets -- -D warnings
+scripts/dependency-rules.sh

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Runs every test, and closes with one line: total: N passed, N failed, N skipped
+#
+#   scripts/test.sh            everything
+#   scripts/test.sh WORD...    the tests whose names contain one of the words
+#
+# Tests start what they need themselves, on private ports and in folders of
+# their own, and stop it. A test that cannot run here says why and is skipped.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+log=$(mktemp)
+policy=/usr/sbin/policy-rc.d
+policy_is_ours=
+cleanup() {
+  rm -f "$log"
+  [ -z "$policy_is_ours" ] || as_root rm -f "$policy"
+}
+trap cleanup EXIT
+
+# The tests start servers of their own: those that the packages would start stay off.
+keep_services_off() {
+  [ ! -e "$policy" ] || return 0
+  policy_is_ours=yes
+  printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" > /dev/null
+  as_root chmod 755 "$policy"
+}
+
+need_to_build
+packages=(rabbitmq-server knot dnsperf tcpdump)
+[ -z "$(missing "${packages[@]}")" ] || keep_services_off
+need 'to test' "${packages[@]}"
+
+# One selection of packages and targets for both commands: another one would
+# choose other features of the dependencies and build DataFusion twice.
+selection=(--release --locked --workspace --lib --bins --tests)
+cargo build "${selection[@]}"
+status=0
+cargo test "${selection[@]}" --no-fail-fast -- "$@" 2>&1 | tee "$log" || status=$?
+
+read -r passed failed skipped < <(awk '
+  /^test result: / {
+    for (i = 2; i <= NF; i++) {
+      if ($i ~ /^passed/) passed += $(i - 1)
+      if ($i ~ /^failed/) failed += $(i - 1)
+      if ($i ~ /^ignored/) skipped += $(i - 1)
+    }
+  }
+  END { print passed + 0, failed + 0, skipped + 0 }' "$log")
+# A test program that did not come to its own end has printed no result.
+if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
+  failed=1
+fi
+if [ "$((passed + failed))" -eq 0 ]; then
+  say 'no test ran'
+  status=1
+fi
+say "total: $passed passed, $failed failed, $skipped skipped"
+[ "$status" -eq 0 ] && [ "$failed" -eq 0 ]
