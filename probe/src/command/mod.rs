@@ -1,0 +1,3 @@
+//! The program's subcommands.
+
+pub mod tally;
