@@ -1,1 +1,151 @@
-//! x
+//! What the central knows, on disk: points, totals, coverage, names, servers.
+//!
+//! # The concept
+//!
+//! A batch of a probe lands as **one block**: all points of one server and one
+//! interval under one key, columns of small numbers, about three bytes a point.
+//! Never a key per point: that costs a hundred times the CPU.
+//!
+//! Everything that one batch changes is **one atomic, fsynced write**: the
+//! block, new names, the marker that says "this batch is in", the report of
+//! what the probe covered, and what of the totals cannot be derived from
+//! blocks. [`Write`] collects any number of batches into such a write, so that
+//! batches that arrive together share an fsync. A batch whose marker is there
+//! changes nothing.
+//!
+//! **Totals** (hits, first seen, last access per server, record and kind) live
+//! in memory, and on disk in groups of 256 records. A group on disk says up to
+//! which commit it is complete; the journal says which blocks later commits
+//! added; opening the store adds those. So a total is exact after any crash,
+//! and an ordinary batch writes no total at all.
+//!
+//! **Names** are numbered in the order in which they are first seen. Points
+//! carry the number; the dictionary is in memory, both ways.
+//!
+//! The keys are described in `key.rs`, a block in `block.rs`. Every value
+//! begins with its version, and the store as a whole has [`FORMAT`].
+//!
+//! # What this crate is not
+//!
+//! It knows no wire format, no HTTP and no SQL. One process opens a store.
+
+mod block;
+mod check;
+mod database;
+mod dictionary;
+mod error;
+mod intake;
+mod key;
+mod marker;
+mod registry;
+mod report;
+mod scan;
+mod totals;
+mod write;
+
+pub use check::Check;
+pub use database::{FORMAT, Options};
+pub use dictionary::{DictionaryReader, OTHER};
+pub use error::Error;
+pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
+pub use registry::{Registry, Server, User};
+pub use report::Report;
+pub use scan::{Kinds, Points, Selection};
+pub use totals::Total;
+pub use write::Write;
+
+use database::Database;
+use dictionary::Dictionary;
+use parking_lot::{Mutex, RwLock};
+use std::path::Path;
+use std::sync::Arc;
+use totals::Totals;
+use write::Writer;
+
+/// An open store. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: Database,
+    dictionary: RwLock<Dictionary>,
+    totals: RwLock<Totals>,
+    writer: Mutex<Writer>,
+}
+
+/// Sizes of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statistics {
+    /// Records in the dictionary.
+    pub records: u64,
+    /// Batches committed since the store was opened.
+    pub committed: u64,
+    /// Batches that came again since the store was opened.
+    pub duplicates: u64,
+    /// Bytes of all files of the store that hold data, the write-ahead log left out.
+    pub size_bytes: u64,
+}
+
+impl Store {
+    /// Opens a store, or makes one where the directory is empty or missing.
+    ///
+    /// Fails with [`Error::InUse`] when another process has it open, and with
+    /// [`Error::Format`] when it was written by a version that this one cannot read.
+    pub fn open(dir: &Path, options: &Options) -> Result<Store, Error> {
+        let database = Database::open(dir, options)?;
+        let dictionary = Dictionary::load(&database, options.max_records)?;
+        let (totals, writer) = write::recover(&database)?;
+        let inner = Inner {
+            database,
+            dictionary: RwLock::new(dictionary),
+            totals: RwLock::new(totals),
+            writer: Mutex::new(writer),
+        };
+        Ok(Store { inner: Arc::new(inner) })
+    }
+
+    /// Begins an atomic write; waits while another is under way.
+    pub fn begin(&self) -> Write<'_> {
+        Write::begin(&self.inner)
+    }
+
+    /// The names of the records. Holds a lock that writers need: drop it soon.
+    pub fn dictionary(&self) -> DictionaryReader<'_> {
+        DictionaryReader::new(self.inner.dictionary.read())
+    }
+
+    /// Every total of these servers, or of all, by server, kind and record.
+    pub fn totals(&self, servers: Option<&[u32]>, each: &mut dyn FnMut(Total)) {
+        self.inner.totals.read().visit(servers, each);
+    }
+
+    /// The servers and users that the central knows.
+    pub fn registry(&self) -> Registry<'_> {
+        Registry::new(&self.inner.database, &self.inner.writer)
+    }
+
+    /// Sizes.
+    pub fn statistics(&self) -> Statistics {
+        let (committed, duplicates) = self.inner.writer.lock().counts();
+        Statistics {
+            records: self.inner.dictionary.read().len() as u64,
+            committed,
+            duplicates,
+            size_bytes: self.inner.database.size_bytes(),
+        }
+    }
+
+    /// Reads the whole store and says whether it is sound.
+    pub fn check(&self) -> Result<Check, Error> {
+        check::check(&self.inner)
+    }
+
+    /// Writes down what is only in memory, so that the next start is quick.
+    /// Without it nothing is lost: opening then derives it from the blocks.
+    pub fn close(&self) -> Result<(), Error> {
+        write::checkpoint(&self.inner)?;
+        self.inner.database.flush()
+    }
+}

@@ -17,8 +17,8 @@
 //! readable in every version up to its `seq`, so that whoever holds a batch
 //! that it cannot read can still say whose it is.
 
-use crate::varint::{Reader, put};
 use crate::{Batch, Counters, Coverage, Evicted, Identity, Records, Row};
+use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::{MessageKind, RecordType, name};
 
 /// The version that [`Batch::encode`] writes.
@@ -232,7 +232,7 @@ fn is_folded(text: &str) -> bool {
     text.strip_prefix("<other>").is_some_and(|zone| zone.is_empty() || zone.strip_prefix(' ').is_some_and(name::is_canonical))
 }
 
-fn read_column(reader: &mut Reader<'_>, count: usize, bound: u64, what: &'static str) -> Result<Vec<usize>, Error> {
+fn read_column(reader: &mut Reader<'_>, count: usize, bound: u64, what: &'static str) -> Result<Vec<usize>, Malformed> {
     (0..count).map(|_| reader.below(bound, what).map(|value| value as usize)).collect()
 }
 
@@ -293,6 +293,12 @@ pub enum Error {
     /// More of something than the format allows.
     #[error("the batch has more than {1} {0}")]
     Bound(&'static str, usize),
+}
+
+impl From<Malformed> for Error {
+    fn from(Malformed(what): Malformed) -> Self {
+        Error::Malformed(what)
+    }
 }
 
 #[cfg(test)]

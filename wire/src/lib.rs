@@ -20,7 +20,6 @@
 mod batch;
 mod codec;
 mod counter;
-mod varint;
 
 pub use batch::{Batch, Coverage, Evicted, Identity, Records, Row};
 pub use codec::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, MAX_RECORDS, MAX_ROWS, VERSION, peek_identity};

@@ -1,0 +1,129 @@
+//! Numbers of variable length, and a reader for bytes that may lie.
+//!
+//! Batches on the wire and blocks on disk are columns of small numbers. Both
+//! write them seven bits a byte, least first (LEB128): [`put`] appends one,
+//! [`Reader`] takes them back. A reader never panics and never allocates more
+//! than the bytes before it justify; what does not fit is [`Malformed`], with
+//! the name of the field that was being read.
+
+/// A field of the input says what cannot be; the caller refuses the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("malformed: {0}")]
+pub struct Malformed(pub &'static str);
+
+/// Appends a number, one to ten bytes.
+#[inline]
+pub fn put(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Reads numbers and bytes, front to back.
+#[derive(Debug, Clone)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// Begins at the front.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Reader { rest: bytes }
+    }
+
+    /// The next number. `what` names the field in the error.
+    #[inline]
+    pub fn number(&mut self, what: &'static str) -> Result<u64, Malformed> {
+        // Most numbers are small.
+        if let Some((&byte, rest)) = self.rest.split_first()
+            && byte < 0x80
+        {
+            self.rest = rest;
+            return Ok(u64::from(byte));
+        }
+        self.long_number(what)
+    }
+
+    fn long_number(&mut self, what: &'static str) -> Result<u64, Malformed> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let (&byte, rest) = self.rest.split_first().ok_or(Malformed(what))?;
+            self.rest = rest;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                break;
+            }
+            value |= bits << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(Malformed(what))
+    }
+
+    /// The next number, which must be less than `bound`.
+    #[inline]
+    pub fn below(&mut self, bound: u64, what: &'static str) -> Result<u64, Malformed> {
+        self.number(what).and_then(|value| if value < bound { Ok(value) } else { Err(Malformed(what)) })
+    }
+
+    /// How many items follow, at most `bound`, each at least one byte long, so
+    /// that a lie cannot make the reader allocate more than was sent.
+    pub fn count(&mut self, bound: usize, what: &'static str) -> Result<usize, Malformed> {
+        let count = self.below((bound as u64).saturating_add(1), what)? as usize;
+        if count > self.rest.len() { Err(Malformed(what)) } else { Ok(count) }
+    }
+
+    /// The next `count` bytes.
+    pub fn bytes(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], Malformed> {
+        let (bytes, rest) = self.rest.split_at_checked(count).ok_or(Malformed(what))?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    /// Whether everything was read.
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_number_is_read_as_it_was_put(values in prop::collection::vec(any::<u64>(), 0..20)) {
+            let mut bytes = Vec::new();
+            values.iter().for_each(|value| put(&mut bytes, *value));
+            let mut reader = Reader::new(&bytes);
+            for value in values {
+                prop_assert_eq!(reader.number("value"), Ok(value));
+            }
+            prop_assert!(reader.is_empty());
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..20)) {
+            let mut reader = Reader::new(&bytes);
+            while reader.number("value").is_ok() {}
+        }
+    }
+
+    #[test]
+    fn a_number_past_64_bits_is_refused() {
+        let mut bytes = vec![0xff; 9];
+        bytes.push(2);
+        assert_eq!(Reader::new(&bytes).number("value"), Err(Malformed("value")));
+    }
+
+    #[test]
+    fn a_count_past_what_follows_is_refused() {
+        assert_eq!(Reader::new(&[3, 0, 0]).count(10, "items"), Err(Malformed("items")));
+        assert_eq!(Reader::new(&[2, 0, 0]).count(10, "items"), Ok(2));
+        assert_eq!(Reader::new(&[2, 0, 0]).count(1, "items"), Err(Malformed("items")));
+    }
+}

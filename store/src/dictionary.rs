@@ -1,0 +1,187 @@
+//! Records and their numbers, both ways, in memory.
+//!
+//! Numbers are dense from 0, in the order in which records were first seen.
+//! Number 0 is [`OTHER`]: what came after the dictionary was full is counted
+//! there, so that totals stay exact.
+
+use crate::database::Database;
+use crate::{Error, key};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use parking_lot::RwLockReadGuard;
+use rocksdb::WriteBatch;
+use std::hash::BuildHasher;
+use zonepulse_dns::RecordType;
+
+/// The name of what could not be told apart; no canonical name looks so.
+pub const OTHER: &str = "<other>";
+
+/// All records.
+pub(crate) struct Dictionary {
+    entries: Entries,
+    max_records: usize,
+}
+
+/// A numbered list that can be searched: names end to end in one string.
+#[derive(Default)]
+struct Entries {
+    text: String,
+    ends: Vec<usize>,
+    types: Vec<u16>,
+    numbers: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Entries {
+    fn len(&self) -> usize {
+        self.types.len()
+    }
+
+    fn get(&self, number: u32) -> Option<(&str, RecordType)> {
+        let at = number as usize;
+        let begin = match at.checked_sub(1) {
+            None => 0,
+            Some(before) => *self.ends.get(before)?,
+        };
+        let name = self.text.get(begin..*self.ends.get(at)?)?;
+        Some((name, RecordType::new(*self.types.get(at)?)))
+    }
+
+    fn hash(&self, name: &str, record_type: RecordType) -> u64 {
+        self.hasher.hash_one((name, record_type.value()))
+    }
+
+    fn find(&self, name: &str, record_type: RecordType) -> Option<u32> {
+        let hash = self.hash(name, record_type);
+        self.numbers.find(hash, |number| self.get(*number) == Some((name, record_type))).copied()
+    }
+
+    fn push(&mut self, name: &str, record_type: RecordType) -> u32 {
+        let number = self.len() as u32;
+        let hash = self.hash(name, record_type);
+        self.text.push_str(name);
+        self.ends.push(self.text.len());
+        self.types.push(record_type.value());
+        let Entries { text, ends, types, numbers, hasher } = self;
+        let rehash = |number: &u32| {
+            let at = *number as usize;
+            let begin = at.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+            let name = ends.get(at).and_then(|end| text.get(begin..*end)).unwrap_or_default();
+            hasher.hash_one((name, types.get(at).copied().unwrap_or_default()))
+        };
+        numbers.insert_unique(hash, number, rehash);
+        number
+    }
+}
+
+impl Dictionary {
+    /// Reads all names; makes the first, [`OTHER`], in a new store.
+    pub(crate) fn load(database: &Database, max_records: usize) -> Result<Self, Error> {
+        let mut entries = Entries::default();
+        database.visit(key::NAMES, &[], |key, value| {
+            let number = key::u32_at(key, 0).filter(|_| key.len() == 4);
+            let record_type = value.first_chunk().map(|bytes| RecordType::new(u16::from_be_bytes(*bytes)));
+            let name = value.get(2..).and_then(|text| std::str::from_utf8(text).ok());
+            match (number, record_type, name) {
+                (Some(number), Some(record_type), Some(name)) if number as usize == entries.len() => {
+                    entries.push(name, record_type);
+                    Ok(true)
+                }
+                _ => Err(Error::damaged("name", key)),
+            }
+        })?;
+        let mut dictionary = Dictionary { entries, max_records: max_records.clamp(1, u32::MAX as usize) };
+        if dictionary.len() == 0 {
+            let mut batch = WriteBatch::default();
+            put(database, &mut batch, 0, OTHER, RecordType::new(0));
+            database.write(batch, true)?;
+            dictionary.entries.push(OTHER, RecordType::new(0));
+        }
+        Ok(dictionary)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Takes over what a write added, in order, now that it is on disk.
+    pub(crate) fn adopt(&mut self, pending: &Pending) {
+        for (name, record_type) in pending.iter() {
+            self.entries.push(name, record_type);
+        }
+    }
+}
+
+/// Names that a write adds: numbered, but not yet anybody else's to see.
+#[derive(Default)]
+pub(crate) struct Pending {
+    entries: Entries,
+}
+
+impl Pending {
+    /// The number of a record, which is new when nobody has seen it.
+    pub(crate) fn resolve(&mut self, dictionary: &Dictionary, name: &str, record_type: RecordType) -> u32 {
+        if let Some(number) = dictionary.entries.find(name, record_type) {
+            return number;
+        }
+        let base = dictionary.len();
+        if let Some(number) = self.entries.find(name, record_type) {
+            return base as u32 + number;
+        }
+        if base + self.entries.len() >= dictionary.max_records {
+            return 0;
+        }
+        base as u32 + self.entries.push(name, record_type)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, RecordType)> {
+        (0..self.entries.len() as u32).filter_map(|number| self.entries.get(number))
+    }
+
+    /// Adds the names to a write, numbered from `base` on.
+    pub(crate) fn put(&self, database: &Database, batch: &mut WriteBatch, base: usize) {
+        for (number, (name, record_type)) in (base as u32..).zip(self.iter()) {
+            put(database, batch, number, name, record_type);
+        }
+    }
+}
+
+fn put(database: &Database, batch: &mut WriteBatch, number: u32, name: &str, record_type: RecordType) {
+    let value = [&record_type.value().to_be_bytes(), name.as_bytes()].concat();
+    batch.put_cf(database.family(key::NAMES), number.to_be_bytes(), value);
+}
+
+/// The dictionary, held for reading.
+pub struct DictionaryReader<'a> {
+    guard: RwLockReadGuard<'a, Dictionary>,
+}
+
+impl<'a> DictionaryReader<'a> {
+    pub(crate) fn new(guard: RwLockReadGuard<'a, Dictionary>) -> Self {
+        DictionaryReader { guard }
+    }
+
+    /// The canonical name and type of a record.
+    pub fn get(&self, record_id: u32) -> Option<(&str, RecordType)> {
+        self.guard.entries.get(record_id)
+    }
+
+    /// The number of a record, by its canonical name.
+    pub fn find(&self, name: &str, record_type: RecordType) -> Option<u32> {
+        self.guard.entries.find(name, record_type)
+    }
+
+    /// How many records there are; every number below it is one.
+    pub fn len(&self) -> usize {
+        self.guard.len()
+    }
+
+    /// Never: [`OTHER`] is always there.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All records in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &str, RecordType)> {
+        (0..self.len() as u32).filter_map(|number| self.get(number).map(|(name, record_type)| (number, name, record_type)))
+    }
+}

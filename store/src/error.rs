@@ -1,0 +1,45 @@
+//! What can go wrong, by what the caller can do about it.
+
+use std::path::PathBuf;
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process has the store open: use that one, or end it.
+    #[error("the store in {} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// The store was written by another version of the program.
+    #[error("the store has format {found}, this program reads format {known}: use the program version that wrote it, or start with an empty directory")]
+    Format {
+        /// The store's format.
+        found: u32,
+        /// The format that this program reads.
+        known: u32,
+    },
+    /// A value on disk says what cannot be. Run `zonepulse check`.
+    #[error("damaged store: {what} under key {key}")]
+    Damaged {
+        /// Which kind of value, and which field of it.
+        what: String,
+        /// The key, in hexadecimal.
+        key: String,
+    },
+    /// A name that must be unique is taken: choose another.
+    #[error("the name {0:?} is taken")]
+    NameTaken(String),
+    /// There is no such server or user.
+    #[error("no {0} {1:?}")]
+    Missing(&'static str, String),
+    /// An intake that breaks a promise of its fields; the caller must check first.
+    #[error("refused intake: {0}")]
+    BadIntake(&'static str),
+    /// The disk or the file system failed. Nothing of the write was taken; it may be tried again.
+    #[error("the database failed: {0}")]
+    Database(#[from] rocksdb::Error),
+}
+
+impl Error {
+    pub(crate) fn damaged(what: impl Into<String>, key: &[u8]) -> Self {
+        Error::Damaged { what: what.into(), key: key.iter().map(|byte| format!("{byte:02x}")).collect() }
+    }
+}

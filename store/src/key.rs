@@ -1,0 +1,163 @@
+//! Keys, column family by column family. All numbers are big endian, so that
+//! byte order is numeric order.
+//!
+//! | family | key | value |
+//! | --- | --- | --- |
+//! | `default` | `format`, `last_commit`, `server/` id, `user/` name | numbers; JSON of [`Server`](crate::Server), [`User`](crate::User) |
+//! | `names` | record id u32 | type u16 · canonical text |
+//! | `open` | hour u32 · server u32 · start_s u64 · epoch u64 · seq u64 | a block |
+//! | `totals` | server u32 · kind u16 · group u32 | totals of 256 records |
+//! | `markers` | server u32 · epoch u64 | which `seq` were committed, as runs |
+//! | `reports` | server u32 · start_s u64 · epoch u64 · seq u64 | coverage, counters |
+//! | `journal` | commit u64 | keys of the blocks that the commit added |
+//!
+//! Keys of blocks begin with the hour (Unix time / 3600), so that retention
+//! drops ranges. Sealed hours will be a family of their own, `hour · server ·
+//! group`; it can be added without touching what is there.
+
+use crate::intake::Identity;
+
+pub(crate) const NAMES: &str = "names";
+pub(crate) const OPEN: &str = "open";
+pub(crate) const TOTALS: &str = "totals";
+pub(crate) const MARKERS: &str = "markers";
+pub(crate) const REPORTS: &str = "reports";
+pub(crate) const JOURNAL: &str = "journal";
+
+/// Records whose totals lie in one value.
+pub(crate) const GROUP: u32 = 256;
+
+/// Length of a block's key, bytes.
+pub(crate) const OPEN_BYTES: usize = 32;
+
+/// The hour that an instant lies in.
+pub(crate) fn hour(start_s: u64) -> u32 {
+    u32::try_from(start_s / 3600).unwrap_or(u32::MAX)
+}
+
+/// The key of a block.
+pub(crate) fn open(identity: &Identity, start_s: u64) -> [u8; OPEN_BYTES] {
+    let mut key = [0; OPEN_BYTES];
+    let mut at = Cursor(&mut key);
+    at.put(&hour(start_s).to_be_bytes());
+    at.put(&identity.server_id.to_be_bytes());
+    at.put(&start_s.to_be_bytes());
+    at.put(&identity.epoch.to_be_bytes());
+    at.put(&identity.seq.to_be_bytes());
+    key
+}
+
+/// Where the blocks of an hour and server, from a start on, begin.
+pub(crate) fn open_prefix(hour: u32, server_id: u32, start_s: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    let mut at = Cursor(&mut key);
+    at.put(&hour.to_be_bytes());
+    at.put(&server_id.to_be_bytes());
+    at.put(&start_s.to_be_bytes());
+    key
+}
+
+/// The fields of a block's key.
+pub(crate) fn parse_open(key: &[u8]) -> Option<(u32, Identity, u64)> {
+    if key.len() != OPEN_BYTES {
+        return None;
+    }
+    let (hour, server_id) = (u32_at(key, 0)?, u32_at(key, 4)?);
+    let (start_s, epoch, seq) = (u64_at(key, 8)?, u64_at(key, 16)?, u64_at(key, 24)?);
+    Some((hour, Identity { server_id, epoch, seq }, start_s))
+}
+
+pub(crate) fn report(identity: &Identity, start_s: u64) -> [u8; 28] {
+    let mut key = [0; 28];
+    let mut at = Cursor(&mut key);
+    at.put(&identity.server_id.to_be_bytes());
+    at.put(&start_s.to_be_bytes());
+    at.put(&identity.epoch.to_be_bytes());
+    at.put(&identity.seq.to_be_bytes());
+    key
+}
+
+pub(crate) fn report_prefix(server_id: u32, start_s: u64) -> [u8; 12] {
+    let mut key = [0; 12];
+    let mut at = Cursor(&mut key);
+    at.put(&server_id.to_be_bytes());
+    at.put(&start_s.to_be_bytes());
+    key
+}
+
+pub(crate) fn parse_report(key: &[u8]) -> Option<(Identity, u64)> {
+    if key.len() != 28 {
+        return None;
+    }
+    let (server_id, start_s) = (u32_at(key, 0)?, u64_at(key, 4)?);
+    Some((Identity { server_id, epoch: u64_at(key, 12)?, seq: u64_at(key, 20)? }, start_s))
+}
+
+pub(crate) fn marker(server_id: u32, epoch: u64) -> [u8; 12] {
+    let mut key = [0; 12];
+    let mut at = Cursor(&mut key);
+    at.put(&server_id.to_be_bytes());
+    at.put(&epoch.to_be_bytes());
+    key
+}
+
+pub(crate) fn total(server_id: u32, kind: u16, group: u32) -> [u8; 10] {
+    let mut key = [0; 10];
+    let mut at = Cursor(&mut key);
+    at.put(&server_id.to_be_bytes());
+    at.put(&kind.to_be_bytes());
+    at.put(&group.to_be_bytes());
+    key
+}
+
+pub(crate) fn parse_total(key: &[u8]) -> Option<(u32, u16, u32)> {
+    if key.len() != 10 {
+        return None;
+    }
+    let kind = u16::from_be_bytes(*key.get(4..)?.first_chunk()?);
+    Some((u32_at(key, 0)?, kind, u32_at(key, 6)?))
+}
+
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// Fills a key from the front. What does not fit is left out, which the tests
+/// of every key would see.
+struct Cursor<'a>(&'a mut [u8]);
+
+impl Cursor<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        if let Some((place, rest)) = std::mem::take(&mut self.0).split_at_mut_checked(bytes.len()) {
+            place.copy_from_slice(bytes);
+            self.0 = rest;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTITY: Identity = Identity { server_id: 7, epoch: 0x0102_0304_0506_0708, seq: 9 };
+
+    #[test]
+    fn a_blocks_key_is_laid_out_byte_for_byte_as_written_down() {
+        let key = open(&IDENTITY, 7265);
+        assert_eq!(key[..], *b"\0\0\0\x02\0\0\0\x07\0\0\0\0\0\0\x1c\x61\x01\x02\x03\x04\x05\x06\x07\x08\0\0\0\0\0\0\0\x09");
+        assert_eq!(parse_open(&key), Some((2, IDENTITY, 7265)));
+        assert!(key.starts_with(&open_prefix(2, 7, 7265)));
+    }
+
+    #[test]
+    fn the_other_keys_give_back_what_they_were_made_of() {
+        assert_eq!(parse_report(&report(&IDENTITY, 60)), Some((IDENTITY, 60)));
+        assert!(report(&IDENTITY, 60).starts_with(&report_prefix(7, 60)));
+        assert_eq!(parse_total(&total(1, 2, 3)), Some((1, 2, 3)));
+        assert_eq!(marker(1, 2), *b"\0\0\0\x01\0\0\0\0\0\0\0\x02");
+    }
+}

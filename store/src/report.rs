@@ -1,0 +1,129 @@
+//! Reports: what a probe covered in an interval and what it lost, beside the points.
+
+use crate::intake::{Evicted, Identity, Intake};
+use crate::{Error, Store, key};
+use std::ops::ControlFlow;
+use zonepulse_codec::{Malformed, Reader, put};
+
+const VERSION: u8 = 1;
+
+/// What a probe said of one interval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The server.
+    pub server_id: u32,
+    /// The run of its probe.
+    pub epoch: u64,
+    /// The number of the batch in that run.
+    pub seq: u64,
+    /// Start of the interval, Unix seconds.
+    pub start_s: u64,
+    /// Length of the interval, seconds.
+    pub interval_s: u32,
+    /// When the probe began to listen, Unix milliseconds.
+    pub covered_from_ms: u64,
+    /// When it ceased, Unix milliseconds.
+    pub covered_until_ms: u64,
+    /// Hits of all rows of the batch.
+    pub hits: u64,
+    /// What it counted besides, by the wire format's numbers.
+    pub counters: Vec<(u16, u64)>,
+    /// What it had to give up before this batch.
+    pub evicted: Option<Evicted>,
+}
+
+impl Store {
+    /// The reports on intervals that start in `from_s..until_s`, by server, then start.
+    pub fn coverage(
+        &self,
+        servers: Option<&[u32]>,
+        from_s: u64,
+        until_s: u64,
+        each: &mut dyn FnMut(&Report) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut iterator = self.inner.database.iterator(key::REPORTS);
+        let mut next_server = servers.map_or(Some(0), |servers| servers.iter().copied().min());
+        while let Some(server) = next_server {
+            iterator.seek(key::report_prefix(server, from_s));
+            let Some((found, _)) = iterator.item() else { break };
+            let (identity, start_s) = key::parse_report(found).ok_or_else(|| Error::damaged("report", found))?;
+            if identity.server_id != server {
+                // Nothing of this server: go on at the next one that is asked for.
+                next_server = following(servers, server + 1, identity.server_id);
+                continue;
+            }
+            let mut start_s = start_s;
+            while start_s < until_s {
+                let Some((key, value)) = iterator.item() else { break };
+                let (identity, start) = key::parse_report(key).ok_or_else(|| Error::damaged("report", key))?;
+                if identity.server_id != server || start >= until_s {
+                    break;
+                }
+                start_s = start;
+                let report = Report::decode(&identity, start, value).map_err(|Malformed(what)| Error::damaged(what, key))?;
+                if each(&report).is_break() {
+                    return Ok(());
+                }
+                iterator.next();
+            }
+            next_server = server.checked_add(1).and_then(|next| following(servers, next, next));
+        }
+        Ok(iterator.status()?)
+    }
+}
+
+/// The next server to look at: the first that is asked for from `least` on,
+/// or when all are, the one that is known to come next.
+fn following(servers: Option<&[u32]>, least: u32, known: u32) -> Option<u32> {
+    match servers {
+        None => Some(known),
+        Some(servers) => servers.iter().copied().filter(|server| *server >= least).min(),
+    }
+}
+
+impl Report {
+    /// The value for an intake.
+    pub(crate) fn encode(intake: &Intake) -> Vec<u8> {
+        let start_ms = intake.start_s * 1000;
+        let mut out = vec![VERSION];
+        put(&mut out, u64::from(intake.interval_s));
+        put(&mut out, intake.covered_from_ms - start_ms);
+        put(&mut out, intake.covered_until_ms - start_ms);
+        put(&mut out, intake.rows.iter().map(|row| row.hits).fold(0, u64::saturating_add));
+        put(&mut out, intake.counters.len() as u64);
+        for (number, value) in &intake.counters {
+            put(&mut out, u64::from(*number));
+            put(&mut out, *value);
+        }
+        if let Some(evicted) = intake.evicted {
+            put(&mut out, evicted.batches);
+            put(&mut out, evicted.from_s);
+            put(&mut out, evicted.until_s);
+        }
+        out
+    }
+
+    pub(crate) fn decode(identity: &Identity, start_s: u64, value: &[u8]) -> Result<Self, Malformed> {
+        let (&version, rest) = value.split_first().ok_or(Malformed("report version"))?;
+        if version != VERSION || start_s >= 1 << 40 {
+            return Err(Malformed("report version"));
+        }
+        let mut reader = Reader::new(rest);
+        let interval_s = reader.below(3601, "interval")? as u32;
+        let covered_from_ms = start_s * 1000 + reader.below(1 << 32, "coverage")?;
+        let covered_until_ms = start_s * 1000 + reader.below(1 << 32, "coverage")?;
+        let hits = reader.number("hits")?;
+        let mut counters = Vec::new();
+        for _ in 0..reader.count(usize::from(u16::MAX), "counters")? {
+            counters.push((reader.below(1 << 16, "counters")? as u16, reader.number("counters")?));
+        }
+        let evicted = if reader.is_empty() {
+            None
+        } else {
+            let (batches, from_s) = (reader.number("evicted")?, reader.number("evicted")?);
+            Some(Evicted { batches, from_s, until_s: reader.number("evicted")? })
+        };
+        let Identity { server_id, epoch, seq } = *identity;
+        Ok(Report { server_id, epoch, seq, start_s, interval_s, covered_from_ms, covered_until_ms, hits, counters, evicted })
+    }
+}

@@ -1,0 +1,283 @@
+//! One atomic write of any number of batches, and what recovery makes of it.
+
+use crate::block::{self, Sections};
+use crate::database::Database;
+use crate::dictionary::Pending;
+use crate::intake::{Identity, Intake, IntakeRow, Outcome};
+use crate::key::{self, GROUP};
+use crate::marker::Runs;
+use crate::report::Report;
+use crate::totals::{Group, GroupKey, Totals};
+use crate::{Error, Inner};
+use parking_lot::{MutexGuard, RwLockReadGuard};
+use rocksdb::WriteBatch;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use zonepulse_codec::Malformed;
+use zonepulse_dns::RecordType;
+
+const LAST_COMMIT: &[u8] = b"last_commit";
+/// After so many commits the totals are written down, so that opening the
+/// store never has more blocks than this to go through.
+const CHECKPOINT_AFTER: u64 = 4096;
+
+/// What the one writer knows between writes.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    last_commit: u64,
+    last_checkpoint: u64,
+    committed: u64,
+    duplicates: u64,
+    /// The epochs that were written to last, so that an ordinary batch reads no marker.
+    markers: BTreeMap<(u32, u64), Runs>,
+}
+
+/// Epochs whose markers are kept in memory.
+const MARKERS_KEPT: usize = 4096;
+
+impl Writer {
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.committed, self.duplicates)
+    }
+}
+
+/// Collects batches into one atomic, fsynced write. Dropped without
+/// [`commit`](Write::commit), it leaves no trace.
+pub struct Write<'a> {
+    inner: &'a Inner,
+    writer: MutexGuard<'a, Writer>,
+    batch: WriteBatch,
+    names: Pending,
+    groups: BTreeMap<GroupKey, Touched>,
+    markers: BTreeMap<(u32, u64), Runs>,
+    journal: Vec<u8>,
+    committed: u64,
+    duplicates: u64,
+}
+
+/// A group as it will be after the write.
+struct Touched {
+    group: Group,
+    must_write: bool,
+}
+
+impl<'a> Write<'a> {
+    pub(crate) fn begin(inner: &'a Inner) -> Self {
+        Write {
+            inner,
+            writer: inner.writer.lock(),
+            batch: WriteBatch::default(),
+            names: Pending::default(),
+            groups: BTreeMap::new(),
+            markers: BTreeMap::new(),
+            journal: Vec::new(),
+            committed: 0,
+            duplicates: 0,
+        }
+    }
+
+    /// Whether a batch is in, or is part of this write.
+    pub fn is_committed(&mut self, identity: &Identity) -> Result<bool, Error> {
+        Ok(self.marker(identity)?.contains(identity.seq))
+    }
+
+    /// The numbers of records, by canonical name and type; unknown ones become
+    /// known with this write.
+    pub fn record_ids<'n>(&mut self, records: impl Iterator<Item = (&'n str, RecordType)>) -> Vec<u32> {
+        let dictionary = self.inner.dictionary.read();
+        records.map(|(name, record_type)| self.names.resolve(&dictionary, name, record_type)).collect()
+    }
+
+    /// Adds a batch, unless it is in already.
+    pub fn add(&mut self, mut intake: Intake) -> Result<Outcome, Error> {
+        if let Some(field) = intake.broken_promise() {
+            return Err(Error::BadIntake(field));
+        }
+        if !self.marker(&intake.identity)?.insert(intake.identity.seq) {
+            self.duplicates += 1;
+            return Ok(Outcome::Duplicate);
+        }
+        intake.arrange();
+        let database = &self.inner.database;
+        let key = key::open(&intake.identity, intake.start_s);
+        if !intake.rows.is_empty() {
+            self.batch.put_cf(database.family(key::OPEN), key, block::encode(&intake));
+            self.journal.extend_from_slice(&key);
+        }
+        let report = key::report(&intake.identity, intake.start_s);
+        self.batch.put_cf(database.family(key::REPORTS), report, Report::encode(&intake));
+        let totals = self.inner.totals.read();
+        for rows in intake.rows.chunk_by(|a, b| (a.kind, a.record_id / GROUP) == (b.kind, b.record_id / GROUP)) {
+            touch(&mut self.groups, &totals, intake.identity.server_id, rows);
+        }
+        self.committed += 1;
+        Ok(Outcome::Committed)
+    }
+
+    /// Makes everything that was added durable, and only then visible. On an
+    /// error nothing was taken.
+    pub fn commit(mut self) -> Result<(), Error> {
+        if self.committed == 0 {
+            self.writer.duplicates += self.duplicates;
+            return Ok(());
+        }
+        let database = &self.inner.database;
+        let commit = self.writer.last_commit + 1;
+        let known = self.inner.dictionary.read().len();
+        self.names.put(database, &mut self.batch, known);
+        for ((server, epoch), runs) in &self.markers {
+            self.batch.put_cf(database.family(key::MARKERS), key::marker(*server, *epoch), runs.encode());
+        }
+        for (key, touched) in &mut self.groups {
+            if touched.must_write {
+                put_group(database, &mut self.batch, *key, &mut touched.group, commit);
+            }
+        }
+        self.batch.put_cf(database.family(key::JOURNAL), commit.to_be_bytes(), &self.journal);
+        database.write(std::mem::take(&mut self.batch), true)?;
+        self.publish(commit);
+        if commit - self.writer.last_checkpoint >= CHECKPOINT_AFTER
+            && let Err(error) = write_totals(self.inner, &mut self.writer)
+        {
+            // The batches are in all the same: the journal still has them.
+            tracing::warn!(%error, "could not write the totals down");
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, commit: u64) {
+        self.inner.dictionary.write().adopt(&self.names);
+        let mut totals = self.inner.totals.write();
+        for (key, touched) in std::mem::take(&mut self.groups) {
+            totals.groups.insert(key, touched.group);
+        }
+        drop(totals);
+        self.writer.markers.append(&mut self.markers);
+        while self.writer.markers.len() > MARKERS_KEPT {
+            self.writer.markers.pop_first();
+        }
+        self.writer.last_commit = commit;
+        self.writer.committed += self.committed;
+        self.writer.duplicates += self.duplicates;
+    }
+
+    fn marker(&mut self, identity: &Identity) -> Result<&mut Runs, Error> {
+        let of_epoch = (identity.server_id, identity.epoch);
+        match self.markers.entry(of_epoch) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                if let Some(runs) = self.writer.markers.get(&of_epoch) {
+                    return Ok(entry.insert(runs.clone()));
+                }
+                let key = key::marker(identity.server_id, identity.epoch);
+                let runs = match self.inner.database.get(key::MARKERS, &key)? {
+                    None => Runs::default(),
+                    Some(value) => Runs::decode(&value).map_err(|Malformed(what)| Error::damaged(what, &key))?,
+                };
+                Ok(entry.insert(runs))
+            }
+        }
+    }
+}
+
+fn touch(
+    groups: &mut BTreeMap<GroupKey, Touched>,
+    totals: &RwLockReadGuard<'_, Totals>,
+    server_id: u32,
+    rows: &[IntakeRow],
+) {
+    let Some(first) = rows.first() else { return };
+    let key = (server_id, first.kind.number(), first.record_id / GROUP);
+    let touched = groups
+        .entry(key)
+        .or_insert_with(|| Touched { group: totals.groups.get(&key).cloned().unwrap_or_default(), must_write: false });
+    touched.must_write |= touched.group.add(rows);
+}
+
+fn put_group(database: &Database, batch: &mut WriteBatch, key: GroupKey, group: &mut Group, as_of: u64) {
+    let (server, kind, number) = key;
+    batch.put_cf(database.family(key::TOTALS), key::total(server, kind, number), group.encode(as_of));
+    group.as_of = as_of;
+    group.dirty = false;
+}
+
+/// Writes down all totals that are only in memory and clears the journal.
+pub(crate) fn checkpoint(inner: &Inner) -> Result<(), Error> {
+    write_totals(inner, &mut inner.writer.lock())
+}
+
+fn write_totals(inner: &Inner, writer: &mut Writer) -> Result<(), Error> {
+    let commit = writer.last_commit;
+    if commit == writer.last_checkpoint {
+        return Ok(());
+    }
+    let database = &inner.database;
+    let mut batch = WriteBatch::default();
+    let mut totals = inner.totals.write();
+    for (key, group) in totals.groups.iter().filter(|(_, group)| group.dirty) {
+        let (server, kind, number) = *key;
+        batch.put_cf(database.family(key::TOTALS), key::total(server, kind, number), group.encode(commit));
+    }
+    batch.put(LAST_COMMIT, commit.to_be_bytes());
+    batch.delete_range_cf(database.family(key::JOURNAL), 0u64.to_be_bytes(), (commit + 1).to_be_bytes());
+    database.write(batch, true)?;
+    for group in totals.groups.values_mut().filter(|group| group.dirty) {
+        group.as_of = commit;
+        group.dirty = false;
+    }
+    writer.last_checkpoint = commit;
+    Ok(())
+}
+
+/// Reads the totals and adds what the journal says came after them.
+pub(crate) fn recover(database: &Database) -> Result<(Totals, Writer), Error> {
+    let mut totals = Totals::default();
+    database.visit(key::TOTALS, &[], |key, value| {
+        let of_group = key::parse_total(key).ok_or_else(|| Error::damaged("totals", key))?;
+        let group = Group::decode(value).map_err(|Malformed(what)| Error::damaged(what, key))?;
+        totals.groups.insert(of_group, group);
+        Ok(true)
+    })?;
+    let last_checkpoint = match database.get("default", LAST_COMMIT)? {
+        None => 0,
+        Some(value) => key::u64_at(&value, 0).ok_or_else(|| Error::damaged("last commit", LAST_COMMIT))?,
+    };
+    let mut last_commit = last_checkpoint;
+    database.visit(key::JOURNAL, &(last_checkpoint + 1).to_be_bytes(), |key, blocks| {
+        let commit = key::u64_at(key, 0).ok_or_else(|| Error::damaged("journal", key))?;
+        for block in blocks.chunks(key::OPEN_BYTES) {
+            replay(database, &mut totals, commit, block)?;
+        }
+        last_commit = commit;
+        Ok(true)
+    })?;
+    if last_commit > last_checkpoint {
+        tracing::info!(commits = last_commit - last_checkpoint, "brought the totals up to date from the journal");
+    }
+    Ok((totals, Writer { last_commit, last_checkpoint, ..Writer::default() }))
+}
+
+fn replay(database: &Database, totals: &mut Totals, commit: u64, block: &[u8]) -> Result<(), Error> {
+    let damaged = |what: &'static str| Error::damaged(what, block);
+    let (_, identity, start_s) = key::parse_open(block).ok_or_else(|| damaged("journal"))?;
+    let value = database.get(key::OPEN, block)?.ok_or_else(|| damaged("missing block"))?;
+    let mut sections = Sections::new(&value, start_s).map_err(|Malformed(what)| damaged(what))?;
+    let mut rows = Vec::new();
+    while let Some(section) = sections.next().map_err(|Malformed(what)| damaged(what))? {
+        rows.clear();
+        section.rows(&mut rows).map_err(|Malformed(what)| damaged(what))?;
+        for rows in rows.chunk_by(|a, b| a.record_id / GROUP == b.record_id / GROUP) {
+            let number = rows.first().map_or(0, |row| row.record_id / GROUP);
+            let of_group = (identity.server_id, section.kind.number(), number);
+            let group = totals.groups.get_mut(&of_group).ok_or_else(|| damaged("totals of a block"))?;
+            if commit > group.as_of && !rows.iter().all(|row| group.replay(row.record_id, row.hits, row.last_ms)) {
+                return Err(damaged("totals of a block"));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "write_tests.rs"]
+mod tests;
