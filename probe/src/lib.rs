@@ -1,1 +1,24 @@
-//! x
+//! The node-side program: it counts who asks for which DNS record, and sends the sums.
+//!
+//! A packet's way through the modules:
+//!
+//! ```text
+//! capture ──▶ observe ──▶ meter (tally) ──▶ spool ──▶ deliver
+//! frames      messages    a batch per       on disk    until the central
+//!                         interval                     has confirmed it
+//! ```
+//!
+//! [`agent`] drives that way live, [`replay`] with files of captures. Nothing
+//! that was counted is lost without a word: what a bound makes the probe give
+//! up is counted, and told to the central by the next batch.
+
+pub mod capture;
+pub mod command;
+pub mod meter;
+pub mod observe;
+pub mod spool;
+pub mod tally;
+
+mod error;
+
+pub use error::Error;

@@ -1,0 +1,76 @@
+//! What can go wrong in the probe.
+
+use std::path::PathBuf;
+
+/// Why the probe cannot do what it was asked; each variant says who can help.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration says what cannot be. Correct what the message names.
+    #[error("{place}: {detail}")]
+    Config {
+        /// The file, or the variable of the environment.
+        place: String,
+        /// The key and what is wrong with it.
+        detail: String,
+    },
+    /// Another probe uses the spool. Stop it, or give this one a directory of its own.
+    #[error("the spool {} is in use by another process: stop that one, or set another spool.dir", .0.display())]
+    SpoolInUse(PathBuf),
+    /// The disk refused. Nothing was lost that had been in the spool; try again
+    /// when its reason is gone.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Disk {
+        /// What was being done, as in "cannot {doing} {path}".
+        doing: &'static str,
+        /// With which file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not a capture that is read here; the message says what it is.
+    #[error("{file}: {what}")]
+    NotACapture {
+        /// The file as it was named.
+        file: String,
+        /// What it is instead.
+        what: String,
+    },
+    /// A capture is damaged. What stood before the damage was read.
+    #[error("{file}: damaged at byte {offset_bytes}: {what}")]
+    Damaged {
+        /// The file as it was named.
+        file: String,
+        /// Where the damaged part begins, in the capture as it is when decompressed.
+        offset_bytes: u64,
+        /// What is wrong there.
+        what: String,
+    },
+    /// The process may not capture. Give it the right, or go on without capture.
+    #[error("no right to capture on {device}: run \"setcap cap_net_raw+ep {program}\" as root once, or run the program as root")]
+    CaptureRight {
+        /// The device.
+        device: String,
+        /// The file of this program.
+        program: String,
+    },
+    /// The device cannot be listened to, or no longer. Name another, or try again later.
+    #[error("cannot capture on {device}: {detail}")]
+    Device {
+        /// The device.
+        device: String,
+        /// What libpcap said.
+        detail: String,
+    },
+    /// A batch is past a bound of the format.
+    #[error("cannot encode a batch: {0}")]
+    Encode(#[from] zonepulse_wire::Error),
+}
+
+impl Error {
+    /// For `map_err`: what was being done, and with what.
+    pub(crate) fn disk(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Disk { doing, path, source }
+    }
+}

@@ -1,0 +1,199 @@
+//! The few things that a spool does to its directory, each safe against a crash.
+
+use super::note::Note;
+use super::{Key, refused};
+use crate::Error;
+use std::ffi::{CString, OsString};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+const LOCK: &str = "lock";
+/// What a file takes of a disk comes in pieces of this size on nearly all.
+const PIECE_BYTES: u64 = 4096;
+
+#[derive(Debug)]
+pub(super) struct Disk {
+    dir: PathBuf,
+    /// After so many steps the process "dies": every further step fails and does nothing.
+    #[cfg(test)]
+    pub(super) steps_left: std::sync::atomic::AtomicU64,
+}
+
+/// What a spool's directory holds besides batches.
+#[derive(Debug, Default)]
+pub(super) struct OtherFiles {
+    /// Files that were being written at a crash, and were removed.
+    pub(super) temporaries: usize,
+    /// Files that the spool knows nothing of.
+    pub(super) foreign: Vec<PathBuf>,
+}
+
+/// What a file of this size takes of the disk, bytes.
+pub(super) fn occupied(size_bytes: u64) -> u64 {
+    size_bytes.next_multiple_of(PIECE_BYTES)
+}
+
+impl Disk {
+    pub(super) fn open(dir: &Path) -> Result<Disk, Error> {
+        let refused = dir.join(refused::DIR);
+        DirBuilder::new().recursive(true).mode(0o700).create(&refused).map_err(Error::disk("make the directory", &refused))?;
+        Ok(Disk {
+            dir: dir.to_owned(),
+            #[cfg(test)]
+            steps_left: u64::MAX.into(),
+        })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Holds the spool for as long as the file is open.
+    pub(super) fn lock(&self) -> Result<File, Error> {
+        let path = self.dir.join(LOCK);
+        let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = open.map_err(Error::disk("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(Error::SpoolInUse(self.dir.clone())),
+            Err(TryLockError::Error(error)) => Err(Error::disk("lock", path)(error)),
+        }
+    }
+
+    /// Reads the directory: the batches and their sizes; what a crash left half
+    /// written is removed.
+    pub(super) fn read(&self) -> Result<(Vec<(Key, u64)>, OtherFiles), Error> {
+        let mut batches = Vec::new();
+        let mut files = OtherFiles::default();
+        let listing = fs::read_dir(&self.dir).map_err(Error::disk("read the directory", &self.dir))?;
+        for entry in listing {
+            let entry = entry.map_err(Error::disk("read the directory", &self.dir))?;
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            if let Some(key) = Key::from_file_name(name) {
+                let metadata = entry.metadata().map_err(Error::disk("look at", entry.path()))?;
+                batches.push((key, metadata.len()));
+            } else if is_temporary(name) {
+                self.remove(name)?;
+                files.temporaries += 1;
+            } else if name != LOCK && name != refused::DIR && !Note::is_file_name(name) && !is_spool_of_replay(name) {
+                files.foreign.push(entry.path());
+            }
+        }
+        Ok((batches, files))
+    }
+
+    /// Writes a file, whole or not at all. `name` is relative to the spool.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.dir.join(name);
+        let temporary = path.with_file_name(temporary_name(&path));
+        let written = self.write_and_rename(&temporary, &path, bytes);
+        if written.is_err() {
+            // Should this fail as well, the next start removes it.
+            let _ = self.step().and_then(|()| fs::remove_file(&temporary));
+        }
+        written.map_err(Error::disk("write", &path))?;
+        self.sync_parent(&path)
+    }
+
+    fn write_and_rename(&self, temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.step()?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(temporary)?;
+        let (one, other) = bytes.split_at(bytes.len() / 2);
+        self.step()?;
+        file.write_all(one)?;
+        self.step()?;
+        file.write_all(other)?;
+        self.step()?;
+        file.sync_all()?;
+        self.step()?;
+        fs::rename(temporary, path)
+    }
+
+    /// The bytes of a file, if it is there.
+    pub(super) fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.dir.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::disk("read", path)(error)),
+        }
+    }
+
+    /// Removes a file, if it is there.
+    pub(super) fn remove(&self, name: &str) -> Result<(), Error> {
+        let path = self.dir.join(name);
+        match self.step().and_then(|()| fs::remove_file(&path)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::disk("remove", path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Renames a file, if it is there, and makes that last.
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
+        let (from, to) = (self.dir.join(from), self.dir.join(to));
+        match self.step().and_then(|()| fs::rename(&from, &to)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::disk("rename", from)(error)),
+            _ => self.sync_parent(&to)?,
+        }
+        if from.parent() == to.parent() { Ok(()) } else { self.sync_parent(&from) }
+    }
+
+    /// Makes the removals so far last.
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        self.sync_parent(&self.dir.join(LOCK))
+    }
+
+    fn sync_parent(&self, path: &Path) -> Result<(), Error> {
+        let dir = path.parent().unwrap_or(&self.dir);
+        let synced = self.step().and_then(|()| File::open(dir)).and_then(|dir| dir.sync_all());
+        synced.map_err(Error::disk("fsync the directory", dir))
+    }
+
+    /// How much of the disk is free for this process, bytes.
+    pub(super) fn free_bytes(&self) -> Result<u64, Error> {
+        let free = CString::new(self.dir.as_os_str().as_bytes()).map_err(io::Error::from).and_then(|path| {
+            // SAFETY: statvfs is plain numbers, for which all zero is a value.
+            let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
+            // SAFETY: the path ends with NUL, and both pointers live through the call.
+            match unsafe { libc::statvfs(path.as_ptr(), &raw mut stat) } {
+                0 => Ok(stat.f_bavail.saturating_mul(stat.f_frsize)),
+                _ => Err(io::Error::last_os_error()),
+            }
+        });
+        free.map_err(Error::disk("ask for the free space of", &self.dir))
+    }
+
+    /// A point at which the process may die.
+    #[cfg(not(test))]
+    fn step(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[cfg(test)]
+    fn step(&self) -> io::Result<()> {
+        use std::sync::atomic::Ordering::SeqCst;
+        let left = self.steps_left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+        left.map(drop).map_err(|_| io::Error::other("the process died here"))
+    }
+}
+
+fn temporary_name(path: &Path) -> OsString {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".tmp");
+    name
+}
+
+fn is_temporary(name: &str) -> bool {
+    let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
+    name.is_some_and(|name| Key::from_file_name(name).is_some() || Note::is_file_name(name))
+}
+
+/// `replay` keeps spools of its own within; see [`crate::replay`].
+fn is_spool_of_replay(name: &str) -> bool {
+    name.starts_with("replay-")
+}

@@ -1,0 +1,438 @@
+//! Batches on disk, from the moment they are closed until the central has them.
+//!
+//! A spool is a directory:
+//!
+//! ```text
+//! lock                 held (flock) by the one process that uses the spool
+//! START-EPOCH-SEQ.batch    one encoded batch; names sort by age
+//! .NAME.tmp            a file being written; removed when the spool is opened
+//! pending.json         what the next batch has to report (see `note.rs`)
+//! refused/             batches that the central refused for good, and why
+//! ```
+//!
+//! * A batch is written under a temporary name, fsynced, renamed, and the
+//!   directory fsynced: after any crash it is there whole or not at all.
+//! * [`Spool::put`] returns when the batch is safe. [`Spool::remove`] is for
+//!   when the central has confirmed it, and only then.
+//! * The spool is bounded in bytes, and leaves some of the disk free. At the
+//!   bound the oldest batches go first; how many, and of which time, is told to
+//!   the central by the next batch, even when the probe is restarted before.
+//! * The directory is read once, when it is opened. Files that the spool did
+//!   not write are left alone.
+
+mod disk;
+mod note;
+mod refused;
+
+use crate::Error;
+use disk::Disk;
+use note::{Carried, Note, Report};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::Notify;
+use zonepulse_wire::{Batch, Counter};
+
+pub use note::merge_evicted;
+
+/// The smallest `max_bytes` of a spool: the largest batch there can be, twice.
+pub const MIN_BYTES: u64 = 2 * zonepulse_wire::MAX_ENCODED_BYTES as u64;
+
+/// Where a spool is and how large it may grow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The directory; made when missing.
+    pub dir: PathBuf,
+    /// All batches together take no more of the disk, bytes.
+    pub max_bytes: u64,
+    /// So much of the disk stays free for others, bytes.
+    pub min_free_bytes: u64,
+    /// All refused batches together take no more, bytes.
+    pub max_refused_bytes: u64,
+}
+
+/// A directory of batches; see the module.
+#[derive(Debug)]
+pub struct Spool {
+    settings: Settings,
+    disk: Disk,
+    /// Held while files are written or evicted: one writer at a time.
+    note: Mutex<Note>,
+    /// Held shortly, never while the disk is waited for.
+    index: Mutex<Index>,
+    changed: Notify,
+    _lock: File,
+}
+
+/// Which batch of a spool. Orders by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Key {
+    /// Start of the interval, Unix seconds.
+    pub start_s: u64,
+    /// The run of the probe.
+    pub epoch: u64,
+    /// The number in the run.
+    pub seq: u64,
+}
+
+/// A batch that was claimed for delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Which.
+    pub key: Key,
+    /// Its encoded size, bytes.
+    pub size_bytes: u64,
+    /// How often it was put off before.
+    pub deferrals: u32,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    waiting: BTreeMap<Key, Waiting>,
+    /// What they take of the disk.
+    disk_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    size_bytes: u64,
+    deferrals: u32,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ready,
+    Claimed,
+    Deferred(Instant),
+}
+
+impl Spool {
+    /// Opens a spool, finishes what a crash had interrupted, and finds
+    /// everything that is in it.
+    ///
+    /// Fails with [`Error::SpoolInUse`] when another process has it open.
+    pub fn open(settings: Settings) -> Result<Spool, Error> {
+        let disk = Disk::open(&settings.dir)?;
+        let lock = disk.lock()?;
+        let (found, files) = disk.read()?;
+        let mut note = Note::read(&disk)?;
+        let mut index = Index::default();
+        for (key, size_bytes) in found {
+            index.add(key, size_bytes);
+        }
+        let unfinished = !note.is_empty();
+        for key in note.evicting.drain(..) {
+            disk.remove(&key.file_name())?;
+            index.take(key);
+        }
+        for key in note.refusing.drain(..) {
+            if index.take(key).is_some() {
+                refused::move_aside(&disk, key)?;
+            }
+        }
+        note.settle_carried(|key| index.waiting.contains_key(&key));
+        if unfinished {
+            disk.sync()?;
+            note.write(&disk)?;
+        }
+        for name in files.foreign.iter().take(10) {
+            tracing::warn!(dir = %settings.dir.display(), file = %name.display(), "the spool holds a file that is not its own; it is left alone");
+        }
+        tracing::info!(
+            dir = %settings.dir.display(),
+            batches = index.waiting.len(),
+            disk_bytes = index.disk_bytes,
+            interrupted = files.temporaries,
+            foreign = files.foreign.len(),
+            "spool opened"
+        );
+        Ok(Spool { settings, disk, note: Mutex::new(note), index: Mutex::new(index), changed: Notify::new(), _lock: lock })
+    }
+
+    /// Makes a batch safe; when this returns, it survives a power failure.
+    ///
+    /// The batch takes along what the spool has to report: evictions and
+    /// refusals since the batch before. A batch that is in the spool already is
+    /// not written again. When an error comes back the batch is not in the
+    /// spool, and what it should have reported is kept for the next; the call
+    /// may be repeated.
+    pub fn put(&self, batch: &Batch) -> Result<(), Error> {
+        let key = Key::of(batch);
+        let mut note = lock(&self.note);
+        if lock(&self.index).waiting.contains_key(&key) {
+            return Ok(());
+        }
+        self.finish_evicting(&mut note)?;
+        let report = note.pending.clone();
+        let bytes = report.added_to(batch).encode()?;
+        note.pending = Report::default();
+        note.carried = (!report.is_empty()).then_some(Carried { by: key, report });
+        let written = self.make_room(&mut note, bytes.len() as u64).and_then(|evicted| {
+            if note.carried.is_some() && !evicted {
+                note.write(&self.disk)?;
+            }
+            self.disk.write(&key.file_name(), &bytes)
+        });
+        if let Err(error) = written {
+            note.settle_carried(|_| false);
+            return Err(error);
+        }
+        // Only now may it be delivered: a batch that is gone from the spool
+        // while the note names it would have its report made a second time.
+        let reported = note.carried.take().map_or(Ok(()), |_| note.write(&self.disk));
+        lock(&self.index).add(key, bytes.len() as u64);
+        self.changed.notify_one();
+        if let Err(error) = reported {
+            tracing::warn!(%error, "cannot bring the spool's note up to date; a restart now would report evictions twice");
+        }
+        Ok(())
+    }
+
+    /// The oldest batch that is ready for delivery; the caller has it until it
+    /// removes, refuses, releases or defers it.
+    pub fn claim(&self) -> Option<Entry> {
+        let now = Instant::now();
+        let mut index = lock(&self.index);
+        let ready = |waiting: &Waiting| match waiting.state {
+            State::Ready => true,
+            State::Claimed => false,
+            State::Deferred(until) => until <= now,
+        };
+        let (key, waiting) = index.waiting.iter_mut().find(|(_, waiting)| ready(waiting))?;
+        waiting.state = State::Claimed;
+        Some(Entry { key: *key, size_bytes: waiting.size_bytes, deferrals: waiting.deferrals })
+    }
+
+    /// The bytes of a batch; none when it was evicted meanwhile.
+    pub fn read(&self, key: Key) -> Result<Option<Vec<u8>>, Error> {
+        self.disk.read_file(&key.file_name())
+    }
+
+    /// Drops a batch that the central has confirmed.
+    ///
+    /// Not fsynced: if it comes back after a power failure it is delivered
+    /// again, and counts once.
+    pub fn remove(&self, key: Key) -> Result<(), Error> {
+        if lock(&self.index).take(key).is_some() {
+            self.disk.remove(&key.file_name())?;
+        }
+        Ok(())
+    }
+
+    /// Puts a batch aside that the central refused for good, with the reason
+    /// beside it. The next batch reports that there was one.
+    ///
+    /// When an error comes back before anything was done, the batch is still claimed.
+    pub fn refuse(&self, key: Key, reason: &str) -> Result<(), Error> {
+        let mut note = lock(&self.note);
+        if !lock(&self.index).waiting.contains_key(&key) {
+            return Ok(());
+        }
+        refused::write_reason(&self.disk, key, reason)?;
+        let mut changed = note.clone();
+        changed.pending.refused += 1;
+        changed.pending.merge(self.report_in(key));
+        changed.refusing.push(key);
+        changed.write(&self.disk)?;
+        *note = changed;
+        lock(&self.index).take(key);
+        refused::move_aside(&self.disk, key)?;
+        note.refusing.clear();
+        refused::bound(&self.disk, self.settings.max_refused_bytes)
+    }
+
+    /// Gives a claimed batch back, to be claimed again at once.
+    pub fn release(&self, key: Key) {
+        self.give_back(key, State::Ready, 0);
+    }
+
+    /// Gives a claimed batch back, to be claimed again later; others go first.
+    pub fn defer(&self, key: Key, until: Instant) {
+        self.give_back(key, State::Deferred(until), 1);
+    }
+
+    fn give_back(&self, key: Key, state: State, deferrals: u32) {
+        if let Some(waiting) = lock(&self.index).waiting.get_mut(&key) {
+            waiting.state = state;
+            waiting.deferrals = waiting.deferrals.saturating_add(deferrals);
+        }
+        self.changed.notify_one();
+    }
+
+    /// When the first deferred batch may be claimed again.
+    pub fn next_due(&self) -> Option<Instant> {
+        let until = |waiting: &Waiting| match waiting.state {
+            State::Deferred(until) => Some(until),
+            State::Ready | State::Claimed => None,
+        };
+        lock(&self.index).waiting.values().filter_map(until).min()
+    }
+
+    /// Waits until a batch came or was given back, since the last call. One waiter.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// How many batches wait.
+    pub fn len(&self) -> usize {
+        lock(&self.index).waiting.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the batches take of the disk, bytes.
+    pub fn disk_bytes(&self) -> u64 {
+        lock(&self.index).disk_bytes
+    }
+
+    /// Whether the largest batch there can be fits without an eviction.
+    pub fn has_room(&self) -> Result<bool, Error> {
+        Ok(self.shortage(zonepulse_wire::MAX_ENCODED_BYTES as u64)? == 0)
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.settings.dir
+    }
+
+    /// How many bytes must go for so many to come.
+    fn shortage(&self, size_bytes: u64) -> Result<u64, Error> {
+        let size = disk::occupied(size_bytes);
+        let over = (lock(&self.index).disk_bytes + size).saturating_sub(self.settings.max_bytes);
+        let lacking = (self.settings.min_free_bytes + size).saturating_sub(self.disk.free_bytes()?);
+        Ok(over.max(lacking))
+    }
+
+    /// Evicts the oldest batches for a new one; says whether any had to go, in
+    /// which case the note was written.
+    fn make_room(&self, note: &mut Note, size_bytes: u64) -> Result<bool, Error> {
+        let shortage = self.shortage(size_bytes)?;
+        let victims = lock(&self.index).oldest(shortage);
+        if victims.is_empty() {
+            return Ok(false);
+        }
+        let mut changed = note.clone();
+        for key in &victims {
+            changed.pending.merge(self.report_of_loss(*key));
+        }
+        changed.evicting.extend(&victims);
+        changed.write(&self.disk)?;
+        *note = changed;
+        victims.iter().for_each(|key| drop(lock(&self.index).take(*key)));
+        self.finish_evicting(note)?;
+        let evicted = note.pending.evicted;
+        tracing::warn!(
+            batches = victims.len(),
+            from_s = evicted.map(|evicted| evicted.from_s),
+            until_s = evicted.map(|evicted| evicted.until_s),
+            "the spool is full: the oldest batches were given up, and the next batch says so"
+        );
+        Ok(true)
+    }
+
+    /// Removes the files of what was evicted, now or by a call that failed.
+    fn finish_evicting(&self, note: &mut Note) -> Result<(), Error> {
+        if note.evicting.is_empty() {
+            return Ok(());
+        }
+        for key in &note.evicting {
+            self.disk.remove(&key.file_name())?;
+        }
+        self.disk.sync()?;
+        note.evicting.clear();
+        Ok(())
+    }
+
+    /// The loss of a batch, and what it had to report itself.
+    fn report_of_loss(&self, key: Key) -> Report {
+        let batch = self.disk.read_file(&key.file_name()).ok().flatten().and_then(|bytes| Batch::decode(&bytes).ok());
+        match batch {
+            Some(batch) => Report::loss_of(&batch),
+            None => Report::loss_of_unreadable(key.start_s),
+        }
+    }
+
+    /// What a batch had to report.
+    fn report_in(&self, key: Key) -> Report {
+        let bytes = self.disk.read_file(&key.file_name()).ok().flatten();
+        bytes.and_then(|bytes| Batch::decode(&bytes).ok()).map_or_else(Report::default, |batch| Report::in_batch(&batch))
+    }
+}
+
+impl Index {
+    fn add(&mut self, key: Key, size_bytes: u64) {
+        self.take(key);
+        self.disk_bytes += disk::occupied(size_bytes);
+        self.waiting.insert(key, Waiting { size_bytes, deferrals: 0, state: State::Ready });
+    }
+
+    fn take(&mut self, key: Key) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&key)?;
+        self.disk_bytes = self.disk_bytes.saturating_sub(disk::occupied(waiting.size_bytes));
+        Some(waiting)
+    }
+
+    /// The oldest batches that take so many bytes together; those on their way
+    /// to the central only when there are no others.
+    fn oldest(&self, bytes: u64) -> Vec<Key> {
+        let claimed = |waiting: &Waiting| waiting.state == State::Claimed;
+        let idle = self.waiting.iter().filter(|(_, waiting)| !claimed(waiting));
+        let busy = self.waiting.iter().filter(|(_, waiting)| claimed(waiting));
+        let mut freed = 0;
+        let mut victims = Vec::new();
+        for (key, waiting) in idle.chain(busy) {
+            if freed >= bytes {
+                break;
+            }
+            freed += disk::occupied(waiting.size_bytes);
+            victims.push(*key);
+        }
+        victims
+    }
+}
+
+impl Key {
+    /// The key of a batch.
+    pub fn of(batch: &Batch) -> Key {
+        Key { start_s: batch.start_s, epoch: batch.identity.epoch, seq: batch.identity.seq }
+    }
+
+    fn file_name(self) -> String {
+        format!("{:012}-{:020}-{:010}.batch", self.start_s, self.epoch, self.seq)
+    }
+
+    /// The key that has this file name, if any has.
+    fn from_file_name(name: &str) -> Option<Key> {
+        let mut parts = name.strip_suffix(".batch")?.split('-').map(|part| part.parse().ok());
+        let key = Key { start_s: parts.next()??, epoch: parts.next()??, seq: parts.next()?? };
+        (parts.next().is_none() && key.file_name() == name).then_some(key)
+    }
+}
+
+impl Report {
+    fn added_to<'a>(&self, batch: &'a Batch) -> Cow<'a, Batch> {
+        if self.is_empty() {
+            return Cow::Borrowed(batch);
+        }
+        let mut batch = batch.clone();
+        batch.evicted = merge_evicted(batch.evicted, self.evicted);
+        batch.counters.add(Counter::BatchesRefused, self.refused);
+        Cow::Owned(batch)
+    }
+}
+
+/// A thread that panicked left nothing half done that the next cannot bear.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! What the next batch has to report, kept over restarts.
+//!
+//! A small file in the spool. It is written before the files that it speaks of
+//! are touched, and says what is being done to them, so that a crash at any
+//! point leaves each loss reported once:
+//!
+//! * `pending`: not reported yet;
+//! * `carried`: reported by the batch that is being written. If that batch is
+//!   in the spool after a crash, it was; if not, it is pending again;
+//! * `evicting`, `refusing`: the batches that leave the spool with it. Those
+//!   still there after a crash leave when the spool is opened.
+
+use super::Key;
+use super::disk::Disk;
+use crate::Error;
+use serde::{Deserialize, Serialize};
+use zonepulse_wire::{Batch, Counter, Evicted};
+
+const FILE_NAME: &str = "pending.json";
+
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Note {
+    pub(super) pending: Report,
+    pub(super) carried: Option<Carried>,
+    pub(super) evicting: Vec<Key>,
+    pub(super) refusing: Vec<Key>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Carried {
+    pub(super) by: Key,
+    pub(super) report: Report,
+}
+
+/// Losses to tell the central.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Report {
+    #[serde(with = "evicted")]
+    pub(super) evicted: Option<Evicted>,
+    pub(super) refused: u64,
+}
+
+impl Note {
+    /// The note of a spool; an empty one where there is none. One that cannot
+    /// be read is put aside: the spool's batches matter more.
+    pub(super) fn read(disk: &Disk) -> Result<Note, Error> {
+        let Some(bytes) = disk.read_file(FILE_NAME)? else { return Ok(Note::default()) };
+        match serde_json::from_slice(&bytes) {
+            Ok(note) => Ok(note),
+            Err(error) => {
+                let aside = format!("{FILE_NAME}.damaged");
+                tracing::warn!(%error, kept_as = aside, "the spool's note is damaged: evictions before this start may go unreported");
+                disk.rename(FILE_NAME, &aside)?;
+                Ok(Note::default())
+            }
+        }
+    }
+
+    /// Makes the file say what the note says.
+    pub(super) fn write(&self, disk: &Disk) -> Result<(), Error> {
+        if self.is_empty() {
+            disk.remove(FILE_NAME)?;
+            return disk.sync();
+        }
+        let text = serde_json::to_vec(self).map_err(|error| Error::disk("encode", FILE_NAME)(error.into()))?;
+        disk.write(FILE_NAME, &text)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Note::default()
+    }
+
+    /// Decides about the carried report: made, if the batch that carries it is there.
+    pub(super) fn settle_carried(&mut self, is_there: impl Fn(Key) -> bool) {
+        if let Some(carried) = self.carried.take()
+            && !is_there(carried.by)
+        {
+            self.pending.merge(carried.report);
+        }
+    }
+
+    pub(super) fn is_file_name(name: &str) -> bool {
+        name.strip_prefix(FILE_NAME).is_some_and(|rest| rest.is_empty() || rest == ".damaged")
+    }
+}
+
+impl Report {
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Report::default()
+    }
+
+    pub(super) fn merge(&mut self, other: Report) {
+        self.evicted = merge_evicted(self.evicted, other.evicted);
+        self.refused = self.refused.saturating_add(other.refused);
+    }
+
+    /// What a batch reports.
+    pub(super) fn in_batch(batch: &Batch) -> Report {
+        Report { evicted: batch.evicted, refused: batch.counters.get(Counter::BatchesRefused) }
+    }
+
+    /// That a batch was given up, and what it would have reported.
+    pub(super) fn loss_of(batch: &Batch) -> Report {
+        let from_s = batch.start_s;
+        let mut report = Report::in_batch(batch);
+        let until_s = from_s.saturating_add(u64::from(batch.interval_s));
+        report.evicted = merge_evicted(report.evicted, Some(Evicted { batches: 1, from_s, until_s }));
+        report
+    }
+
+    /// That a file was given up of which only the name can be read.
+    pub(super) fn loss_of_unreadable(start_s: u64) -> Report {
+        Report { evicted: Some(Evicted { batches: 1, from_s: start_s, until_s: start_s }), refused: 0 }
+    }
+}
+
+/// Two losses as one: the sum, and the time from the earlier one's start to the later one's end.
+pub fn merge_evicted(one: Option<Evicted>, other: Option<Evicted>) -> Option<Evicted> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(Evicted {
+            batches: one.batches.saturating_add(other.batches),
+            from_s: one.from_s.min(other.from_s),
+            until_s: one.until_s.max(other.until_s),
+        }),
+        (one, other) => one.or(other),
+    }
+}
+
+/// `[batches, from_s, until_s]`: the vocabulary crate has no serde.
+mod evicted {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use zonepulse_wire::Evicted;
+
+    pub(super) fn serialize<S: Serializer>(evicted: &Option<Evicted>, serializer: S) -> Result<S::Ok, S::Error> {
+        evicted.map(|evicted| [evicted.batches, evicted.from_s, evicted.until_s]).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Evicted>, D::Error> {
+        let numbers = Option::<[u64; 3]>::deserialize(deserializer)?;
+        Ok(numbers.map(|[batches, from_s, until_s]| Evicted { batches, from_s, until_s }))
+    }
+}
