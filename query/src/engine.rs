@@ -1,10 +1,228 @@
-// Signatures for whoever writes against them; the bodies follow as soon as the store compiles.
-//
-// impl Engine (Clone, cheap) {
-//     pub fn new(store: Store, options: Options) -> Result<Engine, Error>;
-//     pub async fn raw(&self, filter: &Filter, range: TimeRange, page: &Page) -> Result<Answer, Error>;
-//     pub async fn totals(&self, filter: &Filter, last_access: TimeRange, by: By, page: &Page) -> Result<Answer, Error>;
-//     pub async fn series(&self, filter: &Filter, range: TimeRange, bucket: Bucket, by: By, page: &Page) -> Result<Answer, Error>;
-//     pub async fn rps(&self, filter: &Filter, range: TimeRange, step_s: Option<u32>, by: By, page: &Page) -> Result<Answer, Error>;
-//     pub async fn coverage(&self, servers: &[u32], range: TimeRange, page: &Page) -> Result<Answer, Error>;
-// }
+//! The engine: one DataFusion session over a store, and what all questions share.
+
+use crate::rows::Source;
+use crate::shape::{Key, Shape, with_column};
+use crate::table::{Counters, StoreTable, Table};
+use crate::{Answer, Error, Options, Page};
+use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{SchemaRef, UInt64Type};
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::MemTable;
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::provider_as_source;
+use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryReservation};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::{LogicalPlanBuilder, SortExpr, col};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::StreamExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use zonepulse_store::{Selection, Store};
+
+/// Rows in a batch: what DataFusion works with best.
+const BATCH_ROWS: usize = 8192;
+
+/// Answers questions about a store. Clones share it.
+///
+/// The questions are futures of the caller's tokio runtime; what reads the store runs on its blocking
+/// threads. Dropping a future ends the work for it.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    counters: Arc<Counters>,
+    context: SessionContext,
+    threads: usize,
+    turns: Semaphore,
+    max_wait: Duration,
+}
+
+/// Rows that a plan gave, held in memory that the engine accounts for.
+pub(crate) struct Gathered {
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) schema: SchemaRef,
+    pub(crate) rows: usize,
+    pub(crate) memory: MemoryReservation,
+}
+
+impl Engine {
+    /// An engine over a store.
+    pub fn new(store: Store, options: Options) -> Result<Engine, Error> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(options.memory_bytes)))
+            // What does not fit is refused, not written to a disk that the store needs.
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+            .build_arc()?;
+        let threads = options.threads.max(1);
+        let config = SessionConfig::new().with_target_partitions(threads).with_batch_size(BATCH_ROWS);
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        let counters = Arc::new(Counters { names: options.counter_names, not_counted: options.not_counted });
+        for table in Table::ALL {
+            let provider = StoreTable::new(table, store.clone(), Selection::all(), counters.clone());
+            context.register_table(table.name(), Arc::new(provider))?;
+        }
+        let turns = Semaphore::new(options.max_concurrent.clamp(1, Semaphore::MAX_PERMITS));
+        let max_wait = Duration::from_millis(options.max_wait_ms);
+        Ok(Engine { inner: Arc::new(Inner { store, counters, context, threads, turns, max_wait }) })
+    }
+
+    /// The session with the tables `dns_raw`, `records`, `coverage`, `servers` and `names`, for SQL.
+    /// What runs in it shares the engine's memory, but takes no turn.
+    pub fn context(&self) -> &SessionContext {
+        &self.inner.context
+    }
+
+    /// Waits for a turn, not for ever.
+    pub(crate) async fn turn(&self) -> Result<SemaphorePermit<'_>, Error> {
+        match tokio::time::timeout(self.inner.max_wait, self.inner.turns.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // The semaphore is never closed.
+            Ok(Err(_)) | Err(_) => Err(Error::Busy),
+        }
+    }
+
+    /// Does something that blocks, such as reading the store, where it may.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let store = self.inner.store.clone();
+        let done = tokio::task::spawn_blocking(move || work(&store));
+        done.await.map_err(|error| Error::Engine(DataFusionError::ExecutionJoin(Box::new(error))))?
+    }
+
+    /// The rows of a table that a selection means.
+    pub(crate) fn frame(&self, table: Table, selection: Selection) -> Result<DataFrame, Error> {
+        let provider = StoreTable::new(table, self.inner.store.clone(), selection, self.inner.counters.clone());
+        let plan = LogicalPlanBuilder::scan(table.name(), provider_as_source(Arc::new(provider)), None)?.build()?;
+        Ok(DataFrame::new(self.inner.context.state(), plan))
+    }
+
+    /// Runs a plan and keeps its rows.
+    pub(crate) async fn gather(&self, frame: DataFrame) -> Result<Gathered, Error> {
+        let mut memory = self.reserve("rows of an answer");
+        let mut stream = frame.execute_stream().await?;
+        let schema = stream.schema();
+        let mut batches = Vec::new();
+        let mut rows = 0;
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
+            take_memory(&mut memory, &batch)?;
+            rows += batch.num_rows();
+            batches.push(batch);
+        }
+        Ok(Gathered { batches, schema, rows, memory })
+    }
+
+    pub(crate) fn reserve(&self, what: &str) -> MemoryReservation {
+        MemoryConsumer::new(what).register(&self.inner.context.runtime_env().memory_pool)
+    }
+
+    /// The page of rows that are in memory.
+    pub(crate) async fn page(&self, gathered: Gathered, shape: &Shape, page: &Page) -> Result<Answer, Error> {
+        let order = shape.order(page)?;
+        let total = gathered.rows as u64;
+        let none = Answer { batches: Vec::new(), schema: shape.schema(), total };
+        if page.limit == 0 || page.offset >= total {
+            return Ok(none);
+        }
+        let source = self.source(&shape.columns).await?;
+        let Gathered { batches, mut memory, schema, .. } = gathered;
+        let (skip, limit) = (size(page.offset), size(page.limit));
+        // Texts are made for the rows that can be on the page, not for a million others.
+        let texts: Vec<&str> =
+            order.iter().map(|(column, _)| *column).filter(|column| schema.column_with_name(column).is_none()).collect();
+        let (batches, skip) = match order.first() {
+            Some(("hits", descending)) if !texts.is_empty() => narrow(batches, *descending, skip, limit)?,
+            _ => (batches, skip),
+        };
+        let mut sortable = Vec::with_capacity(batches.len());
+        for mut batch in batches {
+            for text in &texts {
+                batch = with_column(&batch, text, &source)?;
+            }
+            if !texts.is_empty() {
+                take_memory(&mut memory, &batch)?;
+            }
+            sortable.push(batch);
+        }
+        let sorted = self.sorted(sortable, &order, skip, limit).await?;
+        let batches = sorted.batches.iter().map(|batch| shape.finish(batch, &source)).collect::<Result<_, _>>()?;
+        Ok(Answer { batches, ..none })
+    }
+
+    async fn sorted(&self, batches: Vec<RecordBatch>, order: &[Key], skip: usize, limit: usize) -> Result<Gathered, Error> {
+        let Some(schema) = batches.first().map(RecordBatch::schema) else {
+            return Err(Error::Engine(DataFusionError::Internal("nothing to sort".into())));
+        };
+        let mut partitions: Vec<Vec<RecordBatch>> = vec![Vec::new(); self.inner.threads.min(batches.len())];
+        let count = partitions.len();
+        for (at, batch) in batches.into_iter().enumerate() {
+            if let Some(partition) = partitions.get_mut(at % count) {
+                partition.push(batch);
+            }
+        }
+        let table = MemTable::try_new(schema, partitions)?;
+        let frame = self.inner.context.read_table(Arc::new(table))?;
+        self.gather(frame.sort(sort_by(order))?.limit(skip, Some(limit))?).await
+    }
+
+    /// Where the texts of these columns come from.
+    pub(crate) async fn source(&self, columns: &[&str]) -> Result<Source, Error> {
+        if !columns.contains(&"server") {
+            return Ok(Source::without_servers(&self.inner.store));
+        }
+        self.blocking(|store| Ok(Source::with_servers(store)?)).await
+    }
+}
+
+/// The order as DataFusion puts it; what has no value comes last.
+pub(crate) fn sort_by(order: &[Key]) -> Vec<SortExpr> {
+    order.iter().map(|(column, descending)| col(*column).sort(!descending, false)).collect()
+}
+
+pub(crate) fn size(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// Accounts for a batch that will be kept.
+pub(crate) fn take_memory(memory: &mut MemoryReservation, batch: &RecordBatch) -> Result<(), Error> {
+    Ok(memory.try_grow(batch.get_array_memory_size())?)
+}
+
+/// The rows that can be among `skip..skip + limit` when sorted by hits first, and how many of them
+/// to skip: all rows with as many hits as the first or the last of the page, and those between.
+fn narrow(batches: Vec<RecordBatch>, descending: bool, skip: usize, limit: usize) -> Result<(Vec<RecordBatch>, usize), Error> {
+    let mut all: Vec<u64> = Vec::new();
+    for batch in &batches {
+        match batch.column_by_name("hits").and_then(|hits| hits.as_primitive_opt::<UInt64Type>()) {
+            Some(hits) if hits.null_count() == 0 => all.extend(hits.values()),
+            _ => return Ok((batches, skip)),
+        }
+    }
+    let mut at = |place: usize| {
+        let place = if descending { all.len() - 1 - place } else { place };
+        *all.select_nth_unstable(place).1
+    };
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let (first, last) = (at(skip), at(skip.saturating_add(limit).min(rows) - 1));
+    let (least, most) = (first.min(last), first.max(last));
+    let before = all.iter().filter(|hits| if descending { **hits > most } else { **hits < least }).count();
+    let mut narrowed = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let Some(hits) = batch.column_by_name("hits").and_then(|hits| hits.as_primitive_opt::<UInt64Type>()) else { continue };
+        let keep: BooleanArray = hits.values().iter().map(|hits| Some((least..=most).contains(hits))).collect();
+        let batch = filter_record_batch(&batch, &keep).map_err(DataFusionError::from)?;
+        if batch.num_rows() > 0 {
+            narrowed.push(batch);
+        }
+    }
+    Ok((narrowed, skip - before))
+}

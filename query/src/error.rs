@@ -20,15 +20,31 @@ pub enum Error {
     #[error("too many questions are being answered: ask again later")]
     Busy,
     /// The store could not be read.
-    #[error("the store could not be read")]
+    #[error("the store could not be read: {0}")]
     Store(#[from] zonepulse_store::Error),
     /// A defect of the engine, or of the way it is used here.
-    #[error("the query engine failed")]
+    #[error("the query engine failed: {0}")]
     Engine(#[source] DataFusionError),
 }
 
 impl Error {
     pub(crate) fn bad(argument: &'static str, reason: impl Into<String>) -> Self {
         Error::BadArgument { argument, reason: reason.into() }
+    }
+}
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        if let DataFusionError::ResourcesExhausted(what) = error.find_root() {
+            return Error::TooLarge(what.lines().next().unwrap_or_default().to_owned());
+        }
+        match error {
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Error::from(*inner),
+            DataFusionError::External(inner) => match inner.downcast::<zonepulse_store::Error>() {
+                Ok(store) => Error::Store(*store),
+                Err(other) => Error::Engine(DataFusionError::External(other)),
+            },
+            other => Error::Engine(other),
+        }
     }
 }

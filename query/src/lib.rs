@@ -1,11 +1,51 @@
 //! Questions about the store, answered by DataFusion.
 //!
-//! (The module's text follows.)
+//! # The concept
+//!
+//! The store keeps numbers: points of (server, interval, record, kind), totals, coverage reports.
+//! This crate makes **tables** of them, which any DataFusion plan can read, and answers the
+//! **questions** that the monitoring API asks with plans over those tables.
+//!
+//! * A table takes from a plan the columns that it wants, the filters that the store can apply
+//!   itself, and the number of rows that is enough. Whatever is said of servers, records, kinds and
+//!   time becomes a [`Selection`](zonepulse_store::Selection) of the store, exactly; `EXPLAIN` shows it.
+//!   A scan is made of plain values: nothing in it assumes the process that planned it, but the store
+//!   that it reads.
+//! * A question ([`Engine::raw`], [`Engine::totals`], [`Engine::series`], [`Engine::rps`],
+//!   [`Engine::coverage`]) takes a [`Filter`], a [`TimeRange`], what to split the sums by ([`By`]) and a
+//!   [`Page`], all typed, and gives an [`Answer`]: Arrow batches of a fixed shape, and how many rows
+//!   there are in all. No SQL is put together from what callers say.
+//! * Plans group and sort by the store's numbers. Names are looked up for the rows of the page, unless
+//!   the order depends on them.
+//! * Everything is bounded: memory, which all questions share, with no spilling to disk; threads; how
+//!   many questions run at a time, and how long others wait; rows of an answer.
+//!
+//! # What this crate is not
+//!
+//! It writes nothing, and knows no HTTP and no JSON. It checks what arguments mean, not who may ask.
 
+mod coverage;
+mod engine;
 mod error;
+mod explain;
+mod groups;
 mod pattern;
+mod pushdown;
+mod raw;
+mod rows;
+mod rps;
+mod scan;
+mod select;
+mod series;
+mod shape;
+mod table;
+mod totals;
 mod types;
 
+pub use engine::Engine;
 pub use error::Error;
 pub use pattern::HostPattern;
 pub use types::{Answer, Bucket, By, Filter, MAX_LIMIT, Options, Page, SortKey, TimeRange};
+
+#[cfg(test)]
+mod tests;

@@ -117,7 +117,7 @@ impl std::str::FromStr for Bucket {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// Columns to sort by, the most important first; none for the question's own order. Rows that are
-    /// equal in these columns come in the question's own order, so that pages do not overlap.
+    /// equal in these columns always come in the same order, so that pages do not overlap.
     pub sort: Vec<SortKey>,
     /// How many rows to skip.
     pub offset: u64,

@@ -1,0 +1,125 @@
+//! Rows as they are stored: raw points and coverage reports.
+
+use crate::engine::{Gathered, size, sort_by};
+use crate::select::{Counts, Range, selection, servers};
+use crate::shape::Shape;
+use crate::table::Table;
+use crate::{Answer, Engine, Error, Filter, Page, TimeRange};
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::{col, lit};
+use zonepulse_store::{Kinds, Selection};
+
+impl Engine {
+    /// Raw points: `time, interval_s, server_id, server, resource_id, host, type, action, rcode, hits,
+    /// last_access`.
+    ///
+    /// The range is about `time`, the start of the interval; without it, the last 24 hours. By itself
+    /// in the order of time, server, requests before responses.
+    pub async fn raw(&self, filter: &Filter, range: TimeRange, page: &Page) -> Result<Answer, Error> {
+        let range = Range::of(range)?;
+        let _turn = self.turn().await?;
+        let filter = filter.clone();
+        let selection =
+            self.blocking(move |store| Ok(selection(store, &filter, Counts::Each, range.from_s(), range.until_s()))).await?;
+        let shape = Shape {
+            columns: vec![
+                "time",
+                "interval_s",
+                "server_id",
+                "server",
+                "resource_id",
+                "host",
+                "type",
+                "action",
+                "rcode",
+                "hits",
+                "last_access",
+            ],
+            order: Vec::new(),
+            ties: vec!["time", "server_id", "kind", "record_id", "interval_s"],
+        };
+        let numbers = ["time", "interval_s", "server_id", "record_id", "kind", "hits", "last_access"];
+        self.stored(Table::DnsRaw, selection, &numbers, &shape, page).await
+    }
+
+    /// Coverage reports of these servers, or of all: what their probes observed and what they lost.
+    ///
+    /// `time, interval_s, server_id, server, epoch, seq, covered_from, covered_until, hits, messages_seen,
+    /// not_counted, kernel_dropped, interface_dropped, batches_evicted, evicted_from, evicted_until,
+    /// losses`, the last one with all other counters as `name=value`. By itself in the order of time and
+    /// server. The range is about `time`; without it, the last 24 hours.
+    pub async fn coverage(&self, of: &[u32], range: TimeRange, page: &Page) -> Result<Answer, Error> {
+        let range = Range::of(range)?;
+        let _turn = self.turn().await?;
+        let filter = Filter { servers: of.to_vec(), ..Filter::default() };
+        let selection = Selection {
+            servers: servers(&filter),
+            from_s: range.from_s(),
+            until_s: range.until_s(),
+            kinds: Kinds::All,
+            records: None,
+        };
+        let columns = vec![
+            "time",
+            "interval_s",
+            "server_id",
+            "server",
+            "epoch",
+            "seq",
+            "covered_from",
+            "covered_until",
+            "hits",
+            "messages_seen",
+            "not_counted",
+            "kernel_dropped",
+            "interface_dropped",
+            "batches_evicted",
+            "evicted_from",
+            "evicted_until",
+            "losses",
+        ];
+        let numbers: Vec<&str> = columns.iter().copied().filter(|column| *column != "server").collect();
+        let ties = vec!["time", "server_id", "epoch", "seq"];
+        let shape = Shape { columns, order: Vec::new(), ties };
+        self.stored(Table::Coverage, selection, &numbers, &shape, page).await
+    }
+
+    /// A page of a table's rows, and how many there are.
+    async fn stored(
+        &self,
+        table: Table,
+        selection: Selection,
+        numbers: &[&str],
+        shape: &Shape,
+        page: &Page,
+    ) -> Result<Answer, Error> {
+        let mut order = shape.order(page)?;
+        if table == Table::DnsRaw && order.first() == Some(&("time", false)) {
+            // The store gives its points hour by hour: a page is complete as soon as its hour is over.
+            order.insert(0, ("hour", false));
+        }
+        let mut columns: Vec<&str> = numbers.to_vec();
+        for (column, _) in &order {
+            if !columns.contains(column) {
+                columns.push(column);
+            }
+        }
+        let rows = self.frame(table, selection.clone())?.select_columns(&columns)?;
+        let rows = rows.sort(sort_by(&order))?.limit(size(page.offset), Some(size(page.limit)))?;
+        let all = self.frame(table, selection)?.aggregate(Vec::new(), vec![count(lit(1)).alias("count")])?;
+        let (rows, all) = futures::try_join!(self.gather(rows), self.gather(all.select([col("count")])?))?;
+        let source = self.source(&shape.columns).await?;
+        let batches = rows.batches.iter().map(|batch| shape.finish(batch, &source)).collect::<Result<_, _>>()?;
+        // Batches may arrive between the two: never fewer than are there.
+        let seen = if rows.rows > 0 { page.offset + rows.rows as u64 } else { 0 };
+        Ok(Answer { batches, schema: shape.schema(), total: counted(&all).max(seen) })
+    }
+}
+
+fn counted(gathered: &Gathered) -> u64 {
+    let column = gathered.batches.first().and_then(|batch| batch.columns().first());
+    let count = column.and_then(|column| column.as_primitive_opt::<Int64Type>()).and_then(|counts| counts.values().first());
+    count.and_then(|count| u64::try_from(*count).ok()).unwrap_or(0)
+}

@@ -1,0 +1,309 @@
+//! Requests per second: hits on a grid of steps, with what was not observed told apart from what
+//! was not asked for.
+//!
+//! A step is aligned to the clock, and a whole number of every interval that the probes report, so
+//! that each interval lies in one step. For each step and series (a series is one combination of
+//! what the rates are split by) the answer has a row: `null` when no probe of the series' servers
+//! reported anything in that time, 0 when they reported and had no hit.
+
+use crate::engine::take_memory;
+use crate::groups::{Groups, number_of_time};
+use crate::rows::{instants, ms};
+use crate::select::{Counts, Range, selection, servers};
+use crate::shape::Shape;
+use crate::table::{Table, field};
+use crate::{Answer, By, Engine, Error, Filter, MAX_LIMIT, Page, TimeRange};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, UInt16Array, UInt32Array, UInt64Array};
+use arrow::datatypes::{Int64Type, Schema, UInt16Type, UInt32Type, UInt64Type};
+use arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::functions_aggregate::expr_fn::sum;
+use datafusion::logical_expr::col;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use zonepulse_dns::Action;
+use zonepulse_store::Store;
+
+/// The step where no probe reported any interval, seconds.
+const DEFAULT_STEP_S: u64 = 60;
+/// No interval is longer, seconds: so much before a range what overlaps it may begin.
+const MAX_INTERVAL_S: u64 = 3600;
+/// The most rows of a grid.
+const MAX_ROWS: u64 = MAX_LIMIT;
+
+impl Engine {
+    /// A row per step, and per series where the rates are split: `time, rps, hits`, and at the end the
+    /// columns of what they are split by.
+    ///
+    /// `step_s` is a multiple of the intervals that the probes report, and by itself the smallest
+    /// there is. The steps cover the whole range, so the first may begin before it and the last end
+    /// after it; without a range, the last 24 hours. Without an action only requests count, unless
+    /// response codes are named or the rates are split by action. Split by record, it is about the
+    /// records that were asked for in the range. By itself in the order of time.
+    pub async fn rps(
+        &self,
+        filter: &Filter,
+        range: TimeRange,
+        step_s: Option<u32>,
+        by: By,
+        page: &Page,
+    ) -> Result<Answer, Error> {
+        let range = Range::of(range)?;
+        let groups = Groups(by);
+        let columns = groups.after(&["time", "rps", "hits"]);
+        let ties = [vec!["time"], groups.numbers()].concat();
+        let shape = Shape { columns, order: Vec::new(), ties };
+        shape.order(page)?;
+        let _turn = self.turn().await?;
+        let asked = filter.clone();
+        let (grid, selection) = self
+            .blocking(move |store| {
+                let grid = Grid::new(store, &asked, range, step_s)?;
+                let counts = Counts::Sums(by);
+                Ok((grid, selection(store, &asked, counts, grid.from_s(), grid.until_s())))
+            })
+            .await?;
+        let mut keys = groups.keys();
+        // The length fits: steps of more seconds than that were refused.
+        let step_s = u32::try_from(grid.step_s).unwrap_or(u32::MAX);
+        keys.push(number_of_time(step_s).alias("step"));
+        let frame = self.frame(Table::DnsRaw, selection)?.aggregate(keys, vec![sum(col("hits")).alias("hits")])?;
+        let mut sums = self.gather(frame).await?;
+        let filter = filter.clone();
+        let batches = std::mem::take(&mut sums.batches);
+        let batch = self.blocking(move |store| fill(store, &filter, by, grid, &batches)).await?;
+        take_memory(&mut sums.memory, &batch)?;
+        sums.rows = batch.num_rows();
+        sums.schema = batch.schema();
+        sums.batches = vec![batch];
+        self.page(sums, &shape, page).await
+    }
+}
+
+/// Consecutive steps, numbered from the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Grid {
+    step_s: u64,
+    first: u64,
+    steps: u64,
+}
+
+impl Grid {
+    fn new(store: &Store, filter: &Filter, range: Range, asked: Option<u32>) -> Result<Self, Error> {
+        let common_s = common_interval(store, filter, range)?;
+        let step_s = asked.map_or(common_s.unwrap_or(DEFAULT_STEP_S), u64::from);
+        if step_s == 0 || !step_s.is_multiple_of(common_s.unwrap_or(1)) {
+            let unit = common_s.unwrap_or(1);
+            return Err(Error::bad("step", format!("it must be a multiple of {unit} s, in which the selected servers report")));
+        }
+        if step_s > u64::from(u32::MAX) {
+            return Err(Error::bad("step", "the selected servers report at intervals without a common step: select one of them"));
+        }
+        let first = range.from_ms / 1000 / step_s;
+        let end = range.until_ms.div_ceil(step_s * 1000);
+        let steps = if range.from_ms < range.until_ms { end.saturating_sub(first) } else { 0 };
+        let grid = Grid { step_s, first, steps };
+        grid.check(1)?;
+        Ok(grid)
+    }
+
+    /// Refuses more rows than an answer has.
+    fn check(self, series: usize) -> Result<usize, Error> {
+        let rows = self.steps.checked_mul(series as u64).filter(|rows| *rows <= MAX_ROWS);
+        rows.map(crate::engine::size).ok_or_else(|| {
+            let Grid { steps, .. } = self;
+            let reason =
+                format!("{steps} steps of {series} series are more than {MAX_ROWS} rows: use longer steps, or a shorter range");
+            Error::bad("step", reason)
+        })
+    }
+
+    fn from_s(self) -> u64 {
+        self.first * self.step_s
+    }
+
+    fn until_s(self) -> u64 {
+        (self.first + self.steps) * self.step_s
+    }
+
+    /// The steps, counted from the grid's first, that an interval overlaps.
+    fn overlapped(self, start_s: u64, interval_s: u32) -> std::ops::Range<usize> {
+        let end_s = start_s.saturating_add(u64::from(interval_s));
+        let from = (start_s / self.step_s).saturating_sub(self.first);
+        let until = end_s.div_ceil(self.step_s).saturating_sub(self.first).min(self.steps);
+        crate::engine::size(from)..crate::engine::size(until)
+    }
+}
+
+/// The smallest time that every interval reported in the range divides.
+fn common_interval(store: &Store, filter: &Filter, range: Range) -> Result<Option<u64>, Error> {
+    let mut intervals = BTreeSet::new();
+    let from_s = (range.from_ms / 1000).saturating_sub(MAX_INTERVAL_S);
+    store.coverage(servers(filter).as_deref(), from_s, range.until_s(), &mut |report| {
+        if (report.start_s + u64::from(report.interval_s)) * 1000 > range.from_ms {
+            intervals.insert(u64::from(report.interval_s));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(intervals.into_iter().reduce(least_common_multiple))
+}
+
+fn least_common_multiple(a: u64, b: u64) -> u64 {
+    let (mut divisor, mut rest) = (a.max(1), b);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    (a / divisor).saturating_mul(b)
+}
+
+/// What tells a series from another: server, kind and record, each only where rates are split by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Series {
+    server_id: Option<u32>,
+    kind: Option<u16>,
+    record_id: Option<u32>,
+}
+
+/// The sums, put onto the grid.
+fn fill(store: &Store, filter: &Filter, by: By, grid: Grid, sums: &[RecordBatch]) -> Result<RecordBatch, Error> {
+    let mut places: BTreeMap<Series, usize> = known_series(store, filter, by)?.into_iter().map(|series| (series, 0)).collect();
+    for batch in sums {
+        let sums = Sums::new(batch, by)?;
+        (0..batch.num_rows()).for_each(|row| {
+            places.entry(sums.series(row)).or_default();
+        });
+        grid.check(places.len())?;
+    }
+    let count = places.len();
+    let rows = grid.check(count)?;
+    places.values_mut().enumerate().for_each(|(at, place)| *place = at);
+    // Step by step, and the series in each.
+    let mut hits: Vec<u64> = vec![0; rows];
+    let mut observed: Vec<bool> = vec![false; rows];
+    for batch in sums {
+        let sums = Sums::new(batch, by)?;
+        for row in 0..batch.num_rows() {
+            let step = sums.step(row).saturating_sub(grid.first);
+            let place = places.get(&sums.series(row)).map(|place| crate::engine::size(step) * count + place);
+            if let Some((hits, observed)) = place.and_then(|place| hits.get_mut(place).zip(observed.get_mut(place))) {
+                *hits = hits.saturating_add(sums.hits(row));
+                *observed = true;
+            }
+        }
+    }
+    let mut of_server: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (series, place) in &places {
+        of_server.entry(series.server_id.unwrap_or(0)).or_default().push(*place);
+    }
+    let from_s = grid.from_s().saturating_sub(MAX_INTERVAL_S);
+    store.coverage(servers(filter).as_deref(), from_s, grid.until_s(), &mut |report| {
+        let server = if by.server { report.server_id } else { 0 };
+        for step in grid.overlapped(report.start_s, report.interval_s) {
+            for place in of_server.get(&server).into_iter().flatten() {
+                if let Some(observed) = observed.get_mut(step * count + place) {
+                    *observed = true;
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    rates(grid, &places, &hits, &observed).map_err(Error::from)
+}
+
+/// The series that there are whether or not they had a hit. Records are too many for that.
+fn known_series(store: &Store, filter: &Filter, by: By) -> Result<Vec<Series>, Error> {
+    if by.record {
+        return Ok(Vec::new());
+    }
+    let asked = servers(filter);
+    let servers: Vec<Option<u32>> = if by.server {
+        let known = store.registry().servers()?.into_iter().map(|server| server.id);
+        known.filter(|id| asked.as_ref().is_none_or(|asked| asked.contains(id))).map(Some).collect()
+    } else {
+        vec![None]
+    };
+    let kinds: &[Option<u16>] = match (by.action, filter.action, filter.rcodes.is_empty()) {
+        (false, _, _) => &[None],
+        (true, Some(Action::Request), _) => &[Some(0)],
+        (true, None, true) => &[Some(0), Some(1)],
+        (true, _, _) => &[Some(1)],
+    };
+    Ok(servers
+        .iter()
+        .flat_map(|server_id| kinds.iter().map(|kind| Series { server_id: *server_id, kind: *kind, record_id: None }))
+        .collect())
+}
+
+/// The columns of a batch of sums.
+struct Sums<'a> {
+    steps: &'a [i64],
+    hits: &'a [u64],
+    server_ids: Option<&'a [u32]>,
+    kinds: Option<&'a [u16]>,
+    record_ids: Option<&'a [u32]>,
+}
+
+impl<'a> Sums<'a> {
+    fn new(batch: &'a RecordBatch, by: By) -> Result<Self, Error> {
+        let column = |name: &'static str| -> Result<&'a ArrayRef, Error> {
+            batch.column_by_name(name).ok_or_else(|| Error::Engine(DataFusionError::Internal(format!("no {name} in the sums"))))
+        };
+        let u32s = |wanted: bool, name| -> Result<Option<&'a [u32]>, Error> {
+            if wanted { column(name).map(|column| Some(&**column.as_primitive::<UInt32Type>().values())) } else { Ok(None) }
+        };
+        Ok(Sums {
+            steps: column("step")?.as_primitive::<Int64Type>().values(),
+            hits: column("hits")?.as_primitive::<UInt64Type>().values(),
+            server_ids: u32s(by.server, "server_id")?,
+            kinds: if by.action { Some(column("kind")?.as_primitive::<UInt16Type>().values()) } else { None },
+            record_ids: u32s(by.record, "record_id")?,
+        })
+    }
+
+    fn series(&self, row: usize) -> Series {
+        Series {
+            server_id: self.server_ids.and_then(|ids| ids.get(row)).copied(),
+            kind: self.kinds.and_then(|kinds| kinds.get(row)).copied(),
+            record_id: self.record_ids.and_then(|ids| ids.get(row)).copied(),
+        }
+    }
+
+    fn step(&self, row: usize) -> u64 {
+        self.steps.get(row).and_then(|step| u64::try_from(*step).ok()).unwrap_or(0)
+    }
+
+    fn hits(&self, row: usize) -> u64 {
+        self.hits.get(row).copied().unwrap_or(0)
+    }
+}
+
+/// The grid's rows as columns.
+fn rates(grid: Grid, places: &BTreeMap<Series, usize>, hits: &[u64], observed: &[bool]) -> Result<RecordBatch, DataFusionError> {
+    let steps = crate::engine::size(grid.steps);
+    let starts = (grid.first..grid.first + grid.steps).map(|step| ms(step * grid.step_s * 1000));
+    let times: Vec<i64> = starts.flat_map(|start| std::iter::repeat_n(start, places.len())).collect();
+    let seen = || hits.iter().zip(observed).map(|(hits, observed)| observed.then_some(*hits));
+    let rate = |hits: u64| hits as f64 / grid.step_s as f64;
+    let mut columns: Vec<(&str, ArrayRef)> = vec![
+        ("time", instants(times)),
+        ("rps", Arc::new(seen().map(|hits| hits.map(rate)).collect::<Float64Array>())),
+        ("hits", Arc::new(seen().collect::<UInt64Array>())),
+    ];
+    let first = places.keys().next();
+    if first.is_some_and(|series| series.server_id.is_some()) {
+        let ids = places.keys().map(|series| series.server_id.unwrap_or(0));
+        columns.push(("server_id", Arc::new(UInt32Array::from(ids.collect::<Vec<_>>().repeat(steps)))));
+    }
+    if first.is_some_and(|series| series.kind.is_some()) {
+        let kinds = places.keys().map(|series| series.kind.unwrap_or(0));
+        columns.push(("kind", Arc::new(UInt16Array::from(kinds.collect::<Vec<_>>().repeat(steps)))));
+    }
+    if first.is_some_and(|series| series.record_id.is_some()) {
+        let ids = places.keys().map(|series| series.record_id.unwrap_or(0));
+        columns.push(("record_id", Arc::new(UInt32Array::from(ids.collect::<Vec<_>>().repeat(steps)))));
+    }
+    let fields = columns.iter().map(|(name, array)| field(name).with_nullable(array.is_nullable()));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    Ok(RecordBatch::try_new(schema, columns.into_iter().map(|(_, array)| array).collect())?)
+}

@@ -1,0 +1,132 @@
+//! From a question's filter to a selection of the store.
+
+use crate::{By, Error, Filter, HostPattern, TimeRange};
+use std::time::{SystemTime, UNIX_EPOCH};
+use zonepulse_dns::{Action, MessageKind};
+use zonepulse_store::{Kinds, Selection, Store};
+
+/// How many records are looked at while the dictionary is held.
+const CHUNK: u32 = 8192;
+const DAY_MS: u64 = 86_400_000;
+
+/// A stretch of time with both ends, Unix milliseconds, from inclusive, until exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) from_ms: u64,
+    pub(crate) until_ms: u64,
+}
+
+impl Range {
+    /// What was asked for; the 24 hours up to now where it was not.
+    pub(crate) fn of(asked: TimeRange) -> Result<Range, Error> {
+        check(asked)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let until_ms = asked.until_ms.unwrap_or_else(|| now.max(asked.from_ms.unwrap_or(0)));
+        let from_ms = asked.from_ms.unwrap_or_else(|| until_ms.saturating_sub(DAY_MS));
+        Ok(Range { from_ms, until_ms })
+    }
+
+    /// The first second that is not before the range.
+    pub(crate) fn from_s(self) -> u64 {
+        self.from_ms.div_ceil(1000)
+    }
+
+    /// The first second after the range.
+    pub(crate) fn until_s(self) -> u64 {
+        self.until_ms.div_ceil(1000)
+    }
+}
+
+/// Refuses a range that ends before it begins.
+pub(crate) fn check(range: TimeRange) -> Result<(), Error> {
+    match (range.from_ms, range.until_ms) {
+        (Some(from), Some(until)) if until < from => Err(Error::bad("date_to", "it is before date_from")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a question adds up points or shows each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    Each,
+    Sums(By),
+}
+
+/// The points that a filter means. Looks through the dictionary, so it blocks.
+pub(crate) fn selection(store: &Store, filter: &Filter, counts: Counts, from_s: u64, until_s: u64) -> Selection {
+    Selection { servers: servers(filter), from_s, until_s, kinds: kinds(filter, counts), records: records(store, filter) }
+}
+
+pub(crate) fn servers(filter: &Filter) -> Option<Vec<u32>> {
+    if filter.servers.is_empty() {
+        return None;
+    }
+    let mut servers = filter.servers.clone();
+    servers.sort_unstable();
+    servers.dedup();
+    Some(servers)
+}
+
+fn kinds(filter: &Filter, counts: Counts) -> Kinds {
+    if !filter.rcodes.is_empty() {
+        // Only responses have a code.
+        let mut kinds: Vec<MessageKind> = filter.rcodes.iter().copied().map(MessageKind::response).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        return Kinds::Only(if filter.action == Some(Action::Request) { Vec::new() } else { kinds });
+    }
+    match (filter.action, counts) {
+        (Some(Action::Request), _) => Kinds::Only(vec![MessageKind::REQUEST]),
+        (Some(Action::Response), _) => Kinds::Responses,
+        // A question and its answer are not two, except side by side.
+        (None, Counts::Sums(By { action: false, .. })) => Kinds::Only(vec![MessageKind::REQUEST]),
+        (None, _) => Kinds::All,
+    }
+}
+
+/// The records' numbers, rising; `None` for all.
+fn records(store: &Store, filter: &Filter) -> Option<Vec<u32>> {
+    if !filter.resource_ids.is_empty() && !filter.resource_ids.contains(&0) {
+        // There is no catalogue yet, so no record belongs to a resource.
+        return Some(Vec::new());
+    }
+    let any_host = filter.hosts.is_empty() || filter.hosts.iter().any(HostPattern::is_any);
+    if any_host && filter.types.is_empty() {
+        return None;
+    }
+    let exact: Option<Vec<&str>> = filter.hosts.iter().map(HostPattern::exact).collect();
+    let mut records = match exact {
+        Some(names) if !any_host && !filter.types.is_empty() => {
+            let dictionary = store.dictionary();
+            let pairs = names.iter().flat_map(|name| filter.types.iter().map(move |record_type| (name, record_type)));
+            pairs.filter_map(|(name, record_type)| dictionary.find(name, *record_type)).collect()
+        }
+        _ => look_through(store, filter, any_host),
+    };
+    records.sort_unstable();
+    records.dedup();
+    Some(records)
+}
+
+fn look_through(store: &Store, filter: &Filter, any_host: bool) -> Vec<u32> {
+    let mut records = Vec::new();
+    let mut scratch = Vec::new();
+    let mut start = 0;
+    loop {
+        // Held for a chunk at a time: whoever writes needs it too.
+        let dictionary = store.dictionary();
+        let count = u32::try_from(dictionary.len()).unwrap_or(u32::MAX);
+        if start >= count {
+            return records;
+        }
+        let end = count.min(start.saturating_add(CHUNK));
+        for id in start..end {
+            let Some((name, record_type)) = dictionary.get(id) else { continue };
+            let type_matches = filter.types.is_empty() || filter.types.contains(&record_type);
+            if type_matches && (any_host || filter.hosts.iter().any(|host| host.matches(name, &mut scratch))) {
+                records.push(id);
+            }
+        }
+        start = end;
+    }
+}

@@ -1,0 +1,106 @@
+//! The columns of an answer, and the order of its rows.
+//!
+//! A plan works with numbers: `record_id` stands for `resource_id`, `host` and `type`, `kind` for
+//! `action` and `rcode`, `server_id` for `server`. A [`Shape`] says which columns the answer has, and
+//! [`derive`] makes those that the plan did not carry, for the rows of the page only.
+
+use crate::rows::{Source, action_texts, no_resources, rcode_texts};
+use crate::table::field;
+use crate::{Error, MAX_LIMIT, Page};
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{Schema, SchemaRef, UInt16Type, UInt32Type};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::{DataFusionError, Result};
+use std::sync::Arc;
+
+/// A column to sort by, and whether the largest comes first.
+pub(crate) type Key = (&'static str, bool);
+
+/// What the rows of an answer look like.
+pub(crate) struct Shape {
+    /// The columns, in order.
+    pub(crate) columns: Vec<&'static str>,
+    /// The question's own order. The last keys make it total.
+    pub(crate) order: Vec<Key>,
+    /// What breaks a tie when the caller names an order: numbers only.
+    pub(crate) ties: Vec<&'static str>,
+}
+
+impl Shape {
+    pub(crate) fn schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.columns.iter().map(|column| answer_field(column)).collect::<Vec<_>>()))
+    }
+
+    /// The order that a page asks for, made total.
+    pub(crate) fn order(&self, page: &Page) -> Result<Vec<Key>, Error> {
+        if page.limit > MAX_LIMIT {
+            return Err(Error::bad("limit", format!("it is more than {MAX_LIMIT}")));
+        }
+        let mut order: Vec<Key> = Vec::new();
+        for key in &page.sort {
+            let Some(column) = self.columns.iter().find(|column| **column == key.column) else {
+                let known = self.columns.join(", ");
+                return Err(Error::bad("sort", format!("there is no column {:?}; the columns are {known}", key.column)));
+            };
+            order.push((column, key.descending));
+        }
+        // Asking for how the question's own order begins is asking for that order.
+        let rest = if self.order.starts_with(&order) { &self.order[..] } else { &[] };
+        let ties: Vec<Key> = self.ties.iter().map(|column| (*column, false)).collect();
+        for (column, descending) in rest.iter().chain(&ties) {
+            if !order.iter().any(|(known, _)| known == column) {
+                order.push((column, *descending));
+            }
+        }
+        Ok(order)
+    }
+
+    /// The rows with exactly the answer's columns.
+    pub(crate) fn finish(&self, batch: &RecordBatch, source: &Source) -> Result<RecordBatch> {
+        let schema = self.schema();
+        let columns = self.columns.iter().map(|column| derive(batch, column, source)).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
+    }
+}
+
+/// A column of an answer. As in the tables, but a step in which nothing was reported has no hits.
+fn answer_field(column: &str) -> arrow::datatypes::Field {
+    let field = field(column);
+    let nullable = field.is_nullable() || column == "hits";
+    field.with_nullable(nullable)
+}
+
+/// A column of a batch, or what its numbers say of it.
+pub(crate) fn derive(batch: &RecordBatch, column: &str, source: &Source) -> Result<ArrayRef> {
+    if let Some(array) = batch.column_by_name(column) {
+        return Ok(arrow::compute::cast(array, field(column).data_type())?);
+    }
+    let numbers = |name: &str| {
+        let array = batch.column_by_name(name);
+        array.ok_or_else(|| DataFusionError::Internal(format!("{column} needs {name}, which the plan does not carry")))
+    };
+    let records = || numbers("record_id").map(|array| array.as_primitive::<UInt32Type>().values());
+    let kinds = || numbers("kind").map(|array| array.as_primitive::<UInt16Type>().values());
+    Ok(match column {
+        "server" => source.server_texts(numbers("server_id")?.as_primitive::<UInt32Type>().values()),
+        "resource_id" => no_resources(batch.num_rows()),
+        "host" => source.host_texts(records()?),
+        "type" => source.type_texts(records()?),
+        "action" => action_texts(kinds()?),
+        "rcode" => rcode_texts(kinds()?),
+        _ => return Err(DataFusionError::Internal(format!("nothing says {column}"))),
+    })
+}
+
+/// The batch with one more column, unless it has it.
+pub(crate) fn with_column(batch: &RecordBatch, column: &str, source: &Source) -> Result<RecordBatch> {
+    if batch.column_by_name(column).is_some() {
+        return Ok(batch.clone());
+    }
+    let array = derive(batch, column, source)?;
+    let mut fields = batch.schema().fields().to_vec();
+    fields.push(Arc::new(field(column).with_nullable(array.is_nullable())));
+    let columns = batch.columns().iter().cloned().chain([array]).collect();
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}

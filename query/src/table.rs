@@ -1,0 +1,189 @@
+//! The tables: their columns, and how they take part in a plan.
+//!
+//! A [`StoreTable`] is a table and a [`Selection`], plain values both. DataFusion tells it which
+//! columns and which rows it wants; what can be said as a selection of the store is, and the rest
+//! is left to DataFusion.
+
+use crate::pushdown;
+use crate::scan::StoreScan;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use std::fmt;
+use std::sync::Arc;
+use zonepulse_store::{Selection, Store};
+
+/// The tables that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Table {
+    /// Hits per server, interval, record and kind.
+    DnsRaw,
+    /// Hits of all time per server, record and kind.
+    Records,
+    /// What the probes observed, and what they lost.
+    Coverage,
+    /// The managed servers.
+    Servers,
+    /// The records by number.
+    Names,
+}
+
+impl Table {
+    pub(crate) const ALL: [Table; 5] = [Table::DnsRaw, Table::Records, Table::Coverage, Table::Servers, Table::Names];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Table::DnsRaw => "dns_raw",
+            Table::Records => "records",
+            Table::Coverage => "coverage",
+            Table::Servers => "servers",
+            Table::Names => "names",
+        }
+    }
+
+    /// The columns. `record_id` and `kind` are numbers of the store: what to group and to sort by
+    /// where the text is not needed. `hour` is the start of the hour in which `time` lies, by which
+    /// the store keeps its points in order.
+    pub(crate) fn schema(self) -> SchemaRef {
+        let columns: &[&str] = match self {
+            Table::DnsRaw => &[
+                "time",
+                "interval_s",
+                "server_id",
+                "server",
+                "resource_id",
+                "host",
+                "type",
+                "action",
+                "rcode",
+                "hits",
+                "last_access",
+                "record_id",
+                "kind",
+                "hour",
+            ],
+            Table::Records => &[
+                "server_id",
+                "server",
+                "record_id",
+                "resource_id",
+                "host",
+                "type",
+                "action",
+                "rcode",
+                "hits",
+                "first_seen",
+                "last_access",
+                "kind",
+            ],
+            Table::Coverage => &[
+                "time",
+                "interval_s",
+                "server_id",
+                "server",
+                "epoch",
+                "seq",
+                "covered_from",
+                "covered_until",
+                "hits",
+                "messages_seen",
+                "not_counted",
+                "kernel_dropped",
+                "interface_dropped",
+                "batches_evicted",
+                "evicted_from",
+                "evicted_until",
+                "losses",
+            ],
+            Table::Servers => &["server_id", "server", "sample"],
+            Table::Names => &["record_id", "resource_id", "host", "type"],
+        };
+        Arc::new(Schema::new(columns.iter().map(|column| field(column)).collect::<Vec<_>>()))
+    }
+}
+
+/// Instants: Unix milliseconds, UTC.
+pub(crate) fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
+}
+
+/// A column by its name, which has the same type and meaning in every table and answer.
+pub(crate) fn field(column: &str) -> Field {
+    let (data_type, nullable) = match column {
+        "time" | "hour" | "first_seen" | "last_access" | "covered_from" | "covered_until" => (instant(), false),
+        "evicted_from" | "evicted_until" => (instant(), true),
+        "interval_s" | "server_id" | "record_id" => (DataType::UInt32, false),
+        "kind" => (DataType::UInt16, false),
+        "sample" => (DataType::Boolean, false),
+        "rps" => (DataType::Float64, true),
+        "server" | "rcode" => (DataType::Utf8, true),
+        "host" | "type" | "action" | "losses" => (DataType::Utf8, false),
+        _ => (DataType::UInt64, false),
+    };
+    Field::new(column, data_type, nullable)
+}
+
+/// A table of a store, restricted to a selection.
+pub(crate) struct StoreTable {
+    pub(crate) table: Table,
+    pub(crate) store: Store,
+    pub(crate) selection: Selection,
+    pub(crate) counters: Arc<Counters>,
+    schema: SchemaRef,
+}
+
+/// What the counters of a report are called: the engine only passes them on.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) names: Vec<(u16, &'static str)>,
+    pub(crate) not_counted: Vec<u16>,
+}
+
+impl StoreTable {
+    pub(crate) fn new(table: Table, store: Store, selection: Selection, counters: Arc<Counters>) -> Self {
+        StoreTable { table, store, selection, counters, schema: table.schema() }
+    }
+}
+
+impl fmt::Debug for StoreTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreTable").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl TableProvider for StoreTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // What is taken is taken exactly: a filter either becomes a selection of the store or stays where it is.
+        Ok(filters
+            .iter()
+            .map(|filter| match pushdown::dimension(self.table, filter) {
+                Some(_) => TableProviderFilterPushDown::Exact,
+                None => TableProviderFilterPushDown::Unsupported,
+            })
+            .collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let selection = pushdown::apply(self, state, filters).await?;
+        let scan = StoreScan::new(self, selection, projection, limit, state.config().target_partitions())?;
+        Ok(Arc::new(scan))
+    }
+}

@@ -1,0 +1,98 @@
+use super::*;
+use crate::{Bucket, By, Filter, MAX_LIMIT};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_any_size_follow_each_other_without_gap_or_overlap() {
+    let content = small();
+    let whole_page = content.engine.raw(&Filter::default(), whole(), &page()).await.unwrap();
+    let columns = ["time", "server_id", "host", "type", "action", "rcode", "hits"];
+    for limit in 1..=10 {
+        let mut all = Vec::new();
+        for offset in (0..10).step_by(limit) {
+            let page = Page { offset: offset as u64, limit: limit as u64, ..page() };
+            let answer = content.engine.raw(&Filter::default(), whole(), &page).await.unwrap();
+            assert_eq!(answer.total, 9);
+            all.extend(lines(&answer, &columns));
+        }
+        assert_eq!(all, lines(&whole_page, &columns), "{limit}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offset_past_the_end_is_an_empty_page_with_the_total() {
+    let content = small();
+    let past = Page { offset: 50, ..page() };
+    let none = Page { limit: 0, ..page() };
+    for page in [past, none] {
+        let raw = content.engine.raw(&Filter::default(), whole(), &page).await.unwrap();
+        assert_eq!((raw.rows(), raw.total), (0, 9));
+        let totals = content.engine.totals(&Filter::default(), TimeRange::default(), By::RECORD, &page).await.unwrap();
+        assert_eq!((totals.rows(), totals.total), (0, 4));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_can_be_sorted_by_every_column_both_ways() {
+    let content = small();
+    let schema = content.engine.raw(&Filter::default(), whole(), &page()).await.unwrap().schema;
+    for field in schema.fields() {
+        for prefix in ["", "-"] {
+            let key = format!("{prefix}{}", field.name());
+            let answer = content.engine.raw(&Filter::default(), whole(), &sorted(&[&key])).await.unwrap();
+            let values: Vec<_> =
+                answer.batches.iter().map(|batch| batch.column_by_name(field.name()).unwrap().as_ref()).collect();
+            let values = arrow::compute::concat(&values).unwrap();
+            let options = arrow::compute::SortOptions { descending: prefix == "-", nulls_first: false };
+            let expected = arrow::compute::sort(&values, Some(options)).unwrap();
+            assert_eq!(&values, &expected, "{key}");
+            assert_eq!(answer.rows(), 9);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_can_be_sorted_by_every_column() {
+    let content = small();
+    let by = By::RECORD.and(By::SERVER).and(By::ACTION);
+    let schema = content.engine.series(&Filter::default(), whole(), Bucket::M5, by, &page()).await.unwrap().schema;
+    for field in schema.fields() {
+        let page = sorted(&[field.name()]);
+        let series = content.engine.series(&Filter::default(), whole(), Bucket::M5, by, &page).await.unwrap();
+        assert_eq!(series.total, 9 - 1, "{}", field.name());
+        let values = lines(&series, &[field.name()]);
+        if !["hits"].contains(&field.name().as_str()) {
+            assert!(values.is_sorted(), "{} {values:?}", field.name());
+        }
+    }
+    let totals = content.engine.totals(&Filter::default(), whole(), By::SELECTION, &sorted(&["-host", "type"])).await.unwrap();
+    assert_eq!(
+        lines(&totals, &["host", "type"]),
+        ["www.example.com. A", "www.example.com. AAAA", "mail.example.com. MX", "example.net. SOA"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_arguments_are_named() {
+    let content = small();
+    let unknown = sorted(&["-nothing"]);
+    assert_eq!(argument(content.engine.raw(&Filter::default(), whole(), &unknown).await), "sort");
+    assert_eq!(argument(content.engine.totals(&Filter::default(), whole(), By::RECORD, &unknown).await), "sort");
+    assert_eq!(argument(content.engine.series(&Filter::default(), whole(), Bucket::H1, By::RECORD, &unknown).await), "sort");
+    assert_eq!(argument(content.engine.rps(&Filter::default(), whole(), None, By::RECORD, &unknown).await), "sort");
+    let large = Page::first(MAX_LIMIT + 1);
+    assert_eq!(argument(content.engine.raw(&Filter::default(), whole(), &large).await), "limit");
+    let reversed = TimeRange { from_ms: Some(T0_MS), until_ms: Some(T0_MS - 1) };
+    assert_eq!(argument(content.engine.raw(&Filter::default(), reversed, &page()).await), "date_to");
+    assert_eq!(argument(content.engine.totals(&Filter::default(), reversed, By::RECORD, &page()).await), "date_to");
+    assert_eq!(argument(content.engine.coverage(&[], reversed, &page()).await), "date_to");
+}
+
+#[test]
+fn a_bucket_is_named_by_its_length() {
+    for bucket in Bucket::ALL {
+        assert_eq!(bucket.as_str().parse::<Bucket>().unwrap(), bucket);
+    }
+    for text in ["", "5", "10m", "60m", "5M"] {
+        assert!(matches!(text.parse::<Bucket>(), Err(Error::BadArgument { argument: "interval", .. })), "{text}");
+    }
+}

@@ -1,0 +1,109 @@
+use super::*;
+use crate::Filter;
+use expect_test::expect;
+use zonepulse_dns::Action;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn raw_points_have_the_shape_of_the_specification_and_the_order_of_time() {
+    let content = small();
+    let answer = content.engine.raw(&Filter::default(), whole(), &page()).await.unwrap();
+    assert_eq!(answer.total, 9);
+    expect![[""]].assert_eq(&table(&answer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_batches_of_one_interval_are_one_point() {
+    let content = small();
+    let filter = Filter { servers: vec![1], action: Some(Action::Request), ..hosts(&["www.example.com"]) };
+    let answer = content.engine.raw(&filter, after(0, 60), &page()).await.unwrap();
+    assert_eq!(lines(&answer, &["hits", "last_access"]), ["5 2026-01-01T00:00:59.999Z"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_filter_keeps_what_it_says() {
+    let content = small();
+    let mut found = Vec::new();
+    for (what, filter) in [
+        ("server 2", Filter { servers: vec![2], ..Filter::default() }),
+        ("no such server", Filter { servers: vec![9], ..Filter::default() }),
+        ("exact host", hosts(&["WWW.example.com"])),
+        ("pattern", hosts(&["*.example.com"])),
+        ("two patterns", hosts(&["mail*", "*.net"])),
+        ("every host", hosts(&["*"])),
+        ("unknown host", hosts(&["nowhere.example"])),
+        ("type", Filter { types: vec!["MX".parse().unwrap(), "SOA".parse().unwrap()], ..Filter::default() }),
+        ("host and type", Filter { types: vec!["AAAA".parse().unwrap()], ..hosts(&["www.example.com"]) }),
+        ("requests", Filter { action: Some(Action::Request), ..Filter::default() }),
+        ("responses", Filter { action: Some(Action::Response), ..Filter::default() }),
+        ("rcode", Filter { rcodes: vec!["NXDOMAIN".parse().unwrap(), "REFUSED".parse().unwrap()], ..Filter::default() }),
+        (
+            "rcode of requests",
+            Filter { rcodes: vec!["NOERROR".parse().unwrap()], action: Some(Action::Request), ..Filter::default() },
+        ),
+        ("no resource", Filter { resource_ids: vec![0], ..Filter::default() }),
+        ("a resource", Filter { resource_ids: vec![5], ..Filter::default() }),
+    ] {
+        let answer = content.engine.raw(&filter, whole(), &page()).await.unwrap();
+        assert_eq!(answer.total, answer.rows() as u64, "{what}");
+        found.push(format!("{what}: {}", lines(&answer, &["server_id", "host", "type", "rcode", "hits"]).join(", ")));
+    }
+    expect![[""]].assert_eq(&(found.join("\n") + "\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_has_its_beginning_and_not_its_end() {
+    let content = small();
+    for (from_ms, until_ms, rows) in [
+        (T0_MS, T0_MS + 60_000, 4),
+        (T0_MS + 1, T0_MS + 60_000, 0),
+        (T0_MS + 1, T0_MS + 60_001, 3),
+        (T0_MS + 60_000, T0_MS + 60_001, 3),
+        (T0_MS + 60_000, T0_MS + 60_000, 0),
+    ] {
+        let range = TimeRange { from_ms: Some(from_ms), until_ms: Some(until_ms) };
+        let answer = content.engine.raw(&Filter::default(), range, &page()).await.unwrap();
+        assert_eq!(answer.total, rows, "{from_ms}..{until_ms}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_range_it_is_the_last_24_hours() {
+    let mut content = Content::new(&["alpha"]);
+    let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 60 * 60;
+    for hours in [1, 23, 25] {
+        content.batch(1, now_s - T0_S - hours * 3600, 60, &[("a.", "A", "request", hours, 0)]);
+    }
+    let answer = content.engine.raw(&Filter::default(), TimeRange::default(), &page()).await.unwrap();
+    assert_eq!(lines(&answer, &["hits"]), ["23", "1"]);
+    let answer =
+        content.engine.rps(&Filter::default(), TimeRange::default(), Some(3600), crate::By::SELECTION, &page()).await.unwrap();
+    assert!((24..=25).contains(&answer.total), "{}", answer.total);
+    let since = TimeRange { from_ms: Some((now_s - 26 * 3600) * 1000), until_ms: None };
+    let answer = content.engine.raw(&Filter::default(), since, &page()).await.unwrap();
+    assert_eq!(lines(&answer, &["hits"]), ["25", "23", "1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_overflowed_a_probe_is_shown_and_found() {
+    let mut content = Content::new(&["alpha"]);
+    content.batch(1, 0, 60, &[("<other> example.com.", "TYPE0", "request", 5, 0), ("<other>", "TYPE0", "request", 6, 0)]);
+    let answer = content.engine.raw(&hosts(&["<other> example.com"]), whole(), &page()).await.unwrap();
+    assert_eq!(lines(&answer, &["host", "hits"]), ["<other> example.com. 5"]);
+    let answer = content.engine.raw(&hosts(&["<other>"]), whole(), &page()).await.unwrap();
+    assert_eq!(lines(&answer, &["host", "hits"]), ["<other> 6"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn coverage_says_what_was_observed_and_what_was_lost() {
+    let mut content = Content::new(&["alpha", "sample"]);
+    content.intake(1, 0, 60, &[("a.", "A", "request", 5, 0)], |intake| {
+        intake.counters = vec![(2, 9), (10, 3), (22, 1), (40, 7), (999, 2)];
+        intake.covered_from_ms += 1500;
+        intake.evicted = Some(zonepulse_store::Evicted { batches: 2, from_s: T0_S - 120, until_s: T0_S });
+    });
+    content.batch(2, 0, 60, &[]);
+    let answer = content.engine.coverage(&[], whole(), &page()).await.unwrap();
+    assert_eq!(answer.total, 2);
+    expect![[""]].assert_eq(&table(&answer));
+    assert_eq!(content.engine.coverage(&[2], whole(), &page()).await.unwrap().total, 1);
+}

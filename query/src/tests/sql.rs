@@ -1,0 +1,115 @@
+use super::*;
+use expect_test::{Expect, expect};
+
+async fn sql(content: &Content, query: &str) -> String {
+    let batches = content.engine.context().sql(query).await.unwrap().collect().await.unwrap();
+    arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string() + "\n"
+}
+
+async fn check_scan(query: &str, expected: Expect) {
+    let content = small();
+    let plan = sql(&content, &format!("EXPLAIN {query}")).await;
+    // Where a filter was not pushed down, it stands above the scan.
+    let lines = plan.lines().skip_while(|line| !line.contains("physical_plan"));
+    let steps = lines.flat_map(|line| line.split('|')).map(str::trim);
+    let shown: Vec<&str> = steps.filter(|line| line.starts_with("FilterExec") || line.starts_with("StoreScan")).collect();
+    expected.assert_eq(&(shown.join("\n") + "\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_are_pushed_down() {
+    check_scan("SELECT hits FROM dns_raw WHERE server_id = 1", expect![[""]]).await;
+    check_scan("SELECT hits FROM dns_raw WHERE server LIKE 'be%'", expect![[""]]).await;
+    check_scan("SELECT hits FROM coverage WHERE server_id IN (1, 2, 3)", expect![[""]]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_is_pushed_down_and_cuts_the_scan_into_partitions() {
+    check_scan("SELECT hits FROM dns_raw WHERE time >= '2026-01-01T00:00:00Z' AND time < '2026-01-01T00:01:00Z'", expect![[""]])
+        .await;
+    check_scan("SELECT hits FROM dns_raw WHERE time BETWEEN '2026-01-01T00:00:00Z' AND '2026-01-03T00:00:00Z'", expect![[""]])
+        .await;
+    check_scan("SELECT hits FROM dns_raw WHERE time > '2026-01-01T00:00:00.5Z'", expect![[""]]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_pushed_down_as_their_numbers() {
+    check_scan("SELECT hits FROM dns_raw WHERE host = 'www.example.com.' AND type = 'A'", expect![[""]]).await;
+    check_scan("SELECT hits FROM records WHERE host LIKE '%.example.com.'", expect![[""]]).await;
+    check_scan("SELECT hits FROM dns_raw WHERE record_id = 2 OR host = 'example.net.'", expect![[""]]).await;
+    check_scan("SELECT host FROM names WHERE type = 'MX'", expect![[""]]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kinds_are_pushed_down() {
+    check_scan("SELECT hits FROM dns_raw WHERE action = 'request'", expect![[""]]).await;
+    check_scan("SELECT hits FROM dns_raw WHERE action = 'response'", expect![[""]]).await;
+    check_scan("SELECT hits FROM dns_raw WHERE rcode IN ('NXDOMAIN', 'REFUSED')", expect![[""]]).await;
+    check_scan("SELECT hits FROM dns_raw WHERE rcode IS NULL", expect![[""]]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_cannot_select_is_left_to_a_filter() {
+    check_scan("SELECT hits FROM dns_raw WHERE hits > 5 AND server_id = 2", expect![[""]]).await;
+    check_scan("SELECT hits FROM dns_raw WHERE server_id = 1 OR action = 'request'", expect![[""]]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_reaches_the_scan() {
+    check_scan("SELECT hits FROM dns_raw WHERE server_id = 1 LIMIT 2", expect![[""]]).await;
+    let content = small();
+    assert_eq!(sql(&content, "SELECT count(*) AS n FROM (SELECT 1 FROM dns_raw LIMIT 2)").await.matches("| 2 |").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_pushed_down_give_the_rows_that_they_would_give_above_the_scan() {
+    let content = small();
+    for filter in [
+        "server_id = 1",
+        "server <> 'alpha'",
+        "time > '2026-01-01T00:00:00Z'",
+        "time <= '2026-01-01T00:00:00Z'",
+        "time = '2026-01-01T00:01:00Z'",
+        "time < '1960-01-01T00:00:00Z'",
+        "time >= '1960-01-01T00:00:00Z'",
+        "host = 'www.example.com.'",
+        "host LIKE '%net.' OR type = 'MX'",
+        "NOT (type = 'A')",
+        "rcode IS NULL",
+        "rcode <> 'NOERROR'",
+        "action = 'response' AND rcode = 'NXDOMAIN'",
+        "record_id >= 2 AND host LIKE 'w%'",
+        "resource_id = 0",
+        "kind BETWEEN 1 AND 4",
+    ] {
+        let count = "SELECT count(*) AS n, sum(hits) AS hits FROM";
+        let pushed = sql(&content, &format!("{count} dns_raw WHERE {filter}")).await;
+        // What is true of a limit's rows cannot be pushed below the limit.
+        let above = sql(&content, &format!("{count} (SELECT * FROM dns_raw LIMIT 100) WHERE {filter}")).await;
+        assert_eq!(pushed, above, "{filter}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_can_be_read_whole() {
+    let content = small();
+    for (table, rows) in [("dns_raw", 9), ("records", 8), ("coverage", 5), ("servers", 2), ("names", 5)] {
+        let frame = content.engine.context().sql(&format!("SELECT * FROM {table}")).await.unwrap();
+        assert_eq!(frame.clone().count().await.unwrap(), rows, "{table}");
+        let read: usize = frame.collect().await.unwrap().iter().map(|batch| batch.num_rows()).sum();
+        assert_eq!(read, rows, "{table}");
+    }
+    expect![[""]].assert_eq(&sql(&content, "SELECT * FROM servers ORDER BY server_id").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_can_be_joined_and_grouped() {
+    let content = small();
+    let found = sql(
+        &content,
+        "SELECT n.host, n.type, s.server, sum(r.hits) AS hits FROM dns_raw r JOIN names n USING (record_id) \
+         JOIN servers s ON s.server_id = r.server_id WHERE r.action = 'request' GROUP BY 1, 2, 3 ORDER BY hits DESC, 1",
+    )
+    .await;
+    expect![[""]].assert_eq(&found);
+}

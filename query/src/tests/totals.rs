@@ -1,0 +1,81 @@
+use super::*;
+use crate::{By, Filter};
+use expect_test::expect;
+use zonepulse_dns::Action;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_are_per_record_over_all_servers_most_hits_first() {
+    let content = small();
+    let answer = content.engine.totals(&Filter::default(), TimeRange::default(), By::SELECTION, &page()).await.unwrap();
+    assert_eq!(answer.total, 4);
+    expect![[""]].assert_eq(&table(&answer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_may_be_split_by_server_and_by_action() {
+    let content = small();
+    let by = By::SERVER.and(By::ACTION);
+    let answer = content.engine.totals(&Filter::default(), TimeRange::default(), by, &page()).await.unwrap();
+    expect![[""]].assert_eq(&table(&answer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_access_that_is_filtered_is_the_groups_own() {
+    let content = small();
+    let totals = async |filter: Filter, range, by| {
+        let answer = content.engine.totals(&filter, range, by, &page()).await.unwrap();
+        lines(&answer, &["host", "type", "hits"])
+    };
+    // The A record was asked for on both servers, last in the second minute of the first.
+    let first_minute = after(0, 60);
+    assert_eq!(totals(Filter::default(), first_minute, By::SELECTION).await, ["mail.example.com. MX 7"]);
+    assert_eq!(totals(Filter::default(), first_minute, By::SERVER).await, ["www.example.com. A 20", "mail.example.com. MX 7"]);
+    let since = TimeRange { from_ms: Some(T0_MS + 3_600_007), until_ms: None };
+    assert_eq!(totals(Filter::default(), since, By::SELECTION).await, ["example.net. SOA 4"]);
+    let since = TimeRange { from_ms: Some(T0_MS + 3_600_008), until_ms: None };
+    assert_eq!(totals(Filter::default(), since, By::SELECTION).await, [""; 0]);
+    let until = TimeRange { from_ms: None, until_ms: Some(T0_MS + 5) };
+    assert_eq!(totals(Filter::default(), until, By::SELECTION).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_filter_holds_for_totals() {
+    let content = small();
+    let mut found = Vec::new();
+    for (what, filter) in [
+        ("server 1", Filter { servers: vec![1], ..Filter::default() }),
+        ("pattern", hosts(&["*.example.com"])),
+        ("type", Filter { types: vec!["SOA".parse().unwrap()], ..Filter::default() }),
+        ("responses", Filter { action: Some(Action::Response), ..Filter::default() }),
+        ("rcode", Filter { rcodes: vec!["NXDOMAIN".parse().unwrap()], ..Filter::default() }),
+        ("a resource", Filter { resource_ids: vec![5], ..Filter::default() }),
+        ("nothing", hosts(&["nowhere.example"])),
+    ] {
+        let answer = content.engine.totals(&filter, TimeRange::default(), By::SELECTION, &page()).await.unwrap();
+        assert_eq!(answer.total, answer.rows() as u64, "{what}");
+        found.push(format!("{what}: {}", lines(&answer, &["host", "type", "hits"]).join(", ")));
+    }
+    expect![[""]].assert_eq(&(found.join("\n") + "\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_hits_are_in_the_order_of_host_and_type_whatever_the_page() {
+    let mut content = Content::new(&["alpha"]);
+    for (at, name) in ["d.", "b.", "a.", "c."].iter().enumerate() {
+        content.batch(1, at as u64 * 60, 60, &[(name, "MX", "request", 1, 0), (name, "A", "request", 1, 0)]);
+    }
+    content.batch(1, 600, 60, &[("z.", "A", "request", 9, 0), ("y.", "A", "request", 8, 0)]);
+    let expected = ["z. A 9", "y. A 8", "a. A 1", "a. MX 1", "b. A 1", "b. MX 1", "c. A 1", "c. MX 1", "d. A 1", "d. MX 1"];
+    for sort in [&[][..], &["-hits"], &["-hits", "host"]] {
+        for limit in 1..=4 {
+            let mut all = Vec::new();
+            for offset in (0..12).step_by(limit) {
+                let page = Page { offset: offset as u64, limit: limit as u64, ..sorted(sort) };
+                let answer = content.engine.totals(&Filter::default(), TimeRange::default(), By::RECORD, &page).await.unwrap();
+                assert_eq!(answer.total, 10);
+                all.extend(lines(&answer, &["host", "type", "hits"]));
+            }
+            assert_eq!(all, expected, "{limit} {sort:?}");
+        }
+    }
+}
