@@ -1,1 +1,141 @@
-//! x
+//! Batches on their way in: receive → translate → commit → acknowledge.
+//!
+//! Whatever brings a batch (an HTTP request, a message of RabbitMQ) hands its
+//! bytes to [`Ingest::receive`] and waits. The bytes are decoded and checked
+//! where they arrived; one **committer** thread gives the records their
+//! numbers and writes to the store, many batches in one fsync when many wait.
+//! Only when a batch is on disk does `receive` answer, and only then may the
+//! one who brought it acknowledge.
+//!
+//! This is the one crate that knows both the wire format and the store.
+
+pub mod amqp;
+mod committer;
+mod error;
+mod translate;
+
+pub use error::Error;
+pub use zonepulse_store::Outcome;
+
+use bytes::Bytes;
+use committer::Committer;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use zonepulse_store::Store;
+use zonepulse_wire::Batch;
+
+/// Past this many bytes a batch is decoded on a thread that may block.
+const LARGE_BYTES: usize = 128 << 10;
+
+/// Bounds of the way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Batches that may wait for the committer.
+    pub queue_batches: usize,
+    /// Batches in one write at most.
+    pub group_batches: usize,
+    /// How long a batch may wait for a place in the queue before [`Error::Busy`].
+    pub patience: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { queue_batches: 256, group_batches: 64, patience: Duration::from_secs(5) }
+    }
+}
+
+/// Who brought a batch, which decides whose batches it may bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// Somebody with this server's token: batches of this server only.
+    Server(u32),
+    /// The message broker, which lets in whom it knows: batches of every known server.
+    Broker,
+}
+
+/// What came in since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Batches that were committed.
+    pub committed: u64,
+    /// Batches that had been committed before.
+    pub duplicates: u64,
+    /// Batches that were refused for good.
+    pub refused: u64,
+}
+
+/// The way in. Clones share it.
+#[derive(Clone)]
+pub struct Ingest {
+    store: Store,
+    committer: Committer,
+    counters: Arc<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    committed: AtomicU64,
+    duplicates: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Ingest {
+    /// Starts the committer. It ends when the last clone is dropped and what
+    /// was waiting is committed.
+    pub fn start(store: Store, settings: Settings) -> Result<Self, Error> {
+        let committer = Committer::start(store.clone(), settings)?;
+        Ok(Ingest { store, committer, counters: Arc::default() })
+    }
+
+    /// Takes an encoded batch and answers when it is on disk, or was before.
+    pub async fn receive(&self, bytes: Bytes, sender: Sender) -> Result<Outcome, Error> {
+        let outcome = self.take(bytes, sender).await;
+        let counter = match &outcome {
+            Ok(Outcome::Committed) => Some(&self.counters.committed),
+            Ok(Outcome::Duplicate) => Some(&self.counters.duplicates),
+            Err(error) if error.is_final() => Some(&self.counters.refused),
+            Err(_) => None,
+        };
+        if let Some(counter) = counter {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    async fn take(&self, bytes: Bytes, sender: Sender) -> Result<Outcome, Error> {
+        let identity = zonepulse_wire::peek_identity(&bytes)?;
+        if let Sender::Server(own) = sender
+            && own != identity.server_id
+        {
+            return Err(Error::WrongServer { own, found: identity.server_id });
+        }
+        let batch = if bytes.len() > LARGE_BYTES {
+            tokio::task::spawn_blocking(move || Batch::decode(&bytes)).await.map_err(|_| Error::Closed)??
+        } else {
+            Batch::decode(&bytes)?
+        };
+        // Roll-ups of five minutes and more stay exact only when no interval lies across two of them.
+        if !300u32.is_multiple_of(batch.interval_s) {
+            return Err(Error::Interval(batch.interval_s));
+        }
+        let known = self.store.registry().server(identity.server_id).map_err(|error| Error::Store(Arc::new(error)))?;
+        if known.is_none() {
+            return Err(Error::UnknownServer(identity.server_id));
+        }
+        self.committer.commit(batch).await
+    }
+
+    /// What came in since the start.
+    pub fn statistics(&self) -> Statistics {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Statistics {
+            committed: read(&self.counters.committed),
+            duplicates: read(&self.counters.duplicates),
+            refused: read(&self.counters.refused),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

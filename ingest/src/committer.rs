@@ -1,0 +1,76 @@
+//! The one thread that writes: whatever waits goes into one write.
+
+use crate::{Error, Outcome, Settings, translate};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use zonepulse_store::Store;
+use zonepulse_wire::Batch;
+
+/// The way to the committer's thread.
+#[derive(Clone)]
+pub(crate) struct Committer {
+    queue: mpsc::Sender<Waiting>,
+    patience: Duration,
+}
+
+/// A batch and the one who waits for it.
+struct Waiting {
+    batch: Batch,
+    answer: oneshot::Sender<Result<Outcome, Error>>,
+}
+
+impl Committer {
+    pub(crate) fn start(store: Store, settings: Settings) -> Result<Self, Error> {
+        let (queue, waiting) = mpsc::channel(settings.queue_batches.max(1));
+        std::thread::Builder::new()
+            .name("committer".to_owned())
+            .spawn(move || run(&store, waiting, settings.group_batches.max(1)))
+            .map_err(|error| Error::Thread(Arc::new(error)))?;
+        Ok(Committer { queue, patience: settings.patience })
+    }
+
+    /// Answers when the batch is on disk.
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<Outcome, Error> {
+        let (answer, answered) = oneshot::channel();
+        match self.queue.send_timeout(Waiting { batch, answer }, self.patience).await {
+            Ok(()) => answered.await.map_err(|_| Error::Closed)?,
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(Error::Busy),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Error::Closed),
+        }
+    }
+}
+
+/// Takes what waits, up to a bound, and writes it in one go, until nobody can send any more.
+fn run(store: &Store, mut waiting: mpsc::Receiver<Waiting>, group_batches: usize) {
+    let mut group = Vec::with_capacity(group_batches);
+    while waiting.blocking_recv_many(&mut group, group_batches) > 0 {
+        write(store, &mut group);
+    }
+}
+
+fn write(store: &Store, group: &mut Vec<Waiting>) {
+    let mut write = store.begin();
+    let mut added = Vec::with_capacity(group.len());
+    for Waiting { batch, answer } in group.drain(..) {
+        let outcome = match write.is_committed(&translate::identity(&batch)) {
+            // Before its names get numbers: a copy must not leave a trace.
+            Ok(true) => Ok(Outcome::Duplicate),
+            Ok(false) => {
+                let intake = translate::intake(&batch, &mut write);
+                write.add(intake)
+            }
+            Err(error) => Err(error),
+        };
+        added.push((answer, outcome.map_err(|error| Error::Store(Arc::new(error)))));
+    }
+    // A copy of a batch in the same write is on disk only with it: nobody is answered before.
+    let written = write.commit().map_err(|error| Error::Store(Arc::new(error)));
+    if let Err(error) = &written {
+        tracing::error!(%error, batches = added.len(), "the batches were not taken; their bringers will try again");
+    }
+    for (answer, outcome) in added {
+        // Whoever went away finds the batch's marker when it comes again.
+        let _ = answer.send(written.clone().and(outcome));
+    }
+}

@@ -1,0 +1,60 @@
+//! Why a batch was not taken, by what its bringer can do about it.
+
+use std::sync::Arc;
+
+/// Why a batch was not taken.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The bytes are no batch, or a broken one. It will never be taken.
+    #[error(transparent)]
+    Malformed(zonepulse_wire::Error),
+    /// The batch is of a version that this program does not read. Keep it and
+    /// update the older side.
+    #[error(transparent)]
+    UnknownVersion(zonepulse_wire::Error),
+    /// The batch's interval does not divide 300 s. It will never be taken.
+    #[error("an interval of {0} s does not divide 300 s")]
+    Interval(u32),
+    /// The batch is about another server than its bringer may speak for.
+    #[error("server {own} may not send for server {found}")]
+    WrongServer {
+        /// Whose credentials were shown.
+        own: u32,
+        /// Whose batch it is.
+        found: u32,
+    },
+    /// The batch is about a server that the central does not know: add the server.
+    #[error("no server has the id {0}")]
+    UnknownServer(u32),
+    /// Too many batches wait already: try again later.
+    #[error("too many batches are waiting to be committed: try again later")]
+    Busy,
+    /// The store failed. The batch was not taken: try again later.
+    #[error("the store could not take the batch: {0}")]
+    Store(#[source] Arc<zonepulse_store::Error>),
+    /// The central is stopping: try again later.
+    #[error("the central is stopping: try again later")]
+    Closed,
+    /// The committer's thread could not be started.
+    #[error("no thread for the committer: {0}")]
+    Thread(#[source] Arc<std::io::Error>),
+}
+
+impl Error {
+    /// Whether trying again with the same bytes is in vain.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Error::Malformed(_) | Error::UnknownVersion(_) | Error::Interval(_) | Error::WrongServer { .. } => true,
+            Error::UnknownServer(_) | Error::Busy | Error::Store(_) | Error::Closed | Error::Thread(_) => false,
+        }
+    }
+}
+
+impl From<zonepulse_wire::Error> for Error {
+    fn from(error: zonepulse_wire::Error) -> Self {
+        match error {
+            zonepulse_wire::Error::UnknownVersion { .. } => Error::UnknownVersion(error),
+            error => Error::Malformed(error),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+use super::*;
+use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_store::Options;
+use zonepulse_wire::{Counters, Coverage, Identity, Records, Row};
+
+fn batch(server_id: u32, seq: u64, names: &[&str]) -> Batch {
+    let mut records = Records::new();
+    let mut rows = Vec::new();
+    for name in names {
+        let record = records.push(name, RecordType::A);
+        rows.push(Row { record, kind: MessageKind::REQUEST, hits: 1, first_ms: 5, last_ms: 7 });
+    }
+    Batch {
+        identity: Identity { server_id, epoch: 1, seq },
+        start_s: 600,
+        interval_s: 60,
+        coverage: Coverage { from_ms: 600_000, until_ms: 660_000 },
+        counters: Counters::new(),
+        evicted: None,
+        records,
+        rows,
+    }
+}
+
+struct Central {
+    ingest: Ingest,
+    store: Store,
+    _dir: tempfile::TempDir,
+}
+
+fn central() -> Central {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &Options::default()).unwrap();
+    store.registry().add_server("one", false, String::new(), 0).unwrap();
+    Central { ingest: Ingest::start(store.clone(), Settings::default()).unwrap(), store, _dir: dir }
+}
+
+fn bytes(batch: &Batch) -> Bytes {
+    batch.encode().unwrap().into()
+}
+
+fn hits(store: &Store) -> u64 {
+    let mut hits = 0;
+    store.totals(None, &mut |total| hits += total.hits);
+    hits
+}
+
+#[tokio::test]
+async fn a_batch_is_in_the_store_when_the_answer_comes() {
+    let central = central();
+    let outcome = central.ingest.receive(bytes(&batch(1, 0, &["a.", "b."])), Sender::Server(1)).await;
+    assert!(matches!(outcome, Ok(Outcome::Committed)));
+    assert_eq!(hits(&central.store), 2);
+}
+
+#[tokio::test]
+async fn a_batch_that_comes_twice_counts_once_whoever_brings_it() {
+    let central = central();
+    let bytes = bytes(&batch(1, 0, &["a."]));
+    let outcomes = futures::future::join_all(
+        [Sender::Server(1), Sender::Broker, Sender::Broker].map(|sender| central.ingest.receive(bytes.clone(), sender)),
+    );
+    let committed = outcomes.await.into_iter().filter(|outcome| matches!(outcome, Ok(Outcome::Committed))).count();
+    assert_eq!((committed, hits(&central.store)), (1, 1));
+    assert_eq!(central.ingest.statistics(), Statistics { committed: 1, duplicates: 2, refused: 0 });
+}
+
+#[tokio::test]
+async fn a_copy_leaves_no_name_behind() {
+    let central = central();
+    central.ingest.receive(bytes(&batch(1, 0, &["a."])), Sender::Broker).await.unwrap();
+    let before = central.store.dictionary().len();
+    central.ingest.receive(bytes(&batch(1, 0, &["other."])), Sender::Broker).await.unwrap();
+    assert_eq!(central.store.dictionary().len(), before);
+}
+
+#[tokio::test]
+async fn many_batches_at_once_are_all_counted() {
+    let central = central();
+    let all = (0..200).map(|seq| bytes(&batch(1, seq, &["a.", "b.", "c."])));
+    let outcomes = futures::future::join_all(all.map(|bytes| central.ingest.receive(bytes, Sender::Server(1)))).await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(Outcome::Committed))));
+    assert_eq!(hits(&central.store), 600);
+}
+
+#[tokio::test]
+async fn a_server_may_send_only_for_itself() {
+    let central = central();
+    let error = central.ingest.receive(bytes(&batch(2, 0, &["a."])), Sender::Server(1)).await.unwrap_err();
+    assert!(matches!(error, Error::WrongServer { own: 1, found: 2 }));
+}
+
+#[tokio::test]
+async fn a_server_that_nobody_added_is_not_taken_and_not_refused_for_good() {
+    let central = central();
+    let error = central.ingest.receive(bytes(&batch(2, 0, &["a."])), Sender::Broker).await.unwrap_err();
+    assert!(matches!(error, Error::UnknownServer(2)) && !error.is_final());
+}
+
+#[tokio::test]
+async fn an_interval_that_would_lie_across_two_roll_ups_is_refused() {
+    let central = central();
+    let mut odd = batch(1, 0, &["a."]);
+    (odd.start_s, odd.interval_s) = (7 * 86, 7);
+    (odd.coverage.from_ms, odd.coverage.until_ms) = (602_000, 609_000);
+    let error = central.ingest.receive(bytes(&odd), Sender::Broker).await.unwrap_err();
+    assert!(matches!(error, Error::Interval(7)) && error.is_final());
+}
+
+#[tokio::test]
+async fn an_unknown_version_is_told_apart_from_rubbish() {
+    let central = central();
+    let mut newer = batch(1, 0, &["a."]).encode().unwrap();
+    newer[4] = 9;
+    let error = central.ingest.receive(newer.into(), Sender::Broker).await.unwrap_err();
+    assert!(matches!(error, Error::UnknownVersion(_)), "{error}");
+    let error = central.ingest.receive(Bytes::from_static(b"rubbish"), Sender::Broker).await.unwrap_err();
+    assert!(matches!(error, Error::Malformed(_)), "{error}");
+    assert_eq!(central.ingest.statistics().refused, 2);
+}
