@@ -1,0 +1,198 @@
+//! The routes, who may use which, and what every request passes through.
+
+use crate::credentials::{Credentials, Principal};
+use crate::openapi::{self, DOCS_PATH, DOCUMENT_PATH};
+use crate::problem::{Case, Problem};
+use crate::serve::Peer;
+use crate::{Error, batches, config, monitoring, page, servers};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use futures::FutureExt;
+use serde_json::json;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+use zonepulse_ingest::Ingest;
+use zonepulse_query::Engine;
+use zonepulse_store::Store;
+
+/// What requests work with. Clones share it.
+#[derive(Clone)]
+pub struct App {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    store: Store,
+    engine: Engine,
+    ingest: Ingest,
+    credentials: Credentials,
+    limits: config::Limits,
+    pending: Arc<Semaphore>,
+}
+
+impl App {
+    /// Over an open store. Takes as long as hashing a password.
+    pub fn new(store: Store, engine: Engine, ingest: Ingest, limits: config::Limits) -> Result<Self, Error> {
+        let credentials = Credentials::new(store.clone())?;
+        let pending = Arc::new(Semaphore::new(batches::units(limits.max_pending_bytes)));
+        Ok(App { parts: Arc::new(Parts { store, engine, ingest, credentials, limits, pending }) })
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.parts.store
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.parts.engine
+    }
+
+    pub(crate) fn ingest(&self) -> &Ingest {
+        &self.parts.ingest
+    }
+
+    pub(crate) fn limits(&self) -> &config::Limits {
+        &self.parts.limits
+    }
+
+    /// Room for requests that are being received.
+    pub(crate) fn pending(&self) -> Arc<Semaphore> {
+        self.parts.pending.clone()
+    }
+
+    /// Refuses a server that does not exist: an empty answer would look like a server without traffic.
+    pub(crate) fn known_servers(&self, ids: &[u32]) -> Result<(), Problem> {
+        for id in ids {
+            if self.store().registry().server(*id).map_err(Problem::internal)?.is_none() {
+                return Err(Problem::parameter("server_id", format_args!("there is no server {id}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything that the central serves.
+pub fn router(app: App) -> Router {
+    let (routes, document) = described(&app);
+    let docs = SwaggerUi::new(DOCS_PATH).config(
+        // Nothing is asked of any other host, and no query string chooses another document.
+        Config::from(DOCUMENT_PATH).validator_url("none").query_config_enabled(false).try_it_out_enabled(true),
+    );
+    let document = Arc::new(document);
+    routes
+        .route(DOCUMENT_PATH, axum::routing::get(move || async move { Json(document.as_ref().clone()) }))
+        .merge(docs)
+        .fallback(|| async { Problem::new(Case::NotFound, format!("see {DOCS_PATH}/ for what there is")) })
+        .method_not_allowed_fallback(|method: Method| async move {
+            Problem::new(Case::MethodNotAllowed, format!("{method} is not among the methods of this path"))
+        })
+        .layer(from_fn_with_state(app.clone(), every_request))
+        .with_state(app)
+}
+
+/// The OpenAPI document of the routes.
+pub fn document() -> OpenApi {
+    let (_, mut document) = for_users().merge(batches::routes()).merge(for_all()).split_for_parts();
+    openapi::complete(&mut document);
+    document
+}
+
+fn described(app: &App) -> (Router<App>, OpenApi) {
+    let (users, _) = for_users().split_for_parts();
+    let (servers, _) = batches::routes().split_for_parts();
+    let (all, _) = for_all().split_for_parts();
+    let routes = users
+        .merge(page::routes())
+        .route_layer(from_fn_with_state(app.clone(), only_users))
+        .merge(servers.route_layer(from_fn_with_state(app.clone(), only_servers)))
+        .merge(all);
+    (routes, document())
+}
+
+fn for_users() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::document()).merge(monitoring::routes()).merge(servers::routes())
+}
+
+fn for_all() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(health))
+}
+
+/// Is it well?
+///
+/// 200 when the central runs and its store answers. Needs no credentials.
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "health", tag = "Service",
+    responses(
+        (status = 200, description = "It is well.", content_type = "application/json", body = String, example = json!({"status": "ok"})),
+        (status = 500, description = "The store does not answer.", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+async fn health(State(app): State<App>) -> Result<Response, Problem> {
+    // A read that goes to the database, not to what is in memory.
+    let asked = tokio::task::spawn_blocking(move || app.store().registry().users().map(|_| ())).await;
+    asked.map_err(Problem::internal)?.map_err(Problem::internal)?;
+    Ok(Json(json!({ "status": "ok" })).into_response())
+}
+
+async fn only_users(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Problem> {
+    match who(&app, &request).await? {
+        principal @ Principal::User(_) => {
+            request.extensions_mut().insert(principal);
+            Ok(next.run(request).await)
+        }
+        Principal::Server(_) => Err(Problem::new(Case::NotAllowed, "a server's token may send batches and nothing else")),
+    }
+}
+
+async fn only_servers(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Problem> {
+    match who(&app, &request).await? {
+        principal @ Principal::Server(_) => {
+            request.extensions_mut().insert(principal);
+            Ok(next.run(request).await)
+        }
+        Principal::User(_) => Err(Problem::new(Case::NotAllowed, "only a server's token may send batches")),
+    }
+}
+
+async fn who(app: &App, request: &Request) -> Result<Principal, Problem> {
+    let peer = request.extensions().get::<ConnectInfo<Peer>>();
+    let ConnectInfo(Peer(address)) = peer.ok_or_else(|| Problem::internal("a request without an address"))?;
+    app.parts.credentials.check(request.headers(), address.ip()).await
+}
+
+/// Bounds the time, turns a panic into an answer, and writes a line about it.
+async fn every_request(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let longest = Duration::from_secs(app.limits().request_timeout_s);
+    let answered = tokio::time::timeout(longest, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
+    let mut response = match answered {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => Problem::internal(format_args!("a panic: {}", panic_text(panic.as_ref()))).into_response(),
+        Err(_) => Problem::new(Case::TooSlow, format!("it took more than {} s", longest.as_secs())).into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis());
+    match response.status() {
+        status_code if status_code.is_server_error() => tracing::warn!(%method, path, status, ms, "answered"),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => tracing::info!(%method, path, status, ms, "answered"),
+        _ => tracing::debug!(%method, path, status, ms, "answered"),
+    }
+    response
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+}

@@ -1,0 +1,45 @@
+//! `zonepulse check`.
+
+use super::Overlay;
+use crate::config::Settings;
+use crate::serve::STORE;
+use crate::{Error, logging};
+use clap::Args;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::{fs, io};
+
+/// Reading the whole store.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The central's data directory
+    #[arg(value_name = "DIR")]
+    data: PathBuf,
+}
+
+impl Check {
+    /// Exit code 1 when the store is not sound.
+    pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
+        let settings = Settings::read(None)?;
+        logging::start(overlay.over(settings.log));
+        let path = self.data.join(STORE);
+        // Opening would make one.
+        let there = fs::read_dir(&path).and_then(|mut entries| entries.next().ok_or_else(|| io::ErrorKind::NotFound.into()));
+        there.map_err(|source| Error::File { path, source })?;
+        let store = crate::serve::open(&self.data, &settings.store.into())?;
+        let zonepulse_store::Check { records, blocks, points, hits, reports, batches, faults } = store.check()?;
+        let mut out = io::stdout().lock();
+        for fault in &faults {
+            writeln!(out, "fault: {fault}")?;
+        }
+        writeln!(out, "records {records}, batches {batches}, reports {reports}, blocks {blocks}, points {points}, hits {hits}")?;
+        if !faults.is_empty() {
+            let at_least = if faults.len() >= zonepulse_store::Check::MAX_FAULTS { "at least " } else { "" };
+            writeln!(out, "the store is not sound: {at_least}{} faults", faults.len())?;
+            return Ok(ExitCode::FAILURE);
+        }
+        writeln!(out, "the store is sound")?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

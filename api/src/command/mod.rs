@@ -1,0 +1,106 @@
+//! What `zonepulse` understands.
+//!
+//! `serve` is the central. The others work on its data directory while no
+//! `serve` runs on it: one process opens a store. Results go to standard
+//! output, the log to standard error.
+
+mod check;
+mod serve;
+mod server;
+mod user;
+
+use crate::config::{Log, LogFormat, LogLevel, Settings};
+use crate::{Error, logging};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use zonepulse_store::Store;
+
+/// The central of Zonepulse: receives what probes count, keeps it, and answers the monitoring API
+#[derive(Debug, Parser)]
+#[command(name = "zonepulse", version, max_term_width = 100)]
+pub struct Command {
+    #[command(subcommand)]
+    action: Action,
+    /// Log from this level on, to standard error
+    #[arg(long, value_enum, global = true, value_name = "LEVEL")]
+    log_level: Option<LogLevel>,
+    /// Log in lines for people or in JSON
+    #[arg(long, value_enum, global = true, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Run the central until SIGTERM or SIGINT; SIGHUP reads the log level again
+    Serve(serve::Serve),
+    /// Users: who may ask
+    #[command(subcommand)]
+    User(user::User),
+    /// Servers: who may send
+    #[command(subcommand)]
+    Server(server::Server),
+    /// Read the whole store and say whether it is sound
+    Check(check::Check),
+}
+
+impl Command {
+    /// Does it. The exit code is 0 when all went well.
+    pub fn run(self) -> Result<ExitCode, Error> {
+        let overlay = Overlay { level: self.log_level, format: self.log_format };
+        match self.action {
+            Action::Serve(serve) => serve.run(overlay),
+            Action::User(user) => user.run(overlay),
+            Action::Server(server) => server.run(overlay),
+            Action::Check(check) => check.run(overlay),
+        }
+    }
+}
+
+/// What the command line says of the log, over what the configuration says.
+#[derive(Debug, Clone, Copy)]
+struct Overlay {
+    level: Option<LogLevel>,
+    format: Option<LogFormat>,
+}
+
+impl Overlay {
+    fn over(self, log: Log) -> Log {
+        Log { level: self.level.unwrap_or(log.level), format: self.format.unwrap_or(log.format) }
+    }
+}
+
+/// Where the data is.
+#[derive(Debug, Args)]
+struct Place {
+    /// Read the configuration from this file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The directory with everything that the central knows
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl Place {
+    fn settings(&self) -> Result<Settings, Error> {
+        let mut settings = Settings::read(self.config.as_deref())?;
+        if let Some(data) = &self.data {
+            settings.data.clone_from(data);
+        }
+        Ok(settings)
+    }
+
+    /// Opens the store, does something with it, and closes it.
+    fn with_store<T>(
+        &self,
+        overlay: Overlay,
+        work: impl FnOnce(&Store, &Settings) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let settings = self.settings()?;
+        logging::start(overlay.over(settings.log));
+        let store = crate::serve::open(&settings.data, &settings.store.into())?;
+        let result = work(&store, &settings)?;
+        store.close()?;
+        Ok(result)
+    }
+}

@@ -1,0 +1,273 @@
+//! What `zonepulse serve` can be told: a file, the environment, the command line.
+//!
+//! `zonepulse.example.toml` explains every key and holds the defaults.
+
+use crate::Error;
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::Deserialize;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// All settings of the central.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The directory with everything that the central knows.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What is logged, and how.
+    pub log: Log,
+    /// A broker that batches come through.
+    pub amqp: Amqp,
+    /// Bounds of questions.
+    pub query: Query,
+    /// Bounds of the store.
+    pub store: Store,
+    /// Bounds of requests.
+    pub limits: Limits,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// From which level on.
+    pub level: LogLevel,
+    /// Lines for people or for programs.
+    pub format: LogFormat,
+}
+
+/// How bad something must be to be logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something could not be done.
+    Error,
+    /// Something that somebody should look at.
+    Warn,
+    /// What happens now and then.
+    Info,
+    /// Every request.
+    Debug,
+    /// Everything, that of the libraries too.
+    Trace,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object a line.
+    Json,
+}
+
+/// A broker that batches come through.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Amqp {
+    /// Where it is, `amqp://…`; without it there is none.
+    pub url: Option<Secret>,
+    /// The queue.
+    pub queue: String,
+    /// How many batches are under way at a time.
+    pub prefetch: u16,
+}
+
+/// Bounds of questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Query {
+    /// Memory for all questions together, bytes.
+    pub memory_bytes: usize,
+    /// Threads for one question; 0 for one per core.
+    pub threads: usize,
+    /// Questions at the same time.
+    pub max_concurrent: usize,
+    /// How long a question waits for its turn, milliseconds.
+    pub max_wait_ms: u64,
+}
+
+/// Bounds of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// Memory for blocks read from disk, bytes.
+    pub block_cache_bytes: usize,
+    /// Memory for what is not yet in a sorted file, bytes.
+    pub write_buffer_bytes: usize,
+    /// Records that are kept apart.
+    pub max_records: usize,
+}
+
+/// Bounds of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The largest request, bytes.
+    pub max_request_bytes: u32,
+    /// All requests that are being received together, bytes.
+    pub max_pending_bytes: u32,
+    /// Connections at a time.
+    pub max_connections: u32,
+    /// How long a request may take, seconds.
+    pub request_timeout_s: u64,
+    /// How long requests may take to finish at the end, seconds.
+    pub shutdown_s: u64,
+}
+
+/// A text that no log shows.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Secret(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl Settings {
+    /// The defaults, overlaid by a file if one is given, overlaid by the environment.
+    pub fn read(file: Option<&Path>) -> Result<Self, Error> {
+        let mut figment = Figment::new();
+        if let Some(file) = file {
+            // A file that is named and missing is a mistake; figment would read it as empty.
+            let text = std::fs::read_to_string(file).map_err(|source| Error::File { path: file.to_owned(), source })?;
+            let named = |error: figment::Error| Error::Config(format!("{}: {error}", file.display()));
+            // Read by itself first, so that an error can say that it is in the file.
+            Figment::from(Toml::string(&text)).extract::<Settings>().map_err(named)?;
+            figment = figment.merge(Toml::string(&text));
+        }
+        let environment = Env::prefixed("ZONEPULSE_").filter(|key| !key.as_str().to_ascii_lowercase().starts_with("probe_")).split("__");
+        figment
+            .merge(environment)
+            .extract()
+            .map_err(|error: figment::Error| Error::Config(format!("environment (ZONEPULSE_…): {error}")))
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            data: PathBuf::from("/var/lib/zonepulse"),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8053)),
+            log: Log::default(),
+            amqp: Amqp::default(),
+            query: Query::default(),
+            store: Store::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { level: LogLevel::Info, format: LogFormat::Text }
+    }
+}
+
+impl Default for Amqp {
+    fn default() -> Self {
+        Amqp { url: None, queue: "zonepulse.batches".to_owned(), prefetch: 64 }
+    }
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        let zonepulse_query::Options { memory_bytes, max_concurrent, max_wait_ms, .. } = zonepulse_query::Options::default();
+        Query { memory_bytes, threads: 0, max_concurrent, max_wait_ms }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        let zonepulse_store::Options { block_cache_bytes, write_buffer_bytes, max_records } = zonepulse_store::Options::default();
+        Store { block_cache_bytes, write_buffer_bytes, max_records }
+    }
+}
+
+impl From<Store> for zonepulse_store::Options {
+    fn from(store: Store) -> Self {
+        let Store { block_cache_bytes, write_buffer_bytes, max_records } = store;
+        zonepulse_store::Options { block_cache_bytes, write_buffer_bytes, max_records }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_request_bytes: 16 << 20,
+            max_pending_bytes: 256 << 20,
+            max_connections: 1024,
+            request_timeout_s: 60,
+            shutdown_s: 10,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn read(text: &str) -> Result<Settings, Error> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        Settings::read(Some(file.path()))
+    }
+
+    #[test]
+    fn the_example_file_holds_the_defaults() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("zonepulse.example.toml");
+        assert_eq!(Settings::read(Some(&example)).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn the_example_file_names_every_key() {
+        let example = include_str!("../zonepulse.example.toml");
+        // What every struct refuses lists what it knows; each of those has to be in the example.
+        for section in ["", "[log]\n", "[amqp]\n", "[query]\n", "[store]\n", "[limits]\n"] {
+            let error = read(&format!("{section}nonsense = 1")).unwrap_err().to_string();
+            let (_, known) = error.split_once("expected").unwrap_or_else(|| panic!("{error}"));
+            for key in known.split('`').skip(1).step_by(2) {
+                let named = example.contains(&format!("{key} = ")) || example.contains(&format!("[{key}]"));
+                assert!(named, "{section}{key} is not in the example");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it_and_the_file() {
+        let error = read("[limits]\nmax_request = 1").unwrap_err().to_string();
+        assert!(error.contains("max_request") && error.contains("limits"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_named_must_be_there() {
+        let error = Settings::read(Some(Path::new("/nowhere/zonepulse.toml"))).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/zonepulse.toml"), "{error}");
+    }
+
+    #[test]
+    fn a_broker_url_is_not_shown() {
+        let settings = read("[amqp]\nurl = \"amqp://guest:hidden@localhost\"").unwrap();
+        assert!(!format!("{settings:?}").contains("hidden"));
+    }
+}

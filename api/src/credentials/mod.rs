@@ -1,0 +1,189 @@
+//! Who is asking: a user with a password, or a server with a token.
+//!
+//! Users come with `Authorization: Basic` and may read. Servers come with
+//! `Authorization: Bearer` and may send batches of their own. What one of
+//! them may do is decided where routes are put together; this module only says
+//! who it is.
+//!
+//! A password is checked with argon2id, which is slow on purpose (tens of
+//! milliseconds and megabytes). So it runs on blocking threads, few at a time,
+//! and a password that was right is remembered for a minute, under a hash
+//! with a key that only this process has. Wrong passwords are counted per
+//! name and address; too many, and the name has to wait there. A token is 256
+//! random bits: a plain hash of it is enough, and guessing is hopeless.
+
+mod attempts;
+pub mod password;
+pub mod token;
+mod verified;
+
+use crate::problem::{Case, Problem};
+use attempts::Attempts;
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
+use verified::Verified;
+use zonepulse_store::Store;
+
+/// Passwords that are checked at the same time: each takes a core and 19 MiB.
+const CHECKS_AT_ONCE: usize = 2;
+/// How long a request waits for its password to be checked.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Tokens are read from the store again for an unknown one, but not more often.
+const TOKENS_AGE: Duration = Duration::from_secs(1);
+/// The longest user name and password that are looked at, bytes.
+const LONGEST: usize = 1024;
+
+/// Somebody whose credentials were right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// A user, by name.
+    User(String),
+    /// A server, by id.
+    Server(u32),
+}
+
+/// Checks credentials against a store.
+pub struct Credentials {
+    store: Store,
+    verified: Mutex<Verified>,
+    attempts: Mutex<Attempts>,
+    tokens: Mutex<Tokens>,
+    checks: Semaphore,
+    /// A hash that no password has, so that an unknown name takes as long as a known one.
+    nobody: String,
+}
+
+/// The servers' tokens by their hashes.
+#[derive(Default)]
+struct Tokens {
+    servers: HashMap<String, u32>,
+    read: Option<Instant>,
+}
+
+impl Credentials {
+    /// For the users and servers of a store. Takes as long as hashing a password.
+    pub fn new(store: Store) -> Result<Self, password::Error> {
+        Ok(Credentials {
+            store,
+            verified: Mutex::new(Verified::new(password::random_key()?)),
+            attempts: Mutex::new(Attempts::default()),
+            tokens: Mutex::new(Tokens::default()),
+            checks: Semaphore::new(CHECKS_AT_ONCE),
+            nobody: password::hash(&password::random()?)?,
+        })
+    }
+
+    /// Who sent these headers, from this address.
+    pub async fn check(&self, headers: &HeaderMap, address: IpAddr) -> Result<Principal, Problem> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let missing = || {
+            let detail = "send a user's name and password (Basic), or a server's token (Bearer)";
+            Problem::new(Case::NoCredentials, detail)
+        };
+        let value = values.next().ok_or_else(missing)?;
+        if values.next().is_some() {
+            return Err(Problem::new(Case::NoCredentials, "there is more than one Authorization"));
+        }
+        let (scheme, rest) = value.to_str().ok().and_then(|value| value.trim().split_once(' ')).ok_or_else(missing)?;
+        let rest = rest.trim();
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return self.server(rest);
+        }
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return Err(missing());
+        }
+        let (name, password) = basic(rest).ok_or_else(|| {
+            Problem::new(Case::NoCredentials, "Basic credentials are a name, a colon and a password in base64 (RFC 7617)")
+        })?;
+        self.user(name, password, address).await
+    }
+
+    fn server(&self, token: &str) -> Result<Principal, Problem> {
+        let hash = token::hash(token);
+        let mut tokens = lock(&self.tokens);
+        let mut found = tokens.find(&hash);
+        if found.is_none() && tokens.read.is_none_or(|read| read.elapsed() >= TOKENS_AGE) {
+            // It may have been made since they were read.
+            tokens.servers = self
+                .store
+                .registry()
+                .servers()
+                .map_err(Problem::internal)?
+                .into_iter()
+                .map(|server| (server.token_hash, server.id))
+                .collect();
+            tokens.read = Some(Instant::now());
+            found = tokens.find(&hash);
+        }
+        found.map(Principal::Server).ok_or_else(|| Problem::new(Case::NoCredentials, "no server has this token"))
+    }
+
+    async fn user(&self, name: String, password: String, address: IpAddr) -> Result<Principal, Problem> {
+        let user = self.store.registry().user(&name).map_err(Problem::internal)?;
+        let hash = user.as_ref().map(|user| user.password_hash.clone());
+        if self.remembers(&name, &password, hash.as_deref()) {
+            return Ok(Principal::User(name));
+        }
+        if let Some(wait) = lock(&self.attempts).wait(address, &name, Instant::now()) {
+            return Err(Problem::new(Case::TooManyAttempts, "wrong passwords for this user came from this address; wait")
+                .retry_after_s(wait.as_secs().max(1)));
+        }
+        let busy = || Problem::new(Case::Busy, "many passwords are being checked").retry_after_s(2);
+        let permit = tokio::time::timeout(LONGEST_WAIT, self.checks.acquire()).await.map_err(|_| busy())?;
+        let _permit = permit.map_err(|_| busy())?;
+        // Whoever was before in the line may have had the same.
+        if self.remembers(&name, &password, hash.as_deref()) {
+            return Ok(Principal::User(name));
+        }
+        let stored = hash.clone().unwrap_or_else(|| self.nobody.clone());
+        let given = password.clone();
+        let right = tokio::task::spawn_blocking(move || password::verify(&given, &stored)).await;
+        match (right.map_err(Problem::internal)?, hash) {
+            (true, Some(hash)) => {
+                lock(&self.verified).remember(&name, &password, hash, Instant::now());
+                lock(&self.attempts).forget(address, &name);
+                Ok(Principal::User(name))
+            }
+            _ => {
+                lock(&self.attempts).count(address, &name, Instant::now());
+                tracing::warn!(%address, "wrong user name or password");
+                Err(Problem::new(Case::NoCredentials, "no user has this name and password"))
+            }
+        }
+    }
+
+    fn remembers(&self, name: &str, password: &str, hash: Option<&str>) -> bool {
+        hash.is_some_and(|hash| lock(&self.verified).knows(name, password, hash, Instant::now()))
+    }
+}
+
+impl Tokens {
+    fn find(&self, hash: &str) -> Option<u32> {
+        let (known, id) = self.servers.get_key_value(hash)?;
+        bool::from(known.as_bytes().ct_eq(hash.as_bytes())).then_some(*id)
+    }
+}
+
+/// Name and password of RFC 7617.
+fn basic(encoded: &str) -> Option<(String, String)> {
+    let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+    let (name, password) = decoded.split_once(':')?;
+    let whole = !name.is_empty() && decoded.len() <= LONGEST;
+    whole.then(|| (name.to_owned(), password.to_owned()))
+}
+
+/// What these locks guard is whole after every statement, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,78 @@
+//! Passwords: argon2id hashes in PHC string format, and random ones.
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// A new password cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system gave no random bytes.
+    #[error("the system gives no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+    /// The password could not be hashed.
+    #[error("the password could not be hashed: {0}")]
+    Hash(argon2::password_hash::Error),
+}
+
+/// What the store keeps of a password.
+pub fn hash(password: &str) -> Result<String, Error> {
+    let hash = Argon2::default().hash_password(password.as_bytes()).map_err(Error::Hash)?;
+    Ok(hash.to_string())
+}
+
+/// Whether a password is the one of this hash. Slow on purpose; compares in constant time.
+pub fn verify(password: &str, hash: &str) -> bool {
+    // The parameters are those of the hash, so that hashes outlive a change of the defaults.
+    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+/// A password that nobody guesses: 144 random bits in 24 letters, digits, `-` and `_`.
+pub fn random() -> Result<String, Error> {
+    let mut bytes = [0; 18];
+    getrandom::fill(&mut bytes)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// 256 random bits.
+pub fn random_key() -> Result<[u8; 32], Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_password_itself_is_right() {
+        let hash = hash("correct horse").unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$"), "{hash}");
+        assert!(verify("correct horse", &hash));
+        for wrong in ["", "correct hors", "correct horse ", "Correct horse"] {
+            assert!(!verify(wrong, &hash), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_same_password_has_another_hash_each_time() {
+        assert_ne!(hash("a").unwrap(), hash("a").unwrap());
+    }
+
+    #[test]
+    fn a_damaged_hash_lets_nobody_in() {
+        for damaged in ["", "a", "$argon2id$", "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ"] {
+            assert!(!verify("a", damaged) && !verify("", damaged));
+        }
+    }
+
+    #[test]
+    fn a_random_password_has_24_characters_and_is_new() {
+        let (one, other) = (random().unwrap(), random().unwrap());
+        assert_eq!(one.len(), 24);
+        assert_ne!(one, other);
+    }
+}

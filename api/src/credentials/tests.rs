@@ -1,0 +1,100 @@
+use super::*;
+use axum::http::{HeaderValue, StatusCode};
+use zonepulse_store::{Options, User};
+
+const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// A store with a user `ann` (password `secret`) and a server with this token.
+struct Setup {
+    credentials: Credentials,
+    store: Store,
+    token: String,
+    _dir: tempfile::TempDir,
+}
+
+fn setup() -> Setup {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &Options::default()).unwrap();
+    put_user(&store, "ann", "secret");
+    let token = token::random().unwrap();
+    store.registry().add_server("ns1", false, token::hash(&token), 1).unwrap();
+    Setup { credentials: Credentials::new(store.clone()).unwrap(), store, token, _dir: dir }
+}
+
+fn put_user(store: &Store, name: &str, password: &str) {
+    let password_hash = password::hash(password).unwrap();
+    let user = User { name: name.to_owned(), password_hash, administrator: false, created_ms: 1 };
+    store.registry().put_user(&user).unwrap();
+}
+
+impl Setup {
+    async fn check(&self, authorization: &str) -> Result<Principal, StatusCode> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
+        self.credentials.check(&headers, HERE).await.map_err(|problem| problem.status())
+    }
+
+    async fn basic(&self, name: &str, password: &str) -> Result<Principal, StatusCode> {
+        self.check(&format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))).await
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_known_by_name_and_password() {
+    let setup = setup();
+    for _ in 0..2 {
+        assert_eq!(setup.basic("ann", "secret").await, Ok(Principal::User("ann".to_owned())));
+    }
+    assert_eq!(setup.basic("ann", "wrong").await, Err(StatusCode::UNAUTHORIZED));
+    assert_eq!(setup.basic("bob", "secret").await, Err(StatusCode::UNAUTHORIZED));
+    assert_eq!(setup.basic("", "secret").await, Err(StatusCode::UNAUTHORIZED));
+}
+
+#[tokio::test]
+async fn a_server_is_known_by_its_token() {
+    let setup = setup();
+    assert_eq!(setup.check(&format!("Bearer {}", setup.token)).await, Ok(Principal::Server(1)));
+    assert_eq!(setup.check(&format!("bearer  {}", setup.token)).await, Ok(Principal::Server(1)));
+    assert_eq!(setup.check(&format!("Bearer {}x", setup.token)).await, Err(StatusCode::UNAUTHORIZED));
+    assert_eq!(setup.check(&format!("Bearer {}", token::hash(&setup.token))).await, Err(StatusCode::UNAUTHORIZED));
+}
+
+#[tokio::test]
+async fn a_token_made_later_is_found() {
+    let setup = setup();
+    assert_eq!(setup.check(&format!("Bearer {}", setup.token)).await, Ok(Principal::Server(1)));
+    let later = token::random().unwrap();
+    setup.store.registry().add_server("ns2", false, token::hash(&later), 1).unwrap();
+    tokio::time::sleep(TOKENS_AGE).await;
+    assert_eq!(setup.check(&format!("Bearer {later}")).await, Ok(Principal::Server(2)));
+}
+
+#[tokio::test]
+async fn what_is_no_credential_is_refused() {
+    let setup = setup();
+    for authorization in ["", "Basic", "Basic %%%", "Basic YW5u", "Digest a=b", "Bearer", "Bearer  ", "Basic YW5uOnNlY3JldA== x"] {
+        assert_eq!(setup.check(authorization).await, Err(StatusCode::UNAUTHORIZED), "{authorization:?}");
+    }
+    let none = setup.credentials.check(&HeaderMap::new(), HERE).await;
+    assert_eq!(none.map_err(|problem| problem.status()), Err(StatusCode::UNAUTHORIZED));
+}
+
+#[tokio::test]
+async fn a_changed_password_counts_at_once() {
+    let setup = setup();
+    assert!(setup.basic("ann", "secret").await.is_ok());
+    put_user(&setup.store, "ann", "other");
+    assert_eq!(setup.basic("ann", "secret").await, Err(StatusCode::UNAUTHORIZED));
+    assert!(setup.basic("ann", "other").await.is_ok());
+    setup.store.registry().remove_user("ann").unwrap();
+    assert_eq!(setup.basic("ann", "other").await, Err(StatusCode::UNAUTHORIZED));
+}
+
+#[tokio::test]
+async fn who_is_known_is_let_in_while_a_guesser_waits() {
+    let setup = setup();
+    assert!(setup.basic("ann", "secret").await.is_ok());
+    (0..30).for_each(|_| lock(&setup.credentials.attempts).count(HERE, "ann", Instant::now()));
+    assert_eq!(setup.basic("ann", "guess").await, Err(StatusCode::TOO_MANY_REQUESTS));
+    assert!(setup.basic("ann", "secret").await.is_ok());
+}

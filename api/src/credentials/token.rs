@@ -1,0 +1,34 @@
+//! Tokens of servers: 256 random bits in base64url, of which only the SHA-256 is kept.
+
+use super::password;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+/// A new token.
+pub fn random() -> Result<String, password::Error> {
+    Ok(URL_SAFE_NO_PAD.encode(password::random_key()?))
+}
+
+/// What the store keeps of a token: its SHA-256 in hexadecimal. No salt and no
+/// slow hash: a token is random, so nothing short of trying all finds it.
+pub fn hash(token: &str) -> String {
+    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_has_43_characters_and_is_new() {
+        let (one, other) = (random().unwrap(), random().unwrap());
+        assert_eq!(one.len(), 43);
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_hash_is_sha_256_in_hexadecimal() {
+        assert_eq!(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

@@ -1,0 +1,188 @@
+//! `GET /api/v2/monitoring/dns/…`: the questions about DNS.
+//!
+//! Every call goes the same way: which format is wanted, what is asked for,
+//! the query engine's answer, and that as bytes. The documents of the
+//! parameters and rows are in `openapi`.
+
+use crate::app::App;
+use crate::negotiate::Format;
+use crate::openapi::{ByAndInterval, ByAndStep, Paging, Range, Selection, ServerSelection};
+use crate::openapi::{CoverageReport, DnsAggregate, DnsPoint, DnsRate};
+use crate::parameters::{Aggregate, Coverage, Rates, Raw};
+use crate::problem::{Case, Problem};
+use crate::render::render;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::response::{IntoResponse, Response};
+use std::fmt::Write;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use zonepulse_query::{Answer, Error, Page};
+
+/// The total of rows before paging.
+pub const TOTAL_HEADER: &str = "x-total-count";
+
+/// The routes, for users.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(raw)).routes(routes!(aggregate)).routes(routes!(rps)).routes(routes!(coverage))
+}
+
+/// Raw points
+///
+/// The points as probes sent them: hits per interval, server, record, action
+/// and response code. Without `date_from` and `date_to`, of the last 24 hours.
+/// In the order of `time`, then server, unless sorted.
+#[utoipa::path(
+    get, path = "/api/v2/monitoring/dns/raw", operation_id = "dns_raw", tag = "DNS",
+    params(Selection, Range, Paging),
+    responses((status = 200, description = "The points.", body = Vec<DnsPoint>)),
+)]
+async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let format = Format::accepted(&headers)?;
+    let Raw { filter, range, page } = Raw::read(&uri)?;
+    app.known_servers(&filter.servers)?;
+    let answer = app.engine().raw(&filter, range, &page).await?;
+    respond(format, answer, &page, &uri).await
+}
+
+/// Totals and series
+///
+/// Without `interval`: a row per record with its hits of all time, when it was
+/// first seen and last accessed. `date_from` and `date_to` then select by
+/// **last access**: `date_to` alone lists what has not been accessed since.
+/// Most hits first, unless sorted.
+///
+/// With `interval`: the hits of each bucket of that length, the newest and
+/// unfinished one included, for the whole selection or split by `by`; without
+/// `date_from` and `date_to`, of the last 24 hours. In the order of `time`.
+///
+/// Only requests count, so that a question and its answer are not two, unless
+/// `action`, `rcode` or `by=action` says otherwise.
+#[utoipa::path(
+    get, path = "/api/v2/monitoring/dns/aggregate", operation_id = "dns_aggregate", tag = "DNS",
+    params(Selection, Range, ByAndInterval, Paging),
+    responses((status = 200, description = "Totals, or the series.", body = Vec<DnsAggregate>)),
+)]
+async fn aggregate(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let format = Format::accepted(&headers)?;
+    let Aggregate { filter, range, interval, by, page } = Aggregate::read(&uri)?;
+    app.known_servers(&filter.servers)?;
+    let answer = match interval {
+        None => app.engine().totals(&filter, range, by, &page).await?,
+        Some(bucket) => app.engine().series(&filter, range, bucket, by, &page).await?,
+    };
+    respond(format, answer, &page, &uri).await
+}
+
+/// Requests per second
+///
+/// Hits per second over time. A step in which nothing at all was reported has
+/// `null`, one without a hit `0`. Only requests count unless `action`, `rcode`
+/// or `by=action` says otherwise.
+#[utoipa::path(
+    get, path = "/api/v2/monitoring/dns/rps", operation_id = "dns_rps", tag = "DNS",
+    params(Selection, Range, ByAndStep, Paging),
+    responses((status = 200, description = "A row per step.", body = Vec<DnsRate>)),
+)]
+async fn rps(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let format = Format::accepted(&headers)?;
+    let Rates { filter, range, step_s, by, page } = Rates::read(&uri)?;
+    app.known_servers(&filter.servers)?;
+    let answer = app.engine().rps(&filter, range, step_s, by, &page).await?;
+    respond(format, answer, &page, &uri).await
+}
+
+/// Coverage
+///
+/// What each probe reported of each interval: when it was listening, and what
+/// it saw and could not count or lost. An interval without a row was not
+/// observed: silence there does not mean that nobody asked. Without
+/// `date_from` and `date_to`, of the last 24 hours.
+#[utoipa::path(
+    get, path = "/api/v2/monitoring/dns/coverage", operation_id = "dns_coverage", tag = "DNS",
+    params(ServerSelection, Range, Paging),
+    responses((status = 200, description = "A row per report.", body = Vec<CoverageReport>)),
+)]
+async fn coverage(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let format = Format::accepted(&headers)?;
+    let Coverage { servers, range, page } = Coverage::read(&uri)?;
+    app.known_servers(&servers)?;
+    let answer = app.engine().coverage(&servers, range, &page).await?;
+    respond(format, answer, &page, &uri).await
+}
+
+/// The answer in its format, with its total and the way to the next page.
+async fn respond(format: Format, answer: Answer, page: &Page, uri: &Uri) -> Result<Response, Problem> {
+    let Answer { batches, schema, total } = answer;
+    let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+    // A hundred thousand rows take a while: not on a thread that serves others.
+    let rendered = tokio::task::spawn_blocking(move || render(format, &schema, &batches)).await;
+    let body = rendered.map_err(Problem::internal)?.map_err(Problem::internal)?;
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    headers.insert(TOTAL_HEADER, HeaderValue::from(total));
+    let next = page.offset.saturating_add(rows);
+    if rows > 0
+        && next < total
+        && let Ok(link) = HeaderValue::try_from(next_link(uri, next))
+    {
+        headers.insert(header::LINK, link);
+    }
+    Ok(response)
+}
+
+/// `Link` (RFC 8288) to the same question from another row on. The rest of the query stays as it came.
+fn next_link(uri: &Uri, offset: u64) -> String {
+    let mut link = format!("<{}?", uri.path());
+    let kept = uri.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("offset="));
+    for pair in kept {
+        link.push_str(pair);
+        link.push('&');
+    }
+    // Writing into memory cannot fail.
+    let _ = write!(link, "offset={offset}>; rel=\"next\"");
+    link
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::BadArgument { argument, reason } => Problem::parameter(argument, reason),
+            Error::TooLarge(_) => Problem::new(Case::AnswerTooLarge, error.to_string()),
+            Error::Busy => Problem::new(Case::Busy, error.to_string()).retry_after_s(2),
+            Error::Store(_) | Error::Engine(_) => Problem::internal(chain(&error)),
+        }
+    }
+}
+
+/// An error with all that caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing into memory cannot fail.
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_the_same_question_further_on() {
+        let link = |uri: &str| next_link(&uri.parse().unwrap(), 20);
+        assert_eq!(link("/a"), "</a?offset=20>; rel=\"next\"");
+        assert_eq!(link("/a?host=%2A.x&offset=10&limit=10"), "</a?host=%2A.x&limit=10&offset=20>; rel=\"next\"");
+    }
+
+    #[test]
+    fn the_engine_names_the_parameter_at_fault() {
+        let problem = Problem::from(Error::BadArgument { argument: "sort", reason: "there is no column".to_owned() });
+        assert_eq!(problem, Problem::parameter("sort", "there is no column"));
+    }
+}

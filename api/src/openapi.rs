@@ -1,0 +1,422 @@
+//! The OpenAPI document, and the words it needs.
+//!
+//! What a call says of itself stands at its function. The parameters and rows
+//! that calls share are described here; tests hold the parameters against what
+//! `parameters` accepts and the rows against what the query engine gives.
+
+use crate::monitoring::TOTAL_HEADER;
+use crate::negotiate::Format;
+use crate::problem::{MEDIA_TYPE as PROBLEM, Problem};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, SecurityRequirement};
+use utoipa::{IntoParams, Modify, OpenApi as _, ToSchema};
+
+/// Where the document is.
+pub const DOCUMENT_PATH: &str = "/api/v2/openapi.json";
+/// Where the page to try it is.
+pub const DOCS_PATH: &str = "/api/docs";
+
+/// What the document begins with; the routes add their calls.
+pub fn document() -> OpenApi {
+    Base::openapi()
+}
+
+/// Adds to every call what all of its kind have: formats, headers, problems.
+pub fn complete(document: &mut OpenApi) {
+    for (path, item) in &mut document.paths.paths {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            let scheme = if path == "/api/v2/batches" { "token" } else { "password" };
+            if path == "/healthz" {
+                continue;
+            }
+            operation.security = Some(vec![SecurityRequirement::new::<_, _, &str>(scheme, [])]);
+            if path.starts_with("/api/v2/monitoring/") {
+                describe_list(operation);
+            }
+            add_problems(operation);
+        }
+    }
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Zonepulse monitoring API",
+        description = "Which DNS records are used, how much, and when last.\n\n\
+            Lists are bare arrays with `offset` and `limit`; `X-Total-Count` has the rows before paging, and \
+            `Link` the next page. `Accept` chooses JSON, CSV or Arrow; the fields are the same in all. Times out are RFC 3339 in \
+            UTC; times in are RFC 3339 or Unix seconds. What is wrong is said in problem documents (RFC 9457) that \
+            name the parameter at fault. A parameter that is not known is an error.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    tags(
+        (name = "DNS", description = "What was asked and answered."),
+        (name = "Servers", description = "The managed servers."),
+        (name = "Probes", description = "What probes call."),
+        (name = "Service", description = "The central itself."),
+    ),
+    components(schemas(Problem)),
+    modifiers(&Schemes),
+)]
+struct Base;
+
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, document: &mut OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let password = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some("A user's name and password. Users may read."));
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A server's token. Servers may send their own batches."));
+        components.add_security_scheme("password", SecurityScheme::Http(password.build()));
+        components.add_security_scheme("token", SecurityScheme::Http(token.build()));
+    }
+}
+
+fn describe_list(operation: &mut Operation) {
+    let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") else { return };
+    for format in [Format::Csv, Format::Arrow] {
+        let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).description(Some(match format {
+            Format::Csv => "The same fields, comma separated, with a header line.",
+            _ => "The same fields as an Arrow IPC stream.",
+        }));
+        response.content.insert(format.media_type().to_owned(), ContentBuilder::new().schema(Some(text)).build().into());
+    }
+    let number = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Integer)).minimum(Some(0));
+    let total = HeaderBuilder::new().schema(number).description(Some("Rows before paging."));
+    response.headers.insert(canonical(TOTAL_HEADER), total.build().into());
+    let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+    let link = HeaderBuilder::new().schema(text).description(Some("The next page, `rel=\"next\"` (RFC 8288), where there is one."));
+    response.headers.insert("Link".to_owned(), link.build().into());
+}
+
+/// `x-total-count` as `X-Total-Count`.
+fn canonical(name: &str) -> String {
+    let mut up = true;
+    let letter = |c: char| {
+        let c = if up { c.to_ascii_uppercase() } else { c };
+        up = c == '-';
+        c
+    };
+    name.chars().map(letter).collect()
+}
+
+/// The problems that a call can have because of what kind of call it is.
+fn add_problems(operation: &mut Operation) {
+    let list = operation.responses.responses.get("200").is_some();
+    let mut problems = vec![
+        ("401", "Credentials are missing or wrong."),
+        ("403", "These credentials do not allow this."),
+        ("429", "Too many wrong passwords from here; `Retry-After` says when to try again."),
+        ("500", "The server has a fault; its log says which."),
+        ("503", "The server is busy; `Retry-After` says when to try again."),
+    ];
+    if list {
+        problems.push(("400", "A parameter is not valid; `parameter` names it."));
+        problems.push(("406", "`Accept` names no format that this call has."));
+    }
+    for (status, description) in problems {
+        let responses = &mut operation.responses.responses;
+        responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(status, description)));
+    }
+}
+
+fn problem(status: &str, description: &str) -> Response {
+    let schema = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let mut response = ResponseBuilder::new().description(description).content(PROBLEM, schema);
+    let text = || ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+    if status == "401" {
+        let header = HeaderBuilder::new().schema(text()).description(Some("`Basic realm=\"zonepulse\", Bearer`"));
+        response = response.header("WWW-Authenticate", header.build());
+    }
+    if matches!(status, "429" | "503") {
+        let header = HeaderBuilder::new().schema(text()).description(Some("Seconds to wait."));
+        response = response.header("Retry-After", header.build());
+    }
+    response.build()
+}
+
+/// Which points a question is about.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Selection {
+    /// Servers by id; repeat it for several. A server that does not exist is an error.
+    #[expect(dead_code, reason = "describes a parameter")]
+    server_id: Option<Vec<u32>>,
+    /// Resources of the catalogue; repeat it for several. A record without a resource has 0.
+    #[expect(dead_code, reason = "describes a parameter")]
+    resource_id: Option<Vec<u64>>,
+    /// Owner names, with or without the final dot, in any case; repeat it for several. `*` matches any part:
+    /// `*.example.com`, `*mail*`. A star that is meant literally is written `\*`.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(example = json!(["www.example.com"]))]
+    host: Option<Vec<String>>,
+    /// Record types, mnemonics such as `AAAA` or `TYPE65`; repeat it for several.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(rename = "type", example = json!(["A"]))]
+    record_type: Option<Vec<String>>,
+    /// Requests or responses.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(inline)]
+    action: Option<Action>,
+    /// Response codes, mnemonics such as `NXDOMAIN` or numbers up to 4095; repeat it for several. Leaves out requests.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(example = json!(["NXDOMAIN"]))]
+    rcode: Option<Vec<String>>,
+}
+
+/// Which servers a question is about.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ServerSelection {
+    /// Servers by id; repeat it for several. A server that does not exist is an error.
+    #[expect(dead_code, reason = "describes a parameter")]
+    server_id: Option<Vec<u32>>,
+}
+
+/// Which time a question is about.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Range {
+    /// From when on, inclusive: RFC 3339 or Unix seconds.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(example = "2026-01-31T12:00:00Z")]
+    date_from: Option<String>,
+    /// Until when, exclusive: RFC 3339 or Unix seconds. Not before `date_from`.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(example = "1769864400")]
+    date_to: Option<String>,
+}
+
+/// Which rows of an answer to give.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Paging {
+    /// Columns to sort by, with commas between, the most important first; a minus in front means largest first.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(example = "hits,-last_access")]
+    sort: Option<String>,
+    /// How many rows to skip.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(default = 0)]
+    offset: Option<u64>,
+    /// How many rows to give.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(default = 1000, maximum = 100000)]
+    limit: Option<u32>,
+}
+
+/// What sums are split by, and into which buckets.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ByAndInterval {
+    /// The length of a bucket. Without it there are totals of all time.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(inline)]
+    interval: Option<Interval>,
+    /// What to split the sums by, with commas between: `record`, `server`, `action`. Totals are by record in any case.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(style = Form, explode = false, inline)]
+    by: Option<Vec<By>>,
+}
+
+/// What sums are split by, and into which steps.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ByAndStep {
+    /// The length of a step, seconds; the interval of the probes unless told otherwise.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(minimum = 1, example = 60)]
+    step: Option<u32>,
+    /// What to split the sums by, with commas between: `record`, `server`, `action`.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(style = Form, explode = false, inline)]
+    by: Option<Vec<By>>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes a parameter")]
+enum Action {
+    Request,
+    Response,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes a parameter")]
+enum By {
+    Record,
+    Server,
+    Action,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a parameter")]
+enum Interval {
+    #[schema(rename = "5m")]
+    M5,
+    #[schema(rename = "15m")]
+    M15,
+    #[schema(rename = "30m")]
+    M30,
+    #[schema(rename = "1h")]
+    H1,
+}
+
+/// Declares a row: its fields in order, so that a test can hold them against the query engine's answers.
+macro_rules! row {
+    ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $field:ident $(as $renamed:literal)?: $kind:ty,)* }) => {
+        $(#[$outer])*
+        #[derive(ToSchema)]
+        #[expect(dead_code, reason = "describes a row")]
+        pub struct $name {
+            $($(#[$inner])* $(#[schema(rename = $renamed)])? $field: $kind,)*
+        }
+    };
+}
+
+row! {
+    /// The hits of one record, action and response code on one server in one interval.
+    DnsPoint {
+        /// Start of the interval.
+        #[schema(format = DateTime)]
+        time: String,
+        /// Length of the interval, seconds.
+        interval_s: u32,
+        /// The server's id.
+        server_id: u32,
+        /// The server's display name.
+        server: String,
+        /// The resource of the catalogue that the record belongs to, or 0.
+        resource_id: u64,
+        /// Owner name: lower case, with a final dot.
+        #[schema(example = "www.example.com.")]
+        host: String,
+        /// Record type.
+        #[schema(example = "AAAA")]
+        record_type as "type": String,
+        /// `request` or `response`.
+        #[schema(inline)]
+        action: Action,
+        /// Response code; null for a request.
+        #[schema(required)]
+        rcode: Option<String>,
+        /// DNS messages.
+        hits: u64,
+        /// Time of the last of them.
+        #[schema(format = DateTime)]
+        last_access: String,
+    }
+}
+
+row! {
+    /// Hits, of all time or of a bucket. Which fields there are depends on `interval` and `by`.
+    DnsAggregate {
+        /// Start of the bucket; with `interval` only.
+        #[schema(format = DateTime)]
+        time: Option<String>,
+        /// The resource that the record belongs to, or 0; in totals and with `by=record`.
+        resource_id: Option<u64>,
+        /// Owner name; in totals and with `by=record`.
+        #[schema(example = "www.example.com.")]
+        host: Option<String>,
+        /// Record type; in totals and with `by=record`.
+        #[schema(example = "AAAA")]
+        record_type as "type": Option<String>,
+        /// The server's id; with `by=server`.
+        server_id: Option<u32>,
+        /// The server's display name; with `by=server`.
+        server: Option<String>,
+        /// `request` or `response`; with `by=action`.
+        #[schema(inline)]
+        action: Option<Action>,
+        /// DNS messages.
+        hits: u64,
+        /// Time of the first of them; in totals only.
+        #[schema(format = DateTime)]
+        first_seen: Option<String>,
+        /// Time of the last of them.
+        #[schema(format = DateTime)]
+        last_access: String,
+    }
+}
+
+row! {
+    /// Hits per second in a step. Which fields there are depends on `by`.
+    DnsRate {
+        /// Start of the step.
+        #[schema(format = DateTime)]
+        time: String,
+        /// The resource that the record belongs to, or 0; with `by=record`.
+        resource_id: Option<u64>,
+        /// Owner name; with `by=record`.
+        #[schema(example = "www.example.com.")]
+        host: Option<String>,
+        /// Record type; with `by=record`.
+        #[schema(example = "AAAA")]
+        record_type as "type": Option<String>,
+        /// The server's id; with `by=server`.
+        server_id: Option<u32>,
+        /// The server's display name; with `by=server`.
+        server: Option<String>,
+        /// `request` or `response`; with `by=action`.
+        #[schema(inline)]
+        action: Option<Action>,
+        /// Hits per second; null when nothing was reported of this step, 0 when there was no hit.
+        #[schema(required)]
+        rps: Option<f64>,
+        /// Hits; null when nothing was reported.
+        #[schema(required)]
+        hits: Option<u64>,
+    }
+}
+
+row! {
+    /// What a probe reported of one interval.
+    CoverageReport {
+        /// Start of the interval.
+        #[schema(format = DateTime)]
+        time: String,
+        /// Length of the interval, seconds.
+        interval_s: u32,
+        /// The server's id.
+        server_id: u32,
+        /// The server's display name.
+        server: String,
+        /// The run of the probe.
+        epoch: u64,
+        /// The number of the report in that run.
+        seq: u64,
+        /// When in the interval the probe began to listen.
+        #[schema(format = DateTime)]
+        covered_from: String,
+        /// When it ceased.
+        #[schema(format = DateTime)]
+        covered_until: String,
+        /// Messages that were counted.
+        hits: u64,
+        /// DNS messages that were seen.
+        messages_seen: u64,
+        /// Those that could not be counted, such as updates and malformed ones.
+        not_counted: u64,
+        /// Packets that the kernel dropped before the probe could see them.
+        kernel_dropped: u64,
+        /// Packets that the network interface dropped.
+        interface_dropped: u64,
+        /// Batches that the probe had to give up before this one.
+        batches_evicted: u64,
+        /// Start of the first interval that was given up.
+        #[schema(format = DateTime, required)]
+        evicted_from: Option<String>,
+        /// End of the last interval that was given up.
+        #[schema(format = DateTime, required)]
+        evicted_until: Option<String>,
+        /// All other counters that are not zero, as `name=value` with spaces between.
+        #[schema(example = "packets_seen=42 opcode_notify=1")]
+        losses: String,
+    }
+}

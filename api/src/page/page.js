@@ -1,0 +1,262 @@
+// The page's only sources are the calls of the public API. Everything that
+// comes from them is put into the page as text, never as markup.
+"use strict";
+
+const REFRESH_MS = 10_000;
+const WINDOW_S = 30 * 60;
+const CARDS = 12;
+const SVG = "http://www.w3.org/2000/svg";
+
+const byId = (id) => document.getElementById(id);
+const numbers = new Intl.NumberFormat();
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const seconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const exact = new Intl.DateTimeFormat(undefined, {
+  year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
+});
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "short" });
+
+/** An element with attributes and children; strings become text. */
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function drawn(name, attributes, text) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+/** Rows of a call, and how many there are before paging. */
+async function ask(path, parameters) {
+  const query = new URLSearchParams(parameters);
+  const response = await fetch(`/api/v2/${path}?${query}`, {
+    headers: { accept: "application/json" },
+    signal: AbortSignal.timeout(30_000),
+  });
+  const body = await response.json();
+  if (!response.ok) throw new Error(body.detail ?? body.title ?? `status ${response.status}`);
+  return { rows: body, total: Number(response.headers.get("x-total-count") ?? body.length) };
+}
+
+function rate(value) {
+  if (value === null || value === undefined) return "–";
+  if (value >= 100) return numbers.format(Math.round(value));
+  return value.toLocaleString(undefined, { maximumFractionDigits: value >= 10 ? 1 : 2 });
+}
+
+function ago(time, now) {
+  const age = Math.max(0, (now - time) / 1000);
+  for (const [unit, length] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
+    if (age >= length) return relative.format(-Math.floor(age / length), unit);
+  }
+  return age < 5 ? "just now" : relative.format(-Math.floor(age), "second");
+}
+
+function moment(text, now) {
+  const time = new Date(text);
+  return element("time", { datetime: text, title: text }, ago(time, now), element("span", {}, exact.format(time)));
+}
+
+// Servers
+
+function showServers(servers, rates, reports, now) {
+  const select = byId("server");
+  const chosen = select.value;
+  const options = servers.map((server) =>
+    element("option", { value: server.server_id }, server.sample ? `${server.server} (sample)` : server.server));
+  select.replaceChildren(element("option", { value: "" }, "All servers"), ...options);
+  select.value = servers.some((server) => String(server.server_id) === chosen) ? chosen : "";
+
+  const newest = new Map();
+  for (const row of rates) {
+    if (row.rps !== null) newest.set(row.server_id, row);
+  }
+  const cards = servers.slice(0, CARDS).map((server) => {
+    const mine = reports.filter((report) => report.server_id === server.server_id);
+    return card(server, newest.get(server.server_id), mine, select.value, now);
+  });
+  byId("servers").replaceChildren(...cards);
+  if (servers.length === 0) {
+    const hint = "No server yet. `zonepulse server add NAME --probe-config FILE` makes one, and the configuration of its probe.";
+    byId("servers").append(element("p", { class: "empty" }, hint));
+  }
+}
+
+function card(server, row, reports, chosen, now) {
+  const name = element("div", { class: "name" }, element("span", { title: server.server }, server.server));
+  if (server.sample) name.append(element("span", { class: "sample" }, "sample"));
+  const value = element("div", { class: "value" }, rate(row?.rps), " ", element("small", {}, "requests/s"));
+  const ends = reports.map((report) => Date.parse(report.time) + report.interval_s * 1000);
+  const last = Math.max(...ends);
+  const state = ends.length === 0
+    ? element("div", { class: "state" }, "nothing reported for 30 minutes")
+    : element("div", { class: now - last < 180_000 ? "state good" : "state" }, `reported up to ${clock.format(last)}`);
+  const id = String(server.server_id);
+  const made = element("button", { type: "button", class: "card", "aria-pressed": String(chosen === id) }, name, value, state);
+  const lost = reports.reduce((sum, report) => sum + report.kernel_dropped + report.interface_dropped, 0);
+  if (lost > 0) made.append(element("div", { class: "lost" }, `${numbers.format(lost)} packets lost`));
+  made.addEventListener("click", () => {
+    byId("server").value = chosen === id ? "" : id;
+    refresh();
+  });
+  return made;
+}
+
+// The chart
+
+let chartRows = [];
+
+function niceCeiling(value) {
+  if (!(value > 0)) return 1;
+  const unit = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 2.5, 5, 10].map((step) => step * unit).find((step) => step >= value);
+}
+
+/** Stretches of neighbouring rows that all have a value, and those that have none. */
+function stretches(rows) {
+  const found = [];
+  for (const row of rows) {
+    const last = found.at(-1);
+    const known = row.rps !== null;
+    if (last && last.known === known) last.rows.push(row);
+    else found.push({ known, rows: [row] });
+  }
+  return found;
+}
+
+function showChart() {
+  const box = byId("chart");
+  const rows = chartRows.map((row) => ({ time: Date.parse(row.time), rps: row.rps }));
+  if (!rows.some((row) => row.rps !== null)) {
+    box.replaceChildren(element("p", { class: "empty" }, "Nothing was reported in the last 30 minutes."));
+    return;
+  }
+  const step = rows.length > 1 ? rows[1].time - rows[0].time : 60_000;
+  const [width, height] = [Math.max(box.clientWidth, 320), box.clientHeight || 240];
+  const [left, right, top, bottom] = [52, width - 10, 10, height - 24];
+  const from = rows[0].time;
+  const until = Math.max(rows.at(-1).time, from + step);
+  const most = niceCeiling(Math.max(...rows.map((row) => row.rps ?? 0)));
+  const x = (time) => left + (right - left) * (time - from) / (until - from);
+  const y = (value) => bottom - (bottom - top) * value / most;
+  const at = (row) => `${x(row.time).toFixed(1)} ${y(row.rps).toFixed(1)}`;
+
+  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Requests per second over the last 30 minutes" });
+  const parts = stretches(rows);
+  for (const part of parts.filter((part) => !part.known)) {
+    const [start, end] = [Math.max(part.rows[0].time - step / 2, from), Math.min(part.rows.at(-1).time + step / 2, until)];
+    const gap = drawn("rect", { class: "gap", x: x(start), y: top, width: Math.max(x(end) - x(start), 0), height: bottom - top });
+    gap.append(drawn("title", {}, "nothing was reported"));
+    svg.append(gap);
+  }
+  for (let line = 0; line <= 4; line += 1) {
+    const value = most * line / 4;
+    svg.append(drawn("line", { class: "grid", x1: left, x2: right, y1: y(value), y2: y(value) }));
+    svg.append(drawn("text", { class: "label", x: left - 8, y: y(value) + 4, "text-anchor": "end" }, rate(value)));
+  }
+  const tick = 5 * 60_000;
+  for (let time = Math.ceil(from / tick) * tick; time <= until; time += tick) {
+    const anchor = x(time) > right - 20 ? "end" : "middle";
+    svg.append(drawn("text", { class: "label", x: x(time), y: height - 6, "text-anchor": anchor }, clock.format(time)));
+  }
+  for (const { rows: known } of parts.filter((part) => part.known)) {
+    if (known.length === 1) {
+      svg.append(drawn("circle", { class: "alone", cx: x(known[0].time), cy: y(known[0].rps), r: 3 }));
+      continue;
+    }
+    const line = `M${known.map(at).join("L")}`;
+    svg.append(drawn("path", { class: "area", d: `${line}L${x(known.at(-1).time)} ${bottom}L${x(known[0].time)} ${bottom}Z` }));
+    svg.append(drawn("path", { class: "series", d: line }));
+  }
+  const cursor = drawn("line", { class: "cursor", y1: top, y2: bottom, visibility: "hidden" });
+  svg.append(cursor);
+  const tip = element("div", { class: "tip", hidden: "" });
+  box.replaceChildren(svg, tip);
+  svg.addEventListener("pointermove", (event) => {
+    const time = from + (until - from) * (event.offsetX - left) / (right - left);
+    const nearest = rows.reduce((best, row) => (Math.abs(row.time - time) < Math.abs(best.time - time) ? row : best));
+    cursor.setAttribute("x1", x(nearest.time));
+    cursor.setAttribute("x2", x(nearest.time));
+    cursor.setAttribute("visibility", "visible");
+    tip.textContent = `${clock.format(nearest.time)}  ${nearest.rps === null ? "nothing reported" : `${rate(nearest.rps)} requests/s`}`;
+    tip.hidden = false;
+    tip.style.left = `${Math.min(x(nearest.time) + 10, right - tip.offsetWidth)}px`;
+  });
+  svg.addEventListener("pointerleave", () => {
+    cursor.setAttribute("visibility", "hidden");
+    tip.hidden = true;
+  });
+}
+
+// Records
+
+function table(rows, columns, caption) {
+  const head = element("tr", {}, ...columns.map(([title, kind]) => element("th", { scope: "col", class: kind }, title)));
+  const body = rows.map((row) => element("tr", {}, ...columns.map(([, kind, cell]) => cell(row, kind))));
+  return element("table", { "aria-label": caption }, element("thead", {}, head), element("tbody", {}, ...body));
+}
+
+function showRecords(top, idle, now) {
+  const host = ["Record", "host", (row, kind) => element("td", { class: kind, title: row.host }, row.host)];
+  const type = ["Type", "kind", (row, kind) => element("td", { class: kind, title: row.type }, row.type)];
+  const hits = ["Requests", "hits number", (row, kind) => element("td", { class: kind }, numbers.format(row.hits))];
+  const last = ["Last access", "when", (row, kind) => element("td", { class: kind }, moment(row.last_access, now))];
+
+  byId("top-note").textContent = top.total > top.rows.length
+    ? `${top.rows.length} of ${numbers.format(top.total)}, all time` : "all time";
+  byId("top").replaceChildren(top.rows.length > 0
+    ? table(top.rows, [host, type, hits, last], "Most requested records")
+    : element("p", { class: "empty" }, "No record was requested yet."));
+  byId("idle-note").textContent = idle.total === 1 ? "1 record" : `${numbers.format(idle.total)} records`;
+  byId("idle").replaceChildren(idle.rows.length > 0
+    ? table(idle.rows, [host, type, last], "Records that were not requested for longest")
+    : element("p", { class: "empty" }, "Every known record was requested since."));
+}
+
+// Together
+
+let turn = 0;
+let timer;
+
+async function refresh() {
+  clearTimeout(timer);
+  const mine = ++turn;
+  try {
+    const now = Date.now();
+    const server = byId("server").value;
+    const selected = server === "" ? {} : { server_id: server };
+    const date_from = Math.floor(now / 60_000) * 60 - WINDOW_S;
+    const date_to = Math.floor(now / 1000) - Number(byId("age").value);
+    const [servers, rates, chart, reports, top, idle] = await Promise.all([
+      ask("servers", {}),
+      ask("monitoring/dns/rps", { date_from, by: "server", limit: 10_000 }),
+      ask("monitoring/dns/rps", { date_from, limit: 10_000, ...selected }),
+      ask("monitoring/dns/coverage", { date_from, sort: "-time", limit: 1000 }),
+      ask("monitoring/dns/aggregate", { limit: 20, ...selected }),
+      ask("monitoring/dns/aggregate", { date_to, sort: "last_access", limit: 20, ...selected }),
+    ]);
+    if (mine !== turn) return;
+    showServers(servers.rows, rates.rows, reports.rows, now);
+    chartRows = chart.rows;
+    showChart();
+    showRecords(top, idle, now);
+    byId("updated").textContent = `updated ${seconds.format(now)}`;
+    byId("trouble").hidden = true;
+  } catch (error) {
+    if (mine !== turn) return;
+    byId("trouble").textContent = `The numbers could not be had: ${error.message}. Trying again.`;
+    byId("trouble").hidden = false;
+  }
+  timer = setTimeout(refresh, REFRESH_MS);
+}
+
+byId("server").addEventListener("change", refresh);
+byId("age").addEventListener("change", refresh);
+new ResizeObserver(() => { if (chartRows.length > 0) showChart(); }).observe(byId("chart"));
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+refresh();

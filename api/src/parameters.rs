@@ -1,0 +1,297 @@
+//! Parameters of a question: from the raw query string to typed arguments.
+//!
+//! A parameter that is not known, that comes twice where once is meant, or
+//! that cannot be read is an error that names it. Nothing is guessed and
+//! nothing is ignored: a misspelt filter that is silently dropped would give
+//! numbers that look right.
+
+use crate::problem::Problem;
+use crate::time;
+use axum::extract::Query;
+use axum::http::Uri;
+use std::fmt::Display;
+use std::str::FromStr;
+use zonepulse_dns::Action;
+use zonepulse_query::{Bucket, By, Filter, HostPattern, Page, SortKey, TimeRange};
+
+/// How many rows a page has unless told otherwise.
+pub const DEFAULT_LIMIT: u64 = 1000;
+/// The most rows that a page may have.
+pub const MAX_LIMIT: u64 = 100_000;
+/// The most parameters that a question may have, repeated ones counted each time.
+const MAX_PARAMETERS: usize = 1000;
+/// The most columns to sort by.
+const MAX_SORT_KEYS: usize = 16;
+
+/// Which points: shared by the DNS calls.
+const FILTER: &[&str] = &["server_id", "resource_id", "host", "type", "action", "rcode"];
+const RANGE: &[&str] = &["date_from", "date_to"];
+const PAGE: &[&str] = &["sort", "offset", "limit"];
+
+/// The arguments of `GET /monitoring/dns/raw`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Raw {
+    /// Which points.
+    pub filter: Filter,
+    /// Of which time.
+    pub range: TimeRange,
+    /// Which rows of the answer.
+    pub page: Page,
+}
+
+/// The arguments of `GET /monitoring/dns/aggregate`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Aggregate {
+    /// Which points.
+    pub filter: Filter,
+    /// Of which time; without `interval`, of which last access.
+    pub range: TimeRange,
+    /// A series of these buckets, or totals of all time.
+    pub interval: Option<Bucket>,
+    /// What the sums are split by.
+    pub by: By,
+    /// Which rows of the answer.
+    pub page: Page,
+}
+
+/// The arguments of `GET /monitoring/dns/rps`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rates {
+    /// Which points.
+    pub filter: Filter,
+    /// Of which time.
+    pub range: TimeRange,
+    /// Length of a step, seconds.
+    pub step_s: Option<u32>,
+    /// What the sums are split by.
+    pub by: By,
+    /// Which rows of the answer.
+    pub page: Page,
+}
+
+/// The arguments of `GET /monitoring/dns/coverage`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Coverage {
+    /// Which servers; none for all.
+    pub servers: Vec<u32>,
+    /// Of which time.
+    pub range: TimeRange,
+    /// Which rows of the answer.
+    pub page: Page,
+}
+
+impl Raw {
+    /// From a request's address.
+    pub fn read(uri: &Uri) -> Result<Self, Problem> {
+        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, PAGE])?;
+        Ok(Raw { filter: filter(&mut pairs)?, range: range(&mut pairs)?, page: page(&mut pairs)? })
+    }
+}
+
+impl Aggregate {
+    /// From a request's address.
+    pub fn read(uri: &Uri) -> Result<Self, Problem> {
+        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["interval", "by"], PAGE])?;
+        Ok(Aggregate {
+            filter: filter(&mut pairs)?,
+            range: range(&mut pairs)?,
+            interval: pairs.one_with("interval", |text| text.parse().map_err(|error| reason(&error)))?,
+            by: by(&mut pairs)?,
+            page: page(&mut pairs)?,
+        })
+    }
+}
+
+impl Rates {
+    /// From a request's address.
+    pub fn read(uri: &Uri) -> Result<Self, Problem> {
+        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["step", "by"], PAGE])?;
+        Ok(Rates {
+            filter: filter(&mut pairs)?,
+            range: range(&mut pairs)?,
+            step_s: pairs.one_with("step", |text| match whole(text, u64::from(u32::MAX))? {
+                0 => Err("a step has at least one second".to_owned()),
+                step_s => u32::try_from(step_s).map_err(|error| error.to_string()),
+            })?,
+            by: by(&mut pairs)?,
+            page: page(&mut pairs)?,
+        })
+    }
+}
+
+impl Coverage {
+    /// From a request's address.
+    pub fn read(uri: &Uri) -> Result<Self, Problem> {
+        let mut pairs = Pairs::read(uri, &[&["server_id"], RANGE, PAGE])?;
+        Ok(Coverage { servers: servers(&mut pairs)?, range: range(&mut pairs)?, page: page(&mut pairs)? })
+    }
+}
+
+/// Refuses any parameter.
+pub fn none(uri: &Uri) -> Result<(), Problem> {
+    Pairs::read(uri, &[]).map(|_| ())
+}
+
+fn filter(pairs: &mut Pairs) -> Result<Filter, Problem> {
+    let filter = Filter {
+        servers: servers(pairs)?,
+        resource_ids: pairs.many_with("resource_id", |text| whole(text, u64::MAX))?,
+        hosts: pairs.many_with("host", |text| text.parse::<HostPattern>().map_err(|error| reason(&error)))?,
+        types: pairs.many("type")?,
+        action: pairs.one_with("action", |text| text.parse().map_err(|error: zonepulse_dns::Error| error.to_string()))?,
+        rcodes: pairs.many("rcode")?,
+    };
+    if filter.action == Some(Action::Request) && !filter.rcodes.is_empty() {
+        return Err(Problem::parameter("rcode", "a request has no response code: leave out rcode or action=request"));
+    }
+    Ok(filter)
+}
+
+fn servers(pairs: &mut Pairs) -> Result<Vec<u32>, Problem> {
+    pairs.many_with("server_id", |text| {
+        whole(text, u64::from(u32::MAX)).and_then(|id| u32::try_from(id).map_err(|error| error.to_string()))
+    })
+}
+
+fn range(pairs: &mut Pairs) -> Result<TimeRange, Problem> {
+    let range = TimeRange {
+        from_ms: pairs.one_with("date_from", time::read_ms)?,
+        until_ms: pairs.one_with("date_to", time::read_ms)?,
+    };
+    match (range.from_ms, range.until_ms) {
+        (Some(from_ms), Some(until_ms)) if until_ms < from_ms => {
+            let (from, until) = (time::text(from_ms), time::text(until_ms));
+            Err(Problem::parameter("date_to", format_args!("{until} lies before date_from, {from}")))
+        }
+        _ => Ok(range),
+    }
+}
+
+fn by(pairs: &mut Pairs) -> Result<By, Problem> {
+    let by = pairs.one_with("by", |text| {
+        let mut by = By::SELECTION;
+        for word in text.split(',') {
+            let one = match word {
+                "record" => By::RECORD,
+                "server" => By::SERVER,
+                "action" => By::ACTION,
+                _ => return Err(format!("{word:?} is not one of record, server and action")),
+            };
+            if by == by.and(one) {
+                return Err(format!("{word} is there twice"));
+            }
+            by = by.and(one);
+        }
+        Ok(by)
+    })?;
+    Ok(by.unwrap_or_default())
+}
+
+fn page(pairs: &mut Pairs) -> Result<Page, Problem> {
+    let sort = pairs.one_with("sort", |text| {
+        let mut keys: Vec<SortKey> = Vec::new();
+        for word in text.split(',') {
+            let (column, descending) = word.strip_prefix('-').map_or((word, false), |column| (column, true));
+            if column.is_empty() {
+                return Err("a column's name is missing; write it as in sort=hits,-last_access".to_owned());
+            }
+            if keys.iter().any(|key| key.column == column) {
+                return Err(format!("the column {column:?} is there twice"));
+            }
+            if keys.len() == MAX_SORT_KEYS {
+                return Err(format!("at most {MAX_SORT_KEYS} columns"));
+            }
+            keys.push(SortKey { column: column.to_owned(), descending });
+        }
+        Ok(keys)
+    })?;
+    Ok(Page {
+        sort: sort.unwrap_or_default(),
+        offset: pairs.one_with("offset", |text| whole(text, i64::MAX as u64))?.unwrap_or(0),
+        limit: pairs.one_with("limit", |text| whole(text, MAX_LIMIT))?.unwrap_or(DEFAULT_LIMIT),
+    })
+}
+
+/// A number of decimal digits: no sign, no space, nothing past `largest`.
+fn whole(text: &str, largest: u64) -> Result<u64, String> {
+    let number = if text.bytes().all(|b| b.is_ascii_digit()) { text.parse::<u64>().ok() } else { None };
+    number
+        .filter(|number| *number <= largest)
+        .ok_or_else(|| format!("{:?} is not a whole number from 0 to {largest}", shown(text)))
+}
+
+/// What the query engine says of an argument, without the argument's name: the problem has it.
+fn reason(error: &zonepulse_query::Error) -> String {
+    match error {
+        zonepulse_query::Error::BadArgument { reason, .. } => reason.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A value as an error shows it: not all of a megabyte.
+fn shown(text: &str) -> String {
+    const LENGTH: usize = 100;
+    match text.char_indices().nth(LENGTH) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// The names and values of a query string, decoded, in order.
+struct Pairs(Vec<(String, String)>);
+
+impl Pairs {
+    fn read(uri: &Uri, known: &[&[&str]]) -> Result<Pairs, Problem> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|error| Problem::new(crate::problem::Case::BadParameter, error.body_text()))?;
+        if pairs.len() > MAX_PARAMETERS {
+            let detail = format!("{} parameters are more than {MAX_PARAMETERS}", pairs.len());
+            return Err(Problem::new(crate::problem::Case::BadParameter, detail));
+        }
+        for (name, _) in &pairs {
+            if !known.iter().any(|group| group.contains(&name.as_str())) {
+                let known = known.concat();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let reason = format_args!("there is no such parameter; this call has {known}");
+                return Err(Problem::parameter(shown(name), reason));
+            }
+        }
+        Ok(Pairs(pairs))
+    }
+
+    /// A parameter that may come once.
+    fn one_with<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Problem> {
+        let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
+        let first = values.next();
+        if values.next().is_some() {
+            return Err(Problem::parameter(name, "it is there more than once"));
+        }
+        first.map(|value| read(value).map_err(|reason| Problem::parameter(name, reason))).transpose()
+    }
+
+    /// A parameter that may come any number of times, each with one more value.
+    fn many_with<T>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Problem> {
+        let values = self.0.iter().filter(|(key, _)| key == name);
+        values.map(|(_, value)| read(value).map_err(|reason| Problem::parameter(name, reason))).collect()
+    }
+
+    fn many<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Result<Vec<T>, Problem> {
+        self.many_with(name, |text| {
+            // The vocabulary's errors quote the whole text.
+            let text = shown(text);
+            text.parse().map_err(|error: T::Err| error.to_string())
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "parameters_tests.rs"]
+mod tests;

@@ -1,0 +1,187 @@
+use super::*;
+use axum::body::to_bytes;
+use axum::response::IntoResponse;
+use expect_test::{Expect, expect};
+
+fn uri(query: &str) -> Uri {
+    format!("/x?{query}").parse().unwrap()
+}
+
+/// What a caller gets to read.
+fn document(problem: Problem) -> String {
+    let body = to_bytes(problem.into_response().into_body(), 1 << 20);
+    let bytes = futures::executor::block_on(body).unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(value["status"], 400);
+    assert_eq!(value["type"], "urn:zonepulse:problem:bad-parameter");
+    format!("{} | {}", value["parameter"].as_str().unwrap_or("-"), value["detail"].as_str().unwrap())
+}
+
+fn refused(query: &str, expected: Expect) {
+    let problem = Aggregate::read(&uri(query)).unwrap_err();
+    expected.assert_eq(&document(problem));
+}
+
+#[test]
+fn without_parameters_everything_is_meant() {
+    let raw = Raw::read(&"/x".parse().unwrap()).unwrap();
+    let page = Page { sort: vec![], offset: 0, limit: DEFAULT_LIMIT };
+    assert_eq!(raw, Raw { filter: Filter::default(), range: TimeRange::default(), page });
+    let rates = Rates::read(&uri("")).unwrap();
+    assert_eq!((rates.step_s, rates.by), (None, By::SELECTION));
+}
+
+#[test]
+fn every_filter_is_read_and_lists_repeat() {
+    let query = "server_id=1&server_id=7&resource_id=0&host=WWW.example.com&host=*.test&type=a&type=TYPE65&\
+                 action=response&rcode=nxdomain&rcode=16&date_from=10&date_to=1970-01-01T00:00:20.5Z&offset=5&limit=100000";
+    let raw = Raw::read(&uri(query)).unwrap();
+    assert_eq!(raw.filter.servers, [1, 7]);
+    assert_eq!(raw.filter.resource_ids, [0]);
+    assert_eq!(raw.filter.hosts, ["www.example.com.".parse().unwrap(), "*.test".parse().unwrap()]);
+    assert_eq!(raw.filter.types.iter().map(ToString::to_string).collect::<Vec<_>>(), ["A", "HTTPS"]);
+    assert_eq!(raw.filter.action, Some(Action::Response));
+    assert_eq!(raw.filter.rcodes.iter().map(|code| code.value()).collect::<Vec<_>>(), [3, 16]);
+    assert_eq!(raw.range, TimeRange { from_ms: Some(10_000), until_ms: Some(20_500) });
+    assert_eq!((raw.page.offset, raw.page.limit), (5, 100_000));
+}
+
+#[test]
+fn values_are_percent_decoded() {
+    let raw = Raw::read(&uri("host=%2A.example.com&date_from=2026-01-31T12%3A00%3A00%2B01%3A00")).unwrap();
+    assert_eq!(raw.filter.hosts, ["*.example.com".parse().unwrap()]);
+    assert_eq!(raw.range.from_ms, Some(1_769_857_200_000));
+}
+
+#[test]
+fn a_minus_sorts_downwards() {
+    let page = Raw::read(&uri("sort=hits,-last_access")).unwrap().page;
+    let key = |column: &str, descending| SortKey { column: column.to_owned(), descending };
+    assert_eq!(page.sort, [key("hits", false), key("last_access", true)]);
+}
+
+#[test]
+fn sums_split_by_several_things() {
+    let by = |query: &str| Aggregate::read(&uri(query)).unwrap().by;
+    assert_eq!(by("by=server"), By::SERVER);
+    assert_eq!(by("by=record,action"), By::RECORD.and(By::ACTION));
+    assert_eq!(Rates::read(&uri("by=server,record,action")).unwrap().by, By::RECORD.and(By::ACTION).and(By::SERVER));
+}
+
+#[test]
+fn an_interval_is_one_of_four() {
+    let interval = |query: &str| Aggregate::read(&uri(query)).unwrap().interval;
+    assert_eq!(interval(""), None);
+    assert_eq!(interval("interval=15m"), Some(Bucket::M15));
+    refused("interval=10m", expect![[r#"interval | interval: "10m" is not one of 5m, 15m, 30m and 1h"#]]);
+    refused("interval=", expect![[r#"interval | interval: "" is not one of 5m, 15m, 30m and 1h"#]]);
+}
+
+#[test]
+fn an_unknown_parameter_is_refused_with_those_that_there_are() {
+    refused(
+        "hosts=a",
+        expect![
+            "hosts | hosts: there is no such parameter; this call has server_id, resource_id, host, type, action, rcode, date_from, date_to, interval, by, sort, offset, limit"
+        ],
+    );
+    refused(
+        "limit=1&Limit=2",
+        expect![
+            "Limit | Limit: there is no such parameter; this call has server_id, resource_id, host, type, action, rcode, date_from, date_to, interval, by, sort, offset, limit"
+        ],
+    );
+    let problem = none(&uri("x=1")).unwrap_err();
+    assert_eq!(problem.detail(), "x: there is no such parameter; this call has none");
+}
+
+#[test]
+fn a_single_parameter_that_comes_twice_is_refused() {
+    refused("limit=1&limit=1", expect!["limit | limit: it is there more than once"]);
+    refused("by=server&by=action", expect!["by | by: it is there more than once"]);
+    refused("action=request&action=response", expect!["action | action: it is there more than once"]);
+}
+
+#[test]
+fn a_broken_number_is_refused() {
+    refused("limit=-1", expect![[r#"limit | limit: "-1" is not a whole number from 0 to 100000"#]]);
+    refused("limit=100001", expect![[r#"limit | limit: "100001" is not a whole number from 0 to 100000"#]]);
+    refused("limit=1e3", expect![[r#"limit | limit: "1e3" is not a whole number from 0 to 100000"#]]);
+    refused("limit=", expect![[r#"limit | limit: "" is not a whole number from 0 to 100000"#]]);
+    refused("offset=%2B1", expect![[r#"offset | offset: "+1" is not a whole number from 0 to 9223372036854775807"#]]);
+    refused("server_id=x", expect![[r#"server_id | server_id: "x" is not a whole number from 0 to 4294967295"#]]);
+    refused("server_id=4294967296", expect![[r#"server_id | server_id: "4294967296" is not a whole number from 0 to 4294967295"#]]);
+    refused("resource_id=1.0", expect![[r#"resource_id | resource_id: "1.0" is not a whole number from 0 to 18446744073709551615"#]]);
+}
+
+#[test]
+fn a_broken_word_of_dns_is_refused() {
+    refused("type=AAAAA", expect![[r#"type | type: unknown record type "AAAAA": use a mnemonic such as AAAA, or TYPE and its number (RFC 3597)"#]]);
+    refused("action=ask", expect![[r#"action | action: unknown action "ask": use request or response"#]]);
+    refused("rcode=4096", expect![[r#"rcode | rcode: unknown response code "4096": use a mnemonic such as NXDOMAIN, or a number from 0 to 4095"#]]);
+    refused("host=a..b", expect![[r#"host | host: "a..b" is not a domain name: it has an empty label"#]]);
+    refused("host=", expect![[r#"host | host: "" is not a domain name: it is empty; the root is written ".""#]]);
+    refused(
+        "action=request&rcode=NOERROR",
+        expect!["rcode | rcode: a request has no response code: leave out rcode or action=request"],
+    );
+}
+
+#[test]
+fn a_broken_time_is_refused() {
+    refused(
+        "date_from=2026-13-01T00:00:00Z",
+        expect![[r#"date_from | date_from: "2026-13-01T00:00:00Z" is not a time: write RFC 3339, such as 2026-01-31T12:00:00Z, or Unix seconds"#]],
+    );
+    refused(
+        "date_to=tomorrow",
+        expect![[r#"date_to | date_to: "tomorrow" is not a time: write RFC 3339, such as 2026-01-31T12:00:00Z, or Unix seconds"#]],
+    );
+    refused(
+        "date_from=20&date_to=10",
+        expect!["date_to | date_to: 1970-01-01T00:00:10Z lies before date_from, 1970-01-01T00:00:20Z"],
+    );
+}
+
+#[test]
+fn a_range_may_be_empty() {
+    assert!(Aggregate::read(&uri("date_from=20&date_to=20")).is_ok());
+}
+
+#[test]
+fn a_broken_order_is_refused() {
+    refused("sort=", expect!["sort | sort: a column's name is missing; write it as in sort=hits,-last_access"]);
+    refused("sort=hits,,host", expect!["sort | sort: a column's name is missing; write it as in sort=hits,-last_access"]);
+    refused("sort=hits,-hits", expect![[r#"sort | sort: the column "hits" is there twice"#]]);
+}
+
+#[test]
+fn a_broken_split_is_refused() {
+    refused("by=zone", expect![[r#"by | by: "zone" is not one of record, server and action"#]]);
+    refused("by=server,server", expect!["by | by: server is there twice"]);
+}
+
+#[test]
+fn a_step_is_at_least_a_second() {
+    assert_eq!(Rates::read(&uri("step=300")).unwrap().step_s, Some(300));
+    let problem = Rates::read(&uri("step=0")).unwrap_err();
+    assert_eq!(document(problem), "step | step: a step has at least one second");
+}
+
+#[test]
+fn an_error_does_not_repeat_a_megabyte() {
+    let long = "9".repeat(60_000);
+    for name in ["limit", "type", "rcode", "date_from"] {
+        let problem = Aggregate::read(&uri(&format!("{name}={long}"))).unwrap_err();
+        assert!(problem.detail().len() < 400, "{name}");
+    }
+}
+
+#[test]
+fn coverage_has_no_filter_on_records() {
+    assert_eq!(Coverage::read(&uri("server_id=3")).unwrap().servers, [3]);
+    assert_eq!(
+        document(Coverage::read(&uri("host=a")).unwrap_err()),
+        "host | host: there is no such parameter; this call has server_id, date_from, date_to, sort, offset, limit"
+    );
+}

@@ -1,0 +1,110 @@
+//! A probe's configuration file, written for a server that was just made.
+
+use clap::Args;
+use serde_json::json;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// What the file says, besides the server and its token.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ProbeFile {
+    /// Write a configuration for the server's probe into this file, readable by its owner only
+    #[arg(long = "probe-config", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Where the probe finds this central
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8053", requires = "file")]
+    pub url: String,
+    /// The directory in which the probe keeps batches until they are delivered
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/zonepulse-probe", requires = "file")]
+    pub spool: PathBuf,
+    /// The network interface that the probe listens on
+    #[arg(long, value_name = "NAME", default_value = "any", requires = "file")]
+    pub device: String,
+    /// A port of the DNS server (repeatable)
+    #[arg(long = "port", value_name = "PORT", default_values_t = [53], requires = "file")]
+    pub ports: Vec<u16>,
+    /// The DNS server's addresses: `local` for all of the machine, `any`, or addresses with commas between
+    #[arg(long, value_name = "ADDRESSES", default_value = "local", requires = "file")]
+    pub addresses: String,
+    /// The length of an interval, seconds; divides 300
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "file")]
+    pub interval_s: u32,
+}
+
+impl ProbeFile {
+    /// The file's text.
+    pub fn text(&self, server_id: u32, name: &str, token: &str) -> String {
+        // JSON's strings, numbers and arrays of them are TOML's too.
+        let addresses = match self.addresses.as_str() {
+            word @ ("local" | "any") => json!(word),
+            list => list.split(',').map(str::trim).collect(),
+        };
+        let mut text = String::new();
+        let mut line = |line: String| {
+            // Writing into memory cannot fail.
+            let _ = writeln!(text, "{line}");
+        };
+        line(format!("# The probe of server {server_id}, {}.", json!(name)));
+        line(format!("server_id = {server_id}"));
+        line(format!("interval_s = {}", self.interval_s));
+        line("\n[capture]".to_owned());
+        line(format!("device = {}", json!(self.device)));
+        line(format!("ports = {}", json!(self.ports)));
+        line(format!("addresses = {addresses}"));
+        line("\n[spool]".to_owned());
+        line(format!("dir = {}", json!(self.spool.to_string_lossy())));
+        line("\n[deliver]\nvia = \"http\"\n\n[deliver.http]".to_owned());
+        line(format!("url = {}", json!(self.url)));
+        line(format!("token = {}", json!(token)));
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn example(addresses: &str) -> ProbeFile {
+        ProbeFile {
+            file: None,
+            url: "http://127.0.0.1:8053".to_owned(),
+            spool: PathBuf::from("/tmp/a \"spool\""),
+            device: "any".to_owned(),
+            ports: vec![53, 5353],
+            addresses: addresses.to_owned(),
+            interval_s: 60,
+        }
+    }
+
+    #[test]
+    fn the_file_has_all_that_a_probe_needs() {
+        expect![[r#"
+            # The probe of server 7, "ns1".
+            server_id = 7
+            interval_s = 60
+
+            [capture]
+            device = "any"
+            ports = [53,5353]
+            addresses = "local"
+
+            [spool]
+            dir = "/tmp/a \"spool\""
+
+            [deliver]
+            via = "http"
+
+            [deliver.http]
+            url = "http://127.0.0.1:8053"
+            token = "abc"
+        "#]]
+        .assert_eq(&example("local").text(7, "ns1", "abc"));
+    }
+
+    #[test]
+    fn addresses_may_be_a_list() {
+        let text = example("192.0.2.53, 2001:db8::53").text(7, "ns1", "abc");
+        assert!(text.contains("\naddresses = [\"192.0.2.53\",\"2001:db8::53\"]\n"), "{text}");
+    }
+}
