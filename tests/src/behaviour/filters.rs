@@ -1,0 +1,365 @@
+//! Every filter, against a store whose content is known: what the API answers is what a
+//! loop over all points answers.
+
+use crate::harness::api::{Row, number, text, time_ms};
+use crate::harness::needs::test;
+use crate::harness::small_store::{Known, MINUTES, SmallStore};
+use libtest_mimic::Trial;
+use std::collections::BTreeMap;
+use zonepulse_dns::Action;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test("raw_points_are_those_that_the_filters_let_through", raw),
+        test("totals_are_sums_of_what_the_filters_let_through", totals),
+        test("totals_are_chosen_by_last_access", by_last_access),
+        test("series_are_sums_by_bucket", series),
+        test("series_split_by_record_and_by_server_add_up", series_split),
+        test("requests_per_second_tell_no_hit_from_no_report", rates),
+        test("pages_and_orders_cut_and_sort_the_whole_answer", pages),
+        test("coverage_tells_every_batch", coverage),
+    ]
+}
+
+type Parameters = Vec<(&'static str, String)>;
+type Wanted = Box<dyn Fn(&Known) -> bool>;
+
+fn borrowed<'a>(parameters: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+    parameters.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+fn case(parameters: &[(&'static str, &str)], wanted: impl Fn(&Known) -> bool + 'static) -> (Parameters, Wanted) {
+    (parameters.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(), Box::new(wanted))
+}
+
+fn host(known: &Known) -> &str {
+    &known.point.host
+}
+
+fn record_type(known: &Known) -> String {
+    known.point.record_type.to_string()
+}
+
+/// Filters by everything but time and action.
+fn cases(store: &SmallStore) -> Vec<(Parameters, Wanted)> {
+    let [alpha, beta] = [0, 1].map(|n| store.central.servers[n].id.to_string());
+    vec![
+        case(&[], |_| true),
+        case(&[("server_id", &alpha)], |known| known.server == 0),
+        case(&[("server_id", &alpha), ("server_id", &beta)], |_| true),
+        case(&[("resource_id", "0")], |_| true),
+        case(&[("resource_id", "17")], |_| false),
+        case(&[("host", "www.example")], |known| host(known) == "www.example."),
+        case(&[("host", "WWW.Example.")], |known| host(known) == "www.example."),
+        case(&[("host", ".")], |known| host(known) == "."),
+        case(&[("host", "*.shop.example")], |known| host(known).ends_with(".shop.example.")),
+        case(&[("host", "www.*")], |known| host(known).starts_with("www.")),
+        case(&[("host", "*sho*")], |known| host(known).contains("sho")),
+        case(&[("host", "a\\.b.example")], |known| host(known) == "a\\.b.example."),
+        case(&[("host", "old.example"), ("host", ".")], |known| ["old.example.", "."].contains(&host(known))),
+        case(&[("host", "never.example")], |_| false),
+        case(&[("type", "A")], |known| record_type(known) == "A"),
+        case(&[("type", "a"), ("type", "MX")], |known| ["A", "MX"].contains(&&*record_type(known))),
+        case(&[("type", "TYPE65280")], |known| record_type(known) == "TYPE65280"),
+        case(&[("type", "TYPE1")], |known| record_type(known) == "A"),
+        case(&[("type", "CAA")], |_| false),
+        case(&[("type", "A"), ("host", "www.example"), ("server_id", &beta)], |known| {
+            known.server == 1 && host(known) == "www.example." && record_type(known) == "A"
+        }),
+    ]
+}
+
+/// Filters by action and response code; the last says whether requests are let through.
+fn kinds() -> Vec<(Parameters, Wanted)> {
+    vec![
+        case(&[("action", "request")], |known| known.action() == Action::Request),
+        case(&[("action", "response")], |known| known.action() == Action::Response),
+        case(&[("rcode", "NXDOMAIN")], |known| known.rcode() == "NXDOMAIN"),
+        case(&[("rcode", "3")], |known| known.rcode() == "NXDOMAIN"),
+        case(&[("rcode", "noerror"), ("rcode", "REFUSED")], |known| ["NOERROR", "REFUSED"].contains(&&*known.rcode())),
+        case(&[("action", "response"), ("rcode", "SERVFAIL")], |known| known.rcode() == "SERVFAIL"),
+    ]
+}
+
+/// What sets one raw point apart, and its numbers.
+type RawKey = (u64, u64, String, String, String, String, u64, u64, u64);
+
+fn raw_key(row: &Row) -> RawKey {
+    (
+        time_ms(row, "time"),
+        number(row, "server_id"),
+        text(row, "host").to_owned(),
+        text(row, "type").to_owned(),
+        text(row, "action").to_owned(),
+        text(row, "rcode").to_owned(),
+        number(row, "hits"),
+        time_ms(row, "last_access"),
+        number(row, "interval_s"),
+    )
+}
+
+fn known_key(store: &SmallStore, known: &Known) -> RawKey {
+    (
+        known.start_s * 1000,
+        u64::from(store.central.servers[known.server].id),
+        known.point.host.clone(),
+        record_type(known),
+        known.action().to_string(),
+        known.rcode(),
+        known.point.hits,
+        known.last_ms(),
+        60,
+    )
+}
+
+fn raw() {
+    let store = SmallStore::start();
+    let api = store.central.api();
+    let (from_s, to_s) = (store.begin_s + 600, store.begin_s + 3600);
+    let mut all = cases(&store);
+    all.extend(kinds());
+    let (from, to) = (from_s.to_string(), to_s.to_string());
+    all.push(case(&[("date_from", &from)], move |known| known.start_s >= from_s));
+    all.push(case(&[("date_to", &to)], move |known| known.start_s < to_s));
+    all.push(case(&[("date_from", &from), ("date_to", &to), ("type", "AAAA"), ("action", "request")], move |known| {
+        (from_s..to_s).contains(&known.start_s) && record_type(known) == "AAAA" && known.action() == Action::Request
+    }));
+    all.push(case(&[("date_from", &to), ("date_to", &to)], |_| false));
+    for (parameters, wanted) in &all {
+        let mut found: Vec<RawKey> = api.all_rows("dns/raw", &borrowed(parameters)).iter().map(raw_key).collect();
+        let mut expected: Vec<RawKey> =
+            store.known.iter().filter(|known| wanted(known)).map(|known| known_key(&store, known)).collect();
+        found.sort();
+        expected.sort();
+        assert_eq!(found.len(), expected.len(), "{parameters:?}");
+        assert_eq!(found, expected, "{parameters:?}");
+    }
+    let row = &api.rows("dns/raw", &[("limit", "1")])[0];
+    let columns: Vec<&str> = row.keys().map(String::as_str).collect();
+    let mut expected =
+        ["time", "interval_s", "server_id", "server", "resource_id", "host", "type", "action", "rcode", "hits", "last_access"];
+    expected.sort_unstable();
+    assert_eq!(columns, expected);
+}
+
+/// Hits, first and last, by any key.
+type Sums<K> = BTreeMap<K, (u64, u64, u64)>;
+
+fn sum<'a, K: Ord>(points: impl Iterator<Item = &'a Known>, key: impl Fn(&Known) -> K) -> Sums<K> {
+    let mut sums = Sums::new();
+    for known in points {
+        let entry = sums.entry(key(known)).or_insert((0, u64::MAX, 0));
+        *entry = (entry.0 + known.point.hits, entry.1.min(known.first_ms()), entry.2.max(known.last_ms()));
+    }
+    sums
+}
+
+fn total(row: &Row) -> (u64, u64, u64) {
+    (number(row, "hits"), time_ms(row, "first_seen"), time_ms(row, "last_access"))
+}
+
+fn record(known: &Known) -> (String, String) {
+    (known.point.host.clone(), record_type(known))
+}
+
+fn record_of(row: &Row) -> (String, String) {
+    (text(row, "host").to_owned(), text(row, "type").to_owned())
+}
+
+fn totals() {
+    let store = SmallStore::start();
+    let api = store.central.api();
+    let is_request = |known: &&Known| known.action() == Action::Request;
+    for (parameters, wanted) in cases(&store) {
+        let found = api.all_rows("dns/aggregate", &borrowed(&parameters));
+        let found: Sums<_> = found.iter().map(|row| (record_of(row), total(row))).collect();
+        // A question and its answer are not two hits.
+        let expected = sum(store.known.iter().filter(|known| wanted(known)).filter(is_request), record);
+        assert_eq!(found, expected, "{parameters:?}");
+    }
+    for (parameters, wanted) in kinds() {
+        let found = api.all_rows("dns/aggregate", &borrowed(&parameters));
+        let found: Sums<_> = found.iter().map(|row| (record_of(row), total(row))).collect();
+        assert_eq!(found, sum(store.known.iter().filter(|known| wanted(known)), record), "{parameters:?}");
+    }
+    let rows = api.all_rows("dns/aggregate", &[("by", "server,action")]);
+    let found: Sums<_> = rows
+        .iter()
+        .map(|row| ((record_of(row), text(row, "server").to_owned(), text(row, "action").to_owned()), total(row)))
+        .collect();
+    let server = |known: &Known| ["alpha", "beta"][known.server].to_owned();
+    assert_eq!(found, sum(store.known.iter(), |known| (record(known), server(known), known.action().to_string())));
+}
+
+fn by_last_access() {
+    let store = SmallStore::start();
+    let api = store.central.api();
+    let all = sum(store.known.iter().filter(|known| known.action() == Action::Request), record);
+    // old.example. was last asked for in minute 29: what can be deleted safely?
+    let until = (store.begin_s + 1800).to_string();
+    let rows = api.rows("dns/aggregate", &[("date_to", &until)]);
+    assert_eq!(rows.iter().map(record_of).collect::<Vec<_>>(), [("old.example.".to_owned(), "MX".to_owned())]);
+    assert_eq!(total(&rows[0]), all[&("old.example.".to_owned(), "MX".to_owned())]);
+    // The bound is of the last access itself: from inclusive, to exclusive.
+    let last_ms = all[&("old.example.".to_owned(), "MX".to_owned())].2;
+    let instant = |ms: u64| format!("{}.{:03}", ms / 1000, ms % 1000);
+    let count = |name: &str, ms: u64| api.rows("dns/aggregate", &[(name, &rfc3339(ms)), ("host", "old.example")]).len();
+    assert_eq!((count("date_from", last_ms), count("date_from", last_ms + 1)), (1, 0), "{}", instant(last_ms));
+    assert_eq!((count("date_to", last_ms), count("date_to", last_ms + 1)), (0, 1), "{}", instant(last_ms));
+}
+
+/// RFC 3339 text of Unix milliseconds.
+fn rfc3339(ms: u64) -> String {
+    let (days, ms_of_day) = (ms / 86_400_000, ms % 86_400_000);
+    // The civil date of a count of days, after the same calendar as `rfc3339_ms`.
+    let z = days + 719_468;
+    let (era, day_of_era) = (z / 146_097, z % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let mp = (5 * day_of_year + 2) / 153;
+    let (day, month) = (day_of_year - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (seconds, ms) = (ms_of_day / 1000, ms_of_day % 1000);
+    let text =
+        format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ms:03}Z", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    assert_eq!(crate::harness::api::rfc3339_ms(&text), days * 86_400_000 + ms_of_day);
+    text
+}
+
+fn series() {
+    let store = SmallStore::start();
+    let api = store.central.api();
+    let (from_s, to_s) = (store.begin_s, store.begin_s + 60 * MINUTES);
+    let (from, to) = (from_s.to_string(), to_s.to_string());
+    for (word, length_s) in [("5m", 300), ("15m", 900), ("30m", 1800), ("1h", 3600)] {
+        for (parameters, wanted) in cases(&store).into_iter().chain(kinds()) {
+            let mut all = borrowed(&parameters);
+            all.extend([("interval", word), ("date_from", &*from), ("date_to", &*to)]);
+            let says_kind = parameters.iter().any(|(name, _)| ["action", "rcode"].contains(name));
+            let rows = api.all_rows("dns/aggregate", &all);
+            let found: BTreeMap<u64, (u64, u64)> = rows
+                .iter()
+                .filter(|row| number(row, "hits") > 0)
+                .map(|row| (time_ms(row, "time"), (number(row, "hits"), time_ms(row, "last_access"))))
+                .collect();
+            let points = store.known.iter().filter(|known| wanted(known));
+            let points = points.filter(|known| says_kind || known.action() == Action::Request);
+            let expected = sum(points, |known| known.start_s / length_s * length_s * 1000);
+            let expected = expected.into_iter().map(|(time, (hits, _, last))| (time, (hits, last))).collect();
+            assert_eq!(found, expected, "{all:?}");
+        }
+    }
+}
+
+fn series_split() {
+    let store = SmallStore::start();
+    let api = store.central.api();
+    let (from, to) = ((store.begin_s + 300).to_string(), (store.begin_s + 3600).to_string());
+    let range = [("interval", "15m"), ("date_from", &*from), ("date_to", &*to)];
+    let within = |known: &&Known| {
+        (store.begin_s + 300..store.begin_s + 3600).contains(&known.start_s) && known.action() == Action::Request
+    };
+    let bucket = |known: &Known| known.start_s / 900 * 900_000;
+    let hits = |rows: &[Row]| rows.iter().filter(|row| number(row, "hits") > 0).cloned().collect::<Vec<_>>();
+
+    let rows = hits(&api.all_rows("dns/aggregate", &[&range[..], &[("by", "record")]].concat()));
+    let found: BTreeMap<_, _> = rows.iter().map(|row| ((time_ms(row, "time"), record_of(row)), number(row, "hits"))).collect();
+    let expected = sum(store.known.iter().filter(within), |known| (bucket(known), record(known)));
+    assert_eq!(found, expected.into_iter().map(|(key, (hits, _, _))| (key, hits)).collect());
+
+    let rows = hits(&api.all_rows("dns/aggregate", &[&range[..], &[("by", "server")]].concat()));
+    let found: BTreeMap<_, _> =
+        rows.iter().map(|row| ((time_ms(row, "time"), number(row, "server_id")), number(row, "hits"))).collect();
+    let id = |known: &Known| u64::from(store.central.servers[known.server].id);
+    let expected = sum(store.known.iter().filter(within), |known| (bucket(known), id(known)));
+    assert_eq!(found, expected.into_iter().map(|(key, (hits, _, _))| (key, hits)).collect());
+}
+
+fn rates() {
+    let store = SmallStore::start();
+    let api = store.central.api();
+    let (from, to) = (store.begin_s.to_string(), (store.begin_s + 60 * MINUTES).to_string());
+    let alpha = store.central.servers[0].id.to_string();
+    let selections: [(Vec<(&str, &str)>, fn(&Known) -> bool, fn(usize) -> bool); 3] = [
+        (vec![], |known| known.action() == Action::Request, |_| true),
+        (vec![("server_id", &alpha)], |known| known.server == 0 && known.action() == Action::Request, |server| server == 0),
+        (
+            vec![("action", "response"), ("type", "AAAA")],
+            |known| known.action() == Action::Response && record_type(known) == "AAAA",
+            |_| true,
+        ),
+    ];
+    for (selection, wanted, of) in &selections {
+        for step_s in [60_u64, 300] {
+            let step = step_s.to_string();
+            let mut all = selection.clone();
+            all.extend([("date_from", &*from), ("date_to", &*to), ("step", &*step)]);
+            let rows = api.all_rows("dns/rps", &all);
+            assert_eq!(rows.len() as u64, 60 * MINUTES / step_s, "{all:?}");
+            for (n, row) in rows.iter().enumerate() {
+                let start_s = store.begin_s + step_s * n as u64;
+                let step = start_s..start_s + step_s;
+                assert_eq!(time_ms(row, "time"), start_s * 1000);
+                let points = store.known.iter().filter(|known| wanted(known) && step.contains(&known.start_s));
+                let hits: u64 = points.map(|known| known.point.hits).sum();
+                let reported = store.reported.iter().any(|(server, start_s)| of(*server) && step.contains(start_s));
+                if reported {
+                    assert_eq!(number(row, "hits"), hits, "{all:?} {row:?}");
+                    let rps = row["rps"].as_f64().unwrap_or_else(|| panic!("{all:?}: no rate in {row:?}"));
+                    assert!((rps - hits as f64 / step_s as f64).abs() < 1e-9, "{all:?} {row:?}");
+                } else {
+                    assert!(row["rps"].is_null(), "{all:?}: nobody reported: {row:?}");
+                }
+            }
+        }
+    }
+    // Without a step, it is the DNS interval.
+    let rows = api.rows("dns/rps", &[("date_from", &from), ("date_to", &to)]);
+    assert_eq!(rows.len() as u64, MINUTES);
+}
+
+fn pages() {
+    let store = SmallStore::start();
+    let api = store.central.api();
+    let all = api.rows("dns/raw", &[("limit", "100000")]);
+    assert_eq!(all.len(), store.known.len());
+    let response = api.get("/api/v2/monitoring/dns/raw", &[("limit", "10")], "application/json");
+    assert_eq!(response.header("x-total-count"), Some(&*all.len().to_string()), "the total is in a header");
+
+    let sort = ("sort", "-hits,host");
+    let sorted = api.rows("dns/raw", &[sort, ("limit", "100000")]);
+    assert!(sorted.is_sorted_by_key(|row| (u64::MAX - number(row, "hits"), text(row, "host").to_owned())));
+    let mut paged = Vec::new();
+    for offset in (0..all.len()).step_by(97) {
+        let offset = offset.to_string();
+        let page = api.rows("dns/raw", &[sort, ("limit", "97"), ("offset", &offset)]);
+        assert!(page.len() <= 97);
+        paged.extend(page);
+    }
+    assert_eq!(paged, sorted);
+    assert_eq!(api.rows("dns/raw", &[("limit", "0")]), []);
+    assert_eq!(api.rows("dns/raw", &[("offset", "100000")]), []);
+}
+
+fn coverage() {
+    let store = SmallStore::start();
+    let api = store.central.api();
+    let rows = api.all_rows("dns/coverage", &[]);
+    let id = |server: usize| u64::from(store.central.servers[server].id);
+    let mut found: Vec<(u64, u64, u64)> =
+        rows.iter().map(|row| (number(row, "server_id"), time_ms(row, "covered_from"), time_ms(row, "covered_until"))).collect();
+    let mut expected: Vec<(u64, u64, u64)> =
+        store.reported.iter().map(|(server, start_s)| (id(*server), start_s * 1000, (start_s + 60) * 1000)).collect();
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    let beta = store.central.servers[1].id.to_string();
+    let (from, to) = ((store.begin_s + 600).to_string(), (store.begin_s + 1200).to_string());
+    let rows = api.rows("dns/coverage", &[("server_id", &beta), ("date_from", &from), ("date_to", &to)]);
+    assert_eq!(rows.len(), 10);
+    for row in &rows {
+        let of = |known: &&Known| known.server == 1 && known.start_s * 1000 == time_ms(row, "time");
+        let hits: u64 = store.known.iter().filter(of).map(|known| known.point.hits).sum();
+        assert_eq!((number(row, "hits"), number(row, "messages_seen")), (hits, hits));
+    }
+}

@@ -1,0 +1,102 @@
+//! A parameter that cannot be meant is refused by name; nothing is guessed and nothing ignored.
+
+use crate::harness::Central;
+use crate::harness::needs::test;
+use libtest_mimic::Trial;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test("a_bad_parameter_is_refused_by_name", bad_parameters),
+        test("a_path_or_method_that_is_not_there_is_a_problem_document", nothing_there),
+        test("the_interface_is_described_by_a_document_that_the_server_serves", described),
+    ]
+}
+
+/// Calls, what is wrong, and which parameter has to be named.
+const BAD: &[(&[&str], &[(&str, &str)], &str)] = &[
+    (ALL_DNS, &[("type", "NONSENSE")], "type"),
+    (ALL_DNS, &[("type", "")], "type"),
+    (ALL_DNS, &[("type", "A"), ("type", "TYPE65536")], "type"),
+    (ALL_DNS, &[("action", "ask")], "action"),
+    (ALL_DNS, &[("rcode", "NXDOMAINS")], "rcode"),
+    (ALL_DNS, &[("rcode", "4096")], "rcode"),
+    (ALL_DNS, &[("action", "request"), ("rcode", "NOERROR")], "rcode"),
+    (ALL_DNS, &[("host", "")], "host"),
+    (ALL_DNS, &[("host", "a..b")], "host"),
+    (ALL_DNS, &[("resource_id", "-1")], "resource_id"),
+    (ALL, &[("server_id", "one")], "server_id"),
+    (ALL, &[("server_id", "4294967296")], "server_id"),
+    (ALL, &[("server_id", "999999")], "server_id"),
+    (ALL, &[("date_from", "2026-01-02T00:00:00Z"), ("date_to", "2026-01-01T00:00:00Z")], "date_to"),
+    (ALL, &[("date_from", "yesterday")], "date_from"),
+    (ALL, &[("date_to", "2026-02-30T00:00:00Z")], "date_to"),
+    (ALL, &[("date_from", "2026-01-01")], "date_from"),
+    (ALL, &[("date_from", "-1")], "date_from"),
+    (ALL, &[("limit", "-1")], "limit"),
+    (ALL, &[("limit", "many")], "limit"),
+    (ALL, &[("limit", "99999999999999999999")], "limit"),
+    (ALL, &[("limit", "1"), ("limit", "2")], "limit"),
+    (ALL, &[("offset", "-5")], "offset"),
+    (ALL, &[("offset", "0x10")], "offset"),
+    (ALL, &[("sort", "nonsense")], "sort"),
+    (ALL, &[("sort", "time,,hits")], "sort"),
+    (ALL, &[("datefrom", "0")], "datefrom"),
+    (&["dns/aggregate"], &[("interval", "7m")], "interval"),
+    (&["dns/aggregate"], &[("interval", "")], "interval"),
+    (&["dns/aggregate"], &[("by", "colour")], "by"),
+    (&["dns/rps"], &[("by", "colour")], "by"),
+    (&["dns/rps"], &[("step", "0")], "step"),
+    (&["dns/rps"], &[("step", "-60")], "step"),
+    (&["dns/rps"], &[("step", "a minute")], "step"),
+    (&["dns/raw"], &[("interval", "5m")], "interval"),
+    (&["dns/coverage"], &[("host", "www.example")], "host"),
+];
+const ALL_DNS: &[&str] = &["dns/raw", "dns/aggregate", "dns/rps"];
+const ALL: &[&str] = &["dns/raw", "dns/aggregate", "dns/rps", "dns/coverage"];
+
+fn bad_parameters() {
+    let central = Central::start(&["picky"]);
+    let api = central.api();
+    for (calls, parameters, at_fault) in BAD {
+        for call in *calls {
+            let response = api.get(&format!("/api/v2/monitoring/{call}"), parameters, "text/csv");
+            assert_eq!(response.status, 400, "{call} {parameters:?}: {}", response.text());
+            assert_eq!(response.problem("parameter"), *at_fault, "{call} {parameters:?}: {}", response.text());
+            assert!(response.problem("detail").contains(at_fault), "{call} {parameters:?}: {}", response.text());
+        }
+    }
+}
+
+fn nothing_there() {
+    let central = Central::start(&[]);
+    let api = central.api();
+    for path in ["/api/v2/monitoring/dns/nothing", "/api/v3/monitoring/dns/raw", "/api/v2/"] {
+        let response = api.get(path, &[], "application/json");
+        assert_eq!(response.status, 404, "{path}: {}", response.text());
+        response.problem("detail");
+    }
+    let url = api.url("/api/v2/monitoring/dns/raw", &[]);
+    let response = api.send(reqwest::Method::DELETE, url, &[], Vec::new()).expect("an answer");
+    assert_eq!(response.status, 405, "{}", response.text());
+    response.problem("detail");
+    let response = api.get("/api/v2/monitoring/dns/raw", &[], "image/png");
+    assert_eq!(response.status, 406, "{}", response.text());
+    response.problem("detail");
+}
+
+fn described() {
+    let central = Central::start(&[]);
+    let api = central.api();
+    let document = api.get("/api/v2/openapi.json", &[], "application/json");
+    assert_eq!(document.status, 200, "{}", document.text());
+    let document = document.json();
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.")), "{document}");
+    for call in ALL {
+        let parameters = &document["paths"][format!("/api/v2/monitoring/{call}")]["get"]["parameters"];
+        let names: Vec<&str> = parameters.as_array().into_iter().flatten().filter_map(|p| p["name"].as_str()).collect();
+        for name in ["server_id", "date_from", "date_to", "sort", "offset", "limit"] {
+            assert!(names.contains(&name), "{call} has {name}, the document only {names:?}");
+        }
+    }
+    assert!(document["paths"]["/api/v2/batches"]["post"].is_object());
+}

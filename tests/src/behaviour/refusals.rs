@@ -1,0 +1,144 @@
+//! What cannot be counted is refused with a reason, kept where someone can look at it, and reported.
+
+use crate::harness::api::{ALL_TIME, BATCH, number, text};
+use crate::harness::batches::{REQUEST, batch, encode, point, send};
+use crate::harness::needs::{capture_rights, test, test_with};
+use crate::harness::probe::Settings;
+use crate::harness::queue::{Message, Queue};
+use crate::harness::{Api, Central, Probe, RabbitMq, eventually, ports, unix_ms};
+use libtest_mimic::Trial;
+use std::fs;
+use std::sync::MutexGuard;
+use std::time::Duration;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test("a_batch_of_an_unknown_version_is_refused_by_its_version", unknown_version),
+        test("damaged_bytes_are_refused_and_nothing_of_them_is_counted", damaged),
+        test("a_body_of_another_media_type_is_refused", other_media_type),
+        test("a_body_larger_than_a_batch_can_be_is_refused", too_large),
+        test("a_poison_message_goes_to_the_dead_letter_queue_with_its_reason", dead_letters),
+        test_with("a_batch_that_the_central_refuses_is_kept_by_the_probe_and_reported", capture_rights, kept_and_reported),
+    ]
+}
+
+/// A good batch with another version's number.
+fn of_version(version: u8, server_id: u32) -> Vec<u8> {
+    let mut bytes = encode(&batch(server_id, 3, 7, 60, &[point("new.example.", "A", REQUEST, 1, 0)]));
+    bytes[4] = version;
+    bytes
+}
+
+fn assert_nothing_counted(api: &Api) {
+    for call in ["dns/raw", "dns/aggregate", "dns/coverage"] {
+        assert_eq!(api.rows(call, &[ALL_TIME]), []);
+    }
+}
+
+fn unknown_version() {
+    let central = Central::start(&["new"]);
+    let response = central.api_of_server(0).post_batch(of_version(9, central.servers[0].id));
+    assert_eq!(response.status, 415, "{}", response.text());
+    let detail = response.problem("detail");
+    assert!(detail.contains("version 9") && detail.contains("version 1"), "{detail}");
+    assert_nothing_counted(&central.api());
+}
+
+fn damaged() {
+    let central = Central::start(&["damaged"]);
+    let (api, id) = (central.api_of_server(0), central.servers[0].id);
+    let good = encode(&batch(id, 3, 7, 60, &[point("good.example.", "A", REQUEST, 1, 0)]));
+    for at in (0..good.len()).step_by(3) {
+        let mut bad = good.clone();
+        bad[at] ^= 0x55;
+        let status = api.post_batch(bad).status;
+        assert!([400, 403, 415].contains(&status), "octet {at} changed: {status}");
+    }
+    for length in [0, 1, 4, 32, 33, good.len() - 1] {
+        let response = api.post_batch(good[..length].to_vec());
+        assert_eq!(response.status, 400, "the first {length} octets: {}", response.text());
+        assert!(!response.problem("detail").is_empty());
+    }
+    assert_nothing_counted(&central.api());
+}
+
+fn other_media_type() {
+    let central = Central::start(&["other"]);
+    let api = central.api_of_server(0);
+    let body = encode(&batch(central.servers[0].id, 3, 7, 60, &[]));
+    let headers = [("content-type", "application/json")];
+    let response = api.send(reqwest::Method::POST, api.url("/api/v2/batches", &[]), &headers, body).expect("an answer");
+    assert_eq!(response.status, 415, "{}", response.text());
+    assert!(response.problem("detail").contains(BATCH), "{}", response.text());
+}
+
+fn too_large() {
+    let central = Central::start(&["large"]);
+    let response = central.api_of_server(0).post_batch(vec![0; (16 << 20) + 1]);
+    assert_eq!(response.status, 413, "{}", response.text());
+}
+
+fn dead_letters() {
+    let broker = RabbitMq::shared();
+    let central = Central::start_with_broker(&["poison"], &broker.url(), "poison");
+    let id = central.servers[0].id;
+    let (queue, dead) = (Queue::open(&broker, "poison"), Queue::open(&broker, "poison.dead"));
+    let stranger = encode(&batch(id + 1000, 3, 7, 60, &[]));
+    let mut cut = encode(&batch(id, 4, 8, 60, &[point("cut.example.", "A", REQUEST, 1, 0)]));
+    cut.truncate(cut.len() - 1);
+    let cases: [(&str, Vec<u8>, &str, bool); 4] = [
+        ("no batch", b"not a batch at all".to_vec(), "not a Zonepulse batch", false),
+        ("unknown version", of_version(9, id), "version 9", true),
+        ("unknown server", stranger, "server", true),
+        ("damaged", cut, "damaged", true),
+    ];
+    for (what, body, reason, has_identity) in cases {
+        queue.publish(&body);
+        let Message { body: kept, headers, delivery_mode } =
+            eventually(&format!("{what} is in the dead-letter queue"), Duration::from_secs(20), || dead.take());
+        assert_eq!(kept, body, "{what} is kept as it came");
+        assert_eq!(delivery_mode, Some(2), "{what} survives a restart of the broker");
+        let error = headers.get("x-zonepulse-error").cloned().unwrap_or_default();
+        assert!(error.contains(reason), "{what}: {error:?} in {headers:?}");
+        assert_eq!(headers.contains_key("x-zonepulse-server"), has_identity, "{what}: {headers:?}");
+        assert_eq!(headers.contains_key("x-zonepulse-epoch"), has_identity, "{what}: {headers:?}");
+        assert_eq!(headers.contains_key("x-zonepulse-seq"), has_identity, "{what}: {headers:?}");
+    }
+    assert_nothing_counted(&central.api());
+
+    // Those behind it are not held up.
+    queue.publish(&encode(&batch(id, 5, 0, 60, &[point("fine.example.", "A", REQUEST, 1, 0)])));
+    eventually("the good batch is committed", Duration::from_secs(20), || {
+        (central.api().rows("dns/aggregate", &[]).len() == 1).then_some(())
+    });
+}
+
+fn kept_and_reported(_alone: MutexGuard<'static, ()>) {
+    let central = Central::start(&["refused"]);
+    let id = central.servers[0].id;
+    let mut probe = Probe::new(&Settings { port: ports::free(), interval_s: 1, ..Settings::http(&central, 0) });
+    // The spool that a newer probe left behind.
+    let start_s = unix_ms() / 60_000 * 60 - 600;
+    let name = format!("{start_s}-3-7.batch");
+    fs::create_dir_all(probe.spool()).expect("a test's folder is writable");
+    fs::write(probe.spool().join(&name), of_version(9, id)).expect("a test's folder is writable");
+    probe.start();
+
+    let kept = probe.spool().join("refused").join(&name);
+    eventually("the batch is aside", Duration::from_secs(20), || kept.is_file().then_some(()));
+    assert_eq!(fs::read(&kept).expect("it is there"), of_version(9, id));
+    let reason = fs::read_to_string(kept.with_extension("reason")).expect("the reason is beside it");
+    assert!(reason.contains("version 9"), "{reason}");
+    assert!(!probe.spool().join(&name).exists());
+    assert!(probe.log().contains("version 9"), "{}", probe.log());
+    eventually("the next batch reports it", Duration::from_secs(20), || {
+        let rows = central.api().rows("dns/coverage", &[]);
+        let reported = rows.iter().filter(|row| text(row, "losses").contains("batches_refused=1")).count();
+        assert!(reported <= 1, "it was refused once: {rows:?}");
+        (reported == 1).then_some(())
+    });
+    probe.stop();
+    // A probe goes on after a refusal.
+    send(&central.api_of_server(0), &batch(id, 4, 0, start_s, &[point("on.example.", "A", REQUEST, 2, 0)]));
+    assert_eq!(number(&central.api().rows("dns/aggregate", &[])[0], "hits"), 2);
+}

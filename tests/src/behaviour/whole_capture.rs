@@ -1,0 +1,109 @@
+//! 1,380,000 messages through every real part: each of 33,787 sums is right.
+
+use crate::harness::api::{ALL_TIME, number, text};
+use crate::harness::needs::{corpus, test_with};
+use crate::harness::probe::{Settings, tally};
+use crate::harness::process::succeed;
+use crate::harness::{Api, Central, Probe, RabbitMq, eventually};
+use libtest_mimic::Trial;
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+use zonepulse_dns::RecordType;
+use zonepulse_fixtures::Corpus;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test_with("a_whole_capture_through_rabbitmq_gives_the_true_sums", corpus, through_rabbitmq),
+        test_with("a_whole_capture_over_http_gives_the_true_sums", corpus, over_http),
+        test_with("tally_of_a_whole_capture_gives_the_true_sums", corpus, by_tally),
+    ]
+}
+
+/// Hits by name with the final dot, type, and action.
+type Sums = BTreeMap<(String, String, String), u64>;
+
+/// What is in the capture, by those who made it. Every query was answered.
+fn truth(corpus: &Corpus) -> Sums {
+    let text = succeed(Command::new("gzip").arg("-dc").arg(corpus.queries_5533_truth()), Duration::from_secs(60));
+    let mut sums = Sums::new();
+    for line in text.lines().skip(1) {
+        let [name, number, queries] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line:?} in the truth") };
+        let record_type = RecordType::new(number.parse().expect("a type is a number")).to_string();
+        let queries = queries.parse().expect("a count is a number");
+        for action in ["request", "response"] {
+            sums.insert((format!("{name}."), record_type.clone(), action.to_owned()), queries);
+        }
+    }
+    assert_eq!(sums.len(), 2 * 33_787);
+    sums
+}
+
+fn assert_equal(found: &Sums, truth: &Sums) {
+    let wrong: Vec<_> = truth.iter().filter(|(key, hits)| found.get(key) != Some(hits)).take(10).collect();
+    assert!(wrong.is_empty(), "not as the truth says, for example {wrong:?}");
+    let excess: Vec<_> = found.keys().filter(|key| !truth.contains_key(key)).take(10).collect();
+    assert!(excess.is_empty(), "not in the truth, for example {excess:?}");
+}
+
+fn sums_of_api(api: &Api) -> Sums {
+    let rows = api.all_rows("dns/aggregate", &[("by", "action"), ("sort", "host,type,action")]);
+    let key = |row: &_| (text(row, "host").to_owned(), text(row, "type").to_owned(), text(row, "action").to_owned());
+    let sums: Sums = rows.iter().map(|row| (key(row), number(row, "hits"))).collect();
+    assert_eq!(sums.len(), rows.len(), "a record is in the answer twice");
+    sums
+}
+
+/// Every message that the probe saw is in a row or in a counter, and nothing was lost.
+fn assert_nothing_lost(api: &Api) {
+    let mut hits = 0;
+    for row in api.all_rows("dns/coverage", &[ALL_TIME]) {
+        assert_eq!(number(&row, "messages_seen"), number(&row, "hits") + number(&row, "not_counted"), "{row:?}");
+        assert_eq!((number(&row, "not_counted"), number(&row, "batches_evicted")), (0, 0), "{row:?}");
+        hits += number(&row, "hits");
+    }
+    assert_eq!(hits, 1_380_000);
+}
+
+fn through_rabbitmq(corpus: Corpus) {
+    let broker = RabbitMq::shared();
+    let central = Central::start_with_broker(&["whole"], &broker.url(), "whole");
+    let probe = Probe::new(&Settings { port: 5533, ..Settings::amqp(&central, 0, &broker, "whole") });
+    probe.replay(&corpus.queries_5533());
+    let api = central.api();
+    eventually("every batch is committed", Duration::from_secs(60), || {
+        let hits: u64 = api.all_rows("dns/coverage", &[ALL_TIME]).iter().map(|row| number(row, "hits")).sum();
+        (hits >= 1_380_000).then_some(())
+    });
+    assert_equal(&sums_of_api(&api), &truth(&corpus));
+    assert_nothing_lost(&api);
+}
+
+fn over_http(corpus: Corpus) {
+    let central = Central::start(&["whole"]);
+    let probe = Probe::new(&Settings { port: 5533, ..Settings::http(&central, 0) });
+    probe.replay(&corpus.queries_5533());
+    let api = central.api();
+    assert_equal(&sums_of_api(&api), &truth(&corpus));
+    assert_nothing_lost(&api);
+}
+
+fn by_tally(corpus: Corpus) {
+    let output = tally(&["--port".as_ref(), "5533".as_ref(), corpus.queries_5533().as_ref()], Duration::from_secs(120));
+    assert_eq!(output.code, Some(0), "{}", output.err);
+    let mut lines = output.out.lines();
+    assert_eq!(lines.next(), Some("host\ttype\taction\trcode\thits\tfirst_access\tlast_access"));
+    let mut sums = Sums::new();
+    let mut before = u64::MAX;
+    for line in lines {
+        let [host, record_type, action, rcode, hits, _, _] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line:?} has not seven columns");
+        };
+        assert_eq!(rcode == "-", action == "request", "{line:?}");
+        let hits: u64 = hits.parse().expect("hits are a number");
+        assert!(hits <= before, "most hits come first: {line:?}");
+        before = hits;
+        *sums.entry((host.to_owned(), record_type.to_owned(), action.to_owned())).or_default() += hits;
+    }
+    assert_equal(&sums, &truth(&corpus));
+}

@@ -1,0 +1,205 @@
+//! A client of the monitoring API.
+
+use reqwest::{Client, Method, Url};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// The media type of a batch.
+pub const BATCH: &str = "application/vnd.zonepulse.batch";
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("an asynchronous runtime can be made"));
+static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+    let builder = Client::builder().timeout(Duration::from_secs(60)).no_proxy();
+    builder.build().expect("an HTTP client can be made")
+});
+
+/// Runs what is asynchronous to its end.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    RUNTIME.block_on(future)
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// Nobody.
+    None,
+    /// A user (Basic).
+    User(String, String),
+    /// A token (Bearer).
+    Token(String),
+}
+
+/// A central's address, and who asks there.
+#[derive(Debug, Clone)]
+pub struct Api {
+    base: String,
+    credentials: Credentials,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// The parameter that takes a question back to the beginning; without it, many are about the last day.
+pub const ALL_TIME: (&str, &str) = ("date_from", "0");
+
+/// A row of a JSON answer.
+pub type Row = serde_json::Map<String, Value>;
+
+impl Api {
+    /// A client of the central on this port.
+    pub fn new(port: u16, credentials: Credentials) -> Self {
+        Api { base: format!("http://127.0.0.1:{port}"), credentials }
+    }
+
+    /// The same with other credentials.
+    pub fn with(&self, credentials: Credentials) -> Self {
+        Api { credentials, ..self.clone() }
+    }
+
+    /// `GET`, from the path on.
+    pub fn get(&self, path: &str, parameters: &[(&str, &str)], accept: &str) -> Response {
+        let url = self.url(path, parameters);
+        self.send(Method::GET, url.clone(), &[("accept", accept)], Vec::new())
+            .unwrap_or_else(|error| panic!("no answer to GET {url}: {error}"))
+    }
+
+    /// Rows of a monitoring call, such as `dns/raw`; panics unless the answer is 200 with JSON.
+    pub fn rows(&self, call: &str, parameters: &[(&str, &str)]) -> Vec<Row> {
+        let response = self.get(&format!("/api/v2/monitoring/{call}"), parameters, "application/json");
+        assert_eq!(response.status, 200, "{call} {parameters:?}: {}", response.text());
+        let Value::Array(rows) = response.json() else { panic!("{call} answers without a list: {}", response.text()) };
+        rows.into_iter()
+            .map(|row| match row {
+                Value::Object(row) => row,
+                other => panic!("{call} has a row that is no object: {other}"),
+            })
+            .collect()
+    }
+
+    /// The same, page by page until there is no more.
+    pub fn all_rows(&self, call: &str, parameters: &[(&str, &str)]) -> Vec<Row> {
+        const PAGE: usize = 50_000;
+        let mut rows = Vec::new();
+        loop {
+            let (offset, limit) = (rows.len().to_string(), PAGE.to_string());
+            let page = self.rows(call, &[parameters, &[("offset", &offset), ("limit", &limit)]].concat());
+            let last = page.len() < PAGE;
+            rows.extend(page);
+            if last {
+                return rows;
+            }
+        }
+    }
+
+    /// Sends an encoded batch.
+    pub fn post_batch(&self, bytes: Vec<u8>) -> Response {
+        let url = self.url("/api/v2/batches", &[]);
+        self.send(Method::POST, url, &[("content-type", BATCH)], bytes).expect("the central answers")
+    }
+
+    /// Whether the central says that it is well.
+    pub fn healthy(&self) -> bool {
+        let url = self.url("/healthz", &[]);
+        self.send(Method::GET, url, &[], Vec::new()).is_ok_and(|response| response.status == 200)
+    }
+
+    /// Any request; `Err` when there was no answer.
+    pub fn send(&self, method: Method, url: Url, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Response, String> {
+        block_on(async {
+            let mut request = CLIENT.request(method, url).body(body);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            request = match &self.credentials {
+                Credentials::None => request,
+                Credentials::User(name, password) => request.basic_auth(name, Some(password)),
+                Credentials::Token(token) => request.bearer_auth(token),
+            };
+            let response = request.send().await.map_err(|error| error.to_string())?;
+            let status = response.status().as_u16();
+            let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+            let headers = response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+            let body = response.bytes().await.map_err(|error| error.to_string())?.to_vec();
+            Ok(Response { status, headers, body })
+        })
+    }
+
+    /// An address at this central.
+    pub fn url(&self, path: &str, parameters: &[(&str, &str)]) -> Url {
+        let address = format!("{}{path}", self.base);
+        if parameters.is_empty() {
+            return Url::parse(&address).expect("a path is part of an address");
+        }
+        Url::parse_with_params(&address, parameters).expect("a path is part of an address")
+    }
+}
+
+impl Response {
+    /// A header, by its lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.text()))
+    }
+
+    /// A problem document's field (RFC 9457); panics when this is none.
+    pub fn problem(&self, field: &str) -> String {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}: {}", self.status, self.text());
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status, "a problem repeats its status");
+        problem[field].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// A number of a row.
+pub fn number(row: &Row, column: &str) -> u64 {
+    row.get(column).and_then(Value::as_u64).unwrap_or_else(|| panic!("{column} is no number in {row:?}"))
+}
+
+/// A text of a row; `-` for null.
+pub fn text<'a>(row: &'a Row, column: &str) -> &'a str {
+    match row.get(column) {
+        Some(Value::String(text)) => text,
+        Some(Value::Null) => "-",
+        _ => panic!("{column} is no text in {row:?}"),
+    }
+}
+
+/// A time of a row, Unix milliseconds.
+pub fn time_ms(row: &Row, column: &str) -> u64 {
+    rfc3339_ms(text(row, column))
+}
+
+/// Unix milliseconds of `2026-01-31T12:00:00Z`, with or without a fraction.
+pub fn rfc3339_ms(text: &str) -> u64 {
+    let digits: Vec<u64> = text
+        .trim_end_matches('Z')
+        .split(['-', 'T', ':', '.'])
+        .map(|part| part.parse().unwrap_or_else(|_| panic!("{text:?} is no time in UTC")))
+        .collect();
+    let [year, month, day, hour, minute, second] = digits[..6] else { panic!("{text:?} is no time in UTC") };
+    let fraction = text.trim_end_matches('Z').split_once('.').map_or("", |(_, fraction)| fraction);
+    let ms: u64 = format!("{fraction:0<3}")[..3].parse().expect("digits make a number");
+    // Days since 1970 of the proleptic Gregorian calendar, with years that begin in March.
+    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + day - 1 - 719_468;
+    (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + ms
+}

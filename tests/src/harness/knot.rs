@@ -1,0 +1,81 @@
+//! A DNS server of the test's own: Knot on a private port of 127.0.0.1.
+
+use super::process::{Process, succeed};
+use super::{eventually, ports};
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const ZONE: &str = "\
+$ORIGIN example.
+$TTL 300
+@ SOA ns1 hostmaster 1 7200 900 1209600 300
+@ NS ns1
+@ MX 10 mail
+@ TXT \"v=spf1 -all\"
+ns1 A 192.0.2.53
+www A 192.0.2.80
+www AAAA 2001:db8::80
+mail A 192.0.2.25
+alias CNAME www
+";
+
+/// knotd with one zone, `example.`, and statistics.
+pub struct Knot {
+    folder: TempDir,
+    /// Its port, UDP and TCP.
+    pub port: u16,
+    _server: Process,
+}
+
+impl Knot {
+    /// Starts one and waits until it answers.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("zonepulse-knot").tempdir().expect("a temporary folder can be made");
+        let path = folder.path();
+        let port = ports::free();
+        let configuration = format!(
+            "server:\n    rundir: \"{0}\"\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    tcp-workers: 1\n    \
+             background-workers: 1\ndatabase:\n    storage: \"{0}\"\nlog:\n  - target: stderr\n    any: info\n\
+             mod-stats:\n  - id: all\n    request-protocol: on\n    response-code: on\n    server-operation: on\n\
+             template:\n  - id: default\n    global-module: mod-stats/all\n\
+             zone:\n  - domain: example\n    file: \"{0}/example.zone\"\n",
+            path.display()
+        );
+        fs::write(path.join("knot.conf"), configuration).expect("a test's folder is writable");
+        fs::write(path.join("example.zone"), ZONE).expect("a test's folder is writable");
+        let mut server = Command::new("/usr/sbin/knotd");
+        server.arg("-c").arg(path.join("knot.conf"));
+        let server = Process::start("knotd", server, path);
+        let knot = Knot { port, _server: server, folder };
+        eventually("knotd has loaded its zone", Duration::from_secs(20), || {
+            knot._server.log().contains("zone loaded").then_some(())?;
+            knot._server.log().contains("server started").then_some(())
+        });
+        knot
+    }
+
+    /// What it has counted itself: `mod-stats.response-code[NOERROR]` and so on.
+    pub fn statistics(&self) -> BTreeMap<String, u64> {
+        let mut control = Command::new("/usr/sbin/knotc");
+        control.arg("-s").arg(self.folder.path().join("knot.sock")).arg("stats");
+        let text = succeed(&mut control, Duration::from_secs(10));
+        text.lines()
+            .filter_map(|line| line.split_once(" = "))
+            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+            .collect()
+    }
+
+    /// Its responses by code, those that are not zero.
+    pub fn responses(&self) -> BTreeMap<String, u64> {
+        self.statistics()
+            .into_iter()
+            .filter_map(|(name, value)| {
+                let code = name.strip_prefix("mod-stats.response-code[")?.strip_suffix(']')?.to_owned();
+                (value > 0).then_some((code, value))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,29 @@
+//! Starts real parts for a test and stops them again.
+//!
+//! Everything here is a value that stops what it stands for when it is dropped,
+//! also when a test panics. What a process wrote is shown when the test that
+//! had it fails.
+
+pub mod api;
+pub mod batches;
+pub mod capture;
+pub mod central;
+pub mod dnsperf;
+pub mod knot;
+pub mod needs;
+pub mod ports;
+pub mod probe;
+pub mod process;
+pub mod queue;
+pub mod rabbitmq;
+pub mod small_store;
+pub mod supervisor;
+pub mod wait;
+
+pub use api::{Api, Response};
+pub use central::Central;
+pub use knot::Knot;
+pub use probe::Probe;
+pub use process::Process;
+pub use rabbitmq::RabbitMq;
+pub use wait::{eventually, unix_ms};

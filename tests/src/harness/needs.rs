@@ -1,0 +1,55 @@
+//! What a test needs besides the two programs, and what to say when this machine does not have it.
+
+use libtest_mimic::{Completion, Trial};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use zonepulse_fixtures::Corpus;
+
+/// A test that always runs.
+pub fn test(name: &str, body: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        body();
+        Ok(())
+    })
+}
+
+/// A test that needs something of this machine; ignored, with the reason, when it is not there.
+pub fn test_with<T>(
+    name: &str,
+    need: impl FnOnce() -> Result<T, String> + Send + 'static,
+    body: impl FnOnce(T) + Send + 'static,
+) -> Trial {
+    Trial::ignorable_test(name, move || match need() {
+        Ok(given) => {
+            body(given);
+            Ok(Completion::Completed)
+        }
+        Err(reason) => Ok(Completion::ignored_with(reason)),
+    })
+}
+
+/// The large captures: in `ZONEPULSE_CORPUS`, or in a folder `shared` beside the project's.
+pub fn corpus() -> Result<Corpus, String> {
+    let folder = std::env::var_os("ZONEPULSE_CORPUS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+    Corpus::at(&folder).ok_or_else(|| format!("no corpus in {}: set ZONEPULSE_CORPUS", folder.display()))
+}
+
+/// The right to capture on the loopback interface, for one test at a time: two would share two cores,
+/// and what one measures the other would lose.
+pub fn capture_rights() -> Result<MutexGuard<'static, ()>, String> {
+    static ONE: Mutex<()> = Mutex::new(());
+    if has_net_raw() {
+        Ok(ONE.lock().unwrap_or_else(PoisonError::into_inner))
+    } else {
+        Err("capturing needs root or CAP_NET_RAW".to_owned())
+    }
+}
+
+/// Whether this process may open packet sockets (capabilities(7), bit 13 of the effective set).
+fn has_net_raw() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or_default();
+    bits & 1 << 13 != 0
+}

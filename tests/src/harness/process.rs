@@ -1,0 +1,135 @@
+//! A process of a test.
+
+use super::eventually;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+/// A process and those that it starts; killed when dropped.
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a process that writes into `NAME.log` in a folder, after what an earlier one of that name wrote.
+    pub fn start(name: &str, mut command: Command, folder: &Path) -> Self {
+        let log = folder.join(format!("{name}.log"));
+        let file = File::options().create(true).append(true).open(&log).expect("a test's folder is writable");
+        command.stdin(Stdio::null()).stdout(file.try_clone().expect("a file can be cloned")).stderr(file).process_group(0);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{name} ({command:?}) does not start: {error}"));
+        Process { name: name.to_owned(), child, log }
+    }
+
+    /// SIGKILL, to it and to those that it started.
+    pub fn kill(&mut self) {
+        self.signal(libc::SIGKILL);
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and its exit status; panics when it does not end in time.
+    pub fn terminate(&mut self, within: Duration) -> ExitStatus {
+        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
+        let name = self.name.clone();
+        eventually(&format!("{name} ends after SIGTERM"), within, || self.exited())
+    }
+
+    /// Its exit status once it has ended; panics when it does not in time.
+    pub fn wait(&mut self, within: Duration) -> ExitStatus {
+        let name = self.name.clone();
+        eventually(&format!("{name} ends"), within, || self.exited())
+    }
+
+    /// Its exit status, if it has ended.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be waited for")
+    }
+
+    /// What it has written.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    fn signal(&mut self, signal: i32) {
+        if let Ok(None) = self.child.try_wait() {
+            // SAFETY: kill touches no memory; the child lives, so the group of its id is its own.
+            unsafe { libc::kill(-(self.child.id() as i32), signal) };
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(40)..];
+            eprintln!("--- the last lines of {}:\n{}\n---", self.name, last.join("\n"));
+        }
+    }
+}
+
+/// What a command that ended wrote and returned.
+pub struct Output {
+    /// Its exit status, `None` after a signal.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// Runs a command to its end; panics when it does not end in time.
+pub fn run(command: &mut Command, within: Duration) -> Output {
+    let name = format!("{command:?}");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let create = |name| File::create(folder.path().join(name)).expect("a test's folder is writable");
+    let read = |name| String::from_utf8_lossy(&fs::read(folder.path().join(name)).unwrap_or_default()).into_owned();
+    command.stdin(Stdio::null()).stdout(create("out")).stderr(create("err"));
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+    let until = std::time::Instant::now() + within;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            break status;
+        }
+        if std::time::Instant::now() > until {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("{name} does not end within {within:?}; it wrote {}", read("err"));
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    Output { code: status.code(), out: read("out"), err: read("err") }
+}
+
+/// Runs a command that must succeed, and gives its standard output.
+pub fn succeed(command: &mut Command, within: Duration) -> String {
+    let output = run(command, within);
+    assert_eq!(output.code, Some(0), "{command:?} failed: {}{}", output.out, output.err);
+    output.out
+}
+
+/// A program of the workspace, as the same build made it, without settings from this process's environment.
+pub fn program_command(name: &str) -> Command {
+    let mut command = Command::new(program(name));
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("ZONEPULSE_") {
+            command.env_remove(variable);
+        }
+    }
+    command
+}
+
+fn program(name: &str) -> PathBuf {
+    let here = std::env::current_exe().expect("this program has a path");
+    let folder = here.ancestors().nth(2).expect("test programs are in a folder beside the programs");
+    let path = folder.join(name);
+    assert!(path.is_file(), "{} is not built: scripts/test.sh builds it before the tests", path.display());
+    path
+}

@@ -1,0 +1,81 @@
+//! A queue of the broker, for what no probe would send.
+
+use super::api::{BATCH, block_on};
+use super::{RabbitMq, eventually};
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A connection and the name of a queue.
+pub struct Queue {
+    name: String,
+    channel: Channel,
+    _connection: Connection,
+}
+
+/// A message that was taken out of a queue.
+#[derive(Debug)]
+pub struct Message {
+    /// The body.
+    pub body: Vec<u8>,
+    /// Its headers as text.
+    pub headers: BTreeMap<String, String>,
+    /// 2 when it survives a restart of the broker.
+    pub delivery_mode: Option<u8>,
+}
+
+impl Queue {
+    /// Connects to the broker and waits until the queue is there: the central declares it.
+    pub fn open(broker: &RabbitMq, name: &str) -> Self {
+        let connect = Connection::connect(&broker.url(), ConnectionProperties::default());
+        let connection = block_on(connect).expect("RabbitMQ takes connections");
+        let channel = eventually(&format!("the queue {name} is there"), Duration::from_secs(20), || {
+            block_on(async {
+                // Asking for a queue that is not there closes the channel.
+                let channel = connection.create_channel().await.expect("RabbitMQ gives channels");
+                let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+                channel.queue_declare(name.into(), passive, FieldTable::default()).await.ok()?;
+                channel.confirm_select(ConfirmSelectOptions::default()).await.expect("RabbitMQ confirms");
+                Some(channel)
+            })
+        });
+        Queue { name: name.to_owned(), channel, _connection: connection }
+    }
+
+    /// Puts a message into the queue, which must exist, and waits until the broker has it.
+    pub fn publish(&self, body: &[u8]) {
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let properties = BasicProperties::default().with_content_type(BATCH.into()).with_delivery_mode(2);
+        let confirmation = block_on(async {
+            let confirm = self.channel.basic_publish("".into(), self.short_name(), options, body, properties).await?;
+            confirm.await
+        });
+        let confirmation = confirmation.expect("RabbitMQ confirms");
+        assert!(matches!(confirmation, Confirmation::Ack(None)), "{} does not take messages: {confirmation:?}", self.name);
+    }
+
+    /// Takes the next message out, if there is one.
+    pub fn take(&self) -> Option<Message> {
+        let got = block_on(self.channel.basic_get(self.short_name(), BasicGetOptions::default())).expect("the queue exists")?;
+        block_on(got.delivery.acker.ack(BasicAckOptions::default())).expect("RabbitMQ takes acknowledgements");
+        let delivery = got.delivery;
+        let headers = delivery.properties.headers().as_ref().map(|table| table.inner().iter());
+        let headers = headers.into_iter().flatten().map(|(name, value)| (name.to_string(), plain(value)));
+        Some(Message { headers: headers.collect(), delivery_mode: *delivery.properties.delivery_mode(), body: delivery.data })
+    }
+
+    fn short_name(&self) -> ShortString {
+        self.name.as_str().into()
+    }
+}
+
+/// The text of a header's value.
+fn plain(value: &AMQPValue) -> String {
+    match value {
+        AMQPValue::LongString(text) => text.to_string(),
+        AMQPValue::ShortString(text) => text.to_string(),
+        other => format!("{other:?}"),
+    }
+}
