@@ -65,6 +65,13 @@ pub enum Error {
     /// A batch is past a bound of the format.
     #[error("cannot encode a batch: {0}")]
     Encode(#[from] zonepulse_wire::Error),
+    /// A thread of the probe ended although it should not: a defect of ours.
+    /// Start the probe again; what was spooled is safe.
+    #[error("the {0} thread of the probe ended unexpectedly; please report what the log says before this line")]
+    Thread(&'static str),
+    /// The system gave no thread, timer or signal handler.
+    #[error("cannot start: {0}")]
+    System(std::io::Error),
 }
 
 impl Error {

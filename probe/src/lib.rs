@@ -12,13 +12,20 @@
 //! that was counted is lost without a word: what a bound makes the probe give
 //! up is counted, and told to the central by the next batch.
 
+pub mod agent;
 pub mod capture;
 pub mod command;
+pub mod config;
+pub mod deliver;
+pub mod logging;
 pub mod meter;
 pub mod observe;
+pub mod replay;
 pub mod spool;
 pub mod tally;
 
 mod error;
+mod secret;
 
 pub use error::Error;
+pub use secret::Secret;

@@ -1,3 +1,31 @@
-//! The program's subcommands.
+//! The program's subcommands: arguments in, exit code out.
 
+pub mod replay;
+pub mod run;
 pub mod tally;
+
+use crate::config::Log;
+use crate::logging::{self, Format, Level};
+
+/// What the command line says of the log; it wins over the configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args)]
+pub struct LogArgs {
+    /// How much is said on standard error.
+    #[arg(long, global = true, value_enum)]
+    log_level: Option<Level>,
+    /// How it is written.
+    #[arg(long, global = true, value_enum)]
+    log_format: Option<Format>,
+}
+
+impl LogArgs {
+    /// Begins to log as the command line says, or else the configuration.
+    pub fn start(&self, configured: &Log) -> logging::Handle {
+        logging::start(self.level(configured), self.log_format.unwrap_or(configured.format))
+    }
+
+    /// The level that counts.
+    pub fn level(&self, configured: &Log) -> Level {
+        self.log_level.unwrap_or(configured.level)
+    }
+}

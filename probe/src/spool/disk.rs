@@ -136,7 +136,9 @@ impl Disk {
     pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
         let (from, to) = (self.dir.join(from), self.dir.join(to));
         match self.step().and_then(|()| fs::rename(&from, &to)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::disk("rename", from)(error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::disk("rename", from)(error));
+            }
             _ => self.sync_parent(&to)?,
         }
         if from.parent() == to.parent() { Ok(()) } else { self.sync_parent(&from) }

@@ -193,6 +193,15 @@ impl Spool {
         Ok(())
     }
 
+    /// Reports the loss of a batch that could not be put.
+    pub fn give_up(&self, batch: &Batch) {
+        let mut note = lock(&self.note);
+        note.pending.merge(Report::loss_of(batch));
+        if let Err(error) = note.write(&self.disk) {
+            tracing::warn!(%error, "a loss is remembered in memory only; a restart now would forget it");
+        }
+    }
+
     /// The oldest batch that is ready for delivery; the caller has it until it
     /// removes, refuses, releases or defers it.
     pub fn claim(&self) -> Option<Entry> {
@@ -326,7 +335,9 @@ impl Spool {
         changed.evicting.extend(&victims);
         changed.write(&self.disk)?;
         *note = changed;
-        victims.iter().for_each(|key| drop(lock(&self.index).take(*key)));
+        let mut index = lock(&self.index);
+        victims.iter().for_each(|key| _ = index.take(*key));
+        drop(index);
         self.finish_evicting(note)?;
         let evicted = note.pending.evicted;
         tracing::warn!(

@@ -45,7 +45,9 @@ impl Note {
     /// The note of a spool; an empty one where there is none. One that cannot
     /// be read is put aside: the spool's batches matter more.
     pub(super) fn read(disk: &Disk) -> Result<Note, Error> {
-        let Some(bytes) = disk.read_file(FILE_NAME)? else { return Ok(Note::default()) };
+        let Some(bytes) = disk.read_file(FILE_NAME)? else {
+            return Ok(Note::default());
+        };
         match serde_json::from_slice(&bytes) {
             Ok(note) => Ok(note),
             Err(error) => {

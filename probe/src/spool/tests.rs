@@ -222,6 +222,15 @@ fn a_damaged_note_does_not_keep_the_batches_back() {
 }
 
 #[test]
+fn a_batch_that_could_not_be_put_is_reported_after_a_restart() {
+    let dir = TempDir::new().unwrap();
+    Spool::open(settings(&dir)).unwrap().give_up(&batch(3));
+    let spool = Spool::open(settings(&dir)).unwrap();
+    spool.put(&batch(4)).unwrap();
+    assert_eq!(claimed(&spool)[0].evicted, Some(Evicted { batches: 1, from_s: START_S + 180, until_s: START_S + 240 }));
+}
+
+#[test]
 fn names_that_the_spool_writes_are_names_that_it_reads() {
     for key in
         [Key::of(&batch(0)), Key { start_s: 0, epoch: 0, seq: 0 }, Key { start_s: 1 << 40, epoch: u64::MAX, seq: u64::MAX }]

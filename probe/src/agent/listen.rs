@@ -1,0 +1,176 @@
+//! The capture thread: a device in, batches out; it waits for no disk and no network.
+
+use super::queue::Queue;
+use crate::Error;
+use crate::capture::live::{LiveCapture, Next, Statistics};
+use crate::config::Config;
+use crate::meter::{Meter, MeterSettings, Source};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+use zonepulse_wire::Counter;
+
+/// How often a device that cannot be opened is tried again.
+const REOPEN: Duration = Duration::from_secs(30);
+/// How soon a device that was lost is tried again, once.
+const REOPEN_LOST: Duration = Duration::from_secs(1);
+/// How often the clock is looked at while frames come.
+const TICK: Duration = Duration::from_millis(200);
+/// Reading the clock for every frame would cost more than the frame.
+const FRAMES_PER_LOOK: u32 = 64;
+
+pub(super) struct Listener {
+    pub(super) config: Config,
+    pub(super) queue: Arc<Queue>,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+impl Listener {
+    /// Listens until it is told to stop, and then closes the queue.
+    pub(super) fn run(self) {
+        let _close = CloseAtEnd(self.queue.clone());
+        let mut known: Option<String> = None;
+        while !self.stopping() {
+            let wait = match LiveCapture::open(&self.config.live()).and_then(|live| Ok((live, self.meter()?))) {
+                Ok((live, meter)) => {
+                    let capture = &self.config.capture;
+                    tracing::info!(device = capture.device, ports = ?capture.ports, addresses = ?capture.addresses, "listening");
+                    known = None;
+                    match self.listen(live, meter) {
+                        Ok(()) if self.stopping() => return,
+                        Ok(()) => tracing::warn!(device = capture.device, "the device is gone; it is opened again"),
+                        Err(error) => {
+                            tracing::warn!(%error, "listening broke off; the device is opened again")
+                        }
+                    }
+                    REOPEN_LOST
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    if known.as_ref() != Some(&error) {
+                        tracing::error!(
+                            error,
+                            "nothing is captured; it is tried again every 30 s, and what is in the spool is delivered"
+                        );
+                        known = Some(error);
+                    }
+                    REOPEN
+                }
+            };
+            self.wait(wait);
+        }
+    }
+
+    fn meter(&self) -> Result<Meter, Error> {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Ok(Meter::new(MeterSettings {
+            server_id: self.config.server_id,
+            // A new one whenever listening begins, because numbering does.
+            epoch: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
+            interval_s: self.config.interval_s,
+            scope: self.config.scope()?,
+            max_records: self.config.table.max_records,
+            source: Source::Live { since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) },
+        }))
+    }
+
+    /// Until the device is gone, or the agent stops. The open interval is closed in any case.
+    fn listen(&self, mut live: LiveCapture, mut meter: Meter) -> Result<(), Error> {
+        let mut session = Session { counted: Statistics::default(), looked: Instant::now(), frames: 0 };
+        let mut frame_ms = 0;
+        let result = loop {
+            // While frames wait in the ring, the clock is theirs: intervals that
+            // are over by the wall clock may still get hits from it.
+            let (due_ms, idle) = match live.next() {
+                Ok(Next::Frame(frame)) => {
+                    meter.frame(&frame);
+                    frame_ms = frame.time_ns / 1_000_000;
+                    (frame_ms, false)
+                }
+                Ok(Next::Idle) => (now_ms().max(frame_ms), true),
+                Ok(Next::End) => break Ok(()),
+                Err(error) => break Err(error),
+            };
+            if session.is_due(idle) {
+                session.count_drops(&mut live, &mut meter);
+                meter.close_due(due_ms);
+                if self.stopping() {
+                    break Ok(());
+                }
+            }
+            self.pass_on(&mut meter);
+        };
+        session.count_drops(&mut live, &mut meter);
+        meter.finish(now_ms());
+        self.pass_on(&mut meter);
+        result
+    }
+
+    fn pass_on(&self, meter: &mut Meter) {
+        while let Some(batch) = meter.take_closed() {
+            tracing::debug!(start_s = batch.start_s, records = batch.records.len(), hits = batch.hits(), "interval closed");
+            if let Some(lost) = self.queue.push(batch) {
+                tracing::error!(
+                    start_s = lost.start_s,
+                    hits = lost.hits(),
+                    "the disk does not keep up: a batch is given up, and the next one reports it"
+                );
+            }
+        }
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn wait(&self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until && !self.stopping() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// What is done now and then between frames.
+struct Session {
+    counted: Statistics,
+    looked: Instant,
+    frames: u32,
+}
+
+impl Session {
+    /// Whether it is time to look at the clock and at what the kernel counts.
+    fn is_due(&mut self, idle: bool) -> bool {
+        self.frames += 1;
+        if !idle && self.frames < FRAMES_PER_LOOK {
+            return false;
+        }
+        self.frames = 0;
+        let due = self.looked.elapsed() >= TICK;
+        if due {
+            self.looked = Instant::now();
+        }
+        due
+    }
+
+    fn count_drops(&mut self, live: &mut LiveCapture, meter: &mut Meter) {
+        let Ok(now) = live.statistics() else { return };
+        meter.add(Counter::KernelDropped, now.kernel_dropped.saturating_sub(self.counted.kernel_dropped));
+        meter.add(Counter::InterfaceDropped, now.interface_dropped.saturating_sub(self.counted.interface_dropped));
+        self.counted = now;
+    }
+}
+
+/// However the thread ends, the spool's thread must learn that nothing more comes.
+struct CloseAtEnd(Arc<Queue>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,199 @@
+//! The agent: listens, sums, spools and delivers until it is told to stop.
+//!
+//! Three threads, so that none waits for what is not its own:
+//!
+//! * *capture* reads the device and closes batches ([`mod@listen`]);
+//! * *spool* makes them safe on disk; between the two is a bounded [`queue`],
+//!   which gives up the oldest batch when the disk does not keep up, and says so;
+//! * the caller's delivers, and hears signals.
+//!
+//! SIGTERM and SIGINT close the open interval, spool it, and try for a few
+//! seconds to deliver it. SIGHUP reads the configuration again: delivery and
+//! the log's level follow it at once, the rest needs a restart.
+
+mod listen;
+mod queue;
+
+use crate::Error;
+use crate::config::Config;
+use crate::deliver::{self, Counts};
+use crate::spool::Spool;
+use listen::Listener;
+use queue::Queue;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+
+/// How long a stopping agent tries to deliver what it has.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a stopping agent tries to write to a disk that refuses.
+const LAST_TRIES: Duration = Duration::from_secs(5);
+const RETRY_DISK: Duration = Duration::from_secs(1);
+
+/// Runs until SIGTERM or SIGINT. `reload` reads the configuration again.
+///
+/// Fails when the spool cannot be opened or delivery cannot be set up; a device
+/// that cannot be opened only waits.
+pub fn run(config: Config, reload: impl FnMut() -> Result<Config, Error>) -> Result<(), Error> {
+    let delivery = config.delivery()?;
+    let spool = Arc::new(Spool::open(config.spool())?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
+    let agent = Agent { config, spool, stop: Arc::default(), settings: watch::Sender::new(delivery), reload };
+    let result = runtime.block_on(agent.run());
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+struct Agent<F> {
+    config: Config,
+    spool: Arc<Spool>,
+    stop: Arc<AtomicBool>,
+    settings: watch::Sender<deliver::Settings>,
+    reload: F,
+}
+
+/// The signals that an agent hears.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+/// A thread, and the news of its end.
+struct Worker {
+    thread: JoinHandle<()>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
+    async fn run(mut self) -> Result<(), Error> {
+        let mut signals = Signals::new().map_err(Error::System)?;
+        let queue = Arc::new(Queue::default());
+        let mut spooler = self.start_spooler(&queue)?;
+        let mut listener = self.start_listener(&queue)?;
+        let counts = Arc::new(Counts::default());
+        let delivery = deliver::run(self.spool.clone(), self.settings.subscribe(), counts.clone());
+        tokio::pin!(delivery);
+        loop {
+            tokio::select! {
+                ended = &mut delivery => return ended,
+                _ = &mut listener.ended => return Err(Error::Thread("capture")),
+                _ = &mut spooler.ended => return Err(Error::Thread("spool")),
+                _ = signals.hang_up.recv() => self.reconfigure(),
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+            }
+        }
+        tracing::info!("stopping: the open interval is closed and spooled");
+        self.stop.store(true, Ordering::Relaxed);
+        let farewell = async {
+            // Whoever panicked has said so.
+            let _ = listener.ended.await;
+            let _ = spooler.ended.await;
+            let _ = (listener.thread.join(), spooler.thread.join());
+            // Ends a wait, so that there is one more try at least.
+            self.settings.send_modify(|_| ());
+            while !self.spool.is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let patience = LAST_TRIES + FAREWELL;
+        tokio::select! {
+            ended = &mut delivery => return ended,
+            _ = tokio::time::timeout(patience, farewell) => {}
+            _ = signals.terminate.recv() => {}
+            _ = signals.interrupt.recv() => {}
+        }
+        tracing::info!(delivered = counts.delivered(), refused = counts.refused(), left_in_spool = self.spool.len(), "stopped");
+        Ok(())
+    }
+
+    fn start_listener(&self, queue: &Arc<Queue>) -> Result<Worker, Error> {
+        let listener = Listener { config: self.config.clone(), queue: queue.clone(), stop: self.stop.clone() };
+        Worker::start("capture", move || listener.run())
+    }
+
+    fn start_spooler(&self, queue: &Arc<Queue>) -> Result<Worker, Error> {
+        let (queue, spool, stop) = (queue.clone(), self.spool.clone(), self.stop.clone());
+        Worker::start("spool", move || spool_all(&queue, &spool, &stop))
+    }
+
+    fn reconfigure(&mut self) {
+        let read = (self.reload)().and_then(|config| config.delivery().map(|delivery| (config, delivery)));
+        let (config, delivery) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::error!(%error, "the configuration was not taken; everything stays as it was");
+                return;
+            }
+        };
+        let changed = self.settings.send_if_modified(|settings| {
+            let changed = *settings != delivery;
+            *settings = delivery;
+            changed
+        });
+        tracing::info!(delivery_changed = changed, level = ?config.log.level, "the configuration was read again");
+        let waiting = self.config.needs_restart(&config);
+        if !waiting.is_empty() {
+            tracing::warn!(keys = waiting.join(", "), "these settings changed; they wait for a restart");
+        }
+    }
+}
+
+/// The spool's thread: batches from the queue to the disk until the queue is closed.
+fn spool_all(queue: &Queue, spool: &Spool, stop: &AtomicBool) {
+    while let Some(batch) = queue.pop() {
+        let mut failing_since: Option<Instant> = None;
+        let mut patience_until: Option<Instant> = None;
+        while let Err(error) = spool.put(&batch) {
+            if let Error::Encode(error) = error {
+                tracing::error!(%error, start_s = batch.start_s, "a batch cannot be written; the next one reports its loss");
+                spool.give_up(&batch);
+                break;
+            }
+            if failing_since.is_none() {
+                tracing::error!(%error, "the spool cannot be written to; it is tried again every second, and batches wait in memory");
+            }
+            failing_since.get_or_insert_with(Instant::now);
+            if stop.load(Ordering::Relaxed) && *patience_until.get_or_insert_with(|| Instant::now() + LAST_TRIES) < Instant::now()
+            {
+                tracing::error!(
+                    batches = 1 + queue.len(),
+                    start_s = batch.start_s,
+                    "batches are lost: the spool cannot be written to, and the probe must stop"
+                );
+                return;
+            }
+            std::thread::sleep(RETRY_DISK);
+        }
+        if let Some(since) = failing_since {
+            tracing::info!(failed_for_s = since.elapsed().as_secs(), "the spool can be written to again");
+        }
+    }
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+impl Worker {
+    fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<Worker, Error> {
+        let (end, ended) = oneshot::channel();
+        let work = move || {
+            // Dropped at the end of the thread, however it ends.
+            let _end = end;
+            work();
+        };
+        let thread = std::thread::Builder::new().name(name.into()).spawn(work).map_err(Error::System)?;
+        Ok(Worker { thread, ended })
+    }
+}

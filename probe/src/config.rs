@@ -1,0 +1,408 @@
+//! The probe's configuration: a TOML file, and variables of the environment over it.
+//!
+//! Every key has its default in `zonepulse-probe.example.toml`, except
+//! `server_id`. The key `deliver.http.token` is the variable
+//! `ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN`. An unknown key is an error.
+
+use crate::capture::live::{LiveSettings, local_addresses};
+use crate::logging::{Format, Level};
+use crate::observe::{Addresses, Scope};
+use crate::{Error, Secret, deliver, spool};
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::{Deserialize, Deserializer, de};
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// What the names of variables begin with.
+pub const ENVIRONMENT_PREFIX: &str = "ZONEPULSE_PROBE_";
+
+/// Keys whose value must not be shown, and is text whatever it looks like.
+const SECRETS: [&str; 2] = ["deliver.http.token", "deliver.amqp.url"];
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The number that the central has given this server; not 0.
+    pub server_id: u32,
+    /// Length of an interval, seconds; divides 300.
+    pub interval_s: u32,
+    /// What is listened to.
+    pub capture: Capture,
+    /// The table of an interval.
+    pub table: Table,
+    /// Batches on disk.
+    pub spool: Spool,
+    /// How batches get to the central.
+    pub deliver: Deliver,
+    /// What the probe says.
+    pub log: Log,
+}
+
+/// `[capture]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Capture {
+    /// The device's name, or `any`.
+    pub device: String,
+    /// The ports on which the server answers.
+    pub ports: Vec<u16>,
+    /// The addresses on which it answers.
+    pub addresses: ServerAddresses,
+    /// The ring between kernel and probe, bytes.
+    pub buffer_bytes: usize,
+}
+
+/// Which addresses are the server's.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ServerAddresses {
+    /// Those of this machine.
+    Local,
+    /// All: whoever answers on the ports is the server.
+    Any,
+    /// Only these.
+    These(Vec<IpAddr>),
+}
+
+/// `[table]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Table {
+    /// The most records of an interval.
+    pub max_records: usize,
+}
+
+/// `[spool]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spool {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// All waiting batches together, bytes.
+    pub max_bytes: u64,
+    /// What of the disk stays free, bytes.
+    pub min_free_bytes: u64,
+    /// All refused batches together, bytes.
+    pub max_refused_bytes: u64,
+}
+
+/// `[deliver]`
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deliver {
+    /// Which of the two ways.
+    pub via: Via,
+    /// Straight to the central.
+    pub http: Http,
+    /// Through RabbitMQ.
+    pub amqp: Amqp,
+}
+
+/// A way to the central.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Via {
+    /// Straight to the central.
+    #[default]
+    Http,
+    /// Through RabbitMQ.
+    Amqp,
+}
+
+/// `[deliver.http]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// The central's address, `http://host:port`.
+    pub url: String,
+    /// The server's token.
+    pub token: Option<Secret>,
+    /// A file with the server's token.
+    pub token_file: Option<PathBuf>,
+}
+
+/// `[deliver.amqp]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Amqp {
+    /// `amqp://user:password@host:port/vhost`.
+    pub url: Secret,
+    /// The central's queue.
+    pub queue: String,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// How much is said.
+    pub level: Level,
+    /// How it is written.
+    pub format: Format,
+}
+
+impl Config {
+    /// Reads a file and the environment.
+    ///
+    /// Fails with [`Error::Config`], which names the file or the variable, the
+    /// key, and what is wrong.
+    pub fn load(path: &Path) -> Result<Config, Error> {
+        check_mode(path)?;
+        let text = fs::read_to_string(path).map_err(|error| wrong(path.display(), format!("cannot be read: {error}")))?;
+        let config = Self::read(path, &text, std::env::vars())?;
+        if config.deliver.http.token.is_some() || config.deliver.via == Via::Amqp {
+            warn_if_readable_by_all(path);
+        }
+        Ok(config)
+    }
+
+    fn read(path: &Path, text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Config, Error> {
+        let mut figment = Figment::from(Toml::string(text)).merge(Env::prefixed(ENVIRONMENT_PREFIX).split("__").ignore(&SECRETS));
+        for (variable, value) in environment {
+            let key = variable.strip_prefix(ENVIRONMENT_PREFIX).map(|key| key.to_lowercase().replace("__", "."));
+            if let Some(secret) = key.and_then(|key| SECRETS.into_iter().find(|secret| **secret == key)) {
+                figment = figment.merge(Serialized::default(secret, value));
+            }
+        }
+        let config: Config = figment.extract().map_err(|error| explain(path, error))?;
+        config.check().map_err(|detail| wrong(path.display(), detail))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let need = |holds: bool, message: &str| {
+            if holds { Ok(()) } else { Err(message.to_owned()) }
+        };
+        need(self.server_id != 0, "server_id: is missing; give the number that the central has for this server")?;
+        need(
+            self.interval_s != 0 && 300u32.is_multiple_of(self.interval_s),
+            "interval_s: must divide 300 (such as 10, 30, 60 or 300), so that sums of 5 minutes stay exact",
+        )?;
+        need(!self.capture.device.is_empty(), "capture.device: is empty; name a device, or \"any\"")?;
+        need(!self.capture.ports.is_empty(), "capture.ports: is empty; the usual is [53]")?;
+        need(!self.capture.ports.contains(&0), "capture.ports: 0 is no port")?;
+        need(
+            (1 << 16..=1 << 30).contains(&self.capture.buffer_bytes),
+            "capture.buffer_bytes: must be from 65536 (64 KiB) to 1073741824 (1 GiB)",
+        )?;
+        need(
+            self.capture.addresses != ServerAddresses::These(Vec::new()),
+            "capture.addresses: is empty; give addresses, \"local\" or \"any\"",
+        )?;
+        need((100..=1_000_000).contains(&self.table.max_records), "table.max_records: must be from 100 to 1000000")?;
+        need(!self.spool.dir.as_os_str().is_empty(), "spool.dir: is empty")?;
+        need(self.spool.max_bytes >= spool::MIN_BYTES, "spool.max_bytes: must be 33554432 (32 MiB) or more")?;
+        match self.deliver.via {
+            Via::Http => deliver::http::check_url(&self.deliver.http.url).map_err(|what| format!("deliver.http.url: {what}"))?,
+            Via::Amqp => {
+                deliver::amqp::check_url(&self.deliver.amqp.url).map_err(|what| format!("deliver.amqp.url: {what}"))?;
+                need((1..=255).contains(&self.deliver.amqp.queue.len()), "deliver.amqp.queue: must have 1 to 255 octets")?;
+            }
+        }
+        let http = &self.deliver.http;
+        need(http.token.is_none() || http.token_file.is_none(), "deliver.http.token, token_file: give one of them, not both")
+    }
+
+    /// The spool's settings.
+    pub fn spool(&self) -> spool::Settings {
+        let Spool { dir, max_bytes, min_free_bytes, max_refused_bytes } = self.spool.clone();
+        spool::Settings { dir, max_bytes, min_free_bytes, max_refused_bytes }
+    }
+
+    /// The settings of delivery; reads the file of the token.
+    pub fn delivery(&self) -> Result<deliver::Settings, Error> {
+        let Deliver { via, http, amqp } = self.deliver.clone();
+        if via == Via::Amqp {
+            return Ok(deliver::Settings::Amqp(deliver::amqp::Settings { url: amqp.url, queue: amqp.queue }));
+        }
+        let token = match (http.token, http.token_file) {
+            (Some(token), _) => check_token(&token).map(|()| token).map_err(|what| wrong("deliver.http.token", what))?,
+            (None, Some(path)) => read_token(&path)?,
+            (None, None) => {
+                let detail = "is missing, and so is token_file; the central gives a token for each server";
+                return Err(wrong("deliver.http.token", detail));
+            }
+        };
+        Ok(deliver::Settings::Http(deliver::http::Settings { url: http.url, token }))
+    }
+
+    /// What to capture.
+    pub fn live(&self) -> LiveSettings {
+        let Capture { device, ports, buffer_bytes, .. } = self.capture.clone();
+        LiveSettings { device, ports, buffer_bytes }
+    }
+
+    /// The endpoints of the server. `local` is what it is at this moment.
+    pub fn scope(&self) -> Result<Scope, Error> {
+        let addresses = match &self.capture.addresses {
+            ServerAddresses::Any => Addresses::Any,
+            ServerAddresses::These(addresses) => Addresses::These(addresses.clone()),
+            ServerAddresses::Local => Addresses::These(local_addresses()?),
+        };
+        Ok(Scope { ports: self.capture.ports.clone(), addresses })
+    }
+
+    /// Which settings differ that only a restart changes.
+    pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
+        let mut keys = Vec::new();
+        let mut compare = |same: bool, key| {
+            if !same {
+                keys.push(key)
+            }
+        };
+        compare(self.server_id == new.server_id, "server_id");
+        compare(self.interval_s == new.interval_s, "interval_s");
+        compare(self.capture == new.capture, "capture");
+        compare(self.table == new.table, "table");
+        compare(self.spool == new.spool, "spool");
+        compare(self.log.format == new.log.format, "log.format");
+        keys
+    }
+}
+
+impl Default for Config {
+    /// As the example says, with server 0, which no configuration may keep.
+    fn default() -> Self {
+        Config {
+            server_id: 0,
+            interval_s: 60,
+            capture: Capture::default(),
+            table: Table::default(),
+            spool: Spool::default(),
+            deliver: Deliver::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Capture { device: "any".into(), ports: vec![53], addresses: ServerAddresses::Local, buffer_bytes: 32 << 20 }
+    }
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Table { max_records: 100_000 }
+    }
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Spool {
+            dir: "/var/lib/zonepulse-probe/spool".into(),
+            max_bytes: 1 << 30,
+            min_free_bytes: 256 << 20,
+            max_refused_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http { url: "http://127.0.0.1:8053".into(), token: None, token_file: None }
+    }
+}
+
+impl Default for Amqp {
+    fn default() -> Self {
+        Amqp { url: Secret::new("amqp://127.0.0.1:5672/%2f"), queue: "zonepulse.batches".into() }
+    }
+}
+
+impl<'de> Deserialize<'de> for ServerAddresses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = ServerAddresses;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("\"local\", \"any\" or a list of IP addresses")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ServerAddresses, E> {
+                match text {
+                    "local" => Ok(ServerAddresses::Local),
+                    "any" => Ok(ServerAddresses::Any),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<ServerAddresses, A::Error> {
+                let mut addresses = Vec::new();
+                while let Some(text) = list.next_element::<String>()? {
+                    let address = text.parse().map_err(|_| de::Error::custom(format!("{text:?} is not an IP address")))?;
+                    addresses.push(address);
+                }
+                Ok(ServerAddresses::These(addresses))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+fn read_token(path: &Path) -> Result<Secret, Error> {
+    check_mode(path)?;
+    warn_if_readable_by_all(path);
+    let text = fs::read_to_string(path)
+        .map_err(|error| wrong(path.display(), format!("(the file of the token) cannot be read: {error}")))?;
+    let token = Secret::new(text.trim());
+    check_token(&token).map_err(|what| wrong(path.display(), format!("the token {what}")))?;
+    Ok(token)
+}
+
+fn check_token(token: &Secret) -> Result<(), &'static str> {
+    let text = token.expose();
+    if text.is_empty() {
+        return Err("is empty");
+    }
+    let visible = text.bytes().all(|octet| octet.is_ascii_graphic());
+    if visible { Ok(()) } else { Err("has characters that no token has (spaces, control or non-ASCII characters)") }
+}
+
+/// Whoever may write such a file decides where the data goes.
+fn check_mode(path: &Path) -> Result<(), Error> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() && metadata.permissions().mode() & 0o002 != 0 => {
+            Err(wrong(path.display(), "everybody may write to this file: take that right away (chmod o-w)"))
+        }
+        // What else is wrong with it shows when it is read.
+        _ => Ok(()),
+    }
+}
+
+fn warn_if_readable_by_all(path: &Path) {
+    if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0) {
+        tracing::warn!(file = %path.display(), "everybody on this machine may read a file that holds a credential (chmod o-r)");
+    }
+}
+
+fn wrong(place: impl ToString, detail: impl Into<String>) -> Error {
+    Error::Config { place: place.to_string(), detail: detail.into() }
+}
+
+/// The first thing that is wrong, with the place where it stands.
+fn explain(path: &Path, error: figment::Error) -> Error {
+    use figment::error::Kind;
+    let key = error.path.join(".");
+    let variable = error.metadata.as_ref().is_some_and(|metadata| metadata.name.contains("environment"));
+    let place = match variable {
+        true => format!("{ENVIRONMENT_PREFIX}{}", key.to_uppercase().replace('.', "__")),
+        false => path.display().to_string(),
+    };
+    let what = match &error.kind {
+        Kind::UnknownField(_, known) => format!("unknown key; known here: {}", known.join(", ")),
+        Kind::InvalidType(_, expected) if SECRETS.contains(&key.as_str()) => {
+            format!("expected {expected}, in quotes")
+        }
+        kind => kind.to_string().trim_end().to_owned(),
+    };
+    wrong(place, if key.is_empty() { what } else { format!("{key}: {what}") })
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

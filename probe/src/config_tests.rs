@@ -1,0 +1,113 @@
+use super::*;
+use tempfile::TempDir;
+
+const EXAMPLE: &str = include_str!("../zonepulse-probe.example.toml");
+
+fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, Error> {
+    let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Config::read(Path::new("probe.toml"), text, environment)
+}
+
+#[track_caller]
+fn refused(text: &str, expected: &str) {
+    let error = read(text, &[]).unwrap_err().to_string();
+    assert!(error.starts_with("probe.toml: ") && error.contains(expected), "{error}");
+}
+
+#[test]
+fn the_example_says_the_defaults() {
+    assert_eq!(read(EXAMPLE, &[]).unwrap(), Config { server_id: 1, ..Config::default() });
+}
+
+#[test]
+fn the_example_names_every_key() {
+    let uncommented = EXAMPLE.replace("# token = ", "token = ");
+    assert_eq!(read(&uncommented, &[]).unwrap().deliver.http.token, Some(Secret::new("...")));
+    let uncommented = EXAMPLE.replace("# token_file = ", "token_file = ");
+    assert!(read(&uncommented, &[]).unwrap().deliver.http.token_file.is_some());
+}
+
+#[test]
+fn what_is_wrong_is_named_with_file_and_key() {
+    refused("", "server_id: is missing");
+    refused("server_id = 0", "server_id: is missing");
+    refused("server_id = \"one\"", "server_id: invalid type: found string \"one\", expected u32");
+    refused("server_id = 1\ncolour = 3", "colour: unknown key");
+    refused("server_id = 1\n[capture]\nprots = [53]", "capture.prots: unknown key; known here: device, ports");
+    refused("server_id = 1\ninterval_s = 45", "interval_s: must divide 300");
+    refused("server_id = 1\ninterval_s = 0", "interval_s: must divide 300");
+    refused("server_id = 1\n[capture]\nports = []", "capture.ports: is empty");
+    refused("server_id = 1\n[capture]\nports = [0]", "capture.ports: 0 is no port");
+    refused("server_id = 1\n[capture]\nports = [70000]", "capture.ports");
+    refused(
+        "server_id = 1\n[capture]\naddresses = \"mine\"",
+        "capture.addresses: invalid value string \"mine\", expected \"local\", \"any\" or a list",
+    );
+    refused("server_id = 1\n[capture]\naddresses = [\"192.0.2.300\"]", "capture.addresses: \"192.0.2.300\" is not an IP address");
+    refused("server_id = 1\n[capture]\nbuffer_bytes = 1", "capture.buffer_bytes");
+    refused("server_id = 1\n[table]\nmax_records = 5", "table.max_records");
+    refused("server_id = 1\n[spool]\nmax_bytes = 5", "spool.max_bytes");
+    refused("server_id = 1\n[deliver]\nvia = \"pigeon\"", "deliver.via: unknown variant");
+    refused("server_id = 1\n[deliver.http]\nurl = \"central\"", "deliver.http.url: is no URL");
+    refused("server_id = 1\n[deliver]\nvia = \"amqp\"\namqp.url = \"amqps://x\"", "deliver.amqp.url: this version");
+    refused("server_id = 1\n[deliver.http]\ntoken = \"a\"\ntoken_file = \"b\"", "give one of them");
+    refused("server_id = ", "line 1");
+}
+
+#[test]
+fn the_environment_stands_above_the_file() {
+    // figment reads the process's own environment for all but secrets.
+    let config =
+        read("server_id = 1\n[deliver.http]\ntoken = \"old\"", &[("ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN", "12345678")]).unwrap();
+    assert_eq!(config.deliver.http.token, Some(Secret::new("12345678")));
+}
+
+#[test]
+fn no_message_and_no_log_shows_a_secret() {
+    let error = read("server_id = 1\n[deliver.http]\ntoken = 918273", &[]).unwrap_err().to_string();
+    assert!(error.contains("deliver.http.token: expected a string, in quotes") && !error.contains("918273"), "{error}");
+    let text = "server_id = 1\n[deliver]\nhttp.token = \"hush\"\namqp.url = \"amqp://me:hush@x\"";
+    let config = read(text, &[]).unwrap();
+    let shown = format!("{config:?} {:?}", config.delivery().unwrap());
+    assert!(!shown.contains("hush"), "{shown}");
+}
+
+#[test]
+fn a_token_comes_from_its_file_without_the_line_s_end() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("token");
+    fs::write(&file, "tok-en\n").unwrap();
+    let config = read(&format!("server_id = 1\n[deliver.http]\ntoken_file = {file:?}"), &[]).unwrap();
+    let deliver::Settings::Http(settings) = config.delivery().unwrap() else { panic!("not over HTTP") };
+    assert_eq!(settings.token.expose(), "tok-en");
+}
+
+#[test]
+fn http_needs_a_token_that_can_be_sent() {
+    let error = read("server_id = 1", &[]).unwrap().delivery().unwrap_err().to_string();
+    assert!(error.contains("deliver.http.token: is missing"), "{error}");
+    let error = read("server_id = 1\n[deliver.http]\ntoken = \"a b\"", &[]).unwrap().delivery().unwrap_err().to_string();
+    assert!(error.contains("deliver.http.token") && !error.contains("a b"), "{error}");
+    let error = read("server_id = 1\n[deliver.http]\ntoken_file = \"/nonexistent/token\"", &[]).unwrap().delivery().unwrap_err();
+    assert!(error.to_string().contains("/nonexistent/token"), "{error}");
+}
+
+#[test]
+fn a_file_that_everybody_may_write_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("probe.toml");
+    fs::write(&file, "server_id = 1\n[deliver.http]\ntoken = \"x\"").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(Config::load(&file).is_ok());
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o642)).unwrap();
+    let error = Config::load(&file).unwrap_err().to_string();
+    assert!(error.contains("probe.toml") && error.contains("chmod o-w"), "{error}");
+}
+
+#[test]
+fn what_needs_a_restart_is_told() {
+    let one = read("server_id = 1\n[deliver.http]\ntoken = \"x\"", &[]).unwrap();
+    let other =
+        read("server_id = 2\n[deliver.http]\ntoken = \"y\"\n[log]\nlevel = \"debug\"\n[spool]\ndir = \"/x\"", &[]).unwrap();
+    assert_eq!(one.needs_restart(&other), ["server_id", "spool"]);
+}

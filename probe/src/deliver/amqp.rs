@@ -1,0 +1,182 @@
+//! Through RabbitMQ (AMQP 0.9.1): a persistent message for each batch, to the
+//! central's queue, with publisher confirms.
+//!
+//! The broker confirms a message when its quorum queue has it on disk; from
+//! then on the batch is the broker's to keep. The messages are mandatory: as
+//! long as the central has not made its queue, they come back, and the batches
+//! stay in the spool.
+
+use super::{Answer, MEDIA_TYPE};
+use crate::Secret;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// So many messages wait for the broker's confirmation at once.
+pub const WINDOW: usize = 32;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(60);
+/// Delivery mode 2 (AMQP 0.9.1, basic class): the message survives the broker's restart.
+const PERSISTENT: u8 = 2;
+/// Seconds; a broker that is gone without a word is noticed after about two of them.
+const HEARTBEAT_S: u16 = 15;
+
+/// Where to send, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `amqp://user:password@host:port/vhost`.
+    pub url: Secret,
+    /// The central's queue.
+    pub queue: String,
+}
+
+/// Says what is wrong with the address of a broker; never repeats it, for it
+/// holds the password.
+pub fn check_url(url: &Secret) -> Result<(), String> {
+    parse(url).map(drop)
+}
+
+fn parse(url: &Secret) -> Result<AMQPUri, String> {
+    let mut uri: AMQPUri =
+        url.expose().parse().map_err(|_| "is no URL of a broker; write amqp://user:password@host:port/vhost".to_owned())?;
+    if uri.scheme != AMQPScheme::AMQP {
+        return Err("this version sends over amqp:// only".into());
+    }
+    uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+    Ok(uri)
+}
+
+#[derive(Debug)]
+pub(super) struct Courier {
+    settings: Settings,
+    peer: String,
+    link: Mutex<Option<Arc<Link>>>,
+}
+
+/// A connection that works, as far as is known.
+#[derive(Debug)]
+struct Link {
+    connection: Connection,
+    channel: Channel,
+}
+
+impl Courier {
+    pub(super) fn new(settings: Settings) -> Courier {
+        let place = parse(&settings.url)
+            .map_or_else(|what| what, |uri| format!("amqp://{}:{} vhost {}", uri.authority.host, uri.authority.port, uri.vhost));
+        Courier { peer: format!("{place} queue {}", settings.queue), settings, link: Mutex::new(None) }
+    }
+
+    pub(super) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    pub(super) async fn send(&self, bytes: Vec<u8>) -> Answer {
+        let link = match self.link().await {
+            Ok(link) => link,
+            Err(reason) => return Answer::unavailable(reason),
+        };
+        match timeout(CONFIRM_TIMEOUT, link.publish(&self.settings.queue, &bytes)).await {
+            Ok(Ok(confirmation)) => classify(confirmation, &self.settings.queue),
+            Ok(Err(error)) => {
+                self.forget(&link).await;
+                Answer::unavailable(format!("the broker's connection broke off: {error}"))
+            }
+            Err(_) => {
+                self.forget(&link).await;
+                Answer::unavailable("the broker does not confirm; is it out of memory or disk?")
+            }
+        }
+    }
+
+    /// The connection; made when there is none, by one while the others wait.
+    async fn link(&self) -> Result<Arc<Link>, String> {
+        let mut link = self.link.lock().await;
+        if let Some(link) = link.as_ref().filter(|link| link.works()) {
+            return Ok(link.clone());
+        }
+        *link = None;
+        let uri = parse(&self.settings.url)?;
+        let made = match timeout(CONNECT_TIMEOUT, Link::make(uri)).await {
+            Ok(made) => made.map_err(|error| format!("cannot connect to the broker: {error}"))?,
+            Err(_) => {
+                return Err(format!("cannot connect to the broker: no answer in {} s", CONNECT_TIMEOUT.as_secs()));
+            }
+        };
+        Ok(link.insert(Arc::new(made)).clone())
+    }
+
+    async fn forget(&self, broken: &Arc<Link>) {
+        let mut link = self.link.lock().await;
+        if link.as_ref().is_some_and(|link| Arc::ptr_eq(link, broken)) {
+            *link = None;
+        }
+    }
+}
+
+impl Link {
+    async fn make(uri: AMQPUri) -> lapin::Result<Link> {
+        let properties = ConnectionProperties::default().with_connection_name("zonepulse-probe".into());
+        let connection = Connection::connect_uri(uri, properties).await?;
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Link { connection, channel })
+    }
+
+    fn works(&self) -> bool {
+        self.connection.status().connected() && self.channel.status().connected()
+    }
+
+    async fn publish(&self, queue: &str, bytes: &[u8]) -> lapin::Result<Confirmation> {
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let properties = BasicProperties::default().with_delivery_mode(PERSISTENT).with_content_type(MEDIA_TYPE.into());
+        self.channel.basic_publish("".into(), queue.into(), options, bytes, properties).await?.await
+    }
+}
+
+fn classify(confirmation: Confirmation, queue: &str) -> Answer {
+    match confirmation {
+        Confirmation::Ack(None) => Answer::Confirmed,
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
+            Answer::unavailable(format!("the broker has no queue {queue:?}; the central makes it when it starts"))
+        }
+        Confirmation::Nack(None) => Answer::Failed("the broker did not take the message (nack)".into()),
+        Confirmation::NotRequested => Answer::unavailable("the broker does not confirm messages"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_acknowledged_message_that_reached_a_queue_is_confirmed() {
+        assert_eq!(classify(Confirmation::Ack(None), "q"), Answer::Confirmed);
+        assert!(matches!(classify(Confirmation::Nack(None), "q"), Answer::Failed(_)));
+        assert!(matches!(classify(Confirmation::NotRequested, "q"), Answer::Unavailable { .. }));
+    }
+
+    #[test]
+    fn an_address_that_cannot_work_is_found_before_it_is_used_and_never_repeated() {
+        for good in ["amqp://127.0.0.1:5672/%2f", "amqp://me:secret@broker.example", "amqp://[::1]/zonepulse"] {
+            assert_eq!(check_url(&Secret::new(good)), Ok(()), "{good}");
+        }
+        for bad in ["", "me:secret@x", "amqps://me:secret@x", "http://me:secret@x"] {
+            let error = check_url(&Secret::new(bad)).unwrap_err();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_log_names_the_broker_without_the_password() {
+        let url = Secret::new("amqp://me:secret@broker.example:5673/zonepulse");
+        let courier = Courier::new(Settings { url, queue: "zonepulse.batches".into() });
+        assert_eq!(courier.peer(), "amqp://broker.example:5673 vhost zonepulse queue zonepulse.batches");
+        assert!(!format!("{courier:?}").contains("secret"));
+    }
+}

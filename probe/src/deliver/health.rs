@@ -1,0 +1,163 @@
+//! Whether the other side takes batches, and when to ask it again.
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use std::time::{Duration, Instant};
+
+/// The shortest wait; jitter makes it up to twice as long.
+const MIN_WAIT: Duration = Duration::from_millis(250);
+/// The longest wait, again without jitter.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+/// No answer makes the probe wait longer.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// Up, until it is found to be down; down, until a batch gets through.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    known: bool,
+    down: Option<Down>,
+    /// Batches in a row that failed each for itself.
+    failures: usize,
+}
+
+#[derive(Debug)]
+struct Down {
+    reason: String,
+    backoff: ExponentialBackoff,
+    until: Instant,
+}
+
+/// What someone who reads the log should know.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Up,
+    Down(String),
+}
+
+impl Health {
+    /// How many batches may be on their way, of a window for good times.
+    pub(super) fn window(&self, window: usize) -> usize {
+        match &self.down {
+            None => window,
+            Some(down) if down.until > Instant::now() => 0,
+            Some(_) => 1,
+        }
+    }
+
+    /// When the wait ends, if there is one.
+    pub(super) fn paused_until(&self) -> Option<Instant> {
+        self.down.as_ref().map(|down| down.until).filter(|until| *until > Instant::now())
+    }
+
+    /// A batch got through.
+    pub(super) fn succeeded(&mut self) -> Option<Change> {
+        self.failures = 0;
+        let was_down = self.down.take().is_some();
+        let first = !std::mem::replace(&mut self.known, true);
+        (was_down || first).then_some(Change::Up)
+    }
+
+    /// A batch failed. When as many as a window fail in a row, it is not the batches.
+    pub(super) fn failed(&mut self, reason: &str, window: usize) -> Option<Change> {
+        self.failures += 1;
+        if self.failures >= window || self.down.is_some() { self.unavailable(reason, None) } else { None }
+    }
+
+    /// The other side takes none.
+    pub(super) fn unavailable(&mut self, reason: &str, retry_after: Option<Duration>) -> Option<Change> {
+        self.known = true;
+        let now = Instant::now();
+        let asked = retry_after.map(|wait| wait.min(MAX_RETRY_AFTER));
+        match &mut self.down {
+            // Others that were on their way when it went down have nothing to add.
+            Some(down) if down.until > now => return None,
+            Some(down) => {
+                let wait = asked.or_else(|| down.backoff.next()).unwrap_or(MAX_WAIT);
+                down.until = now + wait;
+                if down.reason == reason {
+                    return None;
+                }
+                reason.clone_into(&mut down.reason);
+            }
+            None => {
+                let builder = ExponentialBuilder::new().with_min_delay(MIN_WAIT).with_max_delay(MAX_WAIT);
+                let mut backoff = builder.with_jitter().without_max_times().build();
+                let wait = asked.or_else(|| backoff.next()).unwrap_or(MAX_WAIT);
+                self.down = Some(Down { reason: reason.to_owned(), backoff, until: now + wait });
+            }
+        }
+        Some(Change::Down(reason.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait_over(health: &mut Health) {
+        if let Some(down) = &mut health.down {
+            down.until = Instant::now();
+        }
+    }
+
+    #[test]
+    fn a_change_is_told_once() {
+        let mut health = Health::default();
+        assert_eq!(health.succeeded(), Some(Change::Up));
+        assert_eq!(health.succeeded(), None);
+        assert_eq!(health.unavailable("gone", None), Some(Change::Down("gone".into())));
+        assert_eq!(health.unavailable("gone", None), None);
+        wait_over(&mut health);
+        assert_eq!(health.unavailable("gone", None), None);
+        wait_over(&mut health);
+        assert_eq!(health.unavailable("forbidden", None), Some(Change::Down("forbidden".into())));
+        assert_eq!(health.succeeded(), Some(Change::Up));
+    }
+
+    #[test]
+    fn after_a_wait_one_batch_tries() {
+        let mut health = Health::default();
+        assert_eq!(health.window(8), 8);
+        health.unavailable("gone", None);
+        assert_eq!(health.window(8), 0);
+        wait_over(&mut health);
+        assert_eq!(health.window(8), 1);
+        health.succeeded();
+        assert_eq!(health.window(8), 8);
+    }
+
+    #[test]
+    fn waits_grow_to_a_bound() {
+        let mut health = Health::default();
+        let mut longest = Duration::ZERO;
+        for _ in 0..20 {
+            health.unavailable("gone", None);
+            longest = health.paused_until().unwrap() - Instant::now();
+            wait_over(&mut health);
+        }
+        assert!(longest > MAX_WAIT / 2 && longest <= 2 * MAX_WAIT, "{longest:?}");
+    }
+
+    #[test]
+    fn the_other_side_may_ask_for_a_wait() {
+        let mut health = Health::default();
+        health.unavailable("busy", Some(Duration::from_secs(30)));
+        let wait = health.paused_until().unwrap() - Instant::now();
+        assert!(wait > Duration::from_secs(29) && wait <= Duration::from_secs(30), "{wait:?}");
+        wait_over(&mut health);
+        health.unavailable("busy", Some(Duration::from_secs(1 << 40)));
+        assert!(health.paused_until().unwrap() - Instant::now() <= MAX_RETRY_AFTER);
+    }
+
+    #[test]
+    fn one_failing_batch_does_not_stop_the_others_but_a_windowful_does() {
+        let mut health = Health::default();
+        for _ in 0..5 {
+            assert_eq!(health.failed("500", 8), None);
+        }
+        health.succeeded();
+        for _ in 0..7 {
+            assert_eq!(health.failed("500", 8), None);
+        }
+        assert_eq!(health.failed("500", 8), Some(Change::Down("500".into())));
+    }
+}

@@ -1,0 +1,262 @@
+//! From the spool to the central, until the central has confirmed.
+//!
+//! There are two ways, [`http`] straight to the central and [`amqp`] through
+//! RabbitMQ, and one engine for both. It claims the oldest batches of the
+//! spool, has several on their way at once so that the other side can group
+//! its fsyncs, and does with each what the answer says:
+//!
+//! | answer | the batch | the others |
+//! | --- | --- | --- |
+//! | confirmed | leaves the spool | go on |
+//! | refused for good | is put aside, with the reason | go on |
+//! | failed, perhaps because of this batch | is tried again later | go on |
+//! | the other side is not there, busy, or does not accept us | stays | wait, then one tries again |
+//!
+//! It never gives up. Waiting grows up to about ten seconds, with jitter, so
+//! that a fleet does not come back in one moment. A change of state is logged
+//! once, not every try.
+
+pub mod amqp;
+mod health;
+pub mod http;
+
+use crate::Error;
+use crate::spool::{Entry, Spool};
+use health::Health;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, spawn_blocking};
+
+/// The media type of a batch.
+pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
+
+/// Batches on their way together are not larger, bytes; one always may.
+const MAX_IN_FLIGHT_BYTES: u64 = 32 << 20;
+
+/// How batches get to the central.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settings {
+    /// Straight to the central.
+    Http(http::Settings),
+    /// Through RabbitMQ.
+    Amqp(amqp::Settings),
+}
+
+/// What became of the batches since the start.
+#[derive(Debug, Default)]
+pub struct Counts {
+    delivered: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// What the other side made of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It has it, on disk.
+    Confirmed,
+    /// It will never take it, and says why.
+    Refused(String),
+    /// It did not take it; another batch may fare better.
+    Failed(String),
+    /// It takes none at the moment.
+    Unavailable {
+        reason: String,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+}
+
+#[derive(Debug)]
+enum Way {
+    Http(http::Courier),
+    Amqp(amqp::Courier),
+}
+
+/// Delivers what is in the spool and what comes into it, until it is dropped.
+///
+/// A change of `settings` counts from the next batch on, and ends a wait. What
+/// was on its way when it is dropped stays in the spool.
+pub async fn run(spool: Arc<Spool>, mut settings: watch::Receiver<Settings>, counts: Arc<Counts>) -> Result<(), Error> {
+    let way = Arc::new(Way::new(settings.borrow_and_update().clone())?);
+    let mut engine = Engine { spool, way, counts, flight: JoinSet::new(), flight_bytes: 0, health: Health::default() };
+    loop {
+        engine.launch();
+        let wake = engine.wake_at();
+        tokio::select! {
+            Some(landed) = engine.flight.join_next() => match landed {
+                Ok((entry, answer)) => engine.settle(entry, answer),
+                Err(error) => tracing::error!(%error, "a delivery broke off; its batch is tried again after a restart"),
+            },
+            () = engine.spool.changed() => {}
+            () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {}
+            Ok(()) = settings.changed() => {
+                engine.way = Arc::new(Way::new(settings.borrow_and_update().clone())?);
+                engine.health = Health::default();
+            }
+        }
+    }
+}
+
+struct Engine {
+    spool: Arc<Spool>,
+    way: Arc<Way>,
+    counts: Arc<Counts>,
+    flight: JoinSet<(Entry, Option<Answer>)>,
+    flight_bytes: u64,
+    health: Health,
+}
+
+impl Engine {
+    /// Sends as many of the oldest batches as may be on their way.
+    fn launch(&mut self) {
+        let limit = self.health.window(self.way.window());
+        while self.flight.len() < limit && (self.flight.is_empty() || self.flight_bytes < MAX_IN_FLIGHT_BYTES) {
+            let Some(entry) = self.spool.claim() else {
+                return;
+            };
+            self.flight_bytes += entry.size_bytes;
+            self.flight.spawn(attempt(self.spool.clone(), self.way.clone(), entry));
+        }
+    }
+
+    /// When to look again although nothing happened.
+    fn wake_at(&self) -> Option<Instant> {
+        match self.health.paused_until() {
+            Some(until) => Some(until),
+            None if self.flight.len() < self.health.window(self.way.window()) => self.spool.next_due(),
+            None => None,
+        }
+    }
+
+    fn settle(&mut self, entry: Entry, answer: Option<Answer>) {
+        self.flight_bytes = self.flight_bytes.saturating_sub(entry.size_bytes);
+        let change = match answer {
+            None => None,
+            Some(Answer::Confirmed) => {
+                self.counts.delivered.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(start_s = entry.key.start_s, seq = entry.key.seq, "batch delivered");
+                self.health.succeeded()
+            }
+            Some(Answer::Refused(_)) => {
+                self.counts.refused.fetch_add(1, Ordering::Relaxed);
+                self.health.succeeded()
+            }
+            Some(Answer::Failed(reason)) => {
+                let wait = Duration::from_secs(1 << entry.deferrals.min(6));
+                self.spool.defer(entry.key, Instant::now() + wait);
+                if entry.deferrals == 0 {
+                    tracing::warn!(
+                        start_s = entry.key.start_s,
+                        seq = entry.key.seq,
+                        reason,
+                        "a batch was not taken; it is tried again later"
+                    );
+                }
+                self.health.failed(&reason, self.way.window())
+            }
+            Some(Answer::Unavailable { reason, retry_after }) => {
+                self.spool.release(entry.key);
+                self.health.unavailable(&reason, retry_after)
+            }
+        };
+        match change {
+            Some(health::Change::Up) => tracing::info!(to = self.way.peer(), waiting = self.spool.len(), "delivery works"),
+            Some(health::Change::Down(reason)) => {
+                tracing::warn!(
+                    to = self.way.peer(),
+                    reason,
+                    waiting = self.spool.len(),
+                    "delivery waits: batches stay in the spool, tried again until it works"
+                );
+            }
+            None => {}
+        }
+    }
+}
+
+/// One try with one batch; no answer when it was evicted before. What the answer
+/// says about the batch is done to the spool here, away from the thread that
+/// everybody waits for.
+async fn attempt(spool: Arc<Spool>, way: Arc<Way>, entry: Entry) -> (Entry, Option<Answer>) {
+    let key = entry.key;
+    let reader = spool.clone();
+    let answer = match spawn_blocking(move || reader.read(key)).await {
+        Ok(Ok(Some(bytes))) => way.send(bytes).await,
+        Ok(Ok(None)) => return (entry, None),
+        Ok(Err(error)) => Answer::Failed(error.to_string()),
+        Err(error) => Answer::Failed(error.to_string()),
+    };
+    match answer {
+        Answer::Confirmed => {
+            if let Ok(Err(error)) = spawn_blocking(move || spool.remove(key)).await {
+                tracing::error!(%error, "a delivered batch stays in the spool, and is delivered again after a restart; it counts once");
+            }
+            (entry, Some(Answer::Confirmed))
+        }
+        Answer::Refused(reason) => {
+            tracing::warn!(
+                start_s = key.start_s,
+                seq = key.seq,
+                reason,
+                "the central refused a batch for good; it is kept in the spool's refused/"
+            );
+            let text = reason.clone();
+            match spawn_blocking(move || spool.refuse(key, &text)).await {
+                Ok(Err(error)) => (entry, Some(Answer::Failed(error.to_string()))),
+                _ => (entry, Some(Answer::Refused(reason))),
+            }
+        }
+        Answer::Failed(_) | Answer::Unavailable { .. } => (entry, Some(answer)),
+    }
+}
+
+impl Way {
+    fn new(settings: Settings) -> Result<Way, Error> {
+        match settings {
+            Settings::Http(settings) => http::Courier::new(settings).map(Way::Http),
+            Settings::Amqp(settings) => Ok(Way::Amqp(amqp::Courier::new(settings))),
+        }
+    }
+
+    fn window(&self) -> usize {
+        match self {
+            Way::Http(_) => http::WINDOW,
+            Way::Amqp(_) => amqp::WINDOW,
+        }
+    }
+
+    /// The other side, for the log.
+    fn peer(&self) -> &str {
+        match self {
+            Way::Http(courier) => courier.peer(),
+            Way::Amqp(courier) => courier.peer(),
+        }
+    }
+
+    async fn send(&self, bytes: Vec<u8>) -> Answer {
+        match self {
+            Way::Http(courier) => courier.send(bytes).await,
+            Way::Amqp(courier) => courier.send(bytes).await,
+        }
+    }
+}
+
+impl Counts {
+    /// Batches that the central confirmed.
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Batches that the central refused for good.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+impl Answer {
+    pub(crate) fn unavailable(reason: impl Into<String>) -> Answer {
+        Answer::Unavailable { reason: reason.into(), retry_after: None }
+    }
+}

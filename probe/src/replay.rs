@@ -1,0 +1,278 @@
+//! Captures through the whole way, as if they were live.
+//!
+//! The batches of a replay are determined by the bytes of its captures and by
+//! its settings, and their epoch is a hash of those: the same replay again is
+//! delivered again, and counts once. Moving the captures' time to now
+//! (`end_now`) makes another replay of it.
+//!
+//! A replay has a spool of its own for each server, `replay-SERVER` in the
+//! agent's spool: both may run at once, and only one replay for a server at a
+//! time. It never evicts: reading waits for room. What an interrupted replay
+//! left there is delivered by the next replay for that server.
+
+use crate::Error;
+use crate::capture::file::CaptureFile;
+use crate::config::Config;
+use crate::deliver::{self, Counts};
+use crate::meter::{Meter, MeterSettings, Source};
+use crate::observe::{Frame, Scope};
+use crate::spool::{self, Spool};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+use tokio::sync::{oneshot, watch};
+use zonepulse_wire::Counters;
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// What to replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The captures, in this order.
+    pub files: Vec<PathBuf>,
+    /// Whether the newest frame of all is to be of now.
+    pub end_now: bool,
+    /// How long to wait for the central once everything is spooled; for ever when none.
+    pub timeout: Option<Duration>,
+}
+
+/// What became of a replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What was read.
+    pub read: Totals,
+    /// Batches that waited from an earlier replay.
+    pub found: u64,
+    /// Batches that the central confirmed, earlier ones included.
+    pub delivered: u64,
+    /// Batches that the central refused for good.
+    pub refused: u64,
+    /// Batches that still wait, because time was up.
+    pub waiting: u64,
+    /// The directory where they wait.
+    pub dir: PathBuf,
+}
+
+/// What was read from captures.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Frames.
+    pub frames: u64,
+    /// Batches that were spooled.
+    pub batches: u64,
+    /// Hits in them.
+    pub hits: u64,
+    /// What was seen besides, and lost.
+    pub counters: Counters,
+    /// Why captures could not be read to their end, one line for each.
+    pub damages: Vec<String>,
+}
+
+impl Outcome {
+    /// Whether everything was read, and everything that was read has arrived.
+    pub fn is_complete(&self) -> bool {
+        self.read.damages.is_empty() && self.refused == 0 && self.waiting == 0
+    }
+}
+
+/// Replays, and returns when everything is delivered or time is up.
+///
+/// Fails when nothing could be done: no spool, no way to deliver, a file that
+/// is not there. A damaged capture is replayed up to its damage.
+pub fn run(config: &Config, settings: &Settings) -> Result<Outcome, Error> {
+    let delivery = config.delivery()?;
+    let plan = Plan::new(config, settings)?;
+    let name = format!("replay-{}", config.server_id);
+    let own = spool::Settings { dir: config.spool.dir.join(name), ..config.spool() };
+    let spool = Arc::new(Spool::open(own)?);
+    let found = spool.len() as u64;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
+    let counts = Arc::new(Counts::default());
+    let read = runtime.block_on(async {
+        let (_keep, settings_of_delivery) = watch::channel(delivery);
+        tokio::select! {
+            ended = deliver::run(spool.clone(), settings_of_delivery, counts.clone()) => ended.map(|()| Totals::default()),
+            read = read_and_wait(plan, spool.clone(), settings.timeout) => read,
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(Outcome {
+        read: read?,
+        found,
+        delivered: counts.delivered(),
+        refused: counts.refused(),
+        waiting: spool.len() as u64,
+        dir: spool.dir().to_owned(),
+    })
+}
+
+/// Reads on a thread of its own, and then waits until the spool is empty.
+async fn read_and_wait(plan: Plan, spool: Arc<Spool>, timeout: Option<Duration>) -> Result<Totals, Error> {
+    let (give, totals) = oneshot::channel();
+    let stop = StopAtEnd::default();
+    let (stopped, target) = (stop.0.clone(), spool.clone());
+    let read = move || drop(give.send(plan.read(&target, &stopped)));
+    std::thread::Builder::new().name("replay".into()).spawn(read).map_err(Error::System)?;
+    let totals = totals.await.map_err(|_| Error::Thread("replay"))??;
+    let empty = async {
+        while !spool.is_empty() {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    match timeout {
+        // What still waits then, the spool says.
+        Some(timeout) => drop(tokio::time::timeout(timeout, empty).await),
+        None => empty.await,
+    }
+    Ok(totals)
+}
+
+/// Tells the reading thread that nobody waits for it any more.
+#[derive(Default)]
+struct StopAtEnd(Arc<AtomicBool>);
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Everything that determines the batches.
+struct Plan {
+    files: Vec<PathBuf>,
+    shift_ms: i64,
+    server_id: u32,
+    interval_s: u32,
+    max_records: usize,
+    scope: Scope,
+    epoch: u64,
+}
+
+impl Plan {
+    fn new(config: &Config, settings: &Settings) -> Result<Plan, Error> {
+        let mut plan = Plan {
+            files: settings.files.clone(),
+            shift_ms: 0,
+            server_id: config.server_id,
+            interval_s: config.interval_s,
+            max_records: config.table.max_records,
+            scope: config.scope()?,
+            epoch: 0,
+        };
+        if settings.end_now {
+            plan.shift_ms = shift_to_now(&plan.files)?;
+        }
+        plan.epoch = plan.hash()?;
+        Ok(plan)
+    }
+
+    fn hash(&self) -> Result<u64, Error> {
+        let mut hasher = Sha256::new();
+        let Plan { shift_ms, server_id, interval_s, max_records, scope, .. } = self;
+        hasher.update(format!("{server_id} {interval_s} {shift_ms} {max_records} {scope:?}\n"));
+        for path in &self.files {
+            hash_file(path, &mut hasher).map_err(Error::disk("read", path))?;
+        }
+        let hash = hasher.finalize();
+        Ok(hash.first_chunk().copied().map_or(0, u64::from_le_bytes))
+    }
+
+    fn read(&self, spool: &Spool, stop: &AtomicBool) -> Result<Totals, Error> {
+        let mut meter = Meter::new(MeterSettings {
+            server_id: self.server_id,
+            epoch: self.epoch,
+            interval_s: self.interval_s,
+            scope: self.scope.clone(),
+            max_records: self.max_records,
+            source: Source::Replay,
+        });
+        let mut totals = Totals::default();
+        for path in &self.files {
+            let damage = read_frames(path, |frame| {
+                totals.frames += 1;
+                let time_ns = frame.time_ns.saturating_add_signed(self.shift_ms.saturating_mul(1_000_000));
+                meter.frame(&Frame { time_ns, ..frame });
+                spool_closed(&mut meter, spool, &mut totals, stop)
+            })?;
+            if let Some(damage) = damage {
+                tracing::error!(error = damage, "a capture is replayed only in part");
+                totals.damages.push(damage);
+            }
+        }
+        meter.finish(0);
+        spool_closed(&mut meter, spool, &mut totals, stop)?;
+        Ok(totals)
+    }
+}
+
+/// Reads a capture up to its end, or to its damage, which it gives. Fails as `each` fails.
+fn read_frames(path: &Path, mut each: impl FnMut(Frame<'_>) -> Result<(), Error>) -> Result<Option<String>, Error> {
+    let mut file = match CaptureFile::open(path) {
+        Ok(file) => file,
+        Err(error) => return Ok(Some(error.to_string())),
+    };
+    loop {
+        match file.next_frame() {
+            Ok(Some(frame)) => each(frame)?,
+            Ok(None) => return Ok(None),
+            Err(error) => return Ok(Some(error.to_string())),
+        }
+    }
+}
+
+fn spool_closed(meter: &mut Meter, spool: &Spool, totals: &mut Totals, stop: &AtomicBool) -> Result<(), Error> {
+    while let Some(batch) = meter.take_closed() {
+        wait_for_room(spool, stop)?;
+        spool.put(&batch)?;
+        totals.batches += 1;
+        totals.hits = totals.hits.saturating_add(batch.hits());
+        totals.counters.merge(&batch.counters);
+    }
+    Ok(())
+}
+
+/// A replay can wait; a live capture could not.
+fn wait_for_room(spool: &Spool, stop: &AtomicBool) -> Result<(), Error> {
+    while !spool.has_room()? && !stop.load(Ordering::Relaxed) {
+        if spool.is_empty() {
+            let detail = "spool.min_free_bytes, spool.max_bytes: leave no room for a batch on this disk";
+            return Err(Error::Config { place: spool.dir().display().to_string(), detail: detail.into() });
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+fn shift_to_now(files: &[PathBuf]) -> Result<i64, Error> {
+    let mut newest_ns = 0;
+    for path in files {
+        // Damages are reported when the frames are read in earnest.
+        read_frames(path, |frame| {
+            newest_ns = newest_ns.max(frame.time_ns);
+            Ok(())
+        })?;
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    // Rounded up, so that the newest frame is not in the future.
+    let newest_ms = i64::try_from(newest_ns.div_ceil(1_000_000)).unwrap_or(i64::MAX);
+    Ok(now_ms.saturating_sub(newest_ms))
+}
+
+/// The length goes first, so that two files are never one.
+fn hash_file(path: &Path, hasher: &mut Sha256) -> std::io::Result<()> {
+    let mut file = File::open(path)?;
+    hasher.update(file.metadata()?.len().to_le_bytes());
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(());
+        }
+        hasher.update(buffer.get(..count).unwrap_or_default());
+    }
+}
