@@ -1,7 +1,7 @@
 # The commands of the project. What each needs and does not find it installs, and says so.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint clean-run
+.PHONY: help run build test bench lint clean-run
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ build: ## build both programs
 
 test: ## run every test
 	@scripts/test.sh
+
+bench: ## measure the real programs (docs/BENCHMARKS.md keeps the figures)
+	@scripts/bench.sh
 
 lint: ## format, clippy, dependency rules
 	@scripts/lint.sh

@@ -67,6 +67,11 @@ impl Central {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
 
+    /// What it has used so far of the processors, seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        self.process.as_ref().expect("it runs").cpu_seconds()
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process.take().expect("it runs").kill();

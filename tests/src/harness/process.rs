@@ -50,6 +50,16 @@ impl Process {
         self.child.try_wait().expect("a child can be waited for")
     }
 
+    /// What it has used so far of the processors, user and system, seconds (proc_pid_stat(5)).
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        // The name, in parentheses, may hold spaces; utime and stime are the 12th and 13th after it.
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' ')).expect("a line of proc_pid_stat(5)");
+        let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+        // SAFETY: sysconf touches no memory.
+        ticks as f64 / unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64
+    }
+
     /// What it has written.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
@@ -128,8 +138,7 @@ pub fn program_command(name: &str) -> Command {
 
 fn program(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("this program has a path");
-    let folder = here.ancestors().nth(2).expect("test programs are in a folder beside the programs");
-    let path = folder.join(name);
-    assert!(path.is_file(), "{} is not built: scripts/test.sh builds it before the tests", path.display());
-    path
+    // Benches are beside the programs, tests in a folder there.
+    let mut paths = here.ancestors().skip(1).take(2).map(|folder| folder.join(name));
+    paths.find(|path| path.is_file()).unwrap_or_else(|| panic!("{name} is not built: scripts/test.sh builds it before the tests"))
 }

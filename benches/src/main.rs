@@ -1,0 +1,35 @@
+//! Measurements of the real programs. `make bench` runs them all; the figures
+//! and the command stand in `docs/BENCHMARKS.md`.
+//!
+//! What is measured is CPU seconds of the program under test, read from `/proc`
+//! by whoever started it, because machines are noisy and wall clock is not the
+//! program's doing.
+
+#[path = "../../tests/src/harness/mod.rs"]
+#[expect(dead_code, reason = "the tests' harness has more than a bench needs")]
+mod harness;
+mod pipeline;
+mod tally;
+mod workload;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(code) = harness::supervisor::supervise() {
+        return code;
+    }
+    let name = std::env::args().nth(1).unwrap_or_default();
+    match name.as_str() {
+        "pipeline" => pipeline::run(),
+        "tally" => tally::run(),
+        "" => {
+            tally::run();
+            pipeline::run();
+        }
+        other => {
+            eprintln!("no bench {other:?}: tally, pipeline, or none for all");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
