@@ -1,20 +1,156 @@
 //! Capture files.
+//!
+//! A [`CaptureFile`] knows pcap and pcapng by their first bytes, and looks into
+//! Zstandard frames for them. It reads front to back, so a pipe is as good as a
+//! file, and needs memory for one packet, not for the file. Damage ends it: what
+//! stood before was given, and the error says where and what.
 
+use super::bytes::Bytes;
+use super::pcap_file::Pcap;
+use super::pcapng_file::Pcapng;
 use crate::Error;
 use crate::observe::Frame;
+use std::io;
 use std::path::Path;
 
+/// No packet is longer, octets; tcpdump's own bound is a quarter of it.
+pub(super) const MAX_PACKET_OCTETS: usize = 1 << 20;
+
 /// A capture file that is being read.
-pub struct CaptureFile {}
+pub struct CaptureFile {
+    name: String,
+    bytes: Bytes,
+    format: Format,
+    ended: bool,
+}
+
+enum Format {
+    Pcap(Pcap),
+    Pcapng(Pcapng),
+}
+
+/// What a reader of one format found next.
+pub(super) struct Found {
+    pub(super) time_ns: u64,
+    pub(super) link_type: u32,
+    pub(super) length_on_wire: u32,
+    /// How many bytes to pass over so that the packet was the last of them.
+    pub(super) passed: usize,
+    /// The packet's length as captured, octets.
+    pub(super) captured: usize,
+    /// How many bytes follow it before the next.
+    pub(super) trailer: usize,
+}
+
+/// Why a reader of one format stopped.
+pub(super) enum Stop {
+    /// The system could not read on.
+    Read(io::Error),
+    /// What it found cannot be.
+    Damage(String),
+    /// The bytes end inside of what is named.
+    Truncated(&'static str),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Stop::Read(error)
+    }
+}
 
 impl CaptureFile {
     /// Opens a file; `-` is standard input.
-    pub fn open(_path: &Path) -> Result<Self, Error> {
-        Ok(CaptureFile {})
+    ///
+    /// Fails with [`Error::Disk`] when it cannot be read, [`Error::NotACapture`]
+    /// when it is something else, [`Error::Damaged`] when its header is.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
+        let mut bytes = Bytes::open(path).map_err(Error::disk("read", name.clone()))?;
+        let known = open_format(&mut bytes);
+        match known {
+            Ok(Ok(format)) => Ok(CaptureFile { name, bytes, format, ended: false }),
+            Ok(Err(what)) => Err(Error::NotACapture { file: name, what }),
+            Err(stop) => Err(stop.error(&name, bytes.offset())),
+        }
     }
 
-    /// The next frame; `None` at the end of the file.
+    /// The next frame; `None` at the end of the file, and after an error.
+    ///
+    /// Fails with [`Error::Damaged`] where the file is damaged or ends inside a
+    /// packet, and [`Error::Disk`] when it cannot be read on.
+    #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, Error> {
-        Ok(None)
+        if self.ended {
+            return Ok(None);
+        }
+        let found = match &mut self.format {
+            Format::Pcap(pcap) => pcap.next(&mut self.bytes),
+            Format::Pcapng(pcapng) => pcapng.next(&mut self.bytes),
+        };
+        match found {
+            Ok(Some(found)) => {
+                let Found { time_ns, link_type, length_on_wire, passed, captured, trailer } = found;
+                let taken = self.bytes.take(passed + trailer, captured + trailer);
+                let data = taken.get(..captured).unwrap_or_default();
+                Ok(Some(Frame { time_ns, link_type, data, length_on_wire }))
+            }
+            Ok(None) => {
+                self.ended = true;
+                Ok(None)
+            }
+            Err(stop) => {
+                self.ended = true;
+                Err(stop.error(&self.name, self.bytes.offset()))
+            }
+        }
     }
+
+    /// The name under which messages speak of it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Stop {
+    #[cold]
+    fn error(self, file: &str, offset_bytes: u64) -> Error {
+        let damaged = |what| Error::Damaged { file: file.to_owned(), offset_bytes, what };
+        match self {
+            Stop::Read(error) => Error::disk("read", file)(error),
+            Stop::Damage(what) => damaged(what),
+            Stop::Truncated(what) => damaged(format!("the file ends inside {what}")),
+        }
+    }
+}
+
+/// The reader for the format, or what the bytes are instead.
+fn open_format(bytes: &mut Bytes) -> Result<Result<Format, String>, Stop> {
+    bytes.want(12)?;
+    let start = bytes.rest();
+    let Some(magic) = start.first_chunk::<4>() else {
+        return Ok(Err(if start.is_empty() { "the file is empty".to_owned() } else { not_known() }));
+    };
+    if Pcapng::is_magic(*magic) {
+        return Ok(Ok(Format::Pcapng(Pcapng::new())));
+    }
+    if let Some(pcap) = Pcap::open(*magic, bytes)? {
+        return Ok(Ok(Format::Pcap(pcap)));
+    }
+    Ok(Err(other_format(bytes.rest())))
+}
+
+/// Formats that people may take for captures that are read here.
+fn other_format(start: &[u8]) -> String {
+    match start {
+        // A control frame (an empty data frame announces it) of type READY, ACCEPT or START.
+        [0, 0, 0, 0, _, _, _, _, 0, 0, 0, 1 | 2 | 4, ..] => "dnstap is not read yet".to_owned(),
+        [0x1f, 0x8b, ..] => "it is compressed with gzip: give it through a pipe, as in gzip -dc FILE | … -".to_owned(),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => "it is compressed with xz: give it through a pipe, as in xz -dc FILE | … -".to_owned(),
+        [b'B', b'Z', b'h', ..] => "it is compressed with bzip2: give it through a pipe, as in bzip2 -dc FILE | … -".to_owned(),
+        _ => not_known(),
+    }
+}
+
+fn not_known() -> String {
+    "neither pcap nor pcapng by its first bytes".to_owned()
 }

@@ -1,8 +1,35 @@
-//! From frames to hits.
+//! From frames to hits: the one place that reads packets and DNS messages.
+//!
+//! A [`Frame`] is unwrapped layer by layer: the link layer ([`link`](self)), IP
+//! with its fragments put together, then UDP, or TCP with its streams put
+//! together. What comes out are DNS messages. A message that the [`Scope`] says
+//! is the server's own becomes a [`Hit`]; one that cannot count is counted by
+//! its reason. Both go to a [`Sink`]. What is not the server's is not seen.
+//!
+//! An [`Observer`] keeps only what later frames may complete (fragments, parts of
+//! streams), all of it bounded in number, size and age. A frame that needs
+//! nothing of that, which is nearly every one, is read where it lies, without
+//! a copy or an allocation.
 
+mod fragment;
+mod ip;
+mod link;
 mod message;
+mod scope;
+mod stream;
+mod streams;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
-use std::net::IpAddr;
+pub use scope::{Addresses, Scope};
+
+use fragment::Fragments;
+use ip::{Packet, Payload, Transport};
+use message::Message;
+use scope::{Side, Watched};
+use streams::{Segment, Streams};
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_wire::Counter;
 
@@ -11,30 +38,12 @@ use zonepulse_wire::Counter;
 pub struct Frame<'a> {
     /// When it was captured, Unix nanoseconds.
     pub time_ns: u64,
-    /// The link-layer header's type, a LINKTYPE_* number.
+    /// The link-layer header's type, a LINKTYPE_* number of the pcap registry.
     pub link_type: u32,
     /// What was captured, link-layer header first.
     pub data: &'a [u8],
     /// How long the frame was before the snap length cut it, octets.
     pub length_on_wire: u32,
-}
-
-/// Which endpoints are the server's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
-    /// The ports on which it answers.
-    pub ports: Vec<u16>,
-    /// The addresses on which it answers.
-    pub addresses: Addresses,
-}
-
-/// Addresses of a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Addresses {
-    /// Every address: whoever answers on the ports is the server.
-    Any,
-    /// Only these.
-    These(Vec<IpAddr>),
 }
 
 /// One message of the server that counts.
@@ -46,30 +55,158 @@ pub struct Hit<'a> {
     pub record_type: RecordType,
     /// Request, or response with its code.
     pub kind: MessageKind,
-    /// When, Unix milliseconds.
+    /// When it was complete, Unix milliseconds.
     pub time_ms: u64,
 }
 
 /// Where an observer puts what it finds.
+///
+/// Every message that is seen is given to exactly one of [`Sink::hit`] and
+/// [`Sink::uncounted`]: whoever counts the messages seen counts both.
 pub trait Sink {
     /// A message that counts.
     fn hit(&mut self, hit: &Hit<'_>);
-    /// Anything else that is counted.
-    fn count(&mut self, counter: Counter, count: u64);
+    /// A message that does not count, for the reason that one of
+    /// [`Counter::NOT_COUNTED`] names; when it was seen, Unix milliseconds.
+    fn uncounted(&mut self, reason: Counter, time_ms: u64);
+    /// Packets, fragments and octets: anything but messages.
+    fn add(&mut self, counter: Counter, count: u64);
 }
 
-/// Reads frames.
-pub struct Observer {}
+/// Reads frames, in the order of their capture.
+#[derive(Debug)]
+pub struct Observer {
+    watched: Watched,
+    fragments: Fragments,
+    streams: Streams,
+    /// When age is looked at next, nanoseconds.
+    expire_at_ns: u64,
+}
+
+/// How often age is looked at, nanoseconds.
+const EXPIRE_EVERY_NS: u64 = 1_000_000_000;
+/// IP in IP in IP: deeper than any network nests it, shallow enough to never matter.
+const MAX_TUNNELS: u8 = 4;
+const NS_PER_MS: u64 = 1_000_000;
 
 impl Observer {
     /// An observer of these endpoints.
-    pub fn new(_scope: &Scope) -> Self {
-        Observer {}
+    pub fn new(scope: &Scope) -> Self {
+        Observer {
+            watched: Watched::new(scope),
+            fragments: Fragments::new(),
+            streams: Streams::new(),
+            expire_at_ns: EXPIRE_EVERY_NS,
+        }
     }
 
     /// Reads a frame and gives what it completes to `sink`.
-    pub fn frame(&mut self, _frame: &Frame<'_>, _sink: &mut impl Sink) {}
+    #[inline]
+    pub fn frame(&mut self, frame: &Frame<'_>, sink: &mut impl Sink) {
+        sink.add(Counter::PacketsSeen, 1);
+        if frame.time_ns >= self.expire_at_ns {
+            self.expire(frame.time_ns, sink);
+        }
+        let cut = frame.length_on_wire as usize > frame.data.len();
+        match link::network(frame.link_type, frame.data) {
+            Ok(Some(octets)) => self.packet(octets, At { time_ns: frame.time_ns, cut, depth: 0 }, sink),
+            Ok(None) => {}
+            Err(reason) => sink.add(reason, 1),
+        }
+    }
 
-    /// Gives up what has waited too long at this time, Unix nanoseconds.
-    pub fn expire(&mut self, _now_ns: u64, _sink: &mut impl Sink) {}
+    /// Gives up what has waited too long at this time, Unix nanoseconds. Frames
+    /// do so by themselves; a live capture calls it when none come.
+    pub fn expire(&mut self, now_ns: u64, sink: &mut impl Sink) {
+        self.expire_at_ns = now_ns.saturating_add(EXPIRE_EVERY_NS);
+        self.fragments.expire(now_ns, sink);
+        self.streams.expire(now_ns, sink);
+    }
+
+    /// Gives up everything that waits: no frame will follow.
+    pub fn finish(&mut self, sink: &mut impl Sink) {
+        self.fragments.finish(sink);
+        self.streams.finish(sink);
+    }
+
+    #[inline]
+    fn packet(&mut self, octets: &[u8], at: At, sink: &mut impl Sink) {
+        let Ok(Packet { source, destination, payload }) = ip::read(octets) else {
+            return sink.add(Counter::UnreadableFrames, 1);
+        };
+        match payload {
+            Payload::Whole(transport, octets, length) => {
+                self.transport(transport, (source, destination), (octets, length), at, sink);
+            }
+            Payload::Fragment(fragment) => {
+                let carries_packets = matches!(fragment.transport, Transport::Tunnel(_));
+                if carries_packets || self.watched.has_address(source) || self.watched.has_address(destination) {
+                    let whole = self.fragments.add(source, destination, &fragment, at, sink);
+                    if let Some(octets) = whole {
+                        let at = At { cut: false, ..at };
+                        self.transport(fragment.transport, (source, destination), (&octets, octets.len()), at, sink);
+                    }
+                }
+            }
+            Payload::Other => {}
+        }
+    }
+
+    #[inline]
+    fn transport(
+        &mut self,
+        transport: Transport,
+        (source, destination): (u128, u128),
+        (octets, length): (&[u8], usize),
+        at: At,
+        sink: &mut impl Sink,
+    ) {
+        match transport {
+            Transport::Udp => {
+                let Some(datagram) = ip::udp(octets) else { return sink.add(Counter::UnreadableFrames, 1) };
+                let Some(side) = self.watched.side((source, datagram.source), (destination, datagram.destination)) else { return };
+                let cut = at.cut && datagram.octets.len() < datagram.length;
+                message(datagram.octets, side, cut, at.time_ns / NS_PER_MS, sink);
+            }
+            Transport::Tcp => {
+                let Some(segment) = Segment::read((source, destination), (octets, length), at.time_ns) else {
+                    return sink.add(Counter::UnreadableFrames, 1);
+                };
+                let Some(side) = self.watched.side(segment.source(), segment.destination()) else { return };
+                self.streams.segment(&segment, side, sink);
+            }
+            Transport::Tunnel(inner) if at.depth < MAX_TUNNELS => match link::tunnelled(inner, octets) {
+                Ok(Some(octets)) => self.packet(octets, At { depth: at.depth + 1, ..at }, sink),
+                Ok(None) => {}
+                Err(reason) => sink.add(reason, 1),
+            },
+            Transport::Tunnel(_) => sink.add(Counter::UnreadableFrames, 1),
+        }
+    }
+}
+
+/// What a packet inherits from its frame.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    time_ns: u64,
+    /// Whether the snap length took the frame's end.
+    cut: bool,
+    /// How many tunnels the packet is in.
+    depth: u8,
+}
+
+/// Reads one DNS message that came or went through a watched endpoint.
+#[inline]
+fn message(octets: &[u8], side: Side, cut: bool, time_ms: u64, sink: &mut impl Sink) {
+    let Some(message) = Message::new(octets) else {
+        let reason = if cut { Counter::CutBySnapLength } else { Counter::ShortHeader };
+        return sink.uncounted(reason, time_ms);
+    };
+    if !side.expected().allows(message.is_response()) {
+        return sink.uncounted(Counter::WrongDirection, time_ms);
+    }
+    match message.read(cut) {
+        Ok((question, kind)) => sink.hit(&Hit { name: question.name, record_type: question.record_type, kind, time_ms }),
+        Err(reason) => sink.uncounted(reason, time_ms),
+    }
 }

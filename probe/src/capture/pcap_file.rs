@@ -1,0 +1,89 @@
+//! The pcap format: a header of 24 bytes, then packets, each after a header of 16.
+//!
+//! The writer's byte order shows in the first four bytes, and so does whether the
+//! fraction of a second counts microseconds or nanoseconds. (IETF draft
+//! draft-ietf-opsawg-pcap.)
+
+use super::bytes::Bytes;
+use super::file::{Found, MAX_PACKET_OCTETS, Stop};
+
+const MICROSECONDS: u32 = 0xa1b2_c3d4;
+const NANOSECONDS: u32 = 0xa1b2_3c4d;
+/// A patched libpcap of old Linux distributions: eight more bytes before each packet.
+const MODIFIED: u32 = 0xa1b2_cd34;
+
+const HEADER_BYTES: usize = 24;
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// What the header says.
+pub(super) struct Pcap {
+    big_endian: bool,
+    /// Nanoseconds per unit of the fraction.
+    unit_ns: u64,
+    link_type: u32,
+    packet_header_bytes: usize,
+}
+
+impl Pcap {
+    /// Reads the header; `None` when the magic number is another format's.
+    pub(super) fn open(magic: [u8; 4], bytes: &mut Bytes) -> Result<Option<Self>, Stop> {
+        let known = [MICROSECONDS, NANOSECONDS, MODIFIED];
+        let (big_endian, magic) = match (u32::from_le_bytes(magic), u32::from_be_bytes(magic)) {
+            (magic, _) if known.contains(&magic) => (false, magic),
+            (_, magic) if known.contains(&magic) => (true, magic),
+            _ => return Ok(None),
+        };
+        if !bytes.want(HEADER_BYTES)? {
+            return Err(Stop::Truncated("its header"));
+        }
+        let mut pcap = Pcap {
+            big_endian,
+            unit_ns: if magic == NANOSECONDS { 1 } else { 1000 },
+            link_type: 0,
+            packet_header_bytes: if magic == MODIFIED { 24 } else { 16 },
+        };
+        let Some([_, _, _, _, a, b, c, d, .., w, x, y, z]) = bytes.rest().first_chunk::<HEADER_BYTES>().copied() else {
+            return Err(Stop::Truncated("its header"));
+        };
+        let (major, minor) = (pcap.u16([a, b]), pcap.u16([c, d]));
+        if (major, minor) < (2, 3) || major > 2 {
+            // Before 2.3 the two lengths stood in either order (libpcap, sf-pcap.c).
+            return Err(Stop::Damage(format!("pcap version {major}.{minor} is not read; 2.3 and 2.4 are")));
+        }
+        // The upper bits tell of a frame check sequence, which parsing the IP length leaves out anyway.
+        pcap.link_type = pcap.u32([w, x, y, z]) & 0x03ff_ffff;
+        bytes.take(HEADER_BYTES, 0);
+        Ok(Some(pcap))
+    }
+
+    /// Finds the next packet.
+    #[inline]
+    pub(super) fn next(&self, bytes: &mut Bytes) -> Result<Option<Found>, Stop> {
+        if !bytes.want(self.packet_header_bytes)? {
+            return if bytes.rest().is_empty() { Ok(None) } else { Err(Stop::Truncated("a packet's header")) };
+        }
+        let Some(header) = bytes.rest().first_chunk::<16>() else { return Ok(None) };
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *header;
+        let captured = self.u32([i, j, k, l]) as usize;
+        if captured > MAX_PACKET_OCTETS {
+            return Err(Stop::Damage(format!("a packet of {captured} octets: no packet is longer than {MAX_PACKET_OCTETS}")));
+        }
+        let passed = self.packet_header_bytes + captured;
+        if !bytes.want(passed)? {
+            return Err(Stop::Truncated("a packet"));
+        }
+        let time_ns = u64::from(self.u32([a, b, c, d])) * NS_PER_S + u64::from(self.u32([e, f, g, h])) * self.unit_ns;
+        let length_on_wire = self.u32([m, n, o, p]);
+        Ok(Some(Found { time_ns, link_type: self.link_type, length_on_wire, passed, captured, trailer: 0 }))
+    }
+
+    #[inline]
+    fn u32(&self, bytes: [u8; 4]) -> u32 {
+        let value = u32::from_le_bytes(bytes);
+        if self.big_endian { value.swap_bytes() } else { value }
+    }
+
+    fn u16(&self, bytes: [u8; 2]) -> u16 {
+        if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
+    }
+}

@@ -1,0 +1,262 @@
+//! The pcapng format: blocks, each with its type and length before and its length after.
+//!
+//! A section header block begins a section and shows its byte order; interface
+//! description blocks give each interface of the section a number, a link type and
+//! a unit of time; packet blocks name their interface. Blocks of other types are
+//! passed over. (IETF draft draft-ietf-opsawg-pcapng.)
+
+use super::bytes::Bytes;
+use super::file::{Found, MAX_PACKET_OCTETS, Stop};
+
+const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+const INTERFACE_DESCRIPTION: u32 = 1;
+const OBSOLETE_PACKET: u32 = 2;
+const SIMPLE_PACKET: u32 = 3;
+const ENHANCED_PACKET: u32 = 6;
+
+const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
+/// Type, length and length again.
+const FRAME_BYTES: usize = 12;
+/// No block that is read into memory is longer: a packet and generous options, bytes.
+const MAX_BLOCK_BYTES: usize = 2 * MAX_PACKET_OCTETS;
+/// A section has no more interfaces.
+const MAX_INTERFACES: usize = 65_536;
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// A file that is being read.
+pub(super) struct Pcapng {
+    big_endian: bool,
+    interfaces: Vec<Interface>,
+    /// Simple packets have no time; the last packet's is the best guess.
+    last_time_ns: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Interface {
+    link_type: u32,
+    /// Octets of a packet that are captured at most; 0 for all.
+    snap_length: u32,
+    unit: Unit,
+    /// What is to be added to times, seconds.
+    offset_s: i64,
+}
+
+#[derive(Clone, Copy)]
+enum Unit {
+    /// Nanoseconds per unit.
+    Nanoseconds(u64),
+    /// Units per second, where they do not come out even.
+    PerSecond(u128),
+}
+
+impl Pcapng {
+    pub(super) fn is_magic(magic: [u8; 4]) -> bool {
+        // The same in both byte orders.
+        u32::from_le_bytes(magic) == SECTION_HEADER
+    }
+
+    pub(super) fn new() -> Self {
+        Pcapng { big_endian: false, interfaces: Vec::new(), last_time_ns: 0 }
+    }
+
+    /// Finds the next packet.
+    #[inline]
+    pub(super) fn next(&mut self, bytes: &mut Bytes) -> Result<Option<Found>, Stop> {
+        loop {
+            if !bytes.want(FRAME_BYTES)? {
+                return if bytes.rest().is_empty() { Ok(None) } else { Err(Stop::Truncated("a block's header")) };
+            }
+            let Some((&[a, b, c, d, e, f, g, h], rest)) = bytes.rest().split_first_chunk() else { return Ok(None) };
+            let block_type = self.u32([a, b, c, d]);
+            if block_type == SECTION_HEADER {
+                self.begin_section(rest)?;
+            }
+            let length = self.u32([e, f, g, h]) as usize;
+            if length < FRAME_BYTES || !length.is_multiple_of(4) {
+                return Err(Stop::Damage(format!("a block of {length} bytes: a length is a multiple of 4 and at least 12")));
+            }
+            match block_type {
+                SECTION_HEADER | INTERFACE_DESCRIPTION | OBSOLETE_PACKET | SIMPLE_PACKET | ENHANCED_PACKET => {
+                    if let Some(found) = self.block(block_type, length, bytes)? {
+                        self.last_time_ns = found.time_ns;
+                        return Ok(Some(found));
+                    }
+                    bytes.take(length, 0);
+                }
+                _ => {
+                    if !bytes.skip(length as u64)? {
+                        return Err(Stop::Truncated("a block"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads a block of a known type: the packet, if it is one.
+    #[inline]
+    fn block(&mut self, block_type: u32, length: usize, bytes: &mut Bytes) -> Result<Option<Found>, Stop> {
+        if length > MAX_BLOCK_BYTES {
+            return Err(Stop::Damage(format!("a block of {length} bytes: none of its type is longer than {MAX_BLOCK_BYTES}")));
+        }
+        if !bytes.want(length)? {
+            return Err(Stop::Truncated("a block"));
+        }
+        let block = bytes.rest().get(..length).unwrap_or_default();
+        let (block, length_again) = block.split_last_chunk().unwrap_or((&[], &[0; 4]));
+        if self.u32(*length_again) as usize != length {
+            return Err(Stop::Damage("a block's length is not the same before and after it".to_owned()));
+        }
+        let body = block.get(8..).unwrap_or_default();
+        match block_type {
+            INTERFACE_DESCRIPTION => self.describe_interface(body).map(|()| None),
+            ENHANCED_PACKET => self.enhanced_packet(body, length).map(Some),
+            SIMPLE_PACKET => self.simple_packet(body, length).map(Some),
+            OBSOLETE_PACKET => self.obsolete_packet(body, length).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// A section: `rest` is what follows the block's length.
+    fn begin_section(&mut self, rest: &[u8]) -> Result<(), Stop> {
+        let magic = rest.first_chunk().copied().unwrap_or_default();
+        self.big_endian = match (u32::from_le_bytes(magic), u32::from_be_bytes(magic)) {
+            (BYTE_ORDER_MAGIC, _) => false,
+            (_, BYTE_ORDER_MAGIC) => true,
+            _ => return Err(Stop::Damage("a section header without its byte-order magic".to_owned())),
+        };
+        self.interfaces.clear();
+        Ok(())
+    }
+
+    fn describe_interface(&mut self, body: &[u8]) -> Result<(), Stop> {
+        let Some(([a, b, _, _, snap_length @ ..], mut options)) = body.split_first_chunk::<8>() else {
+            return Err(too_short("an interface description"));
+        };
+        if self.interfaces.len() >= MAX_INTERFACES {
+            return Err(Stop::Damage(format!("more than {MAX_INTERFACES} interfaces in a section")));
+        }
+        let mut interface = Interface {
+            link_type: u32::from(self.u16([*a, *b])),
+            snap_length: self.u32(*snap_length),
+            unit: Unit::Nanoseconds(1000),
+            offset_s: 0,
+        };
+        while let Some((&[a, b, c, d], rest)) = options.split_first_chunk() {
+            let (code, length) = (self.u16([a, b]), usize::from(self.u16([c, d])));
+            let value = rest.get(..length).ok_or_else(|| too_short("an interface's option"))?;
+            match (code, value) {
+                (0, _) => break,
+                (9, [resolution]) => interface.unit = Unit::new(*resolution)?,
+                (14, value) => {
+                    let seconds = value.first_chunk().copied().unwrap_or_default();
+                    interface.offset_s = self.u64(seconds) as i64;
+                }
+                _ => {}
+            }
+            options = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        }
+        self.interfaces.push(interface);
+        Ok(())
+    }
+
+    #[inline]
+    fn enhanced_packet(&self, body: &[u8], length: usize) -> Result<Found, Stop> {
+        let Some((&[i, j, k, l, a, b, c, d, e, f, g, h, m, n, o, p, w, x, y, z], _)) = body.split_first_chunk() else {
+            return Err(too_short("an enhanced packet"));
+        };
+        let interface = self.interface(self.u32([i, j, k, l]))?;
+        let time_ns = interface.time_ns(self.u32([a, b, c, d]), self.u32([e, f, g, h]));
+        found(interface, time_ns, self.u32([m, n, o, p]), self.u32([w, x, y, z]), 28, length)
+    }
+
+    fn obsolete_packet(&self, body: &[u8], length: usize) -> Result<Found, Stop> {
+        let Some((&[i, j, _, _, a, b, c, d, e, f, g, h, m, n, o, p, w, x, y, z], _)) = body.split_first_chunk() else {
+            return Err(too_short("a packet"));
+        };
+        let interface = self.interface(u32::from(self.u16([i, j])))?;
+        let time_ns = interface.time_ns(self.u32([a, b, c, d]), self.u32([e, f, g, h]));
+        found(interface, time_ns, self.u32([m, n, o, p]), self.u32([w, x, y, z]), 28, length)
+    }
+
+    fn simple_packet(&self, body: &[u8], length: usize) -> Result<Found, Stop> {
+        let Some((octets, _)) = body.split_first_chunk() else { return Err(too_short("a simple packet")) };
+        let interface = self.interface(0)?;
+        let on_wire = self.u32(*octets);
+        let most = if interface.snap_length == 0 { u32::MAX } else { interface.snap_length };
+        let captured = on_wire.min(most).min((length - FRAME_BYTES - 4) as u32);
+        found(interface, self.last_time_ns, captured, on_wire, 12, length)
+    }
+
+    #[inline]
+    fn interface(&self, number: u32) -> Result<&Interface, Stop> {
+        self.interfaces
+            .get(number as usize)
+            .ok_or_else(|| Stop::Damage(format!("a packet of interface {number}, which is not described")))
+    }
+
+    #[inline]
+    fn u32(&self, bytes: [u8; 4]) -> u32 {
+        let value = u32::from_le_bytes(bytes);
+        if self.big_endian { value.swap_bytes() } else { value }
+    }
+
+    fn u16(&self, bytes: [u8; 2]) -> u16 {
+        if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
+    }
+
+    fn u64(&self, bytes: [u8; 8]) -> u64 {
+        if self.big_endian { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
+    }
+}
+
+impl Unit {
+    /// From the option if_tsresol: a negative power of ten, or of two when the highest bit is set.
+    fn new(resolution: u8) -> Result<Self, Stop> {
+        let exponent = u32::from(resolution & 0x7f);
+        let per_second = if resolution & 0x80 == 0 { 10u128.checked_pow(exponent) } else { 1u128.checked_shl(exponent) };
+        match per_second.filter(|per_second| *per_second <= u128::from(u64::MAX)) {
+            None => Err(Stop::Damage(format!("a resolution of time of {resolution:#04x}: finer than any clock"))),
+            Some(per_second) if u128::from(NS_PER_S).is_multiple_of(per_second) => {
+                Ok(Unit::Nanoseconds((u128::from(NS_PER_S) / per_second) as u64))
+            }
+            Some(per_second) => Ok(Unit::PerSecond(per_second)),
+        }
+    }
+}
+
+impl Interface {
+    #[inline]
+    fn time_ns(&self, high: u32, low: u32) -> u64 {
+        let count = u64::from(high) << 32 | u64::from(low);
+        let ns = match self.unit {
+            Unit::Nanoseconds(unit_ns) => count.saturating_mul(unit_ns),
+            Unit::PerSecond(per_second) => {
+                let ns = u128::from(count) * u128::from(NS_PER_S) / per_second;
+                u64::try_from(ns).unwrap_or(u64::MAX)
+            }
+        };
+        if self.offset_s == 0 { ns } else { ns.saturating_add_signed(self.offset_s.saturating_mul(NS_PER_S as i64)) }
+    }
+}
+
+/// The packet whose octets begin `at` bytes after the start of its block.
+#[inline]
+fn found(
+    interface: &Interface,
+    time_ns: u64,
+    captured: u32,
+    length_on_wire: u32,
+    at: usize,
+    block_length: usize,
+) -> Result<Found, Stop> {
+    let captured = captured as usize;
+    let passed = at + captured;
+    let Some(trailer) = block_length.checked_sub(passed).filter(|trailer| *trailer >= 4) else {
+        return Err(Stop::Damage(format!("a packet of {captured} octets in a block of {block_length} bytes")));
+    };
+    Ok(Found { time_ns, link_type: interface.link_type, length_on_wire, passed, captured, trailer })
+}
+
+fn too_short(what: &str) -> Stop {
+    Stop::Damage(format!("{what} is too short"))
+}

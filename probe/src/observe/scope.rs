@@ -1,0 +1,97 @@
+//! Which messages are the server's own.
+
+use super::message::Expected;
+use std::net::IpAddr;
+
+/// Which endpoints are the server's.
+///
+/// A request is a query that came to one of them, a response is an answer that
+/// left one. What a resolver asks other servers leaves from other ports and is
+/// not seen; where it does use these ports, it goes the wrong way round and is
+/// counted as such.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The ports on which it answers.
+    pub ports: Vec<u16>,
+    /// The addresses on which it answers.
+    pub addresses: Addresses,
+}
+
+/// Addresses of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addresses {
+    /// Every address: whoever answers on the ports is the server.
+    Any,
+    /// Only these.
+    These(Vec<IpAddr>),
+}
+
+/// A scope made quick to ask.
+#[derive(Debug)]
+pub(super) struct Watched {
+    /// A bit per port.
+    ports: Box<[u64; 1024]>,
+    /// In order; `None` is any.
+    addresses: Option<Vec<u128>>,
+}
+
+/// Which ends of a packet are watched; at least one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Side {
+    pub(super) source: bool,
+    pub(super) destination: bool,
+}
+
+impl Side {
+    /// What this end may send and get: queries come in, answers go out.
+    #[inline]
+    pub(super) fn expected(self) -> Expected {
+        Expected { requests: self.destination, responses: self.source }
+    }
+}
+
+impl Watched {
+    pub(super) fn new(scope: &Scope) -> Self {
+        let mut ports = Box::new([0; 1024]);
+        for port in &scope.ports {
+            if let Some(word) = ports.get_mut(usize::from(port / 64)) {
+                *word |= 1 << (port % 64);
+            }
+        }
+        let addresses = match &scope.addresses {
+            Addresses::Any => None,
+            Addresses::These(addresses) => {
+                let mut numbers: Vec<u128> = addresses.iter().copied().map(number).collect();
+                numbers.sort_unstable();
+                Some(numbers)
+            }
+        };
+        Watched { ports, addresses }
+    }
+
+    #[inline]
+    pub(super) fn has_address(&self, address: u128) -> bool {
+        self.addresses.as_ref().is_none_or(|addresses| addresses.binary_search(&address).is_ok())
+    }
+
+    #[inline]
+    fn has(&self, (address, port): (u128, u16)) -> bool {
+        let ports = self.ports.get(usize::from(port / 64)).copied().unwrap_or_default();
+        ports >> (port % 64) & 1 == 1 && self.has_address(address)
+    }
+
+    /// Which ends are watched; `None` when neither is.
+    #[inline]
+    pub(super) fn side(&self, source: (u128, u16), destination: (u128, u16)) -> Option<Side> {
+        let side = Side { source: self.has(source), destination: self.has(destination) };
+        (side.source || side.destination).then_some(side)
+    }
+}
+
+/// An address as a number, IPv4 mapped into IPv6 (RFC 4291 section 2.5.5.2).
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}

@@ -1,0 +1,411 @@
+//! One direction of a TCP connection as a sequence of DNS messages.
+//!
+//! In a stream each message follows two octets that say how long it is (RFC 1035
+//! section 4.2.2), so whoever knows where one message begins knows where all
+//! begin, as long as no octet is missing. A [`Stream`] takes segments in any
+//! order, keeps those that came before their turn, and reads messages off the
+//! front. When octets are missing for good, or the capture began in the middle,
+//! it searches: [`message_start`] recognises where a message begins, and what
+//! was passed over is counted.
+
+use super::message::{Expected, Message, Start, message_start};
+use super::scope::Side;
+use super::{Sink, message};
+use std::collections::VecDeque;
+use std::mem;
+use zonepulse_wire::Counter;
+
+/// How long a gap stays open while the receiver has not confirmed what is missing,
+/// nanoseconds. Retransmissions back off to a few seconds.
+const GAP_NS: u64 = 10_000_000_000;
+/// How long it stays open once the receiver has: then it is the capture that lost
+/// the segment, or has it in another order.
+const CONFIRMED_GAP_NS: u64 = 100_000_000;
+/// What one stream may hold before its turn, octets and segments.
+const MAX_HELD_BYTES: usize = 256 << 10;
+const MAX_HELD: usize = 256;
+/// A segment further off than this belongs to another connection between the same ports.
+const MAX_BEHIND: i32 = -(1 << 20);
+const MAX_AHEAD: i32 = 1 << 24;
+/// A buffer that grew past this for a long message is not kept for the next.
+const KEEP_BYTES: usize = 4096;
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// The sequence number of the next octet to read.
+    next: u32,
+    place: Place,
+    /// Whether message boundaries are known from the stream's start, not from a search.
+    certain: bool,
+    /// Octets that were read and do not make a whole message yet, its length's two first.
+    pending: Vec<u8>,
+    /// What came before its turn, in order of sequence numbers.
+    held: VecDeque<Held>,
+    held_bytes: usize,
+    /// Since when there is a gap before what is held.
+    gap_since_ns: u64,
+    gap_confirmed: bool,
+    finished: bool,
+}
+
+/// Where in the messages the next octet lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// After what is pending: at a message's start or inside it.
+    Following,
+    /// Inside a message that is not read further; whether it was counted as a message.
+    Inside { remaining: usize, counted: bool },
+    /// Unknown: searching.
+    Lost,
+}
+
+#[derive(Debug)]
+struct Held {
+    sequence: u32,
+    time_ns: u64,
+    octets: Box<[u8]>,
+    missing: usize,
+    last: bool,
+}
+
+/// What a stream needs of a TCP segment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) sequence: u32,
+    pub(super) time_ns: u64,
+    pub(super) octets: &'a [u8],
+    /// How many octets the snap length took from its end.
+    pub(super) missing: usize,
+    /// Whether the sender has nothing more to say (FIN).
+    pub(super) last: bool,
+}
+
+impl Stream {
+    /// A stream whose next octet has this sequence number; `certain` when a message begins there.
+    pub(super) fn new(next: u32, certain: bool) -> Self {
+        Stream {
+            next,
+            place: if certain { Place::Following } else { Place::Lost },
+            certain,
+            pending: Vec::new(),
+            held: VecDeque::new(),
+            held_bytes: 0,
+            gap_since_ns: 0,
+            gap_confirmed: false,
+            finished: false,
+        }
+    }
+
+    /// How many octets it keeps.
+    pub(super) fn bytes(&self) -> usize {
+        self.pending.capacity() + self.held_bytes
+    }
+
+    pub(super) fn has_gap(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Whether all up to the sender's last octet was read.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether a connection that begins at this sequence number is this one.
+    pub(super) fn begins_at(&self, next: u32) -> bool {
+        self.next == next
+    }
+
+    /// Whether a segment with this sequence number can be part of this stream.
+    pub(super) fn is_near(&self, sequence: u32) -> bool {
+        (MAX_BEHIND..=MAX_AHEAD).contains(&distance(self.next, sequence))
+    }
+
+    /// Takes a segment and reads what it makes readable.
+    #[inline]
+    pub(super) fn part(&mut self, part: &Part<'_>, side: Side, sink: &mut impl Sink) {
+        if part.sequence == self.next && self.held.is_empty() {
+            return self.take(part, part.time_ns, side, sink);
+        }
+        if distance(self.next, part.sequence) > 0 {
+            self.hold(part);
+        } else {
+            self.take(part, part.time_ns, side, sink);
+            self.take_held(Some(part.time_ns), side, sink);
+        }
+        self.close_overdue_gap(part.time_ns, side, sink);
+    }
+
+    /// The receiver has confirmed everything before this sequence number.
+    pub(super) fn confirmed(&mut self, before: u32, now_ns: u64, side: Side, sink: &mut impl Sink) {
+        if self.has_gap() && distance(self.next, before) > 0 {
+            self.gap_confirmed = true;
+            self.close_overdue_gap(now_ns, side, sink);
+        }
+    }
+
+    /// Reads on behind a gap that has been open for too long, or holds back too much.
+    pub(super) fn close_overdue_gap(&mut self, now_ns: u64, side: Side, sink: &mut impl Sink) {
+        while self.has_gap() {
+            let patience_ns = if self.gap_confirmed { CONFIRMED_GAP_NS } else { GAP_NS };
+            let overdue = now_ns.saturating_sub(self.gap_since_ns) >= patience_ns;
+            if !overdue && self.held.len() <= MAX_HELD && self.held_bytes <= MAX_HELD_BYTES {
+                return;
+            }
+            self.skip_gap(side, sink);
+        }
+    }
+
+    /// Reads what can still be read and counts the rest: nothing more will come.
+    pub(super) fn close(&mut self, side: Side, sink: &mut impl Sink) {
+        while self.has_gap() {
+            self.skip_gap(side, sink);
+        }
+        self.pass_over_pending(sink);
+    }
+
+    fn hold(&mut self, part: &Part<'_>) {
+        let ahead = |held: &Held| distance(part.sequence, held.sequence);
+        let at = self.held.partition_point(|held| ahead(held) < 0);
+        if self.held.get(at).is_some_and(|held| ahead(held) == 0 && held.octets.len() >= part.octets.len() && held.last == part.last) {
+            return;
+        }
+        if self.held.is_empty() {
+            self.gap_since_ns = part.time_ns;
+            self.gap_confirmed = false;
+        }
+        self.held_bytes += part.octets.len();
+        let Part { sequence, time_ns, octets, missing, last } = *part;
+        self.held.insert(at, Held { sequence, time_ns, octets: octets.into(), missing, last });
+    }
+
+    /// Takes what is held and has its turn; at the time given, or at its own.
+    fn take_held(&mut self, time_ns: Option<u64>, side: Side, sink: &mut impl Sink) {
+        while let Some(held) = self.held.pop_front() {
+            if distance(self.next, held.sequence) > 0 {
+                // Another gap.
+                self.gap_since_ns = held.time_ns;
+                self.gap_confirmed = false;
+                self.held.push_front(held);
+                return;
+            }
+            self.held_bytes -= held.octets.len();
+            let Held { sequence, octets, missing, last, .. } = &held;
+            let part = Part { sequence: *sequence, time_ns: held.time_ns, octets, missing: *missing, last: *last };
+            self.take(&part, time_ns.unwrap_or(held.time_ns), side, sink);
+        }
+    }
+
+    fn skip_gap(&mut self, side: Side, sink: &mut impl Sink) {
+        let Some(first) = self.held.front() else { return };
+        let missing = usize::try_from(distance(self.next, first.sequence)).unwrap_or(0);
+        let time_ns = first.time_ns;
+        self.lose(missing, false, time_ns, side, sink);
+        self.take_held(None, side, sink);
+    }
+
+    /// Takes a segment that begins at the next octet or before it.
+    #[inline]
+    fn take(&mut self, part: &Part<'_>, time_ns: u64, side: Side, sink: &mut impl Sink) {
+        let known = usize::try_from(distance(part.sequence, self.next)).unwrap_or(0);
+        let missing = match part.octets.get(known..) {
+            Some(octets) => {
+                self.next = self.next.wrapping_add(octets.len() as u32);
+                self.read(octets, time_ns, side, sink);
+                part.missing
+            }
+            None => (part.octets.len() + part.missing).saturating_sub(known),
+        };
+        if missing > 0 {
+            self.lose(missing, true, time_ns, side, sink);
+        }
+        self.finished |= part.last && known <= part.octets.len() + part.missing;
+    }
+
+    #[inline]
+    fn read(&mut self, mut octets: &[u8], time_ns: u64, side: Side, sink: &mut impl Sink) {
+        let mut out = Out { time_ms: time_ns / super::NS_PER_MS, side, sink };
+        while !octets.is_empty() {
+            octets = match self.place {
+                Place::Following if self.certain && self.pending.is_empty() => self.whole_messages(octets, &mut out),
+                Place::Following => self.follow(octets, &mut out),
+                Place::Inside { remaining, counted } => {
+                    let (inside, rest) = octets.split_at(remaining.min(octets.len()));
+                    if !counted {
+                        out.passed_over(inside.len());
+                    }
+                    self.place = Place::inside(remaining - inside.len(), counted);
+                    rest
+                }
+                Place::Lost => {
+                    self.search(octets, &mut out);
+                    return;
+                }
+            };
+        }
+    }
+
+    /// The usual case: whole messages, read where they lie; a part of one at the end is kept.
+    #[inline]
+    fn whole_messages<'a>(&mut self, mut octets: &'a [u8], out: &mut Out<'_, impl Sink>) -> &'a [u8] {
+        while let Some((length, rest)) = octets.split_first_chunk()
+            && let Some((octets_of_message, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+        {
+            out.message(octets_of_message);
+            octets = rest;
+        }
+        self.pending.extend_from_slice(octets);
+        &[]
+    }
+
+    /// Adds to the pending message up to its end, reads it when it is whole, and gives what follows.
+    fn follow<'a>(&mut self, octets: &'a [u8], out: &mut Out<'_, impl Sink>) -> &'a [u8] {
+        let wanted = self.pending_wants();
+        let (taken, rest) = octets.split_at(wanted.min(octets.len()));
+        self.pending.extend_from_slice(taken);
+        if !self.certain && message_start(&self.pending, out.side.expected()) == Start::Nothing {
+            // What was recognised before was none: all of it is searched again.
+            self.place = Place::Lost;
+            return rest;
+        }
+        if self.pending.len() >= 2 && self.pending_wants() == 0 {
+            out.message(self.pending.get(2..).unwrap_or_default());
+            self.clear_pending();
+        }
+        rest
+    }
+
+    /// How many octets the pending message lacks; of its length first.
+    fn pending_wants(&self) -> usize {
+        match self.pending.first_chunk() {
+            Some(length) => (2 + usize::from(u16::from_be_bytes(*length))).saturating_sub(self.pending.len()),
+            None => 2 - self.pending.len(),
+        }
+    }
+
+    fn clear_pending(&mut self) {
+        self.pending.clear();
+        if self.pending.capacity() > KEEP_BYTES {
+            self.pending = Vec::new();
+        }
+    }
+
+    /// Looks for the start of a message and reads on from there; keeps what cannot be judged yet.
+    fn search(&mut self, octets: &[u8], out: &mut Out<'_, impl Sink>) {
+        let mut buffer = mem::take(&mut self.pending);
+        buffer.extend_from_slice(octets);
+        let mut rest = buffer.as_slice();
+        while !rest.is_empty() {
+            match self.place {
+                Place::Lost => {
+                    let (passed, found) = find_start(rest, out.side.expected());
+                    out.passed_over(passed);
+                    rest = rest.get(passed..).unwrap_or_default();
+                    if !found {
+                        self.pending.extend_from_slice(rest);
+                        return;
+                    }
+                    self.place = Place::Following;
+                    self.certain = false;
+                }
+                _ => {
+                    rest = self.follow(rest, out);
+                    if self.place == Place::Lost {
+                        // One octet further: at the first there is no message.
+                        out.passed_over(1);
+                        let again = mem::take(&mut self.pending);
+                        let start = buffer.len() - rest.len() - again.len() + 1;
+                        rest = buffer.get(start..).unwrap_or_default();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Goes on behind octets that will never come; `cut` when the snap length took them.
+    fn lose(&mut self, missing: usize, cut: bool, time_ns: u64, side: Side, sink: &mut impl Sink) {
+        self.next = self.next.wrapping_add(missing as u32);
+        sink.add(Counter::StreamBytesSkipped, missing as u64);
+        let remaining = match self.place {
+            Place::Inside { remaining, .. } => remaining,
+            Place::Following if self.pending.len() >= 2 => self.pending_wants(),
+            Place::Following | Place::Lost => 0,
+        };
+        let counted = match self.place {
+            Place::Inside { counted, .. } => counted,
+            _ => self.count_pending(cut, time_ns, side, sink),
+        };
+        self.place = if missing <= remaining { Place::inside(remaining - missing, counted) } else { Place::Lost };
+    }
+
+    /// Counts a message of which only the beginning is there, if that is enough to know it by.
+    fn count_pending(&mut self, cut: bool, time_ns: u64, side: Side, sink: &mut impl Sink) -> bool {
+        let whole_question = |octets: &[u8]| Message::new(octets).is_some_and(|message| message.read(true).is_ok());
+        let octets = self.pending.get(2..).unwrap_or_default();
+        let counts = self.place == Place::Following && !octets.is_empty() && (cut || whole_question(octets));
+        if counts {
+            message(octets, side, true, time_ns / super::NS_PER_MS, sink);
+            self.clear_pending();
+        } else {
+            self.pass_over_pending(sink);
+        }
+        counts
+    }
+
+    fn pass_over_pending(&mut self, sink: &mut impl Sink) {
+        if !self.pending.is_empty() {
+            sink.add(Counter::StreamBytesSkipped, self.pending.len() as u64);
+            self.clear_pending();
+        }
+    }
+}
+
+impl Place {
+    fn inside(remaining: usize, counted: bool) -> Self {
+        if remaining == 0 { Place::Following } else { Place::Inside { remaining, counted } }
+    }
+}
+
+/// Where messages of one segment go.
+struct Out<'s, S: Sink> {
+    time_ms: u64,
+    side: Side,
+    sink: &'s mut S,
+}
+
+impl<S: Sink> Out<'_, S> {
+    #[inline]
+    fn message(&mut self, octets: &[u8]) {
+        message(octets, self.side, false, self.time_ms, self.sink);
+    }
+
+    fn passed_over(&mut self, count: usize) {
+        if count > 0 {
+            self.sink.add(Counter::StreamBytesSkipped, count as u64);
+        }
+    }
+}
+
+/// How many octets stand before the first message, and whether there is one; without
+/// one, what is left may yet turn out to be its beginning.
+fn find_start(octets: &[u8], expected: Expected) -> (usize, bool) {
+    for at in 0..octets.len() {
+        let rest = octets.get(at..).unwrap_or_default();
+        match message_start(rest, expected) {
+            Start::Nothing => {}
+            Start::Undecided => return (at, false),
+            Start::Message(length) => {
+                // Where another follows, it must look like one too.
+                let following = rest.get(length..).unwrap_or_default();
+                if following.is_empty() || message_start(following, expected) != Start::Nothing {
+                    return (at, true);
+                }
+            }
+        }
+    }
+    (octets.len(), false)
+}
+
+/// From one sequence number to another, which wrap around (RFC 9293 section 3.4).
+fn distance(from: u32, to: u32) -> i32 {
+    to.wrapping_sub(from) as i32
+}
