@@ -5,9 +5,6 @@
 //! by whoever started it, because machines are noisy and wall clock is not the
 //! program's doing.
 
-#[path = "../../tests/src/harness/mod.rs"]
-#[expect(dead_code, reason = "the tests' harness has more than a bench needs")]
-mod harness;
 mod pipeline;
 mod tally;
 mod workload;
@@ -15,7 +12,7 @@ mod workload;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(code) = harness::supervisor::supervise() {
+    if let Some(code) = zonepulse_tests::supervisor::supervise() {
         return code;
     }
     let name = std::env::args().nth(1).unwrap_or_default();

@@ -1,9 +1,9 @@
 //! From RabbitMQ to disk: points per CPU second of the central, bytes per point.
 
-use crate::harness::{Central, RabbitMq, eventually, queue::Queue};
 use crate::workload::Workload;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use zonepulse_tests::{Central, RabbitMq, eventually, queue::Queue};
 
 const SERVERS: u32 = 10;
 const MINUTES: u64 = 180;
@@ -37,13 +37,18 @@ pub fn run() {
     let disk_bytes = size_bytes(&central.data());
     assert!(central.check().contains("sound"), "the store is sound");
 
-    println!("pipeline: {batches} batches, {points} points, RabbitMQ quorum queue to RocksDB, fsync before acknowledgement, fsyncs grouped");
+    println!(
+        "pipeline: {batches} batches, {points} points, RabbitMQ quorum queue to RocksDB, fsync before acknowledgement, fsyncs grouped"
+    );
     println!("  wire, bytes per point        {:>12.2}", wire_bytes as f64 / points as f64);
     println!("  wire, bytes per batch        {:>12}", wire_bytes / batches);
     println!("  central, CPU seconds         {cpu_s:>12.2}");
     println!("  points per CPU second        {:>12.0}", points as f64 / cpu_s);
     println!("  points per second            {:>12.0}", points as f64 / wall_s);
-    println!("  disk, bytes per point        {:>12.2}   (everything in the directory after a clean stop)", disk_bytes as f64 / points as f64);
+    println!(
+        "  disk, bytes per point        {:>12.2}   (everything in the directory after a clean stop)",
+        disk_bytes as f64 / points as f64
+    );
 }
 
 fn publish(queue: &Queue, servers: &[u32]) -> (u64, u64, u64) {

@@ -1,9 +1,9 @@
 //! `zonepulse-probe tally` over the corpus' large capture: messages per CPU second.
 
-use crate::harness::{needs, process::program_command};
 use std::fs::File;
 use std::io;
 use std::process::{Command, Stdio};
+use zonepulse_tests::{needs, process::program_command};
 
 const ROUNDS: usize = 5;
 const MESSAGES: u64 = 1_380_000;

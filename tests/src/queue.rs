@@ -29,8 +29,9 @@ pub struct Message {
 impl Queue {
     /// Connects to the broker and waits until the queue is there: the central declares it.
     pub fn open(broker: &RabbitMq, name: &str) -> Self {
-        let connect = Connection::connect(&broker.url(), ConnectionProperties::default());
-        let connection = block_on(connect).expect("RabbitMQ takes connections");
+        let url = broker.url();
+        let connection =
+            block_on(Connection::connect(&url, ConnectionProperties::default())).expect("RabbitMQ takes connections");
         let channel = eventually(&format!("the queue {name} is there"), Duration::from_secs(20), || {
             block_on(async {
                 // Asking for a queue that is not there closes the channel.

@@ -1,14 +1,14 @@
 //! Live: what dnsperf asks and Knot answers is what the API says.
 
-use crate::harness::api::{number, text, time_ms};
-use crate::harness::dnsperf::Load;
-use crate::harness::needs::{capture_rights, test_with};
-use crate::harness::probe::Settings;
-use crate::harness::{Api, Central, Knot, Probe, eventually, unix_ms};
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::sync::MutexGuard;
 use std::time::Duration;
+use zonepulse_tests::api::{number, text, time_ms};
+use zonepulse_tests::dnsperf::Load;
+use zonepulse_tests::needs::{capture_rights, test_with};
+use zonepulse_tests::probe::Settings;
+use zonepulse_tests::{Api, Central, Knot, Probe, eventually, unix_ms};
 
 pub fn trials() -> Vec<Trial> {
     vec![test_with("what_dnsperf_asks_and_knot_answers_is_what_the_api_says", capture_rights, live)]

@@ -1,15 +1,15 @@
 //! What cannot be counted is refused with a reason, kept where someone can look at it, and reported.
 
-use crate::harness::api::{ALL_TIME, BATCH, number, text};
-use crate::harness::batches::{REQUEST, batch, encode, point, send};
-use crate::harness::needs::{capture_rights, test, test_with};
-use crate::harness::probe::Settings;
-use crate::harness::queue::{Message, Queue};
-use crate::harness::{Api, Central, Probe, RabbitMq, eventually, ports, unix_ms};
 use libtest_mimic::Trial;
 use std::fs;
 use std::sync::MutexGuard;
 use std::time::Duration;
+use zonepulse_tests::api::{ALL_TIME, BATCH, number, text};
+use zonepulse_tests::batches::{REQUEST, batch, encode, point, send};
+use zonepulse_tests::needs::{capture_rights, test, test_with};
+use zonepulse_tests::probe::Settings;
+use zonepulse_tests::queue::{Message, Queue};
+use zonepulse_tests::{Api, Central, Probe, RabbitMq, eventually, ports, unix_ms};
 
 pub fn trials() -> Vec<Trial> {
     vec![

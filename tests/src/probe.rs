@@ -16,8 +16,8 @@ pub struct Settings {
     pub interval_s: u32,
     /// Where DNS is spoken.
     pub port: u16,
-    /// `http` or `amqp` and its table, as TOML.
-    deliver: String,
+    /// `via` and its table, as TOML.
+    pub deliver: String,
 }
 
 impl Settings {

@@ -60,12 +60,10 @@ impl SmallStore {
         let (mut known, mut reported) = (Vec::new(), Vec::new());
         for server in 0..2 {
             let api = central.api_of_server(server);
-            let mut seq = 0;
-            for minute in (0..MINUTES).filter(|minute| is_reported(server, *minute)) {
+            for (seq, minute) in (0..MINUTES).filter(|minute| is_reported(server, *minute)).enumerate() {
                 let start_s = begin_s + 60 * minute;
                 let points = points(server, minute);
-                send(&api, &batch(central.servers[server].id, 1, seq, start_s, &points));
-                seq += 1;
+                send(&api, &batch(central.servers[server].id, 1, seq as u64, start_s, &points));
                 reported.push((server, start_s));
                 known.extend(points.into_iter().map(|point| Known { server, start_s, point }));
             }
@@ -87,7 +85,7 @@ fn points(server: usize, minute: u64) -> Vec<Point> {
         ..point(host, record_type, kind, hits, 17 * minute as u32)
     };
     let mut points = Vec::new();
-    if minute % 3 == 0 {
+    if minute.is_multiple_of(3) {
         return points;
     }
     points.push(spread("www.example.", "A", REQUEST, 10 + minute));

@@ -1,12 +1,12 @@
 //! Every filter, against a store whose content is known: what the API answers is what a
 //! loop over all points answers.
 
-use crate::harness::api::{Row, number, text, time_ms};
-use crate::harness::needs::test;
-use crate::harness::small_store::{Known, MINUTES, SmallStore};
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use zonepulse_dns::Action;
+use zonepulse_tests::api::{Row, number, text, time_ms};
+use zonepulse_tests::needs::test;
+use zonepulse_tests::small_store::{Known, MINUTES, SmallStore};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -222,7 +222,7 @@ fn rfc3339(ms: u64) -> String {
     let (seconds, ms) = (ms_of_day / 1000, ms_of_day % 1000);
     let text =
         format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ms:03}Z", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    assert_eq!(crate::harness::api::rfc3339_ms(&text), days * 86_400_000 + ms_of_day);
+    assert_eq!(zonepulse_tests::api::rfc3339_ms(&text), days * 86_400_000 + ms_of_day);
     text
 }
 
@@ -280,7 +280,8 @@ fn rates() {
     let api = store.central.api();
     let (from, to) = (store.begin_s.to_string(), (store.begin_s + 60 * MINUTES).to_string());
     let alpha = store.central.servers[0].id.to_string();
-    let selections: [(Vec<(&str, &str)>, fn(&Known) -> bool, fn(usize) -> bool); 3] = [
+    type Rates<'a> = (Vec<(&'static str, &'a str)>, fn(&Known) -> bool, fn(usize) -> bool);
+    let selections: [Rates<'_>; 3] = [
         (vec![], |known| known.action() == Action::Request, |_| true),
         (vec![("server_id", &alpha)], |known| known.server == 0 && known.action() == Action::Request, |server| server == 0),
         (

@@ -1,13 +1,13 @@
 //! JSON, CSV and Arrow say the same.
 
-use crate::harness::api::{Response, Row, rfc3339_ms};
-use crate::harness::needs::test;
-use crate::harness::small_store::SmallStore;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMillisecondType, UInt32Type, UInt64Type};
 use arrow::ipc::reader::StreamReader;
 use libtest_mimic::Trial;
 use serde_json::Value;
+use zonepulse_tests::api::{Response, Row, rfc3339_ms};
+use zonepulse_tests::needs::test;
+use zonepulse_tests::small_store::SmallStore;
 
 pub fn trials() -> Vec<Trial> {
     vec![test("json_csv_and_arrow_say_the_same", same), test("an_empty_answer_has_its_columns_in_every_format", empty)]

@@ -1,10 +1,10 @@
 //! Who may do what.
 
-use crate::harness::api::{ALL_TIME, Credentials};
-use crate::harness::batches::{REQUEST, batch, encode, point};
-use crate::harness::needs::test;
-use crate::harness::{Api, Central, Response};
 use libtest_mimic::Trial;
+use zonepulse_tests::api::{ALL_TIME, Credentials};
+use zonepulse_tests::batches::{REQUEST, batch, encode, point};
+use zonepulse_tests::needs::test;
+use zonepulse_tests::{Api, Central, Response};
 
 pub fn trials() -> Vec<Trial> {
     vec![

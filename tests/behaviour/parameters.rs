@@ -1,8 +1,8 @@
 //! A parameter that cannot be meant is refused by name; nothing is guessed and nothing ignored.
 
-use crate::harness::Central;
-use crate::harness::needs::test;
 use libtest_mimic::Trial;
+use zonepulse_tests::Central;
+use zonepulse_tests::needs::test;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -13,7 +13,9 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// Calls, what is wrong, and which parameter has to be named.
-const BAD: &[(&[&str], &[(&str, &str)], &str)] = &[
+type Bad = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
+
+const BAD: &[Bad] = &[
     (ALL_DNS, &[("type", "NONSENSE")], "type"),
     (ALL_DNS, &[("type", "")], "type"),
     (ALL_DNS, &[("type", "A"), ("type", "TYPE65536")], "type"),

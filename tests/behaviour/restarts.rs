@@ -1,12 +1,12 @@
 //! What the central knew before a restart it knows after it.
 
-use crate::harness::api::Row;
-use crate::harness::batches::{REQUEST, batch, point, response, send};
-use crate::harness::needs::test;
-use crate::harness::process::{program_command, run};
-use crate::harness::{Api, Central, unix_ms};
 use libtest_mimic::Trial;
 use std::time::Duration;
+use zonepulse_tests::api::Row;
+use zonepulse_tests::batches::{REQUEST, batch, point, response, send};
+use zonepulse_tests::needs::test;
+use zonepulse_tests::process::{program_command, run};
+use zonepulse_tests::{Api, Central, unix_ms};
 
 pub fn trials() -> Vec<Trial> {
     vec![

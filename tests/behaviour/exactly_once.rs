@@ -1,16 +1,16 @@
 //! A batch counts once, however often and in whatever order it comes.
 
-use crate::harness::api::{ALL_TIME, number, text};
-use crate::harness::batches::{REQUEST, batch, encode, point, send};
-use crate::harness::needs::test;
-use crate::harness::probe::Settings;
-use crate::harness::queue::Queue;
-use crate::harness::{Api, Central, Probe, RabbitMq, eventually, unix_ms};
 use libtest_mimic::Trial;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 use zonepulse_fixtures::{Format, LinkType, Message, capture, udp};
+use zonepulse_tests::api::{ALL_TIME, number, text};
+use zonepulse_tests::batches::{REQUEST, batch, encode, point, send};
+use zonepulse_tests::needs::test;
+use zonepulse_tests::probe::Settings;
+use zonepulse_tests::queue::Queue;
+use zonepulse_tests::{Api, Central, Probe, RabbitMq, eventually, unix_ms};
 
 pub fn trials() -> Vec<Trial> {
     vec![

@@ -1,13 +1,13 @@
 //! Captures of strangers, some of them damaged on purpose: no panic, no hang, a clear line for what cannot be read.
 
-use crate::harness::needs::{corpus, test_with};
-use crate::harness::probe::tally;
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use zonepulse_fixtures::Corpus;
+use zonepulse_tests::needs::{corpus, test_with};
+use zonepulse_tests::probe::tally;
 
 pub fn trials() -> Vec<Trial> {
     vec![

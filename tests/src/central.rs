@@ -135,7 +135,7 @@ impl Central {
 
 /// The value of a line `name = value`, without quotation marks.
 fn value(text: &str, name: &str) -> String {
-    let values = text.lines().filter_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
-    let value = values.last().unwrap_or_else(|| panic!("no {name:?} in {text:?}"));
+    let mut values = text.lines().filter_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
+    let value = values.next_back().unwrap_or_else(|| panic!("no {name:?} in {text:?}"));
     value.trim().trim_matches('"').to_owned()
 }

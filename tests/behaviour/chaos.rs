@@ -6,12 +6,6 @@
 //! listening, or had not spooled yet, there is a gap in the coverage, no longer
 //! than it was away and one interval, and requests per second are `null`, not 0.
 
-use crate::harness::api::{number, text, time_ms};
-use crate::harness::capture::Capture;
-use crate::harness::dnsperf::Load;
-use crate::harness::needs::{capture_rights, test_with};
-use crate::harness::probe::Settings;
-use crate::harness::{Api, Central, Knot, Probe, RabbitMq, eventually, unix_ms};
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::sync::MutexGuard;
@@ -19,6 +13,12 @@ use std::thread::sleep;
 use std::time::Duration;
 use tempfile::TempDir;
 use zonepulse_fixtures::Seen;
+use zonepulse_tests::api::{number, text, time_ms};
+use zonepulse_tests::capture::Capture;
+use zonepulse_tests::dnsperf::Load;
+use zonepulse_tests::needs::{capture_rights, test_with};
+use zonepulse_tests::probe::Settings;
+use zonepulse_tests::{Api, Central, Knot, Probe, RabbitMq, eventually, unix_ms};
 
 const INTERVAL_S: u32 = 5;
 const INTERVAL_MS: u64 = 5_000;
@@ -88,7 +88,7 @@ fn over_http(_alone: MutexGuard<'static, ()>) {
 struct Scene {
     probe: Probe,
     capture: Capture,
-    traffic: crate::harness::Process,
+    traffic: zonepulse_tests::Process,
     folder: TempDir,
     _knot: Knot,
     /// When the probe was killed and when it was started again, Unix milliseconds.

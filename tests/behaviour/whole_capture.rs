@@ -1,16 +1,16 @@
 //! 1,380,000 messages through every real part: each of 33,787 sums is right.
 
-use crate::harness::api::{ALL_TIME, number, text};
-use crate::harness::needs::{corpus, test_with};
-use crate::harness::probe::{Settings, tally};
-use crate::harness::process::succeed;
-use crate::harness::{Api, Central, Probe, RabbitMq, eventually};
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 use zonepulse_dns::RecordType;
 use zonepulse_fixtures::Corpus;
+use zonepulse_tests::api::{ALL_TIME, number, text};
+use zonepulse_tests::needs::{corpus, test_with};
+use zonepulse_tests::probe::{Settings, tally};
+use zonepulse_tests::process::succeed;
+use zonepulse_tests::{Api, Central, Probe, RabbitMq, eventually};
 
 pub fn trials() -> Vec<Trial> {
     vec![

@@ -1,0 +1,50 @@
+//! What the whole of Zonepulse does, on the real parts: the two programs as they
+//! are built, RabbitMQ, Knot, dnsperf, libpcap. One module per behaviour.
+//!
+//! A test that needs what this machine does not have (the corpus, the right to
+//! capture) is reported as ignored, with the reason.
+
+mod chaos;
+mod credentials;
+mod exactly_once;
+mod filters;
+mod formats;
+mod live;
+mod parameters;
+mod public_captures;
+mod refusals;
+mod restarts;
+mod whole_capture;
+
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(code) = zonepulse_tests::supervisor::supervise() {
+        return code;
+    }
+    let mut arguments = Arguments::from_args();
+    // Most of these tests wait for others: for a broker to start, an interval to end.
+    arguments.test_threads.get_or_insert(4);
+    libtest_mimic::run(&arguments, all()).exit_code()
+}
+
+/// Every test, those first that take longest: the others run beside them.
+fn all() -> Vec<Trial> {
+    [
+        chaos::trials(),
+        live::trials(),
+        whole_capture::trials(),
+        exactly_once::trials(),
+        refusals::trials(),
+        restarts::trials(),
+        filters::trials(),
+        formats::trials(),
+        parameters::trials(),
+        credentials::trials(),
+        public_captures::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
