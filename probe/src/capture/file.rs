@@ -145,7 +145,9 @@ fn other_format(start: &[u8]) -> String {
         // A control frame (an empty data frame announces it) of type READY, ACCEPT or START.
         [0, 0, 0, 0, _, _, _, _, 0, 0, 0, 1 | 2 | 4, ..] => "dnstap is not read yet".to_owned(),
         [0x1f, 0x8b, ..] => "it is compressed with gzip: give it through a pipe, as in gzip -dc FILE | … -".to_owned(),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => "it is compressed with xz: give it through a pipe, as in xz -dc FILE | … -".to_owned(),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => {
+            "it is compressed with xz: give it through a pipe, as in xz -dc FILE | … -".to_owned()
+        }
         [b'B', b'Z', b'h', ..] => "it is compressed with bzip2: give it through a pipe, as in bzip2 -dc FILE | … -".to_owned(),
         _ => not_known(),
     }

@@ -9,3 +9,4 @@ pub mod file;
 pub mod live;
 mod pcap_file;
 mod pcapng_file;
+mod recent;

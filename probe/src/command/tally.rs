@@ -49,7 +49,7 @@ pub enum Format {
 /// Fails only when standard output cannot be written to; when whoever reads it
 /// has had enough, that is no failure.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
-    let mut table = Table::new(args.max_records);
+    let mut table = Table::new(args.max_records, MAX_NAME_OCTETS);
     let scope = Scope { ports: args.ports.clone(), addresses: Addresses::Any };
     let mut whole = true;
     for file in &args.files {
@@ -100,6 +100,9 @@ fn read(path: &Path, scope: &Scope, table: &mut Table) -> bool {
     }
     whole
 }
+
+/// What the names of a tally may take, octets.
+const MAX_NAME_OCTETS: usize = 256 << 20;
 
 /// A line on standard error, which may be closed: then there is no one to tell.
 fn complain(what: &impl Display) {

@@ -43,6 +43,7 @@ pub struct Sum {
 #[derive(Debug)]
 pub struct Table {
     max_records: usize,
+    max_name_words: usize,
     seeds: Seeds,
     index: HashTable<Slot>,
     records: Vec<Record>,
@@ -87,10 +88,12 @@ pub struct Entry<'t> {
 }
 
 impl Table {
-    /// An empty table for at most this many records.
-    pub fn new(max_records: usize) -> Self {
+    /// An empty table for at most this many records, whose names are at most so
+    /// many octets all in all (each rounded up to eight).
+    pub fn new(max_records: usize, max_name_octets: usize) -> Self {
         Table {
             max_records: max_records.min(NONE as usize),
+            max_name_words: (max_name_octets / 8).min(NONE as usize),
             seeds: Seeds::random(),
             index: HashTable::new(),
             records: Vec::new(),
@@ -117,7 +120,7 @@ impl Table {
         };
         let number = match self.index.find(hash, is_it) {
             Some(slot) => slot.record,
-            None if self.records.len() < self.max_records => self.insert(&name, record_type, hash),
+            None if self.has_room(&name) => self.insert(&name, record_type, hash),
             None => {
                 Sum::add_to(self.other.entry(kind).or_insert(Sum::NONE), time_ms);
                 return false;
@@ -153,6 +156,10 @@ impl Table {
         self.names.clear();
         self.more.clear();
         self.other.clear();
+    }
+
+    fn has_room(&self, name: &Lowered) -> bool {
+        self.records.len() < self.max_records && self.names.len() + name.words().len() <= self.max_name_words
     }
 
     #[cold]
@@ -195,6 +202,9 @@ impl Table {
         let mut at = record.more;
         for _ in 0..MAX_MORE {
             let Some(more) = self.more.get_mut(at as usize) else {
+                if self.more.len() >= self.max_records {
+                    break;
+                }
                 let mut sum = Sum::NONE;
                 sum.add_to(time_ms);
                 self.more.push(More { sum, kind: kind.number(), next: record.more });
