@@ -188,8 +188,9 @@ pub(crate) fn sort_by(order: &[Key]) -> Vec<SortExpr> {
     order.iter().map(|(column, descending)| col(*column).sort(!descending, false)).collect()
 }
 
+/// A number of rows, within what plans can count with.
 pub(crate) fn size(count: u64) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
+    usize::try_from(count.min(1 << 60)).unwrap_or(usize::MAX)
 }
 
 /// Accounts for a batch that will be kept.

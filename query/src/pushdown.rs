@@ -11,6 +11,7 @@ use crate::table::{StoreTable, Table};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::Session;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
@@ -36,7 +37,7 @@ const CHUNK: u32 = 8192;
 
 /// Which dimension a filter restricts; `None` where it is none, or more than one.
 pub(crate) fn dimension(table: Table, filter: &Expr) -> Option<Dimension> {
-    if filter.is_volatile() || filter.contains_outer() || filter.contains_scalar_subquery() {
+    if filter.is_volatile() || filter.contains_outer() || asks_again(filter) {
         return None;
     }
     let columns = filter.column_refs();
@@ -59,6 +60,14 @@ pub(crate) fn dimension(table: Table, filter: &Expr) -> Option<Dimension> {
     } else {
         None
     }
+}
+
+/// Whether a filter has a query within.
+fn asks_again(filter: &Expr) -> bool {
+    let within = filter.exists(|expr| {
+        Ok(matches!(expr, Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::ScalarSubquery(_)))
+    });
+    within.unwrap_or(true)
 }
 
 /// The table's selection, restricted by filters that [`dimension`] knew.

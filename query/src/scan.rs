@@ -12,6 +12,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
@@ -126,6 +127,7 @@ struct Reader {
     counters: Arc<Counters>,
     schema: SchemaRef,
     batch_rows: usize,
+    memory: MemoryReservation,
     output: Output,
 }
 
@@ -175,12 +177,26 @@ impl Reader {
     fn totals(&mut self) -> Result<()> {
         let source = Source::for_columns(&self.store, &self.schema)?;
         let mut totals: Vec<Total> = Vec::new();
-        let Selection { servers, kinds, records, .. } = &self.selection;
-        self.store.totals(servers.as_deref(), &mut |total| {
-            if has_kind(kinds, total.kind) && records.as_ref().is_none_or(|ids| ids.binary_search(&total.record_id).is_ok()) {
+        let mut room = Ok(());
+        let Reader { store, selection: Selection { servers, kinds, records, .. }, memory, .. } = self;
+        store.totals(servers.as_deref(), &mut |total| {
+            let wanted =
+                has_kind(kinds, total.kind) && records.as_ref().is_none_or(|ids| ids.binary_search(&total.record_id).is_ok());
+            if !wanted || room.is_err() {
+                return;
+            }
+            if totals.len() == totals.capacity() {
+                let more = totals.len().max(1024);
+                room = memory.try_grow(more * size_of::<Total>());
+                if room.is_ok() {
+                    totals.reserve_exact(more);
+                }
+            }
+            if room.is_ok() {
                 totals.push(total);
             }
         });
+        room?;
         let mut rows = Rows::new(self.schema.clone());
         for totals in totals.chunks(self.batch_rows) {
             totals.iter().for_each(|total| rows.push_total(total));
@@ -320,6 +336,7 @@ impl ExecutionPlan for StoreScan {
             counters: self.counters.clone(),
             schema: self.schema.clone(),
             batch_rows: context.session_config().batch_size().max(1),
+            memory: MemoryConsumer::new("totals").register(context.memory_pool()),
             output: Output { sender: stream.tx(), left: self.limit.unwrap_or(usize::MAX) },
         };
         stream.spawn_blocking(move || reader.read());

@@ -8,6 +8,8 @@ use zonepulse_store::{Kinds, Selection, Store};
 /// How many records are looked at while the dictionary is held.
 const CHUNK: u32 = 8192;
 const DAY_MS: u64 = 86_400_000;
+/// The end of the year 9999, Unix milliseconds.
+const LAST_MS: u64 = 253_402_300_800_000;
 
 /// A stretch of time with both ends, Unix milliseconds, from inclusive, until exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +39,13 @@ impl Range {
     }
 }
 
-/// Refuses a range that ends before it begins.
+/// Refuses a range that ends before it begins, or lies where no calendar shows it.
 pub(crate) fn check(range: TimeRange) -> Result<(), Error> {
+    for (argument, ms) in [("date_from", range.from_ms), ("date_to", range.until_ms)] {
+        if ms.is_some_and(|ms| ms > LAST_MS) {
+            return Err(Error::bad(argument, "it is past the year 9999"));
+        }
+    }
     match (range.from_ms, range.until_ms) {
         (Some(from), Some(until)) if until < from => Err(Error::bad("date_to", "it is before date_from")),
         _ => Ok(()),

@@ -8,7 +8,21 @@ async fn raw_points_have_the_shape_of_the_specification_and_the_order_of_time() 
     let content = small();
     let answer = content.engine.raw(&Filter::default(), whole(), &page()).await.unwrap();
     assert_eq!(answer.total, 9);
-    expect![[""]].assert_eq(&table(&answer));
+    expect![[r#"
+        +----------------------+------------+-----------+--------+-------------+-------------------+------+----------+----------+------+--------------------------+
+        | time                 | interval_s | server_id | server | resource_id | host              | type | action   | rcode    | hits | last_access              |
+        +----------------------+------------+-----------+--------+-------------+-------------------+------+----------+----------+------+--------------------------+
+        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | request  |          | 5    | 2026-01-01T00:00:59.999Z |
+        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | mail.example.com. | MX   | request  |          | 7    | 2026-01-01T00:00:00.005Z |
+        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | response | NOERROR  | 3    | 2026-01-01T00:00:01.001Z |
+        | 2026-01-01T00:00:00Z | 60         | 2         | beta   | 0           | www.example.com.  | A    | request  |          | 20   | 2026-01-01T00:00:30Z     |
+        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | request  |          | 10   | 2026-01-01T00:01:00.100Z |
+        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | AAAA | request  |          | 1    | 2026-01-01T00:01:00Z     |
+        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | AAAA | response | NXDOMAIN | 1    | 2026-01-01T00:01:00.002Z |
+        | 2026-01-01T01:00:00Z | 60         | 2         | beta   | 0           | example.net.      | SOA  | request  |          | 4    | 2026-01-01T01:00:00.007Z |
+        | 2026-01-01T01:00:00Z | 60         | 2         | beta   | 0           | example.net.      | SOA  | response | REFUSED  | 4    | 2026-01-01T01:00:00.008Z |
+        +----------------------+------------+-----------+--------+-------------+-------------------+------+----------+----------+------+--------------------------+
+    "#]].assert_eq(&table(&answer));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +61,23 @@ async fn every_filter_keeps_what_it_says() {
         assert_eq!(answer.total, answer.rows() as u64, "{what}");
         found.push(format!("{what}: {}", lines(&answer, &["server_id", "host", "type", "rcode", "hits"]).join(", ")));
     }
-    expect![[""]].assert_eq(&(found.join("\n") + "\n"));
+    expect![[r#"
+        server 2: 2 www.example.com. A - 20, 2 example.net. SOA - 4, 2 example.net. SOA REFUSED 4
+        no such server: 
+        exact host: 1 www.example.com. A - 5, 1 www.example.com. A NOERROR 3, 2 www.example.com. A - 20, 1 www.example.com. A - 10, 1 www.example.com. AAAA - 1, 1 www.example.com. AAAA NXDOMAIN 1
+        pattern: 1 www.example.com. A - 5, 1 mail.example.com. MX - 7, 1 www.example.com. A NOERROR 3, 2 www.example.com. A - 20, 1 www.example.com. A - 10, 1 www.example.com. AAAA - 1, 1 www.example.com. AAAA NXDOMAIN 1
+        two patterns: 1 mail.example.com. MX - 7, 2 example.net. SOA - 4, 2 example.net. SOA REFUSED 4
+        every host: 1 www.example.com. A - 5, 1 mail.example.com. MX - 7, 1 www.example.com. A NOERROR 3, 2 www.example.com. A - 20, 1 www.example.com. A - 10, 1 www.example.com. AAAA - 1, 1 www.example.com. AAAA NXDOMAIN 1, 2 example.net. SOA - 4, 2 example.net. SOA REFUSED 4
+        unknown host: 
+        type: 1 mail.example.com. MX - 7, 2 example.net. SOA - 4, 2 example.net. SOA REFUSED 4
+        host and type: 1 www.example.com. AAAA - 1, 1 www.example.com. AAAA NXDOMAIN 1
+        requests: 1 www.example.com. A - 5, 1 mail.example.com. MX - 7, 2 www.example.com. A - 20, 1 www.example.com. A - 10, 1 www.example.com. AAAA - 1, 2 example.net. SOA - 4
+        responses: 1 www.example.com. A NOERROR 3, 1 www.example.com. AAAA NXDOMAIN 1, 2 example.net. SOA REFUSED 4
+        rcode: 1 www.example.com. AAAA NXDOMAIN 1, 2 example.net. SOA REFUSED 4
+        rcode of requests: 
+        no resource: 1 www.example.com. A - 5, 1 mail.example.com. MX - 7, 1 www.example.com. A NOERROR 3, 2 www.example.com. A - 20, 1 www.example.com. A - 10, 1 www.example.com. AAAA - 1, 1 www.example.com. AAAA NXDOMAIN 1, 2 example.net. SOA - 4, 2 example.net. SOA REFUSED 4
+        a resource: 
+    "#]].assert_eq(&(found.join("\n") + "\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,6 +134,13 @@ async fn coverage_says_what_was_observed_and_what_was_lost() {
     content.batch(2, 0, 60, &[]);
     let answer = content.engine.coverage(&[], whole(), &page()).await.unwrap();
     assert_eq!(answer.total, 2);
-    expect![[""]].assert_eq(&table(&answer));
+    expect![[r#"
+        +----------------------+------------+-----------+--------+-------+-----+--------------------------+----------------------+------+---------------+-------------+----------------+-------------------+-----------------+----------------------+----------------------+------------------------------------------+
+        | time                 | interval_s | server_id | server | epoch | seq | covered_from             | covered_until        | hits | messages_seen | not_counted | kernel_dropped | interface_dropped | batches_evicted | evicted_from         | evicted_until        | losses                                   |
+        +----------------------+------------+-----------+--------+-------+-----+--------------------------+----------------------+------+---------------+-------------+----------------+-------------------+-----------------+----------------------+----------------------+------------------------------------------+
+        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 1     | 0   | 2026-01-01T00:00:01.500Z | 2026-01-01T00:01:00Z | 5    | 9             | 4           | 7              | 0                 | 2               | 2025-12-31T23:58:00Z | 2026-01-01T00:00:00Z | opcode_notify=3 bad_name=1 counter_999=2 |
+        | 2026-01-01T00:00:00Z | 60         | 2         | sample | 1     | 1   | 2026-01-01T00:00:00Z     | 2026-01-01T00:01:00Z | 0    | 100           | 0           | 0              | 0                 | 0               |                      |                      |                                          |
+        +----------------------+------------+-----------+--------+-------+-----+--------------------------+----------------------+------+---------------+-------------+----------------+-------------------+-----------------+----------------------+----------------------+------------------------------------------+
+    "#]].assert_eq(&table(&answer));
     assert_eq!(content.engine.coverage(&[2], whole(), &page()).await.unwrap().total, 1);
 }

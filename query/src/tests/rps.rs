@@ -10,7 +10,18 @@ async fn a_step_without_a_report_is_null_and_one_without_a_hit_is_zero() {
     content.batch(1, 60, 60, &[]);
     content.batch(1, 180, 60, &[("a.", "A", "NOERROR", 5, 0)]);
     let answer = content.engine.rps(&Filter::default(), after(0, 300), None, By::SELECTION, &page()).await.unwrap();
-    expect![[""]].assert_eq(&table(&answer));
+    expect![[r#"
+        +----------------------+-----+------+
+        | time                 | rps | hits |
+        +----------------------+-----+------+
+        | 2026-01-01T00:00:00Z | 0.5 | 30   |
+        | 2026-01-01T00:01:00Z | 0.0 | 0    |
+        | 2026-01-01T00:02:00Z |     |      |
+        | 2026-01-01T00:03:00Z | 0.0 | 0    |
+        | 2026-01-01T00:04:00Z |     |      |
+        +----------------------+-----+------+
+    "#]]
+    .assert_eq(&table(&answer));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +54,22 @@ async fn split_by_record_each_record_that_was_asked_for_has_every_step() {
     let content = small();
     let filter = Filter { servers: vec![1], ..Filter::default() };
     let answer = content.engine.rps(&filter, after(0, 180), None, By::RECORD, &sorted(&["host", "type", "time"])).await.unwrap();
-    expect![[""]].assert_eq(&table(&answer));
+    expect![[r#"
+        +----------------------+----------------------+------+-------------+-------------------+------+
+        | time                 | rps                  | hits | resource_id | host              | type |
+        +----------------------+----------------------+------+-------------+-------------------+------+
+        | 2026-01-01T00:00:00Z | 0.11666666666666667  | 7    | 0           | mail.example.com. | MX   |
+        | 2026-01-01T00:01:00Z | 0.0                  | 0    | 0           | mail.example.com. | MX   |
+        | 2026-01-01T00:02:00Z |                      |      | 0           | mail.example.com. | MX   |
+        | 2026-01-01T00:00:00Z | 0.08333333333333333  | 5    | 0           | www.example.com.  | A    |
+        | 2026-01-01T00:01:00Z | 0.16666666666666666  | 10   | 0           | www.example.com.  | A    |
+        | 2026-01-01T00:02:00Z |                      |      | 0           | www.example.com.  | A    |
+        | 2026-01-01T00:00:00Z | 0.0                  | 0    | 0           | www.example.com.  | AAAA |
+        | 2026-01-01T00:01:00Z | 0.016666666666666666 | 1    | 0           | www.example.com.  | AAAA |
+        | 2026-01-01T00:02:00Z |                      |      | 0           | www.example.com.  | AAAA |
+        +----------------------+----------------------+------+-------------+-------------------+------+
+    "#]]
+    .assert_eq(&table(&answer));
 }
 
 #[tokio::test(flavor = "multi_thread")]

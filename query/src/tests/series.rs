@@ -7,7 +7,15 @@ use zonepulse_dns::Action;
 async fn a_series_has_a_row_per_bucket_with_hits() {
     let content = small();
     let answer = content.engine.series(&Filter::default(), whole(), Bucket::M5, By::SELECTION, &page()).await.unwrap();
-    expect![[""]].assert_eq(&table(&answer));
+    expect![[r#"
+        +----------------------+------+--------------------------+
+        | time                 | hits | last_access              |
+        +----------------------+------+--------------------------+
+        | 2026-01-01T00:00:00Z | 43   | 2026-01-01T00:01:00.100Z |
+        | 2026-01-01T01:00:00Z | 4    | 2026-01-01T01:00:00.007Z |
+        +----------------------+------+--------------------------+
+    "#]]
+    .assert_eq(&table(&answer));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,7 +23,20 @@ async fn a_series_may_be_split_by_record_server_and_action() {
     let content = small();
     let by = By::RECORD.and(By::SERVER).and(By::ACTION);
     let answer = content.engine.series(&Filter::default(), whole(), Bucket::H1, by, &page()).await.unwrap();
-    expect![[""]].assert_eq(&table(&answer));
+    expect![[r#"
+        +----------------------+------+--------------------------+-------------+-------------------+------+-----------+--------+----------+
+        | time                 | hits | last_access              | resource_id | host              | type | server_id | server | action   |
+        +----------------------+------+--------------------------+-------------+-------------------+------+-----------+--------+----------+
+        | 2026-01-01T00:00:00Z | 15   | 2026-01-01T00:01:00.100Z | 0           | www.example.com.  | A    | 1         | alpha  | request  |
+        | 2026-01-01T00:00:00Z | 7    | 2026-01-01T00:00:00.005Z | 0           | mail.example.com. | MX   | 1         | alpha  | request  |
+        | 2026-01-01T00:00:00Z | 1    | 2026-01-01T00:01:00Z     | 0           | www.example.com.  | AAAA | 1         | alpha  | request  |
+        | 2026-01-01T00:00:00Z | 3    | 2026-01-01T00:00:01.001Z | 0           | www.example.com.  | A    | 1         | alpha  | response |
+        | 2026-01-01T00:00:00Z | 1    | 2026-01-01T00:01:00.002Z | 0           | www.example.com.  | AAAA | 1         | alpha  | response |
+        | 2026-01-01T00:00:00Z | 20   | 2026-01-01T00:00:30Z     | 0           | www.example.com.  | A    | 2         | beta   | request  |
+        | 2026-01-01T01:00:00Z | 4    | 2026-01-01T01:00:00.007Z | 0           | example.net.      | SOA  | 2         | beta   | request  |
+        | 2026-01-01T01:00:00Z | 4    | 2026-01-01T01:00:00.008Z | 0           | example.net.      | SOA  | 2         | beta   | response |
+        +----------------------+------+--------------------------+-------------+-------------------+------+-----------+--------+----------+
+    "#]].assert_eq(&table(&answer));
     let answer = content.engine.series(&Filter::default(), whole(), Bucket::H1, By::SERVER, &page()).await.unwrap();
     assert_eq!(lines(&answer, &["server", "hits"]), ["alpha 23", "beta 20", "beta 4"]);
 }

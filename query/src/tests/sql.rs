@@ -18,47 +18,165 @@ async fn check_scan(query: &str, expected: Expect) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_are_pushed_down() {
-    check_scan("SELECT hits FROM dns_raw WHERE server_id = 1", expect![[""]]).await;
-    check_scan("SELECT hits FROM dns_raw WHERE server LIKE 'be%'", expect![[""]]).await;
-    check_scan("SELECT hits FROM coverage WHERE server_id IN (1, 2, 3)", expect![[""]]).await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE server_id = 1",
+        expect![[r#"
+        StoreScan: dns_raw, servers=[1], columns=[hits]
+    "#]],
+    )
+    .await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE server LIKE 'be%'",
+        expect![[r#"
+        StoreScan: dns_raw, servers=[2], columns=[hits]
+    "#]],
+    )
+    .await;
+    check_scan(
+        "SELECT hits FROM coverage WHERE server_id IN (1, 2, 3)",
+        expect![[r#"
+        StoreScan: coverage, servers=[1, 2], columns=[hits]
+    "#]],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn time_is_pushed_down_and_cuts_the_scan_into_partitions() {
-    check_scan("SELECT hits FROM dns_raw WHERE time >= '2026-01-01T00:00:00Z' AND time < '2026-01-01T00:01:00Z'", expect![[""]])
-        .await;
-    check_scan("SELECT hits FROM dns_raw WHERE time BETWEEN '2026-01-01T00:00:00Z' AND '2026-01-03T00:00:00Z'", expect![[""]])
-        .await;
-    check_scan("SELECT hits FROM dns_raw WHERE time > '2026-01-01T00:00:00.5Z'", expect![[""]]).await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE time >= '2026-01-01T00:00:00Z' AND time < '2026-01-01T00:01:00Z'",
+        expect![[r#"
+        StoreScan: dns_raw, from_s=1767225600, until_s=1767225660, columns=[hits]
+    "#]],
+    )
+    .await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE time BETWEEN '2026-01-01T00:00:00Z' AND '2026-01-03T00:00:00Z'",
+        expect![[r#"
+        StoreScan: dns_raw, from_s=1767225600, until_s=1767398401, columns=[hits], partitions=2
+    "#]],
+    )
+    .await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE time > '2026-01-01T00:00:00.5Z'",
+        expect![[r#"
+        StoreScan: dns_raw, from_s=1767225601, columns=[hits]
+    "#]],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_are_pushed_down_as_their_numbers() {
-    check_scan("SELECT hits FROM dns_raw WHERE host = 'www.example.com.' AND type = 'A'", expect![[""]]).await;
-    check_scan("SELECT hits FROM records WHERE host LIKE '%.example.com.'", expect![[""]]).await;
-    check_scan("SELECT hits FROM dns_raw WHERE record_id = 2 OR host = 'example.net.'", expect![[""]]).await;
-    check_scan("SELECT host FROM names WHERE type = 'MX'", expect![[""]]).await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE host = 'www.example.com.' AND type = 'A'",
+        expect![[r#"
+        StoreScan: dns_raw, records=[1], columns=[hits]
+    "#]],
+    )
+    .await;
+    check_scan(
+        "SELECT hits FROM records WHERE host LIKE '%.example.com.'",
+        expect![[r#"
+        StoreScan: records, records=[1, 2, 3], columns=[hits]
+    "#]],
+    )
+    .await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE record_id = 2 OR host = 'example.net.'",
+        expect![[r#"
+        StoreScan: dns_raw, records=[2, 4], columns=[hits]
+    "#]],
+    )
+    .await;
+    check_scan(
+        "SELECT host FROM names WHERE type = 'MX'",
+        expect![[r#"
+        StoreScan: names, records=[2], columns=[host]
+    "#]],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kinds_are_pushed_down() {
-    check_scan("SELECT hits FROM dns_raw WHERE action = 'request'", expect![[""]]).await;
-    check_scan("SELECT hits FROM dns_raw WHERE action = 'response'", expect![[""]]).await;
-    check_scan("SELECT hits FROM dns_raw WHERE rcode IN ('NXDOMAIN', 'REFUSED')", expect![[""]]).await;
-    check_scan("SELECT hits FROM dns_raw WHERE rcode IS NULL", expect![[""]]).await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE action = 'request'",
+        expect![[r#"
+        StoreScan: dns_raw, kinds=[request], columns=[hits]
+    "#]],
+    )
+    .await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE action = 'response'",
+        expect![[r#"
+        StoreScan: dns_raw, kinds=responses, columns=[hits]
+    "#]],
+    )
+    .await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE rcode IN ('NXDOMAIN', 'REFUSED')",
+        expect![[r#"
+        StoreScan: dns_raw, kinds=[NXDOMAIN, REFUSED], columns=[hits]
+    "#]],
+    )
+    .await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE rcode IS NULL",
+        expect![[r#"
+        StoreScan: dns_raw, kinds=[request], columns=[hits]
+    "#]],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_store_cannot_select_is_left_to_a_filter() {
-    check_scan("SELECT hits FROM dns_raw WHERE hits > 5 AND server_id = 2", expect![[""]]).await;
-    check_scan("SELECT hits FROM dns_raw WHERE server_id = 1 OR action = 'request'", expect![[""]]).await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE hits > 5 AND server_id = 2",
+        expect![[r#"
+        FilterExec: hits@0 > 5
+        StoreScan: dns_raw, servers=[2], columns=[hits]
+    "#]],
+    )
+    .await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE server_id = 1 OR action = 'request'",
+        expect![[r#"
+        FilterExec: server_id@0 = 1 OR action@1 = request, projection=[hits@2]
+        StoreScan: dns_raw, columns=[server_id, action, hits]
+    "#]],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_reaches_the_scan() {
-    check_scan("SELECT hits FROM dns_raw WHERE server_id = 1 LIMIT 2", expect![[""]]).await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE server_id = 1 LIMIT 2",
+        expect![[r#"
+        StoreScan: dns_raw, servers=[1], columns=[hits], limit=2
+    "#]],
+    )
+    .await;
     let content = small();
     assert_eq!(sql(&content, "SELECT count(*) AS n FROM (SELECT 1 FROM dns_raw LIMIT 2)").await.matches("| 2 |").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_the_order_of_time_is_complete_when_its_hour_is_over() {
+    let content = small();
+    let plan = sql(&content, "EXPLAIN SELECT time, hits FROM dns_raw ORDER BY hour, time LIMIT 3").await;
+    assert!(plan.contains("sort_prefix=[hour"), "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_within_a_filter_is_left_to_the_plan() {
+    let content = small();
+    let query = "SELECT count(*) AS n FROM dns_raw WHERE server_id IN (SELECT server_id FROM servers WHERE server = 'beta')";
+    assert!(sql(&content, query).await.contains("| 3 |"));
+    let query = "SELECT count(*) AS n FROM dns_raw WHERE record_id = (SELECT max(record_id) FROM names)";
+    assert!(sql(&content, query).await.contains("| 2 |"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +217,15 @@ async fn every_table_can_be_read_whole() {
         let read: usize = frame.collect().await.unwrap().iter().map(|batch| batch.num_rows()).sum();
         assert_eq!(read, rows, "{table}");
     }
-    expect![[""]].assert_eq(&sql(&content, "SELECT * FROM servers ORDER BY server_id").await);
+    expect![[r#"
+        +-----------+--------+--------+
+        | server_id | server | sample |
+        +-----------+--------+--------+
+        | 1         | alpha  | false  |
+        | 2         | beta   | false  |
+        +-----------+--------+--------+
+    "#]]
+    .assert_eq(&sql(&content, "SELECT * FROM servers ORDER BY server_id").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,5 +237,16 @@ async fn tables_can_be_joined_and_grouped() {
          JOIN servers s ON s.server_id = r.server_id WHERE r.action = 'request' GROUP BY 1, 2, 3 ORDER BY hits DESC, 1",
     )
     .await;
-    expect![[""]].assert_eq(&found);
+    expect![[r#"
+        +-------------------+------+--------+------+
+        | host              | type | server | hits |
+        +-------------------+------+--------+------+
+        | www.example.com.  | A    | beta   | 20   |
+        | www.example.com.  | A    | alpha  | 15   |
+        | mail.example.com. | MX   | alpha  | 7    |
+        | example.net.      | SOA  | beta   | 4    |
+        | www.example.com.  | AAAA | alpha  | 1    |
+        +-------------------+------+--------+------+
+    "#]]
+    .assert_eq(&found);
 }

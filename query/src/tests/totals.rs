@@ -8,7 +8,17 @@ async fn totals_are_per_record_over_all_servers_most_hits_first() {
     let content = small();
     let answer = content.engine.totals(&Filter::default(), TimeRange::default(), By::SELECTION, &page()).await.unwrap();
     assert_eq!(answer.total, 4);
-    expect![[""]].assert_eq(&table(&answer));
+    expect![[r#"
+        +-------------+-------------------+------+------+----------------------+--------------------------+
+        | resource_id | host              | type | hits | first_seen           | last_access              |
+        +-------------+-------------------+------+------+----------------------+--------------------------+
+        | 0           | www.example.com.  | A    | 35   | 2026-01-01T00:00:00Z | 2026-01-01T00:01:00.100Z |
+        | 0           | mail.example.com. | MX   | 7    | 2026-01-01T00:00:00Z | 2026-01-01T00:00:00.005Z |
+        | 0           | example.net.      | SOA  | 4    | 2026-01-01T01:00:00Z | 2026-01-01T01:00:00.007Z |
+        | 0           | www.example.com.  | AAAA | 1    | 2026-01-01T00:01:00Z | 2026-01-01T00:01:00Z     |
+        +-------------+-------------------+------+------+----------------------+--------------------------+
+    "#]]
+    .assert_eq(&table(&answer));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -16,7 +26,20 @@ async fn totals_may_be_split_by_server_and_by_action() {
     let content = small();
     let by = By::SERVER.and(By::ACTION);
     let answer = content.engine.totals(&Filter::default(), TimeRange::default(), by, &page()).await.unwrap();
-    expect![[""]].assert_eq(&table(&answer));
+    expect![[r#"
+        +-------------+-------------------+------+------+----------------------+--------------------------+-----------+--------+----------+
+        | resource_id | host              | type | hits | first_seen           | last_access              | server_id | server | action   |
+        +-------------+-------------------+------+------+----------------------+--------------------------+-----------+--------+----------+
+        | 0           | www.example.com.  | A    | 20   | 2026-01-01T00:00:00Z | 2026-01-01T00:00:30Z     | 2         | beta   | request  |
+        | 0           | www.example.com.  | A    | 15   | 2026-01-01T00:00:00Z | 2026-01-01T00:01:00.100Z | 1         | alpha  | request  |
+        | 0           | mail.example.com. | MX   | 7    | 2026-01-01T00:00:00Z | 2026-01-01T00:00:00.005Z | 1         | alpha  | request  |
+        | 0           | example.net.      | SOA  | 4    | 2026-01-01T01:00:00Z | 2026-01-01T01:00:00.007Z | 2         | beta   | request  |
+        | 0           | example.net.      | SOA  | 4    | 2026-01-01T01:00:00Z | 2026-01-01T01:00:00.008Z | 2         | beta   | response |
+        | 0           | www.example.com.  | A    | 3    | 2026-01-01T00:00:00Z | 2026-01-01T00:00:01.001Z | 1         | alpha  | response |
+        | 0           | www.example.com.  | AAAA | 1    | 2026-01-01T00:01:00Z | 2026-01-01T00:01:00Z     | 1         | alpha  | request  |
+        | 0           | www.example.com.  | AAAA | 1    | 2026-01-01T00:01:00Z | 2026-01-01T00:01:00.002Z | 1         | alpha  | response |
+        +-------------+-------------------+------+------+----------------------+--------------------------+-----------+--------+----------+
+    "#]].assert_eq(&table(&answer));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +78,16 @@ async fn every_filter_holds_for_totals() {
         assert_eq!(answer.total, answer.rows() as u64, "{what}");
         found.push(format!("{what}: {}", lines(&answer, &["host", "type", "hits"]).join(", ")));
     }
-    expect![[""]].assert_eq(&(found.join("\n") + "\n"));
+    expect![[r#"
+        server 1: www.example.com. A 15, mail.example.com. MX 7, www.example.com. AAAA 1
+        pattern: www.example.com. A 35, mail.example.com. MX 7, www.example.com. AAAA 1
+        type: example.net. SOA 4
+        responses: example.net. SOA 4, www.example.com. A 3, www.example.com. AAAA 1
+        rcode: www.example.com. AAAA 1
+        a resource: 
+        nothing: 
+    "#]]
+    .assert_eq(&(found.join("\n") + "\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
