@@ -16,6 +16,8 @@ mod translate;
 
 pub use error::Error;
 pub use zonepulse_store::Outcome;
+/// What a probe counts besides hits: whoever shows a report needs the names.
+pub use zonepulse_wire::Counter;
 
 use bytes::Bytes;
 use committer::Committer;

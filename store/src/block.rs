@@ -171,7 +171,13 @@ mod tests {
     }
 
     fn row(record_id: u32, kind: u16, hits: u64, last_ms: u64) -> IntakeRow {
-        IntakeRow { record_id, kind: MessageKind::from_number(kind).unwrap(), hits, first_ms: 3_600_000, last_ms: 3_600_000 + last_ms }
+        IntakeRow {
+            record_id,
+            kind: MessageKind::from_number(kind).unwrap(),
+            hits,
+            first_ms: 3_600_000,
+            last_ms: 3_600_000 + last_ms,
+        }
     }
 
     fn decoded(value: &[u8]) -> Vec<(MessageKind, Row)> {
@@ -202,8 +208,9 @@ mod tests {
     fn any_intake() -> impl Strategy<Value = Intake> {
         (1..=3600u32).prop_flat_map(|interval_s| {
             let any_row = (any::<u32>(), 0..MessageKind::COUNT, 1..u64::MAX, 0..u64::from(interval_s) * 1000);
-            prop::collection::vec(any_row, 0..60)
-                .prop_map(move |rows| intake(interval_s, rows.into_iter().map(|(id, kind, hits, last)| row(id, kind, hits, last)).collect()))
+            prop::collection::vec(any_row, 0..60).prop_map(move |rows| {
+                intake(interval_s, rows.into_iter().map(|(id, kind, hits, last)| row(id, kind, hits, last)).collect())
+            })
         })
     }
 

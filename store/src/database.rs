@@ -41,7 +41,8 @@ impl Database {
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self, Error> {
         let settings = settings(options);
         let cache = Cache::new_lru_cache(options.block_cache_bytes);
-        let families = FAMILIES.iter().copied().chain(["default"]).map(|name| ColumnFamilyDescriptor::new(name, family(name, &cache)));
+        let families =
+            FAMILIES.iter().copied().chain(["default"]).map(|name| ColumnFamilyDescriptor::new(name, family(name, &cache)));
         let db = DB::open_cf_descriptors(&settings, path, families).map_err(|error| opening(error, path))?;
         let database = Database { db, path: path.to_owned() };
         database.check_format()?;

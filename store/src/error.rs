@@ -9,7 +9,9 @@ pub enum Error {
     #[error("the store in {} is in use by another process", .0.display())]
     InUse(PathBuf),
     /// The store was written by another version of the program.
-    #[error("the store has format {found}, this program reads format {known}: use the program version that wrote it, or start with an empty directory")]
+    #[error(
+        "the store has format {found}, this program reads format {known}: use the program version that wrote it, or start with an empty directory"
+    )]
     Format {
         /// The store's format.
         found: u32,

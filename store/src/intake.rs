@@ -100,7 +100,8 @@ impl Intake {
         if self.covered_from_ms < start_ms || self.covered_until_ms < self.covered_from_ms || self.covered_until_ms > end_ms {
             return Some("coverage");
         }
-        let within = |row: &IntakeRow| row.hits > 0 && start_ms <= row.first_ms && row.first_ms <= row.last_ms && row.last_ms < end_ms;
+        let within =
+            |row: &IntakeRow| row.hits > 0 && start_ms <= row.first_ms && row.first_ms <= row.last_ms && row.last_ms < end_ms;
         if self.rows.iter().all(within) { None } else { Some("rows") }
     }
 }

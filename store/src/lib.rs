@@ -97,12 +97,8 @@ impl Store {
         let database = Database::open(dir, options)?;
         let dictionary = Dictionary::load(&database, options.max_records)?;
         let (totals, writer) = write::recover(&database)?;
-        let inner = Inner {
-            database,
-            dictionary: RwLock::new(dictionary),
-            totals: RwLock::new(totals),
-            writer: Mutex::new(writer),
-        };
+        let inner =
+            Inner { database, dictionary: RwLock::new(dictionary), totals: RwLock::new(totals), writer: Mutex::new(writer) };
         Ok(Store { inner: Arc::new(inner) })
     }
 

@@ -1,8 +1,8 @@
 //! Servers and users: few, small, and read by people, so they are JSON.
 
+use crate::Error;
 use crate::database::Database;
 use crate::write::Writer;
-use crate::Error;
 use parking_lot::Mutex;
 use rocksdb::WriteBatch;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -177,11 +177,10 @@ mod tests {
         assert!(!group.add(&[row(300, 1, 55, 70)]));
         assert!(group.add(&[row(300, 1, 40, 45)]));
         assert!(group.add(&[row(299, 1, 80, 80)]));
-        assert_eq!(group.entries.iter().map(|e| (e.low, e.hits, e.first_ms, e.last_ms)).collect::<Vec<_>>(), [
-            (0, 1, 50, 60),
-            (43, 1, 80, 80),
-            (44, 3, 40, 70)
-        ]);
+        assert_eq!(
+            group.entries.iter().map(|e| (e.low, e.hits, e.first_ms, e.last_ms)).collect::<Vec<_>>(),
+            [(0, 1, 50, 60), (43, 1, 80, 80), (44, 3, 40, 70)]
+        );
     }
 
     #[test]

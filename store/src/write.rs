@@ -180,12 +180,7 @@ impl<'a> Write<'a> {
     }
 }
 
-fn touch(
-    groups: &mut BTreeMap<GroupKey, Touched>,
-    totals: &RwLockReadGuard<'_, Totals>,
-    server_id: u32,
-    rows: &[IntakeRow],
-) {
+fn touch(groups: &mut BTreeMap<GroupKey, Touched>, totals: &RwLockReadGuard<'_, Totals>, server_id: u32, rows: &[IntakeRow]) {
     let Some(first) = rows.first() else { return };
     let key = (server_id, first.kind.number(), first.record_id / GROUP);
     let touched = groups

@@ -226,8 +226,8 @@ fn read_records(reader: &mut Reader<'_>) -> Result<Records, Error> {
 }
 
 /// What overflowed a probe's table: `<other>` before a zone's canonical name, or
-/// alone for the server. No name of the DNS is written so: it would end with a dot
-/// and `<` would begin its first label.
+/// alone for the server. No canonical name is written so: it ends with a dot, and
+/// a space in it is escaped.
 fn is_folded(text: &str) -> bool {
     text.strip_prefix("<other>").is_some_and(|zone| zone.is_empty() || zone.strip_prefix(' ').is_some_and(name::is_canonical))
 }
