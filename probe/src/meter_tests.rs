@@ -1,1 +1,207 @@
-//! Tests of the meter.
+//! What a meter makes of frames.
+
+use super::{MAX_RECORDS, Meter, MeterSettings, Source};
+use crate::observe::testing::{frame, query, response, scope, stream, tcp_to_server, udp_from_server, udp_to_server};
+use crate::tally::OTHER;
+use proptest::prelude::*;
+use zonepulse_wire::{Batch, Counter};
+
+const MINUTE: u64 = 60_000;
+
+fn settings(source: Source) -> MeterSettings {
+    MeterSettings { server_id: 7, epoch: 99, interval_s: 60, scope: scope(), max_records: 1000, source }
+}
+
+fn replay() -> Meter {
+    Meter::new(settings(Source::Replay))
+}
+
+fn live(since_ms: u64) -> Meter {
+    Meter::new(settings(Source::Live { since_ms }))
+}
+
+/// The batches so far, each checked for what holds of every batch.
+fn batches(meter: &mut Meter) -> Vec<Batch> {
+    let batches: Vec<_> = std::iter::from_fn(|| meter.take_closed()).collect();
+    for batch in &batches {
+        let seen = batch.counters.get(Counter::MessagesSeen);
+        assert_eq!(seen, batch.hits() + batch.counters.not_counted(), "every message is accounted for");
+        assert_eq!(Batch::decode(&batch.encode().unwrap()).unwrap(), *batch, "it can be sent");
+    }
+    batches
+}
+
+/// Start of the interval, coverage after it, and hits.
+fn summary(batch: &Batch) -> (u64, u64, u64, u64) {
+    let start = batch.start_ms();
+    (start, batch.coverage.from_ms - start, batch.coverage.until_ms - start, batch.hits())
+}
+
+fn hit(meter: &mut Meter, time_ms: u64) {
+    meter.frame(&frame(&udp_to_server(&query("a.example.")), time_ms));
+}
+
+#[test]
+fn a_replay_covers_from_its_first_frame_to_its_last() {
+    let mut meter = replay();
+    hit(&mut meter, 10 * MINUTE + 5000);
+    hit(&mut meter, 10 * MINUTE + 7000);
+    assert!(batches(&mut meter).is_empty());
+    hit(&mut meter, 13 * MINUTE + 100);
+    meter.finish(0);
+    let batches = batches(&mut meter);
+    let expected =
+        [(10 * MINUTE, 5000, MINUTE, 2), (11 * MINUTE, 0, MINUTE, 0), (12 * MINUTE, 0, MINUTE, 0), (13 * MINUTE, 0, 101, 1)];
+    assert_eq!(batches.iter().map(summary).collect::<Vec<_>>(), expected);
+    assert_eq!(batches.iter().map(|batch| batch.identity.seq).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    let row = batches[0].rows[0];
+    assert_eq!((row.hits, row.first_ms, row.last_ms), (2, 5000, 7000));
+    assert_eq!((batches[0].identity.server_id, batches[0].identity.epoch), (7, 99));
+}
+
+#[test]
+fn a_live_meter_reports_intervals_without_any_frame() {
+    let mut meter = live(10 * MINUTE + 30_000);
+    for now_ms in (10 * MINUTE + 30_000..12 * MINUTE + 500).step_by(250) {
+        meter.close_due(now_ms);
+    }
+    meter.finish(12 * MINUTE + 700);
+    let summaries: Vec<_> = batches(&mut meter).iter().map(summary).collect();
+    assert_eq!(summaries, [(10 * MINUTE, 30_000, MINUTE, 0), (11 * MINUTE, 0, MINUTE, 0), (12 * MINUTE, 0, 701, 0)]);
+}
+
+#[test]
+fn an_interval_stays_open_for_a_second_for_frames_that_come_late() {
+    let mut meter = live(10 * MINUTE);
+    meter.close_due(11 * MINUTE - 100);
+    meter.close_due(11 * MINUTE + 900);
+    hit(&mut meter, 11 * MINUTE + 850);
+    hit(&mut meter, 11 * MINUTE - 1);
+    assert!(batches(&mut meter).is_empty());
+    meter.close_due(11 * MINUTE + 1000);
+    assert_eq!(batches(&mut meter).iter().map(summary).collect::<Vec<_>>(), [(10 * MINUTE, 0, MINUTE, 1)]);
+}
+
+#[test]
+fn what_comes_after_its_interval_closed_is_a_batch_that_covers_nothing() {
+    let mut meter = replay();
+    hit(&mut meter, 10 * MINUTE);
+    hit(&mut meter, 12 * MINUTE);
+    hit(&mut meter, 10 * MINUTE + 1);
+    meter.finish(0);
+    let mut summaries: Vec<_> = batches(&mut meter).iter().map(summary).collect();
+    summaries.sort();
+    let expected = [(10 * MINUTE, 0, 0, 1), (10 * MINUTE, 0, MINUTE, 1), (11 * MINUTE, 0, MINUTE, 0), (12 * MINUTE, 0, 1, 1)];
+    assert_eq!(summaries, expected);
+}
+
+#[test]
+fn time_in_which_the_machine_slept_is_not_covered() {
+    let mut meter = live(10 * MINUTE);
+    meter.close_due(10 * MINUTE + 20_000);
+    meter.close_due(500 * MINUTE + 1000);
+    meter.finish(500 * MINUTE + 2000);
+    let summaries: Vec<_> = batches(&mut meter).iter().map(summary).collect();
+    assert_eq!(summaries, [(10 * MINUTE, 0, 20_001, 0), (500 * MINUTE, 1000, 2001, 0)]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_loses_nothing_and_covers_nothing_twice() {
+    let mut meter = live(10 * MINUTE);
+    for now_ms in (10 * MINUTE..14 * MINUTE).step_by(1000) {
+        meter.close_due(now_ms);
+    }
+    for now_ms in (5 * MINUTE..16 * MINUTE).step_by(1000) {
+        meter.close_due(now_ms);
+        hit(&mut meter, now_ms);
+    }
+    meter.finish(16 * MINUTE);
+    let batches = batches(&mut meter);
+    assert_eq!(batches.iter().map(Batch::hits).sum::<u64>(), 660);
+    let covered: u64 = batches.iter().map(|batch| batch.coverage.until_ms - batch.coverage.from_ms).sum();
+    assert_eq!(covered, 6 * MINUTE + 1);
+}
+
+#[test]
+fn rows_are_in_order_and_an_overflow_is_one_record() {
+    let mut meter = Meter::new(MeterSettings { max_records: 2, ..settings(Source::Replay) });
+    for name in ["c.", "b.", "a.", "d."] {
+        meter.frame(&frame(&udp_from_server(&response(name, 3)), 1000));
+        meter.frame(&frame(&udp_to_server(&query(name)), 2000));
+    }
+    meter.finish(0);
+    let batch = batches(&mut meter).remove(0);
+    assert!(batch.rows.is_sorted_by_key(|row| (row.record, row.kind)));
+    let names: Vec<_> = batch.records.iter().map(|(name, record_type)| (name.to_owned(), record_type.value())).collect();
+    assert_eq!(names, [("c.".to_owned(), 1), ("b.".to_owned(), 1), (OTHER.to_owned(), 0)]);
+    let other: Vec<_> = batch.rows.iter().filter(|row| row.record == 2).map(|row| (row.kind.number(), row.hits)).collect();
+    assert_eq!(other, [(0, 2), (4, 2)]);
+    assert_eq!(batch.counters.get(Counter::MessagesFolded), 4);
+}
+
+#[test]
+fn counters_belong_to_an_interval_too() {
+    let mut meter = replay();
+    meter.add(Counter::BatchesRefused, 2);
+    meter.frame(&frame(&udp_to_server(&[1, 2, 3]), 10 * MINUTE));
+    meter.frame(&frame(&udp_to_server(&query("a.")), 12 * MINUTE));
+    meter.add(Counter::KernelDropped, 5);
+    meter.finish(0);
+    let batches = batches(&mut meter);
+    let of = |batch: usize, counter| batches[batch].counters.get(counter);
+    assert_eq!((of(0, Counter::BatchesRefused), of(0, Counter::ShortHeader), of(0, Counter::PacketsSeen)), (2, 1, 1));
+    assert_eq!((of(2, Counter::KernelDropped), of(2, Counter::PacketsSeen), of(1, Counter::PacketsSeen)), (5, 1, 0));
+}
+
+#[test]
+fn a_message_that_waited_in_a_stream_counts_in_its_own_interval() {
+    let octets = stream(&[query("a."), query("b.")]);
+    let half = octets.len() / 2;
+    let mut meter = replay();
+    meter.frame(&frame(&tcp_to_server(9, 2, &[]), 10 * MINUTE));
+    meter.frame(&frame(&tcp_to_server(10 + half as u32, 0x18, &octets[half..]), 11 * MINUTE - 1));
+    hit(&mut meter, 11 * MINUTE + 500);
+    meter.finish(0);
+    let summaries: Vec<_> = batches(&mut meter).iter().map(summary).collect();
+    assert_eq!(summaries, [(10 * MINUTE, 0, MINUTE, 1), (11 * MINUTE, 0, 501, 1)]);
+}
+
+#[test]
+fn the_largest_batch_can_be_sent() {
+    let mut meter = Meter::new(MeterSettings { max_records: usize::MAX, ..settings(Source::Replay) });
+    let mut seed = 1u64;
+    for number in 0..MAX_RECORDS + 1000 {
+        let mut message = query("12345678901234567890123456789.");
+        for octet in &mut message[13..42] {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *octet = (seed >> 56) as u8;
+        }
+        meter.frame(&frame(&udp_to_server(&message), 1000 + (number as u64 * 7919) % 58_000));
+    }
+    meter.finish(0);
+    let batch = batches(&mut meter).remove(0);
+    assert_eq!(batch.hits(), MAX_RECORDS as u64 + 1000);
+    assert!(batch.counters.get(Counter::MessagesFolded) > 0);
+}
+
+proptest! {
+    #[test]
+    fn in_whatever_order_frames_come_nothing_is_lost(
+        times in prop::collection::vec(0..20 * MINUTE, 1..200),
+        is_live: bool,
+    ) {
+        let mut meter = if is_live { live(times[0]) } else { replay() };
+        let mut per_interval = std::collections::BTreeMap::new();
+        for time_ms in &times {
+            hit(&mut meter, *time_ms);
+            meter.close_due(*time_ms);
+            *per_interval.entry(time_ms - time_ms % MINUTE).or_insert(0) += 1;
+        }
+        meter.finish(20 * MINUTE);
+        let mut found = std::collections::BTreeMap::new();
+        for batch in batches(&mut meter).iter().filter(|batch| batch.hits() > 0) {
+            *found.entry(batch.start_ms()).or_insert(0) += batch.hits();
+        }
+        prop_assert_eq!(found, per_interval);
+    }
+}

@@ -156,3 +156,7 @@ fn other_format(start: &[u8]) -> String {
 fn not_known() -> String {
     "neither pcap nor pcapng by its first bytes".to_owned()
 }
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

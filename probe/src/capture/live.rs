@@ -130,12 +130,8 @@ impl LiveCapture {
         }
         self.drained = false;
         let link_type = self.link_type;
-        let frame = |header: &pcap::PacketHeader, data| Frame {
-            time_ns: time_ns(header),
-            link_type,
-            data,
-            length_on_wire: header.len,
-        };
+        let frame =
+            |header: &pcap::PacketHeader, data| Frame { time_ns: time_ns(header), link_type, data, length_on_wire: header.len };
         let ended = match &mut self.any {
             None => match self.capture.next_packet() {
                 Ok(packet) => return Ok(Next::Frame(frame(packet.header, packet.data))),
@@ -168,10 +164,8 @@ impl LiveCapture {
     ///
     /// Fails with [`Error::Device`] when the device is gone.
     pub fn statistics(&mut self) -> Result<Statistics, Error> {
-        let now = self
-            .capture
-            .stats()
-            .map_err(|error| Error::Device { device: self.device.clone(), detail: error.to_string() })?;
+        let now =
+            self.capture.stats().map_err(|error| Error::Device { device: self.device.clone(), detail: error.to_string() })?;
         let Statistics { received, kernel_dropped, interface_dropped } = &mut self.statistics;
         let (received_before, dropped_before, interface_before) = self.counted;
         *received += u64::from(now.received.wrapping_sub(received_before));

@@ -65,7 +65,8 @@ pub(super) fn read(octets: &[u8]) -> Result<Packet<'_>, Unreadable> {
 #[inline]
 fn version_4(octets: &[u8]) -> Result<Packet<'_>, Unreadable> {
     let (header, _) = octets.split_first_chunk::<20>().ok_or(Unreadable)?;
-    let [version_length, _, length_high, length_low, id_high, id_low, at_high, at_low, _, protocol, _, _, addresses @ ..] = *header;
+    let [version_length, _, length_high, length_low, id_high, id_low, at_high, at_low, _, protocol, _, _, addresses @ ..] =
+        *header;
     let [a, b, c, d, e, f, g, h] = addresses;
     let header_length = usize::from(version_length & 0x0f) * 4;
     let length = match usize::from(u16::from_be_bytes([length_high, length_low])) {
@@ -122,7 +123,8 @@ fn extensions(mut next: u8, mut octets: &[u8], mut length: usize) -> Result<Payl
             // Authentication (RFC 4302).
             51 => usize::from(*octets.get(1).ok_or(Unreadable)?) * 4 + 8,
             44 => {
-                let ([inner, _, at_high, at_low, identification @ ..], rest) = octets.split_first_chunk::<8>().ok_or(Unreadable)?;
+                let ([inner, _, at_high, at_low, identification @ ..], rest) =
+                    octets.split_first_chunk::<8>().ok_or(Unreadable)?;
                 let flags_offset = u16::from_be_bytes([*at_high, *at_low]);
                 if flags_offset & 0xfff9 != 0 {
                     let Some(transport) = transport(*inner) else { return Ok(Payload::Other) };
@@ -170,7 +172,8 @@ pub(super) struct Datagram<'a> {
 /// Reads a UDP datagram; `None` when the header is not whole or lies.
 #[inline]
 pub(super) fn udp(octets: &[u8]) -> Option<Datagram<'_>> {
-    let ([source @ .., destination_high, destination_low, length_high, length_low, _, _], rest) = octets.split_first_chunk::<8>()?;
+    let ([source @ .., destination_high, destination_low, length_high, length_low, _, _], rest) =
+        octets.split_first_chunk::<8>()?;
     let length = match usize::from(u16::from_be_bytes([*length_high, *length_low])) {
         // More than the field can say (RFC 2675).
         0 => rest.len(),

@@ -177,7 +177,10 @@ fn nflog(data: &[u8]) -> Network<'_> {
         let read = |octets| if little { u16::from_le_bytes(octets) } else { u16::from_be_bytes(octets) };
         let length = usize::from(read(*length));
         if read([*type_first, *type_second]) == PAYLOAD {
-            return rest.get(4..).map(|rest| Some(rest.get(..length.saturating_sub(4)).unwrap_or(rest))).ok_or(Counter::UnreadableFrames);
+            return rest
+                .get(4..)
+                .map(|rest| Some(rest.get(..length.saturating_sub(4)).unwrap_or(rest)))
+                .ok_or(Counter::UnreadableFrames);
         }
         if length < 4 {
             return Err(Counter::UnreadableFrames);

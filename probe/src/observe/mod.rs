@@ -17,6 +17,8 @@ mod link;
 mod message;
 mod scope;
 mod stream;
+#[cfg(test)]
+mod stream_tests;
 mod streams;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -164,7 +166,9 @@ impl Observer {
         match transport {
             Transport::Udp => {
                 let Some(datagram) = ip::udp(octets) else { return sink.add(Counter::UnreadableFrames, 1) };
-                let Some(side) = self.watched.side((source, datagram.source), (destination, datagram.destination)) else { return };
+                let Some(side) = self.watched.side((source, datagram.source), (destination, datagram.destination)) else {
+                    return;
+                };
                 let cut = at.cut && datagram.octets.len() < datagram.length;
                 message(datagram.octets, side, cut, at.time_ns / NS_PER_MS, sink);
             }

@@ -166,7 +166,11 @@ impl Stream {
     fn hold(&mut self, part: &Part<'_>) {
         let ahead = |held: &Held| distance(part.sequence, held.sequence);
         let at = self.held.partition_point(|held| ahead(held) < 0);
-        if self.held.get(at).is_some_and(|held| ahead(held) == 0 && held.octets.len() >= part.octets.len() && held.last == part.last) {
+        if self
+            .held
+            .get(at)
+            .is_some_and(|held| ahead(held) == 0 && held.octets.len() >= part.octets.len() && held.last == part.last)
+        {
             return;
         }
         if self.held.is_empty() {

@@ -7,9 +7,9 @@
 //! hold; past that, those that were idle longest are given up, which is counted,
 //! and so is what they held.
 
+use super::Sink;
 use super::scope::Side;
 use super::stream::{Part, Stream};
-use super::Sink;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 use zonepulse_wire::Counter;
@@ -61,10 +61,7 @@ impl<'a> Segment<'a> {
         }
         let data = octets.get(header_length..)?;
         Some(Segment {
-            key: Key {
-                source: (source, u16::from_be_bytes([a, b])),
-                destination: (destination, u16::from_be_bytes([c, d])),
-            },
+            key: Key { source: (source, u16::from_be_bytes([a, b])), destination: (destination, u16::from_be_bytes([c, d])) },
             flags,
             confirmed: u32::from_be_bytes([e, f, g, h]),
             part: Part {
@@ -205,14 +202,18 @@ impl Streams {
     }
 
     /// A stream that is seen for the first time with data at this sequence number.
-    fn first_part(&self, hash: u64, sequence: u32) -> Stream {
-        match self.beginnings.get(hash as usize % BEGINNINGS) {
-            Some(&(upper, next)) if upper == (hash >> 32) as u32 => {
-                let stream = Stream::new(next, true);
-                if stream.is_near(sequence) { stream } else { Stream::new(sequence, false) }
+    fn first_part(&mut self, hash: u64, sequence: u32) -> Stream {
+        if let Some(beginning) = self.beginnings.get_mut(hash as usize % BEGINNINGS)
+            && beginning.0 == (hash >> 32) as u32
+        {
+            // Taken once: a stream that was forgotten does not begin there again.
+            let (_, next) = std::mem::take(beginning);
+            let stream = Stream::new(next, true);
+            if stream.is_near(sequence) {
+                return stream;
             }
-            _ => Stream::new(sequence, false),
         }
+        Stream::new(sequence, false)
     }
 
     fn take(&mut self, number: u32, part: &Part<'_>, side: Side, sink: &mut impl Sink) {

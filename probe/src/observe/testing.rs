@@ -1,7 +1,7 @@
 //! Frames made by hand, and a sink that remembers, for tests.
 
-use super::{Hit, Sink};
-use zonepulse_dns::{MessageKind, RecordType};
+use super::{Addresses, Frame, Hit, Observer, Scope, Sink};
+use zonepulse_dns::{MessageKind, RecordType, name};
 use zonepulse_wire::{Counter, Counters};
 
 /// Remembers everything.
@@ -11,21 +11,149 @@ pub(crate) struct Memory {
     pub(crate) counters: Counters,
 }
 
+impl Memory {
+    /// The hits as text: `www.example.com. A 0` with the kind's number.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.hits.iter().map(|(name, record_type, kind, _)| format!("{name} {record_type} {}", kind.number())).collect()
+    }
+
+    pub(crate) fn count(&self, counter: Counter) -> u64 {
+        self.counters.get(counter)
+    }
+}
+
 impl Sink for Memory {
     fn hit(&mut self, hit: &Hit<'_>) {
         let mut name = String::new();
-        assert!(zonepulse_dns::name::push_text(hit.name, &mut name), "{:?} is a well-formed name", hit.name);
+        assert!(name::push_text(hit.name, &mut name), "{:?} is a well-formed name", hit.name);
         self.hits.push((name, hit.record_type, hit.kind, hit.time_ms));
         self.counters.add(Counter::MessagesSeen, 1);
     }
 
     fn uncounted(&mut self, reason: Counter, _time_ms: u64) {
-        assert!(Counter::NOT_COUNTED.contains(&reason));
+        assert!(Counter::NOT_COUNTED.contains(&reason), "{reason:?}");
         self.counters.add(reason, 1);
         self.counters.add(Counter::MessagesSeen, 1);
     }
 
     fn add(&mut self, counter: Counter, count: u64) {
+        assert!(!Counter::NOT_COUNTED.contains(&counter), "{counter:?}");
         self.counters.add(counter, count);
     }
+}
+
+/// Port 53, any address.
+pub(crate) fn scope() -> Scope {
+    Scope { ports: vec![53], addresses: Addresses::Any }
+}
+
+/// What an observer of [`scope`] finds in Ethernet frames a millisecond apart.
+pub(crate) fn observe<'f>(frames: impl IntoIterator<Item = &'f Vec<u8>>) -> Memory {
+    let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
+    for (at, data) in (1..).zip(frames) {
+        observer.frame(&frame(data, at), &mut memory);
+    }
+    observer.finish(&mut memory);
+    memory
+}
+
+/// An Ethernet frame captured whole at this time, Unix milliseconds.
+pub(crate) fn frame(data: &[u8], time_ms: u64) -> Frame<'_> {
+    Frame { time_ns: time_ms * 1_000_000, link_type: 1, data, length_on_wire: data.len() as u32 }
+}
+
+/// A message with one question; flags as in the header.
+pub(crate) fn message(flags: u16, name: &str, record_type: u16) -> Vec<u8> {
+    let mut octets = vec![0x12, 0x34];
+    octets.extend(flags.to_be_bytes());
+    octets.extend([0, 1, 0, 0, 0, 0, 0, 0]);
+    octets.extend(name::to_wire(name).unwrap());
+    octets.extend(record_type.to_be_bytes());
+    octets.extend([0, 1]);
+    octets
+}
+
+pub(crate) fn query(name: &str) -> Vec<u8> {
+    message(0x0100, name, 1)
+}
+
+/// A response with this code and empty sections.
+pub(crate) fn response(name: &str, code: u16) -> Vec<u8> {
+    message(0x8180 | code, name, 1)
+}
+
+/// From port 40000 of 192.0.2.1 to port 53 of 192.0.2.53.
+pub(crate) fn udp_to_server(octets: &[u8]) -> Vec<u8> {
+    ethernet(0x0800, &ipv4(17, 1, 53, &udp(40000, 53, octets)))
+}
+
+/// The other way.
+pub(crate) fn udp_from_server(octets: &[u8]) -> Vec<u8> {
+    ethernet(0x0800, &ipv4(17, 53, 1, &udp(53, 40000, octets)))
+}
+
+/// A segment from port 40000 of 192.0.2.1 to port 53 of 192.0.2.53.
+pub(crate) fn tcp_to_server(sequence: u32, flags: u8, octets: &[u8]) -> Vec<u8> {
+    ethernet(0x0800, &ipv4(6, 1, 53, &tcp(40000, 53, (sequence, 0), flags, octets)))
+}
+
+pub(crate) fn ethernet(ether_type: u16, packet: &[u8]) -> Vec<u8> {
+    let mut octets = vec![2; 12];
+    octets.extend(ether_type.to_be_bytes());
+    octets.extend(packet);
+    octets
+}
+
+/// From 192.0.2.`source` to 192.0.2.`destination`.
+pub(crate) fn ipv4(protocol: u8, source: u8, destination: u8, payload: &[u8]) -> Vec<u8> {
+    ipv4_part(protocol, source, destination, 0, 0, payload)
+}
+
+/// The same with an identification, and the field of flags and fragment offset.
+pub(crate) fn ipv4_part(protocol: u8, source: u8, destination: u8, identification: u16, offset: u16, payload: &[u8]) -> Vec<u8> {
+    let mut octets = vec![0x45, 0];
+    octets.extend((payload.len() as u16 + 20).to_be_bytes());
+    octets.extend(identification.to_be_bytes());
+    octets.extend(offset.to_be_bytes());
+    octets.extend([64, protocol, 0, 0, 192, 0, 2, source, 192, 0, 2, destination]);
+    octets.extend(payload);
+    octets
+}
+
+/// From 2001:db8::`source` to 2001:db8::`destination`; `next` is the first header in `payload`.
+pub(crate) fn ipv6(next: u8, source: u8, destination: u8, payload: &[u8]) -> Vec<u8> {
+    let mut octets = vec![0x60, 0, 0, 0];
+    octets.extend((payload.len() as u16).to_be_bytes());
+    octets.extend([next, 64]);
+    for last in [source, destination] {
+        octets.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+    }
+    octets.extend(payload);
+    octets
+}
+
+pub(crate) fn udp(source: u16, destination: u16, payload: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::new();
+    for field in [source, destination, payload.len() as u16 + 8, 0] {
+        octets.extend(field.to_be_bytes());
+    }
+    octets.extend(payload);
+    octets
+}
+
+pub(crate) fn tcp(source: u16, destination: u16, (sequence, confirmed): (u32, u32), flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::new();
+    octets.extend(source.to_be_bytes());
+    octets.extend(destination.to_be_bytes());
+    octets.extend(sequence.to_be_bytes());
+    octets.extend(confirmed.to_be_bytes());
+    octets.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    octets.extend(payload);
+    octets
+}
+
+/// Messages as a TCP stream carries them.
+pub(crate) fn stream(messages: &[Vec<u8>]) -> Vec<u8> {
+    let framed = messages.iter().map(|message| [&(message.len() as u16).to_be_bytes(), message.as_slice()].concat());
+    framed.collect::<Vec<_>>().concat()
 }
