@@ -1,6 +1,7 @@
 //! Where the probe's own words go: standard error, as text or as JSON.
 
 use serde::Deserialize;
+use std::io::{IsTerminal, stderr};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -42,8 +43,8 @@ pub struct Handle(reload::Handle<Targets, Registry>);
 pub fn start(level: Level, format: Format) -> Handle {
     let (filter, handle) = reload::Layer::new(targets(level));
     let lines = match format {
-        Format::Text => fmt::layer().with_writer(std::io::stderr).with_target(false).boxed(),
-        Format::Json => fmt::layer().json().with_writer(std::io::stderr).boxed(),
+        Format::Text => fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal()).with_target(false).boxed(),
+        Format::Json => fmt::layer().json().with_writer(stderr).boxed(),
     };
     // It fails when there is one already, which then stays.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();

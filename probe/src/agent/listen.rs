@@ -12,7 +12,7 @@ use zonepulse_wire::Counter;
 
 /// How often a device that cannot be opened is tried again.
 const REOPEN: Duration = Duration::from_secs(30);
-/// How soon a device that was lost is tried again, once.
+/// How soon a device that was lost is tried again; one that is lost again and again waits like the others.
 const REOPEN_LOST: Duration = Duration::from_secs(1);
 /// How often the clock is looked at while frames come.
 const TICK: Duration = Duration::from_millis(200);
@@ -36,6 +36,7 @@ impl Listener {
                     let capture = &self.config.capture;
                     tracing::info!(device = capture.device, ports = ?capture.ports, addresses = ?capture.addresses, "listening");
                     known = None;
+                    let began = Instant::now();
                     match self.listen(live, meter) {
                         Ok(()) if self.stopping() => return,
                         Ok(()) => tracing::warn!(device = capture.device, "the device is gone; it is opened again"),
@@ -43,7 +44,7 @@ impl Listener {
                             tracing::warn!(%error, "listening broke off; the device is opened again")
                         }
                     }
-                    REOPEN_LOST
+                    if began.elapsed() < REOPEN { REOPEN } else { REOPEN_LOST }
                 }
                 Err(error) => {
                     let error = error.to_string();

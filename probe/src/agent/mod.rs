@@ -28,7 +28,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 /// How long a stopping agent tries to deliver what it has.
-const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL: Duration = Duration::from_secs(3);
 /// How long a stopping agent tries to write to a disk that refuses.
 const LAST_TRIES: Duration = Duration::from_secs(5);
 const RETRY_DISK: Duration = Duration::from_secs(1);
@@ -96,14 +96,16 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
             let _ = (listener.thread.join(), spooler.thread.join());
             // Ends a wait, so that there is one more try at least.
             self.settings.send_modify(|_| ());
-            while !self.spool.is_empty() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+            let delivered = async {
+                while !self.spool.is_empty() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            let _ = tokio::time::timeout(FAREWELL, delivered).await;
         };
-        let patience = LAST_TRIES + FAREWELL;
         tokio::select! {
             ended = &mut delivery => return ended,
-            _ = tokio::time::timeout(patience, farewell) => {}
+            () = farewell => {}
             _ = signals.terminate.recv() => {}
             _ = signals.interrupt.recv() => {}
         }

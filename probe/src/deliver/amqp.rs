@@ -20,7 +20,7 @@ use tokio::time::timeout;
 pub const WINDOW: usize = 32;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(60);
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 /// Delivery mode 2 (AMQP 0.9.1, basic class): the message survives the broker's restart.
 const PERSISTENT: u8 = 2;
 /// Seconds; a broker that is gone without a word is noticed after about two of them.

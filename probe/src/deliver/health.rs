@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// The shortest wait; jitter makes it up to twice as long.
 const MIN_WAIT: Duration = Duration::from_millis(250);
 /// The longest wait, again without jitter.
-const MAX_WAIT: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// No answer makes the probe wait longer.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
@@ -15,7 +15,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 pub(super) struct Health {
     known: bool,
     down: Option<Down>,
-    /// Batches in a row that failed each for itself.
+    /// Batches in a row that failed each for itself, at their first try.
     failures: usize,
 }
 
@@ -24,6 +24,8 @@ struct Down {
     reason: String,
     backoff: ExponentialBackoff,
     until: Instant,
+    /// It was concluded from batches that failed, and may be their fault after all.
+    by_batches: bool,
 }
 
 /// What someone who reads the log should know.
@@ -48,6 +50,13 @@ impl Health {
         self.down.as_ref().map(|down| down.until).filter(|until| *until > Instant::now())
     }
 
+    /// Lets the next batch try at once.
+    pub(super) fn end_wait(&mut self) {
+        if let Some(down) = &mut self.down {
+            down.until = Instant::now();
+        }
+    }
+
     /// A batch got through.
     pub(super) fn succeeded(&mut self) -> Option<Change> {
         self.failures = 0;
@@ -56,10 +65,24 @@ impl Health {
         (was_down || first).then_some(Change::Up)
     }
 
-    /// A batch failed. When as many as a window fail in a row, it is not the batches.
-    pub(super) fn failed(&mut self, reason: &str, window: usize) -> Option<Change> {
-        self.failures += 1;
-        if self.failures >= window || self.down.is_some() { self.unavailable(reason, None) } else { None }
+    /// A batch failed, for the first time or again. When as many as a window fail
+    /// in a row at their first try, it is hardly the batches.
+    pub(super) fn failed(&mut self, reason: &str, first_try: bool, window: usize) -> Option<Change> {
+        self.failures += usize::from(first_try);
+        if self.failures < window && self.down.is_none() {
+            return None;
+        }
+        let change = self.unavailable(reason, None);
+        if let Some(down) = &mut self.down {
+            down.by_batches = true;
+        }
+        change
+    }
+
+    /// Whether the next try is better made with the newest batch: so many old
+    /// ones failed that a good one could be behind them for hours.
+    pub(super) fn prefers_newest(&self) -> bool {
+        self.down.as_ref().is_some_and(|down| down.by_batches)
     }
 
     /// The other side takes none.
@@ -73,6 +96,7 @@ impl Health {
             Some(down) => {
                 let wait = asked.or_else(|| down.backoff.next()).unwrap_or(MAX_WAIT);
                 down.until = now + wait;
+                down.by_batches = false;
                 if down.reason == reason {
                     return None;
                 }
@@ -82,7 +106,7 @@ impl Health {
                 let builder = ExponentialBuilder::new().with_min_delay(MIN_WAIT).with_max_delay(MAX_WAIT);
                 let mut backoff = builder.with_jitter().without_max_times().build();
                 let wait = asked.or_else(|| backoff.next()).unwrap_or(MAX_WAIT);
-                self.down = Some(Down { reason: reason.to_owned(), backoff, until: now + wait });
+                self.down = Some(Down { reason: reason.to_owned(), backoff, until: now + wait, by_batches: false });
             }
         }
         Some(Change::Down(reason.to_owned()))
@@ -93,12 +117,6 @@ impl Health {
 mod tests {
     use super::*;
 
-    fn wait_over(health: &mut Health) {
-        if let Some(down) = &mut health.down {
-            down.until = Instant::now();
-        }
-    }
-
     #[test]
     fn a_change_is_told_once() {
         let mut health = Health::default();
@@ -106,9 +124,9 @@ mod tests {
         assert_eq!(health.succeeded(), None);
         assert_eq!(health.unavailable("gone", None), Some(Change::Down("gone".into())));
         assert_eq!(health.unavailable("gone", None), None);
-        wait_over(&mut health);
+        health.end_wait();
         assert_eq!(health.unavailable("gone", None), None);
-        wait_over(&mut health);
+        health.end_wait();
         assert_eq!(health.unavailable("forbidden", None), Some(Change::Down("forbidden".into())));
         assert_eq!(health.succeeded(), Some(Change::Up));
     }
@@ -119,7 +137,7 @@ mod tests {
         assert_eq!(health.window(8), 8);
         health.unavailable("gone", None);
         assert_eq!(health.window(8), 0);
-        wait_over(&mut health);
+        health.end_wait();
         assert_eq!(health.window(8), 1);
         health.succeeded();
         assert_eq!(health.window(8), 8);
@@ -132,7 +150,7 @@ mod tests {
         for _ in 0..20 {
             health.unavailable("gone", None);
             longest = health.paused_until().unwrap() - Instant::now();
-            wait_over(&mut health);
+            health.end_wait();
         }
         assert!(longest > MAX_WAIT / 2 && longest <= 2 * MAX_WAIT, "{longest:?}");
     }
@@ -143,7 +161,7 @@ mod tests {
         health.unavailable("busy", Some(Duration::from_secs(30)));
         let wait = health.paused_until().unwrap() - Instant::now();
         assert!(wait > Duration::from_secs(29) && wait <= Duration::from_secs(30), "{wait:?}");
-        wait_over(&mut health);
+        health.end_wait();
         health.unavailable("busy", Some(Duration::from_secs(1 << 40)));
         assert!(health.paused_until().unwrap() - Instant::now() <= MAX_RETRY_AFTER);
     }
@@ -152,12 +170,18 @@ mod tests {
     fn one_failing_batch_does_not_stop_the_others_but_a_windowful_does() {
         let mut health = Health::default();
         for _ in 0..5 {
-            assert_eq!(health.failed("500", 8), None);
+            assert_eq!(health.failed("500", true, 8), None);
         }
         health.succeeded();
         for _ in 0..7 {
-            assert_eq!(health.failed("500", 8), None);
+            assert_eq!(health.failed("500", true, 8), None);
+            assert_eq!(health.failed("500", false, 8), None);
         }
-        assert_eq!(health.failed("500", 8), Some(Change::Down("500".into())));
+        assert!(!health.prefers_newest());
+        assert_eq!(health.failed("500", true, 8), Some(Change::Down("500".into())));
+        assert!(health.prefers_newest());
+        health.end_wait();
+        health.unavailable("gone", None);
+        assert!(!health.prefers_newest());
     }
 }

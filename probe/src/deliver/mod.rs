@@ -76,11 +76,12 @@ enum Way {
 
 /// Delivers what is in the spool and what comes into it, until it is dropped.
 ///
-/// A change of `settings` counts from the next batch on, and ends a wait. What
-/// was on its way when it is dropped stays in the spool.
+/// A change of `settings` counts from the next batch on. Setting them anew ends
+/// a wait, changed or not. What was on its way at the end stays in the spool.
 pub async fn run(spool: Arc<Spool>, mut settings: watch::Receiver<Settings>, counts: Arc<Counts>) -> Result<(), Error> {
-    let way = Arc::new(Way::new(settings.borrow_and_update().clone())?);
-    let mut engine = Engine { spool, way, counts, flight: JoinSet::new(), flight_bytes: 0, health: Health::default() };
+    let known = settings.borrow_and_update().clone();
+    let way = Arc::new(Way::new(known.clone())?);
+    let mut engine = Engine { spool, known, way, counts, flight: JoinSet::new(), flight_bytes: 0, health: Health::default() };
     loop {
         engine.launch();
         let wake = engine.wake_at();
@@ -91,16 +92,14 @@ pub async fn run(spool: Arc<Spool>, mut settings: watch::Receiver<Settings>, cou
             },
             () = engine.spool.changed() => {}
             () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {}
-            Ok(()) = settings.changed() => {
-                engine.way = Arc::new(Way::new(settings.borrow_and_update().clone())?);
-                engine.health = Health::default();
-            }
+            Ok(()) = settings.changed() => engine.follow(settings.borrow_and_update().clone())?,
         }
     }
 }
 
 struct Engine {
     spool: Arc<Spool>,
+    known: Settings,
     way: Arc<Way>,
     counts: Arc<Counts>,
     flight: JoinSet<(Entry, Option<Answer>)>,
@@ -111,11 +110,9 @@ struct Engine {
 impl Engine {
     /// Sends as many of the oldest batches as may be on their way.
     fn launch(&mut self) {
-        let limit = self.health.window(self.way.window());
-        while self.flight.len() < limit && (self.flight.is_empty() || self.flight_bytes < MAX_IN_FLIGHT_BYTES) {
-            let Some(entry) = self.spool.claim() else {
-                return;
-            };
+        while self.has_room() {
+            let claimed = if self.health.prefers_newest() { self.spool.claim_newest() } else { self.spool.claim() };
+            let Some(entry) = claimed else { return };
             self.flight_bytes += entry.size_bytes;
             self.flight.spawn(attempt(self.spool.clone(), self.way.clone(), entry));
         }
@@ -125,9 +122,26 @@ impl Engine {
     fn wake_at(&self) -> Option<Instant> {
         match self.health.paused_until() {
             Some(until) => Some(until),
-            None if self.flight.len() < self.health.window(self.way.window()) => self.spool.next_due(),
+            None if self.has_room() => self.spool.next_due(),
             None => None,
         }
+    }
+
+    /// Whether one more may be on its way.
+    fn has_room(&self) -> bool {
+        let limit = self.health.window(self.way.window());
+        self.flight.len() < limit && (self.flight.is_empty() || self.flight_bytes < MAX_IN_FLIGHT_BYTES)
+    }
+
+    fn follow(&mut self, settings: Settings) -> Result<(), Error> {
+        if settings == self.known {
+            self.health.end_wait();
+            return Ok(());
+        }
+        self.way = Arc::new(Way::new(settings.clone())?);
+        self.known = settings;
+        self.health = Health::default();
+        Ok(())
     }
 
     fn settle(&mut self, entry: Entry, answer: Option<Answer>) {
@@ -154,7 +168,7 @@ impl Engine {
                         "a batch was not taken; it is tried again later"
                     );
                 }
-                self.health.failed(&reason, self.way.window())
+                self.health.failed(&reason, entry.deferrals == 0, self.way.window())
             }
             Some(Answer::Unavailable { reason, retry_after }) => {
                 self.spool.release(entry.key);
@@ -260,3 +274,6 @@ impl Answer {
         Answer::Unavailable { reason: reason.into(), retry_after: None }
     }
 }
+
+#[cfg(test)]
+mod tests;

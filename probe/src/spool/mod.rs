@@ -205,16 +205,12 @@ impl Spool {
     /// The oldest batch that is ready for delivery; the caller has it until it
     /// removes, refuses, releases or defers it.
     pub fn claim(&self) -> Option<Entry> {
-        let now = Instant::now();
-        let mut index = lock(&self.index);
-        let ready = |waiting: &Waiting| match waiting.state {
-            State::Ready => true,
-            State::Claimed => false,
-            State::Deferred(until) => until <= now,
-        };
-        let (key, waiting) = index.waiting.iter_mut().find(|(_, waiting)| ready(waiting))?;
-        waiting.state = State::Claimed;
-        Some(Entry { key: *key, size_bytes: waiting.size_bytes, deferrals: waiting.deferrals })
+        lock(&self.index).claim(BTreeMap::iter_mut)
+    }
+
+    /// The newest batch that is ready for delivery; otherwise as [`Spool::claim`].
+    pub fn claim_newest(&self) -> Option<Entry> {
+        lock(&self.index).claim(|waiting| waiting.iter_mut().rev())
     }
 
     /// The bytes of a batch; none when it was evicted meanwhile.
@@ -389,6 +385,22 @@ impl Index {
         let waiting = self.waiting.remove(&key)?;
         self.disk_bytes = self.disk_bytes.saturating_sub(disk::occupied(waiting.size_bytes));
         Some(waiting)
+    }
+
+    /// The first batch in an order that is ready.
+    fn claim<'a, I>(&'a mut self, order: impl FnOnce(&'a mut BTreeMap<Key, Waiting>) -> I) -> Option<Entry>
+    where
+        I: Iterator<Item = (&'a Key, &'a mut Waiting)>,
+    {
+        let now = Instant::now();
+        let ready = |waiting: &Waiting| match waiting.state {
+            State::Ready => true,
+            State::Claimed => false,
+            State::Deferred(until) => until <= now,
+        };
+        let (key, waiting) = order(&mut self.waiting).find(|(_, waiting)| ready(waiting))?;
+        waiting.state = State::Claimed;
+        Some(Entry { key: *key, size_bytes: waiting.size_bytes, deferrals: waiting.deferrals })
     }
 
     /// The oldest batches that take so many bytes together; those on their way

@@ -1,0 +1,162 @@
+//! The engine against a small HTTP server of our own: what each answer does to the spool.
+
+use super::*;
+use crate::Secret;
+use crate::spool;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
+use tempfile::TempDir;
+use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records, peek_identity};
+
+type Respond = dyn Fn(u64) -> u16 + Send + Sync;
+
+/// Answers batch number `seq` with the status that `respond` gives; remembers the numbers as they came.
+struct Central {
+    address: String,
+    received: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Central {
+    fn start(respond: impl Fn(u64) -> u16 + Send + Sync + 'static) -> Central {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let respond: Arc<Respond> = Arc::new(respond);
+        let log = received.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (respond, log) = (respond.clone(), log.clone());
+                std::thread::spawn(move || serve(stream, &respond, &log));
+            }
+        });
+        Central { address, received }
+    }
+
+    fn received(&self) -> Vec<u64> {
+        self.received.lock().unwrap().clone()
+    }
+}
+
+/// Requests of one connection, one after the other.
+fn serve(mut stream: TcpStream, respond: &Arc<Respond>, log: &Mutex<Vec<u64>>) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    loop {
+        let mut length = 0;
+        let mut line = String::new();
+        while reader.read_line(&mut line).ok()? > 2 {
+            let header = line.to_ascii_lowercase();
+            if let Some(value) = header.strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+            line.clear();
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        let seq = peek_identity(&body).ok()?.seq;
+        log.lock().unwrap().push(seq);
+        let status = respond(seq);
+        let length = if status == 204 { "" } else { "content-length: 0\r\n" };
+        write!(stream, "HTTP/1.1 {status} x\r\n{length}\r\n").ok()?;
+    }
+}
+
+fn batch(seq: u64) -> Batch {
+    Batch {
+        identity: Identity { server_id: 1, epoch: 1, seq },
+        start_s: 60 * seq,
+        interval_s: 60,
+        coverage: Coverage { from_ms: 60_000 * seq, until_ms: 60_000 * seq },
+        counters: Counters::new(),
+        evicted: None,
+        records: Records::new(),
+        rows: Vec::new(),
+    }
+}
+
+fn spool_of(dir: &TempDir, batches: u64) -> Arc<Spool> {
+    let settings = spool::Settings {
+        dir: dir.path().to_owned(),
+        max_bytes: spool::MIN_BYTES,
+        min_free_bytes: 0,
+        max_refused_bytes: 1 << 20,
+    };
+    let spool = Spool::open(settings).unwrap();
+    (0..batches).for_each(|seq| spool.put(&batch(seq)).unwrap());
+    Arc::new(spool)
+}
+
+/// Delivers until `done` or for ten seconds.
+fn deliver_until(spool: &Arc<Spool>, central: &Central, done: impl Fn(&Counts) -> bool) -> Arc<Counts> {
+    let counts = Arc::new(Counts::default());
+    let settings = Settings::Http(http::Settings { url: central.address.clone(), token: Secret::new("t") });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (_keep, settings) = watch::channel(settings);
+        let wait = async {
+            while !done(&counts) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            ended = run(spool.clone(), settings, counts.clone()) => panic!("{ended:?}"),
+            () = wait => {}
+            () = tokio::time::sleep(Duration::from_secs(10)) => panic!("waited in vain: {counts:?}"),
+        }
+    });
+    counts
+}
+
+#[test]
+fn everything_that_is_confirmed_leaves_the_spool_oldest_first() {
+    let dir = TempDir::new().unwrap();
+    let spool = spool_of(&dir, 40);
+    let central = Central::start(|_| 204);
+    deliver_until(&spool, &central, |counts| counts.delivered() == 40);
+    assert!(spool.is_empty());
+    let received = central.received();
+    // One may be overtaken by any number, but none starts before its turn.
+    let too_early = received.iter().enumerate().filter(|(at, seq)| **seq as usize >= at + http::WINDOW);
+    assert_eq!((received.len(), too_early.count()), (40, 0), "{received:?}");
+}
+
+#[test]
+fn a_refused_batch_is_put_aside_and_the_others_arrive() {
+    let dir = TempDir::new().unwrap();
+    let spool = spool_of(&dir, 20);
+    let central = Central::start(|seq| if seq == 3 { 400 } else { 204 });
+    let counts = deliver_until(&spool, &central, |counts| counts.delivered() == 19 && counts.refused() == 1);
+    assert_eq!((counts.refused(), spool.len()), (1, 0));
+    assert_eq!(std::fs::read_dir(dir.path().join("refused")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_batch_that_fails_again_and_again_holds_no_other_up() {
+    let dir = TempDir::new().unwrap();
+    let spool = spool_of(&dir, 20);
+    let central = Central::start(|seq| if seq == 0 { 500 } else { 204 });
+    deliver_until(&spool, &central, |counts| counts.delivered() == 19);
+    assert_eq!(spool.len(), 1);
+}
+
+#[test]
+fn a_good_batch_behind_many_that_fail_is_reached() {
+    let dir = TempDir::new().unwrap();
+    let spool = spool_of(&dir, 200);
+    let central = Central::start(|seq| if seq < 199 { 403 } else { 204 });
+    deliver_until(&spool, &central, |counts| counts.delivered() == 1);
+    assert_eq!(spool.len(), 199);
+    assert!(central.received().len() < 60, "{:?}", central.received());
+}
+
+#[test]
+fn a_central_that_is_busy_is_asked_by_one_batch_now_and_then() {
+    let dir = TempDir::new().unwrap();
+    let spool = spool_of(&dir, 50);
+    let asked = Arc::new(AtomicU64::new(0));
+    let busy = asked.clone();
+    let central = Central::start(move |_| if busy.fetch_add(1, Ordering::Relaxed) < 10 { 503 } else { 204 });
+    deliver_until(&spool, &central, |counts| counts.delivered() == 50);
+    assert!(spool.is_empty());
+    assert_eq!(central.received().len(), 60);
+}
