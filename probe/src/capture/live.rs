@@ -185,11 +185,23 @@ fn filter(ports: &[u16], link_type: i32) -> String {
     let packets = format!(
         "({ports} or (ip[6:2] & 0x1fff != 0) or (ip6 and (ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 51 or ip6[6] = 60)))"
     );
-    if link_type == ETHERNET {
-        format!("{packets} or (vlan and ({packets} or (vlan and {packets})))")
-    } else {
+    match link_type {
+        ETHERNET => format!("{packets} or (vlan and ({packets} or (vlan and {packets})))"),
         // Cooked packets come without their first tag; this is a second one.
-        format!("{packets} or ether proto 0x8100 or ether proto 0x88a8")
+        LINUX_SLL2 => format!("({packets} or ether proto 0x8100 or ether proto 0x88a8){}", no_echo()),
+        _ => format!("{packets} or ether proto 0x8100 or ether proto 0x88a8"),
+    }
+}
+
+/// What passes the loopback device goes out and comes in. libpcap leaves out the half
+/// that goes out; on `any` the kernel can do so before it takes room in the ring. (On
+/// the loopback device alone it cannot: libpcap filters the first block of the ring
+/// itself, and does not know there which way a packet of an Ethernet device went.)
+fn no_echo() -> String {
+    // SAFETY: a text that ends with a zero.
+    match unsafe { libc::if_nametoindex(c"lo".as_ptr()) } {
+        0 => String::new(),
+        number => format!(" and not (outbound and ifindex {number})"),
     }
 }
 
