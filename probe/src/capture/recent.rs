@@ -13,7 +13,7 @@ use std::hash::{BuildHasher, Hasher};
 pub(super) struct Recent {
     hasher: DefaultHashBuilder,
     /// By the lower bits of the hash.
-    seen: Vec<Seen>,
+    seen: Vec<[Seen; WAYS]>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -25,15 +25,18 @@ struct Seen {
 
 /// From one device to the next it is function calls; to a card behind a queue, longer.
 const MAX_APART_NS: u64 = 20_000_000;
-/// How many packets are remembered: those of [`MAX_APART_NS`] at some 200,000 a second.
-const SEEN: usize = 4096;
+/// How many packets are remembered, those of [`MAX_APART_NS`] at some 200,000 a
+/// second: so many times [`WAYS`].
+const SETS: usize = 1024;
+/// A packet is forgotten when so many others with the same lower bits of the hash came.
+const WAYS: usize = 4;
 /// Octets of the header of LINKTYPE_LINUX_SLL2.
 const HEADER_OCTETS: usize = 20;
 const UDP: u8 = 17;
 
 impl Recent {
     pub(super) fn new() -> Self {
-        Recent { hasher: DefaultHashBuilder::default(), seen: vec![Seen::default(); SEEN] }
+        Recent { hasher: DefaultHashBuilder::default(), seen: vec![[Seen::default(); WAYS]; SETS] }
     }
 
     /// Whether this packet of LINKTYPE_LINUX_SLL2 was not just seen on another device.
@@ -42,12 +45,19 @@ impl Recent {
         let [_, _, _, _, device @ .., _, _, _, _, _, _, _, _, _, _, _, _] = *header;
         let device = u32::from_be_bytes(device);
         let hash = self.hash(packet);
-        let Some(seen) = self.seen.get_mut(hash as usize % SEEN) else { return true };
-        let again = seen.hash == hash && seen.device != device && time_ns.abs_diff(seen.time_ns) <= MAX_APART_NS;
-        if !again {
-            *seen = Seen { hash, time_ns, device };
+        let Some(set) = self.seen.get_mut(hash as usize % SETS) else { return true };
+        if let Some(seen) = set.iter_mut().find(|seen| seen.hash == hash) {
+            let again = seen.device != device && time_ns.abs_diff(seen.time_ns) <= MAX_APART_NS;
+            if !again {
+                *seen = Seen { hash, time_ns, device };
+            }
+            return !again;
         }
-        !again
+        set.rotate_right(1);
+        if let Some(oldest) = set.first_mut() {
+            *oldest = Seen { hash, time_ns, device };
+        }
+        true
     }
 
     fn hash(&self, packet: &[u8]) -> u64 {

@@ -142,7 +142,7 @@ fn the_same_ports_may_be_used_again() {
 
 #[test]
 fn a_stream_that_carries_no_dns_is_not_searched_without_end() {
-    let noise: Vec<u8> = (0..1400u32).map(|octet| (octet * 7919 >> 3) as u8).collect();
+    let noise: Vec<u8> = (0..1400u32).map(|octet| ((octet * 7919) >> 3) as u8).collect();
     let mut frames = Vec::new();
     for at in 0..2000u32 {
         frames.push(tcp_to_server(1 + at * 1400, DATA, &noise));
