@@ -6,12 +6,13 @@ use crate::problem::{Case, Problem};
 use crate::serve::Peer;
 use crate::{Error, batches, config, monitoring, page, servers};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use futures::FutureExt;
 use serde_json::json;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,6 +67,10 @@ impl App {
     /// Room for requests that are being received.
     pub(crate) fn pending(&self) -> Arc<Semaphore> {
         self.parts.pending.clone()
+    }
+
+    async fn who(&self, address: IpAddr, headers: &HeaderMap) -> Result<Principal, Problem> {
+        self.parts.credentials.check(headers, address).await
     }
 
     /// Refuses a server that does not exist: an empty answer would look like a server without traffic.
@@ -143,7 +148,7 @@ async fn health(State(app): State<App>) -> Result<Response, Problem> {
 }
 
 async fn only_users(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Problem> {
-    match who(&app, &request).await? {
+    match app.who(address(&request)?, request.headers()).await? {
         principal @ Principal::User(_) => {
             request.extensions_mut().insert(principal);
             Ok(next.run(request).await)
@@ -153,7 +158,7 @@ async fn only_users(State(app): State<App>, mut request: Request, next: Next) ->
 }
 
 async fn only_servers(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Problem> {
-    match who(&app, &request).await? {
+    match app.who(address(&request)?, request.headers()).await? {
         principal @ Principal::Server(_) => {
             request.extensions_mut().insert(principal);
             Ok(next.run(request).await)
@@ -162,10 +167,9 @@ async fn only_servers(State(app): State<App>, mut request: Request, next: Next) 
     }
 }
 
-async fn who(app: &App, request: &Request) -> Result<Principal, Problem> {
+fn address(request: &Request) -> Result<IpAddr, Problem> {
     let peer = request.extensions().get::<ConnectInfo<Peer>>();
-    let ConnectInfo(Peer(address)) = peer.ok_or_else(|| Problem::internal("a request without an address"))?;
-    app.parts.credentials.check(request.headers(), address.ip()).await
+    peer.map(|ConnectInfo(Peer(address))| address.ip()).ok_or_else(|| Problem::internal("a request without an address"))
 }
 
 /// Bounds the time, turns a panic into an answer, and writes a line about it.
@@ -196,3 +200,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }
+
+#[cfg(test)]
+#[path = "app_tests.rs"]
+mod tests;

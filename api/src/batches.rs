@@ -36,7 +36,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(
     post, path = "/api/v2/batches", operation_id = "send_batch", tag = "Probes",
     request_body(
-        content_type = "application/vnd.zonepulse.batch", content = Vec<u8>,
+        content_type = "application/vnd.zonepulse.batch",
         description = "One encoded batch: the hits of a server in an interval, with what was lost."
     ),
     responses(
@@ -88,9 +88,9 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 /// Room for a request of this size among those that are being received.
 fn pending(app: &App, bytes: u32) -> Result<OwnedSemaphorePermit, Problem> {
     let units = bytes.div_ceil(UNIT_BYTES).max(1);
-    app.pending().try_acquire_many_owned(units).map_err(|_| {
-        Problem::new(Case::Busy, "many batches are being received").retry_after_s(1)
-    })
+    app.pending()
+        .try_acquire_many_owned(units)
+        .map_err(|_| Problem::new(Case::Busy, "many batches are being received").retry_after_s(1))
 }
 
 /// How many units there are for so many bytes.
@@ -101,12 +101,12 @@ pub(crate) fn units(bytes: u32) -> usize {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::Refused(_) => Problem::new(Case::BadBatch, error.to_string()),
-            Error::UnknownVersion { .. } => Problem::new(Case::UnknownFormat, error.to_string()),
+            Error::Malformed(_) | Error::Interval(_) => Problem::new(Case::BadBatch, error.to_string()),
+            Error::UnknownVersion(_) => Problem::new(Case::UnknownFormat, error.to_string()),
             Error::WrongServer { .. } | Error::UnknownServer(_) => Problem::new(Case::NotAllowed, error.to_string()),
             Error::Busy => Problem::new(Case::Busy, error.to_string()).retry_after_s(1),
-            Error::Closed => Problem::new(Case::Busy, "the central is ending").retry_after_s(5),
-            Error::Store(_) => Problem::internal(error),
+            Error::Closed => Problem::new(Case::Busy, error.to_string()).retry_after_s(5),
+            Error::Store(_) | Error::Thread(_) => Problem::internal(error),
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use zonepulse_ingest::amqp;
 
 /// All settings of the central.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -155,7 +156,8 @@ impl Settings {
             Figment::from(Toml::string(&text)).extract::<Settings>().map_err(named)?;
             figment = figment.merge(Toml::string(&text));
         }
-        let environment = Env::prefixed("ZONEPULSE_").filter(|key| !key.as_str().to_ascii_lowercase().starts_with("probe_")).split("__");
+        let environment =
+            Env::prefixed("ZONEPULSE_").filter(|key| !key.as_str().to_ascii_lowercase().starts_with("probe_")).split("__");
         figment
             .merge(environment)
             .extract()
@@ -185,7 +187,7 @@ impl Default for Log {
 
 impl Default for Amqp {
     fn default() -> Self {
-        Amqp { url: None, queue: "zonepulse.batches".to_owned(), prefetch: 64 }
+        Amqp { url: None, queue: amqp::DEFAULT_QUEUE.to_owned(), prefetch: amqp::DEFAULT_PREFETCH }
     }
 }
 
@@ -245,10 +247,14 @@ mod tests {
         // What every struct refuses lists what it knows; each of those has to be in the example.
         for section in ["", "[log]\n", "[amqp]\n", "[query]\n", "[store]\n", "[limits]\n"] {
             let error = read(&format!("{section}nonsense = 1")).unwrap_err().to_string();
-            let (_, known) = error.split_once("expected").unwrap_or_else(|| panic!("{error}"));
-            for key in known.split('`').skip(1).step_by(2) {
+            let (_, known) = error.split_once("expected ").unwrap_or_else(|| panic!("{error}"));
+            let known: Vec<&str> =
+                known.split(|c: char| !c.is_ascii_lowercase() && c != '_').filter(|word| word.len() > 2).collect();
+            let (keys, _) = known.split_at(known.iter().position(|word| *word == "for").unwrap_or(known.len()));
+            assert!(!keys.is_empty(), "{error}");
+            for key in keys.iter().filter(|key| **key != "one") {
                 let named = example.contains(&format!("{key} = ")) || example.contains(&format!("[{key}]"));
-                assert!(named, "{section}{key} is not in the example");
+                assert!(named, "{section}{key} is not in the example: {error}");
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What can go wrong outside of requests, by what the caller can do about it.
 
+use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ pub enum Error {
     #[error("configuration: {0}")]
     Config(String),
     /// A file could not be read or written.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}", .path.display())]
     File {
         /// Which one.
         path: PathBuf,
@@ -22,7 +23,7 @@ pub enum Error {
     #[error("{} is in use by another process: a running `zonepulse serve` holds it; stop it first", .0.display())]
     InUse(PathBuf),
     /// The address cannot be listened on: choose another.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -39,25 +40,46 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] zonepulse_store::Error),
     /// Receiving batches failed to start.
-    #[error("receiving batches: {0}")]
+    #[error("receiving batches")]
     Ingest(#[from] zonepulse_ingest::Error),
     /// The query engine failed to start.
-    #[error("the query engine: {0}")]
+    #[error("the query engine")]
     Query(#[from] zonepulse_query::Error),
     /// A part of the central ended that should not have.
-    #[error("a part of the central ended: {0}")]
+    #[error("a part of the central ended")]
     Ended(#[from] tokio::task::JoinError),
     /// Standard output or another stream failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-impl Error {
-    /// A store that was opened, or why not.
-    pub(crate) fn opening(error: zonepulse_store::Error) -> Self {
-        match error {
-            zonepulse_store::Error::InUse(path) => Error::InUse(path),
-            error => Error::Store(error),
+/// An error with all that caused it, in one line.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Some say what caused them themselves.
+        if !text.ends_with(&more) {
+            // Writing into memory cannot fail.
+            let _ = write!(text, ": {more}");
         }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_with_its_causes_each_once() {
+        let source = io::Error::from(io::ErrorKind::NotFound);
+        let file = Error::File { path: PathBuf::from("/a"), source };
+        assert_eq!(describe(&file), "/a: entity not found");
+        let store = zonepulse_ingest::Error::Store(std::sync::Arc::new(zonepulse_store::Error::NameTaken("a".to_owned())));
+        let text = describe(&Error::Ingest(store));
+        assert_eq!(text, "receiving batches: the store could not take the batch: the name \"a\" is taken");
     }
 }

@@ -27,12 +27,12 @@ mod negotiate;
 mod openapi;
 mod page;
 mod parameters;
-mod problem;
 mod probe_file;
+mod problem;
 mod render;
 pub mod serve;
 mod servers;
 mod time;
 
 pub use app::document;
-pub use error::Error;
+pub use error::{Error, describe};

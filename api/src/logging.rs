@@ -1,6 +1,7 @@
 //! The log: lines or JSON on standard error, with a level that can change.
 
 use crate::config::{Log, LogFormat, LogLevel};
+use std::io::IsTerminal;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -14,7 +15,9 @@ pub struct Handle(reload::Handle<Targets, Registry>);
 pub fn start(log: Log) -> Handle {
     let (filter, handle) = reload::Layer::new(targets(log.level));
     let lines = match log.format {
-        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).with_target(false).boxed(),
+        LogFormat::Text => {
+            fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed()
+        }
         LogFormat::Json => fmt::layer().json().with_writer(std::io::stderr).boxed(),
     };
     // It fails when there is one already, which then stays.

@@ -3,7 +3,11 @@
 use clap::Parser;
 use std::process::ExitCode;
 use zonepulse_api::command::Command;
+use zonepulse_api::describe;
 
-fn main() -> anyhow::Result<ExitCode> {
-    Ok(Command::parse().run()?)
+fn main() -> ExitCode {
+    Command::parse().run().unwrap_or_else(|error| {
+        eprintln!("zonepulse: {}", describe(&error));
+        ExitCode::FAILURE
+    })
 }

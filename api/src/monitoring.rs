@@ -5,6 +5,7 @@
 //! parameters and rows are in `openapi`.
 
 use crate::app::App;
+use crate::describe;
 use crate::negotiate::Format;
 use crate::openapi::{ByAndInterval, ByAndStep, Paging, Range, Selection, ServerSelection};
 use crate::openapi::{CoverageReport, DnsAggregate, DnsPoint, DnsRate};
@@ -152,21 +153,9 @@ impl From<Error> for Problem {
             Error::BadArgument { argument, reason } => Problem::parameter(argument, reason),
             Error::TooLarge(_) => Problem::new(Case::AnswerTooLarge, error.to_string()),
             Error::Busy => Problem::new(Case::Busy, error.to_string()).retry_after_s(2),
-            Error::Store(_) | Error::Engine(_) => Problem::internal(chain(&error)),
+            Error::Store(_) | Error::Engine(_) => Problem::internal(describe(&error)),
         }
     }
-}
-
-/// An error with all that caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing into memory cannot fail.
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

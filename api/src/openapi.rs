@@ -34,10 +34,11 @@ pub fn complete(document: &mut OpenApi) {
                 continue;
             }
             operation.security = Some(vec![SecurityRequirement::new::<_, _, &str>(scheme, [])]);
-            if path.starts_with("/api/v2/monitoring/") {
+            let negotiated = path.starts_with("/api/v2/monitoring/");
+            if negotiated {
                 describe_list(operation);
             }
-            add_problems(operation);
+            add_problems(operation, negotiated);
         }
     }
 }
@@ -69,8 +70,11 @@ struct Schemes;
 impl Modify for Schemes {
     fn modify(&self, document: &mut OpenApi) {
         let components = document.components.get_or_insert_default();
-        let password = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some("A user's name and password. Users may read."));
-        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A server's token. Servers may send their own batches."));
+        let password =
+            HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some("A user's name and password. Users may read."));
+        let token = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A server's token. Servers may send their own batches."));
         components.add_security_scheme("password", SecurityScheme::Http(password.build()));
         components.add_security_scheme("token", SecurityScheme::Http(token.build()));
     }
@@ -86,10 +90,12 @@ fn describe_list(operation: &mut Operation) {
         response.content.insert(format.media_type().to_owned(), ContentBuilder::new().schema(Some(text)).build().into());
     }
     let number = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Integer)).minimum(Some(0));
-    let total = HeaderBuilder::new().schema(number).description(Some("Rows before paging."));
+    let total = HeaderBuilder::new().schema(Some(number)).description(Some("Rows before paging."));
     response.headers.insert(canonical(TOTAL_HEADER), total.build().into());
     let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
-    let link = HeaderBuilder::new().schema(text).description(Some("The next page, `rel=\"next\"` (RFC 8288), where there is one."));
+    let link = HeaderBuilder::new()
+        .schema(Some(text))
+        .description(Some("The next page, `rel=\"next\"` (RFC 8288), where there is one."));
     response.headers.insert("Link".to_owned(), link.build().into());
 }
 
@@ -105,8 +111,7 @@ fn canonical(name: &str) -> String {
 }
 
 /// The problems that a call can have because of what kind of call it is.
-fn add_problems(operation: &mut Operation) {
-    let list = operation.responses.responses.get("200").is_some();
+fn add_problems(operation: &mut Operation, negotiated: bool) {
     let mut problems = vec![
         ("401", "Credentials are missing or wrong."),
         ("403", "These credentials do not allow this."),
@@ -114,8 +119,8 @@ fn add_problems(operation: &mut Operation) {
         ("500", "The server has a fault; its log says which."),
         ("503", "The server is busy; `Retry-After` says when to try again."),
     ];
-    if list {
-        problems.push(("400", "A parameter is not valid; `parameter` names it."));
+    problems.push(("400", "A parameter is not valid; `parameter` names it."));
+    if negotiated {
         problems.push(("406", "`Accept` names no format that this call has."));
     }
     for (status, description) in problems {
@@ -129,11 +134,11 @@ fn problem(status: &str, description: &str) -> Response {
     let mut response = ResponseBuilder::new().description(description).content(PROBLEM, schema);
     let text = || ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
     if status == "401" {
-        let header = HeaderBuilder::new().schema(text()).description(Some("`Basic realm=\"zonepulse\", Bearer`"));
+        let header = HeaderBuilder::new().schema(Some(text())).description(Some("`Basic realm=\"zonepulse\", Bearer`"));
         response = response.header("WWW-Authenticate", header.build());
     }
     if matches!(status, "429" | "503") {
-        let header = HeaderBuilder::new().schema(text()).description(Some("Seconds to wait."));
+        let header = HeaderBuilder::new().schema(Some(text())).description(Some("Seconds to wait."));
         response = response.header("Retry-After", header.build());
     }
     response.build()
@@ -317,26 +322,34 @@ row! {
     /// Hits, of all time or of a bucket. Which fields there are depends on `interval` and `by`.
     DnsAggregate {
         /// Start of the bucket; with `interval` only.
+        #[schema(nullable = false)]
         #[schema(format = DateTime)]
         time: Option<String>,
         /// The resource that the record belongs to, or 0; in totals and with `by=record`.
+        #[schema(nullable = false)]
         resource_id: Option<u64>,
         /// Owner name; in totals and with `by=record`.
+        #[schema(nullable = false)]
         #[schema(example = "www.example.com.")]
         host: Option<String>,
         /// Record type; in totals and with `by=record`.
+        #[schema(nullable = false)]
         #[schema(example = "AAAA")]
         record_type as "type": Option<String>,
         /// The server's id; with `by=server`.
+        #[schema(nullable = false)]
         server_id: Option<u32>,
         /// The server's display name; with `by=server`.
+        #[schema(nullable = false)]
         server: Option<String>,
         /// `request` or `response`; with `by=action`.
+        #[schema(nullable = false)]
         #[schema(inline)]
         action: Option<Action>,
         /// DNS messages.
         hits: u64,
         /// Time of the first of them; in totals only.
+        #[schema(nullable = false)]
         #[schema(format = DateTime)]
         first_seen: Option<String>,
         /// Time of the last of them.
@@ -352,18 +365,24 @@ row! {
         #[schema(format = DateTime)]
         time: String,
         /// The resource that the record belongs to, or 0; with `by=record`.
+        #[schema(nullable = false)]
         resource_id: Option<u64>,
         /// Owner name; with `by=record`.
+        #[schema(nullable = false)]
         #[schema(example = "www.example.com.")]
         host: Option<String>,
         /// Record type; with `by=record`.
+        #[schema(nullable = false)]
         #[schema(example = "AAAA")]
         record_type as "type": Option<String>,
         /// The server's id; with `by=server`.
+        #[schema(nullable = false)]
         server_id: Option<u32>,
         /// The server's display name; with `by=server`.
+        #[schema(nullable = false)]
         server: Option<String>,
         /// `request` or `response`; with `by=action`.
+        #[schema(nullable = false)]
         #[schema(inline)]
         action: Option<Action>,
         /// Hits per second; null when nothing was reported of this step, 0 when there was no hit.

@@ -154,10 +154,8 @@ fn servers(pairs: &mut Pairs) -> Result<Vec<u32>, Problem> {
 }
 
 fn range(pairs: &mut Pairs) -> Result<TimeRange, Problem> {
-    let range = TimeRange {
-        from_ms: pairs.one_with("date_from", time::read_ms)?,
-        until_ms: pairs.one_with("date_to", time::read_ms)?,
-    };
+    let range =
+        TimeRange { from_ms: pairs.one_with("date_from", time::read_ms)?, until_ms: pairs.one_with("date_to", time::read_ms)? };
     match (range.from_ms, range.until_ms) {
         (Some(from_ms), Some(until_ms)) if until_ms < from_ms => {
             let (from, until) = (time::text(from_ms), time::text(until_ms));
@@ -260,11 +258,7 @@ impl Pairs {
     }
 
     /// A parameter that may come once.
-    fn one_with<T>(
-        &mut self,
-        name: &'static str,
-        read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, Problem> {
+    fn one_with<T>(&mut self, name: &'static str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, Problem> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
         let first = values.next();
         if values.next().is_some() {
@@ -274,11 +268,7 @@ impl Pairs {
     }
 
     /// A parameter that may come any number of times, each with one more value.
-    fn many_with<T>(
-        &mut self,
-        name: &'static str,
-        read: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Vec<T>, Problem> {
+    fn many_with<T>(&mut self, name: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Problem> {
         let values = self.0.iter().filter(|(key, _)| key == name);
         values.map(|(_, value)| read(value).map_err(|reason| Problem::parameter(name, reason))).collect()
     }

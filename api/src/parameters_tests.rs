@@ -110,15 +110,27 @@ fn a_broken_number_is_refused() {
     refused("limit=", expect![[r#"limit | limit: "" is not a whole number from 0 to 100000"#]]);
     refused("offset=%2B1", expect![[r#"offset | offset: "+1" is not a whole number from 0 to 9223372036854775807"#]]);
     refused("server_id=x", expect![[r#"server_id | server_id: "x" is not a whole number from 0 to 4294967295"#]]);
-    refused("server_id=4294967296", expect![[r#"server_id | server_id: "4294967296" is not a whole number from 0 to 4294967295"#]]);
-    refused("resource_id=1.0", expect![[r#"resource_id | resource_id: "1.0" is not a whole number from 0 to 18446744073709551615"#]]);
+    refused(
+        "server_id=4294967296",
+        expect![[r#"server_id | server_id: "4294967296" is not a whole number from 0 to 4294967295"#]],
+    );
+    refused(
+        "resource_id=1.0",
+        expect![[r#"resource_id | resource_id: "1.0" is not a whole number from 0 to 18446744073709551615"#]],
+    );
 }
 
 #[test]
 fn a_broken_word_of_dns_is_refused() {
-    refused("type=AAAAA", expect![[r#"type | type: unknown record type "AAAAA": use a mnemonic such as AAAA, or TYPE and its number (RFC 3597)"#]]);
+    refused(
+        "type=AAAAA",
+        expect![[r#"type | type: unknown record type "AAAAA": use a mnemonic such as AAAA, or TYPE and its number (RFC 3597)"#]],
+    );
     refused("action=ask", expect![[r#"action | action: unknown action "ask": use request or response"#]]);
-    refused("rcode=4096", expect![[r#"rcode | rcode: unknown response code "4096": use a mnemonic such as NXDOMAIN, or a number from 0 to 4095"#]]);
+    refused(
+        "rcode=4096",
+        expect![[r#"rcode | rcode: unknown response code "4096": use a mnemonic such as NXDOMAIN, or a number from 0 to 4095"#]],
+    );
     refused("host=a..b", expect![[r#"host | host: "a..b" is not a domain name: it has an empty label"#]]);
     refused("host=", expect![[r#"host | host: "" is not a domain name: it is empty; the root is written ".""#]]);
     refused(
@@ -131,11 +143,15 @@ fn a_broken_word_of_dns_is_refused() {
 fn a_broken_time_is_refused() {
     refused(
         "date_from=2026-13-01T00:00:00Z",
-        expect![[r#"date_from | date_from: "2026-13-01T00:00:00Z" is not a time: write RFC 3339, such as 2026-01-31T12:00:00Z, or Unix seconds"#]],
+        expect![[
+            r#"date_from | date_from: "2026-13-01T00:00:00Z" is not a time: write RFC 3339, such as 2026-01-31T12:00:00Z, or Unix seconds"#
+        ]],
     );
     refused(
         "date_to=tomorrow",
-        expect![[r#"date_to | date_to: "tomorrow" is not a time: write RFC 3339, such as 2026-01-31T12:00:00Z, or Unix seconds"#]],
+        expect![[
+            r#"date_to | date_to: "tomorrow" is not a time: write RFC 3339, such as 2026-01-31T12:00:00Z, or Unix seconds"#
+        ]],
     );
     refused(
         "date_from=20&date_to=10",

@@ -76,9 +76,7 @@ pub enum Case {
 impl Case {
     const fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Case::BadParameter => {
-                (StatusCode::BAD_REQUEST, "urn:zonepulse:problem:bad-parameter", "A parameter is not valid")
-            }
+            Case::BadParameter => (StatusCode::BAD_REQUEST, "urn:zonepulse:problem:bad-parameter", "A parameter is not valid"),
             Case::AnswerTooLarge => {
                 (StatusCode::BAD_REQUEST, "urn:zonepulse:problem:answer-too-large", "The answer would be too large")
             }
@@ -95,9 +93,7 @@ impl Case {
                 "urn:zonepulse:problem:method-not-allowed",
                 "This path does not have this method",
             ),
-            Case::NotAcceptable => {
-                (StatusCode::NOT_ACCEPTABLE, "urn:zonepulse:problem:not-acceptable", "No acceptable format")
-            }
+            Case::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "urn:zonepulse:problem:not-acceptable", "No acceptable format"),
             Case::TooSlow => (StatusCode::REQUEST_TIMEOUT, "urn:zonepulse:problem:too-slow", "The request took too long"),
             Case::RequestTooLarge => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "urn:zonepulse:problem:request-too-large", "The request is too large")
@@ -110,9 +106,7 @@ impl Case {
                 "urn:zonepulse:problem:too-many-attempts",
                 "Too many attempts with wrong credentials",
             ),
-            Case::Internal => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "urn:zonepulse:problem:internal", "The server has a fault")
-            }
+            Case::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "urn:zonepulse:problem:internal", "The server has a fault"),
             Case::Busy => (StatusCode::SERVICE_UNAVAILABLE, "urn:zonepulse:problem:busy", "The server is busy"),
         }
     }

@@ -26,9 +26,8 @@ pub fn render(format: Format, schema: &SchemaRef, batches: &[RecordBatch]) -> Re
 }
 
 fn json(batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
-    let mut writer = arrow::json::WriterBuilder::new()
-        .with_explicit_nulls(true)
-        .build::<_, arrow::json::writer::JsonArray>(Vec::new());
+    let mut writer =
+        arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::JsonArray>(Vec::new());
     for batch in batches {
         writer.write(&with_readable_times(batch)?)?;
     }

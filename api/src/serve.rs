@@ -4,10 +4,10 @@
 //! broker, then what was accepted is answered, then the store writes down what
 //! it only has in memory.
 
+use crate::Error;
 use crate::accounts::{self, Administrator};
 use crate::app::{self, App};
 use crate::config::{Amqp, Query, Settings};
-use crate::Error;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use std::fs::DirBuilder;
@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
-use zonepulse_ingest::{Ingest, amqp};
+use zonepulse_ingest::{Counter, Ingest, amqp};
 use zonepulse_query::Engine;
 use zonepulse_store::Store;
 
@@ -33,6 +33,9 @@ use zonepulse_store::Store;
 pub const STORE: &str = "store";
 /// How long a connection may say nothing, beyond the time that a request may take.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+
+/// How long a store that is in use is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A central that is listening.
 pub struct Serving {
@@ -90,17 +93,18 @@ pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Sen
     let server = axum::serve(listener, service).with_graceful_shutdown(ended(ending)).into_future();
     let longest = Duration::from_secs(settings.limits.shutdown_s);
     let running = tokio::spawn(async move {
-        let signal = tokio::spawn(async move {
+        let too_long = async {
             shutdown.await;
             tracing::info!("ending");
-            // Nobody listens any more when the server has already failed.
+            // Whoever listened may have failed and be gone.
             let _ = end.send(true);
             tokio::time::sleep(longest).await;
-        });
+        };
         tokio::select! {
-            result = server => { signal.abort(); result?; }
-            _ = signal => tracing::warn!("some requests did not finish in {} s", longest.as_secs()),
+            result = server => result?,
+            () = too_long => tracing::warn!("some requests did not finish in {} s", longest.as_secs()),
         }
+        drop(end);
         if let Some(consumer) = consumer {
             consumer.await?;
         }
@@ -116,23 +120,35 @@ pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Sen
 pub fn open(data: &Path, options: &zonepulse_store::Options) -> Result<Store, Error> {
     let failed = |source| Error::File { path: data.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(failed)?;
-    Store::open(&data.join(STORE), options).map_err(|error| match Error::opening(error) {
-        // Said of the directory that was named.
-        Error::InUse(_) => Error::InUse(data.to_owned()),
-        error => error,
-    })
+    let path = data.join(STORE);
+    let waiting = std::time::Instant::now();
+    loop {
+        match Store::open(&path, options) {
+            // Whoever had it may be about to let go.
+            Err(zonepulse_store::Error::InUse(_)) if waiting.elapsed() < PATIENCE => std::thread::sleep(PATIENCE / 20),
+            Err(zonepulse_store::Error::InUse(_)) => return Err(Error::InUse(data.to_owned())),
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 fn query_options(settings: &Settings) -> zonepulse_query::Options {
     let Query { memory_bytes, threads, max_concurrent, max_wait_ms } = settings.query;
     let defaults = zonepulse_query::Options::default();
     let threads = if threads == 0 { defaults.threads } else { threads };
-    zonepulse_query::Options { memory_bytes, threads, max_concurrent, max_wait_ms, ..defaults }
+    zonepulse_query::Options {
+        memory_bytes,
+        threads,
+        max_concurrent,
+        max_wait_ms,
+        counter_names: Counter::ALL.iter().map(|counter| (counter.number(), counter.as_str())).collect(),
+        not_counted: Counter::NOT_COUNTED.iter().map(|counter| counter.number()).collect(),
+    }
 }
 
 fn consume(url: &str, settings: &Amqp, ingest: Ingest, ending: watch::Receiver<bool>) -> JoinHandle<()> {
     let settings = amqp::Settings { url: url.to_owned(), queue: settings.queue.clone(), prefetch: settings.prefetch };
-    tokio::spawn(amqp::Consumer::run(ingest, settings, ended(ending)))
+    tokio::spawn(amqp::consume(ingest, settings, ended(ending)))
 }
 
 async fn ended(mut ending: watch::Receiver<bool>) {

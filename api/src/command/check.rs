@@ -25,7 +25,8 @@ impl Check {
         logging::start(overlay.over(settings.log));
         let path = self.data.join(STORE);
         // Opening would make one.
-        let there = fs::read_dir(&path).and_then(|mut entries| entries.next().ok_or_else(|| io::ErrorKind::NotFound.into()));
+        let there =
+            fs::read_dir(&path).and_then(|mut entries| entries.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())));
         there.map_err(|source| Error::File { path, source })?;
         let store = crate::serve::open(&self.data, &settings.store.into())?;
         let zonepulse_store::Check { records, blocks, points, hits, reports, batches, faults } = store.check()?;

@@ -91,11 +91,7 @@ impl Place {
     }
 
     /// Opens the store, does something with it, and closes it.
-    fn with_store<T>(
-        &self,
-        overlay: Overlay,
-        work: impl FnOnce(&Store, &Settings) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    fn with_store<T>(&self, overlay: Overlay, work: impl FnOnce(&Store, &Settings) -> Result<T, Error>) -> Result<T, Error> {
         let settings = self.settings()?;
         logging::start(overlay.over(settings.log));
         let store = crate::serve::open(&settings.data, &settings.store.into())?;

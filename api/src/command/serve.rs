@@ -4,7 +4,7 @@ use super::{Overlay, Place};
 use crate::accounts::{ADMINISTRATOR, Administrator};
 use crate::config::Settings;
 use crate::serve::serve;
-use crate::{Error, logging};
+use crate::{Error, describe, logging};
 use clap::Args;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -64,7 +64,7 @@ impl Serve {
     fn reload(&self, running: &Settings, overlay: Overlay, log: &logging::Handle) {
         let settings = match self.settings() {
             Ok(settings) => settings,
-            Err(error) => return tracing::error!(%error, "the configuration was not read again"),
+            Err(error) => return tracing::error!(error = describe(&error), "the configuration was not read again"),
         };
         let level = overlay.over(settings.log).level;
         log.set(level);

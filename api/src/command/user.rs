@@ -92,8 +92,8 @@ impl User {
             }
             User::Password { name, password, place } => {
                 let given = password.read()?;
-                let made = place
-                    .with_store(overlay, |store, settings| accounts::set_password(store, &settings.data, name, given))?;
+                let made =
+                    place.with_store(overlay, |store, settings| accounts::set_password(store, &settings.data, name, given))?;
                 password.show(name, &made)?;
             }
             User::Remove { name, place } => {

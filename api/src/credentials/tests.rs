@@ -72,7 +72,8 @@ async fn a_token_made_later_is_found() {
 #[tokio::test]
 async fn what_is_no_credential_is_refused() {
     let setup = setup();
-    for authorization in ["", "Basic", "Basic %%%", "Basic YW5u", "Digest a=b", "Bearer", "Bearer  ", "Basic YW5uOnNlY3JldA== x"] {
+    for authorization in ["", "Basic", "Basic %%%", "Basic YW5u", "Digest a=b", "Bearer", "Bearer  ", "Basic YW5uOnNlY3JldA== x"]
+    {
         assert_eq!(setup.check(authorization).await, Err(StatusCode::UNAUTHORIZED), "{authorization:?}");
     }
     let none = setup.credentials.check(&HeaderMap::new(), HERE).await;

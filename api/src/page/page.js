@@ -33,8 +33,9 @@ function drawn(name, attributes, text) {
 
 /** Rows of a call, and how many there are before paging. */
 async function ask(path, parameters) {
-  const query = new URLSearchParams(parameters);
-  const response = await fetch(`/api/v2/${path}?${query}`, {
+  // Of the origin, not of the page's own address: that may hold a name and password, which fetch refuses.
+  const url = new URL(`/api/v2/${path}?${new URLSearchParams(parameters)}`, location.origin);
+  const response = await fetch(url, {
     headers: { accept: "application/json" },
     signal: AbortSignal.timeout(30_000),
   });

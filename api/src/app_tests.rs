@@ -1,0 +1,353 @@
+//! The routes as a caller meets them, over a store with a user, two servers and no points.
+
+use super::*;
+use crate::accounts;
+use axum::body::{Body, to_bytes};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use expect_test::{Expect, expect, expect_file};
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use tower::ServiceExt;
+use zonepulse_query::{By, Filter, Options, Page, TimeRange};
+
+const READING: &[&str] = &[
+    "/",
+    "/page.css",
+    "/page.js",
+    "/icon.svg",
+    "/api/v2/servers",
+    "/api/v2/monitoring/dns/raw",
+    "/api/v2/monitoring/dns/aggregate",
+    "/api/v2/monitoring/dns/rps",
+    "/api/v2/monitoring/dns/coverage",
+];
+const OPEN: &[&str] = &["/healthz", DOCUMENT_PATH, "/api/docs/"];
+
+struct Setup {
+    app: App,
+    basic: String,
+    bearer: String,
+    _dir: tempfile::TempDir,
+}
+
+fn setup() -> Setup {
+    setup_with(config::Limits::default())
+}
+
+fn setup_with(limits: config::Limits) -> Setup {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &zonepulse_store::Options::default()).unwrap();
+    let password = accounts::add_user(&store, "ann", false, None).unwrap();
+    let (_, token) = accounts::add_server(&store, "ns1", false).unwrap();
+    accounts::add_server(&store, "ns2", true).unwrap();
+    let engine = Engine::new(store.clone(), Options::default()).unwrap();
+    let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default()).unwrap();
+    let basic = format!("Basic {}", STANDARD.encode(format!("ann:{password}")));
+    Setup { app: App::new(store, engine, ingest, limits).unwrap(), basic, bearer: format!("Bearer {token}"), _dir: dir }
+}
+
+struct Answered {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Setup {
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answered {
+        let mut request = axum::http::Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(body.into()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(Peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)))));
+        let response = router(self.app.clone()).oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, 64 << 20).await.unwrap();
+        Answered { status: parts.status.as_u16(), headers: parts.headers, body: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+
+    /// As the user.
+    async fn get(&self, path: &str) -> Answered {
+        self.send("GET", path, &[("authorization", &self.basic)], "").await
+    }
+}
+
+impl Answered {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The problem document, which it must be.
+    fn problem(&self) -> serde_json::Value {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.body);
+        let problem: serde_json::Value = serde_json::from_str(&self.body).unwrap();
+        assert_eq!(problem["status"], self.status);
+        problem
+    }
+
+    fn expect_problem(&self, expected: Expect) {
+        expected.assert_eq(&serde_json::to_string_pretty(&self.problem()).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn what_reads_needs_a_user() {
+    let setup = setup();
+    for path in READING {
+        let none = setup.send("GET", path, &[], "").await;
+        assert_eq!(none.status, 401, "{path}");
+        assert_eq!(none.header("www-authenticate"), "Basic realm=\"zonepulse\", Bearer");
+        none.problem();
+        let server = setup.send("GET", path, &[("authorization", &setup.bearer)], "").await;
+        assert_eq!(server.status, 403, "{path}");
+        server.problem();
+        assert_eq!(setup.get(path).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_open_needs_no_credentials() {
+    let setup = setup();
+    for path in OPEN {
+        assert_eq!(setup.send("GET", path, &[], "").await.status, 200, "{path}");
+    }
+    assert_eq!(setup.send("GET", "/healthz", &[], "").await.body, "{\"status\":\"ok\"}");
+}
+
+#[tokio::test]
+async fn every_documented_call_is_among_those_whose_credentials_are_tested() {
+    let documented: BTreeSet<String> = document().paths.paths.into_keys().collect();
+    let tested = READING.iter().chain(OPEN).chain(&["/api/v2/batches"]).map(|path| (*path).to_owned()).collect();
+    assert!(documented.is_subset(&tested), "{documented:?}");
+}
+
+#[tokio::test]
+async fn only_a_server_may_send() {
+    let setup = setup();
+    let media_type = ("content-type", batches::MEDIA_TYPE);
+    let none = setup.send("POST", "/api/v2/batches", &[media_type], "x").await;
+    assert_eq!(none.status, 401);
+    let user = setup.send("POST", "/api/v2/batches", &[media_type, ("authorization", &setup.basic)], "x").await;
+    assert_eq!(user.status, 403);
+    let server = setup.send("POST", "/api/v2/batches", &[media_type, ("authorization", &setup.bearer)], "x").await;
+    assert_eq!((server.status, server.problem()["type"].as_str().unwrap()), (400, "urn:zonepulse:problem:bad-batch"));
+}
+
+#[tokio::test]
+async fn what_is_not_called_a_batch_is_refused() {
+    let setup = setup();
+    let authorization = ("authorization", setup.bearer.as_str());
+    let media_type = ("content-type", batches::MEDIA_TYPE);
+    for headers in [
+        vec![authorization],
+        vec![authorization, ("content-type", "application/json")],
+        vec![authorization, media_type, ("content-encoding", "gzip")],
+    ] {
+        let answered = setup.send("POST", "/api/v2/batches", &headers, "x").await;
+        assert_eq!(answered.status, 415, "{headers:?}");
+        answered.problem();
+    }
+}
+
+#[tokio::test]
+async fn a_request_past_the_bound_is_refused_whether_announced_or_not() {
+    let setup = setup_with(config::Limits { max_request_bytes: 100, ..config::Limits::default() });
+    let headers = [("authorization", setup.bearer.as_str()), ("content-type", batches::MEDIA_TYPE)];
+    let announced = [headers[0], headers[1], ("content-length", "101")];
+    let answered = setup.send("POST", "/api/v2/batches", &announced, vec![0; 101]).await;
+    assert_eq!((answered.status, answered.problem()["detail"].as_str().unwrap()), (413, "a request has at most 100 bytes"));
+    let answered = setup.send("POST", "/api/v2/batches", &headers, vec![0; 101]).await;
+    assert_eq!(answered.status, 413);
+    let answered = setup.send("POST", "/api/v2/batches", &headers, vec![0; 100]).await;
+    assert_eq!(answered.status, 400);
+}
+
+#[tokio::test]
+async fn requests_past_the_pending_bytes_are_asked_to_come_again() {
+    let setup = setup();
+    let all = setup.app.pending().try_acquire_many_owned(batches::units(256 << 20) as u32).unwrap();
+    let headers = [("authorization", setup.bearer.as_str()), ("content-type", batches::MEDIA_TYPE)];
+    let answered = setup.send("POST", "/api/v2/batches", &headers, "x").await;
+    assert_eq!((answered.status, answered.header("retry-after")), (503, "1"));
+    drop(all);
+    assert_eq!(setup.send("POST", "/api/v2/batches", &headers, "x").await.status, 400);
+}
+
+#[tokio::test]
+async fn an_unknown_path_and_a_wrong_method_are_problems() {
+    let setup = setup();
+    setup.get("/api/v2/nothing").await.expect_problem(expect![[r#"
+        {
+          "detail": "see /api/docs/ for what there is",
+          "status": 404,
+          "title": "There is nothing here",
+          "type": "urn:zonepulse:problem:not-found"
+        }"#]]);
+    let wrong = setup.send("DELETE", "/api/v2/servers", &[("authorization", &setup.basic)], "").await;
+    assert_eq!((wrong.status, wrong.header("allow")), (405, "GET,HEAD"));
+    wrong.expect_problem(expect![[r#"
+        {
+          "detail": "DELETE is not among the methods of this path",
+          "status": 405,
+          "title": "This path does not have this method",
+          "type": "urn:zonepulse:problem:method-not-allowed"
+        }"#]]);
+}
+
+#[tokio::test]
+async fn a_bad_parameter_is_named() {
+    let setup = setup();
+    setup.get("/api/v2/monitoring/dns/aggregate?limit=-1").await.expect_problem(expect![[r#"
+        {
+          "detail": "limit: \"-1\" is not a whole number from 0 to 100000",
+          "parameter": "limit",
+          "status": 400,
+          "title": "A parameter is not valid",
+          "type": "urn:zonepulse:problem:bad-parameter"
+        }"#]]);
+    for (query, parameter) in [
+        ("raw?server_id=3", "server_id"),
+        ("raw?sort=rps", "sort"),
+        ("coverage?server_id=1&server_id=9", "server_id"),
+        ("rps?step=7&date_from=0&date_to=100000000000", "step"),
+        ("aggregate?sort=time", "sort"),
+    ] {
+        let answered = setup.get(&format!("/api/v2/monitoring/dns/{query}")).await;
+        assert_eq!((answered.status, answered.problem()["parameter"].as_str()), (400, Some(parameter)), "{query}");
+    }
+    assert_eq!(setup.get("/api/v2/servers?limit=1").await.problem()["parameter"], "limit");
+}
+
+#[tokio::test]
+async fn an_answer_comes_in_the_format_that_is_accepted() {
+    let setup = setup();
+    let path = "/api/v2/monitoring/dns/aggregate";
+    let csv = setup.send("GET", path, &[("authorization", &setup.basic), ("accept", "text/csv")], "").await;
+    assert_eq!((csv.header("content-type"), csv.header("vary")), ("text/csv; charset=utf-8; header=present", "accept"));
+    assert_eq!(csv.body, "resource_id,host,type,hits,first_seen,last_access\n");
+    let json = setup.get(path).await;
+    assert_eq!((json.header("content-type"), json.header("x-total-count"), json.body.as_str()), ("application/json", "0", "[]"));
+    let html = setup.send("GET", path, &[("authorization", &setup.basic), ("accept", "text/html")], "").await;
+    assert_eq!((html.status, html.problem()["type"].as_str().unwrap()), (406, "urn:zonepulse:problem:not-acceptable"));
+}
+
+#[tokio::test]
+async fn the_servers_are_listed_and_samples_marked() {
+    let list: serde_json::Value = serde_json::from_str(&setup().get("/api/v2/servers").await.body).unwrap();
+    assert_eq!((&list[0]["server_id"], &list[0]["server"], &list[0]["sample"]), (&1.into(), &"ns1".into(), &false.into()));
+    assert_eq!((&list[1]["server"], &list[1]["sample"]), (&"ns2".into(), &true.into()));
+}
+
+#[tokio::test]
+async fn a_panic_becomes_an_answer() {
+    let setup = setup();
+    let app = setup.app.clone();
+    let routes = Router::new()
+        .route(
+            "/",
+            axum::routing::get(|| async {
+                if true {
+                    panic!("on purpose")
+                }
+            }),
+        )
+        .layer(from_fn_with_state(app.clone(), every_request))
+        .with_state(app);
+    let response = routes.oneshot(Request::new(Body::empty())).await.unwrap();
+    assert_eq!(response.status(), 500);
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_ended() {
+    let setup = setup_with(config::Limits { request_timeout_s: 0, ..config::Limits::default() });
+    let app = setup.app.clone();
+    let routes = Router::new()
+        .route("/", axum::routing::get(std::future::pending::<()>))
+        .layer(from_fn_with_state(app.clone(), every_request))
+        .with_state(app);
+    assert_eq!(routes.oneshot(Request::new(Body::empty())).await.unwrap().status(), 408);
+}
+
+#[tokio::test]
+async fn the_page_asks_no_other_host() {
+    let page = setup().get("/").await;
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'; script-src 'self'"));
+    for text in [include_str!("page/page.html"), include_str!("page/page.css"), include_str!("page/page.js")] {
+        let urls = text.split("http").skip(1).filter(|rest| !rest.starts_with("://www.w3.org/2000/svg")).count();
+        assert_eq!(urls, 0);
+    }
+}
+
+#[tokio::test]
+async fn the_served_document_is_the_golden_one() {
+    let served = setup().send("GET", DOCUMENT_PATH, &[], "").await;
+    let served: serde_json::Value = serde_json::from_str(&served.body).unwrap();
+    expect_file!["../openapi.json"].assert_eq(&format!("{}\n", serde_json::to_string_pretty(&served).unwrap()));
+}
+
+#[test]
+fn every_call_parameter_and_answer_is_described() {
+    let document = serde_json::to_value(document()).unwrap();
+    let described = |value: &serde_json::Value| value["description"].as_str().is_some_and(|text| !text.is_empty());
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, call) in item.as_object().unwrap() {
+            let name = format!("{method} {path}");
+            assert!(call["summary"].is_string() && described(call), "{name}");
+            for parameter in call["parameters"].as_array().into_iter().flatten() {
+                assert!(described(parameter), "{name} {parameter}");
+            }
+            for (status, response) in call["responses"].as_object().unwrap() {
+                assert!(described(response), "{name} {status}");
+                for header in response["headers"].as_object().into_iter().flatten() {
+                    assert!(described(header.1), "{name} {status} {header:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_documented_parameters_are_those_that_are_accepted() {
+    let document = serde_json::to_value(document()).unwrap();
+    for call in ["raw", "aggregate", "rps", "coverage"] {
+        let path = format!("/api/v2/monitoring/dns/{call}");
+        let parameters = document["paths"][&path]["get"]["parameters"].as_array().unwrap();
+        let documented: BTreeSet<&str> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
+        let uri = format!("{path}?nonsense=1").parse().unwrap();
+        let refused = match call {
+            "raw" => crate::parameters::Raw::read(&uri).unwrap_err(),
+            "aggregate" => crate::parameters::Aggregate::read(&uri).unwrap_err(),
+            "rps" => crate::parameters::Rates::read(&uri).unwrap_err(),
+            _ => crate::parameters::Coverage::read(&uri).unwrap_err(),
+        };
+        let (_, accepted) = refused.detail().split_once("this call has ").unwrap();
+        assert_eq!(documented, accepted.split(", ").collect(), "{call}");
+    }
+}
+
+#[tokio::test]
+async fn the_documented_fields_are_those_of_the_answers() {
+    let setup = setup();
+    let engine = setup.app.engine();
+    let (filter, range, page) = (Filter::default(), TimeRange::default(), Page::first(1));
+    let all = By::RECORD.and(By::SERVER).and(By::ACTION);
+    let fields = |answers: &[zonepulse_query::Answer]| -> BTreeSet<String> {
+        answers.iter().flat_map(|answer| answer.schema.fields().iter().map(|field| field.name().clone())).collect()
+    };
+    let raw = engine.raw(&filter, range, &page).await.unwrap();
+    let totals = engine.totals(&filter, range, all, &page).await.unwrap();
+    let series = engine.series(&filter, range, zonepulse_query::Bucket::M5, all, &page).await.unwrap();
+    let rps = engine.rps(&filter, range, None, all, &page).await.unwrap();
+    let coverage = engine.coverage(&[], range, &page).await.unwrap();
+    let document = serde_json::to_value(document()).unwrap();
+    for (schema, answers) in [
+        ("DnsPoint", vec![raw]),
+        ("DnsAggregate", vec![totals, series]),
+        ("DnsRate", vec![rps]),
+        ("CoverageReport", vec![coverage]),
+    ] {
+        let properties = document["components"]["schemas"][schema]["properties"].as_object().unwrap();
+        assert_eq!(properties.keys().cloned().collect::<BTreeSet<_>>(), fields(&answers), "{schema}");
+    }
+}
