@@ -18,6 +18,8 @@ const REOPEN_LOST: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(200);
 /// Reading the clock for every frame would cost more than the frame.
 const FRAMES_PER_LOOK: u32 = 64;
+/// How long the kernel may hold a frame back before the ring shows it, and some more.
+const HELD_BACK: Duration = Duration::from_millis(250);
 
 pub(super) struct Listener {
     pub(super) config: Config,
@@ -78,7 +80,7 @@ impl Listener {
     /// Until the device is gone, or the agent stops. The open interval is closed in any case.
     fn listen(&self, mut live: LiveCapture, mut meter: Meter) -> Result<(), Error> {
         let mut session = Session { counted: Statistics::default(), looked: Instant::now(), frames: 0 };
-        let mut frame_ms = 0;
+        let (mut frame_ms, mut end_ms) = (0, None);
         let result = loop {
             // While frames wait in the ring, the clock is theirs: intervals that
             // are over by the wall clock may still get hits from it.
@@ -96,15 +98,31 @@ impl Listener {
                 session.count_drops(&mut live, &mut meter);
                 meter.close_due(due_ms);
                 if self.stopping() {
-                    break Ok(());
+                    let now_ms = now_ms();
+                    end_ms = Some(now_ms);
+                    break self.read_rest(&mut live, &mut meter, now_ms);
                 }
             }
             self.pass_on(&mut meter);
         };
         session.count_drops(&mut live, &mut meter);
-        meter.finish(now_ms());
+        meter.finish(end_ms.unwrap_or_else(now_ms));
         self.pass_on(&mut meter);
         result
+    }
+
+    /// Reads what was captured until the end, Unix milliseconds: the kernel hands a block of the
+    /// ring over when it is full or a while has passed, and coverage is claimed up to the end.
+    fn read_rest(&self, live: &mut LiveCapture, meter: &mut Meter, end_ms: u64) -> Result<(), Error> {
+        let since = Instant::now();
+        loop {
+            match live.next()? {
+                Next::Frame(frame) if frame.time_ns / 1_000_000 <= end_ms => meter.frame(&frame),
+                Next::Frame(_) | Next::Idle if since.elapsed() < HELD_BACK => {}
+                Next::Frame(_) | Next::Idle | Next::End => return Ok(()),
+            }
+            self.pass_on(meter);
+        }
     }
 
     fn pass_on(&self, meter: &mut Meter) {
