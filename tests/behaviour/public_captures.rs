@@ -45,8 +45,8 @@ fn every_file(corpus: Corpus) {
             println!("public captures: {name}: {hits} messages, tshark {tshark}");
         }
     }
-    assert!(read > 0, "there are captures in the corpus");
     println!("public captures: {read} read, {refused} refused, {found} of tshark's {possible} queries and responses found");
+    assert!(found * 100 >= possible * 98, "too few messages are found");
 }
 
 fn all_at_once(corpus: Corpus) {

@@ -20,10 +20,11 @@ pub struct Server {
 
 /// A central, running or killed.
 pub struct Central {
+    // Before the folder, in which its log is: fields are dropped in order.
+    process: Option<Process>,
     folder: TempDir,
     port: u16,
     broker: Option<(String, String)>,
-    process: Option<Process>,
     /// The servers that it knows, in the order in which they were asked for.
     pub servers: Vec<Server>,
 }

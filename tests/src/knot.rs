@@ -24,10 +24,11 @@ alias CNAME www
 
 /// knotd with one zone, `example.`, and statistics.
 pub struct Knot {
+    // Before the folder, in which its log is: fields are dropped in order.
+    _server: Process,
     folder: TempDir,
     /// Its port, UDP and TCP.
     pub port: u16,
-    _server: Process,
 }
 
 impl Knot {

@@ -37,8 +37,9 @@ impl Settings {
 
 /// A probe's folder, and the probe while it runs.
 pub struct Probe {
-    folder: TempDir,
+    // Before the folder, in which its log is: fields are dropped in order.
     process: Option<Process>,
+    folder: TempDir,
 }
 
 impl Probe {

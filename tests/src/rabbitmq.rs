@@ -16,12 +16,13 @@ const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
 /// A broker on 127.0.0.1 with its own data, name, cookie and port mapper.
 pub struct RabbitMq {
+    // Before the folder, in which their logs are: fields are dropped in order.
+    server: Option<Process>,
+    _mapper: Process,
     folder: TempDir,
     port: u16,
     distribution_port: u16,
     mapper_port: u16,
-    server: Option<Process>,
-    _mapper: Process,
 }
 
 impl RabbitMq {
