@@ -80,4 +80,10 @@ impl Error {
         let path = path.into();
         move |source| Error::Disk { doing, path, source }
     }
+
+    /// Whether the disk, or what of it this process may use, is full.
+    pub(crate) fn is_full(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Error::Disk { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
 }

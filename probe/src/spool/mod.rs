@@ -172,12 +172,7 @@ impl Spool {
         let bytes = report.added_to(batch).encode()?;
         note.pending = Report::default();
         note.carried = (!report.is_empty()).then_some(Carried { by: key, report });
-        let written = self.make_room(&mut note, bytes.len() as u64).and_then(|evicted| {
-            if note.carried.is_some() && !evicted {
-                note.write(&self.disk)?;
-            }
-            self.disk.write(&key.file_name(), &bytes)
-        });
+        let written = self.write(&mut note, &key.file_name(), &bytes);
         if let Err(error) = written {
             note.settle_carried(|_| false);
             return Err(error);
@@ -316,10 +311,25 @@ impl Spool {
         Ok(over.max(lacking))
     }
 
-    /// Evicts the oldest batches for a new one; says whether any had to go, in
-    /// which case the note was written.
-    fn make_room(&self, note: &mut Note, size_bytes: u64) -> Result<bool, Error> {
-        let shortage = self.shortage(size_bytes)?;
+    /// Writes a batch, after the note if that has something to say of it.
+    fn write(&self, note: &mut Note, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let mut shortage = self.shortage(bytes.len() as u64)?;
+        loop {
+            let noted = self.evict(note, shortage)?;
+            let write_note = || if note.carried.is_some() && !noted { note.write(&self.disk) } else { Ok(()) };
+            match write_note().and_then(|()| self.disk.write(name, bytes)) {
+                // Others filled the disk: the oldest batches give way.
+                Err(error) if error.is_full() && !lock(&self.index).waiting.is_empty() => {
+                    shortage = disk::occupied(bytes.len() as u64);
+                }
+                written => return written,
+            }
+        }
+    }
+
+    /// Evicts the oldest batches that take so many bytes; says whether any had
+    /// to go, in which case the note was written.
+    fn evict(&self, note: &mut Note, shortage: u64) -> Result<bool, Error> {
         let victims = lock(&self.index).oldest(shortage);
         if victims.is_empty() {
             return Ok(false);
@@ -329,12 +339,19 @@ impl Spool {
             changed.pending.merge(self.report_of_loss(*key));
         }
         changed.evicting.extend(&victims);
-        changed.write(&self.disk)?;
+        let noted = changed.write(&self.disk);
+        // On a full disk even the note must wait until something is gone.
+        if noted.as_ref().is_err_and(|error| !error.is_full()) {
+            return noted.map(|()| false);
+        }
         *note = changed;
         let mut index = lock(&self.index);
         victims.iter().for_each(|key| _ = index.take(*key));
         drop(index);
         self.finish_evicting(note)?;
+        if noted.is_err() {
+            note.write(&self.disk)?;
+        }
         let evicted = note.pending.evicted;
         tracing::warn!(
             batches = victims.len(),
