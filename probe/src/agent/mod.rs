@@ -2,8 +2,8 @@
 //!
 //! Three threads, so that none waits for what is not its own:
 //!
-//! * *capture* reads the device and closes batches ([`mod@listen`]);
-//! * *spool* makes them safe on disk; between the two is a bounded [`queue`],
+//! * *capture* reads the device and closes batches (`listen.rs`);
+//! * *spool* makes them safe on disk; between the two is a bounded queue,
 //!   which gives up the oldest batch when the disk does not keep up, and says so;
 //! * the caller's delivers, and hears signals.
 //!

@@ -10,10 +10,10 @@ use crate::logging::{self, Format, Level};
 /// What the command line says of the log; it wins over the configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args)]
 pub struct LogArgs {
-    /// How much is said on standard error.
+    /// How much is logged, on standard error.
     #[arg(long, global = true, value_enum)]
     log_level: Option<Level>,
-    /// How it is written.
+    /// How the log is written.
     #[arg(long, global = true, value_enum)]
     log_format: Option<Format>,
 }
