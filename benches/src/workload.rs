@@ -28,23 +28,26 @@ impl Workload {
 
     /// What a server sends of a minute: requests, and the same number of responses.
     pub fn batch(&mut self, server_id: u32, seq: u64, start_s: u64) -> Batch {
-        let mut hits = vec![(0u64, u32::MAX, 0u32); RECORDS as usize];
+        let kinds = [MessageKind::REQUEST, MessageKind::response(ResponseCode::NOERROR)];
+        let mut hits = vec![[(0u64, u32::MAX, 0u32); 2]; RECORDS as usize];
         for _ in 0..REQUESTS {
-            let at_ms = (self.random() % 60_000) as u32;
+            let asked_ms = (self.random() % 59_990) as u32;
             let record = self.record();
-            let (count, first, last) = &mut hits[record];
-            *count += 1;
-            *first = at_ms.min(*first);
-            *last = at_ms.max(*last);
+            // Within ten milliseconds: were the two equal, compression would find out.
+            let answered_ms = asked_ms + (self.random() % 10) as u32;
+            for ((count, first, last), at_ms) in hits[record].iter_mut().zip([asked_ms, answered_ms]) {
+                *count += 1;
+                *first = at_ms.min(*first);
+                *last = at_ms.max(*last);
+            }
         }
         let mut records = Records::new();
         let mut rows = Vec::new();
-        for (number, (count, first_ms, last_ms)) in hits.into_iter().enumerate().filter(|(_, (count, ..))| *count > 0) {
+        for (number, hits) in hits.into_iter().enumerate().filter(|(_, [(requests, ..), _])| *requests > 0) {
             let record_type = if number % 3 == 0 { RecordType::new(28) } else { RecordType::A };
             let record = records.push(&format!("host-{number:05}.zone-{server_id}.example."), record_type);
-            for kind in [MessageKind::REQUEST, MessageKind::response(ResponseCode::NOERROR)] {
-                rows.push(Row { record, kind, hits: count, first_ms, last_ms });
-            }
+            let row = |(kind, (hits, first_ms, last_ms))| Row { record, kind, hits, first_ms, last_ms };
+            rows.extend(kinds.into_iter().zip(hits).map(row));
         }
         let mut counters = Counters::new();
         counters.add(Counter::PacketsSeen, 2 * REQUESTS);
