@@ -14,7 +14,7 @@
 //! several), what lies between is not covered.
 
 use crate::observe::{Frame, Hit, Observer, Scope, Sink};
-use crate::tally::{OTHER, Sum, Table};
+use crate::tally::{Contents, OTHER, Sum, Table};
 use std::collections::{BTreeMap, VecDeque};
 use zonepulse_dns::RecordType;
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, Records, Row};
@@ -334,8 +334,10 @@ impl Intervals {
 
     fn push_batch(&mut self, interval: Interval, coverage: Coverage) {
         let Interval { start_ms, mut table, counts } = interval;
-        let (records, rows) = rows(&table, start_ms);
+        let contents = table.contents();
+        let (records, rows) = rows(contents, start_ms);
         let mut counters = Counters::new();
+        counters.add(Counter::MessagesFolded, contents.folded());
         for (number, count) in (0..).zip(counts) {
             counters.add_number(number, count);
         }
@@ -370,9 +372,7 @@ impl Interval {
     #[inline]
     fn hit(&mut self, hit: &Hit<'_>) {
         self.add(Counter::MessagesSeen.number(), 1);
-        if !self.table.add(hit.name, hit.record_type, hit.kind, hit.time_ms) {
-            self.add(Counter::MessagesFolded.number(), 1);
-        }
+        self.table.add(hit.name, hit.record_type, hit.kind, hit.time_ms);
     }
 }
 
@@ -402,7 +402,7 @@ impl Sink for Intervals {
 }
 
 /// A table as the records and rows of a batch.
-fn rows(table: &Table, start_ms: u64) -> (Records, Vec<Row>) {
+fn rows(table: Contents<'_>, start_ms: u64) -> (Records, Vec<Row>) {
     let offset = |time_ms: u64| u32::try_from(time_ms.saturating_sub(start_ms)).unwrap_or(u32::MAX);
     let row = |record, (kind, sum): (_, Sum)| Row {
         record,
@@ -412,7 +412,7 @@ fn rows(table: &Table, start_ms: u64) -> (Records, Vec<Row>) {
         last_ms: offset(sum.last_ms),
     };
     let mut records = Records::new();
-    let mut rows = Vec::with_capacity(table.len() * 2);
+    let mut rows = Vec::with_capacity(table.entries().len() * 2);
     let mut sums = BTreeMap::new();
     let mut name = String::new();
     for entry in table.entries() {

@@ -5,16 +5,18 @@
 //! first. What a file held besides, and what could not be read of it, goes to
 //! standard error, each reason with its count.
 
+#[path = "tally_lines.rs"]
+mod lines;
+
 use crate::Error;
 use crate::capture::file::CaptureFile;
 use crate::observe::{Addresses, Hit, Observer, Scope, Sink};
-use crate::tally::{OTHER, Sum, Table};
-use jiff::Timestamp;
+use crate::tally::Table;
+use lines::Lines;
 use std::fmt::Display;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use zonepulse_dns::MessageKind;
 use zonepulse_wire::{Counter, Counters};
 
 /// Count the DNS messages of captures by record, action and response code
@@ -55,8 +57,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     for file in &args.files {
         whole &= read(file, &scope, &mut table);
     }
-    let lines = Lines::new(&table);
-    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let lines = Lines::new(table.contents());
+    let mut out = io::stdout().lock();
     let printed = match args.format {
         Format::Tsv => lines.print_tsv(&mut out),
         Format::Json => lines.print_json(&mut out),
@@ -77,6 +79,7 @@ fn read(path: &Path, scope: &Scope, table: &mut Table) -> bool {
         }
     };
     let mut observer = Observer::new(scope);
+    let folded_before = table.contents().folded();
     let mut counting = Counting { table, counts: [0; COUNTS] };
     let whole = loop {
         match file.next_frame() {
@@ -89,7 +92,8 @@ fn read(path: &Path, scope: &Scope, table: &mut Table) -> bool {
         }
     };
     observer.finish(&mut counting);
-    let counters = counting.counters();
+    let mut counters = counting.counters();
+    counters.add(Counter::MessagesFolded, table.contents().folded() - folded_before);
     let hits = counters.get(Counter::MessagesSeen) - counters.not_counted();
     complain(&format_args!("{}: {} packets, {hits} messages counted", file.name(), counters.get(Counter::PacketsSeen)));
     let mentioned = [Counter::PacketsSeen, Counter::MessagesSeen];
@@ -133,9 +137,7 @@ impl Sink for Counting<'_> {
     #[inline]
     fn hit(&mut self, hit: &Hit<'_>) {
         self.add(Counter::MessagesSeen, 1);
-        if !self.table.add(hit.name, hit.record_type, hit.kind, hit.time_ms) {
-            self.add(Counter::MessagesFolded, 1);
-        }
+        self.table.add(hit.name, hit.record_type, hit.kind, hit.time_ms);
     }
 
     #[inline]
@@ -150,107 +152,4 @@ impl Sink for Counting<'_> {
             *sum += count;
         }
     }
-}
-
-/// The lines of a tally in the order in which they are printed.
-struct Lines {
-    text: String,
-    lines: Vec<Line>,
-}
-
-struct Line {
-    /// Where its host stands in the text.
-    host: (u32, u32),
-    record_type: Option<zonepulse_dns::RecordType>,
-    kind: MessageKind,
-    sum: Sum,
-}
-
-impl Lines {
-    fn new(table: &Table) -> Self {
-        let mut lines = Lines { text: String::new(), lines: Vec::new() };
-        for entry in table.entries() {
-            let start = lines.text.len() as u32;
-            entry.push_name(&mut lines.text);
-            let host = (start, lines.text.len() as u32);
-            let record_type = Some(entry.record_type());
-            lines.lines.extend(entry.sums().map(|(kind, sum)| Line { host, record_type, kind, sum }));
-        }
-        let start = lines.text.len() as u32;
-        lines.text.push_str(OTHER);
-        let host = (start, lines.text.len() as u32);
-        lines.lines.extend(table.other().map(|(kind, sum)| Line { host, record_type: None, kind, sum }));
-        let text = &lines.text;
-        lines.lines.sort_unstable_by(|a, b| {
-            let by_hits = b.sum.hits.cmp(&a.sum.hits);
-            by_hits.then_with(|| a.host(text).cmp(b.host(text))).then_with(|| a.ties().cmp(&b.ties()))
-        });
-        lines
-    }
-
-    fn print_tsv(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "host\ttype\taction\trcode\thits\tfirst_access\tlast_access")?;
-        for line in &self.lines {
-            let host = line.host(&self.text);
-            let (action, rcode) = (line.kind.action(), line.rcode());
-            let (first, last) = (time(line.sum.first_ms), time(line.sum.last_ms));
-            writeln!(out, "{host}\t{}\t{action}\t{rcode}\t{}\t{first}\t{last}", line.record_type(), line.sum.hits)?;
-        }
-        Ok(())
-    }
-
-    fn print_json(&self, out: &mut impl Write) -> io::Result<()> {
-        #[derive(serde::Serialize)]
-        struct Object<'a> {
-            host: &'a str,
-            r#type: String,
-            action: &'static str,
-            rcode: String,
-            hits: u64,
-            first_access: String,
-            last_access: String,
-        }
-        let mut before = "[";
-        for line in &self.lines {
-            let object = Object {
-                host: line.host(&self.text),
-                r#type: line.record_type(),
-                action: line.kind.action().as_str(),
-                rcode: line.rcode(),
-                hits: line.sum.hits,
-                first_access: time(line.sum.first_ms),
-                last_access: time(line.sum.last_ms),
-            };
-            writeln!(out, "{before}")?;
-            serde_json::to_writer(&mut *out, &object)?;
-            before = ",";
-        }
-        writeln!(out, "{}", if self.lines.is_empty() { "[]" } else { "\n]" })
-    }
-}
-
-impl Line {
-    fn host<'t>(&self, text: &'t str) -> &'t str {
-        text.get(self.host.0 as usize..self.host.1 as usize).unwrap_or_default()
-    }
-
-    /// The type; `<other>` is of no type, which is type 0 in a batch and here.
-    fn record_type(&self) -> String {
-        self.record_type.unwrap_or(zonepulse_dns::RecordType::new(0)).to_string()
-    }
-
-    fn rcode(&self) -> String {
-        self.kind.response_code().map_or_else(|| "-".to_owned(), |code| code.to_string())
-    }
-
-    /// What orders lines of as many hits and the same host.
-    fn ties(&self) -> (String, &'static str, String) {
-        (self.record_type(), self.kind.action().as_str(), self.rcode())
-    }
-}
-
-/// RFC 3339 in UTC, to the millisecond.
-fn time(unix_ms: u64) -> String {
-    let timestamp = i64::try_from(unix_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    format!("{:.3}", timestamp.unwrap_or(Timestamp::MAX))
 }

@@ -1,27 +1,34 @@
 //! The table: hits summed by record and kind.
 //!
-//! Every message is one look-up here, so the table is built for it. A record is a
-//! line of memory of its own with the sums of two kinds in it, which for nearly
-//! every record is all it has: requests, and responses with one code. Its name
-//! lies in an arena of words, lower-cased; letters are lowered eight at a time on
-//! the way into the hash. No hit allocates once its record is known.
+//! Every message is one look-up here, and on real traffic the table is larger than
+//! the processor's near caches, so a look-up is mostly waiting for memory: for the
+//! index, then for the record, then for its name. The table therefore lets a few
+//! hits wait and takes each of these steps for all of them before the next, so
+//! that their waits overlap.
+//!
+//! A record is a line of memory of its own with the sums of two kinds in it, which
+//! for nearly every record is all it has: requests, and responses with one code.
+//! No hit allocates once its record is known.
 //!
 //! The table is bounded. When it is full, hits of records that are not in it fold
 //! into the sums of `<other>`: totals stay exact, and so does every record that
 //! was in the table before.
 
+mod index;
 mod name;
 #[cfg(test)]
 mod tests;
 
-use hashbrown::HashTable;
-use name::{Lowered, Seeds};
+use index::Index;
+use name::{MAX_WORDS, Seeds};
 use std::collections::BTreeMap;
 use zonepulse_dns::{MessageKind, RecordType, name as dns_name};
 
 /// The name under which what did not fit is reported. No domain name is written so.
 pub const OTHER: &str = "<other>";
 
+/// How many hits wait at most.
+const MAX_WAITING: usize = 16;
 /// How many kinds of one record have sums of their own, besides those of the
 /// record's line: more codes than that are a broken or a hostile server's.
 const MAX_MORE: usize = 64;
@@ -45,18 +52,26 @@ pub struct Table {
     max_records: usize,
     max_name_words: usize,
     seeds: Seeds,
-    index: HashTable<Slot>,
+    waiting: [Waiting; MAX_WAITING],
+    waiting_count: usize,
+    index: Index,
     records: Vec<Record>,
     names: Vec<u64>,
     more: Vec<More>,
     other: BTreeMap<MessageKind, Sum>,
+    folded: u64,
 }
 
-/// A record's place, with enough of its hash to tell it from nearly all others.
+/// A hit that waits for its look-up.
 #[derive(Debug, Clone, Copy)]
-struct Slot {
+struct Waiting {
+    time_ms: u64,
     hash: u32,
-    record: u32,
+    kind: MessageKind,
+    record_type: u16,
+    name_length: u8,
+    word_count: u8,
+    name: [u64; MAX_WORDS],
 }
 
 #[derive(Debug)]
@@ -80,13 +95,6 @@ struct More {
     next: u32,
 }
 
-/// A record of a table and its sums.
-#[derive(Debug, Clone, Copy)]
-pub struct Entry<'t> {
-    table: &'t Table,
-    record: &'t Record,
-}
-
 impl Table {
     /// An empty table for at most this many records, whose names are at most so
     /// many octets all in all (each rounded up to eight).
@@ -95,130 +103,207 @@ impl Table {
             max_records: max_records.min(NONE as usize),
             max_name_words: (max_name_octets / 8).min(NONE as usize),
             seeds: Seeds::random(),
-            index: HashTable::new(),
+            waiting: [Waiting::NONE; MAX_WAITING],
+            waiting_count: 0,
+            index: Index::new(),
             records: Vec::new(),
             names: Vec::new(),
             more: Vec::new(),
             other: BTreeMap::new(),
+            folded: 0,
         }
     }
 
-    /// Adds a hit at this time, Unix milliseconds; `name` is in wire format. Whether
-    /// it was counted under its own record: otherwise it was folded.
+    /// Adds a hit at this time, Unix milliseconds; `name` is in wire format.
     #[inline]
-    pub fn add(&mut self, name: &[u8], record_type: RecordType, kind: MessageKind, time_ms: u64) -> bool {
-        let name = Lowered::new(name);
-        let hash = self.seeds.hash(&name, record_type.value());
-        let (records, names) = (&self.records, &self.names);
-        let is_it = |slot: &Slot| {
-            slot.hash == hash as u32
-                && records.get(slot.record as usize).is_some_and(|record| {
-                    record.record_type == record_type.value()
-                        && usize::from(record.name_length) == name.length()
-                        && names.get(record.name_at as usize..).is_some_and(|names| names.starts_with(name.words()))
-                })
-        };
-        let number = match self.index.find(hash, is_it) {
-            Some(slot) => slot.record,
-            None if self.has_room(&name) => self.insert(&name, record_type, hash),
-            None => {
-                Sum::add_to(self.other.entry(kind).or_insert(Sum::NONE), time_ms);
-                return false;
-            }
-        };
-        self.count(number, kind, time_ms)
+    pub fn add(&mut self, name: &[u8], record_type: RecordType, kind: MessageKind, time_ms: u64) {
+        if self.waiting_count == MAX_WAITING {
+            self.look_up();
+        }
+        let Some(hit) = self.waiting.get_mut(self.waiting_count) else { return };
+        let (word_count, hash) = self.seeds.lower_and_hash(name, record_type.value(), &mut hit.name);
+        hit.time_ms = time_ms;
+        hit.hash = hash;
+        hit.kind = kind;
+        hit.record_type = record_type.value();
+        hit.name_length = name.len().min(dns_name::MAX_WIRE) as u8;
+        hit.word_count = word_count as u8;
+        self.waiting_count += 1;
     }
 
-    /// How many records it has.
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// Whether nothing was added, folded hits included.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.other.is_empty()
-    }
-
-    /// The records, in the order in which they came.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
-        self.records.iter().map(|record| Entry { table: self, record })
-    }
-
-    /// The sums of what did not fit, by kind.
-    pub fn other(&self) -> impl ExactSizeIterator<Item = (MessageKind, Sum)> + '_ {
-        self.other.iter().map(|(kind, sum)| (*kind, *sum))
+    /// What it holds.
+    pub fn contents(&mut self) -> Contents<'_> {
+        self.look_up();
+        Contents { table: self }
     }
 
     /// Empties it; keeps its memory.
     pub fn clear(&mut self) {
+        self.waiting_count = 0;
         self.index.clear();
         self.records.clear();
         self.names.clear();
         self.more.clear();
         self.other.clear();
+        self.folded = 0;
     }
 
-    fn has_room(&self, name: &Lowered) -> bool {
-        self.records.len() < self.max_records && self.names.len() + name.words().len() <= self.max_name_words
+    /// Counts the hits that wait.
+    fn look_up(&mut self) {
+        let mut candidates = [NONE; MAX_WAITING];
+        let mut names_at = [0; MAX_WAITING];
+        let mut first_words = [0; MAX_WAITING];
+        let waiting = self.waiting.get(..self.waiting_count).unwrap_or_default();
+        for (hit, candidate) in waiting.iter().zip(&mut candidates) {
+            *candidate = self.index.first(hit.hash);
+        }
+        for (candidate, name_at) in candidates.iter().zip(&mut names_at) {
+            *name_at = self.records.get(*candidate as usize).map_or(0, |record| record.name_at);
+        }
+        for (name_at, word) in names_at.iter().zip(&mut first_words) {
+            *word = self.names.get(*name_at as usize).copied().unwrap_or_default();
+        }
+        for at in 0..self.waiting_count {
+            let candidate = candidates.get(at).copied().unwrap_or(NONE);
+            let first_word = first_words.get(at).copied().unwrap_or_default();
+            self.count(at, candidate, first_word);
+        }
+        self.waiting_count = 0;
     }
 
+    /// Counts one hit that waits: for the candidate, if that is its record.
+    #[inline]
+    fn count(&mut self, at: usize, candidate: u32, first_word: u64) {
+        let Some(hit) = self.waiting.get(at) else { return };
+        let likely = hit.name.first() == Some(&first_word) && self.is_record(candidate, hit);
+        let number = match likely {
+            true => Some(candidate),
+            false => self.find_or_insert(at),
+        };
+        let Some(hit) = self.waiting.get(at) else { return };
+        let Some(record) = number.and_then(|number| self.records.get_mut(number as usize)) else {
+            return self.fold(at);
+        };
+        for (sum, number) in record.sums.iter_mut().zip(&mut record.kinds) {
+            if sum.hits == 0 {
+                *number = hit.kind.number();
+            } else if *number != hit.kind.number() {
+                continue;
+            }
+            return sum.add(hit.time_ms);
+        }
+        self.count_more(number.unwrap_or(NONE), at);
+    }
+
+    #[inline]
+    fn is_record(&self, number: u32, hit: &Waiting) -> bool {
+        self.records.get(number as usize).is_some_and(|record| {
+            let names = self.names.get(record.name_at as usize..).unwrap_or_default();
+            let pairs = names.iter().zip(hit.words());
+            record.record_type == hit.record_type
+                && record.name_length == hit.name_length
+                && pairs.fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+        })
+    }
+
+    /// The record of a hit, made if there is none yet; `None` when there is no room for it.
     #[cold]
-    #[inline(never)]
-    fn insert(&mut self, name: &Lowered, record_type: RecordType, hash: u64) -> u32 {
+    fn find_or_insert(&mut self, at: usize) -> Option<u32> {
+        let hit = self.waiting.get(at)?;
+        if let Some(number) = self.index.find(hit.hash, |number| self.is_record(number, hit)) {
+            return Some(number);
+        }
+        if self.records.len() >= self.max_records || self.names.len() + hit.words().len() > self.max_name_words {
+            return None;
+        }
         let number = self.records.len() as u32;
         self.records.push(Record {
             sums: [Sum::NONE; 2],
             name_at: self.names.len() as u32,
             more: NONE,
             kinds: [0; 2],
-            record_type: record_type.value(),
-            name_length: name.length() as u8,
+            record_type: hit.record_type,
+            name_length: hit.name_length,
         });
-        self.names.extend_from_slice(name.words());
-        // The index takes a hash's upper bits for its tags and lower bits for its places: both
-        // halves of what is kept here, so that it grows without looking at names.
-        self.index.insert_unique(hash, Slot { hash: hash as u32, record: number }, |slot| Seeds::spread(slot.hash));
-        number
-    }
-
-    #[inline]
-    fn count(&mut self, number: u32, kind: MessageKind, time_ms: u64) -> bool {
-        let Some(record) = self.records.get_mut(number as usize) else { return false };
-        for (sum, number) in record.sums.iter_mut().zip(&mut record.kinds) {
-            if sum.hits == 0 {
-                *number = kind.number();
-            } else if *number != kind.number() {
-                continue;
-            }
-            sum.add_to(time_ms);
-            return true;
-        }
-        self.count_more(number, kind, time_ms)
+        self.names.extend_from_slice(hit.words());
+        self.index.insert(hit.hash, number);
+        Some(number)
     }
 
     #[cold]
-    fn count_more(&mut self, number: u32, kind: MessageKind, time_ms: u64) -> bool {
-        let Some(record) = self.records.get_mut(number as usize) else { return false };
-        let mut at = record.more;
+    fn count_more(&mut self, number: u32, at: usize) {
+        let Some(hit) = self.waiting.get(at) else { return };
+        let Some(record) = self.records.get_mut(number as usize) else { return };
+        let is_full = self.more.len() >= self.max_records;
+        let mut next = record.more;
         for _ in 0..MAX_MORE {
-            let Some(more) = self.more.get_mut(at as usize) else {
-                if self.more.len() >= self.max_records {
-                    break;
+            match self.more.get_mut(next as usize) {
+                Some(more) if more.kind == hit.kind.number() => return more.sum.add(hit.time_ms),
+                Some(more) => next = more.next,
+                None if is_full => break,
+                None => {
+                    let mut more = More { sum: Sum::NONE, kind: hit.kind.number(), next: record.more };
+                    more.sum.add(hit.time_ms);
+                    record.more = self.more.len() as u32;
+                    return self.more.push(more);
                 }
-                let mut sum = Sum::NONE;
-                sum.add_to(time_ms);
-                self.more.push(More { sum, kind: kind.number(), next: record.more });
-                record.more = self.more.len() as u32 - 1;
-                return true;
-            };
-            if more.kind == kind.number() {
-                more.sum.add_to(time_ms);
-                return true;
             }
-            at = more.next;
         }
-        Sum::add_to(self.other.entry(kind).or_insert(Sum::NONE), time_ms);
-        false
+        self.fold(at);
+    }
+
+    fn fold(&mut self, at: usize) {
+        let Some(hit) = self.waiting.get(at) else { return };
+        self.folded += 1;
+        self.other.entry(hit.kind).or_insert(Sum::NONE).add(hit.time_ms);
+    }
+}
+
+impl Waiting {
+    const NONE: Waiting = Waiting {
+        time_ms: 0,
+        hash: 0,
+        kind: MessageKind::REQUEST,
+        record_type: 0,
+        name_length: 0,
+        word_count: 0,
+        name: [0; MAX_WORDS],
+    };
+
+    #[inline]
+    fn words(&self) -> &[u64] {
+        self.name.get(..usize::from(self.word_count)).unwrap_or_default()
+    }
+}
+
+/// What a table holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Contents<'t> {
+    table: &'t Table,
+}
+
+/// A record of a table and its sums.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'t> {
+    table: &'t Table,
+    record: &'t Record,
+}
+
+impl<'t> Contents<'t> {
+    /// The records, in the order in which they came.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'t>> + use<'t> {
+        let table = self.table;
+        table.records.iter().map(move |record| Entry { table, record })
+    }
+
+    /// The sums of what did not fit, by kind.
+    pub fn other(&self) -> impl ExactSizeIterator<Item = (MessageKind, Sum)> + use<'t> {
+        self.table.other.iter().map(|(kind, sum)| (*kind, *sum))
+    }
+
+    /// How many hits did not fit.
+    pub fn folded(&self) -> u64 {
+        self.table.folded
     }
 }
 
@@ -257,7 +342,7 @@ impl Sum {
     pub const NONE: Sum = Sum { hits: 0, first_ms: u64::MAX, last_ms: 0 };
 
     #[inline]
-    fn add_to(&mut self, time_ms: u64) {
+    fn add(&mut self, time_ms: u64) {
         self.hits += 1;
         self.first_ms = self.first_ms.min(time_ms);
         self.last_ms = self.last_ms.max(time_ms);

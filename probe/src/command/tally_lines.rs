@@ -1,0 +1,260 @@
+//! The lines of a tally, in the order in which they are printed, and their text.
+//!
+//! There may be a million of them, so a line is put together by hand in one buffer:
+//! no allocation and no formatting machinery for each field.
+
+use crate::tally::{Contents, OTHER, Sum};
+use jiff::Timestamp;
+use std::io::{self, Write};
+use zonepulse_dns::{MessageKind, RecordType};
+
+/// How much text is written at once, bytes.
+const WRITE_BYTES: usize = 1 << 16;
+const MS_PER_DAY: u64 = 86_400_000;
+
+pub(super) struct Lines {
+    hosts: String,
+    lines: Vec<Line>,
+}
+
+struct Line {
+    /// Where its host stands.
+    host: (u32, u32),
+    /// `<other>` is of no type, which is type 0 here as in a batch.
+    record_type: RecordType,
+    kind: MessageKind,
+    sum: Sum,
+}
+
+/// Text on its way out.
+struct Text<'w, W> {
+    out: &'w mut W,
+    text: String,
+    day: Day,
+}
+
+/// The last day that was written: nearly always the next one, too.
+struct Day {
+    number: u64,
+    text: String,
+}
+
+impl Lines {
+    /// Most hits first; then by host, type, action and response code as they are written.
+    pub(super) fn new(tally: Contents<'_>) -> Self {
+        let mut hosts = String::new();
+        let mut lines = Vec::with_capacity(tally.entries().len() * 2);
+        for entry in tally.entries() {
+            let start = hosts.len() as u32;
+            entry.push_name(&mut hosts);
+            let host = (start, hosts.len() as u32);
+            let record_type = entry.record_type();
+            lines.extend(entry.sums().map(|(kind, sum)| Line { host, record_type, kind, sum }));
+        }
+        let start = hosts.len() as u32;
+        hosts.push_str(OTHER);
+        let (host, record_type) = ((start, hosts.len() as u32), RecordType::new(0));
+        lines.extend(tally.other().map(|(kind, sum)| Line { host, record_type, kind, sum }));
+        lines.sort_unstable_by(|a, b| {
+            let by_hits = b.sum.hits.cmp(&a.sum.hits);
+            let by_host = || if a.host == b.host { std::cmp::Ordering::Equal } else { a.host(&hosts).cmp(b.host(&hosts)) };
+            by_hits.then_with(by_host).then_with(|| a.ties().cmp(&b.ties()))
+        });
+        Lines { hosts, lines }
+    }
+
+    /// Tab-separated values, a header first.
+    pub(super) fn print_tsv(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut text = Text::new(out);
+        text.push("host\ttype\taction\trcode\thits\tfirst_access\tlast_access\n");
+        for line in &self.lines {
+            text.push(line.host(&self.hosts));
+            text.push("\t");
+            text.push_type(line.record_type);
+            text.push("\t");
+            text.push(line.kind.action().as_str());
+            text.push("\t");
+            text.push_code(line.kind);
+            text.push("\t");
+            text.push_number(line.sum.hits, 1);
+            text.push("\t");
+            text.push_time(line.sum.first_ms);
+            text.push("\t");
+            text.push_time(line.sum.last_ms);
+            text.push("\n");
+            text.write_if_full()?;
+        }
+        text.write()
+    }
+
+    /// An array of objects whose keys are the columns.
+    pub(super) fn print_json(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut text = Text::new(out);
+        let mut before = "[\n";
+        for line in &self.lines {
+            text.push(before);
+            text.push("{\"host\":");
+            // The one field that may need escapes.
+            text.push(&serde_json::to_string(line.host(&self.hosts))?);
+            text.push(",\"type\":\"");
+            text.push_type(line.record_type);
+            text.push("\",\"action\":\"");
+            text.push(line.kind.action().as_str());
+            text.push("\",\"rcode\":\"");
+            text.push_code(line.kind);
+            text.push("\",\"hits\":");
+            text.push_number(line.sum.hits, 1);
+            text.push(",\"first_access\":\"");
+            text.push_time(line.sum.first_ms);
+            text.push("\",\"last_access\":\"");
+            text.push_time(line.sum.last_ms);
+            text.push("\"}");
+            text.write_if_full()?;
+            before = ",\n";
+        }
+        text.push(if self.lines.is_empty() { "[]\n" } else { "\n]\n" });
+        text.write()
+    }
+}
+
+impl Line {
+    fn host<'t>(&self, hosts: &'t str) -> &'t str {
+        hosts.get(self.host.0 as usize..self.host.1 as usize).unwrap_or_default()
+    }
+
+    /// What orders lines of as many hits and the same host: the remaining columns.
+    fn ties(&self) -> (String, &'static str, Option<String>) {
+        let code = self.kind.response_code().map(|code| code.to_string());
+        (self.record_type.to_string(), self.kind.action().as_str(), code)
+    }
+}
+
+impl<'w, W: Write> Text<'w, W> {
+    fn new(out: &'w mut W) -> Self {
+        let day = Day { number: u64::MAX, text: String::new() };
+        Text { out, text: String::with_capacity(WRITE_BYTES + 4096), day }
+    }
+
+    fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    fn push_type(&mut self, record_type: RecordType) {
+        match record_type.mnemonic() {
+            Some(mnemonic) => self.push(mnemonic),
+            None => self.push(&record_type.to_string()),
+        }
+    }
+
+    fn push_code(&mut self, kind: MessageKind) {
+        match kind.response_code().map(|code| (code, code.mnemonic())) {
+            None => self.push("-"),
+            Some((_, Some(mnemonic))) => self.push(mnemonic),
+            Some((code, None)) => self.push(&code.to_string()),
+        }
+    }
+
+    /// A number in at least so many digits.
+    fn push_number(&mut self, mut number: u64, digits: usize) {
+        let mut text = [b'0'; 20];
+        let mut used = 0;
+        for digit in text.iter_mut().rev() {
+            if number == 0 && used >= digits {
+                break;
+            }
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+            used += 1;
+        }
+        self.text.extend(text.iter().skip(text.len() - used).map(|digit| char::from(*digit)));
+    }
+
+    /// RFC 3339 in UTC, to the millisecond.
+    fn push_time(&mut self, unix_ms: u64) {
+        let (day, ms) = (unix_ms / MS_PER_DAY, unix_ms % MS_PER_DAY);
+        if self.day.number != day {
+            let start = i64::try_from(day * MS_PER_DAY).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+            self.day.number = day;
+            // Past the year 9999 there is no such format.
+            self.day.text = start.unwrap_or(Timestamp::MAX).strftime("%Y-%m-%dT").to_string();
+        }
+        self.text.push_str(&self.day.text);
+        for (value, digits, after) in
+            [(ms / 3_600_000, 2, ":"), (ms / 60_000 % 60, 2, ":"), (ms / 1000 % 60, 2, "."), (ms % 1000, 3, "Z")]
+        {
+            self.push_number(value, digits);
+            self.push(after);
+        }
+    }
+
+    fn write_if_full(&mut self) -> io::Result<()> {
+        if self.text.len() >= WRITE_BYTES { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.out.write_all(self.text.as_bytes())?;
+        self.text.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tally::Table;
+
+    fn table() -> Table {
+        let mut table = Table::new(2, 1000);
+        let mut add = |name: &[u8], kind, time_ms| {
+            table.add(name, RecordType::A, MessageKind::from_number(kind).unwrap(), time_ms);
+        };
+        add(b"\x01B\x00", 0, 1_767_225_599_999);
+        add(b"\x01b\x00", 0, 1_767_225_600_007);
+        add(b"\x02a\"\x00", 4, 0);
+        add(b"\x02a\"\x00", 1, 0);
+        add(b"\x02a\"\x00", 0, 0);
+        add(b"\x01c\x00", 0, 5);
+        table
+    }
+
+    #[test]
+    fn lines_are_in_order_and_complete() {
+        let mut out = Vec::new();
+        Lines::new(table().contents()).print_tsv(&mut out).unwrap();
+        let expected = "host\ttype\taction\trcode\thits\tfirst_access\tlast_access\n\
+            b.\tA\trequest\t-\t2\t2025-12-31T23:59:59.999Z\t2026-01-01T00:00:00.007Z\n\
+            <other>\tTYPE0\trequest\t-\t1\t1970-01-01T00:00:00.005Z\t1970-01-01T00:00:00.005Z\n\
+            a\\\".\tA\trequest\t-\t1\t1970-01-01T00:00:00.000Z\t1970-01-01T00:00:00.000Z\n\
+            a\\\".\tA\tresponse\tNOERROR\t1\t1970-01-01T00:00:00.000Z\t1970-01-01T00:00:00.000Z\n\
+            a\\\".\tA\tresponse\tNXDOMAIN\t1\t1970-01-01T00:00:00.000Z\t1970-01-01T00:00:00.000Z\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn json_says_the_same() {
+        let mut out = Vec::new();
+        Lines::new(table().contents()).print_json(&mut out).unwrap();
+        let objects: Vec<serde_json::Value> = serde_json::from_slice(&out).unwrap();
+        assert_eq!(objects.len(), 5);
+        let expected = r#"{"host":"a\\\".","type":"A","action":"request","rcode":"-","hits":1,
+            "first_access":"1970-01-01T00:00:00.000Z","last_access":"1970-01-01T00:00:00.000Z"}"#;
+        assert_eq!(objects[2], serde_json::from_str::<serde_json::Value>(expected).unwrap());
+    }
+
+    #[test]
+    fn no_line_is_an_empty_array() {
+        let mut out = Vec::new();
+        Lines::new(Table::new(1, 1).contents()).print_json(&mut out).unwrap();
+        assert_eq!(out, b"[]\n");
+    }
+
+    #[test]
+    fn a_time_past_every_calendar_is_no_panic() {
+        let mut table = Table::new(1, 1000);
+        table.add(b"\x00", RecordType::A, MessageKind::REQUEST, u64::MAX / 1_000_000);
+        table.add(b"\x00", RecordType::A, MessageKind::REQUEST, u64::MAX);
+        let mut out = Vec::new();
+        Lines::new(table.contents()).print_tsv(&mut out).unwrap();
+        assert!(out.len() > 100);
+    }
+}

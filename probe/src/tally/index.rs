@@ -1,0 +1,79 @@
+//! Records by hash: open addressing, because nothing is ever taken out.
+
+/// Places of numbers by a hash of 32 bits.
+#[derive(Debug)]
+pub(super) struct Index {
+    /// A power of two of them, at most three quarters taken.
+    places: Vec<Place>,
+    taken: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    hash: u32,
+    number: u32,
+}
+
+const FREE: Place = Place { hash: 0, number: u32::MAX };
+const FIRST_PLACES: usize = 64;
+
+impl Index {
+    pub(super) fn new() -> Self {
+        Index { places: vec![FREE; FIRST_PLACES], taken: 0 }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.places.fill(FREE);
+        self.taken = 0;
+    }
+
+    /// The number at the place where the search for a hash begins, `u32::MAX` for none.
+    #[inline]
+    pub(super) fn first(&self, hash: u32) -> u32 {
+        self.places.get(hash as usize & (self.places.len() - 1)).map_or(FREE.number, |place| place.number)
+    }
+
+    /// The number with this hash for which `is_it` holds.
+    #[inline]
+    pub(super) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut at = hash as usize;
+        loop {
+            let place = self.places.get(at & (self.places.len() - 1))?;
+            if place.number == FREE.number {
+                return None;
+            }
+            if place.hash == hash && is_it(place.number) {
+                return Some(place.number);
+            }
+            at += 1;
+        }
+    }
+
+    /// Adds a number, not `u32::MAX`.
+    pub(super) fn insert(&mut self, hash: u32, number: u32) {
+        if (self.taken + 1) * 4 > self.places.len() * 3 {
+            let twice = self.places.len() * 2;
+            let places = std::mem::replace(&mut self.places, vec![FREE; twice]);
+            for place in places.into_iter().filter(|place| place.number != FREE.number) {
+                self.put(place);
+            }
+        }
+        self.taken += 1;
+        self.put(Place { hash, number });
+    }
+
+    fn put(&mut self, place: Place) {
+        let mut at = place.hash as usize;
+        loop {
+            let mask = self.places.len() - 1;
+            match self.places.get_mut(at & mask) {
+                Some(free) if free.number == FREE.number => {
+                    *free = place;
+                    return;
+                }
+                Some(_) => at += 1,
+                None => return,
+            }
+        }
+    }
+}
