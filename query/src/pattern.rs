@@ -158,7 +158,6 @@ fn tokens(canonical: &str, into: &mut Vec<Token>) {
 }
 
 /// The first token and what follows it; `Some(None)` at the end, `None` where an escape is broken.
-#[expect(clippy::type_complexity, reason = "two ways to have no token, each used in one place")]
 fn next_token(text: &[u8]) -> Option<Option<(Token, &[u8])>> {
     let token = |octet: u8| Token::from(octet.to_ascii_lowercase());
     match *text {

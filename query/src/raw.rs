@@ -22,7 +22,7 @@ impl Engine {
         let _turn = self.turn().await?;
         let filter = filter.clone();
         let selection =
-            self.blocking(move |store| Ok(selection(store, &filter, Counts::Each, range.from_s(), range.until_s()))).await?;
+            self.blocking(move |store| Ok(selection(store, &filter, Counts::Each, range.begin_s(), range.end_s()))).await?;
         let shape = Shape {
             columns: vec![
                 "time",
@@ -56,8 +56,8 @@ impl Engine {
         let filter = Filter { servers: of.to_vec(), ..Filter::default() };
         let selection = Selection {
             servers: servers(&filter),
-            from_s: range.from_s(),
-            until_s: range.until_s(),
+            from_s: range.begin_s(),
+            until_s: range.end_s(),
             kinds: Kinds::All,
             records: None,
         };

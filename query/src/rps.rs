@@ -61,7 +61,7 @@ impl Engine {
             .blocking(move |store| {
                 let grid = Grid::new(store, &asked, range, step_s)?;
                 let counts = Counts::Sums(by);
-                Ok((grid, selection(store, &asked, counts, grid.from_s(), grid.until_s())))
+                Ok((grid, selection(store, &asked, counts, grid.begin_s(), grid.end_s())))
             })
             .await?;
         let mut keys = groups.keys();
@@ -119,11 +119,11 @@ impl Grid {
         })
     }
 
-    fn from_s(self) -> u64 {
+    fn begin_s(self) -> u64 {
         self.first * self.step_s
     }
 
-    fn until_s(self) -> u64 {
+    fn end_s(self) -> u64 {
         (self.first + self.steps) * self.step_s
     }
 
@@ -140,7 +140,7 @@ impl Grid {
 fn common_interval(store: &Store, filter: &Filter, range: Range) -> Result<Option<u64>, Error> {
     let mut intervals = BTreeSet::new();
     let from_s = (range.from_ms / 1000).saturating_sub(MAX_INTERVAL_S);
-    store.coverage(servers(filter).as_deref(), from_s, range.until_s(), &mut |report| {
+    store.coverage(servers(filter).as_deref(), from_s, range.end_s(), &mut |report| {
         if (report.start_s + u64::from(report.interval_s)) * 1000 > range.from_ms {
             intervals.insert(u64::from(report.interval_s));
         }
@@ -196,8 +196,8 @@ fn fill(store: &Store, filter: &Filter, by: By, grid: Grid, sums: &[RecordBatch]
     for (series, place) in &places {
         of_server.entry(series.server_id.unwrap_or(0)).or_default().push(*place);
     }
-    let from_s = grid.from_s().saturating_sub(MAX_INTERVAL_S);
-    store.coverage(servers(filter).as_deref(), from_s, grid.until_s(), &mut |report| {
+    let from_s = grid.begin_s().saturating_sub(MAX_INTERVAL_S);
+    store.coverage(servers(filter).as_deref(), from_s, grid.end_s(), &mut |report| {
         let server = if by.server { report.server_id } else { 0 };
         for step in grid.overlapped(report.start_s, report.interval_s) {
             for place in of_server.get(&server).into_iter().flatten() {

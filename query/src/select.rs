@@ -29,12 +29,12 @@ impl Range {
     }
 
     /// The first second that is not before the range.
-    pub(crate) fn from_s(self) -> u64 {
+    pub(crate) fn begin_s(self) -> u64 {
         self.from_ms.div_ceil(1000)
     }
 
     /// The first second after the range.
-    pub(crate) fn until_s(self) -> u64 {
+    pub(crate) fn end_s(self) -> u64 {
         self.until_ms.div_ceil(1000)
     }
 }

@@ -26,7 +26,7 @@ impl Engine {
         let _turn = self.turn().await?;
         let filter = filter.clone();
         let selection =
-            self.blocking(move |store| Ok(selection(store, &filter, Counts::Sums(by), range.from_s(), range.until_s()))).await?;
+            self.blocking(move |store| Ok(selection(store, &filter, Counts::Sums(by), range.begin_s(), range.end_s()))).await?;
         let mut keys = groups.keys();
         keys.push(number_of_time(bucket.length_s()).alias("bucket"));
         let sums = vec![sum(col("hits")).alias("hits"), max(col("last_access")).alias("last_access")];
