@@ -157,11 +157,10 @@ pub struct Selection {
     /// Owner names, with or without the final dot, in any case; repeat it for several. `*` matches any part:
     /// `*.example.com`, `*mail*`. A star that is meant literally is written `\*`.
     #[expect(dead_code, reason = "describes a parameter")]
-    #[param(example = json!(["www.example.com"]))]
     host: Option<Vec<String>>,
     /// Record types, mnemonics such as `AAAA` or `TYPE65`; repeat it for several.
     #[expect(dead_code, reason = "describes a parameter")]
-    #[param(rename = "type", example = json!(["A"]))]
+    #[param(rename = "type")]
     record_type: Option<Vec<String>>,
     /// Requests or responses.
     #[expect(dead_code, reason = "describes a parameter")]
@@ -169,7 +168,6 @@ pub struct Selection {
     action: Option<Action>,
     /// Response codes, mnemonics such as `NXDOMAIN` or numbers up to 4095; repeat it for several. Leaves out requests.
     #[expect(dead_code, reason = "describes a parameter")]
-    #[param(example = json!(["NXDOMAIN"]))]
     rcode: Option<Vec<String>>,
 }
 
@@ -186,13 +184,11 @@ pub struct ServerSelection {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Range {
-    /// From when on, inclusive: RFC 3339 or Unix seconds.
+    /// From when on, inclusive: RFC 3339 such as `2026-01-31T12:00:00Z`, or Unix seconds.
     #[expect(dead_code, reason = "describes a parameter")]
-    #[param(example = "2026-01-31T12:00:00Z")]
     date_from: Option<String>,
-    /// Until when, exclusive: RFC 3339 or Unix seconds. Not before `date_from`.
+    /// Until when, exclusive: RFC 3339 such as `2026-01-31T12:00:00Z`, or Unix seconds. Not before `date_from`.
     #[expect(dead_code, reason = "describes a parameter")]
-    #[param(example = "1769864400")]
     date_to: Option<String>,
 }
 
@@ -200,9 +196,9 @@ pub struct Range {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Paging {
-    /// Columns to sort by, with commas between, the most important first; a minus in front means largest first.
+    /// Columns to sort by, with commas between, the most important first; a minus in front means
+    /// largest first: `hits,-last_access`.
     #[expect(dead_code, reason = "describes a parameter")]
-    #[param(example = "hits,-last_access")]
     sort: Option<String>,
     /// How many rows to skip.
     #[expect(dead_code, reason = "describes a parameter")]
@@ -234,7 +230,7 @@ pub struct ByAndInterval {
 pub struct ByAndStep {
     /// The length of a step, seconds; the interval of the probes unless told otherwise.
     #[expect(dead_code, reason = "describes a parameter")]
-    #[param(minimum = 1, example = 60)]
+    #[param(minimum = 1)]
     step: Option<u32>,
     /// What to split the sums by, with commas between: `record`, `server`, `action`.
     #[expect(dead_code, reason = "describes a parameter")]

@@ -5,15 +5,14 @@
 const REFRESH_MS = 10_000;
 const WINDOW_S = 30 * 60;
 const CARDS = 12;
+/** How long a report may be under way. */
+const DELIVERY_MS = 10_000;
 const SVG = "http://www.w3.org/2000/svg";
 
 const byId = (id) => document.getElementById(id);
 const numbers = new Intl.NumberFormat();
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const seconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const exact = new Intl.DateTimeFormat(undefined, {
-  year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
-});
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const seconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "always", style: "short" });
 
 /** An element with attributes and children; strings become text. */
@@ -58,9 +57,16 @@ function ago(time, now) {
   return age < 5 ? "just now" : relative.format(-Math.floor(age), "second");
 }
 
+/** The day and time of day here, in the order in which they sort. */
+function exact(time) {
+  const two = (number) => String(number).padStart(2, "0");
+  const day = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
+  return `${day} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
+}
+
 function moment(text, now) {
   const time = new Date(text);
-  return element("time", { datetime: text, title: text }, ago(time, now), element("span", {}, exact.format(time)));
+  return element("time", { datetime: text, title: text }, ago(time, now), " ", element("span", {}, exact(time)));
 }
 
 // Servers
@@ -111,6 +117,7 @@ function card(server, row, reports, chosen, now) {
 // The chart
 
 let chartRows = [];
+let chartNow = 0;
 
 function niceCeiling(value) {
   if (!(value > 0)) return 1;
@@ -133,11 +140,15 @@ function stretches(rows) {
 function showChart() {
   const box = byId("chart");
   const rows = chartRows.map((row) => ({ time: Date.parse(row.time), rps: row.rps }));
+  const step = rows.length > 1 ? rows[1].time - rows[0].time : 60_000;
+  // What is not over yet cannot have been reported.
+  while (rows.length > 0 && rows.at(-1).rps === null && rows.at(-1).time + step + DELIVERY_MS > chartNow) rows.pop();
+  const gaps = rows.some((row) => row.rps === null);
+  byId("chart-note").textContent = gaps ? "last 30 minutes; shaded: nothing was reported" : "last 30 minutes";
   if (!rows.some((row) => row.rps !== null)) {
     box.replaceChildren(element("p", { class: "empty" }, "Nothing was reported in the last 30 minutes."));
     return;
   }
-  const step = rows.length > 1 ? rows[1].time - rows[0].time : 60_000;
   const [width, height] = [Math.max(box.clientWidth, 320), box.clientHeight || 240];
   const [left, right, top, bottom] = [52, width - 10, 10, height - 24];
   const from = rows[0].time;
@@ -160,7 +171,7 @@ function showChart() {
     svg.append(drawn("line", { class: "grid", x1: left, x2: right, y1: y(value), y2: y(value) }));
     svg.append(drawn("text", { class: "label", x: left - 8, y: y(value) + 4, "text-anchor": "end" }, rate(value)));
   }
-  const tick = 5 * 60_000;
+  const tick = (right - left < 480 ? 10 : 5) * 60_000;
   for (let time = Math.ceil(from / tick) * tick; time <= until; time += tick) {
     const anchor = x(time) > right - 20 ? "end" : "middle";
     svg.append(drawn("text", { class: "label", x: x(time), y: height - 6, "text-anchor": anchor }, clock.format(time)));
@@ -230,6 +241,7 @@ async function refresh() {
   try {
     const now = Date.now();
     const server = byId("server").value;
+    history.replaceState(null, "", `#${new URLSearchParams({ server, age: byId("age").value })}`);
     const selected = server === "" ? {} : { server_id: server };
     const date_from = Math.floor(now / 60_000) * 60 - WINDOW_S;
     const date_to = Math.floor(now / 1000) - Number(byId("age").value);
@@ -244,6 +256,7 @@ async function refresh() {
     if (mine !== turn) return;
     showServers(servers.rows, rates.rows, reports.rows, now);
     chartRows = chart.rows;
+    chartNow = now;
     showChart();
     showRecords(top, idle, now);
     byId("updated").textContent = `updated ${seconds.format(now)}`;
@@ -255,6 +268,15 @@ async function refresh() {
   }
   timer = setTimeout(refresh, REFRESH_MS);
 }
+
+// What was chosen stands behind the address, so that it stays and can be passed on.
+const wished = new URLSearchParams(location.hash.slice(1));
+if (wished.has("age")) byId("age").value = wished.get("age");
+if (wished.has("server")) {
+  byId("server").append(element("option", { value: wished.get("server") }, "…"));
+  byId("server").value = wished.get("server");
+}
+if (byId("age").value === "") byId("age").selectedIndex = 0;
 
 byId("server").addEventListener("change", refresh);
 byId("age").addEventListener("change", refresh);
