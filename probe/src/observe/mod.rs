@@ -1,9 +1,10 @@
 //! From frames to hits: the one place that reads packets and DNS messages.
 //!
 //! A [`Frame`] is unwrapped layer by layer: the link layer, IP with its fragments
-//! put together, then UDP, or TCP with its streams put together. What comes out are DNS messages. A message that the [`Scope`] says
-//! is the server's own becomes a [`Hit`]; one that cannot count is counted by
-//! its reason. Both go to a [`Sink`]. What is not the server's is not seen.
+//! put together, then UDP, or TCP with its streams put together. What comes out
+//! are DNS messages. A message that the [`Scope`] says is the server's own becomes
+//! a [`Hit`]; one that cannot count is counted by its reason. Both go to a
+//! [`Sink`]. What is not the server's is not seen.
 //!
 //! An [`Observer`] keeps only what later frames may complete (fragments, parts of
 //! streams), all of it bounded in number, size and age. A frame that needs
