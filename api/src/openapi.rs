@@ -402,8 +402,8 @@ row! {
         server_id: u32,
         /// The server's display name.
         server: String,
-        /// The run of the probe.
-        epoch: u64,
+        /// The run of the probe, 16 hexadecimal digits.
+        epoch: String,
         /// The number of the report in that run.
         seq: u64,
         /// When in the interval the probe began to listen.

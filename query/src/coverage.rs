@@ -2,7 +2,7 @@
 
 use crate::rows::{Source, instants, ms};
 use crate::table::Counters;
-use arrow::array::{ArrayRef, BooleanArray, StringBuilder, TimestampMillisecondArray, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, StringArray, StringBuilder, TimestampMillisecondArray, UInt32Array, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result};
@@ -57,7 +57,10 @@ impl Reports {
             "interval_s" => Arc::new(UInt32Array::from_iter_values(self.reports.iter().map(|report| report.interval_s))),
             "server_id" => Arc::new(UInt32Array::from(servers())),
             "server" => source.server_texts(&servers()),
-            "epoch" => number(&|report| report.epoch),
+            // As text: JSON's readers take numbers for floating point, which has 53 bits.
+            "epoch" => {
+                Arc::new(StringArray::from_iter_values(self.reports.iter().map(|report| format!("{:016x}", report.epoch))))
+            }
             "seq" => number(&|report| report.seq),
             "covered_from" => time(|report| report.covered_from_ms),
             "covered_until" => time(|report| report.covered_until_ms),

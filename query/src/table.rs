@@ -120,7 +120,7 @@ pub(crate) fn field(column: &str) -> Field {
         "sample" => (DataType::Boolean, false),
         "rps" => (DataType::Float64, true),
         "server" | "rcode" => (DataType::Utf8, true),
-        "host" | "type" | "action" | "losses" => (DataType::Utf8, false),
+        "host" | "type" | "action" | "epoch" | "losses" => (DataType::Utf8, false),
         _ => (DataType::UInt64, false),
     };
     Field::new(column, data_type, nullable)

@@ -72,7 +72,8 @@ fn a_damaged_byte_anywhere_is_noticed() {
 
 #[test]
 fn rows_that_break_a_promise_are_refused() {
-    let spoil: [(&str, fn(&mut Batch)); 9] = [
+    type Spoil = fn(&mut Batch);
+    let spoil: [(&str, Spoil); 9] = [
         ("hits", |b| b.rows[0].hits = 0),
         ("last access", |b| b.rows[0].last_ms = 60_000),
         ("order of rows", |b| b.rows.swap(1, 2)),
