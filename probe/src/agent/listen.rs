@@ -73,7 +73,8 @@ impl Listener {
             interval_s: self.config.interval_s,
             scope: self.config.scope()?,
             max_records: self.config.table.max_records,
-            source: Source::Live { since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) },
+            // Not the millisecond that has begun: in its first part nobody listened.
+            source: Source::Live { since_ms: u64::try_from(since.as_millis()).map_or(u64::MAX, |ms| ms.saturating_add(1)) },
         }))
     }
 
