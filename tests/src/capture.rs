@@ -6,6 +6,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 use zonepulse_fixtures::{Seen, messages_in};
 
@@ -32,6 +33,8 @@ impl Capture {
 
     /// Ends it and gives every message that it saw, by time.
     pub fn finish(mut self) -> Vec<Seen> {
+        // The kernel hands packets over a block at a time; what is in an unfinished one tcpdump does not wait for.
+        thread::sleep(Duration::from_millis(1500));
         self.tcpdump.terminate(Duration::from_secs(10));
         let log = self.tcpdump.log();
         assert!(log.contains("\n0 packets dropped by kernel"), "tcpdump has not seen everything: {log}");
