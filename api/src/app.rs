@@ -187,7 +187,7 @@ async fn every_request(State(app): State<App>, request: Request, next: Next) -> 
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis());
+    let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
     match response.status() {
         status_code if status_code.is_server_error() => tracing::warn!(%method, path, status, ms, "answered"),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => tracing::info!(%method, path, status, ms, "answered"),

@@ -151,7 +151,7 @@ impl Settings {
         if let Some(file) = file {
             // A file that is named and missing is a mistake; figment would read it as empty.
             let text = std::fs::read_to_string(file).map_err(|source| Error::File { path: file.to_owned(), source })?;
-            let named = |error: figment::Error| Error::Config(format!("{}: {error}", file.display()));
+            let named = |error| Error::Config(format!("{}: {}", file.display(), plain(&error)));
             // Read by itself first, so that an error can say that it is in the file.
             Figment::from(Toml::string(&text)).extract::<Settings>().map_err(named)?;
             figment = figment.merge(Toml::string(&text));
@@ -161,8 +161,13 @@ impl Settings {
         figment
             .merge(environment)
             .extract()
-            .map_err(|error: figment::Error| Error::Config(format!("environment (ZONEPULSE_…): {error}")))
+            .map_err(|error| Error::Config(format!("environment (ZONEPULSE_…): {}", plain(&error))))
     }
+}
+
+/// What is wrong, without figment's name for where keys are when nothing else is said.
+fn plain(error: &figment::Error) -> String {
+    error.to_string().replace("\"default.", "\"").replace(" in TOML source string", "")
 }
 
 impl Default for Settings {

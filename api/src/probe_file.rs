@@ -1,8 +1,10 @@
 //! A probe's configuration file, written for a server that was just made.
 
+use crate::Error;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// What the file says, besides the server and its token.
@@ -32,6 +34,20 @@ pub struct ProbeFile {
 }
 
 impl ProbeFile {
+    /// Refuses what the probe would refuse.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.interval_s == 0 || !300u32.is_multiple_of(self.interval_s) {
+            return Err(Error::Argument(format!("--interval-s: {} does not divide 300", self.interval_s)));
+        }
+        let known = matches!(self.addresses.as_str(), "local" | "any");
+        for address in self.addresses.split(',').filter(|_| !known).map(str::trim) {
+            if address.parse::<IpAddr>().is_err() {
+                return Err(Error::Argument(format!("--addresses: {address:?} is neither local, any nor an IP address")));
+            }
+        }
+        Ok(())
+    }
+
     /// The file's text.
     pub fn text(&self, server_id: u32, name: &str, token: &str) -> String {
         // JSON's strings, numbers and arrays of them are TOML's too.
@@ -100,6 +116,18 @@ mod tests {
             token = "abc"
         "#]]
         .assert_eq(&example("local").text(7, "ns1", "abc"));
+    }
+
+    #[test]
+    fn what_the_probe_would_refuse_is_refused() {
+        let with = |interval_s, addresses| ProbeFile { interval_s, ..example(addresses) }.check();
+        for (interval_s, addresses) in [(60, "local"), (1, "any"), (300, "192.0.2.53, 2001:db8::53")] {
+            assert!(with(interval_s, addresses).is_ok(), "{interval_s} {addresses}");
+        }
+        for (interval_s, addresses) in [(0, "local"), (7, "local"), (600, "local"), (60, ""), (60, "ns1"), (60, "any,192.0.2.53")]
+        {
+            assert!(with(interval_s, addresses).is_err(), "{interval_s} {addresses}");
+        }
     }
 
     #[test]

@@ -100,3 +100,28 @@ impl Place {
         Ok(result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_make_sense_together() {
+        Command::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_a_probe_need_its_file() {
+        let refused = Command::try_parse_from(["zonepulse", "server", "add", "ns1", "--device", "eth0"]);
+        assert!(refused.unwrap_err().to_string().contains("--probe-config"));
+        assert!(Command::try_parse_from(["zonepulse", "server", "add", "ns1"]).is_ok());
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_configuration() {
+        let overlay = Overlay { level: Some(LogLevel::Debug), format: None };
+        let log = overlay.over(Log { level: LogLevel::Warn, format: LogFormat::Json });
+        assert_eq!(log, Log { level: LogLevel::Debug, format: LogFormat::Json });
+    }
+}

@@ -44,6 +44,7 @@ impl Server {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         match self {
             Server::Add { name, sample, probe, place } => {
+                probe.check()?;
                 let (server, token) = place.with_store(overlay, |store, _| accounts::add_server(store, name, *sample))?;
                 hand_out(&server, &token, probe)?;
             }
@@ -57,6 +58,7 @@ impl Server {
                 }
             }
             Server::Token { server, probe, place } => {
+                probe.check()?;
                 let (server, token) = place.with_store(overlay, |store, _| accounts::renew_token(store, server))?;
                 hand_out(&server, &token, probe)?;
             }
