@@ -111,14 +111,15 @@ fi
 
 start "$run_dir/probe.log" "$programs/zonepulse-probe" run --config "$run_dir/probe.toml"
 probe=$!
-# A probe that may not capture says so and ends at once.
-sleep 2
-if ! kill -0 "$probe" 2> /dev/null; then
-  probe=
-  say "This machine's own traffic is not counted, for the probe has ended:"
-  tail -n 3 "$run_dir/probe.log"
+for _ in {1..25}; do
+  ! grep -q -e ' listening' -e 'nothing is captured' "$run_dir/probe.log" || break
+  sleep 0.2
+done
+if ! grep -q ' listening' "$run_dir/probe.log"; then
+  say "This machine's own traffic is not counted. The probe says:"
+  say "  $(grep -m 1 -e ERROR -e error "$run_dir/probe.log" || tail -n 1 "$run_dir/probe.log")"
   if [ "$(id -u)" -ne 0 ]; then
-    say 'Should it only lack the right to capture, this gives it; then again: make run'
+    say 'If it may not capture, this gives it the right; then again: make run'
     say "  sudo setcap cap_net_raw+ep $programs/zonepulse-probe"
   fi
 fi
@@ -131,7 +132,7 @@ say "  the API         $url/api/docs/"
 say "  logs and data   $run_dir"
 say 'Ctrl-C ends it.'
 
-# Whichever ends by itself ends the rest.
-wait -n "$central" ${probe:+"$probe"} || true
+# Whichever ends by itself ends the other.
+wait -n "$central" "$probe" || true
 kill -0 "$central" 2> /dev/null || fail "the central has ended: $(tail -n 3 "$run_dir/central.log")"
 fail "the probe has ended: $(tail -n 3 "$run_dir/probe.log")"
