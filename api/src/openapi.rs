@@ -134,7 +134,9 @@ fn problem(status: &str, description: &str) -> Response {
     let mut response = ResponseBuilder::new().description(description).content(PROBLEM, schema);
     let text = || ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
     if status == "401" {
-        let header = HeaderBuilder::new().schema(Some(text())).description(Some("`Basic realm=\"zonepulse\", Bearer`"));
+        let header = HeaderBuilder::new()
+            .schema(Some(text()))
+            .description(Some("`Basic realm=\"zonepulse\"` and, in a header of its own, `Bearer`."));
         response = response.header("WWW-Authenticate", header.build());
     }
     if matches!(status, "429" | "503") {

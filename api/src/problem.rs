@@ -13,8 +13,9 @@ use utoipa::ToSchema;
 
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
-/// What a 401 asks for: a user's name and password, or a server's token.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"zonepulse\", Bearer");
+/// What a 401 asks for: a user's name and password, or a server's token. A header
+/// each: browsers do not ask for a password when both stand in one.
+const CHALLENGES: [HeaderValue; 2] = [HeaderValue::from_static("Basic realm=\"zonepulse\""), HeaderValue::from_static("Bearer")];
 
 /// A problem document (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -155,7 +156,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status == StatusCode::UNAUTHORIZED.as_u16() {
-            headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+            for challenge in CHALLENGES {
+                headers.append(header::WWW_AUTHENTICATE, challenge);
+            }
         }
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
