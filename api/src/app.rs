@@ -190,7 +190,7 @@ async fn every_request(State(app): State<App>, request: Request, next: Next) -> 
     let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
     match response.status() {
         status_code if status_code.is_server_error() => tracing::warn!(%method, path, status, ms, "answered"),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => tracing::info!(%method, path, status, ms, "answered"),
+        StatusCode::FORBIDDEN => tracing::info!(%method, path, status, ms, "answered"),
         _ => tracing::debug!(%method, path, status, ms, "answered"),
     }
     response

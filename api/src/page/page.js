@@ -7,6 +7,8 @@ const WINDOW_S = 30 * 60;
 const CARDS = 12;
 /** How long a report may be under way. */
 const DELIVERY_MS = 10_000;
+/** A server that has not reported for longer is shown as it was then. */
+const FRESH_MS = 180_000;
 const SVG = "http://www.w3.org/2000/svg";
 
 const byId = (id) => document.getElementById(id);
@@ -97,12 +99,13 @@ function showServers(servers, rates, reports, now) {
 function card(server, row, reports, chosen, now) {
   const name = element("div", { class: "name" }, element("span", { title: server.server }, server.server));
   if (server.sample) name.append(element("span", { class: "sample" }, "sample"));
-  const value = element("div", { class: "value" }, rate(row?.rps), " ", element("small", {}, "requests/s"));
   const ends = reports.map((report) => Date.parse(report.time) + report.interval_s * 1000);
   const last = Math.max(...ends);
+  const fresh = now - last < FRESH_MS;
+  const value = element("div", { class: fresh ? "value" : "value old" }, rate(row?.rps), " ", element("small", {}, "requests/s"));
   const state = ends.length === 0
-    ? element("div", { class: "state" }, "nothing reported for 30 minutes")
-    : element("div", { class: now - last < 180_000 ? "state good" : "state" }, `reported up to ${clock.format(last)}`);
+    ? element("div", { class: "state" }, "silent for 30 minutes")
+    : element("div", { class: fresh ? "state good" : "state" }, `reported up to ${clock.format(last)}`);
   const id = String(server.server_id);
   const made = element("button", { type: "button", class: "card", "aria-pressed": String(chosen === id) }, name, value, state);
   const lost = reports.reduce((sum, report) => sum + report.kernel_dropped + report.interface_dropped, 0);
