@@ -144,8 +144,8 @@ function showChart() {
   const box = byId("chart");
   const rows = chartRows.map((row) => ({ time: Date.parse(row.time), rps: row.rps }));
   const step = rows.length > 1 ? rows[1].time - rows[0].time : 60_000;
-  // What is not over yet cannot have been reported.
-  while (rows.length > 0 && rows.at(-1).rps === null && rows.at(-1).time + step + DELIVERY_MS > chartNow) rows.pop();
+  // A step that is not over, or whose reports are still under way, would look like a fall.
+  while (rows.length > 0 && rows.at(-1).time + step + DELIVERY_MS > chartNow) rows.pop();
   const gaps = rows.some((row) => row.rps === null);
   byId("chart-note").textContent = gaps ? "last 30 minutes; shaded: nothing was reported" : "last 30 minutes";
   if (!rows.some((row) => row.rps !== null)) {
