@@ -7,7 +7,7 @@
 //!
 //! The pseudo-device `any` listens on all devices at once, and a packet may pass
 //! several: a VLAN over a bond over a card, a bridge and its port. On `any` a packet
-//! that was just seen on another device is left out ([`Recent`]). On the loopback
+//! that was just seen on another device is left out (`recent.rs`). On the loopback
 //! device libpcap itself leaves out the outgoing half.
 
 use super::recent::Recent;
