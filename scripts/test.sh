@@ -2,7 +2,7 @@
 # Runs every test, and closes with one line: total: N passed, N failed, N skipped
 #
 #   scripts/test.sh            everything
-#   scripts/test.sh WORD...    the tests whose names contain one of the words
+#   scripts/test.sh WORD       the tests whose names contain the word
 #
 # Tests start what they need themselves, on private ports and in folders of
 # their own, and stop it. A test that cannot run here says why and is skipped.

@@ -4,6 +4,7 @@
 //! A test that needs what this machine does not have (the corpus, the right to
 //! capture) is reported as ignored, with the reason.
 
+mod captures;
 mod chaos;
 mod credentials;
 mod exactly_once;
@@ -42,6 +43,7 @@ fn all() -> Vec<Trial> {
         formats::trials(),
         parameters::trials(),
         credentials::trials(),
+        captures::trials(),
         public_captures::trials(),
     ]
     .into_iter()
