@@ -10,12 +10,13 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-log=$(mktemp)
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=
+log=
 cleanup() {
-  rm -f "$log"
+  [ -z "$log" ] || rm -f "$log"
   [ -z "$policy_is_ours" ] || as_root rm -f "$policy"
+  policy_is_ours=
 }
 trap cleanup EXIT
 
@@ -29,14 +30,18 @@ keep_services_off() {
 
 need_to_build
 packages=(rabbitmq-server knot dnsperf tcpdump)
-[ -z "$(missing "${packages[@]}")" ] || keep_services_off
-need 'to test' "${packages[@]}"
+if [ -n "$(missing "${packages[@]}")" ]; then
+  keep_services_off
+  need 'to test' "${packages[@]}"
+  cleanup
+fi
 
 # One selection of packages and targets for both commands: another one would
 # choose other features of the dependencies and build DataFusion twice.
 selection=(--release --locked --workspace --lib --bins --tests)
 cargo build "${selection[@]}"
 status=0
+log=$(mktemp)
 cargo test "${selection[@]}" --no-fail-fast -- "$@" 2>&1 | tee "$log" || status=$?
 
 read -r passed failed skipped < <(awk '

@@ -1,8 +1,9 @@
-//! Leaves no process behind, however the tests end.
+//! Leaves no process and no file behind, however the tests end.
 //!
 //! The program runs itself once more and waits. Whatever a killed test leaves
 //! behind becomes a child of the waiting one (`PR_SET_CHILD_SUBREAPER`, prctl(2)),
-//! which ends it. Erlang's daemons, for example, survive everything else.
+//! which ends it. Erlang's daemons, for example, survive everything else. All
+//! temporary folders lie in one, which is removed at the end.
 
 use std::env;
 use std::fs;
@@ -22,7 +23,8 @@ pub fn supervise() -> Option<ExitCode> {
         libc::signal(libc::SIGINT, libc::SIG_IGN);
     }
     let mut inner = Command::new(env::current_exe().expect("this program has a path"));
-    inner.args(env::args_os().skip(1)).env(INNER, "1");
+    let folder = tempfile::Builder::new().prefix("zonepulse-tests").tempdir().expect("a temporary folder can be made");
+    inner.args(env::args_os().skip(1)).env(INNER, "1").env("TMPDIR", folder.path());
     // SAFETY: signal is async-signal-safe, and nothing else happens between fork and exec.
     unsafe {
         use std::os::unix::process::CommandExt;
