@@ -1,7 +1,7 @@
 //! What a test needs besides the two programs, and what to say when this machine does not have it.
 
 use libtest_mimic::{Completion, Trial};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use zonepulse_fixtures::Corpus;
 
@@ -30,8 +30,8 @@ pub fn test_with<T>(
 
 /// The large captures: in `ZONEPULSE_CORPUS`, or in a folder `shared` beside the project's.
 pub fn corpus() -> Result<Corpus, String> {
-    let folder = std::env::var_os("ZONEPULSE_CORPUS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+    let folder =
+        std::env::var_os("ZONEPULSE_CORPUS").map_or_else(|| zonepulse_fixtures::project().join("../shared"), PathBuf::from);
     Corpus::at(&folder).ok_or_else(|| format!("no corpus in {}: set ZONEPULSE_CORPUS", folder.display()))
 }
 
