@@ -3,7 +3,7 @@
 use crate::engine::{Gathered, size, sort_by};
 use crate::select::{Counts, Range, selection, servers};
 use crate::shape::Shape;
-use crate::table::Table;
+use crate::table::{COVERAGE, Table};
 use crate::{Answer, Engine, Error, Filter, Page, TimeRange};
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -61,25 +61,7 @@ impl Engine {
             kinds: Kinds::All,
             records: None,
         };
-        let columns = vec![
-            "time",
-            "interval_s",
-            "server_id",
-            "server",
-            "epoch",
-            "seq",
-            "covered_from",
-            "covered_until",
-            "hits",
-            "messages_seen",
-            "not_counted",
-            "kernel_dropped",
-            "interface_dropped",
-            "batches_evicted",
-            "evicted_from",
-            "evicted_until",
-            "losses",
-        ];
+        let columns = COVERAGE.to_vec();
         let numbers: Vec<&str> = columns.iter().copied().filter(|column| *column != "server").collect();
         let ties = vec!["time", "server_id", "epoch", "seq"];
         let shape = Shape { columns, order: Vec::new(), ties };

@@ -79,31 +79,34 @@ impl Table {
                 "last_access",
                 "kind",
             ],
-            Table::Coverage => &[
-                "time",
-                "interval_s",
-                "server_id",
-                "server",
-                "epoch",
-                "seq",
-                "covered_from",
-                "covered_until",
-                "hits",
-                "messages_seen",
-                "not_counted",
-                "kernel_dropped",
-                "interface_dropped",
-                "batches_evicted",
-                "evicted_from",
-                "evicted_until",
-                "losses",
-            ],
+            Table::Coverage => COVERAGE,
             Table::Servers => &["server_id", "server", "sample"],
             Table::Names => &["record_id", "resource_id", "host", "type"],
         };
         Arc::new(Schema::new(columns.iter().map(|column| field(column)).collect::<Vec<_>>()))
     }
 }
+
+/// What a coverage report says, in the order in which an answer says it.
+pub(crate) const COVERAGE: &[&str] = &[
+    "time",
+    "interval_s",
+    "server_id",
+    "server",
+    "epoch",
+    "seq",
+    "covered_from",
+    "covered_until",
+    "hits",
+    "messages_seen",
+    "not_counted",
+    "kernel_dropped",
+    "interface_dropped",
+    "batches_evicted",
+    "evicted_from",
+    "evicted_until",
+    "losses",
+];
 
 /// Instants: Unix milliseconds, UTC.
 pub(crate) fn instant() -> DataType {
