@@ -53,9 +53,13 @@ read -r passed failed skipped < <(awk '
     }
   }
   END { print passed + 0, failed + 0, skipped + 0 }' "$log")
-# A test program that did not come to its own end has printed no result.
+# A test program that did not come to its own end has printed no result, or was
+# ended after it. What cargo says of it, and which tests failed, stands far above.
 if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
   failed=1
+fi
+if [ "$status" -ne 0 ]; then
+  grep -E '^test .* FAILED$|^error: test failed|^  process didn|signal: ' "$log" | sort -u || true
 fi
 if [ "$((passed + failed))" -eq 0 ]; then
   say 'no test ran'

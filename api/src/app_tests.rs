@@ -285,7 +285,7 @@ async fn the_served_document_is_the_golden_one() {
     let served = setup().send("GET", DOCUMENT_PATH, &[], "").await;
     let served: serde_json::Value = serde_json::from_str(&served.body).unwrap();
     // An absolute path: a relative one is looked up from the topmost folder with a Cargo.toml, the project's or not.
-    expect_file![concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json")]
+    expect_file![zonepulse_fixtures::project().join("api/openapi.json")]
         .assert_eq(&format!("{}\n", serde_json::to_string_pretty(&served).unwrap()));
 }
 

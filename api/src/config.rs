@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn the_example_file_holds_the_defaults() {
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("zonepulse.example.toml");
+        let example = zonepulse_fixtures::project().join("api/zonepulse.example.toml");
         assert_eq!(Settings::read(Some(&example)).unwrap(), Settings::default());
     }
 

@@ -108,8 +108,12 @@ pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Sen
         if let Some(consumer) = consumer {
             consumer.await?;
         }
-        drop(ingest);
-        tokio::task::spawn_blocking(move || store.close()).await??;
+        // The last of the committer waits for its thread.
+        let closing = move || {
+            drop(ingest);
+            store.close()
+        };
+        tokio::task::spawn_blocking(closing).await??;
         tracing::info!("ended");
         Ok(())
     });

@@ -2,6 +2,7 @@
 
 use crate::{Error, Outcome, Settings, translate};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use zonepulse_store::Store;
@@ -10,8 +11,25 @@ use zonepulse_wire::Batch;
 /// The way to the committer's thread.
 #[derive(Clone)]
 pub(crate) struct Committer {
-    queue: mpsc::Sender<Waiting>,
+    running: Arc<Running>,
     patience: Duration,
+}
+
+/// The thread ends when its queue is gone, so the queue goes first.
+struct Running {
+    queue: mpsc::Sender<Waiting>,
+    _thread: Joined,
+}
+
+/// A thread that is waited for: when the last committer is gone, so is the thread's hold on the store.
+/// A store that is open while the process ends takes RocksDB's threads down with it, not in order.
+struct Joined(Option<JoinHandle<()>>);
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        // An error is the thread's panic, which has been reported.
+        let _ = self.0.take().map(JoinHandle::join);
+    }
 }
 
 /// A batch and the one who waits for it.
@@ -23,17 +41,18 @@ struct Waiting {
 impl Committer {
     pub(crate) fn start(store: Store, settings: Settings) -> Result<Self, Error> {
         let (queue, waiting) = mpsc::channel(settings.queue_batches.max(1));
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("committer".to_owned())
             .spawn(move || run(&store, waiting, settings.group_batches.max(1)))
             .map_err(|error| Error::Thread(Arc::new(error)))?;
-        Ok(Committer { queue, patience: settings.patience })
+        let running = Running { queue, _thread: Joined(Some(thread)) };
+        Ok(Committer { running: Arc::new(running), patience: settings.patience })
     }
 
     /// Answers when the batch is on disk.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Outcome, Error> {
         let (answer, answered) = oneshot::channel();
-        match self.queue.send_timeout(Waiting { batch, answer }, self.patience).await {
+        match self.running.queue.send_timeout(Waiting { batch, answer }, self.patience).await {
             Ok(()) => answered.await.map_err(|_| Error::Closed)?,
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(Error::Busy),
             Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Error::Closed),
