@@ -1,11 +1,15 @@
-//! The bytes of a capture: all of a file in memory, or a window on a stream.
+//! The bytes of a capture: a window on a file that is mapped into memory, or on a stream.
+//!
+//! Either way some of them are in memory at a time: the window moves on when more is
+//! wanted than is left in it, and what lies before it is given back.
 
-use memmap2::{Advice, Mmap};
+use memmap2::{Advice, Mmap, UncheckedAdvice};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// How much of a stream is read at once, bytes.
+/// How much is read at once, bytes: of a mapped file a multiple of every page size, and
+/// less than the processor's caches hold.
 const READ_BYTES: usize = 1 << 20;
 /// Zstandard's largest window without special permission, as a power of two: what
 /// `zstd` writes at any level below `--ultra`.
@@ -13,11 +17,18 @@ const ZSTD_WINDOW_LOG: u32 = 27;
 const ZSTD_MAGIC: [u8; 4] = 0xfd2f_b528u32.to_le_bytes();
 
 /// Bytes that are read front to back.
-pub(super) enum Bytes {
-    /// A file that is mapped into memory, and how far it was read.
-    Mapped { map: Mmap, at: usize },
-    /// A stream, the part of it that was read ahead, and where in the stream that part begins.
-    Stream { reader: Box<dyn Read + Send>, buffer: Vec<u8>, at: usize, end: usize, passed: u64 },
+pub(super) struct Bytes {
+    source: Source,
+    /// Where in the source's bytes the next one is, and where those end that are in memory.
+    at: usize,
+    end: usize,
+}
+
+enum Source {
+    /// A file, of which the pages before this place were given back.
+    Mapped { map: Mmap, released: usize },
+    /// A stream, what was read ahead of it, and how many bytes of it are gone.
+    Stream { reader: Box<dyn Read + Send>, buffer: Vec<u8>, passed: u64 },
 }
 
 impl Bytes {
@@ -37,16 +48,16 @@ impl Bytes {
             return Ok(Bytes::stream(Box::new(file)));
         }
         // SAFETY: a mapping is sound to read while nobody changes the file. Who
-        // changes a capture while it is read gets wrong numbers, or a SIGBUS when
-        // it is cut short; packets are read as plain bytes, whatever they are.
+        // changes a capture while it is read gets wrong numbers; packets are read as
+        // plain bytes, whatever they are.
         let map = unsafe { Mmap::map(&file)? };
         // Advice only makes reading faster.
         let _ = map.advise(Advice::Sequential);
-        Ok(Bytes::Mapped { map, at: 0 })
+        Ok(Bytes { source: Source::Mapped { map, released: 0 }, at: 0, end: 0 })
     }
 
     fn stream(reader: Box<dyn Read + Send>) -> Self {
-        Bytes::Stream { reader, buffer: Vec::new(), at: 0, end: 0, passed: 0 }
+        Bytes { source: Source::Stream { reader, buffer: Vec::new(), passed: 0 }, at: 0, end: 0 }
     }
 
     fn decompressed(mut self) -> io::Result<Self> {
@@ -62,52 +73,55 @@ impl Bytes {
     /// Makes this many bytes available, unless the end comes first: whether they are.
     #[inline]
     pub(super) fn want(&mut self, count: usize) -> io::Result<bool> {
-        match self {
-            Bytes::Mapped { map, at } => Ok(map.len() - *at >= count),
-            Bytes::Stream { at, end, .. } if *end - *at >= count => Ok(true),
-            Bytes::Stream { reader, buffer, at, end, passed } => {
-                if *at > 0 {
-                    buffer.copy_within(*at..*end, 0);
-                    *passed += *at as u64;
-                    (*at, *end) = (0, *end - *at);
+        if self.end - self.at >= count { Ok(true) } else { self.bring(count) }
+    }
+
+    #[cold]
+    fn bring(&mut self, count: usize) -> io::Result<bool> {
+        match &mut self.source {
+            Source::Mapped { map, released } => {
+                release(map, released, self.at);
+                while self.end - self.at < count && self.end < map.len() {
+                    let step = READ_BYTES.min(map.len() - self.end);
+                    populate(map, self.end, step)?;
+                    self.end += step;
+                }
+            }
+            Source::Stream { reader, buffer, passed } => {
+                if self.at > 0 {
+                    buffer.copy_within(self.at..self.end, 0);
+                    *passed += self.at as u64;
+                    (self.at, self.end) = (0, self.end - self.at);
                 }
                 let size = count.max(READ_BYTES);
                 if buffer.len() < size {
                     buffer.resize(size, 0);
                 }
-                while *end < count {
-                    let Some(room) = buffer.get_mut(*end..) else { return Ok(false) };
+                while self.end < count {
+                    let Some(room) = buffer.get_mut(self.end..) else { return Ok(false) };
                     match reader.read(room) {
                         Ok(0) => return Ok(false),
-                        Ok(read) => *end += read,
+                        Ok(read) => self.end += read,
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                         Err(error) => return Err(error),
                     }
                 }
-                Ok(true)
             }
         }
+        Ok(self.end - self.at >= count)
     }
 
     /// What is available.
     #[inline]
     pub(super) fn rest(&self) -> &[u8] {
-        let rest = match self {
-            Bytes::Mapped { map, at } => map.get(*at..),
-            Bytes::Stream { buffer, at, end, .. } => buffer.get(*at..*end),
-        };
-        rest.unwrap_or_default()
+        self.source.bytes().get(self.at..self.end).unwrap_or_default()
     }
 
     /// Passes over bytes, at most those that are available, and gives the last `keep` of them.
     #[inline]
     pub(super) fn take(&mut self, count: usize, keep: usize) -> &[u8] {
-        let (bytes, at): (&[u8], _) = match self {
-            Bytes::Mapped { map, at } => (map, at),
-            Bytes::Stream { buffer, at, end, .. } => (buffer.get(..*end).unwrap_or_default(), at),
-        };
-        *at = at.saturating_add(count).min(bytes.len());
-        bytes.get(at.saturating_sub(keep)..*at).unwrap_or_default()
+        self.at = self.at.saturating_add(count).min(self.end);
+        self.source.bytes().get(self.at.saturating_sub(keep)..self.at).unwrap_or_default()
     }
 
     /// Passes over any number of bytes; `false` when the end comes first.
@@ -125,10 +139,43 @@ impl Bytes {
 
     /// How many bytes were passed.
     pub(super) fn offset(&self) -> u64 {
+        let before = match &self.source {
+            Source::Mapped { .. } => 0,
+            Source::Stream { passed, .. } => *passed,
+        };
+        before + self.at as u64
+    }
+}
+
+impl Source {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
         match self {
-            Bytes::Mapped { at, .. } => *at as u64,
-            Bytes::Stream { at, passed, .. } => *passed + *at as u64,
+            Source::Mapped { map, .. } => map,
+            Source::Stream { buffer, .. } => buffer,
         }
+    }
+}
+
+/// Makes pages of a mapping present with one call instead of a fault for every few of
+/// them. It also finds out what a fault would end the process for.
+fn populate(map: &Mmap, start: usize, length: usize) -> io::Result<()> {
+    match map.advise_range(Advice::PopulateRead, start, length) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EHWPOISON)) => {
+            Err(io::Error::other("the file was cut short while it was read, or the disk fails"))
+        }
+        // Before Linux 5.14 there is no such call: pages come when they are touched.
+        _ => Ok(()),
+    }
+}
+
+/// Gives back the pages before a place, so that a large file does not count as memory in use.
+fn release(map: &Mmap, released: &mut usize, before: usize) {
+    let until = before - before % READ_BYTES;
+    if until > *released {
+        // SAFETY: a mapping of a file that nobody writes through reads the same again.
+        let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, *released, until - *released) };
+        *released = until;
     }
 }
 
@@ -141,5 +188,53 @@ impl Read for Bytes {
             room.copy_from_slice(taken);
         }
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn file(length: usize) -> (tempfile::NamedTempFile, Vec<u8>) {
+        let bytes: Vec<u8> = (0..length).map(|at| (at / 7 % 251) as u8).collect();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&bytes).unwrap();
+        (file, bytes)
+    }
+
+    /// Reads in steps of this many bytes.
+    fn read_all(bytes: &mut Bytes, step: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while bytes.want(step).unwrap() {
+            assert_eq!(bytes.offset(), all.len() as u64);
+            all.extend_from_slice(bytes.take(step, step));
+        }
+        all.extend_from_slice(bytes.rest());
+        all
+    }
+
+    #[test]
+    fn the_window_moves_over_a_file_and_a_stream_without_losing_a_byte() {
+        for length in [1, READ_BYTES - 1, READ_BYTES, READ_BYTES + 1, 3 * READ_BYTES + 5000] {
+            let (file, expected) = file(length);
+            for step in [1021, 4096, READ_BYTES + 17] {
+                assert!(
+                    read_all(&mut Bytes::open(file.path()).unwrap(), step) == expected,
+                    "a file of {length} in steps of {step}"
+                );
+                let mut stream = Bytes::stream(Box::new(File::open(file.path()).unwrap()));
+                assert!(read_all(&mut stream, step) == expected, "a stream of {length} in steps of {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_short_while_it_is_read_is_an_error() {
+        let (file, _) = file(4 * READ_BYTES);
+        let mut bytes = Bytes::open(file.path()).unwrap();
+        assert!(bytes.want(READ_BYTES).unwrap());
+        file.as_file().set_len(READ_BYTES as u64).unwrap();
+        assert!(bytes.skip(2 * READ_BYTES as u64).is_err());
     }
 }
