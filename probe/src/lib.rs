@@ -17,6 +17,7 @@ pub mod capture;
 pub mod command;
 pub mod config;
 pub mod deliver;
+pub mod dnstap;
 pub mod logging;
 pub mod meter;
 pub mod observe;

@@ -66,8 +66,6 @@ const LIVE_PAUSE_MS: u64 = 60_000;
 const REPLAY_PAUSE_INTERVALS: u64 = 1440;
 /// No clock is right that says it is later than this, Unix milliseconds.
 const LATEST_MS: u64 = 1 << 50;
-/// More than the largest number of a counter.
-const COUNTS: usize = 64;
 
 /// Sums hits interval by interval.
 #[derive(Debug)]
@@ -159,7 +157,7 @@ struct Intervals {
 struct Interval {
     start_ms: u64,
     table: Table,
-    counts: [u64; COUNTS],
+    counts: [u64; Counter::NUMBERS],
 }
 
 /// How far coverage was reported.
@@ -325,7 +323,7 @@ impl Intervals {
 
     fn fresh(&mut self, start_ms: u64) -> Interval {
         let table = self.spare.pop().unwrap_or_else(|| Table::new(self.max_records, MAX_NAME_OCTETS));
-        let mut interval = Interval { start_ms, table, counts: [0; COUNTS] };
+        let mut interval = Interval { start_ms, table, counts: [0; Counter::NUMBERS] };
         for (number, count) in std::mem::take(&mut self.early).iter() {
             interval.add(number, count);
         }

@@ -59,6 +59,17 @@ pub enum Counter {
     MessagesFolded = 60,
     /// Batches that the central refused for good; the spool keeps them aside.
     BatchesRefused = 61,
+
+    /// Data frames of dnstap that were read.
+    DnstapFramesSeen = 80,
+    /// Messages of dnstap that are not between the server and its clients: what a
+    /// resolver or forwarder asks others (RESOLVER, FORWARDER), or a program's own
+    /// questions (STUB, TOOL).
+    NotTheServersOwn = 81,
+    /// Messages that dnstap tells of without their octets.
+    NoMessage = 82,
+    /// Data frames of dnstap that could not be read as a message of it.
+    DnstapFramesUnreadable = 83,
 }
 
 impl Counter {
@@ -86,6 +97,10 @@ impl Counter {
         Counter::StreamsEvicted,
         Counter::MessagesFolded,
         Counter::BatchesRefused,
+        Counter::DnstapFramesSeen,
+        Counter::NotTheServersOwn,
+        Counter::NoMessage,
+        Counter::DnstapFramesUnreadable,
     ];
 
     /// The messages that were seen and are in no row.
@@ -101,7 +116,12 @@ impl Counter {
         Counter::ShortQuestion,
         Counter::BadName,
         Counter::CutBySnapLength,
+        Counter::NotTheServersOwn,
+        Counter::NoMessage,
     ];
+
+    /// More than the largest number of a counter.
+    pub const NUMBERS: usize = 128;
 
     /// Its number in the format.
     pub const fn number(self) -> u16 {
@@ -138,6 +158,10 @@ impl Counter {
             Counter::StreamsEvicted => "streams_evicted",
             Counter::MessagesFolded => "messages_folded",
             Counter::BatchesRefused => "batches_refused",
+            Counter::DnstapFramesSeen => "dnstap_frames_seen",
+            Counter::NotTheServersOwn => "not_the_servers_own",
+            Counter::NoMessage => "no_message",
+            Counter::DnstapFramesUnreadable => "dnstap_frames_unreadable",
         }
     }
 }
@@ -217,6 +241,7 @@ mod tests {
         let numbers: HashSet<_> = Counter::ALL.iter().map(|c| c.number()).collect();
         let names: HashSet<_> = Counter::ALL.iter().map(|c| c.as_str()).collect();
         assert_eq!((numbers.len(), names.len()), (Counter::ALL.len(), Counter::ALL.len()));
+        assert!(numbers.iter().all(|number| usize::from(*number) < Counter::NUMBERS));
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! Capture files.
 //!
-//! A [`CaptureFile`] knows pcap and pcapng by their first bytes, and looks into
-//! Zstandard frames for them. It reads front to back, so a pipe is as good as a
+//! A [`CaptureFile`] knows pcap, pcapng and dnstap by their first bytes, and looks
+//! into Zstandard frames for them. It reads front to back, so a pipe is as good as a
 //! file, and needs memory for one packet, not for the file. Damage ends it: what
 //! stood before was given, and the error says where and what.
 
 use super::bytes::Bytes;
+use super::dnstap_file::Dnstap;
 use super::pcap_file::Pcap;
 use super::pcapng_file::Pcapng;
-use crate::Error;
 use crate::observe::Frame;
+use crate::{Error, dnstap};
 use std::io;
 use std::path::Path;
 
@@ -27,6 +28,7 @@ pub struct CaptureFile {
 enum Format {
     Pcap(Pcap),
     Pcapng(Pcapng),
+    Dnstap(Dnstap),
 }
 
 /// What a reader of one format found next.
@@ -86,6 +88,11 @@ impl CaptureFile {
         let found = match &mut self.format {
             Format::Pcap(pcap) => pcap.next(&mut self.bytes),
             Format::Pcapng(pcapng) => pcapng.next(&mut self.bytes),
+            Format::Dnstap(dnstap) => match dnstap.next(&mut self.bytes) {
+                Ok(Some((length, passed))) => return Ok(Some(dnstap.frame(self.bytes.take(passed, length)))),
+                Ok(None) => Ok(None),
+                Err(stop) => Err(stop),
+            },
         };
         match found {
             Ok(Some(found)) => {
@@ -136,14 +143,15 @@ fn open_format(bytes: &mut Bytes) -> Result<Result<Format, String>, Stop> {
     if let Some(pcap) = Pcap::open(*magic, bytes)? {
         return Ok(Ok(Format::Pcap(pcap)));
     }
+    if dnstap::is_stream(bytes.rest()) {
+        return Ok(Dnstap::open(bytes)?.map(Format::Dnstap));
+    }
     Ok(Err(other_format(bytes.rest())))
 }
 
 /// Formats that people may take for captures that are read here.
 fn other_format(start: &[u8]) -> String {
     match start {
-        // A control frame (an empty data frame announces it) of type READY, ACCEPT or START.
-        [0, 0, 0, 0, _, _, _, _, 0, 0, 0, 1 | 2 | 4, ..] => "dnstap is not read yet".to_owned(),
         [0x1f, 0x8b, ..] => "it is compressed with gzip: give it through a pipe, as in gzip -dc FILE | … -".to_owned(),
         [0xfd, b'7', b'z', b'X', b'Z', ..] => {
             "it is compressed with xz: give it through a pipe, as in xz -dc FILE | … -".to_owned()
@@ -154,7 +162,7 @@ fn other_format(start: &[u8]) -> String {
 }
 
 fn not_known() -> String {
-    "neither pcap nor pcapng by its first bytes".to_owned()
+    "neither pcap, pcapng nor dnstap by its first bytes".to_owned()
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use super::CaptureFile;
 use crate::Error;
+use crate::observe::TOLD_BY_SERVER;
 use proptest::prelude::*;
 use std::io::Write;
+use zonepulse_fixtures::{Tap, data_frame, dnstap_stream};
 
 /// What was read: time, link type, octets, length on the wire.
 type Packet = (u64, u32, Vec<u8>, u32);
@@ -139,6 +141,45 @@ fn pcapng_is_read_with_several_sections_interfaces_and_units_of_time() {
 }
 
 #[test]
+fn dnstap_is_read_plain_compressed_and_put_together() {
+    let taps = [Tap::new(1, b"query", 5_000_000), Tap::new(6, b"answer", 6_000_000)];
+    let stream = dnstap_stream(&taps);
+    let told =
+        [(5_000_000_000, TOLD_BY_SERVER + 1, b"query".to_vec(), 5), (6_000_000_000, TOLD_BY_SERVER + 6, b"answer".to_vec(), 6)];
+    let unstopped = &stream[..stream.len() - 12];
+    for bytes in [&stream, &zstd::bulk::compress(&stream, 3).unwrap(), unstopped] {
+        let (packets, error) = read(bytes);
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(packets, told);
+    }
+    let (packets, error) = read(&[stream.clone(), stream].concat());
+    assert_eq!((packets.len(), error.is_none()), (4, true));
+}
+
+#[test]
+fn what_stands_before_the_damage_of_a_dnstap_file_is_read() {
+    let whole = dnstap_stream(&[Tap::new(1, b"query", 1), Tap::new(2, b"answer", 2)]);
+    let second = whole.len() - 12 - 4 - Tap::new(2, b"answer", 2).bytes().len();
+    let mut long = whole.clone();
+    long[second] = 1;
+    let mut order = whole.clone();
+    order.extend(data_frame(b"after the end"));
+    for (bytes, frames, offset, what) in [
+        (&whole[..second + 9], 1, second, "ends inside a frame"),
+        (&whole[..second + 2], 1, second, "ends inside a frame"),
+        (&long, 1, second, "a data frame of"),
+        (&order, 2, whole.len(), "a data frame where it may not stand"),
+        (&whole[..30], 0, 0, "first control frame"),
+    ] {
+        let (packets, error) = read(bytes);
+        let error = error.unwrap();
+        assert_eq!(packets.len(), frames, "{error}");
+        assert!(matches!(error, Error::Damaged { offset_bytes, .. } if offset_bytes == offset as u64), "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[test]
 fn a_compressed_capture_is_the_capture() {
     let bytes = [LITTLE.pcap(0xa1b2_c3d4), LITTLE.packet(1, 0, &[7; 100_000]), LITTLE.packet(2, 0, b"two")].concat();
     let (plain, _) = read(&bytes);
@@ -185,12 +226,12 @@ fn what_stands_before_the_damage_is_read_and_the_damage_is_named() {
 
 #[test]
 fn what_is_no_capture_is_named_for_what_it_is() {
-    let dnstap = [&[0, 0, 0, 0, 0, 0, 0, 34, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 22][..], b"protobuf:dnstap.Dnstap"].concat();
+    let stream = [&[0, 0, 0, 0, 0, 0, 0, 18, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 6][..], b"x:logs"].concat();
     let gzip = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     for (bytes, what) in [
-        (dnstap.as_slice(), "dnstap is not read yet"),
+        (stream.as_slice(), "not of dnstap"),
         (&gzip, "gzip"),
-        (b"Hello, world", "neither pcap nor pcapng"),
+        (b"Hello, world", "neither pcap, pcapng nor dnstap"),
         (b"", "empty"),
         (b"ab", "neither"),
     ] {
@@ -206,7 +247,7 @@ fn what_is_no_capture_is_named_for_what_it_is() {
 proptest! {
     #[test]
     fn bytes_of_any_kind_never_panic(
-        start in 0usize..5,
+        start in 0usize..6,
         bytes in prop::collection::vec(any::<u8>(), 0..300),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
     ) {
@@ -215,6 +256,7 @@ proptest! {
             1 => [LITTLE.pcap(0xa1b2_c3d4), LITTLE.packet(1, 0, b"one")].concat(),
             2 => [LITTLE.section(), LITTLE.interface(1, &LITTLE.option(9, &[7])), LITTLE.enhanced(0, 1, b"one")].concat(),
             3 => [LITTLE.section(), LITTLE.interface(1, &[]), LITTLE.block(3, &[0; 4])].concat(),
+            4 => dnstap_stream(&[Tap::new(1, b"query", 5)]),
             _ => zstd::bulk::compress(&LITTLE.pcap(0xa1b2_c3d4), 1).unwrap(),
         };
         file.extend(bytes);

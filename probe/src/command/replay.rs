@@ -16,7 +16,7 @@ use zonepulse_wire::Counter;
 /// batches in a directory of its own in the spool.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Captures: pcap or pcapng, also zstd-compressed; in the order of their time.
+    /// Captures: pcap, pcapng or dnstap, also zstd-compressed; in the order of their time.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The configuration, TOML.

@@ -22,7 +22,7 @@ use zonepulse_wire::{Counter, Counters};
 /// Count the DNS messages of captures by record, action and response code
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Captures, pcap or pcapng, also compressed with zstd; - is standard input
+    /// Captures: pcap, pcapng or dnstap, also compressed with zstd; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// A port on which the server answers; may be given several times
@@ -80,7 +80,7 @@ fn read(path: &Path, scope: &Scope, table: &mut Table) -> bool {
     };
     let mut observer = Observer::new(scope);
     let folded_before = table.contents().folded();
-    let mut counting = Counting { table, counts: [0; COUNTS] };
+    let mut counting = Counting { table, counts: [0; Counter::NUMBERS] };
     let whole = loop {
         match file.next_frame() {
             Ok(Some(frame)) => observer.frame(&frame, &mut counting),
@@ -95,8 +95,10 @@ fn read(path: &Path, scope: &Scope, table: &mut Table) -> bool {
     let mut counters = counting.counters();
     counters.add(Counter::MessagesFolded, table.contents().folded() - folded_before);
     let hits = counters.get(Counter::MessagesSeen) - counters.not_counted();
-    complain(&format_args!("{}: {} packets, {hits} messages counted", file.name(), counters.get(Counter::PacketsSeen)));
-    let mentioned = [Counter::PacketsSeen, Counter::MessagesSeen];
+    let frames = counters.get(Counter::DnstapFramesSeen);
+    let (read, what) = if frames > 0 { (frames, "dnstap frames") } else { (counters.get(Counter::PacketsSeen), "packets") };
+    complain(&format_args!("{}: {read} {what}, {hits} messages counted", file.name()));
+    let mentioned = [Counter::PacketsSeen, Counter::DnstapFramesSeen, Counter::MessagesSeen];
     for counter in Counter::ALL.iter().filter(|counter| !mentioned.contains(counter)) {
         if counters.get(*counter) > 0 {
             complain(&format_args!("{}: {} {}", file.name(), counter.as_str(), counters.get(*counter)));
@@ -113,13 +115,10 @@ fn complain(what: &impl Display) {
     let _ = writeln!(io::stderr(), "{what}");
 }
 
-/// More than the largest number of a counter.
-const COUNTS: usize = 64;
-
 /// Puts hits into a table, and counts the rest.
 struct Counting<'t> {
     table: &'t mut Table,
-    counts: [u64; COUNTS],
+    counts: [u64; Counter::NUMBERS],
 }
 
 impl Counting<'_> {

@@ -24,14 +24,17 @@ mod streams;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use scope::{Addresses, Scope};
+pub use told::TOLD_BY_SERVER;
 
 use fragment::Fragments;
 use ip::{Packet, Payload, Transport};
 use message::Message;
 use scope::{Side, Watched};
 use streams::{Segment, Streams};
+use told::Told;
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_wire::Counter;
 
@@ -40,7 +43,8 @@ use zonepulse_wire::Counter;
 pub struct Frame<'a> {
     /// When it was captured, Unix nanoseconds.
     pub time_ns: u64,
-    /// The link-layer header's type, a LINKTYPE_* number of the pcap registry.
+    /// The link-layer header's type, a LINKTYPE_* number of the pcap registry; or
+    /// [`TOLD_BY_SERVER`], and then there is no header, but a DNS message.
     pub link_type: u32,
     /// What was captured, link-layer header first.
     pub data: &'a [u8],
@@ -79,6 +83,7 @@ pub trait Sink {
 #[derive(Debug)]
 pub struct Observer {
     watched: Watched,
+    told: Told,
     fragments: Fragments,
     streams: Streams,
     /// When age is looked at next, nanoseconds.
@@ -96,6 +101,7 @@ impl Observer {
     pub fn new(scope: &Scope) -> Self {
         Observer {
             watched: Watched::new(scope),
+            told: Told::new(scope),
             fragments: Fragments::new(),
             streams: Streams::new(),
             expire_at_ns: EXPIRE_EVERY_NS,
@@ -105,6 +111,9 @@ impl Observer {
     /// Reads a frame and gives what it completes to `sink`.
     #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>, sink: &mut impl Sink) {
+        if frame.link_type >= TOLD_BY_SERVER {
+            return self.told.read(frame, sink);
+        }
         sink.add(Counter::PacketsSeen, 1);
         if frame.time_ns >= self.expire_at_ns {
             self.expire(frame.time_ns, sink);
