@@ -38,6 +38,11 @@ impl Bytes {
         bytes.decompressed()
     }
 
+    /// The bytes of a stream, decompressed when they are a Zstandard frame.
+    pub(super) fn read(reader: Box<dyn Read + Send>) -> io::Result<Self> {
+        Bytes::stream(reader).decompressed()
+    }
+
     fn file(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;

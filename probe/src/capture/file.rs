@@ -67,7 +67,17 @@ impl CaptureFile {
     /// when it is something else, [`Error::Damaged`] when its header is.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
-        let mut bytes = Bytes::open(path).map_err(Error::disk("read", name.clone()))?;
+        Self::begin(name, Bytes::open(path))
+    }
+
+    /// Reads a capture from anything that can be read, under a name for messages;
+    /// fails as [`CaptureFile::open`] does.
+    pub fn from_reader(name: impl Into<String>, reader: impl io::Read + Send + 'static) -> Result<Self, Error> {
+        Self::begin(name.into(), Bytes::read(Box::new(reader)))
+    }
+
+    fn begin(name: String, bytes: io::Result<Bytes>) -> Result<Self, Error> {
+        let mut bytes = bytes.map_err(Error::disk("read", name.clone()))?;
         let known = open_format(&mut bytes);
         match known {
             Ok(Ok(format)) => Ok(CaptureFile { name, bytes, format, ended: false }),
