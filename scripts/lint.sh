@@ -6,5 +6,6 @@ set -euo pipefail
 
 need_to_build
 cargo fmt --all --check
+cargo fmt --manifest-path fuzz/Cargo.toml --check
 cargo clippy --release --locked --workspace --all-targets -- -D warnings
 scripts/dependency-rules.sh

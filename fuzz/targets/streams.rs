@@ -47,9 +47,8 @@ fuzz_target!(|case: Case| {
     }
     stream.truncate(8192);
     let first = usize::from(case.in_syn).min(stream.len());
-    let segment = |from: usize, to: usize, flags: u8| {
-        tcp(case.to_server, case.start.wrapping_add(from as u32), flags, &stream[from..to])
-    };
+    let segment =
+        |from: usize, to: usize, flags: u8| tcp(case.to_server, case.start.wrapping_add(from as u32), flags, &stream[from..to]);
     let syn = tcp(case.to_server, case.start.wrapping_sub(1), SYN, &stream[..first]);
     let whole = observe([syn.as_slice(), &segment(first, stream.len(), DATA)]);
 

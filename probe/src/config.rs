@@ -4,7 +4,8 @@
 //! `server_id`. The key `deliver.http.token` is the variable
 //! `ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN`. An unknown key is an error.
 
-use crate::capture::live::{LiveSettings, local_addresses};
+use crate::capture::addresses::local_addresses;
+use crate::capture::live::LiveSettings;
 use crate::logging::{Format, Level};
 use crate::observe::{Addresses, Scope};
 use crate::{Error, Secret, deliver, spool};

@@ -98,6 +98,16 @@ impl Meter {
         self.observer.frame(frame, &mut self.intervals);
     }
 
+    /// Observes other endpoints from the next frame on.
+    pub fn set_scope(&mut self, scope: &Scope) {
+        self.observer.set_scope(scope);
+    }
+
+    /// The link types that are not read, and how many frames had them.
+    pub fn unread_link_types(&self) -> &[(u32, u64)] {
+        self.observer.unread_link_types()
+    }
+
     /// Adds to a counter of the newest interval.
     pub fn add(&mut self, counter: Counter, count: u64) {
         self.intervals.turn_to_now();

@@ -12,6 +12,7 @@
 
 use crate::Error;
 use crate::capture::file::CaptureFile;
+use crate::capture::unread_link_type;
 use crate::config::Config;
 use crate::deliver::{self, Counts};
 use crate::meter::{Meter, MeterSettings, Source};
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{oneshot, watch};
-use zonepulse_wire::Counters;
+use zonepulse_wire::{Counter, Counters};
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -205,6 +206,18 @@ impl Plan {
         }
         meter.finish(0);
         spool_closed(&mut meter, spool, &mut totals, stop)?;
+        for (link_type, frames) in meter.unread_link_types() {
+            tracing::warn!(frames, "{}", unread_link_type(*link_type));
+        }
+        let others = totals.counters.get(Counter::OtherAddresses);
+        if others > 0 {
+            tracing::warn!(
+                packets = others,
+                counted = totals.hits,
+                "packets on the watched ports are of other addresses and were not counted; to count a capture of another machine, \
+                 say its server's addresses in capture.addresses, or \"any\""
+            );
+        }
         Ok(totals)
     }
 }

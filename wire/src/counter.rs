@@ -54,6 +54,9 @@ pub enum Counter {
     StreamBytesSkipped = 45,
     /// TCP streams that were given up to stay within bounds.
     StreamsEvicted = 46,
+    /// Packets to or from an observed port between other addresses than the server's:
+    /// what a resolver asks upstream, multicast DNS, another server's traffic.
+    OtherAddresses = 47,
 
     /// Messages that were counted under `<other>` because the table was full.
     MessagesFolded = 60,
@@ -95,6 +98,7 @@ impl Counter {
         Counter::FragmentsLost,
         Counter::StreamBytesSkipped,
         Counter::StreamsEvicted,
+        Counter::OtherAddresses,
         Counter::MessagesFolded,
         Counter::BatchesRefused,
         Counter::DnstapFramesSeen,
@@ -156,6 +160,7 @@ impl Counter {
             Counter::FragmentsLost => "fragments_lost",
             Counter::StreamBytesSkipped => "stream_bytes_skipped",
             Counter::StreamsEvicted => "streams_evicted",
+            Counter::OtherAddresses => "other_addresses",
             Counter::MessagesFolded => "messages_folded",
             Counter::BatchesRefused => "batches_refused",
             Counter::DnstapFramesSeen => "dnstap_frames_seen",

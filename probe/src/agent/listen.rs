@@ -2,13 +2,16 @@
 
 use super::queue::Queue;
 use crate::Error;
+use crate::capture::addresses::AddressNews;
 use crate::capture::live::{LiveCapture, Next, Statistics};
-use crate::config::Config;
+use crate::capture::unread_link_type;
+use crate::config::{Config, ServerAddresses};
 use crate::meter::{Meter, MeterSettings, Source};
+use crate::observe::Scope;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
-use zonepulse_wire::Counter;
+use zonepulse_wire::{Counter, Counters};
 
 /// How often a device that cannot be opened is tried again.
 const REOPEN: Duration = Duration::from_secs(30);
@@ -33,13 +36,19 @@ impl Listener {
         let _close = CloseAtEnd(self.queue.clone());
         let mut known: Option<String> = None;
         while !self.stopping() {
-            let wait = match LiveCapture::open(&self.config.live()).and_then(|live| Ok((live, self.meter()?))) {
-                Ok((live, meter)) => {
+            // Before the addresses are read, so that no change of them is missed.
+            let news = (self.config.capture.addresses == ServerAddresses::Local).then(AddressNews::subscribe);
+            let opened = LiveCapture::open(&self.config.live()).and_then(|live| {
+                let scope = self.config.scope()?;
+                Ok((live, self.meter(scope.clone()), Following { scope, news }))
+            });
+            let wait = match opened {
+                Ok((live, meter, following)) => {
                     let capture = &self.config.capture;
                     tracing::info!(device = capture.device, ports = ?capture.ports, addresses = ?capture.addresses, "listening");
                     known = None;
                     let began = Instant::now();
-                    match self.listen(live, meter) {
+                    match self.listen(live, meter, following) {
                         Ok(()) if self.stopping() => return,
                         Ok(()) => tracing::warn!(device = capture.device, "the device is gone; it is opened again"),
                         Err(error) => {
@@ -64,23 +73,24 @@ impl Listener {
         }
     }
 
-    fn meter(&self) -> Result<Meter, Error> {
+    fn meter(&self, scope: Scope) -> Meter {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Ok(Meter::new(MeterSettings {
+        Meter::new(MeterSettings {
             server_id: self.config.server_id,
             // A new one whenever listening begins, because numbering does.
             epoch: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
             interval_s: self.config.interval_s,
-            scope: self.config.scope()?,
+            scope,
             max_records: self.config.table.max_records,
             // Not the millisecond that has begun: in its first part nobody listened.
             source: Source::Live { since_ms: u64::try_from(since.as_millis()).map_or(u64::MAX, |ms| ms.saturating_add(1)) },
-        }))
+        })
     }
 
     /// Until the device is gone, or the agent stops. The open interval is closed in any case.
-    fn listen(&self, mut live: LiveCapture, mut meter: Meter) -> Result<(), Error> {
-        let mut session = Session { counted: Statistics::default(), looked: Instant::now(), frames: 0 };
+    fn listen(&self, mut live: LiveCapture, mut meter: Meter, mut following: Following) -> Result<(), Error> {
+        let mut session =
+            Session { counted: Statistics::default(), looked: Instant::now(), frames: 0, unread: 0, only_others: false };
         let (mut frame_ms, mut end_ms) = (0, None);
         let result = loop {
             // While frames wait in the ring, the clock is theirs: intervals that
@@ -97,24 +107,26 @@ impl Listener {
             };
             if session.is_due(idle) {
                 session.count_drops(&mut live, &mut meter);
+                session.name_unread(&meter);
+                following.follow(&self.config, &mut meter);
                 meter.close_due(due_ms);
                 if self.stopping() {
                     let now_ms = now_ms();
                     end_ms = Some(now_ms);
-                    break self.read_rest(&mut live, &mut meter, now_ms);
+                    break self.read_rest(&mut live, &mut meter, &mut session, now_ms);
                 }
             }
-            self.pass_on(&mut meter);
+            self.pass_on(&mut meter, &mut session);
         };
         session.count_drops(&mut live, &mut meter);
         meter.finish(end_ms.unwrap_or_else(now_ms));
-        self.pass_on(&mut meter);
+        self.pass_on(&mut meter, &mut session);
         result
     }
 
     /// Reads what was captured until the end, Unix milliseconds: the kernel hands a block of the
     /// ring over when it is full or a while has passed, and coverage is claimed up to the end.
-    fn read_rest(&self, live: &mut LiveCapture, meter: &mut Meter, end_ms: u64) -> Result<(), Error> {
+    fn read_rest(&self, live: &mut LiveCapture, meter: &mut Meter, session: &mut Session, end_ms: u64) -> Result<(), Error> {
         let since = Instant::now();
         loop {
             match live.next()? {
@@ -122,12 +134,13 @@ impl Listener {
                 Next::Frame(_) | Next::Idle if since.elapsed() < HELD_BACK => {}
                 Next::Frame(_) | Next::Idle | Next::End => return Ok(()),
             }
-            self.pass_on(meter);
+            self.pass_on(meter, session);
         }
     }
 
-    fn pass_on(&self, meter: &mut Meter) {
+    fn pass_on(&self, meter: &mut Meter, session: &mut Session) {
         while let Some(batch) = meter.take_closed() {
+            session.look_at(&batch.counters);
             tracing::debug!(start_s = batch.start_s, records = batch.records.len(), hits = batch.hits(), "interval closed");
             if let Some(lost) = self.queue.push(batch) {
                 tracing::error!(
@@ -156,6 +169,35 @@ struct Session {
     counted: Statistics,
     looked: Instant,
     frames: u32,
+    /// How many link types that are not read were named.
+    unread: usize,
+    /// Whether it was said that all messages are of other addresses.
+    only_others: bool,
+}
+
+/// Whose messages count, and what tells when that changes.
+struct Following {
+    scope: Scope,
+    /// Only when the machine's own addresses are the server's.
+    news: Option<AddressNews>,
+}
+
+impl Following {
+    /// Observes the machine's addresses of now, should they have changed.
+    fn follow(&mut self, config: &Config, meter: &mut Meter) {
+        if !self.news.as_mut().is_some_and(AddressNews::is_due) {
+            return;
+        }
+        match config.scope() {
+            Ok(scope) if scope != self.scope => {
+                tracing::info!(addresses = ?scope.addresses, "this machine's addresses changed, and so did those that count");
+                meter.set_scope(&scope);
+                self.scope = scope;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the addresses that count stay as they were"),
+        }
+    }
 }
 
 impl Session {
@@ -171,6 +213,27 @@ impl Session {
             self.looked = Instant::now();
         }
         due
+    }
+
+    /// Says once of each link type that is not read that it is not.
+    fn name_unread(&mut self, meter: &Meter) {
+        for (link_type, _) in meter.unread_link_types().iter().skip(self.unread) {
+            tracing::warn!("{}; frames of it are counted as unknown_link_type", unread_link_type(*link_type));
+            self.unread += 1;
+        }
+    }
+
+    /// Says when there is DNS on the ports, and none of it is the server's.
+    fn look_at(&mut self, counters: &Counters) {
+        let others = counters.get(Counter::OtherAddresses);
+        let only_others = others > 0 && counters.get(Counter::MessagesSeen) == 0;
+        if only_others && !self.only_others {
+            tracing::warn!(
+                packets = others,
+                "all packets on the watched ports are of other addresses; is the server's own missing in capture.addresses?"
+            );
+        }
+        self.only_others = only_others;
     }
 
     fn count_drops(&mut self, live: &mut LiveCapture, meter: &mut Meter) {

@@ -6,16 +6,15 @@
 //! lets those through and the observer decides.
 //!
 //! The pseudo-device `any` listens on all devices at once, and a packet may pass
-//! several: a VLAN over a bond over a card, a bridge and its port. On `any` a packet
-//! that was just seen on another device is left out (`recent.rs`). On the loopback
-//! device libpcap itself leaves out the outgoing half.
+//! several: its frames say which, and the observer reads a packet once. On the
+//! loopback device libpcap itself leaves out the outgoing half. What comes out of a
+//! tunnel passes a device of its own, which `any` has; where one device is listened
+//! to, its filter lets tunnels through, and the observer looks into them.
 
-use super::recent::Recent;
 use crate::Error;
 use crate::observe::Frame;
 use pcap::{Active, Capture, Linktype, Precision};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 
 /// What to capture.
@@ -36,16 +35,9 @@ pub struct LiveCapture {
     link_type: u32,
     /// Whether the ring was empty when it was last looked into.
     drained: bool,
-    any: Option<Any>,
     statistics: Statistics,
     /// What libpcap said last, which wraps around.
     counted: (u32, u32, u32),
-}
-
-/// What only `any` needs.
-struct Any {
-    recent: Recent,
-    packet: Vec<u8>,
 }
 
 /// What a device gave.
@@ -107,13 +99,11 @@ impl LiveCapture {
         let link_type = capture.get_datalink().0;
         capture.filter(&filter(&settings.ports, link_type), true).map_err(failed)?;
         let capture = capture.setnonblock().map_err(failed)?;
-        let any = (link_type == LINUX_SLL2).then(|| Any { recent: Recent::new(), packet: Vec::new() });
         Ok(LiveCapture {
             capture,
             device: device.to_owned(),
             link_type: link_type as u32,
             drained: true,
-            any,
             statistics: Statistics::default(),
             counted: (0, 0, 0),
         })
@@ -129,34 +119,19 @@ impl LiveCapture {
             return Ok(Next::Idle);
         }
         self.drained = false;
-        let link_type = self.link_type;
-        let frame =
-            |header: &pcap::PacketHeader, data| Frame { time_ns: time_ns(header), link_type, data, length_on_wire: header.len };
-        let ended = match &mut self.any {
-            None => match self.capture.next_packet() {
-                Ok(packet) => return Ok(Next::Frame(frame(packet.header, packet.data))),
-                Err(error) => error,
-            },
-            Some(any) => loop {
-                let packet = match self.capture.next_packet() {
-                    Ok(packet) => packet,
-                    Err(error) => break error,
-                };
-                if any.recent.is_new(packet.data, time_ns(packet.header)) {
-                    // Copied, because libpcap's buffer cannot be lent out of a loop.
-                    any.packet.clear();
-                    any.packet.extend_from_slice(packet.data);
-                    return Ok(Next::Frame(frame(packet.header, &any.packet)));
-                }
-            },
-        };
-        match ended {
-            pcap::Error::TimeoutExpired => {
+        match self.capture.next_packet() {
+            Ok(packet) => Ok(Next::Frame(Frame {
+                time_ns: time_ns(packet.header),
+                link_type: self.link_type,
+                data: packet.data,
+                length_on_wire: packet.header.len,
+            })),
+            Err(pcap::Error::TimeoutExpired) => {
                 self.drained = true;
                 Ok(Next::Idle)
             }
-            pcap::Error::NoMorePackets => Ok(Next::End),
-            error => Err(Error::Device { device: self.device.clone(), detail: error.to_string() }),
+            Err(pcap::Error::NoMorePackets) => Ok(Next::End),
+            Err(error) => Err(Error::Device { device: self.device.clone(), detail: error.to_string() }),
         }
     }
 
@@ -185,11 +160,15 @@ fn filter(ports: &[u16], link_type: i32) -> String {
     let packets = format!(
         "({ports} or (ip[6:2] & 0x1fff != 0) or (ip6 and (ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 51 or ip6[6] = 60)))"
     );
+    let tunnels = "ip proto 4 or ip proto 41 or ip proto 47 or ip6 proto 4 or ip6 proto 41 or ip6 proto 47";
     match link_type {
-        ETHERNET => format!("{packets} or (vlan and ({packets} or (vlan and {packets})))"),
+        ETHERNET => {
+            let packets = format!("{packets} or {tunnels}");
+            format!("{packets} or (vlan and ({packets} or (vlan and ({packets}))))")
+        }
         // Cooked packets come without their first tag; this is a second one.
         LINUX_SLL2 => format!("({packets} or ether proto 0x8100 or ether proto 0x88a8){}", no_echo()),
-        _ => format!("{packets} or ether proto 0x8100 or ether proto 0x88a8"),
+        _ => format!("{packets} or {tunnels} or ether proto 0x8100 or ether proto 0x88a8"),
     }
 }
 
@@ -243,51 +222,6 @@ fn may_capture() -> bool {
     !matches!(io::Error::last_os_error().raw_os_error(), Some(libc::EPERM | libc::EACCES))
 }
 
-/// The addresses of this machine's interfaces, loopback included, each once.
-///
-/// Fails with [`Error::Disk`] when the system does not list them.
-pub fn local_addresses() -> Result<Vec<IpAddr>, Error> {
-    let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
-    // SAFETY: the system fills the list, which is freed below and not used after.
-    if unsafe { libc::getifaddrs(&raw mut first) } != 0 {
-        return Err(Error::disk("list", "the addresses of this machine")(io::Error::last_os_error()));
-    }
-    let mut addresses = Vec::new();
-    let mut next = first;
-    // SAFETY: every entry of the list is valid until it is freed, or null at its end.
-    while let Some(entry) = unsafe { next.as_ref() } {
-        // SAFETY: the entry's address is null or valid.
-        addresses.extend(unsafe { address(entry.ifa_addr) });
-        next = entry.ifa_next;
-    }
-    // SAFETY: what getifaddrs gave, once.
-    unsafe { libc::freeifaddrs(first) };
-    addresses.sort_unstable();
-    addresses.dedup();
-    Ok(addresses)
-}
-
-/// # Safety
-///
-/// `socket_address` is null, or points to an address that is as long as its family demands.
-unsafe fn address(socket_address: *const libc::sockaddr) -> Option<IpAddr> {
-    // SAFETY: null or valid, by the caller's promise.
-    let family = i32::from(unsafe { socket_address.as_ref() }?.sa_family);
-    match family {
-        libc::AF_INET => {
-            // SAFETY: of this family it is as long as this; it may be less aligned.
-            let address = unsafe { socket_address.cast::<libc::sockaddr_in>().read_unaligned() };
-            Some(IpAddr::V4(Ipv4Addr::from_bits(u32::from_be(address.sin_addr.s_addr))))
-        }
-        libc::AF_INET6 => {
-            // SAFETY: as above.
-            let address = unsafe { socket_address.cast::<libc::sockaddr_in6>().read_unaligned() };
-            Some(IpAddr::V6(Ipv6Addr::from(address.sin6_addr.s6_addr)))
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,11 +235,6 @@ mod tests {
                 assert!(program.is_ok(), "{link_type} {ports:?}: {:?}", program.err());
             }
         }
-    }
-
-    #[test]
-    fn the_loopback_address_is_one_of_this_machines() {
-        assert!(local_addresses().unwrap().contains(&IpAddr::V4(Ipv4Addr::LOCALHOST)));
     }
 
     #[test]

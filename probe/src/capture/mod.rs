@@ -4,10 +4,20 @@
 //! by our own readers, which work on bytes where they lie; live devices through
 //! libpcap, which has the kernel filter and the ring that it takes.
 
+pub mod addresses;
+mod byte_order;
 mod bytes;
 mod dnstap_file;
 pub mod file;
 pub mod live;
 mod pcap_file;
 mod pcapng_file;
-mod recent;
+
+/// Says that frames of a link type are not read: by its LINKTYPE_* number, and by its name if libpcap knows it.
+pub fn unread_link_type(number: u32) -> String {
+    let name = i32::try_from(number).ok().and_then(|number| pcap::Linktype(number).get_name().ok());
+    match name {
+        Some(name) => format!("not read: link type {number} ({name})"),
+        None => format!("not read: link type {number}"),
+    }
+}

@@ -4,6 +4,7 @@
 //! fraction of a second counts microseconds or nanoseconds. (IETF draft
 //! draft-ietf-opsawg-pcap.)
 
+use super::byte_order::ByteOrder;
 use super::bytes::Bytes;
 use super::file::{Found, MAX_PACKET_OCTETS, Stop};
 
@@ -17,7 +18,7 @@ const NS_PER_S: u64 = 1_000_000_000;
 
 /// What the header says.
 pub(super) struct Pcap {
-    big_endian: bool,
+    order: ByteOrder,
     /// Nanoseconds per unit of the fraction.
     unit_ns: u64,
     link_type: u32,
@@ -27,17 +28,12 @@ pub(super) struct Pcap {
 impl Pcap {
     /// Reads the header; `None` when the magic number is another format's.
     pub(super) fn open(magic: [u8; 4], bytes: &mut Bytes) -> Result<Option<Self>, Stop> {
-        let known = [MICROSECONDS, NANOSECONDS, MODIFIED];
-        let (big_endian, magic) = match (u32::from_le_bytes(magic), u32::from_be_bytes(magic)) {
-            (magic, _) if known.contains(&magic) => (false, magic),
-            (_, magic) if known.contains(&magic) => (true, magic),
-            _ => return Ok(None),
-        };
+        let Some((order, magic)) = ByteOrder::of(magic, &[MICROSECONDS, NANOSECONDS, MODIFIED]) else { return Ok(None) };
         if !bytes.want(HEADER_BYTES)? {
             return Err(Stop::Truncated("its header"));
         }
         let mut pcap = Pcap {
-            big_endian,
+            order,
             unit_ns: if magic == NANOSECONDS { 1 } else { 1000 },
             link_type: 0,
             packet_header_bytes: if magic == MODIFIED { 24 } else { 16 },
@@ -45,13 +41,13 @@ impl Pcap {
         let Some([_, _, _, _, a, b, c, d, .., w, x, y, z]) = bytes.rest().first_chunk::<HEADER_BYTES>().copied() else {
             return Err(Stop::Truncated("its header"));
         };
-        let (major, minor) = (pcap.u16([a, b]), pcap.u16([c, d]));
+        let (major, minor) = (order.u16([a, b]), order.u16([c, d]));
         if (major, minor) < (2, 3) || major > 2 {
             // Before 2.3 the two lengths stood in either order (libpcap, sf-pcap.c).
             return Err(Stop::Damage(format!("pcap version {major}.{minor} is not read; 2.3 and 2.4 are")));
         }
         // The upper bits tell of a frame check sequence, which parsing the IP length leaves out anyway.
-        pcap.link_type = pcap.u32([w, x, y, z]) & 0x03ff_ffff;
+        pcap.link_type = order.u32([w, x, y, z]) & 0x03ff_ffff;
         bytes.take(HEADER_BYTES, 0);
         Ok(Some(pcap))
     }
@@ -64,7 +60,8 @@ impl Pcap {
         }
         let Some(header) = bytes.rest().first_chunk::<16>() else { return Ok(None) };
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *header;
-        let captured = self.u32([i, j, k, l]) as usize;
+        let order = self.order;
+        let captured = order.u32([i, j, k, l]) as usize;
         if captured > MAX_PACKET_OCTETS {
             return Err(Stop::Damage(format!("a packet of {captured} octets: no packet is longer than {MAX_PACKET_OCTETS}")));
         }
@@ -72,18 +69,8 @@ impl Pcap {
         if !bytes.want(passed)? {
             return Err(Stop::Truncated("a packet"));
         }
-        let time_ns = u64::from(self.u32([a, b, c, d])) * NS_PER_S + u64::from(self.u32([e, f, g, h])) * self.unit_ns;
-        let length_on_wire = self.u32([m, n, o, p]);
+        let time_ns = u64::from(order.u32([a, b, c, d])) * NS_PER_S + u64::from(order.u32([e, f, g, h])) * self.unit_ns;
+        let length_on_wire = order.u32([m, n, o, p]);
         Ok(Some(Found { time_ns, link_type: self.link_type, length_on_wire, passed, captured, trailer: 0 }))
-    }
-
-    #[inline]
-    fn u32(&self, bytes: [u8; 4]) -> u32 {
-        let value = u32::from_le_bytes(bytes);
-        if self.big_endian { value.swap_bytes() } else { value }
-    }
-
-    fn u16(&self, bytes: [u8; 2]) -> u16 {
-        if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
     }
 }

@@ -5,6 +5,7 @@
 //! a unit of time; packet blocks name their interface. Blocks of other types are
 //! passed over. (IETF draft draft-ietf-opsawg-pcapng.)
 
+use super::byte_order::ByteOrder;
 use super::bytes::Bytes;
 use super::file::{Found, MAX_PACKET_OCTETS, Stop};
 
@@ -25,7 +26,7 @@ const NS_PER_S: u64 = 1_000_000_000;
 
 /// A file that is being read.
 pub(super) struct Pcapng {
-    big_endian: bool,
+    order: ByteOrder,
     interfaces: Vec<Interface>,
     /// Simple packets have no time; the last packet's is the best guess.
     last_time_ns: u64,
@@ -56,7 +57,7 @@ impl Pcapng {
     }
 
     pub(super) fn new() -> Self {
-        Pcapng { big_endian: false, interfaces: Vec::new(), last_time_ns: 0 }
+        Pcapng { order: ByteOrder::Little, interfaces: Vec::new(), last_time_ns: 0 }
     }
 
     /// Finds the next packet.
@@ -67,11 +68,11 @@ impl Pcapng {
                 return if bytes.rest().is_empty() { Ok(None) } else { Err(Stop::Truncated("a block's header")) };
             }
             let Some((&[a, b, c, d, e, f, g, h], rest)) = bytes.rest().split_first_chunk() else { return Ok(None) };
-            let block_type = self.u32([a, b, c, d]);
+            let block_type = self.order.u32([a, b, c, d]);
             if block_type == SECTION_HEADER {
                 self.begin_section(rest)?;
             }
-            let length = self.u32([e, f, g, h]) as usize;
+            let length = self.order.u32([e, f, g, h]) as usize;
             if length < FRAME_BYTES || !length.is_multiple_of(4) {
                 return Err(Stop::Damage(format!("a block of {length} bytes: a length is a multiple of 4 and at least 12")));
             }
@@ -103,7 +104,7 @@ impl Pcapng {
         }
         let block = bytes.rest().get(..length).unwrap_or_default();
         let (block, length_again) = block.split_last_chunk().unwrap_or((&[], &[0; 4]));
-        if self.u32(*length_again) as usize != length {
+        if self.order.u32(*length_again) as usize != length {
             return Err(Stop::Damage("a block's length is not the same before and after it".to_owned()));
         }
         let body = block.get(8..).unwrap_or_default();
@@ -119,11 +120,10 @@ impl Pcapng {
     /// A section: `rest` is what follows the block's length.
     fn begin_section(&mut self, rest: &[u8]) -> Result<(), Stop> {
         let magic = rest.first_chunk().copied().unwrap_or_default();
-        self.big_endian = match (u32::from_le_bytes(magic), u32::from_be_bytes(magic)) {
-            (BYTE_ORDER_MAGIC, _) => false,
-            (_, BYTE_ORDER_MAGIC) => true,
-            _ => return Err(Stop::Damage("a section header without its byte-order magic".to_owned())),
+        let Some((order, _)) = ByteOrder::of(magic, &[BYTE_ORDER_MAGIC]) else {
+            return Err(Stop::Damage("a section header without its byte-order magic".to_owned()));
         };
+        self.order = order;
         self.interfaces.clear();
         Ok(())
     }
@@ -136,20 +136,20 @@ impl Pcapng {
             return Err(Stop::Damage(format!("more than {MAX_INTERFACES} interfaces in a section")));
         }
         let mut interface = Interface {
-            link_type: u32::from(self.u16([*a, *b])),
-            snap_length: self.u32(*snap_length),
+            link_type: u32::from(self.order.u16([*a, *b])),
+            snap_length: self.order.u32(*snap_length),
             unit: Unit::Nanoseconds(1000),
             offset_s: 0,
         };
         while let Some((&[a, b, c, d], rest)) = options.split_first_chunk() {
-            let (code, length) = (self.u16([a, b]), usize::from(self.u16([c, d])));
+            let (code, length) = (self.order.u16([a, b]), usize::from(self.order.u16([c, d])));
             let value = rest.get(..length).ok_or_else(|| too_short("an interface's option"))?;
             match (code, value) {
                 (0, _) => break,
                 (9, [resolution]) => interface.unit = Unit::new(*resolution)?,
                 (14, value) => {
                     let seconds = value.first_chunk().copied().unwrap_or_default();
-                    interface.offset_s = self.u64(seconds) as i64;
+                    interface.offset_s = self.order.u64(seconds) as i64;
                 }
                 _ => {}
             }
@@ -164,24 +164,24 @@ impl Pcapng {
         let Some((&[i, j, k, l, a, b, c, d, e, f, g, h, m, n, o, p, w, x, y, z], _)) = body.split_first_chunk() else {
             return Err(too_short("an enhanced packet"));
         };
-        let interface = self.interface(self.u32([i, j, k, l]))?;
-        let time_ns = interface.time_ns(self.u32([a, b, c, d]), self.u32([e, f, g, h]));
-        found(interface, time_ns, self.u32([m, n, o, p]), self.u32([w, x, y, z]), 28, length)
+        let interface = self.interface(self.order.u32([i, j, k, l]))?;
+        let time_ns = interface.time_ns(self.order.u32([a, b, c, d]), self.order.u32([e, f, g, h]));
+        found(interface, time_ns, self.order.u32([m, n, o, p]), self.order.u32([w, x, y, z]), 28, length)
     }
 
     fn obsolete_packet(&self, body: &[u8], length: usize) -> Result<Found, Stop> {
         let Some((&[i, j, _, _, a, b, c, d, e, f, g, h, m, n, o, p, w, x, y, z], _)) = body.split_first_chunk() else {
             return Err(too_short("a packet"));
         };
-        let interface = self.interface(u32::from(self.u16([i, j])))?;
-        let time_ns = interface.time_ns(self.u32([a, b, c, d]), self.u32([e, f, g, h]));
-        found(interface, time_ns, self.u32([m, n, o, p]), self.u32([w, x, y, z]), 28, length)
+        let interface = self.interface(u32::from(self.order.u16([i, j])))?;
+        let time_ns = interface.time_ns(self.order.u32([a, b, c, d]), self.order.u32([e, f, g, h]));
+        found(interface, time_ns, self.order.u32([m, n, o, p]), self.order.u32([w, x, y, z]), 28, length)
     }
 
     fn simple_packet(&self, body: &[u8], length: usize) -> Result<Found, Stop> {
         let Some((octets, _)) = body.split_first_chunk() else { return Err(too_short("a simple packet")) };
         let interface = self.interface(0)?;
-        let on_wire = self.u32(*octets);
+        let on_wire = self.order.u32(*octets);
         let most = if interface.snap_length == 0 { u32::MAX } else { interface.snap_length };
         let captured = on_wire.min(most).min((length - FRAME_BYTES - 4) as u32);
         found(interface, self.last_time_ns, captured, on_wire, 12, length)
@@ -192,20 +192,6 @@ impl Pcapng {
         self.interfaces
             .get(number as usize)
             .ok_or_else(|| Stop::Damage(format!("a packet of interface {number}, which is not described")))
-    }
-
-    #[inline]
-    fn u32(&self, bytes: [u8; 4]) -> u32 {
-        let value = u32::from_le_bytes(bytes);
-        if self.big_endian { value.swap_bytes() } else { value }
-    }
-
-    fn u16(&self, bytes: [u8; 2]) -> u16 {
-        if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
-    }
-
-    fn u64(&self, bytes: [u8; 8]) -> u64 {
-        if self.big_endian { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
     }
 }
 

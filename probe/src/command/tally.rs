@@ -10,6 +10,7 @@ mod lines;
 
 use crate::Error;
 use crate::capture::file::CaptureFile;
+use crate::capture::unread_link_type;
 use crate::observe::{Addresses, Hit, Observer, Scope, Sink};
 use crate::tally::Table;
 use lines::Lines;
@@ -98,6 +99,9 @@ fn read(path: &Path, scope: &Scope, table: &mut Table) -> bool {
     let frames = counters.get(Counter::DnstapFramesSeen);
     let (read, what) = if frames > 0 { (frames, "dnstap frames") } else { (counters.get(Counter::PacketsSeen), "packets") };
     complain(&format_args!("{}: {read} {what}, {hits} messages counted", file.name()));
+    for (link_type, frames) in observer.unread_link_types() {
+        complain(&format_args!("{}: {}: {frames} frames", file.name(), unread_link_type(*link_type)));
+    }
     let mentioned = [Counter::PacketsSeen, Counter::DnstapFramesSeen, Counter::MessagesSeen];
     for counter in Counter::ALL.iter().filter(|counter| !mentioned.contains(counter)) {
         if counters.get(*counter) > 0 {

@@ -8,6 +8,7 @@
 //! 5722 demands for IPv6: no one can say which octets the receiver took.
 
 use super::ip::{Fragment, Transport};
+use super::tunnel::Tunnel;
 use super::{At, Sink};
 use std::collections::{HashMap, VecDeque};
 use zonepulse_wire::Counter;
@@ -168,9 +169,10 @@ impl Waiting {
 /// IPv4 and IPv6 number protocols alike; tunnels of one kind do not mix with others.
 fn number(transport: Transport) -> u8 {
     match transport {
-        Transport::Udp => 17,
+        // Tunnels in UDP are in none of its fragments, but in the datagram.
+        Transport::Udp | Transport::Tunnel(Tunnel::Vxlan | Tunnel::Geneve) => 17,
         Transport::Tcp => 6,
-        Transport::Tunnel(super::link::Tunnel::Ip) => 4,
-        Transport::Tunnel(super::link::Tunnel::Gre) => 47,
+        Transport::Tunnel(Tunnel::Ip) => 4,
+        Transport::Tunnel(Tunnel::Gre) => 47,
     }
 }

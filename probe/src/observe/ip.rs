@@ -4,7 +4,7 @@
 //! has one kind. Checksums are not looked at: a packet that left this machine is
 //! often captured before the network card fills them in.
 
-use super::link::Tunnel;
+use super::tunnel::Tunnel;
 
 /// An IP packet.
 #[derive(Debug)]
@@ -47,6 +47,9 @@ pub(super) struct Fragment<'a> {
     pub(super) length: usize,
 }
 
+/// The protocol number of IPsec's authentication header (RFC 4302).
+const AUTHENTICATION: u8 = 51;
+
 /// The packet contradicts itself, or ends inside a header.
 #[derive(Debug)]
 pub(super) struct Unreadable;
@@ -80,6 +83,9 @@ fn version_4(octets: &[u8]) -> Result<Packet<'_>, Unreadable> {
     let payload = octets.get(header_length..length.min(octets.len())).ok_or(Unreadable)?;
     let flags_offset = u16::from_be_bytes([at_high, at_low]);
     let payload = match transport(protocol) {
+        None if protocol == AUTHENTICATION && flags_offset & 0x3fff == 0 => {
+            extensions(protocol, payload, length - header_length)?
+        }
         None => Payload::Other,
         Some(transport) if flags_offset & 0x3fff == 0 => Payload::Whole(transport, payload, length - header_length),
         Some(transport) => Payload::Fragment(Fragment {
@@ -121,7 +127,7 @@ fn extensions(mut next: u8, mut octets: &[u8], mut length: usize) -> Result<Payl
             // Hop-by-hop, routing, destination options, mobility, HIP, shim6.
             0 | 43 | 60 | 135 | 139 | 140 => usize::from(*octets.get(1).ok_or(Unreadable)?) * 8 + 8,
             // Authentication (RFC 4302).
-            51 => usize::from(*octets.get(1).ok_or(Unreadable)?) * 4 + 8,
+            AUTHENTICATION => usize::from(*octets.get(1).ok_or(Unreadable)?) * 4 + 8,
             44 => {
                 let ([inner, _, at_high, at_low, identification @ ..], rest) =
                     octets.split_first_chunk::<8>().ok_or(Unreadable)?;

@@ -15,6 +15,10 @@ mod fragment;
 mod ip;
 mod link;
 mod message;
+#[cfg(test)]
+mod odd_tests;
+mod rare;
+mod recent;
 mod scope;
 mod stream;
 #[cfg(test)]
@@ -25,16 +29,20 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod told;
+mod tunnel;
 
 pub use scope::{Addresses, Scope};
 pub use told::TOLD_BY_SERVER;
 
 use fragment::Fragments;
 use ip::{Packet, Payload, Transport};
+use link::Unread;
 use message::Message;
-use scope::{Side, Watched};
+use recent::{Identity, Recent};
+use scope::{Ends, Side, Watched};
 use streams::{Segment, Streams};
 use told::Told;
+use tunnel::Tunnel;
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_wire::Counter;
 
@@ -86,6 +94,9 @@ pub struct Observer {
     told: Told,
     fragments: Fragments,
     streams: Streams,
+    recent: Recent,
+    /// Link types that are not read, and how many frames had them.
+    unread_link_types: Vec<(u32, u64)>,
     /// When age is looked at next, nanoseconds.
     expire_at_ns: u64,
 }
@@ -95,6 +106,8 @@ const EXPIRE_EVERY_NS: u64 = 1_000_000_000;
 /// IP in IP in IP: deeper than any network nests it, shallow enough to never matter.
 const MAX_TUNNELS: u8 = 4;
 const NS_PER_MS: u64 = 1_000_000;
+/// How many link types that are not read are told apart.
+const MAX_UNREAD_LINK_TYPES: usize = 16;
 
 impl Observer {
     /// An observer of these endpoints.
@@ -104,6 +117,8 @@ impl Observer {
             told: Told::new(scope),
             fragments: Fragments::new(),
             streams: Streams::new(),
+            recent: Recent::new(),
+            unread_link_types: Vec::new(),
             expire_at_ns: EXPIRE_EVERY_NS,
         }
     }
@@ -120,10 +135,41 @@ impl Observer {
         }
         let cut = frame.length_on_wire as usize > frame.data.len();
         match link::network(frame.link_type, frame.data) {
-            Ok(Some(octets)) => self.packet(octets, At { time_ns: frame.time_ns, cut, depth: 0 }, sink),
+            Ok(Some(octets)) => {
+                let device = link::device(frame.link_type, frame.data);
+                self.packet(octets, At { time_ns: frame.time_ns, cut, depth: 0, device }, sink);
+            }
             Ok(None) => {}
-            Err(reason) => sink.add(reason, 1),
+            Err(reason) => self.unread(reason, sink),
         }
+    }
+
+    /// Watches other endpoints from the next frame on. What later frames may complete is kept.
+    pub fn set_scope(&mut self, scope: &Scope) {
+        (self.watched, self.told) = (Watched::new(scope), Told::new(scope));
+    }
+
+    /// The link types that are not read, LINKTYPE_* numbers, and how many frames had
+    /// them: the first few, if there are many.
+    pub fn unread_link_types(&self) -> &[(u32, u64)] {
+        &self.unread_link_types
+    }
+
+    #[cold]
+    fn unread(&mut self, reason: Unread, sink: &mut impl Sink) {
+        let Unread::LinkType(link_type) = reason else { return sink.add(Counter::UnreadableFrames, 1) };
+        sink.add(Counter::UnknownLinkType, 1);
+        if let Some((_, frames)) = self.unread_link_types.iter_mut().find(|(known, _)| *known == link_type) {
+            *frames += 1;
+        } else if self.unread_link_types.len() < MAX_UNREAD_LINK_TYPES {
+            self.unread_link_types.push((link_type, 1));
+        }
+    }
+
+    /// Whether a capture of all devices has shown this just before on another one.
+    #[inline]
+    fn is_again(&mut self, packet: &Identity<'_>, at: At) -> bool {
+        at.device.is_some_and(|device| self.recent.is_again(packet, device, at.time_ns))
     }
 
     /// Gives up what has waited too long at this time, Unix nanoseconds. Frames
@@ -152,6 +198,10 @@ impl Observer {
             Payload::Fragment(fragment) => {
                 let carries_packets = matches!(fragment.transport, Transport::Tunnel(_));
                 if carries_packets || self.watched.has_address(source) || self.watched.has_address(destination) {
+                    let part = (fragment.identification, fragment.offset);
+                    if self.is_again(&Identity { source, destination, part, octets: fragment.octets }, at) {
+                        return;
+                    }
                     let whole = self.fragments.add(source, destination, &fragment, at, sink);
                     if let Some(octets) = whole {
                         let at = At { cut: false, ..at };
@@ -175,9 +225,14 @@ impl Observer {
         match transport {
             Transport::Udp => {
                 let Some(datagram) = ip::udp(octets) else { return sink.add(Counter::UnreadableFrames, 1) };
-                let Some(side) = self.watched.side((source, datagram.source), (destination, datagram.destination)) else {
-                    return;
+                let side = match self.watched.side((source, datagram.source), (destination, datagram.destination)) {
+                    Ends::Watched(side) => side,
+                    Ends::OtherAddresses => return sink.add(Counter::OtherAddresses, 1),
+                    Ends::OtherPorts => return self.datagram_of_tunnel(&datagram, at, sink),
                 };
+                if self.is_again(&Identity { source, destination, part: (0, 0), octets }, at) {
+                    return;
+                }
                 let cut = at.cut && datagram.octets.len() < datagram.length;
                 message(datagram.octets, side, cut, at.time_ns / NS_PER_MS, sink);
             }
@@ -185,15 +240,31 @@ impl Observer {
                 let Some(segment) = Segment::read((source, destination), (octets, length), at.time_ns) else {
                     return sink.add(Counter::UnreadableFrames, 1);
                 };
-                let Some(side) = self.watched.side(segment.source(), segment.destination()) else { return };
-                self.streams.segment(&segment, side, sink);
+                match self.watched.side(segment.source(), segment.destination()) {
+                    Ends::Watched(side) => self.streams.segment(&segment, side, sink),
+                    Ends::OtherAddresses => sink.add(Counter::OtherAddresses, 1),
+                    Ends::OtherPorts => {}
+                }
             }
-            Transport::Tunnel(inner) if at.depth < MAX_TUNNELS => match link::tunnelled(inner, octets) {
-                Ok(Some(octets)) => self.packet(octets, At { depth: at.depth + 1, ..at }, sink),
-                Ok(None) => {}
-                Err(reason) => sink.add(reason, 1),
-            },
-            Transport::Tunnel(_) => sink.add(Counter::UnreadableFrames, 1),
+            Transport::Tunnel(tunnel) => self.tunnel(tunnel, octets, at, sink),
+        }
+    }
+
+    #[inline]
+    fn datagram_of_tunnel(&mut self, datagram: &ip::Datagram<'_>, at: At, sink: &mut impl Sink) {
+        if let Some(tunnel) = Tunnel::at_port(datagram.destination) {
+            self.tunnel(tunnel, datagram.octets, at, sink);
+        }
+    }
+
+    fn tunnel(&mut self, tunnel: Tunnel, octets: &[u8], at: At, sink: &mut impl Sink) {
+        if at.depth == MAX_TUNNELS {
+            return sink.add(Counter::UnreadableFrames, 1);
+        }
+        match tunnel::network(tunnel, octets) {
+            Ok(Some(octets)) => self.packet(octets, At { depth: at.depth + 1, ..at }, sink),
+            Ok(None) => {}
+            Err(reason) => self.unread(reason, sink),
         }
     }
 }
@@ -206,6 +277,8 @@ struct At {
     cut: bool,
     /// How many tunnels the packet is in.
     depth: u8,
+    /// Which device it passed, in a capture of all.
+    device: Option<u32>,
 }
 
 /// Reads one DNS message that came or went through a watched endpoint.

@@ -75,17 +75,40 @@ impl Watched {
     }
 
     #[inline]
-    fn has(&self, (address, port): (u128, u16)) -> bool {
+    fn has_port(&self, port: u16) -> bool {
         let ports = self.ports.get(usize::from(port / 64)).copied().unwrap_or_default();
-        ports >> (port % 64) & 1 == 1 && self.has_address(address)
+        ports >> (port % 64) & 1 == 1
     }
 
-    /// Which ends are watched; `None` when neither is.
+    /// Which ends are watched, if one is.
     #[inline]
-    pub(super) fn side(&self, source: (u128, u16), destination: (u128, u16)) -> Option<Side> {
-        let side = Side { source: self.has(source), destination: self.has(destination) };
-        (side.source || side.destination).then_some(side)
+    pub(super) fn side(&self, source: (u128, u16), destination: (u128, u16)) -> Ends {
+        let ports = (self.has_port(source.1), self.has_port(destination.1));
+        if !ports.0 && !ports.1 {
+            return Ends::OtherPorts;
+        }
+        let side =
+            Side { source: ports.0 && self.has_address(source.0), destination: ports.1 && self.has_address(destination.0) };
+        if (side.source || side.destination) && !is_multicast(destination.0) { Ends::Watched(side) } else { Ends::OtherAddresses }
     }
+}
+
+/// Whom a packet concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// The server.
+    Watched(Side),
+    /// Another server on one of the ports, or a group of hosts: multicast DNS (RFC
+    /// 6762) and LLMNR (RFC 4795) ask all, whatever port is watched.
+    OtherAddresses,
+    /// Other programs.
+    OtherPorts,
+}
+
+/// 224.0.0.0/4 and ff00::/8.
+#[inline]
+fn is_multicast(address: u128) -> bool {
+    address >> 28 == 0x000f_fffe || address >> 120 == 0xff
 }
 
 /// An address as a number, IPv4 mapped into IPv6 (RFC 4291 section 2.5.5.2).

@@ -178,6 +178,103 @@ fn idle_streams_are_forgotten_and_found_again() {
     assert_eq!(memory.texts(), texts(2));
 }
 
+#[test]
+fn data_in_the_first_segment_is_read() {
+    let octets = stream(&queries(3));
+    let length = octets.len() / 3;
+    let frames =
+        [tcp_to_server(99, SYN, &octets[..length * 2]), tcp_to_server(100 + length as u32 * 2, DATA, &octets[length * 2..])];
+    assert_eq!(observe(&frames).texts(), texts(3), "TCP fast open, taken by the server");
+    let refused = [tcp_to_server(99, SYN, &octets[..length * 2]), tcp_to_server(100, DATA, &octets)];
+    assert_eq!(observe(&refused).texts(), texts(3), "and not taken: all of it comes again");
+}
+
+#[test]
+fn the_two_octets_of_the_length_may_come_one_by_one() {
+    let octets = stream(&queries(4));
+    let (mut frames, mut at) = (vec![tcp_to_server(99, SYN, &[])], 0);
+    for number in 0..4 {
+        let length = octets.len() / 4;
+        for end in [number * length + 1, number * length + 2, (number + 1) * length] {
+            frames.push(tcp_to_server(100 + at as u32, DATA, &octets[at..end]));
+            at = end;
+        }
+    }
+    let memory = observe(&frames);
+    assert_eq!((memory.texts(), memory.count(Counter::StreamBytesSkipped)), (texts(4), 0));
+}
+
+#[test]
+fn every_octet_may_come_alone() {
+    let octets = stream(&queries(3));
+    for begins in [true, false] {
+        let mut frames = if begins { vec![tcp_to_server(99, SYN, &[])] } else { vec![] };
+        frames.extend(octets.iter().enumerate().map(|(at, octet)| tcp_to_server(100 + at as u32, DATA, &[*octet])));
+        assert_eq!(observe(&frames).texts(), texts(3), "with a SYN: {begins}");
+    }
+}
+
+#[test]
+fn the_first_octets_that_came_are_those_that_count() {
+    let octets = stream(&queries(1));
+    let other = stream(&[query("otha-0.example.")]);
+    assert_eq!(octets.len(), other.len(), "of the same length");
+    let frames = [
+        tcp_to_server(99, SYN, &[]),
+        tcp_to_server(100, DATA, &octets[..20]),
+        tcp_to_server(100, DATA, &other[..20]),
+        tcp_to_server(110, DATA, &[&other[10..20], &octets[20..]].concat()),
+    ];
+    assert_eq!(observe(&frames).texts(), texts(1), "what was sent again with other content is not read");
+}
+
+#[test]
+fn a_length_of_zero_or_less_than_a_header_is_a_message_of_its_own() {
+    let octets = [&[0, 0][..], &stream(&[vec![7; 5]]), &stream(&queries(1))].concat();
+    let memory = observe(&[tcp_to_server(99, SYN, &[]), tcp_to_server(100, DATA, &octets)]);
+    assert_eq!((memory.texts(), memory.count(Counter::ShortHeader)), (texts(1), 2));
+}
+
+#[test]
+fn a_stream_joined_in_the_middle_with_nothing_to_hold_on_to_is_unreadable() {
+    let octets = stream(&[message(0x2800, "update.example.", 6), message(0x2000, "notify.example.", 6)]);
+    let memory = observe(&[tcp_to_server(1000, DATA, &octets)]);
+    assert_eq!((memory.count(Counter::MessagesSeen), memory.count(Counter::StreamBytesSkipped)), (0, octets.len() as u64));
+}
+
+#[test]
+fn thousands_of_connections_at_once_are_kept_apart() {
+    let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
+    let octets = stream(&queries(1));
+    let (first, second) = octets.split_at(9);
+    let segment = |number: u32, sequence: u32, flags: u8, octets: &[u8]| {
+        let port = (number % 20_000) as u16 + 10_000;
+        let payload = tcp(port, 53, (sequence.wrapping_add(number * 7919), 0), flags, octets);
+        ethernet(0x0800, &ipv4(6, (number / 20_000) as u8 + 1, 253, &payload))
+    };
+    for (sequence, flags, octets) in [(0, SYN, &[][..]), (1, DATA, first), (10, DATA, second), (1 + 35, FIN, &[])] {
+        for number in 0..60_000 {
+            observer.frame(&frame(&segment(number, sequence, flags, octets), 1), &mut memory);
+        }
+    }
+    assert_eq!(memory.hits.len(), 60_000);
+    assert_eq!((memory.count(Counter::StreamsEvicted), memory.count(Counter::StreamBytesSkipped)), (0, 0));
+}
+
+#[test]
+fn a_flood_of_beginnings_pushes_out_no_stream() {
+    let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
+    let octets = stream(&queries(1));
+    observer.frame(&frame(&tcp_to_server(99, SYN, &[]), 1), &mut memory);
+    observer.frame(&frame(&tcp_to_server(100, DATA, &octets[..9]), 1), &mut memory);
+    for number in 0..200_000u32 {
+        let syn = tcp((number % 50_000) as u16 + 1, 53, (number, 0), SYN, &[]);
+        observer.frame(&frame(&ethernet(0x0800, &ipv4(6, (number / 50_000) as u8 + 60, 53, &syn)), 1), &mut memory);
+    }
+    observer.frame(&frame(&tcp_to_server(109, DATA, &octets[9..]), 1), &mut memory);
+    assert_eq!((memory.texts(), memory.count(Counter::StreamsEvicted)), (texts(1), 0));
+}
+
 /// Messages of many lengths, with and without a readable question.
 fn messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let message = (0..5u8, "[a-z]{1,20}", 0..300usize).prop_map(|(kind, name, more)| {

@@ -41,6 +41,9 @@ fn every_link_layer_is_read() {
         ("cooked, 802.1Q", 113, [&[0; 14][..], &[0x81, 0, 0, 5, 8, 0], &packet].concat()),
         ("cooked v2", 276, with(&cooked_2, &packet_6)),
         ("PPP", 9, with(&[0xff, 3, 0, 0x21], &packet)),
+        ("PPP in HDLC", 50, with(&[0xff, 3, 0, 0x57], &packet_6)),
+        ("PPPoE without Ethernet", 51, with(&[0x11, 0, 0, 1, 0, 50, 0, 0x21], &packet)),
+        ("Cisco's HDLC", 104, with(&[0x0f, 0, 8, 0], &packet)),
         ("PPI", 192, with(&[0, 0, 8, 0, 101, 0, 0, 0], &packet)),
         ("NFLOG", 239, with(&[2, 0, 0, 0, 8, 0, 1, 0, 8, 0, 3, 0, 4 + packet.len() as u8, 0, 9, 0], &packet)),
     ];
@@ -64,10 +67,41 @@ fn tunnels_are_looked_into() {
         (47, &[0, 0, 8, 0]),
         (47, &[0xb0, 0, 8, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]),
         (47, &[&[0, 0, 0x65, 0x58][..], &[2; 12], &[8, 0]].concat()),
+        // Mirrored frames: ERSPAN of type I, II, III, and III with options.
+        (47, &[&[0, 0, 0x88, 0xbe][..], &[2; 12], &[8, 0]].concat()),
+        (47, &[&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 0, 0, 0, 0, 0, 0][..], &[2; 12], &[8, 0]].concat()),
+        (47, &[&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1][..], &[0x20; 11], &[0], &[2; 12], &[8, 0]].concat()),
+        (47, &[&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1][..], &[0x20; 11], &[1], &[0; 8], &[2; 12], &[8, 0]].concat()),
     ] {
         let outer = ipv4(protocol, 7, 8, &[header, &packet].concat());
         assert_eq!(found(101, &outer), ["www.example.com. A 0"]);
     }
+}
+
+#[test]
+fn tunnels_in_datagrams_are_looked_into() {
+    let frame = ethernet(0x0800, &ipv4(17, 1, 53, &udp(40000, 53, &query(NAME))));
+    for (port, header) in [
+        (4789, &[8, 0, 0, 0, 0, 0, 7, 0][..]),
+        (6081, &[0, 0, 0x65, 0x58, 0, 0, 7, 0]),
+        (6081, &[1, 0x40, 0x65, 0x58, 0, 0, 7, 0, 1, 2, 3, 0]),
+    ] {
+        let outer = ipv4(17, 7, 8, &udp(50000, port, &[header, &frame].concat()));
+        assert_eq!(found(101, &outer), ["www.example.com. A 0"], "{port}");
+    }
+    let other = ipv4(17, 7, 8, &udp(50000, 4789, &[&[1, 0, 0, 0, 0, 0, 7, 0], frame.as_slice()].concat()));
+    assert_eq!(found(101, &other), [""; 0], "the port alone makes no tunnel");
+}
+
+#[test]
+fn labels_in_labels_without_end_are_not_followed() {
+    let layer = [0, 0, 1, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 0x88, 0x47];
+    let memory = observe(&[ethernet(0x8847, &layer.repeat(40_000))]);
+    assert_eq!(memory.hits.len(), 0);
+    let packet = ipv4(17, 1, 53, &udp(40000, 53, &query(NAME)));
+    let mut wire = layer.to_vec();
+    wire.splice(20.., [&[0x81, 0, 0, 5, 8, 0][..], &packet].concat());
+    assert_eq!(observe(&[ethernet(0x8847, &wire)]).texts(), ["www.example.com. A 0"], "an Ethernet pseudowire");
 }
 
 #[test]
@@ -86,6 +120,11 @@ fn ipv6_extension_headers_are_passed_over() {
     let options = [17, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let packet = ipv6(0, 1, 53, &[&hop_by_hop[..], &options, &udp(40000, 53, &query(NAME))].concat());
     assert_eq!(found(101, &packet), ["www.example.com. A 0"]);
+    let authentication = [17, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let packet = ipv6(51, 1, 53, &[&authentication[..], &udp(40000, 53, &query(NAME))].concat());
+    assert_eq!(found(101, &packet), ["www.example.com. A 0"]);
+    let packet = ipv4(51, 1, 53, &[&authentication[..], &udp(40000, 53, &query(NAME))].concat());
+    assert_eq!(found(101, &packet), ["www.example.com. A 0"], "and IPv4's one");
     let atomic = [17, 0, 0, 0, 1, 2, 3, 4];
     let packet = ipv6(44, 1, 53, &[&atomic[..], &udp(40000, 53, &query(NAME))].concat());
     assert_eq!(found(101, &packet), ["www.example.com. A 0"]);
@@ -172,9 +211,22 @@ fn headers_that_end_early_or_lie_are_unreadable() {
     ] {
         assert_eq!(observe(&[data]).count(Counter::UnreadableFrames), 1);
     }
+}
+
+#[test]
+fn a_link_type_that_is_not_read_is_counted_and_known_by_its_number() {
     let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
-    observer.frame(&Frame { link_type: 147, ..frame(&packet, 1) }, &mut memory);
-    assert_eq!(memory.count(Counter::UnknownLinkType), 1);
+    let in_ppi = [0, 0, 8, 0, 143, 0, 0, 0];
+    for (link_type, data) in [(147, &[0; 60][..]), (192, &in_ppi), (147, &[0; 60]), (149, &[7; 60])] {
+        observer.frame(&Frame { link_type, ..frame(data, 1) }, &mut memory);
+    }
+    assert_eq!(memory.count(Counter::UnknownLinkType), 4);
+    assert_eq!(observer.unread_link_types(), [(147, 2), (143, 1), (149, 1)]);
+    for link_type in 1000..2000 {
+        observer.frame(&Frame { link_type, ..frame(&[0; 60], 1) }, &mut memory);
+    }
+    assert_eq!(memory.count(Counter::UnknownLinkType), 1004);
+    assert!(observer.unread_link_types().len() < 20, "a list that anyone can make longer has a bound");
 }
 
 #[test]
@@ -200,7 +252,88 @@ fn only_messages_of_the_servers_own_addresses_are_seen() {
     }
     assert_eq!(memory.texts(), ["a. A 0", "a. A 1"]);
     assert_eq!(memory.count(Counter::WrongDirection), 1, "a query from the server's own port");
+    assert_eq!(memory.count(Counter::OtherAddresses), 2, "what it asks upstream");
     assert_eq!(memory.count(Counter::MessagesSeen), 3);
+}
+
+#[test]
+fn a_resolvers_questions_upstream_do_not_count_over_tcp_either() {
+    let scope = Scope { ports: vec![53], addresses: Addresses::These(vec!["192.0.2.53".parse().unwrap()]) };
+    let (mut observer, mut memory) = (Observer::new(&scope), Memory::default());
+    let asked = ethernet(0x0800, &ipv4(6, 53, 9, &tcp(40001, 53, (1, 0), 0x18, &stream(&[query("upstream.")]))));
+    let answered = ethernet(0x0800, &ipv4(6, 9, 53, &tcp(53, 40001, (1, 0), 0x18, &stream(&[response("upstream.", 0)]))));
+    for data in [asked, answered] {
+        observer.frame(&frame(&data, 1), &mut memory);
+    }
+    observer.finish(&mut memory);
+    assert_eq!((memory.count(Counter::MessagesSeen), memory.count(Counter::OtherAddresses)), (0, 2));
+}
+
+#[test]
+fn other_addresses_can_be_watched_while_frames_come() {
+    let only = |last: u8| Scope { ports: vec![53], addresses: Addresses::These(vec![[192, 0, 2, last].into()]) };
+    let (mut observer, mut memory) = (Observer::new(&only(7)), Memory::default());
+    let octets = stream(&[query("a.")]);
+    observer.frame(&frame(&udp_to_server(&query("before.")), 1), &mut memory);
+    observer.set_scope(&only(53));
+    observer.frame(&frame(&tcp_to_server(1, 0x18, &octets[..9]), 2), &mut memory);
+    observer.set_scope(&Scope { ports: vec![53], addresses: Addresses::Any });
+    observer.frame(&frame(&tcp_to_server(10, 0x18, &octets[9..]), 3), &mut memory);
+    assert_eq!(memory.texts(), ["a. A 0"], "what was begun is kept");
+    assert_eq!(memory.count(Counter::OtherAddresses), 1);
+}
+
+#[test]
+fn multicast_dns_and_llmnr_do_not_count_even_on_a_watched_port() {
+    let scope = Scope { ports: vec![53, 5353, 5355], addresses: Addresses::Any };
+    let (mut observer, mut memory) = (Observer::new(&scope), Memory::default());
+    let mut to_all = ethernet(0x0800, &ipv4(17, 1, 53, &udp(5353, 5353, &query("printer.local."))));
+    to_all[30..34].copy_from_slice(&[224, 0, 0, 251]);
+    let mut llmnr = ethernet(0x86dd, &ipv6(17, 1, 53, &udp(50000, 5355, &query("printer."))));
+    llmnr[38..54].copy_from_slice(&[0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 3]);
+    let mut answer = ethernet(0x0800, &ipv4(17, 1, 53, &udp(5353, 5353, &response("printer.local.", 0))));
+    answer[30..34].copy_from_slice(&[224, 0, 0, 251]);
+    for data in [to_all, llmnr, answer] {
+        observer.frame(&frame(&data, 1), &mut memory);
+    }
+    assert_eq!((memory.count(Counter::MessagesSeen), memory.count(Counter::OtherAddresses)), (0, 3));
+}
+
+/// A packet as a capture of all devices shows it on one of them.
+fn cooked(device: u8, packet: &[u8]) -> Vec<u8> {
+    [&[8, 0, 0, 0, 0, 0, 0, device][..], &[0; 12], packet].concat()
+}
+
+#[test]
+fn a_packet_that_passes_several_devices_counts_once() {
+    let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
+    let asked = ipv4(17, 1, 53, &udp(40000, 53, &query(NAME)));
+    let tagged = [&[0x81, 0][..], &[0; 2], &[0, 0, 0, 3], &[0; 12], &[0, 5, 8, 0], asked.as_slice()].concat();
+    let in_tunnel = ipv4(47, 7, 8, &[&[0, 0, 8, 0], asked.as_slice()].concat());
+    let mut filled_in = cooked(4, &asked);
+    let checksum_at = filled_in.len() - query(NAME).len() - 2;
+    filled_in[checksum_at..][..2].copy_from_slice(&[1, 2]);
+    for data in [cooked(1, &asked), cooked(2, &asked), tagged, filled_in, cooked(5, &in_tunnel)] {
+        observer.frame(&Frame { link_type: 276, ..frame(&data, 1) }, &mut memory);
+    }
+    assert_eq!(memory.texts(), ["www.example.com. A 0"]);
+    let again = cooked(1, &asked);
+    observer.frame(&Frame { link_type: 276, ..frame(&again, 2) }, &mut memory);
+    assert_eq!(memory.hits.len(), 2, "the client asked again");
+}
+
+#[test]
+fn fragments_that_pass_several_devices_are_one_packet() {
+    let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
+    let parts = fragments(&udp(40000, 53, &query(NAME)), 7, &[16]);
+    for part in &parts {
+        for device in [1, 2] {
+            let data = cooked(device, &part[14..]);
+            observer.frame(&Frame { link_type: 276, ..frame(&data, 1) }, &mut memory);
+        }
+    }
+    observer.finish(&mut memory);
+    assert_eq!((memory.hits.len(), memory.count(Counter::FragmentsLost)), (1, 0));
 }
 
 fn fragments(payload: &[u8], identification: u16, cuts: &[usize]) -> Vec<Vec<u8>> {

@@ -1,0 +1,95 @@
+//! Tunnels: packets that carry packets.
+//!
+//! What a tunnel carries is looked into wherever it comes from. A server's own tunnel
+//! shows a packet twice in a capture of all devices, outside and inside; only the
+//! inner one is read, and that once (see [`Recent`](super::recent::Recent)).
+
+use super::link::{self, Network, Unread, ethertype, split};
+
+/// What a packet may carry instead of a message or a part of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tunnel {
+    /// An IP packet (RFC 2003, RFC 2473, RFC 4213).
+    Ip,
+    /// Generic routing encapsulation (RFC 2784, RFC 2890).
+    Gre,
+    /// An Ethernet frame in UDP (RFC 7348): what mirrors of cloud networks send.
+    Vxlan,
+    /// Any protocol in UDP (RFC 8926).
+    Geneve,
+}
+
+impl Tunnel {
+    /// The tunnel whose registered port a datagram goes to.
+    #[inline]
+    pub(super) fn at_port(port: u16) -> Option<Self> {
+        match port {
+            4789 => Some(Tunnel::Vxlan),
+            6081 => Some(Tunnel::Geneve),
+            _ => None,
+        }
+    }
+}
+
+/// Finds the IP packet in a tunnel's packet.
+pub(super) fn network(tunnel: Tunnel, octets: &[u8]) -> Network<'_> {
+    match tunnel {
+        Tunnel::Ip => Ok(Some(octets)),
+        Tunnel::Gre => gre(octets),
+        Tunnel::Vxlan => vxlan(octets),
+        Tunnel::Geneve => geneve(octets),
+    }
+}
+
+fn gre(octets: &[u8]) -> Network<'_> {
+    /// Mirrored Ethernet frames: ERSPAN types I and II, and III.
+    const ERSPAN: u16 = 0x88be;
+    const ERSPAN_3: u16 = 0x22eb;
+    let ([flags, version, high, low], mut rest) = split::<4>(octets)?;
+    if version & 7 != 0 {
+        // Version 1 is PPTP's, which encrypts or compresses.
+        return Ok(None);
+    }
+    if flags & 0xc0 != 0 {
+        rest = split::<4>(rest)?.1;
+    }
+    let numbered = flags & 0x10 != 0;
+    for present in [flags & 0x20 != 0, numbered] {
+        if present {
+            rest = split::<4>(rest)?.1;
+        }
+    }
+    match u16::from_be_bytes([*high, *low]) {
+        ethertype::BRIDGED_ETHERNET => link::ethernet(rest),
+        // Type I has neither a sequence number nor a header of its own.
+        ERSPAN if !numbered => link::ethernet(rest),
+        ERSPAN => link::ethernet(split::<8>(rest)?.1),
+        ERSPAN_3 => {
+            let ([.., options], rest) = split::<12>(rest)?;
+            let rest = if options & 1 != 0 { split::<8>(rest)?.1 } else { rest };
+            link::ethernet(rest)
+        }
+        ether_type => link::protocol(ether_type, rest),
+    }
+}
+
+/// What goes to the port and is no such header is another program's, and no loss.
+fn vxlan(octets: &[u8]) -> Network<'_> {
+    match octets.split_first_chunk() {
+        Some(([0x08, 0, 0, 0, _, _, _, 0], frame)) => link::ethernet(frame),
+        _ => Ok(None),
+    }
+}
+
+fn geneve(octets: &[u8]) -> Network<'_> {
+    let Some(([version_length, flags, high, low, _, _, _, 0], rest)) = octets.split_first_chunk::<8>() else { return Ok(None) };
+    // Control packets (the highest of the flags) carry no traffic.
+    if version_length & 0xc0 != 0 || flags & 0xbf != 0 {
+        return Ok(None);
+    }
+    let rest = rest.get(usize::from(version_length & 0x3f) * 4..).ok_or(Unread::Damaged)?;
+    match u16::from_be_bytes([*high, *low]) {
+        ethertype::BRIDGED_ETHERNET => link::ethernet(rest),
+        ether_type => link::protocol(ether_type, rest),
+    }
+}
