@@ -7,6 +7,7 @@
 use crate::capture::addresses::local_addresses;
 use crate::capture::live::LiveSettings;
 use crate::logging::{Format, Level};
+use crate::memory::{self, Budget};
 use crate::observe::{Addresses, Scope};
 use crate::{Error, Secret, deliver, spool};
 use figment::Figment;
@@ -33,8 +34,8 @@ pub struct Config {
     pub interval_s: u32,
     /// What is listened to.
     pub capture: Capture,
-    /// The table of an interval.
-    pub table: Table,
+    /// How much memory the probe may take.
+    pub memory: Memory,
     /// Batches on disk.
     pub spool: Spool,
     /// How batches get to the central.
@@ -53,7 +54,7 @@ pub struct Capture {
     pub ports: Vec<u16>,
     /// The addresses on which it answers.
     pub addresses: ServerAddresses,
-    /// The ring between kernel and probe, bytes.
+    /// The ring between kernel and probe, a part of the memory, bytes.
     pub buffer_bytes: usize,
 }
 
@@ -68,12 +69,12 @@ pub enum ServerAddresses {
     These(Vec<IpAddr>),
 }
 
-/// `[table]`
+/// `[memory]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Table {
-    /// The most records of an interval.
-    pub max_records: usize,
+pub struct Memory {
+    /// All that is resident, the ring included, bytes.
+    pub max_bytes: usize,
 }
 
 /// `[spool]`
@@ -193,7 +194,12 @@ impl Config {
             self.capture.addresses != ServerAddresses::These(Vec::new()),
             "capture.addresses: is empty; give addresses, \"local\" or \"any\"",
         )?;
-        need((100..=1_000_000).contains(&self.table.max_records), "table.max_records: must be from 100 to 1000000")?;
+        let min_bytes = Budget::min_bytes(self.capture.buffer_bytes);
+        if self.memory.max_bytes < min_bytes {
+            return Err(format!(
+                "memory.max_bytes: must be {min_bytes} or more with this capture.buffer_bytes, which is a part of it"
+            ));
+        }
         need(!self.spool.dir.as_os_str().is_empty(), "spool.dir: is empty")?;
         need(self.spool.max_bytes >= spool::MIN_BYTES, "spool.max_bytes: must be 33554432 (32 MiB) or more")?;
         match self.deliver.via {
@@ -246,6 +252,11 @@ impl Config {
         Ok(Scope { ports: self.capture.ports.clone(), addresses })
     }
 
+    /// How the memory is divided.
+    pub fn budget(&self) -> Budget {
+        Budget::of_agent(self.memory.max_bytes, self.capture.buffer_bytes)
+    }
+
     /// Which settings differ that only a restart changes.
     pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         let mut keys = Vec::new();
@@ -257,7 +268,7 @@ impl Config {
         compare(self.server_id == new.server_id, "server_id");
         compare(self.interval_s == new.interval_s, "interval_s");
         compare(self.capture == new.capture, "capture");
-        compare(self.table == new.table, "table");
+        compare(self.memory == new.memory, "memory");
         compare(self.spool == new.spool, "spool");
         compare(self.log.format == new.log.format, "log.format");
         keys
@@ -271,7 +282,7 @@ impl Default for Config {
             server_id: 0,
             interval_s: 60,
             capture: Capture::default(),
-            table: Table::default(),
+            memory: Memory::default(),
             spool: Spool::default(),
             deliver: Deliver::default(),
             log: Log::default(),
@@ -281,13 +292,13 @@ impl Default for Config {
 
 impl Default for Capture {
     fn default() -> Self {
-        Capture { device: "any".into(), ports: vec![53], addresses: ServerAddresses::Local, buffer_bytes: 32 << 20 }
+        Capture { device: "any".into(), ports: vec![53], addresses: ServerAddresses::Local, buffer_bytes: 16 << 20 }
     }
 }
 
-impl Default for Table {
+impl Default for Memory {
     fn default() -> Self {
-        Table { max_records: 100_000 }
+        Memory { max_bytes: memory::DEFAULT_MAX_BYTES }
     }
 }
 

@@ -45,7 +45,7 @@ fn what_is_wrong_is_named_with_file_and_key() {
     );
     refused("server_id = 1\n[capture]\naddresses = [\"192.0.2.300\"]", "capture.addresses: \"192.0.2.300\" is not an IP address");
     refused("server_id = 1\n[capture]\nbuffer_bytes = 1", "capture.buffer_bytes");
-    refused("server_id = 1\n[table]\nmax_records = 5", "table.max_records");
+    refused("server_id = 1\n[memory]\nmax_bytes = 5", "memory.max_bytes: must be 37748736 or more");
     refused("server_id = 1\n[spool]\nmax_bytes = 5", "spool.max_bytes");
     refused("server_id = 1\n[deliver]\nvia = \"pigeon\"", "deliver.via: unknown variant");
     refused("server_id = 1\n[deliver.http]\nurl = \"central\"", "deliver.http.url: is no URL");

@@ -19,6 +19,7 @@ pub mod config;
 pub mod deliver;
 pub mod dnstap;
 pub mod logging;
+pub mod memory;
 pub mod meter;
 pub mod observe;
 pub mod replay;

@@ -23,6 +23,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    zonepulse_probe::memory::restrain_allocator();
     let cli = Cli::parse();
     match dispatch(&cli) {
         Ok(code) => code,

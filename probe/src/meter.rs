@@ -9,12 +9,17 @@
 //! interval behind the front is not lost: it makes another batch for that
 //! interval, whose coverage is empty because it was reported before.
 //!
+//! Each open interval has a table of its own. The table of a new interval begins
+//! with the records of the one before, without their sums, so that what was
+//! counted goes on being counted (see [`crate::tally`]).
+//!
 //! Coverage is honest: when time jumps so far that the meter cannot have been
 //! listening in between (the machine slept, or a capture was put together from
 //! several), what lies between is not covered.
 
+use crate::memory::Budget;
 use crate::observe::{Frame, Hit, Observer, Scope, Sink};
-use crate::tally::{Contents, OTHER, Sum, Table};
+use crate::tally::{Contents, Sum, Table};
 use std::collections::{BTreeMap, VecDeque};
 use zonepulse_dns::RecordType;
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, Records, Row};
@@ -30,8 +35,8 @@ pub struct MeterSettings {
     pub interval_s: u32,
     /// The server's endpoints.
     pub scope: Scope,
-    /// The most records of a batch, at most [`MAX_RECORDS`]; hits of others fold into `<other>`.
-    pub max_records: usize,
+    /// How much memory it may take: the records of an interval, and the observer.
+    pub budget: Budget,
     /// Where the frames' times come from.
     pub source: Source,
 }
@@ -59,7 +64,8 @@ pub const MAX_NAME_OCTETS: usize = 7 << 20;
 /// probe may hold back, and by how much frames may be out of order, milliseconds.
 const GRACE_MS: u64 = 1000;
 /// How many intervals are open at once.
-const MAX_OPEN: usize = 4;
+/// Each has a table of its own, which is a large part of the memory that the probe takes.
+const MAX_OPEN: usize = 2;
 /// A live meter that was not called for so long was not running, milliseconds.
 const LIVE_PAUSE_MS: u64 = 60_000;
 /// A capture without a frame for so many intervals was not going on.
@@ -78,7 +84,7 @@ pub struct Meter {
 impl Meter {
     /// A meter whose first batch has sequence number 0 in its epoch.
     pub fn new(settings: MeterSettings) -> Self {
-        let observer = Observer::new(&settings.scope);
+        let observer = Observer::new(&settings.scope).within(settings.budget.observer_bytes);
         let since_ms = match settings.source {
             Source::Live { since_ms } => Some(since_ms),
             Source::Replay => None,
@@ -149,6 +155,7 @@ struct Intervals {
     interval_s: u32,
     interval_ms: u64,
     max_records: usize,
+    max_name_octets: usize,
     pause_ms: u64,
     /// At most [`MAX_OPEN`], in no order.
     open: Vec<Interval>,
@@ -157,8 +164,9 @@ struct Intervals {
     /// Unknown until the first frame of a replay.
     front: Option<Front>,
     closed: VecDeque<Batch>,
-    /// Tables to use again.
-    spare: Vec<Table>,
+    /// The tables of closed intervals, and when those began: the newest remembers its
+    /// records for the next interval.
+    rested: Vec<(u64, Table)>,
     /// What was counted before there was any interval.
     early: Counters,
 }
@@ -189,13 +197,14 @@ impl Intervals {
             identity: Identity { server_id: settings.server_id, epoch: settings.epoch, seq: 0 },
             interval_s,
             interval_ms,
-            max_records: settings.max_records.min(MAX_RECORDS),
+            max_records: settings.budget.max_records.min(MAX_RECORDS),
+            max_name_octets: settings.budget.max_name_octets.min(MAX_NAME_OCTETS),
             pause_ms: if since_ms.is_some() { LIVE_PAUSE_MS } else { interval_ms * REPLAY_PAUSE_INTERVALS },
             open: Vec::with_capacity(MAX_OPEN),
             current: 0,
             front: None,
             closed: VecDeque::new(),
-            spare: Vec::new(),
+            rested: Vec::new(),
             early: Counters::new(),
         };
         if let Some(since_ms) = since_ms {
@@ -259,6 +268,8 @@ impl Intervals {
         }
         let table = match self.open.iter().position(|interval| interval.start_ms == front.start_ms) {
             Some(at) => self.open.swap_remove(at),
+            // Time jumps to and fro, and no hit is in this interval.
+            None if self.open.len() >= MAX_OPEN => self.begin(front.start_ms, Table::new(0, 0)),
             None => self.fresh(front.start_ms),
         };
         let from_ms = front.from_ms.min(end_ms);
@@ -332,7 +343,33 @@ impl Intervals {
     }
 
     fn fresh(&mut self, start_ms: u64) -> Interval {
-        let table = self.spare.pop().unwrap_or_else(|| Table::new(self.max_records, MAX_NAME_OCTETS));
+        let table = self.next_table();
+        self.begin(start_ms, table)
+    }
+
+    /// A table without sums that knows the records of the newest interval there was.
+    fn next_table(&mut self) -> Table {
+        let rested = self.rested.iter().enumerate().max_by_key(|(_, (start_ms, _))| *start_ms);
+        let rested = rested.map(|(at, (start_ms, _))| (at, *start_ms));
+        let open = self.open.iter_mut().max_by_key(|interval| interval.start_ms);
+        match (rested, open) {
+            (Some((at, start_ms)), open) if open.as_ref().is_none_or(|open| open.start_ms < start_ms) => {
+                let (_, mut table) = self.rested.swap_remove(at);
+                table.close_interval();
+                table
+            }
+            (_, open) => {
+                let unused = self.rested.pop().map(|(_, table)| table);
+                let mut table = unused.unwrap_or_else(|| Table::new(self.max_records, self.max_name_octets));
+                if let Some(open) = open {
+                    table.follow(&mut open.table);
+                }
+                table
+            }
+        }
+    }
+
+    fn begin(&mut self, start_ms: u64, table: Table) -> Interval {
         let mut interval = Interval { start_ms, table, counts: [0; Counter::NUMBERS] };
         for (number, count) in std::mem::take(&mut self.early).iter() {
             interval.add(number, count);
@@ -346,6 +383,7 @@ impl Intervals {
         let (records, rows) = rows(contents, start_ms);
         let mut counters = Counters::new();
         counters.add(Counter::MessagesFolded, contents.folded());
+        counters.add(Counter::RecordsForgotten, contents.forgotten());
         for (number, count) in (0..).zip(counts) {
             counters.add_number(number, count);
         }
@@ -362,9 +400,8 @@ impl Intervals {
             rows,
         });
         self.identity.seq += 1;
-        if self.spare.len() < MAX_OPEN {
-            table.clear();
-            self.spare.push(table);
+        if self.open.len() + self.rested.len() < MAX_OPEN {
+            self.rested.push((start_ms, table));
         }
     }
 }
@@ -380,7 +417,7 @@ impl Interval {
     #[inline]
     fn hit(&mut self, hit: &Hit<'_>) {
         self.add(Counter::MessagesSeen.number(), 1);
-        self.table.add(hit.name, hit.record_type, hit.kind, hit.time_ms);
+        self.table.add(hit);
     }
 }
 
@@ -420,7 +457,7 @@ fn rows(table: Contents<'_>, start_ms: u64) -> (Records, Vec<Row>) {
         last_ms: offset(sum.last_ms),
     };
     let mut records = Records::new();
-    let mut rows = Vec::with_capacity(table.entries().len() * 2);
+    let mut rows = Vec::with_capacity(table.entries().count() * 2);
     let mut sums = BTreeMap::new();
     let mut name = String::new();
     for entry in table.entries() {
@@ -431,9 +468,12 @@ fn rows(table: Contents<'_>, start_ms: u64) -> (Records, Vec<Row>) {
         sums.extend(entry.sums());
         rows.extend(sums.iter().map(|(kind, sum)| row(record, (*kind, *sum))));
     }
-    if table.other().len() > 0 {
-        let record = records.push(OTHER, RecordType::new(0));
-        rows.extend(table.other().map(|sum| row(record, sum)));
+    for sums in table.other().chunk_by(|(one, ..), (other, ..)| one == other) {
+        let Some((other, ..)) = sums.first() else { continue };
+        name.clear();
+        other.push_name(&mut name);
+        let record = records.push(&name, RecordType::new(0));
+        rows.extend(sums.iter().map(|(_, kind, sum)| row(record, (*kind, *sum))));
     }
     (records, rows)
 }

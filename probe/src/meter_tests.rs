@@ -1,15 +1,19 @@
 //! What a meter makes of frames.
 
-use super::{MAX_RECORDS, Meter, MeterSettings, Source};
+use super::{MAX_NAME_OCTETS, MAX_RECORDS, Meter, MeterSettings, Source};
+use crate::memory::Budget;
 use crate::observe::testing::{frame, query, response, scope, stream, tcp_to_server, udp_from_server, udp_to_server};
-use crate::tally::OTHER;
 use proptest::prelude::*;
-use zonepulse_wire::{Batch, Counter};
+use zonepulse_wire::{Batch, Counter, OTHER};
 
 const MINUTE: u64 = 60_000;
 
 fn settings(source: Source) -> MeterSettings {
-    MeterSettings { server_id: 7, epoch: 99, interval_s: 60, scope: scope(), max_records: 1000, source }
+    MeterSettings { server_id: 7, epoch: 99, interval_s: 60, scope: scope(), budget: budget(1000), source }
+}
+
+fn budget(max_records: usize) -> Budget {
+    Budget { max_records, max_name_octets: MAX_NAME_OCTETS, ..Budget::of_agent(64 << 20, 0) }
 }
 
 fn replay() -> Meter {
@@ -124,7 +128,7 @@ fn a_clock_that_is_set_back_loses_nothing_and_covers_nothing_twice() {
 
 #[test]
 fn rows_are_in_order_and_an_overflow_is_one_record() {
-    let mut meter = Meter::new(MeterSettings { max_records: 2, ..settings(Source::Replay) });
+    let mut meter = Meter::new(MeterSettings { budget: budget(2), ..settings(Source::Replay) });
     for name in ["c.", "b.", "a.", "d."] {
         meter.frame(&frame(&udp_from_server(&response(name, 3)), 1000));
         meter.frame(&frame(&udp_to_server(&query(name)), 2000));
@@ -168,7 +172,7 @@ fn a_message_that_waited_in_a_stream_counts_in_its_own_interval() {
 
 #[test]
 fn the_largest_batch_can_be_sent() {
-    let mut meter = Meter::new(MeterSettings { max_records: usize::MAX, ..settings(Source::Replay) });
+    let mut meter = Meter::new(MeterSettings { budget: budget(usize::MAX), ..settings(Source::Replay) });
     let mut seed = 1u64;
     for number in 0..MAX_RECORDS + 1000 {
         let mut message = query("12345678901234567890123456789.");

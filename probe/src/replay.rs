@@ -15,6 +15,7 @@ use crate::capture::file::CaptureFile;
 use crate::capture::unread_link_type;
 use crate::config::Config;
 use crate::deliver::{self, Counts};
+use crate::memory::Budget;
 use crate::meter::{Meter, MeterSettings, Source};
 use crate::observe::{Frame, Scope};
 use crate::spool::{self, Spool};
@@ -87,6 +88,7 @@ impl Outcome {
 pub fn run(config: &Config, settings: &Settings) -> Result<Outcome, Error> {
     let delivery = config.delivery()?;
     let plan = Plan::new(config, settings)?;
+    let in_flight_bytes = plan.budget.in_flight_bytes;
     let name = format!("replay-{}", config.server_id);
     let own = spool::Settings { dir: config.spool.dir.join(name), ..config.spool() };
     let spool = Arc::new(Spool::open(own)?);
@@ -96,7 +98,7 @@ pub fn run(config: &Config, settings: &Settings) -> Result<Outcome, Error> {
     let read = runtime.block_on(async {
         let (_keep, settings_of_delivery) = watch::channel(delivery);
         tokio::select! {
-            ended = deliver::run(spool.clone(), settings_of_delivery, counts.clone()) => ended.map(|()| Totals::default()),
+            ended = deliver::run(spool.clone(), settings_of_delivery, counts.clone(), in_flight_bytes) => ended.map(|()| Totals::default()),
             read = read_and_wait(plan, spool.clone(), settings.timeout) => read,
         }
     });
@@ -148,7 +150,7 @@ struct Plan {
     shift_ms: i64,
     server_id: u32,
     interval_s: u32,
-    max_records: usize,
+    budget: Budget,
     scope: Scope,
     epoch: u64,
 }
@@ -160,7 +162,8 @@ impl Plan {
             shift_ms: 0,
             server_id: config.server_id,
             interval_s: config.interval_s,
-            max_records: config.table.max_records,
+            // There is no ring.
+            budget: Budget::of_agent(config.memory.max_bytes, 0),
             scope: config.scope()?,
             epoch: 0,
         };
@@ -173,8 +176,8 @@ impl Plan {
 
     fn hash(&self) -> Result<u64, Error> {
         let mut hasher = Sha256::new();
-        let Plan { shift_ms, server_id, interval_s, max_records, scope, .. } = self;
-        hasher.update(format!("{server_id} {interval_s} {shift_ms} {max_records} {scope:?}\n"));
+        let Plan { shift_ms, server_id, interval_s, budget, scope, .. } = self;
+        hasher.update(format!("{server_id} {interval_s} {shift_ms} {budget:?} {scope:?}\n"));
         for path in &self.files {
             hash_file(path, &mut hasher).map_err(Error::disk("read", path))?;
         }
@@ -188,7 +191,7 @@ impl Plan {
             epoch: self.epoch,
             interval_s: self.interval_s,
             scope: self.scope.clone(),
-            max_records: self.max_records,
+            budget: self.budget,
             source: Source::Replay,
         });
         let mut totals = Totals::default();

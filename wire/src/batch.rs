@@ -125,6 +125,12 @@ impl Batch {
         self.rows.iter().map(|row| row.hits).fold(0, u64::saturating_add)
     }
 
+    /// What it takes in memory, bytes.
+    pub fn size_bytes(&self) -> usize {
+        let Records { text, ends, types } = &self.records;
+        size_of::<Batch>() + text.len() + size_of_val(&**ends) + size_of_val(&**types) + size_of_val(&*self.rows)
+    }
+
     /// Start of the interval, Unix milliseconds.
     pub fn start_ms(&self) -> u64 {
         self.start_s * 1000

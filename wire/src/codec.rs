@@ -18,6 +18,7 @@
 //! that it cannot read can still say whose it is.
 
 use crate::{Batch, Counters, Coverage, Evicted, Identity, Records, Row};
+use std::io::{self, Read, Write};
 use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::{MessageKind, RecordType, name};
 
@@ -32,12 +33,22 @@ pub const MAX_RECORDS: usize = 1 << 20;
 /// No batch has more rows.
 pub const MAX_ROWS: usize = 1 << 22;
 
+/// The name of what overflowed a probe's table: alone for the server, or before a
+/// space and a zone's name.
+pub const OTHER: &str = "<other>";
+
 const MAGIC: &[u8; 4] = b"ZPBT";
 const HEADER_BYTES: usize = 33;
 const CHECKSUM_AT: usize = 29;
 const MAX_INTERVAL_S: u64 = 3600;
 /// Zstandard's fastest ordinary level: names compress well at any.
 const LEVEL: i32 = 1;
+/// The longest name of a record: that of what overflowed in a zone.
+const MAX_NAME_BYTES: usize = OTHER.len() + 1 + name::MAX_TEXT;
+/// How much of a body is put together before it is compressed.
+const CHUNK_BYTES: usize = 64 << 10;
+/// More than every counter takes, and the rest before the records.
+const MAX_HEAD_BYTES: u64 = 1 << 20;
 
 impl Batch {
     /// The batch as bytes.
@@ -51,82 +62,72 @@ impl Batch {
         if self.rows.len() > MAX_ROWS {
             return Err(Error::Bound("rows", MAX_ROWS));
         }
-        let body = self.body();
-        if body.len() > MAX_BODY_BYTES {
-            return Err(Error::Bound("bytes before compression", MAX_BODY_BYTES));
-        }
-        let mut out = Vec::with_capacity(HEADER_BYTES + body.len() / 2);
+        let mut out = Vec::with_capacity(HEADER_BYTES + self.size_bytes() / 4);
         out.extend_from_slice(MAGIC);
         out.push(VERSION);
         out.extend_from_slice(&self.identity.server_id.to_le_bytes());
         out.extend_from_slice(&self.identity.epoch.to_le_bytes());
         out.extend_from_slice(&self.identity.seq.to_le_bytes());
-        out.extend_from_slice(&(body.len() as u32).to_le_bytes());
-        let packed = zstd::bulk::compress(&body, LEVEL).map_err(|_| Error::Malformed("body"))?;
-        let checksum = checksum(&out, &packed);
-        out.extend_from_slice(&checksum.to_le_bytes());
-        out.extend_from_slice(&packed);
+        // What it counts to, and the checksum, is known at the end.
+        out.resize(HEADER_BYTES, 0);
+        let packer = zstd::stream::write::Encoder::new(out, LEVEL).map_err(|_| Error::Malformed("body"))?;
+        let (packer, body_bytes) = self.write_body(packer).map_err(|_| Error::Malformed("body"))?;
+        let mut out = packer.finish().map_err(|_| Error::Malformed("body"))?;
+        if body_bytes > MAX_BODY_BYTES {
+            return Err(Error::Bound("bytes before compression", MAX_BODY_BYTES));
+        }
         if out.len() > MAX_ENCODED_BYTES {
             return Err(Error::Bound("bytes", MAX_ENCODED_BYTES));
         }
+        let (header, packed) = out.split_at_mut_checked(HEADER_BYTES).ok_or(Error::Malformed("header"))?;
+        let (head, sum) = header.split_at_mut_checked(CHECKSUM_AT).ok_or(Error::Malformed("header"))?;
+        if let Some(room) = head.last_chunk_mut() {
+            *room = (body_bytes as u32).to_le_bytes();
+        }
+        sum.copy_from_slice(&checksum(head, packed).to_le_bytes());
         Ok(out)
     }
 
-    fn body(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64 + self.records.len() * 32 + self.rows.len() * 8);
-        put(&mut out, self.start_s);
-        put(&mut out, u64::from(self.interval_s));
-        put(&mut out, self.coverage.from_ms.saturating_sub(self.start_ms()));
-        put(&mut out, self.coverage.until_ms.saturating_sub(self.start_ms()));
-        put(&mut out, self.counters.iter().len() as u64);
+    /// Writes the body, and gives how many bytes it has.
+    fn write_body<W: Write>(&self, out: W) -> io::Result<(W, usize)> {
+        let mut out = Body { chunk: Vec::with_capacity(CHUNK_BYTES), bytes: 0, out };
+        out.put(self.start_s)?;
+        out.put(u64::from(self.interval_s))?;
+        out.put(self.coverage.from_ms.saturating_sub(self.start_ms()))?;
+        out.put(self.coverage.until_ms.saturating_sub(self.start_ms()))?;
+        out.put(self.counters.iter().len() as u64)?;
         for (number, value) in self.counters.iter() {
-            put(&mut out, u64::from(number));
-            put(&mut out, value);
+            out.put(u64::from(number))?;
+            out.put(value)?;
         }
         match self.evicted {
-            None => put(&mut out, 0),
+            None => out.put(0)?,
             Some(evicted) => {
-                put(&mut out, evicted.batches);
-                put(&mut out, evicted.from_s);
-                put(&mut out, evicted.until_s.saturating_sub(evicted.from_s));
+                out.put(evicted.batches)?;
+                out.put(evicted.from_s)?;
+                out.put(evicted.until_s.saturating_sub(evicted.from_s))?;
             }
         }
-        put(&mut out, self.records.len() as u64);
-        self.records.iter().for_each(|(name, _)| put(&mut out, name.len() as u64));
-        self.records.iter().for_each(|(_, record_type)| put(&mut out, u64::from(record_type.value())));
-        self.records.iter().for_each(|(name, _)| out.extend_from_slice(name.as_bytes()));
-        put(&mut out, self.rows.len() as u64);
+        out.put(self.records.len() as u64)?;
+        self.records.iter().try_for_each(|(name, _)| out.put(name.len() as u64))?;
+        self.records.iter().try_for_each(|(_, record_type)| out.put(u64::from(record_type.value())))?;
+        self.records.iter().try_for_each(|(name, _)| out.text(name))?;
+        out.put(self.rows.len() as u64)?;
         let mut before = 0;
         for row in &self.rows {
-            put(&mut out, u64::from(row.record.saturating_sub(before)));
+            out.put(u64::from(row.record.saturating_sub(before)))?;
             before = row.record;
         }
-        self.rows.iter().for_each(|row| put(&mut out, u64::from(row.kind.number())));
-        self.rows.iter().for_each(|row| put(&mut out, row.hits));
-        self.rows.iter().for_each(|row| put(&mut out, u64::from(row.last_ms)));
-        self.rows.iter().for_each(|row| put(&mut out, u64::from(row.last_ms.saturating_sub(row.first_ms))));
-        out
+        self.rows.iter().try_for_each(|row| out.put(u64::from(row.kind.number())))?;
+        self.rows.iter().try_for_each(|row| out.put(row.hits))?;
+        self.rows.iter().try_for_each(|row| out.put(u64::from(row.last_ms)))?;
+        self.rows.iter().try_for_each(|row| out.put(u64::from(row.last_ms.saturating_sub(row.first_ms))))?;
+        out.finish()
     }
 
     /// Reads a batch and checks everything that [`Batch`] promises of its fields.
     pub fn decode(bytes: &[u8]) -> Result<Batch, Error> {
-        let identity = peek_identity(bytes)?;
-        let version = bytes.get(4).copied().unwrap_or_default();
-        if version != VERSION {
-            return Err(Error::UnknownVersion { found: version, known: VERSION });
-        }
-        if bytes.len() > MAX_ENCODED_BYTES {
-            return Err(Error::Bound("bytes", MAX_ENCODED_BYTES));
-        }
-        let (header, packed) = bytes.split_at_checked(HEADER_BYTES).ok_or(Error::Malformed("header"))?;
-        let (head, sum) = header.split_at_checked(CHECKSUM_AT).ok_or(Error::Malformed("header"))?;
-        if sum != checksum(head, packed).to_le_bytes() {
-            return Err(Error::Checksum);
-        }
-        let body_bytes = u32::from_le_bytes(array(head, 25)?) as usize;
-        if body_bytes > MAX_BODY_BYTES {
-            return Err(Error::Bound("bytes before compression", MAX_BODY_BYTES));
-        }
+        let (identity, body_bytes, packed) = open(bytes)?;
         let body = zstd::bulk::decompress(packed, body_bytes).map_err(|_| Error::Malformed("body"))?;
         if body.len() != body_bytes {
             return Err(Error::Malformed("body"));
@@ -135,6 +136,71 @@ impl Batch {
         let batch = read_body(identity, &mut reader)?;
         if reader.is_empty() { Ok(batch) } else { Err(Error::Malformed("end")) }
     }
+
+    /// Reads all of a batch but its records and rows, of which it gives none: what a
+    /// large batch reports costs no more to know than what a small one does.
+    pub fn decode_head(bytes: &[u8]) -> Result<Batch, Error> {
+        let (identity, _, packed) = open(bytes)?;
+        let mut head = Vec::new();
+        let unpacker = zstd::stream::read::Decoder::with_buffer(packed).map_err(|_| Error::Malformed("body"))?;
+        unpacker.take(MAX_HEAD_BYTES).read_to_end(&mut head).map_err(|_| Error::Malformed("body"))?;
+        read_head(identity, &mut Reader::new(&head))
+    }
+}
+
+/// A body on its way through the compressor, a chunk at a time: so that a large
+/// batch is not in memory a second time.
+struct Body<W> {
+    chunk: Vec<u8>,
+    bytes: usize,
+    out: W,
+}
+
+impl<W: Write> Body<W> {
+    #[inline]
+    fn put(&mut self, value: u64) -> io::Result<()> {
+        put(&mut self.chunk, value);
+        if self.chunk.len() >= CHUNK_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn text(&mut self, text: &str) -> io::Result<()> {
+        self.chunk.extend_from_slice(text.as_bytes());
+        if self.chunk.len() >= CHUNK_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.bytes += self.chunk.len();
+        self.out.write_all(&self.chunk)?;
+        self.chunk.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<(W, usize)> {
+        self.flush()?;
+        Ok((self.out, self.bytes))
+    }
+}
+
+/// Checks the header: whose batch it is, how many bytes its body has, and the packed body.
+fn open(bytes: &[u8]) -> Result<(Identity, usize, &[u8]), Error> {
+    let identity = peek_identity(bytes)?;
+    let version = bytes.get(4).copied().unwrap_or_default();
+    if version != VERSION {
+        return Err(Error::UnknownVersion { found: version, known: VERSION });
+    }
+    if bytes.len() > MAX_ENCODED_BYTES {
+        return Err(Error::Bound("bytes", MAX_ENCODED_BYTES));
+    }
+    let (header, packed) = bytes.split_at_checked(HEADER_BYTES).ok_or(Error::Malformed("header"))?;
+    let (head, sum) = header.split_at_checked(CHECKSUM_AT).ok_or(Error::Malformed("header"))?;
+    if sum != checksum(head, packed).to_le_bytes() {
+        return Err(Error::Checksum);
+    }
+    let body_bytes = u32::from_le_bytes(array(head, 25)?) as usize;
+    if body_bytes > MAX_BODY_BYTES {
+        return Err(Error::Bound("bytes before compression", MAX_BODY_BYTES));
+    }
+    Ok((identity, body_bytes, packed))
 }
 
 /// Whose batch this is, in any version of the format.
@@ -161,6 +227,14 @@ fn checksum(head: &[u8], packed: &[u8]) -> u32 {
 }
 
 fn read_body(identity: Identity, reader: &mut Reader<'_>) -> Result<Batch, Error> {
+    let mut batch = read_head(identity, reader)?;
+    batch.records = read_records(reader)?;
+    batch.rows = read_rows(reader, batch.records.len() as u64, batch.interval_ms())?;
+    Ok(batch)
+}
+
+/// All before the records.
+fn read_head(identity: Identity, reader: &mut Reader<'_>) -> Result<Batch, Error> {
     if identity.server_id == 0 {
         return Err(Error::Malformed("server id"));
     }
@@ -177,8 +251,6 @@ fn read_body(identity: Identity, reader: &mut Reader<'_>) -> Result<Batch, Error
     }
     let counters = read_counters(reader)?;
     let evicted = read_evicted(reader)?;
-    let records = read_records(reader)?;
-    let rows = read_rows(reader, records.len() as u64, interval_ms)?;
     Ok(Batch {
         identity,
         start_s,
@@ -186,8 +258,8 @@ fn read_body(identity: Identity, reader: &mut Reader<'_>) -> Result<Batch, Error
         coverage: Coverage { from_ms: start_s * 1000 + from, until_ms: start_s * 1000 + until },
         counters,
         evicted,
-        records,
-        rows,
+        records: Records::new(),
+        rows: Vec::new(),
     })
 }
 
@@ -212,7 +284,7 @@ fn read_evicted(reader: &mut Reader<'_>) -> Result<Option<Evicted>, Error> {
 
 fn read_records(reader: &mut Reader<'_>) -> Result<Records, Error> {
     let count = reader.count(MAX_RECORDS, "records")?;
-    let lengths: Vec<usize> = read_column(reader, count, name::MAX_TEXT as u64 + 1, "name length")?;
+    let lengths: Vec<usize> = read_column(reader, count, MAX_NAME_BYTES as u64 + 1, "name length")?;
     let types: Vec<usize> = read_column(reader, count, 1 << 16, "type")?;
     let mut records = Records::new();
     for (length, record_type) in lengths.into_iter().zip(types) {
@@ -225,11 +297,11 @@ fn read_records(reader: &mut Reader<'_>) -> Result<Records, Error> {
     Ok(records)
 }
 
-/// What overflowed a probe's table: `<other>` before a zone's canonical name, or
+/// What overflowed a probe's table: [`OTHER`] before a zone's canonical name, or
 /// alone for the server. No canonical name is written so: it ends with a dot, and
 /// a space in it is escaped.
 fn is_folded(text: &str) -> bool {
-    text.strip_prefix("<other>").is_some_and(|zone| zone.is_empty() || zone.strip_prefix(' ').is_some_and(name::is_canonical))
+    text.strip_prefix(OTHER).is_some_and(|zone| zone.is_empty() || zone.strip_prefix(' ').is_some_and(name::is_canonical))
 }
 
 fn read_column(reader: &mut Reader<'_>, count: usize, bound: u64, what: &'static str) -> Result<Vec<usize>, Malformed> {

@@ -41,7 +41,7 @@ fn with_body(body: &[u8]) -> Vec<u8> {
 /// The body byte for byte: a change of it is a change of the format, and wants a new version.
 #[test]
 fn the_body_of_version_1_stays_as_it_is() {
-    let hex: String = small().body().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = small().write_body(Vec::new()).unwrap().0.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         hex,
         "80f2d6ca063c00e0d4030202080a0102a8edd6ca067802100c01067777772e6578616d706c652e636f6d2e6578616d706c652e636f6d2e\
@@ -110,6 +110,24 @@ fn a_name_that_is_not_canonical_is_refused() {
         batch.rows.truncate(1);
         assert_eq!(Batch::decode(&batch.encode().unwrap()).is_ok(), accepted, "{name:?}");
     }
+}
+
+#[test]
+fn the_longest_zone_may_overflow() {
+    let mut batch = small();
+    let labels = [63, 63, 63, 61].map(|length| "\\001".repeat(length) + ".");
+    batch.records = Records::new();
+    batch.records.push(&format!("{OTHER} {}", labels.concat()), RecordType::A);
+    batch.rows.truncate(1);
+    assert_eq!(Batch::decode(&batch.encode().unwrap()), Ok(batch));
+}
+
+#[test]
+fn the_head_is_all_but_records_and_rows() {
+    let batch = small();
+    let head = Batch { records: Records::new(), rows: Vec::new(), ..batch.clone() };
+    assert_eq!(Batch::decode_head(&batch.encode().unwrap()), Ok(head));
+    assert_eq!(Batch::decode_head(&batch.encode().unwrap()[..40]), Err(Error::Checksum));
 }
 
 #[test]

@@ -62,6 +62,9 @@ pub enum Counter {
     MessagesFolded = 60,
     /// Batches that the central refused for good; the spool keeps them aside.
     BatchesRefused = 61,
+    /// Records that gave up their places in the table, because it was full. What they
+    /// had counted was reported; should they come again, they need a place again.
+    RecordsForgotten = 62,
 
     /// Data frames of dnstap that were read.
     DnstapFramesSeen = 80,
@@ -101,6 +104,7 @@ impl Counter {
         Counter::OtherAddresses,
         Counter::MessagesFolded,
         Counter::BatchesRefused,
+        Counter::RecordsForgotten,
         Counter::DnstapFramesSeen,
         Counter::NotTheServersOwn,
         Counter::NoMessage,
@@ -163,6 +167,7 @@ impl Counter {
             Counter::OtherAddresses => "other_addresses",
             Counter::MessagesFolded => "messages_folded",
             Counter::BatchesRefused => "batches_refused",
+            Counter::RecordsForgotten => "records_forgotten",
             Counter::DnstapFramesSeen => "dnstap_frames_seen",
             Counter::NotTheServersOwn => "not_the_servers_own",
             Counter::NoMessage => "no_message",

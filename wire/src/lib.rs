@@ -22,5 +22,5 @@ mod codec;
 mod counter;
 
 pub use batch::{Batch, Coverage, Evicted, Identity, Records, Row};
-pub use codec::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, MAX_RECORDS, MAX_ROWS, VERSION, peek_identity};
+pub use codec::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, MAX_RECORDS, MAX_ROWS, OTHER, VERSION, peek_identity};
 pub use counter::{Counter, Counters};

@@ -81,7 +81,7 @@ impl Listener {
             epoch: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
             interval_s: self.config.interval_s,
             scope,
-            max_records: self.config.table.max_records,
+            budget: self.config.budget(),
             // Not the millisecond that has begun: in its first part nobody listened.
             source: Source::Live { since_ms: u64::try_from(since.as_millis()).map_or(u64::MAX, |ms| ms.saturating_add(1)) },
         })
@@ -142,10 +142,10 @@ impl Listener {
         while let Some(batch) = meter.take_closed() {
             session.look_at(&batch.counters);
             tracing::debug!(start_s = batch.start_s, records = batch.records.len(), hits = batch.hits(), "interval closed");
-            if let Some(lost) = self.queue.push(batch) {
+            for lost in self.queue.push(batch) {
                 tracing::error!(
                     start_s = lost.start_s,
-                    hits = lost.hits(),
+                    hits = lost.hits,
                     "the disk does not keep up: a batch is given up, and the next one reports it"
                 );
             }

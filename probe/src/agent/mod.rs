@@ -71,11 +71,12 @@ struct Worker {
 impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
     async fn run(mut self) -> Result<(), Error> {
         let mut signals = Signals::new().map_err(Error::System)?;
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new(self.config.budget().queue_bytes));
         let mut spooler = self.start_spooler(&queue)?;
         let mut listener = self.start_listener(&queue)?;
         let counts = Arc::new(Counts::default());
-        let delivery = deliver::run(self.spool.clone(), self.settings.subscribe(), counts.clone());
+        let in_flight_bytes = self.config.budget().in_flight_bytes;
+        let delivery = deliver::run(self.spool.clone(), self.settings.subscribe(), counts.clone(), in_flight_bytes);
         tokio::pin!(delivery);
         loop {
             tokio::select! {

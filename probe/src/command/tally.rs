@@ -11,6 +11,7 @@ mod lines;
 use crate::Error;
 use crate::capture::file::CaptureFile;
 use crate::capture::unread_link_type;
+use crate::memory::{self, Budget};
 use crate::observe::{Addresses, Hit, Observer, Scope, Sink};
 use crate::tally::Table;
 use lines::Lines;
@@ -32,9 +33,9 @@ pub struct Args {
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Tsv)]
     format: Format,
-    /// How many records are counted each by itself; hits of others fold into <other>
-    #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
-    max_records: usize,
+    /// How much memory to take at most; hits of names for which there is no room fold into <other>, one for each zone
+    #[arg(long, value_name = "BYTES", default_value_t = memory::DEFAULT_MAX_BYTES)]
+    max_memory: usize,
 }
 
 /// How a tally is printed.
@@ -52,11 +53,12 @@ pub enum Format {
 /// Fails only when standard output cannot be written to; when whoever reads it
 /// has had enough, that is no failure.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
-    let mut table = Table::new(args.max_records, MAX_NAME_OCTETS);
+    let budget = Budget::of_tally(args.max_memory);
+    let mut table = Table::new(budget.max_records, budget.max_name_octets);
     let scope = Scope { ports: args.ports.clone(), addresses: Addresses::Any };
     let mut whole = true;
     for file in &args.files {
-        whole &= read(file, &scope, &mut table);
+        whole &= read(file, &scope, &budget, &mut table);
     }
     let lines = Lines::new(table.contents());
     let mut out = io::stdout().lock();
@@ -71,7 +73,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
 }
 
 /// Adds a file to the table and reports on it; whether it could be read whole.
-fn read(path: &Path, scope: &Scope, table: &mut Table) -> bool {
+fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table) -> bool {
     let mut file = match CaptureFile::open(path) {
         Ok(file) => file,
         Err(error) => {
@@ -79,7 +81,7 @@ fn read(path: &Path, scope: &Scope, table: &mut Table) -> bool {
             return false;
         }
     };
-    let mut observer = Observer::new(scope);
+    let mut observer = Observer::new(scope).within(budget.observer_bytes);
     let folded_before = table.contents().folded();
     let mut counting = Counting { table, counts: [0; Counter::NUMBERS] };
     let whole = loop {
@@ -111,9 +113,6 @@ fn read(path: &Path, scope: &Scope, table: &mut Table) -> bool {
     whole
 }
 
-/// What the names of a tally may take, octets.
-const MAX_NAME_OCTETS: usize = 256 << 20;
-
 /// A line on standard error, which may be closed: then there is no one to tell.
 fn complain(what: &impl Display) {
     let _ = writeln!(io::stderr(), "{what}");
@@ -140,7 +139,7 @@ impl Sink for Counting<'_> {
     #[inline]
     fn hit(&mut self, hit: &Hit<'_>) {
         self.add(Counter::MessagesSeen, 1);
-        self.table.add(hit.name, hit.record_type, hit.kind, hit.time_ms);
+        self.table.add(hit);
     }
 
     #[inline]

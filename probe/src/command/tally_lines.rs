@@ -3,7 +3,7 @@
 //! There may be a million of them, so a line is put together by hand in one buffer:
 //! no allocation and no formatting machinery for each field.
 
-use crate::tally::{Contents, OTHER, Sum};
+use crate::tally::{Contents, Sum};
 use jiff::Timestamp;
 use std::io::{self, Write};
 use zonepulse_dns::{MessageKind, RecordType};
@@ -42,8 +42,9 @@ struct Day {
 impl Lines {
     /// Most hits first; then by host, type, action and response code as they are written.
     pub(super) fn new(tally: Contents<'_>) -> Self {
-        let mut hosts = String::new();
-        let mut lines = Vec::with_capacity(tally.entries().len() * 2);
+        let (mut hosts, mut count) = (String::new(), tally.other().len());
+        count += tally.entries().map(|entry| entry.sums().count()).sum::<usize>();
+        let mut lines = Vec::with_capacity(count);
         for entry in tally.entries() {
             let start = hosts.len() as u32;
             entry.push_name(&mut hosts);
@@ -51,10 +52,12 @@ impl Lines {
             let record_type = entry.record_type();
             lines.extend(entry.sums().map(|(kind, sum)| Line { host, record_type, kind, sum }));
         }
-        let start = hosts.len() as u32;
-        hosts.push_str(OTHER);
-        let (host, record_type) = ((start, hosts.len() as u32), RecordType::new(0));
-        lines.extend(tally.other().map(|(kind, sum)| Line { host, record_type, kind, sum }));
+        for (other, kind, sum) in tally.other() {
+            let start = hosts.len() as u32;
+            other.push_name(&mut hosts);
+            let (host, record_type) = ((start, hosts.len() as u32), RecordType::new(0));
+            lines.push(Line { host, record_type, kind, sum });
+        }
         lines.sort_unstable_by(|a, b| {
             let by_hits = b.sum.hits.cmp(&a.sum.hits);
             let by_host = || if a.host == b.host { std::cmp::Ordering::Equal } else { a.host(&hosts).cmp(b.host(&hosts)) };
@@ -201,12 +204,14 @@ impl<'w, W: Write> Text<'w, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::Hit;
     use crate::tally::Table;
 
     fn table() -> Table {
         let mut table = Table::new(2, 1000);
         let mut add = |name: &[u8], kind, time_ms| {
-            table.add(name, RecordType::A, MessageKind::from_number(kind).unwrap(), time_ms);
+            let kind = MessageKind::from_number(kind).unwrap();
+            table.add(&Hit { name, record_type: RecordType::A, kind, time_ms, message: &[] });
         };
         add(b"\x01B\x00", 0, 1_767_225_599_999);
         add(b"\x01b\x00", 0, 1_767_225_600_007);
@@ -251,8 +256,9 @@ mod tests {
     #[test]
     fn a_time_past_every_calendar_is_no_panic() {
         let mut table = Table::new(1, 1000);
-        table.add(b"\x00", RecordType::A, MessageKind::REQUEST, u64::MAX / 1_000_000);
-        table.add(b"\x00", RecordType::A, MessageKind::REQUEST, u64::MAX);
+        for time_ms in [u64::MAX / 1_000_000, u64::MAX] {
+            table.add(&Hit { name: b"\x00", record_type: RecordType::A, kind: MessageKind::REQUEST, time_ms, message: &[] });
+        }
         let mut out = Vec::new();
         Lines::new(table.contents()).print_tsv(&mut out).unwrap();
         assert!(out.len() > 100);

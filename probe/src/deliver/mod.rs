@@ -32,9 +32,6 @@ use tokio::task::{JoinSet, spawn_blocking};
 /// The media type of a batch.
 pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
 
-/// Batches on their way together are not larger, bytes; one always may.
-const MAX_IN_FLIGHT_BYTES: u64 = 32 << 20;
-
 /// How batches get to the central.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settings {
@@ -78,10 +75,26 @@ enum Way {
 ///
 /// A change of `settings` counts from the next batch on. Setting them anew ends
 /// a wait, changed or not. What was on its way at the end stays in the spool.
-pub async fn run(spool: Arc<Spool>, mut settings: watch::Receiver<Settings>, counts: Arc<Counts>) -> Result<(), Error> {
+/// Batches on their way together are not larger than `max_in_flight_bytes`, but one
+/// always may be on its way.
+pub async fn run(
+    spool: Arc<Spool>,
+    mut settings: watch::Receiver<Settings>,
+    counts: Arc<Counts>,
+    max_in_flight_bytes: u64,
+) -> Result<(), Error> {
     let known = settings.borrow_and_update().clone();
     let way = Arc::new(Way::new(known.clone())?);
-    let mut engine = Engine { spool, known, way, counts, flight: JoinSet::new(), flight_bytes: 0, health: Health::default() };
+    let mut engine = Engine {
+        spool,
+        known,
+        way,
+        counts,
+        flight: JoinSet::new(),
+        flight_bytes: 0,
+        max_in_flight_bytes,
+        health: Health::default(),
+    };
     loop {
         engine.launch();
         let wake = engine.wake_at();
@@ -104,6 +117,7 @@ struct Engine {
     counts: Arc<Counts>,
     flight: JoinSet<(Entry, Option<Answer>)>,
     flight_bytes: u64,
+    max_in_flight_bytes: u64,
     health: Health,
 }
 
@@ -113,6 +127,9 @@ impl Engine {
         while self.has_room() {
             let claimed = if self.health.prefers_newest() { self.spool.claim_newest() } else { self.spool.claim() };
             let Some(entry) = claimed else { return };
+            if !self.flight.is_empty() && self.flight_bytes + entry.size_bytes > self.max_in_flight_bytes {
+                return self.spool.put_back(entry.key);
+            }
             self.flight_bytes += entry.size_bytes;
             self.flight.spawn(attempt(self.spool.clone(), self.way.clone(), entry));
         }
@@ -130,7 +147,7 @@ impl Engine {
     /// Whether one more may be on its way.
     fn has_room(&self) -> bool {
         let limit = self.health.window(self.way.window());
-        self.flight.len() < limit && (self.flight.is_empty() || self.flight_bytes < MAX_IN_FLIGHT_BYTES)
+        self.flight.len() < limit && (self.flight.is_empty() || self.flight_bytes < self.max_in_flight_bytes)
     }
 
     fn follow(&mut self, settings: Settings) -> Result<(), Error> {

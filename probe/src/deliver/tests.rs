@@ -99,7 +99,7 @@ fn deliver_until(spool: &Arc<Spool>, central: &Central, done: impl Fn(&Counts) -
             }
         };
         tokio::select! {
-            ended = run(spool.clone(), settings, counts.clone()) => panic!("{ended:?}"),
+            ended = run(spool.clone(), settings, counts.clone(), 1 << 20) => panic!("{ended:?}"),
             () = wait => {}
             () = tokio::time::sleep(Duration::from_secs(10)) => panic!("waited in vain: {counts:?}"),
         }

@@ -17,8 +17,11 @@ use zonepulse_wire::Counter;
 const MAX_AGE_NS: u64 = 30_000_000_000;
 /// How many packets may wait at once.
 const MAX_PACKETS: usize = 4096;
-/// How many octets may wait at once, over all packets.
+/// What may wait at once, over all packets, unless it is said otherwise, bytes.
 const MAX_BYTES: usize = 8 << 20;
+/// What a packet that waits takes besides its fragments, and a fragment besides its octets, bytes.
+const PACKET_BYTES: usize = 2 * (size_of::<(Key, Waiting)>() + size_of::<(Key, u64)>());
+const PART_BYTES: usize = 2 * size_of::<(usize, Box<[u8]>)>() + 32;
 /// A packet of 65,535 octets in fragments of 576.
 const MAX_PARTS: usize = 128;
 /// No IP packet is longer.
@@ -30,7 +33,9 @@ pub(super) struct Fragments {
     /// Which came first, with the packet's number; packets that are gone stay in it for a while.
     order: VecDeque<(Key, u64)>,
     next_number: u64,
+    /// What the fragments take that wait, bytes.
     bytes: usize,
+    max_bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,7 +59,11 @@ struct Waiting {
 
 impl Fragments {
     pub(super) fn new() -> Self {
-        Fragments { waiting: HashMap::new(), order: VecDeque::new(), next_number: 0, bytes: 0 }
+        Fragments { waiting: HashMap::new(), order: VecDeque::new(), next_number: 0, bytes: 0, max_bytes: MAX_BYTES }
+    }
+
+    pub(super) fn set_max_bytes(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes.min(MAX_BYTES);
     }
 
     /// Adds a fragment and gives what the packet carries when it is whole.
@@ -82,7 +91,8 @@ impl Fragments {
             Waiting { number: self.next_number, since_ns: at.time_ns, parts: Vec::new(), bytes: 0, end: None }
         });
         match waiting.add(fragment) {
-            Ok(added) => self.bytes += added,
+            Ok(0) => {}
+            Ok(added) => self.bytes += added + PART_BYTES,
             Err(Contradiction) => {
                 self.give_up(key, 1, sink);
                 return None;
@@ -92,7 +102,7 @@ impl Fragments {
             return None;
         }
         let whole = self.waiting.remove(&key)?;
-        self.bytes -= whole.bytes;
+        self.bytes -= whole.taken_bytes();
         let mut octets = Vec::with_capacity(whole.bytes);
         whole.parts.iter().for_each(|(_, part)| octets.extend_from_slice(part));
         Some(octets)
@@ -115,7 +125,14 @@ impl Fragments {
     }
 
     fn make_room(&mut self, length: usize, sink: &mut impl Sink) {
-        while self.bytes + length > MAX_BYTES || self.waiting.len() >= MAX_PACKETS || self.order.len() >= 2 * MAX_PACKETS {
+        // A half for fragments, a half for what is known of their packets.
+        let max_packets = (self.max_bytes / 2 / PACKET_BYTES).min(MAX_PACKETS);
+        let over = |fragments: &Self| {
+            fragments.bytes + length + PART_BYTES > fragments.max_bytes / 2
+                || fragments.waiting.len() >= max_packets
+                || fragments.order.len() >= 2 * max_packets
+        };
+        while over(self) {
             let Some((key, number)) = self.order.pop_front() else { return };
             if self.waiting.get(&key).is_some_and(|waiting| waiting.number == number) {
                 self.give_up(key, 0, sink);
@@ -125,7 +142,7 @@ impl Fragments {
 
     fn give_up(&mut self, key: Key, more: u64, sink: &mut impl Sink) {
         if let Some(waiting) = self.waiting.remove(&key) {
-            self.bytes -= waiting.bytes;
+            self.bytes -= waiting.taken_bytes();
             sink.add(Counter::FragmentsLost, waiting.parts.len() as u64 + more);
         }
     }
@@ -135,6 +152,10 @@ impl Fragments {
 struct Contradiction;
 
 impl Waiting {
+    fn taken_bytes(&self) -> usize {
+        self.bytes + self.parts.len() * PART_BYTES
+    }
+
     /// Adds a fragment: how many octets are new.
     fn add(&mut self, fragment: &Fragment<'_>) -> Result<usize, Contradiction> {
         let (start, end) = (fragment.offset, fragment.offset + fragment.octets.len());

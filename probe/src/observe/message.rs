@@ -130,7 +130,7 @@ fn extended_code(mut records: &[u8], count: u16) -> Option<u8> {
 }
 
 /// Passes over a name that may be compressed: whether it is the root's, and what follows.
-fn skip_name(octets: &[u8]) -> Option<(bool, &[u8])> {
+pub(super) fn skip_name(octets: &[u8]) -> Option<(bool, &[u8])> {
     let mut rest = octets;
     loop {
         let (&length, after) = rest.split_first()?;

@@ -11,6 +11,7 @@
 //! nothing of that, which is nearly every one, is read where it lies, without
 //! a copy or an allocation.
 
+mod authority;
 mod fragment;
 mod ip;
 mod link;
@@ -71,6 +72,8 @@ pub struct Hit<'a> {
     pub kind: MessageKind,
     /// When it was complete, Unix milliseconds.
     pub time_ms: u64,
+    /// The whole message, of which header and question are known to be good.
+    pub message: &'a [u8],
 }
 
 /// Where an observer puts what it finds.
@@ -121,6 +124,14 @@ impl Observer {
             unread_link_types: Vec::new(),
             expire_at_ns: EXPIRE_EVERY_NS,
         }
+    }
+
+    /// The same, keeping no more than this for what later frames may complete, bytes:
+    /// two thirds of it for TCP streams, one third for fragments.
+    pub fn within(mut self, max_bytes: usize) -> Self {
+        self.fragments.set_max_bytes(max_bytes / 3);
+        self.streams.set_max_bytes(max_bytes / 3 * 2);
+        self
     }
 
     /// Reads a frame and gives what it completes to `sink`.
@@ -292,7 +303,9 @@ fn message(octets: &[u8], side: Side, cut: bool, time_ms: u64, sink: &mut impl S
         return sink.uncounted(Counter::WrongDirection, time_ms);
     }
     match message.read(cut) {
-        Ok((question, kind)) => sink.hit(&Hit { name: question.name, record_type: question.record_type, kind, time_ms }),
+        Ok((question, kind)) => {
+            sink.hit(&Hit { name: question.name, record_type: question.record_type, kind, time_ms, message: octets })
+        }
         Err(reason) => sink.uncounted(reason, time_ms),
     }
 }

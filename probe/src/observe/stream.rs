@@ -24,6 +24,8 @@ const CONFIRMED_GAP_NS: u64 = 100_000_000;
 /// What one stream may hold before its turn, octets and segments.
 const MAX_HELD_BYTES: usize = 256 << 10;
 const MAX_HELD: usize = 256;
+/// What an allocator takes for each of them besides.
+const HELD_BYTES: usize = 16;
 /// A segment further off than this belongs to another connection between the same ports.
 const MAX_BEHIND: i32 = -(1 << 20);
 const MAX_AHEAD: i32 = 1 << 24;
@@ -96,9 +98,9 @@ impl Stream {
         }
     }
 
-    /// How many octets it keeps.
+    /// What it keeps takes so many bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.pending.capacity() + self.held_bytes
+        self.pending.capacity() + self.held_bytes + self.held.capacity() * size_of::<Held>() + self.held.len() * HELD_BYTES
     }
 
     pub(super) fn has_gap(&self) -> bool {

@@ -14,10 +14,12 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 use zonepulse_wire::Counter;
 
-/// How many streams are kept.
+/// How many streams are kept, unless it is said otherwise.
 const MAX_STREAMS: usize = 65_536;
-/// What all streams together may keep, octets.
+/// What all streams together may keep, unless it is said otherwise, bytes.
 const MAX_BYTES: usize = 32 << 20;
+/// What a stream takes besides what it keeps, bytes.
+const STREAM_BYTES: usize = size_of::<Slot>() + 16;
 /// How long an idle stream is kept, nanoseconds. Servers close idle connections
 /// after some seconds to minutes (RFC 7766 section 6.2.3); one that was forgotten
 /// and goes on is found again by a search.
@@ -103,8 +105,10 @@ pub(super) struct Streams {
     /// Upper half of a key's hash, and the sequence number that its first message
     /// begins with; by the lower part of the hash.
     beginnings: Vec<(u32, u32)>,
-    /// What all streams keep, octets.
+    /// What all streams keep, bytes.
     bytes: usize,
+    max_bytes: usize,
+    max_streams: usize,
     /// How many streams have a gap.
     gaps: usize,
 }
@@ -131,8 +135,17 @@ impl Streams {
             oldest: NONE,
             beginnings: vec![(0, 0); BEGINNINGS],
             bytes: 0,
+            max_bytes: MAX_BYTES,
+            max_streams: MAX_STREAMS,
             gaps: 0,
         }
+    }
+
+    /// Half of it for the streams, half for what they keep.
+    pub(super) fn set_max_bytes(&mut self, max_bytes: usize) {
+        let rest = max_bytes.saturating_sub(size_of_val(&*self.beginnings));
+        self.max_bytes = (rest / 2).min(MAX_BYTES);
+        self.max_streams = (rest / 2 / STREAM_BYTES).clamp(1, MAX_STREAMS);
     }
 
     /// Reads a segment of a watched endpoint.
@@ -228,7 +241,7 @@ impl Streams {
         if self.slot(number).is_some_and(|slot| slot.stream.is_finished()) {
             self.remove(number, sink);
         }
-        while self.bytes > MAX_BYTES && self.oldest != NONE {
+        while self.bytes > self.max_bytes && self.oldest != NONE {
             self.evict(sink);
         }
     }
@@ -263,7 +276,7 @@ impl Streams {
     }
 
     fn insert(&mut self, key: Key, hash: u64, side: Side, stream: Stream, sink: &mut impl Sink) -> u32 {
-        if self.index.len() >= MAX_STREAMS {
+        if self.index.len() >= self.max_streams {
             self.evict(sink);
         }
         let slot = Slot { key, hash, side, stream, seen_ns: 0, newer: NONE, older: NONE };

@@ -82,6 +82,16 @@ pub(crate) fn response(name: &str, code: u16) -> Vec<u8> {
     message(0x8180 | code, name, 1)
 }
 
+/// A response with this code and a SOA record in its authority section, whose owner is written so.
+pub(crate) fn denial(name: &str, code: u16, owner: &[u8]) -> Vec<u8> {
+    let mut octets = message(0x8400 | code, name, 1);
+    octets[9] = 1;
+    octets.extend(owner);
+    octets.extend([0, 6, 0, 1, 0, 0, 1, 44, 0, 22, 0, 0]);
+    octets.extend([0; 20]);
+    octets
+}
+
 /// From port 40000 of 192.0.2.1 to port 53 of 192.0.2.53.
 pub(crate) fn udp_to_server(octets: &[u8]) -> Vec<u8> {
     ethernet(0x0800, &ipv4(17, 1, 53, &udp(40000, 53, octets)))

@@ -251,6 +251,13 @@ impl Spool {
         self.give_back(key, State::Ready, 0);
     }
 
+    /// Gives a claimed batch back that must wait for its turn; nobody is told, for nothing has changed.
+    pub fn put_back(&self, key: Key) {
+        if let Some(waiting) = lock(&self.index).waiting.get_mut(&key) {
+            waiting.state = State::Ready;
+        }
+    }
+
     /// Gives a claimed batch back, to be claimed again later; others go first.
     pub fn defer(&self, key: Key, until: Instant) {
         self.give_back(key, State::Deferred(until), 1);
@@ -377,7 +384,7 @@ impl Spool {
 
     /// The loss of a batch, and what it had to report itself.
     fn report_of_loss(&self, key: Key) -> Report {
-        let batch = self.disk.read_file(&key.file_name()).ok().flatten().and_then(|bytes| Batch::decode(&bytes).ok());
+        let batch = self.disk.read_file(&key.file_name()).ok().flatten().and_then(|bytes| Batch::decode_head(&bytes).ok());
         match batch {
             Some(batch) => Report::loss_of(&batch),
             None => Report::loss_of_unreadable(key.start_s),
@@ -387,7 +394,7 @@ impl Spool {
     /// What a batch had to report.
     fn report_in(&self, key: Key) -> Report {
         let bytes = self.disk.read_file(&key.file_name()).ok().flatten();
-        bytes.and_then(|bytes| Batch::decode(&bytes).ok()).map_or_else(Report::default, |batch| Report::in_batch(&batch))
+        bytes.and_then(|bytes| Batch::decode_head(&bytes).ok()).map_or_else(Report::default, |batch| Report::in_batch(&batch))
     }
 }
 

@@ -1,7 +1,7 @@
-//! Records by hash: open addressing, because nothing is ever taken out.
+//! Numbers by hash: open addressing, because none is ever taken out alone.
 
 /// Places of numbers by a hash of 32 bits.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Index {
     /// A power of two of them, at most three quarters taken.
     places: Vec<Place>,
@@ -16,12 +16,16 @@ struct Place {
 
 const FREE: Place = Place { hash: 0, number: u32::MAX };
 const FIRST_PLACES: usize = 64;
+/// What one number takes at most, just after the places were doubled, bytes.
+pub(super) const BYTES_PER_NUMBER: usize = size_of::<Place>() * 8 / 3;
 
-impl Index {
-    pub(super) fn new() -> Self {
+impl Default for Index {
+    fn default() -> Self {
         Index { places: vec![FREE; FIRST_PLACES], taken: 0 }
     }
+}
 
+impl Index {
     pub(super) fn clear(&mut self) {
         self.places.fill(FREE);
         self.taken = 0;

@@ -11,27 +11,43 @@
 //! No hit allocates once its record is known.
 //!
 //! The table is bounded. When it is full, hits of records that are not in it fold
-//! into the sums of `<other>`: totals stay exact, and so does every record that
-//! was in the table before.
+//! into the sums of `<other>`, one for each zone that is known (`zones.rs`) and one
+//! for the server: totals stay exact, and so does every record that was in the
+//! table before. Records keep their places from one interval to the next; which of
+//! them give theirs up when places are short is told in `standing.rs`.
 
+mod contents;
 mod index;
 mod name;
+mod standing;
 #[cfg(test)]
 mod tests;
+mod zones;
 
+pub use contents::{Contents, Entry, Other};
+
+use crate::observe::Hit;
 use index::Index;
 use name::{MAX_WORDS, Seeds};
-use std::collections::BTreeMap;
-use zonepulse_dns::{MessageKind, RecordType, name as dns_name};
+use standing::{Choice, Load, Ranked, Standing};
+use zonepulse_dns::{MessageKind, name as dns_name};
+use zones::Zones;
 
-/// The name under which what did not fit is reported. No domain name is written so.
-pub const OTHER: &str = "<other>";
+/// What a table takes for each record at most, besides its name, bytes.
+pub const BYTES_PER_RECORD: usize =
+    size_of::<Record>() + size_of::<Standing>() + index::BYTES_PER_NUMBER + size_of::<More>() / MORE_SHARE;
 
 /// How many hits wait at most.
 const MAX_WAITING: usize = 16;
 /// How many kinds of one record have sums of their own, besides those of the
 /// record's line: more codes than that are a broken or a hostile server's.
 const MAX_MORE: usize = 64;
+/// And so many records have one: more kinds are a part of the records.
+const MORE_SHARE: usize = 4;
+/// Zones are learnt when more of the places are taken.
+const ATTENTIVE_EIGHTHS: usize = 4;
+/// Address space is taken at once for so many records, and words of names, at most.
+const MAX_RESERVED: usize = 1 << 22;
 /// No further kind.
 const NONE: u32 = u32::MAX;
 
@@ -49,8 +65,8 @@ pub struct Sum {
 /// Hits by record and kind.
 #[derive(Debug)]
 pub struct Table {
-    max_records: usize,
-    max_name_words: usize,
+    bound: Load,
+    load: Load,
     seeds: Seeds,
     waiting: [Waiting; MAX_WAITING],
     waiting_count: usize,
@@ -58,8 +74,14 @@ pub struct Table {
     records: Vec<Record>,
     names: Vec<u64>,
     more: Vec<More>,
-    other: BTreeMap<MessageKind, Sum>,
+    standings: Vec<Standing>,
+    zones: Zones,
+    /// Whether zones are learnt: when half of the places are taken.
+    is_attentive: bool,
+    /// Whether room was made in this interval already.
+    has_made_room: bool,
     folded: u64,
+    forgotten: u64,
 }
 
 /// A hit that waits for its look-up.
@@ -71,10 +93,13 @@ struct Waiting {
     record_type: u16,
     name_length: u8,
     word_count: u8,
+    is_positive: bool,
+    /// The zone that the message itself names.
+    zone: zones::Number,
     name: [u64; MAX_WORDS],
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 struct Record {
     sums: [Sum; 2],
@@ -85,10 +110,12 @@ struct Record {
     kinds: [u16; 2],
     record_type: u16,
     name_length: u8,
+    /// Whether it was answered positively in this interval.
+    is_positive: bool,
 }
 
 /// A kind for which the record's line has no room.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct More {
     sum: Sum,
     kind: u16,
@@ -97,55 +124,143 @@ struct More {
 
 impl Table {
     /// An empty table for at most this many records, whose names are at most so
-    /// many octets all in all (each rounded up to eight).
+    /// many octets all in all (each rounded up to eight, and as text).
+    ///
+    /// Takes address space for all of it, but memory only as it fills.
     pub fn new(max_records: usize, max_name_octets: usize) -> Self {
+        let max_records = max_records.min(NONE as usize);
+        let max_words = (max_name_octets / 8).min(NONE as usize);
         Table {
-            max_records: max_records.min(NONE as usize),
-            max_name_words: (max_name_octets / 8).min(NONE as usize),
+            bound: Load { records: max_records, words: max_words, text_octets: max_name_octets },
+            load: Load::default(),
             seeds: Seeds::random(),
             waiting: [Waiting::NONE; MAX_WAITING],
             waiting_count: 0,
-            index: Index::new(),
-            records: Vec::new(),
-            names: Vec::new(),
+            index: Index::default(),
+            records: Vec::with_capacity(max_records.min(MAX_RESERVED)),
+            names: Vec::with_capacity(max_words.min(MAX_RESERVED)),
             more: Vec::new(),
-            other: BTreeMap::new(),
+            standings: Vec::with_capacity(max_records.min(MAX_RESERVED)),
+            zones: Zones::default(),
+            is_attentive: false,
+            has_made_room: false,
             folded: 0,
+            forgotten: 0,
         }
     }
 
-    /// Adds a hit at this time, Unix milliseconds; `name` is in wire format.
+    /// Adds a hit.
     #[inline]
-    pub fn add(&mut self, name: &[u8], record_type: RecordType, kind: MessageKind, time_ms: u64) {
+    pub fn add(&mut self, message: &Hit<'_>) {
         if self.waiting_count == MAX_WAITING {
             self.look_up();
         }
         let Some(hit) = self.waiting.get_mut(self.waiting_count) else { return };
-        let (word_count, hash) = self.seeds.lower_and_hash(name, record_type.value(), &mut hit.name);
-        hit.time_ms = time_ms;
+        let record_type = message.record_type.value();
+        let (word_count, hash) = self.seeds.lower_and_hash(message.name, record_type, &mut hit.name);
+        hit.time_ms = message.time_ms;
         hit.hash = hash;
-        hit.kind = kind;
-        hit.record_type = record_type.value();
-        hit.name_length = name.len().min(dns_name::MAX_WIRE) as u8;
+        hit.kind = message.kind;
+        hit.record_type = record_type;
+        hit.name_length = message.name.len().min(dns_name::MAX_WIRE) as u8;
         hit.word_count = word_count as u8;
+        hit.is_positive = message.is_positive();
+        hit.zone = zones::SERVER;
+        if self.is_attentive {
+            self.learn(message);
+        }
         self.waiting_count += 1;
+    }
+
+    /// Learns the zone of a negative answer, for the hit that is being added.
+    #[cold]
+    fn learn(&mut self, message: &Hit<'_>) {
+        let Some(hit) = self.waiting.get_mut(self.waiting_count) else { return };
+        let Some(zone_length) = message.zone_length() else { return };
+        let octets = name::octets(hit.words());
+        let name = octets.get(..usize::from(hit.name_length)).unwrap_or_default();
+        if let Some(zone) = name.len().checked_sub(zone_length).and_then(|from| name.get(from..)) {
+            hit.zone = self.zones.learn(&self.seeds, zone);
+        }
     }
 
     /// What it holds.
     pub fn contents(&mut self) -> Contents<'_> {
         self.look_up();
-        Contents { table: self }
+        Contents::new(self)
     }
 
-    /// Empties it; keeps its memory.
-    pub fn clear(&mut self) {
-        self.waiting_count = 0;
-        self.index.clear();
-        self.records.clear();
-        self.names.clear();
+    /// Ends an interval: forgets the sums and remembers the records, as far as the policy
+    /// of `standing.rs` lets them keep their places.
+    pub fn close_interval(&mut self) {
+        self.look_up();
+        (self.folded, self.forgotten, self.has_made_room) = (0, 0, false);
+        let mut ranked = Ranked::new();
+        for (record, standing) in self.records.iter().zip(&mut self.standings) {
+            let hits = record.few_hits();
+            standing.close_interval(hits, record.is_positive);
+            ranked.add(standing.rank(hits), record.load(&self.names));
+        }
+        let mut choice = Choice::new(self.bound, &ranked);
+        self.retain(|record, standing, load| choice.stays(standing.rank(record.few_hits()), load));
         self.more.clear();
-        self.other.clear();
-        self.folded = 0;
+        for record in &mut self.records {
+            *record = Record { sums: [Sum::NONE; 2], more: NONE, is_positive: false, ..*record };
+        }
+        self.zones.close_interval(&self.seeds);
+    }
+
+    /// Begins the interval after another's, which goes on: knows what that one knows.
+    pub fn follow(&mut self, other: &mut Table) {
+        other.look_up();
+        (self.bound, self.load) = (other.bound, other.load);
+        self.seeds = other.seeds;
+        self.waiting_count = 0;
+        self.index.clone_from(&other.index);
+        self.records.clone_from(&other.records);
+        self.names.clone_from(&other.names);
+        self.standings.clone_from(&other.standings);
+        self.zones.clone_from(&other.zones);
+        self.is_attentive = other.is_attentive;
+        self.close_interval();
+    }
+
+    /// Keeps the records that stay, in their order.
+    fn retain(&mut self, mut stays: impl FnMut(&Record, Standing, Load) -> bool) {
+        let before = self.records.len();
+        let mut load = Load::default();
+        for number in 0..before {
+            let Some((record, standing)) = self.records.get(number).copied().zip(self.standings.get(number).copied()) else {
+                break;
+            };
+            let one = record.load(&self.names);
+            if !stays(&record, standing, one) {
+                continue;
+            }
+            let (from, to) = (record.name_at as usize, load.words);
+            if from != to {
+                self.names.copy_within(from..from + one.words, to);
+            }
+            let kept = self.records.get_mut(load.records).zip(self.standings.get_mut(load.records));
+            if let Some((record_to, standing_to)) = kept {
+                (*record_to, *standing_to) = (Record { name_at: to as u32, ..record }, standing);
+            }
+            load.add(one);
+        }
+        self.load = load;
+        self.is_attentive = !load.fits(self.bound, ATTENTIVE_EIGHTHS);
+        if load.records == before {
+            return;
+        }
+        self.forgotten += (before - load.records) as u64;
+        self.records.truncate(load.records);
+        self.standings.truncate(load.records);
+        self.names.truncate(load.words);
+        self.index.clear();
+        for (number, record) in (0..).zip(&self.records) {
+            let hash = self.seeds.hash(record.words(&self.names), record.name_length, record.record_type);
+            self.index.insert(hash, number);
+        }
     }
 
     /// Counts the hits that wait.
@@ -184,6 +299,7 @@ impl Table {
         let Some(record) = number.and_then(|number| self.records.get_mut(number as usize)) else {
             return self.fold(at);
         };
+        record.is_positive |= hit.is_positive;
         for (sum, number) in record.sums.iter_mut().zip(&mut record.kinds) {
             if sum.hits == 0 {
                 *number = hit.kind.number();
@@ -213,9 +329,14 @@ impl Table {
         if let Some(number) = self.index.find(hit.hash, |number| self.is_record(number, hit)) {
             return Some(number);
         }
-        if self.records.len() >= self.max_records || self.names.len() + hit.words().len() > self.max_name_words {
-            return None;
+        let load = Load { records: 1, words: hit.words().len(), text_octets: name::text_octets(hit.words(), hit.name_length) };
+        if !self.has_room(at, load) {
+            self.make_room();
+            if !self.has_room(at, load) {
+                return None;
+            }
         }
+        let hit = self.waiting.get(at)?;
         let number = self.records.len() as u32;
         self.records.push(Record {
             sums: [Sum::NONE; 2],
@@ -224,17 +345,37 @@ impl Table {
             kinds: [0; 2],
             record_type: hit.record_type,
             name_length: hit.name_length,
+            is_positive: false,
         });
         self.names.extend_from_slice(hit.words());
+        self.standings.push(Standing::default());
         self.index.insert(hit.hash, number);
+        self.load.add(load);
+        self.is_attentive |= !self.load.fits(self.bound, ATTENTIVE_EIGHTHS);
         Some(number)
+    }
+
+    /// Whether the record of a hit fits in; the last places are for positive answers.
+    fn has_room(&self, at: usize, one: Load) -> bool {
+        let is_positive = self.waiting.get(at).is_some_and(|hit| hit.is_positive);
+        let mut load = self.load;
+        load.add(one);
+        load.fits(self.bound, if is_positive { 8 } else { 7 })
+    }
+
+    /// Gives up the places of unanswered records that nobody asked for in this interval.
+    fn make_room(&mut self) {
+        if !self.has_made_room {
+            self.has_made_room = true;
+            self.retain(|record, standing, _| record.is_active() || !standing.is_unanswered());
+        }
     }
 
     #[cold]
     fn count_more(&mut self, number: u32, at: usize) {
         let Some(hit) = self.waiting.get(at) else { return };
         let Some(record) = self.records.get_mut(number as usize) else { return };
-        let is_full = self.more.len() >= self.max_records;
+        let is_full = self.more.len() >= self.bound.records.div_ceil(MORE_SHARE);
         let mut next = record.more;
         for _ in 0..MAX_MORE {
             match self.more.get_mut(next as usize) {
@@ -255,7 +396,39 @@ impl Table {
     fn fold(&mut self, at: usize) {
         let Some(hit) = self.waiting.get(at) else { return };
         self.folded += 1;
-        self.other.entry(hit.kind).or_insert(Sum::NONE).add(hit.time_ms);
+        let zone = match hit.zone {
+            zones::SERVER => {
+                let octets = name::octets(hit.words());
+                let name = octets.get(..usize::from(hit.name_length)).unwrap_or_default();
+                self.zones.find_longest(&self.seeds, name)
+            }
+            zone => zone,
+        };
+        self.zones.fold(zone, hit.kind, hit.time_ms);
+    }
+}
+
+impl Record {
+    /// Whether it has hits in this interval: the first go to the first sum.
+    fn is_active(&self) -> bool {
+        let [first, _] = self.sums;
+        first.hits > 0
+    }
+
+    /// The hits of its line, which are all when there are few.
+    fn few_hits(&self) -> u64 {
+        let [first, second] = self.sums;
+        first.hits.saturating_add(second.hits)
+    }
+
+    fn words<'n>(&self, names: &'n [u64]) -> &'n [u64] {
+        let count = usize::from(self.name_length).div_ceil(8);
+        names.get(self.name_at as usize..).and_then(|names| names.get(..count)).unwrap_or_default()
+    }
+
+    fn load(&self, names: &[u64]) -> Load {
+        let words = self.words(names);
+        Load { records: 1, words: words.len(), text_octets: name::text_octets(words, self.name_length) }
     }
 }
 
@@ -267,73 +440,14 @@ impl Waiting {
         record_type: 0,
         name_length: 0,
         word_count: 0,
+        is_positive: false,
+        zone: zones::SERVER,
         name: [0; MAX_WORDS],
     };
 
     #[inline]
     fn words(&self) -> &[u64] {
         self.name.get(..usize::from(self.word_count)).unwrap_or_default()
-    }
-}
-
-/// What a table holds.
-#[derive(Debug, Clone, Copy)]
-pub struct Contents<'t> {
-    table: &'t Table,
-}
-
-/// A record of a table and its sums.
-#[derive(Debug, Clone, Copy)]
-pub struct Entry<'t> {
-    table: &'t Table,
-    record: &'t Record,
-}
-
-impl<'t> Contents<'t> {
-    /// The records, in the order in which they came.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'t>> + use<'t> {
-        let table = self.table;
-        table.records.iter().map(move |record| Entry { table, record })
-    }
-
-    /// The sums of what did not fit, by kind.
-    pub fn other(&self) -> impl ExactSizeIterator<Item = (MessageKind, Sum)> + use<'t> {
-        self.table.other.iter().map(|(kind, sum)| (*kind, *sum))
-    }
-
-    /// How many hits did not fit.
-    pub fn folded(&self) -> u64 {
-        self.table.folded
-    }
-}
-
-impl<'t> Entry<'t> {
-    /// Appends the name's canonical text; `false`, and nothing appended, when it was no name.
-    pub fn push_name(&self, text: &mut String) -> bool {
-        let mut wire = [0; dns_name::MAX_WIRE + 1];
-        let words = self.table.names.get(self.record.name_at as usize..).unwrap_or_default();
-        for (room, word) in wire.as_chunks_mut().0.iter_mut().zip(words) {
-            *room = word.to_le_bytes();
-        }
-        wire.get(..usize::from(self.record.name_length)).is_some_and(|wire| dns_name::push_text(wire, text))
-    }
-
-    /// The record's type.
-    pub fn record_type(&self) -> RecordType {
-        RecordType::new(self.record.record_type)
-    }
-
-    /// The kinds that have hits, in no order.
-    pub fn sums(&self) -> impl Iterator<Item = (MessageKind, Sum)> + 't {
-        let Entry { table, record } = *self;
-        let mut at = record.more;
-        let more = std::iter::from_fn(move || {
-            let more = table.more.get(at as usize)?;
-            at = more.next;
-            Some((more.kind, more.sum))
-        });
-        let line = record.kinds.iter().copied().zip(record.sums).filter(|(_, sum)| sum.hits > 0);
-        line.chain(more).filter_map(|(kind, sum)| Some((MessageKind::from_number(kind)?, sum)))
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) const MAX_WORDS: usize = MAX_WIRE.div_ceil(8);
 
 /// What makes a table's hashes differ from every other's, so that no one can
 /// prepare names that collide.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Seeds([u64; 2]);
 
 impl Seeds {
@@ -29,7 +29,7 @@ impl Seeds {
     pub(super) fn lower_and_hash(&self, name: &[u8], record_type: u16, words: &mut [u64; MAX_WORDS]) -> (usize, u32) {
         let Seeds([first, second]) = *self;
         let name = name.get(..MAX_WIRE).unwrap_or(name);
-        let mut hash = first ^ u64::from(record_type) << 16 ^ name.len() as u64;
+        let mut hash = self.begin(name.len(), record_type);
         let (whole, rest) = name.as_chunks();
         let mut room = words.iter_mut();
         for (chunk, word) in whole.iter().zip(&mut room) {
@@ -50,6 +50,59 @@ impl Seeds {
         }
         (count, fold(hash, first) as u32)
     }
+
+    /// The same hash of a name of this length that is words already.
+    pub(super) fn hash(&self, words: &[u64], name_length: u8, record_type: u16) -> u32 {
+        let Seeds([first, second]) = *self;
+        let hash = self.begin(usize::from(name_length), record_type);
+        fold(words.iter().fold(hash, |hash, word| fold(hash ^ word, second)), first) as u32
+    }
+
+    #[inline]
+    fn begin(&self, name_length: usize, record_type: u16) -> u64 {
+        let Seeds([first, _]) = *self;
+        first ^ u64::from(record_type) << 16 ^ name_length as u64
+    }
+
+    /// The hash of a name that has one more label in front than the name with the hash `above`; the root's is 0.
+    pub(super) fn below(&self, above: u64, label: &[u8]) -> u64 {
+        let Seeds([first, second]) = *self;
+        let octets = |chunk: &[u8]| chunk.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet));
+        let hash = above ^ first ^ label.len() as u64;
+        fold(label.chunks(8).fold(hash, |hash, chunk| fold(hash ^ octets(chunk), second)), first)
+    }
+}
+
+/// The octets of words that [`Seeds::lower_and_hash`] made.
+pub(super) fn octets(words: &[u64]) -> [u8; MAX_WORDS * 8] {
+    let mut octets = [0; MAX_WORDS * 8];
+    for (room, word) in octets.as_chunks_mut().0.iter_mut().zip(words) {
+        *room = word.to_le_bytes();
+    }
+    octets
+}
+
+/// How many octets the text of such a name has at most: four for each that may have to be escaped.
+pub(super) fn text_octets(words: &[u64], name_length: u8) -> usize {
+    let octets = octets(words);
+    let name = octets.get(..usize::from(name_length)).unwrap_or_default();
+    let escaped = |label: &[u8]| {
+        let plain = |octet: &&u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+        label.len() - label.iter().filter(plain).count()
+    };
+    name.len() + 3 * labels(name).map(|(_, label)| escaped(label)).sum::<usize>()
+}
+
+/// The labels of a name in wire format but the root's, and where each begins with its length.
+pub(super) fn labels(name: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let length = usize::from(*name.get(at)?);
+        let label = name.get(at + 1..at + 1 + length).filter(|label| !label.is_empty())?;
+        let begins = at;
+        at += 1 + length;
+        Some((begins, label))
+    })
 }
 
 /// Lowers the ASCII letters of eight octets at once.

@@ -1,0 +1,100 @@
+//! What a table holds, for who reports it.
+
+use super::name;
+use super::zones::{self, Zones};
+use super::{Record, Sum, Table};
+use zonepulse_dns::{MessageKind, RecordType, name as dns_name};
+use zonepulse_wire::OTHER;
+
+/// What a table holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Contents<'t> {
+    table: &'t Table,
+}
+
+/// A record of a table and its sums.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'t> {
+    table: &'t Table,
+    record: &'t Record,
+}
+
+/// What folded: of a zone, or of the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Other<'t> {
+    zones: &'t Zones,
+    zone: zones::Number,
+}
+
+impl<'t> Contents<'t> {
+    pub(super) fn new(table: &'t Table) -> Self {
+        Contents { table }
+    }
+
+    /// The records that have hits, in the order in which they first came.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'t>> + use<'t> {
+        let table = self.table;
+        table.records.iter().filter(|record| record.is_active()).map(move |record| Entry { table, record })
+    }
+
+    /// The sums of what did not fit: by zone, then kind, those of the server last.
+    pub fn other(&self) -> Vec<(Other<'t>, MessageKind, Sum)> {
+        let zones = &self.table.zones;
+        zones.sums().into_iter().map(|(zone, kind, sum)| (Other { zones, zone }, kind, sum)).collect()
+    }
+
+    /// How many hits did not fit.
+    pub fn folded(&self) -> u64 {
+        self.table.folded
+    }
+
+    /// How many records gave up their places in this interval, and at its start.
+    pub fn forgotten(&self) -> u64 {
+        self.table.forgotten
+    }
+}
+
+impl Other<'_> {
+    /// Appends `<other>`, with the zone's name if it is one's.
+    pub fn push_name(&self, text: &mut String) {
+        text.push_str(OTHER);
+        if let Some(zone) = self.zones.name(self.zone) {
+            text.push(' ');
+            if !dns_name::push_text(zone, text) {
+                text.pop();
+            }
+        }
+    }
+}
+
+impl PartialEq for Other<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.zone == other.zone
+    }
+}
+
+impl<'t> Entry<'t> {
+    /// Appends the name's canonical text; `false`, and nothing appended, when it was no name.
+    pub fn push_name(&self, text: &mut String) -> bool {
+        let wire = name::octets(self.record.words(&self.table.names));
+        wire.get(..usize::from(self.record.name_length)).is_some_and(|wire| dns_name::push_text(wire, text))
+    }
+
+    /// The record's type.
+    pub fn record_type(&self) -> RecordType {
+        RecordType::new(self.record.record_type)
+    }
+
+    /// The kinds that have hits, in no order.
+    pub fn sums(&self) -> impl Iterator<Item = (MessageKind, Sum)> + 't {
+        let Entry { table, record } = *self;
+        let mut at = record.more;
+        let more = std::iter::from_fn(move || {
+            let more = table.more.get(at as usize)?;
+            at = more.next;
+            Some((more.kind, more.sum))
+        });
+        let line = record.kinds.iter().copied().zip(record.sums).filter(|(_, sum)| sum.hits > 0);
+        line.chain(more).filter_map(|(kind, sum)| Some((MessageKind::from_number(kind)?, sum)))
+    }
+}
