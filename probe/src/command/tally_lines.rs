@@ -5,6 +5,7 @@
 
 use crate::tally::{Contents, Sum};
 use jiff::Timestamp;
+use std::cmp::Ordering;
 use std::io::{self, Write};
 use zonepulse_dns::{MessageKind, RecordType};
 
@@ -20,6 +21,8 @@ pub(super) struct Lines {
 struct Line {
     /// Where its host stands.
     host: (u32, u32),
+    /// The host's first octets: most comparisons end there, without a look at the text.
+    host_begins: u64,
     /// `<other>` is of no type, which is type 0 here as in a batch.
     record_type: RecordType,
     kind: MessageKind,
@@ -50,18 +53,20 @@ impl Lines {
             entry.push_name(&mut hosts);
             let host = (start, hosts.len() as u32);
             let record_type = entry.record_type();
-            lines.extend(entry.sums().map(|(kind, sum)| Line { host, record_type, kind, sum }));
+            let host_begins = first_octets(hosts.get(start as usize..).unwrap_or_default());
+            lines.extend(entry.sums().map(|(kind, sum)| Line { host, host_begins, record_type, kind, sum }));
         }
         for (other, kind, sum) in tally.other() {
             let start = hosts.len() as u32;
             other.push_name(&mut hosts);
+            let host_begins = first_octets(hosts.get(start as usize..).unwrap_or_default());
             let (host, record_type) = ((start, hosts.len() as u32), RecordType::new(0));
-            lines.push(Line { host, record_type, kind, sum });
+            lines.push(Line { host, host_begins, record_type, kind, sum });
         }
         lines.sort_unstable_by(|a, b| {
-            let by_hits = b.sum.hits.cmp(&a.sum.hits);
-            let by_host = || if a.host == b.host { std::cmp::Ordering::Equal } else { a.host(&hosts).cmp(b.host(&hosts)) };
-            by_hits.then_with(by_host).then_with(|| a.ties().cmp(&b.ties()))
+            let by_hits = b.sum.hits.cmp(&a.sum.hits).then_with(|| a.host_begins.cmp(&b.host_begins));
+            let by_host = || if a.host == b.host { Ordering::Equal } else { a.host(&hosts).cmp(b.host(&hosts)) };
+            by_hits.then_with(by_host).then_with(|| a.cmp_ties(b))
         });
         Lines { hosts, lines }
     }
@@ -125,11 +130,24 @@ impl Line {
         hosts.get(self.host.0 as usize..self.host.1 as usize).unwrap_or_default()
     }
 
-    /// What orders lines of as many hits and the same host: the remaining columns.
-    fn ties(&self) -> (String, &'static str, Option<String>) {
-        let code = self.kind.response_code().map(|code| code.to_string());
-        (self.record_type.to_string(), self.kind.action().as_str(), code)
+    /// Orders lines of as many hits and the same host: by the remaining columns as they are written.
+    fn cmp_ties(&self, other: &Line) -> Ordering {
+        let by_type = match self.record_type == other.record_type {
+            true => Ordering::Equal,
+            false => self.record_type.to_string().cmp(&other.record_type.to_string()),
+        };
+        let code = |line: &Line| line.kind.response_code().map(|code| code.to_string());
+        by_type.then_with(|| {
+            let by_action = self.kind.action().as_str().cmp(other.kind.action().as_str());
+            by_action.then_with(|| code(self).cmp(&code(other)))
+        })
     }
+}
+
+/// The first octets of a text as a number that orders as they do.
+fn first_octets(text: &str) -> u64 {
+    let octet = |at: usize| text.as_bytes().get(at).copied().unwrap_or_default();
+    u64::from_be_bytes(std::array::from_fn(octet))
 }
 
 impl<'w, W: Write> Text<'w, W> {

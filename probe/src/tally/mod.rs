@@ -329,10 +329,9 @@ impl Table {
         if let Some(number) = self.index.find(hit.hash, |number| self.is_record(number, hit)) {
             return Some(number);
         }
-        let load = Load { records: 1, words: hit.words().len(), text_octets: name::text_octets(hit.words(), hit.name_length) };
-        if !self.has_room(at, load) {
+        if !self.has_room(at) {
             self.make_room();
-            if !self.has_room(at, load) {
+            if !self.has_room(at) {
                 return None;
             }
         }
@@ -350,17 +349,22 @@ impl Table {
         self.names.extend_from_slice(hit.words());
         self.standings.push(Standing::default());
         self.index.insert(hit.hash, number);
-        self.load.add(load);
+        self.load.add(hit.load());
         self.is_attentive |= !self.load.fits(self.bound, ATTENTIVE_EIGHTHS);
         Some(number)
     }
 
     /// Whether the record of a hit fits in; the last places are for positive answers.
-    fn has_room(&self, at: usize, one: Load) -> bool {
-        let is_positive = self.waiting.get(at).is_some_and(|hit| hit.is_positive);
-        let mut load = self.load;
-        load.add(one);
-        load.fits(self.bound, if is_positive { 8 } else { 7 })
+    fn has_room(&self, at: usize) -> bool {
+        let Some(hit) = self.waiting.get(at) else { return false };
+        let eighths = if hit.is_positive { 8 } else { 7 };
+        let fits = |one: Load| {
+            let mut load = self.load;
+            load.add(one);
+            load.fits(self.bound, eighths)
+        };
+        // In a flood there is none for any: then nothing is worked out about the name.
+        fits(Load { records: 1, ..Load::default() }) && fits(hit.load())
     }
 
     /// Gives up the places of unanswered records that nobody asked for in this interval.
@@ -448,6 +452,11 @@ impl Waiting {
     #[inline]
     fn words(&self) -> &[u64] {
         self.name.get(..usize::from(self.word_count)).unwrap_or_default()
+    }
+
+    /// What its record takes.
+    fn load(&self) -> Load {
+        Load { records: 1, words: self.words().len(), text_octets: name::text_octets(self.words(), self.name_length) }
     }
 }
 
