@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use zonepulse_ingest::amqp;
+use zonepulse_store::Retention;
 
 /// All settings of the central.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -103,6 +104,12 @@ pub struct Store {
     pub write_buffer_bytes: usize,
     /// Records that are kept apart.
     pub max_records: usize,
+    /// How long raw points are kept, minutes, where a server has no setting of its own.
+    pub raw_retention_minutes: u32,
+    /// How long roll-ups and reports are kept, days, where a server has no setting of its own.
+    pub aggregated_retention_days: u32,
+    /// With less room on the disk than this, no batch is taken, bytes.
+    pub min_free_bytes: u64,
 }
 
 /// Bounds of requests.
@@ -205,15 +212,29 @@ impl Default for Query {
 
 impl Default for Store {
     fn default() -> Self {
-        let zonepulse_store::Options { block_cache_bytes, write_buffer_bytes, max_records } = zonepulse_store::Options::default();
-        Store { block_cache_bytes, write_buffer_bytes, max_records }
+        let zonepulse_store::Options { block_cache_bytes, write_buffer_bytes, max_records, retention, min_free_bytes } =
+            zonepulse_store::Options::default();
+        let Retention { raw_minutes, aggregated_days } = retention;
+        Store {
+            block_cache_bytes,
+            write_buffer_bytes,
+            max_records,
+            raw_retention_minutes: raw_minutes,
+            aggregated_retention_days: aggregated_days,
+            min_free_bytes,
+        }
     }
 }
 
 impl From<Store> for zonepulse_store::Options {
     fn from(store: Store) -> Self {
-        let Store { block_cache_bytes, write_buffer_bytes, max_records } = store;
-        zonepulse_store::Options { block_cache_bytes, write_buffer_bytes, max_records }
+        zonepulse_store::Options {
+            block_cache_bytes: store.block_cache_bytes,
+            write_buffer_bytes: store.write_buffer_bytes,
+            max_records: store.max_records,
+            retention: Retention { raw_minutes: store.raw_retention_minutes, aggregated_days: store.aggregated_retention_days },
+            min_free_bytes: store.min_free_bytes,
+        }
     }
 }
 

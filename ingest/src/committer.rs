@@ -63,12 +63,20 @@ impl Committer {
 /// Takes what waits, up to a bound, and writes it in one go, until nobody can send any more.
 fn run(store: &Store, mut waiting: mpsc::Receiver<Waiting>, group_batches: usize) {
     let mut group = Vec::with_capacity(group_batches);
+    let mut full = false;
     while waiting.blocking_recv_many(&mut group, group_batches) > 0 {
-        write(store, &mut group);
+        let written = write(store, &mut group);
+        let was_full = std::mem::replace(&mut full, matches!(written, Err(Error::NoSpace)));
+        match written {
+            Ok(()) if was_full => tracing::info!("there is room on the disk: batches are taken again"),
+            Err(Error::NoSpace) if was_full => {}
+            Err(error) => tracing::error!(%error, "batches were not taken; their bringers will try again"),
+            Ok(()) => {}
+        }
     }
 }
 
-fn write(store: &Store, group: &mut Vec<Waiting>) {
+fn write(store: &Store, group: &mut Vec<Waiting>) -> Result<(), Error> {
     let mut write = store.begin();
     let mut added = Vec::with_capacity(group.len());
     for Waiting { batch, answer } in group.drain(..) {
@@ -81,15 +89,13 @@ fn write(store: &Store, group: &mut Vec<Waiting>) {
             }
             Err(error) => Err(error),
         };
-        added.push((answer, outcome.map_err(|error| Error::Store(Arc::new(error)))));
+        added.push((answer, outcome.map_err(Error::from)));
     }
     // A copy of a batch in the same write is on disk only with it: nobody is answered before.
-    let written = write.commit().map_err(|error| Error::Store(Arc::new(error)));
-    if let Err(error) = &written {
-        tracing::error!(%error, batches = added.len(), "the batches were not taken; their bringers will try again");
-    }
+    let written = write.commit().map_err(Error::from);
     for (answer, outcome) in added {
         // Whoever went away finds the batch's marker when it comes again.
         let _ = answer.send(written.clone().and(outcome));
     }
+    written
 }

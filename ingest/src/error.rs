@@ -29,6 +29,9 @@ pub enum Error {
     /// Too many batches wait already: try again later.
     #[error("too many batches are waiting to be committed: try again later")]
     Busy,
+    /// The central's disk is nearly full: try again when there is room.
+    #[error("the central's disk is nearly full: try again later")]
+    NoSpace,
     /// The store failed. The batch was not taken: try again later.
     #[error("the store could not take the batch: {0}")]
     Store(#[source] Arc<zonepulse_store::Error>),
@@ -45,7 +48,16 @@ impl Error {
     pub fn is_final(&self) -> bool {
         match self {
             Error::Malformed(_) | Error::UnknownVersion(_) | Error::Interval(_) | Error::WrongServer { .. } => true,
-            Error::UnknownServer(_) | Error::Busy | Error::Store(_) | Error::Closed | Error::Thread(_) => false,
+            Error::UnknownServer(_) | Error::Busy | Error::NoSpace | Error::Store(_) | Error::Closed | Error::Thread(_) => false,
+        }
+    }
+}
+
+impl From<zonepulse_store::Error> for Error {
+    fn from(error: zonepulse_store::Error) -> Self {
+        match error {
+            zonepulse_store::Error::NoSpace { .. } => Error::NoSpace,
+            error => Error::Store(Arc::new(error)),
         }
     }
 }

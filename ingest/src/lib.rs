@@ -121,7 +121,7 @@ impl Ingest {
         if !300u32.is_multiple_of(batch.interval_s) {
             return Err(Error::Interval(batch.interval_s));
         }
-        let known = self.store.registry().server(identity.server_id).map_err(|error| Error::Store(Arc::new(error)))?;
+        let known = self.store.registry().server(identity.server_id)?;
         if known.is_none() {
             return Err(Error::UnknownServer(identity.server_id));
         }

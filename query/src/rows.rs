@@ -187,7 +187,7 @@ impl Rows {
     pub(crate) fn push_points(&mut self, points: &Points, from: usize, count: usize) -> usize {
         let until = points.record_ids.len().min(from.saturating_add(count));
         let count = until.saturating_sub(from);
-        self.start_ms.repeat(ms(points.start_s.saturating_mul(1000)), count);
+        self.start_ms.extend(slice(&points.starts_s, from, until).iter().map(|start_s| ms(start_s.saturating_mul(1000))));
         self.interval_s.repeat(points.interval_s, count);
         self.server.repeat(points.server_id, count);
         self.record.extend(slice(&points.record_ids, from, until).iter().copied());

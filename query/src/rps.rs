@@ -9,6 +9,7 @@
 use crate::engine::take_memory;
 use crate::groups::{Groups, number_of_time};
 use crate::rows::{instants, ms};
+use crate::scan::now_s;
 use crate::select::{Counts, Range, selection, servers};
 use crate::shape::Shape;
 use crate::table::{Table, field};
@@ -140,7 +141,7 @@ impl Grid {
 fn common_interval(store: &Store, filter: &Filter, range: Range) -> Result<Option<u64>, Error> {
     let mut intervals = BTreeSet::new();
     let from_s = (range.from_ms / 1000).saturating_sub(MAX_INTERVAL_S);
-    store.coverage(servers(filter).as_deref(), from_s, range.end_s(), &mut |report| {
+    store.coverage(servers(filter).as_deref(), from_s, range.end_s(), now_s(), &mut |report| {
         if (report.start_s + u64::from(report.interval_s)) * 1000 > range.from_ms {
             intervals.insert(u64::from(report.interval_s));
         }
@@ -197,7 +198,7 @@ fn fill(store: &Store, filter: &Filter, by: By, grid: Grid, sums: &[RecordBatch]
         of_server.entry(series.server_id.unwrap_or(0)).or_default().push(*place);
     }
     let from_s = grid.begin_s().saturating_sub(MAX_INTERVAL_S);
-    store.coverage(servers(filter).as_deref(), from_s, grid.end_s(), &mut |report| {
+    store.coverage(servers(filter).as_deref(), from_s, grid.end_s(), now_s(), &mut |report| {
         let server = if by.server { report.server_id } else { 0 };
         for step in grid.overlapped(report.start_s, report.interval_s) {
             for place in of_server.get(&server).into_iter().flatten() {

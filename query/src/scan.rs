@@ -22,9 +22,10 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::Sender;
 use zonepulse_dns::MessageKind;
-use zonepulse_store::{Kinds, Selection, Store, Total};
+use zonepulse_store::{Kinds, Level, Reading, Selection, Store, Total};
 
 /// Batches that wait between a reader and the plan.
 const QUEUE: usize = 2;
@@ -146,9 +147,11 @@ impl Reader {
         let source = Source::for_columns(&self.store, &self.schema)?;
         let mut rows = Rows::new(self.schema.clone());
         let mut failed = None;
+        let last_access = self.schema.column_with_name("last_access").is_some();
+        let reading = Reading { level: Level::Raw, now_s: now_s(), last_access };
         let Reader { store, selection, batch_rows, output, .. } = self;
         store
-            .scan(selection, &mut |points| {
+            .scan(&reading, selection, &mut |points| {
                 let mut at = 0;
                 while at < points.record_ids.len() {
                     at += rows.push_points(points, at, *batch_rows - rows.len());
@@ -213,7 +216,7 @@ impl Reader {
         let mut failed = None;
         let Reader { store, selection, batch_rows, output, .. } = self;
         store
-            .coverage(selection.servers.as_deref(), selection.from_s, selection.until_s, &mut |report| {
+            .coverage(selection.servers.as_deref(), selection.from_s, selection.until_s, now_s(), &mut |report| {
                 reports.push(report);
                 if reports.len() < *batch_rows {
                     return ControlFlow::Continue(());
@@ -258,6 +261,11 @@ impl Reader {
         let _ = self.output.give(rows.take(&source)?);
         Ok(())
     }
+}
+
+/// The time by which points have expired or have not.
+pub(crate) fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn has_kind(kinds: &Kinds, kind: MessageKind) -> bool {

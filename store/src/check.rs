@@ -1,13 +1,24 @@
 //! Walking the whole store to see whether it is sound.
+//!
+//! What is compared: every file with its checksums; every batch's marker with
+//! its block and report; roll-ups with the raw points, or the coarse ones with
+//! the finest where raw points are gone; reports with the hits of their hour;
+//! totals with the sums of all points. Where points have left the disk, totals
+//! must not be less than the points that are there.
 
 use crate::block::Sections;
+use crate::cell;
 use crate::intake::Identity;
 use crate::key::GROUP;
 use crate::marker::Runs;
 use crate::report::Report;
+use crate::retention::Expiry;
+use crate::seal::{Parts, read_parts};
+use crate::sealed::Decoder;
 use crate::totals::Group;
-use crate::{Error, Inner, key};
+use crate::{Error, Inner, Level, key};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use zonepulse_codec::Malformed;
 
 /// What a walk through the store found.
@@ -15,9 +26,11 @@ use zonepulse_codec::Malformed;
 pub struct Check {
     /// Records in the dictionary.
     pub records: u64,
-    /// Blocks of points.
+    /// Open blocks of points.
     pub blocks: u64,
-    /// Points in them.
+    /// Sealed values of raw points.
+    pub sealed: u64,
+    /// Raw points in both.
     pub points: u64,
     /// Hits in them.
     pub hits: u64,
@@ -40,133 +53,262 @@ impl Check {
     }
 }
 
-/// Hits and last access per server, kind and record.
-type Sums = BTreeMap<(u32, u16, u32), (u64, u64)>;
+/// Hits and last access.
+type HitsAndLast = (u64, u64);
+
+struct Walk<'a> {
+    inner: &'a Inner,
+    expiry: Arc<Expiry>,
+    check: Check,
+    markers: HashMap<(u32, u64), Runs>,
+    /// Of all points that roll-ups and open blocks have, per server, kind and record.
+    sums: BTreeMap<(u32, u16, u32), HitsAndLast>,
+    /// Hits of each open block.
+    block_hits: HashMap<Identity, u64>,
+    /// Hits of each hour and server, open and sealed.
+    hour_hits: BTreeMap<(u32, u32), u64>,
+}
 
 pub(crate) fn check(inner: &Inner) -> Result<Check, Error> {
-    let mut check = Check { records: inner.dictionary.read().len() as u64, ..Check::default() };
-    // No commit between the families: what belongs together is compared.
+    // Nothing is committed, sealed or dropped between the families: what belongs together is compared.
+    let _keeper = inner.keeper.lock();
     let _alone = inner.writer.lock();
+    let expiry = inner.expiry.read().clone();
+    let check = Check { records: inner.dictionary.read().len() as u64, ..Check::default() };
+    let mut walk = Walk {
+        inner,
+        expiry,
+        check,
+        markers: HashMap::new(),
+        sums: BTreeMap::new(),
+        block_hits: HashMap::new(),
+        hour_hits: BTreeMap::new(),
+    };
     if let Err(error) = inner.database.verify_checksums() {
-        check.fault(format!("{}: {error}", inner.database.path().display()));
+        walk.check.fault(format!("{}: {error}", inner.database.path().display()));
     }
-    let markers = read_markers(inner, &mut check)?;
-    let block_hits = check_blocks(inner, &markers, &mut check)?;
-    check_reports(inner, &markers, block_hits, &mut check)?;
-    Ok(check)
+    walk.markers()?;
+    walk.blocks()?;
+    walk.sealed()?;
+    walk.totals()?;
+    walk.reports()?;
+    Ok(walk.check)
 }
 
-fn read_markers(inner: &Inner, check: &mut Check) -> Result<HashMap<(u32, u64), Runs>, Error> {
-    let mut markers = HashMap::new();
-    inner.database.visit(key::MARKERS, &[], |key, value| {
-        match (key::u32_at(key, 0), key::u64_at(key, 4), Runs::decode(value)) {
-            (Some(server), Some(epoch), Ok(runs)) => {
-                check.batches += runs.len();
-                markers.insert((server, epoch), runs);
+impl Walk<'_> {
+    fn markers(&mut self) -> Result<(), Error> {
+        self.inner.database.visit(key::MARKERS, &[], |key, value| {
+            match (key::u32_at(key, 0), key::u64_at(key, 4), Runs::decode(value)) {
+                (Some(server), Some(epoch), Ok(runs)) => {
+                    self.check.batches += runs.len();
+                    self.markers.insert((server, epoch), runs);
+                }
+                _ => self.check.fault(Error::damaged("marker", key).to_string()),
             }
-            _ => check.fault(Error::damaged("marker", key).to_string()),
-        }
-        Ok(true)
-    })?;
-    Ok(markers)
-}
+            Ok(true)
+        })
+    }
 
-/// Every block can be read, has its marker, and adds up to the totals.
-fn check_blocks(inner: &Inner, markers: &HashMap<(u32, u64), Runs>, check: &mut Check) -> Result<HashMap<Identity, u64>, Error> {
-    let mut sums = Sums::new();
-    let mut block_hits = HashMap::new();
-    inner.database.visit(key::OPEN, &[], |key, value| {
-        check.blocks += 1;
-        let Some((_, identity, start_s)) = key::parse_open(key) else {
-            check.fault(Error::damaged("block", key).to_string());
-            return Ok(true);
-        };
-        if !has_marker(markers, &identity) {
-            check.fault(format!("a block of batch {identity:?} is there, its marker is not"));
-        }
-        match sum_block(&identity, start_s, value, check, &mut sums) {
-            Ok(hits) => {
-                block_hits.insert(identity, hits);
+    fn has_marker(&self, identity: &Identity) -> bool {
+        self.markers.get(&(identity.server_id, identity.epoch)).is_some_and(|runs| runs.contains(identity.seq))
+    }
+
+    /// Every block can be read and has its marker.
+    fn blocks(&mut self) -> Result<(), Error> {
+        let inner = self.inner;
+        inner.database.visit(key::OPEN, &[], |key, value| {
+            self.check.blocks += 1;
+            let Some((hour, identity, start_s)) = key::parse_open(key) else {
+                self.check.fault(Error::damaged("block", key).to_string());
+                return Ok(true);
+            };
+            if !self.has_marker(&identity) {
+                self.check.fault(format!("a block of batch {identity:?} is there, its marker is not"));
             }
-            Err(Malformed(what)) => check.fault(Error::damaged(what, key).to_string()),
-        }
-        Ok(true)
-    })?;
-    let mut totals: Sums = BTreeMap::new();
-    inner.totals.read().visit(None, &mut |total| {
-        totals.insert((total.server_id, total.kind.number(), total.record_id), (total.hits, total.last_ms));
-    });
-    for (of, (hits, last_ms)) in &sums {
-        match totals.get(of) {
-            Some(total) if total.0 == *hits && total.1 == *last_ms => {}
-            found => check.fault(format!("server, kind, record {of:?}: points say ({hits}, {last_ms}), totals {found:?}")),
-        }
-    }
-    check_groups(inner, check)?;
-    Ok(block_hits)
-}
-
-fn sum_block(identity: &Identity, start_s: u64, value: &[u8], check: &mut Check, sums: &mut Sums) -> Result<u64, Malformed> {
-    let mut sections = Sections::new(value, start_s)?;
-    let mut rows = Vec::new();
-    let mut hits = 0u64;
-    while let Some(section) = sections.next()? {
-        rows.clear();
-        section.rows(&mut rows)?;
-        check.points += rows.len() as u64;
-        for row in &rows {
-            if u64::from(row.record_id) >= check.records {
-                return Err(Malformed("record id"));
+            if inner.waiting.lock().within(hour..hour.saturating_add(1)).all(|pair| pair.1 != identity.server_id) {
+                self.check.fault(format!("the block of batch {identity:?} is not known to wait"));
             }
-            hits = hits.saturating_add(row.hits);
-            let sum = sums.entry((identity.server_id, section.kind.number(), row.record_id)).or_default();
-            sum.0 = sum.0.saturating_add(row.hits);
-            sum.1 = sum.1.max(row.last_ms);
-        }
+            match self.sum_block(&identity, start_s, value) {
+                Ok(hits) => {
+                    self.block_hits.insert(identity, hits);
+                    self.add_hits(hour, identity.server_id, hits);
+                }
+                Err(Malformed(what)) => self.check.fault(Error::damaged(what, key).to_string()),
+            }
+            Ok(true)
+        })
     }
-    check.hits = check.hits.saturating_add(hits);
-    Ok(hits)
-}
 
-fn check_groups(inner: &Inner, check: &mut Check) -> Result<(), Error> {
-    inner.database.visit(key::TOTALS, &[], |key, value| {
-        let number = key::parse_total(key).map(|(_, _, number)| u64::from(number) * u64::from(GROUP));
-        if Group::decode(value).is_err() || number.is_none_or(|first| first >= check.records) {
-            check.fault(Error::damaged("totals", key).to_string());
+    fn sum_block(&mut self, identity: &Identity, start_s: u64, value: &[u8]) -> Result<u64, Malformed> {
+        let mut sections = Sections::new(value, start_s)?;
+        let mut rows = Vec::new();
+        let mut hits = 0u64;
+        while let Some(section) = sections.next()? {
+            rows.clear();
+            section.rows(&mut rows)?;
+            self.check.points += rows.len() as u64;
+            for row in &rows {
+                hits = hits.saturating_add(row.hits);
+                self.add_sum((identity.server_id, section.kind.number(), row.record_id), row.hits, row.last_ms)?;
+            }
         }
-        Ok(true)
-    })
-}
-
-/// Every committed batch has one report, and the report's hits are its block's.
-fn check_reports(
-    inner: &Inner,
-    markers: &HashMap<(u32, u64), Runs>,
-    mut block_hits: HashMap<Identity, u64>,
-    check: &mut Check,
-) -> Result<(), Error> {
-    inner.database.visit(key::REPORTS, &[], |key, value| {
-        check.reports += 1;
-        let parsed = key::parse_report(key).map(|(identity, start_s)| (identity, Report::decode(&identity, start_s, value)));
-        let Some((identity, Ok(report))) = parsed else {
-            check.fault(Error::damaged("report", key).to_string());
-            return Ok(true);
-        };
-        if !has_marker(markers, &identity) {
-            check.fault(format!("a report of batch {identity:?} is there, its marker is not"));
-        }
-        let hits = block_hits.remove(&identity).unwrap_or(0);
-        if hits != report.hits {
-            check.fault(format!("batch {identity:?}: the report says {} hits, the block {hits}", report.hits));
-        }
-        Ok(true)
-    })?;
-    if check.reports != check.batches {
-        check.fault(format!("{} batches were committed, {} reports are there", check.batches, check.reports));
+        self.check.hits = self.check.hits.saturating_add(hits);
+        Ok(hits)
     }
-    Ok(())
+
+    fn add_sum(&mut self, of: (u32, u16, u32), hits: u64, last_ms: u64) -> Result<(), Malformed> {
+        if u64::from(of.2) >= self.check.records {
+            return Err(Malformed("record id"));
+        }
+        let sum = self.sums.entry(of).or_default();
+        sum.0 = sum.0.saturating_add(hits);
+        sum.1 = sum.1.max(last_ms);
+        Ok(())
+    }
+
+    fn add_hits(&mut self, hour: u32, server_id: u32, hits: u64) {
+        let sum = self.hour_hits.entry((hour, server_id)).or_default();
+        *sum = sum.saturating_add(hits);
+    }
+
+    /// Every sealed value can be read; the coarse ones say what the finest says.
+    fn sealed(&mut self) -> Result<(), Error> {
+        let inner = self.inner;
+        let mut decoder = Decoder::new().map_err(Error::Compression)?;
+        inner.database.visit(key::SEALED, &[], |key, value| {
+            let Some((level, hour, server_id, group)) = key::parse_sealed(key) else {
+                self.check.fault(Error::damaged("sealed value", key).to_string());
+                return Ok(true);
+            };
+            let mut parts = Parts::new();
+            let found = read_parts(&mut decoder, value, &mut parts)
+                .and_then(|()| self.sealed_value((level, hour, server_id, group), &parts, &mut decoder));
+            if let Err(Malformed(what)) = found {
+                self.check.fault(Error::damaged(what, key).to_string());
+            }
+            Ok(true)
+        })
+    }
+
+    fn sealed_value(&mut self, place: (Level, u32, u32, u32), parts: &Parts, decoder: &mut Decoder) -> Result<(), Malformed> {
+        let (level, hour, server_id, group) = place;
+        let horizon = self.expiry.horizon(server_id);
+        if hour < horizon.hour(level) {
+            self.check.fault(format!("{level:?} of hour {hour}, server {server_id} is there, and lies behind the horizon"));
+        }
+        let cells = || parts.iter().flat_map(|((_, kind), cells)| cells.iter().map(move |cell| (*kind, cell)));
+        if level == Level::Raw {
+            self.check.sealed += 1;
+            self.check.points += cells().count() as u64;
+            self.check.hits = cells().fold(self.check.hits, |hits, (_, cell)| hits.saturating_add(cell.hits));
+        }
+        if level == Level::H1 {
+            let mut sum = 0u64;
+            for (kind, cell) in cells() {
+                let last_ms = u64::from(hour) * 3_600_000 + u64::from(cell.last_ms);
+                self.add_sum((server_id, kind, group * GROUP + u32::from(cell.low)), cell.hits, last_ms)?;
+                sum = sum.saturating_add(cell.hits);
+            }
+            self.add_hits(hour, server_id, sum);
+        }
+        let finest = if hour >= horizon.raw_hour { Level::Raw } else { Level::M5 };
+        if level != finest {
+            // Compared when the finest was there; it must have been.
+            let there = self.inner.database.get(key::SEALED, &key::sealed(finest, hour, server_id, group));
+            if !matches!(there, Ok(Some(_))) {
+                self.check.fault(format!("{level:?} of hour {hour}, server {server_id}, group {group} has no {finest:?}"));
+            }
+            return Ok(());
+        }
+        for coarse in Level::ROLL_UPS.into_iter().filter(|coarse| *coarse > level && hour >= horizon.aggregate_hour) {
+            let mut found = Parts::new();
+            if let Ok(Some(value)) = self.inner.database.get(key::SEALED, &key::sealed(coarse, hour, server_id, group)) {
+                read_parts(decoder, &value, &mut found)?;
+            }
+            if found != rolled_up(parts, coarse) {
+                self.check.fault(format!(
+                    "{coarse:?} of hour {hour}, server {server_id}, group {group} is not the sum of its {level:?} points"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Totals are the sums of all points, and can be read from the disk.
+    fn totals(&mut self) -> Result<(), Error> {
+        let mut totals: BTreeMap<(u32, u16, u32), HitsAndLast> = BTreeMap::new();
+        self.inner.totals.read().visit(None, &mut |total| {
+            totals.insert((total.server_id, total.kind.number(), total.record_id), (total.hits, total.last_ms));
+        });
+        for (of, sum) in &self.sums {
+            if !totals.contains_key(of) {
+                self.check.fault(format!("server, kind, record {of:?}: points say {sum:?}, there is no total"));
+            }
+        }
+        for (of, total) in &totals {
+            let sum = self.sums.get(of).copied().unwrap_or_default();
+            let complete = self.expiry.horizon(of.0).aggregate_hour == 0;
+            let agree = if complete { sum == *total } else { sum.0 <= total.0 && sum.1 <= total.1 };
+            if !agree {
+                self.check.fault(format!("server, kind, record {of:?}: points say {sum:?}, totals {total:?}"));
+            }
+        }
+        let records = self.check.records;
+        self.inner.database.visit(key::TOTALS, &[], |key, value| {
+            let number = key::parse_total(key).map(|(_, _, number)| u64::from(number) * u64::from(GROUP));
+            if Group::decode(value).is_err() || number.is_none_or(|first| first >= records) {
+                self.check.fault(Error::damaged("totals", key).to_string());
+            }
+            Ok(true)
+        })
+    }
+
+    /// Every committed batch has one report, and the reports' hits are those of their blocks and hours.
+    fn reports(&mut self) -> Result<(), Error> {
+        let mut reported: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+        self.inner.database.visit(key::REPORTS, &[], |key, value| {
+            self.check.reports += 1;
+            let parsed = key::parse_report(key).map(|(identity, start_s)| (identity, Report::decode(&identity, start_s, value)));
+            let Some((identity, Ok(report))) = parsed else {
+                self.check.fault(Error::damaged("report", key).to_string());
+                return Ok(true);
+            };
+            if !self.has_marker(&identity) {
+                self.check.fault(format!("a report of batch {identity:?} is there, its marker is not"));
+            }
+            let sum = reported.entry((key::hour(report.start_s), identity.server_id)).or_default();
+            *sum = sum.saturating_add(report.hits);
+            if let Some(hits) = self.block_hits.remove(&identity)
+                && hits != report.hits
+            {
+                self.check.fault(format!("batch {identity:?}: the report says {} hits, the block {hits}", report.hits));
+            }
+            Ok(true)
+        })?;
+        let kept = |hour: u32, server_id: u32| hour >= self.expiry.horizon(server_id).aggregate_hour;
+        let hours = reported.keys().chain(self.hour_hits.keys()).filter(|(hour, server_id)| kept(*hour, *server_id));
+        let differ: Vec<String> = hours
+            .map(|pair| (pair, reported.get(pair).copied().unwrap_or(0), self.hour_hits.get(pair).copied().unwrap_or(0)))
+            .filter(|(_, reported, hits)| reported != hits)
+            .map(|((hour, server_id), reported, hits)| {
+                format!("hour {hour}, server {server_id}: reports say {reported} hits, points {hits}")
+            })
+            .collect();
+        differ.into_iter().for_each(|text| self.check.fault(text));
+        let all_there = self.expiry.horizons.values().all(|horizon| horizon.aggregate_hour == 0);
+        if self.check.reports > self.check.batches || (all_there && self.check.reports != self.check.batches) {
+            self.check.fault(format!("{} batches were committed, {} reports are there", self.check.batches, self.check.reports));
+        }
+        Ok(())
+    }
 }
 
-fn has_marker(markers: &HashMap<(u32, u64), Runs>, identity: &Identity) -> bool {
-    markers.get(&(identity.server_id, identity.epoch)).is_some_and(|runs| runs.contains(identity.seq))
+fn rolled_up(parts: &Parts, level: Level) -> Parts {
+    let bucket_s = level.bucket_s().unwrap_or_default();
+    let mut buckets = Parts::new();
+    for ((interval_s, kind), cells) in parts {
+        cell::roll_up(cells, *interval_s, bucket_s, buckets.entry((bucket_s, *kind)).or_default());
+    }
+    buckets.values_mut().for_each(|cells| cell::arrange(cells, &mut Vec::new()));
+    buckets
 }

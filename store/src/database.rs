@@ -1,6 +1,7 @@
 //! RocksDB as this store uses it: families, options, the format number.
 
-use crate::{Error, key};
+use crate::room::Room;
+use crate::{Error, Retention, key};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, ErrorKind,
     Options as RocksOptions, ReadOptions, WriteBatch, WriteOptions,
@@ -9,10 +10,12 @@ use std::path::{Path, PathBuf};
 
 /// The format of the store as a whole. Values have versions of their own
 /// besides; this number changes when keys do.
-pub const FORMAT: u32 = 1;
+///
+/// 1: all points in open blocks. 2: hours that have passed are sealed.
+pub const FORMAT: u32 = 2;
 
 const FORMAT_KEY: &[u8] = b"format";
-const FAMILIES: [&str; 6] = [key::NAMES, key::OPEN, key::TOTALS, key::MARKERS, key::REPORTS, key::JOURNAL];
+const FAMILIES: [&str; 7] = [key::NAMES, key::OPEN, key::SEALED, key::TOTALS, key::MARKERS, key::REPORTS, key::JOURNAL];
 
 /// Bounds of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +26,21 @@ pub struct Options {
     pub write_buffer_bytes: usize,
     /// Records that the dictionary takes. Names past it are counted as `<other>`.
     pub max_records: usize,
+    /// For how long points of servers without a setting of their own are kept.
+    pub retention: Retention,
+    /// With less room on the disk than this, batches are not taken, bytes.
+    pub min_free_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { block_cache_bytes: 128 << 20, write_buffer_bytes: 128 << 20, max_records: 8 << 20 }
+        Options {
+            block_cache_bytes: 128 << 20,
+            write_buffer_bytes: 128 << 20,
+            max_records: 8 << 20,
+            retention: Retention::default(),
+            min_free_bytes: 1 << 30,
+        }
     }
 }
 
@@ -35,16 +48,20 @@ impl Default for Options {
 pub(crate) struct Database {
     db: DB,
     path: PathBuf,
+    room: Room,
 }
 
 impl Database {
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self, Error> {
         let settings = settings(options);
         let cache = Cache::new_lru_cache(options.block_cache_bytes);
-        let families =
-            FAMILIES.iter().copied().chain(["default"]).map(|name| ColumnFamilyDescriptor::new(name, family(name, &cache)));
+        let mut names: Vec<String> = FAMILIES.iter().copied().chain(["default"]).map(str::to_owned).collect();
+        // A later format may have families that this one does not know; it is refused below, in words.
+        let found = DB::list_cf(&settings, path).unwrap_or_default();
+        names.extend(found.into_iter().filter(|name| name != "default" && !FAMILIES.contains(&name.as_str())));
+        let families = names.iter().map(|name| ColumnFamilyDescriptor::new(name, family(name, &cache)));
         let db = DB::open_cf_descriptors(&settings, path, families).map_err(|error| opening(error, path))?;
-        let database = Database { db, path: path.to_owned() };
+        let database = Database { db, path: path.to_owned(), room: Room::new(options.min_free_bytes) };
         database.check_format()?;
         Ok(database)
     }
@@ -53,14 +70,21 @@ impl Database {
         match self.db.get(FORMAT_KEY)? {
             Some(value) => {
                 let found = key::u32_at(&value, 0).ok_or_else(|| Error::damaged("format", FORMAT_KEY))?;
-                if found == FORMAT { Ok(()) } else { Err(Error::Format { found, known: FORMAT }) }
+                match found {
+                    FORMAT => Ok(()),
+                    // Its blocks are those of today, and get sealed by and by.
+                    1 => self.put_format(),
+                    found => Err(Error::Format { found, known: FORMAT }),
+                }
             }
-            None => {
-                let mut batch = WriteBatch::default();
-                batch.put(FORMAT_KEY, FORMAT.to_be_bytes());
-                self.write(batch, true)
-            }
+            None => self.put_format(),
         }
+    }
+
+    fn put_format(&self) -> Result<(), Error> {
+        let mut batch = WriteBatch::default();
+        batch.put(FORMAT_KEY, FORMAT.to_be_bytes());
+        self.write(batch, true)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -77,11 +101,37 @@ impl Database {
         Ok(self.db.get_cf(self.family(family), key)?)
     }
 
+    /// Fails while the disk is nearly full.
+    pub(crate) fn has_room(&self) -> Result<(), Error> {
+        self.room.check(&self.path)
+    }
+
+    /// Takes files off the disk that hold nothing but keys of a range. Readers that have begun keep them.
+    pub(crate) fn delete_files(&self, family: &str, from: &[u8], until: &[u8]) -> Result<(), Error> {
+        Ok(self.db.delete_file_in_range_cf(self.family(family), from, until)?)
+    }
+
+    /// What files hold of a range, about.
+    pub(crate) fn approximate_bytes(&self, family: &str, from: &[u8], until: &[u8]) -> u64 {
+        let range = [rocksdb::Range::new(from, until)];
+        self.db.get_approximate_sizes_cf(self.family(family), &range).first().copied().unwrap_or(0)
+    }
+
+    /// Rewrites the files of a range without what was removed.
+    pub(crate) fn compact(&self, family: &str, from: &[u8], until: &[u8]) {
+        self.db.compact_range_cf(self.family(family), Some(from), Some(until));
+    }
+
     /// Writes all or nothing; when `sync`, it is on the disk before this returns.
     pub(crate) fn write(&self, batch: WriteBatch, sync: bool) -> Result<(), Error> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
-        Ok(self.db.write_opt(batch, &options)?)
+        #[cfg(test)]
+        testing::before_write()?;
+        self.db.write_opt(batch, &options)?;
+        #[cfg(test)]
+        testing::after_write()?;
+        Ok(())
     }
 
     /// Visits keys from `from` on while `each` says so.
@@ -153,6 +203,8 @@ fn settings(options: &Options) -> RocksOptions {
     settings.set_bytes_per_sync(1 << 20);
     settings.set_keep_log_file_num(4);
     settings.set_max_log_file_size(1 << 20);
+    #[cfg(test)]
+    testing::set_env(&mut settings);
     settings
 }
 
@@ -161,7 +213,7 @@ fn family(name: &str, cache: &Cache) -> RocksOptions {
     table.set_block_cache(cache);
     table.set_cache_index_and_filter_blocks(true);
     table.set_format_version(6);
-    if name == key::OPEN {
+    if [key::OPEN, key::SEALED].contains(&name) {
         // Scans read whole blocks of points; a larger unit compresses better.
         table.set_block_size(64 << 10);
     } else {
@@ -169,8 +221,13 @@ fn family(name: &str, cache: &Cache) -> RocksOptions {
     }
     let mut options = RocksOptions::default();
     options.set_block_based_table_factory(&table);
-    options.set_compression_type(DBCompressionType::Lz4);
-    options.set_bottommost_compression_type(DBCompressionType::Zstd);
+    if name == key::SEALED {
+        // Its columns are compressed already, each by itself.
+        options.set_compression_type(DBCompressionType::None);
+    } else {
+        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_bottommost_compression_type(DBCompressionType::Zstd);
+    }
     options.set_level_compaction_dynamic_level_bytes(true);
     options
 }
@@ -179,4 +236,66 @@ fn family(name: &str, cache: &Cache) -> RocksOptions {
 fn opening(error: rocksdb::Error, path: &Path) -> Error {
     let held = error.kind() == ErrorKind::IOError && error.as_ref().contains("lock");
     if held { Error::InUse(path.to_owned()) } else { Error::Database(error) }
+}
+
+/// For tests, on the thread that sets them: a disk in memory, and a process that ends at a write.
+#[cfg(test)]
+pub(crate) mod testing {
+    use crate::Error;
+    use std::cell::{Cell, RefCell};
+
+    /// When the process is to end.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum End {
+        Never,
+        /// Before the write after so many.
+        Before(u32),
+        /// After it, and before anybody knows that it was written.
+        After(u32),
+    }
+
+    thread_local! {
+        static ENV: RefCell<Option<rocksdb::Env>> = const { RefCell::new(None) };
+        static END: Cell<End> = const { Cell::new(End::Never) };
+    }
+
+    /// From now on, stores of this thread are on a new disk in memory.
+    pub(crate) fn use_memory() {
+        ENV.set(Some(rocksdb::Env::mem_env().unwrap()));
+    }
+
+    pub(crate) fn end_at(end: End) {
+        END.set(end);
+    }
+
+    pub(super) fn set_env(settings: &mut rocksdb::Options) {
+        ENV.with_borrow(|env| env.iter().for_each(|env| settings.set_env(env)));
+    }
+
+    pub(super) fn before_write() -> Result<(), Error> {
+        match END.get() {
+            End::Before(0) => ended(),
+            End::Before(left) => {
+                END.set(End::Before(left - 1));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn after_write() -> Result<(), Error> {
+        match END.get() {
+            End::After(0) => ended(),
+            End::After(left) => {
+                END.set(End::After(left - 1));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn ended() -> Result<(), Error> {
+        END.set(End::Never);
+        Err(Error::Thread(std::io::Error::other("the process ends here")))
+    }
 }

@@ -35,6 +35,20 @@ pub enum Error {
     /// An intake that breaks a promise of its fields; the caller must check first.
     #[error("refused intake: {0}")]
     BadIntake(&'static str),
+    /// The disk is nearly full: make room, then try again.
+    #[error("the disk is nearly full: {free_bytes} bytes are free, {min_free_bytes} are held back: try again when there is room")]
+    NoSpace {
+        /// What is free.
+        free_bytes: u64,
+        /// What must be free for a batch to be taken.
+        min_free_bytes: u64,
+    },
+    /// There was no memory for compressing or decompressing.
+    #[error("no compression: {0}")]
+    Compression(#[source] std::io::Error),
+    /// A thread of the store could not be started.
+    #[error("no thread for the upkeep of the store: {0}")]
+    Thread(#[source] std::io::Error),
     /// The disk or the file system failed. Nothing of the write was taken; it may be tried again.
     #[error("the database failed: {0}")]
     Database(#[from] rocksdb::Error),

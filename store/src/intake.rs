@@ -18,9 +18,10 @@ pub struct Identity {
 pub struct Intake {
     /// Which batch brought them.
     pub identity: Identity,
-    /// Start of the interval, Unix seconds.
+    /// Start of the interval, Unix seconds, a multiple of its length.
     pub start_s: u64,
-    /// Length of the interval, seconds, 1 to 3600.
+    /// Length of the interval, seconds. It divides 300, so that no interval
+    /// lies across two buckets of any roll-up.
     pub interval_s: u32,
     /// When the probe began to listen, Unix milliseconds, within the interval.
     pub covered_from_ms: u64,
@@ -89,10 +90,10 @@ impl Intake {
 
     /// The first promise that the fields break, if any.
     pub(crate) fn broken_promise(&self) -> Option<&'static str> {
-        if !(1..=3600).contains(&self.interval_s) {
+        if self.interval_s == 0 || !300u32.is_multiple_of(self.interval_s) {
             return Some("interval_s");
         }
-        if self.start_s >= 1 << 40 {
+        if self.start_s >= 1 << 40 || !self.start_s.is_multiple_of(u64::from(self.interval_s)) {
             return Some("start_s");
         }
         let start_ms = self.start_s * 1000;

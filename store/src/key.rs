@@ -4,21 +4,28 @@
 //! | family | key | value |
 //! | --- | --- | --- |
 //! | `default` | `format`, `last_commit`, `server/` id, `user/` name | numbers; JSON of [`Server`](crate::Server), [`User`](crate::User) |
+//! | `default` | `horizon/` server u32 | what has left the open blocks, and the disk |
 //! | `names` | record id u32 | type u16 · canonical text |
 //! | `open` | hour u32 · server u32 · start_s u64 · epoch u64 · seq u64 | a block |
+//! | `sealed` | level u8 · hour u32 · server u32 · group u32 | points of 256 records, record by record |
 //! | `totals` | server u32 · kind u16 · group u32 | totals of 256 records |
 //! | `markers` | server u32 · epoch u64 | which `seq` were committed, as runs |
 //! | `reports` | server u32 · start_s u64 · epoch u64 · seq u64 | coverage, counters |
 //! | `journal` | commit u64 | keys of the blocks that the commit added |
 //!
-//! Keys of blocks begin with the hour (Unix time / 3600), so that retention
-//! drops ranges. Sealed hours will be a family of their own, `hour · server ·
-//! group`; it can be added without touching what is there.
+//! Keys of blocks begin with the hour (Unix time / 3600), those of sealed
+//! values with the level (minutes of a roll-up's bucket, 0 for raw points) and
+//! the hour, so that sealing reads and retention drops ranges. The system's own
+//! metrics will be a family of their own, `system`: level · hour · server ·
+//! metric, with min, max, avg, last and count; it can be added without touching
+//! what is there.
 
+use crate::Level;
 use crate::intake::Identity;
 
 pub(crate) const NAMES: &str = "names";
 pub(crate) const OPEN: &str = "open";
+pub(crate) const SEALED: &str = "sealed";
 pub(crate) const TOTALS: &str = "totals";
 pub(crate) const MARKERS: &str = "markers";
 pub(crate) const REPORTS: &str = "reports";
@@ -29,6 +36,12 @@ pub(crate) const GROUP: u32 = 256;
 
 /// Length of a block's key, bytes.
 pub(crate) const OPEN_BYTES: usize = 32;
+
+/// Length of a sealed value's key, bytes.
+const SEALED_BYTES: usize = 13;
+
+/// What the keys of horizons begin with.
+pub(crate) const HORIZON: &[u8] = b"horizon/";
 
 /// The hour that an instant lies in.
 pub(crate) fn hour(start_s: u64) -> u32 {
@@ -57,6 +70,14 @@ pub(crate) fn open_prefix(hour: u32, server_id: u32, start_s: u64) -> [u8; 16] {
     key
 }
 
+/// Where the blocks of the next server, or hour, begin.
+pub(crate) fn after_open(hour: u32, server_id: u32) -> [u8; 16] {
+    match server_id.checked_add(1) {
+        Some(next) => open_prefix(hour, next, 0),
+        None => open_prefix(hour.saturating_add(1), 0, 0),
+    }
+}
+
 /// The fields of a block's key.
 pub(crate) fn parse_open(key: &[u8]) -> Option<(u32, Identity, u64)> {
     if key.len() != OPEN_BYTES {
@@ -65,6 +86,31 @@ pub(crate) fn parse_open(key: &[u8]) -> Option<(u32, Identity, u64)> {
     let (hour, server_id) = (u32_at(key, 0)?, u32_at(key, 4)?);
     let (start_s, epoch, seq) = (u64_at(key, 8)?, u64_at(key, 16)?, u64_at(key, 24)?);
     Some((hour, Identity { server_id, epoch, seq }, start_s))
+}
+
+/// The key of a sealed value, and where those of an hour and server begin.
+pub(crate) fn sealed(level: Level, hour: u32, server_id: u32, group: u32) -> [u8; SEALED_BYTES] {
+    let mut key = [0; SEALED_BYTES];
+    let mut at = Cursor(&mut key);
+    at.put(&[level.byte()]);
+    at.put(&hour.to_be_bytes());
+    at.put(&server_id.to_be_bytes());
+    at.put(&group.to_be_bytes());
+    key
+}
+
+/// The fields of a sealed value's key: level, hour, server, group.
+pub(crate) fn parse_sealed(key: &[u8]) -> Option<(Level, u32, u32, u32)> {
+    if key.len() != SEALED_BYTES {
+        return None;
+    }
+    let level = Level::from_byte(*key.first()?)?;
+    Some((level, u32_at(key, 1)?, u32_at(key, 5)?, u32_at(key, 9)?))
+}
+
+/// The key of a server's horizon.
+pub(crate) fn horizon(server_id: u32) -> Vec<u8> {
+    [HORIZON, &server_id.to_be_bytes()[..]].concat()
 }
 
 pub(crate) fn report(identity: &Identity, start_s: u64) -> [u8; 28] {
@@ -151,6 +197,14 @@ mod tests {
         assert_eq!(key[..], *b"\0\0\0\x02\0\0\0\x07\0\0\0\0\0\0\x1c\x61\x01\x02\x03\x04\x05\x06\x07\x08\0\0\0\0\0\0\0\x09");
         assert_eq!(parse_open(&key), Some((2, IDENTITY, 7265)));
         assert!(key.starts_with(&open_prefix(2, 7, 7265)));
+    }
+
+    #[test]
+    fn a_sealed_values_key_is_laid_out_byte_for_byte_as_written_down() {
+        let key = sealed(Level::M15, 2, 7, 258);
+        assert_eq!(key[..], *b"\x0f\0\0\0\x02\0\0\0\x07\0\0\x01\x02");
+        assert_eq!(parse_sealed(&key), Some((Level::M15, 2, 7, 258)));
+        assert_eq!(parse_sealed(b"\x01\0\0\0\x02\0\0\0\x07\0\0\x01\x02"), None);
     }
 
     #[test]

@@ -30,17 +30,27 @@
 //! It knows no wire format, no HTTP and no SQL. One process opens a store.
 
 mod block;
+mod cell;
 mod check;
 mod database;
 mod dictionary;
 mod error;
+mod expire;
 mod intake;
 mod key;
+mod level;
 mod marker;
+mod read;
 mod registry;
 mod report;
+mod retention;
+mod room;
 mod scan;
+mod seal;
+mod sealed;
 mod totals;
+mod upkeep;
+mod waiting;
 mod write;
 
 pub use check::Check;
@@ -48,18 +58,24 @@ pub use database::{FORMAT, Options};
 pub use dictionary::{DictionaryReader, OTHER};
 pub use error::Error;
 pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
+pub use level::Level;
 pub use registry::{Registry, Server, User};
 pub use report::Report;
-pub use scan::{Kinds, Points, Selection};
+pub use retention::Retention;
+pub use scan::{Kinds, Points, Reading, Selection, Sum};
 pub use totals::Total;
+pub use upkeep::{Step, Upkeep};
 pub use write::Write;
 
 use database::Database;
 use dictionary::Dictionary;
 use parking_lot::{Mutex, RwLock};
+use retention::Expiry;
 use std::path::Path;
 use std::sync::Arc;
 use totals::Totals;
+use upkeep::Keeper;
+use waiting::Waiting;
 use write::Writer;
 
 /// An open store. Clones share it.
@@ -73,7 +89,15 @@ struct Inner {
     dictionary: RwLock<Dictionary>,
     totals: RwLock<Totals>,
     writer: Mutex<Writer>,
+    waiting: Mutex<Waiting>,
+    /// Held to write while points move from open to sealed, or go: whoever reads
+    /// holds it while it makes its iterators.
+    expiry: RwLock<Arc<Expiry>>,
+    keeper: Mutex<Keeper>,
 }
+
+#[cfg(test)]
+mod model_tests;
 
 /// Sizes of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,9 +120,18 @@ impl Store {
     pub fn open(dir: &Path, options: &Options) -> Result<Store, Error> {
         let database = Database::open(dir, options)?;
         let dictionary = Dictionary::load(&database, options.max_records)?;
-        let (totals, writer) = write::recover(&database)?;
-        let inner =
-            Inner { database, dictionary: RwLock::new(dictionary), totals: RwLock::new(totals), writer: Mutex::new(writer) };
+        let expiry = registry::expiry(&database, options.retention)?;
+        let (totals, writer) = write::recover(&database, &expiry)?;
+        let waiting = Waiting::load(&database)?;
+        let inner = Inner {
+            database,
+            dictionary: RwLock::new(dictionary),
+            totals: RwLock::new(totals),
+            writer: Mutex::new(writer),
+            waiting: Mutex::new(waiting),
+            expiry: RwLock::new(Arc::new(expiry)),
+            keeper: Mutex::default(),
+        };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -117,9 +150,20 @@ impl Store {
         self.inner.totals.read().visit(servers, each);
     }
 
+    /// For how long the points of a server are kept, as it is set now.
+    pub fn retention(&self, server_id: u32) -> Retention {
+        self.inner.expiry.read().retention(server_id)
+    }
+
+    /// The earliest start that is answered of a server at this time, Unix
+    /// seconds: what began before has expired, or has left the disk.
+    pub fn kept_from_s(&self, server_id: u32, level: Level, now_s: u64) -> u64 {
+        self.inner.expiry.read().kept_from_s(server_id, level, now_s)
+    }
+
     /// The servers and users that the central knows.
     pub fn registry(&self) -> Registry<'_> {
-        Registry::new(&self.inner.database, &self.inner.writer)
+        Registry::new(&self.inner)
     }
 
     /// Sizes.

@@ -1,7 +1,7 @@
 //! Reports: what a probe covered in an interval and what it lost, beside the points.
 
 use crate::intake::{Evicted, Identity, Intake};
-use crate::{Error, Store, key};
+use crate::{Error, Level, Store, key};
 use std::ops::ControlFlow;
 use zonepulse_codec::{Malformed, Reader, put};
 
@@ -33,17 +33,23 @@ pub struct Report {
 }
 
 impl Store {
-    /// The reports on intervals that start in `from_s..until_s`, by server, then start.
+    /// The reports on intervals that start in `from_s..until_s`, by server, then start. What has
+    /// expired at this time, Unix seconds, is not there: reports are kept as long as roll-ups.
     pub fn coverage(
         &self,
         servers: Option<&[u32]>,
         from_s: u64,
         until_s: u64,
+        now_s: u64,
         each: &mut dyn FnMut(&Report) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let mut iterator = self.inner.database.iterator(key::REPORTS);
+        let (mut iterator, expiry) = {
+            let expiry = self.inner.expiry.read();
+            (self.inner.database.iterator(key::REPORTS), expiry.clone())
+        };
         let mut next_server = servers.map_or(Some(0), |servers| servers.iter().copied().min());
         while let Some(server) = next_server {
+            let from_s = from_s.max(expiry.kept_from_s(server, Level::H1, now_s));
             iterator.seek(key::report_prefix(server, from_s));
             let Some((found, _)) = iterator.item() else { break };
             let (identity, start_s) = key::parse_report(found).ok_or_else(|| Error::damaged("report", found))?;

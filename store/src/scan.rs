@@ -1,9 +1,10 @@
-//! Reading points: the blocks of a time range and of servers, as they are asked for.
+//! Reading points: what is asked for, and what an answer is made of.
 
-use crate::block::{Row, Sections};
-use crate::{Error, Store, key};
+use crate::key::GROUP;
+use crate::read::{Of, Sink, read};
+use crate::{Error, Level, Store};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use zonepulse_codec::Malformed;
 use zonepulse_dns::MessageKind;
 
 /// Which points.
@@ -11,9 +12,9 @@ use zonepulse_dns::MessageKind;
 pub struct Selection {
     /// Of these servers, or of all.
     pub servers: Option<Vec<u32>>,
-    /// Whose interval starts at this time or later, Unix seconds.
+    /// Whose interval or bucket starts at this time or later, Unix seconds.
     pub from_s: u64,
-    /// Whose interval starts before this time, Unix seconds.
+    /// Whose interval or bucket starts before this time, Unix seconds.
     pub until_s: u64,
     /// Of these kinds.
     pub kinds: Kinds,
@@ -33,7 +34,7 @@ pub enum Kinds {
 }
 
 impl Kinds {
-    fn includes(&self, kind: MessageKind) -> bool {
+    pub(crate) fn includes(&self, kind: MessageKind) -> bool {
         match self {
             Kinds::All => true,
             Kinds::Responses => kind != MessageKind::REQUEST,
@@ -48,28 +49,52 @@ impl Selection {
         Selection { servers: None, from_s: 0, until_s: u64::MAX, kinds: Kinds::All, records: None }
     }
 
-    fn includes_server(&self, server_id: u32) -> bool {
+    pub(crate) fn includes_server(&self, server_id: u32) -> bool {
         self.servers.as_ref().is_none_or(|servers| servers.contains(&server_id))
+    }
+
+    /// The next server after this one that is asked for.
+    pub(crate) fn server_after(&self, server_id: u32) -> Option<u32> {
+        match &self.servers {
+            None => server_id.checked_add(1),
+            Some(servers) => servers.iter().copied().filter(|asked| *asked > server_id).min(),
+        }
+    }
+
+    pub(crate) fn first_server(&self) -> u32 {
+        self.servers.iter().flatten().copied().min().unwrap_or(0)
     }
 }
 
-/// The points of one server and one interval, sorted by (kind, record), each
-/// pair once. All columns have the same length.
+/// How to read points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Raw points, or the buckets of a roll-up.
+    pub level: Level,
+    /// The time, Unix seconds: what has expired by then is not there.
+    pub now_s: u64,
+    /// Whether last accesses are asked for; without them reading is cheaper,
+    /// and the column is empty.
+    pub last_access: bool,
+}
+
+/// Points of one server and one length of interval, within one hour, each
+/// (start, record, kind) once. All columns have the same length.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Points {
     /// The server.
     pub server_id: u32,
-    /// Start of the interval, Unix seconds.
-    pub start_s: u64,
-    /// Length of the interval, seconds.
+    /// Length of the interval, or of the roll-up's bucket, seconds.
     pub interval_s: u32,
+    /// Start of the interval or bucket of each point, Unix seconds.
+    pub starts_s: Vec<u64>,
     /// The record of each point.
     pub record_ids: Vec<u32>,
     /// The kind of each point.
     pub kinds: Vec<MessageKind>,
     /// The hits of each point.
     pub hits: Vec<u64>,
-    /// The last access of each point, Unix milliseconds.
+    /// The last access of each point, Unix milliseconds; empty when not asked for.
     pub last_ms: Vec<u64>,
 }
 
@@ -85,141 +110,131 @@ impl Points {
     }
 
     fn clear(&mut self) {
+        self.starts_s.clear();
         self.record_ids.clear();
         self.kinds.clear();
         self.hits.clear();
         self.last_ms.clear();
     }
-
-    fn push(&mut self, kind: MessageKind, row: &Row) {
-        self.record_ids.push(row.record_id);
-        self.kinds.push(kind);
-        self.hits.push(row.hits);
-        self.last_ms.push(row.last_ms);
-    }
 }
 
+/// Points of one server, record and kind, added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sum {
+    /// The server.
+    pub server_id: u32,
+    /// The record.
+    pub record_id: u32,
+    /// Request, or response with its code.
+    pub kind: MessageKind,
+    /// How many messages.
+    pub hits: u64,
+    /// The last one's time, Unix milliseconds; 0 when not asked for.
+    pub last_ms: u64,
+}
+
+/// About so many points are given at a time.
+const CHUNK: usize = 8192;
+
 impl Store {
-    /// Calls `each` with the points of one server and interval after another,
-    /// ordered by hour, then server, then start, then length of the interval;
-    /// never with none. Sees one consistent state of the store. Blocks the thread.
-    pub fn scan(&self, selection: &Selection, each: &mut dyn FnMut(&Points) -> ControlFlow<()>) -> Result<(), Error> {
-        if selection.from_s >= selection.until_s || selection.servers.as_ref().is_some_and(Vec::is_empty) {
-            return Ok(());
+    /// Calls `each` with points of one server and hour after another, ordered
+    /// by hour, then server; within them in no certain order; never with none.
+    /// Sees one consistent state of the store. Blocks the thread.
+    pub fn scan(
+        &self,
+        reading: &Reading,
+        selection: &Selection,
+        each: &mut dyn FnMut(&Points) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut chunks = Chunks { points: Points::default(), each };
+        if read(&self.inner, reading, selection, &mut chunks)?.is_continue() {
+            // The last ones; nothing comes after them whatever is answered.
+            let _ = chunks.give();
         }
-        let mut scan = Scan { selection, gathered: Gathered::default(), points: Points::default(), each };
-        let mut iterator = self.inner.database.iterator(key::OPEN);
-        let first_server = selection.servers.iter().flatten().copied().min().unwrap_or(0);
-        iterator.seek(key::open_prefix(key::hour(selection.from_s), first_server, 0));
-        while let Some((key, value)) = iterator.item() {
-            let (hour, identity, start_s) = key::parse_open(key).ok_or_else(|| Error::damaged("block", key))?;
-            if u64::from(hour) * 3600 >= selection.until_s {
-                break;
+        Ok(())
+    }
+
+    /// Calls `each` with the sums over the selected time, by server, kind and
+    /// record. Sees one consistent state of the store. Blocks the thread.
+    pub fn sums(&self, reading: &Reading, selection: &Selection, each: &mut dyn FnMut(Sum)) -> Result<(), Error> {
+        let mut sums = Sums { last_access: reading.last_access, groups: BTreeMap::new() };
+        // Sums never break.
+        let _ = read(&self.inner, reading, selection, &mut sums)?;
+        for ((server_id, kind, group), entries) in sums.groups {
+            for (low, (hits, last_ms)) in (0u32..).zip(entries.iter()).filter(|(_, (hits, _))| *hits > 0) {
+                each(Sum { server_id, record_id: group * GROUP + low, kind, hits: *hits, last_ms: *last_ms });
             }
-            if !selection.includes_server(identity.server_id) {
-                match scan.server_after(identity.server_id) {
-                    Some(next) => iterator.seek(key::open_prefix(hour, next, 0)),
-                    None => iterator.seek(key::open_prefix(hour.saturating_add(1), first_server, 0)),
-                }
-                continue;
-            }
-            if start_s < selection.from_s {
-                iterator.seek(key::open_prefix(hour, identity.server_id, selection.from_s));
-                continue;
-            }
-            if start_s < selection.until_s {
-                let flow = scan.take(identity.server_id, start_s, value).map_err(|Malformed(what)| Error::damaged(what, key))?;
-                if flow.is_break() {
-                    return Ok(());
-                }
-            }
-            iterator.next();
         }
-        iterator.status()?;
-        // The last ones; nothing comes after them whatever is answered.
-        let _ = scan.give();
         Ok(())
     }
 }
 
-/// Blocks of one server and start are neighbours; they are gathered, merged
-/// where several batches told of one interval, and given on.
-struct Scan<'a> {
-    selection: &'a Selection,
-    gathered: Gathered,
+/// Gathers points into columns.
+struct Chunks<'a> {
     points: Points,
     each: &'a mut dyn FnMut(&Points) -> ControlFlow<()>,
 }
 
-#[derive(Default)]
-struct Gathered {
-    server_id: u32,
-    start_s: u64,
-    rows: Vec<(u32, MessageKind, Row)>,
-    /// Where the rows of one block end and the next block's begin: at most one
-    /// block in the ordinary case, and then there is nothing to merge.
-    blocks: usize,
-    section: Vec<Row>,
+impl Chunks<'_> {
+    fn give(&mut self) -> ControlFlow<()> {
+        if self.points.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        let flow = (self.each)(&self.points);
+        self.points.clear();
+        flow
+    }
 }
 
-impl Scan<'_> {
-    fn server_after(&self, server_id: u32) -> Option<u32> {
-        self.selection.servers.iter().flatten().copied().filter(|asked| *asked > server_id).min()
+impl Sink for Chunks<'_> {
+    fn begin(&mut self, of: &Of) -> ControlFlow<()> {
+        let points = &self.points;
+        let same = (points.server_id, points.interval_s) == (of.server_id, of.interval_s);
+        let hour = points.starts_s.first().map(|start_s| start_s / 3600 * 3600);
+        if points.len() >= CHUNK || !same || hour.is_some_and(|hour_s| hour_s != of.hour_s) {
+            self.give()?;
+        }
+        self.points.server_id = of.server_id;
+        self.points.interval_s = of.interval_s;
+        ControlFlow::Continue(())
     }
 
-    fn take(&mut self, server_id: u32, start_s: u64, value: &[u8]) -> Result<ControlFlow<()>, Malformed> {
-        let mut flow = ControlFlow::Continue(());
-        if (self.gathered.server_id, self.gathered.start_s) != (server_id, start_s) {
-            flow = self.give();
-            self.gathered.server_id = server_id;
-            self.gathered.start_s = start_s;
-        }
-        let mut sections = Sections::new(value, start_s)?;
-        let interval_s = sections.interval_s;
-        self.gathered.blocks += 1;
-        while let Some(section) = sections.next()? {
-            if !self.selection.kinds.includes(section.kind) {
-                continue;
-            }
-            self.gathered.section.clear();
-            section.rows(&mut self.gathered.section)?;
-            let wanted = |row: &&Row| match &self.selection.records {
-                None => true,
-                Some(records) => records.binary_search(&row.record_id).is_ok(),
-            };
-            let rows = self.gathered.section.iter().filter(wanted).map(|row| (interval_s, section.kind, *row));
-            self.gathered.rows.extend(rows);
-        }
-        Ok(flow)
+    #[inline]
+    fn record(&mut self, of: &Of, record_id: u32, slots: &[u16], hits: &[u64], last_ms: &[u32]) {
+        let points = &mut self.points;
+        let count = points.record_ids.len() + slots.len();
+        points.record_ids.resize(count, record_id);
+        points.kinds.resize(count, of.kind);
+        points.starts_s.extend(slots.iter().map(|slot| of.hour_s + u64::from(*slot) * u64::from(of.interval_s)));
+        points.hits.extend_from_slice(hits);
+        points.last_ms.extend(last_ms.iter().map(|last_ms| of.hour_s * 1000 + u64::from(*last_ms)));
+    }
+}
+
+/// Adds points up.
+struct Sums {
+    last_access: bool,
+    groups: BTreeMap<(u32, MessageKind, u32), Box<GroupSums>>,
+}
+
+/// Hits and last access of each record of a group.
+type GroupSums = [(u64, u64); GROUP as usize];
+
+impl Sink for Sums {
+    fn begin(&mut self, _: &Of) -> ControlFlow<()> {
+        ControlFlow::Continue(())
     }
 
-    /// Gives on what was gathered, one call for each length of interval.
-    fn give(&mut self) -> ControlFlow<()> {
-        let Gathered { server_id, start_s, rows, blocks, .. } = &mut self.gathered;
-        if *blocks > 1 {
-            rows.sort_unstable_by_key(|(interval_s, kind, row)| (*interval_s, *kind, row.record_id));
-            rows.dedup_by(|later, kept| {
-                let same = (later.0, later.1, later.2.record_id) == (kept.0, kept.1, kept.2.record_id);
-                if same {
-                    kept.2.hits = kept.2.hits.saturating_add(later.2.hits);
-                    kept.2.last_ms = kept.2.last_ms.max(later.2.last_ms);
-                }
-                same
-            });
-        }
-        let mut flow = ControlFlow::Continue(());
-        for rows in rows.chunk_by(|a, b| a.0 == b.0) {
-            self.points.clear();
-            self.points.server_id = *server_id;
-            self.points.start_s = *start_s;
-            self.points.interval_s = rows.first().map_or(0, |(interval_s, _, _)| *interval_s);
-            rows.iter().for_each(|(_, kind, row)| self.points.push(*kind, row));
-            if flow.is_continue() {
-                flow = (self.each)(&self.points);
+    #[inline]
+    fn record(&mut self, of: &Of, record_id: u32, _: &[u16], hits: &[u64], last_ms: &[u32]) {
+        let key = (of.server_id, of.kind, record_id / GROUP);
+        let group = self.groups.entry(key).or_insert_with(|| Box::new([(0, 0); GROUP as usize]));
+        if let Some(sum) = group.get_mut((record_id % GROUP) as usize) {
+            sum.0 = hits.iter().fold(sum.0, |sum, hits| sum.saturating_add(*hits));
+            if self.last_access {
+                let last_ms = last_ms.iter().copied().max().unwrap_or(0);
+                sum.1 = sum.1.max(of.hour_s * 1000 + u64::from(last_ms));
             }
         }
-        rows.clear();
-        *blocks = 0;
-        flow
     }
 }

@@ -7,19 +7,21 @@ use crate::intake::{Identity, Intake, IntakeRow, Outcome};
 use crate::key::{self, GROUP};
 use crate::marker::Runs;
 use crate::report::Report;
+use crate::retention::Expiry;
 use crate::totals::{Group, GroupKey, Totals};
 use crate::{Error, Inner};
 use parking_lot::{MutexGuard, RwLockReadGuard};
 use rocksdb::WriteBatch;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::RangeInclusive;
 use zonepulse_codec::Malformed;
 use zonepulse_dns::RecordType;
 
 const LAST_COMMIT: &[u8] = b"last_commit";
 /// After so many commits the totals are written down, so that opening the
 /// store never has more blocks than this to go through.
-const CHECKPOINT_AFTER: u64 = 4096;
+const CHECKPOINT_AFTER: u64 = if cfg!(test) { 8 } else { 4096 };
 
 /// What the one writer knows between writes.
 #[derive(Debug, Default)]
@@ -39,6 +41,10 @@ impl Writer {
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.committed, self.duplicates)
     }
+
+    pub(crate) fn last_commit(&self) -> u64 {
+        self.last_commit
+    }
 }
 
 /// Collects batches into one atomic, fsynced write. Dropped without
@@ -51,6 +57,8 @@ pub struct Write<'a> {
     groups: BTreeMap<GroupKey, Touched>,
     markers: BTreeMap<(u32, u64), Runs>,
     journal: Vec<u8>,
+    /// Hours and servers of the blocks.
+    hours: Vec<(u32, u32)>,
     committed: u64,
     duplicates: u64,
 }
@@ -71,6 +79,7 @@ impl<'a> Write<'a> {
             groups: BTreeMap::new(),
             markers: BTreeMap::new(),
             journal: Vec::new(),
+            hours: Vec::new(),
             committed: 0,
             duplicates: 0,
         }
@@ -103,6 +112,7 @@ impl<'a> Write<'a> {
         if !intake.rows.is_empty() {
             self.batch.put_cf(database.family(key::OPEN), key, block::encode(&intake));
             self.journal.extend_from_slice(&key);
+            self.hours.push((key::hour(intake.start_s), intake.identity.server_id));
         }
         let report = key::report(&intake.identity, intake.start_s);
         self.batch.put_cf(database.family(key::REPORTS), report, Report::encode(&intake));
@@ -122,6 +132,7 @@ impl<'a> Write<'a> {
             return Ok(());
         }
         let database = &self.inner.database;
+        database.has_room()?;
         let commit = self.writer.last_commit + 1;
         let known = self.inner.dictionary.read().len();
         self.names.put(database, &mut self.batch, known);
@@ -134,6 +145,10 @@ impl<'a> Write<'a> {
             }
         }
         self.batch.put_cf(database.family(key::JOURNAL), commit.to_be_bytes(), &self.journal);
+        {
+            let mut waiting = self.inner.waiting.lock();
+            self.hours.drain(..).for_each(|pair| waiting.arrives(pair));
+        }
         database.write(std::mem::take(&mut self.batch), true)?;
         self.publish(commit);
         if commit - self.writer.last_checkpoint >= CHECKPOINT_AFTER
@@ -196,6 +211,34 @@ fn put_group(database: &Database, batch: &mut WriteBatch, key: GroupKey, group: 
     group.dirty = false;
 }
 
+/// Adds to a batch what of a server's totals is only in memory.
+pub(crate) fn put_totals_of(inner: &Inner, batch: &mut WriteBatch, server_id: u32, as_of: u64) -> Vec<GroupKey> {
+    put_dirty(inner, batch, (server_id, 0, 0)..=(server_id, u16::MAX, u32::MAX), as_of)
+}
+
+fn put_dirty(inner: &Inner, batch: &mut WriteBatch, range: RangeInclusive<GroupKey>, as_of: u64) -> Vec<GroupKey> {
+    let totals = inner.totals.read();
+    let family = inner.database.family(key::TOTALS);
+    let mut put = Vec::new();
+    for (key, group) in totals.groups.range(range).filter(|(_, group)| group.dirty) {
+        let (server, kind, number) = *key;
+        batch.put_cf(family, key::total(server, kind, number), group.encode(as_of));
+        put.push(*key);
+    }
+    put
+}
+
+/// These groups are on disk as they are in memory; nobody has written since.
+pub(crate) fn totals_are_written(inner: &Inner, keys: &[GroupKey], as_of: u64) {
+    let mut totals = inner.totals.write();
+    for key in keys {
+        if let Some(group) = totals.groups.get_mut(key) {
+            group.as_of = as_of;
+            group.dirty = false;
+        }
+    }
+}
+
 /// Writes down all totals that are only in memory and clears the journal.
 pub(crate) fn checkpoint(inner: &Inner) -> Result<(), Error> {
     write_totals(inner, &mut inner.writer.lock())
@@ -208,24 +251,17 @@ fn write_totals(inner: &Inner, writer: &mut Writer) -> Result<(), Error> {
     }
     let database = &inner.database;
     let mut batch = WriteBatch::default();
-    let mut totals = inner.totals.write();
-    for (key, group) in totals.groups.iter().filter(|(_, group)| group.dirty) {
-        let (server, kind, number) = *key;
-        batch.put_cf(database.family(key::TOTALS), key::total(server, kind, number), group.encode(commit));
-    }
+    let written = put_dirty(inner, &mut batch, (0, 0, 0)..=(u32::MAX, u16::MAX, u32::MAX), commit);
     batch.put(LAST_COMMIT, commit.to_be_bytes());
     batch.delete_range_cf(database.family(key::JOURNAL), 0u64.to_be_bytes(), (commit + 1).to_be_bytes());
     database.write(batch, true)?;
-    for group in totals.groups.values_mut().filter(|group| group.dirty) {
-        group.as_of = commit;
-        group.dirty = false;
-    }
+    totals_are_written(inner, &written, commit);
     writer.last_checkpoint = commit;
     Ok(())
 }
 
 /// Reads the totals and adds what the journal says came after them.
-pub(crate) fn recover(database: &Database) -> Result<(Totals, Writer), Error> {
+pub(crate) fn recover(database: &Database, expiry: &Expiry) -> Result<(Totals, Writer), Error> {
     let mut totals = Totals::default();
     database.visit(key::TOTALS, &[], |key, value| {
         let of_group = key::parse_total(key).ok_or_else(|| Error::damaged("totals", key))?;
@@ -241,7 +277,7 @@ pub(crate) fn recover(database: &Database) -> Result<(Totals, Writer), Error> {
     database.visit(key::JOURNAL, &(last_checkpoint + 1).to_be_bytes(), |key, blocks| {
         let commit = key::u64_at(key, 0).ok_or_else(|| Error::damaged("journal", key))?;
         for block in blocks.chunks(key::OPEN_BYTES) {
-            replay(database, &mut totals, commit, block)?;
+            replay(database, expiry, &mut totals, commit, block)?;
         }
         last_commit = commit;
         Ok(true)
@@ -252,10 +288,14 @@ pub(crate) fn recover(database: &Database) -> Result<(Totals, Writer), Error> {
     Ok((totals, Writer { last_commit, last_checkpoint, ..Writer::default() }))
 }
 
-fn replay(database: &Database, totals: &mut Totals, commit: u64, block: &[u8]) -> Result<(), Error> {
+fn replay(database: &Database, expiry: &Expiry, totals: &mut Totals, commit: u64, block: &[u8]) -> Result<(), Error> {
     let damaged = |what: &'static str| Error::damaged(what, block);
     let (_, identity, start_s) = key::parse_open(block).ok_or_else(|| damaged("journal"))?;
-    let value = database.get(key::OPEN, block)?.ok_or_else(|| damaged("missing block"))?;
+    let Some(value) = database.get(key::OPEN, block)? else {
+        // It was sealed, and its totals written with it.
+        let sealed = commit <= expiry.horizon(identity.server_id).as_of;
+        return if sealed { Ok(()) } else { Err(damaged("missing block")) };
+    };
     let mut sections = Sections::new(&value, start_s).map_err(|Malformed(what)| damaged(what))?;
     let mut rows = Vec::new();
     while let Some(section) = sections.next().map_err(|Malformed(what)| damaged(what))? {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Kinds, Options, Points, Selection, Store};
+use crate::{Kinds, Level, Options, Points, Reading, Selection, Store};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -55,7 +55,8 @@ fn scan(store: &Store, selection: &Selection) -> Vec<Points> {
         all.push(points.clone());
         ControlFlow::Continue(())
     };
-    store.scan(selection, each).unwrap();
+    let reading = Reading { level: Level::Raw, now_s: 0, last_access: true };
+    store.scan(&reading, selection, each).unwrap();
     all
 }
 
@@ -154,11 +155,15 @@ fn a_scan_gives_exactly_what_is_selected() {
                 kinds: Kinds::Only(vec![MessageKind::REQUEST]),
                 records: Some(vec![1]),
             };
-            let found: Vec<_> = scan(&store, &selection).iter().map(|p| (p.server_id, p.start_s / 60, p.hits.clone())).collect();
+            let points = scan(&store, &selection);
+            let found: Vec<_> = points
+                .iter()
+                .flat_map(|p| p.starts_s.iter().zip(&p.hits).map(|(start_s, hits)| (p.server_id, start_s / 60, *hits)))
+                .collect();
             let mut wanted: Vec<_> = expected
                 .iter()
                 .filter(|(server, minute)| servers.as_ref().is_none_or(|s| s.contains(server)) && (from..until).contains(minute))
-                .map(|(server, minute)| (*server, *minute, vec![*minute]))
+                .map(|(server, minute)| (*server, *minute, *minute))
                 .collect();
             wanted.sort_by_key(|(server, minute, _)| (minute / 60, *server, *minute));
             assert_eq!(found, wanted, "{selection:?}");
@@ -183,7 +188,7 @@ fn reports_come_by_server_and_time() {
             found.push((report.server_id, report.start_s / 60));
             ControlFlow::Continue(())
         };
-        store.coverage(servers, from * 60, until * 60, each).unwrap();
+        store.coverage(servers, from * 60, until * 60, 0, each).unwrap();
         found
     };
     assert_eq!(reports(None, 0, 1000), [(1, 10), (1, 20), (1, 30), (3, 10), (3, 20), (3, 30), (7, 10), (7, 20), (7, 30)]);

@@ -116,6 +116,10 @@ impl Central {
     fn command(&self, name: &str) -> Command {
         let mut command = program_command("zonepulse");
         command.arg(name).arg("--data").arg(self.data());
+        // Captures are older than any retention that is usual.
+        for key in ["RAW_RETENTION_MINUTES", "AGGREGATED_RETENTION_DAYS"] {
+            command.env(format!("ZONEPULSE_STORE__{key}"), u32::MAX.to_string());
+        }
         command
     }
 

@@ -38,6 +38,7 @@ impl Content {
         let small = zonepulse_store::Options {
             block_cache_bytes: 1 << 20,
             write_buffer_bytes: 1 << 20,
+            retention: zonepulse_store::Retention::FOREVER,
             ..zonepulse_store::Options::default()
         };
         let store = Store::open(dir.path(), &small).unwrap();

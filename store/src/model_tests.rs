@@ -1,0 +1,478 @@
+//! Random schedules against a plain model in memory.
+//!
+//! A schedule commits batches (new, copied, late, early, of several epochs and
+//! lengths of interval), moves the clock both ways, changes retentions, does
+//! steps of upkeep, opens the store again, and ends the process at writes.
+//! After every action raw points, every roll-up, sums, totals and coverage must
+//! be what the model says. `ZONEPULSE_SCHEDULES` says how many schedules (300),
+//! `ZONEPULSE_SEED` where to begin; a schedule that fails tells its seed.
+
+use crate::database::testing::{End, end_at, use_memory};
+use crate::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::Path;
+use zonepulse_dns::{MessageKind, RecordType};
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn one_in(&mut self, bound: u64) -> bool {
+        self.below(bound) == 0
+    }
+
+    fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize]
+    }
+}
+
+/// A point as it is told: server, start, length, name, kind.
+type Place = (u32, u64, u32, u32, u16);
+type Found = BTreeMap<Place, (u64, u64)>;
+
+#[derive(Clone)]
+struct Batch {
+    intake: Intake,
+    /// Names of the rows' records, by number of the model.
+    names: Vec<u32>,
+}
+
+#[derive(Default, Clone)]
+struct Model {
+    batches: Vec<Batch>,
+    committed: BTreeSet<Identity>,
+    retention: BTreeMap<u32, Retention>,
+    horizons: BTreeMap<u32, (u32, u32)>,
+}
+
+const DEFAULT: Retention = Retention { raw_minutes: 180, aggregated_days: 2 };
+const SERVERS: [u32; 3] = [1, 2, 3];
+const T0_S: u64 = 490_000 * 3600;
+const NAMES: u32 = 300;
+
+fn name(number: u32) -> String {
+    format!("n{number}.example.")
+}
+
+impl Model {
+    fn retention(&self, server_id: u32) -> Retention {
+        self.retention.get(&server_id).copied().unwrap_or(DEFAULT)
+    }
+
+    fn kept_from_s(&self, server_id: u32, level: Level, now_s: u64) -> u64 {
+        let Retention { raw_minutes, aggregated_days } = self.retention(server_id);
+        let (raw_hour, aggregate_hour) = self.horizons.get(&server_id).copied().unwrap_or_default();
+        let (age_s, hour) = match level {
+            Level::Raw => (u64::from(raw_minutes) * 60, raw_hour),
+            _ => (u64::from(aggregated_days) * 86_400, aggregate_hour),
+        };
+        now_s.saturating_sub(age_s).max(u64::from(hour) * 3600)
+    }
+
+    fn points(&self, level: Level, now_s: u64) -> Found {
+        let mut found = Found::new();
+        for Batch { intake, names } in &self.batches {
+            let length_s = level.bucket_s().unwrap_or(intake.interval_s);
+            let start_s = intake.start_s / u64::from(length_s) * u64::from(length_s);
+            if start_s < self.kept_from_s(intake.identity.server_id, level, now_s) {
+                continue;
+            }
+            for (row, name) in intake.rows.iter().zip(names) {
+                let place = (intake.identity.server_id, start_s, length_s, *name, row.kind.number());
+                let point = found.entry(place).or_default();
+                point.0 += row.hits;
+                point.1 = point.1.max(row.last_ms);
+            }
+        }
+        found
+    }
+
+    fn totals(&self) -> BTreeMap<(u32, u32, u16), (u64, u64, u64)> {
+        let mut totals = BTreeMap::new();
+        for Batch { intake, names } in &self.batches {
+            for (row, name) in intake.rows.iter().zip(names) {
+                let total = totals.entry((intake.identity.server_id, *name, row.kind.number())).or_insert((0, u64::MAX, 0));
+                *total = (total.0 + row.hits, total.1.min(row.first_ms), total.2.max(row.last_ms));
+            }
+        }
+        totals
+    }
+
+    fn coverage(&self, now_s: u64) -> BTreeSet<(Identity, u64, u32, u64, u64, Vec<(u16, u64)>)> {
+        let kept = |intake: &&Intake| intake.start_s >= self.kept_from_s(intake.identity.server_id, Level::H1, now_s);
+        let report = |intake: &Intake| {
+            let hits = intake.rows.iter().map(|row| row.hits).sum();
+            (intake.identity, intake.start_s, intake.interval_s, hits, intake.covered_until_ms, intake.counters.clone())
+        };
+        self.batches.iter().map(|batch| &batch.intake).filter(kept).map(report).collect()
+    }
+
+    /// All servers' horizons are where upkeep moves them to.
+    fn expire(&mut self, now_s: u64) {
+        for server_id in SERVERS {
+            let Retention { raw_minutes, aggregated_days } = self.retention(server_id);
+            let hour = |age_s: u64| (now_s.saturating_sub(age_s) / 3600) as u32;
+            let horizon = self.horizons.entry(server_id).or_default();
+            horizon.0 = horizon.0.max(hour(u64::from(raw_minutes) * 60));
+            horizon.1 = horizon.1.max(hour(u64::from(aggregated_days) * 86_400));
+        }
+    }
+}
+
+struct Schedule {
+    random: Random,
+    store: Option<Store>,
+    model: Model,
+    now_s: u64,
+    seq: u64,
+    log: Vec<String>,
+}
+
+fn open() -> Store {
+    let options = Options { block_cache_bytes: 1 << 20, write_buffer_bytes: 4 << 20, retention: DEFAULT, ..Options::default() };
+    Store::open(Path::new("/store"), &options).unwrap()
+}
+
+impl Schedule {
+    fn new(seed: u64) -> Self {
+        use_memory();
+        end_at(End::Never);
+        let store = open();
+        for server_id in SERVERS {
+            assert_eq!(store.registry().add_server(&format!("s{server_id}"), false, String::new(), 0).unwrap().id, server_id);
+        }
+        let (random, log) = (Random(seed), Vec::new());
+        Schedule { random, store: Some(store), model: Model::default(), now_s: T0_S + 1800, seq: 0, log }
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    /// As after the end of the process.
+    fn open_again(&mut self) {
+        end_at(End::Never);
+        self.store = None;
+        self.store = Some(open());
+    }
+
+    fn act(&mut self) {
+        let action = self.random.below(100);
+        let armed = self.random.one_in(8);
+        if armed {
+            let writes = self.random.below(3) as u32;
+            let end = if self.random.one_in(2) { End::Before(writes) } else { End::After(writes) };
+            self.log.push(format!("the process will end: {end:?}"));
+            end_at(end);
+        }
+        match action {
+            0..45 => self.commit(),
+            45..60 => self.tick(),
+            60..84 => self.upkeep(),
+            84..90 => self.change_retention(),
+            90..94 => self.read_while_things_move(),
+            94..97 => {
+                self.log.push("close".into());
+                let closed = self.store().close().is_ok();
+                self.log.push(format!("open again, closed: {closed}"));
+                self.open_again();
+            }
+            _ => {
+                self.log.push("open again".into());
+                self.open_again();
+            }
+        }
+        end_at(End::Never);
+    }
+
+    fn tick(&mut self) {
+        let minutes = match self.random.below(10) {
+            0..6 => 1 + self.random.below(10),
+            6..8 => 20 + self.random.below(100),
+            8 => 60 * self.random.below(60),
+            _ => {
+                self.now_s = (self.now_s - 60 * self.random.below(300)).max(T0_S);
+                0
+            }
+        };
+        self.now_s += minutes * 60 + self.random.below(60);
+        self.log.push(format!("it is {} s", self.now_s - T0_S));
+    }
+
+    fn batch(&mut self) -> Batch {
+        let random = &mut self.random;
+        let interval_s = random.of(&[60, 60, 60, 60, 30, 300, 5]);
+        let age_s = match random.below(10) {
+            0..6 => random.below(120),
+            6..8 => random.below(3 * 3600),
+            8 => random.below(3 * 86_400),
+            _ => 0,
+        };
+        let start_s = (self.now_s - age_s) / interval_s * interval_s;
+        let start_ms = start_s * 1000;
+        let mut rows: Vec<(u32, IntakeRow)> = Vec::new();
+        for _ in 0..random.below(12) {
+            let number = if random.one_in(4) { random.below(u64::from(NAMES)) } else { random.below(5) } as u32;
+            let kind = MessageKind::from_number(random.of(&[0, 0, 1, 4])).unwrap();
+            if rows.iter().any(|(other, row)| (*other, row.kind) == (number, kind)) {
+                continue;
+            }
+            let first_ms = start_ms + random.below(interval_s * 1000);
+            let last_ms = first_ms + random.below(start_ms + interval_s * 1000 - first_ms);
+            rows.push((number, IntakeRow { record_id: 0, kind, hits: 1 + random.below(300), first_ms, last_ms }));
+        }
+        self.seq += 1;
+        let intake = Intake {
+            identity: Identity { server_id: random.of(&SERVERS), epoch: random.below(2), seq: self.seq },
+            start_s,
+            interval_s: interval_s as u32,
+            covered_from_ms: start_ms,
+            covered_until_ms: start_ms + random.below(interval_s * 1000),
+            counters: vec![(2, random.below(9))],
+            evicted: None,
+            rows: rows.iter().map(|(_, row)| *row).collect(),
+        };
+        Batch { intake, names: rows.iter().map(|(number, _)| *number).collect() }
+    }
+
+    fn commit(&mut self) {
+        let mut new = Vec::new();
+        for _ in 0..1 + self.random.below(3) {
+            let mut batch = self.batch();
+            // A copy, now and then with another content, which must not count either.
+            let known = self.model.committed.len();
+            if known > 0 && self.random.one_in(5) {
+                let at = self.random.below(known as u64) as usize;
+                batch.intake.identity = *self.model.committed.iter().nth(at).unwrap();
+            }
+            new.push(batch);
+        }
+        let mut after = self.model.clone();
+        let store = self.store().clone();
+        let mut write = store.begin();
+        for batch in new {
+            let names: Vec<String> = batch.names.iter().map(|number| name(*number)).collect();
+            let copy = !after.committed.insert(batch.intake.identity);
+            assert_eq!(write.is_committed(&batch.intake.identity).unwrap(), copy);
+            let ids = write.record_ids(names.iter().map(|name| (name.as_str(), RecordType::A)));
+            let mut intake = batch.intake.clone();
+            intake.rows.iter_mut().zip(ids).for_each(|(row, id)| row.record_id = id);
+            let outcome = write.add(intake).unwrap();
+            assert_eq!(outcome == Outcome::Duplicate, copy);
+            if !copy {
+                after.batches.push(batch);
+            }
+        }
+        let before = after.batches.len() - self.model.batches.len();
+        let done = write.commit();
+        drop(store);
+        self.log.push(format!("commit {before} batches: {done:?}"));
+        match done {
+            Ok(()) => self.model = after,
+            Err(_) => {
+                // Whether it was written before the process ended, its marker says.
+                self.open_again();
+                let new = after.committed.difference(&self.model.committed).next().copied();
+                if new.is_some_and(|identity| self.store().begin().is_committed(&identity).unwrap()) {
+                    self.model = after;
+                }
+            }
+        }
+    }
+
+    fn upkeep(&mut self) {
+        for _ in 0..1 + self.random.below(6) {
+            let step = self.store().upkeep(self.now_s);
+            self.log.push(format!("upkeep: {step:?}"));
+            match step {
+                Ok(Step::Sealed { .. }) => {}
+                Ok(_) => self.model.expire(self.now_s),
+                Err(_) => {
+                    self.open_again();
+                    let mut moved = self.model.clone();
+                    moved.expire(self.now_s);
+                    let expiry = self.store().inner.expiry.read().clone();
+                    let found = |id: &u32| (expiry.horizon(*id).raw_hour, expiry.horizon(*id).aggregate_hour);
+                    if SERVERS.iter().all(|id| moved.horizons.get(id).copied() == Some(found(id))) {
+                        self.model = moved;
+                    }
+                }
+            }
+            if self.random.one_in(3) {
+                self.now_s += 70;
+            }
+        }
+    }
+
+    fn change_retention(&mut self) {
+        let server_id = self.random.of(&SERVERS);
+        let retention = match self.random.below(4) {
+            0 => None,
+            _ => {
+                let raw_minutes = self.random.of(&[1, 59, 60, 61, 400, 5000]);
+                Some(Retention { raw_minutes, aggregated_days: self.random.of(&[0, 1, 2, 9]) })
+            }
+        };
+        self.log.push(format!("retention of {server_id}: {retention:?}"));
+        let mut server = self.store().registry().server(server_id).unwrap().unwrap();
+        server.retention = retention;
+        let done = self.store().registry().put_server(&server);
+        if done.is_err() {
+            self.open_again();
+        }
+        match self.store().registry().server(server_id).unwrap().unwrap().retention {
+            Some(retention) => self.model.retention.insert(server_id, retention),
+            None => self.model.retention.remove(&server_id),
+        };
+    }
+
+    /// A scan that has begun sees nothing of what is sealed, dropped and committed meanwhile.
+    fn read_while_things_move(&mut self) {
+        end_at(End::Never);
+        let level = self.random.of(&Level::ALL);
+        let reading = Reading { level, now_s: self.now_s, last_access: true };
+        let expected = self.model.points(level, self.now_s);
+        let store = self.store().clone();
+        let mut found = Vec::new();
+        let mut moved = false;
+        let each = &mut |points: &Points| {
+            if !std::mem::replace(&mut moved, true) {
+                for _ in 0..3 {
+                    self.now_s += 70;
+                    self.commit();
+                    self.upkeep();
+                }
+            }
+            found.push(points.clone());
+            ControlFlow::Continue(())
+        };
+        store.scan(&reading, &Selection::all(), each).unwrap();
+        self.log.push("read while things moved".into());
+        assert_eq!(self.collect(&found), expected, "a scan that began before");
+    }
+
+    fn collect(&self, all: &[Points]) -> Found {
+        let dictionary = self.store().dictionary();
+        let mut found = Found::new();
+        for points in all {
+            assert!(!points.is_empty());
+            for at in 0..points.len() {
+                let (name, _) = dictionary.get(points.record_ids[at]).unwrap();
+                let number = name[1..name.find('.').unwrap()].parse().unwrap();
+                let place = (points.server_id, points.starts_s[at], points.interval_s, number, points.kinds[at].number());
+                let last_ms = points.last_ms.get(at).copied().unwrap_or(0);
+                assert_eq!(found.insert(place, (points.hits[at], last_ms)), None, "{place:?} came twice");
+            }
+        }
+        found
+    }
+
+    fn verify(&mut self) {
+        for level in Level::ALL {
+            let expected = self.model.points(level, self.now_s);
+            self.verify_level(level, &Selection::all(), &expected, true);
+            let (from_s, length_s) = (self.now_s - self.random.below(90_000), self.random.below(90_000));
+            let number = self.random.below(5) as u32;
+            let record = self.store().dictionary().find(&name(number), RecordType::A);
+            let selection = Selection {
+                servers: self.random.one_in(2).then(|| vec![self.random.of(&SERVERS)]),
+                from_s,
+                until_s: from_s + length_s,
+                kinds: if self.random.one_in(2) { Kinds::All } else { Kinds::Responses },
+                records: self.random.one_in(2).then(|| record.into_iter().collect()),
+            };
+            let kept = |place: &Place| {
+                selection.servers.as_ref().is_none_or(|servers| servers.contains(&place.0))
+                    && (selection.from_s..selection.until_s).contains(&place.1)
+                    && (selection.kinds == Kinds::All || place.4 != 0)
+                    && selection.records.as_ref().is_none_or(|_| place.3 == number)
+            };
+            let selected: Found = expected.into_iter().filter(|(place, _)| kept(place)).collect();
+            self.verify_level(level, &selection, &selected, self.random.0.is_multiple_of(2));
+        }
+        let mut totals = BTreeMap::new();
+        let mut ids = Vec::new();
+        self.store().totals(None, &mut |total| ids.push(total));
+        for total in ids {
+            let (name, _) = self.store().dictionary().get(total.record_id).map(|(name, t)| (name.to_owned(), t)).unwrap();
+            let number = name[1..name.find('.').unwrap()].parse::<u32>().unwrap();
+            totals.insert((total.server_id, number, total.kind.number()), (total.hits, total.first_ms, total.last_ms));
+        }
+        assert_eq!(totals, self.model.totals(), "totals");
+        let mut coverage = BTreeSet::new();
+        let each = &mut |report: &Report| {
+            let identity = Identity { server_id: report.server_id, epoch: report.epoch, seq: report.seq };
+            let Report { start_s, interval_s, hits, covered_until_ms, .. } = *report;
+            assert!(coverage.insert((identity, start_s, interval_s, hits, covered_until_ms, report.counters.clone())));
+            ControlFlow::Continue(())
+        };
+        self.store().coverage(None, 0, u64::MAX, self.now_s, each).unwrap();
+        assert_eq!(coverage, self.model.coverage(self.now_s), "coverage");
+    }
+
+    fn verify_level(&self, level: Level, selection: &Selection, expected: &Found, last_access: bool) {
+        let reading = Reading { level, now_s: self.now_s, last_access };
+        let expected: Found =
+            expected.iter().map(|(place, (hits, last_ms))| (*place, (*hits, if last_access { *last_ms } else { 0 }))).collect();
+        let mut found = Vec::new();
+        let each = &mut |points: &Points| {
+            found.push(points.clone());
+            ControlFlow::Continue(())
+        };
+        self.store().scan(&reading, selection, each).unwrap();
+        let hours: Vec<_> = found.iter().map(|points| (points.starts_s[0] / 3600, points.server_id)).collect();
+        assert!(hours.is_sorted(), "{hours:?}");
+        assert_eq!(self.collect(&found), expected, "{level:?} of {selection:?}");
+        let mut sums: BTreeMap<(u32, u32, u16), (u64, u64)> = BTreeMap::new();
+        for ((server_id, _, _, number, kind), (hits, last_ms)) in &expected {
+            let sum = sums.entry((*server_id, *number, *kind)).or_default();
+            *sum = (sum.0 + hits, sum.1.max(*last_ms));
+        }
+        let mut told = BTreeMap::new();
+        let mut all = Vec::new();
+        self.store().sums(&reading, selection, &mut |sum| all.push(sum)).unwrap();
+        let dictionary = self.store().dictionary();
+        for sum in all {
+            let (name, _) = dictionary.get(sum.record_id).unwrap();
+            let number = name[1..name.find('.').unwrap()].parse::<u32>().unwrap();
+            assert_eq!(told.insert((sum.server_id, number, sum.kind.number()), (sum.hits, sum.last_ms)), None);
+        }
+        assert_eq!(told, sums, "sums of {level:?} of {selection:?}");
+    }
+}
+
+fn run(seed: u64) {
+    let mut schedule = Schedule::new(seed);
+    let actions = 20 + schedule.random.below(40);
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        for _ in 0..actions {
+            schedule.act();
+            schedule.verify();
+        }
+        assert_eq!(schedule.store().check().unwrap().faults, Vec::<String>::new());
+    }));
+    if let Err(panic) = outcome {
+        eprintln!("ZONEPULSE_SEED={seed} fails after:\n  {}", schedule.log.join("\n  "));
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[test]
+fn whatever_happens_answers_are_those_of_a_plain_model() {
+    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let (first, count) = (number("ZONEPULSE_SEED", 1), number("ZONEPULSE_SCHEDULES", 300));
+    (first..first + count).for_each(run);
+}

@@ -1,0 +1,151 @@
+//! How long points are answered, and how long they are there.
+//!
+//! What a question gets is decided when it is asked, by the settings of that
+//! moment: a point whose interval began longer ago than the retention is not
+//! returned, whether or not it is still on disk. Space is given back later, by
+//! whole hours; a server's [`Horizon`] says up to which hour that has been
+//! done. It only moves forward, so a longer retention brings back exactly what
+//! lies behind no horizon.
+
+use crate::Level;
+use crate::key;
+use std::collections::BTreeMap;
+use zonepulse_codec::{Malformed, Reader, put};
+
+const VERSION: u8 = 1;
+
+/// For how long points are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Retention {
+    /// Raw points, minutes.
+    pub raw_minutes: u32,
+    /// Roll-ups and reports, days.
+    pub aggregated_days: u32,
+}
+
+impl Retention {
+    /// Nothing ever expires.
+    pub const FOREVER: Retention = Retention { raw_minutes: u32::MAX, aggregated_days: u32::MAX };
+
+    /// The earliest start that is still answered, Unix seconds.
+    pub fn kept_from_s(&self, level: Level, now_s: u64) -> u64 {
+        let (count, unit_s) = match level {
+            Level::Raw => (self.raw_minutes, 60),
+            _ => (self.aggregated_days, 86_400),
+        };
+        if count == u32::MAX { 0 } else { now_s.saturating_sub(u64::from(count) * unit_s) }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Retention { raw_minutes: 1440, aggregated_days: 30 }
+    }
+}
+
+/// What of a server has left the open blocks, and what has left the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Horizon {
+    /// All totals of the server were on disk up to this commit when a block of
+    /// it was last removed: blocks of commits up to it may be gone.
+    pub as_of: u64,
+    /// Hours before this one have no raw points.
+    pub raw_hour: u32,
+    /// Hours before this one have no roll-ups and no reports.
+    pub aggregate_hour: u32,
+}
+
+impl Horizon {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        put(&mut out, self.as_of);
+        put(&mut out, u64::from(self.raw_hour));
+        put(&mut out, u64::from(self.aggregate_hour));
+        out
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Malformed> {
+        let (&version, rest) = value.split_first().ok_or(Malformed("horizon version"))?;
+        if version != VERSION {
+            return Err(Malformed("horizon version"));
+        }
+        let mut reader = Reader::new(rest);
+        let as_of = reader.number("as of")?;
+        let raw_hour = reader.below(1 << 32, "raw horizon")? as u32;
+        let aggregate_hour = reader.below(1 << 32, "aggregate horizon")? as u32;
+        if reader.is_empty() { Ok(Horizon { as_of, raw_hour, aggregate_hour }) } else { Err(Malformed("horizon")) }
+    }
+
+    /// Hours before this one have no points of this level.
+    pub(crate) fn hour(&self, level: Level) -> u32 {
+        if level == Level::Raw { self.raw_hour } else { self.aggregate_hour }
+    }
+}
+
+/// The settings and horizons of all servers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Expiry {
+    pub default: Retention,
+    pub of_server: BTreeMap<u32, Retention>,
+    pub horizons: BTreeMap<u32, Horizon>,
+}
+
+impl Expiry {
+    pub(crate) fn retention(&self, server_id: u32) -> Retention {
+        self.of_server.get(&server_id).copied().unwrap_or(self.default)
+    }
+
+    pub(crate) fn horizon(&self, server_id: u32) -> Horizon {
+        self.horizons.get(&server_id).copied().unwrap_or_default()
+    }
+
+    /// The earliest start of this server that is answered, Unix seconds.
+    pub(crate) fn kept_from_s(&self, server_id: u32, level: Level, now_s: u64) -> u64 {
+        let gone_s = u64::from(self.horizon(server_id).hour(level)) * 3600;
+        self.retention(server_id).kept_from_s(level, now_s).max(gone_s)
+    }
+
+    /// Before this start no server has anything to answer, Unix seconds.
+    pub(crate) fn earliest_s(&self, level: Level, now_s: u64) -> u64 {
+        let settings = self.of_server.values().chain([&self.default]);
+        settings.map(|retention| retention.kept_from_s(level, now_s)).min().unwrap_or(0)
+    }
+
+    /// Where a server's horizon may be moved to: hours of which nothing is answered any more.
+    pub(crate) fn due(&self, server_id: u32, now_s: u64) -> Horizon {
+        let horizon = self.horizon(server_id);
+        let hour = |level| key::hour(self.retention(server_id).kept_from_s(level, now_s)).max(horizon.hour(level));
+        Horizon { raw_hour: hour(Level::Raw), aggregate_hour: hour(Level::H1), ..horizon }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_1_of_a_horizon_stays_as_it_is_byte_for_byte() {
+        let horizon = Horizon { as_of: 300, raw_hour: 7, aggregate_hour: 0 };
+        assert_eq!(horizon.encode(), [1, 172, 2, 7, 0]);
+        assert_eq!(Horizon::decode(&horizon.encode()), Ok(horizon));
+    }
+
+    #[test]
+    fn a_point_is_answered_up_to_the_second_in_which_it_expires() {
+        let retention = Retention::default();
+        assert_eq!(retention.kept_from_s(Level::Raw, 1_000_000), 1_000_000 - 86_400);
+        assert_eq!(retention.kept_from_s(Level::H1, 10_000_000), 10_000_000 - 30 * 86_400);
+        assert_eq!(Retention::FOREVER.kept_from_s(Level::Raw, u64::MAX), 0);
+    }
+
+    #[test]
+    fn a_longer_retention_brings_back_only_what_lies_behind_no_horizon() {
+        let mut expiry = Expiry { default: Retention { raw_minutes: 60, aggregated_days: 1 }, ..Expiry::default() };
+        let now_s = 100 * 3600;
+        assert_eq!(expiry.due(1, now_s), Horizon { as_of: 0, raw_hour: 99, aggregate_hour: 76 });
+        expiry.horizons.insert(1, Horizon { as_of: 0, raw_hour: 90, aggregate_hour: 0 });
+        expiry.of_server.insert(1, Retention { raw_minutes: 60 * 50, aggregated_days: 1 });
+        assert_eq!(expiry.kept_from_s(1, Level::Raw, now_s), 90 * 3600);
+        assert_eq!(expiry.kept_from_s(2, Level::Raw, now_s), 99 * 3600);
+    }
+}

@@ -1,0 +1,42 @@
+//! Whether there is room on the disk.
+//!
+//! A database that finds the disk full in the middle of its work is hard to
+//! bring back; so batches are refused before that. Whoever brought them keeps
+//! them and tries again, and they are taken as soon as there is room.
+
+use crate::Error;
+use parking_lot::Mutex;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long an answer of the file system counts.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// What must be free, and what was found free when.
+pub(crate) struct Room {
+    min_free_bytes: u64,
+    found: Mutex<Option<(Instant, u64)>>,
+}
+
+impl Room {
+    pub(crate) fn new(min_free_bytes: u64) -> Self {
+        Room { min_free_bytes, found: Mutex::new(None) }
+    }
+
+    /// Fails while less is free on the disk of this path than must be. A file
+    /// system that cannot say is taken to have room.
+    pub(crate) fn check(&self, path: &Path) -> Result<(), Error> {
+        let Room { min_free_bytes, found } = self;
+        let mut found = found.lock();
+        let free_bytes = match *found {
+            Some((when, free_bytes)) if when.elapsed() < FRESH => free_bytes,
+            _ => {
+                let free_bytes =
+                    rustix::fs::statvfs(path).map_or(u64::MAX, |about| about.f_bavail.saturating_mul(about.f_frsize));
+                *found = Some((Instant::now(), free_bytes));
+                free_bytes
+            }
+        };
+        if free_bytes >= *min_free_bytes { Ok(()) } else { Err(Error::NoSpace { free_bytes, min_free_bytes: *min_free_bytes }) }
+    }
+}

@@ -1,0 +1,136 @@
+//! What a store does besides taking and answering: sealing hours that have
+//! passed, and giving back the space of what has expired. One bounded step at a
+//! time, on a thread of its own or wherever the caller likes.
+
+use crate::seal::Sealer;
+use crate::{Error, Store, expire};
+use parking_lot::{Condvar, Mutex};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What a step of upkeep did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Open blocks were sealed.
+    Sealed {
+        /// Start of their hour, Unix seconds.
+        hour_s: u64,
+        /// Their server.
+        server_id: u32,
+        /// How many blocks.
+        blocks: u64,
+        /// Points in them.
+        points: u64,
+    },
+    /// Space was given back.
+    Expired {
+        /// Of how many servers.
+        servers: usize,
+    },
+    /// There is nothing to do now.
+    Idle,
+}
+
+/// An hour that could not be sealed is tried again after so long, seconds.
+const RETRY_S: u64 = 600;
+
+/// What upkeep keeps from step to step.
+#[derive(Default)]
+pub(crate) struct Keeper {
+    sealer: Option<Sealer>,
+    /// Hours and servers that could not be sealed, and when that was.
+    failed: BTreeMap<(u32, u32), u64>,
+}
+
+impl Store {
+    /// Does one step of upkeep, if there is any to do at this time, Unix
+    /// seconds. Steps are bounded, and hold up nobody who writes or reads.
+    ///
+    /// An error leaves everything as it was; the next call goes on elsewhere.
+    pub fn upkeep(&self, now_s: u64) -> Result<Step, Error> {
+        let mut keeper = self.inner.keeper.lock();
+        let Keeper { sealer, failed } = &mut *keeper;
+        failed.retain(|_, when_s| now_s.abs_diff(*when_s) < RETRY_S);
+        let due = self.inner.waiting.lock().due(now_s, &|pair| failed.contains_key(&pair));
+        let Some((hour, server_id)) = due else {
+            let servers = expire::expire(&self.inner, now_s)?;
+            return Ok(if servers > 0 { Step::Expired { servers } } else { Step::Idle });
+        };
+        let sealer = match sealer {
+            Some(sealer) => sealer,
+            None => sealer.insert(Sealer::new()?),
+        };
+        let sealed = sealer.step(&self.inner, (hour, server_id)).inspect_err(|_| {
+            failed.insert((hour, server_id), now_s);
+        })?;
+        Ok(Step::Sealed { hour_s: u64::from(hour) * 3600, server_id, blocks: sealed.blocks, points: sealed.points })
+    }
+}
+
+/// A thread that keeps a store in order until this is dropped.
+pub struct Upkeep {
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Stop {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    /// Waits, not for longer than this; gives whether it is time to stop.
+    fn wait(&self, longest: Duration) -> bool {
+        let mut stopped = self.stopped.lock();
+        if !*stopped {
+            self.changed.wait_for(&mut stopped, longest);
+        }
+        *stopped
+    }
+}
+
+/// Between steps, so that those who write come first.
+const BREATH: Duration = Duration::from_millis(20);
+/// When there is nothing to do.
+const REST: Duration = Duration::from_secs(5);
+
+impl Upkeep {
+    /// Starts the thread.
+    pub fn start(store: Store) -> Result<Upkeep, Error> {
+        let stop = Arc::new(Stop::default());
+        let stopping = stop.clone();
+        let thread =
+            std::thread::Builder::new().name("upkeep".to_owned()).spawn(move || run(&store, &stopping)).map_err(Error::Thread)?;
+        Ok(Upkeep { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        *self.stop.stopped.lock() = true;
+        self.stop.changed.notify_all();
+        // An error is the thread's panic, which has been reported.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn run(store: &Store, stop: &Stop) {
+    let mut rest = Duration::ZERO;
+    while !stop.wait(rest) {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        rest = match store.upkeep(now_s) {
+            Ok(Step::Idle) => REST,
+            Ok(step) => {
+                tracing::debug!(?step, "upkeep");
+                BREATH
+            }
+            Err(error) => {
+                tracing::error!(%error, "a step of the store's upkeep failed; it is tried again later");
+                REST
+            }
+        };
+    }
+}

@@ -1,0 +1,159 @@
+//! Which hours and servers have open blocks, in memory.
+//!
+//! A question needs it to pass over hours without any, sealing to find hours
+//! that have passed and stayed quiet. It may name an hour whose blocks are not
+//! there (a write that failed), never leave one out: a write adds its hours
+//! before it writes, and sealing takes them out when it has.
+
+use crate::database::Database;
+use crate::{Error, key};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// After the end of an hour, seconds, before it is looked at: what is late by so much is not late.
+const GRACE_S: u64 = 120;
+/// How long nothing must have come for an hour, seconds, before it is sealed.
+const QUIET_S: u64 = 60;
+/// An hour that something comes for again and again is sealed after so many seconds all the same.
+const PATIENCE_S: u64 = 900;
+
+/// Hours with open blocks, by hour and server.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    pairs: BTreeMap<(u32, u32), Arrivals>,
+}
+
+/// What came for an hour and server.
+#[derive(Debug, Default, Clone, Copy)]
+struct Arrivals {
+    /// How many blocks since the store was opened.
+    count: u64,
+    /// As many when it was last looked at, and when that changed last.
+    seen: Option<(u64, u64)>,
+    /// When it was first looked at.
+    first_s: u64,
+}
+
+impl Waiting {
+    /// Looks at the open blocks' keys, one for each hour and server.
+    pub(crate) fn load(database: &Database) -> Result<Self, Error> {
+        let mut pairs = BTreeMap::new();
+        let mut iterator = database.iterator(key::OPEN);
+        iterator.seek_to_first();
+        while let Some(found) = iterator.key() {
+            let (hour, identity, _) = key::parse_open(found).ok_or_else(|| Error::damaged("block", found))?;
+            pairs.insert((hour, identity.server_id), Arrivals::default());
+            iterator.seek(key::after_open(hour, identity.server_id));
+        }
+        iterator.status()?;
+        Ok(Waiting { pairs })
+    }
+
+    /// A block is about to come.
+    pub(crate) fn arrives(&mut self, pair: (u32, u32)) {
+        self.pairs.entry(pair).or_default().count += 1;
+    }
+
+    /// How many blocks came for an hour and server.
+    pub(crate) fn count(&self, pair: (u32, u32)) -> u64 {
+        self.pairs.get(&pair).map_or(0, |arrivals| arrivals.count)
+    }
+
+    /// All blocks were taken that were there when `count` had come.
+    pub(crate) fn taken(&mut self, pair: (u32, u32), count: u64) {
+        if self.count(pair) == count {
+            self.pairs.remove(&pair);
+        }
+    }
+
+    /// Hours and servers in a range of hours, in order.
+    pub(crate) fn within(&self, hours: Range<u32>) -> impl Iterator<Item = (u32, u32)> {
+        // An hour past the last one ends nothing.
+        let range = if hours.is_empty() { (0, 0)..(0, 0) } else { (hours.start, 0)..(hours.end, 0) };
+        self.pairs.range(range).map(|(pair, _)| *pair)
+    }
+
+    /// The first hour and server that may be sealed now.
+    pub(crate) fn due(&mut self, now_s: u64, skip: &dyn Fn((u32, u32)) -> bool) -> Option<(u32, u32)> {
+        let passed = key::hour(now_s.saturating_sub(GRACE_S));
+        for (pair, arrivals) in self.pairs.range_mut(..(passed, 0)) {
+            match &mut arrivals.seen {
+                // A clock that was set back begins anew.
+                Some((count, since_s)) if *count == arrivals.count && *since_s <= now_s => {
+                    let quiet = now_s - *since_s >= QUIET_S;
+                    let patient = now_s.saturating_sub(arrivals.first_s) < PATIENCE_S;
+                    if (quiet || !patient) && !skip(*pair) {
+                        return Some(*pair);
+                    }
+                }
+                seen => {
+                    if seen.is_none() || arrivals.first_s > now_s {
+                        arrivals.first_s = now_s;
+                    }
+                    *seen = Some((arrivals.count, now_s));
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_S: u64 = 100 * 3600;
+
+    fn due(waiting: &mut Waiting, now_s: u64) -> Option<(u32, u32)> {
+        waiting.due(now_s, &|_| false)
+    }
+
+    #[test]
+    fn an_hour_is_due_when_it_has_passed_and_was_quiet() {
+        let mut waiting = Waiting::default();
+        waiting.arrives((100, 1));
+        waiting.arrives((98, 1));
+        assert_eq!(due(&mut waiting, NOW_S), None);
+        assert_eq!(due(&mut waiting, NOW_S + QUIET_S - 1), None);
+        waiting.arrives((98, 1));
+        assert_eq!(due(&mut waiting, NOW_S + QUIET_S), None);
+        assert_eq!(due(&mut waiting, NOW_S + 2 * QUIET_S), Some((98, 1)));
+        waiting.taken((98, 1), 2);
+        assert_eq!(due(&mut waiting, NOW_S + 3599), None);
+        assert_eq!(due(&mut waiting, NOW_S + 3600 + GRACE_S), None);
+        assert_eq!(due(&mut waiting, NOW_S + 3600 + GRACE_S + QUIET_S), Some((100, 1)));
+    }
+
+    #[test]
+    fn an_hour_that_never_gets_quiet_is_due_after_a_while() {
+        let mut waiting = Waiting::default();
+        let mut found = None;
+        for at in 0..=PATIENCE_S / 10 {
+            waiting.arrives((98, 1));
+            due(&mut waiting, NOW_S + at * 10);
+            found = due(&mut waiting, NOW_S + at * 10);
+        }
+        assert_eq!(found, Some((98, 1)));
+    }
+
+    #[test]
+    fn what_came_meanwhile_keeps_its_hour() {
+        let mut waiting = Waiting::default();
+        waiting.arrives((98, 1));
+        let count = waiting.count((98, 1));
+        waiting.arrives((98, 1));
+        waiting.taken((98, 1), count);
+        assert_eq!(waiting.within(90..99).collect::<Vec<_>>(), [(98, 1)]);
+        let (from, until) = (99, 90);
+        assert_eq!(waiting.within(from..until).count(), 0);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_keep_an_hour_open() {
+        let mut waiting = Waiting::default();
+        waiting.arrives((10, 1));
+        assert_eq!(due(&mut waiting, NOW_S), None);
+        assert_eq!(due(&mut waiting, NOW_S / 2), None);
+        assert_eq!(due(&mut waiting, NOW_S / 2 + QUIET_S), Some((10, 1)));
+    }
+}
