@@ -4,6 +4,10 @@
 //! `server_id`. The key `deliver.http.token` is the variable
 //! `ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN`. An unknown key is an error.
 
+mod sources;
+
+pub use sources::{Counted, Dnstap};
+
 use crate::capture::addresses::local_addresses;
 use crate::capture::live::LiveSettings;
 use crate::logging::{Format, Level};
@@ -32,8 +36,12 @@ pub struct Config {
     pub server_id: u32,
     /// Length of an interval, seconds; divides 300.
     pub interval_s: u32,
+    /// Which source is counted; capture where it is enabled, when not given.
+    pub source: Option<Counted>,
     /// What is listened to.
     pub capture: Capture,
+    /// What servers tell of themselves.
+    pub dnstap: Dnstap,
     /// How much memory the probe may take.
     pub memory: Memory,
     /// Batches on disk.
@@ -48,6 +56,8 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Capture {
+    /// Whether there is a capture.
+    pub enabled: bool,
     /// The device's name, or `any`.
     pub device: String,
     /// The ports on which the server answers.
@@ -194,7 +204,8 @@ impl Config {
             self.capture.addresses != ServerAddresses::These(Vec::new()),
             "capture.addresses: is empty; give addresses, \"local\" or \"any\"",
         )?;
-        let min_bytes = Budget::min_bytes(self.capture.buffer_bytes);
+        self.check_sources()?;
+        let min_bytes = Budget::min_bytes(self.buffer_bytes());
         if self.memory.max_bytes < min_bytes {
             return Err(format!(
                 "memory.max_bytes: must be {min_bytes} or more with this capture.buffer_bytes, which is a part of it"
@@ -252,9 +263,15 @@ impl Config {
         Ok(Scope { ports: self.capture.ports.clone(), addresses })
     }
 
-    /// How the memory is divided.
+    /// How the memory is divided, as far as what is counted is concerned.
     pub fn budget(&self) -> Budget {
-        Budget::of_agent(self.memory.max_bytes, self.capture.buffer_bytes)
+        let budget = Budget::of_agent(self.memory.max_bytes, self.buffer_bytes());
+        if self.compares() { budget.shared().0 } else { budget }
+    }
+
+    /// What a source may take that is only compared.
+    pub fn budget_of_comparison(&self) -> Budget {
+        Budget::of_agent(self.memory.max_bytes, self.buffer_bytes()).shared().1
     }
 
     /// Which settings differ that only a restart changes.
@@ -267,7 +284,9 @@ impl Config {
         };
         compare(self.server_id == new.server_id, "server_id");
         compare(self.interval_s == new.interval_s, "interval_s");
+        compare(self.source == new.source, "source");
         compare(self.capture == new.capture, "capture");
+        compare(self.dnstap == new.dnstap, "dnstap");
         compare(self.memory == new.memory, "memory");
         compare(self.spool == new.spool, "spool");
         compare(self.log.format == new.log.format, "log.format");
@@ -281,7 +300,9 @@ impl Default for Config {
         Config {
             server_id: 0,
             interval_s: 60,
+            source: None,
             capture: Capture::default(),
+            dnstap: Dnstap::default(),
             memory: Memory::default(),
             spool: Spool::default(),
             deliver: Deliver::default(),
@@ -292,7 +313,8 @@ impl Default for Config {
 
 impl Default for Capture {
     fn default() -> Self {
-        Capture { device: "any".into(), ports: vec![53], addresses: ServerAddresses::Local, buffer_bytes: 16 << 20 }
+        let addresses = ServerAddresses::Local;
+        Capture { enabled: true, device: "any".into(), ports: vec![53], addresses, buffer_bytes: 16 << 20 }
     }
 }
 

@@ -23,6 +23,12 @@ fn the_example_says_the_defaults() {
 fn the_example_names_every_key() {
     let uncommented = EXAMPLE.replace("# token = ", "token = ");
     assert_eq!(read(&uncommented, &[]).unwrap().deliver.http.token, Some(Secret::new("...")));
+    for key in ["socket", "socket_group", "listen", "source"] {
+        let uncommented = EXAMPLE.replace(&format!("# {key} = "), &format!("{key} = "));
+        assert_ne!(uncommented, EXAMPLE);
+        let result = read(&uncommented, &[]);
+        assert!(result.is_ok(), "{key}: {:?}", result.err());
+    }
     let uncommented = EXAMPLE.replace("# token_file = ", "token_file = ");
     assert!(read(&uncommented, &[]).unwrap().deliver.http.token_file.is_some());
 }
@@ -33,7 +39,7 @@ fn what_is_wrong_is_named_with_file_and_key() {
     refused("server_id = 0", "server_id: is missing");
     refused("server_id = \"one\"", "server_id: invalid type: found string \"one\", expected u32");
     refused("server_id = 1\ncolour = 3", "colour: unknown key");
-    refused("server_id = 1\n[capture]\nprots = [53]", "capture.prots: unknown key; known here: device, ports");
+    refused("server_id = 1\n[capture]\nprots = [53]", "capture.prots: unknown key; known here: enabled, device, ports");
     refused("server_id = 1\ninterval_s = 45", "interval_s: must divide 300");
     refused("server_id = 1\ninterval_s = 0", "interval_s: must divide 300");
     refused("server_id = 1\n[capture]\nports = []", "capture.ports: is empty");
@@ -46,12 +52,32 @@ fn what_is_wrong_is_named_with_file_and_key() {
     refused("server_id = 1\n[capture]\naddresses = [\"192.0.2.300\"]", "capture.addresses: \"192.0.2.300\" is not an IP address");
     refused("server_id = 1\n[capture]\nbuffer_bytes = 1", "capture.buffer_bytes");
     refused("server_id = 1\n[memory]\nmax_bytes = 5", "memory.max_bytes: must be 37748736 or more");
+    refused("server_id = 1\n[capture]\nenabled = false", "capture.enabled: is false, and neither dnstap.socket nor");
+    refused("server_id = 1\nsource = \"dnstap\"", "source: is \"dnstap\", but neither");
+    refused("server_id = 1\nsource = \"both\"", "source: unknown variant");
+    refused(
+        "server_id = 1\nsource = \"capture\"\ncapture.enabled = false\ndnstap.socket = \"/run/s\"",
+        "source: is \"capture\", but capture.enabled is false",
+    );
+    refused("server_id = 1\n[dnstap]\nsocket = \"dnstap.sock\"", "dnstap.socket: must be an absolute path");
+    refused("server_id = 1\n[dnstap]\nsocket_mode = 0o1777", "dnstap.socket_mode");
+    refused("server_id = 1\n[dnstap]\nlisten = \"localhost\"", "dnstap.listen");
+    refused("server_id = 1\n[dnstap]\nmax_connections = 0", "dnstap.max_connections: must be from 1 to 64");
     refused("server_id = 1\n[spool]\nmax_bytes = 5", "spool.max_bytes");
     refused("server_id = 1\n[deliver]\nvia = \"pigeon\"", "deliver.via: unknown variant");
     refused("server_id = 1\n[deliver.http]\nurl = \"central\"", "deliver.http.url: is no URL");
     refused("server_id = 1\n[deliver]\nvia = \"amqp\"\namqp.url = \"amqps://x\"", "deliver.amqp.url: this version");
     refused("server_id = 1\n[deliver.http]\ntoken = \"a\"\ntoken_file = \"b\"", "give one of them");
     refused("server_id = ", "line 1");
+}
+
+#[test]
+fn capture_is_counted_unless_it_is_off_or_dnstap_is_asked_for() {
+    let counted = |text: &str| read(&format!("server_id = 1\n{text}"), &[]).unwrap().counted();
+    assert_eq!(counted(""), Counted::Capture);
+    assert_eq!(counted("dnstap.socket = \"/run/s\""), Counted::Capture);
+    assert_eq!(counted("source = \"dnstap\"\ndnstap.listen = \"[::1]:6000\""), Counted::Dnstap);
+    assert_eq!(counted("capture.enabled = false\ndnstap.socket = \"/run/s\""), Counted::Dnstap);
 }
 
 #[test]

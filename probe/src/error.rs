@@ -62,6 +62,14 @@ pub enum Error {
         /// What libpcap said.
         detail: String,
     },
+    /// A socket for dnstap cannot be opened. Correct what the message names, or let it be tried again.
+    #[error("cannot listen for dnstap on {place}: {detail}")]
+    Listen {
+        /// The path or the address.
+        place: String,
+        /// What is in the way.
+        detail: String,
+    },
     /// A batch is past a bound of the format.
     #[error("cannot encode a batch: {0}")]
     Encode(#[from] zonepulse_wire::Error),

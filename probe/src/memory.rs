@@ -7,6 +7,7 @@
 //! | part | share | what is in it |
 //! | --- | --- | --- |
 //! | ring | `capture.buffer_bytes` | packets that wait to be read |
+//! | connections | `dnstap.max_connections` times 256 KiB | frames that are not complete |
 //! | program | 12 MiB | code, libraries, stacks, what allocators keep, the compressor |
 //! | observer | 1/6 of the rest | TCP streams (two thirds of it) and fragments |
 //! | delivery | 1/8 of the rest | batches on their way to the central |
@@ -70,6 +71,18 @@ impl Budget {
             // A batch is in memory as it was read, and once more as it is sent.
             in_flight_bytes: (delivery_bytes / 2) as u64,
         }
+    }
+
+    /// The shares of two sources: a half of the records for the one that is counted, a
+    /// quarter for the one that is compared with it. The rest is for comparing.
+    pub fn shared(self) -> (Budget, Budget) {
+        let part = |by: usize| Budget {
+            max_records: self.max_records / by,
+            max_name_octets: self.max_name_octets / by,
+            queue_bytes: self.queue_bytes / by,
+            ..self
+        };
+        (part(2), part(4))
     }
 
     /// The budget of `tally`, which has one table, and prints it.

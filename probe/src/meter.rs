@@ -50,6 +50,10 @@ pub enum Source {
         /// When listening began, Unix milliseconds.
         since_ms: u64,
     },
+    /// dnstap: as a device, but it is listened to only while a server is connected.
+    /// [`Meter::close_due`] says that one is, [`Meter::finish`] that none is any more,
+    /// and so on. An interval without any gives no batch.
+    Told,
     /// A capture: the frames are the clock, from the first to the last.
     Replay,
 }
@@ -63,6 +67,8 @@ pub const MAX_NAME_OCTETS: usize = 7 << 20;
 /// How long after its end an interval closes: what the ring between kernel and
 /// probe may hold back, and by how much frames may be out of order, milliseconds.
 const GRACE_MS: u64 = 1000;
+/// The same where servers tell: they write what they gathered once a second, or when it is much.
+pub const TOLD_GRACE_MS: u64 = 3000;
 /// How many intervals are open at once.
 /// Each has a table of its own, which is a large part of the memory that the probe takes.
 const MAX_OPEN: usize = 2;
@@ -87,9 +93,10 @@ impl Meter {
         let observer = Observer::new(&settings.scope).within(settings.budget.observer_bytes);
         let since_ms = match settings.source {
             Source::Live { since_ms } => Some(since_ms),
-            Source::Replay => None,
+            Source::Told | Source::Replay => None,
         };
-        Meter { observer, intervals: Intervals::new(&settings, since_ms), live: since_ms.is_some() }
+        let live = settings.source != Source::Replay;
+        Meter { observer, intervals: Intervals::new(&settings, since_ms), live }
     }
 
     /// Reads a frame into the interval of its own time. In a replay this may close
@@ -114,6 +121,11 @@ impl Meter {
         self.observer.unread_link_types()
     }
 
+    /// The start of the earliest interval that was not closed, Unix milliseconds; unknown before the first.
+    pub fn open_since_ms(&self) -> Option<u64> {
+        self.intervals.front.map(|front| front.start_ms)
+    }
+
     /// Adds to a counter of the newest interval.
     pub fn add(&mut self, counter: Counter, count: u64) {
         self.intervals.turn_to_now();
@@ -134,7 +146,7 @@ impl Meter {
     /// Closes everything: listening ended at this time, Unix milliseconds
     /// (a replay ends with its last frame, whatever is given).
     pub fn finish(&mut self, now_ms: u64) {
-        if self.live {
+        if self.live && self.intervals.front.is_some() {
             self.intervals.advance(now_ms);
         }
         self.intervals.turn_to_now();
@@ -157,6 +169,7 @@ struct Intervals {
     max_records: usize,
     max_name_octets: usize,
     pause_ms: u64,
+    grace_ms: u64,
     /// At most [`MAX_OPEN`], in no order.
     open: Vec<Interval>,
     /// Which of them the last frame belonged to.
@@ -199,7 +212,8 @@ impl Intervals {
             interval_ms,
             max_records: settings.budget.max_records.min(MAX_RECORDS),
             max_name_octets: settings.budget.max_name_octets.min(MAX_NAME_OCTETS),
-            pause_ms: if since_ms.is_some() { LIVE_PAUSE_MS } else { interval_ms * REPLAY_PAUSE_INTERVALS },
+            pause_ms: if settings.source == Source::Replay { interval_ms * REPLAY_PAUSE_INTERVALS } else { LIVE_PAUSE_MS },
+            grace_ms: if settings.source == Source::Told { TOLD_GRACE_MS.min(interval_ms) } else { GRACE_MS },
             open: Vec::with_capacity(MAX_OPEN),
             current: 0,
             front: None,
@@ -228,7 +242,9 @@ impl Intervals {
     fn advance(&mut self, now_ms: u64) {
         let now_ms = now_ms.min(LATEST_MS);
         match &mut self.front {
-            Some(front) if now_ms < front.start_ms + self.interval_ms + GRACE_MS && now_ms <= front.alive_ms + self.pause_ms => {
+            Some(front)
+                if now_ms < front.start_ms + self.interval_ms + self.grace_ms && now_ms <= front.alive_ms + self.pause_ms =>
+            {
                 front.alive_ms = front.alive_ms.max(now_ms);
             }
             _ => self.close_due(now_ms),
@@ -247,7 +263,7 @@ impl Intervals {
             front = self.begin_front(now_ms);
         }
         self.front = Some(Front { alive_ms: front.alive_ms.max(now_ms), ..front });
-        self.close_fronts_until(now_ms.saturating_sub(GRACE_MS));
+        self.close_fronts_until(now_ms.saturating_sub(self.grace_ms));
     }
 
     /// Closes every front that ends by this time.

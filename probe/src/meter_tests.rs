@@ -127,6 +127,22 @@ fn a_clock_that_is_set_back_loses_nothing_and_covers_nothing_twice() {
 }
 
 #[test]
+fn what_servers_tell_counts_also_while_none_is_listened_to() {
+    let mut meter = Meter::new(settings(Source::Told));
+    hit(&mut meter, 10 * MINUTE);
+    meter.finish(10 * MINUTE + 10);
+    meter.finish(10 * MINUTE + 20);
+    meter.close_due(10 * MINUTE + 30_000);
+    hit(&mut meter, 10 * MINUTE + 29_999);
+    meter.close_due(11 * MINUTE + 2999);
+    hit(&mut meter, 11 * MINUTE - 1);
+    meter.close_due(11 * MINUTE + 3000);
+    meter.finish(11 * MINUTE + 3000);
+    let summaries: Vec<_> = batches(&mut meter).iter().map(summary).collect();
+    assert_eq!(summaries, [(10 * MINUTE, 0, 0, 1), (10 * MINUTE, 30_000, MINUTE, 2), (11 * MINUTE, 0, 3001, 0)]);
+}
+
+#[test]
 fn rows_are_in_order_and_an_overflow_is_one_record() {
     let mut meter = Meter::new(MeterSettings { budget: budget(2), ..settings(Source::Replay) });
     for name in ["c.", "b.", "a.", "d."] {

@@ -107,6 +107,14 @@ impl Records {
         self.types.is_empty()
     }
 
+    /// The name and type of a record by its number.
+    pub fn get(&self, number: u32) -> Option<(&str, RecordType)> {
+        let at = number as usize;
+        let (end, record_type) = (*self.ends.get(at)?, *self.types.get(at)?);
+        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
+        Some((self.text.get(start as usize..end as usize)?, RecordType::new(record_type)))
+    }
+
     /// The names and types in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, RecordType)> + '_ {
         let mut start = 0;

@@ -147,6 +147,14 @@ fn a_body_that_unpacks_to_more_than_it_says_is_refused() {
 }
 
 #[test]
+fn a_record_is_found_by_its_number() {
+    let records = small().records;
+    let by_number: Vec<_> = (0..).map_while(|number| records.get(number)).collect();
+    assert_eq!(by_number, records.iter().collect::<Vec<_>>());
+    assert!(records.len() > 1);
+}
+
+#[test]
 fn two_thousand_records_stay_within_tens_of_kilobytes() {
     let mut batch = small();
     batch.records = Records::new();

@@ -76,6 +76,26 @@ pub enum Counter {
     NoMessage = 82,
     /// Data frames of dnstap that could not be read as a message of it.
     DnstapFramesUnreadable = 83,
+    /// Connections for dnstap that found no place.
+    DnstapConnectionsRefused = 84,
+    /// Connections for dnstap that broke off, stalled, or sent what is not dnstap.
+    DnstapConnectionsBroken = 85,
+    /// Messages of dnstap whose time was far from the probe's, and was replaced by it.
+    DnstapTimesReplaced = 86,
+
+    /// Where capture and dnstap both run, one is counted and the other compared: the
+    /// messages that the other one would have counted.
+    OtherSourceHits = 90,
+    /// Messages that only the source that is counted saw, at least: per record, action
+    /// and response code what it saw more of, summed. Both that are of the interval's
+    /// edge, where the two sources' clocks differ, and those that the one lost are in it.
+    OnlyCountedSource = 91,
+    /// Messages that only the other source saw, at least: likewise.
+    OnlyOtherSource = 92,
+    /// Intervals that were compared: 1 in a batch whose interval both sources covered whole.
+    IntervalsCompared = 93,
+    /// Packets that the other source, a capture, says itself it lost.
+    OtherSourceDropped = 94,
 }
 
 impl Counter {
@@ -109,6 +129,14 @@ impl Counter {
         Counter::NotTheServersOwn,
         Counter::NoMessage,
         Counter::DnstapFramesUnreadable,
+        Counter::DnstapConnectionsRefused,
+        Counter::DnstapConnectionsBroken,
+        Counter::DnstapTimesReplaced,
+        Counter::OtherSourceHits,
+        Counter::OnlyCountedSource,
+        Counter::OnlyOtherSource,
+        Counter::IntervalsCompared,
+        Counter::OtherSourceDropped,
     ];
 
     /// The messages that were seen and are in no row.
@@ -172,6 +200,14 @@ impl Counter {
             Counter::NotTheServersOwn => "not_the_servers_own",
             Counter::NoMessage => "no_message",
             Counter::DnstapFramesUnreadable => "dnstap_frames_unreadable",
+            Counter::DnstapConnectionsRefused => "dnstap_connections_refused",
+            Counter::DnstapConnectionsBroken => "dnstap_connections_broken",
+            Counter::DnstapTimesReplaced => "dnstap_times_replaced",
+            Counter::OtherSourceHits => "other_source_hits",
+            Counter::OnlyCountedSource => "only_counted_source",
+            Counter::OnlyOtherSource => "only_other_source",
+            Counter::IntervalsCompared => "intervals_compared",
+            Counter::OtherSourceDropped => "other_source_dropped",
         }
     }
 }

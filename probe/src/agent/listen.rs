@@ -1,6 +1,7 @@
 //! The capture thread: a device in, batches out; it waits for no disk and no network.
 
-use super::queue::Queue;
+use super::outlet::Outlet;
+use super::{new_epoch, now_ms};
 use crate::Error;
 use crate::capture::addresses::AddressNews;
 use crate::capture::live::{LiveCapture, Next, Statistics};
@@ -10,7 +11,7 @@ use crate::meter::{Meter, MeterSettings, Source};
 use crate::observe::Scope;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use zonepulse_wire::{Counter, Counters};
 
 /// How often a device that cannot be opened is tried again.
@@ -26,14 +27,13 @@ const HELD_BACK: Duration = Duration::from_millis(250);
 
 pub(super) struct Listener {
     pub(super) config: Config,
-    pub(super) queue: Arc<Queue>,
+    pub(super) outlet: Outlet,
     pub(super) stop: Arc<AtomicBool>,
 }
 
 impl Listener {
-    /// Listens until it is told to stop, and then closes the queue.
+    /// Listens until it is told to stop.
     pub(super) fn run(self) {
-        let _close = CloseAtEnd(self.queue.clone());
         let mut known: Option<String> = None;
         while !self.stopping() {
             // Before the addresses are read, so that no change of them is missed.
@@ -74,16 +74,15 @@ impl Listener {
     }
 
     fn meter(&self, scope: Scope) -> Meter {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Meter::new(MeterSettings {
             server_id: self.config.server_id,
             // A new one whenever listening begins, because numbering does.
-            epoch: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
+            epoch: new_epoch(),
             interval_s: self.config.interval_s,
             scope,
-            budget: self.config.budget(),
+            budget: self.outlet.budget(&self.config),
             // Not the millisecond that has begun: in its first part nobody listened.
-            source: Source::Live { since_ms: u64::try_from(since.as_millis()).map_or(u64::MAX, |ms| ms.saturating_add(1)) },
+            source: Source::Live { since_ms: now_ms().saturating_add(1) },
         })
     }
 
@@ -110,17 +109,19 @@ impl Listener {
                 session.name_unread(&meter);
                 following.follow(&self.config, &mut meter);
                 meter.close_due(due_ms);
+                self.outlet.pass_on(&mut meter, |batch| session.look_at(&batch.counters));
+                self.outlet.passed(due_ms);
                 if self.stopping() {
                     let now_ms = now_ms();
                     end_ms = Some(now_ms);
                     break self.read_rest(&mut live, &mut meter, &mut session, now_ms);
                 }
             }
-            self.pass_on(&mut meter, &mut session);
+            self.outlet.pass_on(&mut meter, |batch| session.look_at(&batch.counters));
         };
         session.count_drops(&mut live, &mut meter);
         meter.finish(end_ms.unwrap_or_else(now_ms));
-        self.pass_on(&mut meter, &mut session);
+        self.outlet.pass_on(&mut meter, |batch| session.look_at(&batch.counters));
         result
     }
 
@@ -134,21 +135,7 @@ impl Listener {
                 Next::Frame(_) | Next::Idle if since.elapsed() < HELD_BACK => {}
                 Next::Frame(_) | Next::Idle | Next::End => return Ok(()),
             }
-            self.pass_on(meter, session);
-        }
-    }
-
-    fn pass_on(&self, meter: &mut Meter, session: &mut Session) {
-        while let Some(batch) = meter.take_closed() {
-            session.look_at(&batch.counters);
-            tracing::debug!(start_s = batch.start_s, records = batch.records.len(), hits = batch.hits(), "interval closed");
-            for lost in self.queue.push(batch) {
-                tracing::error!(
-                    start_s = lost.start_s,
-                    hits = lost.hits,
-                    "the disk does not keep up: a batch is given up, and the next one reports it"
-                );
-            }
+            self.outlet.pass_on(meter, |batch| session.look_at(&batch.counters));
         }
     }
 
@@ -159,6 +146,7 @@ impl Listener {
     fn wait(&self, time: Duration) {
         let until = Instant::now() + time;
         while Instant::now() < until && !self.stopping() {
+            self.outlet.passed(now_ms());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -242,18 +230,4 @@ impl Session {
         meter.add(Counter::InterfaceDropped, now.interface_dropped.saturating_sub(self.counted.interface_dropped));
         self.counted = now;
     }
-}
-
-/// However the thread ends, the spool's thread must learn that nothing more comes.
-struct CloseAtEnd(Arc<Queue>);
-
-impl Drop for CloseAtEnd {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

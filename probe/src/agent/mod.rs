@@ -1,29 +1,41 @@
 //! The agent: listens, sums, spools and delivers until it is told to stop.
 //!
-//! Three threads, so that none waits for what is not its own:
+//! Threads, so that none waits for what is not its own:
 //!
 //! * *capture* reads the device and closes batches (`listen.rs`);
-//! * *spool* makes them safe on disk; between the two is a bounded queue,
-//!   which gives up the oldest batch when the disk does not keep up, and says so;
+//! * *dnstap* does the same with what servers tell (`tap.rs`); when both run, the
+//!   configuration says which one is counted, and the other is compared with it
+//!   (`comparison.rs`);
+//! * *spool* makes them safe on disk; before it is a bounded queue, which
+//!   gives up the oldest batch when the disk does not keep up, and says so;
 //! * the caller's delivers, and hears signals.
 //!
 //! SIGTERM and SIGINT close the open interval, spool it, and try for a few
 //! seconds to deliver it. SIGHUP reads the configuration again: delivery and
 //! the log's level follow it at once, the rest needs a restart.
 
+mod comparison;
 mod listen;
+mod outlet;
 mod queue;
+mod tap;
 
 use crate::Error;
-use crate::config::Config;
+use crate::config::{Config, Counted};
 use crate::deliver::{self, Counts};
 use crate::spool::Spool;
+use comparison::Comparison;
 use listen::Listener;
+use outlet::Outlet;
 use queue::Queue;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+use tap::TapListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
@@ -64,6 +76,7 @@ struct Signals {
 
 /// A thread, and the news of its end.
 struct Worker {
+    name: &'static str,
     thread: JoinHandle<()>,
     ended: oneshot::Receiver<()>,
 }
@@ -72,8 +85,9 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
     async fn run(mut self) -> Result<(), Error> {
         let mut signals = Signals::new().map_err(Error::System)?;
         let queue = Arc::new(Queue::new(self.config.budget().queue_bytes));
-        let mut spooler = self.start_spooler(&queue)?;
-        let mut listener = self.start_listener(&queue)?;
+        let comparison = self.config.compares().then(Arc::<Comparison>::default);
+        let mut spooler = self.start_spooler(&queue, comparison.clone())?;
+        let mut sources = self.start_sources(&queue, comparison.as_ref())?;
         let counts = Arc::new(Counts::default());
         let in_flight_bytes = self.config.budget().in_flight_bytes;
         let delivery = deliver::run(self.spool.clone(), self.settings.subscribe(), counts.clone(), in_flight_bytes);
@@ -81,7 +95,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         loop {
             tokio::select! {
                 ended = &mut delivery => return ended,
-                _ = &mut listener.ended => return Err(Error::Thread("capture")),
+                name = any_ended(&mut sources) => return Err(Error::Thread(name)),
                 _ = &mut spooler.ended => return Err(Error::Thread("spool")),
                 _ = signals.hang_up.recv() => self.reconfigure(),
                 _ = signals.terminate.recv() => break,
@@ -92,9 +106,10 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         self.stop.store(true, Ordering::Relaxed);
         let farewell = async {
             // Whoever panicked has said so.
-            let _ = listener.ended.await;
-            let _ = spooler.ended.await;
-            let _ = (listener.thread.join(), spooler.thread.join());
+            for worker in sources.into_iter().chain([spooler]) {
+                let _ = worker.ended.await;
+                let _ = worker.thread.join();
+            }
             // Ends a wait, so that there is one more try at least.
             self.settings.send_modify(|_| ());
             let delivered = async {
@@ -114,14 +129,29 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         Ok(())
     }
 
-    fn start_listener(&self, queue: &Arc<Queue>) -> Result<Worker, Error> {
-        let listener = Listener { config: self.config.clone(), queue: queue.clone(), stop: self.stop.clone() };
-        Worker::start("capture", move || listener.run())
+    fn start_sources(&self, queue: &Arc<Queue>, comparison: Option<&Arc<Comparison>>) -> Result<Vec<Worker>, Error> {
+        let config = &self.config;
+        let outlet = |source| match comparison {
+            Some(comparison) if config.counted() != source => Outlet::Compare(comparison.clone()),
+            _ => Outlet::Count(queue.clone()),
+        };
+        let mut workers = Vec::new();
+        if config.capture.enabled {
+            let outlet = outlet(Counted::Capture);
+            let listener = Listener { config: config.clone(), outlet, stop: self.stop.clone() };
+            workers.push(Worker::start("capture", move || listener.run())?);
+        }
+        if let Some(settings) = config.dnstap() {
+            let outlet = outlet(Counted::Dnstap);
+            let listener = TapListener { config: config.clone(), settings, outlet, stop: self.stop.clone() };
+            workers.push(Worker::start("dnstap", move || listener.run())?);
+        }
+        Ok(workers)
     }
 
-    fn start_spooler(&self, queue: &Arc<Queue>) -> Result<Worker, Error> {
+    fn start_spooler(&self, queue: &Arc<Queue>, comparison: Option<Arc<Comparison>>) -> Result<Worker, Error> {
         let (queue, spool, stop) = (queue.clone(), self.spool.clone(), self.stop.clone());
-        Worker::start("spool", move || spool_all(&queue, &spool, &stop))
+        Worker::start("spool", move || spool_all(&queue, &spool, comparison.as_deref(), &stop))
     }
 
     fn reconfigure(&mut self) {
@@ -146,9 +176,33 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
     }
 }
 
+/// The name of the first of these workers that ends.
+async fn any_ended(workers: &mut [Worker]) -> &'static str {
+    poll_fn(|context| {
+        let ended =
+            workers.iter_mut().find_map(|worker| Pin::new(&mut worker.ended).poll(context).is_ready().then_some(worker.name));
+        ended.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// A new epoch whenever listening begins, because numbering does.
+fn new_epoch() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The spool's thread: batches from the queue to the disk until the queue is closed.
-fn spool_all(queue: &Queue, spool: &Spool, stop: &AtomicBool) {
-    while let Some(batch) = queue.pop() {
+fn spool_all(queue: &Queue, spool: &Spool, comparison: Option<&Comparison>, stop: &AtomicBool) {
+    while let Some(mut batch) = queue.pop() {
+        if let Some(comparison) = comparison {
+            comparison.complete(&mut batch);
+        }
         let mut failing_since: Option<Instant> = None;
         let mut patience_until: Option<Instant> = None;
         while let Err(error) = spool.put(&batch) {
@@ -189,7 +243,7 @@ impl Signals {
 }
 
 impl Worker {
-    fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<Worker, Error> {
+    fn start(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<Worker, Error> {
         let (end, ended) = oneshot::channel();
         let work = move || {
             // Dropped at the end of the thread, however it ends.
@@ -197,6 +251,6 @@ impl Worker {
             work();
         };
         let thread = std::thread::Builder::new().name(name.into()).spawn(work).map_err(Error::System)?;
-        Ok(Worker { thread, ended })
+        Ok(Worker { name, thread, ended })
     }
 }

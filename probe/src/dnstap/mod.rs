@@ -8,14 +8,21 @@
 //!
 //! * `stream.rs` reads Frame Streams: control frames, data frames, their order;
 //! * `message.rs` reads the protobuf message, and gives it to the rest of the probe
-//!   as a [`Frame`](crate::observe::Frame) like any other.
+//!   as a [`Frame`](crate::observe::Frame) like any other;
+//! * [`Server`] is a socket to which servers connect.
 //!
 //! Both readers borrow, and neither takes more memory than the bytes that are there.
 
+mod connection;
 mod message;
+mod server;
+mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use connection::MAX_BUFFER_BYTES as MAX_CONNECTION_BYTES;
 pub(crate) use message::frame;
+pub use server::{Server, Settings, Turn};
+pub use socket::SocketFile;
 pub(crate) use stream::{Event, Fault, Step, Stream, is_stream};

@@ -19,12 +19,15 @@ const ACCEPT: u32 = 1;
 const START: u32 = 2;
 const STOP: u32 = 3;
 const READY: u32 = 4;
+const FINISH: u32 = 5;
 const FIELD_CONTENT_TYPE: u32 = 1;
 
 /// What a writer said so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Stream {
     state: State,
+    /// Whether it asked first, and so waits for answers.
+    asked: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,11 +58,11 @@ pub(crate) enum Event<'a> {
     Part(usize),
     /// The content of a data frame.
     Data(&'a [u8]),
-    /// The writer asks whether it may send.
+    /// The writer asks whether it may send; [`accept`] is the answer.
     Asked,
     /// Data frames follow.
     Started,
-    /// The writer is at its end.
+    /// The writer is at its end; when it asked first, [`finish`] is the answer.
     Stopped,
 }
 
@@ -105,6 +108,11 @@ impl Stream {
         })
     }
 
+    /// Whether the writer waits for answers.
+    pub(crate) fn asked(&self) -> bool {
+        self.asked
+    }
+
     /// Whether data frames may come.
     pub(crate) fn is_started(&self) -> bool {
         self.state == State::Started
@@ -124,7 +132,7 @@ impl Stream {
         let event = match (u32::from_be_bytes(*number), self.state) {
             (READY | START, _) if !is_dnstap => return Err(Fault::ContentType),
             (READY, State::New) => {
-                self.state = State::Asked;
+                (self.state, self.asked) = (State::Asked, true);
                 Event::Asked
             }
             // After a STOP: files that were put together.
@@ -154,6 +162,22 @@ impl Step<'_> {
 /// Whether these bytes begin as Frame Streams do: with a control frame that is a reader's or a writer's first.
 pub(crate) fn is_stream(start: &[u8]) -> bool {
     matches!(start, [0, 0, 0, 0, 0, 0, _, _, 0, 0, 0, number, ..] if [ACCEPT, START, READY].contains(&u32::from(*number)))
+}
+
+/// The answer to READY.
+pub(crate) fn accept() -> Vec<u8> {
+    let field = [&FIELD_CONTENT_TYPE.to_be_bytes()[..], &(CONTENT_TYPE.len() as u32).to_be_bytes(), CONTENT_TYPE].concat();
+    control(ACCEPT, &field)
+}
+
+/// The answer to STOP.
+pub(crate) fn finish() -> Vec<u8> {
+    control(FINISH, &[])
+}
+
+fn control(number: u32, fields: &[u8]) -> Vec<u8> {
+    let length = LENGTH_BYTES as u32 + fields.len() as u32;
+    [&[0; LENGTH_BYTES][..], &length.to_be_bytes(), &number.to_be_bytes(), fields].concat()
 }
 
 /// Whether dnstap is among the content types, or none is named, which stands for any;

@@ -1,11 +1,11 @@
 //! What is read of streams and messages.
 
-use super::stream::MAX_DATA_BYTES;
+use super::stream::{MAX_DATA_BYTES, accept, finish};
 use super::{Event, Fault, Stream, frame, is_stream};
 use crate::observe::testing::{Memory, query, response, scope};
 use crate::observe::{Addresses, Observer, Scope, TOLD_BY_SERVER};
 use proptest::prelude::*;
-use zonepulse_fixtures::control::{ACCEPT, READY, START, STOP};
+use zonepulse_fixtures::control::{ACCEPT, FINISH, READY, START, STOP};
 use zonepulse_fixtures::{DNSTAP, Tap, control_frame, data_frame, dnstap_stream};
 use zonepulse_wire::Counter;
 
@@ -45,6 +45,12 @@ fn a_writer_may_begin_at_once_or_ask_first() {
     assert_eq!(events(&asking).0.len(), 5);
     let twice = [data.clone(), data].concat();
     assert_eq!(events(&twice).0.len(), 8, "files that were put together");
+}
+
+#[test]
+fn the_answers_are_those_of_the_reference() {
+    assert_eq!(accept(), control_frame(ACCEPT, Some(DNSTAP)));
+    assert_eq!(finish(), control_frame(FINISH, None));
 }
 
 #[test]

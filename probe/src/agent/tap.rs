@@ -1,0 +1,207 @@
+//! The dnstap thread: servers connect and tell, batches come out.
+//!
+//! An interval is observed while a server is connected, and at no other time: without
+//! one there is no batch, and so a gap. Coverage begins when the first server has said
+//! START and ends when the last is gone. How many servers there should be the probe does
+//! not know; one of several that is missing shows in the log and in what it told.
+//!
+//! Whoever may connect is believed about what it tells, except about the time: a message
+//! whose time is ahead of the probe's, or of an interval that has been closed, is given
+//! the time of its arrival, so that nobody can make intervals open and close.
+
+use super::outlet::Outlet;
+use super::{new_epoch, now_ms};
+use crate::config::Config;
+use crate::dnstap::{self, Server, Settings, Turn};
+use crate::meter::{Meter, MeterSettings, Source};
+use crate::observe::{Frame, Scope};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use zonepulse_wire::Counter;
+
+/// How often a socket that cannot be opened is tried again.
+const REOPEN: Duration = Duration::from_secs(30);
+/// How often the clock is looked at.
+const TICK: Duration = Duration::from_millis(200);
+/// After an end of coverage, how soon after its begin another may begin: who comes and
+/// goes all the time makes no batch each time.
+const COVERAGE_AGAIN_MS: u64 = 5000;
+/// How far a server's clock may be ahead, milliseconds.
+const AHEAD_MS: u64 = 1000;
+/// How often broken connections are spoken of.
+const SPEAK_AGAIN: Duration = Duration::from_secs(10);
+const NS_PER_MS: u64 = 1_000_000;
+
+/// Everything that the thread needs.
+pub(super) struct TapListener {
+    pub(super) config: Config,
+    pub(super) settings: Settings,
+    pub(super) outlet: Outlet,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+/// The meter, and since when it covers.
+struct Session {
+    meter: Meter,
+    covering: bool,
+    /// When coverage began last, Unix milliseconds.
+    began_ms: u64,
+    connected: usize,
+    interval_ms: u64,
+    speak: Speak,
+}
+
+/// What goes wrong at the door, said now and then.
+#[derive(Default)]
+struct Speak {
+    last: Option<Instant>,
+    refused: u64,
+    broken: u64,
+    why: Option<String>,
+}
+
+impl TapListener {
+    /// Listens until it is told to stop.
+    pub(super) fn run(self) {
+        let mut server = Server::new(self.settings.clone());
+        let mut session = self.session();
+        let (mut opened, mut known): (Option<Instant>, Vec<String>) = (None, Vec::new());
+        let mut ticked = Instant::now();
+        while !self.stop.load(Ordering::Relaxed) {
+            if opened.is_none_or(|at| at.elapsed() >= REOPEN) {
+                open(&mut server, &mut known);
+                opened = Some(Instant::now());
+            }
+            if let Err(error) = session.turn(&mut server) {
+                tracing::error!(%error, "dnstap cannot be waited for");
+                std::thread::sleep(TICK);
+            }
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                session.tick();
+                self.outlet.pass_on(&mut session.meter, |_| {});
+                self.outlet.passed(now_ms());
+            }
+            if !session.covering {
+                self.outlet.pass_on(&mut session.meter, |_| {});
+            }
+        }
+        session.meter.finish(now_ms());
+        self.outlet.pass_on(&mut session.meter, |_| {});
+    }
+
+    fn session(&self) -> Session {
+        let Settings { socket, listen, .. } = &self.settings;
+        let socket = socket.as_ref().map(|file| file.path.display());
+        tracing::info!(
+            socket = socket.map(tracing::field::display),
+            listen = listen.map(tracing::field::display),
+            "dnstap is waited for"
+        );
+        let (ports, addresses) = (Vec::new(), self.config.told_addresses());
+        let meter = Meter::new(MeterSettings {
+            server_id: self.config.server_id,
+            epoch: new_epoch(),
+            interval_s: self.config.interval_s,
+            scope: Scope { ports, addresses },
+            budget: self.outlet.budget(&self.config),
+            source: Source::Told,
+        });
+        let interval_ms = 1000 * u64::from(self.config.interval_s);
+        Session { meter, covering: false, began_ms: 0, connected: 0, interval_ms, speak: Speak::default() }
+    }
+}
+
+/// Opens what is not open; what cannot be is said when it is news.
+fn open(server: &mut Server, known: &mut Vec<String>) {
+    let errors: Vec<String> = server.open().iter().map(ToString::to_string).collect();
+    for error in errors.iter().filter(|error| !known.contains(error)) {
+        tracing::error!(error, "it is tried again every 30 s");
+    }
+    *known = errors;
+}
+
+impl Session {
+    fn turn(&mut self, server: &mut Server) -> std::io::Result<()> {
+        let (meter, interval_ms) = (&mut self.meter, self.interval_ms);
+        let mut now = None;
+        let Turn { refused, broken } = server.turn(TICK, |data| {
+            // Read when the first frame is there: waiting for it has taken time.
+            let now_ms = *now.get_or_insert_with(now_ms);
+            let mut frame = dnstap::frame(data, now_ms.saturating_mul(NS_PER_MS));
+            let earliest_ms = meter.open_since_ms().unwrap_or(now_ms - now_ms % interval_ms);
+            if !is_near(&mut frame, earliest_ms, now_ms) {
+                meter.add(Counter::DnstapTimesReplaced, 1);
+            }
+            meter.frame(&frame);
+        })?;
+        meter.add(Counter::DnstapConnectionsRefused, refused);
+        meter.add(Counter::DnstapConnectionsBroken, broken.len() as u64);
+        self.speak.about(refused, broken);
+        self.cover(server.connected(), now_ms());
+        Ok(())
+    }
+
+    /// Coverage follows who is connected.
+    fn cover(&mut self, connected: usize, now_ms: u64) {
+        if connected != self.connected {
+            tracing::info!(servers = connected, "servers that tell what they do");
+        }
+        let lost_all = connected == 0 && self.connected > 0;
+        self.connected = connected;
+        if lost_all {
+            self.meter.finish(now_ms);
+            self.covering = false;
+        }
+        if connected > 0 && !self.covering && now_ms.abs_diff(self.began_ms) >= COVERAGE_AGAIN_MS {
+            self.meter.close_due(now_ms);
+            (self.covering, self.began_ms) = (true, now_ms);
+        }
+    }
+
+    fn tick(&mut self) {
+        self.speak.now_and_then();
+        if self.covering {
+            self.meter.close_due(now_ms());
+        }
+    }
+}
+
+/// Whether a message's time can be right; if not it is of now.
+fn is_near(frame: &mut Frame<'_>, earliest_ms: u64, now_ms: u64) -> bool {
+    let time_ms = frame.time_ns / NS_PER_MS;
+    let is_near = (earliest_ms..=now_ms.saturating_add(AHEAD_MS)).contains(&time_ms);
+    if !is_near {
+        frame.time_ns = now_ms.saturating_mul(NS_PER_MS);
+    }
+    is_near
+}
+
+impl Speak {
+    fn about(&mut self, refused: u64, broken: Vec<String>) {
+        self.refused += refused;
+        self.broken += broken.len() as u64;
+        self.why = broken.into_iter().next_back().or(self.why.take());
+        if refused > 0 || self.broken > 0 {
+            self.now_and_then();
+        }
+    }
+
+    fn now_and_then(&mut self) {
+        if self.refused + self.broken == 0 || self.last.is_some_and(|last| last.elapsed() < SPEAK_AGAIN) {
+            return;
+        }
+        if self.refused > 0 {
+            tracing::warn!(connections = self.refused, "refused: dnstap.max_connections are connected already");
+        }
+        if let Some(why) = self.why.take() {
+            tracing::warn!(connections = self.broken, why, "dnstap connections broke off");
+        }
+        *self = Speak { last: Some(Instant::now()), ..Speak::default() };
+    }
+}
+
+#[cfg(test)]
+#[path = "tap_tests.rs"]
+mod tests;

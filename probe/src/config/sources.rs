@@ -1,0 +1,105 @@
+//! Which sources there are, and which of them is counted.
+
+use super::{Config, ServerAddresses};
+use crate::dnstap;
+use crate::observe::Addresses;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The source whose messages are counted; another one is compared with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Counted {
+    /// What passes the device.
+    Capture,
+    /// What servers tell.
+    Dnstap,
+}
+
+/// `[dnstap]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dnstap {
+    /// A Unix socket to which servers connect.
+    pub socket: Option<PathBuf>,
+    /// The mode of its file.
+    pub socket_mode: u32,
+    /// The group of its file; the probe's own when not given.
+    pub socket_group: Option<String>,
+    /// An address to which they connect over TCP.
+    pub listen: Option<SocketAddr>,
+    /// How many may be connected at once.
+    pub max_connections: usize,
+}
+
+impl Config {
+    pub(super) fn check_sources(&self) -> Result<(), String> {
+        let need = |holds: bool, message: &str| {
+            if holds { Ok(()) } else { Err(message.to_owned()) }
+        };
+        let Dnstap { socket, socket_mode, socket_group, max_connections, .. } = &self.dnstap;
+        need(
+            self.capture.enabled || self.dnstap.is_on(),
+            "capture.enabled: is false, and neither dnstap.socket nor dnstap.listen is given: nothing would be counted",
+        )?;
+        need(
+            self.source != Some(Counted::Capture) || self.capture.enabled,
+            "source: is \"capture\", but capture.enabled is false",
+        )?;
+        need(
+            self.source != Some(Counted::Dnstap) || self.dnstap.is_on(),
+            "source: is \"dnstap\", but neither dnstap.socket nor dnstap.listen is given",
+        )?;
+        need(socket.as_ref().is_none_or(|path| path.is_absolute()), "dnstap.socket: must be an absolute path")?;
+        need(*socket_mode <= 0o777, "dnstap.socket_mode: must be from 0o000 to 0o777")?;
+        need(socket_group.as_deref() != Some(""), "dnstap.socket_group: is empty; leave it out for the probe's own group")?;
+        need((1..=64).contains(max_connections), "dnstap.max_connections: must be from 1 to 64")
+    }
+
+    /// Which source is counted.
+    pub fn counted(&self) -> Counted {
+        self.source.unwrap_or(if self.capture.enabled { Counted::Capture } else { Counted::Dnstap })
+    }
+
+    /// Where to listen for dnstap, if anywhere.
+    pub fn dnstap(&self) -> Option<dnstap::Settings> {
+        let Dnstap { socket, socket_mode: mode, socket_group: group, listen, max_connections } = self.dnstap.clone();
+        let socket = socket.map(|path| dnstap::SocketFile { path, mode, group });
+        self.dnstap.is_on().then_some(dnstap::Settings { socket, listen, max_connections })
+    }
+
+    /// Whose messages count that a program tells of, not a server: those where whoever
+    /// answers is the server.
+    pub fn told_addresses(&self) -> Addresses {
+        match &self.capture.addresses {
+            ServerAddresses::Any => Addresses::Any,
+            ServerAddresses::Local => Addresses::These(Vec::new()),
+            ServerAddresses::These(addresses) => Addresses::These(addresses.clone()),
+        }
+    }
+
+    /// Whether there are two sources, of which one is compared with the other.
+    pub fn compares(&self) -> bool {
+        self.capture.enabled && self.dnstap.is_on()
+    }
+
+    /// What sources hold before it is read, bytes.
+    pub(super) fn buffer_bytes(&self) -> usize {
+        let ring_bytes = if self.capture.enabled { self.capture.buffer_bytes } else { 0 };
+        let connections = if self.dnstap.is_on() { self.dnstap.max_connections } else { 0 };
+        ring_bytes + connections * dnstap::MAX_CONNECTION_BYTES
+    }
+}
+
+impl Dnstap {
+    fn is_on(&self) -> bool {
+        self.socket.is_some() || self.listen.is_some()
+    }
+}
+
+impl Default for Dnstap {
+    fn default() -> Self {
+        Dnstap { socket: None, socket_mode: 0o660, socket_group: None, listen: None, max_connections: 16 }
+    }
+}

@@ -1,0 +1,158 @@
+//! One server that is connected: what it sends, and the few answers to it.
+
+use super::stream::{Event, MAX_DATA_BYTES, Step, Stream, accept, finish};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// How much is read at once, bytes.
+const BUFFER_BYTES: usize = 1 << 16;
+/// The longest frame with its length, bytes: a buffer never grows past it.
+pub const MAX_BUFFER_BYTES: usize = MAX_DATA_BYTES + 4;
+/// How soon after connecting a writer must have said START.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long the rest of a frame may take.
+const REST_OF_FRAME: Duration = Duration::from_secs(30);
+
+/// A connection, its transport and what came of the frame that is not complete yet.
+pub(super) struct Connection<S = Peer> {
+    peer: S,
+    stream: Stream,
+    buffer: Vec<u8>,
+    end: usize,
+    /// When patience ends, if the writer has to go on.
+    deadline: Option<Instant>,
+}
+
+/// The other end.
+pub(super) enum Peer {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+/// How a connection stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It goes on.
+    Open,
+    /// The writer has said that it is at its end, or never said anything.
+    Ended,
+    /// It broke off: why.
+    Broken(String),
+}
+
+impl<S: Read + Write> Connection<S> {
+    pub(super) fn new(peer: S, now: Instant) -> Self {
+        Connection { peer, stream: Stream::default(), buffer: Vec::new(), end: 0, deadline: Some(now + HANDSHAKE) }
+    }
+
+    /// Whether data frames may come: a server is there and tells what it does.
+    pub(super) fn is_started(&self) -> bool {
+        self.stream.is_started()
+    }
+
+    /// Reads what is there, once, and gives the content of every data frame that is complete.
+    pub(super) fn read(&mut self, now: Instant, each: &mut impl FnMut(&[u8])) -> Standing {
+        self.make_room();
+        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+        match self.peer.read(room) {
+            Ok(0) if self.stream == Stream::default() && self.end == 0 => Standing::Ended,
+            Ok(0) => Standing::Broken("it was closed without a STOP".to_owned()),
+            Ok(count) => {
+                self.end += count;
+                self.take_frames(now, each)
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Standing::Open,
+            Err(error) => Standing::Broken(error.to_string()),
+        }
+    }
+
+    /// Whether it has kept the probe waiting for too long.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline < now)
+    }
+
+    /// A buffer grows only when it is full of bytes that came: what a length says costs nothing.
+    fn make_room(&mut self) {
+        if self.end == self.buffer.len() {
+            self.buffer.resize((self.end * 2).clamp(BUFFER_BYTES, MAX_BUFFER_BYTES), 0);
+        }
+    }
+
+    fn take_frames(&mut self, now: Instant, each: &mut impl FnMut(&[u8])) -> Standing {
+        let mut at = 0;
+        let standing = loop {
+            let bytes = self.buffer.get(at..self.end).unwrap_or_default();
+            let Step { event, taken } = match self.stream.step(bytes) {
+                Ok(step) => step,
+                Err(fault) => break Standing::Broken(fault.to_string()),
+            };
+            at += taken;
+            match event {
+                Event::Part(_) => break Standing::Open,
+                Event::Data(data) => each(data),
+                Event::Started => {}
+                Event::Asked => {
+                    if let Err(error) = self.peer.write_all(&accept()) {
+                        break Standing::Broken(format!("it does not take the answer to READY: {error}"));
+                    }
+                }
+                Event::Stopped => {
+                    if self.stream.asked() {
+                        // It may be gone already; all that it had to say has been read.
+                        let _ = self.peer.write_all(&finish());
+                    }
+                    break Standing::Ended;
+                }
+            }
+        };
+        self.buffer.copy_within(at..self.end, 0);
+        self.end -= at;
+        if self.is_started() {
+            let waits_for = (self.end > 0).then_some(REST_OF_FRAME);
+            self.deadline = match self.deadline {
+                // The same frame as before.
+                Some(deadline) if at == 0 => Some(deadline),
+                _ => waits_for.map(|patience| now + patience),
+            };
+        }
+        standing
+    }
+}
+
+impl Connection {
+    pub(super) fn descriptor(&self) -> RawFd {
+        match &self.peer {
+            Peer::Unix(stream) => stream.as_raw_fd(),
+            Peer::Tcp(stream) => stream.as_raw_fd(),
+        }
+    }
+}
+
+impl Read for Peer {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Peer::Unix(stream) => stream.read(room),
+            Peer::Tcp(stream) => stream.read(room),
+        }
+    }
+}
+
+impl Write for Peer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Peer::Unix(stream) => stream.write(bytes),
+            Peer::Tcp(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -1,0 +1,151 @@
+//! Where DNS servers connect: sockets, and the connections to them.
+//!
+//! One thread serves all of it: it waits until something is there, takes in who comes,
+//! and reads from each connection that has something, a buffer at a time, so that none
+//! keeps the others waiting. Connections are bounded in number, and what one may hold
+//! back is bounded in size and in time.
+
+use super::connection::{Connection, Standing};
+use super::socket::{Listening, SocketFile};
+use crate::Error;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Where to listen, and for how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// A Unix socket.
+    pub socket: Option<SocketFile>,
+    /// An address for TCP.
+    pub listen: Option<SocketAddr>,
+    /// How many may be connected at once.
+    pub max_connections: usize,
+}
+
+/// The sockets and who is connected.
+pub struct Server {
+    settings: Settings,
+    unix: Option<Listening>,
+    tcp: Option<Listening>,
+    connections: Vec<Connection>,
+    /// Until when nobody is taken in, because the system could not.
+    accept_after: Option<Instant>,
+}
+
+/// What happened in one turn.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Who came and found no place.
+    pub refused: u64,
+    /// Connections that broke off, that lied or that stalled, each with the reason.
+    pub broken: Vec<String>,
+}
+
+/// After the system could not take somebody in (too many open files), a pause.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Nobody is taken in faster than so many in a turn, so that the connected get their turn.
+const MAX_ACCEPTED: usize = 16;
+
+impl Server {
+    /// A server that does not listen yet: see [`Self::open`].
+    pub fn new(settings: Settings) -> Self {
+        Server { settings, unix: None, tcp: None, connections: Vec::new(), accept_after: None }
+    }
+
+    /// Opens those of the sockets that are not open; gives an error for each that cannot be.
+    pub fn open(&mut self) -> Vec<Error> {
+        let mut errors = Vec::new();
+        let mut open = |socket: &mut Option<Listening>, opened: Result<Listening, Error>| match opened {
+            Ok(listening) => *socket = Some(listening),
+            Err(error) => errors.push(error),
+        };
+        if let (None, Some(file)) = (&self.unix, &self.settings.socket) {
+            open(&mut self.unix, Listening::unix(file));
+        }
+        if let (None, Some(address)) = (&self.tcp, self.settings.listen) {
+            open(&mut self.tcp, Listening::tcp(address));
+        }
+        errors
+    }
+
+    /// How many servers are connected and tell what they do.
+    pub fn connected(&self) -> usize {
+        self.connections.iter().filter(|connection| connection.is_started()).count()
+    }
+
+    /// Waits for something to happen, no longer than `patience`, and gives the content of
+    /// every data frame that came to `each`.
+    ///
+    /// Fails as the system does when it cannot wait.
+    pub fn turn(&mut self, patience: Duration, mut each: impl FnMut(&[u8])) -> io::Result<Turn> {
+        let mut now = Instant::now();
+        self.accept_after = self.accept_after.filter(|after| *after > now);
+        let listening: Vec<_> = match self.accept_after {
+            None => [&self.unix, &self.tcp].into_iter().flatten().map(Listening::descriptor).collect(),
+            Some(_) => Vec::new(),
+        };
+        let descriptors = listening.iter().copied().chain(self.connections.iter().map(Connection::descriptor));
+        let mut polled: Vec<_> = descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+        wait(&mut polled, patience)?;
+        now = now.max(Instant::now());
+        let mut turn = Turn::default();
+        let ready = polled.iter().skip(listening.len()).map(|polled| polled.revents != 0);
+        let mut standings = Vec::with_capacity(self.connections.len());
+        for (connection, ready) in self.connections.iter_mut().zip(ready) {
+            let standing = if ready { connection.read(now, &mut each) } else { Standing::Open };
+            standings.push(match standing {
+                Standing::Open if connection.is_overdue(now) => Standing::Broken("it stalls in the middle of a frame".to_owned()),
+                standing => standing,
+            });
+        }
+        let mut standings = standings.into_iter();
+        self.connections.retain(|_| match standings.next() {
+            Some(Standing::Broken(why)) => {
+                turn.broken.push(why);
+                false
+            }
+            Some(Standing::Ended) => false,
+            Some(Standing::Open) | None => true,
+        });
+        if polled.iter().take(listening.len()).any(|polled| polled.revents != 0) {
+            self.take_in(now, &mut turn);
+        }
+        Ok(turn)
+    }
+
+    fn take_in(&mut self, now: Instant, turn: &mut Turn) {
+        for listening in [&self.unix, &self.tcp].into_iter().flatten() {
+            for _ in 0..MAX_ACCEPTED {
+                match listening.accept() {
+                    Ok(peer) if self.connections.len() < self.settings.max_connections => {
+                        self.connections.push(Connection::new(peer, now));
+                    }
+                    Ok(_) => turn.refused += 1,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                    Err(error) => {
+                        self.accept_after = Some(now + ACCEPT_PAUSE);
+                        turn.broken.push(format!("nobody can be taken in: {error}"));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Waits until one of the descriptors has something, or for so long.
+fn wait(polled: &mut [libc::pollfd], patience: Duration) -> io::Result<()> {
+    let timeout_ms = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: as many valid values as are said to be.
+    let ready = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout_ms) };
+    match io::Error::last_os_error() {
+        error if ready < 0 && error.kind() != ErrorKind::Interrupted => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

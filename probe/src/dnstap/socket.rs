@@ -1,0 +1,146 @@
+//! The sockets on which the probe waits for servers.
+
+use super::connection::Peer;
+use crate::Error;
+use std::ffi::CString;
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A Unix socket and who may connect to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// The mode of its file; connecting needs the right to write.
+    pub mode: u32,
+    /// The group of its file; the probe's own when none.
+    pub group: Option<String>,
+}
+
+/// A socket that is listened on.
+pub(super) enum Listening {
+    Unix { listener: UnixListener, _file: Owned },
+    Tcp(TcpListener),
+}
+
+/// A socket's file, removed at the end if it is still ours.
+pub(super) struct Owned {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+/// How long a TCP connection may be silent before the other end is asked whether it lives.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
+impl Listening {
+    /// Listens on a Unix socket; takes the place of one on which nobody listens any more.
+    pub(super) fn unix(file: &SocketFile) -> Result<Self, Error> {
+        let failed = |detail: String| Error::Listen { place: file.path.display().to_string(), detail };
+        remove_stale(&file.path).map_err(failed)?;
+        let listener = UnixListener::bind(&file.path).map_err(|error| failed(error.to_string()))?;
+        let prepare = || {
+            let metadata = fs::symlink_metadata(&file.path)?;
+            let owned = Owned { path: file.path.clone(), device: metadata.dev(), inode: metadata.ino() };
+            if let Some(group) = &file.group {
+                chown(&file.path, None, Some(group_id(group)?))?;
+            }
+            fs::set_permissions(&file.path, Permissions::from_mode(file.mode))?;
+            listener.set_nonblocking(true)?;
+            Ok::<_, io::Error>(owned)
+        };
+        match prepare() {
+            Ok(owned) => Ok(Listening::Unix { listener, _file: owned }),
+            Err(error) => {
+                let _ = fs::remove_file(&file.path);
+                Err(failed(error.to_string()))
+            }
+        }
+    }
+
+    /// Listens on an address.
+    pub(super) fn tcp(address: SocketAddr) -> Result<Self, Error> {
+        let listen = || {
+            let listener = TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            Ok::<_, io::Error>(Listening::Tcp(listener))
+        };
+        listen().map_err(|error| Error::Listen { place: address.to_string(), detail: error.to_string() })
+    }
+
+    /// Who waits to be let in; none with [`ErrorKind::WouldBlock`].
+    pub(super) fn accept(&self) -> io::Result<Peer> {
+        match self {
+            Listening::Unix { listener, .. } => {
+                let (stream, _) = listener.accept()?;
+                stream.set_nonblocking(true)?;
+                Ok(Peer::Unix(stream))
+            }
+            Listening::Tcp(listener) => {
+                let (stream, _) = listener.accept()?;
+                stream.set_nonblocking(true)?;
+                // A machine that is gone says nothing, and must not hold a place for ever.
+                socket2::SockRef::from(&stream)
+                    .set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_IDLE))?;
+                Ok(Peer::Tcp(stream))
+            }
+        }
+    }
+
+    pub(super) fn descriptor(&self) -> RawFd {
+        match self {
+            Listening::Unix { listener, .. } => listener.as_raw_fd(),
+            Listening::Tcp(listener) => listener.as_raw_fd(),
+        }
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        let is_ours = |metadata: fs::Metadata| (metadata.dev(), metadata.ino()) == (self.device, self.inode);
+        if fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes a socket that a process left behind; says what else is there.
+fn remove_stale(path: &Path) -> Result<(), String> {
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        // Whatever is wrong shows when the socket is made.
+        Err(_) => return Ok(()),
+    };
+    if !metadata.file_type().is_socket() {
+        return Err("there is a file of this name that is no socket; remove it, or name another dnstap.socket".to_owned());
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => Err("another process listens on it; stop that one, or name another dnstap.socket".to_owned()),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|error| format!("a socket that was left behind cannot be removed: {error}"))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The number of a group.
+fn group_id(name: &str) -> io::Result<u32> {
+    let text = CString::new(name)?;
+    let mut buffer = vec![0; 1 << 16];
+    // SAFETY: a group is plain numbers and pointers, for which zero is a value.
+    let mut group: libc::group = unsafe { std::mem::zeroed() };
+    let mut found = std::ptr::null_mut();
+    // SAFETY: all pointers are to live values, and the buffer is as long as it is said to be.
+    let code = unsafe { libc::getgrnam_r(text.as_ptr(), &raw mut group, buffer.as_mut_ptr(), buffer.len(), &raw mut found) };
+    match (code, found.is_null()) {
+        (0, false) => Ok(group.gr_gid),
+        (0, true) => Err(io::Error::other(format!("there is no group {name:?}"))),
+        (code, _) => Err(io::Error::from_raw_os_error(code)),
+    }
+}
