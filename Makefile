@@ -1,7 +1,7 @@
 # The commands of the project. What each needs and does not find it installs, and says so.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test bench fuzz lint clean-run
+.PHONY: help run build test bench recall fuzz lint clean-run
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ test: ## run every test
 
 bench: ## measure the real programs (docs/BENCHMARKS.md keeps the figures)
 	@scripts/bench.sh
+
+recall: ## count what is found in the captures of the corpus (docs/RECALL.md)
+	@scripts/recall.sh
 
 fuzz: ## fuzz what reads packets, files and batches: each target for SECONDS (600)
 	@scripts/fuzz.sh $(SECONDS)

@@ -5,6 +5,8 @@
 //! that is given as well-formed is. `scripts/fuzz.sh` builds and runs the targets,
 //! and makes their first inputs from captures.
 
+pub mod differential;
+
 use zonepulse_dns::{MessageKind, RecordType, name};
 use zonepulse_probe::observe::{Addresses, Frame, Hit, Observer, Scope, Sink};
 use zonepulse_wire::Counter;

@@ -1,24 +1,35 @@
 //! No target: given a capture, it writes first inputs of the targets into the folder
 //! that `FUZZ_SEEDS` names, a folder for each target: the file itself, its frames, its
-//! DNS messages, and the batches that a probe makes of them.
+//! DNS messages, and the batches that a probe makes of them. Each message is compared
+//! with hickory's reading in passing, and the classes are counted on standard output.
 //!
 //! It is built as a target so that what targets need is built only once.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::Mutex;
+use zonepulse_fuzz::differential::{Class, compare};
 use zonepulse_fuzz::scope;
 use zonepulse_probe::capture::file::CaptureFile;
+use zonepulse_probe::memory::Budget;
 use zonepulse_probe::meter::{Meter, MeterSettings, Source};
+use zonepulse_probe::observe::{Hit, Observer, Sink};
+use zonepulse_wire::Counter;
 
 /// Longer inputs would only slow the fuzzer down, bytes.
 const MAX_FILE_BYTES: usize = 64 << 10;
 const MAX_SEED_BYTES: usize = 4096;
+/// What the target `dnstap` puts before its input.
+const DNSTAP_START: &[u8] = b"\0\0\0\0\0\0\0\x22\0\0\0\x02\0\0\0\x01\0\0\0\x16protobuf:dnstap.Dnstap";
+
+/// How many messages of all captures fell into each class.
+static CLASSES: Mutex<BTreeMap<Class, u64>> = Mutex::new(BTreeMap::new());
 /// What stands before a batch's compressed body (wire/src/codec.rs).
 const BATCH_HEADER_BYTES: usize = 33;
 
@@ -29,6 +40,10 @@ fuzz_target!(|capture: &[u8]| {
         seeds.add("capture_files", capture.to_vec());
     }
     seeds.frames(capture);
+    seeds.messages(capture);
+    if let Some(frames) = capture.strip_prefix(DNSTAP_START) {
+        seeds.add("dnstap", frames.to_vec());
+    }
     seeds.write(Path::new(&out)).expect("the folder is writable");
 });
 
@@ -48,7 +63,7 @@ impl Seeds {
             epoch: 1,
             interval_s: 60,
             scope: scope(),
-            max_records: 1000,
+            budget: Budget::of_agent(64 << 20, 0),
             source: Source::Replay,
         });
         let mut together = Vec::new();
@@ -64,10 +79,6 @@ impl Seeds {
                 link_type = Some(frame.link_type);
             }
             together.extend(one);
-            // Where a UDP datagram on Ethernet carries its message; the fuzzer finds the other places.
-            if let Some(message) = data.get(42..).filter(|message| message.len() >= 12) {
-                self.add("messages", message.to_vec());
-            }
         }
         self.add("frames", together);
         meter.finish(0);
@@ -80,6 +91,24 @@ impl Seeds {
         }
     }
 
+    /// Each DNS message, UDP or put together of a stream.
+    fn messages(&mut self, capture: &[u8]) {
+        let Ok(mut file) = CaptureFile::from_reader("capture", Cursor::new(capture.to_vec())) else { return };
+        let (mut observer, mut messages) = (Observer::new(&scope()), Messages::default());
+        while let Ok(Some(frame)) = file.next_frame() {
+            observer.frame(&frame, &mut messages);
+        }
+        observer.finish(&mut messages);
+        let mut classes = CLASSES.lock().expect("nobody panicked");
+        for message in messages.0 {
+            *classes.entry(compare(&message)).or_default() += 1;
+            for target in ["messages", "hickory"] {
+                self.add(target, message.clone());
+            }
+        }
+        println!("{classes:?}");
+    }
+
     fn write(self, out: &Path) -> std::io::Result<()> {
         for (target, input) in self.0 {
             let folder = out.join(target);
@@ -89,5 +118,18 @@ impl Seeds {
             fs::write(folder.join(format!("{:016x}", hasher.finish())), input)?;
         }
         Ok(())
+    }
+}
+
+/// Every message as it came.
+#[derive(Default)]
+struct Messages(Vec<Vec<u8>>);
+
+impl Sink for Messages {
+    fn hit(&mut self, _hit: &Hit<'_>) {}
+    fn uncounted(&mut self, _reason: Counter, _time_ms: u64) {}
+    fn add(&mut self, _counter: Counter, _count: u64) {}
+    fn message(&mut self, octets: &[u8]) {
+        self.0.push(octets.to_vec());
     }
 }

@@ -32,7 +32,9 @@ captures=(fixtures/captures/sample.pcap.zst)
 if [ -d "$corpus" ]; then
   captures=("$corpus"/*.pcap "$corpus"/*.pcapng "$corpus"/*.dnstap)
 fi
-FUZZ_SEEDS=$folder/fuzz-inputs "$built/seeds" "${captures[@]}" > /dev/null 2>&1 || fail 'the first inputs could not be made'
+compared=$(FUZZ_SEEDS=$folder/fuzz-inputs "$built/seeds" "${captures[@]}" 2> "$folder/fuzz-seeds.log" | tail -n 1) ||
+  fail "the first inputs could not be made, or hickory reads a message in another way: see $folder/fuzz-seeds.log"
+say "messages of the captures, beside hickory's reading (fuzz/differential.rs): $compared"
 
 found=0
 for target in "${targets[@]}"; do

@@ -18,13 +18,20 @@ fn main() -> ExitCode {
     let name = std::env::args().nth(1).unwrap_or_default();
     match name.as_str() {
         "pipeline" => pipeline::run(),
+        "recall" => match zonepulse_tests::needs::corpus() {
+            Ok(corpus) => print!("{}", zonepulse_tests::recall::document(&zonepulse_tests::recall::rows(&corpus))),
+            Err(reason) => {
+                eprintln!("recall: {reason}");
+                return ExitCode::FAILURE;
+            }
+        },
         "tally" => tally::run(),
         "" => {
             tally::run();
             pipeline::run();
         }
         other => {
-            eprintln!("no bench {other:?}: tally, pipeline, or none for all");
+            eprintln!("no bench {other:?}: tally, pipeline, recall, or none for all");
             return ExitCode::FAILURE;
         }
     }

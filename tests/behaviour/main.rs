@@ -7,11 +7,13 @@
 mod captures;
 mod chaos;
 mod credentials;
+mod devices;
 mod exactly_once;
 mod filters;
 mod formats;
 mod live;
 mod parameters;
+mod privileges;
 mod public_captures;
 mod refusals;
 mod restarts;
@@ -35,6 +37,8 @@ fn all() -> Vec<Trial> {
     [
         chaos::trials(),
         live::trials(),
+        devices::trials(),
+        privileges::trials(),
         whole_capture::trials(),
         exactly_once::trials(),
         refusals::trials(),

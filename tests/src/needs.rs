@@ -46,6 +46,15 @@ pub fn capture_rights() -> Result<MutexGuard<'static, ()>, String> {
     }
 }
 
+/// The same, and the right to make network namespaces, devices and owners of files.
+pub fn root() -> Result<MutexGuard<'static, ()>, String> {
+    // SAFETY: geteuid touches no memory.
+    if unsafe { libc::geteuid() } != 0 || !std::path::Path::new("/usr/sbin/ip").exists() {
+        return Err("network namespaces need root, and ip of iproute2".to_owned());
+    }
+    capture_rights()
+}
+
 /// Whether this process may open packet sockets (capabilities(7), bit 13 of the effective set).
 fn has_net_raw() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,11 +1,13 @@
 //! The probe: `zonepulse-probe` with a configuration and a spool of its own.
 
-use super::process::{Output, Process, program_command, run};
+use super::process::{Output, Process, program, program_command, run, without_settings};
 use super::{Central, RabbitMq};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
+use zonepulse_wire::Batch;
 
 /// What a probe is told.
 #[derive(Debug, Clone)]
@@ -14,24 +16,34 @@ pub struct Settings {
     pub server_id: u32,
     /// Seconds.
     pub interval_s: u32,
+    /// What is listened to.
+    pub device: &'static str,
     /// Where DNS is spoken.
     pub port: u16,
+    /// `any` or `local`.
+    pub addresses: &'static str,
     /// `via` and its table, as TOML.
     pub deliver: String,
 }
 
 impl Settings {
+    /// For a probe that reaches no central: what it counts stays in its spool.
+    pub fn spooled() -> Self {
+        let deliver = "via = \"http\"\n[deliver.http]\nurl = \"http://127.0.0.1:9\"\ntoken = \"none\"\n".to_owned();
+        Settings { server_id: 1, interval_s: 60, device: "lo", port: 53, addresses: "any", deliver }
+    }
+
     /// For a probe of the n-th server of a central, over HTTP.
     pub fn http(central: &Central, n: usize) -> Self {
         let server = &central.servers[n];
         let deliver = format!("via = \"http\"\n[deliver.http]\nurl = \"{}\"\ntoken = \"{}\"\n", central.url(), server.token);
-        Settings { server_id: server.id, interval_s: 60, port: 53, deliver }
+        Settings { server_id: server.id, deliver, ..Settings::spooled() }
     }
 
     /// For a probe of the n-th server of a central, through a broker's queue.
     pub fn amqp(central: &Central, n: usize, broker: &RabbitMq, queue: &str) -> Self {
         let deliver = format!("via = \"amqp\"\n[deliver.amqp]\nurl = \"{}\"\nqueue = \"{queue}\"\n", broker.url());
-        Settings { server_id: central.servers[n].id, interval_s: 60, port: 53, deliver }
+        Settings { server_id: central.servers[n].id, deliver, ..Settings::spooled() }
     }
 }
 
@@ -47,11 +59,13 @@ impl Probe {
     pub fn new(settings: &Settings) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-probe").tempdir().expect("a temporary folder can be made");
         let text = format!(
-            "server_id = {}\ninterval_s = {}\n[capture]\ndevice = \"lo\"\nports = [{}]\naddresses = \"any\"\n\
+            "server_id = {}\ninterval_s = {}\n[capture]\ndevice = \"{}\"\nports = [{}]\naddresses = \"{}\"\n\
              [spool]\ndir = \"{}\"\n[deliver]\n{}",
             settings.server_id,
             settings.interval_s,
+            settings.device,
             settings.port,
+            settings.addresses,
             folder.path().join("spool").display(),
             settings.deliver
         );
@@ -64,6 +78,31 @@ impl Probe {
         let mut command = program_command("zonepulse-probe");
         command.arg("run").arg("--config").arg(self.config());
         self.process = Some(Process::start("probe", command, self.folder.path()));
+    }
+
+    /// Starts it through another program, which ends up being the probe: that program and its arguments.
+    pub fn start_through(&mut self, through: &[&str], options: &[&str]) {
+        self.start_copy_through(through, &program("zonepulse-probe"), options);
+    }
+
+    /// The same with another file of the program.
+    pub fn start_copy_through(&mut self, through: &[&str], program: &Path, options: &[&str]) {
+        let mut command = without_settings(Command::new(through[0]));
+        command.args(&through[1..]).arg(program).args(options).arg("run").arg("--config").arg(self.config());
+        self.process = Some(Process::start("probe", command, self.folder.path()));
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
+    /// The batches in its spool.
+    pub fn spooled(&self) -> Vec<Batch> {
+        let files = fs::read_dir(self.spool()).expect("there is a spool").flatten().map(|entry| entry.path());
+        let mut batches: Vec<Batch> = files.filter_map(|file| Batch::decode(&fs::read(file).ok()?).ok()).collect();
+        batches.sort_by_key(|batch| batch.identity);
+        batches
     }
 
     /// SIGKILL.
@@ -111,7 +150,8 @@ impl Probe {
         self.folder.path()
     }
 
-    fn config(&self) -> PathBuf {
+    /// Its configuration.
+    pub fn config(&self) -> PathBuf {
         self.folder.path().join("probe.toml")
     }
 }

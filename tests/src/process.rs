@@ -25,6 +25,11 @@ impl Process {
         Process { name: name.to_owned(), child, log }
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, to it and to those that it started.
     pub fn kill(&mut self) {
         self.signal(libc::SIGKILL);
@@ -127,7 +132,11 @@ pub fn succeed(command: &mut Command, within: Duration) -> String {
 
 /// A program of the workspace, as the same build made it, without settings from this process's environment.
 pub fn program_command(name: &str) -> Command {
-    let mut command = Command::new(program(name));
+    without_settings(Command::new(program(name)))
+}
+
+/// A command without this process's settings of the two programs.
+pub fn without_settings(mut command: Command) -> Command {
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("ZONEPULSE_") {
             command.env_remove(variable);
@@ -136,7 +145,8 @@ pub fn program_command(name: &str) -> Command {
     command
 }
 
-fn program(name: &str) -> PathBuf {
+/// The file of a program of the workspace.
+pub fn program(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("this program has a path");
     // Benches are beside the programs, tests in a folder there.
     let mut paths = here.ancestors().skip(1).take(2).map(|folder| folder.join(name));

@@ -1,6 +1,7 @@
 //! The capture thread: a device in, batches out; it waits for no disk and no network.
 
 use super::outlet::Outlet;
+use super::privileges::with_right_to_capture;
 use super::{new_epoch, now_ms};
 use crate::Error;
 use crate::capture::addresses::AddressNews;
@@ -38,7 +39,7 @@ impl Listener {
         while !self.stopping() {
             // Before the addresses are read, so that no change of them is missed.
             let news = (self.config.capture.addresses == ServerAddresses::Local).then(AddressNews::subscribe);
-            let opened = LiveCapture::open(&self.config.live()).and_then(|live| {
+            let opened = with_right_to_capture(|| LiveCapture::open(&self.config.live())).and_then(|live| {
                 let scope = self.config.scope()?;
                 Ok((live, self.meter(scope.clone()), Following { scope, news }))
             });

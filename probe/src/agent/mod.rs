@@ -10,6 +10,8 @@
 //!   gives up the oldest batch when the disk does not keep up, and says so;
 //! * the caller's delivers, and hears signals.
 //!
+//! Each has only the rights that it needs (`privileges.rs`).
+//!
 //! SIGTERM and SIGINT close the open interval, spool it, and try for a few
 //! seconds to deliver it. SIGHUP reads the configuration again: delivery and
 //! the log's level follow it at once, the rest needs a restart.
@@ -17,6 +19,7 @@
 mod comparison;
 mod listen;
 mod outlet;
+mod privileges;
 mod queue;
 mod tap;
 
@@ -51,6 +54,8 @@ const RETRY_DISK: Duration = Duration::from_secs(1);
 /// that cannot be opened only waits.
 pub fn run(config: Config, reload: impl FnMut() -> Result<Config, Error>) -> Result<(), Error> {
     let delivery = config.delivery()?;
+    // Before the spool is opened, so that a directory that is out of reach then shows now.
+    privileges::restrict();
     let spool = Arc::new(Spool::open(config.spool())?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
     let agent = Agent { config, spool, stop: Arc::default(), settings: watch::Sender::new(delivery), reload };
@@ -86,8 +91,9 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         let mut signals = Signals::new().map_err(Error::System)?;
         let queue = Arc::new(Queue::new(self.config.budget().queue_bytes));
         let comparison = self.config.compares().then(Arc::<Comparison>::default);
-        let mut spooler = self.start_spooler(&queue, comparison.clone())?;
         let mut sources = self.start_sources(&queue, comparison.as_ref())?;
+        privileges::drop_all();
+        let mut spooler = self.start_spooler(&queue, comparison.clone())?;
         let counts = Arc::new(Counts::default());
         let in_flight_bytes = self.config.budget().in_flight_bytes;
         let delivery = deliver::run(self.spool.clone(), self.settings.subscribe(), counts.clone(), in_flight_bytes);
@@ -139,12 +145,20 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         if config.capture.enabled {
             let outlet = outlet(Counted::Capture);
             let listener = Listener { config: config.clone(), outlet, stop: self.stop.clone() };
-            workers.push(Worker::start("capture", move || listener.run())?);
+            let run = move || {
+                privileges::keep_for_capture();
+                listener.run();
+            };
+            workers.push(Worker::start("capture", run)?);
         }
         if let Some(settings) = config.dnstap() {
             let outlet = outlet(Counted::Dnstap);
             let listener = TapListener { config: config.clone(), settings, outlet, stop: self.stop.clone() };
-            workers.push(Worker::start("dnstap", move || listener.run())?);
+            let run = move || {
+                privileges::keep_for_sockets();
+                listener.run();
+            };
+            workers.push(Worker::start("dnstap", run)?);
         }
         Ok(workers)
     }

@@ -86,6 +86,12 @@ pub trait Sink {
     /// A message that does not count, for the reason that one of
     /// [`Counter::NOT_COUNTED`] names; when it was seen, Unix milliseconds.
     fn uncounted(&mut self, reason: Counter, time_ms: u64);
+    /// Every message as it came, before it is given as the one or the other: for
+    /// whoever reads it in a way of its own.
+    #[inline]
+    fn message(&mut self, octets: &[u8]) {
+        let _ = octets;
+    }
     /// Packets, fragments and octets: anything but messages.
     fn add(&mut self, counter: Counter, count: u64);
 }
@@ -295,6 +301,7 @@ struct At {
 /// Reads one DNS message that came or went through a watched endpoint.
 #[inline]
 fn message(octets: &[u8], side: Side, cut: bool, time_ms: u64, sink: &mut impl Sink) {
+    sink.message(octets);
     let Some(message) = Message::new(octets) else {
         let reason = if cut { Counter::CutBySnapLength } else { Counter::ShortHeader };
         return sink.uncounted(reason, time_ms);

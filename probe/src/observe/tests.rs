@@ -83,6 +83,7 @@ fn tunnels_in_datagrams_are_looked_into() {
     let frame = ethernet(0x0800, &ipv4(17, 1, 53, &udp(40000, 53, &query(NAME))));
     for (port, header) in [
         (4789, &[8, 0, 0, 0, 0, 0, 7, 0][..]),
+        (4789, &[0x0c, 0, 0, 3, 0, 0, 7, 0]),
         (6081, &[0, 0, 0x65, 0x58, 0, 0, 7, 0]),
         (6081, &[1, 0x40, 0x65, 0x58, 0, 0, 7, 0, 1, 2, 3, 0]),
     ] {

@@ -73,10 +73,18 @@ fn gre(octets: &[u8]) -> Network<'_> {
     }
 }
 
-/// What goes to the port and is no such header is another program's, and no loss.
+/// What goes to the port and is no such header is another program's, and no loss. With
+/// the generic extension (draft-ietf-nvo3-vxlan-gpe) it says what it stands before.
 fn vxlan(octets: &[u8]) -> Network<'_> {
-    match octets.split_first_chunk() {
-        Some(([0x08, 0, 0, 0, _, _, _, 0], frame)) => link::ethernet(frame),
+    const VALID: u8 = 0x08;
+    const EXTENDED: u8 = 0x04;
+    match octets.split_first_chunk::<8>() {
+        Some(([flags, _, _, next, ..], inner)) if flags & (VALID | EXTENDED) == VALID | EXTENDED => match next {
+            1 | 2 => Ok(Some(inner)),
+            3 => link::ethernet(inner),
+            _ => Ok(None),
+        },
+        Some(([flags, ..], frame)) if flags & VALID != 0 => link::ethernet(frame),
         _ => Ok(None),
     }
 }
