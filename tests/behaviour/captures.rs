@@ -6,7 +6,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use zonepulse_fixtures::{Format, LinkType, Message, Packet, capture, sample, tcp, udp};
+use zonepulse_fixtures::{Format, LinkType, Message, Packet, Tap, capture, dnstap_stream, sample, tcp, udp};
 use zonepulse_tests::api::{number, text, time_ms};
 use zonepulse_tests::needs::{test, test_with};
 use zonepulse_tests::probe::{Settings, tally};
@@ -57,6 +57,24 @@ fn packets() -> Vec<Packet> {
     packets
 }
 
+/// The same as two servers tell of it through dnstap: an authoritative one, and a resolver that asks it.
+fn told() -> Vec<Tap> {
+    let (www, asked, answered) =
+        (Message::query("WWW.example", 1), Message::query("two.example", 15), Message::response("two.example", 15, 3));
+    let mut told = Vec::new();
+    for (query, response) in [(1, 2), (5, 6)] {
+        told.extend([
+            Tap::new(query, &www.bytes(), BEGIN_US),
+            Tap::new(response, &Message::response("www.example", 1, 0).bytes(), BEGIN_US + 1000),
+            Tap::new(query, &Message::query("one.example", 28).bytes(), BEGIN_US + 2000),
+            Tap::new(query, &asked.bytes(), BEGIN_US + 2000),
+            Tap { query: (Some(asked.bytes()), None), ..Tap::new(response, &answered.bytes(), BEGIN_US + 3000) },
+        ]);
+    }
+    told.extend([Tap::new(3, &www.bytes(), BEGIN_US), Tap::new(4, &answered.bytes(), BEGIN_US)]);
+    told
+}
+
 /// What `tally` has to say of them, host, type, action, rcode and hits.
 const EXPECTED: [(&str, &str, &str, &str, u64); 5] = [
     ("one.example.", "AAAA", "request", "-", 2),
@@ -102,6 +120,9 @@ fn same_tally() {
             assert_eq!(lines(&output.out), expected(1), "{format:?} {link_type:?}: {}", output.err);
         }
     }
+    let path = write(folder.path(), "all.dnstap", &dnstap_stream(&told()));
+    let output = tally(&[path.as_os_str()], Duration::from_secs(10));
+    assert_eq!((output.code, lines(&output.out)), (Some(0), expected(1)), "{}", output.err);
 }
 
 fn damaged() {

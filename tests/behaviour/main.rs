@@ -8,6 +8,7 @@ mod captures;
 mod chaos;
 mod credentials;
 mod devices;
+mod dnstap;
 mod exactly_once;
 mod filters;
 mod formats;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
 fn all() -> Vec<Trial> {
     [
         chaos::trials(),
+        dnstap::trials(),
         live::trials(),
         devices::trials(),
         privileges::trials(),

@@ -13,6 +13,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         test_with("every_public_capture_is_read_to_its_end_or_refused_with_a_clear_line", corpus, every_file),
         test_with("nothing_in_the_public_captures_is_missing_or_invented_without_a_reason", corpus, found),
+        test_with("every_message_of_the_public_dnstap_files_is_counted_or_named", corpus, dnstap_files),
         test_with("all_public_captures_at_once_are_read_as_one_by_one", corpus, all_at_once),
     ]
 }
@@ -49,6 +50,27 @@ fn found(corpus: Corpus) {
     let path = project().join("docs/RECALL.md");
     let kept = fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(kept, recall::document(&rows), "{} is not what is found: make recall writes it anew", path.display());
+}
+
+fn dnstap_files(corpus: Corpus) {
+    let index = fs::read_to_string(corpus.public_captures_index()).expect("the corpus is readable");
+    let mut files = 0;
+    for path in corpus.public_captures().expect("the corpus is readable") {
+        if path.extension().is_none_or(|extension| extension != "dnstap") {
+            continue;
+        }
+        files += 1;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let columns: Vec<_> = index.lines().find(|line| line.starts_with(&name)).expect("the index has it").split('\t').collect();
+        let expected: u64 = columns[5].parse().expect("a number of messages");
+        let output = tally(&[path.as_os_str()], Duration::from_secs(20));
+        assert_eq!(output.code, Some(0), "{name}: {}", output.err);
+        // One server answered a question about the root's SOA without repeating it.
+        let named = output.err.lines().filter(|line| line.ends_with(": no_question 1")).count() as u64;
+        assert_eq!(hits(&output.out) + named, expected, "{name}: {}", output.err);
+        assert_eq!(named, u64::from(name.contains("DVE-2017-0005")), "{name}: {}", output.err);
+    }
+    assert!(files > 10, "{files} files");
 }
 
 fn all_at_once(corpus: Corpus) {

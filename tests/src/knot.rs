@@ -4,6 +4,7 @@ use super::process::{Process, succeed};
 use super::{eventually, ports};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -25,7 +26,7 @@ alias CNAME www
 /// knotd with one zone, `example.`, and statistics.
 pub struct Knot {
     // Before the folder, in which its log is: fields are dropped in order.
-    _server: Process,
+    server: Process,
     folder: TempDir,
     /// Its port, UDP and TCP.
     pub port: u16,
@@ -34,30 +35,49 @@ pub struct Knot {
 impl Knot {
     /// Starts one and waits until it answers.
     pub fn start() -> Self {
+        Self::start_with(ports::free(), None)
+    }
+
+    /// The same, and it tells what it does through dnstap to a Unix socket.
+    pub fn start_telling(socket: &Path) -> Self {
+        Self::start_telling_on(ports::free(), socket)
+    }
+
+    /// The same on a port that is known before.
+    pub fn start_telling_on(port: u16, socket: &Path) -> Self {
+        Self::start_with(port, Some(socket))
+    }
+
+    fn start_with(port: u16, socket: Option<&Path>) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-knot").tempdir().expect("a temporary folder can be made");
         let path = folder.path();
-        let port = ports::free();
         let configuration = format!(
             "server:\n    rundir: \"{0}\"\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    tcp-workers: 1\n    \
              background-workers: 1\ndatabase:\n    storage: \"{0}\"\nlog:\n  - target: stderr\n    any: info\n\
              mod-stats:\n  - id: all\n    request-protocol: on\n    response-code: on\n    server-operation: on\n\
-             template:\n  - id: default\n    global-module: mod-stats/all\n\
+             {1}\
              zone:\n  - domain: example\n    file: \"{0}/example.zone\"\n",
-            path.display()
+            path.display(),
+            modules(socket),
         );
         fs::write(path.join("knot.conf"), configuration).expect("a test's folder is writable");
         fs::write(path.join("example.zone"), ZONE).expect("a test's folder is writable");
         let mut server = Command::new("/usr/sbin/knotd");
         server.arg("-c").arg(path.join("knot.conf"));
         let server = Process::start("knotd", server, path);
-        let knot = Knot { port, _server: server, folder };
+        let knot = Knot { port, server, folder };
         // It loads its zone before it opens the socket of knotc, the last thing that it does at start.
         eventually("knotd has started", Duration::from_secs(20), || {
-            let log = knot._server.log();
+            let log = knot.server.log();
             assert!(!log.contains("failed to"), "knotd does not start: {log}");
             log.contains("control, binding to").then_some(())
         });
         knot
+    }
+
+    /// SIGTERM, after which it has told everything.
+    pub fn stop(mut self) {
+        self.server.terminate(Duration::from_secs(20));
     }
 
     /// What it has counted itself: `mod-stats.response-code[NOERROR]` and so on.
@@ -80,5 +100,18 @@ impl Knot {
                 (value > 0).then_some((code, value))
             })
             .collect()
+    }
+}
+
+/// What of the configuration says which modules there are.
+fn modules(socket: Option<&Path>) -> String {
+    let template = |modules: &str| format!("template:\n  - id: default\n    global-module: [{modules}]\n");
+    match socket {
+        None => template("mod-stats/all"),
+        Some(socket) => format!(
+            "mod-dnstap:\n  - id: told\n    sink: \"unix:{}\"\n    log-queries: on\n    log-responses: on\n{}",
+            socket.display(),
+            template("mod-stats/all, mod-dnstap/told")
+        ),
     }
 }

@@ -2,6 +2,7 @@
 
 use libtest_mimic::{Completion, Trial};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use zonepulse_fixtures::Corpus;
 
@@ -53,6 +54,13 @@ pub fn root() -> Result<MutexGuard<'static, ()>, String> {
         return Err("network namespaces need root, and ip of iproute2".to_owned());
     }
     capture_rights()
+}
+
+/// Knot's module for dnstap, which is a Debian package of its own.
+pub fn knot_dnstap() -> Result<(), String> {
+    let status = Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Status}", "knot-module-dnstap"]).output();
+    let is_there = status.is_ok_and(|output| output.stdout == b"installed");
+    if is_there { Ok(()) } else { Err("Knot has no dnstap: install knot-module-dnstap".to_owned()) }
 }
 
 /// Whether this process may open packet sockets (capabilities(7), bit 13 of the effective set).

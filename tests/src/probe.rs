@@ -22,6 +22,8 @@ pub struct Settings {
     pub port: u16,
     /// `any` or `local`.
     pub addresses: &'static str,
+    /// What is counted.
+    pub sources: Sources,
     /// `via` and its table, as TOML.
     pub deliver: String,
 }
@@ -30,7 +32,7 @@ impl Settings {
     /// For a probe that reaches no central: what it counts stays in its spool.
     pub fn spooled() -> Self {
         let deliver = "via = \"http\"\n[deliver.http]\nurl = \"http://127.0.0.1:9\"\ntoken = \"none\"\n".to_owned();
-        Settings { server_id: 1, interval_s: 60, device: "lo", port: 53, addresses: "any", deliver }
+        Settings { server_id: 1, interval_s: 60, device: "lo", port: 53, addresses: "any", sources: Sources::Capture, deliver }
     }
 
     /// For a probe of the n-th server of a central, over HTTP.
@@ -47,6 +49,17 @@ impl Settings {
     }
 }
 
+/// Where messages come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sources {
+    /// The device.
+    Capture,
+    /// What servers tell; beside it a capture that cannot begin.
+    Dnstap,
+    /// The device, and what servers tell is compared with it.
+    CaptureAndDnstap,
+}
+
 /// A probe's folder, and the probe while it runs.
 pub struct Probe {
     // Before the folder, in which its log is: fields are dropped in order.
@@ -58,12 +71,19 @@ impl Probe {
     /// A probe that does not run yet.
     pub fn new(settings: &Settings) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-probe").tempdir().expect("a temporary folder can be made");
+        let socket = format!("dnstap.socket = \"{}/dnstap.sock\"\n", folder.path().display());
+        let (dnstap, device) = match settings.sources {
+            Sources::Capture => (String::new(), settings.device),
+            Sources::Dnstap => (format!("source = \"dnstap\"\n{socket}"), "nosuchdevice0"),
+            Sources::CaptureAndDnstap => (socket, settings.device),
+        };
         let text = format!(
-            "server_id = {}\ninterval_s = {}\n[capture]\ndevice = \"{}\"\nports = [{}]\naddresses = \"{}\"\n\
+            "server_id = {}\ninterval_s = {}\n{}[capture]\ndevice = \"{}\"\nports = [{}]\naddresses = \"{}\"\n\
              [spool]\ndir = \"{}\"\n[deliver]\n{}",
             settings.server_id,
             settings.interval_s,
-            settings.device,
+            dnstap,
+            device,
             settings.port,
             settings.addresses,
             folder.path().join("spool").display(),
@@ -138,6 +158,11 @@ impl Probe {
         let mut command = program_command("zonepulse-probe");
         command.arg("replay").args(arguments).arg("--config").arg(self.config());
         run(&mut command, within)
+    }
+
+    /// The socket to which servers connect.
+    pub fn dnstap_socket(&self) -> PathBuf {
+        self.folder.path().join("dnstap.sock")
     }
 
     /// The spool's folder.
