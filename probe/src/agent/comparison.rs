@@ -96,14 +96,11 @@ impl Comparison {
     }
 
     /// Until the other source is done with the intervals up to then, but not for ever.
-    fn wait<'s>(&'s self, mut state: MutexGuard<'s, State>, end_ms: u64) -> MutexGuard<'s, State> {
-        let mut left_ms = (end_ms + PATIENCE_MS).saturating_sub(now_ms()).min(PATIENCE_MS);
-        while !state.ended && state.passed_ms < end_ms && left_ms > 0 {
-            let wait = Duration::from_millis(left_ms.min(100));
-            left_ms -= wait.as_millis() as u64;
-            state = self.came.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state
+    fn wait<'s>(&'s self, state: MutexGuard<'s, State>, end_ms: u64) -> MutexGuard<'s, State> {
+        let patience_ms = (end_ms + PATIENCE_MS).saturating_sub(now_ms()).min(PATIENCE_MS);
+        let waits = |state: &mut State| !state.ended && state.passed_ms < end_ms;
+        let waited = self.came.wait_timeout_while(state, Duration::from_millis(patience_ms), waits);
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
