@@ -2,7 +2,7 @@
 
 use super::{MAX_NAME_OCTETS, MAX_RECORDS, Meter, MeterSettings, Source};
 use crate::memory::Budget;
-use crate::observe::testing::{frame, query, response, scope, stream, tcp_to_server, udp_from_server, udp_to_server};
+use crate::observe::testing::{denial, frame, query, response, scope, stream, tcp_to_server, udp_from_server, udp_to_server};
 use proptest::prelude::*;
 use zonepulse_wire::{Batch, Counter, OTHER};
 
@@ -224,4 +224,92 @@ proptest! {
         }
         prop_assert_eq!(found, per_interval);
     }
+
+    #[test]
+    fn whatever_comes_and_however_little_fits_every_message_is_in_a_row_or_under_a_reason(
+        messages in prop::collection::vec((0u16..400, 0u8..7, 0..5 * MINUTE), 1..400),
+        max_records in 0usize..60,
+    ) {
+        let mut meter = Meter::new(MeterSettings { budget: budget(max_records), ..settings(Source::Replay) });
+        let (mut expected, mut seen, mut garbage) = (std::collections::BTreeMap::new(), 0, 0);
+        let mut times: Vec<u64> = messages.iter().map(|(.., time_ms)| *time_ms).collect();
+        times.sort_unstable();
+        for ((number, what, _), time_ms) in messages.iter().zip(times) {
+            let name = format!("n{number}.example.");
+            let (octets, kind) = match what {
+                0 | 1 => (udp_to_server(&query(&name)), Some(0)),
+                2 => (udp_from_server(&response(&name, 0)), Some(1)),
+                3 | 4 => (udp_from_server(&denial(&name, 3, b"\x07example\x00")), Some(4)),
+                5 => (udp_from_server(&response(&name, 5)), Some(6)),
+                _ => (udp_to_server(&[7; 5]), None),
+            };
+            meter.frame(&frame(&octets, time_ms));
+            seen += 1;
+            match kind {
+                Some(kind) => *expected.entry(kind).or_insert(0) += 1,
+                None => garbage += 1,
+            }
+        }
+        meter.finish(0);
+        let batches = batches(&mut meter);
+        let mut found = std::collections::BTreeMap::new();
+        for row in batches.iter().flat_map(|batch| &batch.rows) {
+            *found.entry(row.kind.number()).or_insert(0u64) += row.hits;
+        }
+        prop_assert_eq!(found, expected);
+        let sum = |counter| batches.iter().map(|batch| batch.counters.get(counter)).sum::<u64>();
+        prop_assert_eq!((sum(Counter::MessagesSeen), sum(Counter::ShortHeader)), (seen, garbage));
+        let others = |batch: &Batch| batch.records.iter().map(|(name, _)| name.starts_with(OTHER)).collect::<Vec<_>>();
+        let folded: u64 = batches
+            .iter()
+            .flat_map(|batch| {
+                let others = others(batch);
+                batch.rows.iter().filter(move |row| others[row.record as usize]).map(|row| row.hits)
+            })
+            .sum();
+        prop_assert_eq!(folded, sum(Counter::MessagesFolded));
+        for batch in &batches {
+            prop_assert!(batch.records.iter().filter(|(name, _)| !name.starts_with(OTHER)).count() <= max_records);
+        }
+    }
+}
+
+#[test]
+fn a_flood_over_many_intervals_takes_no_place_of_a_name_that_is_answered() {
+    let mut meter = Meter::new(MeterSettings { budget: budget(100), ..settings(Source::Replay) });
+    let mut answer = response("www.example.", 0);
+    answer[7] = 1;
+    let ask = |meter: &mut Meter, time_ms: u64| {
+        meter.frame(&frame(&udp_to_server(&query("www.example.")), time_ms));
+        meter.frame(&frame(&udp_from_server(&answer), time_ms));
+    };
+    ask(&mut meter, MINUTE - 1);
+    let mut made_up = 0;
+    for minute in 1..6 {
+        for second in 0..60 {
+            let time_ms = minute * MINUTE + second * 1000;
+            for _ in 0..20 {
+                made_up += 1;
+                let name = format!("r{made_up}.example.");
+                meter.frame(&frame(&udp_to_server(&query(&name)), time_ms));
+                meter.frame(&frame(&udp_from_server(&denial(&name, 3, &[0xc0, 12 + 2 + made_up.to_string().len() as u8])), time_ms));
+            }
+            // The last one comes late, when the next interval has begun.
+            let is_last = second == 59;
+            let asks = if is_last { (minute + 1) * MINUTE + 500 } else { time_ms };
+            meter.frame(&frame(&udp_to_server(&query("clock.")), asks));
+            ask(&mut meter, time_ms);
+        }
+    }
+    meter.finish(0);
+    let batches = batches(&mut meter);
+    for batch in &batches[1..6] {
+        let number = batch.records.iter().position(|(name, _)| name == "www.example.").unwrap() as u32;
+        let hits: Vec<_> = batch.rows.iter().filter(|row| row.record == number).map(|row| row.hits).collect();
+        assert_eq!(hits, [60, 60], "{}", batch.start_s);
+        assert!(batch.counters.get(Counter::MessagesFolded) > 2000);
+        assert!(batch.counters.get(Counter::RecordsForgotten) > 0 || batch.start_s == 60);
+    }
+    // What is remembered and was not asked for is in no batch.
+    assert!(batches.iter().all(|batch| batch.records.len() <= 102));
 }

@@ -13,6 +13,7 @@ mod exactly_once;
 mod filters;
 mod formats;
 mod live;
+mod overload;
 mod parameters;
 mod privileges;
 mod public_captures;
@@ -41,6 +42,7 @@ fn all() -> Vec<Trial> {
         live::trials(),
         devices::trials(),
         privileges::trials(),
+        overload::trials(),
         whole_capture::trials(),
         exactly_once::trials(),
         refusals::trials(),

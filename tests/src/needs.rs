@@ -63,6 +63,12 @@ pub fn knot_dnstap() -> Result<(), String> {
     if is_there { Ok(()) } else { Err("Knot has no dnstap: install knot-module-dnstap".to_owned()) }
 }
 
+/// The right to capture, and to mount file systems where nobody else sees them.
+pub fn capture_and_mount_rights() -> Result<MutexGuard<'static, ()>, String> {
+    // SAFETY: geteuid touches no memory.
+    if unsafe { libc::geteuid() } == 0 { capture_rights() } else { Err("mounting a file system needs root".to_owned()) }
+}
+
 /// Whether this process may open packet sockets (capabilities(7), bit 13 of the effective set).
 fn has_net_raw() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

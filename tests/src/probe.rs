@@ -95,9 +95,14 @@ impl Probe {
 
     /// Starts capturing, or goes on after a kill with the spool that is there.
     pub fn start(&mut self) {
+        self.start_as(|command| command);
+    }
+
+    /// The same with another command made of the probe's.
+    pub fn start_as(&mut self, change: impl FnOnce(Command) -> Command) {
         let mut command = program_command("zonepulse-probe");
         command.arg("run").arg("--config").arg(self.config());
-        self.process = Some(Process::start("probe", command, self.folder.path()));
+        self.process = Some(Process::start("probe", change(command), self.folder.path()));
     }
 
     /// Starts it through another program, which ends up being the probe: that program and its arguments.
@@ -139,6 +144,11 @@ impl Probe {
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| process.exited().is_none())
+    }
+
+    /// Its number while it runs.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
     }
 
     /// What it has logged since the test began.

@@ -314,3 +314,96 @@ fn a_crash_at_any_step_loses_nothing_without_a_report_and_reports_nothing_twice(
         }
     }
 }
+
+/// Runs with a file system of one mebibyte, which no other thread sees.
+fn on_a_small_disk(test: impl FnOnce(&Path) + Send) {
+    let dir = TempDir::new().unwrap();
+    let place = std::ffi::CString::new(dir.path().to_str().unwrap()).unwrap();
+    let mounted = || {
+        // SAFETY: plain system calls with texts that end with zero; they change this thread's mounts only.
+        unsafe {
+            libc::unshare(libc::CLONE_NEWNS) == 0
+                && libc::mount(std::ptr::null(), c"/".as_ptr(), std::ptr::null(), libc::MS_REC | libc::MS_PRIVATE, std::ptr::null())
+                    == 0
+                && libc::mount(c"tmpfs".as_ptr(), place.as_ptr(), c"tmpfs".as_ptr(), 0, c"size=1m".as_ptr().cast()) == 0
+        }
+    };
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| match mounted() {
+            true => test(dir.path()),
+            false => eprintln!("left out: mounting a file system needs root"),
+        });
+        thread.join().unwrap();
+    });
+}
+
+/// A batch of some tens of kilobytes, whatever compresses it.
+fn large(seq: u64) -> Batch {
+    let mut batch = batch(seq);
+    let mut random = seq + 1;
+    batch.records = Records::new();
+    batch.rows.clear();
+    for _ in 0..2000 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let record = batch.records.push(&format!("{random:016x}.example."), RecordType::A);
+        let last_ms = (random >> 40) as u32 % 60_000;
+        batch.rows.push(Row { record, kind: MessageKind::REQUEST, hits: 1, first_ms: last_ms, last_ms });
+    }
+    batch
+}
+
+fn free_bytes(spool: &Spool) -> u64 {
+    spool.disk.free_bytes().unwrap()
+}
+
+/// The losses that batches report, as one.
+fn evicted(batches: &[Batch]) -> Option<Evicted> {
+    batches.iter().fold(None, |sum, batch| merge_evicted(sum, batch.evicted))
+}
+
+#[test]
+fn on_a_real_disk_so_much_stays_free_and_what_had_to_go_is_reported() {
+    on_a_small_disk(|dir| {
+        let (max_bytes, min_free_bytes) = (1 << 30, 600 << 10);
+        let settings = Settings { dir: dir.join("spool"), max_bytes, min_free_bytes, max_refused_bytes: 1 << 20 };
+        let spool = Spool::open(settings.clone()).unwrap();
+        for seq in 0..30 {
+            spool.put(&large(seq)).unwrap();
+            assert!(free_bytes(&spool) >= min_free_bytes, "{seq}: {} bytes are free", free_bytes(&spool));
+        }
+        let kept = spool.len() as u64;
+        assert!((5..25).contains(&kept), "{kept}");
+        drop(spool);
+        let spool = Spool::open(Settings { min_free_bytes: 0, ..settings }).unwrap();
+        spool.put(&batch(30)).unwrap();
+        let batches = claimed(&spool);
+        assert_eq!(numbers(&batches), (30 - kept..=30).collect::<Vec<_>>());
+        let until_s = START_S + 60 * (30 - kept);
+        assert_eq!(evicted(&batches), Some(Evicted { batches: 30 - kept, from_s: START_S, until_s }));
+    });
+}
+
+#[test]
+fn when_others_fill_the_disk_the_oldest_gives_way_and_with_none_left_a_put_fails_until_there_is_room() {
+    on_a_small_disk(|dir| {
+        let settings = Settings { dir: dir.join("spool"), max_bytes: 1 << 30, min_free_bytes: 0, max_refused_bytes: 1 << 20 };
+        let spool = Spool::open(settings).unwrap();
+        (0..4).for_each(|seq| spool.put(&large(seq)).unwrap());
+        let fill = dir.join("fill");
+        assert!(fs::write(&fill, vec![1; 2 << 20]).is_err(), "the disk is full now");
+        assert_eq!(free_bytes(&spool), 0);
+        spool.put(&large(4)).unwrap();
+        assert!(spool.len() < 5);
+        spool.put(&large(5)).unwrap();
+        let held: Vec<_> = std::iter::from_fn(|| spool.claim()).collect();
+        held.iter().for_each(|entry| spool.remove(entry.key).unwrap());
+        // Others take what became free.
+        let mut file = fs::OpenOptions::new().append(true).open(&fill).unwrap();
+        while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
+        assert!(spool.put(&large(6)).unwrap_err().is_full());
+        assert!(spool.is_empty());
+        fs::remove_file(&fill).unwrap();
+        spool.put(&large(6)).unwrap();
+        assert_eq!(numbers(&claimed(&spool)), [6]);
+    });
+}

@@ -329,12 +329,10 @@ impl Table {
         if let Some(number) = self.index.find(hit.hash, |number| self.is_record(number, hit)) {
             return Some(number);
         }
-        if !self.has_room(at) {
+        let load = self.room_for(at).or_else(|| {
             self.make_room();
-            if !self.has_room(at) {
-                return None;
-            }
-        }
+            self.room_for(at)
+        })?;
         let hit = self.waiting.get(at)?;
         let number = self.records.len() as u32;
         self.records.push(Record {
@@ -349,22 +347,23 @@ impl Table {
         self.names.extend_from_slice(hit.words());
         self.standings.push(Standing::default());
         self.index.insert(hit.hash, number);
-        self.load.add(hit.load());
+        self.load.add(load);
         self.is_attentive |= !self.load.fits(self.bound, ATTENTIVE_EIGHTHS);
         Some(number)
     }
 
-    /// Whether the record of a hit fits in; the last places are for positive answers.
-    fn has_room(&self, at: usize) -> bool {
-        let Some(hit) = self.waiting.get(at) else { return false };
+    /// What the record of a hit takes, if it fits in; the last places are for positive answers.
+    fn room_for(&self, at: usize) -> Option<Load> {
+        let hit = self.waiting.get(at)?;
         let eighths = if hit.is_positive { 8 } else { 7 };
-        let fits = |one: Load| {
+        let fits = |one: &Load| {
             let mut load = self.load;
-            load.add(one);
+            load.add(*one);
             load.fits(self.bound, eighths)
         };
         // In a flood there is none for any: then nothing is worked out about the name.
-        fits(Load { records: 1, ..Load::default() }) && fits(hit.load())
+        let is_full = !fits(&Load { records: 1, ..Load::default() });
+        (!is_full).then(|| hit.load()).filter(fits)
     }
 
     /// Gives up the places of unanswered records that nobody asked for in this interval.

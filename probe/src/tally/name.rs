@@ -86,11 +86,11 @@ pub(super) fn octets(words: &[u64]) -> [u8; MAX_WORDS * 8] {
 pub(super) fn text_octets(words: &[u64], name_length: u8) -> usize {
     let octets = octets(words);
     let name = octets.get(..usize::from(name_length)).unwrap_or_default();
-    let escaped = |label: &[u8]| {
-        let plain = |octet: &&u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
-        label.len() - label.iter().filter(plain).count()
-    };
-    name.len() + 3 * labels(name).map(|(_, label)| escaped(label)).sum::<usize>()
+    // Of all octets at once, and then without the lengths among them.
+    let escaped = |octet: u8| !(octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_');
+    let all: usize = name.iter().map(|octet| usize::from(escaped(*octet))).sum();
+    let lengths = labels(name).filter(|(_, label)| escaped(label.len() as u8)).count() + 1;
+    name.len() + 3 * all.saturating_sub(lengths)
 }
 
 /// The labels of a name in wire format but the root's, and where each begins with its length.
@@ -149,6 +149,16 @@ mod tests {
             prop_assert_eq!(octets, name.to_ascii_lowercase());
             let other_case = if case { name.to_ascii_uppercase() } else { name.to_ascii_lowercase() };
             prop_assert_eq!(seeds.lower_and_hash(&other_case, 1, &mut words), (count, hash));
+        }
+    }
+
+    #[test]
+    fn the_room_for_a_text_is_what_it_takes_or_more() {
+        for name in [".", "www.example.", "a-b_c.example.", "\\000\\.\\255*.x.", "0.45.0.", &"a234567.".repeat(31), &"\\001.".repeat(120)] {
+            let (wire, mut words) = (zonepulse_dns::name::to_wire(name).unwrap(), [0; MAX_WORDS]);
+            let (count, _) = Seeds::random().lower_and_hash(&wire, 1, &mut words);
+            let room = text_octets(&words[..count], wire.len() as u8);
+            assert!((name.len()..=name.len() + 3 * name.matches('\\').count() + 3).contains(&room), "{name}: {room}");
         }
     }
 
