@@ -29,7 +29,7 @@ keep_services_off() {
 }
 
 need_to_build
-packages=(rabbitmq-server knot knot-module-dnstap dnsperf tcpdump)
+packages=(rabbitmq-server knot knot-module-dnstap dnsperf tcpdump e2fsprogs)
 if [ -n "$(missing "${packages[@]}")" ]; then
   keep_services_off
   need 'to test' "${packages[@]}"

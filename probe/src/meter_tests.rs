@@ -292,7 +292,10 @@ fn a_flood_over_many_intervals_takes_no_place_of_a_name_that_is_answered() {
                 made_up += 1;
                 let name = format!("r{made_up}.example.");
                 meter.frame(&frame(&udp_to_server(&query(&name)), time_ms));
-                meter.frame(&frame(&udp_from_server(&denial(&name, 3, &[0xc0, 12 + 2 + made_up.to_string().len() as u8])), time_ms));
+                meter.frame(&frame(
+                    &udp_from_server(&denial(&name, 3, &[0xc0, 12 + 2 + made_up.to_string().len() as u8])),
+                    time_ms,
+                ));
             }
             // The last one comes late, when the next interval has begun.
             let is_last = second == 59;

@@ -52,15 +52,17 @@ fn flood(_alone: MutexGuard<'static, ()>) {
             let _ = writeln!(questions, "{}", HONEST[number as usize / 100 % HONEST.len()]);
         }
     }
-    let flooded = ask(knot.port, &questions, MADE_UP + MADE_UP / 100, 15_000, folder.path());
+    let flooded = ask(knot.port, &questions, MADE_UP + MADE_UP / 100, 10_000, folder.path());
     let most_kib = resident_kib(probe.id(), "VmHWM");
     asked = asked.and(flooded);
     probe.stop();
-    assert_eq!((asked.lost, knot.responses()), (0, asked.codes.clone()), "dnsperf and knotd do not agree");
+    // What knotd's socket had no room for was on the wire, and is a request without a response.
+    let responses = knot.responses();
+    let messages = asked.sent + responses.values().sum::<u64>();
 
     assert!(most_kib <= MEMORY_KIB, "{most_kib} KiB were resident");
     let lost = |rows: &[Row]| sum(rows, "kernel_dropped") + sum(rows, "interface_dropped");
-    let rows = coverage_until(&api, |rows| sum(rows, "messages_seen") + lost(rows) >= 2 * asked.sent);
+    let rows = coverage_until(&api, |rows| sum(rows, "messages_seen") + lost(rows) >= messages);
     for row in &rows {
         assert_eq!(number(row, "messages_seen"), number(row, "hits") + number(row, "not_counted"), "{row:?}");
     }
@@ -73,16 +75,19 @@ fn flood(_alone: MutexGuard<'static, ()>) {
     for row in api.all_rows("dns/raw", &[ALL_TIME]) {
         *sums.entry(text(&row, "rcode").to_owned()).or_default() += number(&row, "hits");
     }
-    let mut expected = asked.codes.clone();
+    let mut expected = responses.clone();
     expected.insert("-".to_owned(), asked.sent);
     assert_eq!(sums, expected);
     // Names that exist are exact; most of the others are one record, of their zone.
     let honest = 500 + u64::from(MADE_UP) / 100 / HONEST.len() as u64;
+    let unanswered = honest * HONEST.len() as u64 - responses["NOERROR"];
     for name in HONEST {
         let (host, record_type) = name.split_once(' ').expect("a name and a type");
         for action in ["request", "response"] {
             let parameters = [ALL_TIME, ("host", host), ("type", record_type), ("action", action)];
-            assert_eq!(sum(&api.all_rows("dns/raw", &parameters), "hits"), honest, "{name} {action}");
+            let hits = sum(&api.all_rows("dns/raw", &parameters), "hits");
+            let missing = if action == "request" { 0 } else { unanswered };
+            assert!((honest - missing..=honest).contains(&hits), "{name} {action}: {hits} of {honest}");
         }
     }
     let of_zone = sum(&api.all_rows("dns/raw", &[ALL_TIME, ("host", "<other> example")]), "hits");
@@ -90,7 +95,7 @@ fn flood(_alone: MutexGuard<'static, ()>) {
     let folded: u64 = rows.iter().map(|row| counter(row, "messages_folded")).sum();
     assert_eq!(of_zone + of_server, folded);
     assert!(of_zone > u64::from(MADE_UP) / 4 && of_server < of_zone / 100, "{of_zone} of the zone, {of_server} of the server");
-    eprintln!("flood: {most_kib} KiB at most, {folded} of {} messages folded", 2 * asked.sent);
+    eprintln!("flood: {most_kib} KiB at most, {folded} of {messages} messages folded");
 }
 
 fn full_disk(alone: MutexGuard<'static, ()>) {
@@ -99,10 +104,15 @@ fn full_disk(alone: MutexGuard<'static, ()>) {
         // Somebody else's file takes all there is.
         format!("mount -t tmpfs -o size=1m tmpfs {spool} && {{ head -c 2M /dev/zero > {spool}/fill || true; }}")
     };
-    overload(alone, mount, |_| {}, |probe| {
-        let fill = format!("/proc/{}/root{}", probe.id(), probe.spool().join("fill").display());
-        fs::remove_file(fill).expect("the disk can be emptied");
-    });
+    overload(
+        alone,
+        mount,
+        |_| {},
+        |probe| {
+            let fill = format!("/proc/{}/root{}", probe.id(), probe.spool().join("fill").display());
+            fs::remove_file(fill).expect("the disk can be emptied");
+        },
+    );
 }
 
 fn hanging_disk(alone: MutexGuard<'static, ()>) {

@@ -146,11 +146,6 @@ impl Probe {
         self.process.as_mut().is_some_and(|process| process.exited().is_none())
     }
 
-    /// Its number while it runs.
-    pub fn id(&self) -> u32 {
-        self.process.as_ref().expect("it runs").id()
-    }
-
     /// What it has logged since the test began.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.folder.path().join("probe.log")).unwrap_or_default()).into_owned()

@@ -55,11 +55,6 @@ impl Process {
         self.child.try_wait().expect("a child can be waited for")
     }
 
-    /// Its number.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What it has used so far of the processors, user and system, seconds (proc_pid_stat(5)).
     pub fn cpu_seconds(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");

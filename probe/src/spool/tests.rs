@@ -323,8 +323,13 @@ fn on_a_small_disk(test: impl FnOnce(&Path) + Send) {
         // SAFETY: plain system calls with texts that end with zero; they change this thread's mounts only.
         unsafe {
             libc::unshare(libc::CLONE_NEWNS) == 0
-                && libc::mount(std::ptr::null(), c"/".as_ptr(), std::ptr::null(), libc::MS_REC | libc::MS_PRIVATE, std::ptr::null())
-                    == 0
+                && libc::mount(
+                    std::ptr::null(),
+                    c"/".as_ptr(),
+                    std::ptr::null(),
+                    libc::MS_REC | libc::MS_PRIVATE,
+                    std::ptr::null(),
+                ) == 0
                 && libc::mount(c"tmpfs".as_ptr(), place.as_ptr(), c"tmpfs".as_ptr(), 0, c"size=1m".as_ptr().cast()) == 0
         }
     };
@@ -402,6 +407,8 @@ fn when_others_fill_the_disk_the_oldest_gives_way_and_with_none_left_a_put_fails
         while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
         assert!(spool.put(&large(6)).unwrap_err().is_full());
         assert!(spool.is_empty());
+        // An open file keeps its room.
+        drop(file);
         fs::remove_file(&fill).unwrap();
         spool.put(&large(6)).unwrap();
         assert_eq!(numbers(&claimed(&spool)), [6]);

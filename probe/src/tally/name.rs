@@ -154,7 +154,9 @@ mod tests {
 
     #[test]
     fn the_room_for_a_text_is_what_it_takes_or_more() {
-        for name in [".", "www.example.", "a-b_c.example.", "\\000\\.\\255*.x.", "0.45.0.", &"a234567.".repeat(31), &"\\001.".repeat(120)] {
+        for name in
+            [".", "www.example.", "a-b_c.example.", "\\000\\.\\255*.x.", "0.45.0.", &"a234567.".repeat(31), &"\\001.".repeat(120)]
+        {
             let (wire, mut words) = (zonepulse_dns::name::to_wire(name).unwrap(), [0; MAX_WORDS]);
             let (count, _) = Seeds::random().lower_and_hash(&wire, 1, &mut words);
             let room = text_octets(&words[..count], wire.len() as u8);
