@@ -229,7 +229,7 @@ fn lost_device(_alone: MutexGuard<'static, ()>) {
     lan.server.ip("link set port0 master bridge0");
     lan.server.ip("addr add 10.77.0.53/24 dev bridge0");
     lan.server.ip("link set bridge0 up");
-    eventually("the probe listens again", Duration::from_secs(60), || says(" listening", 2));
+    eventually("the probe listens again", Duration::from_secs(60), || says("listening device=", 2));
     let answers = lan.server.inside(|| answer("10.77.0.53", 0, 10, 0));
     lan.client.inside(|| ask("10.77.0.1", "10.77.0.53", "again.example", 10));
     answers.0.join().expect("every query was answered");
