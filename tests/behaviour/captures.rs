@@ -18,6 +18,8 @@ pub fn trials() -> Vec<Trial> {
         test("a_damaged_capture_yields_what_stands_before_the_damage", damaged),
         test("several_files_are_one_tally_and_a_missing_one_is_named", several_files),
         test("messages_that_are_no_queries_are_in_counters_of_their_own", counters),
+        test("a_link_type_that_is_not_read_is_named_with_its_number", unread_link_type),
+        test("a_replay_of_another_machines_capture_says_that_nothing_of_it_counts", others),
         test_with("a_replay_that_ends_now_keeps_the_distances_in_time", the_sample, ends_now),
     ]
 }
@@ -187,6 +189,27 @@ fn counters() {
         let losses = text(&rows[0], "losses");
         assert!(losses.split(' ').any(|loss| loss == format!("{counter}=1")), "{counter} in {losses}");
     }
+}
+
+fn unread_link_type() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let mut bytes = capture(Format::Pcap, LinkType::Ethernet, &packets());
+    bytes[20] = 147;
+    let path = write(folder.path(), "private.pcap", &bytes);
+    let output = tally(&[path.as_os_str()], Duration::from_secs(10));
+    assert_eq!((output.code, output.out.lines().count()), (Some(0), 1), "{}", output.err);
+    let named = format!("not read: link type 147: {} frames", packets().len());
+    assert!(output.err.contains(&named) && output.err.contains("unknown_link_type"), "{}", output.err);
+}
+
+fn others() {
+    let central = Central::start(&["others"]);
+    let probe = Probe::new(&Settings { addresses: "local", ..Settings::http(&central, 0) });
+    let path = write(probe.folder(), "others.pcap", &capture(Format::Pcap, LinkType::Ethernet, &packets()));
+    let output = probe.replay(&path);
+    assert!(output.out.contains("hits\t0\n"), "{}", output.out);
+    assert!(output.out.contains(&format!("other_addresses\t{}\n", packets().len())), "{}", output.out);
+    assert!(output.err.contains("of other addresses") && output.err.contains("capture.addresses"), "{}", output.err);
 }
 
 fn the_sample() -> Result<PathBuf, String> {
