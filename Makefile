@@ -1,7 +1,7 @@
 # The commands of the project. What each needs and does not find it installs, and says so.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test bench recall fuzz lint clean-run
+.PHONY: help run build test test-crash bench recall fuzz lint clean-run
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,10 @@ build: ## build both programs
 
 test: ## run every test
 	@scripts/test.sh
+
+test-crash: ## kill the central under load 100 times, and compare 3,000 random schedules of the store with a model
+	@ZONEPULSE_CRASHES=100 scripts/test.sh killed_under_full_load
+	@ZONEPULSE_SCHEDULES=3000 scripts/test.sh answers_are_those_of_a_plain_model
 
 bench: ## measure the real programs (docs/BENCHMARKS.md keeps the figures)
 	@scripts/bench.sh

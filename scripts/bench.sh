@@ -2,7 +2,7 @@
 # Measures the real programs.
 #
 #   scripts/bench.sh           everything
-#   scripts/bench.sh NAME      tally, or pipeline
+#   scripts/bench.sh NAME      tally, store, or pipeline
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"

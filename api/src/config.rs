@@ -108,6 +108,8 @@ pub struct Store {
     pub raw_retention_minutes: u32,
     /// How long roll-ups and reports are kept, days, where a server has no setting of its own.
     pub aggregated_retention_days: u32,
+    /// How long nothing must have come for an hour that has passed before its points are put in order, seconds.
+    pub seal_after_quiet_s: u32,
     /// With less room on the disk than this, no batch is taken, bytes.
     pub min_free_bytes: u64,
 }
@@ -212,16 +214,15 @@ impl Default for Query {
 
 impl Default for Store {
     fn default() -> Self {
-        let zonepulse_store::Options { block_cache_bytes, write_buffer_bytes, max_records, retention, min_free_bytes } =
-            zonepulse_store::Options::default();
-        let Retention { raw_minutes, aggregated_days } = retention;
+        let defaults = zonepulse_store::Options::default();
         Store {
-            block_cache_bytes,
-            write_buffer_bytes,
-            max_records,
-            raw_retention_minutes: raw_minutes,
-            aggregated_retention_days: aggregated_days,
-            min_free_bytes,
+            block_cache_bytes: defaults.block_cache_bytes,
+            write_buffer_bytes: defaults.write_buffer_bytes,
+            max_records: defaults.max_records,
+            raw_retention_minutes: defaults.retention.raw_minutes,
+            aggregated_retention_days: defaults.retention.aggregated_days,
+            seal_after_quiet_s: defaults.seal_after_quiet_s,
+            min_free_bytes: defaults.min_free_bytes,
         }
     }
 }
@@ -233,6 +234,7 @@ impl From<Store> for zonepulse_store::Options {
             write_buffer_bytes: store.write_buffer_bytes,
             max_records: store.max_records,
             retention: Retention { raw_minutes: store.raw_retention_minutes, aggregated_days: store.aggregated_retention_days },
+            seal_after_quiet_s: store.seal_after_quiet_s,
             min_free_bytes: store.min_free_bytes,
         }
     }

@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 use zonepulse_ingest::{Counter, Ingest, amqp};
 use zonepulse_query::Engine;
-use zonepulse_store::Store;
+use zonepulse_store::{Store, Upkeep};
 
 /// The store's place in the data directory.
 pub const STORE: &str = "store";
@@ -79,6 +79,7 @@ pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Sen
     });
     let (store, administrator) = opening.await??;
     let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default())?;
+    let upkeep = Upkeep::start(store.clone())?;
     let engine = Engine::new(store.clone(), query_options(settings))?;
     let app = App::new(store.clone(), engine, ingest.clone(), settings.limits)?;
 
@@ -111,6 +112,7 @@ pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Sen
         // The last of the committer waits for its thread.
         let closing = move || {
             drop(ingest);
+            drop(upkeep);
             store.close()
         };
         tokio::task::spawn_blocking(closing).await??;

@@ -6,6 +6,7 @@
 //! program's doing.
 
 mod pipeline;
+mod store;
 mod tally;
 mod workload;
 
@@ -25,13 +26,15 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         },
+        "store" => store::run(),
         "tally" => tally::run(),
         "" => {
             tally::run();
+            store::run();
             pipeline::run();
         }
         other => {
-            eprintln!("no bench {other:?}: tally, pipeline, recall, or none for all");
+            eprintln!("no bench {other:?}: tally, store, pipeline, recall, or none for all");
             return ExitCode::FAILURE;
         }
     }

@@ -28,6 +28,8 @@ pub struct Options {
     pub max_records: usize,
     /// For how long points of servers without a setting of their own are kept.
     pub retention: Retention,
+    /// How long nothing must have come for an hour that has passed before it is sealed, seconds.
+    pub seal_after_quiet_s: u32,
     /// With less room on the disk than this, batches are not taken, bytes.
     pub min_free_bytes: u64,
 }
@@ -39,6 +41,7 @@ impl Default for Options {
             write_buffer_bytes: 128 << 20,
             max_records: 8 << 20,
             retention: Retention::default(),
+            seal_after_quiet_s: 60,
             min_free_bytes: 1 << 30,
         }
     }
@@ -99,6 +102,11 @@ impl Database {
 
     pub(crate) fn get(&self, family: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         Ok(self.db.get_cf(self.family(family), key)?)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_min_free(&self, bytes: u64) {
+        self.room.set_min_free(bytes);
     }
 
     /// Fails while the disk is nearly full.

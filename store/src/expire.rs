@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Files are rewritten when so much of them has expired, bytes.
-const WORTH_REWRITING_BYTES: u64 = 16 << 20;
+const WORTH_REWRITING_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 16 << 20 };
 
 /// Moves the horizons of all servers to where they may be; gives how many moved.
 pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {

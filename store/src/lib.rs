@@ -97,6 +97,8 @@ struct Inner {
 }
 
 #[cfg(test)]
+mod format_tests;
+#[cfg(test)]
 mod model_tests;
 
 /// Sizes of a store.
@@ -122,7 +124,7 @@ impl Store {
         let dictionary = Dictionary::load(&database, options.max_records)?;
         let expiry = registry::expiry(&database, options.retention)?;
         let (totals, writer) = write::recover(&database, &expiry)?;
-        let waiting = Waiting::load(&database)?;
+        let waiting = Waiting::load(&database, options.seal_after_quiet_s)?;
         let inner = Inner {
             database,
             dictionary: RwLock::new(dictionary),
@@ -175,6 +177,12 @@ impl Store {
             duplicates,
             size_bytes: self.inner.database.size_bytes(),
         }
+    }
+
+    /// What files hold of sealed values of a level, bytes, about: what was not flushed is not in it.
+    pub fn sealed_bytes(&self, level: Level) -> u64 {
+        let [from, until] = [key::sealed(level, 0, 0, 0), key::sealed(level, u32::MAX, u32::MAX, u32::MAX)];
+        self.inner.database.approximate_bytes(key::SEALED, &from, &until)
     }
 
     /// Reads the whole store and says whether it is sound.

@@ -41,6 +41,8 @@ impl Random {
 
 /// A point as it is told: server, start, length, name, kind.
 type Place = (u32, u64, u32, u32, u16);
+/// A report: identity, start, length, hits, end of the coverage, counters.
+type Told = (Identity, u64, u32, u64, u64, Vec<(u16, u64)>);
 type Found = BTreeMap<Place, (u64, u64)>;
 
 #[derive(Clone)]
@@ -111,7 +113,7 @@ impl Model {
         totals
     }
 
-    fn coverage(&self, now_s: u64) -> BTreeSet<(Identity, u64, u32, u64, u64, Vec<(u16, u64)>)> {
+    fn coverage(&self, now_s: u64) -> BTreeSet<Told> {
         let kept = |intake: &&Intake| intake.start_s >= self.kept_from_s(intake.identity.server_id, Level::H1, now_s);
         let report = |intake: &Intake| {
             let hits = intake.rows.iter().map(|row| row.hits).sum();

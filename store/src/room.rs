@@ -7,6 +7,7 @@
 use crate::Error;
 use parking_lot::Mutex;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long an answer of the file system counts.
@@ -14,20 +15,20 @@ const FRESH: Duration = Duration::from_millis(500);
 
 /// What must be free, and what was found free when.
 pub(crate) struct Room {
-    min_free_bytes: u64,
+    min_free_bytes: AtomicU64,
     found: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Room {
     pub(crate) fn new(min_free_bytes: u64) -> Self {
-        Room { min_free_bytes, found: Mutex::new(None) }
+        Room { min_free_bytes: AtomicU64::new(min_free_bytes), found: Mutex::new(None) }
     }
 
     /// Fails while less is free on the disk of this path than must be. A file
     /// system that cannot say is taken to have room.
     pub(crate) fn check(&self, path: &Path) -> Result<(), Error> {
-        let Room { min_free_bytes, found } = self;
-        let mut found = found.lock();
+        let min_free_bytes = self.min_free_bytes.load(Ordering::Relaxed);
+        let mut found = self.found.lock();
         let free_bytes = match *found {
             Some((when, free_bytes)) if when.elapsed() < FRESH => free_bytes,
             _ => {
@@ -37,6 +38,11 @@ impl Room {
                 free_bytes
             }
         };
-        if free_bytes >= *min_free_bytes { Ok(()) } else { Err(Error::NoSpace { free_bytes, min_free_bytes: *min_free_bytes }) }
+        if free_bytes >= min_free_bytes { Ok(()) } else { Err(Error::NoSpace { free_bytes, min_free_bytes }) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_min_free(&self, bytes: u64) {
+        self.min_free_bytes.store(bytes, Ordering::Relaxed);
     }
 }

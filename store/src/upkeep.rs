@@ -95,7 +95,7 @@ impl Stop {
 /// Between steps, so that those who write come first.
 const BREATH: Duration = Duration::from_millis(20);
 /// When there is nothing to do.
-const REST: Duration = Duration::from_secs(5);
+const REST: Duration = Duration::from_secs(1);
 
 impl Upkeep {
     /// Starts the thread.
@@ -134,3 +134,7 @@ fn run(store: &Store, stop: &Stop) {
         };
     }
 }
+
+#[cfg(test)]
+#[path = "upkeep_tests.rs"]
+mod tests;

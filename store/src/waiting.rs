@@ -12,8 +12,6 @@ use std::ops::Range;
 
 /// After the end of an hour, seconds, before it is looked at: what is late by so much is not late.
 const GRACE_S: u64 = 120;
-/// How long nothing must have come for an hour, seconds, before it is sealed.
-const QUIET_S: u64 = 60;
 /// An hour that something comes for again and again is sealed after so many seconds all the same.
 const PATIENCE_S: u64 = 900;
 
@@ -21,6 +19,8 @@ const PATIENCE_S: u64 = 900;
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     pairs: BTreeMap<(u32, u32), Arrivals>,
+    /// How long nothing must have come for an hour, seconds, before it is sealed.
+    quiet_s: u64,
 }
 
 /// What came for an hour and server.
@@ -36,7 +36,7 @@ struct Arrivals {
 
 impl Waiting {
     /// Looks at the open blocks' keys, one for each hour and server.
-    pub(crate) fn load(database: &Database) -> Result<Self, Error> {
+    pub(crate) fn load(database: &Database, quiet_s: u32) -> Result<Self, Error> {
         let mut pairs = BTreeMap::new();
         let mut iterator = database.iterator(key::OPEN);
         iterator.seek_to_first();
@@ -46,7 +46,7 @@ impl Waiting {
             iterator.seek(key::after_open(hour, identity.server_id));
         }
         iterator.status()?;
-        Ok(Waiting { pairs })
+        Ok(Waiting { pairs, quiet_s: u64::from(quiet_s) })
     }
 
     /// A block is about to come.
@@ -80,7 +80,7 @@ impl Waiting {
             match &mut arrivals.seen {
                 // A clock that was set back begins anew.
                 Some((count, since_s)) if *count == arrivals.count && *since_s <= now_s => {
-                    let quiet = now_s - *since_s >= QUIET_S;
+                    let quiet = now_s - *since_s >= self.quiet_s;
                     let patient = now_s.saturating_sub(arrivals.first_s) < PATIENCE_S;
                     if (quiet || !patient) && !skip(*pair) {
                         return Some(*pair);
@@ -103,6 +103,11 @@ mod tests {
     use super::*;
 
     const NOW_S: u64 = 100 * 3600;
+    const QUIET_S: u64 = 60;
+
+    fn waiting() -> Waiting {
+        Waiting { quiet_s: QUIET_S, ..Waiting::default() }
+    }
 
     fn due(waiting: &mut Waiting, now_s: u64) -> Option<(u32, u32)> {
         waiting.due(now_s, &|_| false)
@@ -110,7 +115,7 @@ mod tests {
 
     #[test]
     fn an_hour_is_due_when_it_has_passed_and_was_quiet() {
-        let mut waiting = Waiting::default();
+        let mut waiting = waiting();
         waiting.arrives((100, 1));
         waiting.arrives((98, 1));
         assert_eq!(due(&mut waiting, NOW_S), None);
@@ -126,7 +131,7 @@ mod tests {
 
     #[test]
     fn an_hour_that_never_gets_quiet_is_due_after_a_while() {
-        let mut waiting = Waiting::default();
+        let mut waiting = waiting();
         let mut found = None;
         for at in 0..=PATIENCE_S / 10 {
             waiting.arrives((98, 1));
@@ -138,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_came_meanwhile_keeps_its_hour() {
-        let mut waiting = Waiting::default();
+        let mut waiting = waiting();
         waiting.arrives((98, 1));
         let count = waiting.count((98, 1));
         waiting.arrives((98, 1));
@@ -150,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_does_not_keep_an_hour_open() {
-        let mut waiting = Waiting::default();
+        let mut waiting = waiting();
         waiting.arrives((10, 1));
         assert_eq!(due(&mut waiting, NOW_S), None);
         assert_eq!(due(&mut waiting, NOW_S / 2), None);

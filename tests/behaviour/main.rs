@@ -6,6 +6,7 @@
 
 mod captures;
 mod chaos;
+mod crashes;
 mod credentials;
 mod devices;
 mod dnstap;
@@ -39,6 +40,7 @@ fn all() -> Vec<Trial> {
     [
         chaos::trials(),
         dnstap::trials(),
+        crashes::trials(),
         live::trials(),
         devices::trials(),
         privileges::trials(),

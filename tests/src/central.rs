@@ -120,6 +120,8 @@ impl Central {
         for key in ["RAW_RETENTION_MINUTES", "AGGREGATED_RETENTION_DAYS"] {
             command.env(format!("ZONEPULSE_STORE__{key}"), u32::MAX.to_string());
         }
+        // Hours are sealed as soon as they have passed, so that questions get sealed points, too.
+        command.env("ZONEPULSE_STORE__SEAL_AFTER_QUIET_S", "0");
         command
     }
 

@@ -1,0 +1,171 @@
+//! Stores that older versions wrote, and stores that are damaged.
+//!
+//! `fixtures/format-1` was written by the first release: two servers, 310
+//! batches of three hours, the last hour not checkpointed, as after a kill.
+
+use crate::*;
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+const HITS: u64 = 308_404;
+const END_S: u64 = 1_767_225_600 + 170 * 60;
+
+fn options() -> Options {
+    let retention = Retention::FOREVER;
+    Options { block_cache_bytes: 1 << 20, write_buffer_bytes: 1 << 20, retention, min_free_bytes: 0, ..Options::default() }
+}
+
+fn old_store() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/format-1")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+    }
+    dir
+}
+
+type Answers = (BTreeMap<(u32, u64, u32, u16), (u64, u64)>, Vec<Total>, usize);
+
+fn answers(store: &Store, level: Level) -> Answers {
+    let mut points = BTreeMap::new();
+    let each = &mut |found: &Points| {
+        for at in 0..found.len() {
+            let place = (found.server_id, found.starts_s[at], found.record_ids[at], found.kinds[at].number());
+            points.insert(place, (found.hits[at], found.last_ms[at]));
+        }
+        ControlFlow::Continue(())
+    };
+    store.scan(&Reading { level, now_s: END_S, last_access: true }, &Selection::all(), each).unwrap();
+    let (mut totals, mut reports) = (Vec::new(), 0);
+    store.totals(None, &mut |total| totals.push(total));
+    let each = &mut |_: &Report| {
+        reports += 1;
+        ControlFlow::Continue(())
+    };
+    store.coverage(None, 0, u64::MAX, END_S, each).unwrap();
+    (points, totals, reports)
+}
+
+fn settle(store: &Store) {
+    for round in 0..3 {
+        while store.upkeep(END_S + 7200 + 60 * round).unwrap() != Step::Idle {}
+    }
+}
+
+#[test]
+fn a_store_of_format_1_opens_sound_and_answers_the_same_before_and_after_it_is_sealed() {
+    let dir = old_store();
+    let store = Store::open(dir.path(), &options()).unwrap();
+    let check = store.check().unwrap();
+    assert_eq!((check.blocks, check.sealed, check.points, check.hits), (310, 0, 1296, HITS));
+    assert_eq!(check.faults, Vec::<String>::new());
+    let before: Vec<Answers> = Level::ALL.iter().map(|level| answers(&store, *level)).collect();
+    assert_eq!((before[0].0.len(), before[0].2), (1296, 310));
+    settle(&store);
+    let check = store.check().unwrap();
+    assert_eq!((check.blocks, check.points, check.hits, check.faults), (0, 1296, HITS, Vec::new()));
+    let after: Vec<Answers> = Level::ALL.iter().map(|level| answers(&store, *level)).collect();
+    assert_eq!(before, after);
+    drop(store);
+    let store = Store::open(dir.path(), &options()).unwrap();
+    let again: Vec<Answers> = Level::ALL.iter().map(|level| answers(&store, *level)).collect();
+    assert_eq!(before, again);
+}
+
+/// Opening may refuse, or the check tells; nothing panics, and nothing is passed over.
+fn told(dir: &Path) -> Vec<String> {
+    match Store::open(dir, &options()) {
+        Err(error) => vec![error.to_string()],
+        Ok(store) => match store.check() {
+            Err(error) => vec![error.to_string()],
+            Ok(check) => check.faults,
+        },
+    }
+}
+
+#[test]
+fn a_damaged_file_is_told_of() {
+    let names: Vec<_> = fs::read_dir(old_store().path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    let mut damaged = 0;
+    for name in names.iter().filter(|name| name.to_string_lossy().ends_with(".sst")) {
+        let dir = old_store();
+        let path = dir.path().join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        // In the first block, which holds the first keys and values.
+        bytes[20] ^= 0x55;
+        fs::write(&path, bytes).unwrap();
+        assert_ne!(told(dir.path()), Vec::<String>::new(), "{name:?}");
+        damaged += 1;
+    }
+    assert!(damaged > 10);
+}
+
+#[test]
+fn a_file_that_is_missing_or_cut_is_told_of() {
+    for (name, cut) in [("000083.sst", false), ("000083.sst", true), ("MANIFEST-000005", false), ("MANIFEST-000005", true)] {
+        let dir = old_store();
+        let path = dir.path().join(name);
+        let bytes = fs::read(&path).unwrap();
+        if cut {
+            fs::write(&path, &bytes[..bytes.len() / 2]).unwrap()
+        } else {
+            fs::remove_file(&path).unwrap()
+        }
+        assert_ne!(told(dir.path()), Vec::<String>::new(), "{name}, cut: {cut}");
+    }
+}
+
+/// Changes a sealed store's content below everything that keeps it consistent.
+fn spoiled(change: impl FnOnce(&Inner, &mut rocksdb::WriteBatch)) -> Vec<String> {
+    let dir = old_store();
+    let store = Store::open(dir.path(), &options()).unwrap();
+    settle(&store);
+    let mut batch = rocksdb::WriteBatch::default();
+    change(&store.inner, &mut batch);
+    store.inner.database.write(batch, true).unwrap();
+    drop(store);
+    told(dir.path())
+}
+
+const HOUR: u32 = (END_S / 3600) as u32 - 1;
+
+#[test]
+fn a_roll_up_that_is_not_the_sum_of_its_points_is_told_of() {
+    let faults = spoiled(|inner, batch| {
+        let other = inner.database.get(key::SEALED, &key::sealed(Level::M15, HOUR - 1, 1, 0)).unwrap().unwrap();
+        batch.put_cf(inner.database.family(key::SEALED), key::sealed(Level::M15, HOUR, 1, 0), other);
+    });
+    assert!(faults[0].contains("M15") && faults[0].contains("is not the sum of its Raw points"), "{faults:?}");
+}
+
+#[test]
+fn a_roll_up_that_is_missing_is_told_of() {
+    let faults = spoiled(|inner, batch| {
+        batch.delete_cf(inner.database.family(key::SEALED), key::sealed(Level::H1, HOUR, 2, 0));
+    });
+    assert!(faults.iter().any(|fault| fault.contains("H1")), "{faults:?}");
+}
+
+#[test]
+fn points_that_are_missing_are_told_of() {
+    let faults = spoiled(|inner, batch| {
+        batch.delete_cf(inner.database.family(key::SEALED), key::sealed(Level::Raw, HOUR, 2, 0));
+    });
+    assert!(faults.iter().any(|fault| fault.contains("has no Raw")), "{faults:?}");
+}
+
+#[test]
+fn a_sealed_value_that_cannot_be_read_is_told_of() {
+    let faults = spoiled(|inner, batch| {
+        batch.put_cf(inner.database.family(key::SEALED), key::sealed(Level::Raw, HOUR, 2, 0), [9, 9]);
+    });
+    assert!(faults.iter().any(|fault| fault.contains("sealed version")), "{faults:?}");
+}
+
+#[test]
+fn a_batch_without_its_marker_is_told_of() {
+    let faults = spoiled(|inner, batch| batch.delete_cf(inner.database.family(key::MARKERS), key::marker(1, 100)));
+    assert!(faults.iter().any(|fault| fault.contains("its marker is not")), "{faults:?}");
+}
