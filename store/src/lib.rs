@@ -13,6 +13,12 @@
 //! batches that arrive together share an fsync. A batch whose marker is there
 //! changes nothing.
 //!
+//! Hours that have passed are **sealed** by [`Store::upkeep`]: transposed into
+//! columns by groups of 256 records, and summed to **roll-ups** of 5, 15, 30 and
+//! 60 minutes ([`Level`]). An answer is always sealed and open points together,
+//! of one moment. What has expired ([`Retention`]) is not returned, whether or
+//! not its space has been given back.
+//!
 //! **Totals** (hits, first seen, last access per server, record and kind) live
 //! in memory, and on disk in groups of 256 records. A group on disk says up to
 //! which commit it is complete; the journal says which blocks later commits
