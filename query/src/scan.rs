@@ -253,6 +253,10 @@ impl Reader {
             None => Box::new(0..count),
         };
         for id in ids {
+            // Numbers of records that have vanished are nobody's.
+            if self.store.dictionary().get(id).is_none() {
+                continue;
+            }
             rows.push_record(id);
             if rows.len() == self.batch_rows && self.output.give(rows.take(&source)?).is_break() {
                 return Ok(());

@@ -60,6 +60,8 @@ struct Walk<'a> {
     inner: &'a Inner,
     expiry: Arc<Expiry>,
     check: Check,
+    /// Every record's number is below this.
+    numbers: u64,
     markers: HashMap<(u32, u64), Runs>,
     /// Of all points that roll-ups and open blocks have, per server, kind and record.
     sums: BTreeMap<(u32, u16, u32), HitsAndLast>,
@@ -74,9 +76,14 @@ pub(crate) fn check(inner: &Inner) -> Result<Check, Error> {
     let _keeper = inner.keeper.lock();
     let _alone = inner.writer.lock();
     let expiry = inner.expiry.read().clone();
-    let check = Check { records: inner.dictionary.read().len() as u64, ..Check::default() };
+    let (numbers, records) = {
+        let dictionary = inner.dictionary.read();
+        (dictionary.len() as u64, dictionary.count() as u64)
+    };
+    let check = Check { records, ..Check::default() };
     let mut walk = Walk {
         inner,
+        numbers,
         expiry,
         check,
         markers: HashMap::new(),
@@ -157,7 +164,7 @@ impl Walk<'_> {
     }
 
     fn add_sum(&mut self, of: (u32, u16, u32), hits: u64, last_ms: u64) -> Result<(), Malformed> {
-        if u64::from(of.2) >= self.check.records {
+        if u64::from(of.2) >= self.numbers {
             return Err(Malformed("record id"));
         }
         let sum = self.sums.entry(of).or_default();
@@ -253,7 +260,7 @@ impl Walk<'_> {
                 self.check.fault(format!("server, kind, record {of:?}: points say {sum:?}, totals {total:?}"));
             }
         }
-        let records = self.check.records;
+        let records = self.numbers;
         self.inner.database.visit(key::TOTALS, &[], |key, value| {
             let number = key::parse_total(key).map(|(_, _, number)| u64::from(number) * u64::from(GROUP));
             if Group::decode(value).is_err() || number.is_none_or(|first| first >= records) {

@@ -1,6 +1,7 @@
 //! Records and their numbers, both ways, in memory.
 //!
-//! Numbers are dense from 0, in the order in which records were first seen.
+//! Numbers rise from 0, in the order in which records were first seen. The
+//! number of a record that has vanished has no name any more.
 //! Number 0 is [`OTHER`]: what came after the dictionary was full is counted
 //! there, so that totals stay exact.
 
@@ -9,11 +10,15 @@ use crate::{Error, key};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use parking_lot::RwLockReadGuard;
 use rocksdb::WriteBatch;
+use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use zonepulse_dns::RecordType;
 
 /// The name of what could not be told apart; no canonical name looks so.
 pub const OTHER: &str = "<other>";
+
+/// So many numbers are given at most.
+const MAX_NUMBERS: usize = 1 << 30;
 
 /// All records.
 pub(crate) struct Dictionary {
@@ -43,11 +48,18 @@ impl Entries {
             Some(before) => *self.ends.get(before)?,
         };
         let name = self.text.get(begin..*self.ends.get(at)?)?;
-        Some((name, RecordType::new(*self.types.get(at)?)))
+        // No canonical name is empty.
+        (!name.is_empty()).then_some((name, RecordType::new(*self.types.get(at)?)))
     }
 
     fn hash(&self, name: &str, record_type: RecordType) -> u64 {
         self.hasher.hash_one((name, record_type.value()))
+    }
+
+    /// A number that nobody has.
+    fn push_nobody(&mut self) {
+        self.ends.push(self.text.len());
+        self.types.push(0);
     }
 
     fn find(&self, name: &str, record_type: RecordType) -> Option<u32> {
@@ -82,7 +94,8 @@ impl Dictionary {
             let record_type = value.first_chunk().map(|bytes| RecordType::new(u16::from_be_bytes(*bytes)));
             let name = value.get(2..).and_then(|text| std::str::from_utf8(text).ok());
             match (number, record_type, name) {
-                (Some(number), Some(record_type), Some(name)) if number as usize == entries.len() => {
+                (Some(number), Some(record_type), Some(name)) if (entries.len()..MAX_NUMBERS).contains(&(number as usize)) => {
+                    (entries.len()..number as usize).for_each(|_| entries.push_nobody());
                     entries.push(name, record_type);
                     Ok(true)
                 }
@@ -99,8 +112,32 @@ impl Dictionary {
         Ok(dictionary)
     }
 
+    /// Every number is below this.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How many numbers have a name.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.numbers.len()
+    }
+
+    pub(crate) fn name(&self, number: u32) -> Option<&str> {
+        self.entries.get(number).map(|(name, _)| name)
+    }
+
+    /// These have no name any more.
+    pub(crate) fn forget(&mut self, numbers: &BTreeSet<u32>) {
+        let mut entries = Entries { hasher: self.entries.hasher.clone(), ..Entries::default() };
+        for number in 0..self.len() as u32 {
+            match self.entries.get(number).filter(|_| !numbers.contains(&number)) {
+                Some((name, record_type)) => {
+                    entries.push(name, record_type);
+                }
+                None => entries.push_nobody(),
+            }
+        }
+        self.entries = entries;
     }
 
     /// Takes over what a write added, in order, now that it is on disk.
@@ -127,7 +164,7 @@ impl Pending {
         if let Some(number) = self.entries.find(name, record_type) {
             return base as u32 + number;
         }
-        if base + self.entries.len() >= dictionary.max_records {
+        if dictionary.count() + self.entries.len() >= dictionary.max_records || base + self.entries.len() >= MAX_NUMBERS {
             return 0;
         }
         base as u32 + self.entries.push(name, record_type)
@@ -170,7 +207,7 @@ impl<'a> DictionaryReader<'a> {
         self.guard.entries.find(name, record_type)
     }
 
-    /// How many records there are; every number below it is one.
+    /// Every record's number is below this; not every number is a record's any more.
     pub fn len(&self) -> usize {
         self.guard.len()
     }

@@ -26,7 +26,9 @@
 //! and an ordinary batch writes no total at all.
 //!
 //! **Names** are numbered in the order in which they are first seen. Points
-//! carry the number; the dictionary is in memory, both ways.
+//! carry the number; the dictionary is in memory, both ways. Names that do not
+//! exist and were last asked for before everything that is kept by time are
+//! **swept**: their totals become part of [`OTHER`]'s.
 //!
 //! The keys are described in `key.rs`, a block in `block.rs`. Every value
 //! begins with its version, and the store as a whole has [`FORMAT`].
@@ -54,6 +56,7 @@ mod room;
 mod scan;
 mod seal;
 mod sealed;
+mod sweep;
 mod totals;
 mod upkeep;
 mod waiting;
@@ -178,7 +181,7 @@ impl Store {
     pub fn statistics(&self) -> Statistics {
         let (committed, duplicates) = self.inner.writer.lock().counts();
         Statistics {
-            records: self.inner.dictionary.read().len() as u64,
+            records: self.inner.dictionary.read().count() as u64,
             committed,
             duplicates,
             size_bytes: self.inner.database.size_bytes(),

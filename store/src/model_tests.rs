@@ -69,6 +69,13 @@ fn name(number: u32) -> String {
     format!("n{number}.example.")
 }
 
+/// The number of what was swept.
+const SWEPT: u32 = u32::MAX;
+
+fn number_of(name: &str) -> u32 {
+    if name == OTHER { SWEPT } else { name[1..name.find('.').unwrap()].parse().unwrap() }
+}
+
 impl Model {
     fn retention(&self, server_id: u32) -> Retention {
         self.retention.get(&server_id).copied().unwrap_or(DEFAULT)
@@ -134,12 +141,31 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Whether a name does not exist, and all of it lies behind the horizons.
+    fn has_vanished(&self, number: u32) -> bool {
+        let mut answered = false;
+        for Batch { intake, names } in &self.batches {
+            for (row, _) in intake.rows.iter().zip(names).filter(|(_, name)| **name == number) {
+                let (raw_hour, aggregate_hour) = self.horizons.get(&intake.identity.server_id).copied().unwrap_or_default();
+                if row.kind.number() == 1 || row.last_ms / 3_600_000 >= u64::from(raw_hour.min(aggregate_hour)) {
+                    return false;
+                }
+                answered |= row.kind.number() == 4;
+            }
+        }
+        answered
+    }
+}
+
 struct Schedule {
     random: Random,
     store: Option<Store>,
     model: Model,
     now_s: u64,
     seq: u64,
+    /// Points sealed, servers whose horizons moved, records swept.
+    done: [u64; 3],
     log: Vec<String>,
 }
 
@@ -157,7 +183,7 @@ impl Schedule {
             assert_eq!(store.registry().add_server(&format!("s{server_id}"), false, String::new(), 0).unwrap().id, server_id);
         }
         let (random, log) = (Random(seed), Vec::new());
-        Schedule { random, store: Some(store), model: Model::default(), now_s: T0_S + 1800, seq: 0, log }
+        Schedule { random, store: Some(store), model: Model::default(), now_s: T0_S + 1800, seq: 0, done: [0; 3], log }
     }
 
     fn store(&self) -> &Store {
@@ -300,8 +326,16 @@ impl Schedule {
             let step = self.store().upkeep(self.now_s);
             self.log.push(format!("upkeep: {step:?}"));
             match step {
-                Ok(Step::Sealed { .. }) => {}
-                Ok(_) => self.model.expire(self.now_s),
+                Ok(Step::Sealed { points, .. }) => self.done[0] += points,
+                Ok(step) => {
+                    match step {
+                        Step::Expired { servers } => self.done[1] += servers as u64,
+                        Step::Swept { records } => self.done[2] += records as u64,
+                        _ => {}
+                    }
+                    self.model.expire(self.now_s);
+                    self.sweep();
+                }
                 Err(_) => {
                     self.open_again();
                     let mut moved = self.model.clone();
@@ -311,11 +345,27 @@ impl Schedule {
                     if SERVERS.iter().all(|id| moved.horizons.get(id).copied() == Some(found(id))) {
                         self.model = moved;
                     }
+                    self.sweep();
                 }
             }
             if self.random.one_in(3) {
                 self.now_s += 70;
             }
+        }
+    }
+
+    /// Names that are not there any more must have vanished.
+    fn sweep(&mut self) {
+        let store = self.store().clone();
+        let dictionary = store.dictionary();
+        let told: BTreeSet<u32> = self.model.batches.iter().flat_map(|batch| batch.names.iter().copied()).collect();
+        for number in told.into_iter().filter(|number| *number != SWEPT) {
+            if dictionary.find(&name(number), RecordType::A).is_some() {
+                continue;
+            }
+            assert!(self.model.has_vanished(number), "{} was swept", name(number));
+            let names = self.model.batches.iter_mut().flat_map(|batch| &mut batch.names);
+            names.filter(|name| **name == number).for_each(|name| *name = SWEPT);
         }
     }
 
@@ -373,7 +423,7 @@ impl Schedule {
             assert!(!points.is_empty());
             for at in 0..points.len() {
                 let (name, _) = dictionary.get(points.record_ids[at]).unwrap();
-                let number = name[1..name.find('.').unwrap()].parse().unwrap();
+                let number = number_of(name);
                 let place = (points.server_id, points.starts_s[at], points.interval_s, number, points.kinds[at].number());
                 let last_ms = points.last_ms.get(at).copied().unwrap_or(0);
                 assert_eq!(found.insert(place, (points.hits[at], last_ms)), None, "{place:?} came twice");
@@ -410,7 +460,7 @@ impl Schedule {
         self.store().totals(None, &mut |total| ids.push(total));
         for total in ids {
             let (name, _) = self.store().dictionary().get(total.record_id).map(|(name, t)| (name.to_owned(), t)).unwrap();
-            let number = name[1..name.find('.').unwrap()].parse::<u32>().unwrap();
+            let number = number_of(&name);
             totals.insert((total.server_id, number, total.kind.number()), (total.hits, total.first_ms, total.last_ms));
         }
         assert_eq!(totals, self.model.totals(), "totals");
@@ -449,14 +499,14 @@ impl Schedule {
         let dictionary = self.store().dictionary();
         for sum in all {
             let (name, _) = dictionary.get(sum.record_id).unwrap();
-            let number = name[1..name.find('.').unwrap()].parse::<u32>().unwrap();
+            let number = number_of(name);
             assert_eq!(told.insert((sum.server_id, number, sum.kind.number()), (sum.hits, sum.last_ms)), None);
         }
         assert_eq!(told, sums, "sums of {level:?} of {selection:?}");
     }
 }
 
-fn run(seed: u64) {
+fn run(seed: u64) -> [u64; 3] {
     let mut schedule = Schedule::new(seed);
     let actions = 20 + schedule.random.below(40);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -470,11 +520,14 @@ fn run(seed: u64) {
         eprintln!("ZONEPULSE_SEED={seed} fails after:\n  {}", schedule.log.join("\n  "));
         std::panic::resume_unwind(panic);
     }
+    schedule.done
 }
 
 #[test]
 fn whatever_happens_answers_are_those_of_a_plain_model() {
     let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
     let (first, count) = (number("ZONEPULSE_SEED", 1), number("ZONEPULSE_SCHEDULES", 300));
-    (first..first + count).for_each(run);
+    let done = (first..first + count).map(run).fold([0; 3], |sum, done| [0, 1, 2].map(|at| sum[at] + done[at]));
+    println!("{count} schedules: {done:?} points sealed, horizons moved, records swept");
+    assert!(count < 100 || done.iter().all(|count| *count > 0), "{done:?}");
 }

@@ -8,7 +8,7 @@
 
 use crate::intake::IntakeRow;
 use crate::key::GROUP;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::MessageKind;
 
@@ -91,6 +91,22 @@ impl Group {
         true
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds to the first record of the group.
+    fn fold(&mut self, other: &Entry) {
+        match self.entries.first_mut() {
+            Some(first) if first.low == 0 => {
+                first.hits = first.hits.saturating_add(other.hits);
+                first.first_ms = first.first_ms.min(other.first_ms);
+                first.last_ms = first.last_ms.max(other.last_ms);
+            }
+            _ => self.entries.insert(0, Entry { low: 0, ..*other }),
+        }
+    }
+
     pub(crate) fn encode(&self, as_of: u64) -> Vec<u8> {
         let mut out = Vec::with_capacity(16 + self.entries.len() * 16);
         out.push(VERSION);
@@ -148,6 +164,38 @@ impl Totals {
     }
 }
 
+impl Totals {
+    /// The groups that differ when these records' totals are added to the first record, [`OTHER`](crate::OTHER).
+    pub(crate) fn without(&self, records: &BTreeSet<u32>) -> BTreeMap<GroupKey, Group> {
+        let mut changed: BTreeMap<GroupKey, Group> = BTreeMap::new();
+        for (key, group) in &self.groups {
+            let (server, kind, number) = *key;
+            let range = number * GROUP..=number * GROUP + (GROUP - 1);
+            let lows: Vec<u8> = records.range(range).map(|record_id| (record_id % GROUP) as u8).collect();
+            let gone = |entry: &Entry| lows.binary_search(&entry.low).is_ok();
+            if !group.entries.iter().any(gone) {
+                continue;
+            }
+            changed.entry(*key).or_insert_with(|| group.clone()).entries.retain(|entry| !gone(entry));
+            let other = (server, kind, 0);
+            let into = changed.entry(other).or_insert_with(|| self.groups.get(&other).cloned().unwrap_or_default());
+            group.entries.iter().filter(|entry| gone(entry)).for_each(|entry| into.fold(entry));
+        }
+        changed
+    }
+
+    /// Takes over groups that are on disk now.
+    pub(crate) fn replace(&mut self, groups: BTreeMap<GroupKey, Group>, as_of: u64) {
+        for (key, group) in groups {
+            if group.is_empty() {
+                self.groups.remove(&key);
+            } else {
+                self.groups.insert(key, Group { as_of, dirty: false, ..group });
+            }
+        }
+    }
+}
+
 fn visit_group((server_id, kind, number): GroupKey, group: &Group, each: &mut dyn FnMut(Total)) {
     let Some(kind) = MessageKind::from_number(kind) else { return };
     for entry in &group.entries {
@@ -181,6 +229,22 @@ mod tests {
             group.entries.iter().map(|e| (e.low, e.hits, e.first_ms, e.last_ms)).collect::<Vec<_>>(),
             [(0, 1, 50, 60), (43, 1, 80, 80), (44, 3, 40, 70)]
         );
+    }
+
+    #[test]
+    fn what_is_taken_out_is_added_to_the_first_record() {
+        let mut totals = Totals::default();
+        for (number, rows) in [(0, vec![row(5, 1, 50, 60)]), (1, vec![row(256, 2, 30, 40), row(257, 4, 70, 80)])] {
+            let mut group = Group::default();
+            group.add(&rows);
+            totals.groups.insert((1, 0, number), group);
+        }
+        let changed = totals.without(&BTreeSet::from([5, 256, 257]));
+        totals.replace(changed, 9);
+        let mut found = Vec::new();
+        totals.visit(None, &mut |total| found.push((total.record_id, total.hits, total.first_ms, total.last_ms)));
+        assert_eq!(found, [(0, 7, 30, 80)]);
+        assert_eq!(totals.groups.len(), 1);
     }
 
     #[test]

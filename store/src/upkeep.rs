@@ -3,7 +3,7 @@
 //! time, on a thread of its own or wherever the caller likes.
 
 use crate::seal::Sealer;
-use crate::{Error, Store, expire};
+use crate::{Error, Store, expire, sweep};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +29,11 @@ pub enum Step {
         /// Of how many servers.
         servers: usize,
     },
+    /// Records that have vanished were taken out of the dictionary.
+    Swept {
+        /// How many.
+        records: usize,
+    },
     /// There is nothing to do now.
     Idle,
 }
@@ -42,6 +47,8 @@ pub(crate) struct Keeper {
     sealer: Option<Sealer>,
     /// Hours and servers that could not be sealed, and when that was.
     failed: BTreeMap<(u32, u32), u64>,
+    /// Whether no record can have vanished since the last look.
+    swept: bool,
 }
 
 impl Store {
@@ -51,12 +58,18 @@ impl Store {
     /// An error leaves everything as it was; the next call goes on elsewhere.
     pub fn upkeep(&self, now_s: u64) -> Result<Step, Error> {
         let mut keeper = self.inner.keeper.lock();
-        let Keeper { sealer, failed } = &mut *keeper;
+        let Keeper { sealer, failed, swept } = &mut *keeper;
         failed.retain(|_, when_s| now_s.abs_diff(*when_s) < RETRY_S);
         let due = self.inner.waiting.lock().due(now_s, &|pair| failed.contains_key(&pair));
         let Some((hour, server_id)) = due else {
             let servers = expire::expire(&self.inner, now_s)?;
-            return Ok(if servers > 0 { Step::Expired { servers } } else { Step::Idle });
+            if servers > 0 {
+                *swept = false;
+                return Ok(Step::Expired { servers });
+            }
+            let records = if *swept { 0 } else { sweep::sweep(&self.inner)? };
+            *swept = records == 0;
+            return Ok(if records > 0 { Step::Swept { records } } else { Step::Idle });
         };
         let sealer = match sealer {
             Some(sealer) => sealer,

@@ -147,6 +147,60 @@ fn space_is_given_back_when_nothing_is_written() {
 }
 
 #[test]
+fn names_that_do_not_exist_leave_the_dictionary_and_sums_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let short = Retention { raw_minutes: 60, aggregated_days: 1 };
+    let store = Store::open(dir.path(), &Options { retention: short, ..options() }).unwrap();
+    let mut write = store.begin();
+    let names =
+        ["www.example.", "asked.example.", "<other> example.", "x1.example.", "x2.example.", "x3.example.", "x4.example."];
+    let ids = write.record_ids(names.iter().map(|name| (*name, RecordType::A)));
+    let kinds = |at: usize| match at {
+        0 => vec![0, 1],
+        1 => vec![0],
+        _ => vec![0, 4],
+    };
+    let rows = ids.iter().enumerate().flat_map(|(at, id)| {
+        kinds(at).into_iter().map(move |kind| IntakeRow {
+            record_id: *id,
+            kind: MessageKind::from_number(kind).unwrap(),
+            hits: 2,
+            first_ms: T0_S * 1000 + at as u64,
+            last_ms: T0_S * 1000 + 100 + at as u64,
+        })
+    });
+    let intake = Intake {
+        identity: Identity { server_id: 1, epoch: 1, seq: 0 },
+        start_s: T0_S,
+        interval_s: 60,
+        covered_from_ms: T0_S * 1000,
+        covered_until_ms: (T0_S + 60) * 1000,
+        counters: Vec::new(),
+        evicted: None,
+        rows: rows.collect(),
+    };
+    write.add(intake).unwrap();
+    write.commit().unwrap();
+    settle(&store, T0_S + 20 * 3600);
+    assert_eq!(store.statistics().records, 8, "roll-ups still name them");
+    settle(&store, T0_S + 26 * 3600);
+    let known = |store: &Store| {
+        let dictionary = store.dictionary();
+        dictionary.iter().map(|(_, name, _)| name.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(known(&store), [OTHER, "www.example.", "asked.example.", "<other> example."]);
+    let mut other = Vec::new();
+    store.totals(None, &mut |total| other.extend((total.record_id == 0).then_some((total.hits, total.first_ms, total.last_ms))));
+    let sum = (8, T0_S * 1000 + 3, T0_S * 1000 + 106);
+    assert_eq!(other, [sum, sum], "requests, and responses");
+    commit(&store, 1, 1, T0_S + 26 * 3600, 1).unwrap();
+    drop(store);
+    let store = Store::open(dir.path(), &Options { retention: short, ..options() }).unwrap();
+    assert_eq!(known(&store), [OTHER, "www.example.", "asked.example.", "<other> example.", "n0."]);
+    assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
+}
+
+#[test]
 fn without_room_nothing_is_taken_and_with_room_it_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let full = Options { min_free_bytes: u64::MAX, ..options() };

@@ -73,6 +73,15 @@ impl Waiting {
         self.pairs.range(range).map(|(pair, _)| *pair)
     }
 
+    /// The first hour of each server that has open blocks.
+    pub(crate) fn first_hours(&self) -> BTreeMap<u32, u32> {
+        let mut first = BTreeMap::new();
+        for (hour, server_id) in self.pairs.keys() {
+            first.entry(*server_id).or_insert(*hour);
+        }
+        first
+    }
+
     /// The first hour and server that may be sealed now.
     pub(crate) fn due(&mut self, now_s: u64, skip: &dyn Fn((u32, u32)) -> bool) -> Option<(u32, u32)> {
         let passed = key::hour(now_s.saturating_sub(GRACE_S));
