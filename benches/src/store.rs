@@ -86,7 +86,7 @@ fn seal(store: &Store, now_s: u64) -> u64 {
         loop {
             match store.upkeep(now_s).expect("the disk takes it") {
                 Step::Sealed { points, .. } => sealed += points,
-                Step::Expired { .. } => {}
+                Step::Expired { .. } | Step::Swept { .. } => {}
                 Step::Idle => break,
             }
         }
