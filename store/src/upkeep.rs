@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What a step of upkeep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,10 +130,39 @@ impl Drop for Upkeep {
     }
 }
 
+/// A clock that was set forward by more than this is not believed at once, seconds.
+const LEAP_S: u64 = 600;
+/// It is believed when it has stayed so for this long.
+const BELIEVED_AFTER: Duration = Duration::from_secs(3600);
+
+/// The time that points expire by. What has expired is gone for good, so a clock
+/// that is wrong for a while must not decide it.
+struct Clock {
+    begun: Instant,
+    begun_s: u64,
+    leapt: Option<Instant>,
+}
+
+impl Clock {
+    /// What the time is taken for when the system says that it is `system_s`.
+    fn now_s(&mut self, now: Instant, system_s: u64) -> u64 {
+        let expected_s = self.begun_s.saturating_add(now.saturating_duration_since(self.begun).as_secs());
+        let leaps = system_s > expected_s.saturating_add(LEAP_S);
+        let believed = !leaps || now.saturating_duration_since(*self.leapt.get_or_insert(now)) >= BELIEVED_AFTER;
+        if !believed {
+            return expected_s;
+        }
+        *self = Clock { begun: now, begun_s: system_s, leapt: None };
+        system_s
+    }
+}
+
 fn run(store: &Store, stop: &Stop) {
+    let system_s = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let mut clock = Clock { begun: Instant::now(), begun_s: system_s(), leapt: None };
     let mut rest = Duration::ZERO;
     while !stop.wait(rest) {
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now_s = clock.now_s(Instant::now(), system_s());
         rest = match store.upkeep(now_s) {
             Ok(Step::Idle) => REST,
             Ok(step) => {
