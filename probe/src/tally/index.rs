@@ -1,5 +1,7 @@
 //! Numbers by hash: open addressing, because none is ever taken out alone.
 
+use std::hint::select_unpredictable;
+
 /// Places of numbers by a hash of 32 bits.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
@@ -31,10 +33,14 @@ impl Index {
         self.taken = 0;
     }
 
-    /// The number at the place where the search for a hash begins, `u32::MAX` for none.
+    /// The number that very likely has this hash, if any has: looks at two places and takes
+    /// no branch, so that it may be asked for many hashes at once; `u32::MAX` for none.
     #[inline]
-    pub(super) fn first(&self, hash: u32) -> u32 {
-        self.places.get(hash as usize & (self.places.len() - 1)).map_or(FREE.number, |place| place.number)
+    pub(super) fn likely(&self, hash: u32) -> u32 {
+        let mask = self.places.len() - 1;
+        let place = |at: usize| self.places.get(at & mask).copied().unwrap_or(FREE);
+        let (first, second) = (place(hash as usize), place(hash as usize + 1));
+        select_unpredictable(second.hash == hash, second.number, first.number)
     }
 
     /// The number with this hash for which `is_it` holds.

@@ -270,7 +270,7 @@ impl Table {
         let mut first_words = [0; MAX_WAITING];
         let waiting = self.waiting.get(..self.waiting_count).unwrap_or_default();
         for (hit, candidate) in waiting.iter().zip(&mut candidates) {
-            *candidate = self.index.first(hit.hash);
+            *candidate = self.index.likely(hit.hash);
         }
         for (candidate, name_at) in candidates.iter().zip(&mut names_at) {
             *name_at = self.records.get(*candidate as usize).map_or(0, |record| record.name_at);
@@ -300,13 +300,17 @@ impl Table {
             return self.fold(at);
         };
         record.is_positive |= hit.is_positive;
-        for (sum, number) in record.sums.iter_mut().zip(&mut record.kinds) {
+        // The second sum when the first is another kind's. Requests and responses come in no
+        // order that a processor could guess.
+        let [first, _] = record.kinds;
+        let slot = usize::from(record.is_active() & (first != hit.kind.number()));
+        if let (Some(sum), Some(kind)) = (record.sums.get_mut(slot), record.kinds.get_mut(slot)) {
             if sum.hits == 0 {
-                *number = hit.kind.number();
-            } else if *number != hit.kind.number() {
-                continue;
+                *kind = hit.kind.number();
             }
-            return sum.add(hit.time_ms);
+            if *kind == hit.kind.number() {
+                return sum.add(hit.time_ms);
+            }
         }
         self.count_more(number.unwrap_or(NONE), at);
     }
@@ -315,10 +319,9 @@ impl Table {
     fn is_record(&self, number: u32, hit: &Waiting) -> bool {
         self.records.get(number as usize).is_some_and(|record| {
             let names = self.names.get(record.name_at as usize..).unwrap_or_default();
-            let pairs = names.iter().zip(hit.words());
             record.record_type == hit.record_type
                 && record.name_length == hit.name_length
-                && pairs.fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+                && names.get(..hit.words().len()).is_some_and(|words| are_equal(words, hit.words()))
         })
     }
 
@@ -432,6 +435,17 @@ impl Record {
     fn load(&self, names: &[u64]) -> Load {
         let words = self.words(names);
         Load { records: 1, words: words.len(), text_octets: name::text_octets(words, self.name_length) }
+    }
+}
+
+/// Whether words are the same, of which there are as many.
+#[inline]
+fn are_equal(a: &[u64], b: &[u64]) -> bool {
+    let few = a.len() <= 4;
+    // Nearly every name has two to four words: then no branch depends on how many.
+    match (a.first_chunk(), a.last_chunk(), b.first_chunk(), b.last_chunk()) {
+        (Some([a, b]), Some([c, d]), Some([e, f]), Some([g, h])) if few => (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0,
+        _ => a == b,
     }
 }
 

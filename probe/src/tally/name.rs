@@ -7,6 +7,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use zonepulse_dns::name::MAX_WIRE;
 
+/// What is hashed at once, octets.
+const BLOCK_OCTETS: usize = 32;
 /// Words that the longest name takes.
 pub(super) const MAX_WORDS: usize = MAX_WIRE.div_ceil(8);
 
@@ -27,41 +29,57 @@ impl Seeds {
     /// in wyhash.
     #[inline]
     pub(super) fn lower_and_hash(&self, name: &[u8], record_type: u16, words: &mut [u64; MAX_WORDS]) -> (usize, u32) {
-        let Seeds([first, second]) = *self;
+        let (Some((start, _)), Some(end), 17..=BLOCK_OCTETS) = (name.split_first_chunk(), name.last_chunk(), name.len()) else {
+            return self.lower_and_hash_any(name, record_type, words);
+        };
+        // The usual length: no branch depends on it any further.
+        let (start, end) = (u128::from_le_bytes(*start), u128::from_le_bytes(*end));
+        // The last sixteen octets, less those that are in the words before.
+        let rest = end >> (8 * (BLOCK_OCTETS - name.len()));
+        let block = [start as u64, (start >> 64) as u64, rest as u64, (rest >> 64) as u64].map(lower);
+        if let Some(room) = words.first_chunk_mut() {
+            *room = block;
+        }
+        let hash = self.add_block(self.begin(name.len(), record_type), block);
+        (name.len().div_ceil(8), self.end(hash))
+    }
+
+    fn lower_and_hash_any(&self, name: &[u8], record_type: u16, words: &mut [u64; MAX_WORDS]) -> (usize, u32) {
         let name = name.get(..MAX_WIRE).unwrap_or(name);
-        let mut hash = self.begin(name.len(), record_type);
-        let (whole, rest) = name.as_chunks();
-        let mut room = words.iter_mut();
-        for (chunk, word) in whole.iter().zip(&mut room) {
-            *word = lower(u64::from_le_bytes(*chunk));
-            hash = fold(hash ^ *word, second);
+        for (chunk, word) in name.chunks(8).zip(words.iter_mut()) {
+            *word = lower(chunk.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet)));
         }
-        let mut count = whole.len();
-        if !rest.is_empty()
-            && let Some(word) = words.get_mut(count)
-        {
-            *word = lower(match name.last_chunk() {
-                // The last eight octets, less those that are in the word before.
-                Some(chunk) => u64::from_le_bytes(*chunk) >> (64 - 8 * rest.len()),
-                None => rest.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet)),
-            });
-            hash = fold(hash ^ *word, second);
-            count += 1;
-        }
-        (count, fold(hash, first) as u32)
+        let count = name.len().div_ceil(8);
+        (count, self.hash(words.get(..count).unwrap_or_default(), name.len() as u8, record_type))
     }
 
     /// The same hash of a name of this length that is words already.
     pub(super) fn hash(&self, words: &[u64], name_length: u8, record_type: u16) -> u32 {
-        let Seeds([first, second]) = *self;
-        let hash = self.begin(usize::from(name_length), record_type);
-        fold(words.iter().fold(hash, |hash, word| fold(hash ^ word, second)), first) as u32
+        let mut hash = self.begin(usize::from(name_length), record_type);
+        for words in words.chunks(4) {
+            let mut block = [0; 4];
+            block.iter_mut().zip(words).for_each(|(room, word)| *room = *word);
+            hash = self.add_block(hash, block);
+        }
+        self.end(hash)
     }
 
     #[inline]
     fn begin(&self, name_length: usize, record_type: u16) -> u64 {
-        let Seeds([first, _]) = *self;
-        first ^ u64::from(record_type) << 16 ^ name_length as u64
+        let Seeds([first, second]) = *self;
+        first.rotate_left(32) ^ second ^ u64::from(record_type) << 16 ^ name_length as u64
+    }
+
+    #[inline]
+    fn add_block(&self, hash: u64, [a, b, c, d]: [u64; 4]) -> u64 {
+        let Seeds([first, second]) = *self;
+        fold(a ^ first, b ^ hash) ^ fold(c ^ second, d ^ hash)
+    }
+
+    #[inline]
+    fn end(&self, hash: u64) -> u32 {
+        let Seeds([first, second]) = *self;
+        fold(hash ^ second, first) as u32
     }
 
     /// The hash of a name that has one more label in front than the name with the hash `above`; the root's is 0.
