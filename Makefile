@@ -1,10 +1,10 @@
 # The commands of the project. What each needs and does not find it installs, and says so.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-crash bench recall fuzz lint clean-run
+.PHONY: help run build test test-crash bench bench-probe recall fuzz lint clean-run
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build, start the central and a probe on this machine, show data; Ctrl-C ends it
 	@scripts/run.sh
@@ -21,6 +21,9 @@ test-crash: ## kill the central under load 100 times, and compare 3,000 random s
 
 bench: ## measure the real programs (docs/BENCHMARKS.md keeps the figures)
 	@scripts/bench.sh
+
+bench-probe: ## measure the probe beside Debian's tools for the same work
+	@scripts/bench.sh probe
 
 recall: ## count what is found in the captures of the corpus (docs/RECALL.md)
 	@scripts/recall.sh

@@ -5,14 +5,20 @@
 //! by whoever started it, because machines are noisy and wall clock is not the
 //! program's doing.
 
+mod measure;
 mod pipeline;
+mod probe;
 mod store;
-mod tally;
 mod workload;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if let (Some("floor"), Some(file)) = (arguments.next().as_deref(), arguments.next()) {
+        probe::floor(&file);
+        return ExitCode::SUCCESS;
+    }
     if let Some(code) = zonepulse_tests::supervisor::supervise() {
         return code;
     }
@@ -27,14 +33,14 @@ fn main() -> ExitCode {
             }
         },
         "store" => store::run(),
-        "tally" => tally::run(),
+        "probe" => probe::run(std::env::args().nth(2).as_deref()),
         "" => {
-            tally::run();
+            probe::run(None);
             store::run();
             pipeline::run();
         }
         other => {
-            eprintln!("no bench {other:?}: tally, store, pipeline, recall, or none for all");
+            eprintln!("no bench {other:?}: probe, store, pipeline, recall, or none for all");
             return ExitCode::FAILURE;
         }
     }

@@ -10,7 +10,7 @@ const REQUESTS: u64 = 40_000;
 
 /// A generator of batches.
 pub struct Workload {
-    seed: u64,
+    random: SplitMix,
     weights: Vec<f64>,
 }
 
@@ -23,7 +23,7 @@ impl Workload {
             sum += 1.0 / rank as f64;
             sum
         });
-        Workload { seed, weights: weights.collect() }
+        Workload { random: SplitMix::new(seed), weights: weights.collect() }
     }
 
     /// What a server sends of a minute: requests, and the same number of responses.
@@ -31,10 +31,10 @@ impl Workload {
         let kinds = [MessageKind::REQUEST, MessageKind::response(ResponseCode::NOERROR)];
         let mut hits = vec![[(0u64, u32::MAX, 0u32); 2]; RECORDS as usize];
         for _ in 0..REQUESTS {
-            let asked_ms = (self.random() % 59_990) as u32;
+            let asked_ms = (self.random.next() % 59_990) as u32;
             let record = self.record();
             // Within ten milliseconds: were the two equal, compression would find out.
-            let answered_ms = asked_ms + (self.random() % 10) as u32;
+            let answered_ms = asked_ms + (self.random.next() % 10) as u32;
             for ((count, first, last), at_ms) in hits[record].iter_mut().zip([asked_ms, answered_ms]) {
                 *count += 1;
                 *first = at_ms.min(*first);
@@ -66,14 +66,24 @@ impl Workload {
 
     fn record(&mut self) -> usize {
         let total = self.weights.last().copied().unwrap_or(1.0);
-        let at = (self.random() >> 11) as f64 / (1u64 << 53) as f64 * total;
+        let at = (self.random.next() >> 11) as f64 / (1u64 << 53) as f64 * total;
         self.weights.partition_point(|weight| *weight < at).min(RECORDS as usize - 1)
     }
+}
 
-    /// SplitMix64.
-    fn random(&mut self) -> u64 {
-        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.seed;
+/// SplitMix64: the same numbers for the same seed.
+pub struct SplitMix(u64);
+
+impl SplitMix {
+    /// From a seed.
+    pub fn new(seed: u64) -> Self {
+        SplitMix(seed)
+    }
+
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)

@@ -1,15 +1,12 @@
 //! 1,380,000 messages through every real part: each of 33,787 sums is right.
 
 use libtest_mimic::Trial;
-use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::Duration;
-use zonepulse_dns::RecordType;
 use zonepulse_fixtures::Corpus;
 use zonepulse_tests::api::{ALL_TIME, number, text};
 use zonepulse_tests::needs::{corpus, test_with};
 use zonepulse_tests::probe::{Settings, tally};
-use zonepulse_tests::process::succeed;
+use zonepulse_tests::sums::{self, Sums, assert_equal, truth};
 use zonepulse_tests::{Api, Central, Probe, RabbitMq, eventually};
 
 pub fn trials() -> Vec<Trial> {
@@ -18,32 +15,6 @@ pub fn trials() -> Vec<Trial> {
         test_with("a_whole_capture_over_http_gives_the_true_sums", corpus, over_http),
         test_with("tally_of_a_whole_capture_gives_the_true_sums", corpus, by_tally),
     ]
-}
-
-/// Hits by name with the final dot, type, and action.
-type Sums = BTreeMap<(String, String, String), u64>;
-
-/// What is in the capture, by those who made it. Every query was answered.
-fn truth(corpus: &Corpus) -> Sums {
-    let text = succeed(Command::new("gzip").arg("-dc").arg(corpus.queries_5533_truth()), Duration::from_secs(60));
-    let mut sums = Sums::new();
-    for line in text.lines().skip(1) {
-        let [name, number, queries] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line:?} in the truth") };
-        let record_type = RecordType::new(number.parse().expect("a type is a number")).to_string();
-        let queries = queries.parse().expect("a count is a number");
-        for action in ["request", "response"] {
-            sums.insert((format!("{name}."), record_type.clone(), action.to_owned()), queries);
-        }
-    }
-    assert_eq!(sums.len(), 2 * 33_787);
-    sums
-}
-
-fn assert_equal(found: &Sums, truth: &Sums) {
-    let wrong: Vec<_> = truth.iter().filter(|(key, hits)| found.get(key) != Some(hits)).take(10).collect();
-    assert!(wrong.is_empty(), "not as the truth says, for example {wrong:?}");
-    let excess: Vec<_> = found.keys().filter(|key| !truth.contains_key(key)).take(10).collect();
-    assert!(excess.is_empty(), "not in the truth, for example {excess:?}");
 }
 
 fn sums_of_api(api: &Api) -> Sums {
@@ -91,19 +62,5 @@ fn over_http(corpus: Corpus) {
 fn by_tally(corpus: Corpus) {
     let output = tally(&["--port".as_ref(), "5533".as_ref(), corpus.queries_5533().as_ref()], Duration::from_secs(120));
     assert_eq!(output.code, Some(0), "{}", output.err);
-    let mut lines = output.out.lines();
-    assert_eq!(lines.next(), Some("host\ttype\taction\trcode\thits\tfirst_access\tlast_access"));
-    let mut sums = Sums::new();
-    let mut before = u64::MAX;
-    for line in lines {
-        let [host, record_type, action, rcode, hits, _, _] = line.split('\t').collect::<Vec<_>>()[..] else {
-            panic!("{line:?} has not seven columns");
-        };
-        assert_eq!(rcode == "-", action == "request", "{line:?}");
-        let hits: u64 = hits.parse().expect("hits are a number");
-        assert!(hits <= before, "most hits come first: {line:?}");
-        before = hits;
-        *sums.entry((host.to_owned(), record_type.to_owned(), action.to_owned())).or_default() += hits;
-    }
-    assert_equal(&sums, &truth(&corpus));
+    assert_equal(&sums::of_tally(&output.out), &truth(&corpus));
 }

@@ -19,6 +19,7 @@ pub mod queue;
 pub mod rabbitmq;
 pub mod recall;
 pub mod small_store;
+pub mod sums;
 pub mod supervisor;
 pub mod wait;
 

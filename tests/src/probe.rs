@@ -146,6 +146,18 @@ impl Probe {
         self.process.as_mut().is_some_and(|process| process.exited().is_none())
     }
 
+    /// What it has used so far of the processors, user and system, seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        self.process.as_ref().expect("it runs").cpu_seconds()
+    }
+
+    /// `zonepulse-probe replay` as a command, for whoever measures it.
+    pub fn replay_command(&self, capture: &Path) -> Command {
+        let mut command = program_command("zonepulse-probe");
+        command.arg("replay").arg(capture).arg("--config").arg(self.config());
+        command
+    }
+
     /// What it has logged since the test began.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.folder.path().join("probe.log")).unwrap_or_default()).into_owned()

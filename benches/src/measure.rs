@@ -1,0 +1,92 @@
+//! CPU seconds and memory of programs that run to their end.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often memory is looked at.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// What one run of a program took.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    /// User and system, seconds.
+    pub cpu_s: f64,
+    /// By the wall clock, seconds.
+    pub wall_s: f64,
+}
+
+/// What a program had in memory at most.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Memory {
+    /// Everything that was resident, the pages of mapped files included, KiB.
+    pub resident_kib: u64,
+    /// What is no file's, KiB.
+    pub anonymous_kib: u64,
+}
+
+impl Memory {
+    /// Of a process that runs; nothing when it has ended (proc_pid_status(5)).
+    pub fn of(pid: u32) -> Memory {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
+        };
+        Memory { resident_kib: field("VmHWM:"), anonymous_kib: field("RssAnon:") }
+    }
+
+    fn max(self, other: Memory) -> Memory {
+        Memory {
+            resident_kib: self.resident_kib.max(other.resident_kib),
+            anonymous_kib: self.anonymous_kib.max(other.anonymous_kib),
+        }
+    }
+}
+
+/// Runs a command to its end, its output thrown away; panics when it fails.
+#[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
+pub fn run(mut command: Command) -> Run {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let began = Instant::now();
+    let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    let (cpu_s, status) = wait(&child, 0).expect("a child can be waited for").expect("it was waited for");
+    assert!(status == 0, "{command:?} fails: status {status:#x}");
+    Run { cpu_s, wall_s: began.elapsed().as_secs_f64() }
+}
+
+/// Runs a command to its end while its memory is looked at, which costs it some time; its output goes into a file.
+/// (The largest resident set of rusage would be no less than that of who started it.)
+#[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
+pub fn run_and_look(mut command: Command, output: &Path) -> Memory {
+    let file = File::create(output).expect("a bench's folder is writable");
+    command.stdin(Stdio::null()).stdout(file).stderr(Stdio::null());
+    let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    let mut memory = Memory::default();
+    loop {
+        memory = memory.max(Memory::of(child.id()));
+        if let Some((_, status)) = wait(&child, libc::WNOHANG).expect("a child can be waited for") {
+            assert!(status == 0, "{command:?} fails: status {status:#x}");
+            return memory;
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// CPU seconds and status of a child that has ended; `None` when it has not and nobody waits.
+fn wait(child: &Child, options: i32) -> io::Result<Option<(f64, i32)>> {
+    // SAFETY: rusage is plain numbers, for which zero is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let mut status = 0;
+    // SAFETY: both pointers are to live values of the right types; the child is waited for only here.
+    let pid = unsafe { libc::wait4(child.id() as i32, &raw mut status, options, &raw mut usage) };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    match pid {
+        0 => Ok(None),
+        pid if pid < 0 => Err(io::Error::last_os_error()),
+        _ => Ok(Some((seconds(usage.ru_utime) + seconds(usage.ru_stime), status))),
+    }
+}
