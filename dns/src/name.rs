@@ -50,13 +50,20 @@ fn push_labels(wire: &[u8], text: &mut String) -> bool {
             return false;
         }
         let Some((label, after)) = after.split_at_checked(length) else { return false };
-        for &octet in label {
-            push_octet(octet, text);
+        match plain(label) {
+            Some(plain) => text.push_str(plain),
+            None => label.iter().for_each(|octet| push_octet(*octet, text)),
         }
         text.push('.');
         rest = after;
     }
     false
+}
+
+/// The text of a label, if its octets stand for themselves and are in lower case: nearly every one.
+fn plain(label: &[u8]) -> Option<&str> {
+    let is_plain = |octet: &u8| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    label.iter().all(is_plain).then(|| std::str::from_utf8(label).ok())?
 }
 
 fn push_octet(octet: u8, text: &mut String) {

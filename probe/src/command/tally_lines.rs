@@ -84,7 +84,7 @@ impl Lines {
             text.push("\t");
             text.push_code(line.kind);
             text.push("\t");
-            text.push_number(line.sum.hits, 1);
+            text.push_number(line.sum.hits);
             text.push("\t");
             text.push_time(line.sum.first_ms);
             text.push("\t");
@@ -111,7 +111,7 @@ impl Lines {
             text.push("\",\"rcode\":\"");
             text.push_code(line.kind);
             text.push("\",\"hits\":");
-            text.push_number(line.sum.hits, 1);
+            text.push_number(line.sum.hits);
             text.push(",\"first_access\":\"");
             text.push_time(line.sum.first_ms);
             text.push("\",\"last_access\":\"");
@@ -175,19 +175,22 @@ impl<'w, W: Write> Text<'w, W> {
         }
     }
 
-    /// A number in at least so many digits.
-    fn push_number(&mut self, mut number: u64, digits: usize) {
+    fn push_number(&mut self, mut number: u64) {
+        if number < 10 {
+            return self.text.push(char::from(b'0' + number as u8));
+        }
         let mut text = [b'0'; 20];
         let mut used = 0;
         for digit in text.iter_mut().rev() {
-            if number == 0 && used >= digits {
+            if number == 0 {
                 break;
             }
             *digit = b'0' + (number % 10) as u8;
             number /= 10;
             used += 1;
         }
-        self.text.extend(text.iter().skip(text.len() - used).map(|digit| char::from(*digit)));
+        let digits = text.get(text.len() - used..).and_then(|digits| std::str::from_utf8(digits).ok());
+        self.push(digits.unwrap_or_default());
     }
 
     /// RFC 3339 in UTC, to the millisecond.
@@ -200,12 +203,11 @@ impl<'w, W: Write> Text<'w, W> {
             self.day.text = start.unwrap_or(Timestamp::MAX).strftime("%Y-%m-%dT").to_string();
         }
         self.text.push_str(&self.day.text);
-        for (value, digits, after) in
-            [(ms / 3_600_000, 2, ":"), (ms / 60_000 % 60, 2, ":"), (ms / 1000 % 60, 2, "."), (ms % 1000, 3, "Z")]
-        {
-            self.push_number(value, digits);
-            self.push(after);
-        }
+        let digit = |number: u64| b'0' + (number % 10) as u8;
+        let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+        let [[h, i], [m, n], [s, t]] = [hour, minute, second].map(|number| [digit(number / 10), digit(number)]);
+        let time = [h, i, b':', m, n, b':', s, t, b'.', digit(ms / 100), digit(ms / 10), digit(ms), b'Z'];
+        self.push(std::str::from_utf8(&time).unwrap_or_default());
     }
 
     fn write_if_full(&mut self) -> io::Result<()> {

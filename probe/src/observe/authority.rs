@@ -56,7 +56,19 @@ impl<'a> Hit<'a> {
     }
 
     /// The length of the name at this place of the message, if the question's name ends with it.
-    fn suffix(&self, mut at: usize) -> Option<usize> {
+    fn suffix(&self, at: usize) -> Option<usize> {
+        self.suffix_by_pointer(at).or_else(|| self.suffix_by_octets(at))
+    }
+
+    /// The same, where the name is a pointer to a label of the question's name: nearly always.
+    #[inline]
+    fn suffix_by_pointer(&self, at: usize) -> Option<usize> {
+        let [high @ 192..=255, low] = *self.message.get(at..)?.first_chunk::<2>()? else { return None };
+        let from = (usize::from(high & 0x3f) << 8 | usize::from(low)).checked_sub(HEADER_OCTETS)?;
+        (from < self.name.len() && self.has_label_at(from)).then(|| self.name.len() - from)
+    }
+
+    fn suffix_by_octets(&self, mut at: usize) -> Option<usize> {
         let mut owner = [0; name::MAX_WIRE];
         let mut length = 0;
         // Octets before here were not read yet: a pointer that does not go back could go in a circle.

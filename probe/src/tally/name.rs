@@ -104,11 +104,10 @@ pub(super) fn octets(words: &[u64]) -> [u8; MAX_WORDS * 8] {
 pub(super) fn text_octets(words: &[u64], name_length: u8) -> usize {
     let octets = octets(words);
     let name = octets.get(..usize::from(name_length)).unwrap_or_default();
-    // Of all octets at once, and then without the lengths among them.
-    let escaped = |octet: u8| !(octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_');
-    let all: usize = name.iter().map(|octet| usize::from(escaped(*octet))).sum();
-    let lengths = labels(name).filter(|(_, label)| escaped(label.len() as u8)).count() + 1;
-    name.len() + 3 * all.saturating_sub(lengths)
+    let is_plain = |octet: u8| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    let octet_text = |octet: &u8| if is_plain(*octet) { 1 } else { 4 };
+    // A dot after each label; the root is one.
+    1 + labels(name).map(|(_, label)| label.iter().map(octet_text).sum::<usize>() + 1).sum::<usize>()
 }
 
 /// The labels of a name in wire format but the root's, and where each begins with its length.

@@ -39,6 +39,8 @@ pub(super) struct Zones {
     names: Vec<u8>,
     /// The most labels that one of them has.
     max_labels: usize,
+    /// Which one was told of last.
+    last: Number,
     sums: HashMap<(Number, MessageKind), Sum>,
 }
 
@@ -53,6 +55,15 @@ struct Zone {
 impl Zones {
     /// The number of the zone with this name, in lower case: known, or learnt now if there is room.
     pub(super) fn learn(&mut self, seeds: &Seeds, zone: &[u8]) -> Number {
+        // A flood is nearly always one zone's.
+        if self.zones.get(usize::from(self.last)).and_then(|last| self.name_of(last)) == Some(zone) {
+            return self.last;
+        }
+        self.last = self.find_or_insert(seeds, zone);
+        self.last
+    }
+
+    fn find_or_insert(&mut self, seeds: &Seeds, zone: &[u8]) -> Number {
         let chain = Chain::new(seeds, zone, usize::MAX);
         let hash = chain.links().last().map_or(0, |(_, hash)| hash);
         if let Some(number) = self.find(hash, zone) {
