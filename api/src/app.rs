@@ -4,7 +4,7 @@ use crate::credentials::{Credentials, Principal};
 use crate::openapi::{self, DOCS_PATH, DOCUMENT_PATH};
 use crate::problem::{Case, Problem};
 use crate::serve::Peer;
-use crate::{Error, batches, config, monitoring, page, servers};
+use crate::{Error, batches, config, monitoring, page, servers, sql};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -123,7 +123,7 @@ fn described(app: &App) -> (Router<App>, OpenApi) {
 }
 
 fn for_users() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(openapi::document()).merge(monitoring::routes()).merge(servers::routes())
+    OpenApiRouter::with_openapi(openapi::document()).merge(monitoring::routes()).merge(servers::routes()).merge(sql::routes())
 }
 
 fn for_all() -> OpenApiRouter<App> {

@@ -119,7 +119,7 @@ async fn what_is_open_needs_no_credentials() {
 #[tokio::test]
 async fn every_documented_call_is_among_those_whose_credentials_are_tested() {
     let documented: BTreeSet<String> = document().paths.paths.into_keys().collect();
-    let tested = READING.iter().chain(OPEN).chain(&["/api/v2/batches"]).map(|path| (*path).to_owned()).collect();
+    let tested = READING.iter().chain(OPEN).chain(&["/api/v2/batches", "/api/v2/sql"]).map(|path| (*path).to_owned()).collect();
     assert!(documented.is_subset(&tested), "{documented:?}");
 }
 
@@ -353,4 +353,99 @@ async fn the_documented_fields_are_those_of_the_answers() {
         let properties = document["components"]["schemas"][schema]["properties"].as_object().unwrap();
         assert_eq!(properties.keys().cloned().collect::<BTreeSet<_>>(), fields(&answers), "{schema}");
     }
+}
+
+impl Setup {
+    async fn sql(&self, text: &str, headers: &[(&str, &str)]) -> Answered {
+        let headers = [&[("authorization", self.basic.as_str())], headers].concat();
+        self.send("POST", "/api/v2/sql", &headers, text.to_owned()).await
+    }
+}
+
+#[tokio::test]
+async fn sql_needs_a_user() {
+    let setup = setup();
+    assert_eq!(setup.send("POST", "/api/v2/sql", &[], "SELECT 1").await.status, 401);
+    let server = setup.send("POST", "/api/v2/sql", &[("authorization", &setup.bearer)], "SELECT 1").await;
+    assert_eq!(server.status, 403);
+    assert_eq!(setup.get("/api/v2/sql").await.status, 405);
+}
+
+#[tokio::test]
+async fn sql_is_answered_in_every_format() {
+    let setup = setup();
+    let text = "SELECT server_id, server, sample FROM servers ORDER BY server_id";
+    let json = setup.sql(text, &[]).await;
+    assert_eq!((json.status, json.header("content-type"), json.header("vary")), (200, "application/json", "accept"));
+    assert_eq!(json.body, r#"[{"server_id":1,"server":"ns1","sample":false},{"server_id":2,"server":"ns2","sample":true}]"#);
+    let csv = setup.sql(text, &[("accept", "text/csv")]).await;
+    assert_eq!(csv.body, "server_id,server,sample\n1,ns1,false\n2,ns2,true\n");
+    let none = setup.sql("SELECT server FROM servers WHERE server_id = 9", &[("accept", "text/csv")]).await;
+    assert_eq!(none.body, "server\n");
+    assert_eq!(setup.sql("SELECT server FROM servers WHERE server_id = 9", &[]).await.body, "[]");
+    assert_eq!(setup.sql(text, &[("accept", "image/png")]).await.status, 406);
+}
+
+#[tokio::test]
+async fn a_statement_may_come_as_text_or_in_json() {
+    let setup = setup();
+    for media_type in ["application/sql", "text/plain; charset=utf-8", ""] {
+        assert_eq!(setup.sql("SELECT 1 AS one", &[("content-type", media_type)]).await.body, r#"[{"one":1}]"#);
+    }
+    let json = [("content-type", "application/json")];
+    assert_eq!(setup.sql(r#"{"sql": "SELECT 1 AS one"}"#, &json).await.body, r#"[{"one":1}]"#);
+    for body in ["SELECT 1", r#"{"sql": 1}"#, r#"{"sql": "SELECT 1", "limit": 2}"#, "{}"] {
+        let answered = setup.sql(body, &json).await;
+        assert_eq!((answered.status, answered.problem()["parameter"].as_str()), (400, Some("sql")), "{body}");
+    }
+    let form = setup.sql("SELECT 1", &[("content-type", "application/x-www-form-urlencoded")]).await;
+    assert_eq!(form.status, 415);
+    form.problem();
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_statement_is_a_problem_that_says_where() {
+    setup().sql("SELECT hots FROM\n dns_raw", &[]).await.expect_problem(expect![[r#"
+        {
+          "detail": "sql: Schema error: No field named hots. Did you mean 'dns_raw.hits'? at Line: 1, Column: 8",
+          "parameter": "sql",
+          "status": 400,
+          "title": "A parameter is not valid",
+          "type": "urn:zonepulse:problem:bad-parameter"
+        }"#]]);
+    setup().sql("DROP TABLE dns_raw", &[]).await.expect_problem(expect![[r#"
+        {
+          "detail": "sql: DROP TABLE is refused: only what reads is answered: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE, SHOW TABLES, SHOW COLUMNS",
+          "parameter": "sql",
+          "status": 400,
+          "title": "A parameter is not valid",
+          "type": "urn:zonepulse:problem:bad-parameter"
+        }"#]]);
+    setup().sql("SELECT a.server, b.server FROM servers a, servers b", &[]).await.expect_problem(expect![[r#"
+        {
+          "detail": "sql: two columns are called \"server\": give one of them another name with AS, or ask for CSV",
+          "parameter": "sql",
+          "status": 400,
+          "title": "A parameter is not valid",
+          "type": "urn:zonepulse:problem:bad-parameter"
+        }"#]]);
+    let csv = setup().sql("SELECT make_array(1, 2) AS list", &[("accept", "text/csv")]).await;
+    csv.expect_problem(expect![[r#"
+        {
+          "detail": "sql: Error during planning: Invalid function 'make_array'. at Line: 1, Column: 8",
+          "parameter": "sql",
+          "status": 400,
+          "title": "A parameter is not valid",
+          "type": "urn:zonepulse:problem:bad-parameter"
+        }"#]]);
+    let long = "x".repeat(1 << 20);
+    assert_eq!(setup().sql(&long, &[]).await.status, 413);
+}
+
+#[tokio::test]
+async fn times_of_sql_are_readable_whatever_their_unit() {
+    let answered = setup()
+        .sql("SELECT to_timestamp(1.5) AS a, arrow_cast(to_timestamp(1.5), 'Timestamp(Second, Some(\"+00:00\"))') AS b", &[])
+        .await;
+    assert_eq!(answered.body, r#"[{"a":"1970-01-01T00:00:01.500","b":"1970-01-01T00:00:01Z"}]"#);
 }

@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use zonepulse_ingest::amqp;
+use zonepulse_query::SqlLimits;
 use zonepulse_store::Retention;
 
 /// All settings of the central.
@@ -26,6 +27,8 @@ pub struct Settings {
     pub amqp: Amqp,
     /// Bounds of questions.
     pub query: Query,
+    /// Bounds of SQL.
+    pub sql: Sql,
     /// Bounds of the store.
     pub store: Store,
     /// Bounds of requests.
@@ -92,6 +95,22 @@ pub struct Query {
     pub max_concurrent: usize,
     /// How long a question waits for its turn, milliseconds.
     pub max_wait_ms: u64,
+}
+
+/// Bounds of SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sql {
+    /// Memory for all statements together, bytes.
+    pub memory_bytes: usize,
+    /// Statements at the same time.
+    pub max_concurrent: usize,
+    /// How long a statement may take until its last row is sent, seconds.
+    pub timeout_s: u64,
+    /// The most rows of an answer.
+    pub max_rows: u64,
+    /// The most bytes of an answer, before it is written in its format.
+    pub max_bytes: u64,
 }
 
 /// Bounds of the store.
@@ -187,6 +206,7 @@ impl Default for Settings {
             log: Log::default(),
             amqp: Amqp::default(),
             query: Query::default(),
+            sql: Sql::default(),
             store: Store::default(),
             limits: Limits::default(),
         }
@@ -209,6 +229,20 @@ impl Default for Query {
     fn default() -> Self {
         let zonepulse_query::Options { memory_bytes, max_concurrent, max_wait_ms, .. } = zonepulse_query::Options::default();
         Query { memory_bytes, threads: 0, max_concurrent, max_wait_ms }
+    }
+}
+
+impl Default for Sql {
+    fn default() -> Self {
+        let SqlLimits { memory_bytes, max_concurrent, timeout_ms, max_rows, max_bytes } = SqlLimits::default();
+        Sql { memory_bytes, max_concurrent, timeout_s: timeout_ms / 1000, max_rows, max_bytes }
+    }
+}
+
+impl From<Sql> for SqlLimits {
+    fn from(sql: Sql) -> Self {
+        let Sql { memory_bytes, max_concurrent, timeout_s, max_rows, max_bytes } = sql;
+        SqlLimits { memory_bytes, max_concurrent, timeout_ms: timeout_s.saturating_mul(1000), max_rows, max_bytes }
     }
 }
 
@@ -273,7 +307,7 @@ mod tests {
     fn the_example_file_names_every_key() {
         let example = include_str!("../zonepulse.example.toml");
         // What every struct refuses lists what it knows; each of those has to be in the example.
-        for section in ["", "[log]\n", "[amqp]\n", "[query]\n", "[store]\n", "[limits]\n"] {
+        for section in ["", "[log]\n", "[amqp]\n", "[query]\n", "[sql]\n", "[store]\n", "[limits]\n"] {
             let error = read(&format!("{section}nonsense = 1")).unwrap_err().to_string();
             let (_, known) = error.split_once("expected ").unwrap_or_else(|| panic!("{error}"));
             let known: Vec<&str> =

@@ -32,6 +32,7 @@ mod problem;
 mod render;
 pub mod serve;
 mod servers;
+mod sql;
 mod time;
 
 pub use app::document;

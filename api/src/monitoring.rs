@@ -151,6 +151,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::BadArgument { argument, reason } => Problem::parameter(argument, reason),
+            Error::TooSlow(_) => Problem::new(Case::TooSlow, error.to_string()),
             Error::TooLarge(_) => Problem::new(Case::AnswerTooLarge, error.to_string()),
             Error::Busy => Problem::new(Case::Busy, error.to_string()).retry_after_s(2),
             Error::Store(_) | Error::Engine(_) => Problem::internal(describe(&error)),

@@ -34,9 +34,13 @@ pub fn complete(document: &mut OpenApi) {
                 continue;
             }
             operation.security = Some(vec![SecurityRequirement::new::<_, _, &str>(scheme, [])]);
-            let negotiated = path.starts_with("/api/v2/monitoring/");
+            let list = path.starts_with("/api/v2/monitoring/");
+            let negotiated = list || path == crate::sql::PATH;
             if negotiated {
-                describe_list(operation);
+                describe_formats(operation);
+            }
+            if list {
+                describe_paging(operation);
             }
             add_problems(operation, negotiated);
         }
@@ -56,6 +60,7 @@ pub fn complete(document: &mut OpenApi) {
     ),
     tags(
         (name = "DNS", description = "What was asked and answered."),
+        (name = "SQL", description = "Whatever else you want to know."),
         (name = "Servers", description = "The managed servers."),
         (name = "Probes", description = "What probes call."),
         (name = "Service", description = "The central itself."),
@@ -80,7 +85,7 @@ impl Modify for Schemes {
     }
 }
 
-fn describe_list(operation: &mut Operation) {
+fn describe_formats(operation: &mut Operation) {
     let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") else { return };
     for format in [Format::Csv, Format::Arrow] {
         let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).description(Some(match format {
@@ -89,6 +94,10 @@ fn describe_list(operation: &mut Operation) {
         }));
         response.content.insert(format.media_type().to_owned(), ContentBuilder::new().schema(Some(text)).build().into());
     }
+}
+
+fn describe_paging(operation: &mut Operation) {
+    let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") else { return };
     let number = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Integer)).minimum(Some(0));
     let total = HeaderBuilder::new().schema(Some(number)).description(Some("Rows before paging."));
     response.headers.insert(canonical(TOTAL_HEADER), total.build().into());

@@ -1,15 +1,17 @@
 //! Rows as JSON, CSV or Arrow.
 //!
 //! Answers arrive as Arrow record batches and are written by Arrow's own
-//! writers: no row is ever built. In JSON every column is there, `null` where
+//! writers, whole or piece by piece: no row is ever built. In JSON every column is there, `null` where
 //! it has no value; in CSV such a field is empty. Times are RFC 3339 in UTC
 //! with `Z`, with milliseconds where there are some.
 
 use crate::negotiate::Format;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMillisecondType};
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
+use arrow::json::WriterBuilder;
+use arrow::json::writer::JsonArray;
 use std::sync::Arc;
 
 /// The zone of times while they are written as text. Arrow spells it `Z`, and
@@ -18,57 +20,100 @@ const UTC: &str = "+00:00";
 
 /// An answer's bytes.
 pub fn render(format: Format, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
-    match format {
-        Format::Json => json(batches),
-        Format::Csv => csv(schema, batches),
-        Format::Arrow => arrow_stream(schema, batches),
+    let mut encoder = Encoder::new(format, schema)?;
+    for batch in batches {
+        encoder.write(batch)?;
     }
+    encoder.finish()
 }
 
-fn json(batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
-    let mut writer =
-        arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::JsonArray>(Vec::new());
-    for batch in batches {
-        writer.write(&with_readable_times(batch)?)?;
-    }
-    writer.finish()?;
-    Ok(writer.into_inner())
+/// Writes an answer piece by piece.
+pub struct Encoder {
+    writer: Writer,
 }
 
-fn csv(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
-    let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(Vec::new());
-    // The header line comes with the first batch: there is one even when there are no rows.
-    writer.write(&with_readable_times(&RecordBatch::new_empty(schema.clone()))?)?;
-    for batch in batches {
-        writer.write(&with_readable_times(batch)?)?;
-    }
-    Ok(writer.into_inner())
+enum Writer {
+    Json(Box<arrow::json::Writer<Vec<u8>, JsonArray>>),
+    Csv(Vec<u8>),
+    Arrow(Box<StreamWriter<Vec<u8>>>),
 }
 
-fn arrow_stream(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
-    let mut writer = StreamWriter::try_new(Vec::new(), schema)?;
-    for batch in batches {
-        writer.write(batch)?;
+impl Encoder {
+    /// Of an answer with these columns.
+    pub fn new(format: Format, schema: &SchemaRef) -> Result<Self, ArrowError> {
+        let writer = match format {
+            Format::Json => Writer::Json(Box::new(WriterBuilder::new().with_explicit_nulls(true).build(Vec::new()))),
+            Format::Csv => {
+                let mut bytes = Vec::new();
+                let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(&mut bytes);
+                // The header line comes with the first batch: there is one even when there are no rows.
+                writer.write(&with_readable_times(&RecordBatch::new_empty(schema.clone()))?)?;
+                drop(writer);
+                Writer::Csv(bytes)
+            }
+            Format::Arrow => Writer::Arrow(Box::new(StreamWriter::try_new(Vec::new(), schema)?)),
+        };
+        Ok(Encoder { writer })
     }
-    writer.finish()?;
-    writer.into_inner()
+
+    /// Adds rows.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        match &mut self.writer {
+            Writer::Json(writer) => writer.write(&with_readable_times(batch)?),
+            Writer::Csv(bytes) => {
+                let mut writer = arrow::csv::WriterBuilder::new().with_header(false).build(bytes);
+                writer.write(&with_readable_times(batch)?)
+            }
+            Writer::Arrow(writer) => writer.write(batch),
+        }
+    }
+
+    /// The bytes that were written since the last time.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(match &mut self.writer {
+            Writer::Json(writer) => writer.get_mut(),
+            Writer::Csv(bytes) => bytes,
+            Writer::Arrow(writer) => writer.get_mut(),
+        })
+    }
+
+    /// The last bytes: an answer without them is not whole.
+    pub fn finish(self) -> Result<Vec<u8>, ArrowError> {
+        match self.writer {
+            Writer::Json(mut writer) => {
+                writer.finish()?;
+                Ok(writer.into_inner())
+            }
+            Writer::Csv(bytes) => Ok(bytes),
+            Writer::Arrow(mut writer) => {
+                writer.finish()?;
+                writer.into_inner()
+            }
+        }
+    }
 }
 
 /// The same batch with its times labelled as [`UTC`]; nothing is copied.
 fn with_readable_times(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let is_time = |data_type: &DataType| matches!(data_type, DataType::Timestamp(TimeUnit::Millisecond, _));
+    let readable = |data_type: &DataType| match data_type {
+        DataType::Timestamp(unit, Some(zone)) if &**zone != UTC => Some(DataType::Timestamp(*unit, Some(UTC.into()))),
+        _ => None,
+    };
     let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = batch
         .schema_ref()
         .fields()
         .iter()
         .zip(batch.columns())
-        .map(|(field, column)| {
-            if !is_time(column.data_type()) {
-                return (field.as_ref().clone(), column.clone());
+        .map(|(field, column)| match readable(column.data_type()) {
+            None => Ok((field.as_ref().clone(), column.clone())),
+            // Instants are the same in every zone.
+            Some(data_type) => {
+                let column = arrow::compute::cast(column, &data_type)?;
+                Ok((field.as_ref().clone().with_data_type(data_type), column))
             }
-            let column: ArrayRef = Arc::new(column.as_primitive::<TimestampMillisecondType>().clone().with_timezone(UTC));
-            (field.as_ref().clone().with_data_type(column.data_type().clone()), column)
         })
+        .collect::<Result<Vec<_>, ArrowError>>()?
+        .into_iter()
         .unzip();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }

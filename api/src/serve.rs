@@ -147,6 +147,7 @@ fn query_options(settings: &Settings) -> zonepulse_query::Options {
         threads,
         max_concurrent,
         max_wait_ms,
+        sql: settings.sql.into(),
         counter_names: Counter::ALL.iter().map(|counter| (counter.number(), counter.as_str())).collect(),
         not_counted: Counter::NOT_COUNTED.iter().map(|counter| counter.number()).collect(),
     }

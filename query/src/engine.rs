@@ -1,9 +1,11 @@
 //! The engine: one DataFusion session over a store, and what all questions share.
 
+use crate::levels;
 use crate::rows::Source;
 use crate::shape::{Key, Shape, with_column};
+use crate::summed::SumInScan;
 use crate::table::{Counters, StoreTable, Table};
-use crate::{Answer, Error, Options, Page};
+use crate::{Answer, Error, Options, Page, SqlLimits};
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{SchemaRef, UInt64Type};
@@ -12,16 +14,20 @@ use datafusion::catalog::MemTable;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryReservation};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
+use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
+use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::logical_expr::{LogicalPlanBuilder, SortExpr, col};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use zonepulse_store::{Selection, Store};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use zonepulse_store::{Level, Selection, Store};
 
 /// Rows in a batch: what DataFusion works with best.
 const BATCH_ROWS: usize = 8192;
@@ -38,9 +44,14 @@ pub struct Engine {
 struct Inner {
     store: Store,
     counters: Arc<Counters>,
+    /// For the API's questions.
+    questions: SessionContext,
+    /// For SQL: the tables by name, and memory of its own.
     context: SessionContext,
+    sql_limits: SqlLimits,
     threads: usize,
     turns: Semaphore,
+    sql_turns: Arc<Semaphore>,
     max_wait: Duration,
 }
 
@@ -55,28 +66,48 @@ pub(crate) struct Gathered {
 impl Engine {
     /// An engine over a store.
     pub fn new(store: Store, options: Options) -> Result<Engine, Error> {
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(GreedyMemoryPool::new(options.memory_bytes)))
-            // What does not fit is refused, not written to a disk that the store needs.
-            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
-            .build_arc()?;
         let threads = options.threads.max(1);
-        let config = SessionConfig::new().with_target_partitions(threads).with_batch_size(BATCH_ROWS);
-        let context = SessionContext::new_with_config_rt(config, runtime);
+        let questions = session(config(threads), runtime(options.memory_bytes)?)?;
+        let mut for_sql = config(threads).with_information_schema(true);
+        for_sql.options_mut().sql_parser.collect_spans = true;
+        let context = session(for_sql, runtime(options.sql.memory_bytes)?)?;
         let counters = Arc::new(Counters { names: options.counter_names, not_counted: options.not_counted });
         for table in Table::ALL {
             let provider = StoreTable::new(table, store.clone(), Selection::all(), counters.clone());
             context.register_table(table.name(), Arc::new(provider))?;
         }
-        let turns = Semaphore::new(options.max_concurrent.clamp(1, Semaphore::MAX_PERMITS));
-        let max_wait = Duration::from_millis(options.max_wait_ms);
-        Ok(Engine { inner: Arc::new(Inner { store, counters, context, threads, turns, max_wait }) })
+        Ok(Engine {
+            inner: Arc::new(Inner {
+                store,
+                counters,
+                questions,
+                context,
+                sql_limits: options.sql,
+                threads,
+                turns: turns(options.max_concurrent),
+                sql_turns: Arc::new(turns(options.sql.max_concurrent)),
+                max_wait: Duration::from_millis(options.max_wait_ms),
+            }),
+        })
     }
 
-    /// The session with the tables `dns_raw`, `records`, `coverage`, `servers` and `names`, for SQL.
-    /// What runs in it shares the engine's memory, but takes no turn.
+    /// The session with the tables, for SQL. What runs in it shares the memory of all statements, but
+    /// takes no turn, and nothing bounds what it says: [`Engine::sql`] is for what comes from outside.
     pub fn context(&self) -> &SessionContext {
         &self.inner.context
+    }
+
+    pub(crate) fn sql_limits(&self) -> SqlLimits {
+        self.inner.sql_limits
+    }
+
+    /// Waits for a statement's turn, not for ever.
+    pub(crate) async fn sql_turn(&self) -> Result<OwnedSemaphorePermit, Error> {
+        match tokio::time::timeout(self.inner.max_wait, self.inner.sql_turns.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // The semaphore is never closed.
+            Ok(Err(_)) | Err(_) => Err(Error::Busy),
+        }
     }
 
     /// Waits for a turn, not for ever.
@@ -100,9 +131,19 @@ impl Engine {
 
     /// The rows of a table that a selection means.
     pub(crate) fn frame(&self, table: Table, selection: Selection) -> Result<DataFrame, Error> {
-        let provider = StoreTable::new(table, self.inner.store.clone(), selection, self.inner.counters.clone());
+        self.frame_of(StoreTable::new(table, self.inner.store.clone(), selection, self.inner.counters.clone()))
+    }
+
+    /// Points to be added up in stretches of time of a length, in which the buckets of a roll-up are as good.
+    pub(crate) fn sums_frame(&self, selection: Selection, length_s: u64) -> Result<DataFrame, Error> {
+        let points = StoreTable::new(Table::Dns(Level::Raw), self.inner.store.clone(), selection, self.inner.counters.clone());
+        self.frame_of(points.summed_up_to(levels::coarsest(length_s)))
+    }
+
+    fn frame_of(&self, provider: StoreTable) -> Result<DataFrame, Error> {
+        let table = provider.table;
         let plan = LogicalPlanBuilder::scan(table.name(), provider_as_source(Arc::new(provider)), None)?.build()?;
-        Ok(DataFrame::new(self.inner.context.state(), plan))
+        Ok(DataFrame::new(self.inner.questions.state(), plan))
     }
 
     /// Runs a plan and keeps its rows.
@@ -122,7 +163,7 @@ impl Engine {
     }
 
     pub(crate) fn reserve(&self, what: &str) -> MemoryReservation {
-        MemoryConsumer::new(what).register(&self.inner.context.runtime_env().memory_pool)
+        MemoryConsumer::new(what).register(&self.inner.questions.runtime_env().memory_pool)
     }
 
     /// The page of rows that are in memory.
@@ -170,7 +211,7 @@ impl Engine {
             }
         }
         let table = MemTable::try_new(schema, partitions)?;
-        let frame = self.inner.context.read_table(Arc::new(table))?;
+        let frame = self.inner.questions.read_table(Arc::new(table))?;
         self.gather(frame.sort(sort_by(order))?.limit(skip, Some(limit))?).await
     }
 
@@ -181,6 +222,31 @@ impl Engine {
         }
         self.blocking(|store| Ok(Source::with_servers(store)?)).await
     }
+}
+
+fn config(threads: usize) -> SessionConfig {
+    SessionConfig::new().with_target_partitions(threads).with_batch_size(BATCH_ROWS)
+}
+
+fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<SessionContext, Error> {
+    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+    let mut state = builder.with_physical_optimizer_rule(Arc::new(SumInScan)).build();
+    // EXTRACT, SUBSTRING and POSITION: the functions are there, their syntax is not among the features.
+    state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
+    state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
+    Ok(SessionContext::new_with_state(state))
+}
+
+fn runtime(memory_bytes: usize) -> Result<Arc<RuntimeEnv>, Error> {
+    let builder = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory_bytes)))
+        // What does not fit is refused, not written to a disk that the store needs.
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled));
+    Ok(builder.build_arc()?)
+}
+
+fn turns(at_a_time: usize) -> Semaphore {
+    Semaphore::new(at_a_time.clamp(1, Semaphore::MAX_PERMITS))
 }
 
 /// The order as DataFusion puts it; what has no value comes last.

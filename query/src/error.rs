@@ -13,9 +13,13 @@ pub enum Error {
         /// What is wrong with it and what would be right.
         reason: String,
     },
-    /// The answer needs more memory than questions may use: ask for less time, fewer servers or fewer groups.
-    #[error("the answer needs more memory than the engine may use: {0}; narrow the time range or the filter")]
+    /// The answer is larger than an answer may be, or needs more memory than questions may use: ask for less
+    /// time, fewer servers or fewer groups.
+    #[error("{0}; narrow the time range or the filter")]
     TooLarge(String),
+    /// The statement took longer than it may, milliseconds: ask for less.
+    #[error("the statement took more than {} s; narrow the time range or the filter", .0 / 1000)]
+    TooSlow(u64),
     /// Too many questions at a time: ask again later.
     #[error("too many questions are being answered: ask again later")]
     Busy,
@@ -36,7 +40,8 @@ impl Error {
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
         if let DataFusionError::ResourcesExhausted(what) = error.find_root() {
-            return Error::TooLarge(what.lines().next().unwrap_or_default().to_owned());
+            let what = what.lines().next().unwrap_or_default();
+            return Error::TooLarge(format!("the answer needs more memory than the engine may use: {what}"));
         }
         match error {
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => Error::from(*inner),

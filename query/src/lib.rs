@@ -15,6 +15,8 @@
 //!   [`Engine::coverage`]) takes a [`Filter`], a [`TimeRange`], what to split the sums by ([`By`]) and a
 //!   [`Page`], all typed, and gives an [`Answer`]: Arrow batches of a fixed shape, and how many rows
 //!   there are in all. No SQL is put together from what callers say.
+//! * Whoever writes SQL asks with [`Engine::sql`]: one statement that reads, with bounds of its own, its
+//!   rows as they come.
 //! * Plans group and sort by the store's numbers. Names are looked up for the rows of the page, unless
 //!   the order depends on them.
 //! * Everything is bounded: memory, which all questions share, with no spilling to disk; threads; how
@@ -29,6 +31,7 @@ mod engine;
 mod error;
 mod explain;
 mod groups;
+mod levels;
 mod pattern;
 mod pushdown;
 mod raw;
@@ -38,6 +41,9 @@ mod scan;
 mod select;
 mod series;
 mod shape;
+mod sql;
+mod statement;
+mod summed;
 mod table;
 mod totals;
 mod types;
@@ -45,6 +51,8 @@ mod types;
 pub use engine::Engine;
 pub use error::Error;
 pub use pattern::HostPattern;
+pub use sql::{STACK_BYTES, SqlAnswer, SqlLimits};
+pub use statement::MAX_SQL_BYTES;
 pub use types::{Answer, Bucket, By, Filter, MAX_LIMIT, Options, Page, SortKey, TimeRange};
 
 #[cfg(test)]

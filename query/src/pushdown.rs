@@ -13,11 +13,12 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
-use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::physical_expr::PhysicalExpr;
 use std::sync::Arc;
-use zonepulse_dns::MessageKind;
+use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_store::{Kinds, Selection, Store};
 
 /// What a selection of the store can restrict.
@@ -43,7 +44,7 @@ pub(crate) fn dimension(table: Table, filter: &Expr) -> Option<Dimension> {
     let columns = filter.column_refs();
     let within = |of: &[&str]| !columns.is_empty() && columns.iter().all(|column| of.contains(&column.name.as_str()));
     let (records, servers, kinds, time) = match table {
-        Table::DnsRaw => (true, true, true, true),
+        Table::Dns(_) => (true, true, true, true),
         Table::Records => (true, true, true, false),
         Table::Coverage => (false, true, false, true),
         Table::Servers => (false, false, false, false),
@@ -81,6 +82,8 @@ pub(crate) async fn apply(table: &StoreTable, state: &dyn Session, filters: &[Ex
             selection.until_s = selection.until_s.min(until_s);
         }
     }
+    let ours = |filter: &&Expr| dimension(table.table, filter) == Some(Dimension::Records);
+    let named = names(&filters.iter().filter(ours).flat_map(split_conjunction).collect::<Vec<_>>());
     let mut predicates = Vec::new();
     for of in [Dimension::Records, Dimension::Servers, Dimension::Kinds] {
         let ours = filters.iter().filter(|filter| dimension(table.table, filter) == Some(of)).cloned();
@@ -95,7 +98,10 @@ pub(crate) async fn apply(table: &StoreTable, state: &dyn Session, filters: &[Ex
     let restricted = tokio::task::spawn_blocking(move || {
         for (of, predicate) in &predicates {
             match of {
-                Dimension::Records => selection.records = Some(records(&store, predicate, selection.records.take())?),
+                Dimension::Records => {
+                    let among = narrowed(&store, named.as_deref(), selection.records.take());
+                    selection.records = Some(records(&store, predicate, among)?);
+                }
                 Dimension::Servers => selection.servers = Some(servers(&store, predicate, selection.servers.take())?),
                 Dimension::Kinds => selection.kinds = kinds(&store, predicate, &selection.kinds)?,
                 Dimension::Time => {}
@@ -135,6 +141,46 @@ impl Predicate {
         };
         Ok(passes.iter().map(|passes| passes == Some(true)).collect())
     }
+}
+
+/// The names and types that filters allow at most, where they list both: these are looked up, and
+/// not every record is looked at.
+fn names(filters: &[&Expr]) -> Option<Vec<(String, RecordType)>> {
+    let listed = |column: &str| filters.iter().find_map(|filter| values(filter, column));
+    let (hosts, types) = (listed("host")?, listed("type")?);
+    // What is no type is no record's.
+    let types: Vec<RecordType> = types.iter().filter_map(|text| text.parse().ok()).collect();
+    Some(hosts.iter().flat_map(|host| types.iter().map(|record_type| ((*host).to_owned(), *record_type))).collect())
+}
+
+/// The values of `column = 'value'` or `column IN ('value', …)`.
+fn values<'a>(filter: &'a Expr, column: &str) -> Option<Vec<&'a str>> {
+    let is_column = |expr: &Expr| matches!(expr, Expr::Column(found) if found.name == column);
+    let text = |expr: &'a Expr| match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
+    };
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_column(left) => Some(vec![text(right)?]),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_column(right) => Some(vec![text(left)?]),
+        // A few values come as equalities.
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            Some([values(left, column)?, values(right, column)?].concat())
+        }
+        Expr::InList(InList { expr, list, negated: false }) if is_column(expr) => list.iter().map(text).collect(),
+        _ => None,
+    }
+}
+
+/// The records that are left of those that there are when only some names will do.
+fn narrowed(store: &Store, named: Option<&[(String, RecordType)]>, among: Option<Vec<u32>>) -> Option<Vec<u32>> {
+    let Some(named) = named else { return among };
+    let dictionary = store.dictionary();
+    let mut found: Vec<u32> = named.iter().filter_map(|(host, record_type)| dictionary.find(host, *record_type)).collect();
+    found.sort_unstable();
+    found.dedup();
+    found.retain(|id| among.as_ref().is_none_or(|among| among.binary_search(id).is_ok()));
+    Some(found)
 }
 
 fn records(store: &Store, predicate: &Predicate, among: Option<Vec<u32>>) -> Result<Vec<u32>> {

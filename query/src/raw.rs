@@ -1,6 +1,7 @@
 //! Rows as they are stored: raw points and coverage reports.
 
 use crate::engine::{Gathered, size, sort_by};
+use crate::scan::now_s;
 use crate::select::{Counts, Range, selection, servers};
 use crate::shape::Shape;
 use crate::table::{COVERAGE, Table};
@@ -9,7 +10,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{col, lit};
-use zonepulse_store::{Kinds, Selection};
+use zonepulse_store::{Kinds, Level, Reading, Selection};
 
 impl Engine {
     /// Raw points: `time, interval_s, server_id, server, resource_id, host, type, action, rcode, hits,
@@ -41,7 +42,7 @@ impl Engine {
             ties: vec!["time", "server_id", "kind", "record_id", "interval_s"],
         };
         let numbers = ["time", "interval_s", "server_id", "record_id", "kind", "hits", "last_access"];
-        self.stored(Table::DnsRaw, selection, &numbers, &shape, page).await
+        self.stored(Table::Dns(Level::Raw), selection, &numbers, &shape, page).await
     }
 
     /// Coverage reports of these servers, or of all: what their probes observed and what they lost.
@@ -78,7 +79,7 @@ impl Engine {
         page: &Page,
     ) -> Result<Answer, Error> {
         let mut order = shape.order(page)?;
-        if table == Table::DnsRaw && order.first() == Some(&("time", false)) {
+        if table == Table::Dns(Level::Raw) && order.first() == Some(&("time", false)) {
             // The store gives its points hour by hour: a page is complete as soon as its hour is over.
             order.insert(0, ("hour", false));
         }
@@ -90,13 +91,21 @@ impl Engine {
         }
         let rows = self.frame(table, selection.clone())?.select_columns(&columns)?;
         let rows = rows.sort(sort_by(&order))?.limit(size(page.offset), Some(size(page.limit)))?;
-        let all = self.frame(table, selection)?.aggregate(Vec::new(), vec![count(lit(1)).alias("count")])?;
-        let (rows, all) = futures::try_join!(self.gather(rows), self.gather(all.select([col("count")])?))?;
+        let (rows, all) = futures::try_join!(self.gather(rows), self.count(table, selection))?;
         let source = self.source(&shape.columns).await?;
         let batches = rows.batches.iter().map(|batch| shape.finish(batch, &source)).collect::<Result<_, _>>()?;
         // Batches may arrive between the two: never fewer than are there.
         let seen = if rows.rows > 0 { page.offset + rows.rows as u64 } else { 0 };
-        Ok(Answer { batches, schema: shape.schema(), total: counted(&all).max(seen) })
+        Ok(Answer { batches, schema: shape.schema(), total: all.max(seen) })
+    }
+
+    async fn count(&self, table: Table, selection: Selection) -> Result<u64, Error> {
+        if let Table::Dns(level) = table {
+            let reading = Reading { level, now_s: now_s(), last_access: false };
+            return self.blocking(move |store| Ok(store.count(&reading, &selection)?)).await;
+        }
+        let all = self.frame(table, selection)?.aggregate(Vec::new(), vec![count(lit(1)).alias("count")])?;
+        Ok(counted(&self.gather(all.select([col("count")])?).await?))
     }
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 use zonepulse_dns::{Action, MessageKind};
-use zonepulse_store::{Points, Store, Total};
+use zonepulse_store::{Points, Store, Sum, Total};
 
 /// Where numbers get their texts from: the dictionary as it is, the servers as they were.
 pub(crate) struct Source {
@@ -205,6 +205,15 @@ impl Rows {
         self.hits.push(total.hits);
         self.first_ms.push(ms(total.first_ms));
         self.last_ms.push(ms(total.last_ms));
+        self.count += 1;
+    }
+
+    pub(crate) fn push_sum(&mut self, sum: &Sum) {
+        self.server.push(sum.server_id);
+        self.record.push(sum.record_id);
+        self.kind.push(sum.kind.number());
+        self.hits.push(sum.hits);
+        self.last_ms.push(ms(sum.last_ms));
         self.count += 1;
     }
 

@@ -12,7 +12,7 @@ use crate::rows::{instants, ms};
 use crate::scan::now_s;
 use crate::select::{Counts, Range, selection, servers};
 use crate::shape::Shape;
-use crate::table::{Table, field};
+use crate::table::field;
 use crate::{Answer, By, Engine, Error, Filter, MAX_LIMIT, Page, TimeRange};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, UInt16Array, UInt32Array, UInt64Array};
 use arrow::datatypes::{Int64Type, Schema, UInt16Type, UInt32Type, UInt64Type};
@@ -69,7 +69,7 @@ impl Engine {
         // The length fits: steps of more seconds than that were refused.
         let step_s = u32::try_from(grid.step_s).unwrap_or(u32::MAX);
         keys.push(number_of_time(step_s).alias("step"));
-        let frame = self.frame(Table::DnsRaw, selection)?.aggregate(keys, vec![sum(col("hits")).alias("hits")])?;
+        let frame = self.sums_frame(selection, grid.step_s)?.aggregate(keys, vec![sum(col("hits")).alias("hits")])?;
         let mut sums = self.gather(frame).await?;
         let filter = filter.clone();
         let batches = std::mem::take(&mut sums.batches);

@@ -5,18 +5,22 @@
 //! a slow plan slows the reader down, and a plan that is dropped ends it.
 
 use crate::coverage::Reports;
+use crate::levels::{self, Piece};
 use crate::rows::{Rows, Source, external};
+use crate::summed::is_of_sums;
 use crate::table::{Counters, StoreTable, Table};
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, Statistics};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
+use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use std::fmt;
@@ -38,8 +42,10 @@ const MAX_HOURS: u64 = 24 * 366 * 10;
 pub(crate) struct StoreScan {
     table: Table,
     store: Store,
-    /// One for each partition; they differ in time only, and follow each other.
-    partitions: Vec<Selection>,
+    /// One for each partition; they differ in time and level only, and follow each other.
+    partitions: Vec<Piece>,
+    /// Whether points are added up by server, record and kind.
+    summed: bool,
     counters: Arc<Counters>,
     schema: SchemaRef,
     /// The most rows that a partition needs to give.
@@ -61,8 +67,17 @@ impl StoreScan {
             None => whole,
         };
         let partitions = match table.table {
-            Table::DnsRaw => by_hours(&selection, threads),
-            _ => vec![selection],
+            Table::Dns(level) => {
+                let pieces = match table.coarsest {
+                    Some(coarsest) => levels::pieces(&selection, coarsest),
+                    None => vec![Piece { level, selection }],
+                };
+                // A scan of nothing is a partition without rows.
+                let nothing = Piece { level, selection: Selection { from_s: 0, until_s: 0, ..table.selection.clone() } };
+                let cut = |piece: &Piece| by_hours(piece, threads);
+                if pieces.is_empty() { vec![nothing] } else { pieces.iter().flat_map(cut).collect() }
+            }
+            _ => vec![Piece { level: Level::Raw, selection }],
         };
         let mut equivalences = EquivalenceProperties::new(schema.clone());
         if let Some((hour, _)) = schema.column_with_name("hour") {
@@ -79,27 +94,48 @@ impl StoreScan {
             table: table.table,
             store: table.store.clone(),
             partitions,
+            summed: false,
             counters: table.counters.clone(),
             schema,
             limit,
             properties: Arc::new(properties),
         })
     }
+
+    /// How many rows there are now, where that is known; they may be more when they are read.
+    fn rows_about(&self) -> Precision<usize> {
+        let chosen = self.partitions.first().and_then(|piece| piece.selection.records.as_ref());
+        let rows = match self.table {
+            Table::Names => chosen.map_or_else(|| self.store.dictionary().len(), Vec::len),
+            _ => return Precision::Absent,
+        };
+        Precision::Inexact(self.limit.map_or(rows, |limit| limit.min(rows)))
+    }
+
+    /// The same scan, adding up; `None` where sums do not have what it gives.
+    pub(crate) fn summed(&self) -> Option<StoreScan> {
+        let points = matches!(self.table, Table::Dns(_)) && self.limit.is_none();
+        let fits = self.schema.fields().iter().all(|field| is_of_sums(field.name()));
+        // What orders points is no column of sums, so the properties stay true.
+        (points && fits).then(|| StoreScan { summed: true, ..self.clone() })
+    }
 }
 
-/// Cuts a selection into at most so many stretches of whole hours.
-fn by_hours(selection: &Selection, at_most: usize) -> Vec<Selection> {
+/// Cuts a piece into at most so many stretches of whole hours.
+fn by_hours(piece: &Piece, at_most: usize) -> Vec<Piece> {
+    let Piece { level, selection } = piece;
     let first = selection.from_s / HOUR_S;
     let hours = selection.until_s.div_ceil(HOUR_S).saturating_sub(first);
-    let pieces = (at_most as u64).min(hours).max(1);
-    if pieces == 1 || hours > MAX_HOURS {
-        return vec![selection.clone()];
+    let stretches = (at_most as u64).min(hours).max(1);
+    if stretches == 1 || hours > MAX_HOURS {
+        return vec![piece.clone()];
     }
-    (0..pieces)
-        .map(|piece| {
-            let from_s = (first + hours * piece / pieces) * HOUR_S;
-            let until_s = (first + hours * (piece + 1) / pieces) * HOUR_S;
-            Selection { from_s: from_s.max(selection.from_s), until_s: until_s.min(selection.until_s), ..selection.clone() }
+    (0..stretches)
+        .map(|stretch| {
+            let from_s = (first + hours * stretch / stretches) * HOUR_S;
+            let until_s = (first + hours * (stretch + 1) / stretches) * HOUR_S;
+            let (from_s, until_s) = (from_s.max(selection.from_s), until_s.min(selection.until_s));
+            Piece { level: *level, selection: Selection { from_s, until_s, ..selection.clone() } }
         })
         .collect()
 }
@@ -124,7 +160,9 @@ impl Output {
 struct Reader {
     table: Table,
     store: Store,
+    level: Level,
     selection: Selection,
+    summed: bool,
     counters: Arc<Counters>,
     schema: SchemaRef,
     batch_rows: usize,
@@ -135,7 +173,8 @@ struct Reader {
 impl Reader {
     fn read(mut self) -> Result<()> {
         match self.table {
-            Table::DnsRaw => self.points(),
+            Table::Dns(_) if self.summed => self.sums(),
+            Table::Dns(_) => self.points(),
             Table::Records => self.totals(),
             Table::Coverage => self.coverage(),
             Table::Servers => self.servers(),
@@ -147,8 +186,7 @@ impl Reader {
         let source = Source::for_columns(&self.store, &self.schema)?;
         let mut rows = Rows::new(self.schema.clone());
         let mut failed = None;
-        let last_access = self.schema.column_with_name("last_access").is_some();
-        let reading = Reading { level: Level::Raw, now_s: now_s(), last_access };
+        let reading = self.reading();
         let Reader { store, selection, batch_rows, output, .. } = self;
         store
             .scan(&reading, selection, &mut |points| {
@@ -173,6 +211,33 @@ impl Reader {
             return Err(error);
         }
         let _ = output.give(rows.take(&source)?);
+        Ok(())
+    }
+
+    fn reading(&self) -> Reading {
+        Reading { level: self.level, now_s: now_s(), last_access: self.schema.column_with_name("last_access").is_some() }
+    }
+
+    fn sums(&mut self) -> Result<()> {
+        let source = Source::for_columns(&self.store, &self.schema)?;
+        let mut rows = Rows::new(self.schema.clone());
+        let mut flow = Ok(ControlFlow::Continue(()));
+        let reading = self.reading();
+        let Reader { store, selection, batch_rows, output, .. } = self;
+        store
+            .sums(&reading, selection, &mut |sum| {
+                if !matches!(flow, Ok(ControlFlow::Continue(()))) {
+                    return;
+                }
+                rows.push_sum(&sum);
+                if rows.len() == *batch_rows {
+                    flow = rows.take(&source).map(|batch| output.give(batch));
+                }
+            })
+            .map_err(external)?;
+        if flow?.is_continue() {
+            let _ = output.give(rows.take(&source)?);
+        }
         Ok(())
     }
 
@@ -290,7 +355,15 @@ impl DisplayAs for StoreScan {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoreScan: {}", self.table.name())?;
         if let (Some(first), Some(last)) = (self.partitions.first(), self.partitions.last()) {
-            crate::explain::selection(f, first, last.until_s)?;
+            crate::explain::selection(f, &first.selection, last.selection.until_s)?;
+        }
+        if self.partitions.iter().any(|piece| Table::Dns(piece.level) != self.table) && matches!(self.table, Table::Dns(_)) {
+            let mut levels: Vec<&str> = self.partitions.iter().map(|piece| Table::Dns(piece.level).name()).collect();
+            levels.dedup();
+            write!(f, ", from=[{}]", levels.join(", "))?;
+        }
+        if self.summed {
+            write!(f, ", summed")?;
         }
         let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
         write!(f, ", columns=[{}]", columns.join(", "))?;
@@ -336,15 +409,25 @@ impl ExecutionPlan for StoreScan {
         Ok(self)
     }
 
+    fn statistics_from_inputs(&self, _: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        if args.partition().is_none() {
+            statistics.num_rows = self.rows_about();
+        }
+        Ok(Arc::new(statistics))
+    }
+
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let Some(selection) = self.partitions.get(partition) else {
+        let Some(Piece { level, selection }) = self.partitions.get(partition) else {
             return Err(DataFusionError::Internal(format!("no partition {partition}")));
         };
         let mut stream = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), QUEUE);
         let reader = Reader {
             table: self.table,
             store: self.store.clone(),
+            level: *level,
             selection: selection.clone(),
+            summed: self.summed,
             counters: self.counters.clone(),
             schema: self.schema.clone(),
             batch_rows: context.session_config().batch_size().max(1),

@@ -28,6 +28,14 @@ impl Range {
         Ok(Range { from_ms, until_ms })
     }
 
+    /// The same, but what was not asked for begins where a bucket does.
+    pub(crate) fn of_buckets(asked: TimeRange, length_s: u32) -> Result<Range, Error> {
+        let range = Range::of(asked)?;
+        let length_ms = u64::from(length_s) * 1000;
+        let from_ms = asked.from_ms.unwrap_or(range.from_ms - range.from_ms % length_ms);
+        Ok(Range { from_ms, ..range })
+    }
+
     /// The first second that is not before the range.
     pub(crate) fn begin_s(self) -> u64 {
         self.from_ms.div_ceil(1000)

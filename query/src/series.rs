@@ -3,7 +3,6 @@
 use crate::groups::{Groups, instant_of, number_of_time};
 use crate::select::{Counts, Range, selection};
 use crate::shape::Shape;
-use crate::table::Table;
 use crate::{Answer, Bucket, By, Engine, Error, Filter, Page, TimeRange};
 use datafusion::functions_aggregate::expr_fn::{max, sum};
 use datafusion::logical_expr::col;
@@ -13,11 +12,11 @@ impl Engine {
     /// of what the sums are split by: `resource_id, host, type`, `server_id, server`, `action`.
     ///
     /// `time` is the bucket's start. The range is about the starts of the intervals that are added up,
-    /// so a bucket at its ends may be partial; without it, the last 24 hours. The newest, unfinished
-    /// bucket is there. Without an action only requests count, unless response codes are named or the
+    /// so a bucket at its ends may be partial; without it, the last 24 hours, from a bucket's start on. The
+    /// newest, unfinished bucket is there. Without an action only requests count, unless response codes are named or the
     /// sums are split by action. By itself in the order of time.
     pub async fn series(&self, filter: &Filter, range: TimeRange, bucket: Bucket, by: By, page: &Page) -> Result<Answer, Error> {
-        let range = Range::of(range)?;
+        let range = Range::of_buckets(range, bucket.length_s())?;
         let groups = Groups(by);
         let columns = groups.after(&["time", "hits", "last_access"]);
         let ties = [vec!["time"], groups.numbers()].concat();
@@ -30,7 +29,7 @@ impl Engine {
         let mut keys = groups.keys();
         keys.push(number_of_time(bucket.length_s()).alias("bucket"));
         let sums = vec![sum(col("hits")).alias("hits"), max(col("last_access")).alias("last_access")];
-        let frame = self.frame(Table::DnsRaw, selection)?.aggregate(keys, sums)?;
+        let frame = self.sums_frame(selection, u64::from(bucket.length_s()))?.aggregate(keys, sums)?;
         let mut selected = vec![instant_of(col("bucket"), bucket.length_s()).alias("time")];
         selected.extend(groups.numbers().into_iter().map(col));
         selected.extend([col("hits"), col("last_access")]);

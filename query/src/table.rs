@@ -14,13 +14,13 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use std::fmt;
 use std::sync::Arc;
-use zonepulse_store::{Selection, Store};
+use zonepulse_store::{Level, Selection, Store};
 
 /// The tables that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Table {
-    /// Hits per server, interval, record and kind.
-    DnsRaw,
+    /// Hits per server, interval or bucket of a roll-up, record and kind.
+    Dns(Level),
     /// Hits of all time per server, record and kind.
     Records,
     /// What the probes observed, and what they lost.
@@ -32,11 +32,25 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Table; 5] = [Table::DnsRaw, Table::Records, Table::Coverage, Table::Servers, Table::Names];
+    pub(crate) const ALL: [Table; 9] = [
+        Table::Dns(Level::Raw),
+        Table::Dns(Level::M5),
+        Table::Dns(Level::M15),
+        Table::Dns(Level::M30),
+        Table::Dns(Level::H1),
+        Table::Records,
+        Table::Coverage,
+        Table::Servers,
+        Table::Names,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Table::DnsRaw => "dns_raw",
+            Table::Dns(Level::Raw) => "dns_raw",
+            Table::Dns(Level::M5) => "dns_5m",
+            Table::Dns(Level::M15) => "dns_15m",
+            Table::Dns(Level::M30) => "dns_30m",
+            Table::Dns(Level::H1) => "dns_1h",
             Table::Records => "records",
             Table::Coverage => "coverage",
             Table::Servers => "servers",
@@ -49,7 +63,7 @@ impl Table {
     /// the store keeps its points in order.
     pub(crate) fn schema(self) -> SchemaRef {
         let columns: &[&str] = match self {
-            Table::DnsRaw => &[
+            Table::Dns(_) => &[
                 "time",
                 "interval_s",
                 "server_id",
@@ -135,6 +149,8 @@ pub(crate) struct StoreTable {
     pub(crate) store: Store,
     pub(crate) selection: Selection,
     pub(crate) counters: Arc<Counters>,
+    /// For sums: the coarsest roll-up that may stand for the points.
+    pub(crate) coarsest: Option<Level>,
     schema: SchemaRef,
 }
 
@@ -147,7 +163,12 @@ pub(crate) struct Counters {
 
 impl StoreTable {
     pub(crate) fn new(table: Table, store: Store, selection: Selection, counters: Arc<Counters>) -> Self {
-        StoreTable { table, store, selection, counters, schema: table.schema() }
+        StoreTable { table, store, selection, counters, coarsest: None, schema: table.schema() }
+    }
+
+    /// The same points, but sums of them may be read from roll-ups up to this one.
+    pub(crate) fn summed_up_to(self, coarsest: Level) -> Self {
+        StoreTable { coarsest: Some(coarsest), ..self }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a question says and what an answer is.
 
-use crate::{Error, HostPattern};
+use crate::{Error, HostPattern, SqlLimits};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use zonepulse_dns::{Action, RecordType, ResponseCode};
@@ -170,6 +170,8 @@ pub struct Options {
     pub max_concurrent: usize,
     /// How long a question waits for its turn before it is [`Error::Busy`], milliseconds.
     pub max_wait_ms: u64,
+    /// Bounds of SQL from outside, which has memory and turns of its own.
+    pub sql: SqlLimits,
     /// The counters of a coverage report: number and name. A number without a name is shown as `counter_N`.
     pub counter_names: Vec<(u16, &'static str)>,
     /// The numbers of the counters whose sum is a report's `not_counted`.
@@ -179,10 +181,11 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            memory_bytes: 512 << 20,
+            memory_bytes: 256 << 20,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             max_concurrent: 8,
             max_wait_ms: 10_000,
+            sql: SqlLimits::default(),
             counter_names: Vec::new(),
             not_counted: Vec::new(),
         }

@@ -488,6 +488,8 @@ impl Schedule {
         let hours: Vec<_> = found.iter().map(|points| (points.starts_s[0] / 3600, points.server_id)).collect();
         assert!(hours.is_sorted(), "{hours:?}");
         assert_eq!(self.collect(&found), expected, "{level:?} of {selection:?}");
+        let counted = self.store().count(&reading, selection).unwrap();
+        assert_eq!(counted, expected.len() as u64, "{level:?} of {selection:?}");
         let mut sums: BTreeMap<(u32, u32, u16), (u64, u64)> = BTreeMap::new();
         for ((server_id, _, _, number, kind), (hits, last_ms)) in &expected {
             let sum = sums.entry((*server_id, *number, *kind)).or_default();

@@ -35,6 +35,10 @@ pub(crate) struct Of {
 pub(crate) trait Sink {
     /// Called before the points of each group or block; may end the walk.
     fn begin(&mut self, of: &Of) -> ControlFlow<()>;
+    /// A part that is selected whole has so many points: whether that is all that there is to know.
+    fn counted(&mut self, _points: u64) -> bool {
+        false
+    }
     /// Points of one record, at least one, rising by slot. Last accesses are
     /// milliseconds after the hour's start, or none at all.
     fn record(&mut self, of: &Of, record_id: u32, slots: &[u16], hits: &[u64], last_ms: &[u32]);
@@ -88,6 +92,12 @@ impl Here {
     fn slots(&self, interval_s: u32) -> Range<u16> {
         let slot = |time_s: u64| (time_s.saturating_sub(self.hour_s)).div_ceil(u64::from(interval_s.max(1))) as u16;
         slot(self.times.start)..slot(self.times.end)
+    }
+
+    /// Whether the times have every slot of the hour.
+    fn is_whole(&self, interval_s: u32) -> bool {
+        let slots = self.slots(interval_s);
+        slots.start == 0 && u32::from(slots.end) * interval_s >= 3600
     }
 
     fn of(&self, interval_s: u32, kind: MessageKind) -> Of {
@@ -272,6 +282,10 @@ impl<'a> Walk<'a> {
                     continue;
                 }
                 let opened = groups.get_mut(&(group, part.series()));
+                let whole = opened.is_none() && self.selection.records.is_none() && here.is_whole(part.interval_s);
+                if whole && sink.counted(part.points().map_err(damaged)?) {
+                    continue;
+                }
                 let last_access = self.reading.last_access || opened.is_some();
                 self.decoder.read(&part, last_access).map_err(damaged)?;
                 if let Some(cells) = opened {
@@ -394,7 +408,7 @@ fn give_columns<S: Sink>(
     let of = here.of(part.interval_s, part.kind);
     sink.begin(&of)?;
     let wanted = here.slots(part.interval_s);
-    let whole = wanted.start == 0 && u32::from(wanted.end) * part.interval_s >= 3600;
+    let whole = here.is_whole(part.interval_s);
     for (low, mut range) in columns.records() {
         let record_id = group * GROUP + u32::from(low);
         if selection.records.as_ref().is_some_and(|records| records.binary_search(&record_id).is_err()) {

@@ -137,6 +137,13 @@ impl Part<'_> {
     pub(crate) fn series(&self) -> Series {
         (self.interval_s, self.kind.number())
     }
+
+    /// How many points it has, as its beginning says.
+    pub(crate) fn points(&self) -> Result<u64, Malformed> {
+        let mut reader = Reader::new(self.bytes);
+        let records = reader.below(u64::from(GROUP) + 1, "records")?;
+        reader.below(records * slots(self.interval_s) as u64 + 1, "points")
+    }
 }
 
 /// The parts of a value.

@@ -20,6 +20,7 @@ mod privileges;
 mod public_captures;
 mod refusals;
 mod restarts;
+mod sql;
 mod whole_capture;
 
 use libtest_mimic::{Arguments, Trial};
@@ -51,6 +52,7 @@ fn all() -> Vec<Trial> {
         restarts::trials(),
         filters::trials(),
         formats::trials(),
+        sql::trials(),
         parameters::trials(),
         credentials::trials(),
         captures::trials(),

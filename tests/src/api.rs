@@ -1,6 +1,6 @@
 //! A client of the monitoring API.
 
-use reqwest::{Client, Method, Url};
+use reqwest::{Client, Method, RequestBuilder, Url};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -107,6 +107,44 @@ impl Api {
         self.send(Method::POST, url, &[("content-type", BATCH)], bytes).expect("the central answers")
     }
 
+    /// Asks in SQL; `Err` when there was no whole answer.
+    pub fn post_sql(&self, text: &str, accept: &str) -> Result<Response, String> {
+        let headers = [("content-type", "application/sql"), ("accept", accept)];
+        self.send(Method::POST, self.url("/api/v2/sql", &[]), &headers, text.into())
+    }
+
+    /// Asks in SQL; panics unless the answer is 200.
+    pub fn sql(&self, text: &str, accept: &str) -> Response {
+        let response = self.post_sql(text, accept).expect("the central answers");
+        assert_eq!(response.status, 200, "{text}: {}", response.text());
+        response
+    }
+
+    /// Asks in SQL, reads the first piece of the answer, and leaves after a time. How many bytes came.
+    pub fn ask_and_leave(&self, text: &str, stay: Duration) -> usize {
+        let url = self.url("/api/v2/sql", &[]);
+        let mut bytes = 0;
+        block_on(async {
+            let request = Client::builder().no_proxy().build().expect("an HTTP client can be made").post(url);
+            let request = self.authorized(request).header("content-type", "application/sql").body(text.to_owned());
+            let reading = async {
+                let mut response = request.send().await.expect("an answer");
+                bytes = response.chunk().await.expect("a piece of it").map_or(0, |piece| piece.len());
+                std::future::pending::<()>().await;
+            };
+            let _ = tokio::time::timeout(stay, reading).await;
+        });
+        bytes
+    }
+
+    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.credentials {
+            Credentials::None => request,
+            Credentials::User(name, password) => request.basic_auth(name, Some(password)),
+            Credentials::Token(token) => request.bearer_auth(token),
+        }
+    }
+
     /// Whether the central says that it is well.
     pub fn healthy(&self) -> bool {
         let url = self.url("/healthz", &[]);
@@ -120,12 +158,7 @@ impl Api {
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
-            request = match &self.credentials {
-                Credentials::None => request,
-                Credentials::User(name, password) => request.basic_auth(name, Some(password)),
-                Credentials::Token(token) => request.bearer_auth(token),
-            };
-            let response = request.send().await.map_err(|error| error.to_string())?;
+            let response = self.authorized(request).send().await.map_err(|error| error.to_string())?;
             let status = response.status().as_u16();
             let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
             let headers = response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();

@@ -73,6 +73,11 @@ impl Central {
         self.process.as_ref().expect("it runs").cpu_seconds()
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").pid()
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process.take().expect("it runs").kill();

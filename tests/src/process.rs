@@ -55,9 +55,14 @@ impl Process {
         self.child.try_wait().expect("a child can be waited for")
     }
 
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has used so far of the processors, user and system, seconds (proc_pid_stat(5)).
     pub fn cpu_seconds(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
         // The name, in parentheses, may hold spaces; utime and stime are the 12th and 13th after it.
         let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' ')).expect("a line of proc_pid_stat(5)");
         let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum();

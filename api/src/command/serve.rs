@@ -25,7 +25,8 @@ impl Serve {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         let settings = self.settings()?;
         let log = logging::start(overlay.over(settings.log));
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().thread_stack_size(zonepulse_query::STACK_BYTES).enable_all().build()?;
         runtime.block_on(self.serve(settings, overlay, log))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -75,6 +76,7 @@ impl Serve {
             ("log.format", settings.log.format != running.log.format),
             ("amqp", settings.amqp != running.amqp),
             ("query", settings.query != running.query),
+            ("sql", settings.sql != running.sql),
             ("store", settings.store != running.store),
             ("limits", settings.limits != running.limits),
         ];

@@ -7,6 +7,7 @@ mod raw;
 mod rps;
 mod series;
 mod sql;
+mod statements;
 mod totals;
 
 use crate::{Answer, Engine, Error, Filter, Options, Page, SortKey, TimeRange};

@@ -53,6 +53,27 @@ fn day() -> TimeRange {
     after(0, 86_400)
 }
 
+fn requests_of(batches: &[Batch]) -> u64 {
+    batches.iter().flat_map(|(_, _, points)| points).filter(|point| point.2 == 0).map(|point| point.3).sum()
+}
+
+/// The rows of a statement as CSV.
+async fn texts(content: &Content, statement: &str) -> Vec<String> {
+    let batches = content.engine.context().sql(statement).await.unwrap().collect().await.unwrap();
+    let mut lines = Vec::new();
+    for batch in &batches {
+        let format = arrow::util::display::FormatOptions::default();
+        for row in 0..batch.num_rows() {
+            let values = batch
+                .columns()
+                .iter()
+                .map(|column| arrow::util::display::ArrayFormatter::try_new(column, &format).unwrap().value(row).to_string());
+            lines.push(values.collect::<Vec<_>>().join(","));
+        }
+    }
+    lines
+}
+
 async fn holds(batches: Vec<Batch>) {
     let content = fill(&batches);
     let engine = &content.engine;
@@ -81,6 +102,27 @@ async fn holds(batches: Vec<Batch>) {
         }
         let expected: Vec<String> = expected.values().map(u64::to_string).collect();
         assert_eq!(lines(&series, &["hits"]), expected, "{bucket:?}");
+    }
+    for (table, length_s) in [("dns_5m", 300), ("dns_15m", 900), ("dns_30m", 1800), ("dns_1h", 3600)] {
+        let keys = "server_id, record_id, kind";
+        let rolled = format!("SELECT time, interval_s, {keys}, hits, last_access FROM {table} ORDER BY time, {keys}");
+        let added = format!(
+            "SELECT date_bin(INTERVAL '{length_s} seconds', time) AS time, {length_s} AS interval_s, {keys}, sum(hits) AS hits, \
+             max(last_access) AS last_access FROM dns_raw GROUP BY 1, {keys} ORDER BY 1, {keys}"
+        );
+        assert_eq!(texts(&content, &rolled).await, texts(&content, &added).await, "{table}");
+    }
+    // From where and until when it is about: any time, whole buckets or not.
+    for (from_s, until_s) in [(0, 86_400), (60, 8_940), (3_540, 7_260), (300, 3_900), (120, 180)] {
+        for step_s in [300, 900, 3600, 5400] {
+            let range = after(from_s, until_s);
+            let rps = engine.series(&Filter::default(), range, Bucket::H1, By::RECORD, &page()).await.unwrap();
+            let raw = engine.raw(&Filter { action: Some(Action::Request), ..Filter::default() }, range, &page()).await.unwrap();
+            assert_eq!(sums(lines(&rps, &["host", "type", "hits"])), sums(lines(&raw, &["host", "type", "hits"])));
+            let grid = engine.rps(&Filter::default(), after(0, 86_400), Some(step_s), By::SELECTION, &page()).await.unwrap();
+            let all: u64 = lines(&grid, &["hits"]).iter().filter_map(|hits| hits.parse::<u64>().ok()).sum();
+            assert_eq!(all, requests_of(&batches), "{step_s}");
+        }
     }
     let rps = engine.rps(&Filter::default(), day(), None, By::SELECTION, &Page::first(2000)).await.unwrap();
     assert_eq!(rps.total, 1440);

@@ -67,6 +67,17 @@ async fn time_is_pushed_down_and_cuts_the_scan_into_partitions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_roll_up_is_a_table_like_the_raw_points() {
+    check_scan(
+        "SELECT time, hits FROM dns_1h WHERE server = 'alpha' AND action = 'request' AND time < '2026-01-02'",
+        expect![[r#"
+        StoreScan: dns_1h, servers=[1], until_s=1767312000, kinds=[request], columns=[time, hits]
+    "#]],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn records_are_pushed_down_as_their_numbers() {
     check_scan(
         "SELECT hits FROM dns_raw WHERE host = 'www.example.com.' AND type = 'A'",
@@ -191,6 +202,13 @@ async fn filters_pushed_down_give_the_rows_that_they_would_give_above_the_scan()
         "time < '1960-01-01T00:00:00Z'",
         "time >= '1960-01-01T00:00:00Z'",
         "host = 'www.example.com.'",
+        "host = 'www.example.com.' AND type = 'A'",
+        "'AAAA' = type AND host IN ('www.example.com.', 'example.net.', 'nowhere.')",
+        "host = 'www.example.com.' AND type IN ('A', 'AAAA', 'MX', 'NS', 'SOA', 'TXT')",
+        "host = 'www.example.com.' AND type = 'TYPE1'",
+        "host = 'www.example.com.' AND type = 'no type'",
+        "host NOT IN ('www.example.com.') AND type = 'SOA'",
+        "host = 'WWW.example.com.' AND type = 'A'",
         "host LIKE '%net.' OR type = 'MX'",
         "NOT (type = 'A')",
         "rcode IS NULL",
@@ -211,7 +229,8 @@ async fn filters_pushed_down_give_the_rows_that_they_would_give_above_the_scan()
 #[tokio::test(flavor = "multi_thread")]
 async fn every_table_can_be_read_whole() {
     let content = small();
-    for (table, rows) in [("dns_raw", 9), ("records", 8), ("coverage", 5), ("servers", 2), ("names", 5)] {
+    let points = [("dns_raw", 9), ("dns_5m", 8), ("dns_15m", 8), ("dns_30m", 8), ("dns_1h", 8)];
+    for (table, rows) in points.into_iter().chain([("records", 8), ("coverage", 5), ("servers", 2), ("names", 5)]) {
         let frame = content.engine.context().sql(&format!("SELECT * FROM {table}")).await.unwrap();
         assert_eq!(frame.clone().count().await.unwrap(), rows, "{table}");
         let read: usize = frame.collect().await.unwrap().iter().map(|batch| batch.num_rows()).sum();
