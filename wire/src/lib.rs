@@ -16,6 +16,14 @@
 //! format is versioned by its fifth byte ([`VERSION`]); a reader refuses a
 //! version that it does not know ([`Error::UnknownVersion`]), and whoever holds
 //! the batch keeps it. What the bytes mean is written down in `codec.rs`.
+//!
+//! Besides batches, probe and central speak JSON: a [`Heartbeat`] and the [`ProbeSettings`]
+//! in its answer, an [`Enrollment`], and what a pull needs ([`pull`]).
+
+pub mod enrollment;
+pub mod heartbeat;
+pub mod pull;
+pub mod settings;
 
 mod batch;
 mod codec;
@@ -24,3 +32,6 @@ mod counter;
 pub use batch::{Batch, Coverage, Evicted, Identity, Records, Row};
 pub use codec::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, MAX_RECORDS, MAX_ROWS, OTHER, VERSION, peek_identity};
 pub use counter::{Counter, Counters};
+pub use enrollment::{Enrollment, EnrollmentRequest};
+pub use heartbeat::{CaptureState, Component, Components, Heartbeat, HeartbeatAnswer, SpoolState, State};
+pub use settings::{Communication, ProbeSettings, RabbitmqSettings};

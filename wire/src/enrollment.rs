@@ -1,0 +1,66 @@
+//! How a new probe comes to its configuration: with a token that is good for once.
+//!
+//! Whoever adds a server at the central is given an enrolment token. The probe shows it
+//! once, says who it is, and is given all that it needs: its number, a token of its
+//! own, its settings. The enrolment token is spent then.
+
+use crate::settings::ProbeSettings;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrollmentRequest {
+    /// The machine's name.
+    pub hostname: String,
+    /// Its operating system.
+    pub os: String,
+    /// The version of `zonepulse-probe`.
+    pub probe_version: String,
+}
+
+/// What a probe is given. It prints without its tokens.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrollment {
+    /// The number of the server.
+    pub server_id: u32,
+    /// Its display name.
+    pub server: String,
+    /// The token with which the probe sends and says that it is alive.
+    pub token: String,
+    /// The version of these settings.
+    pub settings_version: u64,
+    /// What the probe shall do.
+    pub settings: ProbeSettings,
+    /// The token with which the central shows itself when it pulls.
+    pub pull_token: String,
+}
+
+impl fmt::Debug for Enrollment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Enrollment")
+            .field("server_id", &self.server_id)
+            .field("server", &self.server)
+            .field("settings_version", &self.settings_version)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_log_shows_a_token() {
+        let enrollment = Enrollment {
+            server_id: 7,
+            server: "ns1".into(),
+            token: "hush".into(),
+            settings_version: 1,
+            settings: ProbeSettings::default(),
+            pull_token: "hush".into(),
+        };
+        assert!(!format!("{enrollment:?}").contains("hush"));
+    }
+}

@@ -1,0 +1,111 @@
+//! What the central and a probe say to each other when the central fetches.
+//!
+//! ```text
+//! GET  /v1/batches?max_bytes=N&wait_s=S   the oldest messages, each after its length (u32, little endian)
+//! POST /v1/batches/confirm                what became of them: Confirmations
+//! GET  /v1/heartbeat                      Heartbeat
+//! POST /v1/settings                       HeartbeatAnswer
+//! ```
+//!
+//! Every request carries the pull token as a bearer token. What was fetched and not
+//! confirmed is given again.
+
+use serde::{Deserialize, Serialize};
+
+/// Where messages are fetched.
+pub const BATCHES_PATH: &str = "/v1/batches";
+/// Where they are confirmed.
+pub const CONFIRM_PATH: &str = "/v1/batches/confirm";
+/// Where a probe says how it is.
+pub const HEARTBEAT_PATH: &str = "/v1/heartbeat";
+/// Where it is told what to do.
+pub const SETTINGS_PATH: &str = "/v1/settings";
+/// The header of an answer that says whose messages these are.
+pub const SERVER_ID_HEADER: &str = "zonepulse-server-id";
+/// The longest that a request for messages waits for the first one, seconds.
+pub const MAX_WAIT_S: u64 = 30;
+/// The most messages that an answer has, and that a confirmation speaks of.
+pub const MAX_MESSAGES: usize = 4096;
+/// The length of the length before a message, bytes.
+pub const LENGTH_BYTES: usize = 4;
+
+/// What became of messages that were fetched.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmations {
+    /// They are on the central's disk: the probe may forget them.
+    #[serde(default)]
+    pub confirmed: Vec<Confirmed>,
+    /// The central never takes them: the probe puts them aside.
+    #[serde(default)]
+    pub refused: Vec<Refused>,
+}
+
+/// A message that the central has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Confirmed {
+    /// The epoch of its identity.
+    pub epoch: u64,
+    /// The number of its identity.
+    pub seq: u64,
+}
+
+/// A message that the central does not want.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The epoch of its identity.
+    pub epoch: u64,
+    /// The number of its identity.
+    pub seq: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// Adds a message, and its length before it, to an answer.
+pub fn put_message(answer: &mut Vec<u8>, message: &[u8]) {
+    // No message is longer than a u32 says: the format's own bound is far below.
+    answer.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_le_bytes());
+    answer.extend_from_slice(message);
+}
+
+/// The messages of an answer, in order; `None` after the last one where an answer breaks off inside a message.
+pub fn messages(mut answer: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    std::iter::from_fn(move || {
+        if answer.is_empty() {
+            return None;
+        }
+        let message = answer.split_first_chunk().and_then(|(length, rest)| {
+            let (message, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            answer = rest;
+            Some(message)
+        });
+        if message.is_none() {
+            answer = &[];
+        }
+        Some(message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_reads_as_it_was_written() {
+        let mut answer = Vec::new();
+        assert_eq!(messages(&answer).count(), 0);
+        for message in [&b"one"[..], b"", b"three"] {
+            put_message(&mut answer, message);
+        }
+        assert_eq!(messages(&answer).collect::<Vec<_>>(), [Some(&b"one"[..]), Some(b""), Some(b"three")]);
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_shows_it() {
+        let mut answer = Vec::new();
+        put_message(&mut answer, b"one");
+        put_message(&mut answer, b"two");
+        for cut in 8..answer.len() {
+            assert_eq!(messages(&answer[..cut]).collect::<Vec<_>>(), [Some(&b"one"[..]), None], "{cut}");
+        }
+    }
+}

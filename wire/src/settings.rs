@@ -1,0 +1,150 @@
+//! What the central may set on a probe from afar.
+//!
+//! A probe gets its settings with the answer to a heartbeat, together with a
+//! version that rises with every change; a probe that is pulled is given the same
+//! answer by the central. It keeps the last ones on disk, so that it does what it
+//! was told also when it starts while the central is away.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The DNS interval unless it is set, seconds.
+pub const DEFAULT_DNS_INTERVAL_S: u32 = 60;
+/// The system interval unless it is set, seconds.
+pub const DEFAULT_SYSTEM_INTERVAL_S: u32 = 5;
+/// DNS intervals divide it, so that none lies across two buckets of a roll-up, seconds.
+pub const DNS_INTERVALS_DIVIDE_S: u32 = 300;
+/// The longest system interval, seconds.
+pub const MAX_SYSTEM_INTERVAL_S: u32 = 3600;
+
+/// The settings of one probe, complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeSettings {
+    /// Whether DNS messages are counted.
+    pub dns_monitoring: bool,
+    /// For how long hits are summed before they are sent, seconds; divides 300.
+    pub dns_interval_s: u32,
+    /// Whether the machine itself is measured.
+    pub system_monitoring: bool,
+    /// How often it is measured, seconds; from 1 to 3600.
+    pub system_interval_s: u32,
+    /// The way that batches take.
+    pub communication: Communication,
+    /// Where the central's API is to be found, as in `https://central.example:8053`;
+    /// where the probe's own configuration says, when absent.
+    #[serde(default)]
+    pub api_url: Option<String>,
+    /// Whether the certificates of the central and of the broker are verified.
+    pub verify_ca: bool,
+    /// The broker; needed for [`Communication::Rabbitmq`].
+    #[serde(default)]
+    pub rabbitmq: Option<RabbitmqSettings>,
+}
+
+/// How batches come to the central.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Communication {
+    /// The probe sends to the central.
+    Http,
+    /// The probe sends to RabbitMQ, from which the central reads.
+    Rabbitmq,
+    /// The central fetches from the probe.
+    Pull,
+}
+
+/// Where the broker is, and as whom to speak to it. It prints without the password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RabbitmqSettings {
+    /// A name or an IP address.
+    pub address: String,
+    /// Usually 5672, and 5671 with TLS.
+    pub port: u16,
+    /// Whether the connection is TLS (`amqps`).
+    pub tls: bool,
+    /// The virtual host, as in `/`.
+    pub virtual_host: String,
+    /// The user.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+}
+
+impl ProbeSettings {
+    /// Checks what no probe can do, and names the setting that is at fault.
+    pub fn check(&self) -> Result<(), String> {
+        if self.dns_interval_s == 0 || !DNS_INTERVALS_DIVIDE_S.is_multiple_of(self.dns_interval_s) {
+            return Err(format!("dns_interval_s: must divide {DNS_INTERVALS_DIVIDE_S}, not {}", self.dns_interval_s));
+        }
+        if !(1..=MAX_SYSTEM_INTERVAL_S).contains(&self.system_interval_s) {
+            return Err(format!("system_interval_s: must be from 1 to {MAX_SYSTEM_INTERVAL_S}, not {}", self.system_interval_s));
+        }
+        if self.communication == Communication::Rabbitmq && self.rabbitmq.is_none() {
+            return Err("rabbitmq: is missing, but communication is \"rabbitmq\"".into());
+        }
+        Ok(())
+    }
+}
+
+impl Default for ProbeSettings {
+    fn default() -> Self {
+        ProbeSettings {
+            dns_monitoring: true,
+            dns_interval_s: DEFAULT_DNS_INTERVAL_S,
+            system_monitoring: true,
+            system_interval_s: DEFAULT_SYSTEM_INTERVAL_S,
+            communication: Communication::Http,
+            api_url: None,
+            verify_ca: true,
+            rabbitmq: None,
+        }
+    }
+}
+
+impl fmt::Debug for RabbitmqSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RabbitmqSettings { address, port, tls, virtual_host, user, password: _ } = self;
+        f.debug_struct("RabbitmqSettings")
+            .field("address", address)
+            .field("port", port)
+            .field("tls", tls)
+            .field("virtual_host", virtual_host)
+            .field("user", user)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_probe_can_do_is_named() {
+        assert_eq!(ProbeSettings::default().check(), Ok(()));
+        let refused = |change: fn(&mut ProbeSettings), key: &str| {
+            let mut settings = ProbeSettings::default();
+            change(&mut settings);
+            let error = settings.check().unwrap_err();
+            assert!(error.starts_with(key), "{error}");
+        };
+        refused(|settings| settings.dns_interval_s = 0, "dns_interval_s: ");
+        refused(|settings| settings.dns_interval_s = 45, "dns_interval_s: ");
+        refused(|settings| settings.system_interval_s = 0, "system_interval_s: ");
+        refused(|settings| settings.system_interval_s = 3601, "system_interval_s: ");
+        refused(|settings| settings.communication = Communication::Rabbitmq, "rabbitmq: ");
+    }
+
+    #[test]
+    fn no_log_shows_the_password() {
+        let rabbitmq = RabbitmqSettings {
+            address: "broker.example".into(),
+            port: 5671,
+            tls: true,
+            virtual_host: "/".into(),
+            user: "probe-7".into(),
+            password: "hush".into(),
+        };
+        let shown = format!("{:?}", ProbeSettings { rabbitmq: Some(rabbitmq), ..ProbeSettings::default() });
+        assert!(shown.contains("probe-7") && !shown.contains("hush"), "{shown}");
+    }
+}
