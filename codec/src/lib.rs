@@ -4,7 +4,10 @@
 //! write them seven bits a byte, least first (LEB128): [`put`] appends one,
 //! [`Reader`] takes them back. A reader never panics and never allocates more
 //! than the bytes before it justify; what does not fit is [`Malformed`], with
-//! the name of the field that was being read.
+//! the name of the field that was being read. Measured values become whole
+//! numbers first ([`decimal`]).
+
+pub mod decimal;
 
 /// A field of the input says what cannot be; the caller refuses the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -13,21 +13,16 @@
 //!              last_ms · last_ms - first_ms
 //! ```
 //!
-//! The checksum is the CRC-32 (IEEE) of everything else. The header stays
-//! readable in every version up to its `seq`, so that whoever holds a batch
-//! that it cannot read can still say whose it is.
+//! The header is that of every message (`envelope.rs`).
 
-use crate::{Batch, Counters, Coverage, Evicted, Identity, Records, Row};
-use std::io::{self, Read, Write};
+use crate::envelope::{self, put_evicted, read_evicted};
+use crate::{Batch, Counters, Coverage, Error, Identity, Records, Row};
+use std::io::{self, Write};
 use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::{MessageKind, RecordType, name};
 
 /// The version that [`Batch::encode`] writes.
 pub const VERSION: u8 = 1;
-/// No encoded batch is larger, bytes.
-pub const MAX_ENCODED_BYTES: usize = 16 << 20;
-/// No batch is larger before compression, bytes.
-pub const MAX_BODY_BYTES: usize = 64 << 20;
 /// No batch has more records.
 pub const MAX_RECORDS: usize = 1 << 20;
 /// No batch has more rows.
@@ -37,18 +32,13 @@ pub const MAX_ROWS: usize = 1 << 22;
 /// space and a zone's name.
 pub const OTHER: &str = "<other>";
 
-const MAGIC: &[u8; 4] = b"ZPBT";
-const HEADER_BYTES: usize = 33;
-const CHECKSUM_AT: usize = 29;
-const MAX_INTERVAL_S: u64 = 3600;
+pub(crate) const MAX_INTERVAL_S: u64 = 3600;
 /// Zstandard's fastest ordinary level: names compress well at any.
 const LEVEL: i32 = 1;
 /// The longest name of a record: that of what overflowed in a zone.
 const MAX_NAME_BYTES: usize = OTHER.len() + 1 + name::MAX_TEXT;
 /// How much of a body is put together before it is compressed.
 const CHUNK_BYTES: usize = 64 << 10;
-/// More than every counter takes, and the rest before the records.
-const MAX_HEAD_BYTES: u64 = 1 << 20;
 
 impl Batch {
     /// The batch as bytes.
@@ -62,30 +52,11 @@ impl Batch {
         if self.rows.len() > MAX_ROWS {
             return Err(Error::Bound("rows", MAX_ROWS));
         }
-        let mut out = Vec::with_capacity(HEADER_BYTES + self.size_bytes() / 4);
-        out.extend_from_slice(MAGIC);
-        out.push(VERSION);
-        out.extend_from_slice(&self.identity.server_id.to_le_bytes());
-        out.extend_from_slice(&self.identity.epoch.to_le_bytes());
-        out.extend_from_slice(&self.identity.seq.to_le_bytes());
-        // What it counts to, and the checksum, is known at the end.
-        out.resize(HEADER_BYTES, 0);
+        let out = envelope::begin(VERSION, &self.identity, self.size_bytes() / 4);
         let packer = zstd::stream::write::Encoder::new(out, LEVEL).map_err(|_| Error::Malformed("body"))?;
         let (packer, body_bytes) = self.write_body(packer).map_err(|_| Error::Malformed("body"))?;
-        let mut out = packer.finish().map_err(|_| Error::Malformed("body"))?;
-        if body_bytes > MAX_BODY_BYTES {
-            return Err(Error::Bound("bytes before compression", MAX_BODY_BYTES));
-        }
-        if out.len() > MAX_ENCODED_BYTES {
-            return Err(Error::Bound("bytes", MAX_ENCODED_BYTES));
-        }
-        let (header, packed) = out.split_at_mut_checked(HEADER_BYTES).ok_or(Error::Malformed("header"))?;
-        let (head, sum) = header.split_at_mut_checked(CHECKSUM_AT).ok_or(Error::Malformed("header"))?;
-        if let Some(room) = head.last_chunk_mut() {
-            *room = (body_bytes as u32).to_le_bytes();
-        }
-        sum.copy_from_slice(&checksum(head, packed).to_le_bytes());
-        Ok(out)
+        let out = packer.finish().map_err(|_| Error::Malformed("body"))?;
+        envelope::finish(out, body_bytes)
     }
 
     /// Writes the body, and gives how many bytes it has.
@@ -100,14 +71,7 @@ impl Batch {
             out.put(u64::from(number))?;
             out.put(value)?;
         }
-        match self.evicted {
-            None => out.put(0)?,
-            Some(evicted) => {
-                out.put(evicted.batches)?;
-                out.put(evicted.from_s)?;
-                out.put(evicted.until_s.saturating_sub(evicted.from_s))?;
-            }
-        }
+        put_evicted(&mut out.chunk, self.evicted);
         out.put(self.records.len() as u64)?;
         self.records.iter().try_for_each(|(name, _)| out.put(name.len() as u64))?;
         self.records.iter().try_for_each(|(_, record_type)| out.put(u64::from(record_type.value())))?;
@@ -127,11 +91,7 @@ impl Batch {
 
     /// Reads a batch and checks everything that [`Batch`] promises of its fields.
     pub fn decode(bytes: &[u8]) -> Result<Batch, Error> {
-        let (identity, body_bytes, packed) = open(bytes)?;
-        let body = zstd::bulk::decompress(packed, body_bytes).map_err(|_| Error::Malformed("body"))?;
-        if body.len() != body_bytes {
-            return Err(Error::Malformed("body"));
-        }
+        let (identity, body) = envelope::open(bytes, VERSION)?.unpack()?;
         let mut reader = Reader::new(&body);
         let batch = read_body(identity, &mut reader)?;
         if reader.is_empty() { Ok(batch) } else { Err(Error::Malformed("end")) }
@@ -140,10 +100,7 @@ impl Batch {
     /// Reads all of a batch but its records and rows, of which it gives none: what a
     /// large batch reports costs no more to know than what a small one does.
     pub fn decode_head(bytes: &[u8]) -> Result<Batch, Error> {
-        let (identity, _, packed) = open(bytes)?;
-        let mut head = Vec::new();
-        let unpacker = zstd::stream::read::Decoder::with_buffer(packed).map_err(|_| Error::Malformed("body"))?;
-        unpacker.take(MAX_HEAD_BYTES).read_to_end(&mut head).map_err(|_| Error::Malformed("body"))?;
+        let (identity, head) = envelope::open(bytes, VERSION)?.unpack_head()?;
         read_head(identity, &mut Reader::new(&head))
     }
 }
@@ -179,51 +136,6 @@ impl<W: Write> Body<W> {
         self.flush()?;
         Ok((self.out, self.bytes))
     }
-}
-
-/// Checks the header: whose batch it is, how many bytes its body has, and the packed body.
-fn open(bytes: &[u8]) -> Result<(Identity, usize, &[u8]), Error> {
-    let identity = peek_identity(bytes)?;
-    let version = bytes.get(4).copied().unwrap_or_default();
-    if version != VERSION {
-        return Err(Error::UnknownVersion { found: version, known: VERSION });
-    }
-    if bytes.len() > MAX_ENCODED_BYTES {
-        return Err(Error::Bound("bytes", MAX_ENCODED_BYTES));
-    }
-    let (header, packed) = bytes.split_at_checked(HEADER_BYTES).ok_or(Error::Malformed("header"))?;
-    let (head, sum) = header.split_at_checked(CHECKSUM_AT).ok_or(Error::Malformed("header"))?;
-    if sum != checksum(head, packed).to_le_bytes() {
-        return Err(Error::Checksum);
-    }
-    let body_bytes = u32::from_le_bytes(array(head, 25)?) as usize;
-    if body_bytes > MAX_BODY_BYTES {
-        return Err(Error::Bound("bytes before compression", MAX_BODY_BYTES));
-    }
-    Ok((identity, body_bytes, packed))
-}
-
-/// Whose batch this is, in any version of the format.
-pub fn peek_identity(bytes: &[u8]) -> Result<Identity, Error> {
-    if bytes.get(..4) != Some(MAGIC) {
-        return Err(Error::NotABatch);
-    }
-    Ok(Identity {
-        server_id: u32::from_le_bytes(array(bytes, 5)?),
-        epoch: u64::from_le_bytes(array(bytes, 9)?),
-        seq: u64::from_le_bytes(array(bytes, 17)?),
-    })
-}
-
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Error> {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().ok_or(Error::Malformed("header"))
-}
-
-fn checksum(head: &[u8], packed: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(head);
-    hasher.update(packed);
-    hasher.finalize()
 }
 
 fn read_body(identity: Identity, reader: &mut Reader<'_>) -> Result<Batch, Error> {
@@ -270,16 +182,6 @@ fn read_counters(reader: &mut Reader<'_>) -> Result<Counters, Error> {
         counters.add_number(number, reader.number("counters")?);
     }
     Ok(counters)
-}
-
-fn read_evicted(reader: &mut Reader<'_>) -> Result<Option<Evicted>, Error> {
-    let batches = reader.number("evicted")?;
-    if batches == 0 {
-        return Ok(None);
-    }
-    let from_s = reader.below(1 << 40, "evicted")?;
-    let until_s = from_s + reader.below(1 << 40, "evicted")?;
-    Ok(Some(Evicted { batches, from_s, until_s }))
 }
 
 fn read_records(reader: &mut Reader<'_>) -> Result<Records, Error> {
@@ -339,38 +241,6 @@ fn read_rows(reader: &mut Reader<'_>, records: u64, interval_ms: u64) -> Result<
         row.first_ms = row.last_ms - reader.below(u64::from(row.last_ms) + 1, "first access")? as u32;
     }
     Ok(rows)
-}
-
-/// Why bytes are no batch, or a batch has no bytes.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The bytes do not begin as a batch of any version does.
-    #[error("not a Zonepulse batch")]
-    NotABatch,
-    /// A newer probe, or a much older one. The batch may be good: keep it, and
-    /// update the side that is behind.
-    #[error("batch of format version {found}; this program reads version {known}: update the older of the two")]
-    UnknownVersion {
-        /// The version of the batch.
-        found: u8,
-        /// The version that this program reads.
-        known: u8,
-    },
-    /// The bytes are not those that were written.
-    #[error("the batch's checksum does not match: it was damaged on its way")]
-    Checksum,
-    /// A part of the batch says what cannot be.
-    #[error("malformed batch: {0}")]
-    Malformed(&'static str),
-    /// More of something than the format allows.
-    #[error("the batch has more than {1} {0}")]
-    Bound(&'static str, usize),
-}
-
-impl From<Malformed> for Error {
-    fn from(Malformed(what): Malformed) -> Self {
-        Error::Malformed(what)
-    }
 }
 
 #[cfg(test)]

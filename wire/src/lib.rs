@@ -1,4 +1,6 @@
-//! What a probe says to the central service: a [`Batch`], and its one codec.
+//! What a probe says to the central service: a [`Message`], and its one codec.
+//!
+//! A message is a [`Batch`] of DNS or a [`SystemBatch`] of the machine's metrics.
 //!
 //! A probe sums the DNS messages of one interval per record, action and
 //! response code. The sums of one interval are a batch. A batch carries all
@@ -12,10 +14,11 @@
 //!   everything that was seen and could not be counted;
 //! * the rows.
 //!
-//! [`Batch::encode`] and [`Batch::decode`] are the only way in and out. The
-//! format is versioned by its fifth byte ([`VERSION`]); a reader refuses a
-//! version that it does not know ([`Error::UnknownVersion`]), and whoever holds
-//! the batch keeps it. What the bytes mean is written down in `codec.rs`.
+//! [`Message::encode`] and [`Message::decode`] are the only way in and out. The
+//! format is versioned by its fifth byte, which says the kind of message, too; a
+//! reader refuses a version that it does not know ([`Error::UnknownVersion`]), and
+//! whoever holds the message keeps it. What the bytes mean is written down in
+//! `envelope.rs`, `codec.rs` and `system.rs`.
 //!
 //! Besides batches, probe and central speak JSON: a [`Heartbeat`] and the [`ProbeSettings`]
 //! in its answer, an [`Enrollment`], and what a pull needs ([`pull`]).
@@ -28,10 +31,16 @@ pub mod settings;
 mod batch;
 mod codec;
 mod counter;
+mod envelope;
+mod message;
+mod system;
 
 pub use batch::{Batch, Coverage, Evicted, Identity, Records, Row};
-pub use codec::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, MAX_RECORDS, MAX_ROWS, OTHER, VERSION, peek_identity};
+pub use codec::{MAX_RECORDS, MAX_ROWS, OTHER, VERSION};
 pub use counter::{Counter, Counters};
 pub use enrollment::{Enrollment, EnrollmentRequest};
+pub use envelope::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, peek_identity};
 pub use heartbeat::{CaptureState, Component, Components, Heartbeat, HeartbeatAnswer, SpoolState, State};
+pub use message::Message;
 pub use settings::{Communication, ProbeSettings, RabbitmqSettings};
+pub use system::{MAX_LABEL_BYTES, MAX_METRIC_BYTES, MAX_SERIES, MAX_SLOTS, MAX_SYSTEM_POINTS, Series, SystemBatch, is_metric};

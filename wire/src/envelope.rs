@@ -1,0 +1,227 @@
+//! What every message of a probe has around it, whatever it tells.
+//!
+//! ```text
+//! header   magic "ZPBT" · version u8 · server_id u32 · epoch u64 · seq u64 ·
+//!          body_bytes u32 · checksum u32               (little endian, 33 bytes)
+//! body     one zstd frame of body_bytes bytes
+//! ```
+//!
+//! The version says what kind of message it is, too: 1 is a batch of DNS
+//! (`codec.rs`), 2 one of the system's metrics (`system.rs`). The checksum is
+//! the CRC-32 (IEEE) of everything else. The header stays readable in every
+//! version up to its `seq`, so that whoever holds a message that it cannot
+//! read can still say whose it is.
+
+use crate::{Evicted, Identity};
+use std::io::Read;
+use zonepulse_codec::{Malformed, Reader, put};
+
+/// No encoded batch is larger, bytes.
+pub const MAX_ENCODED_BYTES: usize = 16 << 20;
+/// No batch is larger before compression, bytes.
+pub const MAX_BODY_BYTES: usize = 64 << 20;
+
+/// The latest version of a message of any kind.
+pub(crate) const LATEST_VERSION: u8 = crate::system::VERSION;
+
+pub(crate) const HEADER_BYTES: usize = 33;
+const MAGIC: &[u8; 4] = b"ZPBT";
+const VERSION_AT: usize = 4;
+const CHECKSUM_AT: usize = 29;
+/// More than all takes that stands before the records or series of a body.
+const MAX_HEAD_BYTES: u64 = 1 << 20;
+
+/// A header with room for what is known at the end: its body goes behind it.
+pub(crate) fn begin(version: u8, identity: &Identity, likely_body_bytes: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER_BYTES + likely_body_bytes);
+    out.extend_from_slice(MAGIC);
+    out.push(version);
+    out.extend_from_slice(&identity.server_id.to_le_bytes());
+    out.extend_from_slice(&identity.epoch.to_le_bytes());
+    out.extend_from_slice(&identity.seq.to_le_bytes());
+    out.resize(HEADER_BYTES, 0);
+    out
+}
+
+/// Fills in what the compressed body counts to, and the checksum.
+pub(crate) fn finish(mut out: Vec<u8>, body_bytes: usize) -> Result<Vec<u8>, Error> {
+    if body_bytes > MAX_BODY_BYTES {
+        return Err(Error::Bound("bytes before compression", MAX_BODY_BYTES));
+    }
+    if out.len() > MAX_ENCODED_BYTES {
+        return Err(Error::Bound("bytes", MAX_ENCODED_BYTES));
+    }
+    let (header, packed) = out.split_at_mut_checked(HEADER_BYTES).ok_or(Error::Malformed("header"))?;
+    let (head, sum) = header.split_at_mut_checked(CHECKSUM_AT).ok_or(Error::Malformed("header"))?;
+    if let Some(room) = head.last_chunk_mut() {
+        *room = (body_bytes as u32).to_le_bytes();
+    }
+    sum.copy_from_slice(&checksum(head, packed).to_le_bytes());
+    Ok(out)
+}
+
+/// A message whose header was checked.
+pub(crate) struct Envelope<'a> {
+    identity: Identity,
+    body_bytes: usize,
+    packed: &'a [u8],
+}
+
+/// Checks the header of a message that must be of this version.
+pub(crate) fn open(bytes: &[u8], version: u8) -> Result<Envelope<'_>, Error> {
+    let identity = peek_identity(bytes)?;
+    let found = peek_version(bytes);
+    if found != version {
+        return Err(Error::UnknownVersion { found, known: version });
+    }
+    if bytes.len() > MAX_ENCODED_BYTES {
+        return Err(Error::Bound("bytes", MAX_ENCODED_BYTES));
+    }
+    let (header, packed) = bytes.split_at_checked(HEADER_BYTES).ok_or(Error::Malformed("header"))?;
+    let (head, sum) = header.split_at_checked(CHECKSUM_AT).ok_or(Error::Malformed("header"))?;
+    if sum != checksum(head, packed).to_le_bytes() {
+        return Err(Error::Checksum);
+    }
+    if identity.server_id == 0 {
+        return Err(Error::Malformed("server id"));
+    }
+    let body_bytes = u32::from_le_bytes(array(head, 25)?) as usize;
+    if body_bytes > MAX_BODY_BYTES {
+        return Err(Error::Bound("bytes before compression", MAX_BODY_BYTES));
+    }
+    Ok(Envelope { identity, body_bytes, packed })
+}
+
+impl Envelope<'_> {
+    /// Whose message it is, and all of its body.
+    pub(crate) fn unpack(self) -> Result<(Identity, Vec<u8>), Error> {
+        let body = zstd::bulk::decompress(self.packed, self.body_bytes).map_err(|_| Error::Malformed("body"))?;
+        if body.len() != self.body_bytes {
+            return Err(Error::Malformed("body"));
+        }
+        Ok((self.identity, body))
+    }
+
+    /// Whose message it is, and enough of its body for what stands first in it.
+    pub(crate) fn unpack_head(self) -> Result<(Identity, Vec<u8>), Error> {
+        let mut head = Vec::new();
+        let unpacker = zstd::stream::read::Decoder::with_buffer(self.packed).map_err(|_| Error::Malformed("body"))?;
+        unpacker.take(MAX_HEAD_BYTES).read_to_end(&mut head).map_err(|_| Error::Malformed("body"))?;
+        Ok((self.identity, head))
+    }
+}
+
+/// Whose message this is, in any version of the format.
+pub fn peek_identity(bytes: &[u8]) -> Result<Identity, Error> {
+    if bytes.get(..MAGIC.len()) != Some(MAGIC) {
+        return Err(Error::NotABatch);
+    }
+    Ok(Identity {
+        server_id: u32::from_le_bytes(array(bytes, 5)?),
+        epoch: u64::from_le_bytes(array(bytes, 9)?),
+        seq: u64::from_le_bytes(array(bytes, 17)?),
+    })
+}
+
+/// The version of what [`peek_identity`] could read.
+pub(crate) fn peek_version(bytes: &[u8]) -> u8 {
+    bytes.get(VERSION_AT).copied().unwrap_or_default()
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], Error> {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().ok_or(Error::Malformed("header"))
+}
+
+fn checksum(head: &[u8], packed: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(head);
+    hasher.update(packed);
+    hasher.finalize()
+}
+
+/// Appends a loss as every kind of body has it: 0, or batches · from_s · until_s - from_s.
+pub(crate) fn put_evicted(out: &mut Vec<u8>, evicted: Option<Evicted>) {
+    match evicted {
+        None => put(out, 0),
+        Some(evicted) => {
+            put(out, evicted.batches);
+            put(out, evicted.from_s);
+            put(out, evicted.until_s.saturating_sub(evicted.from_s));
+        }
+    }
+}
+
+/// Reads what [`put_evicted`] wrote.
+pub(crate) fn read_evicted(reader: &mut Reader<'_>) -> Result<Option<Evicted>, Error> {
+    let batches = reader.number("evicted")?;
+    if batches == 0 {
+        return Ok(None);
+    }
+    let from_s = reader.below(1 << 40, "evicted")?;
+    let until_s = from_s + reader.below(1 << 40, "evicted")?;
+    Ok(Some(Evicted { batches, from_s, until_s }))
+}
+
+/// Why bytes are no batch, or a batch has no bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The bytes do not begin as a batch of any version does.
+    #[error("not a Zonepulse batch")]
+    NotABatch,
+    /// A newer probe, or a much older one. The batch may be good: keep it, and
+    /// update the side that is behind.
+    #[error("batch of format version {found}; this program reads version {known}: update the older of the two")]
+    UnknownVersion {
+        /// The version of the batch.
+        found: u8,
+        /// The latest version that this program reads.
+        known: u8,
+    },
+    /// The bytes are not those that were written.
+    #[error("the batch's checksum does not match: it was damaged on its way")]
+    Checksum,
+    /// A part of the batch says what cannot be.
+    #[error("malformed batch: {0}")]
+    Malformed(&'static str),
+    /// More of something than the format allows.
+    #[error("the batch has more than {1} {0}")]
+    Bound(&'static str, usize),
+}
+
+impl From<Malformed> for Error {
+    fn from(Malformed(what): Malformed) -> Self {
+        Error::Malformed(what)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A message with this body, whatever it says.
+    pub(crate) fn with_body(version: u8, identity: &Identity, body: &[u8]) -> Vec<u8> {
+        let mut out = begin(version, identity, body.len());
+        out.extend(zstd::bulk::compress(body, 1).unwrap());
+        finish(out, body.len()).unwrap()
+    }
+
+    const IDENTITY: Identity = Identity { server_id: 7, epoch: 8, seq: 9 };
+
+    #[test]
+    fn a_header_stays_as_it_is_byte_for_byte() {
+        let bytes = with_body(3, &IDENTITY, b"abc");
+        assert_eq!(bytes[..29], *b"ZPBT\x03\x07\0\0\0\x08\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x03\0\0\0");
+        assert_eq!(bytes[29..33], checksum(&bytes[..29], &bytes[33..]).to_le_bytes());
+        assert_eq!(open(&bytes, 3).unwrap().unpack(), Ok((IDENTITY, b"abc".to_vec())));
+    }
+
+    #[test]
+    fn a_body_that_unpacks_to_more_or_less_than_it_says_is_refused() {
+        for says in [10, 1 << 21] {
+            let mut out = begin(1, &IDENTITY, 0);
+            out.extend(zstd::bulk::compress(&vec![0; 1 << 20], 1).unwrap());
+            let bytes = finish(out, says).unwrap();
+            assert_eq!(open(&bytes, 1).unwrap().unpack(), Err(Error::Malformed("body")));
+        }
+    }
+}

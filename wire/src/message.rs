@@ -1,0 +1,128 @@
+//! A message of a probe, of whichever kind.
+
+use crate::envelope::{self, peek_version};
+use crate::system::{self, SystemBatch};
+use crate::{Batch, Error, Evicted, Identity, peek_identity};
+
+/// Everything that a probe may send in one message.
+///
+/// All kinds are numbered in one sequence `(server, epoch, seq)`, lie in one
+/// spool and are counted exactly once in the same way.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// The sums of an interval of DNS.
+    Dns(Batch),
+    /// Metrics of the machine.
+    System(SystemBatch),
+}
+
+impl Message {
+    /// Reads a message and checks everything that is promised of its fields.
+    pub fn decode(bytes: &[u8]) -> Result<Message, Error> {
+        match kind(bytes)? {
+            Kind::Dns => Batch::decode(bytes).map(Message::Dns),
+            Kind::System => SystemBatch::decode(bytes).map(Message::System),
+        }
+    }
+
+    /// Reads what a message is about and what it reports, without the rows or
+    /// series: what a large one reports costs no more to know than what a small one does.
+    pub fn decode_head(bytes: &[u8]) -> Result<Message, Error> {
+        match kind(bytes)? {
+            Kind::Dns => Batch::decode_head(bytes).map(Message::Dns),
+            Kind::System => SystemBatch::decode_head(bytes).map(Message::System),
+        }
+    }
+
+    /// The message as bytes.
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        match self {
+            Message::Dns(batch) => batch.encode(),
+            Message::System(batch) => batch.encode(),
+        }
+    }
+
+    /// Which message this is.
+    pub fn identity(&self) -> Identity {
+        match self {
+            Message::Dns(batch) => batch.identity,
+            Message::System(batch) => batch.identity,
+        }
+    }
+
+    /// Start of what it tells of, Unix seconds.
+    pub fn start_s(&self) -> u64 {
+        match self {
+            Message::Dns(batch) => batch.start_s,
+            Message::System(batch) => batch.start_s,
+        }
+    }
+
+    /// End of what it tells of, Unix seconds.
+    pub fn end_s(&self) -> u64 {
+        match self {
+            Message::Dns(batch) => batch.start_s + u64::from(batch.interval_s),
+            Message::System(batch) => batch.end_s(),
+        }
+    }
+
+    /// Messages that the probe had to give up since its last one, if any.
+    pub fn evicted(&self) -> Option<Evicted> {
+        match self {
+            Message::Dns(batch) => batch.evicted,
+            Message::System(batch) => batch.evicted,
+        }
+    }
+
+    /// What it takes in memory, bytes.
+    pub fn size_bytes(&self) -> usize {
+        match self {
+            Message::Dns(batch) => batch.size_bytes(),
+            Message::System(batch) => batch.size_bytes(),
+        }
+    }
+}
+
+enum Kind {
+    Dns,
+    System,
+}
+
+fn kind(bytes: &[u8]) -> Result<Kind, Error> {
+    peek_identity(bytes)?;
+    match peek_version(bytes) {
+        crate::VERSION => Ok(Kind::Dns),
+        system::VERSION => Ok(Kind::System),
+        found => Err(Error::UnknownVersion { found, known: envelope::LATEST_VERSION }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::tests::with_body;
+
+    const IDENTITY: Identity = Identity { server_id: 7, epoch: 8, seq: 9 };
+
+    #[test]
+    fn a_message_is_read_as_what_its_version_says() {
+        // start 0, interval 60, coverage, no counters, nothing evicted, no records, no rows.
+        let dns = Message::decode(&with_body(1, &IDENTITY, &[0, 60, 0, 0, 0, 0, 0, 0])).unwrap();
+        assert!(matches!(&dns, Message::Dns(batch) if batch.interval_s == 60), "{dns:?}");
+        // start 0, interval 5, 12 slots, nothing evicted, no metrics.
+        let system = Message::decode(&with_body(2, &IDENTITY, &[0, 5, 12, 0, 0])).unwrap();
+        assert!(matches!(&system, Message::System(batch) if batch.slots == 12), "{system:?}");
+        for message in [dns, system] {
+            assert_eq!((message.identity(), message.start_s(), message.end_s()), (IDENTITY, 0, 60));
+            assert_eq!(Message::decode(&message.encode().unwrap()).as_ref(), Ok(&message));
+            assert_eq!(Message::decode_head(&message.encode().unwrap()), Ok(message));
+        }
+    }
+
+    #[test]
+    fn a_version_that_nobody_knows_yet_is_named() {
+        let bytes = with_body(3, &IDENTITY, &[]);
+        assert_eq!(Message::decode(&bytes), Err(Error::UnknownVersion { found: 3, known: 2 }));
+        assert_eq!(Message::decode(b"rubbish"), Err(Error::NotABatch));
+    }
+}
