@@ -4,22 +4,24 @@
 //! `server_id`. The key `deliver.http.token` is the variable
 //! `ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN`. An unknown key is an error.
 
+mod secrets;
 mod sources;
+mod system;
 
-pub use sources::{Counted, Dnstap};
+pub use sources::{Counted, Dnstap, ServerAddresses};
+pub use system::System;
 
 use crate::capture::addresses::local_addresses;
 use crate::capture::live::LiveSettings;
 use crate::logging::{Format, Level};
 use crate::memory::{self, Budget};
 use crate::observe::{Addresses, Scope};
-use crate::{Error, Secret, deliver, spool};
+use crate::{Error, Secret, central, deliver, spool, tls};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
-use serde::{Deserialize, Deserializer, de};
+use secrets::{check_mode, check_token, read_token, warn_if_readable_by_all};
+use serde::Deserialize;
 use std::fs;
-use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// What the names of variables begin with.
@@ -36,18 +38,24 @@ pub struct Config {
     pub server_id: u32,
     /// Length of an interval, seconds; divides 300.
     pub interval_s: u32,
+    /// Whether DNS messages are counted.
+    pub dns_monitoring: bool,
     /// Which source is counted; capture where it is enabled, when not given.
     pub source: Option<Counted>,
     /// What is listened to.
     pub capture: Capture,
     /// What servers tell of themselves.
     pub dnstap: Dnstap,
+    /// How the machine is measured.
+    pub system: System,
     /// How much memory the probe may take.
     pub memory: Memory,
     /// Batches on disk.
     pub spool: Spool,
     /// How batches get to the central.
     pub deliver: Deliver,
+    /// Whom to trust.
+    pub tls: Tls,
     /// What the probe says.
     pub log: Log,
 }
@@ -66,17 +74,6 @@ pub struct Capture {
     pub addresses: ServerAddresses,
     /// The ring between kernel and probe, a part of the memory, bytes.
     pub buffer_bytes: usize,
-}
-
-/// Which addresses are the server's.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ServerAddresses {
-    /// Those of this machine.
-    Local,
-    /// All: whoever answers on the ports is the server.
-    Any,
-    /// Only these.
-    These(Vec<IpAddr>),
 }
 
 /// `[memory]`
@@ -146,6 +143,16 @@ pub struct Amqp {
     pub queue: String,
 }
 
+/// `[tls]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// The only authorities that are trusted, PEM; the system's when not given.
+    pub ca_file: Option<PathBuf>,
+    /// Whether certificates are verified.
+    pub verify_ca: bool,
+}
+
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -205,6 +212,7 @@ impl Config {
             "capture.addresses: is empty; give addresses, \"local\" or \"any\"",
         )?;
         self.check_sources()?;
+        self.system.check()?;
         let min_bytes = Budget::min_bytes(self.buffer_bytes());
         if self.memory.max_bytes < min_bytes {
             return Err(format!(
@@ -214,7 +222,7 @@ impl Config {
         need(!self.spool.dir.as_os_str().is_empty(), "spool.dir: is empty")?;
         need(self.spool.max_bytes >= spool::MIN_BYTES, "spool.max_bytes: must be 33554432 (32 MiB) or more")?;
         match self.deliver.via {
-            Via::Http => deliver::http::check_url(&self.deliver.http.url).map_err(|what| format!("deliver.http.url: {what}"))?,
+            Via::Http => central::check_url(&self.deliver.http.url).map_err(|what| format!("deliver.http.url: {what}"))?,
             Via::Amqp => {
                 deliver::amqp::check_url(&self.deliver.amqp.url).map_err(|what| format!("deliver.amqp.url: {what}"))?;
                 need((1..=255).contains(&self.deliver.amqp.queue.len()), "deliver.amqp.queue: must have 1 to 255 octets")?;
@@ -234,7 +242,7 @@ impl Config {
     pub fn delivery(&self) -> Result<deliver::Settings, Error> {
         let Deliver { via, http, amqp } = self.deliver.clone();
         if via == Via::Amqp {
-            return Ok(deliver::Settings::Amqp(deliver::amqp::Settings { url: amqp.url, queue: amqp.queue }));
+            return Ok(deliver::Settings::Amqp(deliver::amqp::Settings { url: amqp.url, queue: amqp.queue, tls: self.tls()? }));
         }
         let token = match (http.token, http.token_file) {
             (Some(token), _) => check_token(&token).map(|()| token).map_err(|what| wrong("deliver.http.token", what))?,
@@ -244,7 +252,13 @@ impl Config {
                 return Err(wrong("deliver.http.token", detail));
             }
         };
-        Ok(deliver::Settings::Http(deliver::http::Settings { url: http.url, token }))
+        Ok(deliver::Settings::Http(deliver::http::Settings { url: http.url, token, tls: self.tls()? }))
+    }
+
+    /// Whom to trust; reads the file of the authorities.
+    pub fn tls(&self) -> Result<tls::Settings, Error> {
+        let authorities = self.tls.ca_file.as_deref().map(tls::Authorities::read).transpose()?;
+        Ok(tls::Settings { authorities, verify: self.tls.verify_ca })
     }
 
     /// What to capture.
@@ -283,10 +297,10 @@ impl Config {
             }
         };
         compare(self.server_id == new.server_id, "server_id");
-        compare(self.interval_s == new.interval_s, "interval_s");
         compare(self.source == new.source, "source");
         compare(self.capture == new.capture, "capture");
         compare(self.dnstap == new.dnstap, "dnstap");
+        compare(self.system.batch_s == new.system.batch_s, "system.batch_s");
         compare(self.memory == new.memory, "memory");
         compare(self.spool == new.spool, "spool");
         compare(self.log.format == new.log.format, "log.format");
@@ -300,12 +314,15 @@ impl Default for Config {
         Config {
             server_id: 0,
             interval_s: 60,
+            dns_monitoring: true,
             source: None,
             capture: Capture::default(),
             dnstap: Dnstap::default(),
+            system: System::default(),
             memory: Memory::default(),
             spool: Spool::default(),
             deliver: Deliver::default(),
+            tls: Tls::default(),
             log: Log::default(),
         }
     }
@@ -341,76 +358,15 @@ impl Default for Http {
     }
 }
 
+impl Default for Tls {
+    fn default() -> Self {
+        Tls { ca_file: None, verify_ca: true }
+    }
+}
+
 impl Default for Amqp {
     fn default() -> Self {
         Amqp { url: Secret::new("amqp://127.0.0.1:5672/%2f"), queue: "zonepulse.batches".into() }
-    }
-}
-
-impl<'de> Deserialize<'de> for ServerAddresses {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = ServerAddresses;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("\"local\", \"any\" or a list of IP addresses")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<ServerAddresses, E> {
-                match text {
-                    "local" => Ok(ServerAddresses::Local),
-                    "any" => Ok(ServerAddresses::Any),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-                }
-            }
-
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<ServerAddresses, A::Error> {
-                let mut addresses = Vec::new();
-                while let Some(text) = list.next_element::<String>()? {
-                    let address = text.parse().map_err(|_| de::Error::custom(format!("{text:?} is not an IP address")))?;
-                    addresses.push(address);
-                }
-                Ok(ServerAddresses::These(addresses))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
-fn read_token(path: &Path) -> Result<Secret, Error> {
-    check_mode(path)?;
-    warn_if_readable_by_all(path);
-    let text = fs::read_to_string(path)
-        .map_err(|error| wrong(path.display(), format!("(the file of the token) cannot be read: {error}")))?;
-    let token = Secret::new(text.trim());
-    check_token(&token).map_err(|what| wrong(path.display(), format!("the token {what}")))?;
-    Ok(token)
-}
-
-fn check_token(token: &Secret) -> Result<(), &'static str> {
-    let text = token.expose();
-    if text.is_empty() {
-        return Err("is empty");
-    }
-    let visible = text.bytes().all(|octet| octet.is_ascii_graphic());
-    if visible { Ok(()) } else { Err("has characters that no token has (spaces, control or non-ASCII characters)") }
-}
-
-/// Whoever may write such a file decides where the data goes.
-fn check_mode(path: &Path) -> Result<(), Error> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() && metadata.permissions().mode() & 0o002 != 0 => {
-            Err(wrong(path.display(), "everybody may write to this file: take that right away (chmod o-w)"))
-        }
-        // What else is wrong with it shows when it is read.
-        _ => Ok(()),
-    }
-}
-
-fn warn_if_readable_by_all(path: &Path) {
-    if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0) {
-        tracing::warn!(file = %path.display(), "everybody on this machine may read a file that holds a credential (chmod o-r)");
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 const EXAMPLE: &str = include_str!("../zonepulse-probe.example.toml");
@@ -29,7 +30,9 @@ fn the_example_names_every_key() {
         let result = read(&uncommented, &[]);
         assert!(result.is_ok(), "{key}: {:?}", result.err());
     }
-    let uncommented = EXAMPLE.replace("# token_file = ", "token_file = ");
+    assert!(EXAMPLE.contains("\n# ca_file = "));
+    let uncommented = EXAMPLE.replace("# token_file = ", "token_file = ").replace("# ca_file = ", "ca_file = ");
+    assert!(read(&uncommented, &[]).unwrap().tls.ca_file.is_some());
     assert!(read(&uncommented, &[]).unwrap().deliver.http.token_file.is_some());
 }
 
@@ -63,10 +66,12 @@ fn what_is_wrong_is_named_with_file_and_key() {
     refused("server_id = 1\n[dnstap]\nsocket_mode = 0o1777", "dnstap.socket_mode");
     refused("server_id = 1\n[dnstap]\nlisten = \"localhost\"", "dnstap.listen");
     refused("server_id = 1\n[dnstap]\nmax_connections = 0", "dnstap.max_connections: must be from 1 to 64");
+    refused("server_id = 1\n[system]\ninterval_s = 0", "system.interval_s: must be from 1 to 3600");
+    refused("server_id = 1\n[system]\nbatch_s = 3601", "system.batch_s");
     refused("server_id = 1\n[spool]\nmax_bytes = 5", "spool.max_bytes");
     refused("server_id = 1\n[deliver]\nvia = \"pigeon\"", "deliver.via: unknown variant");
     refused("server_id = 1\n[deliver.http]\nurl = \"central\"", "deliver.http.url: is no URL");
-    refused("server_id = 1\n[deliver]\nvia = \"amqp\"\namqp.url = \"amqps://x\"", "deliver.amqp.url: this version");
+    refused("server_id = 1\n[deliver]\nvia = \"amqp\"\namqp.url = \"http://x\"", "deliver.amqp.url: is no URL");
     refused("server_id = 1\n[deliver.http]\ntoken = \"a\"\ntoken_file = \"b\"", "give one of them");
     refused("server_id = ", "line 1");
 }
@@ -133,7 +138,10 @@ fn a_file_that_everybody_may_write_is_refused() {
 #[test]
 fn what_needs_a_restart_is_told() {
     let one = read("server_id = 1\n[deliver.http]\ntoken = \"x\"", &[]).unwrap();
-    let other =
-        read("server_id = 2\n[deliver.http]\ntoken = \"y\"\n[log]\nlevel = \"debug\"\n[spool]\ndir = \"/x\"", &[]).unwrap();
+    let other = read(
+        "server_id = 2\n[deliver.http]\ntoken = \"y\"\n[log]\nlevel = \"debug\"\n[spool]\ndir = \"/x\"\n[system]\ninterval_s = 9",
+        &[],
+    )
+    .unwrap();
     assert_eq!(one.needs_restart(&other), ["server_id", "spool"]);
 }

@@ -14,6 +14,7 @@
 
 pub mod agent;
 pub mod capture;
+pub mod central;
 pub mod command;
 pub mod config;
 pub mod deliver;
@@ -24,9 +25,13 @@ pub mod meter;
 pub mod observe;
 pub mod replay;
 pub mod spool;
+pub mod status;
+pub mod system;
 pub mod tally;
+pub mod tls;
 
 mod error;
+mod room;
 mod secret;
 
 pub use error::Error;

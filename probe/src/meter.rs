@@ -116,6 +116,13 @@ impl Meter {
         self.observer.set_scope(scope);
     }
 
+    /// Sums in intervals of another length from now on, Unix milliseconds. What is open is
+    /// closed, covered until now; the next interval is the one that now is in, covered
+    /// from now. Streams and fragments are kept, so no message is lost or counted twice.
+    pub fn set_interval(&mut self, interval_s: u32, now_ms: u64) {
+        self.intervals.set_interval(interval_s, now_ms);
+    }
+
     /// The link types that are not read, and how many frames had them.
     pub fn unread_link_types(&self) -> &[(u32, u64)] {
         self.observer.unread_link_types()
@@ -169,7 +176,7 @@ struct Intervals {
     max_records: usize,
     max_name_octets: usize,
     pause_ms: u64,
-    grace_ms: u64,
+    max_grace_ms: u64,
     /// At most [`MAX_OPEN`], in no order.
     open: Vec<Interval>,
     /// Which of them the last frame belonged to.
@@ -213,7 +220,7 @@ impl Intervals {
             max_records: settings.budget.max_records.min(MAX_RECORDS),
             max_name_octets: settings.budget.max_name_octets.min(MAX_NAME_OCTETS),
             pause_ms: if settings.source == Source::Replay { interval_ms * REPLAY_PAUSE_INTERVALS } else { LIVE_PAUSE_MS },
-            grace_ms: if settings.source == Source::Told { TOLD_GRACE_MS.min(interval_ms) } else { GRACE_MS },
+            max_grace_ms: if settings.source == Source::Told { TOLD_GRACE_MS } else { GRACE_MS },
             open: Vec::with_capacity(MAX_OPEN),
             current: 0,
             front: None,
@@ -225,6 +232,28 @@ impl Intervals {
             intervals.begin_front(since_ms.min(LATEST_MS));
         }
         intervals
+    }
+
+    fn set_interval(&mut self, interval_s: u32, now_ms: u64) {
+        let interval_s = interval_s.clamp(1, 3600);
+        if interval_s == self.interval_s {
+            return;
+        }
+        if self.front.is_some() {
+            self.advance(now_ms);
+        }
+        let covered_until_ms = self.front.map(|front| front.alive_ms + 1);
+        self.finish();
+        self.interval_s = interval_s;
+        self.interval_ms = u64::from(interval_s) * 1000;
+        if let Some(until_ms) = covered_until_ms {
+            self.begin_front(until_ms);
+        }
+    }
+
+    /// How long after its end an interval closes; not longer than the next one is.
+    fn grace_ms(&self) -> u64 {
+        self.max_grace_ms.min(self.interval_ms)
     }
 
     fn start_of(&self, time_ms: u64) -> u64 {
@@ -241,10 +270,9 @@ impl Intervals {
     #[inline]
     fn advance(&mut self, now_ms: u64) {
         let now_ms = now_ms.min(LATEST_MS);
+        let wait_ms = self.interval_ms + self.grace_ms();
         match &mut self.front {
-            Some(front)
-                if now_ms < front.start_ms + self.interval_ms + self.grace_ms && now_ms <= front.alive_ms + self.pause_ms =>
-            {
+            Some(front) if now_ms < front.start_ms + wait_ms && now_ms <= front.alive_ms + self.pause_ms => {
                 front.alive_ms = front.alive_ms.max(now_ms);
             }
             _ => self.close_due(now_ms),
@@ -263,7 +291,7 @@ impl Intervals {
             front = self.begin_front(now_ms);
         }
         self.front = Some(Front { alive_ms: front.alive_ms.max(now_ms), ..front });
-        self.close_fronts_until(now_ms.saturating_sub(self.grace_ms));
+        self.close_fronts_until(now_ms.saturating_sub(self.grace_ms()));
     }
 
     /// Closes every front that ends by this time.

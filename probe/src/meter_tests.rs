@@ -316,3 +316,48 @@ fn a_flood_over_many_intervals_takes_no_place_of_a_name_that_is_answered() {
     // What is remembered and was not asked for is in no batch.
     assert!(batches.iter().all(|batch| batch.records.len() <= 102));
 }
+
+#[test]
+fn another_interval_loses_and_doubles_nothing() {
+    let mut meter = live(10 * MINUTE);
+    hit(&mut meter, 10 * MINUTE + 15_000);
+    meter.set_interval(60, 10 * MINUTE + 20_000);
+    assert!(batches(&mut meter).is_empty(), "nothing changed");
+    meter.set_interval(10, 10 * MINUTE + 25_000);
+    // One that the ring held back, and one of the interval that goes on.
+    hit(&mut meter, 10 * MINUTE + 15_001);
+    hit(&mut meter, 10 * MINUTE + 26_000);
+    meter.close_due(10 * MINUTE + 31_000);
+    meter.set_interval(60, 10 * MINUTE + 31_500);
+    hit(&mut meter, 10 * MINUTE + 50_000);
+    meter.close_due(11 * MINUTE + 1000);
+    let mut batches = batches(&mut meter);
+    batches.sort_by_key(|batch| batch.coverage.from_ms);
+    let told: Vec<_> = batches.iter().map(|batch| (batch.interval_s, summary(batch))).collect();
+    let expected = [
+        (60, (10 * MINUTE, 0, 25_001, 1)),
+        (10, (10 * MINUTE + 10_000, 0, 0, 1)),
+        (10, (10 * MINUTE + 20_000, 5001, 10_000, 1)),
+        (10, (10 * MINUTE + 30_000, 0, 1501, 0)),
+        (60, (10 * MINUTE, 31_501, MINUTE, 1)),
+    ];
+    let mut sorted = told.clone();
+    sorted.sort_by_key(|(_, (start, from, _, _))| start + from);
+    let mut expected = expected.to_vec();
+    expected.sort_by_key(|(_, (start, from, _, _))| start + from);
+    assert_eq!(sorted, expected);
+    let numbers: std::collections::HashSet<_> = batches.iter().map(|batch| batch.identity).collect();
+    assert_eq!(numbers.len(), batches.len());
+}
+
+#[test]
+fn a_stream_that_goes_on_over_another_interval_is_read_on() {
+    let mut meter = live(10 * MINUTE);
+    let octets = stream(&[query("a.example.")]);
+    meter.frame(&frame(&tcp_to_server(9, 2, &[]), 10 * MINUTE));
+    meter.frame(&frame(&tcp_to_server(10, 0x18, &octets[..9]), 10 * MINUTE + 1000));
+    meter.set_interval(10, 10 * MINUTE + 1500);
+    meter.frame(&frame(&tcp_to_server(19, 0x18, &octets[9..]), 10 * MINUTE + 2000));
+    meter.finish(10 * MINUTE + 3000);
+    assert_eq!(batches(&mut meter).iter().map(Batch::hits).sum::<u64>(), 1);
+}

@@ -243,10 +243,11 @@ fn read_frames(path: &Path, mut each: impl FnMut(Frame<'_>) -> Result<(), Error>
 fn spool_closed(meter: &mut Meter, spool: &Spool, totals: &mut Totals, stop: &AtomicBool) -> Result<(), Error> {
     while let Some(batch) = meter.take_closed() {
         wait_for_room(spool, stop)?;
-        spool.put(&batch)?;
+        let (hits, counters) = (batch.hits(), batch.counters.clone());
+        spool.put(&batch.into())?;
         totals.batches += 1;
-        totals.hits = totals.hits.saturating_add(batch.hits());
-        totals.counters.merge(&batch.counters);
+        totals.hits = totals.hits.saturating_add(hits);
+        totals.counters.merge(&counters);
     }
     Ok(())
 }

@@ -78,7 +78,7 @@ impl Probe {
             Sources::CaptureAndDnstap => (socket, settings.device),
         };
         let text = format!(
-            "server_id = {}\ninterval_s = {}\n{}[capture]\ndevice = \"{}\"\nports = [{}]\naddresses = \"{}\"\n\
+            "server_id = {}\ninterval_s = {}\nsystem.enabled = false\n{}[capture]\ndevice = \"{}\"\nports = [{}]\naddresses = \"{}\"\n\
              [spool]\ndir = \"{}\"\n[deliver]\n{}",
             settings.server_id,
             settings.interval_s,

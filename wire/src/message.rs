@@ -83,6 +83,18 @@ impl Message {
     }
 }
 
+impl From<Batch> for Message {
+    fn from(batch: Batch) -> Self {
+        Message::Dns(batch)
+    }
+}
+
+impl From<SystemBatch> for Message {
+    fn from(batch: SystemBatch) -> Self {
+        Message::System(batch)
+    }
+}
+
 enum Kind {
     Dns,
     System,

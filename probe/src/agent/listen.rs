@@ -1,5 +1,6 @@
 //! The capture thread: a device in, batches out; it waits for no disk and no network.
 
+use super::orders::Orders;
 use super::outlet::Outlet;
 use super::privileges::with_right_to_capture;
 use super::{new_epoch, now_ms};
@@ -11,7 +12,6 @@ use crate::config::{Config, ServerAddresses};
 use crate::meter::{Meter, MeterSettings, Source};
 use crate::observe::Scope;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use zonepulse_wire::{Counter, Counters};
 
@@ -29,14 +29,20 @@ const HELD_BACK: Duration = Duration::from_millis(250);
 pub(super) struct Listener {
     pub(super) config: Config,
     pub(super) outlet: Outlet,
-    pub(super) stop: Arc<AtomicBool>,
+    pub(super) orders: Arc<Orders>,
 }
 
 impl Listener {
-    /// Listens until it is told to stop.
+    /// Listens until it is told to stop; while DNS is not to be monitored the device is closed.
     pub(super) fn run(self) {
         let mut known: Option<String> = None;
-        while !self.stopping() {
+        while !self.orders.stopping() {
+            if !self.orders.dns() {
+                self.outlet.stopped("DNS monitoring is off");
+                std::thread::sleep(TICK);
+                self.outlet.passed(now_ms());
+                continue;
+            }
             // Before the addresses are read, so that no change of them is missed.
             let news = (self.config.capture.addresses == ServerAddresses::Local).then(AddressNews::subscribe);
             let opened = with_right_to_capture(|| LiveCapture::open(&self.config.live())).and_then(|live| {
@@ -48,14 +54,19 @@ impl Listener {
                     let capture = &self.config.capture;
                     tracing::info!(device = capture.device, ports = ?capture.ports, addresses = ?capture.addresses, "listening");
                     known = None;
+                    self.outlet.runs();
                     let began = Instant::now();
                     match self.listen(live, meter, following) {
-                        Ok(()) if self.stopping() => return,
+                        Ok(()) if !self.orders.dns() => {
+                            tracing::info!("capture ends, and what it had counted is spooled");
+                            continue;
+                        }
                         Ok(()) => tracing::warn!(device = capture.device, "the device is gone; it is opened again"),
                         Err(error) => {
                             tracing::warn!(%error, "listening broke off; the device is opened again")
                         }
                     }
+                    self.outlet.stopped("the device was lost");
                     if began.elapsed() < REOPEN { REOPEN } else { REOPEN_LOST }
                 }
                 Err(error) => {
@@ -65,6 +76,7 @@ impl Listener {
                             error,
                             "nothing is captured; it is tried again every 30 s, and what is in the spool is delivered"
                         );
+                        self.outlet.stopped(&*error);
                         known = Some(error);
                     }
                     REOPEN
@@ -79,7 +91,7 @@ impl Listener {
             server_id: self.config.server_id,
             // A new one whenever listening begins, because numbering does.
             epoch: new_epoch(),
-            interval_s: self.config.interval_s,
+            interval_s: self.orders.dns_interval_s(),
             scope,
             budget: self.outlet.budget(&self.config),
             // Not the millisecond that has begun: in its first part nobody listened.
@@ -112,7 +124,8 @@ impl Listener {
                 meter.close_due(due_ms);
                 self.outlet.pass_on(&mut meter, |batch| session.look_at(&batch.counters));
                 self.outlet.passed(due_ms);
-                if self.stopping() {
+                meter.set_interval(self.orders.dns_interval_s(), now_ms());
+                if !self.orders.dns() {
                     let now_ms = now_ms();
                     end_ms = Some(now_ms);
                     break self.read_rest(&mut live, &mut meter, &mut session, now_ms);
@@ -140,13 +153,9 @@ impl Listener {
         }
     }
 
-    fn stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
     fn wait(&self, time: Duration) {
         let until = Instant::now() + time;
-        while Instant::now() < until && !self.stopping() {
+        while Instant::now() < until && self.orders.dns() {
             self.outlet.passed(now_ms());
             std::thread::sleep(Duration::from_millis(50));
         }

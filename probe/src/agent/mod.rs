@@ -6,6 +6,7 @@
 //! * *dnstap* does the same with what servers tell (`tap.rs`); when both run, the
 //!   configuration says which one is counted, and the other is compared with it
 //!   (`comparison.rs`);
+//! * *system* measures the machine (`machine.rs`);
 //! * *spool* makes them safe on disk; before it is a bounded queue, which
 //!   gives up the oldest batch when the disk does not keep up, and says so;
 //! * the caller's delivers, and hears signals.
@@ -13,40 +14,47 @@
 //! Each has only the rights that it needs (`privileges.rs`).
 //!
 //! SIGTERM and SIGINT close the open interval, spool it, and try for a few
-//! seconds to deliver it. SIGHUP reads the configuration again: delivery and
-//! the log's level follow it at once, the rest needs a restart.
+//! seconds to deliver it. SIGHUP reads the configuration again: what is
+//! monitored and how often, delivery and the log's level follow it at once, the rest
+//! needs a restart.
 
 mod comparison;
 mod listen;
+mod machine;
+mod orders;
 mod outlet;
 mod privileges;
 mod queue;
+mod spooler;
 mod tap;
 
 use crate::Error;
 use crate::config::{Config, Counted};
 use crate::deliver::{self, Counts};
 use crate::spool::Spool;
+use crate::status::Status;
 use comparison::Comparison;
 use listen::Listener;
+use machine::Machine;
+use orders::Orders;
 use outlet::Outlet;
-use queue::Queue;
+use queue::{Producer, Queue};
+use spooler::Spooler;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use tap::TapListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
+pub use orders::Monitoring;
+
 /// How long a stopping agent tries to deliver what it has.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// How long a stopping agent tries to write to a disk that refuses.
-const LAST_TRIES: Duration = Duration::from_secs(5);
-const RETRY_DISK: Duration = Duration::from_secs(1);
 
 /// Runs until SIGTERM or SIGINT. `reload` reads the configuration again.
 ///
@@ -58,7 +66,9 @@ pub fn run(config: Config, reload: impl FnMut() -> Result<Config, Error>) -> Res
     privileges::restrict();
     let spool = Arc::new(Spool::open(config.spool())?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
-    let agent = Agent { config, spool, stop: Arc::default(), settings: watch::Sender::new(delivery), reload };
+    let orders = Arc::new(Orders::new(config.monitoring()));
+    let status = Arc::new(Status::new(new_epoch()));
+    let agent = Agent { config, spool, status, orders, settings: watch::Sender::new(delivery), reload };
     let result = runtime.block_on(agent.run());
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
@@ -67,7 +77,8 @@ pub fn run(config: Config, reload: impl FnMut() -> Result<Config, Error>) -> Res
 struct Agent<F> {
     config: Config,
     spool: Arc<Spool>,
-    stop: Arc<AtomicBool>,
+    status: Arc<Status>,
+    orders: Arc<Orders>,
     settings: watch::Sender<deliver::Settings>,
     reload: F,
 }
@@ -93,6 +104,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         let comparison = self.config.compares().then(Arc::<Comparison>::default);
         let mut sources = self.start_sources(&queue, comparison.as_ref())?;
         privileges::drop_all();
+        sources.push(self.start_machine(queue.producer())?);
         let mut spooler = self.start_spooler(&queue, comparison.clone())?;
         let counts = Arc::new(Counts::default());
         let in_flight_bytes = self.config.budget().in_flight_bytes;
@@ -109,7 +121,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
             }
         }
         tracing::info!("stopping: the open interval is closed and spooled");
-        self.stop.store(true, Ordering::Relaxed);
+        self.orders.stop();
         let farewell = async {
             // Whoever panicked has said so.
             for worker in sources.into_iter().chain([spooler]) {
@@ -139,12 +151,12 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         let config = &self.config;
         let outlet = |source| match comparison {
             Some(comparison) if config.counted() != source => Outlet::Compare(comparison.clone()),
-            _ => Outlet::Count(queue.clone()),
+            _ => Outlet::Count(self.counted(queue.producer())),
         };
         let mut workers = Vec::new();
         if config.capture.enabled {
             let outlet = outlet(Counted::Capture);
-            let listener = Listener { config: config.clone(), outlet, stop: self.stop.clone() };
+            let listener = Listener { config: config.clone(), outlet, orders: self.orders.clone() };
             let run = move || {
                 privileges::keep_for_capture();
                 listener.run();
@@ -153,7 +165,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         }
         if let Some(settings) = config.dnstap() {
             let outlet = outlet(Counted::Dnstap);
-            let listener = TapListener { config: config.clone(), settings, outlet, stop: self.stop.clone() };
+            let listener = TapListener { config: config.clone(), settings, outlet, orders: self.orders.clone() };
             let run = move || {
                 privileges::keep_for_sockets();
                 listener.run();
@@ -164,8 +176,24 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
     }
 
     fn start_spooler(&self, queue: &Arc<Queue>, comparison: Option<Arc<Comparison>>) -> Result<Worker, Error> {
-        let (queue, spool, stop) = (queue.clone(), self.spool.clone(), self.stop.clone());
-        Worker::start("spool", move || spool_all(&queue, &spool, comparison.as_deref(), &stop))
+        let spooler = Spooler {
+            queue: queue.clone(),
+            spool: self.spool.clone(),
+            status: self.status.clone(),
+            comparison,
+            orders: self.orders.clone(),
+        };
+        Worker::start("spool", move || spooler.run())
+    }
+
+    fn start_machine(&self, producer: Producer) -> Result<Worker, Error> {
+        let (server_id, batch_s) = (self.config.server_id, self.config.system.batch_s);
+        let machine = Machine { server_id, batch_s, outlet: self.counted(producer), orders: self.orders.clone() };
+        Worker::start("system", move || machine.run())
+    }
+
+    fn counted(&self, producer: Producer) -> outlet::Counted {
+        outlet::Counted { producer, status: self.status.clone() }
     }
 
     fn reconfigure(&mut self) {
@@ -177,6 +205,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
                 return;
             }
         };
+        self.orders.give(config.monitoring());
         let changed = self.settings.send_if_modified(|settings| {
             let changed = *settings != delivery;
             *settings = delivery;
@@ -200,50 +229,18 @@ async fn any_ended(workers: &mut [Worker]) -> &'static str {
     .await
 }
 
-/// A new epoch whenever listening begins, because numbering does.
+/// A new epoch whenever listening begins, because numbering does; never one that was given before.
 fn new_epoch() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+    let next = |last: u64| now.max(last.saturating_add(1));
+    LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last))).map_or(now, next)
 }
 
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The spool's thread: batches from the queue to the disk until the queue is closed.
-fn spool_all(queue: &Queue, spool: &Spool, comparison: Option<&Comparison>, stop: &AtomicBool) {
-    while let Some(mut batch) = queue.pop() {
-        if let Some(comparison) = comparison {
-            comparison.complete(&mut batch);
-        }
-        let mut failing_since: Option<Instant> = None;
-        let mut patience_until: Option<Instant> = None;
-        while let Err(error) = spool.put(&batch) {
-            if let Error::Encode(error) = error {
-                tracing::error!(%error, start_s = batch.start_s, "a batch cannot be written; the next one reports its loss");
-                spool.give_up(&batch);
-                break;
-            }
-            if failing_since.is_none() {
-                tracing::error!(%error, "the spool cannot be written to; it is tried again every second, and batches wait in memory");
-            }
-            failing_since.get_or_insert_with(Instant::now);
-            if stop.load(Ordering::Relaxed) && *patience_until.get_or_insert_with(|| Instant::now() + LAST_TRIES) < Instant::now()
-            {
-                tracing::error!(
-                    batches = 1 + queue.len(),
-                    start_s = batch.start_s,
-                    "batches are lost: the spool cannot be written to, and the probe must stop"
-                );
-                return;
-            }
-            std::thread::sleep(RETRY_DISK);
-        }
-        if let Some(since) = failing_since {
-            tracing::info!(failed_for_s = since.elapsed().as_secs(), "the spool can be written to again");
-        }
-    }
 }
 
 impl Signals {

@@ -1,19 +1,26 @@
 //! Where a source's batches go.
 
 use super::comparison::Comparison;
-use super::queue::Queue;
+use super::queue::{Displaced, Producer};
 use crate::config::Config;
 use crate::memory::Budget;
 use crate::meter::Meter;
+use crate::status::{Status, count};
 use std::sync::Arc;
-use zonepulse_wire::Batch;
+use zonepulse_wire::{Batch, Message};
 
 /// One source is counted; another, if there is one, is only compared with it.
 pub(super) enum Outlet {
     /// To the spool.
-    Count(Arc<Queue>),
+    Count(Counted),
     /// Nowhere but to the comparison.
     Compare(Arc<Comparison>),
+}
+
+/// The way to the spool, and who is told how it goes.
+pub(super) struct Counted {
+    pub(super) producer: Producer,
+    pub(super) status: Arc<Status>,
 }
 
 impl Outlet {
@@ -22,21 +29,15 @@ impl Outlet {
         while let Some(batch) = meter.take_closed() {
             look(&batch);
             let (start_s, records, hits) = (batch.start_s, batch.records.len(), batch.hits());
-            let queue = match self {
-                Outlet::Count(queue) => queue,
+            match self {
+                Outlet::Count(counted) => {
+                    tracing::debug!(start_s, records, hits, "interval closed");
+                    counted.push(batch);
+                }
                 Outlet::Compare(comparison) => {
                     tracing::debug!(start_s, records, hits, "interval closed; it is compared only");
                     comparison.put(batch);
-                    continue;
                 }
-            };
-            tracing::debug!(start_s, records, hits, "interval closed");
-            for lost in queue.push(batch) {
-                tracing::error!(
-                    start_s = lost.start_s,
-                    hits = lost.hits,
-                    "the disk does not keep up: a batch is given up, and the next one reports it"
-                );
             }
         }
     }
@@ -55,14 +56,37 @@ impl Outlet {
             Outlet::Compare(_) => config.budget_of_comparison(),
         }
     }
+
+    /// What counts is being counted.
+    pub(super) fn runs(&self) {
+        if let Outlet::Count(counted) = self {
+            counted.status.capture_runs();
+        }
+    }
+
+    /// What counts is not being counted.
+    pub(super) fn stopped(&self, why: impl Into<String>) {
+        if let Outlet::Count(counted) = self {
+            counted.status.capture_stopped(why);
+        }
+    }
+}
+
+impl Counted {
+    /// Hands a batch to the spool's thread.
+    pub(super) fn push(&self, batch: impl Into<Message>) {
+        for Displaced { start_s, hits } in self.producer.push(batch) {
+            count(&self.status.counts.evicted, 1);
+            tracing::error!(start_s, hits, "the disk does not keep up: a batch is given up, and the next one reports it");
+        }
+    }
 }
 
 /// However the source's thread ends, who waits for it must learn that nothing more comes.
 impl Drop for Outlet {
     fn drop(&mut self) {
-        match self {
-            Outlet::Count(queue) => queue.close(),
-            Outlet::Compare(comparison) => comparison.end(),
+        if let Outlet::Compare(comparison) = self {
+            comparison.end();
         }
     }
 }

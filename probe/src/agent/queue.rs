@@ -2,8 +2,8 @@
 
 use crate::spool::merge_evicted;
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use zonepulse_wire::{Batch, Evicted};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use zonepulse_wire::{Evicted, Message};
 
 /// Batches on their way to the spool. Nobody waits to put one in: when the
 /// queue is full the oldest give way, and the next that is taken out reports it.
@@ -26,29 +26,39 @@ pub(super) struct Displaced {
 
 #[derive(Debug, Default)]
 struct State {
-    batches: VecDeque<Batch>,
+    batches: VecDeque<Message>,
     bytes: usize,
     lost: Option<Evicted>,
-    closed: bool,
+    producers: usize,
 }
+
+/// Puts batches into a queue. When the last producer of a queue is gone, so is
+/// whatever else could come.
+#[derive(Debug)]
+pub(super) struct Producer(Arc<Queue>);
 
 impl Queue {
     pub(super) fn new(max_bytes: usize) -> Self {
         Queue { max_bytes, state: Mutex::default(), came: Condvar::new() }
     }
 
+    /// One who puts batches in. All are made before the first batch is taken out.
+    pub(super) fn producer(self: &Arc<Self>) -> Producer {
+        self.lock().producers += 1;
+        Producer(self.clone())
+    }
+
     /// Puts a batch in, and gives those that had to give way.
-    pub(super) fn push(&self, batch: Batch) -> Vec<Displaced> {
+    fn push(&self, batch: Message) -> Vec<Displaced> {
         let size_bytes = batch.size_bytes();
         let mut displaced = Vec::new();
         let mut state = self.lock();
         while state.bytes + size_bytes > self.max_bytes
             && let Some(oldest) = state.take_oldest()
         {
-            let until_s = oldest.start_s + u64::from(oldest.interval_s);
-            let loss = Evicted { batches: 1, from_s: oldest.start_s, until_s };
-            state.lost = merge_evicted(merge_evicted(state.lost, oldest.evicted), Some(loss));
-            displaced.push(Displaced { start_s: oldest.start_s, hits: oldest.hits() });
+            let loss = Evicted { batches: 1, from_s: oldest.start_s(), until_s: oldest.end_s() };
+            state.lost = merge_evicted(merge_evicted(state.lost, oldest.evicted()), Some(loss));
+            displaced.push(Displaced { start_s: oldest.start_s(), hits: hits(&oldest) });
         }
         state.bytes += size_bytes;
         state.batches.push_back(batch);
@@ -56,25 +66,23 @@ impl Queue {
         displaced
     }
 
-    /// Takes the oldest out; waits for one; none when the queue is closed and empty.
-    pub(super) fn pop(&self) -> Option<Batch> {
+    /// Takes the oldest out; waits for one; none when the queue is empty and nobody can put one in.
+    pub(super) fn pop(&self) -> Option<Message> {
         let mut state = self.lock();
         loop {
             if let Some(mut batch) = state.take_oldest() {
-                batch.evicted = merge_evicted(batch.evicted, state.lost.take());
+                let evicted = match &mut batch {
+                    Message::Dns(batch) => &mut batch.evicted,
+                    Message::System(batch) => &mut batch.evicted,
+                };
+                *evicted = merge_evicted(*evicted, state.lost.take());
                 return Some(batch);
             }
-            if state.closed {
+            if state.producers == 0 {
                 return None;
             }
             state = self.came.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    /// Nothing will be put in any more.
-    pub(super) fn close(&self) {
-        self.lock().closed = true;
-        self.came.notify_one();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -87,10 +95,32 @@ impl Queue {
 }
 
 impl State {
-    fn take_oldest(&mut self) -> Option<Batch> {
+    fn take_oldest(&mut self) -> Option<Message> {
         let batch = self.batches.pop_front()?;
         self.bytes = self.bytes.saturating_sub(batch.size_bytes());
         Some(batch)
+    }
+}
+
+impl Producer {
+    /// Puts a batch in, and gives those that had to give way.
+    pub(super) fn push(&self, batch: impl Into<Message>) -> Vec<Displaced> {
+        self.0.push(batch.into())
+    }
+}
+
+/// However the producer's thread ends, who waits for it must learn that nothing more comes.
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.0.lock().producers -= 1;
+        self.0.came.notify_one();
+    }
+}
+
+fn hits(batch: &Message) -> u64 {
+    match batch {
+        Message::Dns(batch) => batch.hits(),
+        Message::System(_) => 0,
     }
 }
 
@@ -98,7 +128,7 @@ impl State {
 mod tests {
     use super::*;
     use zonepulse_dns::{MessageKind, RecordType};
-    use zonepulse_wire::{Counters, Coverage, Identity, Records, Row};
+    use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records, Row};
 
     fn batch(seq: u64) -> Batch {
         Batch {
@@ -114,27 +144,28 @@ mod tests {
     }
 
     /// Room for eight of the batches.
-    fn queue() -> Queue {
-        Queue::new(8 * batch(0).size_bytes())
+    fn queue() -> Arc<Queue> {
+        Arc::new(Queue::new(8 * Message::Dns(batch(0)).size_bytes()))
     }
 
     #[test]
     fn batches_come_out_as_they_went_in() {
         let queue = queue();
-        (0..3).for_each(|seq| assert_eq!(queue.push(batch(seq)), []));
-        queue.close();
+        let (one, other) = (queue.producer(), queue.producer());
+        assert_eq!((one.push(batch(0)), other.push(batch(1)), one.push(batch(2))), (vec![], vec![], vec![]));
+        drop((one, other));
         let out: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
-        assert_eq!(out, [batch(0), batch(1), batch(2)]);
+        assert_eq!(out, [batch(0), batch(1), batch(2)].map(Message::Dns));
     }
 
     #[test]
     fn a_full_queue_gives_up_the_oldest_and_the_next_reports_it() {
         let queue = queue();
-        let displaced: Vec<_> = (0..11).flat_map(|seq| queue.push(batch(seq))).collect();
+        let displaced: Vec<_> = (0..11).flat_map(|seq| queue.push(batch(seq).into())).collect();
         assert_eq!(displaced, [0, 60, 120].map(|start_s| Displaced { start_s, hits: 0 }));
         let next = queue.pop().unwrap();
-        assert_eq!((next.identity.seq, next.evicted), (3, Some(Evicted { batches: 3, from_s: 0, until_s: 180 })));
-        assert_eq!(queue.pop().unwrap().evicted, None);
+        assert_eq!((next.identity().seq, next.evicted()), (3, Some(Evicted { batches: 3, from_s: 0, until_s: 180 })));
+        assert_eq!(queue.pop().unwrap().evicted(), None);
     }
 
     #[test]
@@ -142,29 +173,30 @@ mod tests {
         let queue = queue();
         let mut first = batch(10);
         first.evicted = Some(Evicted { batches: 5, from_s: 0, until_s: 300 });
-        queue.push(first);
-        (11..19).for_each(|seq| drop(queue.push(batch(seq))));
-        assert_eq!(queue.pop().unwrap().evicted, Some(Evicted { batches: 6, from_s: 0, until_s: 660 }));
+        queue.push(first.into());
+        (11..19).for_each(|seq| drop(queue.push(batch(seq).into())));
+        assert_eq!(queue.pop().unwrap().evicted(), Some(Evicted { batches: 6, from_s: 0, until_s: 660 }));
     }
 
     #[test]
     fn a_large_batch_displaces_as_many_as_it_takes_and_is_always_taken() {
         let queue = queue();
-        (0..8).for_each(|seq| drop(queue.push(batch(seq))));
+        (0..8).for_each(|seq| drop(queue.push(batch(seq).into())));
         let mut large = batch(8);
         let record = large.records.push("example.", RecordType::A);
         large.rows = vec![Row { record, kind: MessageKind::REQUEST, hits: 1, first_ms: 0, last_ms: 0 }; 4];
-        assert_eq!(queue.push(large.clone()).len(), 2);
+        assert_eq!(queue.push(large.clone().into()).len(), 2);
         large.rows = vec![large.rows[0]; 1000];
-        assert_eq!((queue.push(large).len(), queue.len()), (7, 1));
+        assert_eq!((queue.push(large.into()).len(), queue.len()), (7, 1));
     }
 
     #[test]
-    fn a_close_wakes_who_waits() {
-        let queue = std::sync::Arc::new(queue());
+    fn the_end_of_the_last_producer_wakes_who_waits() {
+        let queue = queue();
+        let producers = (queue.producer(), queue.producer());
         let waiter = queue.clone();
         let thread = std::thread::spawn(move || waiter.pop());
-        queue.close();
+        drop(producers);
         assert_eq!(thread.join().unwrap(), None);
     }
 }

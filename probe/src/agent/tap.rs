@@ -9,6 +9,7 @@
 //! whose time is ahead of the probe's, or of an interval that has been closed, is given
 //! the time of its arrival, so that nobody can make intervals open and close.
 
+use super::orders::Orders;
 use super::outlet::Outlet;
 use super::{new_epoch, now_ms};
 use crate::config::Config;
@@ -16,7 +17,6 @@ use crate::dnstap::{self, Server, Settings, Turn};
 use crate::meter::{Meter, MeterSettings, Source};
 use crate::observe::{Frame, Scope};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use zonepulse_wire::Counter;
 
@@ -38,7 +38,7 @@ pub(super) struct TapListener {
     pub(super) config: Config,
     pub(super) settings: Settings,
     pub(super) outlet: Outlet,
-    pub(super) stop: Arc<AtomicBool>,
+    pub(super) orders: Arc<Orders>,
 }
 
 /// The meter, and since when it covers.
@@ -62,13 +62,26 @@ struct Speak {
 }
 
 impl TapListener {
-    /// Listens until it is told to stop.
+    /// Listens until it is told to stop; while DNS is not to be monitored nobody can connect.
     pub(super) fn run(self) {
+        while !self.orders.stopping() {
+            if self.orders.dns() {
+                self.listen();
+            } else {
+                self.outlet.stopped("DNS monitoring is off");
+                std::thread::sleep(TICK);
+                self.outlet.passed(now_ms());
+            }
+        }
+    }
+
+    fn listen(&self) {
         let mut server = Server::new(self.settings.clone());
         let mut session = self.session();
         let (mut opened, mut known): (Option<Instant>, Vec<String>) = (None, Vec::new());
         let mut ticked = Instant::now();
-        while !self.stop.load(Ordering::Relaxed) {
+        self.say(false);
+        while self.orders.dns() {
             if opened.is_none_or(|at| at.elapsed() >= REOPEN) {
                 open(&mut server, &mut known);
                 opened = Some(Instant::now());
@@ -79,7 +92,9 @@ impl TapListener {
             }
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
+                session.follow(self.orders.dns_interval_s());
                 session.tick();
+                self.say(session.covering);
                 self.outlet.pass_on(&mut session.meter, |_| {});
                 self.outlet.passed(now_ms());
             }
@@ -89,6 +104,10 @@ impl TapListener {
         }
         session.meter.finish(now_ms());
         self.outlet.pass_on(&mut session.meter, |_| {});
+    }
+
+    fn say(&self, covering: bool) {
+        if covering { self.outlet.runs() } else { self.outlet.stopped("no DNS server is connected with dnstap") }
     }
 
     fn session(&self) -> Session {
@@ -103,12 +122,12 @@ impl TapListener {
         let meter = Meter::new(MeterSettings {
             server_id: self.config.server_id,
             epoch: new_epoch(),
-            interval_s: self.config.interval_s,
+            interval_s: self.orders.dns_interval_s(),
             scope: Scope { ports, addresses },
             budget: self.outlet.budget(&self.config),
             source: Source::Told,
         });
-        let interval_ms = 1000 * u64::from(self.config.interval_s);
+        let interval_ms = 1000 * u64::from(self.orders.dns_interval_s());
         Session { meter, covering: false, began_ms: 0, connected: 0, interval_ms, speak: Speak::default() }
     }
 }
@@ -158,6 +177,12 @@ impl Session {
             self.meter.close_due(now_ms);
             (self.covering, self.began_ms) = (true, now_ms);
         }
+    }
+
+    /// Sums in intervals of this length from now on.
+    fn follow(&mut self, interval_s: u32) {
+        self.interval_ms = 1000 * u64::from(interval_s);
+        self.meter.set_interval(interval_s, now_ms());
     }
 
     fn tick(&mut self) {

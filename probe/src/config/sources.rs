@@ -1,10 +1,10 @@
 //! Which sources there are, and which of them is counted.
 
-use super::{Config, ServerAddresses};
+use super::Config;
 use crate::dnstap;
 use crate::observe::Addresses;
-use serde::Deserialize;
-use std::net::SocketAddr;
+use serde::{Deserialize, Deserializer, de};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// The source whose messages are counted; another one is compared with it.
@@ -15,6 +15,17 @@ pub enum Counted {
     Capture,
     /// What servers tell.
     Dnstap,
+}
+
+/// Which addresses are the server's.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ServerAddresses {
+    /// Those of this machine.
+    Local,
+    /// All: whoever answers on the ports is the server.
+    Any,
+    /// Only these.
+    These(Vec<IpAddr>),
 }
 
 /// `[dnstap]`
@@ -101,5 +112,36 @@ impl Dnstap {
 impl Default for Dnstap {
     fn default() -> Self {
         Dnstap { socket: None, socket_mode: 0o660, socket_group: None, listen: None, max_connections: 16 }
+    }
+}
+
+impl<'de> Deserialize<'de> for ServerAddresses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = ServerAddresses;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("\"local\", \"any\" or a list of IP addresses")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ServerAddresses, E> {
+                match text {
+                    "local" => Ok(ServerAddresses::Local),
+                    "any" => Ok(ServerAddresses::Any),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<ServerAddresses, A::Error> {
+                let mut addresses = Vec::new();
+                while let Some(text) = list.next_element::<String>()? {
+                    let address = text.parse().map_err(|_| de::Error::custom(format!("{text:?} is not an IP address")))?;
+                    addresses.push(address);
+                }
+                Ok(ServerAddresses::These(addresses))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
     }
 }

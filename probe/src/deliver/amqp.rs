@@ -5,12 +5,18 @@
 //! then on the batch is the broker's to keep. The messages are mandatory: as
 //! long as the central has not made its queue, they come back, and the batches
 //! stay in the spool.
+//!
+//! `amqps://` is the same over TLS. The stream is made here and not by the library, so
+//! that the same authorities are trusted as over HTTPS.
 
 use super::{Answer, MEDIA_TYPE};
-use crate::Secret;
+use crate::{Error, Secret, tls};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::tcp::{AMQPUriTcpExt, RustlsConnector};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use rustls::ClientConfig;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -29,10 +35,12 @@ const HEARTBEAT_S: u16 = 15;
 /// Where to send, and as whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// `amqp://user:password@host:port/vhost`.
+    /// `amqp://user:password@host:port/vhost`, or `amqps://`.
     pub url: Secret,
     /// The central's queue.
     pub queue: String,
+    /// Whom to trust.
+    pub tls: tls::Settings,
 }
 
 /// Says what is wrong with the address of a broker; never repeats it, for it
@@ -43,10 +51,7 @@ pub fn check_url(url: &Secret) -> Result<(), String> {
 
 fn parse(url: &Secret) -> Result<AMQPUri, String> {
     let mut uri: AMQPUri =
-        url.expose().parse().map_err(|_| "is no URL of a broker; write amqp://user:password@host:port/vhost".to_owned())?;
-    if uri.scheme != AMQPScheme::AMQP {
-        return Err("this version sends over amqp:// only".into());
-    }
+        url.expose().parse().map_err(|_| "is no URL of a broker; write amqps://user:password@host:port/vhost".to_owned())?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
     Ok(uri)
 }
@@ -54,6 +59,8 @@ fn parse(url: &Secret) -> Result<AMQPUri, String> {
 #[derive(Debug)]
 pub(super) struct Courier {
     settings: Settings,
+    /// None where the connection is not encrypted.
+    tls: Option<Arc<ClientConfig>>,
     peer: String,
     link: Mutex<Option<Arc<Link>>>,
 }
@@ -66,10 +73,15 @@ struct Link {
 }
 
 impl Courier {
-    pub(super) fn new(settings: Settings) -> Courier {
-        let place = parse(&settings.url)
-            .map_or_else(|what| what, |uri| format!("amqp://{}:{} vhost {}", uri.authority.host, uri.authority.port, uri.vhost));
-        Courier { peer: format!("{place} queue {}", settings.queue), settings, link: Mutex::new(None) }
+    pub(super) fn new(settings: Settings) -> Result<Courier, Error> {
+        let uri = parse(&settings.url).map_err(|detail| Error::Config { place: "deliver.amqp.url".into(), detail })?;
+        let encrypted = uri.scheme == AMQPScheme::AMQPS;
+        warn_if_unsafe(&uri, &settings.tls);
+        let tls = if encrypted { Some(Arc::new(settings.tls.client()?)) } else { None };
+        let scheme = if encrypted { "amqps" } else { "amqp" };
+        let peer =
+            format!("{scheme}://{}:{} vhost {} queue {}", uri.authority.host, uri.authority.port, uri.vhost, settings.queue);
+        Ok(Courier { peer, tls, settings, link: Mutex::new(None) })
     }
 
     pub(super) fn peer(&self) -> &str {
@@ -102,7 +114,7 @@ impl Courier {
         }
         *link = None;
         let uri = parse(&self.settings.url)?;
-        let made = match timeout(CONNECT_TIMEOUT, Link::make(uri)).await {
+        let made = match timeout(CONNECT_TIMEOUT, Link::make(uri, self.tls.clone())).await {
             Ok(made) => made.map_err(|error| format!("cannot connect to the broker: {error}"))?,
             Err(_) => {
                 return Err(format!("cannot connect to the broker: no answer in {} s", CONNECT_TIMEOUT.as_secs()));
@@ -120,9 +132,17 @@ impl Courier {
 }
 
 impl Link {
-    async fn make(uri: AMQPUri) -> lapin::Result<Link> {
+    async fn make(uri: AMQPUri, tls: Option<Arc<ClientConfig>>) -> lapin::Result<Link> {
         let properties = ConnectionProperties::default().with_connection_name("zonepulse-probe".into());
-        let connection = Connection::connect_uri(uri, properties).await?;
+        let connect = async move |uri: AMQPUri, runtime| {
+            let host = uri.authority.host.trim_matches(['[', ']']).to_owned();
+            let plain = AMQPUri { scheme: AMQPScheme::AMQP, ..uri }.connect_async(&runtime).await?;
+            Ok(match &tls {
+                Some(tls) => plain.into_rustls(&RustlsConnector::from(tls.clone()), &host).await?,
+                None => plain,
+            })
+        };
+        let connection = Connection::connector(uri, lapin::runtime::default_runtime()?, connect, properties).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(Link { connection, channel })
@@ -136,6 +156,21 @@ impl Link {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let properties = BasicProperties::default().with_delivery_mode(PERSISTENT).with_content_type(MEDIA_TYPE.into());
         self.channel.basic_publish("".into(), queue.into(), options, bytes, properties).await?.await
+    }
+}
+
+/// Says loudly what is not as safe as it should be.
+fn warn_if_unsafe(uri: &AMQPUri, tls: &tls::Settings) {
+    let (host, port) = (uri.authority.host.as_str(), uri.authority.port);
+    let is_loopback = host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
+    if uri.scheme == AMQPScheme::AMQPS && !tls.verify {
+        tracing::warn!(
+            host,
+            port,
+            "the broker's certificate is NOT verified (verify_ca is off): anyone in between can read the password and the data"
+        );
+    } else if uri.scheme == AMQPScheme::AMQP && !is_loopback {
+        tracing::warn!(host, port, "the broker's password goes over the network as PLAIN TEXT: use amqps://");
     }
 }
 
@@ -166,7 +201,7 @@ mod tests {
         for good in ["amqp://127.0.0.1:5672/%2f", "amqp://me:secret@broker.example", "amqp://[::1]/zonepulse"] {
             assert_eq!(check_url(&Secret::new(good)), Ok(()), "{good}");
         }
-        for bad in ["", "me:secret@x", "amqps://me:secret@x", "http://me:secret@x"] {
+        for bad in ["", "me:secret@x", "http://me:secret@x"] {
             let error = check_url(&Secret::new(bad)).unwrap_err();
             assert!(!error.contains("secret"), "{error}");
         }
@@ -175,7 +210,8 @@ mod tests {
     #[test]
     fn the_log_names_the_broker_without_the_password() {
         let url = Secret::new("amqp://me:secret@broker.example:5673/zonepulse");
-        let courier = Courier::new(Settings { url, queue: "zonepulse.batches".into() });
+        let settings = Settings { url, queue: "zonepulse.batches".into(), tls: tls::Settings::default() };
+        let courier = Courier::new(settings).unwrap();
         assert_eq!(courier.peer(), "amqp://broker.example:5673 vhost zonepulse queue zonepulse.batches");
         assert!(!format!("{courier:?}").contains("secret"));
     }

@@ -1,49 +1,32 @@
 //! Straight to the central: one POST for each batch.
 
 use super::{Answer, MEDIA_TYPE};
-use crate::{Error, Secret};
+use crate::central::{self, innermost, read_problem};
+use crate::{Error, Secret, tls};
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, StatusCode};
 use std::time::Duration;
 
 /// So many batches are on their way at once.
 pub const WINDOW: usize = 8;
 
 const PATH: &str = "/api/v2/batches";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A large batch over a slow line, and a commit.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Shorter than an interval and than what servers keep a silent connection for:
 /// each minute's batch begins a new one rather than find that the old one is dead.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-/// More of an error document is not read.
-const MAX_PROBLEM_BYTES: usize = 16 << 10;
 
 /// Where to send, and as whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The central's address, `http://host:port`.
+    /// The central's address, `https://host:port`.
     pub url: String,
     /// The token that the central has given this server.
     pub token: Secret,
-}
-
-/// Says what is wrong with the address of a central.
-pub fn check_url(url: &str) -> Result<(), String> {
-    let url = Url::parse(url).map_err(|error| format!("is no URL ({error}); write http://host:port"))?;
-    match url.scheme() {
-        "http" => {}
-        "https" => return Err("this version sends over http:// only".into()),
-        scheme => return Err(format!("has the scheme {scheme}; write http://host:port")),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a credential; that belongs into token or token_file".into());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("has a query or a fragment; write http://host:port".into());
-    }
-    Ok(())
+    /// Whom to trust.
+    pub tls: tls::Settings,
 }
 
 #[derive(Debug)]
@@ -55,18 +38,10 @@ pub(super) struct Courier {
 
 impl Courier {
     pub(super) fn new(settings: Settings) -> Result<Courier, Error> {
-        let client = Client::builder()
-            .user_agent(concat!("zonepulse-probe/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            // A batch and its token go where the configuration says, nowhere else.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| Error::Config { place: "deliver.http".into(), detail: error.to_string() })?;
-        let url = format!("{}{PATH}", settings.url.trim_end_matches('/'));
-        Ok(Courier { client, url, token: settings.token })
+        central::warn_if_unsafe(&settings.url, &settings.tls);
+        let client = central::client(&settings.url, &settings.tls)?.timeout(ANSWER_TIMEOUT).pool_idle_timeout(IDLE_TIMEOUT);
+        let url = central::address(&settings.url, PATH);
+        Ok(Courier { client: central::build(client)?, url, token: settings.token })
     }
 
     pub(super) fn peer(&self) -> &str {
@@ -113,47 +88,6 @@ fn parse_retry_after(text: &str) -> Option<Duration> {
     Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or(Duration::ZERO))
 }
 
-/// The title and detail of a problem document (RFC 9457), or the first line of any other text.
-async fn read_problem(mut response: Response) -> String {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        let room = MAX_PROBLEM_BYTES - body.len();
-        body.extend(chunk.iter().take(room));
-        if chunk.len() >= room {
-            break;
-        }
-    }
-    summary(&String::from_utf8_lossy(&body))
-}
-
-fn summary(body: &str) -> String {
-    #[derive(serde::Deserialize)]
-    struct Problem {
-        title: Option<String>,
-        detail: Option<String>,
-    }
-    let text = match serde_json::from_str(body) {
-        Ok(Problem { title: Some(title), detail: Some(detail) }) => format!("{title}: {detail}"),
-        Ok(Problem { title: Some(text), detail: None } | Problem { title: None, detail: Some(text) }) => text,
-        _ => body.lines().next().unwrap_or_default().to_owned(),
-    };
-    text.chars().filter(|letter| !letter.is_control()).take(500).collect::<String>().trim().to_owned()
-}
-
-/// The cause below the layers of an error: "Connection refused (os error 111)".
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    let what = match () {
-        () if error.is_connect() => "cannot connect",
-        () if error.is_timeout() => "no answer in time",
-        () => "the request broke off",
-    };
-    format!("{what}: {cause}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,26 +130,5 @@ mod tests {
         assert_eq!(after("Fri, 31 Dec 1999 23:59:59 GMT"), Some(Duration::ZERO));
         assert!(after("Fri, 31 Dec 2100 23:59:59 GMT").unwrap() > Duration::from_secs(3600));
         assert_eq!(after("soon"), None);
-    }
-
-    #[test]
-    fn a_problem_document_is_said_in_a_line() {
-        let body = r#"{"type":"about:blank","title":"Malformed batch","status":400,"detail":"order of rows"}"#;
-        assert_eq!(summary(body), "Malformed batch: order of rows");
-        assert_eq!(summary(r#"{"title":"Busy"}"#), "Busy");
-        assert_eq!(summary("<html>\n<body>"), "<html>");
-        assert_eq!(summary(""), "");
-        assert_eq!(summary(&"x".repeat(9000)).len(), 500);
-    }
-
-    #[test]
-    fn an_address_that_cannot_work_is_found_before_it_is_used() {
-        for good in ["http://127.0.0.1:8053", "http://central.example/zonepulse/", "http://[::1]:8053"] {
-            assert_eq!(check_url(good), Ok(()), "{good}");
-        }
-        for bad in ["", "127.0.0.1:8053", "https://x", "ftp://x", "http://me:secret@x", "http://x?y", "http://"] {
-            let error = check_url(bad).unwrap_err();
-            assert!(!error.contains("secret"), "{error}");
-        }
     }
 }

@@ -247,7 +247,7 @@ impl Way {
     fn new(settings: Settings) -> Result<Way, Error> {
         match settings {
             Settings::Http(settings) => http::Courier::new(settings).map(Way::Http),
-            Settings::Amqp(settings) => Ok(Way::Amqp(amqp::Courier::new(settings))),
+            Settings::Amqp(settings) => amqp::Courier::new(settings).map(Way::Amqp),
         }
     }
 
@@ -294,3 +294,5 @@ impl Answer {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;

@@ -82,14 +82,15 @@ fn spool_of(dir: &TempDir, batches: u64) -> Arc<Spool> {
         max_refused_bytes: 1 << 20,
     };
     let spool = Spool::open(settings).unwrap();
-    (0..batches).for_each(|seq| spool.put(&batch(seq)).unwrap());
+    (0..batches).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
     Arc::new(spool)
 }
 
 /// Delivers until `done` or for ten seconds.
 fn deliver_until(spool: &Arc<Spool>, central: &Central, done: impl Fn(&Counts) -> bool) -> Arc<Counts> {
     let counts = Arc::new(Counts::default());
-    let settings = Settings::Http(http::Settings { url: central.address.clone(), token: Secret::new("t") });
+    let settings =
+        Settings::Http(http::Settings { url: central.address.clone(), token: Secret::new("t"), tls: Default::default() });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (_keep, settings) = watch::channel(settings);

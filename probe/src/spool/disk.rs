@@ -3,10 +3,10 @@
 use super::note::Note;
 use super::{Key, refused};
 use crate::Error;
-use std::ffi::{CString, OsString};
+use crate::room::Room;
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -157,16 +157,8 @@ impl Disk {
 
     /// How much of the disk is free for this process, bytes.
     pub(super) fn free_bytes(&self) -> Result<u64, Error> {
-        let free = CString::new(self.dir.as_os_str().as_bytes()).map_err(io::Error::from).and_then(|path| {
-            // SAFETY: statvfs is plain numbers, for which all zero is a value.
-            let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
-            // SAFETY: the path ends with NUL, and both pointers live through the call.
-            match unsafe { libc::statvfs(path.as_ptr(), &raw mut stat) } {
-                0 => Ok(stat.f_bavail.saturating_mul(stat.f_frsize)),
-                _ => Err(io::Error::last_os_error()),
-            }
-        });
-        free.map_err(Error::disk("ask for the free space of", &self.dir))
+        let room = Room::of(&self.dir).map_err(Error::disk("ask for the free space of", &self.dir))?;
+        Ok(room.free_bytes)
     }
 
     /// A point at which the process may die.

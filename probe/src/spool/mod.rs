@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
-use zonepulse_wire::{Batch, Counter};
+use zonepulse_wire::{Counter, Message};
 
 pub use note::merge_evicted;
 
@@ -154,23 +154,23 @@ impl Spool {
         Ok(Spool { settings, disk, note: Mutex::new(note), index: Mutex::new(index), changed: Notify::new(), _lock: lock })
     }
 
-    /// Makes a batch safe; when this returns, it survives a power failure.
+    /// Makes a batch of either kind safe; when this returns, it survives a power failure.
     ///
     /// The batch takes along what the spool has to report: evictions and
-    /// refusals since the batch before. A batch that is in the spool already is
+    /// refusals since the batch before (refusals are told by a batch of DNS only). A batch that is in the spool already is
     /// not written again. When an error comes back the batch is not in the
     /// spool, and what it should have reported is kept for the next; the call
     /// may be repeated.
-    pub fn put(&self, batch: &Batch) -> Result<(), Error> {
+    pub fn put(&self, batch: &Message) -> Result<(), Error> {
         let key = Key::of(batch);
         let mut note = lock(&self.note);
         if lock(&self.index).waiting.contains_key(&key) {
             return Ok(());
         }
         self.finish_evicting(&mut note)?;
-        let report = note.pending.clone();
+        let (report, later) = note.pending.clone().split_for(batch);
         let bytes = report.added_to(batch).encode()?;
-        note.pending = Report::default();
+        note.pending = later;
         note.carried = (!report.is_empty()).then_some(Carried { by: key, report });
         let written = self.write(&mut note, &key.file_name(), &bytes);
         if let Err(error) = written {
@@ -189,7 +189,7 @@ impl Spool {
     }
 
     /// Reports the loss of a batch that could not be put.
-    pub fn give_up(&self, batch: &Batch) {
+    pub fn give_up(&self, batch: &Message) {
         let mut note = lock(&self.note);
         note.pending.merge(Report::loss_of(batch));
         if let Err(error) = note.write(&self.disk) {
@@ -384,8 +384,7 @@ impl Spool {
 
     /// The loss of a batch, and what it had to report itself.
     fn report_of_loss(&self, key: Key) -> Report {
-        let batch = self.disk.read_file(&key.file_name()).ok().flatten().and_then(|bytes| Batch::decode_head(&bytes).ok());
-        match batch {
+        match self.head(key) {
             Some(batch) => Report::loss_of(&batch),
             None => Report::loss_of_unreadable(key.start_s),
         }
@@ -393,8 +392,13 @@ impl Spool {
 
     /// What a batch had to report.
     fn report_in(&self, key: Key) -> Report {
-        let bytes = self.disk.read_file(&key.file_name()).ok().flatten();
-        bytes.and_then(|bytes| Batch::decode_head(&bytes).ok()).map_or_else(Report::default, |batch| Report::in_batch(&batch))
+        self.head(key).map_or_else(Report::default, |batch| Report::in_batch(&batch))
+    }
+
+    /// A batch without its rows, if it can be read.
+    fn head(&self, key: Key) -> Option<Message> {
+        let bytes = self.disk.read_file(&key.file_name()).ok().flatten()?;
+        Message::decode_head(&bytes).ok()
     }
 }
 
@@ -448,8 +452,9 @@ impl Index {
 
 impl Key {
     /// The key of a batch.
-    pub fn of(batch: &Batch) -> Key {
-        Key { start_s: batch.start_s, epoch: batch.identity.epoch, seq: batch.identity.seq }
+    pub fn of(batch: &Message) -> Key {
+        let identity = batch.identity();
+        Key { start_s: batch.start_s(), epoch: identity.epoch, seq: identity.seq }
     }
 
     fn file_name(self) -> String {
@@ -465,13 +470,18 @@ impl Key {
 }
 
 impl Report {
-    fn added_to<'a>(&self, batch: &'a Batch) -> Cow<'a, Batch> {
+    fn added_to<'a>(&self, batch: &'a Message) -> Cow<'a, Message> {
         if self.is_empty() {
             return Cow::Borrowed(batch);
         }
         let mut batch = batch.clone();
-        batch.evicted = merge_evicted(batch.evicted, self.evicted);
-        batch.counters.add(Counter::BatchesRefused, self.refused);
+        match &mut batch {
+            Message::Dns(batch) => {
+                batch.evicted = merge_evicted(batch.evicted, self.evicted);
+                batch.counters.add(Counter::BatchesRefused, self.refused);
+            }
+            Message::System(batch) => batch.evicted = merge_evicted(batch.evicted, self.evicted),
+        }
         Cow::Owned(batch)
     }
 }

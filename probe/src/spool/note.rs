@@ -14,7 +14,7 @@ use super::Key;
 use super::disk::Disk;
 use crate::Error;
 use serde::{Deserialize, Serialize};
-use zonepulse_wire::{Batch, Counter, Evicted};
+use zonepulse_wire::{Counter, Evicted, Message};
 
 const FILE_NAME: &str = "pending.json";
 
@@ -97,17 +97,29 @@ impl Report {
         self.refused = self.refused.saturating_add(other.refused);
     }
 
+    /// What of it a batch can tell, and what is left for a later one: a batch of the
+    /// machine's metrics has no counters.
+    pub(super) fn split_for(self, batch: &Message) -> (Report, Report) {
+        match batch {
+            Message::Dns(_) => (self, Report::default()),
+            Message::System(_) => (Report { evicted: self.evicted, refused: 0 }, Report { evicted: None, refused: self.refused }),
+        }
+    }
+
     /// What a batch reports.
-    pub(super) fn in_batch(batch: &Batch) -> Report {
-        Report { evicted: batch.evicted, refused: batch.counters.get(Counter::BatchesRefused) }
+    pub(super) fn in_batch(batch: &Message) -> Report {
+        let refused = match batch {
+            Message::Dns(batch) => batch.counters.get(Counter::BatchesRefused),
+            Message::System(_) => 0,
+        };
+        Report { evicted: batch.evicted(), refused }
     }
 
     /// That a batch was given up, and what it would have reported.
-    pub(super) fn loss_of(batch: &Batch) -> Report {
-        let from_s = batch.start_s;
+    pub(super) fn loss_of(batch: &Message) -> Report {
         let mut report = Report::in_batch(batch);
-        let until_s = from_s.saturating_add(u64::from(batch.interval_s));
-        report.evicted = merge_evicted(report.evicted, Some(Evicted { batches: 1, from_s, until_s }));
+        let loss = Evicted { batches: 1, from_s: batch.start_s(), until_s: batch.end_s() };
+        report.evicted = merge_evicted(report.evicted, Some(loss));
         report
     }
 

@@ -2,7 +2,7 @@ use super::*;
 use std::fs;
 use tempfile::TempDir;
 use zonepulse_dns::{MessageKind, RecordType};
-use zonepulse_wire::{Counters, Coverage, Evicted, Identity, Records, Row};
+use zonepulse_wire::{Batch, Counters, Coverage, Evicted, Identity, Records, Row, SystemBatch};
 
 const START_S: u64 = 1_767_225_600;
 const EPOCH: u64 = 1_767_225_601_234_567_890;
@@ -45,7 +45,7 @@ fn what_was_put_is_claimed_oldest_first() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(settings(&dir)).unwrap();
     for seq in [11, 2, 30, 9] {
-        spool.put(&batch(seq)).unwrap();
+        spool.put(&batch(seq).into()).unwrap();
     }
     assert_eq!(claimed(&spool), [batch(2), batch(9), batch(11), batch(30)]);
 }
@@ -54,7 +54,7 @@ fn what_was_put_is_claimed_oldest_first() {
 fn a_restart_finds_everything() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(settings(&dir)).unwrap();
-    (0..20).for_each(|seq| spool.put(&batch(seq)).unwrap());
+    (0..20).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
     let entry = spool.claim().unwrap();
     spool.remove(entry.key).unwrap();
     spool.claim().unwrap();
@@ -87,7 +87,7 @@ fn foreign_files_are_left_alone() {
 fn at_the_bound_the_oldest_go_first_and_the_next_batch_says_so() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(settings_for(&dir, 3)).unwrap();
-    (0..6).for_each(|seq| spool.put(&batch(seq)).unwrap());
+    (0..6).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
     assert!(spool.disk_bytes() <= 3 * disk::occupied(1));
     let batches = claimed(&spool);
     assert_eq!(numbers(&batches), [3, 4, 5]);
@@ -100,10 +100,10 @@ fn at_the_bound_the_oldest_go_first_and_the_next_batch_says_so() {
 fn an_eviction_is_reported_after_a_restart() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(settings_for(&dir, 2)).unwrap();
-    (0..3).for_each(|seq| spool.put(&batch(seq)).unwrap());
+    (0..3).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
     drop(spool);
     let spool = Spool::open(settings_for(&dir, 5)).unwrap();
-    (3..5).for_each(|seq| spool.put(&batch(seq)).unwrap());
+    (3..5).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
     let batches = claimed(&spool);
     assert_eq!(numbers(&batches), [1, 2, 3, 4]);
     assert_eq!(batches[2].evicted, Some(Evicted { batches: 1, from_s: START_S, until_s: START_S + 60 }));
@@ -114,10 +114,10 @@ fn an_eviction_is_reported_after_a_restart() {
 fn a_batch_that_is_evicted_hands_its_report_on() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(settings_for(&dir, 1)).unwrap();
-    (0..9).for_each(|seq| spool.put(&batch(seq)).unwrap());
+    (0..9).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
     drop(spool);
     let spool = Spool::open(settings_for(&dir, 9)).unwrap();
-    spool.put(&batch(9)).unwrap();
+    spool.put(&batch(9).into()).unwrap();
     let batches = claimed(&spool);
     assert_eq!(numbers(&batches), [8, 9]);
     let reported: u64 = batches.iter().filter_map(|batch| batch.evicted).map(|evicted| evicted.batches).sum();
@@ -128,12 +128,12 @@ fn a_batch_that_is_evicted_hands_its_report_on() {
 fn a_batch_on_its_way_is_evicted_only_when_there_is_no_other() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(settings_for(&dir, 2)).unwrap();
-    spool.put(&batch(0)).unwrap();
+    spool.put(&batch(0).into()).unwrap();
     let entry = spool.claim().unwrap();
-    (1..4).for_each(|seq| spool.put(&batch(seq)).unwrap());
+    (1..4).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
     spool.release(entry.key);
     assert_eq!(numbers(&claimed(&spool)), [0, 3]);
-    spool.put(&batch(4)).unwrap();
+    spool.put(&batch(4).into()).unwrap();
     assert_eq!(spool.read(entry.key).unwrap(), None);
     spool.remove(entry.key).unwrap();
     assert_eq!(spool.len(), 2);
@@ -144,7 +144,7 @@ fn the_disk_keeps_its_free_space() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(Settings { min_free_bytes: u64::MAX / 2, ..settings(&dir) }).unwrap();
     assert!(!spool.has_room().unwrap());
-    (0..3).for_each(|seq| spool.put(&batch(seq)).unwrap());
+    (0..3).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
     assert_eq!(numbers(&claimed(&spool)), [2]);
 }
 
@@ -152,7 +152,7 @@ fn the_disk_keeps_its_free_space() {
 fn the_same_batch_again_is_kept_once() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(settings(&dir)).unwrap();
-    (0..3).for_each(|_| spool.put(&batch(1)).unwrap());
+    (0..3).for_each(|_| spool.put(&batch(1).into()).unwrap());
     assert_eq!(claimed(&spool), [batch(1)]);
 }
 
@@ -161,13 +161,13 @@ fn a_refused_batch_is_kept_with_its_reason_and_counted_once() {
     let dir = TempDir::new().unwrap();
     let settings = settings(&dir);
     let spool = Spool::open(settings.clone()).unwrap();
-    spool.put(&batch(0)).unwrap();
+    spool.put(&batch(0).into()).unwrap();
     let key = spool.claim().unwrap().key;
     spool.refuse(key, "400: the rows are out of order").unwrap();
     drop(spool);
     let spool = Spool::open(settings.clone()).unwrap();
     assert!(spool.is_empty());
-    (1..3).for_each(|seq| spool.put(&batch(seq)).unwrap());
+    (1..3).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
     let refused: Vec<_> = claimed(&spool).iter().map(|batch| batch.counters.get(Counter::BatchesRefused)).collect();
     assert_eq!(refused, [1, 0]);
     let aside = settings.dir.join("refused");
@@ -182,7 +182,7 @@ fn the_refused_are_bounded() {
     let settings = Settings { max_refused_bytes: 4 * disk::occupied(1), ..settings(&dir) };
     let spool = Spool::open(settings.clone()).unwrap();
     for seq in 0..9 {
-        spool.put(&batch(seq)).unwrap();
+        spool.put(&batch(seq).into()).unwrap();
         spool.refuse(spool.claim().unwrap().key, "no").unwrap();
     }
     let mut names: Vec<_> = fs::read_dir(settings.dir.join("refused"))
@@ -190,7 +190,7 @@ fn the_refused_are_bounded() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    let kept = |seq: u64| Key::of(&batch(seq)).file_name();
+    let kept = |seq: u64| Key::of(&batch(seq).into()).file_name();
     assert_eq!(names.len(), 4);
     assert!(names.contains(&kept(7)) && names.contains(&kept(8)), "{names:?}");
 }
@@ -199,10 +199,10 @@ fn the_refused_are_bounded() {
 fn a_deferred_batch_lets_others_pass() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(settings(&dir)).unwrap();
-    (0..3).for_each(|seq| spool.put(&batch(seq)).unwrap());
+    (0..3).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
     let poison = spool.claim().unwrap();
     spool.defer(poison.key, Instant::now() + std::time::Duration::from_millis(20));
-    assert_eq!(spool.claim_newest().unwrap().key, Key::of(&batch(2)));
+    assert_eq!(spool.claim_newest().unwrap().key, Key::of(&batch(2).into()));
     assert_eq!(numbers(&claimed(&spool)), [1]);
     std::thread::sleep(spool.next_due().unwrap().saturating_duration_since(Instant::now()));
     let again = spool.claim().unwrap();
@@ -214,7 +214,7 @@ fn a_damaged_note_does_not_keep_the_batches_back() {
     let dir = TempDir::new().unwrap();
     let settings = settings(&dir);
     let spool = Spool::open(settings.clone()).unwrap();
-    spool.put(&batch(0)).unwrap();
+    spool.put(&batch(0).into()).unwrap();
     drop(spool);
     fs::write(settings.dir.join("pending.json"), "{\"pen").unwrap();
     let spool = Spool::open(settings.clone()).unwrap();
@@ -225,17 +225,19 @@ fn a_damaged_note_does_not_keep_the_batches_back() {
 #[test]
 fn a_batch_that_could_not_be_put_is_reported_after_a_restart() {
     let dir = TempDir::new().unwrap();
-    Spool::open(settings(&dir)).unwrap().give_up(&batch(3));
+    Spool::open(settings(&dir)).unwrap().give_up(&batch(3).into());
     let spool = Spool::open(settings(&dir)).unwrap();
-    spool.put(&batch(4)).unwrap();
+    spool.put(&batch(4).into()).unwrap();
     assert_eq!(claimed(&spool)[0].evicted, Some(Evicted { batches: 1, from_s: START_S + 180, until_s: START_S + 240 }));
 }
 
 #[test]
 fn names_that_the_spool_writes_are_names_that_it_reads() {
-    for key in
-        [Key::of(&batch(0)), Key { start_s: 0, epoch: 0, seq: 0 }, Key { start_s: 1 << 40, epoch: u64::MAX, seq: u64::MAX }]
-    {
+    for key in [
+        Key::of(&batch(0).into()),
+        Key { start_s: 0, epoch: 0, seq: 0 },
+        Key { start_s: 1 << 40, epoch: u64::MAX, seq: u64::MAX },
+    ] {
         assert_eq!(Key::from_file_name(&key.file_name()), Some(key));
     }
     for name in ["", ".batch", "1-2-3.batch", "000000000001-00000000000000000002-0000000003-4.batch", "+00000000001-0-0.batch"] {
@@ -257,7 +259,7 @@ fn live(settings: Settings, steps: u64) -> Life {
     spool.disk.steps_left.store(steps, std::sync::atomic::Ordering::SeqCst);
     let mut life = Life { put: Vec::new(), delivered: Vec::new(), refused: 0, finished: false };
     for seq in 0..8 {
-        if spool.put(&batch(seq)).is_err() {
+        if spool.put(&batch(seq).into()).is_err() {
             return life;
         }
         life.put.push(seq);
@@ -291,7 +293,7 @@ fn a_crash_at_any_step_loses_nothing_without_a_report_and_reports_nothing_twice(
         let life = live(settings.clone(), steps);
 
         let spool = Spool::open(Settings { max_bytes: MIN_BYTES, ..settings.clone() }).unwrap();
-        spool.put(&batch(100)).unwrap();
+        spool.put(&batch(100).into()).unwrap();
         let found = claimed(&spool);
         let mut received = life.delivered.clone();
         received.extend(found.iter().filter(|batch| !life.delivered.contains(batch)).cloned());
@@ -373,14 +375,14 @@ fn on_a_real_disk_so_much_stays_free_and_what_had_to_go_is_reported() {
         let settings = Settings { dir: dir.join("spool"), max_bytes, min_free_bytes, max_refused_bytes: 1 << 20 };
         let spool = Spool::open(settings.clone()).unwrap();
         for seq in 0..30 {
-            spool.put(&large(seq)).unwrap();
+            spool.put(&large(seq).into()).unwrap();
             assert!(free_bytes(&spool) >= min_free_bytes, "{seq}: {} bytes are free", free_bytes(&spool));
         }
         let kept = spool.len() as u64;
         assert!((5..25).contains(&kept), "{kept}");
         drop(spool);
         let spool = Spool::open(Settings { min_free_bytes: 0, ..settings }).unwrap();
-        spool.put(&batch(30)).unwrap();
+        spool.put(&batch(30).into()).unwrap();
         let batches = claimed(&spool);
         assert_eq!(numbers(&batches), (30 - kept..=30).collect::<Vec<_>>());
         let until_s = START_S + 60 * (30 - kept);
@@ -393,24 +395,47 @@ fn when_others_fill_the_disk_the_oldest_gives_way_and_with_none_left_a_put_fails
     on_a_small_disk(|dir| {
         let settings = Settings { dir: dir.join("spool"), max_bytes: 1 << 30, min_free_bytes: 0, max_refused_bytes: 1 << 20 };
         let spool = Spool::open(settings).unwrap();
-        (0..4).for_each(|seq| spool.put(&large(seq)).unwrap());
+        (0..4).for_each(|seq| spool.put(&large(seq).into()).unwrap());
         let fill = dir.join("fill");
         assert!(fs::write(&fill, vec![1; 2 << 20]).is_err(), "the disk is full now");
         assert_eq!(free_bytes(&spool), 0);
-        spool.put(&large(4)).unwrap();
+        spool.put(&large(4).into()).unwrap();
         assert!(spool.len() < 5);
-        spool.put(&large(5)).unwrap();
+        spool.put(&large(5).into()).unwrap();
         let held: Vec<_> = std::iter::from_fn(|| spool.claim()).collect();
         held.iter().for_each(|entry| spool.remove(entry.key).unwrap());
         // Others take what became free.
         let mut file = fs::OpenOptions::new().append(true).open(&fill).unwrap();
         while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
-        assert!(spool.put(&large(6)).unwrap_err().is_full());
+        assert!(spool.put(&large(6).into()).unwrap_err().is_full());
         assert!(spool.is_empty());
         // An open file keeps its room.
         drop(file);
         fs::remove_file(&fill).unwrap();
-        spool.put(&large(6)).unwrap();
+        spool.put(&large(6).into()).unwrap();
         assert_eq!(numbers(&claimed(&spool)), [6]);
     });
+}
+
+#[test]
+fn a_batch_of_the_machine_reports_what_was_evicted_and_leaves_refusals_to_a_batch_of_dns() {
+    let dir = TempDir::new().unwrap();
+    let spool = Spool::open(settings(&dir)).unwrap();
+    (0..2).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
+    let refused = spool.claim().unwrap().key;
+    spool.refuse(refused, "no").unwrap();
+    spool.give_up(&batch(7).into());
+    let identity = Identity { server_id: 1, epoch: 2, seq: 0 };
+    let system = SystemBatch { identity, start_s: START_S + 600, interval_s: 5, slots: 12, evicted: None, series: Vec::new() };
+    spool.put(&system.clone().into()).unwrap();
+    drop(spool);
+    let spool = Spool::open(settings(&dir)).unwrap();
+    spool.put(&batch(20).into()).unwrap();
+    let found: Vec<_> = std::iter::from_fn(|| spool.claim())
+        .map(|entry| Message::decode(&spool.read(entry.key).unwrap().unwrap()).unwrap())
+        .collect();
+    let expected = SystemBatch { evicted: Some(Evicted { batches: 1, from_s: START_S + 420, until_s: START_S + 480 }), ..system };
+    assert_eq!(found[1], Message::System(expected));
+    let Message::Dns(last) = &found[2] else { panic!("{found:?}") };
+    assert_eq!((last.evicted, last.counters.get(Counter::BatchesRefused)), (None, 1));
 }

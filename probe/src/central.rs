@@ -1,0 +1,165 @@
+//! The central over HTTP: what everything that speaks to it has in common.
+
+use crate::{Error, tls};
+use reqwest::{Client, ClientBuilder, Response, Url};
+use std::net::IpAddr;
+use std::time::Duration;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// More of an error document is not read.
+const MAX_PROBLEM_BYTES: usize = 16 << 10;
+
+/// Says what is wrong with the address of a central.
+pub fn check_url(url: &str) -> Result<(), String> {
+    let url = Url::parse(url).map_err(|error| format!("is no URL ({error}); write https://host:port"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("has the scheme {}; write https://host:port", url.scheme()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a credential; that belongs into token or token_file".into());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a query or a fragment; write https://host:port".into());
+    }
+    Ok(())
+}
+
+/// The address of a path of the API.
+pub(crate) fn address(url: &str, path: &str) -> String {
+    format!("{}{path}", url.trim_end_matches('/'))
+}
+
+/// A client for a central at this address. What is sent goes where the configuration
+/// says, nowhere else: no redirects, no proxies.
+pub(crate) fn client(url: &str, tls: &tls::Settings) -> Result<ClientBuilder, Error> {
+    let config = if is_https(url) { tls.client()? } else { tls::Settings::unused()? };
+    Ok(Client::builder()
+        .user_agent(concat!("zonepulse-probe/", env!("CARGO_PKG_VERSION")))
+        .tls_backend_preconfigured(config)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy())
+}
+
+/// Finishes a client.
+pub(crate) fn build(builder: ClientBuilder) -> Result<Client, Error> {
+    builder.build().map_err(|error| Error::Config { place: "deliver.http".into(), detail: error.to_string() })
+}
+
+/// Says loudly what is not as safe as it should be.
+pub(crate) fn warn_if_unsafe(url: &str, tls: &tls::Settings) {
+    if is_https(url) && !tls.verify {
+        tracing::warn!(
+            url,
+            "the central's certificate is NOT verified (verify_ca is off): anyone in between can read the token and the data"
+        );
+    }
+    if !is_https(url) && !is_loopback(url) {
+        tracing::warn!(
+            url,
+            "the token goes over the network as PLAIN TEXT: use https://, whoever listens can send in this server's name"
+        );
+    }
+}
+
+pub(crate) fn is_https(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.scheme() == "https")
+}
+
+fn is_loopback(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[allow(dead_code)]
+/// The body of an answer, up to a bound; `None` when it is longer or breaks off.
+pub(crate) async fn read_body(mut response: Response, max_bytes: usize) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.ok()? {
+        if body.len() + chunk.len() > max_bytes {
+            return None;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Some(body)
+}
+
+/// The title and detail of a problem document (RFC 9457), or the first line of any other text.
+pub(crate) async fn read_problem(mut response: Response) -> String {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = MAX_PROBLEM_BYTES - body.len();
+        body.extend(chunk.iter().take(room));
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    summary(&String::from_utf8_lossy(&body))
+}
+
+fn summary(body: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Problem {
+        title: Option<String>,
+        detail: Option<String>,
+    }
+    let text = match serde_json::from_str(body) {
+        Ok(Problem { title: Some(title), detail: Some(detail) }) => format!("{title}: {detail}"),
+        Ok(Problem { title: Some(text), detail: None } | Problem { title: None, detail: Some(text) }) => text,
+        _ => body.lines().next().unwrap_or_default().to_owned(),
+    };
+    text.chars().filter(|letter| !letter.is_control()).take(500).collect::<String>().trim().to_owned()
+}
+
+/// The cause below the layers of an error: "Connection refused (os error 111)".
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
+    let cause = cause(error);
+    let what = match () {
+        () if cause.contains("certificate") => "cannot connect safely",
+        () if error.is_connect() => "cannot connect",
+        () if error.is_timeout() => "no answer in time",
+        () => "the request broke off",
+    };
+    format!("{what}: {cause}")
+}
+
+fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_document_is_said_in_a_line() {
+        let body = r#"{"type":"about:blank","title":"Malformed batch","status":400,"detail":"order of rows"}"#;
+        assert_eq!(summary(body), "Malformed batch: order of rows");
+        assert_eq!(summary(r#"{"title":"Busy"}"#), "Busy");
+        assert_eq!(summary("<html>\n<body>"), "<html>");
+        assert_eq!(summary(""), "");
+        assert_eq!(summary(&"x".repeat(9000)).len(), 500);
+    }
+
+    #[test]
+    fn an_address_that_cannot_work_is_found_before_it_is_used() {
+        for good in ["http://127.0.0.1:8053", "https://central.example/zonepulse/", "http://[::1]:8053"] {
+            assert_eq!(check_url(good), Ok(()), "{good}");
+        }
+        for bad in ["", "127.0.0.1:8053", "amqp://x", "ftp://x", "https://me:secret@x", "http://x?y", "http://"] {
+            let error = check_url(bad).unwrap_err();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_never_leaves_the_machine_needs_no_encryption() {
+        assert!(["http://127.0.0.1:1", "http://[::1]:1/x", "http://localhost"].into_iter().all(is_loopback));
+        assert!(!["http://192.0.2.1", "http://localhost.example", "rubbish"].into_iter().any(is_loopback));
+    }
+}

@@ -1,0 +1,97 @@
+//! Batches over HTTPS: whom the probe believes.
+
+use super::*;
+use crate::{Secret, tls};
+use axum::http::StatusCode;
+use axum_server::tls_rustls::RustlsConfig;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// An authority, and a certificate that it gave to this machine's loopback address.
+struct Certified {
+    ca: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+fn certify(dir: &Path, name: &str) -> Certified {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["127.0.0.1".into()]).unwrap().signed_by(&key, &authority).unwrap();
+    let write = |what: &str, pem: String| {
+        let path = dir.join(format!("{name}-{what}.pem"));
+        std::fs::write(&path, pem).unwrap();
+        path
+    };
+    Certified {
+        ca: write("ca", authority.pem()),
+        certificate: write("certificate", certificate.pem()),
+        key: write("key", key.serialize_pem()),
+    }
+}
+
+async fn serve(certified: &Certified) -> SocketAddr {
+    let config = tls::server(&certified.certificate, &certified.key).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = axum::Router::new().fallback(|| async { StatusCode::NO_CONTENT });
+    let server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(Arc::new(config))).unwrap();
+    tokio::spawn(server.serve(app.into_make_service()));
+    address
+}
+
+/// What becomes of a batch for a server with a certificate of one authority.
+fn answer(settings: impl FnOnce(&Certified, &Certified) -> tls::Settings) -> Answer {
+    let dir = TempDir::new().unwrap();
+    let (ours, others) = (certify(dir.path(), "ours"), certify(dir.path(), "others"));
+    let tls = settings(&ours, &others);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let url = format!("https://{}", serve(&ours).await);
+        http::Courier::new(http::Settings { url, token: Secret::new("t"), tls }).unwrap().send(Vec::new()).await
+    })
+}
+
+fn trusting(ca: &Path) -> tls::Settings {
+    tls::Settings { authorities: Some(tls::Authorities::read(ca).unwrap()), verify: true }
+}
+
+#[track_caller]
+fn refused(answer: &Answer) {
+    let Answer::Unavailable { reason, .. } = answer else { panic!("{answer:?}") };
+    assert!(reason.starts_with("cannot connect safely: invalid peer certificate: "), "{reason}");
+}
+
+#[test]
+fn a_central_is_believed_that_an_authority_of_ours_vouches_for() {
+    assert_eq!(answer(|ours, _| trusting(&ours.ca)), Answer::Confirmed);
+}
+
+#[test]
+fn a_central_is_not_believed_that_only_others_vouch_for() {
+    refused(&answer(|_, others| trusting(&others.ca)));
+    refused(&answer(|_, _| tls::Settings::default()));
+}
+
+#[test]
+fn whoever_asks_for_no_verification_gets_none() {
+    assert_eq!(answer(|_, _| tls::Settings { authorities: None, verify: false }), Answer::Confirmed);
+}
+
+#[test]
+fn a_file_without_a_certificate_is_named() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("ca.pem");
+    assert!(tls::Authorities::read(&file).unwrap_err().to_string().contains("ca.pem: cannot be read: No such file"));
+    std::fs::write(&file, "rubbish").unwrap();
+    assert!(tls::Authorities::read(&file).unwrap_err().to_string().contains("ca.pem: holds no certificate"));
+    let certified = certify(dir.path(), "ours");
+    let other = certify(dir.path(), "others");
+    let error = tls::server(&certified.certificate, &other.key).unwrap_err().to_string();
+    assert!(error.contains("ours-certificate.pem") && error.contains("others-key.pem"), "{error}");
+}

@@ -1,0 +1,170 @@
+//! Readings of several slots, put together to a batch.
+
+use super::Reading;
+use std::collections::BTreeMap;
+use zonepulse_wire::{Identity, MAX_LABEL_BYTES, MAX_SERIES, MAX_SLOTS, MAX_SYSTEM_POINTS, Series, SystemBatch};
+
+/// Fills one batch after the other. A batch ends where a whole multiple of its length on
+/// the clock does, so that those of all probes begin and end together.
+#[derive(Debug)]
+pub struct Gather {
+    identity: Identity,
+    batch_s: u32,
+    interval_s: u32,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    start_s: u64,
+    slots: u32,
+    /// At most so many have room.
+    max_series: usize,
+    series: BTreeMap<(&'static str, String), Vec<Option<f64>>>,
+}
+
+impl Gather {
+    /// For batches of about `batch_s` seconds, but at least a slot. The first one's number is 0.
+    pub fn new(server_id: u32, epoch: u64, batch_s: u32, interval_s: u32) -> Self {
+        Gather { identity: Identity { server_id, epoch, seq: 0 }, batch_s, interval_s: interval_s.max(1), open: None }
+    }
+
+    /// Slots have another length from now on. Gives what was gathered before.
+    pub fn set_interval(&mut self, interval_s: u32) -> Option<SystemBatch> {
+        let taken = self.take();
+        self.interval_s = interval_s.max(1);
+        taken
+    }
+
+    /// Adds the slot that began then, Unix seconds, a multiple of the interval. Gives a batch
+    /// that this slot completes, and before it one that it does not belong to.
+    pub fn add(&mut self, start_s: u64, readings: &[Reading]) -> [Option<SystemBatch>; 2] {
+        let interval_s = u64::from(self.interval_s);
+        let max_slots = (self.batch_s / self.interval_s).clamp(1, MAX_SLOTS);
+        let window_s = interval_s * u64::from(max_slots);
+        let end_s = start_s - start_s % window_s + window_s;
+        let belongs = |open: &Open| {
+            // A slot in between may be missing; time never goes back in a batch.
+            (open.start_s + interval_s * u64::from(open.slots)..end_s).contains(&start_s)
+                && open.start_s - open.start_s % window_s + window_s == end_s
+        };
+        let before = if self.open.as_ref().is_some_and(|open| !belongs(open)) { self.take() } else { None };
+        let max_series = MAX_SERIES.min(MAX_SYSTEM_POINTS / max_slots as usize);
+        let open = self.open.get_or_insert_with(|| Open { start_s, slots: 0, max_series, series: BTreeMap::new() });
+        open.add(start_s, interval_s, readings);
+        let complete = if start_s + interval_s >= end_s { self.take() } else { None };
+        [before, complete]
+    }
+
+    /// What was gathered so far, if anything.
+    pub fn take(&mut self) -> Option<SystemBatch> {
+        let Open { start_s, slots, series, .. } = self.open.take()?;
+        let identity = self.identity;
+        self.identity.seq += 1;
+        let series = series.into_iter().map(|((metric, label), mut values)| {
+            values.resize(slots as usize, None);
+            Series { metric: metric.to_owned(), label, values }
+        });
+        Some(SystemBatch { identity, start_s, interval_s: self.interval_s, slots, evicted: None, series: series.collect() })
+    }
+}
+
+impl Open {
+    fn add(&mut self, start_s: u64, interval_s: u64, readings: &[Reading]) {
+        let slot = (start_s - self.start_s) / interval_s;
+        self.slots = u32::try_from(slot + 1).unwrap_or(MAX_SLOTS);
+        for Reading { metric, label, value } in readings {
+            if label.len() > MAX_LABEL_BYTES || !value.is_finite() {
+                continue;
+            }
+            let key = (*metric, label.clone().into_owned());
+            if self.series.len() >= self.max_series && !self.series.contains_key(&key) {
+                continue;
+            }
+            let values = self.series.entry(key).or_default();
+            values.resize(self.slots as usize, None);
+            if let Some(last) = values.last_mut() {
+                *last = Some(*value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    fn reading(metric: &'static str, label: &'static str, value: f64) -> Reading {
+        Reading { metric, label: Cow::Borrowed(label), value }
+    }
+
+    /// Start, slots and the values of `load_1m`.
+    fn shown(batch: &SystemBatch) -> (u64, u32, Vec<Option<f64>>) {
+        assert_eq!(SystemBatch::decode(&batch.encode().unwrap()).as_ref(), Ok(batch), "it can be sent");
+        let values = batch.series.iter().find(|series| series.metric == "load_1m").map(|series| series.values.clone());
+        (batch.start_s, batch.slots, values.unwrap_or_default())
+    }
+
+    fn add(gather: &mut Gather, start_s: u64, value: f64) -> Vec<(u64, u32, Vec<Option<f64>>)> {
+        let batches = gather.add(start_s, &[reading("load_1m", "", value), reading("disk_free_bytes", "/", 9.0)]);
+        batches.iter().flatten().map(shown).collect()
+    }
+
+    #[test]
+    fn a_batch_ends_with_its_minute_wherever_it_began() {
+        let mut gather = Gather::new(7, 1, 60, 20);
+        assert_eq!(add(&mut gather, 620, 0.5), []);
+        assert_eq!(add(&mut gather, 640, 0.25), [(620, 2, vec![Some(0.5), Some(0.25)])]);
+        assert_eq!(add(&mut gather, 660, 1.0), []);
+        assert_eq!(add(&mut gather, 680, 2.0), []);
+        let [before, complete] = gather.add(700, &[]);
+        assert_eq!((before, complete.as_ref().map(shown)), (None, Some((660, 3, vec![Some(1.0), Some(2.0), None]))));
+        assert_eq!(complete.unwrap().identity, Identity { server_id: 7, epoch: 1, seq: 1 });
+    }
+
+    #[test]
+    fn a_slot_that_was_missed_is_not_measured() {
+        let mut gather = Gather::new(7, 1, 60, 10);
+        add(&mut gather, 600, 1.0);
+        add(&mut gather, 630, 4.0);
+        assert_eq!(add(&mut gather, 660, 7.0), [(600, 4, vec![Some(1.0), None, None, Some(4.0)])]);
+        assert_eq!(gather.take().as_ref().map(shown), Some((660, 1, vec![Some(7.0)])));
+        assert_eq!(gather.take(), None);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_begins_another_batch() {
+        let mut gather = Gather::new(7, 1, 60, 10);
+        add(&mut gather, 630, 1.0);
+        assert_eq!(add(&mut gather, 610, 2.0), [(630, 1, vec![Some(1.0)])]);
+        assert_eq!(gather.take().as_ref().map(shown), Some((610, 1, vec![Some(2.0)])));
+    }
+
+    #[test]
+    fn an_interval_longer_than_a_batch_makes_a_batch_of_one_slot() {
+        let mut gather = Gather::new(7, 1, 60, 300);
+        assert_eq!(add(&mut gather, 600, 1.0), [(600, 1, vec![Some(1.0)])]);
+    }
+
+    #[test]
+    fn another_interval_begins_another_batch() {
+        let mut gather = Gather::new(7, 1, 60, 5);
+        add(&mut gather, 600, 1.0);
+        assert_eq!(gather.set_interval(10).as_ref().map(shown), Some((600, 1, vec![Some(1.0)])));
+        add(&mut gather, 610, 2.0);
+        let batch = gather.take().unwrap();
+        assert_eq!((batch.interval_s, batch.identity.seq), (10, 1));
+    }
+
+    #[test]
+    fn series_are_bounded() {
+        let mut gather = Gather::new(7, 1, 60, 5);
+        let readings: Vec<_> = (0..MAX_SERIES + 9)
+            .map(|label| Reading { metric: "disk_free_bytes", label: Cow::Owned(format!("/{label}")), value: 1.0 })
+            .collect();
+        gather.add(600, &readings);
+        let batch = gather.take().unwrap();
+        assert_eq!((batch.series.len(), batch.encode().is_ok()), (MAX_SERIES, true));
+    }
+}
