@@ -11,14 +11,16 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use zonepulse_store::{Server, Store, User};
+use zonepulse_store::{Actor, Registry, Rights, Server, Store, User};
 
 /// The user that the first start makes.
 pub const ADMINISTRATOR: &str = "admin";
 /// The file in the data directory with that user's password.
 const CREDENTIALS_FILE: &str = "admin-credentials";
-/// Names are short enough for a line.
-const LONGEST_NAME: usize = 128;
+/// The shortest password that is taken, bytes.
+const SHORTEST_PASSWORD: usize = 8;
+/// The longest, bytes: hashing takes time.
+const LONGEST_PASSWORD: usize = 1000;
 
 /// What a start finds of the first administrator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,48 +51,76 @@ pub fn administrator(store: &Store, data: &Path) -> Result<Administrator, Error>
     );
     // The file first: a user whose password nobody has would lock everybody out.
     write_private(&file, &text)?;
-    store.registry().put_user(&User {
-        name: ADMINISTRATOR.to_owned(),
-        password_hash: password::hash(&password)?,
-        administrator: true,
-        created_ms: now_ms(),
-    })?;
+    let user = NewUser { name: ADMINISTRATOR, password: Some(password.clone()), administrator: true, rights: Rights::ALL };
+    make_user(&here(store), user, now_ms())?;
     Ok(Administrator::Made { password, file })
 }
 
-/// Makes a user. Without a password one is made up and returned.
-pub fn add_user(store: &Store, name: &str, administrator: bool, password: Option<String>) -> Result<String, Error> {
-    check_name("user", name)?;
-    if name.contains(':') {
-        return Err(Error::Argument(format!("{name:?} has a colon, which ends a name in HTTP Basic credentials")));
-    }
+/// A user to be made.
+#[derive(Debug)]
+pub struct NewUser<'a> {
+    /// The name to log in with.
+    pub name: &'a str,
+    /// The password; without one, one is made up.
+    pub password: Option<String>,
+    /// Whether everything is allowed.
+    pub administrator: bool,
+    /// What is allowed otherwise.
+    pub rights: Rights,
+}
+
+/// Makes a user; gives the password.
+pub fn make_user(registry: &Registry<'_>, user: NewUser<'_>, created_ms: u64) -> Result<String, Error> {
+    let NewUser { name, password, administrator, rights } = user;
     let password = chosen(password)?;
     let password_hash = password::hash(&password)?;
-    store.registry().add_user(&User { name: name.to_owned(), password_hash, administrator, created_ms: now_ms() })?;
+    let name = name.to_owned();
+    registry.add_user(&User { name, password_hash, administrator, created_ms, rights, tokens: Vec::new() })?;
     Ok(password)
+}
+
+/// What the store keeps of a password, and the password where it was made up.
+pub fn hashed(password: Option<String>) -> Result<(Option<String>, String), Error> {
+    let made_up = password.is_none();
+    let password = chosen(password)?;
+    let hash = password::hash(&password)?;
+    Ok((made_up.then_some(password), hash))
+}
+
+/// Makes a user who may read. Without a password one is made up and returned.
+pub fn add_user(store: &Store, name: &str, administrator: bool, password: Option<String>) -> Result<String, Error> {
+    let user = NewUser { name, password, administrator, rights: Rights::default() };
+    make_user(&here(store), user, now_ms())
 }
 
 /// Gives a user another password. Without one, one is made up and returned.
 pub fn set_password(store: &Store, data: &Path, name: &str, password: Option<String>) -> Result<String, Error> {
-    let registry = store.registry();
-    let missing = || Error::Argument(format!("there is no user {name:?}; `zonepulse user list` shows those there are"));
-    let user = registry.user(name)?.ok_or_else(missing)?;
     let password = chosen(password)?;
-    registry.put_user(&User { password_hash: password::hash(&password)?, ..user })?;
+    let password_hash = password::hash(&password)?;
+    change_user(store, name, |user| user.password_hash = password_hash)?;
     if name == ADMINISTRATOR {
         forget_file(data)?;
     }
     Ok(password)
 }
 
+/// Changes a user; the last administrator stays one.
+pub fn change_user(store: &Store, name: &str, change: impl FnOnce(&mut User)) -> Result<User, Error> {
+    let changed = here(store).change_user(name, "user.change", |user| {
+        change(user);
+        Ok::<_, zonepulse_store::Error>(())
+    });
+    changed.map_err(|error| match error {
+        zonepulse_store::Error::Missing(..) => {
+            Error::Argument(format!("there is no user {name:?}; `zonepulse user list` shows those there are"))
+        }
+        error => error.into(),
+    })
+}
+
 /// Removes a user; the last administrator stays.
 pub fn remove_user(store: &Store, data: &Path, name: &str) -> Result<(), Error> {
-    let users = store.registry().users()?;
-    let others = users.iter().any(|user| user.administrator && user.name != name);
-    if !others && users.iter().any(|user| user.name == name) {
-        return Err(Error::Argument(format!("{name:?} is the last administrator; make another one first")));
-    }
-    store.registry().remove_user(name)?;
+    here(store).remove_user(name)?;
     if name == ADMINISTRATOR {
         forget_file(data)?;
     }
@@ -99,22 +129,34 @@ pub fn remove_user(store: &Store, data: &Path, name: &str) -> Result<(), Error> 
 
 /// Makes a server and its token.
 pub fn add_server(store: &Store, name: &str, sample: bool) -> Result<(Server, String), Error> {
-    check_name("server", name)?;
     let token = token::random()?;
-    let server = store.registry().add_server(name, sample, token::hash(&token), now_ms())?;
+    let server = here(store).add_server(name, sample, token::hash(&token), now_ms())?;
     Ok((server, token))
 }
 
 /// Gives a server, named by its name or id, a new token; the old one ceases to be valid.
 pub fn renew_token(store: &Store, name_or_id: &str) -> Result<(Server, String), Error> {
-    let servers = store.registry().servers()?;
-    let by_name = servers.iter().find(|server| server.name == name_or_id);
-    let server = by_name.or_else(|| servers.iter().find(|server| server.id.to_string() == name_or_id));
-    let missing = || Error::Argument(format!("there is no server {name_or_id:?}; `zonepulse server list` shows those there are"));
     let token = token::random()?;
-    let server = Server { token_hash: token::hash(&token), ..server.ok_or_else(missing)?.clone() };
-    store.registry().put_server(&server)?;
+    let server = here(store).change_server(find_server(store, name_or_id)?.id, "server.token", |server| {
+        server.token_hash = token::hash(&token);
+        Ok::<_, Error>(())
+    })?;
     Ok((server, token))
+}
+
+/// A server by its name or id, one that is not removed first.
+pub fn find_server(store: &Store, name_or_id: &str) -> Result<Server, Error> {
+    let servers = store.registry().servers()?;
+    let named = servers.iter().find(|server| server.name == name_or_id && !server.is_removed());
+    let found = named.or_else(|| servers.iter().find(|server| server.id.to_string() == name_or_id));
+    let missing = || Error::Argument(format!("there is no server {name_or_id:?}; `zonepulse server list` shows those there are"));
+    found.cloned().ok_or_else(missing)
+}
+
+/// The registry, for a change from the command line of this machine.
+pub fn here(store: &Store) -> Registry<'_> {
+    let actor = Actor { who: "the command line".to_owned(), from: "this machine".to_owned(), now_ms: now_ms() };
+    store.registry().by(actor)
 }
 
 /// Writes a file that only its owner can read, whole or not at all.
@@ -145,19 +187,12 @@ fn forget_file(data: &Path) -> Result<(), Error> {
 
 fn chosen(password: Option<String>) -> Result<String, Error> {
     match password {
-        Some(password) if password.is_empty() => Err(Error::Argument("the password is empty".to_owned())),
+        Some(password) if !(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&password.len()) => {
+            Err(Error::Password(password::Error::Length(SHORTEST_PASSWORD, LONGEST_PASSWORD)))
+        }
         Some(password) => Ok(password),
         None => Ok(password::random()?),
     }
-}
-
-fn check_name(what: &str, name: &str) -> Result<(), Error> {
-    if name.is_empty() || name.trim() != name || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(Error::Argument(format!(
-            "{name:?} is no name for a {what}: 1 to {LONGEST_NAME} bytes, no control characters, no space at the ends"
-        )));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -197,7 +232,8 @@ mod tests {
     fn the_last_administrator_stays() {
         let (dir, store) = store();
         administrator(&store, dir.path()).unwrap();
-        assert!(matches!(remove_user(&store, dir.path(), ADMINISTRATOR), Err(Error::Argument(_))));
+        let refused = remove_user(&store, dir.path(), ADMINISTRATOR);
+        assert!(matches!(refused, Err(Error::Store(zonepulse_store::Error::LastAdministrator(_)))));
         add_user(&store, "ann", true, None).unwrap();
         remove_user(&store, dir.path(), ADMINISTRATOR).unwrap();
         assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Known);
@@ -206,10 +242,13 @@ mod tests {
     #[test]
     fn names_that_cannot_be_used_are_refused() {
         let (_dir, store) = store();
-        for name in ["", " a", "a\n", "a:b", &"x".repeat(129)] {
-            assert!(matches!(add_user(&store, name, false, None), Err(Error::Argument(_))), "{name:?}");
+        for name in ["", " a", "a\n", "a:b", "a/b", &"x".repeat(129)] {
+            let refused = add_user(&store, name, false, None);
+            assert!(matches!(refused, Err(Error::Store(zonepulse_store::Error::BadSetting { .. }))), "{name:?}");
         }
-        assert!(matches!(add_user(&store, "ann", false, Some(String::new())), Err(Error::Argument(_))));
+        for password in [String::new(), "1234567".to_owned(), "x".repeat(1001)] {
+            assert!(matches!(add_user(&store, "ann", false, Some(password)), Err(Error::Password(_))));
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The routes, who may use which, and what every request passes through.
 
+use crate::addresses::{self, Addresses};
 use crate::credentials::{Credentials, Principal};
+use crate::fleet::Fleet;
 use crate::openapi::{self, DOCS_PATH, DOCUMENT_PATH};
 use crate::problem::{Case, Problem};
-use crate::serve::Peer;
-use crate::{Error, batches, config, monitoring, page, servers, sql};
-use axum::extract::{ConnectInfo, Request, State};
+use crate::rights::{Need, Right, guard};
+use crate::{Error, audit, batches, config, enrollments, heartbeat, monitoring, page, servers, settings, sql, users};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -36,16 +38,25 @@ struct Parts {
     engine: Engine,
     ingest: Ingest,
     credentials: Credentials,
+    fleet: Fleet,
+    addresses: Addresses,
     limits: config::Limits,
     pending: Arc<Semaphore>,
 }
 
 impl App {
     /// Over an open store. Takes as long as hashing a password.
-    pub fn new(store: Store, engine: Engine, ingest: Ingest, limits: config::Limits) -> Result<Self, Error> {
+    pub fn new(
+        store: Store,
+        engine: Engine,
+        ingest: Ingest,
+        limits: config::Limits,
+        addresses: Addresses,
+    ) -> Result<Self, Error> {
         let credentials = Credentials::new(store.clone())?;
+        let fleet = Fleet::new(store.clone())?;
         let pending = Arc::new(Semaphore::new(batches::units(limits.max_pending_bytes)));
-        Ok(App { parts: Arc::new(Parts { store, engine, ingest, credentials, limits, pending }) })
+        Ok(App { parts: Arc::new(Parts { store, engine, ingest, credentials, fleet, addresses, limits, pending }) })
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -69,7 +80,17 @@ impl App {
         self.parts.pending.clone()
     }
 
-    async fn who(&self, address: IpAddr, headers: &HeaderMap) -> Result<Principal, Problem> {
+    /// What was heard of the servers.
+    pub(crate) fn fleet(&self) -> &Fleet {
+        &self.parts.fleet
+    }
+
+    /// Where probes find this central.
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.parts.addresses
+    }
+
+    pub(crate) async fn who(&self, address: IpAddr, headers: &HeaderMap) -> Result<Principal, Problem> {
         self.parts.credentials.check(headers, address).await
     }
 
@@ -105,25 +126,52 @@ pub fn router(app: App) -> Router {
 
 /// The OpenAPI document of the routes.
 pub fn document() -> OpenApi {
-    let (_, mut document) = for_users().merge(batches::routes()).merge(for_all()).split_for_parts();
-    openapi::complete(&mut document);
+    let mut document = openapi::document();
+    for (need, group) in groups() {
+        let (_, mut part) = group.split_for_parts();
+        openapi::complete(&mut part, need);
+        document.merge(part);
+    }
     document
 }
 
 fn described(app: &App) -> (Router<App>, OpenApi) {
-    let (users, _) = for_users().split_for_parts();
-    let (servers, _) = batches::routes().split_for_parts();
-    let (all, _) = for_all().split_for_parts();
-    let routes = users
-        .merge(page::routes())
-        .route_layer(from_fn_with_state(app.clone(), only_users))
-        .merge(servers.route_layer(from_fn_with_state(app.clone(), only_servers)))
-        .merge(all);
+    let guarded = |routes: Router<App>, need| match need {
+        Need::Nothing => routes,
+        need => routes.route_layer(from_fn_with_state((app.clone(), need), guard)),
+    };
+    let mut routes = guarded(page::routes(), Need::User);
+    for (need, group) in groups() {
+        let (group, _) = group.split_for_parts();
+        routes = routes.merge(guarded(group, need));
+    }
     (routes, document())
 }
 
+/// Every call, by what it needs.
+fn groups() -> Vec<(Need, OpenApiRouter<App>)> {
+    vec![
+        (Need::Right(Right::Monitoring), for_users()),
+        (Need::Right(Right::ServerRead), servers::reading().merge(settings::reading())),
+        (Need::Right(Right::ServerCreate), servers::creating()),
+        (Need::Right(Right::ServerUpdate), servers::updating()),
+        (Need::Right(Right::ServerDelete), servers::deleting()),
+        (Need::User, users::own()),
+        (Need::Administrator, users::managing().merge(settings::changing()).merge(audit::routes())),
+        (Need::Server, batches::routes().merge(heartbeat::sending())),
+        (Need::Enrollment, enrollments::routes()),
+        (Need::Nothing, for_all()),
+    ]
+}
+
+/// What whoever may ask the monitoring API may call.
 fn for_users() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(openapi::document()).merge(monitoring::routes()).merge(servers::routes()).merge(sql::routes())
+    OpenApiRouter::default()
+        .merge(monitoring::routes())
+        .merge(servers::names())
+        .merge(sql::routes())
+        .merge(heartbeat::reading())
+        .merge(addresses::routes())
 }
 
 fn for_all() -> OpenApiRouter<App> {
@@ -145,31 +193,6 @@ async fn health(State(app): State<App>) -> Result<Response, Problem> {
     let asked = tokio::task::spawn_blocking(move || app.store().registry().users().map(|_| ())).await;
     asked.map_err(Problem::internal)?.map_err(Problem::internal)?;
     Ok(Json(json!({ "status": "ok" })).into_response())
-}
-
-async fn only_users(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Problem> {
-    match app.who(address(&request)?, request.headers()).await? {
-        principal @ Principal::User(_) => {
-            request.extensions_mut().insert(principal);
-            Ok(next.run(request).await)
-        }
-        Principal::Server(_) => Err(Problem::new(Case::NotAllowed, "a server's token may send batches and nothing else")),
-    }
-}
-
-async fn only_servers(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, Problem> {
-    match app.who(address(&request)?, request.headers()).await? {
-        principal @ Principal::Server(_) => {
-            request.extensions_mut().insert(principal);
-            Ok(next.run(request).await)
-        }
-        Principal::User(_) => Err(Problem::new(Case::NotAllowed, "only a server's token may send batches")),
-    }
-}
-
-fn address(request: &Request) -> Result<IpAddr, Problem> {
-    let peer = request.extensions().get::<ConnectInfo<Peer>>();
-    peer.map(|ConnectInfo(Peer(address))| address.ip()).ok_or_else(|| Problem::internal("a request without an address"))
 }
 
 /// Bounds the time, turns a panic into an answer, and writes a line about it.
@@ -201,6 +224,12 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }
 
+#[cfg(test)]
+#[path = "fleet_tests.rs"]
+mod fleet_tests;
+#[cfg(test)]
+#[path = "matrix_tests.rs"]
+mod matrix_tests;
 #[cfg(test)]
 #[path = "app_tests.rs"]
 mod tests;

@@ -21,6 +21,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where probes find this central, when it is not at an address of this machine, or under a name.
+    pub public_urls: Vec<String>,
     /// What is logged, and how.
     pub log: Log,
     /// A broker that batches come through.
@@ -203,6 +205,7 @@ impl Default for Settings {
         Settings {
             data: PathBuf::from("/var/lib/zonepulse"),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8053)),
+            public_urls: Vec::new(),
             log: Log::default(),
             amqp: Amqp::default(),
             query: Query::default(),

@@ -22,6 +22,14 @@ pub enum Error {
     /// The data directory belongs to a running process: stop it first, or ask it.
     #[error("{} is in use by another process: a running `zonepulse serve` holds it; stop it first", .0.display())]
     InUse(PathBuf),
+    /// The data directory belongs to a running central, which can do the same when it is asked.
+    #[error("{} is in use: a running `zonepulse serve` holds it; ask it ({call}), or stop it first", .data.display())]
+    Serving {
+        /// The data directory.
+        data: PathBuf,
+        /// The call of the API that does the same.
+        call: String,
+    },
     /// The address cannot be listened on: choose another.
     #[error("cannot listen on {address}")]
     Listen {

@@ -8,19 +8,27 @@
 //! * [`accounts`] makes users and servers in a data directory;
 //! * [`command`] is what `zonepulse` understands.
 //!
-//! A request passes through `app` (time, panics, log, credentials, who may do
-//! what) to one function per call (`monitoring`, `batches`, `servers`). A
-//! question is read by `parameters`, answered by the query engine, and written
-//! by `render` in the format that `negotiate` chose. Everything that goes wrong
-//! is a `problem`.
+//! A request passes through `app` (time, panics, log), then `rights` (credentials,
+//! who may do what), to one function per call; a family of calls is a module
+//! (`monitoring`, `batches`, `servers`, `settings`, `users` and so on). A question is
+//! read by `parameters`, answered by the query engine, and written by `render` in
+//! the format that `negotiate` chose; what is not a question is read by `body`.
+//! Everything that goes wrong is a `problem`.
 
 pub mod accounts;
+mod addresses;
 mod app;
+mod audit;
 mod batches;
+mod body;
 pub mod command;
 pub mod config;
 pub mod credentials;
+mod enrollments;
 mod error;
+mod fleet;
+mod heartbeat;
+mod listing;
 mod logging;
 mod monitoring;
 mod negotiate;
@@ -30,10 +38,13 @@ mod parameters;
 mod probe_file;
 mod problem;
 mod render;
+mod rights;
 pub mod serve;
 mod servers;
+mod settings;
 mod sql;
 mod time;
+mod users;
 
 pub use app::document;
 pub use error::{Error, describe};

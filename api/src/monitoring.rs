@@ -135,7 +135,7 @@ async fn respond(format: Format, answer: Answer, page: &Page, uri: &Uri) -> Resu
 }
 
 /// `Link` (RFC 8288) to the same question from another row on. The rest of the query stays as it came.
-fn next_link(uri: &Uri, offset: u64) -> String {
+pub(crate) fn next_link(uri: &Uri, offset: u64) -> String {
     let mut link = format!("<{}?", uri.path());
     let kept = uri.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("offset="));
     for pair in kept {

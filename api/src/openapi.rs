@@ -7,8 +7,9 @@
 use crate::monitoring::TOTAL_HEADER;
 use crate::negotiate::Format;
 use crate::problem::{MEDIA_TYPE as PROBLEM, Problem};
+use crate::rights::Need;
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -25,26 +26,45 @@ pub fn document() -> OpenApi {
     Base::openapi()
 }
 
-/// Adds to every call what all of its kind have: formats, headers, problems.
-pub fn complete(document: &mut OpenApi) {
+/// Adds to every call of a group what all of its kind have: who may call it, formats, headers, problems.
+pub fn complete(document: &mut OpenApi, need: Need) {
+    let schemes: &[&str] = match need {
+        Need::Nothing => return,
+        Need::Server => &["server_token"],
+        Need::Enrollment => &["enrollment_token"],
+        Need::User | Need::Right(_) | Need::Administrator => &["password", "user_token"],
+    };
     for (path, item) in &mut document.paths.paths {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-            let scheme = if path == "/api/v2/batches" { "token" } else { "password" };
-            if path == "/healthz" {
-                continue;
-            }
-            operation.security = Some(vec![SecurityRequirement::new::<_, _, &str>(scheme, [])]);
-            let list = path.starts_with("/api/v2/monitoring/");
-            let negotiated = list || path == crate::sql::PATH;
+        for operation in [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
+            operation.security = Some(schemes.iter().map(|scheme| SecurityRequirement::new::<_, _, &str>(*scheme, [])).collect());
+            // What the query engine answers, it answers in every format.
+            let queried = ["/api/v2/monitoring/dns/", "/api/v2/monitoring/system/"].iter().any(|prefix| path.starts_with(prefix));
+            let negotiated = queried || path == crate::sql::PATH;
             if negotiated {
                 describe_formats(operation);
             }
-            if list {
+            let paged = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == "offset");
+            if operation.parameters.iter().flatten().any(paged) {
                 describe_paging(operation);
             }
             add_problems(operation, negotiated);
+            tell_need(operation, need);
         }
     }
+}
+
+/// Says in words what a call needs.
+fn tell_need(operation: &mut Operation, need: Need) {
+    let text = match need {
+        Need::Right(right) => format!("Needs the right `{}`.", right.as_str()),
+        Need::Administrator => "Needs an administrator.".to_owned(),
+        _ => return,
+    };
+    let description = operation.description.get_or_insert_default();
+    if !description.is_empty() {
+        description.push_str("\n\n");
+    }
+    description.push_str(&text);
 }
 
 #[derive(utoipa::OpenApi)]
@@ -61,7 +81,9 @@ pub fn complete(document: &mut OpenApi) {
     tags(
         (name = "DNS", description = "What was asked and answered."),
         (name = "SQL", description = "Whatever else you want to know."),
-        (name = "Servers", description = "The managed servers."),
+        (name = "Monitoring", description = "Whether all is well."),
+        (name = "Servers", description = "The managed servers, and what is set for them."),
+        (name = "Users", description = "Who may do what, and who did."),
         (name = "Probes", description = "What probes call."),
         (name = "Service", description = "The central itself."),
     ),
@@ -75,13 +97,16 @@ struct Schemes;
 impl Modify for Schemes {
     fn modify(&self, document: &mut OpenApi) {
         let components = document.components.get_or_insert_default();
-        let password =
-            HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some("A user's name and password. Users may read."));
-        let token = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A server's token. Servers may send their own batches."));
-        components.add_security_scheme("password", SecurityScheme::Http(password.build()));
-        components.add_security_scheme("token", SecurityScheme::Http(token.build()));
+        let basic = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some("A user's name and password."));
+        components.add_security_scheme("password", SecurityScheme::Http(basic.build()));
+        for (name, description) in [
+            ("user_token", "A user's token: with it a program may do what the user may."),
+            ("server_token", "A server's token: its probe may send of this server."),
+            ("enrollment_token", "A one-time token: a probe may come for a token of its own."),
+        ] {
+            let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description));
+            components.add_security_scheme(name, SecurityScheme::Http(bearer.build()));
+        }
     }
 }
 

@@ -80,6 +80,41 @@ pub struct Coverage {
     pub page: Page,
 }
 
+/// The arguments of a list that is not of points.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Which servers; none for all.
+    pub servers: Vec<u32>,
+    /// Whether removed servers are listed, too.
+    pub removed: bool,
+    /// How many rows to skip.
+    pub offset: u64,
+    /// How many rows to give.
+    pub limit: u64,
+}
+
+impl Listed {
+    /// From a request's address; `own` are the parameters that this list has besides its page.
+    pub fn read(uri: &Uri, own: &[&str]) -> Result<Self, Problem> {
+        let mut pairs = Pairs::read(uri, &[own, &["offset", "limit"]])?;
+        Ok(Listed {
+            servers: servers(&mut pairs)?,
+            removed: pairs.one_with("removed", boolean)?.unwrap_or(false),
+            offset: pairs.one_with("offset", |text| whole(text, i64::MAX as u64))?.unwrap_or(0),
+            limit: pairs.one_with("limit", |text| whole(text, MAX_LIMIT))?.unwrap_or(DEFAULT_LIMIT),
+        })
+    }
+}
+
+/// Whether `purge` is asked for, the only parameter.
+pub fn purge(uri: &Uri) -> Result<bool, Problem> {
+    Ok(Pairs::read(uri, &[&["purge"]])?.one_with("purge", boolean)?.unwrap_or(false))
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("{:?} is neither true nor false", shown(text)))
+}
+
 impl Raw {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {

@@ -33,6 +33,21 @@ pub struct ProbeFile {
     pub interval_s: u32,
 }
 
+impl Default for ProbeFile {
+    /// As without any argument.
+    fn default() -> Self {
+        ProbeFile {
+            file: None,
+            url: "http://127.0.0.1:8053".to_owned(),
+            spool: PathBuf::from("/var/lib/zonepulse-probe"),
+            device: "any".to_owned(),
+            ports: vec![53],
+            addresses: "local".to_owned(),
+            interval_s: 60,
+        }
+    }
+}
+
 impl ProbeFile {
     /// Refuses what the probe would refuse.
     pub fn check(&self) -> Result<(), Error> {

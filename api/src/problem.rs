@@ -58,6 +58,8 @@ pub enum Case {
     NotFound,
     /// The path does not have this method.
     MethodNotAllowed,
+    /// What is there already does not let this be.
+    Conflict,
     /// None of the formats is acceptable to the caller.
     NotAcceptable,
     /// The request did not arrive in time.
@@ -94,6 +96,7 @@ impl Case {
                 "urn:zonepulse:problem:method-not-allowed",
                 "This path does not have this method",
             ),
+            Case::Conflict => (StatusCode::CONFLICT, "urn:zonepulse:problem:conflict", "What is there does not let this be"),
             Case::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "urn:zonepulse:problem:not-acceptable", "No acceptable format"),
             Case::TooSlow => (StatusCode::REQUEST_TIMEOUT, "urn:zonepulse:problem:too-slow", "The request took too long"),
             Case::RequestTooLarge => {
@@ -145,6 +148,32 @@ impl Problem {
     /// What happened this time.
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+}
+
+impl From<zonepulse_store::Error> for Problem {
+    fn from(error: zonepulse_store::Error) -> Self {
+        use zonepulse_store::Error;
+        match error {
+            Error::BadSetting { setting, reason } => Problem::parameter(setting, reason),
+            Error::Missing(..) => Problem::new(Case::NotFound, error.to_string()),
+            Error::NameTaken(_) | Error::TooMany(..) | Error::LastAdministrator(_) => {
+                Problem::new(Case::Conflict, error.to_string())
+            }
+            error => Problem::internal(error),
+        }
+    }
+}
+
+impl From<crate::Error> for Problem {
+    fn from(error: crate::Error) -> Self {
+        use crate::Error;
+        use crate::credentials::password;
+        match error {
+            Error::Store(error) => error.into(),
+            Error::Password(error @ password::Error::Length(..)) => Problem::parameter("password", error),
+            error => Problem::internal(crate::describe(&error)),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::Error;
 use crate::accounts::{self, Administrator};
+use crate::addresses::Addresses;
 use crate::app::{self, App};
 use crate::config::{Amqp, Query, Settings};
 use axum::extract::connect_info::Connected;
@@ -81,7 +82,9 @@ pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Sen
     let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default())?;
     let upkeep = Upkeep::start(store.clone())?;
     let engine = Engine::new(store.clone(), query_options(settings))?;
-    let app = App::new(store.clone(), engine, ingest.clone(), settings.limits)?;
+    let addresses = Addresses { listen: address, public_urls: settings.public_urls.clone(), scheme: "http" };
+    let app = App::new(store.clone(), engine, ingest.clone(), settings.limits, addresses)?;
+    let heard = app.clone();
 
     let (end, ending) = watch::channel(false);
     let consumer = settings.amqp.url.as_ref().map(|url| consume(url.reveal(), &settings.amqp, ingest.clone(), ending.clone()));
@@ -111,6 +114,10 @@ pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Sen
         }
         // The last of the committer waits for its thread.
         let closing = move || {
+            if let Err(error) = heard.fleet().write_all() {
+                tracing::warn!(%error, "the last heartbeats were not written down");
+            }
+            drop(heard);
             drop(ingest);
             drop(upkeep);
             store.close()

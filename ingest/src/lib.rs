@@ -12,6 +12,7 @@
 pub mod amqp;
 mod committer;
 mod error;
+pub mod fleet;
 mod translate;
 
 pub use error::Error;
@@ -122,7 +123,7 @@ impl Ingest {
             return Err(Error::Interval(batch.interval_s));
         }
         let known = self.store.registry().server(identity.server_id)?;
-        if known.is_none() {
+        if known.is_none_or(|server| server.is_removed()) {
             return Err(Error::UnknownServer(identity.server_id));
         }
         self.committer.commit(batch).await

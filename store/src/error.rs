@@ -29,6 +29,20 @@ pub enum Error {
     /// A name that must be unique is taken: choose another.
     #[error("the name {0:?} is taken")]
     NameTaken(String),
+    /// A setting, or another field, that cannot be so: choose another value.
+    #[error("{setting}: {reason}")]
+    BadSetting {
+        /// Which one.
+        setting: String,
+        /// Why.
+        reason: String,
+    },
+    /// There are as many as there may be: remove some first.
+    #[error("there are {1} {0} already, and there can be no more")]
+    TooMany(&'static str, usize),
+    /// Nobody could change anything any more: make another administrator first.
+    #[error("{0:?} is the last administrator; make another one first")]
+    LastAdministrator(String),
     /// There is no such server or user.
     #[error("no {0} {1:?}")]
     Missing(&'static str, String),
@@ -55,6 +69,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn bad_setting(setting: &str, reason: impl Into<String>) -> Self {
+        Error::BadSetting { setting: setting.to_owned(), reason: reason.into() }
+    }
+
     pub(crate) fn damaged(what: impl Into<String>, key: &[u8]) -> Self {
         Error::Damaged { what: what.into(), key: key.iter().map(|byte| format!("{byte:02x}")).collect() }
     }

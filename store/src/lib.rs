@@ -48,6 +48,7 @@ mod intake;
 mod key;
 mod level;
 mod marker;
+mod purge;
 mod read;
 mod registry;
 mod report;
@@ -56,6 +57,7 @@ mod room;
 mod scan;
 mod seal;
 mod sealed;
+mod settings;
 mod sweep;
 mod totals;
 mod upkeep;
@@ -68,10 +70,11 @@ pub use dictionary::{DictionaryReader, OTHER};
 pub use error::Error;
 pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
 pub use level::Level;
-pub use registry::{Registry, Server, User};
+pub use registry::{Actor, AuditEntry, EnrollmentToken, GlobalSettings, Pull, Registry, Rights, Server, User, UserToken};
 pub use report::Report;
 pub use retention::Retention;
 pub use scan::{Kinds, Points, Reading, Selection, Sum};
+pub use settings::{Communication, Settings, SettingsOverride};
 pub use totals::Total;
 pub use upkeep::{Step, Upkeep};
 pub use write::Write;
@@ -82,6 +85,7 @@ use parking_lot::{Mutex, RwLock};
 use retention::Expiry;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use totals::Totals;
 use upkeep::Keeper;
 use waiting::Waiting;
@@ -103,6 +107,10 @@ struct Inner {
     /// holds it while it makes its iterators.
     expiry: RwLock<Arc<Expiry>>,
     keeper: Mutex<Keeper>,
+    /// For how long points are kept unless it is set.
+    retention: Retention,
+    /// Rises with every change of the registry.
+    generation: AtomicU64,
 }
 
 #[cfg(test)]
@@ -142,6 +150,8 @@ impl Store {
             waiting: Mutex::new(waiting),
             expiry: RwLock::new(Arc::new(expiry)),
             keeper: Mutex::default(),
+            retention: options.retention,
+            generation: AtomicU64::new(0),
         };
         Ok(Store { inner: Arc::new(inner) })
     }
@@ -172,7 +182,7 @@ impl Store {
         self.inner.expiry.read().kept_from_s(server_id, level, now_s)
     }
 
-    /// The servers and users that the central knows.
+    /// The servers, users and settings that the central knows.
     pub fn registry(&self) -> Registry<'_> {
         Registry::new(&self.inner)
     }

@@ -375,18 +375,22 @@ impl Schedule {
             0 => None,
             _ => {
                 let raw_minutes = self.random.of(&[1, 59, 60, 61, 400, 5000]);
-                Some(Retention { raw_minutes, aggregated_days: self.random.of(&[0, 1, 2, 9]) })
+                Some(Retention { raw_minutes, aggregated_days: self.random.of(&[1, 2, 9]) })
             }
         };
         self.log.push(format!("retention of {server_id}: {retention:?}"));
         let mut server = self.store().registry().server(server_id).unwrap().unwrap();
-        server.retention = retention;
+        server.overrides.raw_retention_minutes = retention.map(|retention| retention.raw_minutes);
+        server.overrides.aggregated_retention_days = retention.map(|retention| retention.aggregated_days);
         let done = self.store().registry().put_server(&server);
         if done.is_err() {
             self.open_again();
         }
-        match self.store().registry().server(server_id).unwrap().unwrap().retention {
-            Some(retention) => self.model.retention.insert(server_id, retention),
+        let there = self.store().registry().server(server_id).unwrap().unwrap().overrides;
+        match there.raw_retention_minutes.zip(there.aggregated_retention_days) {
+            Some((raw_minutes, aggregated_days)) => {
+                self.model.retention.insert(server_id, Retention { raw_minutes, aggregated_days })
+            }
             None => self.model.retention.remove(&server_id),
         };
     }

@@ -9,6 +9,9 @@
 //! * on every server that knows it, all its points lie behind the horizons:
 //!   nothing that is kept by time names it.
 //!
+//! So is a name of which nothing at all is left, because every server that had
+//! it was purged.
+//!
 //! Its totals are added to those of [`OTHER`](crate::OTHER), per server and
 //! kind, in the write that removes its name, so that sums stay what they were.
 //! Should the name be asked for again, it is a new record.
@@ -55,6 +58,7 @@ pub(crate) fn sweep(inner: &Inner) -> Result<usize, Error> {
 /// What is known of a record.
 #[derive(Clone, Copy, Default)]
 struct Known {
+    counted: bool,
     does_not_exist: bool,
     stays: bool,
 }
@@ -70,11 +74,13 @@ fn vanished(inner: &Inner) -> BTreeSet<u32> {
         let first_kept = horizon.raw_hour.min(horizon.aggregate_hour);
         // What is open of an hour may name records that were last asked for in it, or later.
         let first_kept = waiting.get(&total.server_id).map_or(first_kept, |hour| first_kept.min(*hour));
+        known.counted = true;
         known.stays |= key::hour(total.last_ms / 1000) >= first_kept;
         known.does_not_exist |= total.kind == MessageKind::response(ResponseCode::NXDOMAIN);
         known.stays |= ![MessageKind::REQUEST, MessageKind::response(ResponseCode::NXDOMAIN)].contains(&total.kind);
     });
-    let gone = (0u32..).zip(&known).filter(|(_, known)| known.does_not_exist && !known.stays).map(|(record_id, _)| record_id);
+    let is_gone = |known: &Known| !known.counted || (known.does_not_exist && !known.stays);
+    let gone = (0u32..).zip(&known).filter(|(_, known)| is_gone(known)).map(|(record_id, _)| record_id);
     // What a probe could not tell apart is not a name that does not exist.
     gone.filter(|record_id| dictionary.name(*record_id).is_some_and(|name| !name.starts_with(OTHER))).take(STEP_RECORDS).collect()
 }

@@ -3,7 +3,7 @@
 //! time, on a thread of its own or wherever the caller likes.
 
 use crate::seal::Sealer;
-use crate::{Error, Store, expire, sweep};
+use crate::{Error, Store, expire, purge, sweep};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +29,11 @@ pub enum Step {
         /// Of how many servers.
         servers: usize,
     },
+    /// What was left of servers that were removed was removed, too: retention had taken their points.
+    Purged {
+        /// How many.
+        servers: usize,
+    },
     /// Records that have vanished were taken out of the dictionary.
     Swept {
         /// How many.
@@ -40,6 +45,8 @@ pub enum Step {
 
 /// An hour that could not be sealed is tried again after so long, seconds.
 const RETRY_S: u64 = 600;
+/// Servers that were removed are looked at so often, seconds.
+const FORGET_S: u64 = 60;
 
 /// What upkeep keeps from step to step.
 #[derive(Default)]
@@ -49,6 +56,15 @@ pub(crate) struct Keeper {
     failed: BTreeMap<(u32, u32), u64>,
     /// Whether no record can have vanished since the last look.
     swept: bool,
+    /// When it was last looked for servers that may be forgotten.
+    looked_s: Option<u64>,
+}
+
+impl Keeper {
+    /// Records may have vanished.
+    pub(crate) fn look_again(&mut self) {
+        self.swept = false;
+    }
 }
 
 impl Store {
@@ -58,7 +74,7 @@ impl Store {
     /// An error leaves everything as it was; the next call goes on elsewhere.
     pub fn upkeep(&self, now_s: u64) -> Result<Step, Error> {
         let mut keeper = self.inner.keeper.lock();
-        let Keeper { sealer, failed, swept } = &mut *keeper;
+        let Keeper { sealer, failed, swept, looked_s } = &mut *keeper;
         failed.retain(|_, when_s| now_s.abs_diff(*when_s) < RETRY_S);
         let due = self.inner.waiting.lock().due(now_s, &|pair| failed.contains_key(&pair));
         let Some((hour, server_id)) = due else {
@@ -66,6 +82,13 @@ impl Store {
             if servers > 0 {
                 *swept = false;
                 return Ok(Step::Expired { servers });
+            }
+            let look = looked_s.is_none_or(|looked_s| now_s.abs_diff(looked_s) >= FORGET_S);
+            let servers = if look { purge::forgotten(&self.inner, now_s)? } else { 0 };
+            *looked_s = if look { Some(now_s) } else { *looked_s };
+            if servers > 0 {
+                *swept = false;
+                return Ok(Step::Purged { servers });
             }
             let records = if *swept { 0 } else { sweep::sweep(&self.inner)? };
             *swept = records == 0;

@@ -88,7 +88,7 @@ fn a_retention_counts_from_the_next_question_on_and_a_longer_one_brings_back_wha
     let now_s = T0_S + 10 * 3600;
     let set = |raw_minutes| {
         let mut server = store.registry().server(1).unwrap().unwrap();
-        server.retention = Some(Retention { raw_minutes, aggregated_days: 30 });
+        server.overrides.raw_retention_minutes = Some(raw_minutes);
         store.registry().put_server(&server).unwrap();
     };
     set(180);

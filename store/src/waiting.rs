@@ -66,6 +66,11 @@ impl Waiting {
         }
     }
 
+    /// Nothing is waiting of this server any more.
+    pub(crate) fn forget(&mut self, server_id: u32) {
+        self.pairs.retain(|(_, of), _| *of != server_id);
+    }
+
     /// Hours and servers in a range of hours, in order.
     pub(crate) fn within(&self, hours: Range<u32>) -> impl Iterator<Item = (u32, u32)> {
         // An hour past the last one ends nothing.

@@ -12,8 +12,8 @@ use crate::totals::{Group, GroupKey, Totals};
 use crate::{Error, Inner};
 use parking_lot::{MutexGuard, RwLockReadGuard};
 use rocksdb::WriteBatch;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use zonepulse_codec::Malformed;
 use zonepulse_dns::RecordType;
@@ -32,6 +32,8 @@ pub(crate) struct Writer {
     duplicates: u64,
     /// The epochs that were written to last, so that an ordinary batch reads no marker.
     markers: BTreeMap<(u32, u64), Runs>,
+    /// Servers that were removed since the store was opened: their batches may have been under way.
+    forbidden: BTreeSet<u32>,
 }
 
 /// Epochs whose markers are kept in memory.
@@ -44,6 +46,16 @@ impl Writer {
 
     pub(crate) fn last_commit(&self) -> u64 {
         self.last_commit
+    }
+
+    /// No batch of this server is taken any more.
+    pub(crate) fn forbid(&mut self, server_id: u32) {
+        self.forbidden.insert(server_id);
+    }
+
+    /// Forgets which batches of a server were taken.
+    pub(crate) fn forget(&mut self, server_id: u32) {
+        self.markers.retain(|(of, _), _| *of != server_id);
     }
 }
 
@@ -101,6 +113,9 @@ impl<'a> Write<'a> {
     pub fn add(&mut self, mut intake: Intake) -> Result<Outcome, Error> {
         if let Some(field) = intake.broken_promise() {
             return Err(Error::BadIntake(field));
+        }
+        if self.writer.forbidden.contains(&intake.identity.server_id) {
+            return Err(Error::Missing("server", intake.identity.server_id.to_string()));
         }
         if !self.marker(&intake.identity)?.insert(intake.identity.seq) {
             self.duplicates += 1;
@@ -244,7 +259,7 @@ pub(crate) fn checkpoint(inner: &Inner) -> Result<(), Error> {
     write_totals(inner, &mut inner.writer.lock())
 }
 
-fn write_totals(inner: &Inner, writer: &mut Writer) -> Result<(), Error> {
+pub(crate) fn write_totals(inner: &Inner, writer: &mut Writer) -> Result<(), Error> {
     let commit = writer.last_commit;
     if commit == writer.last_checkpoint {
         return Ok(());

@@ -7,6 +7,7 @@
 mod check;
 mod serve;
 mod server;
+mod settings;
 mod user;
 
 use crate::config::{Log, LogFormat, LogLevel, Settings};
@@ -40,6 +41,9 @@ enum Action {
     /// Servers: who may send
     #[command(subcommand)]
     Server(server::Server),
+    /// Settings: what is set for all servers, or for one
+    #[command(subcommand)]
+    Settings(settings::Settings),
     /// Read the whole store and say whether it is sound
     Check(check::Check),
 }
@@ -52,6 +56,7 @@ impl Command {
             Action::Serve(serve) => serve.run(overlay),
             Action::User(user) => user.run(overlay),
             Action::Server(server) => server.run(overlay),
+            Action::Settings(settings) => settings.run(overlay),
             Action::Check(check) => check.run(overlay),
         }
     }
@@ -90,11 +95,20 @@ impl Place {
         Ok(settings)
     }
 
-    /// Opens the store, does something with it, and closes it.
-    fn with_store<T>(&self, overlay: Overlay, work: impl FnOnce(&Store, &Settings) -> Result<T, Error>) -> Result<T, Error> {
+    /// Opens the store, does something with it, and closes it. While `serve` holds it, `call`
+    /// is how the API does the same.
+    fn with_store<T>(
+        &self,
+        overlay: Overlay,
+        call: &str,
+        work: impl FnOnce(&Store, &Settings) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let settings = self.settings()?;
         logging::start(overlay.over(settings.log));
-        let store = crate::serve::open(&settings.data, &settings.store.into())?;
+        let store = crate::serve::open(&settings.data, &settings.store.into()).map_err(|error| match error {
+            Error::InUse(data) => Error::Serving { data, call: call.to_owned() },
+            error => error,
+        })?;
         let result = work(&store, &settings)?;
         store.close()?;
         Ok(result)

@@ -73,6 +73,7 @@ impl Serve {
         let differ = [
             ("data", settings.data != running.data),
             ("listen", settings.listen != running.listen),
+            ("public_urls", settings.public_urls != running.public_urls),
             ("log.format", settings.log.format != running.log.format),
             ("amqp", settings.amqp != running.amqp),
             ("query", settings.query != running.query),

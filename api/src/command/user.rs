@@ -35,6 +35,15 @@ pub(super) enum User {
         #[command(flatten)]
         place: Place,
     },
+    /// Give a user rights, or take them; without an option, show them
+    Rights {
+        /// The user's name
+        name: String,
+        #[command(flatten)]
+        change: RightsChange,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Remove a user
     Remove {
         /// The user's name
@@ -42,6 +51,41 @@ pub(super) enum User {
         #[command(flatten)]
         place: Place,
     },
+}
+
+/// What a user may do.
+#[derive(Debug, Args)]
+pub(super) struct RightsChange {
+    /// Whether everything is allowed
+    #[arg(long, value_name = "BOOL")]
+    administrator: Option<bool>,
+    /// Ask the monitoring API
+    #[arg(long, value_name = "BOOL")]
+    monitoring: Option<bool>,
+    /// Make servers
+    #[arg(long, value_name = "BOOL")]
+    server_create: Option<bool>,
+    /// See how servers are set up
+    #[arg(long, value_name = "BOOL")]
+    server_read: Option<bool>,
+    /// Change servers
+    #[arg(long, value_name = "BOOL")]
+    server_update: Option<bool>,
+    /// Remove servers
+    #[arg(long, value_name = "BOOL")]
+    server_delete: Option<bool>,
+}
+
+impl RightsChange {
+    fn apply(&self, user: &mut zonepulse_store::User) {
+        let set = |field: &mut bool, value: Option<bool>| *field = value.unwrap_or(*field);
+        set(&mut user.administrator, self.administrator);
+        set(&mut user.rights.monitoring, self.monitoring);
+        set(&mut user.rights.server_create, self.server_create);
+        set(&mut user.rights.server_read, self.server_read);
+        set(&mut user.rights.server_update, self.server_update);
+        set(&mut user.rights.server_delete, self.server_delete);
+    }
 }
 
 /// Where a password comes from. Not from an argument: other users of the machine can see those.
@@ -78,11 +122,13 @@ impl User {
         match self {
             User::Add { name, administrator, password, place } => {
                 let given = password.read()?;
-                let made = place.with_store(overlay, |store, _| accounts::add_user(store, name, *administrator, given))?;
+                let made = place.with_store(overlay, "POST /api/v2/users", |store, _| {
+                    accounts::add_user(store, name, *administrator, given)
+                })?;
                 password.show(name, &made)?;
             }
             User::List { place } => {
-                let users = place.with_store(overlay, |store, _| Ok(store.registry().users()?))?;
+                let users = place.with_store(overlay, "GET /api/v2/users", |store, _| Ok(store.registry().users()?))?;
                 let mut out = std::io::stdout().lock();
                 writeln!(out, "name\tadministrator\tcreated")?;
                 for user in users {
@@ -92,14 +138,33 @@ impl User {
             }
             User::Password { name, password, place } => {
                 let given = password.read()?;
-                let made =
-                    place.with_store(overlay, |store, settings| accounts::set_password(store, &settings.data, name, given))?;
+                let made = place.with_store(overlay, &call("PATCH", name), |store, settings| {
+                    accounts::set_password(store, &settings.data, name, given)
+                })?;
                 password.show(name, &made)?;
             }
+            User::Rights { name, change, place } => {
+                let changed = |store: &_, _: &_| accounts::change_user(store, name, |user| change.apply(user));
+                let user = place.with_store(overlay, &call("PATCH", name), changed)?;
+                let mut out = std::io::stdout().lock();
+                writeln!(out, "user = {}", serde_json::json!(user.name))?;
+                writeln!(out, "administrator = {}", user.administrator)?;
+                let zonepulse_store::Rights { monitoring, server_create, server_read, server_update, server_delete } =
+                    user.rights;
+                writeln!(out, "monitoring = {monitoring}\nserver_create = {server_create}\nserver_read = {server_read}")?;
+                writeln!(out, "server_update = {server_update}\nserver_delete = {server_delete}")?;
+            }
             User::Remove { name, place } => {
-                place.with_store(overlay, |store, settings| accounts::remove_user(store, &settings.data, name))?;
+                place.with_store(overlay, &call("DELETE", name), |store, settings| {
+                    accounts::remove_user(store, &settings.data, name)
+                })?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// How the API does the same.
+fn call(method: &str, name: &str) -> String {
+    format!("{method} /api/v2/users/{name}")
 }

@@ -1,16 +1,19 @@
-//! Who is asking: a user with a password, or a server with a token.
+//! Who is asking: a user with a password or a token, a server with a token, or
+//! a probe that is to be enrolled.
 //!
-//! Users come with `Authorization: Basic` and may read. Servers come with
-//! `Authorization: Bearer` and may send batches of their own. What one of
-//! them may do is decided where routes are put together; this module only says
-//! who it is.
+//! Users come with `Authorization: Basic`, or `Bearer` and one of their tokens.
+//! Servers come with `Bearer`, as do probes that have nothing yet but an
+//! enrolment token. What one of them may do is decided in `rights`; this module
+//! only says who it is.
 //!
 //! A password is checked with argon2id, which is slow on purpose (tens of
 //! milliseconds and megabytes). So it runs on blocking threads, few at a time,
 //! and a password that was right is remembered for a minute, under a hash
 //! with a key that only this process has. Wrong passwords are counted per
 //! name and address; too many, and the name has to wait there. A token is 256
-//! random bits: a plain hash of it is enough, and guessing is hopeless.
+//! random bits: a plain hash of it is enough, and guessing is hopeless. Tokens are
+//! read from the registry again whenever it has changed, so one that is taken
+//! back is refused from the next request on.
 
 mod attempts;
 pub mod password;
@@ -18,6 +21,7 @@ pub mod token;
 mod verified;
 
 use crate::problem::{Case, Problem};
+use crate::time::now_ms;
 use attempts::Attempts;
 use axum::http::{HeaderMap, header};
 use base64::Engine;
@@ -29,24 +33,46 @@ use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use verified::Verified;
-use zonepulse_store::Store;
+use zonepulse_store::{Rights, Store, User};
 
 /// Passwords that are checked at the same time: each takes a core and 19 MiB.
 const CHECKS_AT_ONCE: usize = 2;
 /// How long a request waits for its password to be checked.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// Tokens are read from the store again for an unknown one, but not more often.
-const TOKENS_AGE: Duration = Duration::from_secs(1);
 /// The longest user name and password that are looked at, bytes.
 const LONGEST: usize = 1024;
 
 /// Somebody whose credentials were right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
-    /// A user, by name.
-    User(String),
+    /// A user.
+    User(Account),
     /// A server, by id.
     Server(u32),
+    /// A probe that is to be enrolled.
+    Enrollee {
+        /// Its server.
+        server_id: u32,
+        /// What its token hashes to.
+        hash: String,
+    },
+}
+
+/// A user, as far as it matters for what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The name.
+    pub name: String,
+    /// Whether everything is allowed.
+    pub administrator: bool,
+    /// What is allowed otherwise.
+    pub rights: Rights,
+}
+
+impl From<User> for Account {
+    fn from(user: User) -> Self {
+        Account { name: user.name, administrator: user.administrator, rights: user.rights }
+    }
 }
 
 /// Checks credentials against a store.
@@ -60,11 +86,19 @@ pub struct Credentials {
     nobody: String,
 }
 
-/// The servers' tokens by their hashes.
+/// All tokens by their hashes, as they were at a generation of the registry.
 #[derive(Default)]
 struct Tokens {
-    servers: HashMap<String, u32>,
-    read: Option<Instant>,
+    holders: HashMap<String, Holder>,
+    generation: Option<u64>,
+}
+
+/// Whose token it is, and until when it can be used, Unix milliseconds.
+#[derive(Debug, Clone)]
+enum Holder {
+    Server(u32),
+    Enrollee(u32, u64),
+    User(String, Option<u64>),
 }
 
 impl Credentials {
@@ -84,7 +118,7 @@ impl Credentials {
     pub async fn check(&self, headers: &HeaderMap, address: IpAddr) -> Result<Principal, Problem> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let missing = || {
-            let detail = "send a user's name and password (Basic), or a server's token (Bearer)";
+            let detail = "send a user's name and password (Basic), or a token (Bearer)";
             Problem::new(Case::NoCredentials, detail)
         };
         let value = values.next().ok_or_else(missing)?;
@@ -94,7 +128,7 @@ impl Credentials {
         let (scheme, rest) = value.to_str().ok().and_then(|value| value.trim().split_once(' ')).ok_or_else(missing)?;
         let rest = rest.trim();
         if scheme.eq_ignore_ascii_case("bearer") {
-            return self.server(rest);
+            return self.bearer(rest);
         }
         if !scheme.eq_ignore_ascii_case("basic") {
             return Err(missing());
@@ -105,31 +139,38 @@ impl Credentials {
         self.user(name, password, address).await
     }
 
-    fn server(&self, token: &str) -> Result<Principal, Problem> {
+    fn bearer(&self, token: &str) -> Result<Principal, Problem> {
         let hash = token::hash(token);
-        let mut tokens = lock(&self.tokens);
-        let mut found = tokens.find(&hash);
-        if found.is_none() && tokens.read.is_none_or(|read| read.elapsed() >= TOKENS_AGE) {
-            // It may have been made since they were read.
-            tokens.servers = self
-                .store
-                .registry()
-                .servers()
-                .map_err(Problem::internal)?
-                .into_iter()
-                .map(|server| (server.token_hash, server.id))
-                .collect();
-            tokens.read = Some(Instant::now());
-            found = tokens.find(&hash);
+        let unknown = || Problem::new(Case::NoCredentials, "nobody has this token, or not any more");
+        let now_ms = now_ms();
+        match self.holder(&hash)?.ok_or_else(unknown)? {
+            Holder::Server(id) => Ok(Principal::Server(id)),
+            Holder::Enrollee(server_id, expires_ms) if expires_ms > now_ms => Ok(Principal::Enrollee { server_id, hash }),
+            Holder::User(name, expires_ms) if expires_ms.is_none_or(|expires_ms| expires_ms > now_ms) => {
+                let user = self.store.registry().user(&name).map_err(Problem::internal)?;
+                Ok(Principal::User(user.ok_or_else(unknown)?.into()))
+            }
+            Holder::Enrollee(..) | Holder::User(..) => Err(unknown()),
         }
-        found.map(Principal::Server).ok_or_else(|| Problem::new(Case::NoCredentials, "no server has this token"))
+    }
+
+    fn holder(&self, hash: &str) -> Result<Option<Holder>, Problem> {
+        let registry = self.store.registry();
+        let generation = registry.generation();
+        let mut tokens = lock(&self.tokens);
+        if tokens.generation != Some(generation) {
+            *tokens = Tokens { holders: holders(&self.store).map_err(Problem::internal)?, generation: Some(generation) };
+        }
+        Ok(tokens.find(hash))
     }
 
     async fn user(&self, name: String, password: String, address: IpAddr) -> Result<Principal, Problem> {
         let user = self.store.registry().user(&name).map_err(Problem::internal)?;
         let hash = user.as_ref().map(|user| user.password_hash.clone());
-        if self.remembers(&name, &password, hash.as_deref()) {
-            return Ok(Principal::User(name));
+        if let Some(user) = user.clone()
+            && self.remembers(&name, &password, hash.as_deref())
+        {
+            return Ok(Principal::User(user.into()));
         }
         if let Some(wait) = lock(&self.attempts).wait(address, &name, Instant::now()) {
             return Err(Problem::new(Case::TooManyAttempts, "wrong passwords for this user came from this address; wait")
@@ -139,17 +180,19 @@ impl Credentials {
         let permit = tokio::time::timeout(LONGEST_WAIT, self.checks.acquire()).await.map_err(|_| busy())?;
         let _permit = permit.map_err(|_| busy())?;
         // Whoever was before in the line may have had the same.
-        if self.remembers(&name, &password, hash.as_deref()) {
-            return Ok(Principal::User(name));
+        if let Some(user) = user.clone()
+            && self.remembers(&name, &password, hash.as_deref())
+        {
+            return Ok(Principal::User(user.into()));
         }
         let stored = hash.clone().unwrap_or_else(|| self.nobody.clone());
         let given = password.clone();
         let right = tokio::task::spawn_blocking(move || password::verify(&given, &stored)).await;
-        match (right.map_err(Problem::internal)?, hash) {
-            (true, Some(hash)) => {
-                lock(&self.verified).remember(&name, &password, hash, Instant::now());
+        match (right.map_err(Problem::internal)?, user) {
+            (true, Some(user)) => {
+                lock(&self.verified).remember(&name, &password, user.password_hash.clone(), Instant::now());
                 lock(&self.attempts).forget(address, &name);
-                Ok(Principal::User(name))
+                Ok(Principal::User(user.into()))
             }
             _ => {
                 lock(&self.attempts).count(address, &name, Instant::now());
@@ -165,10 +208,29 @@ impl Credentials {
 }
 
 impl Tokens {
-    fn find(&self, hash: &str) -> Option<u32> {
-        let (known, id) = self.servers.get_key_value(hash)?;
-        bool::from(known.as_bytes().ct_eq(hash.as_bytes())).then_some(*id)
+    fn find(&self, hash: &str) -> Option<Holder> {
+        let (known, holder) = self.holders.get_key_value(hash)?;
+        bool::from(known.as_bytes().ct_eq(hash.as_bytes())).then(|| holder.clone())
     }
+}
+
+/// Everybody who has a token.
+fn holders(store: &Store) -> Result<HashMap<String, Holder>, zonepulse_store::Error> {
+    let mut holders = HashMap::new();
+    for server in store.registry().servers()?.into_iter().filter(|server| !server.is_removed()) {
+        holders.insert(server.token_hash, Holder::Server(server.id));
+        if let Some(token) = server.enrollment {
+            holders.insert(token.hash, Holder::Enrollee(server.id, token.expires_ms));
+        }
+    }
+    for user in store.registry().users()? {
+        for token in user.tokens {
+            holders.insert(token.hash, Holder::User(user.name.clone(), token.expires_ms));
+        }
+    }
+    // A server without a token has an empty hash, which is nobody's.
+    holders.remove("");
+    Ok(holders)
 }
 
 /// Name and password of RFC 7617.

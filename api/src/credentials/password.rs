@@ -12,6 +12,9 @@ pub enum Error {
     /// The system gave no random bytes.
     #[error("the system gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
+    /// The password is too short, or too long.
+    #[error("a password has {0} to {1} bytes")]
+    Length(usize, usize),
     /// The password could not be hashed.
     #[error("the password could not be hashed: {0}")]
     Hash(argon2::password_hash::Error),

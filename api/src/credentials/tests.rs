@@ -1,6 +1,6 @@
 use super::*;
 use axum::http::{HeaderValue, StatusCode};
-use zonepulse_store::{Options, User};
+use zonepulse_store::{EnrollmentToken, Error, Options, UserToken};
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -23,8 +23,18 @@ fn setup() -> Setup {
 
 fn put_user(store: &Store, name: &str, password: &str) {
     let password_hash = password::hash(password).unwrap();
-    let user = User { name: name.to_owned(), password_hash, administrator: false, created_ms: 1 };
-    store.registry().put_user(&user).unwrap();
+    let registry = store.registry();
+    if registry.user(name).unwrap().is_some() {
+        let change = |user: &mut User| {
+            user.password_hash = password_hash;
+            Ok::<_, Error>(())
+        };
+        registry.change_user(name, "x", change).unwrap();
+        return;
+    }
+    let rights = Rights::default();
+    let user = User { name: name.to_owned(), password_hash, administrator: false, created_ms: 1, rights, tokens: Vec::new() };
+    registry.add_user(&user).unwrap();
 }
 
 impl Setup {
@@ -43,7 +53,8 @@ impl Setup {
 async fn a_user_is_known_by_name_and_password() {
     let setup = setup();
     for _ in 0..2 {
-        assert_eq!(setup.basic("ann", "secret").await, Ok(Principal::User("ann".to_owned())));
+        let ann = Account { name: "ann".to_owned(), administrator: false, rights: Rights::default() };
+        assert_eq!(setup.basic("ann", "secret").await, Ok(Principal::User(ann)));
     }
     assert_eq!(setup.basic("ann", "wrong").await, Err(StatusCode::UNAUTHORIZED));
     assert_eq!(setup.basic("bob", "secret").await, Err(StatusCode::UNAUTHORIZED));
@@ -65,8 +76,58 @@ async fn a_token_made_later_is_found() {
     assert_eq!(setup.check(&format!("Bearer {}", setup.token)).await, Ok(Principal::Server(1)));
     let later = token::random().unwrap();
     setup.store.registry().add_server("ns2", false, token::hash(&later), 1).unwrap();
-    tokio::time::sleep(TOKENS_AGE).await;
     assert_eq!(setup.check(&format!("Bearer {later}")).await, Ok(Principal::Server(2)));
+}
+
+#[tokio::test]
+async fn a_token_that_is_taken_back_is_refused_at_once() {
+    let setup = setup();
+    let bearer = format!("Bearer {}", setup.token);
+    assert_eq!(setup.check(&bearer).await, Ok(Principal::Server(1)));
+    setup.store.registry().remove_server(1, 5, false).unwrap();
+    assert_eq!(setup.check(&bearer).await, Err(StatusCode::UNAUTHORIZED));
+    assert_eq!(setup.check("Bearer ").await, Err(StatusCode::UNAUTHORIZED));
+}
+
+#[tokio::test]
+async fn a_users_token_is_as_good_as_the_password_until_it_expires() {
+    let setup = setup();
+    let give = |id: u32, expires_ms| {
+        let token = token::random().unwrap();
+        let hash = token::hash(&token);
+        let change = |user: &mut User| {
+            user.tokens.push(UserToken { id, name: "a".to_owned(), hash, created_ms: 1, expires_ms });
+            Ok::<_, Error>(())
+        };
+        setup.store.registry().change_user("ann", "x", change).unwrap();
+        format!("Bearer {token}")
+    };
+    let ann = Account { name: "ann".to_owned(), administrator: false, rights: Rights::default() };
+    assert_eq!(setup.check(&give(1, None)).await, Ok(Principal::User(ann.clone())));
+    assert_eq!(setup.check(&give(2, Some(now_ms() + 60_000))).await, Ok(Principal::User(ann)));
+    let late = give(3, Some(now_ms() - 1));
+    assert_eq!(setup.check(&late).await, Err(StatusCode::UNAUTHORIZED));
+}
+
+#[tokio::test]
+async fn an_enrolment_token_is_known_until_it_expires() {
+    let setup = setup();
+    let give = |expires_ms| {
+        let token = token::random().unwrap();
+        let hash = token::hash(&token);
+        let change = |server: &mut zonepulse_store::Server| {
+            server.enrollment = Some(EnrollmentToken { hash, expires_ms });
+            Ok::<_, Error>(())
+        };
+        setup.store.registry().change_server(1, "x", change).unwrap();
+        token
+    };
+    let token = give(now_ms() + 60_000);
+    let expected = Principal::Enrollee { server_id: 1, hash: token::hash(&token) };
+    assert_eq!(setup.check(&format!("Bearer {token}")).await, Ok(expected));
+    let late = give(now_ms() - 1);
+    assert_eq!(setup.check(&format!("Bearer {late}")).await, Err(StatusCode::UNAUTHORIZED));
+    assert_eq!(setup.check(&format!("Bearer {token}")).await, Err(StatusCode::UNAUTHORIZED), "replaced");
 }
 
 #[tokio::test]

@@ -1,0 +1,182 @@
+//! `zonepulse settings`.
+
+use super::{Overlay, Place};
+use crate::problem::Problem;
+use crate::settings::{apply, shown, shown_override};
+use crate::{Error, accounts};
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
+use std::io::Write;
+use std::process::ExitCode;
+use zonepulse_store::{Server, Store};
+
+/// Settings.
+#[derive(Debug, Subcommand)]
+pub(super) enum Settings {
+    /// Show what holds, and what of it is set; of all servers, or of one
+    Get {
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Set something, for all servers or for one
+    Set {
+        /// The setting, as `get` shows it
+        key: String,
+        /// Its value; without one it is as it is without being set
+        value: Option<String>,
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Whose settings.
+#[derive(Debug, Args)]
+pub(super) struct Of {
+    /// Of the server with this name or id
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
+}
+
+impl Settings {
+    pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
+        let (Settings::Get { of, place } | Settings::Set { of, place, .. }) = self;
+        let path = if of.server.is_some() { "/api/v2/pvservers/ID" } else { "/api/v2/settings" };
+        match self {
+            Settings::Get { .. } => {
+                let lines = place.with_store(overlay, &format!("GET {path}"), |store, _| of.lines(store))?;
+                let mut out = std::io::stdout().lock();
+                lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+            }
+            Settings::Set { key, value, .. } => {
+                place.with_store(overlay, &format!("PATCH {path}"), |store, _| of.set(store, key, value.as_deref()))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Of {
+    fn server(&self, store: &Store) -> Result<Option<Server>, Error> {
+        self.server.as_deref().map(|name| accounts::find_server(store, name)).transpose()
+    }
+
+    /// A line for each setting: name, value, and where the value is from.
+    fn lines(&self, store: &Store) -> Result<Vec<String>, Error> {
+        let registry = store.registry();
+        let server = self.server(store)?;
+        let holds = match &server {
+            Some(server) => registry.effective_settings(server.id)?,
+            None => registry.global_settings()?,
+        };
+        let global = object(shown_override(&registry.global()?.settings))?;
+        let own = server.map(|server| object(shown_override(&server.overrides))).transpose()?.unwrap_or_default();
+        let from = |name: &str| match (own.contains_key(name), global.contains_key(name)) {
+            (true, _) => "this server",
+            (false, true) => "global",
+            (false, false) => "default",
+        };
+        let holds = object(shown(&holds))?;
+        Ok(["setting\tvalue\tfrom".to_owned()]
+            .into_iter()
+            .chain(holds.into_iter().map(|(name, value)| format!("{name}\t{value}\t{}", from(&name))))
+            .collect())
+    }
+
+    fn set(&self, store: &Store, key: &str, value: Option<&str>) -> Result<(), Error> {
+        let registry = accounts::here(store);
+        let server = self.server(store)?;
+        let value = value.map_or(Value::Null, written);
+        let change = |over: &mut zonepulse_store::SettingsOverride| -> Result<(), Error> {
+            let patch = |value: Value| Map::from_iter([(key.to_owned(), value)]);
+            let mut changed = over.clone();
+            let done = apply(&mut changed, &patch(value.clone()));
+            // A text may look like a number.
+            let done = done.or_else(|problem| match &value {
+                Value::String(_) | Value::Null => Err(problem),
+                other => apply(&mut changed, &patch(other.to_string().into())).map_err(|_| problem),
+            });
+            done.map_err(|problem| argument(&problem))?;
+            *over = changed;
+            Ok(())
+        };
+        match server {
+            Some(server) => {
+                registry.change_server(server.id, "server.change", |server| change(&mut server.overrides))?;
+            }
+            None => {
+                registry.change_global(change)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A value as it is written on a command line: a number, true or false, or else a text.
+fn written(text: &str) -> Value {
+    match serde_json::from_str(text) {
+        Ok(value @ (Value::Bool(_) | Value::Number(_))) => value,
+        _ => text.into(),
+    }
+}
+
+fn object(value: Result<Value, Problem>) -> Result<Map<String, Value>, Error> {
+    match value.map_err(|problem| argument(&problem))? {
+        Value::Object(members) => Ok(members),
+        _ => Ok(Map::new()),
+    }
+}
+
+fn argument(problem: &Problem) -> Error {
+    Error::Argument(problem.detail().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &Default::default()).unwrap();
+        store.registry().add_server("ns1", false, String::new(), 0).unwrap();
+        (dir, store)
+    }
+
+    #[test]
+    fn what_is_set_is_shown_with_where_it_is_from() {
+        let (_dir, store) = store();
+        let (all, one) = (Of { server: None }, Of { server: Some("ns1".to_owned()) });
+        all.set(&store, "dns_interval_s", Some("30")).unwrap();
+        all.set(&store, "verify_ca", Some("false")).unwrap();
+        one.set(&store, "dns_interval_s", Some("15")).unwrap();
+        let shown = one.lines(&store).unwrap();
+        for line in ["dns_interval_s\t15\tthis server", "verify_ca\tfalse\tglobal", "system_interval_s\t5\tdefault"] {
+            assert!(shown.iter().any(|shown| shown == line), "{line}: {shown:?}");
+        }
+        one.set(&store, "dns_interval_s", None).unwrap();
+        assert!(one.lines(&store).unwrap().contains(&"dns_interval_s\t30\tglobal".to_owned()));
+    }
+
+    #[test]
+    fn a_text_that_looks_like_a_number_is_a_text_where_one_is_meant() {
+        let (_dir, store) = store();
+        let all = Of { server: None };
+        all.set(&store, "rabbitmq_user", Some("007")).unwrap();
+        all.set(&store, "rabbitmq_password", Some("12345678")).unwrap();
+        let settings = store.registry().global_settings().unwrap();
+        assert_eq!((settings.rabbitmq_user.as_str(), settings.rabbitmq_password.as_str()), ("007", "12345678"));
+        assert!(!all.lines(&store).unwrap().concat().contains("12345678"));
+    }
+
+    #[test]
+    fn what_cannot_be_set_is_named() {
+        let (_dir, store) = store();
+        let refused = |key: &str, value: &str| Of { server: None }.set(&store, key, Some(value)).unwrap_err().to_string();
+        assert!(refused("dns_interval", "30").starts_with("dns_interval: there is no such setting"));
+        assert!(refused("dns_interval_s", "7").starts_with("dns_interval_s: it has to divide 300"));
+        assert!(refused("verify_ca", "perhaps").starts_with("verify_ca: "));
+    }
+}

@@ -1,0 +1,411 @@
+//! `/api/v2/monitoring/heartbeat`: signs of life of the probes, and who is alive.
+//!
+//! The answer to a heartbeat carries what holds for the server, so a change of
+//! settings reaches every probe within half a minute, and a probe needs no other
+//! way to learn of it.
+
+use crate::app::App;
+use crate::body;
+use crate::credentials::Principal;
+use crate::fleet::{GOOD, Pulse};
+use crate::listing::{self, blocking};
+use crate::parameters::{self, Listed};
+use crate::problem::{Case, Problem};
+use crate::time::{now_ms, text};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use axum::{Extension, Json};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use zonepulse_ingest::fleet::{self as wire, Heartbeat, HeartbeatAnswer, MAX_HEARTBEAT_BYTES, probe_settings};
+use zonepulse_store::Server;
+
+/// The longest text in a heartbeat, bytes.
+const LONGEST_TEXT: usize = 1024;
+
+/// What probes call.
+pub fn sending() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(hear))
+}
+
+/// What users call.
+pub fn reading() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(list))
+}
+
+/// Send a heartbeat
+///
+/// For probes, every 30 seconds, with the token of their server. The answer has the settings that
+/// hold for it.
+#[utoipa::path(
+    post, path = "/api/v2/monitoring/heartbeat", operation_id = "send_heartbeat", tag = "Probes",
+    request_body(content = HeartbeatBody, description = "How the probe and its machine are."),
+    responses(
+        (status = 200, description = "It was heard; and what holds for the server.", body = HeartbeatAnswerBody),
+    ),
+)]
+async fn hear(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<HeartbeatAnswer>, Problem> {
+    parameters::none(&uri)?;
+    let Principal::Server(server_id) = principal else {
+        return Err(Problem::new(Case::NotAllowed, "only a server's token may send heartbeats"));
+    };
+    let received_at_ms = now_ms();
+    let heartbeat: Heartbeat = body::typed("body", body::json(&headers, body, MAX_HEARTBEAT_BYTES).await?)?;
+    check(&heartbeat)?;
+    blocking(move || {
+        app.fleet().hear(server_id, heartbeat, received_at_ms)?;
+        answer(&app, server_id, received_at_ms).map(Json)
+    })
+    .await
+}
+
+/// What a probe is told that was heard at this time.
+pub fn answer(app: &App, server_id: u32, received_at_ms: u64) -> Result<HeartbeatAnswer, Problem> {
+    let registry = app.store().registry();
+    // The version first: settings that are newer than it are sent again, older ones would stay.
+    let settings_version = registry.global()?.version;
+    let settings = registry.effective_settings(server_id)?;
+    Ok(HeartbeatAnswer { received_at_ms, settings_version, settings: probe_settings(&settings) })
+}
+
+/// Everything that a heartbeat says is kept in memory, so it has to be short.
+fn check(heartbeat: &Heartbeat) -> Result<(), Problem> {
+    let components = &heartbeat.components;
+    let of_components = [&components.dns, &components.monitor, &components.dhcp4, &components.dhcp6, &components.backup]
+        .into_iter()
+        .flatten()
+        .flat_map(|component| [component.version.as_deref(), component.name.as_deref()])
+        .flatten();
+    let texts = [heartbeat.probe_version.as_str(), &heartbeat.hostname, &heartbeat.os].into_iter();
+    let longest = texts.chain(heartbeat.capture.detail.as_deref()).chain(of_components).map(str::len).max();
+    match longest {
+        Some(bytes) if bytes > LONGEST_TEXT => {
+            Err(Problem::parameter("body", format_args!("a text of {bytes} bytes is longer than {LONGEST_TEXT}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Who is alive
+///
+/// A row per managed server: its heartbeats of the last 2 minutes, of which 4 or 5 are good, and what
+/// the last one said. After a restart of the central the last heartbeat is remembered, the count begins
+/// anew.
+#[utoipa::path(
+    get, path = "/api/v2/monitoring/heartbeat", operation_id = "heartbeats", tag = "Monitoring",
+    params(
+        ("server_id" = Option<Vec<u32>>, Query, description = "Servers by id; repeat it for several. A server that does not exist is an error."),
+        ("offset" = Option<u64>, Query, description = "How many rows to skip.", minimum = 0),
+        ("limit" = Option<u32>, Query, description = "How many rows to give; 1000 unless told otherwise.", maximum = 100000),
+    ),
+    responses((status = 200, description = "A row per server.", body = Vec<HeartbeatRow>)),
+)]
+async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
+    let page = Listed::read(&uri, &["server_id"])?;
+    let wanted = page.servers.clone();
+    let rows = blocking(move || {
+        app.known_servers(&wanted)?;
+        let now_ms = now_ms();
+        let servers = app.store().registry().servers()?.into_iter().filter(|server| !server.is_removed());
+        let servers = servers.filter(|server| wanted.is_empty() || wanted.contains(&server.id));
+        Ok(servers.map(|server| HeartbeatRow::of(app.fleet().pulse(server.id, now_ms), server)).collect::<Vec<_>>())
+    });
+    Ok(listing::page(rows.await?, &page, &uri))
+}
+
+/// How a server is.
+#[derive(Serialize, ToSchema)]
+struct HeartbeatRow {
+    /// The server's id.
+    server_id: u32,
+    /// The server's display name.
+    server: String,
+    /// Whether its data is a sample to look at: no probe sends of it.
+    sample: bool,
+    /// Heartbeats in the last 2 minutes.
+    requests: usize,
+    /// Whether that is good: 4 or more.
+    good: bool,
+    /// When the last one arrived; null when none ever did.
+    #[schema(format = DateTime, required)]
+    last_heartbeat: Option<String>,
+    /// Whether anything was heard of it in the last 2 minutes.
+    #[schema(inline)]
+    state: StateWord,
+    /// What runs there.
+    components: ComponentsBody,
+    /// By how much the probe's clock is ahead of the central's, milliseconds, with the time that the heartbeat took on its way.
+    #[schema(required)]
+    clock_skew_ms: Option<i64>,
+    /// The version of the settings in force there; null while the probe does what its own configuration says.
+    #[schema(required)]
+    settings_version: Option<u64>,
+    /// Whether DNS messages are being counted.
+    #[schema(required)]
+    capture: Option<CaptureBody>,
+    /// What waits to be sent.
+    #[schema(required)]
+    spool: Option<SpoolBody>,
+    /// The version of the probe.
+    #[schema(required)]
+    probe_version: Option<String>,
+    /// For how long the probe had been running, seconds.
+    #[schema(required)]
+    uptime_s: Option<u64>,
+    /// The machine's name.
+    #[schema(required)]
+    hostname: Option<String>,
+    /// The machine's operating system.
+    #[schema(required)]
+    os: Option<String>,
+}
+
+impl HeartbeatRow {
+    fn of(pulse: Pulse, server: Server) -> Self {
+        let state = pulse.state().into();
+        let Pulse { requests, last } = pulse;
+        let received_ms = last.as_ref().map(|last| last.received_ms);
+        let heartbeat = last.map(|last| last.heartbeat);
+        let said = heartbeat.as_ref();
+        let skew = |sent_ms: u64, received_ms: u64| i64::try_from(i128::from(sent_ms) - i128::from(received_ms)).ok();
+        HeartbeatRow {
+            server_id: server.id,
+            server: server.name,
+            sample: server.sample,
+            requests,
+            good: requests >= GOOD,
+            last_heartbeat: received_ms.map(text),
+            state,
+            components: said.map(|said| said.components.clone().into()).unwrap_or_default(),
+            clock_skew_ms: said.zip(received_ms).and_then(|(said, received_ms)| skew(said.sent_at_ms, received_ms)),
+            settings_version: said.and_then(|said| said.settings_version),
+            capture: said.map(|said| CaptureBody { state: said.capture.state.into(), detail: said.capture.detail.clone() }),
+            spool: said.map(|said| SpoolBody { batches: said.spool.batches, size_bytes: said.spool.size_bytes }),
+            probe_version: said.map(|said| said.probe_version.clone()),
+            uptime_s: said.map(|said| said.uptime_s),
+            hostname: said.map(|said| said.hostname.clone()),
+            os: heartbeat.map(|said| said.os),
+        }
+    }
+}
+
+/// Whether something runs.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum StateWord {
+    /// It does.
+    Running,
+    /// It does not.
+    Stopped,
+}
+
+impl From<wire::State> for StateWord {
+    fn from(state: wire::State) -> Self {
+        match state {
+            wire::State::Running => StateWord::Running,
+            wire::State::Stopped => StateWord::Stopped,
+        }
+    }
+}
+
+/// The programs that a managed server is made of; what is not installed is null.
+#[derive(Serialize, Default, ToSchema)]
+struct ComponentsBody {
+    /// The DNS server.
+    dns: Option<ComponentBody>,
+    /// The probe itself.
+    monitor: Option<ComponentBody>,
+    /// The DHCP server for IPv4.
+    dhcp4: Option<ComponentBody>,
+    /// The DHCP server for IPv6.
+    dhcp6: Option<ComponentBody>,
+    /// What makes backups.
+    backup: Option<ComponentBody>,
+}
+
+impl From<wire::Components> for ComponentsBody {
+    fn from(components: wire::Components) -> Self {
+        let body = |component: Option<wire::Component>| {
+            component.map(|wire::Component { state, version, name }| ComponentBody { state: state.into(), version, name })
+        };
+        let wire::Components { dns, monitor, dhcp4, dhcp6, backup } = components;
+        ComponentsBody { dns: body(dns), monitor: body(monitor), dhcp4: body(dhcp4), dhcp6: body(dhcp6), backup: body(backup) }
+    }
+}
+
+/// One program.
+#[derive(Serialize, ToSchema)]
+struct ComponentBody {
+    /// Whether it runs.
+    #[schema(inline)]
+    state: StateWord,
+    /// What it says its version is; null when it does not say.
+    version: Option<String>,
+    /// Which program it is, as in `knotd`.
+    name: Option<String>,
+}
+
+/// Whether DNS messages are being counted.
+#[derive(Serialize, ToSchema)]
+struct CaptureBody {
+    /// Whether they are.
+    #[schema(inline)]
+    state: StateWord,
+    /// Why they are not.
+    detail: Option<String>,
+}
+
+/// What waits to be sent.
+#[derive(Serialize, ToSchema)]
+struct SpoolBody {
+    /// Batches that are not confirmed.
+    batches: u64,
+    /// Their size, bytes.
+    size_bytes: u64,
+}
+
+/// How the probe and its machine are.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a body")]
+struct HeartbeatBody {
+    /// When it was made, by the probe's clock, Unix milliseconds.
+    sent_at_ms: u64,
+    /// When the probe began, in the numbering of its batches.
+    epoch: u64,
+    /// The version of the probe.
+    #[schema(max_length = 1024)]
+    probe_version: String,
+    /// For how long it has been running, seconds.
+    uptime_s: u64,
+    /// The machine's name.
+    #[schema(max_length = 1024)]
+    hostname: String,
+    /// Its operating system.
+    #[schema(max_length = 1024)]
+    os: String,
+    /// The version of the settings in force; none while the probe does what its own configuration says.
+    settings_version: Option<u64>,
+    /// What runs on the machine.
+    components: ComponentsBody,
+    /// Whether DNS messages are being counted.
+    capture: CaptureBody,
+    /// What waits to be sent.
+    spool: SpoolBody,
+}
+
+/// What a probe is told.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes an answer")]
+struct HeartbeatAnswerBody {
+    /// When the heartbeat arrived, by the central's clock, Unix milliseconds.
+    received_at_ms: u64,
+    /// The version of these settings; it rises with every change.
+    settings_version: u64,
+    /// What the probe shall do.
+    settings: ProbeSettingsBody,
+}
+
+/// What a probe shall do.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes an answer")]
+pub struct ProbeSettingsBody {
+    /// Whether DNS messages are counted.
+    dns_monitoring: bool,
+    /// For how long hits are summed, seconds.
+    dns_interval_s: u32,
+    /// Whether the machine itself is measured.
+    system_monitoring: bool,
+    /// How often, seconds.
+    system_interval_s: u32,
+    /// The way that batches take: `http`, `rabbitmq` or `pull`.
+    communication: String,
+    /// Where this API is; null for where the probe's own configuration says.
+    api_url: Option<String>,
+    /// Whether certificates are verified.
+    verify_ca: bool,
+    /// The broker, where there is one.
+    rabbitmq: Option<RabbitmqBody>,
+}
+
+/// Where the broker is, and as whom to speak to it. Only the probe of the server gets this.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes an answer")]
+struct RabbitmqBody {
+    /// A name or an IP address.
+    address: String,
+    /// The port.
+    port: u16,
+    /// Whether the connection is TLS.
+    tls: bool,
+    /// The virtual host.
+    virtual_host: String,
+    /// The user.
+    user: String,
+    /// Its password.
+    password: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Last;
+    use crate::fleet::tests::heartbeat;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+    use utoipa::PartialSchema;
+
+    fn described(schema: impl Serialize) -> BTreeSet<String> {
+        let schema = serde_json::to_value(schema).unwrap();
+        schema["properties"].as_object().unwrap().keys().cloned().collect()
+    }
+
+    fn members(value: &Value) -> BTreeSet<String> {
+        value.as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn what_machines_say_is_described_as_it_is() {
+        let said = serde_json::to_value(heartbeat(1)).unwrap();
+        assert_eq!(described(HeartbeatBody::schema()), members(&said));
+        assert_eq!(described(ComponentsBody::schema()), members(&said["components"]));
+        assert_eq!(described(ComponentBody::schema()), members(&said["components"]["dns"]));
+        assert_eq!(described(CaptureBody::schema()), members(&said["capture"]));
+        assert_eq!(described(SpoolBody::schema()), members(&said["spool"]));
+        let settings = zonepulse_store::Settings { rabbitmq_address: "a".to_owned(), ..Default::default() };
+        let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings: probe_settings(&settings) };
+        let answer = serde_json::to_value(answer).unwrap();
+        assert_eq!(described(HeartbeatAnswerBody::schema()), members(&answer));
+        assert_eq!(described(ProbeSettingsBody::schema()), members(&answer["settings"]));
+        assert_eq!(described(RabbitmqBody::schema()), members(&answer["settings"]["rabbitmq"]));
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_has_a_negative_skew() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = zonepulse_store::Store::open(dir.path(), &Default::default()).unwrap();
+        let server = store.registry().add_server("ns1", false, String::new(), 0).unwrap();
+        let row = |sent_ms, received_ms| {
+            let pulse = Pulse { requests: 1, last: Some(Last { received_ms, heartbeat: heartbeat(sent_ms) }) };
+            HeartbeatRow::of(pulse, server.clone()).clock_skew_ms
+        };
+        assert_eq!((row(1000, 4000), row(4000, 1000), row(u64::MAX, 0)), (Some(-3000), Some(3000), None));
+    }
+
+    #[test]
+    fn texts_past_the_bound_are_refused() {
+        assert!(check(&heartbeat(1)).is_ok());
+        let mut long = heartbeat(1);
+        long.capture.detail = Some("x".repeat(LONGEST_TEXT + 1));
+        assert!(check(&long).is_err());
+    }
+}

@@ -1,0 +1,276 @@
+//! `GET` and `PATCH /api/v2/settings`: what is set for all servers; and how
+//! settings are written in JSON, there and at a server.
+//!
+//! The password of the broker goes in and never comes out.
+
+use crate::app::App;
+use crate::body::{Members, typed};
+use crate::listing::blocking;
+use crate::parameters;
+use crate::problem::Problem;
+use crate::rights::Caller;
+use crate::time::now_ms;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::{Extension, Json};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use zonepulse_store::{GlobalSettings, Settings, SettingsOverride};
+
+/// What is not shown, and whether there is one, which is.
+const PASSWORD: &str = "rabbitmq_password";
+const PASSWORD_SET: &str = "rabbitmq_password_set";
+
+/// What reads.
+pub fn reading() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(read))
+}
+
+/// What changes, for administrators.
+pub fn changing() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(change))
+}
+
+/// Describes every setting once, for what is set and for what holds.
+macro_rules! described {
+    ($($(#[$attribute:meta])* $name:ident: $kind:ty,)*) => {
+        /// What is set; a setting that is absent, or null, is as it is without being set.
+        #[derive(ToSchema)]
+        #[expect(dead_code, reason = "describes a member")]
+        pub struct SettingsSet {
+            $($(#[$attribute])* $name: Option<$kind>,)*
+            /// The user's password. It can be set, and is never shown.
+            #[schema(write_only, max_length = 255)]
+            rabbitmq_password: Option<String>,
+            /// Whether a password is set.
+            #[schema(read_only)]
+            rabbitmq_password_set: Option<bool>,
+        }
+
+        /// What holds: the defaults, overlaid by what is set for all, overlaid by what is set for a server.
+        #[derive(ToSchema)]
+        #[expect(dead_code, reason = "describes a member")]
+        pub struct EffectiveSettings {
+            $($(#[$attribute])* $name: $kind,)*
+            /// Whether a password is set. The password itself is never shown.
+            rabbitmq_password_set: bool,
+        }
+    };
+}
+
+described! {
+    /// Where probes find this API, `http://…` or `https://…`; empty for wherever they were enrolled.
+    #[schema(example = "https://central.example:8053", max_length = 2048)]
+    api_url: String,
+    /// Whether a probe refuses a central, or a broker, whose certificate it cannot check.
+    verify_ca: bool,
+    /// How batches get here: the probe sends over HTTP or through RabbitMQ, or the central collects them.
+    #[schema(inline)]
+    communication: Communication,
+    /// How long the central waits for a probe, or a broker, to let it in, milliseconds.
+    #[schema(minimum = 10, maximum = 60000)]
+    api_timeout_ms: u32,
+    /// Whether DNS messages are counted.
+    dns_monitoring: bool,
+    /// Over which time they are summed, seconds; divides 300.
+    #[schema(minimum = 1, maximum = 300, example = 60)]
+    dns_interval_s: u32,
+    /// Whether the system is measured.
+    system_monitoring: bool,
+    /// How often, seconds; divides 300.
+    #[schema(minimum = 1, maximum = 300, example = 5)]
+    system_interval_s: u32,
+    /// How long raw points are kept, minutes; 4294967295 for ever.
+    #[schema(minimum = 1)]
+    raw_retention_minutes: u32,
+    /// How long roll-ups are kept, days; 4294967295 for ever.
+    #[schema(minimum = 1)]
+    aggregated_retention_days: u32,
+    /// The broker's FQDN or IP address; empty for none.
+    #[schema(max_length = 255)]
+    rabbitmq_address: String,
+    /// The broker's port; unless set, 5672, or 5671 with TLS.
+    #[schema(minimum = 1, maximum = 65535)]
+    rabbitmq_port: u16,
+    /// Whether the broker is spoken to with TLS.
+    rabbitmq_tls: bool,
+    /// The virtual host at the broker.
+    #[schema(min_length = 1, max_length = 255)]
+    rabbitmq_virtual_host: String,
+    /// The user at the broker.
+    #[schema(max_length = 255)]
+    rabbitmq_user: String,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes a member")]
+enum Communication {
+    Http,
+    Rabbitmq,
+    Pull,
+}
+
+/// What is set for all servers.
+#[derive(Serialize, ToSchema)]
+struct GlobalAnswer {
+    /// Rises with every change of a setting, of all servers or of one.
+    settings_version: u64,
+    /// What is set for all servers.
+    #[schema(value_type = SettingsSet)]
+    settings: Value,
+    /// What holds for a server that has nothing set for itself.
+    #[schema(value_type = EffectiveSettings)]
+    effective_settings: Value,
+}
+
+/// Read the global settings
+///
+/// What is set for all servers, and what holds for those that have nothing set for themselves.
+#[utoipa::path(
+    get, path = "/api/v2/settings", operation_id = "settings", tag = "Servers",
+    responses((status = 200, description = "The settings.", body = GlobalAnswer)),
+)]
+async fn read(State(app): State<App>, uri: Uri) -> Result<Json<GlobalAnswer>, Problem> {
+    parameters::none(&uri)?;
+    blocking(move || answer(&app, app.store().registry().global()?)).await
+}
+
+/// Change the global settings
+///
+/// A setting that is absent stays as it is; `null` puts it back to its default (RFC 7396). Retention
+/// counts from the next question on, everything else from a probe's next heartbeat on. Settings that
+/// cannot hold together, of any server, are refused, and nothing is changed.
+#[utoipa::path(
+    patch, path = "/api/v2/settings", operation_id = "change_settings", tag = "Servers",
+    request_body(content = SettingsSet, description = "What is to be set."),
+    responses((status = 200, description = "The settings as they are now.", body = GlobalAnswer)),
+)]
+async fn change(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<GlobalAnswer>, Problem> {
+    parameters::none(&uri)?;
+    let Value::Object(patch) = crate::body::json(&headers, body, Members::MAX_BYTES).await? else {
+        return Err(Problem::parameter("body", "it has to be an object"));
+    };
+    blocking(move || {
+        let registry = app.store().registry().by(caller.actor(now_ms()));
+        let global = registry.change_global(|over| apply(over, &patch))?;
+        answer(&app, global)
+    })
+    .await
+}
+
+fn answer(app: &App, global: GlobalSettings) -> Result<Json<GlobalAnswer>, Problem> {
+    let effective = app.store().registry().global_settings()?;
+    Ok(Json(GlobalAnswer {
+        settings_version: global.version,
+        settings: shown_override(&global.settings)?,
+        effective_settings: shown(&effective)?,
+    }))
+}
+
+/// What holds, without the password.
+pub fn shown(settings: &Settings) -> Result<Value, Problem> {
+    let mut value = serde_json::to_value(settings).map_err(Problem::internal)?;
+    if let Value::Object(members) = &mut value {
+        members.remove(PASSWORD);
+        members.insert(PASSWORD_SET.to_owned(), (!settings.rabbitmq_password.is_empty()).into());
+    }
+    Ok(value)
+}
+
+/// What is set, without the password.
+pub fn shown_override(over: &SettingsOverride) -> Result<Value, Problem> {
+    let mut value = serde_json::to_value(over).map_err(Problem::internal)?;
+    if let Value::Object(members) = &mut value
+        && members.remove(PASSWORD).is_some()
+    {
+        members.insert(PASSWORD_SET.to_owned(), true.into());
+    }
+    Ok(value)
+}
+
+/// Sets what a patch has (RFC 7396), setting by setting, so that the one at fault is named.
+pub fn apply(over: &mut SettingsOverride, patch: &Map<String, Value>) -> Result<(), Problem> {
+    for (name, value) in patch {
+        if !Settings::NAMES.contains(&name.as_str()) {
+            let shown: String = name.chars().take(100).collect();
+            let reason = format_args!("there is no such setting; there are {}", Settings::NAMES.join(", "));
+            return Err(Problem::parameter(shown, reason));
+        }
+        let Value::Object(mut members) = serde_json::to_value(&*over).map_err(Problem::internal)? else { continue };
+        match value {
+            Value::Null => members.remove(name),
+            value => members.insert(name.clone(), value.clone()),
+        };
+        *over = typed(name, Value::Object(members))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeSet;
+    use utoipa::PartialSchema;
+
+    fn patched(over: &SettingsOverride, patch: &Value) -> Result<SettingsOverride, Problem> {
+        let mut over = over.clone();
+        apply(&mut over, patch.as_object().unwrap())?;
+        Ok(over)
+    }
+
+    #[test]
+    fn what_is_absent_stays_and_null_takes_back() {
+        let over = patched(&SettingsOverride::default(), &json!({"dns_interval_s": 30, "verify_ca": false})).unwrap();
+        assert_eq!((over.dns_interval_s, over.verify_ca), (Some(30), Some(false)));
+        let over = patched(&over, &json!({"verify_ca": null, "communication": "pull"})).unwrap();
+        assert_eq!((over.dns_interval_s, over.verify_ca), (Some(30), None));
+    }
+
+    #[test]
+    fn the_setting_at_fault_is_named() {
+        for (patch, name) in [
+            (json!({"dns_interval": 30}), "dns_interval"),
+            (json!({"dns_interval_s": "30"}), "dns_interval_s"),
+            (json!({"verify_ca": true, "rabbitmq_port": 65536}), "rabbitmq_port"),
+            (json!({"communication": "smoke"}), "communication"),
+            (json!({"api_url": ["a"]}), "api_url"),
+        ] {
+            let problem = patched(&SettingsOverride::default(), &patch).unwrap_err();
+            assert!(problem.detail().starts_with(&format!("{name}: ")), "{}", problem.detail());
+        }
+    }
+
+    #[test]
+    fn a_password_goes_in_and_never_comes_out() {
+        let over = patched(&SettingsOverride::default(), &json!({"rabbitmq_password": "hush"})).unwrap();
+        let settings = Settings::effective(Default::default(), &[&over]);
+        assert_eq!(settings.rabbitmq_password, "hush");
+        for shown in [shown(&settings).unwrap(), shown_override(&over).unwrap()] {
+            assert!(!shown.to_string().contains("hush"), "{shown}");
+            assert_eq!(shown[PASSWORD_SET], true);
+        }
+    }
+
+    #[test]
+    fn every_setting_is_described_and_nothing_else() {
+        let names = |schema: Value| -> BTreeSet<String> { schema["properties"].as_object().unwrap().keys().cloned().collect() };
+        let set = names(serde_json::to_value(SettingsSet::schema()).unwrap());
+        let effective = names(serde_json::to_value(EffectiveSettings::schema()).unwrap());
+        let shown: BTreeSet<String> = shown(&Settings::default()).unwrap().as_object().unwrap().keys().cloned().collect();
+        assert_eq!(effective, shown);
+        let all = Settings::NAMES.iter().map(|name| (*name).to_owned()).chain([PASSWORD_SET.to_owned()]).collect();
+        assert_eq!(set, all);
+    }
+}

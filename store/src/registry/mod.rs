@@ -1,0 +1,223 @@
+//! Servers, users, settings, and who changed them: few, small, and read by
+//! people, so they are JSON.
+//!
+//! Whoever changes something says who they are ([`Registry::by`]); what was
+//! there before and after is then written to the audit log in the same write.
+//! Whoever keeps a copy of what is here looks at [`Registry::generation`].
+
+mod audit;
+mod server;
+mod user;
+
+pub use audit::{Actor, AuditEntry};
+pub use server::{EnrollmentToken, Pull, Server};
+pub use user::{Rights, User, UserToken};
+
+use crate::database::Database;
+use crate::retention::{Expiry, Horizon};
+use crate::settings::{Settings, SettingsOverride};
+use crate::write::Writer;
+use crate::{Error, Inner, Retention, key};
+use parking_lot::MutexGuard;
+use rocksdb::WriteBatch;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use zonepulse_codec::Malformed;
+
+pub(crate) use server::{removed, server_ids, server_key};
+
+const SETTINGS: &[u8] = b"settings";
+
+/// What is set for all servers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GlobalSettings {
+    /// Rises with every change of any setting, global or of a server.
+    pub version: u64,
+    /// What is set.
+    pub settings: SettingsOverride,
+}
+
+/// The servers, users and settings of a store.
+pub struct Registry<'a> {
+    inner: &'a Inner,
+    actor: Option<Actor>,
+}
+
+impl<'a> Registry<'a> {
+    pub(crate) fn new(inner: &'a Inner) -> Self {
+        Registry { inner, actor: None }
+    }
+
+    /// The same, with everything that is changed written to the audit log as this one's work.
+    pub fn by(self, actor: Actor) -> Self {
+        Registry { actor: Some(actor), ..self }
+    }
+
+    /// Rises with every change: what was read at another generation may be out of date.
+    pub fn generation(&self) -> u64 {
+        self.inner.generation.load(Ordering::Acquire)
+    }
+
+    /// What is set for all servers.
+    pub fn global(&self) -> Result<GlobalSettings, Error> {
+        global(&self.inner.database)
+    }
+
+    /// Changes what is set for all servers. Retention holds from the next question on.
+    ///
+    /// Refused when the result, or what it makes of a server, cannot hold; `change` may refuse, too.
+    pub fn change_global<E: From<Error>>(
+        &self,
+        change: impl FnOnce(&mut SettingsOverride) -> Result<(), E>,
+    ) -> Result<GlobalSettings, E> {
+        let mut work = self.change();
+        let before = self.global()?;
+        let mut after = before.clone();
+        change(&mut after.settings)?;
+        if after.settings == before.settings {
+            return Ok(before);
+        }
+        after.settings.check()?;
+        self.effective(&after.settings, None).check()?;
+        for server in self.servers()?.iter().filter(|server| !server.is_removed()) {
+            let together = self.effective(&after.settings, Some(server));
+            let named = |reason: String| format!("{reason} (server {}, {:?})", server.id, server.name);
+            server::check_together(server, &together).map_err(|error| match error {
+                Error::BadSetting { setting, reason } => Error::BadSetting { setting, reason: named(reason) },
+                other => other,
+            })?;
+        }
+        after.version += 1;
+        work.put(SETTINGS, &after)?;
+        work.audit("settings.change", "global settings", &before.settings, &after.settings)?;
+        work.commit()?;
+        self.refresh_expiry()?;
+        Ok(after)
+    }
+
+    /// What holds for a server; for one that there is not, what holds for all.
+    pub fn effective_settings(&self, server_id: u32) -> Result<Settings, Error> {
+        let global = self.global()?;
+        Ok(self.effective(&global.settings, self.server(server_id)?.as_ref()))
+    }
+
+    /// What holds where a server has nothing of its own.
+    pub fn global_settings(&self) -> Result<Settings, Error> {
+        Ok(self.effective(&self.global()?.settings, None))
+    }
+
+    fn effective(&self, global: &SettingsOverride, server: Option<&Server>) -> Settings {
+        let layers: Vec<&SettingsOverride> = [global].into_iter().chain(server.map(|server| &server.overrides)).collect();
+        Settings::effective(self.inner.retention, &layers)
+    }
+
+    /// Begins a change: nobody else changes anything, or commits a batch, until it is dropped.
+    fn change(&self) -> Change<'_> {
+        Change { registry: self, alone: self.inner.writer.lock(), batch: WriteBatch::default() }
+    }
+
+    /// Retention as it is set now, from the next question on.
+    fn refresh_expiry(&self) -> Result<(), Error> {
+        let settings = retentions(&self.inner.database, self.inner.retention)?;
+        let mut expiry = self.inner.expiry.write();
+        let expiry = Arc::make_mut(&mut expiry);
+        (expiry.default, expiry.of_server) = (settings.default, settings.of_server);
+        Ok(())
+    }
+
+    fn one<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Error> {
+        self.inner.database.get("default", key)?.map(|value| parse(key, &value)).transpose()
+    }
+
+    fn all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, Error> {
+        let mut found = Vec::new();
+        all(&self.inner.database, prefix, |key, value| {
+            found.push(parse(key, value)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+}
+
+/// One atomic, fsynced change of the registry.
+struct Change<'a> {
+    registry: &'a Registry<'a>,
+    /// Held while something is looked up and written depending on it.
+    alone: MutexGuard<'a, Writer>,
+    batch: WriteBatch,
+}
+
+impl Change<'_> {
+    fn put<T: Serialize>(&mut self, key: &[u8], value: &T) -> Result<(), Error> {
+        let json = serde_json::to_vec(value).map_err(|error| Error::damaged(error.to_string(), key))?;
+        self.batch.put(key, json);
+        Ok(())
+    }
+
+    /// A setting has changed.
+    fn raise_version(&mut self) -> Result<(), Error> {
+        let mut global = self.registry.global()?;
+        global.version += 1;
+        self.put(SETTINGS, &global)
+    }
+
+    fn commit(self) -> Result<(), Error> {
+        let inner = self.registry.inner;
+        inner.database.write(self.batch, true)?;
+        inner.generation.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// The settings of all servers, and their horizons.
+pub(crate) fn expiry(database: &Database, default: Retention) -> Result<Expiry, Error> {
+    let mut expiry = retentions(database, default)?;
+    all(database, key::HORIZON, |key, value| {
+        let server_id =
+            key.get(key::HORIZON.len()..).and_then(|id| key::u32_at(id, 0)).ok_or_else(|| Error::damaged("horizon", key))?;
+        let horizon = Horizon::decode(value).map_err(|Malformed(what)| Error::damaged(what, key))?;
+        expiry.horizons.insert(server_id, horizon);
+        Ok(())
+    })?;
+    Ok(expiry)
+}
+
+/// How long points are kept, of all servers and of those that have a setting of their own.
+fn retentions(database: &Database, default: Retention) -> Result<Expiry, Error> {
+    let global = global(database)?.settings;
+    let of_all = Settings::effective(default, &[&global]).retention();
+    let mut expiry = Expiry { default: of_all, ..Expiry::default() };
+    all(database, server::SERVERS, |key, value| {
+        let server: Server = parse(key, value)?;
+        let retention = Settings::effective(default, &[&global, &server.overrides]).retention();
+        if retention != of_all {
+            expiry.of_server.insert(server.id, retention);
+        }
+        Ok(())
+    })?;
+    Ok(expiry)
+}
+
+fn global(database: &Database) -> Result<GlobalSettings, Error> {
+    let found = database.get("default", SETTINGS)?;
+    found.map_or_else(|| Ok(GlobalSettings::default()), |value| parse(SETTINGS, &value))
+}
+
+/// Visits the keys of the default family that begin so.
+fn all(database: &Database, prefix: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>) -> Result<(), Error> {
+    database.visit("default", prefix, |key, value| {
+        let ours = key.starts_with(prefix);
+        if ours {
+            each(key, value)?;
+        }
+        Ok(ours)
+    })
+}
+
+fn parse<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(value).map_err(|error| Error::damaged(error.to_string(), key))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! Servers: made, changed, enrolled, removed.
+//!
+//! A server that is removed can do nothing any more. Its points stay until
+//! retention has taken them, and then upkeep removes what is left of it; or all
+//! of it goes at once when that is asked for. Its number is never used again.
+
+use super::{Change, Registry, all};
+use crate::database::Database;
+use crate::settings::{Communication, Settings, SettingsOverride, bad_url, is_host};
+use crate::{Error, key, purge};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::sync::atomic::Ordering;
+
+pub(super) const SERVERS: &[u8] = b"server/";
+/// What was last heard of each server.
+const SEEN: &[u8] = b"seen/";
+/// The largest number that was ever given to a server.
+const LAST_ID: &[u8] = b"last_server_id";
+/// So many servers at most, removed ones included.
+const MOST_SERVERS: usize = 10_000;
+/// The longest name, bytes: short enough for a line.
+pub(super) const LONGEST_NAME: usize = 128;
+/// The longest OS, and service, bytes.
+const LONGEST_WORD: usize = 255;
+/// The longest notes, bytes.
+const LONGEST_NOTES: usize = 4096;
+/// The most services.
+const MOST_SERVICES: usize = 32;
+
+/// A managed server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// Its number; not 0.
+    pub id: u32,
+    /// Its display name, unique among those that are not removed.
+    pub name: String,
+    /// Whether its data is a sample to look at, not a machine's.
+    pub sample: bool,
+    /// What its token hashes to; the token itself is nowhere. Empty when it has none.
+    pub token_hash: String,
+    /// When it was made, Unix milliseconds.
+    pub created_ms: u64,
+    /// Its operating system; empty when nobody said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub os: String,
+    /// Its FQDN or IP address; empty when nobody said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
+    /// What people want to remember about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub notes: String,
+    /// What it is for, such as `dns`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+    /// What is set for this server and not as for all.
+    #[serde(default)]
+    pub overrides: SettingsOverride,
+    /// The token with which its probe may come for a token of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enrollment: Option<EnrollmentToken>,
+    /// Where the central collects from, and how it gets in.
+    #[serde(default)]
+    pub pull: Pull,
+    /// When it was removed, Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_ms: Option<u64>,
+}
+
+/// A token that is worth one enrolment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrollmentToken {
+    /// What it hashes to.
+    pub hash: String,
+    /// Until when it can be used, Unix milliseconds.
+    pub expires_ms: u64,
+}
+
+/// How the central collects from a probe.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pull {
+    /// The probe's address, `http://…` or `https://…`; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub url: String,
+    /// What the central shows there. It is kept as it is, because the central is the one who sends it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub token: String,
+}
+
+impl Server {
+    /// Whether it was removed: it is there for its history only.
+    pub fn is_removed(&self) -> bool {
+        self.removed_ms.is_some()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        check_name("server", &self.name)?;
+        let bad = |field, reason| Err(Error::bad_setting(field, reason));
+        if !self.address.is_empty() && !is_host(&self.address) {
+            return bad("address", "it has to be an FQDN or an IP address, without a port");
+        }
+        if self.os.len() > LONGEST_WORD || self.os.chars().any(char::is_control) {
+            return bad("os", "it has at most 255 bytes and no control characters");
+        }
+        if self.notes.len() > LONGEST_NOTES || self.notes.chars().any(|c| c.is_control() && c != '\n') {
+            return bad("notes", "it has at most 4096 bytes, and no control characters but ends of lines");
+        }
+        let is_service = |text: &String| !text.is_empty() && text.len() <= LONGEST_WORD && !text.chars().any(char::is_control);
+        if self.services.len() > MOST_SERVICES || !self.services.iter().all(is_service) {
+            return bad("services", "at most 32, each of 1 to 255 bytes without control characters");
+        }
+        if self.pull.token.len() > LONGEST_WORD || self.pull.token.chars().any(|c| !c.is_ascii_graphic()) {
+            return bad("pull_token", "it has at most 255 letters, digits and signs of ASCII");
+        }
+        if let Some(reason) = bad_url(&self.pull.url) {
+            return bad("pull_url", reason);
+        }
+        self.overrides.check()
+    }
+}
+
+/// What a name has to be.
+pub(super) fn check_name(field: &str, name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.trim() != name || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(Error::bad_setting(field, "it has 1 to 128 bytes, no control characters and no space at its ends"));
+    }
+    Ok(())
+}
+
+/// Refuses what a server and its settings cannot be together.
+pub(super) fn check_together(server: &Server, settings: &Settings) -> Result<(), Error> {
+    settings.check()?;
+    if settings.communication == Communication::Pull && server.pull.url.is_empty() {
+        return Err(Error::bad_setting("pull_url", "communication by pull needs it: the address of the probe"));
+    }
+    Ok(())
+}
+
+impl Registry<'_> {
+    /// All servers, by id; removed ones, of which there is history, too.
+    pub fn servers(&self) -> Result<Vec<Server>, Error> {
+        self.all(SERVERS)
+    }
+
+    /// A server by its id, removed or not.
+    pub fn server(&self, id: u32) -> Result<Option<Server>, Error> {
+        self.one(&server_key(id))
+    }
+
+    /// Makes a server with the next id.
+    pub fn add_server(&self, name: &str, sample: bool, token_hash: String, created_ms: u64) -> Result<Server, Error> {
+        self.make_server(name, |server| {
+            (server.sample, server.token_hash, server.created_ms) = (sample, token_hash, created_ms);
+            Ok(())
+        })
+    }
+
+    /// Makes a server with the next id; `fill` gets it with its id and name.
+    pub fn make_server<E: From<Error>>(&self, name: &str, fill: impl FnOnce(&mut Server) -> Result<(), E>) -> Result<Server, E> {
+        let mut work = self.change();
+        let servers = self.servers()?;
+        if servers.len() >= MOST_SERVERS {
+            return Err(Error::TooMany("servers", MOST_SERVERS).into());
+        }
+        let given = self.inner.database.get("default", LAST_ID)?.and_then(|value| key::u32_at(&value, 0)).unwrap_or(0);
+        let last = servers.iter().map(|server| server.id).max().unwrap_or(0).max(given);
+        let id = last.checked_add(1).ok_or(Error::TooMany("numbers of servers", u32::MAX as usize))?;
+        let mut server = Server {
+            id,
+            name: name.to_owned(),
+            sample: false,
+            token_hash: String::new(),
+            created_ms: 0,
+            os: String::new(),
+            address: String::new(),
+            notes: String::new(),
+            services: Vec::new(),
+            overrides: SettingsOverride::default(),
+            enrollment: None,
+            pull: Pull::default(),
+            removed_ms: None,
+        };
+        fill(&mut server)?;
+        self.admit(&server, &servers)?;
+        work.batch.put(LAST_ID, id.to_be_bytes());
+        work.put(&server_key(id), &server)?;
+        if server.overrides != SettingsOverride::default() {
+            work.raise_version()?;
+        }
+        work.audit("server.create", &title(&server), &Value::Null, &server)?;
+        work.commit()?;
+        self.refresh_expiry()?;
+        Ok(server)
+    }
+
+    /// Writes a server that exists. Its retention holds from the next question on.
+    pub fn put_server(&self, server: &Server) -> Result<(), Error> {
+        self.change_server(server.id, "server.change", |current| {
+            *current = server.clone();
+            Ok::<_, Error>(())
+        })?;
+        Ok(())
+    }
+
+    /// Changes a server that is not removed; `action` is what the audit log calls it.
+    pub fn change_server<E: From<Error>>(
+        &self,
+        id: u32,
+        action: &str,
+        change: impl FnOnce(&mut Server) -> Result<(), E>,
+    ) -> Result<Server, E> {
+        let mut work = self.change();
+        let servers = self.servers()?;
+        let before = servers.iter().find(|server| server.id == id && !server.is_removed());
+        let before = before.ok_or_else(|| Error::Missing("server", id.to_string()))?;
+        let mut after = before.clone();
+        change(&mut after)?;
+        after.id = id;
+        if after == *before {
+            return Ok(after);
+        }
+        self.admit(&after, &servers)?;
+        work.put(&server_key(id), &after)?;
+        if (&after.overrides, &after.pull) != (&before.overrides, &before.pull) {
+            work.raise_version()?;
+        }
+        work.audit(action, &title(&after), before, &after)?;
+        work.commit()?;
+        self.refresh_expiry()?;
+        Ok(after)
+    }
+
+    /// Spends an enrolment token, which is gone in the write that `change` is part of: of two that
+    /// come with the same one, one gets in. `None` when it is not this server's, or out of date.
+    pub fn enroll<E: From<Error>>(
+        &self,
+        id: u32,
+        hash: &str,
+        now_ms: u64,
+        change: impl FnOnce(&mut Server) -> Result<(), E>,
+    ) -> Result<Option<Server>, E> {
+        let mut spent = false;
+        let server = self.change_server(id, "server.enroll", |server| {
+            spent = server.enrollment.take_if(|token| token.hash == hash && token.expires_ms > now_ms).is_some();
+            if spent { change(server) } else { Ok(()) }
+        })?;
+        Ok(spent.then_some(server))
+    }
+
+    /// Removes a server. It keeps its history, until retention takes it, unless that is to be
+    /// purged: points, totals, reports, markers, all that only this server has.
+    pub fn remove_server(&self, id: u32, now_ms: u64, purge: bool) -> Result<(), Error> {
+        let mut keeper = self.inner.keeper.lock();
+        let mut work = self.change();
+        let before = self.server(id)?.filter(|server| purge || !server.is_removed());
+        let before = before.ok_or_else(|| Error::Missing("server", id.to_string()))?;
+        let removed_ms = before.removed_ms.or(Some(now_ms));
+        let after = Server { token_hash: String::new(), enrollment: None, pull: Pull::default(), removed_ms, ..before.clone() };
+        work.batch.delete(seen_key(id));
+        if purge {
+            work.audit("server.purge", &title(&before), &before, &Value::Null)?;
+        } else {
+            work.put(&server_key(id), &after)?;
+            work.audit("server.remove", &title(&before), &before, &after)?;
+        }
+        let Change { alone: mut writer, batch, .. } = work;
+        if purge {
+            purge::purge(self.inner, &mut writer, batch, id)?;
+            keeper.look_again();
+        } else {
+            self.inner.database.write(batch, true)?;
+        }
+        // What is on its way in finds this, and is refused.
+        writer.forbid(id);
+        self.inner.generation.fetch_add(1, Ordering::Release);
+        self.refresh_expiry()
+    }
+
+    /// Remembers what was last heard of a server. Not synced: it may be lost, and is heard anew.
+    pub fn put_seen(&self, server_id: u32, seen: &Value) -> Result<(), Error> {
+        let _alone = self.inner.writer.lock();
+        if self.server(server_id)?.is_none_or(|server| server.is_removed()) {
+            return Ok(());
+        }
+        let key = seen_key(server_id);
+        let mut batch = rocksdb::WriteBatch::default();
+        batch.put(&key, serde_json::to_vec(seen).map_err(|error| Error::damaged(error.to_string(), &key))?);
+        self.inner.database.write(batch, false)
+    }
+
+    /// What was last heard of each server, as it was given.
+    pub fn seen(&self) -> Result<Vec<(u32, Value)>, Error> {
+        let mut found = Vec::new();
+        all(&self.inner.database, SEEN, |key, value| {
+            let id = key.get(SEEN.len()..).and_then(|id| key::u32_at(id, 0)).ok_or_else(|| Error::damaged("seen", key))?;
+            found.push((id, super::parse(key, value)?));
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Refuses a server that cannot be beside the others.
+    fn admit(&self, server: &Server, others: &[Server]) -> Result<(), Error> {
+        server.check()?;
+        if others.iter().any(|other| other.id != server.id && other.name == server.name && !other.is_removed()) {
+            return Err(Error::NameTaken(server.name.clone()));
+        }
+        check_together(server, &self.effective(&self.global()?.settings, Some(server)))
+    }
+}
+
+/// The ids of all servers.
+pub(crate) fn server_ids(database: &Database) -> Result<Vec<u32>, Error> {
+    let mut ids = Vec::new();
+    all(database, SERVERS, |key, _| {
+        ids.extend(key.get(SERVERS.len()..).and_then(|id| key::u32_at(id, 0)));
+        Ok(())
+    })?;
+    Ok(ids)
+}
+
+/// Servers that were removed, and when, Unix milliseconds.
+pub(crate) fn removed(database: &Database) -> Result<Vec<(u32, u64)>, Error> {
+    let mut found = Vec::new();
+    all(database, SERVERS, |key, value| {
+        let server: Server = super::parse(key, value)?;
+        found.extend(server.removed_ms.map(|removed_ms| (server.id, removed_ms)));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn title(server: &Server) -> String {
+    format!("server {}, {:?}", server.id, server.name)
+}
+
+pub(crate) fn server_key(id: u32) -> Vec<u8> {
+    [SERVERS, &id.to_be_bytes()[..]].concat()
+}
+
+fn seen_key(id: u32) -> Vec<u8> {
+    [SEEN, &id.to_be_bytes()[..]].concat()
+}

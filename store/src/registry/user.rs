@@ -1,0 +1,166 @@
+//! Users: who may ask, and change what.
+
+use super::{Registry, server::check_name};
+use crate::Error;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+const USERS: &[u8] = b"user/";
+/// So many users at most.
+const MOST_USERS: usize = 1000;
+/// So many tokens of one user at most.
+const MOST_TOKENS: usize = 32;
+
+/// Somebody who may ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// The name to log in with, unique.
+    pub name: String,
+    /// What the password hashes to, in PHC string format.
+    pub password_hash: String,
+    /// Whether everything is allowed.
+    pub administrator: bool,
+    /// When it was made, Unix milliseconds.
+    pub created_ms: u64,
+    /// What is allowed to whoever is no administrator.
+    #[serde(default)]
+    pub rights: Rights,
+    /// What the user's programs come with in place of the password.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<UserToken>,
+}
+
+/// What a user may do who is no administrator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rights {
+    /// Ask the monitoring API.
+    pub monitoring: bool,
+    /// Make servers.
+    pub server_create: bool,
+    /// See how servers are set up.
+    pub server_read: bool,
+    /// Change servers.
+    pub server_update: bool,
+    /// Remove servers.
+    pub server_delete: bool,
+}
+
+impl Rights {
+    /// None at all.
+    pub const NONE: Rights =
+        Rights { monitoring: false, server_create: false, server_read: false, server_update: false, server_delete: false };
+    /// Everything that there is a right for.
+    pub const ALL: Rights =
+        Rights { monitoring: true, server_create: true, server_read: true, server_update: true, server_delete: true };
+}
+
+impl Default for Rights {
+    /// Reading, which is what every user could do before there were rights.
+    fn default() -> Self {
+        Rights { monitoring: true, server_read: true, ..Rights::NONE }
+    }
+}
+
+/// A token of a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserToken {
+    /// Its number among the user's tokens; not used again while a later one is there.
+    pub id: u32,
+    /// What it is for.
+    pub name: String,
+    /// What it hashes to.
+    pub hash: String,
+    /// When it was made, Unix milliseconds.
+    pub created_ms: u64,
+    /// Until when it can be used, Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
+}
+
+impl Registry<'_> {
+    /// All users, by name.
+    pub fn users(&self) -> Result<Vec<User>, Error> {
+        self.all(USERS)
+    }
+
+    /// A user by name.
+    pub fn user(&self, name: &str) -> Result<Option<User>, Error> {
+        self.one(&user_key(name))
+    }
+
+    /// Makes a user.
+    pub fn add_user(&self, user: &User) -> Result<(), Error> {
+        let mut work = self.change();
+        if self.user(&user.name)?.is_some() {
+            return Err(Error::NameTaken(user.name.clone()));
+        }
+        if self.users()?.len() >= MOST_USERS {
+            return Err(Error::TooMany("users", MOST_USERS));
+        }
+        check(user)?;
+        work.put(&user_key(&user.name), user)?;
+        work.audit("user.create", &title(&user.name), &Value::Null, user)?;
+        work.commit()
+    }
+
+    /// Changes a user; `action` is what the audit log calls it. The last administrator stays one.
+    pub fn change_user<E: From<Error>>(
+        &self,
+        name: &str,
+        action: &str,
+        change: impl FnOnce(&mut User) -> Result<(), E>,
+    ) -> Result<User, E> {
+        let mut work = self.change();
+        let before = self.user(name)?.ok_or_else(|| Error::Missing("user", name.to_owned()))?;
+        let mut after = before.clone();
+        change(&mut after)?;
+        name.clone_into(&mut after.name);
+        if after == before {
+            return Ok(after);
+        }
+        check(&after)?;
+        if before.administrator && !after.administrator {
+            self.another_administrator(name)?;
+        }
+        work.put(&user_key(name), &after)?;
+        work.audit(action, &title(name), &before, &after)?;
+        work.commit()?;
+        Ok(after)
+    }
+
+    /// Removes a user; not the last administrator.
+    pub fn remove_user(&self, name: &str) -> Result<(), Error> {
+        let mut work = self.change();
+        let user = self.user(name)?.ok_or_else(|| Error::Missing("user", name.to_owned()))?;
+        if user.administrator {
+            self.another_administrator(name)?;
+        }
+        work.batch.delete(user_key(name));
+        work.audit("user.remove", &title(name), &user, &Value::Null)?;
+        work.commit()
+    }
+
+    fn another_administrator(&self, name: &str) -> Result<(), Error> {
+        let there = self.users()?.iter().any(|user| user.administrator && user.name != name);
+        if there { Ok(()) } else { Err(Error::LastAdministrator(name.to_owned())) }
+    }
+}
+
+fn check(user: &User) -> Result<(), Error> {
+    check_name("user", &user.name)?;
+    if user.name.contains([':', '/']) {
+        return Err(Error::bad_setting("user", "a colon would end it in HTTP Basic credentials, and a slash in an address"));
+    }
+    if user.tokens.len() > MOST_TOKENS {
+        return Err(Error::TooMany("tokens of a user", MOST_TOKENS));
+    }
+    user.tokens.iter().try_for_each(|token| check_name("name", &token.name))
+}
+
+fn title(name: &str) -> String {
+    format!("user {name:?}")
+}
+
+fn user_key(name: &str) -> Vec<u8> {
+    [USERS, name.as_bytes()].concat()
+}

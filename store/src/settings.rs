@@ -1,0 +1,287 @@
+//! What can be set of a server, for all of them and for each.
+//!
+//! A setting that a server has for itself wins over the global one, which wins
+//! over the default. What is set is a [`SettingsOverride`], in which most is
+//! absent; what holds is [`Settings`], in which nothing is.
+
+use crate::{Error, Retention};
+use serde::{Deserialize, Serialize};
+
+/// How a probe's batches get to the central.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Communication {
+    /// The probe sends them over HTTP.
+    Http,
+    /// The probe sends them through RabbitMQ.
+    Rabbitmq,
+    /// The central collects them from the probe.
+    Pull,
+}
+
+/// Declares every setting once: what holds, and what may be set of it.
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident: $kind:ty = $default:expr;)*) => {
+        /// What holds for a server.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct Settings {
+            $($(#[$doc])* pub $name: $kind,)*
+        }
+
+        /// What is set for all servers, or for one; what is absent is as it is without it.
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct SettingsOverride {
+            $($(#[$doc])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $name: Option<$kind>,)*
+        }
+
+        impl Settings {
+            /// The name of every setting.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+
+            fn overlay(self, over: &SettingsOverride) -> Settings {
+                Settings { $($name: over.$name.clone().unwrap_or(self.$name),)* }
+            }
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Settings { $($name: $default,)* }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Where probes find the API of the central, `http://…` or `https://…`; empty for wherever they were enrolled.
+    api_url: String = String::new();
+    /// Whether a probe refuses a central whose certificate it cannot check.
+    verify_ca: bool = true;
+    /// How batches get to the central.
+    communication: Communication = Communication::Http;
+    /// How long the central waits for a probe, or a broker, to let it in, milliseconds.
+    api_timeout_ms: u32 = 300;
+    /// Whether DNS messages are counted.
+    dns_monitoring: bool = true;
+    /// Over which time they are summed, seconds; divides 300.
+    dns_interval_s: u32 = 60;
+    /// Whether the system is measured.
+    system_monitoring: bool = true;
+    /// How often, seconds; divides 300.
+    system_interval_s: u32 = 5;
+    /// How long raw points are kept, minutes; 4294967295 for ever.
+    raw_retention_minutes: u32 = Retention::default().raw_minutes;
+    /// How long roll-ups and reports are kept, days; 4294967295 for ever.
+    aggregated_retention_days: u32 = Retention::default().aggregated_days;
+    /// The broker's FQDN or IP address; empty for none.
+    rabbitmq_address: String = String::new();
+    /// Its port; without one, 5672, or 5671 with TLS.
+    rabbitmq_port: u16 = 5672;
+    /// Whether it is spoken to with TLS.
+    rabbitmq_tls: bool = false;
+    /// The virtual host there.
+    rabbitmq_virtual_host: String = "/".to_owned();
+    /// The user there.
+    rabbitmq_user: String = String::new();
+    /// The user's password. It is kept as it is, because probes need it.
+    rabbitmq_password: String = String::new();
+}
+
+/// The longest text of a setting, bytes; AMQP's short strings have no more.
+const LONGEST_TEXT: usize = 255;
+/// The longest address of an API, bytes.
+const LONGEST_URL: usize = 2048;
+/// The port of AMQP over TLS.
+const AMQPS_PORT: u16 = 5671;
+
+impl Settings {
+    /// What holds: the defaults, overlaid by what is set for all, overlaid by what is set for one server.
+    pub fn effective(retention: Retention, layers: &[&SettingsOverride]) -> Settings {
+        let mut settings = Settings {
+            raw_retention_minutes: retention.raw_minutes,
+            aggregated_retention_days: retention.aggregated_days,
+            ..Settings::default()
+        };
+        for layer in layers {
+            settings = settings.overlay(layer);
+        }
+        if settings.rabbitmq_tls && layers.iter().all(|layer| layer.rabbitmq_port.is_none()) {
+            settings.rabbitmq_port = AMQPS_PORT;
+        }
+        settings
+    }
+
+    /// For how long points are kept.
+    pub fn retention(&self) -> Retention {
+        Retention { raw_minutes: self.raw_retention_minutes, aggregated_days: self.aggregated_retention_days }
+    }
+
+    /// Refuses settings that cannot hold together.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.communication == Communication::Rabbitmq {
+            let missing = [("rabbitmq_address", &self.rabbitmq_address), ("rabbitmq_user", &self.rabbitmq_user)]
+                .into_iter()
+                .find(|(_, value)| value.is_empty());
+            if let Some((name, _)) = missing {
+                return Err(Error::bad_setting(name, "communication over RabbitMQ needs it"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SettingsOverride {
+    /// Refuses values out of range.
+    pub fn check(&self) -> Result<(), Error> {
+        for (name, interval_s) in [("dns_interval_s", self.dns_interval_s), ("system_interval_s", self.system_interval_s)] {
+            // No interval may lie across two buckets of a roll-up.
+            if interval_s.is_some_and(|interval_s| interval_s == 0 || !300u32.is_multiple_of(interval_s)) {
+                return Err(Error::bad_setting(
+                    name,
+                    "it has to divide 300: 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 25, 30, 50, 60, 75, 100, 150 or 300",
+                ));
+            }
+        }
+        let kept = [
+            ("raw_retention_minutes", self.raw_retention_minutes),
+            ("aggregated_retention_days", self.aggregated_retention_days),
+        ];
+        if let Some((name, _)) = kept.into_iter().find(|(_, value)| *value == Some(0)) {
+            return Err(Error::bad_setting(name, "it has to be at least 1"));
+        }
+        if self.api_timeout_ms.is_some_and(|timeout_ms| !(10..=60_000).contains(&timeout_ms)) {
+            return Err(Error::bad_setting("api_timeout_ms", "it has to be from 10 to 60000"));
+        }
+        if self.rabbitmq_port == Some(0) {
+            return Err(Error::bad_setting("rabbitmq_port", "it has to be from 1 to 65535"));
+        }
+        self.check_texts()
+    }
+
+    fn check_texts(&self) -> Result<(), Error> {
+        if let Some(reason) = self.api_url.as_deref().and_then(bad_url) {
+            return Err(Error::bad_setting("api_url", reason));
+        }
+        if self.rabbitmq_address.as_deref().is_some_and(|address| !address.is_empty() && !is_host(address)) {
+            return Err(Error::bad_setting("rabbitmq_address", "it has to be an FQDN or an IP address, without a port"));
+        }
+        if self.rabbitmq_virtual_host.as_deref() == Some("") {
+            return Err(Error::bad_setting("rabbitmq_virtual_host", "it is empty; the one that every broker has is /"));
+        }
+        let texts = [
+            ("rabbitmq_virtual_host", &self.rabbitmq_virtual_host),
+            ("rabbitmq_user", &self.rabbitmq_user),
+            ("rabbitmq_password", &self.rabbitmq_password),
+        ];
+        for (name, text) in texts {
+            if text.as_deref().is_some_and(|text| text.len() > LONGEST_TEXT || text.chars().any(char::is_control)) {
+                return Err(Error::bad_setting(name, "it has at most 255 bytes and no control characters"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a text is no address of an API; empty is none, which is all right.
+pub(crate) fn bad_url(url: &str) -> Option<&'static str> {
+    let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
+        return (!url.is_empty()).then_some("it has to begin with http:// or https://");
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    if url.len() > LONGEST_URL || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Some("it has at most 2048 bytes, no spaces and no control characters");
+    }
+    if authority.is_empty() || authority.contains('@') || rest.contains(['?', '#']) {
+        return Some("it has to be a scheme, a host, perhaps a port and a path, and nothing else");
+    }
+    None
+}
+
+/// Whether a text may be a host: a name or an address.
+pub(crate) fn is_host(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:%[]".contains(c);
+    !text.is_empty() && text.len() <= LONGEST_TEXT && text.chars().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(over: SettingsOverride) -> String {
+        match over.check() {
+            Err(Error::BadSetting { setting, .. }) => setting,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_servers_setting_wins_over_the_global_one_and_that_over_the_default() {
+        let global = SettingsOverride { dns_interval_s: Some(30), system_interval_s: Some(10), ..Default::default() };
+        let server = SettingsOverride { dns_interval_s: Some(15), ..Default::default() };
+        let settings = Settings::effective(Retention { raw_minutes: 7, aggregated_days: 8 }, &[&global, &server]);
+        assert_eq!((settings.dns_interval_s, settings.system_interval_s, settings.api_timeout_ms), (15, 10, 300));
+        assert_eq!((settings.raw_retention_minutes, settings.aggregated_retention_days), (7, 8));
+    }
+
+    #[test]
+    fn the_port_follows_tls_unless_it_is_set() {
+        let tls = SettingsOverride { rabbitmq_tls: Some(true), ..Default::default() };
+        let port = SettingsOverride { rabbitmq_port: Some(5672), ..Default::default() };
+        let with = |layers: &[&SettingsOverride]| Settings::effective(Retention::default(), layers).rabbitmq_port;
+        assert_eq!((with(&[]), with(&[&tls]), with(&[&port, &tls])), (5672, 5671, 5672));
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        let none = SettingsOverride::default;
+        for interval_s in [0, 7, 301, 600] {
+            assert_eq!(refused(SettingsOverride { dns_interval_s: Some(interval_s), ..none() }), "dns_interval_s");
+            assert_eq!(refused(SettingsOverride { system_interval_s: Some(interval_s), ..none() }), "system_interval_s");
+        }
+        assert_eq!(refused(SettingsOverride { raw_retention_minutes: Some(0), ..none() }), "raw_retention_minutes");
+        assert_eq!(refused(SettingsOverride { aggregated_retention_days: Some(0), ..none() }), "aggregated_retention_days");
+        assert_eq!(refused(SettingsOverride { rabbitmq_port: Some(0), ..none() }), "rabbitmq_port");
+        for timeout_ms in [0, 9, 60_001] {
+            assert_eq!(refused(SettingsOverride { api_timeout_ms: Some(timeout_ms), ..none() }), "api_timeout_ms");
+        }
+        for url in ["central", "ftp://a", "http://", "http://user@a", "http://a b", "http://a?b", "https:///x"] {
+            assert_eq!(refused(SettingsOverride { api_url: Some(url.to_owned()), ..none() }), "api_url", "{url}");
+        }
+        for host in ["a b", "a/b", "user@a", &"x".repeat(256)] {
+            assert_eq!(refused(SettingsOverride { rabbitmq_address: Some(host.to_owned()), ..none() }), "rabbitmq_address");
+        }
+        assert_eq!(refused(SettingsOverride { rabbitmq_virtual_host: Some(String::new()), ..none() }), "rabbitmq_virtual_host");
+        assert_eq!(refused(SettingsOverride { rabbitmq_password: Some("x".repeat(256)), ..none() }), "rabbitmq_password");
+    }
+
+    #[test]
+    fn values_at_the_ends_of_their_ranges_are_taken() {
+        for (interval_s, timeout_ms, url) in [(1, 10, ""), (300, 60_000, "https://central.example:8443/zonepulse")] {
+            let over = SettingsOverride {
+                dns_interval_s: Some(interval_s),
+                system_interval_s: Some(interval_s),
+                api_timeout_ms: Some(timeout_ms),
+                api_url: Some(url.to_owned()),
+                raw_retention_minutes: Some(1),
+                aggregated_retention_days: Some(u32::MAX),
+                rabbitmq_address: Some("2001:db8::1".to_owned()),
+                ..Default::default()
+            };
+            over.check().unwrap();
+        }
+    }
+
+    #[test]
+    fn rabbitmq_needs_an_address_and_a_user() {
+        let mut settings = Settings { communication: Communication::Rabbitmq, ..Settings::default() };
+        let fault = |settings: &Settings| match settings.check() {
+            Err(Error::BadSetting { setting, .. }) => setting,
+            _ => String::new(),
+        };
+        assert_eq!(fault(&settings), "rabbitmq_address");
+        settings.rabbitmq_address = "broker.example".to_owned();
+        assert_eq!(fault(&settings), "rabbitmq_user");
+        settings.rabbitmq_user = "probe".to_owned();
+        assert_eq!(fault(&settings), "");
+    }
+}
