@@ -125,6 +125,8 @@ pub struct Store {
     pub write_buffer_bytes: usize,
     /// Records that are kept apart.
     pub max_records: usize,
+    /// Series of metrics that are taken.
+    pub max_series: usize,
     /// How long raw points are kept, minutes, where a server has no setting of its own.
     pub raw_retention_minutes: u32,
     /// How long roll-ups and reports are kept, days, where a server has no setting of its own.
@@ -256,6 +258,7 @@ impl Default for Store {
             block_cache_bytes: defaults.block_cache_bytes,
             write_buffer_bytes: defaults.write_buffer_bytes,
             max_records: defaults.max_records,
+            max_series: defaults.max_series,
             raw_retention_minutes: defaults.retention.raw_minutes,
             aggregated_retention_days: defaults.retention.aggregated_days,
             seal_after_quiet_s: defaults.seal_after_quiet_s,
@@ -270,6 +273,7 @@ impl From<Store> for zonepulse_store::Options {
             block_cache_bytes: store.block_cache_bytes,
             write_buffer_bytes: store.write_buffer_bytes,
             max_records: store.max_records,
+            max_series: store.max_series,
             retention: Retention { raw_minutes: store.raw_retention_minutes, aggregated_days: store.aggregated_retention_days },
             seal_after_quiet_s: store.seal_after_quiet_s,
             min_free_bytes: store.min_free_bytes,

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use zonepulse_store::Store;
-use zonepulse_wire::Batch;
+use zonepulse_wire::Message;
 
 /// The way to the committer's thread.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ impl Drop for Joined {
 
 /// A batch and the one who waits for it.
 struct Waiting {
-    batch: Batch,
+    batch: Message,
     answer: oneshot::Sender<Result<Outcome, Error>>,
 }
 
@@ -50,7 +50,7 @@ impl Committer {
     }
 
     /// Answers when the batch is on disk.
-    pub(crate) async fn commit(&self, batch: Batch) -> Result<Outcome, Error> {
+    pub(crate) async fn commit(&self, batch: Message) -> Result<Outcome, Error> {
         let (answer, answered) = oneshot::channel();
         match self.running.queue.send_timeout(Waiting { batch, answer }, self.patience).await {
             Ok(()) => answered.await.map_err(|_| Error::Closed)?,
@@ -83,10 +83,7 @@ fn write(store: &Store, group: &mut Vec<Waiting>) -> Result<(), Error> {
         let outcome = match write.is_committed(&translate::identity(&batch)) {
             // Before its names get numbers: a copy must not leave a trace.
             Ok(true) => Ok(Outcome::Duplicate),
-            Ok(false) => {
-                let intake = translate::intake(&batch, &mut write);
-                write.add(intake)
-            }
+            Ok(false) => translate::add(batch, &mut write),
             Err(error) => Err(error),
         };
         added.push((answer, outcome.map_err(Error::from)));

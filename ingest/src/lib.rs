@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use zonepulse_store::Store;
-use zonepulse_wire::Batch;
+use zonepulse_wire::Message;
 
 /// Past this many bytes a batch is decoded on a thread that may block.
 const LARGE_BYTES: usize = 128 << 10;
@@ -114,13 +114,17 @@ impl Ingest {
             return Err(Error::WrongServer { own, found: identity.server_id });
         }
         let batch = if bytes.len() > LARGE_BYTES {
-            tokio::task::spawn_blocking(move || Batch::decode(&bytes)).await.map_err(|_| Error::Closed)??
+            tokio::task::spawn_blocking(move || Message::decode(&bytes)).await.map_err(|_| Error::Closed)??
         } else {
-            Batch::decode(&bytes)?
+            Message::decode(&bytes)?
+        };
+        let interval_s = match &batch {
+            Message::Dns(batch) => batch.interval_s,
+            Message::System(batch) => batch.interval_s,
         };
         // Roll-ups of five minutes and more stay exact only when no interval lies across two of them.
-        if !300u32.is_multiple_of(batch.interval_s) {
-            return Err(Error::Interval(batch.interval_s));
+        if !300u32.is_multiple_of(interval_s) {
+            return Err(Error::Interval(interval_s));
         }
         let known = self.store.registry().server(identity.server_id)?;
         if known.is_none_or(|server| server.is_removed()) {

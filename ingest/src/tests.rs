@@ -1,7 +1,8 @@
 use super::*;
+use std::ops::ControlFlow;
 use zonepulse_dns::{MessageKind, RecordType};
-use zonepulse_store::Options;
-use zonepulse_wire::{Counters, Coverage, Identity, Records, Row};
+use zonepulse_store::{Level, Options, SystemSelection};
+use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records, Row, Series, SystemBatch};
 
 fn batch(server_id: u32, seq: u64, names: &[&str]) -> Batch {
     let mut records = Records::new();
@@ -43,6 +44,54 @@ fn hits(store: &Store) -> u64 {
     let mut hits = 0;
     store.totals(None, &mut |total| hits += total.hits);
     hits
+}
+
+fn metrics(seq: u64, interval_s: u32) -> SystemBatch {
+    let series = |metric: &str, label: &str, values: [Option<f64>; 3]| Series {
+        metric: metric.to_owned(),
+        label: label.to_owned(),
+        values: values.to_vec(),
+    };
+    SystemBatch {
+        identity: Identity { server_id: 1, epoch: 1, seq },
+        start_s: 300 * u64::from(interval_s),
+        interval_s,
+        slots: 3,
+        evicted: None,
+        series: vec![
+            series("cpu_percent", "0", [Some(12.5), None, Some(13.0)]),
+            series("disk_free_bytes", "/", [Some(1e12), Some(1e12), Some(1e12)]),
+        ],
+    }
+}
+
+#[tokio::test]
+async fn metrics_and_dns_are_one_sequence_and_count_once_each() {
+    let central = central();
+    let system: Bytes = metrics(1, 5).encode().unwrap().into();
+    let all = [bytes(&batch(1, 0, &["a."])), system.clone(), system, metrics(0, 5).encode().unwrap().into()];
+    let outcomes = futures::future::join_all(all.map(|bytes| central.ingest.receive(bytes, Sender::Server(1)))).await;
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    // What has the number of a batch of DNS that is in is a copy of it, whatever it says.
+    assert_eq!(central.ingest.statistics(), Statistics { committed: 2, duplicates: 2, refused: 0 });
+    let mut told = Vec::new();
+    let each = &mut |points: &zonepulse_store::SystemPoints| {
+        let series = central.store.series();
+        let (metric, label) = series.get(points.series_id).unwrap();
+        told.push((format!("{metric} {label}"), points.starts_s.clone(), points.values.clone()));
+        ControlFlow::Continue(())
+    };
+    central.store.system(Level::Raw, 1500, &SystemSelection::all(), each).unwrap();
+    let cpu = ("cpu_percent 0".to_owned(), vec![1500, 1510], vec![12.5, 13.0]);
+    assert_eq!(told, [cpu, ("disk_free_bytes /".to_owned(), vec![1500, 1505, 1510], vec![1e12; 3])]);
+    assert_eq!(central.store.check().unwrap().faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn slots_that_would_lie_across_two_roll_ups_are_refused() {
+    let central = central();
+    let error = central.ingest.receive(metrics(0, 7).encode().unwrap().into(), Sender::Broker).await.unwrap_err();
+    assert!(matches!(error, Error::Interval(7)) && error.is_final());
 }
 
 #[tokio::test]

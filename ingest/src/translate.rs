@@ -1,16 +1,52 @@
-//! A batch in the store's words.
+//! A message in the store's words.
 
-use zonepulse_store::{Evicted, Identity, Intake, IntakeRow, Write};
-use zonepulse_wire::Batch;
+use zonepulse_store::{Error, Evicted, Identity, Intake, IntakeRow, Outcome, SeriesIntake, SystemIntake, Write};
+use zonepulse_wire::{Batch, Message, SystemBatch};
 
-/// The batch's identity as the store writes it.
-pub(crate) fn identity(batch: &Batch) -> Identity {
-    let zonepulse_wire::Identity { server_id, epoch, seq } = batch.identity;
+/// The message's identity as the store writes it.
+pub(crate) fn identity(message: &Message) -> Identity {
+    identity_of(message.identity())
+}
+
+/// Adds a message, of whichever kind, to a write.
+pub(crate) fn add(message: Message, write: &mut Write<'_>) -> Result<Outcome, Error> {
+    match message {
+        Message::Dns(batch) => {
+            let intake = intake(&batch, write);
+            write.add(intake)
+        }
+        Message::System(batch) => {
+            let intake = system_intake(batch, write);
+            write.add_system(&intake)
+        }
+    }
+}
+
+fn identity_of(identity: zonepulse_wire::Identity) -> Identity {
+    let zonepulse_wire::Identity { server_id, epoch, seq } = identity;
     Identity { server_id, epoch, seq }
 }
 
+fn evicted(evicted: Option<zonepulse_wire::Evicted>) -> Option<Evicted> {
+    evicted.map(|evicted| Evicted { batches: evicted.batches, from_s: evicted.from_s, until_s: evicted.until_s })
+}
+
+/// The metrics with their series numbered by the store.
+fn system_intake(batch: SystemBatch, write: &mut Write<'_>) -> SystemIntake {
+    let ids = write.series_ids(batch.series.iter().map(|series| (series.metric.as_str(), series.label.as_str())));
+    let series = ids.into_iter().zip(batch.series);
+    SystemIntake {
+        identity: identity_of(batch.identity),
+        start_s: batch.start_s,
+        interval_s: batch.interval_s,
+        slots: batch.slots,
+        evicted: evicted(batch.evicted),
+        series: series.map(|(series_id, series)| SeriesIntake { series_id, values: series.values }).collect(),
+    }
+}
+
 /// The batch with its records numbered by the store.
-pub(crate) fn intake(batch: &Batch, write: &mut Write<'_>) -> Intake {
+fn intake(batch: &Batch, write: &mut Write<'_>) -> Intake {
     let ids = write.record_ids(batch.records.iter());
     let start_ms = batch.start_ms();
     let rows = batch.rows.iter().filter_map(|row| {
@@ -20,17 +56,13 @@ pub(crate) fn intake(batch: &Batch, write: &mut Write<'_>) -> Intake {
         Some(IntakeRow { record_id, kind: row.kind, hits: row.hits, first_ms: at(row.first_ms), last_ms: at(row.last_ms) })
     });
     Intake {
-        identity: identity(batch),
+        identity: identity_of(batch.identity),
         start_s: batch.start_s,
         interval_s: batch.interval_s,
         covered_from_ms: batch.coverage.from_ms,
         covered_until_ms: batch.coverage.until_ms,
         counters: batch.counters.iter().collect(),
-        evicted: batch.evicted.map(|evicted| Evicted {
-            batches: evicted.batches,
-            from_s: evicted.from_s,
-            until_s: evicted.until_s,
-        }),
+        evicted: evicted(batch.evicted),
         rows: rows.collect(),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! What is compared: every file with its checksums; every batch's marker with
 //! its block and report; roll-ups with the raw points, or the coarse ones with
-//! the finest where raw points are gone; reports with the hits of their hour;
+//! the finest where raw points are gone, of DNS and of metrics; reports with the hits of their hour;
 //! totals with the sums of all points. Where points have left the disk, totals
 //! must not be less than the points that are there.
 
@@ -11,12 +11,12 @@ use crate::cell;
 use crate::intake::Identity;
 use crate::key::GROUP;
 use crate::marker::Runs;
-use crate::report::Report;
+use crate::report::{Report, SystemReport};
 use crate::retention::Expiry;
 use crate::seal::{Parts, read_parts};
 use crate::sealed::Decoder;
 use crate::totals::Group;
-use crate::{Error, Inner, Level, key};
+use crate::{Error, Inner, Level, key, system};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use zonepulse_codec::Malformed;
@@ -34,6 +34,8 @@ pub struct Check {
     pub points: u64,
     /// Hits in them.
     pub hits: u64,
+    /// Points of metrics, open and sealed.
+    pub system_points: u64,
     /// Reports of intervals.
     pub reports: u64,
     /// Batches that were committed.
@@ -99,6 +101,7 @@ pub(crate) fn check(inner: &Inner) -> Result<Check, Error> {
     walk.sealed()?;
     walk.totals()?;
     walk.reports()?;
+    walk.system()?;
     Ok(walk.check)
 }
 
@@ -241,6 +244,15 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Metrics have their markers, and roll-ups that say the same.
+    fn system(&mut self) -> Result<(), Error> {
+        let found = system::check::check(self.inner, &self.expiry, &|identity| self.has_marker(identity))?;
+        self.check.blocks += found.blocks;
+        self.check.system_points = found.points;
+        found.faults.into_iter().for_each(|text| self.check.fault(text));
+        Ok(())
+    }
+
     /// Totals are the sums of all points, and can be read from the disk.
     fn totals(&mut self) -> Result<(), Error> {
         let mut totals: BTreeMap<(u32, u16, u32), HitsAndLast> = BTreeMap::new();
@@ -275,6 +287,10 @@ impl Walk<'_> {
         let mut reported: BTreeMap<(u32, u32), u64> = BTreeMap::new();
         self.inner.database.visit(key::REPORTS, &[], |key, value| {
             self.check.reports += 1;
+            if SystemReport::is(value) {
+                self.system_report(key, value);
+                return Ok(true);
+            }
             let parsed = key::parse_report(key).map(|(identity, start_s)| (identity, Report::decode(&identity, start_s, value)));
             let Some((identity, Ok(report))) = parsed else {
                 self.check.fault(Error::damaged("report", key).to_string());
@@ -307,6 +323,18 @@ impl Walk<'_> {
             self.check.fault(format!("{} batches were committed, {} reports are there", self.check.batches, self.check.reports));
         }
         Ok(())
+    }
+}
+
+impl Walk<'_> {
+    fn system_report(&mut self, key: &[u8], value: &[u8]) {
+        match (key::parse_report(key), SystemReport::decode(value)) {
+            (Some((identity, _)), Ok(_)) if self.has_marker(&identity) => {}
+            (Some((identity, _)), Ok(_)) => {
+                self.check.fault(format!("a report of batch {identity:?} is there, its marker is not"));
+            }
+            _ => self.check.fault(Error::damaged("report", key).to_string()),
+        }
     }
 }
 

@@ -11,11 +11,23 @@ use std::path::{Path, PathBuf};
 /// The format of the store as a whole. Values have versions of their own
 /// besides; this number changes when keys do.
 ///
-/// 1: all points in open blocks. 2: hours that have passed are sealed.
-pub const FORMAT: u32 = 2;
+/// 1: all points in open blocks. 2: hours that have passed are sealed. 3: metrics of the
+/// system, in families of their own.
+pub const FORMAT: u32 = 3;
 
 const FORMAT_KEY: &[u8] = b"format";
-const FAMILIES: [&str; 7] = [key::NAMES, key::OPEN, key::SEALED, key::TOTALS, key::MARKERS, key::REPORTS, key::JOURNAL];
+const FAMILIES: [&str; 10] = [
+    key::NAMES,
+    key::OPEN,
+    key::SEALED,
+    key::TOTALS,
+    key::MARKERS,
+    key::REPORTS,
+    key::JOURNAL,
+    key::SERIES,
+    key::SYSTEM_OPEN,
+    key::SYSTEM,
+];
 
 /// Bounds of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +38,8 @@ pub struct Options {
     pub write_buffer_bytes: usize,
     /// Records that the dictionary takes. Names past it are counted as `<other>`.
     pub max_records: usize,
+    /// Series of metrics that are taken: past it, points of new ones are not.
+    pub max_series: usize,
     /// For how long points of servers without a setting of their own are kept.
     pub retention: Retention,
     /// How long nothing must have come for an hour that has passed before it is sealed, seconds.
@@ -40,6 +54,7 @@ impl Default for Options {
             block_cache_bytes: 128 << 20,
             write_buffer_bytes: 128 << 20,
             max_records: 8 << 20,
+            max_series: 1 << 18,
             retention: Retention::default(),
             seal_after_quiet_s: 60,
             min_free_bytes: 1 << 30,
@@ -75,8 +90,9 @@ impl Database {
                 let found = key::u32_at(&value, 0).ok_or_else(|| Error::damaged("format", FORMAT_KEY))?;
                 match found {
                     FORMAT => Ok(()),
-                    // Its blocks are those of today, and get sealed by and by.
-                    1 => self.put_format(),
+                    // What is there is as it is today, and gets sealed by and by; families that were not
+                    // there have been made.
+                    1 | 2 => self.put_format(),
                     found => Err(Error::Format { found, known: FORMAT }),
                 }
             }
@@ -221,7 +237,7 @@ fn family(name: &str, cache: &Cache) -> RocksOptions {
     table.set_block_cache(cache);
     table.set_cache_index_and_filter_blocks(true);
     table.set_format_version(6);
-    if [key::OPEN, key::SEALED].contains(&name) {
+    if [key::OPEN, key::SEALED, key::SYSTEM_OPEN, key::SYSTEM].contains(&name) {
         // Scans read whole blocks of points; a larger unit compresses better.
         table.set_block_size(64 << 10);
     } else {

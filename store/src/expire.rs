@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// Files are rewritten when so much of them has expired, bytes.
 const WORTH_REWRITING_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 16 << 20 };
 
+/// What horizons are about: points of DNS and of the system, by level, hour and server.
+const FAMILIES: [&str; 2] = [key::SEALED, key::SYSTEM];
+
 /// Moves the horizons of all servers to where they may be; gives how many moved.
 pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {
     let before = inner.expiry.read().clone();
@@ -33,11 +36,14 @@ pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {
         // No server has points of this level before this hour.
         let all = known.values().map(|due| due.hour(level)).min().unwrap_or(0);
         let range = key::sealed(level, 0, 0, 0)..key::sealed(level, all, 0, 0);
-        if known.keys().any(|server_id| before.horizon(*server_id).hour(level) < all) {
-            batch.delete_range_cf(inner.database.family(key::SEALED), range.start, range.end);
-            everywhere.push(range);
+        for family in FAMILIES {
+            if known.keys().any(|server_id| before.horizon(*server_id).hour(level) < all) {
+                batch.delete_range_cf(inner.database.family(family), range.start, range.end);
+                everywhere.push((family, range.clone()));
+            }
+            let before = |server_id| before.horizon(server_id).hour(level);
+            remove_of_servers(inner, &mut batch, family, level, all, &moved, before)?;
         }
-        remove_of_servers(inner, &mut batch, level, all, &moved, |server_id| before.horizon(server_id).hour(level))?;
     }
     for (server_id, due) in &moved {
         batch.put(key::horizon(*server_id), due.encode());
@@ -53,8 +59,8 @@ pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {
         inner.database.write(batch, true)?;
         Arc::make_mut(&mut expiry).horizons.extend(moved.iter().map(|(server_id, due)| (*server_id, *due)));
     }
-    for range in everywhere {
-        give_back(inner, range)?;
+    for (family, range) in everywhere {
+        give_back(inner, family, range)?;
     }
     Ok(moved.len())
 }
@@ -63,13 +69,14 @@ pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {
 fn remove_of_servers(
     inner: &Inner,
     batch: &mut WriteBatch,
+    family: &str,
     level: Level,
     all: u32,
     moved: &BTreeMap<u32, Horizon>,
     before: impl Fn(u32) -> u32,
 ) -> Result<(), Error> {
     let last = moved.values().map(|due| due.hour(level)).max().unwrap_or(0);
-    let mut iterator = inner.database.iterator(key::SEALED);
+    let mut iterator = inner.database.iterator(family);
     iterator.seek(key::sealed(level, all, 0, 0));
     while let Some(found) = iterator.key() {
         let (of_level, hour, server_id, _) = key::parse_sealed(found).ok_or_else(|| Error::damaged("sealed value", found))?;
@@ -81,7 +88,7 @@ fn remove_of_servers(
             None => key::sealed(level, hour.saturating_add(1), 0, 0),
         };
         if moved.get(&server_id).is_some_and(|due| (before(server_id)..due.hour(level)).contains(&hour)) {
-            batch.delete_range_cf(inner.database.family(key::SEALED), key::sealed(level, hour, server_id, 0), end);
+            batch.delete_range_cf(inner.database.family(family), key::sealed(level, hour, server_id, 0), end);
         }
         iterator.seek(end);
     }
@@ -89,10 +96,10 @@ fn remove_of_servers(
 }
 
 /// Takes the files of a range off the disk, and what is left of it where that is worth it.
-fn give_back<const N: usize>(inner: &Inner, range: Range<[u8; N]>) -> Result<(), Error> {
-    inner.database.delete_files(key::SEALED, &range.start, &range.end)?;
-    if inner.database.approximate_bytes(key::SEALED, &range.start, &range.end) >= WORTH_REWRITING_BYTES {
-        inner.database.compact(key::SEALED, &range.start, &range.end);
+fn give_back<const N: usize>(inner: &Inner, family: &str, range: Range<[u8; N]>) -> Result<(), Error> {
+    inner.database.delete_files(family, &range.start, &range.end)?;
+    if inner.database.approximate_bytes(family, &range.start, &range.end) >= WORTH_REWRITING_BYTES {
+        inner.database.compact(family, &range.start, &range.end);
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! `fixtures/format-1` was written by the first release: two servers, 310
 //! batches of three hours, the last hour not checkpointed, as after a kill.
+//! `fixtures/format-2` is the same store when two of the hours had been sealed.
 
 use crate::*;
 use std::collections::BTreeMap;
@@ -18,8 +19,12 @@ fn options() -> Options {
 }
 
 fn old_store() -> tempfile::TempDir {
+    store_of("format-1")
+}
+
+fn store_of(format: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/format-1")).unwrap() {
+    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(format)).unwrap() {
         let file = file.unwrap();
         fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
     }
@@ -72,6 +77,31 @@ fn a_store_of_format_1_opens_sound_and_answers_the_same_before_and_after_it_is_s
     let store = Store::open(dir.path(), &options()).unwrap();
     let again: Vec<Answers> = Level::ALL.iter().map(|level| answers(&store, *level)).collect();
     assert_eq!(before, again);
+}
+
+#[test]
+fn a_store_of_format_2_opens_sound_answers_as_before_and_takes_metrics() {
+    let dir = store_of("format-2");
+    let store = Store::open(dir.path(), &options()).unwrap();
+    let check = store.check().unwrap();
+    assert_eq!((check.blocks, check.sealed, check.points, check.hits), (100, 4, 1296, HITS));
+    assert_eq!(check.faults, Vec::<String>::new());
+    let first = Store::open(old_store().path(), &options()).unwrap();
+    for level in Level::ALL {
+        assert_eq!(answers(&store, level), answers(&first, level));
+    }
+    let mut write = store.begin();
+    let series_id = write.series_ids([("load_1m", "")].into_iter()).remove(0);
+    let series = vec![SeriesIntake { series_id, values: vec![Some(0.5)] }];
+    let identity = Identity { server_id: 1, epoch: 9, seq: 1 };
+    write.add_system(&SystemIntake { identity, start_s: END_S, interval_s: 5, slots: 1, evicted: None, series }).unwrap();
+    write.commit().unwrap();
+    settle(&store);
+    assert_eq!(store.system_count(Level::H1, END_S, &SystemSelection::all()).unwrap(), 1);
+    let check = store.check().unwrap();
+    assert_eq!((check.points, check.system_points, check.faults), (1296, 1, Vec::new()));
+    let answers = answers(&store, Level::Raw);
+    assert_eq!((answers.0.len(), answers.2), (1296, 310), "a batch of metrics covers no interval of DNS");
 }
 
 /// Opening may refuse, or the check tells; nothing panics, and nothing is passed over.

@@ -12,13 +12,14 @@
 //! | `markers` | server u32 · epoch u64 | which `seq` were committed, as runs |
 //! | `reports` | server u32 · start_s u64 · epoch u64 · seq u64 | coverage, counters |
 //! | `journal` | commit u64 | keys of the blocks that the commit added |
+//! | `series` | series id u32 | a metric and label of the system's own |
+//! | `system_open` | as `open` | metrics of one batch in one hour, a block |
+//! | `system` | as `sealed`, groups of 64 series | metrics and their roll-ups, series by series |
 //!
 //! Keys of blocks begin with the hour (Unix time / 3600), those of sealed
 //! values with the level (minutes of a roll-up's bucket, 0 for raw points) and
 //! the hour, so that sealing reads and retention drops ranges. The system's own
-//! metrics will be a family of their own, `system`: level · hour · server ·
-//! metric, with min, max, avg, last and count; it can be added without touching
-//! what is there.
+//! metrics have families of their own with the same keys.
 
 use crate::Level;
 use crate::intake::Identity;
@@ -30,6 +31,9 @@ pub(crate) const TOTALS: &str = "totals";
 pub(crate) const MARKERS: &str = "markers";
 pub(crate) const REPORTS: &str = "reports";
 pub(crate) const JOURNAL: &str = "journal";
+pub(crate) const SERIES: &str = "series";
+pub(crate) const SYSTEM_OPEN: &str = "system_open";
+pub(crate) const SYSTEM: &str = "system";
 
 /// Records whose totals lie in one value.
 pub(crate) const GROUP: u32 = 256;

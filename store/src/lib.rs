@@ -30,6 +30,8 @@
 //! exist and were last asked for before everything that is kept by time are
 //! **swept**: their totals become part of [`OTHER`]'s.
 //!
+//! **Metrics** of the machines take the same way in, in families of their own (`system`).
+//!
 //! The keys are described in `key.rs`, a block in `block.rs`. Every value
 //! begins with its version, and the store as a whole has [`FORMAT`].
 //!
@@ -59,6 +61,7 @@ mod seal;
 mod sealed;
 mod settings;
 mod sweep;
+mod system;
 mod totals;
 mod upkeep;
 mod waiting;
@@ -75,6 +78,7 @@ pub use report::Report;
 pub use retention::Retention;
 pub use scan::{Kinds, Points, Reading, Selection, Sum};
 pub use settings::{Communication, Settings, SettingsOverride};
+pub use system::{Bucket, SeriesIntake, SeriesReader, SystemIntake, SystemPoints, SystemSelection};
 pub use totals::Total;
 pub use upkeep::{Step, Upkeep};
 pub use write::Write;
@@ -85,7 +89,8 @@ use parking_lot::{Mutex, RwLock};
 use retention::Expiry;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use system::System;
 use totals::Totals;
 use upkeep::Keeper;
 use waiting::Waiting;
@@ -103,6 +108,7 @@ struct Inner {
     totals: RwLock<Totals>,
     writer: Mutex<Writer>,
     waiting: Mutex<Waiting>,
+    system: System,
     /// Held to write while points move from open to sealed, or go: whoever reads
     /// holds it while it makes its iterators.
     expiry: RwLock<Arc<Expiry>>,
@@ -123,6 +129,10 @@ mod model_tests;
 pub struct Statistics {
     /// Records in the dictionary.
     pub records: u64,
+    /// Series of metrics in the dictionary.
+    pub series: u64,
+    /// Points of metrics that were not taken since the store was opened, because there were too many series.
+    pub refused_points: u64,
     /// Batches committed since the store was opened.
     pub committed: u64,
     /// Batches that came again since the store was opened.
@@ -141,13 +151,15 @@ impl Store {
         let dictionary = Dictionary::load(&database, options.max_records)?;
         let expiry = registry::expiry(&database, options.retention)?;
         let (totals, writer) = write::recover(&database, &expiry)?;
-        let waiting = Waiting::load(&database, options.seal_after_quiet_s)?;
+        let waiting = Waiting::load(&database, key::OPEN, options.seal_after_quiet_s)?;
+        let system = System::load(&database, options)?;
         let inner = Inner {
             database,
             dictionary: RwLock::new(dictionary),
             totals: RwLock::new(totals),
             writer: Mutex::new(writer),
             waiting: Mutex::new(waiting),
+            system,
             expiry: RwLock::new(Arc::new(expiry)),
             keeper: Mutex::default(),
             retention: options.retention,
@@ -192,6 +204,8 @@ impl Store {
         let (committed, duplicates) = self.inner.writer.lock().counts();
         Statistics {
             records: self.inner.dictionary.read().count() as u64,
+            series: self.inner.system.series.read().len() as u64,
+            refused_points: self.inner.system.refused_points.load(Ordering::Relaxed),
             committed,
             duplicates,
             size_bytes: self.inner.database.size_bytes(),

@@ -32,13 +32,17 @@ pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, s
     // The journal names blocks; without it, nobody misses them.
     write::write_totals(inner, writer)?;
     let database = &inner.database;
-    let hours: Vec<u32> =
-        inner.waiting.lock().within(0..u32::MAX).filter(|(_, of)| *of == server_id).map(|(hour, _)| hour).collect();
-    for hour in hours {
-        let range = (key::open_prefix(hour, server_id, 0), key::after_open(hour, server_id));
-        batch.delete_range_cf(database.family(key::OPEN), range.0, range.1);
+    for (family, waiting) in [(key::OPEN, &inner.waiting), (key::SYSTEM_OPEN, &inner.system.waiting)] {
+        let hours: Vec<u32> =
+            waiting.lock().within(0..u32::MAX).filter(|(_, of)| *of == server_id).map(|(hour, _)| hour).collect();
+        for hour in hours {
+            let range = (key::open_prefix(hour, server_id, 0), key::after_open(hour, server_id));
+            batch.delete_range_cf(database.family(family), range.0, range.1);
+        }
     }
-    remove_sealed(inner, &mut batch, key::SEALED, server_id)?;
+    for family in [key::SEALED, key::SYSTEM] {
+        remove_sealed(inner, &mut batch, family, server_id)?;
+    }
     for family in [key::TOTALS, key::MARKERS, key::REPORTS] {
         let from = server_id.to_be_bytes().to_vec();
         // Past the last number there are longer keys than any of these.
@@ -54,6 +58,7 @@ pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, s
     expiry.of_server.remove(&server_id);
     inner.totals.write().groups.retain(|(of, _, _), _| *of != server_id);
     inner.waiting.lock().forget(server_id);
+    inner.system.waiting.lock().forget(server_id);
     writer.forget(server_id);
     Ok(())
 }

@@ -1,4 +1,6 @@
 //! Reports: what a probe covered in an interval and what it lost, beside the points.
+//!
+//! Batches of metrics have reports of their own version, so that every batch that was committed has one.
 
 use crate::intake::{Evicted, Identity, Intake};
 use crate::{Error, Level, Store, key};
@@ -6,6 +8,7 @@ use std::ops::ControlFlow;
 use zonepulse_codec::{Malformed, Reader, put};
 
 const VERSION: u8 = 1;
+const SYSTEM_VERSION: u8 = 2;
 
 /// What a probe said of one interval.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +69,10 @@ impl Store {
                     break;
                 }
                 start_s = start;
+                if SystemReport::is(value) {
+                    iterator.next();
+                    continue;
+                }
                 let report = Report::decode(&identity, start, value).map_err(|Malformed(what)| Error::damaged(what, key))?;
                 if each(&report).is_break() {
                     return Ok(());
@@ -87,6 +94,57 @@ fn following(servers: Option<&[u32]>, least: u32, known: u32) -> Option<u32> {
     }
 }
 
+/// What a batch of metrics brought: `version u8 = 2 · interval_s · slots · points`, then what was evicted, if any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SystemReport {
+    pub interval_s: u32,
+    pub slots: u32,
+    pub points: u64,
+    pub evicted: Option<Evicted>,
+}
+
+impl SystemReport {
+    /// Whether a report is one of metrics.
+    pub(crate) fn is(value: &[u8]) -> bool {
+        value.first() == Some(&SYSTEM_VERSION)
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = vec![SYSTEM_VERSION];
+        put(&mut out, u64::from(self.interval_s));
+        put(&mut out, u64::from(self.slots));
+        put(&mut out, self.points);
+        put_evicted(&mut out, self.evicted);
+        out
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Malformed> {
+        let Some((&SYSTEM_VERSION, rest)) = value.split_first() else { return Err(Malformed("report version")) };
+        let mut reader = Reader::new(rest);
+        let interval_s = reader.below(3601, "interval")? as u32;
+        let slots = reader.below(1 << 32, "slots")? as u32;
+        let points = reader.number("points")?;
+        Ok(SystemReport { interval_s, slots, points, evicted: read_evicted(&mut reader)? })
+    }
+}
+
+/// What was evicted, at the end of a report: nothing, or three numbers.
+fn put_evicted(out: &mut Vec<u8>, evicted: Option<Evicted>) {
+    if let Some(evicted) = evicted {
+        put(out, evicted.batches);
+        put(out, evicted.from_s);
+        put(out, evicted.until_s);
+    }
+}
+
+fn read_evicted(reader: &mut Reader<'_>) -> Result<Option<Evicted>, Malformed> {
+    if reader.is_empty() {
+        return Ok(None);
+    }
+    let (batches, from_s) = (reader.number("evicted")?, reader.number("evicted")?);
+    Ok(Some(Evicted { batches, from_s, until_s: reader.number("evicted")? }))
+}
+
 impl Report {
     /// The value for an intake.
     pub(crate) fn encode(intake: &Intake) -> Vec<u8> {
@@ -101,11 +159,7 @@ impl Report {
             put(&mut out, u64::from(*number));
             put(&mut out, *value);
         }
-        if let Some(evicted) = intake.evicted {
-            put(&mut out, evicted.batches);
-            put(&mut out, evicted.from_s);
-            put(&mut out, evicted.until_s);
-        }
+        put_evicted(&mut out, intake.evicted);
         out
     }
 
@@ -123,13 +177,27 @@ impl Report {
         for _ in 0..reader.count(usize::from(u16::MAX), "counters")? {
             counters.push((reader.below(1 << 16, "counters")? as u16, reader.number("counters")?));
         }
-        let evicted = if reader.is_empty() {
-            None
-        } else {
-            let (batches, from_s) = (reader.number("evicted")?, reader.number("evicted")?);
-            Some(Evicted { batches, from_s, until_s: reader.number("evicted")? })
-        };
+        let evicted = read_evicted(&mut reader)?;
         let Identity { server_id, epoch, seq } = *identity;
         Ok(Report { server_id, epoch, seq, start_s, interval_s, covered_from_ms, covered_until_ms, hits, counters, evicted })
+    }
+}
+
+#[cfg(test)]
+mod system_tests {
+    use super::*;
+
+    #[test]
+    fn version_2_of_a_report_stays_as_it_is_byte_for_byte() {
+        let evicted = Some(Evicted { batches: 2, from_s: 300, until_s: 600 });
+        let report = SystemReport { interval_s: 5, slots: 12, points: 600, evicted };
+        assert_eq!(report.encode(), [2, 5, 12, 216, 4, 2, 172, 2, 216, 4]);
+        assert_eq!(SystemReport::decode(&report.encode()), Ok(report));
+        let whole = SystemReport { evicted: None, ..report };
+        assert_eq!(SystemReport::decode(&whole.encode()), Ok(whole));
+        assert!(
+            SystemReport::is(&report.encode())
+                && Report::decode(&Identity { server_id: 1, epoch: 1, seq: 1 }, 0, &report.encode()).is_err()
+        );
     }
 }

@@ -3,7 +3,7 @@
 //! time, on a thread of its own or wherever the caller likes.
 
 use crate::seal::Sealer;
-use crate::{Error, Store, expire, purge, sweep};
+use crate::{Error, Store, expire, purge, sweep, system};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,8 +52,10 @@ const FORGET_S: u64 = 60;
 #[derive(Default)]
 pub(crate) struct Keeper {
     sealer: Option<Sealer>,
+    system: Option<system::seal::Sealer>,
     /// Hours and servers that could not be sealed, and when that was.
     failed: BTreeMap<(u32, u32), u64>,
+    system_failed: BTreeMap<(u32, u32), u64>,
     /// Whether no record can have vanished since the last look.
     swept: bool,
     /// When it was last looked for servers that may be forgotten.
@@ -74,7 +76,10 @@ impl Store {
     /// An error leaves everything as it was; the next call goes on elsewhere.
     pub fn upkeep(&self, now_s: u64) -> Result<Step, Error> {
         let mut keeper = self.inner.keeper.lock();
-        let Keeper { sealer, failed, swept, looked_s } = &mut *keeper;
+        if let Some(step) = keeper.seal_system(self, now_s)? {
+            return Ok(step);
+        }
+        let Keeper { sealer, failed, swept, looked_s, .. } = &mut *keeper;
         failed.retain(|_, when_s| now_s.abs_diff(*when_s) < RETRY_S);
         let due = self.inner.waiting.lock().due(now_s, &|pair| failed.contains_key(&pair));
         let Some((hour, server_id)) = due else {
@@ -102,6 +107,31 @@ impl Store {
             failed.insert((hour, server_id), now_s);
         })?;
         Ok(Step::Sealed { hour_s: u64::from(hour) * 3600, server_id, blocks: sealed.blocks, points: sealed.points })
+    }
+}
+
+impl Keeper {
+    /// Seals metrics, if an hour of them is due. What the raw horizon is about to pass is due in any case.
+    fn seal_system(&mut self, store: &Store, now_s: u64) -> Result<Option<Step>, Error> {
+        let Keeper { system, system_failed: failed, .. } = self;
+        failed.retain(|_, when_s| now_s.abs_diff(*when_s) < RETRY_S);
+        // Readers take these locks the other way round.
+        let expiry = store.inner.expiry.read().clone();
+        let due = {
+            let mut waiting = store.inner.system.waiting.lock();
+            let passed = |server_id| expiry.due(server_id, now_s).raw_hour;
+            let due = waiting.due(now_s, &|pair| failed.contains_key(&pair));
+            due.or_else(|| waiting.before(passed).filter(|pair| !failed.contains_key(pair)))
+        };
+        let Some((hour, server_id)) = due else { return Ok(None) };
+        let sealer = match system {
+            Some(sealer) => sealer,
+            None => system.insert(system::seal::Sealer::new()?),
+        };
+        let (blocks, points) = sealer.step(&store.inner, (hour, server_id)).inspect_err(|_| {
+            failed.insert((hour, server_id), now_s);
+        })?;
+        Ok(Some(Step::Sealed { hour_s: u64::from(hour) * 3600, server_id, blocks, points }))
     }
 }
 

@@ -36,9 +36,9 @@ struct Arrivals {
 
 impl Waiting {
     /// Looks at the open blocks' keys, one for each hour and server.
-    pub(crate) fn load(database: &Database, quiet_s: u32) -> Result<Self, Error> {
+    pub(crate) fn load(database: &Database, family: &str, quiet_s: u32) -> Result<Self, Error> {
         let mut pairs = BTreeMap::new();
-        let mut iterator = database.iterator(key::OPEN);
+        let mut iterator = database.iterator(family);
         iterator.seek_to_first();
         while let Some(found) = iterator.key() {
             let (hour, identity, _) = key::parse_open(found).ok_or_else(|| Error::damaged("block", found))?;
@@ -85,6 +85,11 @@ impl Waiting {
             first.entry(*server_id).or_insert(*hour);
         }
         first
+    }
+
+    /// The first hour and server that lies before one of its server's.
+    pub(crate) fn before(&self, hour_of: impl Fn(u32) -> u32) -> Option<(u32, u32)> {
+        self.pairs.keys().copied().find(|(hour, server_id)| *hour < hour_of(*server_id))
     }
 
     /// The first hour and server that may be sealed now.

@@ -8,6 +8,7 @@ use crate::key::{self, GROUP};
 use crate::marker::Runs;
 use crate::report::Report;
 use crate::retention::Expiry;
+use crate::system::series;
 use crate::totals::{Group, GroupKey, Totals};
 use crate::{Error, Inner};
 use parking_lot::{MutexGuard, RwLockReadGuard};
@@ -15,6 +16,7 @@ use rocksdb::WriteBatch;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::sync::atomic::Ordering;
 use zonepulse_codec::Malformed;
 use zonepulse_dns::RecordType;
 
@@ -62,17 +64,21 @@ impl Writer {
 /// Collects batches into one atomic, fsynced write. Dropped without
 /// [`commit`](Write::commit), it leaves no trace.
 pub struct Write<'a> {
-    inner: &'a Inner,
+    pub(crate) inner: &'a Inner,
     writer: MutexGuard<'a, Writer>,
-    batch: WriteBatch,
+    pub(crate) batch: WriteBatch,
     names: Pending,
+    pub(crate) series: series::Pending,
     groups: BTreeMap<GroupKey, Touched>,
     markers: BTreeMap<(u32, u64), Runs>,
     journal: Vec<u8>,
     /// Hours and servers of the blocks.
     hours: Vec<(u32, u32)>,
-    committed: u64,
-    duplicates: u64,
+    /// Those of metrics.
+    pub(crate) system_hours: Vec<(u32, u32)>,
+    pub(crate) refused_points: u64,
+    pub(crate) committed: u64,
+    pub(crate) duplicates: u64,
 }
 
 /// A group as it will be after the write.
@@ -88,10 +94,13 @@ impl<'a> Write<'a> {
             writer: inner.writer.lock(),
             batch: WriteBatch::default(),
             names: Pending::default(),
+            series: series::Pending::default(),
             groups: BTreeMap::new(),
             markers: BTreeMap::new(),
             journal: Vec::new(),
             hours: Vec::new(),
+            system_hours: Vec::new(),
+            refused_points: 0,
             committed: 0,
             duplicates: 0,
         }
@@ -151,6 +160,7 @@ impl<'a> Write<'a> {
         let commit = self.writer.last_commit + 1;
         let known = self.inner.dictionary.read().len();
         self.names.put(database, &mut self.batch, known);
+        self.series.put(database, &mut self.batch, self.inner.system.series.read().len());
         for ((server, epoch), runs) in &self.markers {
             self.batch.put_cf(database.family(key::MARKERS), key::marker(*server, *epoch), runs.encode());
         }
@@ -163,6 +173,8 @@ impl<'a> Write<'a> {
         {
             let mut waiting = self.inner.waiting.lock();
             self.hours.drain(..).for_each(|pair| waiting.arrives(pair));
+            let mut waiting = self.inner.system.waiting.lock();
+            self.system_hours.drain(..).for_each(|pair| waiting.arrives(pair));
         }
         database.write(std::mem::take(&mut self.batch), true)?;
         self.publish(commit);
@@ -177,6 +189,8 @@ impl<'a> Write<'a> {
 
     fn publish(&mut self, commit: u64) {
         self.inner.dictionary.write().adopt(&self.names);
+        self.inner.system.series.write().adopt(&mut self.series);
+        self.inner.system.refused_points.fetch_add(self.refused_points, Ordering::Relaxed);
         let mut totals = self.inner.totals.write();
         for (key, touched) in std::mem::take(&mut self.groups) {
             totals.groups.insert(key, touched.group);
@@ -191,7 +205,7 @@ impl<'a> Write<'a> {
         self.writer.duplicates += self.duplicates;
     }
 
-    fn marker(&mut self, identity: &Identity) -> Result<&mut Runs, Error> {
+    pub(crate) fn marker(&mut self, identity: &Identity) -> Result<&mut Runs, Error> {
         let of_epoch = (identity.server_id, identity.epoch);
         match self.markers.entry(of_epoch) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),

@@ -29,14 +29,15 @@ impl Check {
             fs::read_dir(&path).and_then(|mut entries| entries.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())));
         there.map_err(|source| Error::File { path, source })?;
         let store = crate::serve::open(&self.data, &settings.store.into())?;
-        let zonepulse_store::Check { records, blocks, sealed, points, hits, reports, batches, faults } = store.check()?;
+        let zonepulse_store::Check { records, blocks, sealed, points, hits, system_points, reports, batches, faults } =
+            store.check()?;
         let mut out = io::stdout().lock();
         for fault in &faults {
             writeln!(out, "fault: {fault}")?;
         }
         writeln!(
             out,
-            "records {records}, batches {batches}, reports {reports}, open blocks {blocks}, sealed values {sealed}, points {points}, hits {hits}"
+            "records {records}, batches {batches}, reports {reports}, open blocks {blocks}, sealed values {sealed}, points {points}, hits {hits}, points of metrics {system_points}"
         )?;
         if !faults.is_empty() {
             let at_least = if faults.len() >= zonepulse_store::Check::MAX_FAULTS { "at least " } else { "" };
