@@ -72,7 +72,6 @@ fn is_loopback(url: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-#[allow(dead_code)]
 /// The body of an answer, up to a bound; `None` when it is longer or breaks off.
 pub(crate) async fn read_body(mut response: Response, max_bytes: usize) -> Option<Vec<u8>> {
     let mut body = Vec::new();

@@ -4,10 +4,15 @@
 //! `server_id`. The key `deliver.http.token` is the variable
 //! `ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN`. An unknown key is an error.
 
+mod argument;
+mod explain;
+mod fleet;
 mod secrets;
 mod sources;
 mod system;
 
+pub use argument::Argument;
+pub use fleet::{Central, Components, Metrics, Obedience, Pull};
 pub use sources::{Counted, Dnstap, ServerAddresses};
 pub use system::System;
 
@@ -17,9 +22,10 @@ use crate::logging::{Format, Level};
 use crate::memory::{self, Budget};
 use crate::observe::{Addresses, Scope};
 use crate::{Error, Secret, central, deliver, spool, tls};
+use explain::explain;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
-use secrets::{check_mode, check_token, read_token, warn_if_readable_by_all};
+use secrets::{check_mode, warn_if_readable_by_all};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +34,7 @@ use std::path::{Path, PathBuf};
 pub const ENVIRONMENT_PREFIX: &str = "ZONEPULSE_PROBE_";
 
 /// Keys whose value must not be shown, and is text whatever it looks like.
-const SECRETS: [&str; 2] = ["deliver.http.token", "deliver.amqp.url"];
+const SECRETS: [&str; 3] = ["deliver.http.token", "deliver.amqp.url", "pull.token"];
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -56,6 +62,14 @@ pub struct Config {
     pub deliver: Deliver,
     /// Whom to trust.
     pub tls: Tls,
+    /// What the central may do.
+    pub central: Central,
+    /// How the central fetches.
+    pub pull: Pull,
+    /// What else runs on the machine.
+    pub components: Components,
+    /// What Prometheus may ask.
+    pub metrics: Metrics,
     /// What the probe says.
     pub log: Log,
 }
@@ -119,6 +133,8 @@ pub enum Via {
     Http,
     /// Through RabbitMQ.
     Amqp,
+    /// The central fetches.
+    Pull,
 }
 
 /// `[deliver.http]`
@@ -164,27 +180,42 @@ pub struct Log {
 }
 
 impl Config {
-    /// Reads a file and the environment.
+    /// Reads a file, over it the environment, and over both the arguments.
     ///
-    /// Fails with [`Error::Config`], which names the file or the variable, the
+    /// Fails with [`Error::Config`], which names the file, the variable or the argument, the
     /// key, and what is wrong.
-    pub fn load(path: &Path) -> Result<Config, Error> {
+    pub fn load(path: &Path, arguments: &[Argument]) -> Result<Config, Error> {
         check_mode(path)?;
         let text = fs::read_to_string(path).map_err(|error| wrong(path.display(), format!("cannot be read: {error}")))?;
-        let config = Self::read(path, &text, std::env::vars())?;
-        if config.deliver.http.token.is_some() || config.deliver.via == Via::Amqp {
+        let config = Self::read(path, &text, std::env::vars(), arguments)?;
+        let secret = config.deliver.http.token.is_some() || config.pull.token.is_some();
+        if secret || config.deliver.via == Via::Amqp {
             warn_if_readable_by_all(path);
         }
         Ok(config)
     }
 
-    fn read(path: &Path, text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Config, Error> {
+    /// Reads a text as if it stood in a file of that name; the environment has no say.
+    #[cfg(test)]
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Config, Error> {
+        Self::read(path, text, std::iter::empty(), &[])
+    }
+
+    fn read(
+        path: &Path,
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+        arguments: &[Argument],
+    ) -> Result<Config, Error> {
         let mut figment = Figment::from(Toml::string(text)).merge(Env::prefixed(ENVIRONMENT_PREFIX).split("__").ignore(&SECRETS));
         for (variable, value) in environment {
             let key = variable.strip_prefix(ENVIRONMENT_PREFIX).map(|key| key.to_lowercase().replace("__", "."));
             if let Some(secret) = key.and_then(|key| SECRETS.into_iter().find(|secret| **secret == key)) {
                 figment = figment.merge(Serialized::default(secret, value));
             }
+        }
+        for argument in arguments {
+            figment = argument.merge_into(figment);
         }
         let config: Config = figment.extract().map_err(|error| explain(path, error))?;
         config.check().map_err(|detail| wrong(path.display(), detail))?;
@@ -227,7 +258,9 @@ impl Config {
                 deliver::amqp::check_url(&self.deliver.amqp.url).map_err(|what| format!("deliver.amqp.url: {what}"))?;
                 need((1..=255).contains(&self.deliver.amqp.queue.len()), "deliver.amqp.queue: must have 1 to 255 octets")?;
             }
+            Via::Pull => {}
         }
+        self.check_fleet()?;
         let http = &self.deliver.http;
         need(http.token.is_none() || http.token_file.is_none(), "deliver.http.token, token_file: give one of them, not both")
     }
@@ -240,19 +273,16 @@ impl Config {
 
     /// The settings of delivery; reads the file of the token.
     pub fn delivery(&self) -> Result<deliver::Settings, Error> {
-        let Deliver { via, http, amqp } = self.deliver.clone();
-        if via == Via::Amqp {
-            return Ok(deliver::Settings::Amqp(deliver::amqp::Settings { url: amqp.url, queue: amqp.queue, tls: self.tls()? }));
-        }
-        let token = match (http.token, http.token_file) {
-            (Some(token), _) => check_token(&token).map(|()| token).map_err(|what| wrong("deliver.http.token", what))?,
-            (None, Some(path)) => read_token(&path)?,
-            (None, None) => {
+        let Amqp { url, queue } = self.deliver.amqp.clone();
+        match self.deliver.via {
+            Via::Amqp => Ok(deliver::Settings::Amqp(deliver::amqp::Settings { url, queue, tls: self.tls()? })),
+            Via::Pull => Ok(deliver::Settings::Pull),
+            Via::Http => {
                 let detail = "is missing, and so is token_file; the central gives a token for each server";
-                return Err(wrong("deliver.http.token", detail));
+                let central = self.central()?.ok_or_else(|| wrong("deliver.http.token", detail))?;
+                Ok(deliver::Settings::Http(central))
             }
-        };
-        Ok(deliver::Settings::Http(deliver::http::Settings { url: http.url, token, tls: self.tls()? }))
+        }
     }
 
     /// Whom to trust; reads the file of the authorities.
@@ -288,6 +318,16 @@ impl Config {
         Budget::of_agent(self.memory.max_bytes, self.buffer_bytes()).shared().1
     }
 
+    /// Takes over what may change while the agent runs.
+    pub fn follow(&mut self, new: Config) {
+        let Config { interval_s, dns_monitoring, system, deliver, tls, central, pull, log, .. } = new;
+        self.system = System { batch_s: self.system.batch_s, ..system };
+        self.log.level = log.level;
+        self.central.settings = central.settings;
+        (self.interval_s, self.dns_monitoring, self.deliver, self.tls, self.pull) =
+            (interval_s, dns_monitoring, deliver, tls, pull);
+    }
+
     /// Which settings differ that only a restart changes.
     pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         let mut keys = Vec::new();
@@ -303,6 +343,9 @@ impl Config {
         compare(self.system.batch_s == new.system.batch_s, "system.batch_s");
         compare(self.memory == new.memory, "memory");
         compare(self.spool == new.spool, "spool");
+        compare(self.central.heartbeat == new.central.heartbeat, "central.heartbeat");
+        compare(self.components == new.components, "components");
+        compare(self.metrics == new.metrics, "metrics");
         compare(self.log.format == new.log.format, "log.format");
         keys
     }
@@ -323,6 +366,10 @@ impl Default for Config {
             spool: Spool::default(),
             deliver: Deliver::default(),
             tls: Tls::default(),
+            central: Central::default(),
+            pull: Pull::default(),
+            components: Components::default(),
+            metrics: Metrics::default(),
             log: Log::default(),
         }
     }
@@ -372,25 +419,6 @@ impl Default for Amqp {
 
 fn wrong(place: impl ToString, detail: impl Into<String>) -> Error {
     Error::Config { place: place.to_string(), detail: detail.into() }
-}
-
-/// The first thing that is wrong, with the place where it stands.
-fn explain(path: &Path, error: figment::Error) -> Error {
-    use figment::error::Kind;
-    let key = error.path.join(".");
-    let variable = error.metadata.as_ref().is_some_and(|metadata| metadata.name.contains("environment"));
-    let place = match variable {
-        true => format!("{ENVIRONMENT_PREFIX}{}", key.to_uppercase().replace('.', "__")),
-        false => path.display().to_string(),
-    };
-    let what = match &error.kind {
-        Kind::UnknownField(_, known) => format!("unknown key; known here: {}", known.join(", ")),
-        Kind::InvalidType(_, expected) if SECRETS.contains(&key.as_str()) => {
-            format!("expected {expected}, in quotes")
-        }
-        kind => kind.to_string().trim_end().to_owned(),
-    };
-    wrong(place, if key.is_empty() { what } else { format!("{key}: {what}") })
 }
 
 #[cfg(test)]

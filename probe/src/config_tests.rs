@@ -6,7 +6,7 @@ const EXAMPLE: &str = include_str!("../zonepulse-probe.example.toml");
 
 fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, Error> {
     let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    Config::read(Path::new("probe.toml"), text, environment)
+    Config::read(Path::new("probe.toml"), text, environment, &[])
 }
 
 #[track_caller]
@@ -30,7 +30,13 @@ fn the_example_names_every_key() {
         let result = read(&uncommented, &[]);
         assert!(result.is_ok(), "{key}: {:?}", result.err());
     }
-    assert!(EXAMPLE.contains("\n# ca_file = "));
+    for key in ["dns", "kea4_socket", "kea6_socket", "backup_process"] {
+        let uncommented = EXAMPLE.replace(&format!("# {key} = "), &format!("{key} = "));
+        assert!(uncommented != EXAMPLE && read(&uncommented, &[]).is_ok(), "{key}");
+    }
+    for key in ["certificate_file", "key_file", "backup_pid_file", "ca_file"] {
+        assert!(EXAMPLE.contains(&format!("\n# {key} = ")), "{key}");
+    }
     let uncommented = EXAMPLE.replace("# token_file = ", "token_file = ").replace("# ca_file = ", "ca_file = ");
     assert!(read(&uncommented, &[]).unwrap().tls.ca_file.is_some());
     assert!(read(&uncommented, &[]).unwrap().deliver.http.token_file.is_some());
@@ -42,7 +48,10 @@ fn what_is_wrong_is_named_with_file_and_key() {
     refused("server_id = 0", "server_id: is missing");
     refused("server_id = \"one\"", "server_id: invalid type: found string \"one\", expected u32");
     refused("server_id = 1\ncolour = 3", "colour: unknown key");
-    refused("server_id = 1\n[capture]\nprots = [53]", "capture.prots: unknown key; known here: enabled, device, ports");
+    refused(
+        "server_id = 1\n[capture]\nprots = [53]",
+        "capture.prots: unknown key; did you mean ports? Known here: enabled, device, ports",
+    );
     refused("server_id = 1\ninterval_s = 45", "interval_s: must divide 300");
     refused("server_id = 1\ninterval_s = 0", "interval_s: must divide 300");
     refused("server_id = 1\n[capture]\nports = []", "capture.ports: is empty");
@@ -68,6 +77,10 @@ fn what_is_wrong_is_named_with_file_and_key() {
     refused("server_id = 1\n[dnstap]\nmax_connections = 0", "dnstap.max_connections: must be from 1 to 64");
     refused("server_id = 1\n[system]\ninterval_s = 0", "system.interval_s: must be from 1 to 3600");
     refused("server_id = 1\n[system]\nbatch_s = 3601", "system.batch_s");
+    refused("server_id = 1\n[deliver]\nvia = \"pull\"", "pull.listen: is missing");
+    refused("server_id = 1\n[pull]\ncertificate_file = \"x\"", "pull.certificate_file, key_file: give both");
+    refused("server_id = 1\n[pull]\nmax_connections = 0", "pull.max_connections");
+    refused("server_id = 1\n[central]\nsettings = \"perhaps\"", "central.settings: unknown variant");
     refused("server_id = 1\n[spool]\nmax_bytes = 5", "spool.max_bytes");
     refused("server_id = 1\n[deliver]\nvia = \"pigeon\"", "deliver.via: unknown variant");
     refused("server_id = 1\n[deliver.http]\nurl = \"central\"", "deliver.http.url: is no URL");
@@ -129,9 +142,9 @@ fn a_file_that_everybody_may_write_is_refused() {
     let file = dir.path().join("probe.toml");
     fs::write(&file, "server_id = 1\n[deliver.http]\ntoken = \"x\"").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(Config::load(&file).is_ok());
+    assert!(Config::load(&file, &[]).is_ok());
     fs::set_permissions(&file, fs::Permissions::from_mode(0o642)).unwrap();
-    let error = Config::load(&file).unwrap_err().to_string();
+    let error = Config::load(&file, &[]).unwrap_err().to_string();
     assert!(error.contains("probe.toml") && error.contains("chmod o-w"), "{error}");
 }
 
@@ -144,4 +157,18 @@ fn what_needs_a_restart_is_told() {
     )
     .unwrap();
     assert_eq!(one.needs_restart(&other), ["server_id", "spool"]);
+}
+
+#[test]
+fn arguments_stand_above_the_file_and_the_environment() {
+    let arguments = ["capture.device=eth9", "system.interval_s=7", "capture.ports=[5353]"].map(|text| text.parse().unwrap());
+    let text = "server_id = 1\ncapture.device = \"eth0\"";
+    let config = Config::read(Path::new("probe.toml"), text, std::iter::empty(), &arguments).unwrap();
+    assert_eq!((config.capture.device.as_str(), config.system.interval_s, config.capture.ports), ("eth9", 7, vec![5353]));
+    let wrong = ["capture.prots=[1]".parse().unwrap()];
+    let error = Config::read(Path::new("probe.toml"), text, std::iter::empty(), &wrong).unwrap_err().to_string();
+    assert!(error.starts_with("--set capture.prots: ") && error.contains("did you mean ports?"), "{error}");
+    for wrong in ["device", "=1", "a..b=1", "pull.token=x"] {
+        assert!(wrong.parse::<Argument>().is_err(), "{wrong}");
+    }
 }

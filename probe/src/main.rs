@@ -3,7 +3,7 @@
 use clap::Parser;
 use std::process::ExitCode;
 use zonepulse_probe::Error;
-use zonepulse_probe::command::{LogArgs, replay, run, tally};
+use zonepulse_probe::command::{LogArgs, enroll, replay, run, tally};
 
 /// Counts who asks this server for which DNS record, and sends the sums to Zonepulse.
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Run(run::Args),
+    Enroll(enroll::Args),
     Tally(tally::Args),
     Replay(replay::Args),
 }
@@ -39,6 +40,10 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Error> {
     match &cli.command {
         Command::Run(args) => run::run(args, cli.log),
         Command::Replay(args) => replay::run(args, cli.log),
+        Command::Enroll(args) => {
+            cli.log.start(&Default::default());
+            enroll::run(args)
+        }
         Command::Tally(args) => {
             cli.log.start(&Default::default());
             tally::run(args)

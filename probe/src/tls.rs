@@ -11,6 +11,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,20 +102,46 @@ impl std::fmt::Debug for Authorities {
     }
 }
 
+/// How to be connected to.
+#[derive(Clone)]
+pub struct Certified {
+    /// The certificate and its key.
+    pub config: Arc<ServerConfig>,
+    fingerprint: [u8; 32],
+}
+
 /// How to be connected to, with this certificate (and those that lead to its authority) and its key, PEM.
 ///
 /// Fails with [`Error::Config`], which names the file that is at fault.
-pub fn server(certificate_file: &Path, key_file: &Path) -> Result<ServerConfig, Error> {
+pub fn server(certificate_file: &Path, key_file: &Path) -> Result<Certified, Error> {
     let certificates = read_certificates(certificate_file)?;
     let key = PrivateKeyDer::from_pem_file(key_file).map_err(|error| wrong(key_file.display(), describe(&error)))?;
+    let mut hasher = Sha256::new();
+    certificates.iter().for_each(|certificate| hasher.update(certificate));
+    hasher.update(key.secret_der());
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| wrong("tls", error))?.with_no_client_auth();
-    builder.with_single_cert(certificates, key).map_err(|error| {
+    let config = builder.with_single_cert(certificates, key).map_err(|error| {
         wrong(
             certificate_file.display(),
             format!("this certificate and the key in {} do not work together: {error}", key_file.display()),
         )
-    })
+    })?;
+    Ok(Certified { config: Arc::new(config), fingerprint: hasher.finalize().into() })
+}
+
+impl PartialEq for Certified {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for Certified {}
+
+impl std::fmt::Debug for Certified {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Certified")
+    }
 }
 
 fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {

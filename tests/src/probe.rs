@@ -78,7 +78,8 @@ impl Probe {
             Sources::CaptureAndDnstap => (socket, settings.device),
         };
         let text = format!(
-            "server_id = {}\ninterval_s = {}\nsystem.enabled = false\n{}[capture]\ndevice = \"{}\"\nports = [{}]\naddresses = \"{}\"\n\
+            "server_id = {}\ninterval_s = {}\nsystem.enabled = false\ncentral.settings = \"ignore\"\n\
+             components.ask_dns_version = false\n{}[capture]\ndevice = \"{}\"\nports = [{}]\naddresses = \"{}\"\n\
              [spool]\ndir = \"{}\"\n[deliver]\n{}",
             settings.server_id,
             settings.interval_s,

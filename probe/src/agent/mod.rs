@@ -9,14 +9,15 @@
 //! * *system* measures the machine (`machine.rs`);
 //! * *spool* makes them safe on disk; before it is a bounded queue, which
 //!   gives up the oldest batch when the disk does not keep up, and says so;
-//! * the caller's delivers, and hears signals.
+//! * the caller's delivers, says every 30 s that it is alive ([`crate::heartbeat`]), answers a
+//!   central that pulls ([`crate::pull`]) and Prometheus ([`crate::metrics`]), and hears signals.
 //!
 //! Each has only the rights that it needs (`privileges.rs`).
 //!
 //! SIGTERM and SIGINT close the open interval, spool it, and try for a few
 //! seconds to deliver it. SIGHUP reads the configuration again: what is
 //! monitored and how often, delivery and the log's level follow it at once, the rest
-//! needs a restart.
+//! needs a restart. What the central says stands above it ([`crate::settings`]).
 
 mod comparison;
 mod listen;
@@ -28,11 +29,14 @@ mod queue;
 mod spooler;
 mod tap;
 
-use crate::Error;
-use crate::config::{Config, Counted};
+use crate::config::{Config, Counted, Obedience};
 use crate::deliver::{self, Counts};
+use crate::heartbeat::{self, Reporter, Told};
+use crate::serve::Running;
+use crate::settings::{InForce, Kept};
 use crate::spool::Spool;
 use crate::status::Status;
+use crate::{Error, metrics, pull};
 use comparison::Comparison;
 use listen::Listener;
 use machine::Machine;
@@ -49,7 +53,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 use tap::TapListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 
 pub use orders::Monitoring;
 
@@ -61,14 +66,22 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// Fails when the spool cannot be opened or delivery cannot be set up; a device
 /// that cannot be opened only waits.
 pub fn run(config: Config, reload: impl FnMut() -> Result<Config, Error>) -> Result<(), Error> {
-    let delivery = config.delivery()?;
+    let own = InForce::of_config(&config)?;
     // Before the spool is opened, so that a directory that is out of reach then shows now.
     privileges::restrict();
     let spool = Arc::new(Spool::open(config.spool())?);
+    let kept = Kept::read(&spool, &config);
+    let in_force = kept.as_ref().map_or(Ok(own.clone()), |kept| InForce::of_central(&config, kept)).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the central's last settings cannot be followed any more; the configuration counts");
+        own
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
-    let orders = Arc::new(Orders::new(config.monitoring()));
     let status = Arc::new(Status::new(new_epoch()));
-    let agent = Agent { config, spool, status, orders, settings: watch::Sender::new(delivery), reload };
+    status.set_settings_version(in_force.version);
+    let orders = Arc::new(Orders::new(in_force.monitoring));
+    let delivery = watch::Sender::new(in_force.delivery.clone());
+    let (kept, in_force) = (watch::Sender::new(kept), watch::Sender::new(in_force));
+    let agent = Agent { config, spool, status, orders, kept, in_force, delivery, refused: None, reload };
     let result = runtime.block_on(agent.run());
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
@@ -79,8 +92,20 @@ struct Agent<F> {
     spool: Arc<Spool>,
     status: Arc<Status>,
     orders: Arc<Orders>,
-    settings: watch::Sender<deliver::Settings>,
+    /// What the central said last.
+    kept: watch::Sender<Option<Kept>>,
+    in_force: watch::Sender<InForce>,
+    delivery: watch::Sender<deliver::Settings>,
+    /// What the central said and cannot be done.
+    refused: Option<Kept>,
     reload: F,
+}
+
+/// Who speaks to the central besides delivery; ends when it is dropped.
+struct Company {
+    told: mpsc::Receiver<Told>,
+    _tasks: tokio::task::JoinSet<()>,
+    _metrics: Option<Running>,
 }
 
 /// The signals that an agent hears.
@@ -108,14 +133,16 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         let mut spooler = self.start_spooler(&queue, comparison.clone())?;
         let counts = Arc::new(Counts::default());
         let in_flight_bytes = self.config.budget().in_flight_bytes;
-        let delivery = deliver::run(self.spool.clone(), self.settings.subscribe(), counts.clone(), in_flight_bytes);
+        let delivery = deliver::run(self.spool.clone(), self.delivery.subscribe(), counts.clone(), in_flight_bytes);
         tokio::pin!(delivery);
+        let mut company = self.start_company(&counts);
         loop {
             tokio::select! {
                 ended = &mut delivery => return ended,
                 name = any_ended(&mut sources) => return Err(Error::Thread(name)),
                 _ = &mut spooler.ended => return Err(Error::Thread("spool")),
                 _ = signals.hang_up.recv() => self.reconfigure(),
+                Some(told) = company.told.recv() => self.take_settings(told),
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,
             }
@@ -129,7 +156,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
                 let _ = worker.thread.join();
             }
             // Ends a wait, so that there is one more try at least.
-            self.settings.send_modify(|_| ());
+            self.delivery.send_modify(|_| ());
             let delivered = async {
                 while !self.spool.is_empty() {
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -196,25 +223,124 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         outlet::Counted { producer, status: self.status.clone() }
     }
 
+    fn start_company(&self, counts: &Arc<Counts>) -> Company {
+        let (tell, told) = mpsc::channel(4);
+        let (spool, status, config) = (&self.spool, &self.status, &self.config);
+        let reporter = Arc::new(Reporter::new(config.components.clone(), spool.clone(), status.clone()));
+        let mut tasks = tokio::task::JoinSet::new();
+        if config.central.heartbeat {
+            tasks.spawn(heartbeat::run(reporter.clone(), self.in_force.subscribe(), tell.clone()));
+        }
+        let sources = pull::Sources {
+            server_id: config.server_id,
+            spool: spool.clone(),
+            reporter,
+            told: tell,
+            status: status.clone(),
+            max_bytes: config.budget().in_flight_bytes,
+        };
+        tasks.spawn(pull::run(sources, self.in_force.subscribe()));
+        tasks.spawn(keep(spool.clone(), self.kept.subscribe()));
+        let sources = metrics::Sources { status: status.clone(), spool: spool.clone(), delivered: counts.clone() };
+        let listening = config.metrics.listen.map(|address| (address, metrics::listen(address, sources)));
+        let metrics = listening.and_then(|(address, listening)| {
+            let failed =
+                |error| tracing::error!(%error, %address, "metrics cannot be asked for: the address cannot be listened on");
+            listening.map_err(failed).ok()
+        });
+        Company { told, _tasks: tasks, _metrics: metrics }
+    }
+
+    /// Follows what the central says, if it is news and can be done.
+    fn take_settings(&mut self, told: Told) {
+        let kept = Kept::of(self.config.server_id, told.answer);
+        let result = self.follow_central(kept);
+        if let Some(taken) = told.taken {
+            // Who asked may have gone.
+            let _ = taken.send(result);
+        }
+    }
+
+    fn follow_central(&mut self, kept: Kept) -> Result<(), String> {
+        if self.config.central.settings == Obedience::Ignore || self.kept.borrow().as_ref() == Some(&kept) {
+            return Ok(());
+        }
+        match InForce::of_central(&self.config, &kept) {
+            Ok(in_force) => {
+                tracing::info!(version = kept.version, settings = ?kept.settings, "the central's settings are in force");
+                self.refused = None;
+                self.kept.send_replace(Some(kept));
+                self.put_in_force(in_force);
+                Ok(())
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if self.refused.as_ref() != Some(&kept) {
+                    tracing::error!(
+                        version = kept.version,
+                        error,
+                        "the central's settings were not taken; everything stays as it was"
+                    );
+                    self.refused = Some(kept);
+                }
+                Err(error)
+            }
+        }
+    }
+
     fn reconfigure(&mut self) {
-        let read = (self.reload)().and_then(|config| config.delivery().map(|delivery| (config, delivery)));
-        let (config, delivery) = match read {
+        let read = (self.reload)().and_then(|config| {
+            let kept = self.kept.borrow().clone().filter(|_| config.central.settings == Obedience::Apply);
+            let in_force = match &kept {
+                Some(kept) => InForce::of_central(&config, kept),
+                None => InForce::of_config(&config),
+            };
+            in_force.map(|in_force| (config, kept, in_force))
+        });
+        let (config, kept, in_force) = match read {
             Ok(read) => read,
             Err(error) => {
                 tracing::error!(%error, "the configuration was not taken; everything stays as it was");
                 return;
             }
         };
-        self.orders.give(config.monitoring());
-        let changed = self.settings.send_if_modified(|settings| {
-            let changed = *settings != delivery;
-            *settings = delivery;
-            changed
-        });
+        // Who heeds the central again has it say its settings again.
+        self.kept.send_if_modified(|known| std::mem::replace(known, kept.clone()) != kept);
+        let changed = self.put_in_force(in_force);
         tracing::info!(delivery_changed = changed, level = ?config.log.level, "the configuration was read again");
         let waiting = self.config.needs_restart(&config);
         if !waiting.is_empty() {
             tracing::warn!(keys = waiting.join(", "), "these settings changed; they wait for a restart");
+        }
+        // What needs a restart stays as it was; the rest is what the central's settings stand above from now on.
+        self.config.follow(config);
+    }
+
+    /// Says whether delivery has changed.
+    fn put_in_force(&self, in_force: InForce) -> bool {
+        self.orders.give(in_force.monitoring);
+        self.status.set_settings_version(in_force.version);
+        let changed = self.delivery.send_if_modified(|delivery| {
+            let changed = *delivery != in_force.delivery;
+            delivery.clone_from(&in_force.delivery);
+            changed
+        });
+        self.in_force.send_if_modified(|known| {
+            let changed = *known != in_force;
+            *known = in_force;
+            changed
+        });
+        changed
+    }
+}
+
+/// Keeps what the central said last, on a thread that may wait for the disk.
+async fn keep(spool: Arc<Spool>, mut kept: watch::Receiver<Option<Kept>>) {
+    while kept.changed().await.is_ok() {
+        let (latest, spool) = (kept.borrow_and_update().clone(), spool.clone());
+        let Some(latest) = latest else { continue };
+        if let Ok(Err(error)) = spawn_blocking(move || latest.write(&spool)).await {
+            tracing::warn!(%error, "the central's settings are in force, but not kept: a restart without the central forgets them");
         }
     }
 }
@@ -238,7 +364,7 @@ fn new_epoch() -> u64 {
     LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last))).map_or(now, next)
 }
 
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

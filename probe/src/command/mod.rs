@@ -1,5 +1,6 @@
 //! The program's subcommands: arguments in, exit code out.
 
+pub mod enroll;
 pub mod replay;
 pub mod run;
 pub mod tally;

@@ -2,7 +2,7 @@
 
 use super::LogArgs;
 use crate::Error;
-use crate::config::Config;
+use crate::config::{Argument, Config};
 use crate::replay::{self, Outcome, Settings};
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,6 +22,9 @@ pub struct Args {
     /// The configuration, TOML.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// A key of the configuration and another value for it (repeatable).
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Argument>,
     /// Move the captures' time so that they end now.
     #[arg(long)]
     end_now: bool,
@@ -36,7 +39,7 @@ pub struct Args {
 /// Replays, prints what was sent and what was lost, and fails when something
 /// could not be read, was refused, or has not arrived.
 pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
-    let mut config = Config::load(&args.config)?;
+    let mut config = Config::load(&args.config, &args.set)?;
     log.start(&config.log);
     if let Some(server_id) = args.server_id {
         if server_id == 0 {

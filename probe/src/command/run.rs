@@ -1,7 +1,8 @@
 //! `zonepulse-probe run`.
 
 use super::LogArgs;
-use crate::config::Config;
+use crate::config::{Argument, Config};
+use crate::settings::InForce;
 use crate::{Error, agent};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,15 +14,27 @@ pub struct Args {
     /// `ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN` stand above it.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// A key of the configuration and its value, as in `capture.device=eth0`; above the file and
+    /// the environment (repeatable).
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Argument>,
+    /// Only say whether the configuration is sound, and the files that it names.
+    #[arg(long)]
+    check_config: bool,
 }
 
 /// Runs the agent; SIGHUP reads the configuration again.
 pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
-    let config = Config::load(&args.config)?;
+    let config = Config::load(&args.config, &args.set)?;
     let handle = log.start(&config.log);
+    if args.check_config {
+        InForce::of_config(&config)?;
+        println!("{}: sound, for server {}", args.config.display(), config.server_id);
+        return Ok(ExitCode::SUCCESS);
+    }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), server_id = config.server_id, config = %args.config.display(), "starting");
     agent::run(config, || {
-        let config = Config::load(&args.config)?;
+        let config = Config::load(&args.config, &args.set)?;
         handle.set(log.level(&config.log));
         Ok(config)
     })?;

@@ -1,7 +1,7 @@
 //! From the spool to the central, until the central has confirmed.
 //!
 //! There are two ways, [`http`] straight to the central and [`amqp`] through
-//! RabbitMQ, and one engine for both. It claims the oldest batches of the
+//! RabbitMQ, and one engine for both. (While the central fetches, the engine rests.) It claims the oldest batches of the
 //! spool, has several on their way at once so that the other side can group
 //! its fsyncs, and does with each what the answer says:
 //!
@@ -39,6 +39,8 @@ pub enum Settings {
     Http(http::Settings),
     /// Through RabbitMQ.
     Amqp(amqp::Settings),
+    /// The central fetches: nothing is sent from here, see [`crate::pull`].
+    Pull,
 }
 
 /// What became of the batches since the start.
@@ -69,6 +71,7 @@ pub(crate) enum Answer {
 enum Way {
     Http(http::Courier),
     Amqp(amqp::Courier),
+    Pull,
 }
 
 /// Delivers what is in the spool and what comes into it, until it is dropped.
@@ -248,6 +251,7 @@ impl Way {
         match settings {
             Settings::Http(settings) => http::Courier::new(settings).map(Way::Http),
             Settings::Amqp(settings) => amqp::Courier::new(settings).map(Way::Amqp),
+            Settings::Pull => Ok(Way::Pull),
         }
     }
 
@@ -255,6 +259,7 @@ impl Way {
         match self {
             Way::Http(_) => http::WINDOW,
             Way::Amqp(_) => amqp::WINDOW,
+            Way::Pull => 0,
         }
     }
 
@@ -263,6 +268,7 @@ impl Way {
         match self {
             Way::Http(courier) => courier.peer(),
             Way::Amqp(courier) => courier.peer(),
+            Way::Pull => "whoever pulls",
         }
     }
 
@@ -270,6 +276,7 @@ impl Way {
         match self {
             Way::Http(courier) => courier.send(bytes).await,
             Way::Amqp(courier) => courier.send(bytes).await,
+            Way::Pull => Answer::unavailable("the central fetches"),
         }
     }
 }
@@ -295,4 +302,4 @@ impl Answer {
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod tls_tests;
+pub(crate) mod tls_tests;

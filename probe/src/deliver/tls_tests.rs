@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// An authority, and a certificate that it gave to this machine's loopback address.
-struct Certified {
-    ca: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
+pub(crate) struct Certified {
+    pub(crate) ca: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
-fn certify(dir: &Path, name: &str) -> Certified {
+pub(crate) fn certify(dir: &Path, name: &str) -> Certified {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
@@ -40,7 +40,7 @@ async fn serve(certified: &Certified) -> SocketAddr {
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     let app = axum::Router::new().fallback(|| async { StatusCode::NO_CONTENT });
-    let server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(Arc::new(config))).unwrap();
+    let server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(config.config)).unwrap();
     tokio::spawn(server.serve(app.into_make_service()));
     address
 }

@@ -11,6 +11,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const LOCK: &str = "lock";
+/// What the central said last; not the spool's own, but as dear.
+pub(super) const SETTINGS: &str = "settings.json";
 /// What a file takes of a disk comes in pieces of this size on nearly all.
 const PIECE_BYTES: u64 = 4096;
 
@@ -79,7 +81,7 @@ impl Disk {
             } else if is_temporary(name) {
                 self.remove(name)?;
                 files.temporaries += 1;
-            } else if name != LOCK && name != refused::DIR && !Note::is_file_name(name) && !is_spool_of_replay(name) {
+            } else if ![LOCK, refused::DIR, SETTINGS].contains(&name) && !Note::is_file_name(name) && !is_spool_of_replay(name) {
                 files.foreign.push(entry.path());
             }
         }
@@ -184,7 +186,7 @@ fn temporary_name(path: &Path) -> OsString {
 
 fn is_temporary(name: &str) -> bool {
     let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
-    name.is_some_and(|name| Key::from_file_name(name).is_some() || Note::is_file_name(name))
+    name.is_some_and(|name| Key::from_file_name(name).is_some() || Note::is_file_name(name) || name == SETTINGS)
 }
 
 /// `replay` keeps spools of its own within; see [`crate::replay`].

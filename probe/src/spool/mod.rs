@@ -7,6 +7,7 @@
 //! START-EPOCH-SEQ.batch    one encoded batch; names sort by age
 //! .NAME.tmp            a file being written; removed when the spool is opened
 //! pending.json         what the next batch has to report (see `note.rs`)
+//! settings.json        what the central said last (see [`crate::settings`])
 //! refused/             batches that the central refused for good, and why
 //! ```
 //!
@@ -21,6 +22,7 @@
 //!   not write are left alone.
 
 mod disk;
+mod given;
 mod note;
 mod refused;
 
@@ -28,14 +30,14 @@ use crate::Error;
 use disk::Disk;
 use note::{Carried, Note, Report};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use tokio::sync::Notify;
-use zonepulse_wire::{Counter, Message};
+use tokio::sync::{Notify, watch};
+use zonepulse_wire::Message;
 
 pub use note::merge_evicted;
 
@@ -65,6 +67,9 @@ pub struct Spool {
     /// Held shortly, never while the disk is waited for.
     index: Mutex<Index>,
     changed: Notify,
+    /// How many batches came: for whoever waits to fetch them.
+    arrivals: watch::Sender<u64>,
+    evicted: AtomicU64,
     _lock: File,
 }
 
@@ -101,6 +106,8 @@ struct Index {
 struct Waiting {
     size_bytes: u64,
     deferrals: u32,
+    /// How often it was given to a central that fetches.
+    given: u32,
     state: State,
 }
 
@@ -151,7 +158,16 @@ impl Spool {
             foreign = files.foreign.len(),
             "spool opened"
         );
-        Ok(Spool { settings, disk, note: Mutex::new(note), index: Mutex::new(index), changed: Notify::new(), _lock: lock })
+        Ok(Spool {
+            settings,
+            disk,
+            note: Mutex::new(note),
+            index: Mutex::new(index),
+            changed: Notify::new(),
+            arrivals: watch::Sender::new(0),
+            evicted: AtomicU64::new(0),
+            _lock: lock,
+        })
     }
 
     /// Makes a batch of either kind safe; when this returns, it survives a power failure.
@@ -182,6 +198,7 @@ impl Spool {
         let reported = note.carried.take().map_or(Ok(()), |_| note.write(&self.disk));
         lock(&self.index).add(key, bytes.len() as u64);
         self.changed.notify_one();
+        self.arrivals.send_modify(|count| *count += 1);
         if let Err(error) = reported {
             tracing::warn!(%error, "cannot bring the spool's note up to date; a restart now would report evictions twice");
         }
@@ -300,6 +317,21 @@ impl Spool {
         lock(&self.index).disk_bytes
     }
 
+    /// Batches that were given up since the spool was opened, to keep it within its bounds.
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// What was kept of the central's settings.
+    pub fn read_settings(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.disk.read_file(disk::SETTINGS)
+    }
+
+    /// Keeps the central's settings.
+    pub fn write_settings(&self, text: &[u8]) -> Result<(), Error> {
+        self.disk.write(disk::SETTINGS, text)
+    }
+
     /// Whether the largest batch there can be fits without an eviction.
     pub fn has_room(&self) -> Result<bool, Error> {
         Ok(self.shortage(zonepulse_wire::MAX_ENCODED_BYTES as u64)? == 0)
@@ -355,6 +387,7 @@ impl Spool {
         let mut index = lock(&self.index);
         victims.iter().for_each(|key| _ = index.take(*key));
         drop(index);
+        self.evicted.fetch_add(victims.len() as u64, Ordering::Relaxed);
         self.finish_evicting(note)?;
         if noted.is_err() {
             note.write(&self.disk)?;
@@ -406,7 +439,7 @@ impl Index {
     fn add(&mut self, key: Key, size_bytes: u64) {
         self.take(key);
         self.disk_bytes += disk::occupied(size_bytes);
-        self.waiting.insert(key, Waiting { size_bytes, deferrals: 0, state: State::Ready });
+        self.waiting.insert(key, Waiting { size_bytes, deferrals: 0, given: 0, state: State::Ready });
     }
 
     fn take(&mut self, key: Key) -> Option<Waiting> {
@@ -466,23 +499,6 @@ impl Key {
         let mut parts = name.strip_suffix(".batch")?.split('-').map(|part| part.parse().ok());
         let key = Key { start_s: parts.next()??, epoch: parts.next()??, seq: parts.next()?? };
         (parts.next().is_none() && key.file_name() == name).then_some(key)
-    }
-}
-
-impl Report {
-    fn added_to<'a>(&self, batch: &'a Message) -> Cow<'a, Message> {
-        if self.is_empty() {
-            return Cow::Borrowed(batch);
-        }
-        let mut batch = batch.clone();
-        match &mut batch {
-            Message::Dns(batch) => {
-                batch.evicted = merge_evicted(batch.evicted, self.evicted);
-                batch.counters.add(Counter::BatchesRefused, self.refused);
-            }
-            Message::System(batch) => batch.evicted = merge_evicted(batch.evicted, self.evicted),
-        }
-        Cow::Owned(batch)
     }
 }
 

@@ -14,6 +14,7 @@ use super::Key;
 use super::disk::Disk;
 use crate::Error;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use zonepulse_wire::{Counter, Evicted, Message};
 
 const FILE_NAME: &str = "pending.json";
@@ -104,6 +105,22 @@ impl Report {
             Message::Dns(_) => (self, Report::default()),
             Message::System(_) => (Report { evicted: self.evicted, refused: 0 }, Report { evicted: None, refused: self.refused }),
         }
+    }
+
+    /// A batch that tells of it.
+    pub(super) fn added_to<'a>(&self, batch: &'a Message) -> Cow<'a, Message> {
+        if self.is_empty() {
+            return Cow::Borrowed(batch);
+        }
+        let mut batch = batch.clone();
+        match &mut batch {
+            Message::Dns(batch) => {
+                batch.evicted = merge_evicted(batch.evicted, self.evicted);
+                batch.counters.add(Counter::BatchesRefused, self.refused);
+            }
+            Message::System(batch) => batch.evicted = merge_evicted(batch.evicted, self.evicted),
+        }
+        Cow::Owned(batch)
     }
 
     /// What a batch reports.

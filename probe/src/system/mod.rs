@@ -34,6 +34,7 @@ mod sockets;
 
 pub use gather::Gather;
 pub use sampler::{Reading, Sampler};
+pub(crate) use sampler::{own_memory_bytes, own_time};
 
 /// No more devices, mounts or cores of a kind are told apart: a machine with thousands
 /// of virtual devices tells of the first ones.

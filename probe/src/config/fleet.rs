@@ -1,0 +1,153 @@
+//! What the probe has to do with the central besides batches, and who may ask it.
+
+use super::secrets::{check_token, read_token};
+use super::{Config, Via, wrong};
+use crate::{Error, Secret, deliver, pull, tls};
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// `[central]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Central {
+    /// Whether its settings count.
+    pub settings: Obedience,
+    /// Whether it is told every 30 seconds how the probe is.
+    pub heartbeat: bool,
+}
+
+/// What is done with the settings that the central gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Obedience {
+    /// They stand above this file.
+    #[default]
+    Apply,
+    /// They are passed over.
+    Ignore,
+}
+
+/// `[pull]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pull {
+    /// Where the central connects to.
+    pub listen: Option<SocketAddr>,
+    /// What it shows.
+    pub token: Option<Secret>,
+    /// A file with what it shows.
+    pub token_file: Option<PathBuf>,
+    /// The probe's certificate and those that lead to its authority, PEM.
+    pub certificate_file: Option<PathBuf>,
+    /// Its key, PEM.
+    pub key_file: Option<PathBuf>,
+    /// How many may be connected at once.
+    pub max_connections: usize,
+}
+
+/// `[components]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Components {
+    /// The process of the DNS server, where several are installed.
+    pub dns: Option<String>,
+    /// Where it is asked for its version.
+    pub dns_address: SocketAddr,
+    /// Whether it is asked.
+    pub ask_dns_version: bool,
+    /// The control socket of Kea's DHCP server for IPv4.
+    pub kea4_socket: Option<PathBuf>,
+    /// The control socket of Kea's DHCP server for IPv6.
+    pub kea6_socket: Option<PathBuf>,
+    /// The process that makes backups.
+    pub backup_process: Option<String>,
+    /// The file with the number of the process that makes backups.
+    pub backup_pid_file: Option<PathBuf>,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Where Prometheus asks.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Config {
+    pub(super) fn check_fleet(&self) -> Result<(), String> {
+        let need = |holds: bool, message: &str| {
+            if holds { Ok(()) } else { Err(message.to_owned()) }
+        };
+        let Pull { token, token_file, certificate_file, key_file, max_connections, listen } = &self.pull;
+        need(token.is_none() || token_file.is_none(), "pull.token, token_file: give one of them, not both")?;
+        need(
+            certificate_file.is_some() == key_file.is_some(),
+            "pull.certificate_file, key_file: give both of them, or none for plain HTTP",
+        )?;
+        need((1..=64).contains(max_connections), "pull.max_connections: must be from 1 to 64")?;
+        need(
+            self.deliver.via != Via::Pull || listen.is_some(),
+            "pull.listen: is missing, but deliver.via is \"pull\"; give an address such as \"0.0.0.0:8054\"",
+        )?;
+        need(
+            self.components.backup_process.is_none() || self.components.backup_pid_file.is_none(),
+            "components.backup_process, backup_pid_file: give one of them, not both",
+        )
+    }
+
+    /// The central over HTTP, as this file says; none without a token.
+    pub fn central(&self) -> Result<Option<deliver::http::Settings>, Error> {
+        let http = &self.deliver.http;
+        let token = token("deliver.http.token", http.token.as_ref(), http.token_file.as_ref())?;
+        let tls = self.tls()?;
+        Ok(token.map(|token| deliver::http::Settings { url: http.url.clone(), token, tls }))
+    }
+
+    /// How to be pulled from; reads the files of the token and of the certificate.
+    pub fn pull(&self) -> Result<pull::Settings, Error> {
+        let Pull { listen, token: secret, token_file, certificate_file, key_file, max_connections } = &self.pull;
+        let listen = listen.ok_or_else(|| wrong("pull.listen", "is missing: nobody can pull"))?;
+        let token = token("pull.token", secret.as_ref(), token_file.as_ref())?;
+        let token = token.ok_or_else(|| wrong("pull.token", "is missing, and so is token_file: anybody could pull"))?;
+        let tls = match (certificate_file, key_file) {
+            (Some(certificate), Some(key)) => Some(tls::server(certificate, key)?),
+            _ => None,
+        };
+        Ok(pull::Settings { listen, token, tls, max_connections: *max_connections })
+    }
+}
+
+fn token(place: &str, token: Option<&Secret>, file: Option<&PathBuf>) -> Result<Option<Secret>, Error> {
+    match (token, file) {
+        (Some(token), _) => check_token(token).map(|()| Some(token.clone())).map_err(|what| wrong(place, what)),
+        (None, Some(file)) => read_token(file).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+impl Default for Central {
+    fn default() -> Self {
+        Central { settings: Obedience::default(), heartbeat: true }
+    }
+}
+
+impl Default for Pull {
+    fn default() -> Self {
+        Pull { listen: None, token: None, token_file: None, certificate_file: None, key_file: None, max_connections: 8 }
+    }
+}
+
+impl Default for Components {
+    fn default() -> Self {
+        Components {
+            dns: None,
+            dns_address: SocketAddr::from(([127, 0, 0, 1], 53)),
+            ask_dns_version: true,
+            kea4_socket: None,
+            kea6_socket: None,
+            backup_process: None,
+            backup_pid_file: None,
+        }
+    }
+}

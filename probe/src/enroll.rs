@@ -1,0 +1,250 @@
+//! From an enrolment token to a configuration.
+//!
+//! The token is good for once, so everything that can go wrong here is tried before it is
+//! shown: the files that will be written are made first, empty and hidden. Then the central
+//! is asked, and what it gives is written, the configuration last: it is whole or not there.
+
+use crate::central::{self, innermost, read_body, read_problem};
+use crate::heartbeat::{hostname, os};
+use crate::{Error, Secret, tls};
+use reqwest::header::CONTENT_TYPE;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use zonepulse_wire::{Communication, Enrollment, EnrollmentRequest};
+
+const PATH: &str = "/api/v2/enrollments";
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// More bytes than an enrolment has.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+/// All keys, with what is said about them.
+const TEMPLATE: &str = include_str!("../zonepulse-probe.example.toml");
+/// Where an enrolled probe listens when it is told to be pulled from.
+const PULL_LISTEN: &str = "0.0.0.0:8054";
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The central's address.
+    pub url: String,
+    /// The enrolment token.
+    pub token: Secret,
+    /// The configuration to write; tokens go beside it.
+    pub config: PathBuf,
+    /// The only authorities to trust.
+    pub ca_file: Option<PathBuf>,
+    /// Where batches are to wait; as the example says, when none.
+    pub spool: Option<PathBuf>,
+    /// Whether another enrolment may be overwritten.
+    pub force: bool,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The number of the server.
+    pub server_id: u32,
+    /// Its name.
+    pub server: String,
+    /// What was written, the configuration last.
+    pub files: Vec<PathBuf>,
+}
+
+/// Why nothing was done, or not all; each says who can help.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Something is wrong here.
+    #[error(transparent)]
+    Here(#[from] Error),
+    /// There is one already.
+    #[error("{} is there already: this machine is enrolled. To put another enrolment in its place, say --force", .0.display())]
+    Enrolled(PathBuf),
+    /// No answer.
+    #[error("{url} does not answer ({why}): is the address right, does the central run, and does a firewall let this through?")]
+    Unreachable {
+        /// The address.
+        url: String,
+        /// What happened.
+        why: String,
+    },
+    /// The certificate.
+    #[error("{url} is not trusted ({why}): give the file of the authority that vouches for it with --ca-file")]
+    Untrusted {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The token.
+    #[error("the central refuses the enrolment token ({0}): it is good for once and for a while only; ask for another")]
+    Token(String),
+    /// Another answer.
+    #[error("{url} does not enrol probes ({why}): is that the central, and is it new enough?")]
+    NotACentral {
+        /// The address.
+        url: String,
+        /// What it says.
+        why: String,
+    },
+    /// The token is spent, and the answer is not on disk.
+    #[error(
+        "the central has enrolled this machine, but that could not be written down ({0}): the token is spent; ask for another and try again"
+    )]
+    Lost(String),
+}
+
+/// Enrols this machine.
+pub fn enroll(order: &Order) -> Result<Outcome, Refusal> {
+    let wrong = |place: &str, detail: String| Error::Config { place: place.into(), detail };
+    central::check_url(&order.url).map_err(|what| wrong(&order.url, what))?;
+    if order.config.exists() && !order.force {
+        return Err(Refusal::Enrolled(order.config.clone()));
+    }
+    let authorities = order.ca_file.as_deref().map(tls::Authorities::read).transpose()?;
+    let files = Files::prepare(&order.config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
+    let enrollment = runtime.block_on(ask(order, &tls::Settings { authorities, verify: true }))?;
+    let text = config_text(order, &files, &enrollment);
+    files.write(&enrollment, &text).map_err(|error| Refusal::Lost(error.to_string()))?;
+    let written = [&files.token, &files.pull_token, &files.config].map(|file| file.path.clone());
+    Ok(Outcome { server_id: enrollment.server_id, server: enrollment.server, files: written.into() })
+}
+
+async fn ask(order: &Order, tls: &tls::Settings) -> Result<Enrollment, Refusal> {
+    central::warn_if_unsafe(&order.url, tls);
+    let client = central::build(central::client(&order.url, tls)?.timeout(ANSWER_TIMEOUT))?;
+    let request = EnrollmentRequest { hostname: hostname(), os: os(), probe_version: env!("CARGO_PKG_VERSION").to_owned() };
+    let body = serde_json::to_vec(&request).map_err(|error| Error::disk("encode", "the request")(error.into()))?;
+    let request = client.post(central::address(&order.url, PATH)).bearer_auth(order.token.expose());
+    let url = order.url.clone();
+    let response = request.header(CONTENT_TYPE, "application/json").body(body).send().await.map_err(|error| {
+        let why = innermost(&error);
+        if why.contains("certificate") {
+            Refusal::Untrusted { url: url.clone(), why }
+        } else {
+            Refusal::Unreachable { url: url.clone(), why }
+        }
+    })?;
+    let status = response.status();
+    if status.as_u16() != 201 {
+        let said = format!("{}: {}", status.as_u16(), read_problem(response).await);
+        return Err(match status.as_u16() {
+            401 | 403 | 409 | 410 => Refusal::Token(said),
+            429 | 500..=599 => Refusal::Unreachable { url, why: said },
+            _ => Refusal::NotACentral { url, why: said },
+        });
+    }
+    let body = read_body(response, MAX_ANSWER_BYTES).await.ok_or_else(|| Refusal::Lost("the answer broke off".into()))?;
+    serde_json::from_slice(&body).map_err(|error| Refusal::Lost(format!("the answer cannot be read: {error}")))
+}
+
+/// The example, with what this machine is given.
+fn config_text(order: &Order, files: &Files, enrollment: &Enrollment) -> String {
+    // JSON's strings are TOML's, too.
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let path = |path: &Path| quoted(&path.to_string_lossy());
+    let via = match enrollment.settings.communication {
+        // The broker's address and password come with the first heartbeat.
+        Communication::Http | Communication::Rabbitmq => "http",
+        Communication::Pull => "pull",
+    };
+    let url = enrollment.settings.api_url.as_ref().unwrap_or(&order.url);
+    let mut lines = vec![
+        ("server_id = 1\n", format!("server_id = {}\n", enrollment.server_id)),
+        ("via = \"http\"\n", format!("via = {}\n", quoted(via))),
+        ("url = \"http://127.0.0.1:8053\"\n", format!("url = {}\n", quoted(url))),
+        ("# token_file = \"/etc/zonepulse-probe/token\"\n", format!("token_file = {}\n", path(&files.token.path))),
+        ("# token_file = \"/etc/zonepulse-probe/pull-token\"\n", format!("token_file = {}\n", path(&files.pull_token.path))),
+        ("# listen = \"0.0.0.0:8054\"\n", format!("listen = {}\n", quoted(PULL_LISTEN))),
+    ];
+    if let Some(spool) = &order.spool {
+        lines.push(("dir = \"/var/lib/zonepulse-probe/spool\"\n", format!("dir = {}\n", path(spool))));
+    }
+    if let Some(ca) = &order.ca_file {
+        let ca = fs::canonicalize(ca).unwrap_or_else(|_| ca.clone());
+        lines.push(("# ca_file = \"/etc/zonepulse-probe/ca.pem\"\n", format!("ca_file = {}\n", path(&ca))));
+    }
+    let text = lines.iter().fold(TEMPLATE.to_owned(), |text, (example, given)| text.replacen(example, given, 1));
+    let name: String = enrollment.server.chars().filter(|letter| !letter.is_control()).collect();
+    format!("# Server {}, {name}: enrolled at {}.\n#\n{text}", enrollment.server_id, order.url)
+}
+
+/// The files of an enrolment, made and not yet in their places.
+struct Files {
+    token: Prepared,
+    pull_token: Prepared,
+    config: Prepared,
+}
+
+struct Prepared {
+    path: PathBuf,
+    temporary: PathBuf,
+}
+
+impl Files {
+    fn prepare(config: &Path) -> Result<Files, Error> {
+        let folder = config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(Error::disk("make the directory", folder))?;
+        let folder = fs::canonicalize(folder).map_err(Error::disk("find", folder))?;
+        let name = config
+            .file_name()
+            .ok_or_else(|| Error::Config { place: config.display().to_string(), detail: "is no name of a file".into() })?;
+        let prepare = |name: &Path| Prepared::new(folder.join(name));
+        Ok(Files {
+            token: prepare(Path::new("token"))?,
+            pull_token: prepare(Path::new("pull-token"))?,
+            config: prepare(Path::new(name))?,
+        })
+    }
+
+    fn write(&self, enrollment: &Enrollment, text: &str) -> Result<(), Error> {
+        self.token.write(&format!("{}\n", enrollment.token))?;
+        self.pull_token.write(&format!("{}\n", enrollment.pull_token))?;
+        self.config.write(text)
+    }
+}
+
+impl Prepared {
+    /// Makes the file, for its owner only, under a name that nobody reads.
+    fn new(path: PathBuf) -> Result<Prepared, Error> {
+        let mut name = std::ffi::OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(".enrolling");
+        let temporary = path.with_file_name(name);
+        let prepared = Prepared { path, temporary };
+        // What an earlier try left behind may belong to someone else.
+        let _ = fs::remove_file(&prepared.temporary);
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&prepared.temporary)
+            .map_err(Error::disk("make", &prepared.temporary))?;
+        Ok(prepared)
+    }
+
+    fn write(&self, text: &str) -> Result<(), Error> {
+        let write = || {
+            let mut file = OpenOptions::new().write(true).truncate(true).open(&self.temporary)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&self.temporary, &self.path)?;
+            File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()
+        };
+        write().map_err(Error::disk("write", &self.path))
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // It is gone when it was put into its place.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+#[cfg(test)]
+#[path = "enroll_tests.rs"]
+mod tests;

@@ -1,0 +1,66 @@
+//! What version one of Kea's servers says it is, over its control socket.
+//!
+//! A command is a JSON object, `{"command": "version-get"}`; the answer is another, with
+//! `result` 0 when all is well and the version as `text`, and then the socket is closed.
+
+use super::chaos::clean;
+use serde::Deserialize;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_millis(500);
+/// More of an answer is not read, bytes.
+const MAX_ANSWER_BYTES: u64 = 64 << 10;
+
+/// What the server says, if it does.
+pub(super) fn version(socket: &Path) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        result: i64,
+        #[serde(default)]
+        text: String,
+    }
+    let mut stream = UnixStream::connect(socket).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.set_write_timeout(Some(PATIENCE)).ok()?;
+    stream.write_all(br#"{"command":"version-get"}"#).ok()?;
+    let mut text = Vec::new();
+    // A server that keeps the socket open ends by the timeout; what it had said counts.
+    let _ = stream.take(MAX_ANSWER_BYTES).read_to_end(&mut text);
+    let answer: Answer = serde_json::from_slice(&text).ok()?;
+    if answer.result == 0 { clean(&answer.text) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    /// Answers one command as Kea's documentation says it does.
+    fn answer_with(answer: &'static str) -> Option<String> {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut command = [0; 25];
+            stream.read_exact(&mut command).unwrap();
+            assert_eq!(&command, br#"{"command":"version-get"}"#);
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let version = version(&path);
+        server.join().unwrap();
+        version
+    }
+
+    #[test]
+    fn the_version_is_what_the_server_says() {
+        let answer = r#"{ "arguments": { "extended": "2.4.1\nmore" }, "result": 0, "text": "2.4.1" }"#;
+        assert_eq!(answer_with(answer).as_deref(), Some("2.4.1"));
+        assert_eq!(answer_with(r#"{ "result": 1, "text": "unable" }"#), None);
+        assert_eq!(answer_with("rubbish"), None);
+        assert_eq!(version(Path::new("/nonexistent")), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! Heartbeats against a small central of our own.
+
+use super::*;
+use crate::settings::Kept;
+use crate::spool;
+use crate::{Secret, tls};
+use axum::extract::State as Shared;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use axum::{Json, Router};
+use tempfile::TempDir;
+use zonepulse_wire::{Communication, ProbeSettings, State};
+
+type Heard = Arc<Mutex<Vec<Heartbeat>>>;
+
+/// A central that answers with these settings; where it is, and what it hears.
+async fn central(answer: ProbeSettings) -> (String, Heard) {
+    let heard = Heard::default();
+    let respond = |Shared((heard, answer)): Shared<(Heard, ProbeSettings)>,
+                   headers: HeaderMap,
+                   Json(heartbeat): Json<Heartbeat>| async move {
+        if headers.get("authorization").is_none_or(|token| token != "Bearer t") {
+            return Err((StatusCode::UNAUTHORIZED, "who are you?"));
+        }
+        let received_at_ms = heartbeat.sent_at_ms + 5000;
+        lock(&heard).push(heartbeat);
+        Ok(Json(HeartbeatAnswer { received_at_ms, settings_version: 4, settings: answer }))
+    };
+    let app = Router::new().route(PATH, post(respond)).with_state((heard.clone(), answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, heard)
+}
+
+fn in_force(urls: &[&str], token: &str) -> InForce {
+    let way =
+        |url: &&str| deliver::http::Settings { url: (*url).into(), token: Secret::new(token), tls: tls::Settings::default() };
+    let heartbeat: Vec<_> = urls.iter().map(way).collect();
+    let monitoring = crate::agent::Monitoring { dns: true, dns_interval_s: 60, system: true, system_interval_s: 5 };
+    let delivery = deliver::Settings::Http(heartbeat[0].clone());
+    InForce { version: None, monitoring, delivery, heartbeat, pull: None }
+}
+
+fn reporter(dir: &TempDir) -> Arc<Reporter> {
+    let settings = spool::Settings {
+        dir: dir.path().to_owned(),
+        max_bytes: spool::MIN_BYTES,
+        min_free_bytes: 0,
+        max_refused_bytes: 1 << 20,
+    };
+    let status = Arc::new(Status::new(77));
+    status.capture_stopped("no such device");
+    let components = config::Components { ask_dns_version: false, ..Default::default() };
+    Arc::new(Reporter::new(components, Arc::new(Spool::open(settings).unwrap()), status))
+}
+
+/// Sends heartbeats to these addresses until settings come, or for a while.
+async fn first_told(reporter: &Arc<Reporter>, in_force: InForce) -> Option<Told> {
+    let (tell, mut told) = mpsc::channel(4);
+    let (_keep, in_force) = watch::channel(in_force);
+    tokio::select! {
+        () = run(reporter.clone(), in_force, tell) => None,
+        told = told.recv() => told,
+        () = tokio::time::sleep(Duration::from_secs(8)) => None,
+    }
+}
+
+#[tokio::test]
+async fn a_heartbeat_tells_what_does_not_work_and_brings_settings() {
+    let dir = TempDir::new().unwrap();
+    let reporter = reporter(&dir);
+    let settings = ProbeSettings { communication: Communication::Pull, ..ProbeSettings::default() };
+    let (url, heard) = central(settings.clone()).await;
+    let told = first_told(&reporter, in_force(&[&url], "t")).await.unwrap();
+    assert_eq!(Kept::of(7, told.answer), Kept { server_id: 7, version: 4, settings });
+    let heard = lock(&heard).clone();
+    let heartbeat = &heard[0];
+    assert_eq!((heartbeat.epoch, heartbeat.settings_version, heartbeat.spool.batches), (77, None, 0));
+    assert_eq!(heartbeat.capture.state, State::Stopped);
+    assert_eq!(heartbeat.capture.detail.as_deref(), Some("no such device"));
+    assert_eq!(heartbeat.components.monitor.as_ref().unwrap().version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    assert!(!heartbeat.hostname.is_empty() && !heartbeat.os.is_empty());
+    assert!(heartbeat.sent_at_ms.abs_diff(now_ms()) < 10_000);
+    let ahead_ms = reporter.status.clock_ahead_ms().unwrap();
+    assert!((4000..=5000).contains(&ahead_ms), "{ahead_ms}");
+}
+
+#[tokio::test]
+async fn where_one_address_leads_nowhere_the_other_is_taken() {
+    let dir = TempDir::new().unwrap();
+    let reporter = reporter(&dir);
+    let (url, heard) = central(ProbeSettings::default()).await;
+    assert!(first_told(&reporter, in_force(&["http://127.0.0.1:1", &url], "t")).await.is_some());
+    assert_eq!(lock(&heard).len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_heartbeat_is_counted_and_brings_nothing() {
+    let dir = TempDir::new().unwrap();
+    let reporter = reporter(&dir);
+    let (url, heard) = central(ProbeSettings::default()).await;
+    let wrong = in_force(&[&url], "wrong");
+    let told = tokio::time::timeout(Duration::from_secs(2), first_told(&reporter, wrong)).await;
+    assert!(told.is_err() && lock(&heard).is_empty());
+    assert_eq!(reporter.status.counts.heartbeats_failed.load(std::sync::atomic::Ordering::Relaxed), 1);
+}

@@ -1,0 +1,161 @@
+//! What Prometheus may ask: how the probe itself is doing.
+//!
+//! Everything is read when it is asked for; the probe keeps no second account of it. Nobody
+//! shows a token here, so the address is off unless it is configured, and tells no names.
+
+use crate::deliver;
+use crate::serve::{Running, Server};
+use crate::spool::Spool;
+use crate::status::Status;
+use crate::system::{own_memory_bytes, own_time};
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use zonepulse_wire::State;
+
+/// OpenMetrics 1.0.
+const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const MAX_CONNECTIONS: usize = 8;
+
+/// What is told of.
+#[derive(Clone)]
+pub struct Sources {
+    /// How the probe is.
+    pub status: Arc<Status>,
+    /// What waits.
+    pub spool: Arc<Spool>,
+    /// What has left.
+    pub delivered: Arc<deliver::Counts>,
+}
+
+/// Answers `/metrics` and `/healthz` on this address until what this gives is dropped.
+pub(crate) fn listen(address: SocketAddr, sources: Sources) -> io::Result<Running> {
+    let server = Server::bind(address)?;
+    tracing::info!(address = %server.address()?, "metrics may be asked for");
+    let status = sources.status.clone();
+    let app =
+        Router::new().route("/metrics", get(move || async move { answer(&sources) })).route("/healthz", get(|| async { "ok\n" }));
+    server.start(app, None, MAX_CONNECTIONS, status)
+}
+
+fn answer(sources: &Sources) -> Response {
+    match text(sources) {
+        Ok(text) => ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+fn text(sources: &Sources) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    encode(&mut text, &registry(sources))?;
+    Ok(text)
+}
+
+fn registry(sources: &Sources) -> Registry {
+    let Sources { status, spool, delivered } = sources;
+    let mut registry = Registry::default();
+    let process = registry.sub_registry_with_prefix("process");
+    process.register_with_unit(
+        "cpu",
+        "Processor time, user and system",
+        Unit::Seconds,
+        ConstCounter::new(own_time().as_secs_f64()),
+    );
+    let memory_bytes = own_memory_bytes().unwrap_or_default();
+    process.register_with_unit("resident_memory", "Memory that is resident", Unit::Bytes, gauge(memory_bytes));
+
+    let registry_of_probe = registry.sub_registry_with_prefix("zonepulse_probe");
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    registry_of_probe.register("build", "The program", Info::new(version));
+    let capture = status.capture().state == State::Running;
+    let gauges = [
+        ("capturing", "Whether DNS messages are being counted", u64::from(capture)),
+        ("spool_batches", "Batches that the central has not confirmed", spool.len() as u64),
+        (
+            "settings_version",
+            "The version of the central's settings in force, 0 for none",
+            status.settings_version().unwrap_or(0),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        registry_of_probe.register(name, help, gauge(value));
+    }
+    registry_of_probe.register_with_unit("spool", "What the batches take of the disk", Unit::Bytes, gauge(spool.disk_bytes()));
+    registry_of_probe.register_with_unit("uptime", "Since the probe began", Unit::Seconds, gauge(status.uptime_s()));
+    if let Some(ahead_ms) = status.clock_ahead_ms() {
+        let ahead = ConstGauge::new(ahead_ms as f64 / 1000.0);
+        let help = "By how much the central's clock is ahead of this machine's";
+        registry_of_probe.register_with_unit("central_clock_ahead", help, Unit::Seconds, ahead);
+    }
+    let counts = &status.counts;
+    let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let counters = [
+        ("dns_batches", "Batches of DNS that were spooled", read(&counts.dns_batches)),
+        ("dns_hits", "DNS messages that were counted", read(&counts.hits)),
+        ("system_batches", "Batches of the machine's metrics that were spooled", read(&counts.system_batches)),
+        ("delivered_batches", "Batches that the central confirmed", delivered.delivered()),
+        ("refused_batches", "Batches that the central refused for good", delivered.refused()),
+        ("pulled_batches", "Batches that were handed to a central that pulls, again included", read(&counts.pulled)),
+        ("evicted_batches", "Batches that were given up at a bound", read(&counts.evicted) + spool.evicted()),
+        ("heartbeats", "Heartbeats that the central answered", read(&counts.heartbeats)),
+        ("heartbeats_failed", "Heartbeats that it did not", read(&counts.heartbeats_failed)),
+        ("connections_refused", "Connections to the probe for which there was no place", read(&counts.connections_refused)),
+        ("requests_unauthorized", "Requests to the probe without the right token", read(&counts.requests_unauthorized)),
+    ];
+    for (name, help, value) in counters {
+        registry_of_probe.register(name, help, ConstCounter::new(value));
+    }
+    registry
+}
+
+fn gauge(value: u64) -> ConstGauge<i64> {
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool;
+    use crate::status::count;
+
+    #[test]
+    fn what_is_told_is_what_has_happened() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let settings = spool::Settings {
+            dir: dir.path().into(),
+            max_bytes: spool::MIN_BYTES,
+            min_free_bytes: 0,
+            max_refused_bytes: 1 << 20,
+        };
+        let status = Arc::new(Status::new(1));
+        status.capture_runs();
+        status.set_clock_ahead_ms(-1500);
+        count(&status.counts.hits, 42);
+        let sources = Sources { status, spool: Arc::new(Spool::open(settings).unwrap()), delivered: Arc::default() };
+        let text = text(&sources).unwrap();
+        for line in [
+            "zonepulse_probe_dns_hits_total 42",
+            "zonepulse_probe_capturing 1",
+            "zonepulse_probe_central_clock_ahead_seconds -1.5",
+            "zonepulse_probe_spool_bytes 0",
+            "zonepulse_probe_delivered_batches_total 0",
+            concat!("zonepulse_probe_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse::<f64>().unwrap();
+        assert!(value("process_cpu_seconds_total ") > 0.0);
+        assert!(value("process_resident_memory_bytes ") > 1e6);
+    }
+}

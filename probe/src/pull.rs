@@ -1,0 +1,284 @@
+//! For networks that let nothing out: the central connects to the probe and fetches.
+//!
+//! What is said is written down in [`zonepulse_wire::pull`]. The spool is the one that is
+//! sent from otherwise, and batches are the same, so the way may change at any time: what
+//! was on it both ways counts once. Nothing is claimed by a fetch; what was not confirmed is
+//! given again.
+//!
+//! Only who shows the token is answered, and the token is compared in the same time
+//! whatever it is. Connections, requests at once, and what is in memory of them are bounded.
+
+use crate::heartbeat::{Reporter, Told};
+use crate::serve::{Running, Server};
+use crate::settings::InForce;
+use crate::spool::{Key, Spool};
+use crate::status::{Status, count};
+use crate::{Error, Secret, tls};
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout, timeout_at};
+use zonepulse_wire::HeartbeatAnswer;
+use zonepulse_wire::pull::{
+    BATCHES_PATH, CONFIRM_PATH, Confirmations, HEARTBEAT_PATH, LENGTH_BYTES, MAX_MESSAGES, MAX_WAIT_S, SERVER_ID_HEADER,
+    SETTINGS_PATH, put_message,
+};
+
+/// So many answers with batches are in memory at once.
+const MAX_ANSWERS: usize = 2;
+/// What a request may say: a confirmation of [`MAX_MESSAGES`], with reasons.
+const MAX_REQUEST_BYTES: usize = 1 << 20;
+/// More of a reason is not kept, characters.
+const MAX_REASON: usize = 500;
+/// How often an address that cannot be listened on is tried again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+/// How long settings may take to come into force.
+const SETTINGS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where to listen, and for whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The address.
+    pub listen: SocketAddr,
+    /// What the central shows.
+    pub token: Secret,
+    /// The probe's certificate; plain HTTP without.
+    pub tls: Option<tls::Certified>,
+    /// How many may be connected at once.
+    pub max_connections: usize,
+}
+
+/// What the answers are made of.
+#[derive(Clone)]
+pub struct Sources {
+    /// Whose batches these are.
+    pub server_id: u32,
+    /// The batches.
+    pub spool: Arc<Spool>,
+    /// Makes heartbeats.
+    pub reporter: Arc<Reporter>,
+    /// Where settings go.
+    pub told: mpsc::Sender<Told>,
+    /// What is counted.
+    pub status: Arc<Status>,
+    /// What all answers together may have in memory, bytes.
+    pub max_bytes: u64,
+}
+
+#[derive(Clone)]
+struct Door {
+    sources: Sources,
+    token: Secret,
+    answers: Arc<Semaphore>,
+}
+
+/// Listens whenever the central is to pull, until it is dropped.
+pub async fn run(sources: Sources, mut in_force: watch::Receiver<InForce>) {
+    let mut known: Option<String> = None;
+    loop {
+        let settings = in_force.borrow_and_update().pull.clone();
+        let listening = settings.as_ref().map(|settings| listen(&sources, settings));
+        let again = match &listening {
+            Some(Err(error)) => {
+                if known.as_ref() != Some(error) {
+                    tracing::error!(error, "nobody can pull; it is tried again every second");
+                    known = Some(error.clone());
+                }
+                true
+            }
+            _ => {
+                known = None;
+                false
+            }
+        };
+        loop {
+            tokio::select! {
+                changed = in_force.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(LISTEN_AGAIN), if again => break,
+            }
+            if in_force.borrow_and_update().pull != settings {
+                break;
+            }
+        }
+    }
+}
+
+fn listen(sources: &Sources, settings: &Settings) -> Result<Running, String> {
+    let failed = |error: std::io::Error| format!("cannot listen on {}: {error}", settings.listen);
+    let server = Server::bind(settings.listen).map_err(failed)?;
+    let address = server.address().map_err(failed)?;
+    if settings.tls.is_none() && !address.ip().is_loopback() {
+        tracing::warn!(%address, "the central pulls over PLAIN TEXT: whoever listens sees the token and the data; give pull.certificate_file and key_file");
+    }
+    let app = app(sources.clone(), settings.token.clone());
+    let tls = settings.tls.as_ref().map(|certified| certified.config.clone());
+    let running = server.start(app, tls, settings.max_connections, sources.status.clone()).map_err(failed)?;
+    tracing::info!(%address, tls = settings.tls.is_some(), "the central may pull");
+    Ok(running)
+}
+
+fn app(sources: Sources, token: Secret) -> Router {
+    let door = Door { sources, token, answers: Arc::new(Semaphore::new(MAX_ANSWERS)) };
+    Router::new()
+        .route(BATCHES_PATH, get(batches))
+        .route(CONFIRM_PATH, post(confirm))
+        .route(HEARTBEAT_PATH, get(heartbeat))
+        .route(SETTINGS_PATH, post(settings))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
+        .layer(from_fn_with_state(door.clone(), authorize))
+        .with_state(door)
+}
+
+async fn authorize(State(door): State<Door>, headers: HeaderMap, request: Request, next: Next) -> Response {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    // Where the lengths differ it is told at once: the length is no secret.
+    if shown.is_some_and(|shown| shown.ct_eq(door.token.expose().as_bytes()).into()) {
+        return next.run(request).await;
+    }
+    count(&door.sources.status.counts.requests_unauthorized, 1);
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, challenge, "show the pull token of this probe as a bearer token\n").into_response()
+}
+
+#[derive(Deserialize)]
+struct Ask {
+    max_bytes: Option<u64>,
+    wait_s: Option<u64>,
+}
+
+async fn batches(State(door): State<Door>, Query(ask): Query<Ask>) -> Response {
+    let Ok(permit) = door.answers.clone().try_acquire_owned() else {
+        let wait = [(header::RETRY_AFTER, "1")];
+        return (StatusCode::TOO_MANY_REQUESTS, wait, "others are being answered\n").into_response();
+    };
+    let Sources { server_id, spool, status, max_bytes, .. } = door.sources;
+    let max_bytes = ask.max_bytes.unwrap_or(u64::MAX).min(max_bytes / MAX_ANSWERS as u64);
+    let until = Instant::now() + Duration::from_secs(ask.wait_s.unwrap_or(0).min(MAX_WAIT_S));
+    let mut arrivals = spool.arrivals();
+    let (bytes, messages) = loop {
+        arrivals.borrow_and_update();
+        let reader = spool.clone();
+        match spawn_blocking(move || read(&reader, max_bytes)).await {
+            Ok(Ok((bytes, messages))) if messages > 0 => break (bytes, messages),
+            Ok(Ok(empty)) => {
+                if !matches!(timeout_at(until, arrivals.changed()).await, Ok(Ok(()))) {
+                    break empty;
+                }
+            }
+            Ok(Err(error)) => return failed(&error),
+            Err(error) => return failed(&error),
+        }
+    };
+    count(&status.counts.pulled, messages);
+    let headers =
+        [(header::CONTENT_TYPE.as_str(), "application/octet-stream".to_owned()), (SERVER_ID_HEADER, server_id.to_string())];
+    let answer = Answer { bytes, _permit: permit };
+    (headers, Body::from(Bytes::from_owner(answer))).into_response()
+}
+
+/// An answer that is in memory until it is sent, or its connection ends.
+struct Answer {
+    bytes: Vec<u8>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The oldest batches, as an answer has them, and how many they are.
+fn read(spool: &Spool, max_bytes: u64) -> Result<(Vec<u8>, u64), Error> {
+    let mut answer = Vec::new();
+    let mut messages = 0;
+    for key in spool.give(max_bytes, MAX_MESSAGES) {
+        // One may have been evicted meanwhile.
+        if let Some(bytes) = spool.read(key)? {
+            answer.reserve_exact(LENGTH_BYTES + bytes.len());
+            put_message(&mut answer, &bytes);
+            messages += 1;
+        }
+    }
+    Ok((answer, messages))
+}
+
+async fn confirm(State(door): State<Door>, body: Bytes) -> Response {
+    let confirmations: Confirmations = match parse(&body) {
+        Ok(confirmations) => confirmations,
+        Err(wrong) => return wrong.into_response(),
+    };
+    if confirmations.confirmed.len() + confirmations.refused.len() > MAX_MESSAGES {
+        return (StatusCode::BAD_REQUEST, format!("more than {MAX_MESSAGES} messages at once\n")).into_response();
+    }
+    let spool = door.sources.spool.clone();
+    match spawn_blocking(move || settle(&spool, confirmations)).await {
+        Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Err(error)) => failed(&error),
+        Err(error) => failed(&error),
+    }
+}
+
+/// Does with the batches what the central says. What is not in the spool left it before.
+fn settle(spool: &Spool, confirmations: Confirmations) -> Result<(), Error> {
+    let confirmed: HashSet<_> = confirmations.confirmed.into_iter().map(|batch| (batch.epoch, batch.seq)).collect();
+    let refused: HashMap<_, _> =
+        confirmations.refused.into_iter().map(|batch| ((batch.epoch, batch.seq), batch.reason)).collect();
+    for key in spool.find(&confirmed) {
+        spool.remove(key)?;
+    }
+    for key in spool.find(&refused.keys().copied().collect()) {
+        let reason = refused.get(&(key.epoch, key.seq)).map(String::as_str).unwrap_or_default();
+        let reason: String = reason.chars().filter(|letter| !letter.is_control()).take(MAX_REASON).collect();
+        let Key { start_s, seq, .. } = key;
+        tracing::warn!(start_s, seq, reason, "the central refused a batch for good; it is kept in the spool's refused/");
+        spool.refuse(key, &reason)?;
+    }
+    Ok(())
+}
+
+async fn heartbeat(State(door): State<Door>) -> Response {
+    Json(door.sources.reporter.heartbeat_for_pull().await).into_response()
+}
+
+async fn settings(State(door): State<Door>, body: Bytes) -> Response {
+    let answer: HeartbeatAnswer = match parse(&body) {
+        Ok(answer) => answer,
+        Err(wrong) => return wrong.into_response(),
+    };
+    let (tell, taken) = oneshot::channel();
+    let told = Told { answer, taken: Some(tell) };
+    if door.sources.told.send(told).await.is_err() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the probe is stopping\n").into_response();
+    }
+    match timeout(SETTINGS_PATIENCE, taken).await {
+        Ok(Ok(Ok(()))) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Ok(Err(why))) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")).into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "the probe is busy\n").into_response(),
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, (StatusCode, String)> {
+    serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")))
+}
+
+fn failed(error: &dyn std::error::Error) -> Response {
+    tracing::error!(%error, "a request of a central that pulls could not be answered");
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
+}
+
+#[cfg(test)]
+#[path = "pull_tests.rs"]
+mod tests;

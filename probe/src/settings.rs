@@ -1,0 +1,243 @@
+//! Which settings are in force: those of the configuration, and over them those of the central.
+//!
+//! The central's settings come with the answer to a heartbeat, or are posted by a central
+//! that pulls. They are kept in the spool's directory (readable by its owner only: there may be
+//! a broker's password in them), so that a probe that starts while the central is away does
+//! what it was told. `[central] settings = "ignore"` leaves all to the configuration.
+//!
+//! What cannot be done is not taken, and what was in force stays: a broker without a
+//! name, pulling without an address to listen on. The heartbeat then goes on telling the
+//! version that is in force.
+
+use crate::agent::Monitoring;
+use crate::config::{Config, Obedience};
+use crate::spool::Spool;
+use crate::{Error, Secret, central, deliver, pull};
+use serde::{Deserialize, Serialize};
+use zonepulse_wire::{Communication, HeartbeatAnswer, ProbeSettings, RabbitmqSettings};
+
+/// What the central said last, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// For which server: those of another are not this one's.
+    pub server_id: u32,
+    /// The version of the settings.
+    pub version: u64,
+    /// The settings.
+    pub settings: ProbeSettings,
+}
+
+/// Everything that may change while the probe runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    /// Which settings of the central these are; none when they are the configuration's.
+    pub version: Option<u64>,
+    /// What is monitored.
+    pub monitoring: Monitoring,
+    /// How batches get to the central.
+    pub delivery: deliver::Settings,
+    /// Where heartbeats go: to the first that answers.
+    pub heartbeat: Vec<deliver::http::Settings>,
+    /// How to be pulled from, when the central pulls.
+    pub pull: Option<pull::Settings>,
+}
+
+impl Kept {
+    /// What an answer to a heartbeat says.
+    pub fn of(server_id: u32, answer: HeartbeatAnswer) -> Kept {
+        Kept { server_id, version: answer.settings_version, settings: answer.settings }
+    }
+
+    /// What was kept, if it is this server's and counts.
+    pub fn read(spool: &Spool, config: &Config) -> Option<Kept> {
+        if config.central.settings == Obedience::Ignore {
+            return None;
+        }
+        let read = spool.read_settings().and_then(|bytes| {
+            let parse = |bytes: Vec<u8>| serde_json::from_slice::<Kept>(&bytes);
+            bytes.map(parse).transpose().map_err(|error| Error::disk("read", spool.dir().join("settings.json"))(error.into()))
+        });
+        match read {
+            Ok(kept) => kept.filter(|kept| kept.server_id == config.server_id),
+            Err(error) => {
+                tracing::warn!(%error, "the central's last settings are not known; the configuration counts until it says them again");
+                None
+            }
+        }
+    }
+
+    /// Keeps it.
+    pub fn write(&self, spool: &Spool) -> Result<(), Error> {
+        let text = serde_json::to_vec(self).map_err(|error| Error::disk("encode", "settings.json")(error.into()))?;
+        spool.write_settings(&text)
+    }
+}
+
+impl InForce {
+    /// What the configuration says by itself.
+    pub fn of_config(config: &Config) -> Result<InForce, Error> {
+        let delivery = config.delivery()?;
+        let pull = if delivery == deliver::Settings::Pull { Some(config.pull()?) } else { None };
+        let heartbeat = config.central()?.into_iter().collect();
+        Ok(InForce { version: None, monitoring: config.monitoring(), delivery, heartbeat, pull })
+    }
+
+    /// What the central says, over what the configuration says.
+    ///
+    /// Fails with [`Error::Config`], which names the setting that cannot be.
+    pub fn of_central(config: &Config, kept: &Kept) -> Result<InForce, Error> {
+        let settings = &kept.settings;
+        settings.check().map_err(wrong)?;
+        let own = config.central()?;
+        let mut tls = config.tls()?;
+        tls.verify = settings.verify_ca;
+        let url = settings.api_url.clone().unwrap_or_else(|| config.deliver.http.url.clone());
+        central::check_url(&url).map_err(|what| wrong(format!("api_url: {what}")))?;
+        let central = own.as_ref().map(|own| deliver::http::Settings { url, token: own.token.clone(), tls: tls.clone() });
+        let delivery = match settings.communication {
+            Communication::Http => {
+                let central = central.clone().ok_or_else(|| wrong("communication: is \"http\", but this probe has no token"))?;
+                deliver::Settings::Http(central)
+            }
+            Communication::Rabbitmq => {
+                let rabbitmq = settings.rabbitmq.as_ref().ok_or_else(|| wrong("rabbitmq: is missing"))?;
+                let url = broker_url(rabbitmq);
+                deliver::amqp::check_url(&url).map_err(|what| wrong(format!("rabbitmq: {what}")))?;
+                deliver::Settings::Amqp(deliver::amqp::Settings { url, queue: config.deliver.amqp.queue.clone(), tls })
+            }
+            Communication::Pull => deliver::Settings::Pull,
+        };
+        let pull = if delivery == deliver::Settings::Pull { Some(config.pull()?) } else { None };
+        // Where the central's own word leads nowhere, the configuration's may: a wrong
+        // address can be corrected from afar.
+        let mut heartbeat: Vec<_> = central.into_iter().chain(own).collect();
+        heartbeat.dedup();
+        let monitoring = Monitoring {
+            dns: settings.dns_monitoring,
+            dns_interval_s: settings.dns_interval_s,
+            system: settings.system_monitoring,
+            system_interval_s: settings.system_interval_s,
+        };
+        Ok(InForce { version: Some(kept.version), monitoring, delivery, heartbeat, pull })
+    }
+}
+
+fn broker_url(rabbitmq: &RabbitmqSettings) -> Secret {
+    let RabbitmqSettings { address, port, tls, virtual_host, user, password } = rabbitmq;
+    let scheme = if *tls { "amqps" } else { "amqp" };
+    let host = if address.contains(':') && !address.starts_with('[') { format!("[{address}]") } else { address.clone() };
+    let [user, password, virtual_host] = [user, password, virtual_host].map(|text| escape(text));
+    Secret::new(format!("{scheme}://{user}:{password}@{host}:{port}/{virtual_host}"))
+}
+
+/// Percent-encodes everything but letters and digits (RFC 3986 section 2.1).
+fn escape(text: &str) -> String {
+    let octet = |octet: u8| match octet {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(octet).to_string(),
+        _ => format!("%{octet:02X}"),
+    };
+    text.bytes().map(octet).collect()
+}
+
+fn wrong(detail: impl Into<String>) -> Error {
+    Error::Config { place: "the central's settings".into(), detail: detail.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn config(more: &str) -> Config {
+        let text = format!("server_id = 7\n[deliver.http]\nurl = \"https://one\"\ntoken = \"t\"\n{more}");
+        Config::parse(Path::new("probe.toml"), &text).unwrap()
+    }
+
+    fn kept(change: impl FnOnce(&mut ProbeSettings)) -> Kept {
+        let mut settings = ProbeSettings::default();
+        change(&mut settings);
+        Kept { server_id: 7, version: 3, settings }
+    }
+
+    fn rabbitmq(settings: &mut ProbeSettings) {
+        settings.communication = Communication::Rabbitmq;
+        settings.rabbitmq = Some(RabbitmqSettings {
+            address: "::1".into(),
+            port: 5671,
+            tls: true,
+            virtual_host: "/".into(),
+            user: "me@x".into(),
+            password: "p/:w".into(),
+        });
+    }
+
+    #[test]
+    fn what_the_central_says_stands_above_the_configuration() {
+        let said = kept(|settings| {
+            settings.dns_monitoring = false;
+            settings.system_interval_s = 30;
+            settings.verify_ca = false;
+            settings.api_url = Some("https://two".into());
+        });
+        let in_force = InForce::of_central(&config(""), &said).unwrap();
+        assert_eq!(in_force.version, Some(3));
+        assert_eq!(in_force.monitoring, Monitoring { dns: false, dns_interval_s: 60, system: true, system_interval_s: 30 });
+        let deliver::Settings::Http(central) = &in_force.delivery else { panic!("{in_force:?}") };
+        assert_eq!((central.url.as_str(), central.tls.verify, central.token.expose()), ("https://two", false, "t"));
+        let heartbeat: Vec<_> = in_force.heartbeat.iter().map(|way| (way.url.as_str(), way.tls.verify)).collect();
+        assert_eq!(heartbeat, [("https://two", false), ("https://one", true)]);
+    }
+
+    #[test]
+    fn a_broker_is_spoken_to_with_what_the_central_gave() {
+        let in_force = InForce::of_central(&config(""), &kept(rabbitmq)).unwrap();
+        let deliver::Settings::Amqp(settings) = &in_force.delivery else { panic!("{in_force:?}") };
+        assert_eq!(settings.url.expose(), "amqps://me%40x:p%2F%3Aw@[::1]:5671/%2F");
+        assert_eq!(in_force.heartbeat.len(), 1);
+        assert!(!format!("{in_force:?}").contains("p%2F"));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_named() {
+        let refused = |change: fn(&mut ProbeSettings), expected: &str| {
+            let error = InForce::of_central(&config(""), &kept(change)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        refused(|settings| settings.communication = Communication::Pull, "pull.listen: is missing");
+        refused(|settings| settings.communication = Communication::Rabbitmq, "the central's settings: rabbitmq: is missing");
+        refused(|settings| settings.dns_interval_s = 7, "the central's settings: dns_interval_s: must divide 300");
+        refused(|settings| settings.api_url = Some("pigeon".into()), "the central's settings: api_url: is no URL");
+    }
+
+    #[test]
+    fn a_pull_needs_an_address_and_a_token() {
+        let pull = kept(|settings| settings.communication = Communication::Pull);
+        let error = InForce::of_central(&config("[pull]\nlisten = \"127.0.0.1:0\""), &pull).unwrap_err().to_string();
+        assert!(error.contains("pull.token: is missing"), "{error}");
+        let in_force = InForce::of_central(&config("[pull]\nlisten = \"127.0.0.1:0\"\ntoken = \"p\""), &pull).unwrap();
+        assert_eq!((in_force.delivery, in_force.pull.is_some()), (deliver::Settings::Pull, true));
+    }
+
+    #[test]
+    fn what_is_kept_is_found_again_by_the_same_server_only() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let more = format!("[spool]\ndir = {:?}", dir.path());
+        let config = config(&more);
+        let kept = kept(rabbitmq);
+        let spool = Spool::open(config.spool()).unwrap();
+        assert_eq!(Kept::read(&spool, &config), None);
+        kept.write(&spool).unwrap();
+        drop(spool);
+        let spool = Spool::open(config.spool()).unwrap();
+        assert_eq!(Kept::read(&spool, &config), Some(kept));
+        assert_eq!(Kept::read(&spool, &Config { server_id: 8, ..config.clone() }), None);
+        let mode = std::os::unix::fs::PermissionsExt::mode(&dir.path().join("settings.json").metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+        let mut stubborn = config;
+        stubborn.central.settings = Obedience::Ignore;
+        assert_eq!(Kept::read(&spool, &stubborn), None);
+        spool.write_settings(b"rubbish").unwrap();
+        stubborn.central.settings = Obedience::Apply;
+        assert_eq!(Kept::read(&spool, &stubborn), None);
+    }
+}
