@@ -20,7 +20,7 @@ use zonepulse_probe::capture::file::CaptureFile;
 use zonepulse_probe::memory::Budget;
 use zonepulse_probe::meter::{Meter, MeterSettings, Source};
 use zonepulse_probe::observe::{Hit, Observer, Sink};
-use zonepulse_wire::Counter;
+use zonepulse_wire::{Counter, Identity, Series, SystemBatch};
 
 /// Longer inputs would only slow the fuzzer down, bytes.
 const MAX_FILE_BYTES: usize = 64 << 10;
@@ -30,7 +30,7 @@ const DNSTAP_START: &[u8] = b"\0\0\0\0\0\0\0\x22\0\0\0\x02\0\0\0\x01\0\0\0\x16pr
 
 /// How many messages of all captures fell into each class.
 static CLASSES: Mutex<BTreeMap<Class, u64>> = Mutex::new(BTreeMap::new());
-/// What stands before a batch's compressed body (wire/src/codec.rs).
+/// What stands before a batch's compressed body (wire/src/envelope.rs).
 const BATCH_HEADER_BYTES: usize = 33;
 
 fuzz_target!(|capture: &[u8]| {
@@ -40,6 +40,7 @@ fuzz_target!(|capture: &[u8]| {
         seeds.add("capture_files", capture.to_vec());
     }
     seeds.frames(capture);
+    seeds.metrics();
     seeds.messages(capture);
     if let Some(frames) = capture.strip_prefix(DNSTAP_START) {
         seeds.add("dnstap", frames.to_vec());
@@ -84,11 +85,39 @@ impl Seeds {
         meter.finish(0);
         while let Some(batch) = meter.take_closed() {
             let Some(bytes) = batch.encode().ok().filter(|bytes| bytes.len() <= MAX_SEED_BYTES) else { continue };
-            if let Some(body) = bytes.get(BATCH_HEADER_BYTES..).and_then(|packed| zstd::bulk::decompress(packed, 1 << 20).ok()) {
-                self.add("batches", body);
-            }
-            self.add("batches", bytes);
+            self.batch(bytes);
         }
+    }
+
+    /// Metrics of a machine, which no capture has.
+    fn metrics(&mut self) {
+        let series = |metric: &str, label: &str, value: fn(u32) -> Option<f64>| Series {
+            metric: metric.to_owned(),
+            label: label.to_owned(),
+            values: (0..12).map(value).collect(),
+        };
+        let batch = SystemBatch {
+            identity: Identity { server_id: 1, epoch: 1, seq: 1 },
+            start_s: 1_767_225_600,
+            interval_s: 5,
+            slots: 12,
+            evicted: None,
+            series: vec![
+                series("cpu_percent", "0", |slot| (slot % 5 > 0).then_some(f64::from(slot) / 10.0)),
+                series("cpu_percent", "total", |slot| Some(f64::from(slot * 7 % 5))),
+                series("disk_free_bytes", "/", |_| Some(1e12)),
+                series("odd", "", |slot| Some(f64::from(slot) * 1e-9)),
+            ],
+        };
+        self.batch(batch.encode().expect("a batch within bounds"));
+    }
+
+    /// An encoded batch, and its body.
+    fn batch(&mut self, bytes: Vec<u8>) {
+        if let Some(body) = bytes.get(BATCH_HEADER_BYTES..).and_then(|packed| zstd::bulk::decompress(packed, 1 << 20).ok()) {
+            self.add("batches", body);
+        }
+        self.add("batches", bytes);
     }
 
     /// Each DNS message, UDP or put together of a stream.

@@ -6,7 +6,7 @@ use crate::fleet::Fleet;
 use crate::openapi::{self, DOCS_PATH, DOCUMENT_PATH};
 use crate::problem::{Case, Problem};
 use crate::rights::{Need, Right, guard};
-use crate::{Error, audit, batches, config, enrollments, heartbeat, monitoring, page, servers, settings, sql, users};
+use crate::{Error, audit, batches, config, enrollments, heartbeat, monitoring, page, servers, settings, sql, system, users};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -168,6 +168,7 @@ fn groups() -> Vec<(Need, OpenApiRouter<App>)> {
 fn for_users() -> OpenApiRouter<App> {
     OpenApiRouter::default()
         .merge(monitoring::routes())
+        .merge(system::routes())
         .merge(servers::names())
         .merge(sql::routes())
         .merge(heartbeat::reading())

@@ -24,6 +24,9 @@ const READING: &[&str] = &[
     "/api/v2/monitoring/dns/aggregate",
     "/api/v2/monitoring/dns/rps",
     "/api/v2/monitoring/dns/coverage",
+    "/api/v2/monitoring/system/raw",
+    "/api/v2/monitoring/system/aggregate",
+    "/api/v2/monitoring/system/metrics",
 ];
 const OPEN: &[&str] = &["/healthz", DOCUMENT_PATH, "/api/docs/"];
 
@@ -331,6 +334,24 @@ fn the_documented_parameters_are_those_that_are_accepted() {
     }
 }
 
+#[test]
+fn the_documented_parameters_of_metrics_are_those_that_are_accepted() {
+    let document = serde_json::to_value(document()).unwrap();
+    for call in ["raw", "aggregate", "metrics"] {
+        let path = format!("/api/v2/monitoring/system/{call}");
+        let parameters = document["paths"][&path]["get"]["parameters"].as_array().unwrap();
+        let documented: BTreeSet<&str> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
+        let uri = format!("{path}?nonsense=1").parse().unwrap();
+        let refused = match call {
+            "raw" => crate::parameters::SystemRaw::read(&uri).unwrap_err(),
+            "aggregate" => crate::parameters::SystemAggregate::read(&uri).unwrap_err(),
+            _ => crate::parameters::SystemSeries::read(&uri).unwrap_err(),
+        };
+        let (_, accepted) = refused.detail().split_once("this call has ").unwrap();
+        assert_eq!(documented, accepted.split(", ").collect(), "{call}");
+    }
+}
+
 #[tokio::test]
 async fn the_documented_fields_are_those_of_the_answers() {
     let setup = setup();
@@ -345,8 +366,15 @@ async fn the_documented_fields_are_those_of_the_answers() {
     let series = engine.series(&filter, range, zonepulse_query::Bucket::M5, all, &page).await.unwrap();
     let rps = engine.rps(&filter, range, None, all, &page).await.unwrap();
     let coverage = engine.coverage(&[], range, &page).await.unwrap();
+    let metrics = zonepulse_query::SystemFilter::default();
+    let values = engine.system_raw(&metrics, range, &page).await.unwrap();
+    let buckets = engine.system_aggregate(&metrics, range, zonepulse_query::Bucket::M5, &page).await.unwrap();
+    let known = engine.system_series(&page).await.unwrap();
     let document = serde_json::to_value(document()).unwrap();
     for (schema, answers) in [
+        ("SystemPoint", vec![values]),
+        ("SystemBucket", vec![buckets]),
+        ("SystemMetric", vec![known]),
         ("DnsPoint", vec![raw]),
         ("DnsAggregate", vec![totals, series]),
         ("DnsRate", vec![rps]),

@@ -43,6 +43,7 @@ pub mod serve;
 mod servers;
 mod settings;
 mod sql;
+mod system;
 mod time;
 mod users;
 

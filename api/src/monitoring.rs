@@ -113,7 +113,7 @@ async fn coverage(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
 }
 
 /// The answer in its format, with its total and the way to the next page.
-async fn respond(format: Format, answer: Answer, page: &Page, uri: &Uri) -> Result<Response, Problem> {
+pub(crate) async fn respond(format: Format, answer: Answer, page: &Page, uri: &Uri) -> Result<Response, Problem> {
     let Answer { batches, schema, total } = answer;
     let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
     // A hundred thousand rows take a while: not on a thread that serves others.

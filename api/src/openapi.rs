@@ -80,6 +80,7 @@ fn tell_need(operation: &mut Operation, need: Need) {
     ),
     tags(
         (name = "DNS", description = "What was asked and answered."),
+        (name = "System", description = "How the machines are doing."),
         (name = "SQL", description = "Whatever else you want to know."),
         (name = "Monitoring", description = "Whether all is well."),
         (name = "Servers", description = "The managed servers, and what is set for them."),
@@ -214,6 +215,32 @@ pub struct ServerSelection {
     /// Servers by id; repeat it for several. A server that does not exist is an error.
     #[expect(dead_code, reason = "describes a parameter")]
     server_id: Option<Vec<u32>>,
+}
+
+/// Which metrics a question is about.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SeriesSelection {
+    /// Servers by id; repeat it for several. A server that does not exist is an error.
+    #[expect(dead_code, reason = "describes a parameter")]
+    server_id: Option<Vec<u32>>,
+    /// Metrics by name, such as `cpu_percent`; repeat it for several.
+    #[expect(dead_code, reason = "describes a parameter")]
+    metric: Option<Vec<String>>,
+    /// Labels: cores, mounts, devices, states; repeat it for several. The empty one is that of metrics of which
+    /// there is only one.
+    #[expect(dead_code, reason = "describes a parameter")]
+    label: Option<Vec<String>>,
+}
+
+/// How long buckets are.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct BucketLength {
+    /// The length of a bucket.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(inline, default = "5m")]
+    interval: Option<Interval>,
 }
 
 /// Which time a question is about.

@@ -12,7 +12,7 @@ use axum::http::Uri;
 use std::fmt::Display;
 use std::str::FromStr;
 use zonepulse_dns::Action;
-use zonepulse_query::{Bucket, By, Filter, HostPattern, Page, SortKey, TimeRange};
+use zonepulse_query::{Bucket, By, Filter, HostPattern, Page, SortKey, SystemFilter, TimeRange};
 
 /// How many rows a page has unless told otherwise.
 pub const DEFAULT_LIMIT: u64 = 1000;
@@ -25,6 +25,8 @@ const MAX_SORT_KEYS: usize = 16;
 
 /// Which points: shared by the DNS calls.
 const FILTER: &[&str] = &["server_id", "resource_id", "host", "type", "action", "rcode"];
+/// Which metrics.
+const SERIES: &[&str] = &["server_id", "metric", "label"];
 const RANGE: &[&str] = &["date_from", "date_to"];
 const PAGE: &[&str] = &["sort", "offset", "limit"];
 
@@ -78,6 +80,67 @@ pub struct Coverage {
     pub range: TimeRange,
     /// Which rows of the answer.
     pub page: Page,
+}
+
+/// The arguments of `GET /monitoring/system/raw`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SystemRaw {
+    /// Which metrics.
+    pub filter: SystemFilter,
+    /// Of which time.
+    pub range: TimeRange,
+    /// Which rows of the answer.
+    pub page: Page,
+}
+
+/// The arguments of `GET /monitoring/system/aggregate`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SystemAggregate {
+    /// Which metrics.
+    pub filter: SystemFilter,
+    /// Of which time.
+    pub range: TimeRange,
+    /// How long the buckets are.
+    pub interval: Bucket,
+    /// Which rows of the answer.
+    pub page: Page,
+}
+
+/// The arguments of `GET /monitoring/system/metrics`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SystemSeries {
+    /// Which rows of the answer.
+    pub page: Page,
+}
+
+impl SystemRaw {
+    /// From a request's address.
+    pub fn read(uri: &Uri) -> Result<Self, Problem> {
+        let mut pairs = Pairs::read(uri, &[SERIES, RANGE, PAGE])?;
+        Ok(SystemRaw { filter: series(&mut pairs)?, range: range(&mut pairs)?, page: page(&mut pairs)? })
+    }
+}
+
+impl SystemAggregate {
+    /// From a request's address.
+    pub fn read(uri: &Uri) -> Result<Self, Problem> {
+        let mut pairs = Pairs::read(uri, &[SERIES, RANGE, &["interval"], PAGE])?;
+        let interval = pairs.one_with("interval", |text| shown(text).parse().map_err(|error| reason(&error)))?;
+        Ok(SystemAggregate {
+            filter: series(&mut pairs)?,
+            range: range(&mut pairs)?,
+            interval: interval.unwrap_or(Bucket::M5),
+            page: page(&mut pairs)?,
+        })
+    }
+}
+
+impl SystemSeries {
+    /// From a request's address.
+    pub fn read(uri: &Uri) -> Result<Self, Problem> {
+        let mut pairs = Pairs::read(uri, &[PAGE])?;
+        Ok(SystemSeries { page: page(&mut pairs)? })
+    }
 }
 
 /// The arguments of a list that is not of points.
@@ -180,6 +243,15 @@ fn filter(pairs: &mut Pairs) -> Result<Filter, Problem> {
         return Err(Problem::parameter("rcode", "a request has no response code: leave out rcode or action=request"));
     }
     Ok(filter)
+}
+
+fn series(pairs: &mut Pairs) -> Result<SystemFilter, Problem> {
+    let text = |text: &str| Ok(text.to_owned());
+    Ok(SystemFilter {
+        servers: servers(pairs)?,
+        metrics: pairs.many_with("metric", text)?,
+        labels: pairs.many_with("label", text)?,
+    })
 }
 
 fn servers(pairs: &mut Pairs) -> Result<Vec<u32>, Problem> {

@@ -9,6 +9,7 @@ mod measure;
 mod pipeline;
 mod probe;
 mod store;
+mod system;
 mod workload;
 
 use std::process::ExitCode;
@@ -33,14 +34,16 @@ fn main() -> ExitCode {
             }
         },
         "store" => store::run(),
+        "system" => system::run(),
         "probe" => probe::run(std::env::args().nth(2).as_deref()),
         "" => {
             probe::run(None);
             store::run();
+            system::run();
             pipeline::run();
         }
         other => {
-            eprintln!("no bench {other:?}: probe, store, pipeline, recall, or none for all");
+            eprintln!("no bench {other:?}: probe, store, system, pipeline, recall, or none for all");
             return ExitCode::FAILURE;
         }
     }

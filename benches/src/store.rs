@@ -86,7 +86,7 @@ fn seal(store: &Store, now_s: u64) -> u64 {
         loop {
             match store.upkeep(now_s).expect("the disk takes it") {
                 Step::Sealed { points, .. } => sealed += points,
-                Step::Expired { .. } | Step::Swept { .. } => {}
+                Step::Expired { .. } | Step::Swept { .. } | Step::Purged { .. } => {}
                 Step::Idle => break,
             }
         }
@@ -146,7 +146,7 @@ fn ask(what: &str, mut question: impl FnMut() -> usize) {
 }
 
 /// What this process has used of the processors, the database's threads included.
-fn cpu_time() -> Duration {
+pub fn cpu_time() -> Duration {
     // SAFETY: timespec is plain numbers, for which zero is a value.
     let mut time: libc::timespec = unsafe { std::mem::zeroed() };
     // SAFETY: the pointer is to a live value of the right type.

@@ -5,7 +5,7 @@ use crate::rows::Source;
 use crate::shape::{Key, Shape, with_column};
 use crate::summed::SumInScan;
 use crate::table::{Counters, StoreTable, Table};
-use crate::{Answer, Error, Options, Page, SqlLimits};
+use crate::{Answer, Error, Options, Page, SqlLimits, system};
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{SchemaRef, UInt64Type};
@@ -14,10 +14,10 @@ use datafusion::catalog::MemTable;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion::logical_expr::registry::FunctionRegistry;
@@ -76,6 +76,9 @@ impl Engine {
             let provider = StoreTable::new(table, store.clone(), Selection::all(), counters.clone());
             context.register_table(table.name(), Arc::new(provider))?;
         }
+        for table in system::Tables::all(&store) {
+            context.register_table(table.name(), Arc::new(table))?;
+        }
         Ok(Engine {
             inner: Arc::new(Inner {
                 store,
@@ -95,6 +98,15 @@ impl Engine {
     /// takes no turn, and nothing bounds what it says: [`Engine::sql`] is for what comes from outside.
     pub fn context(&self) -> &SessionContext {
         &self.inner.context
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The session of the API's questions as it is now.
+    pub(crate) fn session_state(&self) -> SessionState {
+        self.inner.questions.state()
     }
 
     pub(crate) fn sql_limits(&self) -> SqlLimits {

@@ -11,6 +11,7 @@
 //!   time becomes a [`Selection`](zonepulse_store::Selection) of the store, exactly; `EXPLAIN` shows it.
 //!   A scan is made of plain values: nothing in it assumes the process that planned it, but the store
 //!   that it reads.
+//! * Metrics of the machines have tables and questions of their own (`system`).
 //! * A question ([`Engine::raw`], [`Engine::totals`], [`Engine::series`], [`Engine::rps`],
 //!   [`Engine::coverage`]) takes a [`Filter`], a [`TimeRange`], what to split the sums by ([`By`]) and a
 //!   [`Page`], all typed, and gives an [`Answer`]: Arrow batches of a fixed shape, and how many rows
@@ -44,6 +45,7 @@ mod shape;
 mod sql;
 mod statement;
 mod summed;
+mod system;
 mod table;
 mod totals;
 mod types;
@@ -53,6 +55,7 @@ pub use error::Error;
 pub use pattern::HostPattern;
 pub use sql::{STACK_BYTES, SqlAnswer, SqlLimits};
 pub use statement::MAX_SQL_BYTES;
+pub use system::SystemFilter;
 pub use types::{Answer, Bucket, By, Filter, MAX_LIMIT, Options, Page, SortKey, TimeRange};
 
 #[cfg(test)]

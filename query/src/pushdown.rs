@@ -64,7 +64,7 @@ pub(crate) fn dimension(table: Table, filter: &Expr) -> Option<Dimension> {
 }
 
 /// Whether a filter has a query within.
-fn asks_again(filter: &Expr) -> bool {
+pub(crate) fn asks_again(filter: &Expr) -> bool {
     let within = filter.exists(|expr| {
         Ok(matches!(expr, Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::ScalarSubquery(_)))
     });
@@ -237,7 +237,7 @@ fn kinds(store: &Store, predicate: &Predicate, among: &Kinds) -> Result<Kinds> {
 
 /// The interval starts that a comparison of `time` with a constant lets through: from inclusive,
 /// until exclusive, Unix seconds. Starts are whole seconds, so this is exact.
-fn seconds(filter: &Expr) -> Option<(u64, u64)> {
+pub(crate) fn seconds(filter: &Expr) -> Option<(u64, u64)> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return None };
     let (op, constant) = match (left.as_ref(), right.as_ref()) {
         (Expr::Column(_), Expr::Literal(value, _)) => (*op, value),

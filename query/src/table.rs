@@ -136,8 +136,9 @@ pub(crate) fn field(column: &str) -> Field {
         "kind" => (DataType::UInt16, false),
         "sample" => (DataType::Boolean, false),
         "rps" => (DataType::Float64, true),
+        "value" | "min" | "max" | "avg" | "last" => (DataType::Float64, false),
         "server" | "rcode" => (DataType::Utf8, true),
-        "host" | "type" | "action" | "epoch" | "losses" => (DataType::Utf8, false),
+        "host" | "type" | "action" | "epoch" | "losses" | "metric" | "label" => (DataType::Utf8, false),
         _ => (DataType::UInt64, false),
     };
     Field::new(column, data_type, nullable)

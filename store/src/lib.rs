@@ -218,6 +218,12 @@ impl Store {
         self.inner.database.approximate_bytes(key::SEALED, &from, &until)
     }
 
+    /// What files hold of sealed metrics of a level, bytes, about: what was not flushed is not in it.
+    pub fn system_bytes(&self, level: Level) -> u64 {
+        let [from, until] = [key::sealed(level, 0, 0, 0), key::sealed(level, u32::MAX, u32::MAX, u32::MAX)];
+        self.inner.database.approximate_bytes(key::SYSTEM, &from, &until)
+    }
+
     /// Reads the whole store and says whether it is sound.
     pub fn check(&self) -> Result<Check, Error> {
         check::check(&self.inner)

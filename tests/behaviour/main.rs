@@ -21,6 +21,7 @@ mod public_captures;
 mod refusals;
 mod restarts;
 mod sql;
+mod system;
 mod whole_capture;
 
 use libtest_mimic::{Arguments, Trial};
@@ -53,6 +54,7 @@ fn all() -> Vec<Trial> {
         filters::trials(),
         formats::trials(),
         sql::trials(),
+        system::trials(),
         parameters::trials(),
         credentials::trials(),
         captures::trials(),

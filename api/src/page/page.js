@@ -5,6 +5,8 @@
 const REFRESH_MS = 10_000;
 const WINDOW_S = 30 * 60;
 const CARDS = 12;
+/** How much of a machine's past is drawn. */
+const MACHINE_S = 6 * 3600;
 /** How long a report may be under way. */
 const DELIVERY_MS = 10_000;
 /** A server that has not reported for longer is shown as it was then. */
@@ -208,6 +210,67 @@ function showChart() {
   });
 }
 
+// The machine
+
+/** What is drawn of a machine, and in what it is told. */
+const GAUGES = [
+  { title: "Processors", metric: "cpu_percent", label: "total", most: 100, word: (value) => `${rate(value)} %` },
+  { title: "Memory used", metric: "memory_used_bytes", label: "", whole: "memory_total_bytes", word: bytes },
+  { title: "Load, 1 minute", metric: "load_1m", label: "", word: rate },
+];
+
+function bytes(value) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+  let unit = 0;
+  for (; value >= 1024 && unit < units.length - 1; unit += 1) value /= 1024;
+  return `${value.toLocaleString(undefined, { maximumFractionDigits: value < 10 && unit > 0 ? 1 : 0 })} ${units[unit]}`;
+}
+
+/** Buckets of the gauges' metrics and of disks, of one server. */
+async function askMachine(server, now) {
+  const metrics = [...GAUGES.flatMap(({ metric, whole }) => (whole ? [metric, whole] : [metric])), "disk_used_bytes", "disk_total_bytes"];
+  const parameters = new URLSearchParams({ server_id: server, interval: "5m", limit: 100_000, date_from: Math.floor(now / 1000) - MACHINE_S });
+  for (const metric of metrics) parameters.append("metric", metric);
+  return (await ask("monitoring/system/aggregate", parameters)).rows;
+}
+
+function showMachine(rows, server) {
+  byId("machine").hidden = server === "";
+  if (server === "") return;
+  byId("machine-note").textContent = `last ${MACHINE_S / 3600} hours, by 5 minutes`;
+  const of = (metric, label) => rows.filter((row) => row.metric === metric && row.label === label);
+  const gauges = GAUGES.map((gauge) => ({ ...gauge, rows: of(gauge.metric, gauge.label), whole: of(gauge.whole, "").at(-1)?.last }));
+  const pieces = gauges.filter((gauge) => gauge.rows.length > 0).map(sparkline);
+  const mounts = [...new Set(rows.filter((row) => row.metric === "disk_total_bytes").map((row) => row.label))];
+  const disks = mounts.map((mount) => disk(mount, of("disk_used_bytes", mount).at(-1)?.last, of("disk_total_bytes", mount).at(-1)?.last));
+  if (disks.length > 0) pieces.push(element("div", { class: "gauge" }, element("h3", {}, "Disks"), ...disks));
+  byId("gauges").replaceChildren(...(pieces.length > 0 ? pieces : [element("p", { class: "empty" }, "Nothing was measured of this machine.")]));
+}
+
+/** A metric's mean, with its range behind it; the newest value in words. */
+function sparkline({ title, rows, whole, most, word }) {
+  const [width, height] = [320, 72];
+  const top = whole ?? most ?? niceCeiling(Math.max(...rows.map((row) => row.max)));
+  const times = rows.map((row) => Date.parse(row.time));
+  const span = Math.max(times.at(-1) - times[0], 300_000);
+  const at = (index, value) => `${(width * (times[index] - times[0]) / span).toFixed(1)} ${(height - height * value / top).toFixed(1)}`;
+  const line = (column) => rows.map((row, index) => at(index, row[column]));
+  const last = rows.at(-1);
+  const words = whole ? `${word(last.last)} of ${word(whole)}` : word(last.last);
+  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `${title}: ${words}` });
+  svg.append(drawn("path", { class: "range", d: `M${line("max").join("L")}L${line("min").reverse().join("L")}Z` }));
+  svg.append(drawn("path", { class: "series", d: `M${line("avg").join("L")}` }));
+  svg.append(drawn("title", {}, `${title}: the mean of each 5 minutes, and from least to greatest`));
+  return element("div", { class: "gauge" }, element("h3", {}, title, " ", element("span", { class: "muted" }, words)), svg);
+}
+
+function disk(mount, used, whole) {
+  if (used === undefined || whole === undefined) return "";
+  const words = `${bytes(used)} of ${bytes(whole)}`;
+  const bar = element("meter", { min: 0, max: whole, high: whole * 0.9, value: used, title: words });
+  return element("div", { class: "disk" }, element("span", { title: mount }, mount), bar, element("span", { class: "muted" }, words));
+}
+
 // Records
 
 function table(rows, columns, caption) {
@@ -248,19 +311,21 @@ async function refresh() {
     const selected = server === "" ? {} : { server_id: server };
     const date_from = Math.floor(now / 60_000) * 60 - WINDOW_S;
     const date_to = Math.floor(now / 1000) - Number(byId("age").value);
-    const [servers, rates, chart, reports, top, idle] = await Promise.all([
+    const [servers, rates, chart, reports, top, idle, machine] = await Promise.all([
       ask("servers", {}),
       ask("monitoring/dns/rps", { date_from, by: "server", limit: 10_000 }),
       ask("monitoring/dns/rps", { date_from, limit: 10_000, ...selected }),
       ask("monitoring/dns/coverage", { date_from, sort: "-time", limit: 1000 }),
       ask("monitoring/dns/aggregate", { limit: 20, ...selected }),
       ask("monitoring/dns/aggregate", { date_to, sort: "last_access", limit: 20, ...selected }),
+      server === "" ? [] : askMachine(server, now),
     ]);
     if (mine !== turn) return;
     showServers(servers.rows, rates.rows, reports.rows, now);
     chartRows = chart.rows;
     chartNow = now;
     showChart();
+    showMachine(machine, server);
     showRecords(top, idle, now);
     byId("updated").textContent = `updated ${seconds.format(now)}`;
     byId("trouble").hidden = true;

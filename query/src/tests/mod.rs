@@ -8,6 +8,7 @@ mod rps;
 mod series;
 mod sql;
 mod statements;
+mod system;
 mod totals;
 
 use crate::{Answer, Engine, Error, Filter, Options, Page, SortKey, TimeRange};

@@ -1,0 +1,145 @@
+//! Metrics of the machines: tables, and the questions about them.
+//!
+//! The tables `system_raw`, `system_5m`, `system_15m`, `system_30m` and `system_1h` have a row for each
+//! value or bucket of a *series*, which is a metric and a label on a server. Filters of servers, of metric
+//! and label, and of time become a selection of the store, exactly, as with DNS points.
+
+mod scan;
+mod table;
+
+pub(crate) use table::{SystemTable, Tables};
+
+use crate::engine::{Gathered, size, sort_by};
+use crate::scan::now_s;
+use crate::select::Range;
+use crate::shape::Shape;
+use crate::table::field;
+use crate::{Answer, Bucket, Engine, Error, Page, TimeRange};
+use arrow::array::{ArrayRef, StringArray};
+use arrow::datatypes::Schema;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::DataFusionError;
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::LogicalPlanBuilder;
+use std::sync::Arc;
+use zonepulse_store::{Level, Store, SystemSelection};
+
+/// Which series a question is about. The parts are joined by *and*; within a part any value will do. An
+/// empty part means no restriction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SystemFilter {
+    /// Servers by id.
+    pub servers: Vec<u32>,
+    /// Metrics by name.
+    pub metrics: Vec<String>,
+    /// Labels: cores, mounts, devices, states; the empty one is that of metrics of which there is one.
+    pub labels: Vec<String>,
+}
+
+impl SystemFilter {
+    fn selection(&self, store: &Store, from_s: u64, until_s: u64) -> SystemSelection {
+        let named = |all: &[String], name: &str| all.is_empty() || all.iter().any(|one| one == name);
+        let restricted = !self.metrics.is_empty() || !self.labels.is_empty();
+        let series = restricted.then(|| {
+            let known = store.series();
+            let wanted =
+                (0..).zip(known.iter()).filter(|(_, (metric, label))| named(&self.metrics, metric) && named(&self.labels, label));
+            wanted.map(|(number, _)| number).collect()
+        });
+        let mut servers = self.servers.clone();
+        servers.sort_unstable();
+        servers.dedup();
+        SystemSelection { servers: (!servers.is_empty()).then_some(servers), from_s, until_s, series }
+    }
+}
+
+impl Engine {
+    /// Metrics as they were measured: `time, server_id, server, metric, label, value`.
+    ///
+    /// The range is about `time`, the start of the slot; without it, the last 24 hours. By itself in the order
+    /// of time, server, metric, label.
+    pub async fn system_raw(&self, filter: &SystemFilter, range: TimeRange, page: &Page) -> Result<Answer, Error> {
+        let columns = vec!["time", "server_id", "server", "metric", "label", "value"];
+        self.system(Level::Raw, columns, filter, Range::of(range)?, page).await
+    }
+
+    /// Buckets of metrics, the newest and unfinished ones too: `time, server_id, server, metric, label, min, max,
+    /// avg, last, count`.
+    ///
+    /// The range is about `time`, the start of the bucket; without it, the last 24 hours. By itself in the
+    /// order of time, server, metric, label.
+    pub async fn system_aggregate(
+        &self,
+        filter: &SystemFilter,
+        range: TimeRange,
+        bucket: Bucket,
+        page: &Page,
+    ) -> Result<Answer, Error> {
+        let level = match bucket {
+            Bucket::M5 => Level::M5,
+            Bucket::M15 => Level::M15,
+            Bucket::M30 => Level::M30,
+            Bucket::H1 => Level::H1,
+        };
+        let columns = vec!["time", "server_id", "server", "metric", "label", "min", "max", "avg", "last", "count"];
+        self.system(level, columns, filter, Range::of_buckets(range, bucket.length_s())?, page).await
+    }
+
+    /// Which series there are: `metric, label`, by itself in that order.
+    pub async fn system_series(&self, page: &Page) -> Result<Answer, Error> {
+        let shape = Shape { columns: vec!["metric", "label"], order: Vec::new(), ties: vec!["metric", "label"] };
+        let _turn = self.turn().await?;
+        let batch = self.blocking(|store| Ok(series(store)?)).await?;
+        let gathered =
+            Gathered { schema: batch.schema(), rows: batch.num_rows(), batches: vec![batch], memory: self.reserve("series") };
+        self.page(gathered, &shape, page).await
+    }
+
+    async fn system(
+        &self,
+        level: Level,
+        columns: Vec<&'static str>,
+        filter: &SystemFilter,
+        range: Range,
+        page: &Page,
+    ) -> Result<Answer, Error> {
+        let shape = Shape { columns, order: Vec::new(), ties: vec!["time", "server_id", "metric", "label"] };
+        let mut order = shape.order(page)?;
+        if order.first() == Some(&("time", false)) {
+            // The store gives its points hour by hour: a page is complete as soon as its hour is over.
+            order.insert(0, ("hour", false));
+        }
+        let _turn = self.turn().await?;
+        let filter = filter.clone();
+        let selection = self.blocking(move |store| Ok(filter.selection(store, range.begin_s(), range.end_s()))).await?;
+        let mut carried = shape.columns.clone();
+        carried.push("hour");
+        let rows = self.system_frame(level, selection.clone())?.select_columns(&carried)?;
+        let rows = rows.sort(sort_by(&order))?.limit(size(page.offset), Some(size(page.limit)))?;
+        let count = self.blocking(move |store| Ok(store.system_count(level, now_s(), &selection)?));
+        let (rows, all) = futures::try_join!(self.gather(rows), count)?;
+        let source = self.source(&[]).await?;
+        let batches = rows.batches.iter().map(|batch| shape.finish(batch, &source)).collect::<Result<_, _>>()?;
+        // Batches may arrive between the two: never fewer than are there.
+        let seen = if rows.rows > 0 { page.offset + rows.rows as u64 } else { 0 };
+        Ok(Answer { batches, schema: shape.schema(), total: all.max(seen) })
+    }
+
+    fn system_frame(&self, level: Level, selection: SystemSelection) -> Result<DataFrame, Error> {
+        let table = SystemTable::new(level, self.store().clone(), selection);
+        let plan = LogicalPlanBuilder::scan(table.name(), provider_as_source(Arc::new(table)), None)?.build()?;
+        Ok(DataFrame::new(self.session_state(), plan))
+    }
+}
+
+/// All series, in the order of their numbers.
+fn series(store: &Store) -> Result<RecordBatch, DataFusionError> {
+    let (metrics, labels): (Vec<String>, Vec<String>) = {
+        let known = store.series();
+        known.iter().map(|(metric, label)| (metric.to_owned(), label.to_owned())).unzip()
+    };
+    let schema = Schema::new(vec![field("metric"), field("label")]);
+    let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(metrics)), Arc::new(StringArray::from(labels))];
+    Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
+}
