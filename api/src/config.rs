@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use zonepulse_ingest::amqp;
 use zonepulse_query::SqlLimits;
-use zonepulse_store::Retention;
+use zonepulse_store::{Precision, Retention};
 
 /// All settings of the central.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -131,10 +131,23 @@ pub struct Store {
     pub raw_retention_minutes: u32,
     /// How long roll-ups and reports are kept, days, where a server has no setting of its own.
     pub aggregated_retention_days: u32,
+    /// What raw points and roll-ups keep of last accesses.
+    pub raw_last_access: LastAccess,
     /// How long nothing must have come for an hour that has passed before its points are put in order, seconds.
     pub seal_after_quiet_s: u32,
     /// With less room on the disk than this, no batch is taken, bytes.
     pub min_free_bytes: u64,
+}
+
+/// What points keep of a last access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum LastAccess {
+    /// Its second.
+    #[serde(rename = "s")]
+    Seconds,
+    /// Its millisecond.
+    #[serde(rename = "ms")]
+    Milliseconds,
 }
 
 /// Bounds of requests.
@@ -261,6 +274,10 @@ impl Default for Store {
             max_series: defaults.max_series,
             raw_retention_minutes: defaults.retention.raw_minutes,
             aggregated_retention_days: defaults.retention.aggregated_days,
+            raw_last_access: match defaults.raw_last_access {
+                Precision::Seconds => LastAccess::Seconds,
+                Precision::Milliseconds => LastAccess::Milliseconds,
+            },
             seal_after_quiet_s: defaults.seal_after_quiet_s,
             min_free_bytes: defaults.min_free_bytes,
         }
@@ -275,6 +292,10 @@ impl From<Store> for zonepulse_store::Options {
             max_records: store.max_records,
             max_series: store.max_series,
             retention: Retention { raw_minutes: store.raw_retention_minutes, aggregated_days: store.aggregated_retention_days },
+            raw_last_access: match store.raw_last_access {
+                LastAccess::Seconds => Precision::Seconds,
+                LastAccess::Milliseconds => Precision::Milliseconds,
+            },
             seal_after_quiet_s: store.seal_after_quiet_s,
             min_free_bytes: store.min_free_bytes,
         }

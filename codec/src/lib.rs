@@ -86,6 +86,11 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
+    /// What was not read yet.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Whether everything was read.
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()

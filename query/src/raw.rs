@@ -12,6 +12,9 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{col, lit};
 use zonepulse_store::{Kinds, Level, Reading, Selection};
 
+/// No page is looked for in less time than this, seconds: an interval or two.
+const LEAST_STRETCH_S: u64 = 120;
+
 impl Engine {
     /// Raw points: `time, interval_s, server_id, server, resource_id, host, type, action, rcode, hits,
     /// last_access`.
@@ -79,7 +82,11 @@ impl Engine {
         page: &Page,
     ) -> Result<Answer, Error> {
         let mut order = shape.order(page)?;
-        if table == Table::Dns(Level::Raw) && order.first() == Some(&("time", false)) {
+        let rising = match order.first() {
+            Some(("time", descending)) => Some(!descending),
+            _ => None,
+        };
+        if table == Table::Dns(Level::Raw) && rising == Some(true) {
             // The store gives its points hour by hour: a page is complete as soon as its hour is over.
             order.insert(0, ("hour", false));
         }
@@ -89,14 +96,48 @@ impl Engine {
                 columns.push(column);
             }
         }
-        let rows = self.frame(table, selection.clone())?.select_columns(&columns)?;
-        let rows = rows.sort(sort_by(&order))?.limit(size(page.offset), Some(size(page.limit)))?;
-        let (rows, all) = futures::try_join!(self.gather(rows), self.count(table, selection))?;
+        let all = self.count(table, selection.clone()).await?;
+        let mut stretch = match (table, rising) {
+            (Table::Dns(Level::Raw), Some(rising)) => self.stretch(&selection, all, page, rising).await?,
+            _ => selection.clone(),
+        };
+        let rows = loop {
+            let rows = self.frame(table, stretch.clone())?.select_columns(&columns)?;
+            let rows = rows.sort(sort_by(&order))?.limit(size(page.offset), Some(size(page.limit)))?;
+            let rows = self.gather(rows).await?;
+            if rows.rows as u64 == page.limit || stretch == selection {
+                break rows;
+            }
+            stretch = selection.clone();
+        };
         let source = self.source(&shape.columns).await?;
         let batches = rows.batches.iter().map(|batch| shape.finish(batch, &source)).collect::<Result<_, _>>()?;
         // Batches may arrive between the two: never fewer than are there.
         let seen = if rows.rows > 0 { page.offset + rows.rows as u64 } else { 0 };
         Ok(Answer { batches, schema: shape.schema(), total: all.max(seen) })
+    }
+
+    /// The stretch of time in which the page should be, when its rows come in the order of time: so many
+    /// points as there are, twice as much as the page would take if they were spread evenly.
+    async fn stretch(&self, selection: &Selection, all: u64, page: &Page, rising: bool) -> Result<Selection, Error> {
+        let needed = page.offset.saturating_add(page.limit).saturating_mul(2);
+        if needed >= all {
+            return Ok(selection.clone());
+        }
+        let asked = selection.clone();
+        let reading = Reading { level: Level::Raw, now_s: now_s(), last_access: false };
+        let first_s = self.blocking(move |store| Ok(store.first_hour_s(&reading, &asked)?)).await?;
+        let Selection { from_s, until_s, .. } = *selection;
+        let (from_s, end_s) = (from_s.max(first_s.unwrap_or(0)), until_s.min(reading.now_s.max(from_s)));
+        let span_s = end_s.saturating_sub(from_s);
+        let length_s = u64::try_from(u128::from(span_s) * u128::from(needed) / u128::from(all)).unwrap_or(u64::MAX);
+        let length_s = length_s.max(LEAST_STRETCH_S);
+        let within = if rising {
+            Selection { until_s: from_s.saturating_add(length_s).min(until_s), ..selection.clone() }
+        } else {
+            Selection { from_s: from_s.max(end_s.saturating_sub(length_s)), ..selection.clone() }
+        };
+        Ok(within)
     }
 
     async fn count(&self, table: Table, selection: Selection) -> Result<u64, Error> {

@@ -6,15 +6,15 @@
 
 use crate::coverage::Reports;
 use crate::levels::{self, Piece};
-use crate::rows::{Rows, Source, external};
+use crate::rows::{Rows, Source, external, ms};
 use crate::summed::is_of_sums;
 use crate::table::{Counters, StoreTable, Table};
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, Statistics};
+use datafusion::common::{DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
@@ -33,6 +33,8 @@ use zonepulse_store::{Kinds, Level, Reading, Selection, Store, Total};
 
 /// Batches that wait between a reader and the plan.
 const QUEUE: usize = 2;
+/// Rows without columns come in batches that are so many times larger.
+const COUNTED_BATCHES: usize = 8;
 const HOUR_S: u64 = 3600;
 /// A range of more hours than this is not cut into partitions: somebody left an end open.
 const MAX_HOURS: u64 = 24 * 366 * 10;
@@ -50,6 +52,8 @@ pub(crate) struct StoreScan {
     schema: SchemaRef,
     /// The most rows that a partition needs to give.
     limit: Option<usize>,
+    /// How many rows there are, where they were counted when the plan was made.
+    counted: Option<u64>,
     properties: Arc<PlanProperties>,
 }
 
@@ -98,18 +102,51 @@ impl StoreScan {
             counters: table.counters.clone(),
             schema,
             limit,
+            counted: None,
             properties: Arc::new(properties),
         })
     }
 
-    /// How many rows there are now, where that is known; they may be more when they are read.
+    /// The same scan, which knows how many rows it has: a plan that only counts them need not read any.
+    pub(crate) fn counted(self) -> Result<Self> {
+        let mut counted = 0u64;
+        for Piece { level, selection } in &self.partitions {
+            let reading = Reading { level: *level, now_s: now_s(), last_access: false };
+            counted = counted.saturating_add(self.store.count(&reading, selection).map_err(external)?);
+        }
+        Ok(StoreScan { counted: Some(counted), ..self })
+    }
+
+    /// Whether nothing is wanted of points but how many they are.
+    pub(crate) fn only_counts(&self) -> bool {
+        matches!(self.table, Table::Dns(_)) && self.schema.fields().is_empty() && self.limit.is_none()
+    }
+
+    /// How many rows there are now, where that is known; if they were not counted, they may be more when they are read.
     fn rows_about(&self) -> Precision<usize> {
+        if let Some(counted) = self.counted.and_then(|counted| usize::try_from(counted).ok()) {
+            return Precision::Exact(counted);
+        }
         let chosen = self.partitions.first().and_then(|piece| piece.selection.records.as_ref());
         let rows = match self.table {
             Table::Names => chosen.map_or_else(|| self.store.dictionary().len(), Vec::len),
             _ => return Precision::Absent,
         };
         Precision::Inexact(self.limit.map_or(rows, |limit| limit.min(rows)))
+    }
+
+    /// Between which times its points begin, where both ends are given.
+    fn tell_times(&self, statistics: &mut Statistics) {
+        let time = self.schema.column_with_name("time").and_then(|(at, _)| statistics.column_statistics.get_mut(at));
+        if let (Table::Dns(_), Some(time), Some(first), Some(last)) =
+            (self.table, time, self.partitions.first(), self.partitions.last())
+            && (last.selection.until_s > 0 && last.selection.until_s < u64::MAX)
+        {
+            let instant =
+                |time_s: u64| ScalarValue::TimestampMillisecond(Some(ms(time_s.saturating_mul(1000))), Some("UTC".into()));
+            time.min_value = Precision::Inexact(instant(first.selection.from_s));
+            time.max_value = Precision::Inexact(instant(last.selection.until_s - 1));
+        }
     }
 
     /// The same scan, adding up; `None` where sums do not have what it gives.
@@ -174,6 +211,7 @@ impl Reader {
     fn read(mut self) -> Result<()> {
         match self.table {
             Table::Dns(_) if self.summed => self.sums(),
+            Table::Dns(_) if self.schema.fields().is_empty() => self.count(),
             Table::Dns(_) => self.points(),
             Table::Records => self.totals(),
             Table::Coverage => self.coverage(),
@@ -218,25 +256,47 @@ impl Reader {
         Reading { level: self.level, now_s: now_s(), last_access: self.schema.column_with_name("last_access").is_some() }
     }
 
+    /// Nothing is given before everything is added up, so it is looked at meanwhile whether anybody waits.
     fn sums(&mut self) -> Result<()> {
         let source = Source::for_columns(&self.store, &self.schema)?;
         let mut rows = Rows::new(self.schema.clone());
-        let mut flow = Ok(ControlFlow::Continue(()));
+        let (mut room, mut flow) = (Ok(()), Ok(ControlFlow::Continue(())));
         let reading = self.reading();
-        let Reader { store, selection, batch_rows, output, .. } = self;
-        store
-            .sums(&reading, selection, &mut |sum| {
-                if !matches!(flow, Ok(ControlFlow::Continue(()))) {
-                    return;
-                }
-                rows.push_sum(&sum);
-                if rows.len() == *batch_rows {
-                    flow = rows.take(&source).map(|batch| output.give(batch));
-                }
-            })
-            .map_err(external)?;
-        if flow?.is_continue() {
+        let Reader { store, selection, batch_rows, output, memory, .. } = self;
+        let sender = output.sender.clone();
+        let go_on = &mut |more_bytes: usize| {
+            room = memory.try_grow(more_bytes);
+            if room.is_err() || sender.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let each = &mut |sum| {
+            rows.push_sum(&sum);
+            if rows.len() < *batch_rows {
+                return ControlFlow::Continue(());
+            }
+            flow = rows.take(&source).map(|batch| output.give(batch));
+            if matches!(flow, Ok(ControlFlow::Continue(()))) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        store.sums(&reading, selection, go_on, each).map_err(external)?;
+        room?;
+        if flow?.is_continue() && !output.sender.is_closed() {
             let _ = output.give(rows.take(&source)?);
+        }
+        Ok(())
+    }
+
+    /// Rows without columns are counted, not read.
+    fn count(&mut self) -> Result<()> {
+        let reading = self.reading();
+        let points = self.store.count(&reading, &self.selection).map_err(external)?;
+        let mut left = usize::try_from(points).unwrap_or(usize::MAX);
+        while left > 0 {
+            let rows = left.min(self.batch_rows * COUNTED_BATCHES);
+            let options = RecordBatchOptions::new().with_row_count(Some(rows));
+            let batch = RecordBatch::try_new_with_options(self.schema.clone(), Vec::new(), &options)?;
+            if self.output.give(batch).is_break() {
+                break;
+            }
+            left -= rows;
         }
         Ok(())
     }
@@ -413,6 +473,7 @@ impl ExecutionPlan for StoreScan {
         let mut statistics = Statistics::new_unknown(&self.schema);
         if args.partition().is_none() {
             statistics.num_rows = self.rows_about();
+            self.tell_times(&mut statistics);
         }
         Ok(Arc::new(statistics))
     }
@@ -431,7 +492,7 @@ impl ExecutionPlan for StoreScan {
             counters: self.counters.clone(),
             schema: self.schema.clone(),
             batch_rows: context.session_config().batch_size().max(1),
-            memory: MemoryConsumer::new("totals").register(context.memory_pool()),
+            memory: MemoryConsumer::new("what a scan holds").register(context.memory_pool()),
             output: Output { sender: stream.tx(), left: self.limit.unwrap_or(usize::MAX) },
         };
         stream.spawn_blocking(move || reader.read());

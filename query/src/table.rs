@@ -9,7 +9,7 @@ use crate::scan::StoreScan;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use std::fmt;
@@ -209,6 +209,11 @@ impl TableProvider for StoreTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let selection = pushdown::apply(self, state, filters).await?;
         let scan = StoreScan::new(self, selection, projection, limit, state.config().target_partitions())?;
-        Ok(Arc::new(scan))
+        if !scan.only_counts() {
+            return Ok(Arc::new(scan));
+        }
+        let counted = tokio::task::spawn_blocking(move || scan.counted());
+        let counted = counted.await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?;
+        Ok(Arc::new(counted?))
     }
 }

@@ -14,9 +14,9 @@ use crate::marker::Runs;
 use crate::report::{Report, SystemReport};
 use crate::retention::Expiry;
 use crate::seal::{Parts, read_parts};
-use crate::sealed::Decoder;
+use crate::sealed::{self, Decoder};
 use crate::totals::Group;
-use crate::{Error, Inner, Level, key, system};
+use crate::{Error, Inner, Level, Precision, key, system};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use zonepulse_codec::Malformed;
@@ -55,8 +55,8 @@ impl Check {
     }
 }
 
-/// Hits and last access.
-type HitsAndLast = (u64, u64);
+/// Hits, and between which times the last access was, Unix milliseconds: points may have kept the second only.
+type HitsAndLast = (u64, u64, u64);
 
 struct Walk<'a> {
     inner: &'a Inner,
@@ -159,20 +159,22 @@ impl Walk<'_> {
             self.check.points += rows.len() as u64;
             for row in &rows {
                 hits = hits.saturating_add(row.hits);
-                self.add_sum((identity.server_id, section.kind.number(), row.record_id), row.hits, row.last_ms)?;
+                let of = (identity.server_id, section.kind.number(), row.record_id);
+                self.add_sum(of, row.hits, row.last_ms, Precision::Milliseconds)?;
             }
         }
         self.check.hits = self.check.hits.saturating_add(hits);
         Ok(hits)
     }
 
-    fn add_sum(&mut self, of: (u32, u16, u32), hits: u64, last_ms: u64) -> Result<(), Malformed> {
+    fn add_sum(&mut self, of: (u32, u16, u32), hits: u64, last_ms: u64, kept: Precision) -> Result<(), Malformed> {
         if u64::from(of.2) >= self.numbers {
             return Err(Malformed("record id"));
         }
         let sum = self.sums.entry(of).or_default();
         sum.0 = sum.0.saturating_add(hits);
         sum.1 = sum.1.max(last_ms);
+        sum.2 = sum.2.max(last_ms + u64::from(kept.unit_ms() - 1));
         Ok(())
     }
 
@@ -192,7 +194,7 @@ impl Walk<'_> {
             };
             let mut parts = Parts::new();
             let found = read_parts(&mut decoder, value, &mut parts)
-                .and_then(|()| self.sealed_value((level, hour, server_id, group), &parts, &mut decoder));
+                .and_then(|()| self.sealed_value((level, hour, server_id, group), value, &parts, &mut decoder));
             if let Err(Malformed(what)) = found {
                 self.check.fault(Error::damaged(what, key).to_string());
             }
@@ -200,7 +202,13 @@ impl Walk<'_> {
         })
     }
 
-    fn sealed_value(&mut self, place: (Level, u32, u32, u32), parts: &Parts, decoder: &mut Decoder) -> Result<(), Malformed> {
+    fn sealed_value(
+        &mut self,
+        place: (Level, u32, u32, u32),
+        value: &[u8],
+        parts: &Parts,
+        decoder: &mut Decoder,
+    ) -> Result<(), Malformed> {
         let (level, hour, server_id, group) = place;
         let horizon = self.expiry.horizon(server_id);
         if hour < horizon.hour(level) {
@@ -214,9 +222,10 @@ impl Walk<'_> {
         }
         if level == Level::H1 {
             let mut sum = 0u64;
+            let kept = sealed::precision(value)?;
             for (kind, cell) in cells() {
                 let last_ms = u64::from(hour) * 3_600_000 + u64::from(cell.last_ms);
-                self.add_sum((server_id, kind, group * GROUP + u32::from(cell.low)), cell.hits, last_ms)?;
+                self.add_sum((server_id, kind, group * GROUP + u32::from(cell.low)), cell.hits, last_ms, kept)?;
                 sum = sum.saturating_add(cell.hits);
             }
             self.add_hits(hour, server_id, sum);
@@ -255,7 +264,7 @@ impl Walk<'_> {
 
     /// Totals are the sums of all points, and can be read from the disk.
     fn totals(&mut self) -> Result<(), Error> {
-        let mut totals: BTreeMap<(u32, u16, u32), HitsAndLast> = BTreeMap::new();
+        let mut totals: BTreeMap<(u32, u16, u32), (u64, u64)> = BTreeMap::new();
         self.inner.totals.read().visit(None, &mut |total| {
             totals.insert((total.server_id, total.kind.number(), total.record_id), (total.hits, total.last_ms));
         });
@@ -267,7 +276,12 @@ impl Walk<'_> {
         for (of, total) in &totals {
             let sum = self.sums.get(of).copied().unwrap_or_default();
             let complete = self.expiry.horizon(of.0).aggregate_hour == 0;
-            let agree = if complete { sum == *total } else { sum.0 <= total.0 && sum.1 <= total.1 };
+            let (hits, at_least_ms, at_most_ms) = sum;
+            let agree = if complete {
+                hits == total.0 && (at_least_ms..=at_most_ms).contains(&total.1)
+            } else {
+                hits <= total.0 && at_least_ms <= total.1
+            };
             if !agree {
                 self.check.fault(format!("server, kind, record {of:?}: points say {sum:?}, totals {total:?}"));
             }

@@ -1,7 +1,7 @@
 //! RocksDB as this store uses it: families, options, the format number.
 
 use crate::room::Room;
-use crate::{Error, Retention, key};
+use crate::{Error, Precision, Retention, key};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, ErrorKind,
     Options as RocksOptions, ReadOptions, WriteBatch, WriteOptions,
@@ -42,6 +42,8 @@ pub struct Options {
     pub max_series: usize,
     /// For how long points of servers without a setting of their own are kept.
     pub retention: Retention,
+    /// What raw points and roll-ups keep of last accesses.
+    pub raw_last_access: Precision,
     /// How long nothing must have come for an hour that has passed before it is sealed, seconds.
     pub seal_after_quiet_s: u32,
     /// With less room on the disk than this, batches are not taken, bytes.
@@ -56,6 +58,7 @@ impl Default for Options {
             max_records: 8 << 20,
             max_series: 1 << 18,
             retention: Retention::default(),
+            raw_last_access: Precision::default(),
             seal_after_quiet_s: 60,
             min_free_bytes: 1 << 30,
         }
@@ -192,11 +195,12 @@ impl Database {
     }
 
     pub(crate) fn size_bytes(&self) -> u64 {
-        let property = |name: &str| {
-            let value = self.db.property_int_value_cf(self.family(name), rocksdb::properties::TOTAL_SST_FILES_SIZE);
-            value.ok().flatten().unwrap_or_default()
-        };
-        FAMILIES.iter().map(|name| property(name)).sum()
+        FAMILIES.iter().map(|name| self.family_bytes(name)).sum()
+    }
+
+    pub(crate) fn family_bytes(&self, name: &str) -> u64 {
+        let value = self.db.property_int_value_cf(self.family(name), rocksdb::properties::TOTAL_SST_FILES_SIZE);
+        value.ok().flatten().unwrap_or_default()
     }
 
     /// Reads every file and compares it with its checksums.

@@ -12,6 +12,7 @@ use parking_lot::RwLockReadGuard;
 use rocksdb::WriteBatch;
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
+use std::ops::Range;
 use zonepulse_dns::RecordType;
 
 /// The name of what could not be told apart; no canonical name looks so.
@@ -30,26 +31,30 @@ pub(crate) struct Dictionary {
 #[derive(Default)]
 struct Entries {
     text: String,
-    ends: Vec<usize>,
-    types: Vec<u16>,
+    /// For each number, where its name ends (48 bits), and the type: together, so that a search looks at one place.
+    ends: Vec<u64>,
     numbers: HashTable<u32>,
     hasher: DefaultHashBuilder,
 }
 
+/// Where the name of a number is, and its type.
+fn place(ends: &[u64], number: u32) -> Option<(Range<usize>, RecordType)> {
+    let at = number as usize;
+    let end = *ends.get(at)?;
+    let begin = at.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |before| before >> 16);
+    Some((begin as usize..(end >> 16) as usize, RecordType::new(end as u16)))
+}
+
 impl Entries {
     fn len(&self) -> usize {
-        self.types.len()
+        self.ends.len()
     }
 
     fn get(&self, number: u32) -> Option<(&str, RecordType)> {
-        let at = number as usize;
-        let begin = match at.checked_sub(1) {
-            None => 0,
-            Some(before) => *self.ends.get(before)?,
-        };
-        let name = self.text.get(begin..*self.ends.get(at)?)?;
+        let (range, record_type) = place(&self.ends, number)?;
+        let name = self.text.get(range)?;
         // No canonical name is empty.
-        (!name.is_empty()).then_some((name, RecordType::new(*self.types.get(at)?)))
+        (!name.is_empty()).then_some((name, record_type))
     }
 
     fn hash(&self, name: &str, record_type: RecordType) -> u64 {
@@ -58,27 +63,31 @@ impl Entries {
 
     /// A number that nobody has.
     fn push_nobody(&mut self) {
-        self.ends.push(self.text.len());
-        self.types.push(0);
+        self.push_end(RecordType::new(0));
+    }
+
+    fn push_end(&mut self, record_type: RecordType) {
+        self.ends.push((self.text.len() as u64) << 16 | u64::from(record_type.value()));
     }
 
     fn find(&self, name: &str, record_type: RecordType) -> Option<u32> {
         let hash = self.hash(name, record_type);
-        self.numbers.find(hash, |number| self.get(*number) == Some((name, record_type))).copied()
+        let is_it = |number: &u32| {
+            place(&self.ends, *number)
+                .is_some_and(|(range, found)| found == record_type && self.text.as_bytes().get(range) == Some(name.as_bytes()))
+        };
+        self.numbers.find(hash, is_it).copied()
     }
 
     fn push(&mut self, name: &str, record_type: RecordType) -> u32 {
         let number = self.len() as u32;
         let hash = self.hash(name, record_type);
         self.text.push_str(name);
-        self.ends.push(self.text.len());
-        self.types.push(record_type.value());
-        let Entries { text, ends, types, numbers, hasher } = self;
+        self.push_end(record_type);
+        let Entries { text, ends, numbers, hasher } = self;
         let rehash = |number: &u32| {
-            let at = *number as usize;
-            let begin = at.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
-            let name = ends.get(at).and_then(|end| text.get(begin..*end)).unwrap_or_default();
-            hasher.hash_one((name, types.get(at).copied().unwrap_or_default()))
+            let (range, record_type) = place(ends, *number).unwrap_or((0..0, RecordType::new(0)));
+            hasher.hash_one((text.get(range).unwrap_or_default(), record_type.value()))
         };
         numbers.insert_unique(hash, number, rehash);
         number

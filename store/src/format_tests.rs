@@ -14,8 +14,9 @@ const HITS: u64 = 308_404;
 const END_S: u64 = 1_767_225_600 + 170 * 60;
 
 fn options() -> Options {
-    let retention = Retention::FOREVER;
-    Options { block_cache_bytes: 1 << 20, write_buffer_bytes: 1 << 20, retention, min_free_bytes: 0, ..Options::default() }
+    let (retention, raw_last_access) = (Retention::FOREVER, Precision::Milliseconds);
+    let sizes = Options { block_cache_bytes: 1 << 20, write_buffer_bytes: 1 << 20, min_free_bytes: 0, ..Options::default() };
+    Options { retention, raw_last_access, ..sizes }
 }
 
 fn old_store() -> tempfile::TempDir {

@@ -75,7 +75,14 @@ impl Intake {
     pub(crate) fn arrange(&mut self) {
         let place = |row: &IntakeRow| (u64::from(row.kind.number()) << 32) | u64::from(row.record_id);
         if !self.rows.is_sorted_by(|a, b| place(a) < place(b)) {
-            self.rows.sort_unstable_by_key(place);
+            if self.rows.len() <= 1 << 16 {
+                // Numbers are sorted in half the time of rows: a place and where its row is fit into one.
+                let mut order: Vec<u64> = self.rows.iter().zip(0..).map(|(row, at)| place(row) << 16 | at).collect();
+                order.sort_unstable();
+                self.rows = order.iter().filter_map(|at| self.rows.get((at & 0xffff) as usize)).copied().collect();
+            } else {
+                self.rows.sort_unstable_by_key(place);
+            }
             self.rows.dedup_by(|later, kept| {
                 let same = place(later) == place(kept);
                 if same {

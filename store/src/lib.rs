@@ -16,7 +16,8 @@
 //! Hours that have passed are **sealed** by [`Store::upkeep`]: transposed into
 //! columns by groups of 256 records, and summed to **roll-ups** of 5, 15, 30 and
 //! 60 minutes ([`Level`]). An answer is always sealed and open points together,
-//! of one moment. What has expired ([`Retention`]) is not returned, whether or
+//! of one moment. What points keep of a last access is its second, unless they are
+//! told to keep all of it ([`Precision`]). What has expired ([`Retention`]) is not returned, whether or
 //! not its space has been given back.
 //!
 //! **Totals** (hits, first seen, last access per server, record and kind) live
@@ -50,6 +51,7 @@ mod intake;
 mod key;
 mod level;
 mod marker;
+mod precision;
 mod purge;
 mod read;
 mod registry;
@@ -73,6 +75,7 @@ pub use dictionary::{DictionaryReader, OTHER};
 pub use error::Error;
 pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
 pub use level::Level;
+pub use precision::Precision;
 pub use registry::{Actor, AuditEntry, EnrollmentToken, GlobalSettings, Pull, Registry, Rights, Server, User, UserToken};
 pub use report::Report;
 pub use retention::Retention;
@@ -104,6 +107,8 @@ pub struct Store {
 
 struct Inner {
     database: Database,
+    /// What points that are sealed from now on keep of last accesses.
+    precision: Precision,
     dictionary: RwLock<Dictionary>,
     totals: RwLock<Totals>,
     writer: Mutex<Writer>,
@@ -155,6 +160,7 @@ impl Store {
         let system = System::load(&database, options)?;
         let inner = Inner {
             database,
+            precision: options.raw_last_access,
             dictionary: RwLock::new(dictionary),
             totals: RwLock::new(totals),
             writer: Mutex::new(writer),
@@ -222,6 +228,11 @@ impl Store {
     pub fn system_bytes(&self, level: Level) -> u64 {
         let [from, until] = [key::sealed(level, 0, 0, 0), key::sealed(level, u32::MAX, u32::MAX, u32::MAX)];
         self.inner.database.approximate_bytes(key::SYSTEM, &from, &until)
+    }
+
+    /// What files hold of names and totals, bytes: what was not flushed is not in it.
+    pub fn record_bytes(&self) -> u64 {
+        [key::NAMES, key::TOTALS].into_iter().map(|family| self.inner.database.family_bytes(family)).sum()
     }
 
     /// Reads the whole store and says whether it is sound.

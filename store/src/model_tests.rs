@@ -3,6 +3,7 @@
 //! A schedule commits batches (new, copied, late, early, of several epochs and
 //! lengths of interval), moves the clock both ways, changes retentions, does
 //! steps of upkeep, opens the store again, and ends the process at writes.
+//! Two schedules of three keep the second of a last access in points, the third all of it.
 //! After every action raw points, every roll-up, sums, totals and coverage must
 //! be what the model says. `ZONEPULSE_SCHEDULES` says how many schedules (300),
 //! `ZONEPULSE_SEED` where to begin; a schedule that fails tells its seed.
@@ -58,6 +59,7 @@ struct Model {
     committed: BTreeSet<Identity>,
     retention: BTreeMap<u32, Retention>,
     horizons: BTreeMap<u32, (u32, u32)>,
+    precision: Precision,
 }
 
 const DEFAULT: Retention = Retention { raw_minutes: 180, aggregated_days: 2 };
@@ -103,7 +105,7 @@ impl Model {
                 let place = (intake.identity.server_id, start_s, length_s, *name, row.kind.number());
                 let point = found.entry(place).or_default();
                 point.0 += row.hits;
-                point.1 = point.1.max(row.last_ms);
+                point.1 = point.1.max(self.precision.kept(row.last_ms));
             }
         }
         found
@@ -169,8 +171,9 @@ struct Schedule {
     log: Vec<String>,
 }
 
-fn open() -> Store {
-    let options = Options { block_cache_bytes: 1 << 20, write_buffer_bytes: 4 << 20, retention: DEFAULT, ..Options::default() };
+fn open(precision: Precision) -> Store {
+    let sizes = Options { block_cache_bytes: 1 << 20, write_buffer_bytes: 4 << 20, ..Options::default() };
+    let options = Options { retention: DEFAULT, raw_last_access: precision, ..sizes };
     Store::open(Path::new("/store"), &options).unwrap()
 }
 
@@ -178,12 +181,14 @@ impl Schedule {
     fn new(seed: u64) -> Self {
         use_memory();
         end_at(End::Never);
-        let store = open();
+        let precision = if seed % 3 == 0 { Precision::Milliseconds } else { Precision::Seconds };
+        let store = open(precision);
         for server_id in SERVERS {
             assert_eq!(store.registry().add_server(&format!("s{server_id}"), false, String::new(), 0).unwrap().id, server_id);
         }
         let (random, log) = (Random(seed), Vec::new());
-        Schedule { random, store: Some(store), model: Model::default(), now_s: T0_S + 1800, seq: 0, done: [0; 3], log }
+        let model = Model { precision, ..Model::default() };
+        Schedule { random, store: Some(store), model, now_s: T0_S + 1800, seq: 0, done: [0; 3], log }
     }
 
     fn store(&self) -> &Store {
@@ -194,7 +199,7 @@ impl Schedule {
     fn open_again(&mut self) {
         end_at(End::Never);
         self.store = None;
-        self.store = Some(open());
+        self.store = Some(open(self.model.precision));
     }
 
     fn act(&mut self) {
@@ -501,7 +506,11 @@ impl Schedule {
         }
         let mut told = BTreeMap::new();
         let mut all = Vec::new();
-        self.store().sums(&reading, selection, &mut |sum| all.push(sum)).unwrap();
+        let each = &mut |sum: Sum| {
+            all.push(sum);
+            ControlFlow::Continue(())
+        };
+        self.store().sums(&reading, selection, &mut |_| ControlFlow::Continue(()), each).unwrap();
         let dictionary = self.store().dictionary();
         for sum in all {
             let (name, _) = dictionary.get(sum.record_id).unwrap();

@@ -14,8 +14,8 @@ use crate::cell::{self, Cell, Groups};
 use crate::key::{self, GROUP};
 use crate::retention::Expiry;
 use crate::scan::{Reading, Selection};
-use crate::sealed::{self, Columns, Decoder, Part};
-use crate::{Error, Inner, Level};
+use crate::sealed::{self, Columns, Decoder, Part, Wanted};
+use crate::{Error, Inner, Level, Precision};
 use rocksdb::DBRawIterator;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub(crate) struct Of {
 
 /// Where points go.
 pub(crate) trait Sink {
+    /// Whether hits are looked at; without them reading is cheaper, and they are none.
+    const HITS: bool = true;
     /// Called before the points of each group or block; may end the walk.
     fn begin(&mut self, of: &Of) -> ControlFlow<()>;
     /// A part that is selected whole has so many points: whether that is all that there is to know.
@@ -80,6 +82,12 @@ pub(crate) fn read<S: Sink>(
     Ok(ControlFlow::Continue(()))
 }
 
+/// The first hour in which there may be something that is selected.
+pub(crate) fn first_hour(inner: &Inner, reading: &Reading, selection: &Selection) -> Result<Option<u32>, Error> {
+    let found = Walk::new(inner, reading, selection)?.next_pair(false)?;
+    Ok(found.map(|((hour, _), ..)| hour))
+}
+
 /// An hour and server, and which part of it.
 struct Here {
     pair: Pair,
@@ -115,8 +123,11 @@ struct Walk<'a> {
     /// Hours and servers with open blocks, the next one last.
     waiting: Vec<Pair>,
     last: Option<Pair>,
+    precision: Precision,
     decoder: Decoder,
     rows: Vec<Row>,
+    /// Which records of the group are wanted, where not all are.
+    lows: Vec<u8>,
     scratch: Scratch,
 }
 
@@ -144,7 +155,7 @@ impl<'a> Walk<'a> {
             .filter(|pair| selection.includes_server(pair.1))
             .collect::<Vec<_>>();
         let expiry = expiry.clone();
-        sealed.seek(key::sealed(reading.level, key::hour(from_s), selection.first_server(), 0));
+        sealed.seek(key::sealed(reading.level, key::hour(from_s), selection.first_server(), selection.first_group()));
         Ok(Walk {
             reading: *reading,
             selection,
@@ -154,8 +165,10 @@ impl<'a> Walk<'a> {
             open,
             waiting: wanted.into_iter().rev().collect(),
             last: None,
+            precision: inner.precision,
             decoder,
             rows: Vec::new(),
+            lows: Vec::new(),
             scratch: Scratch::default(),
         })
     }
@@ -200,7 +213,7 @@ impl<'a> Walk<'a> {
             Some(next) => (hour, next),
             None => (hour.saturating_add(1), self.selection.first_server()),
         };
-        self.sealed.seek(key::sealed(self.reading.level, hour, server_id, 0));
+        self.sealed.seek(key::sealed(self.reading.level, hour, server_id, self.selection.first_group()));
     }
 
     fn wants_record(&self, record_id: u32) -> bool {
@@ -256,6 +269,8 @@ impl<'a> Walk<'a> {
             if let Some(records) = &self.selection.records {
                 self.rows.retain(|row| records.binary_search(&row.record_id).is_ok());
             }
+            // Blocks have the millisecond, for the totals; an answer must not change when they are sealed.
+            self.rows.iter_mut().for_each(|row| row.last_ms = self.precision.kept(row.last_ms));
             each((interval_s, section.kind), &self.rows);
         }
         Ok(())
@@ -275,6 +290,13 @@ impl<'a> Walk<'a> {
                 }
                 continue;
             }
+            let lows = match &self.selection.records {
+                None => None,
+                Some(records) => {
+                    lows_of(records, group, &mut self.lows);
+                    Some(self.lows.as_slice())
+                }
+            };
             let damaged = |Malformed(what)| Error::damaged(what, found);
             for part in sealed::parts(value).map_err(damaged)? {
                 let part = part.map_err(damaged)?;
@@ -286,11 +308,12 @@ impl<'a> Walk<'a> {
                 if whole && sink.counted(part.points().map_err(damaged)?) {
                     continue;
                 }
-                let last_access = self.reading.last_access || opened.is_some();
-                self.decoder.read(&part, last_access).map_err(damaged)?;
+                let merged = opened.is_some();
+                let wanted = Wanted { hits: S::HITS || merged, last_access: self.reading.last_access || merged, lows };
+                self.decoder.read(&part, &wanted).map_err(damaged)?;
                 if let Some(cells) = opened {
                     self.decoder.columns.cells(cells);
-                } else if give_columns(here, &part, group, &self.decoder.columns, self.selection, sink).is_break() {
+                } else if give_columns(here, &part, group, &self.decoder.columns, sink).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -396,32 +419,28 @@ fn give_rows<S: Sink>(
     ControlFlow::Continue(())
 }
 
+/// The low bytes of those records, rising, that are of a group.
+fn lows_of(records: &[u32], group: u32, lows: &mut Vec<u8>) {
+    lows.clear();
+    let rest = records.get(records.partition_point(|record| record / GROUP < group)..).unwrap_or_default();
+    lows.extend(rest.iter().take_while(|record| **record / GROUP == group).map(|record| (record % GROUP) as u8));
+}
+
 /// Gives on what is selected of a part.
-fn give_columns<S: Sink>(
-    here: &Here,
-    part: &Part<'_>,
-    group: u32,
-    columns: &Columns,
-    selection: &Selection,
-    sink: &mut S,
-) -> ControlFlow<()> {
+fn give_columns<S: Sink>(here: &Here, part: &Part<'_>, group: u32, columns: &Columns, sink: &mut S) -> ControlFlow<()> {
     let of = here.of(part.interval_s, part.kind);
     sink.begin(&of)?;
     let wanted = here.slots(part.interval_s);
     let whole = here.is_whole(part.interval_s);
     for (low, mut range) in columns.records() {
         let record_id = group * GROUP + u32::from(low);
-        if selection.records.as_ref().is_some_and(|records| records.binary_search(&record_id).is_err()) {
-            continue;
-        }
         if !whole && let Some(slots) = columns.slots.get(range.clone()) {
             let begin = range.start + slots.partition_point(|slot| *slot < wanted.start);
             let end = range.start + slots.partition_point(|slot| *slot < wanted.end);
             range = begin..end.max(begin);
         }
-        if let (Some(slots), Some(hits)) = (columns.slots.get(range.clone()), columns.hits.get(range.clone()))
-            && !slots.is_empty()
-        {
+        if let Some(slots) = columns.slots.get(range.clone()).filter(|slots| !slots.is_empty()) {
+            let hits = columns.hits.get(range.clone()).unwrap_or_default();
             sink.record(&of, record_id, slots, hits, columns.last_ms.get(range).unwrap_or_default());
         }
     }

@@ -111,6 +111,18 @@ impl Expiry {
         settings.map(|retention| retention.kept_from_s(level, now_s)).min().unwrap_or(0)
     }
 
+    /// From this start on all of these servers' points are answered, Unix seconds.
+    pub(crate) fn all_kept_from_s(&self, servers: Option<&[u32]>, level: Level, now_s: u64) -> u64 {
+        match servers {
+            Some(servers) => servers.iter().map(|id| self.kept_from_s(*id, level, now_s)).max().unwrap_or(0),
+            None => {
+                let settings = self.of_server.values().chain([&self.default]).map(|set| set.kept_from_s(level, now_s));
+                let gone = self.horizons.values().map(|horizon| u64::from(horizon.hour(level)) * 3600);
+                settings.chain(gone).max().unwrap_or(0)
+            }
+        }
+    }
+
     /// Where a server's horizon may be moved to: hours of which nothing is answered any more.
     pub(crate) fn due(&self, server_id: u32, now_s: u64) -> Horizon {
         let horizon = self.horizon(server_id);

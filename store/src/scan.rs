@@ -1,7 +1,7 @@
 //! Reading points: what is asked for, and what an answer is made of.
 
 use crate::key::GROUP;
-use crate::read::{Of, Sink, read};
+use crate::read::{Of, Sink, first_hour, read};
 use crate::{Error, Level, Store};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -64,6 +64,11 @@ impl Selection {
     pub(crate) fn first_server(&self) -> u32 {
         self.servers.iter().flatten().copied().min().unwrap_or(0)
     }
+
+    /// The group of the first record that is asked for.
+    pub(crate) fn first_group(&self) -> u32 {
+        self.records.iter().flatten().next().map_or(0, |record_id| record_id / GROUP)
+    }
 }
 
 /// How to read points.
@@ -94,7 +99,7 @@ pub struct Points {
     pub kinds: Vec<MessageKind>,
     /// The hits of each point.
     pub hits: Vec<u64>,
-    /// The last access of each point, Unix milliseconds; empty when not asked for.
+    /// The last access of each point, Unix milliseconds, as precisely as it is kept; empty when not asked for.
     pub last_ms: Vec<u64>,
 }
 
@@ -129,7 +134,7 @@ pub struct Sum {
     pub kind: MessageKind,
     /// How many messages.
     pub hits: u64,
-    /// The last one's time, Unix milliseconds; 0 when not asked for.
+    /// The last one's time, Unix milliseconds, as precisely as points keep it; 0 when not asked for.
     pub last_ms: u64,
 }
 
@@ -154,6 +159,11 @@ impl Store {
         Ok(())
     }
 
+    /// The start of the first hour, Unix seconds, in which [`Store::scan`] may find points.
+    pub fn first_hour_s(&self, reading: &Reading, selection: &Selection) -> Result<Option<u64>, Error> {
+        first_hour(&self.inner, reading, selection).map(|hour| hour.map(|hour| u64::from(hour) * 3600))
+    }
+
     /// How many points [`Store::scan`] gives. Blocks the thread, but not for long: sealed hours
     /// that are selected whole are counted by what their values say of themselves.
     pub fn count(&self, reading: &Reading, selection: &Selection) -> Result<u64, Error> {
@@ -163,18 +173,53 @@ impl Store {
         Ok(count.0)
     }
 
-    /// Calls `each` with the sums over the selected time, by server, kind and
-    /// record. Sees one consistent state of the store. Blocks the thread.
-    pub fn sums(&self, reading: &Reading, selection: &Selection, each: &mut dyn FnMut(Sum)) -> Result<(), Error> {
-        let mut sums = Sums { last_access: reading.last_access, groups: BTreeMap::new() };
-        // Sums never break.
-        let _ = read(&self.inner, reading, selection, &mut sums)?;
-        for ((server_id, kind, group), entries) in sums.groups {
-            for (low, (hits, last_ms)) in (0u32..).zip(entries.iter()).filter(|(_, (hits, _))| *hits > 0) {
-                each(Sum { server_id, record_id: group * GROUP + low, kind, hits: *hits, last_ms: *last_ms });
+    /// Calls `each` with the sums over the selected time, by server, kind and record. Whole hours
+    /// are read from the roll-up of an hour, which says the same; what is read of an hour is of
+    /// one moment. Blocks the thread.
+    ///
+    /// Before the points of each group of records `go_on` is told how many more bytes are held, and
+    /// may end it; then `each` is not called at all.
+    pub fn sums(
+        &self,
+        reading: &Reading,
+        selection: &Selection,
+        go_on: &mut dyn FnMut(usize) -> ControlFlow<()>,
+        each: &mut dyn FnMut(Sum) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let Reading { last_access, .. } = *reading;
+        let mut sums = Sums { last_access, places: BTreeMap::new(), groups: Vec::new(), at: None, more_bytes: 0, go_on };
+        for (level, from_s, until_s) in self.stretches(reading, selection) {
+            let stretch = Selection { from_s, until_s, ..selection.clone() };
+            if read(&self.inner, &Reading { level, ..*reading }, &stretch, &mut sums)?.is_break() {
+                return Ok(());
+            }
+        }
+        for ((server_id, kind, group), at) in &sums.places {
+            let entries = sums.groups.get(*at).into_iter().flat_map(|entries| entries.iter());
+            for (low, (hits, last_ms)) in (0u32..).zip(entries).filter(|(_, (hits, _))| *hits > 0) {
+                let (record_id, hits, last_ms) = (group * GROUP + low, *hits, *last_ms);
+                if each(Sum { server_id: *server_id, record_id, kind: *kind, hits, last_ms }).is_break() {
+                    return Ok(());
+                }
             }
         }
         Ok(())
+    }
+
+    /// Cuts the time of a sum into its whole hours, as far as nothing of them has expired at any level,
+    /// and what lies before and after them.
+    fn stretches(&self, reading: &Reading, selection: &Selection) -> Vec<(Level, u64, u64)> {
+        let Selection { from_s, until_s, ref servers, .. } = *selection;
+        let expiry = self.inner.expiry.read();
+        let kept_s = [reading.level, Level::H1].map(|level| expiry.all_kept_from_s(servers.as_deref(), level, reading.now_s));
+        let begin_s = kept_s.into_iter().fold(from_s, u64::max).checked_next_multiple_of(3600).unwrap_or(u64::MAX);
+        let end_s = until_s - until_s % 3600;
+        if begin_s >= end_s {
+            return vec![(reading.level, from_s, until_s)];
+        }
+        let stretches = [(reading.level, from_s, begin_s), (Level::H1, begin_s, end_s), (reading.level, end_s, until_s)];
+        // Nothing begins in the last hour that can be counted to.
+        stretches.into_iter().filter(|(_, from_s, until_s)| from_s < until_s && *from_s < u64::MAX - 3600).collect()
     }
 }
 
@@ -182,6 +227,8 @@ impl Store {
 struct Count(u64);
 
 impl Sink for Count {
+    const HITS: bool = false;
+
     fn begin(&mut self, _: &Of) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -239,27 +286,54 @@ impl Sink for Chunks<'_> {
 }
 
 /// Adds points up.
-struct Sums {
+struct Sums<'a> {
     last_access: bool,
-    groups: BTreeMap<(u32, MessageKind, u32), Box<GroupSums>>,
+    /// Where in `groups` a group is.
+    places: BTreeMap<GroupOf, usize>,
+    groups: Vec<Box<GroupSums>>,
+    /// The group of the last point, and where it is: points come group by group.
+    at: Option<(GroupOf, usize)>,
+    /// Bytes that were taken since `go_on` was told.
+    more_bytes: usize,
+    go_on: &'a mut dyn FnMut(usize) -> ControlFlow<()>,
 }
+
+/// Server, kind, number of the group.
+type GroupOf = (u32, MessageKind, u32);
 
 /// Hits and last access of each record of a group.
 type GroupSums = [(u64, u64); GROUP as usize];
 
-impl Sink for Sums {
+impl Sums<'_> {
+    fn place(&mut self, of: GroupOf) -> usize {
+        match self.at {
+            Some((last, at)) if last == of => at,
+            _ => {
+                let at = *self.places.entry(of).or_insert_with(|| {
+                    self.groups.push(Box::new([(0, 0); GROUP as usize]));
+                    self.more_bytes += size_of::<GroupSums>();
+                    self.groups.len() - 1
+                });
+                self.at = Some((of, at));
+                at
+            }
+        }
+    }
+}
+
+impl Sink for Sums<'_> {
     fn begin(&mut self, _: &Of) -> ControlFlow<()> {
-        ControlFlow::Continue(())
+        (self.go_on)(std::mem::take(&mut self.more_bytes))
     }
 
     #[inline]
     fn record(&mut self, of: &Of, record_id: u32, _: &[u16], hits: &[u64], last_ms: &[u32]) {
-        let key = (of.server_id, of.kind, record_id / GROUP);
-        let group = self.groups.entry(key).or_insert_with(|| Box::new([(0, 0); GROUP as usize]));
-        if let Some(sum) = group.get_mut((record_id % GROUP) as usize) {
+        let at = self.place((of.server_id, of.kind, record_id / GROUP));
+        if let Some(sum) = self.groups.get_mut(at).and_then(|group| group.get_mut((record_id % GROUP) as usize)) {
             sum.0 = hits.iter().fold(sum.0, |sum, hits| sum.saturating_add(*hits));
             if self.last_access {
-                let last_ms = last_ms.iter().copied().max().unwrap_or(0);
+                // Slots rise, and a last access lies in its slot.
+                let last_ms = last_ms.last().copied().unwrap_or(0);
                 sum.1 = sum.1.max(of.hour_s * 1000 + u64::from(last_ms));
             }
         }

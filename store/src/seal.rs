@@ -19,8 +19,8 @@
 use crate::block::Sections;
 use crate::cell::{self, Cell, Groups};
 use crate::retention::Horizon;
-use crate::sealed::{self, Decoder, Encoder};
-use crate::{Error, Inner, Level, key, write};
+use crate::sealed::{self, Decoder, Encoder, Wanted};
+use crate::{Error, Inner, Level, Precision, key, write};
 use rocksdb::WriteBatch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -44,8 +44,8 @@ pub(crate) struct Sealer {
 }
 
 impl Sealer {
-    pub(crate) fn new() -> Result<Self, Error> {
-        let encoder = Encoder::new().map_err(Error::Compression)?;
+    pub(crate) fn new(precision: Precision) -> Result<Self, Error> {
+        let encoder = Encoder::new(precision).map_err(Error::Compression)?;
         let decoder = Decoder::new().map_err(Error::Compression)?;
         Ok(Sealer { encoder, decoder, scratch: Vec::new() })
     }
@@ -160,7 +160,7 @@ pub(crate) type Parts = BTreeMap<cell::Series, Vec<Cell>>;
 pub(crate) fn read_parts(decoder: &mut Decoder, value: &[u8], found: &mut Parts) -> Result<(), Malformed> {
     for part in sealed::parts(value)? {
         let part = part?;
-        decoder.read(&part, true)?;
+        decoder.read(&part, &Wanted::EVERYTHING)?;
         decoder.columns.cells(found.entry(part.series()).or_default());
     }
     Ok(())

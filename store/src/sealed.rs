@@ -2,7 +2,7 @@
 //! [`Level`](crate::Level), record by record; a value of the family `sealed`.
 //!
 //! ```text
-//! version u8 = 1 · parts
+//! version u8 = 2 · unit_ms · parts
 //! part     interval_s · kind · bytes of the rest of the part · records · points ·
 //!          column of places · bytes of the hits · column of hits · columns of ages
 //! column   stored bytes · bytes
@@ -11,25 +11,31 @@
 //! Numbers are LEB128. An hour is cut into slots of `interval_s`. The *places*
 //! are the records' low bytes (the first, then differences, a byte each),
 //! then for each record a bit for each slot, lowest first, whole bytes. *Hits*
-//! are LEB128, *ages* (milliseconds between the last access and the slot's last
-//! one) planes of bytes, lowest first; both record by record, slot by slot.
+//! are LEB128, *ages* (units between the last access and the slot's last one)
+//! planes of bytes, lowest first, as many as the oldest age of a slot needs; both record by
+//! record, slot by slot. The unit is a second or a millisecond ([`Precision`]).
+//! Version 1 has no `unit_ms`; its unit is the millisecond.
 //!
 //! A column whose stored bytes are fewer than its own is compressed with zstd.
 //! Each is compressed by itself: the lowest plane of ages is noise, which costs
 //! nothing that way, and a question that does not ask for last accesses never
-//! touches their columns.
+//! touches their columns. A question about one record of the 256 takes its numbers
+//! out of the columns and passes over the others'.
 
+use crate::Precision;
 use crate::cell::{Cell, Series};
 use crate::key::GROUP;
 use std::io;
+use std::ops::Range;
 use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::MessageKind;
 
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 const LEVEL_OF_COMPRESSION: i32 = 1;
 
 /// Makes values; keeps what compressing needs.
 pub(crate) struct Encoder {
+    precision: Precision,
     compressor: zstd::bulk::Compressor<'static>,
     column: Vec<u8>,
     packed: Vec<u8>,
@@ -37,14 +43,15 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(precision: Precision) -> io::Result<Self> {
         let compressor = zstd::bulk::Compressor::new(LEVEL_OF_COMPRESSION)?;
-        Ok(Encoder { compressor, column: Vec::new(), packed: Vec::new(), body: Vec::new() })
+        Ok(Encoder { precision, compressor, column: Vec::new(), packed: Vec::new(), body: Vec::new() })
     }
 
     /// The value of parts, rising by series; their cells are arranged.
     pub(crate) fn encode<'c>(&mut self, parts: impl Iterator<Item = (Series, &'c [Cell])>) -> Vec<u8> {
         let mut out = vec![VERSION];
+        put(&mut out, u64::from(self.precision.unit_ms()));
         for ((interval_s, kind), cells) in parts.filter(|(_, cells)| !cells.is_empty()) {
             self.body.clear();
             self.part(interval_s, cells);
@@ -81,9 +88,10 @@ impl Encoder {
         cells.iter().for_each(|cell| put(&mut self.column, cell.hits));
         put(&mut self.body, self.column.len() as u64);
         self.put_column();
-        for plane in 0..age_bytes(interval_s) {
+        let unit_ms = self.precision.unit_ms();
+        for plane in 0..age_bytes(interval_s, unit_ms) {
             self.column.clear();
-            let age = |cell: &Cell| last_of_slot_ms(interval_s, cell.slot).saturating_sub(cell.last_ms);
+            let age = |cell: &Cell| last_of_slot(interval_s, cell.slot, unit_ms).saturating_sub(cell.last_ms / unit_ms);
             self.column.extend(cells.iter().map(|cell| (age(cell) >> (8 * plane)) as u8));
             self.put_column();
         }
@@ -111,15 +119,15 @@ pub(crate) struct Decoder {
 /// A part, one record after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
-    pub interval_s: u32,
     /// Low bytes of the records.
     pub lows: Vec<u8>,
-    /// For each record, a bit for each slot.
-    places: Vec<u8>,
     /// Slots of the points.
     pub slots: Vec<u16>,
     /// For each record, where its points end.
     pub ends: Vec<u32>,
+    /// Which points of the part were read.
+    runs: Vec<Range<usize>>,
+    /// None when they were not asked for.
     pub hits: Vec<u64>,
     /// Last accesses, milliseconds after the hour's start; none when they were not asked for.
     pub last_ms: Vec<u32>,
@@ -130,6 +138,7 @@ pub(crate) struct Columns {
 pub(crate) struct Part<'a> {
     pub interval_s: u32,
     pub kind: MessageKind,
+    precision: Precision,
     bytes: &'a [u8],
 }
 
@@ -148,16 +157,30 @@ impl Part<'_> {
 
 /// The parts of a value.
 pub(crate) fn parts(value: &[u8]) -> Result<impl Iterator<Item = Result<Part<'_>, Malformed>>, Malformed> {
-    let (&version, rest) = value.split_first().ok_or(Malformed("sealed version"))?;
-    if version != VERSION {
-        return Err(Malformed("sealed version"));
-    }
-    let mut reader = Reader::new(rest);
-    Ok(std::iter::from_fn(move || (!reader.is_empty()).then(|| next_part(&mut reader))).fuse())
+    let (precision, mut reader) = begin(value)?;
+    Ok(std::iter::from_fn(move || (!reader.is_empty()).then(|| next_part(&mut reader, precision))).fuse())
 }
 
-fn next_part<'a>(reader: &mut Reader<'a>) -> Result<Part<'a>, Malformed> {
-    let part = read_part(reader);
+/// What a value keeps of last accesses.
+pub(crate) fn precision(value: &[u8]) -> Result<Precision, Malformed> {
+    begin(value).map(|(precision, _)| precision)
+}
+
+fn begin(value: &[u8]) -> Result<(Precision, Reader<'_>), Malformed> {
+    let (&version, rest) = value.split_first().ok_or(Malformed("sealed version"))?;
+    let mut reader = Reader::new(rest);
+    match version {
+        1 => Ok((Precision::Milliseconds, reader)),
+        VERSION => {
+            let precision = Precision::of_unit_ms(reader.number("unit")?).ok_or(Malformed("unit"))?;
+            Ok((precision, reader))
+        }
+        _ => Err(Malformed("sealed version")),
+    }
+}
+
+fn next_part<'a>(reader: &mut Reader<'a>, precision: Precision) -> Result<Part<'a>, Malformed> {
+    let part = read_part(reader, precision);
     if part.is_err() {
         // Nothing that follows can be trusted.
         *reader = Reader::new(&[]);
@@ -165,7 +188,7 @@ fn next_part<'a>(reader: &mut Reader<'a>) -> Result<Part<'a>, Malformed> {
     part
 }
 
-fn read_part<'a>(reader: &mut Reader<'a>) -> Result<Part<'a>, Malformed> {
+fn read_part<'a>(reader: &mut Reader<'a>, precision: Precision) -> Result<Part<'a>, Malformed> {
     let interval_s = reader.below(3601, "interval")? as u32;
     if interval_s == 0 || !3600u32.is_multiple_of(interval_s) {
         return Err(Malformed("interval"));
@@ -173,7 +196,20 @@ fn read_part<'a>(reader: &mut Reader<'a>) -> Result<Part<'a>, Malformed> {
     let number = reader.below(u64::from(MessageKind::COUNT), "kind")? as u16;
     let kind = MessageKind::from_number(number).ok_or(Malformed("kind"))?;
     let length = reader.number("part")? as usize;
-    Ok(Part { interval_s, kind, bytes: reader.bytes(length, "part")? })
+    Ok(Part { interval_s, kind, precision, bytes: reader.bytes(length, "part")? })
+}
+
+/// What of a part is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub hits: bool,
+    pub last_access: bool,
+    /// Low bytes of the records, rising; `None` for all.
+    pub lows: Option<&'a [u8]>,
+}
+
+impl Wanted<'_> {
+    pub(crate) const EVERYTHING: Wanted<'static> = Wanted { hits: true, last_access: true, lows: None };
 }
 
 impl Decoder {
@@ -182,35 +218,55 @@ impl Decoder {
         Ok(Decoder { decompressor, column: Vec::new(), columns: Columns::default() })
     }
 
-    /// Reads a part into `self.columns`, last accesses only when asked for.
-    pub(crate) fn read(&mut self, part: &Part<'_>, last_access: bool) -> Result<(), Malformed> {
+    /// Reads of a part into `self.columns` what is wanted.
+    pub(crate) fn read(&mut self, part: &Part<'_>, wanted: &Wanted<'_>) -> Result<(), Malformed> {
         let slots = slots(part.interval_s);
         let slot_bytes = slots.div_ceil(8);
         let mut reader = Reader::new(part.bytes);
         let records = reader.below(u64::from(GROUP) + 1, "records")? as usize;
         let points = reader.below((records * slots) as u64 + 1, "points")? as usize;
-        self.columns.interval_s = part.interval_s;
+        self.columns.clear();
         self.column(&mut reader, records * (1 + slot_bytes))?;
-        self.columns.take_places(&self.column, records, points, slot_bytes, slots)?;
-        let hits_bytes = reader.below(10 * points as u64 + 1, "hits")? as usize;
-        self.column(&mut reader, hits_bytes)?;
-        self.columns.take_hits(&self.column, points)?;
-        self.columns.last_ms.clear();
-        if !last_access {
+        self.columns.take_places(&self.column, records, points, slots, wanted.lows)?;
+        if !wanted.hits && !wanted.last_access || self.columns.lows.is_empty() {
             return Ok(());
         }
-        self.columns.last_ms.resize(points, 0);
-        for plane in 0..age_bytes(part.interval_s) {
-            self.column(&mut reader, points)?;
-            for (age, byte) in self.columns.last_ms.iter_mut().zip(&self.column) {
-                *age |= u32::from(*byte) << (8 * plane);
+        let hits_bytes = reader.below(10 * points as u64 + 1, "hits")? as usize;
+        if wanted.hits {
+            self.column(&mut reader, hits_bytes)?;
+            self.columns.take_hits(&self.column, points)?;
+        } else {
+            skip_column(&mut reader, hits_bytes)?;
+        }
+        if wanted.last_access {
+            self.ages(part, &mut reader, points)?;
+            if !reader.is_empty() {
+                return Err(Malformed("part"));
+            }
+        }
+        Ok(())
+    }
+
+    fn ages(&mut self, part: &Part<'_>, reader: &mut Reader<'_>, points: usize) -> Result<(), Malformed> {
+        let unit_ms = part.precision.unit_ms();
+        self.columns.last_ms.resize(self.columns.slots.len(), 0);
+        for plane in 0..age_bytes(part.interval_s, unit_ms) {
+            self.column(reader, points)?;
+            let mut ages = self.columns.last_ms.iter_mut();
+            for run in &self.columns.runs {
+                let bytes = self.column.get(run.clone()).unwrap_or_default();
+                // The bytes first: an exhausted `zip` must not take an age more than it has bytes for.
+                for (byte, age) in bytes.iter().zip(&mut ages) {
+                    *age |= u32::from(*byte) << (8 * plane);
+                }
             }
         }
         let Columns { last_ms, slots, .. } = &mut self.columns;
         for (last_ms, slot) in last_ms.iter_mut().zip(slots.iter()) {
-            *last_ms = last_of_slot_ms(part.interval_s, *slot).checked_sub(*last_ms).ok_or(Malformed("ages"))?;
+            let last = last_of_slot(part.interval_s, *slot, unit_ms).checked_sub(*last_ms).ok_or(Malformed("ages"))?;
+            *last_ms = last * unit_ms;
         }
-        if reader.is_empty() { Ok(()) } else { Err(Malformed("part")) }
+        Ok(())
     }
 
     fn column(&mut self, reader: &mut Reader<'_>, length: usize) -> Result<(), Malformed> {
@@ -229,58 +285,98 @@ impl Decoder {
     }
 }
 
+fn skip_column(reader: &mut Reader<'_>, length: usize) -> Result<(), Malformed> {
+    let stored = reader.below(length as u64 + 1, "column")? as usize;
+    reader.bytes(stored, "column").map(|_| ())
+}
+
 impl Columns {
+    fn clear(&mut self) {
+        self.lows.clear();
+        self.slots.clear();
+        self.ends.clear();
+        self.runs.clear();
+        self.hits.clear();
+        self.last_ms.clear();
+    }
+
+    /// Takes the places of the wanted records, and notes which points of the part are theirs.
     fn take_places(
         &mut self,
         column: &[u8],
         records: usize,
         points: usize,
-        slot_bytes: usize,
         slots: usize,
+        mut wanted: Option<&[u8]>,
     ) -> Result<(), Malformed> {
         let (lows, places) = column.split_at_checked(records).ok_or(Malformed("places"))?;
-        self.lows.clear();
-        let mut low = 0u8;
-        for (at, difference) in lows.iter().enumerate() {
+        let (mut low, mut seen) = (0u8, 0usize);
+        let slot_bytes = slots.div_ceil(8).max(1);
+        for (at, (difference, bits)) in lows.iter().zip(places.chunks_exact(slot_bytes)).enumerate() {
             low = low.checked_add(*difference).filter(|_| at == 0 || *difference > 0).ok_or(Malformed("records"))?;
-            self.lows.push(low);
-        }
-        self.places.clear();
-        self.places.extend_from_slice(places);
-        self.slots.clear();
-        self.ends.clear();
-        for bytes in self.places.chunks_exact(slot_bytes.max(1)) {
-            for (at, byte) in (0u16..).zip(bytes) {
-                let mut bits = *byte;
+            let begin = seen;
+            seen += bits.chunks(8).map(|bits| word(bits).count_ones() as usize).sum::<usize>();
+            let is_wanted = match &mut wanted {
+                None => true,
+                Some(rest) => {
+                    *rest = rest.get(rest.partition_point(|wanted| *wanted < low)..).unwrap_or_default();
+                    rest.first() == Some(&low)
+                }
+            };
+            if !is_wanted {
+                continue;
+            }
+            for (at, bits) in (0u16..).step_by(64).zip(bits.chunks(8)) {
+                let mut bits = word(bits);
                 while bits != 0 {
-                    self.slots.push(at * 8 + bits.trailing_zeros() as u16);
+                    self.slots.push(at + bits.trailing_zeros() as u16);
                     bits &= bits - 1;
                 }
             }
             if self.slots.last().is_some_and(|slot| usize::from(*slot) >= slots) {
                 return Err(Malformed("places"));
             }
+            self.lows.push(low);
             self.ends.push(self.slots.len() as u32);
+            match self.runs.last_mut() {
+                Some(run) if run.end == begin => run.end = seen,
+                _ => self.runs.push(begin..seen),
+            }
         }
-        if self.slots.len() == points { Ok(()) } else { Err(Malformed("points")) }
+        if seen == points { Ok(()) } else { Err(Malformed("points")) }
     }
 
     fn take_hits(&mut self, column: &[u8], points: usize) -> Result<(), Malformed> {
-        self.hits.clear();
-        let mut reader = Reader::new(column);
-        for _ in 0..points {
-            self.hits.push(reader.number("hits")?);
+        if column.len() == points {
+            // Every number is a byte, or the last one of them says that more follows.
+            for run in &self.runs {
+                let bytes = column.get(run.clone()).ok_or(Malformed("hits"))?;
+                if bytes.iter().any(|byte| *byte >= 0x80) {
+                    return Err(Malformed("hits"));
+                }
+                self.hits.extend(bytes.iter().map(|byte| u64::from(*byte)));
+            }
+            return Ok(());
         }
-        if reader.is_empty() { Ok(()) } else { Err(Malformed("hits")) }
+        let (mut rest, mut at) = (column, 0);
+        for run in &self.runs {
+            rest = skip_numbers(rest, run.start - at)?;
+            let mut reader = Reader::new(rest);
+            for _ in run.clone() {
+                self.hits.push(reader.number("hits")?);
+            }
+            (rest, at) = (reader.rest(), run.end);
+        }
+        if at == points && !rest.is_empty() { Err(Malformed("hits")) } else { Ok(()) }
     }
 
     /// Low byte and range of points, record by record.
-    pub(crate) fn records(&self) -> impl Iterator<Item = (u8, std::ops::Range<usize>)> {
+    pub(crate) fn records(&self) -> impl Iterator<Item = (u8, Range<usize>)> {
         let begins = std::iter::once(0).chain(self.ends.iter().copied());
         self.lows.iter().zip(begins.zip(&self.ends)).map(|(low, (begin, end))| (*low, begin as usize..*end as usize))
     }
 
-    /// Appends the part's cells, arranged. The last accesses must have been read.
+    /// Appends the part's cells, arranged. Everything must have been read.
     pub(crate) fn cells(&self, out: &mut Vec<Cell>) {
         for (low, range) in self.records() {
             let (slots, hits) = (self.slots.get(range.clone()), self.hits.get(range.clone()));
@@ -296,14 +392,46 @@ fn slots(interval_s: u32) -> usize {
     (3600 / interval_s.max(1)) as usize
 }
 
-/// The last millisecond of a slot, after the hour's start.
-fn last_of_slot_ms(interval_s: u32, slot: u16) -> u32 {
-    (u32::from(slot) + 1) * interval_s * 1000 - 1
+/// The last unit of a slot, after the hour's start.
+fn last_of_slot(interval_s: u32, slot: u16, unit_ms: u32) -> u32 {
+    (u32::from(slot) + 1) * (interval_s * 1000 / unit_ms.max(1)) - 1
 }
 
 /// How many bytes an age takes.
-fn age_bytes(interval_s: u32) -> u32 {
-    if interval_s * 1000 <= 1 << 16 { 2 } else { 3 }
+fn age_bytes(interval_s: u32, unit_ms: u32) -> u32 {
+    match interval_s * 1000 / unit_ms.max(1) {
+        0..=1 => 0,
+        2..=0x100 => 1,
+        0x101..=0x1_0000 => 2,
+        _ => 3,
+    }
+}
+
+/// At most eight bytes of a bitmap as a number.
+#[inline]
+fn word(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk() {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
+/// What follows so many numbers in LEB128: each ends with a byte below 128.
+fn skip_numbers(bytes: &[u8], mut count: usize) -> Result<&[u8], Malformed> {
+    let mut rest = bytes;
+    while let Some((eight, after)) = rest.split_first_chunk::<8>() {
+        let ends = (!u64::from_le_bytes(*eight) & 0x8080_8080_8080_8080).count_ones() as usize;
+        if ends >= count {
+            break;
+        }
+        count -= ends;
+        rest = after;
+    }
+    let mut rest = rest.iter();
+    while count > 0 {
+        count -= usize::from(*rest.next().ok_or(Malformed("hits"))? < 0x80);
+    }
+    Ok(rest.as_slice())
 }
 
 #[cfg(test)]
@@ -317,7 +445,7 @@ mod tests {
         let mut all = Vec::new();
         for part in parts(value)? {
             let part = part?;
-            decoder.read(&part, true)?;
+            decoder.read(&part, &Wanted::EVERYTHING)?;
             let mut cells = Vec::new();
             decoder.columns.cells(&mut cells);
             all.push((part.series(), cells));
@@ -325,22 +453,59 @@ mod tests {
         Ok(all)
     }
 
-    fn encoded(all: &[(Series, Vec<Cell>)]) -> Vec<u8> {
-        Encoder::new().unwrap().encode(all.iter().map(|(series, cells)| (*series, cells.as_slice())))
+    fn encoded(precision: Precision, all: &[(Series, Vec<Cell>)]) -> Vec<u8> {
+        Encoder::new(precision).unwrap().encode(all.iter().map(|(series, cells)| (*series, cells.as_slice())))
     }
 
-    #[test]
-    fn version_1_stays_as_it_is_byte_for_byte() {
+    fn few() -> Vec<(Series, Vec<Cell>)> {
         let cell = |low, slot, last_ms, hits| Cell { low, slot, last_ms, hits };
         let minutes = vec![cell(1, 0, 59_999, 5), cell(1, 9, 599_000, 300), cell(200, 59, 3_540_000, 1)];
         let hour = vec![cell(0, 0, 3_599_999, 2)];
-        let value = encoded(&[((60, 0), minutes), ((3600, 1), hour)]);
+        vec![((60, 0), minutes), ((3600, 1), hour)]
+    }
+
+    /// To whole seconds.
+    fn rounded(mut all: Vec<(Series, Vec<Cell>)>) -> Vec<(Series, Vec<Cell>)> {
+        all.iter_mut().flat_map(|(_, cells)| cells).for_each(|cell| cell.last_ms -= cell.last_ms % 1000);
+        all
+    }
+
+    #[test]
+    fn version_1_is_read_as_it_was_written() {
         let first = [
             1, 60, 0, 35, 2, 3, 18, 1, 199, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 4, 4, 5, 172, 2, 1, 3, 0, 231, 95, 3,
             0, 3, 234,
         ];
         let second = [144, 28, 1, 14, 1, 1, 2, 0, 1, 1, 1, 2, 1, 0, 1, 0, 1, 0];
+        let value = [&first[..], &second[..]].concat();
+        assert_eq!((precision(&value), decoded(&value)), (Ok(Precision::Milliseconds), Ok(few())));
+        let milliseconds = encoded(Precision::Milliseconds, &few());
+        assert_eq!((&milliseconds[..2], &milliseconds[2..]), (&[2, 1][..], &value[1..]), "the rest is the same");
+    }
+
+    #[test]
+    fn version_2_stays_as_it_is_byte_for_byte() {
+        let value = encoded(Precision::Seconds, &few());
+        let first = [
+            2, 232, 7, 60, 0, 31, 2, 3, 18, 1, 199, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 4, 4, 5, 172, 2, 1, 3, 0, 0,
+            59,
+        ];
+        let second = [144, 28, 1, 12, 1, 1, 2, 0, 1, 1, 1, 2, 1, 0, 1, 0];
         assert_eq!(value, [&first[..], &second[..]].concat());
+        assert_eq!((precision(&value), decoded(&value)), (Ok(Precision::Seconds), Ok(rounded(few()))));
+    }
+
+    #[test]
+    fn numbers_are_passed_over_whole() {
+        let numbers = [1, 300, 5, 1 << 60, 2, 127, 128, 3, 1 << 40, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+        let mut bytes = Vec::new();
+        numbers.iter().for_each(|number| put(&mut bytes, *number));
+        for count in 0..=numbers.len() {
+            let mut rest = Reader::new(skip_numbers(&bytes, count).unwrap());
+            let read: Vec<u64> = std::iter::from_fn(|| rest.number("number").ok()).collect();
+            assert_eq!(read, numbers[count..]);
+        }
+        assert!(skip_numbers(&bytes, numbers.len() + 1).is_err());
     }
 
     #[test]
@@ -349,7 +514,7 @@ mod tests {
             .flat_map(|low| (0..60).map(move |slot| Cell { low, slot, last_ms: u32::from(slot) * 60_000, hits: 7 }))
             .collect();
         let all = vec![((60, 0), cells)];
-        let value = encoded(&all);
+        let value = encoded(Precision::Milliseconds, &all);
         assert!(value.len() < 300, "{} bytes", value.len());
         assert_eq!(decoded(&value), Ok(all));
     }
@@ -358,7 +523,7 @@ mod tests {
         let interval = prop::sample::select(vec![1u32, 5, 30, 60, 300, 900, 3600]);
         let part = (interval, 0..MessageKind::COUNT).prop_flat_map(|(interval_s, kind)| {
             let cell = (any::<u8>(), 0..slots(interval_s) as u16, 1..u64::MAX, 0..interval_s * 1000).prop_map(
-                move |(low, slot, hits, age)| Cell { low, slot, last_ms: last_of_slot_ms(interval_s, slot) - age, hits },
+                move |(low, slot, hits, age)| Cell { low, slot, last_ms: last_of_slot(interval_s, slot, 1) - age, hits },
             );
             prop::collection::vec(cell, 1..200).prop_map(move |mut cells| {
                 arrange(&mut cells, &mut Vec::new());
@@ -371,12 +536,34 @@ mod tests {
     proptest! {
         #[test]
         fn a_sealed_value_gives_back_its_points(all in any_parts()) {
-            prop_assert_eq!(decoded(&encoded(&all)), Ok(all));
+            prop_assert_eq!(decoded(&encoded(Precision::Milliseconds, &all)), Ok(all.clone()));
+            prop_assert_eq!(decoded(&encoded(Precision::Seconds, &all)), Ok(rounded(all)));
+        }
+
+        #[test]
+        fn some_records_are_read_as_they_are_among_all(
+            all in any_parts(),
+            lows in prop::collection::btree_set(any::<u8>(), 0..40),
+            (hits, last_access) in any::<(bool, bool)>(),
+        ) {
+            let value = encoded(Precision::Seconds, &all);
+            let lows: Vec<u8> = lows.into_iter().collect();
+            let mut decoder = Decoder::new().unwrap();
+            for (part, (_, cells)) in parts(&value).unwrap().zip(rounded(all)) {
+                decoder.read(&part.unwrap(), &Wanted { hits, last_access, lows: Some(&lows) }).unwrap();
+                let wanted: Vec<Cell> = cells.into_iter().filter(|cell| lows.contains(&cell.low)).collect();
+                let columns = &decoder.columns;
+                let found: Vec<u8> = columns.records().flat_map(|(low, range)| range.map(move |_| low)).collect();
+                prop_assert_eq!(found, wanted.iter().map(|cell| cell.low).collect::<Vec<_>>());
+                prop_assert_eq!(&columns.slots, &wanted.iter().map(|cell| cell.slot).collect::<Vec<_>>());
+                prop_assert!(!hits || columns.hits == wanted.iter().map(|cell| cell.hits).collect::<Vec<_>>());
+                prop_assert!(!last_access || columns.last_ms == wanted.iter().map(|cell| cell.last_ms).collect::<Vec<_>>());
+            }
         }
 
         #[test]
         fn a_damaged_value_is_refused_or_read_but_never_panics(all in any_parts(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-            let mut value = encoded(&all);
+            let mut value = encoded(Precision::Seconds, &all);
             *at.get_mut(&mut value) = byte;
             let _ = decoded(&value);
         }

@@ -101,7 +101,7 @@ impl Store {
         };
         let sealer = match sealer {
             Some(sealer) => sealer,
-            None => sealer.insert(Sealer::new()?),
+            None => sealer.insert(Sealer::new(self.inner.precision)?),
         };
         let sealed = sealer.step(&self.inner, (hour, server_id)).inspect_err(|_| {
             failed.insert((hour, server_id), now_s);

@@ -59,7 +59,11 @@ fn settle(store: &Store, now_s: u64) -> usize {
 fn hits(store: &Store, level: Level, now_s: u64) -> BTreeMap<u32, u64> {
     let mut found = BTreeMap::new();
     let reading = Reading { level, now_s, last_access: false };
-    store.sums(&reading, &Selection::all(), &mut |sum| *found.entry(sum.server_id).or_default() += sum.hits).unwrap();
+    let each = &mut |sum: Sum| {
+        *found.entry(sum.server_id).or_default() += sum.hits;
+        ControlFlow::Continue(())
+    };
+    store.sums(&reading, &Selection::all(), &mut |_| ControlFlow::Continue(()), each).unwrap();
     found
 }
 

@@ -24,6 +24,7 @@ pub struct Central {
     process: Option<Process>,
     folder: TempDir,
     port: u16,
+    as_shipped: bool,
     broker: Option<(String, String)>,
     /// The servers that it knows, in the order in which they were asked for.
     pub servers: Vec<Server>,
@@ -32,17 +33,22 @@ pub struct Central {
 impl Central {
     /// Starts one that knows these servers, by display name, and takes batches over HTTP.
     pub fn start(servers: &[&str]) -> Self {
-        Self::start_with(servers, None)
+        Self::start_with(servers, None, false)
+    }
+
+    /// The same, but its points keep of last accesses what they keep by default.
+    pub fn start_as_shipped(servers: &[&str]) -> Self {
+        Self::start_with(servers, None, true)
     }
 
     /// Starts one that also consumes a queue of the broker at a URL.
     pub fn start_with_broker(servers: &[&str], url: &str, queue: &str) -> Self {
-        Self::start_with(servers, Some((url.to_owned(), queue.to_owned())))
+        Self::start_with(servers, Some((url.to_owned(), queue.to_owned())), false)
     }
 
-    fn start_with(servers: &[&str], broker: Option<(String, String)>) -> Self {
+    fn start_with(servers: &[&str], broker: Option<(String, String)>, as_shipped: bool) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-central").tempdir().expect("a temporary folder can be made");
-        let mut central = Central { port: ports::free(), folder, broker, process: None, servers: Vec::new() };
+        let mut central = Central { port: ports::free(), folder, as_shipped, broker, process: None, servers: Vec::new() };
         central.servers = servers.iter().map(|name| central.add_server(name)).collect();
         central.start_again();
         central
@@ -124,6 +130,10 @@ impl Central {
         // Captures are older than any retention that is usual.
         for key in ["RAW_RETENTION_MINUTES", "AGGREGATED_RETENTION_DAYS"] {
             command.env(format!("ZONEPULSE_STORE__{key}"), u32::MAX.to_string());
+        }
+        // Points are held against the messages that they are of, to the millisecond.
+        if !self.as_shipped {
+            command.env("ZONEPULSE_STORE__RAW_LAST_ACCESS", "ms");
         }
         // Hours are sealed as soon as they have passed, so that questions get sealed points, too.
         command.env("ZONEPULSE_STORE__SEAL_AFTER_QUIET_S", "0");

@@ -13,6 +13,7 @@
 //! read can still say whose it is.
 
 use crate::{Evicted, Identity};
+use std::cell::RefCell;
 use std::io::Read;
 use zonepulse_codec::{Malformed, Reader, put};
 
@@ -25,6 +26,11 @@ pub const MAX_BODY_BYTES: usize = 64 << 20;
 pub(crate) const LATEST_VERSION: u8 = crate::system::VERSION;
 
 pub(crate) const HEADER_BYTES: usize = 33;
+thread_local! {
+    /// What decompressing needs, which costs more to make than a small message to read.
+    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 const MAGIC: &[u8; 4] = b"ZPBT";
 const VERSION_AT: usize = 4;
 const CHECKSUM_AT: usize = 29;
@@ -95,7 +101,14 @@ pub(crate) fn open(bytes: &[u8], version: u8) -> Result<Envelope<'_>, Error> {
 impl Envelope<'_> {
     /// Whose message it is, and all of its body.
     pub(crate) fn unpack(self) -> Result<(Identity, Vec<u8>), Error> {
-        let body = zstd::bulk::decompress(self.packed, self.body_bytes).map_err(|_| Error::Malformed("body"))?;
+        let body = UNPACKER.with_borrow_mut(|kept| {
+            let unpacker = match kept {
+                Some(unpacker) => unpacker,
+                None => kept.insert(zstd::bulk::Decompressor::new()?),
+            };
+            unpacker.decompress(self.packed, self.body_bytes)
+        });
+        let body = body.map_err(|_| Error::Malformed("body"))?;
         if body.len() != self.body_bytes {
             return Err(Error::Malformed("body"));
         }

@@ -41,6 +41,7 @@ impl Content {
             block_cache_bytes: 1 << 20,
             write_buffer_bytes: 1 << 20,
             retention: zonepulse_store::Retention::FOREVER,
+            raw_last_access: zonepulse_store::Precision::Milliseconds,
             ..zonepulse_store::Options::default()
         };
         let store = Store::open(dir.path(), &small).unwrap();
