@@ -1,7 +1,7 @@
 # The commands of the project. What each needs and does not find it installs, and says so.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-crash bench bench-probe recall fuzz lint clean-run
+.PHONY: help run build test test-crash bench bench-probe bench-store bench-growth recall fuzz lint clean-run
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,11 +19,18 @@ test-crash: ## kill the central under load 100 times, and compare 3,000 random s
 	@ZONEPULSE_CRASHES=100 scripts/test.sh killed_under_full_load
 	@ZONEPULSE_SCHEDULES=3000 scripts/test.sh answers_are_those_of_a_plain_model
 
-bench: ## measure the real programs (docs/BENCHMARKS.md keeps the figures)
+bench: ## measure the real programs, write a report (docs/BENCHMARKS.md keeps the figures)
 	@scripts/bench.sh
 
 bench-probe: ## measure the probe beside Debian's tools for the same work
 	@scripts/bench.sh probe
+
+bench-store: ## measure the store, and beside VictoriaMetrics, DuckDB and ClickHouse
+	@scripts/bench.sh store
+	@scripts/bench.sh peers
+
+bench-growth: ## measure the store with 1 to 30 days, 10 to 1,000 servers, 1 million records (docs/img has the plots)
+	@scripts/bench.sh growth
 
 recall: ## count what is found in the captures of the corpus (docs/RECALL.md)
 	@scripts/recall.sh

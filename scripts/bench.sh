@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Measures the real programs.
+# Measures the real programs, and writes bench-report.md and bench-report.json.
 #
 #   scripts/bench.sh           everything
-#   scripts/bench.sh NAME      probe (of it: start, capture, flood, or live), store, or pipeline
+#   scripts/bench.sh NAME      probe (of it: start, capture, flood, or live), store, peers, pipeline, or growth
+#
+# ZONEPULSE_BENCH_MINUTES scales what `store` and `peers` store (1440: 28 million points),
+# ZONEPULSE_BENCH_REPORT is the report's folder (.run/bench).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -17,7 +20,18 @@ if [ "${name:-probe}" = probe ]; then
   fi
 fi
 if [ "${name:-pipeline}" = pipeline ]; then
-  need 'to measure' rabbitmq-server
+  need_without_services 'to measure' rabbitmq-server
+fi
+if [ "${name:-peers}" = peers ]; then
+  need_without_services 'to compare with' victoria-metrics python3-venv
+  # Beside what is built, not in the system: these come as Python packages.
+  venv=$programs/../bench-store/venv
+  if ! [ -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import duckdb, chdb' 2> /dev/null; then
+    say "Installing to compare with, in $venv: duckdb chdb"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet duckdb chdb
+  fi
+  export ZONEPULSE_BENCH_PYTHON=$venv/bin/python
 fi
 cargo build --release --locked --workspace --bins
 "$programs/zonepulse-bench" "$@"

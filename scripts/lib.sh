@@ -43,6 +43,18 @@ need() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" > /dev/null
 }
 
+# need_without_services PURPOSE PACKAGE...: the same, but what the packages would start stays off.
+need_without_services() (
+  policy=/usr/sbin/policy-rc.d
+  [ -n "$(missing "${@:2}")" ] || exit 0
+  if [ ! -e "$policy" ]; then
+    trap 'as_root rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" > /dev/null
+    as_root chmod 755 "$policy"
+  fi
+  need "$@"
+)
+
 # All that a build needs: a compiler for the C and C++ in RocksDB and Zstandard,
 # libclang to read RocksDB's header files, libpcap to capture.
 need_to_build() {

@@ -10,31 +10,11 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-policy=/usr/sbin/policy-rc.d
-policy_is_ours=
 log=
-cleanup() {
-  [ -z "$log" ] || rm -f "$log"
-  [ -z "$policy_is_ours" ] || as_root rm -f "$policy"
-  policy_is_ours=
-}
-trap cleanup EXIT
-
-# The tests start servers of their own: those that the packages would start stay off.
-keep_services_off() {
-  [ ! -e "$policy" ] || return 0
-  policy_is_ours=yes
-  printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" > /dev/null
-  as_root chmod 755 "$policy"
-}
+trap '[ -z "$log" ] || rm -f "$log"' EXIT
 
 need_to_build
-packages=(rabbitmq-server knot knot-module-dnstap dnsperf tcpdump e2fsprogs)
-if [ -n "$(missing "${packages[@]}")" ]; then
-  keep_services_off
-  need 'to test' "${packages[@]}"
-  cleanup
-fi
+need_without_services 'to test' rabbitmq-server knot knot-module-dnstap dnsperf tcpdump e2fsprogs
 
 # One selection of packages and targets for both commands: another one would
 # choose other features of the dependencies and build DataFusion twice.

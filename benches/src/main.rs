@@ -5,45 +5,67 @@
 //! by whoever started it, because machines are noisy and wall clock is not the
 //! program's doing.
 
+mod dataset;
+mod growth;
 mod measure;
+mod peers;
 mod pipeline;
+mod plot;
 mod probe;
+mod report;
 mod store;
 mod system;
 mod workload;
 
 use std::process::ExitCode;
 
+/// Those whose figures go into the report.
+const BENCHES: [&str; 6] = ["probe", "store", "peers", "system", "pipeline", "growth"];
+
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    if let (Some("floor"), Some(file)) = (arguments.next().as_deref(), arguments.next()) {
-        probe::floor(&file);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, file] = arguments.as_slice()
+        && word == "floor"
+    {
+        probe::floor(file);
         return ExitCode::SUCCESS;
     }
     if let Some(code) = zonepulse_tests::supervisor::supervise() {
         return code;
     }
-    let name = std::env::args().nth(1).unwrap_or_default();
-    match name.as_str() {
-        "pipeline" => pipeline::run(),
-        "recall" => match zonepulse_tests::needs::corpus() {
-            Ok(corpus) => print!("{}", zonepulse_tests::recall::document(&zonepulse_tests::recall::rows(&corpus))),
-            Err(reason) => {
-                eprintln!("recall: {reason}");
-                return ExitCode::FAILURE;
-            }
-        },
-        "store" => store::run(),
-        "system" => system::run(),
-        "probe" => probe::run(std::env::args().nth(2).as_deref()),
-        "" => {
-            probe::run(None);
-            store::run();
-            system::run();
-            pipeline::run();
+    let name = arguments.first().map_or("", String::as_str);
+    if name == "recall" {
+        return recall();
+    }
+    let wanted: Vec<&str> = BENCHES.into_iter().filter(|bench| name.is_empty() || name == *bench).collect();
+    if wanted.is_empty() {
+        eprintln!("no bench {name:?}: {}, recall, or none for all", BENCHES.join(", "));
+        return ExitCode::FAILURE;
+    }
+    match report::run(&wanted, arguments.get(1..).unwrap_or_default()) {
+        Some(Ok(())) => return ExitCode::SUCCESS,
+        Some(Err(reason)) => {
+            eprintln!("{reason}");
+            return ExitCode::FAILURE;
         }
-        other => {
-            eprintln!("no bench {other:?}: probe, store, system, pipeline, recall, or none for all");
+        None => {}
+    }
+    match name {
+        "probe" => probe::run(arguments.get(1).map(String::as_str)),
+        "store" => store::run(),
+        "peers" => peers::run(),
+        "system" => system::run(),
+        "growth" => growth::run(arguments.get(1).map(String::as_str)),
+        _ => pipeline::run(),
+    }
+    ExitCode::SUCCESS
+}
+
+fn recall() -> ExitCode {
+    match zonepulse_tests::needs::corpus() {
+        Ok(corpus) => print!("{}", zonepulse_tests::recall::document(&zonepulse_tests::recall::rows(&corpus))),
+        Err(reason) => {
+            eprintln!("recall: {reason}");
             return ExitCode::FAILURE;
         }
     }

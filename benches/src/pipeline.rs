@@ -1,16 +1,16 @@
 //! From RabbitMQ to disk: points per CPU second of the central, bytes per point.
 
-use crate::workload::Workload;
+use crate::workload::{Shape, Workload};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use zonepulse_tests::{Central, RabbitMq, eventually, queue::Queue};
 
-const SERVERS: u32 = 10;
-const MINUTES: u64 = 180;
+const SERVERS: u32 = Shape::STANDARD.servers;
+const MINUTES: u64 = 360;
 const START_S: u64 = 1_767_225_600;
 const QUEUE: &str = "bench";
 
-/// A backlog of three hours of ten servers waits in a quorum queue; the central
+/// A backlog of six hours of ten servers waits in a quorum queue; the central
 /// starts, takes it in with an fsync before every acknowledgement, and is
 /// measured until it has everything.
 pub fn run() {
@@ -52,7 +52,7 @@ pub fn run() {
 }
 
 fn publish(queue: &Queue, servers: &[u32]) -> (u64, u64, u64) {
-    let mut workload = Workload::new(1);
+    let mut workload = Workload::new(1, Shape::STANDARD);
     let (mut batches, mut points, mut bytes) = (0, 0, 0);
     for minute in 0..MINUTES {
         for server in servers {

@@ -1,58 +1,81 @@
-//! The store alone: batches already decoded in, questions out, without any transport or SQL.
+//! The store in this process, one thread: encoded batches in, questions out, without any transport.
 
-use crate::workload::Workload;
+use crate::dataset::{Dataset, SERVERS, START_S};
+use crate::measure::Memory;
+use crate::report;
+use crate::workload::{Shape, Workload};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Duration;
+use zonepulse_dns::MessageKind;
 use zonepulse_store::{
-    Identity, Intake, IntakeRow, Kinds, Level, Options, Points, Reading, Retention, Selection, Step, Store, Sum,
+    Identity, Intake, IntakeRow, Kinds, Level, Options, Points, Precision, Reading, Retention, Selection, Step, Store, Sum,
 };
 use zonepulse_wire::Batch;
 
-const SERVERS: u32 = 10;
-const START_S: u64 = 1_767_225_600;
 /// Batches in one write, as when a backlog comes in.
 const GROUP: usize = 10;
+/// Of the server and record that are asked for.
+const SERVER: u32 = 3;
+const HOST: &str = "host-00100.zone-3.example.";
 
-/// `ZONEPULSE_BENCH_HOURS` (3) of ten servers are committed, sealed and asked for.
+/// A day of ten servers is committed, sealed and asked for, with last accesses in seconds and in milliseconds.
 pub fn run() {
-    let hours: u64 = std::env::var("ZONEPULSE_BENCH_HOURS").map_or(3, |text| text.parse().expect("a number of hours"));
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let options = Options { retention: Retention::FOREVER, ..Options::default() };
-    let store = Store::open(folder.path(), &options).expect("a new store opens");
-    let batches = batches(hours);
-    let points: u64 = batches.iter().map(|batch| batch.rows.len() as u64).sum();
-    println!("store: {points} points, {SERVERS} servers, {hours} hours of 60 s, one thread");
-    rate("commit, fsync for 10 batches", points, || commit(&store, &batches));
-    let now_s = START_S + (hours + 1) * 3600;
-    let mut sealed = 0;
-    rate("seal, with roll-ups and totals", points, || sealed = seal(&store, now_s));
-    assert_eq!(sealed, points, "all is sealed");
-    rate("both, and what was written flushed", points, || store.close().expect("the disk takes it"));
-    for level in Level::ALL {
-        let bytes = store.sealed_bytes(level);
-        println!(
-            "  {level:?}, bytes per raw point {:>20.3}   ({:.1} MB a day)",
-            bytes as f64 / points as f64,
-            bytes as f64 * 24.0 / hours as f64 / 1e6
-        );
-    }
-    questions(&store, hours, now_s);
+    let dataset = Dataset::standard();
+    let batches = in_turn(dataset.batches());
+    let points = dataset.points;
+    println!("store: {points} points, {SERVERS} servers, {} minutes, one thread\n", dataset.minutes);
+    println!("| last access | decode and commit | seal, roll up, total | flush | all together: M points per CPU second |");
+    println!("| --- | --- | --- | --- | --- |");
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder can be made"));
+    let [seconds, milliseconds] = [Precision::Seconds, Precision::Milliseconds];
+    let _ = load(folders[1].path(), milliseconds, &batches, &dataset);
+    let store = load(folders[0].path(), seconds, &batches, &dataset);
+    println!("\nAn fsync for {GROUP} batches; CPU seconds.\n");
+    let other = Store::open(folders[1].path(), &options(milliseconds)).expect("the store opens again");
+    sizes(&store, &other, &dataset);
+    drop(other);
+    constants(&store, &batches, points);
+    questions(&store, &dataset);
     assert_eq!(store.check().expect("the store can be read").faults, Vec::<String>::new());
 }
 
-fn batches(hours: u64) -> Vec<Batch> {
-    let mut workload = Workload::new(1);
-    let minutes = 0..hours * 60;
-    minutes
-        .flat_map(|minute| (1..=SERVERS).map(move |server| (server, minute)))
-        .map(|(server, minute)| workload.batch(server, minute, START_S + 60 * minute))
-        .collect()
+fn options(precision: Precision) -> Options {
+    Options { retention: Retention::FOREVER, raw_last_access: precision, ..Options::default() }
 }
 
-fn commit(store: &Store, batches: &[Batch]) {
+/// As they come: minute by minute, server after server.
+fn in_turn(servers: Vec<Vec<Vec<u8>>>) -> Vec<Vec<u8>> {
+    let mut servers: Vec<_> = servers.into_iter().map(Vec::into_iter).collect();
+    let mut all = Vec::new();
+    while let Some(first) = servers[0].next() {
+        all.push(first);
+        all.extend(servers[1..].iter_mut().filter_map(Iterator::next));
+    }
+    all
+}
+
+fn load(folder: &Path, precision: Precision, batches: &[Vec<u8>], dataset: &Dataset) -> Store {
+    let store = Store::open(folder, &options(precision)).expect("a new store opens");
+    let mut sealed = 0;
+    let committed_s = seconds(|| commit(&store, batches));
+    let sealed_s = seconds(|| sealed = seal(&store, dataset.until_s() + 3600));
+    assert_eq!(sealed, dataset.points, "all is sealed");
+    let flushed_s = seconds(|| store.close().expect("the disk takes it"));
+    let all_s = committed_s + sealed_s + flushed_s;
+    let rate = dataset.points as f64 / all_s / 1e6;
+    println!("| {precision:?} | {committed_s:.2} | {sealed_s:.2} | {flushed_s:.2} | {rate:.2} |");
+    if precision == Precision::default() {
+        report::constants(&[("cpu_s_per_million_points", 1.0 / rate)]);
+    }
+    store
+}
+
+pub fn commit(store: &Store, batches: &[Vec<u8>]) {
     for group in batches.chunks(GROUP) {
         let mut write = store.begin();
-        for batch in group {
+        for bytes in group {
+            let batch = Batch::decode(bytes).expect("a sound batch");
             let ids = write.record_ids(batch.records.iter());
             let at = |offset_ms: u32| batch.start_s * 1000 + u64::from(offset_ms);
             let row = |row: &zonepulse_wire::Row| IntakeRow {
@@ -79,25 +102,103 @@ fn commit(store: &Store, batches: &[Batch]) {
     }
 }
 
-fn seal(store: &Store, now_s: u64) -> u64 {
+/// How many points were sealed.
+pub fn seal(store: &Store, now_s: u64) -> u64 {
     let mut sealed = 0;
     // The second look finds that the hours stayed quiet.
     for now_s in [now_s, now_s + 60] {
         loop {
             match store.upkeep(now_s).expect("the disk takes it") {
                 Step::Sealed { points, .. } => sealed += points,
-                Step::Expired { .. } | Step::Swept { .. } | Step::Purged { .. } => {}
                 Step::Idle => break,
+                _ => {}
             }
         }
     }
     sealed
 }
 
-fn questions(store: &Store, hours: u64, now_s: u64) {
-    let all = Selection::all();
-    let one = Selection { servers: Some(vec![3]), records: Some(vec![6000]), kinds: Kinds::All, ..Selection::all() };
-    let last_hour = Selection { servers: Some(vec![3]), from_s: START_S + (hours - 1) * 3600, ..Selection::all() };
+fn sizes(store: &Store, other: &Store, dataset: &Dataset) {
+    let days = dataset.minutes as f64 / 1440.0;
+    println!("| level | last access in s: bytes per raw point | MB a day | in ms: bytes per raw point | MB a day |");
+    println!("| --- | --- | --- | --- | --- |");
+    let row = |name: &str, levels: &[Level]| {
+        let bytes = |store: &Store| levels.iter().map(|level| store.sealed_bytes(*level)).sum::<u64>() as f64;
+        let points = dataset.points as f64;
+        let (seconds, milliseconds) = (bytes(store), bytes(other));
+        println!(
+            "| {name} | {:.3} | {:.1} | {:.3} | {:.1} |",
+            seconds / points,
+            seconds / days / 1e6,
+            milliseconds / points,
+            milliseconds / days / 1e6
+        );
+        seconds / points
+    };
+    let raw = row("Raw", &[Level::Raw]);
+    for level in Level::ROLL_UPS {
+        row(&format!("{level:?}"), &[level]);
+    }
+    let roll_ups = row("all roll-ups", &Level::ROLL_UPS);
+    println!();
+    report::constants(&[("raw_bytes_per_point", raw), ("rollup_bytes_per_point", roll_ups)]);
+}
+
+fn constants(store: &Store, batches: &[Vec<u8>], points: u64) {
+    let records = store.statistics().records as f64;
+    let empty = Batch {
+        rows: Vec::new(),
+        records: zonepulse_wire::Records::new(),
+        ..Workload::new(1, Shape::STANDARD).batch(1, 0, START_S)
+    };
+    let overhead = empty.encode().expect("within the bounds of the format").len() as f64;
+    let bytes: usize = batches.iter().map(Vec::len).sum();
+    let record_bytes = store.record_bytes() as f64 / records;
+    let per_record = memory_per_record();
+    let per_point = (bytes as f64 - overhead * batches.len() as f64) / points as f64;
+    println!("| | |\n| --- | --- |");
+    println!("| disk, names and totals, bytes per record | {record_bytes:.0} |");
+    println!("| memory, names and totals, bytes per record | {per_record:.0} |");
+    println!("| network, an encoded batch, bytes per point | {per_point:.2} |");
+    println!("| network, a batch without points, bytes | {overhead:.0} |\n");
+    report::constants(&[
+        ("record_bytes", record_bytes),
+        ("memory_bytes_per_record", per_record),
+        ("batch_bytes_per_point", per_point),
+        ("batch_overhead_bytes", overhead),
+    ]);
+}
+
+/// What this process grows by for each of half a million records that are new to a store of its own.
+fn memory_per_record() -> f64 {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let small = Options { write_buffer_bytes: 1 << 20, block_cache_bytes: 1 << 20, ..options(Precision::default()) };
+    let store = Store::open(folder.path(), &small).expect("a new store opens");
+    let shape = Shape { servers: 1, records: 500_000, requests: 1, zipf: false };
+    let mut workload = Workload::new(1, shape);
+    let memory = || Memory::of(std::process::id()).anonymous_kib * 1024;
+    let batch = |workload: &mut Workload, minute: u64| workload.all(1, minute, START_S + 60 * minute, 50_000);
+    let first = batch(&mut workload, 0);
+    commit(&store, &[first]);
+    let (before, known) = (memory(), store.statistics().records);
+    for minute in 1..10 {
+        let encoded = batch(&mut workload, minute);
+        commit(&store, &[encoded]);
+    }
+    store.close().expect("the disk takes it");
+    let grown = memory().saturating_sub(before);
+    grown as f64 / (store.statistics().records - known) as f64
+}
+
+fn questions(store: &Store, dataset: &Dataset) {
+    let (until_s, hour_s) = (dataset.until_s(), 3600.min(60 * dataset.minutes));
+    let now_s = until_s;
+    let requests = Kinds::Only(vec![MessageKind::REQUEST]);
+    let record = store.dictionary().find(HOST, zonepulse_dns::RecordType::A);
+    let all = Selection { kinds: requests.clone(), ..Selection::all() };
+    let one = Selection { servers: Some(vec![SERVER]), records: Some(record.into_iter().collect()), ..all.clone() };
+    let last_hour = Selection { servers: Some(vec![SERVER]), from_s: until_s - hour_s, ..Selection::all() };
+    let odd = Selection { from_s: START_S + 600, until_s: until_s - 600, ..all.clone() };
     let scan = |selection: &Selection, level, last_access| {
         let mut points = 0;
         let each = &mut |found: &Points| {
@@ -107,42 +208,52 @@ fn questions(store: &Store, hours: u64, now_s: u64) {
         store.scan(&Reading { level, now_s, last_access }, selection, each).expect("the store can be read");
         points
     };
-    let sums = |level| {
-        let mut sums: Vec<Sum> = Vec::new();
+    let sums = |level, selection: &Selection| {
+        let mut sums = 0;
+        let each = &mut |_: Sum| {
+            sums += 1;
+            ControlFlow::Continue(())
+        };
         let reading = Reading { level, now_s, last_access: false };
-        store.sums(&reading, &all, &mut |sum| sums.push(sum)).expect("the store can be read");
-        sums.len()
+        store.sums(&reading, selection, &mut |_| ControlFlow::Continue(()), each).expect("the store can be read");
+        sums
     };
-    ask("all raw points, with last access", || scan(&all, Level::Raw, true));
-    ask("all raw points, hits only", || scan(&all, Level::Raw, false));
-    ask("one record, raw", || scan(&one, Level::Raw, true));
+    println!("| question to the store itself, CPU ms, best of seven | ms | found |\n| --- | --- | --- |");
+    ask("all raw points, with last access", || scan(&Selection::all(), Level::Raw, true));
+    ask("all requests, hits only", || scan(&all, Level::Raw, false));
+    ask("one record of one server, raw", || scan(&one, Level::Raw, false));
+    ask("one record of one server, raw, with last access", || scan(&one, Level::Raw, true));
     ask("one server's last hour, raw", || scan(&last_hour, Level::Raw, true));
-    ask("sums per record, from raw points", || sums(Level::Raw));
-    ask("sums per record, from hours", || sums(Level::H1));
-    ask("totals of one server", || {
+    ask("requests per record, whole hours", || sums(Level::Raw, &all));
+    ask("requests per record, from minute 10 to minute 50", || sums(Level::Raw, &odd));
+    ask("requests per record, from 5 min", || scan(&all, Level::M5, false));
+    ask("requests per record, with last access, from hours", || scan(&all, Level::H1, true));
+    ask("how many points", || {
+        store.count(&Reading { level: Level::Raw, now_s, last_access: false }, &Selection::all()).expect("counts") as usize
+    });
+    ask("totals of one server not accessed for 6 h", || {
         let mut quiet = 0;
-        store.totals(Some(&[3]), &mut |total| quiet += usize::from(total.last_ms < (now_s - 6 * 3600) * 1000));
+        store.totals(Some(&[SERVER]), &mut |total| quiet += usize::from(total.last_ms < (now_s - 6 * hour_s) * 1000));
         quiet
     });
 }
 
-fn rate(what: &str, points: u64, work: impl FnOnce()) {
+/// CPU seconds of this process, the database's threads included.
+pub fn seconds(mut work: impl FnMut()) -> f64 {
     let before = cpu_time();
     work();
-    let seconds = (cpu_time() - before).as_secs_f64();
-    println!("  {what:<40} {:>8.2} s   {:>6.2} M points per CPU second", seconds, points as f64 / seconds / 1e6);
+    (cpu_time() - before).as_secs_f64()
 }
 
-/// The best of seven.
 fn ask(what: &str, mut question: impl FnMut() -> usize) {
-    let mut best = Duration::MAX;
     let mut found = 0;
-    for _ in 0..7 {
-        let before = cpu_time();
-        found = question();
-        best = best.min(cpu_time() - before);
-    }
-    println!("  {what:<40} {:>8.2} ms  {found} found", best.as_secs_f64() * 1e3);
+    let ms = least_ms(|| found = question());
+    println!("| {what} | {ms:.2} | {found} |");
+}
+
+/// CPU time of the best of seven, milliseconds.
+pub fn least_ms(mut question: impl FnMut()) -> f64 {
+    (0..7).map(|_| seconds(&mut question) * 1e3).fold(f64::MAX, f64::min)
 }
 
 /// What this process has used of the processors, the database's threads included.

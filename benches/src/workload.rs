@@ -1,41 +1,87 @@
-//! Batches as ten busy servers send them, the same every time.
+//! Batches as busy servers send them, the same every time for the same seed.
 
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, Records, Row};
 
-/// Records of a server's zones.
-const RECORDS: u64 = 2_500;
-/// Requests a server gets in a minute: so many that about 1,950 of the records are asked for.
-const REQUESTS: u64 = 40_000;
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Servers, numbered from 1.
+    pub servers: u32,
+    /// Records of a server's zones.
+    pub records: u32,
+    /// Requests that a server gets in a minute.
+    pub requests: u32,
+    /// Whether some records are asked for much more often than others (Zipf), or all alike.
+    pub zipf: bool,
+}
+
+impl Shape {
+    /// Ten servers of 2,500 records, of which about 970 are asked for in a minute: with the responses 1,939 points.
+    pub const STANDARD: Shape = Shape { servers: 10, records: 2_500, requests: 3_900, zipf: true };
+}
 
 /// A generator of batches.
 pub struct Workload {
+    shape: Shape,
     random: SplitMix,
+    /// Sums of the records' weights.
     weights: Vec<f64>,
+    /// By server and record: the minute from which on nobody asks for it.
+    deaths: Vec<u64>,
+    /// Of the batch that is being made: by record, for request and response, hits, first and last.
+    hits: Vec<[(u64, u32, u32); 2]>,
 }
+
+/// No hit yet.
+const NONE: [(u64, u32, u32); 2] = [(0, u32::MAX, 0); 2];
 
 impl Workload {
     /// The same batches for the same seed.
-    pub fn new(seed: u64) -> Self {
-        // Zipf: the n-th record is asked for in proportion to 1/n.
+    pub fn new(seed: u64, shape: Shape) -> Self {
         let mut sum = 0.0;
-        let weights = (1..=RECORDS).map(|rank| {
-            sum += 1.0 / rank as f64;
+        let weights = (1..=shape.records).map(|rank| {
+            // Zipf: the n-th record is asked for in proportion to 1/n.
+            sum += if shape.zipf { 1.0 / f64::from(rank) } else { 1.0 };
             sum
         });
-        Workload { random: SplitMix::new(seed), weights: weights.collect() }
+        let weights = weights.collect();
+        let hits = vec![NONE; shape.records as usize];
+        Workload { shape, random: SplitMix::new(seed), weights, deaths: Vec::new(), hits }
+    }
+
+    /// The same, but a tenth of the records of each server die at some minute.
+    pub fn dying(seed: u64, shape: Shape, minutes: u64) -> Self {
+        let mut workload = Workload::new(seed, shape);
+        let all = u64::from(shape.servers) * u64::from(shape.records);
+        let deaths = (0..all).map(|_| match workload.random.next() % 10 {
+            0 => workload.random.next() % minutes,
+            _ => u64::MAX,
+        });
+        workload.deaths = deaths.collect();
+        workload
+    }
+
+    fn is_dead(&self, server_id: u32, record: usize, minute: u64) -> bool {
+        let at = u64::from(server_id.saturating_sub(1)) * u64::from(self.shape.records) + record as u64;
+        self.deaths.get(at as usize).is_some_and(|death| *death <= minute)
     }
 
     /// What a server sends of a minute: requests, and the same number of responses.
-    pub fn batch(&mut self, server_id: u32, seq: u64, start_s: u64) -> Batch {
+    pub fn batch(&mut self, server_id: u32, minute: u64, start_s: u64) -> Batch {
         let kinds = [MessageKind::REQUEST, MessageKind::response(ResponseCode::NOERROR)];
-        let mut hits = vec![[(0u64, u32::MAX, 0u32); 2]; RECORDS as usize];
-        for _ in 0..REQUESTS {
+        self.hits.fill(NONE);
+        let mut seen = 0;
+        for _ in 0..self.shape.requests {
             let asked_ms = (self.random.next() % 59_990) as u32;
             let record = self.record();
+            if self.is_dead(server_id, record, minute) {
+                continue;
+            }
+            seen += 2;
             // Within ten milliseconds: were the two equal, compression would find out.
             let answered_ms = asked_ms + (self.random.next() % 10) as u32;
-            for ((count, first, last), at_ms) in hits[record].iter_mut().zip([asked_ms, answered_ms]) {
+            for ((count, first, last), at_ms) in self.hits[record].iter_mut().zip([asked_ms, answered_ms]) {
                 *count += 1;
                 *first = at_ms.min(*first);
                 *last = at_ms.max(*last);
@@ -43,17 +89,17 @@ impl Workload {
         }
         let mut records = Records::new();
         let mut rows = Vec::new();
-        for (number, hits) in hits.into_iter().enumerate().filter(|(_, [(requests, ..), _])| *requests > 0) {
+        for (number, hits) in self.hits.iter().enumerate().filter(|(_, [(requests, ..), _])| *requests > 0) {
             let record_type = if number % 3 == 0 { RecordType::new(28) } else { RecordType::A };
             let record = records.push(&format!("host-{number:05}.zone-{server_id}.example."), record_type);
             let row = |(kind, (hits, first_ms, last_ms))| Row { record, kind, hits, first_ms, last_ms };
-            rows.extend(kinds.into_iter().zip(hits).map(row));
+            rows.extend(kinds.into_iter().zip(*hits).map(row));
         }
         let mut counters = Counters::new();
-        counters.add(Counter::PacketsSeen, 2 * REQUESTS);
-        counters.add(Counter::MessagesSeen, 2 * REQUESTS);
+        counters.add(Counter::PacketsSeen, seen);
+        counters.add(Counter::MessagesSeen, seen);
         Batch {
-            identity: Identity { server_id, epoch: 1, seq },
+            identity: Identity { server_id, epoch: 1, seq: minute },
             start_s,
             interval_s: 60,
             coverage: Coverage { from_ms: start_s * 1000, until_ms: (start_s + 60) * 1000 },
@@ -64,10 +110,22 @@ impl Workload {
         }
     }
 
+    /// An encoded batch with `count` records of which each is asked for once: those of this minute, all new.
+    pub fn all(&mut self, server_id: u32, minute: u64, start_s: u64, count: u32) -> Vec<u8> {
+        let mut batch = self.batch(server_id, minute, start_s);
+        (batch.records, batch.rows) = (Records::new(), Vec::new());
+        for number in (0..count).map(|number| minute * u64::from(count) + u64::from(number)) {
+            let record = batch.records.push(&format!("host-{number:07}.zone-{server_id}.example."), RecordType::A);
+            let at_ms = (self.random.next() % 60_000) as u32;
+            batch.rows.push(Row { record, kind: MessageKind::REQUEST, hits: 1, first_ms: at_ms, last_ms: at_ms });
+        }
+        batch.encode().expect("within the bounds of the format")
+    }
+
     fn record(&mut self) -> usize {
         let total = self.weights.last().copied().unwrap_or(1.0);
         let at = (self.random.next() >> 11) as f64 / (1u64 << 53) as f64 * total;
-        self.weights.partition_point(|weight| *weight < at).min(RECORDS as usize - 1)
+        self.weights.partition_point(|weight| *weight < at).min(self.weights.len() - 1)
     }
 }
 

@@ -1,0 +1,311 @@
+//! Our store beside others: the same points, one core each, answers compared.
+//!
+//! Ours is the real central: batches come over HTTP, an fsync before every acknowledgement, totals and
+//! roll-ups included; it is asked over HTTP, in SQL and by the API. VictoriaMetrics, DuckDB and
+//! ClickHouse (as chdb) are driven by `benches/peers.py`. Whatever an engine answers must be what ours does.
+
+use crate::dataset::{self, Dataset, SERVERS, START_S};
+use crate::measure::Memory;
+use crate::report;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+use zonepulse_tests::api::{Row, number, text, time_ms};
+use zonepulse_tests::{Api, Central};
+
+/// The core that everything that is measured runs on.
+const CORE: &str = "0";
+const ROUNDS: u32 = 20;
+const JSON: &str = "application/json";
+
+/// What was found out about an engine.
+struct Report {
+    version: String,
+    fsync: String,
+    load_cpu_s: f64,
+    size_bytes: u64,
+    /// By question: the answer, wall clock and CPU time in milliseconds.
+    questions: BTreeMap<String, (Value, f64, f64)>,
+}
+
+/// What is asked.
+struct Questions {
+    from_s: u64,
+    until_s: u64,
+    server_id: u32,
+    host: &'static str,
+    record_type: &'static str,
+    silent_since_ms: u64,
+}
+
+/// Loads, asks, compares, prints.
+pub fn run() {
+    let dataset = Dataset::standard();
+    let folder = dataset::folder();
+    let questions = Questions {
+        from_s: START_S,
+        until_s: dataset.until_s(),
+        server_id: 3,
+        host: "host-00100.zone-3.example.",
+        record_type: "A",
+        silent_since_ms: (dataset.until_s() - 60 * dataset.minutes / 4) * 1000,
+    };
+    let ours = ours(&dataset, &questions);
+    let mut reports = vec![("zonepulse", ours)];
+    for engine in ["victoria-metrics", "duckdb", "chdb"] {
+        match peer(engine, &dataset, &questions, &folder) {
+            Ok(report) => reports.push((engine, report)),
+            Err(reason) => println!("{engine}: left out: {reason}"),
+        }
+    }
+    print(&dataset, &reports);
+    compare(&reports);
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
+fn ours(dataset: &Dataset, questions: &Questions) -> Report {
+    let names: Vec<String> = (1..=SERVERS).map(|number| format!("server {number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut central = Central::start_as_shipped(&names);
+    pin(central.pid());
+    let used = central.cpu_seconds();
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for (number, batches) in dataset.batches().into_iter().enumerate() {
+            let api = central.api_of_server(number);
+            scope.spawn(move || {
+                for batch in batches {
+                    let response = api.post_batch(batch);
+                    assert_eq!(response.status, 204, "{}", response.text());
+                }
+            });
+        }
+    });
+    let wall_s = began.elapsed().as_secs_f64();
+    let acknowledged_s = central.cpu_seconds() - used;
+    settle(&central);
+    let load_cpu_s = central.cpu_seconds() - used;
+    println!(
+        "zonepulse: {:.0} points per second of wall clock until the last acknowledgement, 10 servers at a time",
+        dataset.points as f64 / wall_s
+    );
+    println!("zonepulse: {acknowledged_s:.1} CPU seconds until then, {:.1} for sealing after it", load_cpu_s - acknowledged_s);
+    let loaded = Memory::of(central.pid());
+    central.stop();
+    let size_bytes = size_bytes(&central.data());
+    central.start_again();
+    pin(central.pid());
+    let api = central.api();
+    let mut asked = BTreeMap::new();
+    for (name, ask) in ways(questions) {
+        asked.insert(name.to_owned(), timed(&central, || ask(&api)));
+    }
+    let asked_of = Memory::of(central.pid());
+    println!(
+        "zonepulse: at most {} MiB resident after the load, {} after the questions",
+        loaded.resident_kib / 1024,
+        asked_of.resident_kib / 1024
+    );
+    report::constants(&[
+        ("cpu_s_per_million_points", load_cpu_s * 1e6 / dataset.points as f64),
+        ("memory_base_bytes", loaded.resident_kib.max(asked_of.resident_kib) as f64 * 1024.0),
+    ]);
+    central.stop();
+    assert!(central.check().contains("sound"), "the store is sound");
+    let fsync = "before every acknowledgement, grouped over the batches that wait".to_owned();
+    Report { version: "Zonepulse".to_owned(), fsync, load_cpu_s, size_bytes, questions: asked }
+}
+
+type Ask = Box<dyn Fn(&Api) -> Value>;
+
+/// Every question, in every way in which it can be asked.
+fn ways(questions: &Questions) -> Vec<(&'static str, Ask)> {
+    let Questions { from_s, until_s, server_id, host, record_type, silent_since_ms } = *questions;
+    let times = format!("time >= to_timestamp({from_s}) AND time < to_timestamp({until_s})");
+    let requests = format!("action = 'request' AND {times}");
+    let one = format!(
+        "SELECT time, hits FROM dns_raw WHERE {requests} AND server_id = {server_id} AND host = '{host}' AND type = '{record_type}' \
+         ORDER BY time"
+    );
+    let most = |table: &str| {
+        format!(
+            "WITH sums AS (SELECT record_id, sum(hits) AS hits FROM {table} WHERE {requests} GROUP BY record_id) \
+             SELECT host, type, hits FROM sums JOIN names USING (record_id) ORDER BY hits DESC, host, type LIMIT 100"
+        )
+    };
+    let (raw, by_hour) = (most("dns_raw"), most("dns_1h"));
+    let silent = format!(
+        "SELECT host, type, last_access FROM records WHERE action = 'request' AND server_id = {server_id} \
+         AND last_access < to_timestamp({silent_since_ms} / 1000.0) ORDER BY host, type"
+    );
+    let minute = |row: &Row| json!([time_ms(row, "time") / 1000, number(row, "hits")]);
+    let named = |row: &Row| json!([text(row, "host"), text(row, "type"), number(row, "hits")]);
+    let last = |row: &Row| json!([text(row, "host"), text(row, "type"), time_ms(row, "last_access")]);
+    let (from, until, silent_since, server) =
+        (from_s.to_string(), until_s.to_string(), (silent_since_ms / 1000).to_string(), server_id.to_string());
+    let (from_too, until_too, server_too, server_again) = (from.clone(), until.clone(), server.clone(), server.clone());
+    let page_from = (until_s - 3600.min(until_s - from_s)).to_string();
+    vec![
+        ("Q1", Box::new(move |api: &Api| rows(&sql(api, &one), minute))),
+        (
+            "Q1 by the API",
+            Box::new(move |api: &Api| {
+                let parameters =
+                    [("host", host), ("type", record_type), ("server_id", &*server), ("action", "request"), ("limit", "100000")];
+                rows(&api.rows("dns/raw", &[&parameters[..], &[("date_from", &from), ("date_to", &until)]].concat()), minute)
+            }),
+        ),
+        ("Q2", Box::new(move |api: &Api| rows(&sql(api, &raw), named))),
+        ("Q2 by dns_1h", Box::new(move |api: &Api| rows(&sql(api, &by_hour), named))),
+        ("Q3", Box::new(move |api: &Api| rows(&sql(api, &silent), last))),
+        (
+            "Q3 by the API",
+            Box::new(move |api: &Api| {
+                let parameters =
+                    [("server_id", &*server_too), ("date_to", &silent_since), ("sort", "host,type"), ("limit", "100000")];
+                rows(&api.rows("dns/aggregate", &parameters), last)
+            }),
+        ),
+        (
+            "dns/raw, last hour, first page",
+            Box::new(move |api: &Api| {
+                let parameters = [("server_id", &*server_again), ("date_from", &page_from), ("date_to", &until_too)];
+                json!(api.rows("dns/raw", &parameters).len())
+            }),
+        ),
+        ("dns/raw, all, first page", Box::new(move |api: &Api| json!(api.rows("dns/raw", &[("date_from", &from_too)]).len()))),
+    ]
+}
+
+fn sql(api: &Api, text: &str) -> Vec<Row> {
+    let Value::Array(rows) = api.sql(text, JSON).json() else { panic!("an answer in JSON is a list") };
+    rows.into_iter().map(|row| row.as_object().expect("a row is an object").clone()).collect()
+}
+
+fn rows(rows: &[Row], of: impl Fn(&Row) -> Value) -> Value {
+    rows.iter().map(of).collect()
+}
+
+/// The answer, the median of the wall clock and the mean of the CPU time, warm.
+fn timed(central: &Central, ask: impl Fn() -> Value) -> (Value, f64, f64) {
+    let answer = ask();
+    let used = central.cpu_seconds();
+    let mut walls: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let began = Instant::now();
+            ask();
+            began.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    walls.sort_by(f64::total_cmp);
+    (answer, walls[walls.len() / 2], (central.cpu_seconds() - used) * 1000.0 / f64::from(ROUNDS))
+}
+
+/// Waits until it has nothing more to do.
+fn settle(central: &Central) {
+    loop {
+        let used = central.cpu_seconds();
+        thread::sleep(Duration::from_secs(5));
+        if central.cpu_seconds() - used < 0.05 {
+            return;
+        }
+    }
+}
+
+/// Keeps all threads of a process on one core; those that it starts later inherit it.
+fn pin(pid: u32) {
+    let output = Command::new("taskset").args(["--all-tasks", "--cpu-list", "--pid", CORE, &pid.to_string()]).output();
+    assert!(output.expect("taskset runs").status.success(), "a process can be pinned");
+}
+
+fn peer(engine: &str, dataset: &Dataset, questions: &Questions, folder: &Path) -> Result<Report, String> {
+    let Questions { from_s, until_s, server_id, host, record_type, silent_since_ms } = questions;
+    let asked = json!({
+        "from_s": from_s, "until_s": until_s, "server_id": server_id, "host": host, "type": record_type,
+        "silent_since_ms": silent_since_ms,
+    });
+    let path = folder.join("questions.json");
+    fs::write(&path, asked.to_string()).expect("the build's folder is writable");
+    let python = variable("ZONEPULSE_BENCH_PYTHON").unwrap_or_else(|| "python3".to_owned());
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("peers.py");
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", CORE, &python]).arg(script).arg(engine).arg(dataset.csv()).arg(folder.join(engine)).arg(&path);
+    let output = command.output().map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(said.lines().last().unwrap_or("it said nothing").to_owned());
+    }
+    let said: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+    let text = |field: &str| said[field].as_str().unwrap_or_default().to_owned();
+    let questions = said["questions"].as_object().into_iter().flatten();
+    let ms = |question: &Value, field: &str| question[field].as_f64().unwrap_or(f64::NAN);
+    Ok(Report {
+        version: text("version"),
+        fsync: text("fsync"),
+        load_cpu_s: ms(&said, "load_cpu_s"),
+        size_bytes: said["size_bytes"].as_u64().unwrap_or_default(),
+        questions: questions.map(|(name, q)| (name.clone(), (q["answer"].clone(), ms(q, "wall_ms"), ms(q, "cpu_ms")))).collect(),
+    })
+}
+
+/// Whatever is asked in another way, or of another engine, has the same answer.
+fn compare(reports: &[(&str, Report)]) {
+    let answers = |name: &'static str| {
+        reports.iter().flat_map(move |(engine, report)| {
+            let asked = report.questions.iter().filter(move |(way, _)| way.split(' ').next() == Some(name));
+            asked.map(move |(way, (answer, ..))| (format!("{engine}, {way}"), answer))
+        })
+    };
+    for name in ["Q1", "Q2", "Q3"] {
+        let mut answers = answers(name);
+        let (_, first) = answers.next().expect("ours is there");
+        assert!(first.as_array().is_some_and(|rows| !rows.is_empty()), "{name} has an answer");
+        for (way, answer) in answers {
+            assert_eq!(answer, first, "{way} answers otherwise than zonepulse");
+        }
+        println!("{name}: every engine gives the same {} rows", first.as_array().map_or(0, Vec::len));
+    }
+}
+
+fn print(dataset: &Dataset, reports: &[(&str, Report)]) {
+    println!("\n{} points, {} servers, {} minutes; one core each\n", dataset.points, SERVERS, dataset.minutes);
+    println!("| engine | M points per CPU second | ratio | bytes per point | ratio | fsync |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    let rate = |report: &Report| dataset.points as f64 / report.load_cpu_s / 1e6;
+    let size = |report: &Report| report.size_bytes as f64 / dataset.points as f64;
+    let ours = &reports[0].1;
+    for (_, report) in reports {
+        println!(
+            "| {} | {:.2} | {:.1} | {:.2} | {:.2} | {} |",
+            report.version,
+            rate(report),
+            rate(ours) / rate(report),
+            size(report),
+            size(report) / size(ours),
+            report.fsync
+        );
+    }
+    println!("\n| question | engine | wall ms | CPU ms |\n| --- | --- | --- | --- |");
+    for (engine, report) in reports {
+        for (name, (_, wall_ms, cpu_ms)) in &report.questions {
+            println!("| {name} | {engine} | {wall_ms:.2} | {cpu_ms:.2} |");
+        }
+    }
+}
+
+fn size_bytes(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).expect("the data are there");
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size_bytes(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
