@@ -167,7 +167,7 @@ fn arguments_stand_above_the_file_and_the_environment() {
     assert_eq!((config.capture.device.as_str(), config.system.interval_s, config.capture.ports), ("eth9", 7, vec![5353]));
     let wrong = ["capture.prots=[1]".parse().unwrap()];
     let error = Config::read(Path::new("probe.toml"), text, std::iter::empty(), &wrong).unwrap_err().to_string();
-    assert!(error.starts_with("--set capture.prots: ") && error.contains("did you mean ports?"), "{error}");
+    assert!(error.starts_with("--set: capture.prots: ") && error.contains("did you mean ports?"), "{error}");
     for wrong in ["device", "=1", "a..b=1", "pull.token=x"] {
         assert!(wrong.parse::<Argument>().is_err(), "{wrong}");
     }

@@ -121,3 +121,17 @@ fn where_nothing_can_be_written_the_token_is_not_spent() {
     assert!(matches!(enroll(&nowhere), Err(Refusal::Here(Error::Disk { .. }))));
     assert!(enroll(&order(&dir, &url, "once")).is_ok());
 }
+
+#[test]
+fn a_central_that_nobody_vouches_for_is_told_no_token() {
+    let dir = TempDir::new().unwrap();
+    let certified = crate::deliver::tls_tests::certify(dir.path(), "central");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let url = format!("https://{}", runtime.block_on(crate::deliver::tls_tests::serve(&certified)));
+    let order = order(&dir, &url, "once");
+    let refusal = enroll(&order).unwrap_err();
+    assert!(matches!(refusal, Refusal::Untrusted { .. }) && refusal.to_string().contains("--ca-file"), "{refusal}");
+    // Trusted it is asked, and answers what no central does.
+    let refusal = enroll(&Order { ca_file: Some(certified.ca.clone()), ..order }).unwrap_err();
+    assert!(matches!(refusal, Refusal::NotACentral { .. }) && refusal.to_string().contains("204"), "{refusal}");
+}

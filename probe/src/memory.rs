@@ -10,7 +10,7 @@
 //! | connections | `dnstap.max_connections` times 256 KiB | frames that are not complete |
 //! | program | 12 MiB | code, libraries, stacks, what allocators keep, the compressor |
 //! | observer | 1/6 of the rest | TCP streams (two thirds of it) and fragments |
-//! | delivery | 1/8 of the rest | batches on their way to the central |
+//! | delivery | 1/8 of the rest | batches on their way to the central, sent or fetched |
 //! | records | what is left | everything that grows with the records of an interval |
 //!
 //! A record takes places in two tables, because the next interval begins before

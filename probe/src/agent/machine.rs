@@ -1,10 +1,9 @@
 //! The system thread: measures the machine at the end of each slot; a file system that
 //! does not answer keeps nobody else waiting.
 
-use super::new_epoch;
-use super::now_ms;
 use super::orders::Orders;
 use super::outlet::Counted;
+use super::{new_epoch, now_ms};
 use crate::system::{Gather, Sampler};
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,7 +14,7 @@ pub(super) fn explain(path: &Path, error: figment::Error) -> Error {
     let key = error.path.join(".");
     let source = error.metadata.as_ref().map(|metadata| metadata.name.as_ref()).unwrap_or_default();
     let place = match () {
-        () if source == ARGUMENT => format!("--set {key}"),
+        () if source == ARGUMENT => "--set".to_owned(),
         () if source.contains("environment") => format!("{ENVIRONMENT_PREFIX}{}", key.to_uppercase().replace('.', "__")),
         () => path.display().to_string(),
     };

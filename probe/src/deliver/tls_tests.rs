@@ -34,7 +34,7 @@ pub(crate) fn certify(dir: &Path, name: &str) -> Certified {
     }
 }
 
-async fn serve(certified: &Certified) -> SocketAddr {
+pub(crate) async fn serve(certified: &Certified) -> SocketAddr {
     let config = tls::server(&certified.certificate, &certified.key).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
