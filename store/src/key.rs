@@ -3,7 +3,10 @@
 //!
 //! | family | key | value |
 //! | --- | --- | --- |
-//! | `default` | `format`, `last_commit`, `server/` id, `user/` name | numbers; JSON of [`Server`](crate::Server), [`User`](crate::User) |
+//! | `default` | `format`, `last_commit`, `last_server_id` | numbers |
+//! | `default` | `server/` id, `user/` name, `settings` | JSON of [`Server`](crate::Server), [`User`](crate::User), [`GlobalSettings`](crate::GlobalSettings) |
+//! | `default` | `audit/` number u64 | JSON of an [`AuditEntry`](crate::AuditEntry) |
+//! | `default` | `seen/` server u32 | JSON of what was last heard of it |
 //! | `default` | `horizon/` server u32 | what has left the open blocks, and the disk |
 //! | `names` | record id u32 | type u16 · canonical text |
 //! | `open` | hour u32 · server u32 · start_s u64 · epoch u64 · seq u64 | a block |

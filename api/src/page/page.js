@@ -119,6 +119,57 @@ function card(server, row, reports, chosen, now) {
   return made;
 }
 
+// The fleet
+
+const COMPONENTS = [["dns", "DNS"], ["monitor", "probe"], ["dhcp4", "DHCPv4"], ["dhcp6", "DHCPv6"], ["backup", "backup"]];
+/** A clock that is further off than this makes intervals land in the wrong minute. */
+const SKEW_MS = 2_000;
+
+/** A word with a dot in front of it that says how good that is. */
+function dotted(grade, text, title = "") {
+  return element("span", { class: `dot ${grade}`, title }, text);
+}
+
+function components(row) {
+  const there = COMPONENTS.filter(([key]) => row.components[key]);
+  if (there.length === 0) return ["–"];
+  return there.map(([key, word]) => {
+    const { state, version, name } = row.components[key];
+    const text = [name ?? word, version].filter(Boolean).join(" ");
+    return dotted(state === "running" ? "good" : "warn", text, `${word}: ${state}`);
+  });
+}
+
+function skew(ms) {
+  if (ms === null) return "–";
+  if (Math.abs(ms) < 1000) return `${ms} ms`;
+  return `${(ms / 1000).toLocaleString(undefined, { maximumFractionDigits: 1 })} s`;
+}
+
+function capture(row) {
+  if (row.capture === null) return "–";
+  return dotted(row.capture.state === "running" ? "good" : "warn", row.capture.state, row.capture.detail ?? "");
+}
+
+function showFleet(all, now) {
+  const rows = all.rows.filter((row) => !row.sample);
+  byId("fleet-panel").hidden = rows.length === 0;
+  const good = rows.filter((row) => row.good && row.state === "running").length;
+  byId("fleet-note").textContent = `${numbers.format(good)} of ${numbers.format(rows.length)} well`;
+  const cell = (make) => (row, kind) => element("td", { class: kind }, ...[make(row)].flat());
+  byId("fleet").replaceChildren(table(rows, [
+    ["Server", "host", cell((row) => element("span", { title: [row.hostname, row.os].filter(Boolean).join(", ") }, row.server))],
+    ["Heartbeats", "", cell((row) => dotted(row.good ? "good" : "bad", `${row.requests} in 2 min`, "4 or 5 are good"))],
+    ["State", "", cell((row) => dotted(row.state === "running" ? "good" : "warn", row.state))],
+    ["Last heartbeat", "when", cell((row) => (row.last_heartbeat === null ? "never" : moment(row.last_heartbeat, now)))],
+    ["Components", "components", cell(components)],
+    ["Capture", "", cell(capture)],
+    ["Clock", "number", cell((row) => element("span", { class: Math.abs(row.clock_skew_ms) > SKEW_MS ? "off" : "" }, skew(row.clock_skew_ms)))],
+    ["Waiting", "number", cell((row) => (row.spool === null ? "–" : numbers.format(row.spool.batches)))],
+    ["Settings", "number", cell((row) => (row.last_heartbeat === null ? "–" : row.settings_version ?? "own"))],
+  ], "Servers and their probes"));
+}
+
 // The chart
 
 let chartRows = [];
@@ -311,8 +362,9 @@ async function refresh() {
     const selected = server === "" ? {} : { server_id: server };
     const date_from = Math.floor(now / 60_000) * 60 - WINDOW_S;
     const date_to = Math.floor(now / 1000) - Number(byId("age").value);
-    const [servers, rates, chart, reports, top, idle, machine] = await Promise.all([
+    const [servers, fleet, rates, chart, reports, top, idle, machine] = await Promise.all([
       ask("servers", {}),
+      ask("monitoring/heartbeat", { limit: 1000 }),
       ask("monitoring/dns/rps", { date_from, by: "server", limit: 10_000 }),
       ask("monitoring/dns/rps", { date_from, limit: 10_000, ...selected }),
       ask("monitoring/dns/coverage", { date_from, sort: "-time", limit: 1000 }),
@@ -322,6 +374,7 @@ async function refresh() {
     ]);
     if (mine !== turn) return;
     showServers(servers.rows, rates.rows, reports.rows, now);
+    showFleet(fleet, now);
     chartRows = chart.rows;
     chartNow = now;
     showChart();
