@@ -81,7 +81,6 @@ struct AddressRow {
     #[schema(example = "https://192.0.2.1:8053")]
     url: String,
     /// Whether the configuration says so, or it is an address of this machine on which the central listens.
-    #[schema(inline)]
     source: Source,
 }
 

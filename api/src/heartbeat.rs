@@ -140,7 +140,6 @@ struct HeartbeatRow {
     #[schema(format = DateTime, required)]
     last_heartbeat: Option<String>,
     /// Whether anything was heard of it in the last 2 minutes.
-    #[schema(inline)]
     state: StateWord,
     /// What runs there.
     components: ComponentsBody,
@@ -247,7 +246,6 @@ impl From<wire::Components> for ComponentsBody {
 #[derive(Serialize, ToSchema)]
 struct ComponentBody {
     /// Whether it runs.
-    #[schema(inline)]
     state: StateWord,
     /// What it says its version is; null when it does not say.
     version: Option<String>,
@@ -259,7 +257,6 @@ struct ComponentBody {
 #[derive(Serialize, ToSchema)]
 struct CaptureBody {
     /// Whether they are.
-    #[schema(inline)]
     state: StateWord,
     /// Why they are not.
     detail: Option<String>,

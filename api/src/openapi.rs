@@ -364,7 +364,6 @@ row! {
         #[schema(example = "AAAA")]
         record_type as "type": String,
         /// `request` or `response`.
-        #[schema(inline)]
         action: Action,
         /// Response code; null for a request.
         #[schema(required)]
@@ -403,7 +402,6 @@ row! {
         server: Option<String>,
         /// `request` or `response`; with `by=action`.
         #[schema(nullable = false)]
-        #[schema(inline)]
         action: Option<Action>,
         /// DNS messages.
         hits: u64,
@@ -442,7 +440,6 @@ row! {
         server: Option<String>,
         /// `request` or `response`; with `by=action`.
         #[schema(nullable = false)]
-        #[schema(inline)]
         action: Option<Action>,
         /// Hits per second; null when nothing was reported of this step, 0 when there was no hit.
         #[schema(required)]

@@ -69,7 +69,6 @@ described! {
     /// Whether a probe refuses a central, or a broker, whose certificate it cannot check.
     verify_ca: bool,
     /// How batches get here: the probe sends over HTTP or through RabbitMQ, or the central collects them.
-    #[schema(inline)]
     communication: Communication,
     /// How long the central waits for a probe, or a broker, to let it in, milliseconds.
     #[schema(minimum = 10, maximum = 60000)]
