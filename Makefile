@@ -1,7 +1,7 @@
 # The commands of the project. What each needs and does not find it installs, and says so.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-crash bench bench-probe bench-store bench-growth recall fuzz lint clean-run
+.PHONY: help run build test test-api test-crash bench bench-probe bench-store bench-growth recall fuzz lint clean-run
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ build: ## build both programs
 
 test: ## run every test
 	@scripts/test.sh
+
+test-api: ## ask a running central whatever its OpenAPI document allows (schemathesis), for about a minute
+	@scripts/test-api.sh
 
 test-crash: ## kill the central under load 100 times, and compare 3,000 random schedules of the store with a model
 	@ZONEPULSE_CRASHES=100 scripts/test.sh killed_under_full_load
