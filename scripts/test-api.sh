@@ -28,6 +28,7 @@ fi
 
 work=$(mktemp -d)
 central=
+# shellcheck disable=SC2317  # called by a trap
 cleanup() {
   if [ -n "$central" ]; then
     kill -TERM "$central" 2> /dev/null || true
