@@ -73,6 +73,9 @@ struct Walk<'a> {
     hour_hits: BTreeMap<(u32, u32), u64>,
 }
 
+/// What looks at one kind of keys.
+type Part = fn(&mut Walk<'_>) -> Result<(), Error>;
+
 pub(crate) fn check(inner: &Inner) -> Result<Check, Error> {
     // Nothing is committed, sealed or dropped between the families: what belongs together is compared.
     let _keeper = inner.keeper.lock();
@@ -93,15 +96,24 @@ pub(crate) fn check(inner: &Inner) -> Result<Check, Error> {
         block_hits: HashMap::new(),
         hour_hits: BTreeMap::new(),
     };
-    if let Err(error) = inner.database.verify_checksums() {
-        walk.check.fault(format!("{}: {error}", inner.database.path().display()));
+    let path = inner.database.path().display();
+    inner.database.verify_checksums().into_iter().for_each(|wrong| walk.check.fault(format!("{path}: {wrong}")));
+    let parts: [Part; 6] = [
+        |walk| walk.markers(),
+        |walk| walk.blocks(),
+        |walk| walk.sealed(),
+        |walk| walk.totals(),
+        |walk| walk.reports(),
+        |walk| walk.system(),
+    ];
+    for part in parts {
+        match part(&mut walk) {
+            Ok(()) => {}
+            // What cannot be read has been told of above; the other parts still say what is wrong with them.
+            Err(Error::Database(error)) => walk.check.fault(format!("{path}: {error}")),
+            Err(error) => return Err(error),
+        }
     }
-    walk.markers()?;
-    walk.blocks()?;
-    walk.sealed()?;
-    walk.totals()?;
-    walk.reports()?;
-    walk.system()?;
     Ok(walk.check)
 }
 
@@ -143,7 +155,9 @@ impl Walk<'_> {
                     self.block_hits.insert(identity, hits);
                     self.add_hits(hour, identity.server_id, hits);
                 }
-                Err(Malformed(what)) => self.check.fault(Error::damaged(what, key).to_string()),
+                Err(Malformed(what)) => {
+                    self.check.fault(format!("the block of batch {identity:?}, hour {hour}: {}", Error::damaged(what, key)));
+                }
             }
             Ok(true)
         })
@@ -196,7 +210,8 @@ impl Walk<'_> {
             let found = read_parts(&mut decoder, value, &mut parts)
                 .and_then(|()| self.sealed_value((level, hour, server_id, group), value, &parts, &mut decoder));
             if let Err(Malformed(what)) = found {
-                self.check.fault(Error::damaged(what, key).to_string());
+                let damaged = Error::damaged(what, key);
+                self.check.fault(format!("{level:?} of hour {hour}, server {server_id}, group {group}: {damaged}"));
             }
             Ok(true)
         })

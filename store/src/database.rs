@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 /// system, in families of their own.
 pub const FORMAT: u32 = 3;
 
+/// What RocksDB calls the file that says which of the others are the database.
+const CURRENT: &str = "CURRENT";
 const FORMAT_KEY: &[u8] = b"format";
 const FAMILIES: [&str; 10] = [
     key::NAMES,
@@ -74,6 +76,7 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self, Error> {
+        refuse_remains(path)?;
         let settings = settings(options);
         let cache = Cache::new_lru_cache(options.block_cache_bytes);
         let mut names: Vec<String> = FAMILIES.iter().copied().chain(["default"]).map(str::to_owned).collect();
@@ -155,10 +158,15 @@ impl Database {
         options.set_sync(sync);
         #[cfg(test)]
         testing::before_write()?;
-        self.db.write_opt(batch, &options)?;
+        self.db.write_opt(batch, &options).map_err(|error| self.not_written(error))?;
         #[cfg(test)]
         testing::after_write()?;
         Ok(())
+    }
+
+    /// RocksDB says that the disk is full only in words. It goes on by itself when there is room.
+    fn not_written(&self, error: rocksdb::Error) -> Error {
+        if error.as_ref().contains("No space left on device") { self.room.none(&self.path) } else { Error::Database(error) }
     }
 
     /// Visits keys from `from` on while `each` says so.
@@ -203,8 +211,9 @@ impl Database {
         value.ok().flatten().unwrap_or_default()
     }
 
-    /// Reads every file and compares it with its checksums.
-    pub(crate) fn verify_checksums(&self) -> Result<(), Error> {
+    /// Reads every file and compares it with its checksums; gives what is wrong, family by family.
+    pub(crate) fn verify_checksums(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
         for name in FAMILIES {
             let mut options = ReadOptions::default();
             options.set_verify_checksums(true);
@@ -214,9 +223,11 @@ impl Database {
             while iterator.valid() {
                 iterator.next();
             }
-            iterator.status()?;
+            if let Err(error) = iterator.status() {
+                wrong.push(format!("{name}: {error}"));
+            }
         }
-        Ok(())
+        wrong
     }
 }
 
@@ -260,6 +271,22 @@ fn family(name: &str, cache: &Cache) -> RocksOptions {
     options
 }
 
+/// Where the file that names all others is missing, RocksDB would begin with an empty
+/// database, and remove what is there.
+fn refuse_remains(path: &Path) -> Result<(), Error> {
+    let Ok(entries) = std::fs::read_dir(path) else { return Ok(()) };
+    let mut names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let holds_data = |name: &String| name.ends_with(".sst") || name.starts_with("MANIFEST-");
+    let found = names.find(holds_data);
+    match found {
+        Some(found) if !path.join(CURRENT).exists() => {
+            let what = format!("there is no file {CURRENT}, which says what the others are, beside {found}");
+            Err(Error::Unreadable { path: path.to_owned(), what })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// RocksDB says that another process holds its lock only in words.
 fn opening(error: rocksdb::Error, path: &Path) -> Error {
     let held = error.kind() == ErrorKind::IOError && error.as_ref().contains("lock");
@@ -269,8 +296,10 @@ fn opening(error: rocksdb::Error, path: &Path) -> Error {
 /// For tests, on the thread that sets them: a disk in memory, and a process that ends at a write.
 #[cfg(test)]
 pub(crate) mod testing {
+    use super::Database;
     use crate::Error;
     use std::cell::{Cell, RefCell};
+    use std::path::Path;
 
     /// When the process is to end.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,12 +321,33 @@ pub(crate) mod testing {
         ENV.set(Some(rocksdb::Env::mem_env().unwrap()));
     }
 
+    /// A copy of a store as it is now: making a new one costs RocksDB much more.
+    pub(crate) fn copy(database: &Database, path: &Path) {
+        rocksdb::checkpoint::Checkpoint::new(&database.db).unwrap().create_checkpoint(path).unwrap();
+    }
+
+    /// Gives the room of a store back that nobody has open.
+    pub(crate) fn remove(path: &Path) {
+        let mut settings = rocksdb::Options::default();
+        set_env(&mut settings);
+        rocksdb::DB::destroy(&settings, path).unwrap();
+    }
+
     pub(crate) fn end_at(end: End) {
         END.set(end);
     }
 
+    /// On a disk in memory, without what costs more there than the disk: a diary for people, and threads.
     pub(super) fn set_env(settings: &mut rocksdb::Options) {
-        ENV.with_borrow(|env| env.iter().for_each(|env| settings.set_env(env)));
+        ENV.with_borrow(|env| {
+            if let Some(env) = env {
+                settings.set_env(env);
+                settings.set_log_level(rocksdb::LogLevel::Fatal);
+                settings.set_max_background_jobs(1);
+                settings.set_stats_dump_period_sec(0);
+                settings.set_stats_persist_period_sec(0);
+            }
+        });
     }
 
     pub(super) fn before_write() -> Result<(), Error> {

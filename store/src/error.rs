@@ -1,6 +1,7 @@
 //! What can go wrong, by what the caller can do about it.
 
-use std::path::PathBuf;
+use rocksdb::ErrorKind;
+use std::path::{Path, PathBuf};
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,17 @@ pub enum Error {
         found: u32,
         /// The format that this program reads.
         known: u32,
+    },
+    /// The files cannot be read as a store. No data in them were changed.
+    #[error(
+        "the store in {} is damaged, and its data were left as they are: {what}: restore the directory from a copy, or move it away and begin with an empty one, which probes fill with what they still hold",
+        .path.display()
+    )]
+    Unreadable {
+        /// The directory.
+        path: PathBuf,
+        /// What was found, and in which file or under which key.
+        what: String,
     },
     /// A value on disk says what cannot be. Run `zonepulse check`.
     #[error("damaged store: {what} under key {key}")]
@@ -50,7 +62,9 @@ pub enum Error {
     #[error("refused intake: {0}")]
     BadIntake(&'static str),
     /// The disk is nearly full: make room, then try again.
-    #[error("the disk is nearly full: {free_bytes} bytes are free, {min_free_bytes} are held back: try again when there is room")]
+    #[error(
+        "the disk is full or nearly full: {free_bytes} bytes are free, {min_free_bytes} are held back: try again when there is room"
+    )]
     NoSpace {
         /// What is free.
         free_bytes: u64,
@@ -73,7 +87,27 @@ impl Error {
         Error::BadSetting { setting: setting.to_owned(), reason: reason.into() }
     }
 
+    /// What opening a store says of damage that it met.
+    pub(crate) fn while_opening(self, path: &Path) -> Self {
+        let what = match &self {
+            Error::Database(error) if is_damage(error) => error.to_string(),
+            Error::Damaged { .. } => self.to_string(),
+            _ => return self,
+        };
+        Error::Unreadable { path: path.to_owned(), what }
+    }
+
     pub(crate) fn damaged(what: impl Into<String>, key: &[u8]) -> Self {
         Error::Damaged { what: what.into(), key: key.iter().map(|byte| format!("{byte:02x}")).collect() }
+    }
+}
+
+/// Whether the files are at fault, and not the disk or whoever may read them. A file that is named in another
+/// and is not there is known by its words only.
+fn is_damage(error: &rocksdb::Error) -> bool {
+    match error.kind() {
+        ErrorKind::Corruption | ErrorKind::NotFound => true,
+        ErrorKind::IOError => error.as_ref().contains("No such file"),
+        _ => false,
     }
 }

@@ -125,6 +125,8 @@ struct Inner {
 }
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod format_tests;
 #[cfg(test)]
 mod model_tests;
@@ -149,9 +151,14 @@ pub struct Statistics {
 impl Store {
     /// Opens a store, or makes one where the directory is empty or missing.
     ///
-    /// Fails with [`Error::InUse`] when another process has it open, and with
-    /// [`Error::Format`] when it was written by a version that this one cannot read.
+    /// Fails with [`Error::InUse`] when another process has it open, with
+    /// [`Error::Format`] when it was written by a version that this one cannot read,
+    /// and with [`Error::Unreadable`] when it is damaged.
     pub fn open(dir: &Path, options: &Options) -> Result<Store, Error> {
+        Store::read(dir, options).map_err(|error| error.while_opening(dir))
+    }
+
+    fn read(dir: &Path, options: &Options) -> Result<Store, Error> {
         let database = Database::open(dir, options)?;
         let dictionary = Dictionary::load(&database, options.max_records)?;
         let expiry = registry::expiry(&database, options.retention)?;

@@ -41,6 +41,12 @@ impl Room {
         if free_bytes >= min_free_bytes { Ok(()) } else { Err(Error::NoSpace { free_bytes, min_free_bytes }) }
     }
 
+    /// What to say when the disk itself said that it is full.
+    pub(crate) fn none(&self, path: &Path) -> Error {
+        let free_bytes = rustix::fs::statvfs(path).map_or(0, |about| about.f_bavail.saturating_mul(about.f_frsize));
+        Error::NoSpace { free_bytes, min_free_bytes: self.min_free_bytes.load(Ordering::Relaxed) }
+    }
+
     #[cfg(test)]
     pub(crate) fn set_min_free(&self, bytes: u64) {
         self.min_free_bytes.store(bytes, Ordering::Relaxed);
