@@ -30,7 +30,7 @@ pub struct Machine {
 impl Machine {
     /// The machine with this number.
     pub fn new(number: u32) -> Self {
-        let mut random = Random(u64::from(number) * 0x5851_f42d_4c95_7f2d);
+        let mut random = Random(u64::from(number).wrapping_mul(0x5851_f42d_4c95_7f2d));
         Machine {
             phase: random.uniform() * 3600.0,
             base: 0.05 + random.uniform() * 0.25,
