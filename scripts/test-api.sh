@@ -55,15 +55,16 @@ for _ in $(seq 300); do
 done
 [ -n "$url" ] || fail 'the central did not come up'
 
-export SCHEMATHESIS_HOOKS=scripts/test_api_hooks.py
-export HYPOTHESIS_STORAGE_DIRECTORY=$work/hypothesis
+export SCHEMATHESIS_HOOKS=$PWD/scripts/test_api_hooks.py
+# It keeps what it found in the folder that it runs in.
+tools=$(realpath "$tools")
 # ask NAME ARGUMENT...: one run; what fails is told with the command that shows it again.
 ask() {
   local name=$1
   shift
   say "Asking as $name"
-  "$tools/bin/schemathesis" run "$url/api/v2/openapi.json" --checks "$checks" --seed 53 --max-examples 8 --max-time 60 \
-    --request-timeout 20 --no-color --suppress-health-check all --warnings off "$@"
+  (cd "$work" && "$tools/bin/schemathesis" run "$url/api/v2/openapi.json" --checks "$checks" --seed 53 --max-examples 8 --max-time 60 \
+    --request-timeout 20 --no-color --suppress-health-check all --warnings off "$@")
 }
 
 status=0
