@@ -12,6 +12,8 @@ pub const BATCH: &str = "application/vnd.zonepulse.batch";
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("an asynchronous runtime can be made"));
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+    // It fails when there is one already, which then stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder().timeout(Duration::from_secs(60)).no_proxy();
     builder.build().expect("an HTTP client can be made")
 });
