@@ -3,27 +3,32 @@
 use crate::addresses::{self, Addresses};
 use crate::credentials::{Credentials, Principal};
 use crate::fleet::Fleet;
+use crate::listen::Connections;
+use crate::metrics::{self, Metrics};
 use crate::openapi::{self, DOCS_PATH, DOCUMENT_PATH};
 use crate::problem::{Case, Problem};
 use crate::rights::{Need, Right, guard};
-use crate::{Error, audit, batches, config, enrollments, heartbeat, monitoring, page, servers, settings, sql, system, users};
+use crate::{
+    Error, access::Access, audit, batches, broker_trial, config, enrollments, health, heartbeat, monitoring, page, servers,
+    settings,
+};
+use crate::{sql, system, users};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use futures::FutureExt;
-use serde_json::json;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
-use zonepulse_ingest::Ingest;
+use zonepulse_ingest::{Ingest, pull};
 use zonepulse_query::Engine;
 use zonepulse_store::Store;
 
@@ -42,6 +47,10 @@ struct Parts {
     addresses: Addresses,
     limits: config::Limits,
     pending: Arc<Semaphore>,
+    connections: Connections,
+    metrics: Metrics,
+    pulled: pull::Progress,
+    logs_requests: AtomicBool,
 }
 
 impl App {
@@ -56,7 +65,31 @@ impl App {
         let credentials = Credentials::new(store.clone())?;
         let fleet = Fleet::new(store.clone())?;
         let pending = Arc::new(Semaphore::new(batches::units(limits.max_pending_bytes)));
-        Ok(App { parts: Arc::new(Parts { store, engine, ingest, credentials, fleet, addresses, limits, pending }) })
+        let pulled = pull::Progress::default();
+        let connections = Connections::at_most(limits.max_connections as usize);
+        let metrics = Metrics::new(metrics::Parts {
+            store: store.clone(),
+            ingest: ingest.clone(),
+            engine: engine.clone(),
+            connections: connections.clone(),
+            pulled: pulled.clone(),
+        });
+        let logs_requests = AtomicBool::new(true);
+        let parts = Parts {
+            store,
+            engine,
+            ingest,
+            credentials,
+            fleet,
+            addresses,
+            limits,
+            pending,
+            connections,
+            metrics,
+            pulled,
+            logs_requests,
+        };
+        Ok(App { parts: Arc::new(parts) })
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -88,6 +121,30 @@ impl App {
     /// Where probes find this central.
     pub(crate) fn addresses(&self) -> &Addresses {
         &self.parts.addresses
+    }
+
+    /// The connections of its listener.
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.parts.connections
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.parts.metrics
+    }
+
+    /// How pulling goes.
+    pub(crate) fn pulled(&self) -> pull::Progress {
+        self.parts.pulled.clone()
+    }
+
+    /// Whether there is a line in the log about every request.
+    pub(crate) fn logs_requests(&self) -> bool {
+        self.parts.logs_requests.load(Ordering::Relaxed)
+    }
+
+    /// Turns those lines on or off.
+    pub(crate) fn log_requests(&self, on: bool) {
+        self.parts.logs_requests.store(on, Ordering::Relaxed);
     }
 
     pub(crate) async fn who(&self, address: IpAddr, headers: &HeaderMap) -> Result<Principal, Problem> {
@@ -157,7 +214,7 @@ fn groups() -> Vec<(Need, OpenApiRouter<App>)> {
         (Need::Right(Right::ServerUpdate), servers::updating()),
         (Need::Right(Right::ServerDelete), servers::deleting()),
         (Need::User, users::own()),
-        (Need::Administrator, users::managing().merge(settings::changing()).merge(audit::routes())),
+        (Need::Administrator, users::managing().merge(settings::changing()).merge(audit::routes()).merge(broker_trial::routes())),
         (Need::Server, batches::routes().merge(heartbeat::sending())),
         (Need::Enrollment, enrollments::routes()),
         (Need::Nothing, for_all()),
@@ -173,33 +230,27 @@ fn for_users() -> OpenApiRouter<App> {
         .merge(sql::routes())
         .merge(heartbeat::reading())
         .merge(addresses::routes())
+        .merge(metrics::routes())
 }
 
 fn for_all() -> OpenApiRouter<App> {
-    OpenApiRouter::default().routes(routes!(health))
+    OpenApiRouter::default().merge(health::routes())
 }
 
-/// Is it well?
-///
-/// 200 when the central runs and its store answers. Needs no credentials.
-#[utoipa::path(
-    get, path = "/healthz", operation_id = "health", tag = "Service",
-    responses(
-        (status = 200, description = "It is well.", content_type = "application/json", body = String, example = json!({"status": "ok"})),
-        (status = 500, description = "The store does not answer.", body = Problem, content_type = "application/problem+json"),
-    ),
-)]
-async fn health(State(app): State<App>) -> Result<Response, Problem> {
-    // A read that goes to the database, not to what is in memory.
-    let asked = tokio::task::spawn_blocking(move || app.store().registry().users().map(|_| ())).await;
-    asked.map_err(Problem::internal)?.map_err(Problem::internal)?;
-    Ok(Json(json!({ "status": "ok" })).into_response())
+/// What is served at an address that only the monitoring reaches, to everybody there.
+pub fn monitoring_router(app: App) -> Router {
+    let (health, _) = health::routes().split_for_parts();
+    let (metrics, _) = metrics::routes().split_for_parts();
+    health
+        .merge(metrics)
+        .fallback(|| async { Problem::new(Case::NotFound, "here are /metrics, /healthz and /readyz") })
+        .layer(from_fn_with_state(app.clone(), every_request))
+        .with_state(app)
 }
 
-/// Bounds the time, turns a panic into an answer, and writes a line about it.
+/// Bounds the time, turns a panic into an answer, and keeps account of it.
 async fn every_request(State(app): State<App>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let access = Access::begin(&app, &request);
     let longest = Duration::from_secs(app.limits().request_timeout_s);
     let answered = tokio::time::timeout(longest, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
     let mut response = match answered {
@@ -211,13 +262,7 @@ async fn every_request(State(app): State<App>, request: Request, next: Next) -> 
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis() as u64);
-    match response.status() {
-        status_code if status_code.is_server_error() => tracing::warn!(%method, path, status, ms, "answered"),
-        StatusCode::FORBIDDEN => tracing::info!(%method, path, status, ms, "answered"),
-        _ => tracing::debug!(%method, path, status, ms, "answered"),
-    }
-    response
+    access.answered(response)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

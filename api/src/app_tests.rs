@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::accounts;
-use crate::serve::Peer;
+use crate::listen::Peer;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use expect_test::{Expect, expect, expect_file};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use tower::ServiceExt;
@@ -19,6 +20,7 @@ const READING: &[&str] = &[
     "/page.css",
     "/page.js",
     "/icon.svg",
+    "/metrics",
     "/api/v2/servers",
     "/api/v2/monitoring/dns/raw",
     "/api/v2/monitoring/dns/aggregate",
@@ -28,7 +30,7 @@ const READING: &[&str] = &[
     "/api/v2/monitoring/system/aggregate",
     "/api/v2/monitoring/system/metrics",
 ];
-const OPEN: &[&str] = &["/healthz", DOCUMENT_PATH, "/api/docs/"];
+const OPEN: &[&str] = &["/healthz", "/readyz", DOCUMENT_PATH, "/api/docs/"];
 
 struct Setup {
     app: App,
@@ -42,8 +44,12 @@ fn setup() -> Setup {
 }
 
 fn setup_with(limits: config::Limits) -> Setup {
+    setup_on(zonepulse_store::Options::default(), limits)
+}
+
+fn setup_on(options: zonepulse_store::Options, limits: config::Limits) -> Setup {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path(), &zonepulse_store::Options::default()).unwrap();
+    let store = Store::open(dir.path(), &options).unwrap();
     let password = accounts::add_user(&store, "ann", false, None).unwrap();
     let (_, token) = accounts::add_server(&store, "ns1", false).unwrap();
     accounts::add_server(&store, "ns2", true).unwrap();
@@ -469,4 +475,90 @@ async fn times_of_sql_are_readable_whatever_their_unit() {
         .sql("SELECT to_timestamp(1.5) AS a, arrow_cast(to_timestamp(1.5), 'Timestamp(Second, Some(\"+00:00\"))') AS b", &[])
         .await;
     assert_eq!(answered.body, r#"[{"a":"1970-01-01T00:00:01.500","b":"1970-01-01T00:00:01Z"}]"#);
+}
+
+#[tokio::test]
+async fn what_is_missing_makes_it_unready_and_not_dead() {
+    let full = zonepulse_store::Options { min_free_bytes: u64::MAX, ..Default::default() };
+    let setup = setup_on(full, config::Limits::default());
+    let answered = setup.send("GET", "/readyz", &[], "").await;
+    assert_eq!((answered.status, answered.header("retry-after")), (503, "5"));
+    let problem = answered.problem();
+    assert_eq!(problem["type"], "urn:zonepulse:problem:not-ready");
+    assert!(problem["detail"].as_str().unwrap().contains("free"), "{problem}");
+    assert_eq!(setup.send("GET", "/healthz", &[], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_never_by_what_callers_make_up() {
+    let setup = setup();
+    setup.get("/api/v2/servers").await;
+    setup.get("/api/v2/monitoring/dns/raw?limit=-1").await;
+    setup.send("BREW", "/no/such/path", &[], "").await;
+    let text = setup.get("/metrics").await.body;
+    for line in [
+        r#"zonepulse_http_requests_total{method="GET",route="/api/v2/servers",status="200"} 1"#,
+        r#"zonepulse_http_requests_total{method="GET",route="/api/v2/monitoring/dns/raw",status="400"} 1"#,
+        r#"zonepulse_http_requests_total{method="other",route="none",status="404"} 1"#,
+        r#"zonepulse_http_request_duration_seconds_count{route="/api/v2/servers"} 1"#,
+        "zonepulse_http_requests_running 1",
+        r#"zonepulse_queries_limit{kind="sql"} 4"#,
+        "zonepulse_committer_running 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+    }
+    assert!(!text.contains("BREW") && !text.contains("such"), "{text}");
+}
+
+#[tokio::test]
+async fn a_request_leaves_a_line_without_parameters_and_credentials() {
+    let setup = setup();
+    let log = Log::default();
+    let written = log.clone();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(move || written.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    setup.get("/api/v2/monitoring/dns/raw?host=private.example").await;
+    setup.send("GET", "/api/v2/servers", &[("authorization", "Bearer wrong")], "").await;
+    setup.get("/healthz").await;
+    setup.app.log_requests(false);
+    setup.get("/api/v2/servers").await;
+    let text = log.text();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [first, second] = &lines[..] else { panic!("{text}") };
+    let fields = &first["fields"];
+    for (field, expected) in [
+        ("method", json!("GET")),
+        ("route", json!("/api/v2/monitoring/dns/raw")),
+        ("status", json!(200)),
+        ("bytes", json!(2)),
+        ("whole", json!(true)),
+        ("user", json!("ann")),
+        ("peer", json!("127.0.0.1:1")),
+    ] {
+        assert_eq!(fields[field], expected, "{field} of {first}");
+    }
+    assert_eq!((&second["fields"]["status"], &second["fields"]["user"]), (&json!(401), &json!("-")));
+    let secret = setup.basic.strip_prefix("Basic ").unwrap();
+    assert!(!text.contains("private") && !text.contains(secret) && !text.contains("wrong"), "{text}");
+}
+
+/// What is logged, in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

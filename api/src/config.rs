@@ -2,19 +2,19 @@
 //!
 //! `zonepulse.example.toml` explains every key and holds the defaults.
 
+mod read;
+
 use crate::Error;
-use figment::Figment;
-use figment::providers::{Env, Format, Toml};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use zonepulse_ingest::amqp;
+use std::path::PathBuf;
+use zonepulse_ingest::{amqp, pull};
 use zonepulse_query::SqlLimits;
 use zonepulse_store::{Precision, Retention};
 
 /// All settings of the central.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The directory with everything that the central knows.
@@ -25,8 +25,14 @@ pub struct Settings {
     pub public_urls: Vec<String>,
     /// What is logged, and how.
     pub log: Log,
+    /// The certificate, when it speaks TLS itself.
+    pub tls: Tls,
+    /// What is told to Prometheus.
+    pub metrics: Metrics,
     /// A broker that batches come through.
     pub amqp: Amqp,
+    /// How batches are fetched from probes that wait to be asked.
+    pub pull: Pull,
     /// Bounds of questions.
     pub query: Query,
     /// Bounds of SQL.
@@ -38,33 +44,35 @@ pub struct Settings {
 }
 
 /// What is logged, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// From which level on.
     pub level: LogLevel,
     /// Lines for people or for programs.
     pub format: LogFormat,
+    /// Whether there is a line about every request.
+    pub requests: bool,
 }
 
 /// How bad something must be to be logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Something could not be done.
     Error,
     /// Something that somebody should look at.
     Warn,
-    /// What happens now and then.
+    /// What happens now and then, and requests.
     Info,
-    /// Every request.
+    /// What is of use to whoever looks for a fault.
     Debug,
     /// Everything, that of the libraries too.
     Trace,
 }
 
 /// How a line of the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -73,20 +81,54 @@ pub enum LogFormat {
     Json,
 }
 
+/// The certificate, when it speaks TLS itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// The certificate and those between it and the authority, in PEM; without it there is no TLS.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, in PEM.
+    pub key: Option<PathBuf>,
+}
+
+/// What is told to Prometheus.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Where else it is told, without credentials and TLS; without it only at `listen`, to users.
+    pub listen: Option<SocketAddr>,
+}
+
 /// A broker that batches come through.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Amqp {
-    /// Where it is, `amqp://…`; without it there is none.
+    /// Where it is, `amqp://…`, or `amqps://…` for TLS; without it there is none.
     pub url: Option<Secret>,
+    /// The authorities whose certificate it may show, in PEM; without it those that this machine trusts.
+    pub ca_file: Option<PathBuf>,
+    /// Whether its certificate is verified.
+    pub verify: bool,
     /// The queue.
     pub queue: String,
     /// How many batches are under way at a time.
     pub prefetch: u16,
 }
 
+/// How batches are fetched from probes that wait to be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pull {
+    /// The authorities whose certificates probes may show, in PEM; without it those that this machine trusts.
+    pub ca_file: Option<PathBuf>,
+    /// How much a probe is asked for at a time, bytes.
+    pub max_bytes: u32,
+    /// Answers that are read and committed at a time.
+    pub max_concurrent: usize,
+}
+
 /// Bounds of questions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Query {
     /// Memory for all questions together, bytes.
@@ -100,7 +142,7 @@ pub struct Query {
 }
 
 /// Bounds of SQL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sql {
     /// Memory for all statements together, bytes.
@@ -116,7 +158,7 @@ pub struct Sql {
 }
 
 /// Bounds of the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// Memory for blocks read from disk, bytes.
@@ -140,7 +182,7 @@ pub struct Store {
 }
 
 /// What points keep of a last access.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LastAccess {
     /// Its second.
     #[serde(rename = "s")]
@@ -151,7 +193,7 @@ pub enum LastAccess {
 }
 
 /// Bounds of requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// The largest request, bytes.
@@ -189,30 +231,17 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl Settings {
-    /// The defaults, overlaid by a file if one is given, overlaid by the environment.
-    pub fn read(file: Option<&Path>) -> Result<Self, Error> {
-        let mut figment = Figment::new();
-        if let Some(file) = file {
-            // A file that is named and missing is a mistake; figment would read it as empty.
-            let text = std::fs::read_to_string(file).map_err(|source| Error::File { path: file.to_owned(), source })?;
-            let named = |error| Error::Config(format!("{}: {}", file.display(), plain(&error)));
-            // Read by itself first, so that an error can say that it is in the file.
-            Figment::from(Toml::string(&text)).extract::<Settings>().map_err(named)?;
-            figment = figment.merge(Toml::string(&text));
-        }
-        let environment =
-            Env::prefixed("ZONEPULSE_").filter(|key| !key.as_str().to_ascii_lowercase().starts_with("probe_")).split("__");
-        figment
-            .merge(environment)
-            .extract()
-            .map_err(|error| Error::Config(format!("environment (ZONEPULSE_…): {}", plain(&error))))
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(secret)")
     }
 }
 
-/// What is wrong, without figment's name for where keys are when nothing else is said.
-fn plain(error: &figment::Error) -> String {
-    error.to_string().replace("\"default.", "\"").replace(" in TOML source string", "")
+impl Settings {
+    /// What is in force, as a file would say it, without secrets.
+    pub fn to_toml(&self) -> Result<String, Error> {
+        toml::to_string(self).map_err(|error| Error::Config(error.to_string()))
+    }
 }
 
 impl Default for Settings {
@@ -222,7 +251,10 @@ impl Default for Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8053)),
             public_urls: Vec::new(),
             log: Log::default(),
+            tls: Tls::default(),
+            metrics: Metrics::default(),
             amqp: Amqp::default(),
+            pull: Pull::default(),
             query: Query::default(),
             sql: Sql::default(),
             store: Store::default(),
@@ -233,13 +265,20 @@ impl Default for Settings {
 
 impl Default for Log {
     fn default() -> Self {
-        Log { level: LogLevel::Info, format: LogFormat::Text }
+        Log { level: LogLevel::Info, format: LogFormat::Text, requests: true }
     }
 }
 
 impl Default for Amqp {
     fn default() -> Self {
-        Amqp { url: None, queue: amqp::DEFAULT_QUEUE.to_owned(), prefetch: amqp::DEFAULT_PREFETCH }
+        Amqp { url: None, ca_file: None, verify: true, queue: amqp::DEFAULT_QUEUE.to_owned(), prefetch: amqp::DEFAULT_PREFETCH }
+    }
+}
+
+impl Default for Pull {
+    fn default() -> Self {
+        let pull::Settings { max_bytes, max_concurrent, .. } = pull::Settings::default();
+        Pull { ca_file: None, max_bytes, max_concurrent }
     }
 }
 
@@ -335,30 +374,24 @@ mod tests {
     fn the_example_file_names_every_key() {
         let example = include_str!("../zonepulse.example.toml");
         // What every struct refuses lists what it knows; each of those has to be in the example.
-        for section in ["", "[log]\n", "[amqp]\n", "[query]\n", "[sql]\n", "[store]\n", "[limits]\n"] {
-            let error = read(&format!("{section}nonsense = 1")).unwrap_err().to_string();
-            let (_, known) = error.split_once("expected ").unwrap_or_else(|| panic!("{error}"));
-            let known: Vec<&str> =
-                known.split(|c: char| !c.is_ascii_lowercase() && c != '_').filter(|word| word.len() > 2).collect();
-            let (keys, _) = known.split_at(known.iter().position(|word| *word == "for").unwrap_or(known.len()));
-            assert!(!keys.is_empty(), "{error}");
-            for key in keys.iter().filter(|key| **key != "one") {
+        for section in ["", "tls", "metrics", "log", "amqp", "pull", "query", "sql", "store", "limits"] {
+            let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
+            let error = read(&format!("{header}xxxxxxxxxxxxxxxxxxxx = 1")).unwrap_err().to_string();
+            let (_, known) = error.split_once("here there are ").unwrap_or_else(|| panic!("{error}"));
+            for key in known.split(", ").map(|key| key.trim_matches('`')) {
                 let named = example.contains(&format!("{key} = ")) || example.contains(&format!("[{key}]"));
-                assert!(named, "{section}{key} is not in the example: {error}");
+                assert!(named, "{section}.{key} is not in the example");
             }
         }
     }
 
     #[test]
-    fn an_unknown_key_is_an_error_that_names_it_and_the_file() {
-        let error = read("[limits]\nmax_request = 1").unwrap_err().to_string();
-        assert!(error.contains("max_request") && error.contains("limits"), "{error}");
-    }
-
-    #[test]
-    fn a_file_that_is_named_must_be_there() {
-        let error = Settings::read(Some(Path::new("/nowhere/zonepulse.toml"))).unwrap_err();
-        assert!(error.to_string().contains("/nowhere/zonepulse.toml"), "{error}");
+    fn what_is_in_force_is_shown_as_a_file_would_say_it_without_secrets() {
+        let settings = read("[amqp]\nurl = \"amqp://guest:hidden@localhost\"\n[metrics]\nlisten = \"[::1]:9\"").unwrap();
+        let shown = settings.to_toml().unwrap();
+        assert!(!shown.contains("hidden") && shown.contains("url = \"(secret)\""), "{shown}");
+        let again = read(&shown).unwrap();
+        assert_eq!(Settings { amqp: settings.amqp.clone(), ..again }, settings);
     }
 
     #[test]

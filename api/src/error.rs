@@ -19,6 +19,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A certificate or key is not what TLS needs: put in another.
+    #[error("{} {why}", .path.display())]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The data directory belongs to a running process: stop it first, or ask it.
     #[error("{} is in use by another process: a running `zonepulse serve` holds it; stop it first", .0.display())]
     InUse(PathBuf),

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::accounts::{self, NewUser};
-use crate::serve::Peer;
+use crate::listen::Peer;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use tower::ServiceExt;
 use zonepulse_store::Rights;

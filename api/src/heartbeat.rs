@@ -61,12 +61,14 @@ async fn hear(
     };
     let received_at_ms = now_ms();
     let heartbeat: Heartbeat = body::typed("body", body::json(&headers, body, MAX_HEARTBEAT_BYTES).await?)?;
+    blocking(move || heard(&app, server_id, heartbeat, received_at_ms).map(Json)).await
+}
+
+/// Takes a heartbeat that arrived at this time, by whichever way, and gives what the probe is told.
+pub fn heard(app: &App, server_id: u32, heartbeat: Heartbeat, received_at_ms: u64) -> Result<HeartbeatAnswer, Problem> {
     check(&heartbeat)?;
-    blocking(move || {
-        app.fleet().hear(server_id, heartbeat, received_at_ms)?;
-        answer(&app, server_id, received_at_ms).map(Json)
-    })
-    .await
+    app.fleet().hear(server_id, heartbeat, received_at_ms)?;
+    answer(app, server_id, received_at_ms)
 }
 
 /// What a probe is told that was heard at this time.

@@ -8,28 +8,33 @@
 //! * [`accounts`] makes users and servers in a data directory;
 //! * [`command`] is what `zonepulse` understands.
 //!
-//! A request passes through `app` (time, panics, log), then `rights` (credentials,
-//! who may do what), to one function per call; a family of calls is a module
+//! A request passes through `listen` (connections, TLS), `app` (time, panics, the
+//! `access` log), then `rights` (credentials, who may do what), to one function per call; a family of calls is a module
 //! (`monitoring`, `batches`, `servers`, `settings`, `users` and so on). A question is
 //! read by `parameters`, answered by the query engine, and written by `render` in
 //! the format that `negotiate` chose; what is not a question is read by `body`.
 //! Everything that goes wrong is a `problem`.
 
+mod access;
 pub mod accounts;
 mod addresses;
 mod app;
 mod audit;
 mod batches;
 mod body;
+mod broker_trial;
 pub mod command;
 pub mod config;
 pub mod credentials;
 mod enrollments;
 mod error;
 mod fleet;
+mod health;
 mod heartbeat;
+mod listen;
 mod listing;
 mod logging;
+mod metrics;
 mod monitoring;
 mod negotiate;
 mod openapi;
@@ -37,6 +42,7 @@ mod page;
 mod parameters;
 mod probe_file;
 mod problem;
+mod pulling;
 mod render;
 mod rights;
 pub mod serve;
@@ -45,6 +51,7 @@ mod settings;
 mod sql;
 mod system;
 mod time;
+pub mod tls;
 mod users;
 
 pub use app::document;

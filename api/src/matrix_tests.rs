@@ -6,7 +6,8 @@
 
 use super::*;
 use crate::accounts::{self, NewUser};
-use crate::serve::{Peer, serve};
+use crate::listen::Peer;
+use crate::serve::serve;
 use crate::{config::Settings, credentials::token};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -62,6 +63,8 @@ const SERVERS: &[Who] = &[Server];
 /// Calls, what to send, and who may.
 const TABLE: &[(&str, &str, &str, &[Who])] = &[
     ("GET", "/healthz", "", &EVERYBODY),
+    ("GET", "/readyz", "", &EVERYBODY),
+    ("GET", "/metrics", "", READERS),
     ("GET", "/", "", USERS),
     ("GET", "/page.js", "", USERS),
     ("GET", "/page.css", "", USERS),
@@ -85,6 +88,12 @@ const TABLE: &[(&str, &str, &str, &[Who])] = &[
     ("POST", "/api/v2/pvservers/{server_id}/token", "", EDITORS),
     ("DELETE", "/api/v2/pvservers/{server_id}", "", EDITORS),
     ("PATCH", "/api/v2/settings", r#"{"dns_interval_s": 30}"#, ADMINISTRATORS),
+    (
+        "POST",
+        "/api/v2/monitoring/testrabbitmqcred",
+        r#"{"address": "127.0.0.1", "port": 9, "user": "a", "password": "b"}"#,
+        ADMINISTRATORS,
+    ),
     ("GET", "/api/v2/audit", "", ADMINISTRATORS),
     ("GET", "/api/v2/users", "", ADMINISTRATORS),
     ("POST", "/api/v2/users", r#"{"user": "new"}"#, ADMINISTRATORS),

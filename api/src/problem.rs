@@ -74,6 +74,8 @@ pub enum Case {
     Internal,
     /// The server is at one of its bounds; try again.
     Busy,
+    /// The server cannot do its work now.
+    NotReady,
 }
 
 impl Case {
@@ -112,6 +114,9 @@ impl Case {
             ),
             Case::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "urn:zonepulse:problem:internal", "The server has a fault"),
             Case::Busy => (StatusCode::SERVICE_UNAVAILABLE, "urn:zonepulse:problem:busy", "The server is busy"),
+            Case::NotReady => {
+                (StatusCode::SERVICE_UNAVAILABLE, "urn:zonepulse:problem:not-ready", "The server cannot do its work now")
+            }
         }
     }
 }

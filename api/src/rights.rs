@@ -7,8 +7,8 @@
 
 use crate::app::App;
 use crate::credentials::{Account, Principal};
+use crate::listen::Peer;
 use crate::problem::{Case, Problem};
-use crate::serve::Peer;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -128,6 +128,9 @@ pub async fn guard(State((app, need)): State<(App, Need)>, mut request: Request,
     let principal = app.who(address, request.headers()).await?;
     need.check(&principal)?;
     request.extensions_mut().insert(principal.clone());
-    request.extensions_mut().insert(Caller { principal, address });
-    Ok(next.run(request).await)
+    request.extensions_mut().insert(Caller { principal: principal.clone(), address });
+    let mut response = next.run(request).await;
+    // Whoever keeps account of requests learns it from the answer.
+    response.extensions_mut().insert(principal);
+    Ok(response)
 }

@@ -8,25 +8,22 @@ use crate::Error;
 use crate::accounts::{self, Administrator};
 use crate::addresses::Addresses;
 use crate::app::{self, App};
-use crate::config::{Amqp, Query, Settings};
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
+use crate::config::{Amqp, Pull, Query, Settings};
+use crate::listen::{Bounded, Connections, Peer};
+use crate::pulling::Pulling;
+use crate::tls::Certificate;
 use std::fs::DirBuilder;
 use std::future::{Future, IntoFuture};
-use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, Sleep};
-use zonepulse_ingest::{Counter, Ingest, amqp};
+use zonepulse_ingest::pull::{self, Puller};
+use zonepulse_ingest::{Counter, Ingest, Trust, amqp};
 use zonepulse_query::Engine;
 use zonepulse_store::{Store, Upkeep};
 
@@ -38,10 +35,15 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 /// How long a store that is in use is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Connections at a time at the address for the monitoring.
+const MONITORING_CONNECTIONS: usize = 64;
+
 /// A central that is listening.
 pub struct Serving {
     address: SocketAddr,
+    monitoring: Option<SocketAddr>,
     administrator: Administrator,
+    live: Live,
     running: JoinHandle<Result<(), Error>>,
 }
 
@@ -51,9 +53,25 @@ impl Serving {
         self.address
     }
 
+    /// Where it listens for the monitoring alone.
+    pub fn monitoring_address(&self) -> Option<SocketAddr> {
+        self.monitoring
+    }
+
+    /// Where it is found by who is on this machine.
+    pub fn url(&self) -> String {
+        let scheme = if self.live.certificate.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
     /// What the start found of the first administrator.
     pub fn administrator(&self) -> &Administrator {
         &self.administrator
+    }
+
+    /// What of it can be changed while it runs.
+    pub fn live(&self) -> Live {
+        self.live.clone()
     }
 
     /// Waits until it has ended, and everything is on disk.
@@ -62,16 +80,43 @@ impl Serving {
     }
 }
 
+/// What of a running central can be changed.
+#[derive(Clone)]
+pub struct Live {
+    certificate: Option<Certificate>,
+    app: App,
+}
+
+impl Live {
+    /// Makes it so, as far as it can be: reads the certificate again, logs requests or does not.
+    pub fn apply(&self, settings: &Settings) -> Result<(), Error> {
+        self.app.log_requests(settings.log.requests);
+        match &self.certificate {
+            Some(certificate) => certificate.reload(&settings.tls),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Opens the store, listens, and serves until `shutdown`.
 ///
 /// Comes back as soon as connections are accepted. Fails with
-/// [`Error::InUse`] when another process has the data directory, and with
-/// [`Error::Listen`] when the address cannot be had.
+/// [`Error::InUse`] when another process has the data directory, with
+/// [`Error::Listen`] when an address cannot be had, and with
+/// [`Error::Certificate`] when the certificate cannot be used.
 pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<Serving, Error> {
-    // First the address: it is quickly told that it is taken.
-    let listen = |source| Error::Listen { address: settings.listen, source };
-    let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let certificate = Certificate::read(&settings.tls)?;
+    let broker = broker(&settings.amqp)?;
+    let probes = authority(&settings.pull)?;
+    // First the addresses: it is quickly told that one is taken.
+    let listener = bind(settings.listen).await?;
+    let monitoring = match settings.metrics.listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    let address = listener.local_addr()?;
+    let monitoring_address = monitoring.as_ref().map(TcpListener::local_addr).transpose()?;
+    warn_of_clear_text(settings, address);
     let (data, options) = (settings.data.clone(), settings.store.into());
     let opening = tokio::task::spawn_blocking(move || {
         let store = open(&data, &options)?;
@@ -82,19 +127,25 @@ pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Sen
     let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default())?;
     let upkeep = Upkeep::start(store.clone())?;
     let engine = Engine::new(store.clone(), query_options(settings))?;
-    let addresses = Addresses { listen: address, public_urls: settings.public_urls.clone(), scheme: "http" };
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let addresses = Addresses { listen: address, public_urls: settings.public_urls.clone(), scheme };
     let app = App::new(store.clone(), engine, ingest.clone(), settings.limits, addresses)?;
+    app.log_requests(settings.log.requests);
     let heard = app.clone();
 
     let (end, ending) = watch::channel(false);
-    let consumer = settings.amqp.url.as_ref().map(|url| consume(url.reveal(), &settings.amqp, ingest.clone(), ending.clone()));
-    let listener = Bounded {
-        listener,
-        connections: Arc::new(Semaphore::new(settings.limits.max_connections as usize)),
-        longest_silence: Duration::from_secs(settings.limits.request_timeout_s).saturating_add(LONGEST_SILENCE),
-    };
-    let service = app::router(app).into_make_service_with_connect_info::<Peer>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(ended(ending)).into_future();
+    let consumer = broker.map(|broker| tokio::spawn(amqp::consume(ingest.clone(), broker, ended(ending.clone()))));
+    let pulling = Arc::new(Pulling::new(app.clone(), probes));
+    let puller = Puller::new(ingest.clone(), pulling, pull_settings(&settings.pull), app.pulled());
+    let puller = tokio::spawn(puller.run(ended(ending.clone())));
+    let live = Live { certificate: certificate.clone(), app: app.clone() };
+    let longest_silence = Duration::from_secs(settings.limits.request_timeout_s).saturating_add(LONGEST_SILENCE);
+    let listener = Bounded { listener, certificate, connections: app.connections().clone(), longest_silence };
+    let monitoring = monitoring.map(|listener| {
+        let connections = Connections::at_most(MONITORING_CONNECTIONS);
+        Bounded { listener, certificate: None, connections, longest_silence }
+    });
+    let servers = listening(app, listener, monitoring, ending);
     let longest = Duration::from_secs(settings.limits.shutdown_s);
     let running = tokio::spawn(async move {
         let too_long = async {
@@ -105,13 +156,14 @@ pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Sen
             tokio::time::sleep(longest).await;
         };
         tokio::select! {
-            result = server => result?,
+            result = servers => result?,
             () = too_long => tracing::warn!("some requests did not finish in {} s", longest.as_secs()),
         }
         drop(end);
         if let Some(consumer) = consumer {
             consumer.await?;
         }
+        puller.await?;
         // The last of the committer waits for its thread.
         let closing = move || {
             if let Err(error) = heard.fleet().write_all() {
@@ -126,7 +178,45 @@ pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Sen
         tracing::info!("ended");
         Ok(())
     });
-    Ok(Serving { address, administrator, running })
+    Ok(Serving { address, monitoring: monitoring_address, administrator, live, running })
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+}
+
+/// Serves at one address or two, until it is told to end and all that was asked is answered.
+async fn listening(
+    app: App,
+    listener: Bounded,
+    monitoring: Option<Bounded>,
+    ending: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let service = app::router(app.clone()).into_make_service_with_connect_info::<Peer>();
+    let main = axum::serve(listener, service).with_graceful_shutdown(ended(ending.clone())).into_future();
+    let monitoring = async {
+        let Some(listener) = monitoring else { return Ok(()) };
+        let service = app::monitoring_router(app).into_make_service_with_connect_info::<Peer>();
+        axum::serve(listener, service).with_graceful_shutdown(ended(ending)).await
+    };
+    tokio::try_join!(main, monitoring).map(|_| ())
+}
+
+/// Credentials must not travel where others listen, and whoever lets them should know it.
+fn warn_of_clear_text(settings: &Settings, address: SocketAddr) {
+    if settings.tls.certificate.is_none() && !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "PASSWORDS AND TOKENS TRAVEL IN THE CLEAR: this address is reached from other machines and has no TLS; \
+             set tls.certificate and tls.key, or listen on 127.0.0.1 behind a proxy that speaks TLS"
+        );
+    }
+    if let Some(address) = settings.metrics.listen.filter(|address| !address.ip().is_loopback()) {
+        tracing::warn!(%address, "whoever reaches this address reads the metrics: it asks for no credentials");
+    }
+    if settings.amqp.url.is_some() && !settings.amqp.verify {
+        tracing::warn!("amqp.verify is off: whoever answers in the broker's place is believed");
+    }
 }
 
 /// Opens the store of a data directory, which is made if need be, for its owner only.
@@ -160,95 +250,36 @@ fn query_options(settings: &Settings) -> zonepulse_query::Options {
     }
 }
 
-fn consume(url: &str, settings: &Amqp, ingest: Ingest, ending: watch::Receiver<bool>) -> JoinHandle<()> {
-    let settings = amqp::Settings { url: url.to_owned(), queue: settings.queue.clone(), prefetch: settings.prefetch };
-    tokio::spawn(amqp::consume(ingest, settings, ended(ending)))
+/// What the consumer needs to know of the broker, if there is one. Reads its authority's file.
+pub(crate) fn broker(settings: &Amqp) -> Result<Option<amqp::Settings>, Error> {
+    let Some(url) = &settings.url else { return Ok(None) };
+    let trust = match &settings.ca_file {
+        _ if !settings.verify => Trust::Anybody,
+        None => Trust::System,
+        Some(path) => Trust::Own(std::fs::read(path).map_err(|source| Error::File { path: path.clone(), source })?),
+    };
+    if url.reveal().starts_with("amqps:") {
+        trust.client_config()?;
+    }
+    Ok(Some(amqp::Settings { url: url.reveal().to_owned(), trust, queue: settings.queue.clone(), prefetch: settings.prefetch }))
+}
+
+/// Whom probes are believed by. Reads the authority's file.
+pub(crate) fn authority(settings: &Pull) -> Result<Trust, Error> {
+    let Some(path) = &settings.ca_file else { return Ok(Trust::System) };
+    let trust = Trust::Own(std::fs::read(path).map_err(|source| Error::File { path: path.clone(), source })?);
+    trust.client_config()?;
+    Ok(trust)
+}
+
+fn pull_settings(settings: &Pull) -> pull::Settings {
+    let Pull { max_bytes, max_concurrent, .. } = *settings;
+    pull::Settings { max_bytes, max_concurrent, ..pull::Settings::default() }
 }
 
 async fn ended(mut ending: watch::Receiver<bool>) {
     // An error means that the sender is gone, which is an end as well.
     let _ = ending.wait_for(|ending| *ending).await;
-}
-
-/// The address that a request came from.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
-
-impl Connected<IncomingStream<'_, Bounded>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
-        Peer(*stream.remote_addr())
-    }
-}
-
-/// A listener that accepts a connection only when there is room for it.
-pub struct Bounded {
-    listener: TcpListener,
-    connections: Arc<Semaphore>,
-    longest_silence: Duration,
-}
-
-impl Listener for Bounded {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        // Never closed, so a permit comes when a connection goes.
-        let permit = self.connections.clone().acquire_owned().await.ok();
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        // Answers are written whole: waiting for more of them only takes time.
-        let _ = stream.set_nodelay(true);
-        let silence = Box::pin(tokio::time::sleep(self.longest_silence));
-        (Connection { stream, silence, longest_silence: self.longest_silence, _permit: permit }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection, which ends when its peer is silent for too long, and then gives its place back.
-pub struct Connection {
-    stream: TcpStream,
-    silence: Pin<Box<Sleep>>,
-    longest_silence: Duration,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let ready @ Poll::Ready(_) = Pin::new(&mut self.stream).poll_read(context, buffer) {
-            let until = Instant::now() + self.longest_silence;
-            self.silence.as_mut().reset(until);
-            return ready;
-        }
-        self.silence.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
 }
 
 #[cfg(test)]

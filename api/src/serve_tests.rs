@@ -1,10 +1,20 @@
 //! A central in this process, spoken to over a connection.
 
 use super::*;
+use crate::config::{Metrics, Tls};
 use crate::credentials::password;
+use rcgen::{CertifiedKey, KeyPair};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use std::io;
+use std::sync::Arc;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 struct Central {
     serving: Serving,
@@ -38,11 +48,39 @@ impl Central {
 
 /// The first line of the answer, on a connection of its own.
 async fn status(address: SocketAddr, request: &str) -> String {
-    let mut connection = TcpStream::connect(address).await.unwrap();
+    answer(TcpStream::connect(address).await.unwrap(), request).await.lines().next().unwrap_or_default().to_owned()
+}
+
+/// All of the answer; what arrives before the connection breaks off counts.
+async fn answer(mut connection: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> String {
     connection.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).await.unwrap();
-    answer.lines().next().unwrap_or_default().to_owned()
+    let mut answer = Vec::new();
+    let _ = connection.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A certificate for this machine that vouches for itself, and its files in a folder.
+fn certificate(dir: &TempDir) -> (CertifiedKey<KeyPair>, Tls) {
+    let tls = Tls { certificate: Some(dir.path().join("central.crt")), key: Some(dir.path().join("central.key")) };
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    write(&made, &tls);
+    (made, tls)
+}
+
+fn write(made: &CertifiedKey<KeyPair>, tls: &Tls) {
+    std::fs::write(tls.certificate.as_ref().unwrap(), made.cert.pem()).unwrap();
+    std::fs::write(tls.key.as_ref().unwrap(), made.signing_key.serialize_pem()).unwrap();
+}
+
+/// A connection with TLS, by somebody who believes this certificate alone.
+async fn secure(address: SocketAddr, made: &CertifiedKey<KeyPair>) -> io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = builder.with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect(address).await?;
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
@@ -106,5 +144,99 @@ async fn connections_past_the_bound_wait() {
     assert!(!second.is_finished());
     drop(first);
     assert_eq!(second.await.unwrap(), "HTTP/1.1 200 OK");
+    central.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_certificate_it_speaks_tls_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (made, tls) = certificate(&dir);
+    let central = start(&Settings { tls, ..settings(&dir) }).await.unwrap();
+    let address = central.serving.address();
+    assert_eq!(central.serving.url(), format!("https://{address}"));
+    let said = answer(secure(address, &made).await.unwrap(), HEALTH).await;
+    assert!(said.starts_with("HTTP/1.1 200 OK"), "{said}");
+    let in_the_clear = answer(TcpStream::connect(address).await.unwrap(), HEALTH).await;
+    assert!(!in_the_clear.contains("HTTP"), "{in_the_clear}");
+    central.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_handshakes_hold_up_nobody_and_not_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (made, tls) = certificate(&dir);
+    let central = start(&Settings { tls, ..settings(&dir) }).await.unwrap();
+    let address = central.serving.address();
+    let mut slow = Vec::new();
+    for _ in 0..20 {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        // The beginning of a ClientHello.
+        connection.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
+        slow.push(connection);
+    }
+    let began = Instant::now();
+    let said = answer(secure(address, &made).await.unwrap(), HEALTH).await;
+    assert!(said.starts_with("HTTP/1.1 200 OK") && began.elapsed() < Duration::from_secs(2), "{said}");
+    let began = Instant::now();
+    central.end().await;
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_replaced_while_connections_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, tls) = certificate(&dir);
+    let settings = Settings { tls: tls.clone(), ..settings(&dir) };
+    let central = start(&settings).await.unwrap();
+    let address = central.serving.address();
+    let mut connected = secure(address, &first).await.unwrap();
+    connected.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut head = [0; 15];
+    connected.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200 OK");
+
+    let second = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    write(&second, &tls);
+    central.serving.live().apply(&settings).unwrap();
+    assert!(secure(address, &first).await.is_err());
+    assert!(secure(address, &second).await.is_ok());
+    let said = answer(connected, HEALTH).await;
+    assert!(said.contains("HTTP/1.1 200 OK"), "{said}");
+
+    // What cannot be used changes nothing.
+    std::fs::write(tls.key.as_ref().unwrap(), "nothing").unwrap();
+    assert!(matches!(central.serving.live().apply(&settings), Err(Error::Certificate { .. })));
+    assert!(secure(address, &second).await.is_ok());
+    central.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_cannot_be_used_is_refused_before_anything_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, tls) = certificate(&dir);
+    std::fs::write(tls.certificate.as_ref().unwrap(), "nothing").unwrap();
+    let settings = Settings { tls, ..settings(&dir) };
+    assert!(matches!(start(&settings).await, Err(Error::Certificate { .. })));
+    assert!(!settings.data.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_for_the_monitoring_has_metrics_and_health_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let central = start(&Settings { metrics: Metrics { listen }, ..settings(&dir) }).await.unwrap();
+    let address = central.serving.monitoring_address().unwrap();
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(status(address, &ask(path)).await, "HTTP/1.1 200 OK", "{path}");
+    }
+    for path in ["/", "/api/v2/servers", "/api/docs/"] {
+        assert_eq!(status(address, &ask(path)).await, "HTTP/1.1 404 Not Found", "{path}");
+    }
+    let metrics = answer(TcpStream::connect(address).await.unwrap(), &ask("/metrics")).await;
+    for line in ["zonepulse_committer_running 1\n", "zonepulse_batches_committed_total 0\n", "# EOF"] {
+        assert!(metrics.contains(line), "{line:?} is not in {metrics}");
+    }
+    assert_eq!(status(central.serving.address(), &ask("/metrics")).await, "HTTP/1.1 401 Unauthorized");
     central.end().await;
 }

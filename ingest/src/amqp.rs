@@ -9,7 +9,9 @@
 //!
 //! The connection is made again whenever it ends, with growing pauses.
 
-use crate::{Error, Ingest, Sender};
+pub mod trial;
+
+use crate::{Error, Ingest, Sender, Trust};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -19,17 +21,25 @@ use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
     QueueDeclareOptions,
 };
+use lapin::runtime::default_runtime;
+use lapin::tcp::{AsyncTcpStream, RustlsConnector};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where batches come from.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// `amqp://user:password@host:port/vhost`.
+    /// `amqp://user:password@host:port/vhost`, or `amqps://` for TLS.
     pub url: String,
+    /// Whom to believe that they are the broker, with `amqps://`.
+    pub trust: Trust,
     /// The queue.
     pub queue: String,
     /// Messages under way at once.
@@ -48,7 +58,7 @@ const GOOD_CONNECTION: Duration = Duration::from_secs(30);
 impl std::fmt::Debug for Settings {
     /// Without the URL, which holds a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings").field("queue", &self.queue).field("prefetch", &self.prefetch).finish_non_exhaustive()
+        f.debug_struct("Settings").field("trust", &self.trust).field("queue", &self.queue).finish_non_exhaustive()
     }
 }
 
@@ -105,8 +115,7 @@ struct Link {
 }
 
 async fn open(settings: &Settings) -> lapin::Result<Link> {
-    let properties = ConnectionProperties::default().with_connection_name("zonepulse central".into());
-    let connection = Connection::connect(&settings.url, properties).await?;
+    let connection = connect(&settings.url, &settings.trust).await?;
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     channel.basic_qos(settings.prefetch.max(1), BasicQosOptions::default()).await?;
@@ -122,6 +131,36 @@ async fn open(settings: &Settings) -> lapin::Result<Link> {
     Ok(Link { connection, channel, consumer, dead_queue })
 }
 
+/// Opens a connection, through TLS when the URL says so.
+async fn connect(url: &str, trust: &Trust) -> lapin::Result<Connection> {
+    let uri: AMQPUri = url.parse().map_err(other)?;
+    let connector = match uri.scheme {
+        AMQPScheme::AMQPS => Some(RustlsConnector::from(trust.client_config().map_err(|error| other(error.to_string()))?)),
+        AMQPScheme::AMQP => None,
+    };
+    let properties = ConnectionProperties::default().with_connection_name("zonepulse central".into());
+    let open = async move |uri: AMQPUri, runtime| {
+        let addresses = resolve(&uri.authority.host, uri.authority.port).await?;
+        let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+        match &connector {
+            Some(connector) => Ok(stream.into_rustls(connector, &uri.authority.host).await?),
+            None => Ok(stream),
+        }
+    };
+    Connection::connector(uri, default_runtime()?, open, properties).await
+}
+
+async fn resolve(address: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    // An IPv6 address may be written as in a URL.
+    let host = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+    if found.is_empty() { Err(io::Error::other("the name has no address")) } else { Ok(found) }
+}
+
+fn other(what: String) -> lapin::Error {
+    lapin::ErrorKind::IOError(Arc::new(io::Error::other(what))).into()
+}
+
 impl Link {
     /// Ends well when told to shut down, and with an error when the connection ends.
     async fn consume(mut self, ingest: &Ingest, shutdown: &mut (impl Future<Output = ()> + Unpin)) -> lapin::Result<()> {
@@ -133,7 +172,7 @@ impl Link {
                 Some(done) = under_way.next(), if !under_way.is_empty() => done?,
                 delivery = self.consumer.next() => match delivery {
                     Some(delivery) => under_way.push(handle(ingest, &self.channel, &self.dead_queue, delivery?)),
-                    None => return Err(lapin::ErrorKind::IOError(std::sync::Arc::new(std::io::Error::other("the broker cancelled the consumer"))).into()),
+                    None => return Err(other("the broker cancelled the consumer".to_owned())),
                 },
             }
         }
@@ -183,9 +222,6 @@ async fn bury(channel: &Channel, dead_queue: &ShortString, bytes: &[u8], error: 
     let confirm = channel.basic_publish("".into(), dead_queue.clone(), options, bytes, properties).await?.await?;
     match confirm {
         Confirmation::Ack(None) => Ok(()),
-        other => Err(lapin::ErrorKind::IOError(std::sync::Arc::new(std::io::Error::other(format!(
-            "the dead-letter queue did not take a message: {other:?}"
-        ))))
-        .into()),
+        refused => Err(other(format!("the dead-letter queue did not take a message: {refused:?}"))),
     }
 }

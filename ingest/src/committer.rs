@@ -2,8 +2,9 @@
 
 use crate::{Error, Outcome, Settings, translate};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use zonepulse_store::Store;
 use zonepulse_wire::Message;
@@ -18,7 +19,16 @@ pub(crate) struct Committer {
 /// The thread ends when its queue is gone, so the queue goes first.
 struct Running {
     queue: mpsc::Sender<Waiting>,
+    written: Arc<Written>,
     _thread: Joined,
+}
+
+/// What was written since the start.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub(crate) points: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) took_us: AtomicU64,
 }
 
 /// A thread that is waited for: when the last committer is gone, so is the thread's hold on the store.
@@ -41,11 +51,13 @@ struct Waiting {
 impl Committer {
     pub(crate) fn start(store: Store, settings: Settings) -> Result<Self, Error> {
         let (queue, waiting) = mpsc::channel(settings.queue_batches.max(1));
+        let written = Arc::<Written>::default();
+        let counted = written.clone();
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
-            .spawn(move || run(&store, waiting, settings.group_batches.max(1)))
+            .spawn(move || run(&store, waiting, settings.group_batches.max(1), &counted))
             .map_err(|error| Error::Thread(Arc::new(error)))?;
-        let running = Running { queue, _thread: Joined(Some(thread)) };
+        let running = Running { queue, written, _thread: Joined(Some(thread)) };
         Ok(Committer { running: Arc::new(running), patience: settings.patience })
     }
 
@@ -58,14 +70,32 @@ impl Committer {
             Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Error::Closed),
         }
     }
+
+    pub(crate) fn written(&self) -> &Written {
+        &self.running.written
+    }
+
+    /// How many batches wait, and how many may.
+    pub(crate) fn queue(&self) -> (u64, u64) {
+        let most = self.running.queue.max_capacity();
+        (most.saturating_sub(self.running.queue.capacity()) as u64, most as u64)
+    }
+
+    /// Whether its thread runs.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.running.queue.is_closed()
+    }
 }
 
 /// Takes what waits, up to a bound, and writes it in one go, until nobody can send any more.
-fn run(store: &Store, mut waiting: mpsc::Receiver<Waiting>, group_batches: usize) {
+fn run(store: &Store, mut waiting: mpsc::Receiver<Waiting>, group_batches: usize, counted: &Written) {
     let mut group = Vec::with_capacity(group_batches);
     let mut full = false;
     while waiting.blocking_recv_many(&mut group, group_batches) > 0 {
-        let written = write(store, &mut group);
+        let began = Instant::now();
+        let written = write(store, &mut group, counted);
+        counted.commits.fetch_add(1, Ordering::Relaxed);
+        counted.took_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
         let was_full = std::mem::replace(&mut full, matches!(written, Err(Error::NoSpace)));
         match written {
             Ok(()) if was_full => tracing::info!("there is room on the disk: batches are taken again"),
@@ -76,23 +106,39 @@ fn run(store: &Store, mut waiting: mpsc::Receiver<Waiting>, group_batches: usize
     }
 }
 
-fn write(store: &Store, group: &mut Vec<Waiting>) -> Result<(), Error> {
+fn write(store: &Store, group: &mut Vec<Waiting>, counted: &Written) -> Result<(), Error> {
     let mut write = store.begin();
+    let mut points = 0;
     let mut added = Vec::with_capacity(group.len());
     for Waiting { batch, answer } in group.drain(..) {
         let outcome = match write.is_committed(&translate::identity(&batch)) {
             // Before its names get numbers: a copy must not leave a trace.
             Ok(true) => Ok(Outcome::Duplicate),
-            Ok(false) => translate::add(batch, &mut write),
+            Ok(false) => {
+                let size = size(&batch);
+                translate::add(batch, &mut write)
+                    .inspect(|outcome| points += if *outcome == Outcome::Committed { size } else { 0 })
+            }
             Err(error) => Err(error),
         };
         added.push((answer, outcome.map_err(Error::from)));
     }
     // A copy of a batch in the same write is on disk only with it: nobody is answered before.
     let written = write.commit().map_err(Error::from);
+    if written.is_ok() {
+        counted.points.fetch_add(points, Ordering::Relaxed);
+    }
     for (answer, outcome) in added {
         // Whoever went away finds the batch's marker when it comes again.
         let _ = answer.send(written.clone().and(outcome));
     }
     written
+}
+
+/// How many points a message has.
+fn size(message: &Message) -> u64 {
+    match message {
+        Message::Dns(batch) => batch.rows.len() as u64,
+        Message::System(batch) => batch.series.iter().map(|series| series.values.iter().flatten().count() as u64).sum(),
+    }
 }

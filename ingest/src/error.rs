@@ -38,6 +38,9 @@ pub enum Error {
     /// The central is stopping: try again later.
     #[error("the central is stopping: try again later")]
     Closed,
+    /// There are no certificates to believe: correct the setting.
+    #[error("TLS: {0}")]
+    Trust(String),
     /// The committer's thread could not be started.
     #[error("no thread for the committer: {0}")]
     Thread(#[source] Arc<std::io::Error>),
@@ -48,7 +51,13 @@ impl Error {
     pub fn is_final(&self) -> bool {
         match self {
             Error::Malformed(_) | Error::UnknownVersion(_) | Error::Interval(_) | Error::WrongServer { .. } => true,
-            Error::UnknownServer(_) | Error::Busy | Error::NoSpace | Error::Store(_) | Error::Closed | Error::Thread(_) => false,
+            Error::UnknownServer(_)
+            | Error::Busy
+            | Error::NoSpace
+            | Error::Store(_)
+            | Error::Closed
+            | Error::Trust(_)
+            | Error::Thread(_) => false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Batches on their way in: receive → translate → commit → acknowledge.
 //!
-//! Whatever brings a batch (an HTTP request, a message of RabbitMQ) hands its
+//! Whatever brings a batch (an HTTP request, a message of RabbitMQ, a probe that is pulled) hands its
 //! bytes to [`Ingest::receive`] and waits. The bytes are decoded and checked
 //! where they arrived; one **committer** thread gives the records their
 //! numbers and writes to the store, many batches in one fsync when many wait.
@@ -13,9 +13,12 @@ pub mod amqp;
 mod committer;
 mod error;
 pub mod fleet;
+pub mod pull;
 mod translate;
+mod trust;
 
 pub use error::Error;
+pub use trust::Trust;
 pub use zonepulse_store::Outcome;
 /// What a probe counts besides hits: whoever shows a report needs the names.
 pub use zonepulse_wire::Counter;
@@ -66,6 +69,20 @@ pub struct Statistics {
     pub duplicates: u64,
     /// Batches that were refused for good.
     pub refused: u64,
+    /// Batches that their bringers were asked to bring again.
+    pub postponed: u64,
+    /// Points of the batches that were committed.
+    pub points: u64,
+    /// Bytes of batches that came, whatever became of them.
+    pub received_bytes: u64,
+    /// Writes, each of one batch or more.
+    pub commits: u64,
+    /// How long those took together, microseconds.
+    pub commit_us: u64,
+    /// Batches that wait for the committer now.
+    pub waiting: u64,
+    /// How many may wait.
+    pub max_waiting: u64,
 }
 
 /// The way in. Clones share it.
@@ -81,6 +98,8 @@ struct Counters {
     committed: AtomicU64,
     duplicates: AtomicU64,
     refused: AtomicU64,
+    postponed: AtomicU64,
+    received_bytes: AtomicU64,
 }
 
 impl Ingest {
@@ -93,16 +112,15 @@ impl Ingest {
 
     /// Takes an encoded batch and answers when it is on disk, or was before.
     pub async fn receive(&self, bytes: Bytes, sender: Sender) -> Result<Outcome, Error> {
+        self.counters.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let outcome = self.take(bytes, sender).await;
         let counter = match &outcome {
-            Ok(Outcome::Committed) => Some(&self.counters.committed),
-            Ok(Outcome::Duplicate) => Some(&self.counters.duplicates),
-            Err(error) if error.is_final() => Some(&self.counters.refused),
-            Err(_) => None,
+            Ok(Outcome::Committed) => &self.counters.committed,
+            Ok(Outcome::Duplicate) => &self.counters.duplicates,
+            Err(error) if error.is_final() => &self.counters.refused,
+            Err(_) => &self.counters.postponed,
         };
-        if let Some(counter) = counter {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+        counter.fetch_add(1, Ordering::Relaxed);
         outcome
     }
 
@@ -136,11 +154,25 @@ impl Ingest {
     /// What came in since the start.
     pub fn statistics(&self) -> Statistics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let written = self.committer.written();
+        let (waiting, max_waiting) = self.committer.queue();
         Statistics {
             committed: read(&self.counters.committed),
             duplicates: read(&self.counters.duplicates),
             refused: read(&self.counters.refused),
+            postponed: read(&self.counters.postponed),
+            points: read(&written.points),
+            received_bytes: read(&self.counters.received_bytes),
+            commits: read(&written.commits),
+            commit_us: read(&written.took_us),
+            waiting,
+            max_waiting,
         }
+    }
+
+    /// Whether batches can be committed: the committer's thread runs.
+    pub fn is_alive(&self) -> bool {
+        self.committer.is_alive()
     }
 }
 

@@ -111,7 +111,9 @@ async fn a_batch_that_comes_twice_counts_once_whoever_brings_it() {
     );
     let committed = outcomes.await.into_iter().filter(|outcome| matches!(outcome, Ok(Outcome::Committed))).count();
     assert_eq!((committed, hits(&central.store)), (1, 1));
-    assert_eq!(central.ingest.statistics(), Statistics { committed: 1, duplicates: 2, refused: 0 });
+    let statistics = central.ingest.statistics();
+    assert_eq!((statistics.committed, statistics.duplicates, statistics.refused), (1, 2, 0));
+    assert_eq!((statistics.points, statistics.received_bytes), (1, 3 * bytes.len() as u64));
 }
 
 #[tokio::test]

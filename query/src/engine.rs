@@ -51,8 +51,29 @@ struct Inner {
     sql_limits: SqlLimits,
     threads: usize,
     turns: Semaphore,
+    max_turns: usize,
     sql_turns: Arc<Semaphore>,
     max_wait: Duration,
+}
+
+/// How much an engine is answering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// The API's questions.
+    pub questions: Turns,
+    /// Statements of SQL.
+    pub statements: Turns,
+}
+
+/// How many are being answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turns {
+    /// Now.
+    pub running: u64,
+    /// At most at a time.
+    pub limit: u64,
+    /// Memory that they hold, bytes.
+    pub memory_bytes: u64,
 }
 
 /// Rows that a plan gave, held in memory that the engine accounts for.
@@ -87,8 +108,9 @@ impl Engine {
                 context,
                 sql_limits: options.sql,
                 threads,
-                turns: turns(options.max_concurrent),
-                sql_turns: Arc::new(turns(options.sql.max_concurrent)),
+                turns: Semaphore::new(limit(options.max_concurrent)),
+                max_turns: limit(options.max_concurrent),
+                sql_turns: Arc::new(Semaphore::new(limit(options.sql.max_concurrent))),
                 max_wait: Duration::from_millis(options.max_wait_ms),
             }),
         })
@@ -98,6 +120,20 @@ impl Engine {
     /// takes no turn, and nothing bounds what it says: [`Engine::sql`] is for what comes from outside.
     pub fn context(&self) -> &SessionContext {
         &self.inner.context
+    }
+
+    /// How much is being answered now.
+    pub fn load(&self) -> Load {
+        let inner = &self.inner;
+        let turns = |semaphore: &Semaphore, limit: usize, session: &SessionContext| Turns {
+            running: limit.saturating_sub(semaphore.available_permits()) as u64,
+            limit: limit as u64,
+            memory_bytes: session.runtime_env().memory_pool.reserved() as u64,
+        };
+        Load {
+            questions: turns(&inner.turns, inner.max_turns, &inner.questions),
+            statements: turns(&inner.sql_turns, limit(inner.sql_limits.max_concurrent), &inner.context),
+        }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -257,8 +293,9 @@ fn runtime(memory_bytes: usize) -> Result<Arc<RuntimeEnv>, Error> {
     Ok(builder.build_arc()?)
 }
 
-fn turns(at_a_time: usize) -> Semaphore {
-    Semaphore::new(at_a_time.clamp(1, Semaphore::MAX_PERMITS))
+/// So many at a time, within what a semaphore can count.
+fn limit(at_a_time: usize) -> usize {
+    at_a_time.clamp(1, Semaphore::MAX_PERMITS)
 }
 
 /// The order as DataFusion puts it; what has no value comes last.

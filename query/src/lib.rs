@@ -50,7 +50,7 @@ mod table;
 mod totals;
 mod types;
 
-pub use engine::Engine;
+pub use engine::{Engine, Load, Turns};
 pub use error::Error;
 pub use pattern::HostPattern;
 pub use sql::{STACK_BYTES, SqlAnswer, SqlLimits};

@@ -136,6 +136,11 @@ impl Database {
         self.room.check(&self.path)
     }
 
+    /// What is free, and what must be, bytes.
+    pub(crate) fn room(&self) -> Option<(u64, u64)> {
+        self.room.read(&self.path)
+    }
+
     /// Takes files off the disk that hold nothing but keys of a range. Readers that have begun keep them.
     pub(crate) fn delete_files(&self, family: &str, from: &[u8], until: &[u8]) -> Result<(), Error> {
         Ok(self.db.delete_file_in_range_cf(self.family(family), from, until)?)

@@ -95,7 +95,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use system::System;
 use totals::Totals;
-use upkeep::Keeper;
+use upkeep::{Keeper, Upkept};
 use waiting::Waiting;
 use write::Writer;
 
@@ -122,6 +122,7 @@ struct Inner {
     retention: Retention,
     /// Rises with every change of the registry.
     generation: AtomicU64,
+    upkept: Upkept,
 }
 
 #[cfg(test)]
@@ -146,6 +147,12 @@ pub struct Statistics {
     pub duplicates: u64,
     /// Bytes of all files of the store that hold data, the write-ahead log left out.
     pub size_bytes: u64,
+    /// Hours with open blocks, each counted per server.
+    pub open_hours: u64,
+    /// Blocks that were sealed since the store was opened.
+    pub sealed_blocks: u64,
+    /// Steps of upkeep that failed since the store was opened.
+    pub upkeep_failures: u64,
 }
 
 impl Store {
@@ -177,6 +184,7 @@ impl Store {
             keeper: Mutex::default(),
             retention: options.retention,
             generation: AtomicU64::new(0),
+            upkept: Upkept::default(),
         };
         Ok(Store { inner: Arc::new(inner) })
     }
@@ -222,7 +230,21 @@ impl Store {
             committed,
             duplicates,
             size_bytes: self.inner.database.size_bytes(),
+            open_hours: self.inner.waiting.lock().len() as u64,
+            sealed_blocks: self.inner.upkept.sealed_blocks.load(Ordering::Relaxed),
+            upkeep_failures: self.inner.upkept.failures.load(Ordering::Relaxed),
         }
+    }
+
+    /// What is free on the disk, and what must be for batches to be taken, bytes. Nothing when the
+    /// file system does not say.
+    pub fn room(&self) -> Option<(u64, u64)> {
+        self.inner.database.room()
+    }
+
+    /// Fails with [`Error::NoSpace`] while no batch would be taken.
+    pub fn has_room(&self) -> Result<(), Error> {
+        self.inner.database.has_room()
     }
 
     /// What files hold of sealed values of a level, bytes, about: what was not flushed is not in it.

@@ -16,7 +16,7 @@ const FRESH: Duration = Duration::from_millis(500);
 /// What must be free, and what was found free when.
 pub(crate) struct Room {
     min_free_bytes: AtomicU64,
-    found: Mutex<Option<(Instant, u64)>>,
+    found: Mutex<Option<(Instant, Option<u64>)>>,
 }
 
 impl Room {
@@ -27,18 +27,26 @@ impl Room {
     /// Fails while less is free on the disk of this path than must be. A file
     /// system that cannot say is taken to have room.
     pub(crate) fn check(&self, path: &Path) -> Result<(), Error> {
-        let min_free_bytes = self.min_free_bytes.load(Ordering::Relaxed);
+        match self.read(path) {
+            Some((free_bytes, min_free_bytes)) if free_bytes < min_free_bytes => {
+                Err(Error::NoSpace { free_bytes, min_free_bytes })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is free on the disk of this path, and what must be, bytes.
+    pub(crate) fn read(&self, path: &Path) -> Option<(u64, u64)> {
         let mut found = self.found.lock();
         let free_bytes = match *found {
             Some((when, free_bytes)) if when.elapsed() < FRESH => free_bytes,
             _ => {
-                let free_bytes =
-                    rustix::fs::statvfs(path).map_or(u64::MAX, |about| about.f_bavail.saturating_mul(about.f_frsize));
+                let free_bytes = rustix::fs::statvfs(path).ok().map(|about| about.f_bavail.saturating_mul(about.f_frsize));
                 *found = Some((Instant::now(), free_bytes));
                 free_bytes
             }
         };
-        if free_bytes >= min_free_bytes { Ok(()) } else { Err(Error::NoSpace { free_bytes, min_free_bytes }) }
+        Some((free_bytes?, self.min_free_bytes.load(Ordering::Relaxed)))
     }
 
     /// What to say when the disk itself said that it is full.

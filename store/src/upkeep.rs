@@ -7,6 +7,7 @@ use crate::{Error, Store, expire, purge, sweep, system};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -69,12 +70,29 @@ impl Keeper {
     }
 }
 
+/// What upkeep did since the store was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Upkept {
+    pub(crate) sealed_blocks: AtomicU64,
+    pub(crate) failures: AtomicU64,
+}
+
 impl Store {
     /// Does one step of upkeep, if there is any to do at this time, Unix
     /// seconds. Steps are bounded, and hold up nobody who writes or reads.
     ///
     /// An error leaves everything as it was; the next call goes on elsewhere.
     pub fn upkeep(&self, now_s: u64) -> Result<Step, Error> {
+        let done = self.step(now_s);
+        match &done {
+            Ok(Step::Sealed { blocks, .. }) => self.inner.upkept.sealed_blocks.fetch_add(*blocks, Ordering::Relaxed),
+            Ok(_) => 0,
+            Err(_) => self.inner.upkept.failures.fetch_add(1, Ordering::Relaxed),
+        };
+        done
+    }
+
+    fn step(&self, now_s: u64) -> Result<Step, Error> {
         let mut keeper = self.inner.keeper.lock();
         if let Some(step) = keeper.seal_system(self, now_s)? {
             return Ok(step);

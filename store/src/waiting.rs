@@ -59,6 +59,11 @@ impl Waiting {
         self.pairs.get(&pair).map_or(0, |arrivals| arrivals.count)
     }
 
+    /// How many hours there are, each counted per server.
+    pub(crate) fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
     /// All blocks were taken that were there when `count` had come.
     pub(crate) fn taken(&mut self, pair: (u32, u32), count: u64) {
         if self.count(pair) == count {

@@ -4,12 +4,14 @@
 //! A test that needs what this machine does not have (the corpus, the right to
 //! capture) is reported as ignored, with the reason.
 
+mod broker_credentials;
 mod captures;
 mod chaos;
 mod crashes;
 mod credentials;
 mod devices;
 mod dnstap;
+mod encrypted;
 mod exactly_once;
 mod filters;
 mod formats;
@@ -49,6 +51,8 @@ fn all() -> Vec<Trial> {
         overload::trials(),
         whole_capture::trials(),
         exactly_once::trials(),
+        encrypted::trials(),
+        broker_credentials::trials(),
         refusals::trials(),
         restarts::trials(),
         filters::trials(),

@@ -42,7 +42,7 @@ fn unknown_version() {
     let response = central.api_of_server(0).post_batch(of_version(9, central.servers[0].id));
     assert_eq!(response.status, 415, "{}", response.text());
     let detail = response.problem("detail");
-    assert!(detail.contains("version 9") && detail.contains("version 1"), "{detail}");
+    assert!(detail.contains("version 9") && detail.contains("version 2"), "{detail}");
     assert_nothing_counted(&central.api());
 }
 

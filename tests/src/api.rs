@@ -1,6 +1,6 @@
 //! A client of the monitoring API.
 
-use reqwest::{Client, Method, RequestBuilder, Url};
+use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Url};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -11,12 +11,18 @@ use tokio::runtime::Runtime;
 pub const BATCH: &str = "application/vnd.zonepulse.batch";
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("an asynchronous runtime can be made"));
-static CLIENT: LazyLock<Client> = LazyLock::new(|| {
-    // It fails when there is one already, which then stays.
+static CLIENT: LazyLock<Client> = LazyLock::new(|| made(builder().timeout(Duration::from_secs(60))));
+
+/// A client that asks this machine itself.
+fn builder() -> ClientBuilder {
+    // Its TLS takes the cryptography of the process. It fails when there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = Client::builder().timeout(Duration::from_secs(60)).no_proxy();
+    Client::builder().no_proxy()
+}
+
+fn made(builder: ClientBuilder) -> Client {
     builder.build().expect("an HTTP client can be made")
-});
+}
 
 /// Runs what is asynchronous to its end.
 pub fn block_on<F: Future>(future: F) -> F::Output {
@@ -39,6 +45,7 @@ pub enum Credentials {
 pub struct Api {
     base: String,
     credentials: Credentials,
+    client: Client,
 }
 
 /// An answer.
@@ -60,7 +67,14 @@ pub type Row = serde_json::Map<String, Value>;
 impl Api {
     /// A client of the central on this port.
     pub fn new(port: u16, credentials: Credentials) -> Self {
-        Api { base: format!("http://127.0.0.1:{port}"), credentials }
+        Api { base: format!("http://127.0.0.1:{port}"), credentials, client: CLIENT.clone() }
+    }
+
+    /// A client of the central at an address with TLS, that believes one authority alone (PEM).
+    pub fn secure(base: &str, authority: &str, credentials: Credentials) -> Self {
+        let authority = Certificate::from_pem(authority.as_bytes()).expect("a certificate");
+        let builder = builder().timeout(Duration::from_secs(60)).tls_certs_only([authority]);
+        Api { base: base.to_owned(), credentials, client: made(builder) }
     }
 
     /// The same with other credentials.
@@ -127,7 +141,7 @@ impl Api {
         let url = self.url("/api/v2/sql", &[]);
         let mut bytes = 0;
         block_on(async {
-            let request = Client::builder().no_proxy().build().expect("an HTTP client can be made").post(url);
+            let request = made(builder()).post(url);
             let request = self.authorized(request).header("content-type", "application/sql").body(text.to_owned());
             let reading = async {
                 let mut response = request.send().await.expect("an answer");
@@ -156,7 +170,7 @@ impl Api {
     /// Any request; `Err` when there was no answer.
     pub fn send(&self, method: Method, url: Url, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Response, String> {
         block_on(async {
-            let mut request = CLIENT.request(method, url).body(body);
+            let mut request = self.client.request(method, url).body(body);
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }

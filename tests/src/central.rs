@@ -1,9 +1,12 @@
 //! The central: `zonepulse serve` on a folder of its own.
 
 use super::api::Credentials;
-use super::process::{Process, program_command, succeed};
+use super::certificates::{Authority, Certificate};
+use super::network::Namespace;
+use super::process::{Process, program, program_command, succeed, without_settings};
 use super::{Api, eventually, ports};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -25,7 +28,10 @@ pub struct Central {
     folder: TempDir,
     port: u16,
     as_shipped: bool,
-    broker: Option<(String, String)>,
+    configuration: Option<String>,
+    authority: Option<String>,
+    /// In which it runs and at which address, and where that is reached from here.
+    elsewhere: Option<(String, SocketAddr)>,
     /// The servers that it knows, in the order in which they were asked for.
     pub servers: Vec<Server>,
 }
@@ -33,40 +39,104 @@ pub struct Central {
 impl Central {
     /// Starts one that knows these servers, by display name, and takes batches over HTTP.
     pub fn start(servers: &[&str]) -> Self {
-        Self::start_with(servers, None, false)
+        Self::start_with(servers, None)
     }
 
     /// The same, but its points keep of last accesses what they keep by default.
     pub fn start_as_shipped(servers: &[&str]) -> Self {
-        Self::start_with(servers, None, true)
+        let mut central = Self::made(servers, None);
+        central.as_shipped = true;
+        central.start_again();
+        central
     }
 
     /// Starts one that also consumes a queue of the broker at a URL.
     pub fn start_with_broker(servers: &[&str], url: &str, queue: &str) -> Self {
-        Self::start_with(servers, Some((url.to_owned(), queue.to_owned())), false)
+        Self::start_with(servers, Some(format!("[amqp]\nurl = \"{url}\"\nqueue = \"{queue}\"\n")))
     }
 
-    fn start_with(servers: &[&str], broker: Option<(String, String)>, as_shipped: bool) -> Self {
-        let folder = tempfile::Builder::new().prefix("zonepulse-central").tempdir().expect("a temporary folder can be made");
-        let mut central = Central { port: ports::free(), folder, as_shipped, broker, process: None, servers: Vec::new() };
-        central.servers = servers.iter().map(|name| central.add_server(name)).collect();
+    /// Starts one with a file of configuration.
+    pub fn start_configured(servers: &[&str], configuration: &str) -> Self {
+        Self::start_with(servers, Some(configuration.to_owned()))
+    }
+
+    /// Starts one that speaks TLS, with a file of configuration besides.
+    pub fn start_secure(servers: &[&str], authority: &Authority, certificate: &Certificate, configuration: &str) -> Self {
+        let mut central = Self::made(servers, Some(tls(certificate) + configuration));
+        central.authority = Some(authority.pem());
         central.start_again();
+        central
+    }
+
+    /// Starts one in a namespace, at an address there, that speaks TLS.
+    pub fn start_in(
+        namespace: &Namespace,
+        address: SocketAddr,
+        servers: &[&str],
+        (authority, certificate): (&Authority, &Certificate),
+        configuration: &str,
+    ) -> Self {
+        let mut central = Self::made(servers, Some(tls(certificate) + configuration));
+        central.authority = Some(authority.pem());
+        central.elsewhere = Some((namespace.name.clone(), address));
+        central.port = namespace.forward(address);
+        central.start_again();
+        central
+    }
+
+    fn start_with(servers: &[&str], configuration: Option<String>) -> Self {
+        let mut central = Self::made(servers, configuration);
+        central.start_again();
+        central
+    }
+
+    fn made(servers: &[&str], configuration: Option<String>) -> Self {
+        let folder = tempfile::Builder::new().prefix("zonepulse-central").tempdir().expect("a temporary folder can be made");
+        let mut central = Central {
+            port: ports::free(),
+            folder,
+            configuration,
+            authority: None,
+            elsewhere: None,
+            as_shipped: false,
+            process: None,
+            servers: Vec::new(),
+        };
+        central.servers = servers.iter().map(|name| central.add_server(name)).collect();
         central
     }
 
     /// A client with the administrator's credentials.
     pub fn api(&self) -> Api {
-        Api::new(self.port, self.administrator())
+        self.client(self.administrator())
+    }
+
+    /// A client with any credentials.
+    pub fn client(&self, credentials: Credentials) -> Api {
+        match &self.authority {
+            Some(authority) => Api::secure(&self.url_from_here(), authority, credentials),
+            None => Api::new(self.port, credentials),
+        }
     }
 
     /// A client with the token of the n-th server.
     pub fn api_of_server(&self, n: usize) -> Api {
-        Api::new(self.port, Credentials::Token(self.servers[n].token.clone()))
+        self.client(Credentials::Token(self.servers[n].token.clone()))
     }
 
     /// Where probes send to.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        match &self.elsewhere {
+            Some((_, address)) => format!("https://{address}"),
+            None => self.url_from_here(),
+        }
+    }
+
+    fn url_from_here(&self) -> String {
+        match self.authority {
+            Some(_) => format!("https://localhost:{}", self.port),
+            None => format!("http://127.0.0.1:{}", self.port),
+        }
     }
 
     /// What it has logged.
@@ -84,6 +154,12 @@ impl Central {
         self.process.as_ref().expect("it runs").pid()
     }
 
+    /// SIGHUP: it reads its configuration again.
+    pub fn reload(&self) {
+        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        unsafe { libc::kill(self.pid() as i32, libc::SIGHUP) };
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process.take().expect("it runs").kill();
@@ -98,14 +174,16 @@ impl Central {
     /// Starts it on the data that it had, and waits until it is well.
     pub fn start_again(&mut self) {
         let mut command = self.command("serve");
-        command.args(["--listen", &format!("127.0.0.1:{}", self.port)]);
-        if let Some((url, queue)) = &self.broker {
+        let listen =
+            self.elsewhere.as_ref().map_or_else(|| format!("127.0.0.1:{}", self.port), |(_, address)| address.to_string());
+        command.args(["--listen", &listen]);
+        if let Some(text) = &self.configuration {
             let path = self.folder.path().join("central.toml");
-            fs::write(&path, format!("[amqp]\nurl = \"{url}\"\nqueue = \"{queue}\"\n")).expect("a test's folder is writable");
+            fs::write(&path, text).expect("a test's folder is writable");
             command.arg("--config").arg(path);
         }
         let mut process = Process::start("central", command, self.folder.path());
-        let api = Api::new(self.port, Credentials::None);
+        let api = self.client(Credentials::None);
         eventually("the central is well", Duration::from_secs(30), || {
             assert!(process.exited().is_none(), "the central has ended: {}", process.log());
             api.healthy().then_some(())
@@ -125,7 +203,14 @@ impl Central {
     }
 
     fn command(&self, name: &str) -> Command {
-        let mut command = program_command("zonepulse");
+        let mut command = match &self.elsewhere {
+            Some((namespace, _)) => {
+                let mut command = without_settings(Command::new("/usr/sbin/ip"));
+                command.args(["netns", "exec", namespace]).arg(program("zonepulse"));
+                command
+            }
+            None => program_command("zonepulse"),
+        };
         command.arg(name).arg("--data").arg(self.data());
         // Captures are older than any retention that is usual.
         for key in ["RAW_RETENTION_MINUTES", "AGGREGATED_RETENTION_DAYS"] {
@@ -153,6 +238,10 @@ impl Central {
         let text = fs::read_to_string(self.data().join("admin-credentials")).expect("made at first start");
         Credentials::User(value(&text, "user"), value(&text, "password"))
     }
+}
+
+fn tls(certificate: &Certificate) -> String {
+    format!("[tls]\ncertificate = {:?}\nkey = {:?}\n", certificate.certificate, certificate.key)
 }
 
 /// The value of a line `name = value`, without quotation marks.

@@ -1,5 +1,6 @@
 //! Questions: dnsperf, and what it says it has seen.
 
+use super::network::Namespace;
 use super::process::{Process, succeed};
 use std::collections::BTreeMap;
 use std::fs;
@@ -61,10 +62,20 @@ impl Load {
         Process::start("dnsperf", command, folder)
     }
 
+    /// The same in a namespace, on its loopback device.
+    pub fn start_in(self, namespace: &Namespace, seconds: u32, folder: &Path) -> Process {
+        let mut command = self.command_of(namespace.command("dnsperf"), folder);
+        command.args(["-l", &seconds.to_string()]);
+        Process::start("dnsperf", command, folder)
+    }
+
     fn command(self, folder: &Path) -> Command {
+        self.command_of(Command::new("dnsperf"), folder)
+    }
+
+    fn command_of(self, mut command: Command, folder: &Path) -> Command {
         let questions = folder.join("questions");
         fs::write(&questions, QUESTIONS).expect("a test's folder is writable");
-        let mut command = Command::new("dnsperf");
         command.args(["-s", "127.0.0.1", "-m", self.mode]).arg("-d").arg(questions);
         command.args(["-p", &self.port.to_string(), "-Q", &self.per_second.to_string(), "-c", "4", "-q", "200"]);
         command

@@ -1,5 +1,6 @@
 //! A DNS server of the test's own: Knot on a private port of 127.0.0.1.
 
+use super::network::Namespace;
 use super::process::{Process, succeed};
 use super::{eventually, ports};
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ pub struct Knot {
 impl Knot {
     /// Starts one and waits until it answers.
     pub fn start() -> Self {
-        Self::start_with(ports::free(), None)
+        Self::start_with(ports::free(), None, None)
     }
 
     /// The same, and it tells what it does through dnstap to a Unix socket.
@@ -45,10 +46,15 @@ impl Knot {
 
     /// The same on a port that is known before.
     pub fn start_telling_on(port: u16, socket: &Path) -> Self {
-        Self::start_with(port, Some(socket))
+        Self::start_with(port, Some(socket), None)
     }
 
-    fn start_with(port: u16, socket: Option<&Path>) -> Self {
+    /// Starts one in a namespace, on its loopback device and the usual port.
+    pub fn start_in(namespace: &Namespace) -> Self {
+        Self::start_with(53, None, Some(namespace))
+    }
+
+    fn start_with(port: u16, socket: Option<&Path>, namespace: Option<&Namespace>) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-knot").tempdir().expect("a temporary folder can be made");
         let path = folder.path();
         let configuration = format!(
@@ -62,7 +68,8 @@ impl Knot {
         );
         fs::write(path.join("knot.conf"), configuration).expect("a test's folder is writable");
         fs::write(path.join("example.zone"), ZONE).expect("a test's folder is writable");
-        let mut server = Command::new("/usr/sbin/knotd");
+        const PROGRAM: &str = "/usr/sbin/knotd";
+        let mut server = namespace.map_or_else(|| Command::new(PROGRAM), |namespace| namespace.command(PROGRAM));
         server.arg("-c").arg(path.join("knot.conf"));
         let server = Process::start("knotd", server, path);
         let knot = Knot { port, server, folder };

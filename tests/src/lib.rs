@@ -8,6 +8,7 @@ pub mod api;
 pub mod batches;
 pub mod capture;
 pub mod central;
+pub mod certificates;
 pub mod dnsperf;
 pub mod knot;
 pub mod needs;
@@ -25,6 +26,7 @@ pub mod wait;
 
 pub use api::{Api, Response};
 pub use central::Central;
+pub use certificates::Authority;
 pub use knot::Knot;
 pub use probe::Probe;
 pub use process::Process;

@@ -1,8 +1,11 @@
 //! A network of the test's own: namespaces, and devices in them.
 
+use std::ffi::OsStr;
 use std::fs::File;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use super::process::{run, succeed};
@@ -35,16 +38,62 @@ impl Namespace {
         run(command.args(["-n", &self.name]).args(arguments.split(' ')), Duration::from_secs(10)).code == Some(0)
     }
 
+    /// A program in it.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("/usr/sbin/ip");
+        command.args(["netns", "exec", &self.name]).arg(program);
+        command
+    }
+
+    /// Makes an address in it reachable from outside: connections to the port of 127.0.0.1 that this
+    /// gives go there.
+    pub fn forward(&self, to: SocketAddr) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = listener.local_addr().expect("it has one").port();
+        let namespace = self.file();
+        thread::spawn(move || {
+            // The listener stays where it was made; what is made from here on is in the namespace.
+            enter(&namespace);
+            for here in listener.incoming().flatten() {
+                if let Ok(there) = TcpStream::connect(to) {
+                    couple(here, there);
+                }
+            }
+        });
+        port
+    }
+
+    fn file(&self) -> File {
+        File::open(format!("/run/netns/{}", self.name)).expect("a namespace has a file")
+    }
+
     /// Does something in a thread of its own in it: sockets belong to the namespace in which they were made.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let namespace = File::open(format!("/run/netns/{}", self.name)).expect("a namespace has a file");
-        let enter = || {
-            // SAFETY: setns changes the calling thread, which ends with this.
-            let entered = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
-            assert_eq!(entered, 0, "{}", std::io::Error::last_os_error());
+        let namespace = self.file();
+        let inside = || {
+            enter(&namespace);
             work()
         };
-        std::thread::scope(|scope| scope.spawn(enter).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    }
+}
+
+/// Takes the calling thread, which must be the caller's own, into a namespace.
+fn enter(namespace: &File) {
+    // SAFETY: setns changes the calling thread and nothing else.
+    let entered = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+    assert_eq!(entered, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Carries bytes both ways until both sides have ended.
+fn couple(here: TcpStream, there: TcpStream) {
+    for (from, to) in [(&here, &there), (&there, &here)] {
+        let clone = |stream: &TcpStream| stream.try_clone().expect("a socket can be cloned");
+        let (mut from, mut to) = (clone(from), clone(to));
+        thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(Shutdown::Write);
+        });
     }
 }
 

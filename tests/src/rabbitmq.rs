@@ -1,5 +1,7 @@
 //! A RabbitMQ of the test's own.
 
+use super::certificates::Certificate;
+use super::network::Namespace;
 use super::process::{Process, run};
 use super::{eventually, ports};
 use std::fs;
@@ -23,25 +25,51 @@ pub struct RabbitMq {
     port: u16,
     distribution_port: u16,
     mapper_port: u16,
+    tls_port: Option<u16>,
+    /// In which it runs, and where it speaks TLS there.
+    namespace: Option<String>,
 }
 
 impl RabbitMq {
     /// Starts one, with nothing in it.
     pub fn start() -> Self {
+        Self::start_with(None, None)
+    }
+
+    /// The same, which speaks TLS as well, at a port of its own.
+    pub fn start_with_tls(certificate: &Certificate) -> Self {
+        Self::start_with(Some((certificate, "127.0.0.1")), None)
+    }
+
+    /// The same in a namespace, where it speaks TLS at an address.
+    pub fn start_in(namespace: &Namespace, address: &str, certificate: &Certificate) -> Self {
+        Self::start_with(Some((certificate, address)), Some(&namespace.name))
+    }
+
+    fn start_with(tls: Option<(&Certificate, &str)>, namespace: Option<&str>) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-rabbitmq").tempdir().expect("a temporary folder can be made");
         fs::write(folder.path().join("enabled_plugins"), "[].").expect("a test's folder is writable");
         let cookie = folder.path().join(".erlang.cookie");
         fs::write(&cookie, "ZONEPULSETESTS").expect("a test's folder is writable");
         fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400)).expect("a file's mode can be set");
+        let tls_port = tls.map(|(certificate, address)| {
+            let port = ports::free();
+            put(certificate, folder.path());
+            let text = speaks_tls(address, port, folder.path());
+            fs::write(folder.path().join("rabbitmq.conf"), text).expect("a test's folder is writable");
+            port
+        });
         let mapper_port = ports::free();
         // Erlang would start one that outlives it.
-        let mut mapper = Command::new("epmd");
+        let mut mapper = program("epmd", namespace);
         mapper.args(["-port", &mapper_port.to_string(), "-address", "127.0.0.1"]);
         let mapper = Process::start("epmd", mapper, folder.path());
         let mut broker = RabbitMq {
             port: ports::free(),
             distribution_port: ports::free(),
             mapper_port,
+            tls_port,
+            namespace: namespace.map(str::to_owned),
             server: None,
             _mapper: mapper,
             folder,
@@ -66,6 +94,35 @@ impl RabbitMq {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
     }
 
+    /// Its port without TLS.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its port with TLS.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port.expect("it was started with TLS")
+    }
+
+    /// The same as [`RabbitMq::url`] with TLS; certificates are for names.
+    pub fn tls_url(&self) -> String {
+        format!("amqps://guest:guest@localhost:{}/%2f", self.tls_port())
+    }
+
+    /// Shows another certificate from now on.
+    pub fn show(&self, certificate: &Certificate) {
+        put(certificate, self.folder.path());
+        self.control(&["eval", "ssl:clear_pem_cache()."]);
+    }
+
+    /// `rabbitmqctl` with these arguments, which must succeed.
+    pub fn control(&self, arguments: &[&str]) {
+        let mut control = self.command("/usr/lib/rabbitmq/bin/rabbitmqctl");
+        control.args(arguments);
+        let output = run(&mut control, Duration::from_secs(90));
+        assert_eq!(output.code, Some(0), "rabbitmqctl {arguments:?}: {}{}", output.out, output.err);
+    }
+
     /// Ends it as a system does: what it has confirmed is on its disk.
     pub fn stop(&mut self) {
         if let Some(mut server) = self.server.take() {
@@ -80,20 +137,20 @@ impl RabbitMq {
         // Threads that wait spin for a while unless told not to: tests share two cores.
         server.env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+sbwt none +sbwtdcpu none +sbwtdio none +S 2:2");
         self.server = Some(Process::start("rabbitmq", server, folder));
-        eventually("RabbitMQ takes connections", Duration::from_secs(60), || self.accepts().then_some(()));
-        let mut control = self.command("/usr/lib/rabbitmq/bin/rabbitmqctl");
-        control.args(["await_startup", "--timeout", "60"]);
-        let output = run(&mut control, Duration::from_secs(90));
-        assert_eq!(output.code, Some(0), "RabbitMQ does not start: {}{}", output.out, output.err);
+        // From outside of a namespace it cannot be seen; who waits below sees it.
+        if self.namespace.is_none() {
+            eventually("RabbitMQ takes connections", Duration::from_secs(60), || self.accepts().then_some(()));
+        }
+        self.control(&["await_startup", "--timeout", "60"]);
     }
 
     fn accepts(&self) -> bool {
         TcpStream::connect(("127.0.0.1", self.port)).is_ok()
     }
 
-    fn command(&self, program: &str) -> Command {
+    fn command(&self, name: &str) -> Command {
         let folder: &Path = self.folder.path();
-        let mut command = Command::new(program);
+        let mut command = program(name, self.namespace.as_deref());
         command
             .env("HOME", folder)
             .env("ERL_EPMD_PORT", self.mapper_port.to_string())
@@ -107,5 +164,27 @@ impl RabbitMq {
             .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq.conf"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("enabled_plugins"));
         command
+    }
+}
+
+fn program(name: &str, namespace: Option<&str>) -> Command {
+    let Some(namespace) = namespace else { return Command::new(name) };
+    let mut command = Command::new("/usr/sbin/ip");
+    command.args(["netns", "exec", namespace, name]);
+    command
+}
+
+/// What of the configuration makes it speak TLS at a port.
+fn speaks_tls(address: &str, port: u16, folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "listeners.ssl.1 = {address}:{port}\nssl_options.certfile = {folder}/broker.crt\n\
+         ssl_options.keyfile = {folder}/broker.key\nssl_options.verify = verify_none\n"
+    )
+}
+
+fn put(certificate: &Certificate, folder: &Path) {
+    for (file, name) in [(&certificate.certificate, "broker.crt"), (&certificate.key, "broker.key")] {
+        fs::copy(file, folder.join(name)).expect("a test's folder is writable");
     }
 }

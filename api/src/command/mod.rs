@@ -33,7 +33,7 @@ pub struct Command {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Run the central until SIGTERM or SIGINT; SIGHUP reads the log level again
+    /// Run the central until SIGTERM or SIGINT; SIGHUP reads log settings and certificate again
     Serve(serve::Serve),
     /// Users: who may ask
     #[command(subcommand)]
@@ -71,7 +71,7 @@ struct Overlay {
 
 impl Overlay {
     fn over(self, log: Log) -> Log {
-        Log { level: self.level.unwrap_or(log.level), format: self.format.unwrap_or(log.format) }
+        Log { level: self.level.unwrap_or(log.level), format: self.format.unwrap_or(log.format), ..log }
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn the_command_line_wins_over_the_configuration() {
         let overlay = Overlay { level: Some(LogLevel::Debug), format: None };
-        let log = overlay.over(Log { level: LogLevel::Warn, format: LogFormat::Json });
-        assert_eq!(log, Log { level: LogLevel::Debug, format: LogFormat::Json });
+        let log = overlay.over(Log { level: LogLevel::Warn, format: LogFormat::Json, requests: false });
+        assert_eq!(log, Log { level: LogLevel::Debug, format: LogFormat::Json, requests: false });
     }
 }

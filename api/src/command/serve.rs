@@ -3,7 +3,8 @@
 use super::{Overlay, Place};
 use crate::accounts::{ADMINISTRATOR, Administrator};
 use crate::config::Settings;
-use crate::serve::serve;
+use crate::serve::{Live, authority, broker, serve};
+use crate::tls::Certificate;
 use crate::{Error, describe, logging};
 use clap::Args;
 use std::io::Write;
@@ -19,11 +20,17 @@ pub(super) struct Serve {
     /// Listen on this address [default: 127.0.0.1:8053]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// Show the configuration that is in force, secrets left out, and say whether it can be used
+    #[arg(long)]
+    check_config: bool,
 }
 
 impl Serve {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         let settings = self.settings()?;
+        if self.check_config {
+            return check(&Settings { log: overlay.over(settings.log), ..settings });
+        }
         let log = logging::start(overlay.over(settings.log));
         let runtime =
             tokio::runtime::Builder::new_multi_thread().thread_stack_size(zonepulse_query::STACK_BYTES).enable_all().build()?;
@@ -49,33 +56,40 @@ impl Serve {
             }
         };
         let serving = serve(&settings, shutdown).await?;
-        greet(serving.address(), serving.administrator())?;
-        tracing::info!(address = %serving.address(), data = %settings.data.display(), "serving");
+        greet(&serving.url(), serving.administrator())?;
+        tracing::info!(url = serving.url(), data = %settings.data.display(), "serving");
+        let live = serving.live();
         let finished = serving.finished();
         tokio::pin!(finished);
         loop {
             tokio::select! {
                 result = &mut finished => return result,
-                Some(()) = hang_up.recv() => self.reload(&settings, overlay, &log),
+                Some(()) = hang_up.recv() => self.reload(&settings, overlay, &log, &live),
             }
         }
     }
 
-    /// Reads the configuration again: the log level counts at once, the rest is told.
-    fn reload(&self, running: &Settings, overlay: Overlay, log: &logging::Handle) {
+    /// Reads the configuration again: what is logged and the certificate count at once, the rest is told.
+    fn reload(&self, running: &Settings, overlay: Overlay, log: &logging::Handle, live: &Live) {
         let settings = match self.settings() {
             Ok(settings) => settings,
             Err(error) => return tracing::error!(error = describe(&error), "the configuration was not read again"),
         };
         let level = overlay.over(settings.log).level;
         log.set(level);
-        tracing::info!(?level, "the configuration was read again");
+        match live.apply(&settings) {
+            Ok(()) => tracing::info!(?level, "the configuration was read again"),
+            Err(error) => tracing::error!(error = describe(&error), "the certificate stays what it was"),
+        }
         let differ = [
             ("data", settings.data != running.data),
             ("listen", settings.listen != running.listen),
             ("public_urls", settings.public_urls != running.public_urls),
             ("log.format", settings.log.format != running.log.format),
+            ("tls", settings.tls.certificate.is_some() != running.tls.certificate.is_some()),
+            ("metrics", settings.metrics != running.metrics),
             ("amqp", settings.amqp != running.amqp),
+            ("pull", settings.pull != running.pull),
             ("query", settings.query != running.query),
             ("sql", settings.sql != running.sql),
             ("store", settings.store != running.store),
@@ -87,10 +101,21 @@ impl Serve {
     }
 }
 
-/// Says on standard output where it is, and who may come in.
-fn greet(address: SocketAddr, administrator: &Administrator) -> Result<(), Error> {
+/// Shows what is in force, and reads the files that it names.
+fn check(settings: &Settings) -> Result<ExitCode, Error> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "Zonepulse is at http://{address}/")?;
+    out.write_all(settings.to_toml()?.as_bytes())?;
+    out.flush()?;
+    Certificate::read(&settings.tls)?;
+    broker(&settings.amqp)?;
+    authority(&settings.pull)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says on standard output where it is, and who may come in.
+fn greet(url: &str, administrator: &Administrator) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "Zonepulse is at {url}/")?;
     match administrator {
         Administrator::Made { password, file } => {
             writeln!(out, "  user      {ADMINISTRATOR}")?;
@@ -100,6 +125,6 @@ fn greet(address: SocketAddr, administrator: &Administrator) -> Result<(), Error
         Administrator::Written(file) => writeln!(out, "  user {ADMINISTRATOR}, password in {}", file.display())?,
         Administrator::Known => writeln!(out, "  users: see `zonepulse user list`")?,
     }
-    writeln!(out, "  the API   http://{address}{}/", crate::openapi::DOCS_PATH)?;
+    writeln!(out, "  the API   {url}{}/", crate::openapi::DOCS_PATH)?;
     Ok(out.flush()?)
 }

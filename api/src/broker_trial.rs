@@ -1,0 +1,188 @@
+//! `POST /api/v2/monitoring/testrabbitmqcred`: would a probe get its batches through RabbitMQ?
+//!
+//! The central tries what a probe would do, and says which step fails. For
+//! administrators: it makes the central connect to wherever it is told.
+
+use crate::app::App;
+use crate::body::Members;
+use crate::listing::blocking;
+use crate::parameters;
+use crate::problem::{Case, Problem};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use serde::Serialize;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use zonepulse_ingest::Trust;
+use zonepulse_ingest::amqp::trial::{Attempt, Finding};
+
+/// What a body may have.
+const MEMBERS: [&str; 9] = ["address", "port", "user", "password", "virtual_host", "tls", "verify_ca", "ca", "timeout_ms"];
+/// Attempts at a time: each is a connection, and somebody who waits for it.
+static ATTEMPTS: Semaphore = Semaphore::const_new(4);
+/// The bounds of `timeout_ms`.
+const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 10..=30_000;
+
+/// The routes, for administrators.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(test))
+}
+
+/// What to try.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a body")]
+struct TrialBody {
+    /// The broker's FQDN or IP address.
+    #[schema(example = "broker.example")]
+    address: String,
+    /// Its port; without one 5672, or 5671 with TLS.
+    port: Option<u16>,
+    /// The user.
+    user: String,
+    /// The password.
+    #[schema(write_only)]
+    password: String,
+    /// The virtual host; without one `/`.
+    virtual_host: Option<String>,
+    /// Whether to use TLS.
+    tls: Option<bool>,
+    /// Whether the certificate is verified; without it, it is.
+    verify_ca: Option<bool>,
+    /// The authorities whose certificates are believed, in PEM; without them those that the central's machine trusts.
+    ca: Option<String>,
+    /// For how long to try, milliseconds; without it the setting `api_timeout_ms`.
+    #[schema(minimum = 10, maximum = 30000)]
+    timeout_ms: Option<u64>,
+}
+
+/// What was found.
+#[derive(Serialize, ToSchema)]
+struct TrialAnswer {
+    /// Whether a probe could send there.
+    success: bool,
+    /// What was found, for programs.
+    #[schema(inline)]
+    outcome: Outcome,
+    /// The same in words, with what the broker says.
+    detail: String,
+    /// How long it took, milliseconds.
+    duration_ms: u64,
+}
+
+/// What can be found.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    /// It works.
+    Success,
+    /// No address is known for the name.
+    NameNotFound,
+    /// Nobody listens at the port.
+    ConnectionRefused,
+    /// The network does not lead there.
+    Unreachable,
+    /// It was not over in time; `detail` says which step.
+    TimedOut,
+    /// What answers does not speak TLS.
+    NotTls,
+    /// The certificate is not from an authority that is believed.
+    UnknownIssuer,
+    /// The certificate has expired, or is of a time to come.
+    CertificateExpired,
+    /// The certificate is for other names.
+    WrongName,
+    /// TLS fails in another way.
+    TlsFailed,
+    /// What answers does not speak AMQP 0.9.1.
+    NotAmqp,
+    /// User or password is wrong, or the user may not log in from here.
+    AccessRefused,
+    /// There is no such virtual host.
+    VirtualHostNotFound,
+    /// The user may not use the virtual host.
+    VirtualHostRefused,
+    /// The broker refuses for another reason.
+    Refused,
+}
+
+/// Try RabbitMQ credentials
+///
+/// Does what a probe would do (find the name, connect, TLS, log in, open the virtual host) and says
+/// which step fails and why. Nothing is kept and nothing is sent but what logs in. Not being able to
+/// is an answer, not an error: 200, and `success` is false.
+#[utoipa::path(
+    post, path = "/api/v2/monitoring/testrabbitmqcred", operation_id = "test_rabbitmq_credentials", tag = "Servers",
+    request_body(content = TrialBody, description = "Where the broker is, and as whom to speak to it."),
+    responses((status = 200, description = "What was found.", body = TrialAnswer)),
+)]
+async fn test(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Json<TrialAnswer>, Problem> {
+    parameters::none(&uri)?;
+    let mut members = Members::read(&headers, body, &MEMBERS).await?;
+    let default_ms = blocking(move || Ok(app.store().registry().global_settings()?.api_timeout_ms)).await?;
+    let attempt = read(&mut members, u64::from(default_ms))?;
+    let _turn =
+        ATTEMPTS.try_acquire().map_err(|_| Problem::new(Case::Busy, "other credentials are being tried").retry_after_s(1))?;
+    let began = Instant::now();
+    let verdict = attempt.run().await;
+    let outcome = match verdict.finding {
+        Finding::Success => Outcome::Success,
+        Finding::NameNotFound => Outcome::NameNotFound,
+        Finding::ConnectionRefused => Outcome::ConnectionRefused,
+        Finding::Unreachable => Outcome::Unreachable,
+        Finding::TimedOut => Outcome::TimedOut,
+        Finding::NotTls => Outcome::NotTls,
+        Finding::UnknownIssuer => Outcome::UnknownIssuer,
+        Finding::CertificateExpired => Outcome::CertificateExpired,
+        Finding::WrongName => Outcome::WrongName,
+        Finding::TlsFailed => Outcome::TlsFailed,
+        Finding::NotAmqp => Outcome::NotAmqp,
+        Finding::AccessRefused => Outcome::AccessRefused,
+        Finding::VirtualHostNotFound => Outcome::VirtualHostNotFound,
+        Finding::VirtualHostRefused => Outcome::VirtualHostRefused,
+        Finding::Refused => Outcome::Refused,
+        Finding::BadAuthority => return Err(Problem::parameter("ca", verdict.detail)),
+    };
+    let (success, detail) = (verdict.finding == Finding::Success, verdict.detail);
+    Ok(Json(TrialAnswer { success, outcome, detail, duration_ms: began.elapsed().as_millis() as u64 }))
+}
+
+fn read(members: &mut Members, default_ms: u64) -> Result<Attempt, Problem> {
+    let text = |members: &mut Members, name: &'static str| -> Result<String, Problem> {
+        let text: String = members.required(name)?;
+        match text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
+            true => Err(Problem::parameter(name, "it has 1 to 255 bytes and no control characters")),
+            false => Ok(text),
+        }
+    };
+    let (address, user, password) = (text(members, "address")?, text(members, "user")?, text(members, "password")?);
+    let tls = members.take("tls")?.unwrap_or(false);
+    let verify: Option<Option<bool>> = members.take("verify_ca")?;
+    let authority: Option<Option<String>> = members.take("ca")?;
+    let trust = match authority.flatten() {
+        _ if !verify.flatten().unwrap_or(true) => Trust::Anybody,
+        Some(pem) => Trust::Own(pem.into_bytes()),
+        None => Trust::System,
+    };
+    let port: Option<Option<u16>> = members.take("port")?;
+    let virtual_host: Option<Option<String>> = members.take("virtual_host")?;
+    let timeout_ms: Option<Option<u64>> = members.take("timeout_ms")?;
+    let timeout_ms = timeout_ms.flatten().unwrap_or(default_ms);
+    if !TIMEOUT_MS.contains(&timeout_ms) {
+        let (least, most) = TIMEOUT_MS.into_inner();
+        return Err(Problem::parameter("timeout_ms", format_args!("it has to be from {least} to {most}")));
+    }
+    Ok(Attempt {
+        address,
+        port: port.flatten().unwrap_or(if tls { 5671 } else { 5672 }),
+        user,
+        password,
+        virtual_host: virtual_host.flatten().unwrap_or_else(|| "/".to_owned()),
+        trust: tls.then_some(trust),
+        timeout: Duration::from_millis(timeout_ms),
+    })
+}

@@ -1,0 +1,180 @@
+//! Reading the settings, and saying what is wrong with them and where.
+
+use super::Settings;
+use crate::Error;
+use figment::Figment;
+use figment::error::Kind;
+use figment::providers::{Env, Format, Toml};
+use std::path::Path;
+use toml_edit::{ImDocument, TableLike};
+
+/// What every variable of the environment that counts begins with.
+const PREFIX: &str = "ZONEPULSE_";
+
+impl Settings {
+    /// The defaults, overlaid by a file if one is given, overlaid by the environment.
+    ///
+    /// Fails with [`Error::File`] when the file cannot be read, and with
+    /// [`Error::Config`], which names the place and, for a key that is not
+    /// known, the one that was probably meant.
+    pub fn read(file: Option<&Path>) -> Result<Self, Error> {
+        let mut figment = Figment::new();
+        if let Some(file) = file {
+            // A file that is named and missing is a mistake; figment would read it as empty.
+            let text = std::fs::read_to_string(file).map_err(|source| Error::File { path: file.to_owned(), source })?;
+            let in_file = |line: Option<usize>, what: &str| Error::Config(place(file, line) + what);
+            let document = ImDocument::parse(text.as_str())
+                .map_err(|error| in_file(error.span().map(|span| line(&text, span.start)), error.message().trim_end()))?;
+            // Read by itself first, so that an error can say that it is in the file.
+            Figment::from(Toml::string(&text)).extract::<Settings>().map_err(|error| {
+                let fault = Fault::of(&error);
+                in_file(fault.line(&text, document.as_table()), &fault.text(|path| path.join(".")))
+            })?;
+            figment = figment.merge(Toml::string(&text));
+        }
+        let environment =
+            Env::prefixed(PREFIX).filter(|key| !key.as_str().to_ascii_lowercase().starts_with("probe_")).split("__");
+        figment.merge(environment).extract().map_err(|error| {
+            let fault = Fault::of(&error);
+            Error::Config(format!("environment {}", fault.text(|path| format!("{PREFIX}{}", path.join("__").to_uppercase()))))
+        })
+    }
+}
+
+/// `FILE:LINE: `, or without the line where it is not known.
+fn place(file: &Path, line: Option<usize>) -> String {
+    match line {
+        Some(line) => format!("{}:{line}: ", file.display()),
+        None => format!("{}: ", file.display()),
+    }
+}
+
+/// What is wrong, and with which key.
+struct Fault {
+    path: Vec<String>,
+    what: What,
+}
+
+enum What {
+    /// The last part of the path is not a key; these are.
+    Unknown(&'static [&'static str]),
+    /// The key cannot have this value.
+    Value(String),
+}
+
+impl Fault {
+    fn of(error: &figment::Error) -> Self {
+        let mut path = error.path.clone();
+        let what = match &error.kind {
+            Kind::UnknownField(field, known) => {
+                if path.last() != Some(field) {
+                    path.push(field.clone());
+                }
+                What::Unknown(known)
+            }
+            kind => What::Value(kind.to_string()),
+        };
+        Fault { path, what }
+    }
+
+    /// In words, with the key spelled as its source does.
+    fn text(&self, spell: impl Fn(&[String]) -> String) -> String {
+        match &self.what {
+            What::Value(what) => format!("{}: {what}", spell(&self.path)),
+            What::Unknown(known) => {
+                let (key, section) = self.path.split_last().map_or(("", &[][..]), |(key, section)| (key.as_str(), section));
+                let spelled = |key: &str| spell(&[section, &[key.to_owned()]].concat());
+                let hint = match nearest(key, known) {
+                    Some(nearest) => format!("did you mean `{}`?", spelled(nearest)),
+                    None => format!("here there are {}", list(known)),
+                };
+                format!("unknown key `{}`, {hint}", spelled(key))
+            }
+        }
+    }
+
+    /// The line of the key, or of the last part of its path that is there.
+    fn line(&self, text: &str, root: &dyn TableLike) -> Option<usize> {
+        let mut table = Some(root);
+        let mut found = None;
+        for part in &self.path {
+            let Some((key, item)) = table.and_then(|table| table.get_key_value(part)) else { break };
+            found = key.span().map(|span| line(text, span.start)).or(found);
+            table = item.as_table_like();
+        }
+        found
+    }
+}
+
+/// The line of a place in a text, counted from 1.
+fn line(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// The key that was probably meant: one that a few slips of the finger away.
+fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
+    let slips = |other: &str| strsim::damerau_levenshtein(&key.to_ascii_lowercase(), other);
+    let part = |other: &str| key.len() >= 4 && (other.starts_with(key) || key.starts_with(other));
+    let near = |other: &&&str| slips(other) <= 1 + other.len() / 4 || part(other);
+    known.iter().filter(near).min_by_key(|other| slips(other)).copied()
+}
+
+fn list(known: &[&str]) -> String {
+    let quoted: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
+    quoted.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::describe;
+    use std::io::Write;
+
+    /// What is said of a file with this text, after the file's name.
+    fn refusal(text: &str) -> String {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let said = describe(&Settings::read(Some(file.path())).unwrap_err());
+        let name = format!("configuration: {}", file.path().display());
+        said.strip_prefix(&name).unwrap_or_else(|| panic!("{said}")).to_owned()
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_the_one_that_was_meant() {
+        assert_eq!(refusal("lisen = \"[::]:1\""), ":1: unknown key `lisen`, did you mean `listen`?");
+        let nested = "data = \"/d\"\n\n[limits]\nmax_connections = 3\nmax_request = 1\n";
+        assert_eq!(refusal(nested), ":5: unknown key `limits.max_request`, did you mean `limits.max_request_bytes`?");
+        assert_eq!(refusal("limits.shutdwon_s = 1"), ":1: unknown key `limits.shutdwon_s`, did you mean `limits.shutdown_s`?");
+    }
+
+    #[test]
+    fn an_unknown_key_that_is_like_no_other_is_told_which_there_are() {
+        assert_eq!(refusal("[log]\nzzz = 1"), ":2: unknown key `log.zzz`, here there are `level`, `format`, `requests`");
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_is_named_with_its_line() {
+        let said = refusal("[limits]\n# most\nmax_connections = \"many\"");
+        assert_eq!(said, ":3: limits.max_connections: invalid type: found string \"many\", expected u32");
+        let said = refusal("[log]\nlevel = \"loud\"");
+        assert!(said.starts_with(":2: log.level: unknown variant"), "{said}");
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_with_its_line() {
+        let said = refusal("data = \"/d\"\nlisten = \n");
+        assert!(said.starts_with(":2: "), "{said}");
+    }
+
+    #[test]
+    fn a_file_that_is_named_must_be_there() {
+        let error = Settings::read(Some(Path::new("/nowhere/zonepulse.toml"))).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/zonepulse.toml"), "{error}");
+    }
+
+    #[test]
+    fn what_is_far_from_every_key_is_not_guessed_at() {
+        assert_eq!(nearest("colour", &["listen", "data"]), None);
+        assert_eq!(nearest("Listen", &["listen", "data"]), Some("listen"));
+    }
+}

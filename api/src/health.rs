@@ -1,0 +1,64 @@
+//! `/healthz` and `/readyz`: for whatever starts, watches and replaces a central.
+//!
+//! Two questions that are not one. A central whose disk is full is alive:
+//! starting it again would help nobody. It is not ready, so whoever balances
+//! load, or waits for a start to be over, should wait.
+
+use crate::app::App;
+use crate::problem::{Case, Problem};
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes, for everybody.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(alive)).routes(routes!(ready))
+}
+
+/// Is it alive?
+///
+/// 200 as long as the central answers at all. Needs no credentials.
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "health", tag = "Service",
+    responses((status = 200, description = "It is alive.", content_type = "application/json", body = String, example = json!({"status": "ok"}))),
+)]
+pub(crate) async fn alive() -> Response {
+    Json(json!({ "status": "ok" })).into_response()
+}
+
+/// Is it ready?
+///
+/// 200 when the store answers, its disk has room and batches can be written;
+/// otherwise 503, and `detail` says what is missing. Needs no credentials.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "ready", tag = "Service",
+    responses(
+        (status = 200, description = "It is ready.", content_type = "application/json", body = String, example = json!({"status": "ok"})),
+        (status = 503, description = "It is not, for the reasons in `detail`.", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
+    let missing = tokio::task::spawn_blocking(move || missing(&app)).await.map_err(Problem::internal)?;
+    if missing.is_empty() {
+        return Ok(Json(json!({ "status": "ok" })).into_response());
+    }
+    Err(Problem::new(Case::NotReady, missing.join("; ")).retry_after_s(5))
+}
+
+/// What is missing. Reads the database, not only what is in memory.
+fn missing(app: &App) -> Vec<String> {
+    let mut missing = Vec::new();
+    if let Err(error) = app.store().registry().users() {
+        missing.push(format!("the store does not answer: {error}"));
+    }
+    if let Err(error) = app.store().has_room() {
+        missing.push(error.to_string());
+    }
+    if !app.ingest().is_alive() {
+        missing.push("the committer has ended: no batch can be written".to_owned());
+    }
+    missing
+}

@@ -1,0 +1,245 @@
+//! `/metrics`: how the central itself is doing, for Prometheus.
+//!
+//! Requests are counted as they end; everything else is asked of the parts at
+//! the moment of a scrape, so that no number is kept twice. Names follow
+//! Prometheus' conventions: `_total` counts up since the start, units are in
+//! the name. Labels are routes, methods and statuses, of which there are few,
+//! never what a caller can choose.
+
+use crate::app::App;
+use crate::parameters;
+use crate::problem::Problem;
+use axum::extract::State;
+use axum::http::{Uri, header};
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::time::Duration;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use zonepulse_ingest::{Ingest, pull};
+use zonepulse_query::Engine;
+use zonepulse_store::Store;
+
+use crate::listen::Connections;
+
+/// What the text of an answer is called.
+const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The routes, for users.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(metrics))
+}
+
+/// Metrics for Prometheus
+///
+/// How the central itself is doing: batches, points, queues, sizes of the
+/// store, room on the disk, questions, requests. With `metrics.listen` in the
+/// configuration they are at an address of their own as well, where no
+/// credentials are needed.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics", tag = "Service",
+    responses((status = 200, description = "The metrics.", content_type = "application/openmetrics-text", body = String)),
+)]
+pub(crate) async fn metrics(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
+    parameters::none(&uri)?;
+    // Sizes are asked of the database.
+    let text = tokio::task::spawn_blocking(move || app.metrics().text()).await;
+    let text = text.map_err(Problem::internal)?.map_err(Problem::internal)?;
+    Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response())
+}
+
+/// Everything that is told.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabels, Histogram>,
+    sent_bytes: Counter,
+    running: Gauge,
+}
+
+/// What requests are counted by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+/// What their durations are counted by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+/// The parts that are asked at a scrape.
+pub struct Parts {
+    /// Sizes, upkeep, room.
+    pub store: Store,
+    /// Batches.
+    pub ingest: Ingest,
+    /// Questions.
+    pub engine: Engine,
+    /// Connections.
+    pub connections: Connections,
+    /// Pulling.
+    pub pulled: pull::Progress,
+}
+
+impl Metrics {
+    /// With nothing counted yet.
+    pub fn new(parts: Parts) -> Self {
+        let mut registry = Registry::with_prefix("zonepulse");
+        // From a millisecond to a minute.
+        let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.5, 13));
+        let (requests, durations) = (Family::default(), Family::new_with_constructor(histogram));
+        let (sent_bytes, running) = (Counter::default(), Gauge::default());
+        registry.register("http_requests", "Requests that were answered", requests.clone());
+        registry.register(
+            "http_request_duration_seconds",
+            "From the head of a request to the last byte of its answer",
+            durations.clone(),
+        );
+        registry.register("http_response_bytes", "Bytes of answers, without heads", sent_bytes.clone());
+        registry.register("http_requests_running", "Requests that are being answered", running.clone());
+        registry.register_collector(Box::new(parts));
+        Metrics { registry, requests, durations, sent_bytes, running }
+    }
+
+    /// As Prometheus reads it.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    /// A request began.
+    pub fn began(&self) {
+        self.running.inc();
+    }
+
+    /// A request that began has ended.
+    pub fn ended(&self, method: &'static str, route: &str, status: u16, took: Duration, bytes: u64) {
+        self.running.dec();
+        self.sent_bytes.inc_by(bytes);
+        self.requests.get_or_create(&RequestLabels { method, route: route.to_owned(), status }).inc();
+        self.durations.get_or_create(&RouteLabels { route: route.to_owned() }).observe(took.as_secs_f64());
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Parts {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Out(encoder);
+        out.info("build_info", "The program", &[("version", env!("CARGO_PKG_VERSION"))])?;
+        self.ingest(&mut out)?;
+        self.store(&mut out)?;
+        self.queries(&mut out)?;
+        self.pulled(&mut out)?;
+        out.gauge("http_connections", "Open connections", self.connections.open() as u64)?;
+        out.gauge("http_connections_limit", "Connections that may be open", self.connections.most() as u64)?;
+        out.counter(
+            "tls_handshake_failures",
+            "TLS handshakes that ended without a connection",
+            self.connections.failed_handshakes(),
+        )
+    }
+}
+
+impl Parts {
+    fn ingest(&self, out: &mut Out<'_>) -> fmt::Result {
+        let ingest = self.ingest.statistics();
+        out.counter("batches_committed", "Batches that were written", ingest.committed)?;
+        out.counter("batches_duplicate", "Batches that came again and changed nothing", ingest.duplicates)?;
+        out.counter("batches_refused", "Batches that were refused for good", ingest.refused)?;
+        out.counter("batches_postponed", "Batches that their bringers were asked to bring again", ingest.postponed)?;
+        out.counter("batches_received_bytes", "Bytes of batches that came, whatever became of them", ingest.received_bytes)?;
+        out.counter("points", "Points that were written", ingest.points)?;
+        out.counter("commits", "Writes, each of one batch or more", ingest.commits)?;
+        out.counter("commit_seconds", "How long writes took together", ingest.commit_us as f64 / 1e6)?;
+        out.gauge("ingest_queue_batches", "Batches that wait to be written", ingest.waiting)?;
+        out.gauge("ingest_queue_limit_batches", "Batches that may wait to be written", ingest.max_waiting)?;
+        out.gauge("committer_running", "1 while batches can be written", u64::from(self.ingest.is_alive()))
+    }
+
+    fn store(&self, out: &mut Out<'_>) -> fmt::Result {
+        let store = self.store.statistics();
+        out.gauge("store_size_bytes", "Bytes of the store's files, the write-ahead log left out", store.size_bytes)?;
+        out.gauge("store_records", "Records that have a number", store.records)?;
+        out.gauge("store_open_hours", "Hours that are not sealed, each counted per server", store.open_hours)?;
+        out.counter("store_sealed_blocks", "Blocks that were sealed", store.sealed_blocks)?;
+        out.counter("store_upkeep_failures", "Steps of upkeep that failed", store.upkeep_failures)?;
+        if let Some((free_bytes, min_free_bytes)) = self.store.room() {
+            out.gauge("disk_free_bytes", "What is free on the store's disk", free_bytes)?;
+            out.gauge("disk_min_free_bytes", "With less free than this no batch is taken", min_free_bytes)?;
+        }
+        Ok(())
+    }
+
+    fn pulled(&self, out: &mut Out<'_>) -> fmt::Result {
+        let pulled = self.pulled.statistics();
+        let failing = pulled.servers.values().flatten().count() as u64;
+        let states = [("pulled", pulled.servers.len() as u64 - failing), ("failing", failing)];
+        out.gauges("pull_servers", "Servers that are to be pulled from", "state", &states)?;
+        out.counter("pull_batches_confirmed", "Batches that were fetched and confirmed", pulled.confirmed)?;
+        out.counter("pull_batches_refused", "Batches that were fetched and refused for good", pulled.refused)?;
+        out.counter("pull_failures", "Attempts to pull that failed", pulled.failures)
+    }
+
+    fn queries(&self, out: &mut Out<'_>) -> fmt::Result {
+        let load = self.engine.load();
+        let kinds = [("question", load.questions), ("sql", load.statements)];
+        let each = |of: fn(&zonepulse_query::Turns) -> u64| kinds.map(|(kind, turns)| (kind, of(&turns)));
+        out.gauges("queries_running", "Questions and statements of SQL that are being answered", "kind", &each(|t| t.running))?;
+        out.gauges("queries_limit", "As many may be answered at a time", "kind", &each(|t| t.limit))?;
+        out.gauges("query_memory_bytes", "Memory that they hold", "kind", &each(|t| t.memory_bytes))
+    }
+}
+
+/// Writes numbers under their names.
+struct Out<'a>(DescriptorEncoder<'a>);
+
+impl Out<'_> {
+    fn counter<N>(&mut self, name: &str, help: &str, value: N) -> fmt::Result
+    where
+        ConstCounter<N>: EncodeMetric,
+    {
+        self.put(name, help, &ConstCounter::new(value))
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.put(name, help, &ConstGauge::new(value))
+    }
+
+    fn put(&mut self, name: &str, help: &str, metric: &impl EncodeMetric) -> fmt::Result {
+        metric.encode(self.0.encode_descriptor(name, help, None, metric.metric_type())?)
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> fmt::Result {
+        let kind = ConstGauge::new(0u64).metric_type();
+        let mut encoder = self.0.encode_descriptor(name, help, None, kind)?;
+        for (of, value) in values {
+            ConstGauge::new(*value).encode(encoder.encode_family(&[(label, *of)])?)?;
+        }
+        Ok(())
+    }
+
+    /// A gauge that is always 1 and says something in its labels, as is the custom.
+    fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
+        let one = ConstGauge::new(1u64);
+        let mut encoder = self.0.encode_descriptor(name, help, None, one.metric_type())?;
+        one.encode(encoder.encode_family(&labels)?)
+    }
+}

@@ -1,0 +1,276 @@
+//! Trying credentials of a broker, and saying precisely what fails.
+//!
+//! Everything that a probe does to get its first batch in is done here step by
+//! step: find the name, connect, TLS, log in, open the virtual host. A step
+//! that fails is told apart from the others, since each is mended by somebody
+//! else: the network's administrator, who made the certificates, the broker's
+//! administrator.
+
+use super::{AMQPScheme, AMQPUri, AsyncTcpStream, Connection, ConnectionProperties, RustlsConnector, default_runtime, resolve};
+use crate::Trust;
+use lapin::ErrorKind;
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPUserInfo};
+use rustls::CertificateError;
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Where the broker is, and as whom to speak to it.
+pub struct Attempt {
+    /// A name or an address.
+    pub address: String,
+    /// Its port.
+    pub port: u16,
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: String,
+    /// The virtual host.
+    pub virtual_host: String,
+    /// Whom to believe, when it is to be TLS.
+    pub trust: Option<Trust>,
+    /// For all of it together.
+    pub timeout: Duration,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// A probe could send there.
+    Success,
+    /// No address is known for the name.
+    NameNotFound,
+    /// Nobody listens at the port.
+    ConnectionRefused,
+    /// The network does not lead there.
+    Unreachable,
+    /// It did not answer in time.
+    TimedOut,
+    /// What answers does not speak TLS.
+    NotTls,
+    /// The certificate is not from an authority that is believed.
+    UnknownIssuer,
+    /// The certificate has expired, or is of a time to come.
+    CertificateExpired,
+    /// The certificate is for other names.
+    WrongName,
+    /// TLS fails in another way.
+    TlsFailed,
+    /// What answers does not speak AMQP 0.9.1 here.
+    NotAmqp,
+    /// The user or the password is wrong, or the user may not log in from here.
+    AccessRefused,
+    /// There is no such virtual host.
+    VirtualHostNotFound,
+    /// The user may not use the virtual host.
+    VirtualHostRefused,
+    /// The broker refuses for another reason.
+    Refused,
+    /// The certificates to believe cannot be read.
+    BadAuthority,
+}
+
+/// What was found, and what there is to say about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// What was found.
+    pub finding: Finding,
+    /// In words, with what to do about it.
+    pub detail: String,
+}
+
+/// How far it went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Name,
+    Connect,
+    Tls,
+    LogIn,
+}
+
+impl Step {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Step::Name => "finding the address",
+            Step::Connect => "connecting",
+            Step::Tls => "the TLS handshake",
+            Step::LogIn => "logging in",
+        }
+    }
+}
+
+/// What the steps leave for whoever judges them.
+struct Progress {
+    step: Step,
+    /// What broke a step before AMQP began.
+    broken: Option<io::Error>,
+    /// To end a connection that nobody waits for any more.
+    socket: Option<TcpStream>,
+}
+
+impl Attempt {
+    /// Tries. Nothing is sent but what logs in.
+    pub async fn run(self) -> Verdict {
+        let connector = match self.trust.as_ref().map(Trust::client_config).transpose() {
+            Ok(config) => config.map(RustlsConnector::from),
+            Err(error) => return verdict(Finding::BadAuthority, error),
+        };
+        let progress = Arc::new(Mutex::new(Progress { step: Step::Name, broken: None, socket: None }));
+        let outcome = tokio::time::timeout(self.timeout, self.connect(connector, progress.clone())).await;
+        let mut progress = lock(&progress);
+        if let Some(socket) = progress.socket.take() {
+            // Whatever is left of the attempt ends with its connection; that may be gone already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        match outcome {
+            Err(_) => self.timed_out(progress.step),
+            Ok(Ok(())) => verdict(Finding::Success, format_args!("{} takes what this user sends", self.place())),
+            Ok(Err(error)) => match progress.broken.take() {
+                Some(broken) => self.before_amqp(progress.step, &broken),
+                None => self.in_amqp(&error),
+            },
+        }
+    }
+
+    async fn connect(&self, connector: Option<RustlsConnector>, progress: Arc<Mutex<Progress>>) -> lapin::Result<()> {
+        let addresses = match resolve(&self.address, self.port).await {
+            Ok(addresses) => addresses,
+            Err(error) => return Err(break_off(&progress, error)),
+        };
+        let host = self.address.clone();
+        let properties = ConnectionProperties::default().with_connection_name("zonepulse trial".into());
+        let opening = Connection::connector(
+            self.uri(),
+            default_runtime()?,
+            async move |_, runtime| {
+                lock(&progress).step = Step::Connect;
+                let stream = AsyncTcpStream::connect(&runtime, addresses.clone()).await;
+                let stream = stream.map_err(|error| break_off(&progress, error))?;
+                if let AsyncTcpStream::Plain(socket) = &stream {
+                    lock(&progress).socket = socket.get_ref().as_fd().try_clone_to_owned().ok().map(TcpStream::from);
+                }
+                let stream = match &connector {
+                    Some(connector) => {
+                        lock(&progress).step = Step::Tls;
+                        stream.into_rustls(connector, &host).await.map_err(|error| break_off(&progress, error))?
+                    }
+                    None => stream,
+                };
+                lock(&progress).step = Step::LogIn;
+                Ok(stream)
+            },
+            properties,
+        );
+        let connection = opening.await?;
+        // A broker that ends the connection first has let the user in all the same.
+        let _ = connection.close(200, "it works".into()).await;
+        Ok(())
+    }
+
+    fn uri(&self) -> AMQPUri {
+        AMQPUri {
+            scheme: if self.trust.is_some() { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
+            authority: AMQPAuthority {
+                userinfo: AMQPUserInfo { username: self.user.clone(), password: self.password.clone() },
+                host: self.address.clone(),
+                port: self.port,
+            },
+            vhost: self.virtual_host.clone(),
+            query: AMQPQueryString::default(),
+        }
+    }
+
+    fn place(&self) -> String {
+        format!("{}:{}", self.address, self.port)
+    }
+
+    fn timed_out(&self, step: Step) -> Verdict {
+        let (place, ms) = (self.place(), self.timeout.as_millis());
+        verdict(Finding::TimedOut, format_args!("{place}: {} was not over after {ms} ms", step.as_str()))
+    }
+
+    /// What broke before the broker was spoken to.
+    fn before_amqp(&self, step: Step, error: &io::Error) -> Verdict {
+        let place = self.place();
+        match step {
+            Step::Name => verdict(Finding::NameNotFound, format_args!("no address is known for {:?}: {error}", self.address)),
+            Step::Tls => self.in_tls(error),
+            Step::Connect | Step::LogIn => match error.kind() {
+                io::ErrorKind::ConnectionRefused => {
+                    verdict(Finding::ConnectionRefused, format_args!("{place}: nobody listens there, or a firewall refuses"))
+                }
+                io::ErrorKind::TimedOut => self.timed_out(step),
+                _ => verdict(Finding::Unreachable, format_args!("{place} cannot be reached: {error}")),
+            },
+        }
+    }
+
+    fn in_tls(&self, error: &io::Error) -> Verdict {
+        let place = self.place();
+        let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) else {
+            let detail =
+                format_args!("{place} ends the connection in the TLS handshake ({error}): it may not speak TLS at this port");
+            return verdict(Finding::NotTls, detail);
+        };
+        let finding = match error {
+            rustls::Error::InvalidMessage(_) => {
+                return verdict(
+                    Finding::NotTls,
+                    format_args!("{place} does not speak TLS; RabbitMQ's port for it is usually 5671"),
+                );
+            }
+            rustls::Error::InvalidCertificate(certificate) => match certificate {
+                CertificateError::UnknownIssuer => Finding::UnknownIssuer,
+                CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. } => Finding::CertificateExpired,
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Finding::WrongName,
+                _ => Finding::TlsFailed,
+            },
+            _ => Finding::TlsFailed,
+        };
+        verdict(finding, format_args!("{place}: {error}"))
+    }
+
+    fn in_amqp(&self, error: &lapin::Error) -> Verdict {
+        let place = self.place();
+        match error.kind() {
+            ErrorKind::ProtocolError(said) => {
+                let text = said.get_message().as_str();
+                let finding = match said.kind() {
+                    AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => Finding::AccessRefused,
+                    AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if text.contains("not found") => Finding::VirtualHostNotFound,
+                    AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if text.contains("access to vhost") => {
+                        Finding::VirtualHostRefused
+                    }
+                    _ => Finding::Refused,
+                };
+                verdict(finding, format_args!("{place}: {text}"))
+            }
+            ErrorKind::IOError(_) | ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) => {
+                let hint = if self.trust.is_none() { "; it may want TLS at this port" } else { "" };
+                verdict(Finding::NotAmqp, format_args!("{place} does not speak AMQP 0.9.1{hint}: {error}"))
+            }
+            _ => verdict(Finding::Refused, format_args!("{place}: {error}")),
+        }
+    }
+}
+
+/// Leaves the error for the verdict; what lapin makes of it does not matter.
+fn break_off(progress: &Mutex<Progress>, error: io::Error) -> lapin::Error {
+    let kind = error.kind();
+    lock(progress).broken = Some(error);
+    io::Error::from(kind).into()
+}
+
+fn verdict(finding: Finding, detail: impl std::fmt::Display) -> Verdict {
+    Verdict { finding, detail: detail.to_string() }
+}
+
+fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
+}

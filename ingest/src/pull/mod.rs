@@ -1,0 +1,364 @@
+//! Batches by pull: the central asks, for networks that let nobody in to it.
+//!
+//! Every server that is to be pulled has a task of its own, which waits at the
+//! probe until there is something (a long poll), commits it like any batch, and
+//! confirms only what is on disk. What was not confirmed is given again, and
+//! what comes again finds its marker. Beside it goes the heartbeat: the probe's
+//! is fetched, and what the central answers is posted, so that a node needs no
+//! way to the central at all.
+//!
+//! A probe that cannot be reached is asked again after pauses that grow, each a
+//! little different, so that a thousand probes behind one line that comes back
+//! are not asked at once. Waiting costs a connection and nothing else; only so
+//! many answers are read and committed at a time.
+//!
+//! Which servers there are is looked up every few seconds. One whose settings
+//! no longer say `pull` is told so before it is left: it may have no other way
+//! to learn it.
+
+mod probe;
+
+use crate::{Error, Ingest, Sender, Trust};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use futures::stream::{self, StreamExt};
+use probe::{Fault, Probe};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use zonepulse_wire::pull::{Confirmations, Confirmed, Refused};
+use zonepulse_wire::{Heartbeat, HeartbeatAnswer};
+
+/// Batches of one answer that wait for the committer together.
+const COMMITS_AT_ONCE: usize = 64;
+/// A probe that has nothing is not asked more often, whatever it does with `wait_s`.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+/// How often a probe that is left is tried to be told.
+const FAREWELL_EVERY: Duration = Duration::from_secs(5);
+
+/// A server to pull from.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its number.
+    pub server_id: u32,
+    /// Where its probe listens, as in `https://ns1.example:8054`.
+    pub url: String,
+    /// What it lets in whoever shows it.
+    pub token: String,
+    /// Whom to believe that they are the probe.
+    pub trust: Trust,
+}
+
+/// Who knows which servers to pull from, and what to say to their probes. Its functions may block.
+pub trait Fleet: Send + Sync + 'static {
+    /// The servers to pull from now.
+    fn targets(&self) -> Result<Vec<Target>, Error>;
+
+    /// Takes note of a heartbeat that was fetched, and gives what the probe is told.
+    /// An error is for the log: it says why there is no answer.
+    fn heartbeat(&self, server_id: u32, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String>;
+}
+
+/// Bounds of pulling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How much a probe is asked for at a time, bytes. A message that is larger comes alone.
+    pub max_bytes: u32,
+    /// Answers that are read and committed at a time.
+    pub max_concurrent: usize,
+    /// How long a probe that has nothing may let the central wait, seconds.
+    pub wait_s: u64,
+    /// How long a probe may say nothing besides that.
+    pub patience: Duration,
+    /// How often servers are looked up.
+    pub look_every: Duration,
+    /// How often heartbeats are fetched.
+    pub heartbeat_every: Duration,
+    /// For how long a server that is no longer to be pulled is tried to be told.
+    pub farewell: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            max_bytes: 4 << 20,
+            max_concurrent: 8,
+            wait_s: 20,
+            patience: Duration::from_secs(15),
+            look_every: Duration::from_secs(2),
+            heartbeat_every: Duration::from_secs(zonepulse_wire::heartbeat::HEARTBEAT_INTERVAL_S as u64),
+            farewell: Duration::from_secs(600),
+        }
+    }
+}
+
+/// How pulling goes, for whoever wants to look. Clones share it.
+#[derive(Clone, Default)]
+pub struct Progress {
+    inner: Arc<Counted>,
+}
+
+#[derive(Default)]
+struct Counted {
+    servers: Mutex<BTreeMap<u32, Option<String>>>,
+    confirmed: AtomicU64,
+    refused: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl Progress {
+    /// How it goes now.
+    pub fn statistics(&self) -> Statistics {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Counted { confirmed, refused, failures, .. } = &*self.inner;
+        let servers = self.servers().clone();
+        Statistics { servers, confirmed: read(confirmed), refused: read(refused), failures: read(failures) }
+    }
+
+    fn servers(&self) -> MutexGuard<'_, BTreeMap<u32, Option<String>>> {
+        self.inner.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How pulling went until now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Servers that are pulled from, and why the last attempt failed of those that cannot be reached.
+    pub servers: BTreeMap<u32, Option<String>>,
+    /// Batches that were fetched and confirmed since the start.
+    pub confirmed: u64,
+    /// Batches that were fetched and refused for good since the start.
+    pub refused: u64,
+    /// Attempts that failed since the start.
+    pub failures: u64,
+}
+
+/// Pulls.
+pub struct Puller {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    ingest: Ingest,
+    fleet: Arc<dyn Fleet>,
+    settings: Settings,
+    clients: probe::Clients,
+    turns: Semaphore,
+    progress: Progress,
+}
+
+/// A server's task.
+struct Follower {
+    target: Target,
+    /// Says that the server is to be left.
+    leave: watch::Sender<bool>,
+    task: AbortHandle,
+}
+
+impl Puller {
+    /// One that commits here, tells how it goes there, and does not pull yet.
+    pub fn new(ingest: Ingest, fleet: Arc<dyn Fleet>, settings: Settings, progress: Progress) -> Self {
+        let clients = probe::Clients::new(settings);
+        let turns = Semaphore::new(settings.max_concurrent.max(1));
+        Puller { shared: Arc::new(Shared { ingest, fleet, settings, clients, turns, progress }) }
+    }
+
+    /// Pulls until `shutdown` is ready. What was fetched and not confirmed by then is given again.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        let mut followers: BTreeMap<u32, Follower> = BTreeMap::new();
+        let mut tasks = JoinSet::new();
+        loop {
+            let fleet = self.shared.fleet.clone();
+            match tokio::task::spawn_blocking(move || fleet.targets()).await {
+                Ok(Ok(targets)) => self.follow(targets, &mut followers, &mut tasks),
+                Ok(Err(error)) => tracing::error!(%error, "which servers to pull from is not known; trying again"),
+                Err(error) => tracing::error!(%error, "which servers to pull from is not known; trying again"),
+            }
+            tokio::select! {
+                () = &mut shutdown => break,
+                () = tokio::time::sleep(self.shared.settings.look_every) => {}
+            }
+            while tasks.try_join_next().is_some() {}
+        }
+        // Aborted tasks end at once: a batch that is being committed is committed, and given again.
+        tasks.shutdown().await;
+    }
+
+    /// Sees to it that these servers are pulled from as they are now, and no others.
+    fn follow(&self, targets: Vec<Target>, followers: &mut BTreeMap<u32, Follower>, tasks: &mut JoinSet<()>) {
+        let mut wanted: BTreeMap<u32, Target> = targets.into_iter().map(|target| (target.server_id, target)).collect();
+        followers.retain(|id, follower| {
+            let ended = follower.task.is_finished();
+            match wanted.get(id) {
+                Some(target) if *target == follower.target && !ended && !*follower.leave.borrow() => {
+                    wanted.remove(id);
+                    true
+                }
+                // It has another address or token, or came back while it was being left: begun anew.
+                Some(_) => {
+                    follower.task.abort();
+                    false
+                }
+                None => {
+                    follower.leave.send_replace(true);
+                    !ended
+                }
+            }
+        });
+        self.shared.progress.servers().retain(|id, _| followers.contains_key(id) || wanted.contains_key(id));
+        for (id, target) in wanted {
+            let (leave, leaving) = watch::channel(false);
+            self.shared.progress.servers().entry(id).or_default();
+            let task = tasks.spawn(self.shared.clone().server(target.clone(), leaving));
+            followers.insert(id, Follower { target, leave, task });
+        }
+    }
+}
+
+impl Shared {
+    /// Everything that one server needs, until it is left.
+    async fn server(self: Arc<Self>, target: Target, mut leaving: watch::Receiver<bool>) {
+        let server_id = target.server_id;
+        let probe = match self.clients.probe(target) {
+            Ok(probe) => probe,
+            Err(error) => return self.failed(server_id, &Fault::Setting(error.to_string())),
+        };
+        let left = async {
+            // An error means that nobody is there to say it, which is an end as well.
+            let _ = leaving.wait_for(|leave| *leave).await;
+            self.farewell(&probe).await;
+        };
+        tokio::select! {
+            () = self.batches(&probe) => {}
+            () = self.heartbeats(&probe) => {}
+            () = left => tracing::info!(server_id, "no longer pulling"),
+        }
+    }
+
+    /// Fetches, commits and confirms, for ever.
+    async fn batches(&self, probe: &Probe) {
+        let mut pauses = pauses();
+        loop {
+            let began = Instant::now();
+            let pause = match self.collect(probe).await {
+                Ok(messages) => {
+                    self.reached(probe.server_id());
+                    pauses = self::pauses();
+                    if messages > 0 { Duration::ZERO } else { LEAST_PAUSE.saturating_sub(began.elapsed()) }
+                }
+                Err(fault) => {
+                    self.failed(probe.server_id(), &fault);
+                    pauses.next().unwrap_or(LONGEST_PAUSE)
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One answer of the probe; gives how many messages it had.
+    async fn collect(&self, probe: &Probe) -> Result<usize, Fault> {
+        let answer = probe.batches().await?;
+        // From here on there is something in memory. The semaphore is never closed.
+        let _turn = self.turns.acquire().await;
+        let messages = answer.read().await?;
+        let count = messages.whole.len();
+        let outcomes = stream::iter(messages.whole).map(|bytes| async {
+            let identity = zonepulse_wire::peek_identity(&bytes);
+            (identity, self.ingest.receive(bytes, Sender::Server(probe.server_id())).await)
+        });
+        let mut outcomes = outcomes.buffered(COMMITS_AT_ONCE);
+        let mut done = Confirmations::default();
+        let mut kept = None;
+        while let Some((identity, outcome)) = outcomes.next().await {
+            match (identity, outcome) {
+                (Ok(identity), Ok(_)) => done.confirmed.push(Confirmed { epoch: identity.epoch, seq: identity.seq }),
+                // A probe of another server is one that was set up wrongly: its batches are good.
+                (Ok(identity), Err(error)) if error.is_final() && !matches!(error, Error::WrongServer { .. }) => {
+                    tracing::warn!(%error, server_id = probe.server_id(), "a batch was refused; the probe keeps it aside");
+                    done.refused.push(Refused { epoch: identity.epoch, seq: identity.seq, reason: error.to_string() });
+                }
+                (_, Err(error)) => kept = Some(error),
+                (Err(error), Ok(_)) => kept = Some(error.into()),
+            }
+        }
+        if !done.confirmed.is_empty() || !done.refused.is_empty() {
+            probe.confirm(&done).await?;
+            self.progress.inner.confirmed.fetch_add(done.confirmed.len() as u64, Ordering::Relaxed);
+            self.progress.inner.refused.fetch_add(done.refused.len() as u64, Ordering::Relaxed);
+        }
+        match kept {
+            Some(error) => Err(Fault::NotTaken(error.to_string())),
+            None if messages.broken_off => Err(Fault::Answer("its batches break off".to_owned())),
+            None => Ok(count),
+        }
+    }
+
+    /// Fetches heartbeats, for ever.
+    async fn heartbeats(&self, probe: &Probe) {
+        let mut ticks = tokio::time::interval(self.settings.heartbeat_every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(fault) = self.heartbeat(probe).await {
+                // Whether it can be reached is told by whoever fetches batches.
+                tracing::debug!(%fault, server_id = probe.server_id(), "no heartbeat");
+            }
+        }
+    }
+
+    /// Fetches one, and tells the probe what is answered.
+    async fn heartbeat(&self, probe: &Probe) -> Result<(), Fault> {
+        let heartbeat = probe.heartbeat().await?;
+        let (fleet, server_id) = (self.fleet.clone(), probe.server_id());
+        let answered = tokio::task::spawn_blocking(move || fleet.heartbeat(server_id, heartbeat)).await;
+        let answer = answered.map_err(|error| Fault::NotTaken(error.to_string()))?.map_err(Fault::NotTaken)?;
+        probe.settings(&answer).await
+    }
+
+    /// Tells a probe that is being left its settings, which say how to go on.
+    async fn farewell(&self, probe: &Probe) {
+        let until = Instant::now() + self.settings.farewell;
+        while let Err(fault) = self.heartbeat(probe).await {
+            // A server that was removed is nobody's any more.
+            if Instant::now() > until || matches!(fault, Fault::NotTaken(_)) {
+                return tracing::warn!(%fault, server_id = probe.server_id(), "left without a word");
+            }
+            tokio::time::sleep(FAREWELL_EVERY).await;
+        }
+    }
+
+    fn reached(&self, server_id: u32) {
+        if let Some(fault) = self.progress.servers().get_mut(&server_id).and_then(Option::take) {
+            tracing::info!(server_id, before = fault, "pulling again");
+        }
+    }
+
+    fn failed(&self, server_id: u32, fault: &Fault) {
+        self.progress.inner.failures.fetch_add(1, Ordering::Relaxed);
+        let text = fault.to_string();
+        let mut servers = self.progress.servers();
+        let Some(state) = servers.get_mut(&server_id) else { return };
+        if state.as_ref() == Some(&text) {
+            tracing::debug!(server_id, fault = text, "pulling still fails");
+        } else {
+            tracing::warn!(server_id, fault = text, "pulling fails; trying until it does not");
+            *state = Some(text);
+        }
+    }
+}
+
+/// The longest pause after an attempt that failed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+fn pauses() -> impl Iterator<Item = Duration> {
+    let builder = ExponentialBuilder::default().with_min_delay(Duration::from_secs(1)).with_max_delay(LONGEST_PAUSE);
+    builder.with_jitter().without_max_times().build()
+}
+
+#[cfg(test)]
+mod tests;

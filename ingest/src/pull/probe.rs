@@ -1,0 +1,219 @@
+//! The HTTP of one probe, as the central calls it.
+
+use super::{Settings, Target};
+use crate::{Error, Trust};
+use bytes::{Bytes, BytesMut};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
+use serde_json::{from_slice, to_vec};
+use std::error::Error as _;
+use std::fmt::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use zonepulse_wire::heartbeat::MAX_HEARTBEAT_BYTES;
+use zonepulse_wire::pull::{
+    BATCHES_PATH, CONFIRM_PATH, Confirmations, HEARTBEAT_PATH, LENGTH_BYTES, MAX_MESSAGES, SERVER_ID_HEADER, SETTINGS_PATH,
+    messages,
+};
+use zonepulse_wire::{Heartbeat, HeartbeatAnswer, MAX_ENCODED_BYTES};
+
+/// How long a connection may take to begin.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long any request may take, a slow line included.
+const LONGEST: Duration = Duration::from_secs(300);
+/// How much of a problem's text is looked at.
+const REASON_BYTES: usize = 2048;
+
+/// Why something did not come from a probe, or not go to it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// No connection, or one that ended.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The probe answers what it should not.
+    #[error("the probe at {url} answers {status}: {reason}")]
+    Status {
+        /// Where it is.
+        url: String,
+        /// What it answers.
+        status: StatusCode,
+        /// What it says to it.
+        reason: String,
+    },
+    /// Somebody else's probe answers.
+    #[error("the probe at {url} is that of server {found}: correct the address")]
+    Other {
+        /// Where it is.
+        url: String,
+        /// Whose it says that it is.
+        found: String,
+    },
+    /// What it answers is not what was agreed.
+    #[error("the probe's answer cannot be used: {0}")]
+    Answer(String),
+    /// What it gave could not be taken now.
+    #[error("{0}")]
+    NotTaken(String),
+    /// The settings make no sense.
+    #[error("{0}")]
+    Setting(String),
+}
+
+/// Clients by whom they believe: authorities are read once, not once per server.
+pub(super) struct Clients {
+    settings: Settings,
+    clients: Mutex<Vec<(Trust, Client)>>,
+}
+
+impl Clients {
+    pub(super) fn new(settings: Settings) -> Self {
+        Clients { settings, clients: Mutex::default() }
+    }
+
+    /// The way to a target's probe.
+    pub(super) fn probe(&self, target: Target) -> Result<Probe, Error> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = match clients.iter().find(|(trust, _)| *trust == target.trust) {
+            Some((_, client)) => client.clone(),
+            None => {
+                let client = self.client(&target.trust)?;
+                clients.push((target.trust.clone(), client.clone()));
+                client
+            }
+        };
+        Ok(Probe { client, settings: self.settings, target })
+    }
+
+    fn client(&self, trust: &Trust) -> Result<Client, Error> {
+        let silence = Duration::from_secs(self.settings.wait_s).saturating_add(self.settings.patience);
+        Client::builder()
+            .tls_backend_preconfigured(trust.client_config()?)
+            // A token is for the address that it was given for.
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT)
+            .read_timeout(silence)
+            .timeout(LONGEST.max(silence))
+            .build()
+            .map_err(|error| Error::Trust(causes(&error)))
+    }
+}
+
+/// A probe that can be asked.
+pub(super) struct Probe {
+    client: Client,
+    settings: Settings,
+    target: Target,
+}
+
+/// The head of an answer with batches: its body has not been read.
+pub(super) struct Answer {
+    response: Response,
+    max_bytes: usize,
+}
+
+/// What an answer had in it.
+pub(super) struct Messages {
+    /// Messages, in order.
+    pub(super) whole: Vec<Bytes>,
+    /// Whether the answer ends inside a message.
+    pub(super) broken_off: bool,
+}
+
+impl Probe {
+    pub(super) fn server_id(&self) -> u32 {
+        self.target.server_id
+    }
+
+    /// Asks for batches, and waits until there are some, or have not been for a while.
+    pub(super) async fn batches(&self) -> Result<Answer, Fault> {
+        let Settings { max_bytes, wait_s, .. } = self.settings;
+        let url = self.url(&format!("{BATCHES_PATH}?max_bytes={max_bytes}&wait_s={wait_s}"));
+        let response = self.send(self.client.get(url)).await?;
+        let found = response.headers().get(SERVER_ID_HEADER).and_then(|id| id.to_str().ok()).unwrap_or("unknown");
+        if found != self.server_id().to_string() {
+            return Err(Fault::Other { url: self.target.url.clone(), found: found.to_owned() });
+        }
+        Ok(Answer { response, max_bytes: max_bytes as usize + MAX_ENCODED_BYTES + MAX_MESSAGES * LENGTH_BYTES })
+    }
+
+    /// Says what became of them.
+    pub(super) async fn confirm(&self, done: &Confirmations) -> Result<(), Fault> {
+        self.post(CONFIRM_PATH, to_vec(done)).await
+    }
+
+    /// Its heartbeat.
+    pub(super) async fn heartbeat(&self) -> Result<Heartbeat, Fault> {
+        let response = self.send(self.client.get(self.url(HEARTBEAT_PATH))).await?;
+        let body = read(response, MAX_HEARTBEAT_BYTES).await?;
+        from_slice(&body).map_err(|error| Fault::Answer(format!("no heartbeat: {error}")))
+    }
+
+    /// Tells it what to do.
+    pub(super) async fn settings(&self, answer: &HeartbeatAnswer) -> Result<(), Fault> {
+        self.post(SETTINGS_PATH, to_vec(answer)).await
+    }
+
+    async fn post(&self, path: &str, body: serde_json::Result<Vec<u8>>) -> Result<(), Fault> {
+        let body = body.map_err(|error| Fault::Setting(error.to_string()))?;
+        let request = self.client.post(self.url(path)).header("content-type", "application/json").body(body);
+        self.send(request).await.map(|_| ())
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Fault> {
+        let response = request.bearer_auth(&self.target.token).send().await.map_err(|error| unreachable(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let text = read(response, REASON_BYTES).await.unwrap_or_default();
+        let reason = String::from_utf8_lossy(&text).chars().filter(|letter| !letter.is_control()).take(200).collect();
+        Err(Fault::Status { url: self.target.url.clone(), status, reason })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.target.url.trim_end_matches('/'))
+    }
+}
+
+impl Answer {
+    /// Reads the batches.
+    pub(super) async fn read(self) -> Result<Messages, Fault> {
+        let body = read(self.response, self.max_bytes).await?;
+        let mut found = Messages { whole: Vec::new(), broken_off: false };
+        for message in messages(&body).take(MAX_MESSAGES) {
+            match message {
+                Some(message) => found.whole.push(body.slice_ref(message)),
+                None => found.broken_off = true,
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The body of an answer, which must not be longer than agreed.
+async fn read(mut response: Response, max_bytes: usize) -> Result<Bytes, Fault> {
+    let mut body = BytesMut::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| unreachable(&error))? {
+        if body.len() + piece.len() > max_bytes {
+            return Err(Fault::Answer(format!("it has more than {max_bytes} bytes")));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+fn unreachable(error: &reqwest::Error) -> Fault {
+    Fault::Unreachable(causes(error))
+}
+
+/// An error with all that caused it: reqwest's own text says little.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing into memory cannot fail.
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}

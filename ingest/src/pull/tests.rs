@@ -1,0 +1,302 @@
+//! Pulling from a server that does what a probe does, and what one must not.
+
+use super::*;
+use axum::Router;
+use axum::body::Bytes as Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_store::{Options, Store};
+use zonepulse_wire::pull::put_message;
+use zonepulse_wire::{
+    Batch, CaptureState, Components, Counters, Coverage, Identity, ProbeSettings, Records, Row, SpoolState, State as Running,
+};
+
+/// What stands in for a probe: a spool in memory, and what it was told.
+#[derive(Default)]
+struct Node {
+    spool: Mutex<Vec<(u64, Vec<u8>)>>,
+    confirmations: Mutex<Vec<Confirmations>>,
+    told: Mutex<Vec<HeartbeatAnswer>>,
+    asked: AtomicU64,
+    /// Confirmations that are answered with 500 before one is taken.
+    confirm_failures: AtomicU64,
+    server_id: u32,
+    breaks_off: bool,
+}
+
+type Shared = Arc<Node>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
+
+fn let_in(headers: &HeaderMap) -> bool {
+    headers.get("authorization").is_some_and(|value| value == "Bearer right")
+}
+
+async fn give(State(node): State<Shared>, headers: HeaderMap) -> Response {
+    if !let_in(&headers) {
+        return (StatusCode::UNAUTHORIZED, "the token is wrong").into_response();
+    }
+    node.asked.fetch_add(1, Ordering::Relaxed);
+    if lock(&node.spool).is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut body = Vec::new();
+    for (_, message) in &*lock(&node.spool) {
+        put_message(&mut body, message);
+    }
+    if node.breaks_off {
+        body.truncate(body.len() - 1);
+    }
+    ([("zonepulse-server-id", node.server_id.to_string())], body).into_response()
+}
+
+async fn confirm(State(node): State<Shared>, body: Body) -> StatusCode {
+    let failing = node.confirm_failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+    if failing.is_ok() {
+        return StatusCode::INTERNAL_SERVER_ERROR;
+    }
+    let done: Confirmations = serde_json::from_slice(&body).unwrap();
+    let gone = |seq: &u64| done.confirmed.iter().any(|one| one.seq == *seq) || done.refused.iter().any(|one| one.seq == *seq);
+    lock(&node.spool).retain(|(seq, _)| !gone(seq));
+    lock(&node.confirmations).push(done);
+    StatusCode::NO_CONTENT
+}
+
+async fn tell(State(node): State<Shared>, body: Body) -> StatusCode {
+    lock(&node.told).push(serde_json::from_slice(&body).unwrap());
+    StatusCode::NO_CONTENT
+}
+
+async fn heartbeat() -> Vec<u8> {
+    serde_json::to_vec(&Heartbeat {
+        sent_at_ms: 1,
+        epoch: 1,
+        probe_version: "0".to_owned(),
+        uptime_s: 5,
+        hostname: "node".to_owned(),
+        os: "Debian".to_owned(),
+        settings_version: None,
+        components: Components::default(),
+        capture: CaptureState { state: Running::Running, detail: None },
+        spool: SpoolState::default(),
+    })
+    .unwrap()
+}
+
+impl Node {
+    fn of_server(server_id: u32, messages: &[(u64, Vec<u8>)]) -> Self {
+        Node { server_id, spool: Mutex::new(messages.to_vec()), ..Node::default() }
+    }
+
+    /// Listens; gives where.
+    async fn listen(self: Arc<Self>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        self.listen_on(listener);
+        url
+    }
+
+    fn listen_on(self: Arc<Self>, listener: TcpListener) {
+        let router = Router::new()
+            .route("/v1/batches", get(give))
+            .route("/v1/batches/confirm", post(confirm))
+            .route("/v1/heartbeat", get(heartbeat))
+            .route("/v1/settings", post(tell))
+            .with_state(self);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    }
+}
+
+#[derive(Default)]
+struct Known {
+    targets: Mutex<Vec<Target>>,
+    heartbeats: Mutex<Vec<(u32, Heartbeat)>>,
+}
+
+impl Fleet for Known {
+    fn targets(&self) -> Result<Vec<Target>, Error> {
+        Ok(lock(&self.targets).clone())
+    }
+
+    fn heartbeat(&self, server_id: u32, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String> {
+        lock(&self.heartbeats).push((server_id, heartbeat));
+        Ok(HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings: ProbeSettings::default() })
+    }
+}
+
+struct Central {
+    progress: Progress,
+    fleet: Arc<Known>,
+    store: Store,
+    _dir: tempfile::TempDir,
+}
+
+/// A central that knows server 1 and pulls from there.
+fn central(url: &str, token: &str) -> Central {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &Options::default()).unwrap();
+    store.registry().add_server("one", false, String::new(), 0).unwrap();
+    let ingest = Ingest::start(store.clone(), crate::Settings::default()).unwrap();
+    let fleet = Arc::new(Known::default());
+    lock(&fleet.targets).push(target(url, token));
+    let settings = Settings {
+        wait_s: 1,
+        look_every: Duration::from_millis(50),
+        heartbeat_every: Duration::from_millis(100),
+        farewell: Duration::from_secs(2),
+        ..Settings::default()
+    };
+    let progress = Progress::default();
+    let puller = Puller::new(ingest, fleet.clone(), settings, progress.clone());
+    tokio::spawn(puller.run(std::future::pending()));
+    Central { progress, fleet, store, _dir: dir }
+}
+
+fn target(url: &str, token: &str) -> Target {
+    Target { server_id: 1, url: url.to_owned(), token: token.to_owned(), trust: Trust::Anybody }
+}
+
+fn message(seq: u64, interval_s: u32) -> (u64, Vec<u8>) {
+    let mut records = Records::new();
+    let record = records.push("www.example.", RecordType::A);
+    let batch = Batch {
+        identity: Identity { server_id: 1, epoch: 1, seq },
+        start_s: 42_000,
+        interval_s,
+        coverage: Coverage { from_ms: 42_000_000, until_ms: 42_007_000 },
+        counters: Counters::new(),
+        evicted: None,
+        records,
+        rows: vec![Row { record, kind: MessageKind::REQUEST, hits: 1, first_ms: 5, last_ms: 7 }],
+    };
+    (seq, batch.encode().unwrap())
+}
+
+async fn eventually(what: &str, mut asked: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !asked() {
+        assert!(Instant::now() < until, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn hits(store: &Store) -> u64 {
+    let mut hits = 0;
+    store.totals(None, &mut |total| hits += total.hits);
+    hits
+}
+
+#[tokio::test]
+async fn what_a_probe_has_is_committed_and_then_confirmed() {
+    let node = Arc::new(Node::of_server(1, &[message(0, 60), message(1, 60), message(2, 60)]));
+    let central = central(&node.clone().listen().await, "right");
+    eventually("all is confirmed", || lock(&node.spool).is_empty()).await;
+    assert_eq!(hits(&central.store), 3);
+    let confirmed: Vec<u64> = lock(&node.confirmations).iter().flat_map(|done| &done.confirmed).map(|one| one.seq).collect();
+    assert_eq!(confirmed, [0, 1, 2]);
+    lock(&node.spool).push(message(3, 60));
+    eventually("what comes later is fetched, too", || hits(&central.store) == 4).await;
+}
+
+#[tokio::test]
+async fn what_was_not_confirmed_is_given_again_and_counts_once() {
+    let node = Arc::new(Node { confirm_failures: AtomicU64::new(2), ..Node::of_server(1, &[message(0, 60), message(1, 60)]) });
+    let central = central(&node.clone().listen().await, "right");
+    eventually("it is confirmed in the end", || lock(&node.spool).is_empty()).await;
+    assert_eq!(hits(&central.store), 2);
+    let statistics = central.progress.statistics();
+    assert_eq!((statistics.confirmed, statistics.failures), (2, 2));
+}
+
+#[tokio::test]
+async fn what_is_never_taken_goes_back_with_the_reason() {
+    let node = Arc::new(Node::of_server(1, &[message(0, 60), message(1, 7)]));
+    let central = central(&node.clone().listen().await, "right");
+    eventually("nothing is left", || lock(&node.spool).is_empty()).await;
+    let refused: Vec<Refused> = lock(&node.confirmations).iter().flat_map(|done| done.refused.clone()).collect();
+    assert_eq!(refused, [Refused { epoch: 1, seq: 1, reason: "an interval of 7 s does not divide 300 s".to_owned() }]);
+    assert_eq!(hits(&central.store), 1);
+}
+
+#[tokio::test]
+async fn the_probe_of_another_server_is_not_pulled_from() {
+    let node = Arc::new(Node::of_server(2, &[message(0, 60)]));
+    let central = central(&node.clone().listen().await, "right");
+    eventually("it is said", || {
+        central
+            .progress
+            .statistics()
+            .servers
+            .get(&1)
+            .and_then(Clone::clone)
+            .is_some_and(|why| why.contains("is that of server 2"))
+    })
+    .await;
+    assert_eq!((hits(&central.store), lock(&node.spool).len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_told_apart_from_no_connection() {
+    let node = Arc::new(Node::of_server(1, &[message(0, 60)]));
+    let url = node.clone().listen().await;
+    let wrong = central(&url, "wrong");
+    let fault = |central: &Central| central.progress.statistics().servers.get(&1).and_then(Clone::clone).unwrap_or_default();
+    eventually("it is refused", || fault(&wrong).contains("401 Unauthorized: the token is wrong")).await;
+    let gone = central("http://127.0.0.1:9", "right");
+    eventually("nobody is there", || fault(&gone).contains("Connection refused")).await;
+}
+
+#[tokio::test]
+async fn whole_messages_of_an_answer_that_breaks_off_are_taken() {
+    let node = Arc::new(Node { breaks_off: true, ..Node::of_server(1, &[message(0, 60), message(1, 60)]) });
+    let central = central(&node.clone().listen().await, "right");
+    eventually("the first is confirmed", || lock(&node.spool).len() == 1).await;
+    eventually("the fault is counted", || central.progress.statistics().failures > 0).await;
+    assert_eq!(hits(&central.store), 1);
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_fetched_and_what_is_answered_is_posted() {
+    let node = Arc::new(Node::of_server(1, &[]));
+    let central = central(&node.clone().listen().await, "right");
+    eventually("the probe is told", || !lock(&node.told).is_empty()).await;
+    assert_eq!(lock(&node.told)[0].settings_version, 3);
+    let (server_id, heartbeat) = lock(&central.fleet.heartbeats)[0].clone();
+    assert_eq!((server_id, heartbeat.hostname.as_str()), (1, "node"));
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_longer_to_be_pulled_is_told_and_left() {
+    let node = Arc::new(Node::of_server(1, &[]));
+    let central = central(&node.clone().listen().await, "right");
+    eventually("it is pulled", || node.asked.load(Ordering::Relaxed) > 0).await;
+    lock(&node.told).clear();
+    lock(&central.fleet.targets).clear();
+    eventually("it is no longer known", || central.progress.statistics().servers.is_empty()).await;
+    assert!(!lock(&node.told).is_empty());
+    let asked = node.asked.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(node.asked.load(Ordering::Relaxed), asked);
+}
+
+#[tokio::test]
+async fn a_probe_that_moves_and_one_that_comes_up_later_are_found() {
+    let central = central("http://127.0.0.1:9", "right");
+    eventually("it fails", || central.progress.statistics().failures > 0).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    lock(&central.fleet.targets)[0] = target(&format!("http://{address}"), "right");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let node = Arc::new(Node::of_server(1, &[message(0, 60)]));
+    node.clone().listen_on(TcpListener::bind(address).await.unwrap());
+    eventually("it is pulled", || lock(&node.spool).is_empty()).await;
+    eventually("nothing is wrong any more", || central.progress.statistics().servers.get(&1) == Some(&None)).await;
+    assert_eq!(hits(&central.store), 1);
+}

@@ -1,0 +1,90 @@
+//! What the central says of credentials for a broker is what is wrong with them.
+
+use libtest_mimic::Trial;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::net::TcpListener;
+use zonepulse_tests::needs::test;
+use zonepulse_tests::{Api, Authority, Central, RabbitMq, Response, ports};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test("what_is_wrong_with_a_brokers_credentials_is_told_precisely", precisely),
+        test("only_an_administrator_may_try_credentials", only_administrators),
+    ]
+}
+
+const PATH: &str = "/api/v2/monitoring/testrabbitmqcred";
+
+fn post(api: &Api, body: &Value) -> Response {
+    let headers = [("content-type", "application/json")];
+    api.send(Method::POST, api.url(PATH, &[]), &headers, body.to_string().into_bytes()).expect("the central answers")
+}
+
+/// Tries, with ten seconds of time unless said otherwise; panics unless the outcome is this one. Gives the detail.
+fn expect(api: &Api, outcome: &str, members: Value) -> String {
+    let mut body = json!({ "address": "localhost", "user": "guest", "password": "guest", "timeout_ms": 10_000 });
+    let Value::Object(members) = members else { panic!("members of an object") };
+    body.as_object_mut().expect("an object").extend(members);
+    let response = post(api, &body);
+    assert_eq!(response.status, 200, "{body}: {}", response.text());
+    let answer = response.json();
+    assert_eq!(answer["outcome"], outcome, "{body}: {answer}");
+    assert_eq!(answer["success"], outcome == "success", "{answer}");
+    answer["detail"].as_str().expect("a text").to_owned()
+}
+
+fn precisely() {
+    let authority = Authority::new();
+    let broker = RabbitMq::start_with_tls(&authority.certify(&["localhost"]));
+    broker.control(&["add_user", "stranger", "hush"]);
+    let central = Central::start(&[]);
+    let api = central.api();
+    let (plain, tls, ca) = (broker.port(), broker.tls_port(), authority.pem());
+
+    expect(&api, "success", json!({ "port": plain }));
+    expect(&api, "success", json!({ "port": tls, "tls": true, "ca": ca }));
+    expect(&api, "success", json!({ "port": tls, "tls": true, "verify_ca": false }));
+
+    let said = expect(&api, "access_refused", json!({ "port": plain, "password": "wrong" }));
+    assert!(said.contains("ACCESS_REFUSED") && !said.contains("wrong"), "{said}");
+    expect(&api, "access_refused", json!({ "port": tls, "tls": true, "ca": ca, "user": "nobody" }));
+    let said = expect(&api, "virtual_host_not_found", json!({ "port": plain, "virtual_host": "/nothere" }));
+    assert!(said.contains("/nothere"), "{said}");
+    let said = expect(&api, "virtual_host_refused", json!({ "port": plain, "user": "stranger", "password": "hush" }));
+    assert!(said.contains("stranger") && !said.contains("hush"), "{said}");
+
+    expect(&api, "unknown_issuer", json!({ "port": tls, "tls": true }));
+    expect(&api, "unknown_issuer", json!({ "port": tls, "tls": true, "ca": Authority::new().pem() }));
+    expect(&api, "wrong_name", json!({ "port": tls, "tls": true, "ca": ca, "address": "127.0.0.1" }));
+    broker.show(&authority.certify_expired(&["localhost"]));
+    expect(&api, "certificate_expired", json!({ "port": tls, "tls": true, "ca": ca }));
+    expect(&api, "not_tls", json!({ "port": plain, "tls": true, "ca": ca }));
+    expect(&api, "not_amqp", json!({ "port": tls }));
+
+    expect(&api, "connection_refused", json!({ "port": ports::free() }));
+    expect(&api, "name_not_found", json!({ "address": "broker.invalid" }));
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = silent.local_addr().expect("it has one").port();
+    let body = json!({ "address": "127.0.0.1", "port": port, "user": "guest", "password": "guest" });
+    let answer = post(&api, &body).json();
+    assert_eq!(answer["outcome"], "timed_out", "{answer}");
+    assert!(answer["detail"].as_str().expect("a text").contains("logging in was not over after 300 ms"), "{answer}");
+    let took_ms = answer["duration_ms"].as_u64().expect("a number");
+    assert!((300..1500).contains(&took_ms), "{answer}");
+    expect(&api, "timed_out", json!({ "port": port, "address": "127.0.0.1", "tls": true, "ca": ca, "timeout_ms": 50 }));
+
+    for (member, value) in [("timeout_ms", json!(5)), ("ca", json!("nothing")), ("address", json!("")), ("port", json!(70_000))] {
+        let mut body = json!({ "address": "localhost", "user": "guest", "password": "guest", "tls": true });
+        body[member] = value;
+        let response = post(&api, &body);
+        assert_eq!((response.status, response.problem("parameter").as_str()), (400, member), "{}", response.text());
+    }
+}
+
+fn only_administrators() {
+    let central = Central::start(&["one"]);
+    let body = json!({ "address": "localhost", "user": "guest", "password": "guest" });
+    assert_eq!(post(&central.api_of_server(0), &body).status, 403);
+    assert_eq!(post(&central.api(), &body).status, 200);
+}

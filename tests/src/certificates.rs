@@ -1,0 +1,82 @@
+//! Certificates of a test's own: an authority, and what it signs.
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// An authority that nobody believes who is not told to.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: TempDir,
+}
+
+/// A certificate and its key, as files.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl Authority {
+    /// Makes one.
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "Authority of a Zonepulse test");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key can be made");
+        let issuer = CertifiedIssuer::self_signed(params, key).expect("an authority can be made");
+        let folder = tempfile::Builder::new().prefix("zonepulse-certificates").tempdir().expect("a temporary folder can be made");
+        write(&folder.path().join("ca.crt"), &issuer.pem());
+        Authority { issuer, folder }
+    }
+
+    /// Its own certificate.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
+    }
+
+    /// The same as text.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// Signs a certificate for these names and addresses.
+    pub fn certify(&self, names: &[&str]) -> Certificate {
+        self.sign(names, |_| {})
+    }
+
+    /// The same, for one that has expired.
+    pub fn certify_expired(&self, names: &[&str]) -> Certificate {
+        self.sign(names, |params| {
+            params.not_before = date_time_ymd(2019, 1, 1);
+            params.not_after = date_time_ymd(2020, 1, 1);
+        })
+    }
+
+    fn sign(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Certificate {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names of certificates");
+        change(&mut params);
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate can be signed");
+        let number = fs::read_dir(self.folder.path()).expect("a test's folder is readable").count();
+        let place = |suffix: &str| self.folder.path().join(format!("{number}.{suffix}"));
+        let made = Certificate { certificate: place("crt"), key: place("key") };
+        write(&made.certificate, &certificate.pem());
+        write(&made.key, &key.serialize_pem());
+        made
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Authority::new()
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    fs::write(path, text).expect("a test's folder is writable");
+}
