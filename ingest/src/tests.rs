@@ -73,7 +73,8 @@ async fn metrics_and_dns_are_one_sequence_and_count_once_each() {
     let outcomes = futures::future::join_all(all.map(|bytes| central.ingest.receive(bytes, Sender::Server(1)))).await;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     // What has the number of a batch of DNS that is in is a copy of it, whatever it says.
-    assert_eq!(central.ingest.statistics(), Statistics { committed: 2, duplicates: 2, refused: 0 });
+    let Statistics { committed, duplicates, refused, .. } = central.ingest.statistics();
+    assert_eq!((committed, duplicates, refused), (2, 2, 0));
     let mut told = Vec::new();
     let each = &mut |points: &zonepulse_store::SystemPoints| {
         let series = central.store.series();
