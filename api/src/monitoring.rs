@@ -55,7 +55,9 @@ async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
 ///
 /// With `interval`: the hits of each bucket of that length, the newest and
 /// unfinished one included, for the whole selection or split by `by`; without
-/// `date_from` and `date_to`, of the last 24 hours. In the order of `time`.
+/// `date_from` and `date_to`, of the last 24 hours. In the order of `time`. An
+/// end of the range that lies where raw points have expired is moved outwards
+/// to a multiple of 5 minutes.
 ///
 /// Only requests count, so that a question and its answer are not two, unless
 /// `action`, `rcode` or `by=action` says otherwise.
@@ -79,7 +81,9 @@ async fn aggregate(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resu
 ///
 /// Hits per second over time. A step in which nothing at all was reported has
 /// `null`, one without a hit `0`. Only requests count unless `action`, `rcode`
-/// or `by=action` says otherwise.
+/// or `by=action` says otherwise. A step that is no multiple of 5 minutes is
+/// added up from raw points, and `null` where those have expired; without `step`,
+/// it is then a multiple of 5 minutes.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/dns/rps", operation_id = "dns_rps", tag = "DNS",
     params(Selection, Range, ByAndStep, Paging),

@@ -5,9 +5,13 @@
 //! that each interval lies in one step. For each step and series (a series is one combination of
 //! what the rates are split by) the answer has a row: `null` when no probe of the series' servers
 //! reported anything in that time, 0 when they reported and had no hit.
+//!
+//! Steps that are no whole buckets of a roll-up are added up from raw points. Where those have
+//! expired such a step is `null`, too: what it had is not known any more.
 
 use crate::engine::take_memory;
 use crate::groups::{Groups, number_of_time};
+use crate::levels::coarsest;
 use crate::rows::{instants, ms};
 use crate::scan::now_s;
 use crate::select::{Counts, Range, selection, servers};
@@ -24,12 +28,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use zonepulse_dns::Action;
-use zonepulse_store::Store;
+use zonepulse_store::{Level, Store};
 
 /// The step where no probe reported any interval, seconds.
 const DEFAULT_STEP_S: u64 = 60;
 /// No interval is longer, seconds: so much before a range what overlaps it may begin.
 const MAX_INTERVAL_S: u64 = 3600;
+/// The finest roll-up's buckets, seconds.
+const FINEST_S: u64 = 300;
 /// The most rows of a grid.
 const MAX_ROWS: u64 = MAX_LIMIT;
 
@@ -38,7 +44,7 @@ impl Engine {
     /// columns of what they are split by.
     ///
     /// `step_s` is a multiple of the intervals that the probes report, and by itself the smallest
-    /// there is. The steps cover the whole range, so the first may begin before it and the last end
+    /// there is, or the smallest that is one of 5 minutes, too, where raw points have expired. The steps cover the whole range, so the first may begin before it and the last end
     /// after it; without a range, the last 24 hours. Without an action only requests count, unless
     /// response codes are named or the rates are split by action. Split by record, it is about the
     /// records that were asked for in the range. By itself in the order of time.
@@ -92,8 +98,11 @@ struct Grid {
 
 impl Grid {
     fn new(store: &Store, filter: &Filter, range: Range, asked: Option<u32>) -> Result<Self, Error> {
-        let common_s = common_interval(store, filter, range)?;
-        let step_s = asked.map_or(common_s.unwrap_or(DEFAULT_STEP_S), u64::from);
+        let (common_s, expired) = common_interval(store, filter, range)?;
+        let default_s = common_s.unwrap_or(DEFAULT_STEP_S);
+        // What raw points say no more, roll-ups still do.
+        let default_s = if expired { least_common_multiple(default_s, FINEST_S) } else { default_s };
+        let step_s = asked.map_or(default_s, u64::from);
         if step_s == 0 || !step_s.is_multiple_of(common_s.unwrap_or(1)) {
             let unit = common_s.unwrap_or(1);
             return Err(Error::bad("step", format!("it must be a multiple of {unit} s, in which the selected servers report")));
@@ -137,17 +146,38 @@ impl Grid {
     }
 }
 
-/// The smallest time that every interval reported in the range divides.
-fn common_interval(store: &Store, filter: &Filter, range: Range) -> Result<Option<u64>, Error> {
+/// The smallest time that every interval reported in the range divides, and whether raw points of a
+/// whole interval have expired.
+fn common_interval(store: &Store, filter: &Filter, range: Range) -> Result<(Option<u64>, bool), Error> {
     let mut intervals = BTreeSet::new();
+    let mut expired = false;
+    let kept = Kept::new(store)?;
     let from_s = (range.from_ms / 1000).saturating_sub(MAX_INTERVAL_S);
     store.coverage(servers(filter).as_deref(), from_s, range.end_s(), now_s(), &mut |report| {
-        if (report.start_s + u64::from(report.interval_s)) * 1000 > range.from_ms {
+        let end_s = report.start_s + u64::from(report.interval_s);
+        if end_s * 1000 > range.from_ms {
             intervals.insert(u64::from(report.interval_s));
+            expired |= kept.expired(report.server_id, end_s);
         }
         ControlFlow::Continue(())
     })?;
-    Ok(intervals.into_iter().reduce(least_common_multiple))
+    Ok((intervals.into_iter().reduce(least_common_multiple), expired))
+}
+
+/// From when on each server has raw points, Unix seconds.
+struct Kept(BTreeMap<u32, u64>);
+
+impl Kept {
+    fn new(store: &Store) -> Result<Self, Error> {
+        let now_s = now_s();
+        let servers = store.registry().servers()?.into_iter();
+        Ok(Kept(servers.map(|server| (server.id, store.kept_from_s(server.id, Level::Raw, now_s))).collect()))
+    }
+
+    /// Whether raw points of this start are there no more.
+    fn expired(&self, server_id: u32, start_s: u64) -> bool {
+        self.0.get(&server_id).is_some_and(|kept_from_s| start_s < *kept_from_s)
+    }
 }
 
 fn least_common_multiple(a: u64, b: u64) -> u64 {
@@ -198,17 +228,30 @@ fn fill(store: &Store, filter: &Filter, by: By, grid: Grid, sums: &[RecordBatch]
         of_server.entry(series.server_id.unwrap_or(0)).or_default().push(*place);
     }
     let from_s = grid.begin_s().saturating_sub(MAX_INTERVAL_S);
+    let kept = Kept::new(store)?;
+    let raw = coarsest(grid.step_s) == Level::Raw;
+    let mut expired: Vec<usize> = Vec::new();
     store.coverage(servers(filter).as_deref(), from_s, grid.end_s(), now_s(), &mut |report| {
         let server = if by.server { report.server_id } else { 0 };
         for step in grid.overlapped(report.start_s, report.interval_s) {
+            let gone = raw && kept.expired(report.server_id, (grid.first + step as u64) * grid.step_s);
             for place in of_server.get(&server).into_iter().flatten() {
-                if let Some(observed) = observed.get_mut(step * count + place) {
+                let place = step * count + place;
+                if gone {
+                    expired.push(place);
+                } else if let Some(observed) = observed.get_mut(place) {
                     *observed = true;
                 }
             }
         }
         ControlFlow::Continue(())
     })?;
+    // Some of what was reported of such a step is there no more: its sum is not known.
+    for place in expired {
+        if let Some(observed) = observed.get_mut(place) {
+            *observed = false;
+        }
+    }
     rates(grid, &places, &hits, &observed).map_err(Error::from)
 }
 

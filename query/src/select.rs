@@ -1,13 +1,16 @@
 //! From a question's filter to a selection of the store.
 
+use crate::scan::now_s;
 use crate::{By, Error, Filter, HostPattern, TimeRange};
 use std::time::{SystemTime, UNIX_EPOCH};
 use zonepulse_dns::{Action, MessageKind};
-use zonepulse_store::{Kinds, Selection, Store};
+use zonepulse_store::{Kinds, Level, Selection, Store};
 
 /// How many records are looked at while the dictionary is held.
 const CHUNK: u32 = 8192;
 const DAY_MS: u64 = 86_400_000;
+/// The finest roll-up's buckets, seconds.
+const BUCKET_S: u64 = 300;
 /// The end of the year 9999, Unix milliseconds.
 const LAST_MS: u64 = 253_402_300_800_000;
 
@@ -44,6 +47,21 @@ impl Range {
     /// The first second after the range.
     pub(crate) fn end_s(self) -> u64 {
         self.until_ms.div_ceil(1000)
+    }
+
+    /// Begin and end in seconds for sums. An end where a selected server has no raw points any more is moved
+    /// outwards to where a bucket of five minutes ends: part of a bucket cannot be had, and leaving the
+    /// bucket out would lose hits that are known.
+    pub(crate) fn widened(self, store: &Store, filter: &Filter) -> Result<(u64, u64), Error> {
+        let now_s = now_s();
+        let known = store.registry().servers()?.into_iter().map(|server| server.id);
+        let selected = servers(filter).unwrap_or_else(|| known.collect());
+        let kept = selected.into_iter().map(|server_id| store.kept_from_s(server_id, Level::Raw, now_s));
+        let kept_from_s = kept.max().unwrap_or(0);
+        let (begin_s, end_s) = (self.begin_s(), self.end_s());
+        let begin_s = if begin_s < kept_from_s { begin_s - begin_s % BUCKET_S } else { begin_s };
+        let end_s = if end_s - end_s % BUCKET_S < kept_from_s { end_s.next_multiple_of(BUCKET_S) } else { end_s };
+        Ok((begin_s, end_s))
     }
 }
 

@@ -12,7 +12,8 @@ impl Engine {
     /// of what the sums are split by: `resource_id, host, type`, `server_id, server`, `action`.
     ///
     /// `time` is the bucket's start. The range is about the starts of the intervals that are added up,
-    /// so a bucket at its ends may be partial; without it, the last 24 hours, from a bucket's start on. The
+    /// so a bucket at its ends may be partial; without it, the last 24 hours, from a bucket's start on. An end
+    /// where raw points have expired is that of five minutes, the finest that is left. The
     /// newest, unfinished bucket is there. Without an action only requests count, unless response codes are named or the
     /// sums are split by action. By itself in the order of time.
     pub async fn series(&self, filter: &Filter, range: TimeRange, bucket: Bucket, by: By, page: &Page) -> Result<Answer, Error> {
@@ -24,8 +25,12 @@ impl Engine {
         shape.order(page)?;
         let _turn = self.turn().await?;
         let filter = filter.clone();
-        let selection =
-            self.blocking(move |store| Ok(selection(store, &filter, Counts::Sums(by), range.begin_s(), range.end_s()))).await?;
+        let selection = self
+            .blocking(move |store| {
+                let (begin_s, end_s) = range.widened(store, &filter)?;
+                Ok(selection(store, &filter, Counts::Sums(by), begin_s, end_s))
+            })
+            .await?;
         let mut keys = groups.keys();
         keys.push(number_of_time(bucket.length_s()).alias("bucket"));
         let sums = vec![sum(col("hits")).alias("hits"), max(col("last_access")).alias("last_access")];

@@ -57,6 +57,13 @@ impl Content {
         self.intake(server_id, after_s, interval_s, points, |_| {});
     }
 
+    /// From now on, raw points of a server are answered no more, and roll-ups for ever.
+    pub(super) fn expire_raw_points(&self, server_id: u32) {
+        let mut server = self.store.registry().server(server_id).unwrap().unwrap();
+        server.retention = Some(zonepulse_store::Retention { raw_minutes: 60, ..zonepulse_store::Retention::FOREVER });
+        self.store.registry().put_server(&server).unwrap();
+    }
+
     pub(super) fn intake(
         &mut self,
         server_id: u32,

@@ -119,3 +119,27 @@ async fn a_grid_of_too_many_rows_is_refused() {
     assert_eq!(answer.total, 370 * 1440);
     assert_eq!(argument(content.engine.rps(&Filter::default(), year, Some(60), By::SERVER, &page()).await), "step");
 }
+
+/// One server, one hit in each of ten minutes, raw points expired.
+fn expired() -> Content {
+    let mut content = Content::new(&["alpha"]);
+    for minute in 0..10 {
+        content.batch(1, minute * 60, 60, &[("a.", "A", "request", 1, 0)]);
+    }
+    content.expire_raw_points(1);
+    content
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_whose_points_have_expired_is_null_and_not_zero() {
+    let content = expired();
+    let answer = content.engine.rps(&Filter::default(), after(0, 600), Some(60), By::SELECTION, &page()).await.unwrap();
+    assert_eq!(lines(&answer, &["hits"]), ["-"; 10]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_points_have_expired_a_step_is_by_itself_that_of_a_roll_up() {
+    let content = expired();
+    let answer = content.engine.rps(&Filter::default(), after(0, 600), None, By::SERVER, &page()).await.unwrap();
+    assert_eq!(lines(&answer, &["time", "hits"]), ["2026-01-01T00:00:00Z 5", "2026-01-01T00:05:00Z 5"]);
+}

@@ -61,3 +61,18 @@ async fn the_series_of_responses_is_asked_for() {
     let answer = content.engine.series(&filter, whole(), Bucket::H1, By::SELECTION, &page()).await.unwrap();
     assert_eq!(lines(&answer, &["time", "hits"]), ["2026-01-01T00:00:00Z 4", "2026-01-01T01:00:00Z 4"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_whose_raw_points_have_expired_is_that_of_a_bucket() {
+    let mut content = Content::new(&["alpha"]);
+    for minute in 0..30 {
+        content.batch(1, minute * 60, 60, &[("a.", "A", "request", 1, 0)]);
+    }
+    let ask = |bucket| content.engine.series(&Filter::default(), after(420, 1380), bucket, By::SELECTION, &page());
+    let before = ask(Bucket::H1).await.unwrap();
+    assert_eq!(lines(&before, &["hits"]), ["16"], "exact while raw points are there");
+    content.expire_raw_points(1);
+    let ask = |bucket| content.engine.series(&Filter::default(), after(420, 1380), bucket, By::SELECTION, &page());
+    assert_eq!(lines(&ask(Bucket::H1).await.unwrap(), &["hits"]), ["20"]);
+    assert_eq!(lines(&ask(Bucket::M15).await.unwrap(), &["hits"]), ["10", "10"]);
+}
