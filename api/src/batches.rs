@@ -10,9 +10,11 @@ use crate::credentials::Principal;
 use crate::parameters;
 use crate::problem::{Case, Problem};
 use axum::Extension;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
+use bytes::BytesMut;
+use futures::StreamExt;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -67,10 +69,31 @@ async fn receive(
     }
     let bytes = announced.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(largest);
     let _pending = pending(&app, bytes)?;
-    // `to_bytes` fails at the limit, or when the sender goes away: then nobody reads the answer.
-    let batch = to_bytes(body, largest as usize).await.map_err(|_| too_large())?;
+    let Some(batch) = read(body, largest as usize).await? else { return Err(too_large()) };
     app.ingest().receive(batch, Sender::Server(server_id)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A body; `None` when it is larger than this.
+///
+/// What is too much is read and thrown away, up to as much again: were the connection closed on a sender
+/// that is still sending, it would get a reset and not the answer.
+async fn read(body: Body, largest: usize) -> Result<Option<Bytes>, Problem> {
+    let mut pieces = body.into_data_stream();
+    let mut bytes = BytesMut::new();
+    let mut seen = 0usize;
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| Problem::new(Case::BadBatch, "the sender went away"))?;
+        seen = seen.saturating_add(piece.len());
+        if seen <= largest {
+            bytes.extend_from_slice(&piece);
+        } else if seen > largest.saturating_mul(2) {
+            break;
+        } else {
+            bytes.clear();
+        }
+    }
+    Ok((seen <= largest).then(|| bytes.freeze()))
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {

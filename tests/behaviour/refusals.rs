@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         test("damaged_bytes_are_refused_and_nothing_of_them_is_counted", damaged),
         test("a_body_of_another_media_type_is_refused", other_media_type),
         test("a_body_larger_than_a_batch_can_be_is_refused", too_large),
+        test("a_body_that_turns_out_to_be_too_large_is_refused_in_words", too_large_without_length),
         test("a_poison_message_goes_to_the_dead_letter_queue_with_its_reason", dead_letters),
         test_with("a_batch_that_the_central_refuses_is_kept_by_the_probe_and_reported", capture_rights, kept_and_reported),
     ]
@@ -85,6 +86,28 @@ fn too_large() {
         (16 << 20) + 1
     );
     connection.write_all(header.as_bytes()).expect("it reads");
+    connection.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
+    let mut answer = [0; 12];
+    connection.read_exact(&mut answer).expect("it answers");
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+fn too_large_without_length() {
+    let central = Central::start(&["large"]);
+    let mut connection = TcpStream::connect(central.url().trim_start_matches("http://")).expect("it listens");
+    let header = format!(
+        "POST /api/v2/batches HTTP/1.1\r\nHost: central\r\nContent-Type: {BATCH}\r\n\
+         Authorization: Bearer {}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        central.servers[0].token
+    );
+    connection.write_all(header.as_bytes()).expect("it reads");
+    let piece = vec![0; 1 << 20];
+    for _ in 0..18 {
+        connection.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).expect("it reads");
+        connection.write_all(&piece).expect("it reads");
+        connection.write_all(b"\r\n").expect("it reads");
+    }
+    connection.write_all(b"0\r\n\r\n").expect("it reads");
     connection.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
     let mut answer = [0; 12];
     connection.read_exact(&mut answer).expect("it answers");

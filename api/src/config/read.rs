@@ -32,13 +32,22 @@ impl Settings {
             })?;
             figment = figment.merge(Toml::string(&text));
         }
-        let environment =
-            Env::prefixed(PREFIX).filter(|key| !key.as_str().to_ascii_lowercase().starts_with("probe_")).split("__");
+        let environment = Env::prefixed(PREFIX).filter(|key| is_setting(key.as_str())).split("__");
         figment.merge(environment).extract().map_err(|error| {
             let fault = Fault::of(&error);
             Error::Config(format!("environment {}", fault.text(|path| format!("{PREFIX}{}", path.join("__").to_uppercase()))))
         })
     }
+}
+
+/// Variables of the project's tests and scripts, without the prefix.
+const OF_SCRIPTS: [&str; 5] = ["corpus", "crashes", "run_dir", "schedules", "seed"];
+
+/// Whether a variable, named without its prefix, is meant for the central: the probe has
+/// settings of its own, and so have the project's tests and scripts.
+fn is_setting(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    !["probe_", "tests_", "bench_"].iter().any(|other| key.starts_with(other)) && !OF_SCRIPTS.contains(&key.as_str())
 }
 
 /// `FILE:LINE: `, or without the line where it is not known.
