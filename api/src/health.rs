@@ -8,8 +8,8 @@ use crate::app::App;
 use crate::problem::{Case, Problem};
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,15 +18,24 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(alive)).routes(routes!(ready))
 }
 
+/// That all is well.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// `ok`.
+    status: &'static str,
+}
+
+const OK: Health = Health { status: "ok" };
+
 /// Is it alive?
 ///
 /// 200 as long as the central answers at all. Needs no credentials.
 #[utoipa::path(
     get, path = "/healthz", operation_id = "health", tag = "Service",
-    responses((status = 200, description = "It is alive.", content_type = "application/json", body = String, example = json!({"status": "ok"}))),
+    responses((status = 200, description = "It is alive.", content_type = "application/json", body = Health, example = json!({"status": "ok"}))),
 )]
-pub(crate) async fn alive() -> Response {
-    Json(json!({ "status": "ok" })).into_response()
+pub(crate) async fn alive() -> Json<Health> {
+    Json(OK)
 }
 
 /// Is it ready?
@@ -36,14 +45,14 @@ pub(crate) async fn alive() -> Response {
 #[utoipa::path(
     get, path = "/readyz", operation_id = "ready", tag = "Service",
     responses(
-        (status = 200, description = "It is ready.", content_type = "application/json", body = String, example = json!({"status": "ok"})),
+        (status = 200, description = "It is ready.", content_type = "application/json", body = Health, example = json!({"status": "ok"})),
         (status = 503, description = "It is not, for the reasons in `detail`.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn ready(State(app): State<App>) -> Result<Response, Problem> {
+pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
     let missing = tokio::task::spawn_blocking(move || missing(&app)).await.map_err(Problem::internal)?;
     if missing.is_empty() {
-        return Ok(Json(json!({ "status": "ok" })).into_response());
+        return Ok(Json(OK));
     }
     Err(Problem::new(Case::NotReady, missing.join("; ")).retry_after_s(5))
 }

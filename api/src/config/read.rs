@@ -186,4 +186,14 @@ mod tests {
         assert_eq!(nearest("colour", &["listen", "data"]), None);
         assert_eq!(nearest("Listen", &["listen", "data"]), Some("listen"));
     }
+
+    #[test]
+    fn variables_of_the_probe_and_of_tests_are_no_settings() {
+        for name in ["CORPUS", "SCHEDULES", "BENCH_HOURS", "PROBE_SERVER_ID", "RUN_DIR", "TESTS_INNER"] {
+            assert!(!is_setting(name), "{name}");
+        }
+        for name in ["LISTEN", "STORE__MIN_FREE_BYTES", "LIMITS", "CORPSE"] {
+            assert!(is_setting(name), "{name}");
+        }
+    }
 }

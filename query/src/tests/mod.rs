@@ -57,10 +57,10 @@ impl Content {
         self.intake(server_id, after_s, interval_s, points, |_| {});
     }
 
-    /// From now on, raw points of a server are answered no more, and roll-ups for ever.
+    /// From now on, raw points of a server that are older than an hour are answered no more.
     pub(super) fn expire_raw_points(&self, server_id: u32) {
         let mut server = self.store.registry().server(server_id).unwrap().unwrap();
-        server.retention = Some(zonepulse_store::Retention { raw_minutes: 60, ..zonepulse_store::Retention::FOREVER });
+        server.overrides.raw_retention_minutes = Some(60);
         self.store.registry().put_server(&server).unwrap();
     }
 
