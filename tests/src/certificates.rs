@@ -3,6 +3,7 @@
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 /// An authority that nobody believes who is not told to.
@@ -20,11 +21,15 @@ pub struct Certificate {
     pub key: PathBuf,
 }
 
+static MADE: AtomicUsize = AtomicUsize::new(1);
+
 impl Authority {
     /// Makes one.
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "Authority of a Zonepulse test");
+        // Two of one name would be taken for one whose signature is wrong.
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        params.distinguished_name.push(DnType::CommonName, format!("Authority {number} of a Zonepulse test"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key can be made");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("an authority can be made");
