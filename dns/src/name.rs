@@ -99,6 +99,15 @@ pub fn is_canonical(text: &str) -> bool {
 }
 
 fn plain_canonical(text: &[u8]) -> bool {
+    // So short that no label can be too long: without a branch for each octet, several are looked at at once.
+    if let [first, .., b'.'] = text
+        && text.len() <= MAX_LABEL + 1
+    {
+        let plain = |octet: u8| octet.is_ascii_lowercase() | octet.is_ascii_digit() | matches!(octet, b'-' | b'.' | b'_');
+        let all_plain = text.iter().fold(true, |all, octet| all & plain(*octet));
+        let no_empty = text.iter().zip(text.iter().skip(1)).fold(true, |all, (a, b)| all & ((*a != b'.') | (*b != b'.')));
+        return all_plain & no_empty & (*first != b'.');
+    }
     let mut label = 0;
     for &octet in text {
         match octet {

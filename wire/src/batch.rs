@@ -88,6 +88,11 @@ impl Records {
         Records { text: String::new(), ends: Vec::new(), types: Vec::new() }
     }
 
+    /// None, with room for so many, whose names have so many bytes together.
+    pub(crate) fn with_capacity(records: usize, text_bytes: usize) -> Self {
+        Records { text: String::with_capacity(text_bytes), ends: Vec::with_capacity(records), types: Vec::with_capacity(records) }
+    }
+
     /// Adds a record and gives its number.
     pub fn push(&mut self, name: &str, record_type: RecordType) -> u32 {
         let number = self.len() as u32;

@@ -186,11 +186,13 @@ fn read_counters(reader: &mut Reader<'_>) -> Result<Counters, Error> {
 
 fn read_records(reader: &mut Reader<'_>) -> Result<Records, Error> {
     let count = reader.count(MAX_RECORDS, "records")?;
-    let lengths: Vec<usize> = read_column(reader, count, MAX_NAME_BYTES as u64 + 1, "name length")?;
-    let types: Vec<usize> = read_column(reader, count, 1 << 16, "type")?;
-    let mut records = Records::new();
+    let lengths = read_column(reader, count, MAX_NAME_BYTES as u64 + 1, "name length")?;
+    let types = read_column(reader, count, 1 << 16, "type")?;
+    // No longer than what is there, whatever the lengths say.
+    let text_bytes = lengths.iter().fold(0usize, |sum, length| sum.saturating_add(*length as usize)).min(reader.rest().len());
+    let mut records = Records::with_capacity(count, text_bytes);
     for (length, record_type) in lengths.into_iter().zip(types) {
-        let text = std::str::from_utf8(reader.bytes(length, "name")?).map_err(|_| Error::Malformed("name"))?;
+        let text = std::str::from_utf8(reader.bytes(length as usize, "name")?).map_err(|_| Error::Malformed("name"))?;
         if !name::is_canonical(text) && !is_folded(text) {
             return Err(Error::Malformed("name"));
         }
@@ -206,8 +208,13 @@ fn is_folded(text: &str) -> bool {
     text.strip_prefix(OTHER).is_some_and(|zone| zone.is_empty() || zone.strip_prefix(' ').is_some_and(name::is_canonical))
 }
 
-fn read_column(reader: &mut Reader<'_>, count: usize, bound: u64, what: &'static str) -> Result<Vec<usize>, Malformed> {
-    (0..count).map(|_| reader.below(bound, what).map(|value| value as usize)).collect()
+/// Numbers of at most 32 bits, so many as [`Reader::count`] has allowed.
+fn read_column(reader: &mut Reader<'_>, count: usize, bound: u64, what: &'static str) -> Result<Vec<u32>, Malformed> {
+    let mut column = Vec::with_capacity(count);
+    for _ in 0..count {
+        column.push(reader.below(bound, what)? as u32);
+    }
+    Ok(column)
 }
 
 fn read_rows(reader: &mut Reader<'_>, records: u64, interval_ms: u64) -> Result<Vec<Row>, Error> {
