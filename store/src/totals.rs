@@ -53,29 +53,33 @@ struct Entry {
 }
 
 impl Group {
-    /// Adds rows, rising by record, all of this group. Gives whether the value
-    /// on disk must be written with them: a record or a first access is new.
-    pub(crate) fn add(&mut self, rows: &[IntakeRow]) -> bool {
-        let mut must_write = false;
+    /// Whether the value on disk must be written with these rows, rising by record, all of this
+    /// group: a record or a first access is new.
+    pub(crate) fn needs_disk(&self, rows: &[IntakeRow]) -> bool {
+        let mut at = 0;
+        rows.iter().any(|row| {
+            let low = (row.record_id % GROUP) as u8;
+            at += self.entries.get(at..).unwrap_or_default().iter().take_while(|entry| entry.low < low).count();
+            self.entries.get(at).is_none_or(|entry| entry.low != low || row.first_ms < entry.first_ms)
+        })
+    }
+
+    /// Adds rows, rising by record, all of this group.
+    pub(crate) fn add(&mut self, rows: &[IntakeRow]) {
         let mut at = 0;
         for row in rows {
             let low = (row.record_id % GROUP) as u8;
             at += self.entries.get(at..).unwrap_or_default().iter().take_while(|entry| entry.low < low).count();
             match self.entries.get_mut(at) {
                 Some(entry) if entry.low == low => {
-                    must_write |= row.first_ms < entry.first_ms;
                     entry.hits = entry.hits.saturating_add(row.hits);
                     entry.first_ms = entry.first_ms.min(row.first_ms);
                     entry.last_ms = entry.last_ms.max(row.last_ms);
                 }
-                _ => {
-                    must_write = true;
-                    self.entries.insert(at, Entry { low, hits: row.hits, first_ms: row.first_ms, last_ms: row.last_ms });
-                }
+                _ => self.entries.insert(at, Entry { low, hits: row.hits, first_ms: row.first_ms, last_ms: row.last_ms }),
             }
         }
         self.dirty = true;
-        must_write
     }
 
     /// Adds a point that was committed after `as_of`; `false` when the record
@@ -221,10 +225,16 @@ mod tests {
     #[test]
     fn only_a_new_record_or_an_earlier_first_access_needs_the_disk() {
         let mut group = Group::default();
-        assert!(group.add(&[row(256, 1, 50, 60), row(300, 1, 50, 60)]));
-        assert!(!group.add(&[row(300, 1, 55, 70)]));
-        assert!(group.add(&[row(300, 1, 40, 45)]));
-        assert!(group.add(&[row(299, 1, 80, 80)]));
+        let cases = [
+            (vec![row(256, 1, 50, 60), row(300, 1, 50, 60)], true),
+            (vec![row(300, 1, 55, 70)], false),
+            (vec![row(300, 1, 40, 45)], true),
+            (vec![row(299, 1, 80, 80)], true),
+        ];
+        for (rows, needs_disk) in cases {
+            assert_eq!(group.needs_disk(&rows), needs_disk, "{rows:?}");
+            group.add(&rows);
+        }
         assert_eq!(
             group.entries.iter().map(|e| (e.low, e.hits, e.first_ms, e.last_ms)).collect::<Vec<_>>(),
             [(0, 1, 50, 60), (43, 1, 80, 80), (44, 3, 40, 70)]

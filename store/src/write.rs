@@ -11,7 +11,7 @@ use crate::retention::Expiry;
 use crate::system::series;
 use crate::totals::{Group, GroupKey, Totals};
 use crate::{Error, Inner};
-use parking_lot::{MutexGuard, RwLockReadGuard};
+use parking_lot::MutexGuard;
 use rocksdb::WriteBatch;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,7 +69,10 @@ pub struct Write<'a> {
     pub(crate) batch: WriteBatch,
     names: Pending,
     pub(crate) series: series::Pending,
-    groups: BTreeMap<GroupKey, Touched>,
+    /// What totals get when the write is on disk: by server, the rows of a batch.
+    rows: Vec<(u32, Vec<IntakeRow>)>,
+    /// Groups of totals whose values on disk this write must bring.
+    new_totals: BTreeSet<GroupKey>,
     markers: BTreeMap<(u32, u64), Runs>,
     journal: Vec<u8>,
     /// Hours and servers of the blocks.
@@ -81,12 +84,6 @@ pub struct Write<'a> {
     pub(crate) duplicates: u64,
 }
 
-/// A group as it will be after the write.
-struct Touched {
-    group: Group,
-    must_write: bool,
-}
-
 impl<'a> Write<'a> {
     pub(crate) fn begin(inner: &'a Inner) -> Self {
         Write {
@@ -95,7 +92,8 @@ impl<'a> Write<'a> {
             batch: WriteBatch::default(),
             names: Pending::default(),
             series: series::Pending::default(),
-            groups: BTreeMap::new(),
+            rows: Vec::new(),
+            new_totals: BTreeSet::new(),
             markers: BTreeMap::new(),
             journal: Vec::new(),
             hours: Vec::new(),
@@ -141,9 +139,13 @@ impl<'a> Write<'a> {
         let report = key::report(&intake.identity, intake.start_s);
         self.batch.put_cf(database.family(key::REPORTS), report, Report::encode(&intake));
         let totals = self.inner.totals.read();
-        for rows in intake.rows.chunk_by(|a, b| (a.kind, a.record_id / GROUP) == (b.kind, b.record_id / GROUP)) {
-            touch(&mut self.groups, &totals, intake.identity.server_id, rows);
+        let server_id = intake.identity.server_id;
+        for (key, rows) in by_group(server_id, &intake.rows) {
+            if totals.groups.get(&key).is_none_or(|group| group.needs_disk(rows)) {
+                self.new_totals.insert(key);
+            }
         }
+        self.rows.push((server_id, intake.rows));
         self.committed += 1;
         Ok(Outcome::Committed)
     }
@@ -164,10 +166,9 @@ impl<'a> Write<'a> {
         for ((server, epoch), runs) in &self.markers {
             self.batch.put_cf(database.family(key::MARKERS), key::marker(*server, *epoch), runs.encode());
         }
-        for (key, touched) in &mut self.groups {
-            if touched.must_write {
-                put_group(database, &mut self.batch, *key, &mut touched.group, commit);
-            }
+        let mut written = self.new_groups();
+        for (key, group) in &mut written {
+            put_group(database, &mut self.batch, *key, group, commit);
         }
         self.batch.put_cf(database.family(key::JOURNAL), commit.to_be_bytes(), &self.journal);
         {
@@ -177,7 +178,7 @@ impl<'a> Write<'a> {
             self.system_hours.drain(..).for_each(|pair| waiting.arrives(pair));
         }
         database.write(std::mem::take(&mut self.batch), true)?;
-        self.publish(commit);
+        self.publish(commit, written);
         if commit - self.writer.last_checkpoint >= CHECKPOINT_AFTER
             && let Err(error) = write_totals(self.inner, &mut self.writer)
         {
@@ -187,14 +188,35 @@ impl<'a> Write<'a> {
         Ok(())
     }
 
-    fn publish(&mut self, commit: u64) {
+    /// The groups that are written with this, as they will be. All others stay where they are until it is on disk.
+    fn new_groups(&self) -> BTreeMap<GroupKey, Group> {
+        let totals = self.inner.totals.read();
+        let now = |key: &GroupKey| (*key, totals.groups.get(key).cloned().unwrap_or_default());
+        let mut written: BTreeMap<GroupKey, Group> = self.new_totals.iter().map(now).collect();
+        drop(totals);
+        if !written.is_empty() {
+            for (key, rows) in self.rows.iter().flat_map(|(server_id, rows)| by_group(*server_id, rows)) {
+                if let Some(group) = written.get_mut(&key) {
+                    group.add(rows);
+                }
+            }
+        }
+        written
+    }
+
+    fn publish(&mut self, commit: u64, mut written: BTreeMap<GroupKey, Group>) {
         self.inner.dictionary.write().adopt(&self.names);
         self.inner.system.series.write().adopt(&mut self.series);
         self.inner.system.refused_points.fetch_add(self.refused_points, Ordering::Relaxed);
         let mut totals = self.inner.totals.write();
-        for (key, touched) in std::mem::take(&mut self.groups) {
-            totals.groups.insert(key, touched.group);
+        for (key, rows) in self.rows.iter().flat_map(|(server_id, rows)| by_group(*server_id, rows)) {
+            if !written.contains_key(&key)
+                && let Some(group) = totals.groups.get_mut(&key)
+            {
+                group.add(rows);
+            }
         }
+        totals.groups.append(&mut written);
         drop(totals);
         self.writer.markers.append(&mut self.markers);
         while self.writer.markers.len() > MARKERS_KEPT {
@@ -224,13 +246,13 @@ impl<'a> Write<'a> {
     }
 }
 
-fn touch(groups: &mut BTreeMap<GroupKey, Touched>, totals: &RwLockReadGuard<'_, Totals>, server_id: u32, rows: &[IntakeRow]) {
-    let Some(first) = rows.first() else { return };
-    let key = (server_id, first.kind.number(), first.record_id / GROUP);
-    let touched = groups
-        .entry(key)
-        .or_insert_with(|| Touched { group: totals.groups.get(&key).cloned().unwrap_or_default(), must_write: false });
-    touched.must_write |= touched.group.add(rows);
+/// Arranged rows, by the groups of totals that they belong to.
+fn by_group(server_id: u32, rows: &[IntakeRow]) -> impl Iterator<Item = (GroupKey, &[IntakeRow])> {
+    let of = |row: &IntakeRow| (row.kind.number(), row.record_id / GROUP);
+    rows.chunk_by(move |a, b| of(a) == of(b)).filter_map(move |rows| {
+        let (kind, number) = of(rows.first()?);
+        Some(((server_id, kind, number), rows))
+    })
 }
 
 fn put_group(database: &Database, batch: &mut WriteBatch, key: GroupKey, group: &mut Group, as_of: u64) {
