@@ -41,6 +41,10 @@ pub(crate) trait Sink {
     fn counted(&mut self, _points: u64) -> bool {
         false
     }
+    /// All points of a part: whether that is all that there is to do with them.
+    fn part(&mut self, _of: &Of, _group: u32, _columns: &Columns) -> bool {
+        false
+    }
     /// Points of one record, at least one, rising by slot. Last accesses are
     /// milliseconds after the hour's start, or none at all.
     fn record(&mut self, of: &Of, record_id: u32, slots: &[u16], hits: &[u64], last_ms: &[u32]);
@@ -432,6 +436,9 @@ fn give_columns<S: Sink>(here: &Here, part: &Part<'_>, group: u32, columns: &Col
     sink.begin(&of)?;
     let wanted = here.slots(part.interval_s);
     let whole = here.is_whole(part.interval_s);
+    if whole && sink.part(&of, group, columns) {
+        return ControlFlow::Continue(());
+    }
     for (low, mut range) in columns.records() {
         let record_id = group * GROUP + u32::from(low);
         if !whole && let Some(slots) = columns.slots.get(range.clone()) {

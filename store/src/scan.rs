@@ -2,6 +2,7 @@
 
 use crate::key::GROUP;
 use crate::read::{Of, Sink, first_hour, read};
+use crate::sealed::Columns;
 use crate::{Error, Level, Store};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -324,6 +325,28 @@ impl Sums<'_> {
 impl Sink for Sums<'_> {
     fn begin(&mut self, _: &Of) -> ControlFlow<()> {
         (self.go_on)(std::mem::take(&mut self.more_bytes))
+    }
+
+    /// Of the hours' roll-up every record has one point.
+    fn part(&mut self, of: &Of, group: u32, columns: &Columns) -> bool {
+        if columns.slots.len() != columns.lows.len() {
+            return false;
+        }
+        let at = self.place((of.server_id, of.kind, group));
+        let Some(sums) = self.groups.get_mut(at) else { return false };
+        for (low, hits) in columns.lows.iter().zip(&columns.hits) {
+            if let Some((sum, _)) = sums.get_mut(usize::from(*low)) {
+                *sum = sum.saturating_add(*hits);
+            }
+        }
+        if self.last_access {
+            for (low, last_ms) in columns.lows.iter().zip(&columns.last_ms) {
+                if let Some((_, last)) = sums.get_mut(usize::from(*low)) {
+                    *last = (*last).max(of.hour_s * 1000 + u64::from(*last_ms));
+                }
+            }
+        }
+        true
     }
 
     #[inline]

@@ -310,6 +310,9 @@ impl Columns {
         mut wanted: Option<&[u8]>,
     ) -> Result<(), Malformed> {
         let (lows, places) = column.split_at_checked(records).ok_or(Malformed("places"))?;
+        if slots == 1 && wanted.is_none() {
+            return self.take_single_places(lows, places, points);
+        }
         let (mut low, mut seen) = (0u8, 0usize);
         let slot_bytes = slots.div_ceil(8).max(1);
         for (at, (difference, bits)) in lows.iter().zip(places.chunks_exact(slot_bytes)).enumerate() {
@@ -344,6 +347,26 @@ impl Columns {
             }
         }
         if seen == points { Ok(()) } else { Err(Malformed("points")) }
+    }
+
+    /// Where an hour is one slot, each record has one point.
+    fn take_single_places(&mut self, lows: &[u8], places: &[u8], points: usize) -> Result<(), Malformed> {
+        if points != lows.len() || places.len() != points || places.iter().any(|bits| *bits != 1) {
+            return Err(Malformed("places"));
+        }
+        // A difference of 0 is two records of one number, and a sum past a byte none of the group.
+        let is_bad = lows.iter().skip(1).any(|difference| *difference == 0);
+        if is_bad || lows.iter().map(|difference| usize::from(*difference)).sum::<usize>() >= GROUP as usize {
+            return Err(Malformed("records"));
+        }
+        self.lows.extend(lows.iter().scan(0u8, |low, difference| {
+            *low = low.wrapping_add(*difference);
+            Some(*low)
+        }));
+        self.slots.resize(points, 0);
+        self.ends.extend(1..=points as u32);
+        self.runs.push(0..points);
+        Ok(())
     }
 
     fn take_hits(&mut self, column: &[u8], points: usize) -> Result<(), Malformed> {
