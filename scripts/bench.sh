@@ -34,4 +34,5 @@ if [ "${name:-peers}" = peers ]; then
   export ZONEPULSE_BENCH_PYTHON=$venv/bin/python
 fi
 cargo build --release --locked --workspace --bins
-"$programs/zonepulse-bench" "$@"
+# Programs find the project by what Cargo would tell them: they may have been built in another checkout.
+CARGO_MANIFEST_DIR=$PWD/benches "$programs/zonepulse-bench" "$@"

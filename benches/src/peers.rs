@@ -10,16 +10,17 @@ use crate::report;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
+use zonepulse_tests::api::Response;
 use zonepulse_tests::api::{Row, number, text, time_ms};
 use zonepulse_tests::{Api, Central};
 
 /// The core that everything that is measured runs on.
 const CORE: &str = "0";
-const ROUNDS: u32 = 20;
+const ROUNDS: u32 = 100;
 const JSON: &str = "application/json";
 
 /// What was found out about an engine.
@@ -104,8 +105,8 @@ fn ours(dataset: &Dataset, questions: &Questions) -> Report {
     pin(central.pid());
     let api = central.api();
     let mut asked = BTreeMap::new();
-    for (name, ask) in ways(questions) {
-        asked.insert(name.to_owned(), timed(&central, || ask(&api)));
+    for way in ways(questions) {
+        asked.insert(way.name.to_owned(), timed(&central, &api, &way));
     }
     let asked_of = Memory::of(central.pid());
     println!(
@@ -123,10 +124,16 @@ fn ours(dataset: &Dataset, questions: &Questions) -> Report {
     Report { version: "Zonepulse".to_owned(), fsync, load_cpu_s, size_bytes, questions: asked }
 }
 
-type Ask = Box<dyn Fn(&Api) -> Value>;
+/// A way in which a question can be asked of ours.
+struct Way {
+    name: &'static str,
+    ask: Box<dyn Fn(&Api) -> Response>,
+    /// What an answer says, in the words in which all engines are compared.
+    read: Box<dyn Fn(&Response) -> Value>,
+}
 
 /// Every question, in every way in which it can be asked.
-fn ways(questions: &Questions) -> Vec<(&'static str, Ask)> {
+fn ways(questions: &Questions) -> Vec<Way> {
     let Questions { from_s, until_s, server_id, host, record_type, silent_since_ms } = *questions;
     let times = format!("time >= to_timestamp({from_s}) AND time < to_timestamp({until_s})");
     let requests = format!("action = 'request' AND {times}");
@@ -150,57 +157,58 @@ fn ways(questions: &Questions) -> Vec<(&'static str, Ask)> {
     let last = |row: &Row| json!([text(row, "host"), text(row, "type"), time_ms(row, "last_access")]);
     let (from, until, silent_since, server) =
         (from_s.to_string(), until_s.to_string(), (silent_since_ms / 1000).to_string(), server_id.to_string());
-    let (from_too, until_too, server_too, server_again) = (from.clone(), until.clone(), server.clone(), server.clone());
     let page_from = (until_s - 3600.min(until_s - from_s)).to_string();
+    let of_one = [("host", host), ("type", record_type), ("server_id", &server), ("action", "request"), ("limit", "100000")];
     vec![
-        ("Q1", Box::new(move |api: &Api| rows(&sql(api, &one), minute))),
-        (
-            "Q1 by the API",
-            Box::new(move |api: &Api| {
-                let parameters =
-                    [("host", host), ("type", record_type), ("server_id", &*server), ("action", "request"), ("limit", "100000")];
-                rows(&api.rows("dns/raw", &[&parameters[..], &[("date_from", &from), ("date_to", &until)]].concat()), minute)
-            }),
-        ),
-        ("Q2", Box::new(move |api: &Api| rows(&sql(api, &raw), named))),
-        ("Q2 by dns_1h", Box::new(move |api: &Api| rows(&sql(api, &by_hour), named))),
-        ("Q3", Box::new(move |api: &Api| rows(&sql(api, &silent), last))),
-        (
+        sql("Q1", one, minute),
+        get("Q1 by the API", "dns/raw", &[&of_one[..], &[("date_from", &from), ("date_to", &until)]].concat(), minute),
+        sql("Q2", raw, named),
+        sql("Q2 by dns_1h", by_hour, named),
+        sql("Q3", silent, last),
+        get(
             "Q3 by the API",
-            Box::new(move |api: &Api| {
-                let parameters =
-                    [("server_id", &*server_too), ("date_to", &silent_since), ("sort", "host,type"), ("limit", "100000")];
-                rows(&api.rows("dns/aggregate", &parameters), last)
-            }),
+            "dns/aggregate",
+            &[("server_id", &server), ("date_to", &silent_since), ("sort", "host,type"), ("limit", "100000")],
+            last,
         ),
-        (
+        get(
             "dns/raw, last hour, first page",
-            Box::new(move |api: &Api| {
-                let parameters = [("server_id", &*server_again), ("date_from", &page_from), ("date_to", &until_too)];
-                json!(api.rows("dns/raw", &parameters).len())
-            }),
+            "dns/raw",
+            &[("server_id", &server), ("date_from", &page_from), ("date_to", &until)],
+            minute,
         ),
-        ("dns/raw, all, first page", Box::new(move |api: &Api| json!(api.rows("dns/raw", &[("date_from", &from_too)]).len()))),
+        get("dns/raw, all, first page", "dns/raw", &[("date_from", &from)], minute),
     ]
 }
 
-fn sql(api: &Api, text: &str) -> Vec<Row> {
-    let Value::Array(rows) = api.sql(text, JSON).json() else { panic!("an answer in JSON is a list") };
-    rows.into_iter().map(|row| row.as_object().expect("a row is an object").clone()).collect()
+fn sql(name: &'static str, text: String, of: impl Fn(&Row) -> Value + 'static) -> Way {
+    Way { name, ask: Box::new(move |api| api.sql(&text, JSON)), read: Box::new(move |answer| rows(answer, &of)) }
 }
 
-fn rows(rows: &[Row], of: impl Fn(&Row) -> Value) -> Value {
-    rows.iter().map(of).collect()
+fn get(name: &'static str, call: &str, parameters: &[(&str, &str)], of: impl Fn(&Row) -> Value + 'static) -> Way {
+    let path = format!("/api/v2/monitoring/{call}");
+    let parameters: Vec<(String, String)> = parameters.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    let ask = move |api: &Api| {
+        let parameters: Vec<(&str, &str)> = parameters.iter().map(|(key, value)| (&**key, &**value)).collect();
+        api.get(&path, &parameters, JSON)
+    };
+    Way { name, ask: Box::new(ask), read: Box::new(move |answer| rows(answer, &of)) }
 }
 
-/// The answer, the median of the wall clock and the mean of the CPU time, warm.
-fn timed(central: &Central, ask: impl Fn() -> Value) -> (Value, f64, f64) {
-    let answer = ask();
+fn rows(answer: &Response, of: &impl Fn(&Row) -> Value) -> Value {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let Value::Array(rows) = answer.json() else { panic!("an answer in JSON is a list") };
+    rows.iter().map(|row| of(row.as_object().expect("a row is an object"))).collect()
+}
+
+/// The answer, the median of the wall clock until its last byte, and the mean of the CPU time, warm.
+fn timed(central: &Central, api: &Api, way: &Way) -> (Value, f64, f64) {
+    let answer = (way.read)(&(way.ask)(api));
     let used = central.cpu_seconds();
     let mut walls: Vec<f64> = (0..ROUNDS)
         .map(|_| {
             let began = Instant::now();
-            ask();
+            (way.ask)(api);
             began.elapsed().as_secs_f64() * 1000.0
         })
         .collect();
@@ -234,7 +242,7 @@ fn peer(engine: &str, dataset: &Dataset, questions: &Questions, folder: &Path) -
     let path = folder.join("questions.json");
     fs::write(&path, asked.to_string()).expect("the build's folder is writable");
     let python = variable("ZONEPULSE_BENCH_PYTHON").unwrap_or_else(|| "python3".to_owned());
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("peers.py");
+    let script = zonepulse_fixtures::project().join("benches/peers.py");
     let mut command = Command::new("taskset");
     command.args(["--cpu-list", CORE, &python]).arg(script).arg(engine).arg(dataset.csv()).arg(folder.join(engine)).arg(&path);
     let output = command.output().map_err(|error| error.to_string())?;
