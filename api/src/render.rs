@@ -18,6 +18,14 @@ use std::sync::Arc;
 /// reads it without a table of zones, unlike `UTC`.
 const UTC: &str = "+00:00";
 
+/// Values that are written in less time than it takes to hand them to another thread twice.
+const FEW_VALUES: usize = 4096;
+
+/// Whether rows are written in no time.
+pub fn is_small(batch: &RecordBatch) -> bool {
+    batch.num_rows().saturating_mul(batch.num_columns()) <= FEW_VALUES
+}
+
 /// An answer's bytes.
 pub fn render(format: Format, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
     let mut encoder = Encoder::new(format, schema)?;

@@ -13,7 +13,7 @@ use crate::describe;
 use crate::negotiate::Format;
 use crate::parameters;
 use crate::problem::{Case, Problem};
-use crate::render::Encoder;
+use crate::render::{Encoder, is_small};
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use axum::body::{Body, Bytes, to_bytes};
@@ -167,14 +167,13 @@ impl Writing {
         let Some(batch) = self.batches.next().await.transpose()? else {
             return Ok(Some(encoder.finish()?.into()));
         };
-        // Thousands of rows take a while: not on a thread that serves others.
-        let (encoder, written) = tokio::task::spawn_blocking(move || {
-            let written = encoder.write(&batch);
-            (encoder, written)
-        })
-        .await?;
-        written?;
-        let mut encoder = encoder;
+        if is_small(&batch) {
+            encoder.write(&batch)?;
+        } else {
+            // Thousands of rows take a while: not on a thread that serves others.
+            let written = tokio::task::spawn_blocking(move || encoder.write(&batch).map(|()| encoder));
+            encoder = written.await??;
+        }
         let bytes = encoder.take();
         self.encoder = Some(encoder);
         Ok(Some(bytes.into()))

@@ -2,26 +2,35 @@
 
 use crate::levels;
 use crate::rows::Source;
+use crate::scan::StoreScan;
 use crate::shape::{Key, Shape, with_column};
 use crate::summed::SumInScan;
 use crate::table::{Counters, StoreTable, Table};
 use crate::{Answer, Error, Options, Page, SqlLimits, system};
 use arrow::array::{Array, AsArray, BooleanArray};
-use arrow::compute::filter_record_batch;
+use arrow::compute::{SortOptions, filter_record_batch};
 use arrow::datatypes::{SchemaRef, UInt64Type};
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use datafusion::catalog::MemTable;
+use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::logical_expr::{LogicalPlanBuilder, SortExpr, col};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::limit::GlobalLimitExec;
+use datafusion::physical_plan::sorts::partial_sort::PartialSortExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use std::sync::Arc;
@@ -48,6 +57,9 @@ struct Inner {
     questions: SessionContext,
     /// For SQL: the tables by name, and memory of its own.
     context: SessionContext,
+    /// What plans run in: of the API's questions, of SQL.
+    question_task: Arc<TaskContext>,
+    sql_task: Arc<TaskContext>,
     sql_limits: SqlLimits,
     threads: usize,
     turns: Semaphore,
@@ -104,6 +116,8 @@ impl Engine {
             inner: Arc::new(Inner {
                 store,
                 counters,
+                question_task: questions.task_ctx(),
+                sql_task: context.task_ctx(),
                 questions,
                 context,
                 sql_limits: options.sql,
@@ -143,6 +157,11 @@ impl Engine {
     /// The session of the API's questions as it is now.
     pub(crate) fn session_state(&self) -> SessionState {
         self.inner.questions.state()
+    }
+
+    /// What a statement's plan runs in.
+    pub(crate) fn sql_task(&self) -> Arc<TaskContext> {
+        self.inner.sql_task.clone()
     }
 
     pub(crate) fn sql_limits(&self) -> SqlLimits {
@@ -194,10 +213,58 @@ impl Engine {
         Ok(DataFrame::new(self.inner.questions.state(), plan))
     }
 
+    /// A page of the rows of a table that a selection means: these columns, in this order.
+    ///
+    /// What this asks is always the same, so is its plan: it is made here, without a planner.
+    pub(crate) async fn rows_of(
+        &self,
+        table: Table,
+        selection: Selection,
+        columns: &[&str],
+        order: &[Key],
+        page: &Page,
+    ) -> Result<Gathered, Error> {
+        let (skip, limit) = (size(page.offset), size(page.limit));
+        // None are asked for: nothing is read, and nothing sorted.
+        let selection = if limit == 0 { Selection { from_s: 0, until_s: 0, ..selection } } else { selection };
+        let first = size(page.offset.saturating_add(page.limit)).max(1);
+        let few = selection.records.is_some();
+        let table = StoreTable::new(table, self.inner.store.clone(), selection, self.inner.counters.clone());
+        let schema = table.schema();
+        let columns = columns.iter().map(|column| schema.index_of(column)).collect::<Result<Vec<_>, _>>();
+        let columns = columns.map_err(DataFusionError::from)?;
+        // Rows that come hour by hour are read no further than they are needed: by one reader, from the first on.
+        let by_hour = order.first() == Some(&("hour", false));
+        let threads = if by_hour { 1 } else { self.inner.threads };
+        let scan = StoreScan::new(&table, table.selection.clone(), Some(&columns), None, threads)?;
+        let schema = scan.schema();
+        let keys = order.iter().map(|(column, descending)| {
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(column, schema.index_of(column)?));
+            Ok(PhysicalSortExpr::new(column, SortOptions::new(*descending, false)))
+        });
+        let keys = keys.collect::<Result<Vec<_>, ArrowError>>().map_err(DataFusionError::from)?;
+        let keys = LexOrdering::new(keys).ok_or_else(|| DataFusionError::Internal("rows in no order".into()))?;
+        let partitions = scan.properties().partitioning.partition_count();
+        // The points of certain records are few in an hour: to sort them all takes less than to keep the first ones.
+        let mut plan: Arc<dyn ExecutionPlan> = if by_hour && few {
+            Arc::new(PartialSortExec::new(keys.clone(), Arc::new(scan), 1).with_fetch(Some(first)))
+        } else {
+            Arc::new(SortExec::new(keys.clone(), Arc::new(scan)).with_preserve_partitioning(true).with_fetch(Some(first)))
+        };
+        if partitions > 1 {
+            plan = Arc::new(SortPreservingMergeExec::new(keys, plan).with_fetch(Some(first)));
+        }
+        let plan = Arc::new(GlobalLimitExec::new(plan, skip, Some(limit)));
+        self.gather_from(execute_stream(plan, self.inner.question_task.clone())?).await
+    }
+
     /// Runs a plan and keeps its rows.
     pub(crate) async fn gather(&self, frame: DataFrame) -> Result<Gathered, Error> {
+        self.gather_from(frame.execute_stream().await?).await
+    }
+
+    async fn gather_from(&self, mut stream: SendableRecordBatchStream) -> Result<Gathered, Error> {
         let mut memory = self.reserve("rows of an answer");
-        let mut stream = frame.execute_stream().await?;
         let schema = stream.schema();
         let mut batches = Vec::new();
         let mut rows = 0;
@@ -222,7 +289,7 @@ impl Engine {
         if page.limit == 0 || page.offset >= total {
             return Ok(none);
         }
-        let source = self.source(&shape.columns).await?;
+        let source = self.source(&shape.columns)?;
         let Gathered { batches, mut memory, schema, .. } = gathered;
         let (skip, limit) = (size(page.offset), size(page.limit));
         // Texts are made for the rows that can be on the page, not for a million others.
@@ -264,11 +331,11 @@ impl Engine {
     }
 
     /// Where the texts of these columns come from.
-    pub(crate) async fn source(&self, columns: &[&str]) -> Result<Source, Error> {
+    pub(crate) fn source(&self, columns: &[&str]) -> Result<Source, Error> {
         if !columns.contains(&"server") {
             return Ok(Source::without_servers(&self.inner.store));
         }
-        self.blocking(|store| Ok(Source::with_servers(store)?)).await
+        Ok(Source::with_servers(&self.inner.store)?)
     }
 }
 

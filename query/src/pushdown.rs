@@ -6,10 +6,12 @@
 //! selection. Whatever the predicate is, `host LIKE '%.example.com.'` as well as `rcode IS NULL`,
 //! the selection says exactly the same. Time is compared by number.
 
-use crate::rows::{Rows, Source};
-use crate::table::{StoreTable, Table};
-use arrow::array::{Array, AsArray};
+use crate::rows::{Rows, Source, action_texts, rcode_texts};
+use crate::scan::has_kind;
+use crate::table::{StoreTable, Table, field};
+use arrow::array::{Array, ArrayRef, AsArray, UInt16Array};
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
@@ -17,7 +19,7 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::physical_expr::PhysicalExpr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_store::{Kinds, Selection, Store};
 
@@ -35,6 +37,15 @@ const SERVER_COLUMNS: &[&str] = &["server_id", "server"];
 const KIND_COLUMNS: &[&str] = &["kind", "action", "rcode"];
 /// How many records are looked at while the dictionary is held.
 const CHUNK: u32 = 8192;
+
+/// All kinds, by number: always the same, and thousands.
+static ALL_KINDS: LazyLock<Result<RecordBatch, String>> = LazyLock::new(|| {
+    let numbers: Vec<u16> = (0..MessageKind::COUNT).collect();
+    let (actions, rcodes) = (action_texts(&numbers), rcode_texts(&numbers));
+    let columns: Vec<ArrayRef> = vec![Arc::new(UInt16Array::from(numbers)), actions, rcodes];
+    let schema = Schema::new(KIND_COLUMNS.iter().map(|column| field(column)).collect::<Vec<_>>());
+    RecordBatch::try_new(Arc::new(schema), columns).map_err(|error| error.to_string())
+});
 
 /// Which dimension a filter restricts; `None` where it is none, or more than one.
 pub(crate) fn dimension(table: Table, filter: &Expr) -> Option<Dimension> {
@@ -91,11 +102,9 @@ pub(crate) async fn apply(table: &StoreTable, state: &dyn Session, filters: &[Ex
             predicates.push((of, Predicate::new(&predicate, table.table, state)?));
         }
     }
-    if predicates.is_empty() {
-        return Ok(selection);
-    }
     let store = table.store.clone();
-    let restricted = tokio::task::spawn_blocking(move || {
+    let looks_through = named.is_none() && predicates.iter().any(|(of, _)| *of == Dimension::Records);
+    let restrict = move || {
         for (of, predicate) in &predicates {
             match of {
                 Dimension::Records => {
@@ -103,13 +112,17 @@ pub(crate) async fn apply(table: &StoreTable, state: &dyn Session, filters: &[Ex
                     selection.records = Some(records(&store, predicate, among)?);
                 }
                 Dimension::Servers => selection.servers = Some(servers(&store, predicate, selection.servers.take())?),
-                Dimension::Kinds => selection.kinds = kinds(&store, predicate, &selection.kinds)?,
+                Dimension::Kinds => selection.kinds = kinds(predicate, &selection.kinds)?,
                 Dimension::Time => {}
             }
         }
-        Ok::<_, DataFusionError>(selection)
-    });
-    restricted.await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
+        Ok(selection)
+    };
+    // A look at every record is no work for a thread that serves others; a look at some is shorter than the way to another.
+    if !looks_through {
+        return restrict();
+    }
+    tokio::task::spawn_blocking(restrict).await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
 }
 
 /// A predicate, and the columns that it looks at.
@@ -134,8 +147,11 @@ impl Predicate {
 
     /// Which of the rows pass.
     fn passes(&self, rows: &mut Rows, source: &Source) -> Result<Vec<bool>> {
-        let batch = rows.take(source)?;
-        let passes = self.predicate.evaluate(&batch)?.into_array(batch.num_rows())?;
+        self.passes_of(&rows.take(source)?)
+    }
+
+    fn passes_of(&self, batch: &RecordBatch) -> Result<Vec<bool>> {
+        let passes = self.predicate.evaluate(batch)?.into_array(batch.num_rows())?;
         let Some(passes) = passes.as_boolean_opt() else {
             return Err(DataFusionError::Internal(format!("a filter of type {}", passes.data_type())));
         };
@@ -215,18 +231,12 @@ fn servers(store: &Store, predicate: &Predicate, among: Option<Vec<u32>>) -> Res
     Ok(ids.into_iter().zip(passes).filter(|(_, passes)| *passes).map(|(id, _)| id).collect())
 }
 
-fn kinds(store: &Store, predicate: &Predicate, among: &Kinds) -> Result<Kinds> {
-    let all: Vec<MessageKind> = match among {
-        Kinds::Only(kinds) => kinds.clone(),
-        Kinds::All | Kinds::Responses => {
-            let first = u16::from(matches!(among, Kinds::Responses));
-            (first..MessageKind::COUNT).filter_map(MessageKind::from_number).collect()
-        }
-    };
-    let mut rows = predicate.rows();
-    all.iter().for_each(|kind| rows.push_kind(*kind));
-    let passes = predicate.passes(&mut rows, &Source::without_servers(store))?;
-    let chosen: Vec<MessageKind> = all.into_iter().zip(passes).filter(|(_, passes)| *passes).map(|(kind, _)| kind).collect();
+fn kinds(predicate: &Predicate, among: &Kinds) -> Result<Kinds> {
+    let all = ALL_KINDS.as_ref().map_err(|error| DataFusionError::Internal(error.clone()))?;
+    let columns = predicate.schema.fields().iter().map(|field| all.schema_ref().index_of(field.name()));
+    let passes = predicate.passes_of(&all.project(&columns.collect::<Result<Vec<_>, _>>()?)?)?;
+    let passing = (0..).zip(passes).filter(|(_, passes)| *passes).filter_map(|(number, _)| MessageKind::from_number(number));
+    let chosen: Vec<MessageKind> = passing.filter(|kind| has_kind(among, *kind)).collect();
     let responses = usize::from(MessageKind::COUNT) - 1;
     Ok(match chosen.first() {
         Some(&MessageKind::REQUEST) if chosen.len() == responses + 1 => Kinds::All,

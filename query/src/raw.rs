@@ -1,6 +1,6 @@
 //! Rows as they are stored: raw points and coverage reports.
 
-use crate::engine::{Gathered, size, sort_by};
+use crate::engine::Gathered;
 use crate::scan::now_s;
 use crate::select::{Counts, Range, selection, servers};
 use crate::shape::Shape;
@@ -96,25 +96,29 @@ impl Engine {
                 columns.push(column);
             }
         }
-        let all = self.count(table, selection.clone()).await?;
-        let mut stretch = match (table, rising) {
-            (Table::Dns(Level::Raw), Some(rising)) => self.stretch(&selection, all, page, rising).await?,
-            _ => selection.clone(),
-        };
-        let rows = loop {
-            let rows = self.frame(table, stretch.clone())?.select_columns(&columns)?;
-            let rows = rows.sort(sort_by(&order))?.limit(size(page.offset), Some(size(page.limit)))?;
-            let rows = self.gather(rows).await?;
-            if rows.rows as u64 == page.limit || stretch == selection {
-                break rows;
-            }
-            stretch = selection.clone();
-        };
-        let source = self.source(&shape.columns).await?;
-        let batches = rows.batches.iter().map(|batch| shape.finish(batch, &source)).collect::<Result<_, _>>()?;
-        // Batches may arrive between the two: never fewer than are there.
+        let (mut all, mut stretch) = (None, selection.clone());
+        // Points of certain records are few, and counting them is reading them.
+        if let (Table::Dns(Level::Raw), Some(rising), None) = (table, rising, &selection.records) {
+            let count = self.count(table, selection.clone()).await?;
+            stretch = self.stretch(&selection, count, page, rising).await?;
+            all = Some(count);
+        }
+        let mut rows = self.rows_of(table, stretch.clone(), &columns, &order, page).await?;
+        if (rows.rows as u64) < page.limit && stretch != selection {
+            rows = self.rows_of(table, selection.clone(), &columns, &order, page).await?;
+        }
         let seen = if rows.rows > 0 { page.offset + rows.rows as u64 } else { 0 };
-        Ok(Answer { batches, schema: shape.schema(), total: all.max(seen) })
+        let ended = (rows.rows as u64) < page.limit && (rows.rows > 0 || page.offset == 0);
+        let total = match all {
+            // Batches may arrive between the two: never fewer than are there.
+            Some(all) => all.max(seen),
+            // A page that is not full ends with the last row.
+            None if ended => seen,
+            None => self.count(table, selection).await?.max(seen),
+        };
+        let source = self.source(&shape.columns)?;
+        let batches = rows.batches.iter().map(|batch| shape.finish(batch, &source)).collect::<Result<_, _>>()?;
+        Ok(Answer { batches, schema: shape.schema(), total })
     }
 
     /// The stretch of time in which the page should be, when its rows come in the order of time: so many

@@ -9,27 +9,25 @@ use arrow::array::{ArrayRef, StringBuilder, TimestampMillisecondArray, UInt16Arr
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result};
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
-use zonepulse_dns::{Action, MessageKind};
-use zonepulse_store::{Points, Store, Sum, Total};
+use zonepulse_dns::{Action, MessageKind, RecordType};
+use zonepulse_store::{Points, ServerNames, Store, Sum, Total};
 
 /// Where numbers get their texts from: the dictionary as it is, the servers as they were.
 pub(crate) struct Source {
     store: Store,
-    servers: BTreeMap<u32, String>,
+    servers: ServerNames,
 }
 
 impl Source {
     pub(crate) fn with_servers(store: &Store) -> Result<Self> {
-        let servers = store.registry().servers().map_err(external)?;
-        let servers = servers.into_iter().map(|server| (server.id, server.name)).collect();
+        let servers = store.registry().server_names().map_err(external)?;
         Ok(Source { store: store.clone(), servers })
     }
 
     pub(crate) fn without_servers(store: &Store) -> Self {
-        Source { store: store.clone(), servers: BTreeMap::new() }
+        Source { store: store.clone(), servers: ServerNames::default() }
     }
 
     /// For these columns.
@@ -41,7 +39,7 @@ impl Source {
     }
 
     /// The servers' names.
-    pub(crate) fn servers(&self) -> &BTreeMap<u32, String> {
+    pub(crate) fn servers(&self) -> &ServerNames {
         &self.servers
     }
 
@@ -66,10 +64,16 @@ impl Source {
         let dictionary = self.store.dictionary();
         let mut texts = StringBuilder::with_capacity(record_ids.len(), record_ids.len() * 4);
         for id in record_ids {
-            if let Some((_, record_type)) = dictionary.get(*id) {
-                put_text(&mut texts, record_type);
+            let record_type = dictionary.get(*id).map(|(_, record_type)| record_type);
+            match record_type.and_then(RecordType::mnemonic) {
+                Some(mnemonic) => texts.append_value(mnemonic),
+                None => {
+                    if let Some(record_type) = record_type {
+                        put_text(&mut texts, record_type);
+                    }
+                    texts.append_value("");
+                }
             }
-            texts.append_value("");
         }
         Arc::new(texts.finish())
     }
@@ -224,11 +228,6 @@ impl Rows {
 
     pub(crate) fn push_server(&mut self, server_id: u32) {
         self.server.push(server_id);
-        self.count += 1;
-    }
-
-    pub(crate) fn push_kind(&mut self, kind: MessageKind) {
-        self.kind.push(kind.number());
         self.count += 1;
     }
 

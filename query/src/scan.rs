@@ -397,7 +397,7 @@ pub(crate) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn has_kind(kinds: &Kinds, kind: MessageKind) -> bool {
+pub(crate) fn has_kind(kinds: &Kinds, kind: MessageKind) -> bool {
     match kinds {
         Kinds::All => true,
         Kinds::Responses => kind != MessageKind::REQUEST,

@@ -11,6 +11,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
+use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use std::time::Duration;
@@ -67,13 +68,14 @@ impl Engine {
 
     async fn planned(&self, text: &str) -> Result<SendableRecordBatchStream, Error> {
         let statement = parse(text)?;
+        // One copy of the session's state for all steps: it knows when this statement began.
         let state = self.context().state();
         let plan = state.statement_to_plan(statement).await.map_err(of_statement)?;
         // The statement was looked at by its kind; this looks at everything that it became.
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan).map_err(of_statement)?;
-        let frame = self.context().execute_logical_plan(plan).await.map_err(of_statement)?;
-        frame.execute_stream().await.map_err(of_statement)
+        let plan = state.create_physical_plan(&plan).await.map_err(of_statement)?;
+        execute_stream(plan, self.sql_task()).map_err(of_statement)
     }
 }
 

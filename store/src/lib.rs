@@ -76,7 +76,9 @@ pub use error::Error;
 pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
 pub use level::Level;
 pub use precision::Precision;
-pub use registry::{Actor, AuditEntry, EnrollmentToken, GlobalSettings, Pull, Registry, Rights, Server, User, UserToken};
+pub use registry::{
+    Actor, AuditEntry, EnrollmentToken, GlobalSettings, Pull, Registry, Rights, Server, ServerNames, User, UserToken,
+};
 pub use report::Report;
 pub use retention::Retention;
 pub use scan::{Kinds, Points, Reading, Selection, Sum};
@@ -122,6 +124,8 @@ struct Inner {
     retention: Retention,
     /// Rises with every change of the registry.
     generation: AtomicU64,
+    /// The servers' names, and at which generation they were so.
+    server_names: Mutex<Option<(u64, ServerNames)>>,
     upkept: Upkept,
 }
 
@@ -184,6 +188,7 @@ impl Store {
             keeper: Mutex::default(),
             retention: options.retention,
             generation: AtomicU64::new(0),
+            server_names: Mutex::default(),
             upkept: Upkept::default(),
         };
         Ok(Store { inner: Arc::new(inner) })

@@ -8,6 +8,7 @@ use crate::write::{self, Writer};
 use crate::{Error, Inner, Level, key, registry};
 use rocksdb::WriteBatch;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Purges servers that were removed and of which retention has taken all points;
 /// gives how many. Totals outlive points, but not the server that nobody can name.
@@ -53,6 +54,7 @@ pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, s
     batch.delete(registry::server_key(server_id));
     let mut expiry = inner.expiry.write();
     database.write(batch, true)?;
+    inner.generation.fetch_add(1, Ordering::Release);
     let expiry = Arc::make_mut(&mut expiry);
     expiry.horizons.remove(&server_id);
     expiry.of_server.remove(&server_id);

@@ -119,7 +119,7 @@ impl Engine {
         let rows = rows.sort(sort_by(&order))?.limit(size(page.offset), Some(size(page.limit)))?;
         let count = self.blocking(move |store| Ok(store.system_count(level, now_s(), &selection)?));
         let (rows, all) = futures::try_join!(self.gather(rows), count)?;
-        let source = self.source(&[]).await?;
+        let source = self.source(&[])?;
         let batches = rows.batches.iter().map(|batch| shape.finish(batch, &source)).collect::<Result<_, _>>()?;
         // Batches may arrive between the two: never fewer than are there.
         let seen = if rows.rows > 0 { page.offset + rows.rows as u64 } else { 0 };

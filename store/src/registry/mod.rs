@@ -10,7 +10,7 @@ mod server;
 mod user;
 
 pub use audit::{Actor, AuditEntry};
-pub use server::{EnrollmentToken, Pull, Server};
+pub use server::{EnrollmentToken, Pull, Server, ServerNames};
 pub use user::{Rights, User, UserToken};
 
 use crate::database::Database;

@@ -10,6 +10,8 @@ use crate::settings::{Communication, Settings, SettingsOverride, bad_url, is_hos
 use crate::{Error, key, purge};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(super) const SERVERS: &[u8] = b"server/";
@@ -66,6 +68,9 @@ pub struct Server {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_ms: Option<u64>,
 }
+
+/// Display names by id, of all servers, removed ones too.
+pub type ServerNames = Arc<BTreeMap<u32, String>>;
 
 /// A token that is worth one enrolment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,6 +145,19 @@ impl Registry<'_> {
     /// All servers, by id; removed ones, of which there is history, too.
     pub fn servers(&self) -> Result<Vec<Server>, Error> {
         self.all(SERVERS)
+    }
+
+    /// The display names of all servers, by id. Every question asks for them, so they are kept until something changes.
+    pub fn server_names(&self) -> Result<ServerNames, Error> {
+        // Before they are read: what changes meanwhile is looked at again.
+        let generation = self.generation();
+        let mut kept = self.inner.server_names.lock();
+        if let Some((_, names)) = kept.as_ref().filter(|(of, _)| *of == generation) {
+            return Ok(names.clone());
+        }
+        let names: ServerNames = Arc::new(self.servers()?.into_iter().map(|server| (server.id, server.name)).collect());
+        *kept = Some((generation, names.clone()));
+        Ok(names)
     }
 
     /// A server by its id, removed or not.
