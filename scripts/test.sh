@@ -14,7 +14,7 @@ log=
 trap '[ -z "$log" ] || rm -f "$log"' EXIT
 
 need_to_build
-need_without_services 'to test' rabbitmq-server knot knot-module-dnstap dnsperf tcpdump e2fsprogs
+need_without_services 'to test' rabbitmq-server knot knot-module-dnstap dnsperf tcpdump e2fsprogs kea-dhcp4-server
 
 # One selection of packages and targets for both commands: another one would
 # choose other features of the dependencies and build DataFusion twice.

@@ -7,6 +7,7 @@
 mod broker_credentials;
 mod captures;
 mod chaos;
+mod components;
 mod crashes;
 mod credentials;
 mod devices;
@@ -52,6 +53,7 @@ fn all() -> Vec<Trial> {
         whole_capture::trials(),
         exactly_once::trials(),
         encrypted::trials(),
+        components::trials(),
         broker_credentials::trials(),
         refusals::trials(),
         restarts::trials(),

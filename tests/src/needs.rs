@@ -63,6 +63,11 @@ pub fn knot_dnstap() -> Result<(), String> {
     if is_there { Ok(()) } else { Err("Knot has no dnstap: install knot-module-dnstap".to_owned()) }
 }
 
+/// A DHCP server.
+pub fn kea() -> Result<(), String> {
+    if Path::new("/usr/sbin/kea-dhcp4").exists() { Ok(()) } else { Err("there is no Kea: install kea-dhcp4-server".to_owned()) }
+}
+
 /// The right to capture, and to mount file systems, of files as well, where nobody else sees them.
 pub fn capture_and_mount_rights() -> Result<MutexGuard<'static, ()>, String> {
     let may_mount = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
