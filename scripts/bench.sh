@@ -2,7 +2,8 @@
 # Measures the real programs, and writes bench-report.md and bench-report.json.
 #
 #   scripts/bench.sh           everything
-#   scripts/bench.sh NAME      probe (of it: start, capture, flood, or live), store, peers, pipeline, or growth
+#   scripts/bench.sh NAME      probe (of it: start, capture, flood, or live), store, peers, system,
+#                              pipeline, or growth
 #
 # ZONEPULSE_BENCH_MINUTES scales what `store` and `peers` store (1440: 28 million points),
 # ZONEPULSE_BENCH_REPORT is the report's folder (.run/bench).
@@ -21,6 +22,9 @@ if [ "${name:-probe}" = probe ]; then
 fi
 if [ "${name:-pipeline}" = pipeline ]; then
   need_without_services 'to measure' rabbitmq-server
+fi
+if [ "${name:-system}" = system ]; then
+  need_without_services 'to compare with' victoria-metrics
 fi
 if [ "${name:-peers}" = peers ]; then
   need_without_services 'to compare with' victoria-metrics python3-venv
