@@ -204,7 +204,7 @@ impl<'a> Write<'a> {
         written
     }
 
-    fn publish(&mut self, commit: u64, mut written: BTreeMap<GroupKey, Group>) {
+    fn publish(&mut self, commit: u64, written: BTreeMap<GroupKey, Group>) {
         self.inner.dictionary.write().adopt(&self.names);
         self.inner.system.series.write().adopt(&mut self.series);
         self.inner.system.refused_points.fetch_add(self.refused_points, Ordering::Relaxed);
@@ -216,9 +216,10 @@ impl<'a> Write<'a> {
                 group.add(rows);
             }
         }
-        totals.groups.append(&mut written);
+        totals.groups.extend(written);
         drop(totals);
-        self.writer.markers.append(&mut self.markers);
+        // Not `append`, which makes the whole map anew.
+        self.writer.markers.extend(std::mem::take(&mut self.markers));
         while self.writer.markers.len() > MARKERS_KEPT {
             self.writer.markers.pop_first();
         }
