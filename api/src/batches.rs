@@ -130,7 +130,7 @@ impl From<Error> for Problem {
             Error::Busy => Problem::new(Case::Busy, error.to_string()).retry_after_s(1),
             Error::NoSpace => Problem::new(Case::Busy, error.to_string()).retry_after_s(30),
             Error::Closed => Problem::new(Case::Busy, error.to_string()).retry_after_s(5),
-            Error::Store(_) | Error::Trust(_) | Error::Thread(_) => Problem::internal(error),
+            Error::Store(_) | Error::Trust(_) | Error::Broker(_) | Error::Thread(_) => Problem::internal(error),
         }
     }
 }

@@ -14,11 +14,11 @@ pub struct Handle(reload::Handle<Targets, Registry>);
 /// Begins to log. Once in a process; a second call changes nothing.
 pub fn start(log: Log) -> Handle {
     let (filter, handle) = reload::Layer::new(targets(log.level));
+    // What cannot be written, as when the disk of the log is full, is left out: saying so there would end the thread.
+    let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let lines = match log.format {
-        LogFormat::Text => {
-            fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed()
-        }
-        LogFormat::Json => fmt::layer().json().with_writer(std::io::stderr).boxed(),
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed(),
+        LogFormat::Json => lines.json().boxed(),
     };
     // It fails when there is one already, which then stays.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();

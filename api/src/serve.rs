@@ -11,6 +11,7 @@ use crate::app::{self, App};
 use crate::config::{Amqp, Pull, Query, Settings};
 use crate::listen::{Bounded, Connections, Peer};
 use crate::pulling::Pulling;
+use crate::remote;
 use crate::tls::Certificate;
 use std::fs::DirBuilder;
 use std::future::{Future, IntoFuture};
@@ -235,7 +236,8 @@ pub fn open(data: &Path, options: &zonepulse_store::Options) -> Result<Store, Er
     }
 }
 
-fn query_options(settings: &Settings) -> zonepulse_query::Options {
+/// The bounds of questions as they are set.
+pub(crate) fn query_options(settings: &Settings) -> zonepulse_query::Options {
     let Query { memory_bytes, threads, max_concurrent, max_wait_ms } = settings.query;
     let defaults = zonepulse_query::Options::default();
     let threads = if threads == 0 { defaults.threads } else { threads };
@@ -255,8 +257,7 @@ pub(crate) fn broker(settings: &Amqp) -> Result<Option<amqp::Settings>, Error> {
     let Some(url) = &settings.url else { return Ok(None) };
     let trust = match &settings.ca_file {
         _ if !settings.verify => Trust::Anybody,
-        None => Trust::System,
-        Some(path) => Trust::Own(std::fs::read(path).map_err(|source| Error::File { path: path.clone(), source })?),
+        path => remote::trust(path.as_deref())?,
     };
     if url.reveal().starts_with("amqps:") {
         trust.client_config()?;
@@ -266,8 +267,10 @@ pub(crate) fn broker(settings: &Amqp) -> Result<Option<amqp::Settings>, Error> {
 
 /// Whom probes are believed by. Reads the authority's file.
 pub(crate) fn authority(settings: &Pull) -> Result<Trust, Error> {
-    let Some(path) = &settings.ca_file else { return Ok(Trust::System) };
-    let trust = Trust::Own(std::fs::read(path).map_err(|source| Error::File { path: path.clone(), source })?);
+    let trust = remote::trust(settings.ca_file.as_deref())?;
+    if trust == Trust::System {
+        return Ok(trust);
+    }
     trust.client_config()?;
     Ok(trust)
 }

@@ -121,7 +121,7 @@ fn records() {
     let mut workload = Workload::new(1, shape);
     let mut used_s = 0.0;
     for minute in 0..20 {
-        let batch = [workload.all(1, minute, START_S + 60 * minute, EACH)];
+        let batch = [workload.all(1, minute, START_S + 60 * minute, EACH, &[MessageKind::REQUEST])];
         used_s += seconds(|| commit(&store, &batch));
         let records = (minute + 1) * u64::from(EACH);
         if [50_000, 250_000, 500_000, 1_000_000].contains(&records) {

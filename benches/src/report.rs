@@ -14,12 +14,18 @@
 //! | --- | --- |
 //! | `raw_bytes_per_point` | disk, sealed raw points, bytes per point |
 //! | `rollup_bytes_per_point` | disk, all four roll-ups of a day, bytes per raw point of that day |
+//! | `open_bytes_per_point` | disk, points of hours that are not sealed yet, bytes per point |
+//! | `report_bytes` | disk, the report of a batch, bytes |
 //! | `record_bytes` | disk, names and totals, bytes per record |
 //! | `cpu_s_per_million_points` | CPU seconds of the central, from HTTP to sealed, per million points |
 //! | `memory_base_bytes` | memory of a central under that load that is no file's, without its records, bytes |
 //! | `memory_bytes_per_record` | memory of names and totals, bytes per record |
 //! | `batch_bytes_per_point` | network, an encoded batch without its overhead, bytes per point |
 //! | `batch_overhead_bytes` | network, a batch without points, bytes |
+//! | `system_raw_bytes_per_point` | disk, sealed values of metrics, bytes per value (these four: ten machines of fifty series every 5 s) |
+//! | `system_rollup_bytes_per_point` | disk, all four roll-ups of a day, bytes per value of that day |
+//! | `system_batch_bytes_per_point` | network, an encoded batch of metrics, bytes per value |
+//! | `system_cpu_s_per_million_points` | CPU seconds from an encoded batch of metrics to sealed, per million values |
 //!
 //! A bench that runs by itself replaces its own part of a report that is there.
 

@@ -7,7 +7,7 @@ use crate::workload::{Shape, Workload};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
-use zonepulse_dns::MessageKind;
+use zonepulse_dns::{MessageKind, ResponseCode};
 use zonepulse_store::{
     Identity, Intake, IntakeRow, Kinds, Level, Options, Points, Precision, Reading, Retention, Selection, Step, Store, Sum,
 };
@@ -59,6 +59,12 @@ fn load(folder: &Path, precision: Precision, batches: &[Vec<u8>], dataset: &Data
     let store = Store::open(folder, &options(precision)).expect("a new store opens");
     let mut sealed = 0;
     let committed_s = seconds(|| commit(&store, batches));
+    if precision != Precision::default() {
+        // Here, where no time is kept: what was flushed costs some.
+        store.close().expect("the disk takes it");
+        report::constants(&[("open_bytes_per_point", store.open_bytes() as f64 / dataset.points as f64)]);
+        println!("open: {} bytes of {} points\n", store.open_bytes(), dataset.points);
+    }
     let sealed_s = seconds(|| sealed = seal(&store, dataset.until_s() + 3600));
     assert_eq!(sealed, dataset.points, "all is sealed");
     let flushed_s = seconds(|| store.close().expect("the disk takes it"));
@@ -154,15 +160,18 @@ fn constants(store: &Store, batches: &[Vec<u8>], points: u64) {
     let overhead = empty.encode().expect("within the bounds of the format").len() as f64;
     let bytes: usize = batches.iter().map(Vec::len).sum();
     let record_bytes = store.record_bytes() as f64 / records;
+    let report_bytes = store.report_bytes() as f64 / batches.len() as f64;
     let per_record = memory_per_record();
     let per_point = (bytes as f64 - overhead * batches.len() as f64) / points as f64;
     println!("| | |\n| --- | --- |");
     println!("| disk, names and totals, bytes per record | {record_bytes:.0} |");
+    println!("| disk, the report of a batch, bytes | {report_bytes:.0} |");
     println!("| memory, names and totals, bytes per record | {per_record:.0} |");
     println!("| network, an encoded batch, bytes per point | {per_point:.2} |");
     println!("| network, a batch without points, bytes | {overhead:.0} |\n");
     report::constants(&[
         ("record_bytes", record_bytes),
+        ("report_bytes", report_bytes),
         ("memory_bytes_per_record", per_record),
         ("batch_bytes_per_point", per_point),
         ("batch_overhead_bytes", overhead),
@@ -177,7 +186,9 @@ fn memory_per_record() -> f64 {
     let shape = Shape { servers: 1, records: 500_000, requests: 1, zipf: false };
     let mut workload = Workload::new(1, shape);
     let memory = || Memory::of(std::process::id()).anonymous_kib * 1024;
-    let batch = |workload: &mut Workload, minute: u64| workload.all(1, minute, START_S + 60 * minute, 50_000);
+    // As a server's: asked for, and answered.
+    let kinds = [MessageKind::REQUEST, MessageKind::response(ResponseCode::NOERROR)];
+    let batch = |workload: &mut Workload, minute: u64| workload.all(1, minute, START_S + 60 * minute, 50_000, &kinds);
     let first = batch(&mut workload, 0);
     commit(&store, &[first]);
     let (before, known) = (memory(), store.statistics().records);

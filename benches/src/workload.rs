@@ -110,14 +110,14 @@ impl Workload {
         }
     }
 
-    /// An encoded batch with `count` records of which each is asked for once: those of this minute, all new.
-    pub fn all(&mut self, server_id: u32, minute: u64, start_s: u64, count: u32) -> Vec<u8> {
+    /// An encoded batch with `count` records of which each has one hit of each kind: those of this minute, all new.
+    pub fn all(&mut self, server_id: u32, minute: u64, start_s: u64, count: u32, kinds: &[MessageKind]) -> Vec<u8> {
         let mut batch = self.batch(server_id, minute, start_s);
         (batch.records, batch.rows) = (Records::new(), Vec::new());
         for number in (0..count).map(|number| minute * u64::from(count) + u64::from(number)) {
             let record = batch.records.push(&format!("host-{number:07}.zone-{server_id}.example."), RecordType::A);
             let at_ms = (self.random.next() % 60_000) as u32;
-            batch.rows.push(Row { record, kind: MessageKind::REQUEST, hits: 1, first_ms: at_ms, last_ms: at_ms });
+            batch.rows.extend(kinds.iter().map(|kind| Row { record, kind: *kind, hits: 1, first_ms: at_ms, last_ms: at_ms }));
         }
         batch.encode().expect("within the bounds of the format")
     }

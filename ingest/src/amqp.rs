@@ -9,6 +9,7 @@
 //!
 //! The connection is made again whenever it ends, with growing pauses.
 
+pub mod publisher;
 pub mod trial;
 
 use crate::{Error, Ingest, Sender, Trust};
@@ -115,7 +116,7 @@ struct Link {
 }
 
 async fn open(settings: &Settings) -> lapin::Result<Link> {
-    let connection = connect(&settings.url, &settings.trust).await?;
+    let connection = connect(&settings.url, &settings.trust, "zonepulse central").await?;
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     channel.basic_qos(settings.prefetch.max(1), BasicQosOptions::default()).await?;
@@ -132,13 +133,13 @@ async fn open(settings: &Settings) -> lapin::Result<Link> {
 }
 
 /// Opens a connection, through TLS when the URL says so.
-async fn connect(url: &str, trust: &Trust) -> lapin::Result<Connection> {
+async fn connect(url: &str, trust: &Trust, name: &str) -> lapin::Result<Connection> {
     let uri: AMQPUri = url.parse().map_err(other)?;
     let connector = match uri.scheme {
         AMQPScheme::AMQPS => Some(RustlsConnector::from(trust.client_config().map_err(|error| other(error.to_string()))?)),
         AMQPScheme::AMQP => None,
     };
-    let properties = ConnectionProperties::default().with_connection_name("zonepulse central".into());
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
     let open = async move |uri: AMQPUri, runtime| {
         let addresses = resolve(&uri.authority.host, uri.authority.port).await?;
         let stream = AsyncTcpStream::connect(&runtime, addresses).await?;

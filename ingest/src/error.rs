@@ -41,6 +41,9 @@ pub enum Error {
     /// There are no certificates to believe: correct the setting.
     #[error("TLS: {0}")]
     Trust(String),
+    /// The broker cannot be reached, or ended the connection: try again later.
+    #[error("the broker: {0}")]
+    Broker(String),
     /// The committer's thread could not be started.
     #[error("no thread for the committer: {0}")]
     Thread(#[source] Arc<std::io::Error>),
@@ -57,6 +60,7 @@ impl Error {
             | Error::Store(_)
             | Error::Closed
             | Error::Trust(_)
+            | Error::Broker(_)
             | Error::Thread(_) => false,
         }
     }

@@ -10,6 +10,7 @@
 //! This is the one crate that knows both the wire format and the store.
 
 pub mod amqp;
+pub mod batches;
 mod committer;
 mod error;
 pub mod fleet;

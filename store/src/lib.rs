@@ -269,6 +269,16 @@ impl Store {
         [key::NAMES, key::TOTALS].into_iter().map(|family| self.inner.database.family_bytes(family)).sum()
     }
 
+    /// What files hold of points that are not sealed yet, bytes: what was not flushed is not in it.
+    pub fn open_bytes(&self) -> u64 {
+        self.inner.database.family_bytes(key::OPEN)
+    }
+
+    /// What files hold of reports, bytes: what was not flushed is not in it.
+    pub fn report_bytes(&self) -> u64 {
+        self.inner.database.family_bytes(key::REPORTS)
+    }
+
     /// Reads the whole store and says whether it is sound.
     pub fn check(&self) -> Result<Check, Error> {
         check::check(&self.inner)

@@ -14,8 +14,11 @@ mod devices;
 mod dnstap;
 mod encrypted;
 mod exactly_once;
+mod exports;
 mod filters;
+mod fleets;
 mod formats;
+mod full_disk;
 mod live;
 mod overload;
 mod parameters;
@@ -50,6 +53,8 @@ fn all() -> Vec<Trial> {
         devices::trials(),
         privileges::trials(),
         overload::trials(),
+        fleets::trials(),
+        full_disk::trials(),
         whole_capture::trials(),
         exactly_once::trials(),
         encrypted::trials(),
@@ -58,6 +63,7 @@ fn all() -> Vec<Trial> {
         refusals::trials(),
         restarts::trials(),
         filters::trials(),
+        exports::trials(),
         formats::trials(),
         sql::trials(),
         system::trials(),

@@ -7,7 +7,7 @@ use super::process::{Process, program, program_command, succeed, without_setting
 use super::{Api, eventually, ports};
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -29,6 +29,7 @@ pub struct Central {
     port: u16,
     as_shipped: bool,
     configuration: Option<String>,
+    environment: Vec<(String, String)>,
     authority: Option<String>,
     /// In which it runs and at which address, and where that is reached from here.
     elsewhere: Option<(String, SocketAddr)>,
@@ -46,6 +47,15 @@ impl Central {
     pub fn start_as_shipped(servers: &[&str]) -> Self {
         let mut central = Self::made(servers, None);
         central.as_shipped = true;
+        central.start_again();
+        central
+    }
+
+    /// Starts one whose folder, log included, lies in this one, with settings from the environment.
+    pub fn start_on(parent: &Path, servers: &[&str], environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::Builder::new().prefix("zonepulse-central").tempdir_in(parent);
+        let mut central = Self::made_in(folder.expect("a temporary folder can be made"), servers, None);
+        central.environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         central.start_again();
         central
     }
@@ -92,10 +102,15 @@ impl Central {
 
     fn made(servers: &[&str], configuration: Option<String>) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-central").tempdir().expect("a temporary folder can be made");
+        Self::made_in(folder, servers, configuration)
+    }
+
+    fn made_in(folder: TempDir, servers: &[&str], configuration: Option<String>) -> Self {
         let mut central = Central {
             port: ports::free(),
             folder,
             configuration,
+            environment: Vec::new(),
             authority: None,
             elsewhere: None,
             as_shipped: false,
@@ -122,6 +137,11 @@ impl Central {
     /// A client with the token of the n-th server.
     pub fn api_of_server(&self, n: usize) -> Api {
         self.client(Credentials::Token(self.servers[n].token.clone()))
+    }
+
+    /// Its port on this machine.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where probes send to.
@@ -222,6 +242,7 @@ impl Central {
         }
         // Hours are sealed as soon as they have passed, so that questions get sealed points, too.
         command.env("ZONEPULSE_STORE__SEAL_AFTER_QUIET_S", "0");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

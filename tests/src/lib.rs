@@ -12,6 +12,7 @@ pub mod certificates;
 pub mod dnsperf;
 pub mod kea;
 pub mod knot;
+pub mod meter;
 pub mod needs;
 pub mod network;
 pub mod ports;

@@ -2,13 +2,12 @@
 
 use super::Overlay;
 use crate::config::Settings;
-use crate::serve::STORE;
 use crate::{Error, logging};
 use clap::Args;
+use std::io;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::{fs, io};
 
 /// Reading the whole store.
 #[derive(Debug, Args)]
@@ -23,11 +22,7 @@ impl Check {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         let settings = Settings::read(None)?;
         logging::start(overlay.over(settings.log));
-        let path = self.data.join(STORE);
-        // Opening would make one.
-        let there =
-            fs::read_dir(&path).and_then(|mut entries| entries.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())));
-        there.map_err(|source| Error::File { path, source })?;
+        super::store_is_there(&self.data)?;
         let store = crate::serve::open(&self.data, &settings.store.into())?;
         let zonepulse_store::Check { records, blocks, sealed, points, hits, system_points, reports, batches, faults } =
             store.check()?;
@@ -42,6 +37,11 @@ impl Check {
         if !faults.is_empty() {
             let at_least = if faults.len() >= zonepulse_store::Check::MAX_FAULTS { "at least " } else { "" };
             writeln!(out, "the store is not sound: {at_least}{} faults", faults.len())?;
+            writeln!(
+                out,
+                "Keep a copy of it. `zonepulse export` writes what can still be read of it; a restored copy, or an empty"
+            )?;
+            writeln!(out, "directory, takes its place. Batches that probes have not delivered come by themselves.")?;
             return Ok(ExitCode::FAILURE);
         }
         writeln!(out, "the store is sound")?;

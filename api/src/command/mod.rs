@@ -5,16 +5,21 @@
 //! output, the log to standard error.
 
 mod check;
+mod export;
+mod plan;
 mod serve;
 mod server;
 mod settings;
+mod simulate;
 mod user;
 
 use crate::config::{Log, LogFormat, LogLevel, Settings};
+use crate::serve::STORE;
 use crate::{Error, logging};
-use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::{fs, io};
 use zonepulse_store::Store;
 
 /// The central of Zonepulse: receives what probes count, keeps it, and answers the monitoring API
@@ -46,6 +51,12 @@ enum Action {
     Settings(settings::Settings),
     /// Read the whole store and say whether it is sound
     Check(check::Check),
+    /// Write hours that are over as Parquet files, for other query engines and for ever
+    Export(export::Export),
+    /// Send what a fleet of servers that do not exist would send, to see how a central does
+    Simulate(simulate::Simulate),
+    /// Calculate how large a machine must be for a fleet
+    Plan(plan::PlanArguments),
 }
 
 impl Command {
@@ -58,6 +69,9 @@ impl Command {
             Action::Server(server) => server.run(overlay),
             Action::Settings(settings) => settings.run(overlay),
             Action::Check(check) => check.run(overlay),
+            Action::Export(export) => export.run(overlay),
+            Action::Simulate(simulate) => simulate.run(overlay),
+            Action::Plan(plan) => plan.run(overlay),
         }
     }
 }
@@ -73,6 +87,15 @@ impl Overlay {
     fn over(self, log: Log) -> Log {
         Log { level: self.level.unwrap_or(log.level), format: self.format.unwrap_or(log.format), ..log }
     }
+}
+
+/// How a result is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// An object.
+    Json,
 }
 
 /// Where the data is.
@@ -113,6 +136,14 @@ impl Place {
         store.close()?;
         Ok(result)
     }
+}
+
+/// Fails where a data directory has no store: opening would make one.
+fn store_is_there(data: &Path) -> Result<(), Error> {
+    let path = data.join(STORE);
+    let entries =
+        fs::read_dir(&path).and_then(|mut entries| entries.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())));
+    entries.map(|_| ()).map_err(|source| Error::File { path, source })
 }
 
 #[cfg(test)]

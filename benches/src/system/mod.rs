@@ -29,7 +29,8 @@ pub fn run() {
     println!("system: {points} points, {SERVERS} servers, {} series each, {minutes} minutes", machines::series().len());
     let encoded: Vec<Vec<u8>> = batches.iter().map(|batch| batch.encode().expect("a batch within bounds")).collect();
     let bytes: usize = encoded.iter().map(Vec::len).sum();
-    println!("  {:<44} {:>8.3}", "on the wire, bytes per point", bytes as f64 / points as f64);
+    let on_the_wire = bytes as f64 / points as f64;
+    println!("  {:<44} {on_the_wire:>8.3}", "on the wire, bytes per point");
 
     let names: Vec<String> = (1..=SERVERS).map(|number| format!("server {number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -38,13 +39,20 @@ pub fn run() {
     central.stop();
     let options = Options { retention: Retention::FOREVER, ..Options::default() };
     let store = Store::open(&central.data().join("store"), &options).expect("the central's store opens");
-    rate("decode and commit, fsync for 10 batches", points, || commit(&store, &encoded, &ids));
-    rate("seal, with roll-ups", points, || seal(&store, START_S + minutes * 60 + 7200, points));
-    rate("flush", points, || store.close().expect("the disk takes it"));
+    let used_s = rate("decode and commit, fsync for 10 batches", points, || commit(&store, &encoded, &ids))
+        + rate("seal, with roll-ups", points, || seal(&store, START_S + minutes * 60 + 7200, points))
+        + rate("flush", points, || store.close().expect("the disk takes it"));
+    let each = |level| store.system_bytes(level) as f64 / points as f64;
     for level in Level::ALL {
         let what = format!("{level:?}, bytes per raw point");
-        println!("  {what:<44} {:>8.3}", store.system_bytes(level) as f64 / points as f64);
+        println!("  {what:<44} {:>8.3}", each(level));
     }
+    crate::report::constants(&[
+        ("system_raw_bytes_per_point", each(Level::Raw)),
+        ("system_rollup_bytes_per_point", Level::ROLL_UPS.into_iter().map(each).sum()),
+        ("system_batch_bytes_per_point", on_the_wire),
+        ("system_cpu_s_per_million_points", used_s * 1e6 / points as f64),
+    ]);
     assert_eq!(store.check().expect("the store can be read").faults, Vec::<String>::new());
     drop(store);
     central.start_again();
@@ -156,9 +164,11 @@ fn ask(central: &Central, minutes: u64) {
     );
 }
 
-fn rate(what: &str, points: u64, work: impl FnOnce()) {
+/// CPU seconds of a piece of work.
+fn rate(what: &str, points: u64, work: impl FnOnce()) -> f64 {
     let before = crate::store::cpu_time();
     work();
     let seconds = (crate::store::cpu_time() - before).as_secs_f64();
     println!("  {what:<44} {seconds:>8.2} s   {:>6.2} M points per CPU second", points as f64 / seconds / 1e6);
+    seconds
 }

@@ -1,0 +1,85 @@
+//! `zonepulse export`.
+
+use super::Overlay;
+use crate::config::Settings;
+use crate::export::{self, Source, Summary};
+use crate::time::read_ms;
+use crate::{Error, logging};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use zonepulse_query::{Engine, SqlLimits};
+
+/// Hours that are over, as Parquet files.
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The central's data directory, while no `serve` runs on it
+    #[arg(value_name = "DIR", required_unless_present = "url", conflicts_with = "url")]
+    data: Option<PathBuf>,
+    /// Or ask the central that is running at this address, such as http://127.0.0.1:8053
+    #[arg(long, value_name = "URL", requires = "credentials")]
+    url: Option<String>,
+    /// With --url: a file with `user = "…"` and `password = "…"`, such as the one that the first start makes
+    #[arg(long, value_name = "FILE", requires = "url")]
+    credentials: Option<PathBuf>,
+    /// With --url: the authorities whose certificate it may show, in PEM [default: those that this machine trusts]
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca_file: Option<PathBuf>,
+    /// Write below this directory, one for each central
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// A table; repeat it for several
+    #[arg(long = "table", value_name = "TABLE", default_value = "dns_raw", value_parser = PossibleValuesParser::new(export::tables()))]
+    tables: Vec<String>,
+    /// From the first hour that begins at this time or later: RFC 3339 or Unix seconds [default: all that is kept]
+    #[arg(long, value_name = "TIME", value_parser = read_ms)]
+    from: Option<u64>,
+    /// Until the last hour that ends at this time or earlier [default: now]
+    #[arg(long, value_name = "TIME", value_parser = read_ms)]
+    until: Option<u64>,
+}
+
+impl Export {
+    pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
+        let settings = Settings::read(None)?;
+        logging::start(overlay.over(settings.log));
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.thread_stack_size(zonepulse_query::STACK_BYTES).enable_all().build()?;
+        if let (Some(url), Some(credentials)) = (&self.url, &self.credentials) {
+            return runtime.block_on(self.export(&Source::remote(url, credentials, self.ca_file.as_deref())?));
+        }
+        let Some(data) = &self.data else { return Err(Error::Argument("which data directory?".to_owned())) };
+        super::store_is_there(data)?;
+        let store = crate::serve::open(data, &settings.store.into()).map_err(|error| match error {
+            Error::InUse(data) => Error::Argument(format!(
+                "{} is in use by a running `zonepulse serve`: ask it instead, with --url and --credentials",
+                data.display()
+            )),
+            error => error,
+        })?;
+        let mut options = crate::serve::query_options(&settings);
+        // Nobody else waits, and rows are written as they come: only memory is bounded.
+        options.sql = SqlLimits { timeout_ms: u64::from(u32::MAX), max_rows: u64::MAX, max_bytes: u64::MAX, ..options.sql };
+        let engine = Engine::new(store.clone(), options)?;
+        let exported = runtime.block_on(self.export(&Source::Local(Box::new(engine))));
+        store.close()?;
+        exported
+    }
+
+    async fn export(&self, source: &Source) -> Result<ExitCode, Error> {
+        let (from_ms, until_ms) = (self.from.unwrap_or(0), self.until.unwrap_or(u64::MAX));
+        let export = export::Export { source, to: &self.to, from_ms, until_ms };
+        let mut sum = Summary::default();
+        for table in &self.tables {
+            sum += export.table(table, &mut io::stdout()).await?;
+        }
+        let Summary { written, rows, unchanged, kept, expired } = sum;
+        writeln!(
+            io::stdout(),
+            "{written} files with {rows} rows written; hours of a server: {unchanged} unchanged, {kept} kept as they were, {expired} expired before they were exported"
+        )?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

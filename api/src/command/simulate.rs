@@ -1,0 +1,158 @@
+//! `zonepulse simulate`.
+
+use super::{Format, Overlay};
+use crate::config::Settings;
+use crate::simulate::{Fleet, Known, Link, MAX_METRICS, MAX_RECORDS, Sent, read_servers, write_servers};
+use crate::time::read_ms;
+use crate::{Error, accounts, logging};
+use clap::Args;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+const SLOWEST: f64 = 0.001;
+const FASTEST: f64 = 1e6;
+
+/// A fleet of servers that do not exist.
+#[derive(Debug, Args)]
+pub(super) struct Simulate {
+    /// The file with the servers and their tokens
+    #[arg(long, value_name = "FILE")]
+    fleet: PathBuf,
+    /// Make --servers servers in this data directory, while no `serve` runs on it, write them into --fleet, and send nothing
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "amqp"], requires = "servers")]
+    make_in: Option<PathBuf>,
+    /// Send to the central at this address, such as http://127.0.0.1:8053
+    #[arg(long, value_name = "URL", required_unless_present_any = ["make_in", "amqp"], conflicts_with = "amqp")]
+    url: Option<String>,
+    /// With --url: the authorities whose certificate it may show, in PEM [default: those that this machine trusts]
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca_file: Option<PathBuf>,
+    /// Or through the RabbitMQ and queue that the central's configuration names (amqp.url, or ZONEPULSE_AMQP__URL)
+    #[arg(long)]
+    amqp: bool,
+    /// The central's configuration
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How many servers [default: all of --fleet]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    servers: Option<u32>,
+    /// Records of each server
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_RECORDS)))]
+    records: u32,
+    /// About how many of them are asked for in an interval
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    active: u32,
+    /// Series of metrics of each server, measured every 5 s
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_METRICS)))]
+    metrics: u32,
+    /// The length of an interval, seconds; divides 300
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    interval: u32,
+    /// How many intervals
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    intervals: u64,
+    /// How many times faster than real time; 0 is as fast as the central takes it
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    speed: f64,
+    /// When the first interval begins: RFC 3339 or Unix seconds [default: so that the last one ends when it is sent]
+    #[arg(long, value_name = "TIME", value_parser = read_ms)]
+    from: Option<u64>,
+    /// The same traffic for the same number
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+    /// Batches under way at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    connections: u16,
+    /// How to tell what was sent
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+impl Simulate {
+    pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
+        let settings = Settings::read(self.config.as_deref())?;
+        logging::start(overlay.over(settings.log));
+        if let Some(data) = &self.make_in {
+            return self.make(data, &settings);
+        }
+        let fleet = self.fleet()?;
+        let broker = crate::serve::broker(&settings.amqp)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let sent = runtime.block_on(async {
+            let link = match (self.amqp, &self.url, &broker) {
+                (true, _, Some(broker)) => Link::amqp(broker).await?,
+                (false, Some(url), _) => Link::http(url, self.ca_file.as_deref())?,
+                _ => return Err(Error::Argument("--amqp: the configuration has no amqp.url".to_owned())),
+            };
+            fleet.run(Arc::new(link)).await
+        })?;
+        self.tell(&sent)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn fleet(&self) -> Result<Fleet, Error> {
+        let wrong = |what: String| Err(Error::Argument(what));
+        let mut servers = read_servers(&self.fleet)?;
+        let wanted = self.servers.map_or(servers.len(), |count| count as usize);
+        if wanted > servers.len() || wanted == 0 {
+            return wrong(format!("--servers: {} has {} servers; --make-in makes them", self.fleet.display(), servers.len()));
+        }
+        servers.truncate(wanted);
+        let interval_s = self.interval;
+        if interval_s == 0 || !300u32.is_multiple_of(interval_s) {
+            return wrong(format!("--interval: {interval_s} does not divide 300"));
+        }
+        if self.active == 0 || self.active > self.records {
+            return wrong(format!("--active: {} is not from 1 to the {} of --records", self.active, self.records));
+        }
+        if self.speed != 0.0 && !(SLOWEST..=FASTEST).contains(&self.speed) {
+            return wrong(format!("--speed: {} is neither 0 nor a factor from {SLOWEST} to {FASTEST}", self.speed));
+        }
+        let from_s = self.from.map(|from_ms| from_ms / 1000);
+        if let Some(from_s) = from_s.filter(|from_s| !from_s.is_multiple_of(u64::from(interval_s))) {
+            return wrong(format!("--from: {from_s} s after 1970 is no multiple of the interval"));
+        }
+        Ok(Fleet {
+            servers,
+            records: self.records,
+            active: self.active,
+            metrics: self.metrics,
+            interval_s,
+            intervals: self.intervals,
+            speed: (self.speed > 0.0).then_some(self.speed),
+            from_s,
+            seed: self.seed,
+            connections: usize::from(self.connections),
+        })
+    }
+
+    fn make(&self, data: &Path, settings: &Settings) -> Result<ExitCode, Error> {
+        let Some(count) = self.servers else { return Err(Error::Argument("--servers: how many are to be made?".to_owned())) };
+        let store = crate::serve::open(data, &settings.store.into())?;
+        let mut made = Vec::new();
+        for number in 1..=count {
+            let (server, token) = accounts::add_server(&store, &format!("simulated {number}"), true)?;
+            made.push(Known { id: server.id, token });
+        }
+        write_servers(&self.fleet, &made)?;
+        store.close()?;
+        writeln!(io::stdout(), "{count} servers are made, their tokens written to {}", self.fleet.display())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn tell(&self, sent: &Sent) -> Result<(), Error> {
+        let mut out = io::stdout().lock();
+        if self.format == Format::Json {
+            let text = serde_json::to_string(sent).map_err(io::Error::from)?;
+            return Ok(writeln!(out, "{text}")?);
+        }
+        let Sent { batches, points, hits, value_batches, values, bytes, retries, seconds, .. } = *sent;
+        writeln!(out, "{batches} batches with {points} points of {hits} hits")?;
+        writeln!(out, "{value_batches} batches with {values} values of metrics")?;
+        let rate = (points + values) as f64 / seconds;
+        writeln!(out, "{bytes} bytes in {seconds:.1} s: {rate:.0} points and values a second, {retries} sent again")?;
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! A Parquet file that is being written, and what a finished one says of itself.
+
+use super::MADE_OF;
+use crate::Error;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef, UInt64Type};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::file::reader::FileReader;
+use parquet::file::serialized_reader::SerializedFileReader;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// Smaller than at the fastest level, and still faster than rows are read.
+const ZSTD_LEVEL: i32 = 3;
+/// What is in memory until it is written.
+const ROWS_IN_GROUP: usize = 1 << 17;
+
+/// A file under a name that no reader takes for finished; gone when it is dropped before its end.
+pub struct Unfinished {
+    path: PathBuf,
+    unfinished: PathBuf,
+    writer: Option<ArrowWriter<File>>,
+    rows: u64,
+    sum: u64,
+}
+
+/// A file that is there.
+pub struct Made {
+    pub path: PathBuf,
+    pub rows: u64,
+}
+
+impl Unfinished {
+    /// Of a file that is to be at this place.
+    pub fn new(path: PathBuf) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let unfinished = path.with_file_name(format!(".{name}.unfinished"));
+        Unfinished { path, unfinished, writer: None, rows: 0, sum: 0 }
+    }
+
+    /// Where it is to be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The sum of the column `hits`; of a table of metrics that of `count`, and of one of single values their number.
+    pub fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// Begins a file with these columns.
+    pub fn begin(&mut self, schema: &SchemaRef) -> Result<(), Error> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
+        let file = File::create(&self.unfinished).map_err(|source| self.failed(source))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+            .set_max_row_group_row_count(Some(ROWS_IN_GROUP))
+            .set_created_by(concat!("zonepulse ", env!("CARGO_PKG_VERSION")).to_owned());
+        self.writer = Some(ArrowWriter::try_new(file, schema.clone(), Some(properties.build()))?);
+        Ok(())
+    }
+
+    /// Adds rows.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let rows = batch.num_rows() as u64;
+        let summed = batch.column_by_name("hits").or_else(|| batch.column_by_name("count"));
+        let sum = match summed.filter(|column| *column.data_type() == DataType::UInt64) {
+            Some(column) => column.as_primitive::<UInt64Type>().values().iter().fold(0, |sum: u64, more| sum.saturating_add(*more)),
+            None => rows,
+        };
+        self.sum = self.sum.saturating_add(sum);
+        self.rows += rows;
+        match &mut self.writer {
+            Some(writer) => Ok(writer.write(batch)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts the file in its place, once it is on the disk, with a note of how much it was made of.
+    pub fn finish(mut self, made_of: Option<u64>) -> Result<Made, Error> {
+        let made = Made { path: self.path.clone(), rows: self.rows };
+        let Some(mut writer) = self.writer.take() else { return Ok(made) };
+        if let Some(made_of) = made_of {
+            writer.append_key_value_metadata(KeyValue::new(MADE_OF.to_owned(), made_of.to_string()));
+        }
+        let file = writer.into_inner()?;
+        file.sync_all().map_err(|source| self.failed(source))?;
+        fs::rename(&self.unfinished, &self.path).map_err(|source| self.failed(source))?;
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| self.failed(source))?;
+        Ok(made)
+    }
+
+    fn failed(&self, source: std::io::Error) -> Error {
+        Error::File { path: self.unfinished.clone(), source }
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // It is not there any more when it was finished. What cannot be removed is written over by the next export.
+        let _ = fs::remove_file(&self.unfinished);
+    }
+}
+
+/// Of how much a file was made; `None` where there is none, or nothing that says so.
+pub fn made_of(path: &Path) -> Option<u64> {
+    let reader = SerializedFileReader::new(File::open(path).ok()?).ok()?;
+    let notes = reader.metadata().file_metadata().key_value_metadata()?;
+    notes.iter().find(|note| note.key == MADE_OF)?.value.as_ref()?.parse().ok()
+}

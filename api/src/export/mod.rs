@@ -1,0 +1,237 @@
+//! Tables as Parquet files, for other query engines and for ever.
+//!
+//! # What lies where
+//!
+//! ```text
+//! TABLE/date=2026-11-21/hour-13-server-3.parquet     what is about time: an hour of a server
+//! TABLE/TABLE.parquet                                what is not, as it is now
+//! ```
+//!
+//! A file has exactly the columns of its SQL table. `date=…` is a partition as
+//! DataFusion's listing tables, DuckDB, Spark and others read it: it becomes a
+//! column `date`, and days that a question does not name are not opened.
+//!
+//! # When a file is written
+//!
+//! Only hours that are over are exported. A file notes of how much it was made
+//! ([`MADE_OF`]): of DNS how many batches, of metrics how many values. Every
+//! committed batch of DNS leaves one report in the table `coverage`, and reports
+//! only ever become more, until they expire; every value of a metric is counted
+//! in `system_1h`. So an hour with as many as its file notes has not changed and
+//! is skipped, and an hour for which a batch came late is written again.
+//!
+//! Reports also say how many hits there were. Where fewer come (or fewer values),
+//! points have expired: a file that is there then stays as it is. An hour without
+//! any hit has a file without rows: it was observed, and there was nothing.
+//!
+//! A file appears whole or not at all.
+
+mod file;
+mod source;
+
+pub use source::{Ask, Source};
+
+use crate::Error;
+use crate::time;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Int64Type, UInt32Type, UInt64Type};
+use file::{Made, Unfinished, made_of};
+use futures::StreamExt;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The key in a file's metadata that says of how many batches, or values of metrics, it was made.
+pub const MADE_OF: &str = "zonepulse.made_of";
+/// The tables that are exported by the hour, known by reports.
+const BY_REPORTS: [&str; 6] = ["dns_raw", "dns_5m", "dns_15m", "dns_30m", "dns_1h", "coverage"];
+/// The tables that are exported by the hour, known by the counts of the coarsest of them.
+const BY_COUNTS: [&str; 5] = ["system_raw", "system_5m", "system_15m", "system_30m", "system_1h"];
+/// The tables that are one file.
+const WHOLE: [&str; 3] = ["records", "servers", "names"];
+const HOUR_MS: u64 = 3_600_000;
+
+/// What can be exported.
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    BY_REPORTS.into_iter().chain(BY_COUNTS).chain(WHOLE)
+}
+
+/// What is to be exported, and whereto.
+pub struct Export<'a> {
+    /// Where rows come from.
+    pub source: &'a Source,
+    /// The directory below which files are written.
+    pub to: &'a Path,
+    /// Hours that begin before this are left out, Unix milliseconds.
+    pub from_ms: u64,
+    /// Hours that end after this are left out, Unix milliseconds.
+    pub until_ms: u64,
+}
+
+/// What was done.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Files that were written.
+    pub written: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Hours of a server whose files were up to date.
+    pub unchanged: u64,
+    /// Hours of a server whose files have points that the store has no more.
+    pub kept: u64,
+    /// Hours of a server that expired before they were exported.
+    pub expired: u64,
+}
+
+/// An hour of a server, as its reports or the counts of its metrics tell of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hour {
+    server_id: u32,
+    begin_ms: u64,
+    /// Batches, or values of metrics.
+    made_of: u64,
+    /// Hits, or values of metrics.
+    sum: u64,
+}
+
+impl Export<'_> {
+    /// Exports a table, and tells of each file that it writes.
+    pub async fn table(&self, table: &str, told: &mut dyn Write) -> Result<Summary, Error> {
+        let mut summary = Summary::default();
+        if WHOLE.contains(&table) {
+            let path = self.to.join(table).join(format!("{table}.parquet"));
+            let mut file = Unfinished::new(path);
+            self.fill(&mut file, &format!("SELECT * FROM {table}")).await?;
+            tell(&mut summary, told, file.finish(None)?)?;
+            return Ok(summary);
+        }
+        // What is behind an hour that has expired whole has expired, too.
+        let mut expired: BTreeSet<u32> = BTreeSet::new();
+        for hour in self.hours(table).await? {
+            if expired.contains(&hour.server_id) {
+                summary.expired += 1;
+                continue;
+            }
+            self.hour(table, hour, &mut summary, &mut expired, told).await?;
+        }
+        Ok(summary)
+    }
+
+    async fn hour(
+        &self,
+        table: &str,
+        hour: Hour,
+        summary: &mut Summary,
+        expired: &mut BTreeSet<u32>,
+        told: &mut dyn Write,
+    ) -> Result<(), Error> {
+        let path = self.to.join(place(table, hour));
+        let there = made_of(&path);
+        if there.is_some_and(|there| there >= hour.made_of) {
+            summary.unchanged += 1;
+            return Ok(());
+        }
+        let mut file = Unfinished::new(path);
+        let (begin, end) = (time::text(hour.begin_ms), time::text(hour.begin_ms + HOUR_MS));
+        let server_id = hour.server_id;
+        let statement = format!("SELECT * FROM {table} WHERE server_id = {server_id} AND time >= '{begin}' AND time < '{end}'");
+        self.fill(&mut file, &statement).await?;
+        if file.sum() < hour.sum && there.is_some() {
+            summary.kept += 1;
+            writeln!(told, "{} is kept: some of its points have expired in the store", file.path().display())?;
+            return Ok(());
+        }
+        if file.sum() == 0 && hour.sum > 0 {
+            expired.insert(server_id);
+            summary.expired += 1;
+            return Ok(());
+        }
+        let partly = file.sum() < hour.sum;
+        tell(summary, told, file.finish(Some(hour.made_of))?)?;
+        if partly {
+            writeln!(told, "    and more points of that hour had expired")?;
+        }
+        Ok(())
+    }
+
+    async fn fill(&self, file: &mut Unfinished, statement: &str) -> Result<(), Error> {
+        let mut rows = self.source.ask(statement).await?;
+        file.begin(&rows.schema)?;
+        while let Some(batch) = rows.batches.next().await {
+            file.write(&batch?)?;
+        }
+        Ok(())
+    }
+
+    /// The hours that are over and of which there is something, the newest first.
+    async fn hours(&self, table: &str) -> Result<Vec<Hour>, Error> {
+        let from_ms = self.from_ms.div_ceil(HOUR_MS).saturating_mul(HOUR_MS);
+        let until_ms = self.until_ms.min(time::now_ms()) / HOUR_MS * HOUR_MS;
+        if from_ms >= until_ms {
+            return Ok(Vec::new());
+        }
+        let (from, until) = (time::text(from_ms), time::text(until_ms));
+        let (sums, known_by) = if BY_COUNTS.contains(&table) {
+            (r#"CAST(sum("count") AS BIGINT) AS made_of, sum("count") AS sum"#, "system_1h")
+        } else {
+            ("count(*) AS made_of, sum(hits) AS sum", "coverage")
+        };
+        let statement = format!(
+            "SELECT server_id, CAST(time AS BIGINT) / {HOUR_MS} AS number, {sums} FROM {known_by} WHERE time >= '{from}' AND time < '{until}' \
+             GROUP BY 1, 2 ORDER BY 2 DESC, 1"
+        );
+        let mut rows = self.source.ask(&statement).await?;
+        let mut hours = Vec::new();
+        while let Some(batch) = rows.batches.next().await {
+            hours.extend(read_hours(&batch?)?);
+        }
+        Ok(hours)
+    }
+}
+
+fn read_hours(batch: &RecordBatch) -> Result<Vec<Hour>, Error> {
+    let column = |name: &str, data_type: DataType| {
+        let unlike = || Error::Remote(format!("no column {name} of {data_type} in the answer about hours"));
+        batch.column_by_name(name).filter(|column| *column.data_type() == data_type).ok_or_else(unlike)
+    };
+    let servers = column("server_id", DataType::UInt32)?.as_primitive::<UInt32Type>();
+    let numbers = column("number", DataType::Int64)?.as_primitive::<Int64Type>();
+    let made_of = column("made_of", DataType::Int64)?.as_primitive::<Int64Type>();
+    let sums = column("sum", DataType::UInt64)?.as_primitive::<UInt64Type>();
+    let rows = servers.values().iter().zip(numbers.values()).zip(made_of.values().iter().zip(sums.values()));
+    let hour = |((server_id, number), (made_of, sum)): ((&u32, &i64), (&i64, &u64))| Hour {
+        server_id: *server_id,
+        begin_ms: u64::try_from(*number).unwrap_or(0) * HOUR_MS,
+        made_of: u64::try_from(*made_of).unwrap_or(0),
+        sum: *sum,
+    };
+    Ok(rows.map(hour).collect())
+}
+
+/// Where the file of an hour lies.
+fn place(table: &str, hour: Hour) -> PathBuf {
+    let begin = time::text(hour.begin_ms);
+    let (date, of_day) = (begin.get(..10).unwrap_or("?"), begin.get(11..13).unwrap_or("?"));
+    let name = format!("hour-{of_day}-server-{}.parquet", hour.server_id);
+    [table, &format!("date={date}"), &name].iter().collect()
+}
+
+fn tell(summary: &mut Summary, told: &mut dyn Write, made: Made) -> Result<(), Error> {
+    summary.written += 1;
+    summary.rows += made.rows;
+    Ok(writeln!(told, "{} {} rows", made.path.display(), made.rows)?)
+}
+
+impl std::ops::AddAssign for Summary {
+    fn add_assign(&mut self, other: Summary) {
+        self.written += other.written;
+        self.rows += other.rows;
+        self.unchanged += other.unchanged;
+        self.kept += other.kept;
+        self.expired += other.expired;
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,154 @@
+//! What was measured, and by which a plan is made.
+
+use crate::Error;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Where `make bench` leaves its report, from the project's folder.
+const REPORT: &str = ".run/bench/bench-report.json";
+
+/// What things cost. `docs/BENCHMARKS.md` says how each was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Constants {
+    /// On disk, a raw point.
+    pub raw_bytes_per_point: f64,
+    /// On disk, all roll-ups of a day by the raw points of that day.
+    pub rollup_bytes_per_point: f64,
+    /// On disk, a point of an hour that is not sealed yet.
+    pub open_bytes_per_point: f64,
+    /// On disk, the report of a batch.
+    pub report_bytes: f64,
+    /// On disk, the name and the totals of a record.
+    pub record_bytes: f64,
+    /// On disk, a value of a metric.
+    pub system_raw_bytes_per_point: f64,
+    /// On disk, all roll-ups of metrics of a day by the values of that day.
+    pub system_rollup_bytes_per_point: f64,
+    /// To take in, seal and roll up a million points, seconds.
+    pub cpu_s_per_million_points: f64,
+    /// The same of values of metrics.
+    pub system_cpu_s_per_million_points: f64,
+    /// Of a central under load and asked, buffers and caches filled.
+    pub memory_base_bytes: f64,
+    /// Of a record's name and totals.
+    pub memory_bytes_per_record: f64,
+    /// On the wire, a point with its share of names.
+    pub batch_bytes_per_point: f64,
+    /// On the wire, what a batch has besides its points.
+    pub batch_overhead_bytes: f64,
+    /// On the wire, a value of a metric with its share of everything.
+    pub system_batch_bytes_per_point: f64,
+    /// On the wire, what HTTP adds to a batch, the answer included.
+    pub http_bytes: f64,
+    /// On the way to the broker, what AMQP adds to a batch.
+    pub amqp_bytes: f64,
+}
+
+impl Default for Constants {
+    fn default() -> Self {
+        Constants {
+            raw_bytes_per_point: 1.337,
+            rollup_bytes_per_point: 1.352,
+            open_bytes_per_point: 4.0,
+            report_bytes: 45.0,
+            record_bytes: 41.2,
+            system_raw_bytes_per_point: 0.526,
+            system_rollup_bytes_per_point: 0.164,
+            cpu_s_per_million_points: 0.323,
+            system_cpu_s_per_million_points: 0.539,
+            memory_base_bytes: 283.6e6,
+            memory_bytes_per_record: 51.5,
+            batch_bytes_per_point: 5.37,
+            batch_overhead_bytes: 62.0,
+            system_batch_bytes_per_point: 1.67,
+            http_bytes: 400.0,
+            amqp_bytes: 150.0,
+        }
+    }
+}
+
+/// The report of `make bench`, of which only this is read.
+#[derive(Debug, Deserialize)]
+struct Report {
+    /// What is not named is as it is by default.
+    constants: Constants,
+}
+
+impl Constants {
+    /// Those of a report; without one, those of the report of this machine, if `make bench` has left one where this
+    /// is run; otherwise the default ones. And where they are from.
+    pub fn read(report: Option<&Path>) -> Result<(Self, String), Error> {
+        let standard = PathBuf::from(REPORT);
+        let path = match report {
+            Some(path) => path,
+            None if standard.is_file() => &standard,
+            None => return Ok((Constants::default(), "docs/BENCHMARKS.md".to_owned())),
+        };
+        let text = std::fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let wrong = |error| Error::Argument(format!("{} is no report of `make bench`: {error}", path.display()));
+        let Report { constants } = serde_json::from_str(&text).map_err(wrong)?;
+        let unusable = constants.all().into_iter().find(|(_, value)| !value.is_finite() || *value < 0.0);
+        match unusable {
+            Some((name, value)) => Err(Error::Argument(format!("{}: {name} cannot be {value}", path.display()))),
+            None => Ok((constants, path.display().to_string())),
+        }
+    }
+
+    /// All of them by name.
+    pub fn all(&self) -> [(&'static str, f64); 16] {
+        [
+            ("raw_bytes_per_point", self.raw_bytes_per_point),
+            ("rollup_bytes_per_point", self.rollup_bytes_per_point),
+            ("open_bytes_per_point", self.open_bytes_per_point),
+            ("report_bytes", self.report_bytes),
+            ("record_bytes", self.record_bytes),
+            ("system_raw_bytes_per_point", self.system_raw_bytes_per_point),
+            ("system_rollup_bytes_per_point", self.system_rollup_bytes_per_point),
+            ("cpu_s_per_million_points", self.cpu_s_per_million_points),
+            ("system_cpu_s_per_million_points", self.system_cpu_s_per_million_points),
+            ("memory_base_bytes", self.memory_base_bytes),
+            ("memory_bytes_per_record", self.memory_bytes_per_record),
+            ("batch_bytes_per_point", self.batch_bytes_per_point),
+            ("batch_overhead_bytes", self.batch_overhead_bytes),
+            ("system_batch_bytes_per_point", self.system_batch_bytes_per_point),
+            ("http_bytes", self.http_bytes),
+            ("amqp_bytes", self.amqp_bytes),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<(Constants, String), String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report.json");
+        std::fs::write(&path, text).unwrap();
+        Constants::read(Some(&path)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_report_may_name_some_of_the_constants() {
+        let (constants, from) = read(r#"{"machine": "x", "constants": {"record_bytes": 7, "other": 1}}"#).unwrap();
+        assert_eq!(constants, Constants { record_bytes: 7.0, ..Constants::default() });
+        assert!(from.ends_with("report.json"), "{from}");
+    }
+
+    #[test]
+    fn what_is_no_report_is_refused_with_its_name() {
+        for text in ["", "{}", "[]", r#"{"constants": {"record_bytes": "7"}}"#] {
+            assert!(read(text).unwrap_err().contains("report.json is no report"), "{text}");
+        }
+        assert!(read(r#"{"constants": {"record_bytes": -1}}"#).unwrap_err().contains("record_bytes cannot be -1"));
+    }
+
+    #[test]
+    fn every_constant_is_told_by_its_name() {
+        let json = serde_json::to_value(Constants::default()).unwrap();
+        let told: serde_json::Map<_, _> =
+            Constants::default().all().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        assert_eq!(json, serde_json::Value::Object(told));
+    }
+}

@@ -1,0 +1,326 @@
+//! How large a machine must be, from what was measured.
+//!
+//! Everything follows from points and values: a batch of an interval has a point for each active record, once
+//! for its requests and once for its responses; a machine has a value for each of its series every
+//! [`METRICS_INTERVAL_S`]. What a point and a value cost was measured ([`Constants`]).
+//!
+//! Every result shows its formula. The margin is said and added at the end, nowhere else.
+
+mod constants;
+
+pub use constants::Constants;
+
+use serde::Serialize;
+use std::fmt::Write;
+
+const DAY_S: f64 = 86_400.0;
+/// Requests, and responses with one code.
+const KINDS: f64 = 2.0;
+/// How often a machine is measured unless told otherwise, seconds.
+const METRICS_INTERVAL_S: f64 = 5.0;
+/// And how often what was measured is sent, seconds.
+const METRICS_BATCH_S: f64 = 60.0;
+/// What is recommended is so much more than what was calculated.
+pub const MARGIN: f64 = 0.3;
+const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
+
+/// What a fleet is, and how long its points are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Wanted {
+    /// Servers.
+    pub servers: u32,
+    /// Records of each.
+    pub records: u32,
+    /// How many of them are asked for in an interval.
+    pub active: u32,
+    /// The length of an interval, seconds.
+    pub interval_s: u32,
+    /// Series of metrics of each server.
+    pub metrics: u32,
+    /// How long raw points are kept, minutes.
+    pub raw_minutes: u32,
+    /// How long roll-ups and reports are kept, days.
+    pub aggregate_days: u32,
+}
+
+/// What a fleet needs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// Of what.
+    pub wanted: Wanted,
+    /// By what.
+    pub constants: Constants,
+    /// Where that is from.
+    pub constants_from: String,
+    /// What was added to what is recommended: 0.3 is 30 %.
+    pub margin: f64,
+    /// What follows, in the order in which each follows from those before it.
+    pub figures: Vec<Figure>,
+}
+
+/// A number of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Figure {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// Of what: bytes, bytes/s, points, cores …
+    pub unit: &'static str,
+    /// How it is calculated, in names of this plan.
+    pub formula: &'static str,
+}
+
+/// Figures that are being calculated.
+struct Figures(Vec<Figure>);
+
+impl Figures {
+    fn put(&mut self, name: &'static str, unit: &'static str, formula: &'static str, value: f64) -> f64 {
+        self.0.push(Figure { name, value, unit, formula });
+        value
+    }
+}
+
+/// What comes in.
+struct Load {
+    batches: f64,
+    of_batch: f64,
+    points: f64,
+    values: f64,
+    value_batches: f64,
+    records: f64,
+}
+
+impl Plan {
+    /// Of a fleet, by constants from somewhere.
+    pub fn new(wanted: Wanted, constants: Constants, constants_from: String) -> Plan {
+        let mut figures = Figures(Vec::new());
+        let load = load(&mut figures, &wanted);
+        let disk = disk(&mut figures, &load, &wanted, &constants);
+        let memory = figures.put(
+            "memory",
+            "bytes",
+            "memory_base_bytes + records_known × memory_bytes_per_record",
+            constants.memory_base_bytes + load.records * constants.memory_bytes_per_record,
+        );
+        let cores = figures.put(
+            "cores",
+            "cores",
+            "(points_per_day × cpu_s_per_million_points + values_per_day × system_cpu_s_per_million_points) / 86400 / 1000000; to take in, seal and roll up, without questions",
+            (load.points * constants.cpu_s_per_million_points + load.values * constants.system_cpu_s_per_million_points)
+                / DAY_S
+                / 1e6,
+        );
+        transport(&mut figures, &load, &constants);
+        let margin = 1.0 + MARGIN;
+        figures.put(
+            "recommended_disk",
+            "bytes",
+            "1.3 × disk_steady + 1 GiB that is held back + 512 MiB of log and of files being rewritten",
+            margin * disk + 1.5 * GIB,
+        );
+        figures.put("recommended_memory", "bytes", "1.3 × memory + 512 MiB for questions", margin * memory + 0.5 * GIB);
+        figures.put(
+            "recommended_cores",
+            "cores",
+            "1.3 × cores, rounded up, + 1 for questions",
+            (margin * cores).ceil() + 1.0,
+        );
+        Plan { wanted, constants, constants_from, margin: MARGIN, figures: figures.0 }
+    }
+
+    /// For people: every result with its formula, and then what it was calculated from.
+    pub fn text(&self) -> String {
+        let Wanted { servers, records, active, interval_s, metrics, raw_minutes, aggregate_days } = self.wanted;
+        let mut text = format!(
+            "{servers} servers of {records} records, {active} of them active in every {interval_s} s; {metrics} metrics every {METRICS_INTERVAL_S} s;\n\
+             raw points kept for {raw_minutes} min, roll-ups for {aggregate_days} days\n\n"
+        );
+        for Figure { name, value, unit, formula } in &self.figures {
+            // Writing into memory cannot fail.
+            let _ = writeln!(text, "{name:<24} {:>20}   = {formula}", readable(*value, unit));
+        }
+        let _ = writeln!(
+            text,
+            "\nwith a margin of {:.0} % where it says recommended; measured ({}):",
+            self.margin * 100.0,
+            self.constants_from
+        );
+        for (name, value) in self.constants.all() {
+            let _ = writeln!(text, "  {name:<32} {value}");
+        }
+        text
+    }
+}
+
+fn load(figures: &mut Figures, wanted: &Wanted) -> Load {
+    let [servers, records, active, metrics] =
+        [wanted.servers, wanted.records, wanted.active, wanted.metrics].map(f64::from);
+    let batches = servers * DAY_S / f64::from(wanted.interval_s);
+    let batches = figures.put("batches_per_day", "batches", "servers × 86400 / interval_s", batches);
+    let of_batch = figures.put("points_per_batch", "points", "2 × active", KINDS * active);
+    let points = figures.put("points_per_day", "points", "batches_per_day × points_per_batch", batches * of_batch);
+    let values = servers * metrics * DAY_S / METRICS_INTERVAL_S;
+    let values = figures.put("values_per_day", "values", "servers × metrics × 86400 / 5", values);
+    let value_batches = if wanted.metrics == 0 { 0.0 } else { servers * DAY_S / METRICS_BATCH_S };
+    let formula = "servers × 86400 / 60 (0 without metrics)";
+    let value_batches = figures.put("value_batches_per_day", "batches", formula, value_batches);
+    let records = figures.put("records_known", "records", "servers × records", servers * records);
+    Load { batches, of_batch, points, values, value_batches, records }
+}
+
+fn disk(figures: &mut Figures, load: &Load, wanted: &Wanted, c: &Constants) -> f64 {
+    let raw_day = figures.put(
+        "disk_raw_per_day",
+        "bytes",
+        "points_per_day × raw_bytes_per_point + values_per_day × system_raw_bytes_per_point",
+        load.points * c.raw_bytes_per_point + load.values * c.system_raw_bytes_per_point,
+    );
+    let rolled_day = figures.put(
+        "disk_rollups_per_day",
+        "bytes",
+        "points_per_day × rollup_bytes_per_point + values_per_day × system_rollup_bytes_per_point",
+        load.points * c.rollup_bytes_per_point + load.values * c.system_rollup_bytes_per_point,
+    );
+    let reports_day =
+        figures.put("disk_reports_per_day", "bytes", "batches_per_day × report_bytes", load.batches * c.report_bytes);
+    let records =
+        figures.put("disk_records", "bytes", "records_known × record_bytes", load.records * c.record_bytes);
+    let open = figures.put(
+        "disk_open",
+        "bytes",
+        "2 / 24 × (points_per_day × open_bytes_per_point + values_per_day × system_batch_bytes_per_point); the hour that runs, and the one before it until its space is given back",
+        2.0 / 24.0 * (load.points * c.open_bytes_per_point + load.values * c.system_batch_bytes_per_point),
+    );
+    let (raw_days, days) = (f64::from(wanted.raw_minutes) / 1440.0, f64::from(wanted.aggregate_days));
+    figures.put(
+        "disk_steady",
+        "bytes",
+        "(raw_minutes / 1440 + 1/24) × disk_raw_per_day + (aggregate_days + 1/24) × (disk_rollups_per_day + disk_reports_per_day) + disk_records + disk_open; what expires leaves by whole hours",
+        (raw_days + 1.0 / 24.0) * raw_day + (days + 1.0 / 24.0) * (rolled_day + reports_day) + records + open,
+    )
+}
+
+/// Network and broker.
+fn transport(figures: &mut Figures, load: &Load, c: &Constants) {
+    let payload = figures.put(
+        "payload",
+        "bytes/s",
+        "(batches_per_day × (batch_overhead_bytes + points_per_batch × batch_bytes_per_point) + values_per_day × system_batch_bytes_per_point) / 86400",
+        (load.batches * (c.batch_overhead_bytes + load.of_batch * c.batch_bytes_per_point)
+            + load.values * c.system_batch_bytes_per_point)
+            / DAY_S,
+    );
+    let messages = (load.batches + load.value_batches) / DAY_S;
+    let messages =
+        figures.put("messages", "messages/s", "(batches_per_day + value_batches_per_day) / 86400", messages);
+    figures.put(
+        "network",
+        "bytes/s",
+        "payload + messages × http_bytes; over HTTP, both ways, without TLS, TCP and IP",
+        payload + messages * c.http_bytes,
+    );
+    let broker = figures.put(
+        "broker",
+        "bytes/s",
+        "payload + messages × amqp_bytes; through RabbitMQ instead: into it, and as much out of it",
+        payload + messages * c.amqp_bytes,
+    );
+    figures.put(
+        "backlog_per_hour",
+        "bytes",
+        "3600 × broker; what waits in the broker, or in the probes, while the central is away",
+        3600.0 * broker,
+    );
+}
+
+/// A number with its unit, bytes in the largest that fits.
+fn readable(value: f64, unit: &str) -> String {
+    let Some(rest) = unit.strip_prefix("bytes") else {
+        let digits = if value < 10.0 && value.fract() != 0.0 { 3 } else { 0 };
+        return format!("{value:.digits$} {unit}");
+    };
+    let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
+    let (name, size) = units.into_iter().find(|(_, size)| value >= *size).unwrap_or(("B", 1.0));
+    format!("{:.2} {name}{rest}", value / size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{expect, expect_file};
+
+    fn wanted() -> Wanted {
+        Wanted { servers: 10, records: 5_000, active: 2_000, interval_s: 60, metrics: 50, raw_minutes: 1440, aggregate_days: 30 }
+    }
+
+    /// Round numbers, so that a measurement that is taken again changes no test.
+    fn constants() -> Constants {
+        Constants {
+            raw_bytes_per_point: 2.0,
+            rollup_bytes_per_point: 1.0,
+            open_bytes_per_point: 4.0,
+            report_bytes: 50.0,
+            record_bytes: 100.0,
+            system_raw_bytes_per_point: 0.5,
+            system_rollup_bytes_per_point: 0.25,
+            cpu_s_per_million_points: 0.25,
+            system_cpu_s_per_million_points: 0.5,
+            memory_base_bytes: 3e8,
+            memory_bytes_per_record: 200.0,
+            batch_bytes_per_point: 6.0,
+            batch_overhead_bytes: 60.0,
+            system_batch_bytes_per_point: 2.0,
+            http_bytes: 400.0,
+            amqp_bytes: 100.0,
+        }
+    }
+
+    fn plan(wanted: Wanted) -> Plan {
+        Plan::new(wanted, constants(), "a test".to_owned())
+    }
+
+    fn value(plan: &Plan, name: &str) -> f64 {
+        plan.figures.iter().find(|figure| figure.name == name).unwrap().value
+    }
+
+    #[test]
+    fn the_text_shows_every_formula_and_what_was_measured() {
+        expect_file!["plan.golden.txt"].assert_eq(&plan(wanted()).text());
+    }
+
+    #[test]
+    fn the_json_has_the_same_numbers() {
+        expect_file!["plan.golden.json"].assert_eq(&(serde_json::to_string_pretty(&plan(wanted())).unwrap() + "\n"));
+    }
+
+    #[test]
+    fn a_plan_is_what_one_calculates_by_hand() {
+        let plan = plan(wanted());
+        let (points, values) = (10.0 * 1440.0 * 4000.0, 10.0 * 50.0 * 17_280.0);
+        assert_eq!((value(&plan, "points_per_day"), value(&plan, "values_per_day")), (points, values));
+        let (raw, rolled) = (2.0 * points + 0.5 * values, points + 0.25 * values);
+        assert_eq!(value(&plan, "disk_raw_per_day"), raw);
+        let open = (4.0 * points + 2.0 * values) / 12.0;
+        let kept = 25.0 / 24.0 * raw + (30.0 + 1.0 / 24.0) * (rolled + 14_400.0 * 50.0) + 5_000_000.0 + open;
+        assert!((value(&plan, "disk_steady") - kept).abs() < 1.0);
+        // A batch of each kind a minute from each of ten servers.
+        let payload = 10.0 * (60.0 + 24_000.0 + 600.0 * 2.0) / 60.0;
+        assert!((value(&plan, "network") - (payload + 20.0 * 400.0 / 60.0)).abs() < 1e-6);
+        assert!((value(&plan, "broker") - (payload + 20.0 * 100.0 / 60.0)).abs() < 1e-6);
+        assert_eq!(value(&plan, "messages"), 20.0 / 60.0);
+    }
+
+    #[test]
+    fn what_is_not_measured_costs_nothing() {
+        let plan = plan(Wanted { metrics: 0, ..wanted() });
+        assert_eq!((value(&plan, "values_per_day"), value(&plan, "messages")), (0.0, 10.0 / 60.0));
+    }
+
+    #[test]
+    fn bytes_are_told_in_the_largest_unit_that_fits() {
+        let told = [(12.0, "bytes"), (12_345.0, "bytes/s"), (2e9, "bytes"), (0.0142, "cores"), (14_400.0, "batches")];
+        let told: Vec<String> = told.into_iter().map(|(value, unit)| readable(value, unit)).collect();
+        expect!["12.00 B, 12.35 kB/s, 2.00 GB, 0.014 cores, 14400 batches"].assert_eq(&told.join(", "));
+    }
+}

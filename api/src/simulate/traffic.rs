@@ -1,0 +1,146 @@
+//! What a server that does not exist is asked.
+//!
+//! Records are asked for as names are: the n-th most popular in proportion to
+//! 1/n (Zipf). How much is asked for in all follows from how many records are
+//! to be active in an interval. Each record's requests in an interval are drawn
+//! from a Poisson distribution, and each request has its answer some
+//! milliseconds later.
+
+use super::random::Random;
+use std::sync::Arc;
+use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
+use zonepulse_ingest::batches::{Batch, Counter, Counters, Coverage, Identity, Records, Row};
+
+/// No server has more records: a batch of all of them is still far from the bounds of the format.
+pub const MAX_RECORDS: u32 = 200_000;
+/// An answer comes within so many milliseconds.
+const LONGEST_ANSWER_MS: u64 = 10;
+/// From so many expected requests on, their number is drawn from a normal distribution.
+const MANY: f64 = 50.0;
+
+/// How often each record is asked for. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Popularity {
+    /// Requests expected in an interval, by record.
+    expected: Arc<[f64]>,
+}
+
+impl Popularity {
+    /// Of so many records, of which about so many are active in an interval.
+    pub fn new(records: u32, active: u32) -> Self {
+        let records = records.clamp(1, MAX_RECORDS);
+        let scale = scale(records, f64::from(active.min(records)));
+        Popularity { expected: (1..=records).map(|rank| scale / f64::from(rank)).collect() }
+    }
+}
+
+/// The traffic of a server, interval by interval.
+#[derive(Debug)]
+pub struct Traffic {
+    popularity: Popularity,
+    random: Random,
+}
+
+impl Traffic {
+    /// The same for the same seed.
+    pub fn new(popularity: Popularity, seed: u64) -> Self {
+        Traffic { popularity, random: Random::new(seed) }
+    }
+
+    /// The next interval.
+    pub fn batch(&mut self, identity: Identity, start_s: u64, interval_s: u32) -> Batch {
+        let mut records = Records::new();
+        let mut rows = Vec::new();
+        let mut requests = 0;
+        let latest_ms = f64::from(interval_s) * 1000.0 - LONGEST_ANSWER_MS as f64 - 1.0;
+        for (number, expected) in self.popularity.expected.iter().enumerate() {
+            let hits = poisson(&mut self.random, *expected);
+            if hits == 0 {
+                continue;
+            }
+            requests += hits;
+            let record_type = if number % 3 == 0 { RecordType::new(28) } else { RecordType::A };
+            let record = records.push(&format!("host-{number:06}.zone-{}.example.", identity.server_id), record_type);
+            // The last of so many moments that are spread evenly, and the first of those before it.
+            let last = self.random.unit().powf(1.0 / hits as f64);
+            let first = if hits == 1 { last } else { last * (1.0 - self.random.unit().powf(1.0 / (hits - 1) as f64)) };
+            let (first_ms, last_ms) = ((first * latest_ms) as u32, (last * latest_ms) as u32);
+            let answered_ms = (self.random.next() % LONGEST_ANSWER_MS) as u32;
+            for (kind, later_ms) in [(MessageKind::REQUEST, 0), (MessageKind::response(ResponseCode::NOERROR), answered_ms)] {
+                rows.push(Row { record, kind, hits, first_ms: first_ms + later_ms, last_ms: last_ms + later_ms });
+            }
+        }
+        let mut counters = Counters::new();
+        counters.add(Counter::PacketsSeen, 2 * requests);
+        counters.add(Counter::MessagesSeen, 2 * requests);
+        let until_ms = (start_s + u64::from(interval_s)) * 1000;
+        let coverage = Coverage { from_ms: start_s * 1000, until_ms };
+        Batch { identity, start_s, interval_s, coverage, counters, evicted: None, records, rows }
+    }
+}
+
+/// What the most popular record is to be asked for, so that so many are asked for at least once.
+fn scale(records: u32, active: f64) -> f64 {
+    let expected = |scale: f64| (1..=records).map(|rank| 1.0 - (-scale / f64::from(rank)).exp()).sum::<f64>();
+    let (mut low, mut high) = (0.0, 1.0);
+    // All of them are active only with endless traffic; this is as near to it as one can tell.
+    let active = active.min(f64::from(records) - 0.01);
+    while expected(high) < active {
+        high *= 2.0;
+    }
+    for _ in 0..40 {
+        let middle = (low + high) / 2.0;
+        if expected(middle) < active { low = middle } else { high = middle }
+    }
+    high
+}
+
+/// How often what is expected so often happens.
+fn poisson(random: &mut Random, expected: f64) -> u64 {
+    if expected > MANY {
+        return (expected + random.normal() * expected.sqrt()).round().max(0.0) as u64;
+    }
+    // Knuth's: how many steps a product of random numbers takes to fall so low.
+    let (lowest, mut product, mut count) = ((-expected).exp(), random.unit(), 0);
+    while product > lowest {
+        product *= random.unit();
+        count += 1;
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTITY: Identity = Identity { server_id: 7, epoch: 1, seq: 0 };
+
+    #[test]
+    fn about_so_many_records_are_active_as_were_asked_for() {
+        for (records, active) in [(5_000, 2_000), (2_500, 1_950), (100, 100), (10, 1)] {
+            let mut traffic = Traffic::new(Popularity::new(records, active), 42);
+            let counts = (0..20).map(|minute| traffic.batch(IDENTITY, minute * 60, 60).records.len());
+            let mean = counts.sum::<usize>() as f64 / 20.0;
+            let about = f64::from(active);
+            assert!((mean - about).abs() < about * 0.05 + 1.0, "{mean} of {records}, wanted {active}");
+        }
+    }
+
+    #[test]
+    fn every_batch_is_one_that_a_central_takes() {
+        let mut traffic = Traffic::new(Popularity::new(3_000, 1_000), 1);
+        for interval_s in [1, 5, 60, 300] {
+            let batch = traffic.batch(IDENTITY, 3600, interval_s);
+            let decoded = Batch::decode(&batch.encode().unwrap()).unwrap();
+            assert_eq!(decoded, batch, "{interval_s} s");
+            assert_eq!(batch.counters.get(Counter::MessagesSeen), batch.hits());
+        }
+    }
+
+    #[test]
+    fn a_seed_is_always_the_same_traffic() {
+        let batch = |seed| Traffic::new(Popularity::new(100, 50), seed).batch(IDENTITY, 0, 60);
+        assert_eq!(batch(5), batch(5));
+        assert_ne!(batch(5), batch(6));
+    }
+}

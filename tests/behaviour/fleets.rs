@@ -1,0 +1,210 @@
+//! A simulated fleet, through the real transports: the plan for it holds, and memory stays within its bound.
+
+use libtest_mimic::Trial;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::MutexGuard;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+use zonepulse_tests::api::number;
+use zonepulse_tests::meter::Wire;
+use zonepulse_tests::needs::{capture_rights, test, test_with};
+use zonepulse_tests::process::{program_command, succeed};
+use zonepulse_tests::{Api, Central, RabbitMq, eventually, unix_ms};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        // Alone, so that what it measures is its own.
+        test_with("ten_servers_of_5000_records_fit_into_a_gibibyte_while_questions_are_asked", capture_rights, fits),
+        test_with("a_plan_says_what_a_fleet_then_takes", capture_rights, as_planned),
+        test("a_fleet_may_send_through_rabbitmq", through_rabbitmq),
+    ]
+}
+
+const GIB_KIB: u64 = 1 << 20;
+
+/// A fleet and the central that knows it.
+struct Fleet {
+    central: Central,
+    file: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Fleet {
+    fn of(mut central: Central, servers: u32) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let file = folder.path().join("fleet.toml");
+        central.stop();
+        let mut make = program_command("zonepulse");
+        make.args(["simulate", "--servers", &servers.to_string(), "--fleet"]).arg(&file);
+        make.arg("--make-in").arg(central.data());
+        succeed(&mut make, Duration::from_secs(30));
+        central.start_again();
+        Fleet { central, file, _folder: folder }
+    }
+
+    fn command(&self, arguments: &[&str], minutes: u64) -> Command {
+        let mut command = program_command("zonepulse");
+        command.arg("simulate").arg("--fleet").arg(&self.file).args(["--speed", "0", "--format", "json"]).args(arguments);
+        command.args(["--intervals", &minutes.to_string()]);
+        command
+    }
+
+    /// Sends over HTTP, beginning so many whole hours ago; what was sent.
+    fn send_through(&self, url: &str, hours_ago: u64, arguments: &[&str], minutes: u64) -> Value {
+        let from = ((unix_ms() / 3_600_000 - hours_ago) * 3600).to_string();
+        let mut command = self.command(arguments, minutes);
+        command.args(["--url", url, "--from", &from]);
+        json(&succeed(&mut command, Duration::from_secs(300)))
+    }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("no JSON ({error}): {text}"))
+}
+
+/// What `zonepulse plan` says.
+struct Planned(Value);
+
+impl Planned {
+    fn new(arguments: &[&str]) -> Self {
+        let mut plan = program_command("zonepulse");
+        // Where no report of a bench lies: by what everybody has.
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        plan.arg("plan").args(arguments).args(["--format", "json"]).current_dir(folder.path());
+        let plan = json(&succeed(&mut plan, Duration::from_secs(10)));
+        assert_eq!(plan["constants_from"], "docs/BENCHMARKS.md");
+        Planned(plan)
+    }
+
+    fn figure(&self, name: &str) -> f64 {
+        let figures = self.0["figures"].as_array().expect("a list");
+        let found = figures.iter().find(|figure| figure["name"] == name);
+        found.unwrap_or_else(|| panic!("no {name} in {}", self.0))["value"].as_f64().expect("a number")
+    }
+
+    /// Of this share of a day, where the figure is about a second.
+    fn of_time(&self, name: &str, days: f64) -> f64 {
+        self.figure(name) * 86_400.0 * days
+    }
+}
+
+const FOUR: [&str; 6] = ["--servers", "4", "--records", "2500", "--active", "1900"];
+
+fn as_planned(_alone: MutexGuard<'static, ()>) {
+    let mut fleet = Fleet::of(Central::start_as_shipped(&[]), 4);
+    let wire = Wire::to(fleet.central.port());
+    let sent = fleet.send_through(&format!("http://127.0.0.1:{}", wire.port()), 4, &FOUR, 180);
+    eventually("the hours are sealed", Duration::from_secs(60), || {
+        sleep(Duration::from_millis(500));
+        let metrics = fleet.central.api().get("/metrics", &[], "text/plain").text();
+        metrics.contains("\nzonepulse_store_open_hours 0\n").then_some(())
+    });
+    let used_s = fleet.central.cpu_seconds();
+    let resident = resident_kib(fleet.central.pid(), "VmHWM:") as f64 * 1024.0;
+    fleet.central.stop();
+    let told = fleet.central.check();
+    assert!(told.contains("open blocks 0,"), "{told}");
+    assert!(told.contains(&format!("points {},", sent["points"])), "{told}, sent {sent}");
+
+    let plan = Planned::new(&FOUR);
+    let days = 180.0 / 1440.0;
+    let found = |name: &str| sent[name].as_f64().expect("a number");
+    assert_eq!(found("batches"), plan.figure("batches_per_day") * days);
+    assert_eq!((found("value_batches"), found("values")), (plan.figure("value_batches_per_day") * days, plan.figure("values_per_day") * days));
+    within_a_fifth("points", plan.figure("points_per_day") * days, found("points"));
+    within_a_fifth("bytes of batches", plan.of_time("payload", days), found("bytes"));
+    within_a_fifth("bytes on the network", plan.of_time("network", days), (wire.there_bytes() + wire.back_bytes()) as f64);
+    let each = |name| plan.figure(name) * days;
+    let disk = each("disk_raw_per_day") + each("disk_rollups_per_day") + each("disk_reports_per_day") + plan.figure("disk_records");
+    within_a_fifth("bytes on the disk", disk, size_bytes(&fleet.central.data().join("store")));
+    // Of a small fleet buffers and caches are not full.
+    println!("memory: planned {:.0}, at most resident {resident:.0}", plan.figure("memory"));
+    assert!(resident < plan.figure("memory") * 1.2, "{resident} bytes were resident");
+    println!("CPU seconds: planned {:.2}, found {used_s:.2}", plan.of_time("cores", days));
+}
+
+fn within_a_fifth(what: &str, planned: f64, found: f64) {
+    println!("{what}: planned {planned:.0}, found {found:.0}");
+    assert!((planned / found - 1.0).abs() < 0.2, "{what}: planned {planned:.0}, found {found:.0}");
+}
+
+/// What the files with data take.
+fn size_bytes(folder: &Path) -> f64 {
+    let entries =
+        fs::read_dir(folder).expect("it is there").flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "sst"));
+    entries.map(|entry| entry.metadata().map_or(0, |about| about.len())).sum::<u64>() as f64
+}
+
+fn fits(_alone: MutexGuard<'static, ()>) {
+    let fleet = Fleet::of(Central::start(&[]), 10);
+    let (api, pid) = (fleet.central.api(), fleet.central.pid());
+    let (ended, asked) = (AtomicBool::new(false), AtomicU64::new(0));
+    let sent = std::thread::scope(|scope| {
+        for first in 0..3 {
+            let (api, ended, asked) = (&api, &ended, &asked);
+            scope.spawn(move || {
+                for question in (0..6).cycle().skip(2 * first) {
+                    ask(api, question);
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    if ended.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            });
+        }
+        let sent = fleet.send_through(&fleet.central.url(), 2, &["--records", "5000", "--active", "2000"], 90);
+        // Some of it is sealed while it is asked for.
+        sleep(Duration::from_secs(10));
+        ended.store(true, Ordering::Relaxed);
+        sent
+    });
+    let peak_kib = resident_kib(pid, "VmHWM:");
+    println!("{} MiB at most, {} points, {asked:?} questions", peak_kib / 1024, sent["points"]);
+    assert!(peak_kib < GIB_KIB, "{peak_kib} KiB were resident");
+    assert!(asked.load(Ordering::Relaxed) > 6, "questions were asked meanwhile");
+    let there = api.sql("SELECT count(*) AS points, sum(hits) AS hits FROM dns_raw", "application/json").json();
+    assert_eq!((&there[0]["points"], &there[0]["hits"]), (&sent["points"], &sent["hits"]));
+}
+
+/// A field of proc_pid_status(5).
+fn resident_kib(pid: u32, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let found = status.lines().find_map(|line| line.strip_prefix(field)).expect("a field of proc_pid_status(5)");
+    found.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// What people and programs ask, the heavy ones among it.
+fn ask(api: &Api, question: u32) {
+    let last_day: [(&str, &str); 1] = [("limit", "1000")];
+    match question {
+        0 => drop(api.rows("dns/aggregate", &last_day)),
+        1 => drop(api.rows("dns/aggregate", &[("interval", "5m"), ("by", "record"), ("limit", "1000")])),
+        2 => drop(api.rows("dns/rps", &[("by", "server"), ("limit", "100000")])),
+        3 => drop(api.rows("dns/raw", &[("host", "*1.zone-3.example"), ("sort", "-hits"), ("limit", "1000")])),
+        4 => drop(api.sql("SELECT host, type, sum(hits) AS hits, max(last_access) AS last FROM dns_raw GROUP BY host, type ORDER BY hits DESC LIMIT 100", "text/csv")),
+        _ => drop(api.sql("SELECT * FROM dns_raw", "application/vnd.apache.arrow.stream")),
+    }
+}
+
+fn through_rabbitmq() {
+    const TWO: [&str; 6] = ["--servers", "2", "--records", "2500", "--active", "1900"];
+    let broker = RabbitMq::shared();
+    let wire = Wire::to(broker.port());
+    let fleet = Fleet::of(Central::start_with_broker(&[], &broker.url(), "simulated"), 2);
+    let mut command = fleet.command(&TWO, 30);
+    command.arg("--amqp").env("ZONEPULSE_AMQP__QUEUE", "simulated");
+    command.env("ZONEPULSE_AMQP__URL", broker.url().replace(&broker.port().to_string(), &wire.port().to_string()));
+    let sent = json(&succeed(&mut command, Duration::from_secs(60)));
+    let reports = eventually("all batches are in", Duration::from_secs(30), || {
+        let reports = fleet.central.api().rows("dns/coverage", &[("limit", "1000")]);
+        (reports.len() == 60).then_some(reports)
+    });
+    assert_eq!(reports.iter().map(|row| number(row, "hits")).sum::<u64>(), sent["hits"].as_u64().expect("a number"));
+    let values = fleet.central.api().sql("SELECT count(*) AS found FROM system_raw", "application/json").json();
+    assert_eq!(values[0]["found"], sent["values"]);
+    within_a_fifth("bytes to the broker", Planned::new(&TWO).of_time("broker", 30.0 / 1440.0), wire.there_bytes() as f64);
+}

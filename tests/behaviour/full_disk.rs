@@ -1,0 +1,155 @@
+//! A disk that is really full: what was acknowledged is there, what was not is refused, and it goes on by itself
+//! when there is room.
+
+use libtest_mimic::Trial;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::MutexGuard;
+use std::time::Duration;
+use zonepulse_tests::api::{ALL_TIME, number};
+use zonepulse_tests::batches::{REQUEST, batch, encode, point};
+use zonepulse_tests::needs::{root, test_with};
+use zonepulse_tests::process::succeed;
+use zonepulse_tests::{Central, eventually};
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        test_with("before_the_disk_is_full_batches_are_refused_and_then_taken_again", root, held_back),
+        test_with("a_disk_without_any_room_loses_nothing_that_was_acknowledged", root, without_room),
+    ]
+}
+
+const START_S: u64 = 1_767_225_600;
+const MIB: u64 = 1 << 20;
+
+/// A small disk of its own, in memory.
+struct Disk {
+    path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Disk {
+    fn mount(size_bytes: u64) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("disk");
+        fs::create_dir(&path).expect("a temporary folder is writable");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size_bytes}"), "zonepulse-test"]).arg(&path);
+        succeed(&mut mount, Duration::from_secs(10));
+        Disk { path, _folder: folder }
+    }
+
+    /// Leaves no more room than this.
+    fn fill(&self, leave_bytes: u64) {
+        let free = free_bytes(&self.path);
+        fs::write(self.path.join("ballast"), vec![7; free.saturating_sub(leave_bytes) as usize]).expect("there is room for it");
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.path.join("ballast")).expect("it is there");
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Whatever still has a file open there keeps it until it ends.
+        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
+    }
+}
+
+fn free_bytes(path: &Path) -> u64 {
+    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("a path");
+    // SAFETY: statvfs is plain numbers, for which zero is a value.
+    let mut about: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live values of the right types.
+    assert_eq!(unsafe { libc::statvfs(path.as_ptr(), &raw mut about) }, 0, "it is mounted");
+    about.f_bavail * about.f_frsize
+}
+
+/// Sends the batches of a server in turn; those that were acknowledged, and the answer to the first that was not.
+struct Sender<'a> {
+    central: &'a Central,
+    seq: u64,
+    acknowledged: u64,
+}
+
+impl Sender<'_> {
+    /// The status of one more batch; the same one again until it is taken.
+    fn send(&mut self) -> (u16, String) {
+        let points: Vec<_> =
+            (0..400).map(|n| point(&format!("name-{n}-{}.example.", self.seq * 7919 % 997), "A", REQUEST, 1, n)).collect();
+        let of = batch(self.central.servers[0].id, 1, self.seq, START_S + 60 * self.seq, &points);
+        let response = self.central.api_of_server(0).post_batch(encode(&of));
+        if response.status == 204 {
+            self.seq += 1;
+            self.acknowledged += 1;
+        }
+        (response.status, response.text())
+    }
+
+    fn send_until_refused(&mut self, most: u64) -> String {
+        for _ in 0..most {
+            match self.send() {
+                (204, _) => {}
+                (503, text) => return text,
+                (status, text) => panic!("{status}: {text}"),
+            }
+        }
+        panic!("{most} batches were taken");
+    }
+
+    fn assert_all_there(&self) {
+        let hits = self.central.api().sql("SELECT count(*) AS batches, sum(hits) AS hits FROM coverage", "application/json");
+        assert_eq!(hits.json()[0]["batches"], self.acknowledged, "{}", hits.text());
+        assert_eq!(hits.json()[0]["hits"], self.acknowledged * 400);
+        let raw = self.central.api().sql("SELECT sum(hits) AS hits FROM dns_raw", "application/json");
+        assert_eq!(raw.json()[0]["hits"], self.acknowledged * 400);
+    }
+}
+
+fn held_back(_alone: MutexGuard<'static, ()>) {
+    let disk = Disk::mount(64 * MIB);
+    let min_free = (16 * MIB).to_string();
+    let mut central = Central::start_on(&disk.path, &["full"], &[("ZONEPULSE_STORE__MIN_FREE_BYTES", &min_free)]);
+    let mut sender = Sender { central: &central, seq: 0, acknowledged: 0 };
+    (0..20).for_each(|_| assert_eq!(sender.send().0, 204));
+    disk.fill(15 * MIB);
+    // What the file system says counts for half a second.
+    std::thread::sleep(Duration::from_secs(1));
+    let said = sender.send_until_refused(1);
+    assert!(said.contains("nearly full"), "{said}");
+    sender.assert_all_there();
+    assert!(central.api().healthy(), "questions are still answered");
+    disk.empty();
+    eventually("there is room again", Duration::from_secs(10), || (sender.send().0 == 204).then_some(()));
+    sender.assert_all_there();
+    central.stop();
+    central.check();
+}
+
+fn without_room(_alone: MutexGuard<'static, ()>) {
+    let disk = Disk::mount(64 * MIB);
+    // Nothing is held back: the database itself finds the disk full.
+    let mut central = Central::start_on(&disk.path, &["full"], &[("ZONEPULSE_STORE__MIN_FREE_BYTES", "0")]);
+    let mut sender = Sender { central: &central, seq: 0, acknowledged: 0 };
+    (0..20).for_each(|_| assert_eq!(sender.send().0, 204));
+    disk.fill(MIB / 2);
+    let said = sender.send_until_refused(2_000);
+    assert!(said.contains("full"), "{said}");
+    assert!(central.api().healthy(), "{}", central.log());
+    sender.assert_all_there();
+    disk.empty();
+    eventually("it goes on by itself", Duration::from_secs(60), || (sender.send().0 == 204).then_some(()));
+    (0..20).for_each(|_| assert_eq!(sender.send().0, 204));
+    sender.assert_all_there();
+    let rows = central.api().rows("dns/coverage", &[ALL_TIME, ("limit", "1"), ("sort", "-time")]);
+    assert_eq!(number(&rows[0], "seq") + 1, sender.acknowledged, "in order, and none twice");
+    assert!(!central.log().contains("panicked"), "{}", central.log());
+    let acknowledged = sender.acknowledged;
+    central.kill();
+    central.start_again();
+    Sender { central: &central, seq: 0, acknowledged }.assert_all_there();
+    central.stop();
+    central.check();
+}
