@@ -42,6 +42,7 @@ mod openapi;
 mod page;
 mod parameters;
 mod plan;
+mod popularity;
 mod probe_file;
 mod problem;
 mod pulling;

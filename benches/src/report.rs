@@ -14,6 +14,7 @@
 //! | --- | --- |
 //! | `raw_bytes_per_point` | disk, sealed raw points, bytes per point |
 //! | `rollup_bytes_per_point` | disk, all four roll-ups of a day, bytes per raw point of that day |
+//! | `rollup_5m_bytes`, `rollup_15m_bytes`, `rollup_30m_bytes`, `rollup_1h_bytes` | disk, a point of that roll-up, bytes |
 //! | `open_bytes_per_point` | disk, points of hours that are not sealed yet, bytes per point |
 //! | `report_bytes` | disk, the report of a batch, bytes |
 //! | `record_bytes` | disk, names and totals, bytes per record |

@@ -148,6 +148,21 @@ fn sizes(store: &Store, other: &Store, dataset: &Dataset) {
     let roll_ups = row("all roll-ups", &Level::ROLL_UPS);
     println!();
     report::constants(&[("raw_bytes_per_point", raw), ("rollup_bytes_per_point", roll_ups)]);
+    println!("| roll-up | points | bytes per point of it |\n| --- | --- | --- |");
+    for level in Level::ROLL_UPS {
+        let reading = Reading { level, now_s: dataset.until_s(), last_access: false };
+        let points = store.count(&reading, &Selection::all()).expect("the store can be read");
+        let each = store.sealed_bytes(level) as f64 / points as f64;
+        println!("| {level:?} | {points} | {each:.3} |");
+        let name = match level {
+            Level::M5 => "rollup_5m_bytes",
+            Level::M15 => "rollup_15m_bytes",
+            Level::M30 => "rollup_30m_bytes",
+            _ => "rollup_1h_bytes",
+        };
+        report::constants(&[(name, each)]);
+    }
+    println!();
 }
 
 fn constants(store: &Store, batches: &[Vec<u8>], points: u64) {

@@ -2,21 +2,22 @@
 //! when there is room.
 
 use libtest_mimic::Trial;
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::MutexGuard;
 use std::time::Duration;
 use zonepulse_tests::api::{ALL_TIME, number};
 use zonepulse_tests::batches::{REQUEST, batch, encode, point};
-use zonepulse_tests::needs::{root, test_with};
+use zonepulse_tests::needs::{capture_and_mount_rights, test_with};
 use zonepulse_tests::process::succeed;
 use zonepulse_tests::{Central, eventually};
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        test_with("before_the_disk_is_full_batches_are_refused_and_then_taken_again", root, held_back),
-        test_with("a_disk_without_any_room_loses_nothing_that_was_acknowledged", root, without_room),
+        test_with("before_the_disk_is_full_batches_are_refused_and_then_taken_again", capture_and_mount_rights, held_back),
+        test_with("a_disk_without_any_room_loses_nothing_that_was_acknowledged", capture_and_mount_rights, without_room),
     ]
 }
 
@@ -42,8 +43,11 @@ impl Disk {
 
     /// Leaves no more room than this.
     fn fill(&self, leave_bytes: u64) {
-        let free = free_bytes(&self.path);
-        fs::write(self.path.join("ballast"), vec![7; free.saturating_sub(leave_bytes) as usize]).expect("there is room for it");
+        let size_bytes = free_bytes(&self.path).saturating_sub(leave_bytes);
+        let file = File::create(self.path.join("ballast")).expect("there is room for it");
+        // SAFETY: fallocate touches no memory; the descriptor is open.
+        let allocated = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size_bytes as i64) };
+        assert_eq!(allocated, 0, "there is room for it");
     }
 
     fn empty(&self) {
@@ -121,15 +125,20 @@ fn held_back(_alone: MutexGuard<'static, ()>) {
     assert!(said.contains("nearly full"), "{said}");
     sender.assert_all_there();
     assert!(central.api().healthy(), "questions are still answered");
+    let ready = central.api().get("/readyz", &[], "application/json");
+    assert_eq!(ready.status, 503, "{}", ready.text());
+    assert!(ready.text().contains("nearly full"), "{}", ready.text());
     disk.empty();
     eventually("there is room again", Duration::from_secs(10), || (sender.send().0 == 204).then_some(()));
+    assert_eq!(central.api().get("/readyz", &[], "application/json").status, 200);
     sender.assert_all_there();
     central.stop();
     central.check();
 }
 
 fn without_room(_alone: MutexGuard<'static, ()>) {
-    let disk = Disk::mount(64 * MIB);
+    // RocksDB goes on when it finds as much free as a write buffer takes, 64 MiB.
+    let disk = Disk::mount(256 * MIB);
     // Nothing is held back: the database itself finds the disk full.
     let mut central = Central::start_on(&disk.path, &["full"], &[("ZONEPULSE_STORE__MIN_FREE_BYTES", "0")]);
     let mut sender = Sender { central: &central, seq: 0, acknowledged: 0 };

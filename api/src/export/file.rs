@@ -69,7 +69,9 @@ impl Unfinished {
         let rows = batch.num_rows() as u64;
         let summed = batch.column_by_name("hits").or_else(|| batch.column_by_name("count"));
         let sum = match summed.filter(|column| *column.data_type() == DataType::UInt64) {
-            Some(column) => column.as_primitive::<UInt64Type>().values().iter().fold(0, |sum: u64, more| sum.saturating_add(*more)),
+            Some(column) => {
+                column.as_primitive::<UInt64Type>().values().iter().fold(0, |sum: u64, more| sum.saturating_add(*more))
+            }
             None => rows,
         };
         self.sum = self.sum.saturating_add(sum);

@@ -29,7 +29,7 @@
 mod file;
 mod source;
 
-pub use source::{Ask, Source};
+pub use source::Source;
 
 use crate::Error;
 use crate::time;

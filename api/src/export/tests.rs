@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use tempfile::TempDir;
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_query::{Engine, Options};
-use zonepulse_store::{Identity, Intake, IntakeRow, Retention, SeriesIntake, Store, SystemIntake};
+use zonepulse_store::{Identity, Intake, IntakeRow, Retention, SeriesIntake, Server, Store, SystemIntake};
 
 struct Scene {
     store: Store,
@@ -66,7 +66,7 @@ impl Scene {
         let mut write = self.store.begin();
         let ids = write.series_ids([("load_1m", ""), ("disk_free_bytes", "/var")].into_iter());
         let values = |id: u32| (0..12).map(|slot| (slot != 7).then(|| f64::from(100 * id + slot) / 4.0)).collect();
-        let series = ids.into_iter().map(|series_id| SeriesIntake { series_id, values: values(series_id) });
+        let series = ids.into_iter().map(|id| SeriesIntake { series_id: id, values: values(id.unwrap()) });
         let identity = Identity { server_id, epoch: 1, seq: self.seq };
         let intake = SystemIntake { identity, start_s, interval_s: 5, slots: 12, evicted: None, series: series.collect() };
         self.seq += 1;
@@ -203,9 +203,11 @@ async fn what_has_expired_stays_in_the_files() {
     let first = Export { source: &scene.source, to: scene.to.path(), from_ms: scene.now_ms - 30 * HOUR_MS, until_ms: u64::MAX };
     assert_eq!(first.table("dns_raw", &mut Vec::new()).await.unwrap().written, 4);
     let before = scene.exported("dns_raw");
-    let mut server = scene.store.registry().server(1).unwrap().unwrap();
-    server.retention = Some(Retention { raw_minutes: 24 * 60, aggregated_days: 30 });
-    scene.store.registry().put_server(&server).unwrap();
+    let keep = |server: &mut Server| {
+        server.overrides.raw_retention_minutes = Some(24 * 60);
+        Ok::<_, zonepulse_store::Error>(())
+    };
+    scene.store.registry().change_server(1, "server.change", keep).unwrap();
     // It comes too late for raw points, and makes the hour look as if it had changed.
     scene.commit(1, 30, 1, 3);
     let (summary, told) = scene.export("dns_raw").await;

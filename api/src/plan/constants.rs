@@ -13,8 +13,14 @@ const REPORT: &str = ".run/bench/bench-report.json";
 pub struct Constants {
     /// On disk, a raw point.
     pub raw_bytes_per_point: f64,
-    /// On disk, all roll-ups of a day by the raw points of that day.
-    pub rollup_bytes_per_point: f64,
+    /// On disk, a point of 5 min.
+    pub rollup_5m_bytes: f64,
+    /// On disk, a point of 15 min.
+    pub rollup_15m_bytes: f64,
+    /// On disk, a point of 30 min.
+    pub rollup_30m_bytes: f64,
+    /// On disk, a point of an hour.
+    pub rollup_1h_bytes: f64,
     /// On disk, a point of an hour that is not sealed yet.
     pub open_bytes_per_point: f64,
     /// On disk, the report of a batch.
@@ -49,9 +55,12 @@ impl Default for Constants {
     fn default() -> Self {
         Constants {
             raw_bytes_per_point: 1.337,
-            rollup_bytes_per_point: 1.352,
-            open_bytes_per_point: 4.0,
-            report_bytes: 45.0,
+            rollup_5m_bytes: 1.706,
+            rollup_15m_bytes: 2.047,
+            rollup_30m_bytes: 2.421,
+            rollup_1h_bytes: 3.042,
+            open_bytes_per_point: 2.342,
+            report_bytes: 22.0,
             record_bytes: 41.2,
             system_raw_bytes_per_point: 0.526,
             system_rollup_bytes_per_point: 0.164,
@@ -62,7 +71,7 @@ impl Default for Constants {
             batch_bytes_per_point: 5.37,
             batch_overhead_bytes: 62.0,
             system_batch_bytes_per_point: 1.67,
-            http_bytes: 400.0,
+            http_bytes: 350.0,
             amqp_bytes: 150.0,
         }
     }
@@ -96,10 +105,13 @@ impl Constants {
     }
 
     /// All of them by name.
-    pub fn all(&self) -> [(&'static str, f64); 16] {
+    pub fn all(&self) -> [(&'static str, f64); 19] {
         [
             ("raw_bytes_per_point", self.raw_bytes_per_point),
-            ("rollup_bytes_per_point", self.rollup_bytes_per_point),
+            ("rollup_5m_bytes", self.rollup_5m_bytes),
+            ("rollup_15m_bytes", self.rollup_15m_bytes),
+            ("rollup_30m_bytes", self.rollup_30m_bytes),
+            ("rollup_1h_bytes", self.rollup_1h_bytes),
             ("open_bytes_per_point", self.open_bytes_per_point),
             ("report_bytes", self.report_bytes),
             ("record_bytes", self.record_bytes),

@@ -10,6 +10,7 @@ mod constants;
 
 pub use constants::Constants;
 
+use crate::popularity::Popularity;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -81,11 +82,28 @@ impl Figures {
     }
 }
 
+/// A roll-up, and how its figures are called.
+struct Level {
+    minutes: f64,
+    active: &'static str,
+    points: &'static str,
+    formula: &'static str,
+}
+
+const LEVELS: [Level; 4] = [
+    Level { minutes: 5.0, active: "active_5m", points: "points_5m", formula: "servers × 288 × 2 × active_5m, a day" },
+    Level { minutes: 15.0, active: "active_15m", points: "points_15m", formula: "servers × 96 × 2 × active_15m, a day" },
+    Level { minutes: 30.0, active: "active_30m", points: "points_30m", formula: "servers × 48 × 2 × active_30m, a day" },
+    Level { minutes: 60.0, active: "active_1h", points: "points_1h", formula: "servers × 24 × 2 × active_1h, a day" },
+];
+
 /// What comes in.
 struct Load {
     batches: f64,
     of_batch: f64,
     points: f64,
+    /// By day, of 5, 15, 30 and 60 minutes.
+    rolled: [f64; 4],
     values: f64,
     value_batches: f64,
     records: f64,
@@ -120,12 +138,7 @@ impl Plan {
             margin * disk + 1.5 * GIB,
         );
         figures.put("recommended_memory", "bytes", "1.3 × memory + 512 MiB for questions", margin * memory + 0.5 * GIB);
-        figures.put(
-            "recommended_cores",
-            "cores",
-            "1.3 × cores, rounded up, + 1 for questions",
-            (margin * cores).ceil() + 1.0,
-        );
+        figures.put("recommended_cores", "cores", "1.3 × cores, rounded up, + 1 for questions", (margin * cores).ceil() + 1.0);
         Plan { wanted, constants, constants_from, margin: MARGIN, figures: figures.0 }
     }
 
@@ -154,19 +167,30 @@ impl Plan {
 }
 
 fn load(figures: &mut Figures, wanted: &Wanted) -> Load {
-    let [servers, records, active, metrics] =
-        [wanted.servers, wanted.records, wanted.active, wanted.metrics].map(f64::from);
+    let [servers, records, active, metrics] = [wanted.servers, wanted.records, wanted.active, wanted.metrics].map(f64::from);
     let batches = servers * DAY_S / f64::from(wanted.interval_s);
     let batches = figures.put("batches_per_day", "batches", "servers × 86400 / interval_s", batches);
     let of_batch = figures.put("points_per_batch", "points", "2 × active", KINDS * active);
     let points = figures.put("points_per_day", "points", "batches_per_day × points_per_batch", batches * of_batch);
+    let popularity = Popularity::new(wanted.records, wanted.active);
+    let rolled = LEVELS.map(|level| {
+        let active = popularity.active_in(level.minutes * 60.0 / f64::from(wanted.interval_s));
+        figures.put(
+            level.active,
+            "records",
+            "of the records those that are asked for at least once in that time, the n-th in proportion to 1/n",
+            active,
+        );
+        let a_day = 1440.0 / level.minutes;
+        figures.put(level.points, "points", level.formula, servers * a_day * KINDS * active)
+    });
     let values = servers * metrics * DAY_S / METRICS_INTERVAL_S;
     let values = figures.put("values_per_day", "values", "servers × metrics × 86400 / 5", values);
     let value_batches = if wanted.metrics == 0 { 0.0 } else { servers * DAY_S / METRICS_BATCH_S };
     let formula = "servers × 86400 / 60 (0 without metrics)";
     let value_batches = figures.put("value_batches_per_day", "batches", formula, value_batches);
     let records = figures.put("records_known", "records", "servers × records", servers * records);
-    Load { batches, of_batch, points, values, value_batches, records }
+    Load { batches, of_batch, points, rolled, values, value_batches, records }
 }
 
 fn disk(figures: &mut Figures, load: &Load, wanted: &Wanted, c: &Constants) -> f64 {
@@ -176,16 +200,21 @@ fn disk(figures: &mut Figures, load: &Load, wanted: &Wanted, c: &Constants) -> f
         "points_per_day × raw_bytes_per_point + values_per_day × system_raw_bytes_per_point",
         load.points * c.raw_bytes_per_point + load.values * c.system_raw_bytes_per_point,
     );
+    let each = [c.rollup_5m_bytes, c.rollup_15m_bytes, c.rollup_30m_bytes, c.rollup_1h_bytes];
     let rolled_day = figures.put(
         "disk_rollups_per_day",
         "bytes",
-        "points_per_day × rollup_bytes_per_point + values_per_day × system_rollup_bytes_per_point",
-        load.points * c.rollup_bytes_per_point + load.values * c.system_rollup_bytes_per_point,
+        "points_5m × rollup_5m_bytes + points_15m × rollup_15m_bytes + points_30m × rollup_30m_bytes + points_1h × rollup_1h_bytes + values_per_day × system_rollup_bytes_per_point",
+        load.rolled.iter().zip(each).map(|(points, bytes)| points * bytes).sum::<f64>()
+            + load.values * c.system_rollup_bytes_per_point,
     );
-    let reports_day =
-        figures.put("disk_reports_per_day", "bytes", "batches_per_day × report_bytes", load.batches * c.report_bytes);
-    let records =
-        figures.put("disk_records", "bytes", "records_known × record_bytes", load.records * c.record_bytes);
+    let reports_day = figures.put(
+        "disk_reports_per_day",
+        "bytes",
+        "(batches_per_day + value_batches_per_day) × report_bytes",
+        (load.batches + load.value_batches) * c.report_bytes,
+    );
+    let records = figures.put("disk_records", "bytes", "records_known × record_bytes", load.records * c.record_bytes);
     let open = figures.put(
         "disk_open",
         "bytes",
@@ -212,8 +241,7 @@ fn transport(figures: &mut Figures, load: &Load, c: &Constants) {
             / DAY_S,
     );
     let messages = (load.batches + load.value_batches) / DAY_S;
-    let messages =
-        figures.put("messages", "messages/s", "(batches_per_day + value_batches_per_day) / 86400", messages);
+    let messages = figures.put("messages", "messages/s", "(batches_per_day + value_batches_per_day) / 86400", messages);
     figures.put(
         "network",
         "bytes/s",
@@ -258,7 +286,10 @@ mod tests {
     fn constants() -> Constants {
         Constants {
             raw_bytes_per_point: 2.0,
-            rollup_bytes_per_point: 1.0,
+            rollup_5m_bytes: 1.0,
+            rollup_15m_bytes: 2.0,
+            rollup_30m_bytes: 3.0,
+            rollup_1h_bytes: 4.0,
             open_bytes_per_point: 4.0,
             report_bytes: 50.0,
             record_bytes: 100.0,
@@ -299,10 +330,16 @@ mod tests {
         let plan = plan(wanted());
         let (points, values) = (10.0 * 1440.0 * 4000.0, 10.0 * 50.0 * 17_280.0);
         assert_eq!((value(&plan, "points_per_day"), value(&plan, "values_per_day")), (points, values));
-        let (raw, rolled) = (2.0 * points + 0.5 * values, points + 0.25 * values);
+        let raw = 2.0 * points + 0.5 * values;
         assert_eq!(value(&plan, "disk_raw_per_day"), raw);
+        let active = ["active_5m", "active_15m", "active_30m", "active_1h"].map(|name| value(&plan, name));
+        assert!(active.is_sorted() && active[0] > 2_000.0 && active[3] <= 5_000.0, "{active:?}");
+        let [of_5m, of_15m, of_30m, of_1h] = active;
+        let rolled =
+            10.0 * 2.0 * (288.0 * of_5m + 96.0 * 2.0 * of_15m + 48.0 * 3.0 * of_30m + 24.0 * 4.0 * of_1h) + 0.25 * values;
+        assert!((value(&plan, "disk_rollups_per_day") - rolled).abs() < 1.0);
         let open = (4.0 * points + 2.0 * values) / 12.0;
-        let kept = 25.0 / 24.0 * raw + (30.0 + 1.0 / 24.0) * (rolled + 14_400.0 * 50.0) + 5_000_000.0 + open;
+        let kept = 25.0 / 24.0 * raw + (30.0 + 1.0 / 24.0) * (rolled + 28_800.0 * 50.0) + 5_000_000.0 + open;
         assert!((value(&plan, "disk_steady") - kept).abs() < 1.0);
         // A batch of each kind a minute from each of ten servers.
         let payload = 10.0 * (60.0 + 24_000.0 + 600.0 * 2.0) / 60.0;

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use reqwest::StatusCode;
 use std::path::Path;
 use std::time::Duration;
-use zonepulse_ingest::amqp::publisher::{Published, Publisher};
 use zonepulse_ingest::amqp;
+use zonepulse_ingest::amqp::publisher::{Published, Publisher};
 
 /// How long a batch is tried again before the simulation gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -75,7 +75,8 @@ impl Link {
                 Published::Confirmed => Ok(Answer::Confirmed),
                 Published::NotTaken(reason) => Ok(Answer::NotNow(reason)),
                 Published::NoQueue => Err(Error::Remote(
-                    "the broker has no such queue; the central makes it when it starts: is amqp.queue the same for both?".to_owned(),
+                    "the broker has no such queue; the central makes it when it starts: is amqp.queue the same for both?"
+                        .to_owned(),
                 )),
             },
         }

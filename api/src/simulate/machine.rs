@@ -83,7 +83,9 @@ impl Moving {
     fn next(&mut self, random: &mut Random) -> f64 {
         match self.kind {
             Kind::Constant => {}
-            Kind::Count if random.unit() < 0.3 => self.value = (self.value + (4.0 * random.unit()).floor() - 1.5).round().max(0.0),
+            Kind::Count if random.unit() < 0.3 => {
+                self.value = (self.value + (4.0 * random.unit()).floor() - 1.5).round().max(0.0)
+            }
             Kind::Count => {}
             Kind::Load => self.value = (self.value * 0.95 + 0.05 * (1.0 + random.normal()).max(0.0).round()).max(0.0),
             Kind::Pages => self.value = (self.value + (150.0 * random.normal()).round() * PAGE).max(0.0),
@@ -152,7 +154,8 @@ mod tests {
     #[test]
     fn values_take_what_those_of_a_machine_take() {
         let mut machine = Machine::new(50, 3);
-        let bytes: usize = (0..60).map(|minute| Message::from(machine.batch(IDENTITY, minute * 60)).encode().unwrap().len()).sum();
+        let bytes: usize =
+            (0..60).map(|minute| Message::from(machine.batch(IDENTITY, minute * 60)).encode().unwrap().len()).sum();
         let each = bytes as f64 / (60.0 * 50.0 * 12.0);
         assert!((1.34..2.0).contains(&each), "{each} bytes, and 1.67 were measured");
     }

@@ -21,13 +21,14 @@ pub use servers::{Known, read_servers, write_servers};
 pub use traffic::MAX_RECORDS;
 
 use crate::Error;
+use crate::popularity::Popularity;
 use crate::time::now_ms;
 use futures::future::try_join_all;
 use machine::Machine;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
-use traffic::{Popularity, Traffic};
+use traffic::Traffic;
 use zonepulse_ingest::batches::{Identity, Message};
 
 /// What is simulated.
@@ -87,12 +88,12 @@ impl Fleet {
         let from_s = self.from_s.unwrap_or_else(|| self.begin_s(now_ms() / 1000));
         // A run of its own: its sequence has nothing to do with that of an earlier one.
         let epoch = now_ms();
-        let popularity = Popularity::new(self.records, self.active);
+        let expected: Arc<[f64]> = Popularity::new(self.records, self.active).expected().collect();
         let lanes = self.connections.clamp(1, self.servers.len().max(1));
         let running = (0..lanes).map(|lane| {
             let servers: Vec<Known> = self.servers.iter().skip(lane).step_by(lanes).cloned().collect();
-            let popularity = popularity.clone();
-            let lane = Lane { fleet: self.clone(), servers, popularity, link: link.clone(), from_s, epoch, began };
+            let expected = expected.clone();
+            let lane = Lane { fleet: self.clone(), servers, expected, link: link.clone(), from_s, epoch, began };
             tokio::spawn(lane.run())
         });
         let mut sum = Sent { from_s, until_s: from_s + self.intervals * u64::from(self.interval_s), ..Sent::default() };
@@ -128,7 +129,8 @@ impl Sent {
 struct Lane {
     fleet: Fleet,
     servers: Vec<Known>,
-    popularity: Popularity,
+    /// Requests expected in an interval, by record.
+    expected: Arc<[f64]>,
     link: Arc<Link>,
     from_s: u64,
     epoch: u64,
@@ -178,7 +180,7 @@ impl Lane {
         let seed = self.fleet.seed ^ u64::from(known.id).rotate_left(32);
         Simulated {
             known: known.clone(),
-            traffic: Traffic::new(self.popularity.clone(), seed),
+            traffic: Traffic::new(self.expected.clone(), seed),
             machine: Machine::new(self.fleet.metrics, seed),
             identity: Identity { server_id: known.id, epoch: self.epoch, seq: 0 },
             measured_s: self.from_s.next_multiple_of(machine::BATCH_S),

@@ -18,33 +18,18 @@ const LONGEST_ANSWER_MS: u64 = 10;
 /// From so many expected requests on, their number is drawn from a normal distribution.
 const MANY: f64 = 50.0;
 
-/// How often each record is asked for. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Popularity {
-    /// Requests expected in an interval, by record.
-    expected: Arc<[f64]>,
-}
-
-impl Popularity {
-    /// Of so many records, of which about so many are active in an interval.
-    pub fn new(records: u32, active: u32) -> Self {
-        let records = records.clamp(1, MAX_RECORDS);
-        let scale = scale(records, f64::from(active.min(records)));
-        Popularity { expected: (1..=records).map(|rank| scale / f64::from(rank)).collect() }
-    }
-}
-
 /// The traffic of a server, interval by interval.
 #[derive(Debug)]
 pub struct Traffic {
-    popularity: Popularity,
+    /// Requests expected in an interval, by record.
+    expected: Arc<[f64]>,
     random: Random,
 }
 
 impl Traffic {
-    /// The same for the same seed.
-    pub fn new(popularity: Popularity, seed: u64) -> Self {
-        Traffic { popularity, random: Random::new(seed) }
+    /// Of records that are expected to be asked for so often in an interval; the same for the same seed.
+    pub fn new(expected: Arc<[f64]>, seed: u64) -> Self {
+        Traffic { expected, random: Random::new(seed) }
     }
 
     /// The next interval.
@@ -53,7 +38,7 @@ impl Traffic {
         let mut rows = Vec::new();
         let mut requests = 0;
         let latest_ms = f64::from(interval_s) * 1000.0 - LONGEST_ANSWER_MS as f64 - 1.0;
-        for (number, expected) in self.popularity.expected.iter().enumerate() {
+        for (number, expected) in self.expected.iter().enumerate() {
             let hits = poisson(&mut self.random, *expected);
             if hits == 0 {
                 continue;
@@ -79,22 +64,6 @@ impl Traffic {
     }
 }
 
-/// What the most popular record is to be asked for, so that so many are asked for at least once.
-fn scale(records: u32, active: f64) -> f64 {
-    let expected = |scale: f64| (1..=records).map(|rank| 1.0 - (-scale / f64::from(rank)).exp()).sum::<f64>();
-    let (mut low, mut high) = (0.0, 1.0);
-    // All of them are active only with endless traffic; this is as near to it as one can tell.
-    let active = active.min(f64::from(records) - 0.01);
-    while expected(high) < active {
-        high *= 2.0;
-    }
-    for _ in 0..40 {
-        let middle = (low + high) / 2.0;
-        if expected(middle) < active { low = middle } else { high = middle }
-    }
-    high
-}
-
 /// How often what is expected so often happens.
 fn poisson(random: &mut Random, expected: f64) -> u64 {
     if expected > MANY {
@@ -112,13 +81,18 @@ fn poisson(random: &mut Random, expected: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::popularity::Popularity;
+
+    fn expected(records: u32, active: u32) -> Arc<[f64]> {
+        Popularity::new(records, active).expected().collect()
+    }
 
     const IDENTITY: Identity = Identity { server_id: 7, epoch: 1, seq: 0 };
 
     #[test]
     fn about_so_many_records_are_active_as_were_asked_for() {
         for (records, active) in [(5_000, 2_000), (2_500, 1_950), (100, 100), (10, 1)] {
-            let mut traffic = Traffic::new(Popularity::new(records, active), 42);
+            let mut traffic = Traffic::new(expected(records, active), 42);
             let counts = (0..20).map(|minute| traffic.batch(IDENTITY, minute * 60, 60).records.len());
             let mean = counts.sum::<usize>() as f64 / 20.0;
             let about = f64::from(active);
@@ -128,7 +102,7 @@ mod tests {
 
     #[test]
     fn every_batch_is_one_that_a_central_takes() {
-        let mut traffic = Traffic::new(Popularity::new(3_000, 1_000), 1);
+        let mut traffic = Traffic::new(expected(3_000, 1_000), 1);
         for interval_s in [1, 5, 60, 300] {
             let batch = traffic.batch(IDENTITY, 3600, interval_s);
             let decoded = Batch::decode(&batch.encode().unwrap()).unwrap();
@@ -139,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_seed_is_always_the_same_traffic() {
-        let batch = |seed| Traffic::new(Popularity::new(100, 50), seed).batch(IDENTITY, 0, 60);
+        let batch = |seed| Traffic::new(expected(100, 50), seed).batch(IDENTITY, 0, 60);
         assert_eq!(batch(5), batch(5));
         assert_ne!(batch(5), batch(6));
     }

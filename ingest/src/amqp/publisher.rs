@@ -44,9 +44,8 @@ impl Publisher {
     /// Fails with [`Error::Broker`] when the connection ends.
     pub async fn publish(&self, batch: &[u8]) -> Result<Published, Error> {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let properties = BasicProperties::default()
-            .with_delivery_mode(PERSISTENT)
-            .with_content_type("application/vnd.zonepulse.batch".into());
+        let properties =
+            BasicProperties::default().with_delivery_mode(PERSISTENT).with_content_type("application/vnd.zonepulse.batch".into());
         let published = self.channel.basic_publish("".into(), self.queue.as_str().into(), options, batch, properties);
         Ok(match published.await.map_err(failed)?.await.map_err(failed)? {
             Confirmation::Ack(None) => Published::Confirmed,

@@ -1,0 +1,82 @@
+//! How often each of many records is asked for: the n-th most popular in proportion to 1/n (Zipf), each hit by chance
+//! (Poisson). How much is asked for in all follows from how many records are active in an interval.
+
+/// From this rank on, ranks are taken together.
+const EXACT: u64 = 4096;
+/// So many groups when ranks double, about.
+const GROUPS: u64 = 256;
+
+/// The requests of some records, by rank.
+#[derive(Debug, Clone, Copy)]
+pub struct Popularity {
+    records: u32,
+    /// Requests of the most popular record that are expected in an interval.
+    most: f64,
+}
+
+impl Popularity {
+    /// Of so many records, of which about so many are active in an interval.
+    pub fn new(records: u32, active: u32) -> Self {
+        // All of them are active only with endless traffic; this is as near to it as one can tell.
+        let wanted = f64::from(active.min(records)).min(f64::from(records) - 0.01);
+        let (mut low, mut high) = (0.0, 1.0);
+        let active = |most: f64| Popularity { records, most }.active_in(1.0);
+        while active(high) < wanted {
+            high *= 2.0;
+        }
+        for _ in 0..60 {
+            let middle = (low + high) / 2.0;
+            if active(middle) < wanted { low = middle } else { high = middle }
+        }
+        Popularity { records, most: high }
+    }
+
+    /// Requests that are expected in an interval, by rank.
+    pub fn expected(&self) -> impl Iterator<Item = f64> + use<> {
+        let Popularity { records, most } = *self;
+        (1..=records).map(move |rank| most / f64::from(rank))
+    }
+
+    /// How many records are asked for at least once in a time of so many intervals.
+    pub fn active_in(&self, intervals: f64) -> f64 {
+        let records = u64::from(self.records);
+        let (mut first, mut sum) = (1, 0.0);
+        while first <= records {
+            let count = if first < EXACT { 1 } else { (first / GROUPS).min(records + 1 - first) };
+            let rank = first as f64 + (count - 1) as f64 / 2.0;
+            sum += count as f64 * -(-self.most * intervals / rank).exp_m1();
+            first += count;
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_are_active_as_were_asked_for() {
+        for (records, active) in [(10, 1), (10, 10), (2_500, 970), (100_000_000, 20_000_000)] {
+            let found = Popularity::new(records, active).active_in(1.0);
+            assert!((found - f64::from(active)).abs() < 0.02 + f64::from(active) * 1e-6, "{found} of {records}, wanted {active}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_together_comes_to_the_same() {
+        let popularity = Popularity::new(200_000, 30_000);
+        for intervals in [1.0, 5.0, 60.0] {
+            let exact: f64 = popularity.expected().map(|expected| 1.0 - (-expected * intervals).exp()).sum();
+            let found = popularity.active_in(intervals);
+            assert!((found / exact - 1.0).abs() < 1e-5, "{found}, exactly {exact}");
+        }
+    }
+
+    #[test]
+    fn more_are_active_in_a_longer_time_and_never_more_than_there_are() {
+        let popularity = Popularity::new(2_500, 970);
+        let active = [1.0, 5.0, 15.0, 60.0, 1e6].map(|intervals| popularity.active_in(intervals).round() as u32);
+        assert_eq!(active, [970, 2037, 2454, 2500, 2500]);
+    }
+}
