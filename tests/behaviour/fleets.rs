@@ -169,7 +169,7 @@ fn fits(_alone: MutexGuard<'static, ()>) {
                 }
             });
         }
-        let sent = fleet.send_through(&fleet.central.url(), 2, &["--records", "5000", "--active", "2000"], 90);
+        let sent = fleet.send_through(&fleet.central.url(), 2, &["--records", "5000", "--active", "2000"], 75);
         // Some of it is sealed while it is asked for.
         sleep(Duration::from_secs(5));
         ended.store(true, Ordering::Relaxed);

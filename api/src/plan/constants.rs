@@ -71,8 +71,8 @@ impl Default for Constants {
             batch_bytes_per_point: 5.37,
             batch_overhead_bytes: 62.0,
             system_batch_bytes_per_point: 1.67,
-            http_bytes: 350.0,
-            amqp_bytes: 150.0,
+            http_bytes: 358.0,
+            amqp_bytes: 93.0,
         }
     }
 }
