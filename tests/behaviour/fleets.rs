@@ -11,15 +11,14 @@ use std::thread::sleep;
 use std::time::Duration;
 use zonepulse_tests::api::number;
 use zonepulse_tests::meter::Wire;
-use zonepulse_tests::needs::{capture_rights, test, test_with};
-use zonepulse_tests::process::{program_command, succeed};
+use zonepulse_tests::needs::{alone, test, test_with};
+use zonepulse_tests::process::{program_command, run, succeed};
 use zonepulse_tests::{Api, Central, RabbitMq, eventually, unix_ms};
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        // Alone, so that what it measures is its own.
-        test_with("ten_servers_of_5000_records_fit_into_a_gibibyte_while_questions_are_asked", capture_rights, fits),
-        test_with("a_plan_says_what_a_fleet_then_takes", capture_rights, as_planned),
+        test_with("ten_servers_of_5000_records_fit_into_a_gibibyte_while_questions_are_asked", alone, fits),
+        test_with("a_plan_says_what_a_fleet_then_takes", alone, as_planned),
         test("a_fleet_may_send_through_rabbitmq", through_rabbitmq),
     ]
 }
@@ -217,6 +216,10 @@ fn through_rabbitmq() {
     let broker = RabbitMq::shared();
     let wire = Wire::to(broker.port());
     let fleet = Fleet::of(Central::start_with_broker(&[], &broker.url(), "simulated"), 2);
+    let mut astray = fleet.command(&TWO, 1);
+    astray.arg("--amqp").env("ZONEPULSE_AMQP__QUEUE", "another").env("ZONEPULSE_AMQP__URL", broker.url());
+    let output = run(&mut astray, Duration::from_secs(30));
+    assert!(output.code == Some(1) && output.err.contains("has no such queue"), "{}", output.err);
     let mut command = fleet.command(&TWO, 30);
     command.arg("--amqp").env("ZONEPULSE_AMQP__QUEUE", "simulated");
     command.env("ZONEPULSE_AMQP__URL", broker.url().replace(&broker.port().to_string(), &wire.port().to_string()));

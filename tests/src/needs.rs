@@ -36,15 +36,15 @@ pub fn corpus() -> Result<Corpus, String> {
     Corpus::at(&folder).ok_or_else(|| format!("no corpus in {}: set ZONEPULSE_CORPUS", folder.display()))
 }
 
-/// The right to capture on the loopback interface, for one test at a time: two would share two cores,
-/// and what one measures the other would lose.
-pub fn capture_rights() -> Result<MutexGuard<'static, ()>, String> {
+/// To be the one test at a time that measures: two would share two cores.
+pub fn alone() -> Result<MutexGuard<'static, ()>, String> {
     static ONE: Mutex<()> = Mutex::new(());
-    if has_net_raw() {
-        Ok(ONE.lock().unwrap_or_else(PoisonError::into_inner))
-    } else {
-        Err("capturing needs root or CAP_NET_RAW".to_owned())
-    }
+    Ok(ONE.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The right to capture on the loopback interface, and to be alone: what one measures another would lose.
+pub fn capture_rights() -> Result<MutexGuard<'static, ()>, String> {
+    if has_net_raw() { alone() } else { Err("capturing needs root or CAP_NET_RAW".to_owned()) }
 }
 
 /// The same, and the right to make network namespaces, devices and owners of files.
