@@ -147,7 +147,12 @@ pub mod tests {
 
     /// A heartbeat of a healthy probe, made at this time.
     pub fn heartbeat(sent_at_ms: u64) -> Heartbeat {
-        let knot = Component { state: State::Running, version: Some("3.4.6".to_owned()), name: Some("knotd".to_owned()) };
+        let knot = Component {
+            state: State::Running,
+            version: Some("3.4.6".to_owned()),
+            name: Some("knotd".to_owned()),
+            identity: Some("ns1".to_owned()),
+        };
         Heartbeat {
             sent_at_ms,
             epoch: 7,

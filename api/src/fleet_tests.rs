@@ -228,7 +228,8 @@ async fn heartbeats_say_who_is_alive() {
     let rows = setup.get(HEARTBEAT).await;
     let row = &rows[0];
     assert_eq!((&row["server"], &row["state"]), (&json!("ns1"), &json!("running")));
-    assert_eq!(row["components"]["dns"], json!({"state": "running", "version": "3.4.6", "name": "knotd"}));
+    let dns = json!({"state": "running", "version": "3.4.6", "name": "knotd", "identity": "ns1"});
+    assert_eq!(row["components"]["dns"], dns);
     assert_eq!((&row["components"]["backup"], &row["settings_version"]), (&Value::Null, &json!(1)));
     assert_eq!((&row["capture"]["state"], &row["spool"]["batches"]), (&json!("running"), &json!(1)));
     assert!(row["clock_skew_ms"].as_i64().unwrap().abs() < 5000, "{row}");

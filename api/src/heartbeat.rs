@@ -86,7 +86,7 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Problem> {
     let of_components = [&components.dns, &components.monitor, &components.dhcp4, &components.dhcp6, &components.backup]
         .into_iter()
         .flatten()
-        .flat_map(|component| [component.version.as_deref(), component.name.as_deref()])
+        .flat_map(|component| [component.version.as_deref(), component.name.as_deref(), component.identity.as_deref()])
         .flatten();
     let texts = [heartbeat.probe_version.as_str(), &heartbeat.hostname, &heartbeat.os].into_iter();
     let longest = texts.chain(heartbeat.capture.detail.as_deref()).chain(of_components).map(str::len).max();
@@ -237,7 +237,12 @@ struct ComponentsBody {
 impl From<wire::Components> for ComponentsBody {
     fn from(components: wire::Components) -> Self {
         let body = |component: Option<wire::Component>| {
-            component.map(|wire::Component { state, version, name }| ComponentBody { state: state.into(), version, name })
+            component.map(|wire::Component { state, version, name, identity }| ComponentBody {
+                state: state.into(),
+                version,
+                name,
+                identity,
+            })
         };
         let wire::Components { dns, monitor, dhcp4, dhcp6, backup } = components;
         ComponentsBody { dns: body(dns), monitor: body(monitor), dhcp4: body(dhcp4), dhcp6: body(dhcp6), backup: body(backup) }
@@ -253,6 +258,8 @@ struct ComponentBody {
     version: Option<String>,
     /// Which program it is, as in `knotd`.
     name: Option<String>,
+    /// Who it says that it is, of several that look alike (`id.server`); null when it does not say.
+    identity: Option<String>,
 }
 
 /// Whether DNS messages are being counted.

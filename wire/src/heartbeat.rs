@@ -70,6 +70,9 @@ pub struct Component {
     /// Which program it is, as in `knotd`.
     #[serde(default)]
     pub name: Option<String>,
+    /// Who it says that it is, of several that look alike; none when it does not say.
+    #[serde(default)]
+    pub identity: Option<String>,
 }
 
 /// Whether something runs.
@@ -125,7 +128,10 @@ mod tests {
             "capture": { "state": "stopped" }, "spool": { "batches": 4, "size_bytes": 5, "oldest": 6 }
         }"#;
         let heartbeat: Heartbeat = serde_json::from_str(text).unwrap();
-        assert_eq!(heartbeat.components.dns, Some(Component { state: State::Running, version: None, name: None }));
+        assert_eq!(
+            heartbeat.components.dns,
+            Some(Component { state: State::Running, version: None, name: None, identity: None })
+        );
         assert_eq!((heartbeat.settings_version, heartbeat.components.backup), (None, None));
     }
 

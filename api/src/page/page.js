@@ -134,9 +134,10 @@ function components(row) {
   const there = COMPONENTS.filter(([key]) => row.components[key]);
   if (there.length === 0) return ["–"];
   return there.map(([key, word]) => {
-    const { state, version, name } = row.components[key];
+    const { state, version, name, identity } = row.components[key];
     const text = [name ?? word, version].filter(Boolean).join(" ");
-    return dotted(state === "running" ? "good" : "warn", text, `${word}: ${state}`);
+    const title = [`${word}: ${state}`, identity].filter(Boolean).join(", ");
+    return dotted(state === "running" ? "good" : "warn", text, title);
   });
 }
 

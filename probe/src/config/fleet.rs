@@ -52,7 +52,7 @@ pub struct Pull {
 pub struct Components {
     /// The process of the DNS server, where several are installed.
     pub dns: Option<String>,
-    /// Where it is asked for its version.
+    /// Where it is asked for its version and its name.
     pub dns_address: SocketAddr,
     /// Whether it is asked.
     pub ask_dns_version: bool,

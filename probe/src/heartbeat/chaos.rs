@@ -1,4 +1,5 @@
-//! What version a DNS server says it is: `version.bind. CH TXT` (RFC 4892).
+//! What version a DNS server says it is, and which of several: `version.bind. CH TXT` and
+//! `id.server. CH TXT` (RFC 4892).
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
@@ -8,15 +9,22 @@ use std::time::Duration;
 /// A server on the same machine answers at once.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// The first is BIND's and known to all; the second is what it is called without a vendor in it.
-const NAMES: [&str; 2] = ["version.bind.", "version.server."];
+const VERSION: [&str; 2] = ["version.bind.", "version.server."];
+/// Here the first is the standard's, and the second BIND's.
+const IDENTITY: [&str; 2] = ["id.server.", "hostname.bind."];
 /// More of an answer is not read, octets.
 const MAX_ANSWER: usize = 4096;
-/// More of a version is not told, characters.
-const MAX_VERSION: usize = 100;
+/// More of what it says is not told, characters.
+const MAX_TEXT: usize = 100;
 
-/// What the server says, if it does. Takes a second at most.
+/// What version the server says it is, if it does. Takes a second at most.
 pub(super) fn version(server: SocketAddr) -> Option<String> {
-    NAMES.into_iter().find_map(|name| ask(server, name))
+    VERSION.into_iter().find_map(|name| ask(server, name)).and_then(|text| clean(&text))
+}
+
+/// Which server it says it is, if it does. Takes a second at most.
+pub(super) fn identity(server: SocketAddr) -> Option<String> {
+    IDENTITY.into_iter().find_map(|name| ask(server, name)).and_then(|text| printable(&text))
 }
 
 fn ask(server: SocketAddr, name: &str) -> Option<String> {
@@ -38,16 +46,20 @@ fn ask(server: SocketAddr, name: &str) -> Option<String> {
         return None;
     }
     answer.answers.iter().find_map(|record| match &record.data {
-        RData::TXT(text) => clean(&String::from_utf8_lossy(&text.txt_data.concat())),
+        RData::TXT(text) => Some(String::from_utf8_lossy(&text.txt_data.concat()).into_owned()),
         _ => None,
     })
 }
 
 /// The version alone, where more is said: `3.4.6` of `Knot DNS 3.4.6`.
 pub(super) fn clean(text: &str) -> Option<String> {
-    let printable = |word: &str| word.chars().filter(|letter| !letter.is_control()).take(MAX_VERSION).collect::<String>();
     let number = text.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
-    Some(printable(number.unwrap_or(text.trim()))).filter(|version| !version.is_empty())
+    printable(number.unwrap_or(text))
+}
+
+fn printable(text: &str) -> Option<String> {
+    let text: String = text.trim().chars().filter(|letter| !letter.is_control()).take(MAX_TEXT).collect();
+    Some(text).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -64,9 +76,17 @@ mod tests {
     }
 
     #[test]
+    fn an_identity_is_told_as_it_is_but_not_without_end() {
+        assert_eq!(printable(" ns 1\n").as_deref(), Some("ns 1"));
+        assert_eq!(printable(&"x".repeat(300)).map(|text| text.len()), Some(MAX_TEXT));
+        assert_eq!(printable("\u{7}"), None);
+    }
+
+    #[test]
     fn nobody_there_says_nothing_and_costs_little() {
         let began = std::time::Instant::now();
-        assert_eq!(version("127.0.0.1:1".parse().unwrap()), None);
-        assert!(began.elapsed() < 3 * PATIENCE);
+        let nobody = "127.0.0.1:1".parse().unwrap();
+        assert_eq!((version(nobody), identity(nobody)), (None, None));
+        assert!(began.elapsed() < 5 * PATIENCE);
     }
 }

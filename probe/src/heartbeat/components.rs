@@ -1,16 +1,16 @@
 //! What else runs on the machine.
 //!
 //! A program runs when there is a process of its name, is stopped when it is installed and
-//! there is none, and is absent otherwise. Its version is asked for once for each process:
-//! it does not change while that runs, and a DNS server's answer to us is a message that
-//! the probe counts like any other.
+//! there is none, and is absent otherwise. What it says of itself is asked for once for each
+//! process: it does not change while that runs, and a DNS server's answer to us is a message
+//! that the probe counts like any other.
 
 use super::chaos;
 use super::kea;
 use super::process::{self, Process};
 use crate::config;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use zonepulse_wire::{Component, Components, State};
 
@@ -28,11 +28,18 @@ pub(super) struct Looker {
     dhcp6: Memory,
 }
 
-/// The version of a process.
+/// What a program says of itself.
+#[derive(Debug, Clone, Default)]
+struct Said {
+    version: Option<String>,
+    identity: Option<String>,
+}
+
+/// What a process said.
 #[derive(Debug, Default)]
 struct Memory {
     process: Option<Process>,
-    version: Option<String>,
+    said: Said,
     asked: Option<Instant>,
     tries: u32,
 }
@@ -46,14 +53,18 @@ impl Looker {
     pub(super) fn look(&mut self) -> Components {
         let processes = process::all();
         let settings = &self.settings;
-        let kea = |socket: &Option<std::path::PathBuf>| socket.as_deref().and_then(kea::version);
+        let kea = |socket: &Option<PathBuf>| Said { version: socket.as_deref().and_then(kea::version), ..Said::default() };
         let monitor = Component {
             state: State::Running,
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             name: Some("zonepulse-probe".to_owned()),
+            identity: None,
         };
         let servers: Vec<&str> = settings.dns.as_deref().map_or_else(|| DNS_SERVERS.to_vec(), |name| vec![name]);
-        let ask_dns = || settings.ask_dns_version.then(|| chaos::version(settings.dns_address)).flatten();
+        let ask_dns = || match settings.ask_dns_version {
+            true => Said { version: chaos::version(settings.dns_address), identity: chaos::identity(settings.dns_address) },
+            false => Said::default(),
+        };
         Components {
             dns: self.dns.component(&processes, &servers, ask_dns),
             monitor: Some(monitor),
@@ -66,31 +77,28 @@ impl Looker {
 
 impl Memory {
     /// The first of these programs that runs, or else is installed.
-    fn component(&mut self, processes: &[Process], programs: &[&str], ask: impl Fn() -> Option<String>) -> Option<Component> {
+    fn component(&mut self, processes: &[Process], programs: &[&str], ask: impl Fn() -> Said) -> Option<Component> {
         let running = programs.iter().find_map(|program| processes.iter().find(|process| process::is(process, program)));
         if let Some(process) = running {
-            return Some(Component {
-                state: State::Running,
-                version: self.version(process, ask),
-                name: Some(process.name.clone()),
-            });
+            let Said { version, identity } = self.said(process, ask);
+            return Some(Component { state: State::Running, version, name: Some(process.name.clone()), identity });
         }
         *self = Memory::default();
         let installed = programs.iter().find(|program| process::is_installed(program))?;
-        Some(Component { state: State::Stopped, version: None, name: Some((*installed).to_owned()) })
+        Some(Component { state: State::Stopped, version: None, name: Some((*installed).to_owned()), identity: None })
     }
 
-    fn version(&mut self, process: &Process, ask: impl Fn() -> Option<String>) -> Option<String> {
+    fn said(&mut self, process: &Process, ask: impl Fn() -> Said) -> Said {
         if self.process.as_ref() != Some(process) {
             *self = Memory { process: Some(process.clone()), ..Memory::default() };
         }
-        if self.version.is_none() && (self.tries < 2 || self.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN)) {
-            self.version = ask();
+        if self.said.version.is_none() && (self.tries < 2 || self.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN)) {
+            self.said = ask();
             // A server that has just begun may not answer yet: it is asked with the next heartbeat, too.
             self.tries += 1;
             self.asked = Some(Instant::now());
         }
-        self.version.clone()
+        self.said.clone()
     }
 }
 
@@ -105,7 +113,7 @@ fn backup(settings: &config::Components, processes: &[Process]) -> Option<Compon
         (None, None) => return None,
     };
     let state = if running { State::Running } else { State::Stopped };
-    Some(Component { state, version: None, name: Some(name) })
+    Some(Component { state, version: None, name: Some(name), identity: None })
 }
 
 fn read_id(file: &Path) -> Option<u32> {
@@ -124,11 +132,13 @@ mod tests {
     #[test]
     fn a_running_server_goes_before_an_installed_one() {
         let mut memory = Memory::default();
-        let component = memory.component(&[process(5, "nsd")], &["sh", "nsd"], || Some("4.8".into())).unwrap();
-        assert_eq!(component, Component { state: State::Running, version: Some("4.8".into()), name: Some("nsd".into()) });
-        let component = memory.component(&[], &["no-such-program", "sh"], || None).unwrap();
-        assert_eq!(component, Component { state: State::Stopped, version: None, name: Some("sh".into()) });
-        assert_eq!(memory.component(&[], &["no-such-program"], || None), None);
+        let ask = || Said { version: Some("4.8".into()), identity: Some("ns1".into()) };
+        let component = memory.component(&[process(5, "nsd")], &["sh", "nsd"], ask).unwrap();
+        let Said { version, identity } = ask();
+        assert_eq!(component, Component { state: State::Running, version, name: Some("nsd".into()), identity });
+        let component = memory.component(&[], &["no-such-program", "sh"], ask).unwrap();
+        assert_eq!(component, Component { state: State::Stopped, version: None, name: Some("sh".into()), identity: None });
+        assert_eq!(memory.component(&[], &["no-such-program"], ask), None);
     }
 
     #[test]
@@ -136,7 +146,8 @@ mod tests {
         let (mut memory, asked) = (Memory::default(), Cell::new(0));
         let ask = || {
             asked.set(asked.get() + 1);
-            (asked.get() != 1 && asked.get() != 4).then(|| format!("{}", asked.get()))
+            let version = (asked.get() != 1 && asked.get() != 4).then(|| format!("{}", asked.get()));
+            Said { version, identity: None }
         };
         let mut version = |id| memory.component(&[process(id, "sh")], &["sh"], ask).unwrap().version;
         // It had only begun the first time.
