@@ -13,7 +13,7 @@ use crate::serve::{Running, Server};
 use crate::settings::InForce;
 use crate::spool::{Key, Spool};
 use crate::status::{Status, count};
-use crate::{Error, Secret, tls};
+use crate::{Error, Secret, deliver, tls};
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -73,6 +73,8 @@ pub struct Sources {
     pub told: mpsc::Sender<Told>,
     /// What is counted.
     pub status: Arc<Status>,
+    /// What became of batches.
+    pub counts: Arc<deliver::Counts>,
     /// What all answers together may have in memory, bytes.
     pub max_bytes: u64,
 }
@@ -223,8 +225,8 @@ async fn confirm(State(door): State<Door>, body: Bytes) -> Response {
     if confirmations.confirmed.len() + confirmations.refused.len() > MAX_MESSAGES {
         return (StatusCode::BAD_REQUEST, format!("more than {MAX_MESSAGES} messages at once\n")).into_response();
     }
-    let spool = door.sources.spool.clone();
-    match spawn_blocking(move || settle(&spool, confirmations)).await {
+    let Sources { spool, counts, .. } = door.sources;
+    match spawn_blocking(move || settle(&spool, &counts, confirmations)).await {
         Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
         Ok(Err(error)) => failed(&error),
         Err(error) => failed(&error),
@@ -232,11 +234,13 @@ async fn confirm(State(door): State<Door>, body: Bytes) -> Response {
 }
 
 /// Does with the batches what the central says. What is not in the spool left it before.
-fn settle(spool: &Spool, confirmations: Confirmations) -> Result<(), Error> {
+fn settle(spool: &Spool, counts: &deliver::Counts, confirmations: Confirmations) -> Result<(), Error> {
     let confirmed: HashSet<_> = confirmations.confirmed.into_iter().map(|batch| (batch.epoch, batch.seq)).collect();
     let refused: HashMap<_, _> =
         confirmations.refused.into_iter().map(|batch| ((batch.epoch, batch.seq), batch.reason)).collect();
     for key in spool.find(&confirmed) {
+        // First: whoever sees that the spool is empty is told of all that has left it.
+        counts.confirmed();
         spool.remove(key)?;
     }
     for key in spool.find(&refused.keys().copied().collect()) {
@@ -244,6 +248,7 @@ fn settle(spool: &Spool, confirmations: Confirmations) -> Result<(), Error> {
         let reason: String = reason.chars().filter(|letter| !letter.is_control()).take(MAX_REASON).collect();
         let Key { start_s, seq, .. } = key;
         tracing::warn!(start_s, seq, reason, "the central refused a batch for good; it is kept in the spool's refused/");
+        counts.was_refused();
         spool.refuse(key, &reason)?;
     }
     Ok(())

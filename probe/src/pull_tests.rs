@@ -28,7 +28,7 @@ fn probe(batches: u64) -> Probe {
     let components = config::Components { ask_dns_version: false, ..Default::default() };
     let reporter = Arc::new(Reporter::new(components, spool.clone(), status.clone()));
     let (tell, told) = mpsc::channel(4);
-    let sources = Sources { server_id: 7, spool, reporter, told: tell, status, max_bytes: 1 << 20 };
+    let sources = Sources { server_id: 7, spool, reporter, told: tell, status, counts: Arc::default(), max_bytes: 1 << 20 };
     let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = format!("http://{}", server.address().unwrap());
     let running = server.start(app(sources.clone(), Secret::new("secret")), None, 8, sources.status.clone()).unwrap();
@@ -84,6 +84,7 @@ async fn what_is_not_confirmed_is_given_again_and_what_is_leaves_the_spool() {
     assert_eq!(probe.post(CONFIRM_PATH, confirm).await, (204, String::new()));
     assert_eq!(probe.fetch("").await, [1, 2]);
     assert_eq!(probe.post(CONFIRM_PATH, confirm).await.0, 204, "again");
+    assert_eq!((probe.sources.counts.delivered(), probe.sources.counts.refused()), (2, 1), "each once");
     let refused: Vec<_> = std::fs::read_dir(probe.dir.path().join("refused")).unwrap().flatten().collect();
     let reason = refused.iter().find(|entry| entry.path().extension().is_some_and(|kind| kind == "reason")).unwrap();
     assert_eq!((refused.len(), std::fs::read_to_string(reason.path()).unwrap().as_str()), (2, "notmine\n"));

@@ -158,7 +158,8 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
             // Ends a wait, so that there is one more try at least.
             self.delivery.send_modify(|_| ());
             let delivered = async {
-                while !self.spool.is_empty() {
+                // A batch leaves the spool before it is counted.
+                while !self.spool.is_empty() || counts.under_way() > 0 {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             };
@@ -237,6 +238,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
             reporter,
             told: tell,
             status: status.clone(),
+            counts: counts.clone(),
             max_bytes: config.budget().in_flight_bytes,
         };
         tasks.spawn(pull::run(sources, self.in_force.subscribe()));

@@ -48,6 +48,7 @@ pub enum Settings {
 pub struct Counts {
     delivered: AtomicU64,
     refused: AtomicU64,
+    under_way: AtomicU64,
 }
 
 /// What the other side made of a batch.
@@ -100,6 +101,7 @@ pub async fn run(
     };
     loop {
         engine.launch();
+        engine.counts.under_way.store(engine.flight.len() as u64, Ordering::Relaxed);
         let wake = engine.wake_at();
         tokio::select! {
             Some(landed) = engine.flight.join_next() => match landed {
@@ -169,12 +171,12 @@ impl Engine {
         let change = match answer {
             None => None,
             Some(Answer::Confirmed) => {
-                self.counts.delivered.fetch_add(1, Ordering::Relaxed);
+                self.counts.confirmed();
                 tracing::debug!(start_s = entry.key.start_s, seq = entry.key.seq, "batch delivered");
                 self.health.succeeded()
             }
             Some(Answer::Refused(_)) => {
-                self.counts.refused.fetch_add(1, Ordering::Relaxed);
+                self.counts.was_refused();
                 self.health.succeeded()
             }
             Some(Answer::Failed(reason)) => {
@@ -290,6 +292,21 @@ impl Counts {
     /// Batches that the central refused for good.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Batches that have left, or are about to, and are not counted yet.
+    pub fn under_way(&self) -> u64 {
+        self.under_way.load(Ordering::Relaxed)
+    }
+
+    /// The central has confirmed a batch.
+    pub(crate) fn confirmed(&self) {
+        self.delivered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The central has refused a batch for good.
+    pub(crate) fn was_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -132,6 +132,17 @@ fn a_refused_batch_is_put_aside_and_the_others_arrive() {
 }
 
 #[test]
+fn whoever_sees_that_nothing_is_left_is_told_of_all_that_has_left() {
+    for _ in 0..10 {
+        let dir = TempDir::new().unwrap();
+        let spool = spool_of(&dir, 4);
+        let central = Central::start(|seq| if seq % 2 == 0 { 400 } else { 204 });
+        let counts = deliver_until(&spool, &central, |counts| spool.is_empty() && counts.under_way() == 0);
+        assert_eq!((counts.delivered(), counts.refused()), (2, 2));
+    }
+}
+
+#[test]
 fn a_batch_that_fails_again_and_again_holds_no_other_up() {
     let dir = TempDir::new().unwrap();
     let spool = spool_of(&dir, 20);
