@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::heartbeat;
 use crate::time::now_ms;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use zonepulse_ingest::fleet::{Heartbeat, HeartbeatAnswer};
 use zonepulse_ingest::pull::{Fleet, Target};
 use zonepulse_ingest::{Error, Trust};
@@ -34,7 +35,13 @@ impl Pulling {
             let settings = registry.effective_settings(server.id)?;
             if settings.communication == Communication::Pull {
                 let trust = if settings.verify_ca { self.trust.clone() } else { Trust::Anybody };
-                targets.push(Target { server_id: server.id, url: server.pull.url, token: server.pull.token, trust });
+                targets.push(Target {
+                    server_id: server.id,
+                    url: server.pull.url,
+                    token: server.pull.token,
+                    trust,
+                    connect_timeout: Duration::from_millis(u64::from(settings.api_timeout_ms)),
+                });
             }
         }
         Ok(targets)
@@ -103,8 +110,16 @@ mod tests {
             server.pull.url = "https://ns1.example:8054".to_owned();
             server.pull.token = "token".to_owned();
         });
-        let expected = Target { server_id: 1, url: "https://ns1.example:8054".to_owned(), token: "token".to_owned(), trust: own };
+        let expected = Target {
+            server_id: 1,
+            url: "https://ns1.example:8054".to_owned(),
+            token: "token".to_owned(),
+            trust: own,
+            connect_timeout: Duration::from_millis(300),
+        };
         assert!(targets == [expected]);
+        let slow = change(|server| server.overrides.api_timeout_ms = Some(2500));
+        assert_eq!(slow[0].connect_timeout, Duration::from_millis(2500));
         assert!(change(|server| server.overrides.verify_ca = Some(false))[0].trust == Trust::Anybody);
         assert!(change(|server| server.overrides.communication = None).is_empty());
     }

@@ -39,6 +39,8 @@ const COMMITS_AT_ONCE: usize = 64;
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 /// How often a probe that is left is tried to be told.
 const FAREWELL_EVERY: Duration = Duration::from_secs(5);
+/// How soon a probe that was told of other settings is asked whether they are in force.
+const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 
 /// A server to pull from.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub struct Target {
     pub token: String,
     /// Whom to believe that they are the probe.
     pub trust: Trust,
+    /// How long it may take to let the central in, with TLS if that is spoken.
+    pub connect_timeout: Duration,
 }
 
 /// Who knows which servers to pull from, and what to say to their probes. Its functions may block.
@@ -149,6 +153,14 @@ struct Shared {
     clients: probe::Clients,
     turns: Semaphore,
     progress: Progress,
+}
+
+/// What the answer to a heartbeat was to a probe.
+enum Told {
+    /// The settings that it had.
+    Nothing,
+    /// Others.
+    News,
 }
 
 /// A server's task.
@@ -304,7 +316,12 @@ impl Shared {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Err(fault) = self.heartbeat(probe).await {
+            let mut told = self.heartbeat(probe).await;
+            if matches!(told, Ok(Told::News)) {
+                tokio::time::sleep(CONFIRM_AFTER).await;
+                told = self.heartbeat(probe).await;
+            }
+            if let Err(fault) = told {
                 // Whether it can be reached is told by whoever fetches batches.
                 tracing::debug!(%fault, server_id = probe.server_id(), "no heartbeat");
             }
@@ -312,12 +329,14 @@ impl Shared {
     }
 
     /// Fetches one, and tells the probe what is answered.
-    async fn heartbeat(&self, probe: &Probe) -> Result<(), Fault> {
+    async fn heartbeat(&self, probe: &Probe) -> Result<Told, Fault> {
         let heartbeat = probe.heartbeat().await?;
+        let in_force = heartbeat.settings_version;
         let (fleet, server_id) = (self.fleet.clone(), probe.server_id());
         let answered = tokio::task::spawn_blocking(move || fleet.heartbeat(server_id, heartbeat)).await;
         let answer = answered.map_err(|error| Fault::NotTaken(error.to_string()))?.map_err(Fault::NotTaken)?;
-        probe.settings(&answer).await
+        probe.settings(&answer).await?;
+        Ok(if in_force == Some(answer.settings_version) { Told::Nothing } else { Told::News })
     }
 
     /// Tells a probe that is being left its settings, which say how to go on.

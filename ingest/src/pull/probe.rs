@@ -16,10 +16,10 @@ use zonepulse_wire::pull::{
 };
 use zonepulse_wire::{Heartbeat, HeartbeatAnswer, MAX_ENCODED_BYTES};
 
-/// How long a connection may take to begin.
-const CONNECT: Duration = Duration::from_secs(10);
 /// How long any request may take, a slow line included.
 const LONGEST: Duration = Duration::from_secs(300);
+/// Clients that are kept for those who come later.
+const MAX_CLIENTS: usize = 16;
 /// How much of a problem's text is looked at.
 const REASON_BYTES: usize = 2048;
 
@@ -29,6 +29,14 @@ pub(super) enum Fault {
     /// No connection, or one that ended.
     #[error("{0}")]
     Unreachable(String),
+    /// No connection within the time that there is for it.
+    #[error("the probe at {url} did not let the central in within {timeout_ms} ms (the setting api_timeout_ms)")]
+    NotLetIn {
+        /// Where it should be.
+        url: String,
+        /// How long it was waited for, milliseconds.
+        timeout_ms: u128,
+    },
     /// The probe answers what it should not.
     #[error("the probe at {url} answers {status}: {reason}")]
     Status {
@@ -58,10 +66,10 @@ pub(super) enum Fault {
     Setting(String),
 }
 
-/// Clients by whom they believe: authorities are read once, not once per server.
+/// Clients by whom they believe and how long they wait: authorities are read once, not once per server.
 pub(super) struct Clients {
     settings: Settings,
-    clients: Mutex<Vec<(Trust, Client)>>,
+    clients: Mutex<Vec<(Trust, Duration, Client)>>,
 }
 
 impl Clients {
@@ -72,25 +80,31 @@ impl Clients {
     /// The way to a target's probe.
     pub(super) fn probe(&self, target: Target) -> Result<Probe, Error> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = match clients.iter().find(|(trust, _)| *trust == target.trust) {
-            Some((_, client)) => client.clone(),
+        let fits =
+            |(trust, timeout, _): &&(Trust, Duration, Client)| (trust, *timeout) == (&target.trust, target.connect_timeout);
+        let client = match clients.iter().find(fits) {
+            Some((_, _, client)) => client.clone(),
             None => {
-                let client = self.client(&target.trust)?;
-                clients.push((target.trust.clone(), client.clone()));
+                let client = self.client(&target.trust, target.connect_timeout)?;
+                if clients.len() >= MAX_CLIENTS {
+                    // Whoever has one keeps it.
+                    clients.clear();
+                }
+                clients.push((target.trust.clone(), target.connect_timeout, client.clone()));
                 client
             }
         };
         Ok(Probe { client, settings: self.settings, target })
     }
 
-    fn client(&self, trust: &Trust) -> Result<Client, Error> {
+    fn client(&self, trust: &Trust, connect_timeout: Duration) -> Result<Client, Error> {
         let silence = Duration::from_secs(self.settings.wait_s).saturating_add(self.settings.patience);
         Client::builder()
             .tls_backend_preconfigured(trust.client_config()?)
             // A token is for the address that it was given for.
             .redirect(redirect::Policy::none())
             .no_proxy()
-            .connect_timeout(CONNECT)
+            .connect_timeout(connect_timeout)
             .read_timeout(silence)
             .timeout(LONGEST.max(silence))
             .build()
@@ -160,7 +174,11 @@ impl Probe {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Fault> {
-        let response = request.bearer_auth(&self.target.token).send().await.map_err(|error| unreachable(&error))?;
+        let sent = request.bearer_auth(&self.target.token).send().await;
+        let response = sent.map_err(|error| match error.is_connect() && error.is_timeout() {
+            true => Fault::NotLetIn { url: self.target.url.clone(), timeout_ms: self.target.connect_timeout.as_millis() },
+            false => unreachable(&error),
+        })?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);

@@ -15,6 +15,8 @@ use zonepulse_wire::{
     Batch, CaptureState, Components, Counters, Coverage, Identity, ProbeSettings, Records, Row, SpoolState, State as Running,
 };
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// What stands in for a probe: a spool in memory, and what it was told.
 #[derive(Default)]
 struct Node {
@@ -139,19 +141,24 @@ struct Central {
 
 /// A central that knows server 1 and pulls from there.
 fn central(url: &str, token: &str) -> Central {
+    central_that(url, token, |_| {})
+}
+
+fn central_that(url: &str, token: &str, change: impl FnOnce(&mut Settings)) -> Central {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &Options::default()).unwrap();
     store.registry().add_server("one", false, String::new(), 0).unwrap();
     let ingest = Ingest::start(store.clone(), crate::Settings::default()).unwrap();
     let fleet = Arc::new(Known::default());
     lock(&fleet.targets).push(target(url, token));
-    let settings = Settings {
+    let mut settings = Settings {
         wait_s: 1,
         look_every: Duration::from_millis(50),
         heartbeat_every: Duration::from_millis(100),
         farewell: Duration::from_secs(2),
         ..Settings::default()
     };
+    change(&mut settings);
     let progress = Progress::default();
     let puller = Puller::new(ingest, fleet.clone(), settings, progress.clone());
     tokio::spawn(puller.run(std::future::pending()));
@@ -159,7 +166,7 @@ fn central(url: &str, token: &str) -> Central {
 }
 
 fn target(url: &str, token: &str) -> Target {
-    Target { server_id: 1, url: url.to_owned(), token: token.to_owned(), trust: Trust::Anybody }
+    Target { server_id: 1, url: url.to_owned(), token: token.to_owned(), trust: Trust::Anybody, connect_timeout: CONNECT_TIMEOUT }
 }
 
 fn message(seq: u64, interval_s: u32) -> (u64, Vec<u8>) {
@@ -253,6 +260,20 @@ async fn a_wrong_token_is_told_apart_from_no_connection() {
 }
 
 #[tokio::test]
+async fn who_does_not_let_the_central_in_is_waited_for_as_long_as_is_set() {
+    // The kernel takes the connection, and nobody answers the handshake.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let central = central("http://127.0.0.1:9", "right");
+    let began = Instant::now();
+    let timeout = Duration::from_millis(350);
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    lock(&central.fleet.targets)[0] = Target { connect_timeout: timeout, ..target(&url, "right") };
+    let fault = || central.progress.statistics().servers.get(&1).and_then(Clone::clone).unwrap_or_default();
+    eventually("it is said", || fault().contains("did not let the central in within 350 ms")).await;
+    assert!((timeout..CONNECT_TIMEOUT).contains(&began.elapsed()), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn whole_messages_of_an_answer_that_breaks_off_are_taken() {
     let node = Arc::new(Node { breaks_off: true, ..Node::of_server(1, &[message(0, 60), message(1, 60)]) });
     let central = central(&node.clone().listen().await, "right");
@@ -269,6 +290,18 @@ async fn a_heartbeat_is_fetched_and_what_is_answered_is_posted() {
     assert_eq!(lock(&node.told)[0].settings_version, 3);
     let (server_id, heartbeat) = lock(&central.fleet.heartbeats)[0].clone();
     assert_eq!((server_id, heartbeat.hostname.as_str()), (1, "node"));
+}
+
+#[tokio::test]
+async fn whether_other_settings_are_in_force_is_asked_at_once() {
+    let node = Arc::new(Node::of_server(1, &[]));
+    let central =
+        central_that(&node.clone().listen().await, "right", |settings| settings.heartbeat_every = Duration::from_secs(60));
+    let heartbeats = || lock(&central.fleet.heartbeats).len();
+    eventually("it is asked twice", || heartbeats() == 2).await;
+    // This one never follows: it is not asked for ever.
+    tokio::time::sleep(2 * CONFIRM_AFTER).await;
+    assert_eq!(heartbeats(), 2);
 }
 
 #[tokio::test]
