@@ -482,7 +482,7 @@ row! {
         kernel_dropped: u64,
         /// Packets that the network interface dropped.
         interface_dropped: u64,
-        /// Batches that the probe had to give up before this one.
+        /// Batches, of DNS or of metrics, that the probe had to give up before this one.
         batches_evicted: u64,
         /// Start of the first interval that was given up.
         #[schema(format = DateTime, required)]

@@ -155,7 +155,7 @@ fn common_interval(store: &Store, filter: &Filter, range: Range) -> Result<(Opti
     let from_s = (range.from_ms / 1000).saturating_sub(MAX_INTERVAL_S);
     store.coverage(servers(filter).as_deref(), from_s, range.end_s(), now_s(), &mut |report| {
         let end_s = report.start_s + u64::from(report.interval_s);
-        if end_s * 1000 > range.from_ms {
+        if end_s * 1000 > range.from_ms && !report.of_metrics {
             intervals.insert(u64::from(report.interval_s));
             expired |= kept.expired(report.server_id, end_s);
         }
@@ -233,6 +233,9 @@ fn fill(store: &Store, filter: &Filter, by: By, grid: Grid, sums: &[RecordBatch]
     let mut expired: Vec<usize> = Vec::new();
     store.coverage(servers(filter).as_deref(), from_s, grid.end_s(), now_s(), &mut |report| {
         let server = if by.server { report.server_id } else { 0 };
+        if report.of_metrics {
+            return ControlFlow::Continue(());
+        }
         for step in grid.overlapped(report.start_s, report.interval_s) {
             let gone = raw && kept.expired(report.server_id, (grid.first + step as u64) * grid.step_s);
             for place in of_server.get(&server).into_iter().flatten() {

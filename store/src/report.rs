@@ -10,7 +10,7 @@ use zonepulse_codec::{Malformed, Reader, put};
 const VERSION: u8 = 1;
 const SYSTEM_VERSION: u8 = 2;
 
-/// What a probe said of one interval.
+/// What a probe said of one interval, or, with a batch of metrics, of what it had to give up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The server.
@@ -31,13 +31,16 @@ pub struct Report {
     pub hits: u64,
     /// What it counted besides, by the wire format's numbers.
     pub counters: Vec<(u16, u64)>,
-    /// What it had to give up before this batch.
+    /// What it had to give up before this batch, of DNS or of metrics.
     pub evicted: Option<Evicted>,
+    /// Whether a batch of metrics brought it. Then it covers no time, and says nothing but what was given up.
+    pub of_metrics: bool,
 }
 
 impl Store {
-    /// The reports on intervals that start in `from_s..until_s`, by server, then start. What has
-    /// expired at this time, Unix seconds, is not there: reports are kept as long as roll-ups.
+    /// The reports on intervals that start in `from_s..until_s`, by server, then start, and with them
+    /// those batches of metrics that tell of something that was given up: the next batch
+    /// tells of it, of whichever kind it is. What has expired at this time, Unix seconds, is not there: reports are kept as long as roll-ups.
     pub fn coverage(
         &self,
         servers: Option<&[u32]>,
@@ -69,12 +72,12 @@ impl Store {
                     break;
                 }
                 start_s = start;
-                if SystemReport::is(value) {
-                    iterator.next();
-                    continue;
-                }
-                let report = Report::decode(&identity, start, value).map_err(|Malformed(what)| Error::damaged(what, key))?;
-                if each(&report).is_break() {
+                let report = match SystemReport::is(value) {
+                    true => SystemReport::decode(value).map(|report| report.of_loss(&identity, start)),
+                    false => Report::decode(&identity, start, value).map(Some),
+                };
+                let report = report.map_err(|Malformed(what)| Error::damaged(what, key))?;
+                if report.is_some_and(|report| each(&report).is_break()) {
                     return Ok(());
                 }
                 iterator.next();
@@ -107,6 +110,25 @@ impl SystemReport {
     /// Whether a report is one of metrics.
     pub(crate) fn is(value: &[u8]) -> bool {
         value.first() == Some(&SYSTEM_VERSION)
+    }
+
+    /// What there is to tell of losses.
+    fn of_loss(&self, identity: &Identity, start_s: u64) -> Option<Report> {
+        let Identity { server_id, epoch, seq } = *identity;
+        let start_ms = start_s.saturating_mul(1000);
+        self.evicted.map(|evicted| Report {
+            server_id,
+            epoch,
+            seq,
+            start_s,
+            interval_s: self.interval_s,
+            covered_from_ms: start_ms,
+            covered_until_ms: start_ms,
+            hits: 0,
+            counters: Vec::new(),
+            evicted: Some(evicted),
+            of_metrics: true,
+        })
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -179,7 +201,19 @@ impl Report {
         }
         let evicted = read_evicted(&mut reader)?;
         let Identity { server_id, epoch, seq } = *identity;
-        Ok(Report { server_id, epoch, seq, start_s, interval_s, covered_from_ms, covered_until_ms, hits, counters, evicted })
+        Ok(Report {
+            server_id,
+            epoch,
+            seq,
+            start_s,
+            interval_s,
+            covered_from_ms,
+            covered_until_ms,
+            hits,
+            counters,
+            evicted,
+            of_metrics: false,
+        })
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{SqlAnswer, SystemFilter};
+use crate::{By, SqlAnswer, SystemFilter};
 use expect_test::{Expect, expect};
 use futures::TryStreamExt;
 use zonepulse_store::{Identity, SeriesIntake, SystemIntake};
@@ -8,6 +8,16 @@ use zonepulse_store::{Identity, SeriesIntake, SystemIntake};
 type Measured<'a> = (&'a str, &'a str, &'a [Option<f64>]);
 
 fn measured(content: &mut Content, server_id: u32, after_s: u64, series: &[Measured<'_>]) {
+    measured_after_loss(content, server_id, after_s, series, None);
+}
+
+fn measured_after_loss(
+    content: &mut Content,
+    server_id: u32,
+    after_s: u64,
+    series: &[Measured<'_>],
+    evicted: Option<zonepulse_store::Evicted>,
+) {
     let mut write = content.store.begin();
     let ids = write.series_ids(series.iter().map(|(metric, label, _)| (*metric, *label)));
     let slots = series[0].2.len() as u32;
@@ -17,7 +27,7 @@ fn measured(content: &mut Content, server_id: u32, after_s: u64, series: &[Measu
         start_s: T0_S + after_s,
         interval_s: 5,
         slots,
-        evicted: None,
+        evicted,
         series: series.map(|(series_id, (.., values))| SeriesIntake { series_id, values: values.to_vec() }).collect(),
     };
     content.seq += 1;
@@ -42,6 +52,28 @@ fn machines() -> Content {
     measured(&mut content, 1, 300, &[("load_1m", "", &[Some(9.0)])]);
     measured(&mut content, 2, 3600, &[("load_1m", "", &[Some(4.0)])]);
     content
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_up_is_told_in_the_coverage_and_makes_no_time_observed() {
+    let mut content = Content::new(&["alpha"]);
+    content.batch(1, 0, 60, &[("a.", "A", "request", 5, 0)]);
+    measured(&mut content, 1, 0, &[("load_1m", "", &[Some(1.0)])]);
+    let evicted = Some(zonepulse_store::Evicted { batches: 3, from_s: T0_S + 60, until_s: T0_S + 180 });
+    measured_after_loss(&mut content, 1, 180, &[("load_1m", "", &[Some(1.0)])], evicted);
+    content.batch(1, 240, 60, &[("a.", "A", "request", 5, 0)]);
+    let answer = content.engine.coverage(&[], whole(), &page()).await.unwrap();
+    let columns = ["time", "covered_from", "covered_until", "hits", "batches_evicted", "evicted_from", "evicted_until"];
+    assert_eq!(
+        lines(&answer, &columns),
+        [
+            "2026-01-01T00:00:00Z 2026-01-01T00:00:00Z 2026-01-01T00:01:00Z 5 0 - -",
+            "2026-01-01T00:03:00Z 2026-01-01T00:03:00Z 2026-01-01T00:03:00Z 0 3 2026-01-01T00:01:00Z 2026-01-01T00:03:00Z",
+            "2026-01-01T00:04:00Z 2026-01-01T00:04:00Z 2026-01-01T00:05:00Z 5 0 - -",
+        ]
+    );
+    let steps = content.engine.rps(&Filter::default(), after(0, 300), None, By::SELECTION, &page()).await.unwrap();
+    assert_eq!(lines(&steps, &["hits"]), ["5", "-", "-", "-", "5"], "a step is a minute, and the fourth was not observed");
 }
 
 async fn sql(content: &Content, text: &str) -> String {
