@@ -40,6 +40,13 @@ pub enum Step {
         /// How many.
         records: usize,
     },
+    /// It was looked for series of metrics that nothing is left of; that goes on.
+    Looked,
+    /// Series of metrics that nothing is left of were taken out of the dictionary.
+    SweptSeries {
+        /// How many.
+        series: usize,
+    },
     /// There is nothing to do now.
     Idle,
 }
@@ -48,6 +55,8 @@ pub enum Step {
 const RETRY_S: u64 = 600;
 /// Servers that were removed are looked at so often, seconds.
 const FORGET_S: u64 = 60;
+/// It is looked so often for series that nothing is left of, seconds: a few names a day are no hurry.
+const LOOK_S: u64 = 24 * 60 * 60;
 
 /// What upkeep keeps from step to step.
 #[derive(Default)]
@@ -61,6 +70,10 @@ pub(crate) struct Keeper {
     swept: bool,
     /// When it was last looked for servers that may be forgotten.
     looked_s: Option<u64>,
+    /// A look for series that nothing is left of.
+    look: Option<system::sweep::Look>,
+    /// When the last one began.
+    look_began_s: Option<u64>,
 }
 
 impl Keeper {
@@ -115,7 +128,7 @@ impl Store {
             }
             let records = if *swept { 0 } else { sweep::sweep(&self.inner)? };
             *swept = records == 0;
-            return Ok(if records > 0 { Step::Swept { records } } else { Step::Idle });
+            return if records > 0 { Ok(Step::Swept { records }) } else { keeper.sweep_series(self, now_s) };
         };
         let sealer = match sealer {
             Some(sealer) => sealer,
@@ -129,6 +142,28 @@ impl Store {
 }
 
 impl Keeper {
+    /// Looks for series that nothing is left of, when it is time.
+    fn sweep_series(&mut self, store: &Store, now_s: u64) -> Result<Step, Error> {
+        let inner = &store.inner;
+        let Some(mut look) = self.look.take() else {
+            if self.look_began_s.is_some_and(|began_s| now_s.abs_diff(began_s) < LOOK_S) {
+                return Ok(Step::Idle);
+            }
+            self.look_began_s = Some(now_s);
+            if inner.system.series.read().len() == 0 {
+                return Ok(Step::Idle);
+            }
+            self.look = Some(system::sweep::Look::begin(inner)?);
+            return Ok(Step::Looked);
+        };
+        if !look.step(inner)? {
+            self.look = Some(look);
+            return Ok(Step::Looked);
+        }
+        let series = look.finish(inner)?;
+        Ok(if series > 0 { Step::SweptSeries { series } } else { Step::Idle })
+    }
+
     /// Seals metrics, if an hour of them is due. What the raw horizon is about to pass is due in any case.
     fn seal_system(&mut self, store: &Store, now_s: u64) -> Result<Option<Step>, Error> {
         let Keeper { system, system_failed: failed, .. } = self;

@@ -162,7 +162,7 @@ impl<'a> Write<'a> {
         let commit = self.writer.last_commit + 1;
         let known = self.inner.dictionary.read().len();
         self.names.put(database, &mut self.batch, known);
-        self.series.put(database, &mut self.batch, self.inner.system.series.read().len());
+        self.series.put(database, &mut self.batch, self.inner.system.series.read().end());
         for ((server, epoch), runs) in &self.markers {
             self.batch.put_cf(database.family(key::MARKERS), key::marker(*server, *epoch), runs.encode());
         }

@@ -43,9 +43,8 @@ impl SystemFilter {
         let restricted = !self.metrics.is_empty() || !self.labels.is_empty();
         let series = restricted.then(|| {
             let known = store.series();
-            let wanted =
-                (0..).zip(known.iter()).filter(|(_, (metric, label))| named(&self.metrics, metric) && named(&self.labels, label));
-            wanted.map(|(number, _)| number).collect()
+            let wanted = known.iter().filter(|(_, metric, label)| named(&self.metrics, metric) && named(&self.labels, label));
+            wanted.map(|(number, ..)| number).collect()
         });
         let mut servers = self.servers.clone();
         servers.sort_unstable();
@@ -90,7 +89,7 @@ impl Engine {
     pub async fn system_series(&self, page: &Page) -> Result<Answer, Error> {
         let shape = Shape { columns: vec!["metric", "label"], order: Vec::new(), ties: vec!["metric", "label"] };
         let _turn = self.turn().await?;
-        let batch = self.blocking(|store| Ok(series(store)?)).await?;
+        let (_, batch) = self.blocking(|store| Ok(series(store)?)).await?;
         let gathered =
             Gathered { schema: batch.schema(), rows: batch.num_rows(), batches: vec![batch], memory: self.reserve("series") };
         self.page(gathered, &shape, page).await
@@ -133,13 +132,15 @@ impl Engine {
     }
 }
 
-/// All series, in the order of their numbers.
-fn series(store: &Store) -> Result<RecordBatch, DataFusionError> {
-    let (metrics, labels): (Vec<String>, Vec<String>) = {
-        let known = store.series();
-        known.iter().map(|(metric, label)| (metric.to_owned(), label.to_owned())).unzip()
-    };
+/// All series: their numbers, and what each is called.
+fn series(store: &Store) -> Result<(Vec<u32>, RecordBatch), DataFusionError> {
+    let (mut numbers, mut metrics, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, metric, label) in store.series().iter() {
+        numbers.push(number);
+        metrics.push(metric.to_owned());
+        labels.push(label.to_owned());
+    }
     let schema = Schema::new(vec![field("metric"), field("label")]);
     let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(metrics)), Arc::new(StringArray::from(labels))];
-    Ok(RecordBatch::try_new(Arc::new(schema), columns)?)
+    Ok((numbers, RecordBatch::try_new(Arc::new(schema), columns)?))
 }

@@ -58,9 +58,9 @@ impl SystemTable {
         }
         let of = |dimension_: Dimension| conjunction(filters.iter().filter(|f| dimension(f) == Some(dimension_)).cloned());
         if let Some(predicate) = of(Dimension::Series) {
-            let names = series(&self.store)?;
+            let (numbers, names) = super::series(&self.store)?;
             let passes = passing(&predicate, &names, state)?;
-            let wanted = (0u32..).zip(passes).filter(|(_, passes)| *passes).map(|(number, _)| number);
+            let wanted = numbers.into_iter().zip(passes).filter(|(_, passes)| *passes).map(|(number, _)| number);
             selection.series = Some(among(selection.series.take(), wanted.collect()));
         }
         if let Some(predicate) = of(Dimension::Servers) {
@@ -130,10 +130,6 @@ fn passing(predicate: &Expr, rows: &RecordBatch, state: &dyn Session) -> Result<
         Some(passes) => Ok(passes.iter().map(|passes| passes == Some(true)).collect()),
         None => Err(DataFusionError::Internal(format!("a filter of type {}", passes.data_type()))),
     }
-}
-
-fn series(store: &Store) -> Result<RecordBatch> {
-    super::series(store)
 }
 
 fn servers(store: &Store) -> Result<RecordBatch> {

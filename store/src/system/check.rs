@@ -18,7 +18,8 @@ pub(crate) struct Found {
 struct Walk<'a> {
     inner: &'a Inner,
     expiry: &'a Expiry,
-    series: usize,
+    /// Whether a number is that of a series.
+    series: Vec<bool>,
     encoder: Encoder,
     decoder: Decoder,
     found: Found,
@@ -26,7 +27,10 @@ struct Walk<'a> {
 
 /// Looks at all of it. `has_marker` says whether a batch was committed.
 pub(crate) fn check(inner: &Inner, expiry: &Expiry, has_marker: &dyn Fn(&crate::Identity) -> bool) -> Result<Found, Error> {
-    let series = inner.system.series.read().len();
+    let series = {
+        let known = inner.system.series.read();
+        (0..known.end() as u32).map(|number| known.get(number).is_some()).collect()
+    };
     let (encoder, decoder) = (Encoder::new()?, Decoder::new()?);
     let mut walk = Walk { inner, expiry, series, encoder, decoder, found: Found::default() };
     inner.database.visit(key::SYSTEM_OPEN, &[], |found, value| {
@@ -65,7 +69,7 @@ impl Walk<'_> {
     }
 
     fn known(&self, series: u32) -> Result<(), Malformed> {
-        if (series as usize) < self.series { Ok(()) } else { Err(Malformed("series id")) }
+        if self.series.get(series as usize) == Some(&true) { Ok(()) } else { Err(Malformed("series id")) }
     }
 
     fn sealed(&mut self, found: &[u8], value: &[u8]) -> Result<(), Malformed> {

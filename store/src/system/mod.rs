@@ -25,6 +25,7 @@ mod column;
 mod scan;
 pub(crate) mod seal;
 pub(crate) mod series;
+pub(crate) mod sweep;
 mod value;
 pub(crate) mod write;
 

@@ -340,10 +340,7 @@ impl Schedule {
             let from_s = self.now_s - self.random.below(90_000);
             let until_s = from_s + self.random.below(90_000);
             let wanted: BTreeSet<u32> = (0..3).map(|_| self.random.below(6) as u32).collect();
-            let ids: BTreeMap<_, _> = (0u32..)
-                .zip(self.store().series().iter().map(|(a, b)| (a.to_owned(), b.to_owned())))
-                .map(|(id, name)| (name, id))
-                .collect();
+            let ids: BTreeMap<_, _> = self.store().series().iter().map(|(id, a, b)| ((a.to_owned(), b.to_owned()), id)).collect();
             let mut series: Vec<u32> = wanted.iter().filter_map(|series| ids.get(&name(*series)).copied()).collect();
             series.sort_unstable();
             let servers = vec![self.random.of(&SERVERS)];

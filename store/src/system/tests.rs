@@ -126,7 +126,7 @@ fn series_past_the_bound_are_refused_and_counted() {
     assert_eq!(told(&store, Level::Raw).len(), 6);
     drop(store);
     let store = open(&dir, 2);
-    assert_eq!(store.series().iter().collect::<Vec<_>>(), [("a", ""), ("b", "x")]);
+    assert_eq!(store.series().iter().collect::<Vec<_>>(), [(0, "a", ""), (1, "b", "x")]);
 }
 
 #[test]
@@ -238,4 +238,47 @@ fn metrics_that_are_missing_or_unreadable_are_told_of() {
     for what in ["its marker is not", "not known to wait", "series id"] {
         assert!(unknown.iter().any(|fault| fault.contains(what)), "{what}: {unknown:?}");
     }
+}
+
+#[test]
+fn a_series_of_which_nothing_is_left_is_swept_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = Retention { raw_minutes: 24 * 60, aggregated_days: 4 };
+    let open =
+        || Store::open(dir.path(), &Options { retention, max_series: 5, min_free_bytes: 0, ..Options::default() }).unwrap();
+    let store = open();
+    store.registry().add_server("one", false, String::new(), 0).unwrap();
+    const DAY_S: u64 = 24 * HOUR_S;
+    let disk = |label| ("disk_free_bytes", label, &[Some(1.0)][..]);
+    let known = |store: &Store| store.series().iter().map(|(id, _, label)| (id, label.to_owned())).collect::<Vec<_>>();
+    let keep = |store: &Store, now_s| {
+        let mut swept = 0;
+        loop {
+            match store.upkeep(now_s).unwrap() {
+                Step::Idle => return swept,
+                Step::SweptSeries { series } => swept += series,
+                _ => {}
+            }
+        }
+    };
+    add(&store, 1, START_S, &["/", "/gone", "/open"].map(disk));
+    for day in 0..4 {
+        add(&store, 10 + day, START_S + day * DAY_S, &[disk("/")]);
+        assert_eq!(keep(&store, START_S + day * DAY_S + 2 * HOUR_S), 0, "roll-ups are left");
+    }
+    add(&store, 2, START_S + 5 * DAY_S, &[disk("/open")]);
+    assert_eq!(keep(&store, START_S + 5 * DAY_S + 60), 1);
+    assert_eq!(known(&store), [(0, "/".to_owned()), (2, "/open".to_owned())]);
+    // There is room for three others, whatever numbers they get, and what was swept may come again.
+    add(&store, 3, START_S + 5 * DAY_S, &["/a", "/gone", "/z"].map(disk));
+    let labels = |store: &Store| known(store).into_iter().map(|(_, label)| label).collect::<Vec<_>>();
+    assert_eq!(labels(&store), ["/", "/open", "/a", "/gone", "/z"]);
+    assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
+    let before = known(&store);
+    drop(store);
+    let store = open();
+    assert_eq!(known(&store), before);
+    assert_eq!(keep(&store, START_S + 20 * DAY_S), 5);
+    assert_eq!(known(&store), []);
+    assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
 }
