@@ -17,8 +17,7 @@ pub fn trials() -> Vec<Trial> {
 const PATH: &str = "/api/v2/monitoring/testrabbitmqcred";
 
 fn post(api: &Api, body: &Value) -> Response {
-    let headers = [("content-type", "application/json")];
-    api.send(Method::POST, api.url(PATH, &[]), &headers, body.to_string().into_bytes()).expect("the central answers")
+    api.send_json(Method::POST, PATH, body)
 }
 
 /// Tries, with ten seconds of time unless said otherwise; panics unless the outcome is this one. Gives the detail.

@@ -124,11 +124,7 @@ impl Scene {
         assert!(self.probe.is_running(), "{}", self.probe.log());
         // Everything is back: the spool empties.
         self.probe.stop();
-        eventually("the spool is empty", Duration::from_secs(30), || {
-            let entries = std::fs::read_dir(self.probe.spool()).expect("the spool is a folder");
-            let batches = entries.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "batch"));
-            (batches.count() == 0).then_some(())
-        });
+        eventually("the spool is empty", Duration::from_secs(30), || (self.probe.waiting() == 0).then_some(()));
         assert!(!self.probe.log().contains("panicked"), "{}", self.probe.log());
         self.traffic.terminate(Duration::from_secs(10));
         let seen = self.capture.finish();

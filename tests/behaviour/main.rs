@@ -17,6 +17,7 @@ mod exactly_once;
 mod exports;
 mod filters;
 mod fleets;
+mod fleet;
 mod formats;
 mod full_disk;
 mod live;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
 /// Every test, those first that take longest: the others run beside them.
 fn all() -> Vec<Trial> {
     [
+        fleet::trials(),
         chaos::trials(),
         dnstap::trials(),
         crashes::trials(),

@@ -2,16 +2,24 @@
 
 use libtest_mimic::Trial;
 use serde_json::Value;
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
 use zonepulse_tests::api::{Row, number, text, time_ms};
 use zonepulse_tests::needs::test;
-use zonepulse_tests::{Central, unix_ms};
-use zonepulse_wire::{Identity, Series, SystemBatch};
+use zonepulse_tests::probe::Settings;
+use zonepulse_tests::process::succeed;
+use zonepulse_tests::{Central, Probe, eventually, unix_ms};
+use zonepulse_wire::{Evicted, Identity, Series, SystemBatch};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         test("metrics_are_counted_once_across_a_kill", once),
         test("metrics_are_answered_by_bucket_and_in_every_format", formats),
         test("a_server_may_send_metrics_only_of_itself", own),
+        test("what_a_spool_gave_up_is_told_whichever_batch_tells_it", given_up),
+        test("figures_of_a_machine_are_those_of_its_own_tools_at_the_same_moment", same_moment),
     ]
 }
 
@@ -105,6 +113,125 @@ fn formats() {
         let refused = api.get(path, &[(parameter, wrong)], "application/json");
         assert_eq!((refused.status, refused.problem("parameter").as_str()), (400, parameter));
     }
+}
+
+fn given_up() {
+    let central = Central::start(&["alpha"]);
+    let id = central.servers[0].id;
+    let evicted = Some(Evicted { batches: 2, from_s: begin_s() - 120, until_s: begin_s() });
+    assert_eq!(send(&central, 0, &SystemBatch { evicted, ..batch(id, 7, begin_s()) }), 204);
+    let rows = central.api().rows("dns/coverage", &[]);
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!((number(&rows[0], "batches_evicted"), number(&rows[0], "seq"), number(&rows[0], "hits")), (2, 7, 0));
+    let ranges =
+        ["evicted_from", "evicted_until", "covered_from", "covered_until"].map(|column| time_ms(&rows[0], column) / 1000);
+    assert_eq!(ranges, [begin_s() - 120, begin_s(), begin_s(), begin_s()]);
+}
+
+/// What the machine itself says at the end of a second.
+struct Moment {
+    end_s: u64,
+    /// `/proc/stat`: ticks of all processors, idling and waiting for disks, and in all.
+    idle: f64,
+    ticks: f64,
+    /// `/proc/net/dev`: bytes that the loopback device received.
+    received: f64,
+    /// By metric and label, with how far off a probe may be that looked a moment later; of some moments only.
+    gauges: Vec<(&'static str, String, f64, f64)>,
+}
+
+impl Moment {
+    /// Waits for the end of this second.
+    fn next(with_gauges: bool) -> Moment {
+        let end_s = unix_ms() / 1000 + 1;
+        thread::sleep(Duration::from_millis((end_s * 1000).saturating_sub(unix_ms())));
+        let read = |file: &str| fs::read_to_string(file).expect("a file of proc(5)");
+        let stat = numbers(read("/proc/stat").lines().next().expect("a line of all processors"));
+        let networks = read("/proc/net/dev");
+        let loopback = networks.lines().find_map(|line| line.trim().strip_prefix("lo:")).expect("there is a loopback device");
+        // Guests, from the ninth on, are in the first two already.
+        let (idle, ticks) = (stat[3] + stat[4], stat[..8].iter().sum());
+        let gauges = if with_gauges { Self::gauges() } else { Vec::new() };
+        Moment { end_s, idle, ticks, received: numbers(loopback)[0], gauges }
+    }
+
+    fn gauges() -> Vec<(&'static str, String, f64, f64)> {
+        let read = |file: &str| fs::read_to_string(file).expect("a file of proc(5)");
+        let loads = numbers(&read("/proc/loadavg"));
+        let free = succeed(Command::new("free").arg("-b").env("LC_ALL", "C"), Duration::from_secs(10));
+        let row = |name| numbers(free.lines().find_map(|line| line.strip_prefix(name)).expect("a row of free"));
+        let (memory, swap) = (row("Mem:"), row("Swap:"));
+        let df = succeed(Command::new("df").args(["-B1", "--output=size,used,avail", "/"]), Duration::from_secs(10));
+        let disk = numbers(df.lines().nth(1).expect("a row of df"));
+        let ss = succeed(Command::new("ss").arg("-Hant"), Duration::from_secs(10));
+        let sockets = |state: &str| ss.lines().filter(|line| line.starts_with(state)).count() as f64;
+        let gauge = |metric, label: &str, value, off| (metric, label.to_owned(), value, off);
+        // Others work on this machine meanwhile.
+        vec![
+            gauge("load_1m", "", loads[0], 0.75),
+            gauge("load_15m", "", loads[2], 0.2),
+            gauge("uptime_s", "", numbers(&read("/proc/uptime"))[0], 2.0),
+            gauge("memory_total_bytes", "", memory[0], 0.0),
+            gauge("memory_used_bytes", "", memory[1], 0.05 * memory[0]),
+            gauge("memory_available_bytes", "", memory[5], 0.05 * memory[0]),
+            gauge("swap_total_bytes", "", swap[0], 0.0),
+            gauge("disk_total_bytes", "/", disk[0], 0.0),
+            gauge("disk_used_bytes", "/", disk[1], 512e6),
+            gauge("disk_free_bytes", "/", disk[2], 512e6),
+            gauge("tcp_connections", "listen", sockets("LISTEN"), 10.0),
+            gauge("tcp_connections", "established", sockets("ESTAB"), 20.0 + 0.25 * sockets("ESTAB")),
+        ]
+    }
+}
+
+/// The numbers of a text.
+fn numbers(text: &str) -> Vec<f64> {
+    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+fn same_moment() {
+    const SECONDS: usize = 12;
+    let central = Central::start(&["alpha"]);
+    let mut probe = Probe::new(&Settings { system_interval_s: Some(1), ..Settings::http(&central, 0) });
+    probe.start();
+    let api = central.api();
+    let from = begin_s().to_string();
+    let told = |metric: &str, label: &str, start_s: u64| {
+        let rows = api.rows("system/raw", &[("date_from", &from), ("metric", metric), ("label", label)]);
+        rows.iter().find(|row| time_ms(row, "time") == start_s * 1000).map(|row| value(row, "value"))
+    };
+    eventually("the machine is measured", Duration::from_secs(30), || {
+        (!api.rows("system/raw", &[("date_from", &from), ("metric", "cpu_percent")]).is_empty()).then_some(())
+    });
+    let moments: Vec<Moment> = (0..=SECONDS).map(|second| Moment::next(second % 4 == 0)).collect();
+    let end_s = moments[SECONDS].end_s;
+    eventually("the last second is told of", Duration::from_secs(30), || told("uptime_s", "", end_s + 1));
+    // What stood at the end of a slot. One that the probe was too late for is not measured.
+    let mut compared = 0;
+    for moment in &moments {
+        for (metric, label, theirs, off) in &moment.gauges {
+            let Some(ours) = told(metric, label, moment.end_s - 1) else { continue };
+            assert!((ours - theirs).abs() <= *off, "{metric} {label:?}: {ours} is not {theirs} by more than {off}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= moments[0].gauges.len(), "only {compared} figures were there to compare");
+    // What happened over slots from one moment to the next: sums, as both look at a clock a little late.
+    let (mut slots, mut ours, mut theirs) = (0.0, [0.0; 2], [0.0; 2]);
+    for pair in moments.windows(2).filter(|pair| pair[0].end_s + 1 == pair[1].end_s) {
+        let start_s = pair[0].end_s;
+        let told = [told("cpu_percent", "total", start_s), told("network_received_bytes_per_s", "lo", start_s)];
+        let [Some(busy), Some(received)] = told else { continue };
+        let (ticks, idle) = (pair[1].ticks - pair[0].ticks, pair[1].idle - pair[0].idle);
+        slots += 1.0;
+        ours = [ours[0] + busy, ours[1] + received];
+        theirs = [theirs[0] + 100.0 * (1.0 - idle / ticks), theirs[1] + pair[1].received - pair[0].received];
+    }
+    assert!(slots >= 3.0, "only {slots} slots were there to compare");
+    assert!((ours[0] - theirs[0]).abs() < 10.0 * slots, "percent of the processors: {ours:?}, by /proc/stat {theirs:?}");
+    let off = 0.3 * theirs[1] + 20_000.0 * slots;
+    assert!((ours[1] - theirs[1]).abs() < off, "bytes received: {ours:?}, by /proc/net/dev {theirs:?}");
+    probe.stop();
 }
 
 fn own() {

@@ -123,6 +123,12 @@ impl Api {
         self.send(Method::POST, url, &[("content-type", BATCH)], bytes).expect("the central answers")
     }
 
+    /// Sends JSON.
+    pub fn send_json(&self, method: Method, path: &str, body: &Value) -> Response {
+        let headers = [("content-type", "application/json")];
+        self.send(method, self.url(path, &[]), &headers, body.to_string().into_bytes()).expect("the central answers")
+    }
+
     /// Asks in SQL; `Err` when there was no whole answer.
     pub fn post_sql(&self, text: &str, accept: &str) -> Result<Response, String> {
         let headers = [("content-type", "application/sql"), ("accept", accept)];

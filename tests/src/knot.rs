@@ -49,27 +49,28 @@ impl Knot {
         Self::start_with(port, Some(socket), None)
     }
 
-    /// Starts one in a namespace, on its loopback device and the usual port.
-    pub fn start_in(namespace: &Namespace) -> Self {
-        Self::start_with(53, None, Some(namespace))
+    /// Starts one in a namespace, on its loopback device and the usual port, that says who it is.
+    pub fn start_in(namespace: &Namespace, identity: &str) -> Self {
+        Self::start_with(53, None, Some((namespace, identity)))
     }
 
-    fn start_with(port: u16, socket: Option<&Path>, namespace: Option<&Namespace>) -> Self {
+    fn start_with(port: u16, socket: Option<&Path>, elsewhere: Option<(&Namespace, &str)>) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-knot").tempdir().expect("a temporary folder can be made");
         let path = folder.path();
         let configuration = format!(
-            "server:\n    rundir: \"{0}\"\n    listen: 127.0.0.1@{port}\n    udp-workers: 1\n    tcp-workers: 1\n    \
+            "server:\n    rundir: \"{0}\"\n    listen: 127.0.0.1@{port}\n{2}    udp-workers: 1\n    tcp-workers: 1\n    \
              background-workers: 1\ndatabase:\n    storage: \"{0}\"\nlog:\n  - target: stderr\n    any: info\n\
              mod-stats:\n  - id: all\n    request-protocol: on\n    response-code: on\n    server-operation: on\n\
              {1}\
              zone:\n  - domain: example\n    file: \"{0}/example.zone\"\n",
             path.display(),
             modules(socket),
+            elsewhere.map(|(_, identity)| format!("    identity: \"{identity}\"\n")).unwrap_or_default(),
         );
         fs::write(path.join("knot.conf"), configuration).expect("a test's folder is writable");
         fs::write(path.join("example.zone"), ZONE).expect("a test's folder is writable");
         const PROGRAM: &str = "/usr/sbin/knotd";
-        let mut server = namespace.map_or_else(|| Command::new(PROGRAM), |namespace| namespace.command(PROGRAM));
+        let mut server = elsewhere.map_or_else(|| Command::new(PROGRAM), |(namespace, _)| namespace.command(PROGRAM));
         server.arg("-c").arg(path.join("knot.conf"));
         let server = Process::start("knotd", server, path);
         let knot = Knot { port, server, folder };

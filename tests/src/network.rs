@@ -50,7 +50,7 @@ impl Namespace {
     pub fn forward(&self, to: SocketAddr) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("it has one").port();
-        let namespace = self.file();
+        let namespace = file(&self.name);
         thread::spawn(move || {
             // The listener stays where it was made; what is made from here on is in the namespace.
             enter(&namespace);
@@ -63,19 +63,24 @@ impl Namespace {
         port
     }
 
-    fn file(&self) -> File {
-        File::open(format!("/run/netns/{}", self.name)).expect("a namespace has a file")
-    }
-
     /// Does something in a thread of its own in it: sockets belong to the namespace in which they were made.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let namespace = self.file();
-        let inside = || {
-            enter(&namespace);
-            work()
-        };
-        thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        inside(&self.name, work)
     }
+}
+
+/// Does something in a thread of its own in the namespace of this name.
+pub(crate) fn inside<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> T {
+    let namespace = file(name);
+    let inside = || {
+        enter(&namespace);
+        work()
+    };
+    thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+}
+
+fn file(name: &str) -> File {
+    File::open(format!("/run/netns/{name}")).expect("a namespace has a file")
 }
 
 /// Takes the calling thread, which must be the caller's own, into a namespace.

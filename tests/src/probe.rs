@@ -1,5 +1,6 @@
 //! The probe: `zonepulse-probe` with a configuration and a spool of its own.
 
+use super::network::Namespace;
 use super::process::{Output, Process, program, program_command, run, without_settings};
 use super::{Central, RabbitMq};
 use std::fs;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub addresses: &'static str,
     /// What is counted.
     pub sources: Sources,
+    /// How often the machine is measured, seconds; not at all without it.
+    pub system_interval_s: Option<u32>,
     /// `via` and its table, as TOML.
     pub deliver: String,
 }
@@ -32,7 +35,16 @@ impl Settings {
     /// For a probe that reaches no central: what it counts stays in its spool.
     pub fn spooled() -> Self {
         let deliver = "via = \"http\"\n[deliver.http]\nurl = \"http://127.0.0.1:9\"\ntoken = \"none\"\n".to_owned();
-        Settings { server_id: 1, interval_s: 60, device: "lo", port: 53, addresses: "any", sources: Sources::Capture, deliver }
+        Settings {
+            server_id: 1,
+            interval_s: 60,
+            device: "lo",
+            port: 53,
+            addresses: "any",
+            sources: Sources::Capture,
+            system_interval_s: None,
+            deliver,
+        }
     }
 
     /// For a probe of the n-th server of a central, over HTTP.
@@ -77,8 +89,13 @@ impl Probe {
             Sources::Dnstap => (format!("source = \"dnstap\"\n{socket}"), "nosuchdevice0"),
             Sources::CaptureAndDnstap => (socket, settings.device),
         };
+        let system = match settings.system_interval_s {
+            // Batches soon, so that nobody has to wait for one.
+            Some(interval_s) => format!("system.interval_s = {interval_s}\nsystem.batch_s = {}\n", 5 * interval_s),
+            None => "system.enabled = false\n".to_owned(),
+        };
         let text = format!(
-            "server_id = {}\ninterval_s = {}\nsystem.enabled = false\ncentral.settings = \"ignore\"\n\
+            "server_id = {}\ninterval_s = {}\n{system}central.settings = \"ignore\"\n\
              components.ask_dns_version = false\n{}[capture]\ndevice = \"{}\"\nports = [{}]\naddresses = \"{}\"\n\
              [spool]\ndir = \"{}\"\n[deliver]\n{}",
             settings.server_id,
@@ -92,6 +109,27 @@ impl Probe {
         );
         fs::write(folder.path().join("probe.toml"), text).expect("a test's folder is writable");
         Probe { folder, process: None }
+    }
+
+    /// A probe in a namespace that does not run yet, set up by the command that the central gives for it;
+    /// `Err` with what the command wrote when it failed.
+    pub fn enroll(namespace: &Namespace, command: &str, authority: &Path) -> Result<Self, Output> {
+        let folder = tempfile::Builder::new().prefix("zonepulse-probe").tempdir().expect("a temporary folder can be made");
+        let probe = Probe { folder, process: None };
+        let words: Vec<&str> = command.split(' ').collect();
+        assert_eq!(words[0], "zonepulse-probe", "{command}");
+        let mut enroll = without_settings(namespace.command(program("zonepulse-probe")));
+        enroll.args(&words[1..]).arg("--config").arg(probe.config()).arg("--spool").arg(probe.spool());
+        let output = run(enroll.arg("--ca-file").arg(authority), Duration::from_secs(60));
+        if output.code == Some(0) { Ok(probe) } else { Err(output) }
+    }
+
+    /// Puts something else in the place of a line of the configuration; it is given the line's key.
+    pub fn configure(&self, line: &str, change: impl FnOnce(&str) -> String) {
+        let text = fs::read_to_string(self.config()).expect("a probe has a configuration");
+        assert!(text.contains(line), "{line:?} is not in {text}");
+        let key = line.trim_start_matches("# ").split(' ').next().unwrap_or_default();
+        fs::write(self.config(), text.replacen(line, &change(key), 1)).expect("a test's folder is writable");
     }
 
     /// Starts capturing, or goes on after a kill with the spool that is there.
@@ -121,6 +159,12 @@ impl Probe {
     /// The number of its process.
     pub fn id(&self) -> u32 {
         self.process.as_ref().expect("it runs").id()
+    }
+
+    /// How many batches, of whatever kind, are in its spool.
+    pub fn waiting(&self) -> usize {
+        let entries = fs::read_dir(self.spool()).expect("the spool is a folder");
+        entries.flatten().filter(|entry| entry.path().extension().is_some_and(|kind| kind == "batch")).count()
     }
 
     /// The batches in its spool.

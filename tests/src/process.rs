@@ -44,6 +44,13 @@ impl Process {
         eventually(&format!("{name} ends after SIGTERM"), within, || self.exited())
     }
 
+    /// SIGINT, and its exit status; panics when it does not end in time.
+    pub fn interrupt(&mut self, within: Duration) -> ExitStatus {
+        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        unsafe { libc::kill(self.child.id() as i32, libc::SIGINT) };
+        self.wait(within)
+    }
+
     /// Its exit status once it has ended; panics when it does not in time.
     pub fn wait(&mut self, within: Duration) -> ExitStatus {
         let name = self.name.clone();

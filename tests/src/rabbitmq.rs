@@ -1,7 +1,7 @@
 //! A RabbitMQ of the test's own.
 
 use super::certificates::Certificate;
-use super::network::Namespace;
+use super::network::{self, Namespace};
 use super::process::{Process, run};
 use super::{eventually, ports};
 use std::fs;
@@ -137,15 +137,13 @@ impl RabbitMq {
         // Threads that wait spin for a while unless told not to: tests share two cores.
         server.env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+sbwt none +sbwtdcpu none +sbwtdio none +S 2:2");
         self.server = Some(Process::start("rabbitmq", server, folder));
-        // From outside of a namespace it cannot be seen; who waits below sees it.
-        if self.namespace.is_none() {
-            eventually("RabbitMQ takes connections", Duration::from_secs(60), || self.accepts().then_some(()));
-        }
+        eventually("RabbitMQ takes connections", Duration::from_secs(60), || self.accepts().then_some(()));
         self.control(&["await_startup", "--timeout", "60"]);
     }
 
     fn accepts(&self) -> bool {
-        TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        let connects = || TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+        self.namespace.as_deref().map_or_else(connects, |name| network::inside(name, connects))
     }
 
     fn command(&self, name: &str) -> Command {
