@@ -16,13 +16,13 @@ mod encrypted;
 mod exactly_once;
 mod exports;
 mod filters;
-mod fleets;
 mod fleet;
 mod formats;
 mod full_disk;
 mod live;
 mod overload;
 mod parameters;
+mod plans;
 mod privileges;
 mod public_captures;
 mod refusals;
@@ -55,7 +55,7 @@ fn all() -> Vec<Trial> {
         devices::trials(),
         privileges::trials(),
         overload::trials(),
-        fleets::trials(),
+        plans::trials(),
         full_disk::trials(),
         whole_capture::trials(),
         exactly_once::trials(),
