@@ -1,12 +1,13 @@
 //! Our store beside others: the same points, one core each, answers compared.
 //!
 //! Ours is the real central: batches come over HTTP, an fsync before every acknowledgement, totals and
-//! roll-ups included; it is asked over HTTP, in SQL and by the API. VictoriaMetrics, DuckDB and
+//! roll-ups included; it is asked over HTTP, in SQL and by the API. Beside engines that are libraries, its store
+//! takes the same batches in one process, too. VictoriaMetrics, DuckDB and
 //! ClickHouse (as chdb) are driven by `benches/peers.py`. Whatever an engine answers must be what ours does.
 
 use crate::dataset::{self, Dataset, SERVERS, START_S};
 use crate::measure::Memory;
-use crate::report;
+use crate::{report, store};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -55,6 +56,7 @@ pub fn run() {
         record_type: "A",
         silent_since_ms: (dataset.until_s() - 60 * dataset.minutes / 4) * 1000,
     };
+    let handed_over_cpu_s = store::handed_over(&dataset);
     let ours = ours(&dataset, &questions);
     let mut reports = vec![("zonepulse", ours)];
     for engine in ["victoria-metrics", "duckdb", "chdb"] {
@@ -63,7 +65,7 @@ pub fn run() {
             Err(reason) => println!("{engine}: left out: {reason}"),
         }
     }
-    print(&dataset, &reports);
+    print(&dataset, &reports, handed_over_cpu_s);
     compare(&reports);
 }
 
@@ -282,19 +284,23 @@ fn compare(reports: &[(&str, Report)]) {
     }
 }
 
-fn print(dataset: &Dataset, reports: &[(&str, Report)]) {
+fn print(dataset: &Dataset, reports: &[(&str, Report)], handed_over_cpu_s: f64) {
     println!("\n{} points, {} servers, {} minutes; one core each\n", dataset.points, SERVERS, dataset.minutes);
-    println!("| engine | M points per CPU second | ratio | bytes per point | ratio | fsync |");
-    println!("| --- | --- | --- | --- | --- | --- |");
-    let rate = |report: &Report| dataset.points as f64 / report.load_cpu_s / 1e6;
+    let rate_of = |cpu_s: f64| dataset.points as f64 / cpu_s / 1e6;
+    let handed_over = rate_of(handed_over_cpu_s);
+    println!("| engine | M points per CPU second | Zonepulse over HTTP | Zonepulse's store | bytes per point | ratio | fsync |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!("| Zonepulse's store, in one process | {handed_over:.2} | | 1.0 | | | for every 10 batches |");
+    let rate = |report: &Report| rate_of(report.load_cpu_s);
     let size = |report: &Report| report.size_bytes as f64 / dataset.points as f64;
     let ours = &reports[0].1;
     for (_, report) in reports {
         println!(
-            "| {} | {:.2} | {:.1} | {:.2} | {:.2} | {} |",
+            "| {} | {:.2} | × {:.1} | × {:.1} | {:.2} | {:.2} | {} |",
             report.version,
             rate(report),
             rate(ours) / rate(report),
+            handed_over / rate(report),
             size(report),
             size(report) / size(ours),
             report.fsync

@@ -49,7 +49,8 @@ fn draw(out: &mut String, sizes: &str, plot: &Plot) {
     let y = |value: f64| HEIGHT - value / top * HEIGHT;
     let _ = writeln!(out, "<text y=\"-16\" font-weight=\"bold\">{}</text>", plot.title);
     for quarter in 0..=4 {
-        let value = top * f64::from(quarter) / 4.0;
+        // To a thousandth: quarters of a tenth have no end in binary.
+        let value = (top * f64::from(quarter) * 250.0).round() / 1000.0;
         let _ = writeln!(
             out,
             "<line x2=\"{WIDTH}\" y1=\"{0:.1}\" y2=\"{0:.1}\" stroke=\"#ddd\"/><text x=\"-6\" y=\"{1:.1}\" text-anchor=\"end\">{value}</text>",

@@ -55,6 +55,18 @@ fn in_turn(servers: Vec<Vec<Vec<u8>>>) -> Vec<Vec<u8>> {
     all
 }
 
+/// CPU seconds of this process until all is decoded, committed, sealed, rolled up and on disk.
+pub fn handed_over(dataset: &Dataset) -> f64 {
+    let batches = in_turn(dataset.batches());
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let store = Store::open(folder.path(), &options(Precision::default())).expect("a new store opens");
+    seconds(|| {
+        commit(&store, &batches);
+        assert_eq!(seal(&store, dataset.until_s() + 3600), dataset.points, "all is sealed");
+        store.close().expect("the disk takes it");
+    })
+}
+
 fn load(folder: &Path, precision: Precision, batches: &[Vec<u8>], dataset: &Dataset) -> Store {
     let store = Store::open(folder, &options(precision)).expect("a new store opens");
     let mut sealed = 0;
