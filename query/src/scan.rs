@@ -35,6 +35,8 @@ use zonepulse_store::{Kinds, Level, Reading, Selection, Store, Total};
 const QUEUE: usize = 2;
 /// Rows without columns come in batches that are so many times larger.
 const COUNTED_BATCHES: usize = 8;
+/// So many records are read by one reader.
+const FEW_RECORDS: usize = 4;
 const HOUR_S: u64 = 3600;
 /// A range of more hours than this is not cut into partitions: somebody left an end open.
 const MAX_HOURS: u64 = 24 * 366 * 10;
@@ -70,6 +72,9 @@ impl StoreScan {
             Some(columns) => Arc::new(whole.project(columns)?),
             None => whole,
         };
+        // A day of a record is read before a second reader would have begun.
+        let few = selection.records.as_ref().is_some_and(|records| records.len() <= FEW_RECORDS);
+        let threads = if few { 1 } else { threads };
         let partitions = match table.table {
             Table::Dns(level) => {
                 let pieces = match table.coarsest {
