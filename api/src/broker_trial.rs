@@ -65,7 +65,7 @@ struct TrialBody {
 struct TrialAnswer {
     /// Whether a probe could send there.
     success: bool,
-    /// What was found, for programs.
+    // Without words of its own: beside an inlined type they would become an object, which a word is not.
     #[schema(inline)]
     outcome: Outcome,
     /// The same in words, with what the broker says.
@@ -74,7 +74,7 @@ struct TrialAnswer {
     duration_ms: u64,
 }
 
-/// What can be found.
+/// What was found, for programs.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {

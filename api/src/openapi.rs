@@ -237,9 +237,10 @@ pub struct SeriesSelection {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct BucketLength {
-    /// The length of a bucket.
+    /// The length of a bucket; `5m` without it.
+    // Said in words: beside an inlined type a default would make it an object.
     #[expect(dead_code, reason = "describes a parameter")]
-    #[param(inline, default = "5m")]
+    #[param(inline)]
     interval: Option<Interval>,
 }
 
