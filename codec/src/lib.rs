@@ -49,7 +49,28 @@ impl<'a> Reader<'a> {
         self.long_number(what)
     }
 
+    /// A number of several bytes.
+    #[inline]
     fn long_number(&mut self, what: &'static str) -> Result<u64, Malformed> {
+        const LAST: u64 = 0x8080_8080_8080_8080;
+        if let Some(chunk) = self.rest.first_chunk() {
+            let word = u64::from_le_bytes(*chunk);
+            let lasts = !word & LAST;
+            if lasts != 0 {
+                // Without a branch for each byte: how many there are is as good as random.
+                let last_bit = lasts.trailing_zeros();
+                let word = word & (u64::MAX >> (63 - last_bit)) & !LAST;
+                let word = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
+                let word = (word & 0x0000_3fff_0000_3fff) | ((word & 0x3fff_0000_3fff_0000) >> 2);
+                self.rest = self.rest.get(last_bit as usize / 8 + 1..).unwrap_or_default();
+                return Ok((word & 0x0fff_ffff) | (word >> 32 << 28));
+            }
+        }
+        self.number_byte_by_byte(what)
+    }
+
+    #[cold]
+    fn number_byte_by_byte(&mut self, what: &'static str) -> Result<u64, Malformed> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let (&byte, rest) = self.rest.split_first().ok_or(Malformed(what))?;
@@ -64,6 +85,33 @@ impl<'a> Reader<'a> {
             }
         }
         Err(Malformed(what))
+    }
+
+    /// Passes over the next `count` numbers, and gives a reader of them: columns of numbers that lie
+    /// one behind the other can then be read side by side.
+    pub fn column(&mut self, count: usize, what: &'static str) -> Result<Reader<'a>, Malformed> {
+        const STRIDE: usize = 32;
+        let (mut left, mut length) = (count, 0);
+        let lasts = |bytes: &[u8]| bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(u8::from(*byte < 0x80))) as usize;
+        for chunk in self.rest.chunks_exact(STRIDE) {
+            let found = lasts(chunk);
+            if found >= left {
+                break;
+            }
+            left -= found;
+            length += STRIDE;
+        }
+        for byte in self.rest.get(length..).unwrap_or_default() {
+            if left == 0 {
+                break;
+            }
+            left -= usize::from(*byte < 0x80);
+            length += 1;
+        }
+        if left > 0 {
+            return Err(Malformed(what));
+        }
+        self.bytes(length, what).map(Reader::new)
     }
 
     /// The next number, which must be less than `bound`.
@@ -112,6 +160,34 @@ mod tests {
                 prop_assert_eq!(reader.number("value"), Ok(value));
             }
             prop_assert!(reader.is_empty());
+        }
+
+        #[test]
+        fn a_column_holds_the_next_numbers(values in prop::collection::vec(any::<u64>().prop_flat_map(|value| (0..64u32).prop_map(move |shift| value >> shift)), 0..200), count in 0usize..220) {
+            let mut bytes = Vec::new();
+            values.iter().for_each(|value| put(&mut bytes, *value));
+            let mut reader = Reader::new(&bytes);
+            match reader.column(count, "column") {
+                Ok(mut column) => {
+                    for value in values.iter().take(count) {
+                        prop_assert_eq!(column.number("value"), Ok(*value));
+                    }
+                    prop_assert!(column.is_empty());
+                    for value in values.iter().skip(count) {
+                        prop_assert_eq!(reader.number("value"), Ok(*value));
+                    }
+                }
+                Err(error) => prop_assert!(count > values.len(), "{error}"),
+            }
+        }
+
+        #[test]
+        fn a_number_is_read_alike_with_and_without_bytes_behind_it(bytes in prop::collection::vec(any::<u8>(), 0..12)) {
+            let read = |bytes: &[u8]| Reader::new(bytes).number("value");
+            let longer = [&bytes[..], &[0; 8]].concat();
+            if bytes.iter().any(|byte| *byte < 0x80) {
+                prop_assert_eq!(read(&bytes), read(&longer));
+            }
         }
 
         #[test]

@@ -98,13 +98,35 @@ pub fn is_canonical(text: &str) -> bool {
     plain_canonical(text.as_bytes()) || canonical(text).is_ok_and(|canonical| canonical == text)
 }
 
+/// Whether each of these names, which stand end to end in `text`, is canonical and so plain that a look
+/// at all of them at once can tell. Where it cannot, the names are to be asked about one by one.
+pub fn are_plainly_canonical(text: &str, ends: &[u32]) -> bool {
+    let text = text.as_bytes();
+    // Without a branch for each octet, many are looked at at once.
+    let plain = text.iter().fold(true, |all, octet| all & is_plain(*octet));
+    let no_empty_label = text.iter().zip(text.iter().skip(1)).fold(true, |all, (a, b)| all & ((*a != b'.') | (*b != b'.')));
+    let mut begin = 0;
+    // A name begins with no dot, so that two dots in a row are in one name.
+    let well_cut = |end: &u32| {
+        let name = text.get(begin..*end as usize).unwrap_or_default();
+        begin = *end as usize;
+        // So short that no label can be too long.
+        matches!(name, [first, .., b'.'] if *first != b'.') && name.len() <= MAX_LABEL + 1
+    };
+    plain && no_empty_label && ends.iter().all(well_cut) && begin == text.len()
+}
+
+/// Whether an octet stands for itself in a canonical name, or is the dot between labels.
+fn is_plain(octet: u8) -> bool {
+    octet.is_ascii_lowercase() | octet.is_ascii_digit() | matches!(octet, b'-' | b'.' | b'_')
+}
+
 fn plain_canonical(text: &[u8]) -> bool {
     // So short that no label can be too long: without a branch for each octet, several are looked at at once.
     if let [first, .., b'.'] = text
         && text.len() <= MAX_LABEL + 1
     {
-        let plain = |octet: u8| octet.is_ascii_lowercase() | octet.is_ascii_digit() | matches!(octet, b'-' | b'.' | b'_');
-        let all_plain = text.iter().fold(true, |all, octet| all & plain(*octet));
+        let all_plain = text.iter().fold(true, |all, octet| all & is_plain(*octet));
         let no_empty = text.iter().zip(text.iter().skip(1)).fold(true, |all, (a, b)| all & ((*a != b'.') | (*b != b'.')));
         return all_plain & no_empty & (*first != b'.');
     }
@@ -239,6 +261,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn ordinary_names_are_plainly_canonical() {
+        assert!(are_plainly_canonical("a.example._dmarc.b-1.example.", &[10, 29]));
+        for (text, ends) in
+            [("a.", &[1, 2][..]), ("a.b", &[2, 3]), ("a..b.", &[5]), ("A.", &[2]), ("a.b.", &[2]), ("..", &[1, 2])]
+        {
+            assert!(!are_plainly_canonical(text, ends), "{text}");
+        }
+    }
+
     fn wire_name() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(prop::collection::vec(any::<u8>(), 1..=63), 0..5).prop_filter_map("at most 255 octets", |labels| {
             let mut wire = Vec::new();
@@ -259,6 +291,15 @@ mod tests {
             prop_assert!(is_canonical(&text));
             prop_assert!(to_wire(&text).unwrap().eq_ignore_ascii_case(&wire));
             prop_assert_eq!(canonical(&text).unwrap(), text);
+        }
+
+        #[test]
+        fn names_that_are_plainly_canonical_are_canonical(names in prop::collection::vec("[a-cA.\\\\]{0,4}[a-z0-9.-]{0,64}\\.?", 1..5)) {
+            let mut end = 0;
+            let ends: Vec<u32> = names.iter().map(|name| { end += name.len() as u32; end }).collect();
+            if are_plainly_canonical(&names.concat(), &ends) {
+                prop_assert!(names.iter().all(|name| is_canonical(name)));
+            }
         }
 
         #[test]

@@ -88,9 +88,9 @@ impl Records {
         Records { text: String::new(), ends: Vec::new(), types: Vec::new() }
     }
 
-    /// None, with room for so many, whose names have so many bytes together.
-    pub(crate) fn with_capacity(records: usize, text_bytes: usize) -> Self {
-        Records { text: String::with_capacity(text_bytes), ends: Vec::with_capacity(records), types: Vec::with_capacity(records) }
+    /// What a message lists, unless a name ends within a character.
+    pub(crate) fn of(text: String, ends: Vec<u32>, types: Vec<u16>) -> Option<Self> {
+        ends.iter().all(|end| text.is_char_boundary(*end as usize)).then_some(Records { text, ends, types })
     }
 
     /// Adds a record and gives its number.

@@ -18,8 +18,8 @@
 use crate::envelope::{self, put_evicted, read_evicted};
 use crate::{Batch, Counters, Coverage, Error, Identity, Records, Row};
 use std::io::{self, Write};
-use zonepulse_codec::{Malformed, Reader, put};
-use zonepulse_dns::{MessageKind, RecordType, name};
+use zonepulse_codec::{Reader, put};
+use zonepulse_dns::{MessageKind, name};
 
 /// The version that [`Batch::encode`] writes.
 pub const VERSION: u8 = 1;
@@ -91,10 +91,7 @@ impl Batch {
 
     /// Reads a batch and checks everything that [`Batch`] promises of its fields.
     pub fn decode(bytes: &[u8]) -> Result<Batch, Error> {
-        let (identity, body) = envelope::open(bytes, VERSION)?.unpack()?;
-        let mut reader = Reader::new(&body);
-        let batch = read_body(identity, &mut reader)?;
-        if reader.is_empty() { Ok(batch) } else { Err(Error::Malformed("end")) }
+        envelope::open(bytes, VERSION)?.unpack(read_body)
     }
 
     /// Reads all of a batch but its records and rows, of which it gives none: what a
@@ -186,19 +183,26 @@ fn read_counters(reader: &mut Reader<'_>) -> Result<Counters, Error> {
 
 fn read_records(reader: &mut Reader<'_>) -> Result<Records, Error> {
     let count = reader.count(MAX_RECORDS, "records")?;
-    let lengths = read_column(reader, count, MAX_NAME_BYTES as u64 + 1, "name length")?;
-    let types = read_column(reader, count, 1 << 16, "type")?;
-    // No longer than what is there, whatever the lengths say.
-    let text_bytes = lengths.iter().fold(0usize, |sum, length| sum.saturating_add(*length as usize)).min(reader.rest().len());
-    let mut records = Records::with_capacity(count, text_bytes);
-    for (length, record_type) in lengths.into_iter().zip(types) {
-        let text = std::str::from_utf8(reader.bytes(length as usize, "name")?).map_err(|_| Error::Malformed("name"))?;
-        if !name::is_canonical(text) && !is_folded(text) {
-            return Err(Error::Malformed("name"));
-        }
-        records.push(text, RecordType::new(record_type as u16));
+    let mut ends = Vec::with_capacity(count);
+    let mut end = 0u32;
+    for _ in 0..count {
+        // Neither past what is there, nor, so many as there may be, past 32 bits.
+        end += reader.below(MAX_NAME_BYTES as u64 + 1, "name length")? as u32;
+        ends.push(end);
     }
-    Ok(records)
+    let mut types = Vec::with_capacity(count);
+    for _ in 0..count {
+        types.push(reader.below(1 << 16, "type")? as u16);
+    }
+    let text = std::str::from_utf8(reader.bytes(end as usize, "name")?).map_err(|_| Error::Malformed("name"))?;
+    // Nearly always all are plain; where one is not, each is looked at.
+    let plain = name::are_plainly_canonical(text, &ends);
+    let records = Records::of(text.to_owned(), ends, types).ok_or(Error::Malformed("name"))?;
+    if plain || records.iter().all(|(name, _)| name::is_canonical(name) || is_folded(name)) {
+        Ok(records)
+    } else {
+        Err(Error::Malformed("name"))
+    }
 }
 
 /// What overflowed a probe's table: [`OTHER`] before a zone's canonical name, or
@@ -208,44 +212,37 @@ fn is_folded(text: &str) -> bool {
     text.strip_prefix(OTHER).is_some_and(|zone| zone.is_empty() || zone.strip_prefix(' ').is_some_and(name::is_canonical))
 }
 
-/// Numbers of at most 32 bits, so many as [`Reader::count`] has allowed.
-fn read_column(reader: &mut Reader<'_>, count: usize, bound: u64, what: &'static str) -> Result<Vec<u32>, Malformed> {
-    let mut column = Vec::with_capacity(count);
-    for _ in 0..count {
-        column.push(reader.below(bound, what)? as u32);
-    }
-    Ok(column)
-}
-
 fn read_rows(reader: &mut Reader<'_>, records: u64, interval_ms: u64) -> Result<Vec<Row>, Error> {
     let count = reader.count(MAX_ROWS, "rows")?;
+    // Side by side: the columns do not wait for each other.
+    let mut column = |what| reader.column(count, what);
+    let mut differences = column("record")?;
+    let mut kinds = column("kind")?;
+    let mut hits = column("hits")?;
+    let mut lasts = column("last access")?;
+    let mut firsts = column("first access")?;
     let mut rows = Vec::with_capacity(count);
     let mut record = 0u64;
+    let mut next_place = 0;
     for _ in 0..count {
-        record += reader.below(records, "record")?;
+        record += differences.below(records, "record")?;
         if record >= records {
             return Err(Error::Malformed("record"));
         }
-        rows.push(Row { record: record as u32, kind: MessageKind::REQUEST, hits: 0, first_ms: 0, last_ms: 0 });
-    }
-    for row in &mut rows {
-        let number = reader.below(u64::from(MessageKind::COUNT), "kind")? as u16;
-        row.kind = MessageKind::from_number(number).ok_or(Error::Malformed("kind"))?;
-    }
-    if !rows.is_sorted_by(|a, b| (a.record, a.kind) < (b.record, b.kind)) {
-        return Err(Error::Malformed("order of rows"));
-    }
-    for row in &mut rows {
-        row.hits = reader.number("hits")?;
-        if row.hits == 0 {
+        let number = kinds.below(u64::from(MessageKind::COUNT), "kind")?;
+        let kind = MessageKind::from_number(number as u16).ok_or(Error::Malformed("kind"))?;
+        let place = record << 16 | number;
+        if place < next_place {
+            return Err(Error::Malformed("order of rows"));
+        }
+        next_place = place + 1;
+        let hits = hits.number("hits")?;
+        if hits == 0 {
             return Err(Error::Malformed("hits"));
         }
-    }
-    for row in &mut rows {
-        row.last_ms = reader.below(interval_ms, "last access")? as u32;
-    }
-    for row in &mut rows {
-        row.first_ms = row.last_ms - reader.below(u64::from(row.last_ms) + 1, "first access")? as u32;
+        let last_ms = lasts.below(interval_ms, "last access")?;
+        let first_ms = last_ms - firsts.below(last_ms + 1, "first access")?;
+        rows.push(Row { record: record as u32, kind, hits, first_ms: first_ms as u32, last_ms: last_ms as u32 });
     }
     Ok(rows)
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::envelope::{peek_identity, tests::with_body as with_body_of};
 use crate::{Counter, Evicted};
 use proptest::prelude::*;
+use zonepulse_dns::RecordType;
 
 fn small() -> Batch {
     let mut records = Records::new();

@@ -28,8 +28,17 @@ pub(crate) const LATEST_VERSION: u8 = crate::system::VERSION;
 pub(crate) const HEADER_BYTES: usize = 33;
 thread_local! {
     /// What decompressing needs, which costs more to make than a small message to read.
-    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    static UNPACKER: RefCell<Option<Unpacker>> = const { RefCell::new(None) };
 }
+
+struct Unpacker {
+    decompressor: zstd::bulk::Decompressor<'static>,
+    /// The last body: the next one takes its place.
+    body: Vec<u8>,
+}
+
+/// A larger body's room is given back.
+const KEPT_BODY_BYTES: usize = 1 << 20;
 
 const MAGIC: &[u8; 4] = b"ZPBT";
 const VERSION_AT: usize = 4;
@@ -99,20 +108,31 @@ pub(crate) fn open(bytes: &[u8], version: u8) -> Result<Envelope<'_>, Error> {
 }
 
 impl Envelope<'_> {
-    /// Whose message it is, and all of its body.
-    pub(crate) fn unpack(self) -> Result<(Identity, Vec<u8>), Error> {
-        let body = UNPACKER.with_borrow_mut(|kept| {
-            let unpacker = match kept {
+    /// Reads all of the body.
+    pub(crate) fn unpack<T>(self, read: impl FnOnce(Identity, &mut Reader<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        UNPACKER.with_borrow_mut(|kept| {
+            let Unpacker { decompressor, body } = match kept {
                 Some(unpacker) => unpacker,
-                None => kept.insert(zstd::bulk::Decompressor::new()?),
+                None => {
+                    let decompressor = zstd::bulk::Decompressor::new().map_err(|_| Error::Malformed("body"))?;
+                    kept.insert(Unpacker { decompressor, body: Vec::new() })
+                }
             };
-            unpacker.decompress(self.packed, self.body_bytes)
-        });
-        let body = body.map_err(|_| Error::Malformed("body"))?;
-        if body.len() != self.body_bytes {
-            return Err(Error::Malformed("body"));
-        }
-        Ok((self.identity, body))
+            body.clear();
+            body.reserve_exact(self.body_bytes);
+            // The room may be larger than what was said.
+            match decompressor.decompress_to_buffer(self.packed, body) {
+                Ok(bytes) if bytes == self.body_bytes => {}
+                _ => return Err(Error::Malformed("body")),
+            }
+            let mut reader = Reader::new(body);
+            let message = read(self.identity, &mut reader);
+            let message = if reader.is_empty() { message } else { message.and(Err(Error::Malformed("end"))) };
+            if body.capacity() > KEPT_BODY_BYTES {
+                *body = Vec::new();
+            }
+            message
+        })
     }
 
     /// Whose message it is, and enough of its body for what stands first in it.
@@ -225,7 +245,8 @@ pub(crate) mod tests {
         let bytes = with_body(3, &IDENTITY, b"abc");
         assert_eq!(bytes[..29], *b"ZPBT\x03\x07\0\0\0\x08\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x03\0\0\0");
         assert_eq!(bytes[29..33], checksum(&bytes[..29], &bytes[33..]).to_le_bytes());
-        assert_eq!(open(&bytes, 3).unwrap().unpack(), Ok((IDENTITY, b"abc".to_vec())));
+        let body = |identity, reader: &mut Reader<'_>| Ok((identity, reader.bytes(3, "body")?.to_vec()));
+        assert_eq!(open(&bytes, 3).unwrap().unpack(body), Ok((IDENTITY, b"abc".to_vec())));
     }
 
     #[test]
@@ -234,7 +255,7 @@ pub(crate) mod tests {
             let mut out = begin(1, &IDENTITY, 0);
             out.extend(zstd::bulk::compress(&vec![0; 1 << 20], 1).unwrap());
             let bytes = finish(out, says).unwrap();
-            assert_eq!(open(&bytes, 1).unwrap().unpack(), Err(Error::Malformed("body")));
+            assert_eq!(open(&bytes, 1).unwrap().unpack(|_, _| Ok(())), Err(Error::Malformed("body")));
         }
     }
 }

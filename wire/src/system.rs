@@ -90,19 +90,16 @@ impl SystemBatch {
 
     /// Reads a batch and checks everything that [`SystemBatch`] promises of its fields.
     pub fn decode(bytes: &[u8]) -> Result<SystemBatch, Error> {
-        let (identity, body) = envelope::open(bytes, VERSION)?.unpack()?;
-        let mut reader = Reader::new(&body);
-        let mut batch = read_head(identity, &mut reader)?;
-        batch.series = read_names(&mut reader)?;
-        check_points(batch.series.len(), batch.slots)?;
-        for series in &mut batch.series {
-            series.values = read_values(&mut reader, batch.slots as usize)?;
-        }
-        if !reader.is_empty() {
-            return Err(Error::Malformed("end"));
-        }
-        batch.check()?;
-        Ok(batch)
+        envelope::open(bytes, VERSION)?.unpack(|identity, reader| {
+            let mut batch = read_head(identity, reader)?;
+            batch.series = read_names(reader)?;
+            check_points(batch.series.len(), batch.slots)?;
+            for series in &mut batch.series {
+                series.values = read_values(reader, batch.slots as usize)?;
+            }
+            batch.check()?;
+            Ok(batch)
+        })
     }
 
     /// Reads all of a batch but its series, of which it gives none.
