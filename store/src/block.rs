@@ -106,31 +106,29 @@ impl Section<'_> {
     pub(crate) fn rows(&self, rows: &mut Vec<Row>) -> Result<(), Malformed> {
         let mut reader = Reader::new(self.bytes);
         let count = reader.count(self.bytes.len(), "rows")?;
-        let begin = rows.len();
+        let mut differences = reader.column(count, "record id")?;
+        let mut hits = reader.column(count, "hits")?;
+        let mut planes = [&[][..]; 3];
+        for plane in planes.iter_mut().take(age_bytes(self.interval_s)) {
+            *plane = reader.bytes(count, "ages")?;
+        }
+        if !reader.is_empty() {
+            return Err(Malformed("section"));
+        }
         rows.reserve(count);
         let mut record_id = 0u64;
         for at in 0..count {
-            let difference = reader.below(1 << 32, "record id")?;
+            let difference = differences.below(1 << 32, "record id")?;
             record_id += difference;
             if record_id > u64::from(u32::MAX) || (at > 0 && difference == 0) {
                 return Err(Malformed("record id"));
             }
-            rows.push(Row { record_id: record_id as u32, hits: 0, last_ms: 0 });
+            let byte = |plane: &[u8]| u64::from(plane.get(at).copied().unwrap_or_default());
+            let age = byte(planes[0]) | byte(planes[1]) << 8 | byte(planes[2]) << 16;
+            let last_ms = self.last_of_interval_ms.checked_sub(age).ok_or(Malformed("ages"))?;
+            rows.push(Row { record_id: record_id as u32, hits: hits.number("hits")?, last_ms });
         }
-        let new = rows.get_mut(begin..).unwrap_or_default();
-        for row in new.iter_mut() {
-            row.hits = reader.number("hits")?;
-        }
-        for plane in 0..age_bytes(self.interval_s) {
-            let ages = reader.bytes(count, "ages")?;
-            for (row, age) in new.iter_mut().zip(ages) {
-                row.last_ms |= u64::from(*age) << (8 * plane);
-            }
-        }
-        for row in new.iter_mut() {
-            row.last_ms = self.last_of_interval_ms.checked_sub(row.last_ms).ok_or(Malformed("ages"))?;
-        }
-        if reader.is_empty() { Ok(()) } else { Err(Malformed("section")) }
+        Ok(())
     }
 }
 
@@ -139,7 +137,7 @@ fn last_ms_of(start_s: u64, interval_s: u32) -> u64 {
 }
 
 /// How many bytes the age of a last access takes.
-fn age_bytes(interval_s: u32) -> u32 {
+fn age_bytes(interval_s: u32) -> usize {
     match u64::from(interval_s) * 1000 - 1 {
         0..0x1_0000 => 2,
         _ => 3,

@@ -33,9 +33,26 @@ struct Entries {
     text: String,
     /// For each number, where its name ends (48 bits), and the type: together, so that a search looks at one place.
     ends: Vec<u64>,
-    numbers: HashTable<u32>,
+    numbers: HashTable<Slot>,
     hasher: DefaultHashBuilder,
 }
+
+/// A number and a part of its name's hash, by which nearly every wrong one is known without a look at its name.
+#[derive(Clone, Copy)]
+struct Slot {
+    tag: u32,
+    number: u32,
+}
+
+impl Slot {
+    /// What the table orders by: all of it follows from the tag, so that growing looks at no name.
+    fn hash(tag: u32) -> u64 {
+        u64::from(tag).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+/// So many names are looked up at a time: the memory that one waits for is fetched while others wait, too.
+const AT_A_TIME: usize = 64;
 
 /// Where the name of a number is, and its type.
 fn place(ends: &[u64], number: u32) -> Option<(Range<usize>, RecordType)> {
@@ -57,8 +74,40 @@ impl Entries {
         (!name.is_empty()).then_some((name, record_type))
     }
 
-    fn hash(&self, name: &str, record_type: RecordType) -> u64 {
-        self.hasher.hash_one((name, record_type.value()))
+    fn tag(&self, name: &str, record_type: RecordType) -> u32 {
+        (self.hasher.hash_one((name, record_type.value())) >> 32) as u32
+    }
+
+    fn is(&self, number: u32, name: &str, record_type: RecordType) -> bool {
+        place(&self.ends, number)
+            .is_some_and(|(range, found)| found == record_type && self.text.as_bytes().get(range) == Some(name.as_bytes()))
+    }
+
+    fn find(&self, name: &str, record_type: RecordType) -> Option<u32> {
+        let tag = self.tag(name, record_type);
+        let is_it = |slot: &Slot| slot.tag == tag && self.is(slot.number, name, record_type);
+        self.numbers.find(Slot::hash(tag), is_it).map(|slot| slot.number)
+    }
+
+    /// Finds many: first all tags, then all slots, then all names.
+    fn find_each(&self, records: &[(&str, RecordType)], mut each: impl FnMut(&str, RecordType, Option<u32>)) {
+        let mut likely = [(0, None); AT_A_TIME];
+        for records in records.chunks(AT_A_TIME) {
+            for ((name, record_type), (tag, _)) in records.iter().zip(&mut likely) {
+                *tag = self.tag(name, *record_type);
+            }
+            for (_, (tag, found)) in records.iter().zip(&mut likely) {
+                *found = self.numbers.find(Slot::hash(*tag), |slot| slot.tag == *tag).map(|slot| slot.number);
+            }
+            for ((name, record_type), (_, found)) in records.iter().zip(&likely) {
+                let found = found.and_then(|number| match self.is(number, name, *record_type) {
+                    true => Some(number),
+                    // Two names with one tag.
+                    false => self.find(name, *record_type),
+                });
+                each(name, *record_type, found);
+            }
+        }
     }
 
     /// A number that nobody has.
@@ -70,26 +119,12 @@ impl Entries {
         self.ends.push((self.text.len() as u64) << 16 | u64::from(record_type.value()));
     }
 
-    fn find(&self, name: &str, record_type: RecordType) -> Option<u32> {
-        let hash = self.hash(name, record_type);
-        let is_it = |number: &u32| {
-            place(&self.ends, *number)
-                .is_some_and(|(range, found)| found == record_type && self.text.as_bytes().get(range) == Some(name.as_bytes()))
-        };
-        self.numbers.find(hash, is_it).copied()
-    }
-
     fn push(&mut self, name: &str, record_type: RecordType) -> u32 {
         let number = self.len() as u32;
-        let hash = self.hash(name, record_type);
+        let tag = self.tag(name, record_type);
         self.text.push_str(name);
         self.push_end(record_type);
-        let Entries { text, ends, numbers, hasher } = self;
-        let rehash = |number: &u32| {
-            let (range, record_type) = place(ends, *number).unwrap_or((0..0, RecordType::new(0)));
-            hasher.hash_one((text.get(range).unwrap_or_default(), record_type.value()))
-        };
-        numbers.insert_unique(hash, number, rehash);
+        self.numbers.insert_unique(Slot::hash(tag), Slot { tag, number }, |slot| Slot::hash(slot.tag));
         number
     }
 }
@@ -164,11 +199,17 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// The number of a record, which is new when nobody has seen it.
-    pub(crate) fn resolve(&mut self, dictionary: &Dictionary, name: &str, record_type: RecordType) -> u32 {
-        if let Some(number) = dictionary.entries.find(name, record_type) {
-            return number;
-        }
+    /// The numbers of records: new where nobody has seen one.
+    pub(crate) fn resolve(&mut self, dictionary: &Dictionary, records: &[(&str, RecordType)]) -> Vec<u32> {
+        let mut numbers = Vec::with_capacity(records.len());
+        dictionary.entries.find_each(records, |name, record_type, found| {
+            numbers.push(found.unwrap_or_else(|| self.number(dictionary, name, record_type)));
+        });
+        numbers
+    }
+
+    /// The number of a record that the dictionary does not have.
+    fn number(&mut self, dictionary: &Dictionary, name: &str, record_type: RecordType) -> u32 {
         let base = dictionary.len();
         if let Some(number) = self.entries.find(name, record_type) {
             return base as u32 + number;
@@ -229,5 +270,27 @@ impl<'a> DictionaryReader<'a> {
     /// All records in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &str, RecordType)> {
         (0..self.len() as u32).filter_map(|number| self.get(number).map(|(name, record_type)| (number, name, record_type)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_so_many_names_that_tags_are_shared_each_is_found() {
+        let mut entries = Entries::default();
+        let (mut names, mut tags, mut shared) = (Vec::new(), BTreeSet::new(), 0);
+        while shared < 2 {
+            let name = format!("host-{}.example.", names.len());
+            shared += u32::from(!tags.insert(entries.tag(&name, RecordType::A)));
+            entries.push(&name, RecordType::A);
+            names.push(name);
+        }
+        let asked: Vec<_> = names.iter().flat_map(|name| [(name.as_str(), RecordType::A), (name, RecordType::new(28))]).collect();
+        let mut found = Vec::new();
+        entries.find_each(&asked, |_, _, number| found.push(number));
+        let expected: Vec<_> = (0..names.len() as u32).flat_map(|number| [Some(number), None]).collect();
+        assert_eq!(found, expected);
     }
 }

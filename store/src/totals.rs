@@ -6,6 +6,7 @@
 //! appears in it for the first time, when a first access moves back (blocks do
 //! not carry it), and at checkpoints.
 
+use crate::block;
 use crate::intake::IntakeRow;
 use crate::key::GROUP;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,83 +42,142 @@ pub(crate) struct Group {
     pub as_of: u64,
     /// Whether it holds more than its value on disk.
     pub dirty: bool,
-    entries: Vec<Entry>,
+    members: Members,
+    /// Of the members, rising.
+    counts: Vec<Count>,
+    /// Their first accesses, Unix milliseconds: apart, since what comes later than all of them moves none back.
+    firsts_ms: Vec<u64>,
+    /// The latest of those.
+    last_first_ms: u64,
 }
 
+/// What nearly every batch changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Count {
+    hits: u64,
+    last_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
 struct Entry {
-    low: u8,
     hits: u64,
     first_ms: u64,
     last_ms: u64,
 }
 
+/// Which of a group's records have totals, by the low byte of their numbers.
+///
+/// Where a record's entry is follows from how many bits are set before its own: no search,
+/// and no branch that depends on which records a batch has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Members {
+    words: [u64; 4],
+    /// How many bits are set in the words before.
+    before: [u8; 4],
+}
+
+impl Members {
+    /// Where a record's entry is, or would be.
+    fn place(&self, low: u8) -> Result<usize, usize> {
+        let (word, bit) = (usize::from(low >> 6), 1u64 << (low & 63));
+        let bits = self.words.get(word).copied().unwrap_or_default();
+        let before = self.before.get(word).copied().unwrap_or_default();
+        let place = usize::from(before) + (bits & (bit - 1)).count_ones() as usize;
+        if bits & bit != 0 { Ok(place) } else { Err(place) }
+    }
+
+    fn has(&self, low: u8) -> bool {
+        self.words.get(usize::from(low >> 6)).is_some_and(|bits| bits >> (low & 63) & 1 != 0)
+    }
+
+    fn insert(&mut self, low: u8) {
+        let word = usize::from(low >> 6);
+        self.words.iter_mut().skip(word).take(1).for_each(|bits| *bits |= 1 << (low & 63));
+        self.before.iter_mut().skip(word + 1).for_each(|before| *before += 1);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).filter(|low| self.has(*low))
+    }
+}
+
 impl Group {
-    /// Whether the value on disk must be written with these rows, rising by record, all of this
-    /// group: a record or a first access is new.
+    /// Whether the value on disk must be written with these rows, all of this group: a record or a
+    /// first access is new.
     pub(crate) fn needs_disk(&self, rows: &[IntakeRow]) -> bool {
-        let mut at = 0;
         rows.iter().any(|row| {
             let low = (row.record_id % GROUP) as u8;
-            at += self.entries.get(at..).unwrap_or_default().iter().take_while(|entry| entry.low < low).count();
-            self.entries.get(at).is_none_or(|entry| entry.low != low || row.first_ms < entry.first_ms)
+            !self.members.has(low) || (row.first_ms < self.last_first_ms && self.moves_first_back(low, row.first_ms))
         })
     }
 
-    /// Adds rows, rising by record, all of this group.
+    fn moves_first_back(&self, low: u8, first_ms: u64) -> bool {
+        let first = self.members.place(low).ok().and_then(|at| self.firsts_ms.get(at));
+        first.is_some_and(|first| first_ms < *first)
+    }
+
+    /// Adds rows, all of this group.
     pub(crate) fn add(&mut self, rows: &[IntakeRow]) {
-        let mut at = 0;
         for row in rows {
-            let low = (row.record_id % GROUP) as u8;
-            at += self.entries.get(at..).unwrap_or_default().iter().take_while(|entry| entry.low < low).count();
-            match self.entries.get_mut(at) {
-                Some(entry) if entry.low == low => {
-                    entry.hits = entry.hits.saturating_add(row.hits);
-                    entry.first_ms = entry.first_ms.min(row.first_ms);
-                    entry.last_ms = entry.last_ms.max(row.last_ms);
-                }
-                _ => self.entries.insert(at, Entry { low, hits: row.hits, first_ms: row.first_ms, last_ms: row.last_ms }),
-            }
+            let more = Entry { hits: row.hits, first_ms: row.first_ms, last_ms: row.last_ms };
+            self.add_entry((row.record_id % GROUP) as u8, more);
         }
         self.dirty = true;
     }
 
-    /// Adds a point that was committed after `as_of`; `false` when the record
-    /// is not there, which a sound store rules out.
-    pub(crate) fn replay(&mut self, record_id: u32, hits: u64, last_ms: u64) -> bool {
-        let low = (record_id % GROUP) as u8;
-        let Ok(at) = self.entries.binary_search_by_key(&low, |entry| entry.low) else { return false };
-        if let Some(entry) = self.entries.get_mut(at) {
-            entry.hits = entry.hits.saturating_add(hits);
-            entry.last_ms = entry.last_ms.max(last_ms);
+    fn add_entry(&mut self, low: u8, more: Entry) {
+        match self.members.place(low) {
+            Ok(at) => {
+                if let Some(count) = self.counts.get_mut(at) {
+                    count.hits = count.hits.saturating_add(more.hits);
+                    count.last_ms = count.last_ms.max(more.last_ms);
+                }
+                if more.first_ms < self.last_first_ms
+                    && let Some(first) = self.firsts_ms.get_mut(at)
+                {
+                    *first = more.first_ms.min(*first);
+                }
+            }
+            Err(at) => {
+                self.members.insert(low);
+                self.counts.insert(at, Count { hits: more.hits, last_ms: more.last_ms });
+                self.firsts_ms.insert(at, more.first_ms);
+                self.last_first_ms = self.last_first_ms.max(more.first_ms);
+            }
         }
+    }
+
+    /// Adds points of a block, all of this group; `false` when a record is not there, which a
+    /// sound store rules out.
+    pub(crate) fn replay(&mut self, rows: &[block::Row]) -> bool {
         self.dirty = true;
-        true
+        rows.iter().all(|row| {
+            let low = (row.record_id % GROUP) as u8;
+            let is_there = self.members.has(low);
+            if is_there {
+                self.add_entry(low, Entry { hits: row.hits, first_ms: u64::MAX, last_ms: row.last_ms });
+            }
+            is_there
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.counts.is_empty()
     }
 
-    /// Adds to the first record of the group.
-    fn fold(&mut self, other: &Entry) {
-        match self.entries.first_mut() {
-            Some(first) if first.low == 0 => {
-                first.hits = first.hits.saturating_add(other.hits);
-                first.first_ms = first.first_ms.min(other.first_ms);
-                first.last_ms = first.last_ms.max(other.last_ms);
-            }
-            _ => self.entries.insert(0, Entry { low: 0, ..*other }),
-        }
+    /// The low bytes of the records' numbers, rising, and their totals.
+    fn iter(&self) -> impl Iterator<Item = (u8, Entry)> {
+        let entry = |(count, first_ms): (&Count, &u64)| Entry { hits: count.hits, first_ms: *first_ms, last_ms: count.last_ms };
+        self.members.iter().zip(self.counts.iter().zip(&self.firsts_ms).map(entry))
     }
 
     pub(crate) fn encode(&self, as_of: u64) -> Vec<u8> {
-        let mut out = Vec::with_capacity(16 + self.entries.len() * 16);
+        let mut out = Vec::with_capacity(16 + self.counts.len() * 16);
         out.push(VERSION);
         put(&mut out, as_of);
-        put(&mut out, self.entries.len() as u64);
-        for entry in &self.entries {
-            out.push(entry.low);
+        put(&mut out, self.counts.len() as u64);
+        for (low, entry) in self.iter() {
+            out.push(low);
             put(&mut out, entry.hits);
             put(&mut out, entry.first_ms);
             put(&mut out, entry.last_ms - entry.first_ms);
@@ -133,18 +193,22 @@ impl Group {
         let mut reader = Reader::new(rest);
         let as_of = reader.number("as of")?;
         let count = reader.count(GROUP as usize, "totals")?;
-        let mut entries: Vec<Entry> = Vec::with_capacity(count);
+        let mut group = Group { as_of, ..Group::default() };
+        group.counts.reserve_exact(count);
+        group.firsts_ms.reserve_exact(count);
+        let mut next = 0;
         for _ in 0..count {
             let low = reader.bytes(1, "record")?.first().copied().unwrap_or_default();
-            if entries.last().is_some_and(|before| before.low >= low) {
+            if u16::from(low) < next {
                 return Err(Malformed("order of records"));
             }
+            next = u16::from(low) + 1;
             let hits = reader.number("hits")?;
             let first_ms = reader.number("first seen")?;
             let last_ms = first_ms.checked_add(reader.number("last access")?).ok_or(Malformed("last access"))?;
-            entries.push(Entry { low, hits, first_ms, last_ms });
+            group.add_entry(low, Entry { hits, first_ms, last_ms });
         }
-        if reader.is_empty() { Ok(Group { as_of, dirty: false, entries }) } else { Err(Malformed("totals")) }
+        if reader.is_empty() { Ok(group) } else { Err(Malformed("totals")) }
     }
 }
 
@@ -176,14 +240,17 @@ impl Totals {
             let (server, kind, number) = *key;
             let range = number * GROUP..=number * GROUP + (GROUP - 1);
             let lows: Vec<u8> = records.range(range).map(|record_id| (record_id % GROUP) as u8).collect();
-            let gone = |entry: &Entry| lows.binary_search(&entry.low).is_ok();
-            if !group.entries.iter().any(gone) {
+            let gone = |low: u8| lows.binary_search(&low).is_ok();
+            if !group.members.iter().any(gone) {
                 continue;
             }
-            changed.entry(*key).or_insert_with(|| group.clone()).entries.retain(|entry| !gone(entry));
+            let left = changed.entry(*key).or_insert_with(|| group.clone());
+            let kept: Vec<(u8, Entry)> = left.iter().filter(|(low, _)| !gone(*low)).collect();
+            *left = Group { as_of: left.as_of, dirty: left.dirty, ..Group::default() };
+            kept.into_iter().for_each(|(low, entry)| left.add_entry(low, entry));
             let other = (server, kind, 0);
             let into = changed.entry(other).or_insert_with(|| self.groups.get(&other).cloned().unwrap_or_default());
-            group.entries.iter().filter(|entry| gone(entry)).for_each(|entry| into.fold(entry));
+            group.iter().filter(|(low, _)| gone(*low)).for_each(|(_, entry)| into.add_entry(0, entry));
         }
         changed
     }
@@ -202,10 +269,10 @@ impl Totals {
 
 fn visit_group((server_id, kind, number): GroupKey, group: &Group, each: &mut dyn FnMut(Total)) {
     let Some(kind) = MessageKind::from_number(kind) else { return };
-    for entry in &group.entries {
+    for (low, entry) in group.iter() {
         each(Total {
             server_id,
-            record_id: number * GROUP + u32::from(entry.low),
+            record_id: number * GROUP + u32::from(low),
             kind,
             hits: entry.hits,
             first_ms: entry.first_ms,
@@ -236,7 +303,7 @@ mod tests {
             group.add(&rows);
         }
         assert_eq!(
-            group.entries.iter().map(|e| (e.low, e.hits, e.first_ms, e.last_ms)).collect::<Vec<_>>(),
+            group.iter().map(|(low, e)| (low, e.hits, e.first_ms, e.last_ms)).collect::<Vec<_>>(),
             [(0, 1, 50, 60), (43, 1, 80, 80), (44, 3, 40, 70)]
         );
     }
@@ -262,7 +329,7 @@ mod tests {
         let mut group = Group::default();
         group.add(&[row(0, 1, 50, 60), row(255, u64::MAX, 0, u64::MAX)]);
         let decoded = Group::decode(&group.encode(7)).unwrap();
-        assert_eq!((decoded.as_of, decoded.dirty, &decoded.entries), (7, false, &group.entries));
+        assert_eq!(decoded, Group { as_of: 7, dirty: false, ..group });
     }
 
     #[test]

@@ -69,10 +69,11 @@ pub struct Write<'a> {
     pub(crate) batch: WriteBatch,
     names: Pending,
     pub(crate) series: series::Pending,
-    /// What totals get when the write is on disk: by server, the rows of a batch.
-    rows: Vec<(u32, Vec<IntakeRow>)>,
-    /// Groups of totals whose values on disk this write must bring.
-    new_totals: BTreeSet<GroupKey>,
+    /// What totals get when the write is on disk, as small as it is there.
+    blocks: Vec<NewBlock>,
+    /// What blocks, by their place in `blocks`, bring to groups of totals whose values on disk this write must
+    /// bring: with first accesses, which a block does not carry.
+    news: BTreeMap<(usize, GroupKey), Vec<IntakeRow>>,
     markers: BTreeMap<(u32, u64), Runs>,
     journal: Vec<u8>,
     /// Hours and servers of the blocks.
@@ -84,6 +85,13 @@ pub struct Write<'a> {
     pub(crate) duplicates: u64,
 }
 
+/// A block that is part of a write.
+struct NewBlock {
+    server_id: u32,
+    start_s: u64,
+    value: Vec<u8>,
+}
+
 impl<'a> Write<'a> {
     pub(crate) fn begin(inner: &'a Inner) -> Self {
         Write {
@@ -92,8 +100,8 @@ impl<'a> Write<'a> {
             batch: WriteBatch::default(),
             names: Pending::default(),
             series: series::Pending::default(),
-            rows: Vec::new(),
-            new_totals: BTreeSet::new(),
+            blocks: Vec::new(),
+            news: BTreeMap::new(),
             markers: BTreeMap::new(),
             journal: Vec::new(),
             hours: Vec::new(),
@@ -113,7 +121,8 @@ impl<'a> Write<'a> {
     /// known with this write.
     pub fn record_ids<'n>(&mut self, records: impl Iterator<Item = (&'n str, RecordType)>) -> Vec<u32> {
         let dictionary = self.inner.dictionary.read();
-        records.map(|(name, record_type)| self.names.resolve(&dictionary, name, record_type)).collect()
+        let records: Vec<_> = records.collect();
+        self.names.resolve(&dictionary, &records)
     }
 
     /// Adds a batch, unless it is in already.
@@ -130,22 +139,24 @@ impl<'a> Write<'a> {
         }
         intake.arrange();
         let database = &self.inner.database;
-        let key = key::open(&intake.identity, intake.start_s);
-        if !intake.rows.is_empty() {
-            self.batch.put_cf(database.family(key::OPEN), key, block::encode(&intake));
-            self.journal.extend_from_slice(&key);
-            self.hours.push((key::hour(intake.start_s), intake.identity.server_id));
-        }
+        let Identity { server_id, .. } = intake.identity;
         let report = key::report(&intake.identity, intake.start_s);
         self.batch.put_cf(database.family(key::REPORTS), report, Report::encode(&intake));
-        let totals = self.inner.totals.read();
-        let server_id = intake.identity.server_id;
-        for (key, rows) in by_group(server_id, &intake.rows) {
-            if totals.groups.get(&key).is_none_or(|group| group.needs_disk(rows)) {
-                self.new_totals.insert(key);
+        if !intake.rows.is_empty() {
+            let totals = self.inner.totals.read();
+            for (key, rows) in by_group(server_id, &intake.rows) {
+                if totals.groups.get(&key).is_none_or(|group| group.needs_disk(rows)) {
+                    self.news.insert((self.blocks.len(), key), rows.to_vec());
+                }
             }
+            drop(totals);
+            let key = key::open(&intake.identity, intake.start_s);
+            let value = block::encode(&intake);
+            self.batch.put_cf(database.family(key::OPEN), key, &value);
+            self.blocks.push(NewBlock { server_id, start_s: intake.start_s, value });
+            self.journal.extend_from_slice(&key);
+            self.hours.push((key::hour(intake.start_s), server_id));
         }
-        self.rows.push((server_id, intake.rows));
         self.committed += 1;
         Ok(Outcome::Committed)
     }
@@ -191,17 +202,38 @@ impl<'a> Write<'a> {
     /// The groups that are written with this, as they will be. All others stay where they are until it is on disk.
     fn new_groups(&self) -> BTreeMap<GroupKey, Group> {
         let totals = self.inner.totals.read();
-        let now = |key: &GroupKey| (*key, totals.groups.get(key).cloned().unwrap_or_default());
-        let mut written: BTreeMap<GroupKey, Group> = self.new_totals.iter().map(now).collect();
+        let now = |(_, key): &(usize, GroupKey)| (*key, totals.groups.get(key).cloned().unwrap_or_default());
+        let mut written: BTreeMap<GroupKey, Group> = self.news.keys().map(now).collect();
         drop(totals);
         if !written.is_empty() {
-            for (key, rows) in self.rows.iter().flat_map(|(server_id, rows)| by_group(*server_id, rows)) {
-                if let Some(group) = written.get_mut(&key) {
-                    group.add(rows);
+            for ((_, key), rows) in &self.news {
+                written.entry(*key).or_default().add(rows);
+            }
+            self.replay(|block, key, rows| {
+                if !self.news.contains_key(&(block, key))
+                    && let Some(group) = written.get_mut(&key)
+                {
+                    group.replay(rows);
+                }
+            });
+        }
+        written
+    }
+
+    /// What the blocks bring to each group of totals, with the place of the block.
+    fn replay(&self, mut each: impl FnMut(usize, GroupKey, &[block::Row])) {
+        let mut rows = Vec::new();
+        for (at, NewBlock { server_id, start_s, value }) in self.blocks.iter().enumerate() {
+            // Made by `encode`, so it can be read.
+            let Ok(mut sections) = Sections::new(value, *start_s) else { continue };
+            while let Ok(Some(section)) = sections.next() {
+                rows.clear();
+                if section.rows(&mut rows).is_ok() {
+                    let number = section.kind.number();
+                    by_number(&rows).for_each(|(group, rows)| each(at, (*server_id, number, group), rows));
                 }
             }
         }
-        written
     }
 
     fn publish(&mut self, commit: u64, written: BTreeMap<GroupKey, Group>) {
@@ -209,13 +241,13 @@ impl<'a> Write<'a> {
         self.inner.system.series.write().adopt(&mut self.series);
         self.inner.system.refused_points.fetch_add(self.refused_points, Ordering::Relaxed);
         let mut totals = self.inner.totals.write();
-        for (key, rows) in self.rows.iter().flat_map(|(server_id, rows)| by_group(*server_id, rows)) {
+        self.replay(|_, key, rows| {
             if !written.contains_key(&key)
                 && let Some(group) = totals.groups.get_mut(&key)
             {
-                group.add(rows);
+                group.replay(rows);
             }
-        }
+        });
         totals.groups.extend(written);
         drop(totals);
         // Not `append`, which makes the whole map anew.
@@ -254,6 +286,12 @@ fn by_group(server_id: u32, rows: &[IntakeRow]) -> impl Iterator<Item = (GroupKe
         let (kind, number) = of(rows.first()?);
         Some(((server_id, kind, number), rows))
     })
+}
+
+/// Rows of a block's section, by the numbers of their groups.
+fn by_number(rows: &[block::Row]) -> impl Iterator<Item = (u32, &[block::Row])> {
+    let of = |row: &block::Row| row.record_id / GROUP;
+    rows.chunk_by(move |a, b| of(a) == of(b)).filter_map(move |rows| Some((of(rows.first()?), rows)))
 }
 
 fn put_group(database: &Database, batch: &mut WriteBatch, key: GroupKey, group: &mut Group, as_of: u64) {
@@ -353,11 +391,10 @@ fn replay(database: &Database, expiry: &Expiry, totals: &mut Totals, commit: u64
     while let Some(section) = sections.next().map_err(|Malformed(what)| damaged(what))? {
         rows.clear();
         section.rows(&mut rows).map_err(|Malformed(what)| damaged(what))?;
-        for rows in rows.chunk_by(|a, b| a.record_id / GROUP == b.record_id / GROUP) {
-            let number = rows.first().map_or(0, |row| row.record_id / GROUP);
+        for (number, rows) in by_number(&rows) {
             let of_group = (identity.server_id, section.kind.number(), number);
             let group = totals.groups.get_mut(&of_group).ok_or_else(|| damaged("totals of a block"))?;
-            if commit > group.as_of && !rows.iter().all(|row| group.replay(row.record_id, row.hits, row.last_ms)) {
+            if commit > group.as_of && !group.replay(rows) {
                 return Err(damaged("totals of a block"));
             }
         }
