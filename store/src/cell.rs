@@ -51,6 +51,10 @@ pub(crate) fn gather(groups: &mut Groups, series: Series, slot: u16, hour_ms: u6
 /// Puts the cells of a group and series in order, each place once: what several
 /// batches told of the same place is added up.
 pub(crate) fn arrange(cells: &mut Vec<Cell>, scratch: &mut Vec<Cell>) {
+    // What was rolled up from one length of interval is.
+    if cells.is_sorted_by(|a, b| a.place() < b.place()) {
+        return;
+    }
     let mut starts = [0usize; GROUP as usize];
     for cell in cells.iter() {
         if let Some(count) = starts.get_mut(usize::from(cell.low)) {
@@ -89,21 +93,27 @@ fn merge(cells: &mut Vec<Cell>) {
     });
 }
 
-/// Sums arranged cells to buckets of `bucket_s`, a multiple of `interval_s`; appends them.
+/// Sums arranged cells to buckets of `bucket_s`, a multiple of `interval_s`; appends them in their order.
 pub(crate) fn roll_up(cells: &[Cell], interval_s: u32, bucket_s: u32, out: &mut Vec<Cell>) {
-    let per_bucket = (bucket_s / interval_s.max(1)).max(1) as u16;
-    let mut current: Option<Cell> = None;
+    let per_bucket = (bucket_s / interval_s.max(1)).clamp(1, u32::from(u16::MAX));
+    let mut cells = cells.iter();
+    let Some(first) = cells.next() else { return };
+    let bucket = |cell: &Cell| {
+        let slot = u32::from(cell.slot) / per_bucket;
+        (Cell { slot: slot as u16, ..*cell }, (slot + 1) * per_bucket)
+    };
+    // The bucket that is being summed, and the first slot after it.
+    let (mut current, mut end) = bucket(first);
     for cell in cells {
-        let slot = cell.slot / per_bucket;
-        match &mut current {
-            Some(kept) if kept.low == cell.low && kept.slot == slot => {
-                kept.hits = kept.hits.saturating_add(cell.hits);
-                kept.last_ms = kept.last_ms.max(cell.last_ms);
-            }
-            _ => out.extend(current.replace(Cell { slot, ..*cell })),
+        if current.low == cell.low && u32::from(cell.slot) < end {
+            current.hits = current.hits.saturating_add(cell.hits);
+            current.last_ms = current.last_ms.max(cell.last_ms);
+        } else {
+            out.push(current);
+            (current, end) = bucket(cell);
         }
     }
-    out.extend(current);
+    out.push(current);
 }
 
 #[cfg(test)]

@@ -94,9 +94,10 @@ impl Sealer {
             if hour < horizon.aggregate_hour {
                 continue;
             }
+            // From each other: the coarser they get, the fewer there are to sum.
             for level in Level::ROLL_UPS {
-                let buckets = self.roll_up(&parts, level);
-                batch.put_cf(family, key::sealed(level, hour, server_id, group), self.encode(&buckets));
+                parts = self.roll_up(&parts, level);
+                batch.put_cf(family, key::sealed(level, hour, server_id, group), self.encode(&parts));
             }
         }
         Ok(())
@@ -119,8 +120,9 @@ impl Sealer {
             for level in Level::ROLL_UPS {
                 let place = key::sealed(level, hour, server_id, group);
                 let mut buckets = self.read(inner, &place)?;
-                for (series, mut more) in self.roll_up(&parts, level) {
-                    buckets.entry(series).or_default().append(&mut more);
+                parts = self.roll_up(&parts, level);
+                for (series, more) in &parts {
+                    buckets.entry(*series).or_default().extend_from_slice(more);
                 }
                 buckets.values_mut().for_each(|cells| cell::arrange(cells, &mut self.scratch));
                 batch.put_cf(family, place, self.encode(&buckets));
