@@ -9,6 +9,10 @@ use tokio::sync::{mpsc, oneshot};
 use zonepulse_store::Store;
 use zonepulse_wire::Message;
 
+/// A write takes no further batch once it has so many points: what it keeps until it is on disk does not
+/// grow with how many large batches wait.
+const WRITE_POINTS: u64 = 1 << 20;
+
 /// The way to the committer's thread.
 #[derive(Clone)]
 pub(crate) struct Committer {
@@ -92,25 +96,32 @@ fn run(store: &Store, mut waiting: mpsc::Receiver<Waiting>, group_batches: usize
     let mut group = Vec::with_capacity(group_batches);
     let mut full = false;
     while waiting.blocking_recv_many(&mut group, group_batches) > 0 {
-        let began = Instant::now();
-        let written = write(store, &mut group, counted);
-        counted.commits.fetch_add(1, Ordering::Relaxed);
-        counted.took_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
-        let was_full = std::mem::replace(&mut full, matches!(written, Err(Error::NoSpace)));
-        match written {
-            Ok(()) if was_full => tracing::info!("there is room on the disk: batches are taken again"),
-            Err(Error::NoSpace) if was_full => {}
-            Err(error) => tracing::error!(%error, "batches were not taken; their bringers will try again"),
-            Ok(()) => {}
+        let mut group = group.drain(..).peekable();
+        while group.peek().is_some() {
+            let began = Instant::now();
+            let written = write(store, &mut group, counted);
+            counted.commits.fetch_add(1, Ordering::Relaxed);
+            counted.took_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
+            let was_full = std::mem::replace(&mut full, matches!(written, Err(Error::NoSpace)));
+            match written {
+                Ok(()) if was_full => tracing::info!("there is room on the disk: batches are taken again"),
+                Err(Error::NoSpace) if was_full => {}
+                Err(error) => tracing::error!(%error, "batches were not taken; their bringers will try again"),
+                Ok(()) => {}
+            }
         }
     }
 }
 
-fn write(store: &Store, group: &mut Vec<Waiting>, counted: &Written) -> Result<(), Error> {
+/// Writes as many batches as are not too many points, and answers those who wait for them.
+fn write(store: &Store, group: &mut impl Iterator<Item = Waiting>, counted: &Written) -> Result<(), Error> {
     let mut write = store.begin();
-    let mut points = 0;
-    let mut added = Vec::with_capacity(group.len());
-    for Waiting { batch, answer } in group.drain(..) {
+    let (mut points, mut left) = (0, WRITE_POINTS);
+    let mut added = Vec::new();
+    while left > 0
+        && let Some(Waiting { batch, answer }) = group.next()
+    {
+        left = left.saturating_sub(size(&batch));
         let outcome = match write.is_committed(&translate::identity(&batch)) {
             // Before its names get numbers: a copy must not leave a trace.
             Ok(true) => Ok(Outcome::Duplicate),
