@@ -321,6 +321,25 @@ fn every_call_parameter_and_answer_is_described() {
     }
 }
 
+/// An inlined type with a description or a default beside it is told as all of two types at once, which no value is.
+#[test]
+fn no_value_is_documented_as_of_two_types() {
+    fn walk(value: &serde_json::Value, path: &str) {
+        if let Some(parts) = value.get("allOf").and_then(serde_json::Value::as_array) {
+            let types: BTreeSet<&str> = parts.iter().filter_map(|part| part["type"].as_str()).collect();
+            assert!(types.len() < 2, "{path} is of the types {types:?}");
+        }
+        match value {
+            serde_json::Value::Object(members) => {
+                members.iter().for_each(|(name, member)| walk(member, &format!("{path}/{name}")))
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|item| walk(item, path)),
+            _ => {}
+        }
+    }
+    walk(&serde_json::to_value(document()).unwrap(), "");
+}
+
 #[test]
 fn the_documented_parameters_are_those_that_are_accepted() {
     let document = serde_json::to_value(document()).unwrap();
