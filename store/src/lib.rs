@@ -92,6 +92,7 @@ use database::Database;
 use dictionary::Dictionary;
 use parking_lot::{Mutex, RwLock};
 use retention::Expiry;
+use sealed::Decoders;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -116,6 +117,7 @@ struct Inner {
     writer: Mutex<Writer>,
     waiting: Mutex<Waiting>,
     system: System,
+    decoders: Decoders,
     /// Held to write while points move from open to sealed, or go: whoever reads
     /// holds it while it makes its iterators.
     expiry: RwLock<Arc<Expiry>>,
@@ -184,6 +186,7 @@ impl Store {
             writer: Mutex::new(writer),
             waiting: Mutex::new(waiting),
             system,
+            decoders: Decoders::new(options.block_cache_bytes / 8),
             expiry: RwLock::new(Arc::new(expiry)),
             keeper: Mutex::default(),
             retention: options.retention,

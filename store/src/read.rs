@@ -63,7 +63,11 @@ pub(crate) fn read<S: Sink>(
     if selection.from_s >= selection.until_s || selection.servers.as_ref().is_some_and(Vec::is_empty) {
         return Ok(ControlFlow::Continue(()));
     }
-    let mut walk = Walk::new(inner, reading, selection)?;
+    inner.decoders.with(selection.records.as_deref(), |decoder| walk(Walk::new(inner, reading, selection, decoder)?, sink))
+}
+
+fn walk<S: Sink>(mut walk: Walk<'_>, sink: &mut S) -> Result<ControlFlow<()>, Error> {
+    let (reading, selection) = (walk.reading, walk.selection);
     let mut begun = false;
     while let Some((pair, sealed, open)) = walk.next_pair(begun)? {
         begun = true;
@@ -88,7 +92,7 @@ pub(crate) fn read<S: Sink>(
 
 /// The first hour in which there may be something that is selected.
 pub(crate) fn first_hour(inner: &Inner, reading: &Reading, selection: &Selection) -> Result<Option<u32>, Error> {
-    let found = Walk::new(inner, reading, selection)?.next_pair(false)?;
+    let found = inner.decoders.with(None, |decoder| Walk::new(inner, reading, selection, decoder)?.next_pair(false))?;
     Ok(found.map(|((hour, _), ..)| hour))
 }
 
@@ -123,12 +127,13 @@ struct Walk<'a> {
     until_hour: u32,
     expiry: Arc<Expiry>,
     sealed: DBRawIterator<'a>,
-    open: DBRawIterator<'a>,
+    /// None where nothing that is selected can be open.
+    open: Option<DBRawIterator<'a>>,
     /// Hours and servers with open blocks, the next one last.
     waiting: Vec<Pair>,
     last: Option<Pair>,
     precision: Precision,
-    decoder: Decoder,
+    decoder: &'a mut Decoder,
     rows: Vec<Row>,
     /// Which records of the group are wanted, where not all are.
     lows: Vec<u8>,
@@ -144,12 +149,13 @@ struct Scratch {
 }
 
 impl<'a> Walk<'a> {
-    fn new(inner: &'a Inner, reading: &Reading, selection: &'a Selection) -> Result<Self, Error> {
-        let decoder = Decoder::new().map_err(Error::Compression)?;
+    fn new(inner: &'a Inner, reading: &Reading, selection: &'a Selection, decoder: &'a mut Decoder) -> Result<Self, Error> {
         // Nothing is sealed or dropped while this is held.
         let expiry = inner.expiry.read();
-        let open = inner.database.iterator(key::OPEN);
-        let mut sealed = inner.database.iterator(key::SEALED);
+        let mut sealed = match &selection.records {
+            Some(_) => inner.database.leaping_iterator(key::SEALED),
+            None => inner.database.iterator(key::SEALED),
+        };
         let from_s = selection.from_s.max(expiry.earliest_s(reading.level, reading.now_s));
         let until_hour = key::hour(selection.until_s.saturating_sub(1)).saturating_add(1);
         let wanted = inner
@@ -158,6 +164,7 @@ impl<'a> Walk<'a> {
             .within(key::hour(from_s)..until_hour)
             .filter(|pair| selection.includes_server(pair.1))
             .collect::<Vec<_>>();
+        let open = (!wanted.is_empty()).then(|| inner.database.iterator(key::OPEN));
         let expiry = expiry.clone();
         sealed.seek(key::sealed(reading.level, key::hour(from_s), selection.first_server(), selection.first_group()));
         Ok(Walk {
@@ -229,7 +236,7 @@ impl<'a> Walk<'a> {
         let (hour, server_id) = here.pair;
         let mut gathered: Vec<(u32, MessageKind, Row)> = Vec::new();
         let (mut blocks, mut start_s) = (0, here.times.start);
-        self.open.seek(key::open_prefix(hour, server_id, here.times.start));
+        self.seek_open(&key::open_prefix(hour, server_id, here.times.start));
         loop {
             let next = self.open_block(here, here.times.end)?;
             if next != Some(start_s) {
@@ -244,14 +251,27 @@ impl<'a> Walk<'a> {
             self.each_section(start_s, |series, rows| {
                 gathered.extend(rows.iter().map(|row| (series.0, series.1, *row)));
             })?;
-            self.open.next();
+            self.next_open();
+        }
+    }
+
+    fn seek_open(&mut self, from: &[u8]) {
+        if let Some(open) = &mut self.open {
+            open.seek(from);
+        }
+    }
+
+    fn next_open(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.next();
         }
     }
 
     /// The start of the block that the open iterator is at, while it belongs here and begins before `until_s`.
     fn open_block(&self, here: &Here, until_s: u64) -> Result<Option<u64>, Error> {
-        let Some(found) = self.open.key() else {
-            self.open.status()?;
+        let Some(open) = &self.open else { return Ok(None) };
+        let Some(found) = open.key() else {
+            open.status()?;
             return Ok(None);
         };
         let (hour, identity, start_s) = key::parse_open(found).ok_or_else(|| Error::damaged("block", found))?;
@@ -260,7 +280,7 @@ impl<'a> Walk<'a> {
 
     /// The selected rows of the block that the open iterator is at, kind by kind.
     fn each_section(&mut self, start_s: u64, mut each: impl FnMut((u32, MessageKind), &[Row])) -> Result<(), Error> {
-        let Some((found, value)) = self.open.item() else { return Ok(()) };
+        let Some((found, value)) = self.open.as_ref().and_then(DBRawIterator::item) else { return Ok(()) };
         let damaged = |Malformed(what)| Error::damaged(what, found);
         let mut sections = Sections::new(value, start_s).map_err(damaged)?;
         let interval_s = sections.interval_s;
@@ -287,12 +307,13 @@ impl<'a> Walk<'a> {
         while self.sealed_pair()? == Some(here.pair) {
             let Some((found, value)) = self.sealed.item() else { break };
             let group = key::parse_sealed(found).map_or(0, |(.., group)| group);
-            if let Some(next) = self.next_group(group) {
-                match next {
-                    Some(next) => self.sealed.seek(key::sealed(self.reading.level, hour, server_id, next)),
-                    None => break,
+            match self.wanted_group(group) {
+                Some(next) if next == group => {}
+                Some(next) => {
+                    self.sealed.seek(key::sealed(self.reading.level, hour, server_id, next));
+                    continue;
                 }
-                continue;
+                None => break,
             }
             let lows = match &self.selection.records {
                 None => None,
@@ -321,7 +342,12 @@ impl<'a> Walk<'a> {
                     return Ok(ControlFlow::Break(()));
                 }
             }
-            self.sealed.next();
+            // Values are large: what follows is often in another block, so it is only read when it is asked for.
+            match group.checked_add(1).and_then(|after| self.wanted_group(after)) {
+                Some(next) if next == group + 1 => self.sealed.next(),
+                Some(next) => self.sealed.seek(key::sealed(self.reading.level, hour, server_id, next)),
+                None => break,
+            }
         }
         for ((group, (interval_s, kind)), mut cells) in groups {
             cell::arrange(&mut cells, &mut self.scratch.cells);
@@ -333,14 +359,11 @@ impl<'a> Walk<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// `None` when this group is asked for; otherwise the next one that is.
-    fn next_group(&self, group: u32) -> Option<Option<u32>> {
-        let records = self.selection.records.as_ref()?;
-        let at = records.partition_point(|record| record / GROUP < group);
-        match records.get(at) {
-            Some(record) if record / GROUP == group => None,
-            found => Some(found.map(|record| record / GROUP)),
-        }
+    /// The first group from this one on that is asked for.
+    fn wanted_group(&self, from: u32) -> Option<u32> {
+        let Some(records) = &self.selection.records else { return Some(from) };
+        let at = records.partition_point(|record| record / GROUP < from);
+        records.get(at).map(|record| record / GROUP)
     }
 
     /// The open points, in slots of the level.
@@ -350,14 +373,14 @@ impl<'a> Walk<'a> {
         let bucket_s = self.reading.level.bucket_s();
         // A bucket that begins in the times is whole, though some of its blocks begin after them.
         let until_s = if bucket_s.is_some() { here.hour_s + 3600 } else { here.times.end };
-        self.open.seek(key::open_prefix(hour, server_id, here.times.start));
+        self.seek_open(&key::open_prefix(hour, server_id, here.times.start));
         while let Some(start_s) = self.open_block(here, until_s)? {
             self.each_section(start_s, |(interval_s, kind), rows| {
                 let interval_s = bucket_s.unwrap_or(interval_s);
                 let slot = ((start_s - here.hour_s) / u64::from(interval_s)) as u16;
                 cell::gather(&mut groups, (interval_s, kind.number()), slot, here.hour_s * 1000, rows);
             })?;
-            self.open.next();
+            self.next_open();
         }
         Ok(groups)
     }

@@ -22,11 +22,14 @@
 //! touches their columns. A question about one record of the 256 takes its numbers
 //! out of the columns and passes over the others'.
 
-use crate::Precision;
 use crate::cell::{Cell, Series};
 use crate::key::GROUP;
+use crate::{Error, Precision};
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::MessageKind;
 
@@ -118,9 +121,125 @@ impl Encoder {
 /// Reads values; keeps what decompressing needs, and the columns of one part.
 pub(crate) struct Decoder {
     decompressor: zstd::bulk::Decompressor<'static>,
+    /// Where columns are kept for who asks again; none where they would only displace each other.
+    kept: Option<Arc<Unpacked>>,
     column: Vec<u8>,
     /// The columns of the part that was read last.
     pub columns: Columns,
+}
+
+/// Decoders that nobody uses: to make one takes as long as to read a value.
+pub(crate) struct Decoders {
+    idle: Mutex<Vec<Decoder>>,
+    unpacked: Arc<Unpacked>,
+}
+
+impl Decoders {
+    /// So many are kept.
+    const MOST: usize = 16;
+    /// One with room for more points, as hours of short intervals need it, is not kept.
+    const MOST_POINTS: usize = 1 << 16;
+
+    /// Who asks for at most so many records is likely to ask for them again.
+    const FEW: usize = 8;
+
+    /// Keeps so many bytes of columns.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Decoders { idle: Mutex::default(), unpacked: Arc::new(Unpacked::new(bytes)) }
+    }
+
+    /// Does something with one, for a question about these records.
+    pub(crate) fn with<T>(
+        &self,
+        records: Option<&[u32]>,
+        work: impl FnOnce(&mut Decoder) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let idle = self.idle.lock().pop();
+        let mut decoder = idle.map_or_else(Decoder::new, Ok).map_err(Error::Compression)?;
+        let few = records.is_some_and(|records| records.len() <= Self::FEW);
+        decoder.kept = few.then(|| self.unpacked.clone());
+        let done = work(&mut decoder);
+        let mut idle = self.idle.lock();
+        if idle.len() < Self::MOST && decoder.columns.slots.capacity() <= Self::MOST_POINTS {
+            idle.push(decoder);
+        }
+        done
+    }
+}
+
+/// Columns as they were before they were compressed, by what is stored of them.
+///
+/// A question about one record pays for the 256 whose points lie in a column together, and is mostly asked again: with
+/// a minute more, or with last accesses, or about a neighbour. What is stored is compared whole, so that
+/// what is found is what decompressing would give, whatever became of the value that it was read from.
+struct Unpacked {
+    /// Columns that were asked for lately, and those from before; both together may have so many bytes.
+    columns: Mutex<[Generation; 2]>,
+    most_bytes: usize,
+}
+
+#[derive(Default)]
+struct Generation {
+    columns: HashMap<u64, Column>,
+    bytes: usize,
+}
+
+struct Column {
+    stored: Box<[u8]>,
+    unpacked: Box<[u8]>,
+}
+
+impl Unpacked {
+    fn new(most_bytes: usize) -> Self {
+        Unpacked { columns: Mutex::default(), most_bytes }
+    }
+
+    /// Appends the column that is stored so; whether it is here.
+    fn get(&self, stored: &[u8], out: &mut Vec<u8>) -> bool {
+        let mark = mark(stored);
+        let mut columns = self.columns.lock();
+        let [young, old] = &mut *columns;
+        let found = young.columns.get(&mark).or_else(|| old.columns.get(&mark));
+        let Some(column) = found.filter(|column| *column.stored == *stored) else { return false };
+        out.extend_from_slice(&column.unpacked);
+        if !young.columns.contains_key(&mark)
+            && let Some(column) = old.columns.remove(&mark)
+        {
+            old.bytes -= column.bytes();
+            self.keep(&mut columns, mark, column);
+        }
+        true
+    }
+
+    fn put(&self, stored: &[u8], unpacked: &[u8]) {
+        let column = Column { stored: stored.into(), unpacked: unpacked.into() };
+        self.keep(&mut self.columns.lock(), mark(stored), column);
+    }
+
+    fn keep(&self, [young, old]: &mut [Generation; 2], mark: u64, column: Column) {
+        if column.bytes() > self.most_bytes / 2 {
+            return;
+        }
+        if young.bytes + column.bytes() > self.most_bytes / 2 {
+            *old = std::mem::take(young);
+        }
+        young.bytes += column.bytes();
+        if let Some(before) = young.columns.insert(mark, column) {
+            young.bytes -= before.bytes();
+        }
+    }
+}
+
+impl Column {
+    fn bytes(&self) -> usize {
+        self.stored.len() + self.unpacked.len() + size_of::<(u64, Column)>()
+    }
+}
+
+/// What tells most columns apart: how long they are, and their ends, where the code of their numbers and the last of them lie.
+fn mark(stored: &[u8]) -> u64 {
+    let ends = stored.iter().take(24).chain(stored.iter().rev().take(24));
+    ends.fold(stored.len() as u64, |mark, byte| (mark ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// A part, one record after the other.
@@ -222,7 +341,7 @@ impl Wanted<'_> {
 impl Decoder {
     pub(crate) fn new() -> io::Result<Self> {
         let decompressor = zstd::bulk::Decompressor::new()?;
-        Ok(Decoder { decompressor, column: Vec::new(), columns: Columns::default() })
+        Ok(Decoder { decompressor, kept: None, column: Vec::new(), columns: Columns::default() })
     }
 
     /// Reads of a part into `self.columns` what is wanted.
@@ -284,11 +403,18 @@ impl Decoder {
             self.column.extend_from_slice(bytes);
             return Ok(());
         }
+        if self.kept.as_ref().is_some_and(|kept| kept.get(bytes, &mut self.column)) {
+            return if self.column.len() == length { Ok(()) } else { Err(Malformed("column")) };
+        }
         self.column.reserve(length);
         match self.decompressor.decompress_to_buffer(bytes, &mut self.column) {
-            Ok(found) if found == length => Ok(()),
-            _ => Err(Malformed("column")),
+            Ok(found) if found == length => {}
+            _ => return Err(Malformed("column")),
         }
+        if let Some(kept) = &self.kept {
+            kept.put(bytes, &self.column);
+        }
+        Ok(())
     }
 }
 
@@ -362,14 +488,16 @@ impl Columns {
             return Err(Malformed("places"));
         }
         // A difference of 0 is two records of one number, and a sum past a byte none of the group.
-        let is_bad = lows.iter().skip(1).any(|difference| *difference == 0);
-        if is_bad || lows.iter().map(|difference| usize::from(*difference)).sum::<usize>() >= GROUP as usize {
+        let (mut low, mut is_bad) = (0u16, false);
+        self.lows.resize(points, 0);
+        for (at, (place, difference)) in self.lows.iter_mut().zip(lows).enumerate() {
+            is_bad |= *difference == 0 && at > 0;
+            low += u16::from(*difference);
+            *place = low as u8;
+        }
+        if is_bad || u32::from(low) >= GROUP {
             return Err(Malformed("records"));
         }
-        self.lows.extend(lows.iter().scan(0u8, |low, difference| {
-            *low = low.wrapping_add(*difference);
-            Some(*low)
-        }));
         self.slots.resize(points, 0);
         self.ends.extend(1..=points as u32);
         self.runs.push(0..points);
@@ -499,6 +627,43 @@ mod tests {
     fn rounded(mut all: Vec<(Series, Vec<Cell>)>) -> Vec<(Series, Vec<Cell>)> {
         all.iter_mut().flat_map(|(_, cells)| cells).for_each(|cell| cell.last_ms -= cell.last_ms % 1000);
         all
+    }
+
+    #[test]
+    fn a_column_is_kept_under_what_is_stored_of_it() {
+        let kept = Unpacked::new(10_000);
+        kept.put(&[7; 60], b"unpacked");
+        let (mut out, mut other) = (Vec::new(), [7; 60]);
+        assert!(kept.get(&[7; 60], &mut out));
+        assert_eq!(out, b"unpacked");
+        // The ends are the same, so it has the same mark.
+        other[30] = 8;
+        assert_eq!(mark(&other), mark(&[7; 60]));
+        assert!(!kept.get(&other, &mut out));
+        assert!(!kept.get(&[7; 61], &mut out));
+        assert_eq!(out, b"unpacked");
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_what_is_asked_for_stays() {
+        let kept = Unpacked::new(20_000);
+        let stored = |number: u16| number.to_le_bytes().repeat(10);
+        for number in 0..1000 {
+            kept.put(&stored(number), &[1; 500]);
+            assert!(kept.get(&stored(0), &mut Vec::new()), "{number}");
+        }
+        let columns = kept.columns.lock();
+        let bytes = columns.each_ref().map(|generation| generation.columns.values().map(Column::bytes).sum::<usize>());
+        assert_eq!(bytes, columns.each_ref().map(|generation| generation.bytes));
+        assert!(bytes[0] + bytes[1] <= 20_000, "{bytes:?}");
+        assert!(columns[0].columns.len() + columns[1].columns.len() > 20);
+    }
+
+    #[test]
+    fn what_is_larger_than_there_is_room_is_not_kept() {
+        let kept = Unpacked::new(1000);
+        kept.put(b"stored", &[1; 1000]);
+        assert!(!kept.get(b"stored", &mut Vec::new()));
     }
 
     #[test]
