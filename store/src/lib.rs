@@ -81,7 +81,7 @@ pub use registry::{
 };
 pub use report::Report;
 pub use retention::Retention;
-pub use scan::{Kinds, Points, Reading, Selection, Sum};
+pub use scan::{Kinds, Points, Reading, Selection, Split, SplitKind, Sum};
 pub use settings::{Communication, Settings, SettingsOverride};
 pub use system::{Bucket, SeriesIntake, SeriesReader, SystemIntake, SystemPoints, SystemSelection};
 pub use totals::Total;

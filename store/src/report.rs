@@ -49,6 +49,40 @@ impl Store {
         now_s: u64,
         each: &mut dyn FnMut(&Report) -> ControlFlow<()>,
     ) -> Result<(), Error> {
+        self.reports(servers, from_s, until_s, now_s, |identity, start_s, value| {
+            let report = match SystemReport::is(value) {
+                true => SystemReport::decode(value)?.of_loss(identity, start_s),
+                false => Some(Report::decode(identity, start_s, value)?),
+            };
+            Ok(report.map_or(ControlFlow::Continue(()), |report| each(&report)))
+        })
+    }
+
+    /// The same, but only when each interval began and how long it was, by server, and none of metrics.
+    pub fn intervals(
+        &self,
+        servers: Option<&[u32]>,
+        from_s: u64,
+        until_s: u64,
+        now_s: u64,
+        each: &mut dyn FnMut(u32, u64, u32),
+    ) -> Result<(), Error> {
+        self.reports(servers, from_s, until_s, now_s, |identity, start_s, value| {
+            if !SystemReport::is(value) {
+                each(identity.server_id, start_s, Report::interval_s(value)?);
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    fn reports(
+        &self,
+        servers: Option<&[u32]>,
+        from_s: u64,
+        until_s: u64,
+        now_s: u64,
+        mut each: impl FnMut(&Identity, u64, &[u8]) -> Result<ControlFlow<()>, Malformed>,
+    ) -> Result<(), Error> {
         let (mut iterator, expiry) = {
             let expiry = self.inner.expiry.read();
             (self.inner.database.iterator(key::REPORTS), expiry.clone())
@@ -72,12 +106,7 @@ impl Store {
                     break;
                 }
                 start_s = start;
-                let report = match SystemReport::is(value) {
-                    true => SystemReport::decode(value).map(|report| report.of_loss(&identity, start)),
-                    false => Report::decode(&identity, start, value).map(Some),
-                };
-                let report = report.map_err(|Malformed(what)| Error::damaged(what, key))?;
-                if report.is_some_and(|report| each(&report).is_break()) {
+                if each(&identity, start, value).map_err(|Malformed(what)| Error::damaged(what, key))?.is_break() {
                     return Ok(());
                 }
                 iterator.next();
@@ -185,13 +214,24 @@ impl Report {
         out
     }
 
-    pub(crate) fn decode(identity: &Identity, start_s: u64, value: &[u8]) -> Result<Self, Malformed> {
+    fn begin(value: &[u8]) -> Result<(u32, Reader<'_>), Malformed> {
         let (&version, rest) = value.split_first().ok_or(Malformed("report version"))?;
-        if version != VERSION || start_s >= 1 << 40 {
+        if version != VERSION {
             return Err(Malformed("report version"));
         }
         let mut reader = Reader::new(rest);
-        let interval_s = reader.below(3601, "interval")? as u32;
+        Ok((reader.below(3601, "interval")? as u32, reader))
+    }
+
+    fn interval_s(value: &[u8]) -> Result<u32, Malformed> {
+        Self::begin(value).map(|(interval_s, _)| interval_s)
+    }
+
+    pub(crate) fn decode(identity: &Identity, start_s: u64, value: &[u8]) -> Result<Self, Malformed> {
+        let (interval_s, mut reader) = Self::begin(value)?;
+        if start_s >= 1 << 40 {
+            return Err(Malformed("report start"));
+        }
         let covered_from_ms = start_s * 1000 + reader.below(1 << 32, "coverage")?;
         let covered_until_ms = start_s * 1000 + reader.below(1 << 32, "coverage")?;
         let hits = reader.number("hits")?;
