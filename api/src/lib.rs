@@ -32,6 +32,7 @@ mod export;
 mod fleet;
 mod health;
 mod heartbeat;
+mod json;
 mod listen;
 mod listing;
 mod logging;

@@ -5,6 +5,7 @@
 //! it has no value; in CSV such a field is empty. Times are RFC 3339 in UTC
 //! with `Z`, with milliseconds where there are some.
 
+use crate::json::Plain;
 use crate::negotiate::Format;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -19,7 +20,7 @@ use std::sync::Arc;
 const UTC: &str = "+00:00";
 
 /// Values that are written in less time than it takes to hand them to another thread twice.
-const FEW_VALUES: usize = 4096;
+const FEW_VALUES: usize = 16_384;
 
 /// Whether rows are written in no time.
 pub fn is_small(batch: &RecordBatch) -> bool {
@@ -50,7 +51,10 @@ impl Encoder {
     /// Of an answer with these columns.
     pub fn new(format: Format, schema: &SchemaRef) -> Result<Self, ArrowError> {
         let writer = match format {
-            Format::Json => Writer::Json(Box::new(WriterBuilder::new().with_explicit_nulls(true).build(Vec::new()))),
+            Format::Json => {
+                let builder = WriterBuilder::new().with_explicit_nulls(true).with_encoder_factory(Arc::new(Plain));
+                Writer::Json(Box::new(builder.build(Vec::new())))
+            }
             Format::Csv => {
                 let mut bytes = Vec::new();
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(&mut bytes);
