@@ -1,6 +1,7 @@
 //! The engine: one DataFusion session over a store, and what all questions share.
 
 use crate::levels;
+use crate::plans::Plans;
 use crate::rows::Source;
 use crate::scan::StoreScan;
 use crate::shape::{Key, Shape, with_column};
@@ -57,6 +58,9 @@ struct Inner {
     questions: SessionContext,
     /// For SQL: the tables by name, and memory of its own.
     context: SessionContext,
+    /// The session of SQL as it began, for what does not ask when that was: to copy it costs more than many an answer.
+    sql_state: SessionState,
+    plans: Plans,
     /// What plans run in: of the API's questions, of SQL.
     question_task: Arc<TaskContext>,
     sql_task: Arc<TaskContext>,
@@ -118,6 +122,8 @@ impl Engine {
                 counters,
                 question_task: questions.task_ctx(),
                 sql_task: context.task_ctx(),
+                sql_state: context.state(),
+                plans: Plans::default(),
                 questions,
                 context,
                 sql_limits: options.sql,
@@ -162,6 +168,14 @@ impl Engine {
     /// What a statement's plan runs in.
     pub(crate) fn sql_task(&self) -> Arc<TaskContext> {
         self.inner.sql_task.clone()
+    }
+
+    pub(crate) fn sql_state(&self) -> &SessionState {
+        &self.inner.sql_state
+    }
+
+    pub(crate) fn plans(&self) -> &Plans {
+        &self.inner.plans
     }
 
     pub(crate) fn sql_limits(&self) -> SqlLimits {

@@ -4,16 +4,19 @@
 //! API's questions from being answered. What is dropped ends: the rows are a stream, and dropping it,
 //! or the future that makes it, ends the work for it.
 
+use crate::plans::lasts;
 use crate::statement::{bad, parse};
 use crate::{Engine, Error};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
-use datafusion::physical_plan::execute_stream;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
@@ -67,6 +70,14 @@ impl Engine {
     }
 
     async fn planned(&self, text: &str) -> Result<SendableRecordBatchStream, Error> {
+        let plan = match self.plans().of(text) {
+            Some(plan) => self.executable(&plan, self.sql_state()).await?,
+            None => self.newly_planned(text).await?,
+        };
+        execute_stream(plan, self.sql_task()).map_err(of_statement)
+    }
+
+    async fn newly_planned(&self, text: &str) -> Result<Arc<dyn ExecutionPlan>, Error> {
         let statement = parse(text)?;
         // One copy of the session's state for all steps: it knows when this statement began.
         let state = self.context().state();
@@ -74,8 +85,17 @@ impl Engine {
         // The statement was looked at by its kind; this looks at everything that it became.
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan).map_err(of_statement)?;
-        let plan = state.create_physical_plan(&plan).await.map_err(of_statement)?;
-        execute_stream(plan, self.sql_task()).map_err(of_statement)
+        let lasts = lasts(&plan).map_err(of_statement)?;
+        let plan = Arc::new(state.optimize(&plan).map_err(of_statement)?);
+        if lasts {
+            self.plans().keep(text, plan.clone());
+        }
+        self.executable(&plan, &state).await
+    }
+
+    /// Gives a plan its scans, as the tables are now.
+    async fn executable(&self, plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>, Error> {
+        state.query_planner().create_physical_plan(plan, state).await.map_err(of_statement)
     }
 }
 

@@ -295,3 +295,27 @@ async fn sums_by_record_are_added_up_in_the_scan() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_comes_again_finds_what_has_come() {
+    let mut content = small();
+    let text = "SELECT host, sum(hits) AS hits FROM dns_raw WHERE server = 'beta' AND host = 'new.example.' GROUP BY host";
+    let none = answered(&content, text).await.unwrap();
+    content.batch(2, 7200, 60, &[("new.example.", "A", "request", 3, 0)]);
+    let some = answered(&content, text).await.unwrap();
+    assert!(!none.contains("new.example.") && some.contains("new.example. | 3"), "{none}{some}");
+    let mut server = content.store.registry().server(2).unwrap().unwrap();
+    server.name = "gamma".to_owned();
+    content.store.registry().put_server(&server).unwrap();
+    assert_eq!(answered(&content, text).await.unwrap(), none);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_says_now_means_another_moment_each_time() {
+    let content = small();
+    for text in ["SELECT now()", "SELECT (SELECT max(time) FROM dns_raw WHERE time < now()), now()", "SELECT current_timestamp"] {
+        let first = answered(&content, text).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        assert_ne!(answered(&content, text).await.unwrap(), first, "{text}");
+    }
+}
