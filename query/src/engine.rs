@@ -1,21 +1,21 @@
 //! The engine: one DataFusion session over a store, and what all questions share.
 
+use crate::groups::Groups;
 use crate::levels;
+use crate::plan::Plan;
 use crate::plans::Plans;
 use crate::rows::Source;
 use crate::scan::StoreScan;
+use crate::select::{Counts, is_quick, selection};
 use crate::shape::{Key, Shape, with_column};
 use crate::summed::SumInScan;
 use crate::table::{Counters, StoreTable, Table};
-use crate::{Answer, Error, Options, Page, SqlLimits, system};
+use crate::{Answer, Error, Filter, Options, Page, SqlLimits, system};
 use arrow::array::{Array, AsArray, BooleanArray};
-use arrow::compute::{SortOptions, filter_record_batch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{SchemaRef, UInt64Type};
-use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use datafusion::catalog::{MemTable, TableProvider};
-use datafusion::dataframe::DataFrame;
-use datafusion::datasource::provider_as_source;
+use datafusion::catalog::TableProvider;
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryReservation};
@@ -24,13 +24,6 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStat
 use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion::logical_expr::registry::FunctionRegistry;
-use datafusion::logical_expr::{LogicalPlanBuilder, SortExpr, col};
-use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_plan::limit::GlobalLimitExec;
-use datafusion::physical_plan::sorts::partial_sort::PartialSortExec;
-use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
@@ -55,7 +48,7 @@ struct Inner {
     store: Store,
     counters: Arc<Counters>,
     /// For the API's questions.
-    questions: SessionContext,
+    questions: Arc<RuntimeEnv>,
     /// For SQL: the tables by name, and memory of its own.
     context: SessionContext,
     /// The session of SQL as it began, for what does not ask when that was: to copy it costs more than many an answer.
@@ -104,7 +97,7 @@ impl Engine {
     /// An engine over a store.
     pub fn new(store: Store, options: Options) -> Result<Engine, Error> {
         let threads = options.threads.max(1);
-        let questions = session(config(threads), runtime(options.memory_bytes)?)?;
+        let questions = runtime(options.memory_bytes)?;
         let mut for_sql = config(threads).with_information_schema(true);
         for_sql.options_mut().sql_parser.collect_spans = true;
         let context = session(for_sql, runtime(options.sql.memory_bytes)?)?;
@@ -120,7 +113,9 @@ impl Engine {
             inner: Arc::new(Inner {
                 store,
                 counters,
-                question_task: questions.task_ctx(),
+                question_task: Arc::new(
+                    TaskContext::default().with_session_config(config(threads)).with_runtime(questions.clone()),
+                ),
                 sql_task: context.task_ctx(),
                 sql_state: context.state(),
                 plans: Plans::default(),
@@ -145,24 +140,19 @@ impl Engine {
     /// How much is being answered now.
     pub fn load(&self) -> Load {
         let inner = &self.inner;
-        let turns = |semaphore: &Semaphore, limit: usize, session: &SessionContext| Turns {
+        let turns = |semaphore: &Semaphore, limit: usize, runtime: &RuntimeEnv| Turns {
             running: limit.saturating_sub(semaphore.available_permits()) as u64,
             limit: limit as u64,
-            memory_bytes: session.runtime_env().memory_pool.reserved() as u64,
+            memory_bytes: runtime.memory_pool.reserved() as u64,
         };
         Load {
             questions: turns(&inner.turns, inner.max_turns, &inner.questions),
-            statements: turns(&inner.sql_turns, limit(inner.sql_limits.max_concurrent), &inner.context),
+            statements: turns(&inner.sql_turns, limit(inner.sql_limits.max_concurrent), &inner.context.runtime_env()),
         }
     }
 
     pub(crate) fn store(&self) -> &Store {
         &self.inner.store
-    }
-
-    /// The session of the API's questions as it is now.
-    pub(crate) fn session_state(&self) -> SessionState {
-        self.inner.questions.state()
     }
 
     /// What a statement's plan runs in.
@@ -210,26 +200,45 @@ impl Engine {
         done.await.map_err(|error| Error::Engine(DataFusionError::ExecutionJoin(Box::new(error))))?
     }
 
-    /// The rows of a table that a selection means.
-    pub(crate) fn frame(&self, table: Table, selection: Selection) -> Result<DataFrame, Error> {
-        self.frame_of(StoreTable::new(table, self.inner.store.clone(), selection, self.inner.counters.clone()))
+    /// The points that a filter means.
+    pub(crate) async fn selected(&self, filter: &Filter, counts: Counts, from_s: u64, until_s: u64) -> Result<Selection, Error> {
+        if is_quick(filter) {
+            return Ok(selection(self.store(), filter, counts, from_s, until_s));
+        }
+        let filter = filter.clone();
+        self.blocking(move |store| Ok(selection(store, &filter, counts, from_s, until_s))).await
     }
 
-    /// Points to be added up in stretches of time of a length, in which the buckets of a roll-up are as good.
-    pub(crate) fn sums_frame(&self, selection: Selection, length_s: u64) -> Result<DataFrame, Error> {
-        let points = StoreTable::new(Table::Dns(Level::Raw), self.inner.store.clone(), selection, self.inner.counters.clone());
-        self.frame_of(points.summed_up_to(levels::coarsest(length_s)))
+    fn table(&self, table: Table, selection: Selection) -> StoreTable {
+        StoreTable::new(table, self.inner.store.clone(), selection, self.inner.counters.clone())
     }
 
-    fn frame_of(&self, provider: StoreTable) -> Result<DataFrame, Error> {
-        let table = provider.table;
-        let plan = LogicalPlanBuilder::scan(table.name(), provider_as_source(Arc::new(provider)), None)?.build()?;
-        Ok(DataFrame::new(self.inner.questions.state(), plan))
+    /// A scan of these columns of the rows of a table that a selection means.
+    pub(crate) fn scan(&self, table: Table, selection: Selection, columns: &[&str], threads: usize) -> Result<StoreScan, Error> {
+        scan_of(&self.table(table, selection), columns, threads)
+    }
+
+    /// Sums of points by these columns and by stretches of time of a length, in which the buckets of a roll-up are as good:
+    /// `time`, when a stretch begins, these columns, `hits`, and `last_access` where it is asked for.
+    pub(crate) async fn sums(
+        &self,
+        selection: Selection,
+        length_s: u32,
+        groups: Groups,
+        last_access: bool,
+    ) -> Result<Gathered, Error> {
+        let keys = [vec!["time"], groups.numbers()].concat();
+        let sums: &[&str] = if last_access { &["hits", "last_access"] } else { &["hits"] };
+        let points = self.table(Table::Dns(Level::Raw), selection);
+        let points = points.summed_up_to(levels::coarsest(u64::from(length_s)));
+        let scan = scan_of(&points, &[&keys[..], sums].concat(), self.inner.threads)?.summed_over(length_s, groups);
+        let pieces = scan.properties().partitioning.partition_count();
+        let plan = Plan::of(scan);
+        // One piece has said everything of its stretches.
+        self.gather(if pieces > 1 { plan.summed_by(&keys)? } else { plan }).await
     }
 
     /// A page of the rows of a table that a selection means: these columns, in this order.
-    ///
-    /// What this asks is always the same, so is its plan: it is made here, without a planner.
     pub(crate) async fn rows_of(
         &self,
         table: Table,
@@ -241,40 +250,22 @@ impl Engine {
         let (skip, limit) = (size(page.offset), size(page.limit));
         // None are asked for: nothing is read, and nothing sorted.
         let selection = if limit == 0 { Selection { from_s: 0, until_s: 0, ..selection } } else { selection };
-        let first = size(page.offset.saturating_add(page.limit)).max(1);
         let few = selection.records.is_some();
-        let table = StoreTable::new(table, self.inner.store.clone(), selection, self.inner.counters.clone());
-        let schema = table.schema();
-        let columns = columns.iter().map(|column| schema.index_of(column)).collect::<Result<Vec<_>, _>>();
-        let columns = columns.map_err(DataFusionError::from)?;
-        // Rows that come hour by hour are read no further than they are needed: by one reader, from the first on.
         let by_hour = order.first() == Some(&("hour", false));
-        let threads = if by_hour { 1 } else { self.inner.threads };
-        let scan = StoreScan::new(&table, table.selection.clone(), Some(&columns), None, threads)?;
-        let schema = scan.schema();
-        let keys = order.iter().map(|(column, descending)| {
-            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(column, schema.index_of(column)?));
-            Ok(PhysicalSortExpr::new(column, SortOptions::new(*descending, false)))
-        });
-        let keys = keys.collect::<Result<Vec<_>, ArrowError>>().map_err(DataFusionError::from)?;
-        let keys = LexOrdering::new(keys).ok_or_else(|| DataFusionError::Internal("rows in no order".into()))?;
-        let partitions = scan.properties().partitioning.partition_count();
+        let scan = self.scan(table, selection, columns, self.threads_for(order))?;
         // The points of certain records are few in an hour: to sort them all takes less than to keep the first ones.
-        let mut plan: Arc<dyn ExecutionPlan> = if by_hour && few {
-            Arc::new(PartialSortExec::new(keys.clone(), Arc::new(scan), 1).with_fetch(Some(first)))
-        } else {
-            Arc::new(SortExec::new(keys.clone(), Arc::new(scan)).with_preserve_partitioning(true).with_fetch(Some(first)))
-        };
-        if partitions > 1 {
-            plan = Arc::new(SortPreservingMergeExec::new(keys, plan).with_fetch(Some(first)));
-        }
-        let plan = Arc::new(GlobalLimitExec::new(plan, skip, Some(limit)));
-        self.gather_from(execute_stream(plan, self.inner.question_task.clone())?).await
+        self.gather(Plan::of(scan).page(order, skip, limit, by_hour && few)?).await
+    }
+
+    /// How many readers rows in an order have. Those that come hour by hour are read no further than they are needed: by
+    /// one reader, from the first on.
+    pub(crate) fn threads_for(&self, order: &[Key]) -> usize {
+        if order.first() == Some(&("hour", false)) { 1 } else { self.inner.threads }
     }
 
     /// Runs a plan and keeps its rows.
-    pub(crate) async fn gather(&self, frame: DataFrame) -> Result<Gathered, Error> {
-        self.gather_from(frame.execute_stream().await?).await
+    pub(crate) async fn gather(&self, plan: Plan) -> Result<Gathered, Error> {
+        self.gather_from(execute_stream(plan.done(), self.inner.question_task.clone())?).await
     }
 
     async fn gather_from(&self, mut stream: SendableRecordBatchStream) -> Result<Gathered, Error> {
@@ -292,7 +283,7 @@ impl Engine {
     }
 
     pub(crate) fn reserve(&self, what: &str) -> MemoryReservation {
-        MemoryConsumer::new(what).register(&self.inner.questions.runtime_env().memory_pool)
+        MemoryConsumer::new(what).register(&self.inner.questions.memory_pool)
     }
 
     /// The page of rows that are in memory.
@@ -323,25 +314,10 @@ impl Engine {
             }
             sortable.push(batch);
         }
-        let sorted = self.sorted(sortable, &order, skip, limit).await?;
+        let sorted = Plan::of_batches(sortable, self.inner.threads)?.page(&order, skip, limit, false)?;
+        let sorted = self.gather(sorted).await?;
         let batches = sorted.batches.iter().map(|batch| shape.finish(batch, &source)).collect::<Result<_, _>>()?;
         Ok(Answer { batches, ..none })
-    }
-
-    async fn sorted(&self, batches: Vec<RecordBatch>, order: &[Key], skip: usize, limit: usize) -> Result<Gathered, Error> {
-        let Some(schema) = batches.first().map(RecordBatch::schema) else {
-            return Err(Error::Engine(DataFusionError::Internal("nothing to sort".into())));
-        };
-        let mut partitions: Vec<Vec<RecordBatch>> = vec![Vec::new(); self.inner.threads.min(batches.len())];
-        let count = partitions.len();
-        for (at, batch) in batches.into_iter().enumerate() {
-            if let Some(partition) = partitions.get_mut(at % count) {
-                partition.push(batch);
-            }
-        }
-        let table = MemTable::try_new(schema, partitions)?;
-        let frame = self.inner.questions.read_table(Arc::new(table))?;
-        self.gather(frame.sort(sort_by(order))?.limit(skip, Some(limit))?).await
     }
 
     /// Where the texts of these columns come from.
@@ -379,9 +355,12 @@ fn limit(at_a_time: usize) -> usize {
     at_a_time.clamp(1, Semaphore::MAX_PERMITS)
 }
 
-/// The order as DataFusion puts it; what has no value comes last.
-pub(crate) fn sort_by(order: &[Key]) -> Vec<SortExpr> {
-    order.iter().map(|(column, descending)| col(*column).sort(!descending, false)).collect()
+/// A scan of these columns.
+fn scan_of(table: &StoreTable, columns: &[&str], threads: usize) -> Result<StoreScan, Error> {
+    let schema = table.schema();
+    let columns = columns.iter().map(|column| schema.index_of(column)).collect::<Result<Vec<_>, _>>();
+    let columns = columns.map_err(DataFusionError::from)?;
+    Ok(StoreScan::new(table, table.selection.clone(), Some(&columns), None, threads)?)
 }
 
 /// A number of rows, within what plans can count with.

@@ -34,6 +34,7 @@ mod explain;
 mod groups;
 mod levels;
 mod pattern;
+mod plan;
 mod plans;
 mod pushdown;
 mod raw;

@@ -1,15 +1,11 @@
 //! Rows as they are stored: raw points and coverage reports.
 
-use crate::engine::Gathered;
+use crate::plan::Plan;
 use crate::scan::now_s;
-use crate::select::{Counts, Range, selection, servers};
+use crate::select::{Counts, Range, servers};
 use crate::shape::Shape;
 use crate::table::{COVERAGE, Table};
 use crate::{Answer, Engine, Error, Filter, Page, TimeRange};
-use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
-use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::logical_expr::{col, lit};
 use zonepulse_store::{Kinds, Level, Reading, Selection};
 
 /// No page is looked for in less time than this, seconds: an interval or two.
@@ -24,9 +20,7 @@ impl Engine {
     pub async fn raw(&self, filter: &Filter, range: TimeRange, page: &Page) -> Result<Answer, Error> {
         let range = Range::of(range)?;
         let _turn = self.turn().await?;
-        let filter = filter.clone();
-        let selection =
-            self.blocking(move |store| Ok(selection(store, &filter, Counts::Each, range.begin_s(), range.end_s()))).await?;
+        let selection = self.selected(filter, Counts::Each, range.begin_s(), range.end_s()).await?;
         let shape = Shape {
             columns: vec![
                 "time",
@@ -150,13 +144,6 @@ impl Engine {
             let reading = Reading { level, now_s: now_s(), last_access: false };
             return self.blocking(move |store| Ok(store.count(&reading, &selection)?)).await;
         }
-        let all = self.frame(table, selection)?.aggregate(Vec::new(), vec![count(lit(1)).alias("count")])?;
-        Ok(counted(&self.gather(all.select([col("count")])?).await?))
+        Ok(self.gather(Plan::of(self.scan(table, selection, &[], 1)?)).await?.rows as u64)
     }
-}
-
-fn counted(gathered: &Gathered) -> u64 {
-    let column = gathered.batches.first().and_then(|batch| batch.columns().first());
-    let count = column.and_then(|column| column.as_primitive_opt::<Int64Type>()).and_then(|counts| counts.values().first());
-    count.and_then(|count| u64::try_from(*count).ok()).unwrap_or(0)
 }

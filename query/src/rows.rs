@@ -213,6 +213,7 @@ impl Rows {
     }
 
     pub(crate) fn push_sum(&mut self, sum: &Sum) {
+        self.start_ms.push(ms(sum.start_s.saturating_mul(1000)));
         self.server.push(sum.server_id);
         self.record.push(sum.record_id);
         self.kind.push(sum.kind.number());

@@ -10,7 +10,7 @@
 //! expired such a step is `null`, too: what it had is not known any more.
 
 use crate::engine::take_memory;
-use crate::groups::{Groups, number_of_time};
+use crate::groups::Groups;
 use crate::levels::coarsest;
 use crate::rows::{instants, ms};
 use crate::scan::now_s;
@@ -19,13 +19,10 @@ use crate::shape::Shape;
 use crate::table::field;
 use crate::{Answer, By, Engine, Error, Filter, MAX_LIMIT, Page, TimeRange};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, UInt16Array, UInt32Array, UInt64Array};
-use arrow::datatypes::{Int64Type, Schema, UInt16Type, UInt32Type, UInt64Type};
+use arrow::datatypes::{Schema, TimestampMillisecondType, UInt16Type, UInt32Type, UInt64Type};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
-use datafusion::functions_aggregate::expr_fn::sum;
-use datafusion::logical_expr::col;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use zonepulse_dns::Action;
 use zonepulse_store::{Level, Store};
@@ -64,22 +61,25 @@ impl Engine {
         shape.order(page)?;
         let _turn = self.turn().await?;
         let asked = filter.clone();
-        let (grid, selection) = self
+        let (grid, observed, selection) = self
             .blocking(move |store| {
-                let grid = Grid::new(store, &asked, range, step_s)?;
-                let counts = Counts::Sums(by);
-                Ok((grid, selection(store, &asked, counts, grid.begin_s(), grid.end_s())))
+                let mut observed = Observed::new(store, &asked)?;
+                let (begin_s, end_s) = (range.from_ms / 1000, range.end_s());
+                observed.read(store, begin_s.saturating_sub(MAX_INTERVAL_S), end_s)?;
+                let grid = Grid::new(&observed, range, step_s)?;
+                // The ends of the grid may lie beyond those of the range.
+                observed.read(store, grid.begin_s().saturating_sub(MAX_INTERVAL_S), begin_s.saturating_sub(MAX_INTERVAL_S))?;
+                observed.read(store, end_s, grid.end_s())?;
+                let selection = selection(store, &asked, Counts::Sums(by), grid.begin_s(), grid.end_s());
+                Ok((grid, observed, selection))
             })
             .await?;
-        let mut keys = groups.keys();
         // The length fits: steps of more seconds than that were refused.
         let step_s = u32::try_from(grid.step_s).unwrap_or(u32::MAX);
-        keys.push(number_of_time(step_s).alias("step"));
-        let frame = self.sums_frame(selection, grid.step_s)?.aggregate(keys, vec![sum(col("hits")).alias("hits")])?;
-        let mut sums = self.gather(frame).await?;
+        let mut sums = self.sums(selection, step_s, groups, false).await?;
         let filter = filter.clone();
         let batches = std::mem::take(&mut sums.batches);
-        let batch = self.blocking(move |store| fill(store, &filter, by, grid, &batches)).await?;
+        let batch = self.blocking(move |store| fill(store, &filter, by, grid, &observed, &batches)).await?;
         take_memory(&mut sums.memory, &batch)?;
         sums.rows = batch.num_rows();
         sums.schema = batch.schema();
@@ -97,8 +97,8 @@ struct Grid {
 }
 
 impl Grid {
-    fn new(store: &Store, filter: &Filter, range: Range, asked: Option<u32>) -> Result<Self, Error> {
-        let (common_s, expired) = common_interval(store, filter, range)?;
+    fn new(observed: &Observed, range: Range, asked: Option<u32>) -> Result<Self, Error> {
+        let (common_s, expired) = observed.common_interval(range);
         let default_s = common_s.unwrap_or(DEFAULT_STEP_S);
         // What raw points say no more, roll-ups still do.
         let default_s = if expired { least_common_multiple(default_s, FINEST_S) } else { default_s };
@@ -137,46 +137,78 @@ impl Grid {
         (self.first + self.steps) * self.step_s
     }
 
-    /// The steps, counted from the grid's first, that an interval overlaps.
-    fn overlapped(self, start_s: u64, interval_s: u32) -> std::ops::Range<usize> {
-        let end_s = start_s.saturating_add(u64::from(interval_s));
+    /// The steps, counted from the grid's first, that a stretch of time overlaps.
+    fn overlapped(self, start_s: u64, end_s: u64) -> std::ops::Range<usize> {
         let from = (start_s / self.step_s).saturating_sub(self.first);
         let until = end_s.div_ceil(self.step_s).saturating_sub(self.first).min(self.steps);
         crate::engine::size(from)..crate::engine::size(until)
     }
 }
 
-/// The smallest time that every interval reported in the range divides, and whether raw points of a
-/// whole interval have expired.
-fn common_interval(store: &Store, filter: &Filter, range: Range) -> Result<(Option<u64>, bool), Error> {
-    let mut intervals = BTreeSet::new();
-    let mut expired = false;
-    let kept = Kept::new(store)?;
-    let from_s = (range.from_ms / 1000).saturating_sub(MAX_INTERVAL_S);
-    store.coverage(servers(filter).as_deref(), from_s, range.end_s(), now_s(), &mut |report| {
-        let end_s = report.start_s + u64::from(report.interval_s);
-        if end_s * 1000 > range.from_ms && !report.of_metrics {
-            intervals.insert(u64::from(report.interval_s));
-            expired |= kept.expired(report.server_id, end_s);
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok((intervals.into_iter().reduce(least_common_multiple), expired))
+/// When the selected servers' probes reported, and from when on they have raw points.
+struct Observed {
+    servers: Option<Vec<u32>>,
+    runs: Vec<Run>,
+    /// By server, Unix seconds.
+    kept_from_s: BTreeMap<u32, u64>,
+    now_s: u64,
 }
 
-/// From when on each server has raw points, Unix seconds.
-struct Kept(BTreeMap<u32, u64>);
+/// Intervals of one server and length that leave no gap, Unix seconds. A day is mostly one run, and not 1,440 intervals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    server_id: u32,
+    interval_s: u32,
+    from_s: u64,
+    until_s: u64,
+}
 
-impl Kept {
-    fn new(store: &Store) -> Result<Self, Error> {
+impl Observed {
+    fn new(store: &Store, filter: &Filter) -> Result<Self, Error> {
         let now_s = now_s();
-        let servers = store.registry().servers()?.into_iter();
-        Ok(Kept(servers.map(|server| (server.id, store.kept_from_s(server.id, Level::Raw, now_s))).collect()))
+        let known = store.registry().servers()?.into_iter();
+        let kept_from_s = known.map(|server| (server.id, store.kept_from_s(server.id, Level::Raw, now_s))).collect();
+        Ok(Observed { servers: servers(filter), runs: Vec::new(), kept_from_s, now_s })
+    }
+
+    /// Reads what was reported of intervals that start in this time.
+    fn read(&mut self, store: &Store, from_s: u64, until_s: u64) -> Result<(), Error> {
+        if from_s >= until_s {
+            return Ok(());
+        }
+        let Observed { servers, runs, now_s, .. } = self;
+        let each = &mut |server_id, start_s: u64, interval_s: u32| {
+            let end_s = start_s.saturating_add(u64::from(interval_s));
+            match runs.last_mut() {
+                Some(run)
+                    if (run.server_id, run.interval_s) == (server_id, interval_s)
+                        && (run.from_s..=run.until_s).contains(&start_s) =>
+                {
+                    run.until_s = run.until_s.max(end_s);
+                }
+                _ => runs.push(Run { server_id, interval_s, from_s: start_s, until_s: end_s }),
+            }
+        };
+        Ok(store.intervals(servers.as_deref(), from_s, until_s, *now_s, each)?)
+    }
+
+    /// The smallest time that every interval reported in the range divides, and whether raw points of a
+    /// whole interval have expired.
+    fn common_interval(&self, range: Range) -> (Option<u64>, bool) {
+        let from_s = range.from_ms / 1000;
+        let within = || self.runs.iter().filter(|run| run.until_s > from_s);
+        let intervals: BTreeSet<u64> = within().map(|run| u64::from(run.interval_s)).collect();
+        let expired = within().any(|run| {
+            // The end of the first interval that reaches into the range.
+            let before = from_s.saturating_sub(run.from_s) / u64::from(run.interval_s.max(1));
+            self.expired(run.server_id, run.from_s + (before + 1) * u64::from(run.interval_s))
+        });
+        (intervals.into_iter().reduce(least_common_multiple), expired)
     }
 
     /// Whether raw points of this start are there no more.
     fn expired(&self, server_id: u32, start_s: u64) -> bool {
-        self.0.get(&server_id).is_some_and(|kept_from_s| start_s < *kept_from_s)
+        self.kept_from_s.get(&server_id).is_some_and(|kept_from_s| start_s < *kept_from_s)
     }
 }
 
@@ -197,7 +229,14 @@ struct Series {
 }
 
 /// The sums, put onto the grid.
-fn fill(store: &Store, filter: &Filter, by: By, grid: Grid, sums: &[RecordBatch]) -> Result<RecordBatch, Error> {
+fn fill(
+    store: &Store,
+    filter: &Filter,
+    by: By,
+    grid: Grid,
+    reported: &Observed,
+    sums: &[RecordBatch],
+) -> Result<RecordBatch, Error> {
     let mut places: BTreeMap<Series, usize> = known_series(store, filter, by)?.into_iter().map(|series| (series, 0)).collect();
     for batch in sums {
         let sums = Sums::new(batch, by)?;
@@ -215,7 +254,7 @@ fn fill(store: &Store, filter: &Filter, by: By, grid: Grid, sums: &[RecordBatch]
     for batch in sums {
         let sums = Sums::new(batch, by)?;
         for row in 0..batch.num_rows() {
-            let step = sums.step(row).saturating_sub(grid.first);
+            let step = (sums.start_s(row) / grid.step_s).saturating_sub(grid.first);
             let place = places.get(&sums.series(row)).map(|place| crate::engine::size(step) * count + place);
             if let Some((hits, observed)) = place.and_then(|place| hits.get_mut(place).zip(observed.get_mut(place))) {
                 *hits = hits.saturating_add(sums.hits(row));
@@ -227,17 +266,12 @@ fn fill(store: &Store, filter: &Filter, by: By, grid: Grid, sums: &[RecordBatch]
     for (series, place) in &places {
         of_server.entry(series.server_id.unwrap_or(0)).or_default().push(*place);
     }
-    let from_s = grid.begin_s().saturating_sub(MAX_INTERVAL_S);
-    let kept = Kept::new(store)?;
     let raw = coarsest(grid.step_s) == Level::Raw;
     let mut expired: Vec<usize> = Vec::new();
-    store.coverage(servers(filter).as_deref(), from_s, grid.end_s(), now_s(), &mut |report| {
-        let server = if by.server { report.server_id } else { 0 };
-        if report.of_metrics {
-            return ControlFlow::Continue(());
-        }
-        for step in grid.overlapped(report.start_s, report.interval_s) {
-            let gone = raw && kept.expired(report.server_id, (grid.first + step as u64) * grid.step_s);
+    for run in &reported.runs {
+        let server = if by.server { run.server_id } else { 0 };
+        for step in grid.overlapped(run.from_s, run.until_s) {
+            let gone = raw && reported.expired(run.server_id, (grid.first + step as u64) * grid.step_s);
             for place in of_server.get(&server).into_iter().flatten() {
                 let place = step * count + place;
                 if gone {
@@ -247,8 +281,7 @@ fn fill(store: &Store, filter: &Filter, by: By, grid: Grid, sums: &[RecordBatch]
                 }
             }
         }
-        ControlFlow::Continue(())
-    })?;
+    }
     // Some of what was reported of such a step is there no more: its sum is not known.
     for place in expired {
         if let Some(observed) = observed.get_mut(place) {
@@ -284,7 +317,7 @@ fn known_series(store: &Store, filter: &Filter, by: By) -> Result<Vec<Series>, E
 
 /// The columns of a batch of sums.
 struct Sums<'a> {
-    steps: &'a [i64],
+    starts_ms: &'a [i64],
     hits: &'a [u64],
     server_ids: Option<&'a [u32]>,
     kinds: Option<&'a [u16]>,
@@ -300,7 +333,7 @@ impl<'a> Sums<'a> {
             if wanted { column(name).map(|column| Some(&**column.as_primitive::<UInt32Type>().values())) } else { Ok(None) }
         };
         Ok(Sums {
-            steps: column("step")?.as_primitive::<Int64Type>().values(),
+            starts_ms: column("time")?.as_primitive::<TimestampMillisecondType>().values(),
             hits: column("hits")?.as_primitive::<UInt64Type>().values(),
             server_ids: u32s(by.server, "server_id")?,
             kinds: if by.action { Some(column("kind")?.as_primitive::<UInt16Type>().values()) } else { None },
@@ -316,8 +349,8 @@ impl<'a> Sums<'a> {
         }
     }
 
-    fn step(&self, row: usize) -> u64 {
-        self.steps.get(row).and_then(|step| u64::try_from(*step).ok()).unwrap_or(0)
+    fn start_s(&self, row: usize) -> u64 {
+        self.starts_ms.get(row).and_then(|start_ms| u64::try_from(*start_ms).ok()).unwrap_or(0) / 1000
     }
 
     fn hits(&self, row: usize) -> u64 {

@@ -5,6 +5,7 @@
 //! a slow plan slows the reader down, and a plan that is dropped ends it.
 
 use crate::coverage::Reports;
+use crate::groups::Groups;
 use crate::levels::{self, Piece};
 use crate::rows::{Rows, Source, external, ms};
 use crate::summed::is_of_sums;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::Sender;
 use zonepulse_dns::MessageKind;
-use zonepulse_store::{Kinds, Level, Reading, Selection, Store, Total};
+use zonepulse_store::{Kinds, Level, Reading, Selection, Split, SplitKind, Store, Total};
 
 /// Batches that wait between a reader and the plan.
 const QUEUE: usize = 2;
@@ -48,8 +49,8 @@ pub(crate) struct StoreScan {
     store: Store,
     /// One for each partition; they differ in time and level only, and follow each other.
     partitions: Vec<Piece>,
-    /// Whether points are added up by server, record and kind.
-    summed: bool,
+    /// What points are added up by, where they are.
+    summed: Option<Split>,
     counters: Arc<Counters>,
     schema: SchemaRef,
     /// The most rows that a partition needs to give.
@@ -103,7 +104,7 @@ impl StoreScan {
             table: table.table,
             store: table.store.clone(),
             partitions,
-            summed: false,
+            summed: None,
             counters: table.counters.clone(),
             schema,
             limit,
@@ -154,12 +155,30 @@ impl StoreScan {
         }
     }
 
-    /// The same scan, adding up; `None` where sums do not have what it gives.
+    /// The same scan of points, adding up by groups and by stretches of so many seconds: `time` is when they begin.
+    pub(crate) fn summed_over(self, length_s: u32, Groups(by): Groups) -> Self {
+        let kind = if by.action { SplitKind::ByAction } else { SplitKind::Together };
+        let split = Split { server: by.server, record: by.record, kind, length_s: Some(length_s) };
+        StoreScan { summed: Some(split), ..self }
+    }
+
+    /// The same scan, adding up by what it gives; `None` where sums do not have that.
     pub(crate) fn summed(&self) -> Option<StoreScan> {
+        let gives = |columns: &[&str]| columns.iter().any(|column| self.schema.column_with_name(column).is_some());
+        let split = Split {
+            server: gives(&["server_id", "server"]),
+            record: gives(&["record_id", "host", "type"]),
+            kind: match (gives(&["kind", "rcode"]), gives(&["action"])) {
+                (true, _) => SplitKind::Each,
+                (false, true) => SplitKind::ByAction,
+                (false, false) => SplitKind::Together,
+            },
+            length_s: None,
+        };
         let points = matches!(self.table, Table::Dns(_)) && self.limit.is_none();
         let fits = self.schema.fields().iter().all(|field| is_of_sums(field.name()));
         // What orders points is no column of sums, so the properties stay true.
-        (points && fits).then(|| StoreScan { summed: true, ..self.clone() })
+        (points && fits).then(|| StoreScan { summed: Some(split), ..self.clone() })
     }
 }
 
@@ -204,7 +223,7 @@ struct Reader {
     store: Store,
     level: Level,
     selection: Selection,
-    summed: bool,
+    summed: Option<Split>,
     counters: Arc<Counters>,
     schema: SchemaRef,
     batch_rows: usize,
@@ -214,14 +233,14 @@ struct Reader {
 
 impl Reader {
     fn read(mut self) -> Result<()> {
-        match self.table {
-            Table::Dns(_) if self.summed => self.sums(),
-            Table::Dns(_) if self.schema.fields().is_empty() => self.count(),
-            Table::Dns(_) => self.points(),
-            Table::Records => self.totals(),
-            Table::Coverage => self.coverage(),
-            Table::Servers => self.servers(),
-            Table::Names => self.names(),
+        match (self.table, self.summed) {
+            (Table::Dns(_), Some(split)) => self.sums(split),
+            (Table::Dns(_), None) if self.schema.fields().is_empty() => self.count(),
+            (Table::Dns(_), None) => self.points(),
+            (Table::Records, _) => self.totals(),
+            (Table::Coverage, _) => self.coverage(),
+            (Table::Servers, _) => self.servers(),
+            (Table::Names, _) => self.names(),
         }
     }
 
@@ -262,7 +281,7 @@ impl Reader {
     }
 
     /// Nothing is given before everything is added up, so it is looked at meanwhile whether anybody waits.
-    fn sums(&mut self) -> Result<()> {
+    fn sums(&mut self, split: Split) -> Result<()> {
         let source = Source::for_columns(&self.store, &self.schema)?;
         let mut rows = Rows::new(self.schema.clone());
         let (mut room, mut flow) = (Ok(()), Ok(ControlFlow::Continue(())));
@@ -270,7 +289,9 @@ impl Reader {
         let Reader { store, selection, batch_rows, output, memory, .. } = self;
         let sender = output.sender.clone();
         let go_on = &mut |more_bytes: usize| {
-            room = memory.try_grow(more_bytes);
+            if more_bytes > 0 {
+                room = memory.try_grow(more_bytes);
+            }
             if room.is_err() || sender.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let each = &mut |sum| {
@@ -281,7 +302,7 @@ impl Reader {
             flow = rows.take(&source).map(|batch| output.give(batch));
             if matches!(flow, Ok(ControlFlow::Continue(()))) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
-        store.sums(&reading, selection, go_on, each).map_err(external)?;
+        store.sums_by(&[(reading, selection.clone())], split, go_on, each).map_err(external)?;
         room?;
         if flow?.is_continue() && !output.sender.is_closed() {
             let _ = output.give(rows.take(&source)?);
@@ -378,22 +399,26 @@ impl Reader {
         let source = Source::without_servers(&self.store);
         let mut rows = Rows::new(self.schema.clone());
         let count = u32::try_from(self.store.dictionary().len()).unwrap_or(u32::MAX);
-        let ids: Box<dyn Iterator<Item = u32>> = match &self.selection.records {
+        let mut ids: Box<dyn Iterator<Item = u32>> = match &self.selection.records {
             Some(ids) => Box::new(ids.iter().copied().filter(move |id| *id < count)),
             None => Box::new(0..count),
         };
-        for id in ids {
-            // Numbers of records that have vanished are nobody's.
-            if self.store.dictionary().get(id).is_none() {
-                continue;
+        loop {
+            // Held for a batch at a time: whoever writes needs it too. Numbers of records that have vanished are nobody's.
+            let dictionary = self.store.dictionary();
+            let wanted = ids.by_ref().take(self.batch_rows).map(|id| (id, dictionary.get(id).is_some()));
+            let mut asked = 0;
+            for (id, known) in wanted {
+                asked += 1;
+                if known {
+                    rows.push_record(id);
+                }
             }
-            rows.push_record(id);
-            if rows.len() == self.batch_rows && self.output.give(rows.take(&source)?).is_break() {
+            drop(dictionary);
+            if self.output.give(rows.take(&source)?).is_break() || asked < self.batch_rows {
                 return Ok(());
             }
         }
-        let _ = self.output.give(rows.take(&source)?);
-        Ok(())
     }
 }
 
@@ -427,7 +452,7 @@ impl DisplayAs for StoreScan {
             levels.dedup();
             write!(f, ", from=[{}]", levels.join(", "))?;
         }
-        if self.summed {
+        if self.summed.is_some() {
             write!(f, ", summed")?;
         }
         let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();

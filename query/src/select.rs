@@ -85,7 +85,13 @@ pub(crate) enum Counts {
     Sums(By),
 }
 
-/// The points that a filter means. Looks through the dictionary, so it blocks.
+/// Whether the points that a filter means are found without a look at every record.
+pub(crate) fn is_quick(filter: &Filter) -> bool {
+    let named = !filter.types.is_empty() && filter.hosts.iter().all(|host| host.exact().is_some());
+    filter.hosts.is_empty() && filter.types.is_empty() || !filter.hosts.is_empty() && named
+}
+
+/// The points that a filter means. It blocks unless it [`is_quick`].
 pub(crate) fn selection(store: &Store, filter: &Filter, counts: Counts, from_s: u64, until_s: u64) -> Selection {
     Selection { servers: servers(filter), from_s, until_s, kinds: kinds(filter, counts), records: records(store, filter) }
 }

@@ -1,11 +1,9 @@
 //! Hits over time, in buckets of a roll-up's length.
 
-use crate::groups::{Groups, instant_of, number_of_time};
+use crate::groups::Groups;
 use crate::select::{Counts, Range, selection};
 use crate::shape::Shape;
 use crate::{Answer, Bucket, By, Engine, Error, Filter, Page, TimeRange};
-use datafusion::functions_aggregate::expr_fn::{max, sum};
-use datafusion::logical_expr::col;
 
 impl Engine {
     /// A row per bucket in which there were hits: `time, hits, last_access`, and at the end the columns
@@ -31,14 +29,7 @@ impl Engine {
                 Ok(selection(store, &filter, Counts::Sums(by), begin_s, end_s))
             })
             .await?;
-        let mut keys = groups.keys();
-        keys.push(number_of_time(bucket.length_s()).alias("bucket"));
-        let sums = vec![sum(col("hits")).alias("hits"), max(col("last_access")).alias("last_access")];
-        let frame = self.sums_frame(selection, u64::from(bucket.length_s()))?.aggregate(keys, sums)?;
-        let mut selected = vec![instant_of(col("bucket"), bucket.length_s()).alias("time")];
-        selected.extend(groups.numbers().into_iter().map(col));
-        selected.extend([col("hits"), col("last_access")]);
-        let rows = self.gather(frame.select(selected)?).await?;
+        let rows = self.sums(selection, bucket.length_s(), groups, true).await?;
         self.page(rows, &shape, page).await
     }
 }

@@ -3,7 +3,7 @@
 //! The store lies record by record: a sum over a day of one record is a walk over neighbouring bytes,
 //! while a row for each of its points, and a group for each row, cost twenty times as much. So where a plan adds up
 //! points by what is the same for all points of a server, record and kind, its scan gives the sums of
-//! these, and the plan adds up the few that are left. Names too are then looked up once for each.
+//! those of these three that the plan looks at, and the plan adds up the few that are left. Names too are then looked up once for each.
 //! `EXPLAIN` shows such a scan as `summed`.
 
 use crate::scan::StoreScan;

@@ -1,12 +1,12 @@
 //! Hits of all time, per record.
 
-use crate::groups::{Groups, instant};
-use crate::select::{Counts, check, selection};
+use crate::groups::Groups;
+use crate::plan::Plan;
+use crate::select::{Counts, check};
 use crate::shape::Shape;
 use crate::table::Table;
 use crate::{Answer, By, Engine, Error, Filter, Page, TimeRange};
-use datafusion::functions_aggregate::expr_fn::{max, min, sum};
-use datafusion::logical_expr::col;
+use datafusion::logical_expr::Operator;
 
 impl Engine {
     /// A row per record: `resource_id, host, type, hits, first_seen, last_access`, and at the end
@@ -19,27 +19,23 @@ impl Engine {
         check(last_access)?;
         let _turn = self.turn().await?;
         let by = by.and(By::RECORD);
-        let filter = filter.clone();
-        let selection = self.blocking(move |store| Ok(selection(store, &filter, Counts::Sums(by), 0, u64::MAX))).await?;
+        let selection = self.selected(filter, Counts::Sums(by), 0, u64::MAX).await?;
         let groups = Groups(by);
-        let sums = vec![
-            sum(col("hits")).alias("hits"),
-            min(col("first_seen")).alias("first_seen"),
-            max(col("last_access")).alias("last_access"),
-        ];
-        let mut frame = self.frame(Table::Records, selection)?.aggregate(groups.keys(), sums)?;
+        let keys = groups.numbers();
+        let scan = self.scan(Table::Records, selection, &[&keys[..], &["hits", "first_seen", "last_access"]].concat(), 1)?;
+        let mut plan = Plan::of(scan).summed_by(&keys)?;
         if let Some(from_ms) = last_access.from_ms {
-            frame = frame.filter(col("last_access").gt_eq(instant(from_ms)))?;
+            plan = plan.filtered("last_access", Operator::GtEq, from_ms)?;
         }
         if let Some(until_ms) = last_access.until_ms {
-            frame = frame.filter(col("last_access").lt(instant(until_ms)))?;
+            plan = plan.filtered("last_access", Operator::Lt, until_ms)?;
         }
         let order = vec![("hits", true), ("host", false), ("type", false)];
         let split = Groups(By { record: false, ..by });
         let columns = split.after(&["resource_id", "host", "type", "hits", "first_seen", "last_access"]);
-        let shape = Shape { columns, order, ties: groups.numbers() };
+        let shape = Shape { columns, order, ties: keys };
         shape.order(page)?;
-        let rows = self.gather(frame).await?;
+        let rows = self.gather(plan).await?;
         self.page(rows, &shape, page).await
     }
 }

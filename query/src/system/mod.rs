@@ -9,7 +9,8 @@ mod table;
 
 pub(crate) use table::{SystemTable, Tables};
 
-use crate::engine::{Gathered, size, sort_by};
+use crate::engine::{Gathered, size};
+use crate::plan::Plan;
 use crate::scan::now_s;
 use crate::select::Range;
 use crate::shape::Shape;
@@ -19,9 +20,6 @@ use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
-use datafusion::dataframe::DataFrame;
-use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::LogicalPlanBuilder;
 use std::sync::Arc;
 use zonepulse_store::{Level, Store, SystemSelection};
 
@@ -114,8 +112,9 @@ impl Engine {
         let selection = self.blocking(move |store| Ok(filter.selection(store, range.begin_s(), range.end_s()))).await?;
         let mut carried = shape.columns.clone();
         carried.push("hour");
-        let rows = self.system_frame(level, selection.clone())?.select_columns(&carried)?;
-        let rows = rows.sort(sort_by(&order))?.limit(size(page.offset), Some(size(page.limit)))?;
+        let table = SystemTable::new(level, self.store().clone(), selection.clone());
+        let scan = table.scan_of(&carried, self.threads_for(&order))?;
+        let rows = Plan::of(scan).page(&order, size(page.offset), size(page.limit), false)?;
         let count = self.blocking(move |store| Ok(store.system_count(level, now_s(), &selection)?));
         let (rows, all) = futures::try_join!(self.gather(rows), count)?;
         let source = self.source(&[])?;
@@ -123,12 +122,6 @@ impl Engine {
         // Batches may arrive between the two: never fewer than are there.
         let seen = if rows.rows > 0 { page.offset + rows.rows as u64 } else { 0 };
         Ok(Answer { batches, schema: shape.schema(), total: all.max(seen) })
-    }
-
-    fn system_frame(&self, level: Level, selection: SystemSelection) -> Result<DataFrame, Error> {
-        let table = SystemTable::new(level, self.store().clone(), selection);
-        let plan = LogicalPlanBuilder::scan(table.name(), provider_as_source(Arc::new(table)), None)?.build()?;
-        Ok(DataFrame::new(self.session_state(), plan))
     }
 }
 

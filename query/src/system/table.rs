@@ -46,6 +46,13 @@ impl SystemTable {
         name(self.level)
     }
 
+    /// A scan of these columns.
+    pub(crate) fn scan_of(&self, columns: &[&str], threads: usize) -> Result<SystemScan> {
+        let columns = columns.iter().map(|column| self.schema.index_of(column)).collect::<Result<Vec<_>, _>>()?;
+        let schema = Arc::new(self.schema.project(&columns)?);
+        Ok(SystemScan::new(self.level, self.store.clone(), self.selection.clone(), schema, None, threads))
+    }
+
     async fn restricted(&self, state: &dyn Session, filters: &[Expr]) -> Result<SystemSelection> {
         let mut selection = self.selection.clone();
         for filter in filters {
