@@ -41,6 +41,11 @@ pub(crate) trait Sink {
     fn counted(&mut self, _points: u64) -> bool {
         false
     }
+    /// Where the hits of a part may be added to, of which each record has one point, if that is all that there is to do
+    /// with it.
+    fn single(&mut self, _of: &Of, _group: u32) -> ControlFlow<(), Option<&mut [(u64, u64)]>> {
+        ControlFlow::Continue(None)
+    }
     /// All points of a part: whether that is all that there is to do with them.
     fn part(&mut self, _of: &Of, _group: u32, _columns: &Columns) -> bool {
         false
@@ -332,6 +337,16 @@ impl<'a> Walk<'a> {
                 let whole = opened.is_none() && self.selection.records.is_none() && here.is_whole(part.interval_s);
                 if whole && sink.counted(part.points().map_err(damaged)?) {
                     continue;
+                }
+                if whole && part.interval_s == 3600 {
+                    match sink.single(&here.of(part.interval_s, part.kind), group) {
+                        ControlFlow::Continue(Some(sums)) => {
+                            self.decoder.add_single(&part, sums).map_err(damaged)?;
+                            continue;
+                        }
+                        ControlFlow::Continue(None) => {}
+                        ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
+                    }
                 }
                 let merged = opened.is_some();
                 let wanted = Wanted { hits: S::HITS || merged, last_access: self.reading.last_access || merged, lows };

@@ -450,6 +450,15 @@ impl Sink for Sums<'_> {
         (self.go_on)(std::mem::take(&mut self.more_bytes))
     }
 
+    fn single(&mut self, of: &Of, group: u32) -> ControlFlow<(), Option<&mut [Totalled]>> {
+        if self.last_access || !self.split.record || !self.split.has_whole_hours() {
+            return ControlFlow::Continue(None);
+        }
+        self.begin(of)?;
+        let stretch = self.stretch(of.hour_s);
+        ControlFlow::Continue(Some(self.sums_of(of, group, stretch)))
+    }
+
     /// Of the hours' roll-up every record has one point.
     fn part(&mut self, of: &Of, group: u32, columns: &Columns) -> bool {
         if columns.slots.len() != columns.lows.len() || !self.split.has_whole_hours() {

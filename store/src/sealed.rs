@@ -124,6 +124,8 @@ pub(crate) struct Decoder {
     /// Where columns are kept for who asks again; none where they would only displace each other.
     kept: Option<Arc<Unpacked>>,
     column: Vec<u8>,
+    /// The column before.
+    places: Vec<u8>,
     /// The columns of the part that was read last.
     pub columns: Columns,
 }
@@ -341,7 +343,8 @@ impl Wanted<'_> {
 impl Decoder {
     pub(crate) fn new() -> io::Result<Self> {
         let decompressor = zstd::bulk::Decompressor::new()?;
-        Ok(Decoder { decompressor, kept: None, column: Vec::new(), columns: Columns::default() })
+        let (column, places) = (Vec::new(), Vec::new());
+        Ok(Decoder { decompressor, kept: None, column, places, columns: Columns::default() })
     }
 
     /// Reads of a part into `self.columns` what is wanted.
@@ -371,6 +374,46 @@ impl Decoder {
             }
         }
         Ok(())
+    }
+
+    /// Adds the hits of a part, of which each record has one point, to sums by the records' low bytes.
+    ///
+    /// There are many such parts and little in each: no column is made of what is added up at once.
+    pub(crate) fn add_single(&mut self, part: &Part<'_>, sums: &mut [(u64, u64)]) -> Result<(), Malformed> {
+        let mut reader = Reader::new(part.bytes);
+        let records = reader.below(u64::from(GROUP) + 1, "records")? as usize;
+        let points = reader.below(records as u64 + 1, "points")? as usize;
+        self.column(&mut reader, records * 2)?;
+        if records == 0 {
+            return Ok(());
+        }
+        std::mem::swap(&mut self.column, &mut self.places);
+        let hits_bytes = reader.below(10 * points as u64 + 1, "hits")? as usize;
+        self.column(&mut reader, hits_bytes)?;
+        let (lows, places) = self.places.split_at_checked(records).ok_or(Malformed("places"))?;
+        check_single_places(lows, places, points)?;
+        let mut low = 0usize;
+        // 256 bytes at most, which fit.
+        let mut place = |difference: &u8| {
+            low = low.wrapping_add(usize::from(*difference));
+            low
+        };
+        let mut add = |low: usize, hits: u64| {
+            if let Some((sum, _)) = sums.get_mut(low) {
+                *sum = sum.saturating_add(hits);
+            }
+        };
+        if self.column.len() == points {
+            lows.iter().zip(&self.column).for_each(|(difference, hits)| add(place(difference), u64::from(*hits)));
+            // Every number is a byte, or the last one of them says that more follows.
+            let all = self.column.iter().fold(0, |all, byte| all | byte);
+            return if all >= 0x80 { Err(Malformed("hits")) } else { Ok(()) };
+        }
+        let mut reader = Reader::new(&self.column);
+        for difference in lows {
+            add(place(difference), reader.number("hits")?);
+        }
+        if reader.is_empty() { Ok(()) } else { Err(Malformed("hits")) }
     }
 
     fn ages(&mut self, part: &Part<'_>, reader: &mut Reader<'_>, points: usize) -> Result<(), Malformed> {
@@ -484,20 +527,12 @@ impl Columns {
 
     /// Where an hour is one slot, each record has one point.
     fn take_single_places(&mut self, lows: &[u8], places: &[u8], points: usize) -> Result<(), Malformed> {
-        if points != lows.len() || places.len() != points || places.iter().any(|bits| *bits != 1) {
-            return Err(Malformed("places"));
-        }
-        // A difference of 0 is two records of one number, and a sum past a byte none of the group.
-        let (mut low, mut is_bad) = (0u16, false);
-        self.lows.resize(points, 0);
-        for (at, (place, difference)) in self.lows.iter_mut().zip(lows).enumerate() {
-            is_bad |= *difference == 0 && at > 0;
-            low += u16::from(*difference);
-            *place = low as u8;
-        }
-        if is_bad || u32::from(low) >= GROUP {
-            return Err(Malformed("records"));
-        }
+        check_single_places(lows, places, points)?;
+        let mut low = 0u8;
+        self.lows.extend(lows.iter().map(|difference| {
+            low = low.wrapping_add(*difference);
+            low
+        }));
         self.slots.resize(points, 0);
         self.ends.extend(1..=points as u32);
         self.runs.push(0..points);
@@ -543,6 +578,20 @@ impl Columns {
             out.extend(cells.map(|((slot, hits), last_ms)| Cell { low, slot: *slot, last_ms: *last_ms, hits: *hits }));
         }
     }
+}
+
+/// Whether places say that each record has one point, of the one slot that there is.
+fn check_single_places(lows: &[u8], places: &[u8], points: usize) -> Result<(), Malformed> {
+    // Looked at to the end, several at once: what is wrong is rare.
+    let others = places.iter().fold(0, |others, bits| others | (bits ^ 1));
+    if points != lows.len() || places.len() != points || others != 0 {
+        return Err(Malformed("places"));
+    }
+    // A difference of 0 is two records of one number, and a sum past a byte none of the group.
+    let same = lows.iter().skip(1).fold(false, |same, difference| same | (*difference == 0));
+    // 256 bytes at most, which fit.
+    let last = lows.iter().fold(0u32, |sum, difference| sum.wrapping_add(u32::from(*difference)));
+    if same || last >= GROUP { Err(Malformed("records")) } else { Ok(()) }
 }
 
 /// How many slots an hour has.
@@ -754,6 +803,31 @@ mod tests {
                 prop_assert_eq!(&columns.slots, &wanted.iter().map(|cell| cell.slot).collect::<Vec<_>>());
                 prop_assert!(!hits || columns.hits == wanted.iter().map(|cell| cell.hits).collect::<Vec<_>>());
                 prop_assert!(!last_access || columns.last_ms == wanted.iter().map(|cell| cell.last_ms).collect::<Vec<_>>());
+            }
+        }
+
+        #[test]
+        fn what_is_added_at_once_are_the_hits_that_are_read(
+            hits in prop::collection::btree_map(any::<u8>(), prop_oneof![0..200u64, any::<u64>()], 1..=256),
+            damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        ) {
+            let cells = hits.iter().map(|(low, hits)| Cell { low: *low, slot: 0, last_ms: 0, hits: *hits }).collect();
+            let mut value = encoded(Precision::Seconds, &[((3600, 0), cells)]);
+            if let Some((at, byte)) = damage {
+                *at.get_mut(&mut value) = byte;
+            }
+            let mut decoder = Decoder::new().unwrap();
+            let wanted = Wanted { hits: true, last_access: false, lows: None };
+            for part in parts(&value).into_iter().flatten().flatten().filter(|part| part.interval_s == 3600) {
+                let mut sums = [(0, 0); GROUP as usize];
+                let added = decoder.add_single(&part, &mut sums);
+                prop_assert_eq!(added.is_ok(), decoder.read(&part, &wanted).is_ok());
+                prop_assert!(added.is_ok() || damage.is_some());
+                if added.is_ok() {
+                    let mut read = [(0, 0); GROUP as usize];
+                    decoder.columns.lows.iter().zip(&decoder.columns.hits).for_each(|(low, hits)| read[usize::from(*low)].0 = *hits);
+                    prop_assert_eq!(sums, read);
+                }
             }
         }
 
