@@ -14,6 +14,9 @@ use std::sync::Arc;
 use zonepulse_dns::{Action, MessageKind, RecordType};
 use zonepulse_store::{Points, ServerNames, Store, Sum, Total};
 
+/// So many types are looked through sooner than the registry of all.
+const FEW_TYPES: usize = 8;
+
 /// Where numbers get their texts from: the dictionary as it is, the servers as they were.
 pub(crate) struct Source {
     store: Store,
@@ -63,9 +66,21 @@ impl Source {
     pub(crate) fn type_texts(&self, record_ids: &[u32]) -> ArrayRef {
         let dictionary = self.store.dictionary();
         let mut texts = StringBuilder::with_capacity(record_ids.len(), record_ids.len() * 4);
+        // The same few types come again and again.
+        let mut known: Vec<(RecordType, Option<&'static str>)> = Vec::new();
+        let mut mnemonic = |record_type: RecordType| match known.iter().find(|(known, _)| *known == record_type) {
+            Some((_, mnemonic)) => *mnemonic,
+            None => {
+                let mnemonic = record_type.mnemonic();
+                if known.len() < FEW_TYPES {
+                    known.push((record_type, mnemonic));
+                }
+                mnemonic
+            }
+        };
         for id in record_ids {
             let record_type = dictionary.get(*id).map(|(_, record_type)| record_type);
-            match record_type.and_then(RecordType::mnemonic) {
+            match record_type.and_then(&mut mnemonic) {
                 Some(mnemonic) => texts.append_value(mnemonic),
                 None => {
                     if let Some(record_type) = record_type {
