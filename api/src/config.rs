@@ -161,7 +161,7 @@ pub struct Sql {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
-    /// Memory for blocks read from disk, bytes.
+    /// Memory for blocks read from disk, bytes, and an eighth of it besides for what is decompressed of them.
     pub block_cache_bytes: usize,
     /// Memory for what is not yet in a sorted file, bytes.
     pub write_buffer_bytes: usize,
