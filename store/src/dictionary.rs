@@ -6,8 +6,9 @@
 //! there, so that totals stay exact.
 
 use crate::database::Database;
+use crate::prefetch::prefetch;
 use crate::{Error, key};
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 use parking_lot::RwLockReadGuard;
 use rocksdb::WriteBatch;
 use std::collections::BTreeSet;
@@ -33,21 +34,56 @@ struct Entries {
     text: String,
     /// For each number, where its name ends (48 bits), and the type: together, so that a search looks at one place.
     ends: Vec<u64>,
-    numbers: HashTable<Slot>,
+    slots: Slots,
     hasher: DefaultHashBuilder,
 }
 
-/// A number and a part of its name's hash, by which nearly every wrong one is known without a look at its name.
-#[derive(Clone, Copy)]
-struct Slot {
-    tag: u32,
-    number: u32,
+/// Numbers by a part of their names' hashes, by which nearly every wrong one is known without a look at its name.
+///
+/// A table of its own, because whoever looks many up has to know where each will be found, to have that memory
+/// fetched in time.
+#[derive(Default)]
+struct Slots {
+    /// The tag, and the number plus one; 0 where there is none. As many as a power of two, at most seven of eight taken.
+    slots: Vec<u64>,
+    taken: usize,
 }
 
-impl Slot {
-    /// What the table orders by: all of it follows from the tag, so that growing looks at no name.
-    fn hash(tag: u32) -> u64 {
-        u64::from(tag).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+impl Slots {
+    /// Where the search for a tag begins.
+    fn begin(&self, tag: u32) -> usize {
+        tag as usize & self.slots.len().wrapping_sub(1)
+    }
+
+    /// The first number with this tag that is the one.
+    fn find(&self, tag: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let begin = self.begin(tag);
+        let from_begin = self.slots.iter().skip(begin).chain(&self.slots);
+        for slot in from_begin {
+            let number = (*slot as u32).checked_sub(1)?;
+            if (slot >> 32) as u32 == tag && is_it(number) {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn insert(&mut self, tag: u32, number: u32) {
+        if (self.taken + 1) * 8 > self.slots.len() * 7 {
+            let larger = vec![0; (self.slots.len() * 2).max(16)];
+            let before = std::mem::replace(&mut self.slots, larger);
+            before.into_iter().filter(|slot| *slot != 0).for_each(|slot| self.put(slot));
+        }
+        self.put(u64::from(tag) << 32 | u64::from(number + 1));
+        self.taken += 1;
+    }
+
+    fn put(&mut self, new: u64) {
+        let begin = self.begin((new >> 32) as u32);
+        let (before, after) = self.slots.split_at_mut(begin);
+        if let Some(room) = after.iter_mut().chain(before).find(|slot| **slot == 0) {
+            *room = new;
+        }
     }
 }
 
@@ -85,19 +121,26 @@ impl Entries {
 
     fn find(&self, name: &str, record_type: RecordType) -> Option<u32> {
         let tag = self.tag(name, record_type);
-        let is_it = |slot: &Slot| slot.tag == tag && self.is(slot.number, name, record_type);
-        self.numbers.find(Slot::hash(tag), is_it).map(|slot| slot.number)
+        self.slots.find(tag, |number| self.is(number, name, record_type))
     }
 
-    /// Finds many: first all tags, then all slots, then all names.
+    /// Finds many: step by step, each for all before the next, so that what a step looks at was fetched by then.
     fn find_each(&self, records: &[(&str, RecordType)], mut each: impl FnMut(&str, RecordType, Option<u32>)) {
         let mut likely = [(0, None); AT_A_TIME];
         for records in records.chunks(AT_A_TIME) {
             for ((name, record_type), (tag, _)) in records.iter().zip(&mut likely) {
                 *tag = self.tag(name, *record_type);
+                prefetch(&self.slots.slots, self.slots.begin(*tag));
             }
             for (_, (tag, found)) in records.iter().zip(&mut likely) {
-                *found = self.numbers.find(Slot::hash(*tag), |slot| slot.tag == *tag).map(|slot| slot.number);
+                *found = self.slots.find(*tag, |_| true);
+                prefetch(&self.ends, found.unwrap_or_default() as usize);
+            }
+            for (_, (_, found)) in records.iter().zip(&likely) {
+                if let Some((range, _)) = found.and_then(|number| place(&self.ends, number)) {
+                    prefetch(self.text.as_bytes(), range.start);
+                    prefetch(self.text.as_bytes(), range.end.saturating_sub(1));
+                }
             }
             for ((name, record_type), (_, found)) in records.iter().zip(&likely) {
                 let found = found.and_then(|number| match self.is(number, name, *record_type) {
@@ -124,7 +167,7 @@ impl Entries {
         let tag = self.tag(name, record_type);
         self.text.push_str(name);
         self.push_end(record_type);
-        self.numbers.insert_unique(Slot::hash(tag), Slot { tag, number }, |slot| Slot::hash(slot.tag));
+        self.slots.insert(tag, number);
         number
     }
 }
@@ -163,7 +206,7 @@ impl Dictionary {
 
     /// How many numbers have a name.
     pub(crate) fn count(&self) -> usize {
-        self.entries.numbers.len()
+        self.entries.slots.taken
     }
 
     pub(crate) fn name(&self, number: u32) -> Option<&str> {

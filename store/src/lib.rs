@@ -52,6 +52,7 @@ mod key;
 mod level;
 mod marker;
 mod precision;
+mod prefetch;
 mod purge;
 mod read;
 mod registry;

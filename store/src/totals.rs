@@ -9,6 +9,7 @@
 use crate::block;
 use crate::intake::IntakeRow;
 use crate::key::GROUP;
+use crate::prefetch::prefetch;
 use std::collections::{BTreeMap, BTreeSet};
 use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::MessageKind;
@@ -56,6 +57,13 @@ pub(crate) struct Group {
 struct Count {
     hits: u64,
     last_ms: u64,
+}
+
+impl Count {
+    fn add(&mut self, hits: u64, last_ms: u64) {
+        self.hits = self.hits.saturating_add(hits);
+        self.last_ms = self.last_ms.max(last_ms);
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -129,8 +137,7 @@ impl Group {
         match self.members.place(low) {
             Ok(at) => {
                 if let Some(count) = self.counts.get_mut(at) {
-                    count.hits = count.hits.saturating_add(more.hits);
-                    count.last_ms = count.last_ms.max(more.last_ms);
+                    count.add(more.hits, more.last_ms);
                 }
                 if more.first_ms < self.last_first_ms
                     && let Some(first) = self.firsts_ms.get_mut(at)
@@ -151,13 +158,14 @@ impl Group {
     /// sound store rules out.
     pub(crate) fn replay(&mut self, rows: &[block::Row]) -> bool {
         self.dirty = true;
-        rows.iter().all(|row| {
-            let low = (row.record_id % GROUP) as u8;
-            let is_there = self.members.has(low);
-            if is_there {
-                self.add_entry(low, Entry { hits: row.hits, first_ms: u64::MAX, last_ms: row.last_ms });
+        let place = |row: &block::Row| self.members.place((row.record_id % GROUP) as u8);
+        rows.iter().filter_map(|row| place(row).ok()).for_each(|at| prefetch(&self.counts, at));
+        rows.iter().all(|row| match place(row).ok().and_then(|at| self.counts.get_mut(at)) {
+            Some(count) => {
+                count.add(row.hits, row.last_ms);
+                true
             }
-            is_there
+            None => false,
         })
     }
 
