@@ -67,7 +67,7 @@ impl Default for Constants {
             cpu_s_per_million_points: 0.323,
             system_cpu_s_per_million_points: 0.539,
             memory_base_bytes: 283.6e6,
-            memory_bytes_per_record: 51.5,
+            memory_bytes_per_record: 68.1,
             batch_bytes_per_point: 5.37,
             batch_overhead_bytes: 62.0,
             system_batch_bytes_per_point: 1.67,
