@@ -9,6 +9,7 @@ use crate::dataset::{self, Dataset, SERVERS, START_S};
 use crate::measure::Memory;
 use crate::{report, store};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -144,13 +145,20 @@ fn ways(questions: &Questions) -> Vec<Way> {
     let Questions { from_s, until_s, server_id, host, record_type, silent_since_ms } = *questions;
     let times = format!("time >= to_timestamp({from_s}) AND time < to_timestamp({until_s})");
     let requests = format!("action = 'request' AND {times}");
-    let one = format!(
-        "SELECT time, hits FROM dns_raw WHERE {requests} AND server_id = {server_id} AND host = '{host}' AND type = '{record_type}' \
-         ORDER BY time"
-    );
+    let requests_of_all = requests.clone();
+    let hits_of = move |host: &str| {
+        format!(
+            "SELECT time, hits FROM dns_raw WHERE {requests} AND server_id = {server_id} AND host = '{host}' \
+             AND type = '{record_type}' ORDER BY time"
+        )
+    };
+    let one = hits_of(host);
+    // No statement comes twice. Every third record is of another type.
+    let next = Cell::new(0);
+    let other = move || hits_of(&format!("host-{:05}.zone-{server_id}.example.", 100 + 3 * next.replace(next.get() + 1)));
     let most = |table: &str| {
         format!(
-            "WITH sums AS (SELECT record_id, sum(hits) AS hits FROM {table} WHERE {requests} GROUP BY record_id) \
+            "WITH sums AS (SELECT record_id, sum(hits) AS hits FROM {table} WHERE {requests_of_all} GROUP BY record_id) \
              SELECT host, type, hits FROM sums JOIN names USING (record_id) ORDER BY hits DESC, host, type LIMIT 100"
         )
     };
@@ -169,6 +177,11 @@ fn ways(questions: &Questions) -> Vec<Way> {
     vec![
         sql("Q1", one, minute),
         get("Q1 by the API", "dns/raw", &[&of_one[..], &[("date_from", &from), ("date_to", &until)]].concat(), minute),
+        Way {
+            name: "another record each time",
+            ask: Box::new(move |api| api.sql(&other(), JSON)),
+            read: Box::new(move |answer| rows(answer, &minute)),
+        },
         sql("Q2", raw, named),
         sql("Q2 by dns_1h", by_hour, named),
         sql("Q3", silent, last),

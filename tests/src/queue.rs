@@ -48,13 +48,19 @@ impl Queue {
     /// Puts a message into the queue, which must exist, and waits until the broker has it.
     pub fn publish(&self, body: &[u8]) {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let properties = BasicProperties::default().with_content_type(BATCH.into()).with_delivery_mode(2);
-        let confirmation = block_on(async {
-            let confirm = self.channel.basic_publish("".into(), self.short_name(), options, body, properties).await?;
-            confirm.await
+        // A queue that has only just been declared may refuse a message: whoever publishes then tries again, as a probe does.
+        eventually(&format!("{} takes messages", self.name), Duration::from_secs(20), || {
+            let properties = BasicProperties::default().with_content_type(BATCH.into()).with_delivery_mode(2);
+            let confirmation = block_on(async {
+                let confirm = self.channel.basic_publish("".into(), self.short_name(), options, body, properties).await?;
+                confirm.await
+            });
+            match confirmation.expect("RabbitMQ confirms") {
+                Confirmation::Ack(None) => Some(()),
+                Confirmation::Nack(None) => None,
+                other => panic!("{} does not take messages: {other:?}", self.name),
+            }
         });
-        let confirmation = confirmation.expect("RabbitMQ confirms");
-        assert!(matches!(confirmation, Confirmation::Ack(None)), "{} does not take messages: {confirmation:?}", self.name);
     }
 
     /// Takes the next message out, if there is one.
