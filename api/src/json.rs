@@ -9,6 +9,8 @@ use arrow::datatypes::{DataType, FieldRef, TimeUnit, TimestampMillisecondType};
 use arrow::error::ArrowError;
 use arrow::json::writer::NullableEncoder;
 use arrow::json::{Encoder, EncoderFactory, EncoderOptions};
+use jiff::Span;
+use jiff::civil::Date;
 
 const DAY_MS: i64 = 86_400_000;
 /// The end of the year 9999: years beyond have a sign.
@@ -68,18 +70,11 @@ impl Encoder for Times<'_> {
     }
 }
 
-/// `"2026-01-31T`, of a day since 1970.
+/// `"2026-01-31T`, of a day since 1970, up to the year 9999.
 fn date(day: i64) -> [u8; 12] {
-    // Years that begin in March, of eras of 400 years: the leap day is a year's last, and an era's last is one.
-    let day = day + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let of_month = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    let [c, y, m, d] = [year / 100, year % 100, month, of_month].map(two_digits);
+    let date = Date::constant(1970, 1, 1).saturating_add(Span::new().days(day));
+    let [c, y] = [date.year() / 100, date.year() % 100].map(|number| two_digits(number.into()));
+    let [m, d] = [date.month(), date.day()].map(|number| two_digits(number.into()));
     [b'"', c[0], c[1], y[0], y[1], b'-', m[0], m[1], b'-', d[0], d[1], b'T']
 }
 
