@@ -1,7 +1,7 @@
 # The commands of the project. What each needs and does not find it installs, and says so.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-api test-crash test-cut bench bench-probe bench-store bench-growth recall fuzz lint clean-run
+.PHONY: help run build test test-api test-crash test-attack test-cut bench bench-probe bench-store bench-growth recall fuzz lint clean-run
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test-api: ## ask a running central whatever its OpenAPI document allows (schemat
 test-crash: ## kill the central under load 100 times, and compare 20,000 random schedules of the store with a model
 	@ZONEPULSE_CRASHES=100 scripts/test.sh killed_under_full_load
 	@ZONEPULSE_SCHEDULES=20000 scripts/test.sh answers_are_those_of_a_plain_model
+
+test-attack: ## attack a central in every way at once for five minutes
+	@ZONEPULSE_ATTACK_S=300 scripts/test.sh all_attacks_at_once
 
 test-cut: ## cut machines of a fleet off for two minutes, twice
 	@ZONEPULSE_CUT_S=120 scripts/test.sh in_a_fleet

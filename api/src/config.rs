@@ -145,9 +145,9 @@ pub struct Query {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sql {
-    /// Memory for all statements together, bytes.
+    /// Memory for one statement, bytes, and as much for what is read for all of them.
     pub memory_bytes: usize,
-    /// Statements at the same time.
+    /// Statements at the same time; one user gets half of them.
     pub max_concurrent: usize,
     /// How long a statement may take until its last row is sent, seconds.
     pub timeout_s: u64,

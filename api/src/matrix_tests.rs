@@ -302,7 +302,7 @@ async fn over_a_connection_it_is_the_same() {
     let keys = Keys::make(&store);
     drop(store);
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let serving = serve(&settings, async {
+    let serving = serve(&settings, zonepulse_query::SqlWorkers::Threads, async {
         let _ = ended.await;
     });
     let serving = serving.await.unwrap();

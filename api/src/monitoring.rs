@@ -164,7 +164,8 @@ impl From<Error> for Problem {
             Error::TooSlow(_) => Problem::new(Case::TooSlow, error.to_string()),
             Error::TooLarge(_) => Problem::new(Case::AnswerTooLarge, error.to_string()),
             Error::Busy => Problem::new(Case::Busy, error.to_string()).retry_after_s(2),
-            Error::Store(_) | Error::Engine(_) => Problem::internal(describe(&error)),
+            Error::Unread(_) => Problem::new(Case::TooSlow, error.to_string()),
+            Error::Store(_) | Error::Engine(_) | Error::Worker(_) => Problem::internal(describe(&error)),
         }
     }
 }

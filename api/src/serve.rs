@@ -4,7 +4,6 @@
 //! broker, then what was accepted is answered, then the store writes down what
 //! it only has in memory.
 
-use crate::Error;
 use crate::accounts::{self, Administrator};
 use crate::addresses::Addresses;
 use crate::app::{self, App};
@@ -13,6 +12,7 @@ use crate::listen::{Bounded, Connections, Peer};
 use crate::pulling::Pulling;
 use crate::remote;
 use crate::tls::Certificate;
+use crate::{Error, describe};
 use std::fs::DirBuilder;
 use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use zonepulse_ingest::pull::{self, Puller};
 use zonepulse_ingest::{Counter, Ingest, Trust, amqp};
-use zonepulse_query::Engine;
+use zonepulse_query::{Engine, SqlWorkers};
 use zonepulse_store::{Store, Upkeep};
 
 /// The store's place in the data directory.
@@ -105,7 +105,11 @@ impl Live {
 /// [`Error::InUse`] when another process has the data directory, with
 /// [`Error::Listen`] when an address cannot be had, and with
 /// [`Error::Certificate`] when the certificate cannot be used.
-pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<Serving, Error> {
+pub async fn serve(
+    settings: &Settings,
+    sql_workers: SqlWorkers,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Serving, Error> {
     let certificate = Certificate::read(&settings.tls)?;
     let broker = broker(&settings.amqp)?;
     let probes = authority(&settings.pull)?;
@@ -127,7 +131,12 @@ pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Sen
     let (store, administrator) = opening.await??;
     let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default())?;
     let upkeep = Upkeep::start(store.clone())?;
-    let engine = Engine::new(store.clone(), query_options(settings))?;
+    let engine = Engine::new(store.clone(), zonepulse_query::Options { sql_workers, ..query_options(settings) })?;
+    // A central that cannot answer SQL takes batches all the same.
+    if let Err(error) = engine.warm().await {
+        tracing::error!(error = describe(&error), "statements of SQL cannot be answered");
+    }
+    let statements = engine.clone();
     let scheme = if certificate.is_some() { "https" } else { "http" };
     let addresses = Addresses { listen: address, public_urls: settings.public_urls.clone(), scheme };
     let app = App::new(store.clone(), engine, ingest.clone(), settings.limits, addresses)?;
@@ -152,6 +161,7 @@ pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Sen
         let too_long = async {
             shutdown.await;
             tracing::info!("ending");
+            statements.end_statements();
             // Whoever listened may have failed and be gone.
             let _ = end.send(true);
             tokio::time::sleep(longest).await;
@@ -247,6 +257,7 @@ pub(crate) fn query_options(settings: &Settings) -> zonepulse_query::Options {
         max_concurrent,
         max_wait_ms,
         sql: settings.sql.into(),
+        sql_workers: SqlWorkers::Threads,
         counter_names: Counter::ALL.iter().map(|counter| (counter.number(), counter.as_str())).collect(),
         not_counted: Counter::NOT_COUNTED.iter().map(|counter| counter.number()).collect(),
     }

@@ -9,6 +9,7 @@
 //! its `]`, an Arrow stream its end-of-stream marker.
 
 use crate::app::App;
+use crate::credentials::Principal;
 use crate::describe;
 use crate::negotiate::Format;
 use crate::parameters;
@@ -16,6 +17,7 @@ use crate::problem::{Case, Problem};
 use crate::render::{Encoder, is_small};
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
+use axum::Extension;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
@@ -78,11 +80,21 @@ struct SqlStatement {
         (status = 415, description = "The body is neither SQL nor JSON.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-async fn sql(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+async fn sql(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
     parameters::none(&uri)?;
     let format = Format::accepted(&headers)?;
     let text = statement(&headers, body).await?;
-    let SqlAnswer { schema, batches } = app.engine().sql(&text).await?;
+    let caller = match &principal {
+        Principal::User(account) => &account.name,
+        _ => "",
+    };
+    let SqlAnswer { schema, batches } = app.engine().sql_for(caller, &text).await?;
     if format == Format::Json {
         each_name_once(&schema)?;
     }

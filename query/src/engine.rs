@@ -1,16 +1,17 @@
-//! The engine: one DataFusion session over a store, and what all questions share.
+//! The engine: what all questions about a store share.
 
+use crate::data::Data;
 use crate::groups::Groups;
 use crate::levels;
 use crate::plan::Plan;
-use crate::plans::Plans;
+use crate::read::Here;
 use crate::rows::Source;
 use crate::scan::StoreScan;
 use crate::select::{Counts, is_quick, selection};
 use crate::shape::{Key, Shape, with_column};
-use crate::summed::SumInScan;
 use crate::table::{Counters, StoreTable, Table};
-use crate::{Answer, Error, Filter, Options, Page, SqlLimits, system};
+use crate::worker::Statements;
+use crate::{Answer, Error, Filter, Options, Page};
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{SchemaRef, UInt64Type};
@@ -20,16 +21,13 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
-use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
-use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
-use datafusion::logical_expr::registry::FunctionRegistry;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use zonepulse_store::{Level, Selection, Store};
 
 /// Rows in a batch: what DataFusion works with best.
@@ -45,23 +43,16 @@ pub struct Engine {
 }
 
 struct Inner {
-    store: Store,
-    counters: Arc<Counters>,
+    here: Here,
     /// For the API's questions.
     questions: Arc<RuntimeEnv>,
-    /// For SQL: the tables by name, and memory of its own.
-    context: SessionContext,
-    /// The session of SQL as it began, for what does not ask when that was: to copy it costs more than many an answer.
-    sql_state: SessionState,
-    plans: Plans,
-    /// What plans run in: of the API's questions, of SQL.
+    /// What their plans run in.
     question_task: Arc<TaskContext>,
-    sql_task: Arc<TaskContext>,
-    sql_limits: SqlLimits,
+    /// Statements of SQL, which run in other processes.
+    statements: Statements,
     threads: usize,
     turns: Semaphore,
     max_turns: usize,
-    sql_turns: Arc<Semaphore>,
     max_wait: Duration,
 }
 
@@ -98,87 +89,49 @@ impl Engine {
     pub fn new(store: Store, options: Options) -> Result<Engine, Error> {
         let threads = options.threads.max(1);
         let questions = runtime(options.memory_bytes)?;
-        let mut for_sql = config(threads).with_information_schema(true);
-        for_sql.options_mut().sql_parser.collect_spans = true;
-        let context = session(for_sql, runtime(options.sql.memory_bytes)?)?;
         let counters = Arc::new(Counters { names: options.counter_names, not_counted: options.not_counted });
-        for table in Table::ALL {
-            let provider = StoreTable::new(table, store.clone(), Selection::all(), counters.clone());
-            context.register_table(table.name(), Arc::new(provider))?;
-        }
-        for table in system::Tables::all(&store) {
-            context.register_table(table.name(), Arc::new(table))?;
-        }
+        let here = Here { store, counters };
+        let statements = Statements::new(here.clone(), options.sql, options.sql_workers, threads)?;
         Ok(Engine {
             inner: Arc::new(Inner {
-                store,
-                counters,
+                here,
                 question_task: Arc::new(
                     TaskContext::default().with_session_config(config(threads)).with_runtime(questions.clone()),
                 ),
-                sql_task: context.task_ctx(),
-                sql_state: context.state(),
-                plans: Plans::default(),
                 questions,
-                context,
-                sql_limits: options.sql,
+                statements,
                 threads,
                 turns: Semaphore::new(limit(options.max_concurrent)),
                 max_turns: limit(options.max_concurrent),
-                sql_turns: Arc::new(Semaphore::new(limit(options.sql.max_concurrent))),
                 max_wait: Duration::from_millis(options.max_wait_ms),
             }),
         })
     }
 
-    /// The session with the tables, for SQL. What runs in it shares the memory of all statements, but
-    /// takes no turn, and nothing bounds what it says: [`Engine::sql`] is for what comes from outside.
-    pub fn context(&self) -> &SessionContext {
-        &self.inner.context
-    }
-
     /// How much is being answered now.
     pub fn load(&self) -> Load {
         let inner = &self.inner;
-        let turns = |semaphore: &Semaphore, limit: usize, runtime: &RuntimeEnv| Turns {
-            running: limit.saturating_sub(semaphore.available_permits()) as u64,
-            limit: limit as u64,
-            memory_bytes: runtime.memory_pool.reserved() as u64,
-        };
-        Load {
-            questions: turns(&inner.turns, inner.max_turns, &inner.questions),
-            statements: turns(&inner.sql_turns, limit(inner.sql_limits.max_concurrent), &inner.context.runtime_env()),
-        }
+        let running = inner.max_turns.saturating_sub(inner.turns.available_permits()) as u64;
+        let memory_bytes = inner.questions.memory_pool.reserved() as u64;
+        Load { questions: Turns { running, limit: inner.max_turns as u64, memory_bytes }, statements: inner.statements.turns() }
     }
 
     pub(crate) fn store(&self) -> &Store {
-        &self.inner.store
+        &self.inner.here.store
     }
 
-    /// What a statement's plan runs in.
-    pub(crate) fn sql_task(&self) -> Arc<TaskContext> {
-        self.inner.sql_task.clone()
+    /// The store of this process, as tables read it.
+    pub(crate) fn data(&self) -> Data {
+        Data::Here(self.inner.here.clone())
     }
 
-    pub(crate) fn sql_state(&self) -> &SessionState {
-        &self.inner.sql_state
+    pub(crate) fn statements(&self) -> &Statements {
+        &self.inner.statements
     }
 
-    pub(crate) fn plans(&self) -> &Plans {
-        &self.inner.plans
-    }
-
-    pub(crate) fn sql_limits(&self) -> SqlLimits {
-        self.inner.sql_limits
-    }
-
-    /// Waits for a statement's turn, not for ever.
-    pub(crate) async fn sql_turn(&self) -> Result<OwnedSemaphorePermit, Error> {
-        match tokio::time::timeout(self.inner.max_wait, self.inner.sql_turns.clone().acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            // The semaphore is never closed.
-            Ok(Err(_)) | Err(_) => Err(Error::Busy),
-        }
+    /// How long a question waits for its turn.
+    pub(crate) fn max_wait(&self) -> Duration {
+        self.inner.max_wait
     }
 
     /// Waits for a turn, not for ever.
@@ -195,7 +148,7 @@ impl Engine {
         &self,
         work: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let store = self.inner.store.clone();
+        let store = self.inner.here.store.clone();
         let done = tokio::task::spawn_blocking(move || work(&store));
         done.await.map_err(|error| Error::Engine(DataFusionError::ExecutionJoin(Box::new(error))))?
     }
@@ -210,7 +163,7 @@ impl Engine {
     }
 
     fn table(&self, table: Table, selection: Selection) -> StoreTable {
-        StoreTable::new(table, self.inner.store.clone(), selection, self.inner.counters.clone())
+        StoreTable::new(table, self.data(), selection)
     }
 
     /// A scan of these columns of the rows of a table that a selection means.
@@ -323,26 +276,19 @@ impl Engine {
     /// Where the texts of these columns come from.
     pub(crate) fn source(&self, columns: &[&str]) -> Result<Source, Error> {
         if !columns.contains(&"server") {
-            return Ok(Source::without_servers(&self.inner.store));
+            return Ok(Source::without_servers(&self.inner.here.store));
         }
-        Ok(Source::with_servers(&self.inner.store)?)
+        Ok(Source::with_servers(&self.inner.here.store)?)
     }
 }
 
-fn config(threads: usize) -> SessionConfig {
+/// What all plans have in common.
+pub(crate) fn config(threads: usize) -> SessionConfig {
     SessionConfig::new().with_target_partitions(threads).with_batch_size(BATCH_ROWS)
 }
 
-fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<SessionContext, Error> {
-    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
-    let mut state = builder.with_physical_optimizer_rule(Arc::new(SumInScan)).build();
-    // EXTRACT, SUBSTRING and POSITION: the functions are there, their syntax is not among the features.
-    state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
-    state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
-    Ok(SessionContext::new_with_state(state))
-}
-
-fn runtime(memory_bytes: usize) -> Result<Arc<RuntimeEnv>, Error> {
+/// Where plans get their memory from, and no more than this.
+pub(crate) fn runtime(memory_bytes: usize) -> Result<Arc<RuntimeEnv>, Error> {
     let builder = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory_bytes)))
         // What does not fit is refused, not written to a disk that the store needs.
@@ -351,7 +297,7 @@ fn runtime(memory_bytes: usize) -> Result<Arc<RuntimeEnv>, Error> {
 }
 
 /// So many at a time, within what a semaphore can count.
-fn limit(at_a_time: usize) -> usize {
+pub(crate) fn limit(at_a_time: usize) -> usize {
     at_a_time.clamp(1, Semaphore::MAX_PERMITS)
 }
 

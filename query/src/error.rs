@@ -20,6 +20,12 @@ pub enum Error {
     /// The statement took longer than it may, milliseconds: ask for less.
     #[error("the statement took more than {} s; narrow the time range or the filter", .0 / 1000)]
     TooSlow(u64),
+    /// The client did not read its answer, for so many seconds.
+    #[error("the answer was not read for {0} s")]
+    Unread(u64),
+    /// The process that a statement runs in could not be started, or has ended by itself.
+    #[error("{0}")]
+    Worker(String),
     /// Too many questions at a time: ask again later.
     #[error("too many questions are being answered: ask again later")]
     Busy,

@@ -9,15 +9,15 @@
 //! * A table takes from a plan the columns that it wants, the filters that the store can apply
 //!   itself, and the number of rows that is enough. Whatever is said of servers, records, kinds and
 //!   time becomes a [`Selection`](zonepulse_store::Selection) of the store, exactly; `EXPLAIN` shows it.
-//!   A scan is made of plain values: nothing in it assumes the process that planned it, but the store
-//!   that it reads.
+//!   A scan is made of plain values, and asks for its rows with a request that has a binary form: the process that plans
+//!   need not be the one that has the store.
 //! * Metrics of the machines have tables and questions of their own (`system`).
 //! * A question ([`Engine::raw`], [`Engine::totals`], [`Engine::series`], [`Engine::rps`],
 //!   [`Engine::coverage`]) takes a [`Filter`], a [`TimeRange`], what to split the sums by ([`By`]) and a
 //!   [`Page`], all typed, and gives an [`Answer`]: Arrow batches of a fixed shape, and how many rows
 //!   there are in all. No SQL is put together from what callers say.
-//! * Whoever writes SQL asks with [`Engine::sql`]: one statement that reads, with bounds of its own, its
-//!   rows as they come.
+//! * Whoever writes SQL asks with [`Engine::sql`]: one statement that reads, in a process of its own, with bounds that the
+//!   kernel keeps, its rows as they come.
 //! * Plans group and sort by the store's numbers. Names are looked up for the rows of the page, unless
 //!   the order depends on them.
 //! * Everything is bounded: memory, which all questions share, with no spilling to disk; threads; how
@@ -28,6 +28,7 @@
 //! It writes nothing, and knows no HTTP and no JSON. It checks what arguments mean, not who may ask.
 
 mod coverage;
+mod data;
 mod engine;
 mod error;
 mod explain;
@@ -38,6 +39,8 @@ mod plan;
 mod plans;
 mod pushdown;
 mod raw;
+mod read;
+mod request;
 mod rows;
 mod rps;
 mod scan;
@@ -51,14 +54,16 @@ mod system;
 mod table;
 mod totals;
 mod types;
+mod worker;
 
 pub use engine::{Engine, Load, Turns};
 pub use error::Error;
 pub use pattern::HostPattern;
-pub use sql::{STACK_BYTES, SqlAnswer, SqlLimits};
+pub use sql::{SqlAnswer, SqlLimits};
 pub use statement::MAX_SQL_BYTES;
 pub use system::SystemFilter;
 pub use types::{Answer, Bucket, By, Filter, MAX_LIMIT, Options, Page, SortKey, TimeRange};
+pub use worker::{SqlWorkers, run as run_worker};
 
 #[cfg(test)]
 mod tests;

@@ -6,22 +6,26 @@
 //! selection. Whatever the predicate is, `host LIKE '%.example.com.'` as well as `rcode IS NULL`,
 //! the selection says exactly the same. Time is compared by number.
 
-use crate::rows::{Rows, Source, action_texts, rcode_texts};
-use crate::scan::has_kind;
+use crate::levels::Piece;
+use crate::read::has_kind;
+use crate::request::{Request, RowsRequest};
+use crate::rows::{action_texts, rcode_texts};
 use crate::table::{StoreTable, Table, field};
 use arrow::array::{Array, ArrayRef, AsArray, UInt16Array};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef, UInt32Type};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::physical_expr::PhysicalExpr;
+use futures::TryStreamExt;
 use std::sync::{Arc, LazyLock};
 use zonepulse_dns::{MessageKind, RecordType};
-use zonepulse_store::{Kinds, Selection, Store};
+use zonepulse_store::{Kinds, Level, Selection};
 
 /// What a selection of the store can restrict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +39,8 @@ pub(crate) enum Dimension {
 const RECORD_COLUMNS: &[&str] = &["record_id", "resource_id", "host", "type"];
 const SERVER_COLUMNS: &[&str] = &["server_id", "server"];
 const KIND_COLUMNS: &[&str] = &["kind", "action", "rcode"];
-/// How many records are looked at while the dictionary is held.
-const CHUNK: u32 = 8192;
+/// How many rows a predicate is evaluated over at a time.
+pub(crate) const BATCH_ROWS: usize = 8192;
 
 /// All kinds, by number: always the same, and thousands.
 static ALL_KINDS: LazyLock<Result<RecordBatch, String>> = LazyLock::new(|| {
@@ -102,27 +106,19 @@ pub(crate) async fn apply(table: &StoreTable, state: &dyn Session, filters: &[Ex
             predicates.push((of, Predicate::new(&predicate, table.table, state)?));
         }
     }
-    let store = table.store.clone();
-    let looks_through = named.is_none() && predicates.iter().any(|(of, _)| *of == Dimension::Records);
-    let restrict = move || {
-        for (of, predicate) in &predicates {
-            match of {
-                Dimension::Records => {
-                    let among = narrowed(&store, named.as_deref(), selection.records.take());
-                    selection.records = Some(records(&store, predicate, among)?);
-                }
-                Dimension::Servers => selection.servers = Some(servers(&store, predicate, selection.servers.take())?),
-                Dimension::Kinds => selection.kinds = kinds(predicate, &selection.kinds)?,
-                Dimension::Time => {}
+    for (of, predicate) in &predicates {
+        match of {
+            Dimension::Records => {
+                selection.records = Some(records(table, state, predicate, named.as_deref(), selection.records.take()).await?);
             }
+            Dimension::Servers => {
+                selection.servers = Some(servers(table, state, predicate, selection.servers.take()).await?);
+            }
+            Dimension::Kinds => selection.kinds = kinds(predicate, &selection.kinds)?,
+            Dimension::Time => {}
         }
-        Ok(selection)
-    };
-    // A look at every record is no work for a thread that serves others; a look at some is shorter than the way to another.
-    if !looks_through {
-        return restrict();
     }
-    tokio::task::spawn_blocking(restrict).await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
+    Ok(selection)
 }
 
 /// A predicate, and the columns that it looks at.
@@ -141,15 +137,37 @@ impl Predicate {
         Ok(Predicate { predicate, schema: Arc::new(schema) })
     }
 
-    fn rows(&self) -> Rows {
-        Rows::new(self.schema.clone())
+    /// A request for the columns that it looks at, and the number of each row.
+    fn rows_of(&self, table: Table, id: &str, selection: Selection) -> Result<Request> {
+        let whole = table.schema();
+        let mut columns = vec![whole.index_of(id)?];
+        for field in self.schema.fields().iter().filter(|field| field.name() != id) {
+            columns.push(whole.index_of(field.name())?);
+        }
+        let piece = Piece { level: Level::Raw, selection };
+        Ok(Request::Rows(RowsRequest { table, piece, summed: None, columns, limit: None, batch_rows: BATCH_ROWS }))
+    }
+
+    /// The numbers of the rows that pass.
+    async fn chosen(&self, table: &StoreTable, state: &dyn Session, request: Request, id: &str) -> Result<Vec<u32>> {
+        let pool = &state.runtime_env().memory_pool;
+        let held = MemoryConsumer::new("numbers that a filter chose").register(pool);
+        let memory = MemoryConsumer::new("rows that a filter looks at").register(pool);
+        let mut rows = table.data.read(request, memory)?;
+        let mut chosen = Vec::new();
+        while let Some(batch) = rows.try_next().await? {
+            let columns = self.schema.fields().iter().map(|field| batch.schema_ref().index_of(field.name()));
+            let looked_at = batch.project(&columns.collect::<Result<Vec<_>, _>>()?)?;
+            let passes = self.passes_of(&looked_at)?;
+            let ids = batch.column_by_name(id).and_then(|ids| ids.as_primitive_opt::<UInt32Type>());
+            let ids = ids.ok_or_else(|| DataFusionError::Internal(format!("rows without {id}")))?;
+            held.try_grow(batch.num_rows() * size_of::<u32>())?;
+            chosen.extend(ids.values().iter().zip(passes).filter(|(_, passes)| *passes).map(|(id, _)| *id));
+        }
+        Ok(chosen)
     }
 
     /// Which of the rows pass.
-    fn passes(&self, rows: &mut Rows, source: &Source) -> Result<Vec<bool>> {
-        self.passes_of(&rows.take(source)?)
-    }
-
     fn passes_of(&self, batch: &RecordBatch) -> Result<Vec<bool>> {
         let passes = self.predicate.evaluate(batch)?.into_array(batch.num_rows())?;
         let Some(passes) = passes.as_boolean_opt() else {
@@ -188,47 +206,29 @@ fn values<'a>(filter: &'a Expr, column: &str) -> Option<Vec<&'a str>> {
     }
 }
 
-/// The records that are left of those that there are when only some names will do.
-fn narrowed(store: &Store, named: Option<&[(String, RecordType)]>, among: Option<Vec<u32>>) -> Option<Vec<u32>> {
-    let Some(named) = named else { return among };
-    let dictionary = store.dictionary();
-    let mut found: Vec<u32> = named.iter().filter_map(|(host, record_type)| dictionary.find(host, *record_type)).collect();
-    found.sort_unstable();
-    found.dedup();
-    found.retain(|id| among.as_ref().is_none_or(|among| among.binary_search(id).is_ok()));
-    Some(found)
-}
-
-fn records(store: &Store, predicate: &Predicate, among: Option<Vec<u32>>) -> Result<Vec<u32>> {
-    let source = Source::without_servers(store);
-    let mut rows = predicate.rows();
-    let mut chosen = Vec::new();
-    let mut check = |ids: &[u32]| -> Result<()> {
-        ids.iter().for_each(|id| rows.push_record(*id));
-        let passes = predicate.passes(&mut rows, &source)?;
-        chosen.extend(ids.iter().zip(passes).filter(|(_, passes)| *passes).map(|(id, _)| *id));
-        Ok(())
+/// The numbers of the records for which a predicate holds, rising. It is evaluated here, over rows that are fetched:
+/// where the store is, no expression of a statement is ever evaluated.
+async fn records(
+    table: &StoreTable,
+    state: &dyn Session,
+    predicate: &Predicate,
+    named: Option<&[(String, RecordType)]>,
+    among: Option<Vec<u32>>,
+) -> Result<Vec<u32>> {
+    let request = match named {
+        Some(names) => Request::Named(names.to_vec()),
+        None => predicate.rows_of(Table::Names, "record_id", Selection { records: among.clone(), ..Selection::all() })?,
     };
-    match among {
-        Some(ids) => ids.chunks(CHUNK as usize).try_for_each(check)?,
-        None => {
-            let count = u32::try_from(store.dictionary().len()).unwrap_or(u32::MAX);
-            for start in (0..count).step_by(CHUNK as usize) {
-                let ids: Vec<u32> = (start..count.min(start.saturating_add(CHUNK))).collect();
-                check(&ids)?;
-            }
-        }
-    }
+    let mut chosen = predicate.chosen(table, state, request, "record_id").await?;
+    chosen.retain(|id| among.as_ref().is_none_or(|among| among.binary_search(id).is_ok()));
     Ok(chosen)
 }
 
-fn servers(store: &Store, predicate: &Predicate, among: Option<Vec<u32>>) -> Result<Vec<u32>> {
-    let source = Source::with_servers(store)?;
-    let ids = among.unwrap_or_else(|| source.servers().keys().copied().collect());
-    let mut rows = predicate.rows();
-    ids.iter().for_each(|id| rows.push_server(*id));
-    let passes = predicate.passes(&mut rows, &source)?;
-    Ok(ids.into_iter().zip(passes).filter(|(_, passes)| *passes).map(|(id, _)| id).collect())
+async fn servers(table: &StoreTable, state: &dyn Session, predicate: &Predicate, among: Option<Vec<u32>>) -> Result<Vec<u32>> {
+    let request = predicate.rows_of(Table::Servers, "server_id", Selection::all())?;
+    let mut chosen = predicate.chosen(table, state, request, "server_id").await?;
+    chosen.retain(|id| among.as_ref().is_none_or(|among| among.contains(id)));
+    Ok(chosen)
 }
 
 fn kinds(predicate: &Predicate, among: &Kinds) -> Result<Kinds> {

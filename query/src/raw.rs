@@ -1,7 +1,7 @@
 //! Rows as they are stored: raw points and coverage reports.
 
 use crate::plan::Plan;
-use crate::scan::now_s;
+use crate::read::now_s;
 use crate::select::{Counts, Range, servers};
 use crate::shape::Shape;
 use crate::table::{COVERAGE, Table};

@@ -41,11 +41,6 @@ impl Source {
         }
     }
 
-    /// The servers' names.
-    pub(crate) fn servers(&self) -> &ServerNames {
-        &self.servers
-    }
-
     pub(crate) fn server_texts(&self, ids: &[u32]) -> ArrayRef {
         let mut texts = StringBuilder::with_capacity(ids.len(), ids.len() * 16);
         ids.iter().for_each(|id| texts.append_option(self.servers.get(id)));
@@ -239,11 +234,6 @@ impl Rows {
 
     pub(crate) fn push_record(&mut self, record_id: u32) {
         self.record.push(record_id);
-        self.count += 1;
-    }
-
-    pub(crate) fn push_server(&mut self, server_id: u32) {
-        self.server.push(server_id);
         self.count += 1;
     }
 

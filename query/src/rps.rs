@@ -12,8 +12,8 @@
 use crate::engine::take_memory;
 use crate::groups::Groups;
 use crate::levels::coarsest;
+use crate::read::now_s;
 use crate::rows::{instants, ms};
-use crate::scan::now_s;
 use crate::select::{Counts, Range, selection, servers};
 use crate::shape::Shape;
 use crate::table::field;

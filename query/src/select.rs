@@ -1,6 +1,6 @@
 //! From a question's filter to a selection of the store.
 
-use crate::scan::now_s;
+use crate::read::now_s;
 use crate::{By, Error, Filter, HostPattern, TimeRange};
 use std::time::{SystemTime, UNIX_EPOCH};
 use zonepulse_dns::{Action, MessageKind};

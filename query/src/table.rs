@@ -1,20 +1,22 @@
 //! The tables: their columns, and how they take part in a plan.
 //!
-//! A [`StoreTable`] is a table and a [`Selection`], plain values both. DataFusion tells it which
+//! A [`StoreTable`] is a table and a [`Selection`], plain values both, and where its rows come from. DataFusion tells it which
 //! columns and which rows it wants; what can be said as a selection of the store is, and the rest
 //! is left to DataFusion.
 
+use crate::data::Data;
 use crate::pushdown;
 use crate::scan::StoreScan;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use std::fmt;
 use std::sync::Arc;
-use zonepulse_store::{Level, Selection, Store};
+use zonepulse_store::{Level, Selection};
 
 /// The tables that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +134,7 @@ pub(crate) fn field(column: &str) -> Field {
     let (data_type, nullable) = match column {
         "time" | "hour" | "first_seen" | "last_access" | "covered_from" | "covered_until" => (instant(), false),
         "evicted_from" | "evicted_until" => (instant(), true),
-        "interval_s" | "server_id" | "record_id" => (DataType::UInt32, false),
+        "interval_s" | "server_id" | "record_id" | "series_id" => (DataType::UInt32, false),
         "kind" => (DataType::UInt16, false),
         "sample" => (DataType::Boolean, false),
         "rps" => (DataType::Float64, true),
@@ -147,9 +149,8 @@ pub(crate) fn field(column: &str) -> Field {
 /// A table of a store, restricted to a selection.
 pub(crate) struct StoreTable {
     pub(crate) table: Table,
-    pub(crate) store: Store,
+    pub(crate) data: Data,
     pub(crate) selection: Selection,
-    pub(crate) counters: Arc<Counters>,
     /// For sums: the coarsest roll-up that may stand for the points.
     pub(crate) coarsest: Option<Level>,
     schema: SchemaRef,
@@ -163,8 +164,8 @@ pub(crate) struct Counters {
 }
 
 impl StoreTable {
-    pub(crate) fn new(table: Table, store: Store, selection: Selection, counters: Arc<Counters>) -> Self {
-        StoreTable { table, store, selection, counters, coarsest: None, schema: table.schema() }
+    pub(crate) fn new(table: Table, data: Data, selection: Selection) -> Self {
+        StoreTable { table, data, selection, coarsest: None, schema: table.schema() }
     }
 
     /// The same points, but sums of them may be read from roll-ups up to this one.
@@ -212,8 +213,7 @@ impl TableProvider for StoreTable {
         if !scan.only_counts() {
             return Ok(Arc::new(scan));
         }
-        let counted = tokio::task::spawn_blocking(move || scan.counted());
-        let counted = counted.await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?;
-        Ok(Arc::new(counted?))
+        let memory = MemoryConsumer::new("a count").register(&state.runtime_env().memory_pool);
+        Ok(Arc::new(scan.counted(memory).await?))
     }
 }

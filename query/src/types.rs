@@ -1,6 +1,6 @@
 //! What a question says and what an answer is.
 
-use crate::{Error, HostPattern, SqlLimits};
+use crate::{Error, HostPattern, SqlLimits, SqlWorkers};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use zonepulse_dns::{Action, RecordType, ResponseCode};
@@ -172,6 +172,8 @@ pub struct Options {
     pub max_wait_ms: u64,
     /// Bounds of SQL from outside, which has memory and turns of its own.
     pub sql: SqlLimits,
+    /// Where statements of SQL run.
+    pub sql_workers: SqlWorkers,
     /// The counters of a coverage report: number and name. A number without a name is shown as `counter_N`.
     pub counter_names: Vec<(u16, &'static str)>,
     /// The numbers of the counters whose sum is a report's `not_counted`.
@@ -186,6 +188,7 @@ impl Default for Options {
             max_concurrent: 8,
             max_wait_ms: 10_000,
             sql: SqlLimits::default(),
+            sql_workers: SqlWorkers::Threads,
             counter_names: Vec::new(),
             not_counted: Vec::new(),
         }

@@ -4,6 +4,7 @@
 //! A test that needs what this machine does not have (the corpus, the right to
 //! capture) is reported as ignored, with the reason.
 
+mod attack;
 mod broker_credentials;
 mod captures;
 mod chaos;
@@ -19,6 +20,7 @@ mod filters;
 mod fleet;
 mod formats;
 mod full_disk;
+mod hostile_sql;
 mod live;
 mod overload;
 mod parameters;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
 fn all() -> Vec<Trial> {
     [
         fleet::trials(),
+        attack::trials(),
         chaos::trials(),
         dnstap::trials(),
         crashes::trials(),
@@ -57,6 +60,7 @@ fn all() -> Vec<Trial> {
         overload::trials(),
         plans::trials(),
         full_disk::trials(),
+        hostile_sql::trials(),
         whole_capture::trials(),
         exactly_once::trials(),
         encrypted::trials(),

@@ -169,6 +169,20 @@ impl Central {
         self.process.as_ref().expect("it runs").cpu_seconds()
     }
 
+    /// The processes that it has started: workers for SQL.
+    pub fn workers(&self) -> Vec<u32> {
+        let parent = format!("PPid:\t{}\n", self.pid());
+        let entries = fs::read_dir("/proc").expect("there is /proc");
+        let processes = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let is_ours = |id: &u32| fs::read_to_string(format!("/proc/{id}/status")).is_ok_and(|status| status.contains(&parent));
+        processes.filter(is_ours).collect()
+    }
+
+    /// What those that run now have used of the processors, seconds.
+    pub fn cpu_seconds_of_workers(&self) -> f64 {
+        self.workers().into_iter().filter_map(super::process::cpu_seconds).sum()
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("it runs").pid()

@@ -69,12 +69,7 @@ impl Process {
 
     /// What it has used so far of the processors, user and system, seconds (proc_pid_stat(5)).
     pub fn cpu_seconds(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
-        // The name, in parentheses, may hold spaces; utime and stime are the 12th and 13th after it.
-        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' ')).expect("a line of proc_pid_stat(5)");
-        let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
-        // SAFETY: sysconf touches no memory.
-        ticks as f64 / unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64
+        cpu_seconds(self.pid()).expect("it runs")
     }
 
     /// What it has written.
@@ -100,6 +95,23 @@ impl Drop for Process {
             eprintln!("--- the last lines of {}:\n{}\n---", self.name, last.join("\n"));
         }
     }
+}
+
+/// What a process has used so far of the processors, user and system, seconds (proc_pid_stat(5)); `None` when it has ended.
+pub fn cpu_seconds(process: u32) -> Option<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name, in parentheses, may hold spaces; utime and stime are the 12th and 13th after it.
+    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' '))?;
+    let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+    // SAFETY: sysconf touches no memory.
+    Some(ticks as f64 / unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64)
+}
+
+/// Resident memory of a process, KiB; 0 when it has ended.
+pub fn resident_kib(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
 /// What a command that ended wrote and returned.

@@ -55,7 +55,12 @@ pub const MINUTES: u64 = 90;
 impl SmallStore {
     /// Starts it and fills it with batches over HTTP.
     pub fn start() -> Self {
-        let central = Central::start(&["alpha", "beta"]);
+        Self::start_with(&[])
+    }
+
+    /// The same, with settings from the environment.
+    pub fn start_with(environment: &[(&str, &str)]) -> Self {
+        let central = Central::start_on(&std::env::temp_dir(), &["alpha", "beta"], environment);
         let begin_s = (unix_ms() / 3_600_000 - 3) * 3600;
         let (mut known, mut reported) = (Vec::new(), Vec::new());
         for server in 0..2 {

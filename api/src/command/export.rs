@@ -46,7 +46,7 @@ impl Export {
         let settings = Settings::read(None)?;
         logging::start(overlay.over(settings.log));
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.thread_stack_size(zonepulse_query::STACK_BYTES).enable_all().build()?;
+        let runtime = builder.enable_all().build()?;
         if let (Some(url), Some(credentials)) = (&self.url, &self.credentials) {
             return runtime.block_on(self.export(&Source::remote(url, credentials, self.ca_file.as_deref())?));
         }

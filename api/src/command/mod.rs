@@ -11,6 +11,7 @@ mod serve;
 mod server;
 mod settings;
 mod simulate;
+mod sql_worker;
 mod user;
 
 use crate::config::{Log, LogFormat, LogLevel, Settings};
@@ -57,6 +58,9 @@ enum Action {
     Simulate(simulate::Simulate),
     /// Calculate how large a machine must be for a fleet
     Plan(plan::PlanArguments),
+    /// What `serve` runs statements of SQL in
+    #[command(name = sql_worker::NAME, hide = true)]
+    SqlWorker,
 }
 
 impl Command {
@@ -72,6 +76,7 @@ impl Command {
             Action::Export(export) => export.run(overlay),
             Action::Simulate(simulate) => simulate.run(overlay),
             Action::Plan(plan) => plan.run(overlay),
+            Action::SqlWorker => sql_worker::run(),
         }
     }
 }

@@ -32,8 +32,7 @@ impl Serve {
             return check(&Settings { log: overlay.over(settings.log), ..settings });
         }
         let log = logging::start(overlay.over(settings.log));
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().thread_stack_size(zonepulse_query::STACK_BYTES).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(self.serve(settings, overlay, log))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -55,7 +54,7 @@ impl Serve {
                 _ = interrupt.recv() => {}
             }
         };
-        let serving = serve(&settings, shutdown).await?;
+        let serving = serve(&settings, super::sql_worker::processes(), shutdown).await?;
         greet(&serving.url(), serving.administrator())?;
         tracing::info!(url = serving.url(), data = %settings.data.display(), "serving");
         let live = serving.live();

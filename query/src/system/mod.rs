@@ -4,14 +4,16 @@
 //! value or bucket of a *series*, which is a metric and a label on a server. Filters of servers, of metric
 //! and label, and of time become a selection of the store, exactly, as with DNS points.
 
+mod read;
 mod scan;
 mod table;
 
-pub(crate) use table::{SystemTable, Tables};
+pub(crate) use read::read;
+pub(crate) use table::{SystemTable, schema};
 
 use crate::engine::{Gathered, size};
 use crate::plan::Plan;
-use crate::scan::now_s;
+use crate::read::now_s;
 use crate::select::Range;
 use crate::shape::Shape;
 use crate::table::field;
@@ -112,7 +114,7 @@ impl Engine {
         let selection = self.blocking(move |store| Ok(filter.selection(store, range.begin_s(), range.end_s()))).await?;
         let mut carried = shape.columns.clone();
         carried.push("hour");
-        let table = SystemTable::new(level, self.store().clone(), selection.clone());
+        let table = SystemTable::new(level, self.data(), selection.clone());
         let scan = table.scan_of(&carried, self.threads_for(&order))?;
         let rows = Plan::of(scan).page(&order, size(page.offset), size(page.limit), false)?;
         let count = self.blocking(move |store| Ok(store.system_count(level, now_s(), &selection)?));
@@ -126,7 +128,7 @@ impl Engine {
 }
 
 /// All series: their numbers, and what each is called.
-fn series(store: &Store) -> Result<(Vec<u32>, RecordBatch), DataFusionError> {
+pub(crate) fn series(store: &Store) -> Result<(Vec<u32>, RecordBatch), DataFusionError> {
     let (mut numbers, mut metrics, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     for (number, metric, label) in store.series().iter() {
         numbers.push(number);

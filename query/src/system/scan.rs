@@ -1,33 +1,26 @@
 //! Reading a table of metrics: the leaf of a plan.
 //!
-//! As a scan of DNS points, it holds what to read as plain values, and starts a blocking reader for each
-//! partition: a stretch of hours.
+//! As a scan of DNS points, it holds what to read as plain values: a request for each partition, which is a stretch of
+//! hours.
 
-use crate::rows::{Source, external, instants, ms};
-use crate::scan::now_s;
-use crate::system::table::{name, source};
-use arrow::array::{ArrayRef, Float64Array, StringBuilder, UInt32Array, UInt64Array};
+use crate::data::Data;
+use crate::request::{Request, SystemRequest};
+use crate::system::table::{name, schema};
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
-use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use std::fmt;
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use tokio::sync::mpsc::Sender;
-use zonepulse_store::{Bucket, Level, Store, SystemPoints, SystemSelection};
+use zonepulse_store::{Level, SystemSelection};
 
-/// Batches that wait between a reader and the plan.
-const QUEUE: usize = 2;
 const HOUR_S: u64 = 3600;
-const HOUR_MS: i64 = 3_600_000;
 /// A range of more hours than this is not cut into partitions: somebody left an end open.
 const MAX_HOURS: u64 = 24 * 366 * 10;
 /// Numbers beyond this many are only counted.
@@ -36,9 +29,11 @@ const SHOWN: usize = 8;
 /// A scan: which rows, which columns, in how many partitions.
 pub(crate) struct SystemScan {
     level: Level,
-    store: Store,
+    data: Data,
     /// One for each partition; they differ in time only, and follow each other.
     partitions: Vec<SystemSelection>,
+    /// By their places in the table.
+    columns: Vec<usize>,
     schema: SchemaRef,
     /// The most rows that a partition needs to give.
     limit: Option<usize>,
@@ -48,12 +43,13 @@ pub(crate) struct SystemScan {
 impl SystemScan {
     pub(crate) fn new(
         level: Level,
-        store: Store,
+        data: Data,
         selection: SystemSelection,
-        schema: SchemaRef,
+        columns: Vec<usize>,
         limit: Option<usize>,
         threads: usize,
-    ) -> Self {
+    ) -> Result<Self> {
+        let schema = Arc::new(schema(level).project(&columns)?);
         let partitions = by_hours(selection, threads);
         let mut equivalences = EquivalenceProperties::new(schema.clone());
         if let Some((hour, _)) = schema.column_with_name("hour") {
@@ -66,7 +62,7 @@ impl SystemScan {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        SystemScan { level, store, partitions, schema, limit, properties: Arc::new(properties) }
+        Ok(SystemScan { level, data, partitions, columns, schema, limit, properties: Arc::new(properties) })
     }
 }
 
@@ -84,125 +80,6 @@ fn by_hours(selection: SystemSelection, at_most: usize) -> Vec<SystemSelection> 
         SystemSelection { from_s: from_s.max(selection.from_s), until_s: until_s.min(selection.until_s), ..selection.clone() }
     };
     (0..stretches).map(stretch).collect()
-}
-
-/// Rows that are being collected.
-#[derive(Default)]
-struct Rows {
-    start_ms: Vec<i64>,
-    interval_s: Vec<u32>,
-    server: Vec<u32>,
-    series: Vec<u32>,
-    values: Vec<f64>,
-    buckets: Vec<Bucket>,
-}
-
-impl Rows {
-    /// Adds the points from `from` on, at most `count`, and gives how many it added.
-    fn push(&mut self, points: &SystemPoints, from: usize, count: usize) -> usize {
-        let until = points.starts_s.len().min(from.saturating_add(count));
-        let starts = points.starts_s.get(from..until).unwrap_or_default();
-        self.start_ms.extend(starts.iter().map(|start_s| ms(start_s.saturating_mul(1000))));
-        let len = self.start_ms.len();
-        self.interval_s.resize(len, points.interval_s);
-        self.server.resize(len, points.server_id);
-        self.series.resize(len, points.series_id);
-        self.values.extend(points.values.get(from..until).unwrap_or_default());
-        self.buckets.extend(points.buckets.get(from..until).unwrap_or_default());
-        starts.len()
-    }
-
-    /// The rows as columns; none are left.
-    fn take(&mut self, schema: &SchemaRef, store: &Store, servers: &Source) -> Result<RecordBatch> {
-        let columns = schema.fields().iter().map(|field| self.column(field.name(), store, servers));
-        let columns = columns.collect::<Result<Vec<_>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(self.start_ms.len()));
-        let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options)?;
-        *self = Rows::default();
-        Ok(batch)
-    }
-
-    fn column(&self, name: &str, store: &Store, servers: &Source) -> Result<ArrayRef> {
-        let of_buckets = |value: fn(&Bucket) -> f64| -> ArrayRef {
-            Arc::new(self.buckets.iter().map(|bucket| Some(value(bucket))).collect::<Float64Array>())
-        };
-        Ok(match name {
-            "time" => instants(self.start_ms.clone()),
-            "hour" => instants(self.start_ms.iter().map(|start| start - start.rem_euclid(HOUR_MS)).collect()),
-            "interval_s" => Arc::new(UInt32Array::from(self.interval_s.clone())),
-            "server_id" => Arc::new(UInt32Array::from(self.server.clone())),
-            "server" => servers.server_texts(&self.server),
-            "metric" => self.texts(store, |(metric, _)| metric),
-            "label" => self.texts(store, |(_, label)| label),
-            "value" => Arc::new(Float64Array::from(self.values.clone())),
-            "min" => of_buckets(|bucket| bucket.min),
-            "max" => of_buckets(|bucket| bucket.max),
-            "avg" => of_buckets(Bucket::avg),
-            "last" => of_buckets(|bucket| bucket.last),
-            "count" => Arc::new(self.buckets.iter().map(|bucket| Some(u64::from(bucket.count))).collect::<UInt64Array>()),
-            _ => return Err(DataFusionError::Internal(format!("no column {name}"))),
-        })
-    }
-
-    fn texts(&self, store: &Store, of: for<'t> fn((&'t str, &'t str)) -> &'t str) -> ArrayRef {
-        let known = store.series();
-        let mut texts = StringBuilder::with_capacity(self.series.len(), self.series.len() * 16);
-        // A series that points name is known.
-        self.series.iter().for_each(|series| texts.append_value(known.get(*series).map_or("", of)));
-        Arc::new(texts.finish())
-    }
-}
-
-/// What a partition reads, on a thread that may block.
-struct Reader {
-    level: Level,
-    store: Store,
-    selection: SystemSelection,
-    schema: SchemaRef,
-    batch_rows: usize,
-    sender: Sender<Result<RecordBatch>>,
-    left: usize,
-}
-
-impl Reader {
-    fn read(mut self) -> Result<()> {
-        let servers = source(&self.store, &self.schema)?;
-        let (store, selection) = (self.store.clone(), self.selection.clone());
-        let mut rows = Rows::default();
-        let mut failed = None;
-        store
-            .system(self.level, now_s(), &selection, &mut |points| {
-                let mut at = 0;
-                while at < points.starts_s.len() {
-                    at += rows.push(points, at, self.batch_rows - rows.start_ms.len());
-                    if rows.start_ms.len() < self.batch_rows {
-                        continue;
-                    }
-                    match rows.take(&self.schema, &self.store, &servers) {
-                        Ok(batch) => self.give(batch)?,
-                        Err(error) => {
-                            failed = Some(error);
-                            return ControlFlow::Break(());
-                        }
-                    }
-                }
-                if self.sender.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
-            .map_err(external)?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        let _ = self.give(rows.take(&self.schema, &self.store, &servers)?);
-        Ok(())
-    }
-
-    /// Hands a batch over; breaks when enough is there, or nobody wants more.
-    fn give(&mut self, batch: RecordBatch) -> ControlFlow<()> {
-        let batch = if batch.num_rows() > self.left { batch.slice(0, self.left) } else { batch };
-        self.left -= batch.num_rows();
-        let unwanted = batch.num_rows() > 0 && self.sender.blocking_send(Ok(batch)).is_err();
-        if unwanted || self.left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
 }
 
 impl fmt::Debug for SystemScan {
@@ -280,17 +157,13 @@ impl ExecutionPlan for SystemScan {
         let Some(selection) = self.partitions.get(partition) else {
             return Err(DataFusionError::Internal(format!("no partition {partition}")));
         };
-        let mut stream = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), QUEUE);
-        let reader = Reader {
+        let request = Request::System(SystemRequest {
             level: self.level,
-            store: self.store.clone(),
             selection: selection.clone(),
-            schema: self.schema.clone(),
+            columns: self.columns.clone(),
+            limit: self.limit,
             batch_rows: context.session_config().batch_size().max(1),
-            sender: stream.tx(),
-            left: self.limit.unwrap_or(usize::MAX),
-        };
-        stream.spawn_blocking(move || reader.read());
-        Ok(stream.build())
+        });
+        self.data.read(request, MemoryConsumer::new("what a scan holds").register(context.memory_pool()))
     }
 }

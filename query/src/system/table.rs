@@ -1,21 +1,24 @@
 //! The tables of metrics, and how they take part in a plan.
 
-use crate::pushdown::{asks_again, seconds};
-use crate::rows::{Source, external};
+use crate::data::Data;
+use crate::levels::Piece;
+use crate::pushdown::{BATCH_ROWS, asks_again, seconds};
+use crate::request::{Request, RowsRequest};
 use crate::system::scan::SystemScan;
-use crate::table::field;
-use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array};
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
+use crate::table::{Table, field};
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Schema, SchemaRef, UInt32Type};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DFSchema, DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use futures::TryStreamExt;
 use std::fmt;
 use std::sync::Arc;
-use zonepulse_store::{Level, Store, SystemSelection};
+use zonepulse_store::{Level, Selection, SystemSelection};
 
 const SERVER_COLUMNS: &[&str] = &["server_id", "server"];
 const SERIES_COLUMNS: &[&str] = &["metric", "label"];
@@ -23,23 +26,14 @@ const SERIES_COLUMNS: &[&str] = &["metric", "label"];
 /// A table of metrics, restricted to a selection.
 pub(crate) struct SystemTable {
     pub(crate) level: Level,
-    pub(crate) store: Store,
+    pub(crate) data: Data,
     pub(crate) selection: SystemSelection,
     schema: SchemaRef,
 }
 
-/// All tables of metrics that a store has, with everything in them.
-pub(crate) struct Tables;
-
-impl Tables {
-    pub(crate) fn all(store: &Store) -> impl Iterator<Item = SystemTable> + use<'_> {
-        Level::ALL.into_iter().map(|level| SystemTable::new(level, store.clone(), SystemSelection::all()))
-    }
-}
-
 impl SystemTable {
-    pub(crate) fn new(level: Level, store: Store, selection: SystemSelection) -> Self {
-        SystemTable { level, store, selection, schema: schema(level) }
+    pub(crate) fn new(level: Level, data: Data, selection: SystemSelection) -> Self {
+        SystemTable { level, data, selection, schema: schema(level) }
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -49,8 +43,7 @@ impl SystemTable {
     /// A scan of these columns.
     pub(crate) fn scan_of(&self, columns: &[&str], threads: usize) -> Result<SystemScan> {
         let columns = columns.iter().map(|column| self.schema.index_of(column)).collect::<Result<Vec<_>, _>>()?;
-        let schema = Arc::new(self.schema.project(&columns)?);
-        Ok(SystemScan::new(self.level, self.store.clone(), self.selection.clone(), schema, None, threads))
+        SystemScan::new(self.level, self.data.clone(), self.selection.clone(), columns, None, threads)
     }
 
     async fn restricted(&self, state: &dyn Session, filters: &[Expr]) -> Result<SystemSelection> {
@@ -65,21 +58,37 @@ impl SystemTable {
         }
         let of = |dimension_: Dimension| conjunction(filters.iter().filter(|f| dimension(f) == Some(dimension_)).cloned());
         if let Some(predicate) = of(Dimension::Series) {
-            let (numbers, names) = super::series(&self.store)?;
-            let passes = passing(&predicate, &names, state)?;
-            let wanted = numbers.into_iter().zip(passes).filter(|(_, passes)| *passes).map(|(number, _)| number);
-            selection.series = Some(among(selection.series.take(), wanted.collect()));
+            let wanted = self.passing(&predicate, state, Request::Series, "series_id").await?;
+            selection.series = Some(among(selection.series.take(), wanted));
         }
         if let Some(predicate) = of(Dimension::Servers) {
-            let store = self.store.clone();
-            let servers = tokio::task::spawn_blocking(move || servers(&store)).await;
-            let servers = servers.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
-            let passes = passing(&predicate, &servers, state)?;
-            let ids = servers.column(0).as_primitive::<arrow::datatypes::UInt32Type>();
-            let wanted = ids.values().iter().zip(passes).filter(|(_, passes)| *passes).map(|(id, _)| *id);
-            selection.servers = Some(among(selection.servers.take(), wanted.collect()));
+            let columns = vec![0, 1];
+            let piece = Piece { level: Level::Raw, selection: Selection::all() };
+            let table = Table::Servers;
+            let servers = RowsRequest { table, piece, summed: None, columns, limit: None, batch_rows: BATCH_ROWS };
+            let wanted = self.passing(&predicate, state, Request::Rows(servers), "server_id").await?;
+            selection.servers = Some(among(selection.servers.take(), wanted));
         }
         Ok(selection)
+    }
+
+    /// The numbers of the rows for which a predicate holds.
+    async fn passing(&self, predicate: &Expr, state: &dyn Session, request: Request, id: &str) -> Result<Vec<u32>> {
+        let memory = MemoryConsumer::new("rows that a filter looks at").register(&state.runtime_env().memory_pool);
+        let mut rows = self.data.read(request, memory)?;
+        let schema = DFSchema::try_from(rows.schema().as_ref().clone())?;
+        let predicate = state.create_physical_expr(predicate.clone(), &schema)?;
+        let mut wanted = Vec::new();
+        while let Some(batch) = rows.try_next().await? {
+            let passes = predicate.evaluate(&batch)?.into_array(batch.num_rows())?;
+            let Some(passes) = passes.as_boolean_opt() else {
+                return Err(DataFusionError::Internal(format!("a filter of type {}", passes.data_type())));
+            };
+            let ids = batch.column_by_name(id).and_then(|ids| ids.as_primitive_opt::<UInt32Type>());
+            let ids = ids.ok_or_else(|| DataFusionError::Internal(format!("rows without {id}")))?;
+            wanted.extend(ids.values().iter().zip(passes).filter(|(_, passes)| *passes == Some(true)).map(|(id, _)| *id));
+        }
+        Ok(wanted)
     }
 }
 
@@ -94,7 +103,8 @@ pub(crate) fn name(level: Level) -> &'static str {
     }
 }
 
-fn schema(level: Level) -> SchemaRef {
+/// The columns of the table of a level.
+pub(crate) fn schema(level: Level) -> SchemaRef {
     let columns: &[&str] = match level {
         Level::Raw => &["time", "interval_s", "server_id", "server", "metric", "label", "value", "hour"],
         _ => &["time", "server_id", "server", "metric", "label", "min", "max", "avg", "last", "count", "hour"],
@@ -126,25 +136,6 @@ fn dimension(filter: &Expr) -> Option<Dimension> {
     } else {
         None
     }
-}
-
-/// Which of the rows pass a predicate.
-fn passing(predicate: &Expr, rows: &RecordBatch, state: &dyn Session) -> Result<Vec<bool>> {
-    let schema = DFSchema::try_from(rows.schema().as_ref().clone())?;
-    let predicate = state.create_physical_expr(predicate.clone(), &schema)?;
-    let passes = predicate.evaluate(rows)?.into_array(rows.num_rows())?;
-    match passes.as_boolean_opt() {
-        Some(passes) => Ok(passes.iter().map(|passes| passes == Some(true)).collect()),
-        None => Err(DataFusionError::Internal(format!("a filter of type {}", passes.data_type()))),
-    }
-}
-
-fn servers(store: &Store) -> Result<RecordBatch> {
-    let servers = store.registry().servers().map_err(external)?;
-    let ids: Vec<u32> = servers.iter().map(|server| server.id).collect();
-    let names: Vec<Option<String>> = servers.into_iter().map(|server| Some(server.name)).collect();
-    let columns: Vec<ArrayRef> = vec![Arc::new(UInt32Array::from(ids)), Arc::new(StringArray::from(names))];
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(vec![field("server_id"), field("server")])), columns)?)
 }
 
 /// What is in both lists; the new one is rising.
@@ -187,16 +178,8 @@ impl TableProvider for SystemTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let selection = self.restricted(state, filters).await?;
-        let schema = match projection {
-            Some(columns) => Arc::new(self.schema.project(columns)?),
-            None => self.schema.clone(),
-        };
+        let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let threads = state.config().target_partitions();
-        Ok(Arc::new(SystemScan::new(self.level, self.store.clone(), selection, schema, limit, threads)))
+        Ok(Arc::new(SystemScan::new(self.level, self.data.clone(), selection, columns, limit, threads)?))
     }
-}
-
-/// Where a scan gets the servers' names from, if it wants them.
-pub(super) fn source(store: &Store, schema: &SchemaRef) -> Result<Source> {
-    Source::for_columns(store, schema)
 }

@@ -38,12 +38,12 @@ async fn a_question_that_waits_too_long_for_its_turn_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn points_come_in_batches_and_a_dropped_stream_ends_its_reader() {
     let content = crowded(options());
-    let frame = content.engine.context().sql("SELECT record_id, host, hits FROM dns_raw").await.unwrap();
-    let mut stream = frame.execute_stream().await.unwrap();
-    let first = stream.next().await.unwrap().unwrap();
+    let mut batches = content.engine.sql("SELECT record_id, host, hits FROM dns_raw").await.unwrap().batches;
+    let first = batches.next().await.unwrap().unwrap();
     assert_eq!(first.num_rows(), 8192);
-    drop(stream);
-    // Only the reader still holds what it was made from; it ends when it cannot hand over.
+    assert_eq!(content.engine.load().statements.running, 1);
+    drop(batches);
+    // Its turn and its reader end when nobody takes more.
     tokio::time::timeout(Duration::from_secs(10), async {
         while tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;

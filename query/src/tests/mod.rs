@@ -184,6 +184,11 @@ pub(super) fn lines(answer: &Answer, columns: &[&str]) -> Vec<String> {
     lines
 }
 
+/// The rows of a statement of SQL.
+pub(super) async fn all(content: &Content, statement: &str) -> Vec<arrow::record_batch::RecordBatch> {
+    futures::TryStreamExt::try_collect(content.engine.sql(statement).await.unwrap().batches).await.unwrap()
+}
+
 pub(super) fn argument(result: Result<Answer, Error>) -> &'static str {
     match result {
         Err(Error::BadArgument { argument, .. }) => argument,

@@ -59,7 +59,7 @@ fn requests_of(batches: &[Batch]) -> u64 {
 
 /// The rows of a statement as CSV.
 async fn texts(content: &Content, statement: &str) -> Vec<String> {
-    let batches = content.engine.context().sql(statement).await.unwrap().collect().await.unwrap();
+    let batches = all(content, statement).await;
     let mut lines = Vec::new();
     for batch in &batches {
         let format = arrow::util::display::FormatOptions::default();

@@ -1,0 +1,92 @@
+//! What the kernel holds a worker to.
+//!
+//! A worker needs no files, no network and no other program, so it may have none; its memory and CPU time are those of
+//! one statement. When memory is short on the machine, it is the first to go.
+
+use std::fs;
+use std::io;
+
+/// What a worker may take beyond what a statement is allowed: stacks of threads that come later, and what the allocator
+/// rounds up.
+const SLACK_BYTES: u64 = 32 << 20;
+/// A statement must not keep batches, health checks and questions waiting.
+const NICE_WORKER: libc::c_int = 10;
+/// Reading for statements is the central's work, and holds its locks for moments.
+const NICE_SCAN: libc::c_int = 5;
+/// The socket, and what the runtime waits with.
+const MAX_FILES: u64 = 64;
+/// Whom the kernel ends first when there is no memory left.
+const FIRST_TO_GO: &[u8] = b"1000";
+
+/// Gives up what a worker does not need. To be called before there are threads.
+pub(super) fn harden() -> io::Result<()> {
+    set(libc::RLIMIT_CORE, 0, 0)?;
+    set(libc::RLIMIT_FSIZE, 0, 0)?;
+    set(libc::RLIMIT_NOFILE, MAX_FILES, MAX_FILES)?;
+    // Refused where the system forbids it; the central is then no worse off than with a busy client.
+    let _ = fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
+    nice(NICE_WORKER);
+    // SAFETY: these options take plain numbers and touch no memory of ours.
+    unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
+    Ok(())
+}
+
+/// Lets the calling thread go behind those that are in a hurry.
+pub(super) fn go_behind() {
+    nice(NICE_SCAN);
+}
+
+fn nice(value: libc::c_int) {
+    // SAFETY: takes plain numbers. On Linux, 0 is the calling thread; threads that it starts inherit the value. To be
+    // nicer is always allowed.
+    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) };
+}
+
+/// From now on the address space grows by no more than this and some slack.
+pub(super) fn bound_memory(memory_bytes: usize) -> io::Result<()> {
+    let (size_bytes, _) = memory()?;
+    let most = size_bytes.saturating_add(memory_bytes as u64).saturating_add(SLACK_BYTES);
+    set(libc::RLIMIT_AS, most, most)
+}
+
+/// From now on the process has so many more seconds of CPU time, and is ended after them.
+pub(super) fn bound_cpu(more_s: u64) -> io::Result<()> {
+    // SAFETY: all zeroes is a valid value, which the call overwrites.
+    let mut used: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a value of the type that the call fills.
+    if unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut used) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let used_s = used.ru_utime.tv_sec.saturating_add(used.ru_stime.tv_sec);
+    set(libc::RLIMIT_CPU, u64::try_from(used_s).unwrap_or(0).saturating_add(more_s), libc::RLIM_INFINITY)
+}
+
+/// Address space and resident memory of this process, bytes.
+pub(super) fn memory() -> io::Result<(u64, u64)> {
+    let text = fs::read_to_string("/proc/self/statm")?;
+    // SAFETY: takes a plain number.
+    let page_bytes = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    let mut pages = text.split(' ').map_while(|word| word.parse::<u64>().ok());
+    match (pages.next(), pages.next()) {
+        (Some(size), Some(resident)) => Ok((size.saturating_mul(page_bytes), resident.saturating_mul(page_bytes))),
+        _ => Err(io::Error::other("/proc/self/statm has an unknown form")),
+    }
+}
+
+/// Gives memory that the allocator keeps back to the system.
+pub(super) fn trim() {
+    // SAFETY: only the allocator's own memory is touched.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+fn set(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: the pointer is to a value that lives until the call returns.
+    if unsafe { libc::setrlimit(resource, &limit) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,151 @@
+//! A worker's end of the socket: scans that read elsewhere.
+
+use super::WINDOW;
+use super::frame::{Frame, Kind};
+use super::ipc::Pieces;
+use crate::request::Request;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::stream;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedSender};
+
+/// The socket to the central. The central always reads it, so writing to it does not block for long.
+pub(crate) struct Link {
+    to: Mutex<UnixStream>,
+    scans: Mutex<HashMap<u32, Sender<Part>>>,
+    last_scan: AtomicU32,
+    records: AtomicUsize,
+    /// How many pieces of the answer may be sent now.
+    pub(super) room: Semaphore,
+}
+
+/// What comes of a scan.
+enum Part {
+    Rows(Vec<u8>),
+    End,
+    Failed(String),
+}
+
+/// A scan failed where the store is; the central knows why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct ScanFailed(String);
+
+impl Link {
+    pub(super) fn new(to: UnixStream) -> Self {
+        Link {
+            to: Mutex::new(to),
+            scans: Mutex::default(),
+            last_scan: AtomicU32::new(0),
+            records: AtomicUsize::new(0),
+            room: Semaphore::new(WINDOW),
+        }
+    }
+
+    /// About how many records there are.
+    pub(crate) fn records(&self) -> usize {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// What was not taken of the last answer's window is not taken any more.
+    pub(super) fn begin(&self, records: usize) {
+        self.records.store(records, Ordering::Relaxed);
+        self.room.forget_permits(usize::MAX >> 4);
+        self.room.add_permits(WINDOW);
+    }
+
+    pub(super) fn send(&self, kind: Kind, scan: u32, payload: Vec<u8>) -> io::Result<()> {
+        Frame::new(kind, scan, payload).write_to(&mut *self.to.lock())
+    }
+
+    /// Hands on what comes, until the central closes the socket. Blocks the thread.
+    pub(super) fn receive(&self, input: UnixStream, statements: &UnboundedSender<Vec<u8>>) -> io::Result<()> {
+        let mut input = io::BufReader::with_capacity(1 << 16, input);
+        loop {
+            let Frame { kind, scan, payload } = Frame::read_from(&mut input)?;
+            let part = match kind {
+                Kind::Statement => {
+                    let _ = statements.send(payload);
+                    continue;
+                }
+                Kind::More => {
+                    self.room.add_permits(1);
+                    continue;
+                }
+                Kind::Rows => Part::Rows(payload),
+                Kind::RowsEnd => Part::End,
+                Kind::RowsFailed => Part::Failed(String::from_utf8_lossy(&payload).into_owned()),
+                _ => return Err(io::Error::other("a frame that is not for a worker")),
+            };
+            // A scan that nobody reads any more is gone, and there is room for what its window allows.
+            if let Some(sender) = self.scans.lock().get(&scan) {
+                let _ = sender.try_send(part);
+            }
+        }
+    }
+
+    /// Begins a scan, and gives its rows.
+    pub(crate) fn read(self: Arc<Self>, request: &Request, schema: SchemaRef) -> Result<SendableRecordBatchStream> {
+        let number = self.last_scan.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let (sender, parts) = mpsc::channel(WINDOW + 1);
+        self.scans.lock().insert(number, sender);
+        let scan = Scan { link: self, number, parts, pieces: Pieces::default(), ended: false };
+        scan.link.send(Kind::Read, number, request.encode())?;
+        let batches = stream::try_unfold(scan, |mut scan| async move { Ok(scan.next().await?.map(|batch| (batch, scan))) });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+    }
+}
+
+/// A scan whose rows are coming.
+struct Scan {
+    link: Arc<Link>,
+    number: u32,
+    parts: Receiver<Part>,
+    pieces: Pieces,
+    ended: bool,
+}
+
+impl Scan {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if let Some(batch) = self.pieces.next() {
+                return Ok(Some(batch));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            match self.parts.recv().await {
+                Some(Part::Rows(bytes)) => {
+                    self.pieces.add(bytes)?;
+                    self.link.send(Kind::More, self.number, Vec::new())?;
+                }
+                Some(Part::End) => self.ended = true,
+                Some(Part::Failed(why)) => {
+                    self.ended = true;
+                    return Err(DataFusionError::External(Box::new(ScanFailed(why))));
+                }
+                None => return Err(DataFusionError::Execution("the central has gone".into())),
+            }
+        }
+    }
+}
+
+impl Drop for Scan {
+    fn drop(&mut self) {
+        self.link.scans.lock().remove(&self.number);
+        if !self.ended {
+            // When it cannot be sent, the central has gone.
+            let _ = self.link.send(Kind::Stop, self.number, Vec::new());
+        }
+    }
+}

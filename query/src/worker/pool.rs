@@ -1,0 +1,233 @@
+//! Workers that wait for statements, and how many statements run at a time.
+
+use super::SqlWorkers;
+use super::frame::{Frame, FrameReader, Kind};
+use super::serve::{Begin, serve};
+use crate::engine::{Turns, limit, runtime};
+use crate::read::Here;
+use crate::{Error, SqlLimits};
+use datafusion::execution::memory_pool::MemoryPool;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, Command};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How long a worker may take to start.
+const LONGEST_START: Duration = Duration::from_secs(20);
+/// How long a worker may take to give its memory back.
+const LONGEST_REST: Duration = Duration::from_secs(2);
+/// How long statements may go on when the engine is to end.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Runs statements. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Statements {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) here: Here,
+    pub(super) limits: SqlLimits,
+    /// What the scans of all statements hold in this process.
+    pub(super) scan_memory: Arc<dyn MemoryPool>,
+    workers: SqlWorkers,
+    threads: usize,
+    /// The one that was used last is used next: it has its plans, and its memory is warm.
+    idle: Mutex<Vec<Worker>>,
+    turns: Arc<Semaphore>,
+    max_turns: usize,
+    /// The turns that one caller may have, by caller.
+    shares: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// When everything that runs has to end.
+    pub(super) ending: watch::Sender<Option<Instant>>,
+}
+
+/// The right to run a statement.
+pub(super) struct Turn {
+    _share: Option<OwnedSemaphorePermit>,
+    _turn: OwnedSemaphorePermit,
+}
+
+/// A worker, ended when this is dropped.
+pub(super) struct Worker {
+    pub(super) frames: FrameReader<OwnedReadHalf>,
+    pub(super) to: OwnedWriteHalf,
+    /// None where it is a thread, which ends with its socket.
+    process: Option<Child>,
+}
+
+impl Statements {
+    pub(crate) fn new(here: Here, limits: SqlLimits, workers: SqlWorkers, threads: usize) -> Result<Self, Error> {
+        let max_turns = limit(limits.max_concurrent);
+        let shared = Shared {
+            here,
+            limits,
+            scan_memory: runtime(limits.memory_bytes)?.memory_pool.clone(),
+            workers,
+            threads,
+            idle: Mutex::default(),
+            turns: Arc::new(Semaphore::new(max_turns)),
+            max_turns,
+            shares: Mutex::default(),
+            ending: watch::Sender::new(None),
+        };
+        Ok(Statements { shared: Arc::new(shared) })
+    }
+
+    /// How many run.
+    pub(crate) fn turns(&self) -> Turns {
+        let Shared { turns, max_turns, scan_memory, .. } = self.shared.as_ref();
+        let running = max_turns.saturating_sub(turns.available_permits()) as u64;
+        Turns { running, limit: *max_turns as u64, memory_bytes: scan_memory.reserved() as u64 }
+    }
+
+    /// Has a worker ready, so that the first statement need not wait for its start.
+    pub(crate) async fn warm(&self) -> Result<(), Error> {
+        let worker = self.shared.start().await?;
+        self.shared.idle.lock().push(worker);
+        Ok(())
+    }
+
+    /// Takes no more statements, and ends those that run before long.
+    pub(crate) fn end(&self) {
+        self.shared.turns.close();
+        self.shared.ending.send_replace(Some(Instant::now() + FAREWELL));
+        self.shared.idle.lock().clear();
+    }
+
+    /// Waits for a turn, not for ever. One caller cannot have all of them.
+    pub(super) async fn turn(&self, caller: Option<&str>, max_wait: Duration) -> Result<Turn, Error> {
+        let until = Instant::now() + max_wait;
+        let share = caller.map(|caller| self.shared.share(caller));
+        let taken = async {
+            let share = match share {
+                Some(share) => Some(share.acquire_owned().await?),
+                None => None,
+            };
+            Ok::<_, tokio::sync::AcquireError>(Turn { _share: share, _turn: self.shared.turns.clone().acquire_owned().await? })
+        };
+        // Semaphores are closed when the engine ends.
+        timeout_at(until, taken).await.map_err(|_| Error::Busy)?.map_err(|_| Error::Busy)
+    }
+}
+
+impl Shared {
+    /// The turns that a caller may have: half of them, so that two callers cannot keep a third waiting alone.
+    fn share(&self, caller: &str) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock();
+        if let Some(share) = shares.get(caller) {
+            return share.clone();
+        }
+        // Those whom nobody holds or waits for are as good as new.
+        shares.retain(|_, share| Arc::strong_count(share) > 1);
+        let share = Arc::new(Semaphore::new(self.max_turns.div_ceil(2)));
+        shares.insert(caller.to_owned(), share.clone());
+        share
+    }
+
+    /// An idle worker, or a new one.
+    pub(super) async fn worker(self: &Arc<Self>) -> Result<Worker, Error> {
+        loop {
+            let Some(mut worker) = self.idle.lock().pop() else { return self.start().await };
+            if worker.is_alive() {
+                return Ok(worker);
+            }
+        }
+    }
+
+    /// Waits until a worker has given its memory back, and keeps it for the next statement.
+    pub(super) async fn rest(&self, mut worker: Worker) {
+        let ready = matches!(timeout(LONGEST_REST, worker.frames.next()).await, Ok(Ok(Frame { kind: Kind::Ready, .. })));
+        if ready && self.ending.borrow().is_none() {
+            self.idle.lock().push(worker);
+        }
+    }
+
+    /// Has another worker ready where none is.
+    pub(super) async fn replace(&self) {
+        if !self.idle.lock().is_empty() || self.ending.borrow().is_some() {
+            return;
+        }
+        match self.start().await {
+            Ok(worker) => self.idle.lock().push(worker),
+            Err(error) => tracing::warn!(%error, "a worker for SQL could not be started"),
+        }
+    }
+
+    async fn start(&self) -> Result<Worker, Error> {
+        let failed = |error: io::Error| Error::Worker(format!("a worker for SQL could not be started: {error}"));
+        timeout(LONGEST_START, self.started()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)
+    }
+
+    async fn started(&self) -> io::Result<Worker> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let process = match &self.workers {
+            SqlWorkers::Threads => {
+                std::thread::Builder::new().name("sql-worker".to_owned()).spawn(move || serve(theirs, false))?;
+                None
+            }
+            SqlWorkers::Processes { program, arguments } => {
+                let mut command = Command::new(program);
+                // Not in our process group: Ctrl-C is for the central, which ends them. One arena: each takes address space of its own, which is bounded.
+                command.args(arguments).env_clear().env("MALLOC_ARENA_MAX", "1").current_dir("/");
+                command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
+                Some(command.process_group(0).kill_on_drop(true).spawn()?)
+            }
+        };
+        let (from, to) = UnixStream::from_std(ours)?.into_split();
+        let mut worker = Worker { frames: FrameReader::new(from), to, process };
+        let cpu_s = (self.limits.timeout_ms / 1000).saturating_add(2).saturating_mul(self.threads as u64);
+        let begin = Begin { memory_bytes: self.limits.memory_bytes, threads: self.threads, cpu_s };
+        worker.send(&Frame::new(Kind::Begin, 0, begin.encode())).await?;
+        match worker.frames.next().await?.kind {
+            Kind::Ready => Ok(worker),
+            _ => Err(io::Error::other("it does not speak as a worker does")),
+        }
+    }
+}
+
+impl Worker {
+    pub(super) async fn send(&mut self, frame: &Frame) -> io::Result<()> {
+        self.to.write_all(&frame.header()?).await?;
+        self.to.write_all(&frame.payload).await
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.process.as_mut().is_none_or(|process| matches!(process.try_wait(), Ok(None)))
+    }
+
+    /// Why it has closed its socket.
+    pub(super) async fn end(mut self, limits: SqlLimits) -> Error {
+        let Some(mut process) = self.process.take() else { return Error::Worker("a worker for SQL has ended".to_owned()) };
+        let _ = process.start_kill();
+        match process.wait().await {
+            Ok(status) => of_status(status, limits),
+            Err(error) => Error::Worker(format!("a worker for SQL has ended: {error}")),
+        }
+    }
+}
+
+/// What the kernel ended a worker for.
+fn of_status(status: ExitStatus, limits: SqlLimits) -> Error {
+    match status.signal() {
+        Some(libc::SIGXCPU) => Error::TooSlow(limits.timeout_ms),
+        // An allocation that fails aborts, as does a stack that ends; when the machine has none left, the kernel kills.
+        Some(libc::SIGABRT | libc::SIGSEGV | libc::SIGBUS | libc::SIGKILL) => {
+            let memory_mib = limits.memory_bytes >> 20;
+            Error::TooLarge(format!("the statement needs more memory than one may use, {memory_mib} MiB"))
+        }
+        _ => Error::Worker(format!("a worker for SQL has ended: {status}")),
+    }
+}

@@ -1,0 +1,276 @@
+//! The worker: takes a statement, answers it, and takes the next.
+
+use super::frame::{Frame, Kind};
+use super::link::Link;
+use super::session::{Session, is_of_scan, of_statement};
+use super::{MAX_ROW_BYTES, PIECE_BYTES, STACK_BYTES, limits};
+use crate::sql::size_bytes;
+use crate::{Error, statement::bad};
+use arrow::ipc::writer::StreamWriter;
+use arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
+use futures::{FutureExt, StreamExt};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+use zonepulse_codec::{Malformed, Reader, put};
+
+/// A worker that has grown by more than this and cannot give it back ends, and another takes its place, bytes.
+const MAX_GROWTH_BYTES: u64 = 48 << 20;
+
+/// What a worker is told first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Begin {
+    /// What one statement may take, bytes.
+    pub(super) memory_bytes: usize,
+    pub(super) threads: usize,
+    /// What one statement may take of all cores together, seconds.
+    pub(super) cpu_s: u64,
+}
+
+impl Begin {
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut out = Vec::new();
+        [self.memory_bytes as u64, self.threads as u64, self.cpu_s].into_iter().for_each(|number| put(&mut out, number));
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut from = Reader::new(bytes);
+        let memory_bytes = usize::try_from(from.number("memory")?).map_err(|_| Malformed("memory"))?;
+        Ok(Begin { memory_bytes, threads: from.below(1 << 10, "threads")?.max(1) as usize, cpu_s: from.number("CPU time")? })
+    }
+}
+
+/// How a statement failed, as far as the central has to tell failures apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The statement is wrong.
+    Statement,
+    /// It needs too much.
+    TooLarge,
+    /// A scan failed in the central.
+    Scan,
+    /// A defect.
+    Engine,
+}
+
+impl Failure {
+    pub(super) const ALL: [Failure; 4] = [Failure::Statement, Failure::TooLarge, Failure::Scan, Failure::Engine];
+}
+
+/// Is a worker, until the process that started it closes the socket, which is this process's standard input.
+pub fn run() -> io::Result<()> {
+    limits::harden()?;
+    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    serve(socket, true)
+}
+
+/// Takes statements from a socket until it is closed. A process of its own (`alone`) limits itself, and ends at once.
+pub(super) fn serve(mut socket: UnixStream, alone: bool) -> io::Result<()> {
+    let first = Frame::read_from(&mut socket)?;
+    let begin = Begin::decode(&first.payload).map_err(io::Error::other)?;
+    let link = Arc::new(Link::new(socket.try_clone()?));
+    // What pools see is refused with words; the rest of what a statement may have is for what they do not see.
+    let pool_bytes = begin.memory_bytes - begin.memory_bytes / 4;
+    let session = Session::new(link.clone(), pool_bytes, begin.threads).map_err(io::Error::other)?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(begin.threads).max_blocking_threads(begin.threads).thread_stack_size(STACK_BYTES).enable_time();
+    let runtime = builder.build()?;
+    let (statements, incoming) = mpsc::unbounded_channel();
+    let (here, gone) = oneshot::channel::<()>();
+    let input = socket.try_clone()?;
+    let receiver = link.clone();
+    std::thread::Builder::new().name("link".to_owned()).stack_size(1 << 20).spawn(move || {
+        let _ = receiver.receive(input, &statements);
+        drop(here);
+        if alone {
+            // Whatever is being computed, nobody waits for it.
+            // SAFETY: ends the process without running anything of it.
+            unsafe { libc::_exit(0) }
+        }
+    })?;
+    if alone {
+        limits::bound_memory(begin.memory_bytes)?;
+    }
+    let worker = Worker { link, session, begin, alone, born_bytes: if alone { limits::memory()?.1 } else { 0 } };
+    // On a thread of the runtime, whose stack is as large as a statement needs.
+    let work = runtime.spawn(worker.work(incoming));
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = work => ended,
+            _ = gone => Ok(Ok(())),
+        }
+    });
+    // Nobody waits for what a statement that was given up still computes.
+    runtime.shutdown_background();
+    // The other ends of the socket are in threads that may still compute.
+    let _ = socket.shutdown(std::net::Shutdown::Both);
+    ended.map_err(io::Error::other)?
+}
+
+struct Worker {
+    link: Arc<Link>,
+    session: Session,
+    begin: Begin,
+    alone: bool,
+    /// Resident memory before the first statement, bytes.
+    born_bytes: u64,
+}
+
+impl Worker {
+    async fn work(self, mut incoming: mpsc::UnboundedReceiver<Vec<u8>>) -> io::Result<()> {
+        self.link.send(Kind::Ready, 0, Vec::new())?;
+        while let Some(payload) = incoming.recv().await {
+            if self.alone {
+                limits::bound_cpu(self.begin.cpu_s)?;
+            }
+            let answered = AssertUnwindSafe(self.answer(&payload)).catch_unwind().await;
+            let (failed, panicked) = match answered {
+                Ok(Ok(())) => (None, false),
+                Ok(Err(error)) => (Some(error), false),
+                Err(panic) => (Some(of_panic(panic.as_ref())), true),
+            };
+            match failed {
+                None => self.link.send(Kind::End, 0, Vec::new())?,
+                Some(error) => self.link.send(Kind::Failed, 0, failure(error))?,
+            }
+            if self.alone && (panicked || !self.is_small()?) {
+                break;
+            }
+            self.link.send(Kind::Ready, 0, Vec::new())?;
+        }
+        Ok(())
+    }
+
+    /// Gives memory back, and says whether that was possible.
+    fn is_small(&self) -> io::Result<bool> {
+        let small = |worker: &Self| Ok::<_, io::Error>(limits::memory()?.1 <= worker.born_bytes + MAX_GROWTH_BYTES);
+        if small(self)? {
+            return Ok(true);
+        }
+        limits::trim();
+        small(self)
+    }
+
+    async fn answer(&self, payload: &[u8]) -> Result<(), Error> {
+        let mut from = Reader::new(payload);
+        let records = from.number("records").map_err(|error| bad(error.to_string()))?;
+        self.link.begin(usize::try_from(records).unwrap_or(usize::MAX));
+        let text = str::from_utf8(from.rest()).map_err(|error| bad(error.to_string()))?;
+        let mut rows = self.session.rows(text).await?;
+        let schema = rows.schema();
+        let mut writer = StreamWriter::try_new(Vec::new(), &schema).map_err(of_arrow)?;
+        self.send(&mut writer)?;
+        while let Some(batch) = rows.next().await {
+            let mut rest = vec![batch.map_err(of_statement)?];
+            while let Some(batch) = rest.pop() {
+                let parts = parts(&batch)?;
+                if parts > 1 {
+                    // The first part comes first.
+                    rest.extend(cut(&batch, parts).into_iter().rev());
+                    continue;
+                }
+                // Only closed when the worker ends.
+                if let Ok(permit) = self.link.room.acquire().await {
+                    permit.forget();
+                }
+                writer.write(&batch).map_err(of_arrow)?;
+                self.send(&mut writer)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, writer: &mut StreamWriter<Vec<u8>>) -> Result<(), Error> {
+        let bytes = std::mem::take(writer.get_mut());
+        self.link.send(Kind::Answer, 0, bytes).map_err(|error| of_statement(error.into()))
+    }
+}
+
+/// Into how many parts a batch has to be cut.
+fn parts(batch: &RecordBatch) -> Result<usize, Error> {
+    let bytes = size_bytes(batch);
+    if batch.num_rows() > 1 {
+        let parts = usize::try_from(bytes / PIECE_BYTES).unwrap_or(usize::MAX).saturating_add(1);
+        return Ok(parts.min(batch.num_rows()));
+    }
+    if bytes > MAX_ROW_BYTES {
+        return Err(Error::TooLarge(format!("a row of {bytes} bytes, more than {MAX_ROW_BYTES}")));
+    }
+    Ok(1)
+}
+
+fn cut(batch: &RecordBatch, parts: usize) -> Vec<RecordBatch> {
+    let length = batch.num_rows().div_ceil(parts).max(1);
+    (0..batch.num_rows()).step_by(length).map(|at| batch.slice(at, length.min(batch.num_rows() - at))).collect()
+}
+
+fn of_arrow(error: arrow::error::ArrowError) -> Error {
+    of_statement(DataFusionError::from(error))
+}
+
+fn of_panic(panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Error::Engine(DataFusionError::Internal(format!("a panic: {text}")))
+}
+
+fn failure(error: Error) -> Vec<u8> {
+    let (failure, text) = match &error {
+        Error::BadArgument { reason, .. } => (Failure::Statement, reason.clone()),
+        Error::TooLarge(what) => (Failure::TooLarge, what.clone()),
+        error if is_of_scan(error) => (Failure::Scan, error.to_string()),
+        Error::Engine(inner) => match inner.to_string() {
+            // The length of a text or list that no machine could hold.
+            text if text.contains("capacity overflow") => (Failure::TooLarge, "a value that no memory could hold".to_owned()),
+            text => (Failure::Engine, text),
+        },
+        other => (Failure::Engine, other.to_string()),
+    };
+    let number = Failure::ALL.iter().position(|known| *known == failure).unwrap_or_default() as u8;
+    [&[number], text.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, StringArray};
+
+    fn batch(lengths: &[usize]) -> RecordBatch {
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values(lengths.iter().map(|length| "x".repeat(*length))));
+        RecordBatch::try_from_iter([("text", texts)]).unwrap()
+    }
+
+    #[test]
+    fn a_batch_is_cut_until_its_parts_are_small_and_no_row_is_lost() {
+        let lengths: Vec<usize> = (0..100).map(|at| if at == 7 { 3 << 20 } else { 100 * at }).collect();
+        let (mut rest, mut rows) = (vec![batch(&lengths)], Vec::new());
+        while let Some(batch) = rest.pop() {
+            let parts = parts(&batch).unwrap();
+            if parts > 1 {
+                rest.extend(cut(&batch, parts).into_iter().rev());
+                continue;
+            }
+            let texts = batch.column(0);
+            let texts = arrow::array::AsArray::as_string::<i32>(texts);
+            rows.extend(texts.iter().map(|text| text.unwrap().len()));
+            assert!(size_bytes(&batch) <= PIECE_BYTES || batch.num_rows() == 1);
+        }
+        assert_eq!(rows, lengths);
+    }
+
+    #[test]
+    fn a_row_that_is_too_large_is_refused() {
+        assert!(matches!(parts(&batch(&[17 << 20])), Err(Error::TooLarge(_))));
+    }
+
+    #[test]
+    fn what_a_worker_is_told_survives() {
+        let begin = Begin { memory_bytes: 1 << 40, threads: 7, cpu_s: 62 };
+        assert_eq!(Begin::decode(&begin.encode()), Ok(begin));
+    }
+}

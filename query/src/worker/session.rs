@@ -1,0 +1,107 @@
+//! How a worker plans a statement.
+
+use super::link::{Link, ScanFailed};
+use crate::Error;
+use crate::data::Data;
+use crate::engine::{config, runtime};
+use crate::plans::{Plans, lasts};
+use crate::statement::{bad, parse};
+use crate::summed::SumInScan;
+use crate::system::SystemTable;
+use crate::table::{StoreTable, Table};
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
+use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
+use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::registry::FunctionRegistry;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::SessionContext;
+use std::sync::Arc;
+use zonepulse_store::{Level, Selection, SystemSelection};
+
+/// The tables by name, and memory.
+pub(super) struct Session {
+    context: SessionContext,
+    /// As it began, for what does not ask when that was: to copy it costs more than many an answer.
+    state: SessionState,
+    task: Arc<TaskContext>,
+    plans: Plans,
+}
+
+impl Session {
+    pub(super) fn new(link: Arc<Link>, memory_bytes: usize, threads: usize) -> Result<Self, Error> {
+        let mut config = config(threads).with_information_schema(true);
+        config.options_mut().sql_parser.collect_spans = true;
+        let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime(memory_bytes)?);
+        let mut state = builder.with_default_features().with_physical_optimizer_rule(Arc::new(SumInScan)).build();
+        // EXTRACT, SUBSTRING and POSITION: the functions are there, their syntax is not among the features.
+        state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
+        state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
+        let context = SessionContext::new_with_state(state);
+        let data = Data::Away(link);
+        for table in Table::ALL {
+            context.register_table(table.name(), Arc::new(StoreTable::new(table, data.clone(), Selection::all())))?;
+        }
+        for level in Level::ALL {
+            let table = SystemTable::new(level, data.clone(), SystemSelection::all());
+            context.register_table(table.name(), Arc::new(table))?;
+        }
+        Ok(Session { state: context.state(), task: context.task_ctx(), plans: Plans::default(), context })
+    }
+
+    /// Begins to execute a statement.
+    pub(super) async fn rows(&self, text: &str) -> Result<SendableRecordBatchStream, Error> {
+        let plan = match self.plans.of(text) {
+            Some(plan) => self.executable(&plan, &self.state).await?,
+            None => self.newly_planned(text).await?,
+        };
+        execute_stream(plan, self.task.clone()).map_err(of_statement)
+    }
+
+    async fn newly_planned(&self, text: &str) -> Result<Arc<dyn ExecutionPlan>, Error> {
+        let statement = parse(text)?;
+        // One copy of the session's state for all steps: it knows when this statement began.
+        let state = self.context.state();
+        let plan = state.statement_to_plan(statement).await.map_err(of_statement)?;
+        // The statement was looked at by its kind; this looks at everything that it became.
+        let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        reading.verify_plan(&plan).map_err(of_statement)?;
+        let lasts = lasts(&plan).map_err(of_statement)?;
+        let plan = Arc::new(state.optimize(&plan).map_err(of_statement)?);
+        if lasts {
+            self.plans.keep(text, plan.clone());
+        }
+        self.executable(&plan, &state).await
+    }
+
+    /// Gives a plan its scans, as the tables are now.
+    async fn executable(&self, plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>, Error> {
+        state.query_planner().create_physical_plan(plan, state).await.map_err(of_statement)
+    }
+}
+
+/// An error of a statement: mostly the statement's fault, unlike in questions that the engine asks itself.
+pub(super) fn of_statement(error: DataFusionError) -> Error {
+    let place = error.diagnostic().and_then(|diagnostic| diagnostic.span);
+    let said = match error.find_root() {
+        DataFusionError::ResourcesExhausted(_)
+        | DataFusionError::External(_)
+        | DataFusionError::Internal(_)
+        | DataFusionError::IoError(_)
+        | DataFusionError::ExecutionJoin(_) => return Error::from(error),
+        root => root.strip_backtrace(),
+    };
+    let said = said.lines().next().unwrap_or_default().to_owned();
+    match place {
+        Some(span) => bad(format!("{said} at Line: {}, Column: {}", span.start.line, span.start.column)),
+        None => bad(said),
+    }
+}
+
+/// Whether an error is that of a scan, of which the central knows more.
+pub(super) fn is_of_scan(error: &Error) -> bool {
+    let Error::Engine(error) = error else { return false };
+    matches!(error.find_root(), DataFusionError::External(inner) if inner.is::<ScanFailed>())
+}

@@ -1,0 +1,284 @@
+//! One statement, seen from the central.
+//!
+//! A task of its own owns the worker and the turn, and watches the clock and the client by itself: a client that does
+//! not read its answer, or has gone, holds neither. Whatever ends a statement early ends its worker.
+
+use super::WINDOW;
+use super::frame::{Frame, Kind};
+use super::ipc::Pieces;
+use super::pool::{Shared, Statements, Turn, Worker};
+use super::reading::{Scans, Told};
+use super::serve::Failure;
+use crate::sql::size_bytes;
+use crate::statement::bad;
+use crate::{Error, SqlAnswer, SqlLimits};
+use arrow::array::RecordBatch;
+use datafusion::error::DataFusionError;
+use futures::StreamExt;
+use futures::stream;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use zonepulse_codec::put;
+
+/// How long a client may leave the next piece of its answer unread.
+const LONGEST_STALL: Duration = Duration::from_secs(20);
+/// Frames that wait to be sent to a worker.
+const QUEUE: usize = 4;
+
+impl Statements {
+    /// Answers a statement. See [`Engine::sql`](crate::Engine::sql).
+    pub(crate) async fn run(&self, caller: Option<&str>, text: &str, max_wait: Duration) -> Result<SqlAnswer, Error> {
+        if text.len() > crate::MAX_SQL_BYTES {
+            // What is wrong with it is said without a worker.
+            crate::statement::parse(text)?;
+        }
+        let limits = self.shared.limits;
+        let turn = self.turn(caller, max_wait).await?;
+        let until = Instant::now() + Duration::from_millis(limits.timeout_ms);
+        let worker = timeout_at(until, self.shared.worker()).await.map_err(|_| Error::TooSlow(limits.timeout_ms))??;
+        // The columns and the end fit besides what a window allows.
+        let (answer, pieces) = mpsc::channel(WINDOW + 2);
+        let (taken, took) = mpsc::unbounded_channel();
+        let running = Running { shared: self.shared.clone(), until, answer, begun: false, unread: 0, moved: Instant::now() };
+        tokio::spawn(running.run(worker, text.to_owned(), took, turn));
+        let mut reading = Reading { incoming: pieces, taken, pieces: Pieces::default(), limits, rows: 0, bytes: 0 };
+        let schema = loop {
+            if let Some(schema) = reading.pieces.schema() {
+                break schema;
+            }
+            if reading.read().await?.is_none() {
+                return Err(Error::Worker("a worker for SQL has given no answer".to_owned()));
+            }
+        };
+        let batches = stream::unfold(Some(reading), |reading| async move {
+            let mut reading = reading?;
+            match reading.next().await {
+                Ok(None) => None,
+                Ok(Some(batch)) => Some((Ok(batch), Some(reading))),
+                // Dropping what reads ends the work at once.
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(SqlAnswer { schema, batches: batches.boxed() })
+    }
+}
+
+/// Bytes of an answer, or its end.
+type Piece = Result<Option<Vec<u8>>, Error>;
+
+/// A statement that runs.
+struct Running {
+    shared: Arc<Shared>,
+    until: Instant,
+    answer: mpsc::Sender<Piece>,
+    /// Whether the columns have been told.
+    begun: bool,
+    /// Pieces with rows that the client has not taken.
+    unread: usize,
+    /// When it took one last, or got the first that it has not taken.
+    moved: Instant,
+}
+
+/// How a statement ended.
+enum Ended {
+    /// With its last row; the worker can take another.
+    Whole,
+    /// With an error that the worker told of; it can take another.
+    Failed(Error),
+    /// Too early. The worker must not go on.
+    Broken(Error),
+    /// The worker has closed its socket.
+    Lost,
+    /// The client has gone.
+    Unwanted,
+}
+
+impl Running {
+    async fn run(mut self, mut worker: Worker, text: String, mut took: mpsc::UnboundedReceiver<()>, turn: Turn) {
+        let ended = self.answered(&mut worker, &text, &mut took).await;
+        let shared = self.shared.clone();
+        match ended {
+            Ended::Whole => {
+                // There is room for the end, or an error, besides the pieces; a client that has gone wants none.
+                let _ = self.answer.try_send(Ok(None));
+                self.rest(worker);
+            }
+            Ended::Failed(error) => {
+                self.fail(error);
+                self.rest(worker);
+            }
+            Ended::Broken(error) => {
+                self.fail(error);
+                drop(worker);
+            }
+            Ended::Lost => {
+                let error = worker.end(shared.limits).await;
+                self.fail(error);
+            }
+            Ended::Unwanted => drop(worker),
+        }
+        // What the client has yet to take is in memory: it has its turn until then, but not for ever.
+        let stalled = (self.moved + LONGEST_STALL).min(self.until.max(Instant::now()));
+        let _ = timeout_at(stalled, self.answer.closed()).await;
+        drop(turn);
+        drop(self);
+        shared.replace().await;
+    }
+
+    /// The worker goes on in a task of its own: the next statement need not wait for this one's client.
+    fn rest(&self, worker: Worker) {
+        let shared = self.shared.clone();
+        tokio::spawn(async move { shared.rest(worker).await });
+    }
+
+    fn fail(&self, error: Error) {
+        let _ = self.answer.try_send(Err(error));
+    }
+
+    async fn answered(&mut self, worker: &mut Worker, text: &str, took: &mut mpsc::UnboundedReceiver<()>) -> Ended {
+        let shared = self.shared.clone();
+        let (told, mut heard) = mpsc::channel(QUEUE);
+        let mut scans = Scans::new(shared.here.clone(), shared.scan_memory.clone(), told);
+        let mut failed = None;
+        let mut ending = shared.ending.subscribe();
+        let mut until = self.until;
+        let mut statement = Vec::with_capacity(text.len() + 8);
+        put(&mut statement, shared.here.store.dictionary().len() as u64);
+        statement.extend_from_slice(text.as_bytes());
+        let mut sending = Some(Frame::new(Kind::Statement, 0, statement));
+        loop {
+            if let Some(frame) = sending.take() {
+                match timeout_at(until, worker.send(&frame)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Ended::Lost,
+                    Err(_) => return Ended::Broken(Error::TooSlow(shared.limits.timeout_ms)),
+                }
+            }
+            let stalled = if self.unread > 0 { self.moved + LONGEST_STALL } else { until };
+            tokio::select! {
+                frame = worker.frames.next() => match self.heard(frame, &mut scans, &mut failed) {
+                    Ok(()) => {}
+                    Err(ended) => return ended,
+                },
+                Some(told) = heard.recv() => match told {
+                    Told::Frame(frame) => sending = Some(frame),
+                    Told::Ended(number, result) => {
+                        scans.end(number);
+                        sending = Some(match result {
+                            Ok(()) => Frame::new(Kind::RowsEnd, number, Vec::new()),
+                            Err(error) => {
+                                let why = error.to_string().into_bytes();
+                                failed = Some(error);
+                                Frame::new(Kind::RowsFailed, number, why)
+                            }
+                        });
+                    }
+                },
+                Some(()) = took.recv() => {
+                    self.unread = self.unread.saturating_sub(1);
+                    self.moved = Instant::now();
+                    sending = Some(Frame::new(Kind::More, 0, Vec::new()));
+                }
+                () = self.answer.closed() => return Ended::Unwanted,
+                () = sleep_until(until) => return Ended::Broken(match *ending.borrow() {
+                    Some(_) => Error::Busy,
+                    None => Error::TooSlow(shared.limits.timeout_ms),
+                }),
+                () = sleep_until(stalled), if stalled < until => return Ended::Broken(Error::Unread(LONGEST_STALL.as_secs())),
+                Ok(()) = ending.changed() => until = until.min(ending.borrow_and_update().unwrap_or(until)),
+            }
+        }
+    }
+
+    /// What a worker says.
+    fn heard(&mut self, frame: io::Result<Frame>, scans: &mut Scans, failed: &mut Option<Error>) -> Result<(), Ended> {
+        let Ok(Frame { kind, scan, payload }) = frame else { return Err(Ended::Lost) };
+        match kind {
+            Kind::Read => scans.begin(scan, &payload).map_err(Ended::Broken),
+            Kind::More => {
+                scans.more(scan);
+                Ok(())
+            }
+            Kind::Stop => {
+                scans.end(scan);
+                Ok(())
+            }
+            Kind::Answer => {
+                if self.unread == 0 {
+                    self.moved = Instant::now();
+                }
+                // The columns come first, and count for nothing.
+                self.unread += usize::from(std::mem::replace(&mut self.begun, true));
+                self.answer.try_send(Ok(Some(payload))).map_err(|_| Ended::Unwanted)
+            }
+            Kind::End => Err(Ended::Whole),
+            Kind::Failed => Err(Ended::Failed(failure(&payload, failed.take()))),
+            _ => Err(Ended::Broken(Error::Worker("a worker for SQL speaks nonsense".to_owned()))),
+        }
+    }
+}
+
+/// The error that a worker tells of; that of a scan is known here.
+fn failure(payload: &[u8], of_scan: Option<Error>) -> Error {
+    let (number, text) = payload.split_first().map_or((None, &[][..]), |(number, text)| (Some(*number), text));
+    let text = String::from_utf8_lossy(text).into_owned();
+    let failure = number.and_then(|number| Failure::ALL.get(usize::from(number)));
+    let defect = |text: String| Error::Engine(DataFusionError::Internal(text));
+    match failure {
+        Some(Failure::Statement) => bad(text),
+        Some(Failure::TooLarge) => Error::TooLarge(text),
+        Some(Failure::Scan) => of_scan.unwrap_or_else(|| defect(text)),
+        Some(Failure::Engine) | None => defect(text),
+    }
+}
+
+/// An answer that is being taken.
+struct Reading {
+    incoming: mpsc::Receiver<Piece>,
+    taken: mpsc::UnboundedSender<()>,
+    pieces: Pieces,
+    limits: SqlLimits,
+    rows: u64,
+    bytes: u64,
+}
+
+impl Reading {
+    /// Takes a piece; `None` when there is no more.
+    async fn read(&mut self) -> Result<Option<()>, Error> {
+        let Some(Some(piece)) = self.incoming.recv().await.transpose()? else { return Ok(None) };
+        let has_rows = self.pieces.schema().is_some();
+        self.pieces.add(piece).map_err(DataFusionError::from)?;
+        if has_rows {
+            // Nobody is told when the statement has ended.
+            let _ = self.taken.send(());
+        }
+        Ok(Some(()))
+    }
+
+    async fn next(&mut self) -> Result<Option<RecordBatch>, Error> {
+        loop {
+            if let Some(batch) = self.pieces.next() {
+                return self.count(batch).map(Some);
+            }
+            if self.read().await?.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn count(&mut self, batch: RecordBatch) -> Result<RecordBatch, Error> {
+        let SqlLimits { max_rows, max_bytes, .. } = self.limits;
+        self.rows += batch.num_rows() as u64;
+        self.bytes += size_bytes(&batch);
+        if self.rows > max_rows {
+            return Err(Error::TooLarge(format!("more than {max_rows} rows")));
+        }
+        if self.bytes > max_bytes {
+            return Err(Error::TooLarge(format!("more than {max_bytes} bytes")));
+        }
+        Ok(batch)
+    }
+}

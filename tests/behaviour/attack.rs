@@ -1,0 +1,279 @@
+//! All attacks at once, on a central that ten servers send to: their batches and heartbeats and the API's questions take
+//! about as long as without, nothing is lost, and memory stays within bounds.
+//!
+//! `ZONEPULSE_ATTACK_S` is how long it goes on: 20 s unless set; `make test-attack` takes five minutes.
+
+use libtest_mimic::Trial;
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+use zonepulse_tests::api::{ALL_TIME, number};
+use zonepulse_tests::batches::{REQUEST, batch, encode, point};
+use zonepulse_tests::needs::{alone, test_with};
+use zonepulse_tests::process::resident_kib;
+use zonepulse_tests::{Api, Central, eventually, unix_ms};
+
+pub fn trials() -> Vec<Trial> {
+    vec![test_with("all_attacks_at_once_cost_ten_servers_nothing", alone, |_alone| attack())]
+}
+
+const SERVERS: usize = 10;
+/// Sent by each server every [`PERIOD`].
+const RECORDS: usize = 300;
+const PERIOD: Duration = Duration::from_millis(500);
+/// Connections that send their header byte by byte.
+const SLOW_WRITERS: usize = 600;
+/// Clients that ask for much and read nothing.
+const SLOW_READERS: usize = 40;
+/// Shorter than this is as good as at once: two cores do both, the attack and the defence.
+const AT_ONCE: Duration = Duration::from_millis(60);
+/// The caches and buffers of the store, what questions and scans may have, and what requests may hold while they arrive.
+const MOST_KIB: u64 = 1 << 20;
+
+const HOSTILE: [&str; 6] = [
+    "SELECT length(repeat(arrow_cast('x', 'LargeUtf8'), 9000000000000000000))",
+    "SELECT levenshtein(repeat('a', 200000), repeat('b', 200000))",
+    "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b, generate_series(1, 100000) c",
+    "SELECT length(replace(repeat('x', 200000000), 'x', 'yyyyyyyyyy'))",
+    "SELECT count(*) FROM dns_raw a, dns_raw b, dns_raw c",
+    "SELECT length(string_agg(repeat('x', 1000), ',')) FROM generate_series(1, 4000000)",
+];
+
+/// How long things took.
+#[derive(Debug, Default, Clone)]
+struct Took(Vec<Duration>);
+
+impl Took {
+    fn add(&mut self, begun: Instant) {
+        self.0.push(begun.elapsed());
+    }
+
+    /// Of ten, nine took no longer.
+    fn usual(&self) -> Duration {
+        let mut all = self.0.clone();
+        all.sort_unstable();
+        all.get(all.len() * 9 / 10).copied().unwrap_or_default()
+    }
+}
+
+/// What an honest fleet saw.
+#[derive(Debug, Default)]
+struct Seen {
+    batches: Took,
+    heartbeats: Took,
+    questions: Took,
+    hits: u64,
+}
+
+fn attack() {
+    let seconds: u64 = std::env::var("ZONEPULSE_ATTACK_S").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let names: Vec<String> = (0..SERVERS).map(|n| format!("ns{n}")).chain(["flooder".to_owned()]).collect();
+    let central = Central::start_on(
+        &std::env::temp_dir(),
+        &names.iter().map(String::as_str).collect::<Vec<_>>(),
+        &[("ZONEPULSE_SQL__TIMEOUT_S", "5")],
+    );
+    let calm = fleet(&central, 1, Duration::from_secs(seconds.min(10)));
+    let over = AtomicBool::new(false);
+    let most_kib = AtomicU64::new(0);
+    let stormy = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                most_kib.fetch_max(resident_kib(central.pid()), Ordering::Relaxed);
+                sleep(Duration::from_millis(20));
+            }
+        });
+        for way in [slow_writers as fn(&Central, &AtomicBool), slow_readers, hostile_statements, flood, wrong_passwords] {
+            let (central, over) = (&central, &over);
+            scope.spawn(move || way(central, over));
+        }
+        sleep(Duration::from_secs(2));
+        let seen = fleet(&central, 2, Duration::from_secs(seconds));
+        over.store(true, Ordering::Relaxed);
+        seen
+    });
+    let most_kib = most_kib.into_inner();
+    let says = |seen: &Seen| (seen.batches.usual(), seen.heartbeats.usual(), seen.questions.usual());
+    eprintln!("attack: calm {:?}, under attack {:?}, {most_kib} KiB at most", says(&calm), says(&stormy));
+    // Nothing is lost.
+    let hits = calm.hits + stormy.hits;
+    let api = central.api();
+    let counted = eventually("every hit is there", Duration::from_secs(20), || {
+        let rows = api.rows("dns/aggregate", &[ALL_TIME, ("host", "*.honest.example"), ("limit", "10000")]);
+        let counted: u64 = rows.iter().map(|row| number(row, "hits")).sum();
+        (counted >= hits).then_some(counted)
+    });
+    assert_eq!(counted, hits);
+    assert!(most_kib <= MOST_KIB, "{most_kib} KiB were resident");
+    for (what, calm, stormy) in [
+        ("batches", &calm.batches, &stormy.batches),
+        ("heartbeats", &calm.heartbeats, &stormy.heartbeats),
+        ("questions", &calm.questions, &stormy.questions),
+    ] {
+        let most = (2 * calm.usual()).max(AT_ONCE);
+        assert!(stormy.usual() <= most, "{what}: nine of ten took {:?} without attack, {:?} with", calm.usual(), stormy.usual());
+    }
+}
+
+/// Ten servers send batches and heartbeats, and somebody asks the API, for a time.
+fn fleet(central: &Central, epoch: u64, time: Duration) -> Seen {
+    let until = Instant::now() + time;
+    thread::scope(|scope| {
+        let servers: Vec<_> = (0..SERVERS).map(|n| scope.spawn(move || server(central, n, epoch, until))).collect();
+        let asking = scope.spawn(|| {
+            let (api, mut took) = (central.api(), Took::default());
+            while Instant::now() < until {
+                let begun = Instant::now();
+                api.rows("dns/aggregate", &[("host", "r1.honest.example"), ("interval", "5m")]);
+                api.rows("dns/rps", &[("server_id", &central.servers[0].id.to_string())]);
+                took.add(begun);
+                sleep(PERIOD / 5);
+            }
+            took
+        });
+        let mut seen = Seen::default();
+        for server in servers {
+            let of = server.join().expect("a server that sends");
+            seen.batches.0.extend(of.batches.0);
+            seen.heartbeats.0.extend(of.heartbeats.0);
+            seen.hits += of.hits;
+        }
+        seen.questions = asking.join().expect("somebody who asks");
+        seen
+    })
+}
+
+fn server(central: &Central, n: usize, epoch: u64, until: Instant) -> Seen {
+    let (api, id) = (central.api_of_server(n), central.servers[n].id);
+    let points: Vec<_> = (0..RECORDS).map(|r| point(&format!("r{r}.honest.example."), "A", REQUEST, 1, 0)).collect();
+    let begin_s = unix_ms() / 60_000 * 60 - 86_400 / 2;
+    let mut seen = Seen::default();
+    for seq in 0.. {
+        if Instant::now() >= until {
+            break;
+        }
+        let bytes = encode(&batch(id, epoch, seq, begin_s + (seq % 600) * 60, &points));
+        let begun = Instant::now();
+        // A batch that is refused for now comes again, as a probe's does.
+        loop {
+            let response = api.post_batch(bytes.clone());
+            if response.status == 204 {
+                break;
+            }
+            assert!([429, 503].contains(&response.status), "{}: {}", response.status, response.text());
+            sleep(Duration::from_millis(200));
+        }
+        seen.batches.add(begun);
+        seen.hits += RECORDS as u64;
+        let begun = Instant::now();
+        heartbeat(&api, epoch);
+        seen.heartbeats.add(begun);
+        sleep(PERIOD.saturating_sub(begun.elapsed()));
+    }
+    seen
+}
+
+fn heartbeat(api: &Api, epoch: u64) {
+    let body = json!({
+        "sent_at_ms": unix_ms(), "epoch": epoch, "probe_version": "0.1.0", "uptime_s": 1, "hostname": "ns", "os": "Debian",
+        "components": {}, "capture": { "state": "running" }, "spool": { "batches": 0, "size_bytes": 0 }
+    });
+    let response = api.send_json(reqwest::Method::POST, "/api/v2/monitoring/heartbeat", &body);
+    assert_eq!(response.status, 200, "{}", response.text());
+}
+
+/// Connections from many addresses of this machine that send a byte now and then.
+fn slow_writers(central: &Central, over: &AtomicBool) {
+    let mut open: Vec<TcpStream> = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        while open.len() < SLOW_WRITERS {
+            let Ok(mut stream) = TcpStream::connect(("127.0.0.1", central.port())) else { break };
+            let _ = stream.write_all(b"POST /api/v2/batches HTTP/1.1\r\nhost: x\r\ncontent-length: 16000000\r\nx: ");
+            open.push(stream);
+        }
+        open.retain_mut(|stream| stream.write_all(b"a").is_ok());
+        sleep(Duration::from_millis(500));
+    }
+}
+
+/// Clients that ask for much and read nothing.
+fn slow_readers(central: &Central, over: &AtomicBool) {
+    let api = central.api();
+    let rows = "SELECT a.value, repeat('x', 200) FROM generate_series(1, 1000000) a CROSS JOIN generate_series(1, 1000) b";
+    thread::scope(|scope| {
+        for reader in 0..SLOW_READERS {
+            let api = &api;
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    if reader % 8 == 0 {
+                        api.ask_and_leave(rows, Duration::from_secs(3));
+                    } else {
+                        unread(central);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Asks for the document, many times on one connection, and does not read.
+fn unread(central: &Central) {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", central.port())) else { return };
+    let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
+    for _ in 0..200 {
+        if stream.write_all(b"GET /api/v2/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n").is_err() {
+            break;
+        }
+    }
+    sleep(Duration::from_secs(2));
+}
+
+fn hostile_statements(central: &Central, over: &AtomicBool) {
+    let api = central.api();
+    thread::scope(|scope| {
+        for first in 0..4 {
+            let api = &api;
+            scope.spawn(move || {
+                for statement in HOSTILE.iter().cycle().skip(first) {
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let _ = api.post_sql(statement, "application/json");
+                }
+            });
+        }
+    });
+}
+
+/// A probe that makes names up.
+fn flood(central: &Central, over: &AtomicBool) {
+    let (api, id) = (central.api_of_server(SERVERS), central.servers[SERVERS].id);
+    let begin_s = unix_ms() / 60_000 * 60 - 3600;
+    for seq in 0.. {
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        // Whatever its batches have come to, it goes on. Their records are distinct, so nobody has to look for them.
+        let points: Vec<_> = (0..2000u64).map(|n| point(&format!("x{}.made.up.", seq * 2000 + n), "A", REQUEST, 1, 0)).collect();
+        let _ = api.post_batch(encode(&batch(id, 1, seq, begin_s + (seq % 60) * 60, &points)));
+    }
+}
+
+/// Logins with names that nobody has.
+fn wrong_passwords(central: &Central, over: &AtomicBool) {
+    let mut attempt = 0u64;
+    while !over.load(Ordering::Relaxed) {
+        attempt += 1;
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", central.port())) else { continue };
+        // "nobody:N" in base64 is not needed: any octets are a name that nobody has.
+        let request = format!(
+            "GET /api/v2/settings HTTP/1.1\r\nhost: x\r\nauthorization: Basic bm9ib2R5{attempt:08}\r\nconnection: close\r\n\r\n"
+        );
+        let _ = stream.write_all(request.as_bytes());
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+        let _ = stream.read(&mut [0; 512]);
+    }
+}
