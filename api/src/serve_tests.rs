@@ -32,7 +32,7 @@ fn settings(dir: &TempDir) -> Settings {
 
 async fn start(settings: &Settings) -> Result<Central, Error> {
     let (end, ended) = oneshot::channel::<()>();
-    let serving = serve(settings, async {
+    let serving = serve(settings, zonepulse_query::SqlWorkers::Threads, async {
         let _ = ended.await;
     })
     .await?;
