@@ -133,7 +133,12 @@ fi
 say ''
 say "Zonepulse is at   $url/"
 say "  user            $(sed -n 's/^user = "\(.*\)"/\1/p' "$data/admin-credentials")"
-say "  password        $(sed -n 's/^password = "\(.*\)"/\1/p' "$data/admin-credentials")"
+if [ -t 1 ]; then
+  say "  password        $(sed -n 's/^password = "\(.*\)"/\1/p' "$data/admin-credentials")"
+else
+  # Whatever keeps this output may be read by others.
+  say "  password        in $data/admin-credentials"
+fi
 say "  the API         $url/api/docs/"
 say "  logs and data   $run_dir"
 say 'Ctrl-C ends it.'

@@ -7,16 +7,15 @@
 use crate::Error;
 use crate::credentials::{password, token};
 use crate::time::now_ms;
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
+use zonepulse_private::Prepared;
 use zonepulse_store::{Actor, Registry, Rights, Server, Store, User};
 
 /// The user that the first start makes.
 pub const ADMINISTRATOR: &str = "admin";
 /// The file in the data directory with that user's password.
-const CREDENTIALS_FILE: &str = "admin-credentials";
+pub(crate) const CREDENTIALS_FILE: &str = "admin-credentials";
 /// The shortest password that is taken, bytes.
 const SHORTEST_PASSWORD: usize = 8;
 /// The longest, bytes: hashing takes time.
@@ -50,7 +49,8 @@ pub fn administrator(store: &Store, data: &Path) -> Result<Administrator, Error>
          user = \"{ADMINISTRATOR}\"\npassword = \"{password}\"\n"
     );
     // The file first: a user whose password nobody has would lock everybody out.
-    write_private(&file, &text)?;
+    // One that is there is of a start that did not come so far as to make the user.
+    Prepared::new(&file, true)?.write(&text)?;
     let user = NewUser { name: ADMINISTRATOR, password: Some(password.clone()), administrator: true, rights: Rights::ALL };
     make_user(&here(store), user, now_ms())?;
     Ok(Administrator::Made { password, file })
@@ -157,24 +157,6 @@ pub fn find_server(store: &Store, name_or_id: &str) -> Result<Server, Error> {
 pub fn here(store: &Store) -> Registry<'_> {
     let actor = Actor { who: "the command line".to_owned(), from: "this machine".to_owned(), now_ms: now_ms() };
     store.registry().by(actor)
-}
-
-/// Writes a file that only its owner can read, whole or not at all.
-pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
-    let failed = |source| Error::File { path: path.to_owned(), source };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let unfinished = path.with_file_name(name);
-    let write = || {
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
-    };
-    write().map_err(|error| {
-        let _ = fs::remove_file(&unfinished);
-        failed(error)
-    })
 }
 
 fn forget_file(data: &Path) -> Result<(), Error> {

@@ -27,6 +27,9 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A file or directory is open to other users, or somebody else's: do what the message says.
+    #[error(transparent)]
+    Private(zonepulse_private::Error),
     /// The data directory belongs to a running process: stop it first, or ask it.
     #[error("{} is in use by another process: a running `zonepulse serve` holds it; stop it first", .0.display())]
     InUse(PathBuf),
@@ -73,6 +76,15 @@ pub enum Error {
     /// Standard output or another stream failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl From<zonepulse_private::Error> for Error {
+    fn from(error: zonepulse_private::Error) -> Self {
+        match error {
+            zonepulse_private::Error::File { path, source } => Error::File { path, source },
+            error => Error::Private(error),
+        }
+    }
 }
 
 /// An error with all that caused it, in one line.

@@ -6,6 +6,7 @@ use zonepulse_api::command::Command;
 use zonepulse_api::describe;
 
 fn main() -> ExitCode {
+    zonepulse_private::set_umask();
     // One for the whole program, whatever a library would choose. It fails when there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Command::parse().run().unwrap_or_else(|error| {

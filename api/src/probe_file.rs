@@ -6,6 +6,7 @@ use serde_json::json;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use zonepulse_private::Prepared;
 
 /// What the file says, besides the server and its token.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -13,6 +14,9 @@ pub struct ProbeFile {
     /// Write a configuration for the server's probe into this file, readable by its owner only
     #[arg(long = "probe-config", value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// Overwrite that file if it is there
+    #[arg(long, requires = "file")]
+    pub force: bool,
     /// Where the probe finds this central
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8053", requires = "file")]
     pub url: String,
@@ -38,6 +42,7 @@ impl Default for ProbeFile {
     fn default() -> Self {
         ProbeFile {
             file: None,
+            force: false,
             url: "http://127.0.0.1:8053".to_owned(),
             spool: PathBuf::from("/var/lib/zonepulse-probe"),
             device: "any".to_owned(),
@@ -49,8 +54,15 @@ impl Default for ProbeFile {
 }
 
 impl ProbeFile {
+    /// Makes sure that the file can be written, before there is a token for it. Another server's
+    /// is not overwritten by accident.
+    pub fn prepare(&self) -> Result<Option<Prepared>, Error> {
+        self.check()?;
+        Ok(self.file.as_deref().map(|file| Prepared::new(file, self.force)).transpose()?)
+    }
+
     /// Refuses what the probe would refuse.
-    pub fn check(&self) -> Result<(), Error> {
+    fn check(&self) -> Result<(), Error> {
         if self.interval_s == 0 || !300u32.is_multiple_of(self.interval_s) {
             return Err(Error::Argument(format!("--interval-s: {} does not divide 300", self.interval_s)));
         }
@@ -76,6 +88,7 @@ impl ProbeFile {
             let _ = writeln!(text, "{line}");
         };
         line(format!("# The probe of server {server_id}, {}.", json!(name)));
+        line("# The token is a secret: chmod 600, or the probe refuses this file.".to_owned());
         line(format!("server_id = {server_id}"));
         line(format!("interval_s = {}", self.interval_s));
         line("\n[capture]".to_owned());
@@ -99,6 +112,7 @@ mod tests {
     fn example(addresses: &str) -> ProbeFile {
         ProbeFile {
             file: None,
+            force: false,
             url: "http://127.0.0.1:8053".to_owned(),
             spool: PathBuf::from("/tmp/a \"spool\""),
             device: "any".to_owned(),
@@ -112,6 +126,7 @@ mod tests {
     fn the_file_has_all_that_a_probe_needs() {
         expect![[r#"
             # The probe of server 7, "ns1".
+            # The token is a secret: chmod 600, or the probe refuses this file.
             server_id = 7
             interval_s = 60
 
@@ -143,6 +158,19 @@ mod tests {
         {
             assert!(with(interval_s, addresses).is_err(), "{interval_s} {addresses}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_not_overwritten_unless_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ns1.toml");
+        std::fs::write(&path, "token = \"another's\"").unwrap();
+        let file = ProbeFile { file: Some(path.clone()), ..example("local") };
+        let refused = file.prepare().unwrap_err().to_string();
+        assert!(refused.contains("ns1.toml exists already") && refused.contains("--force"), "{refused}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "token = \"another's\"");
+        assert!(ProbeFile { force: true, ..file }.prepare().unwrap().is_some());
+        assert!(example("local").prepare().unwrap().is_none());
     }
 
     #[test]

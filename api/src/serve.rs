@@ -7,16 +7,14 @@
 use crate::accounts::{self, Administrator};
 use crate::addresses::Addresses;
 use crate::app::{self, App};
-use crate::config::{Amqp, Pull, Query, Settings};
+use crate::config::{Amqp, Pull, Query, Settings, Tls};
 use crate::listen::{Bounded, Connections, Peer};
 use crate::pulling::Pulling;
 use crate::remote;
 use crate::tls::Certificate;
 use crate::{Error, describe};
-use std::fs::DirBuilder;
 use std::future::{Future, IntoFuture};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use zonepulse_ingest::pull::{self, Puller};
 use zonepulse_ingest::{Counter, Ingest, Trust, amqp};
+use zonepulse_private::Entry;
 use zonepulse_query::{Engine, SqlWorkers};
 use zonepulse_store::{Store, Upkeep};
 
@@ -93,7 +92,7 @@ impl Live {
     pub fn apply(&self, settings: &Settings) -> Result<(), Error> {
         self.app.log_requests(settings.log.requests);
         match &self.certificate {
-            Some(certificate) => certificate.reload(&settings.tls),
+            Some(certificate) => restrict_key(&settings.tls).and_then(|()| certificate.reload(&settings.tls)),
             None => Ok(()),
         }
     }
@@ -110,6 +109,7 @@ pub async fn serve(
     sql_workers: SqlWorkers,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Serving, Error> {
+    restrict_key(&settings.tls)?;
     let certificate = Certificate::read(&settings.tls)?;
     let broker = broker(&settings.amqp)?;
     let probes = authority(&settings.pull)?;
@@ -230,10 +230,9 @@ fn warn_of_clear_text(settings: &Settings, address: SocketAddr) {
     }
 }
 
-/// Opens the store of a data directory, which is made if need be, for its owner only.
+/// Opens the store of a data directory, which is created if missing. Other users lose their access to it.
 pub fn open(data: &Path, options: &zonepulse_store::Options) -> Result<Store, Error> {
-    let failed = |source| Error::File { path: data.to_owned(), source };
-    DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(failed)?;
+    restrict(data)?;
     let path = data.join(STORE);
     let waiting = std::time::Instant::now();
     loop {
@@ -244,6 +243,30 @@ pub fn open(data: &Path, options: &zonepulse_store::Options) -> Result<Store, Er
             opened => return Ok(opened?),
         }
     }
+}
+
+/// Creates a data directory, or restricts an existing one to its owner, and the store in it.
+fn restrict(data: &Path) -> Result<(), Error> {
+    let own = |is_own| if is_own { Entry::Own } else { Entry::Foreign };
+    zonepulse_private::directory(data, |name| own(name == STORE || name.starts_with(accounts::CREDENTIALS_FILE)))?;
+    let store = data.join(STORE);
+    if store.exists() {
+        // It may be a link to another disk, where the data directory's mode does not protect it.
+        zonepulse_private::directory(&store, |name| own(is_of_rocksdb(name)))?;
+    }
+    Ok(())
+}
+
+/// Whether RocksDB uses such names for its files and directories.
+fn is_of_rocksdb(name: &str) -> bool {
+    let prefixes = ["CURRENT", "IDENTITY", "LOCK", "LOG", "MANIFEST-", "OPTIONS-", "archive", "lost"];
+    let suffixes = [".sst", ".log", ".blob", ".dbtmp"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix)) || suffixes.iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// Restricts the certificate's key to its owner.
+fn restrict_key(tls: &Tls) -> Result<(), Error> {
+    Ok(tls.key.as_deref().map_or(Ok(()), zonepulse_private::key)?)
 }
 
 /// The bounds of questions as they are set.

@@ -6,7 +6,10 @@ use crate::credentials::password;
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -98,6 +101,64 @@ async fn a_central_ends_in_order_and_starts_again_on_its_data() {
     let store = open(&dir.path().join("data"), &Default::default()).unwrap();
     let user = store.registry().user("admin").unwrap().unwrap();
     assert!(password::verify(&password, &user.password_hash));
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// A data directory and all that is in it.
+fn everything(data: &Path) -> Vec<PathBuf> {
+    let below = |dir: &Path| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    [vec![data.to_owned()], below(data), below(&data.join(STORE))].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accessible_data_directory_is_restricted_with_all_that_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    start(&settings(&dir)).await.unwrap().end().await;
+    let data = dir.path().join("data");
+    for path in everything(&data) {
+        set_mode(&path, if path.is_dir() { 0o755 } else { 0o644 });
+    }
+    restrict(&data).unwrap();
+    for path in everything(&data) {
+        assert_eq!(mode(&path) & 0o077, 0, "{} {:o}", path.display(), mode(&path));
+    }
+    assert_eq!(mode(&data.join("admin-credentials")), 0o600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_directory_is_no_data_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = settings(&dir);
+    std::fs::create_dir_all(settings.data.join("home")).unwrap();
+    set_mode(&settings.data, 0o755);
+    let Err(refused) = start(&settings).await else { panic!("it is used") };
+    let said = refused.to_string();
+    assert!(said.contains(&format!("chmod 700 {}", settings.data.display())) && said.contains("it contains home/"), "{said}");
+    assert_eq!(mode(&settings.data), 0o755);
+    set_mode(&settings.data, 0o700);
+    start(&settings).await.unwrap().end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificates_key_is_restricted_at_start_and_at_reload() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, tls) = certificate(&dir);
+    let key = tls.key.clone().unwrap();
+    set_mode(&key, 0o644);
+    let settings = Settings { tls, ..settings(&dir) };
+    let central = start(&settings).await.unwrap();
+    assert_eq!(mode(&key), 0o600);
+    set_mode(&key, 0o644);
+    central.serving.live().apply(&settings).unwrap();
+    assert_eq!(mode(&key), 0o600);
+    central.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

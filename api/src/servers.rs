@@ -180,8 +180,9 @@ struct Handover {
     /// Until when it can be used.
     #[schema(format = DateTime)]
     enrollment_expires: String,
-    /// What to type on the machine to enrol its probe.
-    #[schema(example = "zonepulse-probe enroll https://central.example:8053 TOKEN")]
+    /// What to type on the machine to enrol its probe. It prompts for the enrolment token, or reads it from standard
+    /// input: as an argument, every user of the machine could see it.
+    #[schema(example = "zonepulse-probe enroll https://central.example:8053 -")]
     enroll_command: String,
     /// A configuration for the probe, in TOML, for whoever does not want to enrol.
     probe_config: String,
@@ -469,7 +470,7 @@ fn hand_over(app: &App, headers: &HeaderMap, server: Server, secrets: Secrets) -
     let Secrets { token, enrollment_token, expires_ms } = secrets;
     Ok(Handover {
         probe_config: file.text(server.id, &server.name, &token),
-        enroll_command: format!("zonepulse-probe enroll {url} {enrollment_token}"),
+        enroll_command: format!("zonepulse-probe enroll {url} -"),
         enrollment_expires: text(expires_ms),
         enrollment_token,
         token,

@@ -25,9 +25,8 @@ use crate::{Error, Secret, central, deliver, spool, tls};
 use explain::explain;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
-use secrets::{check_mode, warn_if_readable_by_all};
+use secrets::read_config;
 use serde::Deserialize;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What the names of variables begin with.
@@ -183,16 +182,10 @@ impl Config {
     /// Reads a file, over it the environment, and over both the arguments.
     ///
     /// Fails with [`Error::Config`], which names the file, the variable or the argument, the
-    /// key, and what is wrong.
+    /// key, and what is wrong, and with [`Error::Private`] when the file contains a secret and
+    /// others can read it.
     pub fn load(path: &Path, arguments: &[Argument]) -> Result<Config, Error> {
-        check_mode(path)?;
-        let text = fs::read_to_string(path).map_err(|error| wrong(path.display(), format!("cannot be read: {error}")))?;
-        let config = Self::read(path, &text, std::env::vars(), arguments)?;
-        let secret = config.deliver.http.token.is_some() || config.pull.token.is_some();
-        if secret || config.deliver.via == Via::Amqp {
-            warn_if_readable_by_all(path);
-        }
-        Ok(config)
+        Self::read(path, &read_config(path)?, std::env::vars(), arguments)
     }
 
     /// Reads a text as if it stood in a file of that name; the environment has no say.
@@ -289,6 +282,11 @@ impl Config {
     pub fn tls(&self) -> Result<tls::Settings, Error> {
         let authorities = self.tls.ca_file.as_deref().map(tls::Authorities::read).transpose()?;
         Ok(tls::Settings { authorities, verify: self.tls.verify_ca })
+    }
+
+    /// Restricts the file of the private key to its owner.
+    pub fn restrict_key(&self) -> Result<(), Error> {
+        Ok(self.pull.key_file.as_deref().map_or(Ok(()), zonepulse_private::key)?)
     }
 
     /// What to capture.

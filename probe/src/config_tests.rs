@@ -1,4 +1,5 @@
 use super::*;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
@@ -74,6 +75,8 @@ fn what_is_wrong_is_named_with_file_and_key() {
     refused("server_id = 1\n[dnstap]\nsocket = \"dnstap.sock\"", "dnstap.socket: must be an absolute path");
     refused("server_id = 1\n[dnstap]\nsocket_mode = 0o1777", "dnstap.socket_mode");
     refused("server_id = 1\n[dnstap]\nlisten = \"localhost\"", "dnstap.listen");
+    refused("server_id = 1\n[dnstap]\nmax_tcp_connections = 65", "dnstap.max_tcp_connections: must be from 1 to 64");
+    refused("server_id = 1\n[dnstap]\nmax_tcp_per_address = 0", "dnstap.max_tcp_per_address: must be from 1 to 64");
     refused("server_id = 1\n[dnstap]\nmax_connections = 0", "dnstap.max_connections: must be from 1 to 64");
     refused("server_id = 1\n[system]\ninterval_s = 0", "system.interval_s: must be from 1 to 3600");
     refused("server_id = 1\n[system]\nbatch_s = 3601", "system.batch_s");
@@ -121,6 +124,7 @@ fn a_token_comes_from_its_file_without_the_line_s_end() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("token");
     fs::write(&file, "tok-en\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let config = read(&format!("server_id = 1\n[deliver.http]\ntoken_file = {file:?}"), &[]).unwrap();
     let deliver::Settings::Http(settings) = config.delivery().unwrap() else { panic!("not over HTTP") };
     assert_eq!(settings.token.expose(), "tok-en");
@@ -141,11 +145,46 @@ fn a_file_that_everybody_may_write_is_refused() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("probe.toml");
     fs::write(&file, "server_id = 1\n[deliver.http]\ntoken = \"x\"").unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     assert!(Config::load(&file, &[]).is_ok());
     fs::set_permissions(&file, fs::Permissions::from_mode(0o642)).unwrap();
     let error = Config::load(&file, &[]).unwrap_err().to_string();
     assert!(error.contains("probe.toml") && error.contains("chmod o-w"), "{error}");
+}
+
+#[test]
+fn a_file_with_a_secret_that_others_may_read_is_refused_with_the_remedy() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("probe.toml");
+    let secrets =
+        ["[deliver.http]\ntoken = \"hush\"", "[pull]\ntoken = \"hush\"", "[deliver.amqp]\nurl = \"amqp://me:hush@127.0.0.1\""];
+    let written = |text: &str, mode| {
+        fs::write(&file, format!("server_id = 1\n{text}")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        Config::load(&file, &[]).map_err(|error| error.to_string())
+    };
+    for secret in secrets {
+        for mode in [0o644, 0o640, 0o604] {
+            let said = written(secret, mode).unwrap_err();
+            assert!(said.contains(&format!("chmod 600 {}", file.display())) && !said.contains("hush"), "{said}");
+        }
+        assert!(written(secret, 0o600).is_ok(), "{secret}");
+    }
+    assert!(written("[deliver.http]\ntoken_file = \"/nonexistent\"", 0o644).is_ok(), "there is no secret in it");
+    assert!(written("# token = \"...\"", 0o644).is_ok());
+}
+
+#[test]
+fn a_token_file_that_others_may_read_is_refused_with_the_remedy() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("token");
+    fs::write(&file, "hush\n").unwrap();
+    let config = read(&format!("server_id = 1\n[deliver.http]\ntoken_file = {file:?}"), &[]).unwrap();
+    for mode in [0o644, 0o640, 0o604] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let said = config.delivery().unwrap_err().to_string();
+        assert!(said.contains(&format!("chmod 600 {}", file.display())) && !said.contains("hush"), "{said}");
+    }
 }
 
 #[test]
@@ -168,7 +207,7 @@ fn arguments_stand_above_the_file_and_the_environment() {
     let wrong = ["capture.prots=[1]".parse().unwrap()];
     let error = Config::read(Path::new("probe.toml"), text, std::iter::empty(), &wrong).unwrap_err().to_string();
     assert!(error.starts_with("--set: capture.prots: ") && error.contains("did you mean ports?"), "{error}");
-    for wrong in ["device", "=1", "a..b=1", "pull.token=x"] {
+    for wrong in ["device", "=1", "a..b=1", "pull.token=x", "pull={token=\"x\"}", "deliver.amqp.url=amqp://me:hush@x"] {
         assert!(wrong.parse::<Argument>().is_err(), "{wrong}");
     }
 }

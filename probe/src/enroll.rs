@@ -8,11 +8,10 @@ use crate::central::{self, innermost, read_body, read_problem};
 use crate::heartbeat::{hostname, os};
 use crate::{Error, Secret, tls};
 use reqwest::header::CONTENT_TYPE;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use zonepulse_private::Prepared;
 use zonepulse_wire::{Communication, Enrollment, EnrollmentRequest};
 
 const PATH: &str = "/api/v2/enrollments";
@@ -104,12 +103,12 @@ pub fn enroll(order: &Order) -> Result<Outcome, Refusal> {
         return Err(Refusal::Enrolled(order.config.clone()));
     }
     let authorities = order.ca_file.as_deref().map(tls::Authorities::read).transpose()?;
-    let files = Files::prepare(&order.config)?;
+    let files = Files::prepare(&order.config, order.force)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
     let enrollment = runtime.block_on(ask(order, &tls::Settings { authorities, verify: true }))?;
     let text = config_text(order, &files, &enrollment);
+    let written = [&files.token, &files.pull_token, &files.config].map(|file| file.path().to_owned());
     files.write(&enrollment, &text).map_err(|error| Refusal::Lost(error.to_string()))?;
-    let written = [&files.token, &files.pull_token, &files.config].map(|file| file.path.clone());
     Ok(Outcome { server_id: enrollment.server_id, server: enrollment.server, files: written.into() })
 }
 
@@ -156,8 +155,8 @@ fn config_text(order: &Order, files: &Files, enrollment: &Enrollment) -> String 
         ("server_id = 1\n", format!("server_id = {}\n", enrollment.server_id)),
         ("via = \"http\"\n", format!("via = {}\n", quoted(via))),
         ("url = \"http://127.0.0.1:8053\"\n", format!("url = {}\n", quoted(url))),
-        ("# token_file = \"/etc/zonepulse-probe/token\"\n", format!("token_file = {}\n", path(&files.token.path))),
-        ("# token_file = \"/etc/zonepulse-probe/pull-token\"\n", format!("token_file = {}\n", path(&files.pull_token.path))),
+        ("# token_file = \"/etc/zonepulse-probe/token\"\n", format!("token_file = {}\n", path(files.token.path()))),
+        ("# token_file = \"/etc/zonepulse-probe/pull-token\"\n", format!("token_file = {}\n", path(files.pull_token.path()))),
         ("# listen = \"0.0.0.0:8054\"\n", format!("listen = {}\n", quoted(PULL_LISTEN))),
     ];
     if let Some(spool) = &order.spool {
@@ -179,20 +178,17 @@ struct Files {
     config: Prepared,
 }
 
-struct Prepared {
-    path: PathBuf,
-    temporary: PathBuf,
-}
-
 impl Files {
-    fn prepare(config: &Path) -> Result<Files, Error> {
+    fn prepare(config: &Path, replace: bool) -> Result<Files, Error> {
         let folder = config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(Error::disk("make the directory", folder))?;
+        // The probe may run as another user, so the folder is not closed; the files in it are.
+        zonepulse_private::shared_directory(folder)?;
         let folder = fs::canonicalize(folder).map_err(Error::disk("find", folder))?;
         let name = config
             .file_name()
             .ok_or_else(|| Error::Config { place: config.display().to_string(), detail: "is no name of a file".into() })?;
-        let prepare = |name: &Path| Prepared::new(folder.join(name));
+        // Another probe's tokens may lie in the same folder.
+        let prepare = |name: &Path| Prepared::new(&folder.join(name), replace);
         Ok(Files {
             token: prepare(Path::new("token"))?,
             pull_token: prepare(Path::new("pull-token"))?,
@@ -200,48 +196,10 @@ impl Files {
         })
     }
 
-    fn write(&self, enrollment: &Enrollment, text: &str) -> Result<(), Error> {
+    fn write(self, enrollment: &Enrollment, text: &str) -> Result<(), Error> {
         self.token.write(&format!("{}\n", enrollment.token))?;
         self.pull_token.write(&format!("{}\n", enrollment.pull_token))?;
-        self.config.write(text)
-    }
-}
-
-impl Prepared {
-    /// Makes the file, for its owner only, under a name that nobody reads.
-    fn new(path: PathBuf) -> Result<Prepared, Error> {
-        let mut name = std::ffi::OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(".enrolling");
-        let temporary = path.with_file_name(name);
-        let prepared = Prepared { path, temporary };
-        // What an earlier try left behind may belong to someone else.
-        let _ = fs::remove_file(&prepared.temporary);
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&prepared.temporary)
-            .map_err(Error::disk("make", &prepared.temporary))?;
-        Ok(prepared)
-    }
-
-    fn write(&self, text: &str) -> Result<(), Error> {
-        let write = || {
-            let mut file = OpenOptions::new().write(true).truncate(true).open(&self.temporary)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&self.temporary, &self.path)?;
-            File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()
-        };
-        write().map_err(Error::disk("write", &self.path))
-    }
-}
-
-impl Drop for Prepared {
-    fn drop(&mut self) {
-        // It is gone when it was put into its place.
-        let _ = fs::remove_file(&self.temporary);
+        Ok(self.config.write(text)?)
     }
 }
 

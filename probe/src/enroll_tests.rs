@@ -109,7 +109,10 @@ fn what_goes_wrong_is_named_and_leaves_nothing_behind() {
     assert_eq!(files(&dir), [""; 0]);
     enroll(&order(&dir, &url, "once")).unwrap();
     fs::remove_file(dir.path().join("etc/probe.toml")).unwrap();
-    assert!(said(&url, "once").contains("spent"));
+    let text = said(&url, "once");
+    assert!(text.contains("etc/token exists already") && text.contains("--force"), "{text}");
+    let again = Order { force: true, ..order(&dir, &url, "once") };
+    assert!(enroll(&again).unwrap_err().to_string().contains("spent"));
 }
 
 #[test]

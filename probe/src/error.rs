@@ -14,6 +14,9 @@ pub enum Error {
         /// The key and what is wrong with it.
         detail: String,
     },
+    /// A file or directory is open to other users, or somebody else's. Do what the message says.
+    #[error(transparent)]
+    Private(zonepulse_private::Error),
     /// Another probe uses the spool. Stop it, or give this one a directory of its own.
     #[error("the spool {} is in use by another process: stop that one, or set another spool.dir", .0.display())]
     SpoolInUse(PathBuf),
@@ -80,6 +83,15 @@ pub enum Error {
     /// The system gave no thread, timer or signal handler.
     #[error("cannot start: {0}")]
     System(std::io::Error),
+}
+
+impl From<zonepulse_private::Error> for Error {
+    fn from(error: zonepulse_private::Error) -> Self {
+        match error {
+            zonepulse_private::Error::File { path, source } => Error::Disk { doing: "use", path, source },
+            error => Error::Private(error),
+        }
+    }
 }
 
 impl Error {

@@ -7,7 +7,7 @@
 //! | part | share | what is in it |
 //! | --- | --- | --- |
 //! | ring | `capture.buffer_bytes` | packets that wait to be read |
-//! | connections | `dnstap.max_connections` times 256 KiB | frames that are not complete |
+//! | connections | `dnstap.max_connections` and `max_tcp_connections`, where they are used, times 256 KiB | frames that are not complete |
 //! | program | 12 MiB | code, libraries, stacks, what allocators keep, the compressor |
 //! | observer | 1/6 of the rest | TCP streams (two thirds of it) and fragments |
 //! | delivery | 1/8 of the rest | batches on their way to the central, sent or fetched |

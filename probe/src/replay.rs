@@ -95,6 +95,8 @@ pub fn run(config: &Config, settings: &Settings) -> Result<Outcome, Error> {
     let in_flight_bytes = plan.budget.in_flight_bytes;
     let name = format!("replay-{}", config.server_id);
     let own = spool::Settings { dir: config.spool.dir.join(name), ..config.spool() };
+    // The agent's spool contains this one.
+    spool::restrict(&config.spool.dir)?;
     let spool = Arc::new(Spool::open(own)?);
     let found = spool.len() as u64;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;

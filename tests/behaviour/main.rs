@@ -29,6 +29,7 @@ mod privileges;
 mod public_captures;
 mod refusals;
 mod restarts;
+mod secrets;
 mod sql;
 mod system;
 mod whole_capture;
@@ -68,6 +69,7 @@ fn all() -> Vec<Trial> {
         broker_credentials::trials(),
         refusals::trials(),
         restarts::trials(),
+        secrets::trials(),
         filters::trials(),
         exports::trials(),
         formats::trials(),

@@ -3,7 +3,7 @@
 use super::api::Credentials;
 use super::certificates::{Authority, Certificate};
 use super::network::Namespace;
-use super::process::{Process, program, program_command, succeed, without_settings};
+use super::process::{Process, program, program_command, succeed, without_settings, write_private};
 use super::{Api, eventually, ports};
 use std::fs;
 use std::net::SocketAddr;
@@ -213,7 +213,7 @@ impl Central {
         command.args(["--listen", &listen]);
         if let Some(text) = &self.configuration {
             let path = self.folder.path().join("central.toml");
-            fs::write(&path, text).expect("a test's folder is writable");
+            write_private(&path, text);
             command.arg("--config").arg(path);
         }
         let mut process = Process::start("central", command, self.folder.path());

@@ -104,6 +104,7 @@ pub struct Node {
     knot: Knot,
     cable: String,
     enroll_command: String,
+    enrollment_token: String,
     namespace: Namespace,
 }
 
@@ -129,23 +130,25 @@ impl Node {
         assert_eq!(response.status, 201, "{}", response.text());
         let handover = response.json();
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        let enroll_command = text(&handover["enroll_command"]);
+        let (enroll_command, enrollment_token) = (text(&handover["enroll_command"]), text(&handover["enrollment_token"]));
         let server_id = handover["server"]["server_id"].as_u64().expect("an id") as u32;
-        let probe = Probe::enroll(&namespace, &enroll_command, &hub.authority.file());
+        let probe = Probe::enroll(&namespace, &enroll_command, &enrollment_token, &hub.authority.file());
         let probe = probe.unwrap_or_else(|output| panic!("{enroll_command}: {}{}", output.out, output.err));
         let certificate = hub.authority.certify(&[&pull_address.ip().to_string(), "localhost"]);
         probe.configure("# certificate_file = \"/etc/zonepulse-probe/certificate.pem\"", |key| {
             format!("{key} = {:?}", certificate.certificate)
         });
         probe.configure("# key_file = \"/etc/zonepulse-probe/key.pem\"", |key| format!("{key} = {:?}", certificate.key));
-        let mut node = Node { name, server_id, pull_address, probe, traffic: None, knot, cable, enroll_command, namespace };
+        let traffic = None;
+        let mut node =
+            Node { name, server_id, pull_address, probe, traffic, knot, cable, enroll_command, enrollment_token, namespace };
         node.probe.start_through(&["/usr/sbin/ip", "netns", "exec", &node.namespace.name], &["--log-level", "debug"]);
         node
     }
 
     /// Tries to enrol once more with the same token.
     pub fn enroll_again(&self, hub: &Hub) -> Option<Output> {
-        Probe::enroll(&self.namespace, &self.enroll_command, &hub.authority.file()).err()
+        Probe::enroll(&self.namespace, &self.enroll_command, &self.enrollment_token, &hub.authority.file()).err()
     }
 
     /// The token that the probe shows to the central.

@@ -1,7 +1,7 @@
 //! The probe: `zonepulse-probe` with a configuration and a spool of its own.
 
 use super::network::Namespace;
-use super::process::{Output, Process, program, program_command, run, without_settings};
+use super::process::{Output, Process, program, program_command, run, run_with_input, without_settings, write_private};
 use super::{Central, RabbitMq};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -107,20 +107,20 @@ impl Probe {
             folder.path().join("spool").display(),
             settings.deliver
         );
-        fs::write(folder.path().join("probe.toml"), text).expect("a test's folder is writable");
+        write_private(&folder.path().join("probe.toml"), &text);
         Probe { folder, process: None }
     }
 
-    /// A probe in a namespace that does not run yet, set up by the command that the central gives for it;
-    /// `Err` with what the command wrote when it failed.
-    pub fn enroll(namespace: &Namespace, command: &str, authority: &Path) -> Result<Self, Output> {
+    /// A probe in a namespace that does not run yet, set up by the command that the central gives for it, which
+    /// reads the token; `Err` with what the command wrote when it failed.
+    pub fn enroll(namespace: &Namespace, command: &str, token: &str, authority: &Path) -> Result<Self, Output> {
         let folder = tempfile::Builder::new().prefix("zonepulse-probe").tempdir().expect("a temporary folder can be made");
         let probe = Probe { folder, process: None };
         let words: Vec<&str> = command.split(' ').collect();
         assert_eq!(words[0], "zonepulse-probe", "{command}");
         let mut enroll = without_settings(namespace.command(program("zonepulse-probe")));
         enroll.args(&words[1..]).arg("--config").arg(probe.config()).arg("--spool").arg(probe.spool());
-        let output = run(enroll.arg("--ca-file").arg(authority), Duration::from_secs(60));
+        let output = run_with_input(enroll.arg("--ca-file").arg(authority), token, Duration::from_secs(60));
         if output.code == Some(0) { Ok(probe) } else { Err(output) }
     }
 

@@ -2,6 +2,8 @@
 
 use super::eventually;
 use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -126,11 +128,18 @@ pub struct Output {
 
 /// Runs a command to its end; panics when it does not end in time.
 pub fn run(command: &mut Command, within: Duration) -> Output {
+    run_with_input(command, "", within)
+}
+
+/// The same with a text on standard input.
+pub fn run_with_input(command: &mut Command, input: &str, within: Duration) -> Output {
     let name = format!("{command:?}");
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let create = |name| File::create(folder.path().join(name)).expect("a test's folder is writable");
     let read = |name| String::from_utf8_lossy(&fs::read(folder.path().join(name)).unwrap_or_default()).into_owned();
-    command.stdin(Stdio::null()).stdout(create("out")).stderr(create("err"));
+    fs::write(folder.path().join("in"), input).expect("a test's folder is writable");
+    let input = File::open(folder.path().join("in")).expect("it was just written");
+    command.stdin(input).stdout(create("out")).stderr(create("err"));
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
     let until = std::time::Instant::now() + within;
     let status = loop {
@@ -152,6 +161,13 @@ pub fn succeed(command: &mut Command, within: Duration) -> String {
     let output = run(command, within);
     assert_eq!(output.code, Some(0), "{command:?} failed: {}{}", output.out, output.err);
     output.out
+}
+
+/// Writes a file that only its owner may read, as a configuration with a token must be.
+pub fn write_private(path: &Path, text: &str) {
+    let _ = fs::remove_file(path);
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path).expect("a test's folder is writable");
+    file.write_all(text.as_bytes()).expect("a test's folder is writable");
 }
 
 /// A program of the workspace, as the same build made it, without settings from this process's environment.

@@ -7,7 +7,7 @@ use crate::serve::{Live, authority, broker, serve};
 use crate::tls::Certificate;
 use crate::{Error, describe, logging};
 use clap::Args;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,7 +55,9 @@ impl Serve {
             }
         };
         let serving = serve(&settings, super::sql_worker::processes(), shutdown).await?;
-        greet(&serving.url(), serving.administrator())?;
+        let mut out = std::io::stdout().lock();
+        greet(&mut out, &serving.url(), serving.administrator(), std::io::stdout().is_terminal())?;
+        drop(out);
         tracing::info!(url = serving.url(), data = %settings.data.display(), "serving");
         let live = serving.live();
         let finished = serving.finished();
@@ -105,25 +107,47 @@ fn check(settings: &Settings) -> Result<ExitCode, Error> {
     let mut out = std::io::stdout().lock();
     out.write_all(settings.to_toml()?.as_bytes())?;
     out.flush()?;
+    if let Some(key) = &settings.tls.key {
+        zonepulse_private::check_key(key)?;
+    }
     Certificate::read(&settings.tls)?;
     broker(&settings.amqp)?;
     authority(&settings.pull)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says on standard output where it is, and who may come in.
-fn greet(url: &str, administrator: &Administrator) -> Result<(), Error> {
-    let mut out = std::io::stdout().lock();
+/// Says where it is, and who may come in. The password shows on a terminal only: whatever else
+/// standard output is, a journal for one, keeps it for others to read.
+fn greet(out: &mut impl Write, url: &str, administrator: &Administrator, is_terminal: bool) -> Result<(), Error> {
     writeln!(out, "Zonepulse is at {url}/")?;
     match administrator {
-        Administrator::Made { password, file } => {
+        Administrator::Made { password, file } if is_terminal => {
             writeln!(out, "  user      {ADMINISTRATOR}")?;
             writeln!(out, "  password  {password}")?;
             writeln!(out, "            made now, and written to {}", file.display())?;
         }
-        Administrator::Written(file) => writeln!(out, "  user {ADMINISTRATOR}, password in {}", file.display())?,
+        Administrator::Made { file, .. } | Administrator::Written(file) => {
+            writeln!(out, "  user {ADMINISTRATOR}, password in {}", file.display())?;
+        }
         Administrator::Known => writeln!(out, "  users: see `zonepulse user list`")?,
     }
     writeln!(out, "  the API   {url}{}/", crate::openapi::DOCS_PATH)?;
     Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_password_shows_on_a_terminal_only() {
+        let made = Administrator::Made { password: "hush".to_owned(), file: "/data/admin-credentials".into() };
+        let said = |is_terminal| {
+            let mut out = Vec::new();
+            greet(&mut out, "http://127.0.0.1:8053", &made, is_terminal).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert!(said(true).contains("hush") && said(true).contains("/data/admin-credentials"));
+        assert!(!said(false).contains("hush") && said(false).contains("/data/admin-credentials"));
+    }
 }

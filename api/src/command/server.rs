@@ -1,13 +1,13 @@
 //! `zonepulse server`.
 
 use super::{Overlay, Place};
-use crate::accounts::write_private;
 use crate::probe_file::ProbeFile;
 use crate::{Error, accounts, time};
 use clap::Subcommand;
 use serde_json::json;
 use std::io::Write;
 use std::process::ExitCode;
+use zonepulse_private::Prepared;
 
 /// Servers.
 #[derive(Debug, Subcommand)]
@@ -64,10 +64,10 @@ impl Server {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         match self {
             Server::Add { name, sample, probe, place } => {
-                probe.check()?;
+                let file = probe.prepare()?;
                 let call = "POST /api/v2/pvservers";
                 let (server, token) = place.with_store(overlay, call, |store, _| accounts::add_server(store, name, *sample))?;
-                hand_out(&server, &token, probe)?;
+                hand_out(&server, &token, probe, file)?;
             }
             Server::List { removed, place } => {
                 let servers = place.with_store(overlay, "GET /api/v2/pvservers", |store, _| Ok(store.registry().servers()?))?;
@@ -79,10 +79,10 @@ impl Server {
                 show(&server)?;
             }
             Server::Token { server, probe, place } => {
-                probe.check()?;
+                let file = probe.prepare()?;
                 let call = "POST /api/v2/pvservers/ID/token";
                 let (server, token) = place.with_store(overlay, call, |store, _| accounts::renew_token(store, server))?;
-                hand_out(&server, &token, probe)?;
+                hand_out(&server, &token, probe, file)?;
             }
             Server::Remove { server, purge, place } => {
                 place.with_store(overlay, "DELETE /api/v2/pvservers/ID", |store, _| {
@@ -126,14 +126,15 @@ fn show(server: &zonepulse_store::Server) -> Result<(), Error> {
 }
 
 /// Prints the token, and writes it into a probe's configuration where one is wanted.
-fn hand_out(server: &zonepulse_store::Server, token: &str, probe: &ProbeFile) -> Result<(), Error> {
+fn hand_out(server: &zonepulse_store::Server, token: &str, probe: &ProbeFile, file: Option<Prepared>) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "server_id = {}", server.id)?;
     writeln!(out, "server = {}", json!(server.name))?;
     writeln!(out, "token = {}", json!(token))?;
-    if let Some(file) = &probe.file {
-        write_private(file, &probe.text(server.id, &server.name, token))?;
-        writeln!(out, "probe_config = {}", json!(file.to_string_lossy()))?;
+    if let Some(file) = file {
+        let path = file.path().to_string_lossy().into_owned();
+        file.write(&probe.text(server.id, &server.name, token))?;
+        writeln!(out, "probe_config = {}", json!(path))?;
     }
     Ok(())
 }

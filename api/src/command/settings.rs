@@ -26,6 +26,9 @@ pub(super) enum Settings {
         key: String,
         /// Its value; without one it is as it is without being set
         value: Option<String>,
+        /// Read the value from standard input, one line, or prompt for it; for secrets, which every user can see as arguments
+        #[arg(long, conflicts_with = "value")]
+        value_stdin: bool,
         #[command(flatten)]
         of: Of,
         #[command(flatten)]
@@ -51,7 +54,17 @@ impl Settings {
                 let mut out = std::io::stdout().lock();
                 lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
             }
-            Settings::Set { key, value, .. } => {
+            Settings::Set { key, value, value_stdin, .. } => {
+                let value = match value_stdin {
+                    true => Some(zonepulse_private::secret_from_stdin(key)?),
+                    false => value.clone(),
+                };
+                if !value_stdin && value.as_deref().is_some_and(|value| zonepulse_private::is_secret(key, value)) {
+                    eprintln!(
+                        "zonepulse: warning: every user of this machine can see {key} in the arguments: \
+                         use --value-stdin; the next release will refuse it here"
+                    );
+                }
                 place.with_store(overlay, &format!("PATCH {path}"), |store, _| of.set(store, key, value.as_deref()))?;
             }
         }

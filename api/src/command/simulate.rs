@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use zonepulse_private::Prepared;
 
 const SLOWEST: f64 = 0.001;
 const FASTEST: f64 = 1e6;
@@ -23,6 +24,9 @@ pub(super) struct Simulate {
     /// Make --servers servers in this data directory, while no `serve` runs on it, write them into --fleet, and send nothing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "amqp"], requires = "servers")]
     make_in: Option<PathBuf>,
+    /// With --make-in: overwrite --fleet if it is there
+    #[arg(long, requires = "make_in")]
+    force: bool,
     /// Send to the central at this address, such as http://127.0.0.1:8053
     #[arg(long, value_name = "URL", required_unless_present_any = ["make_in", "amqp"], conflicts_with = "amqp")]
     url: Option<String>,
@@ -130,13 +134,14 @@ impl Simulate {
 
     fn make(&self, data: &Path, settings: &Settings) -> Result<ExitCode, Error> {
         let Some(count) = self.servers else { return Err(Error::Argument("--servers: how many are to be made?".to_owned())) };
+        let file = Prepared::new(&self.fleet, self.force)?;
         let store = crate::serve::open(data, &settings.store.into())?;
         let mut made = Vec::new();
         for number in 1..=count {
             let (server, token) = accounts::add_server(&store, &format!("simulated {number}"), true)?;
             made.push(Known { id: server.id, token });
         }
-        write_servers(&self.fleet, &made)?;
+        write_servers(file, &made)?;
         store.close()?;
         writeln!(io::stdout(), "{count} servers are made, their tokens written to {}", self.fleet.display())?;
         Ok(ExitCode::SUCCESS)

@@ -101,9 +101,7 @@ impl Password {
         if !self.password_stdin {
             return Ok(None);
         }
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line)?;
-        Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned()))
+        Ok(Some(zonepulse_private::secret_from_stdin("Password")?))
     }
 
     /// Shows a password that was made up.

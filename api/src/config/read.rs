@@ -14,14 +14,14 @@ const PREFIX: &str = "ZONEPULSE_";
 impl Settings {
     /// The defaults, overlaid by a file if one is given, overlaid by the environment.
     ///
-    /// Fails with [`Error::File`] when the file cannot be read, and with
-    /// [`Error::Config`], which names the place and, for a key that is not
+    /// Fails with [`Error::File`] when the file cannot be read, with [`Error::Private`] when
+    /// there is a secret in it and others may read it, and with [`Error::Config`], which names the place and, for a key that is not
     /// known, the one that was probably meant.
     pub fn read(file: Option<&Path>) -> Result<Self, Error> {
         let mut figment = Figment::new();
         if let Some(file) = file {
             // A file that is named and missing is a mistake; figment would read it as empty.
-            let text = std::fs::read_to_string(file).map_err(|source| Error::File { path: file.to_owned(), source })?;
+            let text = zonepulse_private::read(file)?.with_secrets(holds_secret)?;
             let in_file = |line: Option<usize>, what: &str| Error::Config(place(file, line) + what);
             let document = ImDocument::parse(text.as_str())
                 .map_err(|error| in_file(error.span().map(|span| line(&text, span.start)), error.message().trim_end()))?;
@@ -38,6 +38,20 @@ impl Settings {
             Error::Config(format!("environment {}", fault.text(|path| format!("{PREFIX}{}", path.join("__").to_uppercase()))))
         })
     }
+}
+
+/// Whether a configuration has a token, a password, or a URL with a password in it.
+fn holds_secret(text: &str) -> bool {
+    fn in_value(key: &str, value: &toml::Value) -> bool {
+        match value {
+            toml::Value::String(text) => zonepulse_private::is_secret(key, text),
+            toml::Value::Array(values) => values.iter().any(|value| in_value(key, value)),
+            toml::Value::Table(table) => table.iter().any(|(key, value)| in_value(key, value)),
+            _ => false,
+        }
+    }
+    // What cannot be parsed is refused for that.
+    text.parse::<toml::Table>().is_ok_and(|table| table.iter().any(|(key, value)| in_value(key, value)))
 }
 
 /// Variables of the project's tests and scripts, without the prefix.
@@ -138,6 +152,7 @@ mod tests {
     use super::*;
     use crate::describe;
     use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
 
     /// What is said of a file with this text, after the file's name.
     fn refusal(text: &str) -> String {
@@ -179,6 +194,23 @@ mod tests {
     fn a_file_that_is_named_must_be_there() {
         let error = Settings::read(Some(Path::new("/nowhere/zonepulse.toml"))).unwrap_err();
         assert!(error.to_string().contains("/nowhere/zonepulse.toml"), "{error}");
+    }
+
+    #[test]
+    fn a_file_with_a_secret_that_others_may_read_is_refused_with_the_remedy() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let set_mode = |mode| std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        set_mode(0o644);
+        std::fs::write(file.path(), "[amqp]\nurl = \"amqp://127.0.0.1\"\n").unwrap();
+        assert!(Settings::read(Some(file.path())).is_ok(), "no secret in it");
+        std::fs::write(file.path(), "[amqp]\nurl = \"amqp://me:hush@127.0.0.1\"\n").unwrap();
+        for mode in [0o644, 0o640, 0o604] {
+            set_mode(mode);
+            let said = describe(&Settings::read(Some(file.path())).unwrap_err());
+            assert!(said.contains(&format!("chmod 600 {}", file.path().display())) && !said.contains("hush"), "{said}");
+        }
+        set_mode(0o600);
+        assert!(Settings::read(Some(file.path())).is_ok());
     }
 
     #[test]

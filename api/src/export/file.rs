@@ -54,8 +54,10 @@ impl Unfinished {
     /// Begins a file with these columns.
     pub fn begin(&mut self, schema: &SchemaRef) -> Result<(), Error> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
+        // Exports are for other programs, so they are as readable as whoever makes them wants it.
+        zonepulse_private::shared_directory(folder)?;
         let file = File::create(&self.unfinished).map_err(|source| self.failed(source))?;
+        zonepulse_private::share(&file).map_err(|source| self.failed(source))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
             .set_max_row_group_row_count(Some(ROWS_IN_GROUP))

@@ -13,7 +13,6 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 use std::collections::VecDeque;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use zonepulse_query::{Engine, SqlAnswer};
@@ -54,8 +53,7 @@ pub struct Ask {
 impl Source {
     /// A running central, with credentials from a file `user = "…"`, `password = "…"`.
     pub fn remote(url: &str, credentials: &Path, ca_file: Option<&Path>) -> Result<Self, Error> {
-        let failed = |source| Error::File { path: credentials.to_owned(), source };
-        let text = fs::read_to_string(credentials).map_err(failed)?;
+        let text = zonepulse_private::read(credentials)?.only_owner_or_root()?;
         let wrong = |error: figment::Error| Error::Config(format!("{}: {error}", credentials.display()));
         let credentials = Figment::from(Toml::string(&text)).extract().map_err(wrong)?;
         let client = remote::client(url, ca_file, SILENCE)?;

@@ -66,6 +66,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// Fails when the spool cannot be opened or delivery cannot be set up; a device
 /// that cannot be opened only waits.
 pub fn run(config: Config, reload: impl FnMut() -> Result<Config, Error>) -> Result<(), Error> {
+    config.restrict_key()?;
     let own = InForce::of_config(&config)?;
     // Before the spool is opened, so that a directory that is out of reach then shows now.
     privileges::restrict();
@@ -193,7 +194,13 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         }
         if let Some(settings) = config.dnstap() {
             let outlet = outlet(Counted::Dnstap);
-            let listener = TapListener { config: config.clone(), settings, outlet, orders: self.orders.clone() };
+            let listener = TapListener {
+                config: config.clone(),
+                settings,
+                outlet,
+                orders: self.orders.clone(),
+                status: self.status.clone(),
+            };
             let run = move || {
                 privileges::keep_for_sockets();
                 listener.run();
@@ -292,6 +299,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
 
     fn reconfigure(&mut self) {
         let read = (self.reload)().and_then(|config| {
+            config.restrict_key()?;
             let kept = self.kept.borrow().clone().filter(|_| config.central.settings == Obedience::Apply);
             let in_force = match &kept {
                 Some(kept) => InForce::of_central(&config, kept),

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::dnstap::{self, Server, Settings, Turn};
 use crate::meter::{Meter, MeterSettings, Source};
 use crate::observe::{Frame, Scope};
+use crate::status::{Status, count};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zonepulse_wire::Counter;
@@ -39,6 +40,7 @@ pub(super) struct TapListener {
     pub(super) settings: Settings,
     pub(super) outlet: Outlet,
     pub(super) orders: Arc<Orders>,
+    pub(super) status: Arc<Status>,
 }
 
 /// The meter, and since when it covers.
@@ -57,6 +59,7 @@ struct Session {
 struct Speak {
     last: Option<Instant>,
     refused: u64,
+    displaced: u64,
     broken: u64,
     why: Option<String>,
 }
@@ -86,9 +89,12 @@ impl TapListener {
                 open(&mut server, &mut known);
                 opened = Some(Instant::now());
             }
-            if let Err(error) = session.turn(&mut server) {
-                tracing::error!(%error, "dnstap cannot be waited for");
-                std::thread::sleep(TICK);
+            match session.turn(&mut server) {
+                Ok(without_place) => count(&self.status.counts.connections_refused, without_place),
+                Err(error) => {
+                    tracing::error!(%error, "dnstap cannot be waited for");
+                    std::thread::sleep(TICK);
+                }
             }
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
@@ -118,6 +124,13 @@ impl TapListener {
             listen = listen.map(tracing::field::display),
             "dnstap is waited for"
         );
+        if let Some(listen) = listen.filter(|listen| !listen.ip().is_loopback()) {
+            tracing::warn!(
+                %listen,
+                "dnstap has no authentication: whoever reaches this address is believed about what servers are asked; \
+                 let a firewall admit the servers only, or use dnstap.socket"
+            );
+        }
         let (ports, addresses) = (Vec::new(), self.config.told_addresses());
         let meter = Meter::new(MeterSettings {
             server_id: self.config.server_id,
@@ -142,10 +155,11 @@ fn open(server: &mut Server, known: &mut Vec<String>) {
 }
 
 impl Session {
-    fn turn(&mut self, server: &mut Server) -> std::io::Result<()> {
+    /// Returns how many connections were refused or closed to make room.
+    fn turn(&mut self, server: &mut Server) -> std::io::Result<u64> {
         let (meter, interval_ms) = (&mut self.meter, self.interval_ms);
         let mut now = None;
-        let Turn { refused, broken } = server.turn(TICK, |data| {
+        let Turn { refused, displaced, broken } = server.turn(TICK, |data| {
             // Read when the first frame is there: waiting for it has taken time.
             let now_ms = *now.get_or_insert_with(now_ms);
             let mut frame = dnstap::frame(data, now_ms.saturating_mul(NS_PER_MS));
@@ -155,11 +169,11 @@ impl Session {
             }
             meter.frame(&frame);
         })?;
-        meter.add(Counter::DnstapConnectionsRefused, refused);
+        meter.add(Counter::DnstapConnectionsRefused, refused + displaced);
         meter.add(Counter::DnstapConnectionsBroken, broken.len() as u64);
-        self.speak.about(refused, broken);
+        self.speak.about(refused, displaced, broken);
         self.cover(server.connected(), now_ms());
-        Ok(())
+        Ok(refused + displaced)
     }
 
     /// Coverage follows who is connected.
@@ -204,21 +218,28 @@ fn is_near(frame: &mut Frame<'_>, earliest_ms: u64, now_ms: u64) -> bool {
 }
 
 impl Speak {
-    fn about(&mut self, refused: u64, broken: Vec<String>) {
+    fn about(&mut self, refused: u64, displaced: u64, broken: Vec<String>) {
         self.refused += refused;
+        self.displaced += displaced;
         self.broken += broken.len() as u64;
         self.why = broken.into_iter().next_back().or(self.why.take());
-        if refused > 0 || self.broken > 0 {
+        if refused + displaced > 0 || self.broken > 0 {
             self.now_and_then();
         }
     }
 
     fn now_and_then(&mut self) {
-        if self.refused + self.broken == 0 || self.last.is_some_and(|last| last.elapsed() < SPEAK_AGAIN) {
+        if self.refused + self.displaced + self.broken == 0 || self.last.is_some_and(|last| last.elapsed() < SPEAK_AGAIN) {
             return;
         }
         if self.refused > 0 {
-            tracing::warn!(connections = self.refused, "refused: dnstap.max_connections are connected already");
+            tracing::warn!(
+                connections = self.refused,
+                "refused: as many as dnstap.max_connections, max_tcp_connections or max_tcp_per_address allow are connected already"
+            );
+        }
+        if self.displaced > 0 {
+            tracing::warn!(connections = self.displaced, "closed to make room for others before they sent START");
         }
         if let Some(why) = self.why.take() {
             tracing::warn!(connections = self.broken, why, "dnstap connections broke off");

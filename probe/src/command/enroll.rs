@@ -2,21 +2,26 @@
 
 use crate::enroll::{self, Order, Outcome};
 use crate::{Error, Secret};
-use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// The longest token that is read from standard input, bytes.
-const MAX_TOKEN_BYTES: u64 = 4096;
 
 /// Makes this machine known to a central: asks it with a token that is good for once, and writes
 /// the configuration and the tokens that it gives.
+///
+/// It prompts for the token, or reads it from standard input or a file. Every user of this machine could
+/// see it as an argument.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The central's address, as in https://central.example:8053.
     url: String,
-    /// The enrolment token; `-` reads it from standard input.
-    token: String,
+    /// `-`, or nothing, to prompt for the enrolment token or read it from standard input. The token itself
+    /// is deprecated here.
+    #[arg(conflicts_with = "token_file")]
+    token: Option<String>,
+    /// Read the enrolment token from the first line of this file, which only its owner may read; `-` is
+    /// standard input.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// The configuration to write; the tokens go into files beside it.
     #[arg(long, value_name = "FILE", default_value = "/etc/zonepulse-probe/probe.toml")]
     config: PathBuf,
@@ -33,10 +38,10 @@ pub struct Args {
 
 /// Enrols, and says what was done and what is next.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
-    let token = if args.token == "-" { read_token()? } else { args.token.clone() };
+    let token = token(args)?;
     let order = Order {
         url: args.url.clone(),
-        token: Secret::new(token.trim()),
+        token: Secret::new(token),
         config: args.config.clone(),
         ca_file: args.ca_file.clone(),
         spool: args.spool.clone(),
@@ -67,8 +72,20 @@ fn print(outcome: &Outcome) {
     println!("  zonepulse-probe run --config {config}");
 }
 
-fn read_token() -> Result<String, Error> {
-    let mut token = String::new();
-    std::io::stdin().take(MAX_TOKEN_BYTES).read_to_string(&mut token).map_err(Error::disk("read", "standard input"))?;
-    Ok(token)
+fn token(args: &Args) -> Result<String, Error> {
+    let given = match (&args.token, &args.token_file) {
+        (Some(token), _) if token != "-" => {
+            tracing::warn!(
+                "every user of this machine can see the enrolment token in the arguments: leave it out to be prompted, \
+                 or use standard input or --token-file; the next release will refuse it here"
+            );
+            token.clone()
+        }
+        (None, Some(file)) if file != Path::new("-") => zonepulse_private::secret_from_file(file)?,
+        _ => zonepulse_private::secret_from_stdin("Enrolment token")?,
+    };
+    match given.trim() {
+        "" => Err(Error::Config { place: "the enrolment token".into(), detail: "is empty: the central gives one".into() }),
+        token => Ok(token.to_owned()),
+    }
 }

@@ -1,6 +1,7 @@
 //! A key and its value, from the command line.
 
 use super::SECRETS;
+use super::secrets::has_secret;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use std::str::FromStr;
@@ -29,11 +30,11 @@ impl FromStr for Argument {
         if key.is_empty() || key.split('.').any(str::is_empty) {
             return Err(format!("{key:?} is no key; write KEY=VALUE, as in capture.device=eth0"));
         }
-        if SECRETS.contains(&key) {
-            return Err(format!("{key} is a secret: everybody on this machine sees arguments; use the file or the environment"));
-        }
         // As figment reads variables: true, 5, [53], "x"; anything else is text.
         let Ok(value) = value.parse();
+        if SECRETS.contains(&key) || has_secret(key, &value) {
+            return Err(format!("{key} is a secret: everybody on this machine sees arguments; use the file or the environment"));
+        }
         Ok(Argument { key: key.to_owned(), value })
     }
 }

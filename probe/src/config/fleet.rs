@@ -111,7 +111,10 @@ impl Config {
         let token = token("pull.token", secret.as_ref(), token_file.as_ref())?;
         let token = token.ok_or_else(|| wrong("pull.token", "is missing, and so is token_file: anybody could pull"))?;
         let tls = match (certificate_file, key_file) {
-            (Some(certificate), Some(key)) => Some(tls::server(certificate, key)?),
+            (Some(certificate), Some(key)) => {
+                zonepulse_private::check_key(key)?;
+                Some(tls::server(certificate, key)?)
+            }
             _ => None,
         };
         Ok(pull::Settings { listen, token, tls, max_connections: *max_connections })

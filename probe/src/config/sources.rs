@@ -40,8 +40,12 @@ pub struct Dnstap {
     pub socket_group: Option<String>,
     /// An address to which they connect over TCP.
     pub listen: Option<SocketAddr>,
-    /// How many may be connected at once.
+    /// How many may be connected at once over the Unix socket.
     pub max_connections: usize,
+    /// How many may be connected at once over TCP.
+    pub max_tcp_connections: usize,
+    /// How many of those from one address.
+    pub max_tcp_per_address: usize,
 }
 
 impl Config {
@@ -49,7 +53,8 @@ impl Config {
         let need = |holds: bool, message: &str| {
             if holds { Ok(()) } else { Err(message.to_owned()) }
         };
-        let Dnstap { socket, socket_mode, socket_group, max_connections, .. } = &self.dnstap;
+        let Dnstap { socket, socket_mode, socket_group, max_connections, max_tcp_connections, max_tcp_per_address, .. } =
+            &self.dnstap;
         need(
             self.capture.enabled || self.dnstap.is_on(),
             "capture.enabled: is false, and neither dnstap.socket nor dnstap.listen is given: nothing would be counted",
@@ -65,7 +70,9 @@ impl Config {
         need(socket.as_ref().is_none_or(|path| path.is_absolute()), "dnstap.socket: must be an absolute path")?;
         need(*socket_mode <= 0o777, "dnstap.socket_mode: must be from 0o000 to 0o777")?;
         need(socket_group.as_deref() != Some(""), "dnstap.socket_group: is empty; leave it out for the probe's own group")?;
-        need((1..=64).contains(max_connections), "dnstap.max_connections: must be from 1 to 64")
+        need((1..=64).contains(max_connections), "dnstap.max_connections: must be from 1 to 64")?;
+        need((1..=64).contains(max_tcp_connections), "dnstap.max_tcp_connections: must be from 1 to 64")?;
+        need((1..=64).contains(max_tcp_per_address), "dnstap.max_tcp_per_address: must be from 1 to 64")
     }
 
     /// Which source is counted.
@@ -75,9 +82,11 @@ impl Config {
 
     /// Where to listen for dnstap, if anywhere.
     pub fn dnstap(&self) -> Option<dnstap::Settings> {
-        let Dnstap { socket, socket_mode: mode, socket_group: group, listen, max_connections } = self.dnstap.clone();
+        let Dnstap { socket, socket_mode: mode, socket_group: group, listen, .. } = self.dnstap.clone();
+        let Dnstap { max_connections, max_tcp_connections, max_tcp_per_address, .. } = self.dnstap;
         let socket = socket.map(|path| dnstap::SocketFile { path, mode, group });
-        self.dnstap.is_on().then_some(dnstap::Settings { socket, listen, max_connections })
+        let bounds = dnstap::Bounds { max_connections, max_tcp_connections, max_tcp_per_address };
+        self.dnstap.is_on().then_some(dnstap::Settings { socket, listen, bounds })
     }
 
     /// Whose messages count that a program tells of, not a server: those where whoever
@@ -98,7 +107,8 @@ impl Config {
     /// What sources hold before it is read, bytes.
     pub(super) fn buffer_bytes(&self) -> usize {
         let ring_bytes = if self.capture.enabled { self.capture.buffer_bytes } else { 0 };
-        let connections = if self.dnstap.is_on() { self.dnstap.max_connections } else { 0 };
+        let Dnstap { socket, listen, max_connections, max_tcp_connections, .. } = &self.dnstap;
+        let connections = socket.as_ref().map_or(0, |_| *max_connections) + listen.as_ref().map_or(0, |_| *max_tcp_connections);
         ring_bytes + connections * dnstap::MAX_CONNECTION_BYTES
     }
 }
@@ -111,7 +121,15 @@ impl Dnstap {
 
 impl Default for Dnstap {
     fn default() -> Self {
-        Dnstap { socket: None, socket_mode: 0o660, socket_group: None, listen: None, max_connections: 16 }
+        Dnstap {
+            socket: None,
+            socket_mode: 0o660,
+            socket_group: None,
+            listen: None,
+            max_connections: 16,
+            max_tcp_connections: 16,
+            max_tcp_per_address: 8,
+        }
     }
 }
 

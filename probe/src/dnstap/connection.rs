@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 const BUFFER_BYTES: usize = 1 << 16;
 /// The longest frame with its length, bytes: a buffer never grows past it.
 pub const MAX_BUFFER_BYTES: usize = MAX_DATA_BYTES + 4;
-/// How soon after connecting a writer must have said START.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+/// The absolute deadline for START after connecting.
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
+/// The buffer before START, bytes: room for any control frame, and cheap for connections that never start.
+const HANDSHAKE_BYTES: usize = 1 << 10;
 /// How long the rest of a frame may take.
 const REST_OF_FRAME: Duration = Duration::from_secs(30);
 
@@ -76,8 +78,11 @@ impl<S: Read + Write> Connection<S> {
 
     /// A buffer grows only when it is full of bytes that came: what a length says costs nothing.
     fn make_room(&mut self) {
-        if self.end == self.buffer.len() {
-            self.buffer.resize((self.end * 2).clamp(BUFFER_BYTES, MAX_BUFFER_BYTES), 0);
+        let least = if self.is_started() { BUFFER_BYTES } else { HANDSHAKE_BYTES };
+        if self.buffer.len() < least {
+            self.buffer.resize(least, 0);
+        } else if self.end == self.buffer.len() {
+            self.buffer.resize((self.end * 2).min(MAX_BUFFER_BYTES), 0);
         }
     }
 

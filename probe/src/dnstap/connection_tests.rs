@@ -107,6 +107,13 @@ fn a_length_takes_no_memory_before_the_bytes_are_there() {
 }
 
 #[test]
+fn whoever_only_connects_costs_a_kibibyte() {
+    let mut asking = connection(&[&control_frame(READY, Some(DNSTAP))], false);
+    run(&mut asking, Instant::now());
+    assert_eq!(asking.buffer.len(), HANDSHAKE_BYTES);
+}
+
+#[test]
 fn patience_is_for_who_is_quiet_and_not_for_who_stalls() {
     let begin = Instant::now();
     let later = begin + Duration::from_secs(3600);

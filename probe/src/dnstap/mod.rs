@@ -15,6 +15,7 @@
 
 mod connection;
 mod message;
+mod places;
 mod server;
 mod socket;
 mod stream;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use connection::MAX_BUFFER_BYTES as MAX_CONNECTION_BYTES;
 pub(crate) use message::frame;
+pub use places::Bounds;
 pub use server::{Server, Settings, Turn};
 pub use socket::SocketFile;
 pub(crate) use stream::{Event, Fault, Step, Stream, is_stream};

@@ -2,14 +2,15 @@
 //!
 //! One thread serves all of it: it waits until something is there, takes in who comes,
 //! and reads from each connection that has something, a buffer at a time, so that none
-//! keeps the others waiting. Connections are bounded in number, and what one may hold
+//! keeps the others waiting. Connections are bounded in number (`places.rs`), and what one may hold
 //! back is bounded in size and in time.
 
-use super::connection::{Connection, Standing};
+use super::connection::{Connection, HANDSHAKE, Standing};
+use super::places::{Bounds, Guest, Verdict, verdict};
 use super::socket::{Listening, SocketFile};
 use crate::Error;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// Where to listen, and for how many.
@@ -20,7 +21,7 @@ pub struct Settings {
     /// An address for TCP.
     pub listen: Option<SocketAddr>,
     /// How many may be connected at once.
-    pub max_connections: usize,
+    pub bounds: Bounds,
 }
 
 /// The sockets and who is connected.
@@ -28,7 +29,8 @@ pub struct Server {
     settings: Settings,
     unix: Option<Listening>,
     tcp: Option<Listening>,
-    connections: Vec<Connection>,
+    /// Oldest first, with the peer's address over TCP.
+    connections: Vec<(Connection, Option<IpAddr>)>,
     /// Until when nobody is taken in, because the system could not.
     accept_after: Option<Instant>,
 }
@@ -38,6 +40,8 @@ pub struct Server {
 pub struct Turn {
     /// Who came and found no place.
     pub refused: u64,
+    /// Connections without START that were closed to make room.
+    pub displaced: u64,
     /// Connections that broke off, that lied or that stalled, each with the reason.
     pub broken: Vec<String>,
 }
@@ -71,7 +75,7 @@ impl Server {
 
     /// How many servers are connected and tell what they do.
     pub fn connected(&self) -> usize {
-        self.connections.iter().filter(|connection| connection.is_started()).count()
+        self.connections.iter().filter(|(connection, _)| connection.is_started()).count()
     }
 
     /// Waits for something to happen, no longer than `patience`, and gives the content of
@@ -85,17 +89,20 @@ impl Server {
             None => [&self.unix, &self.tcp].into_iter().flatten().map(Listening::descriptor).collect(),
             Some(_) => Vec::new(),
         };
-        let descriptors = listening.iter().copied().chain(self.connections.iter().map(Connection::descriptor));
+        let descriptors = listening.iter().copied().chain(self.connections.iter().map(|(connection, _)| connection.descriptor()));
         let mut polled: Vec<_> = descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
         wait(&mut polled, patience)?;
         now = now.max(Instant::now());
         let mut turn = Turn::default();
         let ready = polled.iter().skip(listening.len()).map(|polled| polled.revents != 0);
         let mut standings = Vec::with_capacity(self.connections.len());
-        for (connection, ready) in self.connections.iter_mut().zip(ready) {
+        for ((connection, _), ready) in self.connections.iter_mut().zip(ready) {
             let standing = if ready { connection.read(now, &mut each) } else { Standing::Open };
             standings.push(match standing {
-                Standing::Open if connection.is_overdue(now) => Standing::Broken("it stalls in the middle of a frame".to_owned()),
+                Standing::Open if connection.is_overdue(now) => Standing::Broken(match connection.is_started() {
+                    true => "it stalls in the middle of a frame".to_owned(),
+                    false => format!("it did not say START within {} s", HANDSHAKE.as_secs()),
+                }),
                 standing => standing,
             });
         }
@@ -118,10 +125,23 @@ impl Server {
         for listening in [&self.unix, &self.tcp].into_iter().flatten() {
             for _ in 0..MAX_ACCEPTED {
                 match listening.accept() {
-                    Ok(peer) if self.connections.len() < self.settings.max_connections => {
-                        self.connections.push(Connection::new(peer, now));
+                    Ok((peer, from)) => {
+                        let guest =
+                            |(connection, from): &(Connection, _)| Guest { from: *from, is_started: connection.is_started() };
+                        let guests: Vec<_> = self.connections.iter().map(guest).collect();
+                        match verdict(&guests, from, &self.settings.bounds) {
+                            Verdict::Take => {}
+                            Verdict::Instead(oldest) => {
+                                self.connections.remove(oldest);
+                                turn.displaced += 1;
+                            }
+                            Verdict::Refuse => {
+                                turn.refused += 1;
+                                continue;
+                            }
+                        }
+                        self.connections.push((Connection::new(peer, now), from));
                     }
-                    Ok(_) => turn.refused += 1,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
                     Err(error) => {

@@ -12,7 +12,8 @@ use zonepulse_fixtures::{DNSTAP, control_frame, data_frame};
 
 fn settings(path: &Path) -> Settings {
     let socket = SocketFile { path: path.to_owned(), mode: 0o620, group: None };
-    Settings { socket: Some(socket), listen: None, max_connections: 2 }
+    let bounds = Bounds { max_connections: 2, max_tcp_connections: 16, max_tcp_per_address: 8 };
+    Settings { socket: Some(socket), listen: None, bounds }
 }
 
 fn open(settings: Settings) -> Server {
@@ -22,13 +23,19 @@ fn open(settings: Settings) -> Server {
     server
 }
 
-/// Turns until nothing happens; frames, refusals, breaks.
+/// Where a server listens over TCP.
+fn address(server: &Server) -> SocketAddr {
+    let Some(Listening::Tcp(listener)) = &server.tcp else { panic!("it listens") };
+    listener.local_addr().unwrap()
+}
+
+/// Turns until nothing happens; frames, who found no place or lost it, breaks.
 fn turns(server: &mut Server) -> (Vec<String>, u64, Vec<String>) {
     let (mut frames, mut refused, mut broken) = (Vec::new(), 0, Vec::new());
     for _ in 0..20 {
         let each = |data: &[u8]| frames.push(String::from_utf8_lossy(data).into_owned());
         let turn = server.turn(Duration::from_millis(5), each).unwrap();
-        refused += turn.refused;
+        refused += turn.refused + turn.displaced;
         broken.extend(turn.broken);
     }
     (frames, refused, broken)
@@ -43,8 +50,7 @@ fn several_servers_tell_at_once_over_both_kinds_of_sockets() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dnstap");
     let mut server = open(Settings { listen: Some("127.0.0.1:0".parse().unwrap()), ..settings(&path) });
-    let Some(Listening::Tcp(listener)) = &server.tcp else { panic!("it listens") };
-    let mut tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut tcp = TcpStream::connect(address(&server)).unwrap();
     let mut unix = UnixStream::connect(&path).unwrap();
     unix.write_all(&asking()).unwrap();
     tcp.write_all(&asking()).unwrap();
@@ -59,20 +65,75 @@ fn several_servers_tell_at_once_over_both_kinds_of_sockets() {
 }
 
 #[test]
-fn who_finds_no_place_is_refused_and_the_others_are_heard() {
+fn whoever_has_said_start_keeps_its_place_and_others_make_room() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dnstap");
     let mut server = open(settings(&path));
-    let mut writers: Vec<_> = (0..5).map(|_| UnixStream::connect(&path).unwrap()).collect();
-    assert_eq!(turns(&mut server).1, 3);
-    writers[0].write_all(&asking()).unwrap();
+    let mut first = UnixStream::connect(&path).unwrap();
+    first.write_all(&asking()).unwrap();
     assert_eq!(turns(&mut server).0, ["one"]);
-    writers.clear();
+    let _silent: Vec<_> = (0..4).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    assert_eq!(turns(&mut server).1, 3, "three made room, the last is there");
+    let mut second = UnixStream::connect(&path).unwrap();
+    second.write_all(&asking()).unwrap();
+    assert_eq!(turns(&mut server), (vec!["one".to_owned()], 1, vec![]));
+    let _third = UnixStream::connect(&path).unwrap();
+    assert_eq!(turns(&mut server).1, 1, "both places are taken by servers");
+    first.write_all(&data_frame(b"two")).unwrap();
+    assert_eq!(turns(&mut server).0, ["two"]);
+    drop(second);
     let (_, _, broken) = turns(&mut server);
-    assert_eq!((broken.len(), server.connections.len()), (1, 0), "one had begun: {broken:?}");
-    let mut next = UnixStream::connect(&path).unwrap();
-    next.write_all(&asking()).unwrap();
-    assert_eq!(turns(&mut server).0, ["one"], "there is room again");
+    assert_eq!((broken.len(), server.connections.len()), (1, 1), "it had begun: {broken:?}");
+}
+
+#[test]
+fn sixteen_silent_tcp_connections_keep_nobody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dnstap");
+    let mut server = open(Settings { listen: Some("127.0.0.1:0".parse().unwrap()), ..settings(&path) });
+    let address = address(&server);
+    let silent: Vec<_> = (0..16).map(|_| TcpStream::connect(address).unwrap()).collect();
+    assert_eq!(turns(&mut server).1, 8, "an address has half of the places");
+    assert_eq!(server.connections.len(), 8);
+    let mut unix = UnixStream::connect(&path).unwrap();
+    unix.write_all(&asking()).unwrap();
+    let mut tcp = TcpStream::connect(address).unwrap();
+    tcp.write_all(&asking()).unwrap();
+    assert_eq!(turns(&mut server), (vec!["one".to_owned(), "one".to_owned()], 1, vec![]));
+    assert_eq!(server.connected(), 2);
+    drop(silent);
+    turns(&mut server);
+    assert_eq!(server.connections.len(), 2);
+}
+
+#[test]
+fn whoever_does_not_say_start_in_time_is_closed_however_much_it_sends() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = open(Settings { listen: Some("127.0.0.1:0".parse().unwrap()), ..settings(&folder.path().join("dnstap")) });
+    let mut slow = TcpStream::connect(address(&server)).unwrap();
+    slow.write_all(&control_frame(READY, Some(DNSTAP))).unwrap();
+    turns(&mut server);
+    slow.write_all(&control_frame(START, Some(DNSTAP))[..5]).unwrap();
+    turns(&mut server);
+    let (connection, _) = server.connections.first().unwrap();
+    let now = Instant::now();
+    assert!(!connection.is_overdue(now));
+    assert!(connection.is_overdue(now + HANDSHAKE), "what it sends gives it no more time");
+}
+
+#[test]
+fn a_dead_peer_over_tcp_is_noticed_within_minutes() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = open(Settings { listen: Some("127.0.0.1:0".parse().unwrap()), ..settings(&folder.path().join("dnstap")) });
+    let _quiet = TcpStream::connect(address(&server)).unwrap();
+    let (peer, from) = std::iter::repeat_with(|| server.tcp.as_ref().unwrap().accept()).find_map(Result::ok).unwrap();
+    let crate::dnstap::connection::Peer::Tcp(stream) = &peer else { panic!("over TCP") };
+    let socket = socket2::SockRef::from(stream);
+    assert!(socket.keepalive().unwrap());
+    let (idle, interval) = (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap());
+    let silence = idle + interval * socket.tcp_keepalive_retries().unwrap();
+    assert!(silence <= Duration::from_secs(180), "{silence:?}");
+    assert!(from.is_some_and(|from| from.is_loopback()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::Error;
 use std::ffi::CString;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -38,6 +38,10 @@ pub(super) struct Owned {
 
 /// How long a TCP connection may be silent before the other end is asked whether it lives.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// The time between keepalive probes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+/// Unanswered keepalive probes before the connection is closed.
+const KEEPALIVE_RETRIES: u32 = 3;
 
 impl Listening {
     /// Listens on a Unix socket; takes the place of one on which nobody listens any more.
@@ -74,21 +78,24 @@ impl Listening {
         listen().map_err(|error| Error::Listen { place: address.to_string(), detail: error.to_string() })
     }
 
-    /// Who waits to be let in; none with [`ErrorKind::WouldBlock`].
-    pub(super) fn accept(&self) -> io::Result<Peer> {
+    /// Who waits to be let in, with the address over TCP; none with [`ErrorKind::WouldBlock`].
+    pub(super) fn accept(&self) -> io::Result<(Peer, Option<IpAddr>)> {
         match self {
             Listening::Unix { listener, .. } => {
                 let (stream, _) = listener.accept()?;
                 stream.set_nonblocking(true)?;
-                Ok(Peer::Unix(stream))
+                Ok((Peer::Unix(stream), None))
             }
             Listening::Tcp(listener) => {
-                let (stream, _) = listener.accept()?;
+                let (stream, address) = listener.accept()?;
                 stream.set_nonblocking(true)?;
                 // A machine that is gone says nothing, and must not hold a place for ever.
-                socket2::SockRef::from(&stream)
-                    .set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_IDLE))?;
-                Ok(Peer::Tcp(stream))
+                let keepalive = socket2::TcpKeepalive::new()
+                    .with_time(KEEPALIVE_IDLE)
+                    .with_interval(KEEPALIVE_INTERVAL)
+                    .with_retries(KEEPALIVE_RETRIES);
+                socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+                Ok((Peer::Tcp(stream), Some(address.ip())))
             }
         }
     }

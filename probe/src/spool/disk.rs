@@ -5,10 +5,11 @@ use super::{Key, refused};
 use crate::Error;
 use crate::room::Room;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use zonepulse_private::Entry;
 
 const LOCK: &str = "lock";
 /// What the central said last; not the spool's own, but as dear.
@@ -33,6 +34,16 @@ pub(super) struct OtherFiles {
     pub(super) foreign: Vec<PathBuf>,
 }
 
+/// Creates a spool's directory, or restricts an existing one to its owner.
+pub(crate) fn restrict(dir: &Path) -> Result<(), Error> {
+    let kind = |name: &str| match () {
+        () if is_spool_of_replay(name) => Entry::Tolerated,
+        () if is_own(name) || is_temporary(name) || Key::from_file_name(name).is_some() => Entry::Own,
+        () => Entry::Foreign,
+    };
+    Ok(zonepulse_private::directory(dir, kind)?)
+}
+
 /// What a file of this size takes of the disk, bytes.
 pub(super) fn occupied(size_bytes: u64) -> u64 {
     size_bytes.next_multiple_of(PIECE_BYTES)
@@ -40,8 +51,8 @@ pub(super) fn occupied(size_bytes: u64) -> u64 {
 
 impl Disk {
     pub(super) fn open(dir: &Path) -> Result<Disk, Error> {
-        let refused = dir.join(refused::DIR);
-        DirBuilder::new().recursive(true).mode(0o700).create(&refused).map_err(Error::disk("make the directory", &refused))?;
+        restrict(dir)?;
+        zonepulse_private::directory(&dir.join(refused::DIR), |_| Entry::Foreign)?;
         Ok(Disk {
             dir: dir.to_owned(),
             #[cfg(test)]
@@ -81,7 +92,7 @@ impl Disk {
             } else if is_temporary(name) {
                 self.remove(name)?;
                 files.temporaries += 1;
-            } else if ![LOCK, refused::DIR, SETTINGS].contains(&name) && !Note::is_file_name(name) && !is_spool_of_replay(name) {
+            } else if !is_own(name) && !is_spool_of_replay(name) {
                 files.foreign.push(entry.path());
             }
         }
@@ -182,6 +193,11 @@ fn temporary_name(path: &Path) -> OsString {
     name.push(path.file_name().unwrap_or_default());
     name.push(".tmp");
     name
+}
+
+/// What a spool holds besides batches.
+fn is_own(name: &str) -> bool {
+    [LOCK, refused::DIR, SETTINGS].contains(&name) || Note::is_file_name(name)
 }
 
 fn is_temporary(name: &str) -> bool {

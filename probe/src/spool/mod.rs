@@ -28,6 +28,7 @@ mod refused;
 
 use crate::Error;
 use disk::Disk;
+pub(crate) use disk::restrict;
 use note::{Carried, Note, Report};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -439,3 +439,42 @@ fn a_batch_of_the_machine_reports_what_was_evicted_and_leaves_refusals_to_a_batc
     let Message::Dns(last) = &found[2] else { panic!("{found:?}") };
     assert_eq!((last.evicted, last.counters.get(Counter::BatchesRefused)), (None, 1));
 }
+
+#[test]
+fn an_accessible_spool_is_restricted_with_all_that_is_in_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = TempDir::new().unwrap();
+    let settings = settings(&dir);
+    let spool = Spool::open(settings.clone()).unwrap();
+    (0..2).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
+    spool.write_settings(b"{}").unwrap();
+    spool.refuse(spool.claim().unwrap().key, "no").unwrap();
+    drop(spool);
+    let everything = || {
+        let below = |dir: &Path| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+        [vec![settings.dir.clone()], below(&settings.dir), below(&settings.dir.join("refused"))].concat()
+    };
+    let open_mode = |path: &Path| if path.is_dir() { 0o755 } else { 0o644 };
+    for path in everything() {
+        fs::set_permissions(&path, fs::Permissions::from_mode(open_mode(&path))).unwrap();
+    }
+    let spool = Spool::open(settings.clone()).unwrap();
+    assert_eq!(spool.len(), 1);
+    for path in everything() {
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} {mode:o}", path.display());
+    }
+}
+
+#[test]
+fn a_shared_directory_is_no_spool() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = TempDir::new().unwrap();
+    let settings = settings(&dir);
+    fs::create_dir_all(settings.dir.join("home")).unwrap();
+    fs::set_permissions(&settings.dir, fs::Permissions::from_mode(0o755)).unwrap();
+    let refused = Spool::open(settings.clone()).unwrap_err().to_string();
+    assert!(refused.contains("chmod 700") && refused.contains("it contains home/"), "{refused}");
+    fs::set_permissions(&settings.dir, fs::Permissions::from_mode(0o700)).unwrap();
+    Spool::open(settings).unwrap();
+}

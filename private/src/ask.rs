@@ -1,0 +1,105 @@
+//! Taking a secret from a person or another program, not from the arguments.
+
+use crate::{Error, permissions};
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+/// No secret is longer, bytes.
+const MAX_BYTES: u64 = 4096;
+
+/// The first line of standard input. On a terminal it is asked for, and does not show while it is typed.
+pub fn secret_from_stdin(prompt: &str) -> Result<String, Error> {
+    let stdin = io::stdin();
+    let unreadable = Error::file(Path::new("standard input"));
+    if !stdin.is_terminal() {
+        return first_line(stdin.lock()).map_err(unreadable)?;
+    }
+    let mut out = io::stderr();
+    // Nobody needs the prompt to answer it.
+    let _ = write!(out, "{prompt}: ").and_then(|()| out.flush());
+    let read = {
+        let _silent = Silent::new(stdin.as_raw_fd());
+        first_line(stdin.lock())
+    };
+    let _ = writeln!(out);
+    read.map_err(unreadable)?
+}
+
+/// The first line of a file that only its owner may read.
+pub fn secret_from_file(path: &Path) -> Result<String, Error> {
+    let text = permissions::read(path)?.only_owner()?;
+    let secret = first_line(text.as_bytes()).map_err(Error::file(path))??;
+    if secret.is_empty() {
+        return Err(Error::Secret(format!("{} is empty: the secret is its first line", path.display())));
+    }
+    Ok(secret)
+}
+
+fn first_line(from: impl BufRead) -> io::Result<Result<String, Error>> {
+    let mut line = String::new();
+    from.take(MAX_BYTES + 1).read_line(&mut line)?;
+    if line.len() as u64 > MAX_BYTES {
+        return Ok(Err(Error::Secret(format!("a secret of more than {MAX_BYTES} bytes"))));
+    }
+    Ok(Ok(line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// A terminal that does not show what is typed, until this is dropped.
+struct Silent {
+    terminal: i32,
+    before: libc::termios,
+}
+
+impl Silent {
+    fn new(terminal: i32) -> Option<Self> {
+        // SAFETY: the structure is plain numbers, for which zero is a value.
+        let mut before: libc::termios = unsafe { std::mem::zeroed() };
+        // SAFETY: the pointer is to a live value.
+        if unsafe { libc::tcgetattr(terminal, &raw mut before) } != 0 {
+            return None;
+        }
+        let silent = libc::termios { c_lflag: before.c_lflag & !libc::ECHO, ..before };
+        // SAFETY: the pointer is to a live value.
+        (unsafe { libc::tcsetattr(terminal, libc::TCSAFLUSH, &raw const silent) } == 0).then_some(Silent { terminal, before })
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        // SAFETY: the pointer is to a live value.
+        unsafe { libc::tcsetattr(self.terminal, libc::TCSAFLUSH, &raw const self.before) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_secret_is_one_line_of_bounded_length() {
+        assert_eq!(first_line(&b"hush \r\nmore"[..]).unwrap().unwrap(), "hush ");
+        assert_eq!(first_line(&b""[..]).unwrap().unwrap(), "");
+        assert!(first_line(&vec![b'x'; 5000][..]).unwrap().is_err());
+        assert!(first_line(&[0xff, b'\n'][..]).is_err());
+    }
+
+    #[test]
+    fn a_file_with_a_secret_must_be_its_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        fs::write(&path, "hush\n").unwrap();
+        for mode in [0o644, 0o640, 0o604, 0o620] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = secret_from_file(&path).unwrap_err().to_string();
+            assert!(refused.contains(&format!("chmod 600 {}", path.display())), "{mode:o}: {refused}");
+            assert!(!refused.contains("hush"));
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(secret_from_file(&path).unwrap(), "hush");
+        fs::write(&path, "\n").unwrap();
+        assert!(secret_from_file(&path).unwrap_err().to_string().contains("is empty"));
+    }
+}

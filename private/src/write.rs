@@ -1,0 +1,169 @@
+//! Writing a file that only its owner may read, whole or not at all.
+
+use crate::Error;
+use std::collections::hash_map::RandomState;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// How many names are tried: somebody may put files in the way where every user may write.
+const MAX_TRIES: usize = 16;
+
+/// A file that can be written: made beside its place, under a name that nobody knows, and still empty.
+///
+/// Whoever has one can go on to what cannot be repeated. Dropped unwritten, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Prepared {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: File,
+    replace: bool,
+}
+
+impl Prepared {
+    /// Prepares to write a file; one that is there is replaced only when the caller says so.
+    ///
+    /// Fails with [`Error::Exists`] when it is there, and with [`Error::OpenFolder`] where every user
+    /// may replace it.
+    pub fn new(path: &Path, replace: bool) -> Result<Self, Error> {
+        if !replace && fs::symlink_metadata(path).is_ok() {
+            return Err(Error::Exists(path.to_owned()));
+        }
+        let Some(name) = path.file_name() else {
+            return Err(Error::File { path: path.to_owned(), source: ErrorKind::InvalidFilename.into() });
+        };
+        let folder = folder(path);
+        let mode = fs::metadata(folder).map_err(Error::file(folder))?.permissions().mode();
+        if mode & 0o002 != 0 && mode & 0o1000 == 0 {
+            return Err(Error::OpenFolder(folder.to_owned()));
+        }
+        let mut tries = 0;
+        loop {
+            let mut hidden = OsString::from(".");
+            hidden.push(name);
+            hidden.push(format!(".{:016x}.new", RandomState::new().build_hasher().finish()));
+            let temporary = path.with_file_name(hidden);
+            tries += 1;
+            match File::options().write(true).create_new(true).mode(0o600).open(&temporary) {
+                Ok(file) => return Ok(Prepared { path: path.to_owned(), temporary, file, replace }),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && tries < MAX_TRIES => {}
+                Err(source) => return Err(Error::File { path: path.to_owned(), source }),
+            }
+        }
+    }
+
+    /// Where it is to be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes it, and puts it into its place when all of it is on disk.
+    pub fn write(mut self, text: &str) -> Result<(), Error> {
+        let path = self.path.clone();
+        match self.write_and_place(text) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Error::Exists(path)),
+            written => written.map_err(Error::file(&path)),
+        }
+    }
+
+    fn write_and_place(&mut self, text: &str) -> io::Result<()> {
+        self.file.write_all(text.as_bytes())?;
+        self.file.sync_all()?;
+        if self.replace {
+            fs::rename(&self.temporary, &self.path)?;
+        } else {
+            self.place_without_replacing()?;
+        }
+        File::open(folder(&self.path))?.sync_all()
+    }
+
+    /// A link fails where there is a file, also one that has just been made.
+    fn place_without_replacing(&self) -> io::Result<()> {
+        match fs::hard_link(&self.temporary, &self.path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => match fs::symlink_metadata(&self.path) {
+                Ok(_) => Err(ErrorKind::AlreadyExists.into()),
+                // Not every file system has links.
+                Err(_) => fs::rename(&self.temporary, &self.path),
+            },
+            placed => placed,
+        }
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // It is gone already when it was renamed.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    #[test]
+    fn a_written_file_is_for_its_owner_and_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        Prepared::new(&path, false).unwrap().write("hush").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "hush");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(names(dir.path()), ["file"]);
+    }
+
+    #[test]
+    fn what_is_prepared_and_not_written_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Prepared::new(&dir.path().join("file"), false).unwrap());
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_overwritten_unless_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let late = Prepared::new(&path, false).unwrap();
+        fs::write(&path, "mine").unwrap();
+        assert!(matches!(Prepared::new(&path, false), Err(Error::Exists(_))));
+        assert!(matches!(late.write("theirs"), Err(Error::Exists(_))), "it came while the other was prepared");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        Prepared::new(&path, true).unwrap().write("theirs").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
+        assert_eq!(names(dir.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_link_is_not_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, target) = (dir.path().join("file"), dir.path().join("target"));
+        fs::write(&target, "precious").unwrap();
+        symlink(&target, &path).unwrap();
+        assert!(matches!(Prepared::new(&path, false), Err(Error::Exists(_))));
+        Prepared::new(&path, true).unwrap().write("hush").unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+        assert!(!fs::symlink_metadata(&path).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn a_folder_in_which_every_user_may_replace_files_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let refused = Prepared::new(&path, false).unwrap_err();
+        assert!(refused.to_string().contains("chmod o-w"), "{refused}");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        Prepared::new(&path, false).unwrap().write("hush").unwrap();
+    }
+}
