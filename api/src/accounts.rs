@@ -139,6 +139,8 @@ pub fn renew_token(store: &Store, name_or_id: &str) -> Result<(Server, String), 
     let token = token::random()?;
     let server = here(store).change_server(find_server(store, name_or_id)?.id, "server.token", |server| {
         server.token_hash = token::hash(&token);
+        // Nobody else has a token from now on.
+        (server.enrollment, server.trusted) = (None, true);
         Ok::<_, Error>(())
     })?;
     Ok((server, token))
@@ -156,7 +158,8 @@ pub fn find_server(store: &Store, name_or_id: &str) -> Result<Server, Error> {
 /// The registry, for a change from the command line of this machine.
 pub fn here(store: &Store) -> Registry<'_> {
     let actor = Actor { who: "the command line".to_owned(), from: "this machine".to_owned(), now_ms: now_ms() };
-    store.registry().by(actor)
+    // Whoever may open the store reads the secrets in it.
+    store.registry().by(actor).as_owner()
 }
 
 fn forget_file(data: &Path) -> Result<(), Error> {

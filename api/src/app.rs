@@ -277,5 +277,8 @@ mod fleet_tests;
 #[path = "matrix_tests.rs"]
 mod matrix_tests;
 #[cfg(test)]
+#[path = "secrets_tests.rs"]
+mod secrets_tests;
+#[cfg(test)]
 #[path = "app_tests.rs"]
 mod tests;

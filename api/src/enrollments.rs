@@ -20,7 +20,7 @@ use axum::{Extension, Json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zonepulse_ingest::fleet::{Enrollment, EnrollmentRequest, probe_settings};
+use zonepulse_ingest::fleet::{Communication, Enrollment, EnrollmentRequest, probe_settings};
 
 /// The largest body, bytes.
 const MAX_BYTES: usize = 16 << 10;
@@ -58,7 +58,7 @@ struct EnrollmentBody {
     settings_version: u64,
     /// What the probe shall do.
     settings: ProbeSettingsBody,
-    /// The token with which the central shows itself when it collects.
+    /// The token with which the central shows itself when it collects; empty where batches take another way.
     pull_token: String,
 }
 
@@ -89,7 +89,8 @@ async fn enroll(
         let registry = app.store().registry().by(caller.actor(now_ms));
         let enrolled = registry.enroll(server_id, &hash, now_ms, |server| {
             server.token_hash = token::hash(&made);
-            if server.pull.token.is_empty() {
+            // Who enrols with a token that a user made must not learn what opens the probe that was there before.
+            if !server.pull.url.is_empty() && (server.pull.token.is_empty() || !server.trusted) {
                 server.pull.token = pull_token;
             }
             if server.os.is_empty() {
@@ -102,14 +103,9 @@ async fn enroll(
         let server = enrolled.ok_or_else(spent)?;
         tracing::info!(server_id, server = server.name, host = request.hostname, "a probe was enrolled");
         let settings_version = registry.global()?.version;
-        Ok(Enrollment {
-            server_id,
-            token: made,
-            settings_version,
-            settings: probe_settings(&registry.effective_settings(server_id)?),
-            pull_token: server.pull.token,
-            server: server.name,
-        })
+        let settings = probe_settings(&registry.effective_settings(server_id)?, &server);
+        let pull_token = if settings.communication == Communication::Pull { server.pull.token } else { String::new() };
+        Ok(Enrollment { server_id, token: made, settings_version, settings, pull_token, server: server.name })
     });
     Ok((StatusCode::CREATED, Json(enrollment.await?)))
 }

@@ -161,6 +161,7 @@ pub mod tests {
             hostname: "ns1".to_owned(),
             os: "Debian GNU/Linux 13".to_owned(),
             settings_version: Some(3),
+            settings_refused: None,
             components: Components { dns: Some(knot), ..Components::default() },
             capture: CaptureState { state: State::Running, detail: None },
             spool: SpoolState { batches: 1, size_bytes: 100 },

@@ -76,8 +76,10 @@ pub fn answer(app: &App, server_id: u32, received_at_ms: u64) -> Result<Heartbea
     let registry = app.store().registry();
     // The version first: settings that are newer than it are sent again, older ones would stay.
     let settings_version = registry.global()?.version;
+    let server =
+        registry.server(server_id)?.ok_or_else(|| Problem::new(Case::NotFound, format!("no server has the id {server_id}")))?;
     let settings = registry.effective_settings(server_id)?;
-    Ok(HeartbeatAnswer { received_at_ms, settings_version, settings: probe_settings(&settings) })
+    Ok(HeartbeatAnswer { received_at_ms, settings_version, settings: probe_settings(&settings, &server) })
 }
 
 /// Everything that a heartbeat says is kept in memory, so it has to be short.
@@ -89,7 +91,8 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Problem> {
         .flat_map(|component| [component.version.as_deref(), component.name.as_deref(), component.identity.as_deref()])
         .flatten();
     let texts = [heartbeat.probe_version.as_str(), &heartbeat.hostname, &heartbeat.os].into_iter();
-    let longest = texts.chain(heartbeat.capture.detail.as_deref()).chain(of_components).map(str::len).max();
+    let told = [heartbeat.capture.detail.as_deref(), heartbeat.settings_refused.as_deref()].into_iter().flatten();
+    let longest = texts.chain(told).chain(of_components).map(str::len).max();
     match longest {
         Some(bytes) if bytes > LONGEST_TEXT => {
             Err(Problem::parameter("body", format_args!("a text of {bytes} bytes is longer than {LONGEST_TEXT}")))
@@ -151,6 +154,10 @@ struct HeartbeatRow {
     /// The version of the settings in force there; null while the probe does what its own configuration says.
     #[schema(required)]
     settings_version: Option<u64>,
+    /// What of the settings the probe does not follow, and why: its own configuration does not allow it, or it cannot. Null when it
+    /// follows all.
+    #[schema(required)]
+    settings_refused: Option<String>,
     /// Whether DNS messages are being counted.
     #[schema(required)]
     capture: Option<CaptureBody>,
@@ -190,6 +197,7 @@ impl HeartbeatRow {
             components: said.map(|said| said.components.clone().into()).unwrap_or_default(),
             clock_skew_ms: said.zip(received_ms).and_then(|(said, received_ms)| skew(said.sent_at_ms, received_ms)),
             settings_version: said.and_then(|said| said.settings_version),
+            settings_refused: said.and_then(|said| said.settings_refused.clone()),
             capture: said.map(|said| CaptureBody { state: said.capture.state.into(), detail: said.capture.detail.clone() }),
             spool: said.map(|said| SpoolBody { batches: said.spool.batches, size_bytes: said.spool.size_bytes }),
             probe_version: said.map(|said| said.probe_version.clone()),
@@ -301,6 +309,9 @@ struct HeartbeatBody {
     os: String,
     /// The version of the settings in force; none while the probe does what its own configuration says.
     settings_version: Option<u64>,
+    /// What of the settings the probe does not follow, and why.
+    #[schema(max_length = 1024)]
+    settings_refused: Option<String>,
     /// What runs on the machine.
     components: ComponentsBody,
     /// Whether DNS messages are being counted.
@@ -339,8 +350,10 @@ pub struct ProbeSettingsBody {
     api_url: Option<String>,
     /// Whether certificates are verified.
     verify_ca: bool,
-    /// The broker, where there is one.
+    /// The broker, where batches go through it.
     rabbitmq: Option<RabbitmqBody>,
+    /// The token with which the central shows itself, where it collects batches.
+    pull_token: Option<String>,
 }
 
 /// Where the broker is, and as whom to speak to it. Only the probe of the server gets this.
@@ -387,8 +400,17 @@ mod tests {
         assert_eq!(described(ComponentBody::schema()), members(&said["components"]["dns"]));
         assert_eq!(described(CaptureBody::schema()), members(&said["capture"]));
         assert_eq!(described(SpoolBody::schema()), members(&said["spool"]));
-        let settings = zonepulse_store::Settings { rabbitmq_address: "a".to_owned(), ..Default::default() };
-        let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings: probe_settings(&settings) };
+        let rabbitmq = wire::RabbitmqSettings {
+            address: "a".to_owned(),
+            port: 1,
+            tls: true,
+            virtual_host: "/".to_owned(),
+            user: "b".to_owned(),
+            password: "c".to_owned(),
+        };
+        let settings =
+            wire::ProbeSettings { rabbitmq: Some(rabbitmq), pull_token: Some("d".to_owned()), ..wire::ProbeSettings::default() };
+        let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings };
         let answer = serde_json::to_value(answer).unwrap();
         assert_eq!(described(HeartbeatAnswerBody::schema()), members(&answer));
         assert_eq!(described(ProbeSettingsBody::schema()), members(&answer["settings"]));

@@ -51,6 +51,7 @@ mod remote;
 mod render;
 mod rights;
 pub mod serve;
+mod server_body;
 mod servers;
 mod settings;
 mod simulate;

@@ -292,6 +292,55 @@ async fn everybody_manages_themselves_and_their_own_rights_are_not_among_it() {
     assert_eq!(as_reader("GET", "/api/v2/users/reader", "").await, 401);
 }
 
+/// Members of a server, and settings, that decide where a secret is sent, and the others.
+#[tokio::test]
+async fn what_decides_where_secrets_go_is_for_administrators() {
+    let dir = tempfile::tempdir().unwrap();
+    let (app, keys) = app(dir.path());
+    let settings = |text: &str| format!(r#"{{"settings": {{{text}}}}}"#);
+    let guarded = [
+        r#"{"pull_url": "https://a.example"}"#.to_owned(),
+        r#"{"pull_url": null}"#.to_owned(),
+        r#"{"pull_token": "a"}"#.to_owned(),
+        r#"{"trusted": true}"#.to_owned(),
+        settings(r#""api_url": "https://a.example""#),
+        settings(r#""api_url": null"#),
+        settings(r#""verify_ca": false"#),
+        settings(r#""verify_ca": true"#),
+        settings(r#""rabbitmq_address": "a.example""#),
+        settings(r#""rabbitmq_port": 1"#),
+        settings(r#""rabbitmq_tls": false"#),
+        settings(r#""rabbitmq_virtual_host": "a""#),
+        settings(r#""rabbitmq_user": "a""#),
+        settings(r#""rabbitmq_password": "a""#),
+        settings(r#""dns_interval_s": 30, "rabbitmq_password": null"#),
+    ];
+    let open = [
+        settings(r#""communication": "http""#),
+        settings(r#""api_timeout_ms": 500"#),
+        settings(r#""dns_interval_s": 30, "dns_monitoring": false"#),
+        settings(r#""system_interval_s": 10, "system_monitoring": null"#),
+        settings(r#""raw_retention_minutes": 5, "aggregated_retention_days": 5"#),
+        r#"{"server": "renamed", "address": "192.0.2.1", "notes": "a", "os": "b", "services": ["dns"], "sample": true}"#
+            .to_owned(),
+    ];
+    let (server, servers) = ("/api/v2/pvservers/{server_id}", "/api/v2/pvservers");
+    for (number, body) in guarded.iter().enumerate() {
+        let new = body.replacen('{', &format!(r#"{{"server": "new {number}", "#), 1);
+        for (method, path, body) in [("PATCH", server, body), ("POST", servers, &new)] {
+            assert_eq!(status(&app, method, path, body, keys.authorization(Editor)).await, 403, "{method} {body}");
+        }
+    }
+    for body in open {
+        assert_eq!(status(&app, "PATCH", server, &body, keys.authorization(Editor)).await, 200, "{body}");
+    }
+    for (number, body) in guarded.iter().enumerate() {
+        assert_eq!(status(&app, "PATCH", server, body, keys.authorization(Administrator)).await, 200, "{body}");
+        let new = body.replacen('{', &format!(r#"{{"server": "new {number}", "#), 1);
+        assert_eq!(status(&app, "POST", servers, &new, keys.authorization(Administrator)).await, 201, "{new}");
+    }
+}
+
 /// Over a connection: what stands between a socket and the routes lets nobody through either.
 #[tokio::test(flavor = "multi_thread")]
 async fn over_a_connection_it_is_the_same() {

@@ -164,6 +164,8 @@ impl Parts {
         out.counter("batches_committed", "Batches that were written", ingest.committed)?;
         out.counter("batches_duplicate", "Batches that came again and changed nothing", ingest.duplicates)?;
         out.counter("batches_refused", "Batches that were refused for good", ingest.refused)?;
+        let refused = self.ingest.broker_refusals();
+        out.counters("amqp_messages_refused", "Messages of the broker that went to the dead-letter queue", "reason", &refused)?;
         out.counter("batches_postponed", "Batches that their bringers were asked to bring again", ingest.postponed)?;
         out.counter("batches_received_bytes", "Bytes of batches that came, whatever became of them", ingest.received_bytes)?;
         out.counter("points", "Points that were written", ingest.points)?;
@@ -232,6 +234,15 @@ impl Out<'_> {
         let mut encoder = self.0.encode_descriptor(name, help, None, kind)?;
         for (of, value) in values {
             ConstGauge::new(*value).encode(encoder.encode_family(&[(label, *of)])?)?;
+        }
+        Ok(())
+    }
+
+    fn counters(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> fmt::Result {
+        let kind = ConstCounter::new(0u64).metric_type();
+        let mut encoder = self.0.encode_descriptor(name, help, None, kind)?;
+        for (of, value) in values {
+            ConstCounter::new(*value).encode(encoder.encode_family(&[(label, *of)])?)?;
         }
         Ok(())
     }

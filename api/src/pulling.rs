@@ -97,7 +97,7 @@ mod tests {
 
         let server = store.registry().add_server("ns1", false, String::new(), 0).unwrap();
         let change = |fill: fn(&mut Server)| {
-            let registry = store.registry();
+            let registry = store.registry().as_owner();
             let changed = registry.change_server(server.id, "changed", |server| {
                 fill(server);
                 Ok::<_, zonepulse_store::Error>(())

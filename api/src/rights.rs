@@ -111,6 +111,11 @@ impl Caller {
         Actor { who, from: self.address.to_string(), now_ms }
     }
 
+    /// Whether it is an administrator.
+    pub fn is_administrator(&self) -> bool {
+        self.account().is_some_and(|account| account.administrator)
+    }
+
     /// The user, where it is one.
     pub fn account(&self) -> Option<&Account> {
         match &self.principal {

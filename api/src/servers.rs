@@ -4,6 +4,9 @@
 //! its probe needs, in two ways: a one-time enrolment token and the line to type
 //! on the machine, or a configuration with the token in it. Secrets are shown this
 //! once and never again.
+//!
+//! Users who are not administrators may make servers and tokens, too, and then hold a token of the server's. So
+//! its probe is not *trusted* with the broker's password or the token for pulling until an administrator says so.
 
 use crate::app::App;
 use crate::body::Members;
@@ -13,7 +16,8 @@ use crate::parameters::{self, Listed};
 use crate::probe_file::ProbeFile;
 use crate::problem::{Case, Problem};
 use crate::rights::Caller;
-use crate::settings::{EffectiveSettings, SettingsSet, apply, shown, shown_override};
+use crate::server_body::{MEMBERS, NewServer, Said, ServerChange};
+use crate::settings::{EffectiveSettings, SettingsSet, shown, shown_override};
 use crate::time::{now_ms, text};
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -22,7 +26,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -95,6 +99,10 @@ struct ServerDetail {
     services: Vec<String>,
     /// Where the central collects from; empty for nowhere.
     pull_url: String,
+    /// Whether its probe is given the broker's password, or the token for pulling, where it needs them. It is not after a
+    /// user who is not an administrator has made the server or a token of it: it then sends over HTTP instead of
+    /// through the broker.
+    trusted: bool,
     /// Until when its one-time enrolment token can be used; null when there is none.
     #[schema(format = DateTime, required)]
     enrollment_expires: Option<String>,
@@ -104,68 +112,6 @@ struct ServerDetail {
     /// What holds for it.
     #[schema(value_type = EffectiveSettings)]
     effective_settings: Value,
-}
-
-/// What may be said of a server.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body")]
-struct ServerChange {
-    /// Its display name, unique: 1 to 128 bytes.
-    #[schema(min_length = 1, max_length = 128)]
-    server: Option<String>,
-    /// Whether its data is a sample to look at, not a machine's.
-    sample: Option<bool>,
-    /// Its operating system.
-    #[schema(max_length = 255)]
-    os: Option<String>,
-    /// Its FQDN or IP address, without a port.
-    #[schema(max_length = 255)]
-    address: Option<String>,
-    /// What people want to remember about it.
-    #[schema(max_length = 4096)]
-    notes: Option<String>,
-    /// What it is for.
-    #[schema(max_items = 32, example = json!(["dns"]))]
-    services: Option<Vec<String>>,
-    /// Where the central collects from, `http://…` or `https://…`.
-    #[schema(max_length = 2048)]
-    pull_url: Option<String>,
-    /// What the central shows there; made at enrolment unless it is set. It is never shown.
-    #[schema(write_only, max_length = 255)]
-    pull_token: Option<String>,
-    /// What is set for this server and not as for all.
-    settings: Option<SettingsSet>,
-}
-
-/// A server to be made.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body")]
-struct NewServer {
-    /// Its display name, unique: 1 to 128 bytes.
-    #[schema(min_length = 1, max_length = 128, example = "ns1")]
-    server: String,
-    /// Whether its data is a sample to look at, not a machine's.
-    sample: Option<bool>,
-    /// Its operating system; the probe says it when it is enrolled.
-    #[schema(max_length = 255)]
-    os: Option<String>,
-    /// Its FQDN or IP address, without a port.
-    #[schema(max_length = 255)]
-    address: Option<String>,
-    /// What people want to remember about it.
-    #[schema(max_length = 4096)]
-    notes: Option<String>,
-    /// What it is for.
-    #[schema(max_items = 32, example = json!(["dns"]))]
-    services: Option<Vec<String>>,
-    /// Where the central collects from, `http://…` or `https://…`.
-    #[schema(max_length = 2048)]
-    pull_url: Option<String>,
-    /// What the central shows there; made at enrolment unless it is set. It is never shown.
-    #[schema(write_only, max_length = 255)]
-    pull_token: Option<String>,
-    /// What is set for this server and not as for all.
-    settings: Option<SettingsSet>,
 }
 
 /// A server with all that its probe needs. The secrets in it are shown this once.
@@ -186,57 +132,6 @@ struct Handover {
     enroll_command: String,
     /// A configuration for the probe, in TOML, for whoever does not want to enrol.
     probe_config: String,
-}
-
-/// What a body says of a server.
-#[derive(Default)]
-struct Said {
-    name: Option<String>,
-    sample: Option<bool>,
-    os: Option<String>,
-    address: Option<String>,
-    notes: Option<String>,
-    services: Option<Vec<String>>,
-    pull_url: Option<String>,
-    pull_token: Option<String>,
-    settings: Option<Map<String, Value>>,
-}
-
-/// The members of a body.
-const MEMBERS: &[&str] = &["server", "sample", "os", "address", "notes", "services", "pull_url", "pull_token", "settings"];
-
-impl Said {
-    fn read(members: &mut Members) -> Result<Self, Problem> {
-        Ok(Said {
-            name: None,
-            sample: members.take("sample")?,
-            os: members.take("os")?,
-            address: members.take("address")?,
-            notes: members.take("notes")?,
-            services: members.take("services")?,
-            pull_url: members.take("pull_url")?,
-            pull_token: members.take("pull_token")?,
-            settings: members.take("settings")?,
-        })
-    }
-
-    /// Puts it into a server.
-    fn apply(self, server: &mut Server) -> Result<(), Problem> {
-        fn set<T>(field: &mut T, value: Option<T>) {
-            if let Some(value) = value {
-                *field = value;
-            }
-        }
-        set(&mut server.name, self.name);
-        set(&mut server.sample, self.sample);
-        set(&mut server.os, self.os);
-        set(&mut server.address, self.address);
-        set(&mut server.notes, self.notes);
-        set(&mut server.services, self.services);
-        set(&mut server.pull.url, self.pull_url);
-        set(&mut server.pull.token, self.pull_token);
-        self.settings.map_or(Ok(()), |patch| apply(&mut server.overrides, &patch))
-    }
 }
 
 /// Which servers there are
@@ -307,7 +202,9 @@ async fn read(
 
 /// Make a server
 ///
-/// The answer has all that its probe needs, and is the only one that has it.
+/// The answer has all that its probe needs, and is the only one that has it. `pull_url`, `pull_token`, `trusted`,
+/// `verify_ca`, and every address and all about the broker among `settings` are for administrators. A server that
+/// another user makes is not trusted with secrets.
 #[utoipa::path(
     post, path = "/api/v2/pvservers", operation_id = "create_server", tag = "Servers",
     request_body(content = NewServer, description = "The server."),
@@ -328,14 +225,15 @@ async fn create(
     let mut members = Members::read(&headers, body, MEMBERS).await?;
     let name: String = members.required("server")?;
     let said = Said::read(&mut members)?;
+    said.check_allowed(&caller)?;
     let handover = blocking(move || {
         let now_ms = now_ms();
-        let secrets = Secrets::make(now_ms)?;
-        let registry = app.store().registry().by(caller.actor(now_ms));
+        let (secrets, pull_token) = (Secrets::make(now_ms)?, random()?);
+        let registry = app.store().registry().by(caller.actor(now_ms)).entering(said.entered());
         let server = registry.make_server(&name, |server| {
             server.created_ms = now_ms;
-            secrets.give(server);
-            said.apply(server)
+            secrets.give(server, &caller);
+            said.apply(server, pull_token)
         })?;
         hand_over(&app, &headers, server, secrets)
     });
@@ -346,7 +244,10 @@ async fn create(
 
 /// Change a server
 ///
-/// What is absent stays as it is; `null` puts it back to what it is without being said (RFC 7396).
+/// What is absent stays as it is; `null` puts it back to what it is without being said (RFC 7396). `pull_url`,
+/// `pull_token`, `trusted`, `verify_ca`, and every address and all about the broker among `settings` are for
+/// administrators. A change that would send a secret elsewhere or less safely needs the secret in the same request:
+/// `pull_token` with `pull_url`, `rabbitmq_password` with a broker of the server's own.
 #[utoipa::path(
     patch, path = "/api/v2/pvservers/{server_id}", operation_id = "change_server", tag = "Servers",
     params(("server_id" = u32, Path, description = "The server.", minimum = 1)),
@@ -369,10 +270,13 @@ async fn change(
     let id = server_id(path)?;
     let mut members = Members::read(&headers, body, MEMBERS).await?;
     let name = members.take("server")?;
-    let said = Said { name, ..Said::read(&mut members)? };
+    let mut said = Said::read(&mut members)?;
+    said.name = name;
+    said.check_allowed(&caller)?;
     blocking(move || {
-        let registry = app.store().registry().by(caller.actor(now_ms()));
-        let server = registry.change_server(id, "server.change", |server| said.apply(server))?;
+        let pull_token = random()?;
+        let registry = app.store().registry().by(caller.actor(now_ms())).entering(said.entered());
+        let server = registry.change_server(id, "server.change", |server| said.apply(server, pull_token))?;
         Ok(Json(detail(&app, server)?))
     })
     .await
@@ -380,7 +284,9 @@ async fn change(
 
 /// Give a server a new token
 ///
-/// The old one is refused from then on. The answer has what its probe needs, as when it was made.
+/// The old one is refused from then on, also for batches that were signed with it and wait in the broker. The answer has
+/// what its probe needs, as when it was made. When the user is not an administrator, the server is not trusted with
+/// secrets from then on.
 #[utoipa::path(
     post, path = "/api/v2/pvservers/{server_id}/token", operation_id = "renew_server_token", tag = "Servers",
     params(("server_id" = u32, Path, description = "The server.", minimum = 1)),
@@ -403,7 +309,7 @@ async fn renew(
         let secrets = Secrets::make(now_ms)?;
         let registry = app.store().registry().by(caller.actor(now_ms));
         let server = registry.change_server(id, "server.token", |server| {
-            secrets.give(server);
+            secrets.give(server, &caller);
             Ok::<_, Problem>(())
         })?;
         Ok(Json(hand_over(&app, &headers, server, secrets)?))
@@ -453,14 +359,19 @@ struct Secrets {
 
 impl Secrets {
     fn make(now_ms: u64) -> Result<Self, Problem> {
-        let random = || token::random().map_err(|error: password::Error| Problem::internal(error));
         Ok(Secrets { token: random()?, enrollment_token: random()?, expires_ms: now_ms + ENROLLMENT_MS })
     }
 
-    fn give(&self, server: &mut Server) {
+    /// Whoever is given them holds tokens of the server, and its probe is trusted as far as they are.
+    fn give(&self, server: &mut Server, caller: &Caller) {
+        server.trusted = caller.is_administrator();
         server.token_hash = token::hash(&self.token);
         server.enrollment = Some(EnrollmentToken { hash: token::hash(&self.enrollment_token), expires_ms: self.expires_ms });
     }
+}
+
+fn random() -> Result<String, Problem> {
+    token::random().map_err(|error: password::Error| Problem::internal(error))
 }
 
 fn hand_over(app: &App, headers: &HeaderMap, server: Server, secrets: Secrets) -> Result<Handover, Problem> {
@@ -494,6 +405,7 @@ fn detail(app: &App, server: Server) -> Result<ServerDetail, Problem> {
         notes: server.notes,
         services: server.services,
         pull_url: server.pull.url,
+        trusted: server.trusted,
     })
 }
 

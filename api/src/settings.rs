@@ -1,13 +1,14 @@
 //! `GET` and `PATCH /api/v2/settings`: what is set for all servers; and how
 //! settings are written in JSON, there and at a server.
 //!
-//! The password of the broker goes in and never comes out.
+//! The password of the broker goes in and never comes out. What decides where a secret is sent is for
+//! administrators, and a change of it needs the secret again (`zonepulse_store::Entered`).
 
 use crate::app::App;
 use crate::body::{Members, typed};
 use crate::listing::blocking;
 use crate::parameters;
-use crate::problem::Problem;
+use crate::problem::{Case, Problem};
 use crate::rights::Caller;
 use crate::time::now_ms;
 use axum::body::Body;
@@ -19,11 +20,23 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zonepulse_store::{GlobalSettings, Settings, SettingsOverride};
+use zonepulse_store::{Entered, GlobalSettings, Settings, SettingsOverride};
 
 /// What is not shown, and whether there is one, which is.
 const PASSWORD: &str = "rabbitmq_password";
 const PASSWORD_SET: &str = "rabbitmq_password_set";
+
+/// What only an administrator may set: where something is sent, to whom it is shown there, and secrets.
+pub const FOR_ADMINISTRATORS: [&str; 8] = [
+    "api_url",
+    "verify_ca",
+    "rabbitmq_address",
+    "rabbitmq_port",
+    "rabbitmq_tls",
+    "rabbitmq_virtual_host",
+    "rabbitmq_user",
+    PASSWORD,
+];
 
 /// What reads.
 pub fn reading() -> OpenApiRouter<App> {
@@ -63,10 +76,12 @@ macro_rules! described {
 }
 
 described! {
-    /// Where probes find this API, `http://…` or `https://…`; empty for wherever they were enrolled.
+    /// Where probes find this API, `http://…` or `https://…`; empty for wherever they were enrolled. A probe follows
+    /// only to hosts that its own configuration allows. For administrators.
     #[schema(example = "https://central.example:8053", max_length = 2048)]
     api_url: String,
-    /// Whether a probe refuses a central, or a broker, whose certificate it cannot check.
+    /// Whether a probe refuses a central, or a broker, whose certificate it cannot check. For administrators; a probe
+    /// whose own configuration says that it verifies does so in any case.
     verify_ca: bool,
     /// How batches get here: the probe sends over HTTP or through RabbitMQ, or the central collects them.
     communication: Communication,
@@ -89,7 +104,7 @@ described! {
     /// How long roll-ups are kept, days; 4294967295 for ever.
     #[schema(minimum = 1)]
     aggregated_retention_days: u32,
-    /// The broker's FQDN or IP address; empty for none.
+    /// The broker's FQDN or IP address; empty for none. For administrators, as is all about the broker.
     #[schema(max_length = 255)]
     rabbitmq_address: String,
     /// The broker's port; unless set, 5672, or 5671 with TLS.
@@ -143,7 +158,9 @@ async fn read(State(app): State<App>, uri: Uri) -> Result<Json<GlobalAnswer>, Pr
 ///
 /// A setting that is absent stays as it is; `null` puts it back to its default (RFC 7396). Retention
 /// counts from the next question on, everything else from a probe's next heartbeat on. Settings that
-/// cannot hold together, of any server, are refused, and nothing is changed.
+/// cannot hold together, of any server, are refused, and nothing is changed. A change that would send the
+/// broker's password elsewhere or less safely (another address, port or user, no TLS, no verification) needs
+/// `rabbitmq_password` in the same request.
 #[utoipa::path(
     patch, path = "/api/v2/settings", operation_id = "change_settings", tag = "Servers",
     request_body(content = SettingsSet, description = "What is to be set."),
@@ -161,7 +178,7 @@ async fn change(
         return Err(Problem::parameter("body", "it has to be an object"));
     };
     blocking(move || {
-        let registry = app.store().registry().by(caller.actor(now_ms()));
+        let registry = app.store().registry().by(caller.actor(now_ms())).entering(entered(&patch));
         let global = registry.change_global(|over| apply(over, &patch))?;
         answer(&app, global)
     })
@@ -196,6 +213,24 @@ pub fn shown_override(over: &SettingsOverride) -> Result<Value, Problem> {
         members.insert(PASSWORD_SET.to_owned(), true.into());
     }
     Ok(value)
+}
+
+/// Which secrets a patch enters.
+pub fn entered(patch: &Map<String, Value>) -> Entered {
+    Entered { rabbitmq_password: patch.get(PASSWORD).is_some_and(Value::is_string), pull_token: false }
+}
+
+/// Refuses a patch of somebody who is no administrator when it has what is for administrators only.
+pub fn check_allowed(patch: &Map<String, Value>) -> Result<(), Problem> {
+    match FOR_ADMINISTRATORS.into_iter().find(|name| patch.contains_key(*name)) {
+        Some(name) => Err(for_administrators(name)),
+        None => Ok(()),
+    }
+}
+
+/// Says that a member is for administrators only.
+pub fn for_administrators(name: &str) -> Problem {
+    Problem::new(Case::NotAllowed, format!("{name}: only an administrator may set it, because it decides where secrets go"))
 }
 
 /// Sets what a patch has (RFC 7396), setting by setting, so that the one at fault is named.
@@ -259,6 +294,26 @@ mod tests {
         for shown in [shown(&settings).unwrap(), shown_override(&over).unwrap()] {
             assert!(!shown.to_string().contains("hush"), "{shown}");
             assert_eq!(shown[PASSWORD_SET], true);
+        }
+    }
+
+    #[test]
+    fn every_setting_is_for_administrators_unless_it_sends_nothing_anywhere() {
+        let harmless = [
+            "communication",
+            "api_timeout_ms",
+            "dns_monitoring",
+            "dns_interval_s",
+            "system_monitoring",
+            "system_interval_s",
+            "raw_retention_minutes",
+            "aggregated_retention_days",
+        ];
+        let told: BTreeSet<&str> = harmless.into_iter().chain(FOR_ADMINISTRATORS).collect();
+        assert_eq!(told, Settings::NAMES.iter().copied().collect());
+        for name in Settings::NAMES {
+            let patch = Map::from_iter([((*name).to_owned(), Value::Null)]);
+            assert_eq!(check_allowed(&patch).is_ok(), harmless.contains(name), "{name}");
         }
     }
 

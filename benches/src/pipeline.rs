@@ -3,6 +3,7 @@
 use crate::workload::{Shape, Workload};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use zonepulse_tests::central::Server;
 use zonepulse_tests::{Central, RabbitMq, eventually, queue::Queue};
 
 const SERVERS: u32 = Shape::STANDARD.servers;
@@ -21,7 +22,7 @@ pub fn run() {
     let mut central = Central::start_with_broker(&names, &broker.url(), QUEUE);
     let queue = Queue::open(&broker, QUEUE);
     central.stop();
-    let (batches, points, wire_bytes) = publish(&queue, &central.servers.iter().map(|server| server.id).collect::<Vec<_>>());
+    let (batches, points, wire_bytes) = publish(&queue, &central.servers);
 
     central.start_again();
     let began = Instant::now();
@@ -51,14 +52,14 @@ pub fn run() {
     );
 }
 
-fn publish(queue: &Queue, servers: &[u32]) -> (u64, u64, u64) {
+fn publish(queue: &Queue, servers: &[Server]) -> (u64, u64, u64) {
     let mut workload = Workload::new(1, Shape::STANDARD);
     let (mut batches, mut points, mut bytes) = (0, 0, 0);
     for minute in 0..MINUTES {
         for server in servers {
-            let batch = workload.batch(*server, minute, START_S + 60 * minute);
+            let batch = workload.batch(server.id, minute, START_S + 60 * minute);
             let encoded = batch.encode().expect("within the bounds of the format");
-            queue.publish(&encoded);
+            queue.publish(&encoded, &server.token);
             batches += 1;
             points += batch.rows.len() as u64;
             bytes += encoded.len() as u64;

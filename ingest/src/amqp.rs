@@ -5,14 +5,16 @@
 //! goes to `<queue>.dead` with the reason in its headers, confirmed by the
 //! broker before it is acknowledged here, so that it is always in one of the
 //! two places. Someone looks at it there, mends what is wrong, and moves it
-//! back.
+//! back, its signature with it: whose batch a message is, its signature proves
+//! (`origin`).
 //!
 //! The connection is made again whenever it ends, with growing pauses.
 
+pub(crate) mod origin;
 pub mod publisher;
 pub mod trial;
 
-use crate::{Error, Ingest, Sender, Trust};
+use crate::{Ingest, Trust};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -27,12 +29,15 @@ use lapin::tcp::{AsyncTcpStream, RustlsConnector};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use origin::Fault;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use zonepulse_wire::MAC_HEADER;
 
 /// Where batches come from.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,7 +75,7 @@ pub async fn consume(ingest: Ingest, settings: Settings, shutdown: impl Future<O
     let mut pauses = pauses();
     let mut complained = false;
     loop {
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let ended = tokio::select! {
             () = &mut shutdown => return,
             opened = open(&settings) => match opened {
@@ -186,18 +191,20 @@ impl Link {
 
 /// Sees one message to its end.
 async fn handle(ingest: &Ingest, channel: &Channel, dead_queue: &ShortString, delivery: Delivery) -> lapin::Result<()> {
-    let Delivery { data, acker, .. } = delivery;
-    let bytes = Bytes::from(data);
-    match ingest.receive(bytes.clone(), Sender::Broker).await {
-        Ok(_) => acker.ack(BasicAckOptions::default()).await?,
-        // The broker cannot ask somebody to add the server first; a person can, and then move the message back.
-        Err(error) if error.is_final() || matches!(error, Error::UnknownServer(_)) => {
-            tracing::warn!(%error, queue = %dead_queue, "a batch was refused; it is kept in the dead-letter queue");
-            bury(channel, dead_queue, &bytes, &error).await?;
+    let Delivery { data, acker, properties, .. } = delivery;
+    let (bytes, mac) = (Bytes::from(data), origin::signature(&properties));
+    match take(ingest, &bytes, mac.as_deref()).await {
+        Ok(()) => acker.ack(BasicAckOptions::default()).await?,
+        Err(fault) if fault.is_final() => {
+            let reason = fault.reason();
+            if let Some(messages) = ingest.refusals.add(reason, Instant::now()) {
+                tracing::warn!(%fault, reason, messages, queue = %dead_queue, "batches were refused; they are kept in the dead-letter queue");
+            }
+            bury(channel, dead_queue, &bytes, mac, &fault).await?;
             acker.ack(BasicAckOptions::default()).await?
         }
-        Err(error) => {
-            tracing::warn!(%error, "a batch was not taken now; it goes back to the queue");
+        Err(fault) => {
+            tracing::warn!(%fault, "a batch was not taken now; it goes back to the queue");
             tokio::time::sleep(REST).await;
             acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await?
         }
@@ -205,10 +212,32 @@ async fn handle(ingest: &Ingest, channel: &Channel, dead_queue: &ShortString, de
     Ok(())
 }
 
+/// Commits the batch of a message, when its server signed it.
+async fn take(ingest: &Ingest, bytes: &Bytes, mac: Option<&str>) -> Result<(), Fault> {
+    match origin::sender(&ingest.store, bytes, mac) {
+        Ok(sender) => Ok(ingest.receive(bytes.clone(), sender).await.map(|_| ())?),
+        Err(fault) => {
+            ingest.counters.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            let counter = if fault.is_final() { &ingest.counters.refused } else { &ingest.counters.postponed };
+            counter.fetch_add(1, Ordering::Relaxed);
+            Err(fault)
+        }
+    }
+}
+
 /// Puts a message into the dead-letter queue and waits until the broker has it.
-async fn bury(channel: &Channel, dead_queue: &ShortString, bytes: &[u8], error: &Error) -> lapin::Result<()> {
+async fn bury(
+    channel: &Channel,
+    dead_queue: &ShortString,
+    bytes: &[u8],
+    mac: Option<String>,
+    fault: &Fault,
+) -> lapin::Result<()> {
     let mut headers = FieldTable::default();
-    headers.insert("x-zonepulse-error".into(), AMQPValue::LongString(LongString::from(error.to_string())));
+    headers.insert("x-zonepulse-error".into(), AMQPValue::LongString(LongString::from(fault.to_string())));
+    if let Some(mac) = mac {
+        headers.insert(MAC_HEADER.into(), AMQPValue::LongString(LongString::from(mac)));
+    }
     if let Ok(identity) = zonepulse_wire::peek_identity(bytes) {
         let text = |number: u64| AMQPValue::LongString(LongString::from(number.to_string()));
         headers.insert("x-zonepulse-server".into(), text(u64::from(identity.server_id)));

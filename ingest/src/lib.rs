@@ -52,13 +52,11 @@ impl Default for Settings {
     }
 }
 
-/// Who brought a batch, which decides whose batches it may bring.
+/// Who made a batch, which decides whose batch it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sender {
-    /// Somebody with this server's token: batches of this server only.
+    /// Somebody with this server's token, shown or used to sign: batches of this server only.
     Server(u32),
-    /// The message broker, which lets in whom it knows: batches of every known server.
-    Broker,
 }
 
 /// What came in since the start.
@@ -92,6 +90,8 @@ pub struct Ingest {
     store: Store,
     committer: Committer,
     counters: Arc<Counters>,
+    /// Of messages from the broker.
+    refusals: Arc<amqp::origin::Refusals>,
 }
 
 #[derive(Default)]
@@ -108,7 +108,7 @@ impl Ingest {
     /// was waiting is committed.
     pub fn start(store: Store, settings: Settings) -> Result<Self, Error> {
         let committer = Committer::start(store.clone(), settings)?;
-        Ok(Ingest { store, committer, counters: Arc::default() })
+        Ok(Ingest { store, committer, counters: Arc::default(), refusals: Arc::default() })
     }
 
     /// Takes an encoded batch and answers when it is on disk, or was before.
@@ -127,9 +127,8 @@ impl Ingest {
 
     async fn take(&self, bytes: Bytes, sender: Sender) -> Result<Outcome, Error> {
         let identity = zonepulse_wire::peek_identity(&bytes)?;
-        if let Sender::Server(own) = sender
-            && own != identity.server_id
-        {
+        let Sender::Server(own) = sender;
+        if own != identity.server_id {
             return Err(Error::WrongServer { own, found: identity.server_id });
         }
         let batch = if bytes.len() > LARGE_BYTES {
@@ -169,6 +168,11 @@ impl Ingest {
             waiting,
             max_waiting,
         }
+    }
+
+    /// Messages from the broker that were refused since the start, by reason.
+    pub fn broker_refusals(&self) -> Vec<(&'static str, u64)> {
+        self.refusals.counts()
     }
 
     /// Whether batches can be committed: the committer's thread runs.

@@ -268,7 +268,12 @@ impl Config {
     pub fn delivery(&self) -> Result<deliver::Settings, Error> {
         let Amqp { url, queue } = self.deliver.amqp.clone();
         match self.deliver.via {
-            Via::Amqp => Ok(deliver::Settings::Amqp(deliver::amqp::Settings { url, queue, tls: self.tls()? })),
+            Via::Amqp => {
+                let detail =
+                    "is missing, and so is token_file; batches that go through a broker are signed with the server's token";
+                let token = self.central()?.ok_or_else(|| wrong("deliver.http.token", detail))?.token;
+                Ok(deliver::Settings::Amqp(deliver::amqp::Settings { url, queue, token, tls: self.tls()? }))
+            }
             Via::Pull => Ok(deliver::Settings::Pull),
             Via::Http => {
                 let detail = "is missing, and so is token_file; the central gives a token for each server";
@@ -321,7 +326,7 @@ impl Config {
         let Config { interval_s, dns_monitoring, system, deliver, tls, central, pull, log, .. } = new;
         self.system = System { batch_s: self.system.batch_s, ..system };
         self.log.level = log.level;
-        self.central.settings = central.settings;
+        (self.central.settings, self.central.pin) = (central.settings, central.pin);
         (self.interval_s, self.dns_monitoring, self.deliver, self.tls, self.pull) =
             (interval_s, dns_monitoring, deliver, tls, pull);
     }

@@ -31,7 +31,7 @@ fn the_example_names_every_key() {
         let result = read(&uncommented, &[]);
         assert!(result.is_ok(), "{key}: {:?}", result.err());
     }
-    for key in ["dns", "kea4_socket", "kea6_socket", "backup_process"] {
+    for key in ["dns", "pin", "kea4_socket", "kea6_socket", "backup_process"] {
         let uncommented = EXAMPLE.replace(&format!("# {key} = "), &format!("{key} = "));
         assert!(uncommented != EXAMPLE && read(&uncommented, &[]).is_ok(), "{key}");
     }
@@ -84,6 +84,8 @@ fn what_is_wrong_is_named_with_file_and_key() {
     refused("server_id = 1\n[pull]\ncertificate_file = \"x\"", "pull.certificate_file, key_file: give both");
     refused("server_id = 1\n[pull]\nmax_connections = 0", "pull.max_connections");
     refused("server_id = 1\n[central]\nsettings = \"perhaps\"", "central.settings: unknown variant");
+    refused("server_id = 1\n[central]\npin = [\"https://x\"]", "central.pin: \"https://x\" is no host and no host:port");
+    refused("server_id = 1\n[central]\npin = \"x\"", "central.pin");
     refused("server_id = 1\n[spool]\nmax_bytes = 5", "spool.max_bytes");
     refused("server_id = 1\n[deliver]\nvia = \"pigeon\"", "deliver.via: unknown variant");
     refused("server_id = 1\n[deliver.http]\nurl = \"central\"", "deliver.http.url: is no URL");

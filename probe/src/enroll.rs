@@ -6,6 +6,7 @@
 
 use crate::central::{self, innermost, read_body, read_problem};
 use crate::heartbeat::{hostname, os};
+use crate::pin::Pin;
 use crate::{Error, Secret, tls};
 use reqwest::header::CONTENT_TYPE;
 use std::fs;
@@ -150,7 +151,10 @@ fn config_text(order: &Order, files: &Files, enrollment: &Enrollment) -> String 
         Communication::Http | Communication::Rabbitmq => "http",
         Communication::Pull => "pull",
     };
-    let url = enrollment.settings.api_url.as_ref().unwrap_or(&order.url);
+    // The address that was typed is the one that is trusted; the central may name another one of the same host.
+    let named = enrollment.settings.api_url.as_ref();
+    let allowed = |url: &&String| Pin::new(&order.url, None, false).and_then(|pin| pin.check_api(url)).is_ok();
+    let url = named.filter(allowed).unwrap_or(&order.url);
     let mut lines = vec![
         ("server_id = 1\n", format!("server_id = {}\n", enrollment.server_id)),
         ("via = \"http\"\n", format!("via = {}\n", quoted(via))),

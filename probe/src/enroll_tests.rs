@@ -66,7 +66,7 @@ fn an_enrolled_probe_has_all_that_it_needs() {
     assert_eq!((config.server_id, config.spool.dir.clone()), (7, order.spool.clone().unwrap()));
     let central = config.central().unwrap().unwrap();
     assert_eq!((central.url, central.token.expose()), (order.url.clone(), "server-token"));
-    assert_eq!(config.pull().unwrap().token.expose(), "pull-token");
+    assert_eq!(config.pull(None).unwrap().token.expose(), "pull-token");
     let commented = |text: &str| text.lines().filter(|line| line.starts_with("# ")).count();
     assert!(commented(&fs::read_to_string(&order.config).unwrap()) > commented(TEMPLATE) - 5);
 }

@@ -26,6 +26,7 @@ pub mod memory;
 pub mod meter;
 pub mod metrics;
 pub mod observe;
+pub mod pin;
 pub mod pull;
 pub mod replay;
 pub mod settings;

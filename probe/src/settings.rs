@@ -7,12 +7,15 @@
 //!
 //! What cannot be done is not taken, and what was in force stays: a broker without a
 //! name, pulling without an address to listen on. The heartbeat then goes on telling the
-//! version that is in force.
+//! version that is in force, and why there is no other.
+//!
+//! The configuration is a floor: where it does not let the central send this probe ([`crate::pin`]), or turn
+//! verification off, that setting is passed over and the heartbeat says so; the others are followed.
 
 use crate::agent::Monitoring;
 use crate::config::{Config, Obedience};
 use crate::spool::Spool;
-use crate::{Error, Secret, central, deliver, pull};
+use crate::{Error, Secret, central, deliver, pull, tls};
 use serde::{Deserialize, Serialize};
 use zonepulse_wire::{Communication, HeartbeatAnswer, ProbeSettings, RabbitmqSettings};
 
@@ -40,6 +43,10 @@ pub struct InForce {
     pub heartbeat: Vec<deliver::http::Settings>,
     /// How to be pulled from, when the central pulls.
     pub pull: Option<pull::Settings>,
+    /// What of the central's settings is not followed, and why.
+    pub refused: Option<String>,
+    /// Where the central's settings have this probe show its token, when that is not the configured address.
+    pub moved_to: Option<String>,
 }
 
 impl Kept {
@@ -77,9 +84,10 @@ impl InForce {
     /// What the configuration says by itself.
     pub fn of_config(config: &Config) -> Result<InForce, Error> {
         let delivery = config.delivery()?;
-        let pull = if delivery == deliver::Settings::Pull { Some(config.pull()?) } else { None };
+        let pull = if delivery == deliver::Settings::Pull { Some(config.pull(None)?) } else { None };
         let heartbeat = config.central()?.into_iter().collect();
-        Ok(InForce { version: None, monitoring: config.monitoring(), delivery, heartbeat, pull })
+        let monitoring = config.monitoring();
+        Ok(InForce { version: None, monitoring, delivery, heartbeat, pull, refused: None, moved_to: None })
     }
 
     /// What the central says, over what the configuration says.
@@ -89,10 +97,7 @@ impl InForce {
         let settings = &kept.settings;
         settings.check().map_err(wrong)?;
         let own = config.central()?;
-        let mut tls = config.tls()?;
-        tls.verify = settings.verify_ca;
-        let url = settings.api_url.clone().unwrap_or_else(|| config.deliver.http.url.clone());
-        central::check_url(&url).map_err(|what| wrong(format!("api_url: {what}")))?;
+        let Floor { url, tls, refused, moved_to } = Floor::under(config, settings)?;
         let central = own.as_ref().map(|own| deliver::http::Settings { url, token: own.token.clone(), tls: tls.clone() });
         let delivery = match settings.communication {
             Communication::Http => {
@@ -100,14 +105,18 @@ impl InForce {
                 deliver::Settings::Http(central)
             }
             Communication::Rabbitmq => {
+                let no_token = || wrong("communication: is \"rabbitmq\", but this probe has no token to sign batches with");
+                let token = own.as_ref().ok_or_else(no_token)?.token.clone();
                 let rabbitmq = settings.rabbitmq.as_ref().ok_or_else(|| wrong("rabbitmq: is missing"))?;
+                config.pin().and_then(|pin| pin.check_broker(rabbitmq)).map_err(|what| wrong(format!("rabbitmq: {what}")))?;
                 let url = broker_url(rabbitmq);
                 deliver::amqp::check_url(&url).map_err(|what| wrong(format!("rabbitmq: {what}")))?;
-                deliver::Settings::Amqp(deliver::amqp::Settings { url, queue: config.deliver.amqp.queue.clone(), tls })
+                deliver::Settings::Amqp(deliver::amqp::Settings { url, queue: config.deliver.amqp.queue.clone(), token, tls })
             }
             Communication::Pull => deliver::Settings::Pull,
         };
-        let pull = if delivery == deliver::Settings::Pull { Some(config.pull()?) } else { None };
+        let given = settings.pull_token.as_ref().map(Secret::new);
+        let pull = if delivery == deliver::Settings::Pull { Some(config.pull(given.as_ref())?) } else { None };
         // Where the central's own word leads nowhere, the configuration's may: a wrong
         // address can be corrected from afar.
         let mut heartbeat: Vec<_> = central.into_iter().chain(own).collect();
@@ -118,7 +127,52 @@ impl InForce {
             system: settings.system_monitoring,
             system_interval_s: settings.system_interval_s,
         };
-        Ok(InForce { version: Some(kept.version), monitoring, delivery, heartbeat, pull })
+        Ok(InForce { version: Some(kept.version), monitoring, delivery, heartbeat, pull, refused, moved_to })
+    }
+
+    /// Says loudly what the central's settings do to the token, and what of them is passed over.
+    pub fn warn(&self) {
+        if let Some(refused) = &self.refused {
+            tracing::warn!(
+                refused,
+                "a setting of the central is not followed: this probe's configuration does not allow it ([central] pin, [tls] verify_ca)"
+            );
+        }
+        if let Some(url) = &self.moved_to {
+            tracing::warn!(url, "the central sends this probe, and its token, to another address than the configured one");
+        }
+    }
+}
+
+/// What is left of the settings that lead the token somewhere when the configuration has had its say.
+struct Floor {
+    url: String,
+    tls: tls::Settings,
+    refused: Option<String>,
+    moved_to: Option<String>,
+}
+
+impl Floor {
+    /// Fails with [`Error::Config`] where a setting makes no sense.
+    fn under(config: &Config, settings: &ProbeSettings) -> Result<Floor, Error> {
+        let mut tls = config.tls()?;
+        let mut refused = Vec::new();
+        if tls.verify && !settings.verify_ca {
+            refused.push("verify_ca: this probe's configuration says that certificates are verified (tls.verify_ca)".to_owned());
+        }
+        tls.verify |= settings.verify_ca;
+        let (mut url, mut moved_to) = (config.deliver.http.url.clone(), None);
+        if let Some(there) = &settings.api_url {
+            central::check_url(there).map_err(|what| wrong(format!("api_url: {what}")))?;
+            match config.pin().and_then(|pin| pin.check_api(there)) {
+                Ok(moved) => {
+                    url.clone_from(there);
+                    moved_to = moved.then(|| there.clone());
+                }
+                Err(what) => refused.push(format!("api_url: {what}")),
+            }
+        }
+        Ok(Floor { url, tls, refused: (!refused.is_empty()).then(|| refused.join("; ")), moved_to })
     }
 }
 
@@ -179,13 +233,74 @@ mod tests {
             settings.verify_ca = false;
             settings.api_url = Some("https://two".into());
         });
-        let in_force = InForce::of_central(&config(""), &said).unwrap();
+        let own = config("[tls]\nverify_ca = false\n[central]\npin = [\"two\"]");
+        let in_force = InForce::of_central(&own, &said).unwrap();
         assert_eq!(in_force.version, Some(3));
         assert_eq!(in_force.monitoring, Monitoring { dns: false, dns_interval_s: 60, system: true, system_interval_s: 30 });
         let deliver::Settings::Http(central) = &in_force.delivery else { panic!("{in_force:?}") };
         assert_eq!((central.url.as_str(), central.tls.verify, central.token.expose()), ("https://two", false, "t"));
         let heartbeat: Vec<_> = in_force.heartbeat.iter().map(|way| (way.url.as_str(), way.tls.verify)).collect();
-        assert_eq!(heartbeat, [("https://two", false), ("https://one", true)]);
+        assert_eq!(heartbeat, [("https://two", false), ("https://one", false)]);
+        assert_eq!((in_force.refused, in_force.moved_to.as_deref()), (None, Some("https://two")));
+    }
+
+    #[test]
+    fn the_token_stays_where_the_configuration_lets_it_go() {
+        for evil in ["https://evil", "http://one", "https://one.evil"] {
+            let said = kept(|settings| {
+                settings.dns_interval_s = 30;
+                settings.api_url = Some(evil.into());
+            });
+            let in_force = InForce::of_central(&config(""), &said).unwrap();
+            let ways: Vec<_> = in_force.heartbeat.iter().map(|way| way.url.as_str()).collect();
+            assert_eq!((ways, in_force.moved_to), (vec!["https://one"], None), "{evil}");
+            let deliver::Settings::Http(central) = &in_force.delivery else { panic!("{evil}") };
+            assert_eq!(central.url, "https://one", "{evil}");
+            assert!(in_force.refused.is_some_and(|why| why.starts_with("api_url: ") && why.contains(evil)), "{evil}");
+            assert_eq!((in_force.version, in_force.monitoring.dns_interval_s), (Some(3), 30), "the rest is followed");
+        }
+    }
+
+    #[test]
+    fn another_port_of_the_configured_host_is_followed_and_told() {
+        let said = kept(|settings| settings.api_url = Some("https://one:9000".into()));
+        let in_force = InForce::of_central(&config(""), &said).unwrap();
+        assert_eq!((in_force.refused, in_force.moved_to.as_deref()), (None, Some("https://one:9000")));
+        let same = kept(|settings| settings.api_url = Some("https://one".into()));
+        assert_eq!(InForce::of_central(&config(""), &same).unwrap().moved_to, None);
+    }
+
+    #[test]
+    fn certificates_are_verified_when_either_side_says_so() {
+        for (own, told, expected) in [(true, true, true), (true, false, true), (false, true, true), (false, false, false)] {
+            let said = kept(|settings| settings.verify_ca = told);
+            let in_force = InForce::of_central(&config(&format!("[tls]\nverify_ca = {own}")), &said).unwrap();
+            let deliver::Settings::Http(central) = &in_force.delivery else { panic!("{in_force:?}") };
+            assert_eq!(central.tls.verify, expected, "{own} {told}");
+            assert_eq!(in_force.refused.is_some(), own && !told, "{own} {told}");
+        }
+    }
+
+    #[test]
+    fn a_broker_that_the_configuration_does_not_allow_is_not_taken() {
+        let refused = |more: &str, change: fn(&mut RabbitmqSettings)| {
+            let said = kept(|settings| {
+                rabbitmq(settings);
+                let broker = settings.rabbitmq.as_mut().unwrap();
+                broker.address = "broker.example".into();
+                change(broker);
+            });
+            InForce::of_central(&config(more), &said).map(|_| ()).unwrap_err().to_string()
+        };
+        assert!(refused("", |broker| broker.tls = false).contains("rabbitmq: broker.example is spoken to without TLS"));
+        assert!(refused("[central]\npin = [\"one\"]", |_| ()).contains("[central] pin does not allow"));
+    }
+
+    #[test]
+    fn a_probe_without_a_token_sends_nothing_through_a_broker() {
+        let text = "server_id = 7\n[deliver]\nvia = \"amqp\"";
+        let error = Config::parse(Path::new("probe.toml"), text).unwrap().delivery().unwrap_err().to_string();
+        assert!(error.contains("deliver.http.token: is missing") && error.contains("signed"), "{error}");
     }
 
     #[test]
@@ -216,6 +331,20 @@ mod tests {
         assert!(error.contains("pull.token: is missing"), "{error}");
         let in_force = InForce::of_central(&config("[pull]\nlisten = \"127.0.0.1:0\"\ntoken = \"p\""), &pull).unwrap();
         assert_eq!((in_force.delivery, in_force.pull.is_some()), (deliver::Settings::Pull, true));
+    }
+
+    #[test]
+    fn a_pull_token_that_the_central_gives_counts() {
+        let pull = kept(|settings| {
+            settings.communication = Communication::Pull;
+            settings.pull_token = Some("given".into());
+        });
+        for own in ["", "token = \"own\"\n"] {
+            let config = config(&format!("[pull]\nlisten = \"127.0.0.1:0\"\n{own}"));
+            let in_force = InForce::of_central(&config, &pull).unwrap();
+            assert_eq!(in_force.pull.as_ref().unwrap().token.expose(), "given");
+            assert!(!format!("{in_force:?} {pull:?}").contains("given"));
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub struct Status {
     began: Instant,
     capture: Mutex<CaptureState>,
     settings_version: Mutex<Option<u64>>,
+    settings_refused: Mutex<Option<String>>,
     /// Milliseconds by which the central's clock is ahead; `i64::MIN` when nobody knows.
     clock_ahead_ms: AtomicI64,
     /// What has happened since the start.
@@ -51,6 +52,7 @@ impl Status {
             began: Instant::now(),
             capture: Mutex::new(CaptureState { state: State::Stopped, detail: Some("starting".into()) }),
             settings_version: Mutex::new(None),
+            settings_refused: Mutex::new(None),
             clock_ahead_ms: AtomicI64::new(i64::MIN),
             counts: Counts::default(),
         }
@@ -84,6 +86,16 @@ impl Status {
     /// Other settings are in force.
     pub fn set_settings_version(&self, version: Option<u64>) {
         *lock(&self.settings_version) = version;
+    }
+
+    /// What of the central's settings is not followed, and why.
+    pub fn settings_refused(&self) -> Option<String> {
+        lock(&self.settings_refused).clone()
+    }
+
+    /// Something is not followed, or all is.
+    pub fn set_settings_refused(&self, why: Option<String>) {
+        *lock(&self.settings_refused) = why;
     }
 
     /// How far the central's clock is ahead of this machine's, milliseconds.

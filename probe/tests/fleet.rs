@@ -330,6 +330,42 @@ fn a_restart_without_the_central_does_what_it_said_last() {
 }
 
 #[test]
+fn a_central_that_sends_the_token_elsewhere_is_followed_in_the_rest_and_told() {
+    let elsewhere = settings(|settings| {
+        settings.system_interval_s = 2;
+        settings.api_url = Some("http://token.invalid:8053".to_owned());
+        settings.verify_ca = false;
+    });
+    let unpinned_broker = settings(|settings| {
+        settings.communication = Communication::Rabbitmq;
+        settings.rabbitmq = Some(zonepulse_wire::RabbitmqSettings {
+            address: "broker.invalid".to_owned(),
+            port: 5672,
+            tls: false,
+            virtual_host: "/".to_owned(),
+            user: "u".to_owned(),
+            password: "hush".to_owned(),
+        });
+    });
+    let central = Arc::new(Central { settings: vec![elsewhere, unpinned_broker], allowed: 2.into(), ..Central::default() });
+    let address = central.start();
+    let more = "[capture]\ndevice = \"nosuchdevice0\"\n[components]\nask_dns_version = false\n[central]\npin = [\"127.0.0.1\"]\n";
+    let mut probe = Probe::start(address, more);
+    let refused = |text: &str| {
+        let heard = central.heartbeats.lock().unwrap();
+        heard.iter().any(|heartbeat| {
+            heartbeat.settings_version == Some(1) && heartbeat.settings_refused.as_deref().is_some_and(|why| why.contains(text))
+        })
+    };
+    probe.until("the address is refused and the rest is in force", || refused("api_url: http://token.invalid:8053"));
+    probe.until("verification stays", || refused("verify_ca: "));
+    probe.until("so it is logged", || probe.log().contains("a setting of the central is not followed"));
+    probe.until("the broker is refused", || refused("rabbitmq: broker.invalid"));
+    probe.stop();
+    assert!(!probe.log().contains("hush"), "{}", probe.log());
+}
+
+#[test]
 fn a_heartbeat_tells_which_version_of_knot_runs() {
     let Ok(output) = Command::new("/usr/sbin/knotd").arg("--version").output() else {
         eprintln!("skipped: knotd is not installed");

@@ -78,7 +78,7 @@ pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
 pub use level::Level;
 pub use precision::Precision;
 pub use registry::{
-    Actor, AuditEntry, EnrollmentToken, GlobalSettings, Pull, Registry, Rights, Server, ServerNames, User, UserToken,
+    Actor, AuditEntry, EnrollmentToken, Entered, GlobalSettings, Pull, Registry, Rights, Server, ServerNames, User, UserToken,
 };
 pub use report::Report;
 pub use retention::Retention;

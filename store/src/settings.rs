@@ -6,6 +6,7 @@
 
 use crate::{Error, Retention};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// How a probe's batches get to the central.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,17 +20,26 @@ pub enum Communication {
     Pull,
 }
 
+/// What is not printed.
+const PASSWORD: &str = "rabbitmq_password";
+
+/// A value as it is printed.
+fn shown<'a>(name: &str, value: &'a dyn fmt::Debug) -> &'a dyn fmt::Debug {
+    if name == PASSWORD { &"(secret)" } else { value }
+}
+
 /// Declares every setting once: what holds, and what may be set of it.
 macro_rules! settings {
     ($($(#[$doc:meta])* $name:ident: $kind:ty = $default:expr;)*) => {
-        /// What holds for a server.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        /// What holds for a server. It prints without the password.
+        #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Settings {
             $($(#[$doc])* pub $name: $kind,)*
         }
 
-        /// What is set for all servers, or for one; what is absent is as it is without it.
-        #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+        /// What is set for all servers, or for one; what is absent is as it is without it. It prints
+        /// without the password.
+        #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct SettingsOverride {
             $($(#[$doc])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $name: Option<$kind>,)*
@@ -41,6 +51,22 @@ macro_rules! settings {
 
             fn overlay(self, over: &SettingsOverride) -> Settings {
                 Settings { $($name: over.$name.clone().unwrap_or(self.$name),)* }
+            }
+        }
+
+        impl fmt::Debug for Settings {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct("Settings")$(.field(stringify!($name), shown(stringify!($name), &self.$name)))*.finish()
+            }
+        }
+
+        impl fmt::Debug for SettingsOverride {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut out = f.debug_struct("SettingsOverride");
+                $(if let Some(value) = &self.$name {
+                    out.field(stringify!($name), shown(stringify!($name), value));
+                })*
+                out.finish()
             }
         }
 
@@ -96,19 +122,41 @@ const AMQPS_PORT: u16 = 5671;
 
 impl Settings {
     /// What holds: the defaults, overlaid by what is set for all, overlaid by what is set for one server.
+    ///
+    /// A password is for the broker that it was set with: a layer that names another one, or a less safe way to
+    /// it, and no password has none.
     pub fn effective(retention: Retention, layers: &[&SettingsOverride]) -> Settings {
         let mut settings = Settings {
             raw_retention_minutes: retention.raw_minutes,
             aggregated_retention_days: retention.aggregated_days,
             ..Settings::default()
         };
+        let mut holds = settings.clone();
+        let mut has_port = false;
         for layer in layers {
+            let below = holds;
             settings = settings.overlay(layer);
+            has_port |= layer.rabbitmq_port.is_some();
+            holds = settings.clone();
+            if holds.rabbitmq_tls && !has_port {
+                holds.rabbitmq_port = AMQPS_PORT;
+            }
+            if layer.rabbitmq_password.is_none() && holds.moves_password_of(&below) {
+                settings.rabbitmq_password.clear();
+                holds.rabbitmq_password.clear();
+            }
         }
-        if settings.rabbitmq_tls && layers.iter().all(|layer| layer.rabbitmq_port.is_none()) {
-            settings.rabbitmq_port = AMQPS_PORT;
-        }
-        settings
+        holds
+    }
+
+    /// Whether a password that was entered for the broker of other settings would with these be sent to another one, as
+    /// another user's, or less safely.
+    pub(crate) fn moves_password_of(&self, other: &Settings) -> bool {
+        let place = |settings: &Settings| (settings.rabbitmq_address.to_ascii_lowercase(), settings.rabbitmq_port);
+        let less_safely = (other.rabbitmq_tls && !self.rabbitmq_tls) || (other.verify_ca && !self.verify_ca);
+        let moved = place(self) != place(other) || self.rabbitmq_user != other.rabbitmq_user || less_safely;
+        // Without a broker it is sent nowhere.
+        moved && !self.rabbitmq_address.is_empty()
     }
 
     /// For how long points are kept.

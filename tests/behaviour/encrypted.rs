@@ -61,7 +61,7 @@ fn through_a_broker() {
     let configuration = format!("[amqp]\nurl = \"{}\"\nqueue = \"secure\"\nca_file = {:?}\n", broker.tls_url(), authority.file());
     let central = Central::start_configured(&["one"], &configuration);
     let queue = Queue::open(&broker, "secure");
-    queue.publish(&encode(&batch(1, 1, 0, 60, &[point("a.example.", "A", REQUEST, 7, 0)])));
+    queue.publish(&encode(&batch(1, 1, 0, 60, &[point("a.example.", "A", REQUEST, 7, 0)])), &central.servers[0].token);
     eventually("the batch is counted", Duration::from_secs(20), || (hits(&central) == 7).then_some(()));
 }
 

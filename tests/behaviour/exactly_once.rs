@@ -65,7 +65,7 @@ fn over_amqp() {
     Probe::new(&settings).replay(&capture);
     // A third message behind the two tells that both have been looked at.
     let marker = batch(central.servers[0].id, 1, 0, 60, &[]);
-    Queue::open(&broker, "once").publish(&encode(&marker));
+    Queue::open(&broker, "once").publish(&encode(&marker), &central.servers[0].token);
     eventually("all three batches have arrived", Duration::from_secs(20), || {
         (central.api().rows("dns/coverage", &[ALL_TIME]).len() >= 2).then_some(())
     });

@@ -1,6 +1,7 @@
 //! What cannot be counted is refused with a reason, kept where someone can look at it, and reported.
 
 use libtest_mimic::Trial;
+use reqwest::Method;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,10 +9,12 @@ use std::sync::MutexGuard;
 use std::time::Duration;
 use zonepulse_tests::api::{ALL_TIME, BATCH, number, text};
 use zonepulse_tests::batches::{REQUEST, batch, encode, point, send};
+use zonepulse_tests::central::Server;
 use zonepulse_tests::needs::{capture_rights, test, test_with};
 use zonepulse_tests::probe::Settings;
 use zonepulse_tests::queue::{Message, Queue};
 use zonepulse_tests::{Api, Central, Probe, RabbitMq, eventually, ports, unix_ms};
+use zonepulse_wire::{MAC_HEADER, MacKey};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -21,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
         test("a_body_larger_than_a_batch_can_be_is_refused", too_large),
         test("a_body_that_turns_out_to_be_too_large_is_refused_in_words", too_large_without_length),
         test("a_poison_message_goes_to_the_dead_letter_queue_with_its_reason", dead_letters),
+        test("through_rabbitmq_only_a_server_s_own_token_speaks_for_it", forged),
         test_with("a_batch_that_the_central_refuses_is_kept_by_the_probe_and_reported", capture_rights, kept_and_reported),
     ]
 }
@@ -117,7 +121,7 @@ fn too_large_without_length() {
 fn dead_letters() {
     let broker = RabbitMq::shared();
     let central = Central::start_with_broker(&["poison"], &broker.url(), "poison");
-    let id = central.servers[0].id;
+    let Server { id, token } = central.servers[0].clone();
     let (queue, dead) = (Queue::open(&broker, "poison"), Queue::open(&broker, "poison.dead"));
     let stranger = encode(&batch(id + 1000, 3, 7, 60, &[]));
     let mut cut = encode(&batch(id, 4, 8, 60, &[point("cut.example.", "A", REQUEST, 1, 0)]));
@@ -129,7 +133,7 @@ fn dead_letters() {
         ("damaged", cut, "damaged", true),
     ];
     for (what, body, reason, has_identity) in cases {
-        queue.publish(&body);
+        queue.publish_with(&body, MacKey::of_token(&token).sign(&body).ok());
         let Message { body: kept, headers, delivery_mode } =
             eventually(&format!("{what} is in the dead-letter queue"), Duration::from_secs(20), || dead.take());
         assert_eq!(kept, body, "{what} is kept as it came");
@@ -143,10 +147,69 @@ fn dead_letters() {
     assert_nothing_counted(&central.api());
 
     // Those behind it are not held up.
-    queue.publish(&encode(&batch(id, 5, 0, 60, &[point("fine.example.", "A", REQUEST, 1, 0)])));
+    queue.publish(&encode(&batch(id, 5, 0, 60, &[point("fine.example.", "A", REQUEST, 1, 0)])), &token);
     eventually("the good batch is committed", Duration::from_secs(20), || {
         (central.api().rows("dns/aggregate", &[]).len() == 1).then_some(())
     });
+}
+
+/// What the dead-letter queue says of a message, which must be in it.
+fn buried(dead: &Queue, what: &str, body: &[u8]) -> Message {
+    let message = eventually(&format!("{what} is in the dead-letter queue"), Duration::from_secs(20), || dead.take());
+    assert_eq!(message.body, body, "{what} is kept as it came");
+    message
+}
+
+fn forged() {
+    let broker = RabbitMq::shared();
+    let central = Central::start_with_broker(&["honest", "stolen"], &broker.url(), "forged");
+    let [honest, stolen] = [0, 1].map(|n| central.servers[n].clone());
+    let (queue, dead) = (Queue::open(&broker, "forged"), Queue::open(&broker, "forged.dead"));
+    let of = |server: &Server, seq: u64, host: &str| encode(&batch(server.id, 9, seq, 60, &[point(host, "A", REQUEST, 1, 0)]));
+
+    // A probe that has the broker's password, and speaks in another's name.
+    let forgery = of(&honest, 0, "forged.example.");
+    let kept = |what: &str, body: &[u8], reason: &str| {
+        let message = buried(&dead, what, body);
+        let error = message.headers.get("x-zonepulse-error").cloned().unwrap_or_default();
+        assert!(error.contains(reason), "{what}: {error:?}");
+        assert_eq!(message.headers.get("x-zonepulse-server"), Some(&honest.id.to_string()), "{what}");
+        message
+    };
+    queue.publish(&forgery, &stolen.token);
+    let message = kept("another server's batch", &forgery, "not signed with the token of server");
+    let mac = MacKey::of_token(&stolen.token).sign(&forgery).expect("it names a server");
+    assert_eq!(message.headers.get(MAC_HEADER), Some(&mac), "it can be moved back with its signature");
+    queue.publish_with(&forgery, None);
+    kept("an unsigned batch", &forgery, "it is not signed");
+    // The signature of another batch of the same server.
+    let good = of(&honest, 1, "good.example.");
+    queue.publish_with(&forgery, MacKey::of_token(&honest.token).sign(&good).ok());
+    kept("a batch with another one's signature", &forgery, "not signed with the token of server");
+
+    let hits = || central.api().rows("dns/aggregate", &[]).iter().map(|row| number(row, "hits")).sum::<u64>();
+    queue.publish(&good, &honest.token);
+    // As often as anybody likes: it counts once.
+    queue.publish(&good, &honest.token);
+    eventually("the good batch is committed", Duration::from_secs(20), || (hits() == 1).then_some(()));
+
+    // The token is replaced: what was signed with the old one is refused from then on.
+    let path = format!("/api/v2/pvservers/{}/token", honest.id);
+    let renewed = central.api().send_json(Method::POST, &path, &serde_json::json!({}));
+    assert_eq!(renewed.status, 200, "{}", renewed.text());
+    let token = renewed.json()["token"].as_str().expect("a token").to_owned();
+    let late = of(&honest, 2, "late.example.");
+    queue.publish(&late, &honest.token);
+    kept("a batch that a rotated token signed", &late, "not signed with the token of server");
+    queue.publish(&late, &token);
+    eventually("the new token speaks for it", Duration::from_secs(20), || (hits() == 2).then_some(()));
+
+    let metrics = central.api().get("/metrics", &[], "text/plain").text();
+    for (reason, messages) in [("unsigned", 1), ("wrong_signature", 3), ("malformed", 0)] {
+        let line = format!("\nzonepulse_amqp_messages_refused_total{{reason=\"{reason}\"}} {messages}\n");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
+    assert!(!central.log().contains(&token) && !central.log().contains(&mac), "{}", central.log());
 }
 
 fn kept_and_reported(_alone: MutexGuard<'static, ()>) {

@@ -56,8 +56,13 @@ impl Settings {
 
     /// For a probe of the n-th server of a central, through a broker's queue.
     pub fn amqp(central: &Central, n: usize, broker: &RabbitMq, queue: &str) -> Self {
-        let deliver = format!("via = \"amqp\"\n[deliver.amqp]\nurl = \"{}\"\nqueue = \"{queue}\"\n", broker.url());
-        Settings { server_id: central.servers[n].id, deliver, ..Settings::spooled() }
+        let server = &central.servers[n];
+        let deliver = format!(
+            "via = \"amqp\"\n[deliver.amqp]\nurl = \"{}\"\nqueue = \"{queue}\"\n[deliver.http]\ntoken = \"{}\"\n",
+            broker.url(),
+            server.token
+        );
+        Settings { server_id: server.id, deliver, ..Settings::spooled() }
     }
 }
 

@@ -7,6 +7,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use zonepulse_wire::{MAC_HEADER, MacKey};
 
 /// A connection and the name of a queue.
 pub struct Queue {
@@ -45,12 +46,23 @@ impl Queue {
         Queue { name: name.to_owned(), channel, _connection: connection }
     }
 
-    /// Puts a message into the queue, which must exist, and waits until the broker has it.
-    pub fn publish(&self, body: &[u8]) {
+    /// Puts a message into the queue, signed with a server's token as a probe signs it.
+    pub fn publish(&self, body: &[u8], token: &str) {
+        let mac = MacKey::of_token(token).sign(body).expect("it names a server");
+        self.publish_with(body, Some(mac));
+    }
+
+    /// Puts a message into the queue, which must exist, with this signature or none, and waits until the broker has it.
+    pub fn publish_with(&self, body: &[u8], mac: Option<String>) {
+        let mut headers = FieldTable::default();
+        if let Some(mac) = mac {
+            headers.insert(MAC_HEADER.into(), AMQPValue::LongString(mac.into()));
+        }
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         // A queue that has only just been declared may refuse a message: whoever publishes then tries again, as a probe does.
         eventually(&format!("{} takes messages", self.name), Duration::from_secs(20), || {
             let properties = BasicProperties::default().with_content_type(BATCH.into()).with_delivery_mode(2);
+            let properties = properties.with_headers(headers.clone());
             let confirmation = block_on(async {
                 let confirm = self.channel.basic_publish("".into(), self.short_name(), options, body, properties).await?;
                 confirm.await

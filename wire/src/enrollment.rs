@@ -32,7 +32,8 @@ pub struct Enrollment {
     pub settings_version: u64,
     /// What the probe shall do.
     pub settings: ProbeSettings,
-    /// The token with which the central shows itself when it pulls.
+    /// The token with which the central shows itself when it pulls; empty where batches take another way.
+    #[serde(default)]
     pub pull_token: String,
 }
 

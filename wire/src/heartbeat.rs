@@ -31,6 +31,9 @@ pub struct Heartbeat {
     /// probe does what its own configuration says.
     #[serde(default)]
     pub settings_version: Option<u64>,
+    /// What of the central's settings the probe does not follow, and why; none when it follows all.
+    #[serde(default)]
+    pub settings_refused: Option<String>,
     /// What runs on the machine.
     pub components: Components,
     /// Whether DNS messages are being counted.

@@ -21,7 +21,8 @@
 //! `envelope.rs`, `codec.rs` and `system.rs`.
 //!
 //! Besides batches, probe and central speak JSON: a [`Heartbeat`] and the [`ProbeSettings`]
-//! in its answer, an [`Enrollment`], and what a pull needs ([`pull`]).
+//! in its answer, an [`Enrollment`], and what a pull needs ([`pull`]). A batch that comes through a
+//! broker is signed ([`MacKey`]).
 
 pub mod enrollment;
 pub mod heartbeat;
@@ -32,6 +33,7 @@ mod batch;
 mod codec;
 mod counter;
 mod envelope;
+mod mac;
 mod message;
 mod system;
 
@@ -41,6 +43,7 @@ pub use counter::{Counter, Counters};
 pub use enrollment::{Enrollment, EnrollmentRequest};
 pub use envelope::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, peek_identity};
 pub use heartbeat::{CaptureState, Component, Components, Heartbeat, HeartbeatAnswer, SpoolState, State};
+pub use mac::{MAC_HEADER, MacKey};
 pub use message::Message;
 pub use settings::{Communication, ProbeSettings, RabbitmqSettings};
 pub use system::{MAX_LABEL_BYTES, MAX_METRIC_BYTES, MAX_SERIES, MAX_SLOTS, MAX_SYSTEM_POINTS, Series, SystemBatch, is_metric};

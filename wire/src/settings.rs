@@ -17,8 +17,8 @@ pub const DNS_INTERVALS_DIVIDE_S: u32 = 300;
 /// The longest system interval, seconds.
 pub const MAX_SYSTEM_INTERVAL_S: u32 = 3600;
 
-/// The settings of one probe, complete.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The settings of one probe, complete. They print without the pull token and the broker's password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeSettings {
     /// Whether DNS messages are counted.
     pub dns_monitoring: bool,
@@ -36,9 +36,13 @@ pub struct ProbeSettings {
     pub api_url: Option<String>,
     /// Whether the certificates of the central and of the broker are verified.
     pub verify_ca: bool,
-    /// The broker; needed for [`Communication::Rabbitmq`].
+    /// The broker; needed for [`Communication::Rabbitmq`], and absent where batches take another way.
     #[serde(default)]
     pub rabbitmq: Option<RabbitmqSettings>,
+    /// What the central shows when it pulls; absent where batches take another way. Without one the
+    /// probe's own configuration says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_token: Option<String>,
 }
 
 /// How batches come to the central.
@@ -97,7 +101,23 @@ impl Default for ProbeSettings {
             api_url: None,
             verify_ca: true,
             rabbitmq: None,
+            pull_token: None,
         }
+    }
+}
+
+impl fmt::Debug for ProbeSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProbeSettings")
+            .field("dns_monitoring", &self.dns_monitoring)
+            .field("dns_interval_s", &self.dns_interval_s)
+            .field("system_monitoring", &self.system_monitoring)
+            .field("system_interval_s", &self.system_interval_s)
+            .field("communication", &self.communication)
+            .field("api_url", &self.api_url)
+            .field("verify_ca", &self.verify_ca)
+            .field("rabbitmq", &self.rabbitmq)
+            .finish_non_exhaustive()
     }
 }
 
@@ -135,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn no_log_shows_the_password() {
+    fn no_log_shows_a_secret() {
         let rabbitmq = RabbitmqSettings {
             address: "broker.example".into(),
             port: 5671,
@@ -144,7 +164,8 @@ mod tests {
             user: "probe-7".into(),
             password: "hush".into(),
         };
-        let shown = format!("{:?}", ProbeSettings { rabbitmq: Some(rabbitmq), ..ProbeSettings::default() });
+        let pull_token = Some("hush".to_owned());
+        let shown = format!("{:?}", ProbeSettings { rabbitmq: Some(rabbitmq), pull_token, ..ProbeSettings::default() });
         assert!(shown.contains("probe-7") && !shown.contains("hush"), "{shown}");
     }
 }

@@ -72,7 +72,7 @@ impl Default for Constants {
             batch_overhead_bytes: 62.0,
             system_batch_bytes_per_point: 1.67,
             http_bytes: 358.0,
-            amqp_bytes: 93.0,
+            amqp_bytes: 182.0,
         }
     }
 }

@@ -71,7 +71,7 @@ impl Link {
     async fn try_to_send(&self, server: &Known, bytes: Bytes) -> Result<Answer, Error> {
         match self {
             Link::Http { client, url } => post(client, url, server, bytes).await,
-            Link::Amqp(publisher) => match publisher.publish(&bytes).await? {
+            Link::Amqp(publisher) => match publisher.publish(&bytes, &server.token).await? {
                 Published::Confirmed => Ok(Answer::Confirmed),
                 Published::NotTaken(reason) => Ok(Answer::NotNow(reason)),
                 Published::NoQueue => Err(Error::Remote(

@@ -3,7 +3,9 @@
 use super::{Settings, connect};
 use crate::Error;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection};
+use zonepulse_wire::{MAC_HEADER, MacKey};
 
 /// A message that the broker keeps on disk.
 const PERSISTENT: u8 = 2;
@@ -40,12 +42,16 @@ impl Publisher {
         Ok(Publisher { channel, queue: settings.queue.clone(), _connection: connection })
     }
 
-    /// Sends an encoded batch and waits until the broker says what became of it.
-    /// Fails with [`Error::Broker`] when the connection ends.
-    pub async fn publish(&self, batch: &[u8]) -> Result<Published, Error> {
+    /// Signs an encoded batch with the token of its server, sends it, and waits until the broker says what
+    /// became of it. Fails with [`Error::Broker`] when the connection ends.
+    pub async fn publish(&self, batch: &[u8], token: &str) -> Result<Published, Error> {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let properties =
-            BasicProperties::default().with_delivery_mode(PERSISTENT).with_content_type("application/vnd.zonepulse.batch".into());
+        let mut headers = FieldTable::default();
+        headers.insert(MAC_HEADER.into(), AMQPValue::LongString(MacKey::of_token(token).sign(batch)?.into()));
+        let properties = BasicProperties::default()
+            .with_delivery_mode(PERSISTENT)
+            .with_content_type("application/vnd.zonepulse.batch".into())
+            .with_headers(headers);
         let published = self.channel.basic_publish("".into(), self.queue.as_str().into(), options, batch, properties);
         Ok(match published.await.map_err(failed)?.await.map_err(failed)? {
             Confirmation::Ack(None) => Published::Confirmed,

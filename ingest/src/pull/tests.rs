@@ -84,6 +84,7 @@ async fn heartbeat() -> Vec<u8> {
         hostname: "node".to_owned(),
         os: "Debian".to_owned(),
         settings_version: None,
+        settings_refused: None,
         components: Components::default(),
         capture: CaptureState { state: Running::Running, detail: None },
         spool: SpoolState::default(),
@@ -332,4 +333,22 @@ async fn a_probe_that_moves_and_one_that_comes_up_later_are_found() {
     eventually("it is pulled", || lock(&node.spool).is_empty()).await;
     eventually("nothing is wrong any more", || central.progress.statistics().servers.get(&1) == Some(&None)).await;
     assert_eq!(hits(&central.store), 1);
+}
+
+#[tokio::test]
+async fn the_token_is_not_shown_where_a_probe_redirects_to() {
+    let elsewhere = Arc::new(Node::of_server(1, &[message(0, 60)]));
+    let elsewhere_url = elsewhere.clone().listen().await;
+    for status in [StatusCode::FOUND, StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT] {
+        let to = format!("{elsewhere_url}/v1/batches");
+        let redirect = move || async move { (status, [("location", to)]).into_response() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(redirect);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let central = central(&url, "right");
+        let fault = || central.progress.statistics().servers.get(&1).and_then(Clone::clone).unwrap_or_default();
+        eventually("it is said", || fault().contains(status.as_str())).await;
+    }
+    assert_eq!(elsewhere.asked.load(Ordering::Relaxed), 0);
 }

@@ -74,11 +74,13 @@ pub fn run(config: Config, reload: impl FnMut() -> Result<Config, Error>) -> Res
     let kept = Kept::read(&spool, &config);
     let in_force = kept.as_ref().map_or(Ok(own.clone()), |kept| InForce::of_central(&config, kept)).unwrap_or_else(|error| {
         tracing::warn!(%error, "the central's last settings cannot be followed any more; the configuration counts");
-        own
+        InForce { refused: Some(error.to_string()), ..own }
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
     let status = Arc::new(Status::new(new_epoch()));
     status.set_settings_version(in_force.version);
+    status.set_settings_refused(in_force.refused.clone());
+    in_force.warn();
     let orders = Arc::new(Orders::new(in_force.monitoring));
     let delivery = watch::Sender::new(in_force.delivery.clone());
     let (kept, in_force) = (watch::Sender::new(kept), watch::Sender::new(in_force));
@@ -292,6 +294,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
                     );
                     self.refused = Some(kept);
                 }
+                self.status.set_settings_refused(Some(error.clone()));
                 Err(error)
             }
         }
@@ -328,8 +331,13 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
 
     /// Says whether delivery has changed.
     fn put_in_force(&self, in_force: InForce) -> bool {
+        let said = |in_force: &InForce| (in_force.refused.clone(), in_force.moved_to.clone());
+        if said(&self.in_force.borrow()) != said(&in_force) {
+            in_force.warn();
+        }
         self.orders.give(in_force.monitoring);
         self.status.set_settings_version(in_force.version);
+        self.status.set_settings_refused(in_force.refused.clone());
         let changed = self.delivery.send_if_modified(|delivery| {
             let changed = *delivery != in_force.delivery;
             delivery.clone_from(&in_force.delivery);

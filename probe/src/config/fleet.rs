@@ -2,6 +2,7 @@
 
 use super::secrets::{check_token, read_token};
 use super::{Config, Via, wrong};
+use crate::pin::Pin;
 use crate::{Error, Secret, deliver, pull, tls};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -13,6 +14,8 @@ use std::path::PathBuf;
 pub struct Central {
     /// Whether its settings count.
     pub settings: Obedience,
+    /// Hosts, or hosts and ports, to which its settings may send this probe; the host of `deliver.http.url` when not given.
+    pub pin: Option<Vec<String>>,
     /// Whether it is told every 30 seconds how the probe is.
     pub heartbeat: bool,
 }
@@ -80,6 +83,7 @@ impl Config {
             if holds { Ok(()) } else { Err(message.to_owned()) }
         };
         let Pull { token, token_file, certificate_file, key_file, max_connections, listen } = &self.pull;
+        self.pin().map_err(|what| format!("central.pin: {what}"))?;
         need(token.is_none() || token_file.is_none(), "pull.token, token_file: give one of them, not both")?;
         need(
             certificate_file.is_some() == key_file.is_some(),
@@ -104,11 +108,21 @@ impl Config {
         Ok(token.map(|token| deliver::http::Settings { url: http.url.clone(), token, tls }))
     }
 
-    /// How to be pulled from; reads the files of the token and of the certificate.
-    pub fn pull(&self) -> Result<pull::Settings, Error> {
+    /// Where the central's settings may send this probe.
+    pub fn pin(&self) -> Result<Pin, String> {
+        let amqps = self.deliver.via == Via::Amqp && self.deliver.amqp.url.expose().starts_with("amqps:");
+        Pin::new(&self.deliver.http.url, self.central.pin.as_deref(), amqps)
+    }
+
+    /// How to be pulled from, by whoever shows the token that the central gave or else the configured one;
+    /// reads the files of the token and of the certificate.
+    pub fn pull(&self, given: Option<&Secret>) -> Result<pull::Settings, Error> {
         let Pull { listen, token: secret, token_file, certificate_file, key_file, max_connections } = &self.pull;
         let listen = listen.ok_or_else(|| wrong("pull.listen", "is missing: nobody can pull"))?;
-        let token = token("pull.token", secret.as_ref(), token_file.as_ref())?;
+        let token = match given {
+            Some(given) => check_token(given).map(|()| Some(given.clone())).map_err(|what| wrong("pull_token", what))?,
+            None => token("pull.token", secret.as_ref(), token_file.as_ref())?,
+        };
         let token = token.ok_or_else(|| wrong("pull.token", "is missing, and so is token_file: anybody could pull"))?;
         let tls = match (certificate_file, key_file) {
             (Some(certificate), Some(key)) => {
@@ -131,7 +145,7 @@ fn token(place: &str, token: Option<&Secret>, file: Option<&PathBuf>) -> Result<
 
 impl Default for Central {
     fn default() -> Self {
-        Central { settings: Obedience::default(), heartbeat: true }
+        Central { settings: Obedience::default(), pin: None, heartbeat: true }
     }
 }
 

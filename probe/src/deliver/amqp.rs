@@ -6,6 +6,9 @@
 //! long as the central has not made its queue, they come back, and the batches
 //! stay in the spool.
 //!
+//! The broker does not know servers, so every message is signed with the server's token
+//! ([`zonepulse_wire::MacKey`]), which itself stays here.
+//!
 //! `amqps://` is the same over TLS. The stream is made here and not by the library, so
 //! that the same authorities are trusted as over HTTPS.
 
@@ -13,6 +16,7 @@ use super::{Answer, MEDIA_TYPE};
 use crate::{Error, Secret, tls};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::tcp::{AMQPUriTcpExt, RustlsConnector};
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use rustls::ClientConfig;
@@ -21,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+use zonepulse_wire::{MAC_HEADER, MacKey};
 
 /// So many messages wait for the broker's confirmation at once.
 pub const WINDOW: usize = 32;
@@ -39,6 +44,8 @@ pub struct Settings {
     pub url: Secret,
     /// The central's queue.
     pub queue: String,
+    /// The token that the central has given this server: it signs the batches.
+    pub token: Secret,
     /// Whom to trust.
     pub tls: tls::Settings,
 }
@@ -62,6 +69,7 @@ pub(super) struct Courier {
     /// None where the connection is not encrypted.
     tls: Option<Arc<ClientConfig>>,
     peer: String,
+    key: MacKey,
     link: Mutex<Option<Arc<Link>>>,
 }
 
@@ -81,7 +89,8 @@ impl Courier {
         let scheme = if encrypted { "amqps" } else { "amqp" };
         let peer =
             format!("{scheme}://{}:{} vhost {} queue {}", uri.authority.host, uri.authority.port, uri.vhost, settings.queue);
-        Ok(Courier { peer, tls, settings, link: Mutex::new(None) })
+        let key = MacKey::of_token(settings.token.expose());
+        Ok(Courier { peer, tls, key, settings, link: Mutex::new(None) })
     }
 
     pub(super) fn peer(&self) -> &str {
@@ -89,11 +98,15 @@ impl Courier {
     }
 
     pub(super) async fn send(&self, bytes: Vec<u8>) -> Answer {
+        let mac = match self.key.sign(&bytes) {
+            Ok(mac) => mac,
+            Err(error) => return Answer::Refused(format!("it cannot be signed: {error}")),
+        };
         let link = match self.link().await {
             Ok(link) => link,
             Err(reason) => return Answer::unavailable(reason),
         };
-        match timeout(CONFIRM_TIMEOUT, link.publish(&self.settings.queue, &bytes)).await {
+        match timeout(CONFIRM_TIMEOUT, link.publish(&self.settings.queue, &bytes, mac)).await {
             Ok(Ok(confirmation)) => classify(confirmation, &self.settings.queue),
             Ok(Err(error)) => {
                 self.forget(&link).await;
@@ -152,9 +165,12 @@ impl Link {
         self.connection.status().connected() && self.channel.status().connected()
     }
 
-    async fn publish(&self, queue: &str, bytes: &[u8]) -> lapin::Result<Confirmation> {
+    async fn publish(&self, queue: &str, bytes: &[u8], mac: String) -> lapin::Result<Confirmation> {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let properties = BasicProperties::default().with_delivery_mode(PERSISTENT).with_content_type(MEDIA_TYPE.into());
+        let mut headers = FieldTable::default();
+        headers.insert(MAC_HEADER.into(), AMQPValue::LongString(mac.into()));
+        let properties =
+            BasicProperties::default().with_delivery_mode(PERSISTENT).with_content_type(MEDIA_TYPE.into()).with_headers(headers);
         self.channel.basic_publish("".into(), queue.into(), options, bytes, properties).await?.await
     }
 }
@@ -209,8 +225,8 @@ mod tests {
 
     #[test]
     fn the_log_names_the_broker_without_the_password() {
-        let url = Secret::new("amqp://me:secret@broker.example:5673/zonepulse");
-        let settings = Settings { url, queue: "zonepulse.batches".into(), tls: tls::Settings::default() };
+        let (url, token) = (Secret::new("amqp://me:secret@broker.example:5673/zonepulse"), Secret::new("secret"));
+        let settings = Settings { url, queue: "zonepulse.batches".into(), token, tls: tls::Settings::default() };
         let courier = Courier::new(settings).unwrap();
         assert_eq!(courier.peer(), "amqp://broker.example:5673 vhost zonepulse queue zonepulse.batches");
         assert!(!format!("{courier:?}").contains("secret"));

@@ -71,7 +71,7 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 enum Way {
     Http(http::Courier),
-    Amqp(amqp::Courier),
+    Amqp(Box<amqp::Courier>),
     Pull,
 }
 
@@ -252,7 +252,7 @@ impl Way {
     fn new(settings: Settings) -> Result<Way, Error> {
         match settings {
             Settings::Http(settings) => http::Courier::new(settings).map(Way::Http),
-            Settings::Amqp(settings) => amqp::Courier::new(settings).map(Way::Amqp),
+            Settings::Amqp(settings) => amqp::Courier::new(settings).map(|courier| Way::Amqp(Box::new(courier))),
             Settings::Pull => Ok(Way::Pull),
         }
     }

@@ -172,3 +172,23 @@ fn a_central_that_is_busy_is_asked_by_one_batch_now_and_then() {
     assert!(spool.is_empty());
     assert_eq!(central.received().len(), 60);
 }
+
+#[tokio::test]
+async fn the_token_is_not_shown_where_a_central_redirects_to() {
+    let elsewhere = Central::start(|_| 204);
+    for status in [301, 302, 303, 307, 308] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let to = elsewhere.address.clone();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = write!(stream, "HTTP/1.1 {status} x\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            }
+        });
+        let settings = http::Settings { url, token: Secret::new("t"), tls: Default::default() };
+        let answer = http::Courier::new(settings).unwrap().send(batch(0).encode().unwrap()).await;
+        assert!(matches!(answer, Answer::Unavailable { .. }), "{status}: {answer:?}");
+    }
+    assert_eq!(elsewhere.received(), [0; 0]);
+}

@@ -41,6 +41,9 @@ const PULL_PATIENCE: Duration = Duration::from_secs(120);
 /// So long other programs are waited for; what was known of them before is told then.
 const LOOK_PATIENCE: Duration = Duration::from_secs(4);
 
+/// More of why settings are not followed is not told, characters: the central takes 1024 bytes.
+const MAX_REFUSED: usize = 250;
+
 /// Settings that the central gave, and whoever wants to know whether they are taken.
 #[derive(Debug)]
 pub struct Told {
@@ -88,6 +91,7 @@ impl Reporter {
             hostname: self.hostname.clone(),
             os: self.os.clone(),
             settings_version: self.status.settings_version(),
+            settings_refused: self.status.settings_refused().map(|why| why.chars().take(MAX_REFUSED).collect()),
             components,
             capture: self.status.capture(),
             spool: SpoolState { batches: self.spool.len() as u64, size_bytes: self.spool.disk_bytes() },

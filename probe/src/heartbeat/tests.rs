@@ -39,7 +39,7 @@ fn in_force(urls: &[&str], token: &str) -> InForce {
     let heartbeat: Vec<_> = urls.iter().map(way).collect();
     let monitoring = crate::agent::Monitoring { dns: true, dns_interval_s: 60, system: true, system_interval_s: 5 };
     let delivery = deliver::Settings::Http(heartbeat[0].clone());
-    InForce { version: None, monitoring, delivery, heartbeat, pull: None }
+    InForce { version: None, monitoring, delivery, heartbeat, pull: None, refused: None, moved_to: None }
 }
 
 fn reporter(dir: &TempDir) -> Arc<Reporter> {
@@ -84,6 +84,17 @@ async fn a_heartbeat_tells_what_does_not_work_and_brings_settings() {
     assert!(heartbeat.sent_at_ms.abs_diff(now_ms()) < 10_000);
     let ahead_ms = reporter.status.clock_ahead_ms().unwrap();
     assert!((4000..=5000).contains(&ahead_ms), "{ahead_ms}");
+}
+
+#[tokio::test]
+async fn a_heartbeat_tells_what_of_the_settings_is_not_followed() {
+    let dir = TempDir::new().unwrap();
+    let reporter = reporter(&dir);
+    assert_eq!(reporter.heartbeat().await.settings_refused, None);
+    reporter.status.set_settings_refused(Some("api_url: no".into()));
+    assert_eq!(reporter.heartbeat().await.settings_refused.as_deref(), Some("api_url: no"));
+    reporter.status.set_settings_refused(Some("é".repeat(2000)));
+    assert!(reporter.heartbeat().await.settings_refused.unwrap().len() <= 1024, "the central takes no longer text");
 }
 
 #[tokio::test]

@@ -6,10 +6,12 @@
 //! Whoever keeps a copy of what is here looks at [`Registry::generation`].
 
 mod audit;
+mod secrets;
 mod server;
 mod user;
 
 pub use audit::{Actor, AuditEntry};
+pub use secrets::Entered;
 pub use server::{EnrollmentToken, Pull, Server, ServerNames};
 pub use user::{Rights, User, UserToken};
 
@@ -42,11 +44,13 @@ pub struct GlobalSettings {
 pub struct Registry<'a> {
     inner: &'a Inner,
     actor: Option<Actor>,
+    /// Secrets that were entered; none have to be where it is `None`.
+    entered: Option<Entered>,
 }
 
 impl<'a> Registry<'a> {
     pub(crate) fn new(inner: &'a Inner) -> Self {
-        Registry { inner, actor: None }
+        Registry { inner, actor: None, entered: Some(Entered::default()) }
     }
 
     /// The same, with everything that is changed written to the audit log as this one's work.
@@ -66,7 +70,8 @@ impl<'a> Registry<'a> {
 
     /// Changes what is set for all servers. Retention holds from the next question on.
     ///
-    /// Refused when the result, or what it makes of a server, cannot hold; `change` may refuse, too.
+    /// Refused when the result, or what it makes of a server, cannot hold, or when a secret would be sent
+    /// elsewhere and was not entered again ([`Registry::entering`]); `change` may refuse, too.
     pub fn change_global<E: From<Error>>(
         &self,
         change: impl FnOnce(&mut SettingsOverride) -> Result<(), E>,
@@ -88,6 +93,7 @@ impl<'a> Registry<'a> {
                 other => other,
             })?;
         }
+        self.keep_global_secrets(&before, &after)?;
         after.version += 1;
         work.put(SETTINGS, &after)?;
         work.audit("settings.change", "global settings", &before.settings, &after.settings)?;

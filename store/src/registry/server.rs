@@ -11,6 +11,7 @@ use crate::{Error, key, purge};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -30,8 +31,8 @@ const LONGEST_NOTES: usize = 4096;
 /// The most services.
 const MOST_SERVICES: usize = 32;
 
-/// A managed server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A managed server. It prints without its secrets.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// Its number; not 0.
     pub id: u32,
@@ -64,16 +65,24 @@ pub struct Server {
     /// Where the central collects from, and how it gets in.
     #[serde(default)]
     pub pull: Pull,
+    /// Whether its probe is given secrets. It is not when somebody who may not know them has made its token.
+    #[serde(default = "trusted")]
+    pub trusted: bool,
     /// When it was removed, Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_ms: Option<u64>,
 }
 
+/// As servers of earlier versions are.
+fn trusted() -> bool {
+    true
+}
+
 /// Display names by id, of all servers, removed ones too.
 pub type ServerNames = Arc<BTreeMap<u32, String>>;
 
-/// A token that is worth one enrolment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A token that is worth one enrolment. It prints without the hash.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrollmentToken {
     /// What it hashes to.
     pub hash: String,
@@ -81,8 +90,8 @@ pub struct EnrollmentToken {
     pub expires_ms: u64,
 }
 
-/// How the central collects from a probe.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How the central collects from a probe. It prints without the token.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pull {
     /// The probe's address, `http://…` or `https://…`; empty for none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -90,6 +99,32 @@ pub struct Pull {
     /// What the central shows there. It is kept as it is, because the central is the one who sends it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub token: String,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("overrides", &self.overrides)
+            .field("enrollment", &self.enrollment)
+            .field("pull", &self.pull)
+            .field("trusted", &self.trusted)
+            .field("removed_ms", &self.removed_ms)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for EnrollmentToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnrollmentToken").field("expires_ms", &self.expires_ms).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Pull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pull").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -196,10 +231,12 @@ impl Registry<'_> {
             overrides: SettingsOverride::default(),
             enrollment: None,
             pull: Pull::default(),
+            trusted: true,
             removed_ms: None,
         };
         fill(&mut server)?;
         self.admit(&server, &servers)?;
+        self.keep_server_secrets(None, &server)?;
         work.batch.put(LAST_ID, id.to_be_bytes());
         work.put(&server_key(id), &server)?;
         if server.overrides != SettingsOverride::default() {
@@ -220,7 +257,8 @@ impl Registry<'_> {
         Ok(())
     }
 
-    /// Changes a server that is not removed; `action` is what the audit log calls it.
+    /// Changes a server that is not removed; `action` is what the audit log calls it. Refused when a secret would
+    /// be sent elsewhere and was not entered again ([`Registry::entering`]).
     pub fn change_server<E: From<Error>>(
         &self,
         id: u32,
@@ -238,8 +276,9 @@ impl Registry<'_> {
             return Ok(after);
         }
         self.admit(&after, &servers)?;
+        self.keep_server_secrets(Some(before), &after)?;
         work.put(&server_key(id), &after)?;
-        if (&after.overrides, &after.pull) != (&before.overrides, &before.pull) {
+        if (&after.overrides, &after.pull, after.trusted) != (&before.overrides, &before.pull, before.trusted) {
             work.raise_version()?;
         }
         work.audit(action, &title(&after), before, &after)?;

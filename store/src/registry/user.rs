@@ -4,6 +4,7 @@ use super::{Registry, server::check_name};
 use crate::Error;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::fmt;
 
 const USERS: &[u8] = b"user/";
 /// So many users at most.
@@ -11,8 +12,8 @@ const MOST_USERS: usize = 1000;
 /// So many tokens of one user at most.
 const MOST_TOKENS: usize = 32;
 
-/// Somebody who may ask.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Somebody who may ask. It prints without hashes.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// The name to log in with, unique.
     pub name: String,
@@ -45,6 +46,23 @@ pub struct Rights {
     pub server_delete: bool,
 }
 
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User")
+            .field("name", &self.name)
+            .field("administrator", &self.administrator)
+            .field("rights", &self.rights)
+            .field("tokens", &self.tokens)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for UserToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserToken").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl Rights {
     /// None at all.
     pub const NONE: Rights =
@@ -61,8 +79,8 @@ impl Default for Rights {
     }
 }
 
-/// A token of a user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A token of a user. It prints without the hash.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserToken {
     /// Its number among the user's tokens; not used again while a later one is there.
     pub id: u32,

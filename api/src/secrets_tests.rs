@@ -1,0 +1,202 @@
+//! Who gets to see the broker's password and the tokens for pulling: those probes that need them.
+
+use super::fleet_tests::{HEARTBEAT, Setup, bearer, heartbeat, setup};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+const SETTINGS: &str = "/api/v2/settings";
+const SERVER: &str = "/api/v2/pvservers/1";
+
+/// With a broker for all servers, and a user who may do everything with servers and is no administrator.
+async fn with_broker(communication: &str) -> (Setup, String) {
+    let setup = setup();
+    let broker = json!({"rabbitmq_address": "broker.example", "rabbitmq_user": "fleet", "rabbitmq_tls": true,
+        "rabbitmq_password": "hush", "communication": communication});
+    assert_eq!(setup.ask("PATCH", SETTINGS, broker).await.0, 200);
+    let rights = json!({"server_create": true, "server_update": true, "server_delete": true});
+    let editor = json!({"user": "eve", "password": "hard to guess", "rights": rights});
+    assert_eq!(setup.ask("POST", "/api/v2/users", editor).await.0, 201);
+    (setup, format!("Basic {}", STANDARD.encode("eve:hard to guess")))
+}
+
+/// The settings that a probe with this token is told.
+async fn told(setup: &Setup, token: &Value) -> Value {
+    let (status, answer) = setup.call(&bearer(token), "POST", HEARTBEAT, heartbeat()).await;
+    assert_eq!(status, 200, "{answer}");
+    answer["settings"].clone()
+}
+
+async fn renew(setup: &Setup, who: &str) -> Value {
+    let (status, handover) = setup.call(who, "POST", "/api/v2/pvservers/1/token", Value::Null).await;
+    assert_eq!(status, 200, "{handover}");
+    handover
+}
+
+async fn enroll(setup: &Setup, token: &Value) -> Value {
+    let request = json!({"hostname": "a", "os": "b", "probe_version": "c"});
+    let (status, enrolled) = setup.call(&bearer(token), "POST", "/api/v2/enrollments", request).await;
+    assert_eq!(status, 201, "{enrolled}");
+    enrolled
+}
+
+#[tokio::test]
+async fn a_user_who_may_change_servers_does_not_get_the_broker_s_password() {
+    let (setup, eve) = with_broker("http").await;
+    setup.make(json!({"server": "ns1"})).await;
+    // Point a server at a broker of one's own, rotate its token, send a heartbeat.
+    let own = json!({"settings": {"communication": "rabbitmq", "rabbitmq_address": "evil.example"}});
+    let (status, problem) = setup.call(&eve, "PATCH", SERVER, own).await;
+    assert_eq!(status, 403, "{problem}");
+    let (status, _) = setup.call(&eve, "PATCH", SERVER, json!({"settings": {"communication": "rabbitmq"}})).await;
+    assert_eq!(status, 200, "the way that batches take is no address");
+    let renewed = renew(&setup, &eve).await;
+    assert_eq!(renewed["server"]["trusted"], false);
+    let settings = told(&setup, &renewed["token"]).await;
+    assert_eq!((&settings["communication"], &settings["rabbitmq"]), (&json!("http"), &Value::Null), "{settings}");
+    let enrolled = enroll(&setup, &renewed["enrollment_token"]).await;
+    assert!(!format!("{enrolled} {}", told(&setup, &enrolled["token"]).await).contains("hush"), "{enrolled}");
+}
+
+#[tokio::test]
+async fn a_server_that_a_user_made_gets_no_password_when_all_go_to_the_broker_later() {
+    let (setup, eve) = with_broker("http").await;
+    let (status, made) = setup.call(&eve, "POST", "/api/v2/pvservers", json!({"server": "mine"})).await;
+    assert_eq!((status, &made["server"]["trusted"]), (201, &json!(false)), "{made}");
+    assert_eq!(setup.ask("PATCH", SETTINGS, json!({"communication": "rabbitmq"})).await.0, 200);
+    assert!(!told(&setup, &made["token"]).await.to_string().contains("hush"));
+}
+
+#[tokio::test]
+async fn an_administrator_makes_a_server_trusted_and_nobody_else_does() {
+    let (setup, eve) = with_broker("rabbitmq").await;
+    let made = setup.make(json!({"server": "ns1"})).await;
+    assert_eq!(told(&setup, &made["token"]).await["rabbitmq"]["password"], "hush", "the administrator made it");
+    let renewed = renew(&setup, &eve).await;
+    assert_eq!(setup.call(&eve, "PATCH", SERVER, json!({"trusted": true})).await.0, 403);
+    assert_eq!(told(&setup, &renewed["token"]).await["rabbitmq"], Value::Null);
+    let version = setup.get(SETTINGS).await["settings_version"].as_u64().unwrap();
+    let (status, changed) = setup.ask("PATCH", SERVER, json!({"trusted": true})).await;
+    assert_eq!((status, &changed["trusted"]), (200, &json!(true)));
+    assert_eq!(told(&setup, &renewed["token"]).await["rabbitmq"]["password"], "hush");
+    assert!(setup.get(SETTINGS).await["settings_version"].as_u64().unwrap() > version, "the probe learns of it");
+    renew(&setup, &eve).await;
+    let renewed = renew(&setup, &setup.basic).await;
+    assert_eq!(told(&setup, &renewed["token"]).await["rabbitmq"]["password"], "hush");
+}
+
+#[tokio::test]
+async fn an_address_of_the_broker_changes_with_its_password_only() {
+    let (setup, _) = with_broker("rabbitmq").await;
+    let made = setup.make(json!({"server": "ns1"})).await;
+    let moves = [
+        json!({"rabbitmq_address": "evil.example"}),
+        json!({"rabbitmq_port": 5999}),
+        json!({"rabbitmq_user": "evil"}),
+        json!({"rabbitmq_tls": null}),
+        json!({"verify_ca": false}),
+        json!({"rabbitmq_address": "evil.example", "rabbitmq_password": null, "rabbitmq_user": "x"}),
+    ];
+    for change in &moves[..5] {
+        let (status, problem) = setup.ask("PATCH", SETTINGS, change.clone()).await;
+        assert_eq!((status, &problem["parameter"]), (400, &json!("rabbitmq_password")), "{change}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("enter it again"), "{problem}");
+    }
+    for change in &moves {
+        if change["rabbitmq_tls"].is_null() && change.get("rabbitmq_tls").is_some() {
+            continue;
+        }
+        let (status, problem) = setup.ask("PATCH", SERVER, json!({ "settings": change })).await;
+        assert_eq!((status, &problem["parameter"]), (400, &json!("rabbitmq_password")), "{change}: {problem}");
+        let made = json!({"server": "ns2", "settings": change});
+        assert_eq!(setup.ask("POST", "/api/v2/pvservers", made).await.0, 400, "{change}");
+    }
+    assert_eq!(told(&setup, &made["token"]).await["rabbitmq"]["address"], "broker.example");
+    let again = json!({"rabbitmq_address": "second.example", "rabbitmq_password": "hush"});
+    assert_eq!(setup.ask("PATCH", SETTINGS, again).await.0, 200);
+    let own = json!({"settings": {"rabbitmq_address": "third.example", "rabbitmq_password": "own"}});
+    assert_eq!(setup.ask("PATCH", SERVER, own).await.0, 200);
+    let rabbitmq = &told(&setup, &made["token"]).await["rabbitmq"];
+    assert_eq!((&rabbitmq["address"], &rabbitmq["password"]), (&json!("third.example"), &json!("own")));
+    // Its own password is for its own broker, and that of all for that of all.
+    let (status, changed) = setup.ask("PATCH", SERVER, json!({"settings": {"rabbitmq_password": null}})).await;
+    assert_eq!((status, &changed["effective_settings"]["rabbitmq_password_set"]), (200, &json!(false)), "{changed}");
+    assert_eq!(told(&setup, &made["token"]).await["rabbitmq"]["password"], "");
+}
+
+#[tokio::test]
+async fn a_probe_is_told_the_secret_of_its_way_with_the_change_of_the_way() {
+    let (setup, _) = with_broker("http").await;
+    let made = setup.make(json!({"server": "ns1", "pull_url": "https://ns1.example:8054", "pull_token": "open-sesame"})).await;
+    for (way, broker, pull) in [("http", false, false), ("rabbitmq", true, false), ("pull", false, true), ("http", false, false)]
+    {
+        setup.ask("PATCH", SERVER, json!({"settings": {"communication": way}})).await;
+        let settings = told(&setup, &made["token"]).await;
+        let text = settings.to_string();
+        assert_eq!((text.contains("hush"), text.contains("open-sesame")), (broker, pull), "{way}: {text}");
+        assert_eq!(settings["communication"], way);
+    }
+}
+
+#[tokio::test]
+async fn a_pull_token_is_shown_at_another_address_when_it_is_entered_again() {
+    let (setup, eve) = with_broker("http").await;
+    setup.make(json!({"server": "ns1", "pull_url": "https://ns1.example:8054", "pull_token": "open-sesame"})).await;
+    let token = || setup.app.store().registry().server(1).unwrap().unwrap().pull.token;
+    for who in [&eve, &setup.basic] {
+        let expected = if *who == eve { 403 } else { 400 };
+        for change in [json!({"pull_url": "https://evil.example"}), json!({"pull_url": "http://ns1.example:8054"})] {
+            let (status, problem) = setup.call(who, "PATCH", SERVER, change).await;
+            assert_eq!(status, expected, "{problem}");
+        }
+    }
+    let (_, problem) = setup.ask("PATCH", SERVER, json!({"settings": {"verify_ca": false}})).await;
+    assert_eq!(problem["parameter"], "rabbitmq_password", "of both secrets one is named");
+    let moved = json!({"pull_url": "https://moved.example:8054", "pull_token": "open-sesame"});
+    assert_eq!(setup.ask("PATCH", SERVER, moved).await.0, 200);
+    assert_eq!(token(), "open-sesame");
+    let another = json!({"pull_url": "https://third.example:8054", "pull_token": null});
+    assert_eq!(setup.ask("PATCH", SERVER, another).await.0, 200);
+    assert_eq!((token().len(), token() == "open-sesame"), (43, false), "one was made");
+    setup.make(json!({"server": "ns2", "pull_url": "https://ns2.example:8054"})).await;
+    assert_eq!(setup.app.store().registry().server(2).unwrap().unwrap().pull.token.len(), 43);
+}
+
+#[tokio::test]
+async fn whoever_enrols_with_a_user_s_token_does_not_learn_the_pull_token_that_was_there() {
+    let (setup, eve) = with_broker("http").await;
+    let ns1 = json!({"server": "ns1", "pull_url": "https://ns1.example:8054", "pull_token": "open-sesame",
+        "settings": {"communication": "pull"}});
+    let made = setup.make(ns1).await;
+    assert_eq!(enroll(&setup, &made["enrollment_token"]).await["pull_token"], "open-sesame", "the administrator's may");
+    let renewed = renew(&setup, &eve).await;
+    assert!(!told(&setup, &renewed["token"]).await.to_string().contains("open-sesame"));
+    let enrolled = enroll(&setup, &renewed["enrollment_token"]).await;
+    assert_eq!(enrolled["pull_token"].as_str().unwrap().len(), 43, "a new one");
+    assert_eq!(setup.app.store().registry().server(1).unwrap().unwrap().pull.token, enrolled["pull_token"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn no_answer_to_a_user_has_a_secret() {
+    let (setup, eve) = with_broker("rabbitmq").await;
+    let ns1 = json!({"server": "ns1", "pull_url": "https://ns1.example:8054", "pull_token": "hush-pull",
+        "settings": {"rabbitmq_password": "hush-own"}});
+    setup.make(ns1).await;
+    for (method, path, body) in [
+        ("GET", "/api/v2/settings", Value::Null),
+        ("GET", "/api/v2/pvservers", Value::Null),
+        ("GET", SERVER, Value::Null),
+        ("GET", "/api/v2/audit", Value::Null),
+        ("GET", HEARTBEAT, Value::Null),
+        ("POST", "/api/v2/pvservers/1/token", Value::Null),
+        ("PATCH", SERVER, json!({"settings": {"rabbitmq_address": "evil.example"}})),
+        ("PATCH", SERVER, json!({"settings": {"rabbitmq_port": "evil"}})),
+        ("PATCH", SERVER, json!({"pull_url": "https://evil.example"})),
+        ("PATCH", SETTINGS, json!({"rabbitmq_address": "evil.example"})),
+    ] {
+        for who in [&setup.basic, &eve] {
+            let (_, answer) = setup.call(who, method, path, body.clone()).await;
+            assert!(!answer.to_string().contains("hush"), "{method} {path}: {answer}");
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Whose batch a message from the broker is, and what becomes of messages whose batch is refused.
+//!
+//! The broker lets in whoever has its password, which all probes share. So every message is signed with
+//! its server's token ([`zonepulse_wire::MacKey`]), and nothing of a batch is read, except whose it is, before
+//! the signature is verified against the token that the server has now. A token that was replaced, or the
+//! token of another server, signs nothing here.
+
+use crate::{Error, Sender};
+use lapin::BasicProperties;
+use lapin::types::AMQPValue;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use zonepulse_store::Store;
+use zonepulse_wire::{MAC_HEADER, MacKey, peek_identity};
+
+/// A line in the log about a reason is followed by another one after so long.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+/// The longest text that is looked at as a signature, bytes.
+const LONGEST_MAC: usize = 128;
+
+/// Why messages are refused, as metrics name it.
+const REASONS: [&str; 8] =
+    ["unsigned", "wrong_signature", "no_token", "unknown_server", "malformed", "unknown_version", "interval", "other"];
+
+/// Why a message is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// It has no signature.
+    #[error("it is not signed ({MAC_HEADER}): a probe signs what it sends through a broker with the token of its server")]
+    Unsigned,
+    /// It has a signature that the server's token does not make.
+    #[error(
+        "it is not signed with the token of server {0}: somebody else made it, or it was signed before the server got another token"
+    )]
+    WrongSignature(u32),
+    /// Nobody can have signed it.
+    #[error("server {0} has no token that it could be signed with: give it one")]
+    NoToken(u32),
+    /// It is not the signature.
+    #[error(transparent)]
+    Batch(#[from] Error),
+}
+
+impl Fault {
+    /// Whether it is in vain to take the message from the queue again.
+    pub(super) fn is_final(&self) -> bool {
+        match self {
+            // The broker cannot ask somebody to add the server first; a person can, and then move the message back.
+            Fault::Batch(error) => error.is_final() || matches!(error, Error::UnknownServer(_)),
+            Fault::Unsigned | Fault::WrongSignature(_) | Fault::NoToken(_) => true,
+        }
+    }
+
+    /// One of [`REASONS`].
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Fault::Unsigned => "unsigned",
+            Fault::WrongSignature(_) => "wrong_signature",
+            Fault::NoToken(_) => "no_token",
+            Fault::Batch(Error::UnknownServer(_)) => "unknown_server",
+            Fault::Batch(Error::Malformed(_)) => "malformed",
+            Fault::Batch(Error::UnknownVersion(_)) => "unknown_version",
+            Fault::Batch(Error::Interval(_)) => "interval",
+            Fault::Batch(_) => "other",
+        }
+    }
+}
+
+/// The signature of a message.
+pub(super) fn signature(properties: &BasicProperties) -> Option<String> {
+    let AMQPValue::LongString(mac) = properties.headers().as_ref()?.inner().get(MAC_HEADER)? else { return None };
+    let mac = std::str::from_utf8(mac.as_bytes()).ok()?;
+    (mac.len() <= LONGEST_MAC).then(|| mac.to_owned())
+}
+
+/// Whose batch this is, as its signature proves. Reads the registry.
+pub(super) fn sender(store: &Store, bytes: &[u8], mac: Option<&str>) -> Result<Sender, Fault> {
+    let server_id = peek_identity(bytes).map_err(Error::from)?.server_id;
+    let server = store.registry().server(server_id).map_err(Error::from)?;
+    let server = server.filter(|server| !server.is_removed()).ok_or(Error::UnknownServer(server_id))?;
+    let key = MacKey::of_token_hash(&server.token_hash).ok_or(Fault::NoToken(server_id))?;
+    let mac = mac.ok_or(Fault::Unsigned)?;
+    if key.verifies(bytes, mac) { Ok(Sender::Server(server_id)) } else { Err(Fault::WrongSignature(server_id)) }
+}
+
+/// Messages that were refused since the start, by reason.
+#[derive(Debug)]
+pub(crate) struct Refusals(Mutex<BTreeMap<&'static str, Refused>>);
+
+#[derive(Debug, Default)]
+struct Refused {
+    messages: u64,
+    /// When the log had a line about it, and how many came since.
+    told: Option<Instant>,
+    silent: u64,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Refusals(Mutex::new(REASONS.into_iter().map(|reason| (reason, Refused::default())).collect()))
+    }
+}
+
+impl Refusals {
+    /// One more. Gives how many there were since the log had the last line when it is time for another one.
+    pub(super) fn add(&self, reason: &'static str, now: Instant) -> Option<u64> {
+        let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = reasons.entry(reason).or_default();
+        refused.messages += 1;
+        refused.silent += 1;
+        if refused.told.is_some_and(|told| now.saturating_duration_since(told) < WARN_EVERY) {
+            return None;
+        }
+        refused.told = Some(now);
+        Some(std::mem::take(&mut refused.silent))
+    }
+
+    /// How many there were, by reason.
+    pub(crate) fn counts(&self) -> Vec<(&'static str, u64)> {
+        let reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons.iter().map(|(reason, refused)| (*reason, refused.messages)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapin::types::FieldTable;
+    use zonepulse_store::{Options, Server};
+    use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records};
+
+    /// SHA-256 in hexadecimal of `token of 1` and `token of 2`.
+    const HASHES: [&str; 2] = [
+        "f938361cbcdc680c8d0428a6ac5f8269b79c36bcc2712dfd8929d67fa1900b70",
+        "9f0c2e72c1c4152288c41251b0377efc4893a0f340040da38e829a0eb6300f57",
+    ];
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &Options::default()).unwrap();
+        for (name, hash) in ["one", "two"].into_iter().zip(HASHES) {
+            store.registry().add_server(name, false, hash.to_owned(), 0).unwrap();
+        }
+        (dir, store)
+    }
+
+    fn batch(server_id: u32) -> Vec<u8> {
+        let batch = Batch {
+            identity: Identity { server_id, epoch: 1, seq: 0 },
+            start_s: 600,
+            interval_s: 60,
+            coverage: Coverage { from_ms: 600_000, until_ms: 660_000 },
+            counters: Counters::new(),
+            evicted: None,
+            records: Records::new(),
+            rows: Vec::new(),
+        };
+        batch.encode().unwrap()
+    }
+
+    fn sign(token: &str, batch: &[u8]) -> String {
+        MacKey::of_token(token).sign(batch).unwrap()
+    }
+
+    /// What is said of a batch of this server that was signed with this token.
+    fn judged(store: &Store, server_id: u32, token: &str) -> Result<Sender, &'static str> {
+        let bytes = batch(server_id);
+        sender(store, &bytes, Some(&sign(token, &bytes))).map_err(|fault| fault.reason())
+    }
+
+    fn change(store: &Store, change: impl FnOnce(&mut Server)) {
+        let registry = store.registry();
+        let changed = registry.change_server(1, "changed", |server| {
+            change(server);
+            Ok::<_, zonepulse_store::Error>(())
+        });
+        changed.unwrap();
+    }
+
+    #[test]
+    fn a_batch_is_its_server_s_when_the_server_s_token_signed_it() {
+        let (_dir, store) = store();
+        assert_eq!(judged(&store, 1, "token of 1"), Ok(Sender::Server(1)));
+        assert_eq!(judged(&store, 2, "token of 2"), Ok(Sender::Server(2)));
+    }
+
+    #[test]
+    fn no_server_s_token_signs_for_another_server() {
+        let (_dir, store) = store();
+        assert_eq!(judged(&store, 1, "token of 2"), Err("wrong_signature"));
+        assert_eq!(judged(&store, 2, "token of 1"), Err("wrong_signature"));
+        assert_eq!(judged(&store, 9, "token of 1"), Err("unknown_server"));
+    }
+
+    #[test]
+    fn a_token_that_was_replaced_or_taken_back_signs_nothing() {
+        let (_dir, store) = store();
+        change(&store, |server| server.token_hash = HASHES[1].to_owned());
+        assert_eq!(judged(&store, 1, "token of 1"), Err("wrong_signature"));
+        assert_eq!(judged(&store, 1, "token of 2"), Ok(Sender::Server(1)));
+        change(&store, |server| server.token_hash = String::new());
+        assert_eq!(judged(&store, 1, ""), Err("no_token"));
+        store.registry().remove_server(2, 1, false).unwrap();
+        assert_eq!(judged(&store, 2, "token of 2"), Err("unknown_server"));
+    }
+
+    #[test]
+    fn a_batch_without_a_signature_or_with_another_batch_s_is_refused() {
+        let (_dir, store) = store();
+        let (one, mut other) = (batch(1), batch(1));
+        let mac = sign("token of 1", &one);
+        let last = other.len() - 1;
+        other[last] ^= 1;
+        for (bytes, mac, expected) in [
+            (&one, None, "unsigned"),
+            (&one, Some(""), "wrong_signature"),
+            (&other, Some(mac.as_str()), "wrong_signature"),
+            (&b"rubbish".to_vec(), Some(mac.as_str()), "malformed"),
+        ] {
+            let fault = sender(&store, bytes, mac).unwrap_err();
+            assert!(fault.is_final() && fault.reason() == expected, "{fault}");
+            assert!(REASONS.contains(&fault.reason()));
+        }
+    }
+
+    #[test]
+    fn a_signature_is_a_short_text_in_its_header() {
+        let with = |value: AMQPValue| {
+            let mut headers = FieldTable::default();
+            headers.insert(MAC_HEADER.into(), value);
+            signature(&BasicProperties::default().with_headers(headers))
+        };
+        assert_eq!(with(AMQPValue::LongString("abc".into())).as_deref(), Some("abc"));
+        assert_eq!(with(AMQPValue::LongString("x".repeat(LONGEST_MAC + 1).into())), None);
+        assert_eq!(with(AMQPValue::LongString(b"\xff".to_vec().into())), None);
+        assert_eq!(with(AMQPValue::Boolean(true)), None);
+        assert_eq!(signature(&BasicProperties::default()), None);
+    }
+
+    #[test]
+    fn every_refusal_is_counted_and_the_log_has_a_line_now_and_then() {
+        let refusals = Refusals::default();
+        let began = Instant::now();
+        assert_eq!(refusals.add("unsigned", began), Some(1));
+        let told = (1..1000).filter(|n| refusals.add("unsigned", began + Duration::from_millis(*n)).is_some()).count();
+        assert_eq!(told, 0);
+        assert_eq!(refusals.add("malformed", began), Some(1), "another reason");
+        assert_eq!(refusals.add("unsigned", began + WARN_EVERY), Some(1000));
+        let counts: BTreeMap<_, _> = refusals.counts().into_iter().collect();
+        assert_eq!((counts["unsigned"], counts["malformed"], counts["no_token"]), (1001, 1, 0));
+    }
+}
