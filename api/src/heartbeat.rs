@@ -24,9 +24,6 @@ use utoipa_axum::routes;
 use zonepulse_ingest::fleet::{self as wire, Heartbeat, HeartbeatAnswer, MAX_HEARTBEAT_BYTES, probe_settings};
 use zonepulse_store::Server;
 
-/// The longest text in a heartbeat, bytes.
-const LONGEST_TEXT: usize = 1024;
-
 /// What probes call.
 pub fn sending() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(hear))
@@ -80,22 +77,9 @@ pub fn answer(app: &App, server_id: u32, received_at_ms: u64) -> Result<Heartbea
     Ok(HeartbeatAnswer { received_at_ms, settings_version, settings: probe_settings(&settings) })
 }
 
-/// Everything that a heartbeat says is kept in memory, so it has to be short.
+/// Everything that a heartbeat says is kept in memory and shown, so it has to be short, and its numbers such that can be.
 fn check(heartbeat: &Heartbeat) -> Result<(), Problem> {
-    let components = &heartbeat.components;
-    let of_components = [&components.dns, &components.monitor, &components.dhcp4, &components.dhcp6, &components.backup]
-        .into_iter()
-        .flatten()
-        .flat_map(|component| [component.version.as_deref(), component.name.as_deref(), component.identity.as_deref()])
-        .flatten();
-    let texts = [heartbeat.probe_version.as_str(), &heartbeat.hostname, &heartbeat.os].into_iter();
-    let longest = texts.chain(heartbeat.capture.detail.as_deref()).chain(of_components).map(str::len).max();
-    match longest {
-        Some(bytes) if bytes > LONGEST_TEXT => {
-            Err(Problem::parameter("body", format_args!("a text of {bytes} bytes is longer than {LONGEST_TEXT}")))
-        }
-        _ => Ok(()),
-    }
+    heartbeat.check().map_err(|reason| Problem::parameter("body", reason))
 }
 
 /// Who is alive
@@ -275,8 +259,10 @@ struct CaptureBody {
 #[derive(Serialize, ToSchema)]
 struct SpoolBody {
     /// Batches that are not confirmed.
+    #[schema(maximum = 9007199254740991)]
     batches: u64,
     /// Their size, bytes.
+    #[schema(maximum = 9007199254740991)]
     size_bytes: u64,
 }
 
@@ -285,6 +271,7 @@ struct SpoolBody {
 #[expect(dead_code, reason = "describes a body")]
 struct HeartbeatBody {
     /// When it was made, by the probe's clock, Unix milliseconds.
+    #[schema(maximum = 253402300799999)]
     sent_at_ms: u64,
     /// When the probe began, in the numbering of its batches.
     epoch: u64,
@@ -292,6 +279,7 @@ struct HeartbeatBody {
     #[schema(max_length = 1024)]
     probe_version: String,
     /// For how long it has been running, seconds.
+    #[schema(maximum = 253402300800)]
     uptime_s: u64,
     /// The machine's name.
     #[schema(max_length = 1024)]
@@ -300,6 +288,7 @@ struct HeartbeatBody {
     #[schema(max_length = 1024)]
     os: String,
     /// The version of the settings in force; none while the probe does what its own configuration says.
+    #[schema(maximum = 9007199254740991)]
     settings_version: Option<u64>,
     /// What runs on the machine.
     components: ComponentsBody,
@@ -411,7 +400,7 @@ mod tests {
     fn texts_past_the_bound_are_refused() {
         assert!(check(&heartbeat(1)).is_ok());
         let mut long = heartbeat(1);
-        long.capture.detail = Some("x".repeat(LONGEST_TEXT + 1));
+        long.capture.detail = Some("x".repeat(1025));
         assert!(check(&long).is_err());
     }
 }
