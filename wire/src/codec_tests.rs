@@ -195,14 +195,14 @@ fn any_evicted() -> impl Strategy<Value = Option<Evicted>> {
 }
 
 fn any_batch() -> impl Strategy<Value = Batch> {
-    let identity = (from_one_to(u64::from(u32::MAX)), up_to(u64::MAX), up_to(MAX_SEQ));
-    let counters = prop::collection::btree_map(any::<u16>(), from_one_to(MAX_COUNTER), 0..12);
-    let names = prop::collection::vec(("[a-z0-9]{1,20}", any::<u16>()), 40);
-    from_one_to(MAX_INTERVAL_S).prop_flat_map(move |interval_s| {
+    from_one_to(MAX_INTERVAL_S).prop_flat_map(|interval_s| {
         let interval_ms = interval_s * 1000;
         let starts = up_to(END_OF_TIME_S / interval_s - 1);
+        let identity = (from_one_to(u64::from(u32::MAX)), up_to(u64::MAX), up_to(MAX_SEQ));
+        let counters = prop::collection::btree_map(any::<u16>(), from_one_to(MAX_COUNTER), 0..12);
+        let names = prop::collection::vec(("[a-z0-9]{1,20}", any::<u16>()), 40);
         let covered = (up_to(interval_ms), up_to(interval_ms));
-        (Just(interval_s), starts, identity.clone(), counters.clone(), names.clone(), any_rows(interval_ms), covered, any_evicted())
+        (Just(interval_s), starts, identity, counters, names, any_rows(interval_ms), covered, any_evicted())
     })
     .prop_map(|(interval_s, start, (server_id, epoch, seq), numbers, names, rows, (a, b), evicted)| {
         let start_s = start * interval_s;
