@@ -190,8 +190,9 @@ async fn handle(ingest: &Ingest, channel: &Channel, dead_queue: &ShortString, de
     let bytes = Bytes::from(data);
     match ingest.receive(bytes.clone(), Sender::Broker).await {
         Ok(_) => acker.ack(BasicAckOptions::default()).await?,
-        // The broker cannot ask somebody to add the server first; a person can, and then move the message back.
-        Err(error) if error.is_final() || matches!(error, Error::UnknownServer(_)) => {
+        // The broker cannot ask somebody to add the server or to set the clock first; a person can, and then move the
+        // message back. In the queue it would go round and round, and a quorum queue drops what was given back too often.
+        Err(error) if error.is_final() || matches!(error, Error::UnknownServer(_) | Error::Ahead { .. }) => {
             tracing::warn!(%error, queue = %dead_queue, "a batch was refused; it is kept in the dead-letter queue");
             bury(channel, dead_queue, &bytes, &error).await?;
             acker.ack(BasicAckOptions::default()).await?

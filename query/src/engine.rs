@@ -10,7 +10,7 @@ use crate::select::{Counts, is_quick, selection};
 use crate::shape::{Key, Shape, with_column};
 use crate::summed::SumInScan;
 use crate::table::{Counters, StoreTable, Table};
-use crate::{Answer, Error, Filter, Options, Page, SqlLimits, system};
+use crate::{Answer, Error, Filter, Options, Page, SqlLimits, saturating, system};
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{SchemaRef, UInt64Type};
@@ -339,6 +339,7 @@ fn session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<SessionCon
     // EXTRACT, SUBSTRING and POSITION: the functions are there, their syntax is not among the features.
     state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
     state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
+    state.register_udaf(saturating::sum())?;
     Ok(SessionContext::new_with_state(state))
 }
 

@@ -40,6 +40,7 @@ mod pushdown;
 mod raw;
 mod rows;
 mod rps;
+mod saturating;
 mod scan;
 mod select;
 mod series;
