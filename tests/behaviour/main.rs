@@ -20,6 +20,7 @@ mod fleet;
 mod formats;
 mod full_disk;
 mod live;
+mod numbers;
 mod overload;
 mod parameters;
 mod plans;
@@ -65,6 +66,7 @@ fn all() -> Vec<Trial> {
         refusals::trials(),
         restarts::trials(),
         filters::trials(),
+        numbers::trials(),
         exports::trials(),
         formats::trials(),
         sql::trials(),
