@@ -212,10 +212,7 @@ fn what_cannot_be_is_refused_for_good_and_what_waiting_cures_is_not() {
     let message = Message::Dns(Batch { start_s: 6000, ..batch(1, 0, &[]) });
     assert!(times::check(&message, 6000 - 600, 600).is_ok());
     assert!(times::check(&message, 6000 - 601, 600).is_err_and(|error| !error.is_final()));
-    for error in [
-        zonepulse_store::Error::TooLate { epoch: 1, seq: 2 },
-        zonepulse_store::Error::BadIntake("rows"),
-    ] {
+    for error in [zonepulse_store::Error::TooLate { epoch: 1, seq: 2 }, zonepulse_store::Error::BadIntake("rows")] {
         assert!(Error::from(error).is_final());
     }
     let ahead = Error::Ahead { ahead_s: 9, max_ahead_s: 3 };
@@ -226,11 +223,8 @@ fn what_cannot_be_is_refused_for_good_and_what_waiting_cures_is_not() {
 async fn numbers_past_their_bounds_are_refused_for_good_and_change_no_sum() {
     let central = central();
     central.ingest.receive(bytes(&batch(1, 0, &["a."])), Sender::Server(1)).await.unwrap();
-    let refused: [fn(&mut Batch); 3] = [
-        |batch| batch.identity.seq = u64::MAX,
-        |batch| batch.rows[0].hits = u64::MAX,
-        |batch| batch.start_s = 1_099_511_627_760,
-    ];
+    let refused: [fn(&mut Batch); 3] =
+        [|batch| batch.identity.seq = u64::MAX, |batch| batch.rows[0].hits = u64::MAX, |batch| batch.start_s = 1_099_511_627_760];
     for change in refused {
         let mut batch = batch(1, 1, &["a."]);
         change(&mut batch);

@@ -769,12 +769,11 @@ mod tests {
         let interval = prop::sample::select(vec![1u32, 5, 30, 60, 300, 900, 3600]);
         let part = (interval, 0..MessageKind::COUNT).prop_flat_map(|(interval_s, kind)| {
             let (last_slot, oldest) = (slots(interval_s) as u64 - 1, u64::from(interval_s) * 1000 - 1);
-            let cell = (up_to(255), up_to(last_slot), from_one_to(u64::MAX), up_to(oldest)).prop_map(
-                move |(low, slot, hits, age)| {
+            let cell =
+                (up_to(255), up_to(last_slot), from_one_to(u64::MAX), up_to(oldest)).prop_map(move |(low, slot, hits, age)| {
                     let slot = slot as u16;
                     Cell { low: low as u8, slot, last_ms: last_of_slot(interval_s, slot, 1) - age as u32, hits }
-                },
-            );
+                });
             prop::collection::vec(cell, 1..200).prop_map(move |mut cells| {
                 arrange(&mut cells, &mut Vec::new());
                 ((interval_s, kind), cells)

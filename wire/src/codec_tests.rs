@@ -190,39 +190,44 @@ fn any_rows(interval_ms: u64) -> impl Strategy<Value = Vec<Row>> {
 
 fn any_evicted() -> impl Strategy<Value = Option<Evicted>> {
     let time = || up_to(END_OF_TIME_S);
-    let evicted = (from_one_to(MAX_EVICTED), time(), time()).prop_map(|(batches, a, b)| Evicted { batches, from_s: a.min(b), until_s: a.max(b) });
+    let evicted = (from_one_to(MAX_EVICTED), time(), time()).prop_map(|(batches, a, b)| Evicted {
+        batches,
+        from_s: a.min(b),
+        until_s: a.max(b),
+    });
     prop::option::of(evicted)
 }
 
 fn any_batch() -> impl Strategy<Value = Batch> {
-    from_one_to(MAX_INTERVAL_S).prop_flat_map(|interval_s| {
-        let interval_ms = interval_s * 1000;
-        let starts = up_to(END_OF_TIME_S / interval_s - 1);
-        let identity = (from_one_to(u64::from(u32::MAX)), up_to(u64::MAX), up_to(MAX_SEQ));
-        let counters = prop::collection::btree_map(any::<u16>(), from_one_to(MAX_COUNTER), 0..12);
-        let names = prop::collection::vec(("[a-z0-9]{1,20}", any::<u16>()), 40);
-        let covered = (up_to(interval_ms), up_to(interval_ms));
-        (Just(interval_s), starts, identity, counters, names, any_rows(interval_ms), covered, any_evicted())
-    })
-    .prop_map(|(interval_s, start, (server_id, epoch, seq), numbers, names, rows, (a, b), evicted)| {
-        let start_s = start * interval_s;
-        let mut counters = Counters::new();
-        numbers.into_iter().for_each(|(number, count)| counters.add_number(number, count));
-        let mut records = Records::new();
-        for (name, record_type) in names {
-            records.push(&format!("{name}.example."), RecordType::new(record_type));
-        }
-        Batch {
-            identity: Identity { server_id: server_id as u32, epoch, seq },
-            start_s,
-            interval_s: interval_s as u32,
-            coverage: Coverage { from_ms: start_s * 1000 + a.min(b), until_ms: start_s * 1000 + a.max(b) },
-            counters,
-            evicted,
-            records,
-            rows,
-        }
-    })
+    from_one_to(MAX_INTERVAL_S)
+        .prop_flat_map(|interval_s| {
+            let interval_ms = interval_s * 1000;
+            let starts = up_to(END_OF_TIME_S / interval_s - 1);
+            let identity = (from_one_to(u64::from(u32::MAX)), up_to(u64::MAX), up_to(MAX_SEQ));
+            let counters = prop::collection::btree_map(any::<u16>(), from_one_to(MAX_COUNTER), 0..12);
+            let names = prop::collection::vec(("[a-z0-9]{1,20}", any::<u16>()), 40);
+            let covered = (up_to(interval_ms), up_to(interval_ms));
+            (Just(interval_s), starts, identity, counters, names, any_rows(interval_ms), covered, any_evicted())
+        })
+        .prop_map(|(interval_s, start, (server_id, epoch, seq), numbers, names, rows, (a, b), evicted)| {
+            let start_s = start * interval_s;
+            let mut counters = Counters::new();
+            numbers.into_iter().for_each(|(number, count)| counters.add_number(number, count));
+            let mut records = Records::new();
+            for (name, record_type) in names {
+                records.push(&format!("{name}.example."), RecordType::new(record_type));
+            }
+            Batch {
+                identity: Identity { server_id: server_id as u32, epoch, seq },
+                start_s,
+                interval_s: interval_s as u32,
+                coverage: Coverage { from_ms: start_s * 1000 + a.min(b), until_ms: start_s * 1000 + a.max(b) },
+                counters,
+                evicted,
+                records,
+                rows,
+            }
+        })
 }
 
 #[test]

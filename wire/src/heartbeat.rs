@@ -63,9 +63,7 @@ impl Heartbeat {
         let detail = self.capture.detail.as_ref().map(|detail| ("capture.detail", detail));
         let mut texts = texts.into_iter().chain(detail).chain(self.components.texts());
         match texts.find(|(_, text)| text.len() > MAX_TEXT_BYTES) {
-            Some((field, text)) => {
-                Err(format!("{field}: a text of {} bytes is longer than {MAX_TEXT_BYTES}", text.len()))
-            }
+            Some((field, text)) => Err(format!("{field}: a text of {} bytes is longer than {MAX_TEXT_BYTES}", text.len())),
             None => Ok(()),
         }
     }

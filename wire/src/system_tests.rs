@@ -211,7 +211,8 @@ fn any_batch() -> impl Strategy<Value = SystemBatch> {
     };
     (1u32..40)
         .prop_flat_map(move |slots| {
-            let numbers = (up_to(u64::MAX), up_to(MAX_SEQ), from_one_to(MAX_INTERVAL_S), prop::option::of(from_one_to(MAX_EVICTED)));
+            let numbers =
+                (up_to(u64::MAX), up_to(MAX_SEQ), from_one_to(MAX_INTERVAL_S), prop::option::of(from_one_to(MAX_EVICTED)));
             (Just(slots), of_slots(slots), numbers, up_to(u64::MAX))
         })
         .prop_map(|(slots, series, (epoch, seq, interval_s, evicted), at)| SystemBatch {

@@ -65,7 +65,8 @@ async fn sums_of_sql_stop_at_the_largest_number() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_that_leaves_an_absurd_number_behind_is_right_again() {
     let content = absurd();
-    let window = "SELECT sum(hits) OVER (ORDER BY hits DESC ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM dns_raw ORDER BY hits DESC";
+    let window =
+        "SELECT sum(hits) OVER (ORDER BY hits DESC ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM dns_raw ORDER BY hits DESC";
     let most = MOST.to_string();
     assert_eq!(sql(&content, window).await, [most.clone(), most.clone(), most, "11".to_owned()]);
 }
