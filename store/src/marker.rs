@@ -223,7 +223,7 @@ mod tests {
 
         #[test]
         fn bytes_of_any_kind_never_panic(version in 0..4u8, bytes in prop::collection::vec(any::<u8>(), 0..60), number in up_to(u64::MAX)) {
-            if let Ok(mut marker) = Marker::decode(&[&[version], &bytes[..]].concat()) {
+            if let Ok(mut marker) = Marker::decode(&[&[version][..], &bytes].concat()) {
                 marker.take(number, number >> 1);
                 prop_assert_eq!(Marker::decode(&marker.encode()), Ok(marker));
             }

@@ -325,7 +325,7 @@ mod tests {
 
         #[test]
         fn bytes_of_any_kind_never_panic(version in 0..4u8, bytes in prop::collection::vec(any::<u8>(), 0..60), start_s in up_to(u64::MAX)) {
-            let value = [&[version], &bytes[..]].concat();
+            let value = [&[version][..], &bytes].concat();
             let _ = Report::decode(&Identity { server_id: 1, epoch: 1, seq: 1 }, start_s, &value);
             if let Ok(report) = SystemReport::decode(&value) {
                 let _ = report.of_loss(&Identity { server_id: 1, epoch: 1, seq: 1 }, start_s);

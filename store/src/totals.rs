@@ -375,7 +375,7 @@ mod tests {
 
         #[test]
         fn bytes_of_any_kind_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Group::decode(&[&[VERSION], &bytes[..]].concat());
+            let _ = Group::decode(&[&[VERSION][..], &bytes].concat());
         }
     }
 

@@ -264,13 +264,13 @@ mod tests {
     }
 
     fn any_settings() -> impl Strategy<Value = ProbeSettings> {
-        let ways = [Communication::Http, Communication::Rabbitmq, Communication::Pull];
+        let ways = vec![Communication::Http, Communication::Rabbitmq, Communication::Pull];
         let rabbitmq = (any_text(), any::<u16>(), any::<bool>(), any_text()).prop_map(|(address, port, tls, password)| {
             RabbitmqSettings { address, port, tls, virtual_host: "/".into(), user: "probe".into(), password }
         });
         let flags = any::<(bool, bool, bool)>();
         let seconds = || prop_oneof![Just(0), Just(1), Just(300), Just(3600), Just(u32::MAX), any::<u32>()];
-        (flags, seconds(), seconds(), prop::sample::select(&ways[..]), prop::option::of(any_text()), prop::option::of(rabbitmq))
+        (flags, seconds(), seconds(), prop::sample::select(ways), prop::option::of(any_text()), prop::option::of(rabbitmq))
             .prop_map(|((dns_monitoring, system_monitoring, verify_ca), dns, system, communication, api_url, rabbitmq)| {
                 ProbeSettings {
                     dns_monitoring,
