@@ -92,7 +92,9 @@ fn a_store_whose_marker_has_the_largest_number_is_sound_and_goes_on() {
 fn a_marker_that_cannot_be_read_is_told_of_with_its_epoch_and_once() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    (0..3).for_each(|seq| drop(commit(&store, 1, 7, seq, seq).unwrap()));
+    for seq in 0..3 {
+        commit(&store, 1, 7, seq, seq).unwrap();
+    }
     let mut batch = WriteBatch::default();
     batch.put_cf(store.inner.database.family(key::MARKERS), key::marker(1, 7), [9, 9]);
     store.inner.database.write(batch, true).unwrap();
