@@ -259,10 +259,8 @@ struct CaptureBody {
 #[derive(Serialize, ToSchema)]
 struct SpoolBody {
     /// Batches that are not confirmed.
-    #[schema(maximum = 9007199254740991)]
     batches: u64,
     /// Their size, bytes.
-    #[schema(maximum = 9007199254740991)]
     size_bytes: u64,
 }
 
@@ -271,7 +269,6 @@ struct SpoolBody {
 #[expect(dead_code, reason = "describes a body")]
 struct HeartbeatBody {
     /// When it was made, by the probe's clock, Unix milliseconds.
-    #[schema(maximum = 253402300799999)]
     sent_at_ms: u64,
     /// When the probe began, in the numbering of its batches.
     epoch: u64,
@@ -279,7 +276,6 @@ struct HeartbeatBody {
     #[schema(max_length = 1024)]
     probe_version: String,
     /// For how long it has been running, seconds.
-    #[schema(maximum = 253402300800)]
     uptime_s: u64,
     /// The machine's name.
     #[schema(max_length = 1024)]
@@ -288,7 +284,6 @@ struct HeartbeatBody {
     #[schema(max_length = 1024)]
     os: String,
     /// The version of the settings in force; none while the probe does what its own configuration says.
-    #[schema(maximum = 9007199254740991)]
     settings_version: Option<u64>,
     /// What runs on the machine.
     components: ComponentsBody,
