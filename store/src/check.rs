@@ -129,7 +129,7 @@ impl Walk<'_> {
             match (key::parse_marker(key), key::parse_floor(key)) {
                 (Some((server, epoch)), _) => match Marker::decode(value) {
                     Ok(marker) => {
-                        self.check.batches = self.check.batches.saturating_add(marker.len());
+                        self.check.batches = self.check.batches.saturating_add(marker.batches());
                         self.markers.insert((server, epoch), marker);
                     }
                     Err(Malformed(what)) => {

@@ -158,7 +158,7 @@ fn oldest(
             && let Ok(marker) = Marker::decode(value)
             && let Some(latest_s) = marker.latest_start_s()
         {
-            all.push((epoch, latest_s, marker.len()));
+            all.push((epoch, latest_s, marker.batches()));
         }
         Ok(true)
     })?;

@@ -101,13 +101,8 @@ impl Marker {
     }
 
     /// How many batches were taken.
-    pub(crate) fn len(&self) -> u64 {
+    pub(crate) fn batches(&self) -> u64 {
         self.runs.iter().fold(self.settled, |sum, (_, count)| sum.saturating_add(*count))
-    }
-
-    /// Whether none was.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.settled == 0
     }
 
     /// The latest start of a batch, Unix seconds, if it is known.
@@ -200,7 +195,7 @@ mod tests {
             for number in 0..41 {
                 prop_assert_eq!(marker.look_up(number) == Number::Taken, set.contains(&number));
             }
-            prop_assert_eq!(marker.len(), set.len() as u64);
+            prop_assert_eq!(marker.batches(), set.len() as u64);
             prop_assert!(marker.runs.is_sorted_by(|a, b| a.0 + a.1 < b.0), "{:?}", marker);
             prop_assert_eq!(Marker::decode(&marker.encode()), Ok(marker));
         }
@@ -217,7 +212,7 @@ mod tests {
                 prop_assert!(marker.runs.len() <= MAX_RUNS);
             }
             prop_assert!(set.iter().all(|number| marker.look_up(*number) != Number::Free));
-            prop_assert_eq!(marker.len(), set.len() as u64);
+            prop_assert_eq!(marker.batches(), set.len() as u64);
             prop_assert_eq!(Marker::decode(&marker.encode()), Ok(marker));
         }
 
@@ -259,7 +254,7 @@ mod tests {
     fn a_marker_of_version_1_with_many_gaps_is_settled_to_the_bound() {
         let runs: Vec<_> = (0..10_000).map(|number| (2 * number, 1)).collect();
         let marker = Marker::decode(&version_1(&runs)).unwrap();
-        assert_eq!((marker.runs.len(), marker.len(), marker.floor), (MAX_RUNS, 10_000, 2 * (10_000 - MAX_RUNS as u64) - 1));
+        assert_eq!((marker.runs.len(), marker.batches(), marker.floor), (MAX_RUNS, 10_000, 2 * (10_000 - MAX_RUNS as u64) - 1));
         assert!(marker.encode().len() < 2 * MAX_RUNS + 20);
     }
 
@@ -273,7 +268,7 @@ mod tests {
         assert_eq!(marker.take(10 * most + 10, START_S), Number::Free);
         assert_eq!((marker.look_up(1), marker.look_up(10), marker.look_up(11)), (Number::Settled, Number::Settled, Number::Free));
         assert_eq!(marker.take(1, START_S), Number::Settled, "it may be a copy");
-        assert_eq!((marker.runs.len(), marker.len()), (MAX_RUNS, most + 2));
+        assert_eq!((marker.runs.len(), marker.batches()), (MAX_RUNS, most + 2));
     }
 
     #[test]
