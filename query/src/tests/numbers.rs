@@ -20,8 +20,11 @@ async fn sql(content: &Content, statement: &str) -> Vec<String> {
     for batch in &batches {
         let format = arrow::util::display::FormatOptions::default();
         for row in 0..batch.num_rows() {
-            let column = |column| arrow::util::display::ArrayFormatter::try_new(column, &format).unwrap().value(row).to_string();
-            lines.push(batch.columns().iter().map(column).collect::<Vec<_>>().join(" "));
+            let values = batch
+                .columns()
+                .iter()
+                .map(|column| arrow::util::display::ArrayFormatter::try_new(column, &format).unwrap().value(row).to_string());
+            lines.push(values.collect::<Vec<_>>().join(" "));
         }
     }
     lines
