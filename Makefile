@@ -44,7 +44,7 @@ bench-growth: ## measure the store with 1 to 30 days, 10 to 1,000 servers, 1 mil
 recall: ## count what is found in the captures of the corpus (docs/RECALL.md)
 	@scripts/recall.sh
 
-fuzz: ## fuzz what reads packets, files and batches: each target for SECONDS (600)
+fuzz: ## fuzz what reads packets, files, batches, heartbeats and settings: each target for SECONDS (600)
 	@scripts/fuzz.sh $(SECONDS)
 
 lint: ## format, clippy, dependency rules

@@ -1,7 +1,8 @@
 //! No target: given a capture, it writes first inputs of the targets into the folder
 //! that `FUZZ_SEEDS` names, a folder for each target: the file itself, its frames, its
-//! DNS messages, and the batches that a probe makes of them. Each message is compared
-//! with hickory's reading in passing, and the classes are counted on standard output.
+//! DNS messages, and the batches that a probe makes of them; and what probe and central say in
+//! JSON. Each message is compared with hickory's reading in passing, and the classes are counted on
+//! standard output.
 //!
 //! It is built as a target so that what targets need is built only once.
 
@@ -20,7 +21,10 @@ use zonepulse_probe::capture::file::CaptureFile;
 use zonepulse_probe::memory::Budget;
 use zonepulse_probe::meter::{Meter, MeterSettings, Source};
 use zonepulse_probe::observe::{Hit, Observer, Sink};
-use zonepulse_wire::{Counter, Identity, Series, SystemBatch};
+use zonepulse_wire::{
+    CaptureState, Communication, Component, Components, Counter, Heartbeat, HeartbeatAnswer, Identity, ProbeSettings,
+    RabbitmqSettings, Series, SpoolState, State, SystemBatch,
+};
 
 /// Longer inputs would only slow the fuzzer down, bytes.
 const MAX_FILE_BYTES: usize = 64 << 10;
@@ -41,6 +45,7 @@ fuzz_target!(|capture: &[u8]| {
     }
     seeds.frames(capture);
     seeds.metrics();
+    seeds.json();
     seeds.messages(capture);
     if let Some(frames) = capture.strip_prefix(DNSTAP_START) {
         seeds.add("dnstap", frames.to_vec());
@@ -110,6 +115,44 @@ impl Seeds {
             ],
         };
         self.batch(batch.encode().expect("a batch within bounds"));
+    }
+
+    /// A heartbeat and its answer.
+    fn json(&mut self) {
+        let component = |name: &str| {
+            let (version, name) = (Some("3.4.6".to_owned()), Some(name.to_owned()));
+            Some(Component { state: State::Running, version, name, identity: None })
+        };
+        let heartbeat = Heartbeat {
+            sent_at_ms: 1_767_225_600_000,
+            epoch: 1_767_225_600_000_000_000,
+            probe_version: "0.1.0".to_owned(),
+            uptime_s: 60,
+            hostname: "ns1".to_owned(),
+            os: "Debian GNU/Linux 13".to_owned(),
+            settings_version: Some(3),
+            components: Components { dns: component("knotd"), monitor: component("zonepulse-probe"), ..Components::default() },
+            capture: CaptureState { state: State::Stopped, detail: Some("no such device".to_owned()) },
+            spool: SpoolState { batches: 1, size_bytes: 100 },
+        };
+        let rabbitmq = RabbitmqSettings {
+            address: "broker.example".to_owned(),
+            port: 5671,
+            tls: true,
+            virtual_host: "/".to_owned(),
+            user: "probe".to_owned(),
+            password: "a password".to_owned(),
+        };
+        let settings = ProbeSettings {
+            communication: Communication::Rabbitmq,
+            api_url: Some("https://central.example:8053".to_owned()),
+            rabbitmq: Some(rabbitmq),
+            ..ProbeSettings::default()
+        };
+        let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings: settings.clone() };
+        self.add("heartbeats", serde_json::to_vec(&heartbeat).expect("a heartbeat can be written"));
+        self.add("settings", serde_json::to_vec(&settings).expect("settings can be written"));
+        self.add("settings", serde_json::to_vec(&answer).expect("an answer can be written"));
     }
 
     /// An encoded batch, and its body.

@@ -24,9 +24,6 @@ use utoipa_axum::routes;
 use zonepulse_ingest::fleet::{self as wire, Heartbeat, HeartbeatAnswer, MAX_HEARTBEAT_BYTES, probe_settings};
 use zonepulse_store::Server;
 
-/// The longest text in a heartbeat, bytes.
-const LONGEST_TEXT: usize = 1024;
-
 /// What probes call.
 pub fn sending() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(hear))
@@ -82,23 +79,9 @@ pub fn answer(app: &App, server_id: u32, received_at_ms: u64) -> Result<Heartbea
     Ok(HeartbeatAnswer { received_at_ms, settings_version, settings: probe_settings(&settings, &server) })
 }
 
-/// Everything that a heartbeat says is kept in memory, so it has to be short.
+/// Everything that a heartbeat says is kept in memory and shown, so it has to be short, and its numbers such that can be.
 fn check(heartbeat: &Heartbeat) -> Result<(), Problem> {
-    let components = &heartbeat.components;
-    let of_components = [&components.dns, &components.monitor, &components.dhcp4, &components.dhcp6, &components.backup]
-        .into_iter()
-        .flatten()
-        .flat_map(|component| [component.version.as_deref(), component.name.as_deref(), component.identity.as_deref()])
-        .flatten();
-    let texts = [heartbeat.probe_version.as_str(), &heartbeat.hostname, &heartbeat.os].into_iter();
-    let told = [heartbeat.capture.detail.as_deref(), heartbeat.settings_refused.as_deref()].into_iter().flatten();
-    let longest = texts.chain(told).chain(of_components).map(str::len).max();
-    match longest {
-        Some(bytes) if bytes > LONGEST_TEXT => {
-            Err(Problem::parameter("body", format_args!("a text of {bytes} bytes is longer than {LONGEST_TEXT}")))
-        }
-        _ => Ok(()),
-    }
+    heartbeat.check().map_err(|reason| Problem::parameter("body", reason))
 }
 
 /// Who is alive
@@ -433,7 +416,7 @@ mod tests {
     fn texts_past_the_bound_are_refused() {
         assert!(check(&heartbeat(1)).is_ok());
         let mut long = heartbeat(1);
-        long.capture.detail = Some("x".repeat(LONGEST_TEXT + 1));
+        long.capture.detail = Some("x".repeat(1025));
         assert!(check(&long).is_err());
     }
 }

@@ -50,6 +50,8 @@ pub enum Case {
     AnswerTooLarge,
     /// What was sent is not a batch that can be stored, now or later.
     BadBatch,
+    /// What was sent is of a time that is yet to come; try again then.
+    Ahead,
     /// No credentials, or wrong ones.
     NoCredentials,
     /// The credentials are right and do not allow this.
@@ -86,6 +88,9 @@ impl Case {
                 (StatusCode::BAD_REQUEST, "urn:zonepulse:problem:answer-too-large", "The answer would be too large")
             }
             Case::BadBatch => (StatusCode::BAD_REQUEST, "urn:zonepulse:problem:bad-batch", "The batch cannot be stored"),
+            Case::Ahead => {
+                (StatusCode::SERVICE_UNAVAILABLE, "urn:zonepulse:problem:ahead", "The batch is of a time that is yet to come")
+            }
             Case::NoCredentials => {
                 (StatusCode::UNAUTHORIZED, "urn:zonepulse:problem:no-credentials", "Credentials are missing or wrong")
             }

@@ -39,12 +39,11 @@ fn seconds(text: &str) -> Option<u64> {
     Some(seconds * 1000 + ms)
 }
 
-/// A time in RFC 3339, UTC.
+/// A time in RFC 3339, UTC. What lies past the year 9999, which earlier versions took, is its last millisecond.
 pub fn text(ms: u64) -> String {
-    i64::try_from(ms)
-        .ok()
-        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-        .map_or_else(|| format!("{ms} ms after 1970"), |time| time.to_string())
+    let ms = i64::try_from(ms.min(LAST_S * 1000 + 999)).unwrap_or(i64::MAX);
+    // Every millisecond up to there is one of the calendar.
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX).to_string()
 }
 
 /// Now, Unix milliseconds.
@@ -105,5 +104,13 @@ mod tests {
     #[test]
     fn a_time_prints_as_rfc_3339() {
         assert_eq!(text(1_700_000_000_007), "2023-11-14T22:13:20.007Z");
+        assert_eq!(text(253_402_300_799_999), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_time_past_the_year_9999_prints_as_rfc_3339() {
+        for ms in [253_402_300_800_000, 1_099_511_627_760_000, i64::MAX as u64, u64::MAX] {
+            assert_eq!(text(ms), "9999-12-31T23:59:59.999Z");
+        }
     }
 }

@@ -122,7 +122,7 @@ fn write(store: &Store, group: &mut impl Iterator<Item = Waiting>, counted: &Wri
         && let Some(Waiting { batch, answer }) = group.next()
     {
         left = left.saturating_sub(size(&batch));
-        let outcome = match write.is_committed(&translate::identity(&batch)) {
+        let outcome = match write.is_known(&translate::identity(&batch), batch.start_s()) {
             // Before its names get numbers: a copy must not leave a trace.
             Ok(true) => Ok(Outcome::Duplicate),
             Ok(false) => {

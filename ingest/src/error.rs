@@ -12,6 +12,21 @@ pub enum Error {
     /// update the older side.
     #[error(transparent)]
     UnknownVersion(zonepulse_wire::Error),
+    /// The batch comes so late that it may be a copy of one that was taken. It will never be taken: keep it
+    /// for somebody to look at.
+    #[error("{0}")]
+    TooLate(String),
+    /// The batch tells of a time that is yet to come: one of the two clocks is wrong. Keep it, and try again
+    /// when the time has come or the clock was set.
+    #[error(
+        "the batch tells of a time {ahead_s} s ahead of the central's clock, and up to {max_ahead_s} s are taken: keep it and try again later; is NTP running on both machines?"
+    )]
+    Ahead {
+        /// How far its last interval begins in the future, seconds.
+        ahead_s: u64,
+        /// How far it may.
+        max_ahead_s: u64,
+    },
     /// The batch's interval does not divide 300 s. It will never be taken.
     #[error("an interval of {0} s does not divide 300 s")]
     Interval(u32),
@@ -53,8 +68,13 @@ impl Error {
     /// Whether trying again with the same bytes is in vain.
     pub fn is_final(&self) -> bool {
         match self {
-            Error::Malformed(_) | Error::UnknownVersion(_) | Error::Interval(_) | Error::WrongServer { .. } => true,
-            Error::UnknownServer(_)
+            Error::Malformed(_)
+            | Error::UnknownVersion(_)
+            | Error::TooLate(_)
+            | Error::Interval(_)
+            | Error::WrongServer { .. } => true,
+            Error::Ahead { .. }
+            | Error::UnknownServer(_)
             | Error::Busy
             | Error::NoSpace
             | Error::Store(_)
@@ -69,6 +89,9 @@ impl Error {
 impl From<zonepulse_store::Error> for Error {
     fn from(error: zonepulse_store::Error) -> Self {
         match error {
+            // What the store refuses for what it says will say the same when it comes again.
+            zonepulse_store::Error::BadIntake(what) => Error::Malformed(zonepulse_wire::Error::Malformed(what)),
+            zonepulse_store::Error::TooLate { .. } => Error::TooLate(error.to_string()),
             zonepulse_store::Error::NoSpace { .. } => Error::NoSpace,
             error => Error::Store(Arc::new(error)),
         }

@@ -15,6 +15,7 @@ mod committer;
 mod error;
 pub mod fleet;
 pub mod pull;
+mod times;
 mod translate;
 mod trust;
 
@@ -44,11 +45,14 @@ pub struct Settings {
     pub group_batches: usize,
     /// How long a batch may wait for a place in the queue before [`Error::Busy`].
     pub patience: Duration,
+    /// How far ahead of this machine's clock a batch may be before [`Error::Ahead`], seconds.
+    pub max_ahead_s: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { queue_batches: 256, group_batches: 64, patience: Duration::from_secs(5) }
+        let max_ahead_s = times::DEFAULT_MAX_AHEAD_S;
+        Settings { queue_batches: 256, group_batches: 64, patience: Duration::from_secs(5), max_ahead_s }
     }
 }
 
@@ -90,6 +94,7 @@ pub struct Ingest {
     store: Store,
     committer: Committer,
     counters: Arc<Counters>,
+    max_ahead_s: u64,
     /// Of messages from the broker.
     refusals: Arc<amqp::origin::Refusals>,
 }
@@ -108,7 +113,8 @@ impl Ingest {
     /// was waiting is committed.
     pub fn start(store: Store, settings: Settings) -> Result<Self, Error> {
         let committer = Committer::start(store.clone(), settings)?;
-        Ok(Ingest { store, committer, counters: Arc::default(), refusals: Arc::default() })
+        let max_ahead_s = settings.max_ahead_s;
+        Ok(Ingest { store, committer, counters: Arc::default(), max_ahead_s, refusals: Arc::default() })
     }
 
     /// Takes an encoded batch and answers when it is on disk, or was before.
@@ -144,6 +150,7 @@ impl Ingest {
         if !300u32.is_multiple_of(interval_s) {
             return Err(Error::Interval(interval_s));
         }
+        times::check(&batch, times::now_s(), self.max_ahead_s)?;
         let known = self.store.registry().server(identity.server_id)?;
         if known.is_none_or(|server| server.is_removed()) {
             return Err(Error::UnknownServer(identity.server_id));

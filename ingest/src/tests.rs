@@ -168,3 +168,68 @@ async fn an_unknown_version_is_told_apart_from_rubbish() {
     assert!(matches!(error, Error::Malformed(_)), "{error}");
     assert_eq!(central.ingest.statistics().refused, 2);
 }
+
+#[tokio::test]
+async fn a_batch_of_the_future_is_taken_when_its_time_has_come() {
+    let central = central();
+    let now_s = times::now_s() / 60 * 60;
+    let of = |start_s: u64| {
+        let coverage = Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 };
+        Batch { start_s, coverage, ..batch(1, start_s, &["a."]) }
+    };
+    let receive = async |start_s| central.ingest.receive(bytes(&of(start_s)), Sender::Server(1)).await;
+    assert!(matches!(receive(now_s + 540).await, Ok(Outcome::Committed)), "within the tolerance");
+    for ahead_s in [3600, 86_400 * 365 * 50] {
+        let error = receive(now_s + ahead_s / 60 * 60).await.unwrap_err();
+        assert!(matches!(error, Error::Ahead { max_ahead_s: 600, .. }) && !error.is_final(), "{error}");
+    }
+    // Its number is as free as before.
+    assert_eq!((central.ingest.statistics().postponed, hits(&central.store)), (2, 1));
+    let tolerant = Settings { max_ahead_s: 7200, ..Settings::default() };
+    let ingest = Ingest::start(central.store.clone(), tolerant).unwrap();
+    let outcome = ingest.receive(bytes(&of(now_s + 3600)), Sender::Server(1)).await;
+    assert!(matches!(outcome, Ok(Outcome::Committed)));
+}
+
+#[tokio::test]
+async fn the_last_slot_of_metrics_must_have_come_too() {
+    let central = central();
+    let mut batch = metrics(0, 300);
+    batch.start_s = times::now_s() / 300 * 300 - 300;
+    let slots = |count: usize| {
+        let series = batch.series.iter().map(|series| Series { values: vec![Some(1.0); count], ..series.clone() });
+        SystemBatch { slots: count as u32, series: series.collect(), ..batch.clone() }
+    };
+    let receive = async |batch: SystemBatch| central.ingest.receive(batch.encode().unwrap().into(), Sender::Server(1)).await;
+    assert!(matches!(receive(slots(100)).await, Err(Error::Ahead { .. })));
+    assert!(matches!(receive(slots(2)).await, Ok(Outcome::Committed)));
+}
+
+#[test]
+fn what_cannot_be_is_refused_for_good_and_what_waiting_cures_is_not() {
+    let message = Message::Dns(Batch { start_s: 6000, ..batch(1, 0, &[]) });
+    assert!(times::check(&message, 6000 - 600, 600).is_ok());
+    assert!(times::check(&message, 6000 - 601, 600).is_err_and(|error| !error.is_final()));
+    for error in [zonepulse_store::Error::TooLate { epoch: 1, seq: 2 }, zonepulse_store::Error::BadIntake("rows")] {
+        assert!(Error::from(error).is_final());
+    }
+    let ahead = Error::Ahead { ahead_s: 9, max_ahead_s: 3 };
+    assert!(!ahead.is_final() && ahead.to_string().contains("9 s ahead"), "{ahead}");
+}
+
+#[tokio::test]
+async fn numbers_past_their_bounds_are_refused_for_good_and_change_no_sum() {
+    let central = central();
+    central.ingest.receive(bytes(&batch(1, 0, &["a."])), Sender::Server(1)).await.unwrap();
+    let refused: [fn(&mut Batch); 3] =
+        [|batch| batch.identity.seq = u64::MAX, |batch| batch.rows[0].hits = u64::MAX, |batch| batch.start_s = 1_099_511_627_760];
+    for change in refused {
+        let mut batch = batch(1, 1, &["a."]);
+        change(&mut batch);
+        let error = central.ingest.receive(bytes(&batch), Sender::Server(1)).await.unwrap_err();
+        assert!(matches!(error, Error::Malformed(_)) && error.is_final(), "{error}");
+    }
+    central.ingest.receive(bytes(&batch(1, 1, &["a."])), Sender::Server(1)).await.unwrap();
+    assert_eq!((hits(&central.store), central.ingest.statistics().refused), (2, 3));
+    assert_eq!(central.store.check().unwrap().faults, Vec::<String>::new());
+}

@@ -76,8 +76,9 @@ const MAX_OPEN: usize = 2;
 const LIVE_PAUSE_MS: u64 = 60_000;
 /// A capture without a frame for so many intervals was not going on.
 const REPLAY_PAUSE_INTERVALS: u64 = 1440;
-/// No clock is right that says it is later than this, Unix milliseconds.
-const LATEST_MS: u64 = 1 << 50;
+/// No clock is right that says it is later than this, Unix milliseconds: every interval that begins before ends
+/// within the times of the format.
+const LATEST_MS: u64 = (zonepulse_wire::END_OF_TIME_S - 2 * 3600) * 1000;
 
 /// Sums hits interval by interval.
 #[derive(Debug)]

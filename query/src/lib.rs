@@ -43,6 +43,7 @@ mod read;
 mod request;
 mod rows;
 mod rps;
+mod saturating;
 mod scan;
 mod select;
 mod series;

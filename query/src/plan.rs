@@ -3,6 +3,7 @@
 //! What is always asked in the same way has its plan: a scan, sums of what it gives, an order and a page are put together
 //! here, and DataFusion executes them. A planner takes longer than reading a day of a record.
 
+use crate::saturating;
 use crate::shape::Key;
 use arrow::array::RecordBatch;
 use arrow::compute::SortOptions;
@@ -11,7 +12,6 @@ use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
-use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::aggregate::AggregateExprBuilder;
 use datafusion::physical_expr::expressions::{Column, binary, cast, col, lit};
@@ -68,7 +68,7 @@ impl Plan {
     pub(crate) fn summed_by(self, keys: &[&str]) -> Result<Self> {
         let schema = self.schema();
         let keys = keys.iter().map(|key| Ok((of_group(key, &schema)?, (*key).to_owned()))).collect::<Result<Vec<_>>>()?;
-        let sums = [("hits", sum_udaf()), ("first_seen", min_udaf()), ("last_access", max_udaf())];
+        let sums = [("hits", saturating::sum()), ("first_seen", min_udaf()), ("last_access", max_udaf())];
         let sums = sums.into_iter().filter(|(column, _)| schema.column_with_name(column).is_some());
         let sums = sums.map(|(column, function)| {
             let builder = AggregateExprBuilder::new(function, vec![col(column, &schema)?]);
@@ -83,7 +83,8 @@ impl Plan {
     /// The rows whose instant in a column compares so.
     pub(crate) fn filtered(self, column: &str, operator: Operator, ms: u64) -> Result<Self> {
         let schema = self.schema();
-        let instant = ScalarValue::TimestampMillisecond(Some(crate::rows::ms(ms)), Some("UTC".into()));
+        let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+        let instant = ScalarValue::TimestampMillisecond(Some(ms), Some("UTC".into()));
         let predicate = binary(col(column, &schema)?, operator, lit(instant), &schema)?;
         Ok(Plan(Arc::new(FilterExec::try_new(predicate, self.0)?)))
     }

@@ -289,9 +289,12 @@ fn slice<T>(values: &[T], from: usize, until: usize) -> &[T] {
     values.get(from..until).unwrap_or_default()
 }
 
-/// Unix milliseconds as Arrow counts them.
+/// The last millisecond of the year 9999, the last that RFC 3339 can write, since 1970.
+const LAST_MS: i64 = 253_402_300_799_999;
+
+/// Unix milliseconds as Arrow counts them. What lies past the year 9999, which earlier versions took, is its last millisecond.
 pub(crate) fn ms(ms: u64) -> i64 {
-    i64::try_from(ms).unwrap_or(i64::MAX)
+    i64::try_from(ms).unwrap_or(i64::MAX).min(LAST_MS)
 }
 
 /// An error of the store on its way through DataFusion.

@@ -8,16 +8,17 @@
 
 use crate::block::Sections;
 use crate::cell;
+use crate::epochs::Forgotten;
 use crate::intake::Identity;
 use crate::key::GROUP;
-use crate::marker::Runs;
+use crate::marker::{Marker, Number};
 use crate::report::{Report, SystemReport};
 use crate::retention::Expiry;
 use crate::seal::{Parts, read_parts};
 use crate::sealed::{self, Decoder};
 use crate::totals::Group;
 use crate::{Error, Inner, Level, Precision, key, system};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use zonepulse_codec::Malformed;
 
@@ -64,7 +65,10 @@ struct Walk<'a> {
     check: Check,
     /// Every record's number is below this.
     numbers: u64,
-    markers: HashMap<(u32, u64), Runs>,
+    markers: HashMap<(u32, u64), Marker>,
+    /// Servers of which markers were forgotten, and markers that cannot be read: what they said is not known.
+    forgotten: BTreeSet<u32>,
+    unreadable: BTreeSet<(u32, u64)>,
     /// Of all points that roll-ups and open blocks have, per server, kind and record.
     sums: BTreeMap<(u32, u16, u32), HitsAndLast>,
     /// Hits of each open block.
@@ -92,6 +96,8 @@ pub(crate) fn check(inner: &Inner) -> Result<Check, Error> {
         expiry,
         check,
         markers: HashMap::new(),
+        forgotten: BTreeSet::new(),
+        unreadable: BTreeSet::new(),
         sums: BTreeMap::new(),
         block_hits: HashMap::new(),
         hour_hits: BTreeMap::new(),
@@ -120,19 +126,37 @@ pub(crate) fn check(inner: &Inner) -> Result<Check, Error> {
 impl Walk<'_> {
     fn markers(&mut self) -> Result<(), Error> {
         self.inner.database.visit(key::MARKERS, &[], |key, value| {
-            match (key::u32_at(key, 0), key::u64_at(key, 4), Runs::decode(value)) {
-                (Some(server), Some(epoch), Ok(runs)) => {
-                    self.check.batches += runs.len();
-                    self.markers.insert((server, epoch), runs);
-                }
-                _ => self.check.fault(Error::damaged("marker", key).to_string()),
+            match (key::parse_marker(key), key::parse_floor(key)) {
+                (Some((server, epoch)), _) => match Marker::decode(value) {
+                    Ok(marker) => {
+                        self.check.batches = self.check.batches.saturating_add(marker.batches());
+                        self.markers.insert((server, epoch), marker);
+                    }
+                    Err(Malformed(what)) => {
+                        self.unreadable.insert((server, epoch));
+                        let damaged = Error::damaged(what, key);
+                        self.check.fault(format!("the marker of server {server}, epoch {epoch:016x}: {damaged}"));
+                    }
+                },
+                (None, Some(server)) => match Forgotten::decode(value) {
+                    Ok(forgotten) => {
+                        self.check.batches = self.check.batches.saturating_add(forgotten.batches);
+                        self.forgotten.insert(server);
+                    }
+                    Err(Malformed(what)) => self.check.fault(Error::damaged(what, key).to_string()),
+                },
+                (None, None) => self.check.fault(Error::damaged("marker", key).to_string()),
             }
             Ok(true)
         })
     }
 
     fn has_marker(&self, identity: &Identity) -> bool {
-        self.markers.get(&(identity.server_id, identity.epoch)).is_some_and(|runs| runs.contains(identity.seq))
+        let of_epoch = (identity.server_id, identity.epoch);
+        match self.markers.get(&of_epoch) {
+            Some(marker) => marker.look_up(identity.seq) != Number::Free,
+            None => self.forgotten.contains(&identity.server_id) || self.unreadable.contains(&of_epoch),
+        }
     }
 
     /// Every block can be read and has its marker.
@@ -348,7 +372,8 @@ impl Walk<'_> {
             .collect();
         differ.into_iter().for_each(|text| self.check.fault(text));
         let all_there = self.expiry.horizons.values().all(|horizon| horizon.aggregate_hour == 0);
-        if self.check.reports > self.check.batches || (all_there && self.check.reports != self.check.batches) {
+        let differ = self.check.reports > self.check.batches || (all_there && self.check.reports != self.check.batches);
+        if differ && self.unreadable.is_empty() {
             self.check.fault(format!("{} batches were committed, {} reports are there", self.check.batches, self.check.reports));
         }
         Ok(())

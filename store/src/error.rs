@@ -61,6 +61,16 @@ pub enum Error {
     /// An intake that breaks a promise of its fields; the caller must check first.
     #[error("refused intake: {0}")]
     BadIntake(&'static str),
+    /// A batch that comes so late that nobody knows whether it was taken before: it never is. Whoever has it keeps it.
+    #[error(
+        "batch {seq} of epoch {epoch:016x} comes too late: which batches that old were taken is not remembered any more, and it may be a copy; the coverage of its interval says whether it is in"
+    )]
+    TooLate {
+        /// The run of the probe.
+        epoch: u64,
+        /// The number of the batch in that run.
+        seq: u64,
+    },
     /// The disk is nearly full: make room, then try again.
     #[error(
         "the disk is full or nearly full: {free_bytes} bytes are free, {min_free_bytes} are held back: try again when there is room"

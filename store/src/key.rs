@@ -13,6 +13,7 @@
 //! | `sealed` | level u8 · hour u32 · server u32 · group u32 | points of 256 records, record by record |
 //! | `totals` | server u32 · kind u16 · group u32 | totals of 256 records |
 //! | `markers` | server u32 · epoch u64 | which `seq` were committed, as runs |
+//! | `markers` | server u32 | what is left of markers that were forgotten |
 //! | `reports` | server u32 · start_s u64 · epoch u64 · seq u64 | coverage, counters |
 //! | `journal` | commit u64 | keys of the blocks that the commit added |
 //! | `series` | series id u32 | a metric and label of the system's own |
@@ -154,6 +155,21 @@ pub(crate) fn marker(server_id: u32, epoch: u64) -> [u8; 12] {
     key
 }
 
+/// The fields of a marker's key: server, epoch.
+pub(crate) fn parse_marker(key: &[u8]) -> Option<(u32, u64)> {
+    if key.len() == 12 { Some((u32_at(key, 0)?, u64_at(key, 4)?)) } else { None }
+}
+
+/// The key of what is left of a server's forgotten markers; it stands before them.
+pub(crate) fn floor(server_id: u32) -> [u8; 4] {
+    server_id.to_be_bytes()
+}
+
+/// The server of such a key.
+pub(crate) fn parse_floor(key: &[u8]) -> Option<u32> {
+    if key.len() == 4 { u32_at(key, 0) } else { None }
+}
+
 pub(crate) fn total(server_id: u32, kind: u16, group: u32) -> [u8; 10] {
     let mut key = [0; 10];
     let mut at = Cursor(&mut key);
@@ -220,5 +236,7 @@ mod tests {
         assert!(report(&IDENTITY, 60).starts_with(&report_prefix(7, 60)));
         assert_eq!(parse_total(&total(1, 2, 3)), Some((1, 2, 3)));
         assert_eq!(marker(1, 2), *b"\0\0\0\x01\0\0\0\0\0\0\0\x02");
+        assert_eq!((parse_marker(&marker(1, 2)), parse_floor(&marker(1, 2))), (Some((1, 2)), None));
+        assert_eq!((parse_marker(&floor(7)), parse_floor(&floor(7))), (None, Some(7)));
     }
 }

@@ -45,6 +45,7 @@ mod cell;
 mod check;
 mod database;
 mod dictionary;
+mod epochs;
 mod error;
 mod expire;
 mod intake;
@@ -134,6 +135,8 @@ struct Inner {
 
 #[cfg(test)]
 mod damage_tests;
+#[cfg(test)]
+mod extremes;
 #[cfg(test)]
 mod format_tests;
 #[cfg(test)]

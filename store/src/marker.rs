@@ -1,62 +1,182 @@
-//! Which batches are in: per server and epoch, the committed numbers as runs.
+//! Which batches of an epoch are in: the committed numbers as runs.
 //!
 //! Batches come nearly in order, so an epoch of any length is one run, `(first,
-//! count)`, and one small value. A number that was taken is never forgotten:
-//! a copy that arrives years later is still a copy.
+//! count)`, and one small value. What never came (a spool gave it up, a batch was refused) leaves
+//! a gap, and gaps become more with the years; a hostile probe makes one with every batch. The value is
+//! written with every batch, so it has at most [`MAX_RUNS`] runs: when there are more, the
+//! lowest is *settled*. Below [`Marker::floor`] it is known how many batches were taken, not
+//! which ones. What comes from there may be a copy, so it is neither taken, which could count it
+//! twice, nor acknowledged, which could lose it: it is refused for good, and whoever brings it keeps it.
+//!
+//! ```text
+//! version u8 = 2 · 0, or 1 + latest start · floor · settled · runs · (gap before it · count) for each run
+//! ```
+//!
+//! Version 1 has the runs only, without a bound.
 
 use zonepulse_codec::{Malformed, Reader, put};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// No epoch has more runs.
+pub(crate) const MAX_RUNS: usize = 256;
 
-/// A set of numbers as runs, rising and apart.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Runs(Vec<(u64, u64)>);
+/// What is known of the batches of an epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Marker {
+    /// First number and count, rising and apart, all from the floor on.
+    runs: Vec<(u64, u64)>,
+    /// Which numbers below it were taken is not known any more.
+    floor: u64,
+    /// How many were.
+    settled: u64,
+    /// The latest start of a batch, Unix seconds; unknown of an epoch that began before it was noted.
+    latest_start_s: Option<u64>,
+}
 
-impl Runs {
-    pub(crate) fn contains(&self, number: u64) -> bool {
-        let after = self.0.partition_point(|(first, _)| *first <= number);
-        after.checked_sub(1).and_then(|at| self.0.get(at)).is_some_and(|(first, count)| number - first < *count)
+/// What is known of a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Number {
+    /// It was taken.
+    Taken,
+    /// It was not.
+    Free,
+    /// It is below the floor.
+    Settled,
+}
+
+impl Marker {
+    /// Of an epoch without a batch.
+    pub(crate) const fn new() -> Self {
+        Marker { runs: Vec::new(), floor: 0, settled: 0, latest_start_s: Some(0) }
     }
 
-    /// Adds a number; gives `false` when it was in already.
-    pub(crate) fn insert(&mut self, number: u64) -> bool {
-        if self.contains(number) {
-            return false;
+    pub(crate) fn look_up(&self, number: u64) -> Number {
+        if number < self.floor {
+            return Number::Settled;
         }
-        let at = self.0.partition_point(|(first, _)| *first < number);
-        let joins_next = number.checked_add(1).is_some_and(|next| self.0.get(at).is_some_and(|(first, _)| *first == next));
-        let before = at.checked_sub(1).and_then(|before| self.0.get_mut(before));
+        let after = self.runs.partition_point(|(first, _)| *first <= number);
+        let run = after.checked_sub(1).and_then(|at| self.runs.get(at));
+        if run.is_some_and(|(first, count)| number - first < *count) { Number::Taken } else { Number::Free }
+    }
+
+    /// Takes a number of a batch with this start, Unix seconds, if it is free; gives what it was.
+    pub(crate) fn take(&mut self, number: u64, start_s: u64) -> Number {
+        let was = self.look_up(number);
+        if was != Number::Free {
+            return was;
+        }
+        self.latest_start_s = self.latest_start_s.map(|latest_s| latest_s.max(start_s));
+        let at = self.runs.partition_point(|(first, _)| *first < number);
+        let joins_next = number.checked_add(1).is_some_and(|next| self.runs.get(at).is_some_and(|(first, _)| *first == next));
+        let before = at.checked_sub(1).and_then(|before| self.runs.get_mut(before));
         if let Some((first, count)) = before
-            && *first + *count == number
+            && first.checked_add(*count) == Some(number)
         {
-            *count += 1;
+            *count = count.saturating_add(1);
             if joins_next {
-                let (_, next_count) = self.0.remove(at);
-                if let Some((_, count)) = self.0.get_mut(at - 1) {
-                    *count += next_count;
+                let (_, next_count) = self.runs.remove(at);
+                if let Some((_, count)) = self.runs.get_mut(at - 1) {
+                    *count = count.saturating_add(next_count);
                 }
             }
         } else if joins_next {
-            if let Some((first, count)) = self.0.get_mut(at) {
+            if let Some((first, count)) = self.runs.get_mut(at) {
                 *first = number;
-                *count += 1;
+                *count = count.saturating_add(1);
             }
         } else {
-            self.0.insert(at, (number, 1));
+            self.runs.insert(at, (number, 1));
+            self.settle();
         }
-        true
+        was
     }
 
-    /// How many numbers.
-    pub(crate) fn len(&self) -> u64 {
-        self.0.iter().map(|(_, count)| count).sum()
+    /// Settles the lowest runs past the bound.
+    fn settle(&mut self) {
+        let excess = self.runs.len().saturating_sub(MAX_RUNS);
+        for (first, count) in self.runs.drain(..excess) {
+            self.floor = first.saturating_add(count);
+            self.settled = self.settled.saturating_add(count);
+        }
+    }
+
+    /// How many batches were taken.
+    pub(crate) fn batches(&self) -> u64 {
+        self.runs.iter().fold(self.settled, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
+    /// The latest start of a batch, Unix seconds, if it is known.
+    pub(crate) fn latest_start_s(&self) -> Option<u64> {
+        self.latest_start_s
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
-        put(&mut out, self.0.len() as u64);
+        put(&mut out, self.latest_start_s.map_or(0, |latest_s| latest_s.saturating_add(1)));
+        put(&mut out, self.floor);
+        put(&mut out, self.settled);
+        put(&mut out, self.runs.len() as u64);
+        let mut end = self.floor;
+        for (first, count) in &self.runs {
+            put(&mut out, first.saturating_sub(end));
+            put(&mut out, *count);
+            end = first.saturating_add(*count);
+        }
+        out
+    }
+
+    /// Reads a marker. Of one with more runs than the bound the lowest ones are settled.
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Malformed> {
+        let (&version, rest) = value.split_first().ok_or(Malformed("marker version"))?;
+        let mut reader = Reader::new(rest);
+        let mut marker = match version {
+            1 => Marker { latest_start_s: None, ..Marker::new() },
+            VERSION => {
+                let latest_start_s = reader.number("latest start")?.checked_sub(1);
+                let (floor, settled) = (reader.number("floor")?, reader.number("settled")?);
+                Marker { latest_start_s, floor, settled, ..Marker::new() }
+            }
+            _ => return Err(Malformed("marker version")),
+        };
+        // Where the next run may begin; nowhere past a run that holds the largest number there is.
+        let mut next = Some(marker.floor);
+        for _ in 0..reader.count(rest.len(), "runs")? {
+            let gap = reader.number("run")?;
+            let first = next.and_then(|next| next.checked_add(gap)).ok_or(Malformed("run"))?;
+            let count = reader.number("run")?;
+            let last = count.checked_sub(1).and_then(|more| first.checked_add(more)).ok_or(Malformed("run"))?;
+            next = last.checked_add(1);
+            marker.runs.push((first, count));
+        }
+        if !reader.is_empty() {
+            return Err(Malformed("marker"));
+        }
+        marker.settle();
+        Ok(marker)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extremes::up_to;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    const START_S: u64 = 1_767_225_600;
+
+    fn with(numbers: impl IntoIterator<Item = u64>) -> Marker {
+        let mut marker = Marker::new();
+        numbers.into_iter().for_each(|number| assert_eq!(marker.take(number, START_S), Number::Free));
+        marker
+    }
+
+    /// As version 1 wrote it.
+    fn version_1(runs: &[(u64, u64)]) -> Vec<u8> {
+        let mut out = vec![1];
+        put(&mut out, runs.len() as u64);
         let mut end = 0;
-        for (first, count) in &self.0 {
+        for (first, count) in runs {
             put(&mut out, first - end);
             put(&mut out, *count);
             end = first.saturating_add(*count);
@@ -64,58 +184,99 @@ impl Runs {
         out
     }
 
-    pub(crate) fn decode(value: &[u8]) -> Result<Self, Malformed> {
-        let (&version, rest) = value.split_first().ok_or(Malformed("marker version"))?;
-        if version != VERSION {
-            return Err(Malformed("marker version"));
-        }
-        let mut reader = Reader::new(rest);
-        let mut runs = Vec::new();
-        let mut end = 0u64;
-        for _ in 0..reader.count(rest.len(), "runs")? {
-            let first = end.checked_add(reader.number("run")?).ok_or(Malformed("run"))?;
-            let count = reader.number("run")?;
-            end = first.checked_add(count).ok_or(Malformed("run"))?;
-            runs.push((first, count));
-        }
-        Ok(Runs(runs))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
-
     proptest! {
         #[test]
-        fn runs_hold_what_a_plain_set_holds(numbers in prop::collection::vec(0..40u64, 0..60)) {
-            let mut runs = Runs::default();
+        fn a_marker_holds_what_a_plain_set_holds(numbers in prop::collection::vec(0..40u64, 0..60)) {
+            let mut marker = Marker::new();
             let mut set = BTreeSet::new();
             for number in numbers {
-                prop_assert_eq!(runs.insert(number), set.insert(number));
+                prop_assert_eq!(marker.take(number, START_S) == Number::Free, set.insert(number));
             }
             for number in 0..41 {
-                prop_assert_eq!(runs.contains(number), set.contains(&number));
+                prop_assert_eq!(marker.look_up(number) == Number::Taken, set.contains(&number));
             }
-            prop_assert_eq!(runs.len(), set.len() as u64);
-            prop_assert!(runs.0.is_sorted_by(|a, b| a.0 + a.1 < b.0), "{:?}", runs);
-            prop_assert_eq!(Runs::decode(&runs.encode()), Ok(runs));
+            prop_assert_eq!(marker.batches(), set.len() as u64);
+            prop_assert!(marker.runs.is_sorted_by(|a, b| a.0 + a.1 < b.0), "{:?}", marker);
+            prop_assert_eq!(Marker::decode(&marker.encode()), Ok(marker));
+        }
+
+        /// Whatever comes: nothing is taken twice, and what is settled was taken or can never be.
+        #[test]
+        fn no_number_is_taken_twice_and_no_copy_is_free(numbers in prop::collection::vec(up_to(u64::MAX), 0..900), start_s in up_to(u64::MAX - 1)) {
+            let mut marker = Marker::new();
+            let mut set = BTreeSet::new();
+            for number in numbers {
+                if marker.take(number, start_s) == Number::Free {
+                    prop_assert!(set.insert(number), "{} was taken twice", number);
+                }
+                prop_assert!(marker.runs.len() <= MAX_RUNS);
+            }
+            prop_assert!(set.iter().all(|number| marker.look_up(*number) != Number::Free));
+            prop_assert_eq!(marker.batches(), set.len() as u64);
+            prop_assert_eq!(Marker::decode(&marker.encode()), Ok(marker));
+        }
+
+        #[test]
+        fn bytes_of_any_kind_never_panic(version in 0..4u8, bytes in prop::collection::vec(any::<u8>(), 0..60), number in up_to(u64::MAX)) {
+            if let Ok(mut marker) = Marker::decode(&[&[version][..], &bytes].concat()) {
+                marker.take(number, number >> 1);
+                prop_assert_eq!(Marker::decode(&marker.encode()), Ok(marker));
+            }
         }
     }
 
     #[test]
-    fn numbers_in_order_are_one_run() {
-        let mut runs = Runs::default();
-        (0..1000).for_each(|number| assert!(runs.insert(number)));
-        assert_eq!(runs.encode(), [VERSION, 1, 0, 0xe8, 0x07]);
+    fn version_2_stays_as_it_is_byte_for_byte() {
+        assert_eq!(with(0..1000).encode(), [2, 0x81, 0xf2, 0xd6, 0xca, 0x06, 0, 0, 1, 0, 0xe8, 0x07]);
+        let settled = Marker { runs: vec![(7, 2), (300, 1)], floor: 5, settled: 3, latest_start_s: None };
+        assert_eq!(settled.encode(), [2, 0, 5, 3, 2, 2, 2, 0xa3, 2, 1]);
+    }
+
+    #[test]
+    fn version_1_is_read_as_it_was_written() {
+        let marker = Marker::decode(&[1, 2, 0, 0xe8, 0x07, 1, 1]).unwrap();
+        assert_eq!(marker, Marker { runs: vec![(0, 1000), (1001, 1)], floor: 0, settled: 0, latest_start_s: None });
+    }
+
+    /// Earlier versions took it, and could not read what they had written.
+    #[test]
+    fn a_marker_of_version_1_with_the_largest_number_is_read() {
+        for runs in [vec![(0, 3), (u64::MAX, 1)], vec![(u64::MAX - 1, 2)]] {
+            let mut marker = Marker::decode(&version_1(&runs)).unwrap();
+            assert_eq!(marker.runs, runs);
+            assert_eq!(marker.look_up(u64::MAX), Number::Taken);
+            assert_eq!(marker.take(7, START_S), Number::Free);
+            assert_eq!(Marker::decode(&marker.encode()), Ok(marker));
+        }
+    }
+
+    #[test]
+    fn a_marker_of_version_1_with_many_gaps_is_settled_to_the_bound() {
+        let runs: Vec<_> = (0..10_000).map(|number| (2 * number, 1)).collect();
+        let marker = Marker::decode(&version_1(&runs)).unwrap();
+        assert_eq!((marker.runs.len(), marker.batches(), marker.floor), (MAX_RUNS, 10_000, 2 * (10_000 - MAX_RUNS as u64) - 1));
+        assert!(marker.encode().len() < 2 * MAX_RUNS + 20);
+    }
+
+    #[test]
+    fn gaps_past_the_bound_settle_the_lowest_numbers() {
+        let most = MAX_RUNS as u64;
+        let mut marker = with((0..most).map(|number| 10 * number));
+        assert_eq!(marker.look_up(1), Number::Free);
+        assert_eq!(marker.take(10 * most, START_S), Number::Free);
+        assert_eq!((marker.look_up(0), marker.look_up(1), marker.look_up(10)), (Number::Settled, Number::Free, Number::Taken));
+        assert_eq!(marker.take(10 * most + 10, START_S), Number::Free);
+        assert_eq!((marker.look_up(1), marker.look_up(10), marker.look_up(11)), (Number::Settled, Number::Settled, Number::Free));
+        assert_eq!(marker.take(1, START_S), Number::Settled, "it may be a copy");
+        assert_eq!((marker.runs.len(), marker.batches()), (MAX_RUNS, most + 2));
     }
 
     #[test]
     fn the_largest_number_can_be_taken_once() {
-        let mut runs = Runs::default();
-        assert!(runs.insert(u64::MAX - 1));
-        assert!(!runs.insert(u64::MAX - 1));
+        let mut marker = with([u64::MAX - 1, u64::MAX]);
+        assert_eq!(marker.take(u64::MAX, START_S), Number::Taken);
+        assert_eq!(marker.take(u64::MAX - 2, START_S), Number::Free);
+        assert_eq!(marker.runs, [(u64::MAX - 2, 3)]);
+        assert_eq!(Marker::decode(&marker.encode()), Ok(marker));
     }
 }

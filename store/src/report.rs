@@ -258,8 +258,12 @@ impl Report {
 }
 
 #[cfg(test)]
-mod system_tests {
+mod tests {
     use super::*;
+    use crate::extremes::{from_one_to, up_to};
+    use crate::intake::IntakeRow;
+    use proptest::prelude::*;
+    use zonepulse_dns::MessageKind;
 
     #[test]
     fn version_2_of_a_report_stays_as_it_is_byte_for_byte() {
@@ -273,5 +277,59 @@ mod system_tests {
             SystemReport::is(&report.encode())
                 && Report::decode(&Identity { server_id: 1, epoch: 1, seq: 1 }, 0, &report.encode()).is_err()
         );
+    }
+
+    fn any_evicted() -> impl Strategy<Value = Option<Evicted>> {
+        let numbers = (up_to(u64::MAX), up_to(u64::MAX), up_to(u64::MAX));
+        prop::option::of(numbers.prop_map(|(batches, from_s, until_s)| Evicted { batches, from_s, until_s }))
+    }
+
+    fn any_intake() -> impl Strategy<Value = Intake> {
+        let rows = prop::collection::vec(from_one_to(u64::MAX), 0..5);
+        let counters = prop::collection::btree_map(any::<u16>(), from_one_to(u64::MAX), 0..9);
+        let covered = (up_to(300_000), up_to(300_000));
+        // What earlier versions took lies up to the year 36812.
+        let of = (up_to((1 << 40) / 300 - 1), covered, counters, any_evicted(), rows);
+        of.prop_map(|(at, (a, b), counters, evicted, rows)| {
+            let (start_s, start_ms) = (at * 300, at * 300_000);
+            let row = |hits| IntakeRow { record_id: 0, kind: MessageKind::REQUEST, hits, first_ms: start_ms, last_ms: start_ms };
+            Intake {
+                identity: Identity { server_id: 1, epoch: u64::MAX, seq: u64::MAX },
+                start_s,
+                interval_s: 300,
+                covered_from_ms: start_ms + a.min(b),
+                covered_until_ms: start_ms + a.max(b),
+                counters: counters.into_iter().collect(),
+                evicted,
+                rows: rows.into_iter().map(row).collect(),
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_report_says_what_its_intake_said(intake in any_intake()) {
+            prop_assert_eq!(intake.broken_promise(), None);
+            let report = Report::decode(&intake.identity, intake.start_s, &Report::encode(&intake)).unwrap();
+            let hits = intake.rows.iter().map(|row| u128::from(row.hits)).sum::<u128>().min(u128::from(u64::MAX));
+            prop_assert_eq!(u128::from(report.hits), hits);
+            prop_assert_eq!((report.covered_from_ms, report.covered_until_ms), (intake.covered_from_ms, intake.covered_until_ms));
+            prop_assert_eq!((report.counters, report.evicted, report.start_s), (intake.counters, intake.evicted, intake.start_s));
+        }
+
+        #[test]
+        fn any_report_of_metrics_survives_its_bytes(interval_s in up_to(3600), slots in up_to(u64::from(u32::MAX)), points in up_to(u64::MAX), evicted in any_evicted()) {
+            let report = SystemReport { interval_s: interval_s as u32, slots: slots as u32, points, evicted };
+            prop_assert_eq!(SystemReport::decode(&report.encode()), Ok(report));
+        }
+
+        #[test]
+        fn bytes_of_any_kind_never_panic(version in 0..4u8, bytes in prop::collection::vec(any::<u8>(), 0..60), start_s in up_to(u64::MAX)) {
+            let value = [&[version][..], &bytes].concat();
+            let _ = Report::decode(&Identity { server_id: 1, epoch: 1, seq: 1 }, start_s, &value);
+            if let Ok(report) = SystemReport::decode(&value) {
+                let _ = report.of_loss(&Identity { server_id: 1, epoch: 1, seq: 1 }, start_s);
+            }
+        }
     }
 }

@@ -646,6 +646,7 @@ fn skip_numbers(bytes: &[u8], mut count: usize) -> Result<&[u8], Malformed> {
 mod tests {
     use super::*;
     use crate::cell::arrange;
+    use crate::extremes::{from_one_to, up_to};
     use proptest::prelude::*;
 
     fn decoded(value: &[u8]) -> Result<Vec<(Series, Vec<Cell>)>, Malformed> {
@@ -767,9 +768,12 @@ mod tests {
     fn any_parts() -> impl Strategy<Value = Vec<(Series, Vec<Cell>)>> {
         let interval = prop::sample::select(vec![1u32, 5, 30, 60, 300, 900, 3600]);
         let part = (interval, 0..MessageKind::COUNT).prop_flat_map(|(interval_s, kind)| {
-            let cell = (any::<u8>(), 0..slots(interval_s) as u16, 1..u64::MAX, 0..interval_s * 1000).prop_map(
-                move |(low, slot, hits, age)| Cell { low, slot, last_ms: last_of_slot(interval_s, slot, 1) - age, hits },
-            );
+            let (last_slot, oldest) = (slots(interval_s) as u64 - 1, u64::from(interval_s) * 1000 - 1);
+            let cell =
+                (up_to(255), up_to(last_slot), from_one_to(u64::MAX), up_to(oldest)).prop_map(move |(low, slot, hits, age)| {
+                    let slot = slot as u16;
+                    Cell { low: low as u8, slot, last_ms: last_of_slot(interval_s, slot, 1) - age as u32, hits }
+                });
             prop::collection::vec(cell, 1..200).prop_map(move |mut cells| {
                 arrange(&mut cells, &mut Vec::new());
                 ((interval_s, kind), cells)

@@ -292,6 +292,8 @@ fn visit_group((server_id, kind, number): GroupKey, group: &Group, each: &mut dy
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extremes::{from_one_to, up_to};
+    use proptest::prelude::*;
 
     fn row(record_id: u32, hits: u64, first_ms: u64, last_ms: u64) -> IntakeRow {
         IntakeRow { record_id, kind: MessageKind::REQUEST, hits, first_ms, last_ms }
@@ -338,6 +340,43 @@ mod tests {
         group.add(&[row(0, 1, 50, 60), row(255, u64::MAX, 0, u64::MAX)]);
         let decoded = Group::decode(&group.encode(7)).unwrap();
         assert_eq!(decoded, Group { as_of: 7, dirty: false, ..group });
+    }
+
+    fn any_rows() -> impl Strategy<Value = Vec<IntakeRow>> {
+        let of_row = (any::<u8>(), from_one_to(u64::MAX), up_to(u64::MAX), up_to(u64::MAX));
+        let row_of = |(low, hits, a, b): (u8, u64, u64, u64)| row(u32::from(low), hits, a.min(b), a.max(b));
+        prop::collection::vec(of_row.prop_map(row_of), 0..300)
+    }
+
+    proptest! {
+        #[test]
+        fn any_group_survives_its_bytes(rows in any_rows(), as_of in up_to(u64::MAX)) {
+            let mut group = Group::default();
+            group.add(&rows);
+            let decoded = Group::decode(&group.encode(as_of)).unwrap();
+            let told = |group: &Group| group.iter().map(|(low, e)| (low, e.hits, e.first_ms, e.last_ms)).collect::<Vec<_>>();
+            prop_assert_eq!((decoded.as_of, decoded.dirty, told(&decoded)), (as_of, false, told(&group)));
+        }
+
+        #[test]
+        fn a_total_stops_at_the_largest_number(rows in any_rows()) {
+            let mut sums: BTreeMap<u32, u128> = BTreeMap::new();
+            rows.iter().for_each(|row| *sums.entry(row.record_id).or_default() += u128::from(row.hits));
+            let mut totals = Totals::default();
+            let mut group = Group::default();
+            group.add(&rows);
+            totals.groups.insert((1, 0, 0), group);
+            totals.visit(None, &mut |total| {
+                let sum = sums.remove(&total.record_id).unwrap();
+                assert_eq!(u128::from(total.hits), sum.min(u128::from(u64::MAX)));
+            });
+            prop_assert!(sums.is_empty());
+        }
+
+        #[test]
+        fn bytes_of_any_kind_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Group::decode(&[&[VERSION][..], &bytes].concat());
+        }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use crate::block::{self, Sections};
 use crate::database::Database;
 use crate::dictionary::Pending;
+use crate::epochs::Epochs;
 use crate::intake::{Identity, Intake, IntakeRow, Outcome};
 use crate::key::{self, GROUP};
-use crate::marker::Runs;
+use crate::marker::{Marker, Number};
 use crate::report::Report;
 use crate::retention::Expiry;
 use crate::system::series;
@@ -13,7 +14,6 @@ use crate::totals::{Group, GroupKey, Totals};
 use crate::{Error, Inner};
 use parking_lot::MutexGuard;
 use rocksdb::WriteBatch;
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
@@ -33,7 +33,8 @@ pub(crate) struct Writer {
     committed: u64,
     duplicates: u64,
     /// The epochs that were written to last, so that an ordinary batch reads no marker.
-    markers: BTreeMap<(u32, u64), Runs>,
+    pub(crate) markers: BTreeMap<(u32, u64), Marker>,
+    pub(crate) epochs: Epochs,
     /// Servers that were removed since the store was opened: their batches may have been under way.
     forbidden: BTreeSet<u32>,
 }
@@ -58,6 +59,7 @@ impl Writer {
     /// Forgets which batches of a server were taken.
     pub(crate) fn forget(&mut self, server_id: u32) {
         self.markers.retain(|(of, _), _| *of != server_id);
+        self.epochs.forget(server_id);
     }
 }
 
@@ -65,7 +67,7 @@ impl Writer {
 /// [`commit`](Write::commit), it leaves no trace.
 pub struct Write<'a> {
     pub(crate) inner: &'a Inner,
-    writer: MutexGuard<'a, Writer>,
+    pub(crate) writer: MutexGuard<'a, Writer>,
     pub(crate) batch: WriteBatch,
     names: Pending,
     pub(crate) series: series::Pending,
@@ -74,7 +76,9 @@ pub struct Write<'a> {
     /// What blocks, by their place in `blocks`, bring to groups of totals whose values on disk this write must
     /// bring: with first accesses, which a block does not carry.
     news: BTreeMap<(usize, GroupKey), Vec<IntakeRow>>,
-    markers: BTreeMap<(u32, u64), Runs>,
+    pub(crate) markers: BTreeMap<(u32, u64), Marker>,
+    /// Of them, the epochs that begin with this write.
+    pub(crate) begun: BTreeSet<(u32, u64)>,
     journal: Vec<u8>,
     /// Hours and servers of the blocks.
     hours: Vec<(u32, u32)>,
@@ -103,6 +107,7 @@ impl<'a> Write<'a> {
             blocks: Vec::new(),
             news: BTreeMap::new(),
             markers: BTreeMap::new(),
+            begun: BTreeSet::new(),
             journal: Vec::new(),
             hours: Vec::new(),
             system_hours: Vec::new(),
@@ -114,7 +119,7 @@ impl<'a> Write<'a> {
 
     /// Whether a batch is in, or is part of this write.
     pub fn is_committed(&mut self, identity: &Identity) -> Result<bool, Error> {
-        Ok(self.marker(identity)?.contains(identity.seq))
+        Ok(self.marker(identity)?.is_some_and(|marker| marker.look_up(identity.seq) == Number::Taken))
     }
 
     /// The numbers of records, by canonical name and type; unknown ones become
@@ -133,7 +138,7 @@ impl<'a> Write<'a> {
         if self.writer.forbidden.contains(&intake.identity.server_id) {
             return Err(Error::Missing("server", intake.identity.server_id.to_string()));
         }
-        if !self.marker(&intake.identity)?.insert(intake.identity.seq) {
+        if !self.mark(&intake.identity, intake.start_s)? {
             self.duplicates += 1;
             return Ok(Outcome::Duplicate);
         }
@@ -174,9 +179,7 @@ impl<'a> Write<'a> {
         let known = self.inner.dictionary.read().len();
         self.names.put(database, &mut self.batch, known);
         self.series.put(database, &mut self.batch, self.inner.system.series.read().end());
-        for ((server, epoch), runs) in &self.markers {
-            self.batch.put_cf(database.family(key::MARKERS), key::marker(*server, *epoch), runs.encode());
-        }
+        let epochs = self.writer.epochs.put(database, &mut self.batch, &self.markers, &self.begun)?;
         let mut written = self.new_groups();
         for (key, group) in &mut written {
             put_group(database, &mut self.batch, *key, group, commit);
@@ -190,6 +193,9 @@ impl<'a> Write<'a> {
         }
         database.write(std::mem::take(&mut self.batch), true)?;
         self.publish(commit, written);
+        for forgotten in self.writer.epochs.adopt(epochs) {
+            self.writer.markers.remove(&forgotten);
+        }
         if commit - self.writer.last_checkpoint >= CHECKPOINT_AFTER
             && let Err(error) = write_totals(self.inner, &mut self.writer)
         {
@@ -258,24 +264,6 @@ impl<'a> Write<'a> {
         self.writer.last_commit = commit;
         self.writer.committed += self.committed;
         self.writer.duplicates += self.duplicates;
-    }
-
-    pub(crate) fn marker(&mut self, identity: &Identity) -> Result<&mut Runs, Error> {
-        let of_epoch = (identity.server_id, identity.epoch);
-        match self.markers.entry(of_epoch) {
-            Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => {
-                if let Some(runs) = self.writer.markers.get(&of_epoch) {
-                    return Ok(entry.insert(runs.clone()));
-                }
-                let key = key::marker(identity.server_id, identity.epoch);
-                let runs = match self.inner.database.get(key::MARKERS, &key)? {
-                    None => Runs::default(),
-                    Some(value) => Runs::decode(&value).map_err(|Malformed(what)| Error::damaged(what, &key))?,
-                };
-                Ok(entry.insert(runs))
-            }
-        }
     }
 }
 
@@ -375,7 +363,8 @@ pub(crate) fn recover(database: &Database, expiry: &Expiry) -> Result<(Totals, W
     if last_commit > last_checkpoint {
         tracing::info!(commits = last_commit - last_checkpoint, "brought the totals up to date from the journal");
     }
-    Ok((totals, Writer { last_commit, last_checkpoint, ..Writer::default() }))
+    let epochs = Epochs::load(database)?;
+    Ok((totals, Writer { last_commit, last_checkpoint, epochs, ..Writer::default() }))
 }
 
 fn replay(database: &Database, expiry: &Expiry, totals: &mut Totals, commit: u64, block: &[u8]) -> Result<(), Error> {

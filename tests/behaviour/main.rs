@@ -22,6 +22,7 @@ mod formats;
 mod full_disk;
 mod hostile_sql;
 mod live;
+mod numbers;
 mod overload;
 mod parameters;
 mod plans;
@@ -71,6 +72,7 @@ fn all() -> Vec<Trial> {
         restarts::trials(),
         secrets::trials(),
         filters::trials(),
+        numbers::trials(),
         exports::trials(),
         formats::trials(),
         sql::trials(),

@@ -126,11 +126,17 @@ fn dead_letters() {
     let stranger = encode(&batch(id + 1000, 3, 7, 60, &[]));
     let mut cut = encode(&batch(id, 4, 8, 60, &[point("cut.example.", "A", REQUEST, 1, 0)]));
     cut.truncate(cut.len() - 1);
-    let cases: [(&str, Vec<u8>, &str, bool); 4] = [
+    let mut ahead = batch(id, 4, 9, unix_ms() / 60_000 * 60 + 86_400, &[]);
+    (ahead.coverage.from_ms, ahead.coverage.until_ms) = (ahead.start_s * 1000, ahead.start_s * 1000);
+    let number = encode(&batch(id, 4, u64::MAX, 60, &[]));
+    let cases: [(&str, Vec<u8>, &str, bool); 6] = [
         ("no batch", b"not a batch at all".to_vec(), "not a Zonepulse batch", false),
         ("unknown version", of_version(9, id), "version 9", true),
         ("unknown server", stranger, "server", true),
         ("damaged", cut, "damaged", true),
+        // In the queue it would be given back again and again until the broker drops it.
+        ("of the future", encode(&ahead), "ahead of the central's clock", true),
+        ("a number past its bound", number, "sequence number", true),
     ];
     for (what, body, reason, has_identity) in cases {
         queue.publish_with(&body, MacKey::of_token(&token).sign(&body).ok());

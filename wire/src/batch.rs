@@ -8,7 +8,7 @@ use zonepulse_dns::{MessageKind, RecordType};
 pub struct Batch {
     /// Which batch this is.
     pub identity: Identity,
-    /// Start of the interval, Unix seconds, a multiple of `interval_s`.
+    /// Start of the interval, Unix seconds, a multiple of `interval_s`. It ends before [`END_OF_TIME_S`](crate::END_OF_TIME_S).
     pub start_s: u64,
     /// Length of the interval, seconds, 1 to 3600.
     pub interval_s: u32,
@@ -20,7 +20,8 @@ pub struct Batch {
     pub evicted: Option<Evicted>,
     /// The records that the rows are about.
     pub records: Records,
-    /// Hits per record and kind, ordered by (record, kind), each pair once.
+    /// Hits per record and kind, ordered by (record, kind), each pair once; all hits together are at most
+    /// [`MAX_HITS`](crate::MAX_HITS).
     pub rows: Vec<Row>,
 }
 
@@ -31,7 +32,7 @@ pub struct Identity {
     pub server_id: u32,
     /// A run of the probe: one epoch, one unbroken sequence.
     pub epoch: u64,
-    /// The number of the batch in its epoch.
+    /// The number of the batch in its epoch, at most [`MAX_SEQ`](crate::MAX_SEQ).
     pub seq: u64,
 }
 
@@ -146,7 +147,7 @@ impl Batch {
 
     /// Start of the interval, Unix milliseconds.
     pub fn start_ms(&self) -> u64 {
-        self.start_s * 1000
+        self.start_s.saturating_mul(1000)
     }
 
     /// Length of the interval, milliseconds.

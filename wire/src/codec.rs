@@ -15,6 +15,7 @@
 //!
 //! The header is that of every message (`envelope.rs`).
 
+use crate::bounds::{END_OF_TIME_S, MAX_COUNTER, MAX_COUNTERS, MAX_HITS, is_in_time};
 use crate::envelope::{self, put_evicted, read_evicted};
 use crate::{Batch, Counters, Coverage, Error, Identity, Records, Row};
 use std::io::{self, Write};
@@ -43,8 +44,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 impl Batch {
     /// The batch as bytes.
     ///
-    /// Fails with [`Error::Bound`] when the batch is past a bound of the
-    /// format; whoever builds batches keeps within them.
+    /// Fails with [`Error::Bound`] when the batch has more records, rows or bytes than the
+    /// format allows; whoever builds batches keeps within its bounds. Counters past
+    /// [`MAX_COUNTER`], and losses past theirs, are written as the bound.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         if self.records.len() > MAX_RECORDS {
             return Err(Error::Bound("records", MAX_RECORDS));
@@ -69,7 +71,7 @@ impl Batch {
         out.put(self.counters.iter().len() as u64)?;
         for (number, value) in self.counters.iter() {
             out.put(u64::from(number))?;
-            out.put(value)?;
+            out.put(value.min(MAX_COUNTER))?;
         }
         put_evicted(&mut out.chunk, self.evicted);
         out.put(self.records.len() as u64)?;
@@ -147,8 +149,11 @@ fn read_head(identity: Identity, reader: &mut Reader<'_>) -> Result<Batch, Error
     if identity.server_id == 0 {
         return Err(Error::Malformed("server id"));
     }
-    let start_s = reader.below(1 << 40, "start")?;
+    let start_s = reader.below(END_OF_TIME_S, "start")?;
     let interval_s = reader.below(MAX_INTERVAL_S + 1, "interval")?;
+    if !is_in_time(start_s, interval_s) {
+        return Err(Error::Malformed("start"));
+    }
     if interval_s == 0 || !start_s.is_multiple_of(interval_s) {
         return Err(Error::Malformed("interval"));
     }
@@ -174,9 +179,14 @@ fn read_head(identity: Identity, reader: &mut Reader<'_>) -> Result<Batch, Error
 
 fn read_counters(reader: &mut Reader<'_>) -> Result<Counters, Error> {
     let mut counters = Counters::new();
-    for _ in 0..reader.count(usize::from(u16::MAX), "counters")? {
-        let number = reader.below(1 << 16, "counters")? as u16;
-        counters.add_number(number, reader.number("counters")?);
+    let mut least = 0;
+    for _ in 0..reader.count(MAX_COUNTERS, "counters")? {
+        let number = reader.below(1 << 16, "counters")?;
+        if number < least {
+            return Err(Error::Malformed("order of counters"));
+        }
+        least = number + 1;
+        counters.add_number(number as u16, reader.below(MAX_COUNTER + 1, "counters")?);
     }
     Ok(counters)
 }
@@ -224,6 +234,7 @@ fn read_rows(reader: &mut Reader<'_>, records: u64, interval_ms: u64) -> Result<
     let mut rows = Vec::with_capacity(count);
     let mut record = 0u64;
     let mut next_place = 0;
+    let mut hits_left = MAX_HITS;
     for _ in 0..count {
         record += differences.below(records, "record")?;
         if record >= records {
@@ -240,6 +251,7 @@ fn read_rows(reader: &mut Reader<'_>, records: u64, interval_ms: u64) -> Result<
         if hits == 0 {
             return Err(Error::Malformed("hits"));
         }
+        hits_left = hits_left.checked_sub(hits).ok_or(Error::Bound("hits", MAX_HITS as usize))?;
         let last_ms = lasts.below(interval_ms, "last access")?;
         let first_ms = last_ms - firsts.below(last_ms + 1, "first access")?;
         rows.push(Row { record: record as u32, kind, hits, first_ms: first_ms as u32, last_ms: last_ms as u32 });

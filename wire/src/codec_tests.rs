@@ -1,5 +1,7 @@
 use super::*;
+use crate::bounds::{MAX_EVICTED, MAX_SEQ};
 use crate::envelope::{peek_identity, tests::with_body as with_body_of};
+use crate::extremes::{from_one_to, up_to};
 use crate::{Counter, Evicted};
 use proptest::prelude::*;
 use zonepulse_dns::RecordType;
@@ -163,39 +165,133 @@ fn two_thousand_records_stay_within_tens_of_kilobytes() {
     assert!(size < 50_000, "{size} bytes");
 }
 
+/// Rows whose hits together are within the bound: each takes its part of what is left, and the first all of it now and then.
+fn any_rows(interval_ms: u64) -> impl Strategy<Value = Vec<Row>> {
+    let of_row = (0..40u32, 0..MessageKind::COUNT, from_one_to(MAX_HITS), up_to(interval_ms - 1), up_to(interval_ms - 1));
+    prop::collection::vec(of_row, 0..100).prop_map(|rows| {
+        let row = |(record, kind, hits, a, b): (u32, u16, u64, u64, u64)| Row {
+            record,
+            kind: MessageKind::from_number(kind).unwrap(),
+            hits,
+            first_ms: a.min(b) as u32,
+            last_ms: a.max(b) as u32,
+        };
+        let mut rows: Vec<Row> = rows.into_iter().map(row).collect();
+        rows.sort_by_key(|row| (row.record, row.kind));
+        rows.dedup_by_key(|row| (row.record, row.kind));
+        let mut left = MAX_HITS - rows.len() as u64;
+        for row in &mut rows {
+            row.hits = row.hits.min(left + 1);
+            left -= row.hits - 1;
+        }
+        rows
+    })
+}
+
+fn any_evicted() -> impl Strategy<Value = Option<Evicted>> {
+    let time = || up_to(END_OF_TIME_S);
+    let evicted = (from_one_to(MAX_EVICTED), time(), time()).prop_map(|(batches, a, b)| Evicted {
+        batches,
+        from_s: a.min(b),
+        until_s: a.max(b),
+    });
+    prop::option::of(evicted)
+}
+
 fn any_batch() -> impl Strategy<Value = Batch> {
-    let row = (0..40u32, 0..MessageKind::COUNT, 1..u64::MAX, 0..60_000u32, 0..60_000u32);
-    (
-        prop::collection::vec(("[a-z0-9]{1,20}", any::<u16>()), 40),
-        prop::collection::vec(row, 0..100),
-        any::<(u64, u64, u16, u64)>(),
-        0..30_000u64,
-    )
-        .prop_map(|(names, rows, (epoch, seq, number, count), from)| {
-            let mut batch = small();
-            batch.identity.epoch = epoch;
-            batch.identity.seq = seq;
-            batch.counters.add_number(number, count);
-            batch.coverage.from_ms += from;
-            batch.evicted = None;
-            batch.records = Records::new();
-            for (name, record_type) in names {
-                batch.records.push(&format!("{name}.example."), RecordType::new(record_type));
-            }
-            batch.rows = rows
-                .into_iter()
-                .map(|(record, kind, hits, a, b)| Row {
-                    record,
-                    kind: MessageKind::from_number(kind).unwrap(),
-                    hits,
-                    first_ms: a.min(b),
-                    last_ms: a.max(b),
-                })
-                .collect();
-            batch.rows.sort_by_key(|row| (row.record, row.kind));
-            batch.rows.dedup_by_key(|row| (row.record, row.kind));
-            batch
+    from_one_to(MAX_INTERVAL_S)
+        .prop_flat_map(|interval_s| {
+            let interval_ms = interval_s * 1000;
+            let starts = up_to(END_OF_TIME_S / interval_s - 1);
+            let identity = (from_one_to(u64::from(u32::MAX)), up_to(u64::MAX), up_to(MAX_SEQ));
+            let counters = prop::collection::btree_map(any::<u16>(), from_one_to(MAX_COUNTER), 0..12);
+            let names = prop::collection::vec(("[a-z0-9]{1,20}", any::<u16>()), 40);
+            let covered = (up_to(interval_ms), up_to(interval_ms));
+            (Just(interval_s), starts, identity, counters, names, any_rows(interval_ms), covered, any_evicted())
         })
+        .prop_map(|(interval_s, start, (server_id, epoch, seq), numbers, names, rows, (a, b), evicted)| {
+            let start_s = start * interval_s;
+            let mut counters = Counters::new();
+            numbers.into_iter().for_each(|(number, count)| counters.add_number(number, count));
+            let mut records = Records::new();
+            for (name, record_type) in names {
+                records.push(&format!("{name}.example."), RecordType::new(record_type));
+            }
+            Batch {
+                identity: Identity { server_id: server_id as u32, epoch, seq },
+                start_s,
+                interval_s: interval_s as u32,
+                coverage: Coverage { from_ms: start_s * 1000 + a.min(b), until_ms: start_s * 1000 + a.max(b) },
+                counters,
+                evicted,
+                records,
+                rows,
+            }
+        })
+}
+
+#[test]
+fn a_number_past_its_bound_is_refused_by_name() {
+    type Spoil = fn(&mut Batch);
+    let end_of_time: Spoil = |b| {
+        b.start_s = END_OF_TIME_S;
+        b.coverage = Coverage { from_ms: b.start_s * 1000, until_ms: b.start_s * 1000 };
+    };
+    let year_36812: Spoil = |b| {
+        b.start_s = 1_099_511_627_760;
+        b.coverage = Coverage { from_ms: b.start_s * 1000, until_ms: b.start_s * 1000 };
+    };
+    let spoil: [(Error, Spoil); 7] = [
+        (Error::Malformed("sequence number"), |b| b.identity.seq = MAX_SEQ + 1),
+        (Error::Malformed("sequence number"), |b| b.identity.seq = u64::MAX),
+        (Error::Bound("hits", MAX_HITS as usize), |b| b.rows[0].hits = u64::MAX),
+        (Error::Bound("hits", MAX_HITS as usize), |b| b.rows[0].hits = MAX_HITS),
+        (Error::Malformed("start"), end_of_time),
+        (Error::Malformed("start"), year_36812),
+        (Error::Malformed("start"), |b| b.start_s = u64::MAX),
+    ];
+    for (error, change) in spoil {
+        let mut batch = small();
+        change(&mut batch);
+        assert_eq!(Batch::decode(&batch.encode().unwrap()), Err(error));
+    }
+}
+
+#[test]
+fn the_last_hour_that_can_be_written_is_taken_and_all_hits_of_a_batch_together_are_bounded() {
+    let mut batch = small();
+    (batch.start_s, batch.interval_s) = (END_OF_TIME_S - 3600, 3600);
+    batch.coverage = Coverage { from_ms: batch.start_s * 1000, until_ms: END_OF_TIME_S * 1000 };
+    batch.identity.seq = MAX_SEQ;
+    batch.rows[0].hits = MAX_HITS - 3;
+    assert_eq!(Batch::decode(&batch.encode().unwrap()).as_ref(), Ok(&batch));
+    batch.rows[1].hits += 1;
+    assert_eq!(Batch::decode(&batch.encode().unwrap()), Err(Error::Bound("hits", MAX_HITS as usize)));
+}
+
+#[test]
+fn what_a_probe_counted_past_a_bound_is_told_as_the_bound() {
+    let mut batch = small();
+    batch.counters.add(Counter::StreamBytesSkipped, u64::MAX);
+    batch.evicted = Some(Evicted { batches: u64::MAX, from_s: 5, until_s: u64::MAX });
+    let told = Batch::decode(&batch.encode().unwrap()).unwrap();
+    assert_eq!(told.counters.get(Counter::StreamBytesSkipped), MAX_COUNTER);
+    assert_eq!(told.evicted, Some(Evicted { batches: MAX_EVICTED, from_s: 5, until_s: END_OF_TIME_S }));
+    batch.evicted = Some(Evicted { batches: 0, from_s: 5, until_s: 6 });
+    assert_eq!(Batch::decode(&batch.encode().unwrap()).unwrap().evicted, None);
+}
+
+#[test]
+fn counters_that_lie_are_refused() {
+    let head = |counters: &[u64]| {
+        let mut body = Vec::new();
+        [1_767_225_600, 60, 0, 0].iter().chain(counters).chain(&[0, 0, 0]).for_each(|value| put(&mut body, *value));
+        Batch::decode(&with_body(&body)).map(|batch| batch.counters.iter().collect::<Vec<_>>())
+    };
+    assert_eq!(head(&[2, 5, 7, 6, MAX_COUNTER]), Ok(vec![(5, 7), (6, MAX_COUNTER)]));
+    assert_eq!(head(&[1, 5, MAX_COUNTER + 1]), Err(Error::Malformed("counters")));
+    assert_eq!(head(&[2, 5, 7, 5, 7]), Err(Error::Malformed("order of counters")));
+    assert_eq!(head(&[MAX_COUNTERS as u64 + 1]), Err(Error::Malformed("counters")));
 }
 
 proptest! {

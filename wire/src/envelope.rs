@@ -12,6 +12,7 @@
 //! version up to its `seq`, so that whoever holds a message that it cannot
 //! read can still say whose it is.
 
+use crate::bounds::{END_OF_TIME_S, MAX_EVICTED, MAX_SEQ};
 use crate::{Evicted, Identity};
 use std::cell::RefCell;
 use std::io::Read;
@@ -100,6 +101,9 @@ pub(crate) fn open(bytes: &[u8], version: u8) -> Result<Envelope<'_>, Error> {
     if identity.server_id == 0 {
         return Err(Error::Malformed("server id"));
     }
+    if identity.seq > MAX_SEQ {
+        return Err(Error::Malformed("sequence number"));
+    }
     let body_bytes = u32::from_le_bytes(array(head, 25)?) as usize;
     if body_bytes > MAX_BODY_BYTES {
         return Err(Error::Bound("bytes before compression", MAX_BODY_BYTES));
@@ -172,26 +176,29 @@ fn checksum(head: &[u8], packed: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Appends a loss as every kind of body has it: 0, or batches · from_s · until_s - from_s.
+/// Appends a loss as every kind of body has it: 0, or batches · from_s · until_s - from_s. What is past a
+/// bound is written as the bound: a loss that is told roughly is better than a batch that is refused for it.
 pub(crate) fn put_evicted(out: &mut Vec<u8>, evicted: Option<Evicted>) {
     match evicted {
-        None => put(out, 0),
-        Some(evicted) => {
-            put(out, evicted.batches);
-            put(out, evicted.from_s);
-            put(out, evicted.until_s.saturating_sub(evicted.from_s));
+        Some(evicted) if evicted.batches > 0 => {
+            let (from_s, until_s) = (evicted.from_s.min(END_OF_TIME_S), evicted.until_s.min(END_OF_TIME_S));
+            put(out, evicted.batches.min(MAX_EVICTED));
+            put(out, from_s);
+            put(out, until_s.saturating_sub(from_s));
         }
+        // A loss of no batch is none: a reader takes the number for that.
+        _ => put(out, 0),
     }
 }
 
 /// Reads what [`put_evicted`] wrote.
 pub(crate) fn read_evicted(reader: &mut Reader<'_>) -> Result<Option<Evicted>, Error> {
-    let batches = reader.number("evicted")?;
+    let batches = reader.below(MAX_EVICTED + 1, "evicted")?;
     if batches == 0 {
         return Ok(None);
     }
-    let from_s = reader.below(1 << 40, "evicted")?;
-    let until_s = from_s + reader.below(1 << 40, "evicted")?;
+    let from_s = reader.below(END_OF_TIME_S + 1, "evicted")?;
+    let until_s = from_s + reader.below(END_OF_TIME_S - from_s + 1, "evicted")?;
     Ok(Some(Evicted { batches, from_s, until_s }))
 }
 

@@ -4,6 +4,7 @@
 //! heartbeat tells what does not work. Everything that crosses versions is read
 //! leniently: unknown fields are passed over, absent ones that are optional are `None`.
 
+use crate::bounds::END_OF_TIME_S;
 use crate::settings::ProbeSettings;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,11 @@ use serde::{Deserialize, Serialize};
 pub const HEARTBEAT_INTERVAL_S: u32 = 30;
 /// More bytes than a heartbeat or an answer to it has.
 pub const MAX_HEARTBEAT_BYTES: usize = 64 << 10;
+
+/// The longest text in a heartbeat, bytes.
+pub const MAX_TEXT_BYTES: usize = 1024;
+/// The largest count in a heartbeat: JSON readers hold it exactly.
+pub const MAX_COUNT: u64 = (1 << 53) - 1;
 
 /// How the probe and its machine are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +48,31 @@ pub struct Heartbeat {
     pub spool: SpoolState,
 }
 
+impl Heartbeat {
+    /// Checks what the central keeps of it, and names the field that is at fault.
+    pub fn check(&self) -> Result<(), String> {
+        let Heartbeat { sent_at_ms, epoch: _, uptime_s, settings_version, spool, .. } = self;
+        let numbers = [
+            ("sent_at_ms", *sent_at_ms, END_OF_TIME_S * 1000 - 1),
+            ("uptime_s", *uptime_s, END_OF_TIME_S),
+            ("settings_version", settings_version.unwrap_or(0), MAX_COUNT),
+            ("spool.batches", spool.batches, MAX_COUNT),
+            ("spool.size_bytes", spool.size_bytes, MAX_COUNT),
+        ];
+        if let Some((field, value, most)) = numbers.into_iter().find(|(_, value, most)| value > most) {
+            return Err(format!("{field}: {value} is more than {most}"));
+        }
+        let texts = [("probe_version", &self.probe_version), ("hostname", &self.hostname), ("os", &self.os)];
+        let detail = self.capture.detail.as_ref().map(|detail| ("capture.detail", detail));
+        let refused = self.settings_refused.as_ref().map(|refused| ("settings_refused", refused));
+        let mut texts = texts.into_iter().chain(detail).chain(refused).chain(self.components.texts());
+        match texts.find(|(_, text)| text.len() > MAX_TEXT_BYTES) {
+            Some((field, text)) => Err(format!("{field}: a text of {} bytes is longer than {MAX_TEXT_BYTES}", text.len())),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The programs that a managed server is made of; what is not installed is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Components {
@@ -60,6 +91,24 @@ pub struct Components {
     /// What makes backups.
     #[serde(default)]
     pub backup: Option<Component>,
+}
+
+impl Components {
+    /// All texts, with the names of their components.
+    fn texts(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let Components { dns, monitor, dhcp4, dhcp6, backup } = self;
+        let all = [
+            ("components.dns", dns),
+            ("components.monitor", monitor),
+            ("components.dhcp4", dhcp4),
+            ("components.dhcp6", dhcp6),
+            ("components.backup", backup),
+        ];
+        all.into_iter().filter_map(|(name, component)| Some((name, component.as_ref()?))).flat_map(|(name, component)| {
+            let Component { state: _, version, name: program, identity } = component;
+            [version, program, identity].into_iter().flatten().map(move |text| (name, text))
+        })
+    }
 }
 
 /// One program.
@@ -122,6 +171,8 @@ pub struct HeartbeatAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::{Communication, RabbitmqSettings};
+    use proptest::prelude::*;
 
     #[test]
     fn what_a_later_version_adds_is_passed_over_and_what_is_optional_may_be_absent() {
@@ -136,6 +187,121 @@ mod tests {
             Some(Component { state: State::Running, version: None, name: None, identity: None })
         );
         assert_eq!((heartbeat.settings_version, heartbeat.components.backup), (None, None));
+    }
+
+    fn heartbeat() -> Heartbeat {
+        Heartbeat {
+            sent_at_ms: 1_767_225_600_000,
+            epoch: u64::MAX,
+            probe_version: "0.1.0".into(),
+            uptime_s: 60,
+            hostname: "ns1".into(),
+            os: "Debian GNU/Linux 13".into(),
+            settings_version: Some(3),
+            components: Components::default(),
+            capture: CaptureState { state: State::Running, detail: None },
+            spool: SpoolState { batches: 1, size_bytes: 100 },
+        }
+    }
+
+    #[test]
+    fn a_number_or_text_past_its_bound_is_named() {
+        let long = || "x".repeat(MAX_TEXT_BYTES + 1);
+        let component = |name: String| Some(Component { state: State::Running, version: None, name: Some(name), identity: None });
+        let refused = |field: &str, change: &dyn Fn(&mut Heartbeat)| {
+            let mut heartbeat = heartbeat();
+            change(&mut heartbeat);
+            let reason = heartbeat.check().unwrap_err();
+            assert!(reason.starts_with(&format!("{field}: ")), "{reason}");
+        };
+        refused("sent_at_ms", &|h| h.sent_at_ms = END_OF_TIME_S * 1000);
+        refused("uptime_s", &|h| h.uptime_s = u64::MAX);
+        refused("settings_version", &|h| h.settings_version = Some(1 << 53));
+        refused("spool.batches", &|h| h.spool.batches = u64::MAX);
+        refused("spool.size_bytes", &|h| h.spool.size_bytes = 1 << 53);
+        refused("hostname", &|h| h.hostname = long());
+        refused("capture.detail", &|h| h.capture.detail = Some(long()));
+        refused("components.backup", &|h| h.components.backup = component(long()));
+        let mut largest = heartbeat();
+        largest.sent_at_ms = END_OF_TIME_S * 1000 - 1;
+        (largest.spool.batches, largest.uptime_s) = (MAX_COUNT, END_OF_TIME_S);
+        (largest.os, largest.components.dns) = ("x".repeat(MAX_TEXT_BYTES), component("x".repeat(MAX_TEXT_BYTES)));
+        assert_eq!(largest.check(), Ok(()));
+    }
+
+    fn any_number() -> impl Strategy<Value = u64> {
+        prop_oneof![Just(0), Just(1), Just(MAX_COUNT), Just(MAX_COUNT + 1), Just(u64::MAX), any::<u64>()]
+    }
+
+    fn any_text() -> impl Strategy<Value = String> {
+        prop_oneof![Just(String::new()), Just("\u{0}\"\\\u{1f600}".to_owned()), "\\PC{0,20}"]
+    }
+
+    fn any_component() -> impl Strategy<Value = Option<Component>> {
+        let state = prop_oneof![Just(State::Running), Just(State::Stopped)];
+        let of = |(state, version, name, identity)| Component { state, version, name, identity };
+        let text = || prop::option::of(any_text());
+        prop::option::of((state, text(), text(), text()).prop_map(of))
+    }
+
+    fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
+        let numbers = (any_number(), any_number(), any_number(), prop::option::of(any_number()), any_number(), any_number());
+        let component = any_component;
+        let components = (component(), component(), component(), component(), component());
+        (numbers, any_text(), any_text(), components, prop::option::of(any_text())).prop_map(
+            |((sent_at_ms, epoch, uptime_s, settings_version, batches, size_bytes), hostname, os, components, detail)| {
+                let (dns, monitor, dhcp4, dhcp6, backup) = components;
+                Heartbeat {
+                    sent_at_ms,
+                    epoch,
+                    probe_version: "9".into(),
+                    uptime_s,
+                    hostname,
+                    os,
+                    settings_version,
+                    components: Components { dns, monitor, dhcp4, dhcp6, backup },
+                    capture: CaptureState { state: State::Stopped, detail },
+                    spool: SpoolState { batches, size_bytes },
+                }
+            },
+        )
+    }
+
+    fn any_settings() -> impl Strategy<Value = ProbeSettings> {
+        let ways = vec![Communication::Http, Communication::Rabbitmq, Communication::Pull];
+        let rabbitmq = (any_text(), any::<u16>(), any::<bool>(), any_text()).prop_map(|(address, port, tls, password)| {
+            RabbitmqSettings { address, port, tls, virtual_host: "/".into(), user: "probe".into(), password }
+        });
+        let flags = any::<(bool, bool, bool)>();
+        let seconds = || prop_oneof![Just(0), Just(1), Just(300), Just(3600), Just(u32::MAX), any::<u32>()];
+        (flags, seconds(), seconds(), prop::sample::select(ways), prop::option::of(any_text()), prop::option::of(rabbitmq))
+            .prop_map(|((dns_monitoring, system_monitoring, verify_ca), dns, system, communication, api_url, rabbitmq)| {
+                ProbeSettings {
+                    dns_monitoring,
+                    dns_interval_s: dns,
+                    system_monitoring,
+                    system_interval_s: system,
+                    communication,
+                    api_url,
+                    verify_ca,
+                    rabbitmq,
+                }
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn any_heartbeat_reads_as_it_was_written(heartbeat in any_heartbeat()) {
+            let text = serde_json::to_string(&heartbeat).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Heartbeat>(&text).unwrap(), heartbeat);
+        }
+
+        #[test]
+        fn any_answer_reads_as_it_was_written(received_at_ms in any_number(), version in any_number(), settings in any_settings()) {
+            let answer = HeartbeatAnswer { received_at_ms, settings_version: version, settings };
+            let text = serde_json::to_string(&answer).unwrap();
+            prop_assert_eq!(serde_json::from_str::<HeartbeatAnswer>(&text).unwrap(), answer);
+        }
     }
 
     #[test]

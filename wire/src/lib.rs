@@ -18,7 +18,7 @@
 //! format is versioned by its fifth byte, which says the kind of message, too; a
 //! reader refuses a version that it does not know ([`Error::UnknownVersion`]), and
 //! whoever holds the message keeps it. What the bytes mean is written down in
-//! `envelope.rs`, `codec.rs` and `system.rs`.
+//! `envelope.rs`, `codec.rs` and `system.rs`, and how large numbers may be in `bounds.rs`.
 //!
 //! Besides batches, probe and central speak JSON: a [`Heartbeat`] and the [`ProbeSettings`]
 //! in its answer, an [`Enrollment`], and what a pull needs ([`pull`]). A batch that comes through a
@@ -30,14 +30,18 @@ pub mod pull;
 pub mod settings;
 
 mod batch;
+mod bounds;
 mod codec;
 mod counter;
 mod envelope;
+#[cfg(test)]
+mod extremes;
 mod mac;
 mod message;
 mod system;
 
 pub use batch::{Batch, Coverage, Evicted, Identity, Records, Row};
+pub use bounds::{END_OF_TIME_S, MAX_COUNTER, MAX_COUNTERS, MAX_EVICTED, MAX_HITS, MAX_SEQ, MAX_VALUE};
 pub use codec::{MAX_RECORDS, MAX_ROWS, OTHER, VERSION};
 pub use counter::{Counter, Counters};
 pub use enrollment::{Enrollment, EnrollmentRequest};

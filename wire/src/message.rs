@@ -61,9 +61,18 @@ impl Message {
     /// End of what it tells of, Unix seconds.
     pub fn end_s(&self) -> u64 {
         match self {
-            Message::Dns(batch) => batch.start_s + u64::from(batch.interval_s),
+            Message::Dns(batch) => batch.start_s.saturating_add(u64::from(batch.interval_s)),
             Message::System(batch) => batch.end_s(),
         }
+    }
+
+    /// Start of the last interval or slot that it tells of, Unix seconds: a right clock showed that time when it was made.
+    pub fn latest_start_s(&self) -> u64 {
+        let interval_s = match self {
+            Message::Dns(batch) => batch.interval_s,
+            Message::System(batch) => batch.interval_s,
+        };
+        self.end_s().saturating_sub(u64::from(interval_s))
     }
 
     /// Messages that the probe had to give up since its last one, if any.
@@ -129,6 +138,13 @@ mod tests {
             assert_eq!(Message::decode(&message.encode().unwrap()).as_ref(), Ok(&message));
             assert_eq!(Message::decode_head(&message.encode().unwrap()), Ok(message));
         }
+    }
+
+    #[test]
+    fn the_latest_start_is_that_of_the_last_slot() {
+        let dns = Message::decode(&with_body(1, &IDENTITY, &[0, 60, 0, 0, 0, 0, 0, 0])).unwrap();
+        let system = Message::decode(&with_body(2, &IDENTITY, &[0, 5, 12, 0, 0])).unwrap();
+        assert_eq!((dns.latest_start_s(), system.latest_start_s()), (0, 55));
     }
 
     #[test]

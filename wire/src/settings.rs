@@ -17,6 +17,9 @@ pub const DNS_INTERVALS_DIVIDE_S: u32 = 300;
 /// The longest system interval, seconds.
 pub const MAX_SYSTEM_INTERVAL_S: u32 = 3600;
 
+/// The longest text in a probe's settings, bytes.
+pub const MAX_TEXT_BYTES: usize = 4096;
+
 /// The settings of one probe, complete. They print without the pull token and the broker's password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeSettings {
@@ -86,7 +89,22 @@ impl ProbeSettings {
         if self.communication == Communication::Rabbitmq && self.rabbitmq.is_none() {
             return Err("rabbitmq: is missing, but communication is \"rabbitmq\"".into());
         }
-        Ok(())
+        let broker = self.rabbitmq.iter().flat_map(|broker| {
+            let RabbitmqSettings { address, port: _, tls: _, virtual_host, user, password } = broker;
+            [
+                ("rabbitmq.address", address),
+                ("rabbitmq.virtual_host", virtual_host),
+                ("rabbitmq.user", user),
+                ("rabbitmq.password", password),
+            ]
+        });
+        let pull_token = self.pull_token.iter().map(|token| ("pull_token", token));
+        let mut texts = self.api_url.iter().map(|url| ("api_url", url)).chain(pull_token).chain(broker);
+        match texts.find(|(_, text)| text.len() > MAX_TEXT_BYTES) {
+            // Not the text itself: it may be the password.
+            Some((field, text)) => Err(format!("{field}: {} bytes are more than {MAX_TEXT_BYTES}", text.len())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -152,6 +170,7 @@ mod tests {
         refused(|settings| settings.system_interval_s = 0, "system_interval_s: ");
         refused(|settings| settings.system_interval_s = 3601, "system_interval_s: ");
         refused(|settings| settings.communication = Communication::Rabbitmq, "rabbitmq: ");
+        refused(|settings| settings.api_url = Some("x".repeat(MAX_TEXT_BYTES + 1)), "api_url: ");
     }
 
     #[test]

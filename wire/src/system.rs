@@ -22,6 +22,7 @@
 //! Whoever measures rounds: percent to a tenth, loads to a hundredth, rates and bytes to whole numbers. Then
 //! a series has a scale, and most of its differences take a byte.
 
+use crate::bounds::{END_OF_TIME_S, is_in_time, is_value};
 use crate::codec::MAX_INTERVAL_S;
 use crate::envelope::{self, put_evicted, read_evicted};
 use crate::{Error, Evicted, Identity};
@@ -52,7 +53,8 @@ const ONE_VALUE: u8 = 1 << 4;
 pub struct SystemBatch {
     /// Which batch this is.
     pub identity: Identity,
-    /// Start of the first slot, Unix seconds, a multiple of `interval_s`.
+    /// Start of the first slot, Unix seconds, a multiple of `interval_s`. The last slot ends before
+    /// [`END_OF_TIME_S`].
     pub start_s: u64,
     /// Length of a slot, seconds, 1 to 3600.
     pub interval_s: u32,
@@ -71,7 +73,8 @@ pub struct Series {
     pub metric: String,
     /// Core, mount, device or state; empty when there is only one of the metric. At most [`MAX_LABEL_BYTES`].
     pub label: String,
-    /// One for each slot; `None` where nothing was measured. Values are finite.
+    /// One for each slot; `None` where nothing was measured. Values are no further from zero than
+    /// [`MAX_VALUE`](crate::MAX_VALUE).
     pub values: Vec<Option<f64>>,
 }
 
@@ -132,7 +135,7 @@ impl SystemBatch {
         if interval_s == 0 || interval_s > MAX_INTERVAL_S || !self.start_s.is_multiple_of(interval_s) {
             return Err(Error::Malformed("interval"));
         }
-        if self.start_s >= 1 << 40 {
+        if !is_in_time(self.start_s, interval_s.saturating_mul(u64::from(self.slots))) {
             return Err(Error::Malformed("start"));
         }
         if self.slots == 0 || self.slots > MAX_SLOTS {
@@ -173,7 +176,7 @@ impl Series {
         if self.label.len() > MAX_LABEL_BYTES {
             return Err(Error::Malformed("label"));
         }
-        if self.values.len() != slots as usize || !self.values.iter().flatten().all(|value| value.is_finite()) {
+        if self.values.len() != slots as usize || !self.values.iter().flatten().all(|value| is_value(*value)) {
             return Err(Error::Malformed("values"));
         }
         Ok(())
@@ -296,7 +299,7 @@ impl Values<'_> {
 
 /// All before the metrics.
 fn read_head(identity: Identity, reader: &mut Reader<'_>) -> Result<SystemBatch, Error> {
-    let start_s = reader.below(1 << 40, "start")?;
+    let start_s = reader.below(END_OF_TIME_S, "start")?;
     let interval_s = reader.below(MAX_INTERVAL_S + 1, "interval")? as u32;
     let slots = reader.below(u64::from(MAX_SLOTS) + 1, "slots")? as u32;
     let evicted = read_evicted(reader)?;

@@ -1,5 +1,7 @@
 use super::*;
+use crate::bounds::{MAX_EVICTED, MAX_SEQ, MAX_VALUE};
 use crate::envelope::tests::with_body as with_body_of;
+use crate::extremes::{from_one_to, up_to};
 use crate::peek_identity;
 use proptest::prelude::*;
 
@@ -18,7 +20,7 @@ fn small() -> SystemBatch {
             series("cpu_percent", "0", &[Some(12.5), Some(12.4), None, Some(0.0)]),
             series("cpu_percent", "total", &[Some(3.1), Some(3.2), Some(3.0), Some(99.9)]),
             series("disk_free_bytes", "/", &[Some(1e12), Some(1e12), None, Some(1e12)]),
-            series("odd", "", &[Some(0.0001), Some(-0.0), Some(1e300), None]),
+            series("odd", "", &[Some(0.0001), Some(-0.0), Some(1e30), None]),
             series("swap_used_bytes", "", &[None, None, None, None]),
         ],
     }
@@ -36,7 +38,7 @@ fn the_body_of_version_2_stays_as_it_is() {
         hex,
         "80f2d6ca06050402a8edd6ca0678040b020f0103010f010105010000\
          6370755f70657263656e746469736b5f667265655f62797465736f6464737761705f757365645f627974657330746f74616c2f\
-         01020101fa0101f701093e0203920f1002010180c0a8ca9a3a0703012d431cebe2361a3f00000000000000809c7500883ce4377e000004"
+         01020101fa0101f701093e0203920f1002010180c0a8ca9a3a0703012d431cebe2361a3f0000000000000080ea8ca039593e2946000004"
     );
 }
 
@@ -76,11 +78,14 @@ fn a_damaged_byte_anywhere_is_noticed() {
 #[test]
 fn a_batch_that_breaks_a_promise_is_refused() {
     type Spoil = fn(&mut SystemBatch);
-    let spoil: [(Error, Spoil); 13] = [
+    let spoil: [(Error, Spoil); 16] = [
         (Error::Malformed("interval"), |b| b.start_s += 1),
         (Error::Malformed("interval"), |b| b.interval_s = 0),
         (Error::Malformed("interval"), |b| (b.start_s, b.interval_s) = (0, 3601)),
         (Error::Malformed("start"), |b| b.start_s = 5 << 40),
+        (Error::Malformed("start"), |b| b.start_s = END_OF_TIME_S),
+        (Error::Malformed("start"), |b| b.start_s = END_OF_TIME_S - 15),
+        (Error::Malformed("values"), |b| b.series[3].values[2] = Some(1.000_000_1e30)),
         (Error::Malformed("slots"), |b| b.slots = 0),
         (Error::Malformed("slots"), |b| b.slots = MAX_SLOTS + 1),
         (Error::Malformed("order of series"), |b| b.series.swap(0, 1)),
@@ -170,12 +175,28 @@ fn a_minute_of_a_machine_takes_less_than_two_kilobytes() {
     assert!(size < 2_000, "{size} bytes");
 }
 
+const EXTREMES: &[f64] = &[
+    0.0,
+    -0.0,
+    MAX_VALUE,
+    -MAX_VALUE,
+    f64::MIN_POSITIVE,
+    5e-324,
+    9_007_199_254_740_992.0,
+    9_007_199_254_740_993.0,
+    -9_007_199_254_740_992.0,
+    9_007_199_254_740.991,
+    0.001,
+    0.0005,
+];
+
 fn any_value() -> impl Strategy<Value = Option<f64>> {
     prop_oneof![
         2 => Just(None),
         4 => (-5_000i64..5_000).prop_map(|tenths| Some(tenths as f64 / 10.0)),
         2 => (0u64..1 << 40).prop_map(|bytes| Some(bytes as f64)),
-        1 => any::<f64>().prop_filter_map("finite", |value| value.is_finite().then_some(Some(value))),
+        1 => any::<f64>().prop_filter_map("a value", |value| is_value(value).then_some(Some(value))),
+        1 => prop::sample::select(EXTREMES).prop_map(Some),
     ]
 }
 
@@ -189,13 +210,17 @@ fn any_batch() -> impl Strategy<Value = SystemBatch> {
         prop::collection::btree_map(("[a-z][a-z0-9_]{0,5}", "\\PC{0,10}"), values, 0..20)
     };
     (1u32..40)
-        .prop_flat_map(move |slots| (Just(slots), of_slots(slots), any::<(u64, u64)>(), 1u32..3600, 0u64..1 << 28))
-        .prop_map(|(slots, series, (epoch, seq), interval_s, at)| SystemBatch {
+        .prop_flat_map(move |slots| {
+            let numbers =
+                (up_to(u64::MAX), up_to(MAX_SEQ), from_one_to(MAX_INTERVAL_S), prop::option::of(from_one_to(MAX_EVICTED)));
+            (Just(slots), of_slots(slots), numbers, up_to(u64::MAX))
+        })
+        .prop_map(|(slots, series, (epoch, seq, interval_s, evicted), at)| SystemBatch {
             identity: Identity { server_id: 7, epoch, seq },
-            start_s: at * u64::from(interval_s),
-            interval_s,
+            start_s: at.min(END_OF_TIME_S / interval_s - u64::from(slots)) * interval_s,
+            interval_s: interval_s as u32,
             slots,
-            evicted: None,
+            evicted: evicted.map(|batches| Evicted { batches, from_s: 0, until_s: END_OF_TIME_S }),
             series: series.into_iter().map(|((metric, label), values)| Series { metric, label, values }).collect(),
         })
 }

@@ -20,8 +20,18 @@ const WARN_EVERY: Duration = Duration::from_secs(10);
 const LONGEST_MAC: usize = 128;
 
 /// Why messages are refused, as metrics name it.
-const REASONS: [&str; 8] =
-    ["unsigned", "wrong_signature", "no_token", "unknown_server", "malformed", "unknown_version", "interval", "other"];
+const REASONS: [&str; 10] = [
+    "unsigned",
+    "wrong_signature",
+    "no_token",
+    "unknown_server",
+    "malformed",
+    "unknown_version",
+    "interval",
+    "ahead",
+    "too_late",
+    "other",
+];
 
 /// Why a message is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +56,9 @@ impl Fault {
     /// Whether it is in vain to take the message from the queue again.
     pub(super) fn is_final(&self) -> bool {
         match self {
-            // The broker cannot ask somebody to add the server first; a person can, and then move the message back.
-            Fault::Batch(error) => error.is_final() || matches!(error, Error::UnknownServer(_)),
+            // The broker cannot ask somebody to add the server or to set the clock first; a person can, and then move the
+            // message back. In the queue it would go round and round, and a quorum queue drops what is returned too often.
+            Fault::Batch(error) => error.is_final() || matches!(error, Error::UnknownServer(_) | Error::Ahead { .. }),
             Fault::Unsigned | Fault::WrongSignature(_) | Fault::NoToken(_) => true,
         }
     }
@@ -62,6 +73,8 @@ impl Fault {
             Fault::Batch(Error::Malformed(_)) => "malformed",
             Fault::Batch(Error::UnknownVersion(_)) => "unknown_version",
             Fault::Batch(Error::Interval(_)) => "interval",
+            Fault::Batch(Error::Ahead { .. }) => "ahead",
+            Fault::Batch(Error::TooLate(_)) => "too_late",
             Fault::Batch(_) => "other",
         }
     }

@@ -1,7 +1,6 @@
 //! How a worker plans a statement.
 
 use super::link::{Link, ScanFailed};
-use crate::Error;
 use crate::data::Data;
 use crate::engine::{config, runtime};
 use crate::plans::{Plans, lasts};
@@ -9,6 +8,7 @@ use crate::statement::{bad, parse};
 use crate::summed::SumInScan;
 use crate::system::SystemTable;
 use crate::table::{StoreTable, Table};
+use crate::{Error, saturating};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
@@ -39,6 +39,7 @@ impl Session {
         // EXTRACT, SUBSTRING and POSITION: the functions are there, their syntax is not among the features.
         state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
         state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
+        state.register_udaf(saturating::sum())?;
         let context = SessionContext::new_with_state(state);
         let data = Data::Away(link);
         for table in Table::ALL {

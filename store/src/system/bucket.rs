@@ -22,6 +22,7 @@ pub struct Bucket {
 ///
 /// Values have at most three digits behind the point, or else are not rounded at all. Of the former the
 /// sum is kept exactly, as a whole number of thousandths; so a coarse bucket says what its finer ones say.
+/// A sum of doubles stops at the largest double there is, which only values from before there was a bound reach.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Sum {
     Thousandths(i128),
@@ -44,6 +45,8 @@ impl Bucket {
     /// Whether another says the same, but for what rounding does to a sum of doubles.
     pub(crate) fn agrees(&self, other: &Bucket) -> bool {
         let near = match (self.sum, other.sum) {
+            // Which values were added before a sum stopped depends on their order.
+            (Sum::Double(a), Sum::Double(b)) if a.abs() >= f64::MAX || b.abs() >= f64::MAX => true,
             (Sum::Double(a), Sum::Double(b)) => {
                 let most = self.max.abs().max(self.min.abs()) * f64::from(self.count);
                 (a - b).abs() <= most * 1e-9 || a.to_bits() == b.to_bits()
@@ -75,15 +78,20 @@ impl Sum {
                 let integer = decimal::to_integer(value, scale).unwrap_or_default();
                 Sum::Thousandths(i128::from(integer) * thousandths_at(scale))
             }
-            None => Sum::Double(value),
+            None => Sum::of_double(value),
         }
+    }
+
+    /// Within what a double can say; what is no number is none.
+    pub(crate) fn of_double(value: f64) -> Self {
+        Sum::Double(if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) })
     }
 
     fn plus(self, other: Sum) -> Sum {
         match (self, other) {
             // Neither has more than 2⁶³ at scale 3 from each of 2³² values.
             (Sum::Thousandths(a), Sum::Thousandths(b)) => Sum::Thousandths(a.saturating_add(b)),
-            _ => Sum::Double(self.value() + other.value()),
+            _ => Sum::of_double(self.value() + other.value()),
         }
     }
 
@@ -155,6 +163,29 @@ mod tests {
             .unwrap();
         assert_eq!(bucket.sum.value(), 72.0);
         assert_eq!(bucket.sum.integer(1), Some(720));
+    }
+
+    #[test]
+    fn a_sum_of_the_largest_values_is_finite() {
+        let mut bucket = Bucket::of(1e30, 1);
+        for _ in 0..32 {
+            let other = bucket;
+            bucket.merge(&other);
+        }
+        assert_eq!(bucket.count, u32::MAX);
+        assert!((bucket.avg() / 1e30 - 1.0).abs() < 1e-9, "{}", bucket.avg());
+    }
+
+    /// Before there was a bound, values up to the largest double were taken.
+    #[test]
+    fn a_sum_past_the_largest_double_stops_there() {
+        for value in [f64::MAX, f64::MIN, 1.7e308] {
+            let mut bucket = Bucket::of(value, 1);
+            bucket.merge(&Bucket::of(value, 2));
+            assert_eq!(bucket.sum, Sum::Double(f64::MAX.copysign(value)));
+            assert!(bucket.avg().is_finite() && bucket.agrees(&bucket));
+        }
+        assert_eq!(Sum::of_double(f64::NAN), Sum::Double(0.0));
     }
 
     #[test]

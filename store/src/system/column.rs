@@ -310,8 +310,10 @@ mod tests {
     }
 
     fn any_column() -> impl Strategy<Value = Vec<i64>> {
+        let extreme = prop::sample::select(vec![0, 1, -1, i64::MAX, i64::MAX - 1, i64::MIN, i64::MIN + 1, 1 << 53, -(1 << 53)]);
         prop_oneof![
             prop::collection::vec(any::<i64>(), 1..200),
+            prop::collection::vec(extreme, 1..200),
             prop::collection::vec(0i64..1000, 1..800),
             prop::collection::vec(prop_oneof![9 => Just(0i64), 1 => -5i64..5], 1..800).prop_map(|steps| steps
                 .iter()

@@ -297,7 +297,7 @@ impl What {
         match self {
             What::Min => bucket.min = value(if doubles { number } else { last.wrapping_sub(number) }, scale),
             What::Max => bucket.max = value(if doubles { number } else { last.wrapping_add(number) }, scale),
-            What::Sum if doubles => bucket.sum = Sum::Double(value(number, scale)),
+            What::Sum if doubles => bucket.sum = Sum::of_double(value(number, scale)),
             What::Sum => {
                 let of_last = last.wrapping_mul(i64::from(bucket.count));
                 bucket.sum = Sum::of_integer(number.wrapping_add(of_last), scale);

@@ -1,12 +1,30 @@
 use super::*;
 use proptest::prelude::*;
 
+/// What the wire takes ends at 1e30; earlier versions took every finite value.
+const EXTREMES: &[f64] = &[
+    0.0,
+    -0.0,
+    1e30,
+    -1e30,
+    f64::MAX,
+    f64::MIN,
+    f64::MIN_POSITIVE,
+    5e-324,
+    9_007_199_254_740_992.0,
+    -9_007_199_254_740_992.0,
+    9_007_199_254_740_993.0,
+    9_007_199_254_740.991,
+    -0.001,
+];
+
 fn values(interval_s: u32) -> impl Strategy<Value = Values> {
     let most = HOUR_S / interval_s;
     let value = prop_oneof![
         4 => (0i64..1000).prop_map(|tenths| tenths as f64 / 10.0),
         2 => (0i64..1 << 30).prop_map(|pages| pages as f64 * 4096.0),
         1 => any::<f64>().prop_filter("finite", |value| value.is_finite()),
+        1 => prop::sample::select(EXTREMES),
     ];
     let rounded = (0i64..1000).prop_map(|tenths| tenths as f64 / 10.0);
     let slots = move |value: BoxedStrategy<f64>| prop::collection::btree_map(0..most as u16, value, 1..60);

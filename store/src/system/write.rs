@@ -95,7 +95,7 @@ impl Write<'_> {
             return Err(Error::BadIntake(field));
         }
         let mut encoder = Encoder::new()?;
-        if !self.marker(&intake.identity)?.insert(intake.identity.seq) {
+        if !self.mark(&intake.identity, intake.start_s)? {
             self.duplicates += 1;
             return Ok(Outcome::Duplicate);
         }
