@@ -125,7 +125,7 @@ pub async fn serve(settings: &Settings, shutdown: impl Future<Output = ()> + Sen
         Ok::<_, Error>((store, administrator))
     });
     let (store, administrator) = opening.await??;
-    let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default())?;
+    let ingest = Ingest::start(store.clone(), settings.ingest.into())?;
     let upkeep = Upkeep::start(store.clone())?;
     let engine = Engine::new(store.clone(), query_options(settings))?;
     let scheme = if certificate.is_some() { "https" } else { "http" };
