@@ -45,6 +45,7 @@ mod cell;
 mod check;
 mod database;
 mod dictionary;
+mod entries;
 mod error;
 mod expire;
 mod fold;

@@ -12,7 +12,7 @@ fn open(dir: &tempfile::TempDir, max_series: usize) -> Store {
 
 fn store() -> (Store, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    (open(&dir, 100), dir)
+    (open(&dir, 200), dir)
 }
 
 fn add(store: &Store, seq: u64, start_s: u64, series: &[(&str, &str, &[Option<f64>])]) -> Outcome {
