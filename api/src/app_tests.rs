@@ -530,6 +530,52 @@ async fn requests_are_counted_by_route_and_never_by_what_callers_make_up() {
 }
 
 #[tokio::test]
+async fn what_each_server_has_of_what_all_share_is_told_and_what_it_was_refused() {
+    let setup = setup_on(zonepulse_store::Options { max_records: 100, ..Default::default() }, config::Limits::default());
+    let store = setup.app.store();
+    let names: Vec<String> = (0..90).map(|number| format!("x{number}.example.")).collect();
+    let mut write = store.begin();
+    let ids = write.record_ids(1, names.iter().map(|name| (name.as_str(), zonepulse_dns::RecordType::A)));
+    let row = |record_id| zonepulse_store::IntakeRow {
+        record_id,
+        kind: zonepulse_dns::MessageKind::REQUEST,
+        hits: 1,
+        first_ms: 0,
+        last_ms: 0,
+    };
+    write
+        .add(zonepulse_store::Intake {
+            identity: zonepulse_store::Identity { server_id: 1, epoch: 1, seq: 0 },
+            start_s: 0,
+            interval_s: 60,
+            covered_from_ms: 0,
+            covered_until_ms: 60_000,
+            counters: Vec::new(),
+            evicted: None,
+            rows: ids.into_iter().map(row).collect(),
+        })
+        .unwrap();
+    write.commit().unwrap();
+    let (share, idle) = (store.names_of(1), store.names_of(2));
+    assert!(share.refused > 0 && share.owned + share.refused == 90, "{share:?}");
+    let text = setup.get("/metrics").await.body;
+    for line in [
+        format!(r#"zonepulse_server_names{{server="1"}} {}"#, share.owned),
+        format!(r#"zonepulse_server_names_limit{{server="2"}} {}"#, idle.limit),
+        format!(r#"zonepulse_server_names_folded_total{{server="1"}} {}"#, share.refused),
+        r#"zonepulse_server_names_folded_total{server="2"} 0"#.to_owned(),
+        format!(r#"zonepulse_server_totals{{server="1"}} {}"#, share.owned + 1),
+        r#"zonepulse_server_points_folded_total{server="1"} 0"#.to_owned(),
+        r#"zonepulse_server_series_points_refused_total{server="1"} 0"#.to_owned(),
+        r#"zonepulse_server_waiting_batches{server="1"} 0"#.to_owned(),
+        r#"zonepulse_server_batches_postponed_total{server="2"} 0"#.to_owned(),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+    }
+    assert!(!text.contains(r#"server="3""#), "{text}");
+}
+
+#[tokio::test]
 async fn a_request_leaves_a_line_without_parameters_and_credentials() {
     let setup = setup();
     let log = Log::default();

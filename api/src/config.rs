@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 use zonepulse_ingest::{amqp, pull};
 use zonepulse_query::SqlLimits;
 use zonepulse_store::{Precision, Retention};
@@ -39,6 +40,8 @@ pub struct Settings {
     pub sql: Sql,
     /// Bounds of the store.
     pub store: Store,
+    /// Bounds of batches on their way in.
+    pub ingest: Ingest,
     /// Bounds of requests.
     pub limits: Limits,
 }
@@ -167,6 +170,12 @@ pub struct Store {
     pub write_buffer_bytes: usize,
     /// Records that are kept apart.
     pub max_records: usize,
+    /// Totals that are kept.
+    pub max_totals: usize,
+    /// New names that a server may bring at once, after it was quiet for long.
+    pub new_names_burst: u32,
+    /// New names that a server may bring in the long run, a minute.
+    pub new_names_per_minute: u32,
     /// Series of metrics that are taken.
     pub max_series: usize,
     /// How long raw points are kept, minutes, where a server has no setting of its own.
@@ -179,6 +188,18 @@ pub struct Store {
     pub seal_after_quiet_s: u32,
     /// With less room on the disk than this, no batch is taken, bytes.
     pub min_free_bytes: u64,
+}
+
+/// Bounds of batches on their way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ingest {
+    /// Batches that may be on the way, of all servers together.
+    pub queue_batches: usize,
+    /// What those may take together, bytes.
+    pub queue_bytes: usize,
+    /// How long a batch waits for a place, milliseconds.
+    pub max_wait_ms: u64,
 }
 
 /// What points keep of a last access.
@@ -244,6 +265,27 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The first bound with which nothing would work, or nothing would be bounded, and what it must be.
+    fn bad_bound(&self) -> Option<([&'static str; 2], String)> {
+        let (store, ingest) = (&self.store, &self.ingest);
+        let any = 1..=u64::from(u32::MAX);
+        let bounds = [
+            (["store", "max_records"], store.max_records as u64, 1..=1 << 30),
+            (["store", "max_totals"], store.max_totals as u64, 1..=1 << 40),
+            (["store", "max_series"], store.max_series as u64, 1..=1 << 30),
+            (["store", "new_names_burst"], u64::from(store.new_names_burst), any.clone()),
+            (["store", "new_names_per_minute"], u64::from(store.new_names_per_minute), any),
+            (["ingest", "queue_batches"], ingest.queue_batches as u64, 2..=1 << 20),
+            (["ingest", "queue_bytes"], ingest.queue_bytes as u64, 1 << 20..=1 << 40),
+            (["ingest", "max_wait_ms"], ingest.max_wait_ms, 0..=60_000),
+        ];
+        let (key, value, range) = bounds.into_iter().find(|(_, value, range)| !range.contains(value))?;
+        let (least, most) = range.into_inner();
+        Some((key, format!("must be from {least} to {most}, not {value}")))
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {
@@ -258,6 +300,7 @@ impl Default for Settings {
             query: Query::default(),
             sql: Sql::default(),
             store: Store::default(),
+            ingest: Ingest::default(),
             limits: Limits::default(),
         }
     }
@@ -310,6 +353,9 @@ impl Default for Store {
             block_cache_bytes: defaults.block_cache_bytes,
             write_buffer_bytes: defaults.write_buffer_bytes,
             max_records: defaults.max_records,
+            max_totals: defaults.max_totals,
+            new_names_burst: defaults.new_names_burst,
+            new_names_per_minute: defaults.new_names_per_minute,
             max_series: defaults.max_series,
             raw_retention_minutes: defaults.retention.raw_minutes,
             aggregated_retention_days: defaults.retention.aggregated_days,
@@ -329,6 +375,9 @@ impl From<Store> for zonepulse_store::Options {
             block_cache_bytes: store.block_cache_bytes,
             write_buffer_bytes: store.write_buffer_bytes,
             max_records: store.max_records,
+            max_totals: store.max_totals,
+            new_names_burst: store.new_names_burst,
+            new_names_per_minute: store.new_names_per_minute,
             max_series: store.max_series,
             retention: Retention { raw_minutes: store.raw_retention_minutes, aggregated_days: store.aggregated_retention_days },
             raw_last_access: match store.raw_last_access {
@@ -338,6 +387,21 @@ impl From<Store> for zonepulse_store::Options {
             seal_after_quiet_s: store.seal_after_quiet_s,
             min_free_bytes: store.min_free_bytes,
         }
+    }
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        let zonepulse_ingest::Settings { queue_batches, queue_bytes, patience, .. } = zonepulse_ingest::Settings::default();
+        Ingest { queue_batches, queue_bytes, max_wait_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX) }
+    }
+}
+
+impl From<Ingest> for zonepulse_ingest::Settings {
+    fn from(ingest: Ingest) -> Self {
+        let Ingest { queue_batches, queue_bytes, max_wait_ms } = ingest;
+        let patience = Duration::from_millis(max_wait_ms);
+        zonepulse_ingest::Settings { queue_batches, queue_bytes, patience, ..zonepulse_ingest::Settings::default() }
     }
 }
 
@@ -374,7 +438,7 @@ mod tests {
     fn the_example_file_names_every_key() {
         let example = include_str!("../zonepulse.example.toml");
         // What every struct refuses lists what it knows; each of those has to be in the example.
-        for section in ["", "tls", "metrics", "log", "amqp", "pull", "query", "sql", "store", "limits"] {
+        for section in ["", "tls", "metrics", "log", "amqp", "pull", "query", "sql", "store", "ingest", "limits"] {
             let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
             let error = read(&format!("{header}xxxxxxxxxxxxxxxxxxxx = 1")).unwrap_err().to_string();
             let (_, known) = error.split_once("here there are ").unwrap_or_else(|| panic!("{error}"));
@@ -392,6 +456,23 @@ mod tests {
         assert!(!shown.contains("hidden") && shown.contains("url = \"(secret)\""), "{shown}");
         let again = read(&shown).unwrap();
         assert_eq!(Settings { amqp: settings.amqp.clone(), ..again }, settings);
+    }
+
+    #[test]
+    fn bounds_of_names_and_batches_that_could_not_work_are_refused_by_name() {
+        for (text, key, range) in [
+            ("[store]\nmax_records = 0", "store.max_records", "from 1 to"),
+            ("[store]\nmax_totals = 0", "store.max_totals", "from 1 to"),
+            ("[store]\nmax_series = 0", "store.max_series", "from 1 to"),
+            ("[store]\nnew_names_burst = 0", "store.new_names_burst", "from 1 to"),
+            ("[store]\nnew_names_per_minute = 0", "store.new_names_per_minute", "from 1 to"),
+            ("[ingest]\nqueue_batches = 1", "ingest.queue_batches", "from 2 to"),
+            ("[ingest]\nqueue_bytes = 1000", "ingest.queue_bytes", "from 1048576 to"),
+            ("[ingest]\nmax_wait_ms = 90000", "ingest.max_wait_ms", "from 0 to 60000"),
+        ] {
+            let said = read(text).unwrap_err().to_string();
+            assert!(said.contains(&format!(":2: {key}: must be {range}")), "{said}");
+        }
     }
 
     #[test]

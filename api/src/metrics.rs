@@ -3,7 +3,7 @@
 //! Requests are counted as they end; everything else is asked of the parts at
 //! the moment of a scrape, so that no number is kept twice. Names follow
 //! Prometheus' conventions: `_total` counts up since the start, units are in
-//! the name. Labels are routes, methods and statuses, of which there are few,
+//! the name. Labels are routes, methods, statuses and the registry's servers,
 //! never what a caller can choose.
 
 use crate::app::App;
@@ -146,6 +146,7 @@ impl Collector for Parts {
         out.info("build_info", "The program", &[("version", env!("CARGO_PKG_VERSION"))])?;
         self.ingest(&mut out)?;
         self.store(&mut out)?;
+        self.shares(&mut out)?;
         self.queries(&mut out)?;
         self.pulled(&mut out)?;
         out.gauge("http_connections", "Open connections", self.connections.open() as u64)?;
@@ -171,8 +172,8 @@ impl Parts {
         out.counter("points", "Points that were written", ingest.points)?;
         out.counter("commits", "Writes, each of one batch or more", ingest.commits)?;
         out.counter("commit_seconds", "How long writes took together", ingest.commit_us as f64 / 1e6)?;
-        out.gauge("ingest_queue_batches", "Batches that wait to be written", ingest.waiting)?;
-        out.gauge("ingest_queue_limit_batches", "Batches that may wait to be written", ingest.max_waiting)?;
+        out.gauge("ingest_queue_batches", "Batches on the way in, until they are written", ingest.waiting)?;
+        out.gauge("ingest_queue_limit_batches", "Batches that may be on the way in", ingest.max_waiting)?;
         out.gauge("committer_running", "1 while batches can be written", u64::from(self.ingest.is_alive()))
     }
 
@@ -180,6 +181,7 @@ impl Parts {
         let store = self.store.statistics();
         out.gauge("store_size_bytes", "Bytes of the store's files, the write-ahead log left out", store.size_bytes)?;
         out.gauge("store_records", "Records that have a number", store.records)?;
+        out.gauge("store_series", "Series of metrics that have a number", store.series)?;
         out.gauge("store_open_hours", "Hours that are not sealed, each counted per server", store.open_hours)?;
         out.counter("store_sealed_blocks", "Blocks that were sealed", store.sealed_blocks)?;
         out.counter("store_upkeep_failures", "Steps of upkeep that failed", store.upkeep_failures)?;
@@ -188,6 +190,36 @@ impl Parts {
             out.gauge("disk_min_free_bytes", "With less free than this no batch is taken", min_free_bytes)?;
         }
         Ok(())
+    }
+
+    /// What each server has of what all share. There is a label for each server of the registry, and no other.
+    fn shares(&self, out: &mut Out<'_>) -> fmt::Result {
+        let servers = self.store.registry().servers().map_err(|_| fmt::Error)?;
+        let ids: Vec<u32> = servers.iter().filter(|server| !server.is_removed()).map(|server| server.id).collect();
+        let each = |of: &dyn Fn(u32) -> u64| ids.iter().map(|id| (id.to_string(), of(*id))).collect::<Vec<_>>();
+        let names = |id| self.store.names_of(id);
+        out.per_server(false, "server_names", "Names that the server introduced", &each(&|id| names(id).owned))?;
+        out.per_server(false, "server_names_limit", "Names that it may have now", &each(&|id| names(id).limit))?;
+        let help = "New names of the server that exceeded its share or rate and were counted as <other>";
+        out.per_server(true, "server_names_folded", help, &each(&|id| names(id).refused))?;
+        let totals = |id| self.store.totals_of(id);
+        out.per_server(
+            false,
+            "server_totals",
+            "Totals, of a record and kind, that the server has",
+            &each(&|id| totals(id).owned),
+        )?;
+        let help = "Points whose totals exceeded the server's share and were counted as <other>";
+        out.per_server(true, "server_points_folded", help, &each(&|id| totals(id).refused))?;
+        let series = |id| self.store.series_of(id);
+        out.per_server(false, "server_series", "Series of metrics that the server introduced", &each(&|id| series(id).owned))?;
+        let help = "Points of series that exceeded the server's share and were not taken";
+        out.per_server(true, "server_series_points_refused", help, &each(&|id| series(id).refused))?;
+        let waiting = |id| self.ingest.on_the_way(id);
+        out.per_server(false, "server_waiting_batches", "Batches on the way in", &each(&|id| waiting(id).batches))?;
+        out.per_server(false, "server_waiting_bytes", "Bytes of batches on the way in", &each(&|id| waiting(id).bytes))?;
+        let help = "Batches of the server that found no place, and which it was asked to bring again";
+        out.per_server(true, "server_batches_postponed", help, &each(&|id| waiting(id).postponed))
     }
 
     fn pulled(&self, out: &mut Out<'_>) -> fmt::Result {
@@ -243,6 +275,19 @@ impl Out<'_> {
         let mut encoder = self.0.encode_descriptor(name, help, None, kind)?;
         for (of, value) in values {
             ConstCounter::new(*value).encode(encoder.encode_family(&[(label, *of)])?)?;
+        }
+        Ok(())
+    }
+
+    fn per_server(&mut self, counts_up: bool, name: &str, help: &str, values: &[(String, u64)]) -> fmt::Result {
+        let kind = if counts_up { ConstCounter::new(0u64).metric_type() } else { ConstGauge::new(0u64).metric_type() };
+        let mut encoder = self.0.encode_descriptor(name, help, None, kind)?;
+        for (server, value) in values {
+            let labels = [("server", server.as_str())];
+            match counts_up {
+                true => ConstCounter::new(*value).encode(encoder.encode_family(&labels)?)?,
+                false => ConstGauge::new(*value).encode(encoder.encode_family(&labels)?)?,
+            }
         }
         Ok(())
     }

@@ -129,7 +129,7 @@ pub async fn serve(
         Ok::<_, Error>((store, administrator))
     });
     let (store, administrator) = opening.await??;
-    let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default())?;
+    let ingest = Ingest::start(store.clone(), settings.ingest.into())?;
     let upkeep = Upkeep::start(store.clone())?;
     let engine = Engine::new(store.clone(), zonepulse_query::Options { sql_workers, ..query_options(settings) })?;
     // A central that cannot answer SQL takes batches all the same.

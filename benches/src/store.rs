@@ -94,7 +94,7 @@ pub fn commit(store: &Store, batches: &[Vec<u8>]) {
         let mut write = store.begin();
         for bytes in group {
             let batch = Batch::decode(bytes).expect("a sound batch");
-            let ids = write.record_ids(batch.records.iter());
+            let ids = write.record_ids(batch.identity.server_id, batch.records.iter());
             let at = |offset_ms: u32| batch.start_s * 1000 + u64::from(offset_ms);
             let row = |row: &zonepulse_wire::Row| IntakeRow {
                 record_id: ids[row.record as usize],

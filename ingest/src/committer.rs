@@ -1,30 +1,31 @@
-//! The one thread that writes: whatever waits goes into one write.
+//! The one thread that writes: whatever waits goes into one write, from each server in turn.
 
+use crate::admission::Place;
+use crate::turns::{Group, Turns};
 use crate::{Error, Outcome, Settings, translate};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use std::time::Instant;
+use tokio::sync::oneshot;
 use zonepulse_store::Store;
 use zonepulse_wire::Message;
 
-/// A write takes no further batch once it has so many points: what it keeps until it is on disk does not
-/// grow with how many large batches wait.
-const WRITE_POINTS: u64 = 1 << 20;
+/// A write takes no further batch that would exceed so many points: neither what it keeps until it is on disk nor how
+/// long the next one waits grows with how many large batches there are.
+const WRITE_POINTS: u64 = 1 << 18;
 
 /// The way to the committer's thread.
 #[derive(Clone)]
 pub(crate) struct Committer {
     running: Arc<Running>,
-    patience: Duration,
 }
 
-/// The thread ends when its queue is gone, so the queue goes first.
+/// The thread ends when its queue is closed and empty.
 struct Running {
-    queue: mpsc::Sender<Waiting>,
+    queue: Arc<Turns<Waiting>>,
     written: Arc<Written>,
-    _thread: Joined,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// What was written since the start.
@@ -35,54 +36,59 @@ pub(crate) struct Written {
     pub(crate) took_us: AtomicU64,
 }
 
-/// A thread that is waited for: when the last committer is gone, so is the thread's hold on the store.
-/// A store that is open while the process ends takes RocksDB's threads down with it, not in order.
-struct Joined(Option<JoinHandle<()>>);
-
-impl Drop for Joined {
+impl Drop for Running {
+    /// The thread is waited for: when the last committer is gone, so is the thread's hold on the store.
+    /// A store that is open while the process ends takes RocksDB's threads down with it, not in order.
     fn drop(&mut self) {
+        self.queue.close();
         // An error is the thread's panic, which has been reported.
-        let _ = self.0.take().map(JoinHandle::join);
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// A batch and the one who waits for it.
+/// A batch, the one who waits for it, and the place that it holds until it is on disk.
 struct Waiting {
     batch: Message,
     answer: oneshot::Sender<Result<Outcome, Error>>,
+    place: Place,
+}
+
+/// Closes the queue when the thread ends, however it does.
+struct Closing(Arc<Turns<Waiting>>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+        // Nobody answers those who wait, which tells them.
+        while !self.0.take(Group { batches: usize::MAX, points: u64::MAX }).is_empty() {}
+    }
 }
 
 impl Committer {
     pub(crate) fn start(store: Store, settings: Settings) -> Result<Self, Error> {
-        let (queue, waiting) = mpsc::channel(settings.queue_batches.max(1));
+        let queue = Arc::new(Turns::new());
         let written = Arc::<Written>::default();
-        let counted = written.clone();
+        let (closing, counted) = (Closing(queue.clone()), written.clone());
+        let most = Group { batches: settings.group_batches.max(1), points: WRITE_POINTS };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
-            .spawn(move || run(&store, waiting, settings.group_batches.max(1), &counted))
+            .spawn(move || run(&store, &closing.0, most, &counted))
             .map_err(|error| Error::Thread(Arc::new(error)))?;
-        let running = Running { queue, written, _thread: Joined(Some(thread)) };
-        Ok(Committer { running: Arc::new(running), patience: settings.patience })
+        Ok(Committer { running: Arc::new(Running { queue, written, thread: Some(thread) }) })
     }
 
     /// Answers when the batch is on disk.
-    pub(crate) async fn commit(&self, batch: Message) -> Result<Outcome, Error> {
+    pub(crate) async fn commit(&self, batch: Message, place: Place) -> Result<Outcome, Error> {
         let (answer, answered) = oneshot::channel();
-        match self.running.queue.send_timeout(Waiting { batch, answer }, self.patience).await {
+        let (server_id, points) = (batch.identity().server_id, size(&batch));
+        match self.running.queue.push(server_id, points, Waiting { batch, answer, place }) {
             Ok(()) => answered.await.map_err(|_| Error::Closed)?,
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(Error::Busy),
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(Error::Closed),
+            Err(_) => Err(Error::Closed),
         }
     }
 
     pub(crate) fn written(&self) -> &Written {
         &self.running.written
-    }
-
-    /// How many batches wait, and how many may.
-    pub(crate) fn queue(&self) -> (u64, u64) {
-        let most = self.running.queue.max_capacity();
-        (most.saturating_sub(self.running.queue.capacity()) as u64, most as u64)
     }
 
     /// Whether its thread runs.
@@ -91,37 +97,34 @@ impl Committer {
     }
 }
 
-/// Takes what waits, up to a bound, and writes it in one go, until nobody can send any more.
-fn run(store: &Store, mut waiting: mpsc::Receiver<Waiting>, group_batches: usize, counted: &Written) {
-    let mut group = Vec::with_capacity(group_batches);
+/// Writes what waits, as much as goes into one write, until the queue is closed and empty.
+fn run(store: &Store, queue: &Turns<Waiting>, most: Group, counted: &Written) {
     let mut full = false;
-    while waiting.blocking_recv_many(&mut group, group_batches) > 0 {
-        let mut group = group.drain(..).peekable();
-        while group.peek().is_some() {
-            let began = Instant::now();
-            let written = write(store, &mut group, counted);
-            counted.commits.fetch_add(1, Ordering::Relaxed);
-            counted.took_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
-            let was_full = std::mem::replace(&mut full, matches!(written, Err(Error::NoSpace)));
-            match written {
-                Ok(()) if was_full => tracing::info!("there is room on the disk: batches are taken again"),
-                Err(Error::NoSpace) if was_full => {}
-                Err(error) => tracing::error!(%error, "batches were not taken; their bringers will try again"),
-                Ok(()) => {}
-            }
+    loop {
+        let group = queue.take(most);
+        if group.is_empty() {
+            return;
+        }
+        let began = Instant::now();
+        let written = write(store, group, counted);
+        counted.commits.fetch_add(1, Ordering::Relaxed);
+        counted.took_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
+        let was_full = std::mem::replace(&mut full, matches!(written, Err(Error::NoSpace)));
+        match written {
+            Ok(()) if was_full => tracing::info!("there is room on the disk: batches are taken again"),
+            Err(Error::NoSpace) if was_full => {}
+            Err(error) => tracing::error!(%error, "batches were not taken; their bringers will try again"),
+            Ok(()) => {}
         }
     }
 }
 
-/// Writes as many batches as are not too many points, and answers those who wait for them.
-fn write(store: &Store, group: &mut impl Iterator<Item = Waiting>, counted: &Written) -> Result<(), Error> {
+/// Writes batches, and answers those who wait for them.
+fn write(store: &Store, group: Vec<Waiting>, counted: &Written) -> Result<(), Error> {
     let mut write = store.begin();
-    let (mut points, mut left) = (0, WRITE_POINTS);
-    let mut added = Vec::new();
-    while left > 0
-        && let Some(Waiting { batch, answer }) = group.next()
-    {
-        left = left.saturating_sub(size(&batch));
+    let mut points = 0;
+    let mut added = Vec::with_capacity(group.len());
+    for Waiting { batch, answer, place } in group {
         let outcome = match write.is_known(&translate::identity(&batch), batch.start_s()) {
             // Before its names get numbers: a copy must not leave a trace.
             Ok(true) => Ok(Outcome::Duplicate),
@@ -132,14 +135,15 @@ fn write(store: &Store, group: &mut impl Iterator<Item = Waiting>, counted: &Wri
             }
             Err(error) => Err(error),
         };
-        added.push((answer, outcome.map_err(Error::from)));
+        added.push((answer, place, outcome.map_err(Error::from)));
     }
     // A copy of a batch in the same write is on disk only with it: nobody is answered before.
     let written = write.commit().map_err(Error::from);
     if written.is_ok() {
         counted.points.fetch_add(points, Ordering::Relaxed);
     }
-    for (answer, outcome) in added {
+    for (answer, place, outcome) in added {
+        drop(place);
         // Whoever went away finds the batch's marker when it comes again.
         let _ = answer.send(written.clone().and(outcome));
     }

@@ -9,6 +9,7 @@
 //!
 //! This is the one crate that knows both the wire format and the store.
 
+mod admission;
 pub mod amqp;
 pub mod batches;
 mod committer;
@@ -18,13 +19,16 @@ pub mod pull;
 mod times;
 mod translate;
 mod trust;
+mod turns;
 
+pub use admission::OnTheWay;
 pub use error::Error;
 pub use trust::Trust;
 pub use zonepulse_store::Outcome;
 /// What a probe counts besides hits: whoever shows a report needs the names.
 pub use zonepulse_wire::Counter;
 
+use admission::{Admission, Bounds};
 use bytes::Bytes;
 use committer::Committer;
 use std::sync::Arc;
@@ -39,11 +43,13 @@ const LARGE_BYTES: usize = 128 << 10;
 /// Bounds of the way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Batches that may wait for the committer.
+    /// Batches that may be on the way, of all servers together. A server may hold as many as it leaves free.
     pub queue_batches: usize,
+    /// What those may take together, bytes, decoded. A server may hold as much as it leaves free.
+    pub queue_bytes: usize,
     /// Batches in one write at most.
     pub group_batches: usize,
-    /// How long a batch may wait for a place in the queue before [`Error::Busy`].
+    /// How long a batch may wait for a place before [`Error::Busy`].
     pub patience: Duration,
     /// How far ahead of this machine's clock a batch may be before [`Error::Ahead`], seconds.
     pub max_ahead_s: u64,
@@ -51,8 +57,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let max_ahead_s = times::DEFAULT_MAX_AHEAD_S;
-        Settings { queue_batches: 256, group_batches: 64, patience: Duration::from_secs(5), max_ahead_s }
+        Settings {
+            queue_batches: 256,
+            queue_bytes: 256 << 20,
+            group_batches: 64,
+            patience: Duration::from_secs(5),
+            max_ahead_s: times::DEFAULT_MAX_AHEAD_S,
+        }
     }
 }
 
@@ -82,9 +93,9 @@ pub struct Statistics {
     pub commits: u64,
     /// How long those took together, microseconds.
     pub commit_us: u64,
-    /// Batches that wait for the committer now.
+    /// Batches that are on the way now: decoded, waiting for the committer or being written.
     pub waiting: u64,
-    /// How many may wait.
+    /// How many may be.
     pub max_waiting: u64,
 }
 
@@ -93,6 +104,8 @@ pub struct Statistics {
 pub struct Ingest {
     store: Store,
     committer: Committer,
+    admission: Arc<Admission>,
+    patience: Duration,
     counters: Arc<Counters>,
     max_ahead_s: u64,
     /// Of messages from the broker.
@@ -113,8 +126,9 @@ impl Ingest {
     /// was waiting is committed.
     pub fn start(store: Store, settings: Settings) -> Result<Self, Error> {
         let committer = Committer::start(store.clone(), settings)?;
-        let max_ahead_s = settings.max_ahead_s;
-        Ok(Ingest { store, committer, counters: Arc::default(), max_ahead_s, refusals: Arc::default() })
+        let Settings { queue_batches, queue_bytes, patience, max_ahead_s, .. } = settings;
+        let admission = Arc::new(Admission::new(Bounds { batches: queue_batches, bytes: queue_bytes }));
+        Ok(Ingest { store, committer, admission, patience, counters: Arc::default(), max_ahead_s, refusals: Arc::default() })
     }
 
     /// Takes an encoded batch and answers when it is on disk, or was before.
@@ -137,10 +151,23 @@ impl Ingest {
         if own != identity.server_id {
             return Err(Error::WrongServer { own, found: identity.server_id });
         }
-        let batch = if bytes.len() > LARGE_BYTES {
-            tokio::task::spawn_blocking(move || Message::decode(&bytes)).await.map_err(|_| Error::Closed)??
+        let known = self.store.registry().server(identity.server_id)?;
+        if known.is_none_or(|server| server.is_removed()) {
+            return Err(Error::UnknownServer(identity.server_id));
+        }
+        let mut place = self.admission.enter(identity.server_id, bytes.len(), self.patience).await?;
+        let (batch, place) = if bytes.len() > LARGE_BYTES {
+            let decode = move || {
+                // The place is held for as long as this takes, whether or not anybody waits.
+                let batch = Message::decode(&bytes)?;
+                place.decoded(size_bytes(&batch));
+                Ok::<_, Error>((batch, place))
+            };
+            tokio::task::spawn_blocking(decode).await.map_err(|_| Error::Closed)??
         } else {
-            Message::decode(&bytes)?
+            let batch = Message::decode(&bytes)?;
+            place.decoded(size_bytes(&batch));
+            (batch, place)
         };
         let interval_s = match &batch {
             Message::Dns(batch) => batch.interval_s,
@@ -151,18 +178,19 @@ impl Ingest {
             return Err(Error::Interval(interval_s));
         }
         times::check(&batch, times::now_s(), self.max_ahead_s)?;
-        let known = self.store.registry().server(identity.server_id)?;
-        if known.is_none_or(|server| server.is_removed()) {
-            return Err(Error::UnknownServer(identity.server_id));
-        }
-        self.committer.commit(batch).await
+        self.committer.commit(batch, place).await
+    }
+
+    /// What a server has on the way in, and how often it was asked to come again.
+    pub fn on_the_way(&self, server_id: u32) -> OnTheWay {
+        self.admission.of(server_id)
     }
 
     /// What came in since the start.
     pub fn statistics(&self) -> Statistics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let written = self.committer.written();
-        let (waiting, max_waiting) = self.committer.queue();
+        let (waiting, max_waiting) = self.admission.batches();
         Statistics {
             committed: read(&self.counters.committed),
             duplicates: read(&self.counters.duplicates),
@@ -185,6 +213,19 @@ impl Ingest {
     /// Whether batches can be committed: the committer's thread runs.
     pub fn is_alive(&self) -> bool {
         self.committer.is_alive()
+    }
+}
+
+/// What a message takes in memory, bytes.
+fn size_bytes(message: &Message) -> usize {
+    match message {
+        Message::Dns(batch) => batch.size_bytes(),
+        Message::System(batch) => {
+            let of = |series: &zonepulse_wire::Series| {
+                size_of_val(series) + series.metric.len() + series.label.len() + size_of_val(&*series.values)
+            };
+            batch.series.iter().map(of).sum()
+        }
     }
 }
 

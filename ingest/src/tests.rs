@@ -30,10 +30,16 @@ struct Central {
 }
 
 fn central() -> Central {
+    central_with(Options::default(), Settings::default(), 1)
+}
+
+fn central_with(options: Options, settings: Settings, servers: u32) -> Central {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path(), &Options::default()).unwrap();
-    store.registry().add_server("one", false, String::new(), 0).unwrap();
-    Central { ingest: Ingest::start(store.clone(), Settings::default()).unwrap(), store, _dir: dir }
+    let store = Store::open(dir.path(), &options).unwrap();
+    for number in 0..servers {
+        store.registry().add_server(&format!("s{number}"), false, String::new(), 0).unwrap();
+    }
+    Central { ingest: Ingest::start(store.clone(), settings).unwrap(), store, _dir: dir }
 }
 
 fn bytes(batch: &Batch) -> Bytes {
@@ -131,6 +137,108 @@ async fn many_batches_at_once_are_all_counted() {
     let outcomes = futures::future::join_all(all.map(|bytes| central.ingest.receive(bytes, Sender::Server(1)))).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(Outcome::Committed))));
     assert_eq!(hits(&central.store), 600);
+}
+
+/// Names as one server makes them up.
+fn flood(server_id: u32, seq: u64, count: u32) -> Batch {
+    let names: Vec<String> = (0..count).map(|number| format!("x{seq}-{number}.example.")).collect();
+    batch(server_id, seq, &names.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[tokio::test]
+async fn names_past_a_servers_share_are_counted_in_its_coverage_and_not_in_anothers() {
+    let central = central_with(Options { max_records: 100, ..Options::default() }, Settings::default(), 2);
+    let send = async |batch: Batch| {
+        let server_id = batch.identity.server_id;
+        central.ingest.receive(bytes(&batch), Sender::Server(server_id)).await.unwrap()
+    };
+    send(flood(1, 0, 90)).await;
+    let mut with_other = flood(2, 0, 20);
+    let other = with_other.records.push(zonepulse_store::OTHER, RecordType::new(0));
+    with_other.rows.push(Row { record: other, kind: MessageKind::REQUEST, hits: 7, first_ms: 5, last_ms: 7 });
+    send(with_other).await;
+    assert_eq!(hits(&central.store), 90 + 20 + 7);
+    let mut told = Vec::new();
+    let each = &mut |report: &zonepulse_store::Report| {
+        told.push((report.server_id, report.hits, report.counters.clone()));
+        ControlFlow::Continue(())
+    };
+    central.store.coverage(None, 0, u64::MAX, 700, each).unwrap();
+    let folded = central.store.names_of(1).refused;
+    let number = |counter: Counter| counter.number();
+    let counted = vec![(number(Counter::NamesFoldedByCentral), folded), (number(Counter::HitsFoldedByCentral), folded)];
+    assert!(folded >= 40, "{folded}");
+    // What the second's own probe folded is not told again.
+    assert_eq!(told, [(1, 90, counted), (2, 27, Vec::new())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_server_that_sends_all_it_can_holds_up_no_other() {
+    let settings = Settings { queue_batches: 64, patience: Duration::from_secs(60), ..Settings::default() };
+    let central = central_with(Options::default(), settings, 3);
+    let large: Vec<Bytes> = (0..40).map(|seq| bytes(&flood(1, seq, 20_000))).collect();
+    let small: Vec<Bytes> = (0..2000).map(|seq| bytes(&batch(2, seq, &["a."]))).collect();
+    let floods = large.into_iter().map(|bytes| (1, bytes)).chain(small.into_iter().take(200).map(|bytes| (2, bytes)));
+    let running: Vec<_> = floods
+        .map(|(server_id, bytes)| {
+            let ingest = central.ingest.clone();
+            tokio::spawn(async move { ingest.receive(bytes, Sender::Server(server_id)).await })
+        })
+        .collect();
+    while central.ingest.statistics().committed == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for seq in 0..5 {
+        let goes_on = !running.iter().all(tokio::task::JoinHandle::is_finished);
+        assert!(goes_on || seq > 1, "the floods were over before the third came");
+        let before = central.ingest.statistics().committed;
+        central.ingest.receive(bytes(&batch(3, seq, &["b.", "c."])), Sender::Server(3)).await.unwrap();
+        let meanwhile = central.ingest.statistics().committed - before;
+        // The write that was under way, and the one that it was in.
+        assert!(meanwhile <= 2 * settings.group_batches as u64 + 1, "{meanwhile} batches of the others came first");
+        let held = central.ingest.on_the_way(1);
+        assert!(held.batches <= 32, "half of the places: {held:?}");
+    }
+    for outcome in running {
+        outcome.await.unwrap().unwrap();
+    }
+    assert_eq!(central.ingest.statistics().waiting, 0);
+    assert_eq!(hits(&central.store), 40 * 20_000 + 200 + 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_finds_no_place_is_asked_to_come_again_and_the_others_are_not() {
+    let settings = Settings { queue_batches: 4, patience: Duration::ZERO, ..Settings::default() };
+    let central = central_with(Options::default(), settings, 2);
+    // Nothing is written meanwhile.
+    let write = central.store.begin();
+    let ingest = central.ingest.clone();
+    let mut running = Vec::new();
+    for seq in 0..2 {
+        let (ingest, bytes) = (ingest.clone(), bytes(&batch(1, seq, &["a."])));
+        running.push(tokio::spawn(async move { ingest.receive(bytes, Sender::Server(1)).await }));
+        while ingest_holds(&central, 1) <= seq {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let refused = central.ingest.receive(bytes(&batch(1, 9, &["a."])), Sender::Server(1)).await;
+    assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
+    let second = {
+        let bytes = bytes(&batch(2, 0, &["b."]));
+        tokio::spawn(async move { ingest.receive(bytes, Sender::Server(2)).await })
+    };
+    while ingest_holds(&central, 2) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(write);
+    for outcome in running.into_iter().chain([second]) {
+        outcome.await.unwrap().unwrap();
+    }
+    assert_eq!([1, 2].map(|server_id| central.ingest.on_the_way(server_id).postponed), [1, 0]);
+}
+
+fn ingest_holds(central: &Central, server_id: u32) -> u64 {
+    central.ingest.on_the_way(server_id).batches
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A message in the store's words.
 
-use zonepulse_store::{Error, Evicted, Identity, Intake, IntakeRow, Outcome, SeriesIntake, SystemIntake, Write};
-use zonepulse_wire::{Batch, Message, SystemBatch};
+use zonepulse_store::{Error, Evicted, Identity, Intake, IntakeRow, OTHER, Outcome, SeriesIntake, SystemIntake, Write};
+use zonepulse_wire::{Batch, Counter, Counters, Message, SystemBatch};
 
 /// The message's identity as the store writes it.
 pub(crate) fn identity(message: &Message) -> Identity {
@@ -13,6 +13,7 @@ pub(crate) fn add(message: Message, write: &mut Write<'_>) -> Result<Outcome, Er
     match message {
         Message::Dns(batch) => {
             let intake = intake(&batch, write);
+            write.count_folded_as(Counter::HitsFoldedByCentral.number());
             write.add(intake)
         }
         Message::System(batch) => {
@@ -33,7 +34,8 @@ fn evicted(evicted: Option<zonepulse_wire::Evicted>) -> Option<Evicted> {
 
 /// The metrics with their series numbered by the store.
 fn system_intake(batch: SystemBatch, write: &mut Write<'_>) -> SystemIntake {
-    let ids = write.series_ids(batch.series.iter().map(|series| (series.metric.as_str(), series.label.as_str())));
+    let ids = write
+        .series_ids(batch.identity.server_id, batch.series.iter().map(|series| (series.metric.as_str(), series.label.as_str())));
     let series = ids.into_iter().zip(batch.series);
     SystemIntake {
         identity: identity_of(batch.identity),
@@ -45,10 +47,26 @@ fn system_intake(batch: SystemBatch, write: &mut Write<'_>) -> SystemIntake {
     }
 }
 
+/// Counts what the store folds under `<other>` because the server has used up its share of names.
+fn count_folded(batch: &Batch, ids: &[u32], counters: &mut Counters) {
+    // A known name never has the number of `<other>`, but for that name itself.
+    if !ids.contains(&0) {
+        return;
+    }
+    let is_folded =
+        |record: u32| ids.get(record as usize) == Some(&0) && batch.records.get(record).is_some_and(|(name, _)| name != OTHER);
+    let names = (0..batch.records.len() as u32).filter(|record| is_folded(*record)).count();
+    let hits = batch.rows.iter().filter(|row| is_folded(row.record)).fold(0, |sum: u64, row| sum.saturating_add(row.hits));
+    counters.add(Counter::NamesFoldedByCentral, names as u64);
+    counters.add(Counter::HitsFoldedByCentral, hits);
+}
+
 /// The batch with its records numbered by the store.
 fn intake(batch: &Batch, write: &mut Write<'_>) -> Intake {
-    let ids = write.record_ids(batch.records.iter());
+    let ids = write.record_ids(batch.identity.server_id, batch.records.iter());
     let start_ms = batch.start_ms();
+    let mut counters = batch.counters.clone();
+    count_folded(batch, &ids, &mut counters);
     let rows = batch.rows.iter().filter_map(|row| {
         // `decode` saw to it that every row's record is there.
         let record_id = *ids.get(row.record as usize)?;
@@ -61,7 +79,7 @@ fn intake(batch: &Batch, write: &mut Write<'_>) -> Intake {
         interval_s: batch.interval_s,
         covered_from_ms: batch.coverage.from_ms,
         covered_until_ms: batch.coverage.until_ms,
-        counters: batch.counters.iter().collect(),
+        counters: counters.iter().collect(),
         evicted: evicted(batch.evicted),
         rows: rows.collect(),
     }

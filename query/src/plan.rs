@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion::logical_expr::Operator;
@@ -18,7 +18,6 @@ use datafusion::physical_expr::expressions::{Column, binary, cast, col, lit};
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::limit::GlobalLimitExec;
 use datafusion::physical_plan::sorts::partial_sort::PartialSortExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
@@ -78,15 +77,6 @@ impl Plan {
         let input = if self.partitions() > 1 { Arc::new(CoalescePartitionsExec::new(self.0)) } else { self.0 };
         let (groups, filters) = (PhysicalGroupBy::new_single(keys), vec![None; sums.len()]);
         Ok(Plan(Arc::new(AggregateExec::try_new(AggregateMode::Single, groups, sums, filters, input, schema)?)))
-    }
-
-    /// The rows whose instant in a column compares so.
-    pub(crate) fn filtered(self, column: &str, operator: Operator, ms: u64) -> Result<Self> {
-        let schema = self.schema();
-        let ms = i64::try_from(ms).unwrap_or(i64::MAX);
-        let instant = ScalarValue::TimestampMillisecond(Some(ms), Some("UTC".into()));
-        let predicate = binary(col(column, &schema)?, operator, lit(instant), &schema)?;
-        Ok(Plan(Arc::new(FilterExec::try_new(predicate, self.0)?)))
     }
 
     /// A page of the rows in an order. Where rows come in the order of its first key, they may be sorted as they come.

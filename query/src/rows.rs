@@ -41,6 +41,11 @@ impl Source {
         }
     }
 
+    /// The servers' names.
+    pub(crate) fn servers(&self) -> &ServerNames {
+        &self.servers
+    }
+
     pub(crate) fn server_texts(&self, ids: &[u32]) -> ArrayRef {
         let mut texts = StringBuilder::with_capacity(ids.len(), ids.len() * 16);
         ids.iter().for_each(|id| texts.append_option(self.servers.get(id)));

@@ -138,7 +138,7 @@ fn a_log_that_ends_in_the_middle_of_a_write_is_sound() {
 fn commit(store: &Store, server_id: u32, seq: u64, start_s: u64) {
     let mut write = store.begin();
     let names: Vec<String> = (0..2).map(|number| format!("n{number}.example.")).collect();
-    let ids = write.record_ids(names.iter().map(|name| (name.as_str(), RecordType::A)));
+    let ids = write.record_ids(server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
     let row = |(record_id, hits)| {
         let at_ms = start_s * 1000 + 7;
         IntakeRow { record_id, kind: MessageKind::REQUEST, hits, first_ms: at_ms, last_ms: at_ms }

@@ -38,9 +38,17 @@ pub struct Options {
     pub block_cache_bytes: usize,
     /// Memory for what was written and is not yet in a sorted file, bytes.
     pub write_buffer_bytes: usize,
-    /// Records that the dictionary takes. Names past it are counted as `<other>`.
+    /// Records that the dictionary takes, a name as one for every 64 octets. Each server has a share of it; names past
+    /// that are counted as `<other>`.
     pub max_records: usize,
-    /// Series of metrics that are taken: past it, points of new ones are not.
+    /// Totals (of a server, record and kind) that are kept, in memory. Each server has a share of them; points that
+    /// would need more are counted as `<other>`.
+    pub max_totals: usize,
+    /// New names that a server may bring at once, after it was quiet for long.
+    pub new_names_burst: u32,
+    /// New names that a server may bring in the long run, a minute.
+    pub new_names_per_minute: u32,
+    /// Series of metrics that are taken. Each server has a share of it; points of new ones past that are not.
     pub max_series: usize,
     /// For how long points of servers without a setting of their own are kept.
     pub retention: Retention,
@@ -58,6 +66,9 @@ impl Default for Options {
             block_cache_bytes: 128 << 20,
             write_buffer_bytes: 128 << 20,
             max_records: 8 << 20,
+            max_totals: 32 << 20,
+            new_names_burst: 2 << 20,
+            new_names_per_minute: 100_000,
             max_series: 1 << 18,
             retention: Retention::default(),
             raw_last_access: Precision::default(),

@@ -92,7 +92,7 @@ fn a_store_of_format_2_opens_sound_answers_as_before_and_takes_metrics() {
         assert_eq!(answers(&store, level), answers(&first, level));
     }
     let mut write = store.begin();
-    let series_id = write.series_ids([("load_1m", "")].into_iter()).remove(0);
+    let series_id = write.series_ids(1, [("load_1m", "")].into_iter()).remove(0);
     let series = vec![SeriesIntake { series_id, values: vec![Some(0.5)] }];
     let identity = Identity { server_id: 1, epoch: 9, seq: 1 };
     write.add_system(&SystemIntake { identity, start_s: END_S, interval_s: 5, slots: 1, evicted: None, series }).unwrap();

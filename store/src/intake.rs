@@ -124,6 +124,14 @@ impl Intake {
         });
     }
 
+    /// Adds to a counter.
+    pub(crate) fn count(&mut self, counter: u16, more: u64) {
+        match self.counters.binary_search_by_key(&counter, |(number, _)| *number) {
+            Ok(at) => self.counters.get_mut(at).into_iter().for_each(|(_, value)| *value = value.saturating_add(more)),
+            Err(at) => self.counters.insert(at, (counter, more)),
+        }
+    }
+
     /// The first promise that the fields break, if any.
     pub(crate) fn broken_promise(&self) -> Option<&'static str> {
         if self.interval_s == 0 || !300u32.is_multiple_of(self.interval_s) {

@@ -45,9 +45,11 @@ mod cell;
 mod check;
 mod database;
 mod dictionary;
+mod entries;
 mod epochs;
 mod error;
 mod expire;
+mod fold;
 mod intake;
 mod key;
 mod level;
@@ -64,6 +66,8 @@ mod scan;
 mod seal;
 mod sealed;
 mod settings;
+mod share;
+mod sums;
 mod sweep;
 mod system;
 mod totals;
@@ -85,6 +89,7 @@ pub use report::Report;
 pub use retention::Retention;
 pub use scan::{Kinds, Points, Reading, Selection, Split, SplitKind, Sum};
 pub use settings::{Communication, Settings, SettingsOverride};
+pub use share::Share;
 pub use system::{Bucket, SeriesIntake, SeriesReader, SystemIntake, SystemPoints, SystemSelection};
 pub use totals::Total;
 pub use upkeep::{Step, Upkeep};
@@ -95,6 +100,7 @@ use dictionary::Dictionary;
 use parking_lot::{Mutex, RwLock};
 use retention::Expiry;
 use sealed::Decoders;
+use share::{Bounds, Shares};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -115,7 +121,14 @@ struct Inner {
     /// What points that are sealed from now on keep of last accesses.
     precision: Precision,
     dictionary: RwLock<Dictionary>,
+    /// Whose the names are.
+    names: Mutex<Shares>,
     totals: RwLock<Totals>,
+    /// Whose the totals are. What is refused is points.
+    total_shares: Mutex<Shares>,
+    /// Held to write while hits move from records that are swept to the first record, and to read by
+    /// whoever adds up totals part by part. Taken before the writer's lock and those of totals and dictionary.
+    sweeping: RwLock<()>,
     writer: Mutex<Writer>,
     waiting: Mutex<Waiting>,
     system: System,
@@ -165,6 +178,25 @@ pub struct Statistics {
     pub upkeep_failures: u64,
 }
 
+impl Inner {
+    /// Shares are those of the servers that there are now. Where they cannot be read, those of before stay.
+    fn count_servers(&self) {
+        let generation = self.generation.load(Ordering::Acquire);
+        if self.names.lock().is_counted_at(generation) {
+            return;
+        }
+        match registry::server_ids(&self.database).and_then(|ids| Ok((ids, registry::removed(&self.database)?))) {
+            Ok((ids, removed)) => {
+                let servers = ids.len().saturating_sub(removed.len()) as u64;
+                self.names.lock().set_servers(servers, generation);
+                self.total_shares.lock().set_servers(servers, generation);
+                self.system.shares.lock().set_servers(servers, generation);
+            }
+            Err(error) => tracing::warn!(%error, "the servers could not be counted"),
+        }
+    }
+}
+
 impl Store {
     /// Opens a store, or makes one where the directory is empty or missing.
     ///
@@ -177,15 +209,29 @@ impl Store {
 
     fn read(dir: &Path, options: &Options) -> Result<Store, Error> {
         let database = Database::open(dir, options)?;
-        let dictionary = Dictionary::load(&database, options.max_records)?;
+        let mut dictionary = Dictionary::load(&database)?;
         let expiry = registry::expiry(&database, options.retention)?;
         let (totals, writer) = write::recover(&database, &expiry)?;
+        let owned = dictionary.assign(&totals);
+        let bounds = Bounds {
+            max: options.max_records.clamp(1, u32::MAX as usize) as u64,
+            per_minute: u64::from(options.new_names_per_minute),
+            burst: u64::from(options.new_names_burst),
+        };
+        let names = Shares::new(bounds, dictionary.cost(), owned);
+        let (counts, max) = (totals.counts(), options.max_totals.max(1) as u64);
+        // A share is enough: there are no more than names allow, times a few kinds.
+        let bounds = Bounds { max, per_minute: 0, burst: u64::MAX };
+        let total_shares = Shares::new(bounds, counts.values().sum(), counts);
         let waiting = Waiting::load(&database, key::OPEN, options.seal_after_quiet_s)?;
         let system = System::load(&database, options)?;
         let inner = Inner {
             database,
             precision: options.raw_last_access,
             dictionary: RwLock::new(dictionary),
+            names: Mutex::new(names),
+            total_shares: Mutex::new(total_shares),
+            sweeping: RwLock::default(),
             totals: RwLock::new(totals),
             writer: Mutex::new(writer),
             waiting: Mutex::new(waiting),
@@ -230,6 +276,21 @@ impl Store {
     /// The servers, users and settings that the central knows.
     pub fn registry(&self) -> Registry<'_> {
         Registry::new(&self.inner)
+    }
+
+    /// What a server has of the dictionary of names, of which a long one counts as several; what was refused is names that were counted as [`OTHER`].
+    pub fn names_of(&self, server_id: u32) -> Share {
+        self.inner.names.lock().of(server_id)
+    }
+
+    /// How many totals (of a record and kind) a server has; what was refused is points that were counted as [`OTHER`].
+    pub fn totals_of(&self, server_id: u32) -> Share {
+        self.inner.total_shares.lock().of(server_id)
+    }
+
+    /// What a server has of the series of metrics; what was refused is points.
+    pub fn series_of(&self, server_id: u32) -> Share {
+        self.inner.system.shares.lock().of(server_id)
     }
 
     /// Sizes.

@@ -321,7 +321,7 @@ impl Schedule {
             let names: Vec<String> = batch.names.iter().map(|number| name(*number)).collect();
             let copy = !after.committed.insert(batch.intake.identity);
             assert_eq!(write.is_committed(&batch.intake.identity).unwrap(), copy);
-            let ids = write.record_ids(names.iter().map(|name| (name.as_str(), RecordType::A)));
+            let ids = write.record_ids(batch.intake.identity.server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
             let mut intake = batch.intake.clone();
             intake.rows.iter_mut().zip(ids).for_each(|(row, id)| row.record_id = id);
             let outcome = write.add(intake).unwrap();

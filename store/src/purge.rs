@@ -4,6 +4,7 @@
 //! the server itself. What other servers have stays, byte for byte. Records that
 //! then nobody has are swept by upkeep.
 
+use crate::share::Counts;
 use crate::write::{self, Writer};
 use crate::{Error, Inner, Level, key, registry};
 use rocksdb::WriteBatch;
@@ -58,11 +59,24 @@ pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, s
     let expiry = Arc::make_mut(&mut expiry);
     expiry.horizons.remove(&server_id);
     expiry.of_server.remove(&server_id);
-    inner.totals.write().groups.retain(|(of, _, _), _| *of != server_id);
+    forget_totals(inner, server_id);
+    inner.names.lock().forget(server_id);
+    inner.system.shares.lock().forget(server_id);
     inner.waiting.lock().forget(server_id);
     inner.system.waiting.lock().forget(server_id);
     writer.forget(server_id);
     Ok(())
+}
+
+fn forget_totals(inner: &Inner, server_id: u32) {
+    let mut totals = inner.totals.write();
+    let of_server = totals.groups.range((server_id, 0, 0)..=(server_id, u16::MAX, u32::MAX));
+    let keys: Vec<_> = of_server.map(|(key, _)| *key).collect();
+    let removed = keys.iter().filter_map(|key| totals.groups.remove(key)).map(|group| group.len()).sum();
+    drop(totals);
+    let mut shares = inner.total_shares.lock();
+    shares.release(removed, &Counts::from([(server_id, removed)]));
+    shares.forget(server_id);
 }
 
 /// Values whose keys are level · hour · server · …: a range for each hour in which the server has some.

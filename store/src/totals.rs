@@ -10,7 +10,9 @@ use crate::block;
 use crate::intake::IntakeRow;
 use crate::key::GROUP;
 use crate::prefetch::prefetch;
+use crate::share::Counts;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, Range};
 use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::MessageKind;
 
@@ -117,6 +119,21 @@ impl Group {
             let low = (row.record_id % GROUP) as u8;
             !self.members.has(low) || (row.first_ms < self.last_first_ms && self.moves_first_back(low, row.first_ms))
         })
+    }
+
+    /// How many of these rows, all of this group, are of records that have no total in it.
+    pub(crate) fn count_new(&self, rows: &[IntakeRow]) -> u64 {
+        rows.iter().filter(|row| !self.has(row.record_id)).count() as u64
+    }
+
+    /// Whether a record of this group has a total in it.
+    pub(crate) fn has(&self, record_id: u32) -> bool {
+        self.members.has((record_id % GROUP) as u8)
+    }
+
+    /// How many totals there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.counts.len() as u64
     }
 
     fn moves_first_back(&self, low: u8, first_ms: u64) -> bool {
@@ -241,10 +258,45 @@ impl Totals {
 }
 
 impl Totals {
+    /// The groups with these numbers, of all servers and kinds: a leap for each pair of those, and no other
+    /// group is looked at.
+    pub(crate) fn of_numbers(&self, numbers: Range<u32>) -> impl Iterator<Item = (&GroupKey, &Group)> {
+        let of_pair = move |(server, kind): (u32, u16)| {
+            self.groups.range((server, kind, numbers.start)..(server, kind, numbers.end.max(numbers.start)))
+        };
+        self.pairs().flat_map(of_pair)
+    }
+
+    /// The servers and kinds that there are totals of.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (u32, u16)> {
+        let first = self.groups.keys().next().map(|(server, kind, _)| (*server, *kind));
+        std::iter::successors(first, |(server, kind)| {
+            let after = (Bound::Excluded((*server, *kind, u32::MAX)), Bound::Unbounded);
+            self.groups.range(after).next().map(|((server, kind, _), _)| (*server, *kind))
+        })
+    }
+
+    /// How many totals each server has.
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = Counts::new();
+        self.groups.iter().for_each(|((server, ..), group)| *counts.entry(*server).or_default() += group.len());
+        counts
+    }
+
+    /// Every server and record that there is a total of, by server; a record once for each kind.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (u32, u32)> {
+        let of_group = |((server, _, number), group): (&GroupKey, &'_ Group)| {
+            let (server, first, members) = (*server, *number * GROUP, group.members.clone());
+            (0..=u8::MAX).filter(move |low| members.has(*low)).map(move |low| (server, first + u32::from(low)))
+        };
+        self.groups.iter().flat_map(of_group)
+    }
+
     /// The groups that differ when these records' totals are added to the first record, [`OTHER`](crate::OTHER).
     pub(crate) fn without(&self, records: &BTreeSet<u32>) -> BTreeMap<GroupKey, Group> {
         let mut changed: BTreeMap<GroupKey, Group> = BTreeMap::new();
-        for (key, group) in &self.groups {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return changed };
+        for (key, group) in self.of_numbers(first / GROUP..last / GROUP + 1) {
             let (server, kind, number) = *key;
             let range = number * GROUP..=number * GROUP + (GROUP - 1);
             let lows: Vec<u8> = records.range(range).map(|record_id| (record_id % GROUP) as u8).collect();
@@ -275,7 +327,7 @@ impl Totals {
     }
 }
 
-fn visit_group((server_id, kind, number): GroupKey, group: &Group, each: &mut dyn FnMut(Total)) {
+pub(crate) fn visit_group((server_id, kind, number): GroupKey, group: &Group, each: &mut dyn FnMut(Total)) {
     let Some(kind) = MessageKind::from_number(kind) else { return };
     for (low, entry) in group.iter() {
         each(Total {

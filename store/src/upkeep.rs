@@ -2,7 +2,9 @@
 //! passed, and giving back the space of what has expired. One bounded step at a
 //! time, on a thread of its own or wherever the caller likes.
 
+use crate::dictionary::Compaction;
 use crate::seal::Sealer;
+use crate::sweep::Swept;
 use crate::{Error, Store, expire, purge, sweep, system};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
@@ -40,7 +42,7 @@ pub enum Step {
         /// How many.
         records: usize,
     },
-    /// It was looked for series of metrics that nothing is left of; that goes on.
+    /// It was looked for records, or series of metrics, that nothing is left of; that goes on.
     Looked,
     /// Series of metrics that nothing is left of were taken out of the dictionary.
     SweptSeries {
@@ -66,8 +68,12 @@ pub(crate) struct Keeper {
     /// Hours and servers that could not be sealed, and when that was.
     failed: BTreeMap<(u32, u32), u64>,
     system_failed: BTreeMap<(u32, u32), u64>,
-    /// Whether no record can have vanished since the last look.
+    /// Whether no record can have vanished since the last pass began.
     swept: bool,
+    /// A pass through all records.
+    pass: Option<sweep::Pass>,
+    /// The dictionary's text that is being written anew. Nothing is swept meanwhile.
+    compaction: Option<Compaction>,
     /// When it was last looked for servers that may be forgotten.
     looked_s: Option<u64>,
     /// A look for series that nothing is left of.
@@ -126,9 +132,10 @@ impl Store {
                 *swept = false;
                 return Ok(Step::Purged { servers });
             }
-            let records = if *swept { 0 } else { sweep::sweep(&self.inner)? };
-            *swept = records == 0;
-            return if records > 0 { Ok(Step::Swept { records }) } else { keeper.sweep_series(self, now_s) };
+            return match keeper.sweep(self)? {
+                Some(step) => Ok(step),
+                None => keeper.sweep_series(self, now_s),
+            };
         };
         let sealer = match sealer {
             Some(sealer) => sealer,
@@ -142,6 +149,37 @@ impl Store {
 }
 
 impl Keeper {
+    /// Sweeps records that have vanished, and what their names leave behind in memory.
+    fn sweep(&mut self, store: &Store) -> Result<Option<Step>, Error> {
+        let inner = &store.inner;
+        if let Some(mut compaction) = self.compaction.take() {
+            if compaction.step(&inner.dictionary.read()) {
+                let old = inner.dictionary.write().compact(compaction);
+                // Giving so much memory back takes a while: nobody waits for it.
+                drop(old);
+            } else {
+                self.compaction = Some(compaction);
+            }
+            return Ok(Some(Step::Looked));
+        }
+        if self.pass.is_none() && self.swept {
+            return Ok(None);
+        }
+        let pass = self.pass.get_or_insert_with(|| {
+            self.swept = true;
+            sweep::Pass::default()
+        });
+        match pass.step(inner)? {
+            Swept::Some(0) => Ok(Some(Step::Looked)),
+            Swept::Some(records) => Ok(Some(Step::Swept { records })),
+            Swept::Over => {
+                self.pass = None;
+                self.compaction = inner.dictionary.read().is_worth_compacting().then(Compaction::default);
+                Ok(if self.compaction.is_some() || !self.swept { Some(Step::Looked) } else { None })
+            }
+        }
+    }
+
     /// Looks for series that nothing is left of, when it is time.
     fn sweep_series(&mut self, store: &Store, now_s: u64) -> Result<Step, Error> {
         let inner = &store.inner;
@@ -160,8 +198,13 @@ impl Keeper {
             self.look = Some(look);
             return Ok(Step::Looked);
         }
-        let series = look.finish(inner)?;
-        Ok(if series > 0 { Step::SweptSeries { series } } else { Step::Idle })
+        let series = look.sweep(inner)?;
+        if series > 0 {
+            // There may be more than a step takes.
+            self.look = Some(look);
+            return Ok(Step::SweptSeries { series });
+        }
+        Ok(Step::Idle)
     }
 
     /// Seals metrics, if an hour of them is due. What the raw horizon is about to pass is due in any case.

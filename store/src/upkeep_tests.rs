@@ -28,7 +28,7 @@ fn open(dir: &Path) -> Store {
 fn commit(store: &Store, server_id: u32, seq: u64, start_s: u64, count: u32) -> Result<(), Error> {
     let names: Vec<String> = (0..count).map(|number| format!("n{number}.")).collect();
     let mut write = store.begin();
-    let ids = write.record_ids(names.iter().map(|name| (name.as_str(), RecordType::A)));
+    let ids = write.record_ids(server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
     let last_ms = |id: u32| start_s * 1000 + u64::from(id) * 7919 % 60_000;
     let row = |id| IntakeRow { record_id: id, kind: MessageKind::REQUEST, hits: 1, first_ms: last_ms(id), last_ms: last_ms(id) };
     write.add(Intake {
@@ -158,7 +158,7 @@ fn names_that_do_not_exist_leave_the_dictionary_and_sums_stay() {
     let mut write = store.begin();
     let names =
         ["www.example.", "asked.example.", "<other> example.", "x1.example.", "x2.example.", "x3.example.", "x4.example."];
-    let ids = write.record_ids(names.iter().map(|name| (*name, RecordType::A)));
+    let ids = write.record_ids(1, names.iter().map(|name| (*name, RecordType::A)));
     let kinds = |at: usize| match at {
         0 => vec![0, 1],
         1 => vec![0],

@@ -7,8 +7,8 @@
 
 use crate::database::Database;
 use crate::{Error, key};
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, Range};
 
 /// After the end of an hour, seconds, before it is looked at: what is late by so much is not late.
 const GRACE_S: u64 = 120;
@@ -19,6 +19,8 @@ const PATIENCE_S: u64 = 900;
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     pairs: BTreeMap<(u32, u32), Arrivals>,
+    /// The same pairs by server: its first hour is asked for again and again.
+    by_server: BTreeSet<(u32, u32)>,
     /// How long nothing must have come for an hour, seconds, before it is sealed.
     quiet_s: u64,
 }
@@ -46,12 +48,17 @@ impl Waiting {
             iterator.seek(key::after_open(hour, identity.server_id));
         }
         iterator.status()?;
-        Ok(Waiting { pairs, quiet_s: u64::from(quiet_s) })
+        let by_server = pairs.keys().map(|(hour, server_id)| (*server_id, *hour)).collect();
+        Ok(Waiting { pairs, by_server, quiet_s: u64::from(quiet_s) })
     }
 
     /// A block is about to come.
     pub(crate) fn arrives(&mut self, pair: (u32, u32)) {
-        self.pairs.entry(pair).or_default().count += 1;
+        let arrivals = self.pairs.entry(pair).or_default();
+        if arrivals.count == 0 {
+            self.by_server.insert((pair.1, pair.0));
+        }
+        arrivals.count += 1;
     }
 
     /// How many blocks came for an hour and server.
@@ -68,12 +75,14 @@ impl Waiting {
     pub(crate) fn taken(&mut self, pair: (u32, u32), count: u64) {
         if self.count(pair) == count {
             self.pairs.remove(&pair);
+            self.by_server.remove(&(pair.1, pair.0));
         }
     }
 
     /// Nothing is waiting of this server any more.
     pub(crate) fn forget(&mut self, server_id: u32) {
         self.pairs.retain(|(_, of), _| *of != server_id);
+        self.by_server.retain(|(of, _)| *of != server_id);
     }
 
     /// Hours and servers in a range of hours, in order.
@@ -85,11 +94,8 @@ impl Waiting {
 
     /// The first hour of each server that has open blocks.
     pub(crate) fn first_hours(&self) -> BTreeMap<u32, u32> {
-        let mut first = BTreeMap::new();
-        for (hour, server_id) in self.pairs.keys() {
-            first.entry(*server_id).or_insert(*hour);
-        }
-        first
+        let after = |server_id: u32| self.by_server.range((Bound::Excluded((server_id, u32::MAX)), Bound::Unbounded)).next();
+        std::iter::successors(self.by_server.first(), |(server_id, _)| after(*server_id)).copied().collect()
     }
 
     /// The first hour and server that lies before one of its server's.

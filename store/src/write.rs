@@ -9,6 +9,7 @@ use crate::key::{self, GROUP};
 use crate::marker::{Marker, Number};
 use crate::report::Report;
 use crate::retention::Expiry;
+use crate::share::Counts;
 use crate::system::series;
 use crate::totals::{Group, GroupKey, Totals};
 use crate::{Error, Inner};
@@ -16,7 +17,6 @@ use parking_lot::MutexGuard;
 use rocksdb::WriteBatch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::sync::atomic::Ordering;
 use zonepulse_codec::Malformed;
 use zonepulse_dns::RecordType;
 
@@ -69,7 +69,7 @@ pub struct Write<'a> {
     pub(crate) inner: &'a Inner,
     pub(crate) writer: MutexGuard<'a, Writer>,
     pub(crate) batch: WriteBatch,
-    names: Pending,
+    pub(crate) names: Pending,
     pub(crate) series: series::Pending,
     /// What totals get when the write is on disk, as small as it is there.
     blocks: Vec<NewBlock>,
@@ -84,7 +84,11 @@ pub struct Write<'a> {
     hours: Vec<(u32, u32)>,
     /// Those of metrics.
     pub(crate) system_hours: Vec<(u32, u32)>,
-    pub(crate) refused_points: u64,
+    /// Totals that are new, of each server; two batches of one server may count the same ones.
+    pub(crate) totals_added: Counts,
+    /// Points that are counted as `<other>` for want of room for their totals.
+    pub(crate) totals_folded: Counts,
+    pub(crate) folded_counter: Option<u16>,
     pub(crate) committed: u64,
     pub(crate) duplicates: u64,
 }
@@ -98,9 +102,11 @@ struct NewBlock {
 
 impl<'a> Write<'a> {
     pub(crate) fn begin(inner: &'a Inner) -> Self {
+        let writer = inner.writer.lock();
+        inner.count_servers();
         Write {
             inner,
-            writer: inner.writer.lock(),
+            writer,
             batch: WriteBatch::default(),
             names: Pending::default(),
             series: series::Pending::default(),
@@ -111,7 +117,9 @@ impl<'a> Write<'a> {
             journal: Vec::new(),
             hours: Vec::new(),
             system_hours: Vec::new(),
-            refused_points: 0,
+            totals_added: Counts::new(),
+            totals_folded: Counts::new(),
+            folded_counter: None,
             committed: 0,
             duplicates: 0,
         }
@@ -122,12 +130,12 @@ impl<'a> Write<'a> {
         Ok(self.marker(identity)?.is_some_and(|marker| marker.look_up(identity.seq) == Number::Taken))
     }
 
-    /// The numbers of records, by canonical name and type; unknown ones become
-    /// known with this write.
-    pub fn record_ids<'n>(&mut self, records: impl Iterator<Item = (&'n str, RecordType)>) -> Vec<u32> {
+    /// The numbers of records that a server tells of, by canonical name and type; unknown ones become known with
+    /// this write. 0, the number of [`OTHER`](crate::OTHER), where the server may not add a record.
+    pub fn record_ids<'n>(&mut self, server_id: u32, records: impl Iterator<Item = (&'n str, RecordType)>) -> Vec<u32> {
         let dictionary = self.inner.dictionary.read();
         let records: Vec<_> = records.collect();
-        self.names.resolve(&dictionary, &records)
+        self.names.resolve(&dictionary, &self.inner.names, server_id, &records)
     }
 
     /// Adds a batch, unless it is in already.
@@ -143,18 +151,13 @@ impl<'a> Write<'a> {
             return Ok(Outcome::Duplicate);
         }
         intake.arrange();
+        let news = self.take_news(&mut intake);
         let database = &self.inner.database;
         let Identity { server_id, .. } = intake.identity;
         let report = key::report(&intake.identity, intake.start_s);
         self.batch.put_cf(database.family(key::REPORTS), report, Report::encode(&intake));
         if !intake.rows.is_empty() {
-            let totals = self.inner.totals.read();
-            for (key, rows) in by_group(server_id, &intake.rows) {
-                if totals.groups.get(&key).is_none_or(|group| group.needs_disk(rows)) {
-                    self.news.insert((self.blocks.len(), key), rows.to_vec());
-                }
-            }
-            drop(totals);
+            self.news.extend(news.into_iter().map(|(key, rows)| ((self.blocks.len(), key), rows)));
             let key = key::open(&intake.identity, intake.start_s);
             let value = block::encode(&intake);
             self.batch.put_cf(database.family(key::OPEN), key, &value);
@@ -164,6 +167,12 @@ impl<'a> Write<'a> {
         }
         self.committed += 1;
         Ok(Outcome::Committed)
+    }
+
+    /// From here on, hits that the write counts as [`OTHER`](crate::OTHER) because their server has no room for more
+    /// totals are added to this counter of their report.
+    pub fn count_folded_as(&mut self, counter: u16) {
+        self.folded_counter = Some(counter);
     }
 
     /// Makes everything that was added durable, and only then visible. On an
@@ -245,7 +254,7 @@ impl<'a> Write<'a> {
     fn publish(&mut self, commit: u64, written: BTreeMap<GroupKey, Group>) {
         self.inner.dictionary.write().adopt(&self.names);
         self.inner.system.series.write().adopt(&mut self.series);
-        self.inner.system.refused_points.fetch_add(self.refused_points, Ordering::Relaxed);
+        self.charge(&written);
         let mut totals = self.inner.totals.write();
         self.replay(|_, key, rows| {
             if !written.contains_key(&key)
@@ -268,7 +277,7 @@ impl<'a> Write<'a> {
 }
 
 /// Arranged rows, by the groups of totals that they belong to.
-fn by_group(server_id: u32, rows: &[IntakeRow]) -> impl Iterator<Item = (GroupKey, &[IntakeRow])> {
+pub(crate) fn by_group(server_id: u32, rows: &[IntakeRow]) -> impl Iterator<Item = (GroupKey, &[IntakeRow])> {
     let of = |row: &IntakeRow| (row.kind.number(), row.record_id / GROUP);
     rows.chunk_by(move |a, b| of(a) == of(b)).filter_map(move |rows| {
         let (kind, number) = of(rows.first()?);

@@ -18,7 +18,7 @@ fn commit(store: &Store, server_id: u32, seq: u64, minute: u64, hits: &[(&str, u
 }
 
 fn add(write: &mut Write<'_>, server_id: u32, seq: u64, minute: u64, hits: &[(&str, u64)]) -> Outcome {
-    let ids = write.record_ids(hits.iter().map(|(name, _)| (*name, RecordType::A)));
+    let ids = write.record_ids(server_id, hits.iter().map(|(name, _)| (*name, RecordType::A)));
     let start_ms = minute * 60_000;
     let rows = ids.iter().zip(hits).map(|(record_id, (_, hits))| IntakeRow {
         record_id: *record_id,

@@ -65,6 +65,11 @@ pub enum Counter {
     /// Records that gave up their places in the table, because it was full. What they
     /// had counted was reported; should they come again, they need a place again.
     RecordsForgotten = 62,
+    /// New names that the central counted under `<other>`, because the server had used up its share of
+    /// names there. The central adds this, no probe.
+    NamesFoldedByCentral = 63,
+    /// Hits that the central counted under `<other>` for that reason, or because the server had no room for more totals.
+    HitsFoldedByCentral = 64,
 
     /// Data frames of dnstap that were read.
     DnstapFramesSeen = 80,
@@ -125,6 +130,8 @@ impl Counter {
         Counter::MessagesFolded,
         Counter::BatchesRefused,
         Counter::RecordsForgotten,
+        Counter::NamesFoldedByCentral,
+        Counter::HitsFoldedByCentral,
         Counter::DnstapFramesSeen,
         Counter::NotTheServersOwn,
         Counter::NoMessage,
@@ -196,6 +203,8 @@ impl Counter {
             Counter::MessagesFolded => "messages_folded",
             Counter::BatchesRefused => "batches_refused",
             Counter::RecordsForgotten => "records_forgotten",
+            Counter::NamesFoldedByCentral => "names_folded_by_central",
+            Counter::HitsFoldedByCentral => "hits_folded_by_central",
             Counter::DnstapFramesSeen => "dnstap_frames_seen",
             Counter::NotTheServersOwn => "not_the_servers_own",
             Counter::NoMessage => "no_message",

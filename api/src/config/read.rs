@@ -26,17 +26,17 @@ impl Settings {
             let document = ImDocument::parse(text.as_str())
                 .map_err(|error| in_file(error.span().map(|span| line(&text, span.start)), error.message().trim_end()))?;
             // Read by itself first, so that an error can say that it is in the file.
-            Figment::from(Toml::string(&text)).extract::<Settings>().map_err(|error| {
-                let fault = Fault::of(&error);
-                in_file(fault.line(&text, document.as_table()), &fault.text(|path| path.join(".")))
-            })?;
+            let refuse = |fault: Fault| in_file(fault.line(&text, document.as_table()), &fault.text(|path| path.join(".")));
+            let alone: Settings = Figment::from(Toml::string(&text)).extract().map_err(|error| refuse(Fault::of(&error)))?;
+            Fault::bound_of(&alone).map_or(Ok(()), |fault| Err(refuse(fault)))?;
             figment = figment.merge(Toml::string(&text));
         }
         let environment = Env::prefixed(PREFIX).filter(|key| is_setting(key.as_str())).split("__");
-        figment.merge(environment).extract().map_err(|error| {
-            let fault = Fault::of(&error);
+        let refuse = |fault: Fault| {
             Error::Config(format!("environment {}", fault.text(|path| format!("{PREFIX}{}", path.join("__").to_uppercase()))))
-        })
+        };
+        let settings: Settings = figment.merge(environment).extract().map_err(|error| refuse(Fault::of(&error)))?;
+        Fault::bound_of(&settings).map_or(Ok(settings), |fault| Err(refuse(fault)))
     }
 }
 
@@ -98,6 +98,12 @@ impl Fault {
             kind => What::Value(kind.to_string()),
         };
         Fault { path, what }
+    }
+
+    /// What a bound must be that cannot be what it is.
+    fn bound_of(settings: &Settings) -> Option<Self> {
+        let (key, what) = settings.bad_bound()?;
+        Some(Fault { path: key.map(str::to_owned).to_vec(), what: What::Value(what) })
     }
 
     /// In words, with the key spelled as its source does.

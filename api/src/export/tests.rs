@@ -38,7 +38,7 @@ impl Scene {
         let start_s = (self.now_ms - hours_ago * HOUR_MS) / 1000 + minute * 60;
         let mut write = self.store.begin();
         let names: Vec<String> = (0..records).map(|number| format!("n{number}.example.")).collect();
-        let ids = write.record_ids(names.iter().map(|name| (name.as_str(), RecordType::A)));
+        let ids = write.record_ids(server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
         let row = |(at, (id, kind)): (u64, (u32, u16))| {
             let at_ms = start_s * 1000 + at;
             let kind = MessageKind::from_number(kind).unwrap();
@@ -64,7 +64,7 @@ impl Scene {
     fn measure(&mut self, server_id: u32, hours_ago: u64, minute: u64) {
         let start_s = (self.now_ms - hours_ago * HOUR_MS) / 1000 + minute * 60;
         let mut write = self.store.begin();
-        let ids = write.series_ids([("load_1m", ""), ("disk_free_bytes", "/var")].into_iter());
+        let ids = write.series_ids(server_id, [("load_1m", ""), ("disk_free_bytes", "/var")].into_iter());
         let values = |id: u32| (0..12).map(|slot| (slot != 7).then(|| f64::from(100 * id + slot) / 4.0)).collect();
         let series = ids.into_iter().map(|id| SeriesIntake { series_id: id, values: values(id.unwrap()) });
         let identity = Identity { server_id, epoch: 1, seq: self.seq };

@@ -104,7 +104,10 @@ fn commit(store: &Store, encoded: &[Vec<u8>], ids: &[u32]) {
 }
 
 fn add(write: &mut Write<'_>, batch: SystemBatch, ids: &[u32]) {
-    let series = write.series_ids(batch.series.iter().map(|series| (series.metric.as_str(), series.label.as_str())));
+    let series = write.series_ids(
+        ids[batch.identity.server_id as usize - 1],
+        batch.series.iter().map(|series| (series.metric.as_str(), series.label.as_str())),
+    );
     let zonepulse_wire::Identity { server_id, epoch, seq } = batch.identity;
     let intake = SystemIntake {
         identity: Identity { server_id: ids[server_id as usize - 1], epoch, seq },

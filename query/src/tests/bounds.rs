@@ -25,6 +25,27 @@ async fn an_answer_that_does_not_fit_into_memory_is_refused() {
     assert_eq!(lines(&answer, &["hits"]), ["100000"]);
 }
 
+/// All records have as many hits, so their names decide: the pages must still fit together, and the count be exact.
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_of_all_records_need_memory_for_the_page_and_not_for_the_records() {
+    let content = crowded(Options { memory_bytes: 1 << 20, ..options() });
+    let mut expected: Vec<String> = (0..20_000).map(|number| format!("n{number}.example.com.")).collect();
+    expected.sort();
+    for (offset, limit) in [(0, 100), (5000, 100), (9000, 10)] {
+        let page = Page { offset, ..Page::first(limit) };
+        let answer = content.engine.totals(&Filter::default(), TimeRange::default(), By::RECORD, &page).await.unwrap();
+        assert_eq!(answer.total, 20_000);
+        assert_eq!(lines(&answer, &["host"]), expected[offset as usize..(offset + limit) as usize]);
+    }
+    let page = Page { sort: sorted(&["-host"]).sort, ..Page::first(3) };
+    let answer = content.engine.totals(&Filter::default(), TimeRange::default(), By::SERVER, &page).await.unwrap();
+    assert_eq!(lines(&answer, &["host", "hits"]), ["n9999.example.com. 5", "n9998.example.com. 5", "n9997.example.com. 5"]);
+    // A page that does not fit itself is refused.
+    let page = Page { offset: 19_000, ..Page::first(1000) };
+    let result = content.engine.totals(&Filter::default(), TimeRange::default(), By::RECORD, &page).await;
+    assert!(matches!(result, Err(Error::TooLarge(_))), "{result:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_that_waits_too_long_for_its_turn_is_refused() {
     let content = Content::with(&["alpha"], Options { max_concurrent: 1, max_wait_ms: 50, ..options() });

@@ -75,7 +75,7 @@ impl Content {
     ) {
         let mut write = self.store.begin();
         let names = points.iter().map(|(name, record_type, ..)| (*name, record_type.parse::<RecordType>().unwrap()));
-        let ids = write.record_ids(names);
+        let ids = write.record_ids(server_id, names);
         let start_ms = T0_MS + after_s * 1000;
         let rows = ids.iter().zip(points).map(|(record_id, (_, _, kind, hits, last_ms))| IntakeRow {
             record_id: *record_id,

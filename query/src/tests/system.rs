@@ -19,7 +19,7 @@ fn measured_after_loss(
     evicted: Option<zonepulse_store::Evicted>,
 ) {
     let mut write = content.store.begin();
-    let ids = write.series_ids(series.iter().map(|(metric, label, _)| (*metric, *label)));
+    let ids = write.series_ids(server_id, series.iter().map(|(metric, label, _)| (*metric, *label)));
     let slots = series[0].2.len() as u32;
     let series = ids.into_iter().zip(series);
     let intake = SystemIntake {

@@ -44,7 +44,7 @@ fn user(name: &str, administrator: bool) -> User {
 /// One request for each name, in the interval that begins at a minute of an hour.
 fn commit(store: &Store, server_id: u32, start_s: u64, names: &[&str]) -> Result<Outcome, Error> {
     let mut write = store.begin();
-    let ids = write.record_ids(names.iter().map(|name| (*name, RecordType::A)));
+    let ids = write.record_ids(server_id, names.iter().map(|name| (*name, RecordType::A)));
     let (first_ms, last_ms) = (start_s * 1000, start_s * 1000 + 500);
     let row = |record_id| IntakeRow { record_id, kind: MessageKind::REQUEST, hits: 1, first_ms, last_ms };
     let outcome = write.add(Intake {

@@ -35,6 +35,7 @@ pub use series::SeriesReader;
 pub use write::{SeriesIntake, SystemIntake};
 
 use crate::database::Database;
+use crate::share::{Bounds, Shares};
 use crate::waiting::Waiting;
 use crate::{Error, Options, key};
 use parking_lot::{Mutex, RwLock};
@@ -47,6 +48,8 @@ pub(crate) const GROUP: u32 = 64;
 /// What is in memory of it.
 pub(crate) struct System {
     pub(crate) series: RwLock<SeriesNames>,
+    /// Whose they are. What is refused is points.
+    pub(crate) shares: Mutex<Shares>,
     /// Hours and servers with open blocks.
     pub(crate) waiting: Mutex<Waiting>,
     /// Points that were not taken since the start, because there were too many series.
@@ -55,8 +58,13 @@ pub(crate) struct System {
 
 impl System {
     pub(crate) fn load(database: &Database, options: &Options) -> Result<Self, Error> {
+        let series = SeriesNames::load(database)?;
+        // A share is enough: machines have few series, and new ones seldom.
+        let bounds = Bounds { max: options.max_series.max(1) as u64, per_minute: 0, burst: u64::MAX };
+        let shares = Shares::new(bounds, series.len() as u64, series.owned());
         Ok(System {
-            series: RwLock::new(SeriesNames::load(database, options.max_series)?),
+            series: RwLock::new(series),
+            shares: Mutex::new(shares),
             waiting: Mutex::new(Waiting::load(database, key::SYSTEM_OPEN, options.seal_after_quiet_s)?),
             refused_points: AtomicU64::new(0),
         })

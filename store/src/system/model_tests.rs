@@ -214,7 +214,7 @@ impl Schedule {
             assert_eq!(write.is_committed(&identity).unwrap(), copy);
             let series: BTreeSet<u32> = values.keys().map(|(series, _)| *series).collect();
             let names: Vec<_> = series.iter().map(|series| name(*series)).collect();
-            let ids = write.series_ids(names.iter().map(|(metric, label)| (metric.as_str(), label.as_str())));
+            let ids = write.series_ids(identity.server_id, names.iter().map(|(metric, label)| (metric.as_str(), label.as_str())));
             let of =
                 |series: u32| (0..slots).map(|slot| values.get(&(series, slot)).map(|value| *value as f64 / 1000.0)).collect();
             let series =

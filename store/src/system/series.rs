@@ -1,18 +1,22 @@
 //! The series by number: metric and label, in the order in which they were first told of.
 //!
 //! All servers share the numbers, because their machines are much alike. The family `series` has
-//! number u32 → `version u8 = 1 · length of the metric's name u8 · name · label`. The number of
+//! number u32 → `version u8 = 2 · server u32 · length of the metric's name u8 · name · label`: the server is the one
+//! that introduced it, in whose share (`share.rs`) it counts. Version 1 has no server. The number of
 //! a series that nothing is left of has no name any more.
 
 use crate::database::Database;
+use crate::share::{Counts, Shares};
 use crate::{Error, Store, key};
-use parking_lot::RwLockReadGuard;
+use parking_lot::{Mutex, RwLockReadGuard};
 use rocksdb::WriteBatch;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 use zonepulse_codec::Malformed;
 
-const VERSION: u8 = 1;
+const VERSION_1: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A metric and label.
 type Name = (String, String);
@@ -24,62 +28,90 @@ const MAX_NUMBERS: usize = 1 << 30;
 #[derive(Debug, Default)]
 pub(crate) struct SeriesNames {
     names: Vec<Option<Name>>,
+    /// Who introduced each, by number; nobody where that is not known.
+    owners: Vec<Option<u32>>,
     numbers: HashMap<Name, u32>,
     /// Which were told of since it was last looked for those that nothing is left of, by number.
     told: Vec<AtomicBool>,
-    most: usize,
 }
 
 /// Series that become known with a write.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     names: Vec<Name>,
+    /// Who introduces each.
+    owners: Vec<u32>,
     numbers: HashMap<Name, u32>,
+    /// How many each server introduces.
+    pub(crate) added: Counts,
+    /// Points of series that found no room in their server's share.
+    pub(crate) refused_points: Counts,
 }
 
 impl SeriesNames {
-    pub(crate) fn load(database: &Database, most: usize) -> Result<Self, Error> {
-        let mut all = SeriesNames { most, ..SeriesNames::default() };
+    pub(crate) fn load(database: &Database) -> Result<Self, Error> {
+        let mut all = SeriesNames::default();
         database.visit(key::SERIES, &[], |found, value| {
             let number = key::u32_at(found, 0).filter(|number| (*number as usize) < MAX_NUMBERS);
-            let name = decode(value).map_err(|Malformed(what)| Error::damaged(what, found))?;
-            all.add(number.ok_or_else(|| Error::damaged("series", found))?, name);
+            let (owner, name) = decode(value).map_err(|Malformed(what)| Error::damaged(what, found))?;
+            all.add(number.ok_or_else(|| Error::damaged("series", found))?, owner, name);
             Ok(true)
         })?;
         Ok(all)
     }
 
-    fn add(&mut self, number: u32, name: Name) {
+    fn add(&mut self, number: u32, owner: Option<u32>, name: Name) {
         self.numbers.insert(name.clone(), number);
         // Those between were swept.
         self.names.resize(number as usize, None);
         self.names.push(Some(name));
+        self.owners.resize(number as usize, None);
+        self.owners.push(owner);
         self.told.resize_with(self.names.len(), || AtomicBool::new(true));
     }
 
-    /// The number of a series that is known, or becomes known; `None` when there are too many.
-    pub(crate) fn resolve(&self, pending: &mut Pending, metric: &str, label: &str) -> Option<u32> {
-        let name = (metric.to_owned(), label.to_owned());
-        if let Some(number) = self.numbers.get(&name).or_else(|| pending.numbers.get(&name)) {
-            if let Some(told) = self.told.get(*number as usize) {
-                told.store(true, Ordering::Relaxed);
+    /// How many each server introduced.
+    pub(crate) fn owned(&self) -> Counts {
+        count(self.owners.iter().zip(&self.names).filter(|(_, name)| name.is_some()).map(|(owner, _)| *owner))
+    }
+
+    /// The numbers of series that a server tells of: known, or new; `None` where the server may not add it.
+    pub(crate) fn resolve<'n>(
+        &self,
+        pending: &mut Pending,
+        shares: &Mutex<Shares>,
+        server_id: u32,
+        names: impl Iterator<Item = (&'n str, &'n str)>,
+    ) -> Vec<Option<u32>> {
+        let mut room = None;
+        let number = |(metric, label): (&str, &str)| {
+            let name = (metric.to_owned(), label.to_owned());
+            if let Some(number) = self.numbers.get(&name).or_else(|| pending.numbers.get(&name)) {
+                if let Some(told) = self.told.get(*number as usize) {
+                    told.store(true, Ordering::Relaxed);
+                }
+                return Some(*number);
             }
-            return Some(*number);
-        }
-        let number = self.names.len() + pending.names.len();
-        if self.len() + pending.names.len() >= self.most || number >= MAX_NUMBERS {
-            return None;
-        }
-        let number = u32::try_from(number).ok()?;
-        pending.numbers.insert(name.clone(), number);
-        pending.names.push(name);
-        Some(number)
+            let room = room.get_or_insert_with(|| shares.lock().room(server_id, &pending.added, Instant::now()));
+            let number = self.names.len() + pending.names.len();
+            if *room == 0 || number >= MAX_NUMBERS {
+                return None;
+            }
+            let number = u32::try_from(number).ok()?;
+            *room -= 1;
+            *pending.added.entry(server_id).or_default() += 1;
+            pending.owners.push(server_id);
+            pending.numbers.insert(name.clone(), number);
+            pending.names.push(name);
+            Some(number)
+        };
+        names.map(number).collect()
     }
 
     /// What a write made known.
     pub(crate) fn adopt(&mut self, pending: &mut Pending) {
-        for name in std::mem::take(pending).names {
-            self.add(self.end() as u32, name);
+        for (name, owner) in std::mem::take(&mut pending.names).into_iter().zip(&pending.owners) {
+            self.add(self.end() as u32, Some(*owner), name);
         }
     }
 
@@ -104,41 +136,57 @@ impl SeriesNames {
         self.end()
     }
 
-    /// Those that are neither among these, by number, nor were told of since.
-    pub(crate) fn not_told(&self, used: &[bool]) -> Vec<u32> {
+    /// Those that are neither among these, by number, nor were told of since; the first ones.
+    pub(crate) fn not_told(&self, used: &[bool], at_most: usize) -> Vec<u32> {
         let is_unused = |(number, told): &(u32, &AtomicBool)| {
             let is_used = used.get(*number as usize).copied().unwrap_or(true) || told.load(Ordering::Relaxed);
             !is_used && self.get(*number).is_some()
         };
-        (0..).zip(&self.told).filter(is_unused).map(|(number, _)| number).collect()
+        (0..).zip(&self.told).filter(is_unused).map(|(number, _)| number).take(at_most).collect()
     }
 
-    /// These have no name any more.
-    pub(crate) fn forget(&mut self, numbers: &[u32]) {
+    /// These have no name any more. Gives whose they were.
+    pub(crate) fn forget(&mut self, numbers: &[u32]) -> Counts {
+        let owned = count(numbers.iter().filter_map(|number| self.owners.get(*number as usize)).copied());
         for number in numbers {
             if let Some(name) = self.names.get_mut(*number as usize).and_then(Option::take) {
                 self.numbers.remove(&name);
             }
         }
+        owned
     }
+}
+
+/// How many are each owner's.
+fn count(owners: impl Iterator<Item = Option<u32>>) -> Counts {
+    let mut owned = Counts::new();
+    owners.flatten().for_each(|server_id| *owned.entry(server_id).or_default() += 1);
+    owned
 }
 
 impl Pending {
     /// Adds what becomes known to a write; so many are known.
     pub(crate) fn put(&self, database: &Database, batch: &mut WriteBatch, known: usize) {
-        for (at, (metric, label)) in self.names.iter().enumerate() {
+        for ((at, (metric, label)), owner) in self.names.iter().enumerate().zip(&self.owners) {
             let number = (known + at) as u32;
-            let value = [&[VERSION, metric.len() as u8], metric.as_bytes(), label.as_bytes()].concat();
-            batch.put_cf(database.family(key::SERIES), number.to_be_bytes(), value);
+            batch.put_cf(database.family(key::SERIES), number.to_be_bytes(), encode(*owner, metric, label));
         }
     }
 }
 
-fn decode(value: &[u8]) -> Result<Name, Malformed> {
-    let [VERSION, length, text @ ..] = value else { return Err(Malformed("series version")) };
+fn encode(owner: u32, metric: &str, label: &str) -> Vec<u8> {
+    [&[VERSION], &owner.to_be_bytes()[..], &[metric.len() as u8], metric.as_bytes(), label.as_bytes()].concat()
+}
+
+fn decode(value: &[u8]) -> Result<(Option<u32>, Name), Malformed> {
+    let (owner, length, text) = match value {
+        [VERSION_1, length, text @ ..] => (None, length, text),
+        [VERSION, a, b, c, d, length, text @ ..] => (Some(u32::from_be_bytes([*a, *b, *c, *d])), length, text),
+        _ => return Err(Malformed("series version")),
+    };
     let (metric, label) = text.split_at_checked(usize::from(*length)).ok_or(Malformed("series"))?;
     let text = |bytes: &[u8]| std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| Malformed("series"));
-    Ok((text(metric)?, text(label)?))
+    Ok((owner, (text(metric)?, text(label)?)))
 }
 
 /// The series while a lock is held that writers need: drop it soon.
@@ -171,5 +219,21 @@ impl Store {
     /// The series that points of the system are of.
     pub fn series(&self) -> SeriesReader<'_> {
         SeriesReader(self.inner.system.series.read())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_1_and_2_stay_as_they_are_byte_for_byte() {
+        assert_eq!(encode(258, "cpu", "0"), *b"\x02\0\0\x01\x02\x03cpu0");
+        let name = ("cpu".to_owned(), "0".to_owned());
+        assert_eq!(decode(b"\x02\0\0\x01\x02\x03cpu0"), Ok((Some(258), name.clone())));
+        assert_eq!(decode(b"\x01\x03cpu0"), Ok((None, name)));
+        for broken in [&b""[..], b"\x03\x03cpu0", b"\x02\0\0\x01\x02", b"\x01\x05cpu0"] {
+            assert!(decode(broken).is_err(), "{broken:?}");
+        }
     }
 }

@@ -17,6 +17,9 @@ use zonepulse_codec::Malformed;
 /// A step looks at no more values than this.
 const STEP_VALUES: usize = if cfg!(test) { 3 } else { 1000 };
 
+/// A step removes no more series than this.
+const STEP_SERIES: usize = if cfg!(test) { 3 } else { 4096 };
+
 /// A look at all that there is, as far as it has come.
 pub(crate) struct Look {
     /// Whether a series has points, by number.
@@ -69,10 +72,10 @@ impl Look {
         Ok(self.left.is_empty())
     }
 
-    /// Removes the series that were not found; gives how many.
-    pub(crate) fn finish(self, inner: &Inner) -> Result<usize, Error> {
+    /// Removes the first of the series that were not found; gives how many. When it is none, that was all.
+    pub(crate) fn sweep(&self, inner: &Inner) -> Result<usize, Error> {
         let _alone = inner.writer.lock();
-        let unused = inner.system.series.read().not_told(&self.used);
+        let unused = inner.system.series.read().not_told(&self.used, STEP_SERIES);
         if unused.is_empty() {
             return Ok(0);
         }
@@ -80,7 +83,8 @@ impl Look {
         unused.iter().for_each(|number| batch.delete_cf(inner.database.family(key::SERIES), number.to_be_bytes()));
         // What is lost of it in a crash is swept again.
         inner.database.write(batch, false)?;
-        inner.system.series.write().forget(&unused);
+        let owned = inner.system.series.write().forget(&unused);
+        inner.system.shares.lock().release(unused.len() as u64, &owned);
         Ok(unused.len())
     }
 

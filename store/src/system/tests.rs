@@ -12,12 +12,12 @@ fn open(dir: &tempfile::TempDir, max_series: usize) -> Store {
 
 fn store() -> (Store, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    (open(&dir, 100), dir)
+    (open(&dir, 200), dir)
 }
 
 fn add(store: &Store, seq: u64, start_s: u64, series: &[(&str, &str, &[Option<f64>])]) -> Outcome {
     let mut write = store.begin();
-    let ids = write.series_ids(series.iter().map(|(metric, label, _)| (*metric, *label)));
+    let ids = write.series_ids(1, series.iter().map(|(metric, label, _)| (*metric, *label)));
     let slots = series.first().map_or(1, |(.., values)| values.len() as u32);
     let intake = SystemIntake {
         identity: Identity { server_id: 1, epoch: 1, seq },
@@ -245,7 +245,7 @@ fn a_series_of_which_nothing_is_left_is_swept_and_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let retention = Retention { raw_minutes: 24 * 60, aggregated_days: 4 };
     let open =
-        || Store::open(dir.path(), &Options { retention, max_series: 5, min_free_bytes: 0, ..Options::default() }).unwrap();
+        || Store::open(dir.path(), &Options { retention, max_series: 6, min_free_bytes: 0, ..Options::default() }).unwrap();
     let store = open();
     store.registry().add_server("one", false, String::new(), 0).unwrap();
     const DAY_S: u64 = 24 * HOUR_S;

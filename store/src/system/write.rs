@@ -2,6 +2,7 @@
 
 use crate::intake::{Evicted, Identity, Outcome};
 use crate::report::SystemReport;
+use crate::system::System;
 use crate::system::value::{Encoder, Raw};
 use crate::write::Write;
 use crate::{Error, key};
@@ -82,11 +83,11 @@ impl SystemIntake {
 }
 
 impl Write<'_> {
-    /// The numbers of series, by metric and label; unknown ones become known with this write. `None` where
-    /// there are as many as the store takes.
-    pub fn series_ids<'n>(&mut self, names: impl Iterator<Item = (&'n str, &'n str)>) -> Vec<Option<u32>> {
-        let known = self.inner.system.series.read();
-        names.map(|(metric, label)| known.resolve(&mut self.series, metric, label)).collect()
+    /// The numbers of series that a server tells of, by metric and label; unknown ones become known with this write.
+    /// `None` where the server may not add a series.
+    pub fn series_ids<'n>(&mut self, server_id: u32, names: impl Iterator<Item = (&'n str, &'n str)>) -> Vec<Option<u32>> {
+        let System { series, shares, .. } = &self.inner.system;
+        series.read().resolve(&mut self.series, shares, server_id, names)
     }
 
     /// Adds a batch of metrics, unless it is in already.
@@ -110,7 +111,9 @@ impl Write<'_> {
         }
         let report = SystemReport { interval_s: intake.interval_s, slots: intake.slots, points, evicted: intake.evicted };
         self.batch.put_cf(database.family(key::REPORTS), key::report(&intake.identity, intake.start_s), report.encode());
-        self.refused_points += refused;
+        if refused > 0 {
+            *self.series.refused_points.entry(intake.identity.server_id).or_default() += refused;
+        }
         self.committed += 1;
         Ok(Outcome::Committed)
     }

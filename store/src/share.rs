@@ -1,0 +1,270 @@
+//! Fair shares of a dictionary: how many new entries a server may add.
+//!
+//! A dictionary is bounded and belongs to the whole fleet, so one server must not be able to fill it. Every entry
+//! is charged to the server that introduced it. Two bounds hold for each server:
+//!
+//! * **Its share.** Half of the dictionary is reserved: each registered server is guaranteed an equal part of it.
+//!   The other half is common. Beyond its guarantee a server may take of the common half no more than it leaves
+//!   free (the dynamic threshold of Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet
+//!   switches", 1998). One server alone gets three quarters of the dictionary; of several that take all they can,
+//!   each gets the same; and a server that is added later still finds its guarantee free.
+//! * **Its rate**, a token bucket: a burst that a first start with a large zone needs, then so many a minute.
+//!
+//! Only new entries are looked at: what is known already costs nothing here.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// A server is warned about no more often than this, seconds.
+const WARN_EVERY_S: u64 = 60;
+/// The bucket counts in parts of a token, so that no millisecond's worth is lost: a minute has so many.
+const MINUTE_MS: u64 = 60_000;
+
+/// Bounds of a dictionary and of what one server may add to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Entries in all.
+    pub max: u64,
+    /// New entries a minute of one server, in the long run.
+    pub per_minute: u64,
+    /// New entries of one server at once, after it was quiet for long.
+    pub burst: u64,
+}
+
+/// Entries by server.
+pub(crate) type Counts = BTreeMap<u32, u64>;
+
+/// Who has how much of a dictionary.
+#[derive(Debug)]
+pub(crate) struct Shares {
+    bounds: Bounds,
+    /// How many servers there are to share with, and the registry's generation at which they were counted.
+    servers: u64,
+    generation: Option<u64>,
+    /// All entries, including those of servers that are gone.
+    taken: u64,
+    accounts: BTreeMap<u32, Account>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    owned: u64,
+    refused: u64,
+    /// What is left in the bucket, parts of a token, and when that was so; nothing for a bucket that is full.
+    bucket: Option<(u64, Instant)>,
+    warned: Option<Instant>,
+}
+
+/// What one server has of a dictionary.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Entries that the server introduced and that are still there.
+    pub owned: u64,
+    /// How many it may have now.
+    pub limit: u64,
+    /// New entries, or what they would have held, that were not taken since the store was opened.
+    pub refused: u64,
+}
+
+impl Shares {
+    /// Shares of a dictionary with so many entries, of which servers own these.
+    pub(crate) fn new(bounds: Bounds, taken: u64, owned: Counts) -> Self {
+        let account = |(server_id, owned)| (server_id, Account { owned, ..Account::default() });
+        Shares { bounds, servers: 1, generation: None, taken, accounts: owned.into_iter().map(account).collect() }
+    }
+
+    /// Whether servers were counted at this generation of the registry.
+    pub(crate) fn is_counted_at(&self, generation: u64) -> bool {
+        self.generation == Some(generation)
+    }
+
+    /// There are so many servers.
+    pub(crate) fn set_servers(&mut self, servers: u64, generation: u64) {
+        (self.servers, self.generation) = (servers.max(1), Some(generation));
+    }
+
+    /// How many new entries a server may add, beside those that a write under way adds already.
+    pub(crate) fn room(&self, server_id: u32, pending: &Counts, now: Instant) -> u64 {
+        let own_pending = pending.get(&server_id).copied().unwrap_or(0);
+        let all_pending = pending.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
+        let own = self.accounts.get(&server_id);
+        let free = self.bounds.max.saturating_sub(self.taken).saturating_sub(all_pending);
+        let owned = own.map_or(0, |account| account.owned).saturating_add(own_pending);
+        let left = self.limit(server_id, pending).saturating_sub(owned);
+        let tokens = own.map_or(self.bounds.burst, |account| self.tokens(account, now) / MINUTE_MS);
+        left.min(free).min(tokens.saturating_sub(own_pending))
+    }
+
+    /// How many entries a server may own, when the others own what they do.
+    fn limit(&self, server_id: u32, pending: &Counts) -> u64 {
+        let guaranteed = self.guaranteed();
+        let common = self.bounds.max - guaranteed * self.servers;
+        let of = |id: &u32, owned: u64| owned.saturating_add(pending.get(id).copied().unwrap_or(0));
+        let beyond = |owned: u64| owned.saturating_sub(guaranteed);
+        let known = self.accounts.iter().map(|(id, account)| (*id, of(id, account.owned)));
+        let new = pending.iter().filter(|(id, _)| !self.accounts.contains_key(id)).map(|(id, count)| (*id, *count));
+        let others: u64 = known.chain(new).filter(|(id, _)| *id != server_id).map(|(_, owned)| beyond(owned)).sum();
+        let accounted: u64 = self.accounts.values().map(|account| account.owned).sum();
+        let of_nobody = self.taken.saturating_sub(accounted);
+        // As much as it leaves free.
+        guaranteed + common.saturating_sub(others).saturating_sub(of_nobody).div_ceil(2)
+    }
+
+    /// What every server may have, whatever the others do.
+    fn guaranteed(&self) -> u64 {
+        self.bounds.max / 2 / self.servers
+    }
+
+    /// Parts of a token that a server has.
+    fn tokens(&self, account: &Account, now: Instant) -> u64 {
+        let full = self.bounds.burst.saturating_mul(MINUTE_MS);
+        account.bucket.map_or(full, |(left, since)| {
+            let elapsed_ms = u64::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u64::MAX);
+            left.saturating_add(elapsed_ms.saturating_mul(self.bounds.per_minute)).min(full)
+        })
+    }
+
+    /// A write added these.
+    pub(crate) fn charge(&mut self, added: &Counts, now: Instant) {
+        for (server_id, count) in added {
+            let left = self.accounts.get(server_id).map_or(self.bounds.burst.saturating_mul(MINUTE_MS), |a| self.tokens(a, now));
+            let account = self.accounts.entry(*server_id).or_default();
+            account.owned = account.owned.saturating_add(*count);
+            account.bucket = Some((left.saturating_sub(count.saturating_mul(MINUTE_MS)), now));
+            self.taken = self.taken.saturating_add(*count);
+        }
+    }
+
+    /// So many entries are gone, of which these were servers'.
+    pub(crate) fn release(&mut self, entries: u64, owned: &Counts) {
+        self.taken = self.taken.saturating_sub(entries);
+        for (server_id, count) in owned {
+            if let Some(account) = self.accounts.get_mut(server_id) {
+                account.owned = account.owned.saturating_sub(*count);
+            }
+        }
+    }
+
+    /// So many were not taken. Gives the servers that it is time to warn about, and how many it is of each.
+    pub(crate) fn refuse(&mut self, refused: &Counts, now: Instant) -> Vec<(u32, u64)> {
+        let mut warn = Vec::new();
+        for (server_id, count) in refused.iter().filter(|(_, count)| **count > 0) {
+            let account = self.accounts.entry(*server_id).or_default();
+            account.refused = account.refused.saturating_add(*count);
+            if account.warned.is_none_or(|warned| now.saturating_duration_since(warned).as_secs() >= WARN_EVERY_S) {
+                account.warned = Some(now);
+                warn.push((*server_id, account.refused));
+            }
+        }
+        warn
+    }
+
+    /// A server is gone; what is left of its entries is nobody's.
+    pub(crate) fn forget(&mut self, server_id: u32) {
+        self.accounts.remove(&server_id);
+    }
+
+    /// What a server has.
+    pub(crate) fn of(&self, server_id: u32) -> Share {
+        let account = self.accounts.get(&server_id);
+        let limit = self.limit(server_id, &Counts::new());
+        Share { owned: account.map_or(0, |a| a.owned), limit, refused: account.map_or(0, |a| a.refused) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const MAX: u64 = 8 << 20;
+
+    fn shares(servers: u64) -> Shares {
+        let mut shares = Shares::new(Bounds { max: MAX, per_minute: 1000, burst: u64::MAX }, 0, Counts::new());
+        shares.set_servers(servers, 1);
+        shares
+    }
+
+    /// A server takes all that it may, at most so many.
+    fn take(shares: &mut Shares, server_id: u32, most: u64) -> u64 {
+        let now = Instant::now();
+        let count = shares.room(server_id, &Counts::new(), now).min(most);
+        shares.charge(&Counts::from([(server_id, count)]), now);
+        count
+    }
+
+    #[test]
+    fn no_server_takes_what_the_others_are_guaranteed() {
+        for servers in [2, 3, 10, 100] {
+            let mut shares = shares(servers);
+            let guaranteed = MAX / 2 / servers;
+            for hostile in 1..servers as u32 {
+                take(&mut shares, hostile, u64::MAX);
+            }
+            assert!(take(&mut shares, servers as u32, u64::MAX) >= guaranteed, "{servers} servers");
+            assert!(shares.taken <= MAX);
+        }
+    }
+
+    #[test]
+    fn one_that_takes_all_it_can_leaves_a_quarter_to_one_that_is_added() {
+        let mut shares = shares(1);
+        assert_eq!(take(&mut shares, 1, u64::MAX), MAX / 4 * 3);
+        shares.set_servers(2, 2);
+        assert_eq!(take(&mut shares, 2, u64::MAX), MAX / 4);
+    }
+
+    #[test]
+    fn a_million_real_records_get_in_however_large_the_fleet_and_beside_a_flood() {
+        for servers in [1, 2, 10, 1000] {
+            let mut shares = shares(servers);
+            if servers > 1 {
+                take(&mut shares, 1, u64::MAX);
+            }
+            assert_eq!(take(&mut shares, 2, 1_000_000), 1_000_000, "{servers} servers");
+        }
+        let mut fleet = shares(100);
+        let taken: u64 = (1..=100).map(|server_id| take(&mut fleet, server_id, 50_000)).sum();
+        assert_eq!(taken, 100 * 50_000, "the first start of a fleet");
+    }
+
+    #[test]
+    fn what_is_given_back_may_be_taken_again() {
+        let mut shares = shares(2);
+        let taken = take(&mut shares, 1, u64::MAX);
+        assert_eq!(take(&mut shares, 1, 1), 0);
+        shares.release(taken, &Counts::from([(1, taken)]));
+        assert_eq!(take(&mut shares, 1, u64::MAX), taken);
+    }
+
+    #[test]
+    fn what_a_write_under_way_adds_counts() {
+        let shares = shares(2);
+        let now = Instant::now();
+        let all = shares.room(1, &Counts::new(), now);
+        assert_eq!(shares.room(1, &Counts::from([(1, all)]), now), 0);
+        assert!(shares.room(2, &Counts::from([(1, all)]), now) < all);
+    }
+
+    #[test]
+    fn new_entries_come_at_a_rate_after_a_burst() {
+        let mut shares = Shares::new(Bounds { max: MAX, per_minute: 60, burst: 100 }, 0, Counts::new());
+        let begun = Instant::now();
+        let room = |shares: &Shares, after_s| shares.room(1, &Counts::new(), begun + Duration::from_secs(after_s));
+        assert_eq!(room(&shares, 0), 100);
+        shares.charge(&Counts::from([(1, 100)]), begun);
+        assert_eq!((room(&shares, 0), room(&shares, 7), room(&shares, 60), room(&shares, 3600)), (0, 7, 60, 100));
+        assert_eq!(shares.room(2, &Counts::new(), begun), 100, "another's bucket is its own");
+    }
+
+    #[test]
+    fn a_server_is_warned_about_once_a_minute_and_everything_is_counted() {
+        let mut shares = shares(2);
+        let begun = Instant::now();
+        let mut refuse = |after_s| shares.refuse(&Counts::from([(1, 5)]), begun + Duration::from_secs(after_s));
+        assert_eq!([refuse(0), refuse(59), refuse(60)], [vec![(1, 5)], vec![], vec![(1, 15)]]);
+        assert_eq!(shares.of(1).refused, 15);
+        shares.forget(1);
+        assert_eq!(shares.of(1).refused, 0);
+    }
+}
