@@ -33,10 +33,12 @@ impl Settings {
             figment = figment.merge(Toml::string(&text));
         }
         let environment = Env::prefixed(PREFIX).filter(|key| is_setting(key.as_str())).split("__");
-        figment.merge(environment).extract().map_err(|error| {
+        let settings: Settings = figment.merge(environment).extract().map_err(|error| {
             let fault = Fault::of(&error);
             Error::Config(format!("environment {}", fault.text(|path| format!("{PREFIX}{}", path.join("__").to_uppercase()))))
-        })
+        })?;
+        settings.limits.check()?;
+        Ok(settings)
     }
 }
 
