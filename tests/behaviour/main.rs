@@ -12,6 +12,7 @@ mod crashes;
 mod credentials;
 mod devices;
 mod dnstap;
+mod door;
 mod encrypted;
 mod exactly_once;
 mod exports;
@@ -54,6 +55,7 @@ fn all() -> Vec<Trial> {
         live::trials(),
         devices::trials(),
         privileges::trials(),
+        door::trials(),
         overload::trials(),
         plans::trials(),
         full_disk::trials(),
