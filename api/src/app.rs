@@ -3,19 +3,20 @@
 use crate::addresses::{self, Addresses};
 use crate::credentials::{Credentials, Principal};
 use crate::fleet::Fleet;
-use crate::listen::Connections;
+use crate::listen::{self, Connections};
 use crate::metrics::{self, Metrics};
 use crate::openapi::{self, DOCS_PATH, DOCUMENT_PATH};
+use crate::pending::Pending;
 use crate::problem::{Case, Problem};
 use crate::rights::{Need, Right, guard};
 use crate::{
-    Error, access::Access, audit, batches, broker_trial, config, enrollments, health, heartbeat, monitoring, page, servers,
-    settings,
+    Error, access::Access, audit, batches, broker_trial, browsers, config, enrollments, health, heartbeat, monitoring, page,
+    servers, settings,
 };
 use crate::{sql, system, users};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::{HeaderMap, Method};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use futures::FutureExt;
@@ -24,7 +25,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -46,7 +46,7 @@ struct Parts {
     fleet: Fleet,
     addresses: Addresses,
     limits: config::Limits,
-    pending: Arc<Semaphore>,
+    pending: Pending,
     connections: Connections,
     metrics: Metrics,
     pulled: pull::Progress,
@@ -64,14 +64,15 @@ impl App {
     ) -> Result<Self, Error> {
         let credentials = Credentials::new(store.clone())?;
         let fleet = Fleet::new(store.clone())?;
-        let pending = Arc::new(Semaphore::new(batches::units(limits.max_pending_bytes)));
+        let pending = Pending::new(limits.max_pending_bytes.into());
         let pulled = pull::Progress::default();
-        let connections = Connections::at_most(limits.max_connections as usize);
+        let connections = Connections::new(listen::bounds(&limits));
         let metrics = Metrics::new(metrics::Parts {
             store: store.clone(),
             ingest: ingest.clone(),
             engine: engine.clone(),
             connections: connections.clone(),
+            pending: pending.clone(),
             pulled: pulled.clone(),
         });
         let logs_requests = AtomicBool::new(true);
@@ -108,9 +109,9 @@ impl App {
         &self.parts.limits
     }
 
-    /// Room for requests that are being received.
-    pub(crate) fn pending(&self) -> Arc<Semaphore> {
-        self.parts.pending.clone()
+    /// Room for batches that are being received.
+    pub(crate) fn pending(&self) -> &Pending {
+        &self.parts.pending
     }
 
     /// What was heard of the servers.
@@ -172,7 +173,7 @@ pub fn router(app: App) -> Router {
     let document = Arc::new(document);
     routes
         .route(DOCUMENT_PATH, axum::routing::get(move || async move { Json(document.as_ref().clone()) }))
-        .merge(docs)
+        .merge(Router::<App>::from(docs).layer(map_response(openapi::docs_policy)))
         .fallback(|| async { Problem::new(Case::NotFound, format!("see {DOCS_PATH}/ for what there is")) })
         .method_not_allowed_fallback(|method: Method| async move {
             Problem::new(Case::MethodNotAllowed, format!("{method} is not among the methods of this path"))
@@ -248,20 +249,24 @@ pub fn monitoring_router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Bounds the time, turns a panic into an answer, and keeps account of it.
+/// Refuses what no route should see, bounds the time, turns a panic into an answer, and keeps account of it.
 async fn every_request(State(app): State<App>, request: Request, next: Next) -> Response {
     let access = Access::begin(&app, &request);
     let longest = Duration::from_secs(app.limits().request_timeout_s);
-    let answered = tokio::time::timeout(longest, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
+    let answering = async {
+        let checked = browsers::check(&app, &request);
+        match checked {
+            Ok(()) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        }
+    };
+    let answered = tokio::time::timeout(longest, AssertUnwindSafe(answering).catch_unwind()).await;
     let mut response = match answered {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => Problem::internal(format_args!("a panic: {}", panic_text(panic.as_ref()))).into_response(),
         Err(_) => Problem::new(Case::TooSlow, format!("it took more than {} s", longest.as_secs())).into_response(),
     };
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    browsers::tell(response.headers_mut());
     access.answered(response)
 }
 

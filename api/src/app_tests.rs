@@ -178,10 +178,14 @@ async fn a_request_past_the_bound_is_refused_whether_announced_or_not() {
 #[tokio::test]
 async fn requests_past_the_pending_bytes_are_asked_to_come_again() {
     let setup = setup();
-    let all = setup.app.pending().try_acquire_many_owned(batches::units(256 << 20) as u32).unwrap();
+    let mut all = setup.app.pending().of(1);
+    all.take(128 << 20).unwrap();
     let headers = [("authorization", setup.bearer.as_str()), ("content-type", batches::MEDIA_TYPE)];
     let answered = setup.send("POST", "/api/v2/batches", &headers, "x").await;
     assert_eq!((answered.status, answered.header("retry-after")), (503, "1"));
+    let metrics = setup.get("/metrics").await.body;
+    assert!(metrics.contains("zonepulse_batches_without_room_total{server=\"1\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("zonepulse_batches_pending_bytes 134217728\n"), "{metrics}");
     drop(all);
     assert_eq!(setup.send("POST", "/api/v2/batches", &headers, "x").await.status, 400);
 }
@@ -412,7 +416,11 @@ async fn the_documented_fields_are_those_of_the_answers() {
 
 impl Setup {
     async fn sql(&self, text: &str, headers: &[(&str, &str)]) -> Answered {
-        let headers = [&[("authorization", self.basic.as_str())], headers].concat();
+        let is_typed = headers.iter().any(|(name, _)| *name == "content-type");
+        let mut headers = [&[("authorization", self.basic.as_str())], headers].concat();
+        if !is_typed {
+            headers.push(("content-type", "application/sql"));
+        }
         self.send("POST", "/api/v2/sql", &headers, text.to_owned()).await
     }
 }
@@ -433,9 +441,9 @@ async fn sql_is_answered_in_every_format() {
 }
 
 #[tokio::test]
-async fn a_statement_may_come_as_text_or_in_json() {
+async fn a_statement_may_come_by_itself_or_in_json() {
     let setup = setup();
-    for media_type in ["application/sql", "text/plain; charset=utf-8", ""] {
+    for media_type in ["application/sql", "Application/SQL; charset=utf-8"] {
         assert_eq!(setup.sql("SELECT 1 AS one", &[("content-type", media_type)]).await.body, r#"[{"one":1}]"#);
     }
     let json = [("content-type", "application/json")];
@@ -444,9 +452,81 @@ async fn a_statement_may_come_as_text_or_in_json() {
         let answered = setup.sql(body, &json).await;
         assert_eq!((answered.status, answered.problem()["parameter"].as_str()), (400, Some("sql")), "{body}");
     }
-    let form = setup.sql("SELECT 1", &[("content-type", "application/x-www-form-urlencoded")]).await;
-    assert_eq!(form.status, 415);
-    form.problem();
+}
+
+/// What a page of another site can make a browser send without asking first.
+#[tokio::test]
+async fn types_that_a_foreign_page_can_send_are_refused_on_every_route_with_the_right_one() {
+    let setup = setup();
+    for media_type in ["application/x-www-form-urlencoded", "text/plain; charset=utf-8", "multipart/form-data; boundary=a", ""] {
+        let refused = setup.sql("SELECT 1", &[("content-type", media_type)]).await;
+        assert_eq!(refused.status, 415, "{media_type}");
+        assert!(refused.problem()["detail"].as_str().unwrap().contains("application/sql"), "{media_type}");
+    }
+    let headers = [("authorization", setup.basic.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+    let paths = document().paths.paths;
+    for (path, item) in &paths {
+        let path = path.replace("{server_id}", "1").replace("{user}", "ann").replace("{token_id}", "1");
+        for (method, has) in [("POST", &item.post), ("PUT", &item.put), ("PATCH", &item.patch), ("DELETE", &item.delete)] {
+            if has.is_some() {
+                assert_eq!(setup.send(method, &path, &headers, "").await.status, 415, "{method} {path}");
+            }
+        }
+    }
+    let none = setup.send("POST", "/api/v2/sql", &headers[..1], "SELECT 1").await;
+    assert_eq!(none.status, 415);
+}
+
+#[tokio::test]
+async fn a_foreign_page_changes_nothing_and_a_program_and_the_own_page_do() {
+    let setup = setup();
+    let call = async |headers: &[(&str, &str)]| {
+        let own = [("authorization", setup.basic.as_str()), ("content-type", "application/sql"), ("host", "a.example:1")];
+        setup.send("POST", "/api/v2/sql", &[&own[..], headers].concat(), "SELECT 1 AS one").await
+    };
+    for headers in [
+        &[("sec-fetch-site", "cross-site")][..],
+        &[("sec-fetch-site", "same-site")],
+        &[("origin", "https://evil.example")],
+        &[("origin", "null")],
+    ] {
+        let refused = call(headers).await;
+        assert_eq!((refused.status, refused.problem()["type"].as_str()), (403, Some("urn:zonepulse:problem:cross-site")));
+    }
+    for headers in [&[][..], &[("sec-fetch-site", "same-origin"), ("origin", "http://a.example:1")]] {
+        assert_eq!(call(headers).await.status, 200, "{headers:?}");
+    }
+    let reads = [("authorization", setup.basic.as_str()), ("sec-fetch-site", "cross-site")];
+    assert_eq!(setup.send("GET", "/api/v2/servers", &reads, "").await.status, 200, "a link from elsewhere");
+}
+
+#[tokio::test]
+async fn every_answer_tells_browsers_what_it_may_do() {
+    let setup = setup();
+    for path in READING.iter().chain(OPEN).chain(&["/none", "/api/docs/swagger-ui-bundle.js"]) {
+        for answered in [setup.send("GET", path, &[], "").await, setup.get(path).await] {
+            let policy = answered.header("content-security-policy");
+            assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+            assert!(!policy.contains("unsafe"), "{path}: {policy}");
+            assert_eq!((answered.header("x-content-type-options"), answered.header("x-frame-options")), ("nosniff", "DENY"));
+        }
+    }
+}
+
+/// The policy of the page that tries calls lets nothing run that stands in the document itself.
+#[tokio::test]
+async fn the_page_that_tries_calls_has_nothing_inline() {
+    let page = setup().send("GET", "/api/docs/", &[], "").await;
+    assert!(page.header("content-security-policy").contains("script-src 'self'; style-src 'self'"));
+    assert!(page.body.contains("<script src=") && !page.body.contains("<style") && !page.body.contains("style="));
+    assert!(page.body.split("<script").skip(1).all(|rest| rest.starts_with(" src=\"./")), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_target_that_is_too_long_is_a_problem() {
+    let setup = setup();
+    let answered = setup.get(&format!("/api/v2/servers?a={}", "x".repeat(20_000))).await;
+    assert_eq!((answered.status, answered.problem()["type"].as_str()), (414, Some("urn:zonepulse:problem:target-too-long")));
 }
 
 #[tokio::test]

@@ -6,24 +6,24 @@
 //! are "keep it and come again".
 
 use crate::app::App;
+use crate::body;
+use crate::browsers::media_type;
 use crate::credentials::Principal;
 use crate::parameters;
+use crate::pending::NoRoom;
 use crate::problem::{Case, Problem};
 use axum::Extension;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use bytes::BytesMut;
-use futures::StreamExt;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zonepulse_ingest::{Error, Sender};
 
 /// What an encoded batch is called.
 pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
-/// What is taken from the pending bytes at a time.
-const UNIT_BYTES: u32 = 1024;
+/// Where batches are sent to.
+pub const PATH: &str = "/api/v2/batches";
 
 /// The routes, for servers.
 pub fn routes() -> OpenApiRouter<App> {
@@ -61,45 +61,16 @@ async fn receive(
         return Err(Problem::new(Case::NotAllowed, "only a server's token may send batches"));
     };
     check_media_type(&headers)?;
-    let largest = app.limits().max_request_bytes;
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    let too_large = || Problem::new(Case::RequestTooLarge, format!("a request has at most {largest} bytes"));
-    if announced.is_some_and(|bytes: u64| bytes > u64::from(largest)) {
-        return Err(too_large());
-    }
-    let bytes = announced.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(largest);
-    let _pending = pending(&app, bytes)?;
-    let Some(batch) = read(body, largest as usize).await? else { return Err(too_large()) };
+    let mut held = app.pending().of(server_id);
+    let take = |bytes| held.take(bytes).map_err(Problem::from);
+    let batch = body::whole(body, app.limits().max_request_bytes as usize, take).await?;
     app.ingest().receive(batch, Sender::Server(server_id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A body; `None` when it is larger than this.
-///
-/// What is too much is read and thrown away, up to as much again: were the connection closed on a sender
-/// that is still sending, it would get a reset and not the answer.
-async fn read(body: Body, largest: usize) -> Result<Option<Bytes>, Problem> {
-    let mut pieces = body.into_data_stream();
-    let mut bytes = BytesMut::new();
-    let mut seen = 0usize;
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|_| Problem::new(Case::BadBatch, "the sender went away"))?;
-        seen = seen.saturating_add(piece.len());
-        if seen <= largest {
-            bytes.extend_from_slice(&piece);
-        } else if seen > largest.saturating_mul(2) {
-            break;
-        } else {
-            bytes.clear();
-        }
-    }
-    Ok((seen <= largest).then(|| bytes.freeze()))
-}
-
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let media_type = given.split(';').next().unwrap_or("").trim();
-    if !media_type.eq_ignore_ascii_case(MEDIA_TYPE) {
+    let given = media_type(headers);
+    if given != MEDIA_TYPE {
         return Err(Problem::new(Case::UnknownFormat, format!("Content-Type is {given:?}, not {MEDIA_TYPE}")));
     }
     match headers.get(header::CONTENT_ENCODING) {
@@ -108,17 +79,13 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Room for a request of this size among those that are being received.
-fn pending(app: &App, bytes: u32) -> Result<OwnedSemaphorePermit, Problem> {
-    let units = bytes.div_ceil(UNIT_BYTES).max(1);
-    app.pending()
-        .try_acquire_many_owned(units)
-        .map_err(|_| Problem::new(Case::Busy, "many batches are being received").retry_after_s(1))
-}
-
-/// How many units there are for so many bytes.
-pub(crate) fn units(bytes: u32) -> usize {
-    bytes.div_ceil(UNIT_BYTES) as usize
+impl From<NoRoom> for Problem {
+    fn from(NoRoom { held_bytes }: NoRoom) -> Self {
+        let detail = format!(
+            "there is no room for this batch: {held_bytes} bytes of this server are being received already; send fewer at a time"
+        );
+        Problem::new(Case::Busy, detail).retry_after_s(1)
+    }
 }
 
 impl From<Error> for Problem {

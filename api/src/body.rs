@@ -4,9 +4,13 @@
 //! error that names it. In a change, a member that is absent stays as it is and
 //! `null` puts it back to what it is without being set (RFC 7396).
 
+use crate::browsers;
+use crate::listen::TooSlow;
 use crate::problem::{Case, Problem};
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, header};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::HeaderMap;
+use bytes::BytesMut;
+use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -62,15 +66,47 @@ pub fn typed<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, Problem
 
 /// A body in JSON of at most so many bytes.
 pub async fn json(headers: &HeaderMap, body: Body, most_bytes: usize) -> Result<Value, Problem> {
-    let given = headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
-    let media_type = given.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    let bytes = to_bytes(body, most_bytes).await;
-    let bytes = bytes.map_err(|_| Problem::new(Case::RequestTooLarge, format!("this request has at most {most_bytes} bytes")))?;
+    let given = browsers::media_type(headers);
+    let bytes = whole(body, most_bytes, |_| Ok(())).await?;
     if bytes.is_empty() {
         return Ok(Map::new().into());
     }
-    if !MEDIA_TYPES.contains(&media_type.as_str()) {
+    if !MEDIA_TYPES.contains(&given.as_str()) {
         return Err(Problem::new(Case::UnknownFormat, format!("Content-Type is {given:?}: send {}", MEDIA_TYPES[0])));
     }
     serde_json::from_slice(&bytes).map_err(|error| Problem::parameter("body", format_args!("it is no JSON: {error}")))
+}
+
+/// All of a body of at most so many bytes. `take` is asked for room before bytes are kept.
+pub async fn whole(body: Body, most_bytes: usize, mut take: impl FnMut(usize) -> Result<(), Problem>) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Case::RequestTooLarge, format!("a request has at most {most_bytes} bytes"));
+    let announced = body.size_hint().exact();
+    if announced.is_some_and(|bytes| bytes > most_bytes as u64) {
+        return Err(too_large());
+    }
+    // Pages that nothing is written to take no memory.
+    let mut bytes = BytesMut::with_capacity(announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default());
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| broken(&error))?;
+        if piece.len() > most_bytes - bytes.len() {
+            return Err(too_large());
+        }
+        take(piece.len())?;
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Why a body ended too early.
+fn broken(error: &axum::Error) -> Problem {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(slow) = error.downcast_ref::<TooSlow>() {
+            return Problem::new(Case::TooSlow, slow.to_string());
+        }
+        cause = error.source();
+    }
+    // Whoever went away does not see this; whoever sent a malformed body does.
+    Problem::parameter("body", format_args!("it is not complete: {error}"))
 }

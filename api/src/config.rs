@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use zonepulse_ingest::{amqp, pull};
+use zonepulse_net::Block;
 use zonepulse_query::SqlLimits;
 use zonepulse_store::{Precision, Retention};
 
@@ -44,6 +45,8 @@ pub struct Settings {
     pub ingest: Ingest,
     /// Bounds of requests.
     pub limits: Limits,
+    /// Proxies in front of this central.
+    pub proxy: Proxy,
 }
 
 /// What is logged, and how.
@@ -223,10 +226,89 @@ pub struct Limits {
     pub max_pending_bytes: u32,
     /// Connections at a time.
     pub max_connections: u32,
+    /// Connections of one address that have not authenticated.
+    pub max_connections_per_address: u32,
+    /// Of all connections, those that only clients have that have authenticated.
+    pub reserved_connections: u32,
+    /// How long a TLS handshake and the head of a request may take, seconds.
+    pub head_timeout_s: u64,
+    /// How long a connection is kept without a request, seconds.
+    pub idle_timeout_s: u64,
+    /// How fast a request body has to arrive, and an answer to be read, bytes per second.
+    pub min_bytes_per_s: u32,
+    /// The largest head of a request, bytes.
+    pub max_head_bytes: u32,
     /// How long a request may take, seconds.
     pub request_timeout_s: u64,
     /// How long requests may take to finish at the end, seconds.
     pub shutdown_s: u64,
+}
+
+impl Limits {
+    /// Refuses bounds with which the central could not work.
+    fn check(&self) -> Result<(), Error> {
+        let ranges = [
+            ("max_request_bytes", u64::from(self.max_request_bytes), 64 << 10, 1 << 30),
+            ("max_connections", self.max_connections.into(), 1, 1 << 20),
+            ("max_connections_per_address", self.max_connections_per_address.into(), 1, 1 << 20),
+            ("head_timeout_s", self.head_timeout_s, 1, 300),
+            ("idle_timeout_s", self.idle_timeout_s, 1, 3600),
+            ("min_bytes_per_s", self.min_bytes_per_s.into(), 1, 1 << 30),
+            ("max_head_bytes", self.max_head_bytes.into(), 20 << 10, 1 << 20),
+            ("request_timeout_s", self.request_timeout_s, 1, 86_400),
+            ("shutdown_s", self.shutdown_s, 0, 3600),
+        ];
+        for (name, value, least, most) in ranges {
+            if !(least..=most).contains(&value) {
+                return Err(Error::Config(format!("limits.{name}: {value} is not from {least} to {most}")));
+            }
+        }
+        if self.max_pending_bytes / 2 < self.max_request_bytes {
+            let detail = "limits.max_pending_bytes has to be at least twice limits.max_request_bytes";
+            return Err(Error::Config(detail.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// Proxies in front of this central.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Proxy {
+    /// Whose word counts on where a request came from.
+    pub trusted: Vec<Trusted>,
+    /// The header in which they say it.
+    pub header: ForwardedHeader,
+}
+
+/// Addresses of a trusted proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Trusted(pub Block);
+
+impl TryFrom<String> for Trusted {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Trusted)
+    }
+}
+
+impl From<Trusted> for String {
+    fn from(trusted: Trusted) -> Self {
+        trusted.0.to_string()
+    }
+}
+
+/// The header in which a proxy says where a request came from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// What most proxies write.
+    #[default]
+    XForwardedFor,
+    /// RFC 7239.
+    Forwarded,
 }
 
 /// A text that no log shows.
@@ -302,6 +384,7 @@ impl Default for Settings {
             store: Store::default(),
             ingest: Ingest::default(),
             limits: Limits::default(),
+            proxy: Proxy::default(),
         }
     }
 }
@@ -411,6 +494,12 @@ impl Default for Limits {
             max_request_bytes: 16 << 20,
             max_pending_bytes: 256 << 20,
             max_connections: 1024,
+            max_connections_per_address: 128,
+            reserved_connections: 256,
+            head_timeout_s: 10,
+            idle_timeout_s: 75,
+            min_bytes_per_s: 4096,
+            max_head_bytes: 32 << 10,
             request_timeout_s: 60,
             shutdown_s: 10,
         }
@@ -438,7 +527,7 @@ mod tests {
     fn the_example_file_names_every_key() {
         let example = include_str!("../zonepulse.example.toml");
         // What every struct refuses lists what it knows; each of those has to be in the example.
-        for section in ["", "tls", "metrics", "log", "amqp", "pull", "query", "sql", "store", "ingest", "limits"] {
+        for section in ["", "tls", "metrics", "log", "amqp", "pull", "query", "sql", "store", "ingest", "limits", "proxy"] {
             let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
             let error = read(&format!("{header}xxxxxxxxxxxxxxxxxxxx = 1")).unwrap_err().to_string();
             let (_, known) = error.split_once("here there are ").unwrap_or_else(|| panic!("{error}"));
@@ -473,6 +562,26 @@ mod tests {
             let said = read(text).unwrap_err().to_string();
             assert!(said.contains(&format!(":2: {key}: must be {range}")), "{said}");
         }
+    }
+
+    #[test]
+    fn bounds_with_which_nothing_would_work_are_refused_by_name() {
+        for (text, expected) in [
+            ("max_connections = 0", "limits.max_connections: 0 is not from 1 to 1048576"),
+            ("max_head_bytes = 100", "limits.max_head_bytes: 100 is not from 20480 to 1048576"),
+            ("max_pending_bytes = 20000000", "limits.max_pending_bytes has to be at least twice"),
+        ] {
+            let said = read(&format!("[limits]\n{text}")).unwrap_err().to_string();
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_an_address_or_a_block() {
+        let settings = read("[proxy]\ntrusted = [\"192.0.2.1\", \"2001:db8::/32\"]\nheader = \"forwarded\"").unwrap();
+        assert_eq!((settings.proxy.trusted.len(), settings.proxy.header), (2, ForwardedHeader::Forwarded));
+        let said = read("[proxy]\ntrusted = [\"proxy.example\"]").unwrap_err().to_string();
+        assert!(said.contains("proxy.trusted") && said.contains("neither an address nor a block"), "{said}");
     }
 
     #[test]

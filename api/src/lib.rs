@@ -8,7 +8,7 @@
 //! * [`accounts`] makes users and servers in a data directory;
 //! * [`command`] is what `zonepulse` understands.
 //!
-//! A request passes through `listen` (connections, TLS), `app` (time, panics, the
+//! A request passes through `listen` (connections, TLS), `app` (`browsers`, time, panics, the
 //! `access` log), then `rights` (credentials, who may do what), to one function per call; a family of calls is a module
 //! (`monitoring`, `batches`, `servers`, `settings`, `users` and so on). A question is
 //! read by `parameters`, answered by the query engine, and written by `render` in
@@ -23,6 +23,7 @@ mod audit;
 mod batches;
 mod body;
 mod broker_trial;
+mod browsers;
 pub mod command;
 pub mod config;
 pub mod credentials;
@@ -39,13 +40,16 @@ mod logging;
 mod metrics;
 mod monitoring;
 mod negotiate;
+mod open_files;
 mod openapi;
 mod page;
 mod parameters;
+mod pending;
 mod plan;
 mod popularity;
 mod probe_file;
 mod problem;
+mod proxy;
 mod pulling;
 mod remote;
 mod render;

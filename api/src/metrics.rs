@@ -29,6 +29,7 @@ use zonepulse_query::Engine;
 use zonepulse_store::Store;
 
 use crate::listen::Connections;
+use crate::pending::Pending;
 
 /// What the text of an answer is called.
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -89,6 +90,8 @@ pub struct Parts {
     pub engine: Engine,
     /// Connections.
     pub connections: Connections,
+    /// Batches that are being received.
+    pub pending: Pending,
     /// Pulling.
     pub pulled: pull::Progress,
 }
@@ -149,17 +152,32 @@ impl Collector for Parts {
         self.shares(&mut out)?;
         self.queries(&mut out)?;
         self.pulled(&mut out)?;
-        out.gauge("http_connections", "Open connections", self.connections.open() as u64)?;
-        out.gauge("http_connections_limit", "Connections that may be open", self.connections.most() as u64)?;
-        out.counter(
-            "tls_handshake_failures",
-            "TLS handshakes that ended without a connection",
-            self.connections.failed_handshakes(),
-        )
+        self.connections(&mut out)?;
+        self.pending(&mut out)
     }
 }
 
 impl Parts {
+    fn connections(&self, out: &mut Out<'_>) -> fmt::Result {
+        let (connections, counts) = (&self.connections, self.connections.counts());
+        out.gauge("http_connections", "Open connections", connections.open() as u64)?;
+        let authenticated = connections.authenticated() as u64;
+        out.gauge("http_connections_authenticated", "Open connections whose client has authenticated", authenticated)?;
+        out.gauge("http_connections_limit", "Connections that may be open", connections.most() as u64)?;
+        out.counter("http_connections_displaced", "Connections that were closed to make room for others", counts.displaced)?;
+        out.counter("http_connections_timed_out", "Connections that were closed because no request came", counts.timed_out)?;
+        out.counter("http_connections_unread", "Connections whose client did not read its answer", counts.unread)?;
+        out.counter("tls_handshake_failures", "TLS handshakes that ended without a connection", counts.failed_handshakes)
+    }
+
+    fn pending(&self, out: &mut Out<'_>) -> fmt::Result {
+        out.gauge("batches_pending_bytes", "Bytes of batches that are being received", self.pending.held())?;
+        out.gauge("batches_pending_limit_bytes", "As many there may be", self.pending.most())?;
+        let refused = self.pending.refused();
+        let help = "Batches that found no room while they were received, by server";
+        out.counters("batches_without_room", help, "server", &refused)
+    }
+
     fn ingest(&self, out: &mut Out<'_>) -> fmt::Result {
         let ingest = self.ingest.statistics();
         out.counter("batches_committed", "Batches that were written", ingest.committed)?;
@@ -270,11 +288,11 @@ impl Out<'_> {
         Ok(())
     }
 
-    fn counters(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> fmt::Result {
+    fn counters<T: std::fmt::Display>(&mut self, name: &str, help: &str, label: &str, values: &[(T, u64)]) -> fmt::Result {
         let kind = ConstCounter::new(0u64).metric_type();
         let mut encoder = self.0.encode_descriptor(name, help, None, kind)?;
         for (of, value) in values {
-            ConstCounter::new(*value).encode(encoder.encode_family(&[(label, *of)])?)?;
+            ConstCounter::new(*value).encode(encoder.encode_family(&[(label, of.to_string().as_str())])?)?;
         }
         Ok(())
     }

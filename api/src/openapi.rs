@@ -8,6 +8,8 @@ use crate::monitoring::TOTAL_HEADER;
 use crate::negotiate::Format;
 use crate::problem::{MEDIA_TYPE as PROBLEM, Problem};
 use crate::rights::Need;
+use axum::http::{HeaderValue, header};
+use axum::response::Response as Answer;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::response::ResponseBuilder;
@@ -20,6 +22,18 @@ use utoipa::{IntoParams, Modify, OpenApi as _, ToSchema};
 pub const DOCUMENT_PATH: &str = "/api/v2/openapi.json";
 /// Where the page to try it is.
 pub const DOCS_PATH: &str = "/api/docs";
+/// The page that tries calls (Swagger UI) runs its own scripts and styles, has images in its style sheet, and asks
+/// this central.
+const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'none'",
+);
+
+/// Tells browsers what the page may do.
+pub async fn docs_policy(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, DOCS_POLICY);
+    answer
+}
 
 /// What the document begins with; the routes add their calls.
 pub fn document() -> OpenApi {

@@ -58,6 +58,10 @@ pub enum Case {
     NotAllowed,
     /// There is nothing at this path.
     NotFound,
+    /// A page of another site caused the request.
+    CrossSite,
+    /// The path with its parameters is longer than allowed.
+    TargetTooLong,
     /// The path does not have this method.
     MethodNotAllowed,
     /// What is there already does not let this be.
@@ -97,6 +101,8 @@ impl Case {
             Case::NotAllowed => {
                 (StatusCode::FORBIDDEN, "urn:zonepulse:problem:not-allowed", "These credentials do not allow this")
             }
+            Case::CrossSite => (StatusCode::FORBIDDEN, "urn:zonepulse:problem:cross-site", "Another site caused the request"),
+            Case::TargetTooLong => (StatusCode::URI_TOO_LONG, "urn:zonepulse:problem:target-too-long", "The target is too long"),
             Case::NotFound => (StatusCode::NOT_FOUND, "urn:zonepulse:problem:not-found", "There is nothing here"),
             Case::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,

@@ -7,7 +7,7 @@
 
 use crate::app::App;
 use crate::credentials::{Account, Principal};
-use crate::listen::Peer;
+use crate::listen::{Peer, Visitor};
 use crate::problem::{Case, Problem};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
@@ -131,6 +131,9 @@ pub async fn guard(State((app, need)): State<(App, Need)>, mut request: Request,
     let address = peer.map(|ConnectInfo(Peer(address))| address.ip());
     let address = address.ok_or_else(|| Problem::internal("a request without an address"))?;
     let principal = app.who(address, request.headers()).await?;
+    if let Some(visitor) = request.extensions().get::<Visitor>() {
+        visitor.prove(principal.number());
+    }
     need.check(&principal)?;
     request.extensions_mut().insert(principal.clone());
     request.extensions_mut().insert(Caller { principal: principal.clone(), address });

@@ -7,13 +7,14 @@
 use crate::accounts::{self, Administrator};
 use crate::addresses::Addresses;
 use crate::app::{self, App};
-use crate::config::{Amqp, Pull, Query, Settings, Tls};
-use crate::listen::{Bounded, Connections, Peer};
+use crate::config::{Amqp, Proxy, Pull, Query, Settings, Tls};
+use crate::listen::{Connections, Door};
+use crate::open_files;
 use crate::pulling::Pulling;
 use crate::remote;
 use crate::tls::Certificate;
 use crate::{Error, describe};
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,15 +24,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use zonepulse_ingest::pull::{self, Puller};
 use zonepulse_ingest::{Counter, Ingest, Trust, amqp};
+use zonepulse_net::Bounds;
 use zonepulse_private::Entry;
 use zonepulse_query::{Engine, SqlWorkers};
 use zonepulse_store::{Store, Upkeep};
 
 /// The store's place in the data directory.
 pub const STORE: &str = "store";
-/// How long a connection may say nothing, beyond the time that a request may take.
-const LONGEST_SILENCE: Duration = Duration::from_secs(60);
-
 /// How long a store that is in use is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -122,6 +121,7 @@ pub async fn serve(
     let address = listener.local_addr()?;
     let monitoring_address = monitoring.as_ref().map(TcpListener::local_addr).transpose()?;
     warn_of_clear_text(settings, address);
+    open_files::raise(&settings.limits);
     let (data, options) = (settings.data.clone(), settings.store.into());
     let opening = tokio::task::spawn_blocking(move || {
         let store = open(&data, &options)?;
@@ -149,11 +149,11 @@ pub async fn serve(
     let puller = Puller::new(ingest.clone(), pulling, pull_settings(&settings.pull), app.pulled());
     let puller = tokio::spawn(puller.run(ended(ending.clone())));
     let live = Live { certificate: certificate.clone(), app: app.clone() };
-    let longest_silence = Duration::from_secs(settings.limits.request_timeout_s).saturating_add(LONGEST_SILENCE);
-    let listener = Bounded { listener, certificate, connections: app.connections().clone(), longest_silence };
+    let (limits, proxy) = (settings.limits, settings.proxy.clone());
+    let listener = Door { listener, certificate, connections: app.connections().clone(), limits, proxy };
     let monitoring = monitoring.map(|listener| {
-        let connections = Connections::at_most(MONITORING_CONNECTIONS);
-        Bounded { listener, certificate: None, connections, longest_silence }
+        let connections = Connections::new(Bounds::at_most(MONITORING_CONNECTIONS));
+        Door { listener, certificate: None, connections, limits, proxy: Proxy::default() }
     });
     let servers = listening(app, listener, monitoring, ending);
     let longest = Duration::from_secs(settings.limits.shutdown_s);
@@ -167,7 +167,7 @@ pub async fn serve(
             tokio::time::sleep(longest).await;
         };
         tokio::select! {
-            result = servers => result?,
+            () = servers => {}
             () = too_long => tracing::warn!("some requests did not finish in {} s", longest.as_secs()),
         }
         drop(end);
@@ -197,20 +197,14 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 }
 
 /// Serves at one address or two, until it is told to end and all that was asked is answered.
-async fn listening(
-    app: App,
-    listener: Bounded,
-    monitoring: Option<Bounded>,
-    ending: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    let service = app::router(app.clone()).into_make_service_with_connect_info::<Peer>();
-    let main = axum::serve(listener, service).with_graceful_shutdown(ended(ending.clone())).into_future();
+async fn listening(app: App, listener: Door, monitoring: Option<Door>, ending: watch::Receiver<bool>) {
+    let main = listener.serve(app::router(app.clone()), ended(ending.clone()));
     let monitoring = async {
-        let Some(listener) = monitoring else { return Ok(()) };
-        let service = app::monitoring_router(app).into_make_service_with_connect_info::<Peer>();
-        axum::serve(listener, service).with_graceful_shutdown(ended(ending)).await
+        if let Some(listener) = monitoring {
+            listener.serve(app::monitoring_router(app), ended(ending)).await;
+        }
     };
-    tokio::try_join!(main, monitoring).map(|_| ())
+    tokio::join!(main, monitoring);
 }
 
 /// Credentials must not travel where others listen, and whoever lets them should know it.

@@ -301,3 +301,7 @@ async fn the_address_for_the_monitoring_has_metrics_and_health_and_nothing_else(
     assert_eq!(status(central.serving.address(), &ask("/metrics")).await, "HTTP/1.1 401 Unauthorized");
     central.end().await;
 }
+
+/// Attackers, each at what they do worst.
+#[path = "door_tests.rs"]
+mod door;

@@ -15,10 +15,11 @@ use crate::negotiate::Format;
 use crate::parameters;
 use crate::problem::{Case, Problem};
 use crate::render::{Encoder, is_small};
+use crate::{body, browsers};
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use axum::Extension;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -35,7 +36,6 @@ use zonepulse_query::{Error, MAX_SQL_BYTES, SqlAnswer};
 pub const PATH: &str = "/api/v2/sql";
 /// Text of SQL as a body (RFC 6922).
 const SQL: &str = "application/sql";
-const TEXT: &str = "text/plain";
 const JSON: &str = "application/json";
 /// In JSON an octet of the statement may take six.
 const MAX_BODY_BYTES: usize = 6 * MAX_SQL_BYTES + 1024;
@@ -119,14 +119,12 @@ async fn sql(
 
 /// The statement that a body is.
 async fn statement(headers: &HeaderMap, body: Body) -> Result<String, Problem> {
-    let given = headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
-    let media_type = given.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    if !["", SQL, TEXT, JSON].contains(&media_type.as_str()) {
-        let detail = format!("Content-Type is {given:?}: send the statement as {SQL}, or {{\"sql\": \"…\"}} as {JSON}");
+    let media_type = browsers::media_type(headers);
+    if ![SQL, JSON].contains(&media_type.as_str()) {
+        let detail = format!("Content-Type is {media_type:?}: send the statement as {SQL}, or {{\"sql\": \"…\"}} as {JSON}");
         return Err(Problem::new(Case::UnknownFormat, detail));
     }
-    let too_large = |_| Problem::new(Case::RequestTooLarge, format!("a statement has at most {MAX_SQL_BYTES} bytes"));
-    let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(too_large)?;
+    let bytes = body::whole(body, MAX_BODY_BYTES, |_| Ok(())).await?;
     if media_type == JSON {
         let read = serde_json::from_slice::<SqlStatement>(&bytes);
         return read

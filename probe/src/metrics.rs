@@ -109,7 +109,11 @@ fn registry(sources: &Sources) -> Registry {
         ("evicted_batches", "Batches that were given up at a bound", read(&counts.evicted) + spool.evicted()),
         ("heartbeats", "Heartbeats that the central answered", read(&counts.heartbeats)),
         ("heartbeats_failed", "Heartbeats that it did not", read(&counts.heartbeats_failed)),
-        ("connections_refused", "Connections to the probe for which there was no place", read(&counts.connections_refused)),
+        (
+            "connections_refused",
+            "Connections to the probe that were closed to make room for others",
+            read(&counts.connections_refused),
+        ),
         ("requests_unauthorized", "Requests to the probe without the right token", read(&counts.requests_unauthorized)),
     ];
     for (name, help, value) in counters {

@@ -6,10 +6,11 @@
 //! given again.
 //!
 //! Only who shows the token is answered, and the token is compared in the same time
-//! whatever it is. Connections, requests at once, and what is in memory of them are bounded.
+//! whatever it is. Connections, requests at once, and what is in memory of them are bounded;
+//! whoever has shown the token keeps its connection.
 
 use crate::heartbeat::{Reporter, Told};
-use crate::serve::{Running, Server};
+use crate::serve::{Running, Server, Visitor};
 use crate::settings::InForce;
 use crate::spool::{Key, Spool};
 use crate::status::{Status, count};
@@ -36,6 +37,8 @@ use zonepulse_wire::pull::{
     SETTINGS_PATH, put_message,
 };
 
+/// The principal whose connections keep their places.
+const CENTRAL: u64 = 1;
 /// So many answers with batches are in memory at once.
 const MAX_ANSWERS: usize = 2;
 /// What a request may say: a confirmation of [`MAX_MESSAGES`], with reasons.
@@ -147,6 +150,9 @@ async fn authorize(State(door): State<Door>, headers: HeaderMap, request: Reques
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     // Where the lengths differ it is told at once: the length is no secret.
     if shown.is_some_and(|shown| shown.ct_eq(door.token.expose().as_bytes()).into()) {
+        if let Some(visitor) = request.extensions().get::<Visitor>() {
+            visitor.prove(CENTRAL);
+        }
         return next.run(request).await;
     }
     count(&door.sources.status.counts.requests_unauthorized, 1);

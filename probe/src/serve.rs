@@ -1,46 +1,40 @@
 //! A small HTTP server that nobody can make large.
 //!
-//! Connections are bounded in number and in time: one that says nothing, or does not read,
-//! for [`IDLE`] ends, and none lives longer than [`LIFETIME`]. What is too much is refused at
-//! once and counted. With a certificate it is HTTPS.
+//! What bounds its connections is in `zonepulse_net`: how many there are and whose, how long a request head may take,
+//! how fast bodies and answers move. Whoever has shown the token keeps its connection; when places run out, others
+//! lose theirs, which is counted. With a certificate it is HTTPS.
 
-use crate::status::{Status, count};
+use crate::status::Status;
 use axum::Router;
-use axum_server::Handle;
-use axum_server::accept::Accept;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum::http::{Request, StatusCode};
+use axum::response::IntoResponse;
 use rustls::ServerConfig;
-use std::future::{Ready, ready};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tower::Service;
+use zonepulse_net::{Acceptor, Bounds, Limits, Paced, Places};
 
-/// Longer than a request may be waited for.
-const IDLE: Duration = Duration::from_secs(60);
-const LIFETIME: Duration = Duration::from_secs(3600);
-const HANDSHAKE: Duration = Duration::from_secs(5);
+pub(crate) use zonepulse_net::Visitor;
+
 /// How long requests may go on when the server is to end.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// A server that listens.
 pub(crate) struct Server {
     listener: TcpListener,
-    handle: Handle<SocketAddr>,
+    limits: Limits,
 }
 
 /// Ends a server when it is dropped; what is being answered may finish.
-pub(crate) struct Running(Handle<SocketAddr>);
+pub(crate) struct Running(watch::Sender<bool>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.graceful_shutdown(Some(FAREWELL));
+        self.0.send_replace(true);
     }
 }
 
@@ -49,7 +43,7 @@ impl Server {
     pub(crate) fn bind(address: SocketAddr) -> io::Result<Server> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        Ok(Server { listener, handle: Handle::new() })
+        Ok(Server { listener, limits: Limits::default() })
     }
 
     /// Where it listens.
@@ -65,105 +59,62 @@ impl Server {
         max_connections: usize,
         status: Arc<Status>,
     ) -> io::Result<Running> {
-        let running = Running(self.handle.clone());
-        let door = Door { places: Arc::new(Semaphore::new(max_connections)), status };
-        let server = axum_server::from_tcp(self.listener)?.handle(self.handle).http1_only();
-        let app = app.into_make_service();
-        match tls {
-            None => drop(tokio::spawn(server.acceptor(door).serve(app))),
-            Some(tls) => {
-                let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(tls)).handshake_timeout(HANDSHAKE).acceptor(door);
-                drop(tokio::spawn(server.acceptor(acceptor).serve(app)));
+        let (end, ended) = watch::channel(false);
+        let server = zonepulse_net::Server {
+            listener: tokio::net::TcpListener::from_std(self.listener)?,
+            tls: tls.map(|config| Arc::new(move || TlsAcceptor::from(config.clone())) as Acceptor),
+            places: Places::counting(bounds(max_connections), status.counts.connections_refused.clone()),
+            limits: self.limits,
+            proxies: Arc::new([]),
+        };
+        let answer = move |request: Request<Paced>, _| {
+            let is_whole = request.extensions().get::<Visitor>().is_none_or(|visitor| !visitor.was_cut_off());
+            let answering = is_whole.then(|| app.clone().call(request));
+            async move {
+                let Some(answering) = answering else { return StatusCode::URI_TOO_LONG.into_response() };
+                let Ok(response) = answering.await;
+                response
             }
-        }
-        Ok(running)
-    }
-}
-
-/// Lets in as many as there are places.
-#[derive(Clone)]
-struct Door {
-    places: Arc<Semaphore>,
-    status: Arc<Status>,
-}
-
-impl<S> Accept<TcpStream, S> for Door {
-    type Stream = Guest;
-    type Service = S;
-    type Future = Ready<io::Result<(Guest, S)>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        ready(match self.places.clone().try_acquire_owned() {
-            Ok(place) => Ok((Guest::new(stream, place), service)),
-            Err(_) => {
-                count(&self.status.counts.connections_refused, 1);
-                Err(io::ErrorKind::ConnectionRefused.into())
+        };
+        tokio::spawn(async move {
+            let serving = server.serve(answer, is_true(ended.clone()));
+            let too_long = async {
+                is_true(ended).await;
+                tokio::time::sleep(FAREWELL).await;
+            };
+            tokio::select! {
+                () = serving => {}
+                () = too_long => {}
             }
-        })
+        });
+        Ok(Running(end))
     }
 }
 
-/// A connection that has a place, for as long as something happens on it.
-struct Guest {
-    stream: TcpStream,
-    until: Instant,
-    alarm: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+async fn is_true(mut ended: watch::Receiver<bool>) {
+    // An error means that nobody is left to end it, which is an end as well.
+    let _ = ended.wait_for(|ended| *ended).await;
 }
 
-impl Guest {
-    fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Guest {
-        let now = Instant::now();
-        Guest { stream, until: now + LIFETIME, alarm: Box::pin(sleep_until(now + IDLE)), _place: place }
-    }
-
-    /// What became of a try: progress puts the end off, waiting may be over.
-    fn look<T>(&mut self, result: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        match result {
-            Poll::Ready(result) => {
-                let until = self.until.min(Instant::now() + IDLE);
-                self.alarm.as_mut().reset(until);
-                Poll::Ready(result)
-            }
-            Poll::Pending => match self.alarm.as_mut().poll(context) {
-                Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-                Poll::Pending => Poll::Pending,
-            },
-        }
-    }
-}
-
-impl AsyncRead for Guest {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.look(result, context)
-    }
-}
-
-impl AsyncWrite for Guest {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.look(result, context)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+/// Of the places, a quarter is for whoever has shown the token.
+fn bounds(max_connections: usize) -> Bounds {
+    let reserved = max_connections / 4;
+    let per_address = max_connections - reserved;
+    Bounds { connections: max_connections, per_address, reserved, per_principal: max_connections }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::extract::Extension;
     use axum::routing::get;
     use std::io::{Read, Write};
+    use std::net::TcpStream;
     use std::sync::atomic::Ordering;
+    use std::time::Instant;
 
     fn ask(address: SocketAddr) -> io::Result<String> {
-        let mut stream = std::net::TcpStream::connect(address)?;
+        let mut stream = TcpStream::connect(address)?;
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
@@ -171,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_finds_no_place_is_refused_and_counted() {
+    async fn whoever_holds_every_place_loses_them_to_others_which_is_counted() {
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = server.address().unwrap();
         let status = Arc::new(Status::new(1));
@@ -179,14 +130,55 @@ mod tests {
         let running = server.start(app, None, 2, status.clone()).unwrap();
         let asked = tokio::task::spawn_blocking(move || {
             assert!(ask(address).unwrap().ends_with("here"));
-            let _idle: Vec<_> = (0..2).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+            let _idle: Vec<_> = (0..2).map(|_| TcpStream::connect(address).unwrap()).collect();
             std::thread::sleep(Duration::from_millis(200));
             ask(address)
         });
-        assert!(!asked.await.unwrap().unwrap_or_default().contains("here"));
+        assert!(asked.await.unwrap().unwrap().ends_with("here"));
         assert!(status.counts.connections_refused.load(Ordering::Relaxed) >= 1);
         drop(running);
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert!(tokio::task::spawn_blocking(move || ask(address)).await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn slow_heads_from_everywhere_keep_no_central_out_and_end_in_time() {
+        let mut server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        server.limits.head = Duration::from_millis(700);
+        let address = server.address().unwrap();
+        let status = Arc::new(Status::new(1));
+        let shown = |Extension(visitor): Extension<Visitor>| async move {
+            visitor.prove(1);
+            "here"
+        };
+        let app = Router::new().route("/", get(|| async { "here" })).route("/shown", get(shown));
+        let running = server.start(app, None, 8, status).unwrap();
+        let tried = tokio::task::spawn_blocking(move || {
+            let mut central = TcpStream::connect(address)?;
+            let mut fetch = move || {
+                central.write_all(b"GET /shown HTTP/1.1\r\nhost: x\r\n\r\n")?;
+                let mut answer = [0; 512];
+                let bytes = central.read(&mut answer)?;
+                io::Result::Ok(answer[..bytes].ends_with(b"here"))
+            };
+            assert!(fetch()?);
+            let mut slow: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
+            let began = Instant::now();
+            for round in 0..12 {
+                // A byte now and then puts nothing off.
+                slow.iter_mut().for_each(|stream| drop(stream.write_all(b"G")));
+                assert!(fetch()?, "{round}");
+                assert!(ask(address)?.ends_with("here"), "{round}");
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+            for mut stream in slow {
+                stream.set_read_timeout(Some(Duration::from_millis(500)))?;
+                assert!(!matches!(stream.read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock));
+            }
+            io::Result::Ok(())
+        });
+        tried.await.unwrap().unwrap();
+        drop(running);
     }
 }

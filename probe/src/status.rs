@@ -2,7 +2,7 @@
 //! heartbeats and metrics, written by those whom it is about.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use zonepulse_wire::{CaptureState, Message, State};
 
@@ -38,8 +38,8 @@ pub struct Counts {
     pub heartbeats_failed: AtomicU64,
     /// Batches that were handed to a central that pulls.
     pub pulled: AtomicU64,
-    /// Connections that were refused because there were too many.
-    pub connections_refused: AtomicU64,
+    /// Connections that were closed to make room for others.
+    pub connections_refused: Arc<AtomicU64>,
     /// Requests that showed no token, or a wrong one.
     pub requests_unauthorized: AtomicU64,
 }

@@ -13,6 +13,7 @@ mod crashes;
 mod credentials;
 mod devices;
 mod dnstap;
+mod door;
 mod encrypted;
 mod exactly_once;
 mod exports;
@@ -59,6 +60,7 @@ fn all() -> Vec<Trial> {
         live::trials(),
         devices::trials(),
         privileges::trials(),
+        door::trials(),
         overload::trials(),
         plans::trials(),
         full_disk::trials(),

@@ -95,6 +95,7 @@ impl Serve {
             ("sql", settings.sql != running.sql),
             ("store", settings.store != running.store),
             ("limits", settings.limits != running.limits),
+            ("proxy", settings.proxy != running.proxy),
         ];
         for (key, _) in differ.into_iter().filter(|(_, differs)| *differs) {
             tracing::warn!(key, "this key has changed and needs a restart");

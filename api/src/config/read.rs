@@ -36,7 +36,9 @@ impl Settings {
             Error::Config(format!("environment {}", fault.text(|path| format!("{PREFIX}{}", path.join("__").to_uppercase()))))
         };
         let settings: Settings = figment.merge(environment).extract().map_err(|error| refuse(Fault::of(&error)))?;
-        Fault::bound_of(&settings).map_or(Ok(settings), |fault| Err(refuse(fault)))
+        Fault::bound_of(&settings).map_or(Ok(()), |fault| Err(refuse(fault)))?;
+        settings.limits.check()?;
+        Ok(settings)
     }
 }
 

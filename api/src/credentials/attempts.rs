@@ -1,62 +1,85 @@
-//! Wrong passwords, counted so that guessing takes for ever.
+//! Wrong passwords, counted so that guessing takes for ever, and costs little.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::hash::Hash;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+use zonepulse_net::network;
 
-/// So many wrong passwords are allowed …
+/// So many wrong passwords for a name are allowed from an address …
 const ALLOWED: u32 = 30;
+/// … and so many for whatever names …
+const ALLOWED_PER_ADDRESS: u32 = 100;
 /// … in this time, which begins with the first.
 const WINDOW: Duration = Duration::from_secs(60);
 /// How many names and addresses are counted.
 const MOST: usize = 4096;
 
-/// Counts by name *and* address, so that nobody can lock a user out from elsewhere.
+/// Counts by name *and* address, so that nobody can lock a user out from elsewhere, and by address, so that nobody
+/// gets more attempts by changing the name.
 #[derive(Default)]
-pub(super) struct Attempts(HashMap<(IpAddr, String), Wrong>);
+pub(super) struct Attempts {
+    names: HashMap<(IpAddr, String), Wrong>,
+    addresses: HashMap<IpAddr, Wrong>,
+}
 
+#[derive(Clone, Copy)]
 struct Wrong {
     since: Instant,
     count: u32,
 }
 
+impl Wrong {
+    fn recent(&self, now: Instant) -> Option<u32> {
+        (now.saturating_duration_since(self.since) < WINDOW).then_some(self.count)
+    }
+
+    /// How long to wait after this many.
+    fn wait(&self, allowed: u32, now: Instant) -> Option<Duration> {
+        let age = now.saturating_duration_since(self.since);
+        (self.recent(now)? >= allowed).then(|| WINDOW.saturating_sub(age))
+    }
+}
+
 impl Attempts {
     /// How long this name has to wait at this address; `None` when it may try.
     pub(super) fn wait(&self, address: IpAddr, name: &str, now: Instant) -> Option<Duration> {
-        let wrong = self.0.get(&(network(address), name.to_owned()))?;
-        let age = now.saturating_duration_since(wrong.since);
-        (wrong.count >= ALLOWED && age < WINDOW).then(|| WINDOW - age)
+        let network = network(address);
+        let of_name = self.names.get(&(network, name.to_owned())).and_then(|wrong| wrong.wait(ALLOWED, now));
+        let of_address = self.addresses.get(&network).and_then(|wrong| wrong.wait(ALLOWED_PER_ADDRESS, now));
+        of_name.max(of_address)
+    }
+
+    /// Recent wrong passwords from this address.
+    pub(super) fn wrong(&self, address: IpAddr, now: Instant) -> u32 {
+        self.addresses.get(&network(address)).and_then(|wrong| wrong.recent(now)).unwrap_or_default()
     }
 
     /// Counts a wrong password.
     pub(super) fn count(&mut self, address: IpAddr, name: &str, now: Instant) {
-        let recent = |wrong: &Wrong| now.saturating_duration_since(wrong.since) < WINDOW;
-        if self.0.len() >= MOST {
-            self.0.retain(|_, wrong| recent(wrong));
-        }
-        if self.0.len() >= MOST {
-            let oldest = self.0.iter().min_by_key(|(_, wrong)| wrong.since).map(|(key, _)| key.clone());
-            oldest.map(|key| self.0.remove(&key));
-        }
-        let wrong = self.0.entry((network(address), name.to_owned())).or_insert(Wrong { since: now, count: 0 });
-        if !recent(wrong) {
-            *wrong = Wrong { since: now, count: 0 };
-        }
-        wrong.count = wrong.count.saturating_add(1);
+        count(&mut self.names, (network(address), name.to_owned()), now);
+        count(&mut self.addresses, network(address), now);
     }
 
-    /// The right password came.
+    /// The right password came. What the address did with other names stays.
     pub(super) fn forget(&mut self, address: IpAddr, name: &str) {
-        self.0.remove(&(network(address), name.to_owned()));
+        self.names.remove(&(network(address), name.to_owned()));
     }
 }
 
-/// Whom an address belongs to: with IPv6, whoever has one has all of its /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 => v4,
+fn count<K: Eq + Hash + Clone>(counts: &mut HashMap<K, Wrong>, key: K, now: Instant) {
+    if counts.len() >= MOST && !counts.contains_key(&key) {
+        counts.retain(|_, wrong| wrong.recent(now).is_some());
+        if counts.len() >= MOST {
+            let oldest = counts.iter().min_by_key(|(_, wrong)| wrong.since).map(|(key, _)| key.clone());
+            oldest.map(|key| counts.remove(&key));
+        }
     }
+    let wrong = counts.entry(key).or_insert(Wrong { since: now, count: 0 });
+    if wrong.recent(now).is_none() {
+        *wrong = Wrong { since: now, count: 0 };
+    }
+    wrong.count = wrong.count.saturating_add(1);
 }
 
 #[cfg(test)]
@@ -105,11 +128,21 @@ mod tests {
     }
 
     #[test]
+    fn another_name_each_time_does_not_help() {
+        let (mut attempts, now) = (Attempts::default(), Instant::now());
+        (0..ALLOWED_PER_ADDRESS).for_each(|number| attempts.count(HERE, &number.to_string(), now));
+        assert_eq!(attempts.wait(HERE, "admin", now), Some(WINDOW));
+        assert_eq!(attempts.wrong(HERE, now), ALLOWED_PER_ADDRESS);
+        assert_eq!(attempts.wait("192.0.2.1".parse().unwrap(), "admin", now), None);
+        assert_eq!((attempts.wait(HERE, "admin", now + WINDOW), attempts.wrong(HERE, now + WINDOW)), (None, 0));
+    }
+
+    #[test]
     fn memory_is_bounded() {
         let (mut attempts, now) = (Attempts::default(), Instant::now());
         for number in 0..2 * MOST {
             attempts.count(HERE, &number.to_string(), now + Duration::from_micros(number as u64));
         }
-        assert_eq!(attempts.0.len(), MOST);
+        assert_eq!(attempts.names.len(), MOST);
     }
 }

@@ -8,14 +8,16 @@
 //!
 //! A password is checked with argon2id, which is slow on purpose (tens of
 //! milliseconds and megabytes). So it runs on blocking threads, few at a time,
-//! and a password that was right is remembered for a minute, under a hash
-//! with a key that only this process has. Wrong passwords are counted per
-//! name and address; too many, and the name has to wait there. A token is 256
+//! in an order that is fair between addresses (`checks`), and a password that was
+//! right is remembered for a minute, under a hash with a key that only this
+//! process has. Wrong passwords are counted per address, and per name and
+//! address (`attempts`); after too many, that address has to wait. A token is 256
 //! random bits: a plain hash of it is enough, and guessing is hopeless. Tokens are
 //! read from the registry again whenever it has changed, so one that is taken
 //! back is refused from the next request on.
 
 mod attempts;
+mod checks;
 pub mod password;
 pub mod token;
 mod verified;
@@ -26,12 +28,13 @@ use attempts::Attempts;
 use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use checks::{Checks, Refused};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
 use verified::Verified;
 use zonepulse_store::{Rights, Store, User};
 
@@ -58,6 +61,19 @@ pub enum Principal {
     },
 }
 
+impl Principal {
+    /// A number that it shares with no other: connections are counted by it.
+    pub fn number(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        match self {
+            Principal::User(account) => ("user", &account.name).hash(&mut hasher),
+            Principal::Server(id) => ("server", id).hash(&mut hasher),
+            Principal::Enrollee { server_id, .. } => ("enrollee", server_id).hash(&mut hasher),
+        }
+        hasher.finish().clamp(1, u64::MAX - 1)
+    }
+}
+
 /// A user, as far as it matters for what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -81,7 +97,7 @@ pub struct Credentials {
     verified: Mutex<Verified>,
     attempts: Mutex<Attempts>,
     tokens: Mutex<Tokens>,
-    checks: Semaphore,
+    checks: Checks,
     /// A hash that no password has, so that an unknown name takes as long as a known one.
     nobody: String,
 }
@@ -109,7 +125,7 @@ impl Credentials {
             verified: Mutex::new(Verified::new(password::random_key()?)),
             attempts: Mutex::new(Attempts::default()),
             tokens: Mutex::new(Tokens::default()),
-            checks: Semaphore::new(CHECKS_AT_ONCE),
+            checks: Checks::new(CHECKS_AT_ONCE),
             nobody: password::hash(&password::random()?)?,
         })
     }
@@ -172,13 +188,17 @@ impl Credentials {
         {
             return Ok(Principal::User(user.into()));
         }
-        if let Some(wait) = lock(&self.attempts).wait(address, &name, Instant::now()) {
-            return Err(Problem::new(Case::TooManyAttempts, "wrong passwords for this user came from this address; wait")
-                .retry_after_s(wait.as_secs().max(1)));
-        }
-        let busy = || Problem::new(Case::Busy, "many passwords are being checked").retry_after_s(2);
-        let permit = tokio::time::timeout(LONGEST_WAIT, self.checks.acquire()).await.map_err(|_| busy())?;
-        let _permit = permit.map_err(|_| busy())?;
+        self.may_try(address, &name)?;
+        let wrong = lock(&self.attempts).wrong(address, Instant::now());
+        let turn = tokio::time::timeout(LONGEST_WAIT, self.checks.turn(address, wrong)).await;
+        let turn = turn.unwrap_or(Err(Refused::Busy)).map_err(|refused| match refused {
+            Refused::TooMany => {
+                Problem::new(Case::TooManyAttempts, "many passwords from this address are being checked; wait").retry_after_s(2)
+            }
+            Refused::Busy => Problem::new(Case::Busy, "many passwords are being checked").retry_after_s(2),
+        })?;
+        // Others from this address were before in the line, and may have been wrong.
+        self.may_try(address, &name)?;
         // Whoever was before in the line may have had the same.
         if let Some(user) = user.clone()
             && self.remembers(&name, &password, hash.as_deref())
@@ -187,7 +207,12 @@ impl Credentials {
         }
         let stored = hash.clone().unwrap_or_else(|| self.nobody.clone());
         let given = password.clone();
-        let right = tokio::task::spawn_blocking(move || password::verify(&given, &stored)).await;
+        let right = tokio::task::spawn_blocking(move || {
+            // A check goes on when its request has gone, and so does its turn.
+            let _turn = turn;
+            password::verify(&given, &stored)
+        });
+        let right = right.await;
         match (right.map_err(Problem::internal)?, user) {
             (true, Some(user)) => {
                 lock(&self.verified).remember(&name, &password, user.password_hash.clone(), Instant::now());
@@ -198,6 +223,16 @@ impl Credentials {
                 lock(&self.attempts).count(address, &name, Instant::now());
                 tracing::warn!(%address, "wrong user name or password");
                 Err(Problem::new(Case::NoCredentials, "no user has this name and password"))
+            }
+        }
+    }
+
+    fn may_try(&self, address: IpAddr, name: &str) -> Result<(), Problem> {
+        match lock(&self.attempts).wait(address, name, Instant::now()) {
+            None => Ok(()),
+            Some(wait) => {
+                let detail = "too many wrong passwords came from this address; wait";
+                Err(Problem::new(Case::TooManyAttempts, detail).retry_after_s(wait.as_secs().max(1)))
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Batches over HTTPS: whom the probe believes.
 
 use super::*;
+use crate::serve::Server;
+use crate::status::Status;
 use crate::{Secret, tls};
 use axum::http::StatusCode;
-use axum_server::tls_rustls::RustlsConfig;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// An authority, and a certificate that it gave to this machine's loopback address.
@@ -36,12 +38,11 @@ pub(crate) fn certify(dir: &Path, name: &str) -> Certified {
 
 pub(crate) async fn serve(certified: &Certified) -> SocketAddr {
     let config = tls::server(&certified.certificate, &certified.key).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = listener.local_addr().unwrap();
+    let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = server.address().unwrap();
     let app = axum::Router::new().fallback(|| async { StatusCode::NO_CONTENT });
-    let server = axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(config.config)).unwrap();
-    tokio::spawn(server.serve(app.into_make_service()));
+    // It serves as long as the test's runtime runs.
+    std::mem::forget(server.start(app, Some(config.config), 8, Arc::new(Status::new(1))).unwrap());
     address
 }
 

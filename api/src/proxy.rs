@@ -1,0 +1,104 @@
+//! Where a request came from when a proxy brought it.
+//!
+//! A client can write any `X-Forwarded-For` it likes, and each proxy adds the address that it saw at the right. So the
+//! header counts only on a connection from a trusted proxy, and is read from the right: the first address that is no
+//! trusted proxy's is the client's. What stands to the left of it is the client's own claim.
+
+use crate::config::{ForwardedHeader, Proxy};
+use axum::http::HeaderMap;
+use std::net::{IpAddr, SocketAddr};
+
+impl Proxy {
+    /// The client's address of a request that came from this one.
+    pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+        if !self.trusts(peer.ip()) {
+            return peer;
+        }
+        let name = match self.header {
+            ForwardedHeader::XForwardedFor => "x-forwarded-for",
+            ForwardedHeader::Forwarded => "forwarded",
+        };
+        let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        let mut client = peer;
+        for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+            let address = match self.header {
+                ForwardedHeader::XForwardedFor => address(hop),
+                ForwardedHeader::Forwarded => element(hop).and_then(address),
+            };
+            // What cannot be read was not written by a proxy that is trusted, or is hidden on purpose.
+            let Some(address) = address else { break };
+            client = address;
+            if !self.trusts(client.ip()) {
+                break;
+            }
+        }
+        client
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|trusted| trusted.0.contains(address))
+    }
+}
+
+/// The `for` of an element of RFC 7239.
+fn element(text: &str) -> Option<&str> {
+    let pairs = text.split(';').filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, value)| value.trim().trim_matches('"')).next()
+}
+
+/// An address, with or without a port; port 0 stands for none.
+fn address(text: &str) -> Option<SocketAddr> {
+    let text = text.trim();
+    let bare = || text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+    text.parse().ok().or_else(|| bare().map(|address| SocketAddr::new(address, 0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Trusted;
+
+    fn client(header: ForwardedHeader, peer: &str, lines: &[(&'static str, &str)]) -> String {
+        let trusted = ["192.0.2.0/24", "::1"].map(|text| Trusted(text.parse().unwrap())).to_vec();
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let peer = SocketAddr::new(peer.parse().unwrap(), 7);
+        Proxy { trusted, header }.client(peer, &headers).to_string()
+    }
+
+    #[test]
+    fn the_word_of_a_stranger_does_not_count() {
+        let claim = [("x-forwarded-for", "198.51.100.1")];
+        assert_eq!(client(ForwardedHeader::XForwardedFor, "203.0.113.9", &claim), "203.0.113.9:7");
+    }
+
+    #[test]
+    fn the_last_address_that_is_no_proxys_is_the_clients() {
+        for (lines, expected) in [
+            (&[("x-forwarded-for", "198.51.100.1")][..], "198.51.100.1:0"),
+            (&[("x-forwarded-for", "10.0.0.1, 198.51.100.1, 192.0.2.7")], "198.51.100.1:0"),
+            (&[("x-forwarded-for", "10.0.0.1"), ("x-forwarded-for", "198.51.100.1:99")], "198.51.100.1:99"),
+            (&[("x-forwarded-for", "[2001:db8::1]:99")], "[2001:db8::1]:99"),
+            (&[("x-forwarded-for", "2001:db8::1")], "[2001:db8::1]:0"),
+            (&[("x-forwarded-for", "198.51.100.1, nonsense, 192.0.2.7")], "192.0.2.7:0"),
+            (&[("forwarded", "for=198.51.100.1")], "192.0.2.1:7"),
+            (&[], "192.0.2.1:7"),
+        ] {
+            assert_eq!(client(ForwardedHeader::XForwardedFor, "192.0.2.1", lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn forwarded_is_read_where_it_is_configured() {
+        for (line, expected) in [
+            ("for=198.51.100.1;proto=https;by=192.0.2.1", "198.51.100.1:0"),
+            ("for=10.0.0.1, For=\"[2001:db8::1]:4711\"", "[2001:db8::1]:4711"),
+            ("for=198.51.100.1, for=192.0.2.5", "198.51.100.1:0"),
+            ("for=unknown", "[::1]:7"),
+        ] {
+            assert_eq!(client(ForwardedHeader::Forwarded, "::1", &[("forwarded", line)]), expected, "{line}");
+        }
+    }
+}

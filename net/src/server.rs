@@ -1,0 +1,248 @@
+//! Accepting connections, and each one from its first byte to its last.
+
+use crate::limits::Limits;
+use crate::pace::{Answer, Paced};
+use crate::places::{Places, Seat, Visitor};
+use crate::stream::Stream;
+use crate::{BoxError, address};
+use bytes::Bytes;
+use either::Either;
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+/// Gives the TLS acceptor for the next connection.
+pub type Acceptor = Arc<dyn Fn() -> TlsAcceptor + Send + Sync>;
+
+/// What the kernel buffers of an answer, bytes: it bounds memory, and shows soon whether the client reads.
+const SEND_BUFFER_BYTES: usize = 128 << 10;
+/// What is discarded at a time after an early answer, bytes.
+const DISCARD_BYTES: usize = 16 << 10;
+/// How long to wait when the system lets no connection be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// A listener, and what bounds its connections.
+pub struct Server {
+    /// Where it listens.
+    pub listener: TcpListener,
+    /// TLS, if it speaks it.
+    pub tls: Option<Acceptor>,
+    /// Its places.
+    pub places: Places,
+    /// Bounds of each connection.
+    pub limits: Limits,
+    /// Addresses of proxies that are trusted to bound their own clients.
+    pub proxies: Arc<[address::Block]>,
+}
+
+/// What every connection needs.
+struct Setup<F> {
+    tls: Option<Acceptor>,
+    limits: Limits,
+    http: http1::Builder,
+    answer: F,
+}
+
+impl Server {
+    /// Answers requests until `ending`; then connections without a request are closed, requests that are being
+    /// answered are finished, and it comes back. Dropping it closes all connections at once.
+    ///
+    /// A request's extensions hold its [`Visitor`].
+    pub async fn serve<F, A, B>(self, answer: F, ending: impl Future<Output = ()>)
+    where
+        F: Fn(Request<Paced>, SocketAddr) -> A + Send + Sync + 'static,
+        A: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Server { listener, tls, places, limits, proxies } = self;
+        let mut http = http1::Builder::new();
+        http.max_header_size(limits.head_bytes).max_buf_size((2 * limits.head_bytes).max(16 << 10));
+        let setup = Arc::new(Setup { tls, limits, http, answer });
+        let (end, ended) = watch::channel(false);
+        let mut connections = JoinSet::new();
+        let mut ending = pin!(ending);
+        loop {
+            tokio::select! {
+                () = &mut ending => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, address)) => {
+                        let is_proxy = is_among(address.ip(), &proxies);
+                        let seat = places.enter(address.ip(), is_proxy);
+                        connections.spawn(setup.clone().converse(stream, address, seat, places.clone(), ended.clone()));
+                    }
+                    Err(error) => not_accepted(&error, &places).await,
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+        drop(listener);
+        // Nobody is left to tell when all connections have ended.
+        let _ = end.send(true);
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+fn is_among(address: IpAddr, blocks: &[address::Block]) -> bool {
+    blocks.iter().any(|block| block.contains(address))
+}
+
+/// A connection was not accepted: its client went away, or the system is at a bound.
+async fn not_accepted(error: &io::Error, places: &Places) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
+        return;
+    }
+    tracing::warn!(%error, "a connection could not be accepted; another one is closed to make room");
+    places.make_room();
+    tokio::time::sleep(ACCEPT_AGAIN).await;
+}
+
+impl<F, A, B> Setup<F>
+where
+    F: Fn(Request<Paced>, SocketAddr) -> A + Send + Sync + 'static,
+    A: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// A connection, until it ends by itself, is overdue, is displaced, or has nothing to do when all is to end.
+    async fn converse(
+        self: Arc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+        seat: Seat,
+        places: Places,
+        ended: watch::Receiver<bool>,
+    ) {
+        // Answers are written whole: waiting for more of them only takes time.
+        let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
+        let visitor = seat.visitor();
+        let is_greeted = AtomicBool::new(self.tls.is_none());
+        let speak_securely = async |acceptor: TlsAcceptor, stream: TcpStream| {
+            let handshake = acceptor.accept(stream).await;
+            is_greeted.store(true, Ordering::Relaxed);
+            match handshake {
+                Ok(stream) => self.speak(stream, visitor, address, ended.clone()).await,
+                Err(error) => {
+                    places.handshake_failed();
+                    tracing::debug!(%error, "a TLS handshake failed");
+                }
+            }
+        };
+        let conversation = match &self.tls {
+            None => Either::Left(self.speak(stream, visitor, address, ended.clone())),
+            Some(acceptor) => Either::Right(speak_securely(acceptor(), stream)),
+        };
+        tokio::select! {
+            () = conversation => {}
+            () = visitor.overdue(&self.limits) => {
+                if !is_greeted.load(Ordering::Relaxed) {
+                    places.handshake_failed();
+                }
+                tracing::debug!(%address, "a connection was closed: its client was too slow");
+            }
+            () = visitor.displaced() => tracing::debug!(%address, "a connection was closed to make room"),
+            () = without_request(visitor, ended.clone()) => {}
+        }
+    }
+
+    /// Reads requests and answers them.
+    async fn speak<T>(&self, stream: T, visitor: &Visitor, address: SocketAddr, mut ended: watch::Receiver<bool>)
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin,
+    {
+        let stream = Stream::new(stream, visitor.clone(), &self.limits);
+        let service = service_fn(|request| self.ask(request, visitor, address));
+        let mut connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let mut is_ending = false;
+        let result = loop {
+            tokio::select! {
+                result = poll_fn(|context| connection.poll_without_shutdown(context)) => break result,
+                () = is_true(&mut ended), if !is_ending => {
+                    is_ending = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%address, %error, "a connection ended");
+        }
+        let stream = connection.into_parts().io.into_inner();
+        if !stream.timed_out() {
+            visitor.leaves();
+            linger(stream, self.limits.linger_bytes).await;
+        }
+    }
+
+    /// Has one request answered.
+    fn ask(&self, request: Request<Incoming>, visitor: &Visitor, address: SocketAddr) -> Answering<B> {
+        visitor.asked();
+        let whole = Arc::new(AtomicBool::new(false));
+        let mut request = request.map(|body| Paced::new(body, &self.limits, whole.clone()));
+        request.extensions_mut().insert(visitor.clone());
+        let (answering, visitor) = ((self.answer)(request, address), visitor.clone());
+        Box::pin(async move {
+            let mut response = answering.await;
+            if !whole.load(Ordering::Relaxed) || visitor.was_cut_off() {
+                // What is left of the request is no next request.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response.map(|body| Answer { body, visitor }))
+        })
+    }
+}
+
+type Answering<B> = Pin<Box<dyn Future<Output = Result<Response<Answer<B>>, Infallible>> + Send>>;
+
+/// Says that nothing more will come, and reads what the client still sends, so that it gets to read its answer.
+/// The time for this is bounded by the phase of the connection.
+async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<T>, most_bytes: u64) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut stream = stream.into_inner();
+    let mut discarded = vec![0; DISCARD_BYTES];
+    let mut left = most_bytes;
+    while left > 0 {
+        match stream.read(&mut discarded).await {
+            Ok(bytes) if bytes > 0 => left = left.saturating_sub(bytes as u64),
+            _ => return,
+        }
+    }
+}
+
+/// Comes back when all is to end and no request is being answered on this connection.
+async fn without_request(visitor: &Visitor, mut ended: watch::Receiver<bool>) {
+    is_true(&mut ended).await;
+    if visitor.is_active() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn is_true(ended: &mut watch::Receiver<bool>) {
+    // An error means that the listener is gone, which is an end as well.
+    let _ = ended.wait_for(|ended| *ended).await;
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
