@@ -18,7 +18,7 @@ fn commit(store: &Store, server_id: u32, epoch: u64, seq: u64, minute: u64) -> R
     if write.is_known(&identity, start_s)? {
         return Ok(Outcome::Duplicate);
     }
-    let record_id = write.record_ids([("a.", RecordType::A)].into_iter()).remove(0);
+    let record_id = write.record_ids(server_id, [("a.", RecordType::A)].into_iter()).remove(0);
     let at_ms = start_s * 1000;
     let row = IntakeRow { record_id, kind: MessageKind::REQUEST, hits: 1, first_ms: at_ms, last_ms: at_ms };
     let outcome = write.add(Intake {

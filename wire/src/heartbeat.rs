@@ -201,6 +201,7 @@ mod tests {
             components: Components::default(),
             capture: CaptureState { state: State::Running, detail: None },
             spool: SpoolState { batches: 1, size_bytes: 100 },
+            settings_refused: None,
         }
     }
 
@@ -220,6 +221,7 @@ mod tests {
         refused("spool.batches", &|h| h.spool.batches = u64::MAX);
         refused("spool.size_bytes", &|h| h.spool.size_bytes = 1 << 53);
         refused("hostname", &|h| h.hostname = long());
+        refused("settings_refused", &|h| h.settings_refused = Some(long()));
         refused("capture.detail", &|h| h.capture.detail = Some(long()));
         refused("components.backup", &|h| h.components.backup = component(long()));
         let mut largest = heartbeat();
@@ -248,8 +250,15 @@ mod tests {
         let numbers = (any_number(), any_number(), any_number(), prop::option::of(any_number()), any_number(), any_number());
         let component = any_component;
         let components = (component(), component(), component(), component(), component());
-        (numbers, any_text(), any_text(), components, prop::option::of(any_text())).prop_map(
-            |((sent_at_ms, epoch, uptime_s, settings_version, batches, size_bytes), hostname, os, components, detail)| {
+        let told = || prop::option::of(any_text());
+        (numbers, any_text(), any_text(), components, (told(), told())).prop_map(
+            |(
+                (sent_at_ms, epoch, uptime_s, settings_version, batches, size_bytes),
+                hostname,
+                os,
+                components,
+                (detail, refused),
+            )| {
                 let (dns, monitor, dhcp4, dhcp6, backup) = components;
                 Heartbeat {
                     sent_at_ms,
@@ -262,6 +271,7 @@ mod tests {
                     components: Components { dns, monitor, dhcp4, dhcp6, backup },
                     capture: CaptureState { state: State::Stopped, detail },
                     spool: SpoolState { batches, size_bytes },
+                    settings_refused: refused,
                 }
             },
         )
@@ -274,8 +284,9 @@ mod tests {
         });
         let flags = any::<(bool, bool, bool)>();
         let seconds = || prop_oneof![Just(0), Just(1), Just(300), Just(3600), Just(u32::MAX), any::<u32>()];
-        (flags, seconds(), seconds(), prop::sample::select(ways), prop::option::of(any_text()), prop::option::of(rabbitmq))
-            .prop_map(|((dns_monitoring, system_monitoring, verify_ca), dns, system, communication, api_url, rabbitmq)| {
+        let text = || prop::option::of(any_text());
+        (flags, seconds(), seconds(), prop::sample::select(ways), (text(), text()), prop::option::of(rabbitmq)).prop_map(
+            |((dns_monitoring, system_monitoring, verify_ca), dns, system, communication, (api_url, pull_token), rabbitmq)| {
                 ProbeSettings {
                     dns_monitoring,
                     dns_interval_s: dns,
@@ -285,8 +296,10 @@ mod tests {
                     api_url,
                     verify_ca,
                     rabbitmq,
+                    pull_token,
                 }
-            })
+            },
+        )
     }
 
     proptest! {
