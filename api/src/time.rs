@@ -1,6 +1,7 @@
 //! Times as people and programs write them: RFC 3339, or Unix seconds.
 
-use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::{SignedDuration, Timestamp};
 
 /// The last second of the year 9999, the last that RFC 3339 can write.
 const LAST_S: u64 = 253_402_300_799;
@@ -42,8 +43,9 @@ fn seconds(text: &str) -> Option<u64> {
 /// A time in RFC 3339, UTC. What lies past the year 9999, which earlier versions took, is its last millisecond.
 pub fn text(ms: u64) -> String {
     let ms = i64::try_from(ms.min(LAST_S * 1000 + 999)).unwrap_or(i64::MAX);
-    // Every millisecond up to there is one of the calendar.
-    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX).to_string()
+    // Not an instant of jiff, which ends a day earlier: an offset could bring that into the year 10000.
+    let time = DateTime::constant(1970, 1, 1, 0, 0, 0, 0).saturating_add(SignedDuration::from_millis(ms));
+    format!("{time}Z")
 }
 
 /// Now, Unix milliseconds.

@@ -4,13 +4,14 @@
 //! `ZONEPULSE_ATTACK_S` is how long it goes on: 20 s unless set; `make test-attack` takes five minutes.
 
 use libtest_mimic::Trial;
+use reqwest::Method;
 use serde_json::json;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
-use zonepulse_tests::api::{ALL_TIME, number};
+use zonepulse_tests::api::{ALL_TIME, BATCH, Credentials, block_on, number};
 use zonepulse_tests::batches::{REQUEST, batch, encode, point};
 use zonepulse_tests::needs::{alone, test_with};
 use zonepulse_tests::process::resident_kib;
@@ -124,7 +125,7 @@ fn fleet(central: &Central, epoch: u64, time: Duration) -> Seen {
     thread::scope(|scope| {
         let servers: Vec<_> = (0..SERVERS).map(|n| scope.spawn(move || server(central, n, epoch, until))).collect();
         let asking = scope.spawn(|| {
-            let (api, mut took) = (central.api(), Took::default());
+            let (api, mut took) = (user(central, &format!("honest{epoch}")), Took::default());
             while Instant::now() < until {
                 let begun = Instant::now();
                 api.rows("dns/aggregate", &[("host", "r1.honest.example"), ("interval", "5m")]);
@@ -146,6 +147,14 @@ fn fleet(central: &Central, epoch: u64, time: Duration) -> Seen {
     })
 }
 
+/// A client of a user who may ask.
+fn user(central: &Central, name: &str) -> Api {
+    let password = "a password of the test";
+    let made = central.api().send_json(Method::POST, "/api/v2/users", &json!({"user": name, "password": password}));
+    assert_eq!(made.status, 201, "{}", made.text());
+    central.client(Credentials::User(name.to_owned(), password.to_owned()))
+}
+
 fn server(central: &Central, n: usize, epoch: u64, until: Instant) -> Seen {
     let (api, id) = (central.api_of_server(n), central.servers[n].id);
     let points: Vec<_> = (0..RECORDS).map(|r| point(&format!("r{r}.honest.example."), "A", REQUEST, 1, 0)).collect();
@@ -157,13 +166,8 @@ fn server(central: &Central, n: usize, epoch: u64, until: Instant) -> Seen {
         }
         let bytes = encode(&batch(id, epoch, seq, begin_s + (seq % 600) * 60, &points));
         let begun = Instant::now();
-        // A batch that is refused for now comes again, as a probe's does.
-        loop {
-            let response = api.post_batch(bytes.clone());
-            if response.status == 204 {
-                break;
-            }
-            assert!([429, 503].contains(&response.status), "{}: {}", response.status, response.text());
+        // A batch that is refused for now, or whose connection was lost, comes again, as a probe's does.
+        while !is_taken(&api, bytes.clone()) {
             sleep(Duration::from_millis(200));
         }
         seen.batches.add(begun);
@@ -176,13 +180,33 @@ fn server(central: &Central, n: usize, epoch: u64, until: Instant) -> Seen {
     seen
 }
 
+fn is_taken(api: &Api, bytes: Vec<u8>) -> bool {
+    let url = api.url("/api/v2/batches", &[]);
+    let Ok(response) = api.send(Method::POST, url, &[("content-type", BATCH)], bytes) else { return false };
+    assert!([204, 429, 503].contains(&response.status), "{}: {}", response.status, response.text());
+    response.status == 204
+}
+
 fn heartbeat(api: &Api, epoch: u64) {
     let body = json!({
         "sent_at_ms": unix_ms(), "epoch": epoch, "probe_version": "0.1.0", "uptime_s": 1, "hostname": "ns", "os": "Debian",
         "components": {}, "capture": { "state": "running" }, "spool": { "batches": 0, "size_bytes": 0 }
     });
-    let response = api.send_json(reqwest::Method::POST, "/api/v2/monitoring/heartbeat", &body);
+    let response = api.send_json(Method::POST, "/api/v2/monitoring/heartbeat", &body);
     assert_eq!(response.status, 200, "{}", response.text());
+}
+
+/// A connection from one of many addresses of this machine.
+fn connect(central: &Central, number: usize) -> std::io::Result<TcpStream> {
+    let from = SocketAddr::from(([127, 0, 1 + (number / 200 % 200) as u8, 1 + (number % 200) as u8], 0));
+    let to = SocketAddr::from(([127, 0, 0, 1], central.port()));
+    let stream = block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(from)?;
+        socket.connect(to).await?.into_std()
+    })?;
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// Connections from many addresses of this machine that send a byte now and then.
@@ -190,7 +214,7 @@ fn slow_writers(central: &Central, over: &AtomicBool) {
     let mut open: Vec<TcpStream> = Vec::new();
     while !over.load(Ordering::Relaxed) {
         while open.len() < SLOW_WRITERS {
-            let Ok(mut stream) = TcpStream::connect(("127.0.0.1", central.port())) else { break };
+            let Ok(mut stream) = connect(central, open.len()) else { break };
             let _ = stream.write_all(b"POST /api/v2/batches HTTP/1.1\r\nhost: x\r\ncontent-length: 16000000\r\nx: ");
             open.push(stream);
         }
@@ -201,7 +225,7 @@ fn slow_writers(central: &Central, over: &AtomicBool) {
 
 /// Clients that ask for much and read nothing.
 fn slow_readers(central: &Central, over: &AtomicBool) {
-    let api = central.api();
+    let api = user(central, "reader");
     let rows = "SELECT a.value, repeat('x', 200) FROM generate_series(1, 1000000) a CROSS JOIN generate_series(1, 1000) b";
     thread::scope(|scope| {
         for reader in 0..SLOW_READERS {
@@ -211,7 +235,7 @@ fn slow_readers(central: &Central, over: &AtomicBool) {
                     if reader % 8 == 0 {
                         api.ask_and_leave(rows, Duration::from_secs(3));
                     } else {
-                        unread(central);
+                        unread(central, reader);
                     }
                 }
             });
@@ -220,8 +244,8 @@ fn slow_readers(central: &Central, over: &AtomicBool) {
 }
 
 /// Asks for the document, many times on one connection, and does not read.
-fn unread(central: &Central) {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", central.port())) else { return };
+fn unread(central: &Central, reader: usize) {
+    let Ok(mut stream) = connect(central, 10_000 + reader) else { return };
     let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
     for _ in 0..200 {
         if stream.write_all(b"GET /api/v2/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n").is_err() {
@@ -232,7 +256,7 @@ fn unread(central: &Central) {
 }
 
 fn hostile_statements(central: &Central, over: &AtomicBool) {
-    let api = central.api();
+    let api = user(central, "hostile");
     thread::scope(|scope| {
         for first in 0..4 {
             let api = &api;
@@ -267,7 +291,7 @@ fn wrong_passwords(central: &Central, over: &AtomicBool) {
     let mut attempt = 0u64;
     while !over.load(Ordering::Relaxed) {
         attempt += 1;
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", central.port())) else { continue };
+        let Ok(mut stream) = connect(central, 20_000 + attempt as usize) else { continue };
         // "nobody:N" in base64 is not needed: any octets are a name that nobody has.
         let request = format!(
             "GET /api/v2/settings HTTP/1.1\r\nhost: x\r\nauthorization: Basic bm9ib2R5{attempt:08}\r\nconnection: close\r\n\r\n"

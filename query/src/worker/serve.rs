@@ -225,8 +225,10 @@ fn failure(error: Error) -> Vec<u8> {
         Error::TooLarge(what) => (Failure::TooLarge, what.clone()),
         error if is_of_scan(error) => (Failure::Scan, error.to_string()),
         Error::Engine(inner) => match inner.to_string() {
-            // The length of a text or list that no machine could hold.
-            text if text.contains("capacity overflow") => (Failure::TooLarge, "a value that no memory could hold".to_owned()),
+            // A text or list, or a column of them, that is longer than any can be: what makes it panics.
+            text if text.contains("capacity overflow") || text.contains("offset overflow") => {
+                (Failure::TooLarge, "a value, or the values of a column together, are longer than they can be".to_owned())
+            }
             text => (Failure::Engine, text),
         },
         other => (Failure::Engine, other.to_string()),
