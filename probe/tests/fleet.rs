@@ -14,7 +14,8 @@ use axum::{Json, Router};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -97,6 +98,12 @@ async fn heartbeat(State(central): Shared, headers: HeaderMap, Json(heartbeat): 
     Json(answer)
 }
 
+/// A probe refuses a configuration with a token that others may read.
+fn write_private(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 struct Probe {
     child: Child,
     dir: TempDir,
@@ -109,7 +116,7 @@ impl Probe {
             "server_id = 7\n[spool]\ndir = {:?}\n[deliver.http]\nurl = \"http://{central}\"\ntoken = \"t\"\n{more}",
             dir.path().join("spool")
         );
-        fs::write(dir.path().join("probe.toml"), text).unwrap();
+        write_private(&dir.path().join("probe.toml"), &text);
         let log = fs::File::create(dir.path().join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_zonepulse-probe"));
         command.args(["--log-level", "debug", "run", "--config"]).arg(dir.path().join("probe.toml"));

@@ -270,7 +270,7 @@ fn a_flood_that_is_swept_holds_no_commit_up_and_leaves_every_hit_where_it_was() 
     const FLOOD: u32 = 600_000;
     let dir = tempfile::tempdir().unwrap();
     let short = Retention { raw_minutes: 60, aggregated_days: 1 };
-    let store = open(dir.path(), Options { retention: short, ..options() }, 3);
+    let store = open(dir.path(), Options { retention: short, seal_after_quiet_s: 0, ..options() }, 3);
     for seq in 0..6 {
         commit(&store, 1, seq, T0_S, names(&format!("x{seq}-"), FLOOD / 6));
     }
@@ -328,7 +328,7 @@ fn a_flood_that_is_swept_holds_no_commit_up_and_leaves_every_hit_where_it_was() 
 fn totals_by_record_neither_lose_nor_repeat_a_hit_while_a_flood_is_swept() {
     let dir = tempfile::tempdir().unwrap();
     let short = Retention { raw_minutes: 60, aggregated_days: 1 };
-    let store = open(dir.path(), Options { retention: short, ..options() }, 2);
+    let store = open(dir.path(), Options { retention: short, seal_after_quiet_s: 0, ..options() }, 2);
     for seq in 0..4 {
         commit(&store, 1, seq, T0_S, names(&format!("x{seq}-"), 50_000));
     }
