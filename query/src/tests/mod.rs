@@ -190,6 +190,22 @@ pub(super) async fn all(content: &Content, statement: &str) -> Vec<arrow::record
     futures::TryStreamExt::try_collect(content.engine.sql(statement).await.unwrap().batches).await.unwrap()
 }
 
+/// The rows of a statement of SQL as text, a line per row.
+pub(super) async fn sql_lines(content: &Content, statement: &str, separator: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for batch in &all(content, statement).await {
+        let format = arrow::util::display::FormatOptions::default();
+        for row in 0..batch.num_rows() {
+            let values = batch
+                .columns()
+                .iter()
+                .map(|column| arrow::util::display::ArrayFormatter::try_new(column, &format).unwrap().value(row).to_string());
+            lines.push(values.collect::<Vec<_>>().join(separator));
+        }
+    }
+    lines
+}
+
 pub(super) fn argument(result: Result<Answer, Error>) -> &'static str {
     match result {
         Err(Error::BadArgument { argument, .. }) => argument,

@@ -15,19 +15,7 @@ fn absurd() -> Content {
 }
 
 async fn sql(content: &Content, statement: &str) -> Vec<String> {
-    let batches = all(content, statement).await;
-    let mut lines = Vec::new();
-    for batch in &batches {
-        let format = arrow::util::display::FormatOptions::default();
-        for row in 0..batch.num_rows() {
-            let values = batch
-                .columns()
-                .iter()
-                .map(|column| arrow::util::display::ArrayFormatter::try_new(column, &format).unwrap().value(row).to_string());
-            lines.push(values.collect::<Vec<_>>().join(" "));
-        }
-    }
-    lines
+    sql_lines(content, statement, " ").await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,19 +59,7 @@ fn requests_of(batches: &[Batch]) -> u64 {
 
 /// The rows of a statement as CSV.
 async fn texts(content: &Content, statement: &str) -> Vec<String> {
-    let batches = all(content, statement).await;
-    let mut lines = Vec::new();
-    for batch in &batches {
-        let format = arrow::util::display::FormatOptions::default();
-        for row in 0..batch.num_rows() {
-            let values = batch
-                .columns()
-                .iter()
-                .map(|column| arrow::util::display::ArrayFormatter::try_new(column, &format).unwrap().value(row).to_string());
-            lines.push(values.collect::<Vec<_>>().join(","));
-        }
-    }
-    lines
+    sql_lines(content, statement, ",").await
 }
 
 async fn holds(batches: Vec<Batch>) {
