@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
-use zonepulse_tests::api::block_on;
+use zonepulse_tests::api::{BATCH, block_on};
 use zonepulse_tests::batches::{REQUEST, batch, encode, point};
 use zonepulse_tests::needs::test;
 use zonepulse_tests::{Central, unix_ms};
@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
         test("slow_heads_on_every_place_keep_no_probe_out", slow_heads),
         test("large_heads_take_little_memory", large_heads),
         test("clients_that_do_not_read_hold_nothing_for_long", unread_answers),
+        test("bodies_that_are_announced_and_not_sent_refuse_no_other_server", announced_bodies),
     ]
 }
 
@@ -158,4 +159,29 @@ fn unread_answers() {
     }
     assert_eq!(count(), 100, "after {:?}", began.elapsed());
     held.clear();
+}
+
+/// One server announces far more than may be held at once and sends a byte of each; batches of another are taken.
+fn announced_bodies() {
+    let central = Central::start(&["ns1", "flooder"]);
+    let (api, port, id) = (central.api_of_server(0), central.port(), central.servers[0].id);
+    let head = format!(
+        "POST /api/v2/batches HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\ncontent-type: {BATCH}\r\n\
+         content-length: {}\r\n\r\nZ",
+        central.servers[1].token,
+        16 << 20
+    );
+    let mut held: Vec<_> = (0..64).map(|number| connect(port, number)).collect();
+    for stream in &mut held {
+        // Those over its share may have been answered and closed before all was sent.
+        let _ = stream.write_all(head.as_bytes());
+    }
+    let start_s = unix_ms() / 60_000 * 60 - 36_000;
+    for seq in 0..100 {
+        let rows = [point("www.example.", "A", REQUEST, 1, 0)];
+        let response = api.post_batch(encode(&batch(id, 1, seq, start_s + 60 * seq, &rows)));
+        assert_eq!(response.status, 204, "batch {seq}: {}", response.text());
+        assert!(health(port) < HEALTH);
+    }
+    drop(held);
 }
