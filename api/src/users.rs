@@ -409,7 +409,7 @@ async fn remove_token(
     uri: Uri,
 ) -> Result<StatusCode, Problem> {
     parameters::none(&uri)?;
-    let Path((user, id)) = path.map_err(|error| Problem::parameter("user", error.body_text()))?;
+    let Path((user, id)) = path.map_err(|error| parameters::bad_path(&error, "user"))?;
     may_manage(&caller, &user)?;
     let id: u32 = id.parse().map_err(|_| Problem::parameter("token_id", "it has to be a number"))?;
     blocking(move || {
@@ -450,7 +450,7 @@ fn apply(rights: &mut Rights, change: Map<String, Value>) -> Result<(), Problem>
 }
 
 fn name(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
-    path.map(|Path(name)| name).map_err(|error| Problem::parameter("user", error.body_text()))
+    path.map(|Path(name)| name).map_err(|error| parameters::bad_path(&error, "user"))
 }
 
 fn missing(name: &str) -> Problem {
