@@ -287,5 +287,8 @@ mod matrix_tests;
 #[path = "secrets_tests.rs"]
 mod secrets_tests;
 #[cfg(test)]
+#[path = "strict_tests.rs"]
+mod strict_tests;
+#[cfg(test)]
 #[path = "app_tests.rs"]
 mod tests;
