@@ -136,7 +136,7 @@ impl From<UserToken> for TokenBody {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a body")]
 struct NewUserBody {
-    /// The name to log in with: 1 to 128 bytes without colon or slash.
+    /// The name to log in with, which no other user's looks like: 1 to 128 bytes without colon, slash or anything invisible.
     #[schema(min_length = 1, max_length = 128, pattern = "^[^:/]*$")]
     user: String,
     /// The password; without one, one is made up.

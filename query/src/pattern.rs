@@ -80,7 +80,8 @@ impl FromStr for HostPattern {
         if text.len() > 4 * name::MAX_TEXT {
             return Err(bad(format!("a name has at most {} octets", name::MAX_WIRE)));
         }
-        let text = &*idn::to_ascii(text).map_err(bad)?;
+        let ascii = idn::to_ascii(text).map_err(bad)?;
+        let text = &*ascii;
         let pieces = split_at_stars(text);
         if pieces.len() > MAX_STARS + 1 {
             return Err(bad(format!("{text:?} has more than {MAX_STARS} stars")));
