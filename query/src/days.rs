@@ -21,7 +21,7 @@ use zonepulse_store::{Level, Reading, Selection};
 impl Engine {
     /// Sums of points by these columns and by days: `time`, when a day begins, these columns, `hits` and `last_access`.
     pub(crate) async fn sums_of_days(&self, selection: Selection, zone: TimeZone, groups: Groups) -> Result<Gathered, Error> {
-        let selection = self.from_the_first_point(selection).await?;
+        let selection = self.begun_at_first_point(selection).await?;
         let parts = zone.steady(selection.from_s, selection.until_s);
         let Some((first, others)) = parts.split_first() else {
             return self.sums(selection, Stretches::of(DAY_S), groups, true).await;
@@ -44,7 +44,7 @@ impl Engine {
     }
 
     /// The same selection, from the hour of its first point on: decades without points are not worth a look.
-    async fn from_the_first_point(&self, selection: Selection) -> Result<Selection, Error> {
+    async fn begun_at_first_point(&self, selection: Selection) -> Result<Selection, Error> {
         self.blocking(move |store| {
             let reading = Reading { level: Level::H1, now_s: crate::read::now_s(), last_access: false };
             // The bucket in which the range begins has points of it, too.

@@ -43,7 +43,7 @@ impl Engine {
     }
 }
 
-fn gather(store: &Store, selection: &SystemSelection, zone: TimeZone, mut memory: MemoryReservation) -> Result<Gathered, Error> {
+fn gather(store: &Store, selection: &SystemSelection, zone: TimeZone, memory: MemoryReservation) -> Result<Gathered, Error> {
     let level = zone.coarsest(selection.from_s, selection.until_s);
     let (mut days, mut room) = (Days::new(), Ok(()));
     // Hours follow each other, so one look at the calendar is enough for many series.
