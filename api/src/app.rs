@@ -1,6 +1,7 @@
 //! The routes, who may use which, and what every request passes through.
 
 use crate::addresses::{self, Addresses};
+use crate::compress::{self, Coding};
 use crate::credentials::{Credentials, Principal};
 use crate::fleet::Fleet;
 use crate::listen::{self, Connections};
@@ -249,9 +250,10 @@ pub fn monitoring_router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Refuses what no route should see, bounds the time, turns a panic into an answer, and keeps account of it.
+/// Refuses what no route should see, bounds the time, turns a panic into an answer, compresses it, and keeps account of it.
 async fn every_request(State(app): State<App>, request: Request, next: Next) -> Response {
     let access = Access::begin(&app, &request);
+    let coding = Coding::accepted(request.headers());
     let longest = Duration::from_secs(app.limits().request_timeout_s);
     let answering = async {
         let checked = browsers::check(&app, &request);
@@ -267,7 +269,7 @@ async fn every_request(State(app): State<App>, request: Request, next: Next) -> 
         Err(_) => Problem::new(Case::TooSlow, format!("it took more than {} s", longest.as_secs())).into_response(),
     };
     browsers::tell(response.headers_mut());
-    access.answered(response)
+    access.answered(compress::answer(response, coding))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
@@ -284,6 +286,9 @@ mod matrix_tests;
 #[cfg(test)]
 #[path = "secrets_tests.rs"]
 mod secrets_tests;
+#[cfg(test)]
+#[path = "strict_tests.rs"]
+mod strict_tests;
 #[cfg(test)]
 #[path = "app_tests.rs"]
 mod tests;

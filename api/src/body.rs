@@ -1,12 +1,14 @@
 //! Bodies in JSON: from an object's members to typed arguments.
 //!
-//! Like parameters: a member that is not known, or that cannot be read, is an
-//! error that names it. In a change, a member that is absent stays as it is and
+//! Like parameters: a member that is not known, that comes twice, or that cannot be
+//! read is an error that names it. In a change, a member that is absent stays as it is and
 //! `null` puts it back to what it is without being set (RFC 7396).
 
 use crate::browsers;
 use crate::listen::TooSlow;
 use crate::problem::{Case, Problem};
+use crate::query_string::shown;
+use crate::unique::{self, Fault};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::HeaderMap;
 use bytes::BytesMut;
@@ -36,8 +38,7 @@ impl Members {
     pub fn of(members: Map<String, Value>, known: &[&str]) -> Result<Self, Problem> {
         match members.keys().find(|name| !known.contains(&name.as_str())) {
             Some(unknown) => {
-                let name: String = unknown.chars().take(100).collect();
-                Err(Problem::parameter(name, format_args!("there is no such member; there are {}", known.join(", "))))
+                Err(Problem::parameter(shown(unknown), format_args!("there is no such member; there are {}", known.join(", "))))
             }
             None => Ok(Members(members)),
         }
@@ -74,7 +75,13 @@ pub async fn json(headers: &HeaderMap, body: Body, most_bytes: usize) -> Result<
     if !MEDIA_TYPES.contains(&given.as_str()) {
         return Err(Problem::new(Case::UnknownFormat, format!("Content-Type is {given:?}: send {}", MEDIA_TYPES[0])));
     }
-    serde_json::from_slice(&bytes).map_err(|error| Problem::parameter("body", format_args!("it is no JSON: {error}")))
+    unique::from_slice(&bytes).map_err(|fault| match fault {
+        Fault::Syntax(error) => Problem::parameter("body", format_args!("it is no JSON: {error}")),
+        Fault::Twice { name, within } if within.is_empty() => Problem::parameter(shown(&name), "it is there more than once"),
+        Fault::Twice { name, within } => {
+            Problem::parameter(shown(&name), format_args!("it is there more than once in {}", shown(&within)))
+        }
+    })
 }
 
 /// All of a body of at most so many bytes. `take` is asked for room before bytes are kept.

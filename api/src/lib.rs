@@ -11,8 +11,8 @@
 //! A request passes through `listen` (connections, TLS), `app` (`browsers`, time, panics, the
 //! `access` log), then `rights` (credentials, who may do what), to one function per call; a family of calls is a module
 //! (`monitoring`, `batches`, `servers`, `settings`, `users` and so on). A question is
-//! read by `parameters`, answered by the query engine, and written by `render` in
-//! the format that `negotiate` chose; what is not a question is read by `body`.
+//! read by `parameters` from its `query_string`, answered by the query engine, and written by `render` in
+//! the format that `negotiate` chose; what is not a question is read by `body`. Answers leave through `compress`.
 //! Everything that goes wrong is a `problem`.
 
 mod access;
@@ -25,6 +25,7 @@ mod body;
 mod broker_trial;
 mod browsers;
 pub mod command;
+mod compress;
 pub mod config;
 pub mod credentials;
 mod enrollments;
@@ -51,6 +52,7 @@ mod probe_file;
 mod problem;
 mod proxy;
 mod pulling;
+mod query_string;
 mod remote;
 mod render;
 mod rights;
@@ -63,6 +65,7 @@ mod sql;
 mod system;
 mod time;
 pub mod tls;
+mod unique;
 mod users;
 
 pub use app::document;

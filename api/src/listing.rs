@@ -7,6 +7,7 @@ use axum::Json;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use zonepulse_query::TimeRange;
 
 /// A page of rows that are all there.
 pub fn page<T: Serialize>(rows: Vec<T>, page: &Listed, uri: &Uri) -> Response {
@@ -24,7 +25,7 @@ pub fn of<T: Serialize>(rows: Vec<T>, total: u64, page: &Listed, uri: &Uri) -> R
     headers.insert(TOTAL_HEADER, HeaderValue::from(total));
     if some
         && next < total
-        && let Ok(link) = HeaderValue::try_from(next_link(uri, next))
+        && let Ok(link) = HeaderValue::try_from(next_link(uri, TimeRange::default(), next))
     {
         headers.insert(header::LINK, link);
     }

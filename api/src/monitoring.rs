@@ -12,13 +12,14 @@ use crate::openapi::{CoverageReport, DnsAggregate, DnsPoint, DnsRate};
 use crate::parameters::{Aggregate, Coverage, Rates, Raw};
 use crate::problem::{Case, Problem};
 use crate::render::{is_small, render};
+use crate::time;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use std::fmt::Write;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zonepulse_query::{Answer, Error, Page};
+use zonepulse_query::{Answer, Error, Page, TimeRange};
 
 /// The total of rows before paging.
 pub const TOTAL_HEADER: &str = "x-total-count";
@@ -43,7 +44,7 @@ async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
     let Raw { filter, range, page } = Raw::read(&uri)?;
     app.known_servers(&filter.servers)?;
     let answer = app.engine().raw(&filter, range, &page).await?;
-    respond(format, answer, &page, &uri).await
+    respond(format, answer, &page, range, &uri).await
 }
 
 /// Totals and series
@@ -53,7 +54,7 @@ async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
 /// **last access**: `date_to` alone lists what has not been accessed since.
 /// Most hits first, unless sorted.
 ///
-/// With `interval`: the hits of each bucket of that length, the newest and
+/// With `interval`: the hits of each bucket of that length, or of each day of `time_zone`, the newest and
 /// unfinished one included, for the whole selection or split by `by`; without
 /// `date_from` and `date_to`, of the last 24 hours. In the order of `time`. An
 /// end of the range that lies where raw points have expired is moved outwards
@@ -74,7 +75,7 @@ async fn aggregate(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resu
         None => app.engine().totals(&filter, range, by, &page).await?,
         Some(bucket) => app.engine().series(&filter, range, bucket, by, &page).await?,
     };
-    respond(format, answer, &page, &uri).await
+    respond(format, answer, &page, range, &uri).await
 }
 
 /// Requests per second
@@ -94,7 +95,7 @@ async fn rps(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
     let Rates { filter, range, step_s, by, page } = Rates::read(&uri)?;
     app.known_servers(&filter.servers)?;
     let answer = app.engine().rps(&filter, range, step_s, by, &page).await?;
-    respond(format, answer, &page, &uri).await
+    respond(format, answer, &page, range, &uri).await
 }
 
 /// Coverage
@@ -114,11 +115,17 @@ async fn coverage(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
     let Coverage { servers, range, page } = Coverage::read(&uri)?;
     app.known_servers(&servers)?;
     let answer = app.engine().coverage(&servers, range, &page).await?;
-    respond(format, answer, &page, &uri).await
+    respond(format, answer, &page, range, &uri).await
 }
 
 /// The answer in its format, with its total and the way to the next page.
-pub(crate) async fn respond(format: Format, answer: Answer, page: &Page, uri: &Uri) -> Result<Response, Problem> {
+pub(crate) async fn respond(
+    format: Format,
+    answer: Answer,
+    page: &Page,
+    range: TimeRange,
+    uri: &Uri,
+) -> Result<Response, Problem> {
     let Answer { batches, schema, total } = answer;
     let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
     let body = if batches.len() <= 1 && batches.iter().all(is_small) {
@@ -137,22 +144,30 @@ pub(crate) async fn respond(format: Format, answer: Answer, page: &Page, uri: &U
     let next = page.offset.saturating_add(rows);
     if rows > 0
         && next < total
-        && let Ok(link) = HeaderValue::try_from(next_link(uri, next))
+        && let Ok(link) = HeaderValue::try_from(next_link(uri, range, next))
     {
         headers.insert(header::LINK, link);
     }
     Ok(response)
 }
 
-/// `Link` (RFC 8288) to the same question from another row on. The rest of the query stays as it came.
-pub(crate) fn next_link(uri: &Uri, offset: u64) -> String {
+/// `Link` (RFC 8288) to the same question from another row on. The rest of the query stays as it came, but times that are
+/// counted from now are what they were now.
+pub(crate) fn next_link(uri: &Uri, range: TimeRange, offset: u64) -> String {
     let mut link = format!("<{}?", uri.path());
     let kept = uri.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("offset="));
     for pair in kept {
-        link.push_str(pair);
-        link.push('&');
+        let time_ms = match pair.split_once('=') {
+            Some(("date_from", text)) if time::is_relative(text) => range.from_ms,
+            Some(("date_to", text)) if time::is_relative(text) => range.until_ms,
+            _ => None,
+        };
+        // Writing into memory cannot fail.
+        let _ = match (time_ms, pair.split_once('=')) {
+            (Some(ms), Some((name, _))) => write!(link, "{name}={}&", time::unix_seconds(ms)),
+            _ => write!(link, "{pair}&"),
+        };
     }
-    // Writing into memory cannot fail.
     let _ = write!(link, "offset={offset}>; rel=\"next\"");
     link
 }
@@ -176,9 +191,17 @@ mod tests {
 
     #[test]
     fn the_next_page_is_the_same_question_further_on() {
-        let link = |uri: &str| next_link(&uri.parse().unwrap(), 20);
+        let link = |uri: &str| next_link(&uri.parse().unwrap(), TimeRange::default(), 20);
         assert_eq!(link("/a"), "</a?offset=20>; rel=\"next\"");
         assert_eq!(link("/a?host=%2A.x&offset=10&limit=10"), "</a?host=%2A.x&limit=10&offset=20>; rel=\"next\"");
+    }
+
+    #[test]
+    fn the_next_page_is_of_the_same_time() {
+        let range = TimeRange { from_ms: Some(5000), until_ms: Some(9007) };
+        let link = |uri: &str| next_link(&uri.parse().unwrap(), range, 20);
+        assert_eq!(link("/a?date_from=-24h&date_to=now"), "</a?date_from=5&date_to=9.007&offset=20>; rel=\"next\"");
+        assert_eq!(link("/a?date_from=2026-11-26"), "</a?date_from=2026-11-26&offset=20>; rel=\"next\"");
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Range {
 }
 
 /// A weight, `0` to `1` with at most three decimals (RFC 9110 section 12.4.2).
-fn thousandths(text: &str) -> Option<u16> {
+pub fn thousandths(text: &str) -> Option<u16> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     if decimals.len() > 3 || !decimals.bytes().all(|b| b.is_ascii_digit()) {
         return None;

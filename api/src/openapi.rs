@@ -43,13 +43,19 @@ pub fn document() -> OpenApi {
 /// Adds to every call of a group what all of its kind have: who may call it, formats, headers, problems.
 pub fn complete(document: &mut OpenApi, need: Need) {
     let schemes: &[&str] = match need {
-        Need::Nothing => return,
+        Need::Nothing => &[],
         Need::Server => &["server_token"],
         Need::Enrollment => &["enrollment_token"],
         Need::User | Need::Right(_) | Need::Administrator => &["password", "user_token"],
     };
     for (path, item) in &mut document.paths.paths {
-        for operation in [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete].into_iter().flatten() {
+        let reading = item.get.as_mut().map(|operation| (operation, false));
+        let changing = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten();
+        for (operation, changes) in reading.into_iter().chain(changing.map(|operation| (operation, true))) {
+            add_refusals(operation, changes);
+            if need == Need::Nothing {
+                continue;
+            }
             operation.security = Some(schemes.iter().map(|scheme| SecurityRequirement::new::<_, _, &str>(*scheme, [])).collect());
             // What the query engine answers, it answers in every format.
             let queried = ["/api/v2/monitoring/dns/", "/api/v2/monitoring/system/"].iter().any(|prefix| path.starts_with(prefix));
@@ -88,7 +94,8 @@ fn tell_need(operation: &mut Operation, need: Need) {
         description = "Which DNS records are used, how much, and when last.\n\n\
             Lists are bare arrays with `offset` and `limit`; `X-Total-Count` has the rows before paging, and \
             `Link` the next page. `Accept` chooses JSON, CSV or Arrow; the fields are the same in all. Times out are RFC 3339 in \
-            UTC; times in are RFC 3339 or Unix seconds. What is wrong is said in problem documents (RFC 9457) that \
+            UTC; times in are RFC 3339, dates, Unix seconds, or counted from now. Answers are compressed (zstd, gzip) for \
+            whoever sends `Accept-Encoding`. What is wrong is said in problem documents (RFC 9457) that \
             name the parameter at fault. A parameter that is not known is an error.",
         license(name = "MIT OR Apache-2.0")
     ),
@@ -159,11 +166,22 @@ fn canonical(name: &str) -> String {
     name.chars().map(letter).collect()
 }
 
+/// The problems with which a request is refused before its call sees it.
+fn add_refusals(operation: &mut Operation, changes: bool) {
+    let mut problems = vec![("414", "The path with its parameters is too long.")];
+    if changes {
+        problems.push(("403", "These credentials do not allow this, or a page of another site caused the request."));
+        problems.push(("415", "`Content-Type` is missing, or is none that this call takes."));
+    }
+    add(operation, &problems);
+}
+
 /// The problems that a call can have because of what kind of call it is.
 fn add_problems(operation: &mut Operation, negotiated: bool) {
     let mut problems = vec![
         ("401", "Credentials are missing or wrong."),
         ("403", "These credentials do not allow this."),
+        ("408", "The request did not arrive in time, or its answer was not there in time."),
         ("429", "Too many wrong passwords from here; `Retry-After` says when to try again."),
         ("500", "The server has a fault; its log says which."),
         ("503", "The server is busy; `Retry-After` says when to try again."),
@@ -172,9 +190,17 @@ fn add_problems(operation: &mut Operation, negotiated: bool) {
     if negotiated {
         problems.push(("406", "`Accept` names no format that this call has."));
     }
+    if operation.request_body.is_some() {
+        problems.push(("413", "The body is larger than allowed."));
+    }
+    add(operation, &problems);
+}
+
+/// Describes problems that the call itself does not describe.
+fn add(operation: &mut Operation, problems: &[(&str, &str)]) {
     for (status, description) in problems {
         let responses = &mut operation.responses.responses;
-        responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(status, description)));
+        responses.entry((*status).to_owned()).or_insert_with(|| RefOr::T(problem(status, description)));
     }
 }
 
@@ -206,10 +232,11 @@ pub struct Selection {
     #[expect(dead_code, reason = "describes a parameter")]
     resource_id: Option<Vec<u64>>,
     /// Owner names, with or without the final dot, in any case; repeat it for several. `*` matches any part:
-    /// `*.example.com`, `*mail*`. A star that is meant literally is written `\*`.
+    /// `*.example.com`, `*mail*`. A star that is meant literally is written `\*`, and an octet that is no character
+    /// `\255`. Labels in Unicode are compared as punycode: `bücher.example` is `xn--bcher-kva.example`.
     #[expect(dead_code, reason = "describes a parameter")]
     host: Option<Vec<String>>,
-    /// Record types, mnemonics such as `AAAA` or `TYPE65`; repeat it for several.
+    /// Record types, mnemonics such as `AAAA`, numbers, or `TYPE65`; repeat it for several.
     #[expect(dead_code, reason = "describes a parameter")]
     #[param(rename = "type")]
     record_type: Option<Vec<String>>,
@@ -251,7 +278,7 @@ pub struct SeriesSelection {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct BucketLength {
-    /// The length of a bucket; `5m` without it.
+    /// The length of a bucket; `5m` without it. `1d` is a day of `time_zone`, of 23 or 25 hours where clocks are changed.
     // Said in words: beside an inlined type a default would make it an object.
     #[expect(dead_code, reason = "describes a parameter")]
     #[param(inline)]
@@ -262,12 +289,17 @@ pub struct BucketLength {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Range {
-    /// From when on, inclusive: RFC 3339 such as `2026-01-31T12:00:00Z`, or Unix seconds.
+    /// From when on, inclusive: RFC 3339 such as `2026-01-31T12:00:00Z`; a date, which is its first moment in `time_zone`;
+    /// Unix seconds; or a time counted from now: `now`, `-24h` (`s`, `m`, `h`, `d` or `w`; a day has 24 hours).
     #[expect(dead_code, reason = "describes a parameter")]
     date_from: Option<String>,
-    /// Until when, exclusive: RFC 3339 such as `2026-01-31T12:00:00Z`, or Unix seconds. Not before `date_from`.
+    /// Until when, exclusive, written like `date_from` and not before it.
     #[expect(dead_code, reason = "describes a parameter")]
     date_to: Option<String>,
+    /// In which zone dates are meant and days of `interval=1d` begin, by its name in the IANA database, such as
+    /// `Europe/Prague`; UTC unless told otherwise.
+    #[expect(dead_code, reason = "describes a parameter")]
+    time_zone: Option<String>,
 }
 
 /// Which rows of an answer to give.
@@ -292,7 +324,8 @@ pub struct Paging {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ByAndInterval {
-    /// The length of a bucket. Without it there are totals of all time.
+    /// The length of a bucket. Without it there are totals of all time. `1d` is a day of `time_zone`, of 23 or 25 hours
+    /// where clocks are changed.
     #[expect(dead_code, reason = "describes a parameter")]
     #[param(inline)]
     interval: Option<Interval>,
@@ -344,6 +377,8 @@ enum Interval {
     M30,
     #[schema(rename = "1h")]
     H1,
+    #[schema(rename = "1d")]
+    D1,
 }
 
 /// Declares a row: its fields in order, so that a test can hold them against the query engine's answers.
@@ -394,7 +429,7 @@ row! {
 row! {
     /// Hits, of all time or of a bucket. Which fields there are depends on `interval` and `by`.
     DnsAggregate {
-        /// Start of the bucket; with `interval` only.
+        /// Start of the bucket or day; with `interval` only.
         #[schema(nullable = false)]
         #[schema(format = DateTime)]
         time: Option<String>,

@@ -1,25 +1,22 @@
-//! Parameters of a question: from the raw query string to typed arguments.
+//! Parameters of a question: from the query string to typed arguments.
 //!
-//! A parameter that is not known, that comes twice where once is meant, or
-//! that cannot be read is an error that names it. Nothing is guessed and
+//! What cannot be read is an error that names the parameter. Nothing is guessed and
 //! nothing is ignored: a misspelt filter that is silently dropped would give
 //! numbers that look right.
 
 use crate::problem::Problem;
+use crate::query_string::{Pairs, shown};
 use crate::time;
-use axum::extract::Query;
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::PathRejection;
 use axum::http::Uri;
-use std::fmt::Display;
-use std::str::FromStr;
 use zonepulse_dns::Action;
-use zonepulse_query::{Bucket, By, Filter, HostPattern, Page, SortKey, SystemFilter, TimeRange};
+use zonepulse_query::{Bucket, By, Filter, HostPattern, Interval, Page, SortKey, SystemFilter, TimeRange, TimeZone};
 
 /// How many rows a page has unless told otherwise.
 pub const DEFAULT_LIMIT: u64 = 1000;
 /// The most rows that a page may have.
 pub const MAX_LIMIT: u64 = 100_000;
-/// The most parameters that a question may have, repeated ones counted each time.
-const MAX_PARAMETERS: usize = 1000;
 /// The most columns to sort by.
 const MAX_SORT_KEYS: usize = 16;
 
@@ -27,7 +24,7 @@ const MAX_SORT_KEYS: usize = 16;
 const FILTER: &[&str] = &["server_id", "resource_id", "host", "type", "action", "rcode"];
 /// Which metrics.
 const SERIES: &[&str] = &["server_id", "metric", "label"];
-const RANGE: &[&str] = &["date_from", "date_to"];
+const RANGE: &[&str] = &["date_from", "date_to", "time_zone"];
 const PAGE: &[&str] = &["sort", "offset", "limit"];
 
 /// The arguments of `GET /monitoring/dns/raw`.
@@ -48,8 +45,8 @@ pub struct Aggregate {
     pub filter: Filter,
     /// Of which time; without `interval`, of which last access.
     pub range: TimeRange,
-    /// A series of these buckets, or totals of all time.
-    pub interval: Option<Bucket>,
+    /// A series of these buckets or days, or totals of all time.
+    pub interval: Option<Interval>,
     /// What the sums are split by.
     pub by: By,
     /// Which rows of the answer.
@@ -101,7 +98,7 @@ pub struct SystemAggregate {
     /// Of which time.
     pub range: TimeRange,
     /// How long the buckets are.
-    pub interval: Bucket,
+    pub interval: Interval,
     /// Which rows of the answer.
     pub page: Page,
 }
@@ -125,11 +122,10 @@ impl SystemAggregate {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[SERIES, RANGE, &["interval"], PAGE])?;
-        let interval = pairs.one_with("interval", |text| shown(text).parse().map_err(|error| reason(&error)))?;
         Ok(SystemAggregate {
             filter: series(&mut pairs)?,
             range: range(&mut pairs)?,
-            interval: interval.unwrap_or(Bucket::M5),
+            interval: interval(&mut pairs)?.unwrap_or(Interval::Bucket(Bucket::M5)),
             page: page(&mut pairs)?,
         })
     }
@@ -193,7 +189,7 @@ impl Aggregate {
         Ok(Aggregate {
             filter: filter(&mut pairs)?,
             range: range(&mut pairs)?,
-            interval: pairs.one_with("interval", |text| text.parse().map_err(|error| reason(&error)))?,
+            interval: interval(&mut pairs)?,
             by: by(&mut pairs)?,
             page: page(&mut pairs)?,
         })
@@ -222,6 +218,18 @@ impl Coverage {
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[&["server_id"], RANGE, PAGE])?;
         Ok(Coverage { servers: servers(&mut pairs)?, range: range(&mut pairs)?, page: page(&mut pairs)? })
+    }
+}
+
+/// What is wrong with a part of a path: the one whose octets are no text, or else the one of this name.
+pub fn bad_path(error: &PathRejection, name: &'static str) -> Problem {
+    let kind = match error {
+        PathRejection::FailedToDeserializePathParams(error) => Some(error.kind()),
+        _ => None,
+    };
+    match kind {
+        Some(ErrorKind::InvalidUtf8InPathParam { key }) => Problem::parameter(key.clone(), "what is escaped in it is not UTF-8"),
+        _ => Problem::parameter(name, error.body_text()),
     }
 }
 
@@ -261,8 +269,9 @@ fn servers(pairs: &mut Pairs) -> Result<Vec<u32>, Problem> {
 }
 
 fn range(pairs: &mut Pairs) -> Result<TimeRange, Problem> {
-    let range =
-        TimeRange { from_ms: pairs.one_with("date_from", time::read_ms)?, until_ms: pairs.one_with("date_to", time::read_ms)? };
+    let (zone, now_ms) = (zone(pairs)?, time::now_ms());
+    let mut time = |name| pairs.one_with(name, |text| time::read(text, zone, now_ms));
+    let range = TimeRange { from_ms: time("date_from")?, until_ms: time("date_to")? };
     match (range.from_ms, range.until_ms) {
         (Some(from_ms), Some(until_ms)) if until_ms < from_ms => {
             let (from, until) = (time::text(from_ms), time::text(until_ms));
@@ -270,6 +279,20 @@ fn range(pairs: &mut Pairs) -> Result<TimeRange, Problem> {
         }
         _ => Ok(range),
     }
+}
+
+/// In which zone days begin and dates are meant.
+fn zone(pairs: &mut Pairs) -> Result<TimeZone, Problem> {
+    let zone = pairs.one_with("time_zone", |text| {
+        // An unescaped `+` means a space: so Etc/GMT+1 often arrives.
+        shown(text).replace(' ', "+").parse().map_err(|error| reason(&error))
+    })?;
+    Ok(zone.unwrap_or_default())
+}
+
+fn interval(pairs: &mut Pairs) -> Result<Option<Interval>, Problem> {
+    let zone = zone(pairs)?;
+    pairs.one_with("interval", |text| Interval::named(&shown(text), zone).map_err(|error| reason(&error)))
 }
 
 fn by(pairs: &mut Pairs) -> Result<By, Problem> {
@@ -330,62 +353,6 @@ fn reason(error: &zonepulse_query::Error) -> String {
     match error {
         zonepulse_query::Error::BadArgument { reason, .. } => reason.clone(),
         other => other.to_string(),
-    }
-}
-
-/// A value as an error shows it: not all of a megabyte.
-fn shown(text: &str) -> String {
-    const LENGTH: usize = 100;
-    match text.char_indices().nth(LENGTH) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
-}
-
-/// The names and values of a query string, decoded, in order.
-struct Pairs(Vec<(String, String)>);
-
-impl Pairs {
-    fn read(uri: &Uri, known: &[&[&str]]) -> Result<Pairs, Problem> {
-        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
-            .map_err(|error| Problem::new(crate::problem::Case::BadParameter, error.body_text()))?;
-        if pairs.len() > MAX_PARAMETERS {
-            let detail = format!("{} parameters are more than {MAX_PARAMETERS}", pairs.len());
-            return Err(Problem::new(crate::problem::Case::BadParameter, detail));
-        }
-        for (name, _) in &pairs {
-            if !known.iter().any(|group| group.contains(&name.as_str())) {
-                let known = known.concat();
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                let reason = format_args!("there is no such parameter; this call has {known}");
-                return Err(Problem::parameter(shown(name), reason));
-            }
-        }
-        Ok(Pairs(pairs))
-    }
-
-    /// A parameter that may come once.
-    fn one_with<T>(&mut self, name: &'static str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, Problem> {
-        let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
-        let first = values.next();
-        if values.next().is_some() {
-            return Err(Problem::parameter(name, "it is there more than once"));
-        }
-        first.map(|value| read(value).map_err(|reason| Problem::parameter(name, reason))).transpose()
-    }
-
-    /// A parameter that may come any number of times, each with one more value.
-    fn many_with<T>(&mut self, name: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Problem> {
-        let values = self.0.iter().filter(|(key, _)| key == name);
-        values.map(|(_, value)| read(value).map_err(|reason| Problem::parameter(name, reason))).collect()
-    }
-
-    fn many<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Result<Vec<T>, Problem> {
-        self.many_with(name, |text| {
-            // The vocabulary's errors quote the whole text.
-            let text = shown(text);
-            text.parse().map_err(|error: T::Err| error.to_string())
-        })
     }
 }
 

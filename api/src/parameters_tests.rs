@@ -33,13 +33,13 @@ fn without_parameters_everything_is_meant() {
 
 #[test]
 fn every_filter_is_read_and_lists_repeat() {
-    let query = "server_id=1&server_id=7&resource_id=0&host=WWW.example.com&host=*.test&type=a&type=TYPE65&\
+    let query = "server_id=1&server_id=7&resource_id=0&host=WWW.example.com&host=*.test&type=a&type=TYPE65&type=28&\
                  action=response&rcode=nxdomain&rcode=16&date_from=10&date_to=1970-01-01T00:00:20.5Z&offset=5&limit=100000";
     let raw = Raw::read(&uri(query)).unwrap();
     assert_eq!(raw.filter.servers, [1, 7]);
     assert_eq!(raw.filter.resource_ids, [0]);
     assert_eq!(raw.filter.hosts, ["www.example.com.".parse().unwrap(), "*.test".parse().unwrap()]);
-    assert_eq!(raw.filter.types.iter().map(ToString::to_string).collect::<Vec<_>>(), ["A", "HTTPS"]);
+    assert_eq!(raw.filter.types.iter().map(ToString::to_string).collect::<Vec<_>>(), ["A", "HTTPS", "AAAA"]);
     assert_eq!(raw.filter.action, Some(Action::Response));
     assert_eq!(raw.filter.rcodes.iter().map(|code| code.value()).collect::<Vec<_>>(), [3, 16]);
     assert_eq!(raw.range, TimeRange { from_ms: Some(10_000), until_ms: Some(20_500) });
@@ -69,12 +69,20 @@ fn sums_split_by_several_things() {
 }
 
 #[test]
-fn an_interval_is_one_of_four() {
+fn an_interval_is_a_bucket_or_a_day_of_a_zone() {
     let interval = |query: &str| Aggregate::read(&uri(query)).unwrap().interval;
     assert_eq!(interval(""), None);
-    assert_eq!(interval("interval=15m"), Some(Bucket::M15));
-    refused("interval=10m", expect![[r#"interval | interval: "10m" is not one of 5m, 15m, 30m and 1h"#]]);
-    refused("interval=", expect![[r#"interval | interval: "" is not one of 5m, 15m, 30m and 1h"#]]);
+    assert_eq!(interval("interval=15m"), Some(Interval::Bucket(Bucket::M15)));
+    assert_eq!(interval("interval=1d"), Some(Interval::Day(TimeZone::UTC)));
+    let prague = Interval::Day("Europe/Prague".parse().unwrap());
+    assert_eq!(interval("interval=1d&time_zone=Europe/Prague"), Some(prague));
+    assert_eq!(interval("time_zone=Europe%2FPrague&interval=1d"), Some(prague));
+    assert_eq!(interval("interval=1d&time_zone=Etc/GMT+1"), Some(Interval::Day("Etc/GMT+1".parse().unwrap())));
+    let system = |query: &str| SystemAggregate::read(&uri(query)).unwrap().interval;
+    assert_eq!(system(""), Interval::Bucket(Bucket::M5));
+    assert_eq!(system("interval=1d&time_zone=Europe/Prague"), prague);
+    refused("interval=10m", expect![[r#"interval | interval: "10m" is not one of 5m, 15m, 30m, 1h and 1d"#]]);
+    refused("interval=", expect![[r#"interval | interval: "" is not one of 5m, 15m, 30m, 1h and 1d"#]]);
 }
 
 #[test]
@@ -82,13 +90,13 @@ fn an_unknown_parameter_is_refused_with_those_that_there_are() {
     refused(
         "hosts=a",
         expect![
-            "hosts | hosts: there is no such parameter; this call has server_id, resource_id, host, type, action, rcode, date_from, date_to, interval, by, sort, offset, limit"
+            "hosts | hosts: there is no such parameter; this call has server_id, resource_id, host, type, action, rcode, date_from, date_to, time_zone, interval, by, sort, offset, limit"
         ],
     );
     refused(
         "limit=1&Limit=2",
         expect![
-            "Limit | Limit: there is no such parameter; this call has server_id, resource_id, host, type, action, rcode, date_from, date_to, interval, by, sort, offset, limit"
+            "Limit | Limit: there is no such parameter; this call has server_id, resource_id, host, type, action, rcode, date_from, date_to, time_zone, interval, by, sort, offset, limit"
         ],
     );
     let problem = none(&uri("x=1")).unwrap_err();
@@ -124,7 +132,7 @@ fn a_broken_number_is_refused() {
 fn a_broken_word_of_dns_is_refused() {
     refused(
         "type=AAAAA",
-        expect![[r#"type | type: unknown record type "AAAAA": use a mnemonic such as AAAA, or TYPE and its number (RFC 3597)"#]],
+        expect![[r#"type | type: unknown record type "AAAAA": use a mnemonic such as AAAA, or a number from 0 to 65535"#]],
     );
     refused("action=ask", expect![[r#"action | action: unknown action "ask": use request or response"#]]);
     refused(
@@ -144,19 +152,66 @@ fn a_broken_time_is_refused() {
     refused(
         "date_from=2026-13-01T00:00:00Z",
         expect![[
-            r#"date_from | date_from: "2026-13-01T00:00:00Z" is not a time: write RFC 3339, such as 2026-01-31T12:00:00Z, or Unix seconds"#
+            r#"date_from | date_from: "2026-13-01T00:00:00Z" is not a time: write it as in 2026-01-31T12:00:00Z (RFC 3339), 2026-01-31, Unix seconds, now, or -24h, with s, m, h, d or w"#
         ]],
     );
     refused(
         "date_to=tomorrow",
         expect![[
-            r#"date_to | date_to: "tomorrow" is not a time: write RFC 3339, such as 2026-01-31T12:00:00Z, or Unix seconds"#
+            r#"date_to | date_to: "tomorrow" is not a time: write it as in 2026-01-31T12:00:00Z (RFC 3339), 2026-01-31, Unix seconds, now, or -24h, with s, m, h, d or w"#
         ]],
     );
     refused(
         "date_from=20&date_to=10",
         expect!["date_to | date_to: 1970-01-01T00:00:10Z lies before date_from, 1970-01-01T00:00:20Z"],
     );
+}
+
+#[test]
+fn times_may_be_dates_and_counted_from_now() {
+    let range = |query: &str| Aggregate::read(&uri(query)).unwrap().range;
+    let day = TimeRange { from_ms: Some(1_795_647_600_000), until_ms: Some(1_795_734_000_000) };
+    assert_eq!(range("date_from=2026-11-26&date_to=2026-11-27&time_zone=Europe/Prague"), day);
+    assert_eq!(range("date_from=2026-11-26").from_ms, Some(1_795_651_200_000));
+    let last = range("date_from=-7d&date_to=now");
+    assert_eq!(last.until_ms.unwrap() - last.from_ms.unwrap(), 7 * 86_400_000, "both are counted from the same moment");
+    assert!(last.until_ms.unwrap().abs_diff(time::now_ms()) < 60_000);
+    let problem = Aggregate::read(&uri("date_from=now&date_to=-1h")).unwrap_err();
+    assert!(problem.detail().starts_with("date_to: ") && problem.detail().contains("lies before date_from"));
+}
+
+#[test]
+fn a_zone_that_there_is_not_is_refused() {
+    refused(
+        "time_zone=Prague",
+        expect![[r#"time_zone | time_zone: "Prague" is no time zone of the IANA database: did you mean Europe/Prague?"#]],
+    );
+    refused("time_zone=UTC&time_zone=UTC", expect!["time_zone | time_zone: it is there more than once"]);
+}
+
+#[test]
+fn a_name_in_unicode_is_meant_as_punycode() {
+    let hosts = |query: &str| Raw::read(&uri(query)).unwrap().filter.hosts;
+    assert_eq!(hosts("host=b%C3%BCcher.example"), ["xn--bcher-kva.example.".parse().unwrap()]);
+    assert_eq!(hosts("host=*.b%C3%BCcher.example"), ["*.xn--bcher-kva.example".parse().unwrap()]);
+}
+
+#[test]
+fn what_is_no_text_is_refused_by_its_parameter() {
+    refused("host=%ff.example", expect![[r#"host | host: %FF is not UTF-8; an octet of a name is written as \255"#]]);
+    refused("type=A&rcode=%80", expect![[r#"rcode | rcode: %80 is not UTF-8; an octet of a name is written as \128"#]]);
+    refused("limit=%", expect!["limit | limit: a % stands before two hexadecimal digits; a % itself is written %25"]);
+    let problem = none(&uri("%ff=1")).unwrap_err();
+    assert_eq!(document(problem), r#"%ff | %ff: in its name, %FF is not UTF-8; an octet of a name is written as \255"#);
+    let octet = Raw::read(&uri("host=%5C255.example")).unwrap().filter.hosts;
+    assert_eq!(octet, ["\\255.example.".parse().unwrap()]);
+}
+
+#[test]
+fn there_are_at_most_a_thousand_parameters() {
+    let query = |count| "server_id=1&".repeat(count);
+    assert_eq!(Raw::read(&uri(&query(1000))).unwrap().filter.servers.len(), 1000);
+    assert_eq!(document(Raw::read(&uri(&query(1001))).unwrap_err()), "- | 1001 parameters are more than 1000");
 }
 
 #[test]
@@ -198,6 +253,6 @@ fn coverage_has_no_filter_on_records() {
     assert_eq!(Coverage::read(&uri("server_id=3")).unwrap().servers, [3]);
     assert_eq!(
         document(Coverage::read(&uri("host=a")).unwrap_err()),
-        "host | host: there is no such parameter; this call has server_id, date_from, date_to, sort, offset, limit"
+        "host | host: there is no such parameter; this call has server_id, date_from, date_to, time_zone, sort, offset, limit"
     );
 }

@@ -173,7 +173,7 @@ impl From<zonepulse_store::Error> for Problem {
         match error {
             Error::BadSetting { setting, reason } => Problem::parameter(setting, reason),
             Error::Missing(..) => Problem::new(Case::NotFound, error.to_string()),
-            Error::NameTaken(_) | Error::TooMany(..) | Error::LastAdministrator(_) => {
+            Error::NameTaken(_) | Error::NameAlike(..) | Error::TooMany(..) | Error::LastAdministrator(_) => {
                 Problem::new(Case::Conflict, error.to_string())
             }
             error => Problem::internal(error),

@@ -8,70 +8,56 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use zonepulse_store::{Entered, Server};
 
-/// What may be said of a server.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body")]
-pub struct ServerChange {
-    /// Its display name, unique: 1 to 128 bytes.
-    #[schema(min_length = 1, max_length = 128)]
-    server: Option<String>,
-    /// Whether its data is a sample to look at, not a machine's.
-    sample: Option<bool>,
-    /// Its operating system.
-    #[schema(max_length = 255)]
-    os: Option<String>,
-    /// Its FQDN or IP address, without a port.
-    #[schema(max_length = 255)]
-    address: Option<String>,
-    /// What people want to remember about it.
-    #[schema(max_length = 4096)]
-    notes: Option<String>,
-    /// What it is for.
-    #[schema(max_items = 32, example = json!(["dns"]))]
-    services: Option<Vec<String>>,
-    /// Where the central collects from, `http://…` or `https://…`. For administrators.
-    #[schema(max_length = 2048)]
-    pull_url: Option<String>,
-    /// What the central shows there; made with `pull_url` unless it is set. It is never shown. For administrators.
-    #[schema(write_only, max_length = 255)]
-    pull_token: Option<String>,
-    /// Whether its probe is given the secrets that it needs. For administrators.
-    trusted: Option<bool>,
-    /// What is set for this server and not as for all.
-    settings: Option<SettingsSet>,
+/// Describes what may be said of a server once, for one that is changed and for one that is made.
+macro_rules! described {
+    ($($(#[$attribute:meta])* $name:ident: $kind:ty,)*) => {
+        /// What may be said of a server.
+        #[derive(ToSchema)]
+        #[expect(dead_code, reason = "describes a body")]
+        pub struct ServerChange {
+            /// Its display name, which no other server's looks like: 1 to 128 bytes, nothing invisible.
+            #[schema(min_length = 1, max_length = 128)]
+            server: Option<String>,
+            $($(#[$attribute])* $name: Option<$kind>,)*
+        }
+
+        /// A server to be made.
+        #[derive(ToSchema)]
+        #[expect(dead_code, reason = "describes a body")]
+        pub struct NewServer {
+            /// Its display name, which no other server's looks like: 1 to 128 bytes, nothing invisible.
+            #[schema(min_length = 1, max_length = 128, example = "ns1")]
+            server: String,
+            $($(#[$attribute])* $name: Option<$kind>,)*
+        }
+    };
 }
 
-/// A server to be made.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body")]
-pub struct NewServer {
-    /// Its display name, unique: 1 to 128 bytes.
-    #[schema(min_length = 1, max_length = 128, example = "ns1")]
-    server: String,
+described! {
     /// Whether its data is a sample to look at, not a machine's.
-    sample: Option<bool>,
+    sample: bool,
     /// Its operating system; the probe says it when it is enrolled.
     #[schema(max_length = 255)]
-    os: Option<String>,
+    os: String,
     /// Its FQDN or IP address, without a port.
     #[schema(max_length = 255)]
-    address: Option<String>,
+    address: String,
     /// What people want to remember about it.
     #[schema(max_length = 4096)]
-    notes: Option<String>,
+    notes: String,
     /// What it is for.
     #[schema(max_items = 32, example = json!(["dns"]))]
-    services: Option<Vec<String>>,
+    services: Vec<String>,
     /// Where the central collects from, `http://…` or `https://…`. For administrators.
     #[schema(max_length = 2048)]
-    pull_url: Option<String>,
+    pull_url: String,
     /// What the central shows there; made with `pull_url` unless it is set. It is never shown. For administrators.
     #[schema(write_only, max_length = 255)]
-    pull_token: Option<String>,
+    pull_token: String,
     /// Whether its probe is given the secrets that it needs. For administrators.
-    trusted: Option<bool>,
+    trusted: bool,
     /// What is set for this server and not as for all.
-    settings: Option<SettingsSet>,
+    settings: SettingsSet,
 }
 
 /// What a body says of a server.

@@ -411,7 +411,7 @@ fn detail(app: &App, server: Server) -> Result<ServerDetail, Problem> {
 
 /// The server that a path names.
 fn server_id(path: Result<Path<String>, PathRejection>) -> Result<u32, Problem> {
-    let text = path.map_err(|error| Problem::parameter("server_id", error.body_text()))?.0;
+    let text = path.map_err(|error| parameters::bad_path(&error, "server_id"))?.0;
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let id = if digits { text.parse().ok() } else { None };
     id.ok_or_else(|| Problem::parameter("server_id", format_args!("it has to be a number from 1 to {}", u32::MAX)))

@@ -14,6 +14,7 @@ use axum::response::Response;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use zonepulse_query::TimeRange;
 
 /// The routes, for users.
 pub fn routes() -> OpenApiRouter<App> {
@@ -35,13 +36,13 @@ async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
     let SystemRaw { filter, range, page } = SystemRaw::read(&uri)?;
     app.known_servers(&filter.servers)?;
     let answer = app.engine().system_raw(&filter, range, &page).await?;
-    respond(format, answer, &page, &uri).await
+    respond(format, answer, &page, range, &uri).await
 }
 
 /// Rolled up metrics
 ///
-/// The least, greatest, mean and last value of each bucket, and how many there were, the newest and unfinished
-/// bucket included. Without `date_from` and `date_to`, of the last 24 hours. In the order of `time`, then
+/// The least, greatest, mean and last value of each bucket, or of each day of `time_zone`, and how many there were, the
+/// newest and unfinished bucket included. Without `date_from` and `date_to`, of the last 24 hours. In the order of `time`, then
 /// server, metric and label, unless sorted.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/system/aggregate", operation_id = "system_aggregate", tag = "System",
@@ -53,7 +54,7 @@ async fn aggregate(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resu
     let SystemAggregate { filter, range, interval, page } = SystemAggregate::read(&uri)?;
     app.known_servers(&filter.servers)?;
     let answer = app.engine().system_aggregate(&filter, range, interval, &page).await?;
-    respond(format, answer, &page, &uri).await
+    respond(format, answer, &page, range, &uri).await
 }
 
 /// Which metrics there are
@@ -68,7 +69,7 @@ async fn metrics(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result
     let format = Format::accepted(&headers)?;
     let SystemSeries { page } = SystemSeries::read(&uri)?;
     let answer = app.engine().system_series(&page).await?;
-    respond(format, answer, &page, &uri).await
+    respond(format, answer, &page, TimeRange::default(), &uri).await
 }
 
 /// A value of a metric on one server in one slot.
@@ -96,7 +97,7 @@ struct SystemPoint {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a row")]
 struct SystemBucket {
-    /// Start of the bucket.
+    /// Start of the bucket or day.
     #[schema(format = DateTime)]
     time: String,
     /// The server's id.

@@ -1,19 +1,36 @@
-//! Times as people and programs write them: RFC 3339, or Unix seconds.
+//! Times as people and programs write them: RFC 3339, Unix seconds, dates, or counted from now.
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Timestamp};
+use zonepulse_query::TimeZone;
 
 /// The last second of the year 9999, the last that RFC 3339 can write.
 const LAST_S: u64 = 253_402_300_799;
 
-/// Unix milliseconds of a text: RFC 3339 with any offset, or seconds since
-/// 1970 with or without a fraction. What is finer than a millisecond is cut off.
+/// Unix milliseconds of a text that tells them by itself, or counted from now; a date is one of UTC.
 pub fn read_ms(text: &str) -> Result<u64, String> {
+    read(text, TimeZone::UTC, now_ms())
+}
+
+/// Unix milliseconds of a text: RFC 3339 with any offset; seconds since 1970 with or without a fraction; a date, which is
+/// its first moment in a zone; or a time before now. What is finer than a millisecond is cut off.
+pub fn read(text: &str, zone: TimeZone, now_ms: u64) -> Result<u64, String> {
     let shown = || text.chars().take(100).collect::<String>();
+    let before_1970 = || format!("{:?} lies before 1970", shown());
     if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return seconds(text).ok_or_else(|| format!("{:?} is not a time in Unix seconds from 0 to {LAST_S}", shown()));
     }
-    let bad = || format!("{:?} is not a time: write RFC 3339, such as 2026-01-31T12:00:00Z, or Unix seconds", shown());
+    let bad = || {
+        let like = "2026-01-31T12:00:00Z (RFC 3339), 2026-01-31, Unix seconds, now, or -24h, with s, m, h, d or w";
+        format!("{:?} is not a time: write it as in {like}", shown())
+    };
+    if is_relative(text) {
+        return now_ms.checked_sub(ago_ms(text).ok_or_else(bad)?).ok_or_else(before_1970);
+    }
+    if let Some(date) = date(text) {
+        let (year, month, day) = (i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs());
+        return zone.start_of_date_ms(year, month.into(), day.into()).ok_or_else(before_1970);
+    }
     // An unescaped `+` in an address means a space, so this is how +02:00 often arrives.
     let text = match text.len().checked_sub(6).and_then(|at| text.split_at_checked(at)) {
         Some((front, offset)) if offset.starts_with(' ') && front.len() > 10 => format!("{front}+{}", offset.trim_start()),
@@ -23,7 +40,47 @@ pub fn read_ms(text: &str) -> Result<u64, String> {
         return Err(bad());
     }
     let time: Timestamp = text.parse().map_err(|_| bad())?;
-    u64::try_from(time.as_millisecond()).map_err(|_| format!("{:?} lies before 1970", shown()))
+    u64::try_from(time.as_millisecond()).map_err(|_| before_1970())
+}
+
+/// Whether a text means a time that is counted from now.
+pub fn is_relative(text: &str) -> bool {
+    text.starts_with("now") || text.starts_with('-')
+}
+
+/// How long before now `now`, `-24h` or `now-24h` is, milliseconds.
+fn ago_ms(text: &str) -> Option<u64> {
+    let text = text.strip_prefix("now").unwrap_or(text);
+    if text.is_empty() {
+        return Some(0);
+    }
+    let (number, unit) = text.strip_prefix('-')?.split_at_checked(text.len().checked_sub(2)?)?;
+    let unit_s: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        "w" => 7 * 24 * 3600,
+        _ => return None,
+    };
+    // `parse` alone would also take a sign.
+    let number: u64 = if number.bytes().all(|b| b.is_ascii_digit()) { number.parse().ok()? } else { return None };
+    number.checked_mul(unit_s)?.checked_mul(1000)
+}
+
+/// A date such as `2026-01-31`, and nothing else.
+fn date(text: &str) -> Option<Date> {
+    let digits = |(at, b): (usize, u8)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() };
+    let is_date = text.len() == 10 && text.bytes().enumerate().all(digits);
+    if is_date { text.parse().ok() } else { None }
+}
+
+/// Milliseconds as Unix seconds, which [`read`] takes back.
+pub fn unix_seconds(ms: u64) -> String {
+    match ms % 1000 {
+        0 => (ms / 1000).to_string(),
+        rest => format!("{}.{rest:03}", ms / 1000),
+    }
 }
 
 fn seconds(text: &str) -> Option<u64> {
@@ -89,7 +146,30 @@ mod tests {
             "1.2.3",
             "-1",
             "yesterday",
-            "2023-11-14",
+            "2023-02-29",
+            "2023-11-31",
+            "2023-13-01",
+            "2023-1-14",
+            "23-11-14",
+            "1969-12-31",
+            "2023-11-14Z",
+            "-",
+            "-h",
+            "-1",
+            "-1y",
+            "-1.5h",
+            "--1h",
+            "-+1h",
+            "-1 h",
+            "-1H",
+            "+1h",
+            "1h",
+            "now+1h",
+            "now-",
+            "nowhere",
+            "NOW",
+            "-18446744073709551615w",
+            "-99999d",
             "2023-11-14T22:13:20",
             "2023-02-30T00:00:00Z",
             "2023-11-14T25:00:00Z",
@@ -100,6 +180,53 @@ mod tests {
             "2023-11-14T22:13:20²",
         ] {
             assert!(read_ms(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_may_be_counted_from_now() {
+        let now_ms = 1_700_000_000_123;
+        for (text, seconds) in [
+            ("now", 0),
+            ("-0s", 0),
+            ("-90s", 90),
+            ("-15m", 900),
+            ("-24h", 86_400),
+            ("now-24h", 86_400),
+            ("-7d", 7 * 86_400),
+            ("-2w", 14 * 86_400),
+        ] {
+            assert_eq!(read(text, TimeZone::UTC, now_ms), Ok(now_ms - seconds * 1000), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_its_first_moment_in_the_zone() {
+        for (zone, text, expected) in [
+            ("UTC", "2026-11-26", "2026-11-26T00:00:00Z"),
+            ("Europe/Prague", "2026-11-26", "2026-11-25T23:00:00Z"),
+            ("Europe/Prague", "2026-03-30", "2026-03-29T22:00:00Z"),
+            ("Asia/Kathmandu", "2026-01-01", "2025-12-31T18:15:00Z"),
+            ("America/New_York", "1970-01-01", "1970-01-01T05:00:00Z"),
+        ] {
+            assert_eq!(read(text, zone.parse().unwrap(), 0), read_ms(expected), "{zone} {text}");
+        }
+        let first = read("1970-01-01", "Europe/Prague".parse().unwrap(), 0);
+        assert_eq!(first, Err("\"1970-01-01\" lies before 1970".to_owned()));
+    }
+
+    #[test]
+    fn a_zone_changes_no_time_that_has_an_offset() {
+        let prague = "Europe/Prague".parse().unwrap();
+        for text in ["2023-11-14T22:13:20Z", "2023-11-14T23:13:20+01:00", "1700000000"] {
+            assert_eq!(read(text, prague, 0), Ok(1_700_000_000_000), "{text}");
+        }
+    }
+
+    #[test]
+    fn unix_seconds_are_read_back() {
+        for ms in [0, 5, 1_700_000_000_000, 1_700_000_000_120, LAST_S * 1000 + 999] {
+            assert_eq!(read_ms(&unix_seconds(ms)), Ok(ms));
         }
     }
 

@@ -136,7 +136,7 @@ impl From<UserToken> for TokenBody {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a body")]
 struct NewUserBody {
-    /// The name to log in with: 1 to 128 bytes without colon or slash.
+    /// The name to log in with, which no other user's looks like: 1 to 128 bytes without colon, slash or anything invisible.
     #[schema(min_length = 1, max_length = 128, pattern = "^[^:/]*$")]
     user: String,
     /// The password; without one, one is made up.
@@ -409,7 +409,7 @@ async fn remove_token(
     uri: Uri,
 ) -> Result<StatusCode, Problem> {
     parameters::none(&uri)?;
-    let Path((user, id)) = path.map_err(|error| Problem::parameter("user", error.body_text()))?;
+    let Path((user, id)) = path.map_err(|error| parameters::bad_path(&error, "user"))?;
     may_manage(&caller, &user)?;
     let id: u32 = id.parse().map_err(|_| Problem::parameter("token_id", "it has to be a number"))?;
     blocking(move || {
@@ -450,7 +450,7 @@ fn apply(rights: &mut Rights, change: Map<String, Value>) -> Result<(), Problem>
 }
 
 fn name(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
-    path.map(|Path(name)| name).map_err(|error| Problem::parameter("user", error.body_text()))
+    path.map(|Path(name)| name).map_err(|error| parameters::bad_path(&error, "user"))
 }
 
 fn missing(name: &str) -> Problem {

@@ -25,8 +25,8 @@ pub use rtype::RecordType;
 /// What was wrong with a text that should name something of DNS.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Neither a known mnemonic nor `TYPE` and a number up to 65535.
-    #[error("unknown record type {0:?}: use a mnemonic such as AAAA, or TYPE and its number (RFC 3597)")]
+    /// Neither a known mnemonic, nor a number up to 65535, nor `TYPE` and one.
+    #[error("unknown record type {0:?}: use a mnemonic such as AAAA, or a number from 0 to 65535")]
     UnknownType(String),
     /// Neither a known mnemonic, nor a number up to 4095, nor `RCODE` and one.
     #[error("unknown response code {0:?}: use a mnemonic such as NXDOMAIN, or a number from 0 to 4095")]

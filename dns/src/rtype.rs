@@ -146,7 +146,7 @@ impl fmt::Display for RecordType {
 impl FromStr for RecordType {
     type Err = Error;
 
-    /// A mnemonic in any case, `*` for `ANY`, or `TYPE###` (RFC 3597 section 5).
+    /// A mnemonic in any case, `*` for `ANY`, `TYPE###` (RFC 3597 section 5), or a number.
     fn from_str(text: &str) -> Result<Self, Error> {
         let upper = text.to_ascii_uppercase();
         if upper == "*" {
@@ -155,7 +155,8 @@ impl FromStr for RecordType {
         if let Some((value, _)) = TYPES.iter().find(|(_, name)| *name == upper) {
             return Ok(RecordType(*value));
         }
-        upper.strip_prefix("TYPE").and_then(digits).map(RecordType).ok_or_else(|| Error::UnknownType(text.to_owned()))
+        let number = upper.strip_prefix("TYPE").unwrap_or(&upper);
+        digits(number).map(RecordType).ok_or_else(|| Error::UnknownType(text.to_owned()))
     }
 }
 
@@ -185,11 +186,15 @@ mod tests {
     #[test]
     fn a_known_type_may_be_written_by_number() {
         assert_eq!("TYPE1".parse(), Ok(RecordType::A));
+        for text in ["65", "TYPE65", "type65", "HTTPS", "https"] {
+            assert_eq!(text.parse(), Ok(RecordType::new(65)), "{text}");
+        }
+        assert_eq!("65535".parse(), Ok(RecordType::new(65535)));
     }
 
     #[test]
     fn an_unknown_type_is_refused_by_name() {
-        for text in ["", "AAAAA", "TYPE", "TYPE65536", "TYPE+1", "TYPE-1", "1"] {
+        for text in ["", "AAAAA", "TYPE", "TYPE65536", "65536", "TYPE+1", "TYPE-1", "+1", "-1", "1.0", "TYPETYPE1"] {
             assert_eq!(text.parse::<RecordType>(), Err(Error::UnknownType(text.to_owned())));
         }
     }

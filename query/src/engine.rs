@@ -2,7 +2,7 @@
 
 use crate::data::Data;
 use crate::groups::Groups;
-use crate::levels;
+use crate::levels::{self, Stretches};
 use crate::plan::Plan;
 use crate::read::Here;
 use crate::rows::Source;
@@ -162,6 +162,11 @@ impl Engine {
         self.blocking(move |store| Ok(selection(store, &filter, counts, from_s, until_s))).await
     }
 
+    /// How many threads one question may use.
+    pub(crate) fn threads(&self) -> usize {
+        self.inner.threads
+    }
+
     fn table(&self, table: Table, selection: Selection) -> StoreTable {
         StoreTable::new(table, self.data(), selection)
     }
@@ -171,20 +176,20 @@ impl Engine {
         scan_of(&self.table(table, selection), columns, threads)
     }
 
-    /// Sums of points by these columns and by stretches of time of a length, in which the buckets of a roll-up are as good:
+    /// Sums of points by these columns and by stretches of time, in which the buckets of a roll-up are as good:
     /// `time`, when a stretch begins, these columns, `hits`, and `last_access` where it is asked for.
     pub(crate) async fn sums(
         &self,
         selection: Selection,
-        length_s: u32,
+        stretches: Stretches,
         groups: Groups,
         last_access: bool,
     ) -> Result<Gathered, Error> {
         let keys = [vec!["time"], groups.numbers()].concat();
         let sums: &[&str] = if last_access { &["hits", "last_access"] } else { &["hits"] };
         let points = self.table(Table::Dns(Level::Raw), selection);
-        let points = points.summed_up_to(levels::coarsest(u64::from(length_s)));
-        let scan = scan_of(&points, &[&keys[..], sums].concat(), self.inner.threads)?.summed_over(length_s, groups);
+        let points = points.summed_up_to(levels::coarsest(stretches));
+        let scan = scan_of(&points, &[&keys[..], sums].concat(), self.inner.threads)?.summed_over(stretches, groups);
         let pieces = scan.properties().partitioning.partition_count();
         let plan = Plan::of(scan);
         // One piece has said everything of its stretches.

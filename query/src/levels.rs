@@ -14,9 +14,26 @@ pub(crate) struct Piece {
     pub(crate) selection: Selection,
 }
 
-/// The coarsest level whose buckets lie each in one stretch of `length_s` seconds, aligned to the clock.
-pub(crate) fn coarsest(length_s: u64) -> Level {
-    let fits = |level: &Level| level.bucket_s().is_some_and(|bucket_s| length_s.is_multiple_of(u64::from(bucket_s)));
+/// Stretches of time of one length, aligned to the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stretches {
+    pub(crate) length_s: u32,
+    /// So much earlier than at multiples of their length they begin.
+    pub(crate) shift_s: u32,
+}
+
+impl Stretches {
+    /// Those that begin at multiples of their length.
+    pub(crate) fn of(length_s: u32) -> Self {
+        Stretches { length_s, shift_s: 0 }
+    }
+}
+
+/// The coarsest level whose buckets lie each in one stretch.
+pub(crate) fn coarsest(Stretches { length_s, shift_s }: Stretches) -> Level {
+    let fits = |level: &Level| {
+        level.bucket_s().is_some_and(|bucket_s| length_s.is_multiple_of(bucket_s) && shift_s.is_multiple_of(bucket_s))
+    };
     Level::ROLL_UPS.into_iter().rfind(fits).unwrap_or(Level::Raw)
 }
 
@@ -88,7 +105,15 @@ mod tests {
             (86_400, Level::H1),
             (5400, Level::M30),
         ] {
-            assert_eq!(coarsest(length_s), level, "{length_s}");
+            assert_eq!(coarsest(Stretches::of(length_s)), level, "{length_s}");
+        }
+    }
+
+    #[test]
+    fn stretches_that_begin_between_buckets_need_finer_ones() {
+        for (shift_s, level) in [(3600, Level::H1), (19_800, Level::M30), (20_700, Level::M15), (300, Level::M5), (1, Level::Raw)]
+        {
+            assert_eq!(coarsest(Stretches { length_s: 86_400, shift_s }), level, "{shift_s}");
         }
     }
 

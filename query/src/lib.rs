@@ -29,10 +29,12 @@
 
 mod coverage;
 mod data;
+mod days;
 mod engine;
 mod error;
 mod explain;
 mod groups;
+mod idn;
 mod levels;
 mod pattern;
 mod plan;
@@ -56,6 +58,7 @@ mod table;
 mod totals;
 mod types;
 mod worker;
+mod zone;
 
 pub use engine::{Engine, Load, Turns};
 pub use error::Error;
@@ -63,8 +66,9 @@ pub use pattern::HostPattern;
 pub use sql::{SqlAnswer, SqlLimits};
 pub use statement::MAX_SQL_BYTES;
 pub use system::SystemFilter;
-pub use types::{Answer, Bucket, By, Filter, MAX_LIMIT, Options, Page, SortKey, TimeRange};
+pub use types::{Answer, Bucket, By, Filter, Interval, MAX_LIMIT, Options, Page, SortKey, TimeRange};
 pub use worker::{SqlWorkers, run as run_worker};
+pub use zone::TimeZone;
 
 #[cfg(test)]
 mod tests;

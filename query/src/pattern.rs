@@ -1,6 +1,6 @@
 //! Owner names as a filter gives them: exact, or with `*`.
 
-use crate::Error;
+use crate::{Error, idn};
 use std::fmt;
 use std::str::FromStr;
 use zonepulse_dns::name;
@@ -16,7 +16,8 @@ const FOLDED: &str = "<other>";
 /// In a pattern `*` stands for any part of a name: nothing, some characters, or several labels.
 /// ASCII letters match in either case, and the final dot may be left out: `www.example.com`,
 /// `*.example.com` and `*mail*` are patterns; `*.example.com` does not match `example.com.` itself.
-/// A star that is meant literally (the owner of a wildcard record) is written `\*`.
+/// A star that is meant literally (the owner of a wildcard record) is written `\*`. Labels in Unicode are meant as
+/// punycode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPattern(Pattern);
 
@@ -72,12 +73,15 @@ impl FromStr for HostPattern {
             if zone.is_empty() {
                 return Ok(HostPattern(Pattern::Exact(FOLDED.to_owned())));
             }
-            let zone = name::canonical(zone.trim_start()).map_err(|error| bad(error.to_string()))?;
+            let zone = idn::to_ascii(zone.trim_start()).map_err(bad)?;
+            let zone = name::canonical(&zone).map_err(|error| bad(error.to_string()))?;
             return Ok(HostPattern(Pattern::Exact(format!("{FOLDED} {zone}"))));
         }
         if text.len() > 4 * name::MAX_TEXT {
             return Err(bad(format!("a name has at most {} octets", name::MAX_WIRE)));
         }
+        let ascii = idn::to_ascii(text).map_err(bad)?;
+        let text = &*ascii;
         let pieces = split_at_stars(text);
         if pieces.len() > MAX_STARS + 1 {
             return Err(bad(format!("{text:?} has more than {MAX_STARS} stars")));
@@ -259,6 +263,17 @@ mod tests {
             let error = text.parse::<HostPattern>().unwrap_err();
             assert!(matches!(error, Error::BadArgument { argument: "host", .. }), "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_in_unicode_is_meant_as_punycode() {
+        let pattern: HostPattern = "Bücher.Example".parse().unwrap();
+        assert_eq!(pattern.exact(), Some("xn--bcher-kva.example."));
+        assert!(matches("*.bücher.example", "www.xn--bcher-kva.example."));
+        assert!(matches("bücher.*", "xn--bcher-kva.example."));
+        assert!(!matches("*.bücher.example", "www.example."));
+        let error = "*bücher.example".parse::<HostPattern>().unwrap_err();
+        assert!(matches!(error, Error::BadArgument { argument: "host", .. }), "{error}");
     }
 
     #[test]

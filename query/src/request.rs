@@ -222,12 +222,13 @@ fn ids(from: &mut Reader<'_>, what: &'static str) -> Result<Option<Vec<u32>>, Ma
 }
 
 fn put_split(out: &mut Vec<u8>, split: Option<Split>) {
-    let Some(Split { server, record, kind, length_s }) = split else { return put(out, 0) };
+    let Some(Split { server, record, kind, length_s, shift_s }) = split else { return put(out, 0) };
     put(out, 1);
     put(out, u64::from(server));
     put(out, u64::from(record));
     put_position(out, &KINDS, &kind);
     put(out, length_s.map_or(0, |length_s| u64::from(length_s) + 1));
+    put(out, u64::from(shift_s));
 }
 
 const KINDS: [SplitKind; 3] = [SplitKind::Together, SplitKind::ByAction, SplitKind::Each];
@@ -245,7 +246,8 @@ fn split(from: &mut Reader<'_>) -> Result<Option<Split>, Malformed> {
         Some(0) => return Err(Malformed("length of a stretch")),
         Some(length_s) => Some(u32::try_from(length_s).map_err(|_| Malformed("length of a stretch"))?),
     };
-    Ok(Some(Split { server, record, kind, length_s }))
+    let shift_s = u32::try_from(from.number("shift of stretches")?).map_err(|_| Malformed("shift of stretches"))?;
+    Ok(Some(Split { server, record, kind, length_s, shift_s }))
 }
 
 fn put_rest(out: &mut Vec<u8>, columns: &[usize], limit: Option<usize>, batch_rows: usize) {
@@ -306,12 +308,9 @@ mod tests {
     fn a_split() -> impl Strategy<Value = Option<Split>> {
         let length_s = proptest::option::of(1u32..);
         proptest::option::of(
-            (any::<bool>(), any::<bool>(), 0usize..3, length_s).prop_map(|(server, record, kind, length_s)| Split {
-                server,
-                record,
-                kind: KINDS[kind],
-                length_s,
-            }),
+            (any::<bool>(), any::<bool>(), 0usize..3, length_s, any::<u32>()).prop_map(
+                |(server, record, kind, length_s, shift_s)| Split { server, record, kind: KINDS[kind], length_s, shift_s },
+            ),
         )
     }
 

@@ -11,7 +11,7 @@
 
 use crate::engine::take_memory;
 use crate::groups::Groups;
-use crate::levels::coarsest;
+use crate::levels::{Stretches, coarsest};
 use crate::read::now_s;
 use crate::rows::{instants, ms};
 use crate::select::{Counts, Range, selection, servers};
@@ -74,9 +74,7 @@ impl Engine {
                 Ok((grid, observed, selection))
             })
             .await?;
-        // The length fits: steps of more seconds than that were refused.
-        let step_s = u32::try_from(grid.step_s).unwrap_or(u32::MAX);
-        let mut sums = self.sums(selection, step_s, groups, false).await?;
+        let mut sums = self.sums(selection, grid.stretches(), groups, false).await?;
         let filter = filter.clone();
         let batches = std::mem::take(&mut sums.batches);
         let batch = self.blocking(move |store| fill(store, &filter, by, grid, &observed, &batches)).await?;
@@ -127,6 +125,11 @@ impl Grid {
                 format!("{steps} steps of {series} series are more than {MAX_ROWS} rows: use longer steps, or a shorter range");
             Error::bad("step", reason)
         })
+    }
+
+    /// The length fits: steps of more seconds than that were refused.
+    fn stretches(self) -> Stretches {
+        Stretches::of(u32::try_from(self.step_s).unwrap_or(u32::MAX))
     }
 
     fn begin_s(self) -> u64 {
@@ -266,7 +269,7 @@ fn fill(
     for (series, place) in &places {
         of_server.entry(series.server_id.unwrap_or(0)).or_default().push(*place);
     }
-    let raw = coarsest(grid.step_s) == Level::Raw;
+    let raw = coarsest(grid.stretches()) == Level::Raw;
     let mut expired: Vec<usize> = Vec::new();
     for run in &reported.runs {
         let server = if by.server { run.server_id } else { 0 };

@@ -6,7 +6,7 @@
 
 use crate::data::Data;
 use crate::groups::Groups;
-use crate::levels::{self, Piece};
+use crate::levels::{self, Piece, Stretches};
 use crate::request::{Request, RowsRequest};
 use crate::rows::ms;
 use crate::summed::is_of_sums;
@@ -144,10 +144,10 @@ impl StoreScan {
         }
     }
 
-    /// The same scan of points, adding up by groups and by stretches of so many seconds: `time` is when they begin.
-    pub(crate) fn summed_over(self, length_s: u32, Groups(by): Groups) -> Self {
+    /// The same scan of points, adding up by groups and by stretches of time: `time` is when they begin.
+    pub(crate) fn summed_over(self, Stretches { length_s, shift_s }: Stretches, Groups(by): Groups) -> Self {
         let kind = if by.action { SplitKind::ByAction } else { SplitKind::Together };
-        let split = Split { server: by.server, record: by.record, kind, length_s: Some(length_s) };
+        let split = Split { server: by.server, record: by.record, kind, length_s: Some(length_s), shift_s };
         StoreScan { summed: Some(split), ..self }
     }
 
@@ -163,6 +163,7 @@ impl StoreScan {
                 (false, false) => SplitKind::Together,
             },
             length_s: None,
+            shift_s: 0,
         };
         let points = matches!(self.table, Table::Dns(_)) && self.limit.is_none();
         let fits = self.schema.fields().iter().all(|field| is_of_sums(field.name()));

@@ -1,7 +1,7 @@
 //! From a question's filter to a selection of the store.
 
 use crate::read::now_s;
-use crate::{By, Error, Filter, HostPattern, TimeRange};
+use crate::{By, Error, Filter, HostPattern, TimeRange, TimeZone};
 use std::time::{SystemTime, UNIX_EPOCH};
 use zonepulse_dns::{Action, MessageKind};
 use zonepulse_store::{Kinds, Level, Selection, Store};
@@ -36,6 +36,13 @@ impl Range {
         let range = Range::of(asked)?;
         let length_ms = u64::from(length_s) * 1000;
         let from_ms = asked.from_ms.unwrap_or(range.from_ms - range.from_ms % length_ms);
+        Ok(Range { from_ms, ..range })
+    }
+
+    /// The same, but what was not asked for begins where a day of a zone does.
+    pub(crate) fn of_days(asked: TimeRange, zone: TimeZone) -> Result<Range, Error> {
+        let range = Range::of(asked)?;
+        let from_ms = asked.from_ms.unwrap_or_else(|| zone.start_of_day_ms(range.from_ms));
         Ok(Range { from_ms, ..range })
     }
 

@@ -1,6 +1,6 @@
 //! What a question says and what an answer is.
 
-use crate::{Error, HostPattern, SqlLimits, SqlWorkers};
+use crate::{Error, HostPattern, SqlLimits, SqlWorkers, TimeZone};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use zonepulse_dns::{Action, RecordType, ResponseCode};
@@ -102,14 +102,27 @@ impl Bucket {
     }
 }
 
-impl std::str::FromStr for Bucket {
-    type Err = Error;
+/// Into what a series is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interval {
+    /// Buckets of a roll-up.
+    Bucket(Bucket),
+    /// Days of a time zone.
+    Day(TimeZone),
+}
 
-    fn from_str(text: &str) -> Result<Self, Error> {
-        Bucket::ALL
-            .into_iter()
-            .find(|bucket| bucket.as_str() == text)
-            .ok_or_else(|| Error::bad("interval", format!("{text:?} is not one of 5m, 15m, 30m and 1h")))
+impl Interval {
+    /// What the parameter `interval` says: `5m`, `15m`, `30m`, `1h`, or `1d` for days of the zone.
+    pub fn named(text: &str, zone: TimeZone) -> Result<Self, Error> {
+        let bucket = || Bucket::ALL.into_iter().find(|bucket| bucket.as_str() == text);
+        let interval = if text == "1d" { Some(Interval::Day(zone)) } else { bucket().map(Interval::Bucket) };
+        interval.ok_or_else(|| Error::bad("interval", format!("{text:?} is not one of 5m, 15m, 30m, 1h and 1d")))
+    }
+}
+
+impl From<Bucket> for Interval {
+    fn from(bucket: Bucket) -> Self {
+        Interval::Bucket(bucket)
     }
 }
 

@@ -41,6 +41,9 @@ pub enum Error {
     /// A name that must be unique is taken: choose another.
     #[error("the name {0:?} is taken")]
     NameTaken(String),
+    /// A name that nobody could tell from another one: choose another.
+    #[error("the name {0:?} looks like {1:?}, which is taken")]
+    NameAlike(String, String),
     /// A setting, or another field, that cannot be so: choose another value.
     #[error("{setting}: {reason}")]
     BadSetting {

@@ -541,10 +541,12 @@ impl Schedule {
         }
         assert_eq!(told, sums, "sums of {level:?} of {selection:?}");
         for split in [
-            Split { server: false, record: false, kind: SplitKind::Together, length_s: Some(900) },
-            Split { server: true, record: false, kind: SplitKind::ByAction, length_s: Some(7200) },
-            Split { server: false, record: true, kind: SplitKind::Each, length_s: Some(5400) },
-            Split { server: false, record: false, kind: SplitKind::ByAction, length_s: None },
+            Split { server: false, record: false, kind: SplitKind::Together, length_s: Some(900), shift_s: 0 },
+            Split { server: true, record: false, kind: SplitKind::ByAction, length_s: Some(7200), shift_s: 0 },
+            Split { server: true, record: false, kind: SplitKind::Together, length_s: Some(86_400), shift_s: 7200 },
+            Split { server: false, record: true, kind: SplitKind::ByAction, length_s: Some(86_400), shift_s: 20_700 },
+            Split { server: false, record: true, kind: SplitKind::Each, length_s: Some(5400), shift_s: 0 },
+            Split { server: false, record: false, kind: SplitKind::ByAction, length_s: None, shift_s: 0 },
         ] {
             self.verify_split(&reading, selection, split, &expected);
         }
@@ -553,7 +555,8 @@ impl Schedule {
     fn verify_split(&self, reading: &Reading, selection: &Selection, split: Split, expected: &Found) {
         let mut sums: BTreeMap<(u64, u32, u16, u32), (u64, u64)> = BTreeMap::new();
         for ((server_id, start_s, _, number, kind), (hits, last_ms)) in expected {
-            let start_s = split.length_s.map_or(0, |length_s| start_s - start_s % u64::from(length_s));
+            let shift_s = u64::from(split.shift_s);
+            let start_s = split.length_s.map_or(0, |length_s| start_s - (start_s + shift_s) % u64::from(length_s));
             let kind = match split.kind {
                 SplitKind::Together => 0,
                 SplitKind::ByAction => u16::from(*kind > 0),

@@ -152,6 +152,8 @@ pub struct Split {
     pub kind: SplitKind,
     /// By stretches of so many seconds, aligned to the clock. Points lie in the one in which they begin.
     pub length_s: Option<u32>,
+    /// So many seconds before multiples of their length stretches begin; the first one in 1970.
+    pub shift_s: u32,
 }
 
 /// How far sums are split by kind.
@@ -167,7 +169,7 @@ pub enum SplitKind {
 
 impl Split {
     /// By all that a point is of but its time.
-    pub const WHOLE: Split = Split { server: true, record: true, kind: SplitKind::Each, length_s: None };
+    pub const WHOLE: Split = Split { server: true, record: true, kind: SplitKind::Each, length_s: None, shift_s: 0 };
 
     fn kind(self, kind: MessageKind) -> MessageKind {
         match self.kind {
@@ -180,7 +182,7 @@ impl Split {
 
     /// Whether an hour lies in one stretch.
     fn has_whole_hours(self) -> bool {
-        self.length_s.is_none_or(|length_s| length_s.is_multiple_of(3600))
+        self.length_s.is_none_or(|length_s| length_s.is_multiple_of(3600) && self.shift_s.is_multiple_of(3600))
     }
 }
 
@@ -382,7 +384,8 @@ impl<'a> Sums<'a> {
 
     /// The number of the stretch in which a time lies.
     fn stretch(&self, time_s: u64) -> u64 {
-        self.split.length_s.map_or(0, |length_s| time_s / u64::from(length_s.max(1)))
+        let Split { length_s, shift_s, .. } = self.split;
+        length_s.map_or(0, |length_s| time_s.saturating_add(u64::from(shift_s)) / u64::from(length_s.max(1)))
     }
 
     /// The sums of a group's records in a stretch.
@@ -425,12 +428,12 @@ impl<'a> Sums<'a> {
     }
 
     fn give(&self, each: &mut dyn FnMut(Sum) -> ControlFlow<()>) {
-        let length_s = self.split.length_s.map_or(0, u64::from);
+        let (length_s, shift_s) = (self.split.length_s.map_or(0, u64::from), u64::from(self.split.shift_s));
         for ((stretch, server_id, kind, group), at) in &self.places {
             let sums = self.groups.get(*at).into_iter().flat_map(|(_, sums)| sums.iter());
             for (low, (hits, last_ms)) in (0u32..).zip(sums).filter(|(_, (hits, _))| *hits > 0) {
                 let sum = Sum {
-                    start_s: stretch * length_s,
+                    start_s: (stretch * length_s).saturating_sub(shift_s),
                     server_id: *server_id,
                     record_id: group * GROUP + low,
                     kind: *kind,

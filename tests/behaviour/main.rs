@@ -9,8 +9,10 @@ mod broker_credentials;
 mod captures;
 mod chaos;
 mod components;
+mod compression;
 mod crashes;
 mod credentials;
+mod days;
 mod devices;
 mod dnstap;
 mod door;
@@ -28,6 +30,7 @@ mod overload;
 mod parameters;
 mod plans;
 mod privileges;
+mod proxies;
 mod public_captures;
 mod refusals;
 mod restarts;
@@ -69,6 +72,9 @@ fn all() -> Vec<Trial> {
         exactly_once::trials(),
         encrypted::trials(),
         components::trials(),
+        compression::trials(),
+        days::trials(),
+        proxies::trials(),
         broker_credentials::trials(),
         refusals::trials(),
         restarts::trials(),

@@ -1,12 +1,16 @@
 //! A parameter that cannot be meant is refused by name; nothing is guessed and nothing ignored.
 
 use libtest_mimic::Trial;
-use zonepulse_tests::Central;
+use zonepulse_tests::batches::{REQUEST, batch, point, send};
 use zonepulse_tests::needs::test;
+use zonepulse_tests::{Central, unix_ms};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         test("a_bad_parameter_is_refused_by_name", bad_parameters),
+        test("a_name_in_unicode_finds_its_record", unicode),
+        test("octets_that_are_no_text_find_no_other_record", no_text),
+        test("a_type_may_be_a_number", type_numbers),
         test("a_path_or_method_that_is_not_there_is_a_problem_document", nothing_there),
         test("the_interface_is_described_by_a_document_that_the_server_serves", described),
     ]
@@ -25,6 +29,7 @@ const BAD: &[Bad] = &[
     (ALL_DNS, &[("action", "request"), ("rcode", "NOERROR")], "rcode"),
     (ALL_DNS, &[("host", "")], "host"),
     (ALL_DNS, &[("host", "a..b")], "host"),
+    (ALL_DNS, &[("host", "*bücher.example")], "host"),
     (ALL_DNS, &[("resource_id", "-1")], "resource_id"),
     (ALL, &[("server_id", "one")], "server_id"),
     (ALL, &[("server_id", "4294967296")], "server_id"),
@@ -32,8 +37,10 @@ const BAD: &[Bad] = &[
     (ALL, &[("date_from", "2026-01-02T00:00:00Z"), ("date_to", "2026-01-01T00:00:00Z")], "date_to"),
     (ALL, &[("date_from", "yesterday")], "date_from"),
     (ALL, &[("date_to", "2026-02-30T00:00:00Z")], "date_to"),
-    (ALL, &[("date_from", "2026-01-01")], "date_from"),
+    (ALL, &[("date_from", "2026-02-29")], "date_from"),
     (ALL, &[("date_from", "-1")], "date_from"),
+    (ALL, &[("date_from", "-1y")], "date_from"),
+    (ALL, &[("time_zone", "Europe/Nowhere")], "time_zone"),
     (ALL, &[("limit", "-1")], "limit"),
     (ALL, &[("limit", "many")], "limit"),
     (ALL, &[("limit", "99999999999999999999")], "limit"),
@@ -66,6 +73,63 @@ fn bad_parameters() {
             assert_eq!(response.problem("parameter"), *at_fault, "{call} {parameters:?}: {}", response.text());
             assert!(response.problem("detail").contains(at_fault), "{call} {parameters:?}: {}", response.text());
         }
+    }
+}
+
+/// A central that was asked for these names, one time more each.
+fn asked_for(hosts: &[(&str, &str)]) -> Central {
+    let central = Central::start(&["alpha"]);
+    let points = hosts.iter().enumerate().map(|(at, (host, record_type))| point(host, record_type, REQUEST, 1 + at as u64, 0));
+    let start_s = unix_ms() / 60_000 * 60 - 600;
+    send(&central.api_of_server(0), &batch(central.servers[0].id, 1, 0, start_s, &points.collect::<Vec<_>>()));
+    central
+}
+
+/// How many hits the records have that a query string selects.
+fn hits(central: &Central, query: &str) -> Vec<u64> {
+    let api = central.api();
+    let url = format!("{}?{query}", api.url("/api/v2/monitoring/dns/aggregate", &[]));
+    let url = reqwest::Url::parse(&url).expect("an address");
+    let response = api.send(reqwest::Method::GET, url, &[], Vec::new()).expect("an answer");
+    assert_eq!(response.status, 200, "{query}: {}", response.text());
+    let rows = response.json();
+    let hits = rows.as_array().into_iter().flatten().filter_map(|row| row["hits"].as_u64());
+    let mut hits: Vec<u64> = hits.collect();
+    hits.sort_unstable();
+    hits
+}
+
+fn unicode() {
+    let central = asked_for(&[("xn--bcher-kva.example.", "A"), ("www.xn--bcher-kva.example.", "A"), ("bucher.example.", "A")]);
+    assert_eq!(hits(&central, "host=b%C3%BCcher.example"), [1]);
+    assert_eq!(hits(&central, "host=B%C3%9CCHER.EXAMPLE."), [1]);
+    assert_eq!(hits(&central, "host=*.b%C3%BCcher.example"), [2]);
+    assert_eq!(hits(&central, "host=bucher.example"), [3]);
+}
+
+fn no_text() {
+    // What a decoder of forms makes of %ff, and the octet itself.
+    let central = asked_for(&[("\\239\\191\\189.example.", "A"), ("\\255.example.", "A")]);
+    let api = central.api();
+    for (query, parameter) in [
+        ("host=%ff.example", "host"),
+        ("host=%EF%BF%BD.example&host=%ff.example", "host"),
+        ("type=%80", "type"),
+        ("limit=1%", "limit"),
+    ] {
+        let url = format!("{}?{query}", api.url("/api/v2/monitoring/dns/raw", &[]));
+        let url = reqwest::Url::parse(&url).expect("an address");
+        let response = api.send(reqwest::Method::GET, url, &[], Vec::new()).expect("an answer");
+        assert_eq!((response.status, response.problem("parameter").as_str()), (400, parameter), "{query}: {}", response.text());
+    }
+    assert_eq!(hits(&central, "host=%5C255.example"), [2]);
+    assert_eq!(hits(&central, "host=%5C239%5C191%5C189.example"), [1]);
+}
+
+fn type_numbers() {
+    let central = asked_for(&[("a.example.", "A"), ("a.example.", "HTTPS"), ("a.example.", "TYPE65280")]);
+    for (query, expected) in [("type=65", 2), ("type=TYPE65", 2), ("type=https", 2), ("type=1", 1), ("type=65280", 3)] {
+        assert_eq!(hits(&central, query), [expected], "{query}");
     }
 }
 

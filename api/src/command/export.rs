@@ -33,11 +33,11 @@ pub(super) struct Export {
     /// A table; repeat it for several
     #[arg(long = "table", value_name = "TABLE", default_value = "dns_raw", value_parser = PossibleValuesParser::new(export::tables()))]
     tables: Vec<String>,
-    /// From the first hour that begins at this time or later: RFC 3339 or Unix seconds [default: all that is kept]
-    #[arg(long, value_name = "TIME", value_parser = read_ms)]
+    /// From the first hour that begins at this time or later: RFC 3339, a date (UTC), Unix seconds, or as in -24h [default: all that is kept]
+    #[arg(long, value_name = "TIME", value_parser = read_ms, allow_hyphen_values = true)]
     from: Option<u64>,
     /// Until the last hour that ends at this time or earlier [default: now]
-    #[arg(long, value_name = "TIME", value_parser = read_ms)]
+    #[arg(long, value_name = "TIME", value_parser = read_ms, allow_hyphen_values = true)]
     until: Option<u64>,
 }
 

@@ -60,8 +60,8 @@ pub(super) struct Simulate {
     /// How many times faster than real time; 0 is as fast as the central takes it
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     speed: f64,
-    /// When the first interval begins: RFC 3339 or Unix seconds [default: so that the last one ends when it is sent]
-    #[arg(long, value_name = "TIME", value_parser = read_ms)]
+    /// When the first interval begins: RFC 3339, a date (UTC), Unix seconds, or as in -24h [default: so that the last one ends when it is sent]
+    #[arg(long, value_name = "TIME", value_parser = read_ms, allow_hyphen_values = true)]
     from: Option<u64>,
     /// The same traffic for the same number
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]

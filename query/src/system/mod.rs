@@ -4,6 +4,7 @@
 //! value or bucket of a *series*, which is a metric and a label on a server. Filters of servers, of metric
 //! and label, and of time become a selection of the store, exactly, as with DNS points.
 
+mod days;
 mod read;
 mod scan;
 mod table;
@@ -17,13 +18,16 @@ use crate::read::now_s;
 use crate::select::Range;
 use crate::shape::Shape;
 use crate::table::field;
-use crate::{Answer, Bucket, Engine, Error, Page, TimeRange};
+use crate::{Answer, Bucket, Engine, Error, Interval, Page, TimeRange};
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
 use std::sync::Arc;
 use zonepulse_store::{Level, Store, SystemSelection};
+
+/// The columns of an answer about buckets.
+const ROLLED_UP: [&str; 10] = ["time", "server_id", "server", "metric", "label", "min", "max", "avg", "last", "count"];
 
 /// Which series a question is about. The parts are joined by *and*; within a part any value will do. An
 /// empty part means no restriction.
@@ -63,26 +67,29 @@ impl Engine {
         self.system(Level::Raw, columns, filter, Range::of(range)?, page).await
     }
 
-    /// Buckets of metrics, the newest and unfinished ones too: `time, server_id, server, metric, label, min, max,
+    /// Buckets or days of metrics, the newest and unfinished ones too: `time, server_id, server, metric, label, min, max,
     /// avg, last, count`.
     ///
-    /// The range is about `time`, the start of the bucket; without it, the last 24 hours. By itself in the
-    /// order of time, server, metric, label.
+    /// The range is about `time`, the start of the bucket, of a day the buckets in it; without it, the last 24 hours. By
+    /// itself in the order of time, server, metric, label.
     pub async fn system_aggregate(
         &self,
         filter: &SystemFilter,
         range: TimeRange,
-        bucket: Bucket,
+        interval: impl Into<Interval>,
         page: &Page,
     ) -> Result<Answer, Error> {
+        let bucket = match interval.into() {
+            Interval::Bucket(bucket) => bucket,
+            Interval::Day(zone) => return self.system_days(filter, Range::of_days(range, zone)?, zone, page).await,
+        };
         let level = match bucket {
             Bucket::M5 => Level::M5,
             Bucket::M15 => Level::M15,
             Bucket::M30 => Level::M30,
             Bucket::H1 => Level::H1,
         };
-        let columns = vec!["time", "server_id", "server", "metric", "label", "min", "max", "avg", "last", "count"];
-        self.system(level, columns, filter, Range::of_buckets(range, bucket.length_s())?, page).await
+        self.system(level, ROLLED_UP.to_vec(), filter, Range::of_buckets(range, bucket.length_s())?, page).await
     }
 
     /// Which series there are: `metric, label`, by itself in that order.

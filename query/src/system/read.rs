@@ -46,7 +46,7 @@ pub(crate) fn read(store: &Store, of: &SystemRequest, schema: SchemaRef, mut out
 
 /// Rows that are being collected.
 #[derive(Default)]
-struct Rows {
+pub(super) struct Rows {
     start_ms: Vec<i64>,
     interval_s: Vec<u32>,
     server: Vec<u32>,
@@ -70,8 +70,16 @@ impl Rows {
         starts.len()
     }
 
+    /// Adds a bucket.
+    pub(super) fn push_bucket(&mut self, start_ms: u64, server_id: u32, series_id: u32, bucket: Bucket) {
+        self.start_ms.push(ms(start_ms));
+        self.server.push(server_id);
+        self.series.push(series_id);
+        self.buckets.push(bucket);
+    }
+
     /// The rows as columns; none are left.
-    fn take(&mut self, schema: &SchemaRef, store: &Store, servers: &Source) -> Result<RecordBatch> {
+    pub(super) fn take(&mut self, schema: &SchemaRef, store: &Store, servers: &Source) -> Result<RecordBatch> {
         let columns = schema.fields().iter().map(|field| self.column(field.name(), store, servers));
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.start_ms.len()));

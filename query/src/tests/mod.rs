@@ -1,6 +1,7 @@
 //! The engine against a small store whose content is known.
 
 mod bounds;
+mod days;
 mod numbers;
 mod paging;
 mod property;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Bucket, By, Filter, MAX_LIMIT};
+use crate::{Bucket, By, Filter, Interval, MAX_LIMIT, TimeZone};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_any_size_follow_each_other_without_gap_or_overlap() {
@@ -95,9 +95,12 @@ async fn bad_arguments_are_named() {
 #[test]
 fn a_bucket_is_named_by_its_length() {
     for bucket in Bucket::ALL {
-        assert_eq!(bucket.as_str().parse::<Bucket>().unwrap(), bucket);
+        assert_eq!(Interval::named(bucket.as_str(), TimeZone::UTC).unwrap(), Interval::Bucket(bucket));
     }
-    for text in ["", "5", "10m", "60m", "5M"] {
-        assert!(matches!(text.parse::<Bucket>(), Err(Error::BadArgument { argument: "interval", .. })), "{text}");
+    let prague = "Europe/Prague".parse().unwrap();
+    assert_eq!(Interval::named("1d", prague).unwrap(), Interval::Day(prague));
+    for text in ["", "5", "10m", "60m", "5M", "24h", "2d", "1D"] {
+        let named = Interval::named(text, prague);
+        assert!(matches!(named, Err(Error::BadArgument { argument: "interval", .. })), "{text}");
     }
 }

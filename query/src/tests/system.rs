@@ -7,11 +7,11 @@ use zonepulse_store::{Identity, SeriesIntake, SystemIntake};
 /// Metric, label, and the values of slots of five seconds from a second on.
 type Measured<'a> = (&'a str, &'a str, &'a [Option<f64>]);
 
-fn measured(content: &mut Content, server_id: u32, after_s: u64, series: &[Measured<'_>]) {
+pub(super) fn measured(content: &mut Content, server_id: u32, after_s: u64, series: &[Measured<'_>]) {
     measured_after_loss(content, server_id, after_s, series, None);
 }
 
-fn measured_after_loss(
+pub(super) fn measured_after_loss(
     content: &mut Content,
     server_id: u32,
     after_s: u64,

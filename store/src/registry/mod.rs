@@ -5,7 +5,9 @@
 //! there before and after is then written to the audit log in the same write.
 //! Whoever keeps a copy of what is here looks at [`Registry::generation`].
 
+mod address;
 mod audit;
+mod names;
 mod secrets;
 mod server;
 mod user;

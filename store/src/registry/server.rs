@@ -4,9 +4,10 @@
 //! retention has taken them, and then upkeep removes what is left of it; or all
 //! of it goes at once when that is asked for. Its number is never used again.
 
-use super::{Change, Registry, all};
+use super::names::{check_name, check_unlike};
+use super::{Change, Registry, address, all};
 use crate::database::Database;
-use crate::settings::{Communication, Settings, SettingsOverride, bad_url, is_host};
+use crate::settings::{Communication, Settings, SettingsOverride, bad_url};
 use crate::{Error, key, purge};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,8 +23,6 @@ const SEEN: &[u8] = b"seen/";
 const LAST_ID: &[u8] = b"last_server_id";
 /// So many servers at most, removed ones included.
 const MOST_SERVERS: usize = 10_000;
-/// The longest name, bytes: short enough for a line.
-pub(super) const LONGEST_NAME: usize = 128;
 /// The longest OS, and service, bytes.
 const LONGEST_WORD: usize = 255;
 /// The longest notes, bytes.
@@ -133,12 +132,18 @@ impl Server {
         self.removed_ms.is_some()
     }
 
-    fn check(&self) -> Result<(), Error> {
-        check_name("server", &self.name)?;
-        let bad = |field, reason| Err(Error::bad_setting(field, reason));
-        if !self.address.is_empty() && !is_host(&self.address) {
-            return bad("address", "it has to be an FQDN or an IP address, without a port");
+    /// Refuses what cannot be. Names and addresses were once taken that are not any more: they may stay.
+    fn check(&self, before: Option<&Server>) -> Result<(), Error> {
+        if before.is_none_or(|before| before.name != self.name) {
+            check_name("server", &self.name)?;
         }
+        if before.is_none_or(|before| before.address != self.address)
+            && !self.address.is_empty()
+            && let Some(fault) = address::fault(&self.address)
+        {
+            return Err(Error::bad_setting("address", fault));
+        }
+        let bad = |field, reason| Err(Error::bad_setting(field, reason));
         if self.os.len() > LONGEST_WORD || self.os.chars().any(char::is_control) {
             return bad("os", "it has at most 255 bytes and no control characters");
         }
@@ -157,14 +162,6 @@ impl Server {
         }
         self.overrides.check()
     }
-}
-
-/// What a name has to be.
-pub(super) fn check_name(field: &str, name: &str) -> Result<(), Error> {
-    if name.is_empty() || name.trim() != name || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(Error::bad_setting(field, "it has 1 to 128 bytes, no control characters and no space at its ends"));
-    }
-    Ok(())
 }
 
 /// Refuses what a server and its settings cannot be together.
@@ -358,9 +355,11 @@ impl Registry<'_> {
 
     /// Refuses a server that cannot be beside the others.
     fn admit(&self, server: &Server, others: &[Server]) -> Result<(), Error> {
-        server.check()?;
-        if others.iter().any(|other| other.id != server.id && other.name == server.name && !other.is_removed()) {
-            return Err(Error::NameTaken(server.name.clone()));
+        let before = others.iter().find(|other| other.id == server.id);
+        server.check(before)?;
+        if before.is_none_or(|before| before.name != server.name) {
+            let others = others.iter().filter(|other| other.id != server.id && !other.is_removed());
+            check_unlike(&server.name, others.map(|other| other.name.as_str()))?;
         }
         check_together(server, &self.effective(&self.global()?.settings, Some(server)))
     }

@@ -134,6 +134,68 @@ fn a_name_is_free_again_when_its_server_is_removed() {
 }
 
 #[test]
+fn no_two_servers_or_users_look_the_same() {
+    let (_dir, store) = store();
+    let registry = store.registry();
+    registry.add_server("ns1", false, String::new(), 0).unwrap();
+    registry.add_server("ns2", false, String::new(), 0).unwrap();
+    for name in ["NS1", "ns\u{a0}1", "ns1\u{200b}", "\u{ff4e}s1"] {
+        assert!(registry.add_server(name, false, String::new(), 0).is_err(), "{name:?}");
+        let renamed = registry.change_server(2, "x", |server| {
+            server.name = name.to_owned();
+            Ok::<_, Error>(())
+        });
+        assert!(renamed.is_err(), "{name:?}");
+    }
+    let renamed = registry.change_server(1, "x", |server| {
+        server.name = "NS1".to_owned();
+        Ok::<_, Error>(())
+    });
+    assert_eq!(renamed.unwrap().name, "NS1", "a server may be called what only it is called");
+    registry.add_user(&user("ann", true)).unwrap();
+    for name in ["ann", "Ann", "ann\u{200d}", "\u{202e}nna"] {
+        assert!(registry.add_user(&user(name, false)).is_err(), "{name:?}");
+    }
+}
+
+#[test]
+fn what_earlier_versions_called_servers_and_users_stays() {
+    let (_dir, store) = store();
+    let mut batch = rocksdb::WriteBatch::default();
+    for (id, name) in [(1, "ns1"), (2, "NS1"), (3, "ns\u{200b}1")] {
+        let server =
+            json!({"id": id, "name": name, "sample": false, "token_hash": "x", "created_ms": 5, "address": "192.0.2.1:53"});
+        batch.put(server_key(id), server.to_string());
+    }
+    for name in ["ann", "Ann", "an\u{200b}n"] {
+        let tokens = json!([{"id": 1, "name": "a\u{200b}", "hash": "h", "created_ms": 5}]);
+        let user = json!({"name": name, "password_hash": "x", "administrator": false, "created_ms": 5, "tokens": tokens});
+        batch.put([b"user/", name.as_bytes()].concat(), user.to_string());
+    }
+    store.inner.database.write(batch, true).unwrap();
+    let registry = store.registry();
+    for id in 1..=3 {
+        let changed = registry.change_server(id, "x", |server| {
+            server.notes = "old".to_owned();
+            Ok::<_, Error>(())
+        });
+        assert_eq!(changed.unwrap().address, "192.0.2.1:53");
+        let moved = registry.change_server(id, "x", |server| {
+            server.address = "192.0.2.2:53".to_owned();
+            Ok::<_, Error>(())
+        });
+        assert!(matches!(moved, Err(Error::BadSetting { setting, .. }) if setting == "address"));
+    }
+    for name in ["ann", "Ann", "an\u{200b}n"] {
+        let changed = registry.change_user(name, "x", |user| {
+            user.rights.server_create = true;
+            Ok::<_, Error>(())
+        });
+        assert!(changed.unwrap().rights.server_create, "{name:?}");
+    }
+}
+
+#[test]
 fn the_version_rises_with_every_change_of_a_setting_and_with_nothing_else() {
     let (dir, store) = store();
     let registry = store.registry();

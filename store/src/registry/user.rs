@@ -1,6 +1,7 @@
 //! Users: who may ask, and change what.
 
-use super::{Registry, server::check_name};
+use super::Registry;
+use super::names::{check_name, check_unlike};
 use crate::Error;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -109,13 +110,12 @@ impl Registry<'_> {
     /// Makes a user.
     pub fn add_user(&self, user: &User) -> Result<(), Error> {
         let mut work = self.change();
-        if self.user(&user.name)?.is_some() {
-            return Err(Error::NameTaken(user.name.clone()));
-        }
-        if self.users()?.len() >= MOST_USERS {
+        let users = self.users()?;
+        check_unlike(&user.name, users.iter().map(|user| user.name.as_str()))?;
+        if users.len() >= MOST_USERS {
             return Err(Error::TooMany("users", MOST_USERS));
         }
-        check(user)?;
+        check(user, None)?;
         work.put(&user_key(&user.name), user)?;
         work.audit("user.create", &title(&user.name), &Value::Null, user)?;
         work.commit()
@@ -136,7 +136,7 @@ impl Registry<'_> {
         if after == before {
             return Ok(after);
         }
-        check(&after)?;
+        check(&after, Some(&before))?;
         if before.administrator && !after.administrator {
             self.another_administrator(name)?;
         }
@@ -164,15 +164,19 @@ impl Registry<'_> {
     }
 }
 
-fn check(user: &User) -> Result<(), Error> {
-    check_name("user", &user.name)?;
+/// Refuses what cannot be. Names were once taken that are not any more: they may stay.
+fn check(user: &User, before: Option<&User>) -> Result<(), Error> {
+    if before.is_none() {
+        check_name("user", &user.name)?;
+    }
     if user.name.contains([':', '/']) {
         return Err(Error::bad_setting("user", "a colon would end it in HTTP Basic credentials, and a slash in an address"));
     }
     if user.tokens.len() > MOST_TOKENS {
         return Err(Error::TooMany("tokens of a user", MOST_TOKENS));
     }
-    user.tokens.iter().try_for_each(|token| check_name("name", &token.name))
+    let known = |token: &UserToken| before.is_some_and(|before| before.tokens.contains(token));
+    user.tokens.iter().filter(|token| !known(token)).try_for_each(|token| check_name("name", &token.name))
 }
 
 fn title(name: &str) -> String {

@@ -56,7 +56,13 @@ impl Bucket {
         near && Bucket { sum: self.sum, ..*other } == *self
     }
 
-    /// Adds what another bucket says.
+    /// Adds what a later bucket says, of the same hour or another.
+    pub fn then(&mut self, later: &Bucket) {
+        self.merge(later);
+        (self.last, self.last_end_s) = (later.last, later.last_end_s);
+    }
+
+    /// Adds what another bucket of the same hour says.
     pub(crate) fn merge(&mut self, other: &Bucket) {
         self.min = least(self.min, other.min);
         self.max = greatest(self.max, other.max);
