@@ -132,6 +132,7 @@ impl Seeds {
             os: "Debian GNU/Linux 13".to_owned(),
             settings_version: Some(3),
             components: Components { dns: component("knotd"), monitor: component("zonepulse-probe"), ..Components::default() },
+            settings_refused: None,
             capture: CaptureState { state: State::Stopped, detail: Some("no such device".to_owned()) },
             spool: SpoolState { batches: 1, size_bytes: 100 },
         };
