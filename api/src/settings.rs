@@ -104,6 +104,9 @@ described! {
     /// How long roll-ups are kept, days; 4294967295 for ever.
     #[schema(minimum = 1)]
     aggregated_retention_days: u32,
+    /// What becomes of a batch whose time another run of a probe of the same server covers already, as when two probes
+    /// use one token: `count`, so that both count and the coverage tells of it, or `refuse`, so that a time counts once.
+    overlapping_probes: OverlappingProbes,
     /// The broker's FQDN or IP address; empty for none. For administrators, as is all about the broker.
     #[schema(max_length = 255)]
     rabbitmq_address: String,
@@ -127,6 +130,14 @@ enum Communication {
     Http,
     Rabbitmq,
     Pull,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes a member")]
+enum OverlappingProbes {
+    Count,
+    Refuse,
 }
 
 /// What is set for all servers.
@@ -280,6 +291,7 @@ mod tests {
             (json!({"verify_ca": true, "rabbitmq_port": 65536}), "rabbitmq_port"),
             (json!({"communication": "smoke"}), "communication"),
             (json!({"api_url": ["a"]}), "api_url"),
+            (json!({"overlapping_probes": "both"}), "overlapping_probes"),
         ] {
             let problem = patched(&SettingsOverride::default(), &patch).unwrap_err();
             assert!(problem.detail().starts_with(&format!("{name}: ")), "{}", problem.detail());
@@ -308,6 +320,7 @@ mod tests {
             "system_interval_s",
             "raw_retention_minutes",
             "aggregated_retention_days",
+            "overlapping_probes",
         ];
         let told: BTreeSet<&str> = harmless.into_iter().chain(FOR_ADMINISTRATORS).collect();
         assert_eq!(told, Settings::NAMES.iter().copied().collect());

@@ -20,6 +20,16 @@ pub enum Communication {
     Pull,
 }
 
+/// What becomes of a batch whose time another run of a probe of the same server covers already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OverlappingProbes {
+    /// It counts, too.
+    Count,
+    /// It is refused for good.
+    Refuse,
+}
+
 /// What is not printed.
 const PASSWORD: &str = "rabbitmq_password";
 
@@ -99,6 +109,8 @@ settings! {
     raw_retention_minutes: u32 = Retention::default().raw_minutes;
     /// How long roll-ups and reports are kept, days; 4294967295 for ever.
     aggregated_retention_days: u32 = Retention::default().aggregated_days;
+    /// What becomes of a batch whose time another run of a probe of the same server covers already.
+    overlapping_probes: OverlappingProbes = OverlappingProbes::Count;
     /// The broker's FQDN or IP address; empty for none.
     rabbitmq_address: String = String::new();
     /// Its port; without one, 5672, or 5671 with TLS.
