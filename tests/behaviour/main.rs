@@ -34,6 +34,7 @@ mod restarts;
 mod secrets;
 mod sql;
 mod system;
+mod twins;
 mod whole_capture;
 
 use libtest_mimic::{Arguments, Trial};
@@ -58,6 +59,7 @@ fn all() -> Vec<Trial> {
         dnstap::trials(),
         crashes::trials(),
         live::trials(),
+        twins::trials(),
         devices::trials(),
         privileges::trials(),
         door::trials(),
