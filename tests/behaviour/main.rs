@@ -18,6 +18,7 @@ mod encrypted;
 mod exactly_once;
 mod exports;
 mod filters;
+mod first_steps;
 mod fleet;
 mod formats;
 mod full_disk;
@@ -75,6 +76,7 @@ fn all() -> Vec<Trial> {
         refusals::trials(),
         restarts::trials(),
         secrets::trials(),
+        first_steps::trials(),
         filters::trials(),
         numbers::trials(),
         exports::trials(),
