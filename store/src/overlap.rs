@@ -137,16 +137,16 @@ fn read(database: &Database, batch: &Covered, learn: bool, shared: &mut Shared) 
     // What begins before has ended before the batch begins.
     let mut reach = Reach { epoch: batch.epoch, until_ms: batch.from_ms, others_until_ms: batch.from_ms };
     let mut left = MAX_READ;
-    let mut whole = true;
-    database.visit(key::REPORTS, &key::report_prefix(batch.server_id, first_s), |found, value| {
-        let Some((identity, start_s)) = key::parse_report(found) else { return Err(Error::damaged("report", found)) };
+    let mut iterator = database.leaping_iterator(key::REPORTS);
+    iterator.seek(key::report_prefix(batch.server_id, first_s));
+    while let Some((found, value)) = iterator.item() {
+        let (identity, start_s) = key::parse_report(found).ok_or_else(|| Error::damaged("report", found))?;
         let beyond = start_s.saturating_mul(1000) >= batch.until_ms;
         if identity.server_id != batch.server_id || (beyond && !learn) {
-            return Ok(false);
+            break;
         }
         if left == 0 {
-            whole = false;
-            return Ok(false);
+            return Ok(None);
         }
         left -= 1;
         // One that cannot be read is told of by `check`; it holds no batch up.
@@ -158,9 +158,10 @@ fn read(database: &Database, batch: &Covered, learn: bool, shared: &mut Shared) 
             reach.note(&other);
             shared.add(batch, &other);
         }
-        Ok(true)
-    })?;
-    Ok((learn && whole).then_some(reach))
+        iterator.next();
+    }
+    iterator.status()?;
+    Ok(learn.then_some(reach))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ fn way_in() {
     assert!(made.err.contains("zonepulse user rights ann --administrator true"), "{}", made.err);
     let mut serve = program_command("zonepulse");
     serve.args(["serve", "--listen", &format!("127.0.0.1:{}", ports::free()), "--data"]).arg(&data);
-    let process = Process::start("central", serve, folder.path());
+    let mut process = Process::start("central", serve, folder.path());
     eventually("the first start makes an administrator", Duration::from_secs(30), || {
         fs::read_to_string(data.join("admin-credentials")).ok().filter(|text| text.contains("password = "))
     });
