@@ -100,7 +100,9 @@ fn they_are_told_in_whatever_order_their_batches_come() {
     let central = Central::new(OverlappingProbes::Count);
     for minute in 100..104 {
         let order = if minute % 2 == 0 { [FIRST, SECOND] } else { [SECOND, FIRST] };
-        order.map(|epoch| central.send(epoch, minute).unwrap());
+        for epoch in order {
+            central.send(epoch, minute).unwrap();
+        }
     }
     assert!(central.is_live(103));
 }

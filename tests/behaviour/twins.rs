@@ -52,7 +52,9 @@ fn count_once(api: &Api) {
 fn counted() {
     let central = Central::start(&["one"]);
     let (api, probe, id) = (central.api(), central.api_of_server(0), central.servers[0].id);
-    [(1, 9), (2, 9), (1, 8), (2, 7)].map(|(epoch, ago)| send(&probe, &minute(id, epoch, ago)));
+    for (epoch, ago) in [(1, 9), (2, 9), (1, 8), (2, 7)] {
+        send(&probe, &minute(id, epoch, ago));
+    }
     assert_eq!(hits(&api), 20);
     let rows = api.rows("dns/coverage", &[("sort", "time,seq,epoch")]);
     assert_eq!(overlaps(&rows), [0, 60_000, 0, 0]);
