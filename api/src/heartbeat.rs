@@ -97,8 +97,8 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Problem> {
 /// Who is alive
 ///
 /// A row per managed server: its heartbeats of the last 2 minutes, of which 4 or 5 are good, and what
-/// the last one said. When several probes use one server's token its state is `conflict`, and it is not good. After a restart of the central the last heartbeat is remembered, the count begins
-/// anew.
+/// the last one said. When several probes use one server's token, its state is `conflict`, and it is
+/// not good. After a restart of the central the last heartbeat is remembered, the count begins anew.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/heartbeat", operation_id = "heartbeats", tag = "Monitoring",
     params(
