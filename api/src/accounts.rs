@@ -33,15 +33,22 @@ pub enum Administrator {
     },
     /// An earlier start did, and the file is still there.
     Written(PathBuf),
-    /// There are users, and no file.
+    /// There is an administrator, and no file.
     Known,
+    /// There is none, and none could be made: a user who is none has the name.
+    Missing,
 }
 
-/// Makes the administrator where there is no user at all.
+/// Makes the administrator where there is none, whoever else there is: nobody else could let anybody in.
 pub fn administrator(store: &Store, data: &Path) -> Result<Administrator, Error> {
     let file = data.join(CREDENTIALS_FILE);
-    if !store.registry().users()?.is_empty() {
+    let users = store.registry().users()?;
+    if users.iter().any(|user| user.administrator) {
         return Ok(if file.exists() { Administrator::Written(file) } else { Administrator::Known });
+    }
+    if users.iter().any(|user| user.name == ADMINISTRATOR) {
+        // Somebody else knows that user's password.
+        return Ok(Administrator::Missing);
     }
     let password = password::random()?;
     let text = format!(
@@ -87,8 +94,20 @@ pub fn hashed(password: Option<String>) -> Result<(Option<String>, String), Erro
     Ok((made_up.then_some(password), hash))
 }
 
-/// Makes a user who may read. Without a password one is made up and returned.
+/// Whether somebody is an administrator. Where nobody is, the next start makes one.
+pub fn has_administrator(store: &Store) -> Result<bool, Error> {
+    Ok(store.registry().users()?.iter().any(|user| user.administrator))
+}
+
+/// Makes a user who may read. Without a password one is made up and returned. The name of the administrator whom the next start
+/// makes is for an administrator only.
 pub fn add_user(store: &Store, name: &str, administrator: bool, password: Option<String>) -> Result<String, Error> {
+    if name == ADMINISTRATOR && !administrator && !has_administrator(store)? {
+        return Err(Error::Argument(format!(
+            "{name} is the administrator whom the first `zonepulse serve` makes: say `zonepulse user add {name} --administrator`, \
+             or take another name"
+        )));
+    }
     let user = NewUser { name, password, administrator, rights: Rights::default() };
     make_user(&here(store), user, now_ms())
 }
@@ -222,6 +241,53 @@ mod tests {
         add_user(&store, "ann", true, None).unwrap();
         remove_user(&store, dir.path(), ADMINISTRATOR).unwrap();
         assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Known);
+    }
+
+    #[test]
+    fn a_user_who_is_made_before_the_first_start_does_not_keep_the_administrator_away() {
+        let (dir, store) = store();
+        add_user(&store, "ann", false, None).unwrap();
+        assert!(!has_administrator(&store).unwrap());
+        assert!(matches!(administrator(&store, dir.path()).unwrap(), Administrator::Made { .. }));
+        assert!(store.registry().user(ADMINISTRATOR).unwrap().unwrap().administrator);
+        assert!(!store.registry().user("ann").unwrap().unwrap().administrator);
+    }
+
+    #[test]
+    fn an_administrator_who_is_made_before_the_first_start_is_the_only_one() {
+        let (dir, store) = store();
+        add_user(&store, "ann", true, None).unwrap();
+        assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Known);
+        assert_eq!(store.registry().user(ADMINISTRATOR).unwrap(), None);
+    }
+
+    #[test]
+    fn the_administrators_name_is_for_no_other_user_before_the_first_start() {
+        let (dir, store) = store();
+        let refused = add_user(&store, ADMINISTRATOR, false, None).unwrap_err().to_string();
+        assert!(refused.contains("zonepulse user add admin --administrator"), "{refused}");
+        add_user(&store, ADMINISTRATOR, true, None).unwrap();
+        assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Known);
+    }
+
+    #[test]
+    fn where_another_user_has_the_administrators_name_a_start_says_that_there_is_none() {
+        let (dir, store) = store();
+        let other = NewUser { name: ADMINISTRATOR, password: None, administrator: false, rights: Rights::default() };
+        make_user(&store.registry(), other, 1).unwrap();
+        assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Missing);
+        change_user(&store, ADMINISTRATOR, |user| user.administrator = true).unwrap();
+        assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Known);
+    }
+
+    #[test]
+    fn the_last_administrator_keeps_the_right() {
+        let (dir, store) = store();
+        administrator(&store, dir.path()).unwrap();
+        add_user(&store, "ann", false, None).unwrap();
+        let refused = change_user(&store, ADMINISTRATOR, |user| user.administrator = false);
+        assert!(matches!(refused, Err(Error::Store(zonepulse_store::Error::LastAdministrator(_)))));
+        assert!(has_administrator(&store).unwrap());
     }
 
     #[test]

@@ -44,7 +44,7 @@ struct Parts {
     engine: Engine,
     ingest: Ingest,
     credentials: Credentials,
-    fleet: Fleet,
+    fleet: Arc<Fleet>,
     addresses: Addresses,
     limits: config::Limits,
     pending: Pending,
@@ -64,7 +64,7 @@ impl App {
         addresses: Addresses,
     ) -> Result<Self, Error> {
         let credentials = Credentials::new(store.clone())?;
-        let fleet = Fleet::new(store.clone())?;
+        let fleet = Arc::new(Fleet::new(store.clone())?);
         let pending = Pending::new(limits.max_pending_bytes.into());
         let pulled = pull::Progress::default();
         let connections = Connections::new(listen::bounds(&limits));
@@ -75,6 +75,7 @@ impl App {
             connections: connections.clone(),
             pending: pending.clone(),
             pulled: pulled.clone(),
+            fleet: fleet.clone(),
         });
         let logs_requests = AtomicBool::new(true);
         let parts = Parts {

@@ -2,7 +2,10 @@
 //!
 //! `zonepulse.example.toml` explains every key and holds the defaults.
 
+mod check;
 mod read;
+
+pub use check::bad_url;
 
 use crate::Error;
 use serde::{Deserialize, Serialize, Serializer};
@@ -244,33 +247,6 @@ pub struct Limits {
     pub shutdown_s: u64,
 }
 
-impl Limits {
-    /// Refuses bounds with which the central could not work.
-    fn check(&self) -> Result<(), Error> {
-        let ranges = [
-            ("max_request_bytes", u64::from(self.max_request_bytes), 64 << 10, 1 << 30),
-            ("max_connections", self.max_connections.into(), 1, 1 << 20),
-            ("max_connections_per_address", self.max_connections_per_address.into(), 1, 1 << 20),
-            ("head_timeout_s", self.head_timeout_s, 1, 300),
-            ("idle_timeout_s", self.idle_timeout_s, 1, 3600),
-            ("min_bytes_per_s", self.min_bytes_per_s.into(), 1, 1 << 30),
-            ("max_head_bytes", self.max_head_bytes.into(), 20 << 10, 1 << 20),
-            ("request_timeout_s", self.request_timeout_s, 1, 86_400),
-            ("shutdown_s", self.shutdown_s, 0, 3600),
-        ];
-        for (name, value, least, most) in ranges {
-            if !(least..=most).contains(&value) {
-                return Err(Error::Config(format!("limits.{name}: {value} is not from {least} to {most}")));
-            }
-        }
-        if self.max_pending_bytes / 2 < self.max_request_bytes {
-            let detail = "limits.max_pending_bytes has to be at least twice limits.max_request_bytes";
-            return Err(Error::Config(detail.to_owned()));
-        }
-        Ok(())
-    }
-}
-
 /// Proxies in front of this central.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -344,27 +320,6 @@ impl Settings {
     /// What is in force, as a file would say it, without secrets.
     pub fn to_toml(&self) -> Result<String, Error> {
         toml::to_string(self).map_err(|error| Error::Config(error.to_string()))
-    }
-}
-
-impl Settings {
-    /// The first bound with which nothing would work, or nothing would be bounded, and what it must be.
-    fn bad_bound(&self) -> Option<([&'static str; 2], String)> {
-        let (store, ingest) = (&self.store, &self.ingest);
-        let any = 1..=u64::from(u32::MAX);
-        let bounds = [
-            (["store", "max_records"], store.max_records as u64, 1..=1 << 30),
-            (["store", "max_totals"], store.max_totals as u64, 1..=1 << 40),
-            (["store", "max_series"], store.max_series as u64, 1..=1 << 30),
-            (["store", "new_names_burst"], u64::from(store.new_names_burst), any.clone()),
-            (["store", "new_names_per_minute"], u64::from(store.new_names_per_minute), any),
-            (["ingest", "queue_batches"], ingest.queue_batches as u64, 2..=1 << 20),
-            (["ingest", "queue_bytes"], ingest.queue_bytes as u64, 1 << 20..=1 << 40),
-            (["ingest", "max_wait_ms"], ingest.max_wait_ms, 0..=60_000),
-        ];
-        let (key, value, range) = bounds.into_iter().find(|(_, value, range)| !range.contains(value))?;
-        let (least, most) = range.into_inner();
-        Some((key, format!("must be from {least} to {most}, not {value}")))
     }
 }
 
@@ -545,35 +500,6 @@ mod tests {
         assert!(!shown.contains("hidden") && shown.contains("url = \"(secret)\""), "{shown}");
         let again = read(&shown).unwrap();
         assert_eq!(Settings { amqp: settings.amqp.clone(), ..again }, settings);
-    }
-
-    #[test]
-    fn bounds_of_names_and_batches_that_could_not_work_are_refused_by_name() {
-        for (text, key, range) in [
-            ("[store]\nmax_records = 0", "store.max_records", "from 1 to"),
-            ("[store]\nmax_totals = 0", "store.max_totals", "from 1 to"),
-            ("[store]\nmax_series = 0", "store.max_series", "from 1 to"),
-            ("[store]\nnew_names_burst = 0", "store.new_names_burst", "from 1 to"),
-            ("[store]\nnew_names_per_minute = 0", "store.new_names_per_minute", "from 1 to"),
-            ("[ingest]\nqueue_batches = 1", "ingest.queue_batches", "from 2 to"),
-            ("[ingest]\nqueue_bytes = 1000", "ingest.queue_bytes", "from 1048576 to"),
-            ("[ingest]\nmax_wait_ms = 90000", "ingest.max_wait_ms", "from 0 to 60000"),
-        ] {
-            let said = read(text).unwrap_err().to_string();
-            assert!(said.contains(&format!(":2: {key}: must be {range}")), "{said}");
-        }
-    }
-
-    #[test]
-    fn bounds_with_which_nothing_would_work_are_refused_by_name() {
-        for (text, expected) in [
-            ("max_connections = 0", "limits.max_connections: 0 is not from 1 to 1048576"),
-            ("max_head_bytes = 100", "limits.max_head_bytes: 100 is not from 20480 to 1048576"),
-            ("max_pending_bytes = 20000000", "limits.max_pending_bytes has to be at least twice"),
-        ] {
-            let said = read(&format!("[limits]\n{text}")).unwrap_err().to_string();
-            assert!(said.contains(expected), "{said}");
-        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use zonepulse_ingest::fleet::{Heartbeat, State};
 use zonepulse_store::Store;
@@ -17,6 +18,10 @@ pub const WINDOW_MS: u64 = 120_000;
 pub const GOOD: usize = 4;
 /// So many of one server are counted at most.
 const MOST: usize = 64;
+/// Probes of one server that are told apart at most; the one that was heard longest ago is forgotten.
+const MOST_PROBES: usize = 8;
+/// The log says again that there are two after this, milliseconds.
+const LOG_AFTER_MS: u64 = 60_000;
 /// A server's last heartbeat is written down again after so long, milliseconds.
 const WRITE_AFTER_MS: u64 = 60_000;
 
@@ -32,8 +37,34 @@ struct Heard {
     /// When heartbeats arrived, the oldest first.
     recent: VecDeque<u64>,
     last: Option<Last>,
+    /// Who sent them.
+    probes: Vec<Probe>,
+    /// When the log said that there are two.
+    logged_ms: u64,
     /// When the last one was written down.
     written_ms: u64,
+}
+
+/// A run of a probe that sent heartbeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// When it began, in the numbering of its batches.
+    pub epoch: u64,
+    /// The name of its machine.
+    pub hostname: String,
+    /// Where its heartbeats come from; none where the central fetched them.
+    pub address: Option<IpAddr>,
+    /// When the first one of those arrived, Unix milliseconds.
+    first_ms: u64,
+    /// When the last one did.
+    pub last_ms: u64,
+}
+
+impl Probe {
+    /// Whether both were heard while the other one was: a run that follows another one is heard after it.
+    fn is_beside(&self, other: &Probe) -> bool {
+        self.epoch != other.epoch && self.first_ms < other.last_ms && other.first_ms < self.last_ms
+    }
 }
 
 /// The last heartbeat of a server.
@@ -52,6 +83,8 @@ pub struct Pulse {
     pub requests: usize,
     /// The last one, however old.
     pub last: Option<Last>,
+    /// Probes that use the server's token at the same time, where there are several.
+    pub several: Vec<Probe>,
 }
 
 impl Pulse {
@@ -69,13 +102,19 @@ impl Fleet {
             // What another version wrote and this one cannot read is heard anew.
             let last: Option<Last> = serde_json::from_value(value).ok();
             let written_ms = last.as_ref().map_or(0, |last| last.received_ms);
-            heard.insert(server_id, Heard { recent: VecDeque::new(), last, written_ms });
+            heard.insert(server_id, Heard { last, written_ms, ..Heard::default() });
         }
         Ok(Fleet { store, heard: Mutex::new(heard) })
     }
 
-    /// Takes a heartbeat of a server that is known. Blocks for a moment when it writes.
-    pub fn hear(&self, server_id: u32, heartbeat: Heartbeat, received_ms: u64) -> Result<(), zonepulse_store::Error> {
+    /// Takes a heartbeat of a server that is known, from an address. Blocks for a moment when it writes.
+    pub fn hear(
+        &self,
+        server_id: u32,
+        heartbeat: Heartbeat,
+        address: Option<IpAddr>,
+        received_ms: u64,
+    ) -> Result<(), zonepulse_store::Error> {
         let last = Last { received_ms, heartbeat };
         let write = {
             let mut all = self.lock();
@@ -85,6 +124,8 @@ impl Fleet {
                 heard.recent.pop_front();
             }
             heard.recent.push_back(received_ms);
+            heard.hear(&last.heartbeat, address, received_ms);
+            heard.warn(server_id, received_ms);
             let write = received_ms.abs_diff(heard.written_ms) >= WRITE_AFTER_MS;
             heard.written_ms = if write { received_ms } else { heard.written_ms };
             heard.last = Some(last.clone());
@@ -101,7 +142,7 @@ impl Fleet {
         let mut all = self.lock();
         let Some(heard) = all.get_mut(&server_id) else { return Pulse::default() };
         heard.drop_old(now_ms);
-        Pulse { requests: heard.recent.len(), last: heard.last.clone() }
+        Pulse { requests: heard.recent.len(), last: heard.last.clone(), several: heard.several() }
     }
 
     /// A server was removed.
@@ -136,7 +177,52 @@ impl Heard {
     /// A clock that was set back makes what it called the future old, too.
     fn drop_old(&mut self, now_ms: u64) {
         self.recent.retain(|received_ms| now_ms.abs_diff(*received_ms) < WINDOW_MS);
+        self.probes.retain(|probe| now_ms.abs_diff(probe.last_ms) < WINDOW_MS);
     }
+
+    /// A run of a probe was heard.
+    fn hear(&mut self, heartbeat: &Heartbeat, address: Option<IpAddr>, received_ms: u64) {
+        let Heartbeat { epoch, hostname, .. } = heartbeat;
+        if let Some(known) = self.probes.iter_mut().find(|probe| probe.epoch == *epoch) {
+            hostname.clone_into(&mut known.hostname);
+            (known.address, known.last_ms) = (address, received_ms);
+            return;
+        }
+        if self.probes.len() >= MOST_PROBES
+            && let Some(oldest) = (0..self.probes.len()).min_by_key(|at| self.probes.get(*at).map(|probe| probe.last_ms))
+        {
+            self.probes.swap_remove(oldest);
+        }
+        let (epoch, hostname) = (*epoch, hostname.clone());
+        self.probes.push(Probe { epoch, hostname, address, first_ms: received_ms, last_ms: received_ms });
+    }
+
+    /// Those that were heard beside another one, the one that began first before the others.
+    fn several(&self) -> Vec<Probe> {
+        let beside = |probe: &&Probe| self.probes.iter().any(|other| probe.is_beside(other));
+        let mut several: Vec<Probe> = self.probes.iter().filter(beside).cloned().collect();
+        several.sort_by_key(|probe| probe.epoch);
+        several
+    }
+
+    fn warn(&mut self, server_id: u32, now_ms: u64) {
+        let several = self.several();
+        if several.is_empty() || now_ms.abs_diff(self.logged_ms) < LOG_AFTER_MS {
+            return;
+        }
+        self.logged_ms = now_ms;
+        tracing::warn!(server_id, "{}; give each a server of its own", conflict(&several));
+    }
+}
+
+/// What there is to say of several probes that use one token.
+pub fn conflict(several: &[Probe]) -> String {
+    let each = several.iter().map(|probe| match probe.address {
+        Some(address) => format!("{} ({address})", probe.hostname),
+        None => probe.hostname.clone(),
+    });
+    let count = if several.len() == 2 { "two".to_owned() } else { several.len().to_string() };
+    format!("{count} probes use this server's token: {}", each.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -181,7 +267,7 @@ pub mod tests {
         let (_dir, _store, fleet) = fleet();
         assert_eq!(fleet.pulse(1, 1_000_000), Pulse::default());
         for n in 0..6 {
-            fleet.hear(1, heartbeat(0), 1_000_000 + n * 30_000).unwrap();
+            fleet.hear(1, heartbeat(0), None, 1_000_000 + n * 30_000).unwrap();
         }
         let pulse = fleet.pulse(1, 1_150_000);
         assert_eq!((pulse.requests, pulse.state()), (4, State::Running));
@@ -193,15 +279,64 @@ pub mod tests {
     #[test]
     fn a_flood_of_heartbeats_takes_no_memory() {
         let (_dir, _store, fleet) = fleet();
-        (0..1000).for_each(|n| fleet.hear(1, heartbeat(0), 1_000_000 + n).unwrap());
+        (0..1000).for_each(|n| fleet.hear(1, heartbeat(0), None, 1_000_000 + n).unwrap());
         assert_eq!(fleet.pulse(1, 1_001_000).requests, MOST);
+    }
+
+    /// Heartbeats of runs of probes, each at a second.
+    fn heard(fleet: &Fleet, all: &[(u64, u64)]) {
+        for (epoch, at_s) in all {
+            let heartbeat = Heartbeat { epoch: *epoch, hostname: format!("ns{epoch}"), ..heartbeat(0) };
+            let address = IpAddr::from([192, 0, 2, *epoch as u8]);
+            fleet.hear(1, heartbeat, Some(address), 1_000_000 + at_s * 1000).unwrap();
+        }
+    }
+
+    fn several(fleet: &Fleet, at_s: u64) -> Vec<u64> {
+        fleet.pulse(1, 1_000_000 + at_s * 1000).several.iter().map(|probe| probe.epoch).collect()
+    }
+
+    #[test]
+    fn two_probes_with_one_token_are_told_apart_and_named() {
+        let (_dir, _store, fleet) = fleet();
+        heard(&fleet, &[(2, 0), (1, 10)]);
+        assert_eq!(several(&fleet, 10), [0; 0], "the one may have replaced the other");
+        heard(&fleet, &[(2, 30)]);
+        assert_eq!(several(&fleet, 31), [1, 2]);
+        heard(&fleet, &[(1, 40), (2, 60), (1, 70), (2, 90), (1, 100)]);
+        let pulse = fleet.pulse(1, 1_101_000);
+        assert_eq!(pulse.requests, 8);
+        let said = conflict(&pulse.several);
+        assert_eq!(said, "two probes use this server's token: ns1 (192.0.2.1), ns2 (192.0.2.2)");
+    }
+
+    #[test]
+    fn they_are_two_until_one_was_silent_for_two_minutes() {
+        let (_dir, _store, fleet) = fleet();
+        heard(&fleet, &[(1, 0), (2, 10), (1, 30), (1, 60), (1, 90), (1, 120)]);
+        assert_eq!(several(&fleet, 129), [1, 2]);
+        assert_eq!(several(&fleet, 130), [0; 0]);
+    }
+
+    #[test]
+    fn a_probe_that_is_started_again_and_again_is_one() {
+        let (_dir, _store, fleet) = fleet();
+        heard(&fleet, &[(1, 0), (1, 30), (2, 35), (3, 40), (3, 70), (4, 71)]);
+        assert_eq!(several(&fleet, 72), [0; 0]);
+    }
+
+    #[test]
+    fn probes_without_number_take_no_memory() {
+        let (_dir, _store, fleet) = fleet();
+        (0..1000).for_each(|epoch| heard(&fleet, &[(epoch, 0)]));
+        assert_eq!(fleet.lock().get(&1).unwrap().probes.len(), MOST_PROBES);
     }
 
     #[test]
     fn after_a_restart_it_is_known_who_was_there() {
         let (_dir, store, fleet) = fleet();
-        fleet.hear(1, heartbeat(5), 1_000_000).unwrap();
-        fleet.hear(1, heartbeat(6), 1_030_000).unwrap();
+        fleet.hear(1, heartbeat(5), None, 1_000_000).unwrap();
+        fleet.hear(1, heartbeat(6), None, 1_030_000).unwrap();
         let seen = |store: &Store| Fleet::new(store.clone()).unwrap().pulse(1, 1_040_000).last.unwrap().received_ms;
         assert_eq!(seen(&store), 1_000_000, "written once a minute");
         fleet.write_all().unwrap();
@@ -213,7 +348,7 @@ pub mod tests {
     #[test]
     fn a_server_that_is_gone_is_forgotten() {
         let (_dir, store, fleet) = fleet();
-        fleet.hear(1, heartbeat(5), 1_000_000).unwrap();
+        fleet.hear(1, heartbeat(5), None, 1_000_000).unwrap();
         store.registry().remove_server(1, 1, false).unwrap();
         fleet.forget(1);
         assert_eq!(fleet.pulse(1, 1_000_001), Pulse::default());

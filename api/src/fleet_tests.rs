@@ -243,6 +243,25 @@ async fn heartbeats_say_who_is_alive() {
 }
 
 #[tokio::test]
+async fn two_probes_with_one_token_are_a_conflict_that_names_both() {
+    let setup = setup();
+    let made = setup.make(json!({"server": "ns1"})).await;
+    let beat = bearer(&made["token"]);
+    for (epoch, hostname) in [(1, "one"), (2, "other"), (1, "one"), (2, "other"), (1, "one")] {
+        let mut heartbeat = heartbeat();
+        (heartbeat["epoch"], heartbeat["hostname"]) = (json!(epoch), json!(hostname));
+        assert_eq!(setup.call(&beat, "POST", HEARTBEAT, heartbeat).await.0, 200);
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    let row = &setup.get(HEARTBEAT).await[0];
+    let said = json!("two probes use this server's token: one (127.0.0.1), other (127.0.0.1)");
+    assert_eq!((&row["state"], &row["conflict"]), (&json!("conflict"), &said));
+    assert_eq!((&row["requests"], &row["good"]), (&json!(5), &json!(false)));
+    let metrics = setup.app.metrics().text().unwrap();
+    assert!(metrics.contains("zonepulse_server_probes_conflicting{server=\"1\"} 2"), "{metrics}");
+}
+
+#[tokio::test]
 async fn a_heartbeat_that_is_none_is_refused() {
     let setup = setup();
     let made = setup.make(json!({"server": "ns1"})).await;

@@ -7,10 +7,11 @@
 use crate::app::App;
 use crate::body;
 use crate::credentials::Principal;
-use crate::fleet::{GOOD, Pulse};
+use crate::fleet::{self, GOOD, Pulse};
 use crate::listing::{self, blocking};
 use crate::parameters::{self, Listed};
 use crate::problem::{Case, Problem};
+use crate::rights::Caller;
 use crate::time::{now_ms, text};
 use axum::body::Body;
 use axum::extract::State;
@@ -18,6 +19,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use axum::{Extension, Json};
 use serde::Serialize;
+use std::net::IpAddr;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -48,6 +50,7 @@ pub fn reading() -> OpenApiRouter<App> {
 async fn hear(
     State(app): State<App>,
     Extension(principal): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
@@ -58,13 +61,20 @@ async fn hear(
     };
     let received_at_ms = now_ms();
     let heartbeat: Heartbeat = body::typed("body", body::json(&headers, body, MAX_HEARTBEAT_BYTES).await?)?;
-    blocking(move || heard(&app, server_id, heartbeat, received_at_ms).map(Json)).await
+    blocking(move || heard(&app, server_id, heartbeat, Some(caller.address), received_at_ms).map(Json)).await
 }
 
-/// Takes a heartbeat that arrived at this time, by whichever way, and gives what the probe is told.
-pub fn heard(app: &App, server_id: u32, heartbeat: Heartbeat, received_at_ms: u64) -> Result<HeartbeatAnswer, Problem> {
+/// Takes a heartbeat that arrived at this time, by whichever way, and gives what the probe is told. One that the central
+/// fetched comes from no address.
+pub fn heard(
+    app: &App,
+    server_id: u32,
+    heartbeat: Heartbeat,
+    address: Option<IpAddr>,
+    received_at_ms: u64,
+) -> Result<HeartbeatAnswer, Problem> {
     check(&heartbeat)?;
-    app.fleet().hear(server_id, heartbeat, received_at_ms)?;
+    app.fleet().hear(server_id, heartbeat, address, received_at_ms)?;
     answer(app, server_id, received_at_ms)
 }
 
@@ -87,8 +97,8 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Problem> {
 /// Who is alive
 ///
 /// A row per managed server: its heartbeats of the last 2 minutes, of which 4 or 5 are good, and what
-/// the last one said. After a restart of the central the last heartbeat is remembered, the count begins
-/// anew.
+/// the last one said. When several probes use one server's token, its state is `conflict`, and it is
+/// not good. After a restart of the central the last heartbeat is remembered, the count begins anew.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/heartbeat", operation_id = "heartbeats", tag = "Monitoring",
     params(
@@ -106,7 +116,11 @@ async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
         let now_ms = now_ms();
         let servers = app.store().registry().servers()?.into_iter().filter(|server| !server.is_removed());
         let servers = servers.filter(|server| wanted.is_empty() || wanted.contains(&server.id));
-        Ok(servers.map(|server| HeartbeatRow::of(app.fleet().pulse(server.id, now_ms), server)).collect::<Vec<_>>())
+        let row = |server: Server| {
+            let twins = app.ingest().overlaps(server.id).live.is_some();
+            HeartbeatRow::of(app.fleet().pulse(server.id, now_ms), twins, server)
+        };
+        Ok(servers.map(row).collect::<Vec<_>>())
     });
     Ok(listing::page(rows.await?, &page, &uri))
 }
@@ -122,13 +136,16 @@ struct HeartbeatRow {
     sample: bool,
     /// Heartbeats in the last 2 minutes.
     requests: usize,
-    /// Whether that is good: 4 or more.
+    /// Whether that is good: 4 or more, and of one probe.
     good: bool,
     /// When the last one arrived; null when none ever did.
     #[schema(format = DateTime, required)]
     last_heartbeat: Option<String>,
-    /// Whether anything was heard of it in the last 2 minutes.
-    state: StateWord,
+    /// Whether anything was heard of it in the last 2 minutes, and whether more than one probe uses its token.
+    state: ServerState,
+    /// What is wrong, where more than one probe uses its token.
+    #[schema(required, example = "two probes use this server's token: ns1 (192.0.2.1), ns2 (192.0.2.2)")]
+    conflict: Option<String>,
     /// What runs there.
     components: ComponentsBody,
     /// By how much the probe's clock is ahead of the central's, milliseconds, with the time that the heartbeat took on its way.
@@ -162,9 +179,18 @@ struct HeartbeatRow {
 }
 
 impl HeartbeatRow {
-    fn of(pulse: Pulse, server: Server) -> Self {
-        let state = pulse.state().into();
-        let Pulse { requests, last } = pulse;
+    /// Of a server, of which two probes send batches of the same time where there are `twins`.
+    fn of(pulse: Pulse, twins: bool, server: Server) -> Self {
+        let conflict = match pulse.several.is_empty() {
+            false => Some(fleet::conflict(&pulse.several)),
+            true => twins.then(|| "two probes use this server's token: both send batches of the same time".to_owned()),
+        };
+        let state = match (&conflict, pulse.state()) {
+            (Some(_), _) => ServerState::Conflict,
+            (None, wire::State::Running) => ServerState::Running,
+            (None, wire::State::Stopped) => ServerState::Stopped,
+        };
+        let Pulse { requests, last, several: _ } = pulse;
         let received_ms = last.as_ref().map(|last| last.received_ms);
         let heartbeat = last.map(|last| last.heartbeat);
         let said = heartbeat.as_ref();
@@ -174,9 +200,10 @@ impl HeartbeatRow {
             server: server.name,
             sample: server.sample,
             requests,
-            good: requests >= GOOD,
+            good: requests >= GOOD && conflict.is_none(),
             last_heartbeat: received_ms.map(text),
             state,
+            conflict,
             components: said.map(|said| said.components.clone().into()).unwrap_or_default(),
             clock_skew_ms: said.zip(received_ms).and_then(|(said, received_ms)| skew(said.sent_at_ms, received_ms)),
             settings_version: said.and_then(|said| said.settings_version),
@@ -199,6 +226,18 @@ enum StateWord {
     Running,
     /// It does not.
     Stopped,
+}
+
+/// How a server is.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ServerState {
+    /// Its probe was heard.
+    Running,
+    /// Nothing was heard of it.
+    Stopped,
+    /// More than one probe uses its token.
+    Conflict,
 }
 
 impl From<wire::State> for StateWord {
@@ -406,8 +445,9 @@ mod tests {
         let store = zonepulse_store::Store::open(dir.path(), &Default::default()).unwrap();
         let server = store.registry().add_server("ns1", false, String::new(), 0).unwrap();
         let row = |sent_ms, received_ms| {
-            let pulse = Pulse { requests: 1, last: Some(Last { received_ms, heartbeat: heartbeat(sent_ms) }) };
-            HeartbeatRow::of(pulse, server.clone()).clock_skew_ms
+            let last = Some(Last { received_ms, heartbeat: heartbeat(sent_ms) });
+            let pulse = Pulse { requests: 1, last, several: Vec::new() };
+            HeartbeatRow::of(pulse, false, server.clone()).clock_skew_ms
         };
         assert_eq!((row(1000, 4000), row(4000, 1000), row(u64::MAX, 0)), (Some(-3000), Some(3000), None));
     }

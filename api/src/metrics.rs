@@ -7,8 +7,10 @@
 //! never what a caller can choose.
 
 use crate::app::App;
+use crate::fleet::Fleet;
 use crate::parameters;
 use crate::problem::Problem;
+use crate::time::now_ms;
 use axum::extract::State;
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -21,6 +23,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -94,6 +97,8 @@ pub struct Parts {
     pub pending: Pending,
     /// Pulling.
     pub pulled: pull::Progress,
+    /// Heartbeats.
+    pub fleet: Arc<Fleet>,
 }
 
 impl Metrics {
@@ -233,6 +238,14 @@ impl Parts {
         out.per_server(false, "server_series", "Series of metrics that the server introduced", &each(&|id| series(id).owned))?;
         let help = "Points of series that exceeded the server's share and were not taken";
         out.per_server(true, "server_series_points_refused", help, &each(&|id| series(id).refused))?;
+        let (overlaps, now_ms) = (|id| self.ingest.overlaps(id), now_ms());
+        let several = |id| self.fleet.pulse(id, now_ms).several.len().max(2 * usize::from(overlaps(id).live.is_some())) as u64;
+        let help = "Probes that use the server's token at the same time; 0 where there are not several";
+        out.per_server(false, "server_probes_conflicting", help, &each(&several))?;
+        let help = "Batches of the server that were counted though another probe covers their time";
+        out.per_server(true, "server_batches_overlapping", help, &each(&|id| overlaps(id).counted))?;
+        let help = "Batches of the server that were refused because another probe covers their time";
+        out.per_server(true, "server_batches_overlapping_refused", help, &each(&|id| overlaps(id).refused))?;
         let waiting = |id| self.ingest.on_the_way(id);
         out.per_server(false, "server_waiting_batches", "Batches on the way in", &each(&|id| waiting(id).batches))?;
         out.per_server(false, "server_waiting_bytes", "Bytes of batches on the way in", &each(&|id| waiting(id).bytes))?;

@@ -540,6 +540,9 @@ row! {
         /// End of the last interval that was given up.
         #[schema(format = DateTime, required)]
         evicted_until: Option<String>,
+        /// Milliseconds of the coverage that an earlier report of another run of a probe covers, too, as when two probes use one
+        /// token: what both saw counts twice.
+        overlap_ms: u64,
         /// All other counters that are not zero, as `name=value` with spaces between.
         #[schema(example = "packets_seen=42 opcode_notify=1")]
         losses: String,

@@ -1,6 +1,6 @@
 //! A probe's configuration file, written for a server that was just made.
 
-use crate::Error;
+use crate::{Error, config};
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write;
@@ -27,7 +27,7 @@ pub struct ProbeFile {
     #[arg(long, value_name = "NAME", default_value = "any", requires = "file")]
     pub device: String,
     /// A port of the DNS server (repeatable)
-    #[arg(long = "port", value_name = "PORT", default_values_t = [53], requires = "file")]
+    #[arg(long = "port", value_name = "PORT", default_values_t = [53], requires = "file", value_parser = clap::value_parser!(u16).range(1..))]
     pub ports: Vec<u16>,
     /// The DNS server's addresses: `local` for all of the machine, `any`, or addresses with commas between
     #[arg(long, value_name = "ADDRESSES", default_value = "local", requires = "file")]
@@ -65,6 +65,18 @@ impl ProbeFile {
     fn check(&self) -> Result<(), Error> {
         if self.interval_s == 0 || !300u32.is_multiple_of(self.interval_s) {
             return Err(Error::Argument(format!("--interval-s: {} does not divide 300", self.interval_s)));
+        }
+        if self.ports.contains(&0) {
+            return Err(Error::Argument("--port: must be from 1 to 65535, not 0".to_owned()));
+        }
+        if let Some(what) = config::bad_url(&self.url) {
+            return Err(Error::Argument(format!("--url: {:?} {what}", self.url)));
+        }
+        if self.device.is_empty() || self.device.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(Error::Argument(format!(
+                "--device: must be the name of a network interface, or any, not {:?}",
+                self.device
+            )));
         }
         let known = matches!(self.addresses.as_str(), "local" | "any");
         for address in self.addresses.split(',').filter(|_| !known).map(str::trim) {
@@ -158,6 +170,18 @@ mod tests {
         {
             assert!(with(interval_s, addresses).is_err(), "{interval_s} {addresses}");
         }
+    }
+
+    #[test]
+    fn a_port_a_url_and_a_device_that_no_probe_takes_are_refused_by_name() {
+        let refused = |file: ProbeFile| file.check().unwrap_err().to_string();
+        assert_eq!(refused(ProbeFile { ports: vec![53, 0], ..example("local") }), "--port: must be from 1 to 65535, not 0");
+        for url in ["central", "http://", "ftp://central", "http://central:0"] {
+            let said = refused(ProbeFile { url: url.to_owned(), ..example("local") });
+            assert!(said.starts_with(&format!("--url: {url:?} ")), "{said}");
+        }
+        let said = refused(ProbeFile { device: String::new(), ..example("local") });
+        assert!(said.starts_with("--device: "), "{said}");
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Fleet for Pulling {
         if known.is_none_or(|server| server.is_removed()) {
             return Err(format!("no server has the id {server_id}"));
         }
-        heartbeat::heard(&self.app, server_id, heartbeat, now_ms()).map_err(|problem| problem.detail().to_owned())
+        heartbeat::heard(&self.app, server_id, heartbeat, None, now_ms()).map_err(|problem| problem.detail().to_owned())
     }
 }
 

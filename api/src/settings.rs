@@ -104,6 +104,9 @@ described! {
     /// How long roll-ups are kept, days; 4294967295 for ever.
     #[schema(minimum = 1)]
     aggregated_retention_days: u32,
+    /// What becomes of a batch whose time another run of a probe of the same server covers already, as when two probes
+    /// use one token: `count`, so that both count and the coverage tells of it, or `refuse`, so that a time counts once.
+    overlapping_probes: OverlappingProbes,
     /// The broker's FQDN or IP address; empty for none. For administrators, as is all about the broker.
     #[schema(max_length = 255)]
     rabbitmq_address: String,
@@ -127,6 +130,14 @@ enum Communication {
     Http,
     Rabbitmq,
     Pull,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes a member")]
+enum OverlappingProbes {
+    Count,
+    Refuse,
 }
 
 /// What is set for all servers.
@@ -280,10 +291,61 @@ mod tests {
             (json!({"verify_ca": true, "rabbitmq_port": 65536}), "rabbitmq_port"),
             (json!({"communication": "smoke"}), "communication"),
             (json!({"api_url": ["a"]}), "api_url"),
+            (json!({"overlapping_probes": "both"}), "overlapping_probes"),
         ] {
             let problem = patched(&SettingsOverride::default(), &patch).unwrap_err();
             assert!(problem.detail().starts_with(&format!("{name}: ")), "{}", problem.detail());
         }
+    }
+
+    /// Values that each setting cannot have, although some are of its type.
+    fn invalid() -> Vec<(&'static str, Value)> {
+        let long = "x".repeat(5000);
+        let bad_urls = ["central", "ftp://a", "http://", "http://me@a", "http://a?b", "http://a:0", "http://a b"];
+        let intervals = [json!(0), json!(7), json!(600), json!(-5), json!(2.5)];
+        let mut all: Vec<(&str, Value)> = bad_urls.into_iter().map(|url| ("api_url", json!(url))).collect();
+        all.extend(intervals.iter().map(|value| ("dns_interval_s", value.clone())));
+        all.extend(intervals.iter().map(|value| ("system_interval_s", value.clone())));
+        all.extend([
+            ("api_url", json!(format!("http://{long}"))),
+            ("verify_ca", json!("yes")),
+            ("communication", json!("smoke")),
+            ("api_timeout_ms", json!(9)),
+            ("api_timeout_ms", json!(60_001)),
+            ("dns_monitoring", json!(1)),
+            ("system_monitoring", json!("on")),
+            ("raw_retention_minutes", json!(0)),
+            ("raw_retention_minutes", json!(4_294_967_296u64)),
+            ("aggregated_retention_days", json!(0)),
+            ("overlapping_probes", json!("both")),
+            ("overlapping_probes", json!(true)),
+            ("rabbitmq_address", json!("a b")),
+            ("rabbitmq_address", json!("a/b")),
+            ("rabbitmq_address", json!(long)),
+            ("rabbitmq_port", json!(0)),
+            ("rabbitmq_port", json!(65_536)),
+            ("rabbitmq_tls", json!("no")),
+            ("rabbitmq_virtual_host", json!("")),
+            ("rabbitmq_user", json!("a\nb")),
+            ("rabbitmq_user", json!(long)),
+            ("rabbitmq_password", json!("a\u{0}b")),
+        ]);
+        all
+    }
+
+    #[test]
+    fn every_setting_has_values_that_are_refused_by_its_name() {
+        let invalid = invalid();
+        for (name, value) in &invalid {
+            let patch = Map::from_iter([((*name).to_owned(), value.clone())]);
+            let said = match patched(&SettingsOverride::default(), &Value::Object(patch)) {
+                Err(problem) => problem.detail().to_owned(),
+                Ok(over) => over.check().expect_err(&format!("{name}: {value}")).to_string(),
+            };
+            assert!(said.starts_with(&format!("{name}: ")), "{name}: {value}: {said}");
+        }
+        let named: BTreeSet<&str> = invalid.iter().map(|(name, _)| *name).collect();
+        assert_eq!(named, Settings::NAMES.iter().copied().collect());
     }
 
     #[test]
@@ -308,6 +370,7 @@ mod tests {
             "system_interval_s",
             "raw_retention_minutes",
             "aggregated_retention_days",
+            "overlapping_probes",
         ];
         let told: BTreeSet<&str> = harmless.into_iter().chain(FOR_ADMINISTRATORS).collect();
         assert_eq!(told, Settings::NAMES.iter().copied().collect());

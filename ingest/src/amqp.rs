@@ -10,9 +10,12 @@
 //!
 //! The connection is made again whenever it ends, with growing pauses.
 
+mod address;
 pub(crate) mod origin;
 pub mod publisher;
 pub mod trial;
+
+pub use address::{check_queue, check_url};
 
 use crate::{Ingest, Trust};
 use backon::{BackoffBuilder, ExponentialBuilder};

@@ -2,6 +2,7 @@
 
 use crate::admission::Place;
 use crate::turns::{Group, Turns};
+use crate::twins::{Twins, now_ms};
 use crate::{Error, Outcome, Settings, translate};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,14 +66,14 @@ impl Drop for Closing {
 }
 
 impl Committer {
-    pub(crate) fn start(store: Store, settings: Settings) -> Result<Self, Error> {
+    pub(crate) fn start(store: Store, settings: Settings, twins: Arc<Twins>) -> Result<Self, Error> {
         let queue = Arc::new(Turns::new());
         let written = Arc::<Written>::default();
         let (closing, counted) = (Closing(queue.clone()), written.clone());
         let most = Group { batches: settings.group_batches.max(1), points: WRITE_POINTS };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
-            .spawn(move || run(&store, &closing.0, most, &counted))
+            .spawn(move || run(&store, &closing.0, most, &counted, &twins))
             .map_err(|error| Error::Thread(Arc::new(error)))?;
         Ok(Committer { running: Arc::new(Running { queue, written, thread: Some(thread) }) })
     }
@@ -98,7 +99,7 @@ impl Committer {
 }
 
 /// Writes what waits, as much as goes into one write, until the queue is closed and empty.
-fn run(store: &Store, queue: &Turns<Waiting>, most: Group, counted: &Written) {
+fn run(store: &Store, queue: &Turns<Waiting>, most: Group, counted: &Written, twins: &Twins) {
     let mut full = false;
     loop {
         let group = queue.take(most);
@@ -106,7 +107,7 @@ fn run(store: &Store, queue: &Turns<Waiting>, most: Group, counted: &Written) {
             return;
         }
         let began = Instant::now();
-        let written = write(store, group, counted);
+        let written = write(store, group, counted, twins);
         counted.commits.fetch_add(1, Ordering::Relaxed);
         counted.took_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
         let was_full = std::mem::replace(&mut full, matches!(written, Err(Error::NoSpace)));
@@ -120,7 +121,7 @@ fn run(store: &Store, queue: &Turns<Waiting>, most: Group, counted: &Written) {
 }
 
 /// Writes batches, and answers those who wait for them.
-fn write(store: &Store, group: Vec<Waiting>, counted: &Written) -> Result<(), Error> {
+fn write(store: &Store, group: Vec<Waiting>, counted: &Written, twins: &Twins) -> Result<(), Error> {
     let mut write = store.begin();
     let mut points = 0;
     let mut added = Vec::with_capacity(group.len());
@@ -130,12 +131,18 @@ fn write(store: &Store, group: Vec<Waiting>, counted: &Written) -> Result<(), Er
             Ok(true) => Ok(Outcome::Duplicate),
             Ok(false) => {
                 let size = size(&batch);
-                translate::add(batch, &mut write)
+                let admitted = match &batch {
+                    Message::Dns(batch) => twins.admit(batch, store, &mut write, now_ms()),
+                    // Of metrics that are told twice one value counts.
+                    Message::System(_) => Ok(0),
+                };
+                admitted
+                    .and_then(|overlap_ms| Ok(translate::add(batch, overlap_ms, &mut write)?))
                     .inspect(|outcome| points += if *outcome == Outcome::Committed { size } else { 0 })
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
-        added.push((answer, place, outcome.map_err(Error::from)));
+        added.push((answer, place, outcome));
     }
     // A copy of a batch in the same write is on disk only with it: nobody is answered before.
     let written = write.commit().map_err(Error::from);

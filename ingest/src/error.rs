@@ -30,6 +30,21 @@ pub enum Error {
     /// The batch's interval does not divide 300 s. It will never be taken.
     #[error("an interval of {0} s does not divide 300 s")]
     Interval(u32),
+    /// Another run of a probe of the server covers the same time already, and by the server's settings a time counts once. It
+    /// will never be taken: keep it for somebody to look at.
+    #[error(
+        "another probe uses the token of server {server_id}: the interval at {start_s} counts from the run {first:016x}, so not from {epoch:016x} (the setting overlapping_probes is \"refuse\")"
+    )]
+    Overlaps {
+        /// The server.
+        server_id: u32,
+        /// Start of the interval, Unix seconds.
+        start_s: u64,
+        /// The run of the probe whose batch this is.
+        epoch: u64,
+        /// The run that counts.
+        first: u64,
+    },
     /// The batch is about another server than its bringer may speak for.
     #[error("server {own} may not send for server {found}")]
     WrongServer {
@@ -72,6 +87,7 @@ impl Error {
             | Error::UnknownVersion(_)
             | Error::TooLate(_)
             | Error::Interval(_)
+            | Error::Overlaps { .. }
             | Error::WrongServer { .. } => true,
             Error::Ahead { .. }
             | Error::UnknownServer(_)

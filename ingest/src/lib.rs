@@ -20,10 +20,12 @@ mod times;
 mod translate;
 mod trust;
 mod turns;
+mod twins;
 
 pub use admission::OnTheWay;
 pub use error::Error;
 pub use trust::Trust;
+pub use twins::{LiveProbes, Overlaps};
 pub use zonepulse_store::Outcome;
 /// What a probe counts besides hits: whoever shows a report needs the names.
 pub use zonepulse_wire::Counter;
@@ -108,6 +110,8 @@ pub struct Ingest {
     patience: Duration,
     counters: Arc<Counters>,
     max_ahead_s: u64,
+    /// Servers for which two probes send.
+    twins: Arc<twins::Twins>,
     /// Of messages from the broker.
     refusals: Arc<amqp::origin::Refusals>,
 }
@@ -125,10 +129,12 @@ impl Ingest {
     /// Starts the committer. It ends when the last clone is dropped and what
     /// was waiting is committed.
     pub fn start(store: Store, settings: Settings) -> Result<Self, Error> {
-        let committer = Committer::start(store.clone(), settings)?;
+        let twins = Arc::<twins::Twins>::default();
+        let committer = Committer::start(store.clone(), settings, twins.clone())?;
         let Settings { queue_batches, queue_bytes, patience, max_ahead_s, .. } = settings;
         let admission = Arc::new(Admission::new(Bounds { batches: queue_batches, bytes: queue_bytes }));
-        Ok(Ingest { store, committer, admission, patience, counters: Arc::default(), max_ahead_s, refusals: Arc::default() })
+        let (counters, refusals) = Default::default();
+        Ok(Ingest { store, committer, admission, patience, counters, max_ahead_s, twins, refusals })
     }
 
     /// Takes an encoded batch and answers when it is on disk, or was before.
@@ -184,6 +190,11 @@ impl Ingest {
     /// What a server has on the way in, and how often it was asked to come again.
     pub fn on_the_way(&self, server_id: u32) -> OnTheWay {
         self.admission.of(server_id)
+    }
+
+    /// How batches of a server cover time that others cover, too.
+    pub fn overlaps(&self, server_id: u32) -> Overlaps {
+        self.twins.of(server_id, twins::now_ms())
     }
 
     /// What came in since the start.

@@ -8,11 +8,11 @@ pub(crate) fn identity(message: &Message) -> Identity {
     identity_of(message.identity())
 }
 
-/// Adds a message, of whichever kind, to a write.
-pub(crate) fn add(message: Message, write: &mut Write<'_>) -> Result<Outcome, Error> {
+/// Adds a message, of whichever kind, to a write. Of a batch's coverage another epoch covers so much, milliseconds.
+pub(crate) fn add(message: Message, overlap_ms: u64, write: &mut Write<'_>) -> Result<Outcome, Error> {
     match message {
         Message::Dns(batch) => {
-            let intake = intake(&batch, write);
+            let intake = intake(&batch, overlap_ms, write);
             write.count_folded_as(Counter::HitsFoldedByCentral.number());
             write.add(intake)
         }
@@ -23,7 +23,7 @@ pub(crate) fn add(message: Message, write: &mut Write<'_>) -> Result<Outcome, Er
     }
 }
 
-fn identity_of(identity: zonepulse_wire::Identity) -> Identity {
+pub(crate) fn identity_of(identity: zonepulse_wire::Identity) -> Identity {
     let zonepulse_wire::Identity { server_id, epoch, seq } = identity;
     Identity { server_id, epoch, seq }
 }
@@ -62,11 +62,12 @@ fn count_folded(batch: &Batch, ids: &[u32], counters: &mut Counters) {
 }
 
 /// The batch with its records numbered by the store.
-fn intake(batch: &Batch, write: &mut Write<'_>) -> Intake {
+fn intake(batch: &Batch, overlap_ms: u64, write: &mut Write<'_>) -> Intake {
     let ids = write.record_ids(batch.identity.server_id, batch.records.iter());
     let start_ms = batch.start_ms();
     let mut counters = batch.counters.clone();
     count_folded(batch, &ids, &mut counters);
+    counters.add(Counter::OverlapMs, overlap_ms);
     let rows = batch.rows.iter().filter_map(|row| {
         // `decode` saw to it that every row's record is there.
         let record_id = *ids.get(row.record as usize)?;

@@ -83,13 +83,15 @@ impl Prepared {
     /// A link fails where there is a file, also one that has just been made.
     fn place_without_replacing(&self) -> io::Result<()> {
         match fs::hard_link(&self.temporary, &self.path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => match fs::symlink_metadata(&self.path) {
-                Ok(_) => Err(ErrorKind::AlreadyExists.into()),
-                // Not every file system has links.
-                Err(_) => fs::rename(&self.temporary, &self.path),
-            },
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => self.place_without_links(),
             placed => placed,
         }
+    }
+
+    /// Not every file system has links: what is replaced there is an empty file that was made for it.
+    fn place_without_links(&self) -> io::Result<()> {
+        File::options().write(true).create_new(true).mode(0o600).open(&self.path)?;
+        fs::rename(&self.temporary, &self.path)
     }
 }
 
@@ -142,6 +144,19 @@ mod tests {
         Prepared::new(&path, true).unwrap().write("theirs").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
         assert_eq!(names(dir.path()), ["file"]);
+    }
+
+    #[test]
+    fn nothing_is_overwritten_where_there_are_no_links_either() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let first = Prepared::new(&path, false).unwrap();
+        let late = Prepared::new(&path, false).unwrap();
+        first.place_without_links().unwrap();
+        fs::write(&path, "mine").unwrap();
+        assert_eq!(late.place_without_links().unwrap_err().kind(), ErrorKind::AlreadyExists);
+        drop((first, late));
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), names(dir.path()).len()), ("mine", 1));
     }
 
     #[test]

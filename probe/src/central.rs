@@ -13,7 +13,10 @@ const MAX_PROBLEM_BYTES: usize = 16 << 10;
 pub fn check_url(url: &str) -> Result<(), String> {
     let url = Url::parse(url).map_err(|error| format!("is no URL ({error}); write https://host:port"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("has the scheme {}; write https://host:port", url.scheme()));
+        return Err(format!("has the scheme {}, not http or https; write https://host:port", url.scheme()));
+    }
+    if url.port() == Some(0) {
+        return Err("has the port 0; give one from 1 to 65535".into());
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("holds a credential; that belongs into token or token_file".into());

@@ -5,6 +5,7 @@
 //! `ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN`. An unknown key is an error.
 
 mod argument;
+mod bounds;
 mod explain;
 mod fleet;
 mod secrets;
@@ -220,39 +221,27 @@ impl Config {
             if holds { Ok(()) } else { Err(message.to_owned()) }
         };
         need(self.server_id != 0, "server_id: is missing; give the number that the central has for this server")?;
-        need(
-            self.interval_s != 0 && 300u32.is_multiple_of(self.interval_s),
-            "interval_s: must divide 300 (such as 10, 30, 60 or 300), so that sums of 5 minutes stay exact",
-        )?;
-        need(!self.capture.device.is_empty(), "capture.device: is empty; name a device, or \"any\"")?;
-        need(!self.capture.ports.is_empty(), "capture.ports: is empty; the usual is [53]")?;
-        need(!self.capture.ports.contains(&0), "capture.ports: 0 is no port")?;
-        need(
-            (1 << 16..=1 << 30).contains(&self.capture.buffer_bytes),
-            "capture.buffer_bytes: must be from 65536 (64 KiB) to 1073741824 (1 GiB)",
-        )?;
-        need(
-            self.capture.addresses != ServerAddresses::These(Vec::new()),
-            "capture.addresses: is empty; give addresses, \"local\" or \"any\"",
-        )?;
+        bounds::divides_300("interval_s", self.interval_s)?;
+        self.check_capture()?;
         self.check_sources()?;
         self.system.check()?;
         let min_bytes = Budget::min_bytes(self.buffer_bytes());
         if self.memory.max_bytes < min_bytes {
             return Err(format!(
-                "memory.max_bytes: must be {min_bytes} or more with this capture.buffer_bytes, which is a part of it"
+                "memory.max_bytes: must be {min_bytes} or more with this capture.buffer_bytes, which is a part of it, not {}",
+                self.memory.max_bytes
             ));
         }
-        need(!self.spool.dir.as_os_str().is_empty(), "spool.dir: is empty")?;
-        need(self.spool.max_bytes >= spool::MIN_BYTES, "spool.max_bytes: must be 33554432 (32 MiB) or more")?;
-        match self.deliver.via {
-            Via::Http => central::check_url(&self.deliver.http.url).map_err(|what| format!("deliver.http.url: {what}"))?,
-            Via::Amqp => {
-                deliver::amqp::check_url(&self.deliver.amqp.url).map_err(|what| format!("deliver.amqp.url: {what}"))?;
-                need((1..=255).contains(&self.deliver.amqp.queue.len()), "deliver.amqp.queue: must have 1 to 255 octets")?;
-            }
-            Via::Pull => {}
-        }
+        bounds::within("memory.max_bytes", self.memory.max_bytes as u64, 0..=bounds::MOST_BYTES)?;
+        let Spool { dir, max_bytes, min_free_bytes, max_refused_bytes } = &self.spool;
+        need(!dir.as_os_str().is_empty(), "spool.dir: is empty; give a directory for this probe alone")?;
+        bounds::within("spool.max_bytes", *max_bytes, spool::MIN_BYTES..=bounds::MOST_BYTES)?;
+        bounds::within("spool.min_free_bytes", *min_free_bytes, 0..=bounds::MOST_BYTES)?;
+        bounds::within("spool.max_refused_bytes", *max_refused_bytes, 0..=bounds::MOST_BYTES)?;
+        // Heartbeats go over HTTP whichever way batches take, and the central may change that.
+        central::check_url(&self.deliver.http.url).map_err(|what| format!("deliver.http.url: {what}"))?;
+        deliver::amqp::check_url(&self.deliver.amqp.url).map_err(|what| format!("deliver.amqp.url: {what}"))?;
+        bounds::queue("deliver.amqp.queue", &self.deliver.amqp.queue)?;
         self.check_fleet()?;
         let http = &self.deliver.http;
         need(http.token.is_none() || http.token_file.is_none(), "deliver.http.token, token_file: give one of them, not both")

@@ -46,52 +46,157 @@ fn the_example_names_every_key() {
 #[test]
 fn what_is_wrong_is_named_with_file_and_key() {
     refused("", "server_id: is missing");
-    refused("server_id = 0", "server_id: is missing");
     refused("server_id = \"one\"", "server_id: invalid type: found string \"one\", expected u32");
     refused("server_id = 1\ncolour = 3", "colour: unknown key");
     refused(
         "server_id = 1\n[capture]\nprots = [53]",
         "capture.prots: unknown key; did you mean ports? Known here: enabled, device, ports",
     );
-    refused("server_id = 1\ninterval_s = 45", "interval_s: must divide 300");
-    refused("server_id = 1\ninterval_s = 0", "interval_s: must divide 300");
-    refused("server_id = 1\n[capture]\nports = []", "capture.ports: is empty");
-    refused("server_id = 1\n[capture]\nports = [0]", "capture.ports: 0 is no port");
-    refused("server_id = 1\n[capture]\nports = [70000]", "capture.ports");
-    refused(
-        "server_id = 1\n[capture]\naddresses = \"mine\"",
-        "capture.addresses: invalid value string \"mine\", expected \"local\", \"any\" or a list",
-    );
-    refused("server_id = 1\n[capture]\naddresses = [\"192.0.2.300\"]", "capture.addresses: \"192.0.2.300\" is not an IP address");
-    refused("server_id = 1\n[capture]\nbuffer_bytes = 1", "capture.buffer_bytes");
-    refused("server_id = 1\n[memory]\nmax_bytes = 5", "memory.max_bytes: must be 37748736 or more");
     refused("server_id = 1\n[capture]\nenabled = false", "capture.enabled: is false, and neither dnstap.socket nor");
-    refused("server_id = 1\nsource = \"dnstap\"", "source: is \"dnstap\", but neither");
-    refused("server_id = 1\nsource = \"both\"", "source: unknown variant");
     refused(
         "server_id = 1\nsource = \"capture\"\ncapture.enabled = false\ndnstap.socket = \"/run/s\"",
         "source: is \"capture\", but capture.enabled is false",
     );
-    refused("server_id = 1\n[dnstap]\nsocket = \"dnstap.sock\"", "dnstap.socket: must be an absolute path");
-    refused("server_id = 1\n[dnstap]\nsocket_mode = 0o1777", "dnstap.socket_mode");
-    refused("server_id = 1\n[dnstap]\nlisten = \"localhost\"", "dnstap.listen");
-    refused("server_id = 1\n[dnstap]\nmax_tcp_connections = 65", "dnstap.max_tcp_connections: must be from 1 to 64");
-    refused("server_id = 1\n[dnstap]\nmax_tcp_per_address = 0", "dnstap.max_tcp_per_address: must be from 1 to 64");
-    refused("server_id = 1\n[dnstap]\nmax_connections = 0", "dnstap.max_connections: must be from 1 to 64");
-    refused("server_id = 1\n[system]\ninterval_s = 0", "system.interval_s: must be from 1 to 3600");
-    refused("server_id = 1\n[system]\nbatch_s = 3601", "system.batch_s");
     refused("server_id = 1\n[deliver]\nvia = \"pull\"", "pull.listen: is missing");
     refused("server_id = 1\n[pull]\ncertificate_file = \"x\"", "pull.certificate_file, key_file: give both");
-    refused("server_id = 1\n[pull]\nmax_connections = 0", "pull.max_connections");
-    refused("server_id = 1\n[central]\nsettings = \"perhaps\"", "central.settings: unknown variant");
-    refused("server_id = 1\n[central]\npin = [\"https://x\"]", "central.pin: \"https://x\" is no host and no host:port");
-    refused("server_id = 1\n[central]\npin = \"x\"", "central.pin");
-    refused("server_id = 1\n[spool]\nmax_bytes = 5", "spool.max_bytes");
-    refused("server_id = 1\n[deliver]\nvia = \"pigeon\"", "deliver.via: unknown variant");
-    refused("server_id = 1\n[deliver.http]\nurl = \"central\"", "deliver.http.url: is no URL");
-    refused("server_id = 1\n[deliver]\nvia = \"amqp\"\namqp.url = \"http://x\"", "deliver.amqp.url: is no URL");
     refused("server_id = 1\n[deliver.http]\ntoken = \"a\"\ntoken_file = \"b\"", "give one of them");
+    refused(
+        "server_id = 1\n[components]\nbackup_process = \"a\"\nbackup_pid_file = \"/b\"",
+        "components.backup_process, backup_pid_file: give one of them",
+    );
     refused("server_id = ", "line 1");
+}
+
+/// Every key that can have a wrong value of the right type: the key, such a value as TOML, and what is said of it.
+const INVALID: &[(&str, &str, &str)] = &[
+    ("server_id", "0", "is missing"),
+    ("interval_s", "0", "must divide 300 (such as 5, 10, 30, 60 or 300), so that sums of 5 minutes stay exact, not 0"),
+    ("interval_s", "45", "not 45"),
+    ("interval_s", "600", "not 600"),
+    ("source", "\"both\"", "unknown variant"),
+    ("source", "\"dnstap\"", "is \"dnstap\", but neither"),
+    ("capture.device", "\"\"", "must have 1 to 255 bytes and no spaces, not \"\""),
+    ("capture.device", "\"eth 0\"", "not \"eth 0\""),
+    ("capture.ports", "[]", "must be 1 to 64 ports from 1 to 65535, such as [53], not []"),
+    ("capture.ports", "[53, 0]", "not [53, 0]"),
+    ("capture.ports", "[70000]", "70000"),
+    ("capture.addresses", "\"mine\"", "invalid value string \"mine\", expected \"local\", \"any\" or a list"),
+    ("capture.addresses", "[\"192.0.2.300\"]", "\"192.0.2.300\" is not an IP address"),
+    ("capture.addresses", "[]", "must be 1 to 1024 addresses, \"local\" or \"any\""),
+    ("capture.addresses", "[\"::\"]", "no server answers from ::"),
+    ("capture.buffer_bytes", "65535", "must be from 65536 to 1073741824, not 65535"),
+    ("capture.buffer_bytes", "1073741825", "not 1073741825"),
+    ("dnstap.socket", "\"dnstap.sock\"", "must be an absolute path, not \"dnstap.sock\""),
+    (
+        "dnstap.socket",
+        "\"/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678\"",
+        "at most 107 bytes, not 110",
+    ),
+    ("dnstap.socket_mode", "0o1777", "must be from 0o000 to 0o777, not 0o1777"),
+    ("dnstap.socket_group", "\"\"", "must have 1 to 255 bytes"),
+    ("dnstap.listen", "\"localhost\"", ""),
+    ("dnstap.listen", "\"127.0.0.1:0\"", "127.0.0.1:0 has no port"),
+    ("dnstap.max_connections", "0", "must be from 1 to 64, not 0"),
+    ("dnstap.max_connections", "65", "not 65"),
+    ("dnstap.max_tcp_connections", "0", "must be from 1 to 64, not 0"),
+    ("dnstap.max_tcp_connections", "65", "not 65"),
+    ("dnstap.max_tcp_per_address", "0", "must be from 1 to 64, not 0"),
+    ("dnstap.max_tcp_per_address", "65", "not 65"),
+    ("system.interval_s", "0", "must divide 300"),
+    ("system.interval_s", "7", "not 7"),
+    ("system.interval_s", "3600", "not 3600"),
+    ("system.batch_s", "0", "must be from 1 to 3600, not 0"),
+    ("system.batch_s", "3601", "not 3601"),
+    ("memory.max_bytes", "5", "must be 37748736 or more"),
+    ("memory.max_bytes", "2000000000000000", "must be from 0 to 1125899906842624"),
+    ("spool.dir", "\"\"", "is empty"),
+    ("spool.max_bytes", "5", "must be from 33554432 to 1125899906842624, not 5"),
+    ("spool.min_free_bytes", "2000000000000000", "must be from 0 to"),
+    ("spool.max_refused_bytes", "2000000000000000", "must be from 0 to"),
+    ("deliver.via", "\"pigeon\"", "unknown variant"),
+    ("deliver.http.url", "\"central\"", "is no URL"),
+    ("deliver.http.url", "\"amqp://central\"", "has the scheme amqp, not http or https"),
+    ("deliver.http.url", "\"http://\"", "is no URL"),
+    ("deliver.http.url", "\"http://central:0\"", "has the port 0"),
+    ("deliver.http.url", "\"http://central:99999\"", "is no URL"),
+    ("deliver.http.url", "\"http://me@central\"", "holds a credential"),
+    ("deliver.http.url", "\"http://central/?a=b\"", "has a query"),
+    ("deliver.amqp.url", "\"http://x\"", "is no URL of a broker"),
+    ("deliver.amqp.url", "\"amqp://x:0\"", "has no host or no port"),
+    ("deliver.amqp.queue", "\"\"", "must have 1 to 250 bytes, no control characters, and not begin with amq., not \"\""),
+    ("deliver.amqp.queue", "\"amq.batches\"", "not \"amq.batches\""),
+    ("deliver.amqp.queue", "\"a\\nb\"", "must have 1 to 250 bytes"),
+    ("central.settings", "\"perhaps\"", "unknown variant"),
+    ("central.pin", "\"x\"", ""),
+    ("central.pin", "[\"https://x\"]", "\"https://x\" is no host and no host:port"),
+    ("pull.listen", "\"0.0.0.0:0\"", "0.0.0.0:0 has no port"),
+    ("pull.max_connections", "0", "must be from 1 to 64, not 0"),
+    ("pull.max_connections", "65", "not 65"),
+    ("components.dns", "\"\"", "must have 1 to 255 bytes"),
+    ("components.dns_address", "\"127.0.0.1\"", ""),
+    ("components.dns_address", "\"127.0.0.1:0\"", "127.0.0.1:0 has no port"),
+    ("components.kea4_socket", "\"kea\"", "must be an absolute path, not \"kea\""),
+    ("components.kea6_socket", "\"kea\"", "must be an absolute path, not \"kea\""),
+    ("components.backup_process", "\"\"", "must have 1 to 255 bytes"),
+    ("components.backup_pid_file", "\"backup.pid\"", "must be an absolute path, not \"backup.pid\""),
+    ("metrics.listen", "\"127.0.0.1:0\"", "127.0.0.1:0 has no port"),
+    ("log.level", "\"loud\"", "unknown variant"),
+    ("log.format", "\"xml\"", "unknown variant"),
+];
+
+/// Keys whose values are all right when they are of the right type, or are tried when the file that they name is read.
+const FREE: &[&str] = &[
+    "dns_monitoring",
+    "capture.enabled",
+    "system.enabled",
+    "deliver.http.token",
+    "deliver.http.token_file",
+    "tls.ca_file",
+    "tls.verify_ca",
+    "central.heartbeat",
+    "pull.token",
+    "pull.token_file",
+    "pull.certificate_file",
+    "pull.key_file",
+    "components.ask_dns_version",
+];
+
+#[test]
+fn every_invalid_value_is_refused_with_its_key_and_what_is_allowed() {
+    for (key, value, expected) in INVALID {
+        let server = if *key == "server_id" { "" } else { "server_id = 1\n" };
+        let error = read(&format!("{server}{key} = {value}"), &[]).expect_err(&format!("{key} = {value}")).to_string();
+        // Of a list the place is named, too.
+        let said = error.strip_prefix(&format!("probe.toml: {key}"));
+        assert!(said.is_some_and(|said| said.starts_with([':', '.']) && said.contains(expected)), "{key} = {value}: {error}");
+    }
+}
+
+#[test]
+fn every_key_has_an_invalid_value_or_none_at_all() {
+    let mut section = String::new();
+    let mut keys = 0;
+    for line in EXAMPLE.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = format!("{name}.");
+        }
+        let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") else { continue };
+        if key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+            let key = format!("{section}{key}");
+            let known = INVALID.iter().any(|(invalid, ..)| *invalid == key) || FREE.contains(&key.as_str());
+            assert!(known, "{key}");
+            keys += 1;
+        }
+    }
+    assert!(keys > 45, "{keys}");
+}
+
+#[test]
+fn a_group_that_this_machine_does_not_have_is_refused_by_name() {
+    let with = |group: &str| read(&format!("server_id = 1\ndnstap.socket_group = {group:?}"), &[]).unwrap().check_machine();
+    assert!(with("root").is_ok());
+    let error = with("no-such-group").unwrap_err().to_string();
+    assert_eq!(error, "dnstap.socket_group: there is no group \"no-such-group\"");
 }
 
 #[test]
@@ -193,7 +298,7 @@ fn a_token_file_that_others_may_read_is_refused_with_the_remedy() {
 fn what_needs_a_restart_is_told() {
     let one = read("server_id = 1\n[deliver.http]\ntoken = \"x\"", &[]).unwrap();
     let other = read(
-        "server_id = 2\n[deliver.http]\ntoken = \"y\"\n[log]\nlevel = \"debug\"\n[spool]\ndir = \"/x\"\n[system]\ninterval_s = 9",
+        "server_id = 2\n[deliver.http]\ntoken = \"y\"\n[log]\nlevel = \"debug\"\n[spool]\ndir = \"/x\"\n[system]\ninterval_s = 10",
         &[],
     )
     .unwrap();
@@ -202,10 +307,10 @@ fn what_needs_a_restart_is_told() {
 
 #[test]
 fn arguments_stand_above_the_file_and_the_environment() {
-    let arguments = ["capture.device=eth9", "system.interval_s=7", "capture.ports=[5353]"].map(|text| text.parse().unwrap());
+    let arguments = ["capture.device=eth9", "system.interval_s=6", "capture.ports=[5353]"].map(|text| text.parse().unwrap());
     let text = "server_id = 1\ncapture.device = \"eth0\"";
     let config = Config::read(Path::new("probe.toml"), text, std::iter::empty(), &arguments).unwrap();
-    assert_eq!((config.capture.device.as_str(), config.system.interval_s, config.capture.ports), ("eth9", 7, vec![5353]));
+    assert_eq!((config.capture.device.as_str(), config.system.interval_s, config.capture.ports), ("eth9", 6, vec![5353]));
     let wrong = ["capture.prots=[1]".parse().unwrap()];
     let error = Config::read(Path::new("probe.toml"), text, std::iter::empty(), &wrong).unwrap_err().to_string();
     assert!(error.starts_with("--set: capture.prots: ") && error.contains("did you mean ports?"), "{error}");

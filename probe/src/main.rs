@@ -51,3 +51,18 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Error> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_from_1_to_65535() {
+        let tally = |port: &str| Cli::try_parse_from(["zonepulse-probe", "tally", "--port", port, "-"]);
+        for port in ["0", "65536", "dns"] {
+            let said = tally(port).unwrap_err().to_string();
+            assert!(said.contains(&format!("'{port}'")) && said.contains("--port"), "{said}");
+        }
+        assert!(tally("1").is_ok() && tally("65535").is_ok());
+    }
+}

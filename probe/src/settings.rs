@@ -327,9 +327,9 @@ mod tests {
     #[test]
     fn a_pull_needs_an_address_and_a_token() {
         let pull = kept(|settings| settings.communication = Communication::Pull);
-        let error = InForce::of_central(&config("[pull]\nlisten = \"127.0.0.1:0\""), &pull).unwrap_err().to_string();
+        let error = InForce::of_central(&config("[pull]\nlisten = \"127.0.0.1:8054\""), &pull).unwrap_err().to_string();
         assert!(error.contains("pull.token: is missing"), "{error}");
-        let in_force = InForce::of_central(&config("[pull]\nlisten = \"127.0.0.1:0\"\ntoken = \"p\""), &pull).unwrap();
+        let in_force = InForce::of_central(&config("[pull]\nlisten = \"127.0.0.1:8054\"\ntoken = \"p\""), &pull).unwrap();
         assert_eq!((in_force.delivery, in_force.pull.is_some()), (deliver::Settings::Pull, true));
     }
 
@@ -340,7 +340,7 @@ mod tests {
             settings.pull_token = Some("given".into());
         });
         for own in ["", "token = \"own\"\n"] {
-            let config = config(&format!("[pull]\nlisten = \"127.0.0.1:0\"\n{own}"));
+            let config = config(&format!("[pull]\nlisten = \"127.0.0.1:8054\"\n{own}"));
             let in_force = InForce::of_central(&config, &pull).unwrap();
             assert_eq!(in_force.pull.as_ref().unwrap().token.expose(), "given");
             assert!(!format!("{in_force:?} {pull:?}").contains("given"));

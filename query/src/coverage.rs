@@ -11,7 +11,7 @@ use std::sync::Arc;
 use zonepulse_store::{Report, Server};
 
 /// Counters that have a column of their own, by their names.
-const OWN_COLUMNS: &[&str] = &["messages_seen", "kernel_dropped", "interface_dropped"];
+const OWN_COLUMNS: &[&str] = &["messages_seen", "kernel_dropped", "interface_dropped", "overlap_ms"];
 
 /// Reports on their way into columns.
 pub(crate) struct Reports {

@@ -46,7 +46,7 @@ impl Engine {
     ///
     /// `time, interval_s, server_id, server, epoch, seq, covered_from, covered_until, hits, messages_seen,
     /// not_counted, kernel_dropped, interface_dropped, batches_evicted, evicted_from, evicted_until,
-    /// losses`, the last one with all other counters as `name=value`. A batch of metrics has a row when it
+    /// overlap_ms, losses`, the last one with all other counters as `name=value`. A batch of metrics has a row when it
     /// tells of something that was given up, and the row covers no time. By itself in the order of time and
     /// server. The range is about `time`; without it, the last 24 hours.
     pub async fn coverage(&self, of: &[u32], range: TimeRange, page: &Page) -> Result<Answer, Error> {

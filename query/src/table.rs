@@ -121,6 +121,7 @@ pub(crate) const COVERAGE: &[&str] = &[
     "batches_evicted",
     "evicted_from",
     "evicted_until",
+    "overlap_ms",
     "losses",
 ];
 

@@ -54,6 +54,7 @@ mod intake;
 mod key;
 mod level;
 mod marker;
+mod overlap;
 mod precision;
 mod prefetch;
 mod purge;
@@ -81,6 +82,7 @@ pub use dictionary::{DictionaryReader, OTHER};
 pub use error::Error;
 pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
 pub use level::Level;
+pub use overlap::Overlap;
 pub use precision::Precision;
 pub use registry::{
     Actor, AuditEntry, EnrollmentToken, Entered, GlobalSettings, Pull, Registry, Rights, Server, ServerNames, User, UserToken,
@@ -88,7 +90,7 @@ pub use registry::{
 pub use report::Report;
 pub use retention::Retention;
 pub use scan::{Kinds, Points, Reading, Selection, Split, SplitKind, Sum};
-pub use settings::{Communication, Settings, SettingsOverride};
+pub use settings::{Communication, OverlappingProbes, Settings, SettingsOverride};
 pub use share::Share;
 pub use system::{Bucket, SeriesIntake, SeriesReader, SystemIntake, SystemPoints, SystemSelection};
 pub use totals::Total;

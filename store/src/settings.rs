@@ -20,6 +20,16 @@ pub enum Communication {
     Pull,
 }
 
+/// What becomes of a batch whose time another run of a probe of the same server covers already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OverlappingProbes {
+    /// It counts, too.
+    Count,
+    /// It is refused for good.
+    Refuse,
+}
+
 /// What is not printed.
 const PASSWORD: &str = "rabbitmq_password";
 
@@ -99,6 +109,8 @@ settings! {
     raw_retention_minutes: u32 = Retention::default().raw_minutes;
     /// How long roll-ups and reports are kept, days; 4294967295 for ever.
     aggregated_retention_days: u32 = Retention::default().aggregated_days;
+    /// What becomes of a batch whose time another run of a probe of the same server covers already.
+    overlapping_probes: OverlappingProbes = OverlappingProbes::Count;
     /// The broker's FQDN or IP address; empty for none.
     rabbitmq_address: String = String::new();
     /// Its port; without one, 5672, or 5671 with TLS.
@@ -183,11 +195,9 @@ impl SettingsOverride {
     pub fn check(&self) -> Result<(), Error> {
         for (name, interval_s) in [("dns_interval_s", self.dns_interval_s), ("system_interval_s", self.system_interval_s)] {
             // No interval may lie across two buckets of a roll-up.
-            if interval_s.is_some_and(|interval_s| interval_s == 0 || !300u32.is_multiple_of(interval_s)) {
-                return Err(Error::bad_setting(
-                    name,
-                    "it has to divide 300: 1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 25, 30, 50, 60, 75, 100, 150 or 300",
-                ));
+            if let Some(interval_s) = interval_s.filter(|interval_s| *interval_s == 0 || !300u32.is_multiple_of(*interval_s)) {
+                let allowed = "1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 25, 30, 50, 60, 75, 100, 150 or 300";
+                return Err(Error::bad_setting(name, format!("it has to divide 300: {allowed}, not {interval_s}")));
             }
         }
         let kept = [
@@ -195,13 +205,13 @@ impl SettingsOverride {
             ("aggregated_retention_days", self.aggregated_retention_days),
         ];
         if let Some((name, _)) = kept.into_iter().find(|(_, value)| *value == Some(0)) {
-            return Err(Error::bad_setting(name, "it has to be at least 1"));
+            return Err(Error::bad_setting(name, "it has to be from 1 to 4294967295, not 0"));
         }
-        if self.api_timeout_ms.is_some_and(|timeout_ms| !(10..=60_000).contains(&timeout_ms)) {
-            return Err(Error::bad_setting("api_timeout_ms", "it has to be from 10 to 60000"));
+        if let Some(timeout_ms) = self.api_timeout_ms.filter(|timeout_ms| !(10..=60_000).contains(timeout_ms)) {
+            return Err(Error::bad_setting("api_timeout_ms", format!("it has to be from 10 to 60000, not {timeout_ms}")));
         }
         if self.rabbitmq_port == Some(0) {
-            return Err(Error::bad_setting("rabbitmq_port", "it has to be from 1 to 65535"));
+            return Err(Error::bad_setting("rabbitmq_port", "it has to be from 1 to 65535, not 0"));
         }
         self.check_texts()
     }
@@ -242,7 +252,12 @@ pub(crate) fn bad_url(url: &str) -> Option<&'static str> {
     if authority.is_empty() || authority.contains('@') || rest.contains(['?', '#']) {
         return Some("it has to be a scheme, a host, perhaps a port and a path, and nothing else");
     }
-    None
+    // An address of IPv6 stands in brackets.
+    let host = authority.rfind(']').map_or(authority, |end| authority.get(end + 1..).unwrap_or_default());
+    match host.rsplit_once(':') {
+        Some((_, port)) if port.parse::<u16>().map_or(true, |port| port == 0) => Some("its port has to be from 1 to 65535"),
+        _ => None,
+    }
 }
 
 /// Whether a text may be a host: a name or an address.
@@ -292,7 +307,18 @@ mod tests {
         for timeout_ms in [0, 9, 60_001] {
             assert_eq!(refused(SettingsOverride { api_timeout_ms: Some(timeout_ms), ..none() }), "api_timeout_ms");
         }
-        for url in ["central", "ftp://a", "http://", "http://user@a", "http://a b", "http://a?b", "https:///x"] {
+        for url in [
+            "central",
+            "ftp://a",
+            "http://",
+            "http://user@a",
+            "http://a b",
+            "http://a?b",
+            "https:///x",
+            "http://a:0",
+            "http://a:65536",
+            "http://[::1]:x",
+        ] {
             assert_eq!(refused(SettingsOverride { api_url: Some(url.to_owned()), ..none() }), "api_url", "{url}");
         }
         for host in ["a b", "a/b", "user@a", &"x".repeat(256)] {
@@ -304,7 +330,9 @@ mod tests {
 
     #[test]
     fn values_at_the_ends_of_their_ranges_are_taken() {
-        for (interval_s, timeout_ms, url) in [(1, 10, ""), (300, 60_000, "https://central.example:8443/zonepulse")] {
+        for (interval_s, timeout_ms, url) in
+            [(1, 10, ""), (300, 60_000, "https://central.example:8443/zonepulse"), (5, 300, "http://[2001:db8::1]")]
+        {
             let over = SettingsOverride {
                 dns_interval_s: Some(interval_s),
                 system_interval_s: Some(interval_s),

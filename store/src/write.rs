@@ -7,6 +7,7 @@ use crate::epochs::Epochs;
 use crate::intake::{Identity, Intake, IntakeRow, Outcome};
 use crate::key::{self, GROUP};
 use crate::marker::{Marker, Number};
+use crate::overlap::{Covered, Reaches};
 use crate::report::Report;
 use crate::retention::Expiry;
 use crate::share::Counts;
@@ -35,6 +36,7 @@ pub(crate) struct Writer {
     /// The epochs that were written to last, so that an ordinary batch reads no marker.
     pub(crate) markers: BTreeMap<(u32, u64), Marker>,
     pub(crate) epochs: Epochs,
+    pub(crate) reaches: Reaches,
     /// Servers that were removed since the store was opened: their batches may have been under way.
     forbidden: BTreeSet<u32>,
 }
@@ -60,6 +62,7 @@ impl Writer {
     pub(crate) fn forget(&mut self, server_id: u32) {
         self.markers.retain(|(of, _), _| *of != server_id);
         self.epochs.forget(server_id);
+        self.reaches.forget(server_id);
     }
 }
 
@@ -79,6 +82,8 @@ pub struct Write<'a> {
     pub(crate) markers: BTreeMap<(u32, u64), Marker>,
     /// Of them, the epochs that begin with this write.
     pub(crate) begun: BTreeSet<(u32, u64)>,
+    /// What its batches of DNS cover.
+    pub(crate) covered: Vec<Covered>,
     journal: Vec<u8>,
     /// Hours and servers of the blocks.
     hours: Vec<(u32, u32)>,
@@ -114,6 +119,7 @@ impl<'a> Write<'a> {
             news: BTreeMap::new(),
             markers: BTreeMap::new(),
             begun: BTreeSet::new(),
+            covered: Vec::new(),
             journal: Vec::new(),
             hours: Vec::new(),
             system_hours: Vec::new(),
@@ -153,7 +159,9 @@ impl<'a> Write<'a> {
         intake.arrange();
         let news = self.take_news(&mut intake);
         let database = &self.inner.database;
-        let Identity { server_id, .. } = intake.identity;
+        let Identity { server_id, epoch, .. } = intake.identity;
+        let (from_ms, until_ms) = (intake.covered_from_ms, intake.covered_until_ms);
+        self.covered.push(Covered { server_id, epoch, from_ms, until_ms });
         let report = key::report(&intake.identity, intake.start_s);
         self.batch.put_cf(database.family(key::REPORTS), report, Report::encode(&intake));
         if !intake.rows.is_empty() {
@@ -270,6 +278,7 @@ impl<'a> Write<'a> {
         while self.writer.markers.len() > MARKERS_KEPT {
             self.writer.markers.pop_first();
         }
+        self.writer.reaches.note(&self.covered);
         self.writer.last_commit = commit;
         self.writer.committed += self.committed;
         self.writer.duplicates += self.duplicates;

@@ -20,6 +20,7 @@ mod encrypted;
 mod exactly_once;
 mod exports;
 mod filters;
+mod first_steps;
 mod fleet;
 mod formats;
 mod full_disk;
@@ -37,6 +38,7 @@ mod restarts;
 mod secrets;
 mod sql;
 mod system;
+mod twins;
 mod whole_capture;
 
 use libtest_mimic::{Arguments, Trial};
@@ -61,6 +63,7 @@ fn all() -> Vec<Trial> {
         dnstap::trials(),
         crashes::trials(),
         live::trials(),
+        twins::trials(),
         devices::trials(),
         privileges::trials(),
         door::trials(),
@@ -79,6 +82,7 @@ fn all() -> Vec<Trial> {
         refusals::trials(),
         restarts::trials(),
         secrets::trials(),
+        first_steps::trials(),
         filters::trials(),
         numbers::trials(),
         exports::trials(),

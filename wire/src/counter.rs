@@ -70,6 +70,9 @@ pub enum Counter {
     NamesFoldedByCentral = 63,
     /// Hits that the central counted under `<other>` for that reason, or because the server had no room for more totals.
     HitsFoldedByCentral = 64,
+    /// Milliseconds of the coverage that another run of a probe of the same server covers, too: what both saw counts twice.
+    /// The central adds this, no probe.
+    OverlapMs = 65,
 
     /// Data frames of dnstap that were read.
     DnstapFramesSeen = 80,
@@ -132,6 +135,7 @@ impl Counter {
         Counter::RecordsForgotten,
         Counter::NamesFoldedByCentral,
         Counter::HitsFoldedByCentral,
+        Counter::OverlapMs,
         Counter::DnstapFramesSeen,
         Counter::NotTheServersOwn,
         Counter::NoMessage,
@@ -205,6 +209,7 @@ impl Counter {
             Counter::RecordsForgotten => "records_forgotten",
             Counter::NamesFoldedByCentral => "names_folded_by_central",
             Counter::HitsFoldedByCentral => "hits_folded_by_central",
+            Counter::OverlapMs => "overlap_ms",
             Counter::DnstapFramesSeen => "dnstap_frames_seen",
             Counter::NotTheServersOwn => "not_the_servers_own",
             Counter::NoMessage => "no_message",

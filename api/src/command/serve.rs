@@ -131,6 +131,10 @@ fn greet(out: &mut impl Write, url: &str, administrator: &Administrator, is_term
             writeln!(out, "  user {ADMINISTRATOR}, password in {}", file.display())?;
         }
         Administrator::Known => writeln!(out, "  users: see `zonepulse user list`")?,
+        Administrator::Missing => {
+            writeln!(out, "  no user is an administrator; stop this, and give one the right:")?;
+            writeln!(out, "            zonepulse user rights {ADMINISTRATOR} --administrator true")?;
+        }
     }
     writeln!(out, "  the API   {url}{}/", crate::openapi::DOCS_PATH)?;
     Ok(out.flush()?)
@@ -139,6 +143,13 @@ fn greet(out: &mut impl Write, url: &str, administrator: &Administrator, is_term
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_without_administrator_says_how_to_get_one() {
+        let mut out = Vec::new();
+        greet(&mut out, "http://127.0.0.1:8053", &Administrator::Missing, false).unwrap();
+        assert!(String::from_utf8(out).unwrap().contains("zonepulse user rights admin --administrator true"));
+    }
 
     #[test]
     fn the_first_password_shows_on_a_terminal_only() {

@@ -120,10 +120,18 @@ impl User {
         match self {
             User::Add { name, administrator, password, place } => {
                 let given = password.read()?;
-                let made = place.with_store(overlay, "POST /api/v2/users", |store, _| {
-                    accounts::add_user(store, name, *administrator, given)
+                let (made, is_there) = place.with_store(overlay, "POST /api/v2/users", |store, _| {
+                    let made = accounts::add_user(store, name, *administrator, given)?;
+                    Ok((made, accounts::has_administrator(store)?))
                 })?;
                 password.show(name, &made)?;
+                if !is_there {
+                    eprintln!(
+                        "zonepulse: there is no administrator yet: the next `zonepulse serve` makes one, {}; \
+                         or give this user the right: zonepulse user rights {name} --administrator true",
+                        accounts::ADMINISTRATOR
+                    );
+                }
             }
             User::List { place } => {
                 let users = place.with_store(overlay, "GET /api/v2/users", |store, _| Ok(store.registry().users()?))?;

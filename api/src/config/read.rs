@@ -28,7 +28,7 @@ impl Settings {
             // Read by itself first, so that an error can say that it is in the file.
             let refuse = |fault: Fault| in_file(fault.line(&text, document.as_table()), &fault.text(|path| path.join(".")));
             let alone: Settings = Figment::from(Toml::string(&text)).extract().map_err(|error| refuse(Fault::of(&error)))?;
-            Fault::bound_of(&alone).map_or(Ok(()), |fault| Err(refuse(fault)))?;
+            Fault::value_of(&alone).map_or(Ok(()), |fault| Err(refuse(fault)))?;
             figment = figment.merge(Toml::string(&text));
         }
         let environment = Env::prefixed(PREFIX).filter(|key| is_setting(key.as_str())).split("__");
@@ -36,8 +36,8 @@ impl Settings {
             Error::Config(format!("environment {}", fault.text(|path| format!("{PREFIX}{}", path.join("__").to_uppercase()))))
         };
         let settings: Settings = figment.merge(environment).extract().map_err(|error| refuse(Fault::of(&error)))?;
-        Fault::bound_of(&settings).map_or(Ok(()), |fault| Err(refuse(fault)))?;
-        settings.limits.check()?;
+        Fault::value_of(&settings).map_or(Ok(()), |fault| Err(refuse(fault)))?;
+        settings.check_together()?;
         Ok(settings)
     }
 }
@@ -102,10 +102,10 @@ impl Fault {
         Fault { path, what }
     }
 
-    /// What a bound must be that cannot be what it is.
-    fn bound_of(settings: &Settings) -> Option<Self> {
-        let (key, what) = settings.bad_bound()?;
-        Some(Fault { path: key.map(str::to_owned).to_vec(), what: What::Value(what) })
+    /// A value that is of its type, and cannot be all the same.
+    fn value_of(settings: &Settings) -> Option<Self> {
+        let (key, what) = settings.bad_value()?;
+        Some(Fault { path: key.split('.').map(str::to_owned).collect(), what: What::Value(what) })
     }
 
     /// In words, with the key spelled as its source does.

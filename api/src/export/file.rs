@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// Smaller than at the fastest level, and still faster than rows are read.
 const ZSTD_LEVEL: i32 = 3;
+/// What a file says of who made it, and what version of it after that.
+const MADE_BY: &str = "zonepulse ";
 /// What is in memory until it is written.
 const ROWS_IN_GROUP: usize = 1 << 17;
 
@@ -51,8 +53,14 @@ impl Unfinished {
         self.sum
     }
 
-    /// Begins a file with these columns.
+    /// Begins a file with these columns. One that is there has to be of an export: nothing else is replaced.
     pub fn begin(&mut self, schema: &SchemaRef) -> Result<(), Error> {
+        if fs::symlink_metadata(&self.path).is_ok() && !is_exported(&self.path) {
+            let path = self.path.display();
+            return Err(Error::Argument(format!(
+                "{path} exists, and no export has written it: move it away, or export elsewhere"
+            )));
+        }
         let folder = self.path.parent().unwrap_or(Path::new("."));
         // Exports are for other programs, so they are as readable as whoever makes them wants it.
         zonepulse_private::shared_directory(folder)?;
@@ -61,7 +69,7 @@ impl Unfinished {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
             .set_max_row_group_row_count(Some(ROWS_IN_GROUP))
-            .set_created_by(concat!("zonepulse ", env!("CARGO_PKG_VERSION")).to_owned());
+            .set_created_by(MADE_BY.to_owned() + env!("CARGO_PKG_VERSION"));
         self.writer = Some(ArrowWriter::try_new(file, schema.clone(), Some(properties.build()))?);
         Ok(())
     }
@@ -109,6 +117,13 @@ impl Drop for Unfinished {
         // It is not there any more when it was finished. What cannot be removed is written over by the next export.
         let _ = fs::remove_file(&self.unfinished);
     }
+}
+
+/// Whether a file is one that an export has written.
+fn is_exported(path: &Path) -> bool {
+    let reader = File::open(path).ok().and_then(|file| SerializedFileReader::new(file).ok());
+    reader
+        .is_some_and(|reader| reader.metadata().file_metadata().created_by().is_some_and(|made_by| made_by.starts_with(MADE_BY)))
 }
 
 /// Of how much a file was made; `None` where there is none, or nothing that says so.

@@ -216,3 +216,17 @@ async fn what_has_expired_stays_in_the_files() {
     let after = scene.exported("dns_raw");
     assert!(before.iter().all(|row| after.contains(row)), "{before:?} {after:?}");
 }
+
+#[tokio::test]
+async fn a_file_that_no_export_has_written_is_not_replaced() {
+    let mut scene = Scene::new();
+    scene.commit(1, 1, 0, 3);
+    scene.export("dns_raw").await;
+    let path = scene.files("dns_raw").remove(0);
+    fs::write(&path, "mine").unwrap();
+    let again = Export { source: &scene.source, to: scene.to.path(), from_ms: 0, until_ms: u64::MAX };
+    let refused = again.table("dns_raw", &mut Vec::new()).await.unwrap_err().to_string();
+    assert!(refused.contains("server-1.parquet exists, and no export has written it"), "{refused}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    assert_eq!(scene.files("dns_raw"), [path], "nothing is left beside it");
+}

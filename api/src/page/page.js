@@ -161,7 +161,7 @@ function showFleet(all, now) {
   byId("fleet").replaceChildren(table(rows, [
     ["Server", "host", cell((row) => element("span", { title: [row.hostname, row.os].filter(Boolean).join(", ") }, row.server))],
     ["Heartbeats", "", cell((row) => dotted(row.good ? "good" : "bad", `${row.requests} in 2 min`, "4 or 5 are good"))],
-    ["State", "", cell((row) => dotted(row.state === "running" ? "good" : "warn", row.state))],
+    ["State", "", cell((row) => dotted({ running: "good", conflict: "bad" }[row.state] ?? "warn", row.state, row.conflict ?? ""))],
     ["Last heartbeat", "when", cell((row) => (row.last_heartbeat === null ? "never" : moment(row.last_heartbeat, now)))],
     ["Components", "components", cell(components)],
     ["Capture", "", cell(capture)],

@@ -20,7 +20,7 @@ const WARN_EVERY: Duration = Duration::from_secs(10);
 const LONGEST_MAC: usize = 128;
 
 /// Why messages are refused, as metrics name it.
-const REASONS: [&str; 10] = [
+const REASONS: [&str; 11] = [
     "unsigned",
     "wrong_signature",
     "no_token",
@@ -30,6 +30,7 @@ const REASONS: [&str; 10] = [
     "interval",
     "ahead",
     "too_late",
+    "overlaps",
     "other",
 ];
 
@@ -75,6 +76,7 @@ impl Fault {
             Fault::Batch(Error::Interval(_)) => "interval",
             Fault::Batch(Error::Ahead { .. }) => "ahead",
             Fault::Batch(Error::TooLate(_)) => "too_late",
+            Fault::Batch(Error::Overlaps { .. }) => "overlaps",
             Fault::Batch(_) => "other",
         }
     }

@@ -26,6 +26,7 @@ pub struct Args {
 /// Runs the agent; SIGHUP reads the configuration again.
 pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     let config = Config::load(&args.config, &args.set)?;
+    config.check_machine()?;
     let handle = log.start(&config.log);
     if args.check_config {
         InForce::of_config(&config)?;
@@ -35,6 +36,7 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), server_id = config.server_id, config = %args.config.display(), "starting");
     agent::run(config, || {
         let config = Config::load(&args.config, &args.set)?;
+        config.check_machine()?;
         handle.set(log.level(&config.log));
         Ok(config)
     })?;

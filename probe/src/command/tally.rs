@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// A port on which the server answers; may be given several times
-    #[arg(long = "port", value_name = "PORT", default_values_t = [53])]
+    #[arg(long = "port", value_name = "PORT", default_values_t = [53], value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Tsv)]

@@ -1,7 +1,7 @@
 //! What the probe has to do with the central besides batches, and who may ask it.
 
 use super::secrets::{check_token, read_token};
-use super::{Config, Via, wrong};
+use super::{Config, Via, bounds, wrong};
 use crate::pin::Pin;
 use crate::{Error, Secret, deliver, pull, tls};
 use serde::Deserialize;
@@ -77,6 +77,22 @@ pub struct Metrics {
     pub listen: Option<SocketAddr>,
 }
 
+impl Components {
+    fn check(&self) -> Result<(), String> {
+        let Components { dns, dns_address, ask_dns_version: _, kea4_socket, kea6_socket, backup_process, backup_pid_file } = self;
+        bounds::name("components.dns", dns.as_deref())?;
+        bounds::has_port("components.dns_address", Some(dns_address))?;
+        bounds::socket("components.kea4_socket", kea4_socket.as_deref())?;
+        bounds::socket("components.kea6_socket", kea6_socket.as_deref())?;
+        bounds::name("components.backup_process", backup_process.as_deref())?;
+        bounds::absolute("components.backup_pid_file", backup_pid_file.as_deref())?;
+        if backup_process.is_some() && backup_pid_file.is_some() {
+            return Err("components.backup_process, backup_pid_file: give one of them, not both".to_owned());
+        }
+        Ok(())
+    }
+}
+
 impl Config {
     pub(super) fn check_fleet(&self) -> Result<(), String> {
         let need = |holds: bool, message: &str| {
@@ -89,14 +105,13 @@ impl Config {
             certificate_file.is_some() == key_file.is_some(),
             "pull.certificate_file, key_file: give both of them, or none for plain HTTP",
         )?;
-        need((1..=64).contains(max_connections), "pull.max_connections: must be from 1 to 64")?;
+        bounds::within("pull.max_connections", *max_connections as u64, 1..=64)?;
+        bounds::has_port("pull.listen", listen.as_ref())?;
+        bounds::has_port("metrics.listen", self.metrics.listen.as_ref())?;
+        self.components.check()?;
         need(
             self.deliver.via != Via::Pull || listen.is_some(),
             "pull.listen: is missing, but deliver.via is \"pull\"; give an address such as \"0.0.0.0:8054\"",
-        )?;
-        need(
-            self.components.backup_process.is_none() || self.components.backup_pid_file.is_none(),
-            "components.backup_process, backup_pid_file: give one of them, not both",
         )
     }
 

@@ -1,11 +1,16 @@
 //! Which sources there are, and which of them is counted.
 
-use super::Config;
-use crate::dnstap;
+use super::wrong;
+use super::{Capture, Config, bounds};
 use crate::observe::Addresses;
+use crate::{Error, dnstap};
 use serde::{Deserialize, Deserializer, de};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+
+/// More ports and addresses than a server has, so that the filter in the kernel stays small.
+const MAX_PORTS: usize = 64;
+const MAX_ADDRESSES: usize = 1024;
 
 /// The source whose messages are counted; another one is compared with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -49,11 +54,39 @@ pub struct Dnstap {
 }
 
 impl Config {
+    pub(super) fn check_capture(&self) -> Result<(), String> {
+        let Capture { enabled: _, device, ports, addresses, buffer_bytes } = &self.capture;
+        bounds::name("capture.device", Some(device))?;
+        if ports.is_empty() || ports.len() > MAX_PORTS || ports.contains(&0) {
+            return Err(format!("capture.ports: must be 1 to {MAX_PORTS} ports from 1 to 65535, such as [53], not {ports:?}"));
+        }
+        bounds::within("capture.buffer_bytes", *buffer_bytes as u64, 1 << 16..=1 << 30)?;
+        let ServerAddresses::These(addresses) = addresses else { return Ok(()) };
+        if addresses.is_empty() || addresses.len() > MAX_ADDRESSES {
+            return Err(format!(
+                "capture.addresses: must be 1 to {MAX_ADDRESSES} addresses, \"local\" or \"any\", not {} addresses",
+                addresses.len()
+            ));
+        }
+        match addresses.iter().find(|address| address.is_unspecified()) {
+            Some(address) => {
+                Err(format!("capture.addresses: no server answers from {address}; give addresses, \"local\" or \"any\""))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether this machine has what the configuration names. Another one may not: a replay does not need it.
+    pub fn check_machine(&self) -> Result<(), Error> {
+        let Some(group) = &self.dnstap.socket_group else { return Ok(()) };
+        dnstap::check_group(group).map_err(|what| wrong("dnstap.socket_group", what.to_string()))
+    }
+
     pub(super) fn check_sources(&self) -> Result<(), String> {
         let need = |holds: bool, message: &str| {
             if holds { Ok(()) } else { Err(message.to_owned()) }
         };
-        let Dnstap { socket, socket_mode, socket_group, max_connections, max_tcp_connections, max_tcp_per_address, .. } =
+        let Dnstap { socket, socket_mode, socket_group, listen, max_connections, max_tcp_connections, max_tcp_per_address } =
             &self.dnstap;
         need(
             self.capture.enabled || self.dnstap.is_on(),
@@ -67,12 +100,15 @@ impl Config {
             self.source != Some(Counted::Dnstap) || self.dnstap.is_on(),
             "source: is \"dnstap\", but neither dnstap.socket nor dnstap.listen is given",
         )?;
-        need(socket.as_ref().is_none_or(|path| path.is_absolute()), "dnstap.socket: must be an absolute path")?;
-        need(*socket_mode <= 0o777, "dnstap.socket_mode: must be from 0o000 to 0o777")?;
-        need(socket_group.as_deref() != Some(""), "dnstap.socket_group: is empty; leave it out for the probe's own group")?;
-        need((1..=64).contains(max_connections), "dnstap.max_connections: must be from 1 to 64")?;
-        need((1..=64).contains(max_tcp_connections), "dnstap.max_tcp_connections: must be from 1 to 64")?;
-        need((1..=64).contains(max_tcp_per_address), "dnstap.max_tcp_per_address: must be from 1 to 64")
+        bounds::socket("dnstap.socket", socket.as_deref())?;
+        if *socket_mode > 0o777 {
+            return Err(format!("dnstap.socket_mode: must be from 0o000 to 0o777, not {socket_mode:#o}"));
+        }
+        bounds::name("dnstap.socket_group", socket_group.as_deref())?;
+        bounds::has_port("dnstap.listen", listen.as_ref())?;
+        bounds::within("dnstap.max_connections", *max_connections as u64, 1..=64)?;
+        bounds::within("dnstap.max_tcp_connections", *max_tcp_connections as u64, 1..=64)?;
+        bounds::within("dnstap.max_tcp_per_address", *max_tcp_per_address as u64, 1..=64)
     }
 
     /// Which source is counted.

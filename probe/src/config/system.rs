@@ -1,6 +1,6 @@
 //! What is monitored, and how often.
 
-use super::Config;
+use super::{Config, bounds};
 use crate::agent::Monitoring;
 use serde::Deserialize;
 use zonepulse_wire::settings::{DEFAULT_SYSTEM_INTERVAL_S, MAX_SYSTEM_INTERVAL_S};
@@ -11,7 +11,7 @@ use zonepulse_wire::settings::{DEFAULT_SYSTEM_INTERVAL_S, MAX_SYSTEM_INTERVAL_S}
 pub struct System {
     /// Whether the machine is measured.
     pub enabled: bool,
-    /// How often, seconds.
+    /// How often, seconds; divides 300.
     pub interval_s: u32,
     /// How much time goes into one batch, seconds.
     pub batch_s: u32,
@@ -19,14 +19,8 @@ pub struct System {
 
 impl System {
     pub(super) fn check(&self) -> Result<(), String> {
-        let valid = |value: u32| (1..=MAX_SYSTEM_INTERVAL_S).contains(&value);
-        if !valid(self.interval_s) {
-            return Err(format!("system.interval_s: must be from 1 to {MAX_SYSTEM_INTERVAL_S}"));
-        }
-        if !valid(self.batch_s) {
-            return Err(format!("system.batch_s: must be from 1 to {MAX_SYSTEM_INTERVAL_S}"));
-        }
-        Ok(())
+        bounds::divides_300("system.interval_s", self.interval_s)?;
+        bounds::within("system.batch_s", self.batch_s.into(), 1..=MAX_SYSTEM_INTERVAL_S.into())
     }
 }
 

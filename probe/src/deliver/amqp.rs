@@ -59,6 +59,9 @@ pub fn check_url(url: &Secret) -> Result<(), String> {
 fn parse(url: &Secret) -> Result<AMQPUri, String> {
     let mut uri: AMQPUri =
         url.expose().parse().map_err(|_| "is no URL of a broker; write amqps://user:password@host:port/vhost".to_owned())?;
+    if uri.authority.port == 0 || uri.authority.host.is_empty() {
+        return Err("has no host or no port; write amqps://user:password@host:port/vhost".to_owned());
+    }
     uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
     Ok(uri)
 }

@@ -26,5 +26,5 @@ pub use connection::MAX_BUFFER_BYTES as MAX_CONNECTION_BYTES;
 pub(crate) use message::frame;
 pub use places::Bounds;
 pub use server::{Server, Settings, Turn};
-pub use socket::SocketFile;
+pub use socket::{SocketFile, check_group};
 pub(crate) use stream::{Event, Fault, Step, Stream, is_stream};

@@ -136,6 +136,11 @@ fn remove_stale(path: &Path) -> Result<(), String> {
     }
 }
 
+/// Says whether there is a group of this name.
+pub fn check_group(name: &str) -> io::Result<()> {
+    group_id(name).map(drop)
+}
+
 /// The number of a group.
 fn group_id(name: &str) -> io::Result<u32> {
     let text = CString::new(name)?;

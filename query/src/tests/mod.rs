@@ -105,7 +105,13 @@ impl Content {
 pub(super) fn options() -> Options {
     Options {
         threads: 2,
-        counter_names: vec![(2, "messages_seen"), (10, "opcode_notify"), (22, "bad_name"), (40, "kernel_dropped")],
+        counter_names: vec![
+            (2, "messages_seen"),
+            (10, "opcode_notify"),
+            (22, "bad_name"),
+            (40, "kernel_dropped"),
+            (65, "overlap_ms"),
+        ],
         not_counted: vec![10, 22],
         ..Options::default()
     }

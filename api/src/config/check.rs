@@ -1,0 +1,247 @@
+//! What values have to be, besides being of their type. A refusal names the key, the value, and what is allowed.
+
+use super::Settings;
+use crate::Error;
+use reqwest::Url;
+use std::ops::RangeInclusive;
+use zonepulse_ingest::amqp;
+
+/// More memory than any machine has, bytes.
+const MOST_MEMORY: u64 = 1 << 44;
+/// More disk than any machine has, bytes.
+const MOST_DISK: u64 = 1 << 50;
+/// An hour and a day, seconds.
+const HOUR_S: u64 = 3600;
+const DAY_S: u64 = 24 * HOUR_S;
+
+impl Settings {
+    /// The first key whose value cannot be, and what is wrong with it.
+    pub(super) fn bad_value(&self) -> Option<(&'static str, String)> {
+        self.bad_text().or_else(|| self.bad_number())
+    }
+
+    fn bad_text(&self) -> Option<(&'static str, String)> {
+        if self.data.as_os_str().is_empty() {
+            return Some(("data", "is empty; give a directory".to_owned()));
+        }
+        if let Some((url, what)) = self.public_urls.iter().find_map(|url| Some((url, bad_url(url)?))) {
+            return Some(("public_urls", format!("{url:?} {what}")));
+        }
+        if let Some(listen) = self.metrics.listen.filter(|listen| listen.port() == 0) {
+            return Some(("metrics.listen", format!("{listen} has no port; give one from 1 to 65535")));
+        }
+        // Not the URL itself: a password may be in it.
+        if let Some(what) = self.amqp.url.as_ref().and_then(|url| amqp::check_url(url.reveal()).err()) {
+            return Some(("amqp.url", what.to_owned()));
+        }
+        let queue = &self.amqp.queue;
+        amqp::check_queue(queue).err().map(|what| ("amqp.queue", format!("{what}, not {queue:?}")))
+    }
+
+    fn bad_number(&self) -> Option<(&'static str, String)> {
+        let (key, value, range) = self.numbers().into_iter().find(|(_, value, range)| !range.contains(value))?;
+        let (least, most) = range.into_inner();
+        Some((key, format!("must be from {least} to {most}, not {value}")))
+    }
+
+    fn numbers(&self) -> Vec<(&'static str, u64, RangeInclusive<u64>)> {
+        let Settings { amqp, pull, query, sql, store, ingest, limits, .. } = self;
+        let any = 1..=u64::from(u32::MAX);
+        vec![
+            ("amqp.prefetch", amqp.prefetch.into(), 1..=4096),
+            ("pull.max_bytes", pull.max_bytes.into(), 64 << 10..=1 << 30),
+            ("pull.max_concurrent", pull.max_concurrent as u64, 1..=1024),
+            ("query.memory_bytes", query.memory_bytes as u64, 1 << 20..=MOST_MEMORY),
+            ("query.threads", query.threads as u64, 0..=1024),
+            ("query.max_concurrent", query.max_concurrent as u64, 1..=1024),
+            ("query.max_wait_ms", query.max_wait_ms, 0..=600_000),
+            ("sql.memory_bytes", sql.memory_bytes as u64, 1 << 20..=MOST_MEMORY),
+            ("sql.max_concurrent", sql.max_concurrent as u64, 1..=1024),
+            ("sql.timeout_s", sql.timeout_s, 1..=DAY_S),
+            ("sql.max_rows", sql.max_rows, 1..=1 << 53),
+            ("sql.max_bytes", sql.max_bytes, 1..=MOST_DISK),
+            ("store.block_cache_bytes", store.block_cache_bytes as u64, 1 << 20..=MOST_MEMORY),
+            ("store.write_buffer_bytes", store.write_buffer_bytes as u64, 1 << 20..=MOST_MEMORY),
+            ("store.max_records", store.max_records as u64, 1..=1 << 30),
+            ("store.max_totals", store.max_totals as u64, 1..=1 << 40),
+            ("store.max_series", store.max_series as u64, 1..=1 << 30),
+            ("store.new_names_burst", store.new_names_burst.into(), any.clone()),
+            ("store.new_names_per_minute", store.new_names_per_minute.into(), any.clone()),
+            ("store.raw_retention_minutes", store.raw_retention_minutes.into(), any.clone()),
+            ("store.aggregated_retention_days", store.aggregated_retention_days.into(), any),
+            ("store.seal_after_quiet_s", store.seal_after_quiet_s.into(), 0..=DAY_S),
+            ("store.min_free_bytes", store.min_free_bytes, 0..=MOST_DISK),
+            ("ingest.queue_batches", ingest.queue_batches as u64, 2..=1 << 20),
+            ("ingest.queue_bytes", ingest.queue_bytes as u64, 1 << 20..=1 << 40),
+            ("ingest.max_wait_ms", ingest.max_wait_ms, 0..=60_000),
+            ("limits.max_request_bytes", limits.max_request_bytes.into(), 64 << 10..=1 << 30),
+            ("limits.max_pending_bytes", limits.max_pending_bytes.into(), 128 << 10..=u64::from(u32::MAX)),
+            ("limits.max_connections", limits.max_connections.into(), 1..=1 << 20),
+            ("limits.max_connections_per_address", limits.max_connections_per_address.into(), 1..=1 << 20),
+            ("limits.reserved_connections", limits.reserved_connections.into(), 0..=1 << 20),
+            ("limits.head_timeout_s", limits.head_timeout_s, 1..=300),
+            ("limits.idle_timeout_s", limits.idle_timeout_s, 1..=HOUR_S),
+            ("limits.min_bytes_per_s", limits.min_bytes_per_s.into(), 1..=1 << 30),
+            ("limits.max_head_bytes", limits.max_head_bytes.into(), 20 << 10..=1 << 20),
+            ("limits.request_timeout_s", limits.request_timeout_s, 1..=DAY_S),
+            ("limits.shutdown_s", limits.shutdown_s, 0..=HOUR_S),
+        ]
+    }
+
+    /// Refuses values that cannot be together, wherever each is from.
+    pub(super) fn check_together(&self) -> Result<(), Error> {
+        let limits = &self.limits;
+        if limits.max_pending_bytes / 2 < limits.max_request_bytes {
+            return Err(Error::Config(format!(
+                "limits.max_pending_bytes has to be at least twice limits.max_request_bytes, not {} and {}",
+                limits.max_pending_bytes, limits.max_request_bytes
+            )));
+        }
+        if self.metrics.listen == Some(self.listen) {
+            return Err(Error::Config(format!("metrics.listen and listen are the same, {}: give each its own", self.listen)));
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with the address of a central, if anything.
+pub fn bad_url(text: &str) -> Option<&'static str> {
+    if !text.starts_with("http://") && !text.starts_with("https://") {
+        return Some("does not begin with http:// or https://; write https://host:port");
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Some("has spaces or control characters; write https://host:port");
+    }
+    let Ok(url) = Url::parse(text) else { return Some("is no URL; write https://host:port") };
+    if url.port() == Some(0) {
+        return Some("has the port 0; give one from 1 to 65535");
+    }
+    let more = !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some();
+    more.then_some("has more than a host, a port and a path; write https://host:port")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const EXAMPLE: &str = include_str!("../../zonepulse.example.toml");
+
+    /// Every key that can have a wrong value of the right type: the key, such a value as TOML, and what is said of it.
+    const INVALID: &[(&str, &str, &str)] = &[
+        ("data", "\"\"", "is empty"),
+        ("listen", "\"central\"", ""),
+        ("public_urls", "[\"central\"]", "\"central\" does not begin with http:// or https://"),
+        ("public_urls", "[\"https://one\", \"https://\"]", "\"https://\" is no URL"),
+        ("public_urls", "[\"https://one:0\"]", "\"https://one:0\" has the port 0"),
+        ("public_urls", "[\"https://one:99999\"]", "\"https://one:99999\" is no URL"),
+        ("public_urls", "[\"https://me@one\"]", "has more than a host"),
+        ("public_urls", "[\"https://one/?a=b\"]", "has more than a host"),
+        ("public_urls", "[\"https://one two\"]", "has spaces"),
+        ("log.level", "\"loud\"", "unknown variant"),
+        ("log.format", "\"xml\"", "unknown variant"),
+        ("metrics.listen", "\"127.0.0.1:0\"", "127.0.0.1:0 has no port"),
+        ("amqp.url", "\"http://broker\"", "must begin with amqp:// or amqps://"),
+        ("amqp.url", "\"amqp://broker:0\"", "has no host or no port"),
+        ("amqp.url", "\"amqp://broker:no\"", "is no URL of a broker"),
+        ("amqp.queue", "\"\"", "must have 1 to 250 bytes, no control characters, and not begin with amq., not \"\""),
+        ("amqp.queue", "\"amq.batches\"", "not \"amq.batches\""),
+        ("amqp.prefetch", "0", "must be from 1 to 4096, not 0"),
+        ("pull.max_bytes", "0", "must be from 65536 to 1073741824, not 0"),
+        ("pull.max_concurrent", "0", "must be from 1 to 1024, not 0"),
+        ("query.memory_bytes", "0", "must be from 1048576 to"),
+        ("query.threads", "5000", "must be from 0 to 1024, not 5000"),
+        ("query.max_concurrent", "0", "must be from 1 to 1024, not 0"),
+        ("query.max_wait_ms", "700000", "must be from 0 to 600000, not 700000"),
+        ("sql.memory_bytes", "0", "must be from 1048576 to"),
+        ("sql.max_concurrent", "0", "must be from 1 to 1024, not 0"),
+        ("sql.timeout_s", "0", "must be from 1 to 86400, not 0"),
+        ("sql.max_rows", "0", "must be from 1 to"),
+        ("sql.max_bytes", "0", "must be from 1 to"),
+        ("store.block_cache_bytes", "0", "must be from 1048576 to"),
+        ("store.write_buffer_bytes", "0", "must be from 1048576 to"),
+        ("store.max_records", "0", "must be from 1 to"),
+        ("store.max_totals", "0", "must be from 1 to"),
+        ("store.max_series", "0", "must be from 1 to"),
+        ("store.new_names_burst", "0", "must be from 1 to 4294967295, not 0"),
+        ("store.new_names_per_minute", "0", "must be from 1 to 4294967295, not 0"),
+        ("store.raw_retention_minutes", "0", "must be from 1 to 4294967295, not 0"),
+        ("store.aggregated_retention_days", "0", "must be from 1 to 4294967295, not 0"),
+        ("store.raw_last_access", "\"us\"", "unknown variant"),
+        ("store.seal_after_quiet_s", "86401", "must be from 0 to 86400, not 86401"),
+        ("store.min_free_bytes", "2000000000000000", "must be from 0 to"),
+        ("ingest.queue_batches", "1", "must be from 2 to 1048576, not 1"),
+        ("ingest.queue_bytes", "1000", "must be from 1048576 to"),
+        ("ingest.max_wait_ms", "90000", "must be from 0 to 60000, not 90000"),
+        ("limits.max_request_bytes", "100", "must be from 65536 to 1073741824, not 100"),
+        ("limits.max_pending_bytes", "100", "must be from 131072 to 4294967295, not 100"),
+        ("limits.max_connections", "0", "must be from 1 to 1048576, not 0"),
+        ("limits.max_connections_per_address", "0", "must be from 1 to 1048576, not 0"),
+        ("limits.reserved_connections", "2000000", "must be from 0 to 1048576, not 2000000"),
+        ("limits.head_timeout_s", "0", "must be from 1 to 300, not 0"),
+        ("limits.idle_timeout_s", "0", "must be from 1 to 3600, not 0"),
+        ("limits.min_bytes_per_s", "0", "must be from 1 to 1073741824, not 0"),
+        ("limits.max_head_bytes", "100", "must be from 20480 to 1048576, not 100"),
+        ("limits.request_timeout_s", "0", "must be from 1 to 86400, not 0"),
+        ("limits.shutdown_s", "3601", "must be from 0 to 3600, not 3601"),
+        ("proxy.trusted", "[\"proxy.example\"]", "neither an address nor a block"),
+        ("proxy.header", "\"via\"", "unknown variant"),
+    ];
+
+    /// Keys whose values are all right when they are of the right type, or are tried when the file that they name is read.
+    const FREE: &[&str] = &["log.requests", "tls.certificate", "tls.key", "amqp.ca_file", "amqp.verify", "pull.ca_file"];
+
+    fn read(text: &str) -> Result<Settings, Error> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        Settings::read(Some(file.path()))
+    }
+
+    #[test]
+    fn every_invalid_value_is_refused_with_its_place_its_key_and_what_is_allowed() {
+        for (key, value, expected) in INVALID {
+            let said = read(&format!("# first\n{key} = {value}")).expect_err(&format!("{key} = {value}")).to_string();
+            // Of a list the place is named, too.
+            let (_, said) = said.split_once(&format!(":2: {key}")).unwrap_or_else(|| panic!("{key} = {value}: {said}"));
+            assert!(said.starts_with([':', '.']) && said.contains(expected), "{key} = {value}: {said}");
+        }
+    }
+
+    #[test]
+    fn every_key_has_an_invalid_value_or_none_at_all() {
+        let mut section = String::new();
+        let mut keys = 0;
+        for line in EXAMPLE.lines() {
+            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                section = format!("{name}.");
+            }
+            let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") else { continue };
+            if key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+                let key = format!("{section}{key}");
+                let known = INVALID.iter().any(|(invalid, ..)| *invalid == key) || FREE.contains(&key.as_str());
+                assert!(known, "{key}");
+                keys += 1;
+            }
+        }
+        assert!(keys > 45, "{keys}");
+    }
+
+    #[test]
+    fn values_that_cannot_be_together_are_refused_with_both() {
+        let said = read("[limits]\nmax_pending_bytes = 20000000").unwrap_err().to_string();
+        assert!(
+            said.contains("limits.max_pending_bytes has to be at least twice limits.max_request_bytes, not 20000000"),
+            "{said}"
+        );
+        let said = read("listen = \"127.0.0.1:8053\"\n[metrics]\nlisten = \"127.0.0.1:8053\"").unwrap_err().to_string();
+        assert!(said.contains("metrics.listen and listen are the same"), "{said}");
+    }
+
+    #[test]
+    fn no_refusal_shows_the_password_of_the_broker() {
+        for url in ["http://me:hush@broker", "amqp://me:hush@broker:0", "amqp://me:hush@broker:no"] {
+            let said = read(&format!("[amqp]\nurl = \"{url}\"")).unwrap_err().to_string();
+            assert!(said.contains("amqp.url: ") && !said.contains("hush"), "{said}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The address of a broker.
+
+use lapin::uri::AMQPUri;
+
+/// What is wrong with the address of a broker, `amqp://` or `amqps://`. It is never shown: a password may be in it.
+pub fn check_url(url: &str) -> Result<(), &'static str> {
+    if !url.starts_with("amqp://") && !url.starts_with("amqps://") {
+        return Err("must begin with amqp:// or amqps://, as in amqps://user:password@host:5671/%2f");
+    }
+    let uri: AMQPUri = url.parse().map_err(|_| "is no URL of a broker; write amqps://user:password@host:port/vhost")?;
+    if uri.authority.host.is_empty() || uri.authority.port == 0 {
+        return Err("has no host or no port; write amqps://user:password@host:port/vhost");
+    }
+    Ok(())
+}
+
+/// What is wrong with the name of a queue. Names that begin with `amq.` are the broker's own; dead letters need five more
+/// bytes.
+pub fn check_queue(queue: &str) -> Result<(), &'static str> {
+    let is_queue = (1..=250).contains(&queue.len()) && !queue.chars().any(char::is_control) && !queue.starts_with("amq.");
+    if is_queue { Ok(()) } else { Err("must have 1 to 250 bytes, no control characters, and not begin with amq.") }
+}
