@@ -59,6 +59,7 @@ mod server_body;
 mod servers;
 mod settings;
 mod simulate;
+mod spreadsheet;
 mod sql;
 mod system;
 mod time;

@@ -5,8 +5,9 @@
 //! weight; the heaviest wins, and of equals the one listed first in
 //! [`Format::ALL`]. Without `Accept` anything is acceptable.
 
+use crate::parameters;
 use crate::problem::{Case, Problem};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 
 /// A format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,45 @@ impl Format {
             let known = Format::ALL.map(Format::media_type).join(", ");
             Problem::new(Case::NotAcceptable, format!("Accept names none of {known}"))
         })
+    }
+}
+
+/// What is done with texts in CSV.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Escape {
+    /// Nothing: they are what they are, for programs.
+    #[default]
+    None,
+    /// What a spreadsheet would take for a formula is marked as text.
+    Spreadsheet,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Output {
+    /// The format.
+    pub format: Format,
+    /// What is done with its texts.
+    pub escape: Escape,
+}
+
+impl Output {
+    /// What a request asks for, by its headers and its parameter `escape`.
+    pub fn asked(headers: &HeaderMap, uri: &Uri) -> Result<Output, Problem> {
+        let output = Output { format: Format::accepted(headers)?, escape: parameters::escape(uri)? };
+        if output.escape == Escape::Spreadsheet && output.format != Format::Csv {
+            let media_type = output.format.media_type();
+            let reason =
+                format!("it is about text/csv, and the answer would be {media_type}: send Accept: text/csv, or leave it out");
+            return Err(Problem::parameter("escape", reason));
+        }
+        Ok(output)
+    }
+}
+
+impl From<Format> for Output {
+    fn from(format: Format) -> Self {
+        Output { format, escape: Escape::None }
     }
 }
 

@@ -5,6 +5,7 @@
 //! nothing is ignored: a misspelt filter that is silently dropped would give
 //! numbers that look right.
 
+use crate::negotiate::Escape;
 use crate::problem::Problem;
 use crate::time;
 use axum::extract::Query;
@@ -24,11 +25,13 @@ const MAX_PARAMETERS: usize = 1000;
 const MAX_SORT_KEYS: usize = 16;
 
 /// Which points: shared by the DNS calls.
-const FILTER: &[&str] = &["server_id", "resource_id", "host", "type", "action", "rcode"];
+const FILTER: &[&str] = &["server_id", "resource_id", "host", "type", "folded", "action", "rcode"];
 /// Which metrics.
 const SERIES: &[&str] = &["server_id", "metric", "label"];
 const RANGE: &[&str] = &["date_from", "date_to"];
 const PAGE: &[&str] = &["sort", "offset", "limit"];
+/// How the answer is written; read by [`escape`].
+const OUTPUT: &[&str] = &["escape"];
 
 /// The arguments of `GET /monitoring/dns/raw`.
 #[derive(Debug, PartialEq, Eq)]
@@ -116,7 +119,7 @@ pub struct SystemSeries {
 impl SystemRaw {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[SERIES, RANGE, PAGE])?;
+        let mut pairs = Pairs::read(uri, &[SERIES, RANGE, PAGE, OUTPUT])?;
         Ok(SystemRaw { filter: series(&mut pairs)?, range: range(&mut pairs)?, page: page(&mut pairs)? })
     }
 }
@@ -124,7 +127,7 @@ impl SystemRaw {
 impl SystemAggregate {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[SERIES, RANGE, &["interval"], PAGE])?;
+        let mut pairs = Pairs::read(uri, &[SERIES, RANGE, &["interval"], PAGE, OUTPUT])?;
         let interval = pairs.one_with("interval", |text| shown(text).parse().map_err(|error| reason(&error)))?;
         Ok(SystemAggregate {
             filter: series(&mut pairs)?,
@@ -138,7 +141,7 @@ impl SystemAggregate {
 impl SystemSeries {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[PAGE])?;
+        let mut pairs = Pairs::read(uri, &[PAGE, OUTPUT])?;
         Ok(SystemSeries { page: page(&mut pairs)? })
     }
 }
@@ -181,7 +184,7 @@ fn boolean(text: &str) -> Result<bool, String> {
 impl Raw {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, PAGE])?;
+        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, PAGE, OUTPUT])?;
         Ok(Raw { filter: filter(&mut pairs)?, range: range(&mut pairs)?, page: page(&mut pairs)? })
     }
 }
@@ -189,7 +192,7 @@ impl Raw {
 impl Aggregate {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["interval", "by"], PAGE])?;
+        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["interval", "by"], PAGE, OUTPUT])?;
         Ok(Aggregate {
             filter: filter(&mut pairs)?,
             range: range(&mut pairs)?,
@@ -203,7 +206,7 @@ impl Aggregate {
 impl Rates {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["step", "by"], PAGE])?;
+        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["step", "by"], PAGE, OUTPUT])?;
         Ok(Rates {
             filter: filter(&mut pairs)?,
             range: range(&mut pairs)?,
@@ -220,7 +223,7 @@ impl Rates {
 impl Coverage {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[&["server_id"], RANGE, PAGE])?;
+        let mut pairs = Pairs::read(uri, &[&["server_id"], RANGE, PAGE, OUTPUT])?;
         Ok(Coverage { servers: servers(&mut pairs)?, range: range(&mut pairs)?, page: page(&mut pairs)? })
     }
 }
@@ -230,12 +233,28 @@ pub fn none(uri: &Uri) -> Result<(), Problem> {
     Pairs::read(uri, &[]).map(|_| ())
 }
 
+/// Refuses any parameter but one about how the answer is written.
+pub fn only_output(uri: &Uri) -> Result<(), Problem> {
+    Pairs::read(uri, &[OUTPUT]).map(|_| ())
+}
+
+/// What is done with texts in CSV. Whatever else there is, whoever reads the other parameters looks at it.
+pub fn escape(uri: &Uri) -> Result<Escape, Problem> {
+    let escape = Pairs::decoded(uri)?.one_with("escape", |text| match text {
+        "none" => Ok(Escape::None),
+        "spreadsheet" => Ok(Escape::Spreadsheet),
+        _ => Err(format!("{:?} is neither none nor spreadsheet", shown(text))),
+    })?;
+    Ok(escape.unwrap_or_default())
+}
+
 fn filter(pairs: &mut Pairs) -> Result<Filter, Problem> {
     let filter = Filter {
         servers: servers(pairs)?,
         resource_ids: pairs.many_with("resource_id", |text| whole(text, u64::MAX))?,
         hosts: pairs.many_with("host", |text| text.parse::<HostPattern>().map_err(|error| reason(&error)))?,
         types: pairs.many("type")?,
+        folded: pairs.one_with("folded", boolean)?,
         action: pairs.one_with("action", |text| text.parse().map_err(|error: zonepulse_dns::Error| error.to_string()))?,
         rcodes: pairs.many("rcode")?,
     };
@@ -346,13 +365,20 @@ fn shown(text: &str) -> String {
 struct Pairs(Vec<(String, String)>);
 
 impl Pairs {
-    fn read(uri: &Uri, known: &[&[&str]]) -> Result<Pairs, Problem> {
+    /// All that there are.
+    fn decoded(uri: &Uri) -> Result<Pairs, Problem> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|error| Problem::new(crate::problem::Case::BadParameter, error.body_text()))?;
         if pairs.len() > MAX_PARAMETERS {
             let detail = format!("{} parameters are more than {MAX_PARAMETERS}", pairs.len());
             return Err(Problem::new(crate::problem::Case::BadParameter, detail));
         }
+        Ok(Pairs(pairs))
+    }
+
+    /// Those of a call, which has no others.
+    fn read(uri: &Uri, known: &[&[&str]]) -> Result<Pairs, Problem> {
+        let Pairs(pairs) = Pairs::decoded(uri)?;
         for (name, _) in &pairs {
             if !known.iter().any(|group| group.contains(&name.as_str())) {
                 let known = known.concat();
