@@ -23,6 +23,7 @@ mod formats;
 mod full_disk;
 mod hostile_sql;
 mod live;
+mod measures;
 mod numbers;
 mod overload;
 mod parameters;
@@ -74,6 +75,7 @@ fn all() -> Vec<Trial> {
         restarts::trials(),
         secrets::trials(),
         filters::trials(),
+        measures::trials(),
         numbers::trials(),
         exports::trials(),
         formats::trials(),
