@@ -186,6 +186,25 @@ mod tests {
     }
 
     #[test]
+    fn escaping_is_for_csv() {
+        let asked = |accept: &'static str, uri: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            Output::asked(&headers, &uri.parse().unwrap())
+        };
+        let csv = |escape| Ok(Output { format: Format::Csv, escape });
+        assert_eq!(asked("text/csv", "/a?limit=1"), csv(Escape::None));
+        assert_eq!(asked("text/csv", "/a?limit=1&escape=none"), csv(Escape::None));
+        assert_eq!(asked("text/csv", "/a?escape=spreadsheet&limit=1"), csv(Escape::Spreadsheet));
+        assert_eq!(asked("application/json", "/a?escape=none"), Ok(Format::Json.into()));
+        for (accept, uri) in
+            [("application/json", "/a?escape=spreadsheet"), ("text/csv", "/a?escape=excel"), ("text/csv", "/a?escape=")]
+        {
+            assert!(asked(accept, uri).unwrap_err().detail().starts_with("escape: "), "{accept} {uri}");
+        }
+    }
+
+    #[test]
     fn the_heavier_weight_wins() {
         assert_eq!(accepted("application/json;q=0.5, text/csv;q=0.51"), Some(Format::Csv));
         assert_eq!(accepted("application/json; q=0.1, application/vnd.apache.arrow.stream"), Some(Format::Arrow));
