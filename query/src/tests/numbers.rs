@@ -148,7 +148,7 @@ async fn sums_of_numbers_with_signs_are_exact_and_stop_at_both_ends() {
     );
     let least = i64::MIN.to_string();
     assert_eq!(sql(&content, &format!("SELECT sum(x) FROM {values} WHERE g = 1")).await, ["7"]);
-    assert_eq!(sql(&content, &format!("SELECT sum(x) FROM {values} WHERE g = 2")).await, [least.clone()]);
+    assert_eq!(sql(&content, &format!("SELECT sum(x) FROM {values} WHERE g = 2")).await, std::slice::from_ref(&least));
     let groups = format!("SELECT sum(x) FROM {values} GROUP BY g ORDER BY g");
     assert_eq!(sql(&content, &groups).await, ["7".to_owned(), least]);
     let window = format!("SELECT sum(x) OVER (PARTITION BY g) FROM {values} WHERE g = 1");
