@@ -66,8 +66,8 @@ impl Source {
     /// Which of them stand for messages that were summed up because a table was full.
     pub(crate) fn folded(&self, record_ids: &[u32]) -> ArrayRef {
         let dictionary = self.store.dictionary();
-        let folded = |id: &u32| Some(dictionary.get(*id).is_some_and(|(name, _)| is_folded(name)));
-        Arc::new(record_ids.iter().map(folded).collect::<BooleanArray>())
+        let folded = |id: &u32| dictionary.get(*id).is_some_and(|(name, _)| is_folded(name));
+        Arc::new(BooleanArray::from(record_ids.iter().map(folded).collect::<Vec<bool>>()))
     }
 
     pub(crate) fn type_texts(&self, record_ids: &[u32]) -> ArrayRef {

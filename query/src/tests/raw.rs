@@ -9,19 +9,19 @@ async fn raw_points_have_the_shape_of_the_specification_and_the_order_of_time() 
     let answer = content.engine.raw(&Filter::default(), whole(), &page()).await.unwrap();
     assert_eq!(answer.total, 9);
     expect![[r#"
-        +----------------------+------------+-----------+--------+-------------+-------------------+------+----------+----------+------+--------------------------+
-        | time                 | interval_s | server_id | server | resource_id | host              | type | action   | rcode    | hits | last_access              |
-        +----------------------+------------+-----------+--------+-------------+-------------------+------+----------+----------+------+--------------------------+
-        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | request  |          | 5    | 2026-01-01T00:00:59.999Z |
-        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | mail.example.com. | MX   | request  |          | 7    | 2026-01-01T00:00:00.005Z |
-        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | response | NOERROR  | 3    | 2026-01-01T00:00:01.001Z |
-        | 2026-01-01T00:00:00Z | 60         | 2         | beta   | 0           | www.example.com.  | A    | request  |          | 20   | 2026-01-01T00:00:30Z     |
-        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | request  |          | 10   | 2026-01-01T00:01:00.100Z |
-        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | AAAA | request  |          | 1    | 2026-01-01T00:01:00Z     |
-        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | AAAA | response | NXDOMAIN | 1    | 2026-01-01T00:01:00.002Z |
-        | 2026-01-01T01:00:00Z | 60         | 2         | beta   | 0           | example.net.      | SOA  | request  |          | 4    | 2026-01-01T01:00:00.007Z |
-        | 2026-01-01T01:00:00Z | 60         | 2         | beta   | 0           | example.net.      | SOA  | response | REFUSED  | 4    | 2026-01-01T01:00:00.008Z |
-        +----------------------+------------+-----------+--------+-------------+-------------------+------+----------+----------+------+--------------------------+
+        +----------------------+------------+-----------+--------+-------------+-------------------+------+--------+----------+----------+------+--------------------------+
+        | time                 | interval_s | server_id | server | resource_id | host              | type | folded | action   | rcode    | hits | last_access              |
+        +----------------------+------------+-----------+--------+-------------+-------------------+------+--------+----------+----------+------+--------------------------+
+        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | false  | request  |          | 5    | 2026-01-01T00:00:59.999Z |
+        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | mail.example.com. | MX   | false  | request  |          | 7    | 2026-01-01T00:00:00.005Z |
+        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | false  | response | NOERROR  | 3    | 2026-01-01T00:00:01.001Z |
+        | 2026-01-01T00:00:00Z | 60         | 2         | beta   | 0           | www.example.com.  | A    | false  | request  |          | 20   | 2026-01-01T00:00:30Z     |
+        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | false  | request  |          | 10   | 2026-01-01T00:01:00.100Z |
+        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | AAAA | false  | request  |          | 1    | 2026-01-01T00:01:00Z     |
+        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | AAAA | false  | response | NXDOMAIN | 1    | 2026-01-01T00:01:00.002Z |
+        | 2026-01-01T01:00:00Z | 60         | 2         | beta   | 0           | example.net.      | SOA  | false  | request  |          | 4    | 2026-01-01T01:00:00.007Z |
+        | 2026-01-01T01:00:00Z | 60         | 2         | beta   | 0           | example.net.      | SOA  | false  | response | REFUSED  | 4    | 2026-01-01T01:00:00.008Z |
+        +----------------------+------------+-----------+--------+-------------+-------------------+------+--------+----------+----------+------+--------------------------+
     "#]].assert_eq(&table(&answer));
 }
 
