@@ -224,7 +224,8 @@ async fn a_file_of_an_older_layout_is_written_again_while_all_of_its_points_are_
     scene.export("dns_raw").await;
     let [path] = &scene.files("dns_raw")[..] else { panic!("one hour is one file") };
     // As earlier versions left it: without a word about its layout.
-    let schema = std::sync::Arc::new(arrow::datatypes::Schema::empty());
+    let hits = arrow::datatypes::Field::new("hits", DataType::UInt64, false);
+    let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(vec![hits]));
     let mut writer = parquet::arrow::ArrowWriter::try_new(File::create(path).unwrap(), schema, None).unwrap();
     writer.append_key_value_metadata(parquet::file::metadata::KeyValue::new(MADE_OF.to_owned(), "1".to_owned()));
     writer.close().unwrap();
