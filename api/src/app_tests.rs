@@ -298,6 +298,14 @@ async fn the_page_asks_no_other_host() {
     }
 }
 
+#[test]
+fn every_file_that_the_page_saves_is_for_a_spreadsheet() {
+    let script = include_str!("page/page.js");
+    let saved: Vec<&str> = script.lines().filter(|line| line.contains("\"text/csv\"")).collect();
+    assert_eq!(saved.len(), 1);
+    assert!(saved.iter().all(|line| line.contains("escape: \"spreadsheet\"")), "{saved:?}");
+}
+
 #[tokio::test]
 async fn the_served_document_is_the_golden_one() {
     let served = setup().send("GET", DOCUMENT_PATH, &[], "").await;

@@ -61,6 +61,7 @@ mod server_body;
 mod servers;
 mod settings;
 mod simulate;
+mod spreadsheet;
 mod sql;
 mod system;
 mod time;

@@ -6,8 +6,8 @@
 
 use crate::app::App;
 use crate::describe;
-use crate::negotiate::Format;
-use crate::openapi::{ByAndInterval, ByAndStep, Paging, Range, Selection, ServerSelection};
+use crate::negotiate::Output;
+use crate::openapi::{ByAndInterval, ByAndStep, Escaping, Paging, Range, Selection, ServerSelection};
 use crate::openapi::{CoverageReport, DnsAggregate, DnsPoint, DnsRate};
 use crate::parameters::{Aggregate, Coverage, Rates, Raw};
 use crate::problem::{Case, Problem};
@@ -36,15 +36,15 @@ pub fn routes() -> OpenApiRouter<App> {
 /// In the order of `time`, then server, unless sorted.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/dns/raw", operation_id = "dns_raw", tag = "DNS",
-    params(Selection, Range, Paging),
+    params(Selection, Range, Paging, Escaping),
     responses((status = 200, description = "The points.", body = Vec<DnsPoint>)),
 )]
 async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let format = Format::accepted(&headers)?;
+    let output = Output::asked(&headers, &uri)?;
     let Raw { filter, range, page } = Raw::read(&uri)?;
     app.known_servers(&filter.servers)?;
     let answer = app.engine().raw(&filter, range, &page).await?;
-    respond(format, answer, &page, range, &uri).await
+    respond(output, answer, &page, range, &uri).await
 }
 
 /// Totals and series
@@ -64,18 +64,18 @@ async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
 /// `action`, `rcode` or `by=action` says otherwise.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/dns/aggregate", operation_id = "dns_aggregate", tag = "DNS",
-    params(Selection, Range, ByAndInterval, Paging),
+    params(Selection, Range, ByAndInterval, Paging, Escaping),
     responses((status = 200, description = "Totals, or the series.", body = Vec<DnsAggregate>)),
 )]
 async fn aggregate(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let format = Format::accepted(&headers)?;
+    let output = Output::asked(&headers, &uri)?;
     let Aggregate { filter, range, interval, by, page } = Aggregate::read(&uri)?;
     app.known_servers(&filter.servers)?;
     let answer = match interval {
         None => app.engine().totals(&filter, range, by, &page).await?,
         Some(bucket) => app.engine().series(&filter, range, bucket, by, &page).await?,
     };
-    respond(format, answer, &page, range, &uri).await
+    respond(output, answer, &page, range, &uri).await
 }
 
 /// Requests per second
@@ -87,15 +87,15 @@ async fn aggregate(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resu
 /// it is then a multiple of 5 minutes.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/dns/rps", operation_id = "dns_rps", tag = "DNS",
-    params(Selection, Range, ByAndStep, Paging),
+    params(Selection, Range, ByAndStep, Paging, Escaping),
     responses((status = 200, description = "A row per step.", body = Vec<DnsRate>)),
 )]
 async fn rps(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let format = Format::accepted(&headers)?;
+    let output = Output::asked(&headers, &uri)?;
     let Rates { filter, range, step_s, by, page } = Rates::read(&uri)?;
     app.known_servers(&filter.servers)?;
     let answer = app.engine().rps(&filter, range, step_s, by, &page).await?;
-    respond(format, answer, &page, range, &uri).await
+    respond(output, answer, &page, range, &uri).await
 }
 
 /// Coverage
@@ -107,20 +107,20 @@ async fn rps(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
 /// given up. Without `date_from` and `date_to`, of the last 24 hours.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/dns/coverage", operation_id = "dns_coverage", tag = "DNS",
-    params(ServerSelection, Range, Paging),
+    params(ServerSelection, Range, Paging, Escaping),
     responses((status = 200, description = "A row per report.", body = Vec<CoverageReport>)),
 )]
 async fn coverage(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let format = Format::accepted(&headers)?;
+    let output = Output::asked(&headers, &uri)?;
     let Coverage { servers, range, page } = Coverage::read(&uri)?;
     app.known_servers(&servers)?;
     let answer = app.engine().coverage(&servers, range, &page).await?;
-    respond(format, answer, &page, range, &uri).await
+    respond(output, answer, &page, range, &uri).await
 }
 
 /// The answer in its format, with its total and the way to the next page.
 pub(crate) async fn respond(
-    format: Format,
+    output: Output,
     answer: Answer,
     page: &Page,
     range: TimeRange,
@@ -129,16 +129,16 @@ pub(crate) async fn respond(
     let Answer { batches, schema, total } = answer;
     let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
     let body = if batches.len() <= 1 && batches.iter().all(is_small) {
-        render(format, &schema, &batches)
+        render(output, &schema, &batches)
     } else {
         // A hundred thousand rows take a while: not on a thread that serves others.
-        let rendered = tokio::task::spawn_blocking(move || render(format, &schema, &batches)).await;
+        let rendered = tokio::task::spawn_blocking(move || render(output, &schema, &batches)).await;
         rendered.map_err(Problem::internal)?
     };
     let body = body.map_err(Problem::internal)?;
     let mut response = body.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(output.format.content_type()));
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
     headers.insert(TOTAL_HEADER, HeaderValue::from(total));
     let next = page.offset.saturating_add(rows);

@@ -5,8 +5,9 @@
 //! weight; the heaviest wins, and of equals the one listed first in
 //! [`Format::ALL`]. Without `Accept` anything is acceptable.
 
+use crate::parameters;
 use crate::problem::{Case, Problem};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 
 /// A format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,45 @@ impl Format {
             let known = Format::ALL.map(Format::media_type).join(", ");
             Problem::new(Case::NotAcceptable, format!("Accept names none of {known}"))
         })
+    }
+}
+
+/// What is done with texts in CSV.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Escape {
+    /// Nothing: they are what they are, for programs.
+    #[default]
+    None,
+    /// What a spreadsheet would take for a formula is marked as text.
+    Spreadsheet,
+}
+
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Output {
+    /// The format.
+    pub format: Format,
+    /// What is done with its texts.
+    pub escape: Escape,
+}
+
+impl Output {
+    /// What a request asks for, by its headers and its parameter `escape`.
+    pub fn asked(headers: &HeaderMap, uri: &Uri) -> Result<Output, Problem> {
+        let output = Output { format: Format::accepted(headers)?, escape: parameters::escape(uri)? };
+        if output.escape == Escape::Spreadsheet && output.format != Format::Csv {
+            let media_type = output.format.media_type();
+            let reason =
+                format!("it is about text/csv, and the answer would be {media_type}: send Accept: text/csv, or leave it out");
+            return Err(Problem::parameter("escape", reason));
+        }
+        Ok(output)
+    }
+}
+
+impl From<Format> for Output {
+    fn from(format: Format) -> Self {
+        Output { format, escape: Escape::None }
     }
 }
 
@@ -143,6 +183,25 @@ mod tests {
             assert_eq!(accepted(accept), Some(Format::Json), "{accept}");
         }
         assert_eq!(accepted("text/*"), Some(Format::Csv));
+    }
+
+    #[test]
+    fn escaping_is_for_csv() {
+        let asked = |accept: &'static str, uri: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            Output::asked(&headers, &uri.parse().unwrap())
+        };
+        let csv = |escape| Ok(Output { format: Format::Csv, escape });
+        assert_eq!(asked("text/csv", "/a?limit=1"), csv(Escape::None));
+        assert_eq!(asked("text/csv", "/a?limit=1&escape=none"), csv(Escape::None));
+        assert_eq!(asked("text/csv", "/a?escape=spreadsheet&limit=1"), csv(Escape::Spreadsheet));
+        assert_eq!(asked("application/json", "/a?escape=none"), Ok(Format::Json.into()));
+        for (accept, uri) in
+            [("application/json", "/a?escape=spreadsheet"), ("text/csv", "/a?escape=excel"), ("text/csv", "/a?escape=")]
+        {
+            assert!(asked(accept, uri).unwrap_err().detail().starts_with("escape: "), "{accept} {uri}");
+        }
     }
 
     #[test]

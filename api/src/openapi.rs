@@ -136,7 +136,9 @@ fn describe_formats(operation: &mut Operation) {
     let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") else { return };
     for format in [Format::Csv, Format::Arrow] {
         let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).description(Some(match format {
-            Format::Csv => "The same fields, comma separated, with a header line.",
+            Format::Csv => {
+                "The same fields, comma separated, with a header line. See `escape` before opening it in a spreadsheet."
+            }
             _ => "The same fields as an Arrow IPC stream.",
         }));
         response.content.insert(format.media_type().to_owned(), ContentBuilder::new().schema(Some(text)).build().into());
@@ -233,13 +235,19 @@ pub struct Selection {
     resource_id: Option<Vec<u64>>,
     /// Owner names, with or without the final dot, in any case; repeat it for several. `*` matches any part:
     /// `*.example.com`, `*mail*`. A star that is meant literally is written `\*`, and an octet that is no character
-    /// `\255`. Labels in Unicode are compared as punycode: `bücher.example` is `xn--bcher-kva.example`.
+    /// `\255`. Labels in Unicode are compared as punycode: `bücher.example` is `xn--bcher-kva.example`. Messages that were summed up because a
+    /// table was full have the host `<other>`, or `<other> example.com.` of a zone, and match by that; a space that is
+    /// part of a name is written `\032`.
     #[expect(dead_code, reason = "describes a parameter")]
     host: Option<Vec<String>>,
     /// Record types, mnemonics such as `AAAA`, numbers, or `TYPE65`; repeat it for several.
     #[expect(dead_code, reason = "describes a parameter")]
     #[param(rename = "type")]
     record_type: Option<Vec<String>>,
+    /// `true` for messages that were summed up under `<other>` because a table was full and nothing else, `false` for
+    /// records with a name of their own.
+    #[expect(dead_code, reason = "describes a parameter")]
+    folded: Option<bool>,
     /// Requests or responses.
     #[expect(dead_code, reason = "describes a parameter")]
     #[param(inline)]
@@ -320,6 +328,18 @@ pub struct Paging {
     limit: Option<u32>,
 }
 
+/// How the answer is written.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Escaping {
+    /// For CSV that is opened in a spreadsheet: `spreadsheet` puts a `'` before a text, and after a semicolon or tab within
+    /// one, where a formula would begin (`=`, `+`, `-`, `@`, a tab, a line break). Numbers and times are never changed.
+    /// `none` by itself, because programs read it.
+    #[expect(dead_code, reason = "describes a parameter")]
+    #[param(inline)]
+    escape: Option<Escape>,
+}
+
 /// What sums are split by, and into which buckets.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -364,6 +384,14 @@ enum By {
     Record,
     Server,
     Action,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes a parameter")]
+enum Escape {
+    None,
+    Spreadsheet,
 }
 
 #[derive(ToSchema)]
@@ -413,6 +441,9 @@ row! {
         /// Record type.
         #[schema(example = "AAAA")]
         record_type as "type": String,
+        /// Whether it stands for messages that were summed up because a table was full; the host is then `<other>`, or
+        /// `<other>` and a zone, and no name.
+        folded: bool,
         /// `request` or `response`.
         action: Action,
         /// Response code; null for a request.
@@ -444,6 +475,9 @@ row! {
         #[schema(nullable = false)]
         #[schema(example = "AAAA")]
         record_type as "type": Option<String>,
+        /// Whether the host is `<other>`, or `<other>` and a zone: a sum and no name; in totals and with `by=record`.
+        #[schema(nullable = false)]
+        folded: Option<bool>,
         /// The server's id; with `by=server`.
         #[schema(nullable = false)]
         server_id: Option<u32>,
@@ -482,6 +516,9 @@ row! {
         #[schema(nullable = false)]
         #[schema(example = "AAAA")]
         record_type as "type": Option<String>,
+        /// Whether the host is `<other>`, or `<other>` and a zone: a sum and no name; in totals and with `by=record`.
+        #[schema(nullable = false)]
+        folded: Option<bool>,
         /// The server's id; with `by=server`.
         #[schema(nullable = false)]
         server_id: Option<u32>,

@@ -4,6 +4,7 @@
 //! nothing is ignored: a misspelt filter that is silently dropped would give
 //! numbers that look right.
 
+use crate::negotiate::Escape;
 use crate::problem::Problem;
 use crate::query_string::{Pairs, shown};
 use crate::time;
@@ -21,11 +22,13 @@ pub const MAX_LIMIT: u64 = 100_000;
 const MAX_SORT_KEYS: usize = 16;
 
 /// Which points: shared by the DNS calls.
-const FILTER: &[&str] = &["server_id", "resource_id", "host", "type", "action", "rcode"];
+const FILTER: &[&str] = &["server_id", "resource_id", "host", "type", "folded", "action", "rcode"];
 /// Which metrics.
 const SERIES: &[&str] = &["server_id", "metric", "label"];
 const RANGE: &[&str] = &["date_from", "date_to", "time_zone"];
 const PAGE: &[&str] = &["sort", "offset", "limit"];
+/// How the answer is written; read by [`escape`].
+const OUTPUT: &[&str] = &["escape"];
 
 /// The arguments of `GET /monitoring/dns/raw`.
 #[derive(Debug, PartialEq, Eq)]
@@ -113,7 +116,7 @@ pub struct SystemSeries {
 impl SystemRaw {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[SERIES, RANGE, PAGE])?;
+        let mut pairs = Pairs::read(uri, &[SERIES, RANGE, PAGE, OUTPUT])?;
         Ok(SystemRaw { filter: series(&mut pairs)?, range: range(&mut pairs)?, page: page(&mut pairs)? })
     }
 }
@@ -121,7 +124,7 @@ impl SystemRaw {
 impl SystemAggregate {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[SERIES, RANGE, &["interval"], PAGE])?;
+        let mut pairs = Pairs::read(uri, &[SERIES, RANGE, &["interval"], PAGE, OUTPUT])?;
         Ok(SystemAggregate {
             filter: series(&mut pairs)?,
             range: range(&mut pairs)?,
@@ -134,7 +137,7 @@ impl SystemAggregate {
 impl SystemSeries {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[PAGE])?;
+        let mut pairs = Pairs::read(uri, &[PAGE, OUTPUT])?;
         Ok(SystemSeries { page: page(&mut pairs)? })
     }
 }
@@ -177,7 +180,7 @@ fn boolean(text: &str) -> Result<bool, String> {
 impl Raw {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, PAGE])?;
+        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, PAGE, OUTPUT])?;
         Ok(Raw { filter: filter(&mut pairs)?, range: range(&mut pairs)?, page: page(&mut pairs)? })
     }
 }
@@ -185,7 +188,7 @@ impl Raw {
 impl Aggregate {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["interval", "by"], PAGE])?;
+        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["interval", "by"], PAGE, OUTPUT])?;
         Ok(Aggregate {
             filter: filter(&mut pairs)?,
             range: range(&mut pairs)?,
@@ -199,7 +202,7 @@ impl Aggregate {
 impl Rates {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["step", "by"], PAGE])?;
+        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["step", "by"], PAGE, OUTPUT])?;
         Ok(Rates {
             filter: filter(&mut pairs)?,
             range: range(&mut pairs)?,
@@ -216,7 +219,7 @@ impl Rates {
 impl Coverage {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[&["server_id"], RANGE, PAGE])?;
+        let mut pairs = Pairs::read(uri, &[&["server_id"], RANGE, PAGE, OUTPUT])?;
         Ok(Coverage { servers: servers(&mut pairs)?, range: range(&mut pairs)?, page: page(&mut pairs)? })
     }
 }
@@ -238,12 +241,28 @@ pub fn none(uri: &Uri) -> Result<(), Problem> {
     Pairs::read(uri, &[]).map(|_| ())
 }
 
+/// Refuses any parameter but one about how the answer is written.
+pub fn only_output(uri: &Uri) -> Result<(), Problem> {
+    Pairs::read(uri, &[OUTPUT]).map(|_| ())
+}
+
+/// What is done with texts in CSV. Whatever else there is, whoever reads the other parameters looks at it.
+pub fn escape(uri: &Uri) -> Result<Escape, Problem> {
+    let escape = Pairs::decoded(uri)?.one_with("escape", |text| match text {
+        "none" => Ok(Escape::None),
+        "spreadsheet" => Ok(Escape::Spreadsheet),
+        _ => Err(format!("{:?} is neither none nor spreadsheet", shown(text))),
+    })?;
+    Ok(escape.unwrap_or_default())
+}
+
 fn filter(pairs: &mut Pairs) -> Result<Filter, Problem> {
     let filter = Filter {
         servers: servers(pairs)?,
         resource_ids: pairs.many_with("resource_id", |text| whole(text, u64::MAX))?,
         hosts: pairs.many_with("host", |text| text.parse::<HostPattern>().map_err(|error| reason(&error)))?,
         types: pairs.many("type")?,
+        folded: pairs.one_with("folded", boolean)?,
         action: pairs.one_with("action", |text| text.parse().map_err(|error: zonepulse_dns::Error| error.to_string()))?,
         rcodes: pairs.many("rcode")?,
     };

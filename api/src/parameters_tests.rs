@@ -33,13 +33,14 @@ fn without_parameters_everything_is_meant() {
 
 #[test]
 fn every_filter_is_read_and_lists_repeat() {
-    let query = "server_id=1&server_id=7&resource_id=0&host=WWW.example.com&host=*.test&type=a&type=TYPE65&type=28&\
+    let query = "server_id=1&server_id=7&resource_id=0&host=WWW.example.com&host=*.test&type=a&type=TYPE65&type=28&folded=false&\
                  action=response&rcode=nxdomain&rcode=16&date_from=10&date_to=1970-01-01T00:00:20.5Z&offset=5&limit=100000";
     let raw = Raw::read(&uri(query)).unwrap();
     assert_eq!(raw.filter.servers, [1, 7]);
     assert_eq!(raw.filter.resource_ids, [0]);
     assert_eq!(raw.filter.hosts, ["www.example.com.".parse().unwrap(), "*.test".parse().unwrap()]);
     assert_eq!(raw.filter.types.iter().map(ToString::to_string).collect::<Vec<_>>(), ["A", "HTTPS", "AAAA"]);
+    assert_eq!(raw.filter.folded, Some(false));
     assert_eq!(raw.filter.action, Some(Action::Response));
     assert_eq!(raw.filter.rcodes.iter().map(|code| code.value()).collect::<Vec<_>>(), [3, 16]);
     assert_eq!(raw.range, TimeRange { from_ms: Some(10_000), until_ms: Some(20_500) });
@@ -90,13 +91,13 @@ fn an_unknown_parameter_is_refused_with_those_that_there_are() {
     refused(
         "hosts=a",
         expect![
-            "hosts | hosts: there is no such parameter; this call has server_id, resource_id, host, type, action, rcode, date_from, date_to, time_zone, interval, by, sort, offset, limit"
+            "hosts | hosts: there is no such parameter; this call has server_id, resource_id, host, type, folded, action, rcode, date_from, date_to, time_zone, interval, by, sort, offset, limit, escape"
         ],
     );
     refused(
         "limit=1&Limit=2",
         expect![
-            "Limit | Limit: there is no such parameter; this call has server_id, resource_id, host, type, action, rcode, date_from, date_to, time_zone, interval, by, sort, offset, limit"
+            "Limit | Limit: there is no such parameter; this call has server_id, resource_id, host, type, folded, action, rcode, date_from, date_to, time_zone, interval, by, sort, offset, limit, escape"
         ],
     );
     let problem = none(&uri("x=1")).unwrap_err();
@@ -126,6 +127,14 @@ fn a_broken_number_is_refused() {
         "resource_id=1.0",
         expect![[r#"resource_id | resource_id: "1.0" is not a whole number from 0 to 18446744073709551615"#]],
     );
+}
+
+#[test]
+fn folded_is_true_or_false() {
+    let folded = |query: &str| Aggregate::read(&uri(query)).unwrap().filter.folded;
+    assert_eq!([folded(""), folded("folded=true"), folded("folded=false")], [None, Some(true), Some(false)]);
+    refused("folded=1", expect![[r#"folded | folded: "1" is neither true nor false"#]]);
+    refused("folded=true&folded=true", expect!["folded | folded: it is there more than once"]);
 }
 
 #[test]
@@ -253,6 +262,6 @@ fn coverage_has_no_filter_on_records() {
     assert_eq!(Coverage::read(&uri("server_id=3")).unwrap().servers, [3]);
     assert_eq!(
         document(Coverage::read(&uri("host=a")).unwrap_err()),
-        "host | host: there is no such parameter; this call has server_id, date_from, date_to, time_zone, sort, offset, limit"
+        "host | host: there is no such parameter; this call has server_id, date_from, date_to, time_zone, sort, offset, limit, escape"
     );
 }

@@ -19,6 +19,23 @@ pub struct Pairs(Vec<(String, String)>);
 impl Pairs {
     /// Those of an address, if all of them are known.
     pub fn read(uri: &Uri, known: &[&[&str]]) -> Result<Pairs, Problem> {
+        Self::checked(uri, |name| {
+            if known.iter().any(|group| group.contains(&name)) {
+                return Ok(());
+            }
+            let known = known.concat();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let reason = format_args!("there is no such parameter; this call has {known}");
+            Err(Problem::parameter(shown(name), reason))
+        })
+    }
+
+    /// All of an address, for a part of a call that does not know the others.
+    pub fn decoded(uri: &Uri) -> Result<Pairs, Problem> {
+        Self::checked(uri, |_name| Ok(()))
+    }
+
+    fn checked(uri: &Uri, check: impl Fn(&str) -> Result<(), Problem>) -> Result<Pairs, Problem> {
         let texts = || uri.query().unwrap_or_default().split('&').filter(|text| !text.is_empty());
         let count = texts().count();
         if count > MAX_PARAMETERS {
@@ -29,12 +46,7 @@ impl Pairs {
         for text in texts() {
             let (name, value) = text.split_once('=').unwrap_or((text, ""));
             let name = decoded(name).map_err(|reason| Problem::parameter(shown(name), format_args!("in its name, {reason}")))?;
-            if !known.iter().any(|group| group.contains(&name.as_str())) {
-                let known = known.concat();
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                let reason = format_args!("there is no such parameter; this call has {known}");
-                return Err(Problem::parameter(shown(&name), reason));
-            }
+            check(&name)?;
             let value = decoded(value).map_err(|reason| Problem::parameter(name.clone(), reason))?;
             pairs.push((name, value));
         }

@@ -6,7 +6,8 @@
 //! with `Z`, with milliseconds where there are some.
 
 use crate::json::Plain;
-use crate::negotiate::Format;
+use crate::negotiate::{Escape, Format, Output};
+use crate::spreadsheet;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -28,8 +29,8 @@ pub fn is_small(batch: &RecordBatch) -> bool {
 }
 
 /// An answer's bytes.
-pub fn render(format: Format, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
-    let mut encoder = Encoder::new(format, schema)?;
+pub fn render(output: Output, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
+    let mut encoder = Encoder::new(output, schema)?;
     for batch in batches {
         encoder.write(batch)?;
     }
@@ -43,25 +44,23 @@ pub struct Encoder {
 
 enum Writer {
     Json(Box<arrow::json::Writer<Vec<u8>, JsonArray>>),
-    Csv(Vec<u8>),
+    Csv(Vec<u8>, Escape),
     Arrow(Box<StreamWriter<Vec<u8>>>),
 }
 
 impl Encoder {
     /// Of an answer with these columns.
-    pub fn new(format: Format, schema: &SchemaRef) -> Result<Self, ArrowError> {
-        let writer = match format {
+    pub fn new(output: Output, schema: &SchemaRef) -> Result<Self, ArrowError> {
+        let writer = match output.format {
             Format::Json => {
                 let builder = WriterBuilder::new().with_explicit_nulls(true).with_encoder_factory(Arc::new(Plain));
                 Writer::Json(Box::new(builder.build(Vec::new())))
             }
             Format::Csv => {
                 let mut bytes = Vec::new();
-                let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(&mut bytes);
                 // The header line comes with the first batch: there is one even when there are no rows.
-                writer.write(&with_readable_times(&RecordBatch::new_empty(schema.clone()))?)?;
-                drop(writer);
-                Writer::Csv(bytes)
+                write_csv(&mut bytes, output.escape, true, &RecordBatch::new_empty(schema.clone()))?;
+                Writer::Csv(bytes, output.escape)
             }
             Format::Arrow => Writer::Arrow(Box::new(StreamWriter::try_new(Vec::new(), schema)?)),
         };
@@ -72,10 +71,7 @@ impl Encoder {
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
         match &mut self.writer {
             Writer::Json(writer) => writer.write(&with_readable_times(batch)?),
-            Writer::Csv(bytes) => {
-                let mut writer = arrow::csv::WriterBuilder::new().with_header(false).build(bytes);
-                writer.write(&with_readable_times(batch)?)
-            }
+            Writer::Csv(bytes, escape) => write_csv(bytes, *escape, false, batch),
             Writer::Arrow(writer) => writer.write(batch),
         }
     }
@@ -84,7 +80,7 @@ impl Encoder {
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(match &mut self.writer {
             Writer::Json(writer) => writer.get_mut(),
-            Writer::Csv(bytes) => bytes,
+            Writer::Csv(bytes, _) => bytes,
             Writer::Arrow(writer) => writer.get_mut(),
         })
     }
@@ -96,13 +92,19 @@ impl Encoder {
                 writer.finish()?;
                 Ok(writer.into_inner())
             }
-            Writer::Csv(bytes) => Ok(bytes),
+            Writer::Csv(bytes, _) => Ok(bytes),
             Writer::Arrow(mut writer) => {
                 writer.finish()?;
                 writer.into_inner()
             }
         }
     }
+}
+
+fn write_csv(bytes: &mut Vec<u8>, escape: Escape, header: bool, batch: &RecordBatch) -> Result<(), ArrowError> {
+    let batch = with_readable_times(batch)?;
+    let batch = if escape == Escape::Spreadsheet { spreadsheet::escaped(&batch)? } else { batch };
+    arrow::csv::WriterBuilder::new().with_header(header).build(bytes).write(&batch)
 }
 
 /// The same batch with its times labelled as [`UTC`]; nothing is copied.
@@ -133,7 +135,7 @@ fn with_readable_times(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Float64Array, StringArray, TimestampMillisecondArray, UInt64Array};
+    use arrow::array::{Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
     use arrow::ipc::reader::StreamReader;
     use expect_test::expect;
 
@@ -143,14 +145,14 @@ mod tests {
             ("time", Arc::new(times) as ArrayRef, false),
             ("host", Arc::new(StringArray::from(vec!["www.example.com.", "a,\\\"b.", "."])), false),
             ("rcode", Arc::new(StringArray::from(vec![None, Some("NXDOMAIN"), Some("NOERROR")])), true),
-            ("hits", Arc::new(UInt64Array::from(vec![1, 0, u64::MAX])), false),
+            ("hits", Arc::new(Int64Array::from(vec![1, 0, i64::MAX])), false),
             ("rps", Arc::new(Float64Array::from(vec![None, Some(0.0), Some(1.5)])), true),
         ])
         .unwrap()
     }
 
     fn text(format: Format, batches: &[RecordBatch]) -> String {
-        String::from_utf8(render(format, &example().schema(), batches).unwrap()).unwrap().replace("},{", "},\n{")
+        String::from_utf8(render(format.into(), &example().schema(), batches).unwrap()).unwrap().replace("},{", "},\n{")
     }
 
     #[test]
@@ -158,7 +160,7 @@ mod tests {
         expect![[r#"
             [{"time":"2023-11-14T22:13:20Z","host":"www.example.com.","rcode":null,"hits":1,"rps":null},
             {"time":"2023-11-14T22:13:20.007Z","host":"a,\\\"b.","rcode":"NXDOMAIN","hits":0,"rps":0.0},
-            {"time":"1970-01-01T00:00:00Z","host":".","rcode":"NOERROR","hits":18446744073709551615,"rps":1.5}]"#]]
+            {"time":"1970-01-01T00:00:00Z","host":".","rcode":"NOERROR","hits":9223372036854775807,"rps":1.5}]"#]]
         .assert_eq(&text(Format::Json, &[example()]));
     }
 
@@ -168,9 +170,23 @@ mod tests {
             time,host,rcode,hits,rps
             2023-11-14T22:13:20Z,www.example.com.,,1,
             2023-11-14T22:13:20.007Z,"a,\""b.",NXDOMAIN,0,0.0
-            1970-01-01T00:00:00Z,.,NOERROR,18446744073709551615,1.5
+            1970-01-01T00:00:00Z,.,NOERROR,9223372036854775807,1.5
         "#]]
         .assert_eq(&text(Format::Csv, &[example()]));
+    }
+
+    #[test]
+    fn csv_for_a_spreadsheet_has_no_formula_in_any_batch() {
+        let hosts: ArrayRef = Arc::new(StringArray::from(vec!["=1+1.", "+a.", "-a.", "@a."]));
+        let changes: ArrayRef = Arc::new(Int64Array::from(vec![-1, -2, 3, 4]));
+        let batch = RecordBatch::try_from_iter([("host", hosts), ("change", changes)]).unwrap();
+        let batches = [batch.slice(0, 2), batch.slice(2, 2)];
+        let written = |escape| {
+            let output = Output { format: Format::Csv, escape };
+            String::from_utf8(render(output, &batch.schema(), &batches).unwrap()).unwrap()
+        };
+        assert_eq!(written(Escape::Spreadsheet), "host,change\n'=1+1.,-1\n'+a.,-2\n'-a.,3\n'@a.,4\n");
+        assert_eq!(written(Escape::None), "host,change\n=1+1.,-1\n+a.,-2\n-a.,3\n@a.,4\n");
     }
 
     #[test]
@@ -190,7 +206,7 @@ mod tests {
     #[test]
     fn arrow_carries_the_schema_as_it_is() {
         for batches in [vec![], vec![example()]] {
-            let bytes = render(Format::Arrow, &example().schema(), &batches).unwrap();
+            let bytes = render(Format::Arrow.into(), &example().schema(), &batches).unwrap();
             let reader = StreamReader::try_new(bytes.as_slice(), None).unwrap();
             assert_eq!(reader.schema(), example().schema());
             assert_eq!(reader.collect::<Result<Vec<_>, _>>().unwrap(), batches);

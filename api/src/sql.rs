@@ -11,7 +11,8 @@
 use crate::app::App;
 use crate::credentials::Principal;
 use crate::describe;
-use crate::negotiate::Format;
+use crate::negotiate::{Format, Output};
+use crate::openapi::Escaping;
 use crate::parameters;
 use crate::problem::{Case, Problem};
 use crate::render::{Encoder, is_small};
@@ -65,6 +66,7 @@ struct SqlStatement {
 /// time are bounded by the section `sql` of the configuration. Closing the connection ends the work.
 #[utoipa::path(
     post, path = "/api/v2/sql", operation_id = "sql", tag = "SQL",
+    params(Escaping),
     request_body(
         description = "One statement, by itself or in JSON.",
         content(
@@ -87,8 +89,9 @@ async fn sql(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    parameters::none(&uri)?;
-    let format = Format::accepted(&headers)?;
+    parameters::only_output(&uri)?;
+    let output = Output::asked(&headers, &uri)?;
+    let format = output.format;
     let text = statement(&headers, body).await?;
     let caller = match &principal {
         Principal::User(account) => &account.name,
@@ -98,7 +101,7 @@ async fn sql(
     if format == Format::Json {
         each_name_once(&schema)?;
     }
-    let encoder = Encoder::new(format, &schema).map_err(|error| unwritable(format, &error))?;
+    let encoder = Encoder::new(output, &schema).map_err(|error| unwritable(format, &error))?;
     let mut writing = Writing { encoder: Some(encoder), batches };
     // Headers are sent with the first bytes: so late that what fails at once has its status.
     let first = match writing.step().await {

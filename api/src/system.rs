@@ -4,8 +4,8 @@
 
 use crate::app::App;
 use crate::monitoring::respond;
-use crate::negotiate::Format;
-use crate::openapi::{BucketLength, Paging, Range, SeriesSelection};
+use crate::negotiate::Output;
+use crate::openapi::{BucketLength, Escaping, Paging, Range, SeriesSelection};
 use crate::parameters::{SystemAggregate, SystemRaw, SystemSeries};
 use crate::problem::Problem;
 use axum::extract::State;
@@ -28,15 +28,15 @@ pub fn routes() -> OpenApiRouter<App> {
 /// server, metric and label, unless sorted.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/system/raw", operation_id = "system_raw", tag = "System",
-    params(SeriesSelection, Range, Paging),
+    params(SeriesSelection, Range, Paging, Escaping),
     responses((status = 200, description = "The values.", body = Vec<SystemPoint>)),
 )]
 async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let format = Format::accepted(&headers)?;
+    let output = Output::asked(&headers, &uri)?;
     let SystemRaw { filter, range, page } = SystemRaw::read(&uri)?;
     app.known_servers(&filter.servers)?;
     let answer = app.engine().system_raw(&filter, range, &page).await?;
-    respond(format, answer, &page, range, &uri).await
+    respond(output, answer, &page, range, &uri).await
 }
 
 /// Rolled up metrics
@@ -46,15 +46,15 @@ async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
 /// server, metric and label, unless sorted.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/system/aggregate", operation_id = "system_aggregate", tag = "System",
-    params(SeriesSelection, BucketLength, Range, Paging),
+    params(SeriesSelection, BucketLength, Range, Paging, Escaping),
     responses((status = 200, description = "The buckets.", body = Vec<SystemBucket>)),
 )]
 async fn aggregate(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let format = Format::accepted(&headers)?;
+    let output = Output::asked(&headers, &uri)?;
     let SystemAggregate { filter, range, interval, page } = SystemAggregate::read(&uri)?;
     app.known_servers(&filter.servers)?;
     let answer = app.engine().system_aggregate(&filter, range, interval, &page).await?;
-    respond(format, answer, &page, range, &uri).await
+    respond(output, answer, &page, range, &uri).await
 }
 
 /// Which metrics there are
@@ -62,14 +62,14 @@ async fn aggregate(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resu
 /// Every metric and label that any server ever told of.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/system/metrics", operation_id = "system_metrics", tag = "System",
-    params(Paging),
+    params(Paging, Escaping),
     responses((status = 200, description = "The metrics and their labels.", body = Vec<SystemMetric>)),
 )]
 async fn metrics(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let format = Format::accepted(&headers)?;
+    let output = Output::asked(&headers, &uri)?;
     let SystemSeries { page } = SystemSeries::read(&uri)?;
     let answer = app.engine().system_series(&page).await?;
-    respond(format, answer, &page, TimeRange::default(), &uri).await
+    respond(output, answer, &page, TimeRange::default(), &uri).await
 }
 
 /// A value of a metric on one server in one slot.

@@ -1,8 +1,8 @@
 //! Columns of the coverage reports and of the servers.
 
-use crate::rows::{Source, instants, ms};
+use crate::rows::{Source, instants, measure, ms};
 use crate::table::Counters;
-use arrow::array::{ArrayRef, BooleanArray, StringArray, StringBuilder, TimestampMillisecondArray, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, StringBuilder, TimestampMillisecondArray, UInt32Array};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result};
@@ -44,8 +44,9 @@ impl Reports {
 
     fn column(&self, name: &str, source: &Source) -> Result<ArrayRef> {
         let time = |of: fn(&Report) -> u64| instants(self.reports.iter().map(|report| ms(of(report))).collect());
-        let number =
-            |of: &dyn Fn(&Report) -> u64| -> ArrayRef { Arc::new(UInt64Array::from_iter_values(self.reports.iter().map(of))) };
+        let number = |of: &dyn Fn(&Report) -> u64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(self.reports.iter().map(|report| measure(of(report)))))
+        };
         let evicted = |of: fn(&zonepulse_store::Evicted) -> u64| -> ArrayRef {
             let times =
                 self.reports.iter().map(|report| report.evicted.as_ref().map(|evicted| ms(of(evicted).saturating_mul(1000))));
@@ -54,7 +55,7 @@ impl Reports {
         let servers = || -> Vec<u32> { self.reports.iter().map(|report| report.server_id).collect() };
         Ok(match name {
             "time" => time(|report| report.start_s.saturating_mul(1000)),
-            "interval_s" => Arc::new(UInt32Array::from_iter_values(self.reports.iter().map(|report| report.interval_s))),
+            "interval_s" => number(&|report| report.interval_s.into()),
             "server_id" => Arc::new(UInt32Array::from(servers())),
             "server" => source.server_texts(&servers()),
             // As text: JSON's readers take numbers for floating point, which has 53 bits.

@@ -14,7 +14,7 @@ use crate::worker::Statements;
 use crate::{Answer, Error, Filter, Options, Page};
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{SchemaRef, UInt64Type};
+use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::error::DataFusionError;
@@ -327,9 +327,9 @@ pub(crate) fn take_memory(memory: &mut MemoryReservation, batch: &RecordBatch) -
 /// The rows that can be among `skip..skip + limit` when sorted by hits first, and how many of them
 /// to skip: all rows with as many hits as the first or the last of the page, and those between.
 fn narrow(batches: Vec<RecordBatch>, descending: bool, skip: usize, limit: usize) -> Result<(Vec<RecordBatch>, usize), Error> {
-    let mut all: Vec<u64> = Vec::new();
+    let mut all: Vec<i64> = Vec::new();
     for batch in &batches {
-        match batch.column_by_name("hits").and_then(|hits| hits.as_primitive_opt::<UInt64Type>()) {
+        match batch.column_by_name("hits").and_then(|hits| hits.as_primitive_opt::<Int64Type>()) {
             Some(hits) if hits.null_count() == 0 => all.extend(hits.values()),
             _ => return Ok((batches, skip)),
         }
@@ -344,7 +344,7 @@ fn narrow(batches: Vec<RecordBatch>, descending: bool, skip: usize, limit: usize
     let before = all.iter().filter(|hits| if descending { **hits > most } else { **hits < least }).count();
     let mut narrowed = Vec::with_capacity(batches.len());
     for batch in batches {
-        let Some(hits) = batch.column_by_name("hits").and_then(|hits| hits.as_primitive_opt::<UInt64Type>()) else { continue };
+        let Some(hits) = batch.column_by_name("hits").and_then(|hits| hits.as_primitive_opt::<Int64Type>()) else { continue };
         let keep: BooleanArray = hits.values().iter().map(|hits| Some((least..=most).contains(hits))).collect();
         let batch = filter_record_batch(&batch, &keep).map_err(DataFusionError::from)?;
         if batch.num_rows() > 0 {

@@ -19,7 +19,7 @@ impl Groups {
     /// An answer's columns: its own, and then those that tell groups apart.
     pub(crate) fn after(self, own: &[&'static str]) -> Vec<&'static str> {
         let By { record, server, action } = self.0;
-        let record: &[_] = if record { &["resource_id", "host", "type"] } else { &[] };
+        let record: &[_] = if record { &["resource_id", "host", "type", "folded"] } else { &[] };
         let server: &[_] = if server { &["server_id", "server"] } else { &[] };
         let action: &[_] = if action { &["action"] } else { &[] };
         [own, record, server, action].concat()

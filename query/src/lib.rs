@@ -50,6 +50,7 @@ mod scan;
 mod select;
 mod series;
 mod shape;
+mod signed;
 mod sql;
 mod statement;
 mod summed;

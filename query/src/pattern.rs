@@ -4,12 +4,10 @@ use crate::{Error, idn};
 use std::fmt;
 use std::str::FromStr;
 use zonepulse_dns::name;
+use zonepulse_store::OTHER;
 
 /// The most `*` that a pattern may have.
 const MAX_STARS: usize = 16;
-/// How the names begin under which a probe sums up what overflowed its table: `<other>` for the
-/// whole server, `<other> example.com.` for a zone.
-const FOLDED: &str = "<other>";
 
 /// Which owner names are meant: one exactly, or all that match a pattern.
 ///
@@ -18,6 +16,10 @@ const FOLDED: &str = "<other>";
 /// `*.example.com` and `*mail*` are patterns; `*.example.com` does not match `example.com.` itself.
 /// A star that is meant literally (the owner of a wildcard record) is written `\*`. Labels in Unicode are meant as
 /// punycode.
+///
+/// Messages that were summed up because a table was full have a host that is no name: `<other>`, or `<other> example.com.`
+/// of a zone. It is meant by what is displayed, exactly or by a pattern. `<other>.example.com`, and a name whose first
+/// label begins with `<other>` and a space (which a name has as `\032`), are names like all others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPattern(Pattern);
 
@@ -26,10 +28,14 @@ enum Pattern {
     /// A name as the dictionary has it.
     Exact(String),
     /// The parts between the stars; an empty part at an end where a star stands.
-    Parts(Vec<Vec<Token>>),
+    Parts {
+        parts: Vec<Vec<Token>>,
+        /// Whether the final dot was left out. The last part has it all the same.
+        open: bool,
+    },
 }
 
-/// A character of a canonical text, with its escape undone: an octet of a label, or [`DOT`].
+/// A character of a host, with its escape undone: an octet of a label, [`DOT`] or [`GAP`].
 ///
 /// Matching goes by tokens so that a star never takes half an escape, and a dot within a label is
 /// no separator.
@@ -37,27 +43,35 @@ type Token = u16;
 
 /// The separator of labels; octets are below.
 const DOT: Token = 0x100;
+/// The space of `<other> example.com.`; one that is an octet of a name is escaped.
+const GAP: Token = 0x101;
+/// In a pattern, a space that may be either.
+const SPACE: Token = 0x102;
 
 impl HostPattern {
     /// The name, where the pattern means exactly one.
     pub fn exact(&self) -> Option<&str> {
         match &self.0 {
             Pattern::Exact(name) => Some(name),
-            Pattern::Parts(_) => None,
+            Pattern::Parts { .. } => None,
         }
     }
 
     /// Whether it matches every name.
     pub fn is_any(&self) -> bool {
-        matches!(&self.0, Pattern::Parts(parts) if parts.iter().all(Vec::is_empty))
+        matches!(&self.0, Pattern::Parts { parts, .. } if parts.iter().all(Vec::is_empty))
     }
 
     /// Whether a canonical name matches. `scratch` spares an allocation per name.
     pub(crate) fn matches(&self, canonical: &str, scratch: &mut Vec<Token>) -> bool {
         match &self.0 {
             Pattern::Exact(name) => name == canonical,
-            Pattern::Parts(parts) => {
+            Pattern::Parts { parts, open } => {
                 tokens(canonical, scratch);
+                if *open && scratch.last() != Some(&DOT) {
+                    // `<other>` alone: the only host that is displayed without the dot that was left out.
+                    scratch.push(DOT);
+                }
                 parts_match(parts, scratch)
             }
         }
@@ -69,14 +83,6 @@ impl FromStr for HostPattern {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let bad = |reason: String| Error::bad("host", reason);
-        if let Some(zone) = text.strip_prefix(FOLDED) {
-            if zone.is_empty() {
-                return Ok(HostPattern(Pattern::Exact(FOLDED.to_owned())));
-            }
-            let zone = idn::to_ascii(zone.trim_start()).map_err(bad)?;
-            let zone = name::canonical(&zone).map_err(|error| bad(error.to_string()))?;
-            return Ok(HostPattern(Pattern::Exact(format!("{FOLDED} {zone}"))));
-        }
         if text.len() > 4 * name::MAX_TEXT {
             return Err(bad(format!("a name has at most {} octets", name::MAX_WIRE)));
         }
@@ -86,8 +92,14 @@ impl FromStr for HostPattern {
         if pieces.len() > MAX_STARS + 1 {
             return Err(bad(format!("{text:?} has more than {MAX_STARS} stars")));
         }
+        let zone = folded(text);
         if pieces.len() < 2 {
-            return name::canonical(text).map(|name| HostPattern(Pattern::Exact(name))).map_err(|error| bad(error.to_string()));
+            let exact = match zone {
+                Some("") => Ok(OTHER.to_owned()),
+                Some(zone) => name::canonical(zone.trim_start()).map(|zone| format!("{OTHER} {zone}")),
+                None => name::canonical(text),
+            };
+            return exact.map(|name| HostPattern(Pattern::Exact(name))).map_err(|error| bad(error.to_string()));
         }
         let mut parts = Vec::with_capacity(pieces.len());
         for piece in pieces {
@@ -97,27 +109,32 @@ impl FromStr for HostPattern {
                 ))
             })?);
         }
-        if let Some(last) = parts.last_mut().filter(|last| !last.is_empty() && last.last() != Some(&DOT)) {
-            last.push(DOT);
+        if let Some(gap) = parts.first_mut().and_then(|first| first.get_mut(OTHER.len())).filter(|_| zone.is_some()) {
+            *gap = GAP;
         }
-        Ok(HostPattern(Pattern::Parts(parts)))
+        let last = parts.last_mut().filter(|last| !last.is_empty() && last.last() != Some(&DOT));
+        let open = last.is_some();
+        last.into_iter().for_each(|last| last.push(DOT));
+        Ok(HostPattern(Pattern::Parts { parts, open }))
     }
 }
 
 impl fmt::Display for HostPattern {
     /// For people: the name, or the parts with stars between.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = match &self.0 {
+        let (parts, open) = match &self.0 {
             Pattern::Exact(name) => return f.write_str(name),
-            Pattern::Parts(parts) => parts,
+            Pattern::Parts { parts, open } => (parts, *open),
         };
         for (at, part) in parts.iter().enumerate() {
             if at > 0 {
                 f.write_str("*")?;
             }
-            for &token in part {
+            let written = if open && at + 1 == parts.len() { part.split_last().map_or(&[][..], |(_, rest)| rest) } else { part };
+            for &token in written {
                 match u8::try_from(token) {
-                    Err(_) => f.write_str(".")?,
+                    Err(_) if token == DOT => f.write_str(".")?,
+                    Err(_) => f.write_str(" ")?,
                     Ok(octet @ (b'.' | b'*' | b'\\')) => write!(f, "\\{}", char::from(octet))?,
                     Ok(octet @ b'!'..=b'~') => write!(f, "{}", char::from(octet))?,
                     Ok(octet) => write!(f, "\\{octet:03}")?,
@@ -126,6 +143,12 @@ impl fmt::Display for HostPattern {
         }
         Ok(())
     }
+}
+
+/// What follows `<other>` where a text is about what was summed up: nothing, or a space and a zone.
+fn folded(text: &str) -> Option<&str> {
+    let (other, zone) = text.split_at_checked(OTHER.len())?;
+    (other.eq_ignore_ascii_case(OTHER) && (zone.is_empty() || zone.starts_with(' '))).then_some(zone)
 }
 
 /// The pieces between the stars that no backslash escapes.
@@ -145,7 +168,7 @@ fn piece_tokens(piece: &[u8]) -> Option<Vec<Token>> {
     let mut tokens = Vec::with_capacity(piece.len());
     let mut rest = piece;
     while let Some((token, after)) = next_token(rest)? {
-        tokens.push(token);
+        tokens.push(if token == GAP { SPACE } else { token });
         rest = after;
     }
     Some(tokens)
@@ -167,6 +190,7 @@ fn next_token(text: &[u8]) -> Option<Option<(Token, &[u8])>> {
     match *text {
         [] => Some(None),
         [b'.', ref rest @ ..] => Some(Some((DOT, rest))),
+        [b' ', ref rest @ ..] => Some(Some((GAP, rest))),
         [b'\\', a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', ref rest @ ..] => {
             let value = [a, b, c].iter().fold(0u16, |value, digit| value * 10 + u16::from(digit - b'0'));
             u8::try_from(value).ok().map(|octet| Some((token(octet), rest)))
@@ -179,15 +203,26 @@ fn next_token(text: &[u8]) -> Option<Option<(Token, &[u8])>> {
 /// Whether the parts follow each other in the text: the first at its start, the last at its end.
 fn parts_match(parts: &[Vec<Token>], text: &[Token]) -> bool {
     let [first, middle @ .., last] = parts else { return false };
-    let Some(mut rest) = text.strip_prefix(first.as_slice()).and_then(|rest| rest.strip_suffix(last.as_slice())) else {
+    let Some((begin, rest)) = text.split_at_checked(first.len()) else { return false };
+    let Some((mut rest, end)) = rest.len().checked_sub(last.len()).and_then(|at| rest.split_at_checked(at)) else {
         return false;
     };
+    if !part_matches(first, begin) || !part_matches(last, end) {
+        return false;
+    }
     // The leftmost place of each part leaves the most for the others.
     for part in middle.iter().filter(|part| !part.is_empty()) {
-        let Some(at) = rest.windows(part.len()).position(|window| window == part.as_slice()) else { return false };
+        let Some(at) = rest.windows(part.len()).position(|window| part_matches(part, window)) else { return false };
         rest = rest.get(at + part.len()..).unwrap_or_default();
     }
     true
+}
+
+/// Whether a part of a pattern matches as many tokens of a text.
+fn part_matches(part: &[Token], text: &[Token]) -> bool {
+    let one =
+        |(wanted, found): (&Token, &Token)| wanted == found || *wanted == SPACE && (*found == GAP || *found == Token::from(b' '));
+    part.iter().zip(text).all(one)
 }
 
 #[cfg(test)]
@@ -254,7 +289,46 @@ mod tests {
     #[test]
     fn what_overflowed_a_probe_can_be_asked_for() {
         assert_eq!("<other>".parse::<HostPattern>().unwrap().exact(), Some("<other>"));
-        assert_eq!("<other> Example.com".parse::<HostPattern>().unwrap().exact(), Some("<other> example.com."));
+        for text in ["<other> Example.com", "<Other> example.com.", "<other>  example.com"] {
+            assert_eq!(text.parse::<HostPattern>().unwrap().exact(), Some("<other> example.com."), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_real_name_that_begins_like_what_overflowed_can_be_asked_for() {
+        for (text, name) in [
+            ("<other>.", "<other>."),
+            ("<other>.Example.com", "<other>.example.com."),
+            ("<other>x.example", "<other>x.example."),
+            ("<other>\\032example", "<other>\\032example."),
+            ("<oth>er.example", "<oth>er.example."),
+        ] {
+            assert_eq!(text.parse::<HostPattern>().unwrap().exact(), Some(name), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_matches_what_is_displayed_of_what_overflowed() {
+        let hosts = ["<other>", "<other> example.", "<other>.", "<other>.example.", "<other>\\032example.", "<other>x.example."];
+        for (pattern, matched) in [
+            ("<other>*", &hosts[..]),
+            ("<OTHER>*", &hosts[..]),
+            ("<other> *", &hosts[1..2]),
+            ("<other> *xample", &hosts[1..2]),
+            ("<other> ex*", &hosts[1..2]),
+            ("<other>\\032*", &hosts[4..5]),
+            ("<other>.*", &hosts[2..4]),
+            ("*<other>", &[hosts[0], hosts[2]][..]),
+            ("*<other>.", &hosts[2..3]),
+            ("*> ex*", &[hosts[1], hosts[4]][..]),
+            ("*\\032ex*", &hosts[4..5]),
+            ("*.example", &[hosts[3], hosts[5]][..]),
+            ("*example", &[hosts[1], hosts[3], hosts[4], hosts[5]][..]),
+        ] {
+            let found: Vec<&str> = hosts.into_iter().filter(|host| matches(pattern, host)).collect();
+            assert_eq!(found, matched, "{pattern}");
+        }
+        assert!(matches("my printer*", "my\\032printer.local."), "a space of a label, as people type it");
     }
 
     #[test]

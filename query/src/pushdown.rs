@@ -36,7 +36,7 @@ pub(crate) enum Dimension {
     Time,
 }
 
-const RECORD_COLUMNS: &[&str] = &["record_id", "resource_id", "host", "type"];
+const RECORD_COLUMNS: &[&str] = &["record_id", "resource_id", "host", "type", "folded"];
 const SERVER_COLUMNS: &[&str] = &["server_id", "server"];
 const KIND_COLUMNS: &[&str] = &["kind", "action", "rcode"];
 /// How many rows a predicate is evaluated over at a time.

@@ -12,8 +12,8 @@ use zonepulse_store::{Kinds, Level, Reading, Selection};
 const LEAST_STRETCH_S: u64 = 120;
 
 impl Engine {
-    /// Raw points: `time, interval_s, server_id, server, resource_id, host, type, action, rcode, hits,
-    /// last_access`.
+    /// Raw points: `time, interval_s, server_id, server, resource_id, host, type, folded, action, rcode,
+    /// hits, last_access`.
     ///
     /// The range is about `time`, the start of the interval; without it, the last 24 hours. By itself
     /// in the order of time, server, requests before responses.
@@ -30,6 +30,7 @@ impl Engine {
                 "resource_id",
                 "host",
                 "type",
+                "folded",
                 "action",
                 "rcode",
                 "hits",

@@ -3,10 +3,10 @@
 use crate::coverage::Reports;
 use crate::levels::Piece;
 use crate::request::{Request, RowsRequest};
-use crate::rows::{Rows, Source, external};
+use crate::rows::{Rows, Source, external, measure};
 use crate::system;
 use crate::table::{Counters, Table};
-use arrow::array::{ArrayRef, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, Int64Array, UInt32Array};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result};
@@ -96,7 +96,7 @@ impl Here {
             let reading = Reading { level: *level, now_s: now_s(), last_access: false };
             counted = counted.saturating_add(self.store.count(&reading, selection).map_err(external)?);
         }
-        let column: ArrayRef = Arc::new(UInt64Array::from(vec![counted]));
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![measure(counted)]));
         let _ = output.give(RecordBatch::try_new(schema, vec![column])?);
         Ok(())
     }

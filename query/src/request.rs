@@ -29,7 +29,7 @@ pub(crate) enum Request {
     System(SystemRequest),
     /// How many points there are: one row, `rows`.
     Count(Vec<Piece>),
-    /// The records with these names and types, as far as there are any: `record_id, resource_id, host, type`.
+    /// The records with these names and types, as far as there are any: `record_id, resource_id, host, type, folded`.
     Named(Vec<(String, RecordType)>),
     /// Every series of metrics: `series_id, metric, label`.
     Series,

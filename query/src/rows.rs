@@ -5,14 +5,14 @@
 //! batch is full; the dictionary is held just as long.
 
 use crate::table::field;
-use arrow::array::{ArrayRef, StringBuilder, TimestampMillisecondArray, UInt16Array, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringBuilder, TimestampMillisecondArray, UInt16Array, UInt32Array};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result};
 use std::fmt::Write;
 use std::sync::Arc;
 use zonepulse_dns::{Action, MessageKind, RecordType};
-use zonepulse_store::{Points, ServerNames, Store, Sum, Total};
+use zonepulse_store::{Points, ServerNames, Store, Sum, Total, is_folded};
 
 /// So many types are looked through sooner than the registry of all.
 const FEW_TYPES: usize = 8;
@@ -61,6 +61,13 @@ impl Source {
             texts.append_value(dictionary.get(*id).map_or("", |(name, _)| name));
         }
         Arc::new(texts.finish())
+    }
+
+    /// Which of them stand for messages that were summed up because a table was full.
+    pub(crate) fn folded(&self, record_ids: &[u32]) -> ArrayRef {
+        let dictionary = self.store.dictionary();
+        let folded = |id: &u32| dictionary.get(*id).is_some_and(|(name, _)| is_folded(name));
+        Arc::new(BooleanArray::from(record_ids.iter().map(folded).collect::<Vec<bool>>()))
     }
 
     pub(crate) fn type_texts(&self, record_ids: &[u32]) -> ArrayRef {
@@ -168,11 +175,11 @@ pub(crate) struct Rows {
     schema: SchemaRef,
     count: usize,
     start_ms: Numbers<i64>,
-    interval_s: Numbers<u32>,
+    interval_s: Numbers<i64>,
     server: Numbers<u32>,
     record: Numbers<u32>,
     kind: Numbers<u16>,
-    hits: Numbers<u64>,
+    hits: Numbers<i64>,
     first_ms: Numbers<i64>,
     last_ms: Numbers<i64>,
 }
@@ -189,7 +196,7 @@ impl Rows {
             start_ms: list(wants(&["time", "hour"])),
             interval_s: list(wants(&["interval_s"])),
             server: list(wants(&["server_id", "server"])),
-            record: list(wants(&["record_id", "host", "type"])),
+            record: list(wants(&["record_id", "host", "type", "folded"])),
             kind: list(wants(&["kind", "action", "rcode"])),
             hits: list(wants(&["hits"])),
             first_ms: list(wants(&["first_seen"])),
@@ -207,11 +214,11 @@ impl Rows {
         let until = points.record_ids.len().min(from.saturating_add(count));
         let count = until.saturating_sub(from);
         self.start_ms.extend(slice(&points.starts_s, from, until).iter().map(|start_s| ms(start_s.saturating_mul(1000))));
-        self.interval_s.repeat(points.interval_s, count);
+        self.interval_s.repeat(points.interval_s.into(), count);
         self.server.repeat(points.server_id, count);
         self.record.extend(slice(&points.record_ids, from, until).iter().copied());
         self.kind.extend(slice(&points.kinds, from, until).iter().map(|kind| kind.number()));
-        self.hits.extend(slice(&points.hits, from, until).iter().copied());
+        self.hits.extend(slice(&points.hits, from, until).iter().copied().map(measure));
         self.last_ms.extend(slice(&points.last_ms, from, until).iter().copied().map(ms));
         self.count += count;
         count
@@ -221,7 +228,7 @@ impl Rows {
         self.server.push(total.server_id);
         self.record.push(total.record_id);
         self.kind.push(total.kind.number());
-        self.hits.push(total.hits);
+        self.hits.push(measure(total.hits));
         self.first_ms.push(ms(total.first_ms));
         self.last_ms.push(ms(total.last_ms));
         self.count += 1;
@@ -232,7 +239,7 @@ impl Rows {
         self.server.push(sum.server_id);
         self.record.push(sum.record_id);
         self.kind.push(sum.kind.number());
-        self.hits.push(sum.hits);
+        self.hits.push(measure(sum.hits));
         self.last_ms.push(ms(sum.last_ms));
         self.count += 1;
     }
@@ -255,17 +262,18 @@ impl Rows {
         Ok(match name {
             "time" => instants(self.start_ms.get().to_vec()),
             "hour" => instants(self.start_ms.get().iter().map(|start| start - start.rem_euclid(3_600_000)).collect()),
-            "interval_s" => Arc::new(UInt32Array::from(self.interval_s.get().to_vec())),
+            "interval_s" => Arc::new(Int64Array::from(self.interval_s.get().to_vec())),
             "server_id" => Arc::new(UInt32Array::from(self.server.get().to_vec())),
             "server" => source.server_texts(self.server.get()),
             "record_id" => Arc::new(UInt32Array::from(self.record.get().to_vec())),
             "resource_id" => no_resources(self.count),
             "host" => source.host_texts(self.record.get()),
             "type" => source.type_texts(self.record.get()),
+            "folded" => source.folded(self.record.get()),
             "kind" => Arc::new(UInt16Array::from(self.kind.get().to_vec())),
             "action" => action_texts(self.kind.get()),
             "rcode" => rcode_texts(self.kind.get()),
-            "hits" => Arc::new(UInt64Array::from(self.hits.get().to_vec())),
+            "hits" => Arc::new(Int64Array::from(self.hits.get().to_vec())),
             "first_seen" => instants(self.first_ms.get().to_vec()),
             "last_access" => instants(self.last_ms.get().to_vec()),
             _ => return Err(DataFusionError::Internal(format!("no column {:?} of points", field(name)))),
@@ -287,11 +295,16 @@ impl Rows {
 
 /// Resource ids: there is no catalogue yet, so every record is without a resource.
 pub(crate) fn no_resources(count: usize) -> ArrayRef {
-    Arc::new(UInt64Array::from(vec![0; count]))
+    Arc::new(Int64Array::from(vec![0; count]))
 }
 
 fn slice<T>(values: &[T], from: usize, until: usize) -> &[T] {
     values.get(from..until).unwrap_or_default()
+}
+
+/// A measure as tables and answers have it. What is past the largest one, which earlier versions took, is the largest one.
+pub(crate) fn measure(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// The last millisecond of the year 9999, the last that RFC 3339 can write, since 1970.

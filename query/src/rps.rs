@@ -18,8 +18,8 @@ use crate::select::{Counts, Range, selection, servers};
 use crate::shape::Shape;
 use crate::table::field;
 use crate::{Answer, By, Engine, Error, Filter, MAX_LIMIT, Page, TimeRange};
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, UInt16Array, UInt32Array, UInt64Array};
-use arrow::datatypes::{Schema, TimestampMillisecondType, UInt16Type, UInt32Type, UInt64Type};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, UInt16Array, UInt32Array};
+use arrow::datatypes::{Int64Type, Schema, TimestampMillisecondType, UInt16Type, UInt32Type};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -252,7 +252,7 @@ fn fill(
     let rows = grid.check(count)?;
     places.values_mut().enumerate().for_each(|(at, place)| *place = at);
     // Step by step, and the series in each.
-    let mut hits: Vec<u64> = vec![0; rows];
+    let mut hits: Vec<i64> = vec![0; rows];
     let mut observed: Vec<bool> = vec![false; rows];
     for batch in sums {
         let sums = Sums::new(batch, by)?;
@@ -321,7 +321,7 @@ fn known_series(store: &Store, filter: &Filter, by: By) -> Result<Vec<Series>, E
 /// The columns of a batch of sums.
 struct Sums<'a> {
     starts_ms: &'a [i64],
-    hits: &'a [u64],
+    hits: &'a [i64],
     server_ids: Option<&'a [u32]>,
     kinds: Option<&'a [u16]>,
     record_ids: Option<&'a [u32]>,
@@ -337,7 +337,7 @@ impl<'a> Sums<'a> {
         };
         Ok(Sums {
             starts_ms: column("time")?.as_primitive::<TimestampMillisecondType>().values(),
-            hits: column("hits")?.as_primitive::<UInt64Type>().values(),
+            hits: column("hits")?.as_primitive::<Int64Type>().values(),
             server_ids: u32s(by.server, "server_id")?,
             kinds: if by.action { Some(column("kind")?.as_primitive::<UInt16Type>().values()) } else { None },
             record_ids: u32s(by.record, "record_id")?,
@@ -356,22 +356,22 @@ impl<'a> Sums<'a> {
         self.starts_ms.get(row).and_then(|start_ms| u64::try_from(*start_ms).ok()).unwrap_or(0) / 1000
     }
 
-    fn hits(&self, row: usize) -> u64 {
+    fn hits(&self, row: usize) -> i64 {
         self.hits.get(row).copied().unwrap_or(0)
     }
 }
 
 /// The grid's rows as columns.
-fn rates(grid: Grid, places: &BTreeMap<Series, usize>, hits: &[u64], observed: &[bool]) -> Result<RecordBatch, DataFusionError> {
+fn rates(grid: Grid, places: &BTreeMap<Series, usize>, hits: &[i64], observed: &[bool]) -> Result<RecordBatch, DataFusionError> {
     let steps = crate::engine::size(grid.steps);
     let starts = (grid.first..grid.first + grid.steps).map(|step| ms(step * grid.step_s * 1000));
     let times: Vec<i64> = starts.flat_map(|start| std::iter::repeat_n(start, places.len())).collect();
     let seen = || hits.iter().zip(observed).map(|(hits, observed)| observed.then_some(*hits));
-    let rate = |hits: u64| hits as f64 / grid.step_s as f64;
+    let rate = |hits: i64| hits as f64 / grid.step_s as f64;
     let mut columns: Vec<(&str, ArrayRef)> = vec![
         ("time", instants(times)),
         ("rps", Arc::new(seen().map(|hits| hits.map(rate)).collect::<Float64Array>())),
-        ("hits", Arc::new(seen().collect::<UInt64Array>())),
+        ("hits", Arc::new(seen().collect::<Int64Array>())),
     ];
     let first = places.keys().next();
     if first.is_some_and(|series| series.server_id.is_some()) {

@@ -13,7 +13,7 @@ use crate::summed::is_of_sums;
 use crate::table::{StoreTable, Table};
 use arrow::array::AsArray;
 use arrow::compute::SortOptions;
-use arrow::datatypes::{SchemaRef, UInt64Type};
+use arrow::datatypes::{Int64Type, SchemaRef};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, ScalarValue, Statistics};
@@ -107,8 +107,10 @@ impl StoreScan {
     /// The same scan, which knows how many rows it has: a plan that only counts them need not read any.
     pub(crate) async fn counted(self, memory: MemoryReservation) -> Result<Self> {
         let counted = self.data.rows(Request::Count(self.partitions.clone()), memory).await?;
-        let rows = counted.first().and_then(|batch| batch.column(0).as_primitive_opt::<UInt64Type>()?.values().first());
-        let rows = rows.copied().ok_or_else(|| DataFusionError::Internal("a count without a number".into()))?;
+        let rows = counted.first().and_then(|batch| batch.column(0).as_primitive_opt::<Int64Type>()?.values().first());
+        let rows = rows
+            .and_then(|rows| u64::try_from(*rows).ok())
+            .ok_or_else(|| DataFusionError::Internal("a count without a number".into()))?;
         Ok(StoreScan { counted: Some(rows), ..self })
     }
 
@@ -156,7 +158,7 @@ impl StoreScan {
         let gives = |columns: &[&str]| columns.iter().any(|column| self.schema.column_with_name(column).is_some());
         let split = Split {
             server: gives(&["server_id", "server"]),
-            record: gives(&["record_id", "host", "type"]),
+            record: gives(&["record_id", "host", "type", "folded"]),
             kind: match (gives(&["kind", "rcode"]), gives(&["action"])) {
                 (true, _) => SplitKind::Each,
                 (false, true) => SplitKind::ByAction,

@@ -4,7 +4,7 @@ use crate::read::now_s;
 use crate::{By, Error, Filter, HostPattern, TimeRange, TimeZone};
 use std::time::{SystemTime, UNIX_EPOCH};
 use zonepulse_dns::{Action, MessageKind};
-use zonepulse_store::{Kinds, Level, Selection, Store};
+use zonepulse_store::{Kinds, Level, Selection, Store, is_folded};
 
 /// How many records are looked at while the dictionary is held.
 const CHUNK: u32 = 8192;
@@ -95,7 +95,8 @@ pub(crate) enum Counts {
 /// Whether the points that a filter means are found without a look at every record.
 pub(crate) fn is_quick(filter: &Filter) -> bool {
     let named = !filter.types.is_empty() && filter.hosts.iter().all(|host| host.exact().is_some());
-    filter.hosts.is_empty() && filter.types.is_empty() || !filter.hosts.is_empty() && named
+    let all = filter.hosts.is_empty() && filter.types.is_empty() && filter.folded.is_none();
+    all || !filter.hosts.is_empty() && named
 }
 
 /// The points that a filter means. It blocks unless it [`is_quick`].
@@ -137,14 +138,15 @@ fn records(store: &Store, filter: &Filter) -> Option<Vec<u32>> {
         return Some(Vec::new());
     }
     let any_host = filter.hosts.is_empty() || filter.hosts.iter().any(HostPattern::is_any);
-    if any_host && filter.types.is_empty() {
+    if any_host && filter.types.is_empty() && filter.folded.is_none() {
         return None;
     }
     let exact: Option<Vec<&str>> = filter.hosts.iter().map(HostPattern::exact).collect();
     let mut records = match exact {
         Some(names) if !any_host && !filter.types.is_empty() => {
             let dictionary = store.dictionary();
-            let pairs = names.iter().flat_map(|name| filter.types.iter().map(move |record_type| (name, record_type)));
+            let names = names.into_iter().filter(|name| wants(filter, name));
+            let pairs = names.flat_map(|name| filter.types.iter().map(move |record_type| (name, record_type)));
             pairs.filter_map(|(name, record_type)| dictionary.find(name, *record_type)).collect()
         }
         _ => look_through(store, filter, any_host),
@@ -152,6 +154,11 @@ fn records(store: &Store, filter: &Filter) -> Option<Vec<u32>> {
     records.sort_unstable();
     records.dedup();
     Some(records)
+}
+
+/// Whether a name is of the kind that is asked for: folded or real.
+fn wants(filter: &Filter, name: &str) -> bool {
+    filter.folded.is_none_or(|folded| is_folded(name) == folded)
 }
 
 fn look_through(store: &Store, filter: &Filter, any_host: bool) -> Vec<u32> {
@@ -169,7 +176,10 @@ fn look_through(store: &Store, filter: &Filter, any_host: bool) -> Vec<u32> {
         for id in start..end {
             let Some((name, record_type)) = dictionary.get(id) else { continue };
             let type_matches = filter.types.is_empty() || filter.types.contains(&record_type);
-            if type_matches && (any_host || filter.hosts.iter().any(|host| host.matches(name, &mut scratch))) {
+            if type_matches
+                && wants(filter, name)
+                && (any_host || filter.hosts.iter().any(|host| host.matches(name, &mut scratch)))
+            {
                 records.push(id);
             }
         }

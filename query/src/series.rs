@@ -8,7 +8,7 @@ use crate::{Answer, By, Engine, Error, Filter, Interval, Page, TimeRange};
 
 impl Engine {
     /// A row per bucket in which there were hits: `time, hits, last_access`, and at the end the columns
-    /// of what the sums are split by: `resource_id, host, type`, `server_id, server`, `action`.
+    /// of what the sums are split by: `resource_id, host, type, folded`, `server_id, server`, `action`.
     ///
     /// `time` is the start of the bucket or day. The range is about the starts of the intervals that are added up,
     /// so a bucket at its ends may be partial; without it, the last 24 hours, from a bucket's start on. An end

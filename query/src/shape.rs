@@ -1,6 +1,6 @@
 //! The columns of an answer, and the order of its rows.
 //!
-//! A plan works with numbers: `record_id` stands for `resource_id`, `host` and `type`, `kind` for
+//! A plan works with numbers: `record_id` stands for `resource_id`, `host`, `type` and `folded`, `kind` for
 //! `action` and `rcode`, `server_id` for `server`. A [`Shape`] says which columns the answer has, and
 //! [`derive`] makes those that the plan did not carry, for the rows of the page only.
 
@@ -87,6 +87,7 @@ pub(crate) fn derive(batch: &RecordBatch, column: &str, source: &Source) -> Resu
         "resource_id" => no_resources(batch.num_rows()),
         "host" => source.host_texts(records()?),
         "type" => source.type_texts(records()?),
+        "folded" => source.folded(records()?),
         "action" => action_texts(kinds()?),
         "rcode" => rcode_texts(kinds()?),
         _ => return Err(DataFusionError::Internal(format!("nothing says {column}"))),

@@ -21,7 +21,7 @@ use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceC
 use std::sync::Arc;
 
 /// What is the same for all points of a server, record and kind.
-const SAME: &[&str] = &["server_id", "server", "record_id", "resource_id", "host", "type", "kind", "action", "rcode"];
+const SAME: &[&str] = &["server_id", "server", "record_id", "resource_id", "host", "type", "folded", "kind", "action", "rcode"];
 /// What stands between sums and their scan without changing rows.
 const THROUGH: &[&str] = &["CooperativeExec", "CoalesceBatchesExec", "RepartitionExec"];
 

@@ -73,6 +73,7 @@ impl Table {
                 "resource_id",
                 "host",
                 "type",
+                "folded",
                 "action",
                 "rcode",
                 "hits",
@@ -88,6 +89,7 @@ impl Table {
                 "resource_id",
                 "host",
                 "type",
+                "folded",
                 "action",
                 "rcode",
                 "hits",
@@ -97,7 +99,7 @@ impl Table {
             ],
             Table::Coverage => COVERAGE,
             Table::Servers => &["server_id", "server", "sample"],
-            Table::Names => &["record_id", "resource_id", "host", "type"],
+            Table::Names => &["record_id", "resource_id", "host", "type", "folded"],
         };
         Arc::new(Schema::new(columns.iter().map(|column| field(column)).collect::<Vec<_>>()))
     }
@@ -135,14 +137,15 @@ pub(crate) fn field(column: &str) -> Field {
     let (data_type, nullable) = match column {
         "time" | "hour" | "first_seen" | "last_access" | "covered_from" | "covered_until" => (instant(), false),
         "evicted_from" | "evicted_until" => (instant(), true),
-        "interval_s" | "server_id" | "record_id" | "series_id" => (DataType::UInt32, false),
+        "server_id" | "record_id" | "series_id" => (DataType::UInt32, false),
         "kind" => (DataType::UInt16, false),
-        "sample" => (DataType::Boolean, false),
+        "sample" | "folded" => (DataType::Boolean, false),
         "rps" => (DataType::Float64, true),
         "value" | "min" | "max" | "avg" | "last" => (DataType::Float64, false),
         "server" | "rcode" => (DataType::Utf8, true),
         "host" | "type" | "action" | "epoch" | "losses" | "metric" | "label" => (DataType::Utf8, false),
-        _ => (DataType::UInt64, false),
+        // Measures are signed, so that differences of them are.
+        _ => (DataType::Int64, false),
     };
     Field::new(column, data_type, nullable)
 }

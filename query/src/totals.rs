@@ -21,7 +21,7 @@ use std::cmp::Ordering;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_store::{DictionaryReader, Selection, ServerNames, Store, Total};
+use zonepulse_store::{DictionaryReader, Selection, ServerNames, Store, Total, is_folded};
 
 /// Rows in a batch of the answer.
 const BATCH_ROWS: usize = 8192;
@@ -29,7 +29,7 @@ const BATCH_ROWS: usize = 8192;
 const SPARE_ROWS: usize = 4096;
 
 impl Engine {
-    /// A row per record: `resource_id, host, type, hits, first_seen, last_access`, and at the end
+    /// A row per record: `resource_id, host, type, folded, hits, first_seen, last_access`, and at the end
     /// `server_id, server` and `action` where the sums are split by them.
     ///
     /// `last_access` keeps the rows whose last access lies in it. Without an action only requests
@@ -42,7 +42,7 @@ impl Engine {
         let selection = self.selected(filter, Counts::Sums(by), 0, u64::MAX).await?;
         let keys = Groups(by).numbers();
         let split = Groups(By { record: false, ..by });
-        let columns = split.after(&["resource_id", "host", "type", "hits", "first_seen", "last_access"]);
+        let columns = split.after(&["resource_id", "host", "type", "folded", "hits", "first_seen", "last_access"]);
         let order = vec![("hits", true), ("host", false), ("type", false)];
         let shape = Shape { columns, order, ties: keys.clone() };
         let order = shape.order(page)?;
@@ -201,9 +201,10 @@ fn compare(a: &Total, b: &Total, order: &[Key], servers: &ServerNames, dictionar
             "record_id" => a.record_id.cmp(&b.record_id),
             "server_id" => a.server_id.cmp(&b.server_id),
             "kind" | "action" => a.kind.cmp(&b.kind),
-            "host" | "type" if a.record_id == b.record_id => Ordering::Equal,
+            "host" | "type" | "folded" if a.record_id == b.record_id => Ordering::Equal,
             "host" => host(a, dictionary).cmp(host(b, dictionary)),
             "type" => type_text(a, dictionary).cmp(&type_text(b, dictionary)),
+            "folded" => is_folded(host(a, dictionary)).cmp(&is_folded(host(b, dictionary))),
             "server" => match (servers.get(&a.server_id), servers.get(&b.server_id)) {
                 (Some(a), Some(b)) => a.cmp(b),
                 // One without a name comes last, whichever way is up.

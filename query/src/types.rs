@@ -16,6 +16,8 @@ pub struct Filter {
     pub servers: Vec<u32>,
     /// Owner names, exact or with `*`.
     pub hosts: Vec<HostPattern>,
+    /// Only rows of messages that were summed up because a table was full, or only rows of real names.
+    pub folded: Option<bool>,
     /// Record types.
     pub types: Vec<RecordType>,
     /// Requests or responses. Without it the raw points have both, and sums count requests only,
@@ -39,7 +41,7 @@ pub struct TimeRange {
 /// What a sum is split by: a set of three.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct By {
-    /// A row for each record: `resource_id, host, type`.
+    /// A row for each record: `resource_id, host, type, folded`.
     pub record: bool,
     /// A row for each server: `server_id, server`.
     pub server: bool,

@@ -19,6 +19,12 @@ use zonepulse_dns::RecordType;
 /// The name of what could not be told apart; no canonical name looks so.
 pub const OTHER: &str = "<other>";
 
+/// Whether a name stands for messages that were summed up: [`OTHER`] alone, or before a space and a zone. A real name
+/// begins differently even when its first label is `<other>`: it has a dot there, or a space written as `\032`.
+pub fn is_folded(name: &str) -> bool {
+    name.strip_prefix(OTHER).is_some_and(|zone| zone.is_empty() || zone.starts_with(' '))
+}
+
 /// So many numbers are given at most.
 const MAX_NUMBERS: usize = 1 << 30;
 
@@ -309,6 +315,23 @@ impl<'a> DictionaryReader<'a> {
 mod tests {
     use super::*;
     use std::ops::Range;
+
+    #[test]
+    fn a_folded_name_is_told_from_real_names_that_begin_like_it() {
+        for (name, folded) in [
+            ("<other>", true),
+            ("<other> .", true),
+            ("<other> example.", true),
+            ("<other>.", false),
+            ("<other>.example.", false),
+            ("<other>\\032example.", false),
+            ("<other>x.example.", false),
+            ("www.example.", false),
+        ] {
+            assert_eq!(is_folded(name), folded, "{name}");
+            assert_ne!(zonepulse_dns::name::is_canonical(name), folded, "{name}");
+        }
+    }
 
     fn names(range: Range<usize>) -> Vec<String> {
         range.map(|number| format!("host-{number}.example.")).collect()

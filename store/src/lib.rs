@@ -78,7 +78,7 @@ mod write;
 
 pub use check::Check;
 pub use database::{FORMAT, Options};
-pub use dictionary::{DictionaryReader, OTHER};
+pub use dictionary::{DictionaryReader, OTHER, is_folded};
 pub use error::Error;
 pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
 pub use level::Level;

@@ -27,7 +27,7 @@
 use crate::key::GROUP;
 use crate::share::Counts;
 use crate::totals::{Group, GroupKey, Totals, visit_group};
-use crate::{Error, Inner, OTHER, key};
+use crate::{Error, Inner, is_folded, key};
 use rocksdb::WriteBatch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -167,7 +167,7 @@ fn look(inner: &Inner, first: u32, at_most: u32) -> (Range<u32>, BTreeSet<u32>) 
     let is_gone = |known: &Known| !known.counted || (known.does_not_exist && !known.stays);
     let gone = (first_record..).zip(&known).filter(|(_, known)| is_gone(known)).map(|(record_id, _)| record_id);
     // What a probe could not tell apart is not a name that does not exist.
-    let named = gone.filter(|record_id| dictionary.name(*record_id).is_some_and(|name| !name.starts_with(OTHER)));
+    let named = gone.filter(|record_id| dictionary.name(*record_id).is_some_and(|name| !is_folded(name)));
     (range, named.collect())
 }
 

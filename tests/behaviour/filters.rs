@@ -58,6 +58,14 @@ fn cases(store: &SmallStore) -> Vec<(Parameters, Wanted)> {
         case(&[("host", "a\\.b.example")], |known| host(known) == "a\\.b.example."),
         case(&[("host", "old.example"), ("host", ".")], |known| ["old.example.", "."].contains(&host(known))),
         case(&[("host", "never.example")], |_| false),
+        case(&[("host", "<other> example")], |known| host(known) == "<other> example."),
+        case(&[("host", "<other>*")], |known| host(known).starts_with("<other>")),
+        case(&[("host", "<other> *")], |known| host(known).starts_with("<other> ")),
+        case(&[("host", "<other>.example")], |known| host(known) == "<other>.example."),
+        case(&[("folded", "true")], |known| host(known).starts_with("<other> ")),
+        case(&[("folded", "false")], |known| !host(known).starts_with("<other> ")),
+        case(&[("folded", "false"), ("host", "<other>*")], |known| host(known) == "<other>.example."),
+        case(&[("folded", "true"), ("type", "A")], |_| false),
         case(&[("type", "A")], |known| record_type(known) == "A"),
         case(&[("type", "a"), ("type", "MX")], |known| ["A", "MX"].contains(&&*record_type(known))),
         case(&[("type", "TYPE65280")], |known| record_type(known) == "TYPE65280"),
@@ -134,10 +142,25 @@ fn raw() {
         assert_eq!(found.len(), expected.len(), "{parameters:?}");
         assert_eq!(found, expected, "{parameters:?}");
     }
+    for row in api.rows("dns/raw", &[("limit", "100000")]) {
+        assert_eq!(row["folded"].as_bool(), Some(text(&row, "host").starts_with("<other> ")), "{row:?}");
+    }
     let row = &api.rows("dns/raw", &[("limit", "1")])[0];
     let columns: Vec<&str> = row.keys().map(String::as_str).collect();
-    let mut expected =
-        ["time", "interval_s", "server_id", "server", "resource_id", "host", "type", "action", "rcode", "hits", "last_access"];
+    let mut expected = [
+        "time",
+        "interval_s",
+        "server_id",
+        "server",
+        "resource_id",
+        "host",
+        "type",
+        "folded",
+        "action",
+        "rcode",
+        "hits",
+        "last_access",
+    ];
     expected.sort_unstable();
     assert_eq!(columns, expected);
 }

@@ -1,7 +1,7 @@
 //! JSON, CSV and Arrow say the same.
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMillisecondType, UInt32Type, UInt64Type};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType, UInt32Type};
 use arrow::ipc::reader::StreamReader;
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -102,7 +102,8 @@ fn cell(column: &dyn Array, at: usize) -> Value {
     }
     match column.data_type() {
         DataType::UInt32 => column.as_primitive::<UInt32Type>().value(at).into(),
-        DataType::UInt64 => column.as_primitive::<UInt64Type>().value(at).into(),
+        DataType::Int64 => column.as_primitive::<Int64Type>().value(at).into(),
+        DataType::Boolean => column.as_boolean().value(at).into(),
         DataType::Float64 => column.as_primitive::<Float64Type>().value(at).into(),
         DataType::Utf8 => column.as_string::<i32>().value(at).into(),
         DataType::Timestamp(TimeUnit::Millisecond, Some(zone)) if &**zone == "UTC" => {
@@ -125,6 +126,7 @@ fn same_text(csv: &str, json: &Value) -> bool {
         Value::Null => csv.is_empty(),
         Value::String(text) => csv == text,
         Value::Number(number) => same_number(csv.parse().ok(), number.as_f64()),
+        Value::Bool(value) => csv.parse() == Ok(*value),
         _ => false,
     }
 }

@@ -26,6 +26,7 @@ mod formats;
 mod full_disk;
 mod hostile_sql;
 mod live;
+mod measures;
 mod numbers;
 mod overload;
 mod parameters;
@@ -84,6 +85,7 @@ fn all() -> Vec<Trial> {
         secrets::trials(),
         first_steps::trials(),
         filters::trials(),
+        measures::trials(),
         numbers::trials(),
         exports::trials(),
         formats::trials(),

@@ -11,6 +11,7 @@ pub fn trials() -> Vec<Trial> {
         test("a_name_in_unicode_finds_its_record", unicode),
         test("octets_that_are_no_text_find_no_other_record", no_text),
         test("a_type_may_be_a_number", type_numbers),
+        test("escaping_for_a_spreadsheet_is_refused_where_there_is_no_csv", escape_without_csv),
         test("a_path_or_method_that_is_not_there_is_a_problem_document", nothing_there),
         test("the_interface_is_described_by_a_document_that_the_server_serves", described),
     ]
@@ -50,6 +51,12 @@ const BAD: &[Bad] = &[
     (ALL, &[("sort", "nonsense")], "sort"),
     (ALL, &[("sort", "time,,hits")], "sort"),
     (ALL, &[("datefrom", "0")], "datefrom"),
+    (ALL_DNS, &[("folded", "yes")], "folded"),
+    (ALL_DNS, &[("folded", "true"), ("folded", "false")], "folded"),
+    (ALL_DNS, &[("host", "<other> a..b")], "host"),
+    (&["dns/coverage"], &[("folded", "true")], "folded"),
+    (ALL, &[("escape", "excel")], "escape"),
+    (ALL, &[("escape", "none"), ("escape", "none")], "escape"),
     (&["dns/aggregate"], &[("interval", "7m")], "interval"),
     (&["dns/aggregate"], &[("interval", "")], "interval"),
     (&["dns/aggregate"], &[("by", "colour")], "by"),
@@ -133,6 +140,17 @@ fn type_numbers() {
     }
 }
 
+fn escape_without_csv() {
+    let central = Central::start(&[]);
+    for accept in ["application/json", "application/vnd.apache.arrow.stream"] {
+        for (escape, status) in [("spreadsheet", 400), ("none", 200)] {
+            let response = central.api().get("/api/v2/monitoring/dns/raw", &[("escape", escape)], accept);
+            assert_eq!(response.status, status, "{accept} {escape}: {}", response.text());
+            assert!(status == 200 || response.problem("parameter") == "escape", "{}", response.text());
+        }
+    }
+}
+
 fn nothing_there() {
     let central = Central::start(&[]);
     let api = central.api();
@@ -160,7 +178,7 @@ fn described() {
     for call in ALL {
         let parameters = &document["paths"][format!("/api/v2/monitoring/{call}")]["get"]["parameters"];
         let names: Vec<&str> = parameters.as_array().into_iter().flatten().filter_map(|p| p["name"].as_str()).collect();
-        for name in ["server_id", "date_from", "date_to", "sort", "offset", "limit"] {
+        for name in ["server_id", "date_from", "date_to", "sort", "offset", "limit", "escape"] {
             assert!(names.contains(&name), "{call} has {name}, the document only {names:?}");
         }
     }

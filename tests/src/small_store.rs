@@ -112,6 +112,7 @@ fn points(server: usize, minute: u64) -> Vec<Point> {
         points.push(spread("www.shop.example.", "TYPE65280", REQUEST, 7));
         points.push(spread("www.shop.example.", "TYPE65280", response("REFUSED"), 7));
         points.push(spread("<other> example.", "TYPE0", REQUEST, 100));
+        points.push(spread("<other>.example.", "A", REQUEST, 2));
     }
     points
 }

@@ -1,11 +1,13 @@
 //! A Parquet file that is being written, and what a finished one says of itself.
 
-use super::MADE_OF;
+use super::{LAYOUT, LAYOUT_KEY, MADE_OF};
 use crate::Error;
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{DataType, SchemaRef, UInt64Type};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::FileReader;
@@ -78,9 +80,12 @@ impl Unfinished {
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let rows = batch.num_rows() as u64;
         let summed = batch.column_by_name("hits").or_else(|| batch.column_by_name("count"));
-        let sum = match summed.filter(|column| *column.data_type() == DataType::UInt64) {
+        // An older central that is asked has other whole numbers.
+        let sum = match summed.filter(|column| column.data_type().is_integer()) {
             Some(column) => {
-                column.as_primitive::<UInt64Type>().values().iter().fold(0, |sum: u64, more| sum.saturating_add(*more))
+                let numbers = cast(column, &DataType::Int64).map_err(ParquetError::from)?;
+                let numbers = numbers.as_primitive::<Int64Type>().iter().map(|number| number.unwrap_or(i64::MAX).unsigned_abs());
+                numbers.fold(0, u64::saturating_add)
             }
             None => rows,
         };
@@ -97,6 +102,7 @@ impl Unfinished {
         let made = Made { path: self.path.clone(), rows: self.rows };
         let Some(mut writer) = self.writer.take() else { return Ok(made) };
         if let Some(made_of) = made_of {
+            writer.append_key_value_metadata(KeyValue::new(LAYOUT_KEY.to_owned(), LAYOUT.to_string()));
             writer.append_key_value_metadata(KeyValue::new(MADE_OF.to_owned(), made_of.to_string()));
         }
         let file = writer.into_inner()?;
@@ -126,9 +132,19 @@ fn is_exported(path: &Path) -> bool {
         .is_some_and(|reader| reader.metadata().file_metadata().created_by().is_some_and(|made_by| made_by.starts_with(MADE_BY)))
 }
 
-/// Of how much a file was made; `None` where there is none, or nothing that says so.
-pub fn made_of(path: &Path) -> Option<u64> {
+/// What a file that is there says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct There {
+    /// Of how many batches, or values of metrics, it was made.
+    pub made_of: u64,
+    /// Whether it has the columns that one has today.
+    pub current: bool,
+}
+
+/// What the file at this place says of itself; `None` where there is none, or nothing that says so.
+pub fn there(path: &Path) -> Option<There> {
     let reader = SerializedFileReader::new(File::open(path).ok()?).ok()?;
     let notes = reader.metadata().file_metadata().key_value_metadata()?;
-    notes.iter().find(|note| note.key == MADE_OF)?.value.as_ref()?.parse().ok()
+    let note = |key: &str| notes.iter().find(|note| note.key == key)?.value.as_ref()?.parse::<u64>().ok();
+    Some(There { made_of: note(MADE_OF)?, current: note(LAYOUT_KEY) == Some(LAYOUT) })
 }

@@ -23,6 +23,7 @@
 //! Reports also say how many hits there were. Where fewer come (or fewer values),
 //! points have expired: a file that is there then stays as it is. An hour without
 //! any hit has a file without rows: it was observed, and there was nothing.
+//! A file of an older layout is written again as long as all of its points are there.
 //!
 //! A file appears whole or not at all.
 
@@ -33,9 +34,10 @@ pub use source::Source;
 
 use crate::Error;
 use crate::time;
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Int64Type, UInt32Type, UInt64Type};
-use file::{Made, Unfinished, made_of};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+use file::{Made, There, Unfinished, there};
 use futures::StreamExt;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -43,6 +45,10 @@ use std::path::{Path, PathBuf};
 
 /// The key in a file's metadata that says of how many batches, or values of metrics, it was made.
 pub const MADE_OF: &str = "zonepulse.made_of";
+/// The key in a file's metadata that says which columns it has.
+pub const LAYOUT_KEY: &str = "zonepulse.layout";
+/// The columns of today. Files of the first layout, with unsigned measures and without `folded`, do not say theirs.
+pub const LAYOUT: u64 = 2;
 /// The tables that are exported by the hour, known by reports.
 const BY_REPORTS: [&str; 6] = ["dns_raw", "dns_5m", "dns_15m", "dns_30m", "dns_1h", "coverage"];
 /// The tables that are exported by the hour, known by the counts of the coarsest of them.
@@ -126,8 +132,11 @@ impl Export<'_> {
         told: &mut dyn Write,
     ) -> Result<(), Error> {
         let path = self.to.join(place(table, hour));
-        let there = made_of(&path);
-        if there.is_some_and(|there| there >= hour.made_of) {
+        let there = there(&path);
+        // A file of an older layout that was made of more than is left stays.
+        let up_to_date =
+            |There { made_of, current }: There| if current { made_of >= hour.made_of } else { made_of > hour.made_of };
+        if there.is_some_and(up_to_date) {
             summary.unchanged += 1;
             return Ok(());
         }
@@ -190,22 +199,23 @@ impl Export<'_> {
 }
 
 fn read_hours(batch: &RecordBatch) -> Result<Vec<Hour>, Error> {
-    let column = |name: &str, data_type: DataType| {
-        let unlike = || Error::Remote(format!("no column {name} of {data_type} in the answer about hours"));
-        batch.column_by_name(name).filter(|column| *column.data_type() == data_type).ok_or_else(unlike)
+    // An older central that is asked has other whole numbers.
+    let column = |name: &str| {
+        let unlike = || Error::Remote(format!("no column {name} of whole numbers in the answer about hours"));
+        let column = batch.column_by_name(name).filter(|column| column.data_type().is_integer()).ok_or_else(unlike)?;
+        let numbers = cast(column, &DataType::Int64).map_err(|error| Error::Remote(error.to_string()))?;
+        // One that does not fit is the largest one.
+        let numbers = numbers.as_primitive::<Int64Type>().iter().map(|number| number.unwrap_or(i64::MAX));
+        Ok::<_, Error>(numbers.map(|number| u64::try_from(number).unwrap_or(0)).collect::<Vec<u64>>())
     };
-    let servers = column("server_id", DataType::UInt32)?.as_primitive::<UInt32Type>();
-    let numbers = column("number", DataType::Int64)?.as_primitive::<Int64Type>();
-    let made_of = column("made_of", DataType::Int64)?.as_primitive::<Int64Type>();
-    let sums = column("sum", DataType::UInt64)?.as_primitive::<UInt64Type>();
-    let rows = servers.values().iter().zip(numbers.values()).zip(made_of.values().iter().zip(sums.values()));
-    let hour = |((server_id, number), (made_of, sum)): ((&u32, &i64), (&i64, &u64))| Hour {
-        server_id: *server_id,
-        begin_ms: u64::try_from(*number).unwrap_or(0) * HOUR_MS,
-        made_of: u64::try_from(*made_of).unwrap_or(0),
-        sum: *sum,
+    let (servers, numbers, made_of, sums) = (column("server_id")?, column("number")?, column("made_of")?, column("sum")?);
+    let rows = servers.into_iter().zip(numbers).zip(made_of.into_iter().zip(sums));
+    let hour = |((server_id, number), (made_of, sum))| {
+        let server_id =
+            u32::try_from(server_id).map_err(|_| Error::Remote(format!("server {server_id} in the answer about hours")))?;
+        Ok(Hour { server_id, begin_ms: u64::saturating_mul(number, HOUR_MS), made_of, sum })
     };
-    Ok(rows.map(hour).collect())
+    rows.map(hour).collect()
 }
 
 /// Where the file of an hour lies.

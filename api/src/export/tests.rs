@@ -3,6 +3,7 @@
 use super::*;
 use arrow::util::pretty::pretty_format_batches;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::properties::WriterProperties;
 use std::fs::{self, File};
 use tempfile::TempDir;
 use zonepulse_dns::{MessageKind, RecordType};
@@ -229,4 +230,37 @@ async fn a_file_that_no_export_has_written_is_not_replaced() {
     assert!(refused.contains("server-1.parquet exists, and no export has written it"), "{refused}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
     assert_eq!(scene.files("dns_raw"), [path], "nothing is left beside it");
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_layout_is_written_again_while_all_of_its_points_are_there() {
+    let mut scene = Scene::new();
+    scene.commit(1, 1, 0, 3);
+    scene.export("dns_raw").await;
+    let [path] = &scene.files("dns_raw")[..] else { panic!("one hour is one file") };
+    // As earlier versions left it: without a word about its layout.
+    let hits = arrow::datatypes::Field::new("hits", DataType::UInt64, false);
+    let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(vec![hits]));
+    let by_an_export = WriterProperties::builder().set_created_by("zonepulse 0.1.0".to_owned()).build();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(File::create(path).unwrap(), schema, Some(by_an_export)).unwrap();
+    writer.append_key_value_metadata(parquet::file::metadata::KeyValue::new(MADE_OF.to_owned(), "1".to_owned()));
+    writer.close().unwrap();
+    assert_eq!(scene.export("dns_raw").await.0, Summary { written: 1, rows: 6, ..Summary::default() });
+    assert_eq!(scene.exported("dns_raw"), scene.asked("SELECT * FROM dns_raw").await);
+    assert_eq!(scene.export("dns_raw").await.0, Summary { unchanged: 1, ..Summary::default() });
+}
+
+#[tokio::test]
+async fn no_measure_in_a_file_is_unsigned() {
+    let mut scene = Scene::new();
+    scene.commit(1, 1, 0, 3);
+    scene.measure(1, 1, 0);
+    for table in tables() {
+        scene.export(table).await;
+        let path = scene.files(table).remove(0);
+        let schema = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().schema().clone();
+        let unsigned = schema.fields().iter().filter(|field| field.data_type().is_unsigned_integer());
+        let names: Vec<&str> = unsigned.map(|field| field.name().as_str()).collect();
+        assert!(names.iter().all(|name| ["server_id", "record_id", "kind"].contains(name)), "{table}: {names:?}");
+    }
 }

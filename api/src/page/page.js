@@ -34,17 +34,34 @@ function drawn(name, attributes, text) {
   return made;
 }
 
-/** Rows of a call, and how many there are before paging. */
-async function ask(path, parameters) {
+/** What a call answers in a format. */
+async function call(path, parameters, accept) {
   // Of the origin, not of the page's own address: that may hold a name and password, which fetch refuses.
   const url = new URL(`/api/v2/${path}?${new URLSearchParams(parameters)}`, location.origin);
-  const response = await fetch(url, {
-    headers: { accept: "application/json" },
-    signal: AbortSignal.timeout(30_000),
-  });
-  const body = await response.json();
-  if (!response.ok) throw new Error(body.detail ?? body.title ?? `status ${response.status}`);
-  return { rows: body, total: Number(response.headers.get("x-total-count") ?? body.length) };
+  const response = await fetch(url, { headers: { accept }, signal: AbortSignal.timeout(30_000) });
+  if (response.ok) return response;
+  const problem = await response.json();
+  throw new Error(problem.detail ?? problem.title ?? `status ${response.status}`);
+}
+
+/** Rows of a call, and how many there are before paging. */
+async function ask(path, parameters) {
+  const response = await call(path, parameters, "application/json");
+  const rows = await response.json();
+  return { rows, total: Number(response.headers.get("x-total-count") ?? rows.length) };
+}
+
+/** Saves what a call answers as a CSV file. Anybody can ask for a name, so none may be a formula in a spreadsheet. */
+async function save(name, path, parameters) {
+  try {
+    const response = await call(path, { ...parameters, limit: 100_000, escape: "spreadsheet" }, "text/csv");
+    const address = URL.createObjectURL(await response.blob());
+    element("a", { href: address, download: `${name}.csv` }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+  } catch (error) {
+    byId("trouble").textContent = `The file could not be had: ${error.message}`;
+    byId("trouble").hidden = false;
+  }
 }
 
 function rate(value) {
@@ -353,6 +370,16 @@ function showRecords(top, idle, now) {
 let turn = 0;
 let timer;
 
+function selection() {
+  const server = byId("server").value;
+  return server === "" ? {} : { server_id: server };
+}
+
+/** Records that were last requested before this, those first that were not requested for longest. */
+function idleSince(now) {
+  return { date_to: Math.floor(now / 1000) - Number(byId("age").value), sort: "last_access" };
+}
+
 async function refresh() {
   clearTimeout(timer);
   const mine = ++turn;
@@ -360,9 +387,8 @@ async function refresh() {
     const now = Date.now();
     const server = byId("server").value;
     history.replaceState(null, "", `#${new URLSearchParams({ server, age: byId("age").value })}`);
-    const selected = server === "" ? {} : { server_id: server };
+    const selected = selection();
     const date_from = Math.floor(now / 60_000) * 60 - WINDOW_S;
-    const date_to = Math.floor(now / 1000) - Number(byId("age").value);
     const [servers, fleet, rates, chart, reports, top, idle, machine] = await Promise.all([
       ask("servers", {}),
       ask("monitoring/heartbeat", { limit: 1000 }),
@@ -370,7 +396,7 @@ async function refresh() {
       ask("monitoring/dns/rps", { date_from, limit: 10_000, ...selected }),
       ask("monitoring/dns/coverage", { date_from, sort: "-time", limit: 1000 }),
       ask("monitoring/dns/aggregate", { limit: 20, ...selected }),
-      ask("monitoring/dns/aggregate", { date_to, sort: "last_access", limit: 20, ...selected }),
+      ask("monitoring/dns/aggregate", { ...idleSince(now), limit: 20, ...selected }),
       server === "" ? [] : askMachine(server, now),
     ]);
     if (mine !== turn) return;
@@ -402,6 +428,9 @@ if (byId("age").value === "") byId("age").selectedIndex = 0;
 
 byId("server").addEventListener("change", refresh);
 byId("age").addEventListener("change", refresh);
+byId("save-top").addEventListener("click", () => save("records", "monitoring/dns/aggregate", selection()));
+byId("save-idle").addEventListener("click", () =>
+  save("idle-records", "monitoring/dns/aggregate", { ...idleSince(Date.now()), ...selection() }));
 new ResizeObserver(() => { if (chartRows.length > 0) showChart(); }).observe(byId("chart"));
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 refresh();

@@ -2,8 +2,8 @@
 
 use crate::read::{Output, now_s};
 use crate::request::SystemRequest;
-use crate::rows::{Source, external, instants, ms};
-use arrow::array::{ArrayRef, Float64Array, StringBuilder, UInt32Array, UInt64Array};
+use crate::rows::{Source, external, instants, measure, ms};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, StringBuilder, UInt32Array};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result};
@@ -48,7 +48,7 @@ pub(crate) fn read(store: &Store, of: &SystemRequest, schema: SchemaRef, mut out
 #[derive(Default)]
 pub(super) struct Rows {
     start_ms: Vec<i64>,
-    interval_s: Vec<u32>,
+    interval_s: Vec<i64>,
     server: Vec<u32>,
     series: Vec<u32>,
     values: Vec<f64>,
@@ -62,7 +62,7 @@ impl Rows {
         let starts = points.starts_s.get(from..until).unwrap_or_default();
         self.start_ms.extend(starts.iter().map(|start_s| ms(start_s.saturating_mul(1000))));
         let len = self.start_ms.len();
-        self.interval_s.resize(len, points.interval_s);
+        self.interval_s.resize(len, points.interval_s.into());
         self.server.resize(len, points.server_id);
         self.series.resize(len, points.series_id);
         self.values.extend(points.values.get(from..until).unwrap_or_default());
@@ -95,7 +95,7 @@ impl Rows {
         Ok(match name {
             "time" => instants(self.start_ms.clone()),
             "hour" => instants(self.start_ms.iter().map(|start| start - start.rem_euclid(HOUR_MS)).collect()),
-            "interval_s" => Arc::new(UInt32Array::from(self.interval_s.clone())),
+            "interval_s" => Arc::new(Int64Array::from(self.interval_s.clone())),
             "server_id" => Arc::new(UInt32Array::from(self.server.clone())),
             "server" => servers.server_texts(&self.server),
             "metric" => self.texts(store, |(metric, _)| metric),
@@ -105,7 +105,7 @@ impl Rows {
             "max" => of_buckets(|bucket| bucket.max),
             "avg" => of_buckets(Bucket::avg),
             "last" => of_buckets(|bucket| bucket.last),
-            "count" => Arc::new(self.buckets.iter().map(|bucket| Some(u64::from(bucket.count))).collect::<UInt64Array>()),
+            "count" => Arc::new(self.buckets.iter().map(|bucket| Some(measure(bucket.count.into()))).collect::<Int64Array>()),
             _ => return Err(DataFusionError::Internal(format!("no column {name}"))),
         })
     }

@@ -3,12 +3,14 @@
 use super::*;
 use crate::{Bucket, By};
 
-const MOST: u64 = u64::MAX;
+/// What a store may hold, and how it is told: as the largest number that can be subtracted.
+const STORED: u64 = u64::MAX;
+const MOST: i64 = i64::MAX;
 
 /// A server with the largest number of hits, and one with four.
 fn absurd() -> Content {
     let mut content = Content::new(&["absurd", "small"]);
-    content.batch(1, 0, 60, &[("a.example.", "A", "request", MOST, 0), ("b.example.", "A", "request", MOST - 1, 0)]);
+    content.batch(1, 0, 60, &[("a.example.", "A", "request", STORED, 0), ("b.example.", "A", "request", STORED - 1, 0)]);
     content.batch(1, 60, 60, &[("a.example.", "A", "request", 7, 0)]);
     content.batch(2, 0, 60, &[("a.example.", "A", "request", 4, 0)]);
     content
@@ -23,7 +25,7 @@ async fn no_server_changes_another_ones_sum_by_an_absurd_number() {
     let content = absurd();
     let (engine, filter) = (&content.engine, Filter::default());
     let all = engine.totals(&filter, TimeRange::default(), By::RECORD, &page()).await.unwrap();
-    assert_eq!(lines(&all, &["host", "hits"]), [format!("a.example. {MOST}"), format!("b.example. {}", MOST - 1)]);
+    assert_eq!(lines(&all, &["host", "hits"]), [format!("a.example. {MOST}"), format!("b.example. {MOST}")]);
     let split = engine.totals(&filter, TimeRange::default(), By::SERVER, &sorted(&["server", "host"])).await.unwrap();
     let small = lines(&split, &["server", "hits"]).pop();
     assert_eq!(small.as_deref(), Some("small 4"));
@@ -60,6 +62,121 @@ async fn a_window_that_leaves_an_absurd_number_behind_is_right_again() {
         "SELECT sum(hits) OVER (ORDER BY hits DESC ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM dns_raw ORDER BY hits DESC";
     let most = MOST.to_string();
     assert_eq!(sql(&content, window).await, [most.clone(), most.clone(), most, "11".to_owned()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn differences_of_measures_have_a_sign() {
+    let content = small();
+    for (statement, expected) in [
+        (
+            "SELECT sum(hits) FILTER (WHERE server = 'alpha') - sum(hits) FILTER (WHERE server = 'beta') FROM dns_raw \
+             WHERE action = 'request'",
+            &["-1"][..],
+        ),
+        (
+            "SELECT b.hits - a.hits FROM dns_raw a JOIN dns_raw b USING (record_id, kind) \
+             WHERE a.server = 'beta' AND b.server = 'alpha' AND b.time = '2026-01-01T00:00:00Z'",
+            &["-15"],
+        ),
+        (
+            "SELECT hits - lag(hits) OVER (ORDER BY time) FROM \
+             (SELECT time, sum(hits) AS hits FROM dns_raw WHERE action = 'request' GROUP BY time) ORDER BY time",
+            &["", "-21", "-7"],
+        ),
+        ("SELECT seq - 5 - interval_s FROM coverage WHERE seq = 0", &["-65"]),
+        ("SELECT min(messages_seen - kernel_dropped - 200) FROM coverage", &["-100"]),
+        ("SELECT first_value(interval_s) - 3600 FROM dns_raw", &["-3540"]),
+    ] {
+        assert_eq!(sql(&content, statement).await, expected, "{statement}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn differences_of_unsigned_numbers_have_a_sign_too() {
+    let content = small();
+    for (statement, expected) in [
+        ("SELECT a.record_id - b.record_id FROM names a, names b WHERE a.record_id = 1 AND b.record_id = 3", "-2"),
+        ("SELECT a.server_id - b.server_id FROM servers a, servers b WHERE a.server = 'alpha' AND b.server = 'beta'", "-1"),
+        ("SELECT approx_distinct(type) FILTER (WHERE server = 'beta') - approx_distinct(type) FROM dns_raw", "-2"),
+        (
+            "SELECT min(apart) FROM (SELECT row_number() OVER (ORDER BY hits) - row_number() OVER (ORDER BY hits DESC) AS apart \
+             FROM dns_raw WHERE hits > 5)",
+            "-2",
+        ),
+    ] {
+        assert_eq!(sql(&content, statement).await, [expected], "{statement}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_measure_of_a_table_or_an_answer_is_unsigned() {
+    let content = small();
+    let engine = &content.engine;
+    let points = Filter::default();
+    let by = By::RECORD.and(By::SERVER).and(By::ACTION);
+    let metrics = crate::SystemFilter::default();
+    let mut schemas = vec![
+        engine.raw(&points, whole(), &page()).await.unwrap().schema,
+        engine.totals(&points, whole(), by, &page()).await.unwrap().schema,
+        engine.series(&points, whole(), Bucket::M5, by, &page()).await.unwrap().schema,
+        engine.rps(&points, after(0, 300), None, by, &page()).await.unwrap().schema,
+        engine.coverage(&[], whole(), &page()).await.unwrap().schema,
+        engine.system_raw(&metrics, whole(), &page()).await.unwrap().schema,
+        engine.system_aggregate(&metrics, whole(), Bucket::M5, &page()).await.unwrap().schema,
+    ];
+    for table in sql(&content, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'").await {
+        schemas.push(engine.sql(&format!("SELECT * FROM {table}")).await.unwrap().schema);
+    }
+    assert_eq!(schemas.len(), 7 + 14);
+    for schema in schemas {
+        for field in schema.fields() {
+            let number = matches!(field.name().as_str(), "server_id" | "record_id" | "kind");
+            assert!(number || !field.data_type().is_unsigned_integer(), "{field}");
+        }
+        if let Ok(hits) = schema.field_with_name("hits") {
+            assert_eq!(*hits.data_type(), arrow::datatypes::DataType::Int64);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_of_numbers_with_signs_are_exact_and_stop_at_both_ends() {
+    let content = small();
+    let most = i64::MAX;
+    let values = format!(
+        "(VALUES (1, {most}), (1, {most}), (1, -{most}), (1, -{most}), (1, 7), (2, -{most}), (2, -{most}), (2, 5)) t(g, x)"
+    );
+    let least = i64::MIN.to_string();
+    assert_eq!(sql(&content, &format!("SELECT sum(x) FROM {values} WHERE g = 1")).await, ["7"]);
+    assert_eq!(sql(&content, &format!("SELECT sum(x) FROM {values} WHERE g = 2")).await, std::slice::from_ref(&least));
+    let groups = format!("SELECT sum(x) FROM {values} GROUP BY g ORDER BY g");
+    assert_eq!(sql(&content, &groups).await, ["7".to_owned(), least]);
+    let window = format!("SELECT sum(x) OVER (PARTITION BY g) FROM {values} WHERE g = 1");
+    assert_eq!(sql(&content, &window).await, ["7"; 5]);
+    let distinct = "SELECT sum(DISTINCT x), count(DISTINCT y) FROM (VALUES (9223372036854775807, 1), (9223372036854775807, 2), \
+                    (9223372036854775806, 3), (NULL, 4)) t(x, y)";
+    assert_eq!(sql(&content, distinct).await, [format!("{most} 4")]);
+    let sliding = "SELECT sum(DISTINCT x) OVER (ORDER BY y ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM \
+                   (VALUES (3, 1), (3, 2), (4, 3), (NULL, 4), (NULL, 5)) t(x, y) ORDER BY y";
+    assert_eq!(sql(&content, sliding).await, ["3", "3", "7", "4", ""]);
+}
+
+/// Of many groups, in partitions that hand over what they have.
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_in_partitions_are_those_of_all_rows() {
+    let content = small();
+    let statement = "SELECT sum(s), count(*) FROM (SELECT value % 70001 AS g, sum(value) FILTER (WHERE value % 3 > 0) AS s \
+                     FROM generate_series(1, 300000) GROUP BY g)";
+    let expected: i64 = (1..=300_000).filter(|value| value % 3 > 0).sum();
+    assert_eq!(sql(&content, statement).await, [format!("{expected} 70001")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sum_of_unsigned_numbers_can_be_subtracted() {
+    let content = small();
+    let statement = "SELECT sum(CAST(x AS BIGINT UNSIGNED)) - sum(CAST(y AS BIGINT UNSIGNED)), sum(CAST(x AS SMALLINT)), \
+                     sum(CAST(x AS DOUBLE)), sum(CAST(x AS DECIMAL(9, 2))) FROM (VALUES (1, 4), (2, 5)) t(x, y)";
+    assert_eq!(sql(&content, statement).await, ["-6 3 3.0 3.00"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,19 +9,19 @@ async fn raw_points_have_the_shape_of_the_specification_and_the_order_of_time() 
     let answer = content.engine.raw(&Filter::default(), whole(), &page()).await.unwrap();
     assert_eq!(answer.total, 9);
     expect![[r#"
-        +----------------------+------------+-----------+--------+-------------+-------------------+------+----------+----------+------+--------------------------+
-        | time                 | interval_s | server_id | server | resource_id | host              | type | action   | rcode    | hits | last_access              |
-        +----------------------+------------+-----------+--------+-------------+-------------------+------+----------+----------+------+--------------------------+
-        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | request  |          | 5    | 2026-01-01T00:00:59.999Z |
-        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | mail.example.com. | MX   | request  |          | 7    | 2026-01-01T00:00:00.005Z |
-        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | response | NOERROR  | 3    | 2026-01-01T00:00:01.001Z |
-        | 2026-01-01T00:00:00Z | 60         | 2         | beta   | 0           | www.example.com.  | A    | request  |          | 20   | 2026-01-01T00:00:30Z     |
-        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | request  |          | 10   | 2026-01-01T00:01:00.100Z |
-        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | AAAA | request  |          | 1    | 2026-01-01T00:01:00Z     |
-        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | AAAA | response | NXDOMAIN | 1    | 2026-01-01T00:01:00.002Z |
-        | 2026-01-01T01:00:00Z | 60         | 2         | beta   | 0           | example.net.      | SOA  | request  |          | 4    | 2026-01-01T01:00:00.007Z |
-        | 2026-01-01T01:00:00Z | 60         | 2         | beta   | 0           | example.net.      | SOA  | response | REFUSED  | 4    | 2026-01-01T01:00:00.008Z |
-        +----------------------+------------+-----------+--------+-------------+-------------------+------+----------+----------+------+--------------------------+
+        +----------------------+------------+-----------+--------+-------------+-------------------+------+--------+----------+----------+------+--------------------------+
+        | time                 | interval_s | server_id | server | resource_id | host              | type | folded | action   | rcode    | hits | last_access              |
+        +----------------------+------------+-----------+--------+-------------+-------------------+------+--------+----------+----------+------+--------------------------+
+        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | false  | request  |          | 5    | 2026-01-01T00:00:59.999Z |
+        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | mail.example.com. | MX   | false  | request  |          | 7    | 2026-01-01T00:00:00.005Z |
+        | 2026-01-01T00:00:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | false  | response | NOERROR  | 3    | 2026-01-01T00:00:01.001Z |
+        | 2026-01-01T00:00:00Z | 60         | 2         | beta   | 0           | www.example.com.  | A    | false  | request  |          | 20   | 2026-01-01T00:00:30Z     |
+        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | A    | false  | request  |          | 10   | 2026-01-01T00:01:00.100Z |
+        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | AAAA | false  | request  |          | 1    | 2026-01-01T00:01:00Z     |
+        | 2026-01-01T00:01:00Z | 60         | 1         | alpha  | 0           | www.example.com.  | AAAA | false  | response | NXDOMAIN | 1    | 2026-01-01T00:01:00.002Z |
+        | 2026-01-01T01:00:00Z | 60         | 2         | beta   | 0           | example.net.      | SOA  | false  | request  |          | 4    | 2026-01-01T01:00:00.007Z |
+        | 2026-01-01T01:00:00Z | 60         | 2         | beta   | 0           | example.net.      | SOA  | false  | response | REFUSED  | 4    | 2026-01-01T01:00:00.008Z |
+        +----------------------+------------+-----------+--------+-------------+-------------------+------+--------+----------+----------+------+--------------------------+
     "#]].assert_eq(&table(&answer));
 }
 
@@ -121,6 +121,83 @@ async fn what_overflowed_a_probe_is_shown_and_found() {
     assert_eq!(lines(&answer, &["host", "hits"]), ["<other> example.com. 5"]);
     let answer = content.engine.raw(&hosts(&["<other>"]), whole(), &page()).await.unwrap();
     assert_eq!(lines(&answer, &["host", "hits"]), ["<other> 6"]);
+}
+
+/// What overflowed, and real names that begin like it.
+fn overflowed() -> Content {
+    let mut content = Content::new(&["alpha"]);
+    content.batch(
+        1,
+        0,
+        60,
+        &[
+            ("<other> example.", "TYPE0", "request", 5, 0),
+            ("<other>", "TYPE0", "request", 6, 0),
+            ("<other>.example.", "A", "request", 1, 0),
+            ("<other>\\032example.", "A", "request", 2, 0),
+            ("www.example.", "A", "request", 3, 0),
+        ],
+    );
+    content
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_overflowed_is_told_from_real_names_that_begin_like_it() {
+    let content = overflowed();
+    let other = |folded, pattern: Option<&str>| Filter { folded, ..pattern.map_or_else(Filter::default, |text| hosts(&[text])) };
+    for (folded, pattern, expected) in [
+        (None, Some("<other>*"), &["<other> 6", "<other> example. 5", "<other>.example. 1", "<other>\\032example. 2"][..]),
+        (Some(true), Some("<other>*"), &["<other> 6", "<other> example. 5"]),
+        (Some(true), None, &["<other> 6", "<other> example. 5"]),
+        (Some(true), Some("*.example"), &[]),
+        (Some(false), Some("<other>*"), &["<other>.example. 1", "<other>\\032example. 2"]),
+        (Some(false), None, &["<other>.example. 1", "<other>\\032example. 2", "www.example. 3"]),
+    ] {
+        let filter = other(folded, pattern);
+        let answer = content.engine.raw(&filter, whole(), &sorted(&["host"])).await.unwrap();
+        assert_eq!(lines(&answer, &["host", "hits"]), expected, "{folded:?} {pattern:?}");
+        let totals = content.engine.totals(&filter, TimeRange::default(), crate::By::RECORD, &sorted(&["host"])).await.unwrap();
+        assert_eq!(lines(&totals, &["host", "hits"]), expected, "{folded:?} {pattern:?}");
+    }
+    let exactly = Filter { types: vec!["TYPE0".parse().unwrap()], ..other(Some(false), Some("<other>")) };
+    assert_eq!(content.engine.raw(&exactly, whole(), &page()).await.unwrap().total, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_with_a_host_says_whether_it_is_a_sum_of_what_overflowed() {
+    let content = overflowed();
+    let (all, by) = (Filter::default(), crate::By::RECORD);
+    let expected =
+        ["<other> true", "<other> example. true", "<other>.example. false", "<other>\\032example. false", "www.example. false"];
+    let sort = sorted(&["host"]);
+    for answer in [
+        content.engine.raw(&all, whole(), &sort).await.unwrap(),
+        content.engine.totals(&all, TimeRange::default(), by, &sort).await.unwrap(),
+        content.engine.series(&all, whole(), crate::Bucket::M5, by, &sort).await.unwrap(),
+        content.engine.rps(&all, after(0, 60), None, by, &sort).await.unwrap(),
+    ] {
+        assert_eq!(lines(&answer, &["host", "folded"]), expected);
+    }
+    for table in ["dns_raw", "dns_1h", "records", "names"] {
+        let statement = format!("SELECT host, folded FROM {table} ORDER BY host");
+        assert_eq!(sql_lines(&content, &statement, " ").await, expected, "{table}");
+    }
+    let last_first = content.engine.totals(&all, TimeRange::default(), by, &sorted(&["-folded", "host"])).await.unwrap();
+    assert_eq!(lines(&last_first, &["host"])[..2], ["<other>", "<other> example."]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_on_what_overflowed_reaches_the_scan() {
+    let content = overflowed();
+    for (filter, records) in [("folded", 2), ("NOT folded", 3), ("folded = false AND host LIKE '<other>%'", 2)] {
+        let plan = sql_lines(&content, &format!("EXPLAIN SELECT hits FROM dns_raw WHERE {filter}"), " ").await.concat();
+        assert!(plan.contains("records=[") && !plan.contains("FilterExec"), "{filter}: {plan}");
+        let count = sql_lines(&content, &format!("SELECT count(*) FROM dns_raw WHERE {filter}"), " ").await;
+        assert_eq!(count, [records.to_string()], "{filter}");
+    }
+    let by = "SELECT folded, sum(hits) FROM dns_raw GROUP BY folded ORDER BY folded";
+    assert_eq!(sql_lines(&content, by, " ").await, ["false 6", "true 11"]);
+    assert!(sql_lines(&content, &format!("EXPLAIN {by}"), " ").await.concat().contains(", summed"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,19 +55,19 @@ async fn split_by_record_each_record_that_was_asked_for_has_every_step() {
     let filter = Filter { servers: vec![1], ..Filter::default() };
     let answer = content.engine.rps(&filter, after(0, 180), None, By::RECORD, &sorted(&["host", "type", "time"])).await.unwrap();
     expect![[r#"
-        +----------------------+----------------------+------+-------------+-------------------+------+
-        | time                 | rps                  | hits | resource_id | host              | type |
-        +----------------------+----------------------+------+-------------+-------------------+------+
-        | 2026-01-01T00:00:00Z | 0.11666666666666667  | 7    | 0           | mail.example.com. | MX   |
-        | 2026-01-01T00:01:00Z | 0.0                  | 0    | 0           | mail.example.com. | MX   |
-        | 2026-01-01T00:02:00Z |                      |      | 0           | mail.example.com. | MX   |
-        | 2026-01-01T00:00:00Z | 0.08333333333333333  | 5    | 0           | www.example.com.  | A    |
-        | 2026-01-01T00:01:00Z | 0.16666666666666666  | 10   | 0           | www.example.com.  | A    |
-        | 2026-01-01T00:02:00Z |                      |      | 0           | www.example.com.  | A    |
-        | 2026-01-01T00:00:00Z | 0.0                  | 0    | 0           | www.example.com.  | AAAA |
-        | 2026-01-01T00:01:00Z | 0.016666666666666666 | 1    | 0           | www.example.com.  | AAAA |
-        | 2026-01-01T00:02:00Z |                      |      | 0           | www.example.com.  | AAAA |
-        +----------------------+----------------------+------+-------------+-------------------+------+
+        +----------------------+----------------------+------+-------------+-------------------+------+--------+
+        | time                 | rps                  | hits | resource_id | host              | type | folded |
+        +----------------------+----------------------+------+-------------+-------------------+------+--------+
+        | 2026-01-01T00:00:00Z | 0.11666666666666667  | 7    | 0           | mail.example.com. | MX   | false  |
+        | 2026-01-01T00:01:00Z | 0.0                  | 0    | 0           | mail.example.com. | MX   | false  |
+        | 2026-01-01T00:02:00Z |                      |      | 0           | mail.example.com. | MX   | false  |
+        | 2026-01-01T00:00:00Z | 0.08333333333333333  | 5    | 0           | www.example.com.  | A    | false  |
+        | 2026-01-01T00:01:00Z | 0.16666666666666666  | 10   | 0           | www.example.com.  | A    | false  |
+        | 2026-01-01T00:02:00Z |                      |      | 0           | www.example.com.  | A    | false  |
+        | 2026-01-01T00:00:00Z | 0.0                  | 0    | 0           | www.example.com.  | AAAA | false  |
+        | 2026-01-01T00:01:00Z | 0.016666666666666666 | 1    | 0           | www.example.com.  | AAAA | false  |
+        | 2026-01-01T00:02:00Z |                      |      | 0           | www.example.com.  | AAAA | false  |
+        +----------------------+----------------------+------+-------------+-------------------+------+--------+
     "#]]
     .assert_eq(&table(&answer));
 }
