@@ -3,6 +3,7 @@
 use super::{MAX_NAME_OCTETS, MAX_RECORDS, Meter, MeterSettings, Source};
 use crate::memory::Budget;
 use crate::observe::testing::{denial, frame, query, response, scope, stream, tcp_to_server, udp_from_server, udp_to_server};
+use crate::times::Possible;
 use proptest::prelude::*;
 use zonepulse_wire::{Batch, Counter, OTHER};
 
@@ -17,11 +18,11 @@ fn budget(max_records: usize) -> Budget {
 }
 
 fn replay() -> Meter {
-    Meter::new(settings(Source::Replay))
+    Meter::new(settings(Source::Replay(Possible::ANY)))
 }
 
 fn live(since_ms: u64) -> Meter {
-    Meter::new(settings(Source::Live { since_ms }))
+    Meter::new(settings(Source::Live { since_ms: Some(since_ms) }))
 }
 
 /// The batches so far, each checked for what holds of every batch.
@@ -144,7 +145,7 @@ fn what_servers_tell_counts_also_while_none_is_listened_to() {
 
 #[test]
 fn rows_are_in_order_and_an_overflow_is_one_record() {
-    let mut meter = Meter::new(MeterSettings { budget: budget(2), ..settings(Source::Replay) });
+    let mut meter = Meter::new(MeterSettings { budget: budget(2), ..settings(Source::Replay(Possible::ANY)) });
     for name in ["c.", "b.", "a.", "d."] {
         meter.frame(&frame(&udp_from_server(&response(name, 3)), 1000));
         meter.frame(&frame(&udp_to_server(&query(name)), 2000));
@@ -188,7 +189,7 @@ fn a_message_that_waited_in_a_stream_counts_in_its_own_interval() {
 
 #[test]
 fn the_largest_batch_can_be_sent() {
-    let mut meter = Meter::new(MeterSettings { budget: budget(usize::MAX), ..settings(Source::Replay) });
+    let mut meter = Meter::new(MeterSettings { budget: budget(usize::MAX), ..settings(Source::Replay(Possible::ANY)) });
     let mut seed = 1u64;
     for number in 0..MAX_RECORDS + 1000 {
         let mut message = query("12345678901234567890123456789.");
@@ -230,7 +231,7 @@ proptest! {
         messages in prop::collection::vec((0u16..400, 0u8..7, 0..5 * MINUTE), 1..400),
         max_records in 0usize..60,
     ) {
-        let mut meter = Meter::new(MeterSettings { budget: budget(max_records), ..settings(Source::Replay) });
+        let mut meter = Meter::new(MeterSettings { budget: budget(max_records), ..settings(Source::Replay(Possible::ANY)) });
         let (mut expected, mut seen, mut garbage) = (std::collections::BTreeMap::new(), 0, 0);
         let mut times: Vec<u64> = messages.iter().map(|(.., time_ms)| *time_ms).collect();
         times.sort_unstable();
@@ -276,7 +277,7 @@ proptest! {
 
 #[test]
 fn a_flood_over_many_intervals_takes_no_place_of_a_name_that_is_answered() {
-    let mut meter = Meter::new(MeterSettings { budget: budget(100), ..settings(Source::Replay) });
+    let mut meter = Meter::new(MeterSettings { budget: budget(100), ..settings(Source::Replay(Possible::ANY)) });
     let mut answer = response("www.example.", 0);
     answer[7] = 1;
     let ask = |meter: &mut Meter, time_ms: u64| {

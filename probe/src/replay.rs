@@ -198,7 +198,7 @@ impl Plan {
             interval_s: self.interval_s,
             scope: self.scope.clone(),
             budget: self.budget,
-            source: Source::Replay,
+            source: Source::Replay(crate::times::Possible::ANY),
         });
         let mut totals = Totals::default();
         for path in &self.files {

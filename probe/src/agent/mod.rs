@@ -21,6 +21,7 @@
 
 mod comparison;
 mod listen;
+mod live_meter;
 mod machine;
 mod orders;
 mod outlet;
