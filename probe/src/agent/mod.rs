@@ -226,7 +226,8 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
 
     fn start_machine(&self, producer: Producer) -> Result<Worker, Error> {
         let (server_id, batch_s) = (self.config.server_id, self.config.system.batch_s);
-        let machine = Machine { server_id, batch_s, outlet: self.counted(producer), orders: self.orders.clone() };
+        let (outlet, orders, bounds) = (self.counted(producer), self.orders.clone(), self.config.bounds());
+        let machine = Machine { server_id, batch_s, outlet, orders, bounds };
         Worker::start("system", move || machine.run())
     }
 
