@@ -14,6 +14,9 @@ pub const LATEST_MS: u64 = (END_OF_TIME_S - 2 * 3600) * 1000;
 /// The beginning of 1980, Unix seconds: a machine that has lost its clock is in 1970.
 pub const DEFAULT_EARLIEST_S: u64 = 315_532_800;
 
+/// The time of a frame that is later than nanoseconds in 64 bits can say (2554), Unix nanoseconds.
+pub const BEYOND_NS: u64 = u64::MAX;
+
 /// How far times may be from where they belong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -70,8 +73,8 @@ impl Possible {
         (self.from_ms..=self.until_ms).contains(&time_ms)
     }
 
-    /// Under which counter a message of this time goes that cannot be right; none when it can. A time that a
-    /// reader could not hold is the latest that it can ([`u64::MAX`] nanoseconds), which is in the future, too.
+    /// Under which counter a message of this time goes that cannot be right; none when it can. [`BEYOND_NS`]
+    /// is in the future, too.
     #[inline]
     pub fn refusal(&self, time_ms: u64) -> Option<Counter> {
         match () {
@@ -97,7 +100,7 @@ mod tests {
             (NOW_MS + 600_000, None),
             (NOW_MS + 600_001, Some(Counter::TimeInFuture)),
             (NOW_MS + 10 * YEAR_MS, Some(Counter::TimeInFuture)),
-            (u64::MAX / 1_000_000, Some(Counter::TimeInFuture)),
+            (BEYOND_NS / 1_000_000, Some(Counter::TimeInFuture)),
             (315_532_800_000, None),
             (315_532_799_999, Some(Counter::TimeTooEarly)),
             (0, Some(Counter::TimeTooEarly)),

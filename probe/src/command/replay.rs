@@ -53,6 +53,15 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     if outcome.waiting > 0 {
         tracing::error!(batches = outcome.waiting, dir = %outcome.dir.display(), "time is up; the next replay for this server delivers what still waits");
     }
+    if outcome.without_raw + outcome.without_points > 0 {
+        tracing::warn!(
+            without_raw_points = outcome.without_raw,
+            without_points = outcome.without_points,
+            "what was replayed is older than what the central keeps for this server: batches without raw points are in roll-ups and \
+             totals, batches without points in totals only (/api/v2/dns/aggregate without a time); raise the retention before a \
+             replay, or use --end-now"
+        );
+    }
     Ok(if outcome.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -66,6 +75,8 @@ fn print(outcome: &Outcome) -> std::io::Result<()> {
         ("batches", read.batches),
         ("batches_of_earlier_replays", outcome.found),
         ("delivered", outcome.delivered),
+        ("delivered_without_raw_points", outcome.without_raw),
+        ("delivered_without_points", outcome.without_points),
         ("refused", outcome.refused),
         ("waiting", outcome.waiting),
         ("files_damaged", read.damages.len() as u64),

@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
+use zonepulse_wire::KeptFrom;
 
 /// The media type of a batch.
 pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
@@ -48,6 +49,9 @@ pub enum Settings {
 pub struct Counts {
     delivered: AtomicU64,
     refused: AtomicU64,
+    /// Of which the central answers roll-ups only, and of which totals only.
+    without_raw: AtomicU64,
+    without_points: AtomicU64,
     under_way: AtomicU64,
 }
 
@@ -56,6 +60,8 @@ pub struct Counts {
 pub(crate) enum Answer {
     /// It has it, on disk.
     Confirmed,
+    /// The same, and it says since when it answers points.
+    Kept(KeptFrom),
     /// It will never take it, and says why.
     Refused(String),
     /// It did not take it; another batch may fare better.
@@ -170,8 +176,11 @@ impl Engine {
         self.flight_bytes = self.flight_bytes.saturating_sub(entry.size_bytes);
         let change = match answer {
             None => None,
-            Some(Answer::Confirmed) => {
+            Some(answer @ (Answer::Confirmed | Answer::Kept(_))) => {
                 self.counts.confirmed();
+                if let Answer::Kept(kept_from) = answer {
+                    self.counts.kept(entry.key.start_s, kept_from);
+                }
                 tracing::debug!(start_s = entry.key.start_s, seq = entry.key.seq, "batch delivered");
                 self.health.succeeded()
             }
@@ -225,11 +234,11 @@ async fn attempt(spool: Arc<Spool>, way: Arc<Way>, entry: Entry) -> (Entry, Opti
         Err(error) => Answer::Failed(error.to_string()),
     };
     match answer {
-        Answer::Confirmed => {
+        Answer::Confirmed | Answer::Kept(_) => {
             if let Ok(Err(error)) = spawn_blocking(move || spool.remove(key)).await {
                 tracing::error!(%error, "a delivered batch stays in the spool, and is delivered again after a restart; it counts once");
             }
-            (entry, Some(Answer::Confirmed))
+            (entry, Some(answer))
         }
         Answer::Refused(reason) => {
             tracing::warn!(
@@ -302,6 +311,25 @@ impl Counts {
     /// The central has confirmed a batch.
     pub(crate) fn confirmed(&self) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Confirmed batches that are older than the raw points that the central keeps, and not older than its roll-ups.
+    pub fn without_raw(&self) -> u64 {
+        self.without_raw.load(Ordering::Relaxed)
+    }
+
+    /// Confirmed batches that are older than all points that the central keeps: they count in totals.
+    pub fn without_points(&self) -> u64 {
+        self.without_points.load(Ordering::Relaxed)
+    }
+
+    /// A confirmed batch that begins then is of a central that answers points since these times.
+    fn kept(&self, start_s: u64, kept_from: KeptFrom) {
+        if start_s < kept_from.aggregated_s {
+            self.without_points.fetch_add(1, Ordering::Relaxed);
+        } else if start_s < kept_from.raw_s {
+            self.without_raw.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The central has refused a batch for good.
