@@ -272,6 +272,12 @@ impl Counters {
         }
     }
 
+    /// Sets a counter to zero, and gives what it was.
+    pub fn take(&mut self, counter: Counter) -> u64 {
+        let at = self.0.binary_search_by_key(&counter.number(), |(number, _)| *number);
+        at.map_or(0, |at| self.0.remove(at).1)
+    }
+
     /// Adds all of another's counters.
     pub fn merge(&mut self, other: &Counters) {
         for (number, count) in other.iter() {
@@ -324,5 +330,7 @@ mod tests {
         counters.add(Counter::BadName, 1);
         counters.add_number(9999, 4);
         assert_eq!(counters.iter().collect::<Vec<_>>(), [(22, 1), (9999, 7)]);
+        assert_eq!((counters.take(Counter::BadName), counters.take(Counter::BadName)), (1, 0));
+        assert_eq!(counters.iter().collect::<Vec<_>>(), [(9999, 7)]);
     }
 }
