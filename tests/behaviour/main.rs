@@ -8,6 +8,7 @@ mod attack;
 mod broker_credentials;
 mod captures;
 mod chaos;
+mod clocks;
 mod components;
 mod crashes;
 mod credentials;
@@ -30,6 +31,7 @@ mod plans;
 mod privileges;
 mod public_captures;
 mod refusals;
+mod replays;
 mod restarts;
 mod secrets;
 mod sql;
@@ -59,6 +61,7 @@ fn all() -> Vec<Trial> {
         crashes::trials(),
         live::trials(),
         devices::trials(),
+        clocks::trials(),
         privileges::trials(),
         door::trials(),
         overload::trials(),
@@ -71,6 +74,7 @@ fn all() -> Vec<Trial> {
         components::trials(),
         broker_credentials::trials(),
         refusals::trials(),
+        replays::trials(),
         restarts::trials(),
         secrets::trials(),
         filters::trials(),

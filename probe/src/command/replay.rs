@@ -12,8 +12,9 @@ use zonepulse_wire::Counter;
 
 /// Sends captures through the whole path as if they were live.
 ///
-/// The same replay again counts once. It may run beside `run`: it keeps its
-/// batches in a directory of its own in the spool.
+/// The same messages again count once, whatever file they are in. With another interval, or with ports or addresses
+/// that find other messages, it is another replay and counts again; so it is with --end-now. It may run beside `run`: it
+/// keeps its batches in a directory of its own in the spool.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Captures: pcap, pcapng or dnstap, also zstd-compressed; in the order of their time.
@@ -25,7 +26,7 @@ pub struct Args {
     /// A key of the configuration and another value for it (repeatable).
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Argument>,
-    /// Move the captures' time so that they end now.
+    /// Move the captures' time so that they end now. Each time this is another replay, and counts again.
     #[arg(long)]
     end_now: bool,
     /// Send for this server instead of the configuration's.
