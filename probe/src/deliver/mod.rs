@@ -10,6 +10,7 @@
 //! | confirmed | leaves the spool | go on |
 //! | refused for good | is put aside, with the reason | go on |
 //! | failed, perhaps because of this batch | is tried again later | go on |
+//! | the same, of a batch that is ahead of this machine's clock | waits a minute | go on |
 //! | the other side is not there, busy, or does not accept us | stays | wait, then one tries again |
 //!
 //! It never gives up. Waiting grows up to about ten seconds, with jitter, so
@@ -21,6 +22,7 @@ mod health;
 pub mod http;
 
 use crate::Error;
+use crate::clock::Reading;
 use crate::spool::{Entry, Spool};
 use health::Health;
 use std::sync::Arc;
@@ -29,6 +31,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 use zonepulse_wire::KeptFrom;
+
+/// No interval that has ended begins so much later than now, seconds.
+const AHEAD_S: u64 = 60;
+/// How long a batch waits that does.
+const AHEAD_WAIT: Duration = Duration::from_secs(60);
 
 /// The media type of a batch.
 pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
@@ -201,6 +208,20 @@ impl Engine {
                 }
                 self.health.failed(&reason, entry.deferrals == 0, self.way.window())
             }
+            // A batch of a clock that was ahead, and is not any more. What keeps the central from taking it
+            // says nothing of the others.
+            Some(Answer::Unavailable { reason, .. }) if is_ahead(entry.key.start_s) => {
+                self.spool.defer(entry.key, Instant::now() + AHEAD_WAIT);
+                if entry.deferrals == 0 {
+                    tracing::warn!(
+                        start_s = entry.key.start_s,
+                        seq = entry.key.seq,
+                        reason,
+                        "a batch of a time that has not come is not taken; it waits in the spool"
+                    );
+                }
+                None
+            }
             Some(Answer::Unavailable { reason, retry_after }) => {
                 self.spool.release(entry.key);
                 self.health.unavailable(&reason, retry_after)
@@ -219,6 +240,11 @@ impl Engine {
             None => {}
         }
     }
+}
+
+/// Whether a batch begins later than the clock says, Unix seconds.
+fn is_ahead(start_s: u64) -> bool {
+    start_s > Reading::now().wall_ms / 1000 + AHEAD_S
 }
 
 /// One try with one batch; no answer when it was evicted before. What the answer

@@ -200,3 +200,16 @@ fn batches_older_than_what_the_central_keeps_are_counted_apart() {
     let counts = deliver_until(&spool_of(&dir, 5), &central, |counts| counts.delivered() == 5);
     assert_eq!((counts.without_points(), counts.without_raw()), (1, 1));
 }
+
+#[test]
+fn a_batch_of_a_time_that_has_not_come_holds_up_no_other() {
+    let (central, dir) = (Central::start(|seq| if seq == 9 { 503 } else { 204 }), TempDir::new().unwrap());
+    let spool = spool_of(&dir, 3);
+    let start_s = Reading::now().wall_ms / 60_000 * 60 + 3600;
+    let coverage = Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 };
+    spool.put(&Batch { start_s, coverage, ..batch(9) }.into()).unwrap();
+    let began = Instant::now();
+    deliver_until(&spool, &central, |counts| counts.delivered() == 3 && began.elapsed() > Duration::from_secs(2));
+    let tries = central.received().iter().filter(|seq| **seq == 9).count();
+    assert_eq!((tries, spool.len()), (1, 1), "it waits, and nobody is asked again and again");
+}
