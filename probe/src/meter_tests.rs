@@ -1,8 +1,11 @@
 //! What a meter makes of frames.
 
 use super::{MAX_NAME_OCTETS, MAX_RECORDS, Meter, MeterSettings, Source};
+use crate::clock::Step;
 use crate::memory::Budget;
-use crate::observe::testing::{denial, frame, query, response, scope, stream, tcp_to_server, udp_from_server, udp_to_server};
+use crate::observe::testing::{
+    denial, ethernet, frame, ipv4_part, query, response, scope, stream, tcp_to_server, udp_from_server, udp_to_server,
+};
 use crate::times::Possible;
 use proptest::prelude::*;
 use zonepulse_wire::{Batch, Counter, OTHER};
@@ -361,4 +364,25 @@ fn a_stream_that_goes_on_over_another_interval_is_read_on() {
     meter.frame(&frame(&tcp_to_server(19, 0x18, &octets[9..]), 10 * MINUTE + 2000));
     meter.finish(10 * MINUTE + 3000);
     assert_eq!(batches(&mut meter).iter().map(Batch::hits).sum::<u64>(), 1);
+}
+
+#[test]
+fn what_waits_for_later_frames_waits_no_longer_because_the_clock_is_set_back() {
+    let mut meter = live(600 * MINUTE);
+    let fragment = ethernet(0x0800, &ipv4_part(17, 1, 53, 7, 0x2000, &[0; 16]));
+    meter.frame(&frame(&fragment, 600 * MINUTE + 1000));
+    let octets = stream(&[query("a.example.")]);
+    meter.frame(&frame(&tcp_to_server(9, 2, &[]), 600 * MINUTE + 1000));
+    meter.frame(&frame(&tcp_to_server(10, 0x18, &octets[..9]), 600 * MINUTE + 1000));
+    meter.step(Step { from_ms: 600 * MINUTE + 2000, to_ms: 500 * MINUTE });
+    meter.frame(&frame(&tcp_to_server(19, 0x18, &octets[9..]), 500 * MINUTE + 10));
+    let lost = |meter: &mut Meter, seconds: std::ops::Range<u64>| {
+        seconds.for_each(|second| meter.close_due(500 * MINUTE + second * 1000));
+        let batches = batches(meter);
+        (
+            batches.iter().map(Batch::hits).sum::<u64>(),
+            batches.iter().map(|batch| batch.counters.get(Counter::FragmentsLost)).sum(),
+        )
+    };
+    assert_eq!(lost(&mut meter, 1..62), (1, 1), "the stream is read on, and the fragment given up after its 30 seconds");
 }
