@@ -12,13 +12,15 @@ use crate::credentials::Principal;
 use crate::parameters;
 use crate::pending::NoRoom;
 use crate::problem::{Case, Problem};
+use crate::time::now_ms;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zonepulse_ingest::{Error, Sender};
+use zonepulse_ingest::{Error, KEPT_FROM_HEADER, KeptFrom, Sender};
+use zonepulse_store::Level;
 
 /// What an encoded batch is called.
 pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
@@ -55,7 +57,7 @@ async fn receive(
     uri: Uri,
     headers: HeaderMap,
     body: Body,
-) -> Result<StatusCode, Problem> {
+) -> Result<(StatusCode, [(&'static str, String); 1]), Problem> {
     parameters::none(&uri)?;
     let Principal::Server(server_id) = principal else {
         return Err(Problem::new(Case::NotAllowed, "only a server's token may send batches"));
@@ -65,7 +67,13 @@ async fn receive(
     let take = |bytes| held.take(bytes).map_err(Problem::from);
     let batch = body::whole(body, app.limits().max_request_bytes as usize, take).await?;
     app.ingest().receive(batch, Sender::Server(server_id)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok((StatusCode::NO_CONTENT, [(KEPT_FROM_HEADER, kept_from(&app, server_id, now_ms() / 1000).to_string())]))
+}
+
+/// Since when points of a server are answered at this time, Unix seconds: whoever sends older ones should know.
+fn kept_from(app: &App, server_id: u32, now_s: u64) -> KeptFrom {
+    let from_s = |level| app.store().kept_from_s(server_id, level, now_s);
+    KeptFrom { raw_s: from_s(Level::Raw), aggregated_s: from_s(Level::H1) }
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {

@@ -28,7 +28,7 @@ pub use trust::Trust;
 pub use twins::{LiveProbes, Overlaps};
 pub use zonepulse_store::Outcome;
 /// What a probe counts besides hits: whoever shows a report needs the names.
-pub use zonepulse_wire::Counter;
+pub use zonepulse_wire::{Counter, KEPT_FROM_HEADER, KeptFrom};
 
 use admission::{Admission, Bounds};
 use bytes::Bytes;

@@ -11,17 +11,20 @@ mod fleet;
 mod secrets;
 mod sources;
 mod system;
+mod times;
 
 pub use argument::Argument;
 pub use fleet::{Central, Components, Metrics, Obedience, Pull};
 pub use sources::{Counted, Dnstap, ServerAddresses};
 pub use system::System;
+pub use times::Times;
 
 use crate::capture::addresses::local_addresses;
 use crate::capture::live::LiveSettings;
 use crate::logging::{Format, Level};
 use crate::memory::{self, Budget};
 use crate::observe::{Addresses, Scope};
+use crate::times::Bounds;
 use crate::{Error, Secret, central, deliver, spool, tls};
 use explain::explain;
 use figment::Figment;
@@ -54,6 +57,8 @@ pub struct Config {
     pub dnstap: Dnstap,
     /// How the machine is measured.
     pub system: System,
+    /// Which times are believed.
+    pub times: Times,
     /// How much memory the probe may take.
     pub memory: Memory,
     /// Batches on disk.
@@ -225,6 +230,7 @@ impl Config {
         self.check_capture()?;
         self.check_sources()?;
         self.system.check()?;
+        self.times.bounds()?;
         let min_bytes = Budget::min_bytes(self.buffer_bytes());
         if self.memory.max_bytes < min_bytes {
             return Err(format!(
@@ -289,6 +295,12 @@ impl Config {
         LiveSettings { device, ports, buffer_bytes }
     }
 
+    /// Which times are believed.
+    pub fn bounds(&self) -> Bounds {
+        // They were checked when they were read.
+        self.times.bounds().unwrap_or_default()
+    }
+
     /// The endpoints of the server. `local` is what it is at this moment.
     pub fn scope(&self) -> Result<Scope, Error> {
         let addresses = match &self.capture.addresses {
@@ -333,6 +345,7 @@ impl Config {
         compare(self.capture == new.capture, "capture");
         compare(self.dnstap == new.dnstap, "dnstap");
         compare(self.system.batch_s == new.system.batch_s, "system.batch_s");
+        compare(self.times == new.times, "times");
         compare(self.memory == new.memory, "memory");
         compare(self.spool == new.spool, "spool");
         compare(self.central.heartbeat == new.central.heartbeat, "central.heartbeat");
@@ -354,6 +367,7 @@ impl Default for Config {
             capture: Capture::default(),
             dnstap: Dnstap::default(),
             system: System::default(),
+            times: Times::default(),
             memory: Memory::default(),
             spool: Spool::default(),
             deliver: Deliver::default(),

@@ -15,6 +15,7 @@
 pub mod agent;
 pub mod capture;
 pub mod central;
+pub mod clock;
 pub mod command;
 pub mod config;
 pub mod deliver;
@@ -34,6 +35,7 @@ pub mod spool;
 pub mod status;
 pub mod system;
 pub mod tally;
+pub mod times;
 pub mod tls;
 
 mod error;

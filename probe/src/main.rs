@@ -3,7 +3,7 @@
 use clap::Parser;
 use std::process::ExitCode;
 use zonepulse_probe::Error;
-use zonepulse_probe::command::{LogArgs, enroll, replay, run, tally};
+use zonepulse_probe::command::{LogArgs, enroll, replay, resend, run, tally};
 
 /// Counts who asks this server for which DNS record, and sends the sums to Zonepulse.
 #[derive(Debug, Parser)]
@@ -21,6 +21,7 @@ enum Command {
     Enroll(enroll::Args),
     Tally(tally::Args),
     Replay(replay::Args),
+    Resend(resend::Args),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +42,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Error> {
     match &cli.command {
         Command::Run(args) => run::run(args, cli.log),
         Command::Replay(args) => replay::run(args, cli.log),
+        Command::Resend(args) => resend::run(args, cli.log),
         Command::Enroll(args) => {
             cli.log.start(&Default::default());
             enroll::run(args)

@@ -39,6 +39,8 @@ const BATCH_BYTES: usize = NAME_OCTETS + 6 + size_of::<zonepulse_wire::Row>() * 
 const ENCODED_BYTES: usize = 64;
 /// What a record takes to be printed by `tally`: two lines, and its name.
 const PRINTED_BYTES: usize = 2 * 48 + NAME_OCTETS;
+/// What the observer of a replay has: as much as that of an agent has by default.
+const REPLAY_OBSERVER_BYTES: usize = (DEFAULT_MAX_BYTES - PROGRAM_BYTES - (16 << 20)) / 6;
 const TABLE_BYTES: usize = tally::BYTES_PER_RECORD + NAME_OCTETS;
 
 /// What each part may take.
@@ -60,7 +62,12 @@ impl Budget {
     /// The budget of an agent whose ring has so many bytes; one without a ring has 0.
     pub fn of_agent(max_bytes: usize, ring_bytes: usize) -> Budget {
         let rest = max_bytes.saturating_sub(ring_bytes + PROGRAM_BYTES).max(MIN_REST_BYTES);
-        let (observer_bytes, delivery_bytes) = (rest / 6, rest / 8);
+        Budget::divide(rest, rest / 6)
+    }
+
+    /// Divides what is left besides ring and program.
+    fn divide(rest: usize, observer_bytes: usize) -> Budget {
+        let delivery_bytes = rest / 8;
         let records = (rest - observer_bytes - delivery_bytes) / (2 * TABLE_BYTES + 3 * BATCH_BYTES + ENCODED_BYTES);
         let max_records = records.min(MAX_RECORDS);
         Budget {
@@ -71,6 +78,13 @@ impl Budget {
             // A batch is in memory as it was read, and once more as it is sent.
             in_flight_bytes: (delivery_bytes / 2) as u64,
         }
+    }
+
+    /// The budget of a replay, which has no ring. What it counts must not depend on how much memory there is, or the
+    /// same capture would not be known again: so TCP streams and fragments have always as much.
+    pub fn of_replay(max_bytes: usize) -> Budget {
+        let rest = max_bytes.saturating_sub(PROGRAM_BYTES).max(MIN_REST_BYTES);
+        Budget::divide(rest, REPLAY_OBSERVER_BYTES)
     }
 
     /// The shares of two sources: a half of the records for the one that is counted, a
@@ -128,6 +142,17 @@ mod tests {
                 let sum = ring_bytes + PROGRAM_BYTES + observer_bytes + 2 * in_flight_bytes as usize + records;
                 assert!(sum <= max_bytes, "{max_bytes} {ring_bytes}: {sum}");
             }
+        }
+    }
+
+    #[test]
+    fn a_replay_counts_the_same_with_any_memory_and_stays_within_it() {
+        for max_bytes in (20..512).map(|mib| mib << 20) {
+            let Budget { max_records, observer_bytes, in_flight_bytes, .. } = Budget::of_replay(max_bytes);
+            assert_eq!(observer_bytes, 6 << 20);
+            let records = max_records * (2 * TABLE_BYTES + 3 * BATCH_BYTES + ENCODED_BYTES);
+            let sum = PROGRAM_BYTES + observer_bytes + 2 * in_flight_bytes as usize + records;
+            assert!(max_records > 0 && sum <= max_bytes, "{max_bytes}: {sum}");
         }
     }
 

@@ -1,8 +1,12 @@
 //! What a meter makes of frames.
 
 use super::{MAX_NAME_OCTETS, MAX_RECORDS, Meter, MeterSettings, Source};
+use crate::clock::Step;
 use crate::memory::Budget;
-use crate::observe::testing::{denial, frame, query, response, scope, stream, tcp_to_server, udp_from_server, udp_to_server};
+use crate::observe::testing::{
+    denial, ethernet, frame, ipv4_part, query, response, scope, stream, tcp_to_server, udp_from_server, udp_to_server,
+};
+use crate::times::Possible;
 use proptest::prelude::*;
 use zonepulse_wire::{Batch, Counter, OTHER};
 
@@ -17,11 +21,11 @@ fn budget(max_records: usize) -> Budget {
 }
 
 fn replay() -> Meter {
-    Meter::new(settings(Source::Replay))
+    Meter::new(settings(Source::Replay(Possible::ANY)))
 }
 
 fn live(since_ms: u64) -> Meter {
-    Meter::new(settings(Source::Live { since_ms }))
+    Meter::new(settings(Source::Live { since_ms: Some(since_ms) }))
 }
 
 /// The batches so far, each checked for what holds of every batch.
@@ -144,7 +148,7 @@ fn what_servers_tell_counts_also_while_none_is_listened_to() {
 
 #[test]
 fn rows_are_in_order_and_an_overflow_is_one_record() {
-    let mut meter = Meter::new(MeterSettings { budget: budget(2), ..settings(Source::Replay) });
+    let mut meter = Meter::new(MeterSettings { budget: budget(2), ..settings(Source::Replay(Possible::ANY)) });
     for name in ["c.", "b.", "a.", "d."] {
         meter.frame(&frame(&udp_from_server(&response(name, 3)), 1000));
         meter.frame(&frame(&udp_to_server(&query(name)), 2000));
@@ -188,7 +192,7 @@ fn a_message_that_waited_in_a_stream_counts_in_its_own_interval() {
 
 #[test]
 fn the_largest_batch_can_be_sent() {
-    let mut meter = Meter::new(MeterSettings { budget: budget(usize::MAX), ..settings(Source::Replay) });
+    let mut meter = Meter::new(MeterSettings { budget: budget(usize::MAX), ..settings(Source::Replay(Possible::ANY)) });
     let mut seed = 1u64;
     for number in 0..MAX_RECORDS + 1000 {
         let mut message = query("12345678901234567890123456789.");
@@ -230,7 +234,7 @@ proptest! {
         messages in prop::collection::vec((0u16..400, 0u8..7, 0..5 * MINUTE), 1..400),
         max_records in 0usize..60,
     ) {
-        let mut meter = Meter::new(MeterSettings { budget: budget(max_records), ..settings(Source::Replay) });
+        let mut meter = Meter::new(MeterSettings { budget: budget(max_records), ..settings(Source::Replay(Possible::ANY)) });
         let (mut expected, mut seen, mut garbage) = (std::collections::BTreeMap::new(), 0, 0);
         let mut times: Vec<u64> = messages.iter().map(|(.., time_ms)| *time_ms).collect();
         times.sort_unstable();
@@ -276,7 +280,7 @@ proptest! {
 
 #[test]
 fn a_flood_over_many_intervals_takes_no_place_of_a_name_that_is_answered() {
-    let mut meter = Meter::new(MeterSettings { budget: budget(100), ..settings(Source::Replay) });
+    let mut meter = Meter::new(MeterSettings { budget: budget(100), ..settings(Source::Replay(Possible::ANY)) });
     let mut answer = response("www.example.", 0);
     answer[7] = 1;
     let ask = |meter: &mut Meter, time_ms: u64| {
@@ -360,4 +364,25 @@ fn a_stream_that_goes_on_over_another_interval_is_read_on() {
     meter.frame(&frame(&tcp_to_server(19, 0x18, &octets[9..]), 10 * MINUTE + 2000));
     meter.finish(10 * MINUTE + 3000);
     assert_eq!(batches(&mut meter).iter().map(Batch::hits).sum::<u64>(), 1);
+}
+
+#[test]
+fn what_waits_for_later_frames_waits_no_longer_because_the_clock_is_set_back() {
+    let mut meter = live(600 * MINUTE);
+    let fragment = ethernet(0x0800, &ipv4_part(17, 1, 53, 7, 0x2000, &[0; 16]));
+    meter.frame(&frame(&fragment, 600 * MINUTE + 1000));
+    let octets = stream(&[query("a.example.")]);
+    meter.frame(&frame(&tcp_to_server(9, 2, &[]), 600 * MINUTE + 1000));
+    meter.frame(&frame(&tcp_to_server(10, 0x18, &octets[..9]), 600 * MINUTE + 1000));
+    meter.step(Step { from_ms: 600 * MINUTE + 2000, to_ms: 500 * MINUTE });
+    meter.frame(&frame(&tcp_to_server(19, 0x18, &octets[9..]), 500 * MINUTE + 10));
+    let lost = |meter: &mut Meter, seconds: std::ops::Range<u64>| {
+        seconds.for_each(|second| meter.close_due(500 * MINUTE + second * 1000));
+        let batches = batches(meter);
+        (
+            batches.iter().map(Batch::hits).sum::<u64>(),
+            batches.iter().map(|batch| batch.counters.get(Counter::FragmentsLost)).sum(),
+        )
+    };
+    assert_eq!(lost(&mut meter, 1..62), (1, 1), "the stream is read on, and the fragment given up after its 30 seconds");
 }

@@ -107,6 +107,7 @@ fn registry(sources: &Sources) -> Registry {
         ("refused_batches", "Batches that the central refused for good", delivered.refused()),
         ("pulled_batches", "Batches that were handed to a central that pulls, again included", read(&counts.pulled)),
         ("evicted_batches", "Batches that were given up at a bound", read(&counts.evicted) + spool.evicted()),
+        ("clock_steps", "How often the machine's clock was set while DNS was counted", read(&counts.clock_steps)),
         ("heartbeats", "Heartbeats that the central answered", read(&counts.heartbeats)),
         ("heartbeats_failed", "Heartbeats that it did not", read(&counts.heartbeats_failed)),
         (

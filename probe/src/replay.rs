@@ -1,27 +1,31 @@
 //! Captures through the whole way, as if they were live.
 //!
-//! The batches of a replay are determined by the bytes of its captures and by
-//! its settings, and their epoch is a hash of those: the same replay again is
-//! delivered again, and counts once. Moving the captures' time to now
-//! (`end_now`) makes another replay of it.
+//! The epoch of a replay is a hash of what it counts (`replay/content.rs`): the same
+//! messages again are delivered again, and count once, whatever file they come from, and
+//! however much memory there is. What is counted depends on the server, the interval, the
+//! ports and the addresses, so a replay with others of these is another replay, and counts
+//! beside the first. So is one whose time is moved to now (`end_now`), each time.
 //!
 //! A replay has a spool of its own for each server, `replay-SERVER` in the
 //! agent's spool: both may run at once, and only one replay for a server at a
 //! time. It never evicts: reading waits for room. What an interrupted replay
 //! left there is delivered by the next replay for that server.
 
+mod content;
+
 use crate::Error;
 use crate::capture::file::CaptureFile;
 use crate::capture::unread_link_type;
+use crate::clock::Reading;
 use crate::config::Config;
 use crate::deliver::{self, Counts};
 use crate::memory::Budget;
 use crate::meter::{Meter, MeterSettings, Source};
 use crate::observe::{Frame, Scope};
 use crate::spool::{self, Spool};
-use sha2::{Digest, Sha256};
+use crate::times::{BEYOND_NS, Possible};
+use content::Content;
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +55,10 @@ pub struct Outcome {
     pub found: u64,
     /// Batches that the central confirmed, earlier ones included.
     pub delivered: u64,
+    /// Of these, batches of which the central keeps no raw points any more, but roll-ups.
+    pub without_raw: u64,
+    /// And batches of which it keeps no points at all: they count in totals.
+    pub without_points: u64,
     /// Batches that the central refused for good.
     pub refused: u64,
     /// Batches that still wait, because time was up.
@@ -113,6 +121,8 @@ pub fn run(config: &Config, settings: &Settings) -> Result<Outcome, Error> {
         read: read?,
         found,
         delivered: counts.delivered(),
+        without_raw: counts.without_raw(),
+        without_points: counts.without_points(),
         refused: counts.refused(),
         waiting: spool.len() as u64,
         dir: spool.dir().to_owned(),
@@ -158,37 +168,39 @@ struct Plan {
     interval_s: u32,
     budget: Budget,
     scope: Scope,
+    possible: Possible,
     epoch: u64,
 }
 
 impl Plan {
     fn new(config: &Config, settings: &Settings) -> Result<Plan, Error> {
+        for path in &settings.files {
+            File::open(path).map_err(Error::disk("read", path))?;
+        }
+        let now_ms = Reading::now().wall_ms;
         let mut plan = Plan {
             files: settings.files.clone(),
             shift_ms: 0,
             server_id: config.server_id,
             interval_s: config.interval_s,
-            // There is no ring.
-            budget: Budget::of_agent(config.memory.max_bytes, 0),
+            budget: Budget::of_replay(config.memory.max_bytes),
             scope: config.scope()?,
+            possible: config.bounds().of_files(now_ms),
             epoch: 0,
         };
+        let mut content = Content::new(&plan.scope, &plan.budget, plan.possible);
+        for path in &plan.files {
+            // Damages are reported when the frames are read in earnest.
+            read_frames(path, |frame| {
+                content.frame(&frame);
+                Ok(())
+            })?;
+        }
         if settings.end_now {
-            plan.shift_ms = shift_to_now(&plan.files)?;
+            plan.shift_ms = content.shift_to(now_ms);
         }
-        plan.epoch = plan.hash()?;
+        plan.epoch = content.epoch(plan.server_id, plan.interval_s, settings.end_now.then(nonce));
         Ok(plan)
-    }
-
-    fn hash(&self) -> Result<u64, Error> {
-        let mut hasher = Sha256::new();
-        let Plan { shift_ms, server_id, interval_s, budget, scope, .. } = self;
-        hasher.update(format!("{server_id} {interval_s} {shift_ms} {budget:?} {scope:?}\n"));
-        for path in &self.files {
-            hash_file(path, &mut hasher).map_err(Error::disk("read", path))?;
-        }
-        let hash = hasher.finalize();
-        Ok(hash.first_chunk().copied().map_or(0, u64::from_le_bytes))
     }
 
     fn read(&self, spool: &Spool, stop: &AtomicBool) -> Result<Totals, Error> {
@@ -198,14 +210,13 @@ impl Plan {
             interval_s: self.interval_s,
             scope: self.scope.clone(),
             budget: self.budget,
-            source: Source::Replay,
+            source: Source::Replay(self.possible),
         });
         let mut totals = Totals::default();
         for path in &self.files {
             let damage = read_frames(path, |frame| {
                 totals.frames += 1;
-                let time_ns = frame.time_ns.saturating_add_signed(self.shift_ms.saturating_mul(1_000_000));
-                meter.frame(&Frame { time_ns, ..frame });
+                meter.frame(&Frame { time_ns: shifted(frame.time_ns, self.shift_ms), ..frame });
                 spool_closed(&mut meter, spool, &mut totals, stop)
             })?;
             if let Some(damage) = damage {
@@ -215,8 +226,18 @@ impl Plan {
         }
         meter.finish(0);
         spool_closed(&mut meter, spool, &mut totals, stop)?;
+        totals.counters.merge(&meter.take_early());
         for (link_type, frames) in meter.unread_link_types() {
             tracing::warn!(frames, "{}", unread_link_type(*link_type));
+        }
+        let (future, early) = (totals.counters.get(Counter::TimeInFuture), totals.counters.get(Counter::TimeTooEarly));
+        if future + early > 0 {
+            tracing::warn!(
+                time_in_future = future,
+                time_too_early = early,
+                "messages have times that cannot be right, and were not counted; [times] in the configuration says which are, \
+                 and --end-now moves a whole capture"
+            );
         }
         let others = totals.counters.get(Counter::OtherAddresses);
         if others > 0 {
@@ -270,32 +291,18 @@ fn wait_for_room(spool: &Spool, stop: &AtomicBool) -> Result<(), Error> {
     Ok(())
 }
 
-fn shift_to_now(files: &[PathBuf]) -> Result<i64, Error> {
-    let mut newest_ns = 0;
-    for path in files {
-        // Damages are reported when the frames are read in earnest.
-        read_frames(path, |frame| {
-            newest_ns = newest_ns.max(frame.time_ns);
-            Ok(())
-        })?;
-    }
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    // Rounded up, so that the newest frame is not in the future.
-    let newest_ms = i64::try_from(newest_ns.div_ceil(1_000_000)).unwrap_or(i64::MAX);
-    Ok(now_ms.saturating_sub(newest_ms))
+/// A time by another clock.
+fn shifted(time_ns: u64, shift_ms: i64) -> u64 {
+    // What is beyond every clock stays there.
+    if time_ns == BEYOND_NS { time_ns } else { time_ns.saturating_add_signed(shift_ms.saturating_mul(1_000_000)) }
 }
 
-/// The length goes first, so that two files are never one.
-fn hash_file(path: &Path, hasher: &mut Sha256) -> std::io::Result<()> {
-    let mut file = File::open(path)?;
-    hasher.update(file.metadata()?.len().to_le_bytes());
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(());
-        }
-        hasher.update(buffer.get(..count).unwrap_or_default());
-    }
+/// What no other replay has.
+fn nonce() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX) ^ u64::from(std::process::id()).rotate_right(16)
 }
+
+#[cfg(test)]
+#[path = "replay_tests.rs"]
+mod tests;

@@ -3,8 +3,11 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use zonepulse_wire::{CaptureState, Message, State};
+
+/// For how long heartbeats tell that the clock was set.
+const CLOCK_NEWS: Duration = Duration::from_secs(3600);
 
 /// Shared by all parts; nobody waits for it.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub struct Status {
     settings_refused: Mutex<Option<String>>,
     /// Milliseconds by which the central's clock is ahead; `i64::MIN` when nobody knows.
     clock_ahead_ms: AtomicI64,
+    /// By how much the clock was set last, milliseconds, and when.
+    clock_set: Mutex<Option<(i64, Instant)>>,
     /// What has happened since the start.
     pub counts: Counts,
 }
@@ -32,6 +37,8 @@ pub struct Counts {
     pub system_batches: AtomicU64,
     /// Batches that were given up at a bound.
     pub evicted: AtomicU64,
+    /// How often the clock was set while DNS messages were counted.
+    pub clock_steps: AtomicU64,
     /// Heartbeats that the central answered.
     pub heartbeats: AtomicU64,
     /// Heartbeats that it did not.
@@ -54,6 +61,7 @@ impl Status {
             settings_version: Mutex::new(None),
             settings_refused: Mutex::new(None),
             clock_ahead_ms: AtomicI64::new(i64::MIN),
+            clock_set: Mutex::new(None),
             counts: Counts::default(),
         }
     }
@@ -63,9 +71,21 @@ impl Status {
         self.began.elapsed().as_secs()
     }
 
-    /// Whether DNS messages are being counted, and if not, why.
+    /// Whether DNS messages are being counted, and if not, why; for an hour that the clock was set.
     pub fn capture(&self) -> CaptureState {
-        lock(&self.capture).clone()
+        let CaptureState { state, detail } = lock(&self.capture).clone();
+        let set = *lock(&self.clock_set);
+        let news = set.filter(|(_, at)| at.elapsed() < CLOCK_NEWS).map(|(by_ms, at)| {
+            let (by_s, ago_s) = (by_ms as f64 / 1000.0, at.elapsed().as_secs());
+            format!("this machine's clock was set by {by_s:+.1} s, {ago_s} s ago")
+        });
+        CaptureState { state, detail: detail.or(news) }
+    }
+
+    /// The clock was set by so much, milliseconds.
+    pub fn clock_was_set(&self, by_ms: i64) {
+        *lock(&self.clock_set) = Some((by_ms, Instant::now()));
+        count(&self.counts.clock_steps, 1);
     }
 
     /// They are.
@@ -127,4 +147,22 @@ pub fn count(counter: &AtomicU64, more: u64) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_tells_that_the_clock_was_set() {
+        let status = Status::new(1);
+        status.capture_runs();
+        assert_eq!(status.capture().detail, None);
+        status.clock_was_set(-3_600_000);
+        let CaptureState { state, detail } = status.capture();
+        assert_eq!((state, detail.as_deref()), (State::Running, Some("this machine's clock was set by -3600.0 s, 0 s ago")));
+        status.capture_stopped("the device was lost");
+        assert_eq!(status.capture().detail.as_deref(), Some("the device was lost"));
+        assert_eq!(status.counts.clock_steps.load(Ordering::Relaxed), 1);
+    }
 }

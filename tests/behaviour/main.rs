@@ -8,6 +8,7 @@ mod attack;
 mod broker_credentials;
 mod captures;
 mod chaos;
+mod clocks;
 mod components;
 mod compression;
 mod crashes;
@@ -35,6 +36,7 @@ mod privileges;
 mod proxies;
 mod public_captures;
 mod refusals;
+mod replays;
 mod restarts;
 mod secrets;
 mod sql;
@@ -66,6 +68,7 @@ fn all() -> Vec<Trial> {
         live::trials(),
         twins::trials(),
         devices::trials(),
+        clocks::trials(),
         privileges::trials(),
         door::trials(),
         overload::trials(),
@@ -81,6 +84,7 @@ fn all() -> Vec<Trial> {
         proxies::trials(),
         broker_credentials::trials(),
         refusals::trials(),
+        replays::trials(),
         restarts::trials(),
         secrets::trials(),
         first_steps::trials(),

@@ -10,6 +10,7 @@ pub mod capture;
 pub mod central;
 pub mod certificates;
 pub mod dnsperf;
+pub mod false_clock;
 pub mod fleet;
 pub mod kea;
 pub mod knot;

@@ -39,6 +39,10 @@ pub enum Counter {
     BadName = 22,
     /// Messages cut by the capture's snap length before the question's end.
     CutBySnapLength = 23,
+    /// Messages of a capture file whose time is later than now.
+    TimeInFuture = 30,
+    /// Messages of a capture file whose time is before the earliest that the configuration takes for possible.
+    TimeTooEarly = 31,
 
     /// Packets that the kernel dropped because the probe did not keep up.
     KernelDropped = 40,
@@ -57,6 +61,10 @@ pub enum Counter {
     /// Packets to or from an observed port between other addresses than the server's:
     /// what a resolver asks upstream, multicast DNS, another server's traffic.
     OtherAddresses = 47,
+    /// Captured packets whose time was far from the probe's clock, and was replaced by the time of their arrival.
+    PacketTimesReplaced = 50,
+    /// How often the probe's clock was set while it was listening.
+    ClockSteps = 51,
 
     /// Messages that were counted under `<other>` because the table was full.
     MessagesFolded = 60,
@@ -122,6 +130,8 @@ impl Counter {
         Counter::ShortQuestion,
         Counter::BadName,
         Counter::CutBySnapLength,
+        Counter::TimeInFuture,
+        Counter::TimeTooEarly,
         Counter::KernelDropped,
         Counter::InterfaceDropped,
         Counter::UnreadableFrames,
@@ -130,6 +140,8 @@ impl Counter {
         Counter::StreamBytesSkipped,
         Counter::StreamsEvicted,
         Counter::OtherAddresses,
+        Counter::PacketTimesReplaced,
+        Counter::ClockSteps,
         Counter::MessagesFolded,
         Counter::BatchesRefused,
         Counter::RecordsForgotten,
@@ -163,6 +175,8 @@ impl Counter {
         Counter::ShortQuestion,
         Counter::BadName,
         Counter::CutBySnapLength,
+        Counter::TimeInFuture,
+        Counter::TimeTooEarly,
         Counter::NotTheServersOwn,
         Counter::NoMessage,
     ];
@@ -196,6 +210,8 @@ impl Counter {
             Counter::ShortQuestion => "short_question",
             Counter::BadName => "bad_name",
             Counter::CutBySnapLength => "cut_by_snap_length",
+            Counter::TimeInFuture => "time_in_future",
+            Counter::TimeTooEarly => "time_too_early",
             Counter::KernelDropped => "kernel_dropped",
             Counter::InterfaceDropped => "interface_dropped",
             Counter::UnreadableFrames => "unreadable_frames",
@@ -204,6 +220,8 @@ impl Counter {
             Counter::StreamBytesSkipped => "stream_bytes_skipped",
             Counter::StreamsEvicted => "streams_evicted",
             Counter::OtherAddresses => "other_addresses",
+            Counter::PacketTimesReplaced => "packet_times_replaced",
+            Counter::ClockSteps => "clock_steps",
             Counter::MessagesFolded => "messages_folded",
             Counter::BatchesRefused => "batches_refused",
             Counter::RecordsForgotten => "records_forgotten",
@@ -259,6 +277,12 @@ impl Counters {
         }
     }
 
+    /// Sets a counter to zero, and gives what it was.
+    pub fn take(&mut self, counter: Counter) -> u64 {
+        let at = self.0.binary_search_by_key(&counter.number(), |(number, _)| *number);
+        at.map_or(0, |at| self.0.remove(at).1)
+    }
+
     /// Adds all of another's counters.
     pub fn merge(&mut self, other: &Counters) {
         for (number, count) in other.iter() {
@@ -311,5 +335,7 @@ mod tests {
         counters.add(Counter::BadName, 1);
         counters.add_number(9999, 4);
         assert_eq!(counters.iter().collect::<Vec<_>>(), [(22, 1), (9999, 7)]);
+        assert_eq!((counters.take(Counter::BadName), counters.take(Counter::BadName)), (1, 0));
+        assert_eq!(counters.iter().collect::<Vec<_>>(), [(9999, 7)]);
     }
 }

@@ -142,7 +142,7 @@ pub enum State {
 pub struct CaptureState {
     /// Whether they are.
     pub state: State,
-    /// Why they are not.
+    /// Why they are not; or what whoever reads the counts should know of them.
     #[serde(default)]
     pub detail: Option<String>,
 }

@@ -36,6 +36,7 @@ mod counter;
 mod envelope;
 #[cfg(test)]
 mod extremes;
+mod kept;
 mod mac;
 mod message;
 mod system;
@@ -47,6 +48,7 @@ pub use counter::{Counter, Counters};
 pub use enrollment::{Enrollment, EnrollmentRequest};
 pub use envelope::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, peek_identity};
 pub use heartbeat::{CaptureState, Component, Components, Heartbeat, HeartbeatAnswer, SpoolState, State};
+pub use kept::{KEPT_FROM_HEADER, KeptFrom, NotKeptFrom};
 pub use mac::{MAC_HEADER, MacKey};
 pub use message::Message;
 pub use settings::{Communication, ProbeSettings, RabbitmqSettings};

@@ -1,5 +1,6 @@
 //! The capture thread: a device in, batches out; it waits for no disk and no network.
 
+use super::live_meter::LiveMeter;
 use super::orders::Orders;
 use super::outlet::Outlet;
 use super::privileges::with_right_to_capture;
@@ -8,6 +9,7 @@ use crate::Error;
 use crate::capture::addresses::AddressNews;
 use crate::capture::live::{LiveCapture, Next, Statistics};
 use crate::capture::unread_link_type;
+use crate::clock::Reading;
 use crate::config::{Config, ServerAddresses};
 use crate::meter::{Meter, MeterSettings, Source};
 use crate::observe::Scope;
@@ -86,70 +88,74 @@ impl Listener {
         }
     }
 
-    fn meter(&self, scope: Scope) -> Meter {
-        Meter::new(MeterSettings {
-            server_id: self.config.server_id,
-            // A new one whenever listening begins, because numbering does.
-            epoch: new_epoch(),
-            interval_s: self.orders.dns_interval_s(),
-            scope,
-            budget: self.outlet.budget(&self.config),
-            // Not the millisecond that has begun: in its first part nobody listened.
-            source: Source::Live { since_ms: now_ms().saturating_add(1) },
-        })
+    fn meter(&self, scope: Scope) -> LiveMeter {
+        let make = |since_ms: Option<u64>| {
+            Meter::new(MeterSettings {
+                server_id: self.config.server_id,
+                // A new one whenever listening begins, because numbering does.
+                epoch: new_epoch(),
+                interval_s: self.orders.dns_interval_s(),
+                scope,
+                budget: self.outlet.budget(&self.config),
+                // Not the millisecond that has begun: in its first part nobody listened.
+                source: Source::Live { since_ms: since_ms.map(|since_ms| since_ms.saturating_add(1)) },
+            })
+        };
+        LiveMeter::new(self.config.bounds(), Reading::now, make)
     }
 
     /// Until the device is gone, or the agent stops. The open interval is closed in any case.
-    fn listen(&self, mut live: LiveCapture, mut meter: Meter, mut following: Following) -> Result<(), Error> {
+    fn listen(&self, mut live: LiveCapture, mut meter: LiveMeter, mut following: Following) -> Result<(), Error> {
         let mut session =
             Session { counted: Statistics::default(), looked: Instant::now(), frames: 0, unread: 0, only_others: false };
-        let (mut frame_ms, mut end_ms) = (0, None);
+        let mut end_ms = None;
         let result = loop {
             // While frames wait in the ring, the clock is theirs: intervals that
             // are over by the wall clock may still get hits from it.
-            let (due_ms, idle) = match live.next() {
-                Ok(Next::Frame(frame)) => {
-                    meter.frame(&frame);
-                    frame_ms = frame.time_ns / 1_000_000;
-                    (frame_ms, false)
-                }
-                Ok(Next::Idle) => (now_ms().max(frame_ms), true),
+            let (frame_ms, idle) = match live.next() {
+                Ok(Next::Frame(frame)) => (Some(meter.packet(&frame)), false),
+                Ok(Next::Idle) => (None, true),
                 Ok(Next::End) => break Ok(()),
                 Err(error) => break Err(error),
             };
             if session.is_due(idle) {
-                session.count_drops(&mut live, &mut meter);
-                session.name_unread(&meter);
-                following.follow(&self.config, &mut meter);
-                meter.close_due(due_ms);
-                self.outlet.pass_on(&mut meter, |batch| session.look_at(&batch.counters));
-                self.outlet.passed(due_ms);
-                meter.set_interval(self.orders.dns_interval_s(), now_ms());
+                // Before anything of this moment is counted, so that it is of the corrected clock.
+                let now_ms = meter.look();
+                session.count_drops(&mut live, &mut meter.meter);
+                session.name_unread(&meter.meter);
+                following.follow(&self.config, &mut meter.meter);
+                if let Some(now_ms) = now_ms {
+                    let due_ms = frame_ms.unwrap_or(now_ms);
+                    meter.meter.close_due(due_ms);
+                    self.outlet.pass_on(&mut meter.meter, |batch| session.look_at(&batch.counters));
+                    self.outlet.passed(due_ms);
+                    meter.set_interval(self.orders.dns_interval_s());
+                }
+                self.outlet.stepped(meter.take_step());
                 if !self.orders.dns() {
-                    let now_ms = now_ms();
-                    end_ms = Some(now_ms);
-                    break self.read_rest(&mut live, &mut meter, &mut session, now_ms);
+                    end_ms = now_ms;
+                    break self.read_rest(&mut live, &mut meter, &mut session);
                 }
             }
-            self.outlet.pass_on(&mut meter, |batch| session.look_at(&batch.counters));
+            self.outlet.pass_on(&mut meter.meter, |batch| session.look_at(&batch.counters));
         };
-        session.count_drops(&mut live, &mut meter);
-        meter.finish(end_ms.unwrap_or_else(now_ms));
-        self.outlet.pass_on(&mut meter, |batch| session.look_at(&batch.counters));
+        session.count_drops(&mut live, &mut meter.meter);
+        meter.finish(end_ms);
+        self.outlet.pass_on(&mut meter.meter, |batch| session.look_at(&batch.counters));
         result
     }
 
-    /// Reads what was captured until the end, Unix milliseconds: the kernel hands a block of the
-    /// ring over when it is full or a while has passed, and coverage is claimed up to the end.
-    fn read_rest(&self, live: &mut LiveCapture, meter: &mut Meter, session: &mut Session, end_ms: u64) -> Result<(), Error> {
-        let since = Instant::now();
+    /// Reads what was captured until now: the kernel hands a block of the ring over when it is full
+    /// or a while has passed, and coverage is claimed up to the end.
+    fn read_rest(&self, live: &mut LiveCapture, meter: &mut LiveMeter, session: &mut Session) -> Result<(), Error> {
+        let (since, end_ms) = (Instant::now(), Reading::now().wall_ms);
         loop {
             match live.next()? {
-                Next::Frame(frame) if frame.time_ns / 1_000_000 <= end_ms => meter.frame(&frame),
+                Next::Frame(frame) if frame.time_ns / 1_000_000 <= end_ms => _ = meter.packet(&frame),
                 Next::Frame(_) | Next::Idle if since.elapsed() < HELD_BACK => {}
                 Next::Frame(_) | Next::Idle | Next::End => return Ok(()),
             }
-            self.outlet.pass_on(meter, |batch| session.look_at(&batch.counters));
+            self.outlet.pass_on(&mut meter.meter, |batch| session.look_at(&batch.counters));
         }
     }
 

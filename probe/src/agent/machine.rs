@@ -1,12 +1,15 @@
 //! The system thread: measures the machine at the end of each slot; a file system that
 //! does not answer keeps nobody else waiting.
 
+use super::new_epoch;
 use super::orders::Orders;
 use super::outlet::Counted;
-use super::{new_epoch, now_ms};
-use crate::system::{Gather, Sampler};
+use crate::clock::Reading;
+use crate::system::{Gather, Look, Sampler, Slots};
+use crate::times::Bounds;
 use std::sync::Arc;
 use std::time::Duration;
+use zonepulse_wire::SystemBatch;
 
 /// How often orders are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -17,6 +20,8 @@ pub(super) struct Machine {
     pub(super) batch_s: u32,
     pub(super) outlet: Counted,
     pub(super) orders: Arc<Orders>,
+    /// Which clock is set.
+    pub(super) bounds: Bounds,
 }
 
 impl Machine {
@@ -34,45 +39,35 @@ impl Machine {
     /// Until the orders change.
     fn measure(&self, interval_s: u32, gather: &mut Gather) {
         tracing::info!(interval_s, "the machine is measured");
-        let length_s = u64::from(interval_s);
-        let mut sampler = Sampler::new();
-        gather.set_interval(interval_s);
-        let mut last_end_s = None;
-        while let Some(end_s) = self.next_end(length_s, last_end_s) {
-            if last_end_s.is_some_and(|last| last + length_s != end_s) {
-                // The machine slept, or its clock was set: the rates are not this slot's.
-                sampler.forget();
-            }
-            let readings = sampler.sample();
-            // Of the slot in which measuring began a part was not seen.
-            if last_end_s.is_some() {
-                for batch in gather.add(end_s - length_s, readings).into_iter().flatten() {
-                    tracing::debug!(start_s = batch.start_s, slots = batch.slots, series = batch.series.len(), "measured");
-                    self.outlet.push(batch);
+        let (mut sampler, mut slots) = (Sampler::new(), Slots::new(interval_s, self.bounds, Reading::now()));
+        self.push(gather.set_interval(interval_s));
+        while self.orders.system() == Some(interval_s) {
+            match slots.look(Reading::now()) {
+                Look::Wait(left_ms) => std::thread::sleep(TICK.min(Duration::from_millis(left_ms))),
+                Look::Begin => _ = sampler.sample(),
+                Look::End { start_s, follows } => {
+                    if !follows {
+                        // The machine slept: the rates are not this slot's.
+                        sampler.forget();
+                    }
+                    for batch in gather.add(start_s, sampler.sample()) {
+                        self.push(batch);
+                    }
+                }
+                Look::Set(by_ms) => {
+                    tracing::info!(by_s = by_ms as f64 / 1000.0, "the clock was set; the slot that goes on is not measured");
+                    sampler.forget();
+                    self.push(gather.take());
                 }
             }
-            last_end_s = Some(end_s);
         }
-        if let Some(batch) = gather.take() {
-            self.outlet.push(batch);
-        }
+        self.push(gather.take());
     }
 
-    /// Waits for the end of a slot that is not the last one, Unix seconds. None when the orders are others.
-    fn next_end(&self, length_s: u64, last_end_s: Option<u64>) -> Option<u64> {
-        let begin_s = now_ms() / 1000 / length_s * length_s;
-        loop {
-            if self.orders.system().map(u64::from) != Some(length_s) {
-                return None;
-            }
-            let now_ms = now_ms();
-            let end_s = now_ms / 1000 / length_s * length_s;
-            // A slot that ended before the wait began counts when it is the one that comes next.
-            if end_s != begin_s || last_end_s.is_some_and(|last| end_s != last) {
-                return Some(end_s);
-            }
-            let left_ms = (begin_s + length_s).saturating_mul(1000).saturating_sub(now_ms);
-            std::thread::sleep(TICK.min(Duration::from_millis(left_ms.max(1))));
+    fn push(&self, batch: Option<SystemBatch>) {
+        if let Some(batch) = batch {
+            tracing::debug!(start_s = batch.start_s, slots = batch.slots, series = batch.series.len(), "measured");
+            self.outlet.push(batch);
         }
     }
 }

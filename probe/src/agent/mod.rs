@@ -21,6 +21,7 @@
 
 mod comparison;
 mod listen;
+mod live_meter;
 mod machine;
 mod orders;
 mod outlet;
@@ -60,6 +61,8 @@ pub use orders::Monitoring;
 
 /// How long a stopping agent tries to deliver what it has.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// How often refused batches are looked for that are to be sent again.
+const LOOK_FOR_OFFERED: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT. `reload` reads the configuration again.
 ///
@@ -225,7 +228,8 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
 
     fn start_machine(&self, producer: Producer) -> Result<Worker, Error> {
         let (server_id, batch_s) = (self.config.server_id, self.config.system.batch_s);
-        let machine = Machine { server_id, batch_s, outlet: self.counted(producer), orders: self.orders.clone() };
+        let (outlet, orders, bounds) = (self.counted(producer), self.orders.clone(), self.config.bounds());
+        let machine = Machine { server_id, batch_s, outlet, orders, bounds };
         Worker::start("system", move || machine.run())
     }
 
@@ -252,6 +256,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         };
         tasks.spawn(pull::run(sources, self.in_force.subscribe()));
         tasks.spawn(keep(spool.clone(), self.kept.subscribe()));
+        tasks.spawn(take_offered(spool.clone()));
         let sources = metrics::Sources { status: status.clone(), spool: spool.clone(), delivered: counts.clone() };
         let listening = config.metrics.listen.map(|address| (address, metrics::listen(address, sources)));
         let metrics = listening.and_then(|(address, listening)| {
@@ -360,6 +365,23 @@ async fn keep(spool: Arc<Spool>, mut kept: watch::Receiver<Option<Kept>>) {
         if let Ok(Err(error)) = spawn_blocking(move || latest.write(&spool)).await {
             tracing::warn!(%error, "the central's settings are in force, but not kept: a restart without the central forgets them");
         }
+    }
+}
+
+/// Looks now and then whether refused batches are to be sent again.
+async fn take_offered(spool: Arc<Spool>) {
+    let mut known = None;
+    loop {
+        tokio::time::sleep(LOOK_FOR_OFFERED).await;
+        let spool = spool.clone();
+        let error = match spawn_blocking(move || spool.take_offered()).await {
+            Ok(Err(error)) => Some(error.to_string()),
+            Ok(Ok(_)) | Err(_) => None,
+        };
+        if let Some(error) = error.as_ref().filter(|_| error != known) {
+            tracing::warn!(error, "refused batches that are to be sent again cannot be taken; they are looked for again");
+        }
+        known = error;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::comparison::Comparison;
 use super::queue::{Displaced, Producer};
+use crate::clock::Step;
 use crate::config::Config;
 use crate::memory::Budget;
 use crate::meter::Meter;
@@ -46,6 +47,20 @@ impl Outlet {
     pub(super) fn passed(&self, now_ms: u64) {
         if let Outlet::Compare(comparison) = self {
             comparison.passed(now_ms);
+        }
+    }
+
+    /// The clock was set, or not. One source says so.
+    pub(super) fn stepped(&self, step: Option<Step>) {
+        if let (Outlet::Count(counted), Some(step)) = (self, step) {
+            let Step { from_ms, to_ms } = step;
+            tracing::warn!(
+                from_ms,
+                to_ms,
+                by_s = step.by_ms() as f64 / 1000.0,
+                "this machine's clock was set: the open interval ends by the old one, and counting goes on by the new one"
+            );
+            counted.status.clock_was_set(step.by_ms());
         }
     }
 

@@ -9,13 +9,15 @@
 //! whose time is ahead of the probe's, or of an interval that has been closed, is given
 //! the time of its arrival, so that nobody can make intervals open and close.
 
+use super::live_meter::LiveMeter;
 use super::orders::Orders;
 use super::outlet::Outlet;
 use super::{new_epoch, now_ms};
+use crate::clock::Reading;
 use crate::config::Config;
 use crate::dnstap::{self, Server, Settings, Turn};
-use crate::meter::{Meter, MeterSettings, Source};
-use crate::observe::{Frame, Scope};
+use crate::meter::{Meter, MeterSettings, Source, UNDATED_MS};
+use crate::observe::Scope;
 use crate::status::{Status, count};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,9 +29,7 @@ const REOPEN: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(200);
 /// After an end of coverage, how soon after its begin another may begin: who comes and
 /// goes all the time makes no batch each time.
-const COVERAGE_AGAIN_MS: u64 = 5000;
-/// How far a server's clock may be ahead, milliseconds.
-const AHEAD_MS: u64 = 1000;
+const COVERAGE_AGAIN: Duration = Duration::from_secs(5);
 /// How often broken connections are spoken of.
 const SPEAK_AGAIN: Duration = Duration::from_secs(10);
 const NS_PER_MS: u64 = 1_000_000;
@@ -44,11 +44,11 @@ pub(super) struct TapListener {
 }
 
 /// The meter, and since when it covers.
-struct Session {
-    meter: Meter,
+struct Session<R = fn() -> Reading> {
+    live: LiveMeter<R>,
     covering: bool,
-    /// When coverage began last, Unix milliseconds.
-    began_ms: u64,
+    /// When coverage began last; whatever the clock does.
+    began: Option<Instant>,
     connected: usize,
     interval_ms: u64,
     speak: Speak,
@@ -99,17 +99,20 @@ impl TapListener {
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
                 session.follow(self.orders.dns_interval_s());
-                session.tick();
+                let now_ms = session.tick();
+                self.outlet.stepped(session.live.take_step());
                 self.say(session.covering);
-                self.outlet.pass_on(&mut session.meter, |_| {});
-                self.outlet.passed(now_ms());
+                self.outlet.pass_on(&mut session.live.meter, |_| {});
+                if let Some(now_ms) = now_ms {
+                    self.outlet.passed(now_ms);
+                }
             }
             if !session.covering {
-                self.outlet.pass_on(&mut session.meter, |_| {});
+                self.outlet.pass_on(&mut session.live.meter, |_| {});
             }
         }
-        session.meter.finish(now_ms());
-        self.outlet.pass_on(&mut session.meter, |_| {});
+        session.live.finish(None);
+        self.outlet.pass_on(&mut session.live.meter, |_| {});
     }
 
     fn say(&self, covering: bool) {
@@ -132,16 +135,19 @@ impl TapListener {
             );
         }
         let (ports, addresses) = (Vec::new(), self.config.told_addresses());
-        let meter = Meter::new(MeterSettings {
-            server_id: self.config.server_id,
-            epoch: new_epoch(),
-            interval_s: self.orders.dns_interval_s(),
-            scope: Scope { ports, addresses },
-            budget: self.outlet.budget(&self.config),
-            source: Source::Told,
-        });
+        let make = |_| {
+            Meter::new(MeterSettings {
+                server_id: self.config.server_id,
+                epoch: new_epoch(),
+                interval_s: self.orders.dns_interval_s(),
+                scope: Scope { ports, addresses },
+                budget: self.outlet.budget(&self.config),
+                source: Source::Told,
+            })
+        };
         let interval_ms = 1000 * u64::from(self.orders.dns_interval_s());
-        Session { meter, covering: false, began_ms: 0, connected: 0, interval_ms, speak: Speak::default() }
+        let live: LiveMeter = LiveMeter::new(self.config.bounds(), Reading::now, make);
+        Session { live, covering: false, began: None, connected: 0, interval_ms, speak: Speak::default() }
     }
 }
 
@@ -154,67 +160,59 @@ fn open(server: &mut Server, known: &mut Vec<String>) {
     *known = errors;
 }
 
-impl Session {
+impl<R: Fn() -> Reading> Session<R> {
     /// Returns how many connections were refused or closed to make room.
     fn turn(&mut self, server: &mut Server) -> std::io::Result<u64> {
-        let (meter, interval_ms) = (&mut self.meter, self.interval_ms);
-        let mut now = None;
+        let (live, interval_ms) = (&mut self.live, self.interval_ms);
+        let mut looked = None;
         let Turn { refused, displaced, broken } = server.turn(TICK, |data| {
-            // Read when the first frame is there: waiting for it has taken time.
-            let now_ms = *now.get_or_insert_with(now_ms);
-            let mut frame = dnstap::frame(data, now_ms.saturating_mul(NS_PER_MS));
-            let earliest_ms = meter.open_since_ms().unwrap_or(now_ms - now_ms % interval_ms);
-            if !is_near(&mut frame, earliest_ms, now_ms) {
-                meter.add(Counter::DnstapTimesReplaced, 1);
-            }
-            meter.frame(&frame);
+            // Looked at when the first frame is there: waiting for it has taken time.
+            let now_ms = *looked.get_or_insert_with(|| live.look().unwrap_or(UNDATED_MS));
+            live.told(&dnstap::frame(data, now_ms.saturating_mul(NS_PER_MS)), interval_ms);
         })?;
-        meter.add(Counter::DnstapConnectionsRefused, refused + displaced);
-        meter.add(Counter::DnstapConnectionsBroken, broken.len() as u64);
+        live.meter.add(Counter::DnstapConnectionsRefused, refused + displaced);
+        live.meter.add(Counter::DnstapConnectionsBroken, broken.len() as u64);
         self.speak.about(refused, displaced, broken);
-        self.cover(server.connected(), now_ms());
+        self.cover(server.connected(), Instant::now());
         Ok(refused + displaced)
     }
 
     /// Coverage follows who is connected.
-    fn cover(&mut self, connected: usize, now_ms: u64) {
+    fn cover(&mut self, connected: usize, now: Instant) {
         if connected != self.connected {
             tracing::info!(servers = connected, "servers that tell what they do");
         }
         let lost_all = connected == 0 && self.connected > 0;
         self.connected = connected;
         if lost_all {
-            self.meter.finish(now_ms);
-            self.covering = false;
+            self.end_coverage();
         }
-        if connected > 0 && !self.covering && now_ms.abs_diff(self.began_ms) >= COVERAGE_AGAIN_MS {
-            self.meter.close_due(now_ms);
-            (self.covering, self.began_ms) = (true, now_ms);
+        if connected > 0 && !self.covering && self.began.is_none_or(|began| now.duration_since(began) >= COVERAGE_AGAIN) {
+            // While the clock is not set it begins when it is.
+            self.live.tick();
+            (self.covering, self.began) = (true, Some(now));
         }
+    }
+
+    /// What is undated waits on.
+    fn end_coverage(&mut self) {
+        if let Some(now_ms) = self.live.look() {
+            self.live.meter.finish(now_ms);
+        }
+        self.covering = false;
     }
 
     /// Sums in intervals of this length from now on.
     fn follow(&mut self, interval_s: u32) {
         self.interval_ms = 1000 * u64::from(interval_s);
-        self.meter.set_interval(interval_s, now_ms());
+        self.live.set_interval(interval_s);
     }
 
-    fn tick(&mut self) {
+    /// What the clock says, Unix milliseconds.
+    fn tick(&mut self) -> Option<u64> {
         self.speak.now_and_then();
-        if self.covering {
-            self.meter.close_due(now_ms());
-        }
+        if self.covering { self.live.tick() } else { self.live.look() }
     }
-}
-
-/// Whether a message's time can be right; if not it is of now.
-fn is_near(frame: &mut Frame<'_>, earliest_ms: u64, now_ms: u64) -> bool {
-    let time_ms = frame.time_ns / NS_PER_MS;
-    let is_near = (earliest_ms..=now_ms.saturating_add(AHEAD_MS)).contains(&time_ms);
-    if !is_near {
-        frame.time_ns = now_ms.saturating_mul(NS_PER_MS);
-    }
-    is_near
 }
 
 impl Speak {

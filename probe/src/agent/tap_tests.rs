@@ -2,67 +2,61 @@
 
 use super::*;
 use crate::memory::Budget;
-use crate::observe::{Addresses, TOLD_BY_SERVER};
+use crate::observe::Addresses;
+use crate::times::Bounds;
+use std::cell::Cell;
+use std::rc::Rc;
 use zonepulse_wire::Batch;
 
-#[test]
-fn a_time_that_cannot_be_right_is_that_of_arrival() {
-    let now_ms = 1_000_000;
-    for (time_ms, is_right) in [
-        (now_ms, true),
-        (880_000, true),
-        (879_999, false),
-        (1_001_000, true),
-        (1_001_001, false),
-        (0, false),
-        (u64::MAX / NS_PER_MS, false),
-    ] {
-        let mut frame = Frame { time_ns: time_ms * NS_PER_MS, link_type: TOLD_BY_SERVER, data: &[], length_on_wire: 0 };
-        assert_eq!(is_near(&mut frame, 880_000, now_ms), is_right, "{time_ms}");
-        assert_eq!(frame.time_ns / NS_PER_MS, if is_right { time_ms } else { now_ms });
-    }
-}
-
-fn session() -> Session {
-    let meter = Meter::new(MeterSettings {
-        server_id: 1,
-        epoch: 1,
-        interval_s: 60,
-        scope: Scope { ports: Vec::new(), addresses: Addresses::Any },
-        budget: Budget::of_agent(64 << 20, 0),
-        source: Source::Told,
-    });
-    Session { meter, covering: false, began_ms: 0, connected: 0, interval_ms: 60_000, speak: Speak::default() }
+/// A session, and its clock: milliseconds since the hour began.
+fn session() -> (Session<impl Fn() -> Reading>, Rc<Cell<u64>>) {
+    let time_ms = Rc::new(Cell::new(0));
+    let clock = time_ms.clone();
+    let read = move || Reading { wall_ms: HOUR_MS + clock.get(), steady_ms: clock.get() };
+    let make = |_| {
+        Meter::new(MeterSettings {
+            server_id: 1,
+            epoch: 1,
+            interval_s: 60,
+            scope: Scope { ports: Vec::new(), addresses: Addresses::Any },
+            budget: Budget::of_agent(64 << 20, 0),
+            source: Source::Told,
+        })
+    };
+    let live = LiveMeter::new(Bounds::default(), read, make);
+    (Session { live, covering: false, began: None, connected: 0, interval_ms: 60_000, speak: Speak::default() }, time_ms)
 }
 
 /// From when to when the batches say that servers were listened to, milliseconds since the hour began.
-fn covered(session: &mut Session) -> Vec<(u64, u64)> {
+fn covered(session: &mut Session<impl Fn() -> Reading>) -> Vec<(u64, u64)> {
     let cover = |batch: Batch| (batch.coverage.from_ms - HOUR_MS, batch.coverage.until_ms - HOUR_MS);
-    std::iter::from_fn(|| session.meter.take_closed()).map(cover).collect()
+    std::iter::from_fn(|| session.live.meter.take_closed()).map(cover).collect()
 }
 
 const HOUR_MS: u64 = 3_600_000 * 490_000;
 
 #[test]
 fn an_interval_is_observed_while_a_server_is_connected() {
-    let mut session = session();
-    session.cover(0, HOUR_MS);
-    session.cover(1, HOUR_MS + 5000);
-    session.cover(2, HOUR_MS + 6000);
-    session.cover(1, HOUR_MS + 7000);
-    session.cover(0, HOUR_MS + 20_000);
-    session.cover(0, HOUR_MS + 30_000);
-    session.cover(1, HOUR_MS + 40_000);
-    session.meter.finish(HOUR_MS + 70_000);
+    let (mut session, time_ms) = session();
+    let began = Instant::now();
+    for (connected, at_ms) in [(0, 0), (1, 5000), (2, 6000), (1, 7000), (0, 20_000), (0, 30_000), (1, 40_000)] {
+        time_ms.set(at_ms);
+        session.cover(connected, began + Duration::from_millis(at_ms));
+    }
+    time_ms.set(70_000);
+    session.live.finish(None);
     assert_eq!(covered(&mut session), [(5000, 20_001), (40_000, 60_000), (60_000, 70_001)]);
 }
 
 #[test]
 fn who_comes_and_goes_all_the_time_makes_few_batches() {
-    let mut session = session();
-    for now_ms in (HOUR_MS..HOUR_MS + 30_000).step_by(20) {
-        session.cover(1, now_ms);
-        session.cover(0, now_ms + 10);
+    let (mut session, time_ms) = session();
+    let began = Instant::now();
+    for at_ms in (0..30_000).step_by(20) {
+        for (connected, at_ms) in [(1, at_ms), (0, at_ms + 10)] {
+            time_ms.set(at_ms);
+            session.cover(connected, began + Duration::from_millis(at_ms));
+        }
     }
     let covered = covered(&mut session);
     assert_eq!(covered.len(), 6, "{covered:?}");

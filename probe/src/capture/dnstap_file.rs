@@ -4,6 +4,7 @@ use super::bytes::Bytes;
 use super::file::Stop;
 use crate::dnstap::{self, Event, Fault, Step, Stream};
 use crate::observe::Frame;
+use crate::times::BEYOND_NS;
 
 /// A stream whose START was read.
 pub(super) struct Dnstap {
@@ -54,7 +55,9 @@ impl Dnstap {
     #[inline]
     pub(super) fn frame<'a>(&mut self, data: &'a [u8]) -> Frame<'a> {
         let frame = dnstap::frame(data, self.last_ns);
-        self.last_ns = frame.time_ns;
+        if frame.time_ns != BEYOND_NS {
+            self.last_ns = frame.time_ns;
+        }
         frame
     }
 }

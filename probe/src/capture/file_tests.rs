@@ -269,3 +269,29 @@ proptest! {
         read(&file);
     }
 }
+
+#[test]
+fn a_time_that_does_not_fit_is_beyond_all_and_never_2554() {
+    let read_one = |resolution: u8, offset_s: i64, time: u64| {
+        let options = [LITTLE.option(9, &[resolution]), LITTLE.option(14, &offset_s.to_le_bytes())].concat();
+        let bytes = [LITTLE.section(), LITTLE.interface(1, &options), LITTLE.enhanced(0, time, b"one")].concat();
+        let (packets, error) = read(&bytes);
+        assert!(error.is_none());
+        packets[0].0
+    };
+    // 2555 and after, in seconds, microseconds, nanoseconds with an offset, and powers of two.
+    for (resolution, offset_s, time) in [
+        (0, 0, 18_461_000_000),
+        (6, 0, 18_461_000_000_000_000),
+        (6, 0, u64::MAX),
+        (9, 18_000_000_000, 461_000_000_000_000_000),
+        (0x94, 0, 18_461_000_000 << 20),
+        (0, i64::MAX, u64::MAX),
+    ] {
+        assert_eq!(read_one(resolution, offset_s, time), crate::times::BEYOND_NS, "{resolution} {offset_s} {time}");
+    }
+    assert_eq!(read_one(0, -18_000_000_000, 18_461_000_000), 461_000_000_000_000_000, "an offset brings it back");
+    assert_eq!(read_one(0, -10, 5), 0, "before 1970 there is nothing");
+    assert_eq!(read_one(0, i64::MIN, 5), 0);
+    assert_eq!(read_one(9, 0, 1_700_000_000_123_456_789), 1_700_000_000_123_456_789);
+}

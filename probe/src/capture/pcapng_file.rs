@@ -8,6 +8,7 @@
 use super::byte_order::ByteOrder;
 use super::bytes::Bytes;
 use super::file::{Found, MAX_PACKET_OCTETS, Stop};
+use crate::times::BEYOND_NS;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -214,14 +215,26 @@ impl Interface {
     #[inline]
     fn time_ns(&self, high: u32, low: u32) -> u64 {
         let count = u64::from(high) << 32 | u64::from(low);
+        if self.offset_s == 0
+            && let Unit::Nanoseconds(unit_ns) = self.unit
+            && let Some(ns) = count.checked_mul(unit_ns)
+        {
+            return ns;
+        }
+        self.far_time_ns(count)
+    }
+
+    /// The same for units that do not come out even, with an offset, and for times that do not fit: one before 1970 is
+    /// of its first moment, one that is too late is [`BEYOND_NS`].
+    #[cold]
+    fn far_time_ns(&self, count: u64) -> u64 {
         let ns = match self.unit {
-            Unit::Nanoseconds(unit_ns) => count.saturating_mul(unit_ns),
-            Unit::PerSecond(per_second) => {
-                let ns = u128::from(count) * u128::from(NS_PER_S) / per_second;
-                u64::try_from(ns).unwrap_or(u64::MAX)
-            }
+            Unit::Nanoseconds(unit_ns) => u128::from(count) * u128::from(unit_ns),
+            Unit::PerSecond(per_second) => u128::from(count) * u128::from(NS_PER_S) / per_second,
         };
-        if self.offset_s == 0 { ns } else { ns.saturating_add_signed(self.offset_s.saturating_mul(NS_PER_S as i64)) }
+        // Both are far below 2^127.
+        let ns = ns.cast_signed().saturating_add(i128::from(self.offset_s) * i128::from(NS_PER_S));
+        u64::try_from(ns.max(0)).unwrap_or(BEYOND_NS)
     }
 }
 

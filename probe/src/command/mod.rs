@@ -2,6 +2,7 @@
 
 pub mod enroll;
 pub mod replay;
+pub mod resend;
 pub mod run;
 pub mod tally;
 

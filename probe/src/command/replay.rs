@@ -12,8 +12,9 @@ use zonepulse_wire::Counter;
 
 /// Sends captures through the whole path as if they were live.
 ///
-/// The same replay again counts once. It may run beside `run`: it keeps its
-/// batches in a directory of its own in the spool.
+/// The same messages again count once, whatever file they are in. With another interval, or with ports or addresses
+/// that find other messages, it is another replay and counts again; so it is with --end-now. It may run beside `run`: it
+/// keeps its batches in a directory of its own in the spool.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Captures: pcap, pcapng or dnstap, also zstd-compressed; in the order of their time.
@@ -25,7 +26,7 @@ pub struct Args {
     /// A key of the configuration and another value for it (repeatable).
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Argument>,
-    /// Move the captures' time so that they end now.
+    /// Move the captures' time so that they end now. Each time this is another replay, and counts again.
     #[arg(long)]
     end_now: bool,
     /// Send for this server instead of the configuration's.
@@ -53,6 +54,15 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     if outcome.waiting > 0 {
         tracing::error!(batches = outcome.waiting, dir = %outcome.dir.display(), "time is up; the next replay for this server delivers what still waits");
     }
+    if outcome.without_raw + outcome.without_points > 0 {
+        tracing::warn!(
+            without_raw_points = outcome.without_raw,
+            without_points = outcome.without_points,
+            "what was replayed is older than what the central keeps for this server: batches without raw points are in roll-ups and \
+             totals, batches without points in totals only (/api/v2/dns/aggregate without a time); raise the retention before a \
+             replay, or use --end-now"
+        );
+    }
     Ok(if outcome.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -66,6 +76,8 @@ fn print(outcome: &Outcome) -> std::io::Result<()> {
         ("batches", read.batches),
         ("batches_of_earlier_replays", outcome.found),
         ("delivered", outcome.delivered),
+        ("delivered_without_raw_points", outcome.without_raw),
+        ("delivered_without_points", outcome.without_points),
         ("refused", outcome.refused),
         ("waiting", outcome.waiting),
         ("files_damaged", read.damages.len() as u64),

@@ -11,9 +11,11 @@ mod lines;
 use crate::Error;
 use crate::capture::file::CaptureFile;
 use crate::capture::unread_link_type;
+use crate::clock::Reading;
 use crate::memory::{self, Budget};
 use crate::observe::{Addresses, Hit, Observer, Scope, Sink};
 use crate::tally::Table;
+use crate::times::{Bounds, Possible};
 use lines::Lines;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -83,7 +85,8 @@ fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table) -> bool 
     };
     let mut observer = Observer::new(scope).within(budget.observer_bytes);
     let folded_before = table.contents().folded();
-    let mut counting = Counting { table, counts: [0; Counter::NUMBERS] };
+    let possible = Bounds::default().of_files(Reading::now().wall_ms);
+    let mut counting = Counting { table, counts: [0; Counter::NUMBERS], possible, impossible: 0 };
     let whole = loop {
         match file.next_frame() {
             Ok(Some(frame)) => observer.frame(&frame, &mut counting),
@@ -95,12 +98,19 @@ fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table) -> bool 
         }
     };
     observer.finish(&mut counting);
+    let impossible = counting.impossible;
     let mut counters = counting.counters();
     counters.add(Counter::MessagesFolded, table.contents().folded() - folded_before);
     let hits = counters.get(Counter::MessagesSeen) - counters.not_counted();
     let frames = counters.get(Counter::DnstapFramesSeen);
     let (read, what) = if frames > 0 { (frames, "dnstap frames") } else { (counters.get(Counter::PacketsSeen), "packets") };
     complain(&format_args!("{}: {read} {what}, {hits} messages counted", file.name()));
+    if impossible > 0 {
+        complain(&format_args!(
+            "{}: {impossible} messages counted have times that cannot be right: before 1980 or later than now",
+            file.name()
+        ));
+    }
     for (link_type, frames) in observer.unread_link_types() {
         complain(&format_args!("{}: {}: {frames} frames", file.name(), unread_link_type(*link_type)));
     }
@@ -122,6 +132,9 @@ fn complain(what: &impl Display) {
 struct Counting<'t> {
     table: &'t mut Table,
     counts: [u64; Counter::NUMBERS],
+    possible: Possible,
+    /// Hits whose times cannot be right. A tally is of its files, so they count.
+    impossible: u64,
 }
 
 impl Counting<'_> {
@@ -139,6 +152,7 @@ impl Sink for Counting<'_> {
     #[inline]
     fn hit(&mut self, hit: &Hit<'_>) {
         self.add(Counter::MessagesSeen, 1);
+        self.impossible += u64::from(!self.possible.has(hit.time_ms));
         self.table.add(hit);
     }
 

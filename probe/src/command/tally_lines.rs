@@ -4,6 +4,7 @@
 //! no allocation and no formatting machinery for each field.
 
 use crate::tally::{Contents, Sum};
+use crate::times::BEYOND_NS;
 use jiff::Timestamp;
 use std::cmp::Ordering;
 use std::io::{self, Write};
@@ -12,6 +13,8 @@ use zonepulse_dns::{MessageKind, RecordType};
 /// How much text is written at once, bytes.
 const WRITE_BYTES: usize = 1 << 16;
 const MS_PER_DAY: u64 = 86_400_000;
+/// From here on nobody knows how late it is.
+const BEYOND_MS: u64 = BEYOND_NS / 1_000_000;
 
 pub(super) struct Lines {
     hosts: String,
@@ -112,11 +115,11 @@ impl Lines {
             text.push_code(line.kind);
             text.push("\",\"hits\":");
             text.push_number(line.sum.hits);
-            text.push(",\"first_access\":\"");
-            text.push_time(line.sum.first_ms);
-            text.push("\",\"last_access\":\"");
-            text.push_time(line.sum.last_ms);
-            text.push("\"}");
+            text.push(",\"first_access\":");
+            text.push_json_time(line.sum.first_ms);
+            text.push(",\"last_access\":");
+            text.push_json_time(line.sum.last_ms);
+            text.push("}");
             text.write_if_full()?;
             before = ",\n";
         }
@@ -193,8 +196,21 @@ impl<'w, W: Write> Text<'w, W> {
         self.push(digits.unwrap_or_default());
     }
 
-    /// RFC 3339 in UTC, to the millisecond.
+    /// Null for what is later than can be told.
+    fn push_json_time(&mut self, unix_ms: u64) {
+        if unix_ms >= BEYOND_MS {
+            return self.push("null");
+        }
+        self.push("\"");
+        self.push_time(unix_ms);
+        self.push("\"");
+    }
+
+    /// RFC 3339 in UTC, to the millisecond; `-` for what is later than can be told.
     fn push_time(&mut self, unix_ms: u64) {
+        if unix_ms >= BEYOND_MS {
+            return self.push("-");
+        }
         let (day, ms) = (unix_ms / MS_PER_DAY, unix_ms % MS_PER_DAY);
         if self.day.number != day {
             let start = i64::try_from(day * MS_PER_DAY).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -281,6 +297,11 @@ mod tests {
         }
         let mut out = Vec::new();
         Lines::new(table.contents()).print_tsv(&mut out).unwrap();
-        assert!(out.len() > 100);
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.ends_with(".\tA\trequest\t-\t2\t-\t-\n"), "{out}");
+        let mut out = Vec::new();
+        Lines::new(table.contents()).print_json(&mut out).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((&json[0]["first_access"], &json[0]["last_access"]), (&serde_json::Value::Null, &serde_json::Value::Null));
     }
 }

@@ -7,6 +7,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, StatusCode};
 use std::time::Duration;
+use zonepulse_wire::KEPT_FROM_HEADER;
 
 /// So many batches are on their way at once.
 pub const WINDOW: usize = 8;
@@ -53,9 +54,13 @@ impl Courier {
         match request.send().await {
             Ok(response) => {
                 let status = response.status();
+                let kept_from = response.headers().get(KEPT_FROM_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
                 let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
                 let problem = if status == StatusCode::NO_CONTENT { String::new() } else { read_problem(response).await };
-                classify(status, retry_after.as_deref(), &problem)
+                match (classify(status, retry_after.as_deref(), &problem), kept_from) {
+                    (Answer::Confirmed, Some(kept_from)) => Answer::Kept(kept_from),
+                    (answer, _) => answer,
+                }
             }
             Err(error) => Answer::unavailable(innermost(&error)),
         }

@@ -10,6 +10,7 @@
 //! | confirmed | leaves the spool | go on |
 //! | refused for good | is put aside, with the reason | go on |
 //! | failed, perhaps because of this batch | is tried again later | go on |
+//! | the same, of a batch that is ahead of this machine's clock | waits a minute | go on |
 //! | the other side is not there, busy, or does not accept us | stays | wait, then one tries again |
 //!
 //! It never gives up. Waiting grows up to about ten seconds, with jitter, so
@@ -21,6 +22,7 @@ mod health;
 pub mod http;
 
 use crate::Error;
+use crate::clock::Reading;
 use crate::spool::{Entry, Spool};
 use health::Health;
 use std::sync::Arc;
@@ -28,6 +30,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
+use zonepulse_wire::KeptFrom;
+
+/// No interval that has ended begins so much later than now, seconds.
+const AHEAD_S: u64 = 60;
+/// How long a batch waits that does.
+const AHEAD_WAIT: Duration = Duration::from_secs(60);
 
 /// The media type of a batch.
 pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
@@ -48,6 +56,9 @@ pub enum Settings {
 pub struct Counts {
     delivered: AtomicU64,
     refused: AtomicU64,
+    /// Of which the central answers roll-ups only, and of which totals only.
+    without_raw: AtomicU64,
+    without_points: AtomicU64,
     under_way: AtomicU64,
 }
 
@@ -56,6 +67,8 @@ pub struct Counts {
 pub(crate) enum Answer {
     /// It has it, on disk.
     Confirmed,
+    /// The same, and it says since when it answers points.
+    Kept(KeptFrom),
     /// It will never take it, and says why.
     Refused(String),
     /// It did not take it; another batch may fare better.
@@ -170,8 +183,11 @@ impl Engine {
         self.flight_bytes = self.flight_bytes.saturating_sub(entry.size_bytes);
         let change = match answer {
             None => None,
-            Some(Answer::Confirmed) => {
+            Some(answer @ (Answer::Confirmed | Answer::Kept(_))) => {
                 self.counts.confirmed();
+                if let Answer::Kept(kept_from) = answer {
+                    self.counts.kept(entry.key.start_s, kept_from);
+                }
                 tracing::debug!(start_s = entry.key.start_s, seq = entry.key.seq, "batch delivered");
                 self.health.succeeded()
             }
@@ -191,6 +207,20 @@ impl Engine {
                     );
                 }
                 self.health.failed(&reason, entry.deferrals == 0, self.way.window())
+            }
+            // A batch of a clock that was ahead, and is not any more. What keeps the central from taking it
+            // says nothing of the others.
+            Some(Answer::Unavailable { reason, .. }) if is_ahead(entry.key.start_s) => {
+                self.spool.defer(entry.key, Instant::now() + AHEAD_WAIT);
+                if entry.deferrals == 0 {
+                    tracing::warn!(
+                        start_s = entry.key.start_s,
+                        seq = entry.key.seq,
+                        reason,
+                        "a batch of a time that has not come is not taken; it waits in the spool"
+                    );
+                }
+                None
             }
             Some(Answer::Unavailable { reason, retry_after }) => {
                 self.spool.release(entry.key);
@@ -212,6 +242,11 @@ impl Engine {
     }
 }
 
+/// Whether a batch begins later than the clock says, Unix seconds.
+fn is_ahead(start_s: u64) -> bool {
+    start_s > Reading::now().wall_ms / 1000 + AHEAD_S
+}
+
 /// One try with one batch; no answer when it was evicted before. What the answer
 /// says about the batch is done to the spool here, away from the thread that
 /// everybody waits for.
@@ -225,11 +260,11 @@ async fn attempt(spool: Arc<Spool>, way: Arc<Way>, entry: Entry) -> (Entry, Opti
         Err(error) => Answer::Failed(error.to_string()),
     };
     match answer {
-        Answer::Confirmed => {
+        Answer::Confirmed | Answer::Kept(_) => {
             if let Ok(Err(error)) = spawn_blocking(move || spool.remove(key)).await {
                 tracing::error!(%error, "a delivered batch stays in the spool, and is delivered again after a restart; it counts once");
             }
-            (entry, Some(Answer::Confirmed))
+            (entry, Some(answer))
         }
         Answer::Refused(reason) => {
             tracing::warn!(
@@ -302,6 +337,25 @@ impl Counts {
     /// The central has confirmed a batch.
     pub(crate) fn confirmed(&self) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Confirmed batches that are older than the raw points that the central keeps, and not older than its roll-ups.
+    pub fn without_raw(&self) -> u64 {
+        self.without_raw.load(Ordering::Relaxed)
+    }
+
+    /// Confirmed batches that are older than all points that the central keeps: they count in totals.
+    pub fn without_points(&self) -> u64 {
+        self.without_points.load(Ordering::Relaxed)
+    }
+
+    /// A confirmed batch that begins then is of a central that answers points since these times.
+    fn kept(&self, start_s: u64, kept_from: KeptFrom) {
+        if start_s < kept_from.aggregated_s {
+            self.without_points.fetch_add(1, Ordering::Relaxed);
+        } else if start_s < kept_from.raw_s {
+            self.without_raw.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The central has refused a batch for good.

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use tempfile::TempDir;
-use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records, peek_identity};
+use zonepulse_wire::{Batch, Counters, Coverage, Identity, KEPT_FROM_HEADER, Records, peek_identity};
 
 type Respond = dyn Fn(u64) -> u16 + Send + Sync;
 
@@ -57,7 +57,8 @@ fn serve(mut stream: TcpStream, respond: &Arc<Respond>, log: &Mutex<Vec<u64>>) -
         log.lock().unwrap().push(seq);
         let status = respond(seq);
         let length = if status == 204 { "" } else { "content-length: 0\r\n" };
-        write!(stream, "HTTP/1.1 {status} x\r\n{length}\r\n").ok()?;
+        // As a central that keeps raw points since the third minute, and roll-ups since the second.
+        write!(stream, "HTTP/1.1 {status} x\r\n{length}{KEPT_FROM_HEADER}: 120 60\r\n\r\n").ok()?;
     }
 }
 
@@ -191,4 +192,24 @@ async fn the_token_is_not_shown_where_a_central_redirects_to() {
         assert!(matches!(answer, Answer::Unavailable { .. }), "{status}: {answer:?}");
     }
     assert_eq!(elsewhere.received(), [0; 0]);
+}
+
+#[test]
+fn batches_older_than_what_the_central_keeps_are_counted_apart() {
+    let (central, dir) = (Central::start(|_| 204), TempDir::new().unwrap());
+    let counts = deliver_until(&spool_of(&dir, 5), &central, |counts| counts.delivered() == 5);
+    assert_eq!((counts.without_points(), counts.without_raw()), (1, 1));
+}
+
+#[test]
+fn a_batch_of_a_time_that_has_not_come_holds_up_no_other() {
+    let (central, dir) = (Central::start(|seq| if seq == 9 { 503 } else { 204 }), TempDir::new().unwrap());
+    let spool = spool_of(&dir, 3);
+    let start_s = Reading::now().wall_ms / 60_000 * 60 + 3600;
+    let coverage = Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 };
+    spool.put(&Batch { start_s, coverage, ..batch(9) }.into()).unwrap();
+    let began = Instant::now();
+    deliver_until(&spool, &central, |counts| counts.delivered() == 3 && began.elapsed() > Duration::from_secs(2));
+    let tries = central.received().iter().filter(|seq| **seq == 9).count();
+    assert_eq!((tries, spool.len()), (1, 1), "it waits, and nobody is asked again and again");
 }

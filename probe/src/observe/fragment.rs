@@ -120,6 +120,13 @@ impl Fragments {
         }
     }
 
+    /// The clock was set by so much.
+    pub(super) fn shift(&mut self, by_ns: i64) {
+        for waiting in self.waiting.values_mut() {
+            waiting.since_ns = waiting.since_ns.saturating_add_signed(by_ns);
+        }
+    }
+
     pub(super) fn finish(&mut self, sink: &mut impl Sink) {
         self.expire(u64::MAX, sink);
     }

@@ -197,6 +197,13 @@ impl Observer {
         self.streams.expire(now_ns, sink);
     }
 
+    /// The clock that frames are of was set by so much: what waits has waited as long as before, nanoseconds.
+    pub fn shift(&mut self, by_ns: i64) {
+        self.expire_at_ns = self.expire_at_ns.saturating_add_signed(by_ns);
+        self.fragments.shift(by_ns);
+        self.streams.shift(by_ns);
+    }
+
     /// Gives up everything that waits: no frame will follow.
     pub fn finish(&mut self, sink: &mut impl Sink) {
         self.fragments.finish(sink);

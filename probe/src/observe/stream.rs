@@ -157,6 +157,14 @@ impl Stream {
         }
     }
 
+    /// The clock was set by so much: what is held has the time that it would have had by the new one.
+    pub(super) fn shift(&mut self, by_ns: i64) {
+        self.gap_since_ns = self.gap_since_ns.saturating_add_signed(by_ns);
+        for held in &mut self.held {
+            held.time_ns = held.time_ns.saturating_add_signed(by_ns);
+        }
+    }
+
     /// Reads what can still be read and counts the rest: nothing more will come.
     pub(super) fn close(&mut self, side: Side, sink: &mut impl Sink) {
         while self.has_gap() {

@@ -196,6 +196,14 @@ impl Streams {
         }
     }
 
+    /// The clock was set by so much.
+    pub(super) fn shift(&mut self, by_ns: i64) {
+        for slot in &mut self.slots {
+            slot.seen_ns = slot.seen_ns.saturating_add_signed(by_ns);
+            slot.stream.shift(by_ns);
+        }
+    }
+
     pub(super) fn finish(&mut self, sink: &mut impl Sink) {
         while self.oldest != NONE {
             self.remove(self.oldest, sink);

@@ -8,7 +8,7 @@
 //! .NAME.tmp            a file being written; removed when the spool is opened
 //! pending.json         what the next batch has to report (see `note.rs`)
 //! settings.json        what the central said last (see [`crate::settings`])
-//! refused/             batches that the central refused for good, and why
+//! refused/             batches that the central refused for good, and why (see `refused.rs`)
 //! ```
 //!
 //! * A batch is written under a temporary name, fsynced, renamed, and the
@@ -41,6 +41,7 @@ use tokio::sync::{Notify, watch};
 use zonepulse_wire::Message;
 
 pub use note::merge_evicted;
+pub use refused::Refused;
 
 /// The smallest `max_bytes` of a spool: the largest batch there can be, twice.
 pub const MIN_BYTES: u64 = 2 * zonepulse_wire::MAX_ENCODED_BYTES as u64;
@@ -159,7 +160,7 @@ impl Spool {
             foreign = files.foreign.len(),
             "spool opened"
         );
-        Ok(Spool {
+        let spool = Spool {
             settings,
             disk,
             note: Mutex::new(note),
@@ -168,7 +169,9 @@ impl Spool {
             arrivals: watch::Sender::new(0),
             evicted: AtomicU64::new(0),
             _lock: lock,
-        })
+        };
+        spool.take_offered()?;
+        Ok(spool)
     }
 
     /// Makes a batch of either kind safe; when this returns, it survives a power failure.
@@ -262,6 +265,53 @@ impl Spool {
         refused::move_aside(&self.disk, key)?;
         note.refusing.clear();
         refused::bound(&self.disk, self.settings.max_refused_bytes)
+    }
+
+    /// Takes back what was refused and is to be sent again ([`Refused::offer`]), as far as there is room: how many.
+    pub fn take_offered(&self) -> Result<u64, Error> {
+        let mut taken = 0;
+        for (key, size_bytes) in refused::offered(&self.disk)? {
+            // One writer at a time, who may be somebody else between two of them.
+            let note = lock(&self.note);
+            if self.shortage(size_bytes)? > 0 {
+                break;
+            }
+            // The note on disk may still say that it is to be put aside.
+            note.write(&self.disk)?;
+            taken += u64::from(self.take_back(key, size_bytes)?);
+        }
+        if taken > 0 {
+            tracing::info!(batches = taken, "refused batches are sent again, as was asked for");
+        }
+        Ok(taken)
+    }
+
+    /// Says whether it was there, and not in the spool already.
+    fn take_back(&self, key: Key, size_bytes: u64) -> Result<bool, Error> {
+        let offered = refused::offered_name(key);
+        if lock(&self.index).waiting.contains_key(&key) {
+            // A crash came after it was written.
+            self.disk.remove(&offered)?;
+            return Ok(false);
+        }
+        let size_bytes = match self.disk.read_file(&offered)?.map(|bytes| note::without_report(&bytes)) {
+            None => return Ok(false),
+            // What it had to report was told when it was refused.
+            Some(Some(bytes)) => {
+                self.disk.write(&key.file_name(), &bytes)?;
+                self.disk.remove(&offered)?;
+                bytes.len() as u64
+            }
+            Some(None) => {
+                self.disk.rename(&offered, &key.file_name())?;
+                size_bytes
+            }
+        };
+        lock(&self.index).add(key, size_bytes);
+        self.changed.notify_one();
+        self.arrivals.send_modify(|count| *count += 1);
+        refused::forget_reason(&self.disk, key)?;
+        Ok(true)
     }
 
     /// Gives a claimed batch back, to be claimed again at once.

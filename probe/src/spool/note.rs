@@ -146,6 +146,22 @@ impl Report {
     }
 }
 
+/// A batch without what it reports; nothing when it reports nothing, or cannot be read.
+pub(super) fn without_report(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut batch = Message::decode(bytes).ok()?;
+    if Report::in_batch(&batch).is_empty() {
+        return None;
+    }
+    match &mut batch {
+        Message::Dns(batch) => {
+            batch.evicted = None;
+            batch.counters.take(Counter::BatchesRefused);
+        }
+        Message::System(batch) => batch.evicted = None,
+    }
+    batch.encode().ok()
+}
+
 /// Two losses as one: the sum, and the time from the earlier one's start to the later one's end.
 pub fn merge_evicted(one: Option<Evicted>, other: Option<Evicted>) -> Option<Evicted> {
     match (one, other) {

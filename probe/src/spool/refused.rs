@@ -1,12 +1,104 @@
 //! The batches that the central refused, kept for someone to look at.
+//!
+//! Whoever wants one to be sent again (`zonepulse-probe resend`) renames it in here, from
+//! `NAME.batch` to `NAME.resend`. That is one step, so it is done or not, whoever else looks;
+//! the process that uses the spool takes it from there.
 
 use super::Key;
 use super::disk::Disk;
 use crate::Error;
 use std::fs;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 pub(super) const DIR: &str = "refused";
+const KEPT: &str = "batch";
+const OFFERED: &str = "resend";
+
+/// A batch that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The spool that it is in.
+    pub spool: PathBuf,
+    /// The name of its file, without the extension.
+    pub name: String,
+    /// Start of its interval, Unix seconds.
+    pub start_s: u64,
+    /// Its encoded size, bytes.
+    pub size_bytes: u64,
+    /// Why it was refused, in a line; empty when nobody knows.
+    pub reason: String,
+    /// Whether it is to be sent again, and waits to be taken.
+    pub is_offered: bool,
+}
+
+impl Refused {
+    /// Those of a spool, oldest first. The spool may be in use.
+    pub fn read(spool: &Path) -> Result<Vec<Refused>, Error> {
+        let dir = spool.join(DIR);
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(Error::disk("read the directory", &dir))? {
+            let path = entry.map_err(Error::disk("read the directory", &dir))?.path();
+            let is = |extension: &str| path.extension().is_some_and(|other| other == extension);
+            let key = path.file_name().and_then(|name| key_of(name.to_str()?));
+            let Some(key) = key.filter(|_| is(KEPT) || is(OFFERED)) else { continue };
+            // One that was taken meanwhile is not there.
+            let Ok(metadata) = fs::metadata(&path) else { continue };
+            let reason = fs::read_to_string(path.with_extension("reason")).unwrap_or_default();
+            all.push(Refused {
+                spool: spool.to_owned(),
+                name: stem(key),
+                start_s: key.start_s,
+                size_bytes: metadata.len(),
+                reason: reason.lines().next().unwrap_or_default().replace(char::is_control, " "),
+                is_offered: is(OFFERED),
+            });
+        }
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+
+    /// Offers it to be sent again. Doing so twice is doing it once.
+    pub fn offer(&self) -> Result<(), Error> {
+        let file = |extension| self.spool.join(DIR).join(&self.name).with_extension(extension);
+        let (from, to) = (file(KEPT), file(OFFERED));
+        match fs::rename(&from, &to) {
+            // Offered already, and perhaps taken.
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::disk("rename", from)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Those that are to be sent again, and their sizes, bytes.
+pub(super) fn offered(disk: &Disk) -> Result<Vec<(Key, u64)>, Error> {
+    let mut all = Vec::new();
+    let dir = disk.dir().join(DIR);
+    for entry in fs::read_dir(&dir).map_err(Error::disk("read the directory", &dir))? {
+        let entry = entry.map_err(Error::disk("read the directory", &dir))?;
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or_default();
+        if let Some(key) = key_of(name).filter(|_| is_offered(name)) {
+            all.push((key, entry.metadata().map_err(Error::disk("look at", entry.path()))?.len()));
+        }
+    }
+    all.sort_unstable();
+    Ok(all)
+}
+
+/// The file of one that is to be sent again, below the spool.
+pub(super) fn offered_name(key: Key) -> String {
+    format!("{DIR}/{}.{OFFERED}", stem(key))
+}
+
+/// Why it was refused is of no more interest.
+pub(super) fn forget_reason(disk: &Disk, key: Key) -> Result<(), Error> {
+    disk.remove(&format!("{DIR}/{}.reason", stem(key)))
+}
+
+fn is_offered(name: &str) -> bool {
+    name.strip_suffix(OFFERED).is_some_and(|stem| stem.ends_with('.'))
+}
 
 /// Writes down why; before the batch moves, so that none lies there without a reason.
 pub(super) fn write_reason(disk: &Disk, key: Key, reason: &str) -> Result<(), Error> {
@@ -29,7 +121,7 @@ pub(super) fn bound(disk: &Disk, max_bytes: u64) -> Result<(), Error> {
         let name = entry.file_name();
         let name = name.to_str().unwrap_or_default();
         let temporary = name.starts_with('.') && name.ends_with(".reason.tmp");
-        if temporary || key_of(name).is_some() {
+        if temporary || (key_of(name).is_some() && !is_offered(name)) {
             kept.push((name.to_owned(), super::disk::occupied(size_bytes)));
         }
     }
@@ -58,3 +150,7 @@ fn key_of(name: &str) -> Option<Key> {
 fn stem(key: Key) -> String {
     key.file_name().trim_end_matches(".batch").to_owned()
 }
+
+#[cfg(test)]
+#[path = "refused_tests.rs"]
+mod tests;

@@ -30,11 +30,13 @@ mod gather;
 mod mounts;
 mod processors;
 mod sampler;
+mod slots;
 mod sockets;
 
 pub use gather::Gather;
 pub use sampler::{Reading, Sampler};
 pub(crate) use sampler::{own_memory_bytes, own_time};
+pub use slots::{Look, Slots};
 
 /// No more devices, mounts or cores of a kind are told apart: a machine with thousands
 /// of virtual devices tells of the first ones.

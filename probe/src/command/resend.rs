@@ -1,0 +1,151 @@
+//! `zonepulse-probe resend`.
+
+use super::LogArgs;
+use crate::Error;
+use crate::config::{Argument, Config};
+use crate::spool::Refused;
+use jiff::Timestamp;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Lists the batches that the central refused for good, or has them sent again.
+///
+/// Without names it prints a line for each: its name, the start of its interval, its size in bytes, `refused` or
+/// `to be sent again`, and why it was refused. With names, or --all, it puts them back into the spool. A probe that runs
+/// takes them within seconds, otherwise the next one that starts; batches of a replay (replay-N/NAME) go with the next
+/// replay for that server. A batch counts once, however often it is sent.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration of the probe, TOML.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// A key of the configuration and another value for it (repeatable).
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Argument>,
+    /// Send all of them again.
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+    /// Send these again: names as they are listed.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+/// Lists, or offers; fails when a name is none of a refused batch, and then offers nothing.
+pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
+    let config = Config::load(&args.config, &args.set)?;
+    log.start(&config.log);
+    let refused = all_in(&config.spool.dir)?;
+    if !args.all && args.names.is_empty() {
+        print(&refused).map_err(Error::disk("write to", "standard output"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let chosen = if args.all { refused.iter().collect() } else { choose(&refused, &args.names)? };
+    for (_, batch) in &chosen {
+        batch.offer()?;
+    }
+    println!("{} batches are sent again", chosen.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Those of a spool and of the spools of replays in it, each with the name by which it is called.
+fn all_in(spool: &Path) -> Result<Vec<(String, Refused)>, Error> {
+    let mut all: Vec<_> = Refused::read(spool)?.into_iter().map(|batch| (batch.name.clone(), batch)).collect();
+    let mut replays = Vec::new();
+    for entry in fs::read_dir(spool).map_err(Error::disk("read the directory", spool))? {
+        let entry = entry.map_err(Error::disk("read the directory", spool))?;
+        replays.extend(entry.file_name().into_string().ok().filter(|name| name.starts_with("replay-")));
+    }
+    replays.sort_unstable();
+    for replay in replays {
+        all.extend(Refused::read(&spool.join(&replay))?.into_iter().map(|batch| (format!("{replay}/{}", batch.name), batch)));
+    }
+    Ok(all)
+}
+
+fn choose<'r>(refused: &'r [(String, Refused)], names: &[String]) -> Result<Vec<&'r (String, Refused)>, Error> {
+    let find = |name: &String| {
+        let stem = name.strip_suffix(".batch").unwrap_or(name);
+        let found = refused.iter().find(|(known, _)| known == stem);
+        found.ok_or_else(|| Error::Config {
+            place: name.clone(),
+            detail: "no batch of this name was refused; without a name they are listed".into(),
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+fn print(refused: &[(String, Refused)]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for (name, Refused { start_s, size_bytes, reason, is_offered, .. }) in refused {
+        let start =
+            i64::try_from(*start_s).ok().and_then(|start_s| Timestamp::from_second(start_s).ok()).unwrap_or(Timestamp::MAX);
+        let state = if *is_offered { "to be sent again" } else { "refused" };
+        writeln!(out, "{name}\t{start}\t{size_bytes}\t{state}\t{reason}")?;
+    }
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::{self, Spool};
+    use tempfile::TempDir;
+    use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records};
+
+    fn refuse(dir: &Path, seqs: std::ops::Range<u64>) {
+        let settings =
+            spool::Settings { dir: dir.into(), max_bytes: spool::MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 1 << 20 };
+        let spool = Spool::open(settings).unwrap();
+        for seq in seqs {
+            let batch = Batch {
+                identity: Identity { server_id: 1, epoch: 1, seq },
+                start_s: 60 * seq,
+                interval_s: 60,
+                coverage: Coverage { from_ms: 60_000 * seq, until_ms: 60_000 * seq },
+                counters: Counters::new(),
+                evicted: None,
+                records: Records::new(),
+                rows: Vec::new(),
+            };
+            spool.put(&batch.into()).unwrap();
+            spool.refuse(spool.claim().unwrap().key, "400: a reason\tin\ntwo lines").unwrap();
+        }
+    }
+
+    #[test]
+    fn refused_batches_are_called_by_name_those_of_replays_too() {
+        let dir = TempDir::new().unwrap();
+        refuse(dir.path(), 0..2);
+        refuse(&dir.path().join("replay-7"), 5..6);
+        let all = all_in(dir.path()).unwrap();
+        let told: Vec<_> = all.iter().map(|(name, batch)| (name.as_str(), batch.start_s, batch.reason.as_str())).collect();
+        let reason = "400: a reason in";
+        assert_eq!(
+            told,
+            [
+                ("000000000000-00000000000000000001-0000000000", 0, reason),
+                ("000000000060-00000000000000000001-0000000001", 60, reason),
+                ("replay-7/000000000300-00000000000000000001-0000000005", 300, reason),
+            ]
+        );
+        let chosen = choose(&all, &[told[2].0.into(), format!("{}.batch", told[0].0)]).unwrap();
+        assert_eq!(chosen, [&all[2], &all[0]]);
+    }
+
+    #[test]
+    fn a_name_that_was_not_refused_is_named_and_nothing_is_offered() {
+        let dir = TempDir::new().unwrap();
+        refuse(dir.path(), 0..1);
+        let all = all_in(dir.path()).unwrap();
+        let error = choose(&all, &[all[0].0.clone(), "nonsense".into()]).unwrap_err();
+        assert!(error.to_string().starts_with("nonsense: "), "{error}");
+    }
+
+    #[test]
+    fn a_spool_that_is_not_there_is_named() {
+        let error = all_in(Path::new("/nonexistent/spool")).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/spool"), "{error}");
+    }
+}

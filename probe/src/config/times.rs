@@ -1,0 +1,85 @@
+//! Which times are believed.
+
+use crate::times::Bounds;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+/// The furthest that a bound may be from now, seconds.
+const MAX_BOUND_S: u64 = 366 * 86_400;
+
+/// `[times]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Times {
+    /// Nothing is believed to have happened before this day, UTC, as in `1980-01-01`.
+    pub earliest: String,
+    /// How far what is live may be ahead of this machine's clock, seconds.
+    pub max_ahead_s: u64,
+    /// How far a captured packet may be behind it, seconds.
+    pub max_late_s: u64,
+    /// How far a replayed capture may be ahead of it, seconds.
+    pub max_replay_ahead_s: u64,
+}
+
+impl Times {
+    /// The same in milliseconds; or which key is wrong, and why.
+    pub fn bounds(&self) -> Result<Bounds, String> {
+        for (key, value) in
+            [("max_ahead_s", self.max_ahead_s), ("max_late_s", self.max_late_s), ("max_replay_ahead_s", self.max_replay_ahead_s)]
+        {
+            if value > MAX_BOUND_S {
+                return Err(format!("times.{key}: must be from 0 to {MAX_BOUND_S} (a year)"));
+            }
+        }
+        Ok(Bounds {
+            earliest_ms: start_of_day_ms(&self.earliest).map_err(|what| format!("times.earliest: {what}"))?,
+            max_ahead_ms: self.max_ahead_s * 1000,
+            max_late_ms: self.max_late_s * 1000,
+            max_replay_ahead_ms: self.max_replay_ahead_s * 1000,
+        })
+    }
+}
+
+fn start_of_day_ms(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no day from 1970-01-01 on; write it as 1980-01-01");
+    let day: Date = text.parse().map_err(|_| wrong())?;
+    let start = day.to_zoned(TimeZone::UTC).map_err(|_| wrong())?.timestamp();
+    u64::try_from(start.as_millisecond()).map_err(|_| wrong())
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        let Bounds { max_ahead_ms, max_late_ms, max_replay_ahead_ms, .. } = Bounds::default();
+        Times {
+            earliest: "1980-01-01".into(),
+            max_ahead_s: max_ahead_ms / 1000,
+            max_late_s: max_late_ms / 1000,
+            max_replay_ahead_s: max_replay_ahead_ms / 1000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::times::DEFAULT_EARLIEST_S;
+
+    #[test]
+    fn the_default_is_the_default() {
+        assert_eq!(Times::default().bounds(), Ok(Bounds::default()));
+        assert_eq!(start_of_day_ms(&Times::default().earliest), Ok(DEFAULT_EARLIEST_S * 1000));
+    }
+
+    #[test]
+    fn what_is_no_day_and_what_is_too_far_is_named() {
+        let wrong = |times: Times| times.bounds().unwrap_err();
+        for earliest in ["", "1979", "1980-02-30", "1969-12-31", "yesterday"] {
+            let error = wrong(Times { earliest: earliest.into(), ..Times::default() });
+            assert!(error.starts_with("times.earliest: "), "{error}");
+        }
+        let error = wrong(Times { max_late_s: u64::MAX, ..Times::default() });
+        assert!(error.starts_with("times.max_late_s: "), "{error}");
+        assert_eq!(Times { earliest: "1970-01-01".into(), ..Times::default() }.bounds().map(|bounds| bounds.earliest_ms), Ok(0));
+    }
+}

@@ -1,0 +1,417 @@
+//! The open intervals of a meter, and what becomes of them.
+
+use super::interval::{Interval, rows};
+use super::{MAX_NAME_OCTETS, MAX_RECORDS, MeterSettings, Source, TOLD_GRACE_MS, UNDATED_MS};
+use crate::clock::Step;
+use crate::observe::{Hit, Sink};
+use crate::tally::Table;
+use crate::times::LATEST_MS;
+use std::collections::VecDeque;
+use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity};
+
+/// How long after its end an interval closes: what the ring between kernel and
+/// probe may hold back, and by how much frames may be out of order, milliseconds.
+const GRACE_MS: u64 = 1000;
+/// How many intervals are open at once.
+/// Each has a table of its own, which is a large part of the memory that the probe takes.
+const MAX_OPEN: usize = 2;
+/// A live meter that was not called for so long was not running, milliseconds.
+const LIVE_PAUSE_MS: u64 = 60_000;
+/// A capture without a frame for so many intervals was not going on.
+const REPLAY_PAUSE_INTERVALS: u64 = 1440;
+
+/// The open intervals, and the batches of the closed ones.
+#[derive(Debug)]
+pub(super) struct Intervals {
+    identity: Identity,
+    interval_s: u32,
+    interval_ms: u64,
+    max_records: usize,
+    max_name_octets: usize,
+    pause_ms: u64,
+    max_grace_ms: u64,
+    /// At most [`MAX_OPEN`], in no order.
+    open: Vec<Interval>,
+    /// Which of them the last frame belonged to.
+    current: usize,
+    /// Unknown until the first frame of a replay.
+    front: Option<Front>,
+    pub(super) closed: VecDeque<Batch>,
+    /// The tables of closed intervals, and when those began: the newest remembers its
+    /// records for the next interval.
+    rested: Vec<(u64, Table)>,
+    /// What was counted before there was any interval.
+    pub(super) early: Counters,
+    /// Under which reason messages go that are of a frame with an impossible time.
+    pub(super) refusing: Option<Counter>,
+}
+
+/// How far coverage was reported.
+#[derive(Debug, Clone, Copy)]
+struct Front {
+    /// The start of the earliest interval that was not closed.
+    start_ms: u64,
+    /// Since when it is covered.
+    from_ms: u64,
+    /// Until when listening is known to have gone on.
+    alive_ms: u64,
+}
+
+impl Intervals {
+    pub(super) fn new(settings: &MeterSettings, since_ms: Option<u64>) -> Self {
+        let interval_s = settings.interval_s.clamp(1, 3600);
+        let interval_ms = u64::from(interval_s) * 1000;
+        let mut intervals = Intervals {
+            identity: Identity { server_id: settings.server_id, epoch: settings.epoch, seq: 0 },
+            interval_s,
+            interval_ms,
+            max_records: settings.budget.max_records.min(MAX_RECORDS),
+            max_name_octets: settings.budget.max_name_octets.min(MAX_NAME_OCTETS),
+            pause_ms: match settings.source {
+                Source::Replay(_) => interval_ms * REPLAY_PAUSE_INTERVALS,
+                Source::Live { .. } | Source::Told => LIVE_PAUSE_MS,
+            },
+            max_grace_ms: if settings.source == Source::Told { TOLD_GRACE_MS } else { GRACE_MS },
+            open: Vec::with_capacity(MAX_OPEN),
+            current: 0,
+            front: None,
+            closed: VecDeque::new(),
+            rested: Vec::new(),
+            early: Counters::new(),
+            refusing: None,
+        };
+        if let Some(since_ms) = since_ms {
+            intervals.begin_front(since_ms.min(LATEST_MS));
+        }
+        intervals
+    }
+
+    pub(super) fn set_interval(&mut self, interval_s: u32, now_ms: u64) {
+        let interval_s = interval_s.clamp(1, 3600);
+        if interval_s == self.interval_s {
+            return;
+        }
+        if self.front.is_some() {
+            self.advance(now_ms);
+        }
+        let covered_until_ms = self.front.map(|front| front.alive_ms + 1);
+        self.finish();
+        self.interval_s = interval_s;
+        self.interval_ms = u64::from(interval_s) * 1000;
+        if let Some(until_ms) = covered_until_ms {
+            self.begin_front(until_ms);
+        }
+    }
+
+    /// The clock was set. The front goes on where the corrected time is in it, and else there is a new one.
+    pub(super) fn step(&mut self, Step { from_ms, to_ms }: Step) {
+        if self.front.is_none() {
+            return self.finish();
+        }
+        self.advance(from_ms);
+        if self.shift_front(from_ms, to_ms) {
+            return;
+        }
+        // What has ended by the old clock has ended.
+        self.close_fronts_until(self.now_ms());
+        if self.shift_front(from_ms, to_ms) {
+            return;
+        }
+        self.finish();
+        self.rest_in_order();
+        self.begin_front(to_ms.min(LATEST_MS));
+    }
+
+    /// Goes on in the front at another time of it, with as much of it covered as was listened to; says whether it can.
+    fn shift_front(&mut self, from_ms: u64, to_ms: u64) -> bool {
+        let interval_ms = self.interval_ms;
+        let Some(front) = &mut self.front else { return false };
+        if !(front.start_ms..front.start_ms + interval_ms).contains(&to_ms) {
+            return false;
+        }
+        let by_ms = to_ms.cast_signed().saturating_sub(from_ms.cast_signed());
+        front.from_ms = front.from_ms.saturating_add_signed(by_ms).clamp(front.start_ms, to_ms);
+        front.alive_ms = to_ms;
+        true
+    }
+
+    /// Tables that rest are in the order of their times; from now on in that of a clock that was set.
+    fn rest_in_order(&mut self) {
+        self.rested.sort_by_key(|(start_ms, _)| *start_ms);
+        for (at, (start_ms, _)) in (0..).zip(&mut self.rested) {
+            *start_ms = at;
+        }
+    }
+
+    pub(super) fn undate(&mut self, reached_ms: u64) {
+        if self.front.is_some() {
+            self.advance(reached_ms);
+        }
+        self.finish();
+        self.rest_in_order();
+    }
+
+    pub(super) fn date(&mut self, now_ms: u64) {
+        let start_ms = self.start_of(now_ms.min(LATEST_MS));
+        for interval in self.open.iter_mut().filter(|interval| interval.start_ms == UNDATED_MS) {
+            interval.start_ms = start_ms;
+        }
+    }
+
+    pub(super) fn give_up_undated(&mut self) -> u64 {
+        let mut hits = 0;
+        while let Some(at) = self.earliest(|start_ms| start_ms == UNDATED_MS) {
+            let mut interval = self.open.swap_remove(at);
+            hits += interval.hits();
+        }
+        hits
+    }
+
+    /// How far time has come, Unix milliseconds.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.front.map_or(UNDATED_MS, |front| front.alive_ms)
+    }
+
+    /// The start of the earliest interval that was not closed, Unix milliseconds.
+    pub(super) fn front_start_ms(&self) -> Option<u64> {
+        self.front.map(|front| front.start_ms)
+    }
+
+    /// How long after its end an interval closes; not longer than the next one is.
+    fn grace_ms(&self) -> u64 {
+        self.max_grace_ms.min(self.interval_ms)
+    }
+
+    fn start_of(&self, time_ms: u64) -> u64 {
+        time_ms - time_ms % self.interval_ms
+    }
+
+    fn begin_front(&mut self, from_ms: u64) -> Front {
+        let front = Front { start_ms: self.start_of(from_ms), from_ms, alive_ms: from_ms };
+        self.front = Some(front);
+        front
+    }
+
+    /// Time has come this far: closes what is due.
+    #[inline]
+    pub(super) fn advance(&mut self, now_ms: u64) {
+        let now_ms = now_ms.min(LATEST_MS);
+        let wait_ms = self.interval_ms + self.grace_ms();
+        match &mut self.front {
+            Some(front) if now_ms < front.start_ms + wait_ms && now_ms <= front.alive_ms + self.pause_ms => {
+                front.alive_ms = front.alive_ms.max(now_ms);
+            }
+            _ => self.close_due(now_ms),
+        }
+    }
+
+    #[cold]
+    fn close_due(&mut self, now_ms: u64) {
+        let mut front = self.front.unwrap_or_else(|| self.begin_front(now_ms));
+        if now_ms > front.alive_ms.saturating_add(self.pause_ms) {
+            // Past the last sign of life nothing is covered until now.
+            self.close_fronts_until(front.alive_ms + 1);
+            if let Some(front) = self.front {
+                self.close_front(front.alive_ms + 1);
+            }
+            front = self.begin_front(now_ms);
+        }
+        self.front = Some(Front { alive_ms: front.alive_ms.max(now_ms), ..front });
+        self.close_fronts_until(now_ms.saturating_sub(self.grace_ms()));
+    }
+
+    /// Closes every front that ends by this time.
+    fn close_fronts_until(&mut self, time_ms: u64) {
+        while let Some(front) = self.front
+            && front.start_ms + self.interval_ms <= time_ms
+        {
+            self.close_front(front.start_ms + self.interval_ms);
+        }
+    }
+
+    /// Closes the front, which is covered until then, and everything behind it.
+    fn close_front(&mut self, until_ms: u64) {
+        let Some(front) = self.front else { return };
+        let end_ms = front.start_ms + self.interval_ms;
+        while let Some(at) = self.earliest(|start_ms| start_ms < front.start_ms) {
+            self.close(at);
+        }
+        let table = match self.open.iter().position(|interval| interval.start_ms == front.start_ms) {
+            Some(at) => self.open.swap_remove(at),
+            // Time jumps to and fro, and no hit is in this interval.
+            None if self.open.len() >= MAX_OPEN => self.begin(front.start_ms, Table::new(0, 0)),
+            None => self.fresh(front.start_ms),
+        };
+        let from_ms = front.from_ms.min(end_ms);
+        let coverage = Coverage { from_ms, until_ms: until_ms.clamp(from_ms, end_ms) };
+        self.push_batch(table, coverage);
+        self.front = Some(Front { start_ms: end_ms, from_ms: end_ms, ..front });
+    }
+
+    /// No frame will follow: closes all.
+    pub(super) fn finish(&mut self) {
+        if let Some(front) = self.front {
+            let until_ms = front.alive_ms + 1;
+            self.close_fronts_until(until_ms);
+            if self.front.is_some_and(|front| front.from_ms < until_ms) {
+                self.close_front(until_ms);
+            }
+        }
+        while let Some(at) = self.earliest(|_| true) {
+            self.close(at);
+        }
+        self.front = None;
+    }
+
+    /// Which open interval starts first, of those whose start is asked for.
+    fn earliest(&self, wanted: impl Fn(u64) -> bool) -> Option<usize> {
+        let wanted = self.open.iter().enumerate().filter(|(_, interval)| wanted(interval.start_ms));
+        wanted.min_by_key(|(_, interval)| interval.start_ms).map(|(at, _)| at)
+    }
+
+    /// Closes an interval whose coverage was reported before, or is unknown.
+    fn close(&mut self, at: usize) {
+        let interval = self.open.swap_remove(at);
+        let nothing = Coverage { from_ms: interval.start_ms, until_ms: interval.start_ms };
+        self.push_batch(interval, nothing);
+    }
+
+    /// Makes the interval of a time the current one, and opens it if need be.
+    #[inline]
+    pub(super) fn turn_to(&mut self, time_ms: u64) {
+        let is_current = self.open.get(self.current).is_some_and(|interval| self.contains(interval, time_ms));
+        if !is_current {
+            self.open(time_ms);
+        }
+    }
+
+    pub(super) fn turn_to_now(&mut self) {
+        if let Some(front) = self.front {
+            self.turn_to(front.alive_ms);
+        }
+    }
+
+    #[inline]
+    fn contains(&self, interval: &Interval, time_ms: u64) -> bool {
+        time_ms.wrapping_sub(interval.start_ms) < self.interval_ms
+    }
+
+    #[cold]
+    fn open(&mut self, time_ms: u64) {
+        if let Some(at) = self.open.iter().position(|interval| self.contains(interval, time_ms)) {
+            self.current = at;
+            return;
+        }
+        if self.open.len() >= MAX_OPEN
+            && let Some(at) = self.earliest(|_| true)
+        {
+            self.close(at);
+        }
+        let interval = self.fresh(self.start_of(time_ms));
+        self.current = self.open.len();
+        self.open.push(interval);
+    }
+
+    fn fresh(&mut self, start_ms: u64) -> Interval {
+        let table = self.next_table();
+        self.begin(start_ms, table)
+    }
+
+    /// A table without sums that knows the records of the newest interval there was.
+    fn next_table(&mut self) -> Table {
+        let rested = self.rested.iter().enumerate().max_by_key(|(_, (start_ms, _))| *start_ms);
+        let rested = rested.map(|(at, (start_ms, _))| (at, *start_ms));
+        let open = self.open.iter_mut().max_by_key(|interval| interval.start_ms);
+        match (rested, open) {
+            (Some((at, start_ms)), open) if open.as_ref().is_none_or(|open| open.start_ms < start_ms) => {
+                let (_, mut table) = self.rested.swap_remove(at);
+                table.close_interval();
+                table
+            }
+            (_, open) => {
+                let unused = self.rested.pop().map(|(_, table)| table);
+                let mut table = unused.unwrap_or_else(|| Table::new(self.max_records, self.max_name_octets));
+                if let Some(open) = open {
+                    table.follow(&mut open.table);
+                }
+                table
+            }
+        }
+    }
+
+    fn begin(&mut self, start_ms: u64, table: Table) -> Interval {
+        let mut interval = Interval { start_ms, table, counts: [0; Counter::NUMBERS] };
+        for (number, count) in std::mem::take(&mut self.early).iter() {
+            interval.add(number, count);
+        }
+        interval
+    }
+
+    fn push_batch(&mut self, interval: Interval, coverage: Coverage) {
+        let Interval { start_ms, mut table, counts } = interval;
+        let contents = table.contents();
+        let (records, rows) = rows(contents, start_ms);
+        let mut counters = Counters::new();
+        counters.add(Counter::MessagesFolded, contents.folded());
+        counters.add(Counter::RecordsForgotten, contents.forgotten());
+        for (number, count) in (0..).zip(counts) {
+            counters.add_number(number, count);
+        }
+        let interval_s = self.interval_s;
+        let start_s = start_ms / 1000;
+        self.closed.push_back(Batch {
+            identity: self.identity,
+            start_s,
+            interval_s,
+            coverage,
+            counters,
+            evicted: None,
+            records,
+            rows,
+        });
+        self.identity.seq += 1;
+        if self.open.len() + self.rested.len() < MAX_OPEN {
+            self.rested.push((start_ms, table));
+        }
+    }
+}
+
+impl Intervals {
+    /// Counts a message that has no possible time where time has come to, or before there is an interval.
+    #[cold]
+    fn count_refused(&mut self, reason: Counter) {
+        self.add(Counter::MessagesSeen, 1);
+        self.add(reason, 1);
+    }
+}
+
+impl Sink for Intervals {
+    #[inline]
+    fn hit(&mut self, hit: &Hit<'_>) {
+        if let Some(reason) = self.refusing {
+            return self.count_refused(reason);
+        }
+        // What a stream held back has the time when it came, not the frame's.
+        self.turn_to(hit.time_ms);
+        if let Some(interval) = self.open.get_mut(self.current) {
+            interval.hit(hit);
+        }
+    }
+
+    fn uncounted(&mut self, reason: Counter, time_ms: u64) {
+        if self.refusing.is_some() {
+            return self.count_refused(reason);
+        }
+        self.turn_to(time_ms);
+        self.add(Counter::MessagesSeen, 1);
+        self.add(reason, 1);
+    }
+
+    #[inline]
+    fn add(&mut self, counter: Counter, count: u64) {
+        match self.open.get_mut(self.current) {
+            Some(interval) => interval.add(counter.number(), count),
+            None => self.early.add(counter, count),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What captures hold, whatever files they are in: the identity of a replay.
+//!
+//! The captures are read once before they are replayed, with the observer and the memory
+//! that the replay will have, and hashed is what counts: of every message its time, to the
+//! millisecond, its name in small letters, its type and its kind; and when the first and
+//! the last frame were. Compression, file format, the order of bytes, the unit of time, the
+//! link layer, how frames are spread over files, and how much memory is left for records
+//! make no difference.
+
+use crate::memory::Budget;
+use crate::observe::{Frame, Hit, Observer, Scope, Sink};
+use crate::times::{BEYOND_NS, Possible};
+use sha2::{Digest, Sha256};
+use zonepulse_wire::Counter;
+
+const NS_PER_MS: u64 = 1_000_000;
+
+/// Reads frames, and knows them again.
+pub(super) struct Content {
+    observer: Observer,
+    hits: Hits,
+    possible: Possible,
+    first_ns: Option<u64>,
+    last_ns: u64,
+    /// The newest time that is possible, and the newest of all.
+    newest_ns: Option<u64>,
+    newest_of_all_ns: u64,
+}
+
+/// What counts of them.
+struct Hits {
+    hasher: Sha256,
+    count: u64,
+}
+
+impl Content {
+    pub(super) fn new(scope: &Scope, budget: &Budget, possible: Possible) -> Content {
+        Content {
+            observer: Observer::new(scope).within(budget.observer_bytes),
+            hits: Hits { hasher: Sha256::new(), count: 0 },
+            possible,
+            first_ns: None,
+            last_ns: 0,
+            newest_ns: None,
+            newest_of_all_ns: 0,
+        }
+    }
+
+    pub(super) fn frame(&mut self, frame: &Frame<'_>) {
+        let time_ns = frame.time_ns;
+        self.first_ns.get_or_insert(time_ns);
+        self.last_ns = time_ns;
+        if time_ns != BEYOND_NS {
+            self.newest_of_all_ns = self.newest_of_all_ns.max(time_ns);
+            if time_ns / NS_PER_MS <= self.possible.until_ms {
+                self.newest_ns = self.newest_ns.max(Some(time_ns));
+            }
+        }
+        self.observer.frame(frame, &mut self.hits);
+    }
+
+    /// By how much times are to be moved so that the newest is this, Unix milliseconds. Those of the future are not
+    /// the newest, unless all are.
+    pub(super) fn shift_to(&self, now_ms: u64) -> i64 {
+        // Rounded up, so that the newest frame is not in the future.
+        let newest_ms = self.newest_ns.unwrap_or(self.newest_of_all_ns).div_ceil(NS_PER_MS);
+        now_ms.cast_signed().saturating_sub(newest_ms.cast_signed())
+    }
+
+    /// The epoch of a replay with these settings. With a nonce it is another's, whatever is in it.
+    pub(super) fn epoch(mut self, server_id: u32, interval_s: u32, nonce: Option<u64>) -> u64 {
+        self.observer.finish(&mut self.hits);
+        let Hits { mut hasher, count } = self.hits;
+        let (first_ms, last_ms) = (self.first_ns.unwrap_or_default() / NS_PER_MS, self.last_ns / NS_PER_MS);
+        hasher.update(format!("{server_id} {interval_s} {count} {first_ms} {last_ms} {nonce:?}"));
+        hasher.finalize().first_chunk().copied().map_or(0, u64::from_le_bytes)
+    }
+}
+
+impl Sink for Hits {
+    fn hit(&mut self, hit: &Hit<'_>) {
+        self.count += 1;
+        let mut name = [0; zonepulse_dns::name::MAX_WIRE];
+        let name = name.get_mut(..hit.name.len()).unwrap_or_default();
+        name.copy_from_slice(hit.name.get(..name.len()).unwrap_or_default());
+        name.make_ascii_lowercase();
+        self.hasher.update(hit.time_ms.to_le_bytes());
+        self.hasher.update(hit.kind.number().to_le_bytes());
+        self.hasher.update(hit.record_type.value().to_le_bytes());
+        // A name says itself where it ends.
+        self.hasher.update(name);
+    }
+
+    fn uncounted(&mut self, _reason: Counter, _time_ms: u64) {}
+
+    fn add(&mut self, _counter: Counter, _count: u64) {}
+}

@@ -1,0 +1,41 @@
+//! A wall clock that a test sets, for one process.
+
+use super::process::succeed;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// A clock that is wrong by so many seconds.
+pub struct FalseClock {
+    library: PathBuf,
+    offset: PathBuf,
+}
+
+impl FalseClock {
+    /// One that is right until it is set. It needs a C compiler, as the build does.
+    pub fn new(folder: &Path) -> Self {
+        let (source, library) = (folder.join("false_clock.c"), folder.join("false_clock.so"));
+        fs::write(&source, include_str!("false_clock.c")).expect("a test's folder is writable");
+        let mut compile = Command::new("cc");
+        compile.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl");
+        succeed(&mut compile, Duration::from_secs(60));
+        let clock = FalseClock { library, offset: folder.join("false_clock") };
+        clock.set(0);
+        clock
+    }
+
+    /// The process of this command goes by it.
+    pub fn for_command(&self, mut command: Command) -> Command {
+        command.env("LD_PRELOAD", &self.library).env("FALSE_CLOCK", &self.offset);
+        command
+    }
+
+    /// It is ahead by so many seconds, or behind.
+    pub fn set(&self, ahead_s: i64) {
+        // At once: a file that is being written would be another time.
+        let new = self.offset.with_extension("new");
+        fs::write(&new, ahead_s.to_string()).expect("a test's folder is writable");
+        fs::rename(&new, &self.offset).expect("a test's folder is writable");
+    }
+}
