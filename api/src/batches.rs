@@ -43,7 +43,7 @@ pub fn routes() -> OpenApiRouter<App> {
     ),
     responses(
         (status = 204, description = "The batch is on disk, now or from before."),
-        (status = 400, description = "The batch is malformed. Sending it again is useless.", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The batch is malformed, comes too late, or tells of a time too long ago. Sending it again is useless: keep it aside.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "A user's credentials, or the token of another server.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The batch is larger than the central takes.", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not a batch, or of a version that this central does not know.", body = Problem, content_type = "application/problem+json"),
@@ -91,7 +91,9 @@ impl From<NoRoom> for Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::Malformed(_) | Error::TooLate(_) | Error::Interval(_) => Problem::new(Case::BadBatch, error.to_string()),
+            Error::Malformed(_) | Error::TooLate(_) | Error::TooOld { .. } | Error::Interval(_) => {
+                Problem::new(Case::BadBatch, error.to_string())
+            }
             Error::UnknownVersion(_) => Problem::new(Case::UnknownFormat, error.to_string()),
             Error::WrongServer { .. } | Error::UnknownServer(_) => Problem::new(Case::NotAllowed, error.to_string()),
             Error::Busy => Problem::new(Case::Busy, error.to_string()).retry_after_s(1),

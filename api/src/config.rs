@@ -203,6 +203,10 @@ pub struct Ingest {
     pub queue_bytes: usize,
     /// How long a batch waits for a place, milliseconds.
     pub max_wait_ms: u64,
+    /// How far ahead of this machine's clock a batch may be, seconds.
+    pub max_ahead_s: u64,
+    /// How long ago a batch may begin, days.
+    pub max_age_days: u32,
 }
 
 /// What points keep of a last access.
@@ -361,6 +365,8 @@ impl Settings {
             (["ingest", "queue_batches"], ingest.queue_batches as u64, 2..=1 << 20),
             (["ingest", "queue_bytes"], ingest.queue_bytes as u64, 1 << 20..=1 << 40),
             (["ingest", "max_wait_ms"], ingest.max_wait_ms, 0..=60_000),
+            (["ingest", "max_ahead_s"], ingest.max_ahead_s, 0..=1 << 32),
+            (["ingest", "max_age_days"], ingest.max_age_days.into(), 1..=36_500),
         ];
         let (key, value, range) = bounds.into_iter().find(|(_, value, range)| !range.contains(value))?;
         let (least, most) = range.into_inner();
@@ -475,16 +481,19 @@ impl From<Store> for zonepulse_store::Options {
 
 impl Default for Ingest {
     fn default() -> Self {
-        let zonepulse_ingest::Settings { queue_batches, queue_bytes, patience, .. } = zonepulse_ingest::Settings::default();
-        Ingest { queue_batches, queue_bytes, max_wait_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX) }
+        let zonepulse_ingest::Settings { queue_batches, queue_bytes, patience, max_ahead_s, max_age_days, .. } =
+            zonepulse_ingest::Settings::default();
+        let max_wait_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        Ingest { queue_batches, queue_bytes, max_wait_ms, max_ahead_s, max_age_days }
     }
 }
 
 impl From<Ingest> for zonepulse_ingest::Settings {
     fn from(ingest: Ingest) -> Self {
-        let Ingest { queue_batches, queue_bytes, max_wait_ms } = ingest;
+        let Ingest { queue_batches, queue_bytes, max_wait_ms, max_ahead_s, max_age_days } = ingest;
         let patience = Duration::from_millis(max_wait_ms);
-        zonepulse_ingest::Settings { queue_batches, queue_bytes, patience, ..zonepulse_ingest::Settings::default() }
+        let defaults = zonepulse_ingest::Settings::default();
+        zonepulse_ingest::Settings { queue_batches, queue_bytes, patience, max_ahead_s, max_age_days, ..defaults }
     }
 }
 
@@ -558,6 +567,8 @@ mod tests {
             ("[ingest]\nqueue_batches = 1", "ingest.queue_batches", "from 2 to"),
             ("[ingest]\nqueue_bytes = 1000", "ingest.queue_bytes", "from 1048576 to"),
             ("[ingest]\nmax_wait_ms = 90000", "ingest.max_wait_ms", "from 0 to 60000"),
+            ("[ingest]\nmax_ahead_s = 4294967297", "ingest.max_ahead_s", "from 0 to 4294967296"),
+            ("[ingest]\nmax_age_days = 0", "ingest.max_age_days", "from 1 to 36500"),
         ] {
             let said = read(text).unwrap_err().to_string();
             assert!(said.contains(&format!(":2: {key}: must be {range}")), "{said}");

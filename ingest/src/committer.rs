@@ -1,6 +1,7 @@
 //! The one thread that writes: whatever waits goes into one write, from each server in turn.
 
 use crate::admission::Place;
+use crate::times::{self, Bounds};
 use crate::turns::{Group, Turns};
 use crate::{Error, Outcome, Settings, translate};
 use std::sync::Arc;
@@ -69,10 +70,11 @@ impl Committer {
         let queue = Arc::new(Turns::new());
         let written = Arc::<Written>::default();
         let (closing, counted) = (Closing(queue.clone()), written.clone());
+        let times = Bounds { max_ahead_s: settings.max_ahead_s, max_age_days: settings.max_age_days };
         let most = Group { batches: settings.group_batches.max(1), points: WRITE_POINTS };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
-            .spawn(move || run(&store, &closing.0, most, &counted))
+            .spawn(move || run(&store, &closing.0, (most, times), &counted))
             .map_err(|error| Error::Thread(Arc::new(error)))?;
         Ok(Committer { running: Arc::new(Running { queue, written, thread: Some(thread) }) })
     }
@@ -98,7 +100,7 @@ impl Committer {
 }
 
 /// Writes what waits, as much as goes into one write, until the queue is closed and empty.
-fn run(store: &Store, queue: &Turns<Waiting>, most: Group, counted: &Written) {
+fn run(store: &Store, queue: &Turns<Waiting>, (most, times): (Group, Bounds), counted: &Written) {
     let mut full = false;
     loop {
         let group = queue.take(most);
@@ -106,7 +108,7 @@ fn run(store: &Store, queue: &Turns<Waiting>, most: Group, counted: &Written) {
             return;
         }
         let began = Instant::now();
-        let written = write(store, group, counted);
+        let written = write(store, group, times, counted);
         counted.commits.fetch_add(1, Ordering::Relaxed);
         counted.took_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
         let was_full = std::mem::replace(&mut full, matches!(written, Err(Error::NoSpace)));
@@ -120,22 +122,23 @@ fn run(store: &Store, queue: &Turns<Waiting>, most: Group, counted: &Written) {
 }
 
 /// Writes batches, and answers those who wait for them.
-fn write(store: &Store, group: Vec<Waiting>, counted: &Written) -> Result<(), Error> {
+fn write(store: &Store, group: Vec<Waiting>, times: Bounds, counted: &Written) -> Result<(), Error> {
     let mut write = store.begin();
-    let mut points = 0;
+    let (mut points, now_s) = (0, times::now_s());
     let mut added = Vec::with_capacity(group.len());
     for Waiting { batch, answer, place } in group {
         let outcome = match write.is_known(&translate::identity(&batch), batch.start_s()) {
             // Before its names get numbers: a copy must not leave a trace.
             Ok(true) => Ok(Outcome::Duplicate),
-            Ok(false) => {
+            Ok(false) => times.check(&batch, now_s).and_then(|()| {
                 let size = size(&batch);
-                translate::add(batch, &mut write)
-                    .inspect(|outcome| points += if *outcome == Outcome::Committed { size } else { 0 })
-            }
-            Err(error) => Err(error),
+                let outcome = translate::add(batch, &mut write)?;
+                points += if outcome == Outcome::Committed { size } else { 0 };
+                Ok(outcome)
+            }),
+            Err(error) => Err(error.into()),
         };
-        added.push((answer, place, outcome.map_err(Error::from)));
+        added.push((answer, place, outcome));
     }
     // A copy of a batch in the same write is on disk only with it: nobody is answered before.
     let written = write.commit().map_err(Error::from);

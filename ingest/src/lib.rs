@@ -23,6 +23,7 @@ mod turns;
 
 pub use admission::OnTheWay;
 pub use error::Error;
+pub use times::BadTimes;
 pub use trust::Trust;
 pub use zonepulse_store::Outcome;
 /// What a probe counts besides hits: whoever shows a report needs the names.
@@ -33,7 +34,7 @@ use bytes::Bytes;
 use committer::Committer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use zonepulse_store::Store;
 use zonepulse_wire::Message;
 
@@ -53,6 +54,8 @@ pub struct Settings {
     pub patience: Duration,
     /// How far ahead of this machine's clock a batch may be before [`Error::Ahead`], seconds.
     pub max_ahead_s: u64,
+    /// How long ago a batch may begin before [`Error::TooOld`], days.
+    pub max_age_days: u32,
 }
 
 impl Default for Settings {
@@ -63,6 +66,7 @@ impl Default for Settings {
             group_batches: 64,
             patience: Duration::from_secs(5),
             max_ahead_s: times::DEFAULT_MAX_AHEAD_S,
+            max_age_days: times::DEFAULT_MAX_AGE_DAYS,
         }
     }
 }
@@ -107,7 +111,7 @@ pub struct Ingest {
     admission: Arc<Admission>,
     patience: Duration,
     counters: Arc<Counters>,
-    max_ahead_s: u64,
+    bad_times: Arc<times::Tally>,
     /// Of messages from the broker.
     refusals: Arc<amqp::origin::Refusals>,
 }
@@ -126,9 +130,10 @@ impl Ingest {
     /// was waiting is committed.
     pub fn start(store: Store, settings: Settings) -> Result<Self, Error> {
         let committer = Committer::start(store.clone(), settings)?;
-        let Settings { queue_batches, queue_bytes, patience, max_ahead_s, .. } = settings;
+        let Settings { queue_batches, queue_bytes, patience, .. } = settings;
         let admission = Arc::new(Admission::new(Bounds { batches: queue_batches, bytes: queue_bytes }));
-        Ok(Ingest { store, committer, admission, patience, counters: Arc::default(), max_ahead_s, refusals: Arc::default() })
+        let (counters, bad_times, refusals) = Default::default();
+        Ok(Ingest { store, committer, admission, patience, counters, bad_times, refusals })
     }
 
     /// Takes an encoded batch and answers when it is on disk, or was before.
@@ -177,13 +182,19 @@ impl Ingest {
         if !300u32.is_multiple_of(interval_s) {
             return Err(Error::Interval(interval_s));
         }
-        times::check(&batch, times::now_s(), self.max_ahead_s)?;
-        self.committer.commit(batch, place).await
+        let server_id = identity.server_id;
+        let outcome = self.committer.commit(batch, place).await;
+        outcome.inspect_err(|error| self.bad_times.add(server_id, error, Instant::now()))
     }
 
     /// What a server has on the way in, and how often it was asked to come again.
     pub fn on_the_way(&self, server_id: u32) -> OnTheWay {
         self.admission.of(server_id)
+    }
+
+    /// What of a server was not taken because of its times.
+    pub fn bad_times(&self, server_id: u32) -> BadTimes {
+        self.bad_times.of(server_id)
     }
 
     /// What came in since the start.

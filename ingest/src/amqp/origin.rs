@@ -20,7 +20,7 @@ const WARN_EVERY: Duration = Duration::from_secs(10);
 const LONGEST_MAC: usize = 128;
 
 /// Why messages are refused, as metrics name it.
-const REASONS: [&str; 10] = [
+const REASONS: [&str; 11] = [
     "unsigned",
     "wrong_signature",
     "no_token",
@@ -29,6 +29,7 @@ const REASONS: [&str; 10] = [
     "unknown_version",
     "interval",
     "ahead",
+    "too_old",
     "too_late",
     "other",
 ];
@@ -74,6 +75,7 @@ impl Fault {
             Fault::Batch(Error::UnknownVersion(_)) => "unknown_version",
             Fault::Batch(Error::Interval(_)) => "interval",
             Fault::Batch(Error::Ahead { .. }) => "ahead",
+            Fault::Batch(Error::TooOld { .. }) => "too_old",
             Fault::Batch(Error::TooLate(_)) => "too_late",
             Fault::Batch(_) => "other",
         }

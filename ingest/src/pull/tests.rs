@@ -175,9 +175,10 @@ fn message(seq: u64, interval_s: u32) -> (u64, Vec<u8>) {
     let record = records.push("www.example.", RecordType::A);
     let batch = Batch {
         identity: Identity { server_id: 1, epoch: 1, seq },
-        start_s: 42_000,
+        // A multiple of 7 and of 60.
+        start_s: 1_750_003_200 / 420 * 420,
         interval_s,
-        coverage: Coverage { from_ms: 42_000_000, until_ms: 42_007_000 },
+        coverage: Coverage { from_ms: 1_750_003_200 / 420 * 420_000, until_ms: 1_750_003_200 / 420 * 420_000 + 7000 },
         counters: Counters::new(),
         evicted: None,
         records,

@@ -10,6 +10,7 @@
 //! | confirmed | leaves the spool | go on |
 //! | refused for good | is put aside, with the reason | go on |
 //! | failed, perhaps because of this batch | is tried again later | go on |
+//! | it tells of a time yet to come | is tried again later | go on |
 //! | the other side is not there, busy, or does not accept us | stays | wait, then one tries again |
 //!
 //! It never gives up. Waiting grows up to about ten seconds, with jitter, so
@@ -60,6 +61,8 @@ pub(crate) enum Answer {
     Refused(String),
     /// It did not take it; another batch may fare better.
     Failed(String),
+    /// It takes batches, and this one when its time has come by the central's clock.
+    NotYet(String),
     /// It takes none at the moment.
     Unavailable {
         reason: String,
@@ -180,17 +183,12 @@ impl Engine {
                 self.health.succeeded()
             }
             Some(Answer::Failed(reason)) => {
-                let wait = Duration::from_secs(1 << entry.deferrals.min(6));
-                self.spool.defer(entry.key, Instant::now() + wait);
-                if entry.deferrals == 0 {
-                    tracing::warn!(
-                        start_s = entry.key.start_s,
-                        seq = entry.key.seq,
-                        reason,
-                        "a batch was not taken; it is tried again later"
-                    );
-                }
+                self.defer(&entry, &reason);
                 self.health.failed(&reason, entry.deferrals == 0, self.way.window())
+            }
+            Some(Answer::NotYet(reason)) => {
+                self.defer(&entry, &reason);
+                self.health.succeeded()
             }
             Some(Answer::Unavailable { reason, retry_after }) => {
                 self.spool.release(entry.key);
@@ -208,6 +206,18 @@ impl Engine {
                 );
             }
             None => {}
+        }
+    }
+}
+
+impl Engine {
+    /// Tries a batch again later, and later still each time.
+    fn defer(&self, entry: &Entry, reason: &str) {
+        let wait = Duration::from_secs(1 << entry.deferrals.min(6));
+        self.spool.defer(entry.key, Instant::now() + wait);
+        if entry.deferrals == 0 {
+            let (start_s, seq) = (entry.key.start_s, entry.key.seq);
+            tracing::warn!(start_s, seq, reason, "a batch was not taken; it is tried again later");
         }
     }
 }
@@ -244,7 +254,7 @@ async fn attempt(spool: Arc<Spool>, way: Arc<Way>, entry: Entry) -> (Entry, Opti
                 _ => (entry, Some(Answer::Refused(reason))),
             }
         }
-        Answer::Failed(_) | Answer::Unavailable { .. } => (entry, Some(answer)),
+        Answer::Failed(_) | Answer::NotYet(_) | Answer::Unavailable { .. } => (entry, Some(answer)),
     }
 }
 
