@@ -76,6 +76,9 @@ impl Default for Settings {
 pub enum Sender {
     /// Somebody with this server's token, shown or used to sign: batches of this server only.
     Server(u32),
+    /// The same, and the registry has just been asked for the server: it need not be read again. A server that is removed
+    /// meanwhile is refused by the store.
+    Verified(u32),
 }
 
 /// What came in since the start.
@@ -152,13 +155,12 @@ impl Ingest {
 
     async fn take(&self, bytes: Bytes, sender: Sender) -> Result<Outcome, Error> {
         let identity = zonepulse_wire::peek_identity(&bytes)?;
-        let Sender::Server(own) = sender;
+        let (Sender::Server(own) | Sender::Verified(own)) = sender;
         if own != identity.server_id {
             return Err(Error::WrongServer { own, found: identity.server_id });
         }
-        let known = self.store.registry().server(identity.server_id)?;
-        if known.is_none_or(|server| server.is_removed()) {
-            return Err(Error::UnknownServer(identity.server_id));
+        if matches!(sender, Sender::Server(_)) && self.store.registry().server(own)?.is_none_or(|server| server.is_removed()) {
+            return Err(Error::UnknownServer(own));
         }
         let mut place = self.admission.enter(identity.server_id, bytes.len(), self.patience).await?;
         let (batch, place) = if bytes.len() > LARGE_BYTES {

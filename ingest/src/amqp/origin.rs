@@ -89,14 +89,14 @@ pub(super) fn signature(properties: &BasicProperties) -> Option<String> {
     (mac.len() <= LONGEST_MAC).then(|| mac.to_owned())
 }
 
-/// Whose batch this is, as its signature proves. Reads the registry.
+/// Whose batch this is, as its signature proves. Reads the registry, once for the whole way in.
 pub(super) fn sender(store: &Store, bytes: &[u8], mac: Option<&str>) -> Result<Sender, Fault> {
     let server_id = peek_identity(bytes).map_err(Error::from)?.server_id;
     let server = store.registry().server(server_id).map_err(Error::from)?;
     let server = server.filter(|server| !server.is_removed()).ok_or(Error::UnknownServer(server_id))?;
     let key = MacKey::of_token_hash(&server.token_hash).ok_or(Fault::NoToken(server_id))?;
     let mac = mac.ok_or(Fault::Unsigned)?;
-    if key.verifies(bytes, mac) { Ok(Sender::Server(server_id)) } else { Err(Fault::WrongSignature(server_id)) }
+    if key.verifies(bytes, mac) { Ok(Sender::Verified(server_id)) } else { Err(Fault::WrongSignature(server_id)) }
 }
 
 /// Messages that were refused since the start, by reason.
@@ -196,8 +196,8 @@ mod tests {
     #[test]
     fn a_batch_is_its_server_s_when_the_server_s_token_signed_it() {
         let (_dir, store) = store();
-        assert_eq!(judged(&store, 1, "token of 1"), Ok(Sender::Server(1)));
-        assert_eq!(judged(&store, 2, "token of 2"), Ok(Sender::Server(2)));
+        assert_eq!(judged(&store, 1, "token of 1"), Ok(Sender::Verified(1)));
+        assert_eq!(judged(&store, 2, "token of 2"), Ok(Sender::Verified(2)));
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
         let (_dir, store) = store();
         change(&store, |server| server.token_hash = HASHES[1].to_owned());
         assert_eq!(judged(&store, 1, "token of 1"), Err("wrong_signature"));
-        assert_eq!(judged(&store, 1, "token of 2"), Ok(Sender::Server(1)));
+        assert_eq!(judged(&store, 1, "token of 2"), Ok(Sender::Verified(1)));
         change(&store, |server| server.token_hash = String::new());
         assert_eq!(judged(&store, 1, ""), Err("no_token"));
         store.registry().remove_server(2, 1, false).unwrap();

@@ -234,6 +234,21 @@ async fn what_is_never_taken_goes_back_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_batch_ahead_of_the_clock_stays_with_the_probe_and_pulling_goes_on() {
+    let ahead = {
+        let (_, bytes) = message(0, 60);
+        let batch = Batch::decode(&bytes).unwrap();
+        let start_s = crate::times::now_s() / 60 * 60 + 86_400;
+        Batch { start_s, coverage: Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 }, ..batch }
+    };
+    let node = Arc::new(Node::of_server(1, &[(0, ahead.encode().unwrap()), message(1, 60)]));
+    let central = central(&node.clone().listen().await, "right");
+    eventually("the other one is confirmed", || lock(&node.spool).len() == 1).await;
+    assert_eq!((hits(&central.store), lock(&node.spool)[0].0), (1, 0));
+    assert_eq!((central.progress.statistics().failures, central.progress.statistics().refused), (0, 0));
+}
+
+#[tokio::test]
 async fn the_probe_of_another_server_is_not_pulled_from() {
     let node = Arc::new(Node::of_server(2, &[message(0, 60)]));
     let central = central(&node.clone().listen().await, "right");
