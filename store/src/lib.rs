@@ -58,6 +58,7 @@ mod precision;
 mod prefetch;
 mod purge;
 mod read;
+mod rebuild;
 mod registry;
 mod report;
 mod retention;
@@ -82,6 +83,7 @@ pub use error::Error;
 pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
 pub use level::Level;
 pub use precision::Precision;
+pub use rebuild::{Rebuild, Rebuilt};
 pub use registry::{
     Actor, AuditEntry, EnrollmentToken, Entered, GlobalSettings, Pull, Registry, Rights, Server, ServerNames, User, UserToken,
 };

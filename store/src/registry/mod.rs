@@ -6,6 +6,7 @@
 //! Whoever keeps a copy of what is here looks at [`Registry::generation`].
 
 mod audit;
+mod rebuild;
 mod secrets;
 mod server;
 mod user;
