@@ -34,6 +34,7 @@ mod restarts;
 mod secrets;
 mod sql;
 mod system;
+mod times;
 mod whole_capture;
 
 use libtest_mimic::{Arguments, Trial};
@@ -79,6 +80,7 @@ fn all() -> Vec<Trial> {
         formats::trials(),
         sql::trials(),
         system::trials(),
+        times::trials(),
         parameters::trials(),
         credentials::trials(),
         captures::trials(),
