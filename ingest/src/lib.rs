@@ -20,6 +20,7 @@ mod times;
 mod translate;
 mod trust;
 mod turns;
+mod untold;
 
 pub use admission::OnTheWay;
 pub use error::Error;
@@ -35,6 +36,7 @@ use committer::Committer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use untold::Untold;
 use zonepulse_store::Store;
 use zonepulse_wire::Message;
 
@@ -76,9 +78,9 @@ impl Default for Settings {
 pub enum Sender {
     /// Somebody with this server's token, shown or used to sign: batches of this server only.
     Server(u32),
-    /// The same, and the registry has just been asked for the server: it need not be read again. A server that is removed
-    /// meanwhile is refused by the store.
-    Verified(u32),
+    /// The same through a broker, whose messages nobody keeps who could tell that they were refused. The registry has just
+    /// been asked for the server and need not be read again; one that is removed meanwhile is refused by the store.
+    Signed(u32),
 }
 
 /// What came in since the start.
@@ -115,6 +117,7 @@ pub struct Ingest {
     patience: Duration,
     counters: Arc<Counters>,
     bad_times: Arc<times::Tally>,
+    untold: Arc<Untold>,
     /// Of messages from the broker.
     refusals: Arc<amqp::origin::Refusals>,
 }
@@ -132,11 +135,12 @@ impl Ingest {
     /// Starts the committer. It ends when the last clone is dropped and what
     /// was waiting is committed.
     pub fn start(store: Store, settings: Settings) -> Result<Self, Error> {
-        let committer = Committer::start(store.clone(), settings)?;
+        let untold = Arc::<Untold>::default();
+        let committer = Committer::start(store.clone(), settings, untold.clone())?;
         let Settings { queue_batches, queue_bytes, patience, .. } = settings;
         let admission = Arc::new(Admission::new(Bounds { batches: queue_batches, bytes: queue_bytes }));
         let (counters, bad_times, refusals) = Default::default();
-        Ok(Ingest { store, committer, admission, patience, counters, bad_times, refusals })
+        Ok(Ingest { store, committer, admission, patience, counters, bad_times, untold, refusals })
     }
 
     /// Takes an encoded batch and answers when it is on disk, or was before.
@@ -150,12 +154,15 @@ impl Ingest {
             Err(_) => &self.counters.postponed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        if let (Sender::Signed(server_id), Err(error)) = (sender, &outcome) {
+            self.untold.add(server_id, u64::from(amqp::origin::is_final(error)));
+        }
         outcome
     }
 
     async fn take(&self, bytes: Bytes, sender: Sender) -> Result<Outcome, Error> {
         let identity = zonepulse_wire::peek_identity(&bytes)?;
-        let (Sender::Server(own) | Sender::Verified(own)) = sender;
+        let (Sender::Server(own) | Sender::Signed(own)) = sender;
         if own != identity.server_id {
             return Err(Error::WrongServer { own, found: identity.server_id });
         }

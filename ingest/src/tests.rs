@@ -406,6 +406,29 @@ async fn refused_times_are_counted_by_server_and_direction() {
 }
 
 #[tokio::test]
+async fn the_next_report_tells_of_what_a_broker_s_messages_were_refused_and_of_nothing_that_a_probe_tells_itself() {
+    let central = central();
+    let old = |seq| {
+        bytes(&Batch { start_s: 600, coverage: Coverage { from_ms: 600_000, until_ms: 600_000 }, ..batch(1, seq, &["a."]) })
+    };
+    for sender in [Sender::Signed(1), Sender::Signed(1), Sender::Server(1)] {
+        central.ingest.receive(old(0), sender).await.unwrap_err();
+    }
+    // Metrics have no counters; a copy is no report.
+    central.ingest.receive(metrics(0, 5).encode().unwrap().into(), Sender::Signed(1)).await.unwrap();
+    for seq in [1, 1, 2] {
+        central.ingest.receive(bytes(&batch(1, seq, &["a."])), Sender::Signed(1)).await.unwrap();
+    }
+    let mut told = Vec::new();
+    let each = &mut |report: &zonepulse_store::Report| {
+        told.push((report.seq, report.counters.clone()));
+        ControlFlow::Continue(())
+    };
+    central.store.coverage(None, 0, u64::MAX, T0_S + 700, each).unwrap();
+    assert_eq!(told, [(1, vec![(Counter::BatchesRefused.number(), 2)]), (2, Vec::new())]);
+}
+
+#[tokio::test]
 async fn numbers_past_their_bounds_are_refused_for_good_and_change_no_sum() {
     let central = central();
     central.ingest.receive(bytes(&batch(1, 0, &["a."])), Sender::Server(1)).await.unwrap();

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use zonepulse_tests::api::{ALL_TIME, number, time_ms};
+use zonepulse_tests::api::{ALL_TIME, number, text, time_ms};
 use zonepulse_tests::batches::{REQUEST, batch, encode, point, send};
 use zonepulse_tests::needs::test;
 use zonepulse_tests::probe::{Settings, Sources};
@@ -50,10 +50,10 @@ fn asked(server_id: u32, seq: u64, start_s: u64, hosts: &[&str]) -> Batch {
 
 /// A line of `/metrics` about the first server.
 fn metric(central: &Central, name: &str) -> u64 {
-    let text = central.api().get("/metrics", &[], "text/plain").text();
+    let metrics = central.api().get("/metrics", &[], "text/plain").text();
     let begin = format!("zonepulse_{name}_total{{server=\"{}\"}} ", central.servers[0].id);
-    let line = text.lines().find_map(|line| line.strip_prefix(&begin));
-    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {begin:?} in {text}"))
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&begin));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {begin:?} in {metrics}"))
 }
 
 fn ancient() {
@@ -142,6 +142,12 @@ fn dead_letters() {
         assert!(metrics.contains(&line), "{line}: {metrics}");
     }
     assert_eq!(central.api().rows("dns/aggregate", &[]).len(), 0);
+    // No probe knows of them: the server's next report tells.
+    queue.publish(&encode(&asked(server.id, 0, minute_s() - 120, &["a.example."])), &server.token);
+    eventually("coverage tells of both", Duration::from_secs(20), || {
+        let rows = central.api().rows("dns/coverage", &[]);
+        rows.iter().any(|row| text(row, "losses").contains("batches_refused=2")).then_some(())
+    });
 }
 
 fn rebuild(central: &Central, arguments: &[&str]) -> Output {

@@ -57,9 +57,7 @@ impl Fault {
     /// Whether it is in vain to take the message from the queue again.
     pub(super) fn is_final(&self) -> bool {
         match self {
-            // The broker cannot ask somebody to add the server or to set the clock first; a person can, and then move the
-            // message back. In the queue it would go round and round, and a quorum queue drops what is returned too often.
-            Fault::Batch(error) => error.is_final() || matches!(error, Error::UnknownServer(_) | Error::Ahead { .. }),
+            Fault::Batch(error) => is_final(error),
             Fault::Unsigned | Fault::WrongSignature(_) | Fault::NoToken(_) => true,
         }
     }
@@ -82,6 +80,14 @@ impl Fault {
     }
 }
 
+/// Whether it is in vain to take a message from the queue again whose batch was not taken for this reason.
+///
+/// The broker cannot ask somebody to add the server or to set the clock first; a person can, and then move the
+/// message back. In the queue it would go round and round, and a quorum queue drops what is returned too often.
+pub(crate) fn is_final(error: &Error) -> bool {
+    error.is_final() || matches!(error, Error::UnknownServer(_) | Error::Ahead { .. })
+}
+
 /// The signature of a message.
 pub(super) fn signature(properties: &BasicProperties) -> Option<String> {
     let AMQPValue::LongString(mac) = properties.headers().as_ref()?.inner().get(MAC_HEADER)? else { return None };
@@ -96,7 +102,7 @@ pub(super) fn sender(store: &Store, bytes: &[u8], mac: Option<&str>) -> Result<S
     let server = server.filter(|server| !server.is_removed()).ok_or(Error::UnknownServer(server_id))?;
     let key = MacKey::of_token_hash(&server.token_hash).ok_or(Fault::NoToken(server_id))?;
     let mac = mac.ok_or(Fault::Unsigned)?;
-    if key.verifies(bytes, mac) { Ok(Sender::Verified(server_id)) } else { Err(Fault::WrongSignature(server_id)) }
+    if key.verifies(bytes, mac) { Ok(Sender::Signed(server_id)) } else { Err(Fault::WrongSignature(server_id)) }
 }
 
 /// Messages that were refused since the start, by reason.
@@ -196,8 +202,8 @@ mod tests {
     #[test]
     fn a_batch_is_its_server_s_when_the_server_s_token_signed_it() {
         let (_dir, store) = store();
-        assert_eq!(judged(&store, 1, "token of 1"), Ok(Sender::Verified(1)));
-        assert_eq!(judged(&store, 2, "token of 2"), Ok(Sender::Verified(2)));
+        assert_eq!(judged(&store, 1, "token of 1"), Ok(Sender::Signed(1)));
+        assert_eq!(judged(&store, 2, "token of 2"), Ok(Sender::Signed(2)));
     }
 
     #[test]
@@ -213,7 +219,7 @@ mod tests {
         let (_dir, store) = store();
         change(&store, |server| server.token_hash = HASHES[1].to_owned());
         assert_eq!(judged(&store, 1, "token of 1"), Err("wrong_signature"));
-        assert_eq!(judged(&store, 1, "token of 2"), Ok(Sender::Verified(1)));
+        assert_eq!(judged(&store, 1, "token of 2"), Ok(Sender::Signed(1)));
         change(&store, |server| server.token_hash = String::new());
         assert_eq!(judged(&store, 1, ""), Err("no_token"));
         store.registry().remove_server(2, 1, false).unwrap();
