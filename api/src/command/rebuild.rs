@@ -145,7 +145,6 @@ fn shown(total: Total) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::command::Command;
     use clap::Parser;
 
