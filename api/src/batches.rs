@@ -45,7 +45,7 @@ pub fn routes() -> OpenApiRouter<App> {
     ),
     responses(
         (status = 204, description = "The batch is on disk, now or from before."),
-        (status = 400, description = "The batch is malformed, or another probe covers its time and a time counts once (`overlapping_probes`). Sending it again is useless.", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The batch is malformed, comes too late, tells of a time too long ago, or another probe covers its time and a time counts once (`overlapping_probes`). Sending it again is useless: keep it aside.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "A user's credentials, or the token of another server.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The batch is larger than the central takes.", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not a batch, or of a version that this central does not know.", body = Problem, content_type = "application/problem+json"),
@@ -99,7 +99,7 @@ impl From<NoRoom> for Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
-            Error::Malformed(_) | Error::TooLate(_) | Error::Interval(_) | Error::Overlaps { .. } => {
+            Error::Malformed(_) | Error::TooLate(_) | Error::TooOld { .. } | Error::Interval(_) | Error::Overlaps { .. } => {
                 Problem::new(Case::BadBatch, error.to_string())
             }
             Error::UnknownVersion(_) => Problem::new(Case::UnknownFormat, error.to_string()),

@@ -3,16 +3,17 @@
 //! `zonepulse.example.toml` explains every key and holds the defaults.
 
 mod check;
+mod ingest;
 mod read;
 
 pub use check::bad_url;
+pub use ingest::Ingest;
 
 use crate::Error;
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 use zonepulse_ingest::{amqp, pull};
 use zonepulse_net::Block;
 use zonepulse_query::SqlLimits;
@@ -194,18 +195,6 @@ pub struct Store {
     pub seal_after_quiet_s: u32,
     /// With less room on the disk than this, no batch is taken, bytes.
     pub min_free_bytes: u64,
-}
-
-/// Bounds of batches on their way in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Ingest {
-    /// Batches that may be on the way, of all servers together.
-    pub queue_batches: usize,
-    /// What those may take together, bytes.
-    pub queue_bytes: usize,
-    /// How long a batch waits for a place, milliseconds.
-    pub max_wait_ms: u64,
 }
 
 /// What points keep of a last access.
@@ -425,21 +414,6 @@ impl From<Store> for zonepulse_store::Options {
             seal_after_quiet_s: store.seal_after_quiet_s,
             min_free_bytes: store.min_free_bytes,
         }
-    }
-}
-
-impl Default for Ingest {
-    fn default() -> Self {
-        let zonepulse_ingest::Settings { queue_batches, queue_bytes, patience, .. } = zonepulse_ingest::Settings::default();
-        Ingest { queue_batches, queue_bytes, max_wait_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX) }
-    }
-}
-
-impl From<Ingest> for zonepulse_ingest::Settings {
-    fn from(ingest: Ingest) -> Self {
-        let Ingest { queue_batches, queue_bytes, max_wait_ms } = ingest;
-        let patience = Duration::from_millis(max_wait_ms);
-        zonepulse_ingest::Settings { queue_batches, queue_bytes, patience, ..zonepulse_ingest::Settings::default() }
     }
 }
 

@@ -250,7 +250,12 @@ impl Parts {
         out.per_server(false, "server_waiting_batches", "Batches on the way in", &each(&|id| waiting(id).batches))?;
         out.per_server(false, "server_waiting_bytes", "Bytes of batches on the way in", &each(&|id| waiting(id).bytes))?;
         let help = "Batches of the server that found no place, and which it was asked to bring again";
-        out.per_server(true, "server_batches_postponed", help, &each(&|id| waiting(id).postponed))
+        out.per_server(true, "server_batches_postponed", help, &each(&|id| waiting(id).postponed))?;
+        let times = |id| self.ingest.bad_times(id);
+        let help = "Batches of the server that told of a time yet to come, whenever they came; they are kept and come again";
+        out.per_server(true, "server_batches_ahead", help, &each(&|id| times(id).ahead))?;
+        let help = "Batches of the server that told of a time too long ago, and were refused for good";
+        out.per_server(true, "server_batches_too_old", help, &each(&|id| times(id).too_old))
     }
 
     fn pulled(&self, out: &mut Out<'_>) -> fmt::Result {

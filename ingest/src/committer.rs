@@ -1,16 +1,18 @@
 //! The one thread that writes: whatever waits goes into one write, from each server in turn.
 
 use crate::admission::Place;
+use crate::times::{self, Bounds};
 use crate::turns::{Group, Turns};
-use crate::twins::{Twins, now_ms};
+use crate::twins::{self, Twins};
+use crate::untold::Untold;
 use crate::{Error, Outcome, Settings, translate};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::oneshot;
-use zonepulse_store::Store;
-use zonepulse_wire::Message;
+use zonepulse_store::{Store, Write};
+use zonepulse_wire::{Counter, Message};
 
 /// A write takes no further batch that would exceed so many points: neither what it keeps until it is on disk nor how
 /// long the next one waits grows with how many large batches there are.
@@ -66,14 +68,16 @@ impl Drop for Closing {
 }
 
 impl Committer {
-    pub(crate) fn start(store: Store, settings: Settings, twins: Arc<Twins>) -> Result<Self, Error> {
+    pub(crate) fn start(store: Store, settings: Settings, untold: Arc<Untold>, twins: Arc<Twins>) -> Result<Self, Error> {
         let queue = Arc::new(Turns::new());
         let written = Arc::<Written>::default();
-        let (closing, counted) = (Closing(queue.clone()), written.clone());
+        let closing = Closing(queue.clone());
+        let times = Bounds { max_ahead_s: settings.max_ahead_s, max_age_days: settings.max_age_days };
+        let writer = Writer { store, times, untold, twins, counted: written.clone() };
         let most = Group { batches: settings.group_batches.max(1), points: WRITE_POINTS };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
-            .spawn(move || run(&store, &closing.0, most, &counted, &twins))
+            .spawn(move || writer.run(&closing.0, most))
             .map_err(|error| Error::Thread(Arc::new(error)))?;
         Ok(Committer { running: Arc::new(Running { queue, written, thread: Some(thread) }) })
     }
@@ -98,63 +102,97 @@ impl Committer {
     }
 }
 
-/// Writes what waits, as much as goes into one write, until the queue is closed and empty.
-fn run(store: &Store, queue: &Turns<Waiting>, most: Group, counted: &Written, twins: &Twins) {
-    let mut full = false;
-    loop {
-        let group = queue.take(most);
-        if group.is_empty() {
-            return;
-        }
-        let began = Instant::now();
-        let written = write(store, group, counted, twins);
-        counted.commits.fetch_add(1, Ordering::Relaxed);
-        counted.took_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
-        let was_full = std::mem::replace(&mut full, matches!(written, Err(Error::NoSpace)));
-        match written {
-            Ok(()) if was_full => tracing::info!("there is room on the disk: batches are taken again"),
-            Err(Error::NoSpace) if was_full => {}
-            Err(error) => tracing::error!(%error, "batches were not taken; their bringers will try again"),
-            Ok(()) => {}
-        }
-    }
+/// What the thread writes with.
+struct Writer {
+    store: Store,
+    times: Bounds,
+    untold: Arc<Untold>,
+    twins: Arc<Twins>,
+    counted: Arc<Written>,
 }
 
-/// Writes batches, and answers those who wait for them.
-fn write(store: &Store, group: Vec<Waiting>, counted: &Written, twins: &Twins) -> Result<(), Error> {
-    let mut write = store.begin();
-    let mut points = 0;
-    let mut added = Vec::with_capacity(group.len());
-    for Waiting { batch, answer, place } in group {
-        let outcome = match write.is_known(&translate::identity(&batch), batch.start_s()) {
-            // Before its names get numbers: a copy must not leave a trace.
-            Ok(true) => Ok(Outcome::Duplicate),
-            Ok(false) => {
-                let size = size(&batch);
-                let admitted = match &batch {
-                    Message::Dns(batch) => twins.admit(batch, store, &mut write, now_ms()),
-                    // Of metrics that are told twice one value counts.
-                    Message::System(_) => Ok(0),
-                };
-                admitted
-                    .and_then(|overlap_ms| Ok(translate::add(batch, overlap_ms, &mut write)?))
-                    .inspect(|outcome| points += if *outcome == Outcome::Committed { size } else { 0 })
+impl Writer {
+    /// Writes what waits, as much as goes into one write, until the queue is closed and empty.
+    fn run(&self, queue: &Turns<Waiting>, most: Group) {
+        let mut full = false;
+        loop {
+            let group = queue.take(most);
+            if group.is_empty() {
+                return;
             }
-            Err(error) => Err(error.into()),
+            let began = Instant::now();
+            let written = self.write(group);
+            self.counted.commits.fetch_add(1, Ordering::Relaxed);
+            self.counted.took_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
+            let was_full = std::mem::replace(&mut full, matches!(written, Err(Error::NoSpace)));
+            match written {
+                Ok(()) if was_full => tracing::info!("there is room on the disk: batches are taken again"),
+                Err(Error::NoSpace) if was_full => {}
+                Err(error) => tracing::error!(%error, "batches were not taken; their bringers will try again"),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    /// Writes batches, and answers those who wait for them.
+    fn write(&self, group: Vec<Waiting>) -> Result<(), Error> {
+        let mut write = self.store.begin();
+        let (mut points, now_s) = (0, times::now_s());
+        let mut added = Vec::with_capacity(group.len());
+        let mut told = Vec::new();
+        for Waiting { batch, answer, place } in group {
+            let outcome = match write.is_known(&translate::identity(&batch), batch.start_s()) {
+                // Before its names get numbers: a copy must not leave a trace.
+                Ok(true) => Ok(Outcome::Duplicate),
+                Ok(false) => self.times.check(&batch, now_s).and_then(|()| {
+                    let size = size(&batch);
+                    let outcome = self.add(batch, &mut write, &mut told)?;
+                    points += if outcome == Outcome::Committed { size } else { 0 };
+                    Ok(outcome)
+                }),
+                Err(error) => Err(error.into()),
+            };
+            added.push((answer, place, outcome));
+        }
+        // A copy of a batch in the same write is on disk only with it: nobody is answered before.
+        let written = write.commit().map_err(Error::from);
+        match &written {
+            Ok(()) => {
+                self.counted.points.fetch_add(points, Ordering::Relaxed);
+            }
+            Err(_) => told.into_iter().for_each(|(server_id, batches)| self.untold.add(server_id, batches)),
+        }
+        for (answer, place, outcome) in added {
+            drop(place);
+            // Whoever went away finds the batch's marker when it comes again.
+            let _ = answer.send(written.clone().and(outcome));
+        }
+        written
+    }
+
+    /// Adds a batch to a write, and tells with it of batches of its server that were refused; `told` has what was told so.
+    fn add(&self, mut batch: Message, write: &mut Write<'_>, told: &mut Vec<(u32, u64)>) -> Result<Outcome, Error> {
+        let server_id = batch.identity().server_id;
+        let refused = match &mut batch {
+            Message::Dns(batch) => {
+                let refused = self.untold.take(server_id);
+                batch.counters.add(Counter::BatchesRefused, refused);
+                refused
+            }
+            Message::System(_) => 0,
         };
-        added.push((answer, place, outcome));
+        let overlap_ms = match &batch {
+            Message::Dns(batch) => self.twins.admit(batch, &self.store, write, twins::now_ms()),
+            // Of metrics that are told twice one value counts.
+            Message::System(_) => Ok(0),
+        };
+        let added = overlap_ms.and_then(|overlap_ms| Ok(translate::add(batch, overlap_ms, write)?));
+        match added {
+            Ok(Outcome::Committed) => told.push((server_id, refused)),
+            _ => self.untold.add(server_id, refused),
+        }
+        added
     }
-    // A copy of a batch in the same write is on disk only with it: nobody is answered before.
-    let written = write.commit().map_err(Error::from);
-    if written.is_ok() {
-        counted.points.fetch_add(points, Ordering::Relaxed);
-    }
-    for (answer, place, outcome) in added {
-        drop(place);
-        // Whoever went away finds the batch's marker when it comes again.
-        let _ = answer.send(written.clone().and(outcome));
-    }
-    written
 }
 
 /// How many points a message has.

@@ -27,6 +27,19 @@ pub enum Error {
         /// How far it may.
         max_ahead_s: u64,
     },
+    /// The batch tells of a time so long ago that the clock that it comes from, or the central's, is wrong. It will not be
+    /// taken while the bound is what it is: keep it for somebody to look at.
+    #[error(
+        "the batch tells of a time {age_days} days ago (Unix time {start_s}), and up to {max_age_days} days are taken ([ingest] max_age_days): is the clock right that it was made with?"
+    )]
+    TooOld {
+        /// When it begins, Unix seconds.
+        start_s: u64,
+        /// How long ago that is, days.
+        age_days: u64,
+        /// How long ago it may be.
+        max_age_days: u32,
+    },
     /// The batch's interval does not divide 300 s. It will never be taken.
     #[error("an interval of {0} s does not divide 300 s")]
     Interval(u32),
@@ -86,6 +99,7 @@ impl Error {
             Error::Malformed(_)
             | Error::UnknownVersion(_)
             | Error::TooLate(_)
+            | Error::TooOld { .. }
             | Error::Interval(_)
             | Error::Overlaps { .. }
             | Error::WrongServer { .. } => true,

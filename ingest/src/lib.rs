@@ -21,9 +21,11 @@ mod translate;
 mod trust;
 mod turns;
 mod twins;
+mod untold;
 
 pub use admission::OnTheWay;
 pub use error::Error;
+pub use times::BadTimes;
 pub use trust::Trust;
 pub use twins::{LiveProbes, Overlaps};
 pub use zonepulse_store::Outcome;
@@ -35,7 +37,8 @@ use bytes::Bytes;
 use committer::Committer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use untold::Untold;
 use zonepulse_store::Store;
 use zonepulse_wire::Message;
 
@@ -55,6 +58,8 @@ pub struct Settings {
     pub patience: Duration,
     /// How far ahead of this machine's clock a batch may be before [`Error::Ahead`], seconds.
     pub max_ahead_s: u64,
+    /// How long ago a batch may begin before [`Error::TooOld`], days.
+    pub max_age_days: u32,
 }
 
 impl Default for Settings {
@@ -65,6 +70,7 @@ impl Default for Settings {
             group_batches: 64,
             patience: Duration::from_secs(5),
             max_ahead_s: times::DEFAULT_MAX_AHEAD_S,
+            max_age_days: times::DEFAULT_MAX_AGE_DAYS,
         }
     }
 }
@@ -74,6 +80,9 @@ impl Default for Settings {
 pub enum Sender {
     /// Somebody with this server's token, shown or used to sign: batches of this server only.
     Server(u32),
+    /// The same through a broker, whose messages nobody keeps who could tell that they were refused. The registry has just
+    /// been asked for the server and need not be read again; one that is removed meanwhile is refused by the store.
+    Signed(u32),
 }
 
 /// What came in since the start.
@@ -109,9 +118,10 @@ pub struct Ingest {
     admission: Arc<Admission>,
     patience: Duration,
     counters: Arc<Counters>,
-    max_ahead_s: u64,
     /// Servers for which two probes send.
     twins: Arc<twins::Twins>,
+    bad_times: Arc<times::Tally>,
+    untold: Arc<Untold>,
     /// Of messages from the broker.
     refusals: Arc<amqp::origin::Refusals>,
 }
@@ -129,12 +139,12 @@ impl Ingest {
     /// Starts the committer. It ends when the last clone is dropped and what
     /// was waiting is committed.
     pub fn start(store: Store, settings: Settings) -> Result<Self, Error> {
-        let twins = Arc::<twins::Twins>::default();
-        let committer = Committer::start(store.clone(), settings, twins.clone())?;
-        let Settings { queue_batches, queue_bytes, patience, max_ahead_s, .. } = settings;
+        let (twins, untold) = (Arc::<twins::Twins>::default(), Arc::<Untold>::default());
+        let committer = Committer::start(store.clone(), settings, untold.clone(), twins.clone())?;
+        let Settings { queue_batches, queue_bytes, patience, .. } = settings;
         let admission = Arc::new(Admission::new(Bounds { batches: queue_batches, bytes: queue_bytes }));
-        let (counters, refusals) = Default::default();
-        Ok(Ingest { store, committer, admission, patience, counters, max_ahead_s, twins, refusals })
+        let (counters, bad_times, refusals) = Default::default();
+        Ok(Ingest { store, committer, admission, patience, counters, twins, bad_times, untold, refusals })
     }
 
     /// Takes an encoded batch and answers when it is on disk, or was before.
@@ -148,18 +158,20 @@ impl Ingest {
             Err(_) => &self.counters.postponed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        if let (Sender::Signed(server_id), Err(error)) = (sender, &outcome) {
+            self.untold.add(server_id, u64::from(amqp::origin::is_final(error)));
+        }
         outcome
     }
 
     async fn take(&self, bytes: Bytes, sender: Sender) -> Result<Outcome, Error> {
         let identity = zonepulse_wire::peek_identity(&bytes)?;
-        let Sender::Server(own) = sender;
+        let (Sender::Server(own) | Sender::Signed(own)) = sender;
         if own != identity.server_id {
             return Err(Error::WrongServer { own, found: identity.server_id });
         }
-        let known = self.store.registry().server(identity.server_id)?;
-        if known.is_none_or(|server| server.is_removed()) {
-            return Err(Error::UnknownServer(identity.server_id));
+        if matches!(sender, Sender::Server(_)) && self.store.registry().server(own)?.is_none_or(|server| server.is_removed()) {
+            return Err(Error::UnknownServer(own));
         }
         let mut place = self.admission.enter(identity.server_id, bytes.len(), self.patience).await?;
         let (batch, place) = if bytes.len() > LARGE_BYTES {
@@ -183,8 +195,9 @@ impl Ingest {
         if !300u32.is_multiple_of(interval_s) {
             return Err(Error::Interval(interval_s));
         }
-        times::check(&batch, times::now_s(), self.max_ahead_s)?;
-        self.committer.commit(batch, place).await
+        let server_id = identity.server_id;
+        let outcome = self.committer.commit(batch, place).await;
+        outcome.inspect_err(|error| self.bad_times.add(server_id, error, Instant::now()))
     }
 
     /// What a server has on the way in, and how often it was asked to come again.
@@ -195,6 +208,11 @@ impl Ingest {
     /// How batches of a server cover time that others cover, too.
     pub fn overlaps(&self, server_id: u32) -> Overlaps {
         self.twins.of(server_id, twins::now_ms())
+    }
+
+    /// What of a server was not taken because of its times.
+    pub fn bad_times(&self, server_id: u32) -> BadTimes {
+        self.bad_times.of(server_id)
     }
 
     /// What came in since the start.

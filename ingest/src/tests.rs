@@ -1,8 +1,12 @@
 use super::*;
+use crate::times::Bounds;
 use std::ops::ControlFlow;
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_store::{Level, Options, SystemSelection};
 use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records, Row, Series, SystemBatch};
+
+/// A full hour in 2025.
+const T0_S: u64 = 487_000 * 3600;
 
 fn batch(server_id: u32, seq: u64, names: &[&str]) -> Batch {
     let mut records = Records::new();
@@ -13,9 +17,9 @@ fn batch(server_id: u32, seq: u64, names: &[&str]) -> Batch {
     }
     Batch {
         identity: Identity { server_id, epoch: 1, seq },
-        start_s: 600,
+        start_s: T0_S + 600,
         interval_s: 60,
-        coverage: Coverage { from_ms: 600_000, until_ms: 660_000 },
+        coverage: Coverage { from_ms: (T0_S + 600) * 1000, until_ms: (T0_S + 660) * 1000 },
         counters: Counters::new(),
         evicted: None,
         records,
@@ -60,7 +64,7 @@ fn metrics(seq: u64, interval_s: u32) -> SystemBatch {
     };
     SystemBatch {
         identity: Identity { server_id: 1, epoch: 1, seq },
-        start_s: 300 * u64::from(interval_s),
+        start_s: T0_S / u64::from(interval_s) * u64::from(interval_s),
         interval_s,
         slots: 3,
         evicted: None,
@@ -88,9 +92,9 @@ async fn metrics_and_dns_are_one_sequence_and_count_once_each() {
         told.push((format!("{metric} {label}"), points.starts_s.clone(), points.values.clone()));
         ControlFlow::Continue(())
     };
-    central.store.system(Level::Raw, 1500, &SystemSelection::all(), each).unwrap();
-    let cpu = ("cpu_percent 0".to_owned(), vec![1500, 1510], vec![12.5, 13.0]);
-    assert_eq!(told, [cpu, ("disk_free_bytes /".to_owned(), vec![1500, 1505, 1510], vec![1e12; 3])]);
+    central.store.system(Level::Raw, T0_S, &SystemSelection::all(), each).unwrap();
+    let cpu = ("cpu_percent 0".to_owned(), vec![T0_S, T0_S + 10], vec![12.5, 13.0]);
+    assert_eq!(told, [cpu, ("disk_free_bytes /".to_owned(), vec![T0_S, T0_S + 5, T0_S + 10], vec![1e12; 3])]);
     assert_eq!(central.store.check().unwrap().faults, Vec::<String>::new());
 }
 
@@ -163,7 +167,7 @@ async fn names_past_a_servers_share_are_counted_in_its_coverage_and_not_in_anoth
         told.push((report.server_id, report.hits, report.counters.clone()));
         ControlFlow::Continue(())
     };
-    central.store.coverage(None, 0, u64::MAX, 700, each).unwrap();
+    central.store.coverage(None, 0, u64::MAX, T0_S + 700, each).unwrap();
     let folded = central.store.names_of(1).refused;
     let number = |counter: Counter| counter.number();
     let counted = vec![(number(Counter::NamesFoldedByCentral), folded), (number(Counter::HitsFoldedByCentral), folded)];
@@ -259,8 +263,8 @@ async fn a_server_that_nobody_added_is_not_taken_and_not_refused_for_good() {
 async fn an_interval_that_would_lie_across_two_roll_ups_is_refused() {
     let central = central();
     let mut odd = batch(1, 0, &["a."]);
-    (odd.start_s, odd.interval_s) = (7 * 86, 7);
-    (odd.coverage.from_ms, odd.coverage.until_ms) = (602_000, 609_000);
+    (odd.start_s, odd.interval_s) = (T0_S / 7 * 7, 7);
+    (odd.coverage.from_ms, odd.coverage.until_ms) = (odd.start_s * 1000, odd.start_s * 1000 + 7000);
     let error = central.ingest.receive(bytes(&odd), Sender::Server(1)).await.unwrap_err();
     assert!(matches!(error, Error::Interval(7)) && error.is_final());
 }
@@ -314,15 +318,114 @@ async fn the_last_slot_of_metrics_must_have_come_too() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_for_good_and_what_waiting_cures_is_not() {
-    let message = Message::Dns(Batch { start_s: 6000, ..batch(1, 0, &[]) });
-    assert!(times::check(&message, 6000 - 600, 600).is_ok());
-    assert!(times::check(&message, 6000 - 601, 600).is_err_and(|error| !error.is_final()));
+fn a_time_is_taken_up_to_its_bounds_in_both_directions() {
+    let bounds = Bounds { max_ahead_s: 600, max_age_days: 30 };
+    let message = Message::Dns(batch(1, 0, &[]));
+    let start_s = message.start_s();
+    let age_s = 30 * 86_400;
+    assert!(bounds.check(&message, start_s - 600).is_ok() && bounds.check(&message, start_s + age_s).is_ok());
+    let ahead = bounds.check(&message, start_s - 601).unwrap_err();
+    assert!(matches!(ahead, Error::Ahead { ahead_s: 601, max_ahead_s: 600 }) && !ahead.is_final(), "{ahead}");
+    let old = bounds.check(&message, start_s + age_s + 1).unwrap_err();
+    assert!(matches!(old, Error::TooOld { age_days: 30, max_age_days: 30, .. }) && old.is_final(), "{old}");
+    // A central whose own clock has lost its time postpones everything and refuses nothing for good.
+    assert!(bounds.check(&message, 0).is_err_and(|error| !error.is_final()));
+}
+
+#[test]
+fn the_default_takes_captures_of_years_ago_and_no_clock_that_lost_its_time() {
+    let settings = Settings::default();
+    let bounds = Bounds { max_ahead_s: settings.max_ahead_s, max_age_days: settings.max_age_days };
+    let of = |start_s| Message::Dns(Batch { start_s, ..batch(1, 0, &[]) });
+    // November 2026.
+    let now_s = 1_795_000_000;
+    let [year_1970, year_1980, year_2000, year_2005] = [0, 315_532_800, 946_684_800, 1_104_537_600];
+    for lost in [year_1970, year_1980, year_2000] {
+        assert!(matches!(bounds.check(&of(lost), now_s), Err(Error::TooOld { .. })), "{lost}");
+    }
+    assert!(bounds.check(&of(year_2005), now_s).is_ok());
+}
+
+#[test]
+fn what_the_store_refuses_for_what_it_says_is_refused_for_good() {
     for error in [zonepulse_store::Error::TooLate { epoch: 1, seq: 2 }, zonepulse_store::Error::BadIntake("rows")] {
         assert!(Error::from(error).is_final());
     }
-    let ahead = Error::Ahead { ahead_s: 9, max_ahead_s: 3 };
-    assert!(!ahead.is_final() && ahead.to_string().contains("9 s ahead"), "{ahead}");
+}
+
+#[tokio::test]
+async fn a_batch_of_1970_is_refused_for_good_and_its_number_stays_free() {
+    let central = central();
+    let names = central.store.dictionary().len();
+    let at = |start_s: u64| Batch {
+        start_s,
+        coverage: Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 },
+        ..batch(1, 0, &["a."])
+    };
+    let error = central.ingest.receive(bytes(&at(600)), Sender::Server(1)).await.unwrap_err();
+    assert!(matches!(error, Error::TooOld { start_s: 600, .. }) && error.to_string().contains("max_age_days"), "{error}");
+    assert_eq!((central.ingest.statistics().refused, hits(&central.store)), (1, 0));
+    assert_eq!(central.store.dictionary().len(), names);
+    let outcome = central.ingest.receive(bytes(&at(T0_S)), Sender::Server(1)).await;
+    assert!(matches!(outcome, Ok(Outcome::Committed)), "{outcome:?}");
+    assert_eq!(central.store.check().unwrap().faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn metrics_of_1970_are_refused_too() {
+    let central = central();
+    let old = SystemBatch { start_s: 1500, ..metrics(0, 5) };
+    let error = central.ingest.receive(old.encode().unwrap().into(), Sender::Server(1)).await.unwrap_err();
+    assert!(matches!(error, Error::TooOld { start_s: 1500, .. }), "{error}");
+    assert_eq!(central.store.statistics().series, 0);
+}
+
+#[tokio::test]
+async fn a_copy_of_a_batch_that_is_in_is_confirmed_however_old_it_is_by_now() {
+    let central = central();
+    let sent = bytes(&batch(1, 0, &["a."]));
+    central.ingest.receive(sent.clone(), Sender::Server(1)).await.unwrap();
+    let strict = Ingest::start(central.store.clone(), Settings { max_age_days: 1, ..Settings::default() }).unwrap();
+    assert!(matches!(strict.receive(sent, Sender::Server(1)).await, Ok(Outcome::Duplicate)));
+    let error = strict.receive(bytes(&batch(1, 1, &["a."])), Sender::Server(1)).await.unwrap_err();
+    assert!(matches!(error, Error::TooOld { max_age_days: 1, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn refused_times_are_counted_by_server_and_direction() {
+    let central = central_with(Options::default(), Settings::default(), 2);
+    let at = |server_id, start_s: u64| {
+        let coverage = Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 };
+        bytes(&Batch { start_s, coverage, ..batch(server_id, 0, &["a."]) })
+    };
+    let ahead_s = times::now_s() / 60 * 60 + 86_400 * 365 * 10;
+    for start_s in [600, ahead_s, ahead_s] {
+        central.ingest.receive(at(1, start_s), Sender::Server(1)).await.unwrap_err();
+    }
+    assert_eq!([1, 2].map(|id| central.ingest.bad_times(id)), [BadTimes { ahead: 2, too_old: 1 }, BadTimes::default()]);
+}
+
+#[tokio::test]
+async fn the_next_report_tells_of_what_a_broker_s_messages_were_refused_and_of_nothing_that_a_probe_tells_itself() {
+    let central = central();
+    let old = |seq| {
+        bytes(&Batch { start_s: 600, coverage: Coverage { from_ms: 600_000, until_ms: 600_000 }, ..batch(1, seq, &["a."]) })
+    };
+    for sender in [Sender::Signed(1), Sender::Signed(1), Sender::Server(1)] {
+        central.ingest.receive(old(0), sender).await.unwrap_err();
+    }
+    // Metrics have no counters; a copy is no report.
+    central.ingest.receive(metrics(0, 5).encode().unwrap().into(), Sender::Signed(1)).await.unwrap();
+    for seq in [1, 1, 2] {
+        central.ingest.receive(bytes(&batch(1, seq, &["a."])), Sender::Signed(1)).await.unwrap();
+    }
+    let mut told = Vec::new();
+    let each = &mut |report: &zonepulse_store::Report| {
+        told.push((report.seq, report.counters.clone()));
+        ControlFlow::Continue(())
+    };
+    central.store.coverage(None, 0, u64::MAX, T0_S + 700, each).unwrap();
+    assert_eq!(told, [(1, vec![(Counter::BatchesRefused.number(), 2)]), (2, Vec::new())]);
 }
 
 #[tokio::test]

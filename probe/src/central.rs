@@ -88,7 +88,23 @@ pub(crate) async fn read_body(mut response: Response, max_bytes: usize) -> Optio
 }
 
 /// The title and detail of a problem document (RFC 9457), or the first line of any other text.
-pub(crate) async fn read_problem(mut response: Response) -> String {
+pub(crate) async fn read_problem(response: Response) -> String {
+    summary(&read_start(response).await)
+}
+
+/// The same, and the document's type, which tells cases apart; empty where there is none.
+pub(crate) async fn read_typed_problem(response: Response) -> (String, String) {
+    #[derive(serde::Deserialize)]
+    struct Problem {
+        #[serde(rename = "type", default)]
+        kind: String,
+    }
+    let body = read_start(response).await;
+    let kind = serde_json::from_str(&body).map(|Problem { kind }| kind).unwrap_or_default();
+    (kind, summary(&body))
+}
+
+async fn read_start(mut response: Response) -> String {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         let room = MAX_PROBLEM_BYTES - body.len();
@@ -97,7 +113,7 @@ pub(crate) async fn read_problem(mut response: Response) -> String {
             break;
         }
     }
-    summary(&String::from_utf8_lossy(&body))
+    String::from_utf8_lossy(&body).into_owned()
 }
 
 fn summary(body: &str) -> String {

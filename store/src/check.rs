@@ -17,7 +17,7 @@ use crate::retention::Expiry;
 use crate::seal::{Parts, read_parts};
 use crate::sealed::{self, Decoder};
 use crate::totals::Group;
-use crate::{Error, Inner, Level, Precision, key, system};
+use crate::{Error, Inner, Level, Precision, key, rebuild, system};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use zonepulse_codec::Malformed;
@@ -372,9 +372,14 @@ impl Walk<'_> {
             .collect();
         differ.into_iter().for_each(|text| self.check.fault(text));
         let all_there = self.expiry.horizons.values().all(|horizon| horizon.aggregate_hour == 0);
-        let differ = self.check.reports > self.check.batches || (all_there && self.check.reports != self.check.batches);
+        let dropped = rebuild::dropped_reports(self.inner)?;
+        let reports = self.check.reports.saturating_add(dropped);
+        let differ = reports > self.check.batches || (all_there && reports != self.check.batches);
         if differ && self.unreadable.is_empty() {
-            self.check.fault(format!("{} batches were committed, {} reports are there", self.check.batches, self.check.reports));
+            self.check.fault(format!(
+                "{} batches were committed, {} reports are there, and {dropped} were removed because of their times",
+                self.check.batches, self.check.reports
+            ));
         }
         Ok(())
     }

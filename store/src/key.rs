@@ -8,6 +8,7 @@
 //! | `default` | `audit/` number u64 | JSON of an [`AuditEntry`](crate::AuditEntry) |
 //! | `default` | `seen/` server u32 | JSON of what was last heard of it |
 //! | `default` | `horizon/` server u32 | what has left the open blocks, and the disk |
+//! | `default` | `dropped/` server u32 | how many reports were removed because of their times, u64 |
 //! | `names` | record id u32 | type u16 · canonical text |
 //! | `open` | hour u32 · server u32 · start_s u64 · epoch u64 · seq u64 | a block |
 //! | `sealed` | level u8 · hour u32 · server u32 · group u32 | points of 256 records, record by record |
@@ -47,6 +48,9 @@ pub(crate) const OPEN_BYTES: usize = 32;
 
 /// Length of a sealed value's key, bytes.
 const SEALED_BYTES: usize = 13;
+
+/// What the keys of numbers of reports begin with that were removed because of their times.
+pub(crate) const DROPPED: &[u8] = b"dropped/";
 
 /// What the keys of horizons begin with.
 pub(crate) const HORIZON: &[u8] = b"horizon/";
@@ -114,6 +118,19 @@ pub(crate) fn parse_sealed(key: &[u8]) -> Option<(Level, u32, u32, u32)> {
     }
     let level = Level::from_byte(*key.first()?)?;
     Some((level, u32_at(key, 1)?, u32_at(key, 5)?, u32_at(key, 9)?))
+}
+
+/// Where the sealed values of the next server, or hour, begin.
+pub(crate) fn after_sealed(level: Level, hour: u32, server_id: u32) -> [u8; SEALED_BYTES] {
+    match server_id.checked_add(1) {
+        Some(next) => sealed(level, hour, next, 0),
+        None => sealed(level, hour.saturating_add(1), 0, 0),
+    }
+}
+
+/// The key of how many reports of a server were removed because of their times.
+pub(crate) fn dropped(server_id: u32) -> Vec<u8> {
+    [DROPPED, &server_id.to_be_bytes()[..]].concat()
 }
 
 /// The key of a server's horizon.

@@ -59,6 +59,7 @@ mod precision;
 mod prefetch;
 mod purge;
 mod read;
+mod rebuild;
 mod registry;
 mod report;
 mod retention;
@@ -84,6 +85,7 @@ pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
 pub use level::Level;
 pub use overlap::Overlap;
 pub use precision::Precision;
+pub use rebuild::{Rebuild, Rebuilt};
 pub use registry::{
     Actor, AuditEntry, EnrollmentToken, Entered, GlobalSettings, Pull, Registry, Rights, Server, ServerNames, User, UserToken,
 };

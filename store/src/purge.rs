@@ -52,6 +52,7 @@ pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, s
         batch.delete_range_cf(database.family(family), from, until);
     }
     batch.delete(key::horizon(server_id));
+    batch.delete(key::dropped(server_id));
     batch.delete(registry::server_key(server_id));
     let mut expiry = inner.expiry.write();
     database.write(batch, true)?;
@@ -95,10 +96,7 @@ fn remove_sealed(inner: &Inner, batch: &mut WriteBatch, family: &str, server_id:
                 break;
             }
             if (at, server) == (hour, server_id) {
-                let end = match server_id.checked_add(1) {
-                    Some(next) => key::sealed(level, hour, next, 0),
-                    None => key::sealed(level, hour.saturating_add(1), 0, 0),
-                };
+                let end = key::after_sealed(level, hour, server_id);
                 batch.delete_range_cf(inner.database.family(family), key::sealed(level, hour, server_id, 0), end);
             }
             // The next hour in which this server may have something.

@@ -68,11 +68,12 @@ impl Count {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    hits: u64,
-    first_ms: u64,
-    last_ms: u64,
+/// One total of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub hits: u64,
+    pub first_ms: u64,
+    pub last_ms: u64,
 }
 
 /// Which of a group's records have totals, by the low byte of their numbers.
@@ -190,8 +191,15 @@ impl Group {
         self.counts.is_empty()
     }
 
+    /// A group of these totals, by the low bytes of the records' numbers.
+    pub(crate) fn of(entries: impl Iterator<Item = (u8, Entry)>) -> Self {
+        let mut group = Group::default();
+        entries.for_each(|(low, entry)| group.add_entry(low, entry));
+        group
+    }
+
     /// The low bytes of the records' numbers, rising, and their totals.
-    fn iter(&self) -> impl Iterator<Item = (u8, Entry)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, Entry)> {
         let entry = |(count, first_ms): (&Count, &u64)| Entry { hits: count.hits, first_ms: *first_ms, last_ms: count.last_ms };
         self.members.iter().zip(self.counts.iter().zip(&self.firsts_ms).map(entry))
     }

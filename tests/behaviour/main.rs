@@ -41,6 +41,7 @@ mod restarts;
 mod secrets;
 mod sql;
 mod system;
+mod times;
 mod twins;
 mod whole_capture;
 
@@ -95,6 +96,7 @@ fn all() -> Vec<Trial> {
         formats::trials(),
         sql::trials(),
         system::trials(),
+        times::trials(),
         parameters::trials(),
         credentials::trials(),
         captures::trials(),

@@ -250,6 +250,8 @@ impl Central {
         for key in ["RAW_RETENTION_MINUTES", "AGGREGATED_RETENTION_DAYS"] {
             command.env(format!("ZONEPULSE_STORE__{key}"), u32::MAX.to_string());
         }
+        // So are captures, and the times of batches that are about something else.
+        command.env("ZONEPULSE_INGEST__MAX_AGE_DAYS", "36500");
         // Points are held against the messages that they are of, to the millisecond.
         if !self.as_shipped {
             command.env("ZONEPULSE_STORE__RAW_LAST_ACCESS", "ms");

@@ -68,7 +68,8 @@ pub enum Counter {
 
     /// Messages that were counted under `<other>` because the table was full.
     MessagesFolded = 60,
-    /// Batches that the central refused for good; the spool keeps them aside.
+    /// Batches that the central refused for good. The spool keeps them aside, and its probe tells of them; those that came
+    /// through a broker are in its dead-letter queue, and the central adds them.
     BatchesRefused = 61,
     /// Records that gave up their places in the table, because it was full. What they
     /// had counted was reported; should they come again, they need a place again.

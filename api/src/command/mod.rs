@@ -7,6 +7,7 @@
 mod check;
 mod export;
 mod plan;
+mod rebuild;
 mod serve;
 mod server;
 mod settings;
@@ -52,6 +53,8 @@ enum Action {
     Settings(settings::Settings),
     /// Read the whole store and say whether it is sound
     Check(check::Check),
+    /// Make first and last accesses anew of the points that are kept, and remove points with impossible times
+    Rebuild(rebuild::Rebuild),
     /// Write hours that are over as Parquet files, for other query engines and for ever
     Export(export::Export),
     /// Send what a fleet of servers that do not exist would send, to see how a central does
@@ -73,6 +76,7 @@ impl Command {
             Action::Server(server) => server.run(overlay),
             Action::Settings(settings) => settings.run(overlay),
             Action::Check(check) => check.run(overlay),
+            Action::Rebuild(rebuild) => rebuild.run(overlay),
             Action::Export(export) => export.run(overlay),
             Action::Simulate(simulate) => simulate.run(overlay),
             Action::Plan(plan) => plan.run(overlay),

@@ -29,6 +29,7 @@ const REASONS: [&str; 11] = [
     "unknown_version",
     "interval",
     "ahead",
+    "too_old",
     "too_late",
     "overlaps",
     "other",
@@ -57,9 +58,7 @@ impl Fault {
     /// Whether it is in vain to take the message from the queue again.
     pub(super) fn is_final(&self) -> bool {
         match self {
-            // The broker cannot ask somebody to add the server or to set the clock first; a person can, and then move the
-            // message back. In the queue it would go round and round, and a quorum queue drops what is returned too often.
-            Fault::Batch(error) => error.is_final() || matches!(error, Error::UnknownServer(_) | Error::Ahead { .. }),
+            Fault::Batch(error) => is_final(error),
             Fault::Unsigned | Fault::WrongSignature(_) | Fault::NoToken(_) => true,
         }
     }
@@ -75,11 +74,20 @@ impl Fault {
             Fault::Batch(Error::UnknownVersion(_)) => "unknown_version",
             Fault::Batch(Error::Interval(_)) => "interval",
             Fault::Batch(Error::Ahead { .. }) => "ahead",
+            Fault::Batch(Error::TooOld { .. }) => "too_old",
             Fault::Batch(Error::TooLate(_)) => "too_late",
             Fault::Batch(Error::Overlaps { .. }) => "overlaps",
             Fault::Batch(_) => "other",
         }
     }
+}
+
+/// Whether it is in vain to take a message from the queue again whose batch was not taken for this reason.
+///
+/// The broker cannot ask somebody to add the server or to set the clock first; a person can, and then move the
+/// message back. In the queue it would go round and round, and a quorum queue drops what is returned too often.
+pub(crate) fn is_final(error: &Error) -> bool {
+    error.is_final() || matches!(error, Error::UnknownServer(_) | Error::Ahead { .. })
 }
 
 /// The signature of a message.
@@ -89,14 +97,14 @@ pub(super) fn signature(properties: &BasicProperties) -> Option<String> {
     (mac.len() <= LONGEST_MAC).then(|| mac.to_owned())
 }
 
-/// Whose batch this is, as its signature proves. Reads the registry.
+/// Whose batch this is, as its signature proves. Reads the registry, once for the whole way in.
 pub(super) fn sender(store: &Store, bytes: &[u8], mac: Option<&str>) -> Result<Sender, Fault> {
     let server_id = peek_identity(bytes).map_err(Error::from)?.server_id;
     let server = store.registry().server(server_id).map_err(Error::from)?;
     let server = server.filter(|server| !server.is_removed()).ok_or(Error::UnknownServer(server_id))?;
     let key = MacKey::of_token_hash(&server.token_hash).ok_or(Fault::NoToken(server_id))?;
     let mac = mac.ok_or(Fault::Unsigned)?;
-    if key.verifies(bytes, mac) { Ok(Sender::Server(server_id)) } else { Err(Fault::WrongSignature(server_id)) }
+    if key.verifies(bytes, mac) { Ok(Sender::Signed(server_id)) } else { Err(Fault::WrongSignature(server_id)) }
 }
 
 /// Messages that were refused since the start, by reason.
@@ -196,8 +204,8 @@ mod tests {
     #[test]
     fn a_batch_is_its_server_s_when_the_server_s_token_signed_it() {
         let (_dir, store) = store();
-        assert_eq!(judged(&store, 1, "token of 1"), Ok(Sender::Server(1)));
-        assert_eq!(judged(&store, 2, "token of 2"), Ok(Sender::Server(2)));
+        assert_eq!(judged(&store, 1, "token of 1"), Ok(Sender::Signed(1)));
+        assert_eq!(judged(&store, 2, "token of 2"), Ok(Sender::Signed(2)));
     }
 
     #[test]
@@ -213,7 +221,7 @@ mod tests {
         let (_dir, store) = store();
         change(&store, |server| server.token_hash = HASHES[1].to_owned());
         assert_eq!(judged(&store, 1, "token of 1"), Err("wrong_signature"));
-        assert_eq!(judged(&store, 1, "token of 2"), Ok(Sender::Server(1)));
+        assert_eq!(judged(&store, 1, "token of 2"), Ok(Sender::Signed(1)));
         change(&store, |server| server.token_hash = String::new());
         assert_eq!(judged(&store, 1, ""), Err("no_token"));
         store.registry().remove_server(2, 1, false).unwrap();

@@ -37,6 +37,8 @@ use zonepulse_wire::{Heartbeat, HeartbeatAnswer};
 const COMMITS_AT_ONCE: usize = 64;
 /// A probe that has nothing is not asked more often, whatever it does with `wait_s`.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
+/// A probe that has only batches whose time is yet to come is asked again after so long.
+const EARLY_PAUSE: Duration = Duration::from_secs(10);
 /// How often a probe that is left is tried to be told.
 const FAREWELL_EVERY: Duration = Duration::from_secs(5);
 /// How soon a probe that was told of other settings is asked whether they are in force.
@@ -232,6 +234,14 @@ impl Puller {
     }
 }
 
+/// What became of the messages of one answer.
+struct Collected {
+    /// Confirmed, or refused for good.
+    settled: usize,
+    /// Of a time yet to come: the probe keeps them.
+    early: usize,
+}
+
 impl Shared {
     /// Everything that one server needs, until it is left.
     async fn server(self: Arc<Self>, target: Target, mut leaving: watch::Receiver<bool>) {
@@ -258,10 +268,14 @@ impl Shared {
         loop {
             let began = Instant::now();
             let pause = match self.collect(probe).await {
-                Ok(messages) => {
+                Ok(Collected { settled, early }) => {
                     self.reached(probe.server_id());
                     pauses = self::pauses();
-                    if messages > 0 { Duration::ZERO } else { LEAST_PAUSE.saturating_sub(began.elapsed()) }
+                    match (settled, early) {
+                        (0, 0) => LEAST_PAUSE.saturating_sub(began.elapsed()),
+                        (0, _) => EARLY_PAUSE,
+                        _ => Duration::ZERO,
+                    }
                 }
                 Err(fault) => {
                     self.failed(probe.server_id(), &fault);
@@ -272,13 +286,13 @@ impl Shared {
         }
     }
 
-    /// One answer of the probe; gives how many messages it had.
-    async fn collect(&self, probe: &Probe) -> Result<usize, Fault> {
+    /// One answer of the probe.
+    async fn collect(&self, probe: &Probe) -> Result<Collected, Fault> {
         let answer = probe.batches().await?;
         // From here on there is something in memory. The semaphore is never closed.
         let _turn = self.turns.acquire().await;
         let messages = answer.read().await?;
-        let count = messages.whole.len();
+        let mut collected = Collected { settled: messages.whole.len(), early: 0 };
         let outcomes = stream::iter(messages.whole).map(|bytes| async {
             let identity = zonepulse_wire::peek_identity(&bytes);
             (identity, self.ingest.receive(bytes, Sender::Server(probe.server_id())).await)
@@ -294,6 +308,11 @@ impl Shared {
                     tracing::warn!(%error, server_id = probe.server_id(), "a batch was refused; the probe keeps it aside");
                     done.refused.push(Refused { epoch: identity.epoch, seq: identity.seq, reason: error.to_string() });
                 }
+                // The probe keeps it. Nothing is wrong with the way.
+                (_, Err(Error::Ahead { .. })) => {
+                    collected.settled -= 1;
+                    collected.early += 1;
+                }
                 (_, Err(error)) => kept = Some(error),
                 (Err(error), Ok(_)) => kept = Some(error.into()),
             }
@@ -306,7 +325,7 @@ impl Shared {
         match kept {
             Some(error) => Err(Fault::NotTaken(error.to_string())),
             None if messages.broken_off => Err(Fault::Answer("its batches break off".to_owned())),
-            None => Ok(count),
+            None => Ok(collected),
         }
     }
 

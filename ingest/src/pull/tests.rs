@@ -175,9 +175,10 @@ fn message(seq: u64, interval_s: u32) -> (u64, Vec<u8>) {
     let record = records.push("www.example.", RecordType::A);
     let batch = Batch {
         identity: Identity { server_id: 1, epoch: 1, seq },
-        start_s: 42_000,
+        // A multiple of 7 and of 60.
+        start_s: 1_750_003_200 / 420 * 420,
         interval_s,
-        coverage: Coverage { from_ms: 42_000_000, until_ms: 42_007_000 },
+        coverage: Coverage { from_ms: 1_750_003_200 / 420 * 420_000, until_ms: 1_750_003_200 / 420 * 420_000 + 7000 },
         counters: Counters::new(),
         evicted: None,
         records,
@@ -230,6 +231,21 @@ async fn what_is_never_taken_goes_back_with_the_reason() {
     let refused: Vec<Refused> = lock(&node.confirmations).iter().flat_map(|done| done.refused.clone()).collect();
     assert_eq!(refused, [Refused { epoch: 1, seq: 1, reason: "an interval of 7 s does not divide 300 s".to_owned() }]);
     assert_eq!(hits(&central.store), 1);
+}
+
+#[tokio::test]
+async fn a_batch_ahead_of_the_clock_stays_with_the_probe_and_pulling_goes_on() {
+    let ahead = {
+        let (_, bytes) = message(0, 60);
+        let batch = Batch::decode(&bytes).unwrap();
+        let start_s = crate::times::now_s() / 60 * 60 + 86_400;
+        Batch { start_s, coverage: Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 }, ..batch }
+    };
+    let node = Arc::new(Node::of_server(1, &[(0, ahead.encode().unwrap()), message(1, 60)]));
+    let central = central(&node.clone().listen().await, "right");
+    eventually("the other one is confirmed", || lock(&node.spool).len() == 1).await;
+    assert_eq!((hits(&central.store), lock(&node.spool)[0].0), (1, 0));
+    assert_eq!((central.progress.statistics().failures, central.progress.statistics().refused), (0, 0));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Straight to the central: one POST for each batch.
 
 use super::{Answer, MEDIA_TYPE};
-use crate::central::{self, innermost, read_problem};
+use crate::central::{self, innermost, read_typed_problem};
 use crate::{Error, Secret, tls};
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -13,6 +13,8 @@ use zonepulse_wire::KEPT_FROM_HEADER;
 pub const WINDOW: usize = 8;
 
 const PATH: &str = "/api/v2/batches";
+/// The type of the problem that a batch has whose time is yet to come by the central's clock.
+const AHEAD: &str = "urn:zonepulse:problem:ahead";
 /// A large batch over a slow line, and a commit.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Shorter than an interval and than what servers keep a silent connection for:
@@ -56,8 +58,11 @@ impl Courier {
                 let status = response.status();
                 let kept_from = response.headers().get(KEPT_FROM_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
                 let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-                let problem = if status == StatusCode::NO_CONTENT { String::new() } else { read_problem(response).await };
-                match (classify(status, retry_after.as_deref(), &problem), kept_from) {
+                let (kind, problem) = match status {
+                    StatusCode::NO_CONTENT => Default::default(),
+                    _ => read_typed_problem(response).await,
+                };
+                match (classify(status, retry_after.as_deref(), &kind, &problem), kept_from) {
                     (Answer::Confirmed, Some(kept_from)) => Answer::Kept(kept_from),
                     (answer, _) => answer,
                 }
@@ -68,12 +73,13 @@ impl Courier {
 }
 
 /// What an answer means for the batch; see the table of the module above.
-fn classify(status: StatusCode, retry_after: Option<&str>, problem: &str) -> Answer {
+fn classify(status: StatusCode, retry_after: Option<&str>, kind: &str, problem: &str) -> Answer {
     let said = if problem.is_empty() { status.to_string() } else { format!("{}: {problem}", status.as_str()) };
     match status.as_u16() {
         204 => Answer::Confirmed,
         400 | 413 | 415 => Answer::Refused(said),
         401 => Answer::unavailable(format!("the central does not know the token: {said}")),
+        503 if kind == AHEAD => Answer::NotYet(said),
         // Only for this batch, perhaps: it may be another server's, from before
         // server_id was changed.
         403 => Answer::Failed(format!("the token may not send for this batch's server: {said}")),
@@ -98,7 +104,7 @@ mod tests {
     use super::*;
 
     fn kind(status: u16) -> &'static str {
-        match classify(StatusCode::from_u16(status).unwrap(), None, "why") {
+        match classify(StatusCode::from_u16(status).unwrap(), None, "", "why") {
             Answer::Confirmed => "confirmed",
             Answer::Refused(reason) if reason.contains("why") => "refused",
             Answer::Failed(reason) if reason.contains("why") => "failed",
@@ -126,8 +132,14 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_ahead_of_the_central_s_clock_waits_alone() {
+        let answer = classify(StatusCode::SERVICE_UNAVAILABLE, Some("10"), AHEAD, "why");
+        assert_eq!(answer, Answer::NotYet("503: why".to_owned()));
+    }
+
+    #[test]
     fn a_busy_central_says_when_to_come_again() {
-        let after = |text| match classify(StatusCode::SERVICE_UNAVAILABLE, Some(text), "") {
+        let after = |text| match classify(StatusCode::SERVICE_UNAVAILABLE, Some(text), "", "") {
             Answer::Unavailable { retry_after, .. } => retry_after,
             other => panic!("{other:?}"),
         };

@@ -10,7 +10,8 @@
 //! | confirmed | leaves the spool | go on |
 //! | refused for good | is put aside, with the reason | go on |
 //! | failed, perhaps because of this batch | is tried again later | go on |
-//! | the same, of a batch that is ahead of this machine's clock | waits a minute | go on |
+//! | it tells of a time yet to come | is tried again later | go on |
+//! | not taken, and ahead of this machine's clock | waits a minute | go on |
 //! | the other side is not there, busy, or does not accept us | stays | wait, then one tries again |
 //!
 //! It never gives up. Waiting grows up to about ten seconds, with jitter, so
@@ -73,6 +74,8 @@ pub(crate) enum Answer {
     Refused(String),
     /// It did not take it; another batch may fare better.
     Failed(String),
+    /// It takes batches, and this one when its time has come by the central's clock.
+    NotYet(String),
     /// It takes none at the moment.
     Unavailable {
         reason: String,
@@ -196,17 +199,12 @@ impl Engine {
                 self.health.succeeded()
             }
             Some(Answer::Failed(reason)) => {
-                let wait = Duration::from_secs(1 << entry.deferrals.min(6));
-                self.spool.defer(entry.key, Instant::now() + wait);
-                if entry.deferrals == 0 {
-                    tracing::warn!(
-                        start_s = entry.key.start_s,
-                        seq = entry.key.seq,
-                        reason,
-                        "a batch was not taken; it is tried again later"
-                    );
-                }
+                self.defer(&entry, &reason);
                 self.health.failed(&reason, entry.deferrals == 0, self.way.window())
+            }
+            Some(Answer::NotYet(reason)) => {
+                self.defer(&entry, &reason);
+                self.health.succeeded()
             }
             // A batch of a clock that was ahead, and is not any more. What keeps the central from taking it
             // says nothing of the others.
@@ -247,6 +245,18 @@ fn is_ahead(start_s: u64) -> bool {
     start_s > Reading::now().wall_ms / 1000 + AHEAD_S
 }
 
+impl Engine {
+    /// Tries a batch again later, and later still each time.
+    fn defer(&self, entry: &Entry, reason: &str) {
+        let wait = Duration::from_secs(1 << entry.deferrals.min(6));
+        self.spool.defer(entry.key, Instant::now() + wait);
+        if entry.deferrals == 0 {
+            let (start_s, seq) = (entry.key.start_s, entry.key.seq);
+            tracing::warn!(start_s, seq, reason, "a batch was not taken; it is tried again later");
+        }
+    }
+}
+
 /// One try with one batch; no answer when it was evicted before. What the answer
 /// says about the batch is done to the spool here, away from the thread that
 /// everybody waits for.
@@ -279,7 +289,7 @@ async fn attempt(spool: Arc<Spool>, way: Arc<Way>, entry: Entry) -> (Entry, Opti
                 _ => (entry, Some(Answer::Refused(reason))),
             }
         }
-        Answer::Failed(_) | Answer::Unavailable { .. } => (entry, Some(answer)),
+        Answer::Failed(_) | Answer::NotYet(_) | Answer::Unavailable { .. } => (entry, Some(answer)),
     }
 }
 

@@ -11,6 +11,9 @@ use zonepulse_wire::{Batch, Counters, Coverage, Identity, KEPT_FROM_HEADER, Reco
 
 type Respond = dyn Fn(u64) -> u16 + Send + Sync;
 
+/// Stands for 503 with the problem of a batch that is ahead of the central's clock.
+const NOT_YET: u16 = 1503;
+
 /// Answers batch number `seq` with the status that `respond` gives; remembers the numbers as they came.
 struct Central {
     address: String,
@@ -56,9 +59,20 @@ fn serve(mut stream: TcpStream, respond: &Arc<Respond>, log: &Mutex<Vec<u64>>) -
         let seq = peek_identity(&body).ok()?.seq;
         log.lock().unwrap().push(seq);
         let status = respond(seq);
-        let length = if status == 204 { "" } else { "content-length: 0\r\n" };
+        let body =
+            if status == NOT_YET { r#"{"type":"urn:zonepulse:problem:ahead","title":"Ahead","detail":"later"}"# } else { "" };
+        let head = match status {
+            204 => String::new(),
+            NOT_YET => format!("content-length: {}\r\nretry-after: 10\r\n", body.len()),
+            _ => "content-length: 0\r\n".to_owned(),
+        };
         // As a central that keeps raw points since the third minute, and roll-ups since the second.
-        write!(stream, "HTTP/1.1 {status} x\r\n{length}{KEPT_FROM_HEADER}: 120 60\r\n\r\n").ok()?;
+        write!(
+            stream,
+            "HTTP/1.1 {} x\r\n{head}{KEPT_FROM_HEADER}: 120 60\r\n\r\n{body}",
+            if status == NOT_YET { 503 } else { status }
+        )
+        .ok()?;
     }
 }
 
@@ -160,6 +174,16 @@ fn a_good_batch_behind_many_that_fail_is_reached() {
     deliver_until(&spool, &central, |counts| counts.delivered() == 1);
     assert_eq!(spool.len(), 199);
     assert!(central.received().len() < 60, "{:?}", central.received());
+}
+
+#[test]
+fn batches_ahead_of_the_central_s_clock_stay_and_hold_no_other_up() {
+    let dir = TempDir::new().unwrap();
+    let spool = spool_of(&dir, 30);
+    // More than a window of them, and before all others.
+    let central = Central::start(|seq| if seq < 20 { NOT_YET } else { 204 });
+    deliver_until(&spool, &central, |counts| counts.delivered() == 10);
+    assert_eq!(spool.len(), 20);
 }
 
 #[test]

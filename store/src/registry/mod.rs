@@ -8,6 +8,7 @@
 mod address;
 mod audit;
 mod names;
+mod rebuild;
 mod secrets;
 mod server;
 mod user;

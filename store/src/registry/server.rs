@@ -386,7 +386,7 @@ pub(crate) fn removed(database: &Database) -> Result<Vec<(u32, u64)>, Error> {
     Ok(found)
 }
 
-fn title(server: &Server) -> String {
+pub(super) fn title(server: &Server) -> String {
     format!("server {}, {:?}", server.id, server.name)
 }
 
