@@ -20,7 +20,7 @@ const WARN_EVERY: Duration = Duration::from_secs(10);
 const LONGEST_MAC: usize = 128;
 
 /// Why messages are refused, as metrics name it.
-const REASONS: [&str; 11] = [
+const REASONS: [&str; 12] = [
     "unsigned",
     "wrong_signature",
     "no_token",
