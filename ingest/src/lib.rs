@@ -110,6 +110,7 @@ pub struct Ingest {
     max_ahead_s: u64,
     /// Of messages from the broker.
     refusals: Arc<amqp::origin::Refusals>,
+    broker: Arc<amqp::state::State>,
 }
 
 #[derive(Default)]
@@ -128,7 +129,16 @@ impl Ingest {
         let committer = Committer::start(store.clone(), settings)?;
         let Settings { queue_batches, queue_bytes, patience, max_ahead_s, .. } = settings;
         let admission = Arc::new(Admission::new(Bounds { batches: queue_batches, bytes: queue_bytes }));
-        Ok(Ingest { store, committer, admission, patience, counters: Arc::default(), max_ahead_s, refusals: Arc::default() })
+        Ok(Ingest {
+            store,
+            committer,
+            admission,
+            patience,
+            counters: Arc::default(),
+            max_ahead_s,
+            refusals: Arc::default(),
+            broker: Arc::default(),
+        })
     }
 
     /// Takes an encoded batch and answers when it is on disk, or was before.
@@ -208,6 +218,21 @@ impl Ingest {
     /// Messages from the broker that were refused since the start, by reason.
     pub fn broker_refusals(&self) -> Vec<(&'static str, u64)> {
         self.refusals.counts()
+    }
+
+    /// How the way through the broker is; none when no broker is configured.
+    pub fn broker(&self) -> Option<amqp::Status> {
+        self.broker.status()
+    }
+
+    /// Fails while it is known that no batch can be taken, with the reason.
+    async fn can_take(&self) -> Result<(), Error> {
+        if !self.is_alive() {
+            return Err(Error::Closed);
+        }
+        let store = self.store.clone();
+        // A disk that hangs must not hold up others.
+        Ok(tokio::task::spawn_blocking(move || store.has_room()).await.map_err(|_| Error::Closed)??)
     }
 
     /// Whether batches can be committed: the committer's thread runs.
