@@ -211,7 +211,7 @@ impl Parts {
         out.counters("amqp_messages_returned", help, "reason", &broker.returned)?;
         let help = "Messages that the broker took out of the queue and whose batches were taken all the same";
         out.counter("amqp_messages_restored", help, broker.restored)?;
-        let help = "Attempts to put a message into the dead-letter queue that failed";
+        let help = "Times that the dead-letter queue began to take no message";
         out.counter("amqp_dead_letter_failures", help, broker.unburied)
     }
 

@@ -166,6 +166,8 @@ impl RabbitMq {
     /// Sets a policy for one queue, which takes the place of the one before.
     pub fn set_policy(&self, queue: &str, definition: &str) {
         self.control(&["set_policy", "--apply-to", "queues", queue, &format!("^{queue}$"), definition]);
+        // It is in force a moment later.
+        std::thread::sleep(Duration::from_secs(1));
     }
 
     /// `rabbitmqctl` with these arguments, which must succeed. Gives what it wrote.

@@ -1,6 +1,6 @@
 //! What a message's headers say of its way.
 
-use crate::amqp::origin::{self, Fault};
+use super::origin::{self, Fault};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString};
 use zonepulse_wire::{MAC_HEADER, peek_identity};

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 /// A message that came back so often is put into its queue anew. Policies set limits as low as they like; RabbitMQ's own is 20.
 const RENEW_AT: u64 = 3;
@@ -31,6 +31,8 @@ const RENEW_AT: u64 = 3;
 const HOLD: Duration = Duration::from_secs(60);
 /// How long a message is held that the dead-letter queue does not take.
 const HOLD_REFUSED: Duration = Duration::from_secs(300);
+/// For a message to be put into its queue anew.
+const RENEW_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two attempts with a message that is held.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Messages under way at once of those that the broker took out of the queue.
@@ -201,9 +203,10 @@ impl<'a> Hands<'a> {
 
     /// Puts a message into its queue once more, where it has not come back yet. Whether it is there.
     async fn renew(&self, queue: &ShortString, bytes: &[u8], mac: Option<&str>) -> bool {
-        let put = self.writer.put(queue.as_str(), bytes, headers::anew(mac));
+        // A second one that the broker takes later is known by its batch.
+        let put = self.writer.put(queue.as_str(), bytes, headers::anew(mac), |_| {});
         let put = tokio::select! {
-            put = put => put,
+            put = timeout(RENEW_TIMEOUT, put) => put.unwrap_or_else(|_| Err("the broker does not take it".to_owned())),
             () = self.told_to_end() => Err("the connection is ending".to_owned()),
         };
         match put {
@@ -219,20 +222,27 @@ impl<'a> Hands<'a> {
         if let Some(messages) = self.ingest.refusals.add(reason, Instant::now()) {
             tracing::warn!(%fault, reason, messages, queue, "batches were refused; they are kept in the dead-letter queue");
         }
-        let until = Instant::now() + HOLD_REFUSED;
-        loop {
-            let put = self.writer.put(queue, bytes, headers::refused(mac, bytes, fault));
-            let put = tokio::select! {
-                put = put => put,
-                () = self.told_to_end() => return Err("the connection is ending".to_owned()),
-            };
-            let Err(why) = put else {
-                self.state.buried();
-                return Ok(());
-            };
-            if self.state.unburied(&why) {
+        let told = |why: &str| {
+            if self.state.unburied(why) {
                 tracing::warn!(why, queue, "the dead-letter queue takes no message; what belongs there stays in its queue");
             }
+        };
+        let until = Instant::now() + HOLD_REFUSED;
+        loop {
+            let put = self.writer.put(queue, bytes, headers::refused(mac, bytes, fault), told);
+            let put = tokio::select! {
+                put = timeout_at(until.into(), put) => put,
+                () = self.told_to_end() => return Err("the connection is ending".to_owned()),
+            };
+            let why = match put {
+                Ok(Ok(())) => {
+                    self.state.buried();
+                    return Ok(());
+                }
+                Ok(Err(why)) => why,
+                Err(_) => return Err(format!("not in {} s", HOLD_REFUSED.as_secs())),
+            };
+            told(&why);
             if !self.holds_until(until).await {
                 return Err(why);
             }

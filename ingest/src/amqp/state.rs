@@ -67,7 +67,7 @@ pub struct Status {
     pub returned: Vec<(&'static str, u64)>,
     /// Those of them whose batches were taken.
     pub restored: u64,
-    /// Attempts to put a message into the dead-letter queue that failed.
+    /// How often the dead-letter queue began to take no message.
     pub unburied: u64,
 }
 
@@ -113,6 +113,8 @@ impl State {
     pub(super) fn consuming(&self, unprotected: Vec<String>) -> Vec<String> {
         let mut now = self.now.lock();
         now.standing = Standing::Consuming;
+        // What was held is given out again, unless somebody took it away.
+        now.unburied = None;
         now.counts.connections += 1;
         let news = unprotected.iter().filter(|queue| !now.unprotected.contains(queue)).cloned().collect();
         now.unprotected = unprotected;
@@ -141,8 +143,9 @@ impl State {
     /// The dead-letter queue did not take a message. Whether that is new.
     pub(super) fn unburied(&self, why: &str) -> bool {
         let mut now = self.now.lock();
-        now.counts.unburied += 1;
-        now.unburied.replace(why.to_owned()).is_none()
+        let is_new = now.unburied.replace(why.to_owned()).is_none();
+        now.counts.unburied += u64::from(is_new);
+        is_new
     }
 
     /// The dead-letter queue took a message.
@@ -210,6 +213,6 @@ mod tests {
         assert!(troubles(&state)[0].contains("it is full"));
         state.buried();
         assert!(troubles(&state).is_empty());
-        assert_eq!(state.status().unwrap().unburied, 2);
+        assert_eq!(state.status().unwrap().unburied, 1);
     }
 }

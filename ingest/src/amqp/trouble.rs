@@ -10,7 +10,7 @@ pub(super) enum Trouble {
     #[error("there is no connection: no answer in {0} s")]
     Silent(u64),
     /// A queue cannot be used.
-    #[error("queue {queue:?}: {what}{}", said(.said))]
+    #[error("queue {queue:?}: {what}{}", quoted(.said))]
     Queue {
         /// Its name.
         queue: String,
@@ -39,7 +39,7 @@ impl Trouble {
     }
 }
 
-fn said(said: &str) -> String {
+fn quoted(said: &str) -> String {
     if said.is_empty() { String::new() } else { format!(" (the broker says: {said})") }
 }
 

@@ -6,6 +6,7 @@
 use super::publisher::{Published, Publisher};
 use super::{OPEN_TIMEOUT, Settings};
 use lapin::BasicProperties;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -27,34 +28,42 @@ impl Writer {
         Writer { settings, publisher: Mutex::new(None) }
     }
 
-    /// Puts a message into a queue and waits until the broker has it, half a minute at most. Says why when it has not.
-    pub(super) async fn put(&self, queue: &str, bytes: &[u8], properties: BasicProperties) -> Result<(), String> {
+    /// Puts a message into a queue and waits until the broker has it: for as long as the broker is short of something, which
+    /// is `told`, and half a minute otherwise. Says why when it has not.
+    pub(super) async fn put(
+        &self,
+        queue: &str,
+        bytes: &[u8],
+        properties: BasicProperties,
+        told: impl Fn(&str),
+    ) -> Result<(), String> {
         let publisher = self.publisher().await?;
-        // What was sent before would be sent once more with every attempt.
-        if publisher.is_blocked() {
-            return Err(BLOCKED.to_owned());
+        // What is sent now would wait in memory. A new connection would be blocked as well, and this one ends only when it
+        // is not any more.
+        while publisher.is_blocked() && publisher.is_open() {
+            told(BLOCKED);
+            tokio::time::sleep(LOOK).await;
         }
-        let blocked = async {
-            while !publisher.is_blocked() {
-                tokio::time::sleep(LOOK).await;
+        let mut publishing = pin!(publisher.put(queue, bytes, properties));
+        let mut waited = Duration::ZERO;
+        let published = loop {
+            match timeout(LOOK, &mut publishing).await {
+                Ok(published) => break published,
+                Err(_) if publisher.is_blocked() => told(BLOCKED),
+                Err(_) if waited < CONFIRM_TIMEOUT => waited += LOOK,
+                Err(_) => {
+                    self.forget(&publisher).await;
+                    return Err(format!("the broker did not confirm in {} s", CONFIRM_TIMEOUT.as_secs()));
+                }
             }
-        };
-        let published = tokio::select! {
-            published = timeout(CONFIRM_TIMEOUT, publisher.put(queue, bytes, properties)) => published,
-            // The connection is kept: a new one would be blocked as well, and this one ends only when it is not any more.
-            () = blocked => return Err(BLOCKED.to_owned()),
         };
         match published {
-            Ok(Ok(Published::Confirmed)) => Ok(()),
-            Ok(Ok(Published::NoQueue)) => Err("it is not there".to_owned()),
-            Ok(Ok(Published::NotTaken(_))) => Err("the broker refuses the message: the queue may be full".to_owned()),
-            Ok(Err(error)) => {
+            Ok(Published::Confirmed) => Ok(()),
+            Ok(Published::NoQueue) => Err("it is not there".to_owned()),
+            Ok(Published::NotTaken(_)) => Err("the broker refuses the message: the queue may be full".to_owned()),
+            Err(error) => {
                 self.forget(&publisher).await;
                 Err(error.to_string())
-            }
-            Err(_) => {
-                self.forget(&publisher).await;
-                Err(format!("the broker did not confirm in {} s", CONFIRM_TIMEOUT.as_secs()))
             }
         }
     }
