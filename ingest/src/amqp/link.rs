@@ -70,6 +70,14 @@ enum Fate {
     Kept(String),
 }
 
+/// Why a message is still the broker's, if it is.
+fn kept(done: lapin::Result<Fate>) -> Result<Option<String>, Trouble> {
+    match done.map_err(Trouble::Ended)? {
+        Fate::Settled => Ok(None),
+        Fate::Kept(why) => Ok(Some(why)),
+    }
+}
+
 impl Link {
     pub(super) async fn open(settings: &Settings) -> Result<Link, Trouble> {
         let names = Names::of(&settings.queue)?;
@@ -102,7 +110,7 @@ impl Link {
             tokio::select! {
                 () = &mut *shutdown => break End::Shutdown,
                 Some(done) = under_way.next(), if !under_way.is_empty() => {
-                    if let Fate::Kept(why) = done.map_err(Trouble::Ended)? {
+                    if let Some(why) = kept(done)? {
                         break End::Rest { why, took: false };
                     }
                 }
@@ -112,7 +120,7 @@ impl Link {
         };
         hands.ending.send_replace(true);
         while let Some(done) = under_way.next().await {
-            done.map_err(Trouble::Ended)?;
+            kept(done)?;
         }
         if let End::Rest { took, .. } = &mut end {
             *took = hands.took.load(Ordering::Relaxed);
