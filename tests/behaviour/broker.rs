@@ -115,7 +115,7 @@ fn broken_connections(release: Release) {
     central.stop();
     publish(&queue, &central.servers[0], 0);
     queue.break_deliveries(&broker, 25);
-    assert_eq!(queue.waiting(), 1);
+    await_waiting(&queue, "it is there again", 1);
     central.start_again();
     await_hits(&central, 1);
     // Had it come back once more, it would have begun with 0.
@@ -212,12 +212,14 @@ fn consumer_timeout(release: Release) {
     await_ready(&central);
     central.freeze();
     publish(&queue, &central.servers[0], 0);
-    await_waiting(&queue, "the broker has ended the channel", 1);
+    // The broker ends the channel, and gives the message out again when the central has heard of it.
+    sleep(Duration::from_secs(5));
     central.thaw();
     await_hits(&central, 1);
     eventually("there is a new channel", PATIENCE, || (central.metric("zonepulse_amqp_connections_total") == 2).then_some(()));
     await_ready(&central);
     assert_eq!((hits(&central), queue.waiting()), (1, 0));
+    assert!(central.log().contains("delivery acknowledgement"), "{}", central.log());
 }
 
 /// Makes the broker believe that it has no memory, or lets it see what there is.
