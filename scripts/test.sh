@@ -15,6 +15,7 @@ trap '[ -z "$log" ] || rm -f "$log"' EXIT
 
 need_to_build
 need_without_services 'to test' rabbitmq-server knot knot-module-dnstap dnsperf tcpdump e2fsprogs kea-dhcp4-server
+scripts/rabbitmq-4.sh || say 'The tests with RabbitMQ 4 are skipped.'
 
 # One selection of packages and targets for both commands: another one would
 # choose other features of the dependencies and build DataFusion twice.

@@ -40,8 +40,8 @@ pub(crate) async fn alive() -> Json<Health> {
 
 /// Is it ready?
 ///
-/// 200 when the store answers, its disk has room and batches can be written;
-/// otherwise 503, and `detail` says what is missing. Needs no credentials.
+/// 200 when the store answers, its disk has room, batches can be written and, if a broker
+/// is configured, are taken from its queue; otherwise 503, and `detail` says what is missing. Needs no credentials.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "ready", tag = "Service",
     responses(
@@ -69,5 +69,6 @@ fn missing(app: &App) -> Vec<String> {
     if !app.ingest().is_alive() {
         missing.push("the committer has ended: no batch can be written".to_owned());
     }
+    missing.extend(app.ingest().broker().into_iter().flat_map(|broker| broker.troubles));
     missing
 }

@@ -153,6 +153,7 @@ impl Collector for Parts {
         let mut out = Out(encoder);
         out.info("build_info", "The program", &[("version", env!("CARGO_PKG_VERSION"))])?;
         self.ingest(&mut out)?;
+        self.broker(&mut out)?;
         self.store(&mut out)?;
         self.shares(&mut out)?;
         self.queries(&mut out)?;
@@ -198,6 +199,25 @@ impl Parts {
         out.gauge("ingest_queue_batches", "Batches on the way in, until they are written", ingest.waiting)?;
         out.gauge("ingest_queue_limit_batches", "Batches that may be on the way in", ingest.max_waiting)?;
         out.gauge("committer_running", "1 while batches can be written", u64::from(self.ingest.is_alive()))
+    }
+
+    fn broker(&self, out: &mut Out<'_>) -> fmt::Result {
+        let Some(broker) = self.ingest.broker() else { return Ok(()) };
+        out.gauge("amqp_consuming", "1 while batches are taken from the broker's queue", u64::from(broker.is_consuming))?;
+        let help = "Queues whose messages the broker may drop, because an earlier release declared them";
+        out.gauge("amqp_queues_unprotected", help, broker.unprotected.len() as u64)?;
+        out.counter("amqp_connections", "Connections over which batches were taken", broker.connections)?;
+        out.counter("amqp_consumers_cancelled", "Times that the broker ended the consumption of a queue", broker.cancelled)?;
+        let help = "Times that consumption was stopped because the central could take no batch";
+        out.counter("amqp_rests", help, broker.rests)?;
+        let help = "Messages that had come back several times and were put into their queue anew";
+        out.counter("amqp_messages_renewed", help, broker.renewed)?;
+        let help = "Messages that the broker took out of the queue";
+        out.counters("amqp_messages_returned", help, "reason", &broker.returned)?;
+        let help = "Messages that the broker took out of the queue and whose batches were taken all the same";
+        out.counter("amqp_messages_restored", help, broker.restored)?;
+        let help = "Times that the dead-letter queue began to take no message";
+        out.counter("amqp_dead_letter_failures", help, broker.unburied)
     }
 
     fn store(&self, out: &mut Out<'_>) -> fmt::Result {

@@ -1,46 +1,47 @@
 //! Batches from RabbitMQ.
 //!
-//! The queue is a durable quorum queue. A message is acknowledged only when its
-//! batch is on disk; at most `prefetch` are under way. What will never be taken
-//! goes to `<queue>.dead` with the reason in its headers, confirmed by the
+//! The queues are durable quorum queues whose arguments keep the broker from dropping anything (`queues`). A message is
+//! acknowledged only when its batch is on disk; at most `prefetch` are under way. While the central can take none
+//! (its disk is full), nothing is taken from the queue, and nothing given back to it (`link`).
+//!
+//! What will never be taken goes to `<queue>.dead` with the reason in its headers, confirmed by the
 //! broker before it is acknowledged here, so that it is always in one of the
 //! two places. Someone looks at it there, mends what is wrong, and moves it
 //! back, its signature with it: whose batch a message is, its signature proves
-//! (`origin`).
+//! (`origin`). What the broker itself takes out of the queue comes to `<queue>.returned`, is counted, and taken from there.
 //!
-//! The connection is made again whenever it ends, with growing pauses.
+//! The connection is made again whenever it ends, with growing pauses. How all of it is, `state` says.
 
 mod address;
+mod headers;
+mod link;
 pub(crate) mod origin;
 pub mod publisher;
+mod queues;
+pub(crate) mod state;
 pub mod trial;
+mod trouble;
+mod writer;
+
+pub use state::Status;
 
 pub use address::{check_queue, check_url};
 
 use crate::{Ingest, Trust};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use bytes::Bytes;
-use futures::stream::{FuturesUnordered, StreamExt};
-use lapin::Confirmation;
-use lapin::message::Delivery;
-use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
-    QueueDeclareOptions,
-};
 use lapin::runtime::default_runtime;
 use lapin::tcp::{AsyncTcpStream, RustlsConnector};
-use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
-use origin::Fault;
+use lapin::{Connection, ConnectionProperties};
+use link::{End, Link};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use zonepulse_wire::MAC_HEADER;
+use trouble::Trouble;
+use writer::Writer;
 
 /// Where batches come from.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,10 +60,17 @@ pub struct Settings {
 pub const DEFAULT_QUEUE: &str = "zonepulse.batches";
 /// Messages under way at once, unless told otherwise.
 pub const DEFAULT_PREFETCH: u16 = 64;
-/// How long a batch that could not be taken now rests before the broker gets it back.
-const REST: Duration = Duration::from_secs(1);
+/// For a connection to be made, and for the queues to be declared.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// A connection that lived this long was a good one: the next pause is short again.
 const GOOD_CONNECTION: Duration = Duration::from_secs(30);
+/// How often it is looked whether the central can take batches again.
+const LOOK: Duration = Duration::from_secs(1);
+/// The longest pauses: while there is no broker, and while the central takes no batch although its disk has room.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_REST: Duration = Duration::from_secs(60);
+/// Seconds; a broker that is gone without a word is noticed after about two of them.
+const HEARTBEAT_S: u16 = 20;
 
 impl std::fmt::Debug for Settings {
     /// Without the URL, which holds a password.
@@ -75,33 +83,46 @@ impl std::fmt::Debug for Settings {
 /// is then finished and acknowledged.
 pub async fn consume(ingest: Ingest, settings: Settings, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
-    let mut pauses = pauses();
-    let mut complained = false;
+    let (state, writer) = (ingest.broker.clone(), Writer::new(settings.clone()));
+    state.starting();
+    let mut pauses = growing(Duration::from_millis(250), LONGEST_PAUSE);
+    let mut rests = growing(LOOK, LONGEST_REST);
     loop {
+        tokio::select! {
+            () = &mut shutdown => return,
+            () = until_able(&ingest, &settings.queue) => {}
+        }
         let began = Instant::now();
         let ended = tokio::select! {
             () = &mut shutdown => return,
-            opened = open(&settings) => match opened {
-                Err(error) => Err(error),
+            opened = Link::open(&settings) => match opened {
+                Err(trouble) => Err(trouble),
                 Ok(link) => {
                     tracing::info!(queue = settings.queue, "taking batches from RabbitMQ");
-                    complained = false;
-                    link.consume(&ingest, &mut shutdown).await
+                    warn_of_unprotected(&state.consuming(link.unprotected.clone()), &settings);
+                    link.run(&ingest, &writer, &mut shutdown).await
                 }
             },
         };
-        match ended {
-            Ok(()) => return,
-            Err(error) if !complained => {
-                complained = true;
-                tracing::warn!(%error, queue = settings.queue, "no connection to RabbitMQ; trying until there is one");
+        let pause = match ended {
+            Ok(End::Shutdown) => return,
+            Ok(End::Rest { why, took }) => {
+                rest(&ingest, &settings.queue, &why);
+                if took {
+                    rests = growing(LOOK, LONGEST_REST);
+                }
+                rests.next().unwrap_or(LONGEST_REST)
             }
-            Err(error) => tracing::debug!(%error, "no connection to RabbitMQ yet"),
-        }
-        if began.elapsed() > GOOD_CONNECTION {
-            pauses = self::pauses();
-        }
-        let pause = pauses.next().unwrap_or(Duration::from_secs(15));
+            Err(trouble) => {
+                if state.unusable(&trouble) {
+                    tracing::warn!(%trouble, queue = settings.queue, "RabbitMQ cannot be used; trying until it can");
+                }
+                if began.elapsed() > GOOD_CONNECTION {
+                    pauses = growing(Duration::from_millis(250), LONGEST_PAUSE);
+                }
+                pauses.next().unwrap_or(LONGEST_PAUSE)
+            }
+        };
         tokio::select! {
             () = &mut shutdown => return,
             () = tokio::time::sleep(pause) => {}
@@ -109,40 +130,42 @@ pub async fn consume(ingest: Ingest, settings: Settings, shutdown: impl Future<O
     }
 }
 
-fn pauses() -> impl Iterator<Item = Duration> {
-    let builder =
-        ExponentialBuilder::default().with_min_delay(Duration::from_millis(250)).with_max_delay(Duration::from_secs(15));
-    builder.with_jitter().without_max_times().build()
-}
-
-/// An open connection, its channel and its consumer.
-struct Link {
-    connection: Connection,
-    channel: Channel,
-    consumer: Consumer,
-    dead_queue: ShortString,
-}
-
-async fn open(settings: &Settings) -> lapin::Result<Link> {
-    let connection = connect(&settings.url, &settings.trust, "zonepulse central").await?;
-    let channel = connection.create_channel().await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    channel.basic_qos(settings.prefetch.max(1), BasicQosOptions::default()).await?;
-    let dead_queue = ShortString::from(format!("{}.dead", settings.queue));
-    for queue in [ShortString::from(settings.queue.as_str()), dead_queue.clone()] {
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-        channel.queue_declare(queue, QueueDeclareOptions::durable(), arguments).await?;
+/// Waits while it is known that no batch can be taken.
+async fn until_able(ingest: &Ingest, queue: &str) {
+    while let Err(error) = ingest.can_take().await {
+        rest(ingest, queue, &error.to_string());
+        tokio::time::sleep(LOOK).await;
     }
-    let consumer = channel
-        .basic_consume(settings.queue.as_str().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
-        .await?;
-    Ok(Link { connection, channel, consumer, dead_queue })
+}
+
+fn rest(ingest: &Ingest, queue: &str, why: &str) {
+    if ingest.broker.resting(why) {
+        tracing::warn!(why, queue, "no batches are taken from RabbitMQ for now; they stay in the queue");
+    }
+}
+
+fn warn_of_unprotected(unprotected: &[String], settings: &Settings) {
+    if unprotected.is_empty() {
+        return;
+    }
+    let policy = queues::Names::of(&settings.queue).map(|names| queues::policy(&names)).unwrap_or_default();
+    tracing::warn!(
+        queues = unprotected.join(", "),
+        policy,
+        "queues were declared by an earlier release and do not keep the broker from dropping messages that came back too \
+         often; a policy of the broker does the same for them, or delete them when they are empty"
+    );
+}
+
+fn growing(from: Duration, to: Duration) -> impl Iterator<Item = Duration> {
+    let builder = ExponentialBuilder::default().with_min_delay(from).with_max_delay(to);
+    builder.with_jitter().without_max_times().build()
 }
 
 /// Opens a connection, through TLS when the URL says so.
 async fn connect(url: &str, trust: &Trust, name: &str) -> lapin::Result<Connection> {
-    let uri: AMQPUri = url.parse().map_err(other)?;
+    let mut uri: AMQPUri = url.parse().map_err(other)?;
+    uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
     let connector = match uri.scheme {
         AMQPScheme::AMQPS => Some(RustlsConnector::from(trust.client_config().map_err(|error| other(error.to_string()))?)),
         AMQPScheme::AMQP => None,
@@ -168,93 +191,4 @@ async fn resolve(address: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 
 fn other(what: String) -> lapin::Error {
     lapin::ErrorKind::IOError(Arc::new(io::Error::other(what))).into()
-}
-
-impl Link {
-    /// Ends well when told to shut down, and with an error when the connection ends.
-    async fn consume(mut self, ingest: &Ingest, shutdown: &mut (impl Future<Output = ()> + Unpin)) -> lapin::Result<()> {
-        // The prefetch bounds how many deliveries there are.
-        let mut under_way = FuturesUnordered::new();
-        loop {
-            tokio::select! {
-                () = &mut *shutdown => break,
-                Some(done) = under_way.next(), if !under_way.is_empty() => done?,
-                delivery = self.consumer.next() => match delivery {
-                    Some(delivery) => under_way.push(handle(ingest, &self.channel, &self.dead_queue, delivery?)),
-                    None => return Err(other("the broker cancelled the consumer".to_owned())),
-                },
-            }
-        }
-        while let Some(done) = under_way.next().await {
-            done?;
-        }
-        self.connection.close(200, "the central is stopping".into()).await
-    }
-}
-
-/// Sees one message to its end.
-async fn handle(ingest: &Ingest, channel: &Channel, dead_queue: &ShortString, delivery: Delivery) -> lapin::Result<()> {
-    let Delivery { data, acker, properties, .. } = delivery;
-    let (bytes, mac) = (Bytes::from(data), origin::signature(&properties));
-    match take(ingest, &bytes, mac.as_deref()).await {
-        Ok(()) => acker.ack(BasicAckOptions::default()).await?,
-        Err(fault) if fault.is_final() => {
-            let reason = fault.reason();
-            if let Some(messages) = ingest.refusals.add(reason, Instant::now()) {
-                tracing::warn!(%fault, reason, messages, queue = %dead_queue, "batches were refused; they are kept in the dead-letter queue");
-            }
-            bury(channel, dead_queue, &bytes, mac, &fault).await?;
-            acker.ack(BasicAckOptions::default()).await?
-        }
-        Err(fault) => {
-            tracing::warn!(%fault, "a batch was not taken now; it goes back to the queue");
-            tokio::time::sleep(REST).await;
-            acker.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await?
-        }
-    };
-    Ok(())
-}
-
-/// Commits the batch of a message, when its server signed it.
-async fn take(ingest: &Ingest, bytes: &Bytes, mac: Option<&str>) -> Result<(), Fault> {
-    match origin::sender(&ingest.store, bytes, mac) {
-        Ok(sender) => Ok(ingest.receive(bytes.clone(), sender).await.map(|_| ())?),
-        Err(fault) => {
-            ingest.counters.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            let counter = if fault.is_final() { &ingest.counters.refused } else { &ingest.counters.postponed };
-            counter.fetch_add(1, Ordering::Relaxed);
-            Err(fault)
-        }
-    }
-}
-
-/// Puts a message into the dead-letter queue and waits until the broker has it.
-async fn bury(
-    channel: &Channel,
-    dead_queue: &ShortString,
-    bytes: &[u8],
-    mac: Option<String>,
-    fault: &Fault,
-) -> lapin::Result<()> {
-    let mut headers = FieldTable::default();
-    headers.insert("x-zonepulse-error".into(), AMQPValue::LongString(LongString::from(fault.to_string())));
-    if let Some(mac) = mac {
-        headers.insert(MAC_HEADER.into(), AMQPValue::LongString(LongString::from(mac)));
-    }
-    if let Ok(identity) = zonepulse_wire::peek_identity(bytes) {
-        let text = |number: u64| AMQPValue::LongString(LongString::from(number.to_string()));
-        headers.insert("x-zonepulse-server".into(), text(u64::from(identity.server_id)));
-        headers.insert("x-zonepulse-epoch".into(), text(identity.epoch));
-        headers.insert("x-zonepulse-seq".into(), text(identity.seq));
-    }
-    let properties = BasicProperties::default()
-        .with_delivery_mode(2)
-        .with_content_type("application/vnd.zonepulse.batch".into())
-        .with_headers(headers);
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let confirm = channel.basic_publish("".into(), dead_queue.clone(), options, bytes, properties).await?.await?;
-    match confirm {
-        Confirmation::Ack(None) => Ok(()),
-        refused => Err(other(format!("the dead-letter queue did not take a message: {refused:?}"))),
-    }
 }

@@ -124,6 +124,7 @@ pub struct Ingest {
     untold: Arc<Untold>,
     /// Of messages from the broker.
     refusals: Arc<amqp::origin::Refusals>,
+    broker: Arc<amqp::state::State>,
 }
 
 #[derive(Default)]
@@ -143,8 +144,18 @@ impl Ingest {
         let committer = Committer::start(store.clone(), settings, untold.clone(), twins.clone())?;
         let Settings { queue_batches, queue_bytes, patience, .. } = settings;
         let admission = Arc::new(Admission::new(Bounds { batches: queue_batches, bytes: queue_bytes }));
-        let (counters, bad_times, refusals) = Default::default();
-        Ok(Ingest { store, committer, admission, patience, counters, twins, bad_times, untold, refusals })
+        Ok(Ingest {
+            store,
+            committer,
+            admission,
+            patience,
+            counters: Arc::default(),
+            twins,
+            bad_times: Arc::default(),
+            untold,
+            refusals: Arc::default(),
+            broker: Arc::default(),
+        })
     }
 
     /// Takes an encoded batch and answers when it is on disk, or was before.
@@ -237,6 +248,21 @@ impl Ingest {
     /// Messages from the broker that were refused since the start, by reason.
     pub fn broker_refusals(&self) -> Vec<(&'static str, u64)> {
         self.refusals.counts()
+    }
+
+    /// How the way through the broker is; none when no broker is configured.
+    pub fn broker(&self) -> Option<amqp::Status> {
+        self.broker.status()
+    }
+
+    /// Fails while it is known that no batch can be taken, with the reason.
+    async fn can_take(&self) -> Result<(), Error> {
+        if !self.is_alive() {
+            return Err(Error::Closed);
+        }
+        let store = self.store.clone();
+        // A disk that hangs must not hold up others.
+        Ok(tokio::task::spawn_blocking(move || store.has_room()).await.map_err(|_| Error::Closed)??)
     }
 
     /// Whether batches can be committed: the committer's thread runs.

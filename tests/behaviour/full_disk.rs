@@ -2,16 +2,12 @@
 //! when there is room.
 
 use libtest_mimic::Trial;
-use std::fs::{self, File};
-use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::MutexGuard;
 use std::time::Duration;
 use zonepulse_tests::api::{ALL_TIME, number};
 use zonepulse_tests::batches::{REQUEST, batch, encode, point};
+use zonepulse_tests::disk::Disk;
 use zonepulse_tests::needs::{capture_and_mount_rights, test_with};
-use zonepulse_tests::process::succeed;
 use zonepulse_tests::{Central, eventually};
 
 pub fn trials() -> Vec<Trial> {
@@ -25,53 +21,6 @@ const START_S: u64 = 1_767_225_600;
 const MIB: u64 = 1 << 20;
 /// Of a batch, all about names of their own: the log, which has some room of its own, is full soon.
 const POINTS: u32 = 2_000;
-
-/// A small disk of its own, in memory.
-struct Disk {
-    path: PathBuf,
-    _folder: tempfile::TempDir,
-}
-
-impl Disk {
-    fn mount(size_bytes: u64) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let path = folder.path().join("disk");
-        fs::create_dir(&path).expect("a temporary folder is writable");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size_bytes}"), "zonepulse-test"]).arg(&path);
-        succeed(&mut mount, Duration::from_secs(10));
-        Disk { path, _folder: folder }
-    }
-
-    /// Leaves no more room than this.
-    fn fill(&self, leave_bytes: u64) {
-        let size_bytes = free_bytes(&self.path).saturating_sub(leave_bytes);
-        let file = File::create(self.path.join("ballast")).expect("there is room for it");
-        // SAFETY: fallocate touches no memory; the descriptor is open.
-        let allocated = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size_bytes as i64) };
-        assert_eq!(allocated, 0, "there is room for it");
-    }
-
-    fn empty(&self) {
-        fs::remove_file(self.path.join("ballast")).expect("it is there");
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Whatever still has a file open there keeps it until it ends.
-        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
-    }
-}
-
-fn free_bytes(path: &Path) -> u64 {
-    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("a path");
-    // SAFETY: statvfs is plain numbers, for which zero is a value.
-    let mut about: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to live values of the right types.
-    assert_eq!(unsafe { libc::statvfs(path.as_ptr(), &raw mut about) }, 0, "it is mounted");
-    about.f_bavail * about.f_frsize
-}
 
 /// Sends the batches of a server in turn; those that were acknowledged, and the answer to the first that was not.
 struct Sender<'a> {

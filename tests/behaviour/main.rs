@@ -5,6 +5,7 @@
 //! capture) is reported as ignored, with the reason.
 
 mod attack;
+mod broker;
 mod broker_credentials;
 mod captures;
 mod chaos;
@@ -75,6 +76,7 @@ fn all() -> Vec<Trial> {
         overload::trials(),
         plans::trials(),
         full_disk::trials(),
+        broker::trials(),
         hostile_sql::trials(),
         whole_capture::trials(),
         exactly_once::trials(),

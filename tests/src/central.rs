@@ -194,6 +194,31 @@ impl Central {
         unsafe { libc::kill(self.pid() as i32, libc::SIGHUP) };
     }
 
+    /// SIGSTOP: it does nothing until [`Central::thaw`].
+    pub fn freeze(&self) {
+        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        unsafe { libc::kill(self.pid() as i32, libc::SIGSTOP) };
+    }
+
+    /// SIGCONT: it goes on.
+    pub fn thaw(&self) {
+        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        unsafe { libc::kill(self.pid() as i32, libc::SIGCONT) };
+    }
+
+    /// The value of a metric without labels, or with these; 0 when it is not told.
+    pub fn metric(&self, name: &str) -> u64 {
+        let text = self.api().get("/metrics", &[], "text/plain").text();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().expect("a whole number"))
+    }
+
+    /// What `/readyz` says is missing; nothing when it is ready.
+    pub fn unready(&self) -> Option<String> {
+        let ready = self.api().get("/readyz", &[], "application/json");
+        (ready.status != 200).then(|| ready.text())
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process.take().expect("it runs").kill();

@@ -1,5 +1,6 @@
 //! What a test needs besides the two programs, and what to say when this machine does not have it.
 
+use super::rabbitmq::{Release, root_of_four};
 use libtest_mimic::{Completion, Trial};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -61,6 +62,19 @@ pub fn knot_dnstap() -> Result<(), String> {
     let status = Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Status}", "knot-module-dnstap"]).output();
     let is_there = status.is_ok_and(|output| output.stdout == b"installed");
     if is_there { Ok(()) } else { Err("Knot has no dnstap: install knot-module-dnstap".to_owned()) }
+}
+
+/// A RabbitMQ of a release.
+pub fn rabbitmq(release: Release) -> Result<(), String> {
+    // SAFETY: geteuid touches no memory.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    let is_there = || root_of_four().join("usr/lib/rabbitmq/bin/rabbitmq-server").exists();
+    match release {
+        Release::Installed => Ok(()),
+        Release::Four if !is_root => Err("RabbitMQ 4 is in the root of another Debian: that needs root".to_owned()),
+        Release::Four if !is_there() => Err("there is no RabbitMQ 4: scripts/rabbitmq-4.sh makes it".to_owned()),
+        Release::Four => Ok(()),
+    }
 }
 
 /// A DHCP server.

@@ -2,7 +2,9 @@
 
 use super::api::{BATCH, block_on};
 use super::{RabbitMq, eventually};
-use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 use std::collections::BTreeMap;
@@ -44,6 +46,48 @@ impl Queue {
             })
         });
         Queue { name: name.to_owned(), channel, _connection: connection }
+    }
+
+    /// Declares a durable queue of a type, with no other argument, as somebody else might.
+    pub fn declare(broker: &RabbitMq, name: &str, queue_type: &str) {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString(queue_type.into()));
+        block_on(async {
+            let connection = Connection::connect(&broker.url(), ConnectionProperties::default()).await?;
+            let channel = connection.create_channel().await?;
+            channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments).await?;
+            connection.close(200, "declared".into()).await
+        })
+        .expect("RabbitMQ takes queues");
+    }
+
+    /// Deletes the queue, whatever is in it.
+    pub fn delete(&self) {
+        block_on(self.channel.queue_delete(self.short_name(), QueueDeleteOptions::default())).expect("the queue exists");
+    }
+
+    /// How many messages wait in it: those that were given out and not acknowledged do not.
+    pub fn waiting(&self) -> u32 {
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let asked = block_on(self.channel.queue_declare(self.short_name(), passive, FieldTable::default()));
+        asked.expect("the queue exists").message_count()
+    }
+
+    /// So often somebody gets the message that waits there, and the connection breaks before it is acknowledged.
+    pub fn break_deliveries(&self, broker: &RabbitMq, times: u32) {
+        for time in 0..times {
+            eventually(&format!("{} has the message for the {time}. time", self.name), Duration::from_secs(10), || {
+                block_on(async {
+                    let connection = Connection::connect(&broker.url(), ConnectionProperties::default()).await?;
+                    let channel = connection.create_channel().await?;
+                    let got = channel.basic_get(self.short_name(), BasicGetOptions::default()).await?;
+                    connection.close(200, "without an acknowledgement".into()).await?;
+                    Ok::<_, lapin::Error>(got.is_some())
+                })
+                .expect("RabbitMQ gives messages")
+                .then_some(())
+            });
+        }
     }
 
     /// Puts a message into the queue, signed with a server's token as a probe signs it.

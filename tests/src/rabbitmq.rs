@@ -7,7 +7,7 @@ use super::{eventually, ports};
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -15,6 +15,42 @@ use tempfile::TempDir;
 
 /// Debian's `rabbitmq-server` without its wrapper, which insists on a user and folders of the system.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/// Where its folder is in the root of another Debian.
+const PLACE_IN_ROOT: &str = "/home";
+
+/// Which RabbitMQ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// That of this machine's Debian: 3.10 on Debian 12.
+    Installed,
+    /// RabbitMQ 4, from the root of a Debian 13 that `scripts/rabbitmq-4.sh` makes.
+    Four,
+}
+
+impl Release {
+    /// All that tests know.
+    pub const ALL: [Release; 2] = [Release::Installed, Release::Four];
+
+    /// As the names of tests have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Release::Installed => "the_installed_rabbitmq",
+            Release::Four => "rabbitmq_4",
+        }
+    }
+
+    /// The root of the Debian that it is in, if that is not this machine's.
+    fn root(self) -> Option<PathBuf> {
+        (self == Release::Four).then(root_of_four)
+    }
+}
+
+/// Beside the folder in which Cargo puts programs.
+pub(crate) fn root_of_four() -> PathBuf {
+    let here = std::env::current_exe().expect("this program has a path");
+    here.ancestors().map(|folder| folder.join("rabbitmq-4")).find(|root| root.is_dir()).unwrap_or_default()
+}
 
 /// A broker on 127.0.0.1 with its own data, name, cookie and port mapper.
 pub struct RabbitMq {
@@ -28,25 +64,31 @@ pub struct RabbitMq {
     tls_port: Option<u16>,
     /// In which it runs, and where it speaks TLS there.
     namespace: Option<String>,
+    release: Release,
 }
 
 impl RabbitMq {
     /// Starts one, with nothing in it.
     pub fn start() -> Self {
-        Self::start_with(None, None)
+        Self::start_release(Release::Installed)
+    }
+
+    /// Starts one of a release, with nothing in it.
+    pub fn start_release(release: Release) -> Self {
+        Self::start_with(release, None, None)
     }
 
     /// The same, which speaks TLS as well, at a port of its own.
     pub fn start_with_tls(certificate: &Certificate) -> Self {
-        Self::start_with(Some((certificate, "127.0.0.1")), None)
+        Self::start_with(Release::Installed, Some((certificate, "127.0.0.1")), None)
     }
 
     /// The same in a namespace, where it speaks TLS at an address.
     pub fn start_in(namespace: &Namespace, address: &str, certificate: &Certificate) -> Self {
-        Self::start_with(Some((certificate, address)), Some(&namespace.name))
+        Self::start_with(Release::Installed, Some((certificate, address)), Some(&namespace.name))
     }
 
-    fn start_with(tls: Option<(&Certificate, &str)>, namespace: Option<&str>) -> Self {
+    fn start_with(release: Release, tls: Option<(&Certificate, &str)>, namespace: Option<&str>) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-rabbitmq").tempdir().expect("a temporary folder can be made");
         fs::write(folder.path().join("enabled_plugins"), "[].").expect("a test's folder is writable");
         let cookie = folder.path().join(".erlang.cookie");
@@ -70,6 +112,7 @@ impl RabbitMq {
             mapper_port,
             tls_port,
             namespace: namespace.map(str::to_owned),
+            release,
             server: None,
             _mapper: mapper,
             folder,
@@ -80,10 +123,15 @@ impl RabbitMq {
 
     /// One for all tests that leave it as it is and use queues of their own; it stops with the last of them.
     pub fn shared() -> Arc<Self> {
-        static SHARED: Mutex<Weak<RabbitMq>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::shared_release(Release::Installed)
+    }
+
+    /// The same of a release.
+    pub fn shared_release(release: Release) -> Arc<Self> {
+        static SHARED: [Mutex<Weak<RabbitMq>>; 2] = [const { Mutex::new(Weak::new()) }; 2];
+        let mut shared = SHARED[release as usize].lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
-            let broker = Arc::new(RabbitMq::start());
+            let broker = Arc::new(RabbitMq::start_release(release));
             *shared = Arc::downgrade(&broker);
             broker
         })
@@ -115,12 +163,20 @@ impl RabbitMq {
         self.control(&["eval", "ssl:clear_pem_cache()."]);
     }
 
-    /// `rabbitmqctl` with these arguments, which must succeed.
-    pub fn control(&self, arguments: &[&str]) {
+    /// Sets a policy for one queue, which takes the place of the one before.
+    pub fn set_policy(&self, queue: &str, definition: &str) {
+        self.control(&["set_policy", "--apply-to", "queues", queue, &format!("^{queue}$"), definition]);
+        // It is in force a moment later.
+        std::thread::sleep(Duration::from_secs(1));
+    }
+
+    /// `rabbitmqctl` with these arguments, which must succeed. Gives what it wrote.
+    pub fn control(&self, arguments: &[&str]) -> String {
         let mut control = self.command("/usr/lib/rabbitmq/bin/rabbitmqctl");
         control.args(arguments);
         let output = run(&mut control, Duration::from_secs(90));
         assert_eq!(output.code, Some(0), "rabbitmqctl {arguments:?}: {}{}", output.out, output.err);
+        output.out
     }
 
     /// Ends it as a system does: what it has confirmed is on its disk.
@@ -147,10 +203,12 @@ impl RabbitMq {
     }
 
     fn command(&self, name: &str) -> Command {
-        let folder: &Path = self.folder.path();
-        let mut command = program(name, self.namespace.as_deref());
+        let (folder, mut command) = match self.release.root() {
+            Some(root) => (PathBuf::from(PLACE_IN_ROOT), program_in(&root, self.folder.path(), name)),
+            None => (self.folder.path().to_owned(), program(name, self.namespace.as_deref())),
+        };
         command
-            .env("HOME", folder)
+            .env("HOME", &folder)
             .env("ERL_EPMD_PORT", self.mapper_port.to_string())
             .env("RABBITMQ_NODENAME", format!("zonepulse{}@localhost", self.port))
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
@@ -169,6 +227,16 @@ fn program(name: &str, namespace: Option<&str>) -> Command {
     let Some(namespace) = namespace else { return Command::new(name) };
     let mut command = Command::new("/usr/sbin/ip");
     command.args(["netns", "exec", namespace, name]);
+    command
+}
+
+/// A program of the Debian in a root, which sees a folder at [`PLACE_IN_ROOT`]. What is mounted for it nobody else sees, and
+/// it is gone with the program.
+fn program_in(root: &Path, folder: &Path, name: &str) -> Command {
+    const SCRIPT: &str = "mount --rbind /dev \"$1/dev\" && mount -t proc proc \"$1/proc\" && mount --bind \"$2\" \"$1$3\" && \
+        root=$1 && shift 3 && exec chroot \"$root\" \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-ec", SCRIPT, "sh"]).arg(root).arg(folder).args([PLACE_IN_ROOT, name]);
     command
 }
 

@@ -6,8 +6,6 @@
 //! token of another server, signs nothing here.
 
 use crate::{Error, Sender};
-use lapin::BasicProperties;
-use lapin::types::AMQPValue;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +15,7 @@ use zonepulse_wire::{MAC_HEADER, MacKey, peek_identity};
 /// A line in the log about a reason is followed by another one after so long.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 /// The longest text that is looked at as a signature, bytes.
-const LONGEST_MAC: usize = 128;
+pub(super) const LONGEST_MAC: usize = 128;
 
 /// Why messages are refused, as metrics name it.
 const REASONS: [&str; 12] = [
@@ -85,16 +83,9 @@ impl Fault {
 /// Whether it is in vain to take a message from the queue again whose batch was not taken for this reason.
 ///
 /// The broker cannot ask somebody to add the server or to set the clock first; a person can, and then move the
-/// message back. In the queue it would go round and round, and a quorum queue drops what is returned too often.
+/// message back. In the queue it would hold up those behind it.
 pub(crate) fn is_final(error: &Error) -> bool {
     error.is_final() || matches!(error, Error::UnknownServer(_) | Error::Ahead { .. })
-}
-
-/// The signature of a message.
-pub(super) fn signature(properties: &BasicProperties) -> Option<String> {
-    let AMQPValue::LongString(mac) = properties.headers().as_ref()?.inner().get(MAC_HEADER)? else { return None };
-    let mac = std::str::from_utf8(mac.as_bytes()).ok()?;
-    (mac.len() <= LONGEST_MAC).then(|| mac.to_owned())
 }
 
 /// Whose batch this is, as its signature proves. Reads the registry, once for the whole way in.
@@ -107,7 +98,7 @@ pub(super) fn sender(store: &Store, bytes: &[u8], mac: Option<&str>) -> Result<S
     if key.verifies(bytes, mac) { Ok(Sender::Signed(server_id)) } else { Err(Fault::WrongSignature(server_id)) }
 }
 
-/// Messages that were refused since the start, by reason.
+/// Messages since the start, by the reason why they were refused, or why the broker took them out of the queue.
 #[derive(Debug)]
 pub(crate) struct Refusals(Mutex<BTreeMap<&'static str, Refused>>);
 
@@ -121,11 +112,16 @@ struct Refused {
 
 impl Default for Refusals {
     fn default() -> Self {
-        Refusals(Mutex::new(REASONS.into_iter().map(|reason| (reason, Refused::default())).collect()))
+        Self::with(&REASONS)
     }
 }
 
 impl Refusals {
+    /// With these reasons, of which nothing happened yet.
+    pub(super) fn with(reasons: &[&'static str]) -> Self {
+        Refusals(Mutex::new(reasons.iter().map(|reason| (*reason, Refused::default())).collect()))
+    }
+
     /// One more. Gives how many there were since the log had the last line when it is time for another one.
     pub(super) fn add(&self, reason: &'static str, now: Instant) -> Option<u64> {
         let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -149,7 +145,6 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lapin::types::FieldTable;
     use zonepulse_store::{Options, Server};
     use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records};
 
@@ -245,20 +240,6 @@ mod tests {
             assert!(fault.is_final() && fault.reason() == expected, "{fault}");
             assert!(REASONS.contains(&fault.reason()));
         }
-    }
-
-    #[test]
-    fn a_signature_is_a_short_text_in_its_header() {
-        let with = |value: AMQPValue| {
-            let mut headers = FieldTable::default();
-            headers.insert(MAC_HEADER.into(), value);
-            signature(&BasicProperties::default().with_headers(headers))
-        };
-        assert_eq!(with(AMQPValue::LongString("abc".into())).as_deref(), Some("abc"));
-        assert_eq!(with(AMQPValue::LongString("x".repeat(LONGEST_MAC + 1).into())), None);
-        assert_eq!(with(AMQPValue::LongString(b"\xff".to_vec().into())), None);
-        assert_eq!(with(AMQPValue::Boolean(true)), None);
-        assert_eq!(signature(&BasicProperties::default()), None);
     }
 
     #[test]

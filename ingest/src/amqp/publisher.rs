@@ -1,21 +1,18 @@
 //! The other end of the queue: batches on their way to the broker, for whoever plays a probe.
 
-use super::{Settings, connect};
+use super::{Settings, connect, headers};
 use crate::Error;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Connection};
-use zonepulse_wire::{MAC_HEADER, MacKey};
-
-/// A message that the broker keeps on disk.
-const PERSISTENT: u8 = 2;
+use zonepulse_wire::MacKey;
 
 /// Puts batches into a queue that the central takes them from. It must be there: the central makes it.
 pub struct Publisher {
     channel: Channel,
     queue: String,
     /// Ends when it is dropped.
-    _connection: Connection,
+    connection: Connection,
 }
 
 /// What became of a message.
@@ -39,26 +36,37 @@ impl Publisher {
             Ok::<_, lapin::Error>((connection, channel))
         };
         let (connection, channel) = opened.await.map_err(failed)?;
-        Ok(Publisher { channel, queue: settings.queue.clone(), _connection: connection })
+        Ok(Publisher { channel, queue: settings.queue.clone(), connection })
     }
 
     /// Signs an encoded batch with the token of its server, sends it, and waits until the broker says what
     /// became of it. Fails with [`Error::Broker`] when the connection ends.
     pub async fn publish(&self, batch: &[u8], token: &str) -> Result<Published, Error> {
+        let mac = MacKey::of_token(token).sign(batch)?;
+        self.put(&self.queue, batch, headers::of_batch(mac)).await
+    }
+
+    /// Puts a message into a queue, and waits until the broker says what became of it.
+    pub(super) async fn put(&self, queue: &str, bytes: &[u8], properties: BasicProperties) -> Result<Published, Error> {
+        let queue = ShortString::try_new(queue).map_err(|error| Error::Broker(error.to_string()))?;
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let mut headers = FieldTable::default();
-        headers.insert(MAC_HEADER.into(), AMQPValue::LongString(MacKey::of_token(token).sign(batch)?.into()));
-        let properties = BasicProperties::default()
-            .with_delivery_mode(PERSISTENT)
-            .with_content_type("application/vnd.zonepulse.batch".into())
-            .with_headers(headers);
-        let published = self.channel.basic_publish("".into(), self.queue.as_str().into(), options, batch, properties);
+        let published = self.channel.basic_publish("".into(), queue, options, bytes, properties);
         Ok(match published.await.map_err(failed)?.await.map_err(failed)? {
             Confirmation::Ack(None) => Published::Confirmed,
             // It comes back when no queue is there for it.
             Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Published::NoQueue,
             refused => Published::NotTaken(format!("{refused:?}")),
         })
+    }
+
+    /// Whether it can publish, as far as is known.
+    pub(super) fn is_open(&self) -> bool {
+        self.connection.status().connected() && self.channel.status().connected()
+    }
+
+    /// Whether the broker said that it is short of memory or disk.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.connection.status().blocked()
     }
 }
 

@@ -24,7 +24,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use zonepulse_wire::{MAC_HEADER, MacKey};
 
 /// So many messages wait for the broker's confirmation at once.
@@ -32,6 +32,9 @@ pub const WINDOW: usize = 32;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often it is looked whether the broker is short of something while a confirmation is waited for.
+const LOOK: Duration = Duration::from_millis(250);
+const BLOCKED: &str = "the broker is short of memory or disk and takes nothing (connection.blocked)";
 /// Delivery mode 2 (AMQP 0.9.1, basic class): the message survives the broker's restart.
 const PERSISTENT: u8 = 2;
 /// Seconds; a broker that is gone without a word is noticed after about two of them.
@@ -109,7 +112,16 @@ impl Courier {
             Ok(link) => link,
             Err(reason) => return Answer::unavailable(reason),
         };
-        match timeout(CONFIRM_TIMEOUT, link.publish(&self.settings.queue, &bytes, mac)).await {
+        // What was sent before would be sent once more with every try.
+        if link.is_blocked() {
+            return Answer::unavailable(BLOCKED);
+        }
+        let published = tokio::select! {
+            published = timeout(CONFIRM_TIMEOUT, link.publish(&self.settings.queue, &bytes, mac)) => published,
+            // The connection is kept: a new one would be blocked as well, and this one does not end while it is.
+            () = link.blocked() => return Answer::unavailable(BLOCKED),
+        };
+        match published {
             Ok(Ok(confirmation)) => classify(confirmation, &self.settings.queue),
             Ok(Err(error)) => {
                 self.forget(&link).await;
@@ -117,7 +129,7 @@ impl Courier {
             }
             Err(_) => {
                 self.forget(&link).await;
-                Answer::unavailable("the broker does not confirm; is it out of memory or disk?")
+                Answer::unavailable(format!("the broker does not confirm in {} s", CONFIRM_TIMEOUT.as_secs()))
             }
         }
     }
@@ -168,6 +180,17 @@ impl Link {
         self.connection.status().connected() && self.channel.status().connected()
     }
 
+    /// Whether the broker said that it is short of memory or disk.
+    fn is_blocked(&self) -> bool {
+        self.connection.status().blocked()
+    }
+
+    async fn blocked(&self) {
+        while !self.is_blocked() {
+            sleep(LOOK).await;
+        }
+    }
+
     async fn publish(&self, queue: &str, bytes: &[u8], mac: String) -> lapin::Result<Confirmation> {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let mut headers = FieldTable::default();
@@ -199,7 +222,9 @@ fn classify(confirmation: Confirmation, queue: &str) -> Answer {
         Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
             Answer::unavailable(format!("the broker has no queue {queue:?}; the central makes it when it starts"))
         }
-        Confirmation::Nack(None) => Answer::Failed("the broker did not take the message (nack)".into()),
+        Confirmation::Nack(None) => {
+            Answer::Failed(format!("the broker did not take the message (nack); queue {queue:?} may be full"))
+        }
         Confirmation::NotRequested => Answer::unavailable("the broker does not confirm messages"),
     }
 }

@@ -1,0 +1,285 @@
+//! An open connection that takes batches out of the queues.
+//!
+//! A message is never given back on its own: the broker counts how often it gave one out, and drops it at a limit. What
+//! cannot be taken now ends the connection instead, so that the messages wait in the queue until the central can take
+//! them again. A message that was given out several times all the same (connections broke, the broker's patience for
+//! acknowledgements ended) is put into its queue anew, where it begins with 0.
+
+use super::headers::{self, failed_deliveries};
+use super::origin::{self, Fault};
+use super::queues::{self, Names};
+use super::state::State;
+use super::writer::Writer;
+use super::{OPEN_TIMEOUT, Settings, Trouble, connect};
+use crate::{Error, Ingest};
+use bytes::Bytes;
+use futures::stream::{FuturesUnordered, StreamExt};
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Connection, Consumer};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::time::{timeout, timeout_at};
+
+/// A message that came back so often is put into its queue anew. Policies set limits as low as they like; RabbitMQ's own is 20.
+const RENEW_AT: u64 = 3;
+/// How long a batch that finds too many before it waits here. Far below the broker's patience, which is half an hour.
+const HOLD: Duration = Duration::from_secs(60);
+/// How long a message is held that the dead-letter queue does not take.
+const HOLD_REFUSED: Duration = Duration::from_secs(300);
+/// For a message to be put into its queue anew.
+const RENEW_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two attempts with a message that is held.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Messages under way at once of those that the broker took out of the queue.
+const RETURNED_PREFETCH: u16 = 8;
+/// For the end of a connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection with its consumers.
+pub(super) struct Link {
+    connection: Connection,
+    batches: Consumer,
+    returned: Consumer,
+    names: Names,
+    /// Queues without protection.
+    pub(super) unprotected: Vec<String>,
+}
+
+/// How the use of a connection ended that did not fail.
+pub(super) enum End {
+    /// It was told to.
+    Shutdown,
+    /// The central can take no batches.
+    Rest {
+        /// Why.
+        why: String,
+        /// Whether it took some before.
+        took: bool,
+    },
+}
+
+/// What became of a message.
+enum Fate {
+    Settled,
+    /// It is still the broker's, and waits for this connection to end.
+    Kept(String),
+}
+
+/// Why a message is still the broker's, if it is.
+fn kept(done: lapin::Result<Fate>) -> Result<Option<String>, Trouble> {
+    match done.map_err(Trouble::Ended)? {
+        Fate::Settled => Ok(None),
+        Fate::Kept(why) => Ok(Some(why)),
+    }
+}
+
+impl Link {
+    pub(super) async fn open(settings: &Settings) -> Result<Link, Trouble> {
+        let names = Names::of(&settings.queue)?;
+        let silent = |_| Trouble::Silent(OPEN_TIMEOUT.as_secs());
+        let connecting = timeout(OPEN_TIMEOUT, connect(&settings.url, &settings.trust, "zonepulse central"));
+        let connection = connecting.await.map_err(silent)?.map_err(Trouble::Connect)?;
+        let consuming = timeout(OPEN_TIMEOUT, async {
+            let unprotected = queues::declare(&connection, &names).await?;
+            let channel = connection.create_channel().await.map_err(Trouble::Ended)?;
+            let batches = consumer(&channel, &names.batches, settings.prefetch.max(1)).await.map_err(Trouble::Ended)?;
+            let returned = consumer(&channel, &names.returned, RETURNED_PREFETCH).await.map_err(Trouble::Ended)?;
+            Ok::<_, Trouble>((unprotected, batches, returned))
+        });
+        let (unprotected, batches, returned) = consuming.await.map_err(silent)??;
+        Ok(Link { connection, batches, returned, names, unprotected })
+    }
+
+    /// Takes batches until it is told to end, or none can be taken. What was under way is then finished.
+    pub(super) async fn run(
+        self,
+        ingest: &Ingest,
+        writer: &Writer,
+        shutdown: &mut (impl Future<Output = ()> + Unpin),
+    ) -> Result<End, Trouble> {
+        let Link { connection, mut batches, mut returned, names, .. } = self;
+        let hands = Hands::new(ingest, writer, names);
+        // The prefetch bounds how many deliveries there are.
+        let mut under_way = FuturesUnordered::new();
+        let mut end = loop {
+            tokio::select! {
+                () = &mut *shutdown => break End::Shutdown,
+                Some(done) = under_way.next(), if !under_way.is_empty() => {
+                    if let Some(why) = kept(done)? {
+                        break End::Rest { why, took: false };
+                    }
+                }
+                next = batches.next() => under_way.push(hands.handle(delivered(next, &hands.names.batches)?, false)),
+                next = returned.next() => under_way.push(hands.handle(delivered(next, &hands.names.returned)?, true)),
+            }
+        };
+        hands.ending.send_replace(true);
+        while let Some(done) = under_way.next().await {
+            kept(done)?;
+        }
+        if let End::Rest { took, .. } = &mut end {
+            *took = hands.took.load(Ordering::Relaxed);
+        }
+        // The broker gives what is not acknowledged back to the queue, however the connection ends.
+        if let Ok(Err(error)) = timeout(CLOSE_TIMEOUT, connection.close(200, "the central takes no more".into())).await {
+            tracing::debug!(%error, "the connection to RabbitMQ did not end well");
+        }
+        Ok(end)
+    }
+}
+
+async fn consumer(channel: &Channel, queue: &ShortString, prefetch: u16) -> lapin::Result<Consumer> {
+    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+    channel.basic_consume(queue.clone(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await
+}
+
+fn delivered(next: Option<lapin::Result<Delivery>>, queue: &ShortString) -> Result<Delivery, Trouble> {
+    next.ok_or_else(|| Trouble::Cancelled(queue.to_string()))?.map_err(Trouble::Ended)
+}
+
+/// What sees messages to their end.
+struct Hands<'a> {
+    ingest: &'a Ingest,
+    writer: &'a Writer,
+    names: Names,
+    state: Arc<State>,
+    /// A batch was taken.
+    took: AtomicBool,
+    /// Nothing is held any longer.
+    ending: watch::Sender<bool>,
+}
+
+impl<'a> Hands<'a> {
+    fn new(ingest: &'a Ingest, writer: &'a Writer, names: Names) -> Self {
+        let state = ingest.broker.clone();
+        Hands { ingest, writer, names, state, took: AtomicBool::new(false), ending: watch::Sender::new(false) }
+    }
+
+    /// Sees one message to its end.
+    async fn handle(&self, delivery: Delivery, is_returned: bool) -> lapin::Result<Fate> {
+        let Delivery { data, acker, properties, .. } = delivery;
+        let (bytes, mac) = (Bytes::from(data), headers::signature(&properties));
+        let queue = if is_returned { &self.names.returned } else { &self.names.batches };
+        if let Some(reason) = headers::death(&properties).filter(|_| is_returned)
+            && let Some(messages) = self.state.returned(reason)
+        {
+            tracing::warn!(
+                reason, messages, queue = %self.names.batches,
+                "the broker took messages out of the queue, because a policy or another release of it says so; they are taken all the same"
+            );
+        }
+        if failed_deliveries(&properties) >= RENEW_AT && self.renew(queue, &bytes, mac.as_deref()).await {
+            acker.ack(BasicAckOptions::default()).await?;
+            return Ok(Fate::Settled);
+        }
+        match self.take(&bytes, mac.as_deref()).await {
+            Ok(()) => {
+                self.took.store(true, Ordering::Relaxed);
+                if is_returned {
+                    self.state.restored();
+                }
+            }
+            Err(fault) if fault.is_final() => {
+                if let Err(why) = self.refuse(&bytes, mac.as_deref(), &fault).await {
+                    return Ok(Fate::Kept(format!(
+                        "the dead-letter queue {:?} takes no message: {why}",
+                        self.names.dead.as_str()
+                    )));
+                }
+            }
+            Err(fault) => return Ok(Fate::Kept(fault.to_string())),
+        }
+        acker.ack(BasicAckOptions::default()).await?;
+        Ok(Fate::Settled)
+    }
+
+    /// Commits the batch of a message; waits for a while when there are too many before it.
+    async fn take(&self, bytes: &Bytes, mac: Option<&str>) -> Result<(), Fault> {
+        let until = Instant::now() + HOLD;
+        loop {
+            match take(self.ingest, bytes, mac).await {
+                Err(Fault::Batch(Error::Busy)) if self.holds_until(until).await => {}
+                taken => return taken,
+            }
+        }
+    }
+
+    /// Puts a message into its queue once more, where it has not come back yet. Whether it is there.
+    async fn renew(&self, queue: &ShortString, bytes: &[u8], mac: Option<&str>) -> bool {
+        // A second one that the broker takes later is known by its batch.
+        let put = self.writer.put(queue.as_str(), bytes, headers::anew(mac), |_| {});
+        let put = tokio::select! {
+            put = timeout(RENEW_TIMEOUT, put) => put.unwrap_or_else(|_| Err("the broker does not take it".to_owned())),
+            () = self.told_to_end() => Err("the connection is ending".to_owned()),
+        };
+        match put {
+            Ok(()) => self.state.renewed(),
+            Err(ref error) => tracing::debug!(error, "a message that came back often was not put into its queue anew"),
+        }
+        put.is_ok()
+    }
+
+    /// Puts a message that will never be taken into the dead-letter queue, with the reason; tries for a while.
+    async fn refuse(&self, bytes: &[u8], mac: Option<&str>, fault: &Fault) -> Result<(), String> {
+        let (reason, queue) = (fault.reason(), self.names.dead.as_str());
+        if let Some(messages) = self.ingest.refusals.add(reason, Instant::now()) {
+            tracing::warn!(%fault, reason, messages, queue, "batches were refused; they are kept in the dead-letter queue");
+        }
+        let told = |why: &str| {
+            if self.state.unburied(why) {
+                tracing::warn!(why, queue, "the dead-letter queue takes no message; what belongs there stays in its queue");
+            }
+        };
+        let until = Instant::now() + HOLD_REFUSED;
+        loop {
+            let put = self.writer.put(queue, bytes, headers::refused(mac, bytes, fault), told);
+            let put = tokio::select! {
+                put = timeout_at(until.into(), put) => put,
+                () = self.told_to_end() => return Err("the connection is ending".to_owned()),
+            };
+            let why = match put {
+                Ok(Ok(())) => {
+                    self.state.buried();
+                    return Ok(());
+                }
+                Ok(Err(why)) => why,
+                Err(_) => return Err(format!("not in {} s", HOLD_REFUSED.as_secs())),
+            };
+            told(&why);
+            if !self.holds_until(until).await {
+                return Err(why);
+            }
+        }
+    }
+
+    /// Waits a moment. Whether a message may be held any longer.
+    async fn holds_until(&self, until: Instant) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => Instant::now() < until,
+            () = self.told_to_end() => false,
+        }
+    }
+
+    async fn told_to_end(&self) {
+        // An error means that the sender is gone, and that is here.
+        let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
+    }
+}
+
+/// Commits the batch of a message, when its server signed it.
+async fn take(ingest: &Ingest, bytes: &Bytes, mac: Option<&str>) -> Result<(), Fault> {
+    match origin::sender(&ingest.store, bytes, mac) {
+        Ok(sender) => Ok(ingest.receive(bytes.clone(), sender).await.map(|_| ())?),
+        Err(fault) => {
+            ingest.counters.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            let counter = if fault.is_final() { &ingest.counters.refused } else { &ingest.counters.postponed };
+            counter.fetch_add(1, Ordering::Relaxed);
+            Err(fault)
+        }
+    }
+}

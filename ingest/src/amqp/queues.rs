@@ -1,0 +1,209 @@
+//! The queues, and how they are declared so that the broker drops nothing that it has confirmed.
+//!
+//! | queue | what is in it | what the broker takes out goes to |
+//! | --- | --- | --- |
+//! | `Q` | batches | `Q.returned` |
+//! | `Q.returned` | what the broker took out of `Q`, for the central to take | `Q.dead` |
+//! | `Q.dead` | what the central refused, for somebody to look at | `Q.returned` |
+//!
+//! A queue says itself what would otherwise depend on the release of the broker or on a policy:
+//!
+//! * `x-delivery-limit`: from RabbitMQ 4.0 on a quorum queue drops a message that was delivered 21 times, unless told
+//!   otherwise. -1 stands for "unlimited" there, but RabbitMQ 3 takes it for less than 0 and drops a message after its
+//!   first delivery. A number that is never reached means the same to both, and is the same argument after an upgrade.
+//! * `x-dead-letter-…`: where a message goes that a policy's limit, age or length takes out. No policy overrides these.
+//! * `x-dead-letter-strategy`: it stays in its queue until it has arrived there. Needs `x-overflow` as it is here.
+
+use super::Trouble;
+use lapin::options::QueueDeclareOptions;
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Connection, ErrorKind};
+
+/// More often than this no message is delivered.
+const DELIVERY_LIMIT: i32 = i32::MAX;
+
+/// What the queues are called.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    pub batches: ShortString,
+    pub returned: ShortString,
+    pub dead: ShortString,
+}
+
+impl Names {
+    pub(super) fn of(queue: &str) -> Result<Names, Trouble> {
+        let name = |name: String| {
+            ShortString::try_new(name).map_err(|_| Trouble::Queue {
+                queue: queue.to_owned(),
+                what: "the name is too long: with \".returned\" it has to fit into 255 bytes".to_owned(),
+                said: String::new(),
+            })
+        };
+        Ok(Names {
+            batches: name(queue.to_owned())?,
+            returned: name(format!("{queue}.returned"))?,
+            dead: name(format!("{queue}.dead"))?,
+        })
+    }
+}
+
+/// Makes sure that all three are there. Gives those that are not protected: an earlier release declared them without
+/// the arguments, which nobody can change afterwards, or the broker does not know the arguments.
+pub(super) async fn declare(connection: &Connection, names: &Names) -> Result<Vec<String>, Trouble> {
+    let Names { batches, returned, dead } = names;
+    let mut unprotected = Vec::new();
+    // First those that others lead to.
+    for (queue, onward) in [(dead, returned), (returned, dead), (batches, returned)] {
+        let Err(error) = declare_one(connection, queue, protected(onward)).await else { continue };
+        if !is(&error, AMQPSoftError::PRECONDITIONFAILED) {
+            return Err(refused(queue, &error));
+        }
+        match declare_one(connection, queue, quorum()).await {
+            Ok(()) => unprotected.push(queue.to_string()),
+            // A queue of another type differs in everything; its type is what matters.
+            Err(second) if second.to_string().contains("x-queue-type") => return Err(refused(queue, &second)),
+            Err(_) => return Err(refused(queue, &error)),
+        }
+    }
+    Ok(unprotected)
+}
+
+/// On a channel of its own, because one that is refused closes its channel.
+async fn declare_one(connection: &Connection, queue: &ShortString, arguments: FieldTable) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
+    channel.queue_declare(queue.clone(), QueueDeclareOptions::durable(), arguments).await?;
+    channel.close(200, "declared".into()).await
+}
+
+/// As earlier releases declared their queues.
+fn quorum() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments
+}
+
+fn protected(onward: &ShortString) -> FieldTable {
+    let mut arguments = quorum();
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
+    arguments.insert("x-dead-letter-exchange".into(), text(""));
+    arguments.insert("x-dead-letter-routing-key".into(), text(onward.as_str()));
+    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    arguments.insert("x-overflow".into(), text("reject-publish"));
+    arguments
+}
+
+fn text(text: &str) -> AMQPValue {
+    AMQPValue::LongString(text.into())
+}
+
+/// The command that gives a queue of an earlier release by a policy what it lacks.
+pub(super) fn policy(names: &Names) -> String {
+    let Names { batches, returned, .. } = names;
+    let pattern = batches.as_str().replace('.', "\\.");
+    format!(
+        "rabbitmqctl set_policy --apply-to queues zonepulse '^{pattern}$' '{{\"delivery-limit\":{DELIVERY_LIMIT},\
+         \"dead-letter-exchange\":\"\",\"dead-letter-routing-key\":\"{returned}\",\
+         \"dead-letter-strategy\":\"at-least-once\",\"overflow\":\"reject-publish\"}}'"
+    )
+}
+
+fn is(error: &lapin::Error, kind: AMQPSoftError) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(said) if *said.kind() == AMQPErrorKind::Soft(kind))
+}
+
+/// What is wrong with a queue that the broker refuses.
+fn refused(queue: &ShortString, error: &lapin::Error) -> Trouble {
+    let ErrorKind::ProtocolError(said) = error.kind() else { return Trouble::Ended(error.clone()) };
+    let said = said.get_message().as_str();
+    let what = match difference(said) {
+        Some(Difference { argument, ours, theirs }) => format!(
+            "it was declared with another argument: {argument} is {theirs}, and has to be {ours}; delete the queue when it is \
+             empty (rabbitmqctl delete_queue {queue}), or give amqp.queue another name here and in the probes"
+        ),
+        None if is(error, AMQPSoftError::ACCESSREFUSED) => {
+            "access is refused: the central's user has to be allowed to configure, write to and read from it, those with \
+             .returned and .dead after the name too, and to write to amq.default"
+                .to_owned()
+        }
+        None => "the broker refuses it".to_owned(),
+    };
+    Trouble::Queue { queue: queue.to_string(), what, said: said.to_owned() }
+}
+
+/// In which argument a queue differs from what was asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Difference<'a> {
+    argument: &'a str,
+    ours: &'a str,
+    theirs: &'a str,
+}
+
+/// Reads it from what the broker says of it: `inequivalent arg 'A' for queue 'Q' in vhost 'V': received the value 'X' of
+/// type 'T' but current is none`.
+fn difference(said: &str) -> Option<Difference<'_>> {
+    let (_, rest) = said.split_once("inequivalent arg '")?;
+    let (argument, rest) = rest.split_once('\'')?;
+    let (_, rest) = rest.rsplit_once(": received ")?;
+    let (ours, theirs) = rest.split_once(" but current is ")?;
+    Some(Difference { argument, ours: value(ours), theirs: value(theirs) })
+}
+
+/// `'x'` and `the value 'x' of type 't'` are both `x`.
+fn value(said: &str) -> &str {
+    said.split('\'').nth(1).unwrap_or(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_read_from_what_brokers_say() {
+        for (said, argument, ours, theirs) in [
+            (
+                "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'plain' in vhost '/': received the value '2147483647' of type 'signedint' but current is none",
+                "x-delivery-limit",
+                "2147483647",
+                "none",
+            ),
+            (
+                "PRECONDITION_FAILED - inequivalent arg 'x-overflow' for queue 'full' in vhost '/': received 'drop-head' but current is 'reject-publish'",
+                "x-overflow",
+                "drop-head",
+                "reject-publish",
+            ),
+            (
+                "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'a: received b' in vhost '/': received 'quorum' but current is 'classic'",
+                "x-queue-type",
+                "quorum",
+                "classic",
+            ),
+        ] {
+            assert_eq!(difference(said), Some(Difference { argument, ours, theirs }), "{said}");
+        }
+        assert_eq!(difference("PRECONDITION_FAILED - invalid arg 'x' for queue 'y' in vhost '/': invalid_dlx_strategy"), None);
+        assert_eq!(difference("ACCESS_REFUSED"), None);
+    }
+
+    #[test]
+    fn the_limit_is_one_that_every_release_of_the_broker_takes_for_never() {
+        let arguments = protected(&"q.returned".into());
+        assert_eq!(arguments.inner().get("x-delivery-limit"), Some(&AMQPValue::LongInt(2_147_483_647)));
+        assert_eq!(arguments.inner().get("x-dead-letter-routing-key"), Some(&text("q.returned")));
+    }
+
+    #[test]
+    fn a_name_that_leaves_no_room_for_the_other_two_is_told() {
+        assert!(Names::of(&"q".repeat(246)).is_ok());
+        let told = Names::of(&"q".repeat(247)).unwrap_err().to_string();
+        assert!(told.contains("255 bytes"), "{told}");
+    }
+
+    #[test]
+    fn the_policy_for_a_queue_of_an_earlier_release_names_it_and_where_messages_go() {
+        let policy = policy(&Names::of("zonepulse.batches").unwrap());
+        assert!(policy.contains(r"'^zonepulse\.batches$'"), "{policy}");
+        assert!(policy.contains(r#""dead-letter-routing-key":"zonepulse.batches.returned""#), "{policy}");
+    }
+}
