@@ -12,6 +12,7 @@ mod components;
 mod crashes;
 mod credentials;
 mod devices;
+mod differential;
 mod dnstap;
 mod door;
 mod encrypted;
@@ -54,6 +55,7 @@ fn all() -> Vec<Trial> {
     [
         fleet::trials(),
         attack::trials(),
+        differential::trials(),
         chaos::trials(),
         dnstap::trials(),
         crashes::trials(),
