@@ -252,7 +252,7 @@ fn coverage(random: &mut Random, model: &Model) -> Question {
             Cell::from(told.interval_s),
             Cell::from(u64::from(told.server_id)),
             Cell::from(told.server),
-            Cell::Text(told.epoch.to_string().into()),
+            Cell::Text(format!("{:016x}", told.epoch).into()),
             Cell::from(told.seq),
             Cell::from(told.covered_ms.0),
             Cell::from(told.covered_ms.1),
