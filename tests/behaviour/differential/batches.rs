@@ -255,6 +255,7 @@ fn points(random: &mut Random, age: Age, interval_s: u64) -> Vec<batches::Point>
     let count = match random.below(60) {
         0..8 => 0,
         8 => 200 + random.below(600),
+        9..20 => 30 + random.below(60),
         _ => 1 + random.below(16),
     };
     let many = count > 100;

@@ -31,6 +31,7 @@ use questions::{Ask, Question};
 use random::Random;
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use zonepulse_tests::needs::test;
 use zonepulse_tests::{Api, Central, Response, unix_ms};
@@ -72,6 +73,8 @@ struct Run {
     fleet: Fleet,
     known: BTreeSet<(u32, u64, u64)>,
     asked: u64,
+    /// How many answers had rows.
+    with_rows: u64,
 }
 
 /// Tells the seed, however the run fails.
@@ -95,7 +98,7 @@ impl Run {
         let servers: Vec<(u32, &str)> = central.servers.iter().zip(SERVERS).map(|(server, name)| (server.id, name)).collect();
         let now_s = unix_ms() / 1000;
         let fleet = Fleet::new(seed, &servers, now_s);
-        Run { seed, central, model: Model::new(servers, now_s, unit_ms), fleet, known: BTreeSet::new(), asked: 0 }
+        Run { seed, central, model: Model::new(servers, now_s, unit_ms), fleet, known: BTreeSet::new(), asked: 0, with_rows: 0 }
     }
 
     fn go(mut self, questions: u64) {
@@ -118,8 +121,10 @@ impl Run {
         }
         self.central.stop();
         self.central.check();
-        let (batches, points) = (self.model.told.len(), self.model.told_points().count());
-        println!("ZONEPULSE_SEED={}: {batches} batches with {points} points, {} questions", self.seed, self.asked);
+        let Run { seed, model, asked, with_rows, .. } = &self;
+        let (batches, points) = (model.told.len(), model.told_points().count());
+        println!("ZONEPULSE_SEED={seed}: {batches} batches, {points} points, {asked} questions, {with_rows} answers with rows");
+        assert!(*asked < 100 || 2 * with_rows > *asked, "most questions are about nothing");
     }
 
     /// Every server sends its batches, one after the other.
@@ -147,12 +152,16 @@ impl Run {
     fn ask(&mut self, round: u64, count: u64) {
         let (seed, model, api) = (self.seed, &self.model, self.central.api());
         let api = &api;
+        let with_rows = AtomicU64::new(0);
         let faults: Vec<String> = thread::scope(|scope| {
             let asking = |connection: u64| {
                 let mut faults = Vec::new();
                 for number in (connection..count).step_by(CONNECTIONS as usize) {
                     let mut random = Random::new(seed, 1 + round * 1_000_000 + number);
                     let question = questions::random(&mut random, model);
+                    if question.expected.as_ref().is_some_and(|expected| !expected.rows.is_empty()) {
+                        with_rows.fetch_add(1, Ordering::Relaxed);
+                    }
                     let format = match random.below(10) {
                         0 => Format::Csv,
                         1 => Format::Arrow,
@@ -172,6 +181,7 @@ impl Run {
             threads.into_iter().flat_map(|thread| thread.join().expect("every question is answered")).collect()
         });
         self.asked += count;
+        self.with_rows += with_rows.into_inner();
         assert!(faults.is_empty(), "ZONEPULSE_SEED={seed}\n{}", faults.join("\n"));
     }
 }
