@@ -67,6 +67,20 @@ async fn time_is_pushed_down_and_cuts_the_scan_into_partitions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stretch_of_time_without_a_second_has_no_rows() {
+    let content = small();
+    for filter in [
+        "time = '2026-01-01T00:00:00.5Z'",
+        "time > '2026-01-02T00:00:00Z' AND time < '2026-01-01T00:00:00Z'",
+        "time >= '2026-01-01T00:00:00Z' AND time < '2026-01-01T00:00:00Z'",
+    ] {
+        // A filter on groups asks for the bounds of their times.
+        let query = format!("SELECT time, count(*) AS n FROM dns_raw WHERE {filter} GROUP BY time HAVING count(*) > 1");
+        assert_eq!(all(&content, &query).await.iter().map(|batch| batch.num_rows()).sum::<usize>(), 0, "{filter}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_roll_up_is_a_table_like_the_raw_points() {
     check_scan(
         "SELECT time, hits FROM dns_1h WHERE server = 'alpha' AND action = 'request' AND time < '2026-01-02'",
