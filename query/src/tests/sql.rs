@@ -189,6 +189,15 @@ async fn a_limit_reaches_the_scan() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_limit_takes_no_rows_from_a_window() {
+    let content = small();
+    let sums = "SELECT server_id, time, sum(hits) AS hits FROM dns_5m GROUP BY server_id, time";
+    let window = "sum(hits) OVER (PARTITION BY server_id ORDER BY time ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)";
+    let plan = sql(&content, &format!("EXPLAIN SELECT server_id, time, {window} AS w FROM ({sums}) LIMIT 3")).await;
+    assert!(plan.contains("BoundedWindowAggExec") && !plan.contains("TopK"), "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_page_in_the_order_of_time_is_complete_when_its_hour_is_over() {
     let content = small();
     let plan = sql(&content, "EXPLAIN SELECT time, hits FROM dns_raw ORDER BY hour, time LIMIT 3").await;
