@@ -1,10 +1,10 @@
 # The commands of the project. What each needs and does not find it installs, and says so.
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-api test-crash test-attack test-cut bench bench-probe bench-store bench-growth recall fuzz lint clean-run
+.PHONY: help run build test test-api test-crash test-attack test-cut test-differential bench bench-probe bench-store bench-growth recall fuzz lint clean-run
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build, start the central and a probe on this machine, show data; Ctrl-C ends it
 	@scripts/run.sh
@@ -27,6 +27,9 @@ test-attack: ## attack a central in every way at once for five minutes
 
 test-cut: ## cut machines of a fleet off for two minutes, twice
 	@ZONEPULSE_CUT_S=120 scripts/test.sh in_a_fleet
+
+test-differential: ## ask 60,000 random questions about random batches, and compare each answer with a plain model
+	@ZONEPULSE_QUESTIONS=60000 scripts/test.sh random_questions
 
 bench: ## measure the real programs, write a report (docs/BENCHMARKS.md keeps the figures)
 	@scripts/bench.sh

@@ -132,12 +132,14 @@ impl StoreScan {
         Precision::Inexact(self.limit.map_or(rows, |limit| limit.min(rows)))
     }
 
-    /// Between which times its points begin, where both ends are given.
+    /// Between which times its points begin, where both ends are given. A stretch without a second has no ends that a
+    /// planner would take for an interval.
     fn tell_times(&self, statistics: &mut Statistics) {
         let time = self.schema.column_with_name("time").and_then(|(at, _)| statistics.column_statistics.get_mut(at));
         if let (Table::Dns(_), Some(time), Some(first), Some(last)) =
             (self.table, time, self.partitions.first(), self.partitions.last())
-            && (last.selection.until_s > 0 && last.selection.until_s < u64::MAX)
+            && first.selection.from_s < last.selection.until_s
+            && last.selection.until_s < u64::MAX
         {
             let instant =
                 |time_s: u64| ScalarValue::TimestampMillisecond(Some(ms(time_s.saturating_mul(1000))), Some("UTC".into()));

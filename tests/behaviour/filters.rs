@@ -4,7 +4,7 @@
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use zonepulse_dns::Action;
-use zonepulse_tests::api::{Row, number, text, time_ms};
+use zonepulse_tests::api::{Row, number, rfc3339, text, time_ms};
 use zonepulse_tests::needs::test;
 use zonepulse_tests::small_store::{Known, MINUTES, SmallStore};
 
@@ -229,24 +229,6 @@ fn by_last_access() {
     let count = |name: &str, ms: u64| api.rows("dns/aggregate", &[(name, &rfc3339(ms)), ("host", "old.example")]).len();
     assert_eq!((count("date_from", last_ms), count("date_from", last_ms + 1)), (1, 0), "{}", instant(last_ms));
     assert_eq!((count("date_to", last_ms), count("date_to", last_ms + 1)), (0, 1), "{}", instant(last_ms));
-}
-
-/// RFC 3339 text of Unix milliseconds.
-fn rfc3339(ms: u64) -> String {
-    let (days, ms_of_day) = (ms / 86_400_000, ms % 86_400_000);
-    // The civil date of a count of days, after the same calendar as `rfc3339_ms`.
-    let z = days + 719_468;
-    let (era, day_of_era) = (z / 146_097, z % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let mp = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (seconds, ms) = (ms_of_day / 1000, ms_of_day % 1000);
-    let text =
-        format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ms:03}Z", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    assert_eq!(zonepulse_tests::api::rfc3339_ms(&text), days * 86_400_000 + ms_of_day);
-    text
 }
 
 fn series() {

@@ -16,6 +16,7 @@ mod crashes;
 mod credentials;
 mod days;
 mod devices;
+mod differential;
 mod dnstap;
 mod door;
 mod encrypted;
@@ -64,6 +65,7 @@ fn all() -> Vec<Trial> {
     [
         fleet::trials(),
         attack::trials(),
+        differential::trials(),
         chaos::trials(),
         dnstap::trials(),
         crashes::trials(),

@@ -259,3 +259,21 @@ pub fn rfc3339_ms(text: &str) -> u64 {
     let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + day - 1 - 719_468;
     (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + ms
 }
+
+/// RFC 3339 text of Unix milliseconds.
+pub fn rfc3339(ms: u64) -> String {
+    let (days, ms_of_day) = (ms / 86_400_000, ms % 86_400_000);
+    // The civil date of a count of days, after the same calendar as `rfc3339_ms`.
+    let z = days + 719_468;
+    let (era, day_of_era) = (z / 146_097, z % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let mp = (5 * day_of_year + 2) / 153;
+    let (day, month) = (day_of_year - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (seconds, ms) = (ms_of_day / 1000, ms_of_day % 1000);
+    let text =
+        format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ms:03}Z", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    assert_eq!(rfc3339_ms(&text), days * 86_400_000 + ms_of_day);
+    text
+}

@@ -67,6 +67,20 @@ async fn time_is_pushed_down_and_cuts_the_scan_into_partitions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stretch_of_time_without_a_second_has_no_rows() {
+    let content = small();
+    for filter in [
+        "time = '2026-01-01T00:00:00.5Z'",
+        "time > '2026-01-02T00:00:00Z' AND time < '2026-01-01T00:00:00Z'",
+        "time >= '2026-01-01T00:00:00Z' AND time < '2026-01-01T00:00:00Z'",
+    ] {
+        // A filter on groups asks for the bounds of their times.
+        let query = format!("SELECT time, count(*) AS n FROM dns_raw WHERE {filter} GROUP BY time HAVING count(*) > 1");
+        assert_eq!(all(&content, &query).await.iter().map(|batch| batch.num_rows()).sum::<usize>(), 0, "{filter}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_roll_up_is_a_table_like_the_raw_points() {
     check_scan(
         "SELECT time, hits FROM dns_1h WHERE server = 'alpha' AND action = 'request' AND time < '2026-01-02'",
@@ -172,6 +186,15 @@ async fn a_limit_reaches_the_scan() {
     .await;
     let content = small();
     assert_eq!(sql(&content, "SELECT count(*) AS n FROM (SELECT 1 FROM dns_raw LIMIT 2)").await.matches("| 2 |").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_takes_no_rows_from_a_window() {
+    let content = small();
+    let sums = "SELECT server_id, time, sum(hits) AS hits FROM dns_5m GROUP BY server_id, time";
+    let window = "sum(hits) OVER (PARTITION BY server_id ORDER BY time ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)";
+    let plan = sql(&content, &format!("EXPLAIN SELECT server_id, time, {window} AS w FROM ({sums}) LIMIT 3")).await;
+    assert!(plan.contains("BoundedWindowAggExec") && !plan.contains("TopK"), "{plan}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

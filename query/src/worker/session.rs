@@ -35,6 +35,8 @@ impl Session {
     pub(super) fn new(link: Arc<Link>, memory_bytes: usize, threads: usize) -> Result<Self, Error> {
         let mut config = config(threads).with_information_schema(true);
         config.options_mut().sql_parser.collect_spans = true;
+        // It also cuts off rows before they are put together by the window's partition: neighbours are then missing.
+        config.options_mut().optimizer.enable_window_limits = false;
         let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime(memory_bytes)?);
         let mut state = builder.with_default_features().with_physical_optimizer_rule(Arc::new(SumInScan)).build();
         // EXTRACT, SUBSTRING and POSITION: the functions are there, their syntax is not among the features.

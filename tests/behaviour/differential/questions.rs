@@ -1,0 +1,264 @@
+//! Random questions to the monitoring API, each with what the model answers.
+
+use super::answer::{Cell, Row};
+use super::compare::Expected;
+use super::filters::{Filter, Parameters};
+use super::model::{Model, Point};
+use super::random::Random;
+use super::rates;
+use super::sql;
+use std::collections::BTreeMap;
+use zonepulse_tests::api::rfc3339;
+
+/// A question, and its answer.
+pub struct Question {
+    pub ask: Ask,
+    /// `None` where it has to be refused as a bad request.
+    pub expected: Option<Expected>,
+    /// Rates are compared as the hits of so many seconds.
+    pub step_s: u64,
+}
+
+/// How it is asked.
+pub enum Ask {
+    /// A monitoring call.
+    Get { call: &'static str, parameters: Parameters },
+    /// The same, page by page with so many rows each.
+    Pages { call: &'static str, parameters: Parameters, limit: usize },
+    /// A statement.
+    Sql(String),
+}
+
+/// What sums are split by.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct By {
+    pub record: bool,
+    pub server: bool,
+    pub action: bool,
+}
+
+impl By {
+    pub fn random(random: &mut Random, parameters: &mut Parameters) -> By {
+        if random.one_in(3) {
+            return By::default();
+        }
+        let words = random.some(&["record", "server", "action"], 3);
+        let by = By { record: words.contains(&"record"), server: words.contains(&"server"), action: words.contains(&"action") };
+        parameters.push(("by", words.join(",")));
+        by
+    }
+
+    pub fn columns(self) -> Vec<&'static str> {
+        let record: &[_] = if self.record { &["resource_id", "host", "type"] } else { &[] };
+        let server: &[_] = if self.server { &["server_id", "server"] } else { &[] };
+        let action: &[_] = if self.action { &["action"] } else { &[] };
+        [record, server, action].concat()
+    }
+}
+
+pub fn random(random: &mut Random, model: &Model) -> Question {
+    match random.below(100) {
+        0..18 => raw(random, model),
+        18..40 => totals(random, model),
+        40..58 => series(random, model),
+        58..72 => rates::random(random, model),
+        72..76 => coverage(random, model),
+        _ => sql::random(random, model),
+    }
+}
+
+/// A time at which something begins or ends, or next to it, Unix milliseconds.
+pub fn moment(random: &mut Random, model: &Model) -> u64 {
+    let told = random.of(&model.told);
+    let at_ms = match random.below(6) {
+        0 => told.start_s * 1000,
+        1 => told.end_s() * 1000,
+        2 => told.start_s / 3600 * 3_600_000,
+        3 => told.start_s / 300 * 300_000,
+        4 => told.points.first().map_or(told.start_s * 1000, |point| point.last_ms),
+        _ => told.start_s * 1000 + random.below(7_200_000) - 3_600_000,
+    };
+    match random.below(8) {
+        0 => at_ms + 1,
+        1 => at_ms - 1,
+        _ => at_ms,
+    }
+}
+
+/// One of the spellings of a time.
+pub fn spelt(random: &mut Random, ms: u64) -> String {
+    match random.below(4) {
+        0 if ms.is_multiple_of(1000) => (ms / 1000).to_string(),
+        0 | 1 => format!("{}.{:03}", ms / 1000, ms % 1000),
+        // The clock of another zone.
+        2 => rfc3339(ms + 7_200_000).replace('Z', "+02:00"),
+        _ => rfc3339(ms),
+    }
+}
+
+/// Two moments, either of them perhaps not given.
+fn range(random: &mut Random, model: &Model, parameters: &mut Parameters) -> (Option<u64>, Option<u64>) {
+    let (a, b) = (moment(random, model), moment(random, model));
+    let from = (!random.one_in(4)).then_some(a.min(b));
+    let until = (!random.one_in(3)).then_some(a.max(b));
+    parameters.extend(from.map(|ms| ("date_from", spelt(random, ms))));
+    parameters.extend(until.map(|ms| ("date_to", spelt(random, ms))));
+    (from, until)
+}
+
+/// Both ends of a stretch of which one may not have been given: a day. Nothing is told of what comes after now,
+/// nor of about a day ago.
+fn day(model: &Model, (from, until): (Option<u64>, Option<u64>)) -> (u64, u64) {
+    let end = until.unwrap_or(u64::MAX / 2);
+    let begin = from.unwrap_or_else(|| until.unwrap_or(model.now_s * 1000) - 86_400_000);
+    (begin, end)
+}
+
+/// Makes the whole answer a question with an order, and now and then one page of it.
+pub fn paged(
+    random: &mut Random,
+    call: &'static str,
+    mut parameters: Parameters,
+    columns: &[&str],
+    rows: Vec<Row>,
+    own_order: &[(&str, bool)],
+) -> Question {
+    let mut expected = Expected::all(columns, rows);
+    expected.order = own_order.iter().map(|(column, descending)| ((*column).to_owned(), *descending)).collect();
+    if random.one_in(3) {
+        let mut keys = random.some(columns, 3);
+        keys.dedup();
+        expected.order = keys.into_iter().map(|column| (column.to_owned(), random.one_in(2))).collect();
+        let sign = |descending: bool| if descending { "-" } else { "" };
+        let words: Vec<String> = expected.order.iter().map(|(column, down)| format!("{}{column}", sign(*down))).collect();
+        parameters.push(("sort", words.join(",")));
+    }
+    let count = expected.rows.len();
+    let ask = match random.below(20) {
+        // As many rows as there are without asking.
+        0 | 1 => {
+            expected.page.1 = 1000;
+            Ask::Get { call, parameters }
+        }
+        2..7 => {
+            expected.page = (random.below(count as u64 + 10) as usize, random.below(count as u64 + 10) as usize);
+            parameters.push(("offset", expected.page.0.to_string()));
+            parameters.push(("limit", expected.page.1.to_string()));
+            Ask::Get { call, parameters }
+        }
+        7 if count < 3000 => Ask::Pages { call, parameters, limit: 1 + count / (1 + random.below(6) as usize) },
+        _ => {
+            parameters.push(("limit", "100000".to_owned()));
+            expected.page.1 = 100_000;
+            Ask::Get { call, parameters }
+        }
+    };
+    Question { ask, expected: Some(expected), step_s: 1 }
+}
+
+fn raw(random: &mut Random, model: &Model) -> Question {
+    let columns =
+        ["time", "interval_s", "server_id", "server", "resource_id", "host", "type", "action", "rcode", "hits", "last_access"];
+    let mut parameters = Parameters::new();
+    let filter = Filter::random(random, model, &mut parameters);
+    let asked = range(random, model, &mut parameters);
+    let (from, until) = day(model, asked);
+    let points = model.table("dns_raw").iter().filter(|point| (from..until).contains(&(point.start_s * 1000)));
+    let rows = points.filter(|point| filter.takes(point)).map(|point| row(point, &columns)).collect();
+    paged(random, "dns/raw", parameters, &columns, rows, &[("time", false), ("server_id", false), ("action", false)])
+}
+
+fn row(point: &Point, columns: &[&str]) -> Row {
+    columns.iter().map(|column| point.cell(column)).collect()
+}
+
+/// Hits, first and last access.
+pub type Sum = (u128, u64, u64);
+
+/// Sums of points by any key.
+pub fn sums<'a, K: Ord>(points: impl Iterator<Item = &'a Point>, key: impl Fn(&Point) -> K) -> BTreeMap<K, Sum> {
+    let mut sums = BTreeMap::new();
+    for point in points {
+        let sum = sums.entry(key(point)).or_insert((0, u64::MAX, 0));
+        *sum = (sum.0 + point.hits, sum.1.min(point.first_ms), sum.2.max(point.last_ms));
+    }
+    sums
+}
+
+fn totals(random: &mut Random, model: &Model) -> Question {
+    let mut parameters = Parameters::new();
+    let filter = Filter::random(random, model, &mut parameters);
+    let by = By { record: true, ..By::random(random, &mut parameters) };
+    let (from, until) = if random.one_in(2) { range(random, model, &mut parameters) } else { (None, None) };
+    let split = By { record: false, ..by }.columns();
+    let columns = [&["resource_id", "host", "type", "hits", "first_seen", "last_access"], &split[..]].concat();
+    let counted = model.told_points().filter(|point| filter.counts(point, by.action));
+    let sums = sums(counted, |point| (row(point, &["resource_id", "host", "type"]), row(point, &split)));
+    let within = |last: u64| from.is_none_or(|from| last >= from) && until.is_none_or(|until| last < until);
+    let rows = sums.into_iter().filter(|(_, (_, _, last))| within(*last)).map(|((record, split), (hits, first, last))| {
+        [record, vec![Cell::Number(hits as i128), Cell::from(first), Cell::from(last)], split].concat()
+    });
+    let own = [("hits", true), ("host", false), ("type", false)];
+    paged(random, "dns/aggregate", parameters, &columns, rows.collect(), &own)
+}
+
+fn series(random: &mut Random, model: &Model) -> Question {
+    let mut parameters = Parameters::new();
+    let filter = Filter::random(random, model, &mut parameters);
+    let by = By::random(random, &mut parameters);
+    let (word, bucket_s) = *random.of(&[("5m", 300), ("15m", 900), ("30m", 1800), ("1h", 3600)]);
+    parameters.push(("interval", word.to_owned()));
+    let asked = range(random, model, &mut parameters);
+    let (mut from_ms, until_ms) = day(model, asked);
+    if asked.0.is_none() {
+        from_ms -= from_ms % (bucket_s * 1000);
+    }
+    let (mut from_s, mut until_s) = (from_ms.div_ceil(1000), until_ms.div_ceil(1000));
+    // An end where raw points have expired is that of a bucket of five minutes.
+    if from_s < model.raw_from_s() {
+        from_s -= from_s % 300;
+    }
+    if until_s < model.raw_from_s() {
+        until_s = until_s.next_multiple_of(300);
+    }
+    let from_s = from_s.max(model.rolled_up_from_s());
+    let split = by.columns();
+    let columns = [&["time", "hits", "last_access"], &split[..]].concat();
+    let counted = model.told_points().filter(|point| (from_s..until_s).contains(&point.start_s));
+    let counted = counted.filter(|point| filter.counts(point, by.action));
+    let sums = sums(counted, |point| (point.start_s / bucket_s * bucket_s, row(point, &split)));
+    let rows = sums.into_iter().map(|((time_s, split), (hits, _, last_ms))| {
+        [vec![Cell::from(time_s * 1000), Cell::Number(hits as i128), Cell::from(model.kept_ms(last_ms))], split].concat()
+    });
+    paged(random, "dns/aggregate", parameters, &columns, rows.collect(), &[("time", false)])
+}
+
+fn coverage(random: &mut Random, model: &Model) -> Question {
+    let columns =
+        ["time", "interval_s", "server_id", "server", "epoch", "seq", "covered_from", "covered_until", "hits", "messages_seen"];
+    let mut parameters = Parameters::new();
+    let mut servers: Vec<u32> = model.servers.iter().map(|(id, _)| *id).collect();
+    if random.one_in(2) {
+        servers = random.some(&servers, 2);
+        parameters.extend(servers.iter().map(|id| ("server_id", id.to_string())));
+    }
+    let asked = range(random, model, &mut parameters);
+    let (from, until) = day(model, asked);
+    let told = model.told.iter().filter(|told| servers.contains(&told.server_id) && told.start_s >= model.rolled_up_from_s());
+    let rows = told.filter(|told| (from..until).contains(&(told.start_s * 1000))).map(|told| {
+        let hits: u128 = told.points.iter().map(|point| point.hits).sum();
+        vec![
+            Cell::from(told.start_s * 1000),
+            Cell::from(told.interval_s),
+            Cell::from(u64::from(told.server_id)),
+            Cell::from(told.server),
+            Cell::Text(format!("{:016x}", told.epoch).into()),
+            Cell::from(told.seq),
+            Cell::from(told.covered_ms.0),
+            Cell::from(told.covered_ms.1),
+            Cell::Number(hits as i128),
+            Cell::from(told.messages_seen),
+        ]
+    });
+    paged(random, "dns/coverage", parameters, &columns, rows.collect(), &[("time", false), ("server_id", false)])
+}

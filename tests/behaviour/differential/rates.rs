@@ -1,0 +1,170 @@
+//! Requests per second: a row for each step, and nothing where nobody listened.
+
+use super::answer::{Cell, Row};
+use super::filters::{Filter, Parameters};
+use super::model::{Model, Told};
+use super::questions::{Ask, By, Question, moment, paged, spelt, sums};
+use super::random::Random;
+use std::collections::{BTreeMap, BTreeSet};
+use zonepulse_dns::Action;
+
+/// No answer has more rows than this; two steps of everything that there is have fewer.
+const MOST_ROWS: u64 = 50_000;
+
+fn least_common_multiple(a: u64, b: u64) -> u64 {
+    (1..=b).map(|factor| a * factor).find(|multiple| multiple.is_multiple_of(b)).unwrap_or(a * b)
+}
+
+/// Reports of the servers that a question is about.
+struct Reports<'a> {
+    model: &'a Model,
+    of: Vec<&'a Told>,
+}
+
+impl<'a> Reports<'a> {
+    fn new(model: &'a Model, filter: &Filter) -> Self {
+        let kept = model.told.iter().filter(|told| told.start_s >= model.rolled_up_from_s());
+        Reports { model, of: kept.filter(|told| filter.is_of_server(told.server_id)).collect() }
+    }
+
+    /// Those that overlap a stretch of time, Unix milliseconds.
+    fn within(&self, from_ms: u64, until_ms: u64) -> impl Iterator<Item = &'a Told> {
+        let (from_s, until_s) = (from_ms / 1000, until_ms.div_ceil(1000));
+        self.of.iter().copied().filter(move |told| told.start_s < until_s && told.end_s() > from_s)
+    }
+
+    /// What every step is a multiple of, and the step that is taken when none is asked for.
+    fn steps(&self, from_ms: u64, until_ms: u64) -> (u64, u64) {
+        let lengths: BTreeSet<u64> = self.within(from_ms, until_ms).map(|told| told.interval_s).collect();
+        let common = lengths.iter().copied().reduce(least_common_multiple);
+        let expired = self.within(from_ms, until_ms).any(|told| told.start_s < self.model.raw_from_s());
+        let own = common.unwrap_or(60);
+        (common.unwrap_or(1), if expired { least_common_multiple(own, 300) } else { own })
+    }
+}
+
+/// Two moments of the same day or so.
+fn stretch(random: &mut Random, model: &Model) -> (u64, u64) {
+    loop {
+        let (a, b) = (moment(random, model), moment(random, model));
+        if a.abs_diff(b) < 20 * 3_600_000 || random.one_in(20) {
+            return (a.min(b), a.max(b));
+        }
+    }
+}
+
+pub fn random(random: &mut Random, model: &Model) -> Question {
+    let mut parameters = Parameters::new();
+    let filter = Filter::random(random, model, &mut parameters);
+    let by = By::random(random, &mut parameters);
+    let (mut from_ms, until_ms) = stretch(random, model);
+    let reports = Reports::new(model, &filter);
+    if random.one_in(10) {
+        from_ms = until_ms - 86_400_000;
+    } else {
+        parameters.push(("date_from", spelt(random, from_ms)));
+    }
+    parameters.push(("date_to", spelt(random, until_ms)));
+
+    let (unit_s, own_s) = reports.steps(from_ms, until_ms);
+    let length_s = (until_ms - from_ms) / 1000 + 1;
+    let mut step_s = if random.one_in(4) {
+        own_s
+    } else {
+        let word_s = *random.of(&[unit_s, unit_s * 2, unit_s * 7, 300, 900, 1800, 3600, 7200, 86_400]);
+        least_common_multiple(word_s, unit_s)
+    };
+    let mut rows = of_steps(model, &filter, by, &reports, (from_ms, until_ms), step_s);
+    let mut asked = step_s != own_s || random.one_in(2);
+    while rows.is_none() {
+        step_s = least_common_multiple(step_s * 2, length_s.div_ceil(1000).next_multiple_of(3600));
+        asked = true;
+        rows = of_steps(model, &filter, by, &reports, (from_ms, until_ms), step_s);
+    }
+    if random.one_in(30) && unit_s > 1 {
+        parameters.push(("step", (step_s + 1).to_string()));
+        return Question { ask: Ask::Get { call: "dns/rps", parameters }, expected: None, step_s };
+    }
+    if asked {
+        parameters.push(("step", step_s.to_string()));
+    }
+    let columns = [&["time", "rps", "hits"], &by.columns()[..]].concat();
+    let rows = rows.unwrap_or_default();
+    Question { step_s, ..paged(random, "dns/rps", parameters, &columns, rows, &[("time", false)]) }
+}
+
+/// The rows, unless there are too many.
+fn of_steps(
+    model: &Model,
+    filter: &Filter,
+    by: By,
+    reports: &Reports<'_>,
+    (from_ms, until_ms): (u64, u64),
+    step_s: u64,
+) -> Option<Vec<Row>> {
+    let (first, end) = (from_ms / 1000 / step_s, until_ms.div_ceil(step_s * 1000));
+    let end = if from_ms < until_ms { end } else { first };
+    if end - first > MOST_ROWS {
+        return None;
+    }
+    // Steps that are no buckets are added up from raw points.
+    let is_raw = !step_s.is_multiple_of(300);
+    let kept_s = if is_raw { model.raw_from_s() } else { model.rolled_up_from_s() };
+    let counted = model.told_points().filter(|point| (first * step_s..end * step_s).contains(&point.start_s));
+    let counted = counted.filter(|point| point.start_s >= kept_s && filter.counts(point, by.action));
+    let split = by.columns();
+    let series = |point: &super::model::Point| split.iter().map(|column| point.cell(column)).collect::<Row>();
+    let sums = sums(counted, |point| (point.start_s / step_s, series(point)));
+
+    let mut all: BTreeSet<Row> = sums.keys().map(|(_, series)| series.clone()).collect();
+    if !by.record {
+        all.extend(known_series(model, filter, by));
+    }
+    if (end - first) * all.len() as u64 > MOST_ROWS {
+        return None;
+    }
+    // Who reported in which step.
+    let mut reported: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
+    for told in reports.within(first * step_s * 1000, end * step_s * 1000) {
+        for step in told.start_s / step_s..told.end_s().div_ceil(step_s) {
+            reported.entry(step).or_default().insert(told.server_id);
+        }
+    }
+    let place = split.iter().position(|column| *column == "server_id");
+    let mut rows = Vec::new();
+    for step in first..end {
+        for series in &all {
+            let is_there = reported
+                .get(&step)
+                .is_some_and(|servers| place.is_none_or(|at| servers.iter().any(|id| series[at] == Cell::from(u64::from(*id)))));
+            let is_known = is_there && !(is_raw && step * step_s < model.raw_from_s());
+            let hits = sums.get(&(step, series.clone())).map_or(0, |(hits, _, _)| *hits as i128);
+            let cell = if is_known { Cell::Number(hits) } else { Cell::Null };
+            rows.push([vec![Cell::from(step * step_s * 1000), cell.clone(), cell], series.clone()].concat());
+        }
+    }
+    Some(rows)
+}
+
+/// What there is whether or not it had a hit.
+fn known_series(model: &Model, filter: &Filter, by: By) -> Vec<Row> {
+    let servers: Vec<Row> = match by.server {
+        true => {
+            let meant = model.servers.iter().filter(|(id, _)| filter.is_of_server(*id));
+            meant.map(|(id, name)| vec![Cell::from(u64::from(*id)), Cell::from(*name)]).collect()
+        }
+        false => vec![Row::new()],
+    };
+    let may_be = |action: Action| match action {
+        Action::Request => filter.action != Some(Action::Response) && filter.rcodes.is_empty(),
+        Action::Response => filter.action != Some(Action::Request),
+    };
+    let actions: Vec<Row> = match by.action {
+        true => {
+            let actions = [Action::Request, Action::Response].into_iter().filter(|action| may_be(*action));
+            actions.map(|action| vec![Cell::from(action.as_str())]).collect()
+        }
+        false => vec![Row::new()],
+    };
+    servers.iter().flat_map(|server| actions.iter().map(|action| [server.clone(), action.clone()].concat())).collect()
+}
