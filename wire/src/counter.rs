@@ -39,6 +39,18 @@ pub enum Counter {
     BadName = 22,
     /// Messages cut by the capture's snap length before the question's end.
     CutBySnapLength = 23,
+    /// Questions of class CH (RFC 1035), and their responses: mostly what version a server has.
+    ClassChaos = 24,
+    /// Questions of class HS (RFC 1035), and their responses.
+    ClassHesiod = 25,
+    /// Questions of class NONE (RFC 2136), and their responses.
+    ClassNone = 26,
+    /// Questions of class ANY (RFC 1035), and their responses.
+    ClassAny = 27,
+    /// Questions of any other class than IN, and their responses.
+    ClassOther = 28,
+    /// What the probe itself asked the server (RFC 4892), and the responses.
+    OwnMessages = 29,
 
     /// Packets that the kernel dropped because the probe did not keep up.
     KernelDropped = 40,
@@ -57,6 +69,23 @@ pub enum Counter {
     /// Packets to or from an observed port between other addresses than the server's:
     /// what a resolver asks upstream, multicast DNS, another server's traffic.
     OtherAddresses = 47,
+    /// Frames and tunnels without an IP packet: ARP, spanning tree, keep-alives.
+    NoIpPacket = 48,
+    /// IP packets that carry neither UDP, TCP nor a tunnel that is read: ICMP, ESP.
+    OtherProtocols = 49,
+    /// UDP datagrams and TCP segments between other ports.
+    OtherPorts = 50,
+    /// Fragments between other addresses than the server's.
+    OtherFragments = 51,
+    /// Packets that came again: a capture of all devices shows them once for each device, and a
+    /// fragment may be sent twice.
+    PacketsRepeated = 52,
+    /// Fragments whose packet became whole with a later one; that one counts as the packet does.
+    FragmentsJoined = 53,
+    /// UDP datagrams to and from the server: a message each.
+    UdpDatagrams = 54,
+    /// TCP segments to and from the server, with or without messages.
+    TcpSegments = 55,
 
     /// Messages that were counted under `<other>` because the table was full.
     MessagesFolded = 60,
@@ -119,6 +148,12 @@ impl Counter {
         Counter::ShortQuestion,
         Counter::BadName,
         Counter::CutBySnapLength,
+        Counter::ClassChaos,
+        Counter::ClassHesiod,
+        Counter::ClassNone,
+        Counter::ClassAny,
+        Counter::ClassOther,
+        Counter::OwnMessages,
         Counter::KernelDropped,
         Counter::InterfaceDropped,
         Counter::UnreadableFrames,
@@ -127,6 +162,14 @@ impl Counter {
         Counter::StreamBytesSkipped,
         Counter::StreamsEvicted,
         Counter::OtherAddresses,
+        Counter::NoIpPacket,
+        Counter::OtherProtocols,
+        Counter::OtherPorts,
+        Counter::OtherFragments,
+        Counter::PacketsRepeated,
+        Counter::FragmentsJoined,
+        Counter::UdpDatagrams,
+        Counter::TcpSegments,
         Counter::MessagesFolded,
         Counter::BatchesRefused,
         Counter::RecordsForgotten,
@@ -159,8 +202,46 @@ impl Counter {
         Counter::ShortQuestion,
         Counter::BadName,
         Counter::CutBySnapLength,
+        Counter::ClassChaos,
+        Counter::ClassHesiod,
+        Counter::ClassNone,
+        Counter::ClassAny,
+        Counter::ClassOther,
+        Counter::OwnMessages,
         Counter::NotTheServersOwn,
         Counter::NoMessage,
+    ];
+
+    /// Where each packet ends: in one of these, which together are [`Counter::PacketsSeen`] as
+    /// soon as no fragment waits for another.
+    pub const PACKETS: &[Counter] = &[
+        Counter::UdpDatagrams,
+        Counter::TcpSegments,
+        Counter::UnreadableFrames,
+        Counter::UnknownLinkType,
+        Counter::NoIpPacket,
+        Counter::OtherProtocols,
+        Counter::OtherPorts,
+        Counter::OtherAddresses,
+        Counter::OtherFragments,
+        Counter::PacketsRepeated,
+        Counter::FragmentsJoined,
+        Counter::FragmentsLost,
+    ];
+
+    /// What only accounts for what was read, or was nothing to read: no loss.
+    pub const NO_LOSS: &[Counter] = &[
+        Counter::PacketsSeen,
+        Counter::MessagesSeen,
+        Counter::DnstapFramesSeen,
+        Counter::UdpDatagrams,
+        Counter::TcpSegments,
+        Counter::NoIpPacket,
+        Counter::OtherProtocols,
+        Counter::OtherPorts,
+        Counter::OtherFragments,
+        Counter::PacketsRepeated,
+        Counter::FragmentsJoined,
     ];
 
     /// More than the largest number of a counter.
@@ -192,6 +273,12 @@ impl Counter {
             Counter::ShortQuestion => "short_question",
             Counter::BadName => "bad_name",
             Counter::CutBySnapLength => "cut_by_snap_length",
+            Counter::ClassChaos => "class_ch",
+            Counter::ClassHesiod => "class_hs",
+            Counter::ClassNone => "class_none",
+            Counter::ClassAny => "class_any",
+            Counter::ClassOther => "class_other",
+            Counter::OwnMessages => "own_messages",
             Counter::KernelDropped => "kernel_dropped",
             Counter::InterfaceDropped => "interface_dropped",
             Counter::UnreadableFrames => "unreadable_frames",
@@ -200,6 +287,14 @@ impl Counter {
             Counter::StreamBytesSkipped => "stream_bytes_skipped",
             Counter::StreamsEvicted => "streams_evicted",
             Counter::OtherAddresses => "other_addresses",
+            Counter::NoIpPacket => "no_ip_packet",
+            Counter::OtherProtocols => "other_protocols",
+            Counter::OtherPorts => "other_ports",
+            Counter::OtherFragments => "other_fragments",
+            Counter::PacketsRepeated => "packets_repeated",
+            Counter::FragmentsJoined => "fragments_joined",
+            Counter::UdpDatagrams => "udp_datagrams",
+            Counter::TcpSegments => "tcp_segments",
             Counter::MessagesFolded => "messages_folded",
             Counter::BatchesRefused => "batches_refused",
             Counter::RecordsForgotten => "records_forgotten",

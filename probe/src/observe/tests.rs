@@ -145,7 +145,11 @@ fn what_carries_no_dns_is_no_loss() {
     let icmp = ethernet(0x0800, &ipv4(1, 1, 53, &[&[3, 3, 0, 0, 0, 0, 0, 0], quoted.as_slice()].concat()));
     let elsewhere = ethernet(0x0800, &ipv4(17, 1, 2, &udp(1000, 1001, &query(NAME))));
     let memory = observe(&[arp, icmp, elsewhere]);
-    assert_eq!(memory.counters.iter().collect::<Vec<_>>(), [(Counter::PacketsSeen.number(), 3)]);
+    let counted = [Counter::PacketsSeen, Counter::NoIpPacket, Counter::OtherProtocols, Counter::OtherPorts];
+    assert_eq!(
+        memory.counters.iter().collect::<Vec<_>>(),
+        [3, 1, 1, 1].into_iter().zip(counted).map(|(count, counter)| (counter.number(), count)).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -380,6 +384,81 @@ fn fragments_that_never_become_whole_are_counted() {
     assert_eq!(memory.count(Counter::FragmentsLost), 2);
     let overlapping = fragments(&payload, 7, &[16]).remove(0);
     assert_eq!(observe(&[parts[1].clone(), overlapping]).count(Counter::FragmentsLost), 2, "they contradict each other");
+}
+
+/// A query with octets behind its question, so that a fragment holds the question whole.
+fn padded_query() -> Vec<u8> {
+    let mut octets = query(NAME);
+    octets.extend([0; 200]);
+    octets
+}
+
+#[test]
+fn a_first_fragment_with_the_whole_question_counts_when_the_rest_never_comes() {
+    let parts = fragments(&udp(40000, 53, &padded_query()), 7, &[64, 128]);
+    let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
+    observer.frame(&frame(&parts[1], 5), &mut memory);
+    observer.frame(&frame(&parts[0], 9), &mut memory);
+    observer.expire(29_000_000_000, &mut memory);
+    assert_eq!(memory.texts(), [""; 0], "the rest may still come");
+    observer.expire(31_000_000_000, &mut memory);
+    assert_eq!((memory.texts(), memory.hits[0].3), (vec![format!("{NAME} A 0")], 9), "at the time it came");
+    assert_eq!((memory.count(Counter::FragmentsLost), memory.count(Counter::UdpDatagrams)), (1, 1));
+    observer.frame(&frame(&parts[2], 32_000), &mut memory);
+    observer.finish(&mut memory);
+    assert_eq!((memory.hits.len(), memory.count(Counter::FragmentsLost)), (1, 2), "what comes too late adds nothing");
+}
+
+#[test]
+fn a_first_fragment_with_the_whole_question_counts_once_when_the_rest_comes() {
+    let parts = fragments(&udp(40000, 53, &padded_query()), 7, &[64, 128]);
+    let memory = observe(&parts);
+    assert_eq!((memory.hits.len(), memory.count(Counter::FragmentsLost), memory.count(Counter::FragmentsJoined)), (1, 0, 2));
+}
+
+#[test]
+fn a_first_fragment_of_other_operations_is_counted_by_its_reason() {
+    let mut update = padded_query();
+    update[2] = 0x28;
+    let parts = fragments(&udp(40000, 53, &update), 7, &[64]);
+    let memory = observe(&parts[..1]);
+    assert_eq!((memory.count(Counter::OpcodeUpdate), memory.count(Counter::FragmentsLost)), (1, 0));
+}
+
+#[test]
+fn a_first_fragment_without_the_whole_question_or_of_others_is_lost() {
+    let parts = fragments(&udp(40000, 53, &padded_query()), 7, &[32]);
+    let elsewhere = fragments(&udp(40000, 54, &padded_query()), 7, &[64]);
+    for first in [&parts[0], &elsewhere[0]] {
+        let memory = observe([first]);
+        assert_eq!((memory.count(Counter::MessagesSeen), memory.count(Counter::FragmentsLost)), (0, 1));
+    }
+}
+
+#[test]
+fn contradicting_fragments_count_nothing() {
+    let parts = fragments(&udp(40000, 53, &padded_query()), 7, &[64, 128]);
+    let mut other = parts[0].clone();
+    *other.last_mut().unwrap() ^= 1;
+    let memory = observe(&[parts[0].clone(), other]);
+    assert_eq!((memory.hits.len(), memory.count(Counter::FragmentsLost)), (0, 2));
+}
+
+#[test]
+fn fragments_cut_by_the_snap_length_count_as_a_datagram_does() {
+    let parts = fragments(&udp(40000, 53, &padded_query()), 7, &[64, 128]);
+    // Ethernet, IP, UDP, and the header and question in full or not.
+    for (kept, hits) in [(14 + 20 + 8 + query(NAME).len(), 1), (14 + 20 + 8 + 20, 0)] {
+        for complete in [false, true] {
+            let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
+            for part in parts.iter().take(if complete { 3 } else { 1 }) {
+                let whole = frame(part, 1);
+                observer.frame(&Frame { data: &part[..kept.min(part.len())], ..whole }, &mut memory);
+            }
+            observer.finish(&mut memory);
+            assert_eq!(memory.hits.len(), hits, "{kept} {complete}");
+        }
+    }
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(super) enum Tunnel {
     Gre,
     /// An Ethernet frame in UDP (RFC 7348): what mirrors of cloud networks send.
     Vxlan,
+    /// The same with the generic protocol extension (draft-ietf-nvo3-vxlan-gpe), at a port of its own.
+    VxlanGpe,
     /// Any protocol in UDP (RFC 8926).
     Geneve,
 }
@@ -25,6 +27,7 @@ impl Tunnel {
     pub(super) fn at_port(port: u16) -> Option<Self> {
         match port {
             4789 => Some(Tunnel::Vxlan),
+            4790 => Some(Tunnel::VxlanGpe),
             6081 => Some(Tunnel::Geneve),
             _ => None,
         }
@@ -36,7 +39,7 @@ pub(super) fn network(tunnel: Tunnel, octets: &[u8]) -> Network<'_> {
     match tunnel {
         Tunnel::Ip => Ok(Some(octets)),
         Tunnel::Gre => gre(octets),
-        Tunnel::Vxlan => vxlan(octets),
+        Tunnel::Vxlan | Tunnel::VxlanGpe => vxlan(octets),
         Tunnel::Geneve => geneve(octets),
     }
 }
@@ -78,14 +81,19 @@ fn gre(octets: &[u8]) -> Network<'_> {
 fn vxlan(octets: &[u8]) -> Network<'_> {
     const VALID: u8 = 0x08;
     const EXTENDED: u8 = 0x04;
-    match octets.split_first_chunk::<8>() {
-        Some(([flags, _, _, next, ..], inner)) if flags & (VALID | EXTENDED) == VALID | EXTENDED => match next {
+    const CONTROL: u8 = 0x01;
+    let Some(([flags, _, _, next, ..], inner)) = octets.split_first_chunk::<8>() else { return Ok(None) };
+    match (flags & EXTENDED != 0, flags & VALID != 0) {
+        (true, _) if flags & CONTROL != 0 => Ok(None),
+        (true, _) => match next {
             1 | 2 => Ok(Some(inner)),
             3 => link::ethernet(inner),
-            _ => Ok(None),
+            5 => link::protocol(ethertype::MPLS[0], inner),
+            // Network service headers, and what is not defined yet.
+            _ => Err(Unread::Damaged),
         },
-        Some(([flags, ..], frame)) if flags & VALID != 0 => link::ethernet(frame),
-        _ => Ok(None),
+        (false, true) => link::ethernet(inner),
+        (false, false) => Ok(None),
     }
 }
 
