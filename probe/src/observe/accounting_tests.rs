@@ -133,7 +133,6 @@ fn fragments_between_others_are_counted() {
 #[test]
 fn packets_that_come_again_are_counted_as_such() {
     let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
-    let cooked = |device: u8, packet: &[u8]| [&[8, 0, 0, 0, 0, 0, 0, device][..], &[0; 12], packet].concat();
     let payload = udp(40000, 53, &query("a."));
     let part = |offset: u16| {
         let octets = if offset == 0 { &payload[16..] } else { &payload[..16] };

@@ -16,6 +16,8 @@ mod accounting_tests;
 mod authority;
 mod elsewhere;
 mod fragment;
+#[cfg(test)]
+mod fragment_tests;
 mod ip;
 mod link;
 mod message;
