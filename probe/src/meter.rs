@@ -18,9 +18,10 @@
 //! several), what lies between is not covered.
 
 use crate::memory::Budget;
-use crate::observe::{Frame, Hit, Observer, Scope, Sink};
+use crate::observe::{Frame, Hit, Observer, OwnQuestions, Scope, Sink};
 use crate::tally::{Contents, Sum, Table};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use zonepulse_dns::RecordType;
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, Records, Row};
 
@@ -100,6 +101,12 @@ impl Meter {
         Meter { observer, intervals: Intervals::new(&settings, since_ms), live }
     }
 
+    /// The same, knowing what the probe itself asks: that is no hit.
+    pub fn knowing(mut self, own: Arc<OwnQuestions>) -> Self {
+        self.observer = self.observer.knowing(own);
+        self
+    }
+
     /// Reads a frame into the interval of its own time. In a replay this may close
     /// intervals: call [`Self::take_closed`] until it gives nothing.
     #[inline]
@@ -127,6 +134,11 @@ impl Meter {
     /// The link types that are not read, and how many frames had them.
     pub fn unread_link_types(&self) -> &[(u32, u64)] {
         self.observer.unread_link_types()
+    }
+
+    /// The ports that are not watched with most of what looks like messages, and how many; the first few.
+    pub fn other_ports(&self) -> Vec<(u16, u32)> {
+        self.observer.other_ports()
     }
 
     /// The start of the earliest interval that was not closed, Unix milliseconds; unknown before the first.

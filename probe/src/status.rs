@@ -1,6 +1,7 @@
 //! How the probe is, as one part of it tells the others: read by whoever asks for
 //! heartbeats and metrics, written by those whom it is about.
 
+use crate::observe::OwnQuestions;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -17,6 +18,8 @@ pub struct Status {
     settings_refused: Mutex<Option<String>>,
     /// Milliseconds by which the central's clock is ahead; `i64::MIN` when nobody knows.
     clock_ahead_ms: AtomicI64,
+    /// What the probe itself asks the server: whoever observes must know.
+    pub own_questions: Arc<OwnQuestions>,
     /// What has happened since the start.
     pub counts: Counts,
 }
@@ -54,6 +57,7 @@ impl Status {
             settings_version: Mutex::new(None),
             settings_refused: Mutex::new(None),
             clock_ahead_ms: AtomicI64::new(i64::MIN),
+            own_questions: Arc::default(),
             counts: Counts::default(),
         }
     }

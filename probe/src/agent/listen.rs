@@ -10,7 +10,7 @@ use crate::capture::live::{LiveCapture, Next, Statistics};
 use crate::capture::unread_link_type;
 use crate::config::{Config, ServerAddresses};
 use crate::meter::{Meter, MeterSettings, Source};
-use crate::observe::Scope;
+use crate::observe::{OwnQuestions, Scope};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zonepulse_wire::{Counter, Counters};
@@ -30,6 +30,8 @@ pub(super) struct Listener {
     pub(super) config: Config,
     pub(super) outlet: Outlet,
     pub(super) orders: Arc<Orders>,
+    /// What the probe itself asks.
+    pub(super) own: Arc<OwnQuestions>,
 }
 
 impl Listener {
@@ -97,6 +99,7 @@ impl Listener {
             // Not the millisecond that has begun: in its first part nobody listened.
             source: Source::Live { since_ms: now_ms().saturating_add(1) },
         })
+        .knowing(self.own.clone())
     }
 
     /// Until the device is gone, or the agent stops. The open interval is closed in any case.

@@ -140,6 +140,7 @@ impl TapListener {
             budget: self.outlet.budget(&self.config),
             source: Source::Told,
         });
+        let meter = meter.knowing(self.status.own_questions.clone());
         let interval_ms = 1000 * u64::from(self.orders.dns_interval_s());
         Session { meter, covering: false, began_ms: 0, connected: 0, interval_ms, speak: Speak::default() }
     }

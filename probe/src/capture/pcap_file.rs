@@ -31,10 +31,11 @@ pub(super) struct Pcap {
 /// In which order a packet's two lengths stand.
 #[derive(Clone, Copy)]
 enum Lengths {
-    CapturedFirst,
-    CapturedLast,
+    /// As captured, then as on the wire.
+    Plain,
+    Swapped,
     /// No packet is captured longer than it was, so the shorter length is the captured one.
-    CapturedIsShorter,
+    Either,
 }
 
 impl Pcap {
@@ -50,16 +51,16 @@ impl Pcap {
             unit_ns: if magic == NANOSECONDS { 1 } else { 1000 },
             link_type: 0,
             packet_header_bytes: if magic == MODIFIED { 24 } else { 16 },
-            lengths: Lengths::CapturedFirst,
+            lengths: Lengths::Plain,
         };
         let Some([_, _, _, _, a, b, c, d, .., w, x, y, z]) = bytes.rest().first_chunk::<HEADER_BYTES>().copied() else {
             return Err(Stop::Truncated("its header"));
         };
         let (major, minor) = (order.u16([a, b]), order.u16([c, d]));
         pcap.lengths = match (major, minor) {
-            (2, 4) => Lengths::CapturedFirst,
-            (2, 3) => Lengths::CapturedIsShorter,
-            (2, 0..=2) | (543, 0) => Lengths::CapturedLast,
+            (2, 4) => Lengths::Plain,
+            (2, 3) => Lengths::Either,
+            (2, 0..=2) | (543, 0) => Lengths::Swapped,
             _ => return Ok(Some(Err(format!("pcap version {major}.{minor} is not read; 2.0 to 2.4 are")))),
         };
         // The upper bits tell of a frame check sequence, which parsing the IP length leaves out anyway.
@@ -79,9 +80,9 @@ impl Pcap {
         let order = self.order;
         let (first, last) = (order.u32([i, j, k, l]), order.u32([m, n, o, p]));
         let (captured, length_on_wire) = match self.lengths {
-            Lengths::CapturedFirst => (first, last),
-            Lengths::CapturedLast => (last, first),
-            Lengths::CapturedIsShorter => (first.min(last), first.max(last)),
+            Lengths::Plain => (first, last),
+            Lengths::Swapped => (last, first),
+            Lengths::Either => (first.min(last), first.max(last)),
         };
         let captured = captured as usize;
         if captured > MAX_PACKET_OCTETS {
