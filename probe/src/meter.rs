@@ -136,6 +136,11 @@ impl Meter {
         self.observer.unread_link_types()
     }
 
+    /// How many frames had a link type that is not read.
+    pub fn unread_frames(&self) -> u64 {
+        self.observer.unread_frames()
+    }
+
     /// The ports that are not watched with most of what looks like messages, and how many; the first few.
     pub fn other_ports(&self) -> Vec<(u16, u32)> {
         self.observer.other_ports()

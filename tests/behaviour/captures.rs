@@ -197,7 +197,7 @@ fn unread_link_type() {
     bytes[20] = 147;
     let path = write(folder.path(), "private.pcap", &bytes);
     let output = tally(&[path.as_os_str()], Duration::from_secs(10));
-    assert_eq!((output.code, output.out.lines().count()), (Some(0), 1), "{}", output.err);
+    assert_eq!((output.code, output.out.lines().count()), (Some(1), 1), "nothing could be read: {}", output.err);
     let named = format!("not read: link type 147: {} frames", packets().len());
     assert!(output.err.contains(&named) && output.err.contains("unknown_link_type"), "{}", output.err);
 }

@@ -60,7 +60,7 @@ pub enum Counter {
     UnreadableFrames = 42,
     /// Frames of a link type that the probe does not read.
     UnknownLinkType = 43,
-    /// IP fragments whose datagram never became whole.
+    /// IP fragments whose datagram never became whole, unless the first one had the whole question.
     FragmentsLost = 44,
     /// Octets of TCP streams that could not be read as messages.
     StreamBytesSkipped = 45,
@@ -392,6 +392,18 @@ mod tests {
         let names: HashSet<_> = Counter::ALL.iter().map(|c| c.as_str()).collect();
         assert_eq!((numbers.len(), names.len()), (Counter::ALL.len(), Counter::ALL.len()));
         assert!(numbers.iter().all(|number| usize::from(*number) < Counter::NUMBERS));
+    }
+
+    #[test]
+    fn messages_and_packets_that_do_not_count_have_counters_that_are_known_and_apart() {
+        for of in [Counter::NOT_COUNTED, Counter::PACKETS, Counter::NO_LOSS] {
+            let distinct: HashSet<_> = of.iter().collect();
+            assert_eq!(distinct.len(), of.len());
+            assert!(of.iter().all(|counter| Counter::from_number(counter.number()) == Some(*counter)));
+        }
+        assert!(
+            Counter::NOT_COUNTED.iter().all(|counter| !Counter::PACKETS.contains(counter) && !Counter::NO_LOSS.contains(counter))
+        );
     }
 
     #[test]

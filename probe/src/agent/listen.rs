@@ -244,3 +244,31 @@ impl Session {
         self.counted = now;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Monitoring;
+    use crate::observe::Addresses;
+    use crate::observe::testing::{chaos, frame, udp_from_server, udp_to_server};
+
+    #[test]
+    fn what_the_probe_asks_is_not_counted_where_it_passes_the_device() {
+        let own = Arc::new(OwnQuestions::default());
+        let listener = Listener {
+            config: Config { server_id: 1, ..Config::default() },
+            outlet: Outlet::Compare(Arc::default()),
+            orders: Arc::new(Orders::new(Monitoring { dns: true, dns_interval_s: 60, system: false, system_interval_s: 5 })),
+            own: own.clone(),
+        };
+        let mut meter = listener.meter(Scope { ports: vec![53], addresses: Addresses::Any });
+        own.expect(&chaos(7, 0x0100, "version.bind."));
+        for data in [udp_to_server(&chaos(7, 0x0100, "version.bind.")), udp_from_server(&chaos(7, 0x8105, "version.bind."))] {
+            meter.frame(&frame(&data, now_ms()));
+        }
+        meter.finish(now_ms());
+        let counters: Vec<Counters> = std::iter::from_fn(|| meter.take_closed()).map(|batch| batch.counters).collect();
+        let sum = |counter| counters.iter().map(|counters| counters.get(counter)).sum::<u64>();
+        assert_eq!([Counter::OwnMessages, Counter::MessagesSeen, Counter::UdpDatagrams].map(sum), [2, 2, 2]);
+    }
+}

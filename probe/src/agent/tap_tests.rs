@@ -1,7 +1,10 @@
 //! Times and coverage of what servers tell.
 
 use super::*;
+use crate::agent::Monitoring;
+use crate::dnstap::Bounds;
 use crate::memory::Budget;
+use crate::observe::testing::chaos;
 use crate::observe::{Addresses, TOLD_BY_SERVER};
 use zonepulse_wire::Batch;
 
@@ -55,6 +58,26 @@ fn an_interval_is_observed_while_a_server_is_connected() {
     session.cover(1, HOUR_MS + 40_000);
     session.meter.finish(HOUR_MS + 70_000);
     assert_eq!(covered(&mut session), [(5000, 20_001), (40_000, 60_000), (60_000, 70_001)]);
+}
+
+#[test]
+fn what_the_probe_asks_is_not_counted_where_servers_tell_of_it() {
+    let status = Arc::new(Status::new(1));
+    let bounds = Bounds { max_connections: 1, max_tcp_connections: 1, max_tcp_per_address: 1 };
+    let listener = TapListener {
+        config: Config { server_id: 1, ..Config::default() },
+        settings: Settings { socket: None, listen: None, bounds },
+        outlet: Outlet::Compare(Arc::default()),
+        orders: Arc::new(Orders::new(Monitoring { dns: true, dns_interval_s: 60, system: false, system_interval_s: 5 })),
+        status: status.clone(),
+    };
+    let mut meter = listener.session().meter;
+    let data = chaos(7, 0x0100, "version.bind.");
+    status.own_questions.expect(&data);
+    meter.frame(&Frame { time_ns: HOUR_MS * NS_PER_MS, link_type: TOLD_BY_SERVER + 1, data: &data, length_on_wire: 0 });
+    meter.finish(HOUR_MS);
+    let counters = meter.take_closed().unwrap().counters;
+    assert_eq!([Counter::OwnMessages, Counter::MessagesSeen].map(|counter| counters.get(counter)), [1, 1]);
 }
 
 #[test]

@@ -180,15 +180,6 @@ fn a_class_other_than_in_has_a_counter_of_its_own() {
     }
 }
 
-/// A question of class CH for text, with this identifier.
-fn chaos(id: u16, flags: u16, name: &str) -> Vec<u8> {
-    let mut octets = message(flags, name, 16);
-    octets[..2].copy_from_slice(&id.to_be_bytes());
-    let class = octets.len() - 1;
-    octets[class] = 3;
-    octets
-}
-
 #[test]
 fn what_the_probe_asks_itself_is_neither_a_hit_nor_anybodys_message() {
     let own = Arc::new(OwnQuestions::default());

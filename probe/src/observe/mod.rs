@@ -116,6 +116,8 @@ pub struct Observer {
     recent: Recent,
     /// Link types that are not read, and how many frames had them.
     unread_link_types: Vec<(u32, u64)>,
+    /// How many frames had any link type that is not read.
+    unread_frames: u64,
     /// When age is looked at next, nanoseconds.
     expire_at_ns: u64,
 }
@@ -139,6 +141,7 @@ impl Observer {
             streams: Streams::new(),
             recent: Recent::new(),
             unread_link_types: Vec::new(),
+            unread_frames: 0,
             expire_at_ns: EXPIRE_EVERY_NS,
         }
     }
@@ -189,6 +192,11 @@ impl Observer {
         &self.unread_link_types
     }
 
+    /// How many frames had a link type that is not read.
+    pub fn unread_frames(&self) -> u64 {
+        self.unread_frames
+    }
+
     /// The ports that are not watched with most of what looks like messages, and how many; the first few.
     pub fn other_ports(&self) -> Vec<(u16, u32)> {
         self.elsewhere.most()
@@ -198,6 +206,7 @@ impl Observer {
     fn unread(&mut self, reason: Unread, sink: &mut impl Sink) {
         let Unread::LinkType(link_type) = reason else { return sink.add(Counter::UnreadableFrames, 1) };
         sink.add(Counter::UnknownLinkType, 1);
+        self.unread_frames += 1;
         if let Some((_, frames)) = self.unread_link_types.iter_mut().find(|(known, _)| *known == link_type) {
             *frames += 1;
         } else if self.unread_link_types.len() < MAX_UNREAD_LINK_TYPES {

@@ -73,6 +73,15 @@ pub(crate) fn message(flags: u16, name: &str, record_type: u16) -> Vec<u8> {
     octets
 }
 
+/// A question of class CH for text, with this identifier.
+pub(crate) fn chaos(id: u16, flags: u16, name: &str) -> Vec<u8> {
+    let mut octets = message(flags, name, 16);
+    octets[..2].copy_from_slice(&id.to_be_bytes());
+    let class = octets.len() - 1;
+    octets[class] = 3;
+    octets
+}
+
 pub(crate) fn query(name: &str) -> Vec<u8> {
     message(0x0100, name, 1)
 }
