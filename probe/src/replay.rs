@@ -332,3 +332,7 @@ fn hash_file(path: &Path, hasher: &mut Sha256) -> std::io::Result<()> {
         hasher.update(buffer.get(..count).unwrap_or_default());
     }
 }
+
+#[cfg(test)]
+#[path = "replay_unread_tests.rs"]
+mod unread_tests;
