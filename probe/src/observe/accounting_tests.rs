@@ -73,6 +73,7 @@ fn what_the_generic_extension_of_vxlan_carries_and_is_not_read_is_counted() {
         ([0x0c, 0, 0, 0, 0, 0, 7, 0], Counter::UnreadableFrames),
         ([0x0d, 0, 0, 3, 0, 0, 7, 0], Counter::NoIpPacket),
         ([0x00, 0, 0, 3, 0, 0, 7, 0], Counter::NoIpPacket),
+        ([0x4c, 0x61, 0x6e, 0x64, 0x65, 0x72, 0x65, 0x6e], Counter::NoIpPacket),
     ] {
         ends_in(RAW, &to_port(4790, &[&header[..], &frame].concat()), counter);
     }

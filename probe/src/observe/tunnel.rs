@@ -82,18 +82,21 @@ fn vxlan(octets: &[u8]) -> Network<'_> {
     const VALID: u8 = 0x08;
     const EXTENDED: u8 = 0x04;
     const CONTROL: u8 = 0x01;
-    let Some(([flags, _, _, next, ..], inner)) = octets.split_first_chunk::<8>() else { return Ok(None) };
-    match (flags & EXTENDED != 0, flags & VALID != 0) {
-        (true, _) if flags & CONTROL != 0 => Ok(None),
-        (true, _) => match next {
-            1 | 2 => Ok(Some(inner)),
-            3 => link::ethernet(inner),
-            5 => link::protocol(ethertype::MPLS[0], inner),
-            // Network service headers, and what is not defined yet.
-            _ => Err(Unread::Damaged),
-        },
-        (false, true) => link::ethernet(inner),
-        (false, false) => Ok(None),
+    /// Version and reserved bits, which are 0.
+    const ZERO: u8 = 0xf0;
+    let Some(([flags, reserved @ .., next, _, _, _, last], inner)) = octets.split_first_chunk::<8>() else { return Ok(None) };
+    if flags & EXTENDED == 0 {
+        return if flags & VALID != 0 { link::ethernet(inner) } else { Ok(None) };
+    }
+    let is_whole = flags & ZERO == 0 && *reserved == [0, 0] && *last == 0;
+    match next {
+        _ if flags & CONTROL != 0 => Ok(None),
+        1 | 2 => Ok(Some(inner)),
+        3 => link::ethernet(inner),
+        5 => link::protocol(ethertype::MPLS[0], inner),
+        // Network service headers, and what is not defined yet.
+        _ if is_whole => Err(Unread::Damaged),
+        _ => Ok(None),
     }
 }
 
