@@ -26,6 +26,9 @@ pub enum Class {
     /// An operation other than QUERY, or not exactly one question: by the counting rules
     /// such a message is in a counter of its own, and hickory agrees on which.
     NoQuery,
+    /// Both read a question, and the same class, which is not IN: by the counting rules it is
+    /// in a counter of its own.
+    OtherClass,
     /// The name in the first question has a compression pointer. Before it stands only
     /// the header, which is no name (RFC 1035 section 4.1.4: "a prior occurrence of the
     /// same name"); hickory follows it there.
@@ -57,6 +60,10 @@ pub fn compare(octets: &[u8]) -> Class {
         return Class::NoQuery;
     }
     let theirs = Query::read(&mut decoder);
+    let other_class = theirs.as_ref().ok().and_then(|query| class_counter(u16::from(query.query_class())));
+    if other_class.is_some_and(|reason| ours.uncounted == [reason]) {
+        return Class::OtherClass;
+    }
     let [(name, record_type, kind)] = ours.hits.as_slice() else {
         assert!(matches!(ours.uncounted[..], [Counter::BadName | Counter::ShortQuestion]), "{ours:?}");
         let Ok(query) = theirs else { return Class::Neither };
@@ -67,6 +74,7 @@ pub fn compare(octets: &[u8]) -> Class {
     let query = theirs.unwrap_or_else(|error| panic!("we read {name:?}, hickory nothing: {error}"));
     assert_eq!(*name, wire(&query), "the name");
     assert_eq!(record_type.value(), u16::from(query.query_type()), "the type");
+    assert_eq!(other_class, None, "the class");
     let low = header.metadata.response_code;
     let code = |kind: &MessageKind| kind.response_code().map(|code| code.value());
     assert_eq!(code(kind).map(|code| code & 0x0f), is_response.then(|| u16::from(low) & 0x0f), "the response code");
@@ -76,6 +84,18 @@ pub fn compare(octets: &[u8]) -> Class {
     }
     assert!(header.counts.answers > 0 || header.counts.authorities > 0, "{kind:?}, hickory {}", message.metadata.response_code);
     Class::CodeBehindRecords
+}
+
+/// Where messages of a class are counted that make no record.
+pub fn class_counter(class: u16) -> Option<Counter> {
+    match class {
+        1 => None,
+        3 => Some(Counter::ClassChaos),
+        4 => Some(Counter::ClassHesiod),
+        254 => Some(Counter::ClassNone),
+        255 => Some(Counter::ClassAny),
+        _ => Some(Counter::ClassOther),
+    }
 }
 
 /// The name in wire format, as it was sent.

@@ -131,6 +131,7 @@ impl Seeds {
             hostname: "ns1".to_owned(),
             os: "Debian GNU/Linux 13".to_owned(),
             settings_version: Some(3),
+            settings_refused: None,
             components: Components { dns: component("knotd"), monitor: component("zonepulse-probe"), ..Components::default() },
             settings_refused: None,
             capture: CaptureState { state: State::Stopped, detail: Some("no such device".to_owned()) },

@@ -563,7 +563,7 @@ row! {
         hits: u64,
         /// DNS messages that were seen.
         messages_seen: u64,
-        /// Those that could not be counted, such as updates and malformed ones.
+        /// Those that are not counted, such as updates, other classes than IN, and malformed ones.
         not_counted: u64,
         /// Packets that the kernel dropped before the probe could see them.
         kernel_dropped: u64,

@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_fuzz::differential::class_counter;
 use zonepulse_fuzz::{observe, udp};
 use zonepulse_wire::Counter;
 
@@ -61,10 +62,11 @@ fn plainly(message: &[u8]) -> Result<(Vec<u8>, u16, u16), Counter> {
             }
         }
     }
-    let [high, low, _, _] = [rest.next(), rest.next(), rest.next(), rest.next()].map(|octet| octet.ok_or(Counter::ShortQuestion));
+    let [high, low, class_high, class_low] =
+        [rest.next(), rest.next(), rest.next(), rest.next()].map(|octet| octet.ok_or(Counter::ShortQuestion));
     let (high, low) = (high?, low?);
-    if message.len() < 12 + name.len() + 4 {
-        return Err(Counter::ShortQuestion);
+    if let Some(reason) = class_counter(u16::from_be_bytes([class_high?, class_low?])) {
+        return Err(reason);
     }
     Ok((name, u16::from_be_bytes([high, low]), u16::from(message[3] & 0x0f)))
 }

@@ -29,9 +29,10 @@ mod intervals;
 
 use crate::clock::Step;
 use crate::memory::Budget;
-use crate::observe::{Frame, Observer, Scope, Sink};
+use crate::observe::{Frame, Observer, OwnQuestions, Scope, Sink};
 use crate::times::Possible;
 use intervals::Intervals;
+use std::sync::Arc;
 use zonepulse_wire::{Batch, Counter, Counters};
 
 /// How to meter.
@@ -107,6 +108,12 @@ impl Meter {
         Meter { observer, intervals: Intervals::new(&settings, since_ms), replay }
     }
 
+    /// The same, knowing what the probe itself asks: that is no hit.
+    pub fn knowing(mut self, own: Arc<OwnQuestions>) -> Self {
+        self.observer = self.observer.knowing(own);
+        self
+    }
+
     /// Reads a frame into the interval of its own time. In a replay this may close
     /// intervals: call [`Self::take_closed`] until it gives nothing.
     #[inline]
@@ -180,6 +187,16 @@ impl Meter {
     /// The link types that are not read, and how many frames had them.
     pub fn unread_link_types(&self) -> &[(u32, u64)] {
         self.observer.unread_link_types()
+    }
+
+    /// How many frames had a link type that is not read.
+    pub fn unread_frames(&self) -> u64 {
+        self.observer.unread_frames()
+    }
+
+    /// The ports that are not watched with most of what looks like messages, and how many; the first few.
+    pub fn other_ports(&self) -> Vec<(u16, u32)> {
+        self.observer.other_ports()
     }
 
     /// The start of the earliest interval that was not closed, Unix milliseconds; unknown before the first.

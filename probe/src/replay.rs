@@ -15,7 +15,7 @@ mod content;
 
 use crate::Error;
 use crate::capture::file::CaptureFile;
-use crate::capture::unread_link_type;
+use crate::capture::{messages_elsewhere, unread_link_type};
 use crate::clock::Reading;
 use crate::config::Config;
 use crate::deliver::{self, Counts};
@@ -214,11 +214,13 @@ impl Plan {
         });
         let mut totals = Totals::default();
         for path in &self.files {
+            let (frames, unread) = (totals.frames, Unread::of(&meter));
             let damage = read_frames(path, |frame| {
                 totals.frames += 1;
                 meter.frame(&Frame { time_ns: shifted(frame.time_ns, self.shift_ms), ..frame });
                 spool_closed(&mut meter, spool, &mut totals, stop)
             })?;
+            let damage = damage.or_else(|| unread.all_of(&meter, path, totals.frames - frames));
             if let Some(damage) = damage {
                 tracing::error!(error = damage, "a capture is replayed only in part");
                 totals.damages.push(damage);
@@ -239,6 +241,14 @@ impl Plan {
                  and --end-now moves a whole capture"
             );
         }
+        let elsewhere = meter.other_ports();
+        if !elsewhere.is_empty() {
+            tracing::warn!(
+                counted = totals.hits,
+                "{}; to count them, name them in capture.ports",
+                messages_elsewhere(&elsewhere)
+            );
+        }
         let others = totals.counters.get(Counter::OtherAddresses);
         if others > 0 {
             tracing::warn!(
@@ -249,6 +259,29 @@ impl Plan {
             );
         }
         Ok(totals)
+    }
+}
+
+/// The frames of link types that are not read, before a file.
+struct Unread {
+    frames: u64,
+    link_types: Vec<(u32, u64)>,
+}
+
+impl Unread {
+    fn of(meter: &Meter) -> Self {
+        Unread { frames: meter.unread_frames(), link_types: meter.unread_link_types().to_vec() }
+    }
+
+    /// Why nothing of a file was read, if its frames are all of link types that are not.
+    fn all_of(&self, meter: &Meter, path: &Path, frames: u64) -> Option<String> {
+        let unread = meter.unread_frames() - self.frames;
+        if frames == 0 || unread < frames {
+            return None;
+        }
+        let known = meter.unread_link_types().iter().filter(|link_type| !self.link_types.contains(link_type));
+        let names: Vec<String> = known.map(|(link_type, _)| unread_link_type(*link_type)).collect();
+        Some(format!("{}: none of its frames could be read: {}", path.display(), names.join(", ")))
     }
 }
 
@@ -306,3 +339,7 @@ fn nonce() -> u64 {
 #[cfg(test)]
 #[path = "replay_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "replay_unread_tests.rs"]
+mod unread_tests;

@@ -1,6 +1,7 @@
 //! How the probe is, as one part of it tells the others: read by whoever asks for
 //! heartbeats and metrics, written by those whom it is about.
 
+use crate::observe::OwnQuestions;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ pub struct Status {
     clock_ahead_ms: AtomicI64,
     /// By how much the clock was set last, milliseconds, and when.
     clock_set: Mutex<Option<(i64, Instant)>>,
+    /// What the probe itself asks the server: whoever observes must know.
+    pub own_questions: Arc<OwnQuestions>,
     /// What has happened since the start.
     pub counts: Counts,
 }
@@ -62,6 +65,7 @@ impl Status {
             settings_refused: Mutex::new(None),
             clock_ahead_ms: AtomicI64::new(i64::MIN),
             clock_set: Mutex::new(None),
+            own_questions: Arc::default(),
             counts: Counts::default(),
         }
     }

@@ -19,6 +19,8 @@ pub fn trials() -> Vec<Trial> {
         test("several_files_are_one_tally_and_a_missing_one_is_named", several_files),
         test("messages_that_are_no_queries_are_in_counters_of_their_own", counters),
         test("a_link_type_that_is_not_read_is_named_with_its_number", unread_link_type),
+        test("a_wrong_port_is_answered_with_those_that_carry_dns", wrong_port),
+        test("a_capture_of_another_version_is_not_read_and_its_version_is_named", other_versions),
         test("a_replay_of_another_machines_capture_says_that_nothing_of_it_counts", others),
         test_with("a_replay_that_ends_now_keeps_the_distances_in_time", the_sample, ends_now),
     ]
@@ -153,8 +155,19 @@ fn counters() {
     let (client, server) = (address("192.0.2.10:40000"), address("192.0.2.53:53"));
     let query = Message::query("www.example", 1);
     let two_questions = Message { questions: [query.questions.clone(), query.questions.clone()].concat(), ..query.clone() };
+    let of_class = |class: u16| {
+        let mut octets = query.bytes();
+        let at = octets.len() - 2;
+        octets[at..].copy_from_slice(&class.to_be_bytes());
+        octets
+    };
     let messages = [
         query.bytes(),
+        of_class(3),
+        of_class(4),
+        of_class(254),
+        of_class(255),
+        of_class(2),
         Message { opcode: 4, ..query.clone() }.bytes(),
         Message { opcode: 5, ..query.clone() }.bytes(),
         Message { questions: Vec::new(), ..query.clone() }.bytes(),
@@ -174,10 +187,15 @@ fn counters() {
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!(
         (number(&rows[0], "hits"), number(&rows[0], "not_counted"), number(&rows[0], "messages_seen")),
-        (1, 7, 8),
+        (1, 12, 13),
         "{rows:?}"
     );
     for counter in [
+        "class_ch",
+        "class_hs",
+        "class_none",
+        "class_any",
+        "class_other",
         "opcode_notify",
         "opcode_update",
         "no_question",
@@ -197,9 +215,34 @@ fn unread_link_type() {
     bytes[20] = 147;
     let path = write(folder.path(), "private.pcap", &bytes);
     let output = tally(&[path.as_os_str()], Duration::from_secs(10));
-    assert_eq!((output.code, output.out.lines().count()), (Some(0), 1), "{}", output.err);
+    assert_eq!((output.code, output.out.lines().count()), (Some(1), 1), "nothing could be read: {}", output.err);
     let named = format!("not read: link type 147: {} frames", packets().len());
     assert!(output.err.contains(&named) && output.err.contains("unknown_link_type"), "{}", output.err);
+}
+
+fn wrong_port() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = write(folder.path(), "all.pcap", &capture(Format::Pcap, LinkType::Ethernet, &packets()));
+    let output = tally(&["--port".as_ref(), "5353".as_ref(), path.as_os_str()], Duration::from_secs(10));
+    assert_eq!((output.code, output.out.lines().count()), (Some(0), 1), "{}", output.err);
+    // Four over UDP; of those over TCP, one in each segment that begins with a whole one.
+    assert!(output.err.contains("messages like DNS on other ports: 53 (6)"), "{}", output.err);
+}
+
+fn other_versions() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    for (format, at, version, named) in [
+        (Format::Pcap, 4, [2, 0, 5, 0], "pcap version 2.5 is not read"),
+        (Format::PcapNg, 12, [2, 0, 0, 0], "pcapng version 2.0 is not read"),
+        (Format::PcapNg, 12, [0, 0, 1, 0], "pcapng version 0.1 is not read"),
+    ] {
+        let mut bytes = capture(format, LinkType::Ethernet, &packets());
+        bytes[at..at + 4].copy_from_slice(&version);
+        let path = write(folder.path(), "other.pcap", &bytes);
+        let output = tally(&[path.as_os_str()], Duration::from_secs(10));
+        assert_eq!((output.code, output.out.lines().count()), (Some(1), 1), "{named}: {}", output.err);
+        assert!(output.err.contains(named), "{named}: {}", output.err);
+    }
 }
 
 fn others() {

@@ -148,7 +148,7 @@ fn read(path: &Path, file: String, mut keys: BTreeMap<Key, u64>) -> Row {
         set_aside: 0,
         counted,
         apart: apart.into_iter().filter_map(count).collect(),
-        lost: lost.into_iter().filter_map(count).collect(),
+        lost: lost.into_iter().filter(|counter| !Counter::NO_LOSS.contains(counter)).filter_map(count).collect(),
         strangers,
         peers: None,
         damage,

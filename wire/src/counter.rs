@@ -39,6 +39,18 @@ pub enum Counter {
     BadName = 22,
     /// Messages cut by the capture's snap length before the question's end.
     CutBySnapLength = 23,
+    /// Questions of class CH (RFC 1035), and their responses: mostly what version a server has.
+    ClassChaos = 24,
+    /// Questions of class HS (RFC 1035), and their responses.
+    ClassHesiod = 25,
+    /// Questions of class NONE (RFC 2136), and their responses.
+    ClassNone = 26,
+    /// Questions of class ANY (RFC 1035), and their responses.
+    ClassAny = 27,
+    /// Questions of any other class than IN, and their responses.
+    ClassOther = 28,
+    /// What the probe itself asked the server (RFC 4892), and the responses.
+    OwnMessages = 29,
     /// Messages of a capture file whose time is later than now.
     TimeInFuture = 30,
     /// Messages of a capture file whose time is before the earliest that the configuration takes for possible.
@@ -52,7 +64,7 @@ pub enum Counter {
     UnreadableFrames = 42,
     /// Frames of a link type that the probe does not read.
     UnknownLinkType = 43,
-    /// IP fragments whose datagram never became whole.
+    /// IP fragments whose datagram never became whole, unless the first one had the whole question.
     FragmentsLost = 44,
     /// Octets of TCP streams that could not be read as messages.
     StreamBytesSkipped = 45,
@@ -61,10 +73,27 @@ pub enum Counter {
     /// Packets to or from an observed port between other addresses than the server's:
     /// what a resolver asks upstream, multicast DNS, another server's traffic.
     OtherAddresses = 47,
+    /// Frames and tunnels without an IP packet: ARP, spanning tree, keep-alives.
+    NoIpPacket = 48,
+    /// IP packets that carry neither UDP, TCP nor a tunnel that is read: ICMP, ESP.
+    OtherProtocols = 49,
+    /// UDP datagrams and TCP segments between other ports.
+    OtherPorts = 50,
+    /// Fragments between other addresses than the server's.
+    OtherFragments = 51,
+    /// Packets that came again: a capture of all devices shows them once for each device, and a
+    /// fragment may be sent twice.
+    PacketsRepeated = 52,
+    /// Fragments whose packet became whole with a later one; that one counts as the packet does.
+    FragmentsJoined = 53,
+    /// UDP datagrams to and from the server: a message each.
+    UdpDatagrams = 54,
+    /// TCP segments to and from the server, with or without messages.
+    TcpSegments = 55,
     /// Captured packets whose time was far from the probe's clock, and was replaced by the time of their arrival.
-    PacketTimesReplaced = 50,
+    PacketTimesReplaced = 56,
     /// How often the probe's clock was set while it was listening.
-    ClockSteps = 51,
+    ClockSteps = 57,
 
     /// Messages that were counted under `<other>` because the table was full.
     MessagesFolded = 60,
@@ -131,6 +160,12 @@ impl Counter {
         Counter::ShortQuestion,
         Counter::BadName,
         Counter::CutBySnapLength,
+        Counter::ClassChaos,
+        Counter::ClassHesiod,
+        Counter::ClassNone,
+        Counter::ClassAny,
+        Counter::ClassOther,
+        Counter::OwnMessages,
         Counter::TimeInFuture,
         Counter::TimeTooEarly,
         Counter::KernelDropped,
@@ -141,6 +176,14 @@ impl Counter {
         Counter::StreamBytesSkipped,
         Counter::StreamsEvicted,
         Counter::OtherAddresses,
+        Counter::NoIpPacket,
+        Counter::OtherProtocols,
+        Counter::OtherPorts,
+        Counter::OtherFragments,
+        Counter::PacketsRepeated,
+        Counter::FragmentsJoined,
+        Counter::UdpDatagrams,
+        Counter::TcpSegments,
         Counter::PacketTimesReplaced,
         Counter::ClockSteps,
         Counter::MessagesFolded,
@@ -176,10 +219,48 @@ impl Counter {
         Counter::ShortQuestion,
         Counter::BadName,
         Counter::CutBySnapLength,
+        Counter::ClassChaos,
+        Counter::ClassHesiod,
+        Counter::ClassNone,
+        Counter::ClassAny,
+        Counter::ClassOther,
+        Counter::OwnMessages,
         Counter::TimeInFuture,
         Counter::TimeTooEarly,
         Counter::NotTheServersOwn,
         Counter::NoMessage,
+    ];
+
+    /// Where each packet ends: in one of these, which together are [`Counter::PacketsSeen`] as
+    /// soon as no fragment waits for another.
+    pub const PACKETS: &[Counter] = &[
+        Counter::UdpDatagrams,
+        Counter::TcpSegments,
+        Counter::UnreadableFrames,
+        Counter::UnknownLinkType,
+        Counter::NoIpPacket,
+        Counter::OtherProtocols,
+        Counter::OtherPorts,
+        Counter::OtherAddresses,
+        Counter::OtherFragments,
+        Counter::PacketsRepeated,
+        Counter::FragmentsJoined,
+        Counter::FragmentsLost,
+    ];
+
+    /// What only accounts for what was read, or was nothing to read: no loss.
+    pub const NO_LOSS: &[Counter] = &[
+        Counter::PacketsSeen,
+        Counter::MessagesSeen,
+        Counter::DnstapFramesSeen,
+        Counter::UdpDatagrams,
+        Counter::TcpSegments,
+        Counter::NoIpPacket,
+        Counter::OtherProtocols,
+        Counter::OtherPorts,
+        Counter::OtherFragments,
+        Counter::PacketsRepeated,
+        Counter::FragmentsJoined,
     ];
 
     /// More than the largest number of a counter.
@@ -211,6 +292,12 @@ impl Counter {
             Counter::ShortQuestion => "short_question",
             Counter::BadName => "bad_name",
             Counter::CutBySnapLength => "cut_by_snap_length",
+            Counter::ClassChaos => "class_ch",
+            Counter::ClassHesiod => "class_hs",
+            Counter::ClassNone => "class_none",
+            Counter::ClassAny => "class_any",
+            Counter::ClassOther => "class_other",
+            Counter::OwnMessages => "own_messages",
             Counter::TimeInFuture => "time_in_future",
             Counter::TimeTooEarly => "time_too_early",
             Counter::KernelDropped => "kernel_dropped",
@@ -221,6 +308,14 @@ impl Counter {
             Counter::StreamBytesSkipped => "stream_bytes_skipped",
             Counter::StreamsEvicted => "streams_evicted",
             Counter::OtherAddresses => "other_addresses",
+            Counter::NoIpPacket => "no_ip_packet",
+            Counter::OtherProtocols => "other_protocols",
+            Counter::OtherPorts => "other_ports",
+            Counter::OtherFragments => "other_fragments",
+            Counter::PacketsRepeated => "packets_repeated",
+            Counter::FragmentsJoined => "fragments_joined",
+            Counter::UdpDatagrams => "udp_datagrams",
+            Counter::TcpSegments => "tcp_segments",
             Counter::PacketTimesReplaced => "packet_times_replaced",
             Counter::ClockSteps => "clock_steps",
             Counter::MessagesFolded => "messages_folded",
@@ -327,6 +422,18 @@ mod tests {
         let names: HashSet<_> = Counter::ALL.iter().map(|c| c.as_str()).collect();
         assert_eq!((numbers.len(), names.len()), (Counter::ALL.len(), Counter::ALL.len()));
         assert!(numbers.iter().all(|number| usize::from(*number) < Counter::NUMBERS));
+    }
+
+    #[test]
+    fn messages_and_packets_that_do_not_count_have_counters_that_are_known_and_apart() {
+        for of in [Counter::NOT_COUNTED, Counter::PACKETS, Counter::NO_LOSS] {
+            let distinct: HashSet<_> = of.iter().collect();
+            assert_eq!(distinct.len(), of.len());
+            assert!(of.iter().all(|counter| Counter::from_number(counter.number()) == Some(*counter)));
+        }
+        assert!(
+            Counter::NOT_COUNTED.iter().all(|counter| !Counter::PACKETS.contains(counter) && !Counter::NO_LOSS.contains(counter))
+        );
     }
 
     #[test]

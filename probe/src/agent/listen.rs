@@ -12,7 +12,7 @@ use crate::capture::unread_link_type;
 use crate::clock::Reading;
 use crate::config::{Config, ServerAddresses};
 use crate::meter::{Meter, MeterSettings, Source};
-use crate::observe::Scope;
+use crate::observe::{OwnQuestions, Scope};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zonepulse_wire::{Counter, Counters};
@@ -32,6 +32,8 @@ pub(super) struct Listener {
     pub(super) config: Config,
     pub(super) outlet: Outlet,
     pub(super) orders: Arc<Orders>,
+    /// What the probe itself asks.
+    pub(super) own: Arc<OwnQuestions>,
 }
 
 impl Listener {
@@ -100,6 +102,7 @@ impl Listener {
                 // Not the millisecond that has begun: in its first part nobody listened.
                 source: Source::Live { since_ms: since_ms.map(|since_ms| since_ms.saturating_add(1)) },
             })
+            .knowing(self.own.clone())
         };
         LiveMeter::new(self.config.bounds(), Reading::now, make)
     }
@@ -245,5 +248,33 @@ impl Session {
         meter.add(Counter::KernelDropped, now.kernel_dropped.saturating_sub(self.counted.kernel_dropped));
         meter.add(Counter::InterfaceDropped, now.interface_dropped.saturating_sub(self.counted.interface_dropped));
         self.counted = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Monitoring;
+    use crate::observe::Addresses;
+    use crate::observe::testing::{chaos, frame, udp_from_server, udp_to_server};
+
+    #[test]
+    fn what_the_probe_asks_is_not_counted_where_it_passes_the_device() {
+        let own = Arc::new(OwnQuestions::default());
+        let listener = Listener {
+            config: Config { server_id: 1, ..Config::default() },
+            outlet: Outlet::Compare(Arc::default()),
+            orders: Arc::new(Orders::new(Monitoring { dns: true, dns_interval_s: 60, system: false, system_interval_s: 5 })),
+            own: own.clone(),
+        };
+        let mut meter = listener.meter(Scope { ports: vec![53], addresses: Addresses::Any });
+        own.expect(&chaos(7, 0x0100, "version.bind."));
+        for data in [udp_to_server(&chaos(7, 0x0100, "version.bind.")), udp_from_server(&chaos(7, 0x8105, "version.bind."))] {
+            meter.packet(&frame(&data, now_ms()));
+        }
+        meter.finish(None);
+        let counters: Vec<Counters> = std::iter::from_fn(|| meter.meter.take_closed()).map(|batch| batch.counters).collect();
+        let sum = |counter| counters.iter().map(|counters| counters.get(counter)).sum::<u64>();
+        assert_eq!([Counter::OwnMessages, Counter::MessagesSeen, Counter::UdpDatagrams].map(sum), [2, 2, 2]);
     }
 }

@@ -190,7 +190,8 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         let mut workers = Vec::new();
         if config.capture.enabled {
             let outlet = outlet(Counted::Capture);
-            let listener = Listener { config: config.clone(), outlet, orders: self.orders.clone() };
+            let listener =
+                Listener { config: config.clone(), outlet, orders: self.orders.clone(), own: self.status.own_questions.clone() };
             let run = move || {
                 privileges::keep_for_capture();
                 listener.run();

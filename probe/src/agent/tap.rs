@@ -144,6 +144,7 @@ impl TapListener {
                 budget: self.outlet.budget(&self.config),
                 source: Source::Told,
             })
+            .knowing(self.status.own_questions.clone())
         };
         let interval_ms = 1000 * u64::from(self.orders.dns_interval_s());
         let live: LiveMeter = LiveMeter::new(self.config.bounds(), Reading::now, make);

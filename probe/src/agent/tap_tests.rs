@@ -1,9 +1,12 @@
 //! Times and coverage of what servers tell.
 
 use super::*;
+use crate::agent::Monitoring;
+use crate::dnstap::Bounds;
 use crate::memory::Budget;
-use crate::observe::Addresses;
-use crate::times::Bounds;
+use crate::observe::testing::chaos;
+use crate::observe::{Addresses, Frame, TOLD_BY_SERVER};
+use crate::times;
 use std::cell::Cell;
 use std::rc::Rc;
 use zonepulse_wire::Batch;
@@ -23,7 +26,7 @@ fn session() -> (Session<impl Fn() -> Reading>, Rc<Cell<u64>>) {
             source: Source::Told,
         })
     };
-    let live = LiveMeter::new(Bounds::default(), read, make);
+    let live = LiveMeter::new(times::Bounds::default(), read, make);
     (Session { live, covering: false, began: None, connected: 0, interval_ms: 60_000, speak: Speak::default() }, time_ms)
 }
 
@@ -46,6 +49,26 @@ fn an_interval_is_observed_while_a_server_is_connected() {
     time_ms.set(70_000);
     session.live.finish(None);
     assert_eq!(covered(&mut session), [(5000, 20_001), (40_000, 60_000), (60_000, 70_001)]);
+}
+
+#[test]
+fn what_the_probe_asks_is_not_counted_where_servers_tell_of_it() {
+    let status = Arc::new(Status::new(1));
+    let bounds = Bounds { max_connections: 1, max_tcp_connections: 1, max_tcp_per_address: 1 };
+    let listener = TapListener {
+        config: Config { server_id: 1, ..Config::default() },
+        settings: Settings { socket: None, listen: None, bounds },
+        outlet: Outlet::Compare(Arc::default()),
+        orders: Arc::new(Orders::new(Monitoring { dns: true, dns_interval_s: 60, system: false, system_interval_s: 5 })),
+        status: status.clone(),
+    };
+    let mut meter = listener.session().live.meter;
+    let data = chaos(7, 0x0100, "version.bind.");
+    status.own_questions.expect(&data);
+    meter.frame(&Frame { time_ns: HOUR_MS * NS_PER_MS, link_type: TOLD_BY_SERVER + 1, data: &data, length_on_wire: 0 });
+    meter.finish(HOUR_MS);
+    let counters = meter.take_closed().unwrap().counters;
+    assert_eq!([Counter::OwnMessages, Counter::MessagesSeen].map(|counter| counters.get(counter)), [1, 1]);
 }
 
 #[test]

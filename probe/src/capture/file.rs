@@ -148,10 +148,10 @@ fn open_format(bytes: &mut Bytes) -> Result<Result<Format, String>, Stop> {
         return Ok(Err(if start.is_empty() { "the file is empty".to_owned() } else { not_known() }));
     };
     if Pcapng::is_magic(*magic) {
-        return Ok(Ok(Format::Pcapng(Pcapng::new())));
+        return Ok(Pcapng::open(bytes)?.map(Format::Pcapng));
     }
     if let Some(pcap) = Pcap::open(*magic, bytes)? {
-        return Ok(Ok(Format::Pcap(pcap)));
+        return Ok(pcap.map(Format::Pcap));
     }
     if dnstap::is_stream(bytes.rest()) {
         return Ok(Dnstap::open(bytes)?.map(Format::Dnstap));

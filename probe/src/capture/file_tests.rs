@@ -49,7 +49,11 @@ impl Order {
     }
 
     fn pcap(self, magic: u32) -> Vec<u8> {
-        [&self.u32(magic)[..], &self.u16(2), &self.u16(4), &[0; 8], &self.u32(262_144), &self.u32(1)].concat()
+        self.pcap_of(magic, (2, 4))
+    }
+
+    fn pcap_of(self, magic: u32, (major, minor): (u16, u16)) -> Vec<u8> {
+        [&self.u32(magic)[..], &self.u16(major), &self.u16(minor), &[0; 8], &self.u32(262_144), &self.u32(1)].concat()
     }
 
     fn packet(self, seconds: u32, fraction: u32, octets: &[u8]) -> Vec<u8> {
@@ -66,7 +70,11 @@ impl Order {
     }
 
     fn section(self) -> Vec<u8> {
-        self.block(0x0a0d_0d0a, &[&self.u32(0x1a2b_3c4d)[..], &self.u16(1), &self.u16(0), &[0xff; 8]].concat())
+        self.section_of((1, 0))
+    }
+
+    fn section_of(self, (major, minor): (u16, u16)) -> Vec<u8> {
+        self.block(0x0a0d_0d0a, &[&self.u32(0x1a2b_3c4d)[..], &self.u16(major), &self.u16(minor), &[0xff; 8]].concat())
     }
 
     fn interface(self, link_type: u16, options: &[u8]) -> Vec<u8> {
@@ -100,6 +108,68 @@ fn pcap_is_read_in_both_byte_orders_and_both_units_of_time() {
         assert!(error.is_none());
         assert_eq!(packets, [(time_ns, 1, b"one".to_vec(), 12), (time_ns, 1, vec![], 9)]);
     }
+}
+
+#[test]
+fn pcap_of_old_versions_is_read_with_its_lengths_in_their_order() {
+    for order in [LITTLE, Order { big: true }] {
+        for (version, first_is_captured) in [
+            ((2, 0), false),
+            ((2, 1), false),
+            ((2, 2), false),
+            ((543, 0), false),
+            ((2, 3), true),
+            ((2, 3), false),
+            ((2, 4), true),
+        ] {
+            let lengths = if first_is_captured { [3, 12] } else { [12, 3] };
+            let fields = [7000, 5, lengths[0], lengths[1]].map(|field| order.u32(field)).concat();
+            let bytes = [order.pcap_of(0xa1b2_c3d4, version), [&fields[..], b"one"].concat().repeat(2)].concat();
+            let (packets, error) = read(&bytes);
+            assert!(error.is_none(), "{version:?}: {error:?}");
+            assert_eq!(packets, vec![(7_000_000_005_000, 1, b"one".to_vec(), 12); 2], "{version:?}");
+        }
+    }
+}
+
+/// The message about a file of a version that is not read; nothing of it is.
+#[track_caller]
+fn is_of_another_version(bytes: &[u8], named: &str) {
+    let (packets, error) = read(bytes);
+    let error = error.unwrap();
+    assert!(packets.is_empty() && matches!(error, Error::NotACapture { .. }), "{error}");
+    assert!(error.to_string().ends_with(named), "{error}");
+}
+
+#[test]
+fn pcap_of_other_versions_is_not_read_and_its_version_is_named() {
+    for order in [LITTLE, Order { big: true }] {
+        for (major, minor) in [(0, 1), (1, 4), (2, 5), (3, 0), (543, 1), (0xffff, 0xffff)] {
+            let bytes = [order.pcap_of(0xa1b2_c3d4, (major, minor)), order.packet(1, 0, b"one")].concat();
+            is_of_another_version(&bytes, &format!("pcap version {major}.{minor} is not read; 2.0 to 2.4 are"));
+        }
+    }
+}
+
+#[test]
+fn pcapng_of_other_versions_is_not_read_and_its_version_is_named() {
+    for order in [LITTLE, Order { big: true }] {
+        let file = |version| [order.section_of(version), order.interface(1, &[]), order.enhanced(0, 1, b"one")].concat();
+        for (major, minor) in [(0, 1), (2, 0), (1, 1), (1, 3), (0, 0)] {
+            is_of_another_version(&file((major, minor)), &format!("pcapng version {major}.{minor} is not read; 1.0 and 1.2 are"));
+        }
+        assert_eq!(read(&file((1, 2))).0.len(), 1, "the same as 1.0");
+    }
+}
+
+#[test]
+fn a_later_section_of_another_version_ends_a_file_of_pcapng() {
+    let first = [LITTLE.section(), LITTLE.interface(1, &[]), LITTLE.enhanced(0, 1, b"one")].concat();
+    let (packets, error) = read(&[first.as_slice(), &LITTLE.section_of((2, 0))].concat());
+    let error = error.unwrap();
+    assert_eq!(packets.len(), 1);
+    assert!(matches!(error, Error::Damaged { offset_bytes, .. } if offset_bytes == first.len() as u64), "{error}");
+    assert!(error.to_string().contains("pcapng version 2.0 is not read"), "{error}");
 }
 
 #[test]

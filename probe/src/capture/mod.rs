@@ -13,6 +13,12 @@ pub mod live;
 mod pcap_file;
 mod pcapng_file;
 
+/// Says what looks like messages between ports that are not watched: how many by the server's port.
+pub fn messages_elsewhere(ports: &[(u16, u32)]) -> String {
+    let ports: Vec<String> = ports.iter().map(|(port, messages)| format!("{port} ({messages})")).collect();
+    format!("messages like DNS on other ports: {}", ports.join(", "))
+}
+
 /// Says that frames of a link type are not read: by its LINKTYPE_* number, and by its name if libpcap knows it.
 pub fn unread_link_type(number: u32) -> String {
     let name = i32::try_from(number).ok().and_then(|number| pcap::Linktype(number).get_name().ok());

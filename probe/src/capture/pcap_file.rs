@@ -2,7 +2,9 @@
 //!
 //! The writer's byte order shows in the first four bytes, and so does whether the
 //! fraction of a second counts microseconds or nanoseconds. (IETF draft
-//! draft-ietf-opsawg-pcap.)
+//! draft-ietf-opsawg-pcap.) Versions are read that libpcap and Wireshark read: 2.0 to
+//! 2.4, and 543.0, which DG/UX wrote. Before 2.3 a packet's two lengths are swapped; in
+//! 2.3 some writers swapped them.
 
 use super::byte_order::ByteOrder;
 use super::bytes::Bytes;
@@ -23,11 +25,23 @@ pub(super) struct Pcap {
     unit_ns: u64,
     link_type: u32,
     packet_header_bytes: usize,
+    lengths: Lengths,
+}
+
+/// In which order a packet's two lengths stand.
+#[derive(Clone, Copy)]
+enum Lengths {
+    /// As captured, then as on the wire.
+    Plain,
+    Swapped,
+    /// No packet is captured longer than it was, so the shorter length is the captured one.
+    Either,
 }
 
 impl Pcap {
-    /// Reads the header; `None` when the magic number is another format's.
-    pub(super) fn open(magic: [u8; 4], bytes: &mut Bytes) -> Result<Option<Self>, Stop> {
+    /// Reads the header; `None` when the magic number is another format's, and the reason when
+    /// its version is not read.
+    pub(super) fn open(magic: [u8; 4], bytes: &mut Bytes) -> Result<Option<Result<Self, String>>, Stop> {
         let Some((order, magic)) = ByteOrder::of(magic, &[MICROSECONDS, NANOSECONDS, MODIFIED]) else { return Ok(None) };
         if !bytes.want(HEADER_BYTES)? {
             return Err(Stop::Truncated("its header"));
@@ -37,19 +51,22 @@ impl Pcap {
             unit_ns: if magic == NANOSECONDS { 1 } else { 1000 },
             link_type: 0,
             packet_header_bytes: if magic == MODIFIED { 24 } else { 16 },
+            lengths: Lengths::Plain,
         };
         let Some([_, _, _, _, a, b, c, d, .., w, x, y, z]) = bytes.rest().first_chunk::<HEADER_BYTES>().copied() else {
             return Err(Stop::Truncated("its header"));
         };
         let (major, minor) = (order.u16([a, b]), order.u16([c, d]));
-        if (major, minor) < (2, 3) || major > 2 {
-            // Before 2.3 the two lengths stood in either order (libpcap, sf-pcap.c).
-            return Err(Stop::Damage(format!("pcap version {major}.{minor} is not read; 2.3 and 2.4 are")));
-        }
+        pcap.lengths = match (major, minor) {
+            (2, 4) => Lengths::Plain,
+            (2, 3) => Lengths::Either,
+            (2, 0..=2) | (543, 0) => Lengths::Swapped,
+            _ => return Ok(Some(Err(format!("pcap version {major}.{minor} is not read; 2.0 to 2.4 are")))),
+        };
         // The upper bits tell of a frame check sequence, which parsing the IP length leaves out anyway.
         pcap.link_type = order.u32([w, x, y, z]) & 0x03ff_ffff;
         bytes.take(HEADER_BYTES, 0);
-        Ok(Some(pcap))
+        Ok(Some(Ok(pcap)))
     }
 
     /// Finds the next packet.
@@ -61,7 +78,13 @@ impl Pcap {
         let Some(header) = bytes.rest().first_chunk::<16>() else { return Ok(None) };
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *header;
         let order = self.order;
-        let captured = order.u32([i, j, k, l]) as usize;
+        let (first, last) = (order.u32([i, j, k, l]), order.u32([m, n, o, p]));
+        let (captured, length_on_wire) = match self.lengths {
+            Lengths::Plain => (first, last),
+            Lengths::Swapped => (last, first),
+            Lengths::Either => (first.min(last), first.max(last)),
+        };
+        let captured = captured as usize;
         if captured > MAX_PACKET_OCTETS {
             return Err(Stop::Damage(format!("a packet of {captured} octets: no packet is longer than {MAX_PACKET_OCTETS}")));
         }
@@ -70,7 +93,6 @@ impl Pcap {
             return Err(Stop::Truncated("a packet"));
         }
         let time_ns = u64::from(order.u32([a, b, c, d])) * NS_PER_S + u64::from(order.u32([e, f, g, h])) * self.unit_ns;
-        let length_on_wire = order.u32([m, n, o, p]);
         Ok(Some(Found { time_ns, link_type: self.link_type, length_on_wire, passed, captured, trailer: 0 }))
     }
 }

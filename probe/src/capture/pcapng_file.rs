@@ -3,7 +3,8 @@
 //! A section header block begins a section and shows its byte order; interface
 //! description blocks give each interface of the section a number, a link type and
 //! a unit of time; packet blocks name their interface. Blocks of other types are
-//! passed over. (IETF draft draft-ietf-opsawg-pcapng.)
+//! passed over. (IETF draft draft-ietf-opsawg-pcapng.) A section says its version: 1.0 is
+//! read, and 1.2, which the draft says is the same.
 
 use super::byte_order::ByteOrder;
 use super::bytes::Bytes;
@@ -19,6 +20,8 @@ const ENHANCED_PACKET: u32 = 6;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 /// Type, length and length again.
 const FRAME_BYTES: usize = 12;
+/// A section header up to its version.
+const SECTION_START_BYTES: usize = 16;
 /// No block that is read into memory is longer: a packet and generous options, bytes.
 const MAX_BLOCK_BYTES: usize = 2 * MAX_PACKET_OCTETS;
 /// A section has no more interfaces.
@@ -57,8 +60,13 @@ impl Pcapng {
         u32::from_le_bytes(magic) == SECTION_HEADER
     }
 
-    pub(super) fn new() -> Self {
-        Pcapng { order: ByteOrder::Little, interfaces: Vec::new(), last_time_ns: 0 }
+    /// A file whose first bytes are a section header's; the reason when its version is not read.
+    pub(super) fn open(bytes: &mut Bytes) -> Result<Result<Self, String>, Stop> {
+        let pcapng = Pcapng { order: ByteOrder::Little, interfaces: Vec::new(), last_time_ns: 0 };
+        bytes.want(SECTION_START_BYTES)?;
+        // What is short or damaged is found where the first block is read.
+        let section = bytes.rest().get(8..).and_then(|rest| section(rest).ok());
+        Ok(section.map_or(Ok(()), |(order, version)| check_version(order, version)).map(|()| pcapng))
     }
 
     /// Finds the next packet.
@@ -68,10 +76,11 @@ impl Pcapng {
             if !bytes.want(FRAME_BYTES)? {
                 return if bytes.rest().is_empty() { Ok(None) } else { Err(Stop::Truncated("a block's header")) };
             }
-            let Some((&[a, b, c, d, e, f, g, h], rest)) = bytes.rest().split_first_chunk() else { return Ok(None) };
+            let Some(&[a, b, c, d, e, f, g, h]) = bytes.rest().first_chunk() else { return Ok(None) };
             let block_type = self.order.u32([a, b, c, d]);
             if block_type == SECTION_HEADER {
-                self.begin_section(rest)?;
+                bytes.want(SECTION_START_BYTES)?;
+                self.begin_section(bytes.rest().get(8..).unwrap_or_default())?;
             }
             let length = self.order.u32([e, f, g, h]) as usize;
             if length < FRAME_BYTES || !length.is_multiple_of(4) {
@@ -120,10 +129,8 @@ impl Pcapng {
 
     /// A section: `rest` is what follows the block's length.
     fn begin_section(&mut self, rest: &[u8]) -> Result<(), Stop> {
-        let magic = rest.first_chunk().copied().unwrap_or_default();
-        let Some((order, _)) = ByteOrder::of(magic, &[BYTE_ORDER_MAGIC]) else {
-            return Err(Stop::Damage("a section header without its byte-order magic".to_owned()));
-        };
+        let (order, version) = section(rest)?;
+        check_version(order, version).map_err(Stop::Damage)?;
         self.order = order;
         self.interfaces.clear();
         Ok(())
@@ -235,6 +242,23 @@ impl Interface {
         // Both are far below 2^127.
         let ns = ns.cast_signed().saturating_add(i128::from(self.offset_s) * i128::from(NS_PER_S));
         u64::try_from(ns.max(0)).unwrap_or(BEYOND_NS)
+    }
+}
+
+/// The byte order of a section, and its version as it was written: `rest` is what follows
+/// the block's length.
+fn section(rest: &[u8]) -> Result<(ByteOrder, [u8; 4]), Stop> {
+    let (magic, rest) = rest.split_first_chunk().unwrap_or((&[0; 4], &[]));
+    let Some((order, _)) = ByteOrder::of(*magic, &[BYTE_ORDER_MAGIC]) else {
+        return Err(Stop::Damage("a section header without its byte-order magic".to_owned()));
+    };
+    rest.first_chunk().map(|version| (order, *version)).ok_or(Stop::Truncated("a section header"))
+}
+
+fn check_version(order: ByteOrder, [a, b, c, d]: [u8; 4]) -> Result<(), String> {
+    match (order.u16([a, b]), order.u16([c, d])) {
+        (1, 0 | 2) => Ok(()),
+        (major, minor) => Err(format!("pcapng version {major}.{minor} is not read; 1.0 and 1.2 are")),
     }
 }
 

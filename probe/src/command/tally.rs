@@ -3,14 +3,15 @@
 //! Every file is read by an observer of its own, all of them into one table, which
 //! is printed at the end: a line per record, action and response code, most hits
 //! first. What a file held besides, and what could not be read of it, goes to
-//! standard error, each reason with its count.
+//! standard error, each reason with its count; also on which other ports there is what
+//! looks like messages.
 
 #[path = "tally_lines.rs"]
 mod lines;
 
 use crate::Error;
 use crate::capture::file::CaptureFile;
-use crate::capture::unread_link_type;
+use crate::capture::{messages_elsewhere, unread_link_type};
 use crate::clock::Reading;
 use crate::memory::{self, Budget};
 use crate::observe::{Addresses, Hit, Observer, Scope, Sink};
@@ -50,7 +51,8 @@ pub enum Format {
 }
 
 /// Reads the files, prints the tally on standard output and the rest on standard
-/// error. The exit code is 0 when every file could be read whole, otherwise 1.
+/// error. The exit code is 0 when every file could be read whole, otherwise 1; a file
+/// all of whose frames are of link types that are not read was not read.
 ///
 /// Fails only when standard output cannot be written to; when whoever reads it
 /// has had enough, that is no failure.
@@ -60,7 +62,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let scope = Scope { ports: args.ports.clone(), addresses: Addresses::Any };
     let mut whole = true;
     for file in &args.files {
-        whole &= read(file, &scope, &budget, &mut table);
+        // Standard error may be closed: then there is no one to tell.
+        whole &= read(file, &scope, &budget, &mut table, &mut |line| drop(writeln!(io::stderr(), "{line}")));
     }
     let lines = Lines::new(table.contents());
     let mut out = io::stdout().lock();
@@ -74,8 +77,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     }
 }
 
-/// Adds a file to the table and reports on it; whether it could be read whole.
-fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table) -> bool {
+/// Adds a file to the table and reports on it, line by line; whether it could be read whole.
+fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table, complain: &mut dyn FnMut(&dyn Display)) -> bool {
     let mut file = match CaptureFile::open(path) {
         Ok(file) => file,
         Err(error) => {
@@ -111,22 +114,34 @@ fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table) -> bool 
             file.name()
         ));
     }
+    let elsewhere = observer.other_ports();
+    if !elsewhere.is_empty() {
+        complain(&format_args!("{}: {}; to count them, say --port", file.name(), messages_elsewhere(&elsewhere)));
+    }
     for (link_type, frames) in observer.unread_link_types() {
         complain(&format_args!("{}: {}: {frames} frames", file.name(), unread_link_type(*link_type)));
     }
-    let mentioned = [Counter::PacketsSeen, Counter::DnstapFramesSeen, Counter::MessagesSeen];
-    for counter in Counter::ALL.iter().filter(|counter| !mentioned.contains(counter)) {
+    let none_is_read = observer.unread_frames() > 0 && observer.unread_frames() == counters.get(Counter::PacketsSeen);
+    if none_is_read {
+        complain(&format_args!("{}: none of its frames could be read", file.name()));
+    }
+    for counter in Counter::ALL.iter().filter(|counter| !MENTIONED.contains(counter)) {
         if counters.get(*counter) > 0 {
             complain(&format_args!("{}: {} {}", file.name(), counter.as_str(), counters.get(*counter)));
         }
     }
-    whole
+    whole && !none_is_read
 }
 
-/// A line on standard error, which may be closed: then there is no one to tell.
-fn complain(what: &impl Display) {
-    let _ = writeln!(io::stderr(), "{what}");
-}
+/// What the first line about a file says, and what only says how it came about.
+const MENTIONED: [Counter; 6] = [
+    Counter::PacketsSeen,
+    Counter::DnstapFramesSeen,
+    Counter::MessagesSeen,
+    Counter::UdpDatagrams,
+    Counter::TcpSegments,
+    Counter::FragmentsJoined,
+];
 
 /// Puts hits into a table, and counts the rest.
 struct Counting<'t> {
@@ -169,3 +184,7 @@ impl Sink for Counting<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tally_tests.rs"]
+mod tests;

@@ -1,54 +1,173 @@
 //! What version a DNS server says it is, and which of several: `version.bind. CH TXT` and
 //! `id.server. CH TXT` (RFC 4892).
+//!
+//! Each question is sent once to a process of the server. A response may come as late as
+//! it likes: until then its socket stays open, and is looked at with each heartbeat. A
+//! server that refuses one is asked nothing more. What is asked is told to capture and
+//! dnstap first ([`OwnQuestions`]), so that it is not taken for a client's.
 
-use hickory_proto::op::{Message, MessageType, OpCode, Query};
+use crate::observe::OwnQuestions;
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
+use std::hash::{BuildHasher, RandomState};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 /// A server on the same machine answers at once.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// The first is BIND's and known to all; the second is what it is called without a vendor in it.
-const VERSION: [&str; 2] = ["version.bind.", "version.server."];
-/// Here the first is the standard's, and the second BIND's.
-const IDENTITY: [&str; 2] = ["id.server.", "hostname.bind."];
+/// Whether a late response has come is a short look.
+const LOOK: Duration = Duration::from_millis(1);
 /// More of an answer is not read, octets.
 const MAX_ANSWER: usize = 4096;
 /// More of what it says is not told, characters.
 const MAX_TEXT: usize = 100;
 
-/// What version the server says it is, if it does. Takes a second at most.
-pub(super) fn version(server: SocketAddr) -> Option<String> {
-    VERSION.into_iter().find_map(|name| ask(server, name)).and_then(|text| clean(&text))
+/// What a program says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) version: Option<String>,
+    pub(super) identity: Option<String>,
 }
 
-/// Which server it says it is, if it does. Takes a second at most.
-pub(super) fn identity(server: SocketAddr) -> Option<String> {
-    IDENTITY.into_iter().find_map(|name| ask(server, name)).and_then(|text| printable(&text))
+/// How far an inquiry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// All was said that will be.
+    Done,
+    /// A response may still come.
+    Waiting,
+    /// Nobody is there to ask.
+    Nobody,
 }
 
-fn ask(server: SocketAddr, name: &str) -> Option<String> {
+/// What one process of a server is asked.
+#[derive(Debug, Default)]
+pub(super) struct Inquiry {
+    step: Step,
+    /// What was asked and is not answered.
+    open: Option<Question>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Step {
+    /// BIND's name for it is known to all.
+    #[default]
+    Version,
+    /// Here the standard's name is.
+    Identity,
+    /// BIND's name, where the standard's says nothing.
+    Hostname,
+    Done,
+}
+
+/// A question that was sent.
+#[derive(Debug)]
+struct Question {
+    socket: UdpSocket,
+    id: u16,
+}
+
+enum Reply {
+    Text(String),
+    Empty,
+    /// Any response code but NOERROR, or what is no response.
+    Refused,
+    NotYet(Question),
+    Nobody,
+}
+
+impl Inquiry {
+    /// Asks what has not been asked, and takes in what is answered. Takes two seconds at most.
+    pub(super) fn go_on(&mut self, server: SocketAddr, own: &OwnQuestions, said: &mut Said) -> Progress {
+        while let Some(name) = self.step.name() {
+            let reply = match self.open.take() {
+                Some(question) => question.reply(LOOK),
+                None => ask(server, name, own).map_or(Reply::Nobody, |question| question.reply(PATIENCE)),
+            };
+            self.step = match (self.step, reply) {
+                (_, Reply::Nobody) => return Progress::Nobody,
+                (_, Reply::NotYet(question)) => {
+                    self.open = Some(question);
+                    return Progress::Waiting;
+                }
+                (_, Reply::Refused) => Step::Done,
+                (Step::Version, reply) => {
+                    said.version = reply.text().and_then(|text| clean(&text));
+                    Step::Identity
+                }
+                (Step::Identity, Reply::Empty) => Step::Hostname,
+                (_, reply) => {
+                    said.identity = reply.text().and_then(|text| printable(&text));
+                    Step::Done
+                }
+            };
+        }
+        Progress::Done
+    }
+}
+
+impl Step {
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Step::Version => Some("version.bind."),
+            Step::Identity => Some("id.server."),
+            Step::Hostname => Some("hostname.bind."),
+            Step::Done => None,
+        }
+    }
+}
+
+impl Reply {
+    fn text(self) -> Option<String> {
+        if let Reply::Text(text) = self { Some(text) } else { None }
+    }
+}
+
+fn ask(server: SocketAddr, name: &str, own: &OwnQuestions) -> Option<Question> {
     let from: SocketAddr = if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     let socket = UdpSocket::bind(from).ok()?;
     socket.connect(server).ok()?;
-    socket.set_read_timeout(Some(PATIENCE)).ok()?;
     let mut query = Query::query(Name::from_ascii(name).ok()?, RecordType::TXT);
     query.set_query_class(DNSClass::CH);
-    // Unpredictable enough: whoever may answer for a connected loopback socket could as well be the server.
-    let id = (crate::agent::now_ms() % 65_536) as u16;
+    // Hashers are seeded at random.
+    let id = (RandomState::new().hash_one(name) % 65_536) as u16;
     let mut question = Message::new(id, MessageType::Query, OpCode::Query);
     question.add_query(query);
-    socket.send(&question.to_vec().ok()?).ok()?;
-    let mut buffer = [0; MAX_ANSWER];
-    let length = socket.recv(&mut buffer).ok()?;
-    let answer = Message::from_vec(buffer.get(..length)?).ok()?;
-    if answer.metadata.id != id {
-        return None;
+    let octets = question.to_vec().ok()?;
+    own.expect(&octets);
+    socket.send(&octets).ok()?;
+    Some(Question { socket, id })
+}
+
+impl Question {
+    fn reply(self, patience: Duration) -> Reply {
+        let mut buffer = [0; MAX_ANSWER];
+        if self.socket.set_read_timeout(Some(patience)).is_err() {
+            return Reply::Refused;
+        }
+        let length = match self.socket.recv(&mut buffer) {
+            Ok(length) => length,
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => return Reply::NotYet(self),
+                // The system says that nobody listens on the port.
+                ErrorKind::ConnectionRefused => return Reply::Nobody,
+                _ => return Reply::Refused,
+            },
+        };
+        let Some(answer) = buffer.get(..length).and_then(|octets| Message::from_vec(octets).ok()) else { return Reply::Refused };
+        if answer.metadata.id != self.id {
+            return Reply::NotYet(self);
+        }
+        if answer.metadata.response_code != ResponseCode::NoError {
+            return Reply::Refused;
+        }
+        let text = answer.answers.iter().find_map(|record| match &record.data {
+            RData::TXT(text) => Some(String::from_utf8_lossy(&text.txt_data.concat()).into_owned()),
+            _ => None,
+        });
+        text.map_or(Reply::Empty, Reply::Text)
     }
-    answer.answers.iter().find_map(|record| match &record.data {
-        RData::TXT(text) => Some(String::from_utf8_lossy(&text.txt_data.concat()).into_owned()),
-        _ => None,
-    })
 }
 
 /// The version alone, where more is said: `3.4.6` of `Knot DNS 3.4.6`.
@@ -82,11 +201,99 @@ mod tests {
         assert_eq!(printable("\u{7}"), None);
     }
 
+    /// A server that answers one question after the other so, and what it was asked.
+    fn server(answers: Vec<Answer>) -> (SocketAddr, std::thread::JoinHandle<Vec<String>>) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+        let address = socket.local_addr().unwrap();
+        let answering = std::thread::spawn(move || {
+            let (mut asked, mut answers) = (Vec::new(), answers.into_iter());
+            let mut buffer = [0; 512];
+            while let Ok((length, client)) = socket.recv_from(&mut buffer) {
+                let mut message = Message::from_vec(&buffer[..length]).unwrap();
+                let query = message.queries[0].clone();
+                assert_eq!((query.query_class(), query.query_type()), (DNSClass::CH, RecordType::TXT));
+                asked.push(query.name().to_string());
+                let Some(answer) = answers.next() else { continue };
+                message.metadata.message_type = MessageType::Response;
+                if let Answer::Late(pause, _) = answer {
+                    std::thread::sleep(pause);
+                }
+                match answer {
+                    Answer::Code(code) => message.metadata.response_code = code,
+                    Answer::Text(text) | Answer::Late(_, text) => {
+                        let text = RData::TXT(hickory_proto::rr::rdata::TXT::new(vec![text.to_owned()]));
+                        message.add_answer(hickory_proto::rr::Record::from_rdata(query.name().clone(), 0, text));
+                    }
+                }
+                socket.send_to(&message.to_vec().unwrap(), client).unwrap();
+            }
+            asked
+        });
+        (address, answering)
+    }
+
+    enum Answer {
+        Code(ResponseCode),
+        Text(&'static str),
+        Late(Duration, &'static str),
+    }
+
+    /// What a server says that is looked at so often, and what it was asked.
+    fn inquire(answers: Vec<Answer>, looks: usize) -> (Said, Vec<String>, Progress) {
+        let (address, answering) = server(answers);
+        let (mut inquiry, mut said, mut progress) = (Inquiry::default(), Said::default(), Progress::Nobody);
+        for _ in 0..looks {
+            progress = inquiry.go_on(address, &OwnQuestions::default(), &mut said);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        (said, answering.join().unwrap(), progress)
+    }
+
+    #[test]
+    fn a_server_says_its_version_and_its_identity_when_it_is_asked_once() {
+        let (said, asked, progress) = inquire(vec![Answer::Text("Knot DNS 3.4.6"), Answer::Text("ns1")], 3);
+        assert_eq!(said, Said { version: Some("3.4.6".into()), identity: Some("ns1".into()) });
+        assert_eq!((asked, progress), (vec!["version.bind.".to_owned(), "id.server.".to_owned()], Progress::Done));
+    }
+
+    #[test]
+    fn a_server_that_refuses_is_asked_once_and_nothing_more() {
+        for code in [ResponseCode::Refused, ResponseCode::NotImp, ResponseCode::ServFail, ResponseCode::NXDomain] {
+            let (said, asked, progress) = inquire(vec![Answer::Code(code)], 4);
+            assert_eq!((said, asked, progress), (Said::default(), vec!["version.bind.".to_owned()], Progress::Done), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_to_the_standards_name_is_asked_by_binds() {
+        let answers = vec![Answer::Code(ResponseCode::NoError), Answer::Code(ResponseCode::NoError), Answer::Text("ns2")];
+        let (said, asked, _) = inquire(answers, 2);
+        assert_eq!(said, Said { version: None, identity: Some("ns2".into()) });
+        assert_eq!(asked, ["version.bind.", "id.server.", "hostname.bind."]);
+    }
+
+    #[test]
+    fn a_server_that_is_silent_is_asked_once() {
+        let (said, asked, progress) = inquire(Vec::new(), 4);
+        assert_eq!((said, asked, progress), (Said::default(), vec!["version.bind.".to_owned()], Progress::Waiting));
+    }
+
+    #[test]
+    fn a_late_response_is_taken() {
+        let answers = vec![Answer::Late(PATIENCE + Duration::from_millis(100), "NSD 4.8"), Answer::Code(ResponseCode::Refused)];
+        let (said, asked, progress) = inquire(answers, 8);
+        assert_eq!(said.version.as_deref(), Some("4.8"));
+        assert_eq!((asked, progress), (vec!["version.bind.".to_owned(), "id.server.".to_owned()], Progress::Done));
+    }
+
     #[test]
     fn nobody_there_says_nothing_and_costs_little() {
         let began = std::time::Instant::now();
+        let (mut inquiry, mut said) = (Inquiry::default(), Said::default());
         let nobody = "127.0.0.1:1".parse().unwrap();
-        assert_eq!((version(nobody), identity(nobody)), (None, None));
-        assert!(began.elapsed() < 5 * PATIENCE);
+        assert_eq!(inquiry.go_on(nobody, &OwnQuestions::default(), &mut said), Progress::Nobody);
+        assert_eq!(said, Said::default());
+        assert!(began.elapsed() < PATIENCE);
     }
 }

@@ -2,37 +2,33 @@
 //!
 //! A program runs when there is a process of its name, is stopped when it is installed and
 //! there is none, and is absent otherwise. What it says of itself is asked for once for each
-//! process: it does not change while that runs, and a DNS server's answer to us is a message
-//! that the probe counts like any other.
+//! process: it does not change while that runs.
 
-use super::chaos;
+use super::chaos::{Inquiry, Progress, Said};
 use super::kea;
 use super::process::{self, Process};
 use crate::config;
+use crate::observe::OwnQuestions;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zonepulse_wire::{Component, Components, State};
 
 /// The servers that are known by their processes, likelier ones first.
 const DNS_SERVERS: [&str; 5] = ["knotd", "unbound", "named", "nsd", "pdns_server"];
-/// How soon a server that said nothing is asked again.
+/// How soon it is tried again where nobody was there to ask.
 const ASK_AGAIN: Duration = Duration::from_secs(300);
 
 /// Looks at processes, and remembers what they said.
 #[derive(Debug)]
 pub(super) struct Looker {
     settings: config::Components,
+    /// Who must know what is asked.
+    own: Arc<OwnQuestions>,
     dns: Memory,
     dhcp4: Memory,
     dhcp6: Memory,
-}
-
-/// What a program says of itself.
-#[derive(Debug, Clone, Default)]
-struct Said {
-    version: Option<String>,
-    identity: Option<String>,
 }
 
 /// What a process said.
@@ -40,20 +36,25 @@ struct Said {
 struct Memory {
     process: Option<Process>,
     said: Said,
+    inquiry: Inquiry,
+    progress: Option<Progress>,
     asked: Option<Instant>,
     tries: u32,
 }
 
 impl Looker {
-    pub(super) fn new(settings: config::Components) -> Looker {
-        Looker { settings, dns: Memory::default(), dhcp4: Memory::default(), dhcp6: Memory::default() }
+    pub(super) fn new(settings: config::Components, own: Arc<OwnQuestions>) -> Looker {
+        Looker { settings, own, dns: Memory::default(), dhcp4: Memory::default(), dhcp6: Memory::default() }
     }
 
     /// What there is at this moment. Takes a few seconds at most, usually none.
     pub(super) fn look(&mut self) -> Components {
         let processes = process::all();
         let settings = &self.settings;
-        let kea = |socket: &Option<PathBuf>| Said { version: socket.as_deref().and_then(kea::version), ..Said::default() };
+        let kea = |socket: &Option<PathBuf>, said: &mut Said| {
+            said.version = socket.as_deref().and_then(kea::version);
+            if said.version.is_some() { Progress::Done } else { Progress::Nobody }
+        };
         let monitor = Component {
             state: State::Running,
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
@@ -61,23 +62,29 @@ impl Looker {
             identity: None,
         };
         let servers: Vec<&str> = settings.dns.as_deref().map_or_else(|| DNS_SERVERS.to_vec(), |name| vec![name]);
-        let ask_dns = || match settings.ask_dns_version {
-            true => Said { version: chaos::version(settings.dns_address), identity: chaos::identity(settings.dns_address) },
-            false => Said::default(),
+        let own = &self.own;
+        let ask_dns = |inquiry: &mut Inquiry, said: &mut Said| match settings.ask_dns_version {
+            true => inquiry.go_on(settings.dns_address, own, said),
+            false => Progress::Done,
         };
         Components {
             dns: self.dns.component(&processes, &servers, ask_dns),
             monitor: Some(monitor),
-            dhcp4: self.dhcp4.component(&processes, &["kea-dhcp4"], || kea(&settings.kea4_socket)),
-            dhcp6: self.dhcp6.component(&processes, &["kea-dhcp6"], || kea(&settings.kea6_socket)),
+            dhcp4: self.dhcp4.component(&processes, &["kea-dhcp4"], |_, said| kea(&settings.kea4_socket, said)),
+            dhcp6: self.dhcp6.component(&processes, &["kea-dhcp6"], |_, said| kea(&settings.kea6_socket, said)),
             backup: backup(settings, &processes),
         }
     }
 }
 
+/// Asks a process what has not been asked.
+trait Ask: FnMut(&mut Inquiry, &mut Said) -> Progress {}
+
+impl<F: FnMut(&mut Inquiry, &mut Said) -> Progress> Ask for F {}
+
 impl Memory {
     /// The first of these programs that runs, or else is installed.
-    fn component(&mut self, processes: &[Process], programs: &[&str], ask: impl Fn() -> Said) -> Option<Component> {
+    fn component(&mut self, processes: &[Process], programs: &[&str], ask: impl Ask) -> Option<Component> {
         let running = programs.iter().find_map(|program| processes.iter().find(|process| process::is(process, program)));
         if let Some(process) = running {
             let Said { version, identity } = self.said(process, ask);
@@ -88,13 +95,18 @@ impl Memory {
         Some(Component { state: State::Stopped, version: None, name: Some((*installed).to_owned()), identity: None })
     }
 
-    fn said(&mut self, process: &Process, ask: impl Fn() -> Said) -> Said {
+    fn said(&mut self, process: &Process, mut ask: impl Ask) -> Said {
         if self.process.as_ref() != Some(process) {
             *self = Memory { process: Some(process.clone()), ..Memory::default() };
         }
-        if self.said.version.is_none() && (self.tries < 2 || self.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN)) {
-            self.said = ask();
-            // A server that has just begun may not answer yet: it is asked with the next heartbeat, too.
+        let is_due = match self.progress {
+            None | Some(Progress::Waiting) => true,
+            // A server that has just begun may not listen yet: it is tried with the next heartbeat, too.
+            Some(Progress::Nobody) => self.tries < 2 || self.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN),
+            Some(Progress::Done) => false,
+        };
+        if is_due {
+            self.progress = Some(ask(&mut self.inquiry, &mut self.said));
             self.tries += 1;
             self.asked = Some(Instant::now());
         }
@@ -132,9 +144,13 @@ mod tests {
     #[test]
     fn a_running_server_goes_before_an_installed_one() {
         let mut memory = Memory::default();
-        let ask = || Said { version: Some("4.8".into()), identity: Some("ns1".into()) };
+        let all = Said { version: Some("4.8".into()), identity: Some("ns1".into()) };
+        let ask = |_: &mut Inquiry, said: &mut Said| {
+            *said = all.clone();
+            Progress::Done
+        };
         let component = memory.component(&[process(5, "nsd")], &["sh", "nsd"], ask).unwrap();
-        let Said { version, identity } = ask();
+        let Said { version, identity } = all.clone();
         assert_eq!(component, Component { state: State::Running, version, name: Some("nsd".into()), identity });
         let component = memory.component(&[], &["no-such-program", "sh"], ask).unwrap();
         assert_eq!(component, Component { state: State::Stopped, version: None, name: Some("sh".into()), identity: None });
@@ -142,19 +158,32 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_asked_for_its_version_once() {
+    fn a_process_is_asked_once_whatever_it_says() {
         let (mut memory, asked) = (Memory::default(), Cell::new(0));
-        let ask = || {
+        let ask = |_: &mut Inquiry, said: &mut Said| {
             asked.set(asked.get() + 1);
-            let version = (asked.get() != 1 && asked.get() != 4).then(|| format!("{}", asked.get()));
-            Said { version, identity: None }
+            // Nobody listens at first; the third process refuses.
+            said.version = matches!(asked.get(), 2 | 3).then(|| asked.get().to_string());
+            if asked.get() == 1 { Progress::Nobody } else { Progress::Done }
         };
         let mut version = |id| memory.component(&[process(id, "sh")], &["sh"], ask).unwrap().version;
-        // It had only begun the first time.
         assert_eq!([version(1), version(1), version(1)], [None, Some("2".into()), Some("2".into())]);
         assert_eq!(version(2), Some("3".into()), "another process");
-        assert_eq!([version(3), version(3), version(3)], [None, Some("5".into()), Some("5".into())]);
-        assert_eq!(asked.get(), 5);
+        assert_eq!([version(3), version(3), version(3)], [None, None, None]);
+        assert_eq!(asked.get(), 4);
+    }
+
+    #[test]
+    fn nobody_is_tried_twice_and_then_seldom() {
+        let (mut memory, asked) = (Memory::default(), Cell::new(0));
+        let ask = |_: &mut Inquiry, _: &mut Said| {
+            asked.set(asked.get() + 1);
+            Progress::Nobody
+        };
+        for _ in 0..5 {
+            memory.component(&[process(1, "sh")], &["sh"], ask);
+        }
+        assert_eq!(asked.get(), 2);
     }
 
     #[test]

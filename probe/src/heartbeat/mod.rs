@@ -69,12 +69,13 @@ pub struct Reporter {
 impl Reporter {
     /// One that tells of these components.
     pub fn new(components: config::Components, spool: Arc<Spool>, status: Arc<Status>) -> Reporter {
+        let looker = Looker::new(components, status.own_questions.clone());
         Reporter {
             spool,
             status,
             hostname: hostname(),
             os: os(),
-            looker: Arc::new(Mutex::new(Looker::new(components))),
+            looker: Arc::new(Mutex::new(looker)),
             known: Mutex::default(),
             asked: Mutex::new(None),
         }

@@ -3,13 +3,15 @@
 //! A packet too large for a link travels in fragments, which share addresses,
 //! protocol and an identification. They are kept until the last gap closes.
 //! What never becomes whole is given up after [`MAX_AGE_NS`], or earlier, oldest
-//! first, when fragments past the bounds come; each fragment given up is counted.
+//! first, when fragments past the bounds come. If its first fragment has a message's
+//! whole question, that message counts then, as one does whose end the snap length
+//! took; every other fragment given up is counted as lost.
 //! A packet whose fragments contradict each other is given up at once, as RFC
 //! 5722 demands for IPv6: no one can say which octets the receiver took.
 
 use super::ip::{Fragment, Transport};
 use super::tunnel::Tunnel;
-use super::{At, Sink};
+use super::{At, Reader, Sink};
 use std::collections::{HashMap, VecDeque};
 use zonepulse_wire::Counter;
 
@@ -21,7 +23,7 @@ const MAX_PACKETS: usize = 4096;
 const MAX_BYTES: usize = 8 << 20;
 /// What a packet that waits takes besides its fragments, and a fragment besides its octets, bytes.
 const PACKET_BYTES: usize = 2 * (size_of::<(Key, Waiting)>() + size_of::<(Key, u64)>());
-const PART_BYTES: usize = 2 * size_of::<(usize, Box<[u8]>)>() + 32;
+const PART_BYTES: usize = 2 * size_of::<Part>() + 32;
 /// A packet of 65,535 octets in fragments of 576.
 const MAX_PARTS: usize = 128;
 /// No IP packet is longer.
@@ -51,10 +53,41 @@ struct Waiting {
     number: u64,
     since_ns: u64,
     /// By offset, without overlap.
-    parts: Vec<(usize, Box<[u8]>)>,
+    parts: Vec<Part>,
+    /// What its parts keep, bytes.
     bytes: usize,
+    /// How many octets of the packet its parts had on the wire.
+    length: usize,
     /// Where the packet ends, once the last fragment has come.
     end: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Part {
+    offset: usize,
+    time_ns: u64,
+    octets: Box<[u8]>,
+    /// How many octets it had on the wire.
+    length: usize,
+}
+
+/// What a packet carries that is whole.
+#[derive(Debug)]
+pub(super) struct Joined {
+    /// Up to where the snap length cut a fragment.
+    pub(super) octets: Vec<u8>,
+    /// How many octets it had on the wire.
+    pub(super) length: usize,
+}
+
+/// What became of a fragment.
+enum Added {
+    /// So many octets are kept.
+    New(usize),
+    /// The same was there: captured twice, or sent twice.
+    Again,
+    /// It cannot belong to the others.
+    Contradiction,
 }
 
 impl Fragments {
@@ -69,51 +102,50 @@ impl Fragments {
     /// Adds a fragment and gives what the packet carries when it is whole.
     pub(super) fn add(
         &mut self,
-        source: u128,
-        destination: u128,
+        (source, destination): (u128, u128),
         fragment: &Fragment<'_>,
         at: At,
+        reader: &Reader,
         sink: &mut impl Sink,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Joined> {
         let end = fragment.offset + fragment.length;
-        let is_cut = fragment.octets.len() < fragment.length;
-        if is_cut || end > MAX_PACKET_OCTETS || fragment.length == 0 || (fragment.more && !fragment.length.is_multiple_of(8)) {
-            // Cut by the snap length its packet cannot become whole; otherwise it contradicts itself.
-            let counter = if is_cut && !at.cut { Counter::UnreadableFrames } else { Counter::FragmentsLost };
-            sink.add(counter, 1);
+        if end > MAX_PACKET_OCTETS || fragment.length == 0 || (fragment.more && !fragment.length.is_multiple_of(8)) {
+            sink.add(Counter::FragmentsLost, 1);
             return None;
         }
         let key = Key { source, destination, identification: fragment.identification, transport: number(fragment.transport) };
-        self.make_room(fragment.length, sink);
+        self.make_room(fragment.octets.len(), reader, sink);
         let waiting = self.waiting.entry(key).or_insert_with(|| {
             self.next_number += 1;
             self.order.push_back((key, self.next_number));
-            Waiting { number: self.next_number, since_ns: at.time_ns, parts: Vec::new(), bytes: 0, end: None }
+            Waiting { number: self.next_number, since_ns: at.time_ns, parts: Vec::new(), bytes: 0, length: 0, end: None }
         });
-        match waiting.add(fragment) {
-            Ok(0) => {}
-            Ok(added) => self.bytes += added + PART_BYTES,
-            Err(Contradiction) => {
-                self.give_up(key, 1, sink);
+        match waiting.add(fragment, at.time_ns) {
+            Added::New(bytes) => self.bytes += bytes + PART_BYTES,
+            Added::Again => {
+                sink.add(Counter::PacketsRepeated, 1);
+                return None;
+            }
+            Added::Contradiction => {
+                let waiting = self.take(key);
+                sink.add(Counter::FragmentsLost, waiting.map_or(0, |waiting| waiting.parts.len() as u64) + 1);
                 return None;
             }
         }
-        if waiting.end != Some(waiting.bytes) {
+        if waiting.end != Some(waiting.length) {
             return None;
         }
-        let whole = self.waiting.remove(&key)?;
-        self.bytes -= whole.taken_bytes();
-        let mut octets = Vec::with_capacity(whole.bytes);
-        whole.parts.iter().for_each(|(_, part)| octets.extend_from_slice(part));
-        Some(octets)
+        let whole = self.take(key)?;
+        sink.add(Counter::FragmentsJoined, whole.parts.len().saturating_sub(1) as u64);
+        Some(whole.join())
     }
 
-    pub(super) fn expire(&mut self, now_ns: u64, sink: &mut impl Sink) {
+    pub(super) fn expire(&mut self, now_ns: u64, reader: &Reader, sink: &mut impl Sink) {
         while let Some(&(key, number)) = self.order.front() {
             let waiting = self.waiting.get(&key).filter(|waiting| waiting.number == number);
             match waiting {
                 Some(waiting) if waiting.since_ns.saturating_add(MAX_AGE_NS) > now_ns => break,
-                Some(_) => self.give_up(key, 0, sink),
+                Some(_) => self.give_up(key, reader, sink),
                 None => {}
             }
             self.order.pop_front();
@@ -127,78 +159,104 @@ impl Fragments {
         }
     }
 
-    pub(super) fn finish(&mut self, sink: &mut impl Sink) {
-        self.expire(u64::MAX, sink);
+    pub(super) fn finish(&mut self, reader: &Reader, sink: &mut impl Sink) {
+        self.expire(u64::MAX, reader, sink);
     }
 
-    fn make_room(&mut self, length: usize, sink: &mut impl Sink) {
+    fn make_room(&mut self, bytes: usize, reader: &Reader, sink: &mut impl Sink) {
         // A half for fragments, a half for what is known of their packets.
         let max_packets = (self.max_bytes / 2 / PACKET_BYTES).min(MAX_PACKETS);
         let over = |fragments: &Self| {
-            fragments.bytes + length + PART_BYTES > fragments.max_bytes / 2
+            fragments.bytes + bytes + PART_BYTES > fragments.max_bytes / 2
                 || fragments.waiting.len() >= max_packets
                 || fragments.order.len() >= 2 * max_packets
         };
         while over(self) {
             let Some((key, number)) = self.order.pop_front() else { return };
             if self.waiting.get(&key).is_some_and(|waiting| waiting.number == number) {
-                self.give_up(key, 0, sink);
+                self.give_up(key, reader, sink);
             }
         }
     }
 
-    fn give_up(&mut self, key: Key, more: u64, sink: &mut impl Sink) {
-        if let Some(waiting) = self.waiting.remove(&key) {
-            self.bytes -= waiting.taken_bytes();
-            sink.add(Counter::FragmentsLost, waiting.parts.len() as u64 + more);
-        }
+    fn give_up(&mut self, key: Key, reader: &Reader, sink: &mut impl Sink) {
+        let Some(waiting) = self.take(key) else { return };
+        let first = waiting.parts.first().filter(|part| part.offset == 0 && key.transport == UDP);
+        let counts =
+            first.is_some_and(|part| reader.first_fragment((key.source, key.destination), &part.octets, part.time_ns, sink));
+        sink.add(Counter::FragmentsLost, waiting.parts.len() as u64 - u64::from(counts));
+    }
+
+    fn take(&mut self, key: Key) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&key)?;
+        self.bytes -= waiting.bytes + waiting.parts.len() * PART_BYTES;
+        Some(waiting)
     }
 }
 
-/// Fragments of one packet that cannot belong together.
-struct Contradiction;
-
 impl Waiting {
-    fn taken_bytes(&self) -> usize {
-        self.bytes + self.parts.len() * PART_BYTES
-    }
-
-    /// Adds a fragment: how many octets are new.
-    fn add(&mut self, fragment: &Fragment<'_>) -> Result<usize, Contradiction> {
-        let (start, end) = (fragment.offset, fragment.offset + fragment.octets.len());
+    fn add(&mut self, fragment: &Fragment<'_>, time_ns: u64) -> Added {
+        let (start, length) = (fragment.offset, fragment.length);
+        let end = start + length;
         let known_end = self.end.unwrap_or(if fragment.more { usize::MAX } else { end });
-        let last_end = self.parts.last().map_or(0, |(at, part)| at + part.len());
+        let last_end = self.parts.last().map_or(0, Part::end);
         if end > known_end || last_end > known_end || (!fragment.more && end != known_end) {
-            return Err(Contradiction);
+            return Added::Contradiction;
         }
-        let at = self.parts.partition_point(|(other, _)| *other < start);
-        if let Some((other, part)) = self.parts.get(at) {
-            if *other == start && **part == *fragment.octets {
-                // The same again: captured twice, or sent twice.
-                return Ok(0);
+        let at = self.parts.partition_point(|other| other.offset < start);
+        if let Some(other) = self.parts.get(at) {
+            if other.offset == start && other.length == length && agree(&other.octets, fragment.octets) {
+                return Added::Again;
             }
-            if *other < end {
-                return Err(Contradiction);
+            if other.offset < end {
+                return Added::Contradiction;
             }
         }
-        let before_end = at.checked_sub(1).and_then(|at| self.parts.get(at)).map_or(0, |(at, part)| at + part.len());
+        let before_end = at.checked_sub(1).and_then(|at| self.parts.get(at)).map_or(0, Part::end);
         if before_end > start || self.parts.len() >= MAX_PARTS {
-            return Err(Contradiction);
+            return Added::Contradiction;
         }
         if !fragment.more {
             self.end = Some(end);
         }
-        self.parts.insert(at, (start, fragment.octets.into()));
-        self.bytes += fragment.octets.len();
-        Ok(fragment.octets.len())
+        let octets = fragment.octets;
+        self.parts.insert(at, Part { offset: start, time_ns, octets: octets.into(), length });
+        self.bytes += octets.len();
+        self.length += length;
+        Added::New(octets.len())
+    }
+
+    fn join(self) -> Joined {
+        let mut octets = Vec::with_capacity(self.bytes);
+        for part in &self.parts {
+            octets.extend_from_slice(&part.octets);
+            if part.octets.len() < part.length {
+                break;
+            }
+        }
+        Joined { octets, length: self.length }
     }
 }
+
+impl Part {
+    fn end(&self) -> usize {
+        self.offset + self.length
+    }
+}
+
+/// Whether both are the same as far as they were captured.
+fn agree(one: &[u8], other: &[u8]) -> bool {
+    one.starts_with(other) || other.starts_with(one)
+}
+
+/// The protocol number of UDP.
+const UDP: u8 = 17;
 
 /// IPv4 and IPv6 number protocols alike; tunnels of one kind do not mix with others.
 fn number(transport: Transport) -> u8 {
     match transport {
         // Tunnels in UDP are in none of its fragments, but in the datagram.
-        Transport::Udp | Transport::Tunnel(Tunnel::Vxlan | Tunnel::Geneve) => 17,
+        Transport::Udp | Transport::Tunnel(Tunnel::Vxlan | Tunnel::VxlanGpe | Tunnel::Geneve) => UDP,
         Transport::Tcp => 6,
         Transport::Tunnel(Tunnel::Ip) => 4,
         Transport::Tunnel(Tunnel::Gre) => 47,

@@ -2,9 +2,10 @@
 //!
 //! Numbers of link types are those of the pcap registry (LINKTYPE_*), numbers of
 //! protocols the EtherTypes of IEEE 802 unless said otherwise. A frame without an
-//! IP packet (ARP, spanning tree, …) is nothing to count and nothing to lose:
-//! `Ok(None)`. A frame that ends inside a header cannot be read, which is counted,
-//! and so is one of a link type that is not read, with the type's number. Link types
+//! IP packet (ARP, spanning tree, …) is nothing to lose: `Ok(None)`. A frame that ends
+//! inside a header cannot be read, nor one that may carry a packet behind headers that
+//! are not known here, nor one of a link type that is not read. Each of the three has a
+//! counter. Link types
 //! that servers hardly have, and headers that capturing puts before those of another
 //! link type, are in `rare.rs`.
 
@@ -17,7 +18,7 @@ pub(super) type Network<'a> = Result<Option<&'a [u8]>, Unread>;
 /// Why a frame is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unread {
-    /// It ends inside a header, or a header contradicts itself.
+    /// It ends inside a header, a header contradicts itself, or what follows is not read.
     Damaged,
     /// There is no reader for its link type.
     LinkType(u32),
@@ -55,6 +56,8 @@ pub(super) mod ethertype {
     pub(in crate::observe) const VLAN: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
     pub(in crate::observe) const PPPOE_SESSION: u16 = 0x8864;
     pub(in crate::observe) const MPLS: [u16; 2] = [0x8847, 0x8848];
+    /// What carries packets in a way that is not read: TRILL, MACsec, 802.1ah, NSH.
+    pub(in crate::observe) const CARRIERS: [u16; 4] = [0x22f3, 0x88e5, 0x88e7, 0x894f];
     pub(in crate::observe) const BRIDGED_ETHERNET: u16 = 0x6558;
     /// Below this the field is the length of an 802.3 frame.
     pub(in crate::observe) const LEAST: u16 = 0x0600;
@@ -116,6 +119,7 @@ pub(super) fn protocol(ether_type: u16, data: &[u8]) -> Network<'_> {
         ethertype::PPPOE_SESSION => ppp(split::<6>(data)?.1),
         ether_type if ethertype::MPLS.contains(&ether_type) => mpls(data),
         length if length < ethertype::LEAST => Ok(snap(data)),
+        ether_type if ethertype::CARRIERS.contains(&ether_type) => Err(Unread::Damaged),
         _ => Ok(None),
     }
 }
@@ -124,12 +128,12 @@ pub(super) fn protocol(ether_type: u16, data: &[u8]) -> Network<'_> {
 fn untagged(mut ether_type: u16, mut data: &[u8]) -> Result<(u16, &[u8]), Unread> {
     for _ in 0..MAX_TAGS {
         if !ethertype::VLAN.contains(&ether_type) {
-            break;
+            return Ok((ether_type, data));
         }
         let ([_, _, high, low], rest) = split::<4>(data)?;
         (ether_type, data) = (u16::from_be_bytes([*high, *low]), rest);
     }
-    Ok((ether_type, data))
+    if ethertype::VLAN.contains(&ether_type) { Err(Unread::Damaged) } else { Ok((ether_type, data)) }
 }
 
 /// IEEE 802.2 with SNAP (RFC 1042); other 802.3 frames carry no IP.
@@ -140,7 +144,7 @@ pub(super) fn snap(data: &[u8]) -> Option<&[u8]> {
 }
 
 /// A stack of labels whose last one is marked (RFC 3032); what follows is IP by
-/// its version, or a pseudowire.
+/// its version, a pseudowire, or a channel for control messages (RFC 5586).
 fn mpls(mut data: &[u8]) -> Network<'_> {
     for _ in 0..MAX_TAGS {
         let ([_, _, bottom, _], rest) = split::<4>(data)?;
@@ -149,11 +153,12 @@ fn mpls(mut data: &[u8]) -> Network<'_> {
             return match data.first().map(|octet| octet >> 4) {
                 Some(4 | 6) => Ok(Some(data)),
                 Some(0) => pseudowire(data),
-                _ => Ok(None),
+                Some(1) => Ok(None),
+                _ => Err(Unread::Damaged),
             };
         }
     }
-    Ok(None)
+    Err(Unread::Damaged)
 }
 
 /// A control word and an Ethernet frame (RFC 4448). Labels in it are not followed:
@@ -163,27 +168,37 @@ fn pseudowire(data: &[u8]) -> Network<'_> {
     let ([.., high, low], rest) = split::<14>(frame)?;
     match untagged(u16::from_be_bytes([*high, *low]), rest)? {
         (ethertype::IPV4 | ethertype::IPV6, packet) => Ok(Some(packet)),
+        (ethertype::PPPOE_SESSION, _) => Err(Unread::Damaged),
+        (other, _) if ethertype::MPLS.contains(&other) || ethertype::CARRIERS.contains(&other) => Err(Unread::Damaged),
         _ => Ok(None),
     }
 }
 
-/// A PPP protocol number (RFC 1661), perhaps compressed to one octet.
+/// A PPP protocol number (RFC 1661), perhaps compressed to one octet. Packets that are
+/// compressed, encrypted or in parts are not read.
 fn ppp(data: &[u8]) -> Network<'_> {
     match data {
         [0x00, 0x21 | 0x57, rest @ ..] | [0x21 | 0x57, rest @ ..] => Ok(Some(rest)),
+        [0x00, 0x2d | 0x2f | 0x3d | 0x53 | 0xfb | 0xfd, ..] | [0x2d | 0x2f | 0x3d | 0x53 | 0xfb | 0xfd, ..] => {
+            Err(Unread::Damaged)
+        }
         [] | [_] => Err(Unread::Damaged),
         _ => Ok(None),
     }
 }
 
+const MAX_FAMILY: u32 = 0xff;
+
 /// Four octets of address family, in the byte order of the machine that captured
-/// (NULL) or of the network (LOOP). The family of IPv6 differs by system.
+/// (NULL) or of the network (LOOP). The family of IPv6 differs by system. No system has
+/// a family past [`MAX_FAMILY`]: what stands there is another header.
 fn loopback(data: &[u8]) -> Network<'_> {
     let (family, rest) = split::<4>(data)?;
     let family = u32::from_be_bytes(*family);
     match if family > 0xffff { family.swap_bytes() } else { family } {
         2 | 10 | 23 | 24 | 28 | 30 => Ok(Some(rest)),
-        _ => Ok(None),
+        0..=MAX_FAMILY => Ok(None),
+        _ => Err(Unread::Damaged),
     }
 }
 

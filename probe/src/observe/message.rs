@@ -64,6 +64,17 @@ impl<'a> Message<'a> {
         flags & 0x80 != 0
     }
 
+    /// What tells a question and its response from others.
+    pub(super) fn id(&self) -> u16 {
+        let [high, low, ..] = self.header;
+        u16::from_be_bytes([high, low])
+    }
+
+    /// What stands behind the header.
+    pub(super) fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
     /// What it is about, or the counter of the reason why it does not count.
     /// `cut` says that the capture's snap length took its end.
     #[inline]
@@ -80,6 +91,7 @@ impl<'a> Message<'a> {
             NoQuestion::Short if cut => Counter::CutBySnapLength,
             NoQuestion::Short => Counter::ShortQuestion,
         })?;
+        check_class(question.class)?;
         let kind = match self.is_response() {
             true => MessageKind::response(self.response_code(&question)),
             false => MessageKind::REQUEST,
@@ -112,6 +124,19 @@ impl<'a> Message<'a> {
         let additional = u16::from_be_bytes([additional_high, additional_low]);
         let high = extended_code(question.rest, additional).unwrap_or(0);
         ResponseCode::from_masked(u16::from(high) << 4 | low)
+    }
+}
+
+/// Records are of class IN.
+#[inline]
+fn check_class(class: u16) -> Result<(), Counter> {
+    match class {
+        1 => Ok(()),
+        3 => Err(Counter::ClassChaos),
+        4 => Err(Counter::ClassHesiod),
+        254 => Err(Counter::ClassNone),
+        255 => Err(Counter::ClassAny),
+        _ => Err(Counter::ClassOther),
     }
 }
 
@@ -179,6 +204,23 @@ pub(crate) enum Start {
     Nothing,
 }
 
+/// Whether what goes between two ports looks like a message, and if so, whether like a response.
+/// `length` is what the octets were on the wire.
+pub(super) fn resembles(octets: &[u8], length: usize) -> Option<bool> {
+    let message = Message::new(octets)?;
+    let any = Expected { requests: true, responses: true };
+    if length < HEADER_OCTETS + MIN_QUESTION_OCTETS || !message.is_plausible_header(length, any) {
+        return None;
+    }
+    let question = read_question(message.body).ok()?;
+    is_known_class(question.class).then(|| message.is_response())
+}
+
+#[inline]
+fn is_known_class(class: u16) -> bool {
+    matches!(class, 1 | 3 | 4 | 254 | 255)
+}
+
 /// Which messages a TCP stream may carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expected {
@@ -207,7 +249,7 @@ pub(crate) fn message_start(octets: &[u8], expected: Expected) -> Start {
         return Start::Nothing;
     }
     match read_question(message.body) {
-        Ok(question) if matches!(question.class, 1 | 3 | 4 | 254 | 255) => Start::Message(2 + length),
+        Ok(question) if is_known_class(question.class) => Start::Message(2 + length),
         Ok(_) | Err(NoQuestion::BadName) => Start::Nothing,
         Err(NoQuestion::Short) if message.body.len() + HEADER_OCTETS < length => Start::Undecided,
         Err(NoQuestion::Short) => Start::Nothing,

@@ -11,13 +11,19 @@
 //! nothing of that, which is nearly every one, is read where it lies, without
 //! a copy or an allocation.
 
+#[cfg(test)]
+mod accounting_tests;
 mod authority;
+mod elsewhere;
 mod fragment;
+#[cfg(test)]
+mod fragment_tests;
 mod ip;
 mod link;
 mod message;
 #[cfg(test)]
 mod odd_tests;
+mod own;
 mod rare;
 mod recent;
 mod scope;
@@ -32,15 +38,18 @@ mod tests;
 mod told;
 mod tunnel;
 
+pub use own::OwnQuestions;
 pub use scope::{Addresses, Scope};
 pub use told::TOLD_BY_SERVER;
 
-use fragment::Fragments;
-use ip::{Packet, Payload, Transport};
+use elsewhere::Elsewhere;
+use fragment::{Fragments, Joined};
+use ip::{Fragment, Packet, Payload, Transport};
 use link::Unread;
 use message::Message;
 use recent::{Identity, Recent};
 use scope::{Ends, Side, Watched};
+use std::sync::Arc;
 use streams::{Segment, Streams};
 use told::Told;
 use tunnel::Tunnel;
@@ -99,13 +108,16 @@ pub trait Sink {
 /// Reads frames, in the order of their capture.
 #[derive(Debug)]
 pub struct Observer {
-    watched: Watched,
+    reader: Reader,
     told: Told,
+    elsewhere: Elsewhere,
     fragments: Fragments,
     streams: Streams,
     recent: Recent,
     /// Link types that are not read, and how many frames had them.
     unread_link_types: Vec<(u32, u64)>,
+    /// How many frames had any link type that is not read.
+    unread_frames: u64,
     /// When age is looked at next, nanoseconds.
     expire_at_ns: u64,
 }
@@ -122,12 +134,14 @@ impl Observer {
     /// An observer of these endpoints.
     pub fn new(scope: &Scope) -> Self {
         Observer {
-            watched: Watched::new(scope),
+            reader: Reader { watched: Watched::new(scope), own: Arc::default() },
             told: Told::new(scope),
+            elsewhere: Elsewhere::default(),
             fragments: Fragments::new(),
             streams: Streams::new(),
             recent: Recent::new(),
             unread_link_types: Vec::new(),
+            unread_frames: 0,
             expire_at_ns: EXPIRE_EVERY_NS,
         }
     }
@@ -140,11 +154,17 @@ impl Observer {
         self
     }
 
+    /// The same, knowing what the probe itself asks: that is no hit.
+    pub fn knowing(mut self, own: Arc<OwnQuestions>) -> Self {
+        self.reader.own = own;
+        self
+    }
+
     /// Reads a frame and gives what it completes to `sink`.
     #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>, sink: &mut impl Sink) {
         if frame.link_type >= TOLD_BY_SERVER {
-            return self.told.read(frame, sink);
+            return self.told.read(frame, &self.reader, sink);
         }
         sink.add(Counter::PacketsSeen, 1);
         if frame.time_ns >= self.expire_at_ns {
@@ -156,14 +176,14 @@ impl Observer {
                 let device = link::device(frame.link_type, frame.data);
                 self.packet(octets, At { time_ns: frame.time_ns, cut, depth: 0, device }, sink);
             }
-            Ok(None) => {}
+            Ok(None) => sink.add(Counter::NoIpPacket, 1),
             Err(reason) => self.unread(reason, sink),
         }
     }
 
     /// Watches other endpoints from the next frame on. What later frames may complete is kept.
     pub fn set_scope(&mut self, scope: &Scope) {
-        (self.watched, self.told) = (Watched::new(scope), Told::new(scope));
+        (self.reader.watched, self.told) = (Watched::new(scope), Told::new(scope));
     }
 
     /// The link types that are not read, LINKTYPE_* numbers, and how many frames had
@@ -172,10 +192,21 @@ impl Observer {
         &self.unread_link_types
     }
 
+    /// How many frames had a link type that is not read.
+    pub fn unread_frames(&self) -> u64 {
+        self.unread_frames
+    }
+
+    /// The ports that are not watched with most of what looks like messages, and how many; the first few.
+    pub fn other_ports(&self) -> Vec<(u16, u32)> {
+        self.elsewhere.most()
+    }
+
     #[cold]
     fn unread(&mut self, reason: Unread, sink: &mut impl Sink) {
         let Unread::LinkType(link_type) = reason else { return sink.add(Counter::UnreadableFrames, 1) };
         sink.add(Counter::UnknownLinkType, 1);
+        self.unread_frames += 1;
         if let Some((_, frames)) = self.unread_link_types.iter_mut().find(|(known, _)| *known == link_type) {
             *frames += 1;
         } else if self.unread_link_types.len() < MAX_UNREAD_LINK_TYPES {
@@ -193,7 +224,7 @@ impl Observer {
     /// do so by themselves; a live capture calls it when none come.
     pub fn expire(&mut self, now_ns: u64, sink: &mut impl Sink) {
         self.expire_at_ns = now_ns.saturating_add(EXPIRE_EVERY_NS);
-        self.fragments.expire(now_ns, sink);
+        self.fragments.expire(now_ns, &self.reader, sink);
         self.streams.expire(now_ns, sink);
     }
 
@@ -206,7 +237,7 @@ impl Observer {
 
     /// Gives up everything that waits: no frame will follow.
     pub fn finish(&mut self, sink: &mut impl Sink) {
-        self.fragments.finish(sink);
+        self.fragments.finish(&self.reader, sink);
         self.streams.finish(sink);
     }
 
@@ -219,21 +250,24 @@ impl Observer {
             Payload::Whole(transport, octets, length) => {
                 self.transport(transport, (source, destination), (octets, length), at, sink);
             }
-            Payload::Fragment(fragment) => {
-                let carries_packets = matches!(fragment.transport, Transport::Tunnel(_));
-                if carries_packets || self.watched.has_address(source) || self.watched.has_address(destination) {
-                    let part = (fragment.identification, fragment.offset);
-                    if self.is_again(&Identity { source, destination, part, octets: fragment.octets }, at) {
-                        return;
-                    }
-                    let whole = self.fragments.add(source, destination, &fragment, at, sink);
-                    if let Some(octets) = whole {
-                        let at = At { cut: false, ..at };
-                        self.transport(fragment.transport, (source, destination), (&octets, octets.len()), at, sink);
-                    }
-                }
-            }
-            Payload::Other => {}
+            Payload::Fragment(fragment) => self.fragment((source, destination), &fragment, at, sink),
+            Payload::Other => sink.add(Counter::OtherProtocols, 1),
+        }
+    }
+
+    fn fragment(&mut self, (source, destination): (u128, u128), fragment: &Fragment<'_>, at: At, sink: &mut impl Sink) {
+        let watched = &self.reader.watched;
+        let carries_packets = matches!(fragment.transport, Transport::Tunnel(_));
+        if !carries_packets && !watched.has_address(source) && !watched.has_address(destination) {
+            return sink.add(Counter::OtherFragments, 1);
+        }
+        let part = (fragment.identification, fragment.offset);
+        if self.is_again(&Identity { source, destination, part, octets: fragment.octets }, at) {
+            return sink.add(Counter::PacketsRepeated, 1);
+        }
+        if let Some(Joined { octets, length }) = self.fragments.add((source, destination), fragment, at, &self.reader, sink) {
+            let at = At { cut: octets.len() < length, ..at };
+            self.transport(fragment.transport, (source, destination), (&octets, length), at, sink);
         }
     }
 
@@ -249,36 +283,48 @@ impl Observer {
         match transport {
             Transport::Udp => {
                 let Some(datagram) = ip::udp(octets) else { return sink.add(Counter::UnreadableFrames, 1) };
-                let side = match self.watched.side((source, datagram.source), (destination, datagram.destination)) {
+                let side = match self.reader.watched.side((source, datagram.source), (destination, datagram.destination)) {
                     Ends::Watched(side) => side,
                     Ends::OtherAddresses => return sink.add(Counter::OtherAddresses, 1),
-                    Ends::OtherPorts => return self.datagram_of_tunnel(&datagram, at, sink),
+                    Ends::OtherPorts => return self.datagram_elsewhere(&datagram, destination, at, sink),
                 };
                 if self.is_again(&Identity { source, destination, part: (0, 0), octets }, at) {
-                    return;
+                    return sink.add(Counter::PacketsRepeated, 1);
                 }
                 let cut = at.cut && datagram.octets.len() < datagram.length;
-                message(datagram.octets, side, cut, at.time_ns / NS_PER_MS, sink);
+                sink.add(Counter::UdpDatagrams, 1);
+                self.reader.message(datagram.octets, side, cut, at.time_ns / NS_PER_MS, sink);
             }
             Transport::Tcp => {
                 let Some(segment) = Segment::read((source, destination), (octets, length), at.time_ns) else {
                     return sink.add(Counter::UnreadableFrames, 1);
                 };
-                match self.watched.side(segment.source(), segment.destination()) {
-                    Ends::Watched(side) => self.streams.segment(&segment, side, sink),
+                match self.reader.watched.side(segment.source(), segment.destination()) {
+                    Ends::Watched(side) => {
+                        sink.add(Counter::TcpSegments, 1);
+                        self.streams.segment(&segment, side, sink);
+                    }
                     Ends::OtherAddresses => sink.add(Counter::OtherAddresses, 1),
-                    Ends::OtherPorts => {}
+                    Ends::OtherPorts => {
+                        self.elsewhere.segment((segment.source().1, segment.destination().1), segment.octets());
+                        sink.add(Counter::OtherPorts, 1);
+                    }
                 }
             }
             Transport::Tunnel(tunnel) => self.tunnel(tunnel, octets, at, sink),
         }
     }
 
+    /// A datagram between ports that are not watched.
     #[inline]
-    fn datagram_of_tunnel(&mut self, datagram: &ip::Datagram<'_>, at: At, sink: &mut impl Sink) {
+    fn datagram_elsewhere(&mut self, datagram: &ip::Datagram<'_>, destination: u128, at: At, sink: &mut impl Sink) {
         if let Some(tunnel) = Tunnel::at_port(datagram.destination) {
-            self.tunnel(tunnel, datagram.octets, at, sink);
+            return self.tunnel(tunnel, datagram.octets, at, sink);
         }
+        if !scope::is_multicast(destination) {
+            self.elsewhere.datagram((datagram.source, datagram.destination), datagram.octets, datagram.length);
+        }
+        sink.add(Counter::OtherPorts, 1);
     }
 
     fn tunnel(&mut self, tunnel: Tunnel, octets: &[u8], at: At, sink: &mut impl Sink) {
@@ -287,7 +333,7 @@ impl Observer {
         }
         match tunnel::network(tunnel, octets) {
             Ok(Some(octets)) => self.packet(octets, At { depth: at.depth + 1, ..at }, sink),
-            Ok(None) => {}
+            Ok(None) => sink.add(Counter::NoIpPacket, 1),
             Err(reason) => self.unread(reason, sink),
         }
     }
@@ -305,9 +351,44 @@ struct At {
     device: Option<u32>,
 }
 
-/// Reads one DNS message that came or went through a watched endpoint.
+/// Reads what came or went through a watched endpoint.
+#[derive(Debug)]
+struct Reader {
+    watched: Watched,
+    own: Arc<OwnQuestions>,
+}
+
+impl Reader {
+    /// Reads one DNS message that came in a datagram, or was told of.
+    #[inline]
+    fn message(&self, octets: &[u8], side: Side, cut: bool, time_ms: u64, sink: &mut impl Sink) {
+        read_message(octets, side, cut, time_ms, Some(&self.own), sink);
+    }
+
+    /// Reads the message in the first fragment of a packet whose rest did not come, as though
+    /// the snap length had cut it there; `false` where it is none, or its question is not whole.
+    #[cold]
+    fn first_fragment(&self, (source, destination): (u128, u128), octets: &[u8], time_ns: u64, sink: &mut impl Sink) -> bool {
+        let Some(datagram) = ip::udp(octets) else { return false };
+        let ends = self.watched.side((source, datagram.source), (destination, datagram.destination));
+        let (Ends::Watched(side), Some(message)) = (ends, Message::new(datagram.octets)) else { return false };
+        if matches!(message.read(true), Err(Counter::CutBySnapLength)) {
+            return false;
+        }
+        sink.add(Counter::UdpDatagrams, 1);
+        self.message(datagram.octets, side, true, time_ns / NS_PER_MS, sink);
+        true
+    }
+}
+
+/// Reads one DNS message that came in a stream; what the probe asks comes in none.
 #[inline]
 fn message(octets: &[u8], side: Side, cut: bool, time_ms: u64, sink: &mut impl Sink) {
+    read_message(octets, side, cut, time_ms, None, sink);
+}
+
+#[inline]
+fn read_message(octets: &[u8], side: Side, cut: bool, time_ms: u64, own: Option<&OwnQuestions>, sink: &mut impl Sink) {
     sink.message(octets);
     let Some(message) = Message::new(octets) else {
         let reason = if cut { Counter::CutBySnapLength } else { Counter::ShortHeader };
@@ -320,6 +401,6 @@ fn message(octets: &[u8], side: Side, cut: bool, time_ms: u64, sink: &mut impl S
         Ok((question, kind)) => {
             sink.hit(&Hit { name: question.name, record_type: question.record_type, kind, time_ms, message: octets })
         }
-        Err(reason) => sink.uncounted(reason, time_ms),
+        Err(reason) => sink.uncounted(own.map_or(reason, |own| own.reason(&message, reason)), time_ms),
     }
 }

@@ -107,7 +107,7 @@ pub(super) enum Ends {
 
 /// 224.0.0.0/4 and ff00::/8.
 #[inline]
-fn is_multicast(address: u128) -> bool {
+pub(super) fn is_multicast(address: u128) -> bool {
     address >> 28 == 0x000f_fffe || address >> 120 == 0xff
 }
 

@@ -86,6 +86,11 @@ impl<'a> Segment<'a> {
         self.key.destination
     }
 
+    /// What of the stream is in it.
+    pub(super) fn octets(&self) -> &'a [u8] {
+        self.part.octets
+    }
+
     fn is_empty(&self) -> bool {
         self.part.octets.is_empty() && self.part.missing == 0
     }

@@ -73,6 +73,15 @@ pub(crate) fn message(flags: u16, name: &str, record_type: u16) -> Vec<u8> {
     octets
 }
 
+/// A question of class CH for text, with this identifier.
+pub(crate) fn chaos(id: u16, flags: u16, name: &str) -> Vec<u8> {
+    let mut octets = message(flags, name, 16);
+    octets[..2].copy_from_slice(&id.to_be_bytes());
+    let class = octets.len() - 1;
+    octets[class] = 3;
+    octets
+}
+
 pub(crate) fn query(name: &str) -> Vec<u8> {
     message(0x0100, name, 1)
 }
@@ -128,6 +137,22 @@ pub(crate) fn ipv4_part(protocol: u8, source: u8, destination: u8, identificatio
     octets.extend([64, protocol, 0, 0, 192, 0, 2, source, 192, 0, 2, destination]);
     octets.extend(payload);
     octets
+}
+
+/// A packet as a capture of all devices shows it on one of them.
+pub(crate) fn cooked(device: u8, packet: &[u8]) -> Vec<u8> {
+    [&[8, 0, 0, 0, 0, 0, 0, device][..], &[0; 12], packet].concat()
+}
+
+/// A packet of UDP from 192.0.2.1 to 192.0.2.53 in fragments that end at these octets of its payload.
+pub(crate) fn fragments(payload: &[u8], identification: u16, cuts: &[usize]) -> Vec<Vec<u8>> {
+    let bounds: Vec<usize> = [&[0], cuts, &[payload.len()]].concat();
+    let part = |pair: &[usize]| {
+        let more = if pair[1] == payload.len() { 0 } else { 0x2000 };
+        let offset = (pair[0] / 8) as u16 | more;
+        ethernet(0x0800, &ipv4_part(17, 1, 53, identification, offset, &payload[pair[0]..pair[1]]))
+    };
+    bounds.windows(2).map(part).collect()
 }
 
 /// From 2001:db8::`source` to 2001:db8::`destination`; `next` is the first header in `payload`.

@@ -145,7 +145,11 @@ fn what_carries_no_dns_is_no_loss() {
     let icmp = ethernet(0x0800, &ipv4(1, 1, 53, &[&[3, 3, 0, 0, 0, 0, 0, 0], quoted.as_slice()].concat()));
     let elsewhere = ethernet(0x0800, &ipv4(17, 1, 2, &udp(1000, 1001, &query(NAME))));
     let memory = observe(&[arp, icmp, elsewhere]);
-    assert_eq!(memory.counters.iter().collect::<Vec<_>>(), [(Counter::PacketsSeen.number(), 3)]);
+    let counted = [Counter::PacketsSeen, Counter::NoIpPacket, Counter::OtherProtocols, Counter::OtherPorts];
+    assert_eq!(
+        memory.counters.iter().collect::<Vec<_>>(),
+        [3, 1, 1, 1].into_iter().zip(counted).map(|(count, counter)| (counter.number(), count)).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -300,11 +304,6 @@ fn multicast_dns_and_llmnr_do_not_count_even_on_a_watched_port() {
     assert_eq!((memory.count(Counter::MessagesSeen), memory.count(Counter::OtherAddresses)), (0, 3));
 }
 
-/// A packet as a capture of all devices shows it on one of them.
-fn cooked(device: u8, packet: &[u8]) -> Vec<u8> {
-    [&[8, 0, 0, 0, 0, 0, 0, device][..], &[0; 12], packet].concat()
-}
-
 #[test]
 fn a_packet_that_passes_several_devices_counts_once() {
     let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
@@ -321,78 +320,6 @@ fn a_packet_that_passes_several_devices_counts_once() {
     let again = cooked(1, &asked);
     observer.frame(&Frame { link_type: 276, ..frame(&again, 2) }, &mut memory);
     assert_eq!(memory.hits.len(), 2, "the client asked again");
-}
-
-#[test]
-fn fragments_that_pass_several_devices_are_one_packet() {
-    let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
-    let parts = fragments(&udp(40000, 53, &query(NAME)), 7, &[16]);
-    for part in &parts {
-        for device in [1, 2] {
-            let data = cooked(device, &part[14..]);
-            observer.frame(&Frame { link_type: 276, ..frame(&data, 1) }, &mut memory);
-        }
-    }
-    observer.finish(&mut memory);
-    assert_eq!((memory.hits.len(), memory.count(Counter::FragmentsLost)), (1, 0));
-}
-
-fn fragments(payload: &[u8], identification: u16, cuts: &[usize]) -> Vec<Vec<u8>> {
-    let bounds: Vec<usize> = [&[0], cuts, &[payload.len()]].concat();
-    let part = |pair: &[usize]| {
-        let more = if pair[1] == payload.len() { 0 } else { 0x2000 };
-        let offset = (pair[0] / 8) as u16 | more;
-        ethernet(0x0800, &ipv4_part(17, 1, 53, identification, offset, &payload[pair[0]..pair[1]]))
-    };
-    bounds.windows(2).map(part).collect()
-}
-
-#[test]
-fn fragments_are_put_together_in_any_order_and_once() {
-    let payload = udp(40000, 53, &query("a-name-long-enough-for-fragments.example."));
-    let mut parts = fragments(&payload, 7, &[8, 24, 48]);
-    let whole = "a-name-long-enough-for-fragments.example. A 0";
-    assert_eq!(observe(&parts).texts(), [whole]);
-    parts.reverse();
-    let twice = [&parts[..3], &parts[1..]].concat();
-    assert_eq!(observe(&twice).texts(), [whole], "some came twice");
-}
-
-#[test]
-fn ipv6_fragments_are_put_together() {
-    let payload = udp(40000, 53, &query(NAME));
-    let part = |offset: u8, more: u8, octets: &[u8]| {
-        ethernet(0x86dd, &ipv6(44, 1, 53, &[&[17, 0, 0, offset | more, 1, 2, 3, 4], octets].concat()))
-    };
-    assert_eq!(observe(&[part(16, 0, &payload[16..]), part(0, 1, &payload[..16])]).texts(), ["www.example.com. A 0"]);
-}
-
-#[test]
-fn fragments_that_never_become_whole_are_counted() {
-    let payload = udp(40000, 53, &query(NAME));
-    let parts = fragments(&payload, 7, &[8, 24]);
-    let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
-    observer.frame(&frame(&parts[0], 1), &mut memory);
-    observer.frame(&frame(&parts[1], 2), &mut memory);
-    observer.expire(29_000_000_000, &mut memory);
-    assert_eq!(memory.count(Counter::FragmentsLost), 0);
-    observer.expire(31_000_000_000, &mut memory);
-    assert_eq!(memory.count(Counter::FragmentsLost), 2);
-    let overlapping = fragments(&payload, 7, &[16]).remove(0);
-    assert_eq!(observe(&[parts[1].clone(), overlapping]).count(Counter::FragmentsLost), 2, "they contradict each other");
-}
-
-#[test]
-fn a_flood_of_fragments_stays_within_bounds_and_is_counted() {
-    let payload = vec![0; 64];
-    let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
-    for number in 0..20_000u16 {
-        let part = fragments(&payload, number, &[32]).remove(0);
-        observer.frame(&frame(&part, 1), &mut memory);
-    }
-    assert!(memory.count(Counter::FragmentsLost) >= 20_000 - 4096);
-    observer.finish(&mut memory);
-    assert_eq!(memory.count(Counter::FragmentsLost), 20_000);
 }
 
 proptest! {

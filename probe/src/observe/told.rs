@@ -1,6 +1,6 @@
 //! Messages that come without a packet around them: a server told of them itself.
 
-use super::{Addresses, Frame, NS_PER_MS, Scope, Sink, message, scope::Side};
+use super::{Addresses, Frame, NS_PER_MS, Reader, Scope, Sink, scope::Side};
 use zonepulse_wire::Counter;
 
 /// The link type of a message that a server told of through dnstap, plus the number of its
@@ -35,7 +35,7 @@ impl Told {
 
     /// Reads a frame of [`TOLD_BY_SERVER`].
     #[inline]
-    pub(super) fn read(self, frame: &Frame<'_>, sink: &mut impl Sink) {
+    pub(super) fn read(self, frame: &Frame<'_>, reader: &Reader, sink: &mut impl Sink) {
         sink.add(Counter::DnstapFramesSeen, 1);
         let number = frame.link_type.wrapping_sub(TOLD_BY_SERVER);
         let time_ms = frame.time_ns / NS_PER_MS;
@@ -49,7 +49,7 @@ impl Told {
             return sink.uncounted(Counter::NoMessage, time_ms);
         }
         let is_query = number % 2 == 1;
-        message(frame.data, Side { source: !is_query, destination: is_query }, false, time_ms, sink);
+        reader.message(frame.data, Side { source: !is_query, destination: is_query }, false, time_ms, sink);
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) enum Tunnel {
     Gre,
     /// An Ethernet frame in UDP (RFC 7348): what mirrors of cloud networks send.
     Vxlan,
+    /// The same with the generic protocol extension (draft-ietf-nvo3-vxlan-gpe), at a port of its own.
+    VxlanGpe,
     /// Any protocol in UDP (RFC 8926).
     Geneve,
 }
@@ -25,6 +27,7 @@ impl Tunnel {
     pub(super) fn at_port(port: u16) -> Option<Self> {
         match port {
             4789 => Some(Tunnel::Vxlan),
+            4790 => Some(Tunnel::VxlanGpe),
             6081 => Some(Tunnel::Geneve),
             _ => None,
         }
@@ -36,7 +39,7 @@ pub(super) fn network(tunnel: Tunnel, octets: &[u8]) -> Network<'_> {
     match tunnel {
         Tunnel::Ip => Ok(Some(octets)),
         Tunnel::Gre => gre(octets),
-        Tunnel::Vxlan => vxlan(octets),
+        Tunnel::Vxlan | Tunnel::VxlanGpe => vxlan(octets),
         Tunnel::Geneve => geneve(octets),
     }
 }
@@ -78,13 +81,21 @@ fn gre(octets: &[u8]) -> Network<'_> {
 fn vxlan(octets: &[u8]) -> Network<'_> {
     const VALID: u8 = 0x08;
     const EXTENDED: u8 = 0x04;
-    match octets.split_first_chunk::<8>() {
-        Some(([flags, _, _, next, ..], inner)) if flags & (VALID | EXTENDED) == VALID | EXTENDED => match next {
-            1 | 2 => Ok(Some(inner)),
-            3 => link::ethernet(inner),
-            _ => Ok(None),
-        },
-        Some(([flags, ..], frame)) if flags & VALID != 0 => link::ethernet(frame),
+    const CONTROL: u8 = 0x01;
+    /// Version and reserved bits, which are 0.
+    const ZERO: u8 = 0xf0;
+    let Some(([flags, reserved @ .., next, _, _, _, last], inner)) = octets.split_first_chunk::<8>() else { return Ok(None) };
+    if flags & EXTENDED == 0 {
+        return if flags & VALID != 0 { link::ethernet(inner) } else { Ok(None) };
+    }
+    let is_whole = flags & ZERO == 0 && *reserved == [0, 0] && *last == 0;
+    match next {
+        _ if flags & CONTROL != 0 => Ok(None),
+        1 | 2 => Ok(Some(inner)),
+        3 => link::ethernet(inner),
+        5 => link::protocol(ethertype::MPLS[0], inner),
+        // Network service headers, and what is not defined yet.
+        _ if is_whole => Err(Unread::Damaged),
         _ => Ok(None),
     }
 }

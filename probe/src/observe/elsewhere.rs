@@ -1,0 +1,57 @@
+//! On which ports that are not watched there are messages, too: where nothing is
+//! counted because the server answers on another port, this tells which.
+
+use super::message::{Expected, Start, message_start, resembles};
+
+/// NetBIOS names (RFC 1002) and LLMNR (RFC 4795) look like DNS and are not.
+const LOOKALIKES: [u16; 2] = [137, 5355];
+/// How many ports are told.
+const MAX_TOLD: usize = 5;
+
+/// Messages by the server's port.
+#[derive(Debug, Default)]
+pub(super) struct Elsewhere {
+    /// By port; empty until one is seen.
+    messages: Vec<u32>,
+}
+
+impl Elsewhere {
+    /// Looks at a datagram between two ports; `length` is what its octets were on the wire.
+    #[inline]
+    pub(super) fn datagram(&mut self, (source, destination): (u16, u16), octets: &[u8], length: usize) {
+        if let Some(is_response) = resembles(octets, length) {
+            self.add(if is_response { source } else { destination });
+        }
+    }
+
+    /// Looks at the octets of a segment between two ports.
+    #[inline]
+    pub(super) fn segment(&mut self, (source, destination): (u16, u16), octets: &[u8]) {
+        let expects = |requests| Expected { requests, responses: !requests };
+        for (requests, port) in [(true, destination), (false, source)] {
+            if matches!(message_start(octets, expects(requests)), Start::Message(_)) {
+                self.add(port);
+            }
+        }
+    }
+
+    #[cold]
+    fn add(&mut self, port: u16) {
+        if LOOKALIKES.contains(&port) {
+            return;
+        }
+        self.messages.resize(1 << 16, 0);
+        if let Some(messages) = self.messages.get_mut(usize::from(port)) {
+            *messages = messages.saturating_add(1);
+        }
+    }
+
+    /// The ports with most messages, and how many.
+    pub(super) fn most(&self) -> Vec<(u16, u32)> {
+        let mut ports: Vec<(u16, u32)> =
+            (0..=u16::MAX).zip(self.messages.iter().copied()).filter(|(_, messages)| *messages > 0).collect();
+        ports.sort_by_key(|(port, messages)| (u32::MAX - messages, *port));
+        ports.truncate(MAX_TOLD);
+        ports
+    }
+}
