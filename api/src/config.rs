@@ -472,8 +472,8 @@ mod tests {
         let settings = read("[amqp]\nurl = \"amqp://guest:hidden@localhost\"\n[metrics]\nlisten = \"[::1]:9\"").unwrap();
         let shown = settings.to_toml().unwrap();
         assert!(!shown.contains("hidden") && shown.contains("url = \"(secret)\""), "{shown}");
-        let again = read(&shown).unwrap();
-        assert_eq!(Settings { amqp: settings.amqp.clone(), ..again }, settings);
+        let again = read(&shown.replace("(secret)", "amqp://guest:hidden@localhost")).unwrap();
+        assert_eq!(again, settings);
     }
 
     #[test]

@@ -111,11 +111,11 @@ impl Registry<'_> {
     pub fn add_user(&self, user: &User) -> Result<(), Error> {
         let mut work = self.change();
         let users = self.users()?;
+        check(user, None)?;
         check_unlike(&user.name, users.iter().map(|user| user.name.as_str()))?;
         if users.len() >= MOST_USERS {
             return Err(Error::TooMany("users", MOST_USERS));
         }
-        check(user, None)?;
         work.put(&user_key(&user.name), user)?;
         work.audit("user.create", &title(&user.name), &Value::Null, user)?;
         work.commit()
