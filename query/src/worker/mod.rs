@@ -40,6 +40,7 @@ mod serve;
 mod session;
 mod statement;
 
+pub(crate) use limits::go_behind;
 pub(crate) use link::Link;
 pub(crate) use pool::Statements;
 pub use serve::run;
