@@ -4,7 +4,9 @@
 //! are years of an ordinary server's life; a probe that makes them up must not fill the store. So a server has at
 //! most [`MAX_EPOCHS`] markers: past that, those whose latest batch is the oldest are forgotten, an
 //! eighth of them at once. What was taken under them must not count again, so their end becomes the server's **floor**:
-//! a batch of an epoch that has no marker is refused for good when it starts before it. All of
+//! a batch of an epoch that has no marker is refused for good when it starts before it. An epoch that goes on after that
+//! may be one that was forgotten: its marker keeps the floor of the moment when it began, and what starts before that
+//! is refused as long as the marker lives. When it is forgotten in its turn, the server's floor is at least that. All of
 //! this is of one server: what another one makes up moves no floor but its own.
 //!
 //! The floor lies in the family of the markers under the server's number alone:
@@ -174,7 +176,7 @@ impl Write<'_> {
     pub fn is_known(&mut self, identity: &Identity, start_s: u64) -> Result<bool, Error> {
         let floor_s = self.writer.epochs.floor_s(identity.server_id);
         let Identity { epoch, seq, .. } = *identity;
-        match self.marker(identity)?.map(|marker| marker.look_up(seq)) {
+        match self.marker(identity)?.map(|marker| marker.look_up(seq, start_s)) {
             Some(Number::Taken) => Ok(true),
             Some(Number::Free) => Ok(false),
             Some(Number::Settled) => Err(Error::TooLate { epoch, seq }),
@@ -189,9 +191,11 @@ impl Write<'_> {
             return Ok(false);
         }
         let of_epoch = (identity.server_id, identity.epoch);
+        let floor_s = self.writer.epochs.floor_s(identity.server_id);
         let marker = self.markers.entry(of_epoch).or_insert_with(|| {
             self.begun.insert(of_epoch);
-            Marker::new()
+            // The epoch may be one that was forgotten.
+            Marker::new(floor_s)
         });
         marker.take(identity.seq, start_s);
         Ok(true)
