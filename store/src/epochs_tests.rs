@@ -181,6 +181,38 @@ fn an_epoch_that_began_after_others_were_forgotten_takes_batches_from_then_on_on
     assert_eq!((hits(&store, 1), store.check().unwrap().faults), (102, Vec::new()));
 }
 
+#[test]
+fn epochs_that_are_made_up_do_not_push_out_the_one_that_has_more_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for seq in 1..4 {
+        commit(&store, 1, 7, seq, seq).unwrap();
+    }
+    // Ahead of it, by two batches each.
+    for number in 0..100 {
+        commit(&store, 1, 1000 + number, 0, 10 + number).unwrap();
+        commit(&store, 1, 1000 + number, 1, 11 + number).unwrap();
+    }
+    assert!(is_too_late(commit(&store, 1, 9000, 0, 9)), "epochs were forgotten");
+    assert_eq!(commit(&store, 1, 7, 4, 4).unwrap(), Outcome::Committed);
+    assert_eq!(commit(&store, 1, 7, 0, 0).unwrap(), Outcome::Committed, "it began before any was forgotten");
+    assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
+}
+
+#[test]
+fn epochs_that_ended_long_ago_are_forgotten_first_however_many_batches_they_have() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let day = 24 * 60;
+    for seq in 0..5 {
+        commit(&store, 1, 7, seq, seq).unwrap();
+    }
+    for epoch in 0..MAX_EPOCHS as u64 {
+        commit(&store, 1, 1000 + epoch, 0, 2 * day + epoch).unwrap();
+    }
+    assert!(is_too_late(commit(&store, 1, 7, 5, 3)));
+}
+
 /// A batch of epoch 7, and so many epochs of the same time that epoch 7 is forgotten.
 fn forgotten(dir: &Path) -> Store {
     let store = open(dir);
