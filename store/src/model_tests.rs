@@ -3,6 +3,7 @@
 //! A schedule commits batches (new, copied, late, early, of several epochs and
 //! lengths of interval), moves the clock both ways, changes retentions, does
 //! steps of upkeep, opens the store again, and ends the process at writes.
+//! In one of five a server has more epochs than are remembered, so what comes late of those is refused.
 //! Two schedules of three keep the second of a last access in points, the third all of it.
 //! After every action the points of a level, sums, totals and coverage must be
 //! what the model says, and those of every level at the end. The disk is one in
@@ -11,6 +12,7 @@
 //! `ZONEPULSE_SEED` where to begin; a schedule that fails tells its seed.
 
 use crate::database::testing::{End, copy, end_at, remove, use_memory};
+use crate::epochs::MAX_EPOCHS;
 use crate::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -169,6 +171,8 @@ struct Schedule {
     model: Model,
     now_s: u64,
     seq: u64,
+    /// Whether it has many epochs.
+    flood: bool,
     /// Points sealed, servers whose horizons moved, records swept.
     done: [u64; 3],
     log: Vec<String>,
@@ -207,6 +211,7 @@ impl Schedule {
             model: Model { precision, ..Model::default() },
             now_s: T0_S + 1800,
             seq: 0,
+            flood: seed.is_multiple_of(5),
             done: [0; 3],
             log: Vec::new(),
         }
@@ -290,7 +295,11 @@ impl Schedule {
         }
         self.seq += 1;
         let intake = Intake {
-            identity: Identity { server_id: random.of(&SERVERS), epoch: random.below(2), seq: self.seq },
+            identity: Identity {
+                server_id: random.of(if self.flood { &[1, 1, 1, 2][..] } else { &SERVERS[..] }),
+                epoch: random.below(if self.flood { 40 } else { 2 }),
+                seq: self.seq,
+            },
             start_s,
             interval_s: interval_s as u32,
             covered_from_ms: start_ms,
@@ -304,13 +313,19 @@ impl Schedule {
 
     fn commit(&mut self) {
         let mut new = Vec::new();
-        for _ in 0..1 + self.random.below(3) {
+        for _ in 0..1 + self.random.below(if self.flood { 12 } else { 3 }) {
             let mut batch = self.batch();
             // A copy, now and then with another content, which must not count either.
             let known = self.model.committed.len();
             if known > 0 && self.random.one_in(5) {
                 let at = self.random.below(known as u64) as usize;
-                batch.intake.identity = *self.model.committed.iter().nth(at).unwrap();
+                if self.flood {
+                    // The same: with another time it may be taken once more when it is forgotten.
+                    let Intake { identity, start_s, .. } = self.model.batches[at].intake;
+                    (batch.intake.identity, batch.intake.start_s) = (identity, start_s);
+                } else {
+                    batch.intake.identity = *self.model.committed.iter().nth(at).unwrap();
+                }
             }
             new.push(batch);
         }
@@ -319,8 +334,24 @@ impl Schedule {
         let mut write = store.begin();
         for batch in new {
             let names: Vec<String> = batch.names.iter().map(|number| name(*number)).collect();
-            let copy = !after.committed.insert(batch.intake.identity);
-            assert_eq!(write.is_committed(&batch.intake.identity).unwrap(), copy);
+            let identity = batch.intake.identity;
+            let copy = !after.committed.insert(identity);
+            match write.is_known(&identity, batch.intake.start_s) {
+                Ok(known) => assert_eq!(known, copy),
+                Err(Error::TooLate { .. }) => {
+                    let epochs: BTreeSet<_> = after.committed.iter().map(|known| (known.server_id, known.epoch)).collect();
+                    assert!(epochs.iter().filter(|(of, _)| *of == identity.server_id).count() > MAX_EPOCHS);
+                    if !copy {
+                        after.committed.remove(&identity);
+                    }
+                    continue;
+                }
+                Err(error) => panic!("{error}"),
+            }
+            if self.flood && copy {
+                continue;
+            }
+            assert_eq!(write.is_committed(&identity).unwrap(), copy);
             let ids = write.record_ids(batch.intake.identity.server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
             let mut intake = batch.intake.clone();
             intake.rows.iter_mut().zip(ids).for_each(|(row, id)| row.record_id = id);
