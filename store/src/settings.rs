@@ -7,6 +7,7 @@
 use crate::{Error, Retention};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// How a probe's batches get to the central.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +110,9 @@ settings! {
     raw_retention_minutes: u32 = Retention::default().raw_minutes;
     /// How long roll-ups and reports are kept, days; 4294967295 for ever.
     aggregated_retention_days: u32 = Retention::default().aggregated_days;
-    /// What becomes of a batch whose time another run of a probe of the same server covers already.
+    /// What becomes of a batch whose time another run of a probe of the same server covers already. With `refuse`, a probe
+    /// whose clock was ahead and is set back between two runs has refused what it observes until it is past the time that
+    /// it covered falsely: up to as long as batches may be ahead (`[ingest] max_ahead_s`).
     overlapping_probes: OverlappingProbes = OverlappingProbes::Count;
     /// The broker's FQDN or IP address; empty for none.
     rabbitmq_address: String = String::new();
@@ -252,10 +255,27 @@ pub(crate) fn bad_url(url: &str) -> Option<&'static str> {
     if authority.is_empty() || authority.contains('@') || rest.contains(['?', '#']) {
         return Some("it has to be a scheme, a host, perhaps a port and a path, and nothing else");
     }
-    // An address of IPv6 stands in brackets.
-    let host = authority.rfind(']').map_or(authority, |end| authority.get(end + 1..).unwrap_or_default());
-    match host.rsplit_once(':') {
-        Some((_, port)) if port.parse::<u16>().map_or(true, |port| port == 0) => Some("its port has to be from 1 to 65535"),
+    let (host, port) = match authority.strip_prefix('[') {
+        // An address of IPv6 stands in brackets.
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) if address.parse::<Ipv6Addr>().is_ok() => (address, port),
+            _ => return Some("its host has to be a name or an address, one of IPv6 in brackets as in http://[2001:db8::1]:8053"),
+        },
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let in_name = |c: char| c.is_alphanumeric() || "-._".contains(c);
+    if host.is_empty() || (!authority.starts_with('[') && !host.chars().all(in_name)) {
+        return Some("it has to have a host, a name or an address, after http:// or https://");
+    }
+    if !authority.starts_with('[') && port.matches(':').count() > 1 {
+        return Some("an address of IPv6 has to be in brackets, as in http://[2001:db8::1]:8053");
+    }
+    let is_port = |port: &str| port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    match port.strip_prefix(':') {
+        Some(port) if !is_port(port) => Some("its port has to be from 1 to 65535"),
+        None if !port.is_empty() => {
+            Some("after the brackets of an address only a port may follow, as in http://[2001:db8::1]:8053")
+        }
         _ => None,
     }
 }
@@ -318,8 +338,27 @@ mod tests {
             "http://a:0",
             "http://a:65536",
             "http://[::1]:x",
+            "http://:8053",
+            "http://2001:db8::1",
+            "http://2001:db8::1:8053",
+            "http://[::1",
+            "http://::1]",
+            "http://[x]:1",
+            "http://[]",
+            "http://[::1]8053",
+            "http://[::1]x:1",
+            "http://[192.0.2.1]",
+            "http://a:+1",
+            "http://a:",
+            "http://a%b",
+            "http://a[b",
         ] {
             assert_eq!(refused(SettingsOverride { api_url: Some(url.to_owned()), ..none() }), "api_url", "{url}");
+        }
+        for url in
+            ["http://a", "http://192.0.2.1:8053/", "https://[::1]:1/x", "http://[::ffff:192.0.2.1]", "https://müller.example"]
+        {
+            SettingsOverride { api_url: Some(url.to_owned()), ..none() }.check().unwrap();
         }
         for host in ["a b", "a/b", "user@a", &"x".repeat(256)] {
             assert_eq!(refused(SettingsOverride { rabbitmq_address: Some(host.to_owned()), ..none() }), "rabbitmq_address");

@@ -146,7 +146,7 @@ mod tests {
         ("amqp.url", "\"http://broker\"", "must begin with amqp:// or amqps://"),
         ("amqp.url", "\"amqp://broker:0\"", "has no host or no port"),
         ("amqp.url", "\"amqp://broker:no\"", "is no URL of a broker"),
-        ("amqp.queue", "\"\"", "must have 1 to 250 bytes, no control characters, and not begin with amq., not \"\""),
+        ("amqp.queue", "\"\"", "must have 1 to 246 bytes, no control characters, and not begin with amq., not \"\""),
         ("amqp.queue", "\"amq.batches\"", "not \"amq.batches\""),
         ("amqp.prefetch", "0", "must be from 1 to 4096, not 0"),
         ("pull.max_bytes", "0", "must be from 65536 to 1073741824, not 0"),
