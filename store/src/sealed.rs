@@ -22,14 +22,16 @@
 //! touches their columns. A question about one record of the 256 takes its numbers
 //! out of the columns and passes over the others'.
 
+mod unpacked;
+
 use crate::cell::{Cell, Series};
 use crate::key::GROUP;
 use crate::{Error, Precision};
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use unpacked::Unpacked;
 use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::MessageKind;
 
@@ -167,81 +169,6 @@ impl Decoders {
         }
         done
     }
-}
-
-/// Columns as they were before they were compressed, by what is stored of them.
-///
-/// A question about one record pays for the 256 whose points lie in a column together, and is mostly asked again: with
-/// a minute more, or with last accesses, or about a neighbour. What is stored is compared whole, so that
-/// what is found is what decompressing would give, whatever became of the value that it was read from.
-struct Unpacked {
-    /// Columns that were asked for lately, and those from before; both together may have so many bytes.
-    columns: Mutex<[Generation; 2]>,
-    most_bytes: usize,
-}
-
-#[derive(Default)]
-struct Generation {
-    columns: HashMap<u64, Column>,
-    bytes: usize,
-}
-
-struct Column {
-    stored: Box<[u8]>,
-    unpacked: Box<[u8]>,
-}
-
-impl Unpacked {
-    fn new(most_bytes: usize) -> Self {
-        Unpacked { columns: Mutex::default(), most_bytes }
-    }
-
-    /// Appends the column that is stored so; whether it is here.
-    fn get(&self, stored: &[u8], out: &mut Vec<u8>) -> bool {
-        let mark = mark(stored);
-        let mut columns = self.columns.lock();
-        let [young, old] = &mut *columns;
-        let found = young.columns.get(&mark).or_else(|| old.columns.get(&mark));
-        let Some(column) = found.filter(|column| *column.stored == *stored) else { return false };
-        out.extend_from_slice(&column.unpacked);
-        if !young.columns.contains_key(&mark)
-            && let Some(column) = old.columns.remove(&mark)
-        {
-            old.bytes -= column.bytes();
-            self.keep(&mut columns, mark, column);
-        }
-        true
-    }
-
-    fn put(&self, stored: &[u8], unpacked: &[u8]) {
-        let column = Column { stored: stored.into(), unpacked: unpacked.into() };
-        self.keep(&mut self.columns.lock(), mark(stored), column);
-    }
-
-    fn keep(&self, [young, old]: &mut [Generation; 2], mark: u64, column: Column) {
-        if column.bytes() > self.most_bytes / 2 {
-            return;
-        }
-        if young.bytes + column.bytes() > self.most_bytes / 2 {
-            *old = std::mem::take(young);
-        }
-        young.bytes += column.bytes();
-        if let Some(before) = young.columns.insert(mark, column) {
-            young.bytes -= before.bytes();
-        }
-    }
-}
-
-impl Column {
-    fn bytes(&self) -> usize {
-        self.stored.len() + self.unpacked.len() + size_of::<(u64, Column)>()
-    }
-}
-
-/// What tells most columns apart: how long they are, and their ends, where the code of their numbers and the last of them lie.
-fn mark(stored: &[u8]) -> u64 {
-    let ends = stored.iter().take(24).chain(stored.iter().rev().take(24));
-    ends.fold(stored.len() as u64, |mark, byte| (mark ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// A part, one record after the other.

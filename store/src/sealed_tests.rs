@@ -34,43 +34,6 @@ fn rounded(mut all: Vec<(Series, Vec<Cell>)>) -> Vec<(Series, Vec<Cell>)> {
 }
 
 #[test]
-fn a_column_is_kept_under_what_is_stored_of_it() {
-    let kept = Unpacked::new(10_000);
-    kept.put(&[7; 60], b"unpacked");
-    let (mut out, mut other) = (Vec::new(), [7; 60]);
-    assert!(kept.get(&[7; 60], &mut out));
-    assert_eq!(out, b"unpacked");
-    // The ends are the same, so it has the same mark.
-    other[30] = 8;
-    assert_eq!(mark(&other), mark(&[7; 60]));
-    assert!(!kept.get(&other, &mut out));
-    assert!(!kept.get(&[7; 61], &mut out));
-    assert_eq!(out, b"unpacked");
-}
-
-#[test]
-fn what_is_kept_is_bounded_and_what_is_asked_for_stays() {
-    let kept = Unpacked::new(20_000);
-    let stored = |number: u16| number.to_le_bytes().repeat(10);
-    for number in 0..1000 {
-        kept.put(&stored(number), &[1; 500]);
-        assert!(kept.get(&stored(0), &mut Vec::new()), "{number}");
-    }
-    let columns = kept.columns.lock();
-    let bytes = columns.each_ref().map(|generation| generation.columns.values().map(Column::bytes).sum::<usize>());
-    assert_eq!(bytes, columns.each_ref().map(|generation| generation.bytes));
-    assert!(bytes[0] + bytes[1] <= 20_000, "{bytes:?}");
-    assert!(columns[0].columns.len() + columns[1].columns.len() > 20);
-}
-
-#[test]
-fn what_is_larger_than_there_is_room_is_not_kept() {
-    let kept = Unpacked::new(1000);
-    kept.put(b"stored", &[1; 1000]);
-    assert!(!kept.get(b"stored", &mut Vec::new()));
-}
-
-#[test]
 fn version_1_is_read_as_it_was_written() {
     let first = [
         1, 60, 0, 35, 2, 3, 18, 1, 199, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 4, 4, 5, 172, 2, 1, 3, 0, 231, 95, 3, 0,

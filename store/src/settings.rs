@@ -220,8 +220,8 @@ impl SettingsOverride {
     }
 
     fn check_texts(&self) -> Result<(), Error> {
-        if let Some(reason) = self.api_url.as_deref().and_then(bad_url) {
-            return Err(Error::bad_setting("api_url", reason));
+        if let Some(what) = self.api_url.as_deref().filter(|url| !url.is_empty()).and_then(bad_url) {
+            return Err(Error::bad_setting("api_url", format!("it {what}")));
         }
         if self.rabbitmq_address.as_deref().is_some_and(|address| !address.is_empty() && !is_host(address)) {
             return Err(Error::bad_setting("rabbitmq_address", "it has to be an FQDN or an IP address, without a port"));
@@ -243,39 +243,41 @@ impl SettingsOverride {
     }
 }
 
-/// Why a text is no address of an API; empty is none, which is all right.
-pub(crate) fn bad_url(url: &str) -> Option<&'static str> {
+/// What is wrong with the address of an API, if anything, as what is said of it.
+pub fn bad_url(url: &str) -> Option<&'static str> {
     let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
-        return (!url.is_empty()).then_some("it has to begin with http:// or https://");
+        return Some("does not begin with http:// or https://; write https://host:port");
     };
+    if url.len() > LONGEST_URL {
+        return Some("has more than 2048 bytes; write https://host:port");
+    }
+    if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Some("has spaces or control characters; write https://host:port");
+    }
     let authority = rest.split('/').next().unwrap_or_default();
-    if url.len() > LONGEST_URL || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Some("it has at most 2048 bytes, no spaces and no control characters");
+    if authority.contains('@') || rest.contains(['?', '#']) {
+        return Some("has more than a host, a port and a path; write https://host:port");
     }
-    if authority.is_empty() || authority.contains('@') || rest.contains(['?', '#']) {
-        return Some("it has to be a scheme, a host, perhaps a port and a path, and nothing else");
-    }
-    let (host, port) = match authority.strip_prefix('[') {
-        // An address of IPv6 stands in brackets.
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) if address.parse::<Ipv6Addr>().is_ok() => (address, port),
-            _ => return Some("its host has to be a name or an address, one of IPv6 in brackets as in http://[2001:db8::1]:8053"),
-        },
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    let (port, is_host) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']').unwrap_or_default();
+            (port, address.parse::<Ipv6Addr>().is_ok())
+        }
+        None => {
+            let (name, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            (port, !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "-._".contains(c)))
+        }
     };
-    let in_name = |c: char| c.is_alphanumeric() || "-._".contains(c);
-    if host.is_empty() || (!authority.starts_with('[') && !host.chars().all(in_name)) {
-        return Some("it has to have a host, a name or an address, after http:// or https://");
-    }
-    if !authority.starts_with('[') && port.matches(':').count() > 1 {
-        return Some("an address of IPv6 has to be in brackets, as in http://[2001:db8::1]:8053");
+    if !is_host {
+        return Some(
+            "has no host; write https://host:port, and an address of IPv6 in brackets, as in https://[2001:db8::1]:8053",
+        );
     }
     let is_port = |port: &str| port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
     match port.strip_prefix(':') {
-        Some(port) if !is_port(port) => Some("its port has to be from 1 to 65535"),
-        None if !port.is_empty() => {
-            Some("after the brackets of an address only a port may follow, as in http://[2001:db8::1]:8053")
-        }
+        Some(port) if port.contains(':') => Some("has an address of IPv6 without brackets; write https://[2001:db8::1]:8053"),
+        Some(port) if !is_port(port) => Some("has a port that is none; give one from 1 to 65535"),
+        None if !port.is_empty() => Some("has more than a port after the brackets; write https://[2001:db8::1]:8053"),
         _ => None,
     }
 }
@@ -365,6 +367,22 @@ mod tests {
         }
         assert_eq!(refused(SettingsOverride { rabbitmq_virtual_host: Some(String::new()), ..none() }), "rabbitmq_virtual_host");
         assert_eq!(refused(SettingsOverride { rabbitmq_password: Some("x".repeat(256)), ..none() }), "rabbitmq_password");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said_of_it() {
+        for (url, said) in [
+            ("central", "begin with"),
+            ("http://:8053", "has no host"),
+            ("http://[::1", "has no host"),
+            ("http://[x]:1", "has no host"),
+            ("http://2001:db8::1", "without brackets"),
+            ("http://[::1]8053", "after the brackets"),
+            ("http://me@a", "more than a host"),
+            ("http://a:0", "from 1 to 65535"),
+        ] {
+            assert!(bad_url(url).is_some_and(|what| what.contains(said)), "{url}: {:?}", bad_url(url));
+        }
     }
 
     #[test]
