@@ -92,6 +92,11 @@ impl Status {
         count(&self.counts.clock_steps, 1);
     }
 
+    /// Whether what is counted can be dated.
+    pub fn clock_is_set(&self, is_set: bool) {
+        let _ = is_set;
+    }
+
     /// They are.
     pub fn capture_runs(&self) {
         *lock(&self.capture) = CaptureState { state: State::Running, detail: None };
@@ -156,6 +161,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_heartbeat_tells_that_the_clock_is_not_set() {
+        let status = Status::new(1);
+        status.capture_runs();
+        status.clock_is_set(false);
+        let CaptureState { state, detail } = status.capture();
+        assert_eq!((state, detail.as_deref()), (State::Running, Some("this machine's clock is not set")));
+        status.capture_stopped("the device was lost");
+        assert_eq!(status.capture().detail.as_deref(), Some("the device was lost"));
+        status.capture_runs();
+        status.clock_is_set(true);
+        assert_eq!(status.capture().detail, None);
+    }
 
     #[test]
     fn a_heartbeat_tells_that_the_clock_was_set() {

@@ -66,11 +66,20 @@ impl<R: Fn() -> Reading> LiveMeter<R> {
 
     /// Closes what is due by the clock; gives what that says.
     pub(super) fn tick(&mut self) -> Option<u64> {
-        let now_ms = self.look();
-        if let Some(now_ms) = now_ms {
-            self.meter.close_due(now_ms);
-        }
-        now_ms
+        self.look();
+        self.close_due(None)
+    }
+
+    /// By what time intervals are due.
+    fn due(&self, frame_ms: Option<u64>) -> Option<u64> {
+        let now_ms = self.now_ms?;
+        Some(frame_ms.unwrap_or(now_ms))
+    }
+
+    pub(super) fn close_due(&mut self, frame_ms: Option<u64>) -> Option<u64> {
+        let due_ms = self.due(frame_ms)?;
+        self.meter.close_due(due_ms);
+        Some(due_ms)
     }
 
     /// Reads a captured packet; gives its time, Unix milliseconds.

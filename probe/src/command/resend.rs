@@ -144,6 +144,15 @@ mod tests {
     }
 
     #[test]
+    fn what_only_has_the_name_of_a_replay_s_spool_is_passed_over() {
+        let dir = TempDir::new().unwrap();
+        refuse(dir.path(), 0..1);
+        fs::create_dir(dir.path().join("replay-old")).unwrap();
+        fs::write(dir.path().join("replay-notes.txt"), "").unwrap();
+        assert_eq!(all_in(dir.path()).unwrap().len(), 1);
+    }
+
+    #[test]
     fn a_spool_that_is_not_there_is_named() {
         let error = all_in(Path::new("/nonexistent/spool")).unwrap_err();
         assert!(error.to_string().contains("/nonexistent/spool"), "{error}");
