@@ -226,7 +226,7 @@ fn a_header_of_a_tunnel_in_datagrams_that_is_cut_short_is_unreadable() {
 
 #[test]
 fn ports_with_messages_that_are_not_watched_are_known() {
-    let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
+    let (mut observer, mut memory) = (Observer::new(&scope()).noting_other_ports(), Memory::default());
     let at = |port: u16| ethernet(0x0800, &to_port(port, &query("a.")));
     let answer = ethernet(0x0800, &ipv4(17, 53, 1, &udp(5533, 40000, &response("a.", 0))));
     let in_stream = ethernet(0x0800, &ip(6, &tcp(40000, 8053, (1, 0), 0x18, &stream(&[query("a.")]))));
