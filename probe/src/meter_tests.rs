@@ -422,6 +422,14 @@ fn a_fragment_of_a_capture_without_any_possible_time_is_in_no_batch() {
 }
 
 #[test]
+fn a_fragment_ahead_of_a_clock_that_loses_its_time_is_undated_with_the_others() {
+    let mut meter = Meter::new(MeterSettings { interval_s: 1, ..settings(Source::Live { since_ms: Some(10 * MINUTE) }) });
+    meter.frame(&frame(&in_fragments()[0], 10 * MINUTE + 1000));
+    meter.undate(10 * MINUTE);
+    assert_eq!(meter.give_up_undated(), 1);
+}
+
+#[test]
 fn other_ports_are_looked_at_where_somebody_asks_for_them() {
     let data = ethernet(0x0800, &ipv4(17, 1, 53, &udp(40000, 5533, &query("a."))));
     let ports = |mut meter: Meter| {
