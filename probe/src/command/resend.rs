@@ -6,7 +6,7 @@ use crate::config::{Argument, Config};
 use crate::spool::Refused;
 use jiff::Timestamp;
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,7 +15,8 @@ use std::process::ExitCode;
 /// Without names it prints a line for each: its name, the start of its interval, its size in bytes, `refused` or
 /// `to be sent again`, and why it was refused. With names, or --all, it puts them back into the spool. A probe that runs
 /// takes them within seconds, otherwise the next one that starts; batches of a replay (replay-N/NAME) go with the next
-/// replay for that server. A batch counts once, however often it is sent.
+/// replay for that server. A batch counts once, however often it is sent; each
+/// refusal of it is one more in batches_refused.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The configuration of the probe, TOML.
@@ -59,7 +60,14 @@ fn all_in(spool: &Path) -> Result<Vec<(String, Refused)>, Error> {
     }
     replays.sort_unstable();
     for replay in replays {
-        all.extend(Refused::read(&spool.join(&replay))?.into_iter().map(|batch| (format!("{replay}/{}", batch.name), batch)));
+        let batches = match Refused::read(&spool.join(&replay)) {
+            // It only has the name of a spool.
+            Err(Error::Disk { source, .. }) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                continue;
+            }
+            read => read?,
+        };
+        all.extend(batches.into_iter().map(|batch| (format!("{replay}/{}", batch.name), batch)));
     }
     Ok(all)
 }
