@@ -133,7 +133,6 @@ impl Seeds {
             settings_version: Some(3),
             settings_refused: None,
             components: Components { dns: component("knotd"), monitor: component("zonepulse-probe"), ..Components::default() },
-            settings_refused: None,
             capture: CaptureState { state: State::Stopped, detail: Some("no such device".to_owned()) },
             spool: SpoolState { batches: 1, size_bytes: 100 },
         };

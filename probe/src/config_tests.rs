@@ -140,6 +140,10 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("components.backup_process", "\"\"", "must have 1 to 255 bytes"),
     ("components.backup_pid_file", "\"backup.pid\"", "must be an absolute path, not \"backup.pid\""),
     ("metrics.listen", "\"127.0.0.1:0\"", "127.0.0.1:0 has no port"),
+    ("times.earliest", "\"1979\"", "is no day from 1970-01-01 on"),
+    ("times.max_ahead_s", "31622401", "must be from 0 to 31622400"),
+    ("times.max_late_s", "31622401", "must be from 0 to 31622400"),
+    ("times.max_replay_ahead_s", "31622401", "must be from 0 to 31622400"),
     ("log.level", "\"loud\"", "unknown variant"),
     ("log.format", "\"xml\"", "unknown variant"),
 ];
@@ -197,6 +201,14 @@ fn a_group_that_this_machine_does_not_have_is_refused_by_name() {
     assert!(with("root").is_ok());
     let error = with("no-such-group").unwrap_err().to_string();
     assert_eq!(error, "dnstap.socket_group: there is no group \"no-such-group\"");
+}
+
+#[test]
+fn an_earliest_day_that_has_not_come_is_refused_where_it_is_to_count() {
+    let with = |day: &str| read(&format!("server_id = 1\ntimes.earliest = {day:?}"), &[]).unwrap().check_machine();
+    assert!(with("2020-02-20").is_ok());
+    let error = with("2999-12-31").expect_err("no clock would be right").to_string();
+    assert!(error.contains("times.earliest: 2999-12-31 has not come"), "{error}");
 }
 
 #[test]

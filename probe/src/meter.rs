@@ -24,6 +24,7 @@
 //! much as was listened to. Before a clock is set at all, hits are **undated**: they wait
 //! for [`Meter::date`].
 
+mod capture_clock;
 mod interval;
 mod intervals;
 
@@ -31,6 +32,7 @@ use crate::clock::Step;
 use crate::memory::Budget;
 use crate::observe::{Frame, Observer, OwnQuestions, Scope, Sink};
 use crate::times::Possible;
+pub(crate) use capture_clock::{CaptureClock, Refused};
 use intervals::Intervals;
 use std::sync::Arc;
 use zonepulse_wire::{Batch, Counter, Counters};
@@ -87,8 +89,8 @@ pub const TOLD_GRACE_MS: u64 = 3000;
 pub struct Meter {
     observer: Observer,
     intervals: Intervals,
-    /// Which times frames may have that are the clock; none when a clock is.
-    replay: Option<Possible>,
+    /// None when the clock is a machine's.
+    replay: Option<CaptureClock>,
 }
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -102,9 +104,10 @@ impl Meter {
             Source::Told | Source::Replay(_) => None,
         };
         let replay = match settings.source {
-            Source::Replay(possible) => Some(possible),
+            Source::Replay(possible) => Some(CaptureClock::new(possible)),
             Source::Live { .. } | Source::Told => None,
         };
+        let observer = if replay.is_some() { observer.noting_other_ports() } else { observer };
         Meter { observer, intervals: Intervals::new(&settings, since_ms), replay }
     }
 
@@ -119,21 +122,19 @@ impl Meter {
     #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>) {
         let time_ms = frame.time_ns / NS_PER_MS;
-        if let Some(possible) = self.replay {
-            if let Some(reason) = possible.refusal(time_ms) {
-                return self.refuse(frame, reason);
+        if let Some(clock) = &mut self.replay {
+            match clock.follow(frame.time_ns, &mut self.observer) {
+                Ok(time_ms) => self.intervals.advance(time_ms),
+                Err(refused) => return self.refuse(frame, refused),
             }
-            self.intervals.advance(time_ms);
         }
         self.intervals.turn_to(time_ms);
         self.observer.frame(frame, &mut self.intervals);
     }
 
-    /// Counts the messages of a frame under this reason. To the observer it is of the time that was reached, so
-    /// that nothing that waits for later frames is given up.
+    /// Counts the messages of a frame under the reason.
     #[cold]
-    fn refuse(&mut self, frame: &Frame<'_>, reason: Counter) {
-        let time_ns = self.intervals.now_ms().saturating_mul(NS_PER_MS);
+    fn refuse(&mut self, frame: &Frame<'_>, Refused { reason, time_ns }: Refused) {
         self.intervals.turn_to_now();
         self.intervals.refusing = Some(reason);
         self.observer.frame(&Frame { time_ns, ..*frame }, &mut self.intervals);
@@ -151,7 +152,8 @@ impl Meter {
     /// [`Self::date`], and nothing else that takes a time is called.
     pub fn undate(&mut self, reached_ms: u64) {
         self.intervals.undate(reached_ms);
-        self.observer.shift((reached_ms.cast_signed()).saturating_mul(-NS_PER_MS.cast_signed()));
+        // To the beginning of time, which is where undated frames are; those ahead of the clock, too.
+        self.observer.shift(i64::MIN);
     }
 
     /// It is this time, Unix milliseconds: what is undated belongs to its interval.
@@ -194,7 +196,8 @@ impl Meter {
         self.observer.unread_frames()
     }
 
-    /// The ports that are not watched with most of what looks like messages, and how many; the first few.
+    /// The ports that are not watched with most of what looks like messages, and how many; the first few. Only a replay
+    /// looks for them.
     pub fn other_ports(&self) -> Vec<(u16, u32)> {
         self.observer.other_ports()
     }
@@ -228,7 +231,9 @@ impl Meter {
             self.intervals.advance(now_ms);
         }
         self.intervals.turn_to_now();
+        self.intervals.refusing = self.replay.as_ref().and_then(CaptureClock::refusal_at_end);
         self.observer.finish(&mut self.intervals);
+        self.intervals.refusing = None;
         self.intervals.finish();
     }
 

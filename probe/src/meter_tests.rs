@@ -4,7 +4,8 @@ use super::{MAX_NAME_OCTETS, MAX_RECORDS, Meter, MeterSettings, Source};
 use crate::clock::Step;
 use crate::memory::Budget;
 use crate::observe::testing::{
-    denial, ethernet, frame, ipv4_part, query, response, scope, stream, tcp_to_server, udp_from_server, udp_to_server,
+    denial, ethernet, fragments, frame, ipv4, ipv4_part, query, response, scope, stream, tcp_to_server, udp, udp_from_server,
+    udp_to_server,
 };
 use crate::times::Possible;
 use proptest::prelude::*;
@@ -385,4 +386,56 @@ fn what_waits_for_later_frames_waits_no_longer_because_the_clock_is_set_back() {
         )
     };
     assert_eq!(lost(&mut meter, 1..62), (1, 1), "the stream is read on, and the fragment given up after its 30 seconds");
+}
+
+/// From the tenth minute on.
+fn late_replay() -> Meter {
+    Meter::new(settings(Source::Replay(Possible { from_ms: 10 * MINUTE, ..Possible::ANY })))
+}
+
+/// A query of 200 octets in fragments, of which the first has the question whole.
+fn in_fragments() -> Vec<Vec<u8>> {
+    fragments(&udp(40000, 53, &[query("a.example."), vec![0; 200]].concat()), 7, &[64])
+}
+
+#[test]
+fn a_fragment_before_the_first_possible_time_waits_for_the_others() {
+    let mut meter = late_replay();
+    let parts = in_fragments();
+    meter.frame(&frame(&parts[0], 5));
+    meter.frame(&frame(&parts[1], 10 * MINUTE));
+    meter.finish(0);
+    let batches = batches(&mut meter);
+    assert_eq!(batches.iter().map(summary).collect::<Vec<_>>(), [(10 * MINUTE, 0, 1, 1)]);
+    let counters = &batches[0].counters;
+    assert_eq!((counters.get(Counter::FragmentsJoined), counters.get(Counter::FragmentsLost)), (1, 0));
+}
+
+#[test]
+fn a_fragment_of_a_capture_without_any_possible_time_is_in_no_batch() {
+    let mut meter = late_replay();
+    meter.frame(&frame(&in_fragments()[0], 5));
+    meter.finish(0);
+    assert_eq!(batches(&mut meter), []);
+    let early = meter.take_early();
+    assert_eq!((early.get(Counter::TimeTooEarly), early.get(Counter::MessagesSeen)), (1, 1));
+}
+
+#[test]
+fn a_fragment_ahead_of_a_clock_that_loses_its_time_is_undated_with_the_others() {
+    let mut meter = Meter::new(MeterSettings { interval_s: 1, ..settings(Source::Live { since_ms: Some(10 * MINUTE) }) });
+    meter.frame(&frame(&in_fragments()[0], 10 * MINUTE + 1000));
+    meter.undate(10 * MINUTE);
+    assert_eq!(meter.give_up_undated(), 1);
+}
+
+#[test]
+fn other_ports_are_looked_at_where_somebody_asks_for_them() {
+    let data = ethernet(0x0800, &ipv4(17, 1, 53, &udp(40000, 5533, &query("a."))));
+    let ports = |mut meter: Meter| {
+        meter.frame(&frame(&data, 10 * MINUTE));
+        meter.other_ports()
+    };
+    assert_eq!(ports(replay()), [(5533, 1)]);
+    assert_eq!(ports(live(10 * MINUTE)), [], "nobody asks a live meter");
 }

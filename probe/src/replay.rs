@@ -4,7 +4,8 @@
 //! messages again are delivered again, and count once, whatever file they come from, and
 //! however much memory there is. What is counted depends on the server, the interval, the
 //! ports and the addresses, so a replay with others of these is another replay, and counts
-//! beside the first. So is one whose time is moved to now (`end_now`), each time.
+//! beside the first. So is one whose time is moved to now (`end_now`), each time, and one that
+//! counts more because more of its times are possible (`[times]`, or what was the future).
 //!
 //! A replay has a spool of its own for each server, `replay-SERVER` in the
 //! agent's spool: both may run at once, and only one replay for a server at a
@@ -238,7 +239,7 @@ impl Plan {
                 time_in_future = future,
                 time_too_early = early,
                 "messages have times that cannot be right, and were not counted; [times] in the configuration says which are, \
-                 and --end-now moves a whole capture"
+                 and --end-now moves a whole capture; a replay that counts more of them is another one, and counts beside this one"
             );
         }
         let elsewhere = meter.other_ports();

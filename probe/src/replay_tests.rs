@@ -173,3 +173,55 @@ fn a_time_beyond_all_stays_there() {
     assert_eq!(shifted(BEYOND_NS, -1_000_000), BEYOND_NS);
     assert_eq!(shifted(5_000_000_000, -2000), 3_000_000_000);
 }
+
+#[test]
+fn other_times_that_are_possible_make_another_replay_where_they_change_what_is_counted() {
+    let mut packets = packets();
+    packets.insert(4, query(1_000_000, "early.example", 53));
+    let (few, all) = (Replay::new(""), Replay::new("times.earliest = \"1970-01-01\"\n"));
+    let bytes = pcap(&packets);
+    let [few, all] = [few, all].map(|replay| replay.read(&replay.plan("a.pcap", &bytes)).0.hits);
+    assert_eq!((few, all), (301, 302));
+    let epoch_with = |keys: &str| Replay::new(keys).plan("a.pcap", &bytes).epoch;
+    assert_ne!(epoch_with(""), epoch_with("times.earliest = \"1970-01-01\"\n"));
+    assert_eq!(epoch_with(""), epoch_with("times.earliest = \"1990-01-01\"\n"), "the same is counted");
+}
+
+#[test]
+fn a_frame_that_counts_nothing_and_opens_an_interval_makes_another_replay() {
+    // Between two of its times, so that neither the first nor the last frame is another.
+    let mut packets = packets();
+    packets.insert(4, query(1_000_000, "elsewhere.example", 5353));
+    let bytes = pcap(&packets);
+    let epoch_with = |keys: &str| Replay::new(keys).plan("a.pcap", &bytes).epoch;
+    assert_ne!(epoch_with(""), epoch_with("times.earliest = \"1970-01-01\"\n"));
+}
+
+#[test]
+fn what_is_not_counted_for_its_time_says_nothing_of_which_replay_it_is() {
+    let with = |extra: &[(usize, Packet)]| {
+        let mut packets = packets();
+        extra.iter().for_each(|(at, packet)| packets.insert(*at, packet.clone()));
+        Replay::new("").plan("a.pcap", &pcap(&packets)).epoch
+    };
+    let epoch = with(&[]);
+    assert_eq!(with(&[(0, query(0, "early.example", 53))]), epoch);
+    assert_eq!(with(&[(9, query(BEGIN_US + 40 * YEAR_US, "late.example", 53))]), epoch);
+    assert_eq!(with(&[(304, query(BEGIN_US + 41 * YEAR_US, "later.example", 53))]), epoch);
+}
+
+#[test]
+fn a_frame_beyond_all_times_gives_up_nothing_that_waits() {
+    use crate::observe::testing::{fragments, frame, query, scope, udp, udp_to_server};
+    const NOW_MS: u64 = BEGIN_US / 1000;
+    let parts = fragments(&udp(40000, 53, &query("a.example.")), 7, &[16]);
+    let noise = udp_to_server(&query("noise.example."));
+    let beyond = Frame { time_ns: BEYOND_NS, ..frame(&noise, 0) };
+    let [first, second] = [&parts[0], &parts[1]].map(|part| frame(part, NOW_MS));
+    let epoch_of = |frames: &[Frame<'_>]| {
+        let mut content = Content::new(&scope(), &Budget::of_replay(64 << 20), Possible { from_ms: 1, until_ms: NOW_MS });
+        frames.iter().for_each(|frame| content.frame(frame));
+        content.epoch(1, 60, None)
+    };
+    assert_eq!(epoch_of(&[first, beyond, second]), epoch_of(&[first, second]));
+}

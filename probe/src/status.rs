@@ -2,7 +2,7 @@
 //! heartbeats and metrics, written by those whom it is about.
 
 use crate::observe::OwnQuestions;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use zonepulse_wire::{CaptureState, Message, State};
@@ -21,6 +21,8 @@ pub struct Status {
     settings_refused: Mutex<Option<String>>,
     /// Milliseconds by which the central's clock is ahead; `i64::MIN` when nobody knows.
     clock_ahead_ms: AtomicI64,
+    /// Whether the clock says a time that can be right.
+    clock_is_set: AtomicBool,
     /// By how much the clock was set last, milliseconds, and when.
     clock_set: Mutex<Option<(i64, Instant)>>,
     /// What the probe itself asks the server: whoever observes must know.
@@ -64,6 +66,7 @@ impl Status {
             settings_version: Mutex::new(None),
             settings_refused: Mutex::new(None),
             clock_ahead_ms: AtomicI64::new(i64::MIN),
+            clock_is_set: AtomicBool::new(true),
             clock_set: Mutex::new(None),
             own_questions: Arc::default(),
             counts: Counts::default(),
@@ -75,21 +78,28 @@ impl Status {
         self.began.elapsed().as_secs()
     }
 
-    /// Whether DNS messages are being counted, and if not, why; for an hour that the clock was set.
+    /// Whether DNS messages are being counted, and if not, why; that the clock is not set, and for an hour that it was.
     pub fn capture(&self) -> CaptureState {
         let CaptureState { state, detail } = lock(&self.capture).clone();
+        let is_unset = !self.clock_is_set.load(Ordering::Relaxed);
+        let unset = is_unset.then(|| "this machine's clock is not set".to_owned());
         let set = *lock(&self.clock_set);
         let news = set.filter(|(_, at)| at.elapsed() < CLOCK_NEWS).map(|(by_ms, at)| {
             let (by_s, ago_s) = (by_ms as f64 / 1000.0, at.elapsed().as_secs());
             format!("this machine's clock was set by {by_s:+.1} s, {ago_s} s ago")
         });
-        CaptureState { state, detail: detail.or(news) }
+        CaptureState { state, detail: detail.or(unset).or(news) }
     }
 
     /// The clock was set by so much, milliseconds.
     pub fn clock_was_set(&self, by_ms: i64) {
         *lock(&self.clock_set) = Some((by_ms, Instant::now()));
         count(&self.counts.clock_steps, 1);
+    }
+
+    /// Whether what is counted can be dated.
+    pub fn clock_is_set(&self, is_set: bool) {
+        self.clock_is_set.store(is_set, Ordering::Relaxed);
     }
 
     /// They are.
@@ -156,6 +166,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_heartbeat_tells_that_the_clock_is_not_set() {
+        let status = Status::new(1);
+        status.capture_runs();
+        status.clock_is_set(false);
+        let CaptureState { state, detail } = status.capture();
+        assert_eq!((state, detail.as_deref()), (State::Running, Some("this machine's clock is not set")));
+        status.capture_stopped("the device was lost");
+        assert_eq!(status.capture().detail.as_deref(), Some("the device was lost"));
+        status.capture_runs();
+        status.clock_is_set(true);
+        assert_eq!(status.capture().detail, None);
+    }
 
     #[test]
     fn a_heartbeat_tells_that_the_clock_was_set() {

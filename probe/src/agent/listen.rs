@@ -27,6 +27,8 @@ const TICK: Duration = Duration::from_millis(200);
 const FRAMES_PER_LOOK: u32 = 64;
 /// How long the kernel may hold a frame back before the ring shows it, and some more.
 const HELD_BACK: Duration = Duration::from_millis(250);
+/// How long it may take to read what the ring holds at the end.
+const LONGEST_REST: Duration = Duration::from_secs(5);
 
 pub(super) struct Listener {
     pub(super) config: Config,
@@ -127,9 +129,8 @@ impl Listener {
                 session.count_drops(&mut live, &mut meter.meter);
                 session.name_unread(&meter.meter);
                 following.follow(&self.config, &mut meter.meter);
-                if let Some(now_ms) = now_ms {
-                    let due_ms = frame_ms.unwrap_or(now_ms);
-                    meter.meter.close_due(due_ms);
+                self.outlet.clock_is_set(meter.clock_is_set());
+                if let Some(due_ms) = meter.close_due(frame_ms) {
                     self.outlet.pass_on(&mut meter.meter, |batch| session.look_at(&batch.counters));
                     self.outlet.passed(due_ms);
                     meter.set_interval(self.orders.dns_interval_s());
@@ -154,7 +155,10 @@ impl Listener {
         let (since, end_ms) = (Instant::now(), Reading::now().wall_ms);
         loop {
             match live.next()? {
-                Next::Frame(frame) if frame.time_ns / 1_000_000 <= end_ms => _ = meter.packet(&frame),
+                // A clock that is set back meanwhile does not come to the end for long.
+                Next::Frame(frame) if frame.time_ns / 1_000_000 <= end_ms && since.elapsed() < LONGEST_REST => {
+                    meter.packet(&frame);
+                }
                 Next::Frame(_) | Next::Idle if since.elapsed() < HELD_BACK => {}
                 Next::Frame(_) | Next::Idle | Next::End => return Ok(()),
             }

@@ -66,11 +66,24 @@ impl<R: Fn() -> Reading> LiveMeter<R> {
 
     /// Closes what is due by the clock; gives what that says.
     pub(super) fn tick(&mut self) -> Option<u64> {
-        let now_ms = self.look();
-        if let Some(now_ms) = now_ms {
-            self.meter.close_due(now_ms);
-        }
-        now_ms
+        self.look();
+        self.close_due(None)
+    }
+
+    /// What time it is for intervals, by the last look at the clock. While frames wait to be read that is the time of
+    /// the last one, unless it is of a clock that has been set since; it is never later than now.
+    fn due(&self, frame_ms: Option<u64>) -> Option<u64> {
+        let now_ms = self.now_ms?;
+        let frame_ms = frame_ms.filter(|time_ms| self.bounds.of_packets(now_ms).has(*time_ms));
+        Some(frame_ms.map_or(now_ms, |time_ms| time_ms.min(now_ms)))
+    }
+
+    /// Closes what is due by the last look at the clock, and by the time of the frame that was read last, if more may
+    /// wait behind it; gives by what time.
+    pub(super) fn close_due(&mut self, frame_ms: Option<u64>) -> Option<u64> {
+        let due_ms = self.due(frame_ms)?;
+        self.meter.close_due(due_ms);
+        Some(due_ms)
     }
 
     /// Reads a captured packet; gives its time, Unix milliseconds.
@@ -119,10 +132,16 @@ impl<R: Fn() -> Reading> LiveMeter<R> {
         }
     }
 
+    /// Whether what is counted can be dated.
+    pub(super) fn clock_is_set(&self) -> bool {
+        self.now_ms.is_some()
+    }
+
     /// Listening ends at this time, or now; what was never dated is lost.
     pub(super) fn finish(&mut self, end_ms: Option<u64>) {
-        match self.look() {
-            Some(now_ms) => self.meter.finish(end_ms.unwrap_or(now_ms)),
+        self.look();
+        match self.due(end_ms) {
+            Some(end_ms) => self.meter.finish(end_ms),
             None => {
                 let hits = self.meter.give_up_undated();
                 if hits > 0 {

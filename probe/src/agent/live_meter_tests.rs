@@ -3,7 +3,7 @@
 use super::*;
 use crate::memory::Budget;
 use crate::meter::{MeterSettings, Source};
-use crate::observe::testing::{frame, query, scope, udp_to_server};
+use crate::observe::testing::{fragments, frame, query, scope, udp, udp_to_server};
 use crate::observe::{Frame, TOLD_BY_SERVER};
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -63,7 +63,15 @@ impl<R: Fn() -> Reading> Machine<R> {
         self.clocks.set(Reading { wall_ms, ..self.clocks.get() });
     }
 
-    fn hit(&mut self, time_ms: u64) {
+    /// What the capture thread does between frames, of which the last one was of this time.
+    fn turn(&mut self, frame_ms: Option<u64>) {
+        self.live.look();
+        self.live.close_due(frame_ms);
+        self.drain();
+    }
+
+    /// Gives the time by which a captured one was counted.
+    fn hit(&mut self, time_ms: u64) -> Option<u64> {
         self.hits += 1;
         if self.is_told {
             // As for every turn of the dnstap thread.
@@ -72,9 +80,17 @@ impl<R: Fn() -> Reading> Machine<R> {
             let time_ns = time_ms.saturating_mul(NS_PER_MS);
             let link_type = TOLD_BY_SERVER + 1;
             self.live.told(&Frame { time_ns, link_type, data: &octets, length_on_wire: octets.len() as u32 }, MINUTE);
+            None
         } else {
-            self.live.packet(&frame(&udp_to_server(&query("a.example.")), time_ms));
+            Some(self.live.packet(&frame(&udp_to_server(&query("a.example.")), time_ms)))
         }
+    }
+
+    /// The first fragment of a packet, with the whole question; the second never comes.
+    fn first_fragment(&mut self, time_ms: u64) {
+        self.hits += 1;
+        let octets = [query("a.example."), vec![0; 200]].concat();
+        self.live.packet(&frame(&fragments(&udp(40000, 53, &octets), 7, &[64])[0], time_ms));
     }
 
     fn drain(&mut self) {
@@ -257,21 +273,95 @@ fn a_machine_that_slept_was_not_listening_and_its_clock_was_not_set() {
     assert_eq!(machine.count(Counter::ClockSteps), 0);
 }
 
+#[test]
+fn a_frame_of_the_old_clock_does_not_bring_the_old_time_back() {
+    let mut machine = machine(BASE_MS + HOUR, false);
+    machine.pass(30_000);
+    let held_ms = machine.wall_ms();
+    machine.set_clock(BASE_MS + 30_000);
+    let frame_ms = machine.hit(held_ms);
+    machine.turn(frame_ms);
+    machine.pass(2 * MINUTE);
+    machine.finish();
+    let expected = [(HOUR, 0, 30_001, 1), (0, 30_000, MINUTE, 0), (MINUTE, 0, MINUTE, 0), (2 * MINUTE, 0, 30_001, 0)];
+    assert_eq!(machine.told(), expected);
+}
+
+#[test]
+fn a_clock_set_back_within_the_interval_covers_no_time_that_is_yet_to_come() {
+    let mut machine = machine(BASE_MS + 5000, false);
+    machine.pass(90_000);
+    let held_ms = machine.wall_ms();
+    machine.set_clock(held_ms - 30_000);
+    let frame_ms = machine.hit(held_ms);
+    machine.turn(frame_ms);
+    machine.pass(10_000);
+    machine.finish();
+    assert_eq!(machine.told(), [(0, 5000, MINUTE, 0), (MINUTE, 0, 15_001, 1)]);
+}
+
+#[test]
+fn a_frame_of_a_clock_that_is_not_set_opens_nothing_in_1970_when_it_is() {
+    let mut machine = machine(30_000, false);
+    let frame_ms = machine.hit(30_000);
+    machine.set_clock(BASE_MS + 20_000);
+    machine.turn(frame_ms);
+    machine.pass(MINUTE);
+    machine.finish();
+    let starts: Vec<_> = machine.batches.iter().map(|batch| batch.start_ms().saturating_sub(BASE_MS)).collect();
+    assert!(machine.batches.iter().all(|batch| batch.start_ms() >= BASE_MS), "{starts:?}");
+    assert_eq!(machine.told(), [(0, 20_000, MINUTE, 1), (MINUTE, 0, 20_001, 0)]);
+}
+
+#[test]
+fn an_end_before_the_clock_was_set_is_the_end_by_the_new_one() {
+    let mut machine = machine(BASE_MS + HOUR, false);
+    machine.pass(10_000);
+    let end_ms = machine.wall_ms();
+    machine.set_clock(BASE_MS + 10_000);
+    machine.live.finish(Some(end_ms));
+    machine.drain();
+    assert_eq!(machine.told(), [(HOUR, 0, 10_001, 0), (0, 10_000, 10_001, 0)]);
+}
+
+#[test]
+fn a_fragment_of_a_clock_that_is_not_set_counts_when_it_is() {
+    let mut machine = machine(30_000, false);
+    machine.first_fragment(30_000);
+    machine.set_clock(BASE_MS + 20_000);
+    machine.pass(MINUTE);
+    machine.finish();
+    assert!(machine.batches.iter().all(|batch| batch.start_ms() >= BASE_MS), "none is of 1970");
+    assert_eq!(machine.told(), [(0, 20_200, MINUTE, 1), (MINUTE, 0, 20_001, 0)]);
+}
+
+#[test]
+fn a_fragment_that_waits_while_the_clock_is_set_counts_by_the_new_one() {
+    let mut machine = machine(BASE_MS + HOUR, false);
+    machine.pass(10_000);
+    machine.first_fragment(machine.wall_ms());
+    machine.set_clock(BASE_MS + 10_000);
+    machine.pass(MINUTE);
+    machine.finish();
+    assert_eq!(machine.told(), [(HOUR, 0, 10_201, 0), (0, 10_200, MINUTE, 1), (MINUTE, 0, 10_001, 0)]);
+}
+
 /// What happens to a machine.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Pass(u64),
     /// A packet that was captured so many milliseconds ago.
     Hit(u64),
-    /// By so much, milliseconds.
-    Step(i64),
+    /// By so much, milliseconds; before anybody looks a packet comes that was stamped by the old clock, or none.
+    Step(i64, bool),
     /// To a time of 1970, Unix milliseconds.
     Lose(u64),
 }
 
 fn event(with_traffic: bool) -> impl Strategy<Value = Event> {
     let sizes = vec![600i64, 2000, 7000, 30_000, 200_000, 3_600_000, 86_400_000, 315_360_000_000];
-    let step = (prop::sample::select(sizes), any::<bool>()).prop_map(|(ms, back)| Event::Step(if back { -ms } else { ms }));
+    let step = (prop::sample::select(sizes), any::<bool>(), any::<bool>())
+        .prop_map(move |(ms, back, held)| Event::Step(if back { -ms } else { ms }, held && with_traffic));
     let hit = if with_traffic { (0u64..300).prop_map(Event::Hit).boxed() } else { Just(Event::Pass(200)).boxed() };
     prop_oneof![
         6 => (1u64..200_000).prop_map(Event::Pass),
@@ -294,8 +384,8 @@ proptest! {
         // From when to when a clock went on, and which batches were closed in that time.
         let (mut since_ms, mut closed) = (Some(machine.wall_ms()), 0);
         let mut listened_ms = 0;
-        for event in events.into_iter().chain([Event::Step(5_000_000), Event::Pass(3 * MINUTE), Event::Step(86_400_000)]) {
-            let before_ms = machine.wall_ms();
+        for event in events.into_iter().chain([Event::Step(5_000_000, false), Event::Pass(3 * MINUTE), Event::Step(86_400_000, false)]) {
+            let (before_ms, mut has_held) = (machine.wall_ms(), false);
             match event {
                 Event::Pass(ms) => {
                     machine.pass(ms);
@@ -306,7 +396,8 @@ proptest! {
                     machine.hit(before_ms.saturating_sub(ago_ms));
                     continue;
                 }
-                Event::Step(by_ms) => {
+                Event::Step(by_ms, held) => {
+                    has_held = held;
                     // A clock that is not set is set to a good time.
                     let from_ms = since_ms.map_or(BASE_MS, |_| before_ms);
                     let to_ms = from_ms.saturating_add_signed(by_ms);
@@ -315,11 +406,11 @@ proptest! {
                 }
                 Event::Lose(wall_ms) => machine.set_clock(wall_ms),
             }
+            let frame_ms = if has_held { machine.hit(before_ms) } else { None };
             if before_ms.abs_diff(machine.wall_ms()) < 600 {
                 continue;
             }
-            machine.live.tick();
-            machine.drain();
+            machine.turn(frame_ms);
             let batches = &machine.batches[closed..];
             if let Some(since_ms) = since_ms {
                 let first_ms = since_ms.next_multiple_of(MINUTE);

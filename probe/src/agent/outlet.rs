@@ -64,6 +64,13 @@ impl Outlet {
         }
     }
 
+    /// What is counted can be dated, or not.
+    pub(super) fn clock_is_set(&self, is_set: bool) {
+        if let Outlet::Count(counted) = self {
+            counted.status.clock_is_set(is_set);
+        }
+    }
+
     /// What of the memory the source may take.
     pub(super) fn budget(&self, config: &Config) -> Budget {
         match self {

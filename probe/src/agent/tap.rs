@@ -101,6 +101,7 @@ impl TapListener {
                 session.follow(self.orders.dns_interval_s());
                 let now_ms = session.tick();
                 self.outlet.stepped(session.live.take_step());
+                self.outlet.clock_is_set(session.live.clock_is_set());
                 self.say(session.covering);
                 self.outlet.pass_on(&mut session.live.meter, |_| {});
                 if let Some(now_ms) = now_ms {

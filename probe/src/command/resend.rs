@@ -6,7 +6,7 @@ use crate::config::{Argument, Config};
 use crate::spool::Refused;
 use jiff::Timestamp;
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,7 +15,8 @@ use std::process::ExitCode;
 /// Without names it prints a line for each: its name, the start of its interval, its size in bytes, `refused` or
 /// `to be sent again`, and why it was refused. With names, or --all, it puts them back into the spool. A probe that runs
 /// takes them within seconds, otherwise the next one that starts; batches of a replay (replay-N/NAME) go with the next
-/// replay for that server. A batch counts once, however often it is sent.
+/// replay for that server. A batch counts once, however often it is sent; each
+/// refusal of it is one more in batches_refused.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The configuration of the probe, TOML.
@@ -59,7 +60,14 @@ fn all_in(spool: &Path) -> Result<Vec<(String, Refused)>, Error> {
     }
     replays.sort_unstable();
     for replay in replays {
-        all.extend(Refused::read(&spool.join(&replay))?.into_iter().map(|batch| (format!("{replay}/{}", batch.name), batch)));
+        let batches = match Refused::read(&spool.join(&replay)) {
+            // It only has the name of a spool.
+            Err(Error::Disk { source, .. }) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                continue;
+            }
+            read => read?,
+        };
+        all.extend(batches.into_iter().map(|batch| (format!("{replay}/{}", batch.name), batch)));
     }
     Ok(all)
 }
@@ -141,6 +149,15 @@ mod tests {
         let all = all_in(dir.path()).unwrap();
         let error = choose(&all, &[all[0].0.clone(), "nonsense".into()]).unwrap_err();
         assert!(error.to_string().starts_with("nonsense: "), "{error}");
+    }
+
+    #[test]
+    fn what_only_has_the_name_of_a_replay_s_spool_is_passed_over() {
+        let dir = TempDir::new().unwrap();
+        refuse(dir.path(), 0..1);
+        fs::create_dir(dir.path().join("replay-old")).unwrap();
+        fs::write(dir.path().join("replay-notes.txt"), "").unwrap();
+        assert_eq!(all_in(dir.path()).unwrap().len(), 1);
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table, complain
             return false;
         }
     };
-    let mut observer = Observer::new(scope).within(budget.observer_bytes);
+    let mut observer = Observer::new(scope).within(budget.observer_bytes).noting_other_ports();
     let folded_before = table.contents().folded();
     let possible = Bounds::default().of_files(Reading::now().wall_ms);
     let mut counting = Counting { table, counts: [0; Counter::NUMBERS], possible, impossible: 0 };

@@ -2,6 +2,7 @@
 
 use super::wrong;
 use super::{Capture, Config, bounds};
+use crate::clock::Reading;
 use crate::observe::Addresses;
 use crate::{Error, dnstap};
 use serde::{Deserialize, Deserializer, de};
@@ -76,8 +77,10 @@ impl Config {
         }
     }
 
-    /// Whether this machine has what the configuration names. Another one may not: a replay does not need it.
+    /// Whether this machine has what the configuration names, and has come to the earliest day. Another one may not: a
+    /// replay does not need it.
     pub fn check_machine(&self) -> Result<(), Error> {
+        self.times.check_clock(Reading::now().wall_ms).map_err(|what| wrong("times.earliest", what))?;
         let Some(group) = &self.dnstap.socket_group else { return Ok(()) };
         dnstap::check_group(group).map_err(|what| wrong("dnstap.socket_group", what.to_string()))
     }

@@ -8,6 +8,9 @@ use serde::Deserialize;
 /// The furthest that a bound may be from now, seconds.
 const MAX_BOUND_S: u64 = 366 * 86_400;
 
+/// This day has come, whatever a clock says that lost its time: 2026-01-01, Unix milliseconds.
+const HAS_COME_MS: u64 = 1_767_225_600_000;
+
 /// `[times]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -41,6 +44,17 @@ impl Times {
     }
 }
 
+impl Times {
+    /// Whether the earliest day has come, or why not: before it nothing would be dated. A machine that starts with a clock
+    /// that lost its time must start, so the clock alone does not tell.
+    pub(super) fn check_clock(&self, now_ms: u64) -> Result<(), String> {
+        match start_of_day_ms(&self.earliest)? {
+            earliest_ms if earliest_ms < now_ms.max(HAS_COME_MS) => Ok(()),
+            _ => Err(format!("{} has not come: until then nothing could be dated", self.earliest)),
+        }
+    }
+}
+
 fn start_of_day_ms(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is no day from 1970-01-01 on; write it as 1980-01-01");
     let day: Date = text.parse().map_err(|_| wrong())?;
@@ -69,6 +83,21 @@ mod tests {
     fn the_default_is_the_default() {
         assert_eq!(Times::default().bounds(), Ok(Bounds::default()));
         assert_eq!(start_of_day_ms(&Times::default().earliest), Ok(DEFAULT_EARLIEST_S * 1000));
+    }
+
+    #[test]
+    fn a_clock_that_lost_its_time_is_no_reason_to_refuse_a_day_that_has_come() {
+        let times = |earliest: &str| Times { earliest: earliest.into(), ..Times::default() };
+        let (day_ms, of_2030_ms) = (86_400_000, 1_893_456_000_000);
+        for (earliest, now_ms, has_come) in [
+            ("2020-01-01", 60_000, true),
+            ("2025-12-31", 60_000, true),
+            ("2030-01-01", of_2030_ms + day_ms, true),
+            ("2030-01-01", of_2030_ms - day_ms, false),
+            ("2030-01-01", 60_000, false),
+        ] {
+            assert_eq!(times(earliest).check_clock(now_ms).is_ok(), has_come, "{earliest} {now_ms}");
+        }
     }
 
     #[test]

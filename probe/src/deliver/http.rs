@@ -83,7 +83,10 @@ fn classify(status: StatusCode, retry_after: Option<&str>, kind: &str, problem: 
         // Only for this batch, perhaps: it may be another server's, from before
         // server_id was changed.
         403 => Answer::Failed(format!("the token may not send for this batch's server: {said}")),
-        429 | 502..=504 => Answer::Unavailable { reason: said, retry_after: retry_after.and_then(parse_retry_after) },
+        code @ (429 | 502..=504) => {
+            let retry_after = retry_after.and_then(parse_retry_after);
+            Answer::Unavailable { reason: said, is_503: code == 503, retry_after }
+        }
         500..=599 => Answer::Failed(said),
         // Anything else is not what a central answers.
         _ => Answer::unavailable(format!("the answer is not a central's; is deliver.http.url right? {said}")),

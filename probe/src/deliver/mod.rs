@@ -10,8 +10,8 @@
 //! | confirmed | leaves the spool | go on |
 //! | refused for good | is put aside, with the reason | go on |
 //! | failed, perhaps because of this batch | is tried again later | go on |
-//! | it tells of a time yet to come | is tried again later | go on |
-//! | not taken, and ahead of this machine's clock | waits a minute | go on |
+//! | it tells of a time yet to come | waits, with all later ones | go on |
+//! | 503, and it is ahead of this machine's clock | waits a minute, with all later ones | go on |
 //! | the other side is not there, busy, or does not accept us | stays | wait, then one tries again |
 //!
 //! It never gives up. Waiting grows up to about ten seconds, with jitter, so
@@ -79,6 +79,8 @@ pub(crate) enum Answer {
     /// It takes none at the moment.
     Unavailable {
         reason: String,
+        /// Whether a central said so itself, with 503: it may be about this batch.
+        is_503: bool,
         /// How long it wants to be left alone.
         retry_after: Option<Duration>,
     },
@@ -114,6 +116,7 @@ pub async fn run(
         flight_bytes: 0,
         max_in_flight_bytes,
         health: Health::default(),
+        ahead_from_s: None,
     };
     loop {
         engine.launch();
@@ -140,6 +143,8 @@ struct Engine {
     flight_bytes: u64,
     max_in_flight_bytes: u64,
     health: Health,
+    /// Batches from this time on wait because it has not come, Unix seconds; none once one of them was taken.
+    ahead_from_s: Option<u64>,
 }
 
 impl Engine {
@@ -179,6 +184,7 @@ impl Engine {
         self.way = Arc::new(Way::new(settings.clone())?);
         self.known = settings;
         self.health = Health::default();
+        self.ahead_from_s = None;
         Ok(())
     }
 
@@ -188,6 +194,7 @@ impl Engine {
             None => None,
             Some(answer @ (Answer::Confirmed | Answer::Kept(_))) => {
                 self.counts.confirmed();
+                self.ahead_from_s = self.ahead_from_s.filter(|from_s| entry.key.start_s < *from_s);
                 if let Answer::Kept(kept_from) = answer {
                     self.counts.kept(entry.key.start_s, kept_from);
                 }
@@ -203,24 +210,16 @@ impl Engine {
                 self.health.failed(&reason, entry.deferrals == 0, self.way.window())
             }
             Some(Answer::NotYet(reason)) => {
-                self.defer(&entry, &reason);
+                self.wait_for_its_time(&entry, growing_wait(&entry), &reason);
                 self.health.succeeded()
             }
             // A batch of a clock that was ahead, and is not any more. What keeps the central from taking it
             // says nothing of the others.
-            Some(Answer::Unavailable { reason, .. }) if is_ahead(entry.key.start_s) => {
-                self.spool.defer(entry.key, Instant::now() + AHEAD_WAIT);
-                if entry.deferrals == 0 {
-                    tracing::warn!(
-                        start_s = entry.key.start_s,
-                        seq = entry.key.seq,
-                        reason,
-                        "a batch of a time that has not come is not taken; it waits in the spool"
-                    );
-                }
+            Some(Answer::Unavailable { reason, is_503: true, .. }) if is_ahead(entry.key.start_s) => {
+                self.wait_for_its_time(&entry, AHEAD_WAIT, &reason);
                 None
             }
-            Some(Answer::Unavailable { reason, retry_after }) => {
+            Some(Answer::Unavailable { reason, retry_after, .. }) => {
                 self.spool.release(entry.key);
                 self.health.unavailable(&reason, retry_after)
             }
@@ -246,15 +245,35 @@ fn is_ahead(start_s: u64) -> bool {
 }
 
 impl Engine {
+    /// Tries a batch again later whose time has not come, and no later one before: it would fare no better.
+    fn wait_for_its_time(&mut self, entry: &Entry, wait: Duration, reason: &str) {
+        let (start_s, seq, until) = (entry.key.start_s, entry.key.seq, Instant::now() + wait);
+        self.spool.defer(entry.key, until);
+        self.spool.defer_from(start_s, until);
+        if self.ahead_from_s.is_none() {
+            tracing::warn!(
+                start_s,
+                seq,
+                reason,
+                "a batch of a time that has not come is not taken; it waits in the spool, and so do later ones"
+            );
+        }
+        self.ahead_from_s = Some(self.ahead_from_s.map_or(start_s, |from_s| from_s.min(start_s)));
+    }
+
     /// Tries a batch again later, and later still each time.
     fn defer(&self, entry: &Entry, reason: &str) {
-        let wait = Duration::from_secs(1 << entry.deferrals.min(6));
-        self.spool.defer(entry.key, Instant::now() + wait);
+        self.spool.defer(entry.key, Instant::now() + growing_wait(entry));
         if entry.deferrals == 0 {
             let (start_s, seq) = (entry.key.start_s, entry.key.seq);
             tracing::warn!(start_s, seq, reason, "a batch was not taken; it is tried again later");
         }
     }
+}
+
+/// How long a batch waits that was put off so often.
+fn growing_wait(entry: &Entry) -> Duration {
+    Duration::from_secs(1 << entry.deferrals.min(6))
 }
 
 /// One try with one batch; no answer when it was evicted before. What the answer
@@ -376,7 +395,7 @@ impl Counts {
 
 impl Answer {
     pub(crate) fn unavailable(reason: impl Into<String>) -> Answer {
-        Answer::Unavailable { reason: reason.into(), retry_after: None }
+        Answer::Unavailable { reason: reason.into(), is_503: false, retry_after: None }
     }
 }
 

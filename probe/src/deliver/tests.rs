@@ -179,11 +179,42 @@ fn a_good_batch_behind_many_that_fail_is_reached() {
 #[test]
 fn batches_ahead_of_the_central_s_clock_stay_and_hold_no_other_up() {
     let dir = TempDir::new().unwrap();
-    let spool = spool_of(&dir, 30);
-    // More than a window of them, and before all others.
-    let central = Central::start(|seq| if seq < 20 { NOT_YET } else { 204 });
-    deliver_until(&spool, &central, |counts| counts.delivered() == 10);
+    let spool = spool_of(&dir, 0);
+    // More than a window of them, and there before all others.
+    (10..30).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
+    let central = Central::start(|seq| if seq >= 10 { NOT_YET } else { 204 });
+    let put = std::cell::Cell::new(false);
+    deliver_until(&spool, &central, |counts| {
+        if !put.get() && !central.received().is_empty() {
+            put.set(true);
+            (0..10).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
+        }
+        counts.delivered() == 10
+    });
     assert_eq!(spool.len(), 20);
+}
+
+#[test]
+fn a_backlog_ahead_of_the_central_s_clock_is_tried_by_a_few_for_all() {
+    let dir = TempDir::new().unwrap();
+    let spool = spool_of(&dir, 200);
+    let central = Central::start(|seq| if seq < 10 { 204 } else { NOT_YET });
+    let began = Instant::now();
+    deliver_until(&spool, &central, |counts| counts.delivered() == 10 && began.elapsed() > Duration::from_millis(2500));
+    let tries = central.received().iter().filter(|seq| **seq >= 10).count();
+    assert_eq!(spool.len(), 190);
+    // At once, a second later, and not yet two more later.
+    assert!((2..=3 * http::WINDOW).contains(&tries), "{tries}");
+}
+
+#[test]
+fn a_backlog_ahead_is_delivered_when_its_time_has_come() {
+    let dir = TempDir::new().unwrap();
+    let spool = spool_of(&dir, 50);
+    let began = Instant::now();
+    let central = Central::start(move |_| if began.elapsed() < Duration::from_secs(1) { NOT_YET } else { 204 });
+    deliver_until(&spool, &central, |counts| counts.delivered() == 50);
+    assert!(spool.is_empty());
 }
 
 #[test]
@@ -236,4 +267,33 @@ fn a_batch_of_a_time_that_has_not_come_holds_up_no_other() {
     deliver_until(&spool, &central, |counts| counts.delivered() == 3 && began.elapsed() > Duration::from_secs(2));
     let tries = central.received().iter().filter(|seq| **seq == 9).count();
     assert_eq!((tries, spool.len()), (1, 1), "it waits, and nobody is asked again and again");
+}
+
+/// Batches that begin an hour from now and later, tried for so long: how often.
+fn tries_with_a_backlog_ahead(status: u16, batches: u64) -> usize {
+    let (central, dir) = (Central::start(move |_| status), TempDir::new().unwrap());
+    let spool = spool_of(&dir, 0);
+    let now_s = Reading::now().wall_ms / 60_000 * 60;
+    for seq in 0..batches {
+        let start_s = now_s + 3600 + 60 * seq;
+        let coverage = Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 };
+        spool.put(&Batch { start_s, coverage, ..batch(seq) }.into()).unwrap();
+    }
+    let began = Instant::now();
+    deliver_until(&spool, &central, |_| began.elapsed() > Duration::from_millis(1500));
+    assert_eq!(spool.len() as u64, batches);
+    central.received().len()
+}
+
+#[test]
+fn a_central_that_does_not_know_the_token_is_not_asked_with_every_batch_ahead() {
+    let tries = tries_with_a_backlog_ahead(401, 100);
+    // A window of them, and one after each wait.
+    assert!((http::WINDOW + 1..=http::WINDOW + 5).contains(&tries), "{tries}");
+}
+
+#[test]
+fn a_backlog_ahead_that_a_central_does_not_take_is_tried_by_a_few_for_all() {
+    let tries = tries_with_a_backlog_ahead(503, 100);
+    assert!((1..=http::WINDOW).contains(&tries), "{tries}");
 }

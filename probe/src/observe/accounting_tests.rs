@@ -216,8 +216,17 @@ fn what_the_probe_asks_is_known_where_the_server_tells_of_it() {
 }
 
 #[test]
+fn a_header_of_a_tunnel_in_datagrams_that_is_cut_short_is_unreadable() {
+    for port in [4789, 4790, 6081] {
+        for header in [&[][..], &[8], &[8, 0, 0, 0, 0, 0, 7]] {
+            ends_in(RAW, &to_port(port, header), Counter::UnreadableFrames);
+        }
+    }
+}
+
+#[test]
 fn ports_with_messages_that_are_not_watched_are_known() {
-    let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
+    let (mut observer, mut memory) = (Observer::new(&scope()).noting_other_ports(), Memory::default());
     let at = |port: u16| ethernet(0x0800, &to_port(port, &query("a.")));
     let answer = ethernet(0x0800, &ipv4(17, 53, 1, &udp(5533, 40000, &response("a.", 0))));
     let in_stream = ethernet(0x0800, &ip(6, &tcp(40000, 8053, (1, 0), 0x18, &stream(&[query("a.")]))));

@@ -152,10 +152,13 @@ impl Fragments {
         }
     }
 
-    /// The clock was set by so much.
+    /// The clock was set by so much: what waits has the time that it would have had by the new one.
     pub(super) fn shift(&mut self, by_ns: i64) {
         for waiting in self.waiting.values_mut() {
             waiting.since_ns = waiting.since_ns.saturating_add_signed(by_ns);
+            for part in &mut waiting.parts {
+                part.time_ns = part.time_ns.saturating_add_signed(by_ns);
+            }
         }
     }
 

@@ -110,7 +110,8 @@ pub trait Sink {
 pub struct Observer {
     reader: Reader,
     told: Told,
-    elsewhere: Elsewhere,
+    /// None where nobody asks.
+    elsewhere: Option<Elsewhere>,
     fragments: Fragments,
     streams: Streams,
     recent: Recent,
@@ -136,7 +137,7 @@ impl Observer {
         Observer {
             reader: Reader { watched: Watched::new(scope), own: Arc::default() },
             told: Told::new(scope),
-            elsewhere: Elsewhere::default(),
+            elsewhere: None,
             fragments: Fragments::new(),
             streams: Streams::new(),
             recent: Recent::new(),
@@ -151,6 +152,12 @@ impl Observer {
     pub fn within(mut self, max_bytes: usize) -> Self {
         self.fragments.set_max_bytes(max_bytes / 3);
         self.streams.set_max_bytes(max_bytes / 3 * 2);
+        self
+    }
+
+    /// The same, looking for messages on ports that are not watched: for [`Self::other_ports`].
+    pub fn noting_other_ports(mut self) -> Self {
+        self.elsewhere = Some(Elsewhere::default());
         self
     }
 
@@ -197,9 +204,10 @@ impl Observer {
         self.unread_frames
     }
 
-    /// The ports that are not watched with most of what looks like messages, and how many; the first few.
+    /// The ports that are not watched with most of what looks like messages, and how many; the first few. None without
+    /// [`Self::noting_other_ports`].
     pub fn other_ports(&self) -> Vec<(u16, u32)> {
-        self.elsewhere.most()
+        self.elsewhere.as_ref().map(Elsewhere::most).unwrap_or_default()
     }
 
     #[cold]
@@ -306,7 +314,9 @@ impl Observer {
                     }
                     Ends::OtherAddresses => sink.add(Counter::OtherAddresses, 1),
                     Ends::OtherPorts => {
-                        self.elsewhere.segment((segment.source().1, segment.destination().1), segment.octets());
+                        if let Some(elsewhere) = &mut self.elsewhere {
+                            elsewhere.segment((segment.source().1, segment.destination().1), segment.octets());
+                        }
                         sink.add(Counter::OtherPorts, 1);
                     }
                 }
@@ -321,8 +331,10 @@ impl Observer {
         if let Some(tunnel) = Tunnel::at_port(datagram.destination) {
             return self.tunnel(tunnel, datagram.octets, at, sink);
         }
-        if !scope::is_multicast(destination) {
-            self.elsewhere.datagram((datagram.source, datagram.destination), datagram.octets, datagram.length);
+        if let Some(elsewhere) = &mut self.elsewhere
+            && !scope::is_multicast(destination)
+        {
+            elsewhere.datagram((datagram.source, datagram.destination), datagram.octets, datagram.length);
         }
         sink.add(Counter::OtherPorts, 1);
     }

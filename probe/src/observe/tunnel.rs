@@ -84,7 +84,7 @@ fn vxlan(octets: &[u8]) -> Network<'_> {
     const CONTROL: u8 = 0x01;
     /// Version and reserved bits, which are 0.
     const ZERO: u8 = 0xf0;
-    let Some(([flags, reserved @ .., next, _, _, _, last], inner)) = octets.split_first_chunk::<8>() else { return Ok(None) };
+    let ([flags, reserved @ .., next, _, _, _, last], inner) = split::<8>(octets)?;
     if flags & EXTENDED == 0 {
         return if flags & VALID != 0 { link::ethernet(inner) } else { Ok(None) };
     }
@@ -101,9 +101,9 @@ fn vxlan(octets: &[u8]) -> Network<'_> {
 }
 
 fn geneve(octets: &[u8]) -> Network<'_> {
-    let Some(([version_length, flags, high, low, _, _, _, 0], rest)) = octets.split_first_chunk::<8>() else { return Ok(None) };
+    let ([version_length, flags, high, low, _, _, _, last], rest) = split::<8>(octets)?;
     // Control packets (the highest of the flags) carry no traffic.
-    if version_length & 0xc0 != 0 || flags & 0xbf != 0 {
+    if *last != 0 || version_length & 0xc0 != 0 || flags & 0xbf != 0 {
         return Ok(None);
     }
     let rest = rest.get(usize::from(version_length & 0x3f) * 4..).ok_or(Unread::Damaged)?;

@@ -3,11 +3,14 @@
 //! The captures are read once before they are replayed, with the observer and the memory
 //! that the replay will have, and hashed is what counts: of every message its time, to the
 //! millisecond, its name in small letters, its type and its kind; and when the first and
-//! the last frame were. Compression, file format, the order of bytes, the unit of time, the
+//! the last frame were, and the earliest and the latest. What is not counted because its
+//! time cannot be right is not hashed either: only so do batches of the same number hold
+//! the same. Compression, file format, the order of bytes, the unit of time, the
 //! link layer, how frames are spread over files, and how much memory is left for records
 //! make no difference.
 
 use crate::memory::Budget;
+use crate::meter::{CaptureClock, Refused};
 use crate::observe::{Frame, Hit, Observer, Scope, Sink};
 use crate::times::{BEYOND_NS, Possible};
 use sha2::{Digest, Sha256};
@@ -20,27 +23,38 @@ pub(super) struct Content {
     observer: Observer,
     hits: Hits,
     possible: Possible,
-    first_ns: Option<u64>,
-    last_ns: u64,
+    clock: CaptureClock,
+    span: Option<Span>,
     /// The newest time that is possible, and the newest of all.
     newest_ns: Option<u64>,
     newest_of_all_ns: u64,
+}
+
+/// When the frames were that count, Unix milliseconds. They need not be in order.
+#[derive(Clone, Copy)]
+struct Span {
+    first_ms: u64,
+    last_ms: u64,
+    earliest_ms: u64,
+    latest_ms: u64,
 }
 
 /// What counts of them.
 struct Hits {
     hasher: Sha256,
     count: u64,
+    /// Whether what is found does not count.
+    refusing: bool,
 }
 
 impl Content {
     pub(super) fn new(scope: &Scope, budget: &Budget, possible: Possible) -> Content {
         Content {
             observer: Observer::new(scope).within(budget.observer_bytes),
-            hits: Hits { hasher: Sha256::new(), count: 0 },
+            hits: Hits { hasher: Sha256::new(), count: 0, refusing: false },
             possible,
-            first_ns: None,
-            last_ns: 0,
+            clock: CaptureClock::new(possible),
+            span: None,
             newest_ns: None,
             newest_of_all_ns: 0,
         }
@@ -48,15 +62,24 @@ impl Content {
 
     pub(super) fn frame(&mut self, frame: &Frame<'_>) {
         let time_ns = frame.time_ns;
-        self.first_ns.get_or_insert(time_ns);
-        self.last_ns = time_ns;
         if time_ns != BEYOND_NS {
             self.newest_of_all_ns = self.newest_of_all_ns.max(time_ns);
             if time_ns / NS_PER_MS <= self.possible.until_ms {
                 self.newest_ns = self.newest_ns.max(Some(time_ns));
             }
         }
-        self.observer.frame(frame, &mut self.hits);
+        match self.clock.follow(time_ns, &mut self.observer) {
+            Ok(time_ms) => {
+                self.span = Some(Span::with(self.span, time_ms));
+                self.observer.frame(frame, &mut self.hits);
+            }
+            // As the meter does.
+            Err(Refused { time_ns, .. }) => {
+                self.hits.refusing = true;
+                self.observer.frame(&Frame { time_ns, ..*frame }, &mut self.hits);
+                self.hits.refusing = false;
+            }
+        }
     }
 
     /// By how much times are to be moved so that the newest is this, Unix milliseconds. Those of the future are not
@@ -69,16 +92,35 @@ impl Content {
 
     /// The epoch of a replay with these settings. With a nonce it is another's, whatever is in it.
     pub(super) fn epoch(mut self, server_id: u32, interval_s: u32, nonce: Option<u64>) -> u64 {
+        self.hits.refusing = self.clock.refusal_at_end().is_some();
         self.observer.finish(&mut self.hits);
-        let Hits { mut hasher, count } = self.hits;
-        let (first_ms, last_ms) = (self.first_ns.unwrap_or_default() / NS_PER_MS, self.last_ns / NS_PER_MS);
+        let Hits { mut hasher, count, .. } = self.hits;
+        let Span { first_ms, last_ms, earliest_ms, latest_ms } = self.span.unwrap_or(Span::of(0));
         hasher.update(format!("{server_id} {interval_s} {count} {first_ms} {last_ms} {nonce:?}"));
+        // Frames in order, which nearly all are, have the same identity as they always had.
+        if (earliest_ms, latest_ms) != (first_ms, last_ms) {
+            hasher.update(format!(" {earliest_ms} {latest_ms}"));
+        }
         hasher.finalize().first_chunk().copied().map_or(0, u64::from_le_bytes)
+    }
+}
+
+impl Span {
+    fn of(time_ms: u64) -> Span {
+        Span { first_ms: time_ms, last_ms: time_ms, earliest_ms: time_ms, latest_ms: time_ms }
+    }
+
+    fn with(span: Option<Span>, time_ms: u64) -> Span {
+        let Span { first_ms, earliest_ms, latest_ms, .. } = span.unwrap_or(Span::of(time_ms));
+        Span { first_ms, last_ms: time_ms, earliest_ms: earliest_ms.min(time_ms), latest_ms: latest_ms.max(time_ms) }
     }
 }
 
 impl Sink for Hits {
     fn hit(&mut self, hit: &Hit<'_>) {
+        if self.refusing {
+            return;
+        }
         self.count += 1;
         let mut name = [0; zonepulse_dns::name::MAX_WIRE];
         let name = name.get_mut(..hit.name.len()).unwrap_or_default();

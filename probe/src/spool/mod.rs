@@ -170,7 +170,9 @@ impl Spool {
             evicted: AtomicU64::new(0),
             _lock: lock,
         };
-        spool.take_offered()?;
+        if let Err(error) = spool.take_offered() {
+            tracing::warn!(%error, "a refused batch that is to be sent again cannot be taken; it is looked for again");
+        }
         Ok(spool)
     }
 
@@ -246,7 +248,8 @@ impl Spool {
     }
 
     /// Puts a batch aside that the central refused for good, with the reason
-    /// beside it. The next batch reports that there was one.
+    /// beside it. The next batch reports that there was one; that a batch was refused that was sent again
+    /// is reported again.
     ///
     /// When an error comes back before anything was done, the batch is still claimed.
     pub fn refuse(&self, key: Key, reason: &str) -> Result<(), Error> {
@@ -268,8 +271,9 @@ impl Spool {
     }
 
     /// Takes back what was refused and is to be sent again ([`Refused::offer`]), as far as there is room: how many.
+    /// Fails as the first file does, when it has tried all.
     pub fn take_offered(&self) -> Result<u64, Error> {
-        let mut taken = 0;
+        let (mut taken, mut failed) = (0, None);
         for (key, size_bytes) in refused::offered(&self.disk)? {
             // One writer at a time, who may be somebody else between two of them.
             let note = lock(&self.note);
@@ -277,13 +281,16 @@ impl Spool {
                 break;
             }
             // The note on disk may still say that it is to be put aside.
-            note.write(&self.disk)?;
-            taken += u64::from(self.take_back(key, size_bytes)?);
+            match note.write(&self.disk).and_then(|()| self.take_back(key, size_bytes)) {
+                Ok(is_taken) => taken += u64::from(is_taken),
+                // The next file may be better.
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
         if taken > 0 {
             tracing::info!(batches = taken, "refused batches are sent again, as was asked for");
         }
-        Ok(taken)
+        failed.map_or(Ok(taken), Err)
     }
 
     /// Says whether it was there, and not in the spool already.
@@ -329,6 +336,19 @@ impl Spool {
     /// Gives a claimed batch back, to be claimed again later; others go first.
     pub fn defer(&self, key: Key, until: Instant) {
         self.give_back(key, State::Deferred(until), 1);
+    }
+
+    /// Puts off every batch that begins then or later, Unix seconds, and is not claimed: until then, or longer if it waits
+    /// longer already.
+    pub fn defer_from(&self, start_s: u64, until: Instant) {
+        let first = Key { start_s, epoch: 0, seq: 0 };
+        for (_, waiting) in lock(&self.index).waiting.range_mut(first..) {
+            waiting.state = match waiting.state {
+                State::Claimed => State::Claimed,
+                State::Ready => State::Deferred(until),
+                State::Deferred(other) => State::Deferred(other.max(until)),
+            };
+        }
     }
 
     fn give_back(&self, key: Key, state: State, deferrals: u32) {

@@ -79,7 +79,9 @@ pub(super) fn offered(disk: &Disk) -> Result<Vec<(Key, u64)>, Error> {
         let name = entry.file_name();
         let name = name.to_str().unwrap_or_default();
         if let Some(key) = key_of(name).filter(|_| is_offered(name)) {
-            all.push((key, entry.metadata().map_err(Error::disk("look at", entry.path()))?.len()));
+            // One that is not there any more is not offered.
+            let Ok(metadata) = entry.metadata() else { continue };
+            all.push((key, metadata.len()));
         }
     }
     all.sort_unstable();
@@ -117,7 +119,9 @@ pub(super) fn bound(disk: &Disk, max_bytes: u64) -> Result<(), Error> {
     let mut kept = Vec::new();
     for entry in fs::read_dir(&dir).map_err(Error::disk("read the directory", &dir))? {
         let entry = entry.map_err(Error::disk("read the directory", &dir))?;
-        let size_bytes = entry.metadata().map_err(Error::disk("look at", entry.path()))?.len();
+        // Whoever offers it to be sent again renames it, at any moment.
+        let Ok(metadata) = entry.metadata() else { continue };
+        let size_bytes = metadata.len();
         let name = entry.file_name();
         let name = name.to_str().unwrap_or_default();
         let temporary = name.starts_with('.') && name.ends_with(".reason.tmp");

@@ -175,3 +175,39 @@ fn a_crash_at_any_step_keeps_it_and_sends_it_once() {
         }
     }
 }
+
+#[test]
+fn an_offered_file_that_cannot_be_read_stops_neither_the_start_nor_the_others() {
+    let dir = TempDir::new().unwrap();
+    drop(with_refused(&dir, 0..2));
+    all(&dir).iter().for_each(|refused| refused.offer().unwrap());
+    let first = dir.path().join("refused").join(&all(&dir)[0].name).with_extension(OFFERED);
+    fs::remove_file(&first).unwrap();
+    fs::create_dir(&first).unwrap();
+    let spool = open(&dir);
+    assert_eq!(numbers(&claimed(&spool)), [1]);
+    assert!(spool.take_offered().is_err(), "whoever looks again learns of it");
+}
+
+#[test]
+fn what_is_offered_while_others_are_counted_is_no_error() {
+    let dir = TempDir::new().unwrap();
+    drop(with_refused(&dir, 0..40));
+    let disk = Disk::open(dir.path()).unwrap();
+    let listed = all(&dir);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                for refused in &listed {
+                    let file = |extension| dir.path().join(DIR).join(&refused.name).with_extension(extension);
+                    refused.offer().unwrap();
+                    fs::rename(file(OFFERED), file(KEPT)).unwrap();
+                }
+            }
+        });
+        let failed = (0..2000).find_map(|_| bound(&disk, 1 << 20).and_then(|()| offered(&disk)).err());
+        done.store(true, Ordering::Relaxed);
+        assert!(failed.is_none(), "{failed:?}");
+    });
+}

@@ -478,3 +478,17 @@ fn a_shared_directory_is_no_spool() {
     fs::set_permissions(&settings.dir, fs::Permissions::from_mode(0o700)).unwrap();
     Spool::open(settings).unwrap();
 }
+
+#[test]
+fn later_batches_are_put_off_but_for_those_on_their_way() {
+    let dir = TempDir::new().unwrap();
+    let spool = Spool::open(settings(&dir)).unwrap();
+    (0..4).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
+    let oldest = spool.claim().unwrap().key;
+    spool.defer_from(oldest.start_s, Instant::now() + std::time::Duration::from_secs(60));
+    assert_eq!((spool.claim(), spool.len()), (None, 4));
+    spool.release(oldest);
+    assert_eq!(spool.claim().map(|entry| entry.key), Some(oldest), "it was on its way");
+    spool.defer_from(0, Instant::now());
+    assert_eq!(spool.claim(), None, "none waits less than it did");
+}
