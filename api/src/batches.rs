@@ -108,7 +108,7 @@ impl From<Error> for Problem {
             Error::UnknownVersion(_) => Problem::new(Case::UnknownFormat, error.to_string()),
             Error::WrongServer { .. } | Error::UnknownServer(_) => Problem::new(Case::NotAllowed, error.to_string()),
             Error::Busy => Problem::new(Case::Busy, error.to_string()).retry_after_s(1),
-            Error::Ahead { .. } => Problem::new(Case::Ahead, error.to_string()).retry_after_s(10),
+            Error::Ahead { .. } | Error::Behind { .. } => Problem::new(Case::Ahead, error.to_string()).retry_after_s(10),
             Error::NoSpace => Problem::new(Case::Busy, error.to_string()).retry_after_s(30),
             Error::Closed => Problem::new(Case::Busy, error.to_string()).retry_after_s(5),
             Error::Store(_) | Error::Trust(_) | Error::Broker(_) | Error::Thread(_) => Problem::internal(error),

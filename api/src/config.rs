@@ -6,7 +6,6 @@ mod check;
 mod ingest;
 mod read;
 
-pub use check::bad_url;
 pub use ingest::Ingest;
 
 use crate::Error;

@@ -217,7 +217,7 @@ impl Parts {
         let help = "Messages that the broker took out of the queue and whose batches were taken all the same";
         out.counter("amqp_messages_restored", help, broker.restored)?;
         let help = "Times that the dead-letter queue began to take no message";
-        out.counter("amqp_dead_letter_failures", help, broker.unburied)
+        out.counter("amqp_dead_letter_failures", help, broker.dead_letter_failures)
     }
 
     fn store(&self, out: &mut Out<'_>) -> fmt::Result {

@@ -45,7 +45,7 @@ async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
     let Raw { filter, range, page } = Raw::read(&uri)?;
     app.known_servers(&filter.servers)?;
     let answer = app.engine().raw(&filter, range, &page).await?;
-    respond(output, answer, &page, range, &uri).await
+    respond(&app, output, answer, &page, range, &uri).await
 }
 
 /// Totals and series
@@ -76,7 +76,7 @@ async fn aggregate(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resu
         None => app.engine().totals(&filter, range, by, &page).await?,
         Some(bucket) => app.engine().series(&filter, range, bucket, by, &page).await?,
     };
-    respond(output, answer, &page, range, &uri).await
+    respond(&app, output, answer, &page, range, &uri).await
 }
 
 /// Requests per second
@@ -96,7 +96,7 @@ async fn rps(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
     let Rates { filter, range, step_s, by, page } = Rates::read(&uri)?;
     app.known_servers(&filter.servers)?;
     let answer = app.engine().rps(&filter, range, step_s, by, &page).await?;
-    respond(output, answer, &page, range, &uri).await
+    respond(&app, output, answer, &page, range, &uri).await
 }
 
 /// Coverage
@@ -116,11 +116,12 @@ async fn coverage(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resul
     let Coverage { servers, range, page } = Coverage::read(&uri)?;
     app.known_servers(&servers)?;
     let answer = app.engine().coverage(&servers, range, &page).await?;
-    respond(output, answer, &page, range, &uri).await
+    respond(&app, output, answer, &page, range, &uri).await
 }
 
 /// The answer in its format, with its total and the way to the next page.
 pub(crate) async fn respond(
+    app: &App,
     output: Output,
     answer: Answer,
     page: &Page,
@@ -132,9 +133,8 @@ pub(crate) async fn respond(
     let body = if batches.len() <= 1 && batches.iter().all(is_small) {
         render(output, &schema, &batches)
     } else {
-        // A hundred thousand rows take a while: not on a thread that serves others.
-        let rendered = tokio::task::spawn_blocking(move || render(output, &schema, &batches)).await;
-        rendered.map_err(Problem::internal)?
+        // A hundred thousand rows take a while: not on a thread that serves others, and only a few answers at a time.
+        app.engine().aside(move || render(output, &schema, &batches)).await?
     };
     let body = body.map_err(Problem::internal)?;
     let mut response = body.into_response();

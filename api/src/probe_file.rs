@@ -1,6 +1,6 @@
 //! A probe's configuration file, written for a server that was just made.
 
-use crate::{Error, config};
+use crate::Error;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write;
@@ -69,7 +69,7 @@ impl ProbeFile {
         if self.ports.contains(&0) {
             return Err(Error::Argument("--port: must be from 1 to 65535, not 0".to_owned()));
         }
-        if let Some(what) = config::bad_url(&self.url) {
+        if let Some(what) = zonepulse_store::bad_url(&self.url) {
             return Err(Error::Argument(format!("--url: {:?} {what}", self.url)));
         }
         if self.device.is_empty() || self.device.chars().any(|c| c.is_whitespace() || c.is_control()) {

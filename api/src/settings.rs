@@ -106,6 +106,8 @@ described! {
     aggregated_retention_days: u32,
     /// What becomes of a batch whose time another run of a probe of the same server covers already, as when two probes
     /// use one token: `count`, so that both count and the coverage tells of it, or `refuse`, so that a time counts once.
+    /// Then a probe whose clock was ahead and is set back between two runs has refused what it observes until it is past the
+    /// time that it covered falsely, up to as long as batches may be ahead (`[ingest] max_ahead_s`).
     overlapping_probes: OverlappingProbes,
     /// The broker's FQDN or IP address; empty for none. For administrators, as is all about the broker.
     #[schema(max_length = 255)]

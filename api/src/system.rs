@@ -36,7 +36,7 @@ async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
     let SystemRaw { filter, range, page } = SystemRaw::read(&uri)?;
     app.known_servers(&filter.servers)?;
     let answer = app.engine().system_raw(&filter, range, &page).await?;
-    respond(output, answer, &page, range, &uri).await
+    respond(&app, output, answer, &page, range, &uri).await
 }
 
 /// Rolled up metrics
@@ -54,7 +54,7 @@ async fn aggregate(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resu
     let SystemAggregate { filter, range, interval, page } = SystemAggregate::read(&uri)?;
     app.known_servers(&filter.servers)?;
     let answer = app.engine().system_aggregate(&filter, range, interval, &page).await?;
-    respond(output, answer, &page, range, &uri).await
+    respond(&app, output, answer, &page, range, &uri).await
 }
 
 /// Which metrics there are
@@ -69,7 +69,7 @@ async fn metrics(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result
     let output = Output::asked(&headers, &uri)?;
     let SystemSeries { page } = SystemSeries::read(&uri)?;
     let answer = app.engine().system_series(&page).await?;
-    respond(output, answer, &page, TimeRange::default(), &uri).await
+    respond(&app, output, answer, &page, TimeRange::default(), &uri).await
 }
 
 /// A value of a metric on one server in one slot.

@@ -2,7 +2,7 @@
 //!
 //! The queues are durable quorum queues whose arguments keep the broker from dropping anything (`queues`). A message is
 //! acknowledged only when its batch is on disk; at most `prefetch` are under way. While the central can take none
-//! (its disk is full), nothing is taken from the queue, and nothing given back to it (`link`).
+//! (its disk is full, its clock has lost the time), nothing is taken from the queue, and nothing given back to it (`link`).
 //!
 //! What will never be taken goes to `<queue>.dead` with the reason in its headers, confirmed by the
 //! broker before it is acknowledged here, so that it is always in one of the
@@ -14,6 +14,7 @@
 
 mod address;
 mod headers;
+mod held;
 mod link;
 pub(crate) mod origin;
 pub mod publisher;
@@ -108,7 +109,8 @@ pub async fn consume(ingest: Ingest, settings: Settings, shutdown: impl Future<O
             Ok(End::Shutdown) => return,
             Ok(End::Rest { why, took }) => {
                 rest(&ingest, &settings.queue, &why);
-                if took {
+                // One that ends at once ends at once again, whatever it took meanwhile.
+                if took && began.elapsed() > GOOD_CONNECTION {
                     rests = growing(LOOK, LONGEST_REST);
                 }
                 rests.next().unwrap_or(LONGEST_REST)

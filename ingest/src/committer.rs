@@ -3,7 +3,7 @@
 use crate::admission::Place;
 use crate::times::{self, Bounds};
 use crate::turns::{Group, Turns};
-use crate::twins::{self, Twins};
+use crate::twins::{Pending, Twins};
 use crate::untold::Untold;
 use crate::{Error, Outcome, Settings, translate};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::oneshot;
 use zonepulse_store::{Store, Write};
-use zonepulse_wire::{Counter, Message};
+use zonepulse_wire::{Batch, Counter, Message, SystemBatch};
 
 /// A write takes no further batch that would exceed so many points: neither what it keeps until it is on disk nor how
 /// long the next one waits grows with how many large batches there are.
@@ -68,11 +68,16 @@ impl Drop for Closing {
 }
 
 impl Committer {
-    pub(crate) fn start(store: Store, settings: Settings, untold: Arc<Untold>, twins: Arc<Twins>) -> Result<Self, Error> {
+    pub(crate) fn start(
+        store: Store,
+        settings: Settings,
+        times: Bounds,
+        untold: Arc<Untold>,
+        twins: Arc<Twins>,
+    ) -> Result<Self, Error> {
         let queue = Arc::new(Turns::new());
         let written = Arc::<Written>::default();
         let closing = Closing(queue.clone());
-        let times = Bounds { max_ahead_s: settings.max_ahead_s, max_age_days: settings.max_age_days };
         let writer = Writer { store, times, untold, twins, counted: written.clone() };
         let most = Group { batches: settings.group_batches.max(1), points: WRITE_POINTS };
         let thread = std::thread::Builder::new()
@@ -137,16 +142,17 @@ impl Writer {
     /// Writes batches, and answers those who wait for them.
     fn write(&self, group: Vec<Waiting>) -> Result<(), Error> {
         let mut write = self.store.begin();
-        let (mut points, now_s) = (0, times::now_s());
+        let now_ms = times::now_ms();
+        let (mut points, mut pending) = (0, Pending::default());
         let mut added = Vec::with_capacity(group.len());
         let mut told = Vec::new();
         for Waiting { batch, answer, place } in group {
             let outcome = match write.is_known(&translate::identity(&batch), batch.start_s()) {
                 // Before its names get numbers: a copy must not leave a trace.
                 Ok(true) => Ok(Outcome::Duplicate),
-                Ok(false) => self.times.check(&batch, now_s).and_then(|()| {
+                Ok(false) => self.times.check(&batch, now_ms / 1000).and_then(|()| {
                     let size = size(&batch);
-                    let outcome = self.add(batch, &mut write, &mut told)?;
+                    let outcome = self.add(batch, &mut write, &mut told, &mut pending, now_ms)?;
                     points += if outcome == Outcome::Committed { size } else { 0 };
                     Ok(outcome)
                 }),
@@ -159,6 +165,7 @@ impl Writer {
         match &written {
             Ok(()) => {
                 self.counted.points.fetch_add(points, Ordering::Relaxed);
+                self.twins.adopt(pending, now_ms);
             }
             Err(_) => told.into_iter().for_each(|(server_id, batches)| self.untold.add(server_id, batches)),
         }
@@ -171,8 +178,20 @@ impl Writer {
     }
 
     /// Adds a batch to a write, and tells with it of batches of its server that were refused; `told` has what was told so.
-    fn add(&self, mut batch: Message, write: &mut Write<'_>, told: &mut Vec<(u32, u64)>) -> Result<Outcome, Error> {
+    fn add(
+        &self,
+        mut batch: Message,
+        write: &mut Write<'_>,
+        told: &mut Vec<(u32, u64)>,
+        pending: &mut Pending,
+        now_ms: u64,
+    ) -> Result<Outcome, Error> {
         let server_id = batch.identity().server_id;
+        if let Message::Dns(Batch { evicted: Some(evicted), .. }) | Message::System(SystemBatch { evicted: Some(evicted), .. }) =
+            &mut batch
+        {
+            self.times.cut(evicted, now_ms / 1000);
+        }
         let refused = match &mut batch {
             Message::Dns(batch) => {
                 let refused = self.untold.take(server_id);
@@ -182,7 +201,7 @@ impl Writer {
             Message::System(_) => 0,
         };
         let overlap_ms = match &batch {
-            Message::Dns(batch) => self.twins.admit(batch, &self.store, write, twins::now_ms()),
+            Message::Dns(batch) => self.twins.admit(batch, &self.store, write, pending, now_ms),
             // Of metrics that are told twice one value counts.
             Message::System(_) => Ok(0),
         };

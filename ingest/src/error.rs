@@ -27,6 +27,12 @@ pub enum Error {
         /// How far it may.
         max_ahead_s: u64,
     },
+    /// The central's own clock is wrong, so no time that a batch tells of can be judged by it: try again when it was set.
+    #[error("the central's clock is {behind_s} s behind what it has stored: is NTP running?")]
+    Behind {
+        /// How far at least, seconds.
+        behind_s: u64,
+    },
     /// The batch tells of a time so long ago that the clock that it comes from, or the central's, is wrong. It will not be
     /// taken while the bound is what it is: keep it for somebody to look at.
     #[error(
@@ -104,6 +110,7 @@ impl Error {
             | Error::Overlaps { .. }
             | Error::WrongServer { .. } => true,
             Error::Ahead { .. }
+            | Error::Behind { .. }
             | Error::UnknownServer(_)
             | Error::Busy
             | Error::NoSpace

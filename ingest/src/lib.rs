@@ -80,8 +80,8 @@ impl Default for Settings {
 pub enum Sender {
     /// Somebody with this server's token, shown or used to sign: batches of this server only.
     Server(u32),
-    /// The same through a broker, whose messages nobody keeps who could tell that they were refused. The registry has just
-    /// been asked for the server and need not be read again; one that is removed meanwhile is refused by the store.
+    /// The same through a broker. Its probe does not learn that a message was refused. The registry has just been asked for
+    /// the server and need not be read again; one that is removed meanwhile is refused by the store.
     Signed(u32),
 }
 
@@ -117,6 +117,7 @@ pub struct Ingest {
     committer: Committer,
     admission: Arc<Admission>,
     patience: Duration,
+    times: times::Bounds,
     counters: Arc<Counters>,
     /// Servers for which two probes send.
     twins: Arc<twins::Twins>,
@@ -141,14 +142,16 @@ impl Ingest {
     /// was waiting is committed.
     pub fn start(store: Store, settings: Settings) -> Result<Self, Error> {
         let (twins, untold) = (Arc::<twins::Twins>::default(), Arc::<Untold>::default());
-        let committer = Committer::start(store.clone(), settings, untold.clone(), twins.clone())?;
-        let Settings { queue_batches, queue_bytes, patience, .. } = settings;
+        let Settings { queue_batches, queue_bytes, patience, max_ahead_s, max_age_days, .. } = settings;
+        let times = times::Bounds { max_ahead_s, max_age_days };
+        let committer = Committer::start(store.clone(), settings, times, untold.clone(), twins.clone())?;
         let admission = Arc::new(Admission::new(Bounds { batches: queue_batches, bytes: queue_bytes }));
         Ok(Ingest {
             store,
             committer,
             admission,
             patience,
+            times,
             counters: Arc::default(),
             twins,
             bad_times: Arc::default(),
@@ -169,9 +172,6 @@ impl Ingest {
             Err(_) => &self.counters.postponed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        if let (Sender::Signed(server_id), Err(error)) = (sender, &outcome) {
-            self.untold.add(server_id, u64::from(amqp::origin::is_final(error)));
-        }
         outcome
     }
 
@@ -218,7 +218,7 @@ impl Ingest {
 
     /// How batches of a server cover time that others cover, too.
     pub fn overlaps(&self, server_id: u32) -> Overlaps {
-        self.twins.of(server_id, twins::now_ms())
+        self.twins.of(server_id, times::now_ms())
     }
 
     /// What of a server was not taken because of its times.
@@ -260,9 +260,17 @@ impl Ingest {
         if !self.is_alive() {
             return Err(Error::Closed);
         }
+        self.check_clock().await?;
         let store = self.store.clone();
         // A disk that hangs must not hold up others.
         Ok(tokio::task::spawn_blocking(move || store.has_room()).await.map_err(|_| Error::Closed)??)
+    }
+
+    /// Fails while this machine's clock must be wrong.
+    async fn check_clock(&self) -> Result<(), Error> {
+        let (store, times) = (self.store.clone(), self.times);
+        let check = move || times.check_clock(&store.registry().servers()?, times::now_ms() / 1000);
+        tokio::task::spawn_blocking(check).await.map_err(|_| Error::Closed)?
     }
 
     /// Whether batches can be committed: the committer's thread runs.

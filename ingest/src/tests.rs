@@ -1,5 +1,6 @@
 use super::*;
 use crate::times::Bounds;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_store::{Level, Options, SystemSelection};
@@ -284,7 +285,7 @@ async fn an_unknown_version_is_told_apart_from_rubbish() {
 #[tokio::test]
 async fn a_batch_of_the_future_is_taken_when_its_time_has_come() {
     let central = central();
-    let now_s = times::now_s() / 60 * 60;
+    let now_s = (times::now_ms() / 1000) / 60 * 60;
     let of = |start_s: u64| {
         let coverage = Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 };
         Batch { start_s, coverage, ..batch(1, start_s, &["a."]) }
@@ -307,7 +308,7 @@ async fn a_batch_of_the_future_is_taken_when_its_time_has_come() {
 async fn the_last_slot_of_metrics_must_have_come_too() {
     let central = central();
     let mut batch = metrics(0, 300);
-    batch.start_s = times::now_s() / 300 * 300 - 300;
+    batch.start_s = (times::now_ms() / 1000) / 300 * 300 - 300;
     let slots = |count: usize| {
         let series = batch.series.iter().map(|series| Series { values: vec![Some(1.0); count], ..series.clone() });
         SystemBatch { slots: count as u32, series: series.collect(), ..batch.clone() }
@@ -330,6 +331,60 @@ fn a_time_is_taken_up_to_its_bounds_in_both_directions() {
     assert!(matches!(old, Error::TooOld { age_days: 30, max_age_days: 30, .. }) && old.is_final(), "{old}");
     // A central whose own clock has lost its time postpones everything and refuses nothing for good.
     assert!(bounds.check(&message, 0).is_err_and(|error| !error.is_final()));
+}
+
+#[test]
+fn a_clock_that_shows_a_time_before_there_was_a_central_or_its_first_server_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &Options::default()).unwrap();
+    let bounds = Bounds { max_ahead_s: 600, max_age_days: 30 };
+    let behind_s = |now_s: u64| match bounds.check_clock(&store.registry().servers().unwrap(), now_s) {
+        Err(error @ Error::Behind { behind_s }) if !error.is_final() => Some(behind_s),
+        Err(other) => panic!("{other}"),
+        Ok(()) => None,
+    };
+    let year_2025 = 1_735_689_600;
+    assert_eq!([0, 946_684_800].map(behind_s), [Some(year_2025), Some(year_2025 - 946_684_800)], "1970 and 2000");
+    assert_eq!(behind_s(year_2025 - 600), None);
+    let added_s = 1_795_000_000;
+    for (name, added_s) in [("one", added_s), ("another", added_s + 86_400)] {
+        store.registry().add_server(name, false, String::new(), added_s * 1000).unwrap();
+    }
+    assert_eq!([added_s - 600, added_s - 601].map(behind_s), [None, Some(601)], "the first one counts");
+    // One that is removed does not count.
+    store.registry().remove_server(1, 1, false).unwrap();
+    assert_eq!([added_s, added_s + 86_400].map(behind_s), [Some(86_400), None]);
+}
+
+#[tokio::test]
+async fn times_of_evicted_batches_are_cut_to_those_that_batches_may_have() {
+    let central = central();
+    let evicted = |seq, from_s, until_s| {
+        let evicted = Some(zonepulse_wire::Evicted { batches: 2, from_s, until_s });
+        bytes(&Batch { evicted, ..batch(1, seq, &["a."]) })
+    };
+    let now_s = times::now_ms() / 1000;
+    for sent in [evicted(0, 0, 200_000_000_000), evicted(1, T0_S, T0_S + 60), evicted(2, 0, 60)] {
+        central.ingest.receive(sent, Sender::Server(1)).await.unwrap();
+    }
+    let metrics = SystemBatch { evicted: Some(zonepulse_wire::Evicted { batches: 1, from_s: 0, until_s: 1 }), ..metrics(3, 5) };
+    central.ingest.receive(metrics.encode().unwrap().into(), Sender::Server(1)).await.unwrap();
+    let mut told = BTreeMap::new();
+    let each = &mut |report: &zonepulse_store::Report| {
+        told.extend(report.evicted.map(|evicted| (report.seq, (evicted.batches, evicted.from_s, evicted.until_s))));
+        ControlFlow::Continue(())
+    };
+    central.store.coverage(None, 0, u64::MAX, T0_S + 700, each).unwrap();
+    let earliest_s = now_s - 25 * 365 * 86_400;
+    // A moment later, if the machine is slow.
+    let near = |time_s: u64, expected_s: u64| (expected_s..expected_s + 60).contains(&time_s);
+    let (batches, from_s, until_s) = told[&0];
+    assert!(batches == 2 && near(from_s, earliest_s) && near(until_s, now_s + 600), "{told:?}");
+    assert_eq!(told[&1], (2, T0_S, T0_S + 60), "what can be right stays");
+    for seq in [2, 3] {
+        let (_, from_s, until_s) = told[&seq];
+        assert!(near(from_s, earliest_s) && from_s == until_s, "{told:?}");
+    }
 }
 
 #[test]
@@ -398,7 +453,7 @@ async fn refused_times_are_counted_by_server_and_direction() {
         let coverage = Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 };
         bytes(&Batch { start_s, coverage, ..batch(server_id, 0, &["a."]) })
     };
-    let ahead_s = times::now_s() / 60 * 60 + 86_400 * 365 * 10;
+    let ahead_s = (times::now_ms() / 1000) / 60 * 60 + 86_400 * 365 * 10;
     for start_s in [600, ahead_s, ahead_s] {
         central.ingest.receive(at(1, start_s), Sender::Server(1)).await.unwrap_err();
     }
@@ -414,6 +469,9 @@ async fn the_next_report_tells_of_what_a_broker_s_messages_were_refused_and_of_n
     for sender in [Sender::Signed(1), Sender::Signed(1), Sender::Server(1)] {
         central.ingest.receive(old(0), sender).await.unwrap_err();
     }
+    // Refusing alone tells nothing: the message may come again. Two are in the dead-letter queue.
+    assert_eq!(central.ingest.untold.take(1), 0);
+    central.ingest.untold.add(1, 2);
     // Metrics have no counters; a copy is no report.
     central.ingest.receive(metrics(0, 5).encode().unwrap().into(), Sender::Signed(1)).await.unwrap();
     for seq in [1, 1, 2] {

@@ -16,7 +16,8 @@ use crate::Error;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use zonepulse_wire::Message;
+use zonepulse_store::Server;
+use zonepulse_wire::{Evicted, Message};
 
 /// How far ahead of the central's clock a batch may be unless it is set, seconds: clocks without NTP drift by a
 /// second a day.
@@ -25,6 +26,8 @@ pub(crate) const DEFAULT_MAX_AHEAD_S: u64 = 600;
 pub(crate) const DEFAULT_MAX_AGE_DAYS: u32 = 25 * 365;
 
 const DAY_S: u64 = 86_400;
+/// The beginning of 2025, Unix seconds: no central ran before.
+const FIRST_RELEASE_S: u64 = 1_735_689_600;
 /// A line in the log about a server is followed by another one after so long.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
@@ -49,11 +52,30 @@ impl Bounds {
         }
         Ok(())
     }
+
+    /// Cuts what a batch says of when others were evicted to the times that batches may tell of. Its own time was checked, and
+    /// when those were is of no account for a total: it is no reason to refuse it.
+    pub(crate) fn cut(&self, evicted: &mut Evicted, now_s: u64) {
+        let earliest_s = now_s.saturating_sub(u64::from(self.max_age_days) * DAY_S);
+        let latest_s = now_s.saturating_add(self.max_ahead_s).max(earliest_s);
+        evicted.from_s = evicted.from_s.clamp(earliest_s, latest_s);
+        evicted.until_s = evicted.until_s.clamp(earliest_s, latest_s);
+    }
+
+    /// Fails with [`Error::Behind`] while the central's own clock must be wrong: it shows a time before there was a central, or
+    /// before the first of its servers was added. A clock that is behind by less cannot be told from probes that are ahead.
+    pub(crate) fn check_clock(&self, servers: &[Server], now_s: u64) -> Result<(), Error> {
+        let first_s = servers.iter().filter(|server| !server.is_removed()).map(|server| server.created_ms / 1000).min();
+        let least_s = first_s.unwrap_or(0).max(FIRST_RELEASE_S);
+        let behind_s = least_s.saturating_sub(now_s);
+        if behind_s > self.max_ahead_s { Err(Error::Behind { behind_s }) } else { Ok(()) }
+    }
 }
 
-/// Now, Unix seconds.
-pub(crate) fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+/// Now, Unix milliseconds.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Batches of one server that were not taken because of their times since the start.

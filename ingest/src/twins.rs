@@ -15,8 +15,8 @@
 
 use crate::Error;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 use zonepulse_store::{Overlap, OverlappingProbes, Store, Write};
 use zonepulse_wire::{Batch, Coverage};
 
@@ -29,7 +29,8 @@ const FORGET_MS: u64 = 120_000;
 /// A shorter overlap is none, milliseconds; of a short interval a quarter. A clock that is corrected between two runs
 /// of a probe is corrected by less.
 const TOLERANCE_MS: u64 = 2000;
-/// Pairs of epochs of one server that are known; the one that overlapped longest ago is forgotten.
+/// Pairs of epochs of one server that are known. No other takes the place of one that is not over: of many probes, these are
+/// seen to be live.
 const MAX_PAIRS: usize = 4;
 /// The log says so again after this, milliseconds.
 const LOG_AFTER_MS: u64 = 60_000;
@@ -38,7 +39,19 @@ const LOG_AFTER_MS: u64 = 60_000;
 #[derive(Debug, Default)]
 pub(crate) struct Twins(Mutex<BTreeMap<u32, OfServer>>);
 
+/// What the batches of a write that is not on disk yet bring. Those that follow in the same write see it; without the
+/// write it is forgotten.
 #[derive(Debug, Default)]
+pub(crate) struct Pending(BTreeMap<u32, News>);
+
+#[derive(Debug)]
+struct News {
+    server: OfServer,
+    /// What becomes of batches whose time another epoch covers, in the words of the log.
+    becomes: Option<&'static str>,
+}
+
+#[derive(Debug, Default, Clone)]
 struct OfServer {
     counted: u64,
     refused: u64,
@@ -47,7 +60,7 @@ struct OfServer {
 }
 
 /// Two epochs that have overlapped, the one that began first before the other.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pair {
     epochs: [u64; 2],
     /// Up to where each is known to cover, Unix milliseconds.
@@ -81,43 +94,68 @@ pub struct LiveProbes {
 }
 
 impl Twins {
-    /// How much of a batch's coverage another epoch covers, milliseconds.
+    /// How much of a batch's coverage another epoch covers, milliseconds. What is to be remembered of it is `pending`.
     ///
     /// Fails with [`Error::Overlaps`] when the batch must not count for it.
-    pub(crate) fn admit(&self, batch: &Batch, store: &Store, write: &mut Write<'_>, now_ms: u64) -> Result<u64, Error> {
+    pub(crate) fn admit(
+        &self,
+        batch: &Batch,
+        store: &Store,
+        write: &mut Write<'_>,
+        pending: &mut Pending,
+        now_ms: u64,
+    ) -> Result<u64, Error> {
         let Coverage { from_ms, until_ms } = batch.coverage;
         let identity = crate::translate::identity_of(batch.identity);
         let tolerance_ms = TOLERANCE_MS.min(batch.interval_ms() / 4);
         let overlap = write.overlap(&identity, from_ms, until_ms, tolerance_ms)?;
-        let mut all = self.lock();
-        if let Some(server) = all.get_mut(&identity.server_id) {
-            server.hear(identity.epoch);
-        }
-        let first = match (overlap, all.get(&identity.server_id)) {
-            (Some(overlap), _) => Some(overlap.epoch),
-            (None, Some(server)) => server.waits_for(identity.epoch, from_ms.saturating_sub(tolerance_ms), now_ms),
-            (None, None) => return Ok(0),
+        let Some(News { server, becomes }) = self.news(identity.server_id, overlap.is_some(), pending) else { return Ok(0) };
+        server.hear(identity.epoch);
+        let first = match overlap {
+            Some(overlap) => Some(overlap.epoch),
+            None => server.waits_for(identity.epoch, from_ms.saturating_sub(tolerance_ms), now_ms),
         };
         let refuses = match first {
             Some(_) => store.registry().effective_settings(identity.server_id)?.overlapping_probes == OverlappingProbes::Refuse,
             None => false,
         };
-        let server = all.entry(identity.server_id).or_default();
         if let Some(overlap) = overlap {
             server.note(batch, overlap, now_ms);
         }
         let Some(first) = first.filter(|_| refuses) else {
             server.covers(identity.epoch, until_ms);
             server.counted = server.counted.saturating_add(overlap.map_or(0, |_| 1));
-            server.warn(identity.server_id, "counts twice", now_ms);
+            *becomes = Some("counts twice");
             return Ok(overlap.map_or(0, |overlap| overlap.ms));
         };
         if overlap.is_none() {
             server.waited(batch, now_ms);
         }
         server.refused = server.refused.saturating_add(1);
-        server.warn(identity.server_id, "is refused", now_ms);
+        *becomes = Some("is refused");
         Err(Error::Overlaps { server_id: identity.server_id, start_s: batch.start_s, epoch: identity.epoch, first })
+    }
+
+    /// What is known of a server with what the write brings; none of one of which nothing is known, unless there is `more`.
+    fn news<'p>(&self, server_id: u32, more: bool, pending: &'p mut Pending) -> Option<&'p mut News> {
+        match pending.0.entry(server_id) {
+            Entry::Occupied(news) => Some(news.into_mut()),
+            Entry::Vacant(place) => {
+                let server = self.lock().get(&server_id).cloned().or_else(|| more.then(OfServer::default))?;
+                Some(place.insert(News { server, becomes: None }))
+            }
+        }
+    }
+
+    /// The write is on disk. There is one writer: nothing else has changed meanwhile.
+    pub(crate) fn adopt(&self, pending: Pending, now_ms: u64) {
+        let mut all = self.lock();
+        for (server_id, News { mut server, becomes }) in pending.0 {
+            if let Some(becomes) = becomes {
+                server.warn(server_id, becomes, now_ms);
+            }
+            all.insert(server_id, server);
+        }
     }
 
     /// How batches of a server overlap at this time, Unix milliseconds.
@@ -176,20 +214,20 @@ impl OfServer {
             false => ([overlap.epoch, epoch], [overlap.until_ms, until_ms]),
         };
         if !self.pairs.iter().any(|pair| pair.epochs == epochs) {
-            if self.pairs.len() >= MAX_PAIRS
-                && let Some(oldest) = (0..self.pairs.len()).min_by_key(|at| self.pairs.get(*at).map(|pair| pair.last_round_ms))
-            {
-                self.pairs.swap_remove(oldest);
+            if self.pairs.len() >= MAX_PAIRS {
+                self.pairs.retain(|pair| !pair.is_over(now_ms));
             }
-            self.pairs.push(Pair {
-                epochs,
-                until_ms: [0; 2],
-                heard: [true; 2],
-                rounds: 0,
-                interval_ms: batch.interval_ms(),
-                began_ms: now_ms,
-                last_round_ms: now_ms,
-            });
+            if self.pairs.len() < MAX_PAIRS {
+                self.pairs.push(Pair {
+                    epochs,
+                    until_ms: [0; 2],
+                    heard: [true; 2],
+                    rounds: 0,
+                    interval_ms: batch.interval_ms(),
+                    began_ms: now_ms,
+                    last_round_ms: now_ms,
+                });
+            }
         }
         if let Some(pair) = self.pairs.iter_mut().find(|pair| pair.epochs == epochs) {
             pair.round(reached_ms, batch.interval_ms(), now_ms);
@@ -240,12 +278,6 @@ impl Pair {
     fn is_live(&self, now_ms: u64) -> bool {
         self.rounds >= ROUNDS && !self.is_over(now_ms)
     }
-}
-
-/// Now, Unix milliseconds.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

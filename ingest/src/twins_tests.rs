@@ -29,12 +29,13 @@ impl Central {
 
     /// A batch of a minute that arrives at this time; gives how much of it another one covers, or which run counts.
     fn take(&self, batch: Batch, now_ms: u64) -> Result<u64, u64> {
-        let mut write = self.store.begin();
-        let admitted = self.twins.admit(&batch, &self.store, &mut write, now_ms);
+        let (mut write, mut pending) = (self.store.begin(), Pending::default());
+        let admitted = self.twins.admit(&batch, &self.store, &mut write, &mut pending, now_ms);
         if let Ok(overlap_ms) = &admitted {
             translate::add(zonepulse_wire::Message::Dns(batch), *overlap_ms, &mut write).unwrap();
         }
         write.commit().unwrap();
+        self.twins.adopt(pending, now_ms);
         admitted.map_err(|error| match error {
             Error::Overlaps { first, .. } => first,
             other => panic!("{other}"),
@@ -217,4 +218,74 @@ fn a_server_of_its_own_setting_counts_once_while_others_count_all() {
     server.overrides.overlapping_probes = Some(OverlappingProbes::Refuse);
     central.store.registry().put_server(&server).unwrap();
     assert_eq!(central.send(SECOND, 100), Err(FIRST));
+}
+
+#[test]
+fn eight_clones_are_seen_to_be_live() {
+    for policy in [OverlappingProbes::Count, OverlappingProbes::Refuse] {
+        let central = Central::new(policy);
+        for minute in 100..105 {
+            (0..8).for_each(|clone| _ = central.send(FIRST + clone, minute));
+            assert_eq!(central.is_live(minute), minute >= 102, "{minute}");
+        }
+        assert_eq!(central.overlaps(104).live.map(|live| live.epochs[0]), Some(FIRST));
+    }
+}
+
+#[test]
+fn pairs_that_are_over_make_room_for_those_that_are_not() {
+    let central = Central::new(OverlappingProbes::Count);
+    (100..103).for_each(|minute| (0..8).for_each(|clone| _ = central.send(FIRST + clone, minute)));
+    assert!(central.is_live(102) && !central.is_live(110));
+    (110..113).for_each(|minute| [FIRST + 6, FIRST + 7].iter().for_each(|epoch| _ = central.send(*epoch, minute)));
+    assert_eq!(central.overlaps(112).live.map(|live| live.epochs), Some([FIRST + 6, FIRST + 7]));
+}
+
+#[test]
+fn a_write_that_fails_leaves_no_trace() {
+    for policy in [OverlappingProbes::Count, OverlappingProbes::Refuse] {
+        let central = Central::new(policy);
+        central.send(FIRST, 100).unwrap();
+        for round in 0..5 {
+            let now_ms = (101 + round) * MINUTE_MS;
+            let (mut write, mut pending) = (central.store.begin(), Pending::default());
+            let second = batch(SECOND, 100, 0, MINUTE_MS);
+            let admitted = central.twins.admit(&second, &central.store, &mut write, &mut pending, now_ms);
+            assert_eq!(admitted.is_ok(), policy == OverlappingProbes::Count);
+            // It is dropped, as when there is no room on the disk.
+            drop(write);
+        }
+        assert_eq!(central.overlaps(105), Overlaps::default());
+    }
+}
+
+#[test]
+fn batches_of_one_write_see_what_those_before_them_bring() {
+    let central = Central::new(OverlappingProbes::Refuse);
+    let now_ms = 104 * MINUTE_MS;
+    let (mut write, mut pending) = (central.store.begin(), Pending::default());
+    let mut admit = |epoch, minute| {
+        let batch = batch(epoch, minute, 0, MINUTE_MS);
+        let admitted = central.twins.admit(&batch, &central.store, &mut write, &mut pending, now_ms);
+        if admitted.is_ok() {
+            translate::add(zonepulse_wire::Message::Dns(batch), 0, &mut write).unwrap();
+        }
+        admitted.is_ok()
+    };
+    let taken = (100..103).map(|minute| [admit(FIRST, minute), admit(SECOND, minute)]).collect::<Vec<_>>();
+    assert_eq!(taken, [[true, false]; 3]);
+    assert_eq!(central.overlaps(103), Overlaps::default(), "it is not on disk yet");
+    write.commit().unwrap();
+    central.twins.adopt(pending, now_ms);
+    assert_eq!((central.overlaps(103).refused, central.overlaps(103).counted), (3, 0));
+}
+
+/// What the setting's documentation says of it.
+#[test]
+fn a_clock_that_is_set_back_between_two_runs_has_the_time_that_it_covered_falsely_refused_where_a_time_counts_once() {
+    let central = Central::new(OverlappingProbes::Refuse);
+    // Ten minutes ahead: what it covers from minute 110 on is 100 in truth.
+    (110..115).for_each(|minute| assert_eq!(central.take(batch(FIRST, minute, 0, MINUTE_MS), (minute - 9) * MINUTE_MS), Ok(0)));
+    let taken: Vec<u64> = (105..120).filter(|minute| central.send(SECOND, *minute).is_ok()).collect();
+    assert_eq!(taken, [105, 106, 107, 108, 109, 115, 116, 117, 118, 119]);
 }

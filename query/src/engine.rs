@@ -4,6 +4,7 @@ use crate::data::Data;
 use crate::groups::Groups;
 use crate::levels::{self, Stretches};
 use crate::plan::Plan;
+use crate::questions::Apart;
 use crate::read::Here;
 use crate::rows::Source;
 use crate::scan::StoreScan;
@@ -35,8 +36,7 @@ const BATCH_ROWS: usize = 8192;
 
 /// Answers questions about a store. Clones share it.
 ///
-/// The questions are futures of the caller's tokio runtime; what reads the store runs on its blocking
-/// threads. Dropping a future ends the work for it.
+/// Questions run on threads of the engine, whatever runtime asks them. Dropping a future ends the work for it.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
@@ -50,6 +50,7 @@ struct Inner {
     question_task: Arc<TaskContext>,
     /// Statements of SQL, which run in other processes.
     statements: Statements,
+    apart: Apart,
     threads: usize,
     turns: Semaphore,
     max_turns: usize,
@@ -100,6 +101,7 @@ impl Engine {
                 ),
                 questions,
                 statements,
+                apart: Apart::new(threads)?,
                 threads,
                 turns: Semaphore::new(limit(options.max_concurrent)),
                 max_turns: limit(options.max_concurrent),
@@ -123,6 +125,10 @@ impl Engine {
     /// The store of this process, as tables read it.
     pub(crate) fn data(&self) -> Data {
         Data::Here(self.inner.here.clone())
+    }
+
+    pub(crate) fn threads_apart(&self) -> &Apart {
+        &self.inner.apart
     }
 
     pub(crate) fn statements(&self) -> &Statements {

@@ -41,6 +41,7 @@ mod pattern;
 mod plan;
 mod plans;
 mod pushdown;
+mod questions;
 mod raw;
 mod read;
 mod request;

@@ -12,12 +12,8 @@ use zonepulse_store::{Kinds, Level, Reading, Selection};
 const LEAST_STRETCH_S: u64 = 120;
 
 impl Engine {
-    /// Raw points: `time, interval_s, server_id, server, resource_id, host, type, folded, action, rcode,
-    /// hits, last_access`.
-    ///
-    /// The range is about `time`, the start of the interval; without it, the last 24 hours. By itself
-    /// in the order of time, server, requests before responses.
-    pub async fn raw(&self, filter: &Filter, range: TimeRange, page: &Page) -> Result<Answer, Error> {
+    /// [`Engine::raw`], on the threads of questions.
+    pub(crate) async fn raw_apart(&self, filter: &Filter, range: TimeRange, page: &Page) -> Result<Answer, Error> {
         let range = Range::of(range)?;
         let _turn = self.turn().await?;
         let selection = self.selected(filter, Counts::Each, range.begin_s(), range.end_s()).await?;
@@ -43,14 +39,8 @@ impl Engine {
         self.stored(Table::Dns(Level::Raw), selection, &numbers, &shape, page).await
     }
 
-    /// Coverage reports of these servers, or of all: what their probes observed and what they lost.
-    ///
-    /// `time, interval_s, server_id, server, epoch, seq, covered_from, covered_until, hits, messages_seen,
-    /// not_counted, kernel_dropped, interface_dropped, batches_evicted, evicted_from, evicted_until,
-    /// overlap_ms, losses`, the last one with all other counters as `name=value`. A batch of metrics has a row when it
-    /// tells of something that was given up, and the row covers no time. By itself in the order of time and
-    /// server. The range is about `time`; without it, the last 24 hours.
-    pub async fn coverage(&self, of: &[u32], range: TimeRange, page: &Page) -> Result<Answer, Error> {
+    /// [`Engine::coverage`], on the threads of questions.
+    pub(crate) async fn coverage_apart(&self, of: &[u32], range: TimeRange, page: &Page) -> Result<Answer, Error> {
         let range = Range::of(range)?;
         let _turn = self.turn().await?;
         let filter = Filter { servers: of.to_vec(), ..Filter::default() };

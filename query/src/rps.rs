@@ -37,15 +37,8 @@ const FINEST_S: u64 = 300;
 const MAX_ROWS: u64 = MAX_LIMIT;
 
 impl Engine {
-    /// A row per step, and per series where the rates are split: `time, rps, hits`, and at the end the
-    /// columns of what they are split by.
-    ///
-    /// `step_s` is a multiple of the intervals that the probes report, and by itself the smallest
-    /// there is, or the smallest that is one of 5 minutes, too, where raw points have expired. The steps cover the whole range, so the first may begin before it and the last end
-    /// after it; without a range, the last 24 hours. Without an action only requests count, unless
-    /// response codes are named or the rates are split by action. Split by record, it is about the
-    /// records that were asked for in the range. By itself in the order of time.
-    pub async fn rps(
+    /// [`Engine::rps`], on the threads of questions.
+    pub(crate) async fn rps_apart(
         &self,
         filter: &Filter,
         range: TimeRange,

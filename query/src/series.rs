@@ -7,15 +7,8 @@ use crate::shape::Shape;
 use crate::{Answer, By, Engine, Error, Filter, Interval, Page, TimeRange};
 
 impl Engine {
-    /// A row per bucket in which there were hits: `time, hits, last_access`, and at the end the columns
-    /// of what the sums are split by: `resource_id, host, type, folded`, `server_id, server`, `action`.
-    ///
-    /// `time` is the start of the bucket or day. The range is about the starts of the intervals that are added up,
-    /// so a bucket at its ends may be partial; without it, the last 24 hours, from a bucket's start on. An end
-    /// where raw points have expired is that of five minutes, the finest that is left. The
-    /// newest, unfinished bucket is there. Without an action only requests count, unless response codes are named or the
-    /// sums are split by action. By itself in the order of time.
-    pub async fn series(
+    /// [`Engine::series`], on the threads of questions.
+    pub(crate) async fn series_apart(
         &self,
         filter: &Filter,
         range: TimeRange,

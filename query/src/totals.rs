@@ -29,13 +29,14 @@ const BATCH_ROWS: usize = 8192;
 const SPARE_ROWS: usize = 4096;
 
 impl Engine {
-    /// A row per record: `resource_id, host, type, folded, hits, first_seen, last_access`, and at the end
-    /// `server_id, server` and `action` where the sums are split by them.
-    ///
-    /// `last_access` keeps the rows whose last access lies in it. Without an action only requests
-    /// count, unless response codes are named or the sums are split by action. By itself in the order
-    /// of most hits first, then host and type.
-    pub async fn totals(&self, filter: &Filter, last_access: TimeRange, by: By, page: &Page) -> Result<Answer, Error> {
+    /// [`Engine::totals`], on the threads of questions.
+    pub(crate) async fn totals_apart(
+        &self,
+        filter: &Filter,
+        last_access: TimeRange,
+        by: By,
+        page: &Page,
+    ) -> Result<Answer, Error> {
         check(last_access)?;
         let _turn = self.turn().await?;
         let by = by.and(By::RECORD);

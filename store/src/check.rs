@@ -66,13 +66,14 @@ struct Walk<'a> {
     /// Every record's number is below this.
     numbers: u64,
     markers: HashMap<(u32, u64), Marker>,
-    /// Servers of which markers were forgotten, and markers that cannot be read: what they said is not known.
-    forgotten: BTreeSet<u32>,
+    /// Servers of which markers were forgotten, with their floors, and markers that cannot be read: what they said is
+    /// not known.
+    forgotten: BTreeMap<u32, u64>,
     unreadable: BTreeSet<(u32, u64)>,
     /// Of all points that roll-ups and open blocks have, per server, kind and record.
     sums: BTreeMap<(u32, u16, u32), HitsAndLast>,
-    /// Hits of each open block.
-    block_hits: HashMap<Identity, u64>,
+    /// Hits of each open block, by its batch and start: the number of a batch that was forgotten can come again.
+    block_hits: HashMap<(Identity, u64), u64>,
     /// Hits of each hour and server, open and sealed.
     hour_hits: BTreeMap<(u32, u32), u64>,
 }
@@ -96,7 +97,7 @@ pub(crate) fn check(inner: &Inner) -> Result<Check, Error> {
         expiry,
         check,
         markers: HashMap::new(),
-        forgotten: BTreeSet::new(),
+        forgotten: BTreeMap::new(),
         unreadable: BTreeSet::new(),
         sums: BTreeMap::new(),
         block_hits: HashMap::new(),
@@ -141,7 +142,7 @@ impl Walk<'_> {
                 (None, Some(server)) => match Forgotten::decode(value) {
                     Ok(forgotten) => {
                         self.check.batches = self.check.batches.saturating_add(forgotten.batches);
-                        self.forgotten.insert(server);
+                        self.forgotten.insert(server, forgotten.floor_s);
                     }
                     Err(Malformed(what)) => self.check.fault(Error::damaged(what, key).to_string()),
                 },
@@ -151,11 +152,15 @@ impl Walk<'_> {
         })
     }
 
-    fn has_marker(&self, identity: &Identity) -> bool {
+    /// Whether a batch with this start was taken, or may have been, as far as markers say.
+    fn has_marker(&self, identity: &Identity, start_s: u64) -> bool {
         let of_epoch = (identity.server_id, identity.epoch);
         match self.markers.get(&of_epoch) {
-            Some(marker) => marker.look_up(identity.seq) != Number::Free,
-            None => self.forgotten.contains(&identity.server_id) || self.unreadable.contains(&of_epoch),
+            Some(marker) => marker.look_up(identity.seq, start_s) != Number::Free,
+            None => {
+                let floor_s = self.forgotten.get(&identity.server_id).copied().unwrap_or_default();
+                start_s < floor_s || self.unreadable.contains(&of_epoch)
+            }
         }
     }
 
@@ -168,7 +173,7 @@ impl Walk<'_> {
                 self.check.fault(Error::damaged("block", key).to_string());
                 return Ok(true);
             };
-            if !self.has_marker(&identity) {
+            if !self.has_marker(&identity, start_s) {
                 self.check.fault(format!("a block of batch {identity:?} is there, its marker is not"));
             }
             if inner.waiting.lock().within(hour..hour.saturating_add(1)).all(|pair| pair.1 != identity.server_id) {
@@ -176,7 +181,7 @@ impl Walk<'_> {
             }
             match self.sum_block(&identity, start_s, value) {
                 Ok(hits) => {
-                    self.block_hits.insert(identity, hits);
+                    self.block_hits.insert((identity, start_s), hits);
                     self.add_hits(hour, identity.server_id, hits);
                 }
                 Err(Malformed(what)) => {
@@ -294,7 +299,7 @@ impl Walk<'_> {
 
     /// Metrics have their markers, and roll-ups that say the same.
     fn system(&mut self) -> Result<(), Error> {
-        let found = system::check::check(self.inner, &self.expiry, &|identity| self.has_marker(identity))?;
+        let found = system::check::check(self.inner, &self.expiry, &|identity, start_s| self.has_marker(identity, start_s))?;
         self.check.blocks += found.blocks;
         self.check.system_points = found.points;
         found.faults.into_iter().for_each(|text| self.check.fault(text));
@@ -344,17 +349,17 @@ impl Walk<'_> {
                 self.system_report(key, value);
                 return Ok(true);
             }
-            let parsed = key::parse_report(key).map(|(identity, start_s)| (identity, Report::decode(&identity, start_s, value)));
-            let Some((identity, Ok(report))) = parsed else {
+            let decode = |(identity, start_s)| (identity, start_s, Report::decode(&identity, start_s, value));
+            let Some((identity, start_s, Ok(report))) = key::parse_report(key).map(decode) else {
                 self.check.fault(Error::damaged("report", key).to_string());
                 return Ok(true);
             };
-            if !self.has_marker(&identity) {
+            if !self.has_marker(&identity, start_s) {
                 self.check.fault(format!("a report of batch {identity:?} is there, its marker is not"));
             }
             let sum = reported.entry((key::hour(report.start_s), identity.server_id)).or_default();
             *sum = sum.saturating_add(report.hits);
-            if let Some(hits) = self.block_hits.remove(&identity)
+            if let Some(hits) = self.block_hits.remove(&(identity, start_s))
                 && hits != report.hits
             {
                 self.check.fault(format!("batch {identity:?}: the report says {} hits, the block {hits}", report.hits));
@@ -388,7 +393,7 @@ impl Walk<'_> {
 impl Walk<'_> {
     fn system_report(&mut self, key: &[u8], value: &[u8]) {
         match (key::parse_report(key), SystemReport::decode(value)) {
-            (Some((identity, _)), Ok(_)) if self.has_marker(&identity) => {}
+            (Some((identity, start_s)), Ok(_)) if self.has_marker(&identity, start_s) => {}
             (Some((identity, _)), Ok(_)) => {
                 self.check.fault(format!("a report of batch {identity:?} is there, its marker is not"));
             }

@@ -3,8 +3,11 @@
 //! Every time a probe begins to listen it begins an epoch, and each epoch has a marker. A few thousand
 //! are years of an ordinary server's life; a probe that makes them up must not fill the store. So a server has at
 //! most [`MAX_EPOCHS`] markers: past that, those whose latest batch is the oldest are forgotten, an
-//! eighth of them at once. What was taken under them must not count again, so their end becomes the server's **floor**:
-//! a batch of an epoch that has no marker is refused for good when it starts before it. All of
+//! eighth of them at once. Where too many are of the last day, those with the fewest batches of these go first: thousands that
+//! are made up do not push out the one of the probe that runs. What was taken under them must not count again, so their end becomes the server's **floor**:
+//! a batch of an epoch that has no marker is refused for good when it starts before it. An epoch that goes on after that
+//! may be one that was forgotten: its marker keeps the floor of the moment when it began, and what starts before that
+//! is refused as long as the marker lives. When it is forgotten in its turn, the server's floor is at least that. All of
 //! this is of one server: what another one makes up moves no floor but its own.
 //!
 //! The floor lies in the family of the markers under the server's number alone:
@@ -24,6 +27,9 @@ use zonepulse_codec::{Malformed, Reader, put};
 const VERSION: u8 = 1;
 /// A server has no more epochs.
 pub(crate) const MAX_EPOCHS: usize = if cfg!(test) { 16 } else { 4096 };
+
+/// An epoch whose latest batch is not older than this against the server's latest one may go on, seconds.
+const RECENT_S: u64 = 86_400;
 
 /// The epochs of all servers.
 #[derive(Debug, Default)]
@@ -104,7 +110,7 @@ impl Epochs {
         changes.forgotten
     }
 
-    /// Adds markers to a batch, and forgets the oldest of servers that have too many with those that begin with it.
+    /// Adds markers to a batch, and forgets some of servers that have too many with those that begin with it.
     pub(crate) fn put(
         &self,
         database: &Database,
@@ -126,7 +132,7 @@ impl Epochs {
                 continue;
             }
             let forget = of_server.count - (MAX_EPOCHS - MAX_EPOCHS / 8);
-            for (epoch, latest_s, batches) in oldest(database, *server_id, forget, markers)? {
+            for (epoch, latest_s, batches) in dispensable(database, *server_id, forget, markers)? {
                 batch.delete_cf(family, key::marker(*server_id, epoch));
                 let Forgotten { floor_s, batches: before } = of_server.forgotten;
                 of_server.forgotten =
@@ -140,14 +146,16 @@ impl Epochs {
     }
 }
 
-/// The epochs of a server whose latest batches are the oldest, when those were, and how many batches each has;
+/// The epochs of a server that are forgotten first, when their latest batches were, and how many batches each has;
 /// none that is being written.
-fn oldest(
+fn dispensable(
     database: &Database,
     server_id: u32,
     count: usize,
     written: &BTreeMap<(u32, u64), Marker>,
 ) -> Result<Vec<(u64, u64, u64)>, Error> {
+    let of_server = written.range((server_id, 0)..=(server_id, u64::MAX));
+    let mut newest_s = of_server.filter_map(|(_, marker)| marker.latest_start_s()).max().unwrap_or_default();
     let mut all = Vec::new();
     database.visit(key::MARKERS, &server_id.to_be_bytes(), |found, value| {
         if !found.starts_with(&server_id.to_be_bytes()) {
@@ -158,11 +166,15 @@ fn oldest(
             && let Ok(marker) = Marker::decode(value)
             && let Some(latest_s) = marker.latest_start_s()
         {
+            newest_s = newest_s.max(latest_s);
             all.push((epoch, latest_s, marker.batches()));
         }
         Ok(true)
     })?;
-    all.sort_unstable_by_key(|(epoch, latest_s, _)| (*latest_s, *epoch));
+    all.sort_unstable_by_key(|(epoch, latest_s, batches)| {
+        let recent = newest_s.saturating_sub(*latest_s) <= RECENT_S;
+        (recent, if recent { *batches } else { 0 }, *latest_s, *epoch)
+    });
     all.truncate(count);
     Ok(all)
 }
@@ -174,7 +186,7 @@ impl Write<'_> {
     pub fn is_known(&mut self, identity: &Identity, start_s: u64) -> Result<bool, Error> {
         let floor_s = self.writer.epochs.floor_s(identity.server_id);
         let Identity { epoch, seq, .. } = *identity;
-        match self.marker(identity)?.map(|marker| marker.look_up(seq)) {
+        match self.marker(identity)?.map(|marker| marker.look_up(seq, start_s)) {
             Some(Number::Taken) => Ok(true),
             Some(Number::Free) => Ok(false),
             Some(Number::Settled) => Err(Error::TooLate { epoch, seq }),
@@ -189,9 +201,11 @@ impl Write<'_> {
             return Ok(false);
         }
         let of_epoch = (identity.server_id, identity.epoch);
+        let floor_s = self.writer.epochs.floor_s(identity.server_id);
         let marker = self.markers.entry(of_epoch).or_insert_with(|| {
             self.begun.insert(of_epoch);
-            Marker::new()
+            // The epoch may be one that was forgotten.
+            Marker::new(floor_s)
         });
         marker.take(identity.seq, start_s);
         Ok(true)

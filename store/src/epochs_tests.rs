@@ -12,6 +12,10 @@ fn open(dir: &Path) -> Store {
 
 /// A batch with one hit, of a minute after [`T0_S`].
 fn commit(store: &Store, server_id: u32, epoch: u64, seq: u64, minute: u64) -> Result<Outcome, Error> {
+    commit_hits(store, server_id, epoch, seq, minute, 1)
+}
+
+fn commit_hits(store: &Store, server_id: u32, epoch: u64, seq: u64, minute: u64, hits: u64) -> Result<Outcome, Error> {
     let identity = Identity { server_id, epoch, seq };
     let start_s = T0_S + minute * 60;
     let mut write = store.begin();
@@ -20,7 +24,7 @@ fn commit(store: &Store, server_id: u32, epoch: u64, seq: u64, minute: u64) -> R
     }
     let record_id = write.record_ids(server_id, [("a.", RecordType::A)].into_iter()).remove(0);
     let at_ms = start_s * 1000;
-    let row = IntakeRow { record_id, kind: MessageKind::REQUEST, hits: 1, first_ms: at_ms, last_ms: at_ms };
+    let row = IntakeRow { record_id, kind: MessageKind::REQUEST, hits, first_ms: at_ms, last_ms: at_ms };
     let outcome = write.add(Intake {
         identity,
         start_s,
@@ -148,15 +152,127 @@ fn a_server_has_a_bounded_number_of_epochs_and_no_copy_counts() {
 }
 
 #[test]
-fn an_epoch_that_is_remembered_takes_late_batches() {
+fn an_epoch_that_began_before_any_was_forgotten_takes_late_batches() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    for minute in 0..100 {
-        commit(&store, 1, minute, 0, minute).unwrap();
+    for minute in 1..100 {
+        commit(&store, 1, 7, minute, minute).unwrap();
+        commit(&store, 1, 1000 + minute, 0, minute).unwrap();
     }
-    assert_eq!(commit(&store, 1, 99, 1, 0).unwrap(), Outcome::Committed);
-    assert_eq!(commit(&store, 1, 99, 1, 0).unwrap(), Outcome::Duplicate);
-    assert_eq!((hits(&store, 1), store.check().unwrap().faults), (101, Vec::new()));
+    assert!(is_too_late(commit(&store, 1, 5000, 0, 0)), "epochs were forgotten");
+    assert_eq!(commit(&store, 1, 7, 0, 0).unwrap(), Outcome::Committed);
+    assert_eq!(commit(&store, 1, 7, 0, 0).unwrap(), Outcome::Duplicate);
+    assert_eq!((hits(&store, 1), store.check().unwrap().faults), (199, Vec::new()));
+}
+
+#[test]
+fn an_epoch_that_began_after_others_were_forgotten_takes_batches_from_then_on_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    for minute in 0..100 {
+        commit(&store, 1, 1000 + minute, 0, minute).unwrap();
+    }
+    for seq in [1, 3] {
+        assert!(is_too_late(commit(&store, 1, 1099, seq, 0)));
+        assert_eq!(commit(&store, 1, 1099, seq + 1, 98).unwrap(), Outcome::Committed);
+        drop(store);
+        store = open(dir.path());
+    }
+    assert_eq!((hits(&store, 1), store.check().unwrap().faults), (102, Vec::new()));
+}
+
+#[test]
+fn epochs_that_are_made_up_do_not_push_out_the_one_that_has_more_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for seq in 1..4 {
+        commit(&store, 1, 7, seq, seq).unwrap();
+    }
+    // Ahead of it, by two batches each.
+    for number in 0..100 {
+        commit(&store, 1, 1000 + number, 0, 10 + number).unwrap();
+        commit(&store, 1, 1000 + number, 1, 11 + number).unwrap();
+    }
+    assert!(is_too_late(commit(&store, 1, 9000, 0, 9)), "epochs were forgotten");
+    assert_eq!(commit(&store, 1, 7, 4, 4).unwrap(), Outcome::Committed);
+    assert_eq!(commit(&store, 1, 7, 0, 0).unwrap(), Outcome::Committed, "it began before any was forgotten");
+    assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
+}
+
+#[test]
+fn epochs_that_ended_long_ago_are_forgotten_first_however_many_batches_they_have() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let day = 24 * 60;
+    for seq in 0..5 {
+        commit(&store, 1, 7, seq, seq).unwrap();
+    }
+    for epoch in 0..MAX_EPOCHS as u64 {
+        commit(&store, 1, 1000 + epoch, 0, 2 * day + epoch).unwrap();
+    }
+    assert!(is_too_late(commit(&store, 1, 7, 5, 3)));
+}
+
+/// A batch of epoch 7, and so many epochs of the same time that epoch 7 is forgotten.
+fn forgotten(dir: &Path) -> Store {
+    let store = open(dir);
+    assert_eq!(commit_hits(&store, 1, 7, 1, 0, 5).unwrap(), Outcome::Committed);
+    for epoch in 0..MAX_EPOCHS as u64 {
+        assert_eq!(commit(&store, 1, 1000 + epoch, 1, 0).unwrap(), Outcome::Committed);
+    }
+    assert!(is_too_late(commit(&store, 1, 9000, 1, 0)));
+    assert_eq!(store.inner.database.get(key::MARKERS, &key::marker(1, 7)).unwrap(), None, "it was forgotten");
+    store
+}
+
+#[test]
+fn a_store_in_which_a_forgotten_epoch_goes_on_is_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = forgotten(dir.path());
+    for seq in [2, 3] {
+        assert_eq!(commit(&store, 1, 7, seq, seq - 1).unwrap(), Outcome::Committed);
+        assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
+    }
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!((hits(&store, 1), store.check().unwrap().faults), (MAX_EPOCHS as u64 + 7, Vec::new()));
+}
+
+#[test]
+fn a_copy_counts_once_when_its_epoch_was_forgotten_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = forgotten(dir.path());
+    assert!(is_too_late(commit_hits(&store, 1, 7, 1, 0, 5)));
+    assert_eq!(commit(&store, 1, 7, 3, 1).unwrap(), Outcome::Committed);
+    for _ in 0..2 {
+        assert!(is_too_late(commit_hits(&store, 1, 7, 1, 0, 5)));
+        assert!(is_too_late(commit(&store, 1, 7, 2, 0)), "it may be a copy, too");
+        assert_eq!(commit(&store, 1, 7, 3, 1).unwrap(), Outcome::Duplicate);
+        assert_eq!((hits(&store, 1), store.check().unwrap().faults), (MAX_EPOCHS as u64 + 6, Vec::new()));
+        drop(store);
+        store = open(dir.path());
+    }
+    assert_eq!(commit(&store, 1, 7, 2, 1).unwrap(), Outcome::Committed);
+}
+
+#[test]
+fn a_number_of_a_forgotten_epoch_that_comes_again_with_another_time_leaves_the_store_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = forgotten(dir.path());
+    assert_eq!(commit_hits(&store, 1, 7, 1, 1, 9).unwrap(), Outcome::Committed);
+    assert_eq!((hits(&store, 1), store.check().unwrap().faults), (MAX_EPOCHS as u64 + 14, Vec::new()));
+}
+
+#[test]
+fn a_batch_without_a_marker_that_starts_after_the_floor_is_a_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = forgotten(dir.path());
+    commit(&store, 1, 7, 2, 1).unwrap();
+    let mut batch = WriteBatch::default();
+    batch.delete_cf(store.inner.database.family(key::MARKERS), key::marker(1, 7));
+    store.inner.database.write(batch, true).unwrap();
+    let faults = store.check().unwrap().faults;
+    assert!(faults.iter().any(|fault| fault.contains("its marker is not")), "{faults:?}");
 }
 
 #[test]

@@ -83,10 +83,7 @@ fn remove_of_servers(
         if of_level != level || hour >= last {
             break;
         }
-        let end = match server_id.checked_add(1) {
-            Some(next) => key::sealed(level, hour, next, 0),
-            None => key::sealed(level, hour.saturating_add(1), 0, 0),
-        };
+        let end = key::after_sealed(level, hour, server_id);
         if moved.get(&server_id).is_some_and(|due| (before(server_id)..due.hour(level)).contains(&hour)) {
             batch.delete_range_cf(inner.database.family(family), key::sealed(level, hour, server_id, 0), end);
         }

@@ -92,7 +92,7 @@ pub use registry::{
 pub use report::Report;
 pub use retention::Retention;
 pub use scan::{Kinds, Points, Reading, Selection, Split, SplitKind, Sum};
-pub use settings::{Communication, OverlappingProbes, Settings, SettingsOverride};
+pub use settings::{Communication, OverlappingProbes, Settings, SettingsOverride, bad_url};
 pub use share::Share;
 pub use system::{Bucket, SeriesIntake, SeriesReader, SystemIntake, SystemPoints, SystemSelection};
 pub use totals::Total;

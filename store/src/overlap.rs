@@ -12,17 +12,18 @@ use crate::intake::Identity;
 use crate::report::{Report, SystemReport};
 use crate::write::Write;
 use crate::{Error, key};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// No interval is longer, seconds.
 const LONGEST_INTERVAL_S: u64 = 300;
 /// Reports that are read for one batch at most.
-const MAX_READ: usize = 8192;
+const MAX_READ: usize = if cfg!(test) { 64 } else { 8192 };
 
 /// How much of a batch's coverage another epoch of its server covers, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overlap {
-    /// The other epoch; of several, the one that covers the most.
+    /// The other epoch; of several, the one that covers the most, and of those that cover the same the one that began first.
     pub epoch: u64,
     /// How much, milliseconds.
     pub ms: u64,
@@ -102,7 +103,7 @@ impl Shared {
 
     fn most(self) -> Option<Overlap> {
         let overlaps = self.0.into_iter().map(|(epoch, (ms, until_ms))| Overlap { epoch, ms, until_ms });
-        overlaps.max_by_key(|overlap| overlap.ms)
+        overlaps.max_by_key(|overlap| (overlap.ms, Reverse(overlap.epoch)))
     }
 }
 
@@ -131,7 +132,8 @@ impl Write<'_> {
     }
 }
 
-/// Adds what reports share with a batch. With `learn`, goes on to the last one, to know how far they reach.
+/// Adds what reports share with a batch. With `learn`, goes on to the last one, to know how far they reach; where there are
+/// too many for that, they count as reaching to the end of time, and what a batch covers is read for each.
 fn read(database: &Database, batch: &Covered, learn: bool, shared: &mut Shared) -> Result<Option<Reach>, Error> {
     let first_s = (batch.from_ms / 1000).saturating_sub(LONGEST_INTERVAL_S);
     // What begins before has ended before the batch begins.
@@ -146,7 +148,9 @@ fn read(database: &Database, batch: &Covered, learn: bool, shared: &mut Shared) 
             break;
         }
         if left == 0 {
-            return Ok(None);
+            // Not to be learnt for every batch anew: a backfill has thousands.
+            let unknown = Reach { epoch: batch.epoch, until_ms: u64::MAX, others_until_ms: u64::MAX };
+            return Ok(learn.then_some(unknown));
         }
         left -= 1;
         // One that cannot be read is told of by `check`; it holds no batch up.
@@ -175,6 +179,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
         (dir, store)
+    }
+
+    fn open_again(dir: &tempfile::TempDir, store: Store) -> Store {
+        store.close().unwrap();
+        // It is in use until then.
+        drop(store);
+        Store::open(dir.path(), &Options::default()).unwrap()
     }
 
     fn intake(epoch: u64, seq: u64, minute: u64, from_ms: u64, until_ms: u64) -> Intake {
@@ -262,11 +273,39 @@ mod tests {
     fn what_was_covered_is_known_after_a_restart_of_the_central() {
         let (dir, store) = store();
         (10..13).for_each(|minute| assert_eq!(commit(&store, intake(1, minute, minute, 0, 60_000)), None));
-        store.close().unwrap();
-        let store = Store::open(dir.path(), &Options::default()).unwrap();
+        let store = open_again(&dir, store);
         assert_eq!(commit(&store, intake(2, 1, 11, 0, 60_000)), Some((1, 60_000)));
         assert_eq!(commit(&store, intake(2, 2, 12, 0, 60_000)), Some((1, 60_000)));
         assert_eq!(commit(&store, intake(2, 3, 13, 0, 60_000)), None);
+    }
+
+    #[test]
+    fn a_backfill_after_a_restart_learns_once_and_its_overlaps_are_known() {
+        let (dir, store) = store();
+        let observed = 10 + 2 * MAX_READ as u64;
+        (10..observed).for_each(|minute| assert_eq!(commit(&store, intake(1, minute, minute, 0, 60_000)), None));
+        let store = open_again(&dir, store);
+        let reach_ms = |epoch| store.inner.writer.lock().reaches.others_until_ms(1, epoch);
+        assert_eq!(reach_ms(9), None, "nothing is known yet");
+        // More reports follow than are read for one batch.
+        assert_eq!(commit(&store, intake(9, 0, 20, 0, 60_000)), Some((1, 60_000)));
+        assert_eq!([1, 9, 10].map(reach_ms), [Some(u64::MAX); 3], "it is known that they are too many");
+        for minute in 21..30 {
+            assert_eq!(commit(&store, intake(9, minute, minute, 0, 60_000)), Some((1, 60_000)));
+        }
+        assert_eq!(commit(&store, intake(1, observed, observed, 0, 60_000)), None);
+        assert_eq!(commit(&store, intake(9, observed, observed, 0, 60_000)), Some((1, 60_000)));
+        assert_eq!(commit(&store, intake(9, observed + 1, observed + 1, 0, 60_000)), None);
+        assert_eq!([1, 9, 10].map(reach_ms), [Some(u64::MAX); 3], "no batch makes it known");
+    }
+
+    #[test]
+    fn of_several_epochs_that_cover_the_same_the_one_that_began_first_is_told() {
+        let (_dir, store) = store();
+        commit(&store, intake(3, 0, 10, 0, 60_000));
+        assert_eq!(commit(&store, intake(2, 0, 10, 0, 60_000)), Some((3, 60_000)));
+        assert_eq!(commit(&store, intake(4, 0, 10, 0, 60_000)), Some((2, 60_000)));
+        assert_eq!(commit(&store, intake(1, 0, 10, 0, 50_000)), Some((2, 50_000)));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use crate::{Error, Retention};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// How a probe's batches get to the central.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +110,9 @@ settings! {
     raw_retention_minutes: u32 = Retention::default().raw_minutes;
     /// How long roll-ups and reports are kept, days; 4294967295 for ever.
     aggregated_retention_days: u32 = Retention::default().aggregated_days;
-    /// What becomes of a batch whose time another run of a probe of the same server covers already.
+    /// What becomes of a batch whose time another run of a probe of the same server covers already. With `refuse`, a probe
+    /// whose clock was ahead and is set back between two runs has refused what it observes until it is past the time that
+    /// it covered falsely: up to as long as batches may be ahead (`[ingest] max_ahead_s`).
     overlapping_probes: OverlappingProbes = OverlappingProbes::Count;
     /// The broker's FQDN or IP address; empty for none.
     rabbitmq_address: String = String::new();
@@ -217,8 +220,8 @@ impl SettingsOverride {
     }
 
     fn check_texts(&self) -> Result<(), Error> {
-        if let Some(reason) = self.api_url.as_deref().and_then(bad_url) {
-            return Err(Error::bad_setting("api_url", reason));
+        if let Some(what) = self.api_url.as_deref().filter(|url| !url.is_empty()).and_then(bad_url) {
+            return Err(Error::bad_setting("api_url", format!("it {what}")));
         }
         if self.rabbitmq_address.as_deref().is_some_and(|address| !address.is_empty() && !is_host(address)) {
             return Err(Error::bad_setting("rabbitmq_address", "it has to be an FQDN or an IP address, without a port"));
@@ -240,22 +243,41 @@ impl SettingsOverride {
     }
 }
 
-/// Why a text is no address of an API; empty is none, which is all right.
-pub(crate) fn bad_url(url: &str) -> Option<&'static str> {
+/// What is wrong with the address of an API, if anything, as what is said of it.
+pub fn bad_url(url: &str) -> Option<&'static str> {
     let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
-        return (!url.is_empty()).then_some("it has to begin with http:// or https://");
+        return Some("does not begin with http:// or https://; write https://host:port");
     };
+    if url.len() > LONGEST_URL {
+        return Some("has more than 2048 bytes; write https://host:port");
+    }
+    if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Some("has spaces or control characters; write https://host:port");
+    }
     let authority = rest.split('/').next().unwrap_or_default();
-    if url.len() > LONGEST_URL || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Some("it has at most 2048 bytes, no spaces and no control characters");
+    if authority.contains('@') || rest.contains(['?', '#']) {
+        return Some("has more than a host, a port and a path; write https://host:port");
     }
-    if authority.is_empty() || authority.contains('@') || rest.contains(['?', '#']) {
-        return Some("it has to be a scheme, a host, perhaps a port and a path, and nothing else");
+    let (port, is_host) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']').unwrap_or_default();
+            (port, address.parse::<Ipv6Addr>().is_ok())
+        }
+        None => {
+            let (name, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            (port, !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "-._".contains(c)))
+        }
+    };
+    if !is_host {
+        return Some(
+            "has no host; write https://host:port, and an address of IPv6 in brackets, as in https://[2001:db8::1]:8053",
+        );
     }
-    // An address of IPv6 stands in brackets.
-    let host = authority.rfind(']').map_or(authority, |end| authority.get(end + 1..).unwrap_or_default());
-    match host.rsplit_once(':') {
-        Some((_, port)) if port.parse::<u16>().map_or(true, |port| port == 0) => Some("its port has to be from 1 to 65535"),
+    let is_port = |port: &str| port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    match port.strip_prefix(':') {
+        Some(port) if port.contains(':') => Some("has an address of IPv6 without brackets; write https://[2001:db8::1]:8053"),
+        Some(port) if !is_port(port) => Some("has a port that is none; give one from 1 to 65535"),
+        None if !port.is_empty() => Some("has more than a port after the brackets; write https://[2001:db8::1]:8053"),
         _ => None,
     }
 }
@@ -318,14 +340,49 @@ mod tests {
             "http://a:0",
             "http://a:65536",
             "http://[::1]:x",
+            "http://:8053",
+            "http://2001:db8::1",
+            "http://2001:db8::1:8053",
+            "http://[::1",
+            "http://::1]",
+            "http://[x]:1",
+            "http://[]",
+            "http://[::1]8053",
+            "http://[::1]x:1",
+            "http://[192.0.2.1]",
+            "http://a:+1",
+            "http://a:",
+            "http://a%b",
+            "http://a[b",
         ] {
             assert_eq!(refused(SettingsOverride { api_url: Some(url.to_owned()), ..none() }), "api_url", "{url}");
+        }
+        for url in
+            ["http://a", "http://192.0.2.1:8053/", "https://[::1]:1/x", "http://[::ffff:192.0.2.1]", "https://müller.example"]
+        {
+            SettingsOverride { api_url: Some(url.to_owned()), ..none() }.check().unwrap();
         }
         for host in ["a b", "a/b", "user@a", &"x".repeat(256)] {
             assert_eq!(refused(SettingsOverride { rabbitmq_address: Some(host.to_owned()), ..none() }), "rabbitmq_address");
         }
         assert_eq!(refused(SettingsOverride { rabbitmq_virtual_host: Some(String::new()), ..none() }), "rabbitmq_virtual_host");
         assert_eq!(refused(SettingsOverride { rabbitmq_password: Some("x".repeat(256)), ..none() }), "rabbitmq_password");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said_of_it() {
+        for (url, said) in [
+            ("central", "begin with"),
+            ("http://:8053", "has no host"),
+            ("http://[::1", "has no host"),
+            ("http://[x]:1", "has no host"),
+            ("http://2001:db8::1", "without brackets"),
+            ("http://[::1]8053", "after the brackets"),
+            ("http://me@a", "more than a host"),
+            ("http://a:0", "from 1 to 65535"),
+        ] {
+            assert!(bad_url(url).is_some_and(|what| what.contains(said)), "{url}: {:?}", bad_url(url));
+        }
     }
 
     #[test]

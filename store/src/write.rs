@@ -133,7 +133,7 @@ impl<'a> Write<'a> {
 
     /// Whether a batch is in, or is part of this write.
     pub fn is_committed(&mut self, identity: &Identity) -> Result<bool, Error> {
-        Ok(self.marker(identity)?.is_some_and(|marker| marker.look_up(identity.seq) == Number::Taken))
+        Ok(self.marker(identity)?.is_some_and(|marker| marker.look_up_number(identity.seq) == Number::Taken))
     }
 
     /// The numbers of records that a server tells of, by canonical name and type; unknown ones become known with

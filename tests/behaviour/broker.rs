@@ -164,7 +164,9 @@ fn policies(release: Release) {
     await_hits(&central, 4);
     for reason in ["delivery_limit", "expired", "maxlen"] {
         let name = format!("zonepulse_amqp_messages_returned_total{{reason=\"{reason}\"}}");
-        assert_eq!(central.metric(&name), 1, "{reason}");
+        eventually(&format!("{reason} is counted when its message is settled"), PATIENCE, || {
+            (central.metric(&name) == 1).then_some(())
+        });
     }
     assert_eq!(central.metric("zonepulse_amqp_messages_restored_total"), 3);
     assert!(central.log().contains("the broker took messages out of the queue"), "{}", central.log());

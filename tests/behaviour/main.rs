@@ -28,6 +28,7 @@ mod fleet;
 mod formats;
 mod full_disk;
 mod hostile_sql;
+mod large_questions;
 mod live;
 mod measures;
 mod numbers;
@@ -65,6 +66,7 @@ fn all() -> Vec<Trial> {
     [
         fleet::trials(),
         attack::trials(),
+        large_questions::trials(),
         differential::trials(),
         chaos::trials(),
         dnstap::trials(),

@@ -160,7 +160,7 @@ fn dead_letters() {
 }
 
 /// What the dead-letter queue says of a message, which must be in it.
-fn buried(dead: &Queue, what: &str, body: &[u8]) -> Message {
+fn dead_letter(dead: &Queue, what: &str, body: &[u8]) -> Message {
     let message = eventually(&format!("{what} is in the dead-letter queue"), Duration::from_secs(20), || dead.take());
     assert_eq!(message.body, body, "{what} is kept as it came");
     message
@@ -176,7 +176,7 @@ fn forged() {
     // A probe that has the broker's password, and speaks in another's name.
     let forgery = of(&honest, 0, "forged.example.");
     let kept = |what: &str, body: &[u8], reason: &str| {
-        let message = buried(&dead, what, body);
+        let message = dead_letter(&dead, what, body);
         let error = message.headers.get("x-zonepulse-error").cloned().unwrap_or_default();
         assert!(error.contains(reason), "{what}: {error:?}");
         assert_eq!(message.headers.get("x-zonepulse-server"), Some(&honest.id.to_string()), "{what}");

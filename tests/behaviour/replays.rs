@@ -78,7 +78,8 @@ fn impossible_times() {
 }
 
 fn beyond_retention() {
-    let central = Central::start(&["old"]);
+    let retention = [("ZONEPULSE_STORE__RAW_RETENTION_MINUTES", "1440"), ("ZONEPULSE_STORE__AGGREGATED_RETENTION_DAYS", "30")];
+    let central = Central::start_on(&std::env::temp_dir(), &["old"], &retention);
     let probe = Probe::new(&Settings::http(&central, 0));
     let now_us = unix_ms() * 1000;
     let packets = [query(now_us - 60 * DAY_US, "old.example"), query(now_us - 3 * DAY_US, "old.example")];

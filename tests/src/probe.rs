@@ -168,13 +168,14 @@ impl Probe {
 
     /// How many batches, of whatever kind, are in its spool.
     pub fn waiting(&self) -> usize {
-        let entries = fs::read_dir(self.spool()).expect("the spool is a folder");
+        // There is no folder before the probe has made it.
+        let entries = fs::read_dir(self.spool()).into_iter().flatten();
         entries.flatten().filter(|entry| entry.path().extension().is_some_and(|kind| kind == "batch")).count()
     }
 
     /// The batches in its spool.
     pub fn spooled(&self) -> Vec<Batch> {
-        let files = fs::read_dir(self.spool()).expect("there is a spool").flatten().map(|entry| entry.path());
+        let files = fs::read_dir(self.spool()).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut batches: Vec<Batch> = files.filter_map(|file| Batch::decode(&fs::read(file).ok()?).ok()).collect();
         batches.sort_by_key(|batch| batch.identity);
         batches

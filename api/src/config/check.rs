@@ -2,9 +2,9 @@
 
 use super::Settings;
 use crate::Error;
-use reqwest::Url;
 use std::ops::RangeInclusive;
 use zonepulse_ingest::amqp;
+use zonepulse_store::bad_url;
 
 /// More memory than any machine has, bytes.
 const MOST_MEMORY: u64 = 1 << 44;
@@ -106,22 +106,6 @@ impl Settings {
     }
 }
 
-/// What is wrong with the address of a central, if anything.
-pub fn bad_url(text: &str) -> Option<&'static str> {
-    if !text.starts_with("http://") && !text.starts_with("https://") {
-        return Some("does not begin with http:// or https://; write https://host:port");
-    }
-    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Some("has spaces or control characters; write https://host:port");
-    }
-    let Ok(url) = Url::parse(text) else { return Some("is no URL; write https://host:port") };
-    if url.port() == Some(0) {
-        return Some("has the port 0; give one from 1 to 65535");
-    }
-    let more = !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some();
-    more.then_some("has more than a host, a port and a path; write https://host:port")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,9 +118,9 @@ mod tests {
         ("data", "\"\"", "is empty"),
         ("listen", "\"central\"", ""),
         ("public_urls", "[\"central\"]", "\"central\" does not begin with http:// or https://"),
-        ("public_urls", "[\"https://one\", \"https://\"]", "\"https://\" is no URL"),
-        ("public_urls", "[\"https://one:0\"]", "\"https://one:0\" has the port 0"),
-        ("public_urls", "[\"https://one:99999\"]", "\"https://one:99999\" is no URL"),
+        ("public_urls", "[\"https://one\", \"https://\"]", "\"https://\" has no host"),
+        ("public_urls", "[\"https://one:0\"]", "\"https://one:0\" has a port that is none"),
+        ("public_urls", "[\"https://one:99999\"]", "\"https://one:99999\" has a port that is none; give one from 1 to 65535"),
         ("public_urls", "[\"https://me@one\"]", "has more than a host"),
         ("public_urls", "[\"https://one/?a=b\"]", "has more than a host"),
         ("public_urls", "[\"https://one two\"]", "has spaces"),
@@ -146,7 +130,7 @@ mod tests {
         ("amqp.url", "\"http://broker\"", "must begin with amqp:// or amqps://"),
         ("amqp.url", "\"amqp://broker:0\"", "has no host or no port"),
         ("amqp.url", "\"amqp://broker:no\"", "is no URL of a broker"),
-        ("amqp.queue", "\"\"", "must have 1 to 250 bytes, no control characters, and not begin with amq., not \"\""),
+        ("amqp.queue", "\"\"", "must have 1 to 246 bytes, no control characters, and not begin with amq., not \"\""),
         ("amqp.queue", "\"amq.batches\"", "not \"amq.batches\""),
         ("amqp.prefetch", "0", "must be from 1 to 4096, not 0"),
         ("pull.max_bytes", "0", "must be from 65536 to 1073741824, not 0"),

@@ -1,5 +1,6 @@
 //! The address of a broker.
 
+use super::queues::LONGEST_QUEUE;
 use lapin::uri::AMQPUri;
 
 /// What is wrong with the address of a broker, `amqp://` or `amqps://`. It is never shown: a password may be in it.
@@ -14,9 +15,10 @@ pub fn check_url(url: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// What is wrong with the name of a queue. Names that begin with `amq.` are the broker's own; dead letters need five more
-/// bytes.
+/// What is wrong with the name of a queue. Names that begin with `amq.` are the broker's own; those of the two other queues
+/// are longer by up to nine bytes.
 pub fn check_queue(queue: &str) -> Result<(), &'static str> {
-    let is_queue = (1..=250).contains(&queue.len()) && !queue.chars().any(char::is_control) && !queue.starts_with("amq.");
-    if is_queue { Ok(()) } else { Err("must have 1 to 250 bytes, no control characters, and not begin with amq.") }
+    let is_queue =
+        (1..=LONGEST_QUEUE).contains(&queue.len()) && !queue.chars().any(char::is_control) && !queue.starts_with("amq.");
+    if is_queue { Ok(()) } else { Err("must have 1 to 246 bytes, no control characters, and not begin with amq.") }
 }

@@ -1,17 +1,18 @@
 //! An open connection that takes batches out of the queues.
 //!
 //! A message is never given back on its own: the broker counts how often it gave one out, and drops it at a limit. What
-//! cannot be taken now ends the connection instead, so that the messages wait in the queue until the central can take
-//! them again. A message that was given out several times all the same (connections broke, the broker's patience for
+//! cannot be taken now is kept without an acknowledgement while others are taken (`held`). When the central can take none, or
+//! too many are kept, or for too long, the connection ends, and the messages wait in the queue. A message that was given out several times all the same (connections broke, the broker's patience for
 //! acknowledgements ended) is put into its queue anew, where it begins with 0.
 
 use super::headers::{self, failed_deliveries};
-use super::origin::{self, Fault};
+use super::held::Held;
+use super::origin::{self, Fault, Untaken};
 use super::queues::{self, Names};
 use super::state::State;
 use super::writer::Writer;
 use super::{OPEN_TIMEOUT, Settings, Trouble, connect};
-use crate::{Error, Ingest};
+use crate::{Error, Ingest, Sender};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use lapin::message::Delivery;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{sleep_until, timeout, timeout_at};
 
 /// A message that came back so often is put into its queue anew. Policies set limits as low as they like; RabbitMQ's own is 20.
 const RENEW_AT: u64 = 3;
@@ -36,7 +37,7 @@ const RENEW_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two attempts with a message that is held.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Messages under way at once of those that the broker took out of the queue.
-const RETURNED_PREFETCH: u16 = 8;
+pub(super) const RETURNED_PREFETCH: u16 = 8;
 /// For the end of a connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -46,6 +47,7 @@ pub(super) struct Link {
     batches: Consumer,
     returned: Consumer,
     names: Names,
+    prefetch: u16,
     /// Queues without protection.
     pub(super) unprotected: Vec<String>,
 }
@@ -54,7 +56,7 @@ pub(super) struct Link {
 pub(super) enum End {
     /// It was told to.
     Shutdown,
-    /// The central can take no batches.
+    /// The central can take no batches, or has kept too many messages that it could not take.
     Rest {
         /// Why.
         why: String,
@@ -64,35 +66,38 @@ pub(super) enum End {
 }
 
 /// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
 enum Fate {
     Settled,
-    /// It is still the broker's, and waits for this connection to end.
-    Kept(String),
+    /// It is still the broker's, and waits for this connection to end. Others may be taken.
+    Kept {
+        why: String,
+        is_returned: bool,
+    },
+    /// It is still the broker's, and no other can be taken either.
+    Unable(String),
 }
 
-/// Why a message is still the broker's, if it is.
-fn kept(done: lapin::Result<Fate>) -> Result<Option<String>, Trouble> {
-    match done.map_err(Trouble::Ended)? {
-        Fate::Settled => Ok(None),
-        Fate::Kept(why) => Ok(Some(why)),
-    }
+fn fate(done: lapin::Result<Fate>) -> Result<Fate, Trouble> {
+    done.map_err(Trouble::Ended)
 }
 
 impl Link {
     pub(super) async fn open(settings: &Settings) -> Result<Link, Trouble> {
         let names = Names::of(&settings.queue)?;
+        let prefetch = settings.prefetch.max(1);
         let silent = |_| Trouble::Silent(OPEN_TIMEOUT.as_secs());
         let connecting = timeout(OPEN_TIMEOUT, connect(&settings.url, &settings.trust, "zonepulse central"));
         let connection = connecting.await.map_err(silent)?.map_err(Trouble::Connect)?;
         let consuming = timeout(OPEN_TIMEOUT, async {
             let unprotected = queues::declare(&connection, &names).await?;
             let channel = connection.create_channel().await.map_err(Trouble::Ended)?;
-            let batches = consumer(&channel, &names.batches, settings.prefetch.max(1)).await.map_err(Trouble::Ended)?;
+            let batches = consumer(&channel, &names.batches, prefetch).await.map_err(Trouble::Ended)?;
             let returned = consumer(&channel, &names.returned, RETURNED_PREFETCH).await.map_err(Trouble::Ended)?;
             Ok::<_, Trouble>((unprotected, batches, returned))
         });
         let (unprotected, batches, returned) = consuming.await.map_err(silent)??;
-        Ok(Link { connection, batches, returned, names, unprotected })
+        Ok(Link { connection, batches, returned, names, prefetch, unprotected })
     }
 
     /// Takes batches until it is told to end, or none can be taken. What was under way is then finished.
@@ -102,17 +107,29 @@ impl Link {
         writer: &Writer,
         shutdown: &mut (impl Future<Output = ()> + Unpin),
     ) -> Result<End, Trouble> {
-        let Link { connection, mut batches, mut returned, names, .. } = self;
+        let Link { connection, mut batches, mut returned, names, prefetch, .. } = self;
+        let mut held = Held::new(prefetch, RETURNED_PREFETCH);
         let hands = Hands::new(ingest, writer, names);
         // The prefetch bounds how many deliveries there are.
         let mut under_way = FuturesUnordered::new();
         let mut end = loop {
             tokio::select! {
                 () = &mut *shutdown => break End::Shutdown,
-                Some(done) = under_way.next(), if !under_way.is_empty() => {
-                    if let Some(why) = kept(done)? {
-                        break End::Rest { why, took: false };
+                Some(done) = under_way.next(), if !under_way.is_empty() => match fate(done)? {
+                    Fate::Settled => {}
+                    Fate::Unable(why) => break End::Rest { why, took: false },
+                    Fate::Kept { why, is_returned } => {
+                        if held.is_empty() {
+                            let queue = hands.names.batches.as_str();
+                            tracing::warn!(why, queue, "a message cannot be taken now; it is kept, and taken again later");
+                        }
+                        if held.add(is_returned, &why, Instant::now()) {
+                            break End::Rest { why, took: false };
+                        }
                     }
+                },
+                () = sleep_until(held.until().into()), if !held.is_empty() => {
+                    break End::Rest { why: held.why().to_owned(), took: false };
                 }
                 next = batches.next() => under_way.push(hands.handle(delivered(next, &hands.names.batches)?, false)),
                 next = returned.next() => under_way.push(hands.handle(delivered(next, &hands.names.returned)?, true)),
@@ -120,7 +137,7 @@ impl Link {
         };
         hands.ending.send_replace(true);
         while let Some(done) = under_way.next().await {
-            kept(done)?;
+            fate(done)?;
         }
         if let End::Rest { took, .. } = &mut end {
             *took = hands.took.load(Ordering::Relaxed);
@@ -165,45 +182,56 @@ impl<'a> Hands<'a> {
         let Delivery { data, acker, properties, .. } = delivery;
         let (bytes, mac) = (Bytes::from(data), headers::signature(&properties));
         let queue = if is_returned { &self.names.returned } else { &self.names.batches };
-        if let Some(reason) = headers::death(&properties).filter(|_| is_returned)
-            && let Some(messages) = self.state.returned(reason)
-        {
+        let death = headers::death(&properties).filter(|_| is_returned);
+        let mut restored = false;
+        if failed_deliveries(&properties) < RENEW_AT || !self.renew(queue, &bytes, mac.as_deref()).await {
+            match self.take(&bytes, mac.as_deref()).await {
+                Ok(()) => {
+                    self.took.store(true, Ordering::Relaxed);
+                    restored = is_returned;
+                }
+                Err(untaken) if untaken.fault.is_final() => {
+                    if let Err(why) = self.refuse(&bytes, mac.as_deref(), &untaken).await {
+                        let dead = self.names.dead.as_str();
+                        let why = format!("the dead-letter queue {dead:?} takes no message: {why}");
+                        return Ok(Fate::Kept { why, is_returned });
+                    }
+                }
+                Err(untaken) => {
+                    return Ok(match self.ingest.can_take().await {
+                        Ok(()) => Fate::Kept { why: untaken.fault.to_string(), is_returned },
+                        Err(error) => Fate::Unable(error.to_string()),
+                    });
+                }
+            }
+        }
+        // One that is not acknowledged comes again.
+        if acker.ack(BasicAckOptions::default()).await? {
+            if restored {
+                self.state.restored();
+            }
+            if let Some(reason) = death {
+                self.count_returned(reason);
+            }
+        }
+        Ok(Fate::Settled)
+    }
+
+    fn count_returned(&self, reason: &'static str) {
+        if let Some(messages) = self.state.returned(reason) {
             tracing::warn!(
                 reason, messages, queue = %self.names.batches,
                 "the broker took messages out of the queue, because a policy or another release of it says so; they are taken all the same"
             );
         }
-        if failed_deliveries(&properties) >= RENEW_AT && self.renew(queue, &bytes, mac.as_deref()).await {
-            acker.ack(BasicAckOptions::default()).await?;
-            return Ok(Fate::Settled);
-        }
-        match self.take(&bytes, mac.as_deref()).await {
-            Ok(()) => {
-                self.took.store(true, Ordering::Relaxed);
-                if is_returned {
-                    self.state.restored();
-                }
-            }
-            Err(fault) if fault.is_final() => {
-                if let Err(why) = self.refuse(&bytes, mac.as_deref(), &fault).await {
-                    return Ok(Fate::Kept(format!(
-                        "the dead-letter queue {:?} takes no message: {why}",
-                        self.names.dead.as_str()
-                    )));
-                }
-            }
-            Err(fault) => return Ok(Fate::Kept(fault.to_string())),
-        }
-        acker.ack(BasicAckOptions::default()).await?;
-        Ok(Fate::Settled)
     }
 
     /// Commits the batch of a message; waits for a while when there are too many before it.
-    async fn take(&self, bytes: &Bytes, mac: Option<&str>) -> Result<(), Fault> {
+    async fn take(&self, bytes: &Bytes, mac: Option<&str>) -> Result<(), Untaken> {
         let until = Instant::now() + HOLD;
         loop {
             match take(self.ingest, bytes, mac).await {
-                Err(Fault::Batch(Error::Busy)) if self.holds_until(until).await => {}
+                Err(Untaken { fault: Fault::Batch(Error::Busy), .. }) if self.holds_until(until).await => {}
                 taken => return taken,
             }
         }
@@ -225,13 +253,10 @@ impl<'a> Hands<'a> {
     }
 
     /// Puts a message that will never be taken into the dead-letter queue, with the reason; tries for a while.
-    async fn refuse(&self, bytes: &[u8], mac: Option<&str>, fault: &Fault) -> Result<(), String> {
-        let (reason, queue) = (fault.reason(), self.names.dead.as_str());
-        if let Some(messages) = self.ingest.refusals.add(reason, Instant::now()) {
-            tracing::warn!(%fault, reason, messages, queue, "batches were refused; they are kept in the dead-letter queue");
-        }
+    async fn refuse(&self, bytes: &[u8], mac: Option<&str>, untaken: &Untaken) -> Result<(), String> {
+        let (fault, queue) = (&untaken.fault, self.names.dead.as_str());
         let told = |why: &str| {
-            if self.state.unburied(why) {
+            if self.state.dead_letter_failed(why) {
                 tracing::warn!(why, queue, "the dead-letter queue takes no message; what belongs there stays in its queue");
             }
         };
@@ -244,7 +269,8 @@ impl<'a> Hands<'a> {
             };
             let why = match put {
                 Ok(Ok(())) => {
-                    self.state.buried();
+                    self.state.dead_letter_worked();
+                    self.count_refused(untaken);
                     return Ok(());
                 }
                 Ok(Err(why)) => why,
@@ -254,6 +280,17 @@ impl<'a> Hands<'a> {
             if !self.holds_until(until).await {
                 return Err(why);
             }
+        }
+    }
+
+    /// A message is in the dead-letter queue: only now, since before that it may come again and again.
+    fn count_refused(&self, Untaken { fault, signed_by }: &Untaken) {
+        let (reason, queue) = (fault.reason(), self.names.dead.as_str());
+        if let Some(messages) = self.ingest.refusals.add(reason, Instant::now()) {
+            tracing::warn!(%fault, reason, messages, queue, "batches were refused; they are kept in the dead-letter queue");
+        }
+        if let Some(server_id) = *signed_by {
+            self.ingest.untold.add(server_id, 1);
         }
     }
 
@@ -272,14 +309,26 @@ impl<'a> Hands<'a> {
 }
 
 /// Commits the batch of a message, when its server signed it.
-async fn take(ingest: &Ingest, bytes: &Bytes, mac: Option<&str>) -> Result<(), Fault> {
+async fn take(ingest: &Ingest, bytes: &Bytes, mac: Option<&str>) -> Result<(), Untaken> {
     match origin::sender(&ingest.store, bytes, mac) {
-        Ok(sender) => Ok(ingest.receive(bytes.clone(), sender).await.map(|_| ())?),
+        Ok(server_id) => {
+            let error = match ingest.receive(bytes.clone(), Sender::Signed(server_id)).await {
+                Ok(_) => return Ok(()),
+                // The batch may be right and the central wrong, which is no reason to put it aside.
+                Err(error @ Error::Ahead { .. }) => ingest.check_clock().await.err().unwrap_or(error),
+                Err(error) => error,
+            };
+            Err(Untaken { fault: error.into(), signed_by: Some(server_id) })
+        }
         Err(fault) => {
             ingest.counters.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             let counter = if fault.is_final() { &ingest.counters.refused } else { &ingest.counters.postponed };
             counter.fetch_add(1, Ordering::Relaxed);
-            Err(fault)
+            Err(Untaken { fault, signed_by: None })
         }
     }
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

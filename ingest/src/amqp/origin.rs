@@ -5,7 +5,7 @@
 //! the signature is verified against the token that the server has now. A token that was replaced, or the
 //! token of another server, signs nothing here.
 
-use crate::{Error, Sender};
+use crate::Error;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -52,6 +52,14 @@ pub(super) enum Fault {
     Batch(#[from] Error),
 }
 
+/// Why a message was not taken, and whose it is.
+#[derive(Debug)]
+pub(super) struct Untaken {
+    pub fault: Fault,
+    /// The server whose token signed it; none where that was not proven.
+    pub signed_by: Option<u32>,
+}
+
 impl Fault {
     /// Whether it is in vain to take the message from the queue again.
     pub(super) fn is_final(&self) -> bool {
@@ -82,20 +90,20 @@ impl Fault {
 
 /// Whether it is in vain to take a message from the queue again whose batch was not taken for this reason.
 ///
-/// The broker cannot ask somebody to add the server or to set the clock first; a person can, and then move the
-/// message back. In the queue it would hold up those behind it.
+/// The broker cannot ask somebody to add the server or to set a probe's clock first; a person can, and then move the
+/// message back. The central's own clock is another matter ([`Error::Behind`]). In the queue it would hold up those behind it.
 pub(crate) fn is_final(error: &Error) -> bool {
     error.is_final() || matches!(error, Error::UnknownServer(_) | Error::Ahead { .. })
 }
 
-/// Whose batch this is, as its signature proves. Reads the registry, once for the whole way in.
-pub(super) fn sender(store: &Store, bytes: &[u8], mac: Option<&str>) -> Result<Sender, Fault> {
+/// The server whose batch this is, as its signature proves. Reads the registry, once for the whole way in.
+pub(super) fn sender(store: &Store, bytes: &[u8], mac: Option<&str>) -> Result<u32, Fault> {
     let server_id = peek_identity(bytes).map_err(Error::from)?.server_id;
     let server = store.registry().server(server_id).map_err(Error::from)?;
     let server = server.filter(|server| !server.is_removed()).ok_or(Error::UnknownServer(server_id))?;
     let key = MacKey::of_token_hash(&server.token_hash).ok_or(Fault::NoToken(server_id))?;
     let mac = mac.ok_or(Fault::Unsigned)?;
-    if key.verifies(bytes, mac) { Ok(Sender::Signed(server_id)) } else { Err(Fault::WrongSignature(server_id)) }
+    if key.verifies(bytes, mac) { Ok(server_id) } else { Err(Fault::WrongSignature(server_id)) }
 }
 
 /// Messages since the start, by the reason why they were refused, or why the broker took them out of the queue.
@@ -182,7 +190,7 @@ mod tests {
     }
 
     /// What is said of a batch of this server that was signed with this token.
-    fn judged(store: &Store, server_id: u32, token: &str) -> Result<Sender, &'static str> {
+    fn judged(store: &Store, server_id: u32, token: &str) -> Result<u32, &'static str> {
         let bytes = batch(server_id);
         sender(store, &bytes, Some(&sign(token, &bytes))).map_err(|fault| fault.reason())
     }
@@ -199,8 +207,8 @@ mod tests {
     #[test]
     fn a_batch_is_its_server_s_when_the_server_s_token_signed_it() {
         let (_dir, store) = store();
-        assert_eq!(judged(&store, 1, "token of 1"), Ok(Sender::Signed(1)));
-        assert_eq!(judged(&store, 2, "token of 2"), Ok(Sender::Signed(2)));
+        assert_eq!(judged(&store, 1, "token of 1"), Ok(1));
+        assert_eq!(judged(&store, 2, "token of 2"), Ok(2));
     }
 
     #[test]
@@ -216,7 +224,7 @@ mod tests {
         let (_dir, store) = store();
         change(&store, |server| server.token_hash = HASHES[1].to_owned());
         assert_eq!(judged(&store, 1, "token of 1"), Err("wrong_signature"));
-        assert_eq!(judged(&store, 1, "token of 2"), Ok(Sender::Signed(1)));
+        assert_eq!(judged(&store, 1, "token of 2"), Ok(1));
         change(&store, |server| server.token_hash = String::new());
         assert_eq!(judged(&store, 1, ""), Err("no_token"));
         store.registry().remove_server(2, 1, false).unwrap();

@@ -23,6 +23,12 @@ use lapin::{Connection, ErrorKind};
 /// More often than this no message is delivered.
 const DELIVERY_LIMIT: i32 = i32::MAX;
 
+/// What is after the name of the others.
+const RETURNED: &str = ".returned";
+const DEAD: &str = ".dead";
+/// The longest name of a queue that leaves room for the longer of the two in the 255 bytes that AMQP has for a name.
+pub(super) const LONGEST_QUEUE: usize = 255 - RETURNED.len();
+
 /// What the queues are called.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
@@ -33,17 +39,19 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn of(queue: &str) -> Result<Names, Trouble> {
-        let name = |name: String| {
-            ShortString::try_new(name).map_err(|_| Trouble::Queue {
-                queue: queue.to_owned(),
-                what: "the name is too long: with \".returned\" it has to fit into 255 bytes".to_owned(),
-                said: String::new(),
-            })
+        let too_long = || Trouble::Queue {
+            queue: queue.to_owned(),
+            what: format!("the name is too long: it has to have 1 to {LONGEST_QUEUE} bytes, so that {RETURNED:?} fits behind it"),
+            said: String::new(),
         };
+        if !(1..=LONGEST_QUEUE).contains(&queue.len()) {
+            return Err(too_long());
+        }
+        let name = |name: String| ShortString::try_new(name).map_err(|_| too_long());
         Ok(Names {
             batches: name(queue.to_owned())?,
-            returned: name(format!("{queue}.returned"))?,
-            dead: name(format!("{queue}.dead"))?,
+            returned: name(format!("{queue}{RETURNED}"))?,
+            dead: name(format!("{queue}{DEAD}"))?,
         })
     }
 }
@@ -156,6 +164,7 @@ fn value(said: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::check_queue;
     use super::*;
 
     #[test]
@@ -197,7 +206,17 @@ mod tests {
     fn a_name_that_leaves_no_room_for_the_other_two_is_told() {
         assert!(Names::of(&"q".repeat(246)).is_ok());
         let told = Names::of(&"q".repeat(247)).unwrap_err().to_string();
-        assert!(told.contains("255 bytes"), "{told}");
+        assert!(told.contains("1 to 246 bytes"), "{told}");
+    }
+
+    #[test]
+    fn a_configuration_takes_the_names_that_the_link_takes_and_no_others() {
+        for length in [0, 1, 245, 246, 247, 250, 251, 256] {
+            let queue = "q".repeat(length);
+            assert_eq!(check_queue(&queue).is_ok(), Names::of(&queue).is_ok(), "{length}");
+        }
+        let said = check_queue("").unwrap_err();
+        assert!(said.contains(&format!("1 to {LONGEST_QUEUE} bytes")), "{said}");
     }
 
     #[test]

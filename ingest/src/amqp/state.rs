@@ -18,7 +18,7 @@ pub(crate) struct State {
 struct Now {
     standing: Standing,
     /// Why refused messages do not get into the dead-letter queue.
-    unburied: Option<String>,
+    dead_letter_trouble: Option<String>,
     unprotected: Vec<String>,
     counts: Counts,
 }
@@ -43,7 +43,7 @@ struct Counts {
     rests: u64,
     renewed: u64,
     restored: u64,
-    unburied: u64,
+    dead_letter_failures: u64,
 }
 
 /// How the way through the broker is, and what happened since the start.
@@ -68,7 +68,7 @@ pub struct Status {
     /// Those of them whose batches were taken.
     pub restored: u64,
     /// How often the dead-letter queue began to take no message.
-    pub unburied: u64,
+    pub dead_letter_failures: u64,
 }
 
 impl Default for State {
@@ -88,11 +88,12 @@ impl State {
             Standing::Resting(why) => Some(format!("no batches are taken from RabbitMQ: {why}")),
             Standing::Unusable(why) => Some(format!("RabbitMQ cannot be used: {why}")),
         };
-        let unburied = now.unburied.as_ref().map(|why| format!("the dead-letter queue of RabbitMQ takes no message: {why}"));
-        let Counts { connections, cancelled, rests, renewed, restored, unburied: failures } = now.counts;
+        let dead_letter =
+            now.dead_letter_trouble.as_ref().map(|why| format!("the dead-letter queue of RabbitMQ takes no message: {why}"));
+        let Counts { connections, cancelled, rests, renewed, restored, dead_letter_failures } = now.counts;
         Some(Status {
             is_consuming: now.standing == Standing::Consuming,
-            troubles: trouble.into_iter().chain(unburied).collect(),
+            troubles: trouble.into_iter().chain(dead_letter).collect(),
             unprotected: now.unprotected.clone(),
             connections,
             cancelled,
@@ -100,7 +101,7 @@ impl State {
             renewed,
             returned: self.deaths.counts(),
             restored,
-            unburied: failures,
+            dead_letter_failures,
         })
     }
 
@@ -114,7 +115,7 @@ impl State {
         let mut now = self.now.lock();
         now.standing = Standing::Consuming;
         // What was held is given out again, unless somebody took it away.
-        now.unburied = None;
+        now.dead_letter_trouble = None;
         now.counts.connections += 1;
         let news = unprotected.iter().filter(|queue| !now.unprotected.contains(queue)).cloned().collect();
         now.unprotected = unprotected;
@@ -141,16 +142,16 @@ impl State {
     }
 
     /// The dead-letter queue did not take a message. Whether that is new.
-    pub(super) fn unburied(&self, why: &str) -> bool {
+    pub(super) fn dead_letter_failed(&self, why: &str) -> bool {
         let mut now = self.now.lock();
-        let is_new = now.unburied.replace(why.to_owned()).is_none();
-        now.counts.unburied += u64::from(is_new);
+        let is_new = now.dead_letter_trouble.replace(why.to_owned()).is_none();
+        now.counts.dead_letter_failures += u64::from(is_new);
         is_new
     }
 
     /// The dead-letter queue took a message.
-    pub(super) fn buried(&self) {
-        self.now.lock().unburied = None;
+    pub(super) fn dead_letter_worked(&self) {
+        self.now.lock().dead_letter_trouble = None;
     }
 
     /// A message was put into its queue anew.
@@ -209,10 +210,10 @@ mod tests {
     fn a_dead_letter_queue_that_takes_nothing_is_a_trouble_until_it_does() {
         let state = State::default();
         state.consuming(Vec::new());
-        assert!(state.unburied("it is full") && !state.unburied("it is full"));
+        assert!(state.dead_letter_failed("it is full") && !state.dead_letter_failed("it is full"));
         assert!(troubles(&state)[0].contains("it is full"));
-        state.buried();
+        state.dead_letter_worked();
         assert!(troubles(&state).is_empty());
-        assert_eq!(state.status().unwrap().unburied, 1);
+        assert_eq!(state.status().unwrap().dead_letter_failures, 1);
     }
 }

@@ -238,7 +238,7 @@ async fn a_batch_ahead_of_the_clock_stays_with_the_probe_and_pulling_goes_on() {
     let ahead = {
         let (_, bytes) = message(0, 60);
         let batch = Batch::decode(&bytes).unwrap();
-        let start_s = crate::times::now_s() / 60 * 60 + 86_400;
+        let start_s = (crate::times::now_ms() / 1000) / 60 * 60 + 86_400;
         Batch { start_s, coverage: Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 }, ..batch }
     };
     let node = Arc::new(Node::of_server(1, &[(0, ahead.encode().unwrap()), message(1, 60)]));

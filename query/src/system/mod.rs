@@ -58,21 +58,14 @@ impl SystemFilter {
 }
 
 impl Engine {
-    /// Metrics as they were measured: `time, server_id, server, metric, label, value`.
-    ///
-    /// The range is about `time`, the start of the slot; without it, the last 24 hours. By itself in the order
-    /// of time, server, metric, label.
-    pub async fn system_raw(&self, filter: &SystemFilter, range: TimeRange, page: &Page) -> Result<Answer, Error> {
+    /// [`Engine::system_raw`], on the threads of questions.
+    pub(crate) async fn system_raw_apart(&self, filter: &SystemFilter, range: TimeRange, page: &Page) -> Result<Answer, Error> {
         let columns = vec!["time", "server_id", "server", "metric", "label", "value"];
         self.system(Level::Raw, columns, filter, Range::of(range)?, page).await
     }
 
-    /// Buckets or days of metrics, the newest and unfinished ones too: `time, server_id, server, metric, label, min, max,
-    /// avg, last, count`.
-    ///
-    /// The range is about `time`, the start of the bucket, of a day the buckets in it; without it, the last 24 hours. By
-    /// itself in the order of time, server, metric, label.
-    pub async fn system_aggregate(
+    /// [`Engine::system_aggregate`], on the threads of questions.
+    pub(crate) async fn system_aggregate_apart(
         &self,
         filter: &SystemFilter,
         range: TimeRange,
@@ -92,8 +85,8 @@ impl Engine {
         self.system(level, ROLLED_UP.to_vec(), filter, Range::of_buckets(range, bucket.length_s())?, page).await
     }
 
-    /// Which series there are: `metric, label`, by itself in that order.
-    pub async fn system_series(&self, page: &Page) -> Result<Answer, Error> {
+    /// [`Engine::system_series`], on the threads of questions.
+    pub(crate) async fn system_series_apart(&self, page: &Page) -> Result<Answer, Error> {
         let shape = Shape { columns: vec!["metric", "label"], order: Vec::new(), ties: vec!["metric", "label"] };
         let _turn = self.turn().await?;
         let (_, batch) = self.blocking(|store| Ok(series(store)?)).await?;

@@ -233,6 +233,29 @@ async fn no_tasks_are_left() {
     tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
 }
 
+/// However the function that finds it tells of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_function_finds_wrong_while_a_statement_runs_is_told() {
+    const TOO_BIG: &str = r"((((((((\w{50}){50})?)*)+)*)+)*)+x{900}";
+    let content = small();
+    for (text, said) in [
+        (format!("SELECT count(*) FROM dns_raw WHERE regexp_like(host, '{TOO_BIG}')"), "did not compile: CompiledTooBig"),
+        (format!("SELECT count(*) FROM dns_raw WHERE host ~ '{TOO_BIG}'"), "did not compile: CompiledTooBig"),
+        (format!("SELECT regexp_replace(host, '{TOO_BIG}', '') FROM dns_raw"), "size limit"),
+        (format!("SELECT regexp_count(host, '{TOO_BIG}') FROM dns_raw"), "did not compile"),
+        ("SELECT count(*) FROM dns_raw WHERE host ~ '('".to_owned(), "unclosed group"),
+        ("SELECT count(*) FROM dns_raw WHERE regexp_like(host, '(')".to_owned(), "unclosed group"),
+        ("SELECT regexp_replace(host, '(', '') FROM dns_raw".to_owned(), "unclosed group"),
+        ("SELECT regexp_replace(host, host || '(', '') FROM dns_raw".to_owned(), "unclosed group"),
+        ("SELECT regexp_like(host, host || '(') FROM dns_raw".to_owned(), "unclosed group"),
+        ("SELECT hits / (hits - hits) FROM dns_raw".to_owned(), "Divide by zero"),
+        ("SELECT CAST(host AS BIGINT) FROM dns_raw".to_owned(), "Cast error"),
+    ] {
+        let reason = reason(&content, &text).await;
+        assert!(reason.contains(said) && !reason.contains("bug"), "{text}: {reason}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deepest_statement_that_is_taken_fits_the_stack_of_a_worker() {
     let content = small();

@@ -11,7 +11,7 @@ use std::io;
 const SLACK_BYTES: u64 = 32 << 20;
 /// A statement must not keep batches, health checks and questions waiting.
 const NICE_WORKER: libc::c_int = 10;
-/// Reading for statements is the central's work, and holds its locks for moments.
+/// Answering questions, and reading for statements, is the central's work, and holds its locks for moments.
 const NICE_SCAN: libc::c_int = 5;
 /// The socket, and what the runtime waits with.
 const MAX_FILES: u64 = 64;
@@ -35,7 +35,7 @@ pub(super) fn harden() -> io::Result<()> {
 }
 
 /// Lets the calling thread go behind those that are in a hurry.
-pub(super) fn go_behind() {
+pub(crate) fn go_behind() {
     nice(NICE_SCAN);
 }
 

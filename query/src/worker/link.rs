@@ -39,7 +39,7 @@ enum Part {
 /// A scan failed where the store is; the central knows why.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct ScanFailed(String);
+pub(super) struct ScanFailed(pub(super) String);
 
 impl Link {
     pub(super) fn new(to: UnixStream) -> Self {

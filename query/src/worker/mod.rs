@@ -27,9 +27,10 @@
 //!
 //! * [`statement`] runs one statement in the central: deadline, client, scans, answer.
 //! * [`pool`] starts workers, keeps those that are idle, and bounds how many statements run.
-//! * [`serve`] is the worker; [`link`] its end of the socket; [`session`] how it plans; [`limits`] what the kernel holds
-//!   it to.
+//! * [`serve`] is the worker; [`link`] its end of the socket; [`session`] how it plans; [`faults`] whose fault an error
+//!   is; [`limits`] what the kernel holds it to.
 
+mod faults;
 mod frame;
 mod ipc;
 mod limits;
@@ -40,6 +41,7 @@ mod serve;
 mod session;
 mod statement;
 
+pub(crate) use limits::go_behind;
 pub(crate) use link::Link;
 pub(crate) use pool::Statements;
 pub use serve::run;

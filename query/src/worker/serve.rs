@@ -1,8 +1,9 @@
 //! The worker: takes a statement, answers it, and takes the next.
 
+use super::faults::{is_of_scan, of_statement};
 use super::frame::{Frame, Kind};
 use super::link::Link;
-use super::session::{Session, is_of_scan, of_statement};
+use super::session::Session;
 use super::{MAX_ROW_BYTES, PIECE_BYTES, STACK_BYTES, limits};
 use crate::sql::size_bytes;
 use crate::{Error, statement::bad};

@@ -1,16 +1,16 @@
 //! How a worker plans a statement.
 
-use super::link::{Link, ScanFailed};
+use super::faults::of_statement;
+use super::link::Link;
 use crate::arithmetic::WholeNumbers;
 use crate::data::Data;
 use crate::engine::{config, runtime};
 use crate::plans::{Plans, lasts};
-use crate::statement::{bad, parse};
+use crate::statement::parse;
 use crate::summed::SumInScan;
 use crate::system::SystemTable;
 use crate::table::{StoreTable, Table};
 use crate::{Error, saturating};
-use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
@@ -85,28 +85,4 @@ impl Session {
     async fn executable(&self, plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>, Error> {
         state.query_planner().create_physical_plan(plan, state).await.map_err(of_statement)
     }
-}
-
-/// An error of a statement: mostly the statement's fault, unlike in questions that the engine asks itself.
-pub(super) fn of_statement(error: DataFusionError) -> Error {
-    let place = error.diagnostic().and_then(|diagnostic| diagnostic.span);
-    let said = match error.find_root() {
-        DataFusionError::ResourcesExhausted(_)
-        | DataFusionError::External(_)
-        | DataFusionError::Internal(_)
-        | DataFusionError::IoError(_)
-        | DataFusionError::ExecutionJoin(_) => return Error::from(error),
-        root => root.strip_backtrace(),
-    };
-    let said = said.lines().next().unwrap_or_default().to_owned();
-    match place {
-        Some(span) => bad(format!("{said} at Line: {}, Column: {}", span.start.line, span.start.column)),
-        None => bad(said),
-    }
-}
-
-/// Whether an error is that of a scan, of which the central knows more.
-pub(super) fn is_of_scan(error: &Error) -> bool {
-    let Error::Engine(error) = error else { return false };
-    matches!(error.find_root(), DataFusionError::External(inner) if inner.is::<ScanFailed>())
 }

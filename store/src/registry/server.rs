@@ -157,8 +157,8 @@ impl Server {
         if self.pull.token.len() > LONGEST_WORD || self.pull.token.chars().any(|c| !c.is_ascii_graphic()) {
             return bad("pull_token", "it has at most 255 letters, digits and signs of ASCII");
         }
-        if let Some(reason) = bad_url(&self.pull.url) {
-            return bad("pull_url", reason);
+        if let Some(what) = Some(self.pull.url.as_str()).filter(|url| !url.is_empty()).and_then(bad_url) {
+            return bad("pull_url", &format!("it {what}"));
         }
         self.overrides.check()
     }

@@ -1,0 +1,169 @@
+//! What the API asks, and where it is answered.
+//!
+//! To sort a million rows is one step of a plan, and nothing else has a turn on its thread meanwhile. So questions are
+//! answered apart from the caller's runtime, on threads of their own that go behind those that are in a hurry: batches,
+//! heartbeats and health checks do not wait for them, however many there are.
+
+use crate::types::Interval;
+use crate::worker::go_behind;
+use crate::{Answer, By, Engine, Error, Filter, Page, SystemFilter, TimeRange};
+use datafusion::error::DataFusionError;
+use std::future::Future;
+use std::io;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+/// The threads that questions are answered on.
+pub(crate) struct Apart(Option<Runtime>);
+
+impl Apart {
+    /// So many for plans; those that read the store come and go.
+    pub(crate) fn new(threads: usize) -> Result<Self, Error> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(threads).thread_name("question").on_thread_start(go_behind).enable_time();
+        let runtime = builder.build().map_err(|error: io::Error| Error::Engine(DataFusionError::IoError(error)))?;
+        Ok(Apart(Some(runtime)))
+    }
+
+    fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<Task<T>> {
+        Some(Task(self.0.as_ref()?.spawn(work)))
+    }
+}
+
+impl Drop for Apart {
+    /// The last one to hold an engine may be a task, which may not wait for threads.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A task that ends when nobody waits for it any more.
+struct Task<T>(JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Engine {
+    /// Does on the threads of questions what takes long.
+    pub async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        self.apart(move |_engine| async move { Ok(work()) }).await
+    }
+
+    async fn apart<T, F>(&self, work: impl FnOnce(Engine) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let mut task = self.threads_apart().spawn(work(self.clone())).ok_or(Error::Busy)?;
+        (&mut task.0).await.map_err(|error| Error::Engine(DataFusionError::ExecutionJoin(Box::new(error))))?
+    }
+
+    /// Raw points: `time, interval_s, server_id, server, resource_id, host, type, folded, action, rcode,
+    /// hits, last_access`.
+    ///
+    /// The range is about `time`, the start of the interval; without it, the last 24 hours. By itself
+    /// in the order of time, server, requests before responses.
+    pub async fn raw(&self, filter: &Filter, range: TimeRange, page: &Page) -> Result<Answer, Error> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.apart(move |engine| async move { engine.raw_apart(&filter, range, &page).await }).await
+    }
+
+    /// Coverage reports of these servers, or of all: what their probes observed and what they lost.
+    ///
+    /// `time, interval_s, server_id, server, epoch, seq, covered_from, covered_until, hits, messages_seen,
+    /// not_counted, kernel_dropped, interface_dropped, batches_evicted, evicted_from, evicted_until,
+    /// overlap_ms, losses`, the last one with all other counters as `name=value`. A batch of metrics has a row when it
+    /// tells of something that was given up, and the row covers no time. By itself in the order of time and
+    /// server. The range is about `time`; without it, the last 24 hours.
+    pub async fn coverage(&self, of: &[u32], range: TimeRange, page: &Page) -> Result<Answer, Error> {
+        let (of, page) = (of.to_vec(), page.clone());
+        self.apart(move |engine| async move { engine.coverage_apart(&of, range, &page).await }).await
+    }
+
+    /// A row per record: `resource_id, host, type, folded, hits, first_seen, last_access`, and at the end
+    /// `server_id, server` and `action` where the sums are split by them.
+    ///
+    /// `last_access` keeps the rows whose last access lies in it. Without an action only requests
+    /// count, unless response codes are named or the sums are split by action. By itself in the order
+    /// of most hits first, then host and type.
+    pub async fn totals(&self, filter: &Filter, last_access: TimeRange, by: By, page: &Page) -> Result<Answer, Error> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.apart(move |engine| async move { engine.totals_apart(&filter, last_access, by, &page).await }).await
+    }
+
+    /// A row per bucket in which there were hits: `time, hits, last_access`, and at the end the columns
+    /// of what the sums are split by: `resource_id, host, type, folded`, `server_id, server`, `action`.
+    ///
+    /// `time` is the start of the bucket or day. The range is about the starts of the intervals that are added up,
+    /// so a bucket at its ends may be partial; without it, the last 24 hours, from a bucket's start on. An end
+    /// where raw points have expired is that of five minutes, the finest that is left. The
+    /// newest, unfinished bucket is there. Without an action only requests count, unless response codes are named or the
+    /// sums are split by action. By itself in the order of time.
+    pub async fn series(
+        &self,
+        filter: &Filter,
+        range: TimeRange,
+        interval: impl Into<Interval>,
+        by: By,
+        page: &Page,
+    ) -> Result<Answer, Error> {
+        let (filter, interval, page) = (filter.clone(), interval.into(), page.clone());
+        self.apart(move |engine| async move { engine.series_apart(&filter, range, interval, by, &page).await }).await
+    }
+
+    /// A row per step, and per series where the rates are split: `time, rps, hits`, and at the end the
+    /// columns of what they are split by.
+    ///
+    /// `step_s` is a multiple of the intervals that the probes report, and by itself the smallest
+    /// there is, or the smallest that is one of 5 minutes, too, where raw points have expired. The steps cover the whole range, so the first may begin before it and the last end
+    /// after it; without a range, the last 24 hours. Without an action only requests count, unless
+    /// response codes are named or the rates are split by action. Split by record, it is about the
+    /// records that were asked for in the range. By itself in the order of time.
+    pub async fn rps(
+        &self,
+        filter: &Filter,
+        range: TimeRange,
+        step_s: Option<u32>,
+        by: By,
+        page: &Page,
+    ) -> Result<Answer, Error> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.apart(move |engine| async move { engine.rps_apart(&filter, range, step_s, by, &page).await }).await
+    }
+
+    /// Metrics as they were measured: `time, server_id, server, metric, label, value`.
+    ///
+    /// The range is about `time`, the start of the slot; without it, the last 24 hours. By itself in the order
+    /// of time, server, metric, label.
+    pub async fn system_raw(&self, filter: &SystemFilter, range: TimeRange, page: &Page) -> Result<Answer, Error> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.apart(move |engine| async move { engine.system_raw_apart(&filter, range, &page).await }).await
+    }
+
+    /// Buckets or days of metrics, the newest and unfinished ones too: `time, server_id, server, metric, label, min, max,
+    /// avg, last, count`.
+    ///
+    /// The range is about `time`, the start of the bucket, of a day the buckets in it; without it, the last 24 hours. By
+    /// itself in the order of time, server, metric, label.
+    pub async fn system_aggregate(
+        &self,
+        filter: &SystemFilter,
+        range: TimeRange,
+        interval: impl Into<Interval>,
+        page: &Page,
+    ) -> Result<Answer, Error> {
+        let (filter, interval, page) = (filter.clone(), interval.into(), page.clone());
+        self.apart(move |engine| async move { engine.system_aggregate_apart(&filter, range, interval, &page).await }).await
+    }
+
+    /// Which series there are: `metric, label`, by itself in that order.
+    pub async fn system_series(&self, page: &Page) -> Result<Answer, Error> {
+        let page = page.clone();
+        self.apart(move |engine| async move { engine.system_series_apart(&page).await }).await
+    }
+}
