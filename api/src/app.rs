@@ -7,6 +7,7 @@ use crate::fleet::Fleet;
 use crate::listen::{self, Connections};
 use crate::metrics::{self, Metrics};
 use crate::openapi::{self, DOCS_PATH, DOCUMENT_PATH};
+use crate::packed::Packed;
 use crate::pending::Pending;
 use crate::problem::{Case, Problem};
 use crate::rights::{Need, Right, guard};
@@ -173,9 +174,12 @@ pub fn router(app: App) -> Router {
         Config::from(DOCUMENT_PATH).validator_url("none").query_config_enabled(false).try_it_out_enabled(true),
     );
     let document = Arc::new(document);
-    routes
+    let open = Router::new()
         .route(DOCUMENT_PATH, axum::routing::get(move || async move { Json(document.as_ref().clone()) }))
         .merge(Router::<App>::from(docs).layer(map_response(openapi::docs_policy)))
+        .layer(from_fn_with_state(Packed::default(), Packed::once));
+    routes
+        .merge(open)
         .fallback(|| async { Problem::new(Case::NotFound, format!("see {DOCS_PATH}/ for what there is")) })
         .method_not_allowed_fallback(|method: Method| async move {
             Problem::new(Case::MethodNotAllowed, format!("{method} is not among the methods of this path"))
@@ -247,12 +251,23 @@ pub fn monitoring_router(app: App) -> Router {
     health
         .merge(metrics)
         .fallback(|| async { Problem::new(Case::NotFound, "here are /metrics, /healthz and /readyz") })
-        .layer(from_fn_with_state(app.clone(), every_request))
+        .layer(from_fn_with_state(app.clone(), every_scrape))
         .with_state(app)
 }
 
-/// Refuses what no route should see, bounds the time, turns a panic into an answer, compresses it, and keeps account of it.
+/// What every request passes through. Compression is work, which is done for whoever has proved who they are.
 async fn every_request(State(app): State<App>, request: Request, next: Next) -> Response {
+    answered(app, request, next, |response| response.extensions().get::<Principal>().is_some()).await
+}
+
+/// The same where only the monitoring asks.
+async fn every_scrape(State(app): State<App>, request: Request, next: Next) -> Response {
+    answered(app, request, next, |_| true).await
+}
+
+/// Refuses what no route should see, bounds the time, turns a panic into an answer, compresses it for those for whom that is
+/// done, and keeps account of it.
+async fn answered(app: App, request: Request, next: Next, compresses: impl Fn(&Response) -> bool) -> Response {
     let access = Access::begin(&app, &request);
     let coding = Coding::accepted(request.headers());
     let longest = Duration::from_secs(app.limits().request_timeout_s);
@@ -270,6 +285,7 @@ async fn every_request(State(app): State<App>, request: Request, next: Next) -> 
         Err(_) => Problem::new(Case::TooSlow, format!("it took more than {} s", longest.as_secs())).into_response(),
     };
     browsers::tell(response.headers_mut());
+    let coding = coding.filter(|_| compresses(&response));
     access.answered(compress::answer(response, coding))
 }
 

@@ -8,12 +8,15 @@ use axum::extract::ConnectInfo;
 use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use expect_test::{Expect, expect, expect_file};
-use serde_json::json;
-use std::collections::BTreeSet;
+use expect_test::{Expect, expect};
 use std::net::{Ipv4Addr, SocketAddr};
 use tower::ServiceExt;
-use zonepulse_query::{By, Filter, Options, Page, TimeRange};
+use zonepulse_query::Options;
+
+#[path = "app_account_tests.rs"]
+mod account;
+#[path = "app_document_tests.rs"]
+mod described;
 
 const READING: &[&str] = &[
     "/",
@@ -244,7 +247,7 @@ async fn an_answer_comes_in_the_format_that_is_accepted() {
         (csv.header("content-type"), csv.header("vary")),
         ("text/csv; charset=utf-8; header=present", "accept, accept-encoding")
     );
-    assert_eq!(csv.body, "resource_id,host,type,hits,first_seen,last_access\n");
+    assert_eq!(csv.body, "resource_id,host,type,folded,hits,first_seen,last_access\n");
     let json = setup.get(path).await;
     assert_eq!((json.header("content-type"), json.header("x-total-count"), json.body.as_str()), ("application/json", "0", "[]"));
     let html = setup.send("GET", path, &[("authorization", &setup.basic), ("accept", "text/html")], "").await;
@@ -278,6 +281,38 @@ async fn a_panic_becomes_an_answer() {
 }
 
 #[tokio::test]
+async fn nothing_is_compressed_anew_for_a_stranger() {
+    let setup = setup();
+    let app = setup.app.clone();
+    let routes = Router::new()
+        .route("/", axum::routing::get(|| async { "a".repeat(5000) }))
+        .layer(from_fn_with_state(app.clone(), every_request))
+        .with_state(app);
+    let request = Request::builder().header("accept-encoding", "gzip").body(Body::empty()).unwrap();
+    let headers = routes.oneshot(request).await.unwrap().headers().clone();
+    assert_eq!((headers.get("content-encoding"), &headers["vary"]), (None, &"accept-encoding".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_user_and_whoever_reads_the_documentation_get_it_compressed() {
+    let setup = setup();
+    let accept = ("accept-encoding", "gzip");
+    let page = setup.send("GET", "/page.js", &[accept, ("authorization", &setup.basic)], "").await;
+    assert_eq!((page.status, page.header("content-encoding")), (200, "gzip"));
+    for path in [DOCUMENT_PATH, "/api/docs/swagger-ui-bundle.js"] {
+        let open = setup.send("GET", path, &[accept], "").await;
+        assert_eq!(
+            (open.status, open.header("content-encoding"), open.header("vary")),
+            (200, "gzip", "accept-encoding"),
+            "{path}"
+        );
+    }
+    let metrics = axum::http::Request::get("/metrics").header("accept-encoding", "gzip").body(Body::empty()).unwrap();
+    let metrics = monitoring_router(setup.app.clone()).oneshot(metrics).await.unwrap();
+    assert_eq!(metrics.headers()["content-encoding"], "gzip");
+}
+
+#[tokio::test]
 async fn a_request_that_takes_too_long_is_ended() {
     let setup = setup_with(config::Limits { request_timeout_s: 0, ..config::Limits::default() });
     let app = setup.app.clone();
@@ -298,131 +333,24 @@ async fn the_page_asks_no_other_host() {
     }
 }
 
+/// What is not among the rows of one answer is fetched as well, and where something is left out then, that is said.
+#[test]
+fn the_page_saves_all_pages_of_an_answer_or_says_that_it_does_not() {
+    let script = include_str!("page/page.js");
+    let (_, save) = script.split_once("async function save(").unwrap();
+    let (save, _) = save.split_once("\n}\n").unwrap();
+    for needed in ["nextPage(response)", "x-total-count", "SAVED_PAGES", "has the first"] {
+        assert!(save.contains(needed), "{needed}");
+    }
+    assert!(include_str!("page/page.html").contains("id=\"saving\""));
+}
+
 #[test]
 fn every_file_that_the_page_saves_is_for_a_spreadsheet() {
     let script = include_str!("page/page.js");
     let saved: Vec<&str> = script.lines().filter(|line| line.contains("\"text/csv\"")).collect();
     assert_eq!(saved.len(), 1);
     assert!(saved.iter().all(|line| line.contains("escape: \"spreadsheet\"")), "{saved:?}");
-}
-
-#[tokio::test]
-async fn the_served_document_is_the_golden_one() {
-    let served = setup().send("GET", DOCUMENT_PATH, &[], "").await;
-    let served: serde_json::Value = serde_json::from_str(&served.body).unwrap();
-    // An absolute path: a relative one is looked up from the topmost folder with a Cargo.toml, the project's or not.
-    expect_file![zonepulse_fixtures::project().join("api/openapi.json")]
-        .assert_eq(&format!("{}\n", serde_json::to_string_pretty(&served).unwrap()));
-}
-
-#[test]
-fn every_call_parameter_and_answer_is_described() {
-    let document = serde_json::to_value(document()).unwrap();
-    let described = |value: &serde_json::Value| value["description"].as_str().is_some_and(|text| !text.is_empty());
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for (method, call) in item.as_object().unwrap() {
-            let name = format!("{method} {path}");
-            assert!(call["summary"].is_string() && described(call), "{name}");
-            for parameter in call["parameters"].as_array().into_iter().flatten() {
-                assert!(described(parameter), "{name} {parameter}");
-            }
-            for (status, response) in call["responses"].as_object().unwrap() {
-                assert!(described(response), "{name} {status}");
-                for header in response["headers"].as_object().into_iter().flatten() {
-                    assert!(described(header.1), "{name} {status} {header:?}");
-                }
-            }
-        }
-    }
-}
-
-/// An inlined type with a description or a default beside it is told as all of two types at once, which no value is.
-#[test]
-fn no_value_is_documented_as_of_two_types() {
-    fn walk(value: &serde_json::Value, path: &str) {
-        if let Some(parts) = value.get("allOf").and_then(serde_json::Value::as_array) {
-            let types: BTreeSet<&str> = parts.iter().filter_map(|part| part["type"].as_str()).collect();
-            assert!(types.len() < 2, "{path} is of the types {types:?}");
-        }
-        match value {
-            serde_json::Value::Object(members) => {
-                members.iter().for_each(|(name, member)| walk(member, &format!("{path}/{name}")))
-            }
-            serde_json::Value::Array(items) => items.iter().for_each(|item| walk(item, path)),
-            _ => {}
-        }
-    }
-    walk(&serde_json::to_value(document()).unwrap(), "");
-}
-
-#[test]
-fn the_documented_parameters_are_those_that_are_accepted() {
-    let document = serde_json::to_value(document()).unwrap();
-    for call in ["raw", "aggregate", "rps", "coverage"] {
-        let path = format!("/api/v2/monitoring/dns/{call}");
-        let parameters = document["paths"][&path]["get"]["parameters"].as_array().unwrap();
-        let documented: BTreeSet<&str> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
-        let uri = format!("{path}?nonsense=1").parse().unwrap();
-        let refused = match call {
-            "raw" => crate::parameters::Raw::read(&uri).unwrap_err(),
-            "aggregate" => crate::parameters::Aggregate::read(&uri).unwrap_err(),
-            "rps" => crate::parameters::Rates::read(&uri).unwrap_err(),
-            _ => crate::parameters::Coverage::read(&uri).unwrap_err(),
-        };
-        let (_, accepted) = refused.detail().split_once("this call has ").unwrap();
-        assert_eq!(documented, accepted.split(", ").collect(), "{call}");
-    }
-}
-
-#[test]
-fn the_documented_parameters_of_metrics_are_those_that_are_accepted() {
-    let document = serde_json::to_value(document()).unwrap();
-    for call in ["raw", "aggregate", "metrics"] {
-        let path = format!("/api/v2/monitoring/system/{call}");
-        let parameters = document["paths"][&path]["get"]["parameters"].as_array().unwrap();
-        let documented: BTreeSet<&str> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
-        let uri = format!("{path}?nonsense=1").parse().unwrap();
-        let refused = match call {
-            "raw" => crate::parameters::SystemRaw::read(&uri).unwrap_err(),
-            "aggregate" => crate::parameters::SystemAggregate::read(&uri).unwrap_err(),
-            _ => crate::parameters::SystemSeries::read(&uri).unwrap_err(),
-        };
-        let (_, accepted) = refused.detail().split_once("this call has ").unwrap();
-        assert_eq!(documented, accepted.split(", ").collect(), "{call}");
-    }
-}
-
-#[tokio::test]
-async fn the_documented_fields_are_those_of_the_answers() {
-    let setup = setup();
-    let engine = setup.app.engine();
-    let (filter, range, page) = (Filter::default(), TimeRange::default(), Page::first(1));
-    let all = By::RECORD.and(By::SERVER).and(By::ACTION);
-    let fields = |answers: &[zonepulse_query::Answer]| -> BTreeSet<String> {
-        answers.iter().flat_map(|answer| answer.schema.fields().iter().map(|field| field.name().clone())).collect()
-    };
-    let raw = engine.raw(&filter, range, &page).await.unwrap();
-    let totals = engine.totals(&filter, range, all, &page).await.unwrap();
-    let series = engine.series(&filter, range, zonepulse_query::Bucket::M5, all, &page).await.unwrap();
-    let rps = engine.rps(&filter, range, None, all, &page).await.unwrap();
-    let coverage = engine.coverage(&[], range, &page).await.unwrap();
-    let metrics = zonepulse_query::SystemFilter::default();
-    let values = engine.system_raw(&metrics, range, &page).await.unwrap();
-    let buckets = engine.system_aggregate(&metrics, range, zonepulse_query::Bucket::M5, &page).await.unwrap();
-    let known = engine.system_series(&page).await.unwrap();
-    let document = serde_json::to_value(document()).unwrap();
-    for (schema, answers) in [
-        ("SystemPoint", vec![values]),
-        ("SystemBucket", vec![buckets]),
-        ("SystemMetric", vec![known]),
-        ("DnsPoint", vec![raw]),
-        ("DnsAggregate", vec![totals, series]),
-        ("DnsRate", vec![rps]),
-        ("CoverageReport", vec![coverage]),
-    ] {
-        let properties = document["components"]["schemas"][schema]["properties"].as_object().unwrap();
-        assert_eq!(properties.keys().cloned().collect::<BTreeSet<_>>(), fields(&answers), "{schema}");
-    }
 }
 
 impl Setup {
@@ -600,126 +528,4 @@ async fn what_is_missing_makes_it_unready_and_not_dead() {
     assert_eq!(problem["type"], "urn:zonepulse:problem:not-ready");
     assert!(problem["detail"].as_str().unwrap().contains("free"), "{problem}");
     assert_eq!(setup.send("GET", "/healthz", &[], "").await.status, 200);
-}
-
-#[tokio::test]
-async fn requests_are_counted_by_route_and_never_by_what_callers_make_up() {
-    let setup = setup();
-    setup.get("/api/v2/servers").await;
-    setup.get("/api/v2/monitoring/dns/raw?limit=-1").await;
-    setup.send("BREW", "/no/such/path", &[], "").await;
-    let text = setup.get("/metrics").await.body;
-    for line in [
-        r#"zonepulse_http_requests_total{method="GET",route="/api/v2/servers",status="200"} 1"#,
-        r#"zonepulse_http_requests_total{method="GET",route="/api/v2/monitoring/dns/raw",status="400"} 1"#,
-        r#"zonepulse_http_requests_total{method="other",route="none",status="404"} 1"#,
-        r#"zonepulse_http_request_duration_seconds_count{route="/api/v2/servers"} 1"#,
-        "zonepulse_http_requests_running 1",
-        r#"zonepulse_queries_limit{kind="sql"} 4"#,
-        "zonepulse_committer_running 1",
-    ] {
-        assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
-    }
-    assert!(!text.contains("BREW") && !text.contains("such"), "{text}");
-}
-
-#[tokio::test]
-async fn what_each_server_has_of_what_all_share_is_told_and_what_it_was_refused() {
-    let setup = setup_on(zonepulse_store::Options { max_records: 100, ..Default::default() }, config::Limits::default());
-    let store = setup.app.store();
-    let names: Vec<String> = (0..90).map(|number| format!("x{number}.example.")).collect();
-    let mut write = store.begin();
-    let ids = write.record_ids(1, names.iter().map(|name| (name.as_str(), zonepulse_dns::RecordType::A)));
-    let row = |record_id| zonepulse_store::IntakeRow {
-        record_id,
-        kind: zonepulse_dns::MessageKind::REQUEST,
-        hits: 1,
-        first_ms: 0,
-        last_ms: 0,
-    };
-    write
-        .add(zonepulse_store::Intake {
-            identity: zonepulse_store::Identity { server_id: 1, epoch: 1, seq: 0 },
-            start_s: 0,
-            interval_s: 60,
-            covered_from_ms: 0,
-            covered_until_ms: 60_000,
-            counters: Vec::new(),
-            evicted: None,
-            rows: ids.into_iter().map(row).collect(),
-        })
-        .unwrap();
-    write.commit().unwrap();
-    let (share, idle) = (store.names_of(1), store.names_of(2));
-    assert!(share.refused > 0 && share.owned + share.refused == 90, "{share:?}");
-    let text = setup.get("/metrics").await.body;
-    for line in [
-        format!(r#"zonepulse_server_names{{server="1"}} {}"#, share.owned),
-        format!(r#"zonepulse_server_names_limit{{server="2"}} {}"#, idle.limit),
-        format!(r#"zonepulse_server_names_folded_total{{server="1"}} {}"#, share.refused),
-        r#"zonepulse_server_names_folded_total{server="2"} 0"#.to_owned(),
-        format!(r#"zonepulse_server_totals{{server="1"}} {}"#, share.owned + 1),
-        r#"zonepulse_server_points_folded_total{server="1"} 0"#.to_owned(),
-        r#"zonepulse_server_series_points_refused_total{server="1"} 0"#.to_owned(),
-        r#"zonepulse_server_waiting_batches{server="1"} 0"#.to_owned(),
-        r#"zonepulse_server_batches_postponed_total{server="2"} 0"#.to_owned(),
-    ] {
-        assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
-    }
-    assert!(!text.contains(r#"server="3""#), "{text}");
-}
-
-#[tokio::test]
-async fn a_request_leaves_a_line_without_parameters_and_credentials() {
-    let setup = setup();
-    let log = Log::default();
-    let written = log.clone();
-    // With one subscriber alone, tracing remembers of a line that another test comes to first that nobody wants it.
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
-    let subscriber = tracing_subscriber::fmt().json().with_writer(move || written.clone()).finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
-    setup.get("/api/v2/monitoring/dns/raw?host=private.example").await;
-    setup.send("GET", "/api/v2/servers", &[("authorization", "Bearer wrong")], "").await;
-    setup.get("/healthz").await;
-    setup.app.log_requests(false);
-    setup.get("/api/v2/servers").await;
-    let text = log.text();
-    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let [first, second] = &lines[..] else { panic!("{text}") };
-    let fields = &first["fields"];
-    for (field, expected) in [
-        ("method", json!("GET")),
-        ("route", json!("/api/v2/monitoring/dns/raw")),
-        ("status", json!(200)),
-        ("bytes", json!(2)),
-        ("whole", json!(true)),
-        ("user", json!("ann")),
-        ("peer", json!("127.0.0.1:1")),
-    ] {
-        assert_eq!(fields[field], expected, "{field} of {first}");
-    }
-    assert_eq!((&second["fields"]["status"], &second["fields"]["user"]), (&json!(401), &json!("-")));
-    let secret = setup.basic.strip_prefix("Basic ").unwrap();
-    assert!(!text.contains("private") && !text.contains(secret) && !text.contains("wrong"), "{text}");
-}
-
-/// What is logged, in memory.
-#[derive(Clone, Default)]
-struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -44,11 +44,14 @@ pub fn routes() -> OpenApiRouter<App> {
         description = "One encoded batch: the hits of a server in an interval, with what was lost."
     ),
     responses(
-        (status = 204, description = "The batch is on disk, now or from before."),
+        (status = 204, description = "The batch is on disk, now or from before.",
+            headers(("X-Zonepulse-Kept-From" = String, description = "Since when raw points of the server are answered, a space, and since when roll-ups and reports are, Unix seconds: what began before counts in totals only. A later version may say more after another space."))),
         (status = 400, description = "The batch is malformed, comes too late, tells of a time too long ago, or another probe covers its time and a time counts once (`overlapping_probes`). Sending it again is useless: keep it aside.", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "A user's credentials, or the token of another server.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The batch is larger than the central takes.", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not a batch, or of a version that this central does not know.", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The server is busy, or the batch is of a time that its clock has yet to come to (`urn:zonepulse:problem:ahead`): keep it and send it again; `Retry-After` says when.", body = Problem, content_type = "application/problem+json",
+            headers(("Retry-After" = String, description = "Seconds to wait."))),
     ),
 )]
 async fn receive(

@@ -1,8 +1,12 @@
 //! Answers are compressed for whoever accepts it (RFC 9110 section 12.5.3), by zstd or gzip.
 //!
 //! What is compressed is text and Arrow, unless it fits into a packet. Bytes are compressed as they are sent, piece by
-//! piece, and other tasks have their turn in between: no answer is held as a whole for it. Where a body has nothing more to
-//! give for the moment, as a statement of SQL that looks for its next rows, what is there is sent.
+//! piece: no answer is held as a whole for it. Whoever sends takes as many pieces as there are without a pause, so after each
+//! there is none for the moment, and other tasks have their turn. Where a body has nothing more to give, as a statement of SQL
+//! that looks for its next rows, what is there is sent.
+//!
+//! Only answers to somebody who has proved who they are are compressed for each request; what everybody gets is compressed
+//! once (`packed`).
 //!
 //! Lengths of compressed answers can tell what is in them to whoever can have a chosen text put beside a secret, again and
 //! again. Here no secret is in two answers.
@@ -32,7 +36,7 @@ const ZSTD_WINDOW_LOG: u32 = 19;
 const GZIP_LEVEL: u32 = 4;
 
 /// A way to compress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Coding {
     /// RFC 8878.
     Zstd,
@@ -95,7 +99,7 @@ pub fn answer(mut response: Response, coding: Option<Coding>) -> Response {
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()));
     headers.remove(CONTENT_LENGTH);
     weaken(headers);
-    response.map(|body| Body::new(Compressed { body, encoder: Some(encoder), piece: Bytes::new(), unsent: false }))
+    response.map(|body| Body::new(Compressed { body, encoder: Some(encoder), piece: Bytes::new(), unsent: false, done: 0 }))
 }
 
 /// Whether an answer with these headers gets smaller, and may.
@@ -189,6 +193,8 @@ struct Compressed {
     piece: Bytes,
     /// Whether the encoder may hold something back.
     unsent: bool,
+    /// What was compressed since other tasks had their turn, bytes.
+    done: usize,
 }
 
 impl HttpBody for Compressed {
@@ -201,14 +207,16 @@ impl HttpBody for Compressed {
         let failed = |error: io::Error| Poll::Ready(Some(Err(axum::Error::new(error))));
         loop {
             let Some(encoder) = &mut this.encoder else { return Poll::Ready(None) };
+            if this.done >= PIECE_BYTES {
+                this.done = 0;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if !this.piece.is_empty() {
-                let now = this.piece.split_to(this.piece.len().min(PIECE_BYTES));
+                let now = this.piece.split_to(this.piece.len().min(PIECE_BYTES - this.done));
                 this.unsent = true;
+                this.done += now.len();
                 match encoder.write(&now) {
-                    Ok(bytes) if bytes.is_empty() && now.len() == PIECE_BYTES => {
-                        context.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
                     Ok(bytes) if bytes.is_empty() => continue,
                     Ok(bytes) => return data(bytes),
                     Err(error) => return failed(error),

@@ -3,6 +3,9 @@ use axum::body::to_bytes;
 use axum::response::IntoResponse;
 use futures::{FutureExt, StreamExt};
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
 
 fn accepted(lines: &[&str]) -> Option<Coding> {
     let mut headers = HeaderMap::new();
@@ -84,6 +87,42 @@ async fn an_answer_in_pieces_of_any_length_is_what_it_was() {
         let body = Body::from_stream(futures::stream::iter(pieces));
         let bytes = to_bytes(answer(of("text/csv", body), Some(coding)).into_body(), usize::MAX).await.unwrap();
         assert_eq!(unpacked(coding, &bytes).unwrap(), rows.as_bytes(), "{coding:?}");
+    }
+}
+
+/// Counts how often it is told that there is more to do.
+#[derive(Default)]
+struct Calls(AtomicUsize);
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn other_tasks_have_their_turn_after_each_piece_whether_or_not_it_gave_something_to_send() {
+    let (rows, calls) = (rows(), Arc::new(Calls::default()));
+    let waker = Waker::from(calls.clone());
+    for coding in Coding::ALL {
+        for length in [PIECE_BYTES / 16, 3 * PIECE_BYTES / 4, rows.len()] {
+            let pieces: Vec<Result<Bytes, io::Error>> =
+                rows.as_bytes().chunks(length).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+            let body = Body::from_stream(futures::stream::iter(pieces));
+            let mut body = answer(of("text/csv", body), Some(coding)).into_body();
+            calls.0.store(0, Ordering::Relaxed);
+            let (mut bytes, mut pauses) = (Vec::new(), 0);
+            loop {
+                match Pin::new(&mut body).poll_frame(&mut Context::from_waker(&waker)) {
+                    Poll::Ready(Some(frame)) => bytes.extend_from_slice(&frame.unwrap().into_data().unwrap()),
+                    Poll::Ready(None) => break,
+                    Poll::Pending => pauses += 1,
+                }
+            }
+            assert_eq!(unpacked(coding, &bytes).unwrap(), rows.as_bytes(), "{coding:?}");
+            assert_eq!(pauses, rows.len() / PIECE_BYTES, "{coding:?}, {length} bytes at a time");
+            assert_eq!(calls.0.load(Ordering::Relaxed), pauses, "{coding:?}: whoever pauses is called again");
+        }
     }
 }
 

@@ -43,6 +43,7 @@ mod monitoring;
 mod negotiate;
 mod open_files;
 mod openapi;
+mod packed;
 mod page;
 mod parameters;
 mod pending;

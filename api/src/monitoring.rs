@@ -11,6 +11,7 @@ use crate::openapi::{ByAndInterval, ByAndStep, Escaping, Paging, Range, Selectio
 use crate::openapi::{CoverageReport, DnsAggregate, DnsPoint, DnsRate};
 use crate::parameters::{Aggregate, Coverage, Rates, Raw};
 use crate::problem::{Case, Problem};
+use crate::query_string;
 use crate::render::{is_small, render};
 use crate::time;
 use axum::extract::State;
@@ -152,21 +153,30 @@ pub(crate) async fn respond(
 }
 
 /// `Link` (RFC 8288) to the same question from another row on. The rest of the query stays as it came, but times that are
-/// counted from now are what they were now.
+/// counted from now, and an end that was left out and is now, are what they were: offsets count in the same rows only then.
 pub(crate) fn next_link(uri: &Uri, range: TimeRange, offset: u64) -> String {
     let mut link = format!("<{}?", uri.path());
-    let kept = uri.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("offset="));
-    for pair in kept {
-        let time_ms = match pair.split_once('=') {
-            Some(("date_from", text)) if time::is_relative(text) => range.from_ms,
-            Some(("date_to", text)) if time::is_relative(text) => range.until_ms,
-            _ => None,
-        };
-        // Writing into memory cannot fail.
-        let _ = match (time_ms, pair.split_once('=')) {
-            (Some(ms), Some((name, _))) => write!(link, "{name}={}&", time::unix_seconds(ms)),
-            _ => write!(link, "{pair}&"),
-        };
+    let (mut from_ms, until_ms) = (None, range.until_ms);
+    for text in uri.query().unwrap_or("").split('&').filter(|text| !text.is_empty()) {
+        // Names and values may be escaped where they need not be.
+        let (name, value) = query_string::pair(text).unwrap_or_default();
+        match name.as_str() {
+            "offset" => continue,
+            "date_to" if until_ms.is_some() => continue,
+            "date_from" if range.from_ms.is_some() && time::is_relative(&value) => {
+                from_ms = range.from_ms;
+                continue;
+            }
+            _ => {}
+        }
+        link.push_str(text);
+        link.push('&');
+    }
+    for (name, ms) in [("date_from", from_ms), ("date_to", until_ms)] {
+        if let Some(ms) = ms {
+            // Writing into memory cannot fail.
+            let _ = write!(link, "{name}={}&", time::unix_seconds(ms));
+        }
     }
     let _ = write!(link, "offset={offset}>; rel=\"next\"");
     link
@@ -201,7 +211,25 @@ mod tests {
         let range = TimeRange { from_ms: Some(5000), until_ms: Some(9007) };
         let link = |uri: &str| next_link(&uri.parse().unwrap(), range, 20);
         assert_eq!(link("/a?date_from=-24h&date_to=now"), "</a?date_from=5&date_to=9.007&offset=20>; rel=\"next\"");
-        assert_eq!(link("/a?date_from=2026-11-26"), "</a?date_from=2026-11-26&offset=20>; rel=\"next\"");
+        assert_eq!(link("/a?date_from=2026-11-26"), "</a?date_from=2026-11-26&date_to=9.007&offset=20>; rel=\"next\"");
+        assert_eq!(link("/a?date_to=now&limit=1"), "</a?limit=1&date_to=9.007&offset=20>; rel=\"next\"");
+        assert_eq!(link("/a?limit=1"), "</a?limit=1&date_to=9.007&offset=20>; rel=\"next\"");
+    }
+
+    #[test]
+    fn the_next_page_is_of_the_same_time_however_the_question_was_spelt() {
+        let range = TimeRange { from_ms: Some(5000), until_ms: Some(9007) };
+        let link = |uri: &str| next_link(&uri.parse().unwrap(), range, 20);
+        for uri in ["/a?date_from=%2D24h&date_to=%6Eow", "/a?date%5Ffrom=-24h&date_t%6F=now&%6Fffset=10"] {
+            assert_eq!(link(uri), "</a?date_from=5&date_to=9.007&offset=20>; rel=\"next\"", "{uri}");
+        }
+    }
+
+    #[test]
+    fn without_an_end_the_next_page_of_totals_has_none() {
+        let range = TimeRange { from_ms: Some(5000), until_ms: None };
+        let link = |uri: &str| next_link(&uri.parse().unwrap(), range, 20);
+        assert_eq!(link("/a?date_from=-24h&limit=1"), "</a?limit=1&date_from=5&offset=20>; rel=\"next\"");
     }
 
     #[test]

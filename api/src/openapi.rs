@@ -318,7 +318,8 @@ pub struct Paging {
     /// largest first: `hits,-last_access`.
     #[expect(dead_code, reason = "describes a parameter")]
     sort: Option<String>,
-    /// How many rows to skip.
+    /// How many rows to skip. `Link` has the next page of the same rows: there, times that are counted from now, and an end that
+    /// was left out, are what they were. Without it, give both times in full.
     #[expect(dead_code, reason = "describes a parameter")]
     #[param(default = 0)]
     offset: Option<u64>,
@@ -516,7 +517,7 @@ row! {
         #[schema(nullable = false)]
         #[schema(example = "AAAA")]
         record_type as "type": Option<String>,
-        /// Whether the host is `<other>`, or `<other>` and a zone: a sum and no name; in totals and with `by=record`.
+        /// Whether the host is `<other>`, or `<other>` and a zone: a sum and no name; with `by=record`.
         #[schema(nullable = false)]
         folded: Option<bool>,
         /// The server's id; with `by=server`.

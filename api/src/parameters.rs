@@ -117,7 +117,7 @@ impl SystemRaw {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[SERIES, RANGE, PAGE, OUTPUT])?;
-        Ok(SystemRaw { filter: series(&mut pairs)?, range: range(&mut pairs)?, page: page(&mut pairs)? })
+        Ok(SystemRaw { filter: series(&mut pairs)?, range: past(&mut pairs)?, page: page(&mut pairs)? })
     }
 }
 
@@ -127,7 +127,7 @@ impl SystemAggregate {
         let mut pairs = Pairs::read(uri, &[SERIES, RANGE, &["interval"], PAGE, OUTPUT])?;
         Ok(SystemAggregate {
             filter: series(&mut pairs)?,
-            range: range(&mut pairs)?,
+            range: past(&mut pairs)?,
             interval: interval(&mut pairs)?.unwrap_or(Interval::Bucket(Bucket::M5)),
             page: page(&mut pairs)?,
         })
@@ -181,7 +181,7 @@ impl Raw {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[FILTER, RANGE, PAGE, OUTPUT])?;
-        Ok(Raw { filter: filter(&mut pairs)?, range: range(&mut pairs)?, page: page(&mut pairs)? })
+        Ok(Raw { filter: filter(&mut pairs)?, range: past(&mut pairs)?, page: page(&mut pairs)? })
     }
 }
 
@@ -189,10 +189,12 @@ impl Aggregate {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["interval", "by"], PAGE, OUTPUT])?;
+        let (filter, interval) = (filter(&mut pairs)?, interval(&mut pairs)?);
         Ok(Aggregate {
-            filter: filter(&mut pairs)?,
-            range: range(&mut pairs)?,
-            interval: interval(&mut pairs)?,
+            filter,
+            // Totals are of all time, and have no end by themselves.
+            range: if interval.is_some() { past(&mut pairs)? } else { range(&mut pairs)? },
+            interval,
             by: by(&mut pairs)?,
             page: page(&mut pairs)?,
         })
@@ -205,7 +207,7 @@ impl Rates {
         let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["step", "by"], PAGE, OUTPUT])?;
         Ok(Rates {
             filter: filter(&mut pairs)?,
-            range: range(&mut pairs)?,
+            range: past(&mut pairs)?,
             step_s: pairs.one_with("step", |text| match whole(text, u64::from(u32::MAX))? {
                 0 => Err("a step has at least one second".to_owned()),
                 step_s => u32::try_from(step_s).map_err(|error| error.to_string()),
@@ -220,7 +222,7 @@ impl Coverage {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[&["server_id"], RANGE, PAGE, OUTPUT])?;
-        Ok(Coverage { servers: servers(&mut pairs)?, range: range(&mut pairs)?, page: page(&mut pairs)? })
+        Ok(Coverage { servers: servers(&mut pairs)?, range: past(&mut pairs)?, page: page(&mut pairs)? })
     }
 }
 
@@ -287,8 +289,20 @@ fn servers(pairs: &mut Pairs) -> Result<Vec<u32>, Problem> {
     })
 }
 
+/// A range that ends now where no end is given: so that the link to the next page can say when that was.
+fn past(pairs: &mut Pairs) -> Result<TimeRange, Problem> {
+    let now_ms = time::now_ms();
+    let range = range_at(pairs, now_ms)?;
+    let until_ms = range.until_ms.unwrap_or_else(|| now_ms.max(range.from_ms.unwrap_or(0)));
+    Ok(TimeRange { until_ms: Some(until_ms), ..range })
+}
+
 fn range(pairs: &mut Pairs) -> Result<TimeRange, Problem> {
-    let (zone, now_ms) = (zone(pairs)?, time::now_ms());
+    range_at(pairs, time::now_ms())
+}
+
+fn range_at(pairs: &mut Pairs, now_ms: u64) -> Result<TimeRange, Problem> {
+    let zone = zone(pairs)?;
     let mut time = |name| pairs.one_with(name, |text| time::read(text, zone, now_ms));
     let range = TimeRange { from_ms: time("date_from")?, until_ms: time("date_to")? };
     match (range.from_ms, range.until_ms) {

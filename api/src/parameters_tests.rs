@@ -26,7 +26,7 @@ fn refused(query: &str, expected: Expect) {
 fn without_parameters_everything_is_meant() {
     let raw = Raw::read(&"/x".parse().unwrap()).unwrap();
     let page = Page { sort: vec![], offset: 0, limit: DEFAULT_LIMIT };
-    assert_eq!(raw, Raw { filter: Filter::default(), range: TimeRange::default(), page });
+    assert_eq!(raw, Raw { filter: Filter::default(), range: TimeRange { from_ms: None, ..raw.range }, page });
     let rates = Rates::read(&uri("")).unwrap();
     assert_eq!((rates.step_s, rates.by), (None, By::SELECTION));
 }
@@ -226,6 +226,33 @@ fn there_are_at_most_a_thousand_parameters() {
 #[test]
 fn a_range_may_be_empty() {
     assert!(Aggregate::read(&uri("date_from=20&date_to=20")).is_ok());
+}
+
+#[test]
+fn what_has_no_end_ends_now_but_for_totals() {
+    let before_ms = time::now_ms();
+    let ends = |query: &str| {
+        let uri = uri(query);
+        [
+            Raw::read(&uri).map(|asked| asked.range),
+            Rates::read(&uri).map(|asked| asked.range),
+            Coverage::read(&uri).map(|asked| asked.range),
+            SystemRaw::read(&uri).map(|asked| asked.range),
+            SystemAggregate::read(&uri).map(|asked| asked.range),
+            Aggregate::read(&format!("/x?interval=5m&{query}").parse().unwrap()).map(|asked| asked.range),
+        ]
+        .map(|range| range.unwrap().until_ms.unwrap())
+    };
+    for query in ["", "date_from=-24h", "date_from=2020-01-01"] {
+        let now_ms = time::now_ms();
+        assert!(ends(query).iter().all(|end_ms| (before_ms..=now_ms + 60_000).contains(end_ms)), "{query}");
+    }
+    // Of a time that is yet to come: an empty range, and no error.
+    assert_eq!(ends("date_from=200000000000"), [200_000_000_000_000; 6]);
+    assert_eq!(ends("date_to=20"), [20_000; 6]);
+    for query in ["", "date_from=-24h"] {
+        assert_eq!(Aggregate::read(&uri(query)).unwrap().range.until_ms, None, "{query}");
+    }
 }
 
 #[test]

@@ -18,7 +18,9 @@ impl Proxy {
             ForwardedHeader::XForwardedFor => "x-forwarded-for",
             ForwardedHeader::Forwarded => "forwarded",
         };
-        let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        // A line is never left out, whatever octets a client put into it: what a proxy added may be in the same line, and to skip
+        // one would bring up what the client wrote before it.
+        let lines: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         let mut client = peer;
         for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
             let address = match self.header {
@@ -57,6 +59,7 @@ fn address(text: &str) -> Option<SocketAddr> {
 mod tests {
     use super::*;
     use crate::config::Trusted;
+    use axum::http::HeaderValue;
 
     fn client(header: ForwardedHeader, peer: &str, lines: &[(&'static str, &str)]) -> String {
         let trusted = ["192.0.2.0/24", "::1"].map(|text| Trusted(text.parse().unwrap())).to_vec();
@@ -88,6 +91,34 @@ mod tests {
         ] {
             assert_eq!(client(ForwardedHeader::XForwardedFor, "192.0.2.1", lines), expected, "{lines:?}");
         }
+    }
+
+    fn client_of_octets(header: ForwardedHeader, name: &'static str, lines: &[&[u8]]) -> String {
+        let trusted = vec![Trusted("192.0.2.0/24".parse().unwrap())];
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(name, HeaderValue::from_bytes(line).unwrap());
+        }
+        let peer = SocketAddr::new("192.0.2.1".parse().unwrap(), 7);
+        Proxy { trusted, header }.client(peer, &headers).to_string()
+    }
+
+    #[test]
+    fn what_a_proxy_adds_to_a_line_with_other_octets_than_ascii_is_read() {
+        let x_forwarded_for = |lines: &[&[u8]]| client_of_octets(ForwardedHeader::XForwardedFor, "x-forwarded-for", lines);
+        assert_eq!(x_forwarded_for(&[b"10.0.0.1", b"\xff, 198.51.100.1"]), "198.51.100.1:0");
+        assert_eq!(x_forwarded_for(&["10.0.0.1, \u{e9}, 198.51.100.1, 192.0.2.9".as_bytes()]), "198.51.100.1:0");
+        let forwarded =
+            client_of_octets(ForwardedHeader::Forwarded, "forwarded", &[b"for=10.0.0.1", b"for=\xff, for=198.51.100.1"]);
+        assert_eq!(forwarded, "198.51.100.1:0");
+    }
+
+    #[test]
+    fn a_line_of_other_octets_than_ascii_ends_the_way_back() {
+        let lines: [&[u8]; 3] = [b"10.0.0.1", b"\xff", b"192.0.2.9"];
+        assert_eq!(client_of_octets(ForwardedHeader::XForwardedFor, "x-forwarded-for", &lines), "192.0.2.9:0");
+        let lines: [&[u8]; 2] = [b"for=10.0.0.1", b"for=\xff"];
+        assert_eq!(client_of_octets(ForwardedHeader::Forwarded, "forwarded", &lines), "192.0.2.1:7");
     }
 
     #[test]

@@ -83,6 +83,12 @@ impl Pairs {
     }
 }
 
+/// The name and value of one pair of an address, which was read before.
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    Ok((decoded(name)?, decoded(value)?))
+}
+
 /// A value as an error shows it: not all of a megabyte.
 pub fn shown(text: &str) -> String {
     const LENGTH: usize = 100;

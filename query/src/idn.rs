@@ -7,6 +7,9 @@ use std::borrow::Cow;
 /// What else stands between labels in Unicode (RFC 3490 section 3.1).
 const DOTS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
 
+/// What no label in Unicode may become: it would be read as a pattern, an escape, or no part of a name.
+const DENIED: AsciiDenyList = AsciiDenyList::new(true, "*\\");
+
 /// A name or pattern whose labels in Unicode are made what DNS has: `bücher.example` is `xn--bcher-kva.example`. Labels
 /// in ASCII stay as they are.
 pub(crate) fn to_ascii(text: &str) -> Result<Cow<'_, str>, String> {
@@ -40,8 +43,10 @@ fn label_to_ascii(label: &str) -> Result<Cow<'_, str>, String> {
     if label.contains('\\') {
         return Err(format!("{label:?}: a label has either letters beyond ASCII or escapes: write its octets as \\DDD"));
     }
-    let ascii = Uts46::new().to_ascii(label.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Ignore);
-    ascii.map_err(|_| format!("{label:?} is no label of an internationalized name: write its octets as \\DDD"))
+    let ascii = Uts46::new().to_ascii(label.as_bytes(), DENIED, Hyphens::Allow, DnsLength::Ignore).ok();
+    // Some characters stand for dots, too: `…` for three.
+    let ascii = ascii.filter(|ascii| !ascii.contains('.'));
+    ascii.ok_or_else(|| format!("{label:?} is no label of an internationalized name: write its octets as \\DDD"))
 }
 
 #[cfg(test)]
@@ -66,6 +71,23 @@ mod tests {
             ("xn--bcher-kva.example", "xn--bcher-kva.example"),
         ] {
             assert_eq!(to_ascii(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_would_become_syntax_is_refused() {
+        for text in [
+            "\u{ff0a}.example",
+            "www\u{ff0a}.example",
+            "a\u{ff3c}042.example",
+            "a\u{a0}b.example",
+            "\u{3000}.example",
+            "a\u{2026}b.example",
+            "a\u{2024}b.example",
+            "\u{2488}example",
+        ] {
+            let reason = to_ascii(text).unwrap_err();
+            assert!(reason.contains("no label of an internationalized name"), "{text}: {reason}");
         }
     }
 

@@ -27,6 +27,7 @@
 //!
 //! It writes nothing, and knows no HTTP and no JSON. It checks what arguments mean, not who may ask.
 
+mod arithmetic;
 mod coverage;
 mod data;
 mod days;
@@ -51,7 +52,6 @@ mod scan;
 mod select;
 mod series;
 mod shape;
-mod signed;
 mod sql;
 mod statement;
 mod summed;

@@ -15,7 +15,8 @@ use zonepulse_store::Level;
 pub(crate) const DAY_S: u32 = 86_400;
 /// From here on, the year 2101, the zones' rules for changing clocks are not looked up.
 const LAST_CHANGE_S: u64 = 4_133_980_800;
-/// Offsets count in whole five minutes, the finest roll-up's buckets: no zone has had another one since 1972.
+/// Offsets, and when they change, count in whole five minutes, the finest roll-up's buckets. No zone has had another offset
+/// since 1972; clocks that are changed at 00:01, as in Newfoundland until 2011, count as changed at 00:00.
 const FINEST_S: i64 = 300;
 
 /// A time zone of the IANA database, which is a part of the program.
@@ -66,7 +67,10 @@ impl TimeZone {
 
     /// How far the clocks are ahead of UTC at a time, seconds.
     fn offset_s(self, time_s: u64) -> i64 {
-        let instant = i64::try_from(time_s.min(LAST_CHANGE_S)).ok().and_then(|time_s| DateTime::from_timestamp(time_s, 0));
+        let instant = i64::try_from(time_s.min(LAST_CHANGE_S)).ok().and_then(|time_s| {
+            let last_s = time_s - time_s % FINEST_S + FINEST_S - 1;
+            DateTime::from_timestamp(last_s, 0)
+        });
         let offset_s = instant.map_or(0, |instant| self.0.offset_from_utc_datetime(&instant.naive_utc()).fix().local_minus_utc());
         let offset_s = i64::from(offset_s);
         offset_s - offset_s.rem_euclid(FINEST_S)
@@ -207,6 +211,29 @@ mod tests {
         assert!(years.windows(2).all(|pair| pair[0].1 == pair[1].0 && pair[0].2 != pair[1].2), "{years:?}");
         let ever = zone("Europe/Prague").steady(0, u64::MAX);
         assert_eq!(ever.last().map(|steady| steady.until_s), Some(u64::MAX));
+    }
+
+    #[test]
+    fn a_change_within_five_minutes_counts_from_their_beginning() {
+        // At 02:31Z, 00:01 there, clocks were put back by an hour.
+        let (begin, end) = (s("2010-11-06T00:00:00Z"), s("2010-11-08T00:00:00Z"));
+        let change = s("2010-11-07T02:30:00Z");
+        let steady = |from_s, until_s| -> Vec<(u64, u64, i64)> {
+            let found = zone("America/St_Johns").steady(from_s, until_s).into_iter();
+            found.map(|Steady { from_s, until_s, offset_s }| (from_s, until_s, offset_s)).collect()
+        };
+        assert_eq!(steady(begin, end), [(begin, change, -9000), (change, end, -12_600)]);
+        assert_eq!(steady(change + 30, end), [(change + 30, end, -12_600)]);
+    }
+
+    #[test]
+    fn no_zone_cuts_a_bucket_of_the_finest_roll_up() {
+        for zone in TZ_VARIANTS {
+            let steady = TimeZone(zone).steady(s("2000-01-01T00:00:00Z"), s("2030-01-01T00:00:00Z"));
+            let cuts = steady.windows(2).map(|pair| pair[0].until_s);
+            let within: Vec<u64> = cuts.filter(|cut_s| !cut_s.is_multiple_of(300)).collect();
+            assert!(within.is_empty(), "{zone}: {within:?}");
+        }
     }
 
     #[test]

@@ -113,4 +113,9 @@ fn pages() {
     assert!(!path.contains("-24h") && !path.contains("now"), "{path}");
     let second = api.send(reqwest::Method::GET, api.url(path, &[]), &[("accept", "text/csv")], Vec::new()).expect("an answer");
     assert_eq!((second.status, second.text().lines().count()), (200, 2), "{}", second.text());
+    for call in ["raw", "rps", "coverage"] {
+        let first = api.get(&format!("/api/v2/monitoring/dns/{call}"), &[("limit", "1")], "text/csv");
+        let link = first.header("link").expect("there is another page");
+        assert!(link.contains("&date_to="), "the end is left out, and {call} says what it was: {link}");
+    }
 }

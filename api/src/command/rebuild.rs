@@ -24,11 +24,11 @@ pub(super) struct Rebuild {
     /// Only those of this server, by its name or id; all servers unless it is given
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
-    /// Remove all points of whole hours before this time: RFC 3339 or Unix seconds
-    #[arg(long, value_name = "TIME", value_parser = read_ms, conflicts_with = "host")]
+    /// Remove all points of whole hours before this time: RFC 3339, a date (UTC), Unix seconds, or as in -30d
+    #[arg(long, value_name = "TIME", value_parser = read_ms, allow_hyphen_values = true, conflicts_with = "host")]
     drop_before: Option<u64>,
-    /// Remove all points of whole hours after this time: RFC 3339 or Unix seconds
-    #[arg(long, value_name = "TIME", value_parser = read_ms, conflicts_with = "host")]
+    /// Remove all points of whole hours after this time, written in the same ways
+    #[arg(long, value_name = "TIME", value_parser = read_ms, allow_hyphen_values = true, conflicts_with = "host")]
     drop_after: Option<u64>,
     /// Say what would change, and change nothing
     #[arg(long)]
@@ -158,6 +158,13 @@ mod tests {
         assert!(arguments(&["--drop-before", "2001-01-01T00:00:00Z", "--drop-after", "1800000000"]).is_ok());
         let refused = arguments(&["www.example.", "--drop-after", "1800000000"]).unwrap_err().to_string();
         assert!(refused.contains("cannot be used with"), "{refused}");
+    }
+
+    #[test]
+    fn a_time_may_be_counted_from_now() {
+        for arguments_given in [["--drop-before", "-30d"], ["--drop-after", "-1h"], ["--drop-after", "2026-11-26"]] {
+            assert!(arguments(&arguments_given).is_ok(), "{arguments_given:?}");
+        }
     }
 
     #[test]

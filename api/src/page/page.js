@@ -34,11 +34,14 @@ function drawn(name, attributes, text) {
   return made;
 }
 
+/** The address of a call with its parameters. */
+const addressOf = (path, parameters) => `/api/v2/${path}?${new URLSearchParams(parameters)}`;
+
 /** What a call answers in a format. */
-async function call(path, parameters, accept) {
+async function call(address, accept, timeout = 30_000) {
   // Of the origin, not of the page's own address: that may hold a name and password, which fetch refuses.
-  const url = new URL(`/api/v2/${path}?${new URLSearchParams(parameters)}`, location.origin);
-  const response = await fetch(url, { headers: { accept }, signal: AbortSignal.timeout(30_000) });
+  const url = new URL(address, location.origin);
+  const response = await fetch(url, { headers: { accept }, signal: AbortSignal.timeout(timeout) });
   if (response.ok) return response;
   const problem = await response.json();
   throw new Error(problem.detail ?? problem.title ?? `status ${response.status}`);
@@ -46,21 +49,54 @@ async function call(path, parameters, accept) {
 
 /** Rows of a call, and how many there are before paging. */
 async function ask(path, parameters) {
-  const response = await call(path, parameters, "application/json");
+  const response = await call(addressOf(path, parameters), "application/json");
   const rows = await response.json();
   return { rows, total: Number(response.headers.get("x-total-count") ?? rows.length) };
 }
 
+/** Rows at a time of a file, and how many of these pages it has at most: about as many rows as a spreadsheet takes. */
+const SAVED_ROWS = 100_000;
+const SAVED_PAGES = 10;
+/** How long each of them takes at most: they are sorted, and sent over any line. */
+const SAVE_MS = 300_000;
+
+/** The address of the next page of an answer; null after the last one. */
+function nextPage(response) {
+  const [, address = null] = /<([^>]*)>;\s*rel="next"/.exec(response.headers.get("link") ?? "") ?? [];
+  return address;
+}
+
 /** Saves what a call answers as a CSV file. Anybody can ask for a name, so none may be a formula in a spreadsheet. */
-async function save(name, path, parameters) {
+async function save(button, name, path, parameters) {
+  const tell = (text) => {
+    byId("saving").textContent = text;
+    byId("saving").hidden = text === "";
+  };
+  tell("");
+  button.disabled = true;
   try {
-    const response = await call(path, { ...parameters, limit: 100_000, escape: "spreadsheet" }, "text/csv");
-    const address = URL.createObjectURL(await response.blob());
-    element("a", { href: address, download: `${name}.csv` }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+    const [accept, asked] = ["text/csv", { ...parameters, limit: SAVED_ROWS, escape: "spreadsheet" }];
+    const pages = [];
+    let [address, total] = [addressOf(path, asked), 0];
+    while (address !== null && pages.length < SAVED_PAGES) {
+      const response = await call(address, accept, SAVE_MS);
+      const text = await response.text();
+      // Every page begins with the header line.
+      pages.push(pages.length === 0 ? text : text.slice(text.indexOf("\n") + 1));
+      total = Number(response.headers.get("x-total-count") ?? 0);
+      address = nextPage(response);
+    }
+    const file = URL.createObjectURL(new Blob(pages, { type: accept }));
+    element("a", { href: file, download: `${name}.csv` }).click();
+    setTimeout(() => URL.revokeObjectURL(file), 60_000);
+    if (address !== null) {
+      const [saved, all] = [pages.length * SAVED_ROWS, total].map((rows) => numbers.format(rows));
+      tell(`${name}.csv has the first ${saved} of ${all} records. The API has the others, and so has \`zonepulse export\`.`);
+    }
   } catch (error) {
-    byId("trouble").textContent = `The file could not be had: ${error.message}`;
-    byId("trouble").hidden = false;
+    tell(`The file could not be had: ${error.message}`);
+  } finally {
+    button.disabled = false;
   }
 }
 
@@ -428,9 +464,10 @@ if (byId("age").value === "") byId("age").selectedIndex = 0;
 
 byId("server").addEventListener("change", refresh);
 byId("age").addEventListener("change", refresh);
-byId("save-top").addEventListener("click", () => save("records", "monitoring/dns/aggregate", selection()));
-byId("save-idle").addEventListener("click", () =>
-  save("idle-records", "monitoring/dns/aggregate", { ...idleSince(Date.now()), ...selection() }));
+byId("save-top").addEventListener("click", ({ currentTarget }) =>
+  save(currentTarget, "records", "monitoring/dns/aggregate", selection()));
+byId("save-idle").addEventListener("click", ({ currentTarget }) =>
+  save(currentTarget, "idle-records", "monitoring/dns/aggregate", { ...idleSince(Date.now()), ...selection() }));
 new ResizeObserver(() => { if (chartRows.length > 0) showChart(); }).observe(byId("chart"));
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 refresh();

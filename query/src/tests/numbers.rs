@@ -109,6 +109,76 @@ async fn differences_of_unsigned_numbers_have_a_sign_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_no_bigint_has_is_an_error_and_no_other_number() {
+    let content = absurd();
+    for (statement, numbers) in [
+        ("SELECT sum(hits) + 1 FROM dns_raw", "9223372036854775807 + 1 is beyond"),
+        ("SELECT 1 + sum(hits) FROM dns_raw GROUP BY server", "1 + 9223372036854775807 is beyond"),
+        ("SELECT 2 * hits FROM dns_raw WHERE server = 'absurd'", "2 * 9223372036854775807 is beyond"),
+        ("SELECT -2 - hits FROM dns_raw WHERE hits > 100", "-2 - 9223372036854775807 is beyond"),
+        ("SELECT count(*) FROM dns_raw WHERE hits + hits > 0", "9223372036854775807 + 9223372036854775807 is beyond"),
+        ("SELECT max(hits + 1) FROM dns_raw", "9223372036854775807 + 1 is beyond"),
+        (
+            "SELECT count(*) FROM dns_raw a JOIN dns_raw b ON a.record_id = b.record_id AND a.hits + b.hits > a.server_id",
+            " is beyond what Int64 has",
+        ),
+        ("SELECT hits FROM dns_raw ORDER BY hits * 3", "9223372036854775807 * 3 is beyond"),
+        ("SELECT sum(hits) OVER (ORDER BY hits) + 1 FROM dns_raw", "9223372036854775807 + 1 is beyond"),
+        ("SELECT server FROM dns_raw GROUP BY server HAVING sum(hits) + 1 > 0", "9223372036854775807 + 1 is beyond"),
+        ("SELECT 9223372036854775807 + 1", "9223372036854775807 + 1 is beyond"),
+        ("SELECT CAST(2147483647 AS INT) + CAST(1 AS INT)", "2147483647 + 1 is beyond"),
+    ] {
+        let answered = content.engine.sql(statement).await;
+        let failed = match answered {
+            Ok(answer) => futures::TryStreamExt::try_collect::<Vec<_>>(answer.batches).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        match failed {
+            Err(Error::BadArgument { argument: "sql", reason }) => assert!(reason.contains(numbers), "{statement}: {reason}"),
+            other => panic!("{statement}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arithmetic_within_bigint_is_as_it_was() {
+    let content = absurd();
+    for (statement, expected) in [
+        (
+            "SELECT hits + 1, 2 * hits - 1, hits - 10, hits + NULL FROM dns_raw WHERE hits < 9 ORDER BY hits",
+            &["5 7 -6 ", "8 13 -3 "][..],
+        ),
+        ("SELECT sum(hits) - 1 + 1 FROM dns_raw", &["9223372036854775807"]),
+        ("SELECT CAST(sum(hits) AS DECIMAL(38, 0)) + 1 FROM dns_raw", &["9223372036854775808"]),
+        ("SELECT server_id + 1, server_id * 2.5 FROM servers ORDER BY server_id", &["2 2.5", "3 5.0"]),
+        ("SELECT hits + 1 AS more, count(*) FROM dns_raw WHERE hits < 9 GROUP BY hits + 1 ORDER BY hits + 1", &["5 1", "8 1"]),
+        ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT sum(n) FROM r", &["15"]),
+        ("SELECT x + 1 FROM (VALUES (9223372036854775806), (NULL)) t(x) ORDER BY x", &["9223372036854775807", ""]),
+    ] {
+        assert_eq!(sql(&content, statement).await, expected, "{statement}");
+    }
+    let schema =
+        content.engine.sql("SELECT hits + 1, sum(hits) * 2 FROM dns_raw WHERE hits < 9 GROUP BY hits").await.unwrap().schema;
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(names, ["dns_raw.hits + Int64(1)", "sum(dns_raw.hits) * Int64(2)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arithmetic_that_nests_as_deeply_as_it_may_is_computed() {
+    let content = absurd();
+    let ones = " + 1".repeat(390);
+    assert_eq!(sql(&content, &format!("SELECT 1{ones}")).await, ["391"]);
+    assert_eq!(sql(&content, &format!("SELECT hits{ones} FROM dns_raw WHERE hits = 4")).await, ["394"]);
+    let turns = " * 3 / 3 % 10 - 1 + 1".repeat(75);
+    assert_eq!(sql(&content, &format!("SELECT hits{turns} FROM dns_raw WHERE hits = 4")).await, ["4"]);
+    // From left to right, whether nested or in a row.
+    let (few, many) = ("-1 - 2 + 3 * 2 - 7 / 2", "hits - 1 - 2 - 3 - 4 - 5 - 6 - 7 - 8 - 9 + 10 - (1 - 2 - 3) * 2 / 3");
+    assert_eq!(sql(&content, &format!("SELECT {few}, {many} FROM dns_raw WHERE hits = 4")).await, ["0 -29"]);
+    let grouped = "SELECT hits + 1 + 2, hits + 1 FROM dns_raw WHERE hits < 9 GROUP BY hits + 1 ORDER BY hits + 1";
+    assert_eq!(sql(&content, grouped).await, ["7 5", "10 8"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_measure_of_a_table_or_an_answer_is_unsigned() {
     let content = small();
     let engine = &content.engine;

@@ -2,10 +2,10 @@
 
 use super::faults::of_statement;
 use super::link::Link;
+use crate::arithmetic::WholeNumbers;
 use crate::data::Data;
 use crate::engine::{config, runtime};
 use crate::plans::{Plans, lasts};
-use crate::signed::SignedDifferences;
 use crate::statement::parse;
 use crate::summed::SumInScan;
 use crate::system::SystemTable;
@@ -42,7 +42,7 @@ impl Session {
         // EXTRACT, SUBSTRING and POSITION: the functions are there, their syntax is not among the features.
         state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
         state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
-        state.register_expr_planner(Arc::new(SignedDifferences))?;
+        state.register_expr_planner(Arc::new(WholeNumbers))?;
         state.register_udaf(saturating::sum())?;
         let context = SessionContext::new_with_state(state);
         let data = Data::Away(link);
