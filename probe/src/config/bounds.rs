@@ -69,11 +69,11 @@ pub(super) fn name(key: &str, name: Option<&str>) -> Result<(), String> {
     }
 }
 
-/// A broker's queue. Names that begin with `amq.` are the broker's own, and the central's dead letters need five more bytes.
+/// A broker's queue. Names that begin with `amq.` are the broker's own, and the central adds up to nine bytes for its others.
 pub(super) fn queue(key: &str, name: &str) -> Result<(), String> {
-    let is_queue = (1..=250).contains(&name.len()) && !name.chars().any(char::is_control) && !name.starts_with("amq.");
+    let is_queue = (1..=246).contains(&name.len()) && !name.chars().any(char::is_control) && !name.starts_with("amq.");
     if is_queue {
         return Ok(());
     }
-    Err(format!("{key}: must have 1 to 250 bytes, no control characters, and not begin with amq., not {name:?}"))
+    Err(format!("{key}: must have 1 to 246 bytes, no control characters, and not begin with amq., not {name:?}"))
 }
