@@ -244,9 +244,16 @@ async fn sums_in_partitions_are_those_of_all_rows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sum_of_unsigned_numbers_can_be_subtracted() {
     let content = small();
-    let statement = "SELECT sum(CAST(x AS BIGINT UNSIGNED)) - sum(CAST(y AS BIGINT UNSIGNED)), sum(CAST(x AS SMALLINT)) a, \
-                     sum(CAST(x AS DOUBLE)) b, sum(CAST(x AS DECIMAL(9, 2))) c FROM (VALUES (1, 4), (2, 5)) t(x, y)";
-    assert_eq!(sql(&content, statement).await, ["-6 3 3.0 3.00"]);
+    let from = "FROM (VALUES (1, 4), (2, 5)) t(x, y)";
+    for (sums, expected) in [
+        ("sum(CAST(x AS BIGINT UNSIGNED)) - sum(CAST(y AS BIGINT UNSIGNED))", "-6"),
+        // Sums of other types are what they were.
+        ("sum(CAST(x AS SMALLINT))", "3"),
+        ("sum(CAST(x AS DOUBLE))", "3.0"),
+        ("sum(CAST(x AS DECIMAL(9, 2)))", "3.00"),
+    ] {
+        assert_eq!(sql(&content, &format!("SELECT {sums} {from}")).await, [expected], "{sums}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
