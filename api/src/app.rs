@@ -48,12 +48,16 @@ struct Parts {
     fleet: Arc<Fleet>,
     addresses: Addresses,
     limits: config::Limits,
-    pending: Pending,
+    pending: Pending<u32>,
+    unread: Pending<u64>,
     connections: Connections,
     metrics: Metrics,
     pulled: pull::Progress,
     logs_requests: AtomicBool,
 }
+
+/// Answers that are being read may hold no less, bytes: several of the largest.
+const LEAST_UNREAD_BYTES: u64 = 128 << 20;
 
 impl App {
     /// Over an open store. Takes as long as hashing a password.
@@ -67,6 +71,7 @@ impl App {
         let credentials = Credentials::new(store.clone())?;
         let fleet = Arc::new(Fleet::new(store.clone())?);
         let pending = Pending::new(limits.max_pending_bytes.into());
+        let unread = Pending::new(engine.memory_bytes().max(LEAST_UNREAD_BYTES));
         let pulled = pull::Progress::default();
         let connections = Connections::new(listen::bounds(&limits));
         let metrics = Metrics::new(metrics::Parts {
@@ -75,6 +80,7 @@ impl App {
             engine: engine.clone(),
             connections: connections.clone(),
             pending: pending.clone(),
+            unread: unread.clone(),
             pulled: pulled.clone(),
             fleet: fleet.clone(),
         });
@@ -88,6 +94,7 @@ impl App {
             addresses,
             limits,
             pending,
+            unread,
             connections,
             metrics,
             pulled,
@@ -113,8 +120,13 @@ impl App {
     }
 
     /// Room for batches that are being received.
-    pub(crate) fn pending(&self) -> &Pending {
+    pub(crate) fn pending(&self) -> &Pending<u32> {
         &self.parts.pending
+    }
+
+    /// Room for answers that are being read.
+    pub(crate) fn unread(&self) -> &Pending<u64> {
+        &self.parts.unread
     }
 
     /// What was heard of the servers.

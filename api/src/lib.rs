@@ -68,6 +68,7 @@ mod system;
 mod time;
 pub mod tls;
 mod unique;
+mod unread;
 mod users;
 
 pub use app::document;

@@ -94,7 +94,8 @@ pub struct Parts {
     /// Connections.
     pub connections: Connections,
     /// Batches that are being received.
-    pub pending: Pending,
+    pub pending: Pending<u32>,
+    pub unread: Pending<u64>,
     /// Pulling.
     pub pulled: pull::Progress,
     /// Heartbeats.
@@ -177,6 +178,10 @@ impl Parts {
     }
 
     fn pending(&self, out: &mut Out<'_>) -> fmt::Result {
+        out.gauge("answers_unread_bytes", "Bytes of answers that clients have not read to their end", self.unread.held())?;
+        out.gauge("answers_unread_limit_bytes", "As many there may be", self.unread.most())?;
+        let refused: u64 = self.unread.refused().iter().map(|(_, count)| count).sum();
+        out.counter("answers_unread_refused", "Answers for which there was no room beside those", refused)?;
         out.gauge("batches_pending_bytes", "Bytes of batches that are being received", self.pending.held())?;
         out.gauge("batches_pending_limit_bytes", "As many there may be", self.pending.most())?;
         let refused = self.pending.refused();

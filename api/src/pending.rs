@@ -1,43 +1,45 @@
-//! Memory for batches that are being received, in fair shares.
+//! Memory in fair shares: for batches that are being received, and for answers that are being read.
 //!
-//! Bytes are counted as they arrive, whatever was announced: a request that says 16 MiB and sends nothing holds
-//! nothing. A server may hold at most as much as is free at that moment. One that sends all it can gets half of the
-//! memory; with k of them each gets a part in k + 1, and as much is always left for the others, who hold little.
+//! Bytes of a batch are counted as they arrive, whatever was announced: a request that says 16 MiB and sends nothing holds
+//! nothing. A party (a server, or whoever asked) may hold at most as much as is free at that moment. One that takes all it
+//! can gets half of the memory; with k of them each gets a part in k + 1, and as much is always left for the others, who
+//! hold little.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The memory. Clones share it.
+/// The memory; `P` says whose a part of it is. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Pending {
+pub struct Pending<P> {
     most: u64,
-    shares: Arc<Mutex<Shares>>,
+    shares: Arc<Mutex<Shares<P>>>,
 }
 
-#[derive(Debug, Default)]
-struct Shares {
+#[derive(Debug)]
+struct Shares<P> {
     total: u64,
-    held: BTreeMap<u32, u64>,
-    /// Requests that found no room, by server.
-    refused: BTreeMap<u32, u64>,
+    held: BTreeMap<P, u64>,
+    /// Requests that found no room, by party.
+    refused: BTreeMap<P, u64>,
 }
 
-/// There is no room: the server holds its share, or too many servers send.
+/// There is no room: the party holds its share, or too many do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoRoom {
-    /// Bytes of all requests of this server.
+    /// Bytes of all requests of this party.
     pub held_bytes: u64,
 }
 
-impl Pending {
+impl<P: Ord + Copy> Pending<P> {
     /// So many bytes.
     pub fn new(most: u64) -> Self {
-        Pending { most, shares: Arc::default() }
+        let shares = Shares { total: 0, held: BTreeMap::new(), refused: BTreeMap::new() };
+        Pending { most, shares: Arc::new(Mutex::new(shares)) }
     }
 
-    /// For a request of this server, which holds nothing yet.
-    pub fn of(&self, server_id: u32) -> Held {
-        Held { pending: self.clone(), server_id, bytes: 0 }
+    /// For a request of this party, which holds nothing yet.
+    pub fn of(&self, party: P) -> Held<P> {
+        Held { pending: self.clone(), party, bytes: 0 }
     }
 
     /// Bytes that are held.
@@ -50,12 +52,12 @@ impl Pending {
         self.most
     }
 
-    /// Requests that found no room since the start, by server.
-    pub fn refused(&self) -> Vec<(u32, u64)> {
-        self.shares().refused.iter().map(|(server_id, count)| (*server_id, *count)).collect()
+    /// Requests that found no room since the start, by party.
+    pub fn refused(&self) -> Vec<(P, u64)> {
+        self.shares().refused.iter().map(|(party, count)| (*party, *count)).collect()
     }
 
-    fn shares(&self) -> MutexGuard<'_, Shares> {
+    fn shares(&self) -> MutexGuard<'_, Shares<P>> {
         // Every change is whole before the lock is given back.
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,39 +65,39 @@ impl Pending {
 
 /// What one request holds, until it is dropped.
 #[derive(Debug)]
-pub struct Held {
-    pending: Pending,
-    server_id: u32,
+pub struct Held<P: Ord + Copy> {
+    pending: Pending<P>,
+    party: P,
     bytes: u64,
 }
 
-impl Held {
+impl<P: Ord + Copy> Held<P> {
     /// Takes so many bytes more.
     pub fn take(&mut self, bytes: usize) -> Result<(), NoRoom> {
         let bytes = bytes as u64;
         let mut shares = self.pending.shares();
-        let held = shares.held.get(&self.server_id).copied().unwrap_or_default();
+        let held = shares.held.get(&self.party).copied().unwrap_or_default();
         let wanted = held.saturating_add(bytes);
         let free = self.pending.most.saturating_sub(shares.total);
         if wanted > free {
-            *shares.refused.entry(self.server_id).or_default() += 1;
+            *shares.refused.entry(self.party).or_default() += 1;
             return Err(NoRoom { held_bytes: held });
         }
-        shares.held.insert(self.server_id, wanted);
+        shares.held.insert(self.party, wanted);
         shares.total += bytes;
         self.bytes += bytes;
         Ok(())
     }
 }
 
-impl Drop for Held {
+impl<P: Ord + Copy> Drop for Held<P> {
     fn drop(&mut self) {
         let mut shares = self.pending.shares();
         shares.total = shares.total.saturating_sub(self.bytes);
-        let left = shares.held.get(&self.server_id).copied().unwrap_or_default().saturating_sub(self.bytes);
+        let left = shares.held.get(&self.party).copied().unwrap_or_default().saturating_sub(self.bytes);
         match left {
-            0 => shares.held.remove(&self.server_id),
-            left => shares.held.insert(self.server_id, left),
+            0 => shares.held.remove(&self.party),
+            left => shares.held.insert(self.party, left),
         };
     }
 }
@@ -105,15 +107,15 @@ mod tests {
     use super::*;
 
     /// Takes ten bytes again and again until there is no room.
-    fn fill(held: &mut Held) -> u64 {
+    fn fill(held: &mut Held<u32>) -> u64 {
         while held.take(10).is_ok() {}
         held.bytes
     }
 
     #[test]
     fn one_server_gets_half_and_leaves_room_for_the_others() {
-        let pending = Pending::new(1000);
-        let mut greedy: Vec<Held> = (0..20).map(|_| pending.of(1)).collect();
+        let pending = Pending::<u32>::new(1000);
+        let mut greedy: Vec<Held<u32>> = (0..20).map(|_| pending.of(1)).collect();
         let held: u64 = greedy.iter_mut().map(fill).sum();
         assert_eq!((held, pending.held()), (500, 500));
         let mut other = pending.of(2);
@@ -123,8 +125,8 @@ mod tests {
 
     #[test]
     fn many_servers_leave_room_for_one_more() {
-        let pending = Pending::new(10_000);
-        let mut greedy: Vec<Held> = (0..9).map(|server_id| pending.of(server_id)).collect();
+        let pending = Pending::<u32>::new(10_000);
+        let mut greedy: Vec<Held<u32>> = (0..9).map(|server_id| pending.of(server_id)).collect();
         for _ in 0..200 {
             greedy.iter_mut().for_each(|held| _ = held.take(10));
         }
@@ -134,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_a_request_held_is_free_when_it_is_over() {
-        let pending = Pending::new(100);
+        let pending = Pending::<u32>::new(100);
         let mut first = pending.of(1);
         assert_eq!(first.take(50), Ok(()));
         assert_eq!(first.take(1), Err(NoRoom { held_bytes: 50 }));

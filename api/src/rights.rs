@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::credentials::{Account, Principal};
 use crate::listen::{Peer, Visitor};
 use crate::problem::{Case, Problem};
+use crate::unread;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -137,7 +138,7 @@ pub async fn guard(State((app, need)): State<(App, Need)>, mut request: Request,
     need.check(&principal)?;
     request.extensions_mut().insert(principal.clone());
     request.extensions_mut().insert(Caller { principal: principal.clone(), address });
-    let mut response = next.run(request).await;
+    let mut response = unread::hold(app.unread(), principal.number(), next.run(request).await);
     // Whoever keeps account of requests learns it from the answer.
     response.extensions_mut().insert(principal);
     Ok(response)

@@ -46,6 +46,7 @@ struct Inner {
     here: Here,
     /// For the API's questions.
     questions: Arc<RuntimeEnv>,
+    memory_bytes: usize,
     /// What their plans run in.
     question_task: Arc<TaskContext>,
     /// Statements of SQL, which run in other processes.
@@ -100,6 +101,7 @@ impl Engine {
                     TaskContext::default().with_session_config(config(threads)).with_runtime(questions.clone()),
                 ),
                 questions,
+                memory_bytes: options.memory_bytes,
                 statements,
                 apart: Apart::new(threads)?,
                 threads,
@@ -116,6 +118,11 @@ impl Engine {
         let running = inner.max_turns.saturating_sub(inner.turns.available_permits()) as u64;
         let memory_bytes = inner.questions.memory_pool.reserved() as u64;
         Load { questions: Turns { running, limit: inner.max_turns as u64, memory_bytes }, statements: inner.statements.turns() }
+    }
+
+    /// What all questions that are being answered may hold, bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.inner.memory_bytes as u64
     }
 
     pub(crate) fn store(&self) -> &Store {
