@@ -274,7 +274,9 @@ fn blocked_probe(release: Release) {
     // Several tries later.
     sleep(Duration::from_secs(8));
     assert_eq!(connections(), before + 1, "{}", probe.log());
-    assert_eq!((hits(&central), probe.waiting()), (0, 3));
+    // Beside one that it may have made itself meanwhile.
+    let kept = probe.spooled().iter().filter(|batch| batch.identity.epoch == 3).count();
+    assert_eq!((hits(&central), kept), (0, 3));
     alarm(&broker, false);
     await_hits(&central, 3);
     eventually("the spool is empty", PATIENCE, || (probe.waiting() == 0).then_some(()));
