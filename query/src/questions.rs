@@ -60,7 +60,12 @@ impl Engine {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let mut task = self.threads_apart().spawn(work(self.clone())).ok_or(Error::Busy)?;
-        (&mut task.0).await.map_err(|error| Error::Engine(DataFusionError::ExecutionJoin(Box::new(error))))?
+        let done = (&mut task.0).await.map_err(|error| Error::Engine(DataFusionError::ExecutionJoin(Box::new(error))))?;
+        match done {
+            // What is too much beside others may not be too much later.
+            Err(Error::TooLarge(_)) if self.load().questions.running > 0 => Err(Error::Busy),
+            done => done,
+        }
     }
 
     /// Raw points: `time, interval_s, server_id, server, resource_id, host, type, folded, action, rcode,

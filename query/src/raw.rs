@@ -10,6 +10,10 @@ use zonepulse_store::{Kinds, Level, Reading, Selection};
 
 /// No page is looked for in less time than this, seconds: an interval or two.
 const LEAST_STRETCH_S: u64 = 120;
+/// From so many rows on, those before a page are counted and not sorted.
+const FAR: u64 = if cfg!(test) { 10 } else { 10_000 };
+/// No batch is taken that is further ahead of the clock, seconds.
+const LONGEST_AHEAD_S: u64 = 1 << 32;
 
 impl Engine {
     /// [`Engine::raw`], on the threads of questions.
@@ -82,16 +86,20 @@ impl Engine {
                 columns.push(column);
             }
         }
-        let (mut all, mut stretch) = (None, selection.clone());
+        let (mut all, mut rest, mut stretch, mut left) = (None, selection.clone(), selection.clone(), page.clone());
         // Points of certain records are few, and counting them is reading them.
         if let (Table::Dns(Level::Raw), Some(rising), None) = (table, rising, &selection.records) {
             let count = self.count(table, selection.clone()).await?;
-            stretch = self.stretch(&selection, count, page, rising).await?;
+            if (FAR..count).contains(&page.offset) {
+                (rest, left.offset) = self.skip(selection.clone(), page.offset, rising).await?;
+            }
+            let skipped = page.offset - left.offset;
+            stretch = self.stretch(&rest, count.saturating_sub(skipped), &left, rising).await?;
             all = Some(count);
         }
-        let mut rows = self.rows_of(table, stretch.clone(), &columns, &order, page).await?;
-        if (rows.rows as u64) < page.limit && stretch != selection {
-            rows = self.rows_of(table, selection.clone(), &columns, &order, page).await?;
+        let mut rows = self.rows_of(table, stretch.clone(), &columns, &order, &left).await?;
+        if (rows.rows as u64) < page.limit && stretch != rest {
+            rows = self.rows_of(table, rest, &columns, &order, &left).await?;
         }
         let seen = if rows.rows > 0 { page.offset + rows.rows as u64 } else { 0 };
         let ended = (rows.rows as u64) < page.limit && (rows.rows > 0 || page.offset == 0);
@@ -105,6 +113,46 @@ impl Engine {
         let source = self.source(&shape.columns)?;
         let batches = rows.batches.iter().map(|batch| shape.finish(batch, &source)).collect::<Result<_, _>>()?;
         Ok(Answer { batches, schema: shape.schema(), total })
+    }
+
+    /// What is left of a selection behind whole seconds that hold no more rows than are to be skipped, in the order of
+    /// time, and how many of what is left are to be skipped. Rows are counted hour by hour, not read.
+    async fn skip(&self, selection: Selection, offset: u64, rising: bool) -> Result<(Selection, u64), Error> {
+        let reading = Reading { level: Level::Raw, now_s: now_s(), last_access: false };
+        self.blocking(move |store| {
+            let first_s = store.first_hour_s(&reading, &selection)?.unwrap_or(0);
+            let latest_s = reading.now_s.saturating_add(LONGEST_AHEAD_S);
+            let (mut from_s, mut until_s) = (selection.from_s.max(first_s), selection.until_s.min(latest_s));
+            let mut left = offset;
+            for unit_s in [3600, 60, 1] {
+                let within = |units: u64| {
+                    let length_s = units * unit_s;
+                    if rising { (from_s, from_s + length_s) } else { (until_s - length_s, until_s) }
+                };
+                // The most units that hold no more rows than that, and how many they hold.
+                let (mut fit, mut fit_rows, mut most) = (0, 0, until_s.saturating_sub(from_s) / unit_s);
+                while fit < most {
+                    let units = fit + (most - fit).div_ceil(2);
+                    let (from_s, until_s) = within(units);
+                    let rows = store.count(&reading, &Selection { from_s, until_s, ..selection.clone() })?;
+                    if rows <= left {
+                        (fit, fit_rows) = (units, rows);
+                    } else {
+                        most = units - 1;
+                    }
+                }
+                left -= fit_rows;
+                if rising {
+                    from_s += fit * unit_s;
+                } else {
+                    until_s -= fit * unit_s;
+                }
+            }
+            // Beyond the other end there is nothing that was looked at.
+            let rest = if rising { Selection { from_s, ..selection } } else { Selection { until_s, ..selection } };
+            Ok((rest, left))
+        })
+        .await
     }
 
     /// The stretch of time in which the page should be, when its rows come in the order of time: so many

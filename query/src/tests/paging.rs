@@ -19,6 +19,34 @@ async fn pages_of_any_size_follow_each_other_without_gap_or_overlap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pages_far_behind_the_first_one_are_those_of_the_whole_answer() {
+    let mut content = Content::new(&["one", "two"]);
+    // Four hours with gaps, in which the hours hold different numbers of rows.
+    for minute in (0..240).filter(|minute| minute % 7 != 3 && !(70..130).contains(minute)) {
+        for server in 1..=1 + (minute % 2) as u32 {
+            content.batch(
+                server,
+                60 * minute,
+                60,
+                &[("a.example.", "A", "request", 1 + minute, 0), ("b.example.", "A", "request", 2, 5)],
+            );
+        }
+    }
+    let columns = ["time", "server_id", "host", "hits"];
+    for key in ["time", "-time"] {
+        let whole_answer = content.engine.raw(&Filter::default(), whole(), &sorted(&[key])).await.unwrap();
+        let all = lines(&whole_answer, &columns);
+        assert!(all.len() > 300, "{}", all.len());
+        for offset in (0..all.len()).step_by(13) {
+            let page = Page { offset: offset as u64, limit: 5, ..sorted(&[key]) };
+            let answer = content.engine.raw(&Filter::default(), whole(), &page).await.unwrap();
+            let end = all.len().min(offset + 5);
+            assert_eq!((lines(&answer, &columns), answer.total), (all[offset..end].to_vec(), all.len() as u64), "{key} {offset}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_offset_past_the_end_is_an_empty_page_with_the_total() {
     let content = small();
     let past = Page { offset: 50, ..page() };
