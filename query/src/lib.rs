@@ -35,6 +35,7 @@ mod engine;
 mod error;
 mod explain;
 mod groups;
+mod hosts;
 mod idn;
 mod levels;
 mod pattern;

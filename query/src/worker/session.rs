@@ -5,6 +5,7 @@ use super::link::Link;
 use crate::arithmetic::WholeNumbers;
 use crate::data::Data;
 use crate::engine::{config, runtime};
+use crate::hosts::CanonicalHosts;
 use crate::plans::{Plans, lasts};
 use crate::statement::parse;
 use crate::summed::SumInScan;
@@ -38,7 +39,8 @@ impl Session {
         // It also cuts off rows before they are put together by the window's partition: neighbours are then missing.
         config.options_mut().optimizer.enable_window_limits = false;
         let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime(memory_bytes)?);
-        let mut state = builder.with_default_features().with_physical_optimizer_rule(Arc::new(SumInScan)).build();
+        let builder = builder.with_default_features().with_analyzer_rule(Arc::new(CanonicalHosts));
+        let mut state = builder.with_physical_optimizer_rule(Arc::new(SumInScan)).build();
         // EXTRACT, SUBSTRING and POSITION: the functions are there, their syntax is not among the features.
         state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
         state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
