@@ -1,21 +1,21 @@
 //! Names in SQL, in any spelling.
 //!
 //! The tables have owner names in one spelling, lower case with a final dot. A literal that `host` is compared with (`=`,
-//! `<>`, `IN`, `IS DISTINCT FROM`) is rewritten to it while the statement is analysed, before filters are pushed down: so
+//! `<>`, `IN`, `CASE`, `IS DISTINCT FROM`) is rewritten to it while the statement is analysed, before filters are pushed down: so
 //! it means the same in a scan, a filter above it, a join and a projection. A pattern of `LIKE` is a text: it gets lower
 //! case and the final dot where it could match no name without them. What can be no name is an error that says so.
 //!
 //! Whether a column is a table's `host` is followed through aliases and subqueries; what is computed from it is a text
 //! like any other.
 
-use crate::HostPattern;
-use crate::idn;
+use crate::pattern::canonical;
 use crate::table::StoreTable;
+use crate::{Error, idn};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Result, ScalarValue, plan_err};
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::expr::{InList, Like};
+use datafusion::logical_expr::expr::{Case, InList, Like};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
@@ -64,6 +64,11 @@ fn compared(expr: Expr, inputs: &[LogicalPlan]) -> Result<Transformed<Expr>> {
             let pattern = Box::new(of_text(*pattern, |text| pattern_of(text, case_insensitive))?.data);
             Ok(Transformed::yes(Expr::Like(Like { negated, expr, pattern, escape_char, case_insensitive })))
         }
+        Expr::Case(Case { expr: Some(of), when_then_expr, else_expr }) if host(&of) => {
+            let when = when_then_expr.into_iter().map(|(when, then)| Ok((Box::new(of_name(*when)?.data), then)));
+            let when_then_expr = when.collect::<Result<_>>()?;
+            Ok(Transformed::yes(Expr::Case(Case { expr: Some(of), when_then_expr, else_expr })))
+        }
         other => Ok(Transformed::no(other)),
     }
 }
@@ -96,9 +101,9 @@ fn spelt(text: &str) -> Result<String> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    // In SQL a star is a character: one that the API's patterns would take for more is escaped by hand.
-    match text.replace("\\*", "*").replace('*', "\\*").parse::<HostPattern>() {
-        Ok(host) => Ok(host.exact().unwrap_or(text).to_owned()),
+    match canonical(text) {
+        Ok(host) => Ok(host),
+        Err(Error::BadArgument { reason, .. }) => plan_err!("host is compared with {text:?}: {reason}"),
         Err(error) => plan_err!("host is compared with {text:?}: {error}"),
     }
 }
@@ -171,6 +176,7 @@ mod tests {
             ("\\*.example.", "*.example."),
             ("<other>", "<other>"),
             ("<OTHER> Example", "<other> example."),
+            ("A\\\\*.example", "a\\\\*.example."),
             ("", ""),
         ] {
             assert_eq!(spelt(text).unwrap(), expected, "{text}");

@@ -311,12 +311,13 @@ async fn a_host_is_found_in_any_spelling() {
             "host IS NOT DISTINCT FROM 'www.example.com'",
             "NOT (host <> 'www.example.com')",
             "host LIKE 'www.Example.com'",
-            // Not a filter of one dimension, so it stays above the scan.
-            "(host = 'www.example.com' OR record_id > 1000000 AND folded)",
+            "CASE host WHEN 'www.example.com' THEN true ELSE false END",
         ] {
             assert_eq!(count(&content, &format!("{table} WHERE {filter}")).await, canonical, "{table}: {filter}");
         }
     }
+    // Not a filter of one dimension, so it stays above the scan.
+    assert_eq!(count(&content, "dns_raw WHERE host = 'www.example.com' OR hits < 0").await, "6");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -367,5 +368,25 @@ async fn what_host_cannot_be_is_refused() {
             Err(Error::BadArgument { argument: "sql", reason }) => assert!(reason.contains(word), "{reason}"),
             other => panic!("{filter}: {other:?}"),
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_requests_count_no_question_twice() {
+    let content = small();
+    for (requests, all) in [
+        ("requests_raw", "dns_raw"),
+        ("requests_5m", "dns_5m"),
+        ("requests_15m", "dns_15m"),
+        ("requests_30m", "dns_30m"),
+        ("requests_1h", "dns_1h"),
+        ("requests_total", "records"),
+    ] {
+        let sums = async |of: &str| sql_lines(&content, &format!("SELECT count(*), sum(hits) FROM {of}"), " ").await;
+        assert_eq!(sums(requests).await, sums(&format!("{all} WHERE action = 'request'")).await, "{requests}");
+        assert!(sums(requests).await[0].ends_with(" 47"), "{requests}");
+        assert_eq!(sums(&format!("{requests} WHERE action = 'response'")).await, ["0 "], "{requests}");
+        let www = "WHERE host = 'www.example.com' AND type = 'A'";
+        assert!(sums(&format!("{requests} {www}")).await[0].ends_with(" 35"), "{requests}");
     }
 }

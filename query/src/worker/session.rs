@@ -21,7 +21,8 @@ use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use std::sync::Arc;
-use zonepulse_store::{Level, Selection, SystemSelection};
+use zonepulse_dns::MessageKind;
+use zonepulse_store::{Kinds, Level, Selection, SystemSelection};
 
 /// The tables by name, and memory.
 pub(super) struct Session {
@@ -50,6 +51,10 @@ impl Session {
         let data = Data::Away(link);
         for table in Table::ALL {
             context.register_table(table.name(), Arc::new(StoreTable::new(table, data.clone(), Selection::all())))?;
+            if let Some(name) = table.name_of_requests() {
+                let requests = Selection { kinds: Kinds::Only(vec![MessageKind::REQUEST]), ..Selection::all() };
+                context.register_table(name, Arc::new(StoreTable::new(table, data.clone(), requests)))?;
+            }
         }
         for level in Level::ALL {
             let table = SystemTable::new(level, data.clone(), SystemSelection::all());
