@@ -13,9 +13,9 @@ pub struct KeptTotals {
     /// Totals of all time whose last access is before this: what has not been accessed since. Only without `interval`.
     #[expect(dead_code, reason = "describes a parameter")]
     accessed_to: Option<String>,
-    /// `true` for records whose name exists, `false` for those whose name does not: the selected servers answered
-    /// NXDOMAIN and never NOERROR. Where neither was seen, a name counts as existing. With `accessed_to` it is `true` unless
-    /// told otherwise; without, all are given. Only without `interval`.
+    /// `true` for records whose name exists, `false` for those whose name does not: about the record, the selected servers
+    /// answered NXDOMAIN and never NOERROR. Where neither was seen, a name counts as existing. With `accessed_to` it is
+    /// `true` unless told otherwise; without, all are given. Only without `interval`.
     #[expect(dead_code, reason = "describes a parameter")]
     exists: Option<bool>,
 }
