@@ -103,6 +103,7 @@ async fn the_documented_fields_are_those_of_the_answers() {
     let raw = engine.raw(&filter, range, &page).await.unwrap();
     let totals = engine.totals(&filter, range, all, &page).await.unwrap();
     let series = engine.series(&filter, range, zonepulse_query::Bucket::M5, all, &page).await.unwrap();
+    let over = engine.totals_over(&filter, range, all, &page).await.unwrap();
     let rps = engine.rps(&filter, range, None, all, &page).await.unwrap();
     let coverage = engine.coverage(&[], range, &page).await.unwrap();
     let metrics = zonepulse_query::SystemFilter::default();
@@ -115,7 +116,7 @@ async fn the_documented_fields_are_those_of_the_answers() {
         ("SystemBucket", vec![buckets]),
         ("SystemMetric", vec![known]),
         ("DnsPoint", vec![raw]),
-        ("DnsAggregate", vec![totals, series]),
+        ("DnsAggregate", vec![totals, over, series]),
         ("DnsRate", vec![rps]),
         ("CoverageReport", vec![coverage]),
     ] {

@@ -333,6 +333,14 @@ async fn the_page_asks_no_other_host() {
     }
 }
 
+#[test]
+fn the_page_lists_existing_names_for_deletion() {
+    let script = include_str!("page/page.js");
+    assert!(script.contains("{ accessed_to, exists: byId(\"exists\").value, sort: \"last_access\" }"));
+    let page = include_str!("page/page.html");
+    assert!(page.contains("<option value=\"true\" selected>existing names</option>"));
+}
+
 /// What is not among the rows of one answer is fetched as well, and where something is left out then, that is said.
 #[test]
 fn the_page_saves_all_pages_of_an_answer_or_says_that_it_does_not() {

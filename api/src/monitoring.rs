@@ -7,9 +7,9 @@
 use crate::app::App;
 use crate::describe;
 use crate::negotiate::Output;
-use crate::openapi::{ByAndInterval, ByAndStep, Escaping, Paging, Range, Selection, ServerSelection};
+use crate::openapi::{ByAndInterval, ByAndStep, Escaping, KeptTotals, Paging, Range, Selection, ServerSelection};
 use crate::openapi::{CoverageReport, DnsAggregate, DnsPoint, DnsRate};
-use crate::parameters::{Aggregate, Coverage, Rates, Raw};
+use crate::parameters::{Aggregate, Coverage, Rates, Raw, Sums};
 use crate::problem::{Case, Problem};
 use crate::query_string;
 use crate::render::{is_small, render};
@@ -51,11 +51,15 @@ async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
 /// Totals and series
 ///
 /// Without `interval`: a row per record with its hits of all time, when it was
-/// first seen and last accessed. `date_from` and `date_to` then select by
-/// **last access**: `date_to` alone lists what has not been accessed since.
-/// Most hits first, unless sorted.
+/// first seen and last accessed. `accessed_from` and `accessed_to` select by
+/// **last access**: `accessed_to` alone lists what has not been accessed since,
+/// without names that do not exist. Most hits first, unless sorted. `date_from` and `date_to`
+/// select by last access here, too, whether a name exists or not; that is deprecated.
 ///
-/// With `interval`: the hits of each bucket of that length, or of each day of `time_zone`, the newest and
+/// With `interval=all`: the hits between `date_from` and `date_to`, for the whole selection
+/// or split by `by`; without them, of the last 24 hours. Most hits first, unless sorted.
+///
+/// With any other `interval`: the hits of each bucket of that length, or of each day of `time_zone`, the newest and
 /// unfinished one included, for the whole selection or split by `by`; without
 /// `date_from` and `date_to`, of the last 24 hours. In the order of `time`. An
 /// end of the range that lies where raw points have expired is moved outwards
@@ -65,16 +69,17 @@ async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
 /// `action`, `rcode` or `by=action` says otherwise.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/dns/aggregate", operation_id = "dns_aggregate", tag = "DNS",
-    params(Selection, Range, ByAndInterval, Paging, Escaping),
+    params(Selection, Range, KeptTotals, ByAndInterval, Paging, Escaping),
     responses((status = 200, description = "Totals, or the series.", body = Vec<DnsAggregate>)),
 )]
 async fn aggregate(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let output = Output::asked(&headers, &uri)?;
-    let Aggregate { filter, range, interval, by, page } = Aggregate::read(&uri)?;
+    let Aggregate { filter, range, sums, by, page } = Aggregate::read(&uri)?;
     app.known_servers(&filter.servers)?;
-    let answer = match interval {
-        None => app.engine().totals(&filter, range, by, &page).await?,
-        Some(bucket) => app.engine().series(&filter, range, bucket, by, &page).await?,
+    let answer = match sums {
+        Sums::AllTime(kept) => app.engine().totals(&filter, kept, by, &page).await?,
+        Sums::Range => app.engine().totals_over(&filter, range, by, &page).await?,
+        Sums::Series(interval) => app.engine().series(&filter, range, interval, by, &page).await?,
     };
     respond(&app, output, answer, &page, range, &uri).await
 }
@@ -157,14 +162,21 @@ pub(crate) async fn respond(
 pub(crate) fn next_link(uri: &Uri, range: TimeRange, offset: u64) -> String {
     let mut link = format!("<{}?", uri.path());
     let (mut from_ms, until_ms) = (None, range.until_ms);
+    let (mut from_name, mut until_name) = ("date_from", "date_to");
     for text in uri.query().unwrap_or("").split('&').filter(|text| !text.is_empty()) {
         // Names and values may be escaped where they need not be.
         let (name, value) = query_string::pair(text).unwrap_or_default();
         match name.as_str() {
             "offset" => continue,
             "date_to" if until_ms.is_some() => continue,
-            "date_from" if range.from_ms.is_some() && time::is_relative(&value) => {
+            // Never beside the others.
+            "accessed_to" if until_ms.is_some() => {
+                until_name = "accessed_to";
+                continue;
+            }
+            "date_from" | "accessed_from" if range.from_ms.is_some() && time::is_relative(&value) => {
                 from_ms = range.from_ms;
+                from_name = if name == "date_from" { "date_from" } else { "accessed_from" };
                 continue;
             }
             _ => {}
@@ -172,7 +184,7 @@ pub(crate) fn next_link(uri: &Uri, range: TimeRange, offset: u64) -> String {
         link.push_str(text);
         link.push('&');
     }
-    for (name, ms) in [("date_from", from_ms), ("date_to", until_ms)] {
+    for (name, ms) in [(from_name, from_ms), (until_name, until_ms)] {
         if let Some(ms) = ms {
             // Writing into memory cannot fail.
             let _ = write!(link, "{name}={}&", time::unix_seconds(ms));
@@ -230,6 +242,16 @@ mod tests {
         let range = TimeRange { from_ms: Some(5000), until_ms: None };
         let link = |uri: &str| next_link(&uri.parse().unwrap(), range, 20);
         assert_eq!(link("/a?date_from=-24h&limit=1"), "</a?limit=1&date_from=5&offset=20>; rel=\"next\"");
+    }
+
+    #[test]
+    fn the_next_page_of_totals_is_of_the_same_last_access() {
+        let range = TimeRange { from_ms: Some(5000), until_ms: Some(9007) };
+        let link = |uri: &str, range| next_link(&uri.parse().unwrap(), range, 20);
+        let both = link("/a?accessed_from=-24h&accessed_to=now&exists=true", range);
+        assert_eq!(both, "</a?exists=true&accessed_from=5&accessed_to=9.007&offset=20>; rel=\"next\"");
+        let since = link("/a?accessed_to=-1h", TimeRange { from_ms: None, ..range });
+        assert_eq!(since, "</a?accessed_to=9.007&offset=20>; rel=\"next\"");
     }
 
     #[test]

@@ -18,6 +18,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, SecurityRequirement};
 use utoipa::{IntoParams, Modify, OpenApi as _, ToSchema};
 
+mod aggregate;
+pub use aggregate::{ByAndInterval, KeptTotals};
+
 /// Where the document is.
 pub const DOCUMENT_PATH: &str = "/api/v2/openapi.json";
 /// Where the page to try it is.
@@ -341,21 +344,6 @@ pub struct Escaping {
     escape: Option<Escape>,
 }
 
-/// What sums are split by, and into which buckets.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct ByAndInterval {
-    /// The length of a bucket. Without it there are totals of all time. `1d` is a day of `time_zone`, of 23 or 25 hours
-    /// where clocks are changed.
-    #[expect(dead_code, reason = "describes a parameter")]
-    #[param(inline)]
-    interval: Option<Interval>,
-    /// What to split the sums by, with commas between: `record`, `server`, `action`. Totals are by record in any case.
-    #[expect(dead_code, reason = "describes a parameter")]
-    #[param(style = Form, explode = false, inline)]
-    by: Option<Vec<By>>,
-}
-
 /// What sums are split by, and into which steps.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -459,24 +447,24 @@ row! {
 }
 
 row! {
-    /// Hits, of all time or of a bucket. Which fields there are depends on `interval` and `by`.
+    /// Hits, of all time, of a range or of a bucket. Which fields there are depends on `interval` and `by`.
     DnsAggregate {
-        /// Start of the bucket or day; with `interval` only.
+        /// Start of the bucket or day; with `interval`, but for `all`.
         #[schema(nullable = false)]
         #[schema(format = DateTime)]
         time: Option<String>,
-        /// The resource that the record belongs to, or 0; in totals and with `by=record`.
+        /// The resource that the record belongs to, or 0; in totals of all time and with `by=record`.
         #[schema(nullable = false)]
         resource_id: Option<u64>,
-        /// Owner name; in totals and with `by=record`.
+        /// Owner name; in totals of all time and with `by=record`.
         #[schema(nullable = false)]
         #[schema(example = "www.example.com.")]
         host: Option<String>,
-        /// Record type; in totals and with `by=record`.
+        /// Record type; in totals of all time and with `by=record`.
         #[schema(nullable = false)]
         #[schema(example = "AAAA")]
         record_type as "type": Option<String>,
-        /// Whether the host is `<other>`, or `<other>` and a zone: a sum and no name; in totals and with `by=record`.
+        /// Whether the host is `<other>`, or `<other>` and a zone: a sum and no name; in totals of all time and with `by=record`.
         #[schema(nullable = false)]
         folded: Option<bool>,
         /// The server's id; with `by=server`.
@@ -490,7 +478,7 @@ row! {
         action: Option<Action>,
         /// DNS messages.
         hits: u64,
-        /// Time of the first of them; in totals only.
+        /// Time of the first of them; in totals of all time only.
         #[schema(nullable = false)]
         #[schema(format = DateTime)]
         first_seen: Option<String>,

@@ -12,7 +12,7 @@ use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
 use axum::http::Uri;
 use zonepulse_dns::Action;
-use zonepulse_query::{Bucket, By, Filter, HostPattern, Interval, Page, SortKey, SystemFilter, TimeRange, TimeZone};
+use zonepulse_query::{Bucket, By, Filter, HostPattern, Interval, Kept, Page, SortKey, SystemFilter, TimeRange, TimeZone};
 
 /// How many rows a page has unless told otherwise.
 pub const DEFAULT_LIMIT: u64 = 1000;
@@ -26,6 +26,10 @@ const FILTER: &[&str] = &["server_id", "resource_id", "host", "type", "folded", 
 /// Which metrics.
 const SERIES: &[&str] = &["server_id", "metric", "label"];
 const RANGE: &[&str] = &["date_from", "date_to", "time_zone"];
+/// Which totals of all time.
+const KEPT: &[&str] = &["accessed_from", "accessed_to", "exists"];
+const DATES: [&str; 2] = ["date_from", "date_to"];
+const ACCESSED: [&str; 2] = ["accessed_from", "accessed_to"];
 const PAGE: &[&str] = &["sort", "offset", "limit"];
 /// How the answer is written; read by [`escape`].
 const OUTPUT: &[&str] = &["escape"];
@@ -46,14 +50,25 @@ pub struct Raw {
 pub struct Aggregate {
     /// Which points.
     pub filter: Filter,
-    /// Of which time; without `interval`, of which last access.
+    /// Of which time; of totals of all time, of which last access.
     pub range: TimeRange,
-    /// A series of these buckets or days, or totals of all time.
-    pub interval: Option<Interval>,
+    /// What is added up.
+    pub sums: Sums,
     /// What the sums are split by.
     pub by: By,
     /// Which rows of the answer.
     pub page: Page,
+}
+
+/// Which sums are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sums {
+    /// Totals of all time.
+    AllTime(Kept),
+    /// Totals over the range.
+    Range,
+    /// A series of buckets or days.
+    Series(Interval),
 }
 
 /// The arguments of `GET /monitoring/dns/rps`.
@@ -188,17 +203,51 @@ impl Raw {
 impl Aggregate {
     /// From a request's address.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["interval", "by"], PAGE, OUTPUT])?;
-        let (filter, interval) = (filter(&mut pairs)?, interval(&mut pairs)?);
-        Ok(Aggregate {
-            filter,
-            // Totals are of all time, and have no end by themselves.
-            range: if interval.is_some() { past(&mut pairs)? } else { range(&mut pairs)? },
-            interval,
-            by: by(&mut pairs)?,
-            page: page(&mut pairs)?,
-        })
+        let mut pairs = Pairs::read(uri, &[FILTER, RANGE, KEPT, &["interval", "by"], PAGE, OUTPUT])?;
+        let (filter, sums) = (filter(&mut pairs)?, sums(&mut pairs)?);
+        let range = match sums {
+            Sums::AllTime(kept) => kept.last_access,
+            Sums::Range | Sums::Series(_) => past(&mut pairs)?,
+        };
+        Ok(Aggregate { filter, range, sums, by: by(&mut pairs)?, page: page(&mut pairs)? })
     }
+}
+
+fn sums(pairs: &mut Pairs) -> Result<Sums, Problem> {
+    let zone = zone(pairs)?;
+    let interval = pairs.one_with("interval", |text| match text {
+        "all" => Ok(Sums::Range),
+        _ => match Interval::named(&shown(text), zone) {
+            Ok(interval) => Ok(Sums::Series(interval)),
+            Err(_) => Err(format!("{:?} is not one of 5m, 15m, 30m, 1h, 1d and all", shown(text))),
+        },
+    })?;
+    let now_ms = time::now_ms();
+    let exists = pairs.one_with("exists", boolean)?;
+    let accessed = range_named(pairs, ACCESSED, now_ms)?;
+    if let Some(sums) = interval {
+        return match first_given(accessed, ACCESSED).or(exists.map(|_| "exists")) {
+            Some(name) => Err(Problem::parameter(name, "it is for totals of all time only: leave out interval")),
+            None => Ok(sums),
+        };
+    }
+    let Some(name) = first_given(accessed, ACCESSED) else {
+        // What `accessed_from` and `accessed_to` were called before.
+        return Ok(Sums::AllTime(Kept { last_access: range_at(pairs, now_ms)?, exists }));
+    };
+    if let Some(former) = first_given(range_at(pairs, now_ms)?, DATES) {
+        let reason = format_args!(
+            "without interval it means the last access, as {name} does: leave it out, or give interval=all for totals over a range of time"
+        );
+        return Err(Problem::parameter(former, reason));
+    }
+    // What has not been accessed since is what may be deleted: a name that does not exist is none of it.
+    let by_default = accessed.until_ms.map(|_| true);
+    Ok(Sums::AllTime(Kept { last_access: accessed, exists: exists.or(by_default) }))
+}
+
+fn first_given(range: TimeRange, [from_name, until_name]: [&'static str; 2]) -> Option<&'static str> {
+    range.from_ms.map(|_| from_name).or(range.until_ms.map(|_| until_name))
 }
 
 impl Rates {
@@ -297,18 +346,18 @@ fn past(pairs: &mut Pairs) -> Result<TimeRange, Problem> {
     Ok(TimeRange { until_ms: Some(until_ms), ..range })
 }
 
-fn range(pairs: &mut Pairs) -> Result<TimeRange, Problem> {
-    range_at(pairs, time::now_ms())
+fn range_at(pairs: &mut Pairs, now_ms: u64) -> Result<TimeRange, Problem> {
+    range_named(pairs, DATES, now_ms)
 }
 
-fn range_at(pairs: &mut Pairs, now_ms: u64) -> Result<TimeRange, Problem> {
+fn range_named(pairs: &mut Pairs, [from_name, until_name]: [&'static str; 2], now_ms: u64) -> Result<TimeRange, Problem> {
     let zone = zone(pairs)?;
     let mut time = |name| pairs.one_with(name, |text| time::read(text, zone, now_ms));
-    let range = TimeRange { from_ms: time("date_from")?, until_ms: time("date_to")? };
+    let range = TimeRange { from_ms: time(from_name)?, until_ms: time(until_name)? };
     match (range.from_ms, range.until_ms) {
         (Some(from_ms), Some(until_ms)) if until_ms < from_ms => {
             let (from, until) = (time::text(from_ms), time::text(until_ms));
-            Err(Problem::parameter("date_to", format_args!("{until} lies before date_from, {from}")))
+            Err(Problem::parameter(until_name, format_args!("{until} lies before {from_name}, {from}")))
         }
         _ => Ok(range),
     }

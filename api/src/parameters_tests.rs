@@ -71,7 +71,10 @@ fn sums_split_by_several_things() {
 
 #[test]
 fn an_interval_is_a_bucket_or_a_day_of_a_zone() {
-    let interval = |query: &str| Aggregate::read(&uri(query)).unwrap().interval;
+    let interval = |query: &str| match Aggregate::read(&uri(query)).unwrap().sums {
+        Sums::Series(interval) => Some(interval),
+        Sums::AllTime(_) | Sums::Range => None,
+    };
     assert_eq!(interval(""), None);
     assert_eq!(interval("interval=15m"), Some(Interval::Bucket(Bucket::M15)));
     assert_eq!(interval("interval=1d"), Some(Interval::Day(TimeZone::UTC)));
@@ -82,8 +85,8 @@ fn an_interval_is_a_bucket_or_a_day_of_a_zone() {
     let system = |query: &str| SystemAggregate::read(&uri(query)).unwrap().interval;
     assert_eq!(system(""), Interval::Bucket(Bucket::M5));
     assert_eq!(system("interval=1d&time_zone=Europe/Prague"), prague);
-    refused("interval=10m", expect![[r#"interval | interval: "10m" is not one of 5m, 15m, 30m, 1h and 1d"#]]);
-    refused("interval=", expect![[r#"interval | interval: "" is not one of 5m, 15m, 30m, 1h and 1d"#]]);
+    refused("interval=10m", expect![[r#"interval | interval: "10m" is not one of 5m, 15m, 30m, 1h, 1d and all"#]]);
+    refused("interval=", expect![[r#"interval | interval: "" is not one of 5m, 15m, 30m, 1h, 1d and all"#]]);
 }
 
 #[test]
@@ -91,13 +94,13 @@ fn an_unknown_parameter_is_refused_with_those_that_there_are() {
     refused(
         "hosts=a",
         expect![
-            "hosts | hosts: there is no such parameter; this call has server_id, resource_id, host, type, folded, action, rcode, date_from, date_to, time_zone, interval, by, sort, offset, limit, escape"
+            "hosts | hosts: there is no such parameter; this call has server_id, resource_id, host, type, folded, action, rcode, date_from, date_to, time_zone, accessed_from, accessed_to, exists, interval, by, sort, offset, limit, escape"
         ],
     );
     refused(
         "limit=1&Limit=2",
         expect![
-            "Limit | Limit: there is no such parameter; this call has server_id, resource_id, host, type, folded, action, rcode, date_from, date_to, time_zone, interval, by, sort, offset, limit, escape"
+            "Limit | Limit: there is no such parameter; this call has server_id, resource_id, host, type, folded, action, rcode, date_from, date_to, time_zone, accessed_from, accessed_to, exists, interval, by, sort, offset, limit, escape"
         ],
     );
     let problem = none(&uri("x=1")).unwrap_err();
@@ -291,4 +294,57 @@ fn coverage_has_no_filter_on_records() {
         document(Coverage::read(&uri("host=a")).unwrap_err()),
         "host | host: there is no such parameter; this call has server_id, date_from, date_to, time_zone, sort, offset, limit, escape"
     );
+}
+
+#[test]
+fn totals_are_kept_by_last_access_and_existence() {
+    let kept = |query: &str| match Aggregate::read(&uri(query)).unwrap() {
+        Aggregate { sums: Sums::AllTime(kept), range, .. } => {
+            assert_eq!(range, kept.last_access, "{query}");
+            (kept.last_access.from_ms, kept.last_access.until_ms, kept.exists)
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(kept(""), (None, None, None));
+    assert_eq!(kept("accessed_from=10"), (Some(10_000), None, None));
+    // What was not accessed since is shown for deletion.
+    assert_eq!(kept("accessed_to=20"), (None, Some(20_000), Some(true)));
+    assert_eq!(kept("accessed_from=10&accessed_to=20&exists=false"), (Some(10_000), Some(20_000), Some(false)));
+    assert_eq!(kept("exists=true"), (None, None, Some(true)));
+    let day = kept("accessed_from=2026-11-26&time_zone=Europe/Prague");
+    assert_eq!(day, (Some(1_795_647_600_000), None, None));
+}
+
+#[test]
+fn the_former_names_of_the_last_access_mean_what_they_meant() {
+    let asked = Aggregate::read(&uri("date_from=10&date_to=20")).unwrap();
+    let last_access = TimeRange { from_ms: Some(10_000), until_ms: Some(20_000) };
+    assert_eq!(asked.sums, Sums::AllTime(Kept { last_access, exists: None }));
+}
+
+#[test]
+fn totals_over_a_range_are_asked_for_by_interval_all() {
+    let asked = Aggregate::read(&uri("interval=all&date_from=10&date_to=20")).unwrap();
+    assert_eq!((asked.sums, asked.range), (Sums::Range, TimeRange { from_ms: Some(10_000), until_ms: Some(20_000) }));
+    assert!(Aggregate::read(&uri("interval=all")).unwrap().range.until_ms.is_some());
+}
+
+#[test]
+fn a_time_means_one_thing() {
+    refused(
+        "date_from=10&accessed_to=20",
+        expect![
+            "date_from | date_from: without interval it means the last access, as accessed_to does: leave it out, or give interval=all for totals over a range of time"
+        ],
+    );
+    refused(
+        "interval=5m&accessed_from=10",
+        expect!["accessed_from | accessed_from: it is for totals of all time only: leave out interval"],
+    );
+    refused("interval=all&exists=true", expect!["exists | exists: it is for totals of all time only: leave out interval"]);
+    refused(
+        "accessed_from=20&accessed_to=10",
+        expect!["accessed_to | accessed_to: 1970-01-01T00:00:10Z lies before accessed_from, 1970-01-01T00:00:20Z"],
+    );
+    refused("exists=maybe", expect![[r#"exists | exists: "maybe" is neither true nor false"#]]);
 }

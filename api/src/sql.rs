@@ -51,7 +51,7 @@ pub fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 struct SqlStatement {
     /// One statement that reads.
-    #[schema(example = "SELECT host, type, sum(hits) AS hits FROM dns_1h GROUP BY host, type ORDER BY hits DESC LIMIT 10")]
+    #[schema(example = "SELECT host, type, sum(hits) AS hits FROM requests_1h GROUP BY host, type ORDER BY hits DESC LIMIT 10")]
     sql: String,
 }
 
@@ -59,6 +59,10 @@ struct SqlStatement {
 ///
 /// One statement that reads: `SELECT`, `WITH`, `VALUES`, `EXPLAIN`, `DESCRIBE`, `SHOW TABLES` or `SHOW COLUMNS`, in
 /// DataFusion's dialect. `SHOW TABLES` and `DESCRIBE dns_raw` say what there is to ask. Anything else is refused.
+///
+/// A request and its response are two hits: `dns_…` and `records` have both (column `action`), `requests_…` have requests
+/// only. A name that `host` is compared with (`=`, `<>`, `IN`) may be in any case, without the final dot, and in Unicode;
+/// a pattern of `LIKE` in any case and without the final dot.
 ///
 /// The body is the statement itself, or JSON. Rows are sent as they come. An error that comes after
 /// the first row cannot change the status: the connection is then closed before the last chunk, which
@@ -70,7 +74,7 @@ struct SqlStatement {
     request_body(
         description = "One statement, by itself or in JSON.",
         content(
-            (String = "application/sql", example = "SELECT host, type, sum(hits) AS hits FROM dns_raw WHERE action = 'request' AND time > now() - INTERVAL '1 day' GROUP BY host, type ORDER BY hits DESC LIMIT 10"),
+            (String = "application/sql", example = "SELECT host, type, sum(hits) AS hits FROM requests_raw WHERE time > now() - INTERVAL '1 day' GROUP BY host, type ORDER BY hits DESC LIMIT 10"),
             (SqlStatement = "application/json"),
         )
     ),

@@ -44,7 +44,7 @@ impl Engine {
     }
 
     /// The same selection, from the hour of its first point on: decades without points are not worth a look.
-    async fn begun_at_first_point(&self, selection: Selection) -> Result<Selection, Error> {
+    pub(crate) async fn begun_at_first_point(&self, selection: Selection) -> Result<Selection, Error> {
         self.blocking(move |store| {
             let reading = Reading { level: Level::H1, now_s: crate::read::now_s(), last_access: false };
             // The bucket in which the range begins has points of it, too.

@@ -35,6 +35,7 @@ mod engine;
 mod error;
 mod explain;
 mod groups;
+mod hosts;
 mod idn;
 mod levels;
 mod pattern;
@@ -68,7 +69,7 @@ pub use pattern::HostPattern;
 pub use sql::{SqlAnswer, SqlLimits};
 pub use statement::MAX_SQL_BYTES;
 pub use system::SystemFilter;
-pub use types::{Answer, Bucket, By, Filter, Interval, MAX_LIMIT, Options, Page, SortKey, TimeRange};
+pub use types::{Answer, Bucket, By, Filter, Interval, Kept, MAX_LIMIT, Options, Page, SortKey, TimeRange};
 pub use worker::{SqlWorkers, run as run_worker};
 pub use zone::TimeZone;
 

@@ -1,6 +1,7 @@
 //! Owner names as a filter gives them: exact, or with `*`.
 
 use crate::{Error, idn};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use zonepulse_dns::name;
@@ -83,10 +84,7 @@ impl FromStr for HostPattern {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let bad = |reason: String| Error::bad("host", reason);
-        if text.len() > 4 * name::MAX_TEXT {
-            return Err(bad(format!("a name has at most {} octets", name::MAX_WIRE)));
-        }
-        let ascii = idn::to_ascii(text).map_err(bad)?;
+        let ascii = in_ascii(text)?;
         let text = &*ascii;
         let pieces = split_at_stars(text);
         if pieces.len() > MAX_STARS + 1 {
@@ -94,12 +92,7 @@ impl FromStr for HostPattern {
         }
         let zone = folded(text);
         if pieces.len() < 2 {
-            let exact = match zone {
-                Some("") => Ok(OTHER.to_owned()),
-                Some(zone) => name::canonical(zone.trim_start()).map(|zone| format!("{OTHER} {zone}")),
-                None => name::canonical(text),
-            };
-            return exact.map(|name| HostPattern(Pattern::Exact(name))).map_err(|error| bad(error.to_string()));
+            return exact(text).map(|name| HostPattern(Pattern::Exact(name)));
         }
         let mut parts = Vec::with_capacity(pieces.len());
         for piece in pieces {
@@ -143,6 +136,27 @@ impl fmt::Display for HostPattern {
         }
         Ok(())
     }
+}
+
+/// The host that a text means that is no pattern, as the dictionary has it: a star is a star.
+pub(crate) fn canonical(text: &str) -> Result<String, Error> {
+    exact(&in_ascii(text)?)
+}
+
+fn in_ascii(text: &str) -> Result<Cow<'_, str>, Error> {
+    if text.len() > 4 * name::MAX_TEXT {
+        return Err(Error::bad("host", format!("a name has at most {} octets", name::MAX_WIRE)));
+    }
+    idn::to_ascii(text).map_err(|reason| Error::bad("host", reason))
+}
+
+fn exact(text: &str) -> Result<String, Error> {
+    let exact = match folded(text) {
+        Some("") => Ok(OTHER.to_owned()),
+        Some(zone) => name::canonical(zone.trim_start()).map(|zone| format!("{OTHER} {zone}")),
+        None => name::canonical(text),
+    };
+    exact.map_err(|error| Error::bad("host", error.to_string()))
 }
 
 /// What follows `<other>` where a text is about what was summed up: nothing, or a space and a zone.

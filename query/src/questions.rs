@@ -4,7 +4,7 @@
 //! answered apart from the caller's runtime, on threads of their own that go behind those that are in a hurry: batches,
 //! heartbeats and health checks do not wait for them, however many there are.
 
-use crate::types::Interval;
+use crate::types::{Interval, Kept};
 use crate::worker::go_behind;
 use crate::{Answer, By, Engine, Error, Filter, Page, SystemFilter, TimeRange};
 use datafusion::error::DataFusionError;
@@ -93,12 +93,22 @@ impl Engine {
     /// A row per record: `resource_id, host, type, folded, hits, first_seen, last_access`, and at the end
     /// `server_id, server` and `action` where the sums are split by them.
     ///
-    /// `last_access` keeps the rows whose last access lies in it. Without an action only requests
+    /// `kept` says which rows, by last access and by whether the name exists. Without an action only requests
     /// count, unless response codes are named or the sums are split by action. By itself in the order
     /// of most hits first, then host and type.
-    pub async fn totals(&self, filter: &Filter, last_access: TimeRange, by: By, page: &Page) -> Result<Answer, Error> {
+    pub async fn totals(&self, filter: &Filter, kept: impl Into<Kept>, by: By, page: &Page) -> Result<Answer, Error> {
+        let (filter, kept, page) = (filter.clone(), kept.into(), page.clone());
+        self.apart(move |engine| async move { engine.totals_apart(&filter, kept, by, &page).await }).await
+    }
+
+    /// Totals over a range of time: `hits, last_access`, and at the end the columns of what the sums are split by, a row
+    /// for each group with hits.
+    ///
+    /// The range is about the starts of intervals, as in [`Engine::series`]; without it, the last 24 hours. It is read from
+    /// roll-ups where they fit. What counts without an action is as there. By itself in the order of most hits first.
+    pub async fn totals_over(&self, filter: &Filter, range: TimeRange, by: By, page: &Page) -> Result<Answer, Error> {
         let (filter, page) = (filter.clone(), page.clone());
-        self.apart(move |engine| async move { engine.totals_apart(&filter, last_access, by, &page).await }).await
+        self.apart(move |engine| async move { engine.totals_over_apart(&filter, range, by, &page).await }).await
     }
 
     /// A row per bucket in which there were hits: `time, hits, last_access`, and at the end the columns

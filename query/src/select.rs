@@ -74,13 +74,18 @@ impl Range {
 
 /// Refuses a range that ends before it begins, or lies where no calendar shows it.
 pub(crate) fn check(range: TimeRange) -> Result<(), Error> {
-    for (argument, ms) in [("date_from", range.from_ms), ("date_to", range.until_ms)] {
+    check_named(range, ["date_from", "date_to"])
+}
+
+/// The same, of a range whose ends are called otherwise.
+pub(crate) fn check_named(range: TimeRange, [from_name, until_name]: [&'static str; 2]) -> Result<(), Error> {
+    for (argument, ms) in [(from_name, range.from_ms), (until_name, range.until_ms)] {
         if ms.is_some_and(|ms| ms > LAST_MS) {
             return Err(Error::bad(argument, "it is past the year 9999"));
         }
     }
     match (range.from_ms, range.until_ms) {
-        (Some(from), Some(until)) if until < from => Err(Error::bad("date_to", "it is before date_from")),
+        (Some(from), Some(until)) if until < from => Err(Error::bad(until_name, format!("it is before {from_name}"))),
         _ => Ok(()),
     }
 }

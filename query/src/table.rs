@@ -60,6 +60,20 @@ impl Table {
         }
     }
 
+    /// What the table is called that has its requests only: a sum of its hits counts no question twice, whatever filter is
+    /// forgotten.
+    pub(crate) fn name_of_requests(self) -> Option<&'static str> {
+        match self {
+            Table::Dns(Level::Raw) => Some("requests_raw"),
+            Table::Dns(Level::M5) => Some("requests_5m"),
+            Table::Dns(Level::M15) => Some("requests_15m"),
+            Table::Dns(Level::M30) => Some("requests_30m"),
+            Table::Dns(Level::H1) => Some("requests_1h"),
+            Table::Records => Some("requests_total"),
+            Table::Coverage | Table::Servers | Table::Names => None,
+        }
+    }
+
     /// The columns. `record_id` and `kind` are numbers of the store: what to group and to sort by
     /// where the text is not needed. `hour` is the start of the hour in which `time` lies, by which
     /// the store keeps its points in order.

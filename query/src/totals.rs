@@ -8,10 +8,10 @@ use crate::engine::size;
 use crate::groups::Groups;
 use crate::read::has_kind;
 use crate::rows::{Rows, Source};
-use crate::select::{Counts, check};
+use crate::select::{Counts, check_named};
 use crate::shape::{Key, Shape};
 use crate::table::Table;
-use crate::{Answer, By, Engine, Error, Filter, Page, TimeRange};
+use crate::{Answer, By, Engine, Error, Filter, Kept, Page, TimeRange};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
@@ -30,14 +30,8 @@ const SPARE_ROWS: usize = 4096;
 
 impl Engine {
     /// [`Engine::totals`], on the threads of questions.
-    pub(crate) async fn totals_apart(
-        &self,
-        filter: &Filter,
-        last_access: TimeRange,
-        by: By,
-        page: &Page,
-    ) -> Result<Answer, Error> {
-        check(last_access)?;
+    pub(crate) async fn totals_apart(&self, filter: &Filter, kept: Kept, by: By, page: &Page) -> Result<Answer, Error> {
+        check_named(kept.last_access, ["accessed_from", "accessed_to"])?;
         let _turn = self.turn().await?;
         let by = by.and(By::RECORD);
         let selection = self.selected(filter, Counts::Sums(by), 0, u64::MAX).await?;
@@ -48,7 +42,7 @@ impl Engine {
         let shape = Shape { columns, order, ties: keys.clone() };
         let order = shape.order(page)?;
         let source = self.source(&[&shape.columns[..], &["server"]].concat())?;
-        let question = Question { selection, last_access, by, order, skip: size(page.offset), limit: size(page.limit) };
+        let question = Question { selection, kept, by, order, skip: size(page.offset), limit: size(page.limit) };
         // What this is dropped with tells the thread that nobody waits any more.
         let waits = Arc::new(());
         let waiting = Arc::downgrade(&waits);
@@ -67,7 +61,7 @@ impl Engine {
 /// What is asked.
 struct Question {
     selection: Selection,
-    last_access: TimeRange,
+    kept: Kept,
     by: By,
     order: Vec<Key>,
     skip: usize,
@@ -125,7 +119,10 @@ impl<'a> Best<'a> {
 
     /// The rows of one record.
     fn sums(&self, of_record: &[Total]) -> Vec<Total> {
-        let Question { selection, by, .. } = &self.question;
+        let Question { selection, kept, by, .. } = &self.question;
+        if kept.exists.is_some_and(|wanted| exists(of_record) != wanted) {
+            return Vec::new();
+        }
         let mut sums: Vec<Total> = Vec::new();
         for total in of_record.iter().filter(|total| has_kind(&selection.kinds, total.kind)) {
             let kind = match (by.action, total.kind == MessageKind::REQUEST) {
@@ -143,7 +140,7 @@ impl<'a> Best<'a> {
                 None => sums.push(Total { server_id, kind, ..*total }),
             }
         }
-        let TimeRange { from_ms, until_ms } = self.question.last_access;
+        let TimeRange { from_ms, until_ms } = kept.last_access;
         sums.retain(|sum| from_ms.is_none_or(|from| sum.last_ms >= from) && until_ms.is_none_or(|until| sum.last_ms < until));
         sums
     }
@@ -182,6 +179,12 @@ impl<'a> Best<'a> {
         };
         page.chunks(BATCH_ROWS).map(batch).collect()
     }
+}
+
+/// Whether a name exists, by what was answered about one of its records. Other codes, such as REFUSED, say nothing of it.
+fn exists(of_record: &[Total]) -> bool {
+    let answered = |code| of_record.iter().any(|total| total.kind == MessageKind::response(code));
+    answered(ResponseCode::NOERROR) || !answered(ResponseCode::NXDOMAIN)
 }
 
 /// The columns that a row has before texts are made for it.

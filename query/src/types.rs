@@ -38,6 +38,22 @@ pub struct TimeRange {
     pub until_ms: Option<u64>,
 }
 
+/// Which totals are asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Only rows whose last access lies in this range.
+    pub last_access: TimeRange,
+    /// Only records whose name exists (`true`), or only those whose name does not (`false`). A name does not exist if the
+    /// selected servers answered NXDOMAIN for the record and never NOERROR. Where neither was seen, it counts as existing.
+    pub exists: Option<bool>,
+}
+
+impl From<TimeRange> for Kept {
+    fn from(last_access: TimeRange) -> Self {
+        Kept { last_access, exists: None }
+    }
+}
+
 /// What a sum is split by: a set of three.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct By {

@@ -13,6 +13,8 @@ pub fn trials() -> Vec<Trial> {
         test("raw_points_are_those_that_the_filters_let_through", raw),
         test("totals_are_sums_of_what_the_filters_let_through", totals),
         test("totals_are_chosen_by_last_access", by_last_access),
+        test("totals_of_what_was_not_accessed_are_of_existing_names", existing),
+        test("totals_over_a_range_are_sums_of_the_range", totals_over_a_range),
         test("series_are_sums_by_bucket", series),
         test("series_split_by_record_and_by_server_add_up", series_split),
         test("requests_per_second_tell_no_hit_from_no_report", rates),
@@ -229,6 +231,51 @@ fn by_last_access() {
     let count = |name: &str, ms: u64| api.rows("dns/aggregate", &[(name, &rfc3339(ms)), ("host", "old.example")]).len();
     assert_eq!((count("date_from", last_ms), count("date_from", last_ms + 1)), (1, 0), "{}", instant(last_ms));
     assert_eq!((count("date_to", last_ms), count("date_to", last_ms + 1)), (0, 1), "{}", instant(last_ms));
+}
+
+fn existing() {
+    let store = SmallStore::start();
+    let api = store.central.api();
+    // What servers answered about each record: NXDOMAIN and never NOERROR means that the name does not exist.
+    let answered = |of: &(String, String), rcode| store.known.iter().any(|known| record(known) == *of && known.rcode() == rcode);
+    let exists = |of: &(String, String)| answered(of, "NOERROR") || !answered(of, "NXDOMAIN");
+    let asked_for = sum(store.known.iter().filter(|known| known.action() == Action::Request), record);
+    let found = |parameters: &[(&str, &str)]| {
+        let mut records: Vec<_> = api.all_rows("dns/aggregate", parameters).iter().map(record_of).collect();
+        records.sort();
+        records
+    };
+    let expected = |wanted: bool| asked_for.keys().filter(|record| exists(record) == wanted).cloned().collect::<Vec<_>>();
+    let all: Vec<_> = asked_for.keys().cloned().collect();
+    let end = (store.begin_s + 120 * MINUTES).to_string();
+    assert!(!expected(false).is_empty() && !expected(true).is_empty(), "the store has names of both kinds");
+    assert_eq!(found(&[]), all);
+    assert_eq!(found(&[("accessed_to", &end)]), expected(true));
+    assert_eq!(found(&[("accessed_to", &end), ("exists", "false")]), expected(false));
+    assert_eq!(found(&[("exists", "true")]), expected(true));
+    // The former name keeps its meaning.
+    assert_eq!(found(&[("date_to", &end)]), all);
+}
+
+fn totals_over_a_range() {
+    let store = SmallStore::start();
+    let api = store.central.api();
+    for (after_s, until_s) in [(0, 60 * MINUTES), (300, 3600), (60, 120), (420, 4020)] {
+        let (from, to) = ((store.begin_s + after_s).to_string(), (store.begin_s + until_s).to_string());
+        let within = store.begin_s + after_s..store.begin_s + until_s;
+        for (parameters, wanted) in cases(&store).into_iter().chain(kinds()) {
+            let mut all = borrowed(&parameters);
+            all.extend([("interval", "all"), ("by", "record"), ("date_from", &*from), ("date_to", &*to)]);
+            let says_kind = parameters.iter().any(|(name, _)| ["action", "rcode"].contains(name));
+            let rows = api.all_rows("dns/aggregate", &all);
+            let found: BTreeMap<_, _> =
+                rows.iter().map(|row| (record_of(row), (number(row, "hits"), time_ms(row, "last_access")))).collect();
+            let points = store.known.iter().filter(|known| wanted(known) && within.contains(&known.start_s));
+            let expected = sum(points.filter(|known| says_kind || known.action() == Action::Request), record);
+            assert_eq!(found, expected.into_iter().map(|(of, (hits, _, last))| (of, (hits, last))).collect(), "{all:?}");
+            assert!(rows.is_sorted_by(|a, b| number(a, "hits") >= number(b, "hits")), "{all:?}: most hits first");
+        }
+    }
 }
 
 fn series() {

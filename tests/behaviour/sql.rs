@@ -3,6 +3,7 @@
 use arrow::ipc::reader::StreamReader;
 use libtest_mimic::Trial;
 use std::time::Duration;
+use zonepulse_dns::Action;
 use zonepulse_tests::api::{number, text};
 use zonepulse_tests::needs::test;
 use zonepulse_tests::small_store::SmallStore;
@@ -11,6 +12,7 @@ use zonepulse_tests::{Central, eventually};
 pub fn trials() -> Vec<Trial> {
     vec![
         test("sql_and_the_api_say_the_same", same),
+        test("a_host_is_compared_in_any_spelling", spellings),
         test("an_answer_in_arrow_is_streamed_whole", arrow_stream),
         test("an_answer_that_is_broken_off_is_no_whole_answer_in_any_format", broken_off),
         test("a_statement_ends_when_its_client_leaves", client_leaves),
@@ -37,6 +39,22 @@ fn same() {
         let mut said: Vec<&str> = body.lines().skip(1).collect();
         said.sort_unstable();
         assert_eq!(said, asked);
+    }
+}
+
+fn spellings() {
+    let store = SmallStore::start();
+    let api = store.central.api();
+    let canonical = api.sql("SELECT sum(hits) AS hits FROM requests_raw WHERE host = 'www.example.'", JSON).text();
+    let hits: u64 = store
+        .known
+        .iter()
+        .filter(|known| &*known.point.host == "www.example." && known.action() == Action::Request)
+        .map(|known| known.point.hits)
+        .sum();
+    assert_eq!(canonical, format!(r#"[{{"hits":{hits}}}]"#));
+    for filter in ["host = 'www.example'", "host IN ('WWW.Example', 'never.example')", "host LIKE 'www.example'"] {
+        assert_eq!(api.sql(&format!("SELECT sum(hits) AS hits FROM requests_raw WHERE {filter}"), JSON).text(), canonical);
     }
 }
 

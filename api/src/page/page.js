@@ -413,7 +413,8 @@ function selection() {
 
 /** Records that were last requested before this, those first that were not requested for longest. */
 function idleSince(now) {
-  return { date_to: Math.floor(now / 1000) - Number(byId("age").value), sort: "last_access" };
+  const accessed_to = Math.floor(now / 1000) - Number(byId("age").value);
+  return { accessed_to, exists: byId("exists").value, sort: "last_access" };
 }
 
 async function refresh() {
@@ -422,7 +423,7 @@ async function refresh() {
   try {
     const now = Date.now();
     const server = byId("server").value;
-    history.replaceState(null, "", `#${new URLSearchParams({ server, age: byId("age").value })}`);
+    history.replaceState(null, "", `#${new URLSearchParams({ server, age: byId("age").value, exists: byId("exists").value })}`);
     const selected = selection();
     const date_from = Math.floor(now / 60_000) * 60 - WINDOW_S;
     const [servers, fleet, rates, chart, reports, top, idle, machine] = await Promise.all([
@@ -456,6 +457,8 @@ async function refresh() {
 // What was chosen stands behind the address, so that it stays and can be passed on.
 const wished = new URLSearchParams(location.hash.slice(1));
 if (wished.has("age")) byId("age").value = wished.get("age");
+if (wished.has("exists")) byId("exists").value = wished.get("exists");
+if (byId("exists").value === "") byId("exists").selectedIndex = 0;
 if (wished.has("server")) {
   byId("server").append(element("option", { value: wished.get("server") }, "…"));
   byId("server").value = wished.get("server");
@@ -464,6 +467,7 @@ if (byId("age").value === "") byId("age").selectedIndex = 0;
 
 byId("server").addEventListener("change", refresh);
 byId("age").addEventListener("change", refresh);
+byId("exists").addEventListener("change", refresh);
 byId("save-top").addEventListener("click", ({ currentTarget }) =>
   save(currentTarget, "records", "monitoring/dns/aggregate", selection()));
 byId("save-idle").addEventListener("click", ({ currentTarget }) =>

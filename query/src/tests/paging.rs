@@ -114,7 +114,7 @@ async fn bad_arguments_are_named() {
     assert_eq!(argument(content.engine.raw(&Filter::default(), whole(), &large).await), "limit");
     let reversed = TimeRange { from_ms: Some(T0_MS), until_ms: Some(T0_MS - 1) };
     assert_eq!(argument(content.engine.raw(&Filter::default(), reversed, &page()).await), "date_to");
-    assert_eq!(argument(content.engine.totals(&Filter::default(), reversed, By::RECORD, &page()).await), "date_to");
+    assert_eq!(argument(content.engine.totals(&Filter::default(), reversed, By::RECORD, &page()).await), "accessed_to");
     assert_eq!(argument(content.engine.coverage(&[], reversed, &page()).await), "date_to");
     let far = TimeRange { from_ms: Some(u64::MAX), until_ms: None };
     assert_eq!(argument(content.engine.rps(&Filter::default(), far, None, By::SELECTION, &page()).await), "date_from");

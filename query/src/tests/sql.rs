@@ -292,3 +292,101 @@ async fn tables_can_be_joined_and_grouped() {
     "#]]
     .assert_eq(&found);
 }
+
+/// How many rows a statement counts.
+async fn count(content: &Content, of: &str) -> String {
+    sql_lines(content, &format!("SELECT count(*) FROM {of}"), " ").await.join(", ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_is_found_in_any_spelling() {
+    let content = small();
+    for table in ["dns_raw", "dns_5m", "dns_15m", "dns_30m", "dns_1h", "records", "names"] {
+        let canonical = count(&content, &format!("{table} WHERE host = 'www.example.com.'")).await;
+        assert_ne!(canonical, "0", "{table}");
+        for filter in [
+            "host = 'www.example.com'",
+            "'WWW.Example.com' = host",
+            "host IN ('www.example.com', 'nowhere.example')",
+            "host IS NOT DISTINCT FROM 'www.example.com'",
+            "NOT (host <> 'www.example.com')",
+            "host LIKE 'www.Example.com'",
+            "CASE host WHEN 'www.example.com' THEN true ELSE false END",
+        ] {
+            assert_eq!(count(&content, &format!("{table} WHERE {filter}")).await, canonical, "{table}: {filter}");
+        }
+    }
+    // Not a filter of one dimension, so it stays above the scan.
+    assert_eq!(count(&content, "dns_raw WHERE host = 'www.example.com' OR hits < 0").await, "6");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_without_its_final_dot_is_still_looked_up() {
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE host = 'www.example.com' AND type = 'A'",
+        expect![[r#"
+        StoreScan: dns_raw, records=[1], columns=[hits]
+    "#]],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_is_known_through_aliases_subqueries_and_joins() {
+    let content = small();
+    for of in [
+        "dns_raw AS r WHERE r.host = 'www.example.com'",
+        "(SELECT host AS name FROM dns_raw LIMIT 100) WHERE name = 'www.example.com'",
+        "(SELECT DISTINCT host, time, server_id, kind, type FROM dns_raw) WHERE host = 'www.example.com'",
+        "dns_raw r JOIN names n ON r.record_id = n.record_id AND n.host = 'www.example.com'",
+    ] {
+        let canonical = of.replace("example.com'", "example.com.'");
+        let found = count(&content, of).await;
+        assert_ne!(found, "0", "{of}");
+        assert_eq!(found, count(&content, &canonical).await, "{of}");
+    }
+    let sums = "SELECT host, sum(hits) FROM dns_raw WHERE action = 'request' GROUP BY host HAVING host = 'example.net'";
+    assert_eq!(sql_lines(&content, sums, " ").await, ["example.net. 4"]);
+    let outside =
+        "SELECT host = 'mail.example.com', count(*) FILTER (WHERE host = 'mail.example.com') FROM dns_raw GROUP BY 1 ORDER BY 1";
+    assert_eq!(sql_lines(&content, outside, " ").await, ["false 0", "true 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_computed_from_a_host_is_a_text() {
+    let content = small();
+    let trimmed = "(SELECT rtrim(host, '.') AS host FROM names) WHERE host = 'example.net'";
+    assert_eq!(count(&content, trimmed).await, "1");
+    assert_eq!(count(&content, "names WHERE rtrim(host, '.') = 'example.net'").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_host_cannot_be_is_refused() {
+    let content = small();
+    for (filter, word) in [("host = 'a..b'", "a..b"), ("host LIKE '%.bücher.example'", "xn--bcher-kva.example")] {
+        match content.engine.sql(&format!("SELECT 1 FROM names WHERE {filter}")).await.map(|_| ()) {
+            Err(Error::BadArgument { argument: "sql", reason }) => assert!(reason.contains(word), "{reason}"),
+            other => panic!("{filter}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_requests_count_no_question_twice() {
+    let content = small();
+    for (requests, all) in [
+        ("requests_raw", "dns_raw"),
+        ("requests_5m", "dns_5m"),
+        ("requests_15m", "dns_15m"),
+        ("requests_30m", "dns_30m"),
+        ("requests_1h", "dns_1h"),
+        ("requests_total", "records"),
+    ] {
+        let sums = async |of: &str| sql_lines(&content, &format!("SELECT count(*), sum(hits) FROM {of}"), " ").await;
+        assert_eq!(sums(requests).await, sums(&format!("{all} WHERE action = 'request'")).await, "{requests}");
+        assert!(sums(requests).await[0].ends_with(" 47"), "{requests}");
+        assert_eq!(sums(&format!("{requests} WHERE action = 'response'")).await, ["0 "], "{requests}");
+        let www = "WHERE host = 'www.example.com' AND type = 'A'";
+        assert!(sums(&format!("{requests} {www}")).await[0].ends_with(" 35"), "{requests}");
+    }
+}

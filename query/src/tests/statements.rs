@@ -67,24 +67,30 @@ async fn the_tables_and_their_columns_can_be_looked_up() {
     check(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1",
         expect![[r#"
-            +------------+
-            | table_name |
-            +------------+
-            | coverage   |
-            | dns_15m    |
-            | dns_1h     |
-            | dns_30m    |
-            | dns_5m     |
-            | dns_raw    |
-            | names      |
-            | records    |
-            | servers    |
-            | system_15m |
-            | system_1h  |
-            | system_30m |
-            | system_5m  |
-            | system_raw |
-            +------------+
+            +----------------+
+            | table_name     |
+            +----------------+
+            | coverage       |
+            | dns_15m        |
+            | dns_1h         |
+            | dns_30m        |
+            | dns_5m         |
+            | dns_raw        |
+            | names          |
+            | records        |
+            | requests_15m   |
+            | requests_1h    |
+            | requests_30m   |
+            | requests_5m    |
+            | requests_raw   |
+            | requests_total |
+            | servers        |
+            | system_15m     |
+            | system_1h      |
+            | system_30m     |
+            | system_5m      |
+            | system_raw     |
+            +----------------+
         "#]],
     )
     .await;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{By, Filter};
+use crate::{By, Filter, Kept};
 use expect_test::expect;
 use zonepulse_dns::Action;
 
@@ -110,4 +110,55 @@ async fn equal_hits_are_in_the_order_of_host_and_type_whatever_the_page() {
             assert_eq!(all, expected, "{limit} {sort:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_tell_existing_names_from_others() {
+    let mut content = small();
+    content.batch(1, 120, 60, &[("back.example.", "A", "NXDOMAIN", 1, 0), ("back.example.", "A", "request", 2, 0)]);
+    content.batch(1, 180, 60, &[("back.example.", "A", "NOERROR", 1, 0)]);
+    let totals = async |exists, filter: Filter| {
+        let kept = Kept { exists, ..Kept::default() };
+        lines(&content.engine.totals(&filter, kept, By::SELECTION, &page()).await.unwrap(), &["host", "type", "hits"])
+    };
+    let all = Filter::default();
+    // Without an answer (MX), or refused (SOA), nobody knows that a name does not exist.
+    let existing = ["www.example.com. A 35", "mail.example.com. MX 7", "example.net. SOA 4", "back.example. A 2"];
+    assert_eq!(totals(Some(true), all.clone()).await, existing);
+    assert_eq!(totals(Some(false), all.clone()).await, ["www.example.com. AAAA 1"]);
+    assert_eq!(totals(None, all).await.len(), 5);
+    let denied = Filter { rcodes: vec!["NXDOMAIN".parse().unwrap()], ..Filter::default() };
+    assert_eq!(totals(Some(true), denied).await, ["back.example. A 1"]);
+    // Another server's denials are not this one's.
+    assert_eq!(totals(Some(false), Filter { servers: vec![2], ..Filter::default() }).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_over_a_range_are_of_the_range() {
+    let content = small();
+    let over = async |range, by: By| {
+        let answer = content.engine.totals_over(&Filter::default(), range, by, &page()).await.unwrap();
+        expect_columns(&answer, by);
+        lines(&answer, if by.record { &["hits", "last_access", "host", "type"] } else { &["hits", "last_access"] })
+    };
+    let by_record = [
+        "20 2026-01-01T00:00:30Z www.example.com. A",
+        "7 2026-01-01T00:00:00.005Z mail.example.com. MX",
+        "5 2026-01-01T00:00:59.999Z www.example.com. A",
+    ];
+    assert_eq!(over(after(0, 60), By::RECORD.and(By::SERVER)).await, by_record);
+    assert_eq!(over(whole(), By::SELECTION).await, ["47 2026-01-01T01:00:00.007Z"]);
+    let ever = TimeRange { from_ms: Some(0), until_ms: Some(253_402_300_799_000) };
+    assert_eq!(over(ever, By::SELECTION).await, ["47 2026-01-01T01:00:00.007Z"]);
+    assert_eq!(over(after(60, 120), By::RECORD).await.len(), 2);
+    assert_eq!(over(after(120, 180), By::SELECTION).await, [""; 0]);
+    // Hours whose raw points are kept no more are read from roll-ups.
+    content.expire_raw_points(1);
+    content.expire_raw_points(2);
+    assert_eq!(over(after(0, 3600), By::SELECTION).await, ["43 2026-01-01T00:01:00.100Z"]);
+}
+
+fn expect_columns(answer: &Answer, by: By) {
+    let columns: Vec<&str> = answer.schema.fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(columns, crate::groups::Groups(by).after(&["hits", "last_access"]));
 }

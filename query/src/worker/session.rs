@@ -5,6 +5,7 @@ use super::link::Link;
 use crate::arithmetic::WholeNumbers;
 use crate::data::Data;
 use crate::engine::{config, runtime};
+use crate::hosts::CanonicalHosts;
 use crate::plans::{Plans, lasts};
 use crate::statement::parse;
 use crate::summed::SumInScan;
@@ -20,7 +21,8 @@ use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use std::sync::Arc;
-use zonepulse_store::{Level, Selection, SystemSelection};
+use zonepulse_dns::MessageKind;
+use zonepulse_store::{Kinds, Level, Selection, SystemSelection};
 
 /// The tables by name, and memory.
 pub(super) struct Session {
@@ -38,7 +40,8 @@ impl Session {
         // It also cuts off rows before they are put together by the window's partition: neighbours are then missing.
         config.options_mut().optimizer.enable_window_limits = false;
         let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime(memory_bytes)?);
-        let mut state = builder.with_default_features().with_physical_optimizer_rule(Arc::new(SumInScan)).build();
+        let builder = builder.with_default_features().with_analyzer_rule(Arc::new(CanonicalHosts));
+        let mut state = builder.with_physical_optimizer_rule(Arc::new(SumInScan)).build();
         // EXTRACT, SUBSTRING and POSITION: the functions are there, their syntax is not among the features.
         state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
         state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
@@ -48,6 +51,10 @@ impl Session {
         let data = Data::Away(link);
         for table in Table::ALL {
             context.register_table(table.name(), Arc::new(StoreTable::new(table, data.clone(), Selection::all())))?;
+            if let Some(name) = table.name_of_requests() {
+                let requests = Selection { kinds: Kinds::Only(vec![MessageKind::REQUEST]), ..Selection::all() };
+                context.register_table(name, Arc::new(StoreTable::new(table, data.clone(), requests)))?;
+            }
         }
         for level in Level::ALL {
             let table = SystemTable::new(level, data.clone(), SystemSelection::all());
