@@ -87,6 +87,12 @@ impl ProbeFile {
         Ok(())
     }
 
+    /// Where the probe keeps batches, wherever it is started from.
+    fn spool(&self) -> PathBuf {
+        // Only of an empty path, or without a current directory, there is none; the probe refuses either.
+        std::path::absolute(&self.spool).unwrap_or_else(|_| self.spool.clone())
+    }
+
     /// The file's text.
     pub fn text(&self, server_id: u32, name: &str, token: &str) -> String {
         // JSON's strings, numbers and arrays of them are TOML's too.
@@ -108,7 +114,7 @@ impl ProbeFile {
         line(format!("ports = {}", json!(self.ports)));
         line(format!("addresses = {addresses}"));
         line("\n[spool]".to_owned());
-        line(format!("dir = {}", json!(self.spool.to_string_lossy())));
+        line(format!("dir = {}", json!(self.spool().to_string_lossy())));
         line("\n[deliver]\nvia = \"http\"\n\n[deliver.http]".to_owned());
         line(format!("url = {}", json!(self.url)));
         line(format!("token = {}", json!(token)));
@@ -158,6 +164,13 @@ mod tests {
             token = "abc"
         "#]]
         .assert_eq(&example("local").text(7, "ns1", "abc"));
+    }
+
+    #[test]
+    fn a_relative_spool_is_written_as_an_absolute_one() {
+        let text = ProbeFile { spool: "p1/spool".into(), ..example("local") }.text(7, "ns1", "abc");
+        let spool = std::env::current_dir().unwrap().join("p1/spool");
+        assert!(text.contains(&format!("\ndir = {}\n", json!(spool.to_str().unwrap()))), "{text}");
     }
 
     #[test]

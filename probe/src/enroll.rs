@@ -41,6 +41,17 @@ pub struct Order {
     pub force: bool,
 }
 
+impl Order {
+    /// The probe is started from another directory than this.
+    fn absolute(mut self) -> Result<Order, Error> {
+        let absolute = |path: PathBuf| std::path::absolute(&path).map_err(Error::disk("find", path));
+        self.config = absolute(self.config)?;
+        self.ca_file = self.ca_file.map(absolute).transpose()?;
+        self.spool = self.spool.map(absolute).transpose()?;
+        Ok(self)
+    }
+}
+
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -98,6 +109,7 @@ pub enum Refusal {
 
 /// Enrols this machine.
 pub fn enroll(order: &Order) -> Result<Outcome, Refusal> {
+    let order = &order.clone().absolute()?;
     let wrong = |place: &str, detail: String| Error::Config { place: place.into(), detail };
     central::check_url(&order.url).map_err(|what| wrong(&order.url, what))?;
     if order.config.exists() && !order.force {
@@ -167,8 +179,7 @@ fn config_text(order: &Order, files: &Files, enrollment: &Enrollment) -> String 
         lines.push(("dir = \"/var/lib/zonepulse-probe/spool\"\n", format!("dir = {}\n", path(spool))));
     }
     if let Some(ca) = &order.ca_file {
-        let ca = fs::canonicalize(ca).unwrap_or_else(|_| ca.clone());
-        lines.push(("# ca_file = \"/etc/zonepulse-probe/ca.pem\"\n", format!("ca_file = {}\n", path(&ca))));
+        lines.push(("# ca_file = \"/etc/zonepulse-probe/ca.pem\"\n", format!("ca_file = {}\n", path(ca))));
     }
     let text = lines.iter().fold(TEMPLATE.to_owned(), |text, (example, given)| text.replacen(example, given, 1));
     let name: String = enrollment.server.chars().filter(|letter| !letter.is_control()).collect();

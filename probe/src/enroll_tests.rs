@@ -138,3 +138,12 @@ fn a_central_that_nobody_vouches_for_is_told_no_token() {
     let refusal = enroll(&Order { ca_file: Some(certified.ca.clone()), ..order }).unwrap_err();
     assert!(matches!(refusal, Refusal::NotACentral { .. }) && refusal.to_string().contains("204"), "{refusal}");
 }
+
+#[test]
+fn a_relative_spool_is_stored_as_an_absolute_one() {
+    let dir = TempDir::new().unwrap();
+    let order = Order { spool: Some("p1/spool".into()), ..order(&dir, &central(Communication::Http), "once") };
+    enroll(&order).unwrap();
+    let config = Config::load(&order.config, &[]).unwrap();
+    assert_eq!(config.spool.dir, std::env::current_dir().unwrap().join("p1/spool"));
+}
