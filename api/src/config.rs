@@ -98,6 +98,8 @@ pub struct Tls {
     pub certificate: Option<PathBuf>,
     /// Its private key, in PEM.
     pub key: Option<PathBuf>,
+    /// The authority that vouches for it, in PEM, when it is not one that machines trust anyway: probes are told to trust it.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// What is told to Prometheus.

@@ -194,6 +194,11 @@ impl Config {
         Self::read(path, &read_config(path)?, std::env::vars(), arguments)
     }
 
+    /// Says whether a text could stand in the file of that name.
+    pub(crate) fn check_text(path: &Path, text: &str) -> Result<(), Error> {
+        Self::read(path, text, std::env::vars(), &[]).map(drop)
+    }
+
     /// Reads a text as if it stood in a file of that name; the environment has no say.
     #[cfg(test)]
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Config, Error> {

@@ -48,6 +48,7 @@ impl Settings {
         let named = [
             ("tls.certificate", tls.certificate.as_deref()),
             ("tls.key", tls.key.as_deref()),
+            ("tls.ca_file", tls.ca_file.as_deref()),
             ("amqp.ca_file", amqp.ca_file.as_deref()),
             ("pull.ca_file", pull.ca_file.as_deref()),
         ];
@@ -136,6 +137,7 @@ mod tests {
         ("data", "\"data\"", "must be an absolute path, not \"data\""),
         ("tls.certificate", "\"central.crt\"", "must be an absolute path, not \"central.crt\""),
         ("tls.key", "\"keys/central.key\"", "must be an absolute path, not \"keys/central.key\""),
+        ("tls.ca_file", "\"private-ca.crt\"", "must be an absolute path, not \"private-ca.crt\""),
         ("amqp.ca_file", "\"ca.crt\"", "must be an absolute path, not \"ca.crt\""),
         ("pull.ca_file", "\"./ca.crt\"", "must be an absolute path, not \"./ca.crt\""),
         ("listen", "\"central\"", ""),
