@@ -104,8 +104,8 @@ until healthy; do
   sleep 0.2
 done
 
-# The spools are named again, since the folder may have been moved since the first start.
-# Once: replayed again, everything in it would count again.
+# Once: replayed again, everything in it would count again. Spools are named here and not only in the
+# configurations: the folder may have been moved since the first start.
 if [ -e "$run_dir/sample-is-in" ]; then
   :
 elif [ ! -e "$sample" ]; then
