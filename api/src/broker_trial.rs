@@ -136,7 +136,7 @@ async fn test(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) 
     parameters::none(&uri)?;
     let mut members = Members::read(&headers, body, &MEMBERS).await?;
     let server_id: Option<Option<u32>> = members.take("server_id")?;
-    let (settings, stored) = blocking(move || {
+    let stored = blocking(move || {
         let registry = app.store().registry();
         let stored = server_id.flatten().map(|id| match registry.server(id)? {
             Some(server) if !server.is_removed() => Ok(registry.effective_settings(id)?),
@@ -144,7 +144,7 @@ async fn test(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) 
         });
         Ok((registry.global_settings()?, stored.transpose()?))
     });
-    let (settings, stored) = settings.await?;
+    let (settings, stored) = stored.await?;
     let timeout = timeout(&mut members, settings.api_timeout_ms.into())?;
     let attempt = match stored {
         Some(stored) => as_stored(&mut members, stored, timeout)?,
