@@ -104,18 +104,20 @@ until healthy; do
   sleep 0.2
 done
 
-# Once: replayed again, everything in it would count again.
+# Once: replayed again, everything in it would count again. Spools are named here and not only in the
+# configurations: the folder may have been moved since the first start.
 if [ -e "$run_dir/sample-is-in" ]; then
   :
 elif [ ! -e "$sample" ]; then
   say "There is no $sample (fixtures/make-sample.sh makes it): the sample server stays empty"
-elif "$programs/zonepulse-probe" replay "$sample" --config "$run_dir/sample.toml" --end-now > "$run_dir/sample.log" 2>&1; then
+elif "$programs/zonepulse-probe" replay "$sample" --config "$run_dir/sample.toml" \
+  --set "spool.dir=$run_dir/spool-sample" --end-now > "$run_dir/sample.log" 2>&1; then
   touch "$run_dir/sample-is-in"
 else
   say "The sample could not be replayed: $(tail -n 3 "$run_dir/sample.log")"
 fi
 
-start "$run_dir/probe.log" "$programs/zonepulse-probe" run --config "$run_dir/probe.toml"
+start "$run_dir/probe.log" "$programs/zonepulse-probe" run --config "$run_dir/probe.toml" --set "spool.dir=$run_dir/spool"
 probe=$!
 for _ in {1..25}; do
   ! grep -q -e ' listening' -e 'nothing is captured' "$run_dir/probe.log" || break

@@ -3,15 +3,18 @@
 //! What the configuration says (`public_urls`), or else the addresses of this
 //! machine's interfaces on which the central listens.
 
+use crate::Error;
 use crate::app::App;
 use crate::listing::{self, blocking};
 use crate::parameters::Listed;
 use crate::problem::Problem;
+use crate::tls::Authority;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use sysinfo::Networks;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -27,6 +30,8 @@ pub struct Addresses {
     pub public_urls: Vec<String>,
     /// `http` or `https`.
     pub scheme: &'static str,
+    /// The private authority that vouches for this central, if it has one.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Addresses {
@@ -40,6 +45,11 @@ impl Addresses {
         };
         let url = set.or_else(|| self.public_urls.first().cloned()).or_else(asked);
         url.unwrap_or_else(|| format!("{}://{}", self.scheme, self.listen))
+    }
+
+    /// The authority that a probe has to trust at this address, besides those that its machine trusts.
+    pub fn authority(&self, url: &str) -> Result<Option<Authority>, Error> {
+        self.ca_file.as_deref().filter(|_| url.starts_with("https://")).map(Authority::read).transpose()
     }
 
     /// Every address at which it may be found.
@@ -118,7 +128,7 @@ mod tests {
 
     fn addresses(listen: &str, public_urls: &[&str]) -> Addresses {
         let public_urls = public_urls.iter().map(|url| (*url).to_owned()).collect();
-        Addresses { listen: listen.parse().unwrap(), public_urls, scheme: "http" }
+        Addresses { listen: listen.parse().unwrap(), public_urls, scheme: "http", ca_file: None }
     }
 
     fn urls(listen: &str, public_urls: &[&str]) -> Vec<String> {

@@ -59,7 +59,12 @@ fn setup_on(options: zonepulse_store::Options, limits: config::Limits) -> Setup 
     let engine = Engine::new(store.clone(), Options::default()).unwrap();
     let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default()).unwrap();
     let basic = format!("Basic {}", STANDARD.encode(format!("ann:{password}")));
-    let addresses = Addresses { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8053)), public_urls: Vec::new(), scheme: "http" };
+    let addresses = Addresses {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8053)),
+        public_urls: Vec::new(),
+        scheme: "http",
+        ca_file: None,
+    };
     Setup {
         app: App::new(store, engine, ingest, limits, addresses).unwrap(),
         basic,

@@ -1,7 +1,8 @@
 //! `POST /api/v2/monitoring/testrabbitmqcred`: would a probe get its batches through RabbitMQ?
 //!
 //! The central tries what a probe would do, and says which step fails. For
-//! administrators: it makes the central connect to wherever it is told.
+//! administrators: it makes the central connect to wherever it is told. A stored password goes nowhere but to the stored
+//! address, and only as safely as is stored.
 
 use crate::app::App;
 use crate::body::Members;
@@ -13,6 +14,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use serde::Serialize;
+use serde_json::Value;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
@@ -20,9 +22,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zonepulse_ingest::Trust;
 use zonepulse_ingest::amqp::trial::{Attempt, Finding};
+use zonepulse_store::Settings;
 
 /// What a body may have.
-const MEMBERS: [&str; 9] = ["address", "port", "user", "password", "virtual_host", "tls", "verify_ca", "ca", "timeout_ms"];
+const MEMBERS: [&str; 10] =
+    ["server_id", "address", "port", "user", "password", "virtual_host", "tls", "verify_ca", "ca", "timeout_ms"];
+/// What is as stored when a server is named.
+const STORED: [&str; 6] = ["address", "port", "user", "virtual_host", "tls", "verify_ca"];
 /// Attempts at a time: each is a connection, and somebody who waits for it.
 static ATTEMPTS: Semaphore = Semaphore::const_new(4);
 /// The bounds of `timeout_ms`.
@@ -37,23 +43,28 @@ pub fn routes() -> OpenApiRouter<App> {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a body")]
 struct TrialBody {
-    /// The broker's FQDN or IP address.
+    /// The server whose settings are tried, with the password that is stored. `address`, `port`, `user`, `virtual_host`,
+    /// `tls` and `verify_ca` are then as they are stored, and may not be given.
+    #[schema(minimum = 1)]
+    server_id: Option<u32>,
+    /// The broker's FQDN or IP address; needed without `server_id`.
     #[schema(example = "broker.example")]
-    address: String,
+    address: Option<String>,
     /// Its port; without one 5672, or 5671 with TLS.
     port: Option<u16>,
-    /// The user.
-    user: String,
-    /// The password.
+    /// The user; needed without `server_id`.
+    user: Option<String>,
+    /// The password; needed without `server_id`.
     #[schema(write_only)]
-    password: String,
+    password: Option<String>,
     /// The virtual host; without one `/`.
     virtual_host: Option<String>,
     /// Whether to use TLS.
     tls: Option<bool>,
     /// Whether the certificate is verified; without it, it is.
     verify_ca: Option<bool>,
-    /// The authorities whose certificates are believed, in PEM; without them those that the central's machine trusts.
+    /// The authorities whose certificates are believed, in PEM; without them those that the central's machine trusts. With
+    /// `server_id` it needs `password`: a stored one is not shown to whoever these vouch for.
     ca: Option<String>,
     /// For how long to try, milliseconds; without it the setting `api_timeout_ms`.
     #[schema(minimum = 10, maximum = 30000)]
@@ -114,7 +125,8 @@ enum Outcome {
 ///
 /// Does what a probe would do (find the name, connect, TLS, log in, open the virtual host) and says
 /// which step fails and why. Nothing is kept and nothing is sent but what logs in. Not being able to
-/// is an answer, not an error: 200, and `success` is false.
+/// is an answer, not an error: 200, and `success` is false. With `server_id` alone, the settings that hold for a
+/// server are tried, without entering its password again.
 #[utoipa::path(
     post, path = "/api/v2/monitoring/testrabbitmqcred", operation_id = "test_rabbitmq_credentials", tag = "Servers",
     request_body(content = TrialBody, description = "Where the broker is, and as whom to speak to it."),
@@ -123,8 +135,21 @@ enum Outcome {
 async fn test(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Json<TrialAnswer>, Problem> {
     parameters::none(&uri)?;
     let mut members = Members::read(&headers, body, &MEMBERS).await?;
-    let default_ms = blocking(move || Ok(app.store().registry().global_settings()?.api_timeout_ms)).await?;
-    let attempt = read(&mut members, u64::from(default_ms))?;
+    let server_id: Option<Option<u32>> = members.take("server_id")?;
+    let stored = blocking(move || {
+        let registry = app.store().registry();
+        let stored = server_id.flatten().map(|id| match registry.server(id)? {
+            Some(server) if !server.is_removed() => Ok(registry.effective_settings(id)?),
+            _ => Err(Problem::parameter("server_id", format_args!("there is no server {id}"))),
+        });
+        Ok((registry.global_settings()?, stored.transpose()?))
+    });
+    let (settings, stored) = stored.await?;
+    let timeout = timeout(&mut members, settings.api_timeout_ms.into())?;
+    let attempt = match stored {
+        Some(stored) => as_stored(&mut members, stored, timeout)?,
+        None => as_given(&mut members, timeout)?,
+    };
     let _turn =
         ATTEMPTS.try_acquire().map_err(|_| Problem::new(Case::Busy, "other credentials are being tried").retry_after_s(1))?;
     let began = Instant::now();
@@ -151,31 +176,69 @@ async fn test(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) 
     Ok(Json(TrialAnswer { success, outcome, detail, duration_ms: began.elapsed().as_millis() as u64 }))
 }
 
-fn read(members: &mut Members, default_ms: u64) -> Result<Attempt, Problem> {
-    let text = |members: &mut Members, name: &'static str| -> Result<String, Problem> {
-        let text: String = members.required(name)?;
-        match text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
-            true => Err(Problem::parameter(name, "it has 1 to 255 bytes and no control characters")),
-            false => Ok(text),
-        }
-    };
-    let (address, user, password) = (text(members, "address")?, text(members, "user")?, text(members, "password")?);
-    let tls = members.take("tls")?.unwrap_or(false);
-    let verify: Option<Option<bool>> = members.take("verify_ca")?;
-    let authority: Option<Option<String>> = members.take("ca")?;
-    let trust = match authority.flatten() {
-        _ if !verify.flatten().unwrap_or(true) => Trust::Anybody,
-        Some(pem) => Trust::Own(pem.into_bytes()),
-        None => Trust::System,
-    };
-    let port: Option<Option<u16>> = members.take("port")?;
-    let virtual_host: Option<Option<String>> = members.take("virtual_host")?;
+fn timeout(members: &mut Members, default_ms: u64) -> Result<Duration, Problem> {
     let timeout_ms: Option<Option<u64>> = members.take("timeout_ms")?;
     let timeout_ms = timeout_ms.flatten().unwrap_or(default_ms);
     if !TIMEOUT_MS.contains(&timeout_ms) {
         let (least, most) = TIMEOUT_MS.into_inner();
         return Err(Problem::parameter("timeout_ms", format_args!("it has to be from {least} to {most}")));
     }
+    Ok(Duration::from_millis(timeout_ms))
+}
+
+fn text(name: &'static str, text: String) -> Result<String, Problem> {
+    match text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
+        true => Err(Problem::parameter(name, "it has 1 to 255 bytes and no control characters")),
+        false => Ok(text),
+    }
+}
+
+fn trust(verify: bool, authority: Option<String>) -> Trust {
+    match authority {
+        _ if !verify => Trust::Anybody,
+        Some(pem) => Trust::Own(pem.into_bytes()),
+        None => Trust::System,
+    }
+}
+
+/// What holds for a server.
+fn as_stored(members: &mut Members, stored: Settings, timeout: Duration) -> Result<Attempt, Problem> {
+    for name in STORED {
+        if members.take::<Value>(name)?.is_some() {
+            return Err(Problem::parameter(name, "with server_id it is the stored one: leave it out"));
+        }
+    }
+    let entered: Option<Option<String>> = members.take("password")?;
+    let entered = entered.flatten().map(|entered| text("password", entered)).transpose()?;
+    let authority: Option<Option<String>> = members.take("ca")?;
+    let authority = authority.flatten();
+    if authority.is_some() && entered.is_none() {
+        return Err(Problem::parameter("ca", "with server_id it needs the password in the same request"));
+    }
+    if stored.rabbitmq_address.is_empty() {
+        return Err(Problem::parameter("server_id", "no broker is set for it: rabbitmq_address is empty"));
+    }
+    Ok(Attempt {
+        address: stored.rabbitmq_address,
+        port: stored.rabbitmq_port,
+        user: stored.rabbitmq_user,
+        password: entered.unwrap_or(stored.rabbitmq_password),
+        virtual_host: stored.rabbitmq_virtual_host,
+        trust: stored.rabbitmq_tls.then(|| trust(stored.verify_ca, authority)),
+        timeout,
+    })
+}
+
+/// What the request says.
+fn as_given(members: &mut Members, timeout: Duration) -> Result<Attempt, Problem> {
+    let mut needed = |name| text(name, members.required(name)?);
+    let (address, user, password) = (needed("address")?, needed("user")?, needed("password")?);
+    let tls = members.take("tls")?.unwrap_or(false);
+    let verify: Option<Option<bool>> = members.take("verify_ca")?;
+    let authority: Option<Option<String>> = members.take("ca")?;
+    let trust = trust(verify.flatten().unwrap_or(true), authority.flatten());
+    let port: Option<Option<u16>> = members.take("port")?;
+    let virtual_host: Option<Option<String>> = members.take("virtual_host")?;
     Ok(Attempt {
         address,
         port: port.flatten().unwrap_or(if tls { 5671 } else { 5672 }),
@@ -183,6 +246,6 @@ fn read(members: &mut Members, default_ms: u64) -> Result<Attempt, Problem> {
         password,
         virtual_host: virtual_host.flatten().unwrap_or_else(|| "/".to_owned()),
         trust: tls.then_some(trust),
-        timeout: Duration::from_millis(timeout_ms),
+        timeout,
     })
 }

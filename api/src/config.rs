@@ -12,7 +12,7 @@ use crate::Error;
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zonepulse_ingest::{amqp, pull};
 use zonepulse_net::Block;
 use zonepulse_query::SqlLimits;
@@ -98,6 +98,8 @@ pub struct Tls {
     pub certificate: Option<PathBuf>,
     /// Its private key, in PEM.
     pub key: Option<PathBuf>,
+    /// The authority that vouches for it, in PEM, when it is not one that machines trust anyway: probes are told to trust it.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// What is told to Prometheus.
@@ -305,6 +307,13 @@ impl Serialize for Secret {
 }
 
 impl Settings {
+    /// Puts the directory of the command line in the place of the configured one; relative, it starts from the
+    /// current directory.
+    pub fn set_data(&mut self, data: &Path) -> Result<(), Error> {
+        self.data = std::path::absolute(data).map_err(|source| Error::File { path: data.to_owned(), source })?;
+        Ok(())
+    }
+
     /// What is in force, as a file would say it, without secrets.
     pub fn to_toml(&self) -> Result<String, Error> {
         toml::to_string(self).map_err(|error| Error::Config(error.to_string()))

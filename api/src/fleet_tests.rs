@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use tower::ServiceExt;
 use zonepulse_store::Rights;
 
@@ -20,6 +21,10 @@ pub(super) struct Setup {
 }
 
 pub(super) fn setup() -> Setup {
+    setup_with_authority(None)
+}
+
+fn setup_with_authority(ca_file: Option<PathBuf>) -> Setup {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &zonepulse_store::Options::default()).unwrap();
     let boss = NewUser { name: "boss", password: None, administrator: true, rights: Rights::NONE };
@@ -27,7 +32,7 @@ pub(super) fn setup() -> Setup {
     let engine = Engine::new(store.clone(), zonepulse_query::Options::default()).unwrap();
     let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default()).unwrap();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8053));
-    let addresses = Addresses { listen, public_urls: vec!["https://central.example".to_owned()], scheme: "http" };
+    let addresses = Addresses { listen, public_urls: vec!["https://central.example".to_owned()], scheme: "http", ca_file };
     let basic = format!("Basic {}", STANDARD.encode(format!("boss:{password}")));
     Setup { app: App::new(store, engine, ingest, config::Limits::default(), addresses).unwrap(), basic, _dir: dir }
 }
@@ -79,6 +84,25 @@ pub(super) fn heartbeat() -> Value {
 pub(super) const HEARTBEAT: &str = "/api/v2/monitoring/heartbeat";
 
 #[tokio::test]
+async fn a_server_is_handed_over_with_the_private_authority_to_trust() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca_file = dir.path().join("ca.crt");
+    let pem = rcgen::generate_simple_self_signed(["central.example".to_owned()]).unwrap().cert.pem();
+    std::fs::write(&ca_file, &pem).unwrap();
+    let fingerprint = crate::tls::Authority::read(&ca_file).unwrap().fingerprint();
+    let setup = setup_with_authority(Some(ca_file));
+    let made = setup.make(json!({"server": "ns1"})).await;
+    assert_eq!(made["enroll_command"], format!("zonepulse-probe enroll https://central.example --ca-sha256 {fingerprint} -"));
+    assert_eq!(made["ca"], pem);
+    let config = made["probe_config"].as_str().unwrap();
+    assert!(config.contains("\n[tls]\nca_file = \"/etc/zonepulse-probe/ca.pem\"\n"), "{config}");
+    // Where there is no TLS there is nothing to vouch for.
+    let plain = json!({"server": "ns2", "settings": {"api_url": "http://192.0.2.1:8053"}});
+    let made = setup.make(plain).await;
+    assert_eq!((&made["enroll_command"], &made["ca"]), (&json!("zonepulse-probe enroll http://192.0.2.1:8053 -"), &Value::Null));
+}
+
+#[tokio::test]
 async fn a_server_is_handed_over_with_all_that_its_probe_needs() {
     let setup = setup();
     let made = setup.make(json!({"server": "ns1", "settings": {"dns_interval_s": 30}})).await;
@@ -91,6 +115,7 @@ async fn a_server_is_handed_over_with_all_that_its_probe_needs() {
     assert!(!enrollment.is_empty());
     // Among the arguments every user of the machine could see the token.
     assert_eq!(made["enroll_command"], "zonepulse-probe enroll https://central.example -");
+    assert_eq!(made["ca"], Value::Null, "machines trust it anyway");
     let (status, _) = setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await;
     assert_eq!(status, 200);
     let shown = setup.get("/api/v2/pvservers/1").await;

@@ -203,7 +203,7 @@ fn app(dir: &Path) -> (App, Keys) {
     let engine = Engine::new(store.clone(), zonepulse_query::Options::default()).unwrap();
     let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default()).unwrap();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8053));
-    let addresses = Addresses { listen, public_urls: Vec::new(), scheme: "http" };
+    let addresses = Addresses { listen, public_urls: Vec::new(), scheme: "http", ca_file: None };
     (App::new(store, engine, ingest, config::Limits::default(), addresses).unwrap(), keys)
 }
 

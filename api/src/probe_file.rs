@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zonepulse_private::Prepared;
 
 /// What the file says, besides the server and its token.
@@ -20,6 +20,9 @@ pub struct ProbeFile {
     /// Where the probe finds this central
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8053", requires = "file")]
     pub url: String,
+    /// The file, on the probe's machine, of the only authority to trust
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub ca_file: Option<PathBuf>,
     /// The directory in which the probe keeps batches until they are delivered
     #[arg(long, value_name = "DIR", default_value = "/var/lib/zonepulse-probe", requires = "file")]
     pub spool: PathBuf,
@@ -44,6 +47,7 @@ impl Default for ProbeFile {
             file: None,
             force: false,
             url: "http://127.0.0.1:8053".to_owned(),
+            ca_file: None,
             spool: PathBuf::from("/var/lib/zonepulse-probe"),
             device: "any".to_owned(),
             ports: vec![53],
@@ -108,12 +112,21 @@ impl ProbeFile {
         line(format!("ports = {}", json!(self.ports)));
         line(format!("addresses = {addresses}"));
         line("\n[spool]".to_owned());
-        line(format!("dir = {}", json!(self.spool.to_string_lossy())));
+        line(format!("dir = {}", path(&self.spool)));
+        if let Some(file) = &self.ca_file {
+            line(format!("\n[tls]\nca_file = {}", path(file)));
+        }
         line("\n[deliver]\nvia = \"http\"\n\n[deliver.http]".to_owned());
         line(format!("url = {}", json!(self.url)));
         line(format!("token = {}", json!(token)));
         text
     }
+}
+
+/// A path as the probe finds it, wherever it is started from.
+fn path(path: &Path) -> serde_json::Value {
+    // Only of an empty path, or without a current directory, there is none; the probe refuses either.
+    json!(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy())
 }
 
 #[cfg(test)]
@@ -126,6 +139,7 @@ mod tests {
             file: None,
             force: false,
             url: "http://127.0.0.1:8053".to_owned(),
+            ca_file: None,
             spool: PathBuf::from("/tmp/a \"spool\""),
             device: "any".to_owned(),
             ports: vec![53, 5353],
@@ -158,6 +172,20 @@ mod tests {
             token = "abc"
         "#]]
         .assert_eq(&example("local").text(7, "ns1", "abc"));
+    }
+
+    #[test]
+    fn a_relative_spool_is_written_as_an_absolute_one() {
+        let text = ProbeFile { spool: "p1/spool".into(), ..example("local") }.text(7, "ns1", "abc");
+        let spool = std::env::current_dir().unwrap().join("p1/spool");
+        assert!(text.contains(&format!("\ndir = {}\n", json!(spool.to_str().unwrap()))), "{text}");
+    }
+
+    #[test]
+    fn an_authority_is_named_where_there_is_one() {
+        let file = ProbeFile { ca_file: Some("/etc/zonepulse-probe/ca.pem".into()), ..example("local") };
+        let text = file.text(7, "ns1", "abc");
+        assert!(text.contains("\n\n[tls]\nca_file = \"/etc/zonepulse-probe/ca.pem\"\n\n[deliver]\n"), "{text}");
     }
 
     #[test]

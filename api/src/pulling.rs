@@ -89,7 +89,7 @@ mod tests {
         let engine = Engine::new(store.clone(), Default::default()).unwrap();
         let ingest = Ingest::start(store.clone(), Default::default()).unwrap();
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8053));
-        let addresses = Addresses { listen, public_urls: Vec::new(), scheme: "http" };
+        let addresses = Addresses { listen, public_urls: Vec::new(), scheme: "http", ca_file: None };
         let app = App::new(store.clone(), engine, ingest, Limits::default(), addresses).unwrap();
         let own = Trust::Own(b"authority".to_vec());
         let pulling = Pulling::new(app, own.clone());

@@ -200,3 +200,40 @@ async fn no_answer_to_a_user_has_a_secret() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_stored_password_is_tried_at_the_stored_address_only() {
+    const PATH: &str = "/api/v2/monitoring/testrabbitmqcred";
+    let setup = setup();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let broker =
+        json!({"rabbitmq_address": "127.0.0.1", "rabbitmq_port": port, "rabbitmq_user": "probe", "rabbitmq_password": "hush"});
+    setup.make(json!({"server": "ns1", "settings": broker})).await;
+    let (status, answer) = setup.ask("POST", PATH, json!({"server_id": 1})).await;
+    assert_eq!((status, &answer["outcome"]), (200, &json!("connection_refused")), "{answer}");
+    for (name, value) in [
+        ("address", json!("192.0.2.1")),
+        ("port", json!(5672)),
+        ("user", json!("guest")),
+        ("virtual_host", json!("/")),
+        ("tls", json!(false)),
+        ("verify_ca", json!(false)),
+        ("ca", json!("-----BEGIN CERTIFICATE-----")),
+    ] {
+        let (status, answer) = setup.ask("POST", PATH, json!({"server_id": 1, name: value})).await;
+        assert_eq!((status, &answer["parameter"]), (400, &json!(name)), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_a_broker_is_not_tried() {
+    const PATH: &str = "/api/v2/monitoring/testrabbitmqcred";
+    let setup = setup();
+    setup.make(json!({"server": "ns1"})).await;
+    for server_id in [1, 2] {
+        let (status, answer) = setup.ask("POST", PATH, json!({"server_id": server_id})).await;
+        assert_eq!((status, &answer["parameter"]), (400, &json!("server_id")), "{answer}");
+    }
+}

@@ -138,7 +138,8 @@ pub async fn serve(
     }
     let statements = engine.clone();
     let scheme = if certificate.is_some() { "https" } else { "http" };
-    let addresses = Addresses { listen: address, public_urls: settings.public_urls.clone(), scheme };
+    let addresses =
+        Addresses { listen: address, public_urls: settings.public_urls.clone(), scheme, ca_file: settings.tls.ca_file.clone() };
     let app = App::new(store.clone(), engine, ingest.clone(), settings.limits, addresses)?;
     app.log_requests(settings.log.requests);
     let heard = app.clone();

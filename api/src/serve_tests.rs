@@ -64,7 +64,7 @@ async fn answer(mut connection: impl AsyncRead + AsyncWrite + Unpin, request: &s
 
 /// A certificate for this machine that vouches for itself, and its files in a folder.
 fn certificate(dir: &TempDir) -> (CertifiedKey<KeyPair>, Tls) {
-    let tls = Tls { certificate: Some(dir.path().join("central.crt")), key: Some(dir.path().join("central.key")) };
+    let tls = Tls { certificate: Some(dir.path().join("central.crt")), key: Some(dir.path().join("central.key")), ca_file: None };
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     write(&made, &tls);
     (made, tls)

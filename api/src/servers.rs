@@ -27,6 +27,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
 use serde_json::Value;
+use std::path::PathBuf;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -34,6 +35,9 @@ use zonepulse_store::{EnrollmentToken, Server};
 
 /// How long an enrolment token can be used, milliseconds: a day.
 const ENROLLMENT_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Where a probe's machine keeps the authority that it trusts, as the probe's example configuration has it.
+const CA_FILE: &str = "/etc/zonepulse-probe/ca.pem";
 
 /// Which servers there are, for whoever asks about them.
 pub fn names() -> OpenApiRouter<App> {
@@ -132,6 +136,10 @@ struct Handover {
     enroll_command: String,
     /// A configuration for the probe, in TOML, for whoever does not want to enrol.
     probe_config: String,
+    /// The authority that the probe has to trust, in PEM, for the file that `tls.ca_file` of `probe_config` names; null
+    /// when it is one that machines trust anyway. Whoever enrols does not need it: the command has its fingerprint.
+    #[schema(required)]
+    ca: Option<String>,
 }
 
 /// Which servers there are
@@ -377,11 +385,15 @@ fn random() -> Result<String, Problem> {
 fn hand_over(app: &App, headers: &HeaderMap, server: Server, secrets: Secrets) -> Result<Handover, Problem> {
     let settings = app.store().registry().effective_settings(server.id)?;
     let url = app.addresses().url(&settings, headers);
-    let file = ProbeFile { url: url.clone(), interval_s: settings.dns_interval_s, ..ProbeFile::default() };
+    let authority = app.addresses().authority(&url).map_err(Problem::internal)?;
+    let ca_file = authority.as_ref().map(|_| PathBuf::from(CA_FILE));
+    let file = ProbeFile { url: url.clone(), ca_file, interval_s: settings.dns_interval_s, ..ProbeFile::default() };
+    let fingerprint = authority.as_ref().map(|authority| format!(" --ca-sha256 {}", authority.fingerprint()));
     let Secrets { token, enrollment_token, expires_ms } = secrets;
     Ok(Handover {
         probe_config: file.text(server.id, &server.name, &token),
-        enroll_command: format!("zonepulse-probe enroll {url} -"),
+        enroll_command: format!("zonepulse-probe enroll {url}{} -", fingerprint.unwrap_or_default()),
+        ca: authority.map(|authority| authority.pem().to_owned()),
         enrollment_expires: text(expires_ms),
         enrollment_token,
         token,

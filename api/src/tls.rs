@@ -5,6 +5,10 @@
 //! begins, and [`Certificate::reload`] puts another in its place: whoever is
 //! connected stays so.
 
+mod authority;
+
+pub use authority::Authority;
+
 use crate::Error;
 use crate::config::Tls;
 use rustls::ServerConfig;
@@ -48,16 +52,17 @@ impl Certificate {
 fn config(tls: &Tls) -> Result<Option<ServerConfig>, Error> {
     let (certificate, key) = match (&tls.certificate, &tls.key) {
         (Some(certificate), Some(key)) => (certificate, key),
-        (None, None) => return Ok(None),
+        (None, None) => {
+            // A proxy in front shows the certificate; probes are told of its authority all the same.
+            tls.ca_file.as_deref().map(Authority::read).transpose()?;
+            return Ok(None);
+        }
         (Some(_), None) => return Err(Error::Config("tls.certificate is set and tls.key is not: set both".to_owned())),
         (None, Some(_)) => return Err(Error::Config("tls.key is set and tls.certificate is not: set both".to_owned())),
     };
-    let unusable = |path: &Path, why: String| Error::Certificate { path: path.to_owned(), why };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&read(certificate)?)
-        .collect::<Result<_, _>>()
-        .map_err(|error| unusable(certificate, format!("is not PEM: {error}")))?;
-    if chain.is_empty() {
-        return Err(unusable(certificate, "has no certificate (-----BEGIN CERTIFICATE-----)".to_owned()));
+    let mut chain = certificates(certificate, &read(certificate)?)?;
+    if let Some(file) = &tls.ca_file {
+        chain = Authority::read(file)?.complete(chain)?;
     }
     let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| {
         unusable(key, format!("has no private key that can be read (PKCS#8, PKCS#1 or SEC1 in PEM): {error}"))
@@ -68,6 +73,19 @@ fn config(tls: &Tls) -> Result<Option<ServerConfig>, Error> {
         .map_err(|error| unusable(certificate, format!("does not go with {}: {error}", key.display())))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Some(config))
+}
+
+fn unusable(path: &Path, why: String) -> Error {
+    Error::Certificate { path: path.to_owned(), why }
+}
+
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = found.map_err(|error| unusable(path, format!("is not PEM: {error}")))?;
+    if found.is_empty() {
+        return Err(unusable(path, "has no certificate (-----BEGIN CERTIFICATE-----)".to_owned()));
+    }
+    Ok(found)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
@@ -101,7 +119,7 @@ mod tests {
         let other = written(dir.path(), "other.key", &other.signing_key.serialize_pem());
         let empty = written(dir.path(), "empty", "");
         let missing = Some(dir.path().join("missing"));
-        assert!(Certificate::read(&Tls { certificate: certificate.clone(), key: key.clone() }).unwrap().is_some());
+        assert!(Certificate::read(&Tls { certificate: certificate.clone(), key: key.clone(), ca_file: None }).unwrap().is_some());
         assert!(Certificate::read(&Tls::default()).unwrap().is_none());
         let cases = [
             (&certificate, &None, "tls.key is not"),
@@ -112,7 +130,7 @@ mod tests {
             (&missing, &key, "missing: "),
         ];
         for (certificate, key, expected) in cases {
-            let said = refusal(&Tls { certificate: certificate.clone(), key: key.clone() });
+            let said = refusal(&Tls { certificate: certificate.clone(), key: key.clone(), ca_file: None });
             assert!(said.contains(expected), "{said}");
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::{Error, tls};
 use reqwest::{Client, ClientBuilder, Response, Url};
+use rustls::ClientConfig;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -36,12 +37,17 @@ pub(crate) fn address(url: &str, path: &str) -> String {
 /// says, nowhere else: no redirects, no proxies.
 pub(crate) fn client(url: &str, tls: &tls::Settings) -> Result<ClientBuilder, Error> {
     let config = if is_https(url) { tls.client()? } else { tls::Settings::unused()? };
-    Ok(Client::builder()
+    Ok(client_with(config))
+}
+
+/// The same with what TLS needs to connect.
+pub(crate) fn client_with(config: ClientConfig) -> ClientBuilder {
+    Client::builder()
         .user_agent(concat!("zonepulse-probe/", env!("CARGO_PKG_VERSION")))
         .tls_backend_preconfigured(config)
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
-        .no_proxy())
+        .no_proxy()
 }
 
 /// Finishes a client.

@@ -194,6 +194,11 @@ impl Config {
         Self::read(path, &read_config(path)?, std::env::vars(), arguments)
     }
 
+    /// Says whether a text could stand in the file of that name.
+    pub(crate) fn check_text(path: &Path, text: &str) -> Result<(), Error> {
+        Self::read(path, text, std::env::vars(), &[]).map(drop)
+    }
+
     /// Reads a text as if it stood in a file of that name; the environment has no say.
     #[cfg(test)]
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Config, Error> {
@@ -241,6 +246,7 @@ impl Config {
         bounds::within("memory.max_bytes", self.memory.max_bytes as u64, 0..=bounds::MOST_BYTES)?;
         let Spool { dir, max_bytes, min_free_bytes, max_refused_bytes } = &self.spool;
         need(!dir.as_os_str().is_empty(), "spool.dir: is empty; give a directory for this probe alone")?;
+        bounds::absolute("spool.dir", Some(dir))?;
         bounds::within("spool.max_bytes", *max_bytes, spool::MIN_BYTES..=bounds::MOST_BYTES)?;
         bounds::within("spool.min_free_bytes", *min_free_bytes, 0..=bounds::MOST_BYTES)?;
         bounds::within("spool.max_refused_bytes", *max_refused_bytes, 0..=bounds::MOST_BYTES)?;
@@ -250,7 +256,9 @@ impl Config {
         bounds::queue("deliver.amqp.queue", &self.deliver.amqp.queue)?;
         self.check_fleet()?;
         let http = &self.deliver.http;
-        need(http.token.is_none() || http.token_file.is_none(), "deliver.http.token, token_file: give one of them, not both")
+        need(http.token.is_none() || http.token_file.is_none(), "deliver.http.token, token_file: give one of them, not both")?;
+        bounds::absolute("deliver.http.token_file", http.token_file.as_deref())?;
+        bounds::absolute("tls.ca_file", self.tls.ca_file.as_deref())
     }
 
     /// The spool's settings.

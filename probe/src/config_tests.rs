@@ -330,3 +330,33 @@ fn arguments_stand_above_the_file_and_the_environment() {
         assert!(wrong.parse::<Argument>().is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn every_path_has_to_be_absolute() {
+    for (section, key) in [
+        ("spool", "dir"),
+        ("deliver.http", "token_file"),
+        ("tls", "ca_file"),
+        ("pull", "token_file"),
+        ("dnstap", "socket"),
+        ("components", "kea4_socket"),
+        ("components", "kea6_socket"),
+        ("components", "backup_pid_file"),
+    ] {
+        let with = |path: &str| format!("server_id = 1\n[{section}]\n{key} = {path:?}\n");
+        refused(&with("p1/x"), &format!("{section}.{key}: must be an absolute path, not \"p1/x\""));
+        assert!(read(&with("/p1/x"), &[]).is_ok(), "{section}.{key}");
+    }
+    let pair = |certificate: &str, key: &str| {
+        format!("server_id = 1\npull.certificate_file = {certificate:?}\npull.key_file = {key:?}\n")
+    };
+    refused(&pair("c.pem", "/k.pem"), "pull.certificate_file: must be an absolute path, not \"c.pem\"");
+    refused(&pair("/c.pem", "k.pem"), "pull.key_file: must be an absolute path, not \"k.pem\"");
+}
+
+#[test]
+fn a_path_on_the_command_line_starts_from_the_current_directory() {
+    let argument: Argument = "spool.dir=p1/spool".parse().unwrap();
+    let config = Config::read(Path::new("probe.toml"), "server_id = 1", std::iter::empty(), &[argument]).unwrap();
+    assert_eq!(config.spool.dir, std::env::current_dir().unwrap().join("p1/spool"));
+}

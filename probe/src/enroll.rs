@@ -4,10 +4,13 @@
 //! shown: the files that will be written are made first, empty and hidden. Then the central
 //! is asked, and what it gives is written, the configuration last: it is whole or not there.
 
+mod existing;
+
 use crate::central::{self, innermost, read_body, read_problem};
 use crate::heartbeat::{hostname, os};
 use crate::pin::Pin;
 use crate::{Error, Secret, tls};
+use existing::{Credentials, Existing};
 use reqwest::header::CONTENT_TYPE;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,10 +38,23 @@ pub struct Order {
     pub config: PathBuf,
     /// The only authorities to trust.
     pub ca_file: Option<PathBuf>,
+    /// The fingerprint of the only authority to trust, which the central sends with its certificate.
+    pub ca_sha256: Option<tls::Fingerprint>,
     /// Where batches are to wait; as the example says, when none.
     pub spool: Option<PathBuf>,
-    /// Whether another enrolment may be overwritten.
+    /// Whether the credentials of another enrolment may be replaced; the configuration keeps its other settings.
     pub force: bool,
+}
+
+impl Order {
+    /// The probe is started from another directory than this.
+    fn absolute(mut self) -> Result<Order, Error> {
+        let absolute = |path: PathBuf| std::path::absolute(&path).map_err(Error::disk("find", path));
+        self.config = absolute(self.config)?;
+        self.ca_file = self.ca_file.map(absolute).transpose()?;
+        self.spool = self.spool.map(absolute).transpose()?;
+        Ok(self)
+    }
 }
 
 /// What was done.
@@ -60,7 +76,7 @@ pub enum Refusal {
     #[error(transparent)]
     Here(#[from] Error),
     /// There is one already.
-    #[error("{} is there already: this machine is enrolled. To put another enrolment in its place, say --force", .0.display())]
+    #[error("{} is there already: this machine is enrolled. To replace its credentials and keep all other settings, say --force", .0.display())]
     Enrolled(PathBuf),
     /// No answer.
     #[error("{url} does not answer ({why}): is the address right, does the central run, and does a firewall let this through?")]
@@ -71,7 +87,9 @@ pub enum Refusal {
         why: String,
     },
     /// The certificate.
-    #[error("{url} is not trusted ({why}): give the file of the authority that vouches for it with --ca-file")]
+    #[error(
+        "{url} is not trusted ({why}): give the file of the authority that vouches for it with --ca-file, or its fingerprint with --ca-sha256"
+    )]
     Untrusted {
         /// The address.
         url: String,
@@ -98,24 +116,40 @@ pub enum Refusal {
 
 /// Enrols this machine.
 pub fn enroll(order: &Order) -> Result<Outcome, Refusal> {
+    let order = &order.clone().absolute()?;
     let wrong = |place: &str, detail: String| Error::Config { place: place.into(), detail };
     central::check_url(&order.url).map_err(|what| wrong(&order.url, what))?;
     if order.config.exists() && !order.force {
         return Err(Refusal::Enrolled(order.config.clone()));
     }
+    let existing = order.config.exists().then(|| Existing::read(&order.config)).transpose()?;
     let authorities = order.ca_file.as_deref().map(tls::Authorities::read).transpose()?;
-    let files = Files::prepare(&order.config, order.force)?;
+    if order.ca_sha256.is_some() && !central::is_https(&order.url) {
+        return Err(wrong("--ca-sha256", format!("nothing is certified at {}; write https://host:port", order.url)).into());
+    }
+    let files = Files::prepare(order)?;
+    if let Some(existing) = &existing {
+        // Whatever is wrong with it shows before the token is spent.
+        existing.with(&credentials(order, &files, 1, &order.url, Some(PULL_LISTEN), ""))?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
-    let enrollment = runtime.block_on(ask(order, &tls::Settings { authorities, verify: true }))?;
-    let text = config_text(order, &files, &enrollment);
-    let written = [&files.token, &files.pull_token, &files.config].map(|file| file.path().to_owned());
-    files.write(&enrollment, &text).map_err(|error| Refusal::Lost(error.to_string()))?;
-    Ok(Outcome { server_id: enrollment.server_id, server: enrollment.server, files: written.into() })
+    let pinned = order.ca_sha256.map(tls::Pinned::new);
+    let enrollment = runtime.block_on(ask(order, &tls::Settings { authorities, verify: true }, pinned.as_ref()))?;
+    let text = config_text(order, &files, &enrollment, existing.as_ref()).map_err(|error| Refusal::Lost(error.to_string()))?;
+    let written = [files.ca.as_ref(), Some(&files.token), Some(&files.pull_token), Some(&files.config)];
+    let written = written.into_iter().flatten().map(|file| file.path().to_owned()).collect();
+    let ca = pinned.and_then(|pinned| pinned.pem());
+    files.write(ca.as_deref(), &enrollment, &text).map_err(|error| Refusal::Lost(error.to_string()))?;
+    Ok(Outcome { server_id: enrollment.server_id, server: enrollment.server, files: written })
 }
 
-async fn ask(order: &Order, tls: &tls::Settings) -> Result<Enrollment, Refusal> {
+async fn ask(order: &Order, tls: &tls::Settings, pinned: Option<&tls::Pinned>) -> Result<Enrollment, Refusal> {
     central::warn_if_unsafe(&order.url, tls);
-    let client = central::build(central::client(&order.url, tls)?.timeout(ANSWER_TIMEOUT))?;
+    let client = match pinned {
+        Some(pinned) => central::client_with(pinned.client()?),
+        None => central::client(&order.url, tls)?,
+    };
+    let client = central::build(client.timeout(ANSWER_TIMEOUT))?;
     let request = EnrollmentRequest { hostname: hostname(), os: os(), probe_version: env!("CARGO_PKG_VERSION").to_owned() };
     let body = serde_json::to_vec(&request).map_err(|error| Error::disk("encode", "the request")(error.into()))?;
     let request = client.post(central::address(&order.url, PATH)).bearer_auth(order.token.expose());
@@ -141,8 +175,21 @@ async fn ask(order: &Order, tls: &tls::Settings) -> Result<Enrollment, Refusal> 
     serde_json::from_slice(&body).map_err(|error| Refusal::Lost(format!("the answer cannot be read: {error}")))
 }
 
-/// The example, with what this machine is given.
-fn config_text(order: &Order, files: &Files, enrollment: &Enrollment) -> String {
+fn credentials<'a>(
+    order: &'a Order,
+    files: &'a Files,
+    server_id: u32,
+    url: &'a str,
+    pull_listen: Option<&'a str>,
+    first_line: &'a str,
+) -> Credentials<'a> {
+    let (token_file, pull_token_file) = (files.token.path(), files.pull_token.path());
+    let (ca_file, spool) = (files.ca_file(order), order.spool.as_deref());
+    Credentials { server_id, url, token_file, pull_token_file, ca_file, spool, pull_listen, first_line }
+}
+
+/// The configuration that is there, or else the example, with what this machine is given.
+fn config_text(order: &Order, files: &Files, enrollment: &Enrollment, existing: Option<&Existing>) -> Result<String, Error> {
     // JSON's strings are TOML's, too.
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let path = |path: &Path| quoted(&path.to_string_lossy());
@@ -155,6 +202,12 @@ fn config_text(order: &Order, files: &Files, enrollment: &Enrollment) -> String 
     let named = enrollment.settings.api_url.as_ref();
     let allowed = |url: &&String| Pin::new(&order.url, None, false).and_then(|pin| pin.check_api(url)).is_ok();
     let url = named.filter(allowed).unwrap_or(&order.url);
+    let name: String = enrollment.server.chars().filter(|letter| !letter.is_control()).collect();
+    let first_line = format!("# Server {}, {name}: enrolled at {}.", enrollment.server_id, order.url);
+    if let Some(existing) = existing {
+        let pull_listen = (via == "pull").then_some(PULL_LISTEN);
+        return existing.with(&credentials(order, files, enrollment.server_id, url, pull_listen, &first_line));
+    }
     let mut lines = vec![
         ("server_id = 1\n", format!("server_id = {}\n", enrollment.server_id)),
         ("via = \"http\"\n", format!("via = {}\n", quoted(via))),
@@ -166,24 +219,24 @@ fn config_text(order: &Order, files: &Files, enrollment: &Enrollment) -> String 
     if let Some(spool) = &order.spool {
         lines.push(("dir = \"/var/lib/zonepulse-probe/spool\"\n", format!("dir = {}\n", path(spool))));
     }
-    if let Some(ca) = &order.ca_file {
-        let ca = fs::canonicalize(ca).unwrap_or_else(|_| ca.clone());
-        lines.push(("# ca_file = \"/etc/zonepulse-probe/ca.pem\"\n", format!("ca_file = {}\n", path(&ca))));
+    if let Some(ca) = files.ca_file(order) {
+        lines.push(("# ca_file = \"/etc/zonepulse-probe/ca.pem\"\n", format!("ca_file = {}\n", path(ca))));
     }
     let text = lines.iter().fold(TEMPLATE.to_owned(), |text, (example, given)| text.replacen(example, given, 1));
-    let name: String = enrollment.server.chars().filter(|letter| !letter.is_control()).collect();
-    format!("# Server {}, {name}: enrolled at {}.\n#\n{text}", enrollment.server_id, order.url)
+    Ok(format!("{first_line}\n#\n{text}"))
 }
 
 /// The files of an enrolment, made and not yet in their places.
 struct Files {
+    ca: Option<Prepared>,
     token: Prepared,
     pull_token: Prepared,
     config: Prepared,
 }
 
 impl Files {
-    fn prepare(config: &Path, replace: bool) -> Result<Files, Error> {
+    fn prepare(order: &Order) -> Result<Files, Error> {
+        let (config, replace) = (&order.config, order.force);
         let folder = config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // The probe may run as another user, so the folder is not closed; the files in it are.
         zonepulse_private::shared_directory(folder)?;
@@ -194,13 +247,22 @@ impl Files {
         // Another probe's tokens may lie in the same folder.
         let prepare = |name: &Path| Prepared::new(&folder.join(name), replace);
         Ok(Files {
+            ca: order.ca_sha256.map(|_| prepare(Path::new("ca.pem"))).transpose()?,
             token: prepare(Path::new("token"))?,
             pull_token: prepare(Path::new("pull-token"))?,
             config: prepare(Path::new(name))?,
         })
     }
 
-    fn write(self, enrollment: &Enrollment, text: &str) -> Result<(), Error> {
+    /// The file of the authority that is trusted.
+    fn ca_file<'a>(&'a self, order: &'a Order) -> Option<&'a Path> {
+        self.ca.as_ref().map(Prepared::path).or(order.ca_file.as_deref())
+    }
+
+    fn write(self, ca: Option<&str>, enrollment: &Enrollment, text: &str) -> Result<(), Error> {
+        if let (Some(file), Some(ca)) = (self.ca, ca) {
+            file.write(ca)?;
+        }
         self.token.write(&format!("{}\n", enrollment.token))?;
         self.pull_token.write(&format!("{}\n", enrollment.pull_token))?;
         Ok(self.config.write(text)?)

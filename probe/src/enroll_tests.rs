@@ -11,6 +11,11 @@ use zonepulse_wire::ProbeSettings;
 
 /// A central whose token is good for once; ends with the test's process.
 fn central(communication: Communication) -> String {
+    central_with(communication, None)
+}
+
+/// The same with a certificate.
+fn central_with(communication: Communication, certified: Option<tls::Certified>) -> String {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -32,8 +37,16 @@ fn central(communication: Communication) -> String {
                 Ok((StatusCode::CREATED, Json(enrollment)))
             };
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            tell.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
-            axum::serve(listener, Router::new().route(PATH, post(respond))).await.unwrap();
+            let router = Router::new().route(PATH, post(respond));
+            let Some(certified) = certified else {
+                tell.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+                return axum::serve(listener, router).await.unwrap();
+            };
+            let server = crate::serve::Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            tell.send(format!("https://{}", server.address().unwrap())).unwrap();
+            let status = std::sync::Arc::new(crate::status::Status::new(1));
+            let _server = server.start(router, Some(certified.config), 8, status).unwrap();
+            std::future::pending().await
         });
     });
     told.recv().unwrap()
@@ -42,7 +55,7 @@ fn central(communication: Communication) -> String {
 fn order(dir: &TempDir, url: &str, token: &str) -> Order {
     let config = dir.path().join("etc/probe.toml");
     let spool = Some(dir.path().join("spool"));
-    Order { url: url.into(), token: Secret::new(token), config, ca_file: None, spool, force: false }
+    Order { url: url.into(), token: Secret::new(token), config, ca_file: None, ca_sha256: None, spool, force: false }
 }
 
 fn files(dir: &TempDir) -> Vec<String> {
@@ -86,12 +99,12 @@ fn another_enrolment_is_not_overwritten_unless_asked_for() {
     let url = central(Communication::Http);
     let mut order = order(&dir, &url, "once");
     fs::create_dir(dir.path().join("etc")).unwrap();
-    fs::write(&order.config, "mine").unwrap();
+    fs::write(&order.config, "server_id = 3").unwrap();
     assert!(enroll(&order).unwrap_err().to_string().contains("--force"));
-    assert_eq!(fs::read_to_string(&order.config).unwrap(), "mine");
+    assert_eq!(fs::read_to_string(&order.config).unwrap(), "server_id = 3");
     order.force = true;
     enroll(&order).unwrap();
-    assert_ne!(fs::read_to_string(&order.config).unwrap(), "mine");
+    assert_eq!(Config::load(&order.config, &[]).unwrap().server_id, 7);
 }
 
 #[test]
@@ -137,4 +150,133 @@ fn a_central_that_nobody_vouches_for_is_told_no_token() {
     // Trusted it is asked, and answers what no central does.
     let refusal = enroll(&Order { ca_file: Some(certified.ca.clone()), ..order }).unwrap_err();
     assert!(matches!(refusal, Refusal::NotACentral { .. }) && refusal.to_string().contains("204"), "{refusal}");
+}
+
+#[test]
+fn a_relative_spool_is_stored_as_an_absolute_one() {
+    let dir = TempDir::new().unwrap();
+    let order = Order { spool: Some("p1/spool".into()), ..order(&dir, &central(Communication::Http), "once") };
+    enroll(&order).unwrap();
+    let config = Config::load(&order.config, &[]).unwrap();
+    assert_eq!(config.spool.dir, std::env::current_dir().unwrap().join("p1/spool"));
+}
+
+/// What a forced enrolment makes of a configuration.
+fn renewed(dir: &TempDir, communication: Communication, text: &str) -> String {
+    let order = Order { force: true, spool: None, ..order(dir, &central(communication), "once") };
+    fs::create_dir_all(dir.path().join("etc")).unwrap();
+    fs::write(&order.config, text).unwrap();
+    enroll(&order).unwrap();
+    let config = Config::load(&order.config, &[]).unwrap();
+    assert_eq!((config.server_id, config.deliver.http.url.clone()), (7, order.url.clone()));
+    assert_eq!(config.central().unwrap().unwrap().token.expose(), "server-token");
+    fs::read_to_string(&order.config).unwrap().replace(&order.url, "URL").replace(dir.path().to_str().unwrap(), "DIR")
+}
+
+#[test]
+fn a_forced_enrolment_replaces_the_credentials_and_keeps_everything_else() {
+    let dir = TempDir::new().unwrap();
+    let text = "# Ours.\nserver_id = 3 # the old one\ninterval_s = 10\n\n[capture]\n# Ours are two.\nports = [53, 5353]\n\n\
+                [spool]\ndir = \"/srv/spool\"\n\n[deliver.http]\nurl = \"http://192.0.2.1:1\" # where\n# From the file.\n\
+                token = \"old\"\n\n[log]\nlevel = \"debug\"\n";
+    let expected = "# Ours.\nserver_id = 7 # the old one\ninterval_s = 10\n\n[capture]\n# Ours are two.\nports = [53, 5353]\n\n\
+                    [spool]\ndir = \"/srv/spool\"\n\n[deliver.http]\nurl = \"URL\" # where\n# From the file.\n\
+                    token_file = \"DIR/etc/token\"\n\n[log]\nlevel = \"debug\"\n\n[pull]\ntoken_file = \"DIR/etc/pull-token\"\n";
+    assert_eq!(renewed(&dir, Communication::Http, text), expected);
+}
+
+#[test]
+fn an_enrolment_in_the_place_of_another_changes_what_is_told_of_it_only() {
+    let dir = TempDir::new().unwrap();
+    let first = order(&dir, &central(Communication::Http), "once");
+    enroll(&first).unwrap();
+    let text = fs::read_to_string(&first.config).unwrap();
+    let own = text.replace("ports = [53]", "ports = [5353]").replace(&first.url, "http://192.0.2.1:1");
+    assert_ne!(text, own);
+    let expected = own.replace("http://192.0.2.1:1", "URL").replace(dir.path().to_str().unwrap(), "DIR");
+    assert_eq!(renewed(&dir, Communication::Http, &own), expected);
+}
+
+#[test]
+fn an_enrolled_probe_that_is_to_be_pulled_listens_where_it_did() {
+    let dir = TempDir::new().unwrap();
+    let text = renewed(&dir, Communication::Pull, "server_id = 3\npull.listen = \"127.0.0.1:9\"\n");
+    assert!(text.contains("pull.listen = \"127.0.0.1:9\"") && !text.contains(PULL_LISTEN), "{text}");
+    let text = renewed(&dir, Communication::Pull, "server_id = 3\n");
+    assert!(text.contains(&format!("listen = \"{PULL_LISTEN}\"")), "{text}");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_kept_costs_no_token() {
+    let dir = TempDir::new().unwrap();
+    let url = central(Communication::Http);
+    let order = Order { force: true, spool: None, ..order(&dir, &url, "once") };
+    fs::create_dir(dir.path().join("etc")).unwrap();
+    for (text, expected) in [
+        ("mine", "is no TOML"),
+        ("server_id = 3\ncolour = 3", "colour: unknown key"),
+        ("server_id = 3\nspool.dir = \"spool\"", "spool.dir: must be an absolute path"),
+        ("server_id = 3\ndeliver = 3", "deliver.http: is no section"),
+    ] {
+        fs::write(&order.config, text).unwrap();
+        let said = enroll(&order).unwrap_err().to_string();
+        assert!(said.contains("etc/probe.toml: ") && said.contains(expected), "{said}");
+        assert_eq!((fs::read_to_string(&order.config).unwrap().as_str(), files(&dir)), (text, vec!["probe.toml".to_owned()]));
+    }
+    fs::write(&order.config, "server_id = 3").unwrap();
+    enroll(&order).unwrap();
+}
+
+fn fingerprint(pem: &Path) -> tls::Fingerprint {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    use sha2::{Digest, Sha256};
+    let der = CertificateDer::from_pem_file(pem).unwrap();
+    let hex: String = Sha256::digest(&der).iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.parse().unwrap()
+}
+
+/// A central that sends its authority along with its certificate.
+fn private_central(dir: &TempDir) -> (String, crate::deliver::tls_tests::Certified) {
+    let certified = crate::deliver::tls_tests::certify(dir.path(), "central");
+    let chain = fs::read_to_string(&certified.certificate).unwrap() + &fs::read_to_string(&certified.ca).unwrap();
+    fs::write(&certified.certificate, chain).unwrap();
+    let server = tls::server(&certified.certificate, &certified.key).unwrap();
+    (central_with(Communication::Http, Some(server)), certified)
+}
+
+#[test]
+fn an_authority_is_trusted_by_its_fingerprint_and_kept() {
+    let dir = TempDir::new().unwrap();
+    let (url, certified) = private_central(&dir);
+    let order = Order { ca_sha256: Some(fingerprint(&certified.ca)), ..order(&dir, &url, "once") };
+    let outcome = enroll(&order).unwrap();
+    assert_eq!(files(&dir), ["ca.pem", "probe.toml", "pull-token", "token"]);
+    let kept = dir.path().join("etc/ca.pem");
+    assert!(outcome.files.contains(&kept));
+    let config = Config::load(&order.config, &[]).unwrap();
+    assert_eq!(config.tls.ca_file.as_ref(), Some(&kept));
+    assert_eq!(fingerprint(&kept), fingerprint(&certified.ca));
+    assert_eq!(config.tls().unwrap().authorities, Some(tls::Authorities::read(&kept).unwrap()));
+}
+
+#[test]
+fn a_central_with_another_fingerprint_is_told_no_token() {
+    let dir = TempDir::new().unwrap();
+    let (url, certified) = private_central(&dir);
+    let other = crate::deliver::tls_tests::certify(dir.path(), "other");
+    let with = |pem: &Path| Order { ca_sha256: Some(fingerprint(pem)), ..order(&dir, &url, "once") };
+    let refusal = enroll(&with(&other.ca)).unwrap_err();
+    assert!(matches!(refusal, Refusal::Untrusted { .. }) && refusal.to_string().contains("fingerprint"), "{refusal}");
+    assert_eq!(files(&dir), [""; 0]);
+    enroll(&with(&certified.ca)).unwrap();
+}
+
+#[test]
+fn a_fingerprint_is_for_a_central_with_a_certificate() {
+    let dir = TempDir::new().unwrap();
+    let certified = crate::deliver::tls_tests::certify(dir.path(), "central");
+    let order = Order { ca_sha256: Some(fingerprint(&certified.ca)), ..order(&dir, &central(Communication::Http), "once") };
+    let said = enroll(&order).unwrap_err().to_string();
+    assert!(said.contains("--ca-sha256: nothing is certified at http://"), "{said}");
 }

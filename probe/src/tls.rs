@@ -5,6 +5,11 @@
 //! Verification can be turned off: the connection is encrypted then, but whoever sits in
 //! between can read along, so that is warned about. Cryptography is rustls with ring.
 
+mod pinned;
+
+pub use pinned::Fingerprint;
+pub(crate) use pinned::Pinned;
+
 use crate::Error;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};

@@ -10,6 +10,7 @@ use zonepulse_tests::{Api, Authority, Central, RabbitMq, Response, ports};
 pub fn trials() -> Vec<Trial> {
     vec![
         test("what_is_wrong_with_a_brokers_credentials_is_told_precisely", precisely),
+        test("a_servers_stored_credentials_are_tried_without_entering_them", stored),
         test("only_an_administrator_may_try_credentials", only_administrators),
     ]
 }
@@ -79,6 +80,35 @@ fn precisely() {
         let response = post(&api, &body);
         assert_eq!((response.status, response.problem("parameter").as_str()), (400, member), "{}", response.text());
     }
+}
+
+fn stored() {
+    let authority = Authority::new();
+    let broker = RabbitMq::start_with_tls(&authority.certify(&["localhost"]));
+    broker.control(&["add_user", "stranger", "hush"]);
+    let central = Central::start(&[]);
+    let api = central.api();
+    let server = |name: &str, more: Value| {
+        let mut settings = json!({ "communication": "rabbitmq", "rabbitmq_address": "localhost", "rabbitmq_port": broker.port(),
+            "rabbitmq_user": "guest", "rabbitmq_password": "guest" });
+        let Value::Object(more) = more else { panic!("members of an object") };
+        settings.as_object_mut().expect("an object").extend(more);
+        let made = api.send_json(Method::POST, "/api/v2/pvservers", &json!({ "server": name, "settings": settings }));
+        assert_eq!(made.status, 201, "{}", made.text());
+        made.json()["server"]["server_id"].clone()
+    };
+    let (good, wrong) = (server("good", json!({})), server("wrong", json!({ "rabbitmq_password": "hush-hush" })));
+    let stranger = server("stranger", json!({ "rabbitmq_user": "stranger", "rabbitmq_password": "hush" }));
+    let secure = server("secure", json!({ "rabbitmq_port": broker.tls_port(), "rabbitmq_tls": true }));
+    let outcome = |body: Value| post(&api, &body).json();
+    assert_eq!(outcome(json!({ "server_id": good, "timeout_ms": 10_000 }))["outcome"], "success");
+    let answer = outcome(json!({ "server_id": wrong, "timeout_ms": 10_000 }));
+    assert_eq!(answer["outcome"], "access_refused", "{answer}");
+    assert!(!answer.to_string().contains("hush-hush"), "{answer}");
+    assert_eq!(outcome(json!({ "server_id": stranger, "timeout_ms": 10_000 }))["outcome"], "virtual_host_refused");
+    assert_eq!(outcome(json!({ "server_id": secure, "timeout_ms": 10_000 }))["outcome"], "unknown_issuer");
+    let trusting = json!({ "server_id": secure, "ca": authority.pem(), "password": "guest", "timeout_ms": 10_000 });
+    assert_eq!(outcome(trusting)["outcome"], "success");
 }
 
 fn only_administrators() {

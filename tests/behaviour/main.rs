@@ -42,6 +42,7 @@ mod refusals;
 mod replays;
 mod restarts;
 mod secrets;
+mod setup;
 mod sql;
 mod system;
 mod times;
@@ -94,6 +95,7 @@ fn all() -> Vec<Trial> {
         replays::trials(),
         restarts::trials(),
         secrets::trials(),
+        setup::trials(),
         first_steps::trials(),
         filters::trials(),
         measures::trials(),

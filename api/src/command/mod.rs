@@ -122,7 +122,7 @@ impl Place {
     fn settings(&self) -> Result<Settings, Error> {
         let mut settings = Settings::read(self.config.as_deref())?;
         if let Some(data) = &self.data {
-            settings.data.clone_from(data);
+            settings.set_data(data)?;
         }
         Ok(settings)
     }

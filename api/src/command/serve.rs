@@ -88,6 +88,7 @@ impl Serve {
             ("public_urls", settings.public_urls != running.public_urls),
             ("log.format", settings.log.format != running.log.format),
             ("tls", settings.tls.certificate.is_some() != running.tls.certificate.is_some()),
+            ("tls.ca_file", settings.tls.ca_file != running.tls.ca_file),
             ("metrics", settings.metrics != running.metrics),
             ("amqp", settings.amqp != running.amqp),
             ("pull", settings.pull != running.pull),

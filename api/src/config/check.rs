@@ -3,6 +3,7 @@
 use super::Settings;
 use crate::Error;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use zonepulse_ingest::amqp;
 use zonepulse_store::bad_url;
 
@@ -24,6 +25,10 @@ impl Settings {
         if self.data.as_os_str().is_empty() {
             return Some(("data", "is empty; give a directory".to_owned()));
         }
+        if let Some((key, path)) = self.paths().into_iter().find(|(_, path)| !path.is_absolute()) {
+            let path = path.display().to_string();
+            return Some((key, format!("must be an absolute path, not {path:?}: it would depend on the current directory")));
+        }
         if let Some((url, what)) = self.public_urls.iter().find_map(|url| Some((url, bad_url(url)?))) {
             return Some(("public_urls", format!("{url:?} {what}")));
         }
@@ -36,6 +41,19 @@ impl Settings {
         }
         let queue = &self.amqp.queue;
         amqp::check_queue(queue).err().map(|what| ("amqp.queue", format!("{what}, not {queue:?}")))
+    }
+
+    fn paths(&self) -> Vec<(&'static str, &Path)> {
+        let Settings { data, tls, amqp, pull, .. } = self;
+        let named = [
+            ("tls.certificate", tls.certificate.as_deref()),
+            ("tls.key", tls.key.as_deref()),
+            ("tls.ca_file", tls.ca_file.as_deref()),
+            ("amqp.ca_file", amqp.ca_file.as_deref()),
+            ("pull.ca_file", pull.ca_file.as_deref()),
+        ];
+        let named = named.into_iter().filter_map(|(key, path)| Some((key, path?)));
+        std::iter::once(("data", data.as_path())).chain(named).collect()
     }
 
     fn bad_number(&self) -> Option<(&'static str, String)> {
@@ -116,6 +134,12 @@ mod tests {
     /// Every key that can have a wrong value of the right type: the key, such a value as TOML, and what is said of it.
     const INVALID: &[(&str, &str, &str)] = &[
         ("data", "\"\"", "is empty"),
+        ("data", "\"data\"", "must be an absolute path, not \"data\""),
+        ("tls.certificate", "\"central.crt\"", "must be an absolute path, not \"central.crt\""),
+        ("tls.key", "\"keys/central.key\"", "must be an absolute path, not \"keys/central.key\""),
+        ("tls.ca_file", "\"private-ca.crt\"", "must be an absolute path, not \"private-ca.crt\""),
+        ("amqp.ca_file", "\"ca.crt\"", "must be an absolute path, not \"ca.crt\""),
+        ("pull.ca_file", "\"./ca.crt\"", "must be an absolute path, not \"./ca.crt\""),
         ("listen", "\"central\"", ""),
         ("public_urls", "[\"central\"]", "\"central\" does not begin with http:// or https://"),
         ("public_urls", "[\"https://one\", \"https://\"]", "\"https://\" has no host"),
@@ -176,8 +200,8 @@ mod tests {
         ("proxy.header", "\"via\"", "unknown variant"),
     ];
 
-    /// Keys whose values are all right when they are of the right type, or are tried when the file that they name is read.
-    const FREE: &[&str] = &["log.requests", "tls.certificate", "tls.key", "amqp.ca_file", "amqp.verify", "pull.ca_file"];
+    /// Keys whose values are all right when they are of the right type.
+    const FREE: &[&str] = &["log.requests", "amqp.verify"];
 
     fn read(text: &str) -> Result<Settings, Error> {
         let mut file = tempfile::NamedTempFile::new().unwrap();

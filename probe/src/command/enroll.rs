@@ -1,6 +1,7 @@
 //! `zonepulse-probe enroll`.
 
 use crate::enroll::{self, Order, Outcome};
+use crate::tls::Fingerprint;
 use crate::{Error, Secret};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,10 +29,14 @@ pub struct Args {
     /// The only authorities to trust (PEM), instead of the system's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// The SHA-256 of the only authority to trust, which the central then sends with its certificate; it is kept
+    /// beside the configuration. Printed by `openssl x509 -in ca.pem -noout -fingerprint -sha256`.
+    #[arg(long, value_name = "HEX", conflicts_with = "ca_file")]
+    ca_sha256: Option<Fingerprint>,
     /// Where batches are to wait until they are delivered.
     #[arg(long, value_name = "DIR")]
     spool: Option<PathBuf>,
-    /// Overwrite another enrolment.
+    /// Replace the credentials of another enrolment. The configuration keeps its comments and all other settings.
     #[arg(long)]
     force: bool,
 }
@@ -44,6 +49,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
         token: Secret::new(token),
         config: args.config.clone(),
         ca_file: args.ca_file.clone(),
+        ca_sha256: args.ca_sha256,
         spool: args.spool.clone(),
         force: args.force,
     };

@@ -9,6 +9,20 @@ use std::str::FromStr;
 /// What errors call this source.
 pub(super) const ARGUMENT: &str = "an argument";
 
+/// Keys whose value is a path. On the command line, it may start from the current directory.
+const PATHS: [&str; 10] = [
+    "spool.dir",
+    "deliver.http.token_file",
+    "tls.ca_file",
+    "pull.token_file",
+    "pull.certificate_file",
+    "pull.key_file",
+    "dnstap.socket",
+    "components.kea4_socket",
+    "components.kea6_socket",
+    "components.backup_pid_file",
+];
+
 /// `KEY=VALUE`, as in `capture.device=eth0`: above the file and the environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Argument {
@@ -35,6 +49,15 @@ impl FromStr for Argument {
         if SECRETS.contains(&key) || has_secret(key, &value) {
             return Err(format!("{key} is a secret: everybody on this machine sees arguments; use the file or the environment"));
         }
+        let value = match value {
+            Value::String(tag, path) if PATHS.contains(&key) && !path.is_empty() => {
+                let absolute =
+                    std::path::absolute(&path).map_err(|error| format!("{key}: {path:?} has no absolute path: {error}"))?;
+                let text = absolute.to_str().ok_or_else(|| format!("{key}: {} is not UTF-8", absolute.display()))?;
+                Value::String(tag, text.to_owned())
+            }
+            value => value,
+        };
         Ok(Argument { key: key.to_owned(), value })
     }
 }

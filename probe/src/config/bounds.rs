@@ -50,9 +50,10 @@ pub(super) fn socket(key: &str, path: Option<&Path>) -> Result<(), String> {
 /// A path has to be absolute.
 pub(super) fn absolute(key: &str, path: Option<&Path>) -> Result<(), String> {
     match path {
-        Some(path) if !path.is_absolute() => {
-            Err(format!("{key}: must be an absolute path, not {:?}", path.display().to_string()))
-        }
+        Some(path) if !path.is_absolute() => Err(format!(
+            "{key}: must be an absolute path, not {:?}: it would depend on the current directory",
+            path.display().to_string()
+        )),
         _ => Ok(()),
     }
 }

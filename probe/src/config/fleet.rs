@@ -105,6 +105,9 @@ impl Config {
             certificate_file.is_some() == key_file.is_some(),
             "pull.certificate_file, key_file: give both of them, or none for plain HTTP",
         )?;
+        bounds::absolute("pull.token_file", token_file.as_deref())?;
+        bounds::absolute("pull.certificate_file", certificate_file.as_deref())?;
+        bounds::absolute("pull.key_file", key_file.as_deref())?;
         bounds::within("pull.max_connections", *max_connections as u64, 1..=64)?;
         bounds::has_port("pull.listen", listen.as_ref())?;
         bounds::has_port("metrics.listen", self.metrics.listen.as_ref())?;

@@ -1,0 +1,138 @@
+//! Trusting an authority by its fingerprint, before there is a file of it.
+//!
+//! The other side sends the authority along with its certificate. It is trusted, and nothing else, when it has the
+//! fingerprint that was given.
+
+use super::{Anyone, provider, wrong};
+use crate::Error;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use sha2::{Digest, Sha256};
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+
+/// The characters of a line of PEM.
+const PEM_LINE: usize = 64;
+
+/// The SHA-256 of an authority's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl FromStr for Fingerprint {
+    type Err = String;
+
+    /// As hexadecimal digits, with colons between bytes or without.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits: Vec<u32> = text.chars().filter(|c| *c != ':').map_while(|c| c.to_digit(16)).collect();
+        let colons = text.chars().filter(|c| *c == ':').count();
+        let mut bytes = [0; 32];
+        if digits.len() != 2 * bytes.len() || text.chars().count() != digits.len() + colons {
+            return Err("is no SHA-256: write its 64 hexadecimal digits".into());
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair.iter().fold(0, |byte, digit| byte << 4 | *digit as u8);
+        }
+        Ok(Fingerprint(bytes))
+    }
+}
+
+/// Trust in one authority, which is kept once it was seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Pinned(Arc<Verifier>);
+
+impl Pinned {
+    pub(crate) fn new(fingerprint: Fingerprint) -> Pinned {
+        Pinned(Arc::new(Verifier { fingerprint, signatures: Anyone(provider()), seen: OnceLock::new() }))
+    }
+
+    /// How to connect.
+    pub(crate) fn client(&self) -> Result<ClientConfig, Error> {
+        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let builder = builder.map_err(|error| wrong("tls", error))?;
+        Ok(builder.dangerous().with_custom_certificate_verifier(self.0.clone()).with_no_client_auth())
+    }
+
+    /// The authority, in PEM, once a connection was made.
+    pub(crate) fn pem(&self) -> Option<String> {
+        let text = STANDARD.encode(self.0.seen.get()?);
+        let lines = text.as_bytes().chunks(PEM_LINE).map(|line| String::from_utf8_lossy(line) + "\n");
+        Some(format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines.collect::<String>()))
+    }
+}
+
+#[derive(Debug)]
+struct Verifier {
+    fingerprint: Fingerprint,
+    signatures: Anyone,
+    seen: OnceLock<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let is_it = |certificate: &&CertificateDer<'_>| Sha256::digest(certificate)[..] == self.fingerprint.0;
+        let unknown = || rustls::Error::General("no certificate that it shows has the fingerprint that was given".into());
+        let authority = std::iter::once(certificate).chain(others).find(is_it).ok_or_else(unknown)?;
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.clone())?;
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider()).build();
+        let verifier = verifier.map_err(|error| rustls::Error::General(error.to_string()))?;
+        let verified = verifier.verify_server_cert(certificate, others, name, ocsp, now)?;
+        self.seen.get_or_init(|| authority.clone().into_owned());
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.signatures.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.signatures.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.signatures.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_read_as_programs_print_it() {
+        let plain = "00ff".repeat(16);
+        let bytes: Vec<String> = [0u8, 255].repeat(16).iter().map(|byte| format!("{byte:02X}")).collect();
+        let expected: Vec<u8> = [0, 255].repeat(16);
+        for text in [plain.as_str(), &bytes.join(":")] {
+            assert_eq!(text.parse::<Fingerprint>().unwrap().0[..], expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_fingerprint_is_refused() {
+        for text in ["", "00ff", &"00fg".repeat(16), &"00ff".repeat(17), &format!("{}?", "00ff".repeat(16))] {
+            assert!(text.parse::<Fingerprint>().is_err(), "{text}");
+        }
+    }
+}
