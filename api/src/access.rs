@@ -71,7 +71,8 @@ impl Access {
         let (duration_ms, user) = (self.began.elapsed().as_millis() as u64, Who(self.who.as_ref()));
         let peer = self.peer.map(|Peer(address)| address);
         let peer = peer.as_ref().map(tracing::field::display);
-        if *status >= 500 {
+        // Asked to come again is no fault of the central: what is behind it has a warning of its own, one a minute.
+        if *status >= 500 && *status != 503 {
             tracing::warn!(%method, route, path, status, duration_ms, bytes, whole, %user, peer, "request");
         } else if QUIET.contains(&route.as_str()) {
             tracing::debug!(%method, route, path, status, duration_ms, bytes, whole, %user, peer, "request");

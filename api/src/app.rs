@@ -10,6 +10,7 @@ use crate::openapi::{self, DOCS_PATH, DOCUMENT_PATH};
 use crate::packed::Packed;
 use crate::pending::Pending;
 use crate::problem::{Case, Problem};
+use crate::refusals::Refusals;
 use crate::rights::{Need, Right, guard};
 use crate::{
     Error, access::Access, audit, batches, broker_trial, browsers, config, enrollments, health, heartbeat, monitoring, page,
@@ -54,6 +55,7 @@ struct Parts {
     metrics: Metrics,
     pulled: pull::Progress,
     logs_requests: AtomicBool,
+    refusals: Arc<Refusals>,
 }
 
 /// Answers that are being read may hold no less, bytes: several of the largest.
@@ -74,6 +76,7 @@ impl App {
         let unread = Pending::new(engine.memory_bytes().max(LEAST_UNREAD_BYTES));
         let pulled = pull::Progress::default();
         let connections = Connections::new(listen::bounds(&limits));
+        let refusals = Arc::<Refusals>::default();
         let metrics = Metrics::new(metrics::Parts {
             store: store.clone(),
             ingest: ingest.clone(),
@@ -83,6 +86,7 @@ impl App {
             unread: unread.clone(),
             pulled: pulled.clone(),
             fleet: fleet.clone(),
+            refusals: refusals.clone(),
         });
         let logs_requests = AtomicBool::new(true);
         let parts = Parts {
@@ -99,6 +103,7 @@ impl App {
             metrics,
             pulled,
             logs_requests,
+            refusals,
         };
         Ok(App { parts: Arc::new(parts) })
     }
@@ -142,6 +147,11 @@ impl App {
     /// The connections of its listener.
     pub(crate) fn connections(&self) -> &Connections {
         &self.parts.connections
+    }
+
+    /// What was refused, for the log and metrics.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.parts.refusals
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

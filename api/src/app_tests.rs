@@ -539,6 +539,33 @@ async fn what_is_missing_makes_it_unready_and_not_dead() {
     assert_eq!((answered.status, answered.header("retry-after")), (503, "5"));
     let problem = answered.problem();
     assert_eq!(problem["type"], "urn:zonepulse:problem:not-ready");
-    assert!(problem["detail"].as_str().unwrap().contains("free"), "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    let path = setup.app.store().path().display().to_string();
+    for part in [" bytes are free on the disk of ", &path, &format!("{} are needed ([store] min_free_bytes)", u64::MAX)] {
+        assert!(detail.contains(part), "{part}: {detail}");
+    }
     assert_eq!(setup.send("GET", "/healthz", &[], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_refused_is_in_the_metrics() {
+    let setup = setup();
+    assert_eq!(setup.send("GET", "/metrics", &[("authorization", "Bearer revoked")], "").await.status, 401);
+    let of_batch = [("authorization", setup.bearer.as_str()), ("content-type", crate::batches::MEDIA_TYPE)];
+    assert_eq!(setup.send("POST", crate::batches::PATH, &of_batch, "no batch").await.status, 400);
+    let text = setup.get("/metrics").await.body;
+    for line in [
+        "zonepulse_http_requests_unauthenticated_total 1",
+        "zonepulse_server_batches_refused_total{server=\"1\"} 1",
+        "zonepulse_server_batches_refused_total{server=\"2\"} 0",
+        "zonepulse_server_batches_evicted_total{server=\"1\"} 0",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line}: {text}");
+    }
+}
+
+#[test]
+fn the_page_shows_what_readyz_says() {
+    let (html, script) = (include_str!("page/page.html"), include_str!("page/page.js"));
+    assert!(html.contains(r#"id="unready""#) && script.contains(r#"new URL("/readyz", location.origin)"#));
 }

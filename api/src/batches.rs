@@ -12,6 +12,7 @@ use crate::credentials::Principal;
 use crate::parameters;
 use crate::pending::NoRoom;
 use crate::problem::{Case, Problem};
+use crate::rights::Caller;
 use crate::time::now_ms;
 use axum::Extension;
 use axum::body::Body;
@@ -56,20 +57,21 @@ pub fn routes() -> OpenApiRouter<App> {
 )]
 async fn receive(
     State(app): State<App>,
-    Extension(principal): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, [(&'static str, String); 1]), Problem> {
     parameters::none(&uri)?;
-    let Principal::Server(server_id) = principal else {
+    let Principal::Server(server_id) = caller.principal else {
         return Err(Problem::new(Case::NotAllowed, "only a server's token may send batches"));
     };
     check_media_type(&headers)?;
     let mut held = app.pending().of(server_id);
     let take = |bytes| held.take(bytes).map_err(Problem::from);
     let batch = body::whole(body, app.limits().max_request_bytes as usize, take).await?;
-    app.ingest().receive(batch, Sender::Server(server_id)).await?;
+    let received = app.ingest().receive(batch, Sender::Server(server_id)).await;
+    received.inspect_err(|error| app.refusals().batch(caller.address, server_id, error))?;
     Ok((StatusCode::NO_CONTENT, [(KEPT_FROM_HEADER, kept_from(&app, server_id, now_ms() / 1000).to_string())]))
 }
 
@@ -109,7 +111,7 @@ impl From<Error> for Problem {
             Error::WrongServer { .. } | Error::UnknownServer(_) => Problem::new(Case::NotAllowed, error.to_string()),
             Error::Busy => Problem::new(Case::Busy, error.to_string()).retry_after_s(1),
             Error::Ahead { .. } | Error::Behind { .. } => Problem::new(Case::Ahead, error.to_string()).retry_after_s(10),
-            Error::NoSpace => Problem::new(Case::Busy, error.to_string()).retry_after_s(30),
+            Error::NoSpace { .. } => Problem::new(Case::Busy, error.to_string()).retry_after_s(30),
             Error::Closed => Problem::new(Case::Busy, error.to_string()).retry_after_s(5),
             Error::Store(_) | Error::Trust(_) | Error::Broker(_) | Error::Thread(_) => Problem::internal(error),
         }

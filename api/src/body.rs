@@ -2,7 +2,7 @@
 //!
 //! Like parameters: a member that is not known, that comes twice, or that cannot be
 //! read is an error that names it. In a change, a member that is absent stays as it is and
-//! `null` puts it back to what it is without being set (RFC 7396).
+//! `null` resets it to its default (RFC 7396).
 
 use crate::browsers;
 use crate::listen::TooSlow;

@@ -41,7 +41,8 @@ pub(crate) async fn alive() -> Json<Health> {
 /// Is it ready?
 ///
 /// 200 when the store answers, its disk has room, batches can be written and, if a broker
-/// is configured, are taken from its queue; otherwise 503, and `detail` says what is missing. Needs no credentials.
+/// is configured, are taken from its queue; otherwise 503, and `detail` says what is missing,
+/// for a full disk with the bytes that are free and those that are needed. Needs no credentials.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "ready", tag = "Service",
     responses(
@@ -63,9 +64,7 @@ fn missing(app: &App) -> Vec<String> {
     if let Err(error) = app.store().registry().users() {
         missing.push(format!("the store does not answer: {error}"));
     }
-    if let Err(error) = app.store().has_room() {
-        missing.push(error.to_string());
-    }
+    missing.extend(crate::room::missing(app.store()));
     if !app.ingest().is_alive() {
         missing.push("the committer has ended: no batch can be written".to_owned());
     }

@@ -366,7 +366,7 @@ pub struct ProbeSettingsBody {
     system_monitoring: bool,
     /// How often, seconds.
     system_interval_s: u32,
-    /// The way that batches take: `http`, `rabbitmq` or `pull`.
+    /// How batches reach the central: `http`, `rabbitmq` or `pull`.
     communication: String,
     /// Where this API is; null for where the probe's own configuration says.
     api_url: Option<String>,

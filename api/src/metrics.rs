@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::fleet::Fleet;
 use crate::parameters;
 use crate::problem::Problem;
+use crate::refusals::Refusals;
 use crate::time::now_ms;
 use axum::extract::State;
 use axum::http::{Uri, header};
@@ -84,7 +85,7 @@ struct RouteLabels {
 }
 
 /// The parts that are asked at a scrape.
-pub struct Parts {
+pub(crate) struct Parts {
     /// Sizes, upkeep, room.
     pub store: Store,
     /// Batches.
@@ -100,11 +101,13 @@ pub struct Parts {
     pub pulled: pull::Progress,
     /// Heartbeats.
     pub fleet: Arc<Fleet>,
+    /// What was refused.
+    pub refusals: Arc<Refusals>,
 }
 
 impl Metrics {
     /// With nothing counted yet.
-    pub fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
         let mut registry = Registry::with_prefix("zonepulse");
         // From a millisecond to a minute.
         let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.5, 13));
@@ -174,6 +177,8 @@ impl Parts {
         out.counter("http_connections_displaced", "Connections that were closed to make room for others", counts.displaced)?;
         out.counter("http_connections_timed_out", "Connections that were closed because no request came", counts.timed_out)?;
         out.counter("http_connections_unread", "Connections whose client did not read its answer", counts.unread)?;
+        let help = "Requests that were refused because their credentials were missing or wrong";
+        out.counter("http_requests_unauthenticated", help, self.refusals.unauthenticated())?;
         out.counter("tls_handshake_failures", "TLS handshakes that ended without a connection", counts.failed_handshakes)
     }
 
@@ -196,7 +201,11 @@ impl Parts {
         out.counter("batches_refused", "Batches that were refused for good", ingest.refused)?;
         let refused = self.ingest.broker_refusals();
         out.counters("amqp_messages_refused", "Messages of the broker that went to the dead-letter queue", "reason", &refused)?;
-        out.counter("batches_postponed", "Batches that their bringers were asked to bring again", ingest.postponed)?;
+        out.counter(
+            "batches_postponed",
+            "Batches that were not taken and whose senders were asked to try again",
+            ingest.postponed,
+        )?;
         out.counter("batches_received_bytes", "Bytes of batches that came, whatever became of them", ingest.received_bytes)?;
         out.counter("points", "Points that were written", ingest.points)?;
         out.counter("commits", "Writes, each of one batch or more", ingest.commits)?;
@@ -274,10 +283,15 @@ impl Parts {
         let waiting = |id| self.ingest.on_the_way(id);
         out.per_server(false, "server_waiting_batches", "Batches on the way in", &each(&|id| waiting(id).batches))?;
         out.per_server(false, "server_waiting_bytes", "Bytes of batches on the way in", &each(&|id| waiting(id).bytes))?;
-        let help = "Batches of the server that found no place, and which it was asked to bring again";
+        let help = "Batches of the server that were not taken because too many were on the way, and that its probe sends again";
         out.per_server(true, "server_batches_postponed", help, &each(&|id| waiting(id).postponed))?;
+        let lost = |id| self.ingest.lost(id);
+        let help = "Batches that the server's probe gave up before the central had them, as its reports say";
+        out.per_server(true, "server_batches_evicted", help, &each(&|id| lost(id).evicted))?;
+        let help = "Batches of the server that were refused for good";
+        out.per_server(true, "server_batches_refused", help, &each(&|id| lost(id).refused))?;
         let times = |id| self.ingest.bad_times(id);
-        let help = "Batches of the server that told of a time yet to come, whenever they came; they are kept and come again";
+        let help = "Attempts to send a batch of the server whose time is ahead of the central's clock; the probe keeps such a batch and sends it again";
         out.per_server(true, "server_batches_ahead", help, &each(&|id| times(id).ahead))?;
         let help = "Batches of the server that told of a time too long ago, and were refused for good";
         out.per_server(true, "server_batches_too_old", help, &each(&|id| times(id).too_old))

@@ -108,9 +108,10 @@ async fn rps(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
 ///
 /// What each probe reported of each interval: when it was listening, and what
 /// it saw and could not count or lost. An interval without a row was not
-/// observed: silence there does not mean that nobody asked. A row that covers no
-/// time came with a batch of metrics, and says that batches of any kind were
-/// given up. Without `date_from` and `date_to`, of the last 24 hours.
+/// observed: silence there does not mean that nobody asked. A row whose `covered_from`
+/// equals its `covered_until` observed nothing: it only says how many batches the probe
+/// gave up before they were delivered, and came with metrics of the machine.
+/// Without `date_from` and `date_to`, of the last 24 hours.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/dns/coverage", operation_id = "dns_coverage", tag = "DNS",
     params(ServerSelection, Range, Paging, Escaping),

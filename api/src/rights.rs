@@ -11,6 +11,7 @@ use crate::listen::{Peer, Visitor};
 use crate::problem::{Case, Problem};
 use crate::unread;
 use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::Response;
 use std::net::IpAddr;
@@ -131,7 +132,10 @@ pub async fn guard(State((app, need)): State<(App, Need)>, mut request: Request,
     let peer = request.extensions().get::<ConnectInfo<Peer>>();
     let address = peer.map(|ConnectInfo(Peer(address))| address.ip());
     let address = address.ok_or_else(|| Problem::internal("a request without an address"))?;
-    let principal = app.who(address, request.headers()).await?;
+    let principal = app.who(address, request.headers()).await.inspect_err(|problem| {
+        let has_some = request.headers().contains_key(AUTHORIZATION);
+        app.refusals().credentials(address, request.uri().path(), has_some, problem);
+    })?;
     if let Some(visitor) = request.extensions().get::<Visitor>() {
         visitor.prove(principal.number());
     }

@@ -11,9 +11,9 @@ use crate::config::{Amqp, Proxy, Pull, Query, Settings, Tls};
 use crate::listen::{Connections, Door};
 use crate::open_files;
 use crate::pulling::Pulling;
-use crate::remote;
 use crate::tls::Certificate;
 use crate::{Error, describe};
+use crate::{remote, room};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -129,6 +129,9 @@ pub async fn serve(
         Ok::<_, Error>((store, administrator))
     });
     let (store, administrator) = opening.await??;
+    if let Some(missing) = room::missing(&store) {
+        tracing::warn!("{missing}");
+    }
     let ingest = Ingest::start(store.clone(), settings.ingest.into())?;
     let upkeep = Upkeep::start(store.clone())?;
     let engine = Engine::new(store.clone(), zonepulse_query::Options { sql_workers, ..query_options(settings) })?;

@@ -217,7 +217,8 @@ async fn with_a_certificate_it_speaks_tls_and_nothing_else() {
     let said = answer(secure(address, &made).await.unwrap(), HEALTH).await;
     assert!(said.starts_with("HTTP/1.1 200 OK"), "{said}");
     let in_the_clear = answer(TcpStream::connect(address).await.unwrap(), HEALTH).await;
-    assert!(!in_the_clear.contains("HTTP"), "{in_the_clear}");
+    assert!(in_the_clear.starts_with("HTTP/1.1 400 "), "{in_the_clear}");
+    assert!(in_the_clear.contains("this port speaks HTTPS: https://a\n"), "{in_the_clear}");
     central.end().await;
 }
 

@@ -252,7 +252,7 @@ async fn create(
 
 /// Change a server
 ///
-/// What is absent stays as it is; `null` puts it back to what it is without being said (RFC 7396). `pull_url`,
+/// What is absent stays as it is; `null` resets it to its default (RFC 7396). `pull_url`,
 /// `pull_token`, `trusted`, `verify_ca`, and every address and all about the broker among `settings` are for
 /// administrators. A change that would send a secret elsewhere or less safely needs the secret in the same request:
 /// `pull_token` with `pull_url`, `rabbitmq_password` with a broker of the server's own.

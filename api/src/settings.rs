@@ -51,7 +51,7 @@ pub fn changing() -> OpenApiRouter<App> {
 /// Describes every setting once, for what is set and for what holds.
 macro_rules! described {
     ($($(#[$attribute:meta])* $name:ident: $kind:ty,)*) => {
-        /// What is set; a setting that is absent, or null, is as it is without being set.
+        /// The settings that are set here; one that is absent or null has its default, or a server the value for all servers.
         #[derive(ToSchema)]
         #[expect(dead_code, reason = "describes a member")]
         pub struct SettingsSet {

@@ -1,6 +1,7 @@
 //! The one thread that writes: whatever waits goes into one write, from each server in turn.
 
 use crate::admission::Place;
+use crate::losses::Losses;
 use crate::times::{self, Bounds};
 use crate::turns::{Group, Turns};
 use crate::twins::{Pending, Twins};
@@ -12,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::oneshot;
 use zonepulse_store::{Store, Write};
-use zonepulse_wire::{Batch, Counter, Message, SystemBatch};
+use zonepulse_wire::{Batch, Counter, Evicted, Message, SystemBatch};
 
 /// A write takes no further batch that would exceed so many points: neither what it keeps until it is on disk nor how
 /// long the next one waits grows with how many large batches there are.
@@ -73,12 +74,13 @@ impl Committer {
         settings: Settings,
         times: Bounds,
         untold: Arc<Untold>,
+        losses: Arc<Losses>,
         twins: Arc<Twins>,
     ) -> Result<Self, Error> {
         let queue = Arc::new(Turns::new());
         let written = Arc::<Written>::default();
         let closing = Closing(queue.clone());
-        let writer = Writer { store, times, untold, twins, counted: written.clone() };
+        let writer = Writer { store, times, untold, losses, twins, counted: written.clone() };
         let most = Group { batches: settings.group_batches.max(1), points: WRITE_POINTS };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
@@ -107,11 +109,21 @@ impl Committer {
     }
 }
 
+/// What a batch in a write tells besides its points, once it is on disk.
+struct Told {
+    server_id: u32,
+    /// Batches that were refused and are in its report.
+    refused: u64,
+    /// What the probe gave up.
+    evicted: Option<Evicted>,
+}
+
 /// What the thread writes with.
 struct Writer {
     store: Store,
     times: Bounds,
     untold: Arc<Untold>,
+    losses: Arc<Losses>,
     twins: Arc<Twins>,
     counted: Arc<Written>,
 }
@@ -129,11 +141,11 @@ impl Writer {
             let written = self.write(group);
             self.counted.commits.fetch_add(1, Ordering::Relaxed);
             self.counted.took_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
-            let was_full = std::mem::replace(&mut full, matches!(written, Err(Error::NoSpace)));
+            let was_full = std::mem::replace(&mut full, matches!(written, Err(Error::NoSpace { .. })));
             match written {
                 Ok(()) if was_full => tracing::info!("there is room on the disk: batches are taken again"),
-                Err(Error::NoSpace) if was_full => {}
-                Err(error) => tracing::error!(%error, "batches were not taken; their bringers will try again"),
+                Err(Error::NoSpace { .. }) if was_full => {}
+                Err(error) => tracing::error!(%error, "batches were not taken; their senders will try again"),
                 Ok(()) => {}
             }
         }
@@ -142,7 +154,7 @@ impl Writer {
     /// Writes batches, and answers those who wait for them.
     fn write(&self, group: Vec<Waiting>) -> Result<(), Error> {
         let mut write = self.store.begin();
-        let now_ms = times::now_ms();
+        let (now_ms, began) = (times::now_ms(), Instant::now());
         let (mut points, mut pending) = (0, Pending::default());
         let mut added = Vec::with_capacity(group.len());
         let mut told = Vec::new();
@@ -166,8 +178,11 @@ impl Writer {
             Ok(()) => {
                 self.counted.points.fetch_add(points, Ordering::Relaxed);
                 self.twins.adopt(pending, now_ms);
+                for Told { server_id, evicted, .. } in told {
+                    evicted.into_iter().for_each(|evicted| self.losses.evicted(server_id, evicted, began));
+                }
             }
-            Err(_) => told.into_iter().for_each(|(server_id, batches)| self.untold.add(server_id, batches)),
+            Err(_) => told.into_iter().for_each(|told| self.untold.add(told.server_id, told.refused)),
         }
         for (answer, place, outcome) in added {
             drop(place);
@@ -182,7 +197,7 @@ impl Writer {
         &self,
         mut batch: Message,
         write: &mut Write<'_>,
-        told: &mut Vec<(u32, u64)>,
+        told: &mut Vec<Told>,
         pending: &mut Pending,
         now_ms: u64,
     ) -> Result<Outcome, Error> {
@@ -192,6 +207,7 @@ impl Writer {
         {
             self.times.cut(evicted, now_ms / 1000);
         }
+        let evicted = batch.evicted();
         let refused = match &mut batch {
             Message::Dns(batch) => {
                 let refused = self.untold.take(server_id);
@@ -207,7 +223,7 @@ impl Writer {
         };
         let added = overlap_ms.and_then(|overlap_ms| Ok(translate::add(batch, overlap_ms, write)?));
         match added {
-            Ok(Outcome::Committed) => told.push((server_id, refused)),
+            Ok(Outcome::Committed) => told.push(Told { server_id, refused, evicted }),
             _ => self.untold.add(server_id, refused),
         }
         added

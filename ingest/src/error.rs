@@ -1,6 +1,7 @@
 //! Why a batch was not taken, by what its bringer can do about it.
 
 use std::sync::Arc;
+use zonepulse_wire::Utc;
 
 /// Why a batch was not taken.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -36,7 +37,7 @@ pub enum Error {
     /// The batch tells of a time so long ago that the clock that it comes from, or the central's, is wrong. It will not be
     /// taken while the bound is what it is: keep it for somebody to look at.
     #[error(
-        "the batch tells of a time {age_days} days ago (Unix time {start_s}), and up to {max_age_days} days are taken ([ingest] max_age_days): is the clock right that it was made with?"
+        "the batch tells of a time {age_days} days ago ({}), and up to {max_age_days} days are taken ([ingest] max_age_days): is the clock right that it was made with?", Utc(*.start_s)
     )]
     TooOld {
         /// When it begins, Unix seconds.
@@ -52,7 +53,7 @@ pub enum Error {
     /// Another run of a probe of the server covers the same time already, and by the server's settings a time counts once. It
     /// will never be taken: keep it for somebody to look at.
     #[error(
-        "another probe uses the token of server {server_id}: the interval at {start_s} counts from the run {first:016x}, so not from {epoch:016x} (the setting overlapping_probes is \"refuse\")"
+        "another probe uses the token of server {server_id}: the interval at {} counts from the run {first:016x}, so not from {epoch:016x} (the setting overlapping_probes is \"refuse\")", Utc(*.start_s)
     )]
     Overlaps {
         /// The server.
@@ -79,8 +80,15 @@ pub enum Error {
     #[error("too many batches are waiting to be committed: try again later")]
     Busy,
     /// The central's disk is nearly full: try again when there is room.
-    #[error("the central's disk is nearly full: try again later")]
-    NoSpace,
+    #[error(
+        "the central's disk is nearly full: {free_bytes} bytes are free, {min_free_bytes} are needed ([store] min_free_bytes): try again later"
+    )]
+    NoSpace {
+        /// What is free.
+        free_bytes: u64,
+        /// What must be free for a batch to be taken.
+        min_free_bytes: u64,
+    },
     /// The store failed. The batch was not taken: try again later.
     #[error("the store could not take the batch: {0}")]
     Store(#[source] Arc<zonepulse_store::Error>),
@@ -113,12 +121,35 @@ impl Error {
             | Error::Behind { .. }
             | Error::UnknownServer(_)
             | Error::Busy
-            | Error::NoSpace
+            | Error::NoSpace { .. }
             | Error::Store(_)
             | Error::Closed
             | Error::Trust(_)
             | Error::Broker(_)
             | Error::Thread(_) => false,
+        }
+    }
+
+    /// A word for why, the same for every batch that is not taken for that reason: metrics and the log count by it.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Error::Malformed(_) => "malformed",
+            Error::UnknownVersion(_) => "unknown_version",
+            Error::TooLate(_) => "too_late",
+            Error::Ahead { .. } => "ahead",
+            Error::Behind { .. } => "central_clock_behind",
+            Error::TooOld { .. } => "too_old",
+            Error::Interval(_) => "interval",
+            Error::Overlaps { .. } => "overlaps",
+            Error::WrongServer { .. } => "wrong_server",
+            Error::UnknownServer(_) => "unknown_server",
+            Error::Busy => "busy",
+            Error::NoSpace { .. } => "no_space",
+            Error::Store(_) => "store",
+            Error::Closed => "closed",
+            Error::Trust(_) => "trust",
+            Error::Broker(_) => "broker",
+            Error::Thread(_) => "thread",
         }
     }
 }
@@ -129,7 +160,7 @@ impl From<zonepulse_store::Error> for Error {
             // What the store refuses for what it says will say the same when it comes again.
             zonepulse_store::Error::BadIntake(what) => Error::Malformed(zonepulse_wire::Error::Malformed(what)),
             zonepulse_store::Error::TooLate { .. } => Error::TooLate(error.to_string()),
-            zonepulse_store::Error::NoSpace { .. } => Error::NoSpace,
+            zonepulse_store::Error::NoSpace { free_bytes, min_free_bytes } => Error::NoSpace { free_bytes, min_free_bytes },
             error => Error::Store(Arc::new(error)),
         }
     }

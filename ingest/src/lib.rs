@@ -15,6 +15,7 @@ pub mod batches;
 mod committer;
 mod error;
 pub mod fleet;
+mod losses;
 pub mod pull;
 mod times;
 mod translate;
@@ -25,6 +26,7 @@ mod untold;
 
 pub use admission::OnTheWay;
 pub use error::Error;
+pub use losses::Lost;
 pub use times::BadTimes;
 pub use trust::Trust;
 pub use twins::{LiveProbes, Overlaps};
@@ -35,6 +37,7 @@ pub use zonepulse_wire::{Counter, KEPT_FROM_HEADER, KeptFrom};
 use admission::{Admission, Bounds};
 use bytes::Bytes;
 use committer::Committer;
+use losses::Losses;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -122,6 +125,7 @@ pub struct Ingest {
     /// Servers for which two probes send.
     twins: Arc<twins::Twins>,
     bad_times: Arc<times::Tally>,
+    losses: Arc<Losses>,
     untold: Arc<Untold>,
     /// Of messages from the broker.
     refusals: Arc<amqp::origin::Refusals>,
@@ -142,9 +146,10 @@ impl Ingest {
     /// was waiting is committed.
     pub fn start(store: Store, settings: Settings) -> Result<Self, Error> {
         let (twins, untold) = (Arc::<twins::Twins>::default(), Arc::<Untold>::default());
+        let losses = Arc::<Losses>::default();
         let Settings { queue_batches, queue_bytes, patience, max_ahead_s, max_age_days, .. } = settings;
         let times = times::Bounds { max_ahead_s, max_age_days };
-        let committer = Committer::start(store.clone(), settings, times, untold.clone(), twins.clone())?;
+        let committer = Committer::start(store.clone(), settings, times, untold.clone(), losses.clone(), twins.clone())?;
         let admission = Arc::new(Admission::new(Bounds { batches: queue_batches, bytes: queue_bytes }));
         Ok(Ingest {
             store,
@@ -155,6 +160,7 @@ impl Ingest {
             counters: Arc::default(),
             twins,
             bad_times: Arc::default(),
+            losses,
             untold,
             refusals: Arc::default(),
             broker: Arc::default(),
@@ -172,6 +178,10 @@ impl Ingest {
             Err(_) => &self.counters.postponed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        if outcome.as_ref().is_err_and(Error::is_final) {
+            let (Sender::Server(own) | Sender::Signed(own)) = sender;
+            self.losses.refused(own);
+        }
         outcome
     }
 
@@ -219,6 +229,17 @@ impl Ingest {
     /// How batches of a server cover time that others cover, too.
     pub fn overlaps(&self, server_id: u32) -> Overlaps {
         self.twins.of(server_id, times::now_ms())
+    }
+
+    /// One more batch of a server that was refused for this cause ([`Error::cause`]): how many there were since the log had the
+    /// last line about it, when it is time for one.
+    pub(crate) fn refusal_is_due(&self, server_id: u32, error: &Error) -> Option<u64> {
+        self.losses.refusal_is_due(server_id, error.cause(), Instant::now())
+    }
+
+    /// Batches of a server that are lost or were refused.
+    pub fn lost(&self, server_id: u32) -> Lost {
+        self.losses.of(server_id)
     }
 
     /// What of a server was not taken because of its times.

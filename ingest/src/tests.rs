@@ -502,3 +502,31 @@ async fn numbers_past_their_bounds_are_refused_for_good_and_change_no_sum() {
     assert_eq!((hits(&central.store), central.ingest.statistics().refused), (2, 3));
     assert_eq!(central.store.check().unwrap().faults, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn what_a_probe_gave_up_is_counted_once_for_its_server() {
+    let central = central_with(Options::default(), Settings::default(), 2);
+    let evicted = Some(zonepulse_wire::Evicted { batches: 13, from_s: T0_S, until_s: T0_S + 600 });
+    let told = bytes(&Batch { evicted, ..batch(1, 1, &["a.example."]) });
+    for expected in [Outcome::Committed, Outcome::Duplicate] {
+        assert_eq!(central.ingest.receive(told.clone(), Sender::Server(1)).await.unwrap(), expected);
+    }
+    let lost = |server_id| central.ingest.lost(server_id);
+    assert_eq!((lost(1), lost(2)), (Lost { evicted: 13, refused: 0 }, Lost::default()));
+}
+
+#[tokio::test]
+async fn refused_batches_are_counted_for_the_server_whose_token_was_shown() {
+    let central = central_with(Options::default(), Settings::default(), 2);
+    central.ingest.receive(bytes(&batch(1, 1, &["a.example."])), Sender::Server(2)).await.unwrap_err();
+    let lost = |server_id| central.ingest.lost(server_id);
+    assert_eq!((lost(1), lost(2)), (Lost::default(), Lost { evicted: 0, refused: 1 }));
+}
+
+#[test]
+fn errors_tell_times_as_rfc_3339() {
+    let too_old = Error::TooOld { start_s: 0, age_days: 20_000, max_age_days: 30 };
+    assert!(too_old.to_string().contains("(1970-01-01T00:00:00Z)"), "{too_old}");
+    let overlaps = Error::Overlaps { server_id: 1, start_s: 1_767_225_600, epoch: 2, first: 1 };
+    assert!(overlaps.to_string().contains("the interval at 2026-01-01T00:00:00Z counts"), "{overlaps}");
+}

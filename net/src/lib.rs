@@ -16,20 +16,25 @@
 //!   connection is half-closed, and what still arrives is read and discarded within bounds. A connection that is
 //!   closed with unread bytes is reset, and a reset can destroy the answer on its way (RFC 9112 section 9.6).
 //!
+//! * **Repeated warnings do not flood the log** ([`Throttle`]): one line per cause and minute, with a count.
+//!
 //! The crate knows no routes, no credentials and no configuration files.
 
 mod address;
 mod limits;
 mod pace;
 mod places;
+mod plain;
 mod server;
 mod stream;
+mod throttle;
 
 pub use address::{Block, network};
 pub use limits::Limits;
 pub use pace::{Paced, TooSlow};
 pub use places::{Bounds, Counts, Places, Visitor};
 pub use server::{Acceptor, Server};
+pub use throttle::Throttle;
 
 /// An error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

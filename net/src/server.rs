@@ -3,7 +3,9 @@
 use crate::limits::Limits;
 use crate::pace::{Answer, Paced};
 use crate::places::{Places, Seat, Visitor};
+use crate::plain::{self, Opening};
 use crate::stream::Stream;
+use crate::throttle::Throttle;
 use crate::{BoxError, address};
 use bytes::Bytes;
 use either::Either;
@@ -22,7 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -36,6 +38,8 @@ pub type Acceptor = Arc<dyn Fn() -> TlsAcceptor + Send + Sync>;
 const SEND_BUFFER_BYTES: usize = 128 << 10;
 /// What is discarded at a time after an early answer, bytes.
 const DISCARD_BYTES: usize = 16 << 10;
+/// The longest cause of a failed handshake in the log, characters.
+const LONGEST_CAUSE: usize = 200;
 /// How long to wait when the system lets no connection be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
@@ -59,6 +63,7 @@ struct Setup<F> {
     limits: Limits,
     http: http1::Builder,
     answer: F,
+    failures: Throttle<String>,
 }
 
 impl Server {
@@ -76,7 +81,7 @@ impl Server {
         let Server { listener, tls, places, limits, proxies } = self;
         let mut http = http1::Builder::new();
         http.max_header_size(limits.head_bytes).max_buf_size((2 * limits.head_bytes).max(16 << 10));
-        let setup = Arc::new(Setup { tls, limits, http, answer });
+        let setup = Arc::new(Setup { tls, limits, http, answer, failures: Throttle::default() });
         let (end, ended) = watch::channel(false);
         let mut connections = JoinSet::new();
         let mut ending = pin!(ending);
@@ -137,15 +142,34 @@ where
         let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
         let visitor = seat.visitor();
         let is_greeted = AtomicBool::new(self.tls.is_none());
-        let speak_securely = async |acceptor: TlsAcceptor, stream: TcpStream| {
-            let handshake = acceptor.accept(stream).await;
+        let failed = |cause: &str| {
             is_greeted.store(true, Ordering::Relaxed);
-            match handshake {
-                Ok(stream) => self.speak(stream, visitor, address, ended.clone()).await,
-                Err(error) => {
-                    places.handshake_failed();
-                    tracing::debug!(%error, "a TLS handshake failed");
+            places.handshake_failed();
+            self.handshake_failed(address, cause);
+        };
+        let speak_securely = async |acceptor: TlsAcceptor, stream: TcpStream| {
+            match plain::opening(&stream).await {
+                // Whoever only looks whether the port is open does so every few seconds: counted, and no warning.
+                Ok(Opening::Nothing) | Err(_) => {
+                    is_greeted.store(true, Ordering::Relaxed);
+                    return places.handshake_failed();
                 }
+                Ok(Opening::Http) => {
+                    let answered = plain::answer(stream, visitor, &self.limits).await;
+                    failed("plain HTTP at a port that speaks HTTPS");
+                    if let Ok(stream) = answered {
+                        linger(stream, self.limits.linger_bytes).await;
+                    }
+                    return;
+                }
+                Ok(Opening::Other) => {}
+            }
+            match acceptor.accept(stream).await {
+                Ok(stream) => {
+                    is_greeted.store(true, Ordering::Relaxed);
+                    self.speak(stream, visitor, address, ended.clone()).await;
+                }
+                Err(error) => failed(&error.to_string()),
             }
         };
         let conversation = match &self.tls {
@@ -156,12 +180,20 @@ where
             () = conversation => {}
             () = visitor.overdue(&self.limits) => {
                 if !is_greeted.load(Ordering::Relaxed) {
-                    places.handshake_failed();
+                    failed("the handshake took too long");
                 }
                 tracing::debug!(%address, "a connection was closed: its client was too slow");
             }
             () = visitor.displaced() => tracing::debug!(%address, "a connection was closed to make room"),
             () = without_request(visitor, ended.clone()) => {}
+        }
+    }
+
+    /// Warns of a failed handshake. Its client has not said who it is, so that its address is all that is known of it.
+    fn handshake_failed(&self, address: SocketAddr, cause: &str) {
+        let cause: String = cause.chars().take(LONGEST_CAUSE).collect();
+        if let Some(count) = self.failures.add(cause.clone(), Instant::now()) {
+            tracing::warn!(peer = %address, cause, count, "TLS handshakes failed; count since the last line about this cause");
         }
     }
 

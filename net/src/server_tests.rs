@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::places::Bounds;
-use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -75,11 +74,15 @@ async fn answer(request: Request<Paced>) -> Response<Bytes4K> {
 }
 
 async fn start(limits: Limits, bounds: Bounds) -> Running {
+    start_with(None, limits, bounds).await
+}
+
+async fn start_with(tls: Option<Acceptor>, limits: Limits, bounds: Bounds) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let places = Places::new(bounds);
     let (end, ended) = oneshot::channel();
-    let server = Server { listener, tls: None, places: places.clone(), limits, proxies: Arc::new([]) };
+    let server = Server { listener, tls, places: places.clone(), limits, proxies: Arc::new([]) };
     let task = tokio::spawn(server.serve(|request, _| answer(request), async {
         let _ = ended.await;
     }));
@@ -315,4 +318,52 @@ async fn the_end_waits_for_requests_and_not_for_silent_clients() {
     timeout(3000 * MS, running.task).await.expect("it ends").unwrap();
     assert!(began.elapsed() < 1500 * MS, "{:?}", began.elapsed());
     drop((silent, partial));
+}
+
+/// A server's side of TLS that has no certificate, which is enough for clients that do not speak TLS.
+fn without_certificate() -> Acceptor {
+    use tokio_rustls::rustls::server::ResolvesServerCertUsingSni;
+    use tokio_rustls::rustls::{ServerConfig, crypto::ring};
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    Arc::new(move || acceptor.clone())
+}
+
+#[tokio::test]
+async fn plain_http_at_an_https_port_is_answered_with_a_hint() {
+    let running = start_with(Some(without_certificate()), limits(), bounds()).await;
+    let answer = running.ask("GET / HTTP/1.1\r\nhost: central.example:8053\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nthis port speaks HTTPS: https://central.example:8053\n"), "{answer}");
+    assert_eq!(running.places.counts().failed_handshakes, 1);
+}
+
+#[tokio::test]
+async fn the_hint_reaches_a_client_that_sends_everything_first() {
+    let running = start_with(Some(without_certificate()), limits(), bounds()).await;
+    let mut request = b"POST /api HTTP/1.1\r\nhost: a\r\ncontent-length: 1048576\r\n\r\n".to_vec();
+    request.resize(request.len() + (1 << 20), b'x');
+    let answer = running.ask(request).await;
+    assert!(answer.contains("this port speaks HTTPS: https://a\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn half_a_request_in_plain_http_holds_no_place_for_long() {
+    let running = start_with(Some(without_certificate()), limits(), bounds()).await;
+    let began = Instant::now();
+    assert_eq!(running.ask("GET / HTTP/1.1\r\n").await, "");
+    assert!(began.elapsed() < 1000 * MS, "{:?}", began.elapsed());
+    assert_eq!((running.places.open(), running.places.counts().failed_handshakes), (0, 1));
+}
+
+#[tokio::test]
+async fn bytes_that_are_neither_tls_nor_http_are_a_failed_handshake() {
+    let running = start_with(Some(without_certificate()), limits(), bounds()).await;
+    let answer = running.ask([0x80, 0x01, 0x02, 0x03, 0x04, 0x05]).await;
+    assert!(!answer.contains("HTTP"), "{answer}");
+    assert_eq!(running.places.counts().failed_handshakes, 1);
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::room::Room;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
@@ -359,4 +360,49 @@ fn a_path_on_the_command_line_starts_from_the_current_directory() {
     let argument: Argument = "spool.dir=p1/spool".parse().unwrap();
     let config = Config::read(Path::new("probe.toml"), "server_id = 1", std::iter::empty(), &[argument]).unwrap();
     assert_eq!(config.spool.dir, std::env::current_dir().unwrap().join("p1/spool"));
+}
+
+#[test]
+fn a_disk_smaller_than_what_shall_stay_free_is_refused_and_a_fuller_one_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = dir.path().join("not/made/yet");
+    let with = |min_free_bytes: u64| {
+        let text = format!("server_id = 1\n[spool]\ndir = {spool:?}\nmin_free_bytes = {min_free_bytes}");
+        read(&text, &[]).unwrap().check_disk()
+    };
+    let room = Room::of(dir.path()).unwrap();
+    assert_eq!(with(0).unwrap(), None);
+    let said = with(room.total_bytes + 1).unwrap_err().to_string();
+    assert!(said.contains("spool.min_free_bytes: ") && said.contains(&room.total_bytes.to_string()), "{said}");
+    // Others use the disk meanwhile, but do not free half of what is used.
+    let warning = with(room.free_bytes + room.used_bytes / 2).unwrap().unwrap();
+    assert!(warning.contains("bytes are free on the disk of"), "{warning}");
+}
+
+#[test]
+fn every_limit_of_a_number_is_in_the_example_file() {
+    let mut section = "";
+    let mut above = String::new();
+    let mut told = 0;
+    for line in EXAMPLE.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name;
+        }
+        let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") else {
+            above =
+                if line.starts_with('#') { format!("{above} {}", line.trim_start_matches(['#', ' '])) } else { String::new() };
+            continue;
+        };
+        let key = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+        let limits = INVALID
+            .iter()
+            .find(|(invalid, _, what)| *invalid == key && what.starts_with("must be from ") && what.contains(", not "));
+        if let Some((_, _, what)) = limits {
+            let (range, _) = what.trim_start_matches("must be from ").split_once(", not ").unwrap();
+            assert!(above.contains(&format!("From {range}")), "{key}: {range}");
+            told += 1;
+        }
+        above.clear();
+    }
+    assert!(told > 6, "{told}");
 }

@@ -91,6 +91,7 @@ pub use registry::{
 };
 pub use report::Report;
 pub use retention::Retention;
+pub use room::Disk;
 pub use scan::{Kinds, Points, Reading, Selection, Split, SplitKind, Sum};
 pub use settings::{Communication, OverlappingProbes, Settings, SettingsOverride, bad_url};
 pub use share::Share;
@@ -317,6 +318,11 @@ impl Store {
     /// file system does not say.
     pub fn room(&self) -> Option<(u64, u64)> {
         self.inner.database.room()
+    }
+
+    /// Where its files are.
+    pub fn path(&self) -> &Path {
+        self.inner.database.path()
     }
 
     /// Fails with [`Error::NoSpace`] while no batch would be taken.

@@ -10,6 +10,28 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// The disk that a path is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disk {
+    /// Its size, bytes.
+    pub total_bytes: u64,
+    /// What this process could use of it.
+    pub free_bytes: u64,
+}
+
+impl Disk {
+    /// Of a path, or of the nearest directory above it that exists. Nothing when the file system does not say.
+    pub fn of(path: &Path) -> Option<Disk> {
+        path.ancestors().find_map(|path| {
+            // What is above a relative path is where the program runs.
+            let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+            let about = rustix::fs::statvfs(path).ok()?;
+            let bytes = |blocks: u64| blocks.saturating_mul(about.f_frsize);
+            Some(Disk { total_bytes: bytes(about.f_blocks), free_bytes: bytes(about.f_bavail) })
+        })
+    }
+}
+
 /// How long an answer of the file system counts.
 const FRESH: Duration = Duration::from_millis(500);
 

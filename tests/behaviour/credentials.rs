@@ -89,4 +89,7 @@ fn random_password() {
     assert!(password(&one).len() >= 16, "too short to be safe: {}", password(&one));
     let response = get(&one.api().with(other.administrator()), "dns/raw");
     assert_eq!(response.status, 401);
+    let log = one.log();
+    let warning = log.lines().find(|line| line.contains("credentials were refused")).unwrap_or_else(|| panic!("{log}"));
+    assert!(warning.contains("WARN") && warning.contains("peer=127.0.0.1"), "{warning}");
 }

@@ -72,11 +72,15 @@ fn check_config() {
         ("amqp.queue = \"\"", "amqp.queue"),
         ("public_urls = [\"central\"]", "public_urls"),
         ("store.raw_retention_minutes = 0", "store.raw_retention_minutes"),
+        // 1 PiB: the largest value that can be set, and more than the disk of any test.
+        ("store.min_free_bytes = 1125899906842624", "is more than the whole disk of"),
     ] {
         refused("zonepulse", "serve", text, key);
     }
     let group = "server_id = 1\ndeliver.http.token = \"x\"\ndnstap.socket = \"/run/x\"\ndnstap.socket_group = \"no-such-group\"";
     refused("zonepulse-probe", "run", group, "dnstap.socket_group");
+    let disk = "server_id = 1\ndeliver.http.token = \"x\"\nspool.min_free_bytes = 1125899906842624";
+    refused("zonepulse-probe", "run", disk, "is more than the whole disk of");
     let tally = run(program_command("zonepulse-probe").args(["tally", "--port", "0", "-"]), WITHIN);
     assert!(tally.code == Some(2) && tally.err.contains("--port"), "{}", tally.err);
 }

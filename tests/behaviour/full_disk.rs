@@ -79,12 +79,21 @@ fn held_back(_alone: MutexGuard<'static, ()>) {
     let ready = central.api().get("/readyz", &[], "application/json");
     assert_eq!(ready.status, 503, "{}", ready.text());
     assert!(ready.text().contains("nearly full"), "{}", ready.text());
+    let needed = format!("and {min_free} are needed");
+    assert!(ready.text().contains(" bytes are free on the disk of ") && ready.text().contains(&needed), "{}", ready.text());
+    (0..20).for_each(|_| assert_eq!(sender.send().0, 503));
+    let warnings = central.log().lines().filter(|line| line.contains("batches were not taken, and probes keep them")).count();
+    assert_eq!(warnings, 1, "{}", central.log());
     disk.empty();
     eventually("there is room again", Duration::from_secs(10), || (sender.send().0 == 204).then_some(()));
     assert_eq!(central.api().get("/readyz", &[], "application/json").status, 200);
     sender.assert_all_there();
     central.stop();
     central.check();
+    disk.fill(15 * MIB);
+    central.start_again();
+    assert!(central.log().contains("are needed ([store] min_free_bytes)"), "{}", central.log());
+    central.stop();
 }
 
 fn without_room(_alone: MutexGuard<'static, ()>) {

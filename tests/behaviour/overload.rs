@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::MutexGuard;
 use std::thread::sleep;
 use std::time::Duration;
-use zonepulse_tests::api::{ALL_TIME, Row, number, text, time_ms};
+use zonepulse_tests::api::{ALL_TIME, Row, number, rfc3339_ms, text, time_ms};
 use zonepulse_tests::dnsperf::Report;
 use zonepulse_tests::needs::{capture_and_mount_rights, capture_rights, test_with};
 use zonepulse_tests::probe::Settings;
@@ -175,6 +175,11 @@ fn overload(
     assert_eq!(sum(&rows, "hits") + lost, 2 * asked.sent, "every message was counted: {given_up:?}");
     assert_eq!(sum(&rows, "kernel_dropped"), 0, "{rows:?}");
     assert_eq!(sum(&rows, "batches_evicted"), given_up.len() as u64);
+    let counted = central.metric(&format!("zonepulse_server_batches_evicted_total{{server=\"{}\"}}", central.servers[0].id));
+    assert_eq!(counted, given_up.len() as u64);
+    let said = central.log();
+    let warning = said.lines().find(|line| line.contains("the probe gave up batches")).unwrap_or_else(|| panic!("{said}"));
+    assert!(warning.contains("WARN") && warning.contains("server_id=") && warning.contains(" from=20"), "{warning}");
     let ranges: Vec<_> = rows.iter().filter(|row| number(row, "batches_evicted") > 0).collect();
     let from = ranges.iter().map(|row| time_ms(row, "evicted_from") / 1000).min();
     let until = ranges.iter().map(|row| time_ms(row, "evicted_until") / 1000).max();
@@ -227,8 +232,8 @@ fn counter(row: &Row, name: &str) -> u64 {
 /// Start and hits of a batch that the log says was given up.
 fn lost_batch(line: &str) -> (u64, u64) {
     let value = |name: &str| {
-        let rest = line.split_once(&format!("{name}=")).unwrap_or_else(|| panic!("no {name} in {line:?}")).1;
-        rest.split(|letter: char| !letter.is_ascii_digit()).next().and_then(|digits| digits.parse().ok()).expect("a number")
+        let rest = line.split_once(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in {line:?}")).1;
+        rest.split_whitespace().next().expect("a value")
     };
-    (value("start_s"), value("hits"))
+    (rfc3339_ms(value("start")) / 1000, value("hits").parse().expect("a number"))
 }

@@ -40,6 +40,7 @@ mod kept;
 mod mac;
 mod message;
 mod system;
+mod utc;
 
 pub use batch::{Batch, Coverage, Evicted, Identity, Records, Row};
 pub use bounds::{END_OF_TIME_S, MAX_COUNTER, MAX_COUNTERS, MAX_EVICTED, MAX_HITS, MAX_SEQ, MAX_VALUE};
@@ -53,3 +54,4 @@ pub use mac::{MAC_HEADER, MacKey};
 pub use message::Message;
 pub use settings::{Communication, ProbeSettings, RabbitmqSettings};
 pub use system::{MAX_LABEL_BYTES, MAX_METRIC_BYTES, MAX_SERIES, MAX_SLOTS, MAX_SYSTEM_POINTS, Series, SystemBatch, is_metric};
+pub use utc::Utc;

@@ -31,7 +31,7 @@ pub struct ProbeSettings {
     pub system_monitoring: bool,
     /// How often it is measured, seconds; from 1 to 3600.
     pub system_interval_s: u32,
-    /// The way that batches take.
+    /// How batches reach the central.
     pub communication: Communication,
     /// Where the central's API is to be found, as in `https://central.example:8053`;
     /// where the probe's own configuration says, when absent.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use zonepulse_query::{Engine, SqlLimits};
 
-/// Hours that are over, as Parquet files.
+/// Writes every hour that has ended as a Parquet file.
 #[derive(Debug, Args)]
 pub(super) struct Export {
     /// The central's data directory, while no `serve` runs on it
@@ -78,7 +78,7 @@ impl Export {
         let Summary { written, rows, unchanged, kept, expired } = sum;
         writeln!(
             io::stdout(),
-            "{written} files with {rows} rows written; hours of a server: {unchanged} unchanged, {kept} kept as they were, {expired} expired before they were exported"
+            "{written} files with {rows} rows written. Not written, counted in hours of one server: {unchanged} whose file is up to date, {kept} whose file has points that have expired here, {expired} that expired before they were exported"
         )?;
         Ok(ExitCode::SUCCESS)
     }

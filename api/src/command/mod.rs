@@ -48,16 +48,16 @@ enum Action {
     /// Servers: who may send
     #[command(subcommand)]
     Server(server::Server),
-    /// Settings: what is set for all servers, or for one
+    /// Show or change settings, of all servers or of one
     #[command(subcommand)]
     Settings(settings::Settings),
     /// Read the whole store and say whether it is sound
     Check(check::Check),
-    /// Make first and last accesses anew of the points that are kept, and remove points with impossible times
+    /// Recalculate first and last accesses from the stored points, and remove points with impossible times
     Rebuild(rebuild::Rebuild),
-    /// Write hours that are over as Parquet files, for other query engines and for ever
+    /// Export hours that have ended as Parquet files, for other query engines and for archiving
     Export(export::Export),
-    /// Send what a fleet of servers that do not exist would send, to see how a central does
+    /// Simulate the batches of a fleet of servers, to test a central under load
     Simulate(simulate::Simulate),
     /// Calculate how large a machine must be for a fleet
     Plan(plan::PlanArguments),

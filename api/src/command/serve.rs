@@ -5,7 +5,7 @@ use crate::accounts::{ADMINISTRATOR, Administrator};
 use crate::config::Settings;
 use crate::serve::{Live, authority, broker, serve};
 use crate::tls::Certificate;
-use crate::{Error, describe, logging};
+use crate::{Error, describe, logging, room};
 use clap::Args;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -115,6 +115,9 @@ fn check(settings: &Settings) -> Result<ExitCode, Error> {
     Certificate::read(&settings.tls)?;
     broker(&settings.amqp)?;
     authority(&settings.pull)?;
+    if let Some(warning) = room::check(settings)? {
+        eprintln!("warning: {warning}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,18 +13,18 @@ use zonepulse_store::{Server, Store};
 /// Settings.
 #[derive(Debug, Subcommand)]
 pub(super) enum Settings {
-    /// Show what holds, and what of it is set; of all servers, or of one
+    /// Show the settings in force and where each value comes from, for all servers or for one
     Get {
         #[command(flatten)]
         of: Of,
         #[command(flatten)]
         place: Place,
     },
-    /// Set something, for all servers or for one
+    /// Change a setting, for all servers or for one
     Set {
-        /// The setting, as `get` shows it
+        /// The setting's name, as `get` shows it
         key: String,
-        /// Its value; without one it is as it is without being set
+        /// The new value; without one, the setting goes back to its default, or a server's to the value for all servers
         value: Option<String>,
         /// Read the value from standard input, one line, or prompt for it; for secrets, which every user can see as arguments
         #[arg(long, conflicts_with = "value")]

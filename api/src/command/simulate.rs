@@ -116,7 +116,10 @@ impl Simulate {
         }
         let from_s = self.from.map(|from_ms| from_ms / 1000);
         if let Some(from_s) = from_s.filter(|from_s| !from_s.is_multiple_of(u64::from(interval_s))) {
-            return wrong(format!("--from: {from_s} s after 1970 is no multiple of the interval"));
+            return wrong(format!(
+                "--from: {} is not at a multiple of the interval ({interval_s} s)",
+                crate::time::text(1000 * from_s)
+            ));
         }
         Ok(Fleet {
             servers,

@@ -239,6 +239,26 @@ mod tests {
     }
 
     #[test]
+    fn every_limit_of_a_number_is_in_the_example_file() {
+        let mut section = String::new();
+        let mut above = String::new();
+        let mut told = std::collections::BTreeMap::new();
+        for line in EXAMPLE.lines() {
+            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                section = format!("{name}.");
+            } else if let Some(comment) = line.strip_prefix('#') {
+                above.push_str(comment);
+            } else if let Some((key, _)) = line.split_once(" = ") {
+                told.insert(format!("{section}{key}"), std::mem::take(&mut above));
+            }
+        }
+        for (key, _, range) in Settings::default().numbers() {
+            let limits = format!("From {} to {}.", range.start(), range.end());
+            assert!(told[key].contains(&limits), "{key}: {limits}");
+        }
+    }
+
+    #[test]
     fn values_that_cannot_be_together_are_refused_with_both() {
         let said = read("[limits]\nmax_pending_bytes = 20000000").unwrap_err().to_string();
         assert!(

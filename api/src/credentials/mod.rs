@@ -157,7 +157,7 @@ impl Credentials {
 
     fn bearer(&self, token: &str) -> Result<Principal, Problem> {
         let hash = token::hash(token);
-        let unknown = || Problem::new(Case::NoCredentials, "nobody has this token, or not any more");
+        let unknown = || Problem::new(Case::NoCredentials, "this token is unknown, revoked or expired");
         let now_ms = now_ms();
         match self.holder(&hash)?.ok_or_else(unknown)? {
             Holder::Server(id) => Ok(Principal::Server(id)),
@@ -221,7 +221,6 @@ impl Credentials {
             }
             _ => {
                 lock(&self.attempts).count(address, &name, Instant::now());
-                tracing::warn!(%address, "wrong user name or password");
                 Err(Problem::new(Case::NoCredentials, "no user has this name and password"))
             }
         }

@@ -100,6 +100,21 @@ async function save(button, name, path, parameters) {
   }
 }
 
+/** Why the central takes no batches, as /readyz says; empty when it takes them. */
+async function unready() {
+  const response = await fetch(new URL("/readyz", location.origin), { signal: AbortSignal.timeout(30_000) });
+  if (response.ok) return "";
+  const problem = await response.json();
+  return problem.detail ?? problem.title ?? `status ${response.status}`;
+}
+
+/** Says so above everything else: what is green below is only as of the last batch that was taken. */
+function showUnready(why) {
+  document.body.classList.toggle("unready", why !== "");
+  byId("unready").textContent = why === "" ? "" : `The central is not ready: ${why}`;
+  byId("unready").hidden = why === "";
+}
+
 function rate(value) {
   if (value === null || value === undefined) return "–";
   if (value >= 100) return numbers.format(Math.round(value));
@@ -426,6 +441,10 @@ async function refresh() {
     history.replaceState(null, "", `#${new URLSearchParams({ server, age: byId("age").value, exists: byId("exists").value })}`);
     const selected = selection();
     const date_from = Math.floor(now / 60_000) * 60 - WINDOW_S;
+    // It tells even when the rest cannot be had.
+    const why = await unready();
+    if (mine !== turn) return;
+    showUnready(why);
     const [servers, fleet, rates, chart, reports, top, idle, machine] = await Promise.all([
       ask("servers", {}),
       ask("monitoring/heartbeat", { limit: 1000 }),

@@ -178,7 +178,7 @@ fn load(figures: &mut Figures, wanted: &Wanted) -> Load {
         figures.put(
             level.active,
             "records",
-            "of the records those that are asked for at least once in that time, the n-th in proportion to 1/n",
+            "records asked for at least once in that time, where the n-th most popular record gets 1/n as many requests as the most popular (Zipf)",
             active,
         );
         let a_day = 1440.0 / level.minutes;

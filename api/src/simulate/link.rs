@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a central may say nothing.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// A way that batches take.
+/// How batches reach the central.
 pub enum Link {
     /// `POST /api/v2/batches`.
     Http {

@@ -286,6 +286,13 @@ impl Shared {
         }
     }
 
+    fn refused(&self, server_id: u32, error: &Error) {
+        if let Some(count) = self.ingest.refusal_is_due(server_id, error) {
+            let cause = error.cause();
+            tracing::warn!(%error, server_id, cause, count, "batches were refused; the probe keeps them aside");
+        }
+    }
+
     /// One answer of the probe.
     async fn collect(&self, probe: &Probe) -> Result<Collected, Fault> {
         let answer = probe.batches().await?;
@@ -305,7 +312,7 @@ impl Shared {
                 (Ok(identity), Ok(_)) => done.confirmed.push(Confirmed { epoch: identity.epoch, seq: identity.seq }),
                 // A probe of another server is one that was set up wrongly: its batches are good.
                 (Ok(identity), Err(error)) if error.is_final() && !matches!(error, Error::WrongServer { .. }) => {
-                    tracing::warn!(%error, server_id = probe.server_id(), "a batch was refused; the probe keeps it aside");
+                    self.refused(probe.server_id(), &error);
                     done.refused.push(Refused { epoch: identity.epoch, seq: identity.seq, reason: error.to_string() });
                 }
                 // The probe keeps it. Nothing is wrong with the way.

@@ -9,7 +9,7 @@ use crate::system::{Gather, Look, Sampler, Slots};
 use crate::times::Bounds;
 use std::sync::Arc;
 use std::time::Duration;
-use zonepulse_wire::SystemBatch;
+use zonepulse_wire::{SystemBatch, Utc};
 
 /// How often orders are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -66,7 +66,7 @@ impl Machine {
 
     fn push(&self, batch: Option<SystemBatch>) {
         if let Some(batch) = batch {
-            tracing::debug!(start_s = batch.start_s, slots = batch.slots, series = batch.series.len(), "measured");
+            tracing::debug!(start = %Utc(batch.start_s), slots = batch.slots, series = batch.series.len(), "measured");
             self.outlet.push(batch);
         }
     }

@@ -8,7 +8,7 @@ use crate::memory::Budget;
 use crate::meter::Meter;
 use crate::status::{Status, count};
 use std::sync::Arc;
-use zonepulse_wire::{Batch, Message};
+use zonepulse_wire::{Batch, Message, Utc};
 
 /// One source is counted; another, if there is one, is only compared with it.
 pub(super) enum Outlet {
@@ -29,14 +29,14 @@ impl Outlet {
     pub(super) fn pass_on(&self, meter: &mut Meter, mut look: impl FnMut(&Batch)) {
         while let Some(batch) = meter.take_closed() {
             look(&batch);
-            let (start_s, records, hits) = (batch.start_s, batch.records.len(), batch.hits());
+            let (start, records, hits) = (Utc(batch.start_s), batch.records.len(), batch.hits());
             match self {
                 Outlet::Count(counted) => {
-                    tracing::debug!(start_s, records, hits, "interval closed");
+                    tracing::debug!(%start, records, hits, "interval closed");
                     counted.push(batch);
                 }
                 Outlet::Compare(comparison) => {
-                    tracing::debug!(start_s, records, hits, "interval closed; it is compared only");
+                    tracing::debug!(%start, records, hits, "interval closed; it is compared only");
                     comparison.put(batch);
                 }
             }
@@ -99,7 +99,7 @@ impl Counted {
     pub(super) fn push(&self, batch: impl Into<Message>) {
         for Displaced { start_s, hits } in self.producer.push(batch) {
             count(&self.status.counts.evicted, 1);
-            tracing::error!(start_s, hits, "the disk does not keep up: a batch is given up, and the next one reports it");
+            tracing::error!(start = %Utc(start_s), hits, "the disk does not keep up: a batch is given up, and the next one reports it");
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::spool::Spool;
 use crate::status::{Status, count};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use zonepulse_wire::Message;
+use zonepulse_wire::{Message, Utc};
 
 /// How long a stopping agent tries to write to a disk that refuses.
 const LAST_TRIES: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ impl Spooler {
                     break;
                 }
                 Err(Error::Encode(error)) => {
-                    tracing::error!(%error, start_s = batch.start_s(), "a batch cannot be written; the next one reports its loss");
+                    tracing::error!(%error, start = %Utc(batch.start_s()), "a batch cannot be written; the next one reports its loss");
                     self.spool.give_up(batch);
                     count(&self.status.counts.evicted, 1);
                     break;
@@ -60,7 +60,7 @@ impl Spooler {
             if self.orders.stopping() && *patience_until.get_or_insert_with(|| Instant::now() + LAST_TRIES) < Instant::now() {
                 tracing::error!(
                     batches = 1 + self.queue.len(),
-                    start_s = batch.start_s(),
+                    start = %Utc(batch.start_s()),
                     "batches are lost: the spool cannot be written to, and the probe must stop"
                 );
                 return false;

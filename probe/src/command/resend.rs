@@ -4,11 +4,11 @@ use super::LogArgs;
 use crate::Error;
 use crate::config::{Argument, Config};
 use crate::spool::Refused;
-use jiff::Timestamp;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use zonepulse_wire::Utc;
 
 /// Lists the batches that the central refused for good, or has them sent again.
 ///
@@ -87,8 +87,7 @@ fn choose<'r>(refused: &'r [(String, Refused)], names: &[String]) -> Result<Vec<
 fn print(refused: &[(String, Refused)]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     for (name, Refused { start_s, size_bytes, reason, is_offered, .. }) in refused {
-        let start =
-            i64::try_from(*start_s).ok().and_then(|start_s| Timestamp::from_second(start_s).ok()).unwrap_or(Timestamp::MAX);
+        let start = Utc(*start_s);
         let state = if *is_offered { "to be sent again" } else { "refused" };
         writeln!(out, "{name}\t{start}\t{size_bytes}\t{state}\t{reason}")?;
     }

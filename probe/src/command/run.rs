@@ -29,6 +29,9 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     config.check_machine()?;
     let handle = log.start(&config.log);
     if args.check_config {
+        if let Some(warning) = config.check_disk()? {
+            eprintln!("warning: {warning}");
+        }
         InForce::of_config(&config)?;
         println!("{}: sound, for server {}", args.config.display(), config.server_id);
         return Ok(ExitCode::SUCCESS);

@@ -4,6 +4,7 @@ use super::wrong;
 use super::{Capture, Config, bounds};
 use crate::clock::Reading;
 use crate::observe::Addresses;
+use crate::room::Room;
 use crate::{Error, dnstap};
 use serde::{Deserialize, Deserializer, de};
 use std::net::{IpAddr, SocketAddr};
@@ -83,6 +84,24 @@ impl Config {
         self.times.check_clock(Reading::now().wall_ms).map_err(|what| wrong("times.earliest", what))?;
         let Some(group) = &self.dnstap.socket_group else { return Ok(()) };
         dnstap::check_group(group).map_err(|what| wrong("dnstap.socket_group", what.to_string()))
+    }
+
+    /// Whether the spool's disk can keep `spool.min_free_bytes` free. Fails when it is smaller; returns a warning when less
+    /// is free now. A disk that does not say is no reason for either.
+    pub fn check_disk(&self) -> Result<Option<String>, Error> {
+        let dir = &self.spool.dir;
+        // The directory is made at the first start.
+        let Some(room) = dir.ancestors().find_map(|path| Room::of(path).ok()) else { return Ok(None) };
+        let (wanted, Room { total_bytes, free_bytes, .. }) = (self.spool.min_free_bytes, room);
+        let dir = dir.display();
+        if wanted > total_bytes {
+            let what =
+                format!("{wanted} is more than the whole disk of {dir} has, {total_bytes}: no batch could ever wait there");
+            return Err(wrong("spool.min_free_bytes", what));
+        }
+        Ok((wanted > free_bytes).then(|| {
+            format!("spool.min_free_bytes is {wanted}, and only {free_bytes} bytes are free on the disk of {dir}: batches will be given up")
+        }))
     }
 
     pub(super) fn check_sources(&self) -> Result<(), String> {

@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
-use zonepulse_wire::KeptFrom;
+use zonepulse_wire::{KeptFrom, Utc};
 
 /// No interval that has ended begins so much later than now, seconds.
 const AHEAD_S: u64 = 60;
@@ -198,7 +198,7 @@ impl Engine {
                 if let Answer::Kept(kept_from) = answer {
                     self.counts.kept(entry.key.start_s, kept_from);
                 }
-                tracing::debug!(start_s = entry.key.start_s, seq = entry.key.seq, "batch delivered");
+                tracing::debug!(start = %Utc(entry.key.start_s), seq = entry.key.seq, "batch delivered");
                 self.health.succeeded()
             }
             Some(Answer::Refused(_)) => {
@@ -252,7 +252,7 @@ impl Engine {
         self.spool.defer_from(start_s, until);
         if self.ahead_from_s.is_none() {
             tracing::warn!(
-                start_s,
+                start = %Utc(start_s),
                 seq,
                 reason,
                 "a batch of a time that has not come is not taken; it waits in the spool, and so do later ones"
@@ -265,8 +265,8 @@ impl Engine {
     fn defer(&self, entry: &Entry, reason: &str) {
         self.spool.defer(entry.key, Instant::now() + growing_wait(entry));
         if entry.deferrals == 0 {
-            let (start_s, seq) = (entry.key.start_s, entry.key.seq);
-            tracing::warn!(start_s, seq, reason, "a batch was not taken; it is tried again later");
+            let (start, seq) = (Utc(entry.key.start_s), entry.key.seq);
+            tracing::warn!(%start, seq, reason, "a batch was not taken; it is tried again later");
         }
     }
 }
@@ -297,7 +297,7 @@ async fn attempt(spool: Arc<Spool>, way: Arc<Way>, entry: Entry) -> (Entry, Opti
         }
         Answer::Refused(reason) => {
             tracing::warn!(
-                start_s = key.start_s,
+                start = %Utc(key.start_s),
                 seq = key.seq,
                 reason,
                 "the central refused a batch for good; it is kept in the spool's refused/"

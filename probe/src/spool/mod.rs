@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::{Notify, watch};
-use zonepulse_wire::Message;
+use zonepulse_wire::{Message, Utc};
 
 pub use note::merge_evicted;
 pub use refused::Refused;
@@ -466,8 +466,8 @@ impl Spool {
         let evicted = note.pending.evicted;
         tracing::warn!(
             batches = victims.len(),
-            from_s = evicted.map(|evicted| evicted.from_s),
-            until_s = evicted.map(|evicted| evicted.until_s),
+            from = evicted.map(|evicted| Utc(evicted.from_s).to_string()),
+            until = evicted.map(|evicted| Utc(evicted.until_s).to_string()),
             "the spool is full: the oldest batches were given up, and the next batch says so"
         );
         Ok(true)
