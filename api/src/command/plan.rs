@@ -3,7 +3,7 @@
 use super::{Format, Overlay};
 use crate::config::Settings;
 use crate::export::Source;
-use crate::plan::{Assumed, Bounds, Constants, Plan, Running, Wanted};
+use crate::plan::{Assumed, Constants, Plan, Running, Wanted};
 use crate::{Error, logging};
 use clap::Args;
 use std::io::{self, Write};
@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn parsed(arguments: &[&str]) -> PlanArguments {
-        Line::try_parse_from([&["plan"], arguments].concat()).unwrap().plan
+        Line::try_parse_from([&["plan"][..], arguments].concat()).unwrap().plan
     }
 
     fn wanted(arguments: &[&str], running: Option<Running>) -> Result<(Wanted, Assumed), String> {

@@ -209,7 +209,9 @@ impl Plan {
         around::too_much(&wanted, &bounds, &mut notes);
         notes.push(format!("active records: {}", assumed.active_from));
         notes.push(format!("bounds of questions, SQL and the store: {}; probes: their defaults", assumed.bounds_from));
-        notes.push(around::explained(&load, cores, &constants));
+        if cores < 0.5 {
+            notes.push(around::explained(&load, cores, &constants));
+        }
         let widest = assumed.active_estimated.then(|| {
             let assumed = Assumed { active_estimated: false, ..assumed.clone() };
             let wanted = Wanted { active: wanted.records, ..wanted };

@@ -148,7 +148,7 @@ mod tests {
         };
         write.add(intake).unwrap();
         let series = write.series_ids(server_id, [("load_1m", ""), ("disk_free_bytes", "/var")].into_iter());
-        let series = series.map(|id| SeriesIntake { series_id: id.unwrap(), values: vec![Some(1.0); 12] }).collect();
+        let series = series.into_iter().map(|id| SeriesIntake { series_id: id.unwrap(), values: vec![Some(1.0); 12] }).collect();
         let identity = Identity { server_id, epoch: 2, seq };
         write.add_system(&SystemIntake { identity, start_s, interval_s: 5, slots: 12, evicted: None, series }).unwrap();
         write.commit().unwrap();
@@ -169,7 +169,7 @@ mod tests {
     async fn a_fleet_is_found_as_it_is_in_its_busiest_hour() {
         let (_data, store, source) = scene();
         let hour_s = now_ms() / HOUR_MS * 3600;
-        let servers: Vec<u32> = store.registry().servers().iter().map(|server| server.id).collect();
+        let servers: Vec<u32> = store.registry().servers().unwrap().iter().map(|server| server.id).collect();
         for server in &servers {
             // A quiet hour, and one in which 40 and then 20 of the 40 records are active.
             commit(&store, *server, 1, hour_s - 3 * 3600, 4);

@@ -7,9 +7,14 @@ impl Plan {
     /// Machine, disk and network, with ranges.
     pub(super) fn summarize(&self) -> [String; 3] {
         let told = |name: &str| self.told(name);
-        // Without --active nobody knows how many there are: all of them at most.
-        let at_most = |of: &Plan, name: &str| of.told(name);
-        let widest = self.widest.as_deref().unwrap_or(self);
+        // Where it is a guess how many records are active, all of them may be.
+        let (disk, network) = match &self.widest {
+            Some(widest) => (
+                format!("{} with all records active and", widest.told("most_disk")),
+                format!("up to {} with all records active, and ", widest.told("recommended_network")),
+            ),
+            None => (format!("{} with", told("most_disk")), String::new()),
+        };
         [
             format!(
                 "machine  {}, {} of memory ({} while little is asked, up to {} in a flood of random names)",
@@ -19,18 +24,14 @@ impl Plan {
                 told("most_memory")
             ),
             format!(
-                "disk     {} ({} of it data; up to {}{} and the names of a flood)",
+                "disk     {} ({} of it data; up to {disk} the names of a flood)",
                 told("recommended_disk"),
-                told("disk_steady"),
-                at_most(widest, "most_disk"),
-                if self.widest.is_some() { " with all records active" } else { " with more points than planned" },
+                told("disk_steady")
             ),
             format!(
-                "network  {} ({} in batches; up to {}{}, and {} more for each server that is flooded)",
+                "network  {} ({} in batches; {network}{} more for each server that is flooded)",
                 told("recommended_network"),
                 told("payload"),
-                at_most(widest, "recommended_network"),
-                if self.widest.is_some() { " with all records active" } else { "" },
                 told("flood_network")
             ),
         ]
