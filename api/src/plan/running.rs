@@ -11,6 +11,8 @@ use futures::StreamExt;
 const HOUR_MS: u64 = 3_600_000;
 /// So far back is looked.
 const LOOKED_AT_MS: u64 = 24 * HOUR_MS;
+/// Samples to look at are no machines, and servers that were removed send no more.
+const REAL: &str = "server_id IN (SELECT server_id FROM servers WHERE NOT sample)";
 
 /// A fleet as a central knows it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,7 +38,7 @@ impl Running {
         let [servers, interval_s] = one(
             source,
             &format!(
-                "SELECT count(DISTINCT server_id) AS a, CAST(coalesce(max(interval_s), 0) AS BIGINT) AS b FROM coverage WHERE time >= '{since}'"
+                "SELECT count(DISTINCT server_id) AS a, CAST(coalesce(max(interval_s), 0) AS BIGINT) AS b FROM coverage WHERE time >= '{since}' AND {REAL}"
             ),
         )
         .await?;
@@ -44,21 +46,22 @@ impl Running {
         if servers == 0 || interval_s == 0 {
             return Err(nothing());
         }
-        let [records, _] =
-            one(source, "SELECT count(*) AS a, 0 AS b FROM (SELECT DISTINCT server_id, record_id FROM records)").await?;
+        // Each has one total of its requests.
+        let known = format!("SELECT count(*) AS a, 0 AS b FROM records WHERE action = 'request' AND NOT folded AND {REAL}");
+        let [records, _] = one(source, &known).await?;
         let series = "SELECT count(*) AS a, 0 AS b FROM (SELECT DISTINCT server_id, metric, label FROM system_1h WHERE time >= ";
-        let [series, _] = one(source, &format!("{series}'{since}')")).await?;
+        let [series, _] = one(source, &format!("{series}'{since}' AND {REAL})")).await?;
         let hour = format!("CAST(time AS BIGINT) / {HOUR_MS} AS number");
         let batches = rows(
             source,
-            &format!("SELECT {hour}, count(*) AS a, CAST(sum(interval_s) AS BIGINT) AS b FROM coverage WHERE time >= '{since}' GROUP BY 1"),
+            &format!("SELECT {hour}, count(*) AS a, CAST(sum(interval_s) AS BIGINT) AS b FROM coverage WHERE time >= '{since}' AND {REAL} GROUP BY 1"),
             ["number", "a", "b"],
         )
         .await?;
         let points = rows(
             source,
             &format!(
-                "SELECT {hour}, count(*) AS a, CAST(sum(hits) AS BIGINT) AS b FROM dns_raw WHERE time >= '{since}' AND action = 'request' GROUP BY 1"
+                "SELECT {hour}, count(*) AS a, CAST(sum(hits) AS BIGINT) AS b FROM dns_raw WHERE time >= '{since}' AND action = 'request' AND {REAL} GROUP BY 1"
             ),
             ["number", "a", "b"],
         )
@@ -148,7 +151,7 @@ mod tests {
         };
         write.add(intake).unwrap();
         let series = write.series_ids(server_id, [("load_1m", ""), ("disk_free_bytes", "/var")].into_iter());
-        let series = series.into_iter().map(|id| SeriesIntake { series_id: id.unwrap(), values: vec![Some(1.0); 12] }).collect();
+        let series = series.into_iter().map(|id| SeriesIntake { series_id: id, values: vec![Some(1.0); 12] }).collect();
         let identity = Identity { server_id, epoch: 2, seq };
         write.add_system(&SystemIntake { identity, start_s, interval_s: 5, slots: 12, evicted: None, series }).unwrap();
         write.commit().unwrap();
@@ -176,6 +179,8 @@ mod tests {
             commit(&store, *server, 2, hour_s - 2 * 3600, 40);
             commit(&store, *server, 3, hour_s - 2 * 3600 + 60, 20);
         }
+        let sample = store.registry().add_server("sample", true, String::new(), 0).unwrap();
+        commit(&store, sample.id, 1, hour_s - 2 * 3600, 400);
         let found = Running::of(&source).await.unwrap();
         assert_eq!(found, Running { servers: 2, records: 40, active: 30, interval_s: 60, metrics: 2, requests_per_s: 5.0 });
     }
