@@ -11,15 +11,13 @@ use futures::StreamExt;
 const HOUR_MS: u64 = 3_600_000;
 /// So far back is looked.
 const LOOKED_AT_MS: u64 = 24 * HOUR_MS;
-/// Samples to look at are no machines, and servers that were removed send no more.
-const REAL: &str = "server_id IN (SELECT server_id FROM servers WHERE NOT sample)";
 
 /// A fleet as a central knows it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Running {
     /// Servers that reported.
     pub servers: u32,
-    /// Records of each, on average.
+    /// Records of each that were ever asked for, on average.
     pub records: u32,
     /// Records with requests in a batch, on average, in the busiest hour.
     pub active: u32,
@@ -38,7 +36,7 @@ impl Running {
         let [servers, interval_s] = one(
             source,
             &format!(
-                "SELECT count(DISTINCT server_id) AS a, CAST(coalesce(max(interval_s), 0) AS BIGINT) AS b FROM coverage WHERE time >= '{since}' AND {REAL}"
+                "SELECT count(DISTINCT server_id) AS a, CAST(coalesce(max(interval_s), 0) AS BIGINT) AS b FROM coverage WHERE time >= '{since}'"
             ),
         )
         .await?;
@@ -46,22 +44,25 @@ impl Running {
         if servers == 0 || interval_s == 0 {
             return Err(nothing());
         }
-        // Each has one total of its requests.
-        let known = format!("SELECT count(*) AS a, 0 AS b FROM records WHERE action = 'request' AND NOT folded AND {REAL}");
+        // Each has one total of its requests. Servers that were removed, or are silent, have theirs for ever.
+        let known = format!(
+            "SELECT count(*) AS a, 0 AS b FROM records WHERE action = 'request' AND NOT folded \
+             AND server_id IN (SELECT server_id FROM coverage WHERE time >= '{since}')"
+        );
         let [records, _] = one(source, &known).await?;
         let series = "SELECT count(*) AS a, 0 AS b FROM (SELECT DISTINCT server_id, metric, label FROM system_1h WHERE time >= ";
-        let [series, _] = one(source, &format!("{series}'{since}' AND {REAL})")).await?;
+        let [series, _] = one(source, &format!("{series}'{since}')")).await?;
         let hour = format!("CAST(time AS BIGINT) / {HOUR_MS} AS number");
         let batches = rows(
             source,
-            &format!("SELECT {hour}, count(*) AS a, CAST(sum(interval_s) AS BIGINT) AS b FROM coverage WHERE time >= '{since}' AND {REAL} GROUP BY 1"),
+            &format!("SELECT {hour}, count(*) AS a, CAST(sum(interval_s) AS BIGINT) AS b FROM coverage WHERE time >= '{since}' GROUP BY 1"),
             ["number", "a", "b"],
         )
         .await?;
         let points = rows(
             source,
             &format!(
-                "SELECT {hour}, count(*) AS a, CAST(sum(hits) AS BIGINT) AS b FROM dns_raw WHERE time >= '{since}' AND action = 'request' AND {REAL} GROUP BY 1"
+                "SELECT {hour}, count(*) AS a, CAST(sum(hits) AS BIGINT) AS b FROM dns_raw WHERE time >= '{since}' AND action = 'request' GROUP BY 1"
             ),
             ["number", "a", "b"],
         )
@@ -179,8 +180,9 @@ mod tests {
             commit(&store, *server, 2, hour_s - 2 * 3600, 40);
             commit(&store, *server, 3, hour_s - 2 * 3600 + 60, 20);
         }
-        let sample = store.registry().add_server("sample", true, String::new(), 0).unwrap();
-        commit(&store, sample.id, 1, hour_s - 2 * 3600, 400);
+        // One that has been silent since.
+        let silent = store.registry().add_server("silent", false, String::new(), 0).unwrap();
+        commit(&store, silent.id, 1, hour_s - 30 * 3600, 400);
         let found = Running::of(&source).await.unwrap();
         assert_eq!(found, Running { servers: 2, records: 40, active: 30, interval_s: 60, metrics: 2, requests_per_s: 5.0 });
     }
