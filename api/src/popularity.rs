@@ -31,6 +31,17 @@ impl Popularity {
         Popularity { records, most: high }
     }
 
+    /// Of so many records that are asked for so many times in an interval, all together.
+    pub fn of_requests(records: u32, requests: f64) -> Self {
+        let each: f64 = (1..=records).map(|rank| 1.0 / f64::from(rank)).sum();
+        Popularity { records, most: requests / each }
+    }
+
+    /// Requests that are expected in an interval, all together.
+    pub fn requests(&self) -> f64 {
+        self.expected().sum()
+    }
+
     /// Requests that are expected in an interval, by rank.
     pub fn expected(&self) -> impl Iterator<Item = f64> + use<> {
         let Popularity { records, most } = *self;
@@ -61,6 +72,13 @@ mod tests {
             let found = Popularity::new(records, active).active_in(1.0);
             assert!((found - f64::from(active)).abs() < 0.02 + f64::from(active) * 1e-6, "{found} of {records}, wanted {active}");
         }
+    }
+
+    #[test]
+    fn as_many_requests_have_as_many_records_active() {
+        let popularity = Popularity::new(2_500, 970);
+        let again = Popularity::of_requests(2_500, popularity.requests());
+        assert!((again.active_in(1.0) - 970.0).abs() < 0.01);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub fn trials() -> Vec<Trial> {
     vec![
         test_with("ten_servers_of_5000_records_fit_into_a_gibibyte_while_questions_are_asked", alone, fits),
         test_with("a_plan_says_what_a_fleet_then_takes", alone, as_planned),
+        test("a_plan_can_be_made_of_a_running_fleet", of_running),
+        test("a_plan_without_active_records_estimates_them", estimated),
         test("a_fleet_may_send_through_rabbitmq", through_rabbitmq),
     ]
 }
@@ -129,6 +131,35 @@ fn as_planned(_alone: MutexGuard<'static, ()>) {
     println!("memory: planned {:.0}, at most resident {resident:.0}", plan.figure("memory"));
     assert!(resident < plan.figure("memory") * 1.2, "{resident} bytes were resident");
     println!("CPU seconds: planned {:.2}, found {used_s:.2}", plan.of_time("cores", days));
+}
+
+fn of_running() {
+    let mut fleet = Fleet::of(Central::start_as_shipped(&[]), 4);
+    fleet.send_through(&fleet.central.url(), 3, &FOUR, 60);
+    let (url, data) = (fleet.central.url(), fleet.central.data().display().to_string());
+    let credentials = fleet.central.data().join("admin-credentials").display().to_string();
+    let asked = Planned::new(&["--from-running", &url, "--credentials", &credentials]);
+    let used = run(program_command("zonepulse").args(["plan", "--from-running", &data]), Duration::from_secs(30));
+    assert!(used.code != Some(0) && used.err.contains("--from-running its address"), "{}", used.err);
+    fleet.central.stop();
+    let read = Planned::new(&["--from-running", &data]);
+    assert_eq!(asked.0["wanted"], read.0["wanted"]);
+    let wanted = |name: &str| asked.0["wanted"][name].as_f64().expect("a number");
+    assert_eq!((wanted("servers"), wanted("interval_s"), wanted("metrics")), (4.0, 60.0, 50.0));
+    within_a_fifth("records", 2500.0, wanted("records"));
+    within_a_fifth("active records", 1900.0, wanted("active"));
+    let larger = Planned::new(&["--from-running", &data, "--servers", "400"]);
+    assert_eq!(larger.figure("points_per_day"), 100.0 * read.figure("points_per_day"));
+}
+
+fn estimated() {
+    let plan = Planned::new(&["--servers", "4", "--records", "2500"]);
+    assert_eq!(plan.0["assumed"]["active_estimated"], true);
+    let text =
+        succeed(program_command("zonepulse").args(["plan", "--servers", "4", "--records", "2500"]), Duration::from_secs(10));
+    let first: Vec<&str> = text.lines().take(3).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(first, ["machine", "disk", "network"], "{text}");
+    assert!(text.contains("active records: estimated"), "{text}");
 }
 
 fn within_a_fifth(what: &str, planned: f64, found: f64) {

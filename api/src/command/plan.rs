@@ -1,40 +1,60 @@
 //! `zonepulse plan`.
 
 use super::{Format, Overlay};
-use crate::Error;
 use crate::config::Settings;
-use crate::logging;
-use crate::plan::{Constants, Plan, Wanted};
+use crate::export::Source;
+use crate::plan::{Assumed, Constants, Plan, Running, Wanted};
+use crate::{Error, logging};
 use clap::Args;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use zonepulse_store::Retention;
+use zonepulse_query::Engine;
+
+/// How often a batch is sent unless told otherwise, seconds.
+const INTERVAL_S: u32 = 60;
+/// Series of a small machine.
+const METRICS: u32 = 50;
 
 /// How large a machine must be.
 #[derive(Debug, Args)]
 pub(super) struct PlanArguments {
     /// Servers
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    servers: u32,
+    #[arg(long, value_name = "N", required_unless_present = "from_running", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    servers: Option<u32>,
     /// Records of each server
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
-    records: u32,
-    /// How many of them are asked for in an interval, about
+    #[arg(long, value_name = "N", required_unless_present = "from_running", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    records: Option<u32>,
+    /// How many of them are asked for in an interval, about [default: estimated, of --requests if they are known]
     #[arg(long, value_name = "N")]
-    active: u32,
-    /// The length of an interval, seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=300))]
-    interval: u32,
-    /// Series of metrics of each server, measured every 5 s; a small machine has about 50, and 4 more for each core
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=4096))]
-    metrics: u32,
-    /// How long raw points are kept, minutes
-    #[arg(long, value_name = "MINUTES", default_value_t = Retention::default().raw_minutes)]
-    raw_minutes: u32,
-    /// How long roll-ups are kept, days
-    #[arg(long, value_name = "DAYS", default_value_t = Retention::default().aggregated_days)]
-    aggregate_days: u32,
+    active: Option<u32>,
+    /// Requests a second of each server
+    #[arg(long, value_name = "N")]
+    requests: Option<f64>,
+    /// Take what is not given from a fleet that is there: the address of its central, such as https://central.example:8053 (with --credentials), or its data directory while no `serve` runs on it
+    #[arg(long, value_name = "URL|DIR")]
+    from_running: Option<String>,
+    /// With an address: a file with `user = "…"` and `password = "…"`, such as the one that the first start makes
+    #[arg(long, value_name = "FILE", requires = "from_running")]
+    credentials: Option<PathBuf>,
+    /// With an address: the authorities whose certificate it may show, in PEM [default: those that this machine trusts]
+    #[arg(long, value_name = "FILE", requires = "from_running")]
+    ca_file: Option<PathBuf>,
+    /// The length of an interval, seconds [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=300))]
+    interval: Option<u32>,
+    /// Series of metrics of each server, measured every 5 s; a small machine has about 50, and 4 more for each core [default: 50]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=4096))]
+    metrics: Option<u32>,
+    /// How long raw points are kept, minutes [default: as --config says]
+    #[arg(long, value_name = "MINUTES")]
+    raw_minutes: Option<u32>,
+    /// How long roll-ups are kept, days [default: as --config says]
+    #[arg(long, value_name = "DAYS")]
+    aggregate_days: Option<u32>,
+    /// The central's configuration, for retention and the bounds of questions, SQL and records [default: the default settings]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// What `make bench` measured on the machine in question [default: .run/bench/bench-report.json if it is there, otherwise what docs/BENCHMARKS.md says]
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -45,19 +65,161 @@ pub(super) struct PlanArguments {
 
 impl PlanArguments {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
-        logging::start(overlay.over(Settings::default().log));
-        let Self { servers, records, active, interval: interval_s, metrics, raw_minutes, aggregate_days, .. } = *self;
-        if active == 0 || active > records {
-            return Err(Error::Argument(format!("--active: {active} is not from 1 to the {records} of --records")));
-        }
+        let settings = match &self.config {
+            Some(path) => Settings::read(Some(path))?,
+            None => Settings::default(),
+        };
+        logging::start(overlay.over(settings.log));
+        let running = self.from_running.as_deref().map(|from| self.running(from, &settings)).transpose()?;
+        let (wanted, assumed) = self.wanted(running, &settings)?;
         let (constants, from) = Constants::read(self.report.as_deref())?;
-        let wanted = Wanted { servers, records, active, interval_s, metrics, raw_minutes, aggregate_days };
-        let plan = Plan::new(wanted, constants, from);
+        let plan = Plan::new(wanted, assumed, constants, from);
         let text = match self.format {
             Format::Text => plan.text(),
             Format::Json => serde_json::to_string_pretty(&plan).map_err(io::Error::from)? + "\n",
         };
         io::stdout().write_all(text.as_bytes())?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What is given wins over what was found, and that over what is usual.
+    fn wanted(&self, running: Option<Running>, settings: &Settings) -> Result<(Wanted, Assumed), Error> {
+        let missing = || Error::Argument("--servers and --records, or --from-running".to_owned());
+        let servers = self.servers.or(running.map(|found| found.servers)).ok_or_else(missing)?;
+        let records = self.records.or(running.map(|found| found.records)).ok_or_else(missing)?;
+        let interval_s = self.interval.or(running.map(|found| found.interval_s)).unwrap_or(INTERVAL_S);
+        let metrics = self.metrics.or(running.map(|found| found.metrics)).unwrap_or(METRICS);
+        if let Some(requests) = self.requests.filter(|requests| !(requests.is_finite() && (1e-6..=1e9).contains(requests))) {
+            return Err(Error::Argument(format!("--requests: {requests} is not from 0.000001 to 1000000000")));
+        }
+        let requests_per_s = self.requests.or(running.map(|found| found.requests_per_s));
+        // What was found is of so many records in such an interval, with so many requests.
+        let found = running.filter(|found| found.records == records && found.interval_s == interval_s && self.requests.is_none());
+        let (active, active_from, active_estimated) = match (self.active, found) {
+            (Some(active), _) if active == 0 || active > records => {
+                return Err(Error::Argument(format!("--active: {active} is not from 1 to the {records} of --records")));
+            }
+            (Some(active), _) => (active, "given, --active".to_owned(), false),
+            (None, Some(found)) => {
+                let from = "found by --from-running, on average, in the busiest of the last 24 hours".to_owned();
+                (found.active, from, false)
+            }
+            (None, None) => {
+                let (active, from) = Assumed::active(records, interval_s, requests_per_s);
+                (active, from, true)
+            }
+        };
+        let bounds_from = self.config.as_ref().map_or_else(|| "default settings".to_owned(), |path| path.display().to_string());
+        let wanted = Wanted {
+            servers,
+            records,
+            active,
+            interval_s,
+            metrics,
+            raw_minutes: self.raw_minutes.unwrap_or(settings.store.raw_retention_minutes),
+            aggregate_days: self.aggregate_days.unwrap_or(settings.store.aggregated_retention_days),
+        };
+        Ok((wanted, Assumed { active_from, active_estimated, requests_per_s, bounds: settings.into(), bounds_from }))
+    }
+
+    fn running(&self, from: &str, settings: &Settings) -> Result<Running, Error> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        if from.starts_with("http://") || from.starts_with("https://") {
+            let missing = || Error::Argument("--from-running: an address needs --credentials".to_owned());
+            let credentials = self.credentials.as_deref().ok_or_else(missing)?;
+            let source = Source::remote(from, credentials, self.ca_file.as_deref())?;
+            return runtime.block_on(Running::of(&source));
+        }
+        if self.credentials.is_some() || self.ca_file.is_some() {
+            return Err(Error::Argument(format!(
+                "--from-running: {from} is a directory; --credentials and --ca-file are for an address"
+            )));
+        }
+        let data = Path::new(from);
+        super::store_is_there(data)?;
+        let store = crate::serve::open(data, &settings.store.into()).map_err(|error| match error {
+            Error::InUse(data) => Error::Argument(format!(
+                "{} is in use by a running `zonepulse serve`: give --from-running its address instead, and --credentials",
+                data.display()
+            )),
+            error => error,
+        })?;
+        let engine = Engine::new(store.clone(), crate::serve::query_options(settings))?;
+        let found = runtime.block_on(Running::of(&Source::Local(Box::new(engine))));
+        store.close()?;
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        plan: PlanArguments,
+    }
+
+    fn parsed(arguments: &[&str]) -> PlanArguments {
+        Line::try_parse_from([&["plan"][..], arguments].concat()).unwrap().plan
+    }
+
+    fn wanted(arguments: &[&str], running: Option<Running>) -> Result<(Wanted, Assumed), String> {
+        parsed(arguments).wanted(running, &Settings::default()).map_err(|error| error.to_string())
+    }
+
+    const FOUND: Running = Running { servers: 3, records: 700, active: 200, interval_s: 30, metrics: 62, requests_per_s: 40.0 };
+
+    #[test]
+    fn without_active_it_is_estimated_and_said_so() {
+        let (wanted, assumed) = wanted(&["--servers", "2", "--records", "5000"], None).unwrap();
+        assert!(wanted.active > 1_900 && wanted.active < 2_000, "{wanted:?}");
+        assert!(assumed.active_estimated && assumed.active_from.starts_with("estimated"), "{assumed:?}");
+    }
+
+    #[test]
+    fn what_is_given_is_not_estimated() {
+        let (wanted, assumed) = wanted(&["--servers", "2", "--records", "5000", "--active", "7"], None).unwrap();
+        assert_eq!((wanted.active, assumed.active_estimated), (7, false));
+    }
+
+    #[test]
+    fn a_running_fleet_is_planned_as_it_is() {
+        let (wanted, assumed) = wanted(&["--from-running", "x"], Some(FOUND)).unwrap();
+        let Wanted { servers, records, active, interval_s, metrics, .. } = wanted;
+        assert_eq!((servers, records, active, interval_s, metrics), (3, 700, 200, 30, 62));
+        assert_eq!((assumed.requests_per_s, assumed.active_estimated), (Some(40.0), false));
+    }
+
+    #[test]
+    fn a_running_fleet_may_be_planned_larger() {
+        let (wanted, assumed) = wanted(&["--from-running", "x", "--servers", "300"], Some(FOUND)).unwrap();
+        assert_eq!((wanted.servers, wanted.active), (300, 200));
+        assert!(!assumed.active_estimated);
+    }
+
+    #[test]
+    fn wrong_numbers_are_refused_by_name() {
+        let two = ["--servers", "2", "--records", "50"];
+        for (more, name) in
+            [(["--active", "51"], "--active: 51"), (["--active", "0"], "--active: 0"), (["--requests", "NaN"], "--requests: NaN")]
+        {
+            let error = wanted(&[&two[..], &more[..]].concat(), None).unwrap_err();
+            assert!(error.contains(name), "{error}");
+        }
+        assert!(Line::try_parse_from(["plan", "--servers", "2"]).is_err());
+    }
+
+    #[test]
+    fn an_address_needs_credentials_and_a_directory_has_none() {
+        let refused = |arguments: &[&str]| {
+            let arguments = parsed(arguments);
+            let from = arguments.from_running.clone().unwrap();
+            arguments.running(&from, &Settings::default()).unwrap_err().to_string()
+        };
+        assert!(refused(&["--from-running", "http://127.0.0.1:1"]).contains("needs --credentials"));
+        assert!(refused(&["--from-running", "x", "--credentials", "y"]).contains("is a directory"));
     }
 }

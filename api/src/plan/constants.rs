@@ -49,6 +49,12 @@ pub struct Constants {
     pub http_bytes: f64,
     /// On the way to the broker, what AMQP adds to a batch.
     pub amqp_bytes: f64,
+    /// Of a worker for SQL that waits for a statement, without what it shares with the central.
+    pub sql_worker_bytes: f64,
+    /// Of a probe, to capture and count a million messages, seconds.
+    pub probe_cpu_s_per_million_messages: f64,
+    /// Of a probe that has nothing to count.
+    pub probe_idle_cores: f64,
 }
 
 impl Default for Constants {
@@ -73,6 +79,9 @@ impl Default for Constants {
             system_batch_bytes_per_point: 1.67,
             http_bytes: 358.0,
             amqp_bytes: 182.0,
+            sql_worker_bytes: 5.8e6,
+            probe_cpu_s_per_million_messages: 0.164,
+            probe_idle_cores: 0.001,
         }
     }
 }
@@ -105,7 +114,7 @@ impl Constants {
     }
 
     /// All of them by name.
-    pub fn all(&self) -> [(&'static str, f64); 19] {
+    pub fn all(&self) -> [(&'static str, f64); 22] {
         [
             ("raw_bytes_per_point", self.raw_bytes_per_point),
             ("rollup_5m_bytes", self.rollup_5m_bytes),
@@ -126,6 +135,9 @@ impl Constants {
             ("system_batch_bytes_per_point", self.system_batch_bytes_per_point),
             ("http_bytes", self.http_bytes),
             ("amqp_bytes", self.amqp_bytes),
+            ("sql_worker_bytes", self.sql_worker_bytes),
+            ("probe_cpu_s_per_million_messages", self.probe_cpu_s_per_million_messages),
+            ("probe_idle_cores", self.probe_idle_cores),
         ]
     }
 }

@@ -6,13 +6,17 @@
 //!
 //! Every result shows its formula. The margin is said and added at the end, nowhere else.
 
+mod around;
 mod constants;
+mod running;
+mod text;
 
+pub use around::Bounds;
 pub use constants::Constants;
+pub use running::Running;
 
 use crate::popularity::Popularity;
 use serde::Serialize;
-use std::fmt::Write;
 
 const DAY_S: f64 = 86_400.0;
 /// Requests, and responses with one code.
@@ -44,6 +48,45 @@ pub struct Wanted {
     pub aggregate_days: u32,
 }
 
+/// What was not asked for, and has to be assumed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Assumed {
+    /// Where the number of active records is from.
+    pub active_from: String,
+    /// It is a guess: all records may be active as well.
+    pub active_estimated: bool,
+    /// Requests a second of each server, where that is known.
+    pub requests_per_s: Option<f64>,
+    /// Bounds of the central.
+    pub bounds: Bounds,
+    /// Where they are from.
+    pub bounds_from: String,
+}
+
+/// A share of the records is active in a minute: that of the workload of docs/BENCHMARKS.md, 1,939 points of requests
+/// and responses of 2,500 records.
+pub const ACTIVE_SHARE: f64 = 1_939.0 / KINDS / 2_500.0;
+
+impl Assumed {
+    /// How many records are active, where nobody says: by requests, or as in what was measured.
+    pub fn active(records: u32, interval_s: u32, requests_per_s: Option<f64>) -> (u32, String) {
+        let (active, from) = match requests_per_s {
+            Some(requests) => (
+                Popularity::of_requests(records, requests * f64::from(interval_s)).active_in(1.0),
+                format!(
+                    "estimated from {requests} requests/s, the n-th most popular record being asked for 1/n as often as the first"
+                ),
+            ),
+            None => {
+                let of_minute = (f64::from(records) * ACTIVE_SHARE).max(1.0) as u32;
+                let active = Popularity::new(records, of_minute).active_in(f64::from(interval_s) / 60.0);
+                (active, "estimated: 39 % of the records in a minute, as in the workload of docs/BENCHMARKS.md; yours may differ much, so say --active, --requests or --from-running".to_owned())
+            }
+        };
+        ((active.round() as u32).clamp(1, records), from)
+    }
+}
+
 /// What a fleet needs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
@@ -57,6 +100,15 @@ pub struct Plan {
     pub margin: f64,
     /// What follows, in the order in which each follows from those before it.
     pub figures: Vec<Figure>,
+    /// Machine, disk and network in a line each.
+    pub summary: [String; 3],
+    /// What is assumed.
+    pub assumed: Assumed,
+    /// What that means, what does not fit, and why some figures are small.
+    pub notes: Vec<String>,
+    /// With all records active, where it is a guess how many are.
+    #[serde(skip)]
+    widest: Option<Box<Plan>>,
 }
 
 /// A number of a plan.
@@ -111,7 +163,7 @@ struct Load {
 
 impl Plan {
     /// Of a fleet, by constants from somewhere.
-    pub fn new(wanted: Wanted, constants: Constants, constants_from: String) -> Plan {
+    pub fn new(wanted: Wanted, assumed: Assumed, constants: Constants, constants_from: String) -> Plan {
         let mut figures = Figures(Vec::new());
         let load = load(&mut figures, &wanted);
         let disk = disk(&mut figures, &load, &wanted, &constants);
@@ -129,40 +181,47 @@ impl Plan {
                 / DAY_S
                 / 1e6,
         );
-        transport(&mut figures, &load, &constants);
+        let bounds = assumed.bounds;
+        let [network, payload] = transport(&mut figures, &load, &constants);
+        around::probe(&mut figures, &wanted, assumed.requests_per_s, &constants, [network, payload]);
+        let around::Memory { asked, idle, flood } = around::memory(&mut figures, &load, &bounds, &constants);
+        let names = around::flood(&mut figures, &load, &wanted, &bounds, &constants);
         let margin = 1.0 + MARGIN;
-        figures.put(
+        let disk = figures.put(
             "recommended_disk",
             "bytes",
-            "1.3 × disk_steady + 1 GiB that is held back + 512 MiB of log and of files being rewritten",
-            margin * disk + 1.5 * GIB,
+            "1.3 × disk_steady + store.min_free_bytes, which is held back + 512 MiB of log and of files being rewritten",
+            margin * disk + bounds.min_free_bytes as f64 + 0.5 * GIB,
         );
-        figures.put("recommended_memory", "bytes", "1.3 × memory + 512 MiB for questions", margin * memory + 0.5 * GIB);
+        figures.put("most_disk", "bytes", "recommended_disk + flood_disk", disk + names);
+        let least = "1.3 × memory + sql_idle_memory; little is asked";
+        figures.put("least_memory", "bytes", least, margin * memory + idle);
+        let memory = figures.put(
+            "recommended_memory",
+            "bytes",
+            "1.3 × memory + query_memory + answers_memory + sql_memory; all that may be asked at once",
+            margin * memory + asked,
+        );
+        figures.put("most_memory", "bytes", "recommended_memory + flood_memory", memory + flood);
+        figures.put("recommended_network", "bytes/s", "1.3 × network", margin * network);
         figures.put("recommended_cores", "cores", "1.3 × cores, rounded up, + 1 for questions", (margin * cores).ceil() + 1.0);
-        Plan { wanted, constants, constants_from, margin: MARGIN, figures: figures.0 }
-    }
-
-    /// For people: every result with its formula, and then what it was calculated from.
-    pub fn text(&self) -> String {
-        let Wanted { servers, records, active, interval_s, metrics, raw_minutes, aggregate_days } = self.wanted;
-        let mut text = format!(
-            "{servers} servers of {records} records, {active} of them active in every {interval_s} s; {metrics} metrics every {METRICS_INTERVAL_S} s;\n\
-             raw points kept for {raw_minutes} min, roll-ups for {aggregate_days} days\n\n"
-        );
-        for Figure { name, value, unit, formula } in &self.figures {
-            // Writing into memory cannot fail.
-            let _ = writeln!(text, "{name:<24} {:>20}   = {formula}", readable(*value, unit));
+        let mut notes = Vec::new();
+        around::too_much(&wanted, &bounds, &mut notes);
+        notes.push(format!("active records: {}", assumed.active_from));
+        notes.push(format!("bounds of questions, SQL and the store: {}; probes: their defaults", assumed.bounds_from));
+        if cores < 0.5 {
+            notes.push(around::explained(&load, cores, &constants));
         }
-        let _ = writeln!(
-            text,
-            "\nwith a margin of {:.0} % where it says recommended; measured ({}):",
-            self.margin * 100.0,
-            self.constants_from
-        );
-        for (name, value) in self.constants.all() {
-            let _ = writeln!(text, "  {name:<32} {value}");
-        }
-        text
+        let widest = assumed.active_estimated.then(|| {
+            let assumed = Assumed { active_estimated: false, ..assumed.clone() };
+            let wanted = Wanted { active: wanted.records, ..wanted };
+            Box::new(Plan::new(wanted, assumed, constants, constants_from.clone()))
+        });
+        let summary = Default::default();
+        let mut plan =
+            Plan { wanted, constants, constants_from, margin: MARGIN, figures: figures.0, summary, assumed, notes, widest };
+        plan.summary = plan.summarize();
+        plan
     }
 }
 
@@ -178,7 +237,7 @@ fn load(figures: &mut Figures, wanted: &Wanted) -> Load {
         figures.put(
             level.active,
             "records",
-            "records asked for at least once in that time, where the n-th most popular record gets 1/n as many requests as the most popular (Zipf)",
+            "how many records are asked for at least once in that time, if the n-th most popular is asked for 1/n as often as the first",
             active,
         );
         let a_day = 1440.0 / level.minutes;
@@ -230,8 +289,8 @@ fn disk(figures: &mut Figures, load: &Load, wanted: &Wanted, c: &Constants) -> f
     )
 }
 
-/// Network and broker.
-fn transport(figures: &mut Figures, load: &Load, c: &Constants) {
+/// Network and broker: bytes on the network, and those of batches.
+fn transport(figures: &mut Figures, load: &Load, c: &Constants) -> [f64; 2] {
     let payload = figures.put(
         "payload",
         "bytes/s",
@@ -242,7 +301,7 @@ fn transport(figures: &mut Figures, load: &Load, c: &Constants) {
     );
     let messages = (load.batches + load.value_batches) / DAY_S;
     let messages = figures.put("messages", "messages/s", "(batches_per_day + value_batches_per_day) / 86400", messages);
-    figures.put(
+    let network = figures.put(
         "network",
         "bytes/s",
         "payload + messages × http_bytes; over HTTP, both ways, without TLS, TCP and IP",
@@ -260,21 +319,12 @@ fn transport(figures: &mut Figures, load: &Load, c: &Constants) {
         "3600 × broker; what waits in the broker, or in the probes, while the central is away",
         3600.0 * broker,
     );
-}
-
-/// A number with its unit, bytes in the largest that fits.
-fn readable(value: f64, unit: &str) -> String {
-    let Some(rest) = unit.strip_prefix("bytes") else {
-        let digits = if value < 10.0 && value.fract() != 0.0 { 3 } else { 0 };
-        return format!("{value:.digits$} {unit}");
-    };
-    let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
-    let (name, size) = units.into_iter().find(|(_, size)| value >= *size).unwrap_or(("B", 1.0));
-    format!("{:.2} {name}{rest}", value / size)
+    [network, payload]
 }
 
 #[cfg(test)]
 mod tests {
+    use super::text::readable;
     use super::*;
     use expect_test::{expect, expect_file};
 
@@ -304,11 +354,27 @@ mod tests {
             system_batch_bytes_per_point: 2.0,
             http_bytes: 400.0,
             amqp_bytes: 100.0,
+            sql_worker_bytes: 5e6,
+            probe_cpu_s_per_million_messages: 0.25,
+            probe_idle_cores: 0.001,
         }
     }
 
+    fn assumed() -> Assumed {
+        let bounds = Bounds {
+            query_memory_bytes: 200_000_000,
+            sql_memory_bytes: 100_000_000,
+            sql_max_concurrent: 4,
+            max_records: 1_050_000,
+            max_series: 1_000,
+            min_free_bytes: 1 << 30,
+        };
+        let (active_from, bounds_from) = ("given".to_owned(), "a test".to_owned());
+        Assumed { active_from, active_estimated: false, requests_per_s: Some(100.0), bounds, bounds_from }
+    }
+
     fn plan(wanted: Wanted) -> Plan {
-        Plan::new(wanted, constants(), "a test".to_owned())
+        Plan::new(wanted, assumed(), constants(), "a test".to_owned())
     }
 
     fn value(plan: &Plan, name: &str) -> f64 {
@@ -349,6 +415,64 @@ mod tests {
     }
 
     #[test]
+    fn questions_answers_and_statements_count_at_their_bounds() {
+        let plan = plan(wanted());
+        assert_eq!(value(&plan, "sql_idle_memory"), 20e6);
+        assert_eq!(value(&plan, "sql_memory"), 520e6);
+        assert_eq!((value(&plan, "query_memory"), value(&plan, "answers_memory")), (200e6, 200e6));
+        let memory = 1.3 * 310e6;
+        assert!((value(&plan, "least_memory") - (memory + 20e6)).abs() < 1.0);
+        assert!((value(&plan, "recommended_memory") - (memory + 920e6)).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_flood_fills_what_the_fleet_leaves_free() {
+        let plan = plan(wanted());
+        // A million names.
+        assert_eq!((value(&plan, "flood_memory"), value(&plan, "flood_disk")), (200e6, 100e6));
+        assert_eq!(value(&plan, "flood_network"), (60.0 + 80_000.0 * 6.0) / 60.0);
+        assert_eq!(value(&plan, "flood_disk_per_hour"), 60.0 * 80_000.0 * 4.0);
+        assert!((value(&plan, "most_memory") - value(&plan, "recommended_memory") - 200e6).abs() < 1.0);
+    }
+
+    #[test]
+    fn the_probes_are_planned_too() {
+        let plan = plan(wanted());
+        // 200 messages a second.
+        assert!((value(&plan, "probe_cores") - 0.00105).abs() < 1e-9);
+        assert_eq!(value(&plan, "probe_memory"), 64.0 * 1024.0 * 1024.0);
+        assert!((value(&plan, "probe_network") - value(&plan, "network") / 10.0).abs() < 1e-9);
+        assert!((value(&plan, "probe_spool_per_hour") - 360.0 * value(&plan, "payload")).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_exceeds_a_bound_is_warned_of() {
+        let large = plan(Wanted { servers: 100, records: 50_000, active: 45_000, ..wanted() });
+        let warnings: Vec<&String> = large.notes.iter().filter(|note| note.starts_with("WARNING")).collect();
+        let names = ["store.max_records", "store.max_series", "memory.max_bytes"];
+        assert!(warnings.len() == 3 && names.iter().zip(&warnings).all(|(name, note)| note.contains(name)), "{warnings:?}");
+        assert!(plan(wanted()).notes.iter().all(|note| !note.starts_with("WARNING")));
+    }
+
+    #[test]
+    fn an_estimate_of_active_records_has_all_of_them_as_its_end() {
+        let (active, from) = Assumed::active(5_000, 60, None);
+        assert!((1_930..=1_945).contains(&active) && from.starts_with("estimated"), "{active} {from}");
+        let guess = Assumed { active_from: from, active_estimated: true, ..assumed() };
+        let guess = Plan::new(Wanted { active, ..wanted() }, guess, constants(), "a test".to_owned());
+        let [_, disk, network] = &guess.summary;
+        assert!(disk.contains("with all records active") && network.contains("with all records active"), "{disk} {network}");
+        assert!(guess.text().contains("active records: estimated"));
+        assert_eq!(Assumed::active(1, 1, None).0, 1);
+    }
+
+    #[test]
+    fn more_requests_mean_more_active_records() {
+        let active = [0.01, 1.0, 100.0].map(|requests| Assumed::active(5_000, 60, Some(requests)).0);
+        assert!(active.is_sorted() && active[0] < 5 && active[2] > 1_000, "{active:?}");
+    }
+
+    #[test]
     fn what_is_not_measured_costs_nothing() {
         let plan = plan(Wanted { metrics: 0, ..wanted() });
         assert_eq!((value(&plan, "values_per_day"), value(&plan, "messages")), (0.0, 10.0 / 60.0));
@@ -356,8 +480,15 @@ mod tests {
 
     #[test]
     fn bytes_are_told_in_the_largest_unit_that_fits() {
-        let told = [(12.0, "bytes"), (12_345.0, "bytes/s"), (2e9, "bytes"), (0.0142, "cores"), (14_400.0, "batches")];
+        let told = [
+            (12.0, "bytes"),
+            (12_345.0, "bytes/s"),
+            (2e9, "bytes"),
+            (0.0142, "cores"),
+            (0.000217, "cores"),
+            (14_400.0, "batches"),
+        ];
         let told: Vec<String> = told.into_iter().map(|(value, unit)| readable(value, unit)).collect();
-        expect!["12.00 B, 12.35 kB/s, 2.00 GB, 0.014 cores, 14400 batches"].assert_eq(&told.join(", "));
+        expect!["12.00 B, 12.35 kB/s, 2.00 GB, 0.014 cores, 0.000217 cores, 14400 batches"].assert_eq(&told.join(", "));
     }
 }
