@@ -131,9 +131,9 @@ fn greet(out: &mut impl Write, url: &str, administrator: &Administrator, is_term
             writeln!(out, "  user {ADMINISTRATOR}, password in {}", file.display())?;
         }
         Administrator::Known => writeln!(out, "  users: see `zonepulse user list`")?,
-        Administrator::Missing => {
+        Administrator::Missing(user) => {
             writeln!(out, "  no user is an administrator; stop this, and give one the right:")?;
-            writeln!(out, "            zonepulse user rights {ADMINISTRATOR} --administrator true")?;
+            writeln!(out, "            zonepulse user rights {user} --administrator true")?;
         }
     }
     writeln!(out, "  the API   {url}{}/", crate::openapi::DOCS_PATH)?;
@@ -146,9 +146,12 @@ mod tests {
 
     #[test]
     fn a_store_without_administrator_says_how_to_get_one() {
-        let mut out = Vec::new();
-        greet(&mut out, "http://127.0.0.1:8053", &Administrator::Missing, false).unwrap();
-        assert!(String::from_utf8(out).unwrap().contains("zonepulse user rights admin --administrator true"));
+        for name in ["admin", "Admin"] {
+            let mut out = Vec::new();
+            greet(&mut out, "http://127.0.0.1:8053", &Administrator::Missing(name.to_owned()), false).unwrap();
+            let expected = format!("zonepulse user rights {name} --administrator true");
+            assert!(String::from_utf8(out).unwrap().contains(&expected));
+        }
     }
 
     #[test]

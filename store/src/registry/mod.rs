@@ -14,6 +14,7 @@ mod server;
 mod user;
 
 pub use audit::{Actor, AuditEntry};
+pub use names::are_alike;
 pub use secrets::Entered;
 pub use server::{EnrollmentToken, Pull, Server, ServerNames};
 pub use user::{Rights, User, UserToken};

@@ -357,6 +357,10 @@ impl Registry<'_> {
     fn admit(&self, server: &Server, others: &[Server]) -> Result<(), Error> {
         let before = others.iter().find(|other| other.id == server.id);
         server.check(before)?;
+        let is_number = !server.name.is_empty() && server.name.chars().all(char::is_numeric);
+        if is_number && before.is_none_or(|before| before.name != server.name) {
+            return Err(Error::bad_setting("server", "a name of digits only would be taken for the id of a server"));
+        }
         if before.is_none_or(|before| before.name != server.name) {
             let others = others.iter().filter(|other| other.id != server.id && !other.is_removed());
             check_unlike(&server.name, others.map(|other| other.name.as_str()))?;
