@@ -10,7 +10,7 @@ use crate::time::now_ms;
 use std::fs;
 use std::path::{Path, PathBuf};
 use zonepulse_private::Prepared;
-use zonepulse_store::{Actor, Registry, Rights, Server, Store, User};
+use zonepulse_store::{Actor, Registry, Rights, Server, Store, User, are_alike};
 
 /// The user that the first start makes.
 pub const ADMINISTRATOR: &str = "admin";
@@ -35,20 +35,22 @@ pub enum Administrator {
     Written(PathBuf),
     /// There is an administrator, and no file.
     Known,
-    /// There is none, and none could be made: a user who is none has the name.
-    Missing,
+    /// There is none, and none could be made: this user, who is none, has the name or one that looks the same.
+    Missing(String),
 }
 
 /// Makes the administrator where there is none, whoever else there is: nobody else could let anybody in.
 pub fn administrator(store: &Store, data: &Path) -> Result<Administrator, Error> {
     let file = data.join(CREDENTIALS_FILE);
     let users = store.registry().users()?;
+    let is_there = users.iter().any(|user| user.name == ADMINISTRATOR);
     if users.iter().any(|user| user.administrator) {
-        return Ok(if file.exists() { Administrator::Written(file) } else { Administrator::Known });
+        // Without that user the file is of a start that failed.
+        return Ok(if is_there && file.exists() { Administrator::Written(file) } else { Administrator::Known });
     }
-    if users.iter().any(|user| user.name == ADMINISTRATOR) {
+    if let Some(user) = in_the_way(&users) {
         // Somebody else knows that user's password.
-        return Ok(Administrator::Missing);
+        return Ok(Administrator::Missing(user.name.clone()));
     }
     let password = password::random()?;
     let text = format!(
@@ -59,8 +61,16 @@ pub fn administrator(store: &Store, data: &Path) -> Result<Administrator, Error>
     // One that is there is of a start that did not come so far as to make the user.
     Prepared::new(&file, true)?.write(&text)?;
     let user = NewUser { name: ADMINISTRATOR, password: Some(password.clone()), administrator: true, rights: Rights::ALL };
-    make_user(&here(store), user, now_ms())?;
+    if let Err(error) = make_user(&here(store), user, now_ms()) {
+        forget_file(data)?;
+        return Err(error);
+    }
     Ok(Administrator::Made { password, file })
+}
+
+/// The user on whose account no administrator can be made: the name, or one that looks the same, is taken.
+fn in_the_way(users: &[User]) -> Option<&User> {
+    users.iter().find(|user| are_alike(&user.name, ADMINISTRATOR))
 }
 
 /// A user to be made.
@@ -94,17 +104,24 @@ pub fn hashed(password: Option<String>) -> Result<(Option<String>, String), Erro
     Ok((made_up.then_some(password), hash))
 }
 
-/// Whether somebody is an administrator. Where nobody is, the next start makes one.
+/// Whether somebody is an administrator.
 pub fn has_administrator(store: &Store) -> Result<bool, Error> {
     Ok(store.registry().users()?.iter().any(|user| user.administrator))
 }
 
+/// Whether the next start makes an administrator: nobody is one, and nobody has the name or one that looks the same.
+pub fn makes_administrator(store: &Store) -> Result<bool, Error> {
+    let users = store.registry().users()?;
+    Ok(!users.iter().any(|user| user.administrator) && in_the_way(&users).is_none())
+}
+
 /// Makes a user who may read. Without a password one is made up and returned. The name of the administrator whom the next start
-/// makes is for an administrator only.
+/// makes, and those that look the same, are for an administrator only.
 pub fn add_user(store: &Store, name: &str, administrator: bool, password: Option<String>) -> Result<String, Error> {
-    if name == ADMINISTRATOR && !administrator && !has_administrator(store)? {
+    if are_alike(name, ADMINISTRATOR) && !administrator && !has_administrator(store)? {
+        let which = if name == ADMINISTRATOR { String::new() } else { format!("looks like {ADMINISTRATOR}, which ") };
         return Err(Error::Argument(format!(
-            "{name} is the administrator whom the first `zonepulse serve` makes: say `zonepulse user add {name} --administrator`, \
+            "{name} {which}is the administrator whom the first `zonepulse serve` makes: say `zonepulse user add {name} --administrator`, \
              or take another name"
         )));
     }
@@ -165,13 +182,26 @@ pub fn renew_token(store: &Store, name_or_id: &str) -> Result<(Server, String), 
     Ok((server, token))
 }
 
-/// A server by its name or id, one that is not removed first.
+/// A server by its name or id. Where it is the name of one and the id of another, neither is meant more than the other.
 pub fn find_server(store: &Store, name_or_id: &str) -> Result<Server, Error> {
-    let servers = store.registry().servers()?;
+    server_of(&store.registry().servers()?, name_or_id).cloned()
+}
+
+fn server_of<'s>(servers: &'s [Server], name_or_id: &str) -> Result<&'s Server, Error> {
     let named = servers.iter().find(|server| server.name == name_or_id && !server.is_removed());
-    let found = named.or_else(|| servers.iter().find(|server| server.id.to_string() == name_or_id));
+    let numbered = servers.iter().find(|server| server.id.to_string() == name_or_id);
+    if let (Some(named), Some(numbered)) = (named, numbered)
+        && named.id != numbered.id
+    {
+        return Err(Error::Argument(format!(
+            "{name_or_id:?} is the name of server {} and the id of server {:?}: give the id of the first or the name of the \
+             second; a name can be changed with PATCH /api/v2/pvservers/ID",
+            named.id, numbered.name
+        )));
+    }
+    let found = named.or(numbered);
     let missing = || Error::Argument(format!("there is no server {name_or_id:?}; `zonepulse server list` shows those there are"));
-    found.cloned().ok_or_else(missing)
+    found.ok_or_else(missing)
 }
 
 /// The registry, for a change from the command line of this machine.
@@ -275,9 +305,46 @@ mod tests {
         let (dir, store) = store();
         let other = NewUser { name: ADMINISTRATOR, password: None, administrator: false, rights: Rights::default() };
         make_user(&store.registry(), other, 1).unwrap();
-        assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Missing);
+        assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Missing(ADMINISTRATOR.to_owned()));
         change_user(&store, ADMINISTRATOR, |user| user.administrator = true).unwrap();
         assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Known);
+    }
+
+    #[test]
+    fn a_name_that_looks_like_the_administrators_is_for_no_other_user_before_the_first_start() {
+        for name in ["Admin", "ADMIN", "\u{ff21}DMIN"] {
+            let (dir, store) = store();
+            let refused = add_user(&store, name, false, None).unwrap_err().to_string();
+            assert!(refused.contains("looks like admin") && refused.contains("--administrator"), "{refused}");
+            assert_eq!(store.registry().users().unwrap(), []);
+            add_user(&store, name, true, None).unwrap();
+            assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Known);
+        }
+    }
+
+    #[test]
+    fn where_a_user_looks_like_the_administrator_a_start_names_that_user_and_writes_nothing() {
+        for name in ["Admin", "\u{ff21}DMIN"] {
+            let (dir, store) = store();
+            let other = NewUser { name, password: None, administrator: false, rights: Rights::default() };
+            make_user(&store.registry(), other, 1).unwrap();
+            assert!(!makes_administrator(&store).unwrap());
+            assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Missing(name.to_owned()));
+            assert!(!dir.path().join(CREDENTIALS_FILE).exists());
+            // One that an earlier version left behind is nobody's.
+            fs::write(dir.path().join(CREDENTIALS_FILE), "user = \"admin\"\n").unwrap();
+            change_user(&store, name, |user| user.administrator = true).unwrap();
+            assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Known);
+        }
+    }
+
+    #[test]
+    fn the_next_start_makes_an_administrator_where_nobody_is_one_and_the_name_is_free() {
+        let (_dir, store) = store();
+        add_user(&store, "ann", false, None).unwrap();
+        assert!(makes_administrator(&store).unwrap());
+        add_user(&store, "bob", true, None).unwrap();
+        assert!(!makes_administrator(&store).unwrap());
     }
 
     #[test]
@@ -309,6 +376,25 @@ mod tests {
         assert_eq!((server.id, server.sample), (1, true));
         assert_eq!(store.registry().server(1).unwrap().unwrap().token_hash, token::hash(&token));
         assert!(matches!(add_server(&store, "ns1", false), Err(Error::Store(zonepulse_store::Error::NameTaken(_)))));
+    }
+
+    #[test]
+    fn what_is_the_name_of_one_server_and_the_id_of_another_is_refused_with_both() {
+        let (_dir, store) = store();
+        let (first, second) = (add_server(&store, "alpha", false).unwrap().0, add_server(&store, "beta", false).unwrap().0);
+        // As an earlier version took it.
+        let servers = [first, Server { name: "1".to_owned(), ..second }];
+        let refused = server_of(&servers, "1").unwrap_err().to_string();
+        assert!(refused.contains("the name of server 2") && refused.contains("the id of server \"alpha\""), "{refused}");
+        assert_eq!(server_of(&servers, "alpha").unwrap().id, 1);
+        assert_eq!(server_of(&servers, "2").unwrap().id, 2);
+    }
+
+    #[test]
+    fn a_server_whose_name_is_its_own_id_is_found_by_it() {
+        let (_dir, store) = store();
+        let server = Server { name: "1".to_owned(), ..add_server(&store, "alpha", false).unwrap().0 };
+        assert_eq!(server_of(&[server], "1").unwrap().id, 1);
     }
 
     #[test]

@@ -323,6 +323,7 @@ mod tests {
             ("overlapping_probes", json!(true)),
             ("rabbitmq_address", json!("a b")),
             ("rabbitmq_address", json!("a/b")),
+            ("rabbitmq_address", json!("x:5672")),
             ("rabbitmq_address", json!(long)),
             ("rabbitmq_port", json!(0)),
             ("rabbitmq_port", json!(65_536)),
@@ -342,7 +343,7 @@ mod tests {
             let patch = Map::from_iter([((*name).to_owned(), value.clone())]);
             let said = match patched(&SettingsOverride::default(), &Value::Object(patch)) {
                 Err(problem) => problem.detail().to_owned(),
-                Ok(over) => over.check().expect_err(&format!("{name}: {value}")).to_string(),
+                Ok(over) => over.check(&SettingsOverride::default()).expect_err(&format!("{name}: {value}")).to_string(),
             };
             assert!(said.starts_with(&format!("{name}: ")), "{name}: {value}: {said}");
         }

@@ -10,11 +10,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More of an error document is not read.
 const MAX_PROBLEM_BYTES: usize = 16 << 10;
 
+/// The longest label and name, octets, the latter without the final dot (RFC 1035 section 2.3.4).
+const LONGEST_LABEL: usize = 63;
+const LONGEST_NAME: usize = 253;
+
 /// Says what is wrong with the address of a central.
 pub fn check_url(url: &str) -> Result<(), String> {
     let url = Url::parse(url).map_err(|error| format!("is no URL ({error}); write https://host:port"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("has the scheme {}, not http or https; write https://host:port", url.scheme()));
+    }
+    if !has_host(&url) {
+        return Err("has a host that is neither an FQDN nor an IP address; write https://host:port".into());
     }
     if url.port() == Some(0) {
         return Err("has the port 0; give one from 1 to 65535".into());
@@ -26,6 +33,20 @@ pub fn check_url(url: &str) -> Result<(), String> {
         return Err("has a query or a fragment; write https://host:port".into());
     }
     Ok(())
+}
+
+/// Whether the host is an IP address or an FQDN. Numbers that are no address are not parsed.
+pub(crate) fn has_host(url: &Url) -> bool {
+    let is_label = |label: &str| {
+        (1..=LONGEST_LABEL).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    url.domain().is_none_or(|name| {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        name.len() <= LONGEST_NAME && name.split('.').all(is_label)
+    })
 }
 
 /// The address of a path of the API.

@@ -76,7 +76,9 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("interval_s", "600", "not 600"),
     ("source", "\"both\"", "unknown variant"),
     ("source", "\"dnstap\"", "is \"dnstap\", but neither"),
-    ("capture.device", "\"\"", "must have 1 to 255 bytes and no spaces, not \"\""),
+    ("capture.device", "\"\"", "must have 1 to 15 bytes, no spaces and no slash, not \"\""),
+    ("capture.device", "\"abcdefghijklmnop\"", "must have 1 to 15 bytes"),
+    ("capture.device", "\"eth/0\"", "no slash"),
     ("capture.device", "\"eth 0\"", "not \"eth 0\""),
     ("capture.ports", "[]", "must be 1 to 64 ports from 1 to 65535, such as [53], not []"),
     ("capture.ports", "[53, 0]", "not [53, 0]"),
@@ -85,6 +87,8 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("capture.addresses", "[\"192.0.2.300\"]", "\"192.0.2.300\" is not an IP address"),
     ("capture.addresses", "[]", "must be 1 to 1024 addresses, \"local\" or \"any\""),
     ("capture.addresses", "[\"::\"]", "no server answers from ::"),
+    ("capture.addresses", "[\"192.0.2.1\", \"ff02::1\"]", "no server answers from ff02::1"),
+    ("capture.addresses", "[\"255.255.255.255\"]", "no server answers from 255.255.255.255"),
     ("capture.buffer_bytes", "65535", "must be from 65536 to 1073741824, not 65535"),
     ("capture.buffer_bytes", "1073741825", "not 1073741825"),
     ("dnstap.socket", "\"dnstap.sock\"", "must be an absolute path, not \"dnstap.sock\""),
@@ -96,6 +100,7 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("dnstap.socket_mode", "0o1777", "must be from 0o000 to 0o777, not 0o1777"),
     ("dnstap.socket_group", "\"\"", "must have 1 to 255 bytes"),
     ("dnstap.listen", "\"localhost\"", ""),
+    ("dnstap.listen", "\"224.0.0.1:6000\"", "224.0.0.1:6000 is a multicast or broadcast address"),
     ("dnstap.listen", "\"127.0.0.1:0\"", "127.0.0.1:0 has no port"),
     ("dnstap.max_connections", "0", "must be from 1 to 64, not 0"),
     ("dnstap.max_connections", "65", "not 65"),
@@ -118,16 +123,27 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("deliver.http.url", "\"central\"", "is no URL"),
     ("deliver.http.url", "\"amqp://central\"", "has the scheme amqp, not http or https"),
     ("deliver.http.url", "\"http://\"", "is no URL"),
+    ("deliver.http.url", "\"http://a..b\"", "has a host that is neither an FQDN nor an IP address"),
+    ("deliver.http.url", "\"http://-a\"", "has a host that is neither"),
+    ("deliver.http.url", "\"http://1.2.3.256\"", "is no URL"),
     ("deliver.http.url", "\"http://central:0\"", "has the port 0"),
     ("deliver.http.url", "\"http://central:99999\"", "is no URL"),
     ("deliver.http.url", "\"http://me@central\"", "holds a credential"),
     ("deliver.http.url", "\"http://central/?a=b\"", "has a query"),
     ("deliver.amqp.url", "\"http://x\"", "is no URL of a broker"),
+    ("deliver.amqp.url", "\"amqp://\"", "has no host"),
+    ("deliver.amqp.url", "\"amqp://x/%zz\"", "hexadecimal digits"),
     ("deliver.amqp.url", "\"amqp://x:0\"", "has no host or no port"),
-    ("deliver.amqp.queue", "\"\"", "must have 1 to 246 bytes, no control characters, and not begin with amq., not \"\""),
+    (
+        "deliver.amqp.queue",
+        "\"\"",
+        "must have 1 to 246 bytes, not blanks alone, no control characters, and not begin with amq., not \"\"",
+    ),
+    ("deliver.amqp.queue", "\"  \"", "not blanks alone"),
     ("deliver.amqp.queue", "\"amq.batches\"", "not \"amq.batches\""),
     ("deliver.amqp.queue", "\"a\\nb\"", "must have 1 to 246 bytes"),
     ("central.settings", "\"perhaps\"", "unknown variant"),
+    ("central.pin", "[\"*\"]", "\"*\" is no host"),
     ("central.pin", "\"x\"", ""),
     ("central.pin", "[\"https://x\"]", "\"https://x\" is no host and no host:port"),
     ("pull.listen", "\"0.0.0.0:0\"", "0.0.0.0:0 has no port"),
@@ -405,4 +421,38 @@ fn every_limit_of_a_number_is_in_the_example_file() {
         above.clear();
     }
     assert!(told > 6, "{told}");
+}
+
+#[test]
+fn a_spool_that_is_a_file_or_below_one_is_refused_where_it_is_checked() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let with = |dir: &Path| read(&format!("server_id = 1\n[spool]\ndir = {:?}", dir.display().to_string()), &[]).unwrap();
+    for spool in [file.clone(), file.join("below")] {
+        let error = with(&spool).check_machine().unwrap_err().to_string();
+        assert!(error.contains("spool.dir") && error.contains("is not a directory"), "{error}");
+    }
+    for spool in [dir.path().to_owned(), dir.path().join("new/below")] {
+        with(&spool).check_machine().unwrap();
+    }
+}
+
+#[test]
+fn what_is_there_in_place_of_the_socket_of_dnstap_has_to_be_one() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let socket = dir.path().join("socket");
+    let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let check = |socket: &Path| {
+        let config = read(&format!("server_id = 1\n[dnstap]\nsocket = {:?}", socket.display().to_string()), &[]).unwrap();
+        config.check_machine()
+    };
+    for there in [file.as_path(), dir.path()] {
+        let error = check(there).unwrap_err().to_string();
+        assert!(error.contains("dnstap.socket") && error.contains("is not a socket"), "{error}");
+    }
+    check(&socket).unwrap();
+    check(&dir.path().join("none")).unwrap();
 }

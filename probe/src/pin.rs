@@ -11,6 +11,7 @@
 //!   signed with it.)
 //! * certificates are verified when `tls.verify_ca` says so, whatever the central says.
 
+use crate::central;
 use reqwest::Url;
 use std::net::IpAddr;
 use zonepulse_wire::RabbitmqSettings;
@@ -48,7 +49,9 @@ impl Place {
         let is_host = url.path() == "/" && url.username().is_empty() && url.password().is_none() && url.port().is_none();
         let plain = !bracketed.contains(['/', '?', '#', '@', '\\']);
         match url.host_str() {
-            Some(host) if is_host && plain && port != Some(0) => Ok(Place { host: host.to_owned(), port }),
+            Some(host) if is_host && central::has_host(&url) && plain && port != Some(0) => {
+                Ok(Place { host: host.to_owned(), port })
+            }
             _ => Err(wrong()),
         }
     }

@@ -1,8 +1,9 @@
 //! Captures through the whole way, as if they were live.
 //!
 //! The epoch of a replay is a hash of what it counts (`replay/content.rs`): the same
-//! messages again are delivered again, and count once, whatever file they come from, and
-//! however much memory there is. What is counted depends on the server, the interval, the
+//! messages again, as a whole, are delivered again, and count once, whatever files they come
+//! from, and however much memory there is. A part of them, or more than them, is another
+//! replay, and counts beside the first. What is counted depends on the server, the interval, the
 //! ports and the addresses, so a replay with others of these is another replay, and counts
 //! beside the first. So is one whose time is moved to now (`end_now`), each time, and one that
 //! counts more because more of its times are possible (`[times]`, or what was the future).
@@ -27,6 +28,7 @@ use crate::spool::{self, Spool};
 use crate::times::{BEYOND_NS, Possible};
 use content::Content;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,6 +132,22 @@ pub fn run(config: &Config, settings: &Settings) -> Result<Outcome, Error> {
     })
 }
 
+/// Refuses files that cannot be read, and one that is named twice: its messages would count twice.
+fn check_files(files: &[PathBuf]) -> Result<(), Error> {
+    let mut known = Vec::new();
+    for path in files {
+        let file = File::open(path).and_then(|file| file.metadata()).map_err(Error::disk("read", path))?;
+        // Whatever it is called: links lead to the same file.
+        let file = (file.dev(), file.ino());
+        if known.contains(&file) {
+            let detail = "is named twice, and what is in it would count twice".to_owned();
+            return Err(Error::Config { place: path.display().to_string(), detail });
+        }
+        known.push(file);
+    }
+    Ok(())
+}
+
 /// Reads on a thread of its own, and then waits until the spool is empty.
 async fn read_and_wait(plan: Plan, spool: Arc<Spool>, timeout: Option<Duration>) -> Result<Totals, Error> {
     let (give, totals) = oneshot::channel();
@@ -175,9 +193,7 @@ struct Plan {
 
 impl Plan {
     fn new(config: &Config, settings: &Settings) -> Result<Plan, Error> {
-        for path in &settings.files {
-            File::open(path).map_err(Error::disk("read", path))?;
-        }
+        check_files(&settings.files)?;
         let now_ms = Reading::now().wall_ms;
         let mut plan = Plan {
             files: settings.files.clone(),

@@ -225,3 +225,18 @@ fn a_frame_beyond_all_times_gives_up_nothing_that_waits() {
     };
     assert_eq!(epoch_of(&[first, beyond, second]), epoch_of(&[first, second]));
 }
+
+#[test]
+fn a_file_that_is_named_twice_is_refused_by_its_name() {
+    let replay = Replay::new("");
+    let file = replay.write("a.pcap", b"");
+    let link = replay.dir.path().join("link.pcap");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let detour = replay.dir.path().join(".").join("a.pcap");
+    for again in [&file, &detour, &link] {
+        let error = check_files(&[file.clone(), again.clone()]).unwrap_err().to_string();
+        assert!(error.contains(&again.display().to_string()) && error.contains("named twice"), "{error}");
+    }
+    let copy = replay.write("b.pcap", b"");
+    check_files(&[file, copy]).unwrap();
+}

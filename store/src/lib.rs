@@ -88,6 +88,7 @@ pub use precision::Precision;
 pub use rebuild::{Rebuild, Rebuilt};
 pub use registry::{
     Actor, AuditEntry, EnrollmentToken, Entered, GlobalSettings, Pull, Registry, Rights, Server, ServerNames, User, UserToken,
+    are_alike,
 };
 pub use report::Report;
 pub use retention::Retention;

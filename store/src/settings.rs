@@ -4,6 +4,7 @@
 //! over the default. What is set is a [`SettingsOverride`], in which most is
 //! absent; what holds is [`Settings`], in which nothing is.
 
+use crate::registry::address;
 use crate::{Error, Retention};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -195,7 +196,9 @@ impl Settings {
 
 impl SettingsOverride {
     /// Refuses values out of range.
-    pub fn check(&self) -> Result<(), Error> {
+    ///
+    /// Hosts were once taken that are not any more: one that was there before may stay.
+    pub fn check(&self, before: &SettingsOverride) -> Result<(), Error> {
         for (name, interval_s) in [("dns_interval_s", self.dns_interval_s), ("system_interval_s", self.system_interval_s)] {
             // No interval may lie across two buckets of a roll-up.
             if let Some(interval_s) = interval_s.filter(|interval_s| *interval_s == 0 || !300u32.is_multiple_of(*interval_s)) {
@@ -216,16 +219,24 @@ impl SettingsOverride {
         if self.rabbitmq_port == Some(0) {
             return Err(Error::bad_setting("rabbitmq_port", "it has to be from 1 to 65535, not 0"));
         }
+        self.check_hosts(before)?;
         self.check_texts()
     }
 
-    fn check_texts(&self) -> Result<(), Error> {
-        if let Some(what) = self.api_url.as_deref().filter(|url| !url.is_empty()).and_then(bad_url) {
+    fn check_hosts(&self, before: &SettingsOverride) -> Result<(), Error> {
+        let is_new = |text: &&str, before: &Option<String>| !text.is_empty() && before.as_deref() != Some(*text);
+        let url = self.api_url.as_deref().filter(|url| is_new(url, &before.api_url));
+        if let Some(what) = url.and_then(bad_url) {
             return Err(Error::bad_setting("api_url", format!("it {what}")));
         }
-        if self.rabbitmq_address.as_deref().is_some_and(|address| !address.is_empty() && !is_host(address)) {
-            return Err(Error::bad_setting("rabbitmq_address", "it has to be an FQDN or an IP address, without a port"));
+        let address = self.rabbitmq_address.as_deref().filter(|address| is_new(address, &before.rabbitmq_address));
+        match address.and_then(address::fault) {
+            Some(fault) => Err(Error::bad_setting("rabbitmq_address", fault)),
+            None => Ok(()),
         }
+    }
+
+    fn check_texts(&self) -> Result<(), Error> {
         if self.rabbitmq_virtual_host.as_deref() == Some("") {
             return Err(Error::bad_setting("rabbitmq_virtual_host", "it is empty; the one that every broker has is /"));
         }
@@ -258,20 +269,25 @@ pub fn bad_url(url: &str) -> Option<&'static str> {
     if authority.contains('@') || rest.contains(['?', '#']) {
         return Some("has more than a host, a port and a path; write https://host:port");
     }
-    let (port, is_host) = match authority.strip_prefix('[') {
+    let (port, host) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']').unwrap_or_default();
-            (port, address.parse::<Ipv6Addr>().is_ok())
+            (port, address.parse::<Ipv6Addr>().map_or("", |_| address))
         }
         None => {
             let (name, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
-            (port, !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "-._".contains(c)))
+            (port, if name.chars().all(|c| c.is_alphanumeric() || "-._".contains(c)) { name } else { "" })
         }
     };
-    if !is_host {
+    if host.is_empty() {
         return Some(
             "has no host; write https://host:port, and an address of IPv6 in brackets, as in https://[2001:db8::1]:8053",
         );
+    }
+    // A name in other letters than those of ASCII is sent as one of ASCII (RFC 5891), which is as long or longer.
+    let in_ascii: String = host.chars().map(|c| if c.is_ascii() { c } else { 'x' }).collect();
+    if address::fault(&in_ascii).is_some() {
+        return Some("has a host that is neither an FQDN nor an IP address; write https://host:port");
     }
     let is_port = |port: &str| port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
     match port.strip_prefix(':') {
@@ -282,18 +298,12 @@ pub fn bad_url(url: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a text may be a host: a name or an address.
-pub(crate) fn is_host(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:%[]".contains(c);
-    !text.is_empty() && text.len() <= LONGEST_TEXT && text.chars().all(allowed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn refused(over: SettingsOverride) -> String {
-        match over.check() {
+        match over.check(&SettingsOverride::default()) {
             Err(Error::BadSetting { setting, .. }) => setting,
             other => panic!("{other:?}"),
         }
@@ -354,19 +364,34 @@ mod tests {
             "http://a:",
             "http://a%b",
             "http://a[b",
+            "http://a..b",
+            "http://.",
+            "http://1.2.3.256",
+            "http://1.2.3:8053",
         ] {
             assert_eq!(refused(SettingsOverride { api_url: Some(url.to_owned()), ..none() }), "api_url", "{url}");
         }
         for url in
             ["http://a", "http://192.0.2.1:8053/", "https://[::1]:1/x", "http://[::ffff:192.0.2.1]", "https://müller.example"]
         {
-            SettingsOverride { api_url: Some(url.to_owned()), ..none() }.check().unwrap();
+            SettingsOverride { api_url: Some(url.to_owned()), ..none() }.check(&none()).unwrap();
         }
-        for host in ["a b", "a/b", "user@a", &"x".repeat(256)] {
+        for host in ["a b", "a/b", "user@a", "x:5672", ":5672", "a:b", "x..y", "1.2.3.256", "[::1]", &"x".repeat(256)] {
             assert_eq!(refused(SettingsOverride { rabbitmq_address: Some(host.to_owned()), ..none() }), "rabbitmq_address");
         }
         assert_eq!(refused(SettingsOverride { rabbitmq_virtual_host: Some(String::new()), ..none() }), "rabbitmq_virtual_host");
         assert_eq!(refused(SettingsOverride { rabbitmq_password: Some("x".repeat(256)), ..none() }), "rabbitmq_password");
+    }
+
+    #[test]
+    fn hosts_that_were_taken_once_may_stay_and_not_come_anew() {
+        let before = SettingsOverride {
+            api_url: Some("http://a..b".to_owned()),
+            rabbitmq_address: Some("x:5672".to_owned()),
+            ..Default::default()
+        };
+        SettingsOverride { dns_interval_s: Some(30), ..before.clone() }.check(&before).unwrap();
+        assert_eq!(refused(SettingsOverride { api_url: None, ..before }), "rabbitmq_address");
     }
 
     #[test]
@@ -376,6 +401,7 @@ mod tests {
             ("http://:8053", "has no host"),
             ("http://[::1", "has no host"),
             ("http://[x]:1", "has no host"),
+            ("http://a..b", "neither an FQDN nor an IP address"),
             ("http://2001:db8::1", "without brackets"),
             ("http://[::1]8053", "after the brackets"),
             ("http://me@a", "more than a host"),
@@ -400,7 +426,7 @@ mod tests {
                 rabbitmq_address: Some("2001:db8::1".to_owned()),
                 ..Default::default()
             };
-            over.check().unwrap();
+            over.check(&SettingsOverride::default()).unwrap();
         }
     }
 

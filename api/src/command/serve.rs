@@ -109,6 +109,7 @@ fn check(settings: &Settings) -> Result<ExitCode, Error> {
     let mut out = std::io::stdout().lock();
     out.write_all(settings.to_toml()?.as_bytes())?;
     out.flush()?;
+    settings.check_data()?;
     if let Some(key) = &settings.tls.key {
         zonepulse_private::check_key(key)?;
     }
@@ -135,9 +136,9 @@ fn greet(out: &mut impl Write, url: &str, administrator: &Administrator, is_term
             writeln!(out, "  user {ADMINISTRATOR}, password in {}", file.display())?;
         }
         Administrator::Known => writeln!(out, "  users: see `zonepulse user list`")?,
-        Administrator::Missing => {
+        Administrator::Missing(user) => {
             writeln!(out, "  no user is an administrator; stop this, and give one the right:")?;
-            writeln!(out, "            zonepulse user rights {ADMINISTRATOR} --administrator true")?;
+            writeln!(out, "            zonepulse user rights {user} --administrator true")?;
         }
     }
     writeln!(out, "  the API   {url}{}/", crate::openapi::DOCS_PATH)?;
@@ -150,9 +151,12 @@ mod tests {
 
     #[test]
     fn a_store_without_administrator_says_how_to_get_one() {
-        let mut out = Vec::new();
-        greet(&mut out, "http://127.0.0.1:8053", &Administrator::Missing, false).unwrap();
-        assert!(String::from_utf8(out).unwrap().contains("zonepulse user rights admin --administrator true"));
+        for name in ["admin", "Admin"] {
+            let mut out = Vec::new();
+            greet(&mut out, "http://127.0.0.1:8053", &Administrator::Missing(name.to_owned()), false).unwrap();
+            let expected = format!("zonepulse user rights {name} --administrator true");
+            assert!(String::from_utf8(out).unwrap().contains(&expected));
+        }
     }
 
     #[test]

@@ -120,16 +120,21 @@ impl User {
         match self {
             User::Add { name, administrator, password, place } => {
                 let given = password.read()?;
-                let (made, is_there) = place.with_store(overlay, "POST /api/v2/users", |store, _| {
+                let (made, is_there, comes) = place.with_store(overlay, "POST /api/v2/users", |store, _| {
                     let made = accounts::add_user(store, name, *administrator, given)?;
-                    Ok((made, accounts::has_administrator(store)?))
+                    Ok((made, accounts::has_administrator(store)?, accounts::makes_administrator(store)?))
                 })?;
                 password.show(name, &made)?;
-                if !is_there {
+                if comes {
                     eprintln!(
                         "zonepulse: there is no administrator yet: the next `zonepulse serve` makes one, {}; \
                          or give this user the right: zonepulse user rights {name} --administrator true",
                         accounts::ADMINISTRATOR
+                    );
+                } else if !is_there {
+                    eprintln!(
+                        "zonepulse: there is no administrator yet; give this user the right: \
+                         zonepulse user rights {name} --administrator true"
                     );
                 }
             }

@@ -2,6 +2,8 @@
 
 use super::Settings;
 use crate::Error;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use zonepulse_ingest::amqp;
@@ -31,6 +33,10 @@ impl Settings {
         }
         if let Some((url, what)) = self.public_urls.iter().find_map(|url| Some((url, bad_url(url)?))) {
             return Some(("public_urls", format!("{url:?} {what}")));
+        }
+        let listens = [("listen", Some(self.listen)), ("metrics.listen", self.metrics.listen)];
+        if let Some((key, listen)) = listens.into_iter().find_map(|(key, listen)| Some((key, listen.filter(is_of_many)?))) {
+            return Some((key, format!("{listen} is a multicast or broadcast address; give one of this machine")));
         }
         if let Some(listen) = self.metrics.listen.filter(|listen| listen.port() == 0) {
             return Some(("metrics.listen", format!("{listen} has no port; give one from 1 to 65535")));
@@ -120,8 +126,39 @@ impl Settings {
         if self.metrics.listen == Some(self.listen) {
             return Err(Error::Config(format!("metrics.listen and listen are the same, {}: give each its own", self.listen)));
         }
+        if let Some(metrics) = self.metrics.listen.filter(|metrics| overlap(metrics, &self.listen)) {
+            return Err(Error::Config(format!(
+                "metrics.listen and listen overlap, {metrics} and {}: give each a port of its own",
+                self.listen
+            )));
+        }
         Ok(())
     }
+
+    /// Refuses a data directory that is none and cannot be made.
+    pub(crate) fn check_data(&self) -> Result<(), Error> {
+        for above in self.data.ancestors() {
+            match fs::metadata(above) {
+                Ok(metadata) if metadata.is_dir() => return Ok(()),
+                Ok(_) => return Err(Error::Config(format!("data: {} is not a directory", above.display()))),
+                // It is made, or what is above it says why not.
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether it is a multicast or broadcast address, which no machine has alone.
+fn is_of_many(address: &SocketAddr) -> bool {
+    address.ip().is_multicast() || address.ip() == IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
+/// Whether one address keeps the other from being listened at. The unspecified one of IPv6 is all of IPv4, too.
+fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
+    let is_all = |one: IpAddr, other: IpAddr| one.is_unspecified() && (one.is_ipv6() || other.is_ipv4());
+    let (a, b) = (one.ip(), other.ip());
+    one.port() == other.port() && (a == b || is_all(a, b) || is_all(b, a))
 }
 
 #[cfg(test)]
@@ -141,8 +178,12 @@ mod tests {
         ("amqp.ca_file", "\"ca.crt\"", "must be an absolute path, not \"ca.crt\""),
         ("pull.ca_file", "\"./ca.crt\"", "must be an absolute path, not \"./ca.crt\""),
         ("listen", "\"central\"", ""),
+        ("listen", "\"224.0.0.1:8053\"", "224.0.0.1:8053 is a multicast or broadcast address"),
+        ("listen", "\"255.255.255.255:8053\"", "is a multicast or broadcast address"),
+        ("metrics.listen", "\"[ff02::1]:9000\"", "is a multicast or broadcast address"),
         ("public_urls", "[\"central\"]", "\"central\" does not begin with http:// or https://"),
         ("public_urls", "[\"https://one\", \"https://\"]", "\"https://\" has no host"),
+        ("public_urls", "[\"https://one..two\"]", "has a host that is neither"),
         ("public_urls", "[\"https://one:0\"]", "\"https://one:0\" has a port that is none"),
         ("public_urls", "[\"https://one:99999\"]", "\"https://one:99999\" has a port that is none; give one from 1 to 65535"),
         ("public_urls", "[\"https://me@one\"]", "has more than a host"),
@@ -152,9 +193,19 @@ mod tests {
         ("log.format", "\"xml\"", "unknown variant"),
         ("metrics.listen", "\"127.0.0.1:0\"", "127.0.0.1:0 has no port"),
         ("amqp.url", "\"http://broker\"", "must begin with amqp:// or amqps://"),
+        ("amqp.url", "\"amqp://\"", "has no host"),
+        ("amqp.url", "\"amqp://broker/%zz\"", "hexadecimal digits"),
+        ("amqp.url", "\"amqp://broker/a/b\"", "more than a virtual host"),
+        ("amqp.url", "\"amqp://broker/a?b=c\"", "a query that is not read"),
+        ("amqp.url", "\"amqp://broker/a#b\"", "has a fragment"),
         ("amqp.url", "\"amqp://broker:0\"", "has no host or no port"),
         ("amqp.url", "\"amqp://broker:no\"", "is no URL of a broker"),
-        ("amqp.queue", "\"\"", "must have 1 to 246 bytes, no control characters, and not begin with amq., not \"\""),
+        (
+            "amqp.queue",
+            "\"\"",
+            "must have 1 to 246 bytes, not blanks alone, no control characters, and not begin with amq., not \"\"",
+        ),
+        ("amqp.queue", "\"  \"", "not blanks alone"),
         ("amqp.queue", "\"amq.batches\"", "not \"amq.batches\""),
         ("amqp.prefetch", "0", "must be from 1 to 4096, not 0"),
         ("pull.max_bytes", "0", "must be from 65536 to 1073741824, not 0"),
@@ -267,6 +318,40 @@ mod tests {
         );
         let said = read("listen = \"127.0.0.1:8053\"\n[metrics]\nlisten = \"127.0.0.1:8053\"").unwrap_err().to_string();
         assert!(said.contains("metrics.listen and listen are the same"), "{said}");
+    }
+
+    #[test]
+    fn addresses_to_listen_at_that_overlap_are_refused_with_both() {
+        let with = |listen: &str, metrics: &str| read(&format!("listen = \"{listen}\"\n[metrics]\nlisten = \"{metrics}\""));
+        for (listen, metrics) in [
+            ("127.0.0.1:9000", "0.0.0.0:9000"),
+            ("0.0.0.0:9000", "127.0.0.1:9000"),
+            ("127.0.0.1:9000", "[::]:9000"),
+            ("[::]:9000", "[::1]:9000"),
+            ("0.0.0.0:9000", "[::]:9000"),
+        ] {
+            let said = with(listen, metrics).unwrap_err().to_string();
+            assert!(said.contains("overlap") && said.contains(listen) && said.contains(metrics), "{said}");
+        }
+        for (listen, metrics) in
+            [("127.0.0.1:9000", "0.0.0.0:9001"), ("127.0.0.1:9000", "127.0.0.2:9000"), ("[::1]:9000", "0.0.0.0:9000")]
+        {
+            with(listen, metrics).unwrap();
+        }
+    }
+
+    #[test]
+    fn data_that_is_a_file_or_below_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for data in [file.clone(), file.join("below")] {
+            let said = Settings { data, ..Settings::default() }.check_data().unwrap_err().to_string();
+            assert!(said.contains("data: ") && said.contains("is not a directory"), "{said}");
+        }
+        for data in [dir.path().to_owned(), dir.path().join("new/below"), "relative".into()] {
+            Settings { data, ..Settings::default() }.check_data().unwrap();
+        }
     }
 
     #[test]

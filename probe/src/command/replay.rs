@@ -12,8 +12,9 @@ use zonepulse_wire::Counter;
 
 /// Sends captures through the whole path as if they were live.
 ///
-/// The same messages again count once, whatever file they are in. With another interval, or with ports or addresses
-/// that find other messages, it is another replay and counts again; so it is with --end-now. It may run beside `run`: it
+/// The same replay again counts once: the same messages as a whole, for the same server and with the same interval, in
+/// whatever files and format they are. A part of them, or more than them, is another replay and counts beside it; so it is with
+/// ports or addresses that find other messages, and with --end-now. It may run beside `run`: it
 /// keeps its batches in a directory of its own in the spool.
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -62,7 +62,7 @@ fn all_in(spool: &Path) -> Result<Vec<(String, Refused)>, Error> {
     for replay in replays {
         let batches = match Refused::read(&spool.join(&replay)) {
             // It only has the name of a spool.
-            Err(Error::Disk { source, .. }) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(Error::Disk { source, .. }) if source.kind() == ErrorKind::NotADirectory => {
                 continue;
             }
             read => read?,
@@ -157,6 +157,19 @@ mod tests {
         fs::create_dir(dir.path().join("replay-old")).unwrap();
         fs::write(dir.path().join("replay-notes.txt"), "").unwrap();
         assert_eq!(all_in(dir.path()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_spool_that_only_replays_used_lists_theirs() {
+        let dir = TempDir::new().unwrap();
+        refuse(&dir.path().join("replay-7"), 5..6);
+        let names: Vec<_> = all_in(dir.path()).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["replay-7/000000000300-00000000000000000001-0000000005"]);
+    }
+
+    #[test]
+    fn a_spool_in_which_nothing_was_refused_lists_nothing() {
+        assert_eq!(all_in(TempDir::new().unwrap().path()).unwrap(), []);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What values have to be. A refusal names the key, the value, and what is allowed.
 
-use std::net::SocketAddr;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -8,7 +9,9 @@ use std::path::Path;
 pub(super) const MOST_BYTES: u64 = 1 << 50;
 /// The longest path of a Unix socket, bytes.
 const LONGEST_SOCKET: usize = 107;
-/// The longest name of a process or device, bytes.
+/// The longest name of a network device, bytes.
+const LONGEST_DEVICE: usize = 15;
+/// The longest name of a process or group, bytes.
 const LONGEST_NAME: usize = 255;
 
 /// A number has to be in a range.
@@ -27,12 +30,43 @@ pub(super) fn divides_300(key: &str, value: u32) -> Result<(), String> {
     Err(format!("{key}: must divide 300 (such as 5, 10, 30, 60 or 300), so that sums of 5 minutes stay exact, not {value}"))
 }
 
-/// An address to listen at, or to ask, has to have a port.
+/// An address to listen at, or to ask, has to be one machine's and to have a port.
 pub(super) fn has_port(key: &str, address: Option<&SocketAddr>) -> Result<(), String> {
     match address {
         Some(address) if address.port() == 0 => Err(format!("{key}: {address} has no port; give one from 1 to 65535")),
+        Some(address) if is_of_many(address.ip()) => {
+            Err(format!("{key}: {address} is a multicast or broadcast address; give one of this machine"))
+        }
         _ => Ok(()),
     }
+}
+
+/// Whether it is a multicast or broadcast address, which no machine has alone.
+pub(super) fn is_of_many(address: IpAddr) -> bool {
+    address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
+/// A Linux network device's name has to be one.
+pub(super) fn device(key: &str, name: &str) -> Result<(), String> {
+    let is_device =
+        (1..=LONGEST_DEVICE).contains(&name.len()) && !name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/');
+    if is_device {
+        return Ok(());
+    }
+    Err(format!("{key}: must have 1 to {LONGEST_DEVICE} bytes, no spaces and no slash, not {name:?}"))
+}
+
+/// A directory has to be one, or to be one that can be made.
+pub(super) fn directory(path: &Path) -> Result<(), String> {
+    for above in path.ancestors() {
+        match fs::metadata(above) {
+            Ok(metadata) if metadata.is_dir() => return Ok(()),
+            Ok(_) => return Err(format!("{} is not a directory", above.display())),
+            // It is made, or what is above it says why not.
+            Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// A Unix socket has to have an absolute path that fits.
@@ -72,9 +106,14 @@ pub(super) fn name(key: &str, name: Option<&str>) -> Result<(), String> {
 
 /// A broker's queue. Names that begin with `amq.` are the broker's own, and the central adds up to nine bytes for its others.
 pub(super) fn queue(key: &str, name: &str) -> Result<(), String> {
-    let is_queue = (1..=246).contains(&name.len()) && !name.chars().any(char::is_control) && !name.starts_with("amq.");
+    let is_queue = (1..=246).contains(&name.len())
+        && !name.trim().is_empty()
+        && !name.chars().any(char::is_control)
+        && !name.starts_with("amq.");
     if is_queue {
         return Ok(());
     }
-    Err(format!("{key}: must have 1 to 246 bytes, no control characters, and not begin with amq., not {name:?}"))
+    Err(format!(
+        "{key}: must have 1 to 246 bytes, not blanks alone, no control characters, and not begin with amq., not {name:?}"
+    ))
 }

@@ -7,7 +7,9 @@ use crate::observe::Addresses;
 use crate::room::Room;
 use crate::{Error, dnstap};
 use serde::{Deserialize, Deserializer, de};
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 
 /// More ports and addresses than a server has, so that the filter in the kernel stays small.
@@ -58,7 +60,7 @@ pub struct Dnstap {
 impl Config {
     pub(super) fn check_capture(&self) -> Result<(), String> {
         let Capture { enabled: _, device, ports, addresses, buffer_bytes } = &self.capture;
-        bounds::name("capture.device", Some(device))?;
+        bounds::device("capture.device", device)?;
         if ports.is_empty() || ports.len() > MAX_PORTS || ports.contains(&0) {
             return Err(format!("capture.ports: must be 1 to {MAX_PORTS} ports from 1 to 65535, such as [53], not {ports:?}"));
         }
@@ -70,7 +72,7 @@ impl Config {
                 addresses.len()
             ));
         }
-        match addresses.iter().find(|address| address.is_unspecified()) {
+        match addresses.iter().find(|address| address.is_unspecified() || bounds::is_of_many(**address)) {
             Some(address) => {
                 Err(format!("capture.addresses: no server answers from {address}; give addresses, \"local\" or \"any\""))
             }
@@ -82,6 +84,12 @@ impl Config {
     /// replay does not need it.
     pub fn check_machine(&self) -> Result<(), Error> {
         self.times.check_clock(Reading::now().wall_ms).map_err(|what| wrong("times.earliest", what))?;
+        bounds::directory(&self.spool.dir).map_err(|what| wrong("spool.dir", what))?;
+        if let Some(socket) = &self.dnstap.socket
+            && fs::symlink_metadata(socket).is_ok_and(|metadata| !metadata.file_type().is_socket())
+        {
+            return Err(wrong("dnstap.socket", format!("{} is there and is not a socket", socket.display())));
+        }
         let Some(group) = &self.dnstap.socket_group else { return Ok(()) };
         dnstap::check_group(group).map_err(|what| wrong("dnstap.socket_group", what.to_string()))
     }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
-use zonepulse_wire::{MAC_HEADER, MacKey};
+use zonepulse_wire::{MAC_HEADER, MacKey, broker_url_fault};
 
 /// So many messages wait for the broker's confirmation at once.
 pub const WINDOW: usize = 32;
@@ -60,6 +60,9 @@ pub fn check_url(url: &Secret) -> Result<(), String> {
 }
 
 fn parse(url: &Secret) -> Result<AMQPUri, String> {
+    if let Some(fault) = broker_url_fault(url.expose()) {
+        return Err(fault.to_owned());
+    }
     let mut uri: AMQPUri =
         url.expose().parse().map_err(|_| "is no URL of a broker; write amqps://user:password@host:port/vhost".to_owned())?;
     if uri.authority.port == 0 || uri.authority.host.is_empty() {

@@ -33,11 +33,16 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// Those of a spool, oldest first. The spool may be in use.
+    /// Those of a spool, oldest first. The spool may be in use. Before a probe runs there, it has no
+    /// directory of refused batches.
     pub fn read(spool: &Path) -> Result<Vec<Refused>, Error> {
         let dir = spool.join(DIR);
         let mut all = Vec::new();
-        for entry in fs::read_dir(&dir).map_err(Error::disk("read the directory", &dir))? {
+        let entries = match fs::read_dir(&dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(all),
+            entries => entries.map_err(Error::disk("read the directory", &dir))?,
+        };
+        for entry in entries {
             let path = entry.map_err(Error::disk("read the directory", &dir))?.path();
             let is = |extension: &str| path.extension().is_some_and(|other| other == extension);
             let key = path.file_name().and_then(|name| key_of(name.to_str()?));

@@ -7,7 +7,7 @@ const LONGEST: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
 /// Why a text is neither an FQDN nor an IP address, and what to write; `None` when it is one.
-pub(super) fn fault(text: &str) -> Option<String> {
+pub(crate) fn fault(text: &str) -> Option<String> {
     if is_address(text) {
         return None;
     }
@@ -48,7 +48,10 @@ fn is_address(text: &str) -> bool {
 fn is_name(text: &str) -> bool {
     let text = text.strip_suffix('.').unwrap_or(text);
     let is_label = |label: &str| {
-        (1..=LONGEST_LABEL).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        (1..=LONGEST_LABEL).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
     text.len() <= LONGEST && text.split('.').all(is_label)
 }
@@ -83,8 +86,22 @@ mod tests {
     #[test]
     fn what_is_no_host_is_refused() {
         let long = format!("{}.example", "a".repeat(64));
-        for text in ["", ".", "a..b", "a b", "ns1/24", "192.0.2", "192.0.2.256", "2001:db8::1::2", "bücher.example", "a@b", &long]
-        {
+        for text in [
+            "",
+            ".",
+            "a..b",
+            "-a",
+            "a-",
+            "a.-b",
+            "a b",
+            "ns1/24",
+            "192.0.2",
+            "192.0.2.256",
+            "2001:db8::1::2",
+            "bücher.example",
+            "a@b",
+            &long,
+        ] {
             assert!(fault(text).is_some(), "{text:?}");
         }
     }

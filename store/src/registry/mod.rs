@@ -5,7 +5,7 @@
 //! there before and after is then written to the audit log in the same write.
 //! Whoever keeps a copy of what is here looks at [`Registry::generation`].
 
-mod address;
+pub(crate) mod address;
 mod audit;
 mod names;
 mod rebuild;
@@ -14,6 +14,7 @@ mod server;
 mod user;
 
 pub use audit::{Actor, AuditEntry};
+pub use names::are_alike;
 pub use secrets::Entered;
 pub use server::{EnrollmentToken, Pull, Server, ServerNames};
 pub use user::{Rights, User, UserToken};
@@ -86,7 +87,7 @@ impl<'a> Registry<'a> {
         if after.settings == before.settings {
             return Ok(before);
         }
-        after.settings.check()?;
+        after.settings.check(&before.settings)?;
         self.effective(&after.settings, None).check()?;
         for server in self.servers()?.iter().filter(|server| !server.is_removed()) {
             let together = self.effective(&after.settings, Some(server));

@@ -56,6 +56,11 @@ pub(super) fn check_unlike<'a>(name: &str, others: impl Iterator<Item = &'a str>
     Ok(())
 }
 
+/// Whether two names look the same: no two users, and no two servers, may have such names.
+pub fn are_alike(one: &str, other: &str) -> bool {
+    look(one) == look(other)
+}
+
 /// What two names have in common that differ in case, in how their characters are composed or how wide they are, in what
 /// is invisible, or in the number of spaces.
 fn look(name: &str) -> String {

@@ -157,10 +157,11 @@ impl Server {
         if self.pull.token.len() > LONGEST_WORD || self.pull.token.chars().any(|c| !c.is_ascii_graphic()) {
             return bad("pull_token", "it has at most 255 letters, digits and signs of ASCII");
         }
-        if let Some(what) = Some(self.pull.url.as_str()).filter(|url| !url.is_empty()).and_then(bad_url) {
+        let is_new = |url: &&str| !url.is_empty() && before.is_none_or(|before| before.pull.url != *url);
+        if let Some(what) = Some(self.pull.url.as_str()).filter(is_new).and_then(bad_url) {
             return bad("pull_url", &format!("it {what}"));
         }
-        self.overrides.check()
+        self.overrides.check(before.map_or(&SettingsOverride::default(), |before| &before.overrides))
     }
 }
 
@@ -357,6 +358,10 @@ impl Registry<'_> {
     fn admit(&self, server: &Server, others: &[Server]) -> Result<(), Error> {
         let before = others.iter().find(|other| other.id == server.id);
         server.check(before)?;
+        let is_number = !server.name.is_empty() && server.name.chars().all(char::is_numeric);
+        if is_number && before.is_none_or(|before| before.name != server.name) {
+            return Err(Error::bad_setting("server", "a name of digits only would be taken for the id of a server"));
+        }
         if before.is_none_or(|before| before.name != server.name) {
             let others = others.iter().filter(|other| other.id != server.id && !other.is_removed());
             check_unlike(&server.name, others.map(|other| other.name.as_str()))?;

@@ -474,3 +474,37 @@ fn what_was_heard_last_survives_a_restart_and_goes_with_its_server() {
     store.registry().put_seen(1, &json!({})).unwrap();
     assert_eq!(store.registry().seen().unwrap(), []);
 }
+
+#[test]
+fn a_new_name_of_digits_only_is_refused() {
+    let (_dir, store) = store();
+    let registry = store.registry();
+    registry.add_server("ns1", false, String::new(), 0).unwrap();
+    for name in ["1", "007", "\u{ff11}"] {
+        let error = registry.add_server(name, false, String::new(), 0).unwrap_err().to_string();
+        assert!(error.contains("digits only"), "{error}");
+        let renamed = registry.change_server(1, "x", |server| {
+            server.name = name.to_owned();
+            Ok::<_, Error>(())
+        });
+        assert!(renamed.is_err(), "{name:?}");
+    }
+    for name in ["1.example", "1a", "-1"] {
+        registry.add_server(name, false, String::new(), 0).unwrap();
+    }
+}
+
+#[test]
+fn a_name_of_digits_only_that_is_there_stays() {
+    let (_dir, store) = store();
+    let registry = store.registry();
+    let server = registry.add_server("ns1", false, String::new(), 0).unwrap();
+    let mut earlier = registry.change();
+    earlier.put(&server_key(1), &Server { name: "7".to_owned(), ..server }).unwrap();
+    earlier.commit().unwrap();
+    let changed = registry.change_server(1, "x", |server| {
+        server.notes = "a note".to_owned();
+        Ok::<_, Error>(())
+    });
+    assert_eq!(changed.unwrap().name, "7");
+}
