@@ -284,6 +284,9 @@ pub fn bad_url(url: &str) -> Option<&'static str> {
             "has no host; write https://host:port, and an address of IPv6 in brackets, as in https://[2001:db8::1]:8053",
         );
     }
+    if port.strip_prefix(':').is_some_and(|port| port.contains(':')) {
+        return Some("has an address of IPv6 without brackets; write https://[2001:db8::1]:8053");
+    }
     // A name in other letters than those of ASCII is sent as one of ASCII (RFC 5891), which is as long or longer.
     let in_ascii: String = host.chars().map(|c| if c.is_ascii() { c } else { 'x' }).collect();
     if address::fault(&in_ascii).is_some() {
@@ -291,7 +294,6 @@ pub fn bad_url(url: &str) -> Option<&'static str> {
     }
     let is_port = |port: &str| port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
     match port.strip_prefix(':') {
-        Some(port) if port.contains(':') => Some("has an address of IPv6 without brackets; write https://[2001:db8::1]:8053"),
         Some(port) if !is_port(port) => Some("has a port that is none; give one from 1 to 65535"),
         None if !port.is_empty() => Some("has more than a port after the brackets; write https://[2001:db8::1]:8053"),
         _ => None,
