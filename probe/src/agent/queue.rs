@@ -127,20 +127,12 @@ fn hits(batch: &Message) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spool::testing::empty_batch;
     use zonepulse_dns::{MessageKind, RecordType};
-    use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records, Row};
+    use zonepulse_wire::{Batch, Identity, Row};
 
     fn batch(seq: u64) -> Batch {
-        Batch {
-            identity: Identity { server_id: 1, epoch: 1, seq },
-            start_s: 60 * seq,
-            interval_s: 60,
-            coverage: Coverage { from_ms: 60_000 * seq, until_ms: 60_000 * seq },
-            counters: Counters::new(),
-            evicted: None,
-            records: Records::new(),
-            rows: Vec::new(),
-        }
+        empty_batch(Identity { server_id: 1, epoch: 1, seq })
     }
 
     /// Room for eight of the batches.

@@ -3,11 +3,12 @@
 use super::*;
 use crate::Secret;
 use crate::spool;
+use crate::spool::testing::empty_batch;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use tempfile::TempDir;
-use zonepulse_wire::{Batch, Counters, Coverage, Identity, KEPT_FROM_HEADER, Records, peek_identity};
+use zonepulse_wire::{Batch, Coverage, Identity, KEPT_FROM_HEADER, peek_identity};
 
 type Respond = dyn Fn(u64) -> u16 + Send + Sync;
 
@@ -77,16 +78,7 @@ fn serve(mut stream: TcpStream, respond: &Arc<Respond>, log: &Mutex<Vec<u64>>) -
 }
 
 fn batch(seq: u64) -> Batch {
-    Batch {
-        identity: Identity { server_id: 1, epoch: 1, seq },
-        start_s: 60 * seq,
-        interval_s: 60,
-        coverage: Coverage { from_ms: 60_000 * seq, until_ms: 60_000 * seq },
-        counters: Counters::new(),
-        evicted: None,
-        records: Records::new(),
-        rows: Vec::new(),
-    }
+    empty_batch(Identity { server_id: 1, epoch: 1, seq })
 }
 
 fn spool_of(dir: &TempDir, batches: u64) -> Arc<Spool> {

@@ -1,22 +1,14 @@
 //! Batches that were refused, and are sent again.
 
+use super::super::testing::empty_batch;
 use super::super::{MIN_BYTES, Settings, Spool};
 use super::*;
 use std::sync::atomic::Ordering;
 use tempfile::TempDir;
-use zonepulse_wire::{Batch, Counter, Counters, Coverage, Evicted, Identity, Message, Records};
+use zonepulse_wire::{Batch, Counter, Evicted, Identity, Message};
 
 fn batch(seq: u64) -> Batch {
-    Batch {
-        identity: Identity { server_id: 7, epoch: 9, seq },
-        start_s: 60 * seq,
-        interval_s: 60,
-        coverage: Coverage { from_ms: 60_000 * seq, until_ms: 60_000 * seq },
-        counters: Counters::new(),
-        evicted: None,
-        records: Records::new(),
-        rows: Vec::new(),
-    }
+    empty_batch(Identity { server_id: 7, epoch: 9, seq })
 }
 
 fn open(dir: &TempDir) -> Spool {
