@@ -133,7 +133,7 @@ impl Seeds {
             settings_version: Some(3),
             settings_refused: None,
             components: Components { dns: component("knotd"), monitor: component("zonepulse-probe"), ..Components::default() },
-            capture: CaptureState { state: State::Stopped, detail: Some("no such device".to_owned()) },
+            capture: CaptureState { state: State::Stopped, detail: Some("no such device".to_owned()), blind: Vec::new() },
             spool: SpoolState { batches: 1, size_bytes: 100 },
         };
         let rabbitmq = RabbitmqSettings {

@@ -249,7 +249,7 @@ pub mod tests {
             settings_version: Some(3),
             settings_refused: None,
             components: Components { dns: Some(knot), ..Components::default() },
-            capture: CaptureState { state: State::Running, detail: None },
+            capture: CaptureState { state: State::Running, detail: None, blind: Vec::new() },
             spool: SpoolState { batches: 1, size_bytes: 100 },
         }
     }

@@ -4,8 +4,8 @@
 use zonepulse_store as store;
 pub use zonepulse_wire::heartbeat::{HEARTBEAT_INTERVAL_S, MAX_HEARTBEAT_BYTES};
 pub use zonepulse_wire::{
-    CaptureState, Communication, Component, Components, Enrollment, EnrollmentRequest, Heartbeat, HeartbeatAnswer, ProbeSettings,
-    RabbitmqSettings, SpoolState, State,
+    BlindReason, Blindness, CaptureState, Communication, Component, Components, Enrollment, EnrollmentRequest, Heartbeat,
+    HeartbeatAnswer, ProbeSettings, RabbitmqSettings, SpoolState, State,
 };
 
 /// What the probe of a server is told of what holds for it.

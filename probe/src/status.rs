@@ -62,7 +62,7 @@ impl Status {
         Status {
             epoch,
             began: Instant::now(),
-            capture: Mutex::new(CaptureState { state: State::Stopped, detail: Some("starting".into()) }),
+            capture: Mutex::new(CaptureState { state: State::Stopped, detail: Some("starting".into()), blind: Vec::new() }),
             settings_version: Mutex::new(None),
             settings_refused: Mutex::new(None),
             clock_ahead_ms: AtomicI64::new(i64::MIN),
@@ -80,7 +80,7 @@ impl Status {
 
     /// Whether DNS messages are being counted, and if not, why; that the clock is not set, and for an hour that it was.
     pub fn capture(&self) -> CaptureState {
-        let CaptureState { state, detail } = lock(&self.capture).clone();
+        let CaptureState { state, detail, blind } = lock(&self.capture).clone();
         let is_unset = !self.clock_is_set.load(Ordering::Relaxed);
         let unset = is_unset.then(|| "this machine's clock is not set".to_owned());
         let set = *lock(&self.clock_set);
@@ -88,7 +88,7 @@ impl Status {
             let (by_s, ago_s) = (by_ms as f64 / 1000.0, at.elapsed().as_secs());
             format!("this machine's clock was set by {by_s:+.1} s, {ago_s} s ago")
         });
-        CaptureState { state, detail: detail.or(unset).or(news) }
+        CaptureState { state, detail: detail.or(unset).or(news), blind }
     }
 
     /// The clock was set by so much, milliseconds.
@@ -104,12 +104,12 @@ impl Status {
 
     /// They are.
     pub fn capture_runs(&self) {
-        *lock(&self.capture) = CaptureState { state: State::Running, detail: None };
+        *lock(&self.capture) = CaptureState { state: State::Running, detail: None, blind: Vec::new() };
     }
 
     /// They are not.
     pub fn capture_stopped(&self, why: impl Into<String>) {
-        *lock(&self.capture) = CaptureState { state: State::Stopped, detail: Some(why.into()) };
+        *lock(&self.capture) = CaptureState { state: State::Stopped, detail: Some(why.into()), blind: Vec::new() };
     }
 
     /// The version of the central's settings that are in force.
@@ -172,7 +172,7 @@ mod tests {
         let status = Status::new(1);
         status.capture_runs();
         status.clock_is_set(false);
-        let CaptureState { state, detail } = status.capture();
+        let CaptureState { state, detail, blind: _ } = status.capture();
         assert_eq!((state, detail.as_deref()), (State::Running, Some("this machine's clock is not set")));
         status.capture_stopped("the device was lost");
         assert_eq!(status.capture().detail.as_deref(), Some("the device was lost"));
@@ -187,7 +187,7 @@ mod tests {
         status.capture_runs();
         assert_eq!(status.capture().detail, None);
         status.clock_was_set(-3_600_000);
-        let CaptureState { state, detail } = status.capture();
+        let CaptureState { state, detail, blind: _ } = status.capture();
         assert_eq!((state, detail.as_deref()), (State::Running, Some("this machine's clock was set by -3600.0 s, 0 s ago")));
         status.capture_stopped("the device was lost");
         assert_eq!(status.capture().detail.as_deref(), Some("the device was lost"));

@@ -111,6 +111,9 @@ pub enum Counter {
     /// Milliseconds of the coverage that another run of a probe of the same server covers, too: what both saw counts twice.
     /// The central adds this, no probe.
     OverlapMs = 65,
+    /// Milliseconds of the covered time in which the probe had reason to believe that it did not see all of the DNS server's
+    /// messages ([`Blindness`](crate::Blindness)). That time is covered, and yet not observed.
+    BlindMs = 66,
 
     /// Data frames of dnstap that were read.
     DnstapFramesSeen = 80,
@@ -192,6 +195,7 @@ impl Counter {
         Counter::NamesFoldedByCentral,
         Counter::HitsFoldedByCentral,
         Counter::OverlapMs,
+        Counter::BlindMs,
         Counter::DnstapFramesSeen,
         Counter::NotTheServersOwn,
         Counter::NoMessage,
@@ -324,6 +328,7 @@ impl Counter {
             Counter::NamesFoldedByCentral => "names_folded_by_central",
             Counter::HitsFoldedByCentral => "hits_folded_by_central",
             Counter::OverlapMs => "overlap_ms",
+            Counter::BlindMs => "blind_ms",
             Counter::DnstapFramesSeen => "dnstap_frames_seen",
             Counter::NotTheServersOwn => "not_the_servers_own",
             Counter::NoMessage => "no_message",

@@ -63,9 +63,13 @@ impl Heartbeat {
             return Err(format!("{field}: {value} is more than {most}"));
         }
         let texts = [("probe_version", &self.probe_version), ("hostname", &self.hostname), ("os", &self.os)];
+        if self.capture.blind.len() > MAX_BLINDNESSES {
+            return Err(format!("capture.blind: {} reasons are more than {MAX_BLINDNESSES}", self.capture.blind.len()));
+        }
         let detail = self.capture.detail.as_ref().map(|detail| ("capture.detail", detail));
+        let blind = self.capture.blind.iter().map(|blindness| ("capture.blind", &blindness.detail));
         let refused = self.settings_refused.as_ref().map(|refused| ("settings_refused", refused));
-        let mut texts = texts.into_iter().chain(detail).chain(refused).chain(self.components.texts());
+        let mut texts = texts.into_iter().chain(detail).chain(blind).chain(refused).chain(self.components.texts());
         match texts.find(|(_, text)| text.len() > MAX_TEXT_BYTES) {
             Some((field, text)) => Err(format!("{field}: a text of {} bytes is longer than {MAX_TEXT_BYTES}", text.len())),
             None => Ok(()),
@@ -145,7 +149,42 @@ pub struct CaptureState {
     /// Why they are not; or what whoever reads the counts should know of them.
     #[serde(default)]
     pub detail: Option<String>,
+    /// Why the counts may miss messages of the DNS server although messages are being counted; empty when nothing suggests
+    /// it. Time in which it is not empty counts as [`BlindMs`](crate::Counter::BlindMs).
+    #[serde(default)]
+    pub blind: Vec<Blindness>,
 }
+
+/// A reason to believe that a running probe does not see all messages of the DNS server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blindness {
+    /// Which one.
+    pub reason: BlindReason,
+    /// What was found and what to do, as in `knotd listens on port 5353 (UDP, TCP); the probe counts port 53: set capture.ports`.
+    pub detail: String,
+}
+
+/// What makes a probe doubt that it sees the DNS server's messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlindReason {
+    /// The DNS server listens on ports or addresses that are not observed.
+    OtherSockets,
+    /// DNS messages go to or come from ports that are not observed.
+    OtherPorts,
+    /// No message since the probe began, its own queries apart.
+    NoMessage,
+    /// Requests are seen, and no responses.
+    NoResponses,
+    /// Responses are seen, and no requests.
+    NoRequests,
+    /// What a later version names.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The most reasons in a heartbeat.
+pub const MAX_BLINDNESSES: usize = 16;
 
 /// What waits to be sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,6 +228,13 @@ mod tests {
         assert_eq!((heartbeat.settings_version, heartbeat.components.backup), (None, None));
     }
 
+    #[test]
+    fn a_reason_that_a_later_version_names_is_unknown() {
+        let text = r#"{ "state": "running", "blind": [{ "reason": "moonlight", "detail": "too bright" }] }"#;
+        let capture: CaptureState = serde_json::from_str(text).unwrap();
+        assert_eq!(capture.blind, [Blindness { reason: BlindReason::Unknown, detail: "too bright".into() }]);
+    }
+
     fn heartbeat() -> Heartbeat {
         Heartbeat {
             sent_at_ms: 1_767_225_600_000,
@@ -199,7 +245,7 @@ mod tests {
             os: "Debian GNU/Linux 13".into(),
             settings_version: Some(3),
             components: Components::default(),
-            capture: CaptureState { state: State::Running, detail: None },
+            capture: CaptureState { state: State::Running, detail: None, blind: Vec::new() },
             spool: SpoolState { batches: 1, size_bytes: 100 },
             settings_refused: None,
         }
@@ -223,6 +269,9 @@ mod tests {
         refused("hostname", &|h| h.hostname = long());
         refused("settings_refused", &|h| h.settings_refused = Some(long()));
         refused("capture.detail", &|h| h.capture.detail = Some(long()));
+        let blind = |detail| Blindness { reason: BlindReason::NoMessage, detail };
+        refused("capture.blind", &|h| h.capture.blind = vec![blind(long())]);
+        refused("capture.blind", &|h| h.capture.blind = vec![blind(String::new()); MAX_BLINDNESSES + 1]);
         refused("components.backup", &|h| h.components.backup = component(long()));
         let mut largest = heartbeat();
         largest.sent_at_ms = END_OF_TIME_S * 1000 - 1;
@@ -246,18 +295,24 @@ mod tests {
         prop::option::of((state, text(), text(), text()).prop_map(of))
     }
 
+    fn any_blindnesses() -> impl Strategy<Value = Vec<Blindness>> {
+        let reasons = vec![BlindReason::OtherSockets, BlindReason::NoMessage, BlindReason::NoRequests, BlindReason::Unknown];
+        let of = |(reason, detail)| Blindness { reason, detail };
+        prop::collection::vec((prop::sample::select(reasons), any_text()).prop_map(of), 0..3)
+    }
+
     fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
         let numbers = (any_number(), any_number(), any_number(), prop::option::of(any_number()), any_number(), any_number());
         let component = any_component;
         let components = (component(), component(), component(), component(), component());
         let told = || prop::option::of(any_text());
-        (numbers, any_text(), any_text(), components, (told(), told())).prop_map(
+        (numbers, any_text(), any_text(), components, (told(), told(), any_blindnesses())).prop_map(
             |(
                 (sent_at_ms, epoch, uptime_s, settings_version, batches, size_bytes),
                 hostname,
                 os,
                 components,
-                (detail, refused),
+                (detail, refused, blind),
             )| {
                 let (dns, monitor, dhcp4, dhcp6, backup) = components;
                 Heartbeat {
@@ -269,7 +324,7 @@ mod tests {
                     os,
                     settings_version,
                     components: Components { dns, monitor, dhcp4, dhcp6, backup },
-                    capture: CaptureState { state: State::Stopped, detail },
+                    capture: CaptureState { state: State::Stopped, detail, blind },
                     spool: SpoolState { batches, size_bytes },
                     settings_refused: refused,
                 }

@@ -50,7 +50,7 @@ pub use codec::{MAX_RECORDS, MAX_ROWS, OTHER, VERSION};
 pub use counter::{Counter, Counters};
 pub use enrollment::{Enrollment, EnrollmentRequest};
 pub use envelope::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, peek_identity};
-pub use heartbeat::{CaptureState, Component, Components, Heartbeat, HeartbeatAnswer, SpoolState, State};
+pub use heartbeat::{BlindReason, Blindness, CaptureState, Component, Components, Heartbeat, HeartbeatAnswer, SpoolState, State};
 pub use kept::{KEPT_FROM_HEADER, KeptFrom, NotKeptFrom};
 pub use mac::{MAC_HEADER, MacKey};
 pub use message::Message;

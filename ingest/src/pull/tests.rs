@@ -86,7 +86,7 @@ async fn heartbeat() -> Vec<u8> {
         settings_version: None,
         settings_refused: None,
         components: Components::default(),
-        capture: CaptureState { state: Running::Running, detail: None },
+        capture: CaptureState { state: Running::Running, detail: None, blind: Vec::new() },
         spool: SpoolState::default(),
     })
     .unwrap()
