@@ -33,44 +33,27 @@
 //!
 //! **Metrics** of the machines take the same way in, in families of their own (`system`).
 //!
-//! The keys are described in `key.rs`, a block in `block.rs`. Every value
+//! The keys are described in `database/key.rs`, a block in `dns/block.rs`. Every value
 //! begins with its version, and the store as a whole has [`FORMAT`].
 //!
 //! # What this crate is not
 //!
 //! It knows no wire format, no HTTP and no SQL. One process opens a store.
 
-mod block;
-mod cell;
 mod check;
 mod database;
 mod dictionary;
-mod entries;
-mod epochs;
+mod dns;
 mod error;
-mod expire;
-mod fold;
 mod intake;
-mod key;
 mod level;
-mod marker;
-mod overlap;
 mod precision;
 mod prefetch;
-mod purge;
-mod read;
 mod rebuild;
 mod registry;
 mod report;
 mod retention;
-mod room;
-mod scan;
-mod seal;
-mod sealed;
-mod settings;
 mod share;
-mod sums;
-mod sweep;
 mod system;
 mod totals;
 mod upkeep;
@@ -78,34 +61,35 @@ mod waiting;
 mod write;
 
 pub use check::Check;
+pub use database::room::Disk;
 pub use database::{FORMAT, Options};
 pub use dictionary::{DictionaryReader, OTHER, is_folded};
+pub use dns::scan::{Kinds, Points, Reading, Selection, Split, SplitKind, Sum};
 pub use error::Error;
 pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
 pub use level::Level;
-pub use overlap::Overlap;
 pub use precision::Precision;
 pub use rebuild::{Rebuild, Rebuilt};
+pub use registry::settings::{Communication, OverlappingProbes, Settings, SettingsOverride, bad_url};
 pub use registry::{
     Actor, AuditEntry, EnrollmentToken, Entered, GlobalSettings, Pull, Registry, Rights, Server, ServerNames, User, UserToken,
     are_alike,
 };
 pub use report::Report;
 pub use retention::Retention;
-pub use room::Disk;
-pub use scan::{Kinds, Points, Reading, Selection, Split, SplitKind, Sum};
-pub use settings::{Communication, OverlappingProbes, Settings, SettingsOverride, bad_url};
 pub use share::Share;
-pub use system::{Bucket, SeriesIntake, SeriesReader, SystemIntake, SystemPoints, SystemSelection};
+pub use system::{Bucket, SeriesReader, SystemPoints, SystemSelection};
 pub use totals::Total;
 pub use upkeep::{Step, Upkeep};
 pub use write::Write;
+pub use write::metrics::{SeriesIntake, SystemIntake};
+pub use write::overlap::Overlap;
 
-use database::Database;
+use database::{Database, key};
 use dictionary::Dictionary;
+use dns::value::Decoders;
 use parking_lot::{Mutex, RwLock};
 use retention::Expiry;
-use sealed::Decoders;
 use share::{Bounds, Shares};
 use std::path::Path;
 use std::sync::Arc;
@@ -153,13 +137,7 @@ struct Inner {
 }
 
 #[cfg(test)]
-mod damage_tests;
-#[cfg(test)]
-mod extremes;
-#[cfg(test)]
-mod format_tests;
-#[cfg(test)]
-mod model_tests;
+mod tests;
 
 /// Sizes of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 //!
 //! Batches of metrics have reports of their own version, so that every batch that was committed has one.
 
+use crate::database::key;
 use crate::intake::{Evicted, Identity, Intake};
-use crate::{Error, Level, Store, key};
+use crate::{Error, Level, Store};
 use std::ops::ControlFlow;
 use zonepulse_codec::{Malformed, Reader, put};
 
@@ -260,8 +261,8 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extremes::{from_one_to, up_to};
     use crate::intake::IntakeRow;
+    use crate::tests::extremes::{from_one_to, up_to};
     use proptest::prelude::*;
     use zonepulse_dns::MessageKind;
 

@@ -8,7 +8,7 @@
 //! lies behind no horizon.
 
 use crate::Level;
-use crate::key;
+use crate::database::key;
 use std::collections::BTreeMap;
 use zonepulse_codec::{Malformed, Reader, put};
 

@@ -5,8 +5,8 @@
 //! there (a write that failed), never leave one out: a write adds its hours
 //! before it writes, and sealing takes them out when it has.
 
-use crate::database::Database;
-use crate::{Error, key};
+use crate::Error;
+use crate::database::{Database, key};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Range};
 

@@ -1,11 +1,11 @@
 //! What the points that are kept say of totals.
 
-use crate::block::{Row, Sections};
-use crate::cell::Cell;
-use crate::key::{self, GROUP};
+use crate::database::key::{self, GROUP};
+use crate::dns::block::{Row, Sections};
+use crate::dns::cell::Cell;
+use crate::dns::sealing::{Parts, read_parts};
+use crate::dns::value::{self, Decoder};
 use crate::retention::Horizon;
-use crate::seal::{Parts, read_parts};
-use crate::sealed::{self, Decoder};
 use crate::{Error, Inner, Level, Precision};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Range, RangeInclusive};
@@ -257,7 +257,7 @@ pub(super) fn sealed_hours(inner: &Inner, family: &str, level: Level, server_id:
 fn read(decoder: &mut Decoder, value: &[u8]) -> Result<(Precision, Parts), Malformed> {
     let mut parts = Parts::new();
     read_parts(decoder, value, &mut parts)?;
-    Ok((sealed::precision(value)?, parts))
+    Ok((value::precision(value)?, parts))
 }
 
 fn cells(parts: &Parts) -> impl Iterator<Item = ((u32, u16), &Cell)> {

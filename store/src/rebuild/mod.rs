@@ -19,10 +19,11 @@
 
 mod kept;
 
+use crate::database::key;
 use crate::share::Counts;
 use crate::totals::{Entry, Group, GroupKey, Total};
 use crate::write::{self, Writer};
-use crate::{Error, Inner, Level, key};
+use crate::{Error, Inner, Level};
 use kept::{Found, Kept, Of, Walk, sealed_hours};
 use rocksdb::WriteBatch;
 use std::collections::{BTreeMap, BTreeSet};

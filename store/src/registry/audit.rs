@@ -5,7 +5,8 @@
 //! only that it is another one. The newest [`KEPT`] entries are kept.
 
 use super::{Change, Registry};
-use crate::{Error, key};
+use crate::Error;
+use crate::database::key;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

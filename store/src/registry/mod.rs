@@ -8,9 +8,11 @@
 pub(crate) mod address;
 mod audit;
 mod names;
+pub(crate) mod purge;
 mod rebuild;
 mod secrets;
 mod server;
+pub(crate) mod settings;
 mod user;
 
 pub use audit::{Actor, AuditEntry};
@@ -19,11 +21,11 @@ pub use secrets::Entered;
 pub use server::{EnrollmentToken, Pull, Server, ServerNames};
 pub use user::{Rights, User, UserToken};
 
-use crate::database::Database;
+use crate::database::{Database, key};
+use crate::registry::settings::{Settings, SettingsOverride};
 use crate::retention::{Expiry, Horizon};
-use crate::settings::{Settings, SettingsOverride};
 use crate::write::Writer;
-use crate::{Error, Inner, Retention, key};
+use crate::{Error, Inner, Retention};
 use parking_lot::MutexGuard;
 use rocksdb::WriteBatch;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

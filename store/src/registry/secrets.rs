@@ -7,7 +7,7 @@
 //! the broker of all only ([`Settings::effective`](crate::Settings::effective)).
 
 use super::{Registry, Server};
-use crate::settings::{Settings, SettingsOverride};
+use crate::registry::settings::{Settings, SettingsOverride};
 use crate::{Error, GlobalSettings};
 
 /// Secrets that were entered with a change, whether they are other ones than before or not.

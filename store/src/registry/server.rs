@@ -6,9 +6,10 @@
 
 use super::names::{check_name, check_unlike};
 use super::{Change, Registry, address, all};
-use crate::database::Database;
-use crate::settings::{Communication, Settings, SettingsOverride, bad_url};
-use crate::{Error, key, purge};
+use crate::Error;
+use crate::database::{Database, key};
+use crate::registry::purge;
+use crate::registry::settings::{Communication, Settings, SettingsOverride, bad_url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;

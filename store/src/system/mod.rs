@@ -5,7 +5,7 @@
 //! A *series* is one metric and label ("cpu_percent", core "0"); the store numbers them ([`series`]). A value
 //! of a series in a slot of a few seconds is a *point*. A batch brings some slots of many series and lands as an
 //! open block, as points of DNS do; it is found by the same marker, in the same write. Hours that have passed
-//! are sealed by the same upkeep ([`seal`]), column by column, a column being an hour of one series; roll-ups
+//! are sealed by the same upkeep ([`sealing`]), column by column, a column being an hour of one series; roll-ups
 //! say of each bucket the least, greatest, mean and last value, and how many there were. Retention, horizons
 //! and what a reader sees are those of DNS points: an answer is sealed ∪ open, of one moment.
 //!
@@ -15,29 +15,25 @@
 //! is nothing left to compare with, and such a slot counts as another value of its bucket. So that only
 //! what *arrives* there can be counted so, open blocks are sealed before the horizon passes them.
 //!
-//! The keys are those of DNS (`key.rs`), in families of their own; `value.rs` describes the values, and
+//! The keys are those of DNS (`database/key.rs`), in families of their own; `value.rs` describes the values, and
 //! `column.rs` how little they take.
 
 mod bits;
-mod bucket;
-pub(crate) mod check;
+pub(crate) mod bucket;
 mod column;
 mod scan;
-pub(crate) mod seal;
+pub(crate) mod sealing;
 pub(crate) mod series;
-pub(crate) mod sweep;
-mod value;
-pub(crate) mod write;
+pub(crate) mod value;
 
 pub use bucket::Bucket;
 pub use scan::{SystemPoints, SystemSelection};
 pub use series::SeriesReader;
-pub use write::{SeriesIntake, SystemIntake};
 
-use crate::database::Database;
+use crate::database::{Database, key};
 use crate::share::{Bounds, Shares};
 use crate::waiting::Waiting;
-use crate::{Error, Options, key};
+use crate::{Error, Options};
 use parking_lot::{Mutex, RwLock};
 use series::SeriesNames;
 use std::sync::atomic::AtomicU64;

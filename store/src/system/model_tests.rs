@@ -5,7 +5,7 @@
 //! every action raw points and every roll-up must be what the model says.
 
 use crate::database::testing::{End, end_at, use_memory};
-use crate::model_tests::Random;
+use crate::tests::model::Random;
 use crate::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;

@@ -1,11 +1,12 @@
 //! The walk through sealed and open metrics together, by hour, server and series.
 
+use crate::database::key;
 use crate::retention::Expiry;
 use crate::system::GROUP;
 use crate::system::bucket::Bucket;
-use crate::system::seal::{merge, read_raw, read_rolled_up, roll_up};
+use crate::system::sealing::{merge, read_raw, read_rolled_up, roll_up};
 use crate::system::value::{self, Decoder, Part, Raw, RolledUp};
-use crate::{Error, Inner, Level, Store, key};
+use crate::{Error, Inner, Level, Store};
 use rocksdb::DBRawIterator;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;

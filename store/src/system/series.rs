@@ -5,9 +5,9 @@
 //! that introduced it, in whose share (`share.rs`) it counts. Version 1 has no server. The number of
 //! a series that nothing is left of has no name any more.
 
-use crate::database::Database;
+use crate::database::{Database, key};
 use crate::share::{Counts, Shares};
-use crate::{Error, Store, key};
+use crate::{Error, Store};
 use parking_lot::{Mutex, RwLockReadGuard};
 use rocksdb::WriteBatch;
 use std::collections::HashMap;

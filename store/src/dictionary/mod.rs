@@ -1,0 +1,388 @@
+//! Records and their numbers, both ways, in memory.
+//!
+//! Numbers rise from 0, in the order in which records were first seen. The
+//! number of a record that has vanished has no name any more.
+//! Number 0 is [`OTHER`]: what finds no room in the share of its server (`share.rs`)
+//! is counted there, so that totals stay exact.
+
+mod entries;
+
+use crate::Error;
+use crate::database::{Database, key};
+use crate::dictionary::entries::{Entries, GONE};
+use crate::share::{Counts, Shares};
+use crate::totals::Totals;
+use parking_lot::{Mutex, RwLockReadGuard};
+use rocksdb::WriteBatch;
+use std::collections::BTreeSet;
+use std::time::Instant;
+use zonepulse_dns::RecordType;
+
+/// The name of what could not be told apart; no canonical name looks so.
+pub const OTHER: &str = "<other>";
+
+/// Whether a name stands for messages that were summed up: [`OTHER`] alone, or before a space and a zone. A real name
+/// begins differently even when its first label is `<other>`: it has a dot there, or a space written as `\032`.
+pub fn is_folded(name: &str) -> bool {
+    name.strip_prefix(OTHER).is_some_and(|zone| zone.is_empty() || zone.starts_with(' '))
+}
+
+/// So many numbers are given at most.
+const MAX_NUMBERS: usize = 1 << 30;
+
+/// All records.
+pub(crate) struct Dictionary {
+    entries: Entries,
+    owners: Owners,
+}
+
+/// Which server introduced each record, by number.
+#[derive(Default)]
+struct Owners {
+    /// Places in `servers`.
+    of: Vec<u16>,
+    servers: Vec<u32>,
+}
+
+/// What a name counts in the share of its server: one for so many octets, so that long names do not take the memory
+/// of many.
+const OCTETS_OF_ONE: usize = 64;
+
+fn cost(name: &str) -> u64 {
+    name.len().div_ceil(OCTETS_OF_ONE) as u64
+}
+
+/// The owner of what no server is charged for.
+const NOBODY: u16 = u16::MAX;
+
+impl Owners {
+    fn place(&mut self, server_id: u32) -> u16 {
+        let found = self.servers.iter().position(|known| *known == server_id);
+        let at = found.unwrap_or_else(|| {
+            self.servers.push(server_id);
+            self.servers.len() - 1
+        });
+        u16::try_from(at).unwrap_or(NOBODY)
+    }
+
+    fn get(&self, number: u32) -> Option<u32> {
+        self.servers.get(usize::from(*self.of.get(number as usize)?)).copied()
+    }
+}
+
+impl Dictionary {
+    /// Reads all names; makes the first, [`OTHER`], in a new store. Nobody owns any until [`Dictionary::assign`].
+    pub(crate) fn load(database: &Database) -> Result<Self, Error> {
+        let mut entries = Entries::default();
+        database.visit(key::NAMES, &[], |key, value| {
+            let number = key::u32_at(key, 0).filter(|_| key.len() == 4);
+            let record_type = value.first_chunk().map(|bytes| RecordType::new(u16::from_be_bytes(*bytes)));
+            let name = value.get(2..).and_then(|text| std::str::from_utf8(text).ok());
+            match (number, record_type, name) {
+                (Some(number), Some(record_type), Some(name)) if (entries.len()..MAX_NUMBERS).contains(&(number as usize)) => {
+                    (entries.len()..number as usize).for_each(|_| entries.push_nobody());
+                    entries.push(name, record_type);
+                    Ok(true)
+                }
+                _ => Err(Error::damaged("name", key)),
+            }
+        })?;
+        let mut dictionary = Dictionary { entries, owners: Owners::default() };
+        if dictionary.len() == 0 {
+            let mut batch = WriteBatch::default();
+            put(database, &mut batch, 0, OTHER, RecordType::new(0));
+            database.write(batch, true)?;
+            dictionary.entries.push(OTHER, RecordType::new(0));
+        }
+        dictionary.owners.of.resize(dictionary.len(), NOBODY);
+        Ok(dictionary)
+    }
+
+    /// What all names count together.
+    pub(crate) fn cost(&self) -> u64 {
+        (0..self.len() as u32).filter_map(|number| self.name(number)).map(cost).sum()
+    }
+
+    /// Charges each record to one of the servers that have totals of it, so that no server has more than it
+    /// must; gives what those of each count. Who introduced it is not on disk.
+    pub(crate) fn assign(&mut self, totals: &Totals) -> Counts {
+        let mut owned: Vec<u64> = Vec::new();
+        for (server_id, record_id) in totals.records() {
+            let Some((name, _)) = self.entries.get(record_id).filter(|_| record_id != 0) else { continue };
+            let new = self.owners.place(server_id);
+            owned.resize(self.owners.servers.len(), 0);
+            let Some(owner) = self.owners.of.get_mut(record_id as usize) else { continue };
+            let count = |of: u16| owned.get(usize::from(of)).copied();
+            // A record that another server has, too, goes to the one that has fewer.
+            if count(*owner).is_some_and(|count_now| *owner == new || count_now <= count(new).unwrap_or(0)) {
+                continue;
+            }
+            let before = std::mem::replace(owner, new);
+            owned.get_mut(usize::from(before)).into_iter().for_each(|count| *count -= cost(name));
+            owned.get_mut(usize::from(new)).into_iter().for_each(|count| *count += cost(name));
+        }
+        self.owners.servers.iter().copied().zip(owned).collect()
+    }
+
+    /// Every number is below this.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many numbers have a name.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.count()
+    }
+
+    pub(crate) fn name(&self, number: u32) -> Option<&str> {
+        self.entries.get(number).map(|(name, _)| name)
+    }
+
+    /// These have no name any more. Gives what the names counted, together and for each server.
+    pub(crate) fn forget(&mut self, numbers: &BTreeSet<u32>) -> (u64, Counts) {
+        let (mut all, mut owned) = (0, Counts::new());
+        for number in numbers {
+            let Some(cost) = self.name(*number).map(cost) else { continue };
+            self.entries.remove(*number);
+            all += cost;
+            if let Some(server_id) = self.owners.get(*number) {
+                *owned.entry(server_id).or_default() += cost;
+            }
+        }
+        (all, owned)
+    }
+
+    /// Takes over what a write added, in order, now that it is on disk.
+    pub(crate) fn adopt(&mut self, pending: &Pending) {
+        for (name, record_type) in pending.iter() {
+            self.entries.push(name, record_type);
+        }
+        for owners in pending.owners.chunk_by(|a, b| a == b) {
+            let place = owners.first().map_or(NOBODY, |server_id| self.owners.place(*server_id));
+            self.owners.of.extend(owners.iter().map(|_| place));
+        }
+    }
+
+    /// Whether so much text is garbage that it is worth a [`Compaction`].
+    pub(crate) fn is_worth_compacting(&self) -> bool {
+        self.entries.garbage_bytes > MIN_GARBAGE_BYTES && self.entries.garbage_bytes > self.entries.text.len() / 2
+    }
+
+    /// Takes over the text of a compaction, which is brought up to date before; gives the old one, to be dropped
+    /// when nobody waits for this any more. Nothing must have been forgotten since the compaction began.
+    pub(crate) fn compact(&mut self, mut compaction: Compaction) -> Compaction {
+        while !compaction.step(self) {}
+        std::mem::swap(&mut self.entries.text, &mut compaction.text);
+        std::mem::swap(&mut self.entries.ends, &mut compaction.ends);
+        self.entries.garbage_bytes = 0;
+        compaction
+    }
+}
+
+/// Garbage that nobody minds, bytes.
+const MIN_GARBAGE_BYTES: usize = if cfg!(test) { 16 } else { 1 << 20 };
+/// A step of a compaction copies so many names.
+const STEP_NAMES: usize = if cfg!(test) { 3 } else { 1 << 16 };
+
+/// The dictionary's text, written anew without the names of records that have vanished: a bounded part at a time, so
+/// that nobody waits for it.
+#[derive(Default)]
+pub(crate) struct Compaction {
+    text: String,
+    ends: Vec<u64>,
+}
+
+impl Compaction {
+    /// Copies some more; says whether that was all.
+    pub(crate) fn step(&mut self, dictionary: &Dictionary) -> bool {
+        let from = self.ends.len();
+        let until = dictionary.len().min(from + STEP_NAMES);
+        for number in from as u32..until as u32 {
+            let named = dictionary.entries.get(number);
+            if let Some((name, _)) = named {
+                self.text.push_str(name);
+            }
+            let record_type = named.map_or(GONE, |(_, record_type)| u64::from(record_type.value()));
+            self.ends.push((self.text.len() as u64) << 16 | record_type);
+        }
+        self.ends.len() == dictionary.len()
+    }
+}
+
+/// Names that a write adds: numbered, but not yet anybody else's to see.
+#[derive(Default)]
+pub(crate) struct Pending {
+    entries: Entries,
+    /// Who introduces each.
+    owners: Vec<u32>,
+    /// What the names that each server introduces count.
+    pub(crate) added: Counts,
+    /// New names that found no room in their server's share.
+    pub(crate) folded: Counts,
+}
+
+impl Pending {
+    /// The numbers of records that a server tells of: new where nobody has seen one, and 0 where the
+    /// server may not add it.
+    pub(crate) fn resolve(
+        &mut self,
+        dictionary: &Dictionary,
+        shares: &Mutex<Shares>,
+        server_id: u32,
+        records: &[(&str, RecordType)],
+    ) -> Vec<u32> {
+        let mut numbers = Vec::with_capacity(records.len());
+        let mut room = None;
+        dictionary.entries.find_each(records, |name, record_type, found| {
+            numbers.push(found.unwrap_or_else(|| {
+                if let Some(number) = self.entries.find(name, record_type) {
+                    return dictionary.len() as u32 + number;
+                }
+                // Asked for when the first name is new, which an ordinary batch has none of.
+                let room = room.get_or_insert_with(|| shares.lock().room(server_id, &self.added, Instant::now()));
+                self.number(dictionary, room, server_id, name, record_type)
+            }));
+        });
+        numbers
+    }
+
+    /// The number of a record that nobody has seen.
+    fn number(&mut self, dictionary: &Dictionary, room: &mut u64, server_id: u32, name: &str, record_type: RecordType) -> u32 {
+        let base = dictionary.len();
+        let left = room.checked_sub(cost(name)).filter(|_| base + self.entries.len() < MAX_NUMBERS);
+        let Some(left) = left else {
+            *self.folded.entry(server_id).or_default() += 1;
+            return 0;
+        };
+        *room = left;
+        *self.added.entry(server_id).or_default() += cost(name);
+        self.owners.push(server_id);
+        base as u32 + self.entries.push(name, record_type)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, RecordType)> {
+        (0..self.entries.len() as u32).filter_map(|number| self.entries.get(number))
+    }
+
+    /// Adds the names to a write, numbered from `base` on.
+    pub(crate) fn put(&self, database: &Database, batch: &mut WriteBatch, base: usize) {
+        for (number, (name, record_type)) in (base as u32..).zip(self.iter()) {
+            put(database, batch, number, name, record_type);
+        }
+    }
+}
+
+fn put(database: &Database, batch: &mut WriteBatch, number: u32, name: &str, record_type: RecordType) {
+    let value = [&record_type.value().to_be_bytes(), name.as_bytes()].concat();
+    batch.put_cf(database.family(key::NAMES), number.to_be_bytes(), value);
+}
+
+/// The dictionary, held for reading.
+pub struct DictionaryReader<'a> {
+    guard: RwLockReadGuard<'a, Dictionary>,
+}
+
+impl<'a> DictionaryReader<'a> {
+    pub(crate) fn new(guard: RwLockReadGuard<'a, Dictionary>) -> Self {
+        DictionaryReader { guard }
+    }
+
+    /// The canonical name and type of a record.
+    pub fn get(&self, record_id: u32) -> Option<(&str, RecordType)> {
+        self.guard.entries.get(record_id)
+    }
+
+    /// The number of a record, by its canonical name.
+    pub fn find(&self, name: &str, record_type: RecordType) -> Option<u32> {
+        self.guard.entries.find(name, record_type)
+    }
+
+    /// Every record's number is below this; not every number is a record's any more.
+    pub fn len(&self) -> usize {
+        self.guard.len()
+    }
+
+    /// Never: [`OTHER`] is always there.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All records in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &str, RecordType)> {
+        (0..self.len() as u32).filter_map(|number| self.get(number).map(|(name, record_type)| (number, name, record_type)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ops::Range;
+
+    #[test]
+    fn a_folded_name_is_told_from_real_names_that_begin_like_it() {
+        for (name, folded) in [
+            ("<other>", true),
+            ("<other> .", true),
+            ("<other> example.", true),
+            ("<other>.", false),
+            ("<other>.example.", false),
+            ("<other>\\032example.", false),
+            ("<other>x.example.", false),
+            ("www.example.", false),
+        ] {
+            assert_eq!(is_folded(name), folded, "{name}");
+            assert_ne!(zonepulse_dns::name::is_canonical(name), folded, "{name}");
+        }
+    }
+
+    fn names(range: Range<usize>) -> Vec<String> {
+        range.map(|number| format!("host-{number}.example.")).collect()
+    }
+
+    fn dictionary(names: &[String]) -> Dictionary {
+        let mut dictionary = Dictionary { entries: Entries::default(), owners: Owners::default() };
+        let mut pending = Pending::default();
+        for name in names {
+            pending.entries.push(name, RecordType::A);
+            pending.owners.push(1);
+        }
+        dictionary.adopt(&pending);
+        dictionary
+    }
+
+    #[test]
+    fn of_many_names_some_of_which_vanish_the_others_are_found_and_numbers_stay() {
+        let all = names(0..5000);
+        let mut dictionary = dictionary(&all);
+        // Fixed, but in no order that the table knows.
+        let gone: BTreeSet<u32> = (0..5000u32).filter(|number| number.wrapping_mul(2_654_435_761) % 3 == 0).collect();
+        for some in gone.iter().copied().collect::<Vec<_>>().chunks(100) {
+            let some: BTreeSet<u32> = some.iter().copied().collect();
+            assert_eq!(dictionary.forget(&some), (some.len() as u64, Counts::from([(1, some.len() as u64)])));
+            assert_eq!(dictionary.forget(&some).0, 0, "they are gone already");
+        }
+        let expect = |dictionary: &Dictionary| {
+            assert_eq!(dictionary.count(), 5000 - gone.len());
+            for (number, name) in (0u32..).zip(&all) {
+                let there = !gone.contains(&number);
+                assert_eq!(dictionary.entries.find(name, RecordType::A), there.then_some(number));
+                assert_eq!(dictionary.name(number), there.then_some(name.as_str()));
+            }
+        };
+        expect(&dictionary);
+        let mut compaction = Compaction::default();
+        while !compaction.step(&dictionary) {}
+        let bytes = dictionary.entries.text.len();
+        // What is added while it goes on is not lost.
+        let late = ["late.example.".to_owned()];
+        let mut pending = Pending::default();
+        pending.entries.push(&late[0], RecordType::A);
+        pending.owners.push(2);
+        dictionary.adopt(&pending);
+        drop(dictionary.compact(compaction));
+        assert!(dictionary.entries.text.len() < bytes);
+        assert_eq!(dictionary.entries.find(&late[0], RecordType::A), Some(5000));
+        dictionary.forget(&BTreeSet::from([5000]));
+        expect(&dictionary);
+    }
+}

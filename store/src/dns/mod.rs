@@ -1,0 +1,8 @@
+//! Points of DNS: open blocks, sealed values, and the walk through both.
+
+pub(crate) mod block;
+pub(crate) mod cell;
+pub(crate) mod scan;
+pub(crate) mod sealing;
+pub(crate) mod value;
+pub(crate) mod walk;

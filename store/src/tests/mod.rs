@@ -1,0 +1,6 @@
+//! What concerns the whole store: random schedules, damage, formats of earlier versions.
+
+mod damage;
+pub(crate) mod extremes;
+mod format;
+pub(crate) mod model;

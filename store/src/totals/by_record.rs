@@ -1,0 +1,139 @@
+//! Totals record by record, a bounded part at a time.
+//!
+//! Totals lie by server and kind, and a question wants sums of records. Whoever copies all totals to add them up needs
+//! memory for all of them; whoever visits all while they are held keeps writers waiting. So the groups of
+//! all servers and kinds are merged by number, and nothing is held between one part and the next.
+
+use crate::database::key::GROUP;
+use crate::totals::{Totals, visit_group};
+use crate::{Store, Total};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::ControlFlow;
+
+/// A part has no more groups of totals than this, but all of one number at least.
+const PART_GROUPS: usize = if cfg!(test) { 2 } else { 256 };
+
+/// The next group of each server and kind: number, server, kind.
+type Next = BinaryHeap<Reverse<(u32, u32, u16)>>;
+
+impl Store {
+    /// Every total of these servers and records, or of all: in parts, rising by record, then server, then kind. All
+    /// totals of a record are in one part.
+    ///
+    /// Nothing is swept meanwhile: no hit that was there at the beginning is told twice or left out.
+    pub fn totals_by_record(
+        &self,
+        servers: Option<&[u32]>,
+        records: Option<&[u32]>,
+        each: &mut dyn FnMut(&[Total]) -> ControlFlow<()>,
+    ) {
+        let inner = &self.inner;
+        let _no_sweep = inner.sweeping.read();
+        let mut next = begin(&inner.totals.read(), servers);
+        let mut part = Vec::new();
+        while !next.is_empty() {
+            part.clear();
+            collect(&inner.totals.read(), &mut next, records, &mut part);
+            if let Some(records) = records {
+                part.retain(|total| records.binary_search(&total.record_id).is_ok());
+            }
+            part.sort_unstable_by_key(|total| (total.record_id, total.server_id, total.kind));
+            if each(&part).is_break() {
+                return;
+            }
+        }
+    }
+}
+
+fn begin(totals: &Totals, servers: Option<&[u32]>) -> Next {
+    let asked = |server_id: &u32| servers.is_none_or(|servers| servers.contains(server_id));
+    let pairs = totals.pairs().filter(|(server_id, _)| asked(server_id));
+    pairs.map(|(server_id, kind)| Reverse((0, server_id, kind))).collect()
+}
+
+/// Copies the totals of the groups that come next, as many as are few enough.
+fn collect(totals: &Totals, next: &mut Next, records: Option<&[u32]>, into: &mut Vec<Total>) {
+    let (mut groups, mut last) = (0, None);
+    while let Some(Reverse((number, server_id, kind))) = next.peek().copied() {
+        if groups >= PART_GROUPS && last != Some(number) {
+            return;
+        }
+        next.pop();
+        // Where the first record that is asked for is, from here on.
+        let from = match records {
+            None => Some(number),
+            Some(records) => records.get(records.partition_point(|id| id / GROUP < number)).map(|id| id / GROUP),
+        };
+        let Some(from) = from else { continue };
+        let Some((key, group)) = totals.groups.range((server_id, kind, from)..=(server_id, kind, u32::MAX)).next() else {
+            continue;
+        };
+        if key.2 > number {
+            next.push(Reverse((key.2, server_id, kind)));
+            continue;
+        }
+        visit_group(*key, group, &mut |total| into.push(total));
+        (groups, last) = (groups + 1, Some(number));
+        if let Some(after) = number.checked_add(1) {
+            next.push(Reverse((after, server_id, kind)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Identity, Intake, IntakeRow, Options};
+    use zonepulse_dns::{MessageKind, RecordType};
+
+    #[test]
+    fn totals_by_record_are_all_totals_in_parts_of_whole_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &Options { min_free_bytes: 0, ..Options::default() }).unwrap();
+        for (server_id, step) in [(1, 1), (2, 7), (9, 300)] {
+            let names: Vec<String> = (0..1500).step_by(step).map(|number| format!("n{number}.")).collect();
+            let mut write = store.begin();
+            let ids = write.record_ids(server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
+            let rows = ids.iter().flat_map(|record_id| {
+                [0, 1].map(|kind| IntakeRow {
+                    record_id: *record_id,
+                    kind: MessageKind::from_number(kind).unwrap(),
+                    hits: u64::from(server_id),
+                    first_ms: 0,
+                    last_ms: 5,
+                })
+            });
+            let intake = Intake {
+                identity: Identity { server_id, epoch: 1, seq: 0 },
+                start_s: 0,
+                interval_s: 60,
+                covered_from_ms: 0,
+                covered_until_ms: 60_000,
+                counters: Vec::new(),
+                evicted: None,
+                rows: rows.collect(),
+            };
+            write.add(intake).unwrap();
+            write.commit().unwrap();
+        }
+        let asked: Vec<u32> = vec![3, 600, 601, 1400, 70_000];
+        for servers in [None, Some(&[1, 9][..]), Some(&[])] {
+            for records in [None, Some(&asked[..])] {
+                let mut expected = Vec::new();
+                store.totals(servers, &mut |total| {
+                    expected.extend(records.is_none_or(|ids| ids.contains(&total.record_id)).then_some(total));
+                });
+                expected.sort_by_key(|total| (total.record_id, total.server_id, total.kind));
+                let (mut found, mut parts) = (Vec::new(), 0);
+                store.totals_by_record(servers, records, &mut |part| {
+                    parts += 1;
+                    found.extend_from_slice(part);
+                    ControlFlow::Continue(())
+                });
+                assert_eq!(found, expected);
+                assert!(parts >= expected.len() / 1500, "{parts}");
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Giving back the space of what has expired.
+//!
+//! Nothing here changes an answer: what has expired is not returned anyway. A
+//! server's horizon moves forward by whole hours; in the same write the ranges
+//! behind it are removed. Where all servers are past an hour, one range covers
+//! it, and whole files are taken off the disk; what then is left of it in files
+//! that hold later hours too is rewritten once it is worth the work.
+
+use crate::database::key;
+use crate::retention::Horizon;
+use crate::{Error, Inner, Level};
+use rocksdb::WriteBatch;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Files are rewritten when so much of them has expired, bytes.
+const WORTH_REWRITING_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 16 << 20 };
+
+/// What horizons are about: points of DNS and of the system, by level, hour and server.
+const FAMILIES: [&str; 2] = [key::SEALED, key::SYSTEM];
+
+/// Moves the horizons of all servers to where they may be; gives how many moved.
+pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {
+    let before = inner.expiry.read().clone();
+    let registered = crate::registry::server_ids(&inner.database)?;
+    let known = before.horizons.keys().chain(&registered);
+    let known: BTreeMap<u32, Horizon> = known.map(|server_id| (*server_id, before.due(*server_id, now_s))).collect();
+    let moved: BTreeMap<u32, Horizon> =
+        known.iter().filter(|(server_id, due)| before.horizon(**server_id) != **due).map(|(id, due)| (*id, *due)).collect();
+    if moved.is_empty() {
+        return Ok(0);
+    }
+    let mut batch = WriteBatch::default();
+    let mut everywhere = Vec::new();
+    for level in Level::ALL {
+        // No server has points of this level before this hour.
+        let all = known.values().map(|due| due.hour(level)).min().unwrap_or(0);
+        let range = key::sealed(level, 0, 0, 0)..key::sealed(level, all, 0, 0);
+        for family in FAMILIES {
+            if known.keys().any(|server_id| before.horizon(*server_id).hour(level) < all) {
+                batch.delete_range_cf(inner.database.family(family), range.start, range.end);
+                everywhere.push((family, range.clone()));
+            }
+            let before = |server_id| before.horizon(server_id).hour(level);
+            remove_of_servers(inner, &mut batch, family, level, all, &moved, before)?;
+        }
+    }
+    for (server_id, due) in &moved {
+        batch.put(key::horizon(*server_id), due.encode());
+        let reports = |hour: u32| key::report_prefix(*server_id, u64::from(hour) * 3600);
+        if before.horizon(*server_id).aggregate_hour < due.aggregate_hour {
+            batch.delete_range_cf(inner.database.family(key::REPORTS), reports(0), reports(due.aggregate_hour));
+        }
+    }
+    {
+        let _alone = inner.writer.lock();
+        let mut expiry = inner.expiry.write();
+        // On disk before files go: without this write they would be missed.
+        inner.database.write(batch, true)?;
+        Arc::make_mut(&mut expiry).horizons.extend(moved.iter().map(|(server_id, due)| (*server_id, *due)));
+    }
+    for (family, range) in everywhere {
+        give_back(inner, family, range)?;
+    }
+    Ok(moved.len())
+}
+
+/// Removes hours from `all` on of servers that keep points for a shorter time than others.
+fn remove_of_servers(
+    inner: &Inner,
+    batch: &mut WriteBatch,
+    family: &str,
+    level: Level,
+    all: u32,
+    moved: &BTreeMap<u32, Horizon>,
+    before: impl Fn(u32) -> u32,
+) -> Result<(), Error> {
+    let last = moved.values().map(|due| due.hour(level)).max().unwrap_or(0);
+    let mut iterator = inner.database.iterator(family);
+    iterator.seek(key::sealed(level, all, 0, 0));
+    while let Some(found) = iterator.key() {
+        let (of_level, hour, server_id, _) = key::parse_sealed(found).ok_or_else(|| Error::damaged("sealed value", found))?;
+        if of_level != level || hour >= last {
+            break;
+        }
+        let end = key::after_sealed(level, hour, server_id);
+        if moved.get(&server_id).is_some_and(|due| (before(server_id)..due.hour(level)).contains(&hour)) {
+            batch.delete_range_cf(inner.database.family(family), key::sealed(level, hour, server_id, 0), end);
+        }
+        iterator.seek(end);
+    }
+    Ok(iterator.status()?)
+}
+
+/// Takes the files of a range off the disk, and what is left of it where that is worth it.
+fn give_back<const N: usize>(inner: &Inner, family: &str, range: Range<[u8; N]>) -> Result<(), Error> {
+    inner.database.delete_files(family, &range.start, &range.end)?;
+    if inner.database.approximate_bytes(family, &range.start, &range.end) >= WORTH_REWRITING_BYTES {
+        inner.database.compact(family, &range.start, &range.end);
+    }
+    Ok(())
+}

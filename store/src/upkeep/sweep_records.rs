@@ -1,0 +1,178 @@
+//! Giving back the names of records that have vanished.
+//!
+//! Totals are for ever, and so are the names of records that exist: "last asked
+//! for in March" is what people keep the totals for. But a flood of random names
+//! would fill the dictionary for ever, too. So a record is swept when
+//!
+//! * it was answered, and never with anything but NXDOMAIN, by any server: it is
+//!   no record of a zone;
+//! * on every server that knows it, all its points lie behind the horizons:
+//!   nothing that is kept by time names it.
+//!
+//! So is a name of which nothing at all is left, because every server that had
+//! it was purged.
+//!
+//! Its totals are added to those of [`OTHER`](crate::OTHER), per server and
+//! kind, in the write that removes its name, so that sums stay what they were.
+//! Should the name be asked for again, it is a new record.
+//!
+//! Numbers of swept records are not given to others while the process runs,
+//! because a question that is under way may still hold them.
+//!
+//! A pass through all records is many small steps, each of a few groups of
+//! records: nobody who writes waits for more than one of them, however many
+//! records have vanished. What a step takes depends on how much it looks at, not
+//! on how much there is.
+
+use crate::database::key::{self, GROUP};
+use crate::share::Counts;
+use crate::totals::{Group, GroupKey, Totals, visit_group};
+use crate::{Error, Inner, is_folded};
+use rocksdb::WriteBatch;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use zonepulse_dns::{MessageKind, ResponseCode};
+
+/// A step sweeps no more records than this.
+const STEP_RECORDS: usize = if cfg!(test) { 3 } else { 4096 };
+/// A look is at no more groups of totals than this, but at one group of records at least.
+const LOOK_GROUPS: usize = 4096;
+/// A look is at no more groups of records than this.
+const LOOK_NUMBERS: u32 = 64;
+/// A step looks so often until it finds something.
+const LOOKS: usize = 8;
+
+/// A pass through all records, as far as it has come.
+#[derive(Default)]
+pub(crate) struct Pass {
+    /// The number of the next group of records.
+    next: u32,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Swept {
+    /// So many records were swept; the pass goes on.
+    Some(usize),
+    /// The pass is over.
+    Over,
+}
+
+impl Pass {
+    /// Sweeps the next records that have vanished.
+    pub(crate) fn step(&mut self, inner: &Inner) -> Result<Swept, Error> {
+        for _ in 0..LOOKS {
+            let (range, gone) = look(inner, self.next, LOOK_NUMBERS);
+            if range.is_empty() {
+                return Ok(Swept::Over);
+            }
+            if gone.is_empty() {
+                self.next = range.end;
+                continue;
+            }
+            let (all, swept) = sweep(inner, &range)?;
+            if all {
+                self.next = range.end;
+            }
+            return Ok(Swept::Some(swept));
+        }
+        Ok(Swept::Some(0))
+    }
+}
+
+/// Sweeps what has vanished of some groups of records; says whether that was all of it, and how many.
+fn sweep(inner: &Inner, range: &Range<u32>) -> Result<(bool, usize), Error> {
+    // Whoever adds up totals part by part must not miss hits that go from one part to another.
+    let _no_sums = inner.sweeping.write();
+    let alone = inner.writer.lock();
+    // Looked at again, because something may have come for them.
+    let (_, mut swept) = look(inner, range.start, range.end - range.start);
+    let all = swept.len() <= STEP_RECORDS;
+    if !all {
+        swept = swept.into_iter().take(STEP_RECORDS).collect();
+    }
+    if swept.is_empty() {
+        return Ok((all, 0));
+    }
+    let as_of = alone.last_commit();
+    let mut batch = WriteBatch::default();
+    let names = inner.database.family(key::NAMES);
+    swept.iter().for_each(|record_id| batch.delete_cf(names, record_id.to_be_bytes()));
+    let folded = inner.totals.read().without(&swept);
+    let totals = inner.database.family(key::TOTALS);
+    for ((server, kind, number), group) in &folded {
+        let place = key::total(*server, *kind, *number);
+        if group.is_empty() {
+            batch.delete_cf(totals, place);
+        } else {
+            batch.put_cf(totals, place, group.encode(as_of));
+        }
+    }
+    // Like sealing, it need not be synced: what comes later is later in the log.
+    inner.database.write(batch, false)?;
+    let removed = replace(inner, folded, as_of);
+    inner.total_shares.lock().release(removed.values().sum(), &removed);
+    let (records, owned) = inner.dictionary.write().forget(&swept);
+    inner.names.lock().release(records, &owned);
+    Ok((all, swept.len()))
+}
+
+/// Takes over the totals that are left; gives how many each server has fewer.
+fn replace(inner: &Inner, folded: BTreeMap<GroupKey, Group>, as_of: u64) -> Counts {
+    let mut totals = inner.totals.write();
+    let (mut before, mut after) = (Counts::new(), Counts::new());
+    for (key, group) in &folded {
+        *before.entry(key.0).or_default() += totals.groups.get(key).map_or(0, Group::len);
+        *after.entry(key.0).or_default() += group.len();
+    }
+    totals.replace(folded, as_of);
+    let left = |server_id: &u32| after.get(server_id).copied().unwrap_or(0);
+    before.into_iter().map(|(server_id, count)| (server_id, count.saturating_sub(left(&server_id)))).collect()
+}
+
+/// What is known of a record.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    counted: bool,
+    does_not_exist: bool,
+    stays: bool,
+}
+
+/// Looks at some groups of records, from `first` on; gives which those are, none past the last, and the records of
+/// them that have vanished.
+fn look(inner: &Inner, first: u32, at_most: u32) -> (Range<u32>, BTreeSet<u32>) {
+    let expiry = inner.expiry.read().clone();
+    let waiting = inner.waiting.lock().first_hours();
+    let dictionary = inner.dictionary.read();
+    let totals = inner.totals.read();
+    let range = first..first.saturating_add(affordable(&totals, at_most)).min((dictionary.len() as u32).div_ceil(GROUP));
+    if range.is_empty() {
+        return (range, BTreeSet::new());
+    }
+    let first_record = range.start * GROUP;
+    let mut known = vec![Known::default(); range.len() * GROUP as usize];
+    for (key, group) in totals.of_numbers(range.clone()) {
+        let horizon = expiry.horizon(key.0);
+        let first_kept = horizon.raw_hour.min(horizon.aggregate_hour);
+        // What is open of an hour may name records that were last asked for in it, or later.
+        let first_kept = waiting.get(&key.0).map_or(first_kept, |hour| first_kept.min(*hour));
+        visit_group(*key, group, &mut |total| {
+            let Some(known) = known.get_mut((total.record_id - first_record) as usize) else { return };
+            known.counted = true;
+            known.stays |= key::hour(total.last_ms / 1000) >= first_kept;
+            known.does_not_exist |= total.kind == MessageKind::response(ResponseCode::NXDOMAIN);
+            known.stays |= ![MessageKind::REQUEST, MessageKind::response(ResponseCode::NXDOMAIN)].contains(&total.kind);
+        });
+    }
+    let is_gone = |known: &Known| !known.counted || (known.does_not_exist && !known.stays);
+    let gone = (first_record..).zip(&known).filter(|(_, known)| is_gone(known)).map(|(record_id, _)| record_id);
+    // What a probe could not tell apart is not a name that does not exist.
+    let named = gone.filter(|record_id| dictionary.name(*record_id).is_some_and(|name| !is_folded(name)));
+    (range, named.collect())
+}
+
+/// How many groups of records a look can afford: each may have totals of every server and kind.
+fn affordable(totals: &Totals, at_most: u32) -> u32 {
+    let pairs = totals.pairs().take(LOOK_GROUPS).count().max(1);
+    u32::try_from(LOOK_GROUPS / pairs).unwrap_or(1).clamp(1, at_most.max(1))
+}

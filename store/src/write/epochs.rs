@@ -1,0 +1,237 @@
+//! Which epochs a server has, and which of them are remembered.
+//!
+//! Every time a probe begins to listen it begins an epoch, and each epoch has a marker. A few thousand
+//! are years of an ordinary server's life; a probe that makes them up must not fill the store. So a server has at
+//! most [`MAX_EPOCHS`] markers: past that, those whose latest batch is the oldest are forgotten, an
+//! eighth of them at once. Where too many are of the last day, those with the fewest batches of these go first: thousands that
+//! are made up do not push out the one of the probe that runs. What was taken under them must not count again, so their end becomes the server's **floor**:
+//! a batch of an epoch that has no marker is refused for good when it starts before it. An epoch that goes on after that
+//! may be one that was forgotten: its marker keeps the floor of the moment when it began, and what starts before that
+//! is refused as long as the marker lives. When it is forgotten in its turn, the server's floor is at least that. All of
+//! this is of one server: what another one makes up moves no floor but its own.
+//!
+//! The floor lies in the family of the markers under the server's number alone:
+//! `version u8 = 1 · floor_s · batches that were taken under forgotten markers`.
+//!
+//! Markers of version 1 do not say when their latest batch was: they are neither counted nor forgotten.
+
+use crate::Error;
+use crate::database::{Database, key};
+use crate::intake::Identity;
+use crate::write::Write;
+use crate::write::marker::{Marker, Number};
+use rocksdb::WriteBatch;
+use std::collections::{BTreeMap, BTreeSet};
+use zonepulse_codec::{Malformed, Reader, put};
+
+const VERSION: u8 = 1;
+/// A server has no more epochs.
+pub(crate) const MAX_EPOCHS: usize = if cfg!(test) { 16 } else { 4096 };
+
+/// An epoch whose latest batch is not older than this against the server's latest one may go on, seconds.
+const RECENT_S: u64 = 86_400;
+
+/// The epochs of all servers.
+#[derive(Debug, Default)]
+pub(crate) struct Epochs(BTreeMap<u32, OfServer>);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct OfServer {
+    /// How many markers say when their latest batch was.
+    count: usize,
+    forgotten: Forgotten,
+}
+
+/// What is left of markers that were forgotten.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Forgotten {
+    /// Before this start a batch of an unknown epoch may be a copy, Unix seconds.
+    pub(crate) floor_s: u64,
+    /// How many batches were taken under them.
+    pub(crate) batches: u64,
+}
+
+impl Forgotten {
+    fn encode(self) -> Vec<u8> {
+        let mut out = vec![VERSION];
+        put(&mut out, self.floor_s);
+        put(&mut out, self.batches);
+        out
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Malformed> {
+        let (&version, rest) = value.split_first().ok_or(Malformed("floor version"))?;
+        if version != VERSION {
+            return Err(Malformed("floor version"));
+        }
+        let mut reader = Reader::new(rest);
+        let forgotten = Forgotten { floor_s: reader.number("floor")?, batches: reader.number("batches")? };
+        if reader.is_empty() { Ok(forgotten) } else { Err(Malformed("floor")) }
+    }
+}
+
+/// What a write does about epochs besides writing their markers.
+#[derive(Default)]
+pub(crate) struct Changes {
+    forgotten: Vec<(u32, u64)>,
+    of_server: BTreeMap<u32, OfServer>,
+}
+
+impl Epochs {
+    pub(crate) fn load(database: &Database) -> Result<Self, Error> {
+        let mut epochs = Epochs::default();
+        database.visit(key::MARKERS, &[], |found, value| {
+            if let Some(server_id) = key::parse_floor(found) {
+                let forgotten = Forgotten::decode(value).map_err(|Malformed(what)| Error::damaged(what, found))?;
+                epochs.0.entry(server_id).or_default().forgotten = forgotten;
+            } else if let Some((server_id, _)) = key::parse_marker(found)
+                && Marker::decode(value).is_ok_and(|marker| marker.latest_start_s().is_some())
+            {
+                // One that cannot be read is told of when a batch of its epoch comes, and by `check`.
+                epochs.0.entry(server_id).or_default().count += 1;
+            }
+            Ok(true)
+        })?;
+        Ok(epochs)
+    }
+
+    fn floor_s(&self, server_id: u32) -> u64 {
+        self.0.get(&server_id).map_or(0, |of_server| of_server.forgotten.floor_s)
+    }
+
+    /// A server is there no more.
+    pub(crate) fn forget(&mut self, server_id: u32) {
+        self.0.remove(&server_id);
+    }
+
+    /// Takes over what is on disk now; gives the epochs that were forgotten.
+    pub(crate) fn adopt(&mut self, changes: Changes) -> Vec<(u32, u64)> {
+        self.0.extend(changes.of_server);
+        changes.forgotten
+    }
+
+    /// Adds markers to a batch, and forgets some of servers that have too many with those that begin with it.
+    pub(crate) fn put(
+        &self,
+        database: &Database,
+        batch: &mut WriteBatch,
+        markers: &BTreeMap<(u32, u64), Marker>,
+        begun: &BTreeSet<(u32, u64)>,
+    ) -> Result<Changes, Error> {
+        let family = database.family(key::MARKERS);
+        for ((server_id, epoch), marker) in markers {
+            batch.put_cf(family, key::marker(*server_id, *epoch), marker.encode());
+        }
+        let mut changes = Changes::default();
+        for (server_id, _) in begun {
+            let known = self.0.get(server_id).copied().unwrap_or_default();
+            changes.of_server.entry(*server_id).or_insert(known).count += 1;
+        }
+        for (server_id, of_server) in &mut changes.of_server {
+            if of_server.count <= MAX_EPOCHS {
+                continue;
+            }
+            let forget = of_server.count - (MAX_EPOCHS - MAX_EPOCHS / 8);
+            for (epoch, latest_s, batches) in dispensable(database, *server_id, forget, markers)? {
+                batch.delete_cf(family, key::marker(*server_id, epoch));
+                let Forgotten { floor_s, batches: before } = of_server.forgotten;
+                of_server.forgotten =
+                    Forgotten { floor_s: floor_s.max(latest_s.saturating_add(1)), batches: before.saturating_add(batches) };
+                of_server.count -= 1;
+                changes.forgotten.push((*server_id, epoch));
+            }
+            batch.put_cf(family, key::floor(*server_id), of_server.forgotten.encode());
+        }
+        Ok(changes)
+    }
+}
+
+/// The epochs of a server that are forgotten first, when their latest batches were, and how many batches each has;
+/// none that is being written.
+fn dispensable(
+    database: &Database,
+    server_id: u32,
+    count: usize,
+    written: &BTreeMap<(u32, u64), Marker>,
+) -> Result<Vec<(u64, u64, u64)>, Error> {
+    let of_server = written.range((server_id, 0)..=(server_id, u64::MAX));
+    let mut newest_s = of_server.filter_map(|(_, marker)| marker.latest_start_s()).max().unwrap_or_default();
+    let mut all = Vec::new();
+    database.visit(key::MARKERS, &server_id.to_be_bytes(), |found, value| {
+        if !found.starts_with(&server_id.to_be_bytes()) {
+            return Ok(false);
+        }
+        if let Some((_, epoch)) = key::parse_marker(found)
+            && !written.contains_key(&(server_id, epoch))
+            && let Ok(marker) = Marker::decode(value)
+            && let Some(latest_s) = marker.latest_start_s()
+        {
+            newest_s = newest_s.max(latest_s);
+            all.push((epoch, latest_s, marker.batches()));
+        }
+        Ok(true)
+    })?;
+    all.sort_unstable_by_key(|(epoch, latest_s, batches)| {
+        let recent = newest_s.saturating_sub(*latest_s) <= RECENT_S;
+        (recent, if recent { *batches } else { 0 }, *latest_s, *epoch)
+    });
+    all.truncate(count);
+    Ok(all)
+}
+
+impl Write<'_> {
+    /// Whether a batch with this identity and start, Unix seconds, is in, or is part of this write.
+    ///
+    /// Fails with [`Error::TooLate`] when that is not known any more.
+    pub fn is_known(&mut self, identity: &Identity, start_s: u64) -> Result<bool, Error> {
+        let floor_s = self.writer.epochs.floor_s(identity.server_id);
+        let Identity { epoch, seq, .. } = *identity;
+        match self.marker(identity)?.map(|marker| marker.look_up(seq, start_s)) {
+            Some(Number::Taken) => Ok(true),
+            Some(Number::Free) => Ok(false),
+            Some(Number::Settled) => Err(Error::TooLate { epoch, seq }),
+            None if start_s < floor_s => Err(Error::TooLate { epoch, seq }),
+            None => Ok(false),
+        }
+    }
+
+    /// Notes that a batch is in; gives `false` when it was before.
+    pub(crate) fn mark(&mut self, identity: &Identity, start_s: u64) -> Result<bool, Error> {
+        if self.is_known(identity, start_s)? {
+            return Ok(false);
+        }
+        let of_epoch = (identity.server_id, identity.epoch);
+        let floor_s = self.writer.epochs.floor_s(identity.server_id);
+        let marker = self.markers.entry(of_epoch).or_insert_with(|| {
+            self.begun.insert(of_epoch);
+            // The epoch may be one that was forgotten.
+            Marker::new(floor_s)
+        });
+        marker.take(identity.seq, start_s);
+        Ok(true)
+    }
+
+    /// What is known of an epoch, if it was ever heard of.
+    pub(crate) fn marker(&mut self, identity: &Identity) -> Result<Option<&Marker>, Error> {
+        let of_epoch = (identity.server_id, identity.epoch);
+        if !self.markers.contains_key(&of_epoch) {
+            let marker = match self.writer.markers.get(&of_epoch) {
+                Some(marker) => Some(marker.clone()),
+                None => {
+                    let key = key::marker(identity.server_id, identity.epoch);
+                    let value = self.inner.database.get(key::MARKERS, &key)?;
+                    let read = value.map(|value| Marker::decode(&value)).transpose();
+                    read.map_err(|Malformed(what)| Error::damaged(what, &key))?
+                }
+            };
+            if let Some(marker) = marker {
+                self.markers.insert(of_epoch, marker);
+            }
+        }
+        Ok(self.markers.get(&of_epoch))
+    }
+}
+
+#[cfg(test)]
+#[path = "epochs_tests.rs"]
+mod tests;

@@ -1,0 +1,419 @@
+//! One atomic write of any number of batches, and what recovery makes of it.
+
+mod charge;
+pub(crate) mod epochs;
+pub(crate) mod marker;
+pub(crate) mod metrics;
+pub(crate) mod overlap;
+
+use crate::database::Database;
+use crate::database::key::{self, GROUP};
+use crate::dictionary::Pending;
+use crate::dns::block::{self, Sections};
+use crate::intake::{Identity, Intake, IntakeRow, Outcome};
+use crate::report::Report;
+use crate::retention::Expiry;
+use crate::share::Counts;
+use crate::system::series;
+use crate::totals::{Group, GroupKey, Totals};
+use crate::write::epochs::Epochs;
+use crate::write::marker::{Marker, Number};
+use crate::write::overlap::{Covered, Reaches};
+use crate::{Error, Inner};
+use parking_lot::MutexGuard;
+use rocksdb::WriteBatch;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use zonepulse_codec::Malformed;
+use zonepulse_dns::RecordType;
+
+const LAST_COMMIT: &[u8] = b"last_commit";
+/// After so many commits the totals are written down, so that opening the
+/// store never has more blocks than this to go through.
+const CHECKPOINT_AFTER: u64 = if cfg!(test) { 8 } else { 4096 };
+
+/// What the one writer knows between writes.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    last_commit: u64,
+    last_checkpoint: u64,
+    committed: u64,
+    duplicates: u64,
+    /// The epochs that were written to last, so that an ordinary batch reads no marker.
+    pub(crate) markers: BTreeMap<(u32, u64), Marker>,
+    pub(crate) epochs: Epochs,
+    pub(crate) reaches: Reaches,
+    /// Servers that were removed since the store was opened: their batches may have been under way.
+    forbidden: BTreeSet<u32>,
+}
+
+/// Epochs whose markers are kept in memory.
+const MARKERS_KEPT: usize = 4096;
+
+impl Writer {
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.committed, self.duplicates)
+    }
+
+    pub(crate) fn last_commit(&self) -> u64 {
+        self.last_commit
+    }
+
+    /// No batch of this server is taken any more.
+    pub(crate) fn forbid(&mut self, server_id: u32) {
+        self.forbidden.insert(server_id);
+    }
+
+    /// Forgets which batches of a server were taken.
+    pub(crate) fn forget(&mut self, server_id: u32) {
+        self.markers.retain(|(of, _), _| *of != server_id);
+        self.epochs.forget(server_id);
+        self.reaches.forget(server_id);
+    }
+}
+
+/// Collects batches into one atomic, fsynced write. Dropped without
+/// [`commit`](Write::commit), it leaves no trace.
+pub struct Write<'a> {
+    pub(crate) inner: &'a Inner,
+    pub(crate) writer: MutexGuard<'a, Writer>,
+    pub(crate) batch: WriteBatch,
+    pub(crate) names: Pending,
+    pub(crate) series: series::Pending,
+    /// What totals get when the write is on disk, as small as it is there.
+    blocks: Vec<NewBlock>,
+    /// What blocks, by their place in `blocks`, bring to groups of totals whose values on disk this write must
+    /// bring: with first accesses, which a block does not carry.
+    news: BTreeMap<(usize, GroupKey), Vec<IntakeRow>>,
+    pub(crate) markers: BTreeMap<(u32, u64), Marker>,
+    /// Of them, the epochs that begin with this write.
+    pub(crate) begun: BTreeSet<(u32, u64)>,
+    /// What its batches of DNS cover.
+    pub(crate) covered: Vec<Covered>,
+    journal: Vec<u8>,
+    /// Hours and servers of the blocks.
+    hours: Vec<(u32, u32)>,
+    /// Those of metrics.
+    pub(crate) system_hours: Vec<(u32, u32)>,
+    /// Totals that are new, of each server; two batches of one server may count the same ones.
+    pub(crate) totals_added: Counts,
+    /// Points that are counted as `<other>` for want of room for their totals.
+    pub(crate) totals_folded: Counts,
+    pub(crate) folded_counter: Option<u16>,
+    pub(crate) committed: u64,
+    pub(crate) duplicates: u64,
+}
+
+/// A block that is part of a write.
+struct NewBlock {
+    server_id: u32,
+    start_s: u64,
+    value: Vec<u8>,
+}
+
+impl<'a> Write<'a> {
+    pub(crate) fn begin(inner: &'a Inner) -> Self {
+        let writer = inner.writer.lock();
+        inner.count_servers();
+        Write {
+            inner,
+            writer,
+            batch: WriteBatch::default(),
+            names: Pending::default(),
+            series: series::Pending::default(),
+            blocks: Vec::new(),
+            news: BTreeMap::new(),
+            markers: BTreeMap::new(),
+            begun: BTreeSet::new(),
+            covered: Vec::new(),
+            journal: Vec::new(),
+            hours: Vec::new(),
+            system_hours: Vec::new(),
+            totals_added: Counts::new(),
+            totals_folded: Counts::new(),
+            folded_counter: None,
+            committed: 0,
+            duplicates: 0,
+        }
+    }
+
+    /// Whether a batch is in, or is part of this write.
+    pub fn is_committed(&mut self, identity: &Identity) -> Result<bool, Error> {
+        Ok(self.marker(identity)?.is_some_and(|marker| marker.look_up_number(identity.seq) == Number::Taken))
+    }
+
+    /// The numbers of records that a server tells of, by canonical name and type; unknown ones become known with
+    /// this write. 0, the number of [`OTHER`](crate::OTHER), where the server may not add a record.
+    pub fn record_ids<'n>(&mut self, server_id: u32, records: impl Iterator<Item = (&'n str, RecordType)>) -> Vec<u32> {
+        let dictionary = self.inner.dictionary.read();
+        let records: Vec<_> = records.collect();
+        self.names.resolve(&dictionary, &self.inner.names, server_id, &records)
+    }
+
+    /// Adds a batch, unless it is in already.
+    pub fn add(&mut self, mut intake: Intake) -> Result<Outcome, Error> {
+        if let Some(field) = intake.broken_promise() {
+            return Err(Error::BadIntake(field));
+        }
+        if self.writer.forbidden.contains(&intake.identity.server_id) {
+            return Err(Error::Missing("server", intake.identity.server_id.to_string()));
+        }
+        if !self.mark(&intake.identity, intake.start_s)? {
+            self.duplicates += 1;
+            return Ok(Outcome::Duplicate);
+        }
+        intake.arrange();
+        let news = self.take_news(&mut intake);
+        let database = &self.inner.database;
+        let Identity { server_id, epoch, .. } = intake.identity;
+        let (from_ms, until_ms) = (intake.covered_from_ms, intake.covered_until_ms);
+        self.covered.push(Covered { server_id, epoch, from_ms, until_ms });
+        let report = key::report(&intake.identity, intake.start_s);
+        self.batch.put_cf(database.family(key::REPORTS), report, Report::encode(&intake));
+        if !intake.rows.is_empty() {
+            self.news.extend(news.into_iter().map(|(key, rows)| ((self.blocks.len(), key), rows)));
+            let key = key::open(&intake.identity, intake.start_s);
+            let value = block::encode(&intake);
+            self.batch.put_cf(database.family(key::OPEN), key, &value);
+            self.blocks.push(NewBlock { server_id, start_s: intake.start_s, value });
+            self.journal.extend_from_slice(&key);
+            self.hours.push((key::hour(intake.start_s), server_id));
+        }
+        self.committed += 1;
+        Ok(Outcome::Committed)
+    }
+
+    /// From here on, hits that the write counts as [`OTHER`](crate::OTHER) because their server has no room for more
+    /// totals are added to this counter of their report.
+    pub fn count_folded_as(&mut self, counter: u16) {
+        self.folded_counter = Some(counter);
+    }
+
+    /// Makes everything that was added durable, and only then visible. On an
+    /// error nothing was taken.
+    pub fn commit(mut self) -> Result<(), Error> {
+        if self.committed == 0 {
+            self.writer.duplicates += self.duplicates;
+            return Ok(());
+        }
+        let database = &self.inner.database;
+        database.has_room()?;
+        let commit = self.writer.last_commit + 1;
+        let known = self.inner.dictionary.read().len();
+        self.names.put(database, &mut self.batch, known);
+        self.series.put(database, &mut self.batch, self.inner.system.series.read().end());
+        let epochs = self.writer.epochs.put(database, &mut self.batch, &self.markers, &self.begun)?;
+        let mut written = self.new_groups();
+        for (key, group) in &mut written {
+            put_group(database, &mut self.batch, *key, group, commit);
+        }
+        self.batch.put_cf(database.family(key::JOURNAL), commit.to_be_bytes(), &self.journal);
+        {
+            let mut waiting = self.inner.waiting.lock();
+            self.hours.drain(..).for_each(|pair| waiting.arrives(pair));
+            let mut waiting = self.inner.system.waiting.lock();
+            self.system_hours.drain(..).for_each(|pair| waiting.arrives(pair));
+        }
+        database.write(std::mem::take(&mut self.batch), true)?;
+        self.publish(commit, written);
+        for forgotten in self.writer.epochs.adopt(epochs) {
+            self.writer.markers.remove(&forgotten);
+        }
+        if commit - self.writer.last_checkpoint >= CHECKPOINT_AFTER
+            && let Err(error) = write_totals(self.inner, &mut self.writer)
+        {
+            // The batches are in all the same: the journal still has them.
+            tracing::warn!(%error, "could not write the totals down");
+        }
+        Ok(())
+    }
+
+    /// The groups that are written with this, as they will be. All others stay where they are until it is on disk.
+    fn new_groups(&self) -> BTreeMap<GroupKey, Group> {
+        let totals = self.inner.totals.read();
+        let now = |(_, key): &(usize, GroupKey)| (*key, totals.groups.get(key).cloned().unwrap_or_default());
+        let mut written: BTreeMap<GroupKey, Group> = self.news.keys().map(now).collect();
+        drop(totals);
+        if !written.is_empty() {
+            for ((_, key), rows) in &self.news {
+                written.entry(*key).or_default().add(rows);
+            }
+            self.replay(|block, key, rows| {
+                if !self.news.contains_key(&(block, key))
+                    && let Some(group) = written.get_mut(&key)
+                {
+                    group.replay(rows);
+                }
+            });
+        }
+        written
+    }
+
+    /// What the blocks bring to each group of totals, with the place of the block.
+    fn replay(&self, mut each: impl FnMut(usize, GroupKey, &[block::Row])) {
+        let mut rows = Vec::new();
+        for (at, NewBlock { server_id, start_s, value }) in self.blocks.iter().enumerate() {
+            // Made by `encode`, so it can be read.
+            let Ok(mut sections) = Sections::new(value, *start_s) else { continue };
+            while let Ok(Some(section)) = sections.next() {
+                rows.clear();
+                if section.rows(&mut rows).is_ok() {
+                    let number = section.kind.number();
+                    by_number(&rows).for_each(|(group, rows)| each(at, (*server_id, number, group), rows));
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, commit: u64, written: BTreeMap<GroupKey, Group>) {
+        self.inner.dictionary.write().adopt(&self.names);
+        self.inner.system.series.write().adopt(&mut self.series);
+        self.charge(&written);
+        let mut totals = self.inner.totals.write();
+        self.replay(|_, key, rows| {
+            if !written.contains_key(&key)
+                && let Some(group) = totals.groups.get_mut(&key)
+            {
+                group.replay(rows);
+            }
+        });
+        totals.groups.extend(written);
+        drop(totals);
+        // Not `append`, which makes the whole map anew.
+        self.writer.markers.extend(std::mem::take(&mut self.markers));
+        while self.writer.markers.len() > MARKERS_KEPT {
+            self.writer.markers.pop_first();
+        }
+        self.writer.reaches.note(&self.covered);
+        self.writer.last_commit = commit;
+        self.writer.committed += self.committed;
+        self.writer.duplicates += self.duplicates;
+    }
+}
+
+/// Arranged rows, by the groups of totals that they belong to.
+pub(crate) fn by_group(server_id: u32, rows: &[IntakeRow]) -> impl Iterator<Item = (GroupKey, &[IntakeRow])> {
+    let of = |row: &IntakeRow| (row.kind.number(), row.record_id / GROUP);
+    rows.chunk_by(move |a, b| of(a) == of(b)).filter_map(move |rows| {
+        let (kind, number) = of(rows.first()?);
+        Some(((server_id, kind, number), rows))
+    })
+}
+
+/// Rows of a block's section, by the numbers of their groups.
+fn by_number(rows: &[block::Row]) -> impl Iterator<Item = (u32, &[block::Row])> {
+    let of = |row: &block::Row| row.record_id / GROUP;
+    rows.chunk_by(move |a, b| of(a) == of(b)).filter_map(move |rows| Some((of(rows.first()?), rows)))
+}
+
+fn put_group(database: &Database, batch: &mut WriteBatch, key: GroupKey, group: &mut Group, as_of: u64) {
+    let (server, kind, number) = key;
+    batch.put_cf(database.family(key::TOTALS), key::total(server, kind, number), group.encode(as_of));
+    group.as_of = as_of;
+    group.dirty = false;
+}
+
+/// Adds to a batch what of a server's totals is only in memory.
+pub(crate) fn put_totals_of(inner: &Inner, batch: &mut WriteBatch, server_id: u32, as_of: u64) -> Vec<GroupKey> {
+    put_dirty(inner, batch, (server_id, 0, 0)..=(server_id, u16::MAX, u32::MAX), as_of)
+}
+
+fn put_dirty(inner: &Inner, batch: &mut WriteBatch, range: RangeInclusive<GroupKey>, as_of: u64) -> Vec<GroupKey> {
+    let totals = inner.totals.read();
+    let family = inner.database.family(key::TOTALS);
+    let mut put = Vec::new();
+    for (key, group) in totals.groups.range(range).filter(|(_, group)| group.dirty) {
+        let (server, kind, number) = *key;
+        batch.put_cf(family, key::total(server, kind, number), group.encode(as_of));
+        put.push(*key);
+    }
+    put
+}
+
+/// These groups are on disk as they are in memory; nobody has written since.
+pub(crate) fn totals_are_written(inner: &Inner, keys: &[GroupKey], as_of: u64) {
+    let mut totals = inner.totals.write();
+    for key in keys {
+        if let Some(group) = totals.groups.get_mut(key) {
+            group.as_of = as_of;
+            group.dirty = false;
+        }
+    }
+}
+
+/// Writes down all totals that are only in memory and clears the journal.
+pub(crate) fn checkpoint(inner: &Inner) -> Result<(), Error> {
+    write_totals(inner, &mut inner.writer.lock())
+}
+
+pub(crate) fn write_totals(inner: &Inner, writer: &mut Writer) -> Result<(), Error> {
+    let commit = writer.last_commit;
+    if commit == writer.last_checkpoint {
+        return Ok(());
+    }
+    let database = &inner.database;
+    let mut batch = WriteBatch::default();
+    let written = put_dirty(inner, &mut batch, (0, 0, 0)..=(u32::MAX, u16::MAX, u32::MAX), commit);
+    batch.put(LAST_COMMIT, commit.to_be_bytes());
+    batch.delete_range_cf(database.family(key::JOURNAL), 0u64.to_be_bytes(), (commit + 1).to_be_bytes());
+    database.write(batch, true)?;
+    totals_are_written(inner, &written, commit);
+    writer.last_checkpoint = commit;
+    Ok(())
+}
+
+/// Reads the totals and adds what the journal says came after them.
+pub(crate) fn recover(database: &Database, expiry: &Expiry) -> Result<(Totals, Writer), Error> {
+    let mut totals = Totals::default();
+    database.visit(key::TOTALS, &[], |key, value| {
+        let of_group = key::parse_total(key).ok_or_else(|| Error::damaged("totals", key))?;
+        let group = Group::decode(value).map_err(|Malformed(what)| Error::damaged(what, key))?;
+        totals.groups.insert(of_group, group);
+        Ok(true)
+    })?;
+    let last_checkpoint = match database.get("default", LAST_COMMIT)? {
+        None => 0,
+        Some(value) => key::u64_at(&value, 0).ok_or_else(|| Error::damaged("last commit", LAST_COMMIT))?,
+    };
+    let mut last_commit = last_checkpoint;
+    database.visit(key::JOURNAL, &(last_checkpoint + 1).to_be_bytes(), |key, blocks| {
+        let commit = key::u64_at(key, 0).ok_or_else(|| Error::damaged("journal", key))?;
+        for block in blocks.chunks(key::OPEN_BYTES) {
+            replay(database, expiry, &mut totals, commit, block)?;
+        }
+        last_commit = commit;
+        Ok(true)
+    })?;
+    if last_commit > last_checkpoint {
+        tracing::info!(commits = last_commit - last_checkpoint, "brought the totals up to date from the journal");
+    }
+    let epochs = Epochs::load(database)?;
+    Ok((totals, Writer { last_commit, last_checkpoint, epochs, ..Writer::default() }))
+}
+
+fn replay(database: &Database, expiry: &Expiry, totals: &mut Totals, commit: u64, block: &[u8]) -> Result<(), Error> {
+    let damaged = |what: &'static str| Error::damaged(what, block);
+    let (_, identity, start_s) = key::parse_open(block).ok_or_else(|| damaged("journal"))?;
+    let Some(value) = database.get(key::OPEN, block)? else {
+        // It was sealed, and its totals written with it.
+        let sealed = commit <= expiry.horizon(identity.server_id).as_of;
+        return if sealed { Ok(()) } else { Err(damaged("missing block")) };
+    };
+    let mut sections = Sections::new(&value, start_s).map_err(|Malformed(what)| damaged(what))?;
+    let mut rows = Vec::new();
+    while let Some(section) = sections.next().map_err(|Malformed(what)| damaged(what))? {
+        rows.clear();
+        section.rows(&mut rows).map_err(|Malformed(what)| damaged(what))?;
+        for (number, rows) in by_number(&rows) {
+            let of_group = (identity.server_id, section.kind.number(), number);
+            let group = totals.groups.get_mut(&of_group).ok_or_else(|| damaged("totals of a block"))?;
+            if commit > group.as_of && !group.replay(rows) {
+                return Err(damaged("totals of a block"));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
