@@ -1,7 +1,13 @@
+use super::columns::skip_numbers;
+use super::format::{last_of_slot, slots};
 use super::*;
-use crate::dns::cell::arrange;
+use crate::Precision;
+use crate::database::key::GROUP;
+use crate::dns::cell::{Cell, Series, arrange};
 use crate::tests::extremes::{from_one_to, up_to};
 use proptest::prelude::*;
+use zonepulse_codec::{Malformed, Reader, put};
+use zonepulse_dns::MessageKind;
 
 fn decoded(value: &[u8]) -> Result<Vec<(Series, Vec<Cell>)>, Malformed> {
     let mut decoder = Decoder::new().unwrap();

@@ -1,0 +1,311 @@
+//! Points added up.
+
+use crate::database::key::GROUP;
+use crate::dns::selection::{Reading, Selection};
+use crate::dns::sink::{Of, Sink};
+use crate::dns::value::Columns;
+use crate::dns::walk::read;
+use crate::{Error, Level, Store};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use zonepulse_dns::MessageKind;
+
+/// Points added up: those of one server, record, kind and stretch of time, as far as sums are split by them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sum {
+    /// When the stretch begins, Unix seconds; 0 where sums are not split by time.
+    pub start_s: u64,
+    /// The server; 0 where sums are not split by it.
+    pub server_id: u32,
+    /// The record; 0 where sums are not split by it.
+    pub record_id: u32,
+    /// Request, or response with its code, as far as sums are split by it.
+    pub kind: MessageKind,
+    /// How many messages.
+    pub hits: u64,
+    /// The last one's time, Unix milliseconds, as precisely as points keep it; 0 when not asked for.
+    pub last_ms: u64,
+}
+
+/// What sums are split by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Split {
+    /// By server.
+    pub server: bool,
+    /// By record.
+    pub record: bool,
+    /// By kind.
+    pub kind: SplitKind,
+    /// By stretches of so many seconds, aligned to the clock. Points lie in the one in which they begin.
+    pub length_s: Option<u32>,
+    /// So many seconds before multiples of their length stretches begin; the first one in 1970.
+    pub shift_s: u32,
+}
+
+/// How far sums are split by kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SplitKind {
+    /// Not at all: every sum is said to be of requests.
+    Together,
+    /// Requests and responses, which are all said to have the first code.
+    ByAction,
+    /// Each kind.
+    Each,
+}
+
+impl Split {
+    /// By all that a point is of but its time.
+    pub const WHOLE: Split = Split { server: true, record: true, kind: SplitKind::Each, length_s: None, shift_s: 0 };
+
+    fn kind(self, kind: MessageKind) -> MessageKind {
+        match self.kind {
+            SplitKind::Together => MessageKind::REQUEST,
+            SplitKind::ByAction if kind == MessageKind::REQUEST => kind,
+            SplitKind::ByAction => MessageKind::from_number(1).unwrap_or(kind),
+            SplitKind::Each => kind,
+        }
+    }
+
+    /// Whether an hour lies in one stretch.
+    fn has_whole_hours(self) -> bool {
+        self.length_s.is_none_or(|length_s| length_s.is_multiple_of(3600) && self.shift_s.is_multiple_of(3600))
+    }
+}
+
+impl Store {
+    /// Calls `each` with the sums over the selected time, by server, kind and record. Whole hours
+    /// are read from the roll-up of an hour, which says the same; what is read of an hour is of
+    /// one moment. Blocks the thread.
+    ///
+    /// Before the points of each group of records `go_on` is told how many more bytes are held, and
+    /// may end it; then `each` is not called at all.
+    pub fn sums(
+        &self,
+        reading: &Reading,
+        selection: &Selection,
+        go_on: &mut dyn FnMut(usize) -> ControlFlow<()>,
+        each: &mut dyn FnMut(Sum) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.sums_by(&[(*reading, selection.clone())], Split::WHOLE, go_on, each)
+    }
+
+    /// The same of several selections together, split by what is said; ordered by time, server, kind and record.
+    pub fn sums_by(
+        &self,
+        of: &[(Reading, Selection)],
+        split: Split,
+        go_on: &mut dyn FnMut(usize) -> ControlFlow<()>,
+        each: &mut dyn FnMut(Sum) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let mut sums = Sums::new(split, go_on);
+        for (reading, selection) in of {
+            sums.last_access = reading.last_access;
+            let stretches = if split.has_whole_hours() {
+                self.stretches(reading, selection)
+            } else {
+                vec![(reading.level, selection.from_s, selection.until_s)]
+            };
+            for (level, from_s, until_s) in stretches {
+                let stretch = Selection { from_s, until_s, ..selection.clone() };
+                if read(&self.inner, &Reading { level, ..*reading }, &stretch, &mut sums)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        sums.give(each);
+        Ok(())
+    }
+
+    /// Cuts the time of a sum into its whole hours, as far as nothing of them has expired at any level,
+    /// and what lies before and after them.
+    fn stretches(&self, reading: &Reading, selection: &Selection) -> Vec<(Level, u64, u64)> {
+        let Selection { from_s, until_s, ref servers, .. } = *selection;
+        let expiry = self.inner.expiry.read();
+        let kept_s = [reading.level, Level::H1].map(|level| expiry.all_kept_from_s(servers.as_deref(), level, reading.now_s));
+        let begin_s = kept_s.into_iter().fold(from_s, u64::max).checked_next_multiple_of(3600).unwrap_or(u64::MAX);
+        let end_s = until_s - until_s % 3600;
+        if begin_s >= end_s {
+            return vec![(reading.level, from_s, until_s)];
+        }
+        let stretches = [(reading.level, from_s, begin_s), (Level::H1, begin_s, end_s), (reading.level, end_s, until_s)];
+        // Nothing begins in the last hour that can be counted to.
+        stretches.into_iter().filter(|(_, from_s, until_s)| from_s < until_s && *from_s < u64::MAX - 3600).collect()
+    }
+}
+
+/// Adds points up.
+struct Sums<'a> {
+    split: Split,
+    last_access: bool,
+    /// Where in `groups` a group is.
+    places: BTreeMap<GroupOf, usize>,
+    groups: Vec<(GroupOf, Box<[Totalled]>)>,
+    /// The group that was looked up last: an hour has mostly the same groups as the one before, in the same order.
+    last: usize,
+    /// What came last, since points come group by group: whose, and where the groups of its stretches are,
+    /// from the one on in which its hour begins.
+    at: Option<(u64, u32, MessageKind, u32)>,
+    stretches: Vec<Option<usize>>,
+    /// Bytes that were taken since `go_on` was told.
+    more_bytes: usize,
+    go_on: &'a mut dyn FnMut(usize) -> ControlFlow<()>,
+}
+
+/// Number of the stretch of time, server, kind, number of the group: 0 where sums are not split by it.
+type GroupOf = (u64, u32, MessageKind, u32);
+
+/// Hits and last access.
+type Totalled = (u64, u64);
+
+impl<'a> Sums<'a> {
+    fn new(split: Split, go_on: &'a mut dyn FnMut(usize) -> ControlFlow<()>) -> Self {
+        Sums {
+            split,
+            last_access: false,
+            places: BTreeMap::new(),
+            groups: Vec::new(),
+            last: 0,
+            at: None,
+            stretches: Vec::new(),
+            more_bytes: 0,
+            go_on,
+        }
+    }
+
+    /// The number of the stretch in which a time lies.
+    fn stretch(&self, time_s: u64) -> u64 {
+        let Split { length_s, shift_s, .. } = self.split;
+        length_s.map_or(0, |length_s| time_s.saturating_add(u64::from(shift_s)) / u64::from(length_s.max(1)))
+    }
+
+    /// The sums of a group's records in a stretch.
+    fn sums_of(&mut self, of: &Of, group: u32, stretch: u64) -> &mut [Totalled] {
+        let whose = (of.hour_s, of.server_id, of.kind, group);
+        if self.at != Some(whose) {
+            self.at = Some(whose);
+            self.stretches.clear();
+        }
+        let place = stretch.saturating_sub(self.stretch(of.hour_s)) as usize;
+        if place >= self.stretches.len() {
+            self.stretches.resize(place + 1, None);
+        }
+        let known = self.stretches.get(place).copied().flatten();
+        let at = known.unwrap_or_else(|| {
+            let at = self.found(of, group, stretch);
+            if let Some(place) = self.stretches.get_mut(place) {
+                *place = Some(at);
+            }
+            at
+        });
+        self.groups.get_mut(at).map(|(_, sums)| &mut **sums).unwrap_or_default()
+    }
+
+    fn found(&mut self, of: &Of, group: u32, stretch: u64) -> usize {
+        let Split { server, record, .. } = self.split;
+        let (server_id, group) = (if server { of.server_id } else { 0 }, if record { group } else { 0 });
+        let whose = (stretch, server_id, self.split.kind(of.kind), group);
+        let following = self.last + 1;
+        self.last = match self.groups.get(following) {
+            Some((known, _)) if *known == whose => following,
+            _ => *self.places.entry(whose).or_insert_with(|| {
+                let sums = vec![(0, 0); if record { GROUP as usize } else { 1 }].into_boxed_slice();
+                self.more_bytes += size_of_val(&*sums) + 2 * size_of::<GroupOf>();
+                self.groups.push((whose, sums));
+                self.groups.len() - 1
+            }),
+        };
+        self.last
+    }
+
+    fn give(&self, each: &mut dyn FnMut(Sum) -> ControlFlow<()>) {
+        let (length_s, shift_s) = (self.split.length_s.map_or(0, u64::from), u64::from(self.split.shift_s));
+        for ((stretch, server_id, kind, group), at) in &self.places {
+            let sums = self.groups.get(*at).into_iter().flat_map(|(_, sums)| sums.iter());
+            for (low, (hits, last_ms)) in (0u32..).zip(sums).filter(|(_, (hits, _))| *hits > 0) {
+                let sum = Sum {
+                    start_s: (stretch * length_s).saturating_sub(shift_s),
+                    server_id: *server_id,
+                    record_id: group * GROUP + low,
+                    kind: *kind,
+                    hits: *hits,
+                    last_ms: *last_ms,
+                };
+                if each(sum).is_break() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Sink for Sums<'_> {
+    fn begin(&mut self, _: &Of) -> ControlFlow<()> {
+        (self.go_on)(std::mem::take(&mut self.more_bytes))
+    }
+
+    fn single(&mut self, of: &Of, group: u32) -> ControlFlow<(), Option<&mut [Totalled]>> {
+        if self.last_access || !self.split.record || !self.split.has_whole_hours() {
+            return ControlFlow::Continue(None);
+        }
+        self.begin(of)?;
+        let stretch = self.stretch(of.hour_s);
+        ControlFlow::Continue(Some(self.sums_of(of, group, stretch)))
+    }
+
+    /// Of the hours' roll-up every record has one point.
+    fn part(&mut self, of: &Of, group: u32, columns: &Columns) -> bool {
+        if columns.slots.len() != columns.lows.len() || !self.split.has_whole_hours() {
+            return false;
+        }
+        let (record, last_access) = (self.split.record, self.last_access);
+        let stretch = self.stretch(of.hour_s);
+        let sums = self.sums_of(of, group, stretch);
+        let hour_ms = of.hour_s * 1000;
+        if record {
+            for (low, hits) in columns.lows.iter().zip(&columns.hits) {
+                if let Some((sum, _)) = sums.get_mut(usize::from(*low)) {
+                    *sum = sum.saturating_add(*hits);
+                }
+            }
+            if last_access {
+                for (low, last_ms) in columns.lows.iter().zip(&columns.last_ms) {
+                    if let Some((_, last)) = sums.get_mut(usize::from(*low)) {
+                        *last = (*last).max(hour_ms + u64::from(*last_ms));
+                    }
+                }
+            }
+        } else if let Some((sum, last)) = sums.first_mut() {
+            *sum = columns.hits.iter().fold(*sum, |sum, hits| sum.saturating_add(*hits));
+            if let Some(last_ms) = columns.last_ms.iter().max().filter(|_| last_access) {
+                *last = (*last).max(hour_ms + u64::from(*last_ms));
+            }
+        }
+        true
+    }
+
+    #[inline]
+    fn record(&mut self, of: &Of, record_id: u32, slots: &[u16], hits: &[u64], last_ms: &[u32]) {
+        let (group, low) = (record_id / GROUP, if self.split.record { record_id % GROUP } else { 0 });
+        let stretch_of = |slot: &u16| of.hour_s + u64::from(*slot) * u64::from(of.interval_s);
+        let mut at = 0;
+        while let Some(slot) = slots.get(at) {
+            let stretch = self.stretch(stretch_of(slot));
+            let end = if self.split.has_whole_hours() {
+                slots.len()
+            } else {
+                let rest = slots.get(at..).unwrap_or_default();
+                at + rest.iter().take_while(|slot| self.stretch(stretch_of(slot)) == stretch).count()
+            };
+            let last_access = self.last_access;
+            if let Some((sum, last)) = self.sums_of(of, group, stretch).get_mut(low as usize) {
+                *sum = hits.get(at..end).into_iter().flatten().fold(*sum, |sum, hits| sum.saturating_add(*hits));
+                if last_access {
+                    // Slots rise, and a last access lies in its slot.
+                    let last_ms = last_ms.get(at..end).and_then(<[u32]>::last).copied().unwrap_or(0);
+                    *last = (*last).max(of.hour_s * 1000 + u64::from(last_ms));
+                }
+            }
+            at = end;
+        }
+    }
+}
