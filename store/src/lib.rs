@@ -55,6 +55,7 @@ mod report;
 mod retention;
 mod share;
 mod system;
+mod lock;
 mod totals;
 mod upkeep;
 mod waiting;
@@ -90,7 +91,7 @@ pub use write::overlap::Overlap;
 use database::{Database, key};
 use dictionary::Dictionary;
 use dns::value::Decoders;
-use parking_lot::{Mutex, RwLock};
+use lock::{Mutex, Rank, RwLock};
 use retention::Expiry;
 use share::{Bounds, Shares};
 use std::path::Path;
@@ -119,7 +120,24 @@ struct Inner {
     /// Whose the totals are. What is refused is points.
     total_shares: Mutex<Shares>,
     /// Held to write while hits move from records that are swept to the first record, and to read by
-    /// whoever adds up totals part by part. Taken before the writer's lock and those of totals and dictionary.
+/// What is open, shared by all clones.
+///
+/// # The order of its locks
+///
+/// A thread takes a lock only when all that it holds come before it: `keeper`, `sweeping`, `writer`, `expiry`, `waiting`,
+/// `system.waiting`, `dictionary`, `system.series`, `totals`, `names`, `total_shares`, `system.shares`, `server_names`.
+/// [`Rank`] says the same, and `lock.rs` checks it. What is decided by a lock further back is looked at before one
+/// further on is taken, or copied: sealing clones `expiry`, for one.
+///
+/// * A step of upkeep holds `keeper`, so there is one at a time; whoever changes what steps rely on (a purge, a rebuild,
+///   a check) takes it first.
+/// * Whoever writes holds `writer` from the first look at what is there until what was written can be seen.
+/// * What moves between families, or from one total to another, moves while `expiry`, or `sweeping`, is held to write.
+///
+/// The locks inside of parts (of [`Decoders`], of the room on the disk) come last: nothing else is locked under them.
+/// A caller's closure runs without locks, but for `sweeping` and `totals` while totals are told, and `writer` while a
+/// change of the registry is worked out.
+    /// whoever adds up totals part by part.
     sweeping: RwLock<()>,
     writer: Mutex<Writer>,
     waiting: Mutex<Waiting>,
@@ -214,20 +232,20 @@ impl Store {
         let inner = Inner {
             database,
             precision: options.raw_last_access,
-            dictionary: RwLock::new(dictionary),
-            names: Mutex::new(names),
-            total_shares: Mutex::new(total_shares),
-            sweeping: RwLock::default(),
-            totals: RwLock::new(totals),
-            writer: Mutex::new(writer),
-            waiting: Mutex::new(waiting),
+            dictionary: RwLock::new(Rank::Dictionary, dictionary),
+            names: Mutex::new(Rank::NameShares, names),
+            total_shares: Mutex::new(Rank::TotalShares, total_shares),
+            sweeping: RwLock::new(Rank::Sweeping, ()),
+            totals: RwLock::new(Rank::Totals, totals),
+            writer: Mutex::new(Rank::Writer, writer),
+            waiting: Mutex::new(Rank::Waiting, waiting),
             system,
             decoders: Decoders::new(options.block_cache_bytes / 8),
-            expiry: RwLock::new(Arc::new(expiry)),
-            keeper: Mutex::default(),
+            expiry: RwLock::new(Rank::Expiry, Arc::new(expiry)),
+            keeper: Mutex::new(Rank::Keeper, Keeper::default()),
             retention: options.retention,
             generation: AtomicU64::new(0),
-            server_names: Mutex::default(),
+            server_names: Mutex::new(Rank::ServerNames, None),
             upkept: Upkept::default(),
         };
         Ok(Store { inner: Arc::new(inner) })

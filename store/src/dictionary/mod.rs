@@ -10,9 +10,9 @@ mod entries;
 use crate::Error;
 use crate::database::{Database, key};
 use crate::dictionary::entries::{Entries, GONE};
+use crate::lock::{Mutex, ReadGuard};
 use crate::share::{Counts, Shares};
 use crate::totals::Totals;
-use parking_lot::{Mutex, RwLockReadGuard};
 use rocksdb::WriteBatch;
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -279,11 +279,11 @@ fn put(database: &Database, batch: &mut WriteBatch, number: u32, name: &str, rec
 
 /// The dictionary, held for reading.
 pub struct DictionaryReader<'a> {
-    guard: RwLockReadGuard<'a, Dictionary>,
+    guard: ReadGuard<'a, Dictionary>,
 }
 
 impl<'a> DictionaryReader<'a> {
-    pub(crate) fn new(guard: RwLockReadGuard<'a, Dictionary>) -> Self {
+    pub(crate) fn new(guard: ReadGuard<'a, Dictionary>) -> Self {
         DictionaryReader { guard }
     }
 

@@ -22,11 +22,11 @@ pub use server::{EnrollmentToken, Pull, Server, ServerNames};
 pub use user::{Rights, User, UserToken};
 
 use crate::database::{Database, key};
+use crate::lock::MutexGuard;
 use crate::registry::settings::{Settings, SettingsOverride};
 use crate::retention::{Expiry, Horizon};
 use crate::write::Writer;
 use crate::{Error, Inner, Retention};
-use parking_lot::MutexGuard;
 use rocksdb::WriteBatch;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;

@@ -32,9 +32,9 @@ pub use series::SeriesReader;
 
 use crate::database::{Database, key};
 use crate::share::{Bounds, Shares};
+use crate::lock::{Mutex, Rank, RwLock};
 use crate::waiting::Waiting;
 use crate::{Error, Options};
-use parking_lot::{Mutex, RwLock};
 use series::SeriesNames;
 use std::sync::atomic::AtomicU64;
 
@@ -59,9 +59,9 @@ impl System {
         let bounds = Bounds { max: options.max_series.max(1) as u64, per_minute: 0, burst: u64::MAX };
         let shares = Shares::new(bounds, series.len() as u64, series.owned());
         Ok(System {
-            series: RwLock::new(series),
-            shares: Mutex::new(shares),
-            waiting: Mutex::new(Waiting::load(database, key::SYSTEM_OPEN, options.seal_after_quiet_s)?),
+            series: RwLock::new(Rank::Series, series),
+            shares: Mutex::new(Rank::SeriesShares, shares),
+            waiting: Mutex::new(Rank::SystemWaiting, Waiting::load(database, key::SYSTEM_OPEN, options.seal_after_quiet_s)?),
             refused_points: AtomicU64::new(0),
         })
     }

@@ -6,9 +6,9 @@
 //! a series that nothing is left of has no name any more.
 
 use crate::database::{Database, key};
+use crate::lock::{Mutex, ReadGuard};
 use crate::share::{Counts, Shares};
 use crate::{Error, Store};
-use parking_lot::{Mutex, RwLockReadGuard};
 use rocksdb::WriteBatch;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -190,7 +190,7 @@ fn decode(value: &[u8]) -> Result<(Option<u32>, Name), Malformed> {
 }
 
 /// The series while a lock is held that writers need: drop it soon.
-pub struct SeriesReader<'a>(RwLockReadGuard<'a, SeriesNames>);
+pub struct SeriesReader<'a>(ReadGuard<'a, SeriesNames>);
 
 impl SeriesReader<'_> {
     /// Metric and label of a series.
