@@ -107,19 +107,9 @@ use write::Writer;
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+use std::time::Instant;
 }
 
-struct Inner {
-    database: Database,
-    /// What points that are sealed from now on keep of last accesses.
-    precision: Precision,
-    dictionary: RwLock<Dictionary>,
-    /// Whose the names are.
-    names: Mutex<Shares>,
-    totals: RwLock<Totals>,
-    /// Whose the totals are. What is refused is points.
-    total_shares: Mutex<Shares>,
-    /// Held to write while hits move from records that are swept to the first record, and to read by
 /// What is open, shared by all clones.
 ///
 /// # The order of its locks
@@ -147,6 +137,17 @@ struct Inner {
     /// holds it while it makes its iterators.
     expiry: RwLock<Arc<Expiry>>,
     keeper: Mutex<Keeper>,
+struct Inner {
+    database: Database,
+    /// What points that are sealed from now on keep of last accesses.
+    precision: Precision,
+    dictionary: RwLock<Dictionary>,
+    /// Whose the names are.
+    names: Mutex<Shares>,
+    totals: RwLock<Totals>,
+    /// Whose the totals are. What is refused is points.
+    total_shares: Mutex<Shares>,
+    /// Held to write while hits move from records that are swept to the first record, and to read by
     /// For how long points are kept unless it is set.
     retention: Retention,
     /// Rises with every change of the registry.
@@ -253,7 +254,12 @@ impl Store {
 
     /// Begins an atomic write; waits while another is under way.
     pub fn begin(&self) -> Write<'_> {
-        Write::begin(&self.inner)
+        Write::begin(&self.inner, Instant::now)
+    }
+
+    /// The same at another time, which is what rates of new names go by.
+    pub fn begin_at(&self, now: Instant) -> Write<'_> {
+        Write::begin(&self.inner, || now)
     }
 
     /// The names of the records. Holds a lock that writers need: drop it soon.

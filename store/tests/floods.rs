@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_store::{Identity, Intake, IntakeRow, OTHER, Options, Retention, SeriesIntake, Step, Store, SystemIntake};
+use zonepulse_store::{Identity, Intake, IntakeRow, OTHER, Options, Retention, SeriesIntake, Step, Store, SystemIntake, Write};
 
 const T0_S: u64 = 490_000 * 3600;
 const HOUR_S: u64 = 3600;
@@ -30,8 +30,11 @@ fn open(dir: &Path, options: Options, servers: u32) -> Store {
 
 /// A batch of a server: each name was asked for once, and is said not to exist.
 fn commit(store: &Store, server_id: u32, seq: u64, start_s: u64, names: impl Iterator<Item = String>) {
+    commit_in(store.begin(), server_id, seq, start_s, names);
+}
+
+fn commit_in(mut write: Write<'_>, server_id: u32, seq: u64, start_s: u64, names: impl Iterator<Item = String>) {
     let names: Vec<String> = names.collect();
-    let mut write = store.begin();
     let ids = write.record_ids(server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
     let kinds = [MessageKind::REQUEST, MessageKind::response(ResponseCode::NXDOMAIN)];
     let at_ms = start_s * 1000;
@@ -145,6 +148,22 @@ fn a_first_start_with_a_million_names_gets_in_and_new_names_after_it_come_at_a_r
 }
 
 #[test]
+fn new_names_past_the_burst_come_at_the_rate_of_the_time_that_a_write_is_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), Options { new_names_per_minute: 30, new_names_burst: 50, ..options() }, 2);
+    let begun = Instant::now();
+    let refused = |minutes: u64, seq: u64| {
+        let before = store.names_of(1).refused;
+        let write = store.begin_at(begun + Duration::from_secs(60 * minutes));
+        commit_in(write, 1, seq, T0_S, names(&format!("new{seq}-"), 40));
+        store.names_of(1).refused - before
+    };
+    assert_eq!([refused(0, 0), refused(0, 1)], [0, 30], "50 at once");
+    assert_eq!([refused(1, 2), refused(1, 3)], [10, 40], "30 a minute later");
+    assert_eq!([refused(60, 4), refused(60, 5)], [0, 30], "and no more than 50 after any time");
+}
+
+#[test]
 fn a_server_that_is_purged_gives_its_share_back() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), Options { max_records: 8000, ..options() }, 2);
@@ -249,17 +268,18 @@ fn a_flood_of_series_is_refused_to_its_own_server_and_to_no_other() {
     assert_eq!(measure(&store, 1, 100, names("more", 4000)), 0);
 }
 
-/// Commits small batches of known names until told to stop; gives how long the longest took.
-fn longest_commit(store: &Store, first_seq: u64, start_s: u64, stop: &AtomicBool) -> (Duration, u32) {
+/// Commits small batches of known names while it is to go on after so many; gives how long the longest took.
+fn longest_commit(store: &Store, first_seq: u64, start_s: u64, go_on: impl Fn(u32) -> bool) -> (Duration, u32) {
     let (mut longest, mut commits) = (Duration::ZERO, 0);
     for seq in first_seq.. {
-        if stop.load(Ordering::SeqCst) {
+        if !go_on(commits) {
             break;
         }
         let begun = Instant::now();
         commit(store, 2, seq, start_s, names("real", 1000));
         longest = longest.max(begun.elapsed());
         commits += 1;
+        // As whoever brings batches does, it leaves the locks to others in between.
         std::thread::sleep(Duration::from_millis(2));
     }
     (longest, commits)
@@ -278,18 +298,13 @@ fn a_flood_that_is_swept_holds_no_commit_up_and_leaves_every_hit_where_it_was() 
     let now_s = T0_S + 3 * DAY_S;
     // All points of the flood are sealed and expire; then it is swept.
     let stop = AtomicBool::new(false);
-    let idle = Duration::from_millis(500);
     let mut steps = BTreeMap::<&str, (Duration, u32)>::new();
     let (quiet, sweeping) = std::thread::scope(|scope| {
-        let committing = scope.spawn(|| longest_commit(&store, 1000, now_s - 60, &stop));
-        std::thread::sleep(idle);
-        stop.store(true, Ordering::SeqCst);
-        let quiet = committing.join().unwrap();
+        let quiet = longest_commit(&store, 1000, now_s - 60, |commits| commits < 100);
         for round in 0..3 {
             while !matches!(store.upkeep(now_s + 100 * round).unwrap(), Step::Swept { .. } | Step::Idle) {}
         }
-        stop.store(false, Ordering::SeqCst);
-        let committing = scope.spawn(|| longest_commit(&store, 1_000_000, now_s, &stop));
+        let committing = scope.spawn(|| longest_commit(&store, 1_000_000, now_s, |_| !stop.load(Ordering::SeqCst)));
         for round in 3..6 {
             loop {
                 let begun = Instant::now();

@@ -10,6 +10,7 @@ use rocksdb::{
 };
 use room::Room;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// The format of the store as a whole. Values have versions of their own
 /// besides; this number changes when keys do.
@@ -146,13 +147,13 @@ impl Database {
     }
 
     /// Fails while the disk is nearly full.
-    pub(crate) fn has_room(&self) -> Result<(), Error> {
-        self.room.check(&self.path)
+    pub(crate) fn has_room(&self, now: Instant) -> Result<(), Error> {
+        self.room.check(&self.path, now)
     }
 
     /// What is free, and what must be, bytes.
-    pub(crate) fn room(&self) -> Option<(u64, u64)> {
-        self.room.read(&self.path)
+    pub(crate) fn room(&self, now: Instant) -> Option<(u64, u64)> {
+        self.room.read(&self.path, now)
     }
 
     /// Takes files off the disk that hold nothing but keys of a range. Readers that have begun keep them.

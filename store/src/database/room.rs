@@ -48,8 +48,8 @@ impl Room {
 
     /// Fails while less is free on the disk of this path than must be. A file
     /// system that cannot say is taken to have room.
-    pub(crate) fn check(&self, path: &Path) -> Result<(), Error> {
-        match self.read(path) {
+    pub(crate) fn check(&self, path: &Path, now: Instant) -> Result<(), Error> {
+        match self.read(path, now) {
             Some((free_bytes, min_free_bytes)) if free_bytes < min_free_bytes => {
                 Err(Error::NoSpace { free_bytes, min_free_bytes })
             }
@@ -58,13 +58,13 @@ impl Room {
     }
 
     /// What is free on the disk of this path, and what must be, bytes.
-    pub(crate) fn read(&self, path: &Path) -> Option<(u64, u64)> {
+    pub(crate) fn read(&self, path: &Path, now: Instant) -> Option<(u64, u64)> {
         let mut found = self.found.lock();
         let free_bytes = match *found {
-            Some((when, free_bytes)) if when.elapsed() < FRESH => free_bytes,
+            Some((when, free_bytes)) if now.saturating_duration_since(when) < FRESH => free_bytes,
             _ => {
                 let free_bytes = rustix::fs::statvfs(path).ok().map(|about| about.f_bavail.saturating_mul(about.f_frsize));
-                *found = Some((Instant::now(), free_bytes));
+                *found = Some((now, free_bytes));
                 free_bytes
             }
         };

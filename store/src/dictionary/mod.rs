@@ -230,6 +230,7 @@ impl Pending {
         shares: &Mutex<Shares>,
         server_id: u32,
         records: &[(&str, RecordType)],
+        now: Instant,
     ) -> Vec<u32> {
         let mut numbers = Vec::with_capacity(records.len());
         let mut room = None;
@@ -239,7 +240,7 @@ impl Pending {
                     return dictionary.len() as u32 + number;
                 }
                 // Asked for when the first name is new, which an ordinary batch has none of.
-                let room = room.get_or_insert_with(|| shares.lock().room(server_id, &self.added, Instant::now()));
+                let room = room.get_or_insert_with(|| shares.lock().room(server_id, &self.added, now));
                 self.number(dictionary, room, server_id, name, record_type)
             }));
         });

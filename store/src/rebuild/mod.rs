@@ -227,7 +227,7 @@ impl Plan {
     }
 
     /// Writes it, with what is in a batch already. The journal must be empty: it names blocks that go.
-    pub(crate) fn apply(self, inner: &Inner, writer: &Writer, mut batch: WriteBatch) -> Result<Rebuilt, Error> {
+    pub(crate) fn apply(self, inner: &Inner, writer: &Writer, mut batch: WriteBatch, now: Instant) -> Result<Rebuilt, Error> {
         let Plan { rebuilt, server_id, groups, found, reports, metric_hours, open_metric_hours } = self;
         let (database, as_of) = (&inner.database, writer.last_commit());
         let totals = database.family(key::TOTALS);
@@ -262,10 +262,10 @@ impl Plan {
             let _moving = inner.expiry.write();
             database.write(batch, true)?;
         }
-        replace(inner, groups, as_of);
-        for (waiting, hours) in [(&inner.waiting, &found.open_hours), (&inner.system.waiting, &open_metric_hours)] {
-            let mut waiting = waiting.lock();
-            for hour in hours {
+        replace(inner, groups, as_of, now);
+        for (engine, open, _) in hours_of {
+            let mut waiting = engine.waiting(inner).lock();
+            for hour in open {
                 let count = waiting.count((*hour, server_id));
                 waiting.taken((*hour, server_id), count);
             }
@@ -275,7 +275,7 @@ impl Plan {
 }
 
 /// Takes over the totals that are on disk now, and what the server has of the room for them.
-fn replace(inner: &Inner, groups: BTreeMap<GroupKey, Group>, as_of: u64) {
+fn replace(inner: &Inner, groups: BTreeMap<GroupKey, Group>, as_of: u64, now: Instant) {
     let mut totals = inner.totals.write();
     let (mut less, mut more) = (Counts::new(), Counts::new());
     for (key, group) in &groups {
@@ -288,7 +288,7 @@ fn replace(inner: &Inner, groups: BTreeMap<GroupKey, Group>, as_of: u64) {
     let mut shares = inner.total_shares.lock();
     shares.release(less.values().sum(), &less);
     if more.values().any(|count| *count > 0) {
-        shares.charge(&more, Instant::now());
+        shares.charge(&more, now);
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Change, Registry, server};
 use crate::Error;
 use crate::rebuild::{self, Rebuild, Rebuilt};
 use serde_json::{Value, json};
+use std::time::Instant;
 
 impl Registry<'_> {
     /// Makes a server's totals anew of the points that are kept, and removes points with impossible times where that is
@@ -26,7 +27,7 @@ impl Registry<'_> {
         }
         work.audit("server.rebuild", &server::title(&server), &Value::Null, &told(request, &plan.rebuilt))?;
         let Change { alone: writer, batch, .. } = work;
-        let rebuilt = plan.apply(inner, &writer, batch)?;
+        let rebuilt = plan.apply(inner, &writer, batch, Instant::now())?;
         // Records of which nothing is left may be swept.
         keeper.look_again();
         Ok(rebuilt)

@@ -82,6 +82,7 @@ impl SeriesNames {
         shares: &Mutex<Shares>,
         server_id: u32,
         names: impl Iterator<Item = (&'n str, &'n str)>,
+        now: Instant,
     ) -> Vec<Option<u32>> {
         let mut room = None;
         let number = |(metric, label): (&str, &str)| {
@@ -92,7 +93,7 @@ impl SeriesNames {
                 }
                 return Some(*number);
             }
-            let room = room.get_or_insert_with(|| shares.lock().room(server_id, &pending.added, Instant::now()));
+            let room = room.get_or_insert_with(|| shares.lock().room(server_id, &pending.added, now));
             let number = self.names.len() + pending.names.len();
             if *room == 0 || number >= MAX_NUMBERS {
                 return None;

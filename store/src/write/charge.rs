@@ -7,7 +7,6 @@ use crate::totals::{Group, GroupKey, Totals};
 use crate::write::{Write, by_group};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 impl Write<'_> {
     /// What a batch brings to groups of totals that must be written with it, as far as the server has room for the
@@ -17,7 +16,7 @@ impl Write<'_> {
         let totals = self.inner.totals.read();
         let (mut news, mut new) = find_news(&totals, intake);
         if new > 0 {
-            let room = self.inner.total_shares.lock().room(server_id, &self.totals_added, Instant::now());
+            let room = self.inner.total_shares.lock().room(server_id, &self.totals_added, self.now);
             if new > room {
                 let (points, hits) = fold(&totals, intake, room);
                 *self.totals_folded.entry(server_id).or_default() += points;
@@ -42,7 +41,7 @@ impl Write<'_> {
 
     /// Charges servers for what the write added, and counts what it did not take.
     pub(crate) fn charge(&self, written: &BTreeMap<GroupKey, Group>) {
-        let now = Instant::now();
+        let now = self.now;
         if !self.totals_added.is_empty() {
             let added = self.count_added(written);
             let mut shares = self.inner.total_shares.lock();

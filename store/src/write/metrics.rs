@@ -88,7 +88,7 @@ impl Write<'_> {
     /// `None` where the server may not add a series.
     pub fn series_ids<'n>(&mut self, server_id: u32, names: impl Iterator<Item = (&'n str, &'n str)>) -> Vec<Option<u32>> {
         let System { series, shares, .. } = &self.inner.system;
-        series.read().resolve(&mut self.series, shares, server_id, names)
+        series.read().resolve(&mut self.series, shares, server_id, names, self.now)
     }
 
     /// Adds a batch of metrics, unless it is in already.

@@ -26,8 +26,8 @@ use marker::{Marker, Number};
 use overlap::Covered;
 use rocksdb::WriteBatch;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
-use zonepulse_codec::Malformed;
+use std::time::Instant;
+use writer::Writer;
 use zonepulse_dns::RecordType;
 
 const LAST_COMMIT: &[u8] = b"last_commit";
@@ -38,6 +38,8 @@ const CHECKPOINT_AFTER: u64 = if cfg!(test) { 8 } else { 4096 };
 /// What the one writer knows between writes.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
+    /// When it began: the time that rates of new names go by.
+    pub(crate) now: Instant,
     last_commit: u64,
     last_checkpoint: u64,
     committed: u64,
@@ -79,6 +81,7 @@ impl Writer {
 /// [`commit`](Write::commit), it leaves no trace.
 pub struct Write<'a> {
     pub(crate) inner: &'a Inner,
+            now: now(),
     pub(crate) writer: MutexGuard<'a, Writer>,
     pub(crate) batch: WriteBatch,
     pub(crate) names: Pending,
@@ -115,7 +118,7 @@ struct NewBlock {
 }
 
 impl<'a> Write<'a> {
-    pub(crate) fn begin(inner: &'a Inner) -> Self {
+    pub(crate) fn begin(inner: &'a Inner, now: impl FnOnce() -> Instant) -> Self {
         let writer = inner.writer.lock();
         inner.count_servers();
         Write {
@@ -150,7 +153,7 @@ impl<'a> Write<'a> {
     pub fn record_ids<'n>(&mut self, server_id: u32, records: impl Iterator<Item = (&'n str, RecordType)>) -> Vec<u32> {
         let dictionary = self.inner.dictionary.read();
         let records: Vec<_> = records.collect();
-        self.names.resolve(&dictionary, &self.inner.names, server_id, &records)
+        self.names.resolve(&dictionary, &self.inner.names, server_id, &records, self.now)
     }
 
     /// Adds a batch, unless it is in already.
@@ -200,7 +203,7 @@ impl<'a> Write<'a> {
             return Ok(());
         }
         let database = &self.inner.database;
-        database.has_room()?;
+        database.has_room(self.now)?;
         let commit = self.writer.last_commit + 1;
         let known = self.inner.dictionary.read().len();
         self.names.put(database, &mut self.batch, known);
