@@ -11,8 +11,8 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result};
 use std::fmt::Write;
 use std::sync::Arc;
-use zonepulse_dns::{Action, MessageKind, RecordType};
-use zonepulse_store::{Points, ServerNames, Store, Sum, Total, is_folded};
+use zonepulse_dns::{Action, MessageKind, RecordType, ResponseCode};
+use zonepulse_store::{Points, ServerNames, Store, Sum, SumKind, Total, is_folded};
 
 /// So many types are looked through sooner than the registry of all.
 const FEW_TYPES: usize = 8;
@@ -235,12 +235,17 @@ impl Rows {
     }
 
     pub(crate) fn push_sum(&mut self, sum: &Sum) {
-        self.start_ms.push(ms(sum.start_s.saturating_mul(1000)));
-        self.server.push(sum.server_id);
-        self.record.push(sum.record_id);
-        self.kind.push(sum.kind.number());
+        // What sums are not split by is in no column that is asked for.
+        self.start_ms.push(ms(sum.start_s.unwrap_or(0).saturating_mul(1000)));
+        self.server.push(sum.server_id.unwrap_or(0));
+        self.record.push(sum.record_id.unwrap_or(0));
+        self.kind.push(match sum.kind {
+            SumKind::Only(kind) => kind.number(),
+            SumKind::Responses => MessageKind::response(ResponseCode::NOERROR).number(),
+            SumKind::Requests | SumKind::Any => MessageKind::REQUEST.number(),
+        });
         self.hits.push(measure(sum.hits));
-        self.last_ms.push(ms(sum.last_ms));
+        self.last_ms.push(ms(sum.last_ms.unwrap_or(0)));
         self.count += 1;
     }
 

@@ -67,7 +67,7 @@ pub use database::{FORMAT, Options};
 pub use dictionary::{DictionaryReader, OTHER, is_folded};
 pub use dns::scan::Points;
 pub use dns::selection::{Kinds, Reading, Selection};
-pub use dns::sums::{Split, SplitKind, Sum};
+pub use dns::sums::{Split, SplitKind, Sum, SumKind};
 pub use error::Error;
 pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
 pub use level::Level;

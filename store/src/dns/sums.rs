@@ -13,18 +13,31 @@ use zonepulse_dns::MessageKind;
 /// Points added up: those of one server, record, kind and stretch of time, as far as sums are split by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sum {
-    /// When the stretch begins, Unix seconds; 0 where sums are not split by time.
-    pub start_s: u64,
-    /// The server; 0 where sums are not split by it.
-    pub server_id: u32,
-    /// The record; 0 where sums are not split by it.
-    pub record_id: u32,
-    /// Request, or response with its code, as far as sums are split by it.
-    pub kind: MessageKind,
+    /// When the stretch begins, Unix seconds; `None` where sums are not split by time.
+    pub start_s: Option<u64>,
+    /// The server; `None` where sums are not split by it.
+    pub server_id: Option<u32>,
+    /// The record; `None` where sums are not split by it.
+    pub record_id: Option<u32>,
+    /// Which messages, as far as sums are split by kind.
+    pub kind: SumKind,
     /// How many messages.
     pub hits: u64,
-    /// The last one's time, Unix milliseconds, as precisely as points keep it; 0 when not asked for.
-    pub last_ms: u64,
+    /// The last one's time, Unix milliseconds, as precisely as points keep it; `None` when not asked for.
+    pub last_ms: Option<u64>,
+}
+
+/// Which messages a sum is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SumKind {
+    /// Requests and responses.
+    Any,
+    /// Requests.
+    Requests,
+    /// Responses with whatever code.
+    Responses,
+    /// This kind.
+    Only(MessageKind),
 }
 
 /// What sums are split by.
@@ -45,9 +58,9 @@ pub struct Split {
 /// How far sums are split by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SplitKind {
-    /// Not at all: every sum is said to be of requests.
+    /// Not at all.
     Together,
-    /// Requests and responses, which are all said to have the first code.
+    /// Requests and responses.
     ByAction,
     /// Each kind.
     Each,
@@ -57,12 +70,12 @@ impl Split {
     /// By all that a point is of but its time.
     pub const WHOLE: Split = Split { server: true, record: true, kind: SplitKind::Each, length_s: None, shift_s: 0 };
 
-    fn kind(self, kind: MessageKind) -> MessageKind {
+    fn kind(self, kind: MessageKind) -> SumKind {
         match self.kind {
-            SplitKind::Together => MessageKind::REQUEST,
-            SplitKind::ByAction if kind == MessageKind::REQUEST => kind,
-            SplitKind::ByAction => MessageKind::from_number(1).unwrap_or(kind),
-            SplitKind::Each => kind,
+            SplitKind::Together => SumKind::Any,
+            SplitKind::ByAction if kind == MessageKind::REQUEST => SumKind::Requests,
+            SplitKind::ByAction => SumKind::Responses,
+            SplitKind::Each => SumKind::Only(kind),
         }
     }
 
@@ -112,7 +125,7 @@ impl Store {
                 }
             }
         }
-        sums.give(each);
+        sums.give(of.iter().any(|(reading, _)| reading.last_access), each);
         Ok(())
     }
 
@@ -151,8 +164,9 @@ struct Sums<'a> {
     go_on: &'a mut dyn FnMut(usize) -> ControlFlow<()>,
 }
 
-/// Number of the stretch of time, server, kind, number of the group: 0 where sums are not split by it.
-type GroupOf = (u64, u32, MessageKind, u32);
+/// Number of the stretch of time, which is the first where all time is one; server, kind, number of the group, as far as
+/// sums are split by them.
+type GroupOf = (u64, Option<u32>, SumKind, Option<u32>);
 
 /// Hits and last access.
 type Totalled = (u64, u64);
@@ -202,7 +216,7 @@ impl<'a> Sums<'a> {
 
     fn found(&mut self, of: &Of, group: u32, stretch: u64) -> usize {
         let Split { server, record, .. } = self.split;
-        let (server_id, group) = (if server { of.server_id } else { 0 }, if record { group } else { 0 });
+        let (server_id, group) = (server.then_some(of.server_id), record.then_some(group));
         let whose = (stretch, server_id, self.split.kind(of.kind), group);
         let following = self.last + 1;
         self.last = match self.groups.get(following) {
@@ -217,18 +231,45 @@ impl<'a> Sums<'a> {
         self.last
     }
 
-    fn give(&self, each: &mut dyn FnMut(Sum) -> ControlFlow<()>) {
-        let (length_s, shift_s) = (self.split.length_s.map_or(0, u64::from), u64::from(self.split.shift_s));
+    /// Adds columns with one point of each record, as the hours' roll-up has them.
+    fn add_columns(&mut self, of: &Of, group: u32, columns: &Columns) {
+        let (record, last_access) = (self.split.record, self.last_access);
+        let stretch = self.stretch(of.hour_s);
+        let sums = self.sums_of(of, group, stretch);
+        let hour_ms = of.hour_s * 1000;
+        if record {
+            for (low, hits) in columns.lows.iter().zip(&columns.hits) {
+                if let Some((sum, _)) = sums.get_mut(usize::from(*low)) {
+                    *sum = sum.saturating_add(*hits);
+                }
+            }
+            if last_access {
+                for (low, last_ms) in columns.lows.iter().zip(&columns.last_ms) {
+                    if let Some((_, last)) = sums.get_mut(usize::from(*low)) {
+                        *last = (*last).max(hour_ms + u64::from(*last_ms));
+                    }
+                }
+            }
+        } else if let Some((sum, last)) = sums.first_mut() {
+            *sum = columns.hits.iter().fold(*sum, |sum, hits| sum.saturating_add(*hits));
+            if let Some(last_ms) = columns.last_ms.iter().max().filter(|_| last_access) {
+                *last = (*last).max(hour_ms + u64::from(*last_ms));
+            }
+        }
+    }
+
+    fn give(&self, last_access: bool, each: &mut dyn FnMut(Sum) -> ControlFlow<()>) {
+        let shift_s = u64::from(self.split.shift_s);
         for ((stretch, server_id, kind, group), at) in &self.places {
             let sums = self.groups.get(*at).into_iter().flat_map(|(_, sums)| sums.iter());
             for (low, (hits, last_ms)) in (0u32..).zip(sums).filter(|(_, (hits, _))| *hits > 0) {
                 let sum = Sum {
-                    start_s: (stretch * length_s).saturating_sub(shift_s),
+                    start_s: self.split.length_s.map(|length_s| (stretch * u64::from(length_s)).saturating_sub(shift_s)),
                     server_id: *server_id,
                     record_id: group * GROUP + low,
                     kind: *kind,
                     hits: *hits,
-                    last_ms: *last_ms,
+                    last_ms: last_access.then_some(*last_ms),
                 };
                 if each(sum).is_break() {
                     return;

@@ -60,7 +60,7 @@ fn hits(store: &Store, level: Level, now_s: u64) -> BTreeMap<u32, u64> {
     let mut found = BTreeMap::new();
     let reading = Reading { level, now_s, last_access: false };
     let each = &mut |sum: Sum| {
-        *found.entry(sum.server_id).or_default() += sum.hits;
+        *found.entry(sum.server_id.unwrap()).or_default() += sum.hits;
         ControlFlow::Continue(())
     };
     store.sums(&reading, &Selection::all(), &mut |_| ControlFlow::Continue(()), each).unwrap();
