@@ -1,11 +1,11 @@
-//! Random schedules of metrics against a plain model in memory, as `crate::model_tests` does it for DNS.
+//! Random schedules of metrics against a plain model in memory, as `crate::tests::model` does it for DNS.
 //!
 //! Batches are new, copied, late, early, across hours, tell slots of others again and differ in the length of
 //! slots; the clock moves both ways, retentions change, upkeep does steps, the process ends at writes. After
 //! every action raw points and every roll-up must be what the model says.
 
 use crate::database::testing::{End, end_at, use_memory};
-use crate::tests::model::Random;
+use crate::tests::random::Random;
 use crate::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;

@@ -3,4 +3,5 @@
 mod damage;
 pub(crate) mod extremes;
 mod format;
-pub(crate) mod model;
+mod model;
+pub(crate) mod random;

@@ -1,6 +1,11 @@
 //! Sums by parts of time, servers, records and kinds against the model.
 
-use super::*;
+use super::plain::{Found, T0_S, number_of};
+use super::schedule::Schedule;
+use crate::*;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use zonepulse_dns::MessageKind;
 
 /// How sums are split.
 pub(super) const ALL: [Split; 6] = [
@@ -12,18 +17,22 @@ pub(super) const ALL: [Split; 6] = [
     Split { server: false, record: false, kind: SplitKind::ByAction, length_s: None, shift_s: 0 },
 ];
 
+/// Of what a sum is: start of the stretch, server, messages, name; `None` where sums are not split by it.
+type Of = (Option<u64>, Option<u32>, SumKind, Option<u32>);
+
 impl Schedule {
     pub(super) fn verify_split(&self, reading: &Reading, selection: &Selection, split: Split, expected: &Found) {
-        let mut sums: BTreeMap<(u64, u32, u16, u32), (u64, u64)> = BTreeMap::new();
+        let mut sums: BTreeMap<Of, (u64, u64)> = BTreeMap::new();
         for ((server_id, start_s, _, number, kind), (hits, last_ms)) in expected {
             let shift_s = u64::from(split.shift_s);
-            let start_s = split.length_s.map_or(0, |length_s| start_s - (start_s + shift_s) % u64::from(length_s));
+            let start_s = split.length_s.map(|length_s| start_s - (start_s + shift_s) % u64::from(length_s));
             let kind = match split.kind {
-                SplitKind::Together => 0,
-                SplitKind::ByAction => u16::from(*kind > 0),
-                SplitKind::Each => *kind,
+                SplitKind::Together => SumKind::Any,
+                SplitKind::ByAction if *kind == 0 => SumKind::Requests,
+                SplitKind::ByAction => SumKind::Responses,
+                SplitKind::Each => SumKind::Only(MessageKind::from_number(*kind).unwrap()),
             };
-            let (server_id, number) = (if split.server { *server_id } else { 0 }, if split.record { *number } else { 0 });
+            let (server_id, number) = (split.server.then_some(*server_id), split.record.then_some(*number));
             let sum = sums.entry((start_s, server_id, kind, number)).or_default();
             *sum = (sum.0 + hits, sum.1.max(*last_ms));
         }
@@ -40,9 +49,10 @@ impl Schedule {
         let dictionary = self.store().dictionary();
         let mut told = BTreeMap::new();
         for sum in all {
-            let number = if split.record { number_of(dictionary.get(sum.record_id).unwrap().0) } else { sum.record_id };
-            let of = (sum.start_s, sum.server_id, sum.kind.number(), number);
-            assert_eq!(told.insert(of, (sum.hits, sum.last_ms)), None);
+            let number = sum.record_id.map(|record_id| number_of(dictionary.get(record_id).unwrap().0));
+            assert_eq!(sum.last_ms.is_some(), reading.last_access);
+            let of = (sum.start_s, sum.server_id, sum.kind, number);
+            assert_eq!(told.insert(of, (sum.hits, sum.last_ms.unwrap_or(0))), None);
         }
         assert_eq!(told, sums, "sums of {:?} of {selection:?} by {split:?}", reading.level);
     }
