@@ -36,6 +36,13 @@
 //! The keys are described in `database/key.rs`, a block in `dns/block.rs`. Every value
 //! begins with its version, and the store as a whole has [`FORMAT`].
 //!
+//! # Who may call it
+//!
+//! Whatever reads points, reports, markers or the registry reads RocksDB, and blocks the thread; so does a write, which waits
+//! for others and for the disk. None of it belongs on a thread of an async runtime. What only looks into memory is
+//! [`Store::dictionary`], [`Store::series`], [`Store::totals`], [`Store::retention`], [`Store::kept_from_s`],
+//! the shares ([`Store::names_of`] and its siblings) and [`Registry::generation`].
+//!
 //! # What this crate is not
 //!
 //! It knows no wire format, no HTTP and no SQL. One process opens a store.
@@ -44,9 +51,11 @@ mod check;
 mod database;
 mod dictionary;
 mod dns;
+mod engine;
 mod error;
 mod intake;
 mod level;
+mod lock;
 mod precision;
 mod prefetch;
 mod rebuild;
@@ -54,8 +63,8 @@ mod registry;
 mod report;
 mod retention;
 mod share;
+mod statistics;
 mod system;
-mod lock;
 mod totals;
 mod upkeep;
 mod waiting;
@@ -81,6 +90,7 @@ pub use registry::{
 pub use report::Report;
 pub use retention::Retention;
 pub use share::Share;
+pub use statistics::Statistics;
 pub use system::{Bucket, SeriesReader, SystemPoints, SystemSelection};
 pub use totals::Total;
 pub use upkeep::{Step, Upkeep};
@@ -97,17 +107,17 @@ use share::{Bounds, Shares};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 use system::System;
 use totals::Totals;
 use upkeep::{Keeper, Upkept};
 use waiting::Waiting;
-use write::Writer;
+use write::writer::Writer;
 
 /// An open store. Clones share it.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-use std::time::Instant;
 }
 
 /// What is open, shared by all clones.
@@ -127,16 +137,6 @@ use std::time::Instant;
 /// The locks inside of parts (of [`Decoders`], of the room on the disk) come last: nothing else is locked under them.
 /// A caller's closure runs without locks, but for `sweeping` and `totals` while totals are told, and `writer` while a
 /// change of the registry is worked out.
-    /// whoever adds up totals part by part.
-    sweeping: RwLock<()>,
-    writer: Mutex<Writer>,
-    waiting: Mutex<Waiting>,
-    system: System,
-    decoders: Decoders,
-    /// Held to write while points move from open to sealed, or go: whoever reads
-    /// holds it while it makes its iterators.
-    expiry: RwLock<Arc<Expiry>>,
-    keeper: Mutex<Keeper>,
 struct Inner {
     database: Database,
     /// What points that are sealed from now on keep of last accesses.
@@ -148,6 +148,16 @@ struct Inner {
     /// Whose the totals are. What is refused is points.
     total_shares: Mutex<Shares>,
     /// Held to write while hits move from records that are swept to the first record, and to read by
+    /// whoever adds up totals part by part.
+    sweeping: RwLock<()>,
+    writer: Mutex<Writer>,
+    waiting: Mutex<Waiting>,
+    system: System,
+    decoders: Decoders,
+    /// Held to write while points move from open to sealed, or go: whoever reads
+    /// holds it while it makes its iterators.
+    expiry: RwLock<Arc<Expiry>>,
+    keeper: Mutex<Keeper>,
     /// For how long points are kept unless it is set.
     retention: Retention,
     /// Rises with every change of the registry.
@@ -159,29 +169,6 @@ struct Inner {
 
 #[cfg(test)]
 mod tests;
-
-/// Sizes of a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Statistics {
-    /// Records in the dictionary.
-    pub records: u64,
-    /// Series of metrics in the dictionary.
-    pub series: u64,
-    /// Points of metrics that were not taken since the store was opened, because there were too many series.
-    pub refused_points: u64,
-    /// Batches committed since the store was opened.
-    pub committed: u64,
-    /// Batches that came again since the store was opened.
-    pub duplicates: u64,
-    /// Bytes of all files of the store that hold data, the write-ahead log left out.
-    pub size_bytes: u64,
-    /// Hours with open blocks, each counted per server.
-    pub open_hours: u64,
-    /// Blocks that were sealed since the store was opened.
-    pub sealed_blocks: u64,
-    /// Steps of upkeep that failed since the store was opened.
-    pub upkeep_failures: u64,
-}
 
 impl Inner {
     /// Shares are those of the servers that there are now. Where they cannot be read, those of before stay.
@@ -216,7 +203,7 @@ impl Store {
         let database = Database::open(dir, options)?;
         let mut dictionary = Dictionary::load(&database)?;
         let expiry = registry::expiry(&database, options.retention)?;
-        let (totals, writer) = write::recover(&database, &expiry)?;
+        let (totals, writer) = write::checkpoint::recover(&database, &expiry)?;
         let owned = dictionary.assign(&totals);
         let bounds = Bounds {
             max: options.max_records.clamp(1, u32::MAX as usize) as u64,
@@ -303,65 +290,6 @@ impl Store {
         self.inner.system.shares.lock().of(server_id)
     }
 
-    /// Sizes.
-    pub fn statistics(&self) -> Statistics {
-        let (committed, duplicates) = self.inner.writer.lock().counts();
-        Statistics {
-            records: self.inner.dictionary.read().count() as u64,
-            series: self.inner.system.series.read().len() as u64,
-            refused_points: self.inner.system.refused_points.load(Ordering::Relaxed),
-            committed,
-            duplicates,
-            size_bytes: self.inner.database.size_bytes(),
-            open_hours: self.inner.waiting.lock().len() as u64,
-            sealed_blocks: self.inner.upkept.sealed_blocks.load(Ordering::Relaxed),
-            upkeep_failures: self.inner.upkept.failures.load(Ordering::Relaxed),
-        }
-    }
-
-    /// What is free on the disk, and what must be for batches to be taken, bytes. Nothing when the
-    /// file system does not say.
-    pub fn room(&self) -> Option<(u64, u64)> {
-        self.inner.database.room()
-    }
-
-    /// Where its files are.
-    pub fn path(&self) -> &Path {
-        self.inner.database.path()
-    }
-
-    /// Fails with [`Error::NoSpace`] while no batch would be taken.
-    pub fn has_room(&self) -> Result<(), Error> {
-        self.inner.database.has_room()
-    }
-
-    /// What files hold of sealed values of a level, bytes, about: what was not flushed is not in it.
-    pub fn sealed_bytes(&self, level: Level) -> u64 {
-        let [from, until] = [key::sealed(level, 0, 0, 0), key::sealed(level, u32::MAX, u32::MAX, u32::MAX)];
-        self.inner.database.approximate_bytes(key::SEALED, &from, &until)
-    }
-
-    /// What files hold of sealed metrics of a level, bytes, about: what was not flushed is not in it.
-    pub fn system_bytes(&self, level: Level) -> u64 {
-        let [from, until] = [key::sealed(level, 0, 0, 0), key::sealed(level, u32::MAX, u32::MAX, u32::MAX)];
-        self.inner.database.approximate_bytes(key::SYSTEM, &from, &until)
-    }
-
-    /// What files hold of names and totals, bytes: what was not flushed is not in it.
-    pub fn record_bytes(&self) -> u64 {
-        [key::NAMES, key::TOTALS].into_iter().map(|family| self.inner.database.family_bytes(family)).sum()
-    }
-
-    /// What files hold of points that are not sealed yet, bytes: what was not flushed is not in it.
-    pub fn open_bytes(&self) -> u64 {
-        self.inner.database.family_bytes(key::OPEN)
-    }
-
-    /// What files hold of reports, bytes: what was not flushed is not in it.
-    pub fn report_bytes(&self) -> u64 {
-        self.inner.database.family_bytes(key::REPORTS)
-    }
-
     /// Reads the whole store and says whether it is sound.
     pub fn check(&self) -> Result<Check, Error> {
         check::check(&self.inner)
@@ -370,7 +298,7 @@ impl Store {
     /// Writes down what is only in memory, so that the next start is quick.
     /// Without it nothing is lost: opening then derives it from the blocks.
     pub fn close(&self) -> Result<(), Error> {
-        write::checkpoint(&self.inner)?;
+        write::checkpoint::checkpoint(&self.inner)?;
         self.inner.database.flush()
     }
 }

@@ -76,6 +76,11 @@ impl Horizon {
         if reader.is_empty() { Ok(Horizon { as_of, raw_hour, aggregate_hour }) } else { Err(Malformed("horizon")) }
     }
 
+    /// The finest level of an hour's points that are still there.
+    pub(crate) fn finest(&self, hour: u32) -> Level {
+        if hour >= self.raw_hour { Level::Raw } else { Level::M5 }
+    }
+
     /// Hours before this one have no points of this level.
     pub(crate) fn hour(&self, level: Level) -> u32 {
         if level == Level::Raw { self.raw_hour } else { self.aggregate_hour }

@@ -2,8 +2,8 @@
 
 use crate::database::key;
 use crate::retention::Expiry;
-use crate::system::GROUP;
-use crate::system::sealing::{read_raw, read_rolled_up, roll_up};
+use crate::system::points::{read_raw, read_rolled_up, roll_up};
+use crate::system::value::GROUP;
 use crate::system::value::{self, Buckets, Decoder, Encoder, Raw, RolledUp};
 use crate::{Error, Inner, Level};
 use zonepulse_codec::Malformed;
@@ -86,7 +86,7 @@ impl Walk<'_> {
         if hour < horizon.hour(level) {
             self.found.faults.push(format!("{level:?} {of} is there, and lies behind the horizon"));
         }
-        let finest = if hour >= horizon.raw_hour { Level::Raw } else { Level::M5 };
+        let finest = horizon.finest(hour);
         if level != finest && !self.is_there(finest, (hour, server_id, group)) {
             self.found.faults.push(format!("{level:?} {of} has no {finest:?}"));
         }

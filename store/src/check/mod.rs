@@ -10,8 +10,7 @@ mod metrics;
 
 use crate::database::key::{self, GROUP};
 use crate::dns::block::Sections;
-use crate::dns::cell;
-use crate::dns::sealing::{Parts, read_parts};
+use crate::dns::parts::{Parts, read_parts, roll_up};
 use crate::dns::value::{self, Decoder};
 use crate::intake::Identity;
 use crate::report::{Report, SystemReport};
@@ -276,7 +275,7 @@ impl Walk<'_> {
             }
             self.add_hits(hour, server_id, sum);
         }
-        let finest = if hour >= horizon.raw_hour { Level::Raw } else { Level::M5 };
+        let finest = horizon.finest(hour);
         if level != finest {
             // Compared when the finest was there; it must have been.
             let there = self.inner.database.get(key::SEALED, &key::sealed(finest, hour, server_id, group));
@@ -290,7 +289,7 @@ impl Walk<'_> {
             if let Ok(Some(value)) = self.inner.database.get(key::SEALED, &key::sealed(coarse, hour, server_id, group)) {
                 read_parts(decoder, &value, &mut found)?;
             }
-            if found != rolled_up(parts, coarse) {
+            if found != roll_up(parts, coarse, &mut Vec::new()) {
                 self.check.fault(format!(
                     "{coarse:?} of hour {hour}, server {server_id}, group {group} is not the sum of its {level:?} points"
                 ));
@@ -402,14 +401,4 @@ impl Walk<'_> {
             _ => self.check.fault(Error::damaged("report", key).to_string()),
         }
     }
-}
-
-fn rolled_up(parts: &Parts, level: Level) -> Parts {
-    let bucket_s = level.bucket_s().unwrap_or_default();
-    let mut buckets = Parts::new();
-    for ((interval_s, kind), cells) in parts {
-        cell::roll_up(cells, *interval_s, bucket_s, buckets.entry((bucket_s, *kind)).or_default());
-    }
-    buckets.values_mut().for_each(|cells| cell::arrange(cells, &mut Vec::new()));
-    buckets
 }

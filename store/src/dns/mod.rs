@@ -2,6 +2,7 @@
 
 pub(crate) mod block;
 pub(crate) mod cell;
+pub(crate) mod parts;
 pub(crate) mod scan;
 pub(crate) mod sealing;
 pub(crate) mod selection;

@@ -1,10 +1,11 @@
 //! Points as they are, in columns, and how many there are.
 
 use crate::dns::selection::{Reading, Selection};
-use crate::dns::sink::{Of, Sink};
+use crate::dns::sink::{Of, Sink, Unread};
 use crate::dns::walk::{first_hour, read};
 use crate::{Error, Store};
 use std::ops::ControlFlow;
+use zonepulse_codec::Malformed;
 use zonepulse_dns::MessageKind;
 
 /// Points of one server and one length of interval, within one hour, each
@@ -93,9 +94,10 @@ impl Sink for Count {
         ControlFlow::Continue(())
     }
 
-    fn counted(&mut self, points: u64) -> bool {
-        self.0 += points;
-        true
+    fn sealed(&mut self, _: &Of, part: &mut Unread<'_>) -> Result<ControlFlow<(), bool>, Malformed> {
+        let points = part.points()?;
+        self.0 += points.unwrap_or(0);
+        Ok(ControlFlow::Continue(points.is_some()))
     }
 
     fn record(&mut self, _: &Of, _: u32, slots: &[u16], _: &[u64], _: &[u32]) {

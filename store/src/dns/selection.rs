@@ -7,7 +7,7 @@ use zonepulse_dns::MessageKind;
 /// Which points.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
-    /// Of these servers, or of all.
+    /// Of these servers, in any order, or of all.
     pub servers: Option<Vec<u32>>,
     /// Whose interval or bucket starts at this time or later, Unix seconds.
     pub from_s: u64,
@@ -46,25 +46,16 @@ impl Selection {
         Selection { servers: None, from_s: 0, until_s: u64::MAX, kinds: Kinds::All, records: None }
     }
 
-    pub(crate) fn includes_server(&self, server_id: u32) -> bool {
-        self.servers.as_ref().is_none_or(|servers| servers.contains(&server_id))
-    }
-
-    /// The next server after this one that is asked for.
-    pub(crate) fn server_after(&self, server_id: u32) -> Option<u32> {
-        match &self.servers {
-            None => server_id.checked_add(1),
-            Some(servers) => servers.iter().copied().filter(|asked| *asked > server_id).min(),
-        }
-    }
-
-    pub(crate) fn first_server(&self) -> u32 {
-        self.servers.iter().flatten().copied().min().unwrap_or(0)
-    }
-
     /// The group of the first record that is asked for.
     pub(crate) fn first_group(&self) -> u32 {
         self.records.iter().flatten().next().map_or(0, |record_id| record_id / GROUP)
+    }
+
+    /// The first group from this one on that is asked for.
+    pub(crate) fn group_from(&self, group: u32) -> Option<u32> {
+        let Some(records) = &self.records else { return Some(group) };
+        let at = records.partition_point(|record| record / GROUP < group);
+        records.get(at).map(|record| record / GROUP)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a walk gives its points to.
 
-use crate::dns::value::Columns;
+use crate::dns::value::{Columns, Decoder, Part, Wanted};
 use std::ops::ControlFlow;
+use zonepulse_codec::Malformed;
 use zonepulse_dns::MessageKind;
 
 /// Whose points come next.
@@ -19,20 +20,47 @@ pub(crate) trait Sink {
     const HITS: bool = true;
     /// Called before the points of each group or block; may end the walk.
     fn begin(&mut self, of: &Of) -> ControlFlow<()>;
-    /// A part that is selected whole has so many points: whether that is all that there is to know.
-    fn counted(&mut self, _points: u64) -> bool {
-        false
-    }
-    /// Where the hits of a part may be added to, of which each record has one point, if that is all that there is to do
-    /// with it.
-    fn single(&mut self, _of: &Of, _group: u32) -> ControlFlow<(), Option<&mut [(u64, u64)]>> {
-        ControlFlow::Continue(None)
-    }
-    /// All points of a part: whether that is all that there is to do with them.
-    fn part(&mut self, _of: &Of, _group: u32, _columns: &Columns) -> bool {
-        false
+    /// A sealed part of which every slot is asked for, before it is read: whether nothing is left to do with it.
+    /// [`Sink::begin`] was not called for it.
+    fn sealed(&mut self, _of: &Of, _part: &mut Unread<'_>) -> Result<ControlFlow<(), bool>, Malformed> {
+        Ok(ControlFlow::Continue(false))
     }
     /// Points of one record, at least one, rising by slot. Last accesses are
     /// milliseconds after the hour's start, or none at all.
     fn record(&mut self, of: &Of, record_id: u32, slots: &[u16], hits: &[u64], last_ms: &[u32]);
+}
+
+/// A part of a sealed value that is not read yet.
+pub(crate) struct Unread<'a> {
+    pub group: u32,
+    part: &'a Part<'a>,
+    wanted: Wanted<'a>,
+    decoder: &'a mut Decoder,
+}
+
+impl<'a> Unread<'a> {
+    pub(crate) fn new(group: u32, part: &'a Part<'a>, wanted: Wanted<'a>, decoder: &'a mut Decoder) -> Self {
+        Unread { group, part, wanted, decoder }
+    }
+
+    /// How many points it has, where those of all its records are asked for.
+    pub(crate) fn points(&self) -> Result<Option<u64>, Malformed> {
+        self.wanted.lows.is_none().then(|| self.part.points()).transpose()
+    }
+
+    /// Whether it has one point of each record, and those of all its records are asked for.
+    pub(crate) fn is_single(&self) -> bool {
+        self.wanted.lows.is_none() && self.part.interval_s == 3600
+    }
+
+    /// Adds the hits of such a part to sums by the records' low bytes.
+    pub(crate) fn add_single(&mut self, sums: &mut [(u64, u64)]) -> Result<(), Malformed> {
+        self.decoder.add_single(self.part, sums)
+    }
+
+    /// Reads what is asked for of it.
+    pub(crate) fn read(&mut self) -> Result<&Columns, Malformed> {
+        self.decoder.read(self.part, &self.wanted)?;
+        Ok(&self.decoder.columns)
+    }
 }

@@ -2,12 +2,13 @@
 
 use crate::database::key::GROUP;
 use crate::dns::selection::{Reading, Selection};
-use crate::dns::sink::{Of, Sink};
+use crate::dns::sink::{Of, Sink, Unread};
 use crate::dns::value::Columns;
 use crate::dns::walk::read;
 use crate::{Error, Level, Store};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use zonepulse_codec::Malformed;
 use zonepulse_dns::MessageKind;
 
 /// Points added up: those of one server, record, kind and stretch of time, as far as sums are split by them.
@@ -266,7 +267,7 @@ impl<'a> Sums<'a> {
                 let sum = Sum {
                     start_s: self.split.length_s.map(|length_s| (stretch * u64::from(length_s)).saturating_sub(shift_s)),
                     server_id: *server_id,
-                    record_id: group * GROUP + low,
+                    record_id: group.map(|group| group * GROUP + low),
                     kind: *kind,
                     hits: *hits,
                     last_ms: last_access.then_some(*last_ms),
@@ -284,44 +285,28 @@ impl Sink for Sums<'_> {
         (self.go_on)(std::mem::take(&mut self.more_bytes))
     }
 
-    fn single(&mut self, of: &Of, group: u32) -> ControlFlow<(), Option<&mut [Totalled]>> {
-        if self.last_access || !self.split.record || !self.split.has_whole_hours() {
-            return ControlFlow::Continue(None);
+    fn sealed(&mut self, of: &Of, part: &mut Unread<'_>) -> Result<ControlFlow<(), bool>, Malformed> {
+        if self.begin(of).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
-        self.begin(of)?;
-        let stretch = self.stretch(of.hour_s);
-        ControlFlow::Continue(Some(self.sums_of(of, group, stretch)))
-    }
-
-    /// Of the hours' roll-up every record has one point.
-    fn part(&mut self, of: &Of, group: u32, columns: &Columns) -> bool {
-        if columns.slots.len() != columns.lows.len() || !self.split.has_whole_hours() {
-            return false;
+        let whole_hours = self.split.has_whole_hours();
+        if part.is_single() && whole_hours && self.split.record && !self.last_access {
+            let stretch = self.stretch(of.hour_s);
+            part.add_single(self.sums_of(of, part.group, stretch))?;
+            return Ok(ControlFlow::Continue(true));
         }
-        let (record, last_access) = (self.split.record, self.last_access);
-        let stretch = self.stretch(of.hour_s);
-        let sums = self.sums_of(of, group, stretch);
-        let hour_ms = of.hour_s * 1000;
-        if record {
-            for (low, hits) in columns.lows.iter().zip(&columns.hits) {
-                if let Some((sum, _)) = sums.get_mut(usize::from(*low)) {
-                    *sum = sum.saturating_add(*hits);
+        let group = part.group;
+        let columns = part.read()?;
+        if whole_hours && columns.slots.len() == columns.lows.len() {
+            self.add_columns(of, group, columns);
+        } else {
+            for (low, range) in columns.records() {
+                if let Some((slots, hits, last_ms)) = columns.points(range) {
+                    self.record(of, group * GROUP + u32::from(low), slots, hits, last_ms);
                 }
             }
-            if last_access {
-                for (low, last_ms) in columns.lows.iter().zip(&columns.last_ms) {
-                    if let Some((_, last)) = sums.get_mut(usize::from(*low)) {
-                        *last = (*last).max(hour_ms + u64::from(*last_ms));
-                    }
-                }
-            }
-        } else if let Some((sum, last)) = sums.first_mut() {
-            *sum = columns.hits.iter().fold(*sum, |sum, hits| sum.saturating_add(*hits));
-            if let Some(last_ms) = columns.last_ms.iter().max().filter(|_| last_access) {
-                *last = (*last).max(hour_ms + u64::from(*last_ms));
-            }
         }
-        true
+        Ok(ControlFlow::Continue(true))
     }
 
     #[inline]

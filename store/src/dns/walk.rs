@@ -9,22 +9,18 @@
 //! asked for, blocks are given on start by start. Otherwise the open points
 //! are gathered by groups of 256 records and put together with the sealed ones.
 
-use crate::database::key::{self, GROUP};
+use crate::database::key::GROUP;
 use crate::dns::block::{Row, Sections};
 use crate::dns::cell::{self, Cell, Groups};
 use crate::dns::selection::{Reading, Selection};
-use crate::dns::sink::{Of, Sink};
+use crate::dns::sink::{Of, Sink, Unread};
 use crate::dns::value::{self, Columns, Decoder, Part, Wanted};
-use crate::retention::Expiry;
+use crate::engine::DNS;
+use crate::engine::course::{Course, Here, Route};
 use crate::{Error, Inner, Level, Precision};
-use rocksdb::DBRawIterator;
 use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
 use zonepulse_codec::Malformed;
 use zonepulse_dns::MessageKind;
-
-/// The pair that a walk is at.
-type Pair = (u32, u32);
 
 /// Walks through everything that is selected.
 pub(crate) fn read<S: Sink>(
@@ -36,44 +32,39 @@ pub(crate) fn read<S: Sink>(
     if selection.from_s >= selection.until_s || selection.servers.as_ref().is_some_and(Vec::is_empty) {
         return Ok(ControlFlow::Continue(()));
     }
-    inner.decoders.with(selection.records.as_deref(), |decoder| walk(Walk::new(inner, reading, selection, decoder)?, sink))
-}
-
-fn walk<S: Sink>(mut walk: Walk<'_>, sink: &mut S) -> Result<ControlFlow<()>, Error> {
-    let (reading, selection) = (walk.reading, walk.selection);
-    let mut begun = false;
-    while let Some((pair, sealed, open)) = walk.next_pair(begun)? {
-        begun = true;
-        let (hour, server_id) = pair;
-        let hour_s = u64::from(hour) * 3600;
-        let from_s = selection.from_s.max(walk.expiry.kept_from_s(server_id, reading.level, reading.now_s)).max(hour_s);
-        let until_s = selection.until_s.min(hour_s + 3600);
-        if from_s < until_s {
-            let here = Here { pair, hour_s, times: from_s..until_s };
-            let flow = match (sealed, open, reading.level) {
-                (false, true, Level::Raw) => walk.by_start(&here, sink)?,
-                (_, open, _) => walk.by_group(&here, open, sink)?,
+    inner.decoders.with(selection.records.as_deref(), |decoder| {
+        let mut course = course(inner, reading, selection);
+        let mut walk = Walk::new(inner.precision, reading, selection, decoder);
+        while let Some(here) = course.next()? {
+            let flow = match (here.sealed, reading.level) {
+                (false, Level::Raw) => walk.by_start(&mut course, &here, sink)?,
+                _ => walk.by_group(&mut course, &here, sink)?,
             };
             if flow.is_break() {
                 return Ok(flow);
             }
         }
-    }
-    walk.sealed.status()?;
-    Ok(ControlFlow::Continue(()))
+        Ok(ControlFlow::Continue(()))
+    })
 }
 
 /// The first hour in which there may be something that is selected.
 pub(crate) fn first_hour(inner: &Inner, reading: &Reading, selection: &Selection) -> Result<Option<u32>, Error> {
-    let found = inner.decoders.with(None, |decoder| Walk::new(inner, reading, selection, decoder)?.next_pair(false))?;
+    let found = course(inner, reading, selection).next_pair()?;
     Ok(found.map(|((hour, _), ..)| hour))
 }
 
-/// An hour and server, and which part of it.
-struct Here {
-    pair: Pair,
-    hour_s: u64,
-    times: Range<u64>,
+fn course<'a>(inner: &'a Inner, reading: &Reading, selection: &Selection) -> Course<'a> {
+    let route = Route {
+        level: reading.level,
+        now_s: reading.now_s,
+        from_s: selection.from_s,
+        until_s: selection.until_s,
+        servers: selection.servers.as_deref(),
+        first_group: selection.first_group(),
+        leaps: selection.records.is_some(),
+    };
+    Course::new(inner, &inner.expiry.read(), &DNS, &route)
 }
 
 impl Here {
@@ -97,14 +88,6 @@ impl Here {
 struct Walk<'a> {
     reading: Reading,
     selection: &'a Selection,
-    until_hour: u32,
-    expiry: Arc<Expiry>,
-    sealed: DBRawIterator<'a>,
-    /// None where nothing that is selected can be open.
-    open: Option<DBRawIterator<'a>>,
-    /// Hours and servers with open blocks, the next one last.
-    waiting: Vec<Pair>,
-    last: Option<Pair>,
     precision: Precision,
     decoder: &'a mut Decoder,
     rows: Vec<Row>,
@@ -122,82 +105,9 @@ struct Scratch {
 }
 
 impl<'a> Walk<'a> {
-    fn new(inner: &'a Inner, reading: &Reading, selection: &'a Selection, decoder: &'a mut Decoder) -> Result<Self, Error> {
-        // Nothing is sealed or dropped while this is held.
-        let expiry = inner.expiry.read();
-        let mut sealed = match &selection.records {
-            Some(_) => inner.database.leaping_iterator(key::SEALED),
-            None => inner.database.iterator(key::SEALED),
-        };
-        let from_s = selection.from_s.max(expiry.earliest_s(reading.level, reading.now_s));
-        let until_hour = key::hour(selection.until_s.saturating_sub(1)).saturating_add(1);
-        let wanted = inner
-            .waiting
-            .lock()
-            .within(key::hour(from_s)..until_hour)
-            .filter(|pair| selection.includes_server(pair.1))
-            .collect::<Vec<_>>();
-        let open = (!wanted.is_empty()).then(|| inner.database.iterator(key::OPEN));
-        let expiry = expiry.clone();
-        sealed.seek(key::sealed(reading.level, key::hour(from_s), selection.first_server(), selection.first_group()));
-        Ok(Walk {
-            reading: *reading,
-            selection,
-            until_hour,
-            expiry,
-            sealed,
-            open,
-            waiting: wanted.into_iter().rev().collect(),
-            last: None,
-            precision: inner.precision,
-            decoder,
-            rows: Vec::new(),
-            lows: Vec::new(),
-            scratch: Scratch::default(),
-        })
-    }
-
-    /// The next hour and server with points, and whether sealed and open ones are there.
-    fn next_pair(&mut self, begun: bool) -> Result<Option<(Pair, bool, bool)>, Error> {
-        if begun && let Some((hour, server_id)) = self.last {
-            // What the last pair left unread.
-            if self.sealed_pair()?.is_some_and(|pair| pair <= (hour, server_id)) {
-                self.seek_after(hour, server_id);
-            }
-        }
-        let sealed = loop {
-            match self.sealed_pair()? {
-                Some((hour, server_id)) if !self.selection.includes_server(server_id) => self.seek_after(hour, server_id),
-                found => break found,
-            }
-        };
-        let open = self.waiting.last().copied();
-        let next = match (sealed, open) {
-            (None, None) => return Ok(None),
-            (Some(sealed), Some(open)) => sealed.min(open),
-            (found, None) | (None, found) => found.unwrap_or_default(),
-        };
-        if open == Some(next) {
-            self.waiting.pop();
-        }
-        self.last = Some(next);
-        Ok(Some((next, sealed == Some(next), open == Some(next))))
-    }
-
-    /// The hour and server that the sealed iterator is at.
-    fn sealed_pair(&self) -> Result<Option<Pair>, Error> {
-        let Some(found) = self.sealed.key() else { return Ok(None) };
-        let (level, hour, server_id, _) = key::parse_sealed(found).ok_or_else(|| Error::damaged("sealed value", found))?;
-        Ok((level == self.reading.level && hour < self.until_hour).then_some((hour, server_id)))
-    }
-
-    /// Goes on at the next server that is asked for.
-    fn seek_after(&mut self, hour: u32, server_id: u32) {
-        let (hour, server_id) = match self.selection.server_after(server_id) {
-            Some(next) => (hour, next),
-            None => (hour.saturating_add(1), self.selection.first_server()),
-        };
-        self.sealed.seek(key::sealed(self.reading.level, hour, server_id, self.selection.first_group()));
+    fn new(precision: Precision, reading: &Reading, selection: &'a Selection, decoder: &'a mut Decoder) -> Self {
+        let (rows, lows) = (Vec::new(), Vec::new());
+        Walk { reading: *reading, selection, precision, decoder, rows, lows, scratch: Scratch::default() }
     }
 
     fn wants_record(&self, record_id: u32) -> bool {
@@ -205,13 +115,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Raw points of blocks, start by start; several blocks of one start are merged.
-    fn by_start<S: Sink>(&mut self, here: &Here, sink: &mut S) -> Result<ControlFlow<()>, Error> {
-        let (hour, server_id) = here.pair;
+    fn by_start<S: Sink>(&mut self, course: &mut Course<'_>, here: &Here, sink: &mut S) -> Result<ControlFlow<()>, Error> {
         let mut gathered: Vec<(u32, MessageKind, Row)> = Vec::new();
         let (mut blocks, mut start_s) = (0, here.times.start);
-        self.seek_open(&key::open_prefix(hour, server_id, here.times.start));
+        course.seek_open(here.pair, here.times.start);
         loop {
-            let next = self.open_block(here, here.times.end)?;
+            let next = course.open_start_s(here.pair)?.filter(|next| *next < here.times.end);
             if next != Some(start_s) {
                 if give_rows(here, start_s, &mut gathered, blocks, self.reading.last_access, sink).is_break() {
                     return Ok(ControlFlow::Break(()));
@@ -221,39 +130,21 @@ impl<'a> Walk<'a> {
             let Some(next) = next else { return Ok(ControlFlow::Continue(())) };
             start_s = next;
             blocks += 1;
-            self.each_section(start_s, |series, rows| {
+            self.each_section(course, start_s, |series, rows| {
                 gathered.extend(rows.iter().map(|row| (series.0, series.1, *row)));
             })?;
-            self.next_open();
+            course.next_open();
         }
     }
 
-    fn seek_open(&mut self, from: &[u8]) {
-        if let Some(open) = &mut self.open {
-            open.seek(from);
-        }
-    }
-
-    fn next_open(&mut self) {
-        if let Some(open) = &mut self.open {
-            open.next();
-        }
-    }
-
-    /// The start of the block that the open iterator is at, while it belongs here and begins before `until_s`.
-    fn open_block(&self, here: &Here, until_s: u64) -> Result<Option<u64>, Error> {
-        let Some(open) = &self.open else { return Ok(None) };
-        let Some(found) = open.key() else {
-            open.status()?;
-            return Ok(None);
-        };
-        let (hour, identity, start_s) = key::parse_open(found).ok_or_else(|| Error::damaged("block", found))?;
-        Ok(((hour, identity.server_id) == here.pair && start_s < until_s).then_some(start_s))
-    }
-
-    /// The selected rows of the block that the open iterator is at, kind by kind.
-    fn each_section(&mut self, start_s: u64, mut each: impl FnMut((u32, MessageKind), &[Row])) -> Result<(), Error> {
-        let Some((found, value)) = self.open.as_ref().and_then(DBRawIterator::item) else { return Ok(()) };
+    /// The selected rows of the block that the course is at, kind by kind.
+    fn each_section(
+        &mut self,
+        course: &Course<'_>,
+        start_s: u64,
+        mut each: impl FnMut((u32, MessageKind), &[Row]),
+    ) -> Result<(), Error> {
+        let Some((found, value)) = course.open_block() else { return Ok(()) };
         let damaged = |Malformed(what)| Error::damaged(what, found);
         let mut sections = Sections::new(value, start_s).map_err(damaged)?;
         let interval_s = sections.interval_s;
@@ -274,62 +165,18 @@ impl<'a> Walk<'a> {
     }
 
     /// Sealed values, together with what is open, group by group.
-    fn by_group<S: Sink>(&mut self, here: &Here, open: bool, sink: &mut S) -> Result<ControlFlow<()>, Error> {
-        let mut groups = if open { self.gather(here)? } else { Groups::new() };
-        let (hour, server_id) = here.pair;
-        while self.sealed_pair()? == Some(here.pair) {
-            let Some((found, value)) = self.sealed.item() else { break };
-            let group = key::parse_sealed(found).map_or(0, |(.., group)| group);
-            match self.wanted_group(group) {
-                Some(next) if next == group => {}
-                Some(next) => {
-                    self.sealed.seek(key::sealed(self.reading.level, hour, server_id, next));
-                    continue;
-                }
-                None => break,
+    fn by_group<S: Sink>(&mut self, course: &mut Course<'_>, here: &Here, sink: &mut S) -> Result<ControlFlow<()>, Error> {
+        let mut groups = if here.open { self.gather(course, here)? } else { Groups::new() };
+        let selection = self.selection;
+        let wanted = |group| selection.group_from(group);
+        while let Some(group) = course.group(here.pair, wanted)? {
+            let Some((found, value)) = course.value() else { break };
+            let flow = self.value(here, group, value, &mut groups, sink);
+            if flow.map_err(|Malformed(what)| Error::damaged(what, found))?.is_break() {
+                return Ok(ControlFlow::Break(()));
             }
-            let lows = match &self.selection.records {
-                None => None,
-                Some(records) => {
-                    lows_of(records, group, &mut self.lows);
-                    Some(self.lows.as_slice())
-                }
-            };
-            let damaged = |Malformed(what)| Error::damaged(what, found);
-            for part in value::parts(value).map_err(damaged)? {
-                let part = part.map_err(damaged)?;
-                if !self.selection.kinds.includes(part.kind) {
-                    continue;
-                }
-                let opened = groups.get_mut(&(group, part.series()));
-                let whole = opened.is_none() && self.selection.records.is_none() && here.is_whole(part.interval_s);
-                if whole && sink.counted(part.points().map_err(damaged)?) {
-                    continue;
-                }
-                if whole && part.interval_s == 3600 {
-                    match sink.single(&here.of(part.interval_s, part.kind), group) {
-                        ControlFlow::Continue(Some(sums)) => {
-                            self.decoder.add_single(&part, sums).map_err(damaged)?;
-                            continue;
-                        }
-                        ControlFlow::Continue(None) => {}
-                        ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
-                    }
-                }
-                let merged = opened.is_some();
-                let wanted = Wanted { hits: S::HITS || merged, last_access: self.reading.last_access || merged, lows };
-                self.decoder.read(&part, &wanted).map_err(damaged)?;
-                if let Some(cells) = opened {
-                    self.decoder.columns.cells(cells);
-                } else if give_columns(here, &part, group, &self.decoder.columns, sink).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-            // Values are large: what follows is often in another block, so it is only read when it is asked for.
-            match group.checked_add(1).and_then(|after| self.wanted_group(after)) {
-                Some(next) if next == group + 1 => self.sealed.next(),
-                Some(next) => self.sealed.seek(key::sealed(self.reading.level, hour, server_id, next)),
-                None => break,
+            if !course.leave(here.pair, group, wanted) {
+                break;
             }
         }
         for ((group, (interval_s, kind)), mut cells) in groups {
@@ -342,28 +189,63 @@ impl<'a> Walk<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The first group from this one on that is asked for.
-    fn wanted_group(&self, from: u32) -> Option<u32> {
-        let Some(records) = &self.selection.records else { return Some(from) };
-        let at = records.partition_point(|record| record / GROUP < from);
-        records.get(at).map(|record| record / GROUP)
+    /// What is selected of a sealed value. Where open points are of the same series, it is put together with these.
+    fn value<S: Sink>(
+        &mut self,
+        here: &Here,
+        group: u32,
+        value: &[u8],
+        groups: &mut Groups,
+        sink: &mut S,
+    ) -> Result<ControlFlow<()>, Malformed> {
+        let lows = match &self.selection.records {
+            None => None,
+            Some(records) => {
+                lows_of(records, group, &mut self.lows);
+                Some(self.lows.as_slice())
+            }
+        };
+        for part in value::parts(value)? {
+            let part = part?;
+            if !self.selection.kinds.includes(part.kind) {
+                continue;
+            }
+            if let Some(cells) = groups.get_mut(&(group, part.series())) {
+                self.decoder.read(&part, &Wanted { hits: true, last_access: true, lows })?;
+                self.decoder.columns.cells(cells);
+                continue;
+            }
+            let of = here.of(part.interval_s, part.kind);
+            let wanted = Wanted { hits: S::HITS, last_access: self.reading.last_access, lows };
+            if here.is_whole(part.interval_s) {
+                match sink.sealed(&of, &mut Unread::new(group, &part, wanted, self.decoder))? {
+                    ControlFlow::Continue(true) => continue,
+                    ControlFlow::Continue(false) => {}
+                    ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
+                }
+            }
+            self.decoder.read(&part, &wanted)?;
+            if give_columns(here, &part, group, &self.decoder.columns, sink).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// The open points, in slots of the level.
-    fn gather(&mut self, here: &Here) -> Result<Groups, Error> {
+    fn gather(&mut self, course: &mut Course<'_>, here: &Here) -> Result<Groups, Error> {
         let mut groups = Groups::new();
-        let (hour, server_id) = here.pair;
         let bucket_s = self.reading.level.bucket_s();
         // A bucket that begins in the times is whole, though some of its blocks begin after them.
         let until_s = if bucket_s.is_some() { here.hour_s + 3600 } else { here.times.end };
-        self.seek_open(&key::open_prefix(hour, server_id, here.times.start));
-        while let Some(start_s) = self.open_block(here, until_s)? {
-            self.each_section(start_s, |(interval_s, kind), rows| {
+        course.seek_open(here.pair, here.times.start);
+        while let Some(start_s) = course.open_start_s(here.pair)?.filter(|start_s| *start_s < until_s) {
+            self.each_section(course, start_s, |(interval_s, kind), rows| {
                 let interval_s = bucket_s.unwrap_or(interval_s);
                 let slot = ((start_s - here.hour_s) / u64::from(interval_s)) as u16;
                 cell::gather(&mut groups, (interval_s, kind.number()), slot, here.hour_s * 1000, rows);
             })?;
-            self.next_open();
+            course.next_open();
         }
         Ok(groups)
     }
@@ -442,19 +324,14 @@ fn give_columns<S: Sink>(here: &Here, part: &Part<'_>, group: u32, columns: &Col
     sink.begin(&of)?;
     let wanted = here.slots(part.interval_s);
     let whole = here.is_whole(part.interval_s);
-    if whole && sink.part(&of, group, columns) {
-        return ControlFlow::Continue(());
-    }
     for (low, mut range) in columns.records() {
-        let record_id = group * GROUP + u32::from(low);
         if !whole && let Some(slots) = columns.slots.get(range.clone()) {
             let begin = range.start + slots.partition_point(|slot| *slot < wanted.start);
             let end = range.start + slots.partition_point(|slot| *slot < wanted.end);
             range = begin..end.max(begin);
         }
-        if let Some(slots) = columns.slots.get(range.clone()).filter(|slots| !slots.is_empty()) {
-            let hits = columns.hits.get(range.clone()).unwrap_or_default();
-            sink.record(&of, record_id, slots, hits, columns.last_ms.get(range).unwrap_or_default());
+        if let Some((slots, hits, last_ms)) = columns.points(range) {
+            sink.record(&of, group * GROUP + u32::from(low), slots, hits, last_ms);
         }
     }
     ControlFlow::Continue(())

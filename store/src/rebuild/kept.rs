@@ -3,8 +3,9 @@
 use crate::database::key::{self, GROUP};
 use crate::dns::block::{Row, Sections};
 use crate::dns::cell::Cell;
-use crate::dns::sealing::{Parts, read_parts};
+use crate::dns::parts::{Parts, read_parts};
 use crate::dns::value::{self, Decoder};
+use crate::engine::{DNS, sealed};
 use crate::retention::Horizon;
 use crate::{Error, Inner, Level, Precision};
 use std::collections::{BTreeMap, BTreeSet};
@@ -162,7 +163,7 @@ impl Walk<'_> {
 
     /// The first slot of each kind and record of a group, by its low byte, as finely as it is kept.
     fn firsts(&self, decoder: &mut Decoder, hour: u32, group: u32) -> Result<BTreeMap<(u16, u8), Range<u64>>, Malformed> {
-        let finest = if hour >= self.horizon.raw_hour { Level::Raw } else { Level::M5 };
+        let finest = self.horizon.finest(hour);
         let value = self.inner.database.get(key::SEALED, &key::sealed(finest, hour, self.server_id, group));
         let Ok(Some(value)) = value else { return Ok(BTreeMap::new()) };
         let (precision, parts) = read(decoder, &value)?;
@@ -203,7 +204,7 @@ impl Walk<'_> {
 
     /// The hours in which there are sealed points of a level.
     fn hours(&mut self, level: Level, mut each: impl FnMut(&mut Self, u32) -> Result<(), Error>) -> Result<(), Error> {
-        for hour in sealed_hours(self.inner, key::SEALED, level, self.server_id)? {
+        for hour in sealed::hours(&self.inner.database, &DNS, level, self.server_id)? {
             each(self, hour)?;
         }
         Ok(())
@@ -228,30 +229,6 @@ impl Walk<'_> {
             Ok(ours)
         })
     }
-}
-
-/// The hours in which a server has sealed values of a level: a leap for each of them.
-pub(super) fn sealed_hours(inner: &Inner, family: &str, level: Level, server_id: u32) -> Result<Vec<u32>, Error> {
-    let mut hours = Vec::new();
-    let mut iterator = inner.database.leaping_iterator(family);
-    let mut next = Some(0);
-    while let Some(hour) = next {
-        iterator.seek(key::sealed(level, hour, server_id, 0));
-        let Some(found) = iterator.key() else { break };
-        let (of, at, server) = key::parse_sealed(found)
-            .map(|(of, at, server, _)| (of, at, server))
-            .ok_or_else(|| Error::damaged("sealed value", found))?;
-        if of != level {
-            break;
-        }
-        let here = (at, server) == (hour, server_id);
-        if here {
-            hours.push(hour);
-        }
-        next = if here || server > server_id { at.checked_add(1) } else { Some(at) };
-    }
-    iterator.status()?;
-    Ok(hours)
 }
 
 fn read(decoder: &mut Decoder, value: &[u8]) -> Result<(Precision, Parts), Malformed> {

@@ -20,11 +20,13 @@
 mod kept;
 
 use crate::database::key;
+use crate::engine::{DNS, METRICS, sealed};
 use crate::share::Counts;
 use crate::totals::{Entry, Group, GroupKey, Total};
-use crate::write::{self, Writer};
+use crate::write::checkpoint::write_totals;
+use crate::write::writer::Writer;
 use crate::{Error, Inner, Level};
-use kept::{Found, Kept, Of, Walk, sealed_hours};
+use kept::{Found, Kept, Of, Walk};
 use rocksdb::WriteBatch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -214,7 +216,7 @@ impl Plan {
     fn metrics(&mut self, inner: &Inner, goes: &dyn Fn(u32) -> bool) -> Result<(), Error> {
         let server_id = self.server_id;
         for level in Level::ALL {
-            let hours = sealed_hours(inner, key::SYSTEM, level, server_id)?;
+            let hours = sealed::hours(&inner.database, &METRICS, level, server_id)?;
             self.metric_hours.extend(hours.into_iter().filter(|hour| goes(*hour)).map(|hour| (level, hour)));
         }
         let waiting = inner.system.waiting.lock();
@@ -239,17 +241,15 @@ impl Plan {
                 batch.put_cf(totals, place, group.encode(as_of));
             }
         }
-        for (family, open, sealed) in [
-            ((key::OPEN, key::SEALED), &found.open_hours, &found.sealed_hours),
-            ((key::SYSTEM_OPEN, key::SYSTEM), &open_metric_hours, &metric_hours),
-        ] {
+        let hours_of = [(&DNS, &found.open_hours, &found.sealed_hours), (&METRICS, &open_metric_hours, &metric_hours)];
+        for (engine, open, sealed) in hours_of {
             for hour in open {
                 let (from, until) = (key::open_prefix(*hour, server_id, 0), key::after_open(*hour, server_id));
-                batch.delete_range_cf(database.family(family.0), from, until);
+                batch.delete_range_cf(database.family(engine.open), from, until);
             }
             for (level, hour) in sealed {
                 let (from, until) = (key::sealed(*level, *hour, server_id, 0), key::after_sealed(*level, *hour, server_id));
-                batch.delete_range_cf(database.family(family.1), from, until);
+                batch.delete_range_cf(database.family(engine.sealed), from, until);
             }
         }
         reports.iter().for_each(|report| batch.delete_cf(database.family(key::REPORTS), report));
@@ -313,7 +313,7 @@ fn read_dropped(inner: &Inner, server_id: u32) -> Result<u64, Error> {
 
 /// Makes everything that is only in memory durable: what is planned next refers to it.
 pub(crate) fn prepare(inner: &Inner, writer: &mut Writer) -> Result<(), Error> {
-    write::write_totals(inner, writer)
+    write_totals(inner, writer)
 }
 
 /// Which times a total may have.

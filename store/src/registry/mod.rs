@@ -25,7 +25,7 @@ use crate::database::{Database, key};
 use crate::lock::MutexGuard;
 use crate::registry::settings::{Settings, SettingsOverride};
 use crate::retention::{Expiry, Horizon};
-use crate::write::Writer;
+use crate::write::writer::Writer;
 use crate::{Error, Inner, Retention};
 use rocksdb::WriteBatch;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

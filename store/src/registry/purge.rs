@@ -5,46 +5,33 @@
 //! then nobody has are swept by upkeep.
 
 use crate::database::key;
+use crate::engine::{self, Pair};
 use crate::share::Counts;
-use crate::write::{self, Writer};
-use crate::{Error, Inner, Level, registry};
+use crate::write::checkpoint::write_totals;
+use crate::write::writer::Writer;
+use crate::{Error, Inner, Level};
 use rocksdb::WriteBatch;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Purges servers that were removed and of which retention has taken all points;
-/// gives how many. Totals outlive points, but not the server that nobody can name.
-pub(crate) fn forgotten(inner: &Inner, now_s: u64) -> Result<usize, Error> {
-    let expiry = inner.expiry.read().clone();
-    let removed = registry::removed(&inner.database)?;
-    let over = |(server_id, removed_ms): &(u32, u64)| {
-        let kept = [Level::Raw, Level::H1].map(|level| expiry.retention(*server_id).kept_from_s(level, now_s));
-        // An interval that ended with the server began earlier.
-        kept.into_iter().all(|from_s| from_s > removed_ms / 1000)
-    };
-    let due: Vec<u32> = removed.iter().filter(|server| over(server)).map(|(server_id, _)| *server_id).collect();
-    for server_id in &due {
-        purge(inner, &mut inner.writer.lock(), WriteBatch::default(), *server_id)?;
-    }
-    Ok(due.len())
-}
-
-/// Adds to a batch the removal of all that a server has, and writes it. Who
+/// Adds to a batch, which removes the server itself, the removal of all that it has, and writes it. Who
 /// calls this keeps upkeep out, and has taken care that nothing more comes.
 pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, server_id: u32) -> Result<(), Error> {
     // The journal names blocks; without it, nobody misses them.
-    write::write_totals(inner, writer)?;
+    write_totals(inner, writer)?;
     let database = &inner.database;
-    for (family, waiting) in [(key::OPEN, &inner.waiting), (key::SYSTEM_OPEN, &inner.system.waiting)] {
-        let hours: Vec<u32> =
-            waiting.lock().within(0..u32::MAX).filter(|(_, of)| *of == server_id).map(|(hour, _)| hour).collect();
-        for hour in hours {
-            let range = (key::open_prefix(hour, server_id, 0), key::after_open(hour, server_id));
-            batch.delete_range_cf(database.family(family), range.0, range.1);
+    for engine in engine::ALL {
+        let (open, sealed) = (database.family(engine.open), database.family(engine.sealed));
+        let waiting: Vec<Pair> = engine.waiting(inner).lock().within(0..u32::MAX).collect();
+        for (hour, _) in waiting.into_iter().filter(|(_, of)| *of == server_id) {
+            batch.delete_range_cf(open, key::open_prefix(hour, server_id, 0), key::after_open(hour, server_id));
         }
-    }
-    for family in [key::SEALED, key::SYSTEM] {
-        remove_sealed(inner, &mut batch, family, server_id)?;
+        for level in Level::ALL {
+            for hour in engine::sealed::hours(database, engine, level, server_id)? {
+                let end = key::after_sealed(level, hour, server_id);
+                batch.delete_range_cf(sealed, key::sealed(level, hour, server_id, 0), end);
+            }
+        }
     }
     for family in [key::TOTALS, key::MARKERS, key::REPORTS] {
         let from = server_id.to_be_bytes().to_vec();
@@ -54,7 +41,6 @@ pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, s
     }
     batch.delete(key::horizon(server_id));
     batch.delete(key::dropped(server_id));
-    batch.delete(registry::server_key(server_id));
     let mut expiry = inner.expiry.write();
     database.write(batch, true)?;
     inner.generation.fetch_add(1, Ordering::Release);
@@ -64,8 +50,9 @@ pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, s
     forget_totals(inner, server_id);
     inner.names.lock().forget(server_id);
     inner.system.shares.lock().forget(server_id);
-    inner.waiting.lock().forget(server_id);
-    inner.system.waiting.lock().forget(server_id);
+    for engine in engine::ALL {
+        engine.waiting(inner).lock().forget(server_id);
+    }
     writer.forget(server_id);
     Ok(())
 }
@@ -79,34 +66,4 @@ fn forget_totals(inner: &Inner, server_id: u32) {
     let mut shares = inner.total_shares.lock();
     shares.release(removed, &Counts::from([(server_id, removed)]));
     shares.forget(server_id);
-}
-
-/// Values whose keys are level · hour · server · …: a range for each hour in which the server has some.
-fn remove_sealed(inner: &Inner, batch: &mut WriteBatch, family: &str, server_id: u32) -> Result<(), Error> {
-    let mut iterator = inner.database.iterator(family);
-    for level in Level::ALL {
-        let mut hour = 0;
-        loop {
-            iterator.seek(key::sealed(level, hour, server_id, 0));
-            let Some(found) = iterator.key() else { break };
-            let of = found.first().copied().and_then(Level::from_byte);
-            let (Some(of), Some(at), Some(server)) = (of, key::u32_at(found, 1), key::u32_at(found, 5)) else {
-                return Err(Error::damaged("sealed value", found));
-            };
-            if of != level {
-                break;
-            }
-            if (at, server) == (hour, server_id) {
-                let end = key::after_sealed(level, hour, server_id);
-                batch.delete_range_cf(inner.database.family(family), key::sealed(level, hour, server_id, 0), end);
-            }
-            // The next hour in which this server may have something.
-            let passed = server > server_id || (at, server) == (hour, server_id);
-            hour = if passed { at.saturating_add(1) } else { at };
-            if hour == u32::MAX {
-                break;
-            }
-        }
-    }
-    Ok(iterator.status()?)
 }

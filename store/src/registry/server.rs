@@ -319,8 +319,9 @@ impl Registry<'_> {
             work.put(&server_key(id), &after)?;
             work.audit("server.remove", &title(&before), &before, &after)?;
         }
-        let Change { alone: mut writer, batch, .. } = work;
+        let Change { alone: mut writer, mut batch, .. } = work;
         if purge {
+            batch.delete(server_key(id));
             purge::purge(self.inner, &mut writer, batch, id)?;
             keeper.look_again();
         } else {

@@ -21,6 +21,7 @@
 mod bits;
 pub(crate) mod bucket;
 mod column;
+pub(crate) mod points;
 mod scan;
 pub(crate) mod sealing;
 pub(crate) mod series;
@@ -31,15 +32,12 @@ pub use scan::{SystemPoints, SystemSelection};
 pub use series::SeriesReader;
 
 use crate::database::{Database, key};
-use crate::share::{Bounds, Shares};
 use crate::lock::{Mutex, Rank, RwLock};
+use crate::share::{Bounds, Shares};
 use crate::waiting::Waiting;
 use crate::{Error, Options};
 use series::SeriesNames;
 use std::sync::atomic::AtomicU64;
-
-/// Series whose points lie in one sealed value.
-pub(crate) const GROUP: u32 = 64;
 
 /// What is in memory of it.
 pub(crate) struct System {

@@ -1,21 +1,21 @@
 //! The walk through sealed and open metrics together, by hour, server and series.
 
 use crate::database::key;
-use crate::retention::Expiry;
-use crate::system::GROUP;
+use crate::engine::course::{Course, Here, Route};
+use crate::engine::{METRICS, Pair};
 use crate::system::bucket::Bucket;
-use crate::system::sealing::{merge, read_raw, read_rolled_up, roll_up};
+use crate::system::points::{merge, read_raw, read_rolled_up, roll_up};
+use crate::system::value::GROUP;
 use crate::system::value::{self, Decoder, Part, Raw, RolledUp};
 use crate::{Error, Inner, Level, Store};
 use rocksdb::DBRawIterator;
-use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
+use std::ops::ControlFlow;
 use zonepulse_codec::Malformed;
 
 /// Which metrics a question is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SystemSelection {
-    /// Servers, rising; all without it.
+    /// Servers, in any order; all without it.
     pub servers: Option<Vec<u32>>,
     /// The first start of a slot or bucket, Unix seconds.
     pub from_s: u64,
@@ -29,10 +29,6 @@ impl SystemSelection {
     /// Everything.
     pub const fn all() -> Self {
         SystemSelection { servers: None, from_s: 0, until_s: u64::MAX, series: None }
-    }
-
-    fn has_server(&self, server_id: u32) -> bool {
-        self.servers.as_ref().is_none_or(|servers| servers.binary_search(&server_id).is_ok())
     }
 
     fn has_series(&self, series_id: u32) -> bool {
@@ -88,7 +84,6 @@ impl Store {
     }
 }
 
-type Pair = (u32, u32);
 type Each<'e> = &'e mut dyn FnMut(&SystemPoints) -> ControlFlow<()>;
 
 fn walk(inner: &Inner, level: Level, now_s: u64, selection: &SystemSelection, values: bool, each: Each<'_>) -> Result<(), Error> {
@@ -97,28 +92,29 @@ fn walk(inner: &Inner, level: Level, now_s: u64, selection: &SystemSelection, va
     {
         return Ok(());
     }
-    let mut walk = Walk::new(inner, level, now_s, selection, values)?;
-    while let Some((pair, open)) = walk.next_pair()? {
-        let hour_s = u64::from(pair.0) * 3600;
-        let from_s = selection.from_s.max(walk.expiry.kept_from_s(pair.1, level, now_s)).max(hour_s);
-        let times = from_s..selection.until_s.min(hour_s.saturating_add(3600));
-        if !times.is_empty() {
-            let here = Here { pair, hour_s, times };
-            let flow = if open { walk.together(&here, each)? } else { walk.sealed(&here, each)? };
-            if flow.is_break() {
-                return Ok(());
-            }
+    let route = Route {
+        level,
+        now_s,
+        from_s: selection.from_s,
+        until_s: selection.until_s,
+        servers: selection.servers.as_deref(),
+        first_group: selection.group_from(0).unwrap_or(0),
+        leaps: false,
+    };
+    let decoder = Decoder::new()?;
+    let (mut course, raw) = {
+        // Both are of one moment.
+        let expiry = inner.expiry.read();
+        (Course::new(inner, &expiry, &METRICS, &route), inner.database.iterator(key::SYSTEM))
+    };
+    let mut walk = Walk { level, selection, values, raw, decoder, points: SystemPoints::default() };
+    while let Some(here) = course.next()? {
+        let flow = if here.open { walk.together(&mut course, &here, each)? } else { walk.sealed(&mut course, &here, each)? };
+        if flow.is_break() {
+            return Ok(());
         }
-        walk.after(pair)?;
     }
     Ok(())
-}
-
-/// An hour and server, and which part of it.
-struct Here {
-    pair: Pair,
-    hour_s: u64,
-    times: Range<u64>,
 }
 
 impl Here {
@@ -133,100 +129,23 @@ struct Walk<'a> {
     selection: &'a SystemSelection,
     /// Whether more than slots is asked for.
     values: bool,
-    until_hour: u32,
-    expiry: Arc<Expiry>,
-    sealed: DBRawIterator<'a>,
     /// For roll-ups that must be made anew.
     raw: DBRawIterator<'a>,
-    open: DBRawIterator<'a>,
-    /// Hours and servers with open blocks, the next one last.
-    waiting: Vec<Pair>,
     decoder: Decoder,
     points: SystemPoints,
 }
 
-impl<'a> Walk<'a> {
-    fn new(inner: &'a Inner, level: Level, now_s: u64, selection: &'a SystemSelection, values: bool) -> Result<Self, Error> {
-        let decoder = Decoder::new()?;
-        // Nothing is sealed or dropped while this is held.
-        let expiry = inner.expiry.read();
-        let open = inner.database.iterator(key::SYSTEM_OPEN);
-        let mut sealed = inner.database.iterator(key::SYSTEM);
-        let raw = inner.database.iterator(key::SYSTEM);
-        let from_hour = key::hour(selection.from_s.max(expiry.earliest_s(level, now_s)));
-        let until_hour = key::hour(selection.until_s.saturating_sub(1)).saturating_add(1);
-        let waiting = inner.system.waiting.lock().within(from_hour..until_hour).collect::<Vec<_>>();
-        let expiry = expiry.clone();
-        let waiting = waiting.into_iter().filter(|pair| selection.has_server(pair.1)).rev().collect();
-        sealed.seek(key::sealed(level, from_hour, 0, 0));
-        let points = SystemPoints::default();
-        Ok(Walk { level, selection, values, until_hour, expiry, sealed, raw, open, waiting, decoder, points })
-    }
-
-    /// The next hour and server with points, and whether some of them are open.
-    fn next_pair(&mut self) -> Result<Option<(Pair, bool)>, Error> {
-        let sealed = loop {
-            match self.sealed_place()? {
-                Some((hour, server_id, _)) if !self.selection.has_server(server_id) => {
-                    let next = self.selection.servers.as_ref().and_then(|servers| {
-                        servers.get(servers.partition_point(|server| *server <= server_id)).map(|server| (hour, *server))
-                    });
-                    let (hour, server_id) = next.unwrap_or((hour.saturating_add(1), 0));
-                    self.sealed.seek(key::sealed(self.level, hour, server_id, 0));
-                }
-                found => break found.map(|(hour, server_id, _)| (hour, server_id)),
-            }
-        };
-        let open = self.waiting.last().copied();
-        let next = match (sealed, open) {
-            (Some(sealed), Some(open)) => sealed.min(open),
-            (found, None) | (None, found) => match found {
-                Some(found) => found,
-                None => return Ok(None),
-            },
-        };
-        if open == Some(next) {
-            self.waiting.pop();
-        }
-        Ok(Some((next, open == Some(next))))
-    }
-
-    /// What the sealed iterator is at: hour, server, group.
-    fn sealed_place(&self) -> Result<Option<(u32, u32, u32)>, Error> {
-        let Some(found) = self.sealed.key() else {
-            self.sealed.status()?;
-            return Ok(None);
-        };
-        let (level, hour, server_id, group) = key::parse_sealed(found).ok_or_else(|| Error::damaged("system value", found))?;
-        Ok((level == self.level && hour < self.until_hour).then_some((hour, server_id, group)))
-    }
-
-    /// Goes past what is left of an hour and server.
-    fn after(&mut self, pair: Pair) -> Result<(), Error> {
-        if self.sealed_place()?.is_some_and(|(hour, server_id, _)| (hour, server_id) <= pair) {
-            let (hour, server_id) = pair.1.checked_add(1).map_or((pair.0.saturating_add(1), 0), |next| (pair.0, next));
-            self.sealed.seek(key::sealed(self.level, hour, server_id, 0));
-        }
-        Ok(())
-    }
-
+impl Walk<'_> {
     /// An hour and server of which nothing is open: as it is read.
-    fn sealed(&mut self, here: &Here, each: Each<'_>) -> Result<ControlFlow<()>, Error> {
-        while let Some((hour, server_id, group)) = self.sealed_place()?.filter(|(hour, server, _)| (*hour, *server) == here.pair)
-        {
-            match self.selection.group_from(group) {
-                Some(wanted) if wanted == group => {}
-                Some(wanted) => {
-                    self.sealed.seek(key::sealed(self.level, hour, server_id, wanted));
-                    continue;
-                }
-                None => break,
-            }
-            let Some((found, value)) = self.sealed.item() else { break };
+    fn sealed(&mut self, course: &mut Course<'_>, here: &Here, each: Each<'_>) -> Result<ControlFlow<()>, Error> {
+        let selection = self.selection;
+        let wanted = |group| selection.group_from(group);
+        while let Some(group) = course.group(here.pair, wanted)? {
+            let Some((found, value)) = course.value() else { break };
             let damaged = |Malformed(what)| Error::damaged(what, found);
             let mut list = value::list(value, group * GROUP).map_err(damaged)?;
             while let Some(part) = list.next().map_err(damaged)? {
-                if !self.selection.has_series(part.place.0) {
+                if !selection.has_series(part.place.0) {
                     continue;
                 }
                 let there = fill(&mut self.points, &mut self.decoder, self.level, self.values, here, &part).map_err(damaged)?;
@@ -234,15 +153,17 @@ impl<'a> Walk<'a> {
                     return Ok(ControlFlow::Break(()));
                 }
             }
-            self.sealed.next();
+            if !course.leave(here.pair, group, wanted) {
+                break;
+            }
         }
         Ok(ControlFlow::Continue(()))
     }
 
     /// An hour and server with open blocks: put together with what is sealed.
-    fn together(&mut self, here: &Here, each: Each<'_>) -> Result<ControlFlow<()>, Error> {
-        let mut raw = self.gather_open(here.pair)?;
-        let sealed_raw = here.pair.0 >= self.expiry.horizon(here.pair.1).raw_hour;
+    fn together(&mut self, course: &mut Course<'_>, here: &Here, each: Each<'_>) -> Result<ControlFlow<()>, Error> {
+        let mut raw = self.gather_open(course, here.pair)?;
+        let sealed_raw = here.pair.0 >= course.expiry().horizon(here.pair.1).raw_hour;
         if sealed_raw {
             // What is told twice, sealed and open, must be seen here as it will be when all is sealed.
             self.gather_raw(here.pair, &mut raw)?;
@@ -283,20 +204,16 @@ impl<'a> Walk<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn gather_open(&mut self, pair: Pair) -> Result<Raw, Error> {
-        let mut raw = Raw::new();
-        self.open.seek(key::open_prefix(pair.0, pair.1, 0));
-        while let Some((found, value)) = self.open.item() {
-            let damaged = |what| Error::damaged(what, found);
-            let (hour, identity, _) = key::parse_open(found).ok_or_else(|| damaged("block"))?;
-            if (hour, identity.server_id) != pair {
-                break;
-            }
-            let wants = |series| self.selection.has_series(series);
-            read_raw(&mut self.decoder, value, 0, &wants, &mut raw).map_err(|Malformed(what)| damaged(what))?;
-            self.open.next();
+    fn gather_open(&mut self, course: &mut Course<'_>, pair: Pair) -> Result<Raw, Error> {
+        let (mut raw, selection) = (Raw::new(), self.selection);
+        let wants = |series| selection.has_series(series);
+        course.seek_open(pair, 0);
+        while course.open_start_s(pair)?.is_some() {
+            let Some((found, value)) = course.open_block() else { break };
+            let read = read_raw(&mut self.decoder, value, 0, &wants, &mut raw);
+            read.map_err(|Malformed(what)| Error::damaged(what, found))?;
+            course.next_open();
         }
-        self.open.status()?;
         Ok(raw)
     }
 

@@ -16,11 +16,15 @@ fn store() -> (Store, tempfile::TempDir) {
 }
 
 fn add(store: &Store, seq: u64, start_s: u64, series: &[(&str, &str, &[Option<f64>])]) -> Outcome {
+    add_of(store, 1, seq, start_s, series)
+}
+
+fn add_of(store: &Store, server_id: u32, seq: u64, start_s: u64, series: &[(&str, &str, &[Option<f64>])]) -> Outcome {
     let mut write = store.begin();
-    let ids = write.series_ids(1, series.iter().map(|(metric, label, _)| (*metric, *label)));
+    let ids = write.series_ids(server_id, series.iter().map(|(metric, label, _)| (*metric, *label)));
     let slots = series.first().map_or(1, |(.., values)| values.len() as u32);
     let intake = SystemIntake {
-        identity: Identity { server_id: 1, epoch: 1, seq },
+        identity: Identity { server_id, epoch: 1, seq },
         start_s,
         interval_s: 5,
         slots,
@@ -83,6 +87,27 @@ fn a_batch_that_comes_again_changes_nothing() {
     assert_eq!(add(&store, 1, START_S, &[("load_1m", "", &[Some(1.0)])]), Outcome::Committed);
     assert_eq!(add(&store, 1, START_S, &[("load_5m", "", &[Some(2.0)])]), Outcome::Duplicate);
     assert_eq!(told(&store, Level::Raw), [(0, [1.0; 4], 1)]);
+}
+
+#[test]
+fn servers_may_be_asked_for_in_any_order() {
+    let (store, _dir) = store();
+    for server_id in 1..=4 {
+        add_of(&store, server_id, 1, START_S, &[("load_1m", "", &[Some(f64::from(server_id))])]);
+    }
+    let selection = SystemSelection { servers: Some(vec![4, 1, 3]), ..SystemSelection::all() };
+    let servers = |level| {
+        let mut servers = Vec::new();
+        let each = &mut |points: &SystemPoints| {
+            servers.push(points.server_id);
+            ControlFlow::Continue(())
+        };
+        store.system(level, START_S + HOUR_S, &selection, each).unwrap();
+        servers
+    };
+    assert_eq!([Level::Raw, Level::H1].map(servers), [[1, 3, 4]; 2], "open");
+    settle(&store);
+    assert_eq!([Level::Raw, Level::H1].map(servers), [[1, 3, 4]; 2], "sealed");
 }
 
 #[test]

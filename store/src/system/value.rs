@@ -23,6 +23,8 @@ use zonepulse_codec::decimal::{self, MAX_SCALE};
 use zonepulse_codec::{Malformed, Reader, put};
 
 pub(crate) const VERSION: u8 = 1;
+/// Series whose points lie in one sealed value.
+pub(crate) const GROUP: u32 = 64;
 const DOUBLES: u8 = 7;
 const HOUR_S: u32 = 3600;
 

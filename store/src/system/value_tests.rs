@@ -129,7 +129,7 @@ proptest! {
     #[test]
     fn buckets_come_back_and_say_the_same_mean(raw in any_raw()) {
         for level in crate::Level::ROLL_UPS {
-            let all = crate::system::sealing::roll_up(&raw, level);
+            let all = crate::system::points::roll_up(&raw, level);
             let again = read_rolled_up(&Encoder::new().unwrap().rolled_up(128, &all)).unwrap();
             prop_assert_eq!(all.len(), again.len());
             for ((place, a), (other, b)) in all.iter().zip(&again) {
@@ -146,7 +146,7 @@ proptest! {
     #[test]
     fn damaged_values_never_panic(raw in any_raw(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut encoder = Encoder::new().unwrap();
-        let buckets = encoder.rolled_up(128, &crate::system::sealing::roll_up(&raw, crate::Level::M5));
+        let buckets = encoder.rolled_up(128, &crate::system::points::roll_up(&raw, crate::Level::M5));
         for mut value in [encoder.raw(128, &raw), buckets] {
             *at.get_mut(&mut value) = byte;
             let _ = read(&value);

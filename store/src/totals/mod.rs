@@ -7,6 +7,7 @@
 //! not carry it), and at checkpoints.
 
 mod by_record;
+pub(crate) mod disk;
 
 use crate::database::key::GROUP;
 use crate::dns::block;

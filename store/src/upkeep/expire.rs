@@ -7,6 +7,7 @@
 //! that hold later hours too is rewritten once it is worth the work.
 
 use crate::database::key;
+use crate::engine::{self, Engine};
 use crate::retention::Horizon;
 use crate::{Error, Inner, Level};
 use rocksdb::WriteBatch;
@@ -16,9 +17,6 @@ use std::sync::Arc;
 
 /// Files are rewritten when so much of them has expired, bytes.
 const WORTH_REWRITING_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 16 << 20 };
-
-/// What horizons are about: points of DNS and of the system, by level, hour and server.
-const FAMILIES: [&str; 2] = [key::SEALED, key::SYSTEM];
 
 /// Moves the horizons of all servers to where they may be; gives how many moved.
 pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {
@@ -37,13 +35,13 @@ pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {
         // No server has points of this level before this hour.
         let all = known.values().map(|due| due.hour(level)).min().unwrap_or(0);
         let range = key::sealed(level, 0, 0, 0)..key::sealed(level, all, 0, 0);
-        for family in FAMILIES {
+        for engine in engine::ALL {
             if known.keys().any(|server_id| before.horizon(*server_id).hour(level) < all) {
-                batch.delete_range_cf(inner.database.family(family), range.start, range.end);
-                everywhere.push((family, range.clone()));
+                batch.delete_range_cf(inner.database.family(engine.sealed), range.start, range.end);
+                everywhere.push((engine.sealed, range.clone()));
             }
             let before = |server_id| before.horizon(server_id).hour(level);
-            remove_of_servers(inner, &mut batch, family, level, all, &moved, before)?;
+            remove_of_servers(inner, &mut batch, engine, level, all, &moved, before)?;
         }
     }
     for (server_id, due) in &moved {
@@ -70,23 +68,23 @@ pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {
 fn remove_of_servers(
     inner: &Inner,
     batch: &mut WriteBatch,
-    family: &str,
+    engine: &Engine,
     level: Level,
     all: u32,
     moved: &BTreeMap<u32, Horizon>,
     before: impl Fn(u32) -> u32,
 ) -> Result<(), Error> {
     let last = moved.values().map(|due| due.hour(level)).max().unwrap_or(0);
-    let mut iterator = inner.database.iterator(family);
+    let mut iterator = inner.database.iterator(engine.sealed);
     iterator.seek(key::sealed(level, all, 0, 0));
     while let Some(found) = iterator.key() {
-        let (of_level, hour, server_id, _) = key::parse_sealed(found).ok_or_else(|| Error::damaged("sealed value", found))?;
+        let (of_level, hour, server_id, _) = key::parse_sealed(found).ok_or_else(|| Error::damaged(engine.value, found))?;
         if of_level != level || hour >= last {
             break;
         }
         let end = key::after_sealed(level, hour, server_id);
         if moved.get(&server_id).is_some_and(|due| (before(server_id)..due.hour(level)).contains(&hour)) {
-            batch.delete_range_cf(inner.database.family(family), key::sealed(level, hour, server_id, 0), end);
+            batch.delete_range_cf(inner.database.family(engine.sealed), key::sealed(level, hour, server_id, 0), end);
         }
         iterator.seek(end);
     }

@@ -10,7 +10,7 @@
 //! that is under way may still hold them.
 
 use crate::database::key;
-use crate::system::{GROUP, value};
+use crate::system::value::{self, GROUP};
 use crate::{Error, Inner, Level};
 use rocksdb::WriteBatch;
 use zonepulse_codec::Malformed;

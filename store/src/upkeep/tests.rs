@@ -291,17 +291,3 @@ fn questions_see_whole_batches_while_they_arrive_are_sealed_and_are_asked_for() 
     assert!(questions > 5 && sealed > 50, "{questions} questions, {sealed} blocks sealed meanwhile");
     assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
 }
-
-#[test]
-fn a_clock_that_leaps_forward_is_believed_only_when_it_stays_so() {
-    let begun = Instant::now();
-    let after = |seconds| begun + Duration::from_secs(seconds);
-    let mut clock = Clock { begun, begun_s: T0_S, leapt: None };
-    assert_eq!(clock.now_s(after(60), T0_S + 60), T0_S + 60);
-    let year_s = 365 * 86_400;
-    assert_eq!(clock.now_s(after(70), T0_S + year_s), T0_S + 70);
-    assert_eq!(clock.now_s(after(80), T0_S + 80), T0_S + 80, "it was set right again");
-    assert_eq!(clock.now_s(after(90), T0_S + year_s), T0_S + 90);
-    assert_eq!(clock.now_s(after(90 + 3600), T0_S + year_s + 3600), T0_S + year_s + 3600);
-    assert_eq!(clock.now_s(after(4000), T0_S), T0_S, "back it may go");
-}

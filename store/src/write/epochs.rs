@@ -17,9 +17,7 @@
 
 use crate::Error;
 use crate::database::{Database, key};
-use crate::intake::Identity;
-use crate::write::Write;
-use crate::write::marker::{Marker, Number};
+use crate::write::marker::Marker;
 use rocksdb::WriteBatch;
 use std::collections::{BTreeMap, BTreeSet};
 use zonepulse_codec::{Malformed, Reader, put};
@@ -95,7 +93,7 @@ impl Epochs {
         Ok(epochs)
     }
 
-    fn floor_s(&self, server_id: u32) -> u64 {
+    pub(super) fn floor_s(&self, server_id: u32) -> u64 {
         self.0.get(&server_id).map_or(0, |of_server| of_server.forgotten.floor_s)
     }
 
@@ -177,59 +175,6 @@ fn dispensable(
     });
     all.truncate(count);
     Ok(all)
-}
-
-impl Write<'_> {
-    /// Whether a batch with this identity and start, Unix seconds, is in, or is part of this write.
-    ///
-    /// Fails with [`Error::TooLate`] when that is not known any more.
-    pub fn is_known(&mut self, identity: &Identity, start_s: u64) -> Result<bool, Error> {
-        let floor_s = self.writer.epochs.floor_s(identity.server_id);
-        let Identity { epoch, seq, .. } = *identity;
-        match self.marker(identity)?.map(|marker| marker.look_up(seq, start_s)) {
-            Some(Number::Taken) => Ok(true),
-            Some(Number::Free) => Ok(false),
-            Some(Number::Settled) => Err(Error::TooLate { epoch, seq }),
-            None if start_s < floor_s => Err(Error::TooLate { epoch, seq }),
-            None => Ok(false),
-        }
-    }
-
-    /// Notes that a batch is in; gives `false` when it was before.
-    pub(crate) fn mark(&mut self, identity: &Identity, start_s: u64) -> Result<bool, Error> {
-        if self.is_known(identity, start_s)? {
-            return Ok(false);
-        }
-        let of_epoch = (identity.server_id, identity.epoch);
-        let floor_s = self.writer.epochs.floor_s(identity.server_id);
-        let marker = self.markers.entry(of_epoch).or_insert_with(|| {
-            self.begun.insert(of_epoch);
-            // The epoch may be one that was forgotten.
-            Marker::new(floor_s)
-        });
-        marker.take(identity.seq, start_s);
-        Ok(true)
-    }
-
-    /// What is known of an epoch, if it was ever heard of.
-    pub(crate) fn marker(&mut self, identity: &Identity) -> Result<Option<&Marker>, Error> {
-        let of_epoch = (identity.server_id, identity.epoch);
-        if !self.markers.contains_key(&of_epoch) {
-            let marker = match self.writer.markers.get(&of_epoch) {
-                Some(marker) => Some(marker.clone()),
-                None => {
-                    let key = key::marker(identity.server_id, identity.epoch);
-                    let value = self.inner.database.get(key::MARKERS, &key)?;
-                    let read = value.map(|value| Marker::decode(&value)).transpose();
-                    read.map_err(|Malformed(what)| Error::damaged(what, &key))?
-                }
-            };
-            if let Some(marker) = marker {
-                self.markers.insert(of_epoch, marker);
-            }
-        }
-        Ok(self.markers.get(&of_epoch))
-    }
 }
 
 #[cfg(test)]

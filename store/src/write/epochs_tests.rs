@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Intake, IntakeRow, Options, Outcome, Store};
+use crate::{Identity, Intake, IntakeRow, Options, Outcome, Store};
 use std::path::Path;
 use zonepulse_dns::{MessageKind, RecordType};
 

@@ -1,25 +1,23 @@
 //! One atomic write of any number of batches, and what recovery makes of it.
 
 mod charge;
+pub(crate) mod checkpoint;
 pub(crate) mod epochs;
+mod known;
 pub(crate) mod marker;
 pub(crate) mod metrics;
 pub(crate) mod overlap;
+pub(crate) mod writer;
 
-use crate::database::Database;
 use crate::database::key::{self, GROUP};
 use crate::dictionary::Pending;
 use crate::dns::block::{self, Sections};
 use crate::intake::{Identity, Intake, IntakeRow, Outcome};
-use crate::report::Report;
-use crate::retention::Expiry;
 use crate::lock::MutexGuard;
+use crate::report::Report;
 use crate::share::Counts;
 use crate::system::series;
-use crate::totals::{Group, GroupKey, Totals};
-use crate::write::epochs::Epochs;
-use crate::write::marker::{Marker, Number};
-use crate::write::overlap::{Covered, Reaches};
+use crate::totals::{self, Group, GroupKey};
 use crate::{Error, Inner};
 use checkpoint::{by_number, write_totals};
 use marker::{Marker, Number};
@@ -30,58 +28,18 @@ use std::time::Instant;
 use writer::Writer;
 use zonepulse_dns::RecordType;
 
-const LAST_COMMIT: &[u8] = b"last_commit";
 /// After so many commits the totals are written down, so that opening the
 /// store never has more blocks than this to go through.
 const CHECKPOINT_AFTER: u64 = if cfg!(test) { 8 } else { 4096 };
-
-/// What the one writer knows between writes.
-#[derive(Debug, Default)]
-pub(crate) struct Writer {
-    /// When it began: the time that rates of new names go by.
-    pub(crate) now: Instant,
-    last_commit: u64,
-    last_checkpoint: u64,
-    committed: u64,
-    duplicates: u64,
-    /// The epochs that were written to last, so that an ordinary batch reads no marker.
-    pub(crate) markers: BTreeMap<(u32, u64), Marker>,
-    pub(crate) epochs: Epochs,
-    pub(crate) reaches: Reaches,
-    /// Servers that were removed since the store was opened: their batches may have been under way.
-    forbidden: BTreeSet<u32>,
-}
-
 /// Epochs whose markers are kept in memory.
 const MARKERS_KEPT: usize = 4096;
-
-impl Writer {
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.committed, self.duplicates)
-    }
-
-    pub(crate) fn last_commit(&self) -> u64 {
-        self.last_commit
-    }
-
-    /// No batch of this server is taken any more.
-    pub(crate) fn forbid(&mut self, server_id: u32) {
-        self.forbidden.insert(server_id);
-    }
-
-    /// Forgets which batches of a server were taken.
-    pub(crate) fn forget(&mut self, server_id: u32) {
-        self.markers.retain(|(of, _), _| *of != server_id);
-        self.epochs.forget(server_id);
-        self.reaches.forget(server_id);
-    }
-}
 
 /// Collects batches into one atomic, fsynced write. Dropped without
 /// [`commit`](Write::commit), it leaves no trace.
 pub struct Write<'a> {
     pub(crate) inner: &'a Inner,
-            now: now(),
+    /// When it began: the time that rates of new names go by.
+    pub(crate) now: Instant,
     pub(crate) writer: MutexGuard<'a, Writer>,
     pub(crate) batch: WriteBatch,
     pub(crate) names: Pending,
@@ -123,6 +81,7 @@ impl<'a> Write<'a> {
         inner.count_servers();
         Write {
             inner,
+            now: now(),
             writer,
             batch: WriteBatch::default(),
             names: Pending::default(),
@@ -211,7 +170,7 @@ impl<'a> Write<'a> {
         let epochs = self.writer.epochs.put(database, &mut self.batch, &self.markers, &self.begun)?;
         let mut written = self.new_groups();
         for (key, group) in &mut written {
-            put_group(database, &mut self.batch, *key, group, commit);
+            totals::disk::put_group(database, &mut self.batch, *key, group, commit);
         }
         self.batch.put_cf(database.family(key::JOURNAL), commit.to_be_bytes(), &self.journal);
         {
@@ -304,121 +263,6 @@ pub(crate) fn by_group(server_id: u32, rows: &[IntakeRow]) -> impl Iterator<Item
         let (kind, number) = of(rows.first()?);
         Some(((server_id, kind, number), rows))
     })
-}
-
-/// Rows of a block's section, by the numbers of their groups.
-fn by_number(rows: &[block::Row]) -> impl Iterator<Item = (u32, &[block::Row])> {
-    let of = |row: &block::Row| row.record_id / GROUP;
-    rows.chunk_by(move |a, b| of(a) == of(b)).filter_map(move |rows| Some((of(rows.first()?), rows)))
-}
-
-fn put_group(database: &Database, batch: &mut WriteBatch, key: GroupKey, group: &mut Group, as_of: u64) {
-    let (server, kind, number) = key;
-    batch.put_cf(database.family(key::TOTALS), key::total(server, kind, number), group.encode(as_of));
-    group.as_of = as_of;
-    group.dirty = false;
-}
-
-/// Adds to a batch what of a server's totals is only in memory.
-pub(crate) fn put_totals_of(inner: &Inner, batch: &mut WriteBatch, server_id: u32, as_of: u64) -> Vec<GroupKey> {
-    put_dirty(inner, batch, (server_id, 0, 0)..=(server_id, u16::MAX, u32::MAX), as_of)
-}
-
-fn put_dirty(inner: &Inner, batch: &mut WriteBatch, range: RangeInclusive<GroupKey>, as_of: u64) -> Vec<GroupKey> {
-    let totals = inner.totals.read();
-    let family = inner.database.family(key::TOTALS);
-    let mut put = Vec::new();
-    for (key, group) in totals.groups.range(range).filter(|(_, group)| group.dirty) {
-        let (server, kind, number) = *key;
-        batch.put_cf(family, key::total(server, kind, number), group.encode(as_of));
-        put.push(*key);
-    }
-    put
-}
-
-/// These groups are on disk as they are in memory; nobody has written since.
-pub(crate) fn totals_are_written(inner: &Inner, keys: &[GroupKey], as_of: u64) {
-    let mut totals = inner.totals.write();
-    for key in keys {
-        if let Some(group) = totals.groups.get_mut(key) {
-            group.as_of = as_of;
-            group.dirty = false;
-        }
-    }
-}
-
-/// Writes down all totals that are only in memory and clears the journal.
-pub(crate) fn checkpoint(inner: &Inner) -> Result<(), Error> {
-    write_totals(inner, &mut inner.writer.lock())
-}
-
-pub(crate) fn write_totals(inner: &Inner, writer: &mut Writer) -> Result<(), Error> {
-    let commit = writer.last_commit;
-    if commit == writer.last_checkpoint {
-        return Ok(());
-    }
-    let database = &inner.database;
-    let mut batch = WriteBatch::default();
-    let written = put_dirty(inner, &mut batch, (0, 0, 0)..=(u32::MAX, u16::MAX, u32::MAX), commit);
-    batch.put(LAST_COMMIT, commit.to_be_bytes());
-    batch.delete_range_cf(database.family(key::JOURNAL), 0u64.to_be_bytes(), (commit + 1).to_be_bytes());
-    database.write(batch, true)?;
-    totals_are_written(inner, &written, commit);
-    writer.last_checkpoint = commit;
-    Ok(())
-}
-
-/// Reads the totals and adds what the journal says came after them.
-pub(crate) fn recover(database: &Database, expiry: &Expiry) -> Result<(Totals, Writer), Error> {
-    let mut totals = Totals::default();
-    database.visit(key::TOTALS, &[], |key, value| {
-        let of_group = key::parse_total(key).ok_or_else(|| Error::damaged("totals", key))?;
-        let group = Group::decode(value).map_err(|Malformed(what)| Error::damaged(what, key))?;
-        totals.groups.insert(of_group, group);
-        Ok(true)
-    })?;
-    let last_checkpoint = match database.get("default", LAST_COMMIT)? {
-        None => 0,
-        Some(value) => key::u64_at(&value, 0).ok_or_else(|| Error::damaged("last commit", LAST_COMMIT))?,
-    };
-    let mut last_commit = last_checkpoint;
-    database.visit(key::JOURNAL, &(last_checkpoint + 1).to_be_bytes(), |key, blocks| {
-        let commit = key::u64_at(key, 0).ok_or_else(|| Error::damaged("journal", key))?;
-        for block in blocks.chunks(key::OPEN_BYTES) {
-            replay(database, expiry, &mut totals, commit, block)?;
-        }
-        last_commit = commit;
-        Ok(true)
-    })?;
-    if last_commit > last_checkpoint {
-        tracing::info!(commits = last_commit - last_checkpoint, "brought the totals up to date from the journal");
-    }
-    let epochs = Epochs::load(database)?;
-    Ok((totals, Writer { last_commit, last_checkpoint, epochs, ..Writer::default() }))
-}
-
-fn replay(database: &Database, expiry: &Expiry, totals: &mut Totals, commit: u64, block: &[u8]) -> Result<(), Error> {
-    let damaged = |what: &'static str| Error::damaged(what, block);
-    let (_, identity, start_s) = key::parse_open(block).ok_or_else(|| damaged("journal"))?;
-    let Some(value) = database.get(key::OPEN, block)? else {
-        // It was sealed, and its totals written with it.
-        let sealed = commit <= expiry.horizon(identity.server_id).as_of;
-        return if sealed { Ok(()) } else { Err(damaged("missing block")) };
-    };
-    let mut sections = Sections::new(&value, start_s).map_err(|Malformed(what)| damaged(what))?;
-    let mut rows = Vec::new();
-    while let Some(section) = sections.next().map_err(|Malformed(what)| damaged(what))? {
-        rows.clear();
-        section.rows(&mut rows).map_err(|Malformed(what)| damaged(what))?;
-        for (number, rows) in by_number(&rows) {
-            let of_group = (identity.server_id, section.kind.number(), number);
-            let group = totals.groups.get_mut(&of_group).ok_or_else(|| damaged("totals of a block"))?;
-            if commit > group.as_of && !group.replay(rows) {
-                return Err(damaged("totals of a block"));
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

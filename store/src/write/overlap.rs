@@ -9,9 +9,7 @@
 
 use crate::Error;
 use crate::database::{Database, key};
-use crate::intake::Identity;
 use crate::report::{Report, SystemReport};
-use crate::write::Write;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -45,7 +43,7 @@ pub(crate) struct Covered {
 pub(crate) struct Reaches(BTreeMap<u32, Reach>);
 
 #[derive(Debug, Clone, Copy)]
-struct Reach {
+pub(super) struct Reach {
     /// The epoch that reaches farthest.
     epoch: u64,
     until_ms: u64,
@@ -67,9 +65,14 @@ impl Reach {
 
 impl Reaches {
     /// Past which no other epoch of the server covers anything; `None` where that is not known.
-    fn others_until_ms(&self, server_id: u32, epoch: u64) -> Option<u64> {
+    pub(super) fn others_until_ms(&self, server_id: u32, epoch: u64) -> Option<u64> {
         let reach = self.0.get(&server_id)?;
         Some(if reach.epoch == epoch { reach.others_until_ms } else { reach.until_ms })
+    }
+
+    /// It is known how far a server's reports reach.
+    pub(super) fn learn(&mut self, server_id: u32, reach: Reach) {
+        self.0.insert(server_id, reach);
     }
 
     /// Batches are on disk.
@@ -89,10 +92,10 @@ impl Reaches {
 
 /// What each other epoch shares with a stretch of time.
 #[derive(Default)]
-struct Shared(BTreeMap<u64, (u64, u64)>);
+pub(super) struct Shared(BTreeMap<u64, (u64, u64)>);
 
 impl Shared {
-    fn add(&mut self, of: &Covered, other: &Covered) {
+    pub(super) fn add(&mut self, of: &Covered, other: &Covered) {
         let shared_ms = of.until_ms.min(other.until_ms).saturating_sub(of.from_ms.max(other.from_ms));
         if of.server_id == other.server_id && of.epoch != other.epoch && shared_ms > 0 {
             let (ms, until_ms) = self.0.entry(other.epoch).or_default();
@@ -101,40 +104,15 @@ impl Shared {
         }
     }
 
-    fn most(self) -> Option<Overlap> {
+    pub(super) fn most(self) -> Option<Overlap> {
         let overlaps = self.0.into_iter().map(|(epoch, (ms, until_ms))| Overlap { epoch, ms, until_ms });
         overlaps.max_by_key(|overlap| (overlap.ms, Reverse(overlap.epoch)))
     }
 }
 
-impl Write<'_> {
-    /// How much of what a batch covers, Unix milliseconds, another epoch of its server covers: one that is in, or is
-    /// part of this write. Up to `tolerance_ms` is nothing.
-    pub fn overlap(
-        &mut self,
-        identity: &Identity,
-        from_ms: u64,
-        until_ms: u64,
-        tolerance_ms: u64,
-    ) -> Result<Option<Overlap>, Error> {
-        let Identity { server_id, epoch, .. } = *identity;
-        let batch = Covered { server_id, epoch, from_ms, until_ms };
-        let mut shared = Shared::default();
-        let others_until_ms = self.writer.reaches.others_until_ms(server_id, epoch);
-        if others_until_ms.is_none_or(|others_ms| others_ms > from_ms.saturating_add(tolerance_ms)) {
-            let learnt = read(&self.inner.database, &batch, others_until_ms.is_none(), &mut shared)?;
-            if let Some(reach) = learnt {
-                self.writer.reaches.0.insert(server_id, reach);
-            }
-        }
-        self.covered.iter().for_each(|other| shared.add(&batch, other));
-        Ok(shared.most().filter(|overlap| overlap.ms > tolerance_ms))
-    }
-}
-
 /// Adds what reports share with a batch. With `learn`, goes on to the last one, to know how far they reach; where there are
 /// too many for that, they count as reaching to the end of time, and what a batch covers is read for each.
-fn read(database: &Database, batch: &Covered, learn: bool, shared: &mut Shared) -> Result<Option<Reach>, Error> {
+pub(super) fn read(database: &Database, batch: &Covered, learn: bool, shared: &mut Shared) -> Result<Option<Reach>, Error> {
     let first_s = (batch.from_ms / 1000).saturating_sub(LONGEST_INTERVAL_S);
     // What begins before has ended before the batch begins.
     let mut reach = Reach { epoch: batch.epoch, until_ms: batch.from_ms, others_until_ms: batch.from_ms };
@@ -171,7 +149,7 @@ fn read(database: &Database, batch: &Covered, learn: bool, shared: &mut Shared) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Intake, Options, Store};
+    use crate::{Identity, Intake, Options, Store, Write};
 
     const TOLERANCE_MS: u64 = 2000;
 

@@ -125,6 +125,14 @@ impl Columns {
         self.lows.iter().zip(begins.zip(&self.ends)).map(|(low, (begin, end))| (*low, begin as usize..*end as usize))
     }
 
+    /// Slots, hits and last accesses of a range of points, at least one.
+    #[inline]
+    pub(crate) fn points(&self, range: Range<usize>) -> Option<(&[u16], &[u64], &[u32])> {
+        let slots = self.slots.get(range.clone()).filter(|slots| !slots.is_empty())?;
+        let hits = self.hits.get(range.clone()).unwrap_or_default();
+        Some((slots, hits, self.last_ms.get(range).unwrap_or_default()))
+    }
+
     /// Appends the part's cells, arranged. Everything must have been read.
     pub(crate) fn cells(&self, out: &mut Vec<Cell>) {
         for (low, range) in self.records() {

@@ -1,0 +1,48 @@
+//! What points of every kind have in common: where they lie, the walk through their hours, the steps in which they
+//! are sealed.
+//!
+//! Points of DNS ([`dns`](crate::dns)) and metrics of the machines ([`system`](crate::system)) are written by different
+//! codecs and lie alike: open blocks by hour and server, sealed values by level, hour, server and group, and a list of
+//! the hours and servers that have open blocks. One horizon of a server counts for both.
+
+pub(crate) mod course;
+pub(crate) mod sealed;
+pub(crate) mod sealing;
+
+use crate::Inner;
+use crate::database::key;
+use crate::lock::Mutex;
+use crate::waiting::Waiting;
+
+/// An hour, Unix time / 3600, and a server.
+pub(crate) type Pair = (u32, u32);
+
+/// Where the points of one kind lie.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    /// The family of open blocks.
+    pub open: &'static str,
+    /// The family of sealed values.
+    pub sealed: &'static str,
+    /// What one of those is called where it is damaged.
+    pub value: &'static str,
+    waiting: fn(&Inner) -> &Mutex<Waiting>,
+}
+
+/// Points of DNS.
+pub(crate) static DNS: Engine =
+    Engine { open: key::OPEN, sealed: key::SEALED, value: "sealed value", waiting: |inner| &inner.waiting };
+
+/// Metrics of the machines.
+pub(crate) static METRICS: Engine =
+    Engine { open: key::SYSTEM_OPEN, sealed: key::SYSTEM, value: "system value", waiting: |inner| &inner.system.waiting };
+
+/// Every kind.
+pub(crate) static ALL: [&Engine; 2] = [&DNS, &METRICS];
+
+impl Engine {
+    /// Hours and servers with open blocks.
+    pub(crate) fn waiting<'i>(&self, inner: &'i Inner) -> &'i Mutex<Waiting> {
+        (self.waiting)(inner)
+    }
+}
