@@ -36,12 +36,12 @@
 //! The keys are described in `database/key.rs`, a block in `dns/block.rs`. Every value
 //! begins with its version, and the store as a whole has [`FORMAT`].
 //!
-//! # Who may call it
+//! # Blocking
 //!
-//! Whatever reads points, reports, markers or the registry reads RocksDB, and blocks the thread; so does a write, which waits
-//! for others and for the disk. None of it belongs on a thread of an async runtime. What only looks into memory is
+//! Reading points, reports, markers or the registry reads from RocksDB and blocks the thread. A write blocks, too: it waits for
+//! other writes and for the disk. Do not call these from an async thread. Only the following stay in memory:
 //! [`Store::dictionary`], [`Store::series`], [`Store::totals`], [`Store::retention`], [`Store::kept_from_s`],
-//! the shares ([`Store::names_of`] and its siblings) and [`Registry::generation`].
+//! [`Store::names_of`], [`Store::totals_of`], [`Store::series_of`] and [`Registry::generation`].
 //!
 //! # What this crate is not
 //!
@@ -120,23 +120,23 @@ pub struct Store {
     inner: Arc<Inner>,
 }
 
-/// What is open, shared by all clones.
+/// The state of an open store, shared by its clones.
 ///
-/// # The order of its locks
+/// # Lock order
 ///
-/// A thread takes a lock only when all that it holds come before it: `keeper`, `sweeping`, `writer`, `expiry`, `waiting`,
-/// `system.waiting`, `dictionary`, `system.series`, `totals`, `names`, `total_shares`, `system.shares`, `server_names`.
-/// [`Rank`] says the same, and `lock.rs` checks it. What is decided by a lock further back is looked at before one
-/// further on is taken, or copied: sealing clones `expiry`, for one.
+/// `keeper`, `sweeping`, `writer`, `expiry`, `waiting`, `system.waiting`, `dictionary`, `system.series`, `totals`, `names`,
+/// `total_shares`, `system.shares`, `server_names`. A thread may take a lock only if every lock it holds comes earlier in
+/// this list. [`Rank`] is the list in code, and `lock.rs` asserts it. A step that needs a value from an earlier lock while
+/// it holds a later one copies the value first, as sealing does with `expiry`.
 ///
-/// * A step of upkeep holds `keeper`, so there is one at a time; whoever changes what steps rely on (a purge, a rebuild,
-///   a check) takes it first.
-/// * Whoever writes holds `writer` from the first look at what is there until what was written can be seen.
-/// * What moves between families, or from one total to another, moves while `expiry`, or `sweeping`, is held to write.
+/// * `keeper` is held for a whole step of upkeep, so steps never overlap. Purging, rebuilding and checking take it, too.
+/// * `writer` is held from the first read of a write until its result is visible.
+/// * `expiry` is held for writing while points move between families or are removed, `sweeping` while hits move from one
+///   total to another.
 ///
-/// The locks inside of parts (of [`Decoders`], of the room on the disk) come last: nothing else is locked under them.
-/// A caller's closure runs without locks, but for `sweeping` and `totals` while totals are told, and `writer` while a
-/// change of the registry is worked out.
+/// Locks inside a field ([`Decoders`], the free space of the disk) are innermost: no other lock is taken under them.
+/// Callers' closures run without locks, with these exceptions: `sweeping` or `totals` while totals are visited, and
+/// `writer` while a change of the registry is computed.
 struct Inner {
     database: Database,
     /// What points that are sealed from now on keep of last accesses.
@@ -244,7 +244,7 @@ impl Store {
         Write::begin(&self.inner, Instant::now)
     }
 
-    /// The same at another time, which is what rates of new names go by.
+    /// Like [`Store::begin`], with the time by which rates of new names are limited.
     pub fn begin_at(&self, now: Instant) -> Write<'_> {
         Write::begin(&self.inner, || now)
     }

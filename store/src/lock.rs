@@ -1,14 +1,14 @@
-//! Locks that know in which order they may be taken.
+//! Locks with a rank.
 //!
-//! Two threads that take two locks in different orders may wait for each other for ever. So the locks of
-//! [`Inner`](crate::Inner) have ranks, and a thread takes only locks that come after all that it holds. Debug builds and
-//! this crate's tests check that wherever a lock is taken, whether or not another thread is in the way; other builds
-//! keep nothing of it.
+//! Two threads that take two locks in opposite orders can deadlock. The locks of [`Inner`](crate::Inner) therefore have
+//! ranks, and a thread may take a lock only if its rank is higher than that of every lock it holds. Debug builds and
+//! this crate's tests assert this whenever a lock is taken, even if no other thread is involved. In other builds the check
+//! costs nothing.
 
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use std::ops::{Deref, DerefMut};
 
-/// Where a lock stands, the first one first. What each is for is said in [`Inner`](crate::Inner).
+/// The locks in the order in which they may be taken. [`Inner`](crate::Inner) explains them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     Keeper,
@@ -33,18 +33,18 @@ pub(crate) struct Mutex<T> {
     lock: parking_lot::Mutex<T>,
 }
 
-/// A lock for many readers or one writer, with a rank. Nobody reads it twice at a time: a writer that waits between
-/// the two would never get in.
+/// A reader-writer lock with a rank. A thread must not read it twice at a time: a writer waiting between the two would
+/// deadlock with it.
 #[derive(Debug)]
 pub(crate) struct RwLock<T> {
     rank: Rank,
     lock: parking_lot::RwLock<T>,
 }
 
-/// What a lock guards, while it is held.
+/// A held lock.
 #[derive(Debug)]
 pub(crate) struct Guard<G> {
-    // Fields are dropped in this order: the lock is free before it is noted to be.
+    // Dropped in this order: the lock is released before its rank is.
     guard: G,
     _held: order::Held,
 }
@@ -103,7 +103,7 @@ mod order {
     use std::cell::RefCell;
 
     thread_local! {
-        /// What this thread holds, rising.
+        /// Ranks held by this thread, ascending.
         static HELD: RefCell<Vec<Rank>> = const { RefCell::new(Vec::new()) };
     }
 
@@ -114,7 +114,10 @@ mod order {
     pub(super) fn enter(rank: Rank) -> Held {
         HELD.with_borrow_mut(|held| {
             let last = held.last().copied();
-            assert!(last.is_none_or(|last| last < rank), "{rank:?} is locked while {held:?} are held: see Inner for the order");
+            assert!(
+                last.is_none_or(|last| last < rank),
+                "{rank:?} must not be locked while {held:?} are held (see Inner for the lock order)"
+            );
             held.push(rank);
         });
         Held(rank)
@@ -122,7 +125,7 @@ mod order {
 
     impl Drop for Held {
         fn drop(&mut self) {
-            // Gone already where a thread ends with what it holds.
+            // Fails only if the thread is ending.
             let _ = HELD.try_with(|held| held.borrow_mut().retain(|rank| *rank != self.0));
         }
     }
@@ -147,7 +150,7 @@ mod tests {
     use crate::{Options, Store};
 
     #[test]
-    fn locks_are_taken_in_their_order_and_freed_in_any() {
+    fn locks_are_taken_in_order_and_released_in_any_order() {
         let (writer, totals) = (Mutex::new(Rank::Writer, 1), RwLock::new(Rank::Totals, 2));
         for _ in 0..2 {
             let held = writer.lock();
@@ -160,22 +163,22 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Writer is locked while [Totals] are held")]
-    fn a_lock_that_comes_before_one_that_is_held_is_not_taken() {
+    #[should_panic(expected = "Writer must not be locked while [Totals] are held")]
+    fn taking_a_lock_of_a_lower_rank_panics() {
         let (writer, totals) = (Mutex::new(Rank::Writer, ()), RwLock::new(Rank::Totals, ()));
         let _totals = totals.read();
         let _writer = writer.lock();
     }
 
     #[test]
-    #[should_panic(expected = "Totals is locked while [Totals] are held")]
-    fn a_lock_is_not_read_twice_at_a_time() {
+    #[should_panic(expected = "Totals must not be locked while [Totals] are held")]
+    fn reading_a_lock_twice_at_a_time_panics() {
         let totals = RwLock::new(Rank::Totals, ());
         let (_one, _other) = (totals.read(), totals.read());
     }
 
     #[test]
-    fn what_another_thread_holds_says_nothing_of_this_one() {
+    fn locks_held_by_another_thread_do_not_matter() {
         let (writer, totals) = (Mutex::new(Rank::Writer, ()), RwLock::new(Rank::Totals, ()));
         let _totals = totals.read();
         std::thread::scope(|scope| {
@@ -183,10 +186,10 @@ mod tests {
         });
     }
 
-    /// A commit needs the dictionary, so whoever holds the dictionary must not wait for a commit.
+    /// A commit takes the dictionary, so waiting for a commit while holding the dictionary can deadlock.
     #[test]
-    #[should_panic(expected = "Writer is locked while [Dictionary] are held")]
-    fn a_write_is_not_begun_by_one_who_holds_the_dictionary() {
+    #[should_panic(expected = "Writer must not be locked while [Dictionary] are held")]
+    fn beginning_a_write_while_holding_the_dictionary_panics() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
         let _names = store.dictionary();

@@ -1,4 +1,4 @@
-//! How much there is.
+//! Sizes of a store.
 
 use crate::database::key;
 use crate::{Error, Level, Store};
@@ -32,7 +32,7 @@ pub struct Statistics {
 impl Store {
     /// Sizes.
     pub fn statistics(&self) -> Statistics {
-        // One after the other: within the value that is made they would all be held to its end.
+        // In statements of their own: locks taken inside the struct expression would all be held until its end.
         let (committed, duplicates) = self.inner.writer.lock().counts();
         let open_hours = self.inner.waiting.lock().len() as u64;
         let records = self.inner.dictionary.read().count() as u64;

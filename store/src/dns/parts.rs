@@ -1,4 +1,4 @@
-//! The points of a group of records between two layouts, series by series.
+//! Cells of one group of records by series: the form between open blocks and sealed values.
 
 use crate::Level;
 use crate::dns::cell::{self, Cell, Groups, Series};
@@ -19,7 +19,7 @@ pub(crate) fn read_parts(decoder: &mut Decoder, value: &[u8], found: &mut Parts)
     Ok(())
 }
 
-/// Adds the cells of a group, which are then gone from where they were.
+/// Moves the cells of a group.
 pub(crate) fn take_group(groups: &mut Groups, group: u32, parts: &mut Parts) {
     let of_group = groups.range_mut((group, (0, 0))..=(group, (u32::MAX, u16::MAX)));
     for ((_, series), cells) in of_group {

@@ -1,4 +1,4 @@
-//! Points as they are, in columns, and how many there are.
+//! Reading points in columns, and counting them.
 
 use crate::dns::selection::{Reading, Selection};
 use crate::dns::sink::{Of, Sink, Unread};

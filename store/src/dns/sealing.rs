@@ -1,7 +1,6 @@
-//! Sealing points of DNS: how blocks become columns, group by group, and what totals need in the same write.
+//! Sealing points of DNS: turning blocks into columns, group by group. See [`engine::sealing`](crate::engine::sealing).
 //!
-//! The steps are those of [`engine::sealing`](crate::engine::sealing). Totals of which a block is the only trace on disk
-//! are written down in the write that removes the block.
+//! Totals that exist on disk only as a block are written in the same write that removes the block.
 
 use crate::database::key;
 use crate::dns::block::{Row, Sections};
@@ -112,7 +111,7 @@ impl sealing::Sealer for Sealer {
         Ok(())
     }
 
-    /// With the server's totals that are not on disk yet.
+    /// Adds the totals of the server that are not on disk yet.
     fn write(&mut self, work: Work<'_>, last_commit: u64) -> Result<(), Error> {
         let Work { inner, mut batch, pair: (_, server_id), horizon } = work;
         let written = totals::disk::put_of_server(inner, &mut batch, server_id, last_commit);

@@ -20,8 +20,8 @@ pub(crate) trait Sink {
     const HITS: bool = true;
     /// Called before the points of each group or block; may end the walk.
     fn begin(&mut self, of: &Of) -> ControlFlow<()>;
-    /// A sealed part of which every slot is asked for, before it is read: whether nothing is left to do with it.
-    /// [`Sink::begin`] was not called for it.
+    /// Offered every sealed part whose slots are all asked for, before it is read. Returns whether it was consumed; if
+    /// not, its points follow as usual. Called instead of [`Sink::begin`].
     fn sealed(&mut self, _of: &Of, _part: &mut Unread<'_>) -> Result<ControlFlow<(), bool>, Malformed> {
         Ok(ControlFlow::Continue(false))
     }
@@ -43,12 +43,12 @@ impl<'a> Unread<'a> {
         Unread { group, part, wanted, decoder }
     }
 
-    /// How many points it has, where those of all its records are asked for.
+    /// How many points it has; `None` if not all its records are asked for.
     pub(crate) fn points(&self) -> Result<Option<u64>, Malformed> {
         self.wanted.lows.is_none().then(|| self.part.points()).transpose()
     }
 
-    /// Whether it has one point of each record, and those of all its records are asked for.
+    /// Whether it has one point per record, and all its records are asked for.
     pub(crate) fn is_single(&self) -> bool {
         self.wanted.lows.is_none() && self.part.interval_s == 3600
     }
@@ -58,7 +58,7 @@ impl<'a> Unread<'a> {
         self.decoder.add_single(self.part, sums)
     }
 
-    /// Reads what is asked for of it.
+    /// Reads what is asked for.
     pub(crate) fn read(&mut self) -> Result<&Columns, Malformed> {
         self.decoder.read(self.part, &self.wanted)?;
         Ok(&self.decoder.columns)

@@ -1,8 +1,7 @@
-//! The course of a walk: the hours and servers that have points, sealed or open, one after another.
+//! The course of a walk: the hours and servers that have sealed or open points, in order.
 //!
-//! An answer is always sealed ∪ open. Both are looked at as of one moment: whoever makes a course holds the lock under
-//! which nothing is sealed or dropped, so that a point that moves from one to the other is seen in one of them,
-//! whatever happens after.
+//! An answer is always sealed ∪ open, as of one moment: both iterators are made while the caller holds the lock that
+//! sealing and expiry need for their writes. So a point that moves later is seen in exactly one of them.
 
 use super::{Engine, Pair};
 use crate::database::key;
@@ -12,7 +11,7 @@ use rocksdb::DBRawIterator;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Which hours and servers a walk is about.
+/// Which hours and servers to visit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Route<'a> {
     pub level: Level,
@@ -25,7 +24,7 @@ pub(crate) struct Route<'a> {
     pub servers: Option<&'a [u32]>,
     /// The first group that is asked for.
     pub first_group: u32,
-    /// Whether only some groups are asked for: what lies between them is not read from the disk.
+    /// Whether only some groups are asked for; what lies between them is then not read ahead.
     pub leaps: bool,
 }
 
@@ -40,7 +39,7 @@ pub(crate) struct Here {
     pub open: bool,
 }
 
-/// Where a walk is.
+/// A walk in progress.
 pub(crate) struct Course<'a> {
     engine: &'static Engine,
     level: Level,
@@ -52,7 +51,7 @@ pub(crate) struct Course<'a> {
     first_group: u32,
     expiry: Arc<Expiry>,
     sealed: DBRawIterator<'a>,
-    /// None where nothing that is asked for can be open.
+    /// `None` if nothing that is asked for can be open.
     open: Option<DBRawIterator<'a>>,
     /// Hours and servers with open blocks, the next one last.
     waiting: Vec<Pair>,
@@ -60,7 +59,7 @@ pub(crate) struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    /// Begins at the first hour and server; nothing is sealed or dropped while `expiry` is held.
+    /// Starts before the first hour and server. `expiry` must be locked, so that nothing is sealed or dropped meanwhile.
     pub(crate) fn new(inner: &'a Inner, expiry: &Arc<Expiry>, engine: &'static Engine, route: &Route<'_>) -> Self {
         let Route { level, now_s, from_s, until_s, servers, first_group, leaps } = *route;
         let servers = servers.map(|servers| {
@@ -142,9 +141,9 @@ impl<'a> Course<'a> {
         self.sealed.item()
     }
 
-    /// Leaves a value of a group; says whether more of this hour and server is asked for.
+    /// Moves past the value of a group; returns whether more of this hour and server is asked for.
     ///
-    /// Values are large: what follows is often in another block, so it is only read when it is asked for.
+    /// Values are large and the next one is often in another block, so it is read only if it is asked for.
     pub(crate) fn leave(&mut self, pair: Pair, group: u32, wanted: impl Fn(u32) -> Option<u32>) -> bool {
         let Some(next) = group.checked_add(1).and_then(wanted) else { return false };
         if next == group + 1 {

@@ -1,9 +1,8 @@
-//! What points of every kind have in common: where they lie, the walk through their hours, the steps in which they
-//! are sealed.
+//! What all kinds of points have in common: where they are stored, the walk through their hours, the steps of sealing.
 //!
-//! Points of DNS ([`dns`](crate::dns)) and metrics of the machines ([`system`](crate::system)) are written by different
-//! codecs and lie alike: open blocks by hour and server, sealed values by level, hour, server and group, and a list of
-//! the hours and servers that have open blocks. One horizon of a server counts for both.
+//! Points of DNS ([`dns`](crate::dns)) and metrics of the machines ([`system`](crate::system)) have codecs of their own but
+//! the same layout: open blocks by hour and server, sealed values by level, hour, server and group, and an in-memory list
+//! of the hours and servers with open blocks. A server's horizon applies to both.
 
 pub(crate) mod course;
 pub(crate) mod sealed;
@@ -17,14 +16,14 @@ use crate::waiting::Waiting;
 /// An hour, Unix time / 3600, and a server.
 pub(crate) type Pair = (u32, u32);
 
-/// Where the points of one kind lie.
+/// Where points of one kind are stored.
 #[derive(Debug)]
 pub(crate) struct Engine {
     /// The family of open blocks.
     pub open: &'static str,
     /// The family of sealed values.
     pub sealed: &'static str,
-    /// What one of those is called where it is damaged.
+    /// What error messages call one of those.
     pub value: &'static str,
     waiting: fn(&Inner) -> &Mutex<Waiting>,
 }

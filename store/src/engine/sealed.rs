@@ -1,10 +1,10 @@
-//! The sealed values of one server, found without looking at others.
+//! Finding the sealed values of one server.
 
 use super::Engine;
 use crate::database::{Database, key};
 use crate::{Error, Level};
 
-/// The hours in which a server has sealed values of a level: a leap for each of them.
+/// The hours in which a server has sealed values of a level. Seeks once per hour, and reads no values.
 pub(crate) fn hours(database: &Database, engine: &Engine, level: Level, server_id: u32) -> Result<Vec<u32>, Error> {
     let mut hours = Vec::new();
     let mut iterator = database.leaping_iterator(engine.sealed);

@@ -29,15 +29,15 @@ pub(crate) struct Sealed {
     pub points: u64,
 }
 
-/// How points of one kind are sealed, as far as kinds differ.
+/// What differs between kinds of points when they are sealed.
 pub(crate) trait Sealer {
     /// Points that were taken out of blocks.
     type Points: Default;
-    /// Where they lie.
+    /// Where they are stored.
     const ENGINE: &'static Engine;
     /// A step takes no further block once it has so many points.
     const STEP_POINTS: u64;
-    /// Whether hours that the raw horizon is about to pass are sealed in any case.
+    /// Whether hours are sealed early if the raw horizon is about to pass them.
     const BEFORE_HORIZON: bool;
 
     /// Adds the points of a block that starts at this time, Unix seconds; gives how many.
@@ -49,7 +49,7 @@ pub(crate) trait Sealer {
     /// The raw points are not there any more: what is open is added to the roll-ups.
     fn add_to_roll_ups(&mut self, work: &mut Work<'_>, points: Self::Points) -> Result<(), Error>;
 
-    /// Writes the batch, with what else has to be in the write. The writer's lock is held, and this was its last commit.
+    /// Writes the batch and whatever else must be part of the write. Called with the writer's lock held.
     fn write(&mut self, work: Work<'_>, _last_commit: u64) -> Result<(), Error> {
         // Readers look at both families before or after this, not between.
         let _moving = work.inner.expiry.write();
@@ -57,13 +57,13 @@ pub(crate) trait Sealer {
     }
 }
 
-/// A step's write, as far as it has come.
+/// The write of a step.
 pub(crate) struct Work<'a> {
     pub inner: &'a Inner,
     pub batch: WriteBatch,
     /// Whose points are sealed.
     pub pair: Pair,
-    /// How far the server's points have left the disk.
+    /// The server's horizon.
     pub horizon: Horizon,
 }
 

@@ -1,4 +1,4 @@
-//! The points of an hour and server between two layouts, series by series: read, put together, rolled up.
+//! Points of an hour and server by series: reading, merging and rolling them up.
 
 use crate::Level;
 use crate::system::bucket::{Bucket, greatest};

@@ -1,4 +1,4 @@
-//! Sealing metrics: how blocks become columns and roll-ups, group by group. The steps are those of
+//! Sealing metrics: turning blocks into columns and roll-ups, group by group. See
 //! [`engine::sealing`](crate::engine::sealing).
 
 use crate::database::key;
@@ -40,7 +40,7 @@ impl sealing::Sealer for Sealer {
     type Points = Raw;
     const ENGINE: &'static Engine = &METRICS;
     const STEP_POINTS: u64 = if cfg!(test) { 60 } else { 2 << 20 };
-    // Behind the horizon there would be nothing left to compare a slot with that is told twice.
+    // Behind the horizon, a slot that is reported twice can no longer be compared with what was sealed.
     const BEFORE_HORIZON: bool = true;
 
     fn take(&mut self, _: u64, block: &[u8], raw: &mut Raw) -> Result<u64, Malformed> {

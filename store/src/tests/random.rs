@@ -1,4 +1,4 @@
-//! Choices that a seed repeats.
+//! Reproducible random numbers.
 
 /// SplitMix64: the choices of a schedule, the same for the same seed.
 pub(crate) struct Random(pub(crate) u64);

@@ -1,4 +1,4 @@
-//! Totals on their way to the disk.
+//! Writing totals to disk.
 
 use super::{Group, GroupKey};
 use crate::Inner;
@@ -6,7 +6,7 @@ use crate::database::{Database, key};
 use rocksdb::WriteBatch;
 use std::ops::RangeInclusive;
 
-/// Adds a group to a write, which makes it complete up to this commit.
+/// Adds a group to a batch; its value on disk is then complete up to this commit.
 pub(crate) fn put_group(database: &Database, batch: &mut WriteBatch, key: GroupKey, group: &mut Group, as_of: u64) {
     let (server, kind, number) = key;
     batch.put_cf(database.family(key::TOTALS), key::total(server, kind, number), group.encode(as_of));

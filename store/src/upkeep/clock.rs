@@ -1,4 +1,4 @@
-//! The time that upkeep goes by.
+//! The clock of the upkeep thread.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Servers that were removed, once retention has taken their points.
+//! Purging removed servers once retention has taken all their points.
 
 use crate::registry::{self, purge};
 use crate::{Error, Inner, Level};

@@ -1,4 +1,4 @@
-//! Which hour is sealed next, and which ones are left alone for a while.
+//! Choosing the next hour to seal; hours that failed are retried later.
 
 use super::step::Step;
 use crate::engine::Pair;

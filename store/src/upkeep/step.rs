@@ -1,4 +1,4 @@
-//! What upkeep says of its steps.
+//! Results of steps.
 
 /// What a step of upkeep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

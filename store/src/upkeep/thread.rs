@@ -1,4 +1,4 @@
-//! The thread that does steps of upkeep, by a clock that it does not always believe.
+//! The upkeep thread.
 
 use super::clock::Clock;
 use super::step::Step;

@@ -1,4 +1,4 @@
-//! What of totals is only in memory: written down at checkpoints, and made anew from the journal when a store opens.
+//! Checkpoints of the totals, and their recovery from the journal when a store is opened.
 
 use super::epochs::Epochs;
 use super::writer::Writer;

@@ -1,4 +1,4 @@
-//! What a write knows of a batch before it takes it.
+//! Whether a batch is already stored, and whose coverage it overlaps.
 
 use super::Write;
 use super::marker::{Marker, Number};

@@ -1,4 +1,4 @@
-//! One atomic write of any number of batches, and what recovery makes of it.
+//! One atomic write of any number of batches.
 
 mod charge;
 pub(crate) mod checkpoint;
@@ -38,7 +38,7 @@ const MARKERS_KEPT: usize = 4096;
 /// [`commit`](Write::commit), it leaves no trace.
 pub struct Write<'a> {
     pub(crate) inner: &'a Inner,
-    /// When it began: the time that rates of new names go by.
+    /// When it began; rates of new names are limited by this time.
     pub(crate) now: Instant,
     pub(crate) writer: MutexGuard<'a, Writer>,
     pub(crate) batch: WriteBatch,

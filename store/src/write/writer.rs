@@ -1,4 +1,4 @@
-//! The one writer.
+//! State that writes leave for each other.
 
 use super::epochs::Epochs;
 use super::marker::Marker;

@@ -23,6 +23,7 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
+    #[inline]
     pub(super) fn clear(&mut self) {
         self.lows.clear();
         self.slots.clear();
@@ -33,6 +34,7 @@ impl Columns {
     }
 
     /// Takes the places of the wanted records, and notes which points of the part are theirs.
+    #[inline]
     pub(super) fn take_places(
         &mut self,
         column: &[u8],
@@ -95,6 +97,7 @@ impl Columns {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn take_hits(&mut self, column: &[u8], points: usize) -> Result<(), Malformed> {
         if column.len() == points {
             // Every number is a byte, or the last one of them says that more follows.
@@ -120,6 +123,7 @@ impl Columns {
     }
 
     /// Low byte and range of points, record by record.
+    #[inline]
     pub(crate) fn records(&self) -> impl Iterator<Item = (u8, Range<usize>)> {
         let begins = std::iter::once(0).chain(self.ends.iter().copied());
         self.lows.iter().zip(begins.zip(&self.ends)).map(|(low, (begin, end))| (*low, begin as usize..*end as usize))
@@ -145,6 +149,7 @@ impl Columns {
 }
 
 /// Whether places say that each record has one point, of the one slot that there is.
+#[inline]
 pub(super) fn check_single_places(lows: &[u8], places: &[u8], points: usize) -> Result<(), Malformed> {
     // Looked at to the end, several at once: what is wrong is rare.
     let others = places.iter().fold(0, |others, bits| others | (bits ^ 1));

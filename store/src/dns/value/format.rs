@@ -24,6 +24,7 @@ impl Part<'_> {
     }
 
     /// How many points it has, as its beginning says.
+    #[inline]
     pub(crate) fn points(&self) -> Result<u64, Malformed> {
         let mut reader = Reader::new(self.bytes);
         let records = reader.below(u64::from(GROUP) + 1, "records")?;
@@ -76,6 +77,7 @@ fn read_part<'a>(reader: &mut Reader<'a>, precision: Precision) -> Result<Part<'
 }
 
 /// How many slots an hour has.
+#[inline]
 pub(super) fn slots(interval_s: u32) -> usize {
     (3600 / interval_s.max(1)) as usize
 }
@@ -87,6 +89,7 @@ pub(super) fn last_of_slot(interval_s: u32, slot: u16, unit_ms: u32) -> u32 {
 }
 
 /// How many bytes an age takes.
+#[inline]
 pub(super) fn age_bytes(interval_s: u32, unit_ms: u32) -> u32 {
     match interval_s * 1000 / unit_ms.max(1) {
         0..=1 => 0,

@@ -1,4 +1,4 @@
-//! What a store has to say, kept in plain collections.
+//! The model: what a store should contain, in plain collections.
 
 use crate::{Identity, Intake, Level, OTHER, Precision, Retention};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! A schedule: what happens to a store, and with it to the model.
+//! A schedule: random actions on a store and the model.
 
 use super::plain::{Batch, DEFAULT, Model, NAMES, SERVERS, SWEPT, T0_S, name};
 use crate::database::testing::{End, copy, end_at, use_memory};

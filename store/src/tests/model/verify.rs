@@ -1,4 +1,4 @@
-//! Whether the store says what the model says.
+//! Comparing the store with the model.
 
 use super::plain::{Found, Place, SERVERS, name, number_of};
 use super::schedule::Schedule;
@@ -104,7 +104,7 @@ impl Schedule {
             let of = (sum.server_id.unwrap(), number_of(name), kind.number());
             assert_eq!(told.insert(of, (sum.hits, sum.last_ms.unwrap_or(0))), None);
         }
-        // Reading takes locks that come before it.
+        // Reading takes locks of lower ranks.
         drop(dictionary);
         assert_eq!(told, sums, "sums of {level:?} of {selection:?}");
         for split in splits::ALL {
