@@ -7,6 +7,7 @@ use rocksdb::WriteBatch;
 use std::ops::RangeInclusive;
 
 /// Adds a group to a batch; its value on disk is then complete up to this commit.
+#[inline]
 pub(crate) fn put_group(database: &Database, batch: &mut WriteBatch, key: GroupKey, group: &mut Group, as_of: u64) {
     let (server, kind, number) = key;
     batch.put_cf(database.family(key::TOTALS), key::total(server, kind, number), group.encode(as_of));

@@ -88,6 +88,7 @@ fn replay(database: &Database, expiry: &Expiry, totals: &mut Totals, commit: u64
 }
 
 /// Rows of a block's section, by the numbers of their groups.
+#[inline]
 pub(super) fn by_number(rows: &[block::Row]) -> impl Iterator<Item = (u32, &[block::Row])> {
     let of = |row: &block::Row| row.record_id / GROUP;
     rows.chunk_by(move |a, b| of(a) == of(b)).filter_map(move |rows| Some((of(rows.first()?), rows)))
