@@ -5,6 +5,7 @@
 //! capture) is reported as ignored, with the reason.
 
 mod attack;
+mod blind;
 mod broker;
 mod broker_credentials;
 mod captures;
@@ -72,6 +73,7 @@ fn all() -> Vec<Trial> {
         chaos::trials(),
         dnstap::trials(),
         crashes::trials(),
+        blind::trials(),
         live::trials(),
         twins::trials(),
         devices::trials(),

@@ -103,14 +103,22 @@ fn elsewhere(observed: &Observed, found: &Found, names: &str) -> Option<Mismatch
     })
 }
 
-/// Whether a port may be the server's, for what passes the device: one of this machine that nobody listens on is not, nor
-/// one that another program has.
-pub(super) fn may_be_served(found: &Found, port: u16) -> bool {
+/// Whether requests to a port that is not observed may be for the server: not where another program of this machine waits
+/// there, or another of several servers. Where nobody does they may be for a server elsewhere, if there can be one.
+pub(super) fn may_be_served(observed: &Observed, found: &Found, port: u16) -> bool {
     let at = |place: &Place| place.port == port && place.protocol == Protocol::Udp;
-    match found.servers.is_empty() {
-        true => found.here.iter().any(at),
-        false => found.servers.iter().flat_map(Server::places).any(at),
+    let has = |server: &Server| server.places().any(at);
+    let is_observed = |server: &Server| server.places().any(|place| observed.ports.contains(&place.port));
+    if !found.here.iter().any(at) && !found.servers.iter().any(has) {
+        return observed.addresses == ServerAddresses::Any;
     }
+    if found.servers.is_empty() {
+        return true;
+    }
+    if found.independent > 1 && found.servers.iter().any(is_observed) {
+        return found.servers.iter().any(|server| is_observed(server) && has(server));
+    }
+    found.servers.iter().any(has)
 }
 
 /// A port where DNS is served.

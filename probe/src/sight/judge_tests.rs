@@ -134,9 +134,19 @@ fn ports_that_nobody_has_may_be_redirected() {
 fn a_port_of_another_program_is_not_the_server_s() {
     let mut all = found(vec![server(&["127.0.0.1:5353"], &["127.0.0.1:5300"])]);
     all.here.extend(places(&["127.0.0.53:53"]));
-    assert_eq!([5353, 5300, 53, 7].map(|port| may_be_served(&all, port)), [true, true, false, false]);
+    let served = |found: &Found| [5353, 5300, 53, 7].map(|port| may_be_served(&observed(&[54]), found, port));
+    assert_eq!(served(&all), [true, true, false, false]);
     let none = Found { servers: Vec::new(), ..all };
-    assert_eq!([5353, 53, 7].map(|port| may_be_served(&none, port)), [true, true, false], "no server is known");
+    assert_eq!(served(&none), [true, true, true, false], "no server is known");
+    let anywhere = Observed { addresses: ServerAddresses::Any, ..observed(&[54]) };
+    assert!(may_be_served(&anywhere, &none, 7), "of a server that is not on this machine");
+}
+
+#[test]
+fn a_port_of_another_server_is_not_that_of_the_observed_one() {
+    let two = found(vec![server(&["127.0.0.1:53"], &["127.0.0.1:54"]), server(&["127.0.0.1:5300"], &[])]);
+    assert_eq!([54, 5300].map(|port| may_be_served(&observed(&[53]), &two, port)), [true, false]);
+    assert!(may_be_served(&observed(&[7]), &two, 5300), "neither is observed");
 }
 
 #[test]

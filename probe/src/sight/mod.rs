@@ -65,8 +65,8 @@ struct State {
     /// Since listening began last.
     traffic: Option<Traffic>,
     listens: bool,
-    /// How long an interval is: for so long no message is no reason yet.
-    grace: Duration,
+    /// How long an interval is, once anybody has said so: for so long no message is no reason yet.
+    grace: Option<Duration>,
     /// When listening began, Unix milliseconds; unknown where the clock was set since.
     began_ms: Option<u64>,
     /// What the source had counted when it was asked last, and when listening began.
@@ -158,7 +158,7 @@ pub async fn run(status: Arc<Status>, settings: Settings) {
     loop {
         let settings = settings.clone();
         if let Ok(looked) = spawn_blocking(move || settings.look()).await {
-            status.sight.looked(looked, crate::agent::now_ms());
+            status.sight.looked(looked, Moment::now());
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
@@ -195,7 +195,7 @@ impl Sight {
     pub fn turn(&self, now: Moment, interval_s: u32, totals: Totals, elsewhere: impl FnOnce() -> Vec<(u16, u32)>) {
         let mut state = self.lock();
         state.totals = totals;
-        state.grace = Duration::from_secs(interval_s.into());
+        state.grace = Some(Duration::from_secs(interval_s.into()));
         if !state.listens {
             return;
         }
@@ -213,11 +213,14 @@ impl Sight {
         (state.over, state.began_ms, state.looked.well_ms) = (Spans::default(), None, 0);
     }
 
-    fn looked(&self, looked: Option<(Found, Option<Mismatch>)>, now_ms: u64) {
+    fn looked(&self, looked: Option<(Found, Option<Mismatch>)>, now: Moment) {
         let mut state = self.lock();
         let (found, mismatch) = looked.map_or((None, None), |(found, mismatch)| (Some(found), mismatch));
-        let well_ms = if mismatch.is_none() { now_ms } else { state.looked.well_ms };
+        let well_ms = if mismatch.is_none() { now.wall_ms.unwrap_or_default() } else { state.looked.well_ms };
         state.looked = Looked { found, mismatch, well_ms };
+        if state.listens {
+            state.judge(now);
+        }
     }
 
     /// Adds to a batch that closes for how long something held in the time that it covers.

@@ -36,7 +36,7 @@ impl State {
             let detail = other_ports(settings, &what);
             reasons.insert(BlindReason::OtherPorts, Held { since_ms: at(since), detail });
         }
-        if traffic.none_for(now, self.grace) {
+        if self.grace.is_some_and(|grace| traffic.none_for(now, grace)) {
             let detail = no_message(settings, self.began_ms);
             reasons.insert(BlindReason::NoMessage, Held { since_ms: at(traffic.began), detail });
         }
@@ -59,10 +59,8 @@ impl State {
         (!is_redirected).then(|| mismatch.detail.clone())
     }
 
-    /// Where whoever answers is the server, it need not be on this machine.
     fn may_be_served(&self, settings: &Settings, port: u16) -> bool {
-        let is_anywhere = settings.observed.addresses == ServerAddresses::Any;
-        is_anywhere || self.looked.found.as_ref().is_none_or(|found| judge::may_be_served(found, port))
+        self.looked.found.as_ref().is_none_or(|found| judge::may_be_served(&settings.observed, found, port))
     }
 
     /// These reasons hold now, and no others.

@@ -71,7 +71,7 @@ impl Play {
 
     fn looked(&self, mismatch: Option<&str>, may_be_redirected: bool) {
         let mismatch = mismatch.map(|detail| Mismatch { detail: detail.into(), may_be_redirected });
-        self.sight.looked(Some((Found::default(), mismatch)), START_MS + self.after_ms);
+        self.sight.looked(Some((Found::default(), mismatch)), self.now());
     }
 }
 
@@ -102,6 +102,13 @@ fn without_a_message_for_an_interval_there_is_a_reason_and_the_first_batch_has_i
     assert_eq!(play.blind_ms(SECOND_MINUTE, (1, 1)), 16_000);
     play.go_on(200, (0, 0));
     assert_eq!(play.blind_ms((240_000, 300_000), (0, 0)), 0, "a quiet interval after the first message is observed");
+}
+
+#[test]
+fn a_look_before_anything_was_counted_finds_no_silence() {
+    let play = Play::new(Counted::Capture);
+    play.looked(Some("knotd listens on port 5353"), false);
+    assert_eq!(play.reasons(), [BlindReason::OtherSockets]);
 }
 
 #[test]
@@ -189,10 +196,24 @@ fn a_port_of_another_program_is_no_reason() {
     let mut play = Play::new(Counted::Capture);
     let server = Server { name: "knotd".into(), certain: Vec::new(), possible: Vec::new() };
     let found = Found { servers: vec![server], independent: 1, are_here: true, here: Vec::new() };
-    play.sight.looked(Some((found, None)), START_MS);
+    play.sight.looked(Some((found, None)), play.now());
     play.elsewhere = vec![(5353, 10)];
     play.go_on(10, (1, 1));
     assert_eq!(play.reasons(), []);
+}
+
+#[test]
+fn where_whoever_answers_is_the_server_a_port_that_nobody_here_has_is_a_reason() {
+    let mut play = Play::new(Counted::Capture);
+    play.elsewhere = vec![(5353, 10)];
+    play.looked(None, false);
+    play.go_on(10, (1, 1));
+    assert_eq!(play.reasons(), [], "nobody here listens there");
+    let mut config = Config { server_id: 1, ..Config::default() };
+    config.capture.addresses = ServerAddresses::Any;
+    play.sight.observe(Settings::of(&config));
+    play.go_on(5, (1, 1));
+    assert_eq!(play.reasons(), [BlindReason::OtherPorts]);
 }
 
 #[test]
@@ -203,12 +224,11 @@ fn other_sockets_are_a_reason_since_the_last_look_that_found_none() {
     play.looked(None, false);
     play.go_on(30, (1, 1));
     play.looked(Some("knotd listens on port 5353"), false);
-    play.go_on(5, (1, 1));
     assert_eq!((play.reasons(), play.detail()), (vec![BlindReason::OtherSockets], "knotd listens on port 5353".into()));
     assert_eq!(play.blind_ms(MINUTE, (60, 60)), 30_000);
     assert_eq!(play.blind_ms(SECOND_MINUTE, (60, 60)), 60_000, "it holds on");
+    play.go_on(10, (1, 1));
     play.looked(None, false);
-    play.go_on(5, (1, 1));
     assert_eq!(play.reasons(), []);
     assert_eq!(play.blind_ms(SECOND_MINUTE, (60, 60)), 10_000);
 }

@@ -45,7 +45,7 @@ fn a_missing_direction_stays_missing_around_the_threshold_and_ends_when_it_ends(
     let mut slots = vec![(20, 0), (0, 0)];
     // One request a minute keeps it.
     for _ in 0..4 {
-        slots.extend([(0, 0); SLOTS - 1]);
+        slots.extend([(0, 0); SLOTS - 2]);
         slots.push((1, 0));
     }
     let found = missing(&slots);
