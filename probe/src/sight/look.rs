@@ -2,8 +2,10 @@
 
 use super::proc::{self, Protocol, Socket};
 use crate::heartbeat::process::{self, Process};
-use std::collections::BTreeMap;
+use std::cell::LazyCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::ops::Deref;
 
 /// Processes of servers that are looked at; some servers have one for each core.
 const MAX_PROCESSES: usize = 64;
@@ -60,48 +62,55 @@ impl Server {
 pub(super) fn look(names: &[String]) -> Option<Found> {
     let processes = process::all();
     let is_server = |process: &Process| names.iter().any(|name| process::is(process, name));
-    let servers: Vec<&Process> = processes.iter().filter(|process| is_server(process)).take(MAX_PROCESSES).collect();
+    let (servers, others): (Vec<&Process>, Vec<&Process>) = processes.iter().partition(|process| is_server(process));
+    let others = LazyCell::new(move || users_of(&others));
     let own = proc::namespace("self")?;
     let mut namespaces: BTreeMap<u64, Vec<&Process>> = BTreeMap::new();
-    for process in servers {
+    for process in servers.into_iter().take(MAX_PROCESSES) {
         // It may have ended.
         let Some(namespace) = proc::namespace(&process.id.to_string()) else { continue };
         namespaces.entry(namespace).or_default().push(process);
     }
     let all_here = proc::sockets("self")?;
-    let here = places(&all_here, |_| true);
+    let mut files_left = proc::MAX_FILES;
+    let mut found = Found { here: places(&all_here, |_| true), ..Found::default() };
     if let Some(servers) = namespaces.remove(&own) {
-        let independent = independent(&servers);
-        let servers = servers.into_iter().filter_map(|server| of(server, &all_here, &processes)).collect();
-        return Some(Found { servers, independent, are_here: true, here });
+        (found.independent, found.are_here) = (independent(&servers), true);
+        found.servers = servers.into_iter().filter_map(|server| of(server, &all_here, &others, &mut files_left)).collect();
+        return Some(found);
     }
-    let mut found = Found { here, ..Found::default() };
     for servers in namespaces.into_values().take(MAX_NAMESPACES) {
-        found.independent += independent(&servers);
         let Some(sockets) = servers.first().and_then(|server| proc::sockets(&server.id.to_string())) else { continue };
-        found.servers.extend(servers.into_iter().filter_map(|server| of(server, &sockets, &processes)));
+        found.independent += independent(&servers);
+        found.servers.extend(servers.into_iter().filter_map(|server| of(server, &sockets, &others, &mut files_left)));
     }
     Some(found)
+}
+
+/// All users that these processes are or may become.
+fn users_of(processes: &[&Process]) -> BTreeSet<u32> {
+    processes.iter().filter_map(|process| proc::users(process.id)).flatten().collect()
 }
 
 fn independent(servers: &[&Process]) -> usize {
     servers.iter().filter(|server| servers.iter().all(|other| other.id != server.parent)).count()
 }
 
-/// The places of a process, of those of its namespace.
-fn of(process: &Process, sockets: &[Socket], processes: &[Process]) -> Option<Server> {
+/// The places of a process, of those of its namespace; `others` are the users of programs that are no DNS servers.
+fn of(
+    process: &Process,
+    sockets: &[Socket],
+    others: &impl Deref<Target = BTreeSet<u32>>,
+    files_left: &mut usize,
+) -> Option<Server> {
     let name = process.name.clone();
-    if let Some(open) = proc::open_in(process.id, sockets) {
+    if let Some(open) = proc::open_in(process.id, sockets, files_left) {
         return Some(Server { name, certain: places(&open, |_| true), possible: Vec::new() });
     }
     let users = proc::users(process.id)?;
-    let is_another_s = |user: u32| {
-        let others = processes.iter().filter(|other| other.id != process.id && other.name != process.name);
-        others.filter_map(|other| proc::users(other.id)).any(|users| users.contains(&user))
-    };
-    let alone: Vec<u32> = users.iter().copied().filter(|user| *user != ROOT && !is_another_s(*user)).collect();
-    let certain = places(sockets, |user| alone.contains(&user));
-    let possible = places(sockets, |user| (user == ROOT || users.contains(&user)) && !alone.contains(&user));
+    let is_alone = |user: u32| user != ROOT && users.contains(&user) && !others.contains(&user);
+    let certain = places(sockets, is_alone);
+    let possible = places(sockets, |user| !is_alone(user) && (user == ROOT || users.contains(&user)));
     Some(Server { name, certain, possible })
 }
 
@@ -175,7 +184,9 @@ mod tests {
                 for set in [caps::CapSet::Effective, caps::CapSet::Permitted] {
                     caps::clear(None, set).unwrap();
                 }
-                of(&process::of(id).unwrap(), &proc::sockets("self").unwrap(), &process::all()).unwrap()
+                let (server, all) = (process::of(id).unwrap(), process::all());
+                let others: Vec<&Process> = all.iter().filter(|process| process.name != server.name).collect();
+                of(&server, &proc::sockets("self").unwrap(), &&users_of(&others), &mut 10_000).unwrap()
             };
             std::thread::spawn(look).join().unwrap()
         }
@@ -228,6 +239,7 @@ mod tests {
     #[test]
     fn a_process_that_has_ended_is_no_server() {
         let process = Process { id: u32::MAX, parent: 1, began: 1, name: "gone".into() };
-        assert_eq!(of(&process, &proc::sockets("self").unwrap(), &[]), None);
+        let sockets = proc::sockets("self").unwrap();
+        assert_eq!(of(&process, &sockets, &&BTreeSet::new(), &mut 10_000), None);
     }
 }

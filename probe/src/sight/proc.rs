@@ -12,8 +12,8 @@ use std::os::unix::fs::MetadataExt;
 
 /// No more of a list is read, sockets; a resolver has one of UDP for each question that it asks at the moment.
 const MAX_SOCKETS: usize = 32_768;
-/// Open files of a process that are looked at.
-const MAX_FILES: usize = 4096;
+/// Open files of processes that are looked at in one look.
+pub(super) const MAX_FILES: usize = 16_384;
 /// The longest line that a list has, bytes; they have 150.
 const MAX_LINE: u64 = 512;
 /// `TCP_LISTEN` (include/net/tcp_states.h).
@@ -138,12 +138,13 @@ fn endpoint(text: &str) -> Option<(IpAddr, u16)> {
     Some((address, port))
 }
 
-/// Those of these sockets that a process has open; `None` where its files cannot all be looked at.
-pub(super) fn open_in(process: u32, sockets: &[Socket]) -> Option<Vec<Socket>> {
+/// Those of these sockets that a process has open; `None` where its files cannot all be looked at, or are more than are
+/// left to look at.
+pub(super) fn open_in(process: u32, sockets: &[Socket], files_left: &mut usize) -> Option<Vec<Socket>> {
     let by_inode: HashMap<u64, &Socket> = sockets.iter().map(|socket| (socket.inode, socket)).collect();
     let mut open = Vec::new();
-    let mut files = fs::read_dir(format!("/proc/{process}/fd")).ok()?;
-    for file in files.by_ref().take(MAX_FILES) {
+    for file in fs::read_dir(format!("/proc/{process}/fd")).ok()? {
+        *files_left = files_left.checked_sub(1)?;
         let target = match fs::read_link(file.ok()?.path()) {
             Ok(target) => target,
             // It was closed meanwhile.
@@ -153,7 +154,7 @@ pub(super) fn open_in(process: u32, sockets: &[Socket]) -> Option<Vec<Socket>> {
         let inode = target.to_str().and_then(|name| name.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
         open.extend(inode.and_then(|inode| by_inode.get(&inode).map(|socket| **socket)));
     }
-    files.next().is_none().then_some(open)
+    Some(open)
 }
 
 /// The users that a process is or may become: real, effective, saved, for files.

@@ -7,7 +7,7 @@ const OWN: &str = "self";
 
 fn own_of(port: u16) -> Vec<(Protocol, IpAddr)> {
     let all = sockets(OWN).unwrap();
-    let mut found: Vec<_> = open_in(std::process::id(), &all)
+    let mut found: Vec<_> = open_in(std::process::id(), &all, &mut 10_000)
         .unwrap()
         .iter()
         .filter(|socket| socket.port == port)
@@ -51,11 +51,18 @@ fn sockets_of_another_process_are_not_a_process_s_own() {
     let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     let all = sockets(&child.id().to_string()).unwrap();
     assert!(all.iter().any(|socket| socket.port == port), "one namespace, one list");
-    let open = open_in(child.id(), &all);
+    let open = open_in(child.id(), &all, &mut 10_000);
     child.kill().unwrap();
     child.wait().unwrap();
     // Sockets of Rust are closed when another program is run.
     assert!(open.is_none_or(|open| open.iter().all(|socket| socket.port != port)));
+}
+
+#[test]
+fn no_more_files_are_looked_at_than_are_left() {
+    let mut left = 2;
+    assert_eq!(open_in(std::process::id(), &[], &mut left), None);
+    assert_eq!(left, 0);
 }
 
 #[test]
