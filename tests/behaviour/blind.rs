@@ -65,8 +65,8 @@ fn wrong_port(_alone: MutexGuard<'static, ()>) {
     probe.stop();
     let rows = reports(&api);
     let seeing: Vec<&Row> = rows.iter().skip(blind.len()).filter(|row| number(row, "hits") > 0).collect();
-    // The first one was blind until the first message.
-    assert!(seeing.len() >= 3 && seeing.iter().skip(1).all(|row| blind_ms(row) == 0), "{rows:?}");
+    // The first one was blind until the first message, and the second one for a moment if that came at the very end.
+    assert!(seeing.len() >= 4 && seeing.iter().skip(2).all(|row| blind_ms(row) == 0), "{rows:?}");
 }
 
 fn queries_only((): ()) {
