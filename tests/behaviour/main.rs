@@ -32,6 +32,7 @@ mod large_questions;
 mod live;
 mod measures;
 mod numbers;
+mod observed;
 mod overload;
 mod parameters;
 mod plans;
@@ -73,6 +74,7 @@ fn all() -> Vec<Trial> {
         dnstap::trials(),
         crashes::trials(),
         live::trials(),
+        observed::trials(),
         twins::trials(),
         devices::trials(),
         clocks::trials(),
