@@ -129,7 +129,7 @@ fn stopped(_alone: MutexGuard<'static, ()>) {
     let split: Vec<Row> = rates(&api, begin_ms, &[("by", "server")]).into_iter().filter(within).collect();
     for row in of(&split, "alpha") {
         let rps = row["rps"].as_f64().unwrap_or_default();
-        assert!((rps - f64::from(PER_SECOND)).abs() < 15.0, "its rate does not change: {row:?}");
+        assert!((rps - f64::from(PER_SECOND)).abs() < 20.0, "its rate does not change: {row:?}");
         assert_eq!(marks(row), (1, 1), "{row:?}");
     }
     let mut without = 0;
