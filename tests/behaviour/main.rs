@@ -33,6 +33,7 @@ mod large_questions;
 mod live;
 mod measures;
 mod numbers;
+mod observed;
 mod overload;
 mod parameters;
 mod plans;
@@ -75,6 +76,7 @@ fn all() -> Vec<Trial> {
         crashes::trials(),
         blind::trials(),
         live::trials(),
+        observed::trials(),
         twins::trials(),
         devices::trials(),
         clocks::trials(),

@@ -7,8 +7,6 @@ const WINDOW_S = 30 * 60;
 const CARDS = 12;
 /** How much of a machine's past is drawn. */
 const MACHINE_S = 6 * 3600;
-/** How long a report may be under way. */
-const DELIVERY_MS = 10_000;
 /** A server that has not reported for longer is shown as it was then. */
 const FRESH_MS = 180_000;
 const SVG = "http://www.w3.org/2000/svg";
@@ -242,7 +240,6 @@ function showFleet(all, now) {
 // The chart
 
 let chartRows = [];
-let chartNow = 0;
 
 function niceCeiling(value) {
   if (!(value > 0)) return 1;
@@ -250,28 +247,51 @@ function niceCeiling(value) {
   return [1, 2, 2.5, 5, 10].map((step) => step * unit).find((step) => step >= value);
 }
 
-/** Stretches of neighbouring rows that all have a value, and those that have none. */
-function stretches(rows) {
+/** Stretches of neighbouring rows of which the same is said. */
+function stretches(rows, said) {
   const found = [];
   for (const row of rows) {
     const last = found.at(-1);
-    const known = row.rps !== null;
-    if (last && last.known === known) last.rows.push(row);
-    else found.push({ known, rows: [row] });
+    if (last && last.said === said(row)) last.rows.push(row);
+    else found.push({ said: said(row), rows: [row] });
   }
   return found;
 }
 
+/** What is missing in a step, in words; empty when every server observed all of it. */
+function missing(row) {
+  if (row.rps === null) return "nothing was observed";
+  if (row.observed_servers >= row.servers) return "";
+  return row.servers === 1 ? "observed in part" : `${row.observed_servers} of ${row.servers} servers observed`;
+}
+
+/** The steps that are drawn: an open one only if it is not behind the one before it, because its reports are under way. */
+function drawnSteps(rows) {
+  const found = rows.map((row) => ({ ...row, time: Date.parse(row.time) }));
+  const behind = (row, before) => row.rps === null || row.observed_servers < (before?.observed_servers ?? row.servers);
+  while (found.at(-1)?.open && behind(found.at(-1), found.at(-2))) found.pop();
+  return found;
+}
+
+/** What the chart's shades and dashes mean, as far as there are any. */
+function legend(rows) {
+  const notes = ["last 30 minutes"];
+  const partial = rows.filter((row) => row.rps !== null && missing(row) !== "");
+  const least = partial.reduce((worst, row) => (worst && worst.observed_servers <= row.observed_servers ? worst : row), null);
+  if (rows.some((row) => row.rps === null)) notes.push("shaded: nothing was observed");
+  if (least) notes.push(`framed: partial, ${missing(least)} at ${clock.format(least.time)}`);
+  if (rows.some((row) => row.open)) notes.push("dashed: not over yet");
+  return notes.join("; ");
+}
+
 function showChart() {
   const box = byId("chart");
-  const rows = chartRows.map((row) => ({ time: Date.parse(row.time), rps: row.rps }));
+  const rows = drawnSteps(chartRows);
   const step = rows.length > 1 ? rows[1].time - rows[0].time : 60_000;
-  // A step that is not over, or whose reports are still under way, would look like a fall.
-  while (rows.length > 0 && rows.at(-1).time + step + DELIVERY_MS > chartNow) rows.pop();
-  const gaps = rows.some((row) => row.rps === null);
-  byId("chart-note").textContent = gaps ? "last 30 minutes; shaded: nothing was reported" : "last 30 minutes";
+  const words = legend(rows);
+  byId("chart-note").textContent = words;
   if (!rows.some((row) => row.rps !== null)) {
-    box.replaceChildren(element("p", { class: "empty" }, "Nothing was reported in the last 30 minutes."));
+    box.replaceChildren(element("p", { class: "empty" }, "Nothing was observed in the last 30 minutes."));
     return;
   }
   const [width, height] = [Math.max(box.clientWidth, 320), box.clientHeight || 240];
@@ -283,13 +303,16 @@ function showChart() {
   const y = (value) => bottom - (bottom - top) * value / most;
   const at = (row) => `${x(row.time).toFixed(1)} ${y(row.rps).toFixed(1)}`;
 
-  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Requests per second over the last 30 minutes" });
-  const parts = stretches(rows);
-  for (const part of parts.filter((part) => !part.known)) {
+  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Requests per second, ${words}` });
+  for (const part of stretches(rows, missing).filter(({ said }) => said !== "")) {
     const [start, end] = [Math.max(part.rows[0].time - step / 2, from), Math.min(part.rows.at(-1).time + step / 2, until)];
-    const gap = drawn("rect", { class: "gap", x: x(start), y: top, width: Math.max(x(end) - x(start), 0), height: bottom - top });
-    gap.append(drawn("title", {}, "nothing was reported"));
-    svg.append(gap);
+    const [kind, wide] = [part.rows[0].rps === null ? "gap" : "partial", Math.max(x(end) - x(start), 0)];
+    const shade = drawn("rect", { class: kind, x: x(start), y: top, width: wide, height: bottom - top });
+    shade.append(drawn("title", {}, part.said));
+    svg.append(shade);
+    if (kind === "partial" && wide > part.said.length * 7) {
+      svg.append(drawn("text", { class: "label", x: x(start) + wide / 2, y: top + 14, "text-anchor": "middle" }, part.said));
+    }
   }
   for (let line = 0; line <= 4; line += 1) {
     const value = most * line / 4;
@@ -301,14 +324,20 @@ function showChart() {
     const anchor = x(time) > right - 20 ? "end" : "middle";
     svg.append(drawn("text", { class: "label", x: x(time), y: height - 6, "text-anchor": anchor }, clock.format(time)));
   }
-  for (const { rows: known } of parts.filter((part) => part.known)) {
-    if (known.length === 1) {
-      svg.append(drawn("circle", { class: "alone", cx: x(known[0].time), cy: y(known[0].rps), r: 3 }));
-      continue;
+  for (const { rows: known } of stretches(rows, (row) => row.rps !== null).filter(({ said }) => said)) {
+    const open = known.length > 1 && known.at(-1).open ? known.slice(-2) : [];
+    const over = known.slice(0, known.length - Math.sign(open.length));
+    if (over.length === 1) svg.append(drawn("circle", { class: "alone", cx: x(over[0].time), cy: y(over[0].rps), r: 3 }));
+    if (over.length > 1) {
+      const line = `M${over.map(at).join("L")}`;
+      svg.append(drawn("path", { class: "area", d: `${line}L${x(over.at(-1).time)} ${bottom}L${x(over[0].time)} ${bottom}Z` }));
+      svg.append(drawn("path", { class: "series", d: line }));
     }
-    const line = `M${known.map(at).join("L")}`;
-    svg.append(drawn("path", { class: "area", d: `${line}L${x(known.at(-1).time)} ${bottom}L${x(known[0].time)} ${bottom}Z` }));
-    svg.append(drawn("path", { class: "series", d: line }));
+    if (open.length > 0) {
+      const line = drawn("path", { class: "series open", d: `M${open.map(at).join("L")}` });
+      line.append(drawn("title", {}, "not over yet"));
+      svg.append(line);
+    }
   }
   const cursor = drawn("line", { class: "cursor", y1: top, y2: bottom, visibility: "hidden" });
   svg.append(cursor);
@@ -320,7 +349,9 @@ function showChart() {
     cursor.setAttribute("x1", x(nearest.time));
     cursor.setAttribute("x2", x(nearest.time));
     cursor.setAttribute("visibility", "visible");
-    tip.textContent = `${clock.format(nearest.time)}  ${nearest.rps === null ? "nothing reported" : `${rate(nearest.rps)} requests/s`}`;
+    const value = nearest.rps === null ? "" : `${rate(nearest.rps)} requests/s`;
+    const said = [value, missing(nearest), nearest.open ? "not over yet" : ""].filter((text) => text !== "");
+    tip.textContent = `${clock.format(nearest.time)}  ${said.join(", ")}`;
     tip.hidden = false;
     tip.style.left = `${Math.min(x(nearest.time) + 10, right - tip.offsetWidth)}px`;
   });
@@ -459,7 +490,6 @@ async function refresh() {
     showServers(servers.rows, rates.rows, reports.rows, now);
     showFleet(fleet, now);
     chartRows = chart.rows;
-    chartNow = now;
     showChart();
     showMachine(machine, server);
     showRecords(top, idle, now);
