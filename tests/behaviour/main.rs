@@ -44,6 +44,7 @@ mod restarts;
 mod secrets;
 mod setup;
 mod sql;
+mod states;
 mod system;
 mod times;
 mod twins;
@@ -75,6 +76,7 @@ fn all() -> Vec<Trial> {
         live::trials(),
         twins::trials(),
         devices::trials(),
+        states::trials(),
         clocks::trials(),
         privileges::trials(),
         door::trials(),
