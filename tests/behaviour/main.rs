@@ -46,6 +46,7 @@ mod restarts;
 mod secrets;
 mod setup;
 mod sql;
+mod states;
 mod system;
 mod times;
 mod twins;
@@ -79,6 +80,7 @@ fn all() -> Vec<Trial> {
         observed::trials(),
         twins::trials(),
         devices::trials(),
+        states::trials(),
         clocks::trials(),
         privileges::trials(),
         door::trials(),

@@ -139,9 +139,58 @@ function moment(text, now) {
   return element("time", { datetime: text, title: text }, ago(time, now), " ", element("span", {}, exact(time)));
 }
 
+// How servers are
+
+/** A server's health in words, and how good that is. What is green is fine; no colour says anything that no word does. */
+const HEALTHS = {
+  silent: ["silent", "bad"],
+  refused: ["refused", "bad"],
+  conflict: ["several probes", "bad"],
+  blind: ["blind", "bad"],
+  behind: ["behind", "warn"],
+  lost: ["batches lost", "warn"],
+  restarting: ["restarting", "warn"],
+  dns_stopped: ["DNS server stopped", "warn"],
+  settings_refused: ["settings not followed", "warn"],
+  new: ["no probe yet", ""],
+  starting: ["starting", ""],
+  ok: ["ok", "good"],
+};
+/** Healths of which nothing has to be said besides the word. */
+const FINE = ["ok", "starting"];
+/** So many reasons stand on a card; the table has all. */
+const CARD_REASONS = 2;
+/** What a server counts that is so is not all that there is. */
+const INCOMPLETE = ["silent", "refused", "blind", "behind", "lost"];
+
+/** Word and grade of a row of heartbeats; those of a later version are shown as they are. */
+const healthOf = (row) => HEALTHS[row.health] ?? [row.health ?? "–", "warn"];
+
+const isFine = (row) => FINE.includes(row.health);
+
+/** The reasons of a row that somebody should read, each once. */
+function reasonsOf(row) {
+  return row.reasons.filter((reason) => !FINE.includes(reason.health));
+}
+
+/** Says of which servers numbers are not whole, beside all of them. */
+function showPartial(rows, chosen) {
+  const concerned = rows.filter((row) => chosen === "" || String(row.server_id) === chosen);
+  const partial = concerned.filter((row) => row.reasons.some((reason) => INCOMPLETE.includes(reason.health)));
+  const words = (row) => {
+    const held = row.reasons.filter((reason) => INCOMPLETE.includes(reason.health)).map((reason) => HEALTHS[reason.health][0]);
+    return `${row.server} (${[...new Set(held)].join(", ")})`;
+  };
+  byId("partial").hidden = partial.length === 0;
+  byId("partial").textContent = partial.length === 0 ? ""
+    : `These numbers are incomplete: hits may be missing of ${partial.map(words).join(", ")}.`;
+  // What was not seen looks unused.
+  if (partial.length > 0) ["top-note", "idle-note"].forEach((note) => { byId(note).textContent += ", incomplete"; });
+}
+
 // Servers
 
-function showServers(servers, rates, reports, now) {
+function showServers(servers, fleet, rates, reports, now) {
   const select = byId("server");
   const chosen = select.value;
   const options = servers.map((server) =>
@@ -155,7 +204,8 @@ function showServers(servers, rates, reports, now) {
   }
   const cards = servers.slice(0, CARDS).map((server) => {
     const mine = reports.filter((report) => report.server_id === server.server_id);
-    return card(server, newest.get(server.server_id), mine, select.value, now);
+    const row = fleet.find((row) => row.server_id === server.server_id);
+    return card(server, row, newest.get(server.server_id), mine, select.value, now);
   });
   byId("servers").replaceChildren(...cards);
   if (servers.length === 0) {
@@ -164,18 +214,30 @@ function showServers(servers, rates, reports, now) {
   }
 }
 
-function card(server, row, reports, chosen, now) {
+function card(server, heard, row, reports, chosen, now) {
   const name = element("div", { class: "name" }, element("span", { title: server.server }, server.server));
   if (server.sample) name.append(element("span", { class: "sample" }, "sample"));
   const ends = reports.map((report) => Date.parse(report.time) + report.interval_s * 1000);
   const last = Math.max(...ends);
   const fresh = now - last < FRESH_MS;
-  const value = element("div", { class: fresh ? "value" : "value old" }, rate(row?.rps), " ", element("small", {}, "requests/s"));
-  const state = ends.length === 0
-    ? element("div", { class: "state" }, "silent for 30 minutes")
-    : element("div", { class: fresh ? "state good" : "state" }, `reported up to ${clock.format(last)}`);
+  const held = heard?.reasons ?? [];
+  // What a blind server counts is a part of what there is.
+  const least = row && held.some((reason) => reason.health === "blind") ? "at least " : "";
+  const unit = element("small", {}, "requests/s");
+  const value = element("div", { class: fresh ? "value" : "value old" }, element("small", {}, least), rate(row?.rps), " ", unit);
   const id = String(server.server_id);
-  const made = element("button", { type: "button", class: "card", "aria-pressed": String(chosen === id) }, name, value, state);
+  const made = element("button", { type: "button", class: "card", "aria-pressed": String(chosen === id) }, name, value);
+  if (heard && heard.health !== null) {
+    const [word, grade] = healthOf(heard);
+    made.append(element("div", { class: `state ${grade}` }, word));
+    const reasons = reasonsOf(heard);
+    made.append(...reasons.slice(0, CARD_REASONS).map((reason) => element("div", { class: "reason" }, reason.reason)));
+    if (reasons.length > CARD_REASONS) {
+      made.append(element("div", { class: "reason" }, `and ${reasons.length - CARD_REASONS} more, in the table of servers`));
+    }
+  }
+  const reported = ends.length === 0 ? "no report for 30 minutes" : `reported up to ${clock.format(last)}`;
+  made.append(element("div", { class: "reported" }, reported));
   const lost = reports.reduce((sum, report) => sum + report.kernel_dropped + report.interface_dropped, 0);
   if (lost > 0) made.append(element("div", { class: "lost" }, `${numbers.format(lost)} packets lost`));
   made.addEventListener("click", () => {
@@ -196,14 +258,20 @@ function dotted(grade, text, title = "") {
   return element("span", { class: `dot ${grade}`, title }, text);
 }
 
+const isSilent = (row) => row.reasons.some((reason) => reason.health === "silent");
+/** Of a server that is silent nobody knows whether something still runs. */
+const gradeOf = (row, state) => (isSilent(row) ? "" : state === "running" ? "good" : "warn");
+const then = (row) => (isSilent(row) ? "at its last heartbeat" : "");
+
+/** Components that are there, stopped ones in words; those that a server does not have are nothing to speak of. */
 function components(row) {
   const there = COMPONENTS.filter(([key]) => row.components[key]);
   if (there.length === 0) return ["–"];
   return there.map(([key, word]) => {
     const { state, version, name, identity } = row.components[key];
-    const text = [name ?? word, version].filter(Boolean).join(" ");
-    const title = [`${word}: ${state}`, identity].filter(Boolean).join(", ");
-    return dotted(state === "running" ? "good" : "warn", text, title);
+    const text = [name ?? word, version, state === "running" ? "" : state].filter(Boolean).join(" ");
+    const title = [`${word}: ${state}`, identity, then(row)].filter(Boolean).join(", ");
+    return dotted(gradeOf(row, state), text, title);
   });
 }
 
@@ -215,19 +283,27 @@ function skew(ms) {
 
 function capture(row) {
   if (row.capture === null) return "–";
-  return dotted(row.capture.state === "running" ? "good" : "warn", row.capture.state, row.capture.detail ?? "");
+  const { state, detail, blind } = row.capture;
+  const told = [detail, ...blind.map((reason) => reason.detail), then(row)].filter(Boolean).join("; ");
+  if (state === "running" && blind.length > 0) return dotted("bad", "running, blind", told);
+  return dotted(gradeOf(row, state), state, told);
+}
+
+/** The word, and every reason that somebody should read. */
+function health(row) {
+  const [word, grade] = healthOf(row);
+  return [dotted(grade, word), ...reasonsOf(row).map((reason) => element("div", { class: "reason" }, reason.reason))];
 }
 
 function showFleet(all, now) {
   const rows = all.rows.filter((row) => !row.sample);
   byId("fleet-panel").hidden = rows.length === 0;
-  const good = rows.filter((row) => row.good && row.state === "running").length;
-  byId("fleet-note").textContent = `${numbers.format(good)} of ${numbers.format(rows.length)} well`;
+  byId("fleet-note").textContent = `${numbers.format(rows.filter(isFine).length)} of ${numbers.format(rows.length)} well`;
   const cell = (make) => (row, kind) => element("td", { class: kind }, ...[make(row)].flat());
   byId("fleet").replaceChildren(table(rows, [
     ["Server", "host", cell((row) => element("span", { title: [row.hostname, row.os].filter(Boolean).join(", ") }, row.server))],
-    ["Heartbeats", "", cell((row) => dotted(row.good ? "good" : "bad", `${row.requests} in 2 min`, "4 or 5 are good"))],
-    ["State", "", cell((row) => dotted({ running: "good", conflict: "bad" }[row.state] ?? "warn", row.state, row.conflict ?? ""))],
+    ["Health", "health", cell(health)],
+    ["Heartbeats", "beats", cell((row) => `${row.requests} in 2 min`)],
     ["Last heartbeat", "when", cell((row) => (row.last_heartbeat === null ? "never" : moment(row.last_heartbeat, now)))],
     ["Components", "components", cell(components)],
     ["Capture", "", cell(capture)],
@@ -487,12 +563,13 @@ async function refresh() {
       server === "" ? [] : askMachine(server, now),
     ]);
     if (mine !== turn) return;
-    showServers(servers.rows, rates.rows, reports.rows, now);
+    showServers(servers.rows, fleet.rows, rates.rows, reports.rows, now);
     showFleet(fleet, now);
     chartRows = chart.rows;
     showChart();
     showMachine(machine, server);
     showRecords(top, idle, now);
+    showPartial(fleet.rows, server);
     byId("updated").textContent = `updated ${seconds.format(now)}`;
     byId("trouble").hidden = true;
   } catch (error) {
