@@ -39,7 +39,9 @@ mod pool;
 mod reading;
 mod serve;
 mod session;
+mod socket;
 mod statement;
+mod threads;
 
 pub(crate) use limits::go_behind;
 pub(crate) use link::Link;
