@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn memory_is_looked_at_anew_each_time() {
-        const MORE: usize = 64 << 20;
+        const MORE: usize = 128 << 20;
         let memory = Memory::open().unwrap();
         let (size, resident) = memory.now().unwrap();
         assert!(resident > 0 && size > resident);

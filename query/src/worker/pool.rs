@@ -233,3 +233,20 @@ fn of_status(status: ExitStatus, limits: SqlLimits) -> Error {
         _ => Error::Worker(format!("a worker for SQL has ended: {status}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::TryStreamExt;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_worker_that_has_answered_is_there_for_the_next_statement() {
+        let content = crate::tests::small();
+        let shared = &content.engine.statements().shared;
+        for text in ["SELECT 1", "SELECT hits FROM dns_raw WHERE hits < 0", "SELECT host, hits FROM dns_raw ORDER BY 1, 2"] {
+            let answer = content.engine.sql(text).await.unwrap();
+            answer.batches.try_collect::<Vec<_>>().await.unwrap();
+            assert!(!shared.idle.lock().is_empty(), "{text}");
+        }
+    }
+}

@@ -196,8 +196,16 @@ impl Encoding {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ipc::Pieces;
     use super::*;
+    use crate::levels::Piece;
+    use crate::request::RowsRequest;
+    use crate::table::Table;
+    use crate::tests::{Content, small};
     use arrow::array::{ArrayRef, StringArray};
+    use tokio::sync::mpsc::{Receiver, channel};
+    use zonepulse_dns::RecordType;
+    use zonepulse_store::{Level, Selection};
 
     fn batch(bytes: usize) -> RecordBatch {
         let text: ArrayRef = Arc::new(StringArray::from_iter_values(["x".repeat(bytes)]));
@@ -242,5 +250,56 @@ mod tests {
         let mut encoding = Encoding { schema: Some(batch(0).schema()), writer: None, held: Vec::new() };
         let flow = encoding.give(&batch(1 << 20), |_| ControlFlow::Break(()));
         assert!(flow.is_break());
+    }
+
+    fn scans(content: &Content) -> (Scans, Receiver<Told>) {
+        let (told, heard) = channel(4);
+        let here = Here { store: content.store.clone(), counters: Arc::default() };
+        let memory = crate::engine::runtime(1 << 20).unwrap().memory_pool.clone();
+        (Scans::new(here, Arc::default(), memory, told), heard)
+    }
+
+    fn rows(bytes: Vec<u8>) -> usize {
+        let mut pieces = Pieces::default();
+        pieces.add(bytes).unwrap();
+        std::iter::from_fn(|| pieces.next()).map(|batch| batch.num_rows()).sum()
+    }
+
+    #[tokio::test]
+    async fn the_rows_of_a_small_scan_come_with_its_end() {
+        let content = small();
+        let (mut scans, mut heard) = scans(&content);
+        let piece = Piece { level: Level::Raw, selection: Selection::all() };
+        let (table, summed, columns, limit) = (Table::Names, None, vec![0, 2], None);
+        let request = Request::Rows(RowsRequest { table, piece, summed, columns, limit, batch_rows: 100 });
+        assert!(scans.begin(7, &request.encode()).unwrap().is_none());
+        let Some(Told::Ended(7, Ok(bytes))) = heard.recv().await else { panic!("it has not ended at once") };
+        assert_eq!(rows(bytes), 5);
+    }
+
+    #[tokio::test]
+    async fn a_few_names_are_looked_up_at_once_and_many_on_a_thread() {
+        let content = small();
+        let (mut scans, mut heard) = scans(&content);
+        let named = |others: usize| {
+            let others = (0..others).map(|n| (format!("{n}.example."), RecordType::A));
+            let known = ("www.example.com.".to_owned(), RecordType::A);
+            Request::Named(others.chain([known]).collect()).encode()
+        };
+        let frame = scans.begin(1, &named(FEW_NAMES - 1)).unwrap().unwrap();
+        assert_eq!((frame.kind, frame.scan), (Kind::RowsEnd, 1));
+        assert_eq!(rows(frame.payload), 1);
+        assert!(scans.begin(2, &named(FEW_NAMES)).unwrap().is_none());
+        let Some(Told::Ended(2, Ok(bytes))) = heard.recv().await else { panic!("it has not ended") };
+        assert_eq!(rows(bytes), 1);
+    }
+
+    #[tokio::test]
+    async fn names_that_nobody_has_are_an_end_without_rows() {
+        let content = small();
+        let (mut scans, _heard) = scans(&content);
+        let request = Request::Named(vec![("nobody.example.".to_owned(), RecordType::A)]);
+        let frame = scans.begin(1, &request.encode()).unwrap().unwrap();
+        assert_eq!(frame, Frame::new(Kind::RowsEnd, 1, Vec::new()));
     }
 }

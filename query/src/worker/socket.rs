@@ -15,7 +15,9 @@ use tokio::io::{AsyncRead, Interest, ReadBuf};
 /// Both ways of a socket.
 pub(super) fn split(socket: UnixStream) -> io::Result<(FrameReader<FromWorker>, ToWorker)> {
     socket.set_nonblocking(true)?;
-    let from = AsyncFd::with_interest(socket.try_clone()?, Interest::READABLE)?;
+    let from = socket.try_clone()?;
+    // SAFETY: the descriptor is the socket's, which has it open, and the same one, until what registers it drops it.
+    let from = unsafe { AsyncFd::register_with_interest(from, Interest::READABLE) }?;
     Ok((FrameReader::new(FromWorker(from)), ToWorker(socket)))
 }
 
@@ -64,7 +66,8 @@ impl ToWorker {
 
     /// Waits until the other side has read something.
     async fn room(&self) -> io::Result<()> {
-        let socket = AsyncFd::with_interest(self.0.as_fd(), Interest::WRITABLE)?;
+        // SAFETY: the descriptor is borrowed from a socket that outlives this, and is no other meanwhile.
+        let socket = unsafe { AsyncFd::register_with_interest(self.0.as_fd(), Interest::WRITABLE) }?;
         socket.writable().await.map(|_| ())
     }
 }
