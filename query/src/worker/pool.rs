@@ -236,7 +236,6 @@ fn of_status(status: ExitStatus, limits: SqlLimits) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use futures::TryStreamExt;
 
     #[tokio::test(flavor = "multi_thread")]
