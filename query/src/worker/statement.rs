@@ -21,6 +21,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use zonepulse_codec::put;
 
@@ -166,6 +167,8 @@ impl Running {
                     Err(_) => return Ended::Broken(Error::TooSlow(shared.limits.timeout_ms)),
                 }
             }
+            // Frames that came together are taken without waiting: not all of a thread's time, however many they are.
+            consume_budget().await;
             let stalled = if self.unread > 0 { self.moved + LONGEST_STALL } else { until };
             tokio::select! {
                 frame = worker.frames.next() => match self.heard(frame, &mut scans, &mut failed) {
