@@ -32,6 +32,7 @@ mod hostile_sql;
 mod large_questions;
 mod live;
 mod measures;
+mod names;
 mod numbers;
 mod observed;
 mod overload;
@@ -105,6 +106,7 @@ fn all() -> Vec<Trial> {
         first_steps::trials(),
         filters::trials(),
         measures::trials(),
+        names::trials(),
         numbers::trials(),
         exports::trials(),
         formats::trials(),
