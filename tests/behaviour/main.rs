@@ -20,6 +20,7 @@ mod differential;
 mod dnstap;
 mod door;
 mod encrypted;
+mod enrolled;
 mod exactly_once;
 mod exports;
 mod filters;
@@ -28,6 +29,7 @@ mod fleet;
 mod formats;
 mod full_disk;
 mod hostile_sql;
+mod idle;
 mod large_questions;
 mod live;
 mod measures;
@@ -38,6 +40,7 @@ mod plans;
 mod privileges;
 mod proxies;
 mod public_captures;
+mod readme;
 mod refusals;
 mod replays;
 mod restarts;
@@ -47,6 +50,7 @@ mod sql;
 mod system;
 mod times;
 mod twins;
+mod warnings;
 mod whole_capture;
 
 use libtest_mimic::{Arguments, Trial};
@@ -96,6 +100,10 @@ fn all() -> Vec<Trial> {
         restarts::trials(),
         secrets::trials(),
         setup::trials(),
+        enrolled::trials(),
+        idle::trials(),
+        readme::trials(),
+        warnings::trials(),
         first_steps::trials(),
         filters::trials(),
         measures::trials(),
