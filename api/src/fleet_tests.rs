@@ -94,6 +94,8 @@ async fn a_server_is_handed_over_with_the_private_authority_to_trust() {
     let made = setup.make(json!({"server": "ns1"})).await;
     assert_eq!(made["enroll_command"], format!("zonepulse-probe enroll https://central.example --ca-sha256 {fingerprint} -"));
     assert_eq!(made["ca"], pem);
+    let made = setup.make(json!({"server": "copied", "credential": "token"})).await;
+    assert_eq!(made["ca"], pem);
     let config = made["probe_config"].as_str().unwrap();
     assert!(config.contains("\n[tls]\nca_file = \"/etc/zonepulse-probe/ca.pem\"\n"), "{config}");
     // Where there is no TLS there is nothing to vouch for.
@@ -103,23 +105,34 @@ async fn a_server_is_handed_over_with_the_private_authority_to_trust() {
 }
 
 #[tokio::test]
-async fn a_server_is_handed_over_with_all_that_its_probe_needs() {
+async fn a_server_is_handed_over_with_all_that_its_probe_needs_to_enrol() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1", "settings": {"dns_interval_s": 30}})).await;
+    let made = setup.make(json!({"server": "ns1"})).await;
+    assert!(!made["enrollment_token"].as_str().unwrap().is_empty());
+    // Among the arguments every user of the machine could see the token.
+    assert_eq!(made["enroll_command"], "zonepulse-probe enroll https://central.example -");
+    assert_eq!(made["ca"], Value::Null, "machines trust it anyway");
+    assert_eq!((made.get("token"), made.get("probe_config")), (None, None));
+    let shown = setup.get("/api/v2/pvservers/1").await;
+    assert_eq!((&shown, &shown["enrollment_expires"]), (&made["server"], &made["enrollment_expires"]));
+}
+
+#[tokio::test]
+async fn a_server_is_handed_over_with_a_configuration_to_whoever_asks_for_the_token() {
+    let setup = setup();
+    let made = setup.make(json!({"server": "ns1", "credential": "token", "settings": {"dns_interval_s": 30}})).await;
     let config = made["probe_config"].as_str().unwrap();
     let token = made["token"].as_str().unwrap();
     for line in ["server_id = 1", "interval_s = 30", "url = \"https://central.example\"", &format!("token = \"{token}\"")] {
         assert!(config.lines().any(|found| found == line), "{line}: {config}");
     }
-    let enrollment = made["enrollment_token"].as_str().unwrap();
-    assert!(!enrollment.is_empty());
-    // Among the arguments every user of the machine could see the token.
-    assert_eq!(made["enroll_command"], "zonepulse-probe enroll https://central.example -");
-    assert_eq!(made["ca"], Value::Null, "machines trust it anyway");
+    for member in ["enrollment_token", "enrollment_expires", "enroll_command"] {
+        assert_eq!(made.get(member), None, "{member}");
+    }
     let (status, _) = setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await;
     assert_eq!(status, 200);
     let shown = setup.get("/api/v2/pvservers/1").await;
-    assert_eq!(shown, made["server"]);
+    assert_eq!((&shown, &shown["enrollment_expires"]), (&made["server"], &Value::Null));
     assert_eq!(
         (&shown["settings"], &shown["effective_settings"]["dns_interval_s"]),
         (&json!({"dns_interval_s": 30}), &json!(30))
@@ -139,7 +152,6 @@ async fn a_probe_enrols_once_and_its_server_has_a_new_token_then() {
     let enrolled = enrolled.1;
     assert_eq!((&enrolled["server_id"], &enrolled["server"]), (&json!(1), &json!("ns1")));
     assert_eq!(enrolled["pull_token"], "", "nobody pulls from it");
-    assert_eq!(setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 401, "the older token");
     assert_eq!(setup.call(&bearer(&enrolled["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 200);
     let shown = setup.get("/api/v2/pvservers/1").await;
     assert_eq!((&shown["os"], &shown["enrollment_expires"]), (&json!("Debian GNU/Linux 13"), &Value::Null));
@@ -148,13 +160,11 @@ async fn a_probe_enrols_once_and_its_server_has_a_new_token_then() {
 #[tokio::test]
 async fn a_new_token_and_a_removal_take_the_old_token_back_at_once() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1"})).await;
-    let (status, renewed) = setup.ask("POST", "/api/v2/pvservers/1/token", Value::Null).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
+    let (status, renewed) = setup.ask("POST", "/api/v2/pvservers/1/token", json!({"credential": "token"})).await;
     assert_eq!(status, 200);
     let beat = async |token: &Value| setup.call(&bearer(token), "POST", HEARTBEAT, heartbeat()).await.0;
     assert_eq!((beat(&made["token"]).await, beat(&renewed["token"]).await), (401, 200));
-    let old = bearer(&made["enrollment_token"]);
-    assert_eq!(setup.call(&old, "POST", "/api/v2/enrollments", json!({})).await.0, 401);
     assert_eq!(setup.ask("DELETE", "/api/v2/pvservers/1", Value::Null).await.0, 204);
     assert_eq!(beat(&renewed["token"]).await, 401);
     assert_eq!(setup.get("/api/v2/pvservers").await, json!([]));
@@ -164,7 +174,7 @@ async fn a_new_token_and_a_removal_take_the_old_token_back_at_once() {
     assert_eq!(setup.ask("DELETE", "/api/v2/pvservers/1", Value::Null).await.0, 404);
     assert_eq!(setup.ask("DELETE", "/api/v2/pvservers/1?purge=true", Value::Null).await.0, 204);
     assert_eq!(setup.ask("GET", "/api/v2/pvservers/1", Value::Null).await.0, 404);
-    assert_eq!(setup.make(json!({"server": "ns1"})).await["server"]["server_id"], 2);
+    assert_eq!(setup.make(json!({"server": "ns1", "credential": "token"})).await["server"]["server_id"], 2);
 }
 
 #[tokio::test]
@@ -213,7 +223,7 @@ async fn what_is_wrong_with_a_server_is_named() {
 #[tokio::test]
 async fn a_change_of_settings_reaches_the_probe_with_its_next_heartbeat() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1", "settings": {"system_interval_s": 10}})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token", "settings": {"system_interval_s": 10}})).await;
     let beat = async || setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await.1;
     let before = beat().await;
     assert_eq!((&before["settings"]["dns_interval_s"], &before["settings"]["system_interval_s"]), (&json!(60), &json!(10)));
@@ -244,13 +254,13 @@ async fn a_retention_counts_from_the_next_question_on() {
 #[tokio::test]
 async fn heartbeats_say_who_is_alive() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1"})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
     setup.make(json!({"server": "silent"})).await;
     let beat = bearer(&made["token"]);
     for n in 1..=4 {
         assert_eq!(setup.call(&beat, "POST", HEARTBEAT, heartbeat()).await.0, 200);
         let row = &setup.get(HEARTBEAT).await[0];
-        assert_eq!((&row["requests"], &row["good"]), (&json!(n), &json!(n >= 4)));
+        assert_eq!((&row["requests"], &row["good"]), (&json!(n), &json!(true)), "all that can have come since the start");
     }
     let rows = setup.get(HEARTBEAT).await;
     let row = &rows[0];
@@ -260,17 +270,111 @@ async fn heartbeats_say_who_is_alive() {
     assert_eq!((&row["components"]["backup"], &row["settings_version"]), (&Value::Null, &json!(1)));
     assert_eq!((&row["capture"]["state"], &row["spool"]["batches"]), (&json!("running"), &json!(1)));
     assert!(row["clock_skew_ms"].as_i64().unwrap().abs() < 5000, "{row}");
+    assert_eq!((&row["health"], &row["capture"]["blind"]), (&json!("starting"), &json!([])));
     let silent = &rows[1];
+    assert_eq!((&silent["health"], &silent["good"]), (&json!("new"), &json!(false)));
     assert_eq!((&silent["requests"], &silent["state"], &silent["last_heartbeat"]), (&json!(0), &json!("stopped"), &Value::Null));
     assert_eq!(setup.get(&format!("{HEARTBEAT}?server_id=2")).await.as_array().unwrap().len(), 1);
     let (status, problem) = setup.ask("GET", &format!("{HEARTBEAT}?server_id=9"), Value::Null).await;
     assert_eq!((status, &problem["parameter"]), (400, &json!("server_id")));
 }
 
+/// The reasons of the first server that are of this health.
+fn reasons(row: &Value, health: &str) -> Vec<String> {
+    let all = row["reasons"].as_array().unwrap().iter().filter(|reason| reason["health"] == health);
+    all.map(|reason| reason["reason"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_blind_probe_is_told_in_heartbeats_and_metrics() {
+    let setup = setup();
+    let made = setup.make(json!({"server": "ns1"})).await;
+    let mut blind = heartbeat();
+    let detail = "knotd listens on port 5353 (UDP, TCP); the probe counts port 53: set capture.ports";
+    blind["capture"]["blind"] = json!([{"reason": "other_sockets", "detail": detail}]);
+    assert_eq!(setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, blind.clone()).await.0, 200);
+    let row = &setup.get(HEARTBEAT).await[0];
+    assert_eq!((&row["state"], &row["good"], &row["health"]), (&json!("running"), &json!(true), &json!("blind")));
+    assert_eq!(row["capture"]["blind"], blind["capture"]["blind"]);
+    assert_eq!(reasons(row, "blind"), [detail]);
+    let metrics = setup.app.metrics().text().unwrap();
+    for (health, value) in [("blind", 1), ("ok", 0), ("silent", 0)] {
+        let line = format!("zonepulse_server_health{{server=\"1\",health=\"{health}\"}} {value}\n");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_batches_are_refused_says_why_until_one_is_taken() {
+    let setup = setup();
+    let made = setup.make(json!({"server": "ns1"})).await;
+    assert_eq!(setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 200);
+    let send = async |bytes: Vec<u8>| {
+        let request = axum::http::Request::builder().method("POST").uri("/api/v2/batches");
+        let request = request.header("authorization", bearer(&made["token"])).header("content-type", crate::batches::MEDIA_TYPE);
+        let mut request = request.body(Body::from(bytes)).unwrap();
+        request.extensions_mut().insert(ConnectInfo(Peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)))));
+        router(setup.app.clone()).oneshot(request).await.unwrap().status().as_u16()
+    };
+    let batch = |server_id| {
+        use zonepulse_ingest::batches::{Batch, Counters, Coverage, Identity, Records};
+        let start_s = crate::time::now_ms() / 60_000 * 60 - 60;
+        let identity = Identity { server_id, epoch: 1, seq: 0 };
+        let coverage = Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 };
+        let (counters, records) = (Counters::new(), Records::new());
+        Batch { identity, start_s, interval_s: 60, coverage, counters, evicted: None, records, rows: Vec::new() }
+            .encode()
+            .unwrap()
+    };
+    assert_eq!(send(batch(9)).await, 403);
+    let row = &setup.get(HEARTBEAT).await[0];
+    assert_eq!((&row["state"], &row["health"]), (&json!("running"), &json!("refused")));
+    assert_eq!(
+        reasons(row, "refused"),
+        ["its batches are refused (wrong_server, 1 until now): server 1 may not send for server 9"]
+    );
+    assert_eq!(send(batch(1)).await, 204);
+    let row = &setup.get(HEARTBEAT).await[0];
+    assert_eq!(row["health"], "starting", "its probe keeps what was refused: {row}");
+    // What is too large never comes to be a batch.
+    let most = setup.app.limits().max_request_bytes as usize;
+    assert_eq!(send(vec![0; most + 1]).await, 413);
+    let row = &setup.get(HEARTBEAT).await[0];
+    assert!(reasons(row, "refused")[0].contains("(too_large, 1 until now)"), "{row}");
+    assert_eq!(send(batch(1)).await, 204);
+    assert_eq!(setup.get(HEARTBEAT).await[0]["health"], "lost", "it is over, and something is to be seen to");
+}
+
+#[tokio::test]
+async fn a_server_whose_heartbeats_are_refused_says_why_until_one_is_taken() {
+    let setup = setup();
+    let made = setup.make(json!({"server": "ns1"})).await;
+    let beat = bearer(&made["token"]);
+    assert_eq!(setup.call(&beat, "POST", HEARTBEAT, json!({"hostname": "ns1"})).await.0, 400);
+    let row = &setup.get(HEARTBEAT).await[0];
+    assert_eq!((&row["health"], &row["good"]), (&json!("refused"), &json!(false)));
+    assert!(reasons(row, "refused")[0].starts_with("its heartbeats are refused (1 until now): "), "{row}");
+    assert_eq!(setup.call(&beat, "POST", HEARTBEAT, heartbeat()).await.0, 200);
+    assert_eq!(setup.get(HEARTBEAT).await[0]["health"], "starting");
+}
+
+#[tokio::test]
+async fn a_silent_server_s_old_token_is_told_by_its_address() {
+    let setup = setup();
+    let made = setup.make(json!({"server": "ns1", "address": "127.0.0.1"})).await;
+    setup.make(json!({"server": "ns2", "address": "192.0.2.7"})).await;
+    assert_eq!(setup.ask("POST", "/api/v2/pvservers/1/token", Value::Null).await.0, 200);
+    assert_eq!(setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 401);
+    let rows = setup.get(HEARTBEAT).await;
+    assert_eq!((&rows[0]["health"], &rows[1]["health"]), (&json!("silent"), &json!("new")));
+    let said = &reasons(&rows[0], "silent")[0];
+    assert!(said.contains("requests of a probe at its address 127.0.0.1 are refused (1 until now"), "{said}");
+}
+
 #[tokio::test]
 async fn two_probes_with_one_token_are_a_conflict_that_names_both() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1"})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
     let beat = bearer(&made["token"]);
     for (epoch, hostname) in [(1, "one"), (2, "other"), (1, "one"), (2, "other"), (1, "one")] {
         let mut heartbeat = heartbeat();
@@ -281,7 +385,7 @@ async fn two_probes_with_one_token_are_a_conflict_that_names_both() {
     let row = &setup.get(HEARTBEAT).await[0];
     let said = json!("two probes use this server's token: one (127.0.0.1), other (127.0.0.1)");
     assert_eq!((&row["state"], &row["conflict"]), (&json!("conflict"), &said));
-    assert_eq!((&row["requests"], &row["good"]), (&json!(5), &json!(false)));
+    assert_eq!((&row["requests"], &row["good"], &row["health"]), (&json!(5), &json!(false), &json!("conflict")));
     let metrics = setup.app.metrics().text().unwrap();
     assert!(metrics.contains("zonepulse_server_probes_conflicting{server=\"1\"} 2"), "{metrics}");
 }
@@ -289,7 +393,7 @@ async fn two_probes_with_one_token_are_a_conflict_that_names_both() {
 #[tokio::test]
 async fn a_heartbeat_that_is_none_is_refused() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1"})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
     let beat = bearer(&made["token"]);
     let mut long = heartbeat();
     long["hostname"] = "x".repeat(2000).into();
@@ -373,7 +477,7 @@ async fn every_change_is_in_the_audit_log_and_no_secret_is_anywhere() {
         setup.get("/api/v2/users").await.to_string(),
     ]
     .concat();
-    let given = [&made["token"], &made["enrollment_token"], &token["secret"], &enrolled["token"]];
+    let given = [&made["enrollment_token"], &token["secret"], &enrolled["token"]];
     let hashes = given.map(|secret| crate::credentials::token::hash(secret.as_str().unwrap()));
     let secrets = given.iter().map(|secret| secret.as_str().unwrap().to_owned()).chain(hashes);
     for secret in secrets.chain(["hush-".to_owned(), "$argon2".to_owned()]) {

@@ -7,11 +7,12 @@
 //! never what a caller can choose.
 
 use crate::app::App;
-use crate::fleet::Fleet;
 use crate::parameters;
 use crate::problem::Problem;
 use crate::refusals::Refusals;
+use crate::server_health::ServerHealth;
 use crate::time::now_ms;
+use crate::watch::{Condition, Watch};
 use axum::extract::State;
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -37,6 +38,9 @@ use crate::pending::Pending;
 
 /// What the text of an answer is called.
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What metrics of RabbitMQ begin with, and what they began with; release 0.2 leaves the old ones out.
+const BROKER_NAMES: [(&str, &str); 2] = [("rabbitmq", ""), ("amqp", "; the old name of zonepulse_rabbitmq_*")];
 
 /// The routes, for users.
 pub fn routes() -> OpenApiRouter<App> {
@@ -99,8 +103,8 @@ pub(crate) struct Parts {
     pub unread: Pending<u64>,
     /// Pulling.
     pub pulled: pull::Progress,
-    /// Heartbeats.
-    pub fleet: Arc<Fleet>,
+    /// How servers are.
+    pub watch: Arc<Watch>,
     /// What was refused.
     pub refusals: Arc<Refusals>,
 }
@@ -160,6 +164,7 @@ impl Collector for Parts {
         self.broker(&mut out)?;
         self.store(&mut out)?;
         self.shares(&mut out)?;
+        self.servers(&mut out)?;
         self.queries(&mut out)?;
         self.pulled(&mut out)?;
         self.connections(&mut out)?;
@@ -199,8 +204,6 @@ impl Parts {
         out.counter("batches_committed", "Batches that were written", ingest.committed)?;
         out.counter("batches_duplicate", "Batches that came again and changed nothing", ingest.duplicates)?;
         out.counter("batches_refused", "Batches that were refused for good", ingest.refused)?;
-        let refused = self.ingest.broker_refusals();
-        out.counters("amqp_messages_refused", "Messages of the broker that went to the dead-letter queue", "reason", &refused)?;
         out.counter(
             "batches_postponed",
             "Batches that were not taken and whose senders were asked to try again",
@@ -216,22 +219,36 @@ impl Parts {
     }
 
     fn broker(&self, out: &mut Out<'_>) -> fmt::Result {
+        for (broker, note) in BROKER_NAMES {
+            self.broker_as(out, broker, note)?;
+        }
+        Ok(())
+    }
+
+    fn broker_as(&self, out: &mut Out<'_>, named: &str, note: &str) -> fmt::Result {
+        let name = |metric: &str| format!("{named}_{metric}");
+        let help = |text: &str| format!("{text}{note}");
+        let refused = self.ingest.broker_refusals();
+        let text = help("Messages of the broker that went to the dead-letter queue");
+        out.counters(&name("messages_refused"), &text, "reason", &refused)?;
         let Some(broker) = self.ingest.broker() else { return Ok(()) };
-        out.gauge("amqp_consuming", "1 while batches are taken from the broker's queue", u64::from(broker.is_consuming))?;
-        let help = "Queues whose messages the broker may drop, because an earlier release declared them";
-        out.gauge("amqp_queues_unprotected", help, broker.unprotected.len() as u64)?;
-        out.counter("amqp_connections", "Connections over which batches were taken", broker.connections)?;
-        out.counter("amqp_consumers_cancelled", "Times that the broker ended the consumption of a queue", broker.cancelled)?;
-        let help = "Times that consumption was stopped because the central could take no batch";
-        out.counter("amqp_rests", help, broker.rests)?;
-        let help = "Messages that had come back several times and were put into their queue anew";
-        out.counter("amqp_messages_renewed", help, broker.renewed)?;
-        let help = "Messages that the broker took out of the queue";
-        out.counters("amqp_messages_returned", help, "reason", &broker.returned)?;
-        let help = "Messages that the broker took out of the queue and whose batches were taken all the same";
-        out.counter("amqp_messages_restored", help, broker.restored)?;
-        let help = "Times that the dead-letter queue began to take no message";
-        out.counter("amqp_dead_letter_failures", help, broker.dead_letter_failures)
+        let text = help("1 while batches are taken from the broker's queue");
+        out.gauge(&name("consuming"), &text, u64::from(broker.is_consuming))?;
+        let text = help("Queues whose messages the broker may drop, because an earlier release declared them");
+        out.gauge(&name("queues_unprotected"), &text, broker.unprotected.len() as u64)?;
+        out.counter(&name("connections"), &help("Connections over which batches were taken"), broker.connections)?;
+        let text = help("Times that the broker ended the consumption of a queue");
+        out.counter(&name("consumers_cancelled"), &text, broker.cancelled)?;
+        let text = help("Times that consumption was stopped because the central could take no batch");
+        out.counter(&name("rests"), &text, broker.rests)?;
+        let text = help("Messages that had come back several times and were put into their queue anew");
+        out.counter(&name("messages_renewed"), &text, broker.renewed)?;
+        let text = help("Messages that the broker took out of the queue");
+        out.counters(&name("messages_returned"), &text, "reason", &broker.returned)?;
+        let text = help("Messages that the broker took out of the queue and whose batches were taken all the same");
+        out.counter(&name("messages_restored"), &text, broker.restored)?;
+        let text = help("Times that the dead-letter queue began to take no message");
+        out.counter(&name("dead_letter_failures"), &text, broker.dead_letter_failures)
     }
 
     fn store(&self, out: &mut Out<'_>) -> fmt::Result {
@@ -272,10 +289,7 @@ impl Parts {
         out.per_server(false, "server_series", "Series of metrics that the server introduced", &each(&|id| series(id).owned))?;
         let help = "Points of series that exceeded the server's share and were not taken";
         out.per_server(true, "server_series_points_refused", help, &each(&|id| series(id).refused))?;
-        let (overlaps, now_ms) = (|id| self.ingest.overlaps(id), now_ms());
-        let several = |id| self.fleet.pulse(id, now_ms).several.len().max(2 * usize::from(overlaps(id).live.is_some())) as u64;
-        let help = "Probes that use the server's token at the same time; 0 where there are not several";
-        out.per_server(false, "server_probes_conflicting", help, &each(&several))?;
+        let overlaps = |id| self.ingest.overlaps(id);
         let help = "Batches of the server that were counted though another probe covers their time";
         out.per_server(true, "server_batches_overlapping", help, &each(&|id| overlaps(id).counted))?;
         let help = "Batches of the server that were refused because another probe covers their time";
@@ -295,6 +309,29 @@ impl Parts {
         out.per_server(true, "server_batches_ahead", help, &each(&|id| times(id).ahead))?;
         let help = "Batches of the server that told of a time too long ago, and were refused for good";
         out.per_server(true, "server_batches_too_old", help, &each(&|id| times(id).too_old))
+    }
+
+    /// How each server is. A sample has no probe that could be well.
+    fn servers(&self, out: &mut Out<'_>) -> fmt::Result {
+        let all = self.watch.all(now_ms()).map_err(|_| fmt::Error)?;
+        let several = |condition: &Condition| match (condition.pulse.several.len(), &condition.conflict) {
+            (0, Some(_)) => 2,
+            (several, _) => several as u64,
+        };
+        let each: Vec<_> = all.iter().map(|(server, condition)| (server.id.to_string(), several(condition))).collect();
+        let help = "Probes that use the server's token at the same time; 0 where there are not several";
+        out.per_server(false, "server_probes_conflicting", help, &each)?;
+        let help = "1 for each health that holds for the server, of which heartbeat lists tell the worst";
+        let mut encoder = out.0.encode_descriptor("server_health", help, None, ConstGauge::new(0u64).metric_type())?;
+        for (server, Condition { reasons, .. }) in all.iter().filter(|(_, condition)| !condition.reasons.is_empty()) {
+            let id = server.id.to_string();
+            for health in ServerHealth::ALL {
+                let holds = u64::from(reasons.iter().any(|reason| reason.health == health));
+                let labels = [("server", id.as_str()), ("health", health.as_str())];
+                ConstGauge::new(holds).encode(encoder.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
     }
 
     fn pulled(&self, out: &mut Out<'_>) -> fmt::Result {

@@ -50,15 +50,15 @@ impl Certificate {
 }
 
 fn config(tls: &Tls) -> Result<Option<ServerConfig>, Error> {
-    let (certificate, key) = match (&tls.certificate, &tls.key) {
+    let (certificate, key) = match (&tls.certificate_file, &tls.key_file) {
         (Some(certificate), Some(key)) => (certificate, key),
         (None, None) => {
             // A proxy in front shows the certificate; probes are told of its authority all the same.
             tls.ca_file.as_deref().map(Authority::read).transpose()?;
             return Ok(None);
         }
-        (Some(_), None) => return Err(Error::Config("tls.certificate is set and tls.key is not: set both".to_owned())),
-        (None, Some(_)) => return Err(Error::Config("tls.key is set and tls.certificate is not: set both".to_owned())),
+        (Some(_), None) => return Err(Error::Config("tls.certificate_file is set and tls.key_file is not: set both".to_owned())),
+        (None, Some(_)) => return Err(Error::Config("tls.key_file is set and tls.certificate_file is not: set both".to_owned())),
     };
     let mut chain = certificates(certificate, &read(certificate)?)?;
     if let Some(file) = &tls.ca_file {
@@ -119,18 +119,22 @@ mod tests {
         let other = written(dir.path(), "other.key", &other.signing_key.serialize_pem());
         let empty = written(dir.path(), "empty", "");
         let missing = Some(dir.path().join("missing"));
-        assert!(Certificate::read(&Tls { certificate: certificate.clone(), key: key.clone(), ca_file: None }).unwrap().is_some());
+        assert!(
+            Certificate::read(&Tls { certificate_file: certificate.clone(), key_file: key.clone(), ca_file: None })
+                .unwrap()
+                .is_some()
+        );
         assert!(Certificate::read(&Tls::default()).unwrap().is_none());
         let cases = [
-            (&certificate, &None, "tls.key is not"),
-            (&None, &key, "tls.certificate is not"),
+            (&certificate, &None, "tls.key_file is not"),
+            (&None, &key, "tls.certificate_file is not"),
             (&certificate, &other, "does not go with"),
             (&empty, &key, "empty has no certificate"),
             (&certificate, &empty, "empty has no private key"),
             (&missing, &key, "missing: "),
         ];
         for (certificate, key, expected) in cases {
-            let said = refusal(&Tls { certificate: certificate.clone(), key: key.clone(), ca_file: None });
+            let said = refusal(&Tls { certificate_file: certificate.clone(), key_file: key.clone(), ca_file: None });
             assert!(said.contains(expected), "{said}");
         }
     }

@@ -55,6 +55,7 @@ mod engine;
 mod error;
 mod intake;
 mod level;
+mod listened;
 mod lock;
 mod precision;
 mod prefetch;
@@ -80,6 +81,7 @@ pub use dns::sums::{Split, SplitKind, Sum, SumKind};
 pub use error::Error;
 pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
 pub use level::Level;
+pub use listened::Listened;
 pub use precision::Precision;
 pub use rebuild::{Rebuild, Rebuilt};
 pub use registry::settings::{Communication, OverlappingProbes, Settings, SettingsOverride, bad_url};
@@ -101,6 +103,7 @@ pub use write::overlap::Overlap;
 use database::{Database, key};
 use dictionary::Dictionary;
 use dns::value::Decoders;
+use listened::Kept;
 use lock::{Mutex, Rank, RwLock};
 use retention::Expiry;
 use share::{Bounds, Shares};
@@ -125,7 +128,7 @@ pub struct Store {
 /// # Lock order
 ///
 /// `keeper`, `sweeping`, `writer`, `expiry`, `waiting`, `system.waiting`, `dictionary`, `system.series`, `totals`, `names`,
-/// `total_shares`, `system.shares`, `server_names`. A thread may take a lock only if every lock it holds comes earlier in
+/// `total_shares`, `system.shares`, `server_names`, `kept`. A thread may take a lock only if every lock it holds comes earlier in
 /// this list. [`Rank`] is the list in code, and `lock.rs` asserts it. A step that needs a value from an earlier lock while
 /// it holds a later one copies the value first, as sealing does with `expiry`.
 ///
@@ -151,6 +154,8 @@ struct Inner {
     /// whoever adds up totals part by part.
     sweeping: RwLock<()>,
     writer: Mutex<Writer>,
+    /// When probes listened.
+    kept: Mutex<Kept>,
     waiting: Mutex<Waiting>,
     system: System,
     decoders: Decoders,
@@ -234,6 +239,7 @@ impl Store {
             retention: options.retention,
             generation: AtomicU64::new(0),
             server_names: Mutex::new(Rank::ServerNames, None),
+            kept: Mutex::new(Rank::Kept, Kept::default()),
             upkept: Upkept::default(),
         };
         Ok(Store { inner: Arc::new(inner) })

@@ -24,6 +24,7 @@ pub(crate) enum Rank {
     TotalShares,
     SeriesShares,
     ServerNames,
+    Kept,
 }
 
 /// A mutex with a rank.

@@ -68,8 +68,8 @@ fn check_config() {
     for (text, key) in [
         ("limits.max_connections = 0", "limits.max_connections"),
         ("limits.request_timeout_s = 0", "limits.request_timeout_s"),
-        ("amqp.url = \"http://127.0.0.1\"", "amqp.url"),
-        ("amqp.queue = \"\"", "amqp.queue"),
+        ("rabbitmq.url = \"http://127.0.0.1\"", "rabbitmq.url"),
+        ("rabbitmq.queue = \"\"", "rabbitmq.queue"),
         ("public_urls = [\"central\"]", "public_urls"),
         ("store.raw_retention_minutes = 0", "store.raw_retention_minutes"),
         // 1 PiB: the largest value that can be set, and more than the disk of any test.
@@ -81,6 +81,8 @@ fn check_config() {
     refused("zonepulse-probe", "run", group, "dnstap.socket_group");
     let disk = "server_id = 1\ndeliver.http.token = \"x\"\nspool.min_free_bytes = 1125899906842624";
     refused("zonepulse-probe", "run", disk, "is more than the whole disk of");
+    let small = "server_id = 1\ndeliver.http.token = \"x\"\nspool.max_bytes = 1000000";
+    refused("zonepulse-probe", "run", small, "spool.max_bytes: must be from 33554432 to ");
     let tally = run(program_command("zonepulse-probe").args(["tally", "--port", "0", "-"]), WITHIN);
     assert!(tally.code == Some(2) && tally.err.contains("--port"), "{}", tally.err);
 }

@@ -5,6 +5,7 @@
 //! capture) is reported as ignored, with the reason.
 
 mod attack;
+mod blind;
 mod broker;
 mod broker_credentials;
 mod captures;
@@ -20,6 +21,7 @@ mod differential;
 mod dnstap;
 mod door;
 mod encrypted;
+mod enrolled;
 mod exactly_once;
 mod exports;
 mod filters;
@@ -28,25 +30,31 @@ mod fleet;
 mod formats;
 mod full_disk;
 mod hostile_sql;
+mod idle;
 mod large_questions;
 mod live;
 mod measures;
+mod names;
 mod numbers;
+mod observed;
 mod overload;
 mod parameters;
 mod plans;
 mod privileges;
 mod proxies;
 mod public_captures;
+mod readme;
 mod refusals;
 mod replays;
 mod restarts;
 mod secrets;
 mod setup;
 mod sql;
+mod states;
 mod system;
 mod times;
 mod twins;
+mod warnings;
 mod whole_capture;
 
 use libtest_mimic::{Arguments, Trial};
@@ -72,9 +80,12 @@ fn all() -> Vec<Trial> {
         chaos::trials(),
         dnstap::trials(),
         crashes::trials(),
+        blind::trials(),
         live::trials(),
+        observed::trials(),
         twins::trials(),
         devices::trials(),
+        states::trials(),
         clocks::trials(),
         privileges::trials(),
         door::trials(),
@@ -96,9 +107,14 @@ fn all() -> Vec<Trial> {
         restarts::trials(),
         secrets::trials(),
         setup::trials(),
+        enrolled::trials(),
+        idle::trials(),
+        readme::trials(),
+        warnings::trials(),
         first_steps::trials(),
         filters::trials(),
         measures::trials(),
+        names::trials(),
         numbers::trials(),
         exports::trials(),
         formats::trials(),

@@ -5,10 +5,12 @@ use super::process::{Process, succeed};
 use super::{eventually, ports};
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
+use zonepulse_fixtures::Message;
 
 const ZONE: &str = "\
 $ORIGIN example.
@@ -39,6 +41,11 @@ impl Knot {
         Self::start_with(ports::free(), None, None)
     }
 
+    /// The same, and it tells of queries through dnstap to a Unix socket, and not of responses.
+    pub fn start_telling_of_queries(socket: &Path) -> Self {
+        Self::start_with(ports::free(), Some(Told { socket, responses: "off" }), None)
+    }
+
     /// The same, and it tells what it does through dnstap to a Unix socket.
     pub fn start_telling(socket: &Path) -> Self {
         Self::start_telling_on(ports::free(), socket)
@@ -46,7 +53,7 @@ impl Knot {
 
     /// The same on a port that is known before.
     pub fn start_telling_on(port: u16, socket: &Path) -> Self {
-        Self::start_with(port, Some(socket), None)
+        Self::start_with(port, Some(Told { socket, responses: "on" }), None)
     }
 
     /// Starts one in a namespace, on its loopback device and the usual port, that says who it is.
@@ -54,7 +61,7 @@ impl Knot {
         Self::start_with(53, None, Some((namespace, identity)))
     }
 
-    fn start_with(port: u16, socket: Option<&Path>, elsewhere: Option<(&Namespace, &str)>) -> Self {
+    fn start_with(port: u16, told: Option<Told<'_>>, elsewhere: Option<(&Namespace, &str)>) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-knot").tempdir().expect("a temporary folder can be made");
         let path = folder.path();
         let configuration = format!(
@@ -64,7 +71,7 @@ impl Knot {
              {1}\
              zone:\n  - domain: example\n    file: \"{0}/example.zone\"\n",
             path.display(),
-            modules(socket),
+            modules(told),
             elsewhere.map(|(_, identity)| format!("    identity: \"{identity}\"\n")).unwrap_or_default(),
         );
         fs::write(path.join("knot.conf"), configuration).expect("a test's folder is writable");
@@ -81,6 +88,30 @@ impl Knot {
             log.contains("control, binding to").then_some(())
         });
         knot
+    }
+
+    /// SIGSTOP: it answers nothing until [`Knot::thaw`].
+    pub fn freeze(&self) {
+        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        unsafe { libc::kill(self.server.pid() as i32, libc::SIGSTOP) };
+    }
+
+    /// SIGCONT: it goes on.
+    pub fn thaw(&self) {
+        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        unsafe { libc::kill(self.server.pid() as i32, libc::SIGCONT) };
+    }
+
+    /// Asks for a name, written without escapes, and a type's number; gives the code of the answer.
+    pub fn ask(&self, name: &str, record_type: u16) -> u8 {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout can be set");
+        socket.connect(("127.0.0.1", self.port)).expect("it is this machine");
+        socket.send(&Message::query(name, record_type).bytes()).expect("it listens");
+        let mut answer = [0; 512];
+        let length = socket.recv(&mut answer).expect("it answers");
+        assert!(length >= 12, "{:?}", &answer[..length]);
+        answer[3] & 0xf
     }
 
     /// SIGTERM, after which it has told everything.
@@ -111,13 +142,20 @@ impl Knot {
     }
 }
 
+/// What a server tells through dnstap.
+struct Told<'a> {
+    socket: &'a Path,
+    /// `on` or `off`.
+    responses: &'static str,
+}
+
 /// What of the configuration says which modules there are.
-fn modules(socket: Option<&Path>) -> String {
+fn modules(told: Option<Told<'_>>) -> String {
     let template = |modules: &str| format!("template:\n  - id: default\n    global-module: [{modules}]\n");
-    match socket {
+    match told {
         None => template("mod-stats/all"),
-        Some(socket) => format!(
-            "mod-dnstap:\n  - id: told\n    sink: \"unix:{}\"\n    log-queries: on\n    log-responses: on\n{}",
+        Some(Told { socket, responses }) => format!(
+            "mod-dnstap:\n  - id: told\n    sink: \"unix:{}\"\n    log-queries: on\n    log-responses: {responses}\n{}",
             socket.display(),
             template("mod-stats/all, mod-dnstap/told")
         ),

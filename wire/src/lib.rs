@@ -49,7 +49,7 @@ pub use broker::broker_url_fault;
 pub use codec::{MAX_RECORDS, MAX_ROWS, OTHER, VERSION};
 pub use counter::{Counter, Counters};
 pub use enrollment::{Enrollment, EnrollmentRequest};
-pub use envelope::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, peek_identity};
+pub use envelope::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, peek_identity, peek_version};
 pub use heartbeat::{BlindReason, Blindness, CaptureState, Component, Components, Heartbeat, HeartbeatAnswer, SpoolState, State};
 pub use kept::{KEPT_FROM_HEADER, KeptFrom, NotKeptFrom};
 pub use mac::{MAC_HEADER, MacKey};

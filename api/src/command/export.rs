@@ -1,10 +1,10 @@
 //! `zonepulse export`.
 
 use super::Overlay;
+use crate::Error;
 use crate::config::Settings;
 use crate::export::{self, Source, Summary};
 use crate::time::read_ms;
-use crate::{Error, logging};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::io::{self, Write};
@@ -30,7 +30,8 @@ pub(super) struct Export {
     /// Write below this directory, one for each central
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// A table; repeat it for several
+    /// A table; repeat it for several. Those whose names begin with `requests` have requests only; `dns_…` and `records` have
+    /// responses, too, so a sum of all their hits counts a question that was answered twice
     #[arg(long = "table", value_name = "TABLE", default_value = "dns_raw", value_parser = PossibleValuesParser::new(export::tables()))]
     tables: Vec<String>,
     /// From the first hour that begins at this time or later: RFC 3339, a date (UTC), Unix seconds, or as in -24h [default: all that is kept]
@@ -44,7 +45,7 @@ pub(super) struct Export {
 impl Export {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         let settings = Settings::read(None)?;
-        logging::start(overlay.over(settings.log));
+        overlay.start(&settings);
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.enable_all().build()?;
         if let (Some(url), Some(credentials)) = (&self.url, &self.credentials) {

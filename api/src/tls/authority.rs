@@ -76,7 +76,7 @@ impl Authority {
                     | NotValidYet
                     | NotValidYetContext { .. },
                 )) => {}
-                Err(error) => return Err(refuse(format!("does not vouch for tls.certificate: {error}"))),
+                Err(error) => return Err(refuse(format!("does not vouch for tls.certificate_file: {error}"))),
             }
         }
         if !chain.contains(&self.certificate) {
@@ -118,8 +118,8 @@ mod tests {
             Some(dir.path().join(name))
         };
         let tls = Tls {
-            certificate: write("central.crt", certificate.pem()),
-            key: write("central.key", key.serialize_pem()),
+            certificate_file: write("central.crt", certificate.pem()),
+            key_file: write("central.key", key.serialize_pem()),
             ca_file: write("ca.crt", issuer.pem()),
         };
         Made { dir, issuer, tls }
@@ -129,7 +129,7 @@ mod tests {
     fn the_authority_is_sent_along_once() {
         let made = made();
         let authority = Authority::read(made.tls.ca_file.as_deref().unwrap()).unwrap();
-        let file = made.tls.certificate.as_deref().unwrap();
+        let file = made.tls.certificate_file.as_deref().unwrap();
         let chain = certificates(file, &fs::read(file).unwrap()).unwrap();
         let complete = authority.clone().complete(chain).unwrap();
         assert_eq!(complete.len(), 2);
@@ -150,7 +150,7 @@ mod tests {
         let made = made();
         fs::write(made.dir.path().join("ca.crt"), issuer("two").pem()).unwrap();
         let said = describe(&Certificate::read(&made.tls).err().unwrap());
-        assert!(said.contains("ca.crt does not vouch for tls.certificate"), "{said}");
+        assert!(said.contains("ca.crt does not vouch for tls.certificate_file"), "{said}");
     }
 
     #[test]

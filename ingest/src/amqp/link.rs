@@ -12,7 +12,7 @@ use super::queues::{self, Names};
 use super::state::State;
 use super::writer::Writer;
 use super::{OPEN_TIMEOUT, Settings, Trouble, connect};
-use crate::{Error, Ingest, Sender};
+use crate::{Error, Ingest, Sender, times};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use lapin::message::Delivery;
@@ -287,10 +287,12 @@ impl<'a> Hands<'a> {
     fn count_refused(&self, Untaken { fault, signed_by }: &Untaken) {
         let (reason, queue) = (fault.reason(), self.names.dead.as_str());
         if let Some(messages) = self.ingest.refusals.add(reason, Instant::now()) {
-            tracing::warn!(%fault, reason, messages, queue, "batches were refused; they are kept in the dead-letter queue");
+            let server_id = *signed_by;
+            tracing::warn!(server_id, %fault, reason, messages, queue, "batches were refused; they are kept in the dead-letter queue");
         }
         if let Some(server_id) = *signed_by {
             self.ingest.untold.add(server_id, 1);
+            self.ingest.deliveries.put_aside(server_id, times::now_ms());
         }
     }
 
@@ -324,6 +326,9 @@ async fn take(ingest: &Ingest, bytes: &Bytes, mac: Option<&str>) -> Result<(), U
             ingest.counters.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             let counter = if fault.is_final() { &ingest.counters.refused } else { &ingest.counters.postponed };
             counter.fetch_add(1, Ordering::Relaxed);
+            if let Some(server_id) = fault.claimed(bytes) {
+                ingest.unproven(server_id, bytes, fault.reason(), &fault);
+            }
             Err(Untaken { fault, signed_by: None })
         }
     }

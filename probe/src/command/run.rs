@@ -3,7 +3,7 @@
 use super::LogArgs;
 use crate::config::{Argument, Config};
 use crate::settings::InForce;
-use crate::{Error, agent};
+use crate::{Error, agent, sight};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,8 +28,12 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     let config = Config::load(&args.config, &args.set)?;
     config.check_machine()?;
     let handle = log.start(&config.log);
+    config.warn();
     if args.check_config {
         if let Some(warning) = config.check_disk()? {
+            eprintln!("warning: {warning}");
+        }
+        if let Some(warning) = sight::check(&config) {
             eprintln!("warning: {warning}");
         }
         InForce::of_config(&config)?;
@@ -41,6 +45,7 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
         let config = Config::load(&args.config, &args.set)?;
         config.check_machine()?;
         handle.set(log.level(&config.log));
+        config.warn();
         Ok(config)
     })?;
     Ok(ExitCode::SUCCESS)

@@ -91,7 +91,7 @@ struct Link {
 
 impl Courier {
     pub(super) fn new(settings: Settings) -> Result<Courier, Error> {
-        let uri = parse(&settings.url).map_err(|detail| Error::Config { place: "deliver.amqp.url".into(), detail })?;
+        let uri = parse(&settings.url).map_err(|detail| Error::Config { place: "deliver.rabbitmq.url".into(), detail })?;
         let encrypted = uri.scheme == AMQPScheme::AMQPS;
         warn_if_unsafe(&uri, &settings.tls);
         let tls = if encrypted { Some(Arc::new(settings.tls.client()?)) } else { None };

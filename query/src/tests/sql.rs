@@ -35,7 +35,14 @@ async fn servers_are_pushed_down() {
     check_scan(
         "SELECT hits FROM coverage WHERE server_id IN (1, 2, 3)",
         expect![[r#"
-        StoreScan: coverage, servers=[1, 2], columns=[hits]
+        StoreScan: coverage, servers=[1, 2, 3], columns=[hits]
+    "#]],
+    )
+    .await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE server_id IN (2, 1, 2, 3) AND server_id > 1 AND server LIKE 'be%'",
+        expect![[r#"
+        StoreScan: dns_raw, servers=[2], columns=[hits]
     "#]],
     )
     .await;
@@ -218,6 +225,14 @@ async fn filters_pushed_down_give_the_rows_that_they_would_give_above_the_scan()
     let content = small();
     for filter in [
         "server_id = 1",
+        "2 = server_id",
+        "server_id IN (2, 1, 9)",
+        "server_id = 9",
+        "server_id = -1",
+        "server_id = 1 OR server_id = 2",
+        "server_id = 1 AND server_id = 2",
+        "server_id IN (1, 2) AND server_id <> 1",
+        "server_id IN (1, 2) AND server = 'beta'",
         "server <> 'alpha'",
         "time > '2026-01-01T00:00:00Z'",
         "time <= '2026-01-01T00:00:00Z'",
@@ -247,6 +262,33 @@ async fn filters_pushed_down_give_the_rows_that_they_would_give_above_the_scan()
         let above = sql(&content, &format!("{count} (SELECT * FROM dns_raw LIMIT 100) WHERE {filter}")).await;
         assert_eq!(pushed, above, "{filter}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_table_has_a_column_kind_and_statements_that_name_it_mean_what_they_did() {
+    let content = small();
+    for table in ["dns_raw", "dns_1h", "requests_5m", "records", "requests_total", "names"] {
+        let schema = content.engine.sql(&format!("SELECT * FROM {table}")).await.unwrap().schema;
+        assert!(schema.column_with_name("kind").is_none(), "{table}: {schema:?}");
+    }
+    assert!(!sql(&content, "DESCRIBE dns_raw").await.contains("kind"));
+    for table in ["dns_raw", "dns_1h", "records"] {
+        let asked = async |what: &str, filter: &str| sql(&content, &format!("SELECT {what} FROM {table} {filter}")).await;
+        for (old, new) in [
+            ("WHERE kind = 0", "WHERE action = 'request'"),
+            ("WHERE kind = 1", "WHERE rcode = 'NOERROR'"),
+            ("WHERE kind = 4", "WHERE rcode = 'NXDOMAIN'"),
+            ("WHERE kind > 0", "WHERE action = 'response'"),
+        ] {
+            assert_eq!(asked("sum(hits) AS hits", old).await, asked("sum(hits) AS hits", new).await, "{table} {old}");
+        }
+        let by_kind = asked("sum(hits) AS hits", "GROUP BY kind ORDER BY hits").await;
+        assert_eq!(by_kind, asked("sum(hits) AS hits", "GROUP BY action, rcode ORDER BY hits").await, "{table}");
+    }
+    let named = sql(&content, "SELECT DISTINCT action AS kind FROM dns_raw WHERE action = 'request'").await;
+    assert!(named.contains("request"), "a name of one's own: {named}");
+    let wrong = content.engine.sql("SELECT kind, nothing FROM dns_raw").await.err().unwrap().to_string();
+    assert!(wrong.contains("nothing"), "{wrong}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -261,6 +261,7 @@ impl Plan {
             // Readers look at open and sealed points before or after this, not between.
             let _moving = inner.expiry.write();
             database.write(batch, true)?;
+            inner.kept.lock().forget();
         }
         replace(inner, groups, as_of, now);
         for (engine, open, _) in hours_of {
