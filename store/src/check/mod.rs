@@ -13,7 +13,7 @@ use crate::dns::block::Sections;
 use crate::dns::parts::{Parts, read_parts, roll_up};
 use crate::dns::value::{self, Decoder};
 use crate::intake::Identity;
-use crate::report::{Report, SystemReport};
+use crate::reports::report::{Report, SystemReport};
 use crate::retention::Expiry;
 use crate::totals::Group;
 use crate::write::epochs::Forgotten;

@@ -204,7 +204,7 @@ impl Plan {
         inner.database.visit(key::REPORTS, &key::report_prefix(server_id, 0), |found, value| {
             let (identity, start_s) = key::parse_report(found).ok_or_else(|| Error::damaged("report", found))?;
             let ours = identity.server_id == server_id;
-            if ours && goes(key::hour(start_s)) && !crate::report::SystemReport::is(value) {
+            if ours && goes(key::hour(start_s)) && !crate::reports::report::SystemReport::is(value) {
                 self.reports.push(found.to_vec());
             }
             Ok(ours)

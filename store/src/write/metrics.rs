@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::database::key;
 use crate::intake::{Evicted, Identity, Outcome};
-use crate::report::SystemReport;
+use crate::reports::report::SystemReport;
 use crate::system::System;
 use crate::system::value::{Encoder, Raw};
 use crate::write::Write;

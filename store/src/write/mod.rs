@@ -14,7 +14,7 @@ use crate::dictionary::Pending;
 use crate::dns::block::{self, Sections};
 use crate::intake::{Identity, Intake, IntakeRow, Outcome};
 use crate::lock::MutexGuard;
-use crate::report::Report;
+use crate::reports::report::Report;
 use crate::share::Counts;
 use crate::system::series;
 use crate::totals::{self, Group, GroupKey};

@@ -9,7 +9,7 @@
 
 use crate::Error;
 use crate::database::{Database, key};
-use crate::report::{Report, SystemReport};
+use crate::reports::report::{Report, SystemReport};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 

@@ -4,8 +4,10 @@
 //! almost always they say together that its probe listened all day. So reports that continue one another are told as one,
 //! and hours that are over are kept in memory in that form, until something is reported of them.
 
+use super::following;
+use super::listened::Listened;
+use super::report::{Report, SystemReport};
 use crate::database::key;
-use crate::report::{Report, SystemReport};
 use crate::{Error, Level, Store};
 use rocksdb::DBRawIterator;
 use std::collections::BTreeMap;
@@ -15,44 +17,6 @@ use zonepulse_codec::Malformed;
 const HOUR_S: u64 = 3600;
 /// What is kept counts one for each hour of a server, and one for each report, or reports in one: about 100 bytes each.
 const MOST_KEPT: usize = if cfg!(test) { 12 } else { 1 << 17 };
-
-/// When a probe listened: a report without what nobody asked for, or several that continue one another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listened {
-    /// The server.
-    pub server_id: u32,
-    /// Start of the interval, or of the first of several, Unix seconds.
-    pub start_s: u64,
-    /// End of the interval, or of the last of several, Unix seconds.
-    pub end_s: u64,
-    /// Length of each interval, seconds.
-    pub interval_s: u32,
-    /// When the probe began to listen, Unix milliseconds.
-    pub covered_from_ms: u64,
-    /// When it ceased, Unix milliseconds.
-    pub covered_until_ms: u64,
-    /// Hits of all rows of the batch or batches.
-    pub hits: u64,
-    /// The counter that was asked for.
-    pub counted: u64,
-}
-
-impl Listened {
-    fn is_whole(&self) -> bool {
-        (self.covered_from_ms, self.covered_until_ms, self.counted) == (self.start_s * 1000, self.end_s * 1000, 0)
-    }
-
-    /// Takes in the next report, if it continues this one and both say the same of their whole intervals.
-    fn takes(&mut self, next: &Listened) -> bool {
-        let continues = (next.server_id, next.start_s, next.interval_s) == (self.server_id, self.end_s, self.interval_s);
-        if !continues || !self.is_whole() || !next.is_whole() {
-            return false;
-        }
-        (self.end_s, self.covered_until_ms) = (next.end_s, next.covered_until_ms);
-        self.hits = self.hits.saturating_add(next.hits);
-        true
-    }
-}
 
 /// Hours that are over, of servers, as far as they were asked for.
 #[derive(Debug, Default)]
@@ -227,15 +191,6 @@ impl Reading<'_> {
             self.iterator.next();
         }
         Ok(())
-    }
-}
-
-/// The next server to look at: the first that is asked for from `least` on,
-/// or when all are, the one that is known to come next.
-pub(crate) fn following(servers: Option<&[u32]>, least: u32, known: u32) -> Option<u32> {
-    match servers {
-        None => Some(known),
-        Some(servers) => servers.iter().copied().filter(|server| *server >= least).min(),
     }
 }
 

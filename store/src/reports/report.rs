@@ -1,12 +1,9 @@
-//! Reports: what a probe covered in an interval and what it lost, beside the points.
+//! A report, and its value on disk.
 //!
 //! Batches of metrics have reports of their own version, so that every batch that was committed has one.
 
-use crate::database::key;
+use super::listened::Listened;
 use crate::intake::{Evicted, Identity, Intake};
-use crate::listened::{Listened, following};
-use crate::{Error, Level, Store};
-use std::ops::ControlFlow;
 use zonepulse_codec::{Malformed, Reader, put};
 
 const VERSION: u8 = 1;
@@ -39,69 +36,6 @@ pub struct Report {
     pub of_metrics: bool,
 }
 
-impl Store {
-    /// The reports on intervals that start in `from_s..until_s`, by server, then start, and with them
-    /// those batches of metrics that tell of something that was given up: the next batch
-    /// tells of it, of whichever kind it is. What has expired at this time, Unix seconds, is not there: reports are kept as long as roll-ups.
-    pub fn coverage(
-        &self,
-        servers: Option<&[u32]>,
-        from_s: u64,
-        until_s: u64,
-        now_s: u64,
-        each: &mut dyn FnMut(&Report) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        self.reports(servers, from_s, until_s, now_s, |identity, start_s, value| {
-            let report = match SystemReport::is(value) {
-                true => SystemReport::decode(value)?.of_loss(identity, start_s),
-                false => Some(Report::decode(identity, start_s, value)?),
-            };
-            Ok(report.map_or(ControlFlow::Continue(()), |report| each(&report)))
-        })
-    }
-
-    fn reports(
-        &self,
-        servers: Option<&[u32]>,
-        from_s: u64,
-        until_s: u64,
-        now_s: u64,
-        mut each: impl FnMut(&Identity, u64, &[u8]) -> Result<ControlFlow<()>, Malformed>,
-    ) -> Result<(), Error> {
-        let (mut iterator, expiry) = {
-            let expiry = self.inner.expiry.read();
-            (self.inner.database.iterator(key::REPORTS), expiry.clone())
-        };
-        let mut next_server = servers.map_or(Some(0), |servers| servers.iter().copied().min());
-        while let Some(server) = next_server {
-            let from_s = from_s.max(expiry.kept_from_s(server, Level::H1, now_s));
-            iterator.seek(key::report_prefix(server, from_s));
-            let Some((found, _)) = iterator.item() else { break };
-            let (identity, start_s) = key::parse_report(found).ok_or_else(|| Error::damaged("report", found))?;
-            if identity.server_id != server {
-                // Nothing of this server: go on at the next one that is asked for.
-                next_server = following(servers, server + 1, identity.server_id);
-                continue;
-            }
-            let mut start_s = start_s;
-            while start_s < until_s {
-                let Some((key, value)) = iterator.item() else { break };
-                let (identity, start) = key::parse_report(key).ok_or_else(|| Error::damaged("report", key))?;
-                if identity.server_id != server || start >= until_s {
-                    break;
-                }
-                start_s = start;
-                if each(&identity, start, value).map_err(|Malformed(what)| Error::damaged(what, key))?.is_break() {
-                    return Ok(());
-                }
-                iterator.next();
-            }
-            next_server = server.checked_add(1).and_then(|next| following(servers, next, next));
-        }
-        Ok(iterator.status()?)
-    }
-}
-
 /// What a batch of metrics brought: `version u8 = 2 · interval_s · slots · points`, then what was evicted, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SystemReport {
@@ -118,7 +52,7 @@ impl SystemReport {
     }
 
     /// What there is to tell of losses.
-    fn of_loss(&self, identity: &Identity, start_s: u64) -> Option<Report> {
+    pub(super) fn of_loss(&self, identity: &Identity, start_s: u64) -> Option<Report> {
         let Identity { server_id, epoch, seq } = *identity;
         let start_ms = start_s.saturating_mul(1000);
         self.evicted.map(|evicted| Report {
