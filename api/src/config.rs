@@ -9,12 +9,12 @@ mod read;
 pub use ingest::Ingest;
 
 use crate::Error;
-use serde::{Deserialize, Serialize, Serializer};
-use std::fmt;
+use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use zonepulse_ingest::{amqp, pull};
 use zonepulse_net::Block;
+use zonepulse_private::{Secret, hide};
 use zonepulse_query::SqlLimits;
 use zonepulse_store::{Precision, Retention};
 
@@ -115,6 +115,7 @@ pub struct Metrics {
 #[serde(deny_unknown_fields, default)]
 pub struct Amqp {
     /// Where it is, `amqp://…`, or `amqps://…` for TLS; without it there is none.
+    #[serde(serialize_with = "hide", skip_serializing_if = "Option::is_none")]
     pub url: Option<Secret>,
     /// The authorities whose certificate it may show, in PEM; without it those that this machine trusts.
     pub ca_file: Option<PathBuf>,
@@ -275,35 +276,6 @@ pub enum ForwardedHeader {
     XForwardedFor,
     /// RFC 7239.
     Forwarded,
-}
-
-/// A text that no log shows.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Secret(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("(secret)")
-    }
 }
 
 impl Settings {

@@ -33,7 +33,7 @@ fn setup_with_authority(ca_file: Option<PathBuf>) -> Setup {
     let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default()).unwrap();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8053));
     let addresses = Addresses { listen, public_urls: vec!["https://central.example".to_owned()], scheme: "http", ca_file };
-    let basic = format!("Basic {}", STANDARD.encode(format!("boss:{password}")));
+    let basic = format!("Basic {}", STANDARD.encode(format!("boss:{}", password.reveal())));
     Setup { app: App::new(store, engine, ingest, config::Limits::default(), addresses).unwrap(), basic, _dir: dir }
 }
 

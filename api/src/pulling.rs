@@ -38,7 +38,7 @@ impl Pulling {
                 targets.push(Target {
                     server_id: server.id,
                     url: server.pull.url,
-                    token: server.pull.token,
+                    token: server.pull.token.into(),
                     trust,
                     connect_timeout: Duration::from_millis(u64::from(settings.api_timeout_ms)),
                 });
@@ -113,7 +113,7 @@ mod tests {
         let expected = Target {
             server_id: 1,
             url: "https://ns1.example:8054".to_owned(),
-            token: "token".to_owned(),
+            token: "token".into(),
             trust: own,
             connect_timeout: Duration::from_millis(300),
         };

@@ -294,7 +294,7 @@ pub(crate) fn broker(settings: &Amqp) -> Result<Option<amqp::Settings>, Error> {
     if url.reveal().starts_with("amqps:") {
         trust.client_config()?;
     }
-    Ok(Some(amqp::Settings { url: url.reveal().to_owned(), trust, queue: settings.queue.clone(), prefetch: settings.prefetch }))
+    Ok(Some(amqp::Settings { url: url.clone(), trust, queue: settings.queue.clone(), prefetch: settings.prefetch }))
 }
 
 /// Whom probes are believed by. Reads the authority's file.

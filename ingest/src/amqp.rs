@@ -43,12 +43,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use trouble::Trouble;
 use writer::Writer;
+use zonepulse_private::Secret;
 
 /// Where batches come from.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `amqp://user:password@host:port/vhost`, or `amqps://` for TLS.
-    pub url: String,
+    pub url: Secret,
     /// Whom to believe that they are the broker, with `amqps://`.
     pub trust: Trust,
     /// The queue.
@@ -72,13 +73,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_REST: Duration = Duration::from_secs(60);
 /// Seconds; a broker that is gone without a word is noticed after about two of them.
 const HEARTBEAT_S: u16 = 20;
-
-impl std::fmt::Debug for Settings {
-    /// Without the URL, which holds a password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings").field("trust", &self.trust).field("queue", &self.queue).finish_non_exhaustive()
-    }
-}
 
 /// Takes batches from the queue until `shutdown` is ready; what was under way
 /// is then finished and acknowledged.
@@ -165,8 +159,8 @@ fn growing(from: Duration, to: Duration) -> impl Iterator<Item = Duration> {
 }
 
 /// Opens a connection, through TLS when the URL says so.
-async fn connect(url: &str, trust: &Trust, name: &str) -> lapin::Result<Connection> {
-    let mut uri: AMQPUri = url.parse().map_err(other)?;
+async fn connect(url: &Secret, trust: &Trust, name: &str) -> lapin::Result<Connection> {
+    let mut uri: AMQPUri = url.reveal().parse().map_err(other)?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
     let connector = match uri.scheme {
         AMQPScheme::AMQPS => Some(RustlsConnector::from(trust.client_config().map_err(|error| other(error.to_string()))?)),

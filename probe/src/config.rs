@@ -25,13 +25,14 @@ use crate::logging::{Format, Level};
 use crate::memory::{self, Budget};
 use crate::observe::{Addresses, Scope};
 use crate::times::Bounds;
-use crate::{Error, Secret, central, deliver, spool, tls};
+use crate::{Error, central, deliver, spool, tls};
 use explain::explain;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use secrets::read_config;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use zonepulse_private::Secret;
 
 /// What the names of variables begin with.
 pub const ENVIRONMENT_PREFIX: &str = "ZONEPULSE_PROBE_";

@@ -263,7 +263,7 @@ fn a_token_comes_from_its_file_without_the_line_s_end() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let config = read(&format!("server_id = 1\n[deliver.http]\ntoken_file = {file:?}"), &[]).unwrap();
     let deliver::Settings::Http(settings) = config.delivery().unwrap() else { panic!("not over HTTP") };
-    assert_eq!(settings.token.expose(), "tok-en");
+    assert_eq!(settings.token.reveal(), "tok-en");
 }
 
 #[test]

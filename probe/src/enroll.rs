@@ -9,13 +9,14 @@ mod existing;
 use crate::central::{self, innermost, read_body, read_problem};
 use crate::heartbeat::{hostname, os};
 use crate::pin::Pin;
-use crate::{Error, Secret, tls};
+use crate::{Error, tls};
 use existing::{Credentials, Existing};
 use reqwest::header::CONTENT_TYPE;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zonepulse_private::Prepared;
+use zonepulse_private::Secret;
 use zonepulse_wire::{Communication, Enrollment, EnrollmentRequest};
 
 const PATH: &str = "/api/v2/enrollments";
@@ -152,7 +153,7 @@ async fn ask(order: &Order, tls: &tls::Settings, pinned: Option<&tls::Pinned>) -
     let client = central::build(client.timeout(ANSWER_TIMEOUT))?;
     let request = EnrollmentRequest { hostname: hostname(), os: os(), probe_version: env!("CARGO_PKG_VERSION").to_owned() };
     let body = serde_json::to_vec(&request).map_err(|error| Error::disk("encode", "the request")(error.into()))?;
-    let request = client.post(central::address(&order.url, PATH)).bearer_auth(order.token.expose());
+    let request = client.post(central::address(&order.url, PATH)).bearer_auth(order.token.reveal());
     let url = order.url.clone();
     let response = request.header(CONTENT_TYPE, "application/json").body(body).send().await.map_err(|error| {
         let why = innermost(&error);
@@ -263,8 +264,8 @@ impl Files {
         if let (Some(file), Some(ca)) = (self.ca, ca) {
             file.write(ca)?;
         }
-        self.token.write(&format!("{}\n", enrollment.token))?;
-        self.pull_token.write(&format!("{}\n", enrollment.pull_token))?;
+        self.token.write(&format!("{}\n", enrollment.token.reveal()))?;
+        self.pull_token.write(&format!("{}\n", enrollment.pull_token.reveal()))?;
         Ok(self.config.write(text)?)
     }
 }

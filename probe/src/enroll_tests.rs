@@ -78,8 +78,8 @@ fn an_enrolled_probe_has_all_that_it_needs() {
     let config = Config::load(&order.config, &[]).unwrap();
     assert_eq!((config.server_id, config.spool.dir.clone()), (7, order.spool.clone().unwrap()));
     let central = config.central().unwrap().unwrap();
-    assert_eq!((central.url, central.token.expose()), (order.url.clone(), "server-token"));
-    assert_eq!(config.pull(None).unwrap().token.expose(), "pull-token");
+    assert_eq!((central.url, central.token.reveal()), (order.url.clone(), "server-token"));
+    assert_eq!(config.pull(None).unwrap().token.reveal(), "pull-token");
     let commented = |text: &str| text.lines().filter(|line| line.starts_with("# ")).count();
     assert!(commented(&fs::read_to_string(&order.config).unwrap()) > commented(TEMPLATE) - 5);
 }
@@ -169,7 +169,7 @@ fn renewed(dir: &TempDir, communication: Communication, text: &str) -> String {
     enroll(&order).unwrap();
     let config = Config::load(&order.config, &[]).unwrap();
     assert_eq!((config.server_id, config.deliver.http.url.clone()), (7, order.url.clone()));
-    assert_eq!(config.central().unwrap().unwrap().token.expose(), "server-token");
+    assert_eq!(config.central().unwrap().unwrap().token.reveal(), "server-token");
     fs::read_to_string(&order.config).unwrap().replace(&order.url, "URL").replace(dir.path().to_str().unwrap(), "DIR")
 }
 

@@ -40,8 +40,6 @@ pub mod tls;
 
 mod error;
 mod room;
-mod secret;
 mod serve;
 
 pub use error::Error;
-pub use secret::Secret;

@@ -14,7 +14,7 @@ use crate::serve::{Running, Server, Visitor};
 use crate::settings::InForce;
 use crate::spool::{Key, Spool};
 use crate::status::{Status, count};
-use crate::{Error, Secret, deliver, tls};
+use crate::{Error, deliver, tls};
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -31,6 +31,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
+use zonepulse_private::Secret;
 use zonepulse_wire::HeartbeatAnswer;
 use zonepulse_wire::pull::{
     BATCHES_PATH, CONFIRM_PATH, Confirmations, HEARTBEAT_PATH, LENGTH_BYTES, MAX_MESSAGES, MAX_WAIT_S, SERVER_ID_HEADER,
@@ -149,7 +150,7 @@ fn app(sources: Sources, token: Secret) -> Router {
 async fn authorize(State(door): State<Door>, headers: HeaderMap, request: Request, next: Next) -> Response {
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     // Where the lengths differ it is told at once: the length is no secret.
-    if shown.is_some_and(|shown| shown.ct_eq(door.token.expose().as_bytes()).into()) {
+    if shown.is_some_and(|shown| shown.ct_eq(door.token.reveal().as_bytes()).into()) {
         if let Some(visitor) = request.extensions().get::<Visitor>() {
             visitor.prove(CENTRAL);
         }

@@ -15,8 +15,9 @@
 use crate::agent::Monitoring;
 use crate::config::{Config, Obedience};
 use crate::spool::Spool;
-use crate::{Error, Secret, central, deliver, pull, tls};
+use crate::{Error, central, deliver, pull, tls};
 use serde::{Deserialize, Serialize};
+use zonepulse_private::Secret;
 use zonepulse_wire::{Communication, HeartbeatAnswer, ProbeSettings, RabbitmqSettings};
 
 /// What the central said last, as it is kept.
@@ -115,8 +116,7 @@ impl InForce {
             }
             Communication::Pull => deliver::Settings::Pull,
         };
-        let given = settings.pull_token.as_ref().map(Secret::new);
-        let pull = if delivery == deliver::Settings::Pull { Some(config.pull(given.as_ref())?) } else { None };
+        let pull = if delivery == deliver::Settings::Pull { Some(config.pull(settings.pull_token.as_ref())?) } else { None };
         // Where the central's own word leads nowhere, the configuration's may: a wrong
         // address can be corrected from afar.
         let mut heartbeat: Vec<_> = central.into_iter().chain(own).collect();
@@ -180,7 +180,7 @@ fn broker_url(rabbitmq: &RabbitmqSettings) -> Secret {
     let RabbitmqSettings { address, port, tls, virtual_host, user, password } = rabbitmq;
     let scheme = if *tls { "amqps" } else { "amqp" };
     let host = if address.contains(':') && !address.starts_with('[') { format!("[{address}]") } else { address.clone() };
-    let [user, password, virtual_host] = [user, password, virtual_host].map(|text| escape(text));
+    let [user, password, virtual_host] = [user, password.reveal(), virtual_host].map(escape);
     Secret::new(format!("{scheme}://{user}:{password}@{host}:{port}/{virtual_host}"))
 }
 
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(in_force.version, Some(3));
         assert_eq!(in_force.monitoring, Monitoring { dns: false, dns_interval_s: 60, system: true, system_interval_s: 30 });
         let deliver::Settings::Http(central) = &in_force.delivery else { panic!("{in_force:?}") };
-        assert_eq!((central.url.as_str(), central.tls.verify, central.token.expose()), ("https://two", false, "t"));
+        assert_eq!((central.url.as_str(), central.tls.verify, central.token.reveal()), ("https://two", false, "t"));
         let heartbeat: Vec<_> = in_force.heartbeat.iter().map(|way| (way.url.as_str(), way.tls.verify)).collect();
         assert_eq!(heartbeat, [("https://two", false), ("https://one", false)]);
         assert_eq!((in_force.refused, in_force.moved_to.as_deref()), (None, Some("https://two")));
@@ -307,7 +307,7 @@ mod tests {
     fn a_broker_is_spoken_to_with_what_the_central_gave() {
         let in_force = InForce::of_central(&config(""), &kept(rabbitmq)).unwrap();
         let deliver::Settings::Amqp(settings) = &in_force.delivery else { panic!("{in_force:?}") };
-        assert_eq!(settings.url.expose(), "amqps://me%40x:p%2F%3Aw@[::1]:5671/%2F");
+        assert_eq!(settings.url.reveal(), "amqps://me%40x:p%2F%3Aw@[::1]:5671/%2F");
         assert_eq!(in_force.heartbeat.len(), 1);
         assert!(!format!("{in_force:?}").contains("p%2F"));
     }
@@ -342,7 +342,7 @@ mod tests {
         for own in ["", "token = \"own\"\n"] {
             let config = config(&format!("[pull]\nlisten = \"127.0.0.1:8054\"\n{own}"));
             let in_force = InForce::of_central(&config, &pull).unwrap();
-            assert_eq!(in_force.pull.as_ref().unwrap().token.expose(), "given");
+            assert_eq!(in_force.pull.as_ref().unwrap().token.reveal(), "given");
             assert!(!format!("{in_force:?} {pull:?}").contains("given"));
         }
     }

@@ -351,7 +351,7 @@ fn a_central_that_sends_the_token_elsewhere_is_followed_in_the_rest_and_told() {
             tls: false,
             virtual_host: "/".to_owned(),
             user: "u".to_owned(),
-            password: "hush".to_owned(),
+            password: "hush".into(),
         });
     });
     let central = Arc::new(Central { settings: vec![elsewhere, unpinned_broker], allowed: 2.into(), ..Central::default() });

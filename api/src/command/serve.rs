@@ -129,7 +129,7 @@ fn greet(out: &mut impl Write, url: &str, administrator: &Administrator, is_term
     match administrator {
         Administrator::Made { password, file } if is_terminal => {
             writeln!(out, "  user      {ADMINISTRATOR}")?;
-            writeln!(out, "  password  {password}")?;
+            writeln!(out, "  password  {}", password.reveal())?;
             writeln!(out, "            made now, and written to {}", file.display())?;
         }
         Administrator::Made { file, .. } | Administrator::Written(file) => {
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_first_password_shows_on_a_terminal_only() {
-        let made = Administrator::Made { password: "hush".to_owned(), file: "/data/admin-credentials".into() };
+        let made = Administrator::Made { password: "hush".into(), file: "/data/admin-credentials".into() };
         let said = |is_terminal| {
             let mut out = Vec::new();
             greet(&mut out, "http://127.0.0.1:8053", &made, is_terminal).unwrap();

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
+use zonepulse_private::Secret;
 use zonepulse_query::{Engine, SqlAnswer};
 
 /// How long a central may think of the next rows: longer than it lets a statement take.
@@ -39,7 +40,7 @@ pub struct Remote {
 #[serde(deny_unknown_fields)]
 struct Credentials {
     user: String,
-    password: String,
+    password: Secret,
 }
 
 /// Rows as they come.
@@ -76,7 +77,7 @@ impl Source {
 impl Remote {
     async fn ask(&self, statement: &str) -> Result<Ask, Error> {
         let Credentials { user, password } = &self.credentials;
-        let request = self.client.post(&self.url).basic_auth(user, Some(password)).body(statement.to_owned());
+        let request = self.client.post(&self.url).basic_auth(user, Some(password.reveal())).body(statement.to_owned());
         let request = request.header("content-type", "application/sql").header("accept", "application/vnd.apache.arrow.stream");
         let response = request.send().await.map_err(broken)?;
         let status = response.status();

@@ -71,7 +71,7 @@ impl Link {
     async fn try_to_send(&self, server: &Known, bytes: Bytes) -> Result<Answer, Error> {
         match self {
             Link::Http { client, url } => post(client, url, server, bytes).await,
-            Link::Amqp(publisher) => match publisher.publish(&bytes, &server.token).await? {
+            Link::Amqp(publisher) => match publisher.publish(&bytes, server.token.reveal()).await? {
                 Published::Confirmed => Ok(Answer::Confirmed),
                 Published::NotTaken(reason) => Ok(Answer::NotNow(reason)),
                 Published::NoQueue => Err(Error::Remote(
@@ -84,7 +84,7 @@ impl Link {
 }
 
 async fn post(client: &reqwest::Client, url: &str, server: &Known, bytes: Bytes) -> Result<Answer, Error> {
-    let request = client.post(url).bearer_auth(&server.token).header("content-type", MEDIA_TYPE).body(bytes);
+    let request = client.post(url).bearer_auth(server.token.reveal()).header("content-type", MEDIA_TYPE).body(bytes);
     let response = match request.send().await {
         Ok(response) => response,
         Err(error) => return Ok(Answer::NotNow(describe(&error))),

@@ -17,8 +17,10 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use zonepulse_private::Secret;
 
 /// Where the broker is, and as whom to speak to it.
+#[derive(Debug)]
 pub struct Attempt {
     /// A name or an address.
     pub address: String,
@@ -27,7 +29,7 @@ pub struct Attempt {
     /// The user.
     pub user: String,
     /// The password.
-    pub password: String,
+    pub password: Secret,
     /// The virtual host.
     pub virtual_host: String,
     /// Whom to believe, when it is to be TLS.
@@ -174,7 +176,7 @@ impl Attempt {
         AMQPUri {
             scheme: if self.trust.is_some() { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
             authority: AMQPAuthority {
-                userinfo: AMQPUserInfo { username: self.user.clone(), password: self.password.clone() },
+                userinfo: AMQPUserInfo { username: self.user.clone(), password: self.password.reveal().to_owned() },
                 host: self.address.clone(),
                 port: self.port,
             },

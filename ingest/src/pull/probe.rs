@@ -174,7 +174,7 @@ impl Probe {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Fault> {
-        let sent = request.bearer_auth(&self.target.token).send().await;
+        let sent = request.bearer_auth(self.target.token.reveal()).send().await;
         let response = sent.map_err(|error| match error.is_connect() && error.is_timeout() {
             true => Fault::NotLetIn { url: self.target.url.clone(), timeout_ms: self.target.connect_timeout.as_millis() },
             false => unreachable(&error),

@@ -3,10 +3,11 @@
 use super::secrets::{check_token, read_token};
 use super::{Config, Via, bounds, wrong};
 use crate::pin::Pin;
-use crate::{Error, Secret, deliver, pull, tls};
+use crate::{Error, deliver, pull, tls};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use zonepulse_private::Secret;
 
 /// `[central]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -128,7 +129,7 @@ impl Config {
 
     /// Where the central's settings may send this probe.
     pub fn pin(&self) -> Result<Pin, String> {
-        let amqps = self.deliver.via == Via::Amqp && self.deliver.amqp.url.expose().starts_with("amqps:");
+        let amqps = self.deliver.via == Via::Amqp && self.deliver.amqp.url.reveal().starts_with("amqps:");
         Pin::new(&self.deliver.http.url, self.central.pin.as_deref(), amqps)
     }
 

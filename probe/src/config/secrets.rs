@@ -1,13 +1,14 @@
 //! Files that decide where the data goes, or hold what must not be seen.
 
 use super::wrong;
-use crate::{Error, Secret};
+use crate::Error;
 use figment::Provider;
 use figment::providers::{Format, Toml};
 use figment::value::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use zonepulse_private::Secret;
 use zonepulse_private::is_secret;
 
 pub(super) fn read_token(path: &Path) -> Result<Secret, Error> {
@@ -25,7 +26,7 @@ pub(super) fn read_token(path: &Path) -> Result<Secret, Error> {
 }
 
 pub(super) fn check_token(token: &Secret) -> Result<(), &'static str> {
-    let text = token.expose();
+    let text = token.reveal();
     if text.is_empty() {
         return Err("is empty");
     }

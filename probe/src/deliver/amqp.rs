@@ -13,7 +13,7 @@
 //! that the same authorities are trusted as over HTTPS.
 
 use super::{Answer, MEDIA_TYPE};
-use crate::{Error, Secret, tls};
+use crate::{Error, tls};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::tcp::{AMQPUriTcpExt, RustlsConnector};
 use lapin::types::{AMQPValue, FieldTable};
@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
+use zonepulse_private::Secret;
 use zonepulse_wire::{MAC_HEADER, MacKey, broker_url_fault};
 
 /// So many messages wait for the broker's confirmation at once.
@@ -60,11 +61,11 @@ pub fn check_url(url: &Secret) -> Result<(), String> {
 }
 
 fn parse(url: &Secret) -> Result<AMQPUri, String> {
-    if let Some(fault) = broker_url_fault(url.expose()) {
+    if let Some(fault) = broker_url_fault(url.reveal()) {
         return Err(fault.to_owned());
     }
     let mut uri: AMQPUri =
-        url.expose().parse().map_err(|_| "is no URL of a broker; write amqps://user:password@host:port/vhost".to_owned())?;
+        url.reveal().parse().map_err(|_| "is no URL of a broker; write amqps://user:password@host:port/vhost".to_owned())?;
     if uri.authority.port == 0 || uri.authority.host.is_empty() {
         return Err("has no host or no port; write amqps://user:password@host:port/vhost".to_owned());
     }
@@ -98,7 +99,7 @@ impl Courier {
         let scheme = if encrypted { "amqps" } else { "amqp" };
         let peer =
             format!("{scheme}://{}:{} vhost {} queue {}", uri.authority.host, uri.authority.port, uri.vhost, settings.queue);
-        let key = MacKey::of_token(settings.token.expose());
+        let key = MacKey::of_token(settings.token.reveal());
         Ok(Courier { peer, tls, key, settings, link: Mutex::new(None) })
     }
 

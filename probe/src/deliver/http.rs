@@ -2,11 +2,12 @@
 
 use super::{Answer, MEDIA_TYPE};
 use crate::central::{self, innermost, read_typed_problem};
-use crate::{Error, Secret, tls};
+use crate::{Error, tls};
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, StatusCode};
 use std::time::Duration;
+use zonepulse_private::Secret;
 use zonepulse_wire::KEPT_FROM_HEADER;
 
 /// So many batches are on their way at once.
@@ -52,7 +53,7 @@ impl Courier {
     }
 
     pub(super) async fn send(&self, bytes: Vec<u8>) -> Answer {
-        let request = self.client.post(&self.url).bearer_auth(self.token.expose()).header(CONTENT_TYPE, MEDIA_TYPE).body(bytes);
+        let request = self.client.post(&self.url).bearer_auth(self.token.reveal()).header(CONTENT_TYPE, MEDIA_TYPE).body(bytes);
         match request.send().await {
             Ok(response) => {
                 let status = response.status();

@@ -1,13 +1,13 @@
 //! The engine against a small HTTP server of our own: what each answer does to the spool.
 
 use super::*;
-use crate::Secret;
 use crate::spool;
 use crate::spool::testing::empty_batch;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use tempfile::TempDir;
+use zonepulse_private::Secret;
 use zonepulse_wire::{Batch, Coverage, Identity, KEPT_FROM_HEADER, peek_identity};
 
 type Respond = dyn Fn(u64) -> u16 + Send + Sync;

@@ -3,13 +3,14 @@
 use super::*;
 use crate::serve::Server;
 use crate::status::Status;
-use crate::{Secret, tls};
+use crate::tls;
 use axum::http::StatusCode;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
+use zonepulse_private::Secret;
 
 /// An authority, and a certificate that it gave to this machine's loopback address.
 pub(crate) struct Certified {

@@ -212,7 +212,7 @@ impl Way {
     async fn send(&self, heartbeat: &Heartbeat) -> Result<(HeartbeatAnswer, Duration), String> {
         let client = self.client.as_ref().map_err(Clone::clone)?;
         let body = serde_json::to_vec(heartbeat).map_err(|error| error.to_string())?;
-        let request = client.post(central::address(&self.settings.url, PATH)).bearer_auth(self.settings.token.expose());
+        let request = client.post(central::address(&self.settings.url, PATH)).bearer_auth(self.settings.token.reveal());
         let began = Instant::now();
         let response = request.header(CONTENT_TYPE, "application/json").body(body).send().await;
         let response = response.map_err(|error| central::innermost(&error))?;

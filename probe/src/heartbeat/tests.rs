@@ -3,12 +3,13 @@
 use super::*;
 use crate::settings::Kept;
 use crate::spool;
-use crate::{Secret, tls};
+use crate::tls;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use tempfile::TempDir;
+use zonepulse_private::Secret;
 use zonepulse_wire::{Communication, ProbeSettings, State};
 
 type Heard = Arc<Mutex<Vec<Heartbeat>>>;
