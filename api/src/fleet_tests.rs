@@ -89,7 +89,7 @@ async fn a_server_is_handed_over_with_the_private_authority_to_trust() {
     let ca_file = dir.path().join("ca.crt");
     let pem = rcgen::generate_simple_self_signed(["central.example".to_owned()]).unwrap().cert.pem();
     std::fs::write(&ca_file, &pem).unwrap();
-    let fingerprint = crate::tls::Authority::read(&ca_file).unwrap().fingerprint();
+    let fingerprint = zonepulse_net::tls::Authority::read(&ca_file).unwrap().fingerprint();
     let setup = setup_with_authority(Some(ca_file));
     let made = setup.make(json!({"server": "ns1"})).await;
     assert_eq!(made["enroll_command"], format!("zonepulse-probe enroll https://central.example --ca-sha256 {fingerprint} -"));

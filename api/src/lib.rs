@@ -68,7 +68,7 @@ mod spreadsheet;
 mod sql;
 mod system;
 mod time;
-pub mod tls;
+mod tls;
 mod unique;
 mod unread;
 mod users;

@@ -243,7 +243,8 @@ fn nothing_prints_the_secret_that_it_holds() {
     use std::time::Duration;
     use zonepulse_ingest::amqp::{self, trial::Attempt};
     use zonepulse_ingest::fleet::{Enrollment, HeartbeatAnswer, ProbeSettings, RabbitmqSettings};
-    use zonepulse_ingest::{Trust, pull::Target};
+    use zonepulse_ingest::pull::Target;
+    use zonepulse_net::Trust;
 
     let text = || "hush".to_owned();
     let secret = || Some(text().into());

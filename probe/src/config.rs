@@ -25,13 +25,16 @@ use crate::logging::{Format, Level};
 use crate::memory::{self, Budget};
 use crate::observe::{Addresses, Scope};
 use crate::times::Bounds;
-use crate::{Error, central, deliver, spool, tls};
+use crate::{Error, central, deliver, spool};
 use explain::explain;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use secrets::read_config;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use zonepulse_net::Trust;
+use zonepulse_net::amqp::{Address, check_queue};
+use zonepulse_net::tls::Authorities;
 use zonepulse_private::Secret;
 
 /// What the names of variables begin with.
@@ -253,8 +256,9 @@ impl Config {
         bounds::within("spool.max_refused_bytes", *max_refused_bytes, 0..=bounds::MOST_BYTES)?;
         // Heartbeats go over HTTP whichever way batches take, and the central may change that.
         central::check_url(&self.deliver.http.url).map_err(|what| format!("deliver.http.url: {what}"))?;
-        deliver::amqp::check_url(&self.deliver.amqp.url).map_err(|what| format!("deliver.amqp.url: {what}"))?;
-        bounds::queue("deliver.amqp.queue", &self.deliver.amqp.queue)?;
+        Address::parse(&self.deliver.amqp.url).map_err(|what| format!("deliver.amqp.url: {what}"))?;
+        let queue = &self.deliver.amqp.queue;
+        check_queue(queue).map_err(|what| format!("deliver.amqp.queue: {what}, not {queue:?}"))?;
         self.check_fleet()?;
         let http = &self.deliver.http;
         need(http.token.is_none() || http.token_file.is_none(), "deliver.http.token, token_file: give one of them, not both")?;
@@ -276,7 +280,7 @@ impl Config {
                 let detail =
                     "is missing, and so is token_file; batches that go through a broker are signed with the server's token";
                 let token = self.central()?.ok_or_else(|| wrong("deliver.http.token", detail))?.token;
-                Ok(deliver::Settings::Amqp(deliver::amqp::Settings { url, queue, token, tls: self.tls()? }))
+                Ok(deliver::Settings::Amqp(deliver::amqp::Settings { url, queue, token, trust: self.trust(self.tls.verify_ca)? }))
             }
             Via::Pull => Ok(deliver::Settings::Pull),
             Via::Http => {
@@ -287,10 +291,10 @@ impl Config {
         }
     }
 
-    /// Whom to trust; reads the file of the authorities.
-    pub fn tls(&self) -> Result<tls::Settings, Error> {
-        let authorities = self.tls.ca_file.as_deref().map(tls::Authorities::read).transpose()?;
-        Ok(tls::Settings { authorities, verify: self.tls.verify_ca })
+    /// Whom to trust, with certificates verified or not; reads the file of the authorities.
+    pub fn trust(&self, verify: bool) -> Result<Trust, Error> {
+        let authorities = self.tls.ca_file.as_deref().map(Authorities::read).transpose()?;
+        Ok(if verify { authorities.map_or(Trust::System, Trust::Own) } else { Trust::Anybody })
     }
 
     /// Restricts the file of the private key to its owner.

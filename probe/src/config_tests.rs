@@ -130,7 +130,7 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("deliver.http.url", "\"http://central:99999\"", "is no URL"),
     ("deliver.http.url", "\"http://me@central\"", "holds a credential"),
     ("deliver.http.url", "\"http://central/?a=b\"", "has a query"),
-    ("deliver.amqp.url", "\"http://x\"", "is no URL of a broker"),
+    ("deliver.amqp.url", "\"http://x\"", "must begin with amqp:// or amqps://"),
     ("deliver.amqp.url", "\"amqp://\"", "has no host"),
     ("deliver.amqp.url", "\"amqp://x/%zz\"", "hexadecimal digits"),
     ("deliver.amqp.url", "\"amqp://x:0\"", "has no host or no port"),

@@ -107,3 +107,16 @@ impl Error {
         matches!(self, Error::Disk { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
     }
 }
+
+impl From<zonepulse_net::Error> for Error {
+    fn from(error: zonepulse_net::Error) -> Self {
+        use zonepulse_net::Error as Net;
+        let (place, detail) = match error {
+            Net::File { path, source } => (path.display().to_string(), format!("cannot be read: {source}")),
+            Net::Certificate { path, why } => (path.display().to_string(), why),
+            Net::Trust(detail) => ("tls.ca_file".to_owned(), detail),
+            error => ("tls".to_owned(), error.to_string()),
+        };
+        Error::Config { place, detail }
+    }
+}

@@ -36,7 +36,6 @@ pub mod status;
 pub mod system;
 pub mod tally;
 pub mod times;
-pub mod tls;
 
 mod error;
 mod room;

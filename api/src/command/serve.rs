@@ -4,7 +4,7 @@ use super::{Overlay, Place};
 use crate::accounts::{ADMINISTRATOR, Administrator};
 use crate::config::Settings;
 use crate::serve::{Live, authority, broker, serve};
-use crate::tls::Certificate;
+use crate::tls::certificate;
 use crate::{Error, describe, logging, room};
 use clap::Args;
 use std::io::{IsTerminal, Write};
@@ -113,7 +113,7 @@ fn check(settings: &Settings) -> Result<ExitCode, Error> {
     if let Some(key) = &settings.tls.key {
         zonepulse_private::check_key(key)?;
     }
-    Certificate::read(&settings.tls)?;
+    certificate(&settings.tls)?;
     broker(&settings.amqp)?;
     authority(&settings.pull)?;
     if let Some(warning) = room::check(settings)? {

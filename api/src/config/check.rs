@@ -6,7 +6,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
-use zonepulse_ingest::amqp;
+use zonepulse_net::amqp::{Address, check_queue};
 use zonepulse_store::bad_url;
 
 /// More memory than any machine has, bytes.
@@ -42,11 +42,11 @@ impl Settings {
             return Some(("metrics.listen", format!("{listen} has no port; give one from 1 to 65535")));
         }
         // Not the URL itself: a password may be in it.
-        if let Some(what) = self.amqp.url.as_ref().and_then(|url| amqp::check_url(url.reveal()).err()) {
+        if let Some(what) = self.amqp.url.as_ref().and_then(|url| Address::parse(url).err()) {
             return Some(("amqp.url", what.to_owned()));
         }
         let queue = &self.amqp.queue;
-        amqp::check_queue(queue).err().map(|what| ("amqp.queue", format!("{what}, not {queue:?}")))
+        check_queue(queue).err().map(|what| ("amqp.queue", format!("{what}, not {queue:?}")))
     }
 
     fn paths(&self) -> Vec<(&'static str, &Path)> {

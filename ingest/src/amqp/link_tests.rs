@@ -1,9 +1,9 @@
 use super::*;
-use crate::Trust;
 use crate::times::now_ms;
 use lapin::types::{AMQPValue, FieldArray, LongString};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use zonepulse_net::Trust;
 use zonepulse_store::{Options, Report, Store};
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, MAC_HEADER, MacKey, Records};
 

@@ -18,7 +18,7 @@
 
 mod probe;
 
-use crate::{Error, Ingest, Sender, Trust};
+use crate::{Error, Ingest, Sender};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::stream::{self, StreamExt};
 use probe::{Fault, Probe};
@@ -30,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use zonepulse_net::Trust;
 use zonepulse_private::Secret;
 use zonepulse_wire::pull::{Confirmations, Confirmed, Refused};
 use zonepulse_wire::{Heartbeat, HeartbeatAnswer};

@@ -2,9 +2,9 @@
 
 use crate::Error;
 use crate::enroll::{self, Order, Outcome};
-use crate::tls::Fingerprint;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use zonepulse_net::tls::Fingerprint;
 use zonepulse_private::Secret;
 
 /// Makes this machine known to a central: asks it with a token that is good for once, and writes

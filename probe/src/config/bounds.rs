@@ -103,17 +103,3 @@ pub(super) fn name(key: &str, name: Option<&str>) -> Result<(), String> {
         _ => Ok(()),
     }
 }
-
-/// A broker's queue. Names that begin with `amq.` are the broker's own, and the central adds up to nine bytes for its others.
-pub(super) fn queue(key: &str, name: &str) -> Result<(), String> {
-    let is_queue = (1..=246).contains(&name.len())
-        && !name.trim().is_empty()
-        && !name.chars().any(char::is_control)
-        && !name.starts_with("amq.");
-    if is_queue {
-        return Ok(());
-    }
-    Err(format!(
-        "{key}: must have 1 to 246 bytes, not blanks alone, no control characters, and not begin with amq., not {name:?}"
-    ))
-}

@@ -3,10 +3,11 @@
 use super::secrets::{check_token, read_token};
 use super::{Config, Via, bounds, wrong};
 use crate::pin::Pin;
-use crate::{Error, deliver, pull, tls};
+use crate::{Error, deliver, pull};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use zonepulse_net::tls::Certificate;
 use zonepulse_private::Secret;
 
 /// `[central]`
@@ -123,8 +124,8 @@ impl Config {
     pub fn central(&self) -> Result<Option<deliver::http::Settings>, Error> {
         let http = &self.deliver.http;
         let token = token("deliver.http.token", http.token.as_ref(), http.token_file.as_ref())?;
-        let tls = self.tls()?;
-        Ok(token.map(|token| deliver::http::Settings { url: http.url.clone(), token, tls }))
+        let trust = self.trust(self.tls.verify_ca)?;
+        Ok(token.map(|token| deliver::http::Settings { url: http.url.clone(), token, trust }))
     }
 
     /// Where the central's settings may send this probe.
@@ -143,14 +144,14 @@ impl Config {
             None => token("pull.token", secret.as_ref(), token_file.as_ref())?,
         };
         let token = token.ok_or_else(|| wrong("pull.token", "is missing, and so is token_file: anybody could pull"))?;
-        let tls = match (certificate_file, key_file) {
+        let certificate = match (certificate_file, key_file) {
             (Some(certificate), Some(key)) => {
                 zonepulse_private::check_key(key)?;
-                Some(tls::server(certificate, key)?)
+                Some(Certificate::read(certificate, key, None)?)
             }
             _ => None,
         };
-        Ok(pull::Settings { listen, token, tls, max_connections: *max_connections })
+        Ok(pull::Settings { listen, token, certificate, max_connections: *max_connections })
     }
 }
 

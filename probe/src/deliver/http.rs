@@ -1,12 +1,13 @@
 //! Straight to the central: one POST for each batch.
 
 use super::{Answer, MEDIA_TYPE};
+use crate::Error;
 use crate::central::{self, innermost, read_typed_problem};
-use crate::{Error, tls};
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, StatusCode};
 use std::time::Duration;
+use zonepulse_net::{Trust, http};
 use zonepulse_private::Secret;
 use zonepulse_wire::KEPT_FROM_HEADER;
 
@@ -30,7 +31,7 @@ pub struct Settings {
     /// The token that the central has given this server.
     pub token: Secret,
     /// Whom to trust.
-    pub tls: tls::Settings,
+    pub trust: Trust,
 }
 
 #[derive(Debug)]
@@ -42,9 +43,9 @@ pub(super) struct Courier {
 
 impl Courier {
     pub(super) fn new(settings: Settings) -> Result<Courier, Error> {
-        central::warn_if_unsafe(&settings.url, &settings.tls);
-        let client = central::client(&settings.url, &settings.tls)?.timeout(ANSWER_TIMEOUT).pool_idle_timeout(IDLE_TIMEOUT);
-        let url = central::address(&settings.url, PATH);
+        central::warn_if_unsafe(&settings.url, &settings.trust);
+        let client = central::client(&settings.url, &settings.trust)?.timeout(ANSWER_TIMEOUT).pool_idle_timeout(IDLE_TIMEOUT);
+        let url = http::address(&settings.url, PATH);
         Ok(Courier { client: central::build(client)?, url, token: settings.token })
     }
 

@@ -97,7 +97,7 @@ fn spool_of(dir: &TempDir, batches: u64) -> Arc<Spool> {
 fn deliver_until(spool: &Arc<Spool>, central: &Central, done: impl Fn(&Counts) -> bool) -> Arc<Counts> {
     let counts = Arc::new(Counts::default());
     let settings =
-        Settings::Http(http::Settings { url: central.address.clone(), token: Secret::new("t"), tls: Default::default() });
+        Settings::Http(http::Settings { url: central.address.clone(), token: Secret::new("t"), trust: Default::default() });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (_keep, settings) = watch::channel(settings);
@@ -234,7 +234,7 @@ async fn the_token_is_not_shown_where_a_central_redirects_to() {
                 let _ = write!(stream, "HTTP/1.1 {status} x\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             }
         });
-        let settings = http::Settings { url, token: Secret::new("t"), tls: Default::default() };
+        let settings = http::Settings { url, token: Secret::new("t"), trust: Default::default() };
         let answer = http::Courier::new(settings).unwrap().send(batch(0).encode().unwrap()).await;
         assert!(matches!(answer, Answer::Unavailable { .. }), "{status}: {answer:?}");
     }

@@ -3,7 +3,8 @@
 //! The other side sends the authority along with its certificate. It is trusted, and nothing else, when it has the
 //! fingerprint that was given.
 
-use super::{Anyone, provider, wrong};
+use super::any::Any;
+use super::{client, provider};
 use crate::Error;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +13,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
+use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
@@ -21,6 +23,20 @@ const PEM_LINE: usize = 64;
 /// The SHA-256 of an authority's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// Of a certificate.
+    pub fn of(certificate: &[u8]) -> Fingerprint {
+        Fingerprint(Sha256::digest(certificate).into())
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    /// As hexadecimal digits without colons.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
 
 impl FromStr for Fingerprint {
     type Err = String;
@@ -42,22 +58,21 @@ impl FromStr for Fingerprint {
 
 /// Trust in one authority, which is kept once it was seen.
 #[derive(Debug, Clone)]
-pub(crate) struct Pinned(Arc<Verifier>);
+pub struct Pinned(Arc<Verifier>);
 
 impl Pinned {
-    pub(crate) fn new(fingerprint: Fingerprint) -> Pinned {
-        Pinned(Arc::new(Verifier { fingerprint, signatures: Anyone(provider()), seen: OnceLock::new() }))
+    /// Trust in the authority with this fingerprint.
+    pub fn new(fingerprint: Fingerprint) -> Pinned {
+        Pinned(Arc::new(Verifier { fingerprint, signatures: Any::new(), seen: OnceLock::new() }))
     }
 
     /// How to connect.
-    pub(crate) fn client(&self) -> Result<ClientConfig, Error> {
-        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-        let builder = builder.map_err(|error| wrong("tls", error))?;
-        Ok(builder.dangerous().with_custom_certificate_verifier(self.0.clone()).with_no_client_auth())
+    pub fn client_config(&self) -> Result<ClientConfig, Error> {
+        client(|builder| builder.dangerous().with_custom_certificate_verifier(self.0.clone()))
     }
 
     /// The authority, in PEM, once a connection was made.
-    pub(crate) fn pem(&self) -> Option<String> {
+    pub fn pem(&self) -> Option<String> {
         let text = STANDARD.encode(self.0.seen.get()?);
         let lines = text.as_bytes().chunks(PEM_LINE).map(|line| String::from_utf8_lossy(line) + "\n");
         Some(format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines.collect::<String>()))
@@ -67,7 +82,7 @@ impl Pinned {
 #[derive(Debug)]
 struct Verifier {
     fingerprint: Fingerprint,
-    signatures: Anyone,
+    signatures: Any,
     seen: OnceLock<CertificateDer<'static>>,
 }
 
@@ -80,7 +95,7 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let is_it = |certificate: &&CertificateDer<'_>| Sha256::digest(certificate)[..] == self.fingerprint.0;
+        let is_it = |certificate: &&CertificateDer<'_>| Fingerprint::of(certificate) == self.fingerprint;
         let unknown = || rustls::Error::General("no certificate that it shows has the fingerprint that was given".into());
         let authority = std::iter::once(certificate).chain(others).find(is_it).ok_or_else(unknown)?;
         let mut roots = RootCertStore::empty();
@@ -125,7 +140,8 @@ mod tests {
         let bytes: Vec<String> = [0u8, 255].repeat(16).iter().map(|byte| format!("{byte:02X}")).collect();
         let expected: Vec<u8> = [0, 255].repeat(16);
         for text in [plain.as_str(), &bytes.join(":")] {
-            assert_eq!(text.parse::<Fingerprint>().unwrap().0[..], expected, "{text}");
+            let read: Fingerprint = text.parse().unwrap();
+            assert_eq!((&read.0[..], read.to_string()), (&expected[..], plain.clone()), "{text}");
         }
     }
 
