@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 use trouble::Trouble;
 use writer::Writer;
 use zonepulse_net::Trust;
-use zonepulse_net::amqp::{Address, Progress};
+use zonepulse_net::amqp::{Address, Progress, connect};
 use zonepulse_private::Secret;
 
 /// Where batches come from.
@@ -162,7 +162,7 @@ impl Settings {
     /// Opens a connection, through TLS when the URL says so. Says why there is none.
     async fn connect(&self, name: &str) -> Result<Connection, String> {
         let (address, tls) = self.way()?;
-        let connecting = zonepulse_net::amqp::connect(&address, tls, name, &Progress::default());
-        connecting.await.map_err(|fault| fault.to_string())
+        let progress = Progress::default();
+        connect(&address, tls, name, &progress).await.map_err(|fault| fault.to_string())
     }
 }
