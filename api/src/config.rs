@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use zonepulse_ingest::{amqp, pull};
 use zonepulse_net::Block;
 use zonepulse_private::{Secret, hide};
+use zonepulse_program::log::{self, Libraries};
 use zonepulse_query::SqlLimits;
 use zonepulse_store::{Precision, Retention};
 
@@ -57,37 +58,11 @@ pub struct Settings {
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// From which level on.
-    pub level: LogLevel,
+    pub level: log::Level,
     /// Lines for people or for programs.
-    pub format: LogFormat,
+    pub format: log::Format,
     /// Whether there is a line about every request.
     pub requests: bool,
-}
-
-/// How bad something must be to be logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// Something could not be done.
-    Error,
-    /// Something that somebody should look at.
-    Warn,
-    /// What happens now and then, and requests.
-    Info,
-    /// What is of use to whoever looks for a fault.
-    Debug,
-    /// Everything, that of the libraries too.
-    Trace,
-}
-
-/// How a line of the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// An object a line.
-    Json,
 }
 
 /// The certificate, when it speaks TLS itself.
@@ -278,6 +253,13 @@ pub enum ForwardedHeader {
     Forwarded,
 }
 
+impl Log {
+    /// Begins to log so.
+    pub fn start(self) -> log::Handle {
+        log::start(self.level, self.format, Libraries::Warn)
+    }
+}
+
 impl Settings {
     /// Puts the directory of the command line in the place of the configured one; relative, it starts from the
     /// current directory.
@@ -315,7 +297,7 @@ impl Default for Settings {
 
 impl Default for Log {
     fn default() -> Self {
-        Log { level: LogLevel::Info, format: LogFormat::Text, requests: true }
+        Log { level: log::Level::default(), format: log::Format::default(), requests: true }
     }
 }
 

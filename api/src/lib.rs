@@ -37,7 +37,6 @@ mod heartbeat;
 mod json;
 mod listen;
 mod listing;
-mod logging;
 mod metrics;
 mod monitoring;
 mod negotiate;

@@ -21,7 +21,6 @@ pub use times::Times;
 
 use crate::capture::addresses::local_addresses;
 use crate::capture::live::LiveSettings;
-use crate::logging::{Format, Level};
 use crate::memory::{self, Budget};
 use crate::observe::{Addresses, Scope};
 use crate::times::Bounds;
@@ -36,6 +35,7 @@ use zonepulse_net::Trust;
 use zonepulse_net::amqp::{Address, check_queue};
 use zonepulse_net::tls::Authorities;
 use zonepulse_private::Secret;
+use zonepulse_program::log::{Format, Level};
 
 /// What the names of variables begin with.
 pub const ENVIRONMENT_PREFIX: &str = "ZONEPULSE_PROBE_";

@@ -22,7 +22,6 @@ pub mod deliver;
 pub mod dnstap;
 pub mod enroll;
 pub mod heartbeat;
-pub mod logging;
 pub mod memory;
 pub mod meter;
 pub mod metrics;

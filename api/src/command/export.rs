@@ -1,10 +1,10 @@
 //! `zonepulse export`.
 
 use super::Overlay;
+use crate::Error;
 use crate::config::Settings;
 use crate::export::{self, Source, Summary};
 use crate::time::read_ms;
-use crate::{Error, logging};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::io::{self, Write};
@@ -44,7 +44,7 @@ pub(super) struct Export {
 impl Export {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         let settings = Settings::read(None)?;
-        logging::start(overlay.over(settings.log));
+        overlay.over(settings.log).start();
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.enable_all().build()?;
         if let (Some(url), Some(credentials)) = (&self.url, &self.credentials) {

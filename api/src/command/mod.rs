@@ -15,13 +15,14 @@ mod simulate;
 mod sql_worker;
 mod user;
 
-use crate::config::{Log, LogFormat, LogLevel, Settings};
+use crate::Error;
+use crate::config::{Log, Settings};
 use crate::serve::STORE;
-use crate::{Error, logging};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
+use zonepulse_program::log;
 use zonepulse_store::Store;
 
 /// The central of Zonepulse: receives what probes count, keeps it, and answers the monitoring API
@@ -32,10 +33,10 @@ pub struct Command {
     action: Action,
     /// Log from this level on, to standard error
     #[arg(long, value_enum, global = true, value_name = "LEVEL")]
-    log_level: Option<LogLevel>,
+    log_level: Option<log::Level>,
     /// Log in lines for people or in JSON
     #[arg(long, value_enum, global = true, value_name = "FORMAT")]
-    log_format: Option<LogFormat>,
+    log_format: Option<log::Format>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -88,8 +89,8 @@ impl Command {
 /// What the command line says of the log, over what the configuration says.
 #[derive(Debug, Clone, Copy)]
 struct Overlay {
-    level: Option<LogLevel>,
-    format: Option<LogFormat>,
+    level: Option<log::Level>,
+    format: Option<log::Format>,
 }
 
 impl Overlay {
@@ -136,7 +137,7 @@ impl Place {
         work: impl FnOnce(&Store, &Settings) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let settings = self.settings()?;
-        logging::start(overlay.over(settings.log));
+        overlay.over(settings.log).start();
         let store = crate::serve::open(&settings.data, &settings.store.into()).map_err(|error| match error {
             Error::InUse(data) => Error::Serving { data, call: call.to_owned() },
             error => error,
@@ -174,8 +175,8 @@ mod tests {
 
     #[test]
     fn the_command_line_wins_over_the_configuration() {
-        let overlay = Overlay { level: Some(LogLevel::Debug), format: None };
-        let log = overlay.over(Log { level: LogLevel::Warn, format: LogFormat::Json, requests: false });
-        assert_eq!(log, Log { level: LogLevel::Debug, format: LogFormat::Json, requests: false });
+        let overlay = Overlay { level: Some(log::Level::Debug), format: None };
+        let log = overlay.over(Log { level: log::Level::Warn, format: log::Format::Json, requests: false });
+        assert_eq!(log, Log { level: log::Level::Debug, format: log::Format::Json, requests: false });
     }
 }

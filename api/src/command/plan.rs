@@ -1,10 +1,10 @@
 //! `zonepulse plan`.
 
 use super::{Format, Overlay};
+use crate::Error;
 use crate::config::Settings;
 use crate::export::Source;
 use crate::plan::{Assumed, Constants, Plan, Running, Wanted};
-use crate::{Error, logging};
 use clap::Args;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ impl PlanArguments {
             Some(path) => Settings::read(Some(path))?,
             None => Settings::default(),
         };
-        logging::start(overlay.over(settings.log));
+        overlay.over(settings.log).start();
         let running = self.from_running.as_deref().map(|from| self.running(from, &settings)).transpose()?;
         let (wanted, assumed) = self.wanted(running, &settings)?;
         let (constants, from) = Constants::read(self.report.as_deref())?;

@@ -2,7 +2,7 @@
 
 use super::{Overlay, Place};
 use crate::time::{self, read_ms, text};
-use crate::{Error, accounts, logging};
+use crate::{Error, accounts};
 use clap::Args;
 use std::io::{self, Write};
 use std::ops::Range;
@@ -45,7 +45,7 @@ fn record_type(text: &str) -> Result<RecordType, String> {
 impl Rebuild {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         let settings = self.place.settings()?;
-        logging::start(overlay.over(settings.log));
+        overlay.over(settings.log).start();
         super::store_is_there(&settings.data)?;
         let believed_ms = self.believed_ms(&settings.ingest, time::now_ms())?;
         let store = crate::serve::open(&settings.data, &settings.store.into())?;

@@ -5,12 +5,13 @@ use crate::accounts::{ADMINISTRATOR, Administrator};
 use crate::config::Settings;
 use crate::serve::{Live, authority, broker, serve};
 use crate::tls::certificate;
-use crate::{Error, describe, logging, room};
+use crate::{Error, describe, room};
 use clap::Args;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
+use zonepulse_program::log;
 
 /// The central.
 #[derive(Debug, Args)]
@@ -31,7 +32,7 @@ impl Serve {
         if self.check_config {
             return check(&Settings { log: overlay.over(settings.log), ..settings });
         }
-        let log = logging::start(overlay.over(settings.log));
+        let log = overlay.over(settings.log).start();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(self.serve(settings, overlay, log))?;
         Ok(ExitCode::SUCCESS)
@@ -45,7 +46,7 @@ impl Serve {
         Ok(settings)
     }
 
-    async fn serve(&self, settings: Settings, overlay: Overlay, log: logging::Handle) -> Result<(), Error> {
+    async fn serve(&self, settings: Settings, overlay: Overlay, log: log::Handle) -> Result<(), Error> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hang_up = signal(SignalKind::hangup())?;
         let shutdown = async move {
@@ -71,7 +72,7 @@ impl Serve {
     }
 
     /// Reads the configuration again: what is logged and the certificate count at once, the rest is told.
-    fn reload(&self, running: &Settings, overlay: Overlay, log: &logging::Handle, live: &Live) {
+    fn reload(&self, running: &Settings, overlay: Overlay, log: &log::Handle, live: &Live) {
         let settings = match self.settings() {
             Ok(settings) => settings,
             Err(error) => return tracing::error!(error = describe(&error), "the configuration was not read again"),

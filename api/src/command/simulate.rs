@@ -4,7 +4,7 @@ use super::{Format, Overlay};
 use crate::config::Settings;
 use crate::simulate::{Fleet, Known, Link, MAX_METRICS, MAX_RECORDS, Sent, read_servers, write_servers};
 use crate::time::read_ms;
-use crate::{Error, accounts, logging};
+use crate::{Error, accounts};
 use clap::Args;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ pub(super) struct Simulate {
 impl Simulate {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         let settings = Settings::read(self.config.as_deref())?;
-        logging::start(overlay.over(settings.log));
+        overlay.over(settings.log).start();
         if let Some(data) = &self.make_in {
             return self.make(data, &settings);
         }
