@@ -43,7 +43,7 @@ value() { sed -n "s/^$1 = \"\(.*\)\"$/\1/p"; }
 
 # What every test starts with: a user who may do everything, and a server.
 password=$("$programs/zonepulse" user add explorer --administrator --data "$work/data" | value password)
-token=$("$programs/zonepulse" server add explored --data "$work/data" | value token)
+token=$("$programs/zonepulse" server add explored --credential token --data "$work/data" | value token)
 "$programs/zonepulse" serve --data "$work/data" --listen 127.0.0.1:0 > "$work/greeting" 2> "$work/log" &
 central=$!
 url=

@@ -5,7 +5,8 @@
 //! time that a secret is seen.
 
 use crate::Error;
-use crate::credentials::{password, token};
+use crate::credentials::password;
+use crate::handover::{Credential, Secret};
 use crate::time::now_ms;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -166,21 +167,26 @@ pub fn remove_user(store: &Store, data: &Path, name: &str) -> Result<(), Error> 
 
 /// Makes a server and its token.
 pub fn add_server(store: &Store, name: &str, sample: bool) -> Result<(Server, String), Error> {
-    let token = token::random()?;
-    let server = here(store).add_server(name, sample, token::hash(&token), now_ms())?;
-    Ok((server, token))
+    let token = Secret::make(Credential::Token, now_ms())?;
+    Ok((make_server(store, name, sample, &token)?, token.reveal().to_owned()))
 }
 
-/// Gives a server, named by its name or id, a new token; the old one ceases to be valid.
-pub fn renew_token(store: &Store, name_or_id: &str) -> Result<(Server, String), Error> {
-    let token = token::random()?;
-    let server = here(store).change_server(find_server(store, name_or_id)?.id, "server.token", |server| {
-        server.token_hash = token::hash(&token);
-        // Nobody else has a token from now on.
-        (server.enrollment, server.trusted) = (None, true);
-        Ok::<_, Error>(())
-    })?;
-    Ok((server, token))
+/// Makes a server with a secret.
+pub(crate) fn make_server(store: &Store, name: &str, sample: bool, secret: &Secret) -> Result<Server, Error> {
+    here(store).make_server(name, |server| {
+        (server.sample, server.created_ms) = (sample, now_ms());
+        secret.give(server, true);
+        Ok(())
+    })
+}
+
+/// Gives a server, named by its name or id, another secret; the old ones are refused from then on.
+pub(crate) fn renew_secret(store: &Store, name_or_id: &str, secret: &Secret) -> Result<Server, Error> {
+    here(store).change_server(find_server(store, name_or_id)?.id, "server.token", |server| {
+        // Nobody else has a secret of it from now on.
+        secret.give(server, true);
+        Ok(())
+    })
 }
 
 /// A server by its name or id. Where it is the name of one and the id of another, neither is meant more than the other.
@@ -233,6 +239,7 @@ fn chosen(password: Option<Secret>) -> Result<Secret, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credentials::token;
     use std::os::unix::fs::PermissionsExt;
     use tempfile::TempDir;
     use zonepulse_store::Options;
@@ -402,12 +409,27 @@ mod tests {
     fn a_new_token_replaces_the_old_one() {
         let (_dir, store) = store();
         let (_, old) = add_server(&store, "ns1", false).unwrap();
+        let renew = |name_or_id: &str, credential| {
+            let secret = Secret::make(credential, 1).unwrap();
+            renew_secret(&store, name_or_id, &secret).map(|server| (server, secret.reveal().to_owned()))
+        };
         for name_or_id in ["ns1", "1"] {
-            let (server, token) = renew_token(&store, name_or_id).unwrap();
+            let (server, token) = renew(name_or_id, Credential::Token).unwrap();
             assert_eq!(store.registry().server(1).unwrap().unwrap(), server);
-            assert_eq!(server.token_hash, token::hash(&token));
+            assert_eq!((server.token_hash, server.enrollment), (token::hash(&token), None));
             assert_ne!(token, old);
         }
-        assert!(matches!(renew_token(&store, "ns2"), Err(Error::Argument(_))));
+        assert!(matches!(renew("ns2", Credential::Token), Err(Error::Argument(_))));
+    }
+
+    #[test]
+    fn an_enrolment_token_leaves_no_other_secret() {
+        let (_dir, store) = store();
+        let (made, old) = add_server(&store, "ns1", false).unwrap();
+        let secret = Secret::make(Credential::EnrollmentToken, 1).unwrap();
+        let renewed = renew_secret(&store, "ns1", &secret).unwrap();
+        assert_eq!(renewed.enrollment.unwrap().hash, token::hash(secret.reveal()));
+        let hashes = [made.token_hash, token::hash(&old), token::hash(secret.reveal())];
+        assert!(!hashes.contains(&renewed.token_hash), "nobody knows it");
     }
 }

@@ -3,11 +3,11 @@
 //! What the configuration says (`public_urls`), or else the addresses of this
 //! machine's interfaces on which the central listens.
 
-use crate::Error;
 use crate::app::App;
 use crate::listing::{self, blocking};
 use crate::parameters::Listed;
 use crate::problem::Problem;
+use crate::{Error, config};
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
@@ -35,6 +35,12 @@ pub struct Addresses {
 }
 
 impl Addresses {
+    /// What a configuration says, where it listens at this address.
+    pub fn of(settings: &config::Settings, listen: SocketAddr) -> Self {
+        let scheme = if settings.tls.certificate_file.is_some() { "https" } else { "http" };
+        Addresses { listen, public_urls: settings.public_urls.clone(), scheme, ca_file: settings.tls.ca_file.clone() }
+    }
+
     /// Where a probe finds this central: what is set, what is configured, or where whoever asks found it.
     pub fn url(&self, settings: &Settings, headers: &HeaderMap) -> String {
         let set = (!settings.api_url.is_empty()).then(|| settings.api_url.clone());

@@ -15,6 +15,7 @@ use bytes::BytesMut;
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use zonepulse_renamed::Renamed;
 
 /// What a body may be called.
 const MEDIA_TYPES: [&str; 2] = ["application/json", "application/merge-patch+json"];
@@ -34,6 +35,15 @@ impl Members {
         }
     }
 
+    /// Of a request whose body may be left out, or be `null`.
+    pub async fn read_optional(headers: &HeaderMap, body: Body, known: &[&str]) -> Result<Self, Problem> {
+        match json(headers, body, Self::MAX_BYTES).await? {
+            Value::Object(members) => Self::of(members, known),
+            Value::Null => Ok(Members(Map::new())),
+            _ => Err(Problem::parameter("body", "it has to be an object")),
+        }
+    }
+
     /// Of an object.
     pub fn of(members: Map<String, Value>, known: &[&str]) -> Result<Self, Problem> {
         match members.keys().find(|name| !known.contains(&name.as_str())) {
@@ -42,6 +52,27 @@ impl Members {
             }
             None => Ok(Members(members)),
         }
+    }
+
+    /// Of a request's body in which members may have an old name; and a warning for each that has.
+    pub async fn read_renamed(
+        headers: &HeaderMap,
+        body: Body,
+        known: &[&str],
+        table: &[Renamed],
+    ) -> Result<(Self, Vec<String>), Problem> {
+        let Value::Object(mut members) = json(headers, body, Self::MAX_BYTES).await? else {
+            return Err(Problem::parameter("body", "it has to be an object"));
+        };
+        let mut warnings = Vec::new();
+        for renamed in table {
+            let Some(value) = members.remove(renamed.old) else { continue };
+            if members.insert(renamed.new.to_owned(), value).is_some() {
+                return Err(Problem::parameter(renamed.old, renamed.both(str::to_owned)));
+            }
+            warnings.push(renamed.to_string());
+        }
+        Ok((Self::of(members, known)?, warnings))
     }
 
     /// A member that may be absent; `null` is what there is by default.

@@ -23,13 +23,36 @@ use utoipa_axum::routes;
 use zonepulse_ingest::amqp::trial::{Attempt, Finding};
 use zonepulse_net::Trust;
 use zonepulse_net::tls::Authorities;
+use zonepulse_renamed::Renamed;
 use zonepulse_store::Settings;
 
-/// What a body may have.
-const MEMBERS: [&str; 10] =
-    ["server_id", "address", "port", "user", "password", "virtual_host", "tls", "verify_ca", "ca", "timeout_ms"];
+/// What a body may have; a setting has its name.
+const MEMBERS: [&str; 10] = [
+    "server_id",
+    "rabbitmq_address",
+    "rabbitmq_port",
+    "rabbitmq_user",
+    "rabbitmq_password",
+    "rabbitmq_virtual_host",
+    "rabbitmq_tls",
+    "verify_ca",
+    "ca",
+    "timeout_ms",
+];
 /// What is as stored when a server is named.
-const STORED: [&str; 6] = ["address", "port", "user", "virtual_host", "tls", "verify_ca"];
+const STORED: [&str; 6] =
+    ["rabbitmq_address", "rabbitmq_port", "rabbitmq_user", "rabbitmq_virtual_host", "rabbitmq_tls", "verify_ca"];
+/// The release after this one, which refuses old names.
+const NEXT: &str = "0.2";
+/// What has another name than in the release before.
+pub(crate) const RENAMED: [Renamed; 6] = [
+    Renamed::key("address", "rabbitmq_address", NEXT),
+    Renamed::key("port", "rabbitmq_port", NEXT),
+    Renamed::key("user", "rabbitmq_user", NEXT),
+    Renamed::key("password", "rabbitmq_password", NEXT),
+    Renamed::key("virtual_host", "rabbitmq_virtual_host", NEXT),
+    Renamed::key("tls", "rabbitmq_tls", NEXT),
+];
 /// Attempts at a time: each is a connection, and somebody who waits for it.
 static ATTEMPTS: Semaphore = Semaphore::const_new(4);
 /// The bounds of `timeout_ms`.
@@ -44,28 +67,28 @@ pub fn routes() -> OpenApiRouter<App> {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a body")]
 struct TrialBody {
-    /// The server whose settings are tried, with the password that is stored. `address`, `port`, `user`, `virtual_host`,
-    /// `tls` and `verify_ca` are then as they are stored, and may not be given.
+    /// The server whose settings are tried, with the password that is stored. All other settings are then as they are
+    /// stored, and may not be given.
     #[schema(minimum = 1)]
     server_id: Option<u32>,
     /// The broker's FQDN or IP address; needed without `server_id`.
     #[schema(example = "broker.example")]
-    address: Option<String>,
+    rabbitmq_address: Option<String>,
     /// Its port; without one 5672, or 5671 with TLS.
-    port: Option<u16>,
+    rabbitmq_port: Option<u16>,
     /// The user; needed without `server_id`.
-    user: Option<String>,
+    rabbitmq_user: Option<String>,
     /// The password; needed without `server_id`.
     #[schema(write_only)]
-    password: Option<String>,
+    rabbitmq_password: Option<String>,
     /// The virtual host; without one `/`.
-    virtual_host: Option<String>,
+    rabbitmq_virtual_host: Option<String>,
     /// Whether to use TLS.
-    tls: Option<bool>,
+    rabbitmq_tls: Option<bool>,
     /// Whether the certificate is verified; without it, it is.
     verify_ca: Option<bool>,
     /// The authorities whose certificates are believed, in PEM; without them those that the central's machine trusts. With
-    /// `server_id` it needs `password`: a stored one is not shown to whoever these vouch for.
+    /// `server_id` it needs `rabbitmq_password`: a stored one is not shown to whoever these vouch for.
     ca: Option<String>,
     /// For how long to try, milliseconds; without it the setting `api_timeout_ms`.
     #[schema(minimum = 10, maximum = 30000)]
@@ -84,6 +107,10 @@ struct TrialAnswer {
     detail: String,
     /// How long it took, milliseconds.
     duration_ms: u64,
+    /// What the next release refuses of the request; absent when there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
 }
 
 /// What was found, for programs.
@@ -127,7 +154,8 @@ enum Outcome {
 /// Does what a probe would do (find the name, connect, TLS, log in, open the virtual host) and says
 /// which step fails and why. Nothing is kept and nothing is sent but what logs in. Not being able to
 /// is an answer, not an error: 200, and `success` is false. With `server_id` alone, the settings that hold for a
-/// server are tried, without entering its password again.
+/// server are tried, without entering its password again. Members without `rabbitmq_`, as the release before called
+/// them, are taken with a warning.
 #[utoipa::path(
     post, path = "/api/v2/monitoring/testrabbitmqcred", operation_id = "test_rabbitmq_credentials", tag = "Servers",
     request_body(content = TrialBody, description = "Where the broker is, and as whom to speak to it."),
@@ -135,7 +163,7 @@ enum Outcome {
 )]
 async fn test(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Json<TrialAnswer>, Problem> {
     parameters::none(&uri)?;
-    let mut members = Members::read(&headers, body, &MEMBERS).await?;
+    let (mut members, warnings) = Members::read_renamed(&headers, body, &MEMBERS, &RENAMED).await?;
     let server_id: Option<Option<u32>> = members.take("server_id")?;
     let stored = blocking(move || {
         let registry = app.store().registry();
@@ -174,7 +202,7 @@ async fn test(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) 
         Finding::BadAuthority => return Err(Problem::parameter("ca", verdict.detail)),
     };
     let (success, detail) = (verdict.finding == Finding::Success, verdict.detail);
-    Ok(Json(TrialAnswer { success, outcome, detail, duration_ms: began.elapsed().as_millis() as u64 }))
+    Ok(Json(TrialAnswer { success, outcome, detail, duration_ms: began.elapsed().as_millis() as u64, warnings }))
 }
 
 fn timeout(members: &mut Members, default_ms: u64) -> Result<Duration, Problem> {
@@ -210,12 +238,12 @@ fn as_stored(members: &mut Members, stored: Settings, timeout: Duration) -> Resu
             return Err(Problem::parameter(name, "with server_id it is the stored one: leave it out"));
         }
     }
-    let entered: Option<Option<String>> = members.take("password")?;
-    let entered = entered.flatten().map(|entered| text("password", entered)).transpose()?;
+    let entered: Option<Option<String>> = members.take("rabbitmq_password")?;
+    let entered = entered.flatten().map(|entered| text("rabbitmq_password", entered)).transpose()?;
     let authority: Option<Option<String>> = members.take("ca")?;
     let authority = authority.flatten();
     if authority.is_some() && entered.is_none() {
-        return Err(Problem::parameter("ca", "with server_id it needs the password in the same request"));
+        return Err(Problem::parameter("ca", "with server_id it needs rabbitmq_password in the same request"));
     }
     if stored.rabbitmq_address.is_empty() {
         return Err(Problem::parameter("server_id", "no broker is set for it: rabbitmq_address is empty"));
@@ -234,14 +262,14 @@ fn as_stored(members: &mut Members, stored: Settings, timeout: Duration) -> Resu
 /// What the request says.
 fn as_given(members: &mut Members, timeout: Duration) -> Result<Attempt, Problem> {
     let mut needed = |name| text(name, members.required(name)?);
-    let (address, user, password) = (needed("address")?, needed("user")?, needed("password")?);
-    let tls = members.take("tls")?.unwrap_or(false);
+    let (address, user, password) = (needed("rabbitmq_address")?, needed("rabbitmq_user")?, needed("rabbitmq_password")?);
+    let tls = members.take("rabbitmq_tls")?.unwrap_or(false);
     let verify: Option<Option<bool>> = members.take("verify_ca")?;
     let authority: Option<Option<String>> = members.take("ca")?;
     let verify = verify.flatten().unwrap_or(true);
     let trust = tls.then(|| trust(verify, authority.flatten())).transpose()?;
-    let port: Option<Option<u16>> = members.take("port")?;
-    let virtual_host: Option<Option<String>> = members.take("virtual_host")?;
+    let port: Option<Option<u16>> = members.take("rabbitmq_port")?;
+    let virtual_host: Option<Option<String>> = members.take("rabbitmq_virtual_host")?;
     Ok(Attempt {
         address,
         port: port.flatten().unwrap_or(if tls { 5671 } else { 5672 }),

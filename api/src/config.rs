@@ -5,6 +5,7 @@
 mod check;
 mod ingest;
 mod read;
+mod renamed;
 
 pub use ingest::Ingest;
 
@@ -36,7 +37,7 @@ pub struct Settings {
     /// What is told to Prometheus.
     pub metrics: Metrics,
     /// A broker that batches come through.
-    pub amqp: Amqp,
+    pub rabbitmq: RabbitMq,
     /// How batches are fetched from probes that wait to be asked.
     pub pull: Pull,
     /// Bounds of questions.
@@ -51,6 +52,9 @@ pub struct Settings {
     pub limits: Limits,
     /// Proxies in front of this central.
     pub proxy: Proxy,
+    /// What to tell whoever wrote it: the names that the next release refuses.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
 }
 
 /// What is logged, and how.
@@ -70,9 +74,9 @@ pub struct Log {
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
     /// The certificate and those between it and the authority, in PEM; without it there is no TLS.
-    pub certificate: Option<PathBuf>,
+    pub certificate_file: Option<PathBuf>,
     /// Its private key, in PEM.
-    pub key: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
     /// The authority that vouches for it, in PEM, when it is not one that machines trust anyway: probes are told to trust it.
     pub ca_file: Option<PathBuf>,
 }
@@ -88,14 +92,14 @@ pub struct Metrics {
 /// A broker that batches come through.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Amqp {
+pub struct RabbitMq {
     /// Where it is, `amqp://…`, or `amqps://…` for TLS; without it there is none.
     #[serde(serialize_with = "hide", skip_serializing_if = "Option::is_none")]
     pub url: Option<Secret>,
     /// The authorities whose certificate it may show, in PEM; without it those that this machine trusts.
     pub ca_file: Option<PathBuf>,
     /// Whether its certificate is verified.
-    pub verify: bool,
+    pub verify_ca: bool,
     /// The queue.
     pub queue: String,
     /// How many batches are under way at a time.
@@ -268,6 +272,13 @@ impl Settings {
         Ok(())
     }
 
+    /// Tells what the next release refuses.
+    pub fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+
     /// What is in force, as a file would say it, without secrets.
     pub fn to_toml(&self) -> Result<String, Error> {
         toml::to_string(self).map_err(|error| Error::Config(error.to_string()))
@@ -283,7 +294,7 @@ impl Default for Settings {
             log: Log::default(),
             tls: Tls::default(),
             metrics: Metrics::default(),
-            amqp: Amqp::default(),
+            rabbitmq: RabbitMq::default(),
             pull: Pull::default(),
             query: Query::default(),
             sql: Sql::default(),
@@ -291,6 +302,7 @@ impl Default for Settings {
             ingest: Ingest::default(),
             limits: Limits::default(),
             proxy: Proxy::default(),
+            warnings: Vec::new(),
         }
     }
 }
@@ -301,9 +313,15 @@ impl Default for Log {
     }
 }
 
-impl Default for Amqp {
+impl Default for RabbitMq {
     fn default() -> Self {
-        Amqp { url: None, ca_file: None, verify: true, queue: amqp::DEFAULT_QUEUE.to_owned(), prefetch: amqp::DEFAULT_PREFETCH }
+        RabbitMq {
+            url: None,
+            ca_file: None,
+            verify_ca: true,
+            queue: amqp::DEFAULT_QUEUE.to_owned(),
+            prefetch: amqp::DEFAULT_PREFETCH,
+        }
     }
 }
 
@@ -418,7 +436,7 @@ mod tests {
     fn the_example_file_names_every_key() {
         let example = include_str!("../zonepulse.example.toml");
         // What every struct refuses lists what it knows; each of those has to be in the example.
-        for section in ["", "tls", "metrics", "log", "amqp", "pull", "query", "sql", "store", "ingest", "limits", "proxy"] {
+        for section in ["", "tls", "metrics", "log", "rabbitmq", "pull", "query", "sql", "store", "ingest", "limits", "proxy"] {
             let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
             let error = read(&format!("{header}xxxxxxxxxxxxxxxxxxxx = 1")).unwrap_err().to_string();
             let (_, known) = error.split_once("here there are ").unwrap_or_else(|| panic!("{error}"));
@@ -431,7 +449,7 @@ mod tests {
 
     #[test]
     fn what_is_in_force_is_shown_as_a_file_would_say_it_without_secrets() {
-        let settings = read("[amqp]\nurl = \"amqp://guest:hidden@localhost\"\n[metrics]\nlisten = \"[::1]:9\"").unwrap();
+        let settings = read("[rabbitmq]\nurl = \"amqp://guest:hidden@localhost\"\n[metrics]\nlisten = \"[::1]:9\"").unwrap();
         let shown = settings.to_toml().unwrap();
         assert!(!shown.contains("hidden") && shown.contains("url = \"(secret)\""), "{shown}");
         let again = read(&shown.replace("(secret)", "amqp://guest:hidden@localhost")).unwrap();
@@ -448,7 +466,7 @@ mod tests {
 
     #[test]
     fn a_broker_url_is_not_shown() {
-        let settings = read("[amqp]\nurl = \"amqp://guest:hidden@localhost\"").unwrap();
+        let settings = read("[rabbitmq]\nurl = \"amqp://guest:hidden@localhost\"").unwrap();
         assert!(!format!("{settings:?}").contains("hidden"));
     }
 }

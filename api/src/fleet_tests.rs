@@ -94,6 +94,8 @@ async fn a_server_is_handed_over_with_the_private_authority_to_trust() {
     let made = setup.make(json!({"server": "ns1"})).await;
     assert_eq!(made["enroll_command"], format!("zonepulse-probe enroll https://central.example --ca-sha256 {fingerprint} -"));
     assert_eq!(made["ca"], pem);
+    let made = setup.make(json!({"server": "copied", "credential": "token"})).await;
+    assert_eq!(made["ca"], pem);
     let config = made["probe_config"].as_str().unwrap();
     assert!(config.contains("\n[tls]\nca_file = \"/etc/zonepulse-probe/ca.pem\"\n"), "{config}");
     // Where there is no TLS there is nothing to vouch for.
@@ -103,23 +105,34 @@ async fn a_server_is_handed_over_with_the_private_authority_to_trust() {
 }
 
 #[tokio::test]
-async fn a_server_is_handed_over_with_all_that_its_probe_needs() {
+async fn a_server_is_handed_over_with_all_that_its_probe_needs_to_enrol() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1", "settings": {"dns_interval_s": 30}})).await;
+    let made = setup.make(json!({"server": "ns1"})).await;
+    assert!(!made["enrollment_token"].as_str().unwrap().is_empty());
+    // Among the arguments every user of the machine could see the token.
+    assert_eq!(made["enroll_command"], "zonepulse-probe enroll https://central.example -");
+    assert_eq!(made["ca"], Value::Null, "machines trust it anyway");
+    assert_eq!((made.get("token"), made.get("probe_config")), (None, None));
+    let shown = setup.get("/api/v2/pvservers/1").await;
+    assert_eq!((&shown, &shown["enrollment_expires"]), (&made["server"], &made["enrollment_expires"]));
+}
+
+#[tokio::test]
+async fn a_server_is_handed_over_with_a_configuration_to_whoever_asks_for_the_token() {
+    let setup = setup();
+    let made = setup.make(json!({"server": "ns1", "credential": "token", "settings": {"dns_interval_s": 30}})).await;
     let config = made["probe_config"].as_str().unwrap();
     let token = made["token"].as_str().unwrap();
     for line in ["server_id = 1", "interval_s = 30", "url = \"https://central.example\"", &format!("token = \"{token}\"")] {
         assert!(config.lines().any(|found| found == line), "{line}: {config}");
     }
-    let enrollment = made["enrollment_token"].as_str().unwrap();
-    assert!(!enrollment.is_empty());
-    // Among the arguments every user of the machine could see the token.
-    assert_eq!(made["enroll_command"], "zonepulse-probe enroll https://central.example -");
-    assert_eq!(made["ca"], Value::Null, "machines trust it anyway");
+    for member in ["enrollment_token", "enrollment_expires", "enroll_command"] {
+        assert_eq!(made.get(member), None, "{member}");
+    }
     let (status, _) = setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await;
     assert_eq!(status, 200);
     let shown = setup.get("/api/v2/pvservers/1").await;
-    assert_eq!(shown, made["server"]);
+    assert_eq!((&shown, &shown["enrollment_expires"]), (&made["server"], &Value::Null));
     assert_eq!(
         (&shown["settings"], &shown["effective_settings"]["dns_interval_s"]),
         (&json!({"dns_interval_s": 30}), &json!(30))
@@ -139,7 +152,6 @@ async fn a_probe_enrols_once_and_its_server_has_a_new_token_then() {
     let enrolled = enrolled.1;
     assert_eq!((&enrolled["server_id"], &enrolled["server"]), (&json!(1), &json!("ns1")));
     assert_eq!(enrolled["pull_token"], "", "nobody pulls from it");
-    assert_eq!(setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 401, "the older token");
     assert_eq!(setup.call(&bearer(&enrolled["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 200);
     let shown = setup.get("/api/v2/pvservers/1").await;
     assert_eq!((&shown["os"], &shown["enrollment_expires"]), (&json!("Debian GNU/Linux 13"), &Value::Null));
@@ -148,13 +160,11 @@ async fn a_probe_enrols_once_and_its_server_has_a_new_token_then() {
 #[tokio::test]
 async fn a_new_token_and_a_removal_take_the_old_token_back_at_once() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1"})).await;
-    let (status, renewed) = setup.ask("POST", "/api/v2/pvservers/1/token", Value::Null).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
+    let (status, renewed) = setup.ask("POST", "/api/v2/pvservers/1/token", json!({"credential": "token"})).await;
     assert_eq!(status, 200);
     let beat = async |token: &Value| setup.call(&bearer(token), "POST", HEARTBEAT, heartbeat()).await.0;
     assert_eq!((beat(&made["token"]).await, beat(&renewed["token"]).await), (401, 200));
-    let old = bearer(&made["enrollment_token"]);
-    assert_eq!(setup.call(&old, "POST", "/api/v2/enrollments", json!({})).await.0, 401);
     assert_eq!(setup.ask("DELETE", "/api/v2/pvservers/1", Value::Null).await.0, 204);
     assert_eq!(beat(&renewed["token"]).await, 401);
     assert_eq!(setup.get("/api/v2/pvservers").await, json!([]));
@@ -164,7 +174,7 @@ async fn a_new_token_and_a_removal_take_the_old_token_back_at_once() {
     assert_eq!(setup.ask("DELETE", "/api/v2/pvservers/1", Value::Null).await.0, 404);
     assert_eq!(setup.ask("DELETE", "/api/v2/pvservers/1?purge=true", Value::Null).await.0, 204);
     assert_eq!(setup.ask("GET", "/api/v2/pvservers/1", Value::Null).await.0, 404);
-    assert_eq!(setup.make(json!({"server": "ns1"})).await["server"]["server_id"], 2);
+    assert_eq!(setup.make(json!({"server": "ns1", "credential": "token"})).await["server"]["server_id"], 2);
 }
 
 #[tokio::test]
@@ -213,7 +223,7 @@ async fn what_is_wrong_with_a_server_is_named() {
 #[tokio::test]
 async fn a_change_of_settings_reaches_the_probe_with_its_next_heartbeat() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1", "settings": {"system_interval_s": 10}})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token", "settings": {"system_interval_s": 10}})).await;
     let beat = async || setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await.1;
     let before = beat().await;
     assert_eq!((&before["settings"]["dns_interval_s"], &before["settings"]["system_interval_s"]), (&json!(60), &json!(10)));
@@ -244,7 +254,7 @@ async fn a_retention_counts_from_the_next_question_on() {
 #[tokio::test]
 async fn heartbeats_say_who_is_alive() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1"})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
     setup.make(json!({"server": "silent"})).await;
     let beat = bearer(&made["token"]);
     for n in 1..=4 {
@@ -270,7 +280,7 @@ async fn heartbeats_say_who_is_alive() {
 #[tokio::test]
 async fn two_probes_with_one_token_are_a_conflict_that_names_both() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1"})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
     let beat = bearer(&made["token"]);
     for (epoch, hostname) in [(1, "one"), (2, "other"), (1, "one"), (2, "other"), (1, "one")] {
         let mut heartbeat = heartbeat();
@@ -289,7 +299,7 @@ async fn two_probes_with_one_token_are_a_conflict_that_names_both() {
 #[tokio::test]
 async fn a_heartbeat_that_is_none_is_refused() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1"})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
     let beat = bearer(&made["token"]);
     let mut long = heartbeat();
     long["hostname"] = "x".repeat(2000).into();
@@ -373,7 +383,7 @@ async fn every_change_is_in_the_audit_log_and_no_secret_is_anywhere() {
         setup.get("/api/v2/users").await.to_string(),
     ]
     .concat();
-    let given = [&made["token"], &made["enrollment_token"], &token["secret"], &enrolled["token"]];
+    let given = [&made["enrollment_token"], &token["secret"], &enrolled["token"]];
     let hashes = given.map(|secret| crate::credentials::token::hash(secret.as_str().unwrap()));
     let secrets = given.iter().map(|secret| secret.as_str().unwrap().to_owned()).chain(hashes);
     for secret in secrets.chain(["hush-".to_owned(), "$argon2".to_owned()]) {

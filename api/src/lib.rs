@@ -32,6 +32,7 @@ mod enrollments;
 mod error;
 mod export;
 mod fleet;
+mod handover;
 mod health;
 mod heartbeat;
 mod json;

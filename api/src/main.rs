@@ -1,6 +1,5 @@
 //! `zonepulse`: the central of Zonepulse.
 
-use clap::Parser;
 use std::process::ExitCode;
 use zonepulse_api::command::Command;
 use zonepulse_api::describe;
@@ -9,7 +8,7 @@ fn main() -> ExitCode {
     zonepulse_private::set_umask();
     // One for the whole program, whatever a library would choose.
     zonepulse_net::tls::install_provider();
-    Command::parse().run().unwrap_or_else(|error| {
+    Command::of_arguments().run().unwrap_or_else(|error| {
         eprintln!("zonepulse: {}", describe(&error));
         ExitCode::FAILURE
     })

@@ -91,7 +91,7 @@ const TABLE: &[(&str, &str, &str, &[Who])] = &[
     (
         "POST",
         "/api/v2/monitoring/testrabbitmqcred",
-        r#"{"address": "127.0.0.1", "port": 9, "user": "a", "password": "b"}"#,
+        r#"{"rabbitmq_address": "127.0.0.1", "rabbitmq_port": 9, "rabbitmq_user": "a", "rabbitmq_password": "b"}"#,
         ADMINISTRATORS,
     ),
     ("GET", "/api/v2/audit", "", ADMINISTRATORS),

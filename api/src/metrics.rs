@@ -38,6 +38,9 @@ use crate::pending::Pending;
 /// What the text of an answer is called.
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// What metrics of RabbitMQ begin with, and what they began with; release 0.2 leaves the old ones out.
+const BROKER_NAMES: [(&str, &str); 2] = [("rabbitmq", ""), ("amqp", "; the old name of zonepulse_rabbitmq_*")];
+
 /// The routes, for users.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(metrics))
@@ -199,8 +202,6 @@ impl Parts {
         out.counter("batches_committed", "Batches that were written", ingest.committed)?;
         out.counter("batches_duplicate", "Batches that came again and changed nothing", ingest.duplicates)?;
         out.counter("batches_refused", "Batches that were refused for good", ingest.refused)?;
-        let refused = self.ingest.broker_refusals();
-        out.counters("amqp_messages_refused", "Messages of the broker that went to the dead-letter queue", "reason", &refused)?;
         out.counter(
             "batches_postponed",
             "Batches that were not taken and whose senders were asked to try again",
@@ -216,22 +217,36 @@ impl Parts {
     }
 
     fn broker(&self, out: &mut Out<'_>) -> fmt::Result {
+        for (broker, note) in BROKER_NAMES {
+            self.broker_as(out, broker, note)?;
+        }
+        Ok(())
+    }
+
+    fn broker_as(&self, out: &mut Out<'_>, named: &str, note: &str) -> fmt::Result {
+        let name = |metric: &str| format!("{named}_{metric}");
+        let help = |text: &str| format!("{text}{note}");
+        let refused = self.ingest.broker_refusals();
+        let text = help("Messages of the broker that went to the dead-letter queue");
+        out.counters(&name("messages_refused"), &text, "reason", &refused)?;
         let Some(broker) = self.ingest.broker() else { return Ok(()) };
-        out.gauge("amqp_consuming", "1 while batches are taken from the broker's queue", u64::from(broker.is_consuming))?;
-        let help = "Queues whose messages the broker may drop, because an earlier release declared them";
-        out.gauge("amqp_queues_unprotected", help, broker.unprotected.len() as u64)?;
-        out.counter("amqp_connections", "Connections over which batches were taken", broker.connections)?;
-        out.counter("amqp_consumers_cancelled", "Times that the broker ended the consumption of a queue", broker.cancelled)?;
-        let help = "Times that consumption was stopped because the central could take no batch";
-        out.counter("amqp_rests", help, broker.rests)?;
-        let help = "Messages that had come back several times and were put into their queue anew";
-        out.counter("amqp_messages_renewed", help, broker.renewed)?;
-        let help = "Messages that the broker took out of the queue";
-        out.counters("amqp_messages_returned", help, "reason", &broker.returned)?;
-        let help = "Messages that the broker took out of the queue and whose batches were taken all the same";
-        out.counter("amqp_messages_restored", help, broker.restored)?;
-        let help = "Times that the dead-letter queue began to take no message";
-        out.counter("amqp_dead_letter_failures", help, broker.dead_letter_failures)
+        let text = help("1 while batches are taken from the broker's queue");
+        out.gauge(&name("consuming"), &text, u64::from(broker.is_consuming))?;
+        let text = help("Queues whose messages the broker may drop, because an earlier release declared them");
+        out.gauge(&name("queues_unprotected"), &text, broker.unprotected.len() as u64)?;
+        out.counter(&name("connections"), &help("Connections over which batches were taken"), broker.connections)?;
+        let text = help("Times that the broker ended the consumption of a queue");
+        out.counter(&name("consumers_cancelled"), &text, broker.cancelled)?;
+        let text = help("Times that consumption was stopped because the central could take no batch");
+        out.counter(&name("rests"), &text, broker.rests)?;
+        let text = help("Messages that had come back several times and were put into their queue anew");
+        out.counter(&name("messages_renewed"), &text, broker.renewed)?;
+        let text = help("Messages that the broker took out of the queue");
+        out.counters(&name("messages_returned"), &text, "reason", &broker.returned)?;
+        let text = help("Messages that the broker took out of the queue and whose batches were taken all the same");
+        out.counter(&name("messages_restored"), &text, broker.restored)?;
+        let text = help("Times that the dead-letter queue began to take no message");
+        out.counter(&name("dead_letter_failures"), &text, broker.dead_letter_failures)
     }
 
     fn store(&self, out: &mut Out<'_>) -> fmt::Result {

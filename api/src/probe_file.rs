@@ -8,6 +8,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use zonepulse_private::Prepared;
 
+/// Where a central is by default.
+const DEFAULT_URL: &str = "http://127.0.0.1:8053";
+
 /// What the file says, besides the server and its token.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ProbeFile {
@@ -17,9 +20,9 @@ pub struct ProbeFile {
     /// Overwrite that file if it is there
     #[arg(long, requires = "file")]
     pub force: bool,
-    /// Where the probe finds this central
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8053", requires = "file")]
-    pub url: String,
+    /// Where the probe finds this central [default: as the settings or the configuration say]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
     /// The file, on the probe's machine, of the only authority to trust
     #[arg(long, value_name = "FILE", requires = "file")]
     pub ca_file: Option<PathBuf>,
@@ -46,7 +49,7 @@ impl Default for ProbeFile {
         ProbeFile {
             file: None,
             force: false,
-            url: "http://127.0.0.1:8053".to_owned(),
+            url: None,
             ca_file: None,
             spool: PathBuf::from("/var/lib/zonepulse-probe"),
             device: "any".to_owned(),
@@ -73,8 +76,8 @@ impl ProbeFile {
         if self.ports.contains(&0) {
             return Err(Error::Argument("--port: must be from 1 to 65535, not 0".to_owned()));
         }
-        if let Some(what) = zonepulse_store::bad_url(&self.url) {
-            return Err(Error::Argument(format!("--url: {:?} {what}", self.url)));
+        if let Some((url, what)) = self.url.as_deref().and_then(|url| Some((url, zonepulse_store::bad_url(url)?))) {
+            return Err(Error::Argument(format!("--url: {url:?} {what}")));
         }
         if self.device.is_empty() || self.device.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(Error::Argument(format!(
@@ -116,8 +119,8 @@ impl ProbeFile {
         if let Some(file) = &self.ca_file {
             line(format!("\n[tls]\nca_file = {}", path(file)));
         }
-        line("\n[deliver]\nvia = \"http\"\n\n[deliver.http]".to_owned());
-        line(format!("url = {}", json!(self.url)));
+        line("\n[deliver]\ncommunication = \"http\"\n\n[deliver.http]".to_owned());
+        line(format!("url = {}", json!(self.url.as_deref().unwrap_or(DEFAULT_URL))));
         line(format!("token = {}", json!(token)));
         text
     }
@@ -138,7 +141,7 @@ mod tests {
         ProbeFile {
             file: None,
             force: false,
-            url: "http://127.0.0.1:8053".to_owned(),
+            url: None,
             ca_file: None,
             spool: PathBuf::from("/tmp/a \"spool\""),
             device: "any".to_owned(),
@@ -165,7 +168,7 @@ mod tests {
             dir = "/tmp/a \"spool\""
 
             [deliver]
-            via = "http"
+            communication = "http"
 
             [deliver.http]
             url = "http://127.0.0.1:8053"
@@ -205,7 +208,7 @@ mod tests {
         let refused = |file: ProbeFile| file.check().unwrap_err().to_string();
         assert_eq!(refused(ProbeFile { ports: vec![53, 0], ..example("local") }), "--port: must be from 1 to 65535, not 0");
         for url in ["central", "http://", "ftp://central", "http://central:0"] {
-            let said = refused(ProbeFile { url: url.to_owned(), ..example("local") });
+            let said = refused(ProbeFile { url: Some(url.to_owned()), ..example("local") });
             assert!(said.starts_with(&format!("--url: {url:?} ")), "{said}");
         }
         let said = refused(ProbeFile { device: String::new(), ..example("local") });

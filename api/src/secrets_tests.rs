@@ -27,8 +27,9 @@ async fn told(setup: &Setup, token: &Value) -> Value {
     answer["settings"].clone()
 }
 
-async fn renew(setup: &Setup, who: &str) -> Value {
-    let (status, handover) = setup.call(who, "POST", "/api/v2/pvservers/1/token", Value::Null).await;
+async fn renew(setup: &Setup, who: &str, credential: &str) -> Value {
+    let body = json!({ "credential": credential });
+    let (status, handover) = setup.call(who, "POST", "/api/v2/pvservers/1/token", body).await;
     assert_eq!(status, 200, "{handover}");
     handover
 }
@@ -50,10 +51,11 @@ async fn a_user_who_may_change_servers_does_not_get_the_broker_s_password() {
     assert_eq!(status, 403, "{problem}");
     let (status, _) = setup.call(&eve, "PATCH", SERVER, json!({"settings": {"communication": "rabbitmq"}})).await;
     assert_eq!(status, 200, "the way that batches take is no address");
-    let renewed = renew(&setup, &eve).await;
+    let renewed = renew(&setup, &eve, "token").await;
     assert_eq!(renewed["server"]["trusted"], false);
     let settings = told(&setup, &renewed["token"]).await;
     assert_eq!((&settings["communication"], &settings["rabbitmq"]), (&json!("http"), &Value::Null), "{settings}");
+    let renewed = renew(&setup, &eve, "enrollment_token").await;
     let enrolled = enroll(&setup, &renewed["enrollment_token"]).await;
     assert!(!format!("{enrolled} {}", told(&setup, &enrolled["token"]).await).contains("hush"), "{enrolled}");
 }
@@ -61,7 +63,7 @@ async fn a_user_who_may_change_servers_does_not_get_the_broker_s_password() {
 #[tokio::test]
 async fn a_server_that_a_user_made_gets_no_password_when_all_go_to_the_broker_later() {
     let (setup, eve) = with_broker("http").await;
-    let (status, made) = setup.call(&eve, "POST", "/api/v2/pvservers", json!({"server": "mine"})).await;
+    let (status, made) = setup.call(&eve, "POST", "/api/v2/pvservers", json!({"server": "mine", "credential": "token"})).await;
     assert_eq!((status, &made["server"]["trusted"]), (201, &json!(false)), "{made}");
     assert_eq!(setup.ask("PATCH", SETTINGS, json!({"communication": "rabbitmq"})).await.0, 200);
     assert!(!told(&setup, &made["token"]).await.to_string().contains("hush"));
@@ -70,9 +72,9 @@ async fn a_server_that_a_user_made_gets_no_password_when_all_go_to_the_broker_la
 #[tokio::test]
 async fn an_administrator_makes_a_server_trusted_and_nobody_else_does() {
     let (setup, eve) = with_broker("rabbitmq").await;
-    let made = setup.make(json!({"server": "ns1"})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
     assert_eq!(told(&setup, &made["token"]).await["rabbitmq"]["password"], "hush", "the administrator made it");
-    let renewed = renew(&setup, &eve).await;
+    let renewed = renew(&setup, &eve, "token").await;
     assert_eq!(setup.call(&eve, "PATCH", SERVER, json!({"trusted": true})).await.0, 403);
     assert_eq!(told(&setup, &renewed["token"]).await["rabbitmq"], Value::Null);
     let version = setup.get(SETTINGS).await["settings_version"].as_u64().unwrap();
@@ -80,15 +82,15 @@ async fn an_administrator_makes_a_server_trusted_and_nobody_else_does() {
     assert_eq!((status, &changed["trusted"]), (200, &json!(true)));
     assert_eq!(told(&setup, &renewed["token"]).await["rabbitmq"]["password"], "hush");
     assert!(setup.get(SETTINGS).await["settings_version"].as_u64().unwrap() > version, "the probe learns of it");
-    renew(&setup, &eve).await;
-    let renewed = renew(&setup, &setup.basic).await;
+    renew(&setup, &eve, "token").await;
+    let renewed = renew(&setup, &setup.basic, "token").await;
     assert_eq!(told(&setup, &renewed["token"]).await["rabbitmq"]["password"], "hush");
 }
 
 #[tokio::test]
 async fn an_address_of_the_broker_changes_with_its_password_only() {
     let (setup, _) = with_broker("rabbitmq").await;
-    let made = setup.make(json!({"server": "ns1"})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
     let moves = [
         json!({"rabbitmq_address": "evil.example"}),
         json!({"rabbitmq_port": 5999}),
@@ -127,7 +129,9 @@ async fn an_address_of_the_broker_changes_with_its_password_only() {
 #[tokio::test]
 async fn a_probe_is_told_the_secret_of_its_way_with_the_change_of_the_way() {
     let (setup, _) = with_broker("http").await;
-    let made = setup.make(json!({"server": "ns1", "pull_url": "https://ns1.example:8054", "pull_token": "open-sesame"})).await;
+    let ns1 =
+        json!({"server": "ns1", "pull_url": "https://ns1.example:8054", "pull_token": "open-sesame", "credential": "token"});
+    let made = setup.make(ns1).await;
     for (way, broker, pull) in [("http", false, false), ("rabbitmq", true, false), ("pull", false, true), ("http", false, false)]
     {
         setup.ask("PATCH", SERVER, json!({"settings": {"communication": way}})).await;
@@ -169,8 +173,9 @@ async fn whoever_enrols_with_a_user_s_token_does_not_learn_the_pull_token_that_w
         "settings": {"communication": "pull"}});
     let made = setup.make(ns1).await;
     assert_eq!(enroll(&setup, &made["enrollment_token"]).await["pull_token"], "open-sesame", "the administrator's may");
-    let renewed = renew(&setup, &eve).await;
+    let renewed = renew(&setup, &eve, "token").await;
     assert!(!told(&setup, &renewed["token"]).await.to_string().contains("open-sesame"));
+    let renewed = renew(&setup, &eve, "enrollment_token").await;
     let enrolled = enroll(&setup, &renewed["enrollment_token"]).await;
     assert_eq!(enrolled["pull_token"].as_str().unwrap().len(), 43, "a new one");
     assert_eq!(setup.app.store().registry().server(1).unwrap().unwrap().pull.token, enrolled["pull_token"].as_str().unwrap());
@@ -214,11 +219,11 @@ async fn a_stored_password_is_tried_at_the_stored_address_only() {
     let (status, answer) = setup.ask("POST", PATH, json!({"server_id": 1})).await;
     assert_eq!((status, &answer["outcome"]), (200, &json!("connection_refused")), "{answer}");
     for (name, value) in [
-        ("address", json!("192.0.2.1")),
-        ("port", json!(5672)),
-        ("user", json!("guest")),
-        ("virtual_host", json!("/")),
-        ("tls", json!(false)),
+        ("rabbitmq_address", json!("192.0.2.1")),
+        ("rabbitmq_port", json!(5672)),
+        ("rabbitmq_user", json!("guest")),
+        ("rabbitmq_virtual_host", json!("/")),
+        ("rabbitmq_tls", json!(false)),
         ("verify_ca", json!(false)),
         ("ca", json!("-----BEGIN CERTIFICATE-----")),
     ] {
@@ -236,6 +241,111 @@ async fn a_server_without_a_broker_is_not_tried() {
         let (status, answer) = setup.ask("POST", PATH, json!({"server_id": server_id})).await;
         assert_eq!((status, &answer["parameter"]), (400, &json!("server_id")), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_trial_takes_every_old_name_with_a_warning_and_not_both() {
+    const PATH: &str = "/api/v2/monitoring/testrabbitmqcred";
+    let setup = setup();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let body = json!({"rabbitmq_address": "127.0.0.1", "rabbitmq_port": port, "rabbitmq_user": "a", "rabbitmq_password": "b",
+        "rabbitmq_virtual_host": "/", "rabbitmq_tls": false});
+    let (status, answer) = setup.ask("POST", PATH, body.clone()).await;
+    assert_eq!((status, &answer["outcome"], &answer["warnings"]), (200, &json!("connection_refused"), &Value::Null), "{answer}");
+    for renamed in crate::broker_trial::RENAMED {
+        let mut with_old = body.clone();
+        let members = with_old.as_object_mut().unwrap();
+        let value = members.remove(renamed.new).unwrap();
+        members.insert(renamed.old.to_owned(), value.clone());
+        let (status, answer) = setup.ask("POST", PATH, with_old.clone()).await;
+        assert_eq!((status, &answer["outcome"]), (200, &json!("connection_refused")), "{renamed}: {answer}");
+        assert_eq!(answer["warnings"], json!([renamed.to_string()]));
+        with_old[renamed.new] = value;
+        let (status, problem) = setup.ask("POST", PATH, with_old).await;
+        let detail = problem["detail"].as_str().unwrap();
+        assert_eq!(status, 400, "{problem}");
+        assert!(detail.contains(renamed.old) && detail.contains(renamed.new), "{detail}");
+    }
+}
+
+/// Every secret in an answer, once for each text: what has 43 characters of base64url, alone or in a longer text.
+fn secrets_in(answer: &Value) -> std::collections::BTreeSet<String> {
+    fn walk(value: &Value, found: &mut std::collections::BTreeSet<String>) {
+        match value {
+            Value::String(text) => {
+                let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
+                found.extend(words.filter(|word| word.len() == 43).map(str::to_owned));
+            }
+            Value::Array(values) => values.iter().for_each(|value| walk(value, found)),
+            Value::Object(members) => members.values().for_each(|value| walk(value, found)),
+            _ => {}
+        }
+    }
+    let mut found = Default::default();
+    walk(answer, &mut found);
+    found
+}
+
+#[tokio::test]
+async fn every_answer_that_makes_credentials_has_one_secret() {
+    let setup = setup();
+    setup.make(json!({"server": "ns1", "pull_url": "https://ns1.example:8054"})).await;
+    let mut before = std::collections::BTreeSet::new();
+    for (path, body, member) in [
+        ("/api/v2/pvservers", json!({"server": "a"}), "enrollment_token"),
+        ("/api/v2/pvservers", json!({"server": "b", "credential": null}), "enrollment_token"),
+        ("/api/v2/pvservers", json!({"server": "c", "credential": "enrollment_token"}), "enrollment_token"),
+        ("/api/v2/pvservers", json!({"server": "d", "credential": "token", "pull_url": "https://d.example"}), "token"),
+        ("/api/v2/pvservers/1/token", Value::Null, "enrollment_token"),
+        ("/api/v2/pvservers/1/token", json!({}), "enrollment_token"),
+        ("/api/v2/pvservers/1/token", json!({"credential": "enrollment_token"}), "enrollment_token"),
+        ("/api/v2/pvservers/1/token", json!({"credential": "token"}), "token"),
+        ("/api/v2/users", json!({"user": "ann"}), "password"),
+        ("/api/v2/users/ann/tokens", json!({"name": "a"}), "secret"),
+    ] {
+        let (status, answer) = setup.ask("POST", path, body.clone()).await;
+        assert!([200, 201].contains(&status), "{path} {body}: {answer}");
+        let shown = answer[member].as_str().unwrap_or_else(|| panic!("{path} {body}: no {member} in {answer}"));
+        let secrets = secrets_in(&answer);
+        let others: Vec<&String> = secrets.iter().filter(|secret| *secret != shown).collect();
+        assert!(others.is_empty(), "{path} {body}: {others:?} besides {member}");
+        for (one, other) in [("enrollment_token", "token"), ("token", "enrollment_token")] {
+            assert!(answer.get(one).is_none() || answer.get(other).is_none(), "{path} {body}: both");
+        }
+        assert!(before.insert(shown.to_owned()), "it is new");
+        let elsewhere = ["/api/v2/pvservers", "/api/v2/audit", "/api/v2/users"];
+        for path in elsewhere {
+            assert!(!setup.get(path).await.to_string().contains(shown), "{path}");
+        }
+    }
+    let (status, problem) = setup.ask("POST", "/api/v2/pvservers", json!({"server": "e", "credential": "both"})).await;
+    assert_eq!((status, &problem["parameter"]), (400, &json!("credential")), "{problem}");
+}
+
+#[tokio::test]
+async fn each_credential_works_and_every_earlier_one_is_refused_at_once() {
+    let setup = setup();
+    let request = json!({"hostname": "a", "os": "b", "probe_version": "c"});
+    let mut old: Vec<(Value, Value)> = Vec::new();
+    let mut made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
+    for credential in ["enrollment_token", "enrollment_token", "token", "token", "enrollment_token"] {
+        // Used or not.
+        if made["token"].is_string() {
+            assert_eq!(setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 200);
+        }
+        old.push((made["token"].clone(), made["enrollment_token"].clone()));
+        made = renew(&setup, &setup.basic, credential).await;
+        for (token, enrollment) in &old {
+            if token.is_string() {
+                assert_eq!(setup.call(&bearer(token), "POST", HEARTBEAT, heartbeat()).await.0, 401, "{credential}");
+            } else {
+                let enrolled = setup.call(&bearer(enrollment), "POST", "/api/v2/enrollments", request.clone()).await;
+                assert_eq!(enrolled.0, 401, "{credential}");
+            }
+        }
+    }
+    let enrolled = enroll(&setup, &made["enrollment_token"]).await;
+    assert_eq!(setup.call(&bearer(&enrolled["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 200);
 }
 
 #[test]
@@ -267,7 +377,7 @@ fn nothing_prints_the_secret_that_it_holds() {
     };
     let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 1, settings };
     let mut config = crate::config::Settings::default();
-    config.amqp.url = Some("amqp://me:hush@broker.example".into());
+    config.rabbitmq.url = Some("amqp://me:hush@broker.example".into());
     let consumer =
         amqp::Settings { url: "amqp://me:hush@broker.example".into(), trust: Trust::System, queue: "q".to_owned(), prefetch: 1 };
     let timeout = Duration::from_secs(1);

@@ -7,7 +7,7 @@
 use crate::accounts::{self, Administrator};
 use crate::addresses::Addresses;
 use crate::app::{self, App};
-use crate::config::{Amqp, Proxy, Pull, Query, Settings, Tls};
+use crate::config::{Proxy, Pull, Query, RabbitMq, Settings, Tls};
 use crate::listen::{Connections, Door};
 use crate::open_files;
 use crate::pulling::Pulling;
@@ -112,7 +112,7 @@ pub async fn serve(
 ) -> Result<Serving, Error> {
     restrict_key(&settings.tls)?;
     let tls = certificate(&settings.tls)?.map(Acceptor::new);
-    let broker = broker(&settings.amqp)?;
+    let broker = broker(&settings.rabbitmq)?;
     let probes = authority(&settings.pull)?;
     // First the addresses: it is quickly told that one is taken.
     let listener = bind(settings.listen).await?;
@@ -142,10 +142,7 @@ pub async fn serve(
         tracing::error!(error = describe(&error), "statements of SQL cannot be answered");
     }
     let statements = engine.clone();
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let addresses =
-        Addresses { listen: address, public_urls: settings.public_urls.clone(), scheme, ca_file: settings.tls.ca_file.clone() };
-    let app = App::new(store.clone(), engine, ingest.clone(), settings.limits, addresses)?;
+    let app = App::new(store.clone(), engine, ingest.clone(), settings.limits, Addresses::of(settings, address))?;
     app.log_requests(settings.log.requests);
     let heard = app.clone();
 
@@ -215,18 +212,18 @@ async fn listening(app: App, listener: Door, monitoring: Option<Door>, ending: w
 
 /// Credentials must not travel where others listen, and whoever lets them should know it.
 fn warn_of_clear_text(settings: &Settings, address: SocketAddr) {
-    if settings.tls.certificate.is_none() && !address.ip().is_loopback() {
+    if settings.tls.certificate_file.is_none() && !address.ip().is_loopback() {
         tracing::warn!(
             %address,
             "PASSWORDS AND TOKENS TRAVEL IN THE CLEAR: this address is reached from other machines and has no TLS; \
-             set tls.certificate and tls.key, or listen on 127.0.0.1 behind a proxy that speaks TLS"
+             set tls.certificate_file and tls.key_file, or listen on 127.0.0.1 behind a proxy that speaks TLS"
         );
     }
     if let Some(address) = settings.metrics.listen.filter(|address| !address.ip().is_loopback()) {
         tracing::warn!(%address, "whoever reaches this address reads the metrics: it asks for no credentials");
     }
-    if settings.amqp.url.is_some() && !settings.amqp.verify {
-        tracing::warn!("amqp.verify is off: whoever answers in the broker's place is believed");
+    if settings.rabbitmq.url.is_some() && !settings.rabbitmq.verify_ca {
+        tracing::warn!("rabbitmq.verify_ca is off: whoever answers in the broker's place is believed");
     }
 }
 
@@ -266,7 +263,7 @@ fn is_of_rocksdb(name: &str) -> bool {
 
 /// Restricts the certificate's key to its owner.
 fn restrict_key(tls: &Tls) -> Result<(), Error> {
-    Ok(tls.key.as_deref().map_or(Ok(()), zonepulse_private::key)?)
+    Ok(tls.key_file.as_deref().map_or(Ok(()), zonepulse_private::key)?)
 }
 
 /// The bounds of questions as they are set.
@@ -287,10 +284,10 @@ pub(crate) fn query_options(settings: &Settings) -> zonepulse_query::Options {
 }
 
 /// What the consumer needs to know of the broker, if there is one. Reads its authority's file.
-pub(crate) fn broker(settings: &Amqp) -> Result<Option<amqp::Settings>, Error> {
+pub(crate) fn broker(settings: &RabbitMq) -> Result<Option<amqp::Settings>, Error> {
     let Some(url) = &settings.url else { return Ok(None) };
     let trust = match &settings.ca_file {
-        _ if !settings.verify => Trust::Anybody,
+        _ if !settings.verify_ca => Trust::Anybody,
         path => remote::trust(path.as_deref())?,
     };
     if url.reveal().starts_with("amqps:") {

@@ -64,15 +64,19 @@ async fn answer(mut connection: impl AsyncRead + AsyncWrite + Unpin, request: &s
 
 /// A certificate for this machine that vouches for itself, and its files in a folder.
 fn certificate(dir: &TempDir) -> (CertifiedKey<KeyPair>, Tls) {
-    let tls = Tls { certificate: Some(dir.path().join("central.crt")), key: Some(dir.path().join("central.key")), ca_file: None };
+    let tls = Tls {
+        certificate_file: Some(dir.path().join("central.crt")),
+        key_file: Some(dir.path().join("central.key")),
+        ca_file: None,
+    };
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     write(&made, &tls);
     (made, tls)
 }
 
 fn write(made: &CertifiedKey<KeyPair>, tls: &Tls) {
-    std::fs::write(tls.certificate.as_ref().unwrap(), made.cert.pem()).unwrap();
-    std::fs::write(tls.key.as_ref().unwrap(), made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(tls.certificate_file.as_ref().unwrap(), made.cert.pem()).unwrap();
+    std::fs::write(tls.key_file.as_ref().unwrap(), made.signing_key.serialize_pem()).unwrap();
 }
 
 /// A connection with TLS, by somebody who believes this certificate alone.
@@ -150,7 +154,7 @@ async fn a_shared_directory_is_no_data_directory() {
 async fn the_certificates_key_is_restricted_at_start_and_at_reload() {
     let dir = tempfile::tempdir().unwrap();
     let (_, tls) = certificate(&dir);
-    let key = tls.key.clone().unwrap();
+    let key = tls.key_file.clone().unwrap();
     set_mode(&key, 0o644);
     let settings = Settings { tls, ..settings(&dir) };
     let central = start(&settings).await.unwrap();
@@ -265,7 +269,7 @@ async fn a_certificate_is_replaced_while_connections_go_on() {
     assert!(said.contains("HTTP/1.1 200 OK"), "{said}");
 
     // What cannot be used changes nothing.
-    std::fs::write(tls.key.as_ref().unwrap(), "nothing").unwrap();
+    std::fs::write(tls.key_file.as_ref().unwrap(), "nothing").unwrap();
     assert!(matches!(central.serving.live().apply(&settings), Err(Error::Certificate { .. })));
     assert!(secure(address, &second).await.is_ok());
     central.end().await;
@@ -275,7 +279,7 @@ async fn a_certificate_is_replaced_while_connections_go_on() {
 async fn a_certificate_that_cannot_be_used_is_refused_before_anything_is_made() {
     let dir = tempfile::tempdir().unwrap();
     let (_, tls) = certificate(&dir);
-    std::fs::write(tls.certificate.as_ref().unwrap(), "nothing").unwrap();
+    std::fs::write(tls.certificate_file.as_ref().unwrap(), "nothing").unwrap();
     let settings = Settings { tls, ..settings(&dir) };
     assert!(matches!(start(&settings).await, Err(Error::Certificate { .. })));
     assert!(!settings.data.exists());

@@ -1,6 +1,7 @@
 //! What a body says of a server that is made or changed, and who may say it.
 
 use crate::body::Members;
+use crate::handover::Credential;
 use crate::problem::Problem;
 use crate::rights::Caller;
 use crate::settings::{SettingsSet, apply, check_allowed, entered, for_administrators};
@@ -28,6 +29,8 @@ macro_rules! described {
             /// Its display name, which no other server's looks like: 1 to 128 bytes, nothing invisible.
             #[schema(min_length = 1, max_length = 128, example = "ns1")]
             server: String,
+            /// Which secret to hand over: a one-time token to enrol with, unless told otherwise, or the token itself.
+            credential: Option<Credential>,
             $($(#[$attribute])* $name: Option<$kind>,)*
         }
     };

@@ -1,8 +1,7 @@
 //! `/api/v2/pvservers`: the managed servers, and how they are set up.
 //!
-//! A server that is made, or that gets a new token, is handed over with all that
-//! its probe needs, in two ways: a one-time enrolment token and the line to type
-//! on the machine, or a configuration with the token in it. Secrets are shown this
+//! A server that is made, or that gets a new token, is handed over with one secret: a one-time enrolment token and the
+//! line to type on the machine, or, for whoever asks for it, the token and a configuration with it. It is shown this
 //! once and never again.
 //!
 //! Users who are not administrators may make servers and tokens, too, and then hold a token of the server's. So
@@ -10,7 +9,8 @@
 
 use crate::app::App;
 use crate::body::Members;
-use crate::credentials::{password, token};
+use crate::credentials::token;
+use crate::handover::{CA_FILE, Credential, Secret, enroll_command};
 use crate::listing::{self, blocking};
 use crate::parameters::{self, Listed};
 use crate::probe_file::ProbeFile;
@@ -31,13 +31,7 @@ use std::path::PathBuf;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zonepulse_store::{EnrollmentToken, Server};
-
-/// How long an enrolment token can be used, milliseconds: a day.
-const ENROLLMENT_MS: u64 = 24 * 60 * 60 * 1000;
-
-/// Where a probe's machine keeps the authority that it trusts, as the probe's example configuration has it.
-const CA_FILE: &str = "/etc/zonepulse-probe/ca.pem";
+use zonepulse_store::Server;
 
 /// Which servers there are, for whoever asks about them.
 pub fn names() -> OpenApiRouter<App> {
@@ -118,28 +112,41 @@ struct ServerDetail {
     effective_settings: Value,
 }
 
-/// A server with all that its probe needs. The secrets in it are shown this once.
+/// A server with what its probe needs. There is one secret in it, which is shown this once: `enrollment_token`, or `token`.
 #[derive(Serialize, ToSchema)]
 struct Handover {
     /// The server.
     server: ServerDetail,
-    /// Its token: with it the probe sends. Whoever enrols gets another one, and this one is then worth nothing.
-    token: String,
-    /// A token that is worth one enrolment.
-    enrollment_token: String,
-    /// Until when it can be used.
+    /// A token that is worth one enrolment. The probe gets a token of its own for it, which is shown to nobody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enrollment_token: Option<String>,
+    /// Until when it can be used; there with `enrollment_token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
-    enrollment_expires: String,
-    /// What to type on the machine to enrol its probe. It prompts for the enrolment token, or reads it from standard
-    /// input: as an argument, every user of the machine could see it.
+    enrollment_expires: Option<String>,
+    /// What to type on the machine to enrol its probe; there with `enrollment_token`. It prompts for that token, or reads
+    /// it from standard input: as an argument, every user of the machine could see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "zonepulse-probe enroll https://central.example:8053 -")]
-    enroll_command: String,
-    /// A configuration for the probe, in TOML, for whoever does not want to enrol.
-    probe_config: String,
+    enroll_command: Option<String>,
+    /// The token with which the probe sends; only where `credential` asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    /// A configuration for the probe, in TOML, with the token in it; there with `token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe_config: Option<String>,
     /// The authority that the probe has to trust, in PEM, for the file that `tls.ca_file` of `probe_config` names; null
     /// when it is one that machines trust anyway. Whoever enrols does not need it: the command has its fingerprint.
     #[schema(required)]
     ca: Option<String>,
+}
+
+/// How a server gets a new token.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a body")]
+struct Renewal {
+    /// Which secret to hand over: a one-time token to enrol with, unless told otherwise, or the token itself.
+    credential: Option<Credential>,
 }
 
 /// Which servers there are
@@ -210,7 +217,8 @@ async fn read(
 
 /// Make a server
 ///
-/// The answer has all that its probe needs, and is the only one that has it. `pull_url`, `pull_token`, `trusted`,
+/// The answer has what its probe needs, and is the only one that has it: with one secret, a one-time token to enrol with
+/// or, where `credential` is `token`, the token itself and a configuration with it. `pull_url`, `pull_token`, `trusted`,
 /// `verify_ca`, and every address and all about the broker among `settings` are for administrators. A server that
 /// another user makes is not trusted with secrets.
 #[utoipa::path(
@@ -230,20 +238,21 @@ async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     parameters::none(&uri)?;
-    let mut members = Members::read(&headers, body, MEMBERS).await?;
+    let mut members = Members::read(&headers, body, &[MEMBERS, &["credential"]].concat()).await?;
     let name: String = members.required("server")?;
+    let credential: Credential = members.take("credential")?.unwrap_or_default();
     let said = Said::read(&mut members)?;
     said.check_allowed(&caller)?;
     let handover = blocking(move || {
         let now_ms = now_ms();
-        let (secrets, pull_token) = (Secrets::make(now_ms)?, random()?);
+        let (secret, pull_token) = (Secret::make(credential, now_ms).map_err(Problem::internal)?, random()?);
         let registry = app.store().registry().by(caller.actor(now_ms)).entering(said.entered());
         let server = registry.make_server(&name, |server| {
             server.created_ms = now_ms;
-            secrets.give(server, &caller);
+            secret.give(server, caller.is_administrator());
             said.apply(server, pull_token)
         })?;
-        hand_over(&app, &headers, server, secrets)
+        hand_over(&app, &headers, server, &secret)
     });
     let handover = handover.await?;
     let location = format!("/api/v2/pvservers/{}", handover.server.server_id);
@@ -292,12 +301,13 @@ async fn change(
 
 /// Give a server a new token
 ///
-/// The old one is refused from then on, also for batches that were signed with it and wait in the broker. The answer has
-/// what its probe needs, as when it was made. When the user is not an administrator, the server is not trusted with
-/// secrets from then on.
+/// The old one is refused at once, also for batches that were signed with it and wait in the broker; so is an enrolment
+/// token that was not used. The answer has what its probe needs, as when it was made. When the user is not an
+/// administrator, the server is not trusted with secrets from then on.
 #[utoipa::path(
     post, path = "/api/v2/pvservers/{server_id}/token", operation_id = "renew_server_token", tag = "Servers",
     params(("server_id" = u32, Path, description = "The server.", minimum = 1)),
+    request_body(content = Option<Renewal>, description = "What to hand over."),
     responses(
         (status = 200, description = "The server, and what its probe needs.", body = Handover),
         (status = 404, description = "There is no such server, or it was removed.", body = Problem, content_type = "application/problem+json"),
@@ -309,18 +319,21 @@ async fn renew(
     path: Result<Path<String>, PathRejection>,
     uri: Uri,
     headers: HeaderMap,
+    body: Body,
 ) -> Result<Json<Handover>, Problem> {
     parameters::none(&uri)?;
     let id = server_id(path)?;
+    let mut members = Members::read_optional(&headers, body, &["credential"]).await?;
+    let credential: Credential = members.take("credential")?.unwrap_or_default();
     blocking(move || {
         let now_ms = now_ms();
-        let secrets = Secrets::make(now_ms)?;
+        let secret = Secret::make(credential, now_ms).map_err(Problem::internal)?;
         let registry = app.store().registry().by(caller.actor(now_ms));
         let server = registry.change_server(id, "server.token", |server| {
-            secrets.give(server, &caller);
+            secret.give(server, caller.is_administrator());
             Ok::<_, Problem>(())
         })?;
-        Ok(Json(hand_over(&app, &headers, server, secrets)?))
+        Ok(Json(hand_over(&app, &headers, server, &secret)?))
     })
     .await
 }
@@ -358,47 +371,39 @@ async fn remove(
     .await
 }
 
-/// What is made up for a server.
-struct Secrets {
-    token: String,
-    enrollment_token: String,
-    expires_ms: u64,
-}
-
-impl Secrets {
-    fn make(now_ms: u64) -> Result<Self, Problem> {
-        Ok(Secrets { token: random()?, enrollment_token: random()?, expires_ms: now_ms + ENROLLMENT_MS })
-    }
-
-    /// Whoever is given them holds tokens of the server, and its probe is trusted as far as they are.
-    fn give(&self, server: &mut Server, caller: &Caller) {
-        server.trusted = caller.is_administrator();
-        server.token_hash = token::hash(&self.token);
-        server.enrollment = Some(EnrollmentToken { hash: token::hash(&self.enrollment_token), expires_ms: self.expires_ms });
-    }
-}
-
 fn random() -> Result<String, Problem> {
-    token::random().map_err(|error: password::Error| Problem::internal(error))
+    token::random().map_err(Problem::internal)
 }
 
-fn hand_over(app: &App, headers: &HeaderMap, server: Server, secrets: Secrets) -> Result<Handover, Problem> {
+fn hand_over(app: &App, headers: &HeaderMap, server: Server, secret: &Secret) -> Result<Handover, Problem> {
     let settings = app.store().registry().effective_settings(server.id)?;
     let url = app.addresses().url(&settings, headers);
     let authority = app.addresses().authority(&url).map_err(Problem::internal)?;
-    let ca_file = authority.as_ref().map(|_| PathBuf::from(CA_FILE));
-    let file = ProbeFile { url: url.clone(), ca_file, interval_s: settings.dns_interval_s, ..ProbeFile::default() };
-    let fingerprint = authority.as_ref().map(|authority| format!(" --ca-sha256 {}", authority.fingerprint()));
-    let Secrets { token, enrollment_token, expires_ms } = secrets;
-    Ok(Handover {
-        probe_config: file.text(server.id, &server.name, &token),
-        enroll_command: format!("zonepulse-probe enroll {url}{} -", fingerprint.unwrap_or_default()),
-        ca: authority.map(|authority| authority.pem().to_owned()),
-        enrollment_expires: text(expires_ms),
-        enrollment_token,
-        token,
+    let mut handover = Handover {
         server: detail(app, server)?,
-    })
+        enrollment_token: None,
+        enrollment_expires: None,
+        enroll_command: None,
+        token: None,
+        probe_config: None,
+        ca: None,
+    };
+    let text_of_secret = Some(secret.reveal().to_owned());
+    match secret.credential() {
+        Credential::EnrollmentToken => {
+            handover.enrollment_token = text_of_secret;
+            handover.enrollment_expires = Some(text(secret.expires_ms()));
+            handover.enroll_command = Some(enroll_command(&url, authority.as_ref()));
+        }
+        Credential::Token => {
+            let ca_file = authority.as_ref().map(|_| PathBuf::from(CA_FILE));
+            let file = ProbeFile { url: Some(url), ca_file, interval_s: settings.dns_interval_s, ..ProbeFile::default() };
+            handover.probe_config = Some(file.text(handover.server.server_id, &handover.server.server, secret.reveal()));
+            handover.token = text_of_secret;
+        }
+    }
+    handover.ca = authority.map(|authority| authority.pem().to_owned());
+    Ok(handover)
 }
 
 fn detail(app: &App, server: Server) -> Result<ServerDetail, Problem> {

@@ -31,7 +31,7 @@ use std::collections::BTreeSet;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zonepulse_query::{Error, MAX_SQL_BYTES, SqlAnswer};
+use zonepulse_query::{Error, MAX_SQL_BYTES, SqlAnswer, warning_of};
 
 /// Where it is.
 pub const PATH: &str = "/api/v2/sql";
@@ -62,7 +62,8 @@ struct SqlStatement {
 ///
 /// A request and its response are two hits: `dns_…` and `records` have both (column `action`), `requests_…` have requests
 /// only. A name that `host` is compared with (`=`, `<>`, `IN`) may be in any case, without the final dot, and in Unicode;
-/// a pattern of `LIKE` in any case and without the final dot.
+/// a pattern of `LIKE` in any case and without the final dot. The answer has a header `Warning` where the statement has a
+/// name that the next release refuses.
 ///
 /// The body is the statement itself, or JSON. Rows are sent as they come. An error that comes after
 /// the first row cannot change the status: the connection is then closed before the last chunk, which
@@ -97,6 +98,7 @@ async fn sql(
     let output = Output::asked(&headers, &uri)?;
     let format = output.format;
     let text = statement(&headers, body).await?;
+    let warning = warning_of(&text);
     let caller = match &principal {
         Principal::User(account) => &account.name,
         _ => "",
@@ -121,6 +123,10 @@ async fn sql(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    // RFC 7234: nothing else says in a header that something will not be taken for long.
+    if let Some(warning) = warning.and_then(|warning| HeaderValue::from_str(&format!("299 zonepulse \"{warning}\"")).ok()) {
+        headers.insert(header::WARNING, warning);
+    }
     Ok(response)
 }
 

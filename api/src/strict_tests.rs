@@ -25,18 +25,19 @@ async fn send(setup: &Setup, authorization: &str, method: &str, path: &str, body
 #[tokio::test]
 async fn no_body_has_a_member_twice() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1"})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
     for (method, path, body, member) in [
         ("PATCH", "/api/v2/settings", r#"{"dns_interval_s": 30, "dns_interval_s": 60}"#, "dns_interval_s"),
         ("POST", "/api/v2/pvservers", r#"{"server": "ns2", "server": "ns3"}"#, "server"),
         ("POST", "/api/v2/pvservers", r#"{"server": "ns2", "settings": {"verify_ca": true, "verify_ca": false}}"#, "verify_ca"),
         ("PATCH", "/api/v2/pvservers/1", r#"{"notes": "a", "os": "b", "notes": "c"}"#, "notes"),
         ("PATCH", "/api/v2/pvservers/1", r#"{"trusted": true, "trusted": true}"#, "trusted"),
+        ("POST", "/api/v2/pvservers/1/token", r#"{"credential": "token", "credential": "token"}"#, "credential"),
         ("POST", "/api/v2/users", r#"{"user": "ann", "user": "bob"}"#, "user"),
         ("POST", "/api/v2/users", r#"{"user": "ann", "rights": {"monitoring": true, "monitoring": false}}"#, "monitoring"),
         ("PATCH", "/api/v2/users/boss", r#"{"administrator": true, "administrator": false}"#, "administrator"),
         ("POST", "/api/v2/users/boss/tokens", r#"{"name": "a", "name": "b"}"#, "name"),
-        ("POST", "/api/v2/monitoring/testrabbitmqcred", r#"{"address": "127.0.0.1", "address": "192.0.2.1"}"#, "address"),
+        ("POST", "/api/v2/monitoring/testrabbitmqcred", r#"{"rabbitmq_tls": true, "rabbitmq_tls": false}"#, "rabbitmq_tls"),
         ("POST", "/api/v2/sql", r#"{"sql": "SELECT 1", "sql": "SELECT 2"}"#, "sql"),
     ] {
         let (status, problem) = send(&setup, &setup.basic, method, path, body).await;
@@ -46,6 +47,7 @@ async fn no_body_has_a_member_twice() {
     let (status, problem) = send(&setup, &bearer(&made["token"]), "POST", HEARTBEAT, &twice).await;
     assert_eq!((status, problem["parameter"].as_str()), (400, Some("settings_version")), "{problem}");
     let twice = r#"{"hostname": "a", "hostname": "b", "os": "", "probe_version": ""}"#;
+    let (_, made) = setup.ask("POST", "/api/v2/pvservers/1/token", Value::Null).await;
     let (status, problem) = send(&setup, &bearer(&made["enrollment_token"]), "POST", "/api/v2/enrollments", twice).await;
     assert_eq!((status, problem["parameter"].as_str()), (400, Some("hostname")), "{problem}");
     assert_eq!(setup.get("/api/v2/pvservers").await.as_array().map(Vec::len), Some(1), "nothing was made");

@@ -11,11 +11,11 @@ use zonepulse_net::tls::{Authority, Certificate};
 pub fn certificate(tls: &Tls) -> Result<Option<Certificate>, Error> {
     // Where a proxy in front shows the certificate, probes are told of its authority all the same.
     let authority = tls.ca_file.as_deref().map(Authority::read).transpose()?;
-    match (&tls.certificate, &tls.key) {
+    match (&tls.certificate_file, &tls.key_file) {
         (Some(certificate), Some(key)) => Ok(Some(Certificate::read(certificate, key, authority.as_ref())?)),
         (None, None) => Ok(None),
-        (Some(_), None) => Err(Error::Config("tls.certificate is set and tls.key is not: set both".to_owned())),
-        (None, Some(_)) => Err(Error::Config("tls.key is set and tls.certificate is not: set both".to_owned())),
+        (Some(_), None) => Err(Error::Config("tls.certificate_file is set and tls.key_file is not: set both".to_owned())),
+        (None, Some(_)) => Err(Error::Config("tls.key_file is set and tls.certificate_file is not: set both".to_owned())),
     }
 }
 
@@ -43,13 +43,13 @@ mod tests {
         let empty = written(dir.path(), "empty", "");
         let missing = Some(dir.path().join("missing"));
         let with = |certificate: &Option<PathBuf>, key: &Option<PathBuf>, ca_file: &Option<PathBuf>| {
-            self::certificate(&Tls { certificate: certificate.clone(), key: key.clone(), ca_file: ca_file.clone() })
+            self::certificate(&Tls { certificate_file: certificate.clone(), key_file: key.clone(), ca_file: ca_file.clone() })
         };
         assert!(with(&one_file, &key, &None).unwrap().is_some());
         assert!(self::certificate(&Tls::default()).unwrap().is_none());
         let cases = [
-            (&one_file, &None, &None, "tls.key is not"),
-            (&None, &key, &None, "tls.certificate is not"),
+            (&one_file, &None, &None, "tls.key_file is not"),
+            (&None, &key, &None, "tls.certificate_file is not"),
             (&one_file, &other, &None, "does not go with"),
             (&empty, &key, &None, "empty: has no certificate"),
             (&one_file, &empty, &None, "empty: has no private key"),

@@ -8,6 +8,7 @@ mod argument;
 mod bounds;
 mod explain;
 mod fleet;
+mod renamed;
 mod secrets;
 mod sources;
 mod system;
@@ -25,9 +26,7 @@ use crate::memory::{self, Budget};
 use crate::observe::{Addresses, Scope};
 use crate::times::Bounds;
 use crate::{Error, central, deliver, spool};
-use explain::explain;
-use figment::Figment;
-use figment::providers::{Env, Format as _, Serialized, Toml};
+use renamed::Sources;
 use secrets::read_config;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -36,12 +35,13 @@ use zonepulse_net::amqp::{Address, check_queue};
 use zonepulse_net::tls::Authorities;
 use zonepulse_private::Secret;
 use zonepulse_program::log::{Format, Level};
+use zonepulse_wire::Communication;
 
 /// What the names of variables begin with.
 pub const ENVIRONMENT_PREFIX: &str = "ZONEPULSE_PROBE_";
 
 /// Keys whose value must not be shown, and is text whatever it looks like.
-const SECRETS: [&str; 3] = ["deliver.http.token", "deliver.amqp.url", "pull.token"];
+const SECRETS: [&str; 3] = ["deliver.http.token", "deliver.rabbitmq.url", "pull.token"];
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -81,6 +81,9 @@ pub struct Config {
     pub metrics: Metrics,
     /// What the probe says.
     pub log: Log,
+    /// What to tell whoever wrote it: the names that the next release refuses.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
 }
 
 /// `[capture]`
@@ -122,28 +125,15 @@ pub struct Spool {
 }
 
 /// `[deliver]`
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Deliver {
-    /// Which of the two ways.
-    pub via: Via,
+    /// Which of the ways.
+    pub communication: Communication,
     /// Straight to the central.
     pub http: Http,
     /// Through RabbitMQ.
-    pub amqp: Amqp,
-}
-
-/// A way to the central.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Via {
-    /// Straight to the central.
-    #[default]
-    Http,
-    /// Through RabbitMQ.
-    Amqp,
-    /// The central fetches.
-    Pull,
+    pub rabbitmq: RabbitMq,
 }
 
 /// `[deliver.http]`
@@ -158,10 +148,10 @@ pub struct Http {
     pub token_file: Option<PathBuf>,
 }
 
-/// `[deliver.amqp]`
+/// `[deliver.rabbitmq]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Amqp {
+pub struct RabbitMq {
     /// `amqp://user:password@host:port/vhost`.
     pub url: Secret,
     /// The central's queue.
@@ -195,12 +185,12 @@ impl Config {
     /// key, and what is wrong, and with [`Error::Private`] when the file contains a secret and
     /// others can read it.
     pub fn load(path: &Path, arguments: &[Argument]) -> Result<Config, Error> {
-        Self::read(path, &read_config(path)?, std::env::vars(), arguments)
+        Self::read(path, &read_config(path)?, environment(), arguments)
     }
 
     /// Says whether a text could stand in the file of that name.
     pub(crate) fn check_text(path: &Path, text: &str) -> Result<(), Error> {
-        Self::read(path, text, std::env::vars(), &[]).map(drop)
+        Self::read(path, text, environment(), &[]).map(drop)
     }
 
     /// Reads a text as if it stood in a file of that name; the environment has no say.
@@ -215,18 +205,9 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
         arguments: &[Argument],
     ) -> Result<Config, Error> {
-        let mut figment = Figment::from(Toml::string(text)).merge(Env::prefixed(ENVIRONMENT_PREFIX).split("__").ignore(&SECRETS));
-        for (variable, value) in environment {
-            let key = variable.strip_prefix(ENVIRONMENT_PREFIX).map(|key| key.to_lowercase().replace("__", "."));
-            if let Some(secret) = key.and_then(|key| SECRETS.into_iter().find(|secret| **secret == key)) {
-                figment = figment.merge(Serialized::default(secret, value));
-            }
-        }
-        for argument in arguments {
-            figment = argument.merge_into(figment);
-        }
-        let config: Config = figment.extract().map_err(|error| explain(path, error))?;
-        config.check().map_err(|detail| wrong(path.display(), detail))?;
+        let sources = Sources::read(path, text, environment, arguments)?;
+        let config = sources.extract()?;
+        config.check().map_err(|detail| wrong(path.display(), sources.complaint(detail)))?;
         Ok(config)
     }
 
@@ -256,14 +237,21 @@ impl Config {
         bounds::within("spool.max_refused_bytes", *max_refused_bytes, 0..=bounds::MOST_BYTES)?;
         // Heartbeats go over HTTP whichever way batches take, and the central may change that.
         central::check_url(&self.deliver.http.url).map_err(|what| format!("deliver.http.url: {what}"))?;
-        Address::parse(&self.deliver.amqp.url).map_err(|what| format!("deliver.amqp.url: {what}"))?;
-        let queue = &self.deliver.amqp.queue;
-        check_queue(queue).map_err(|what| format!("deliver.amqp.queue: {what}, not {queue:?}"))?;
+        Address::parse(&self.deliver.rabbitmq.url).map_err(|what| format!("deliver.rabbitmq.url: {what}"))?;
+        let queue = &self.deliver.rabbitmq.queue;
+        check_queue(queue).map_err(|what| format!("deliver.rabbitmq.queue: {what}, not {queue:?}"))?;
         self.check_fleet()?;
         let http = &self.deliver.http;
         need(http.token.is_none() || http.token_file.is_none(), "deliver.http.token, token_file: give one of them, not both")?;
         bounds::absolute("deliver.http.token_file", http.token_file.as_deref())?;
         bounds::absolute("tls.ca_file", self.tls.ca_file.as_deref())
+    }
+
+    /// Tells what the next release refuses.
+    pub fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
     }
 
     /// The spool's settings.
@@ -274,16 +262,16 @@ impl Config {
 
     /// The settings of delivery; reads the file of the token.
     pub fn delivery(&self) -> Result<deliver::Settings, Error> {
-        let Amqp { url, queue } = self.deliver.amqp.clone();
-        match self.deliver.via {
-            Via::Amqp => {
+        let RabbitMq { url, queue } = self.deliver.rabbitmq.clone();
+        match self.deliver.communication {
+            Communication::Rabbitmq => {
                 let detail =
                     "is missing, and so is token_file; batches that go through a broker are signed with the server's token";
                 let token = self.central()?.ok_or_else(|| wrong("deliver.http.token", detail))?.token;
                 Ok(deliver::Settings::Amqp(deliver::amqp::Settings { url, queue, token, trust: self.trust(self.tls.verify_ca)? }))
             }
-            Via::Pull => Ok(deliver::Settings::Pull),
-            Via::Http => {
+            Communication::Pull => Ok(deliver::Settings::Pull),
+            Communication::Http => {
                 let detail = "is missing, and so is token_file; the central gives a token for each server";
                 let central = self.central()?.ok_or_else(|| wrong("deliver.http.token", detail))?;
                 Ok(deliver::Settings::Http(central))
@@ -390,7 +378,14 @@ impl Default for Config {
             components: Components::default(),
             metrics: Metrics::default(),
             log: Log::default(),
+            warnings: Vec::new(),
         }
+    }
+}
+
+impl Default for Deliver {
+    fn default() -> Self {
+        Deliver { communication: Communication::Http, http: Http::default(), rabbitmq: RabbitMq::default() }
     }
 }
 
@@ -430,10 +425,15 @@ impl Default for Tls {
     }
 }
 
-impl Default for Amqp {
+impl Default for RabbitMq {
     fn default() -> Self {
-        Amqp { url: Secret::new("amqp://127.0.0.1:5672/%2f"), queue: "zonepulse.batches".into() }
+        RabbitMq { url: Secret::new("amqp://127.0.0.1:5672/%2f"), queue: "zonepulse.batches".into() }
     }
+}
+
+/// The variables that are text; no setting is anything else.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn wrong(place: impl ToString, detail: impl Into<String>) -> Error {

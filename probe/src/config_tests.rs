@@ -58,7 +58,7 @@ fn what_is_wrong_is_named_with_file_and_key() {
         "server_id = 1\nsource = \"capture\"\ncapture.enabled = false\ndnstap.socket = \"/run/s\"",
         "source: is \"capture\", but capture.enabled is false",
     );
-    refused("server_id = 1\n[deliver]\nvia = \"pull\"", "pull.listen: is missing");
+    refused("server_id = 1\n[deliver]\ncommunication = \"pull\"", "pull.listen: is missing");
     refused("server_id = 1\n[pull]\ncertificate_file = \"x\"", "pull.certificate_file, key_file: give both");
     refused("server_id = 1\n[deliver.http]\ntoken = \"a\"\ntoken_file = \"b\"", "give one of them");
     refused(
@@ -119,7 +119,7 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("spool.max_bytes", "5", "must be from 33554432 to 1125899906842624, not 5"),
     ("spool.min_free_bytes", "2000000000000000", "must be from 0 to"),
     ("spool.max_refused_bytes", "2000000000000000", "must be from 0 to"),
-    ("deliver.via", "\"pigeon\"", "unknown variant"),
+    ("deliver.communication", "\"pigeon\"", "unknown variant"),
     ("deliver.http.url", "\"central\"", "is no URL"),
     ("deliver.http.url", "\"amqp://central\"", "has the scheme amqp, not http or https"),
     ("deliver.http.url", "\"http://\"", "is no URL"),
@@ -130,18 +130,18 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("deliver.http.url", "\"http://central:99999\"", "is no URL"),
     ("deliver.http.url", "\"http://me@central\"", "holds a credential"),
     ("deliver.http.url", "\"http://central/?a=b\"", "has a query"),
-    ("deliver.amqp.url", "\"http://x\"", "must begin with amqp:// or amqps://"),
-    ("deliver.amqp.url", "\"amqp://\"", "has no host"),
-    ("deliver.amqp.url", "\"amqp://x/%zz\"", "hexadecimal digits"),
-    ("deliver.amqp.url", "\"amqp://x:0\"", "has no host or no port"),
+    ("deliver.rabbitmq.url", "\"http://x\"", "must begin with amqp:// or amqps://"),
+    ("deliver.rabbitmq.url", "\"amqp://\"", "has no host"),
+    ("deliver.rabbitmq.url", "\"amqp://x/%zz\"", "hexadecimal digits"),
+    ("deliver.rabbitmq.url", "\"amqp://x:0\"", "has no host or no port"),
     (
-        "deliver.amqp.queue",
+        "deliver.rabbitmq.queue",
         "\"\"",
         "must have 1 to 246 bytes, not blanks alone, no control characters, and not begin with amq., not \"\"",
     ),
-    ("deliver.amqp.queue", "\"  \"", "not blanks alone"),
-    ("deliver.amqp.queue", "\"amq.batches\"", "not \"amq.batches\""),
-    ("deliver.amqp.queue", "\"a\\nb\"", "must have 1 to 246 bytes"),
+    ("deliver.rabbitmq.queue", "\"  \"", "not blanks alone"),
+    ("deliver.rabbitmq.queue", "\"amq.batches\"", "not \"amq.batches\""),
+    ("deliver.rabbitmq.queue", "\"a\\nb\"", "must have 1 to 246 bytes"),
     ("central.settings", "\"perhaps\"", "unknown variant"),
     ("central.pin", "[\"*\"]", "\"*\" is no host"),
     ("central.pin", "\"x\"", ""),
@@ -239,7 +239,6 @@ fn capture_is_counted_unless_it_is_off_or_dnstap_is_asked_for() {
 
 #[test]
 fn the_environment_stands_above_the_file() {
-    // figment reads the process's own environment for all but secrets.
     let config =
         read("server_id = 1\n[deliver.http]\ntoken = \"old\"", &[("ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN", "12345678")]).unwrap();
     assert_eq!(config.deliver.http.token, Some(Secret::new("12345678")));
@@ -249,7 +248,7 @@ fn the_environment_stands_above_the_file() {
 fn no_message_and_no_log_shows_a_secret() {
     let error = read("server_id = 1\n[deliver.http]\ntoken = 918273", &[]).unwrap_err().to_string();
     assert!(error.contains("deliver.http.token: expected a string, in quotes") && !error.contains("918273"), "{error}");
-    let text = "server_id = 1\n[deliver]\nhttp.token = \"hush\"\namqp.url = \"amqp://me:hush@x\"";
+    let text = "server_id = 1\n[deliver]\nhttp.token = \"hush\"\nrabbitmq.url = \"amqp://me:hush@x\"";
     let config = read(text, &[]).unwrap();
     let shown = format!("{config:?} {:?}", config.delivery().unwrap());
     assert!(!shown.contains("hush"), "{shown}");
@@ -292,8 +291,11 @@ fn a_file_that_everybody_may_write_is_refused() {
 fn a_file_with_a_secret_that_others_may_read_is_refused_with_the_remedy() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("probe.toml");
-    let secrets =
-        ["[deliver.http]\ntoken = \"hush\"", "[pull]\ntoken = \"hush\"", "[deliver.amqp]\nurl = \"amqp://me:hush@127.0.0.1\""];
+    let secrets = [
+        "[deliver.http]\ntoken = \"hush\"",
+        "[pull]\ntoken = \"hush\"",
+        "[deliver.rabbitmq]\nurl = \"amqp://me:hush@127.0.0.1\"",
+    ];
     let written = |text: &str, mode| {
         fs::write(&file, format!("server_id = 1\n{text}")).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
@@ -343,7 +345,7 @@ fn arguments_stand_above_the_file_and_the_environment() {
     let wrong = ["capture.prots=[1]".parse().unwrap()];
     let error = Config::read(Path::new("probe.toml"), text, std::iter::empty(), &wrong).unwrap_err().to_string();
     assert!(error.starts_with("--set: capture.prots: ") && error.contains("did you mean ports?"), "{error}");
-    for wrong in ["device", "=1", "a..b=1", "pull.token=x", "pull={token=\"x\"}", "deliver.amqp.url=amqp://me:hush@x"] {
+    for wrong in ["device", "=1", "a..b=1", "pull.token=x", "pull={token=\"x\"}", "deliver.rabbitmq.url=amqp://me:hush@x"] {
         assert!(wrong.parse::<Argument>().is_err(), "{wrong}");
     }
 }

@@ -198,7 +198,7 @@ fn config_text(order: &Order, files: &Files, enrollment: &Enrollment, existing: 
     // JSON's strings are TOML's, too.
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let path = |path: &Path| quoted(&path.to_string_lossy());
-    let via = match enrollment.settings.communication {
+    let communication = match enrollment.settings.communication {
         // The broker's address and password come with the first heartbeat.
         Communication::Http | Communication::Rabbitmq => "http",
         Communication::Pull => "pull",
@@ -210,12 +210,12 @@ fn config_text(order: &Order, files: &Files, enrollment: &Enrollment, existing: 
     let name: String = enrollment.server.chars().filter(|letter| !letter.is_control()).collect();
     let first_line = format!("# Server {}, {name}: enrolled at {}.", enrollment.server_id, order.url);
     if let Some(existing) = existing {
-        let pull_listen = (via == "pull").then_some(PULL_LISTEN);
+        let pull_listen = (communication == "pull").then_some(PULL_LISTEN);
         return existing.with(&credentials(order, files, enrollment.server_id, url, pull_listen, &first_line));
     }
     let mut lines = vec![
         ("server_id = 1\n", format!("server_id = {}\n", enrollment.server_id)),
-        ("via = \"http\"\n", format!("via = {}\n", quoted(via))),
+        ("communication = \"http\"\n", format!("communication = {}\n", quoted(communication))),
         ("url = \"http://127.0.0.1:8053\"\n", format!("url = {}\n", quoted(url))),
         ("# token_file = \"/etc/zonepulse-probe/token\"\n", format!("token_file = {}\n", path(files.token.path()))),
         ("# token_file = \"/etc/zonepulse-probe/pull-token\"\n", format!("token_file = {}\n", path(files.pull_token.path()))),

@@ -99,8 +99,8 @@ impl Outcome {
 pub fn run(config: &Config, settings: &Settings) -> Result<Outcome, Error> {
     let delivery = config.delivery()?;
     if delivery == deliver::Settings::Pull {
-        let detail = "is \"pull\", but a replay must send: set it to \"http\" or \"amqp\"";
-        return Err(Error::Config { place: "deliver.via".into(), detail: detail.into() });
+        let detail = "is \"pull\", but a replay must send: set it to \"http\" or \"rabbitmq\"";
+        return Err(Error::Config { place: "deliver.communication".into(), detail: detail.into() });
     }
     let plan = Plan::new(config, settings)?;
     let in_flight_bytes = plan.budget.in_flight_bytes;

@@ -114,7 +114,12 @@ impl InForce {
                 config.pin().and_then(|pin| pin.check_broker(rabbitmq)).map_err(|what| wrong(format!("rabbitmq: {what}")))?;
                 let url = broker_url(rabbitmq);
                 Address::parse(&url).map_err(|what| wrong(format!("rabbitmq: {what}")))?;
-                deliver::Settings::Amqp(deliver::amqp::Settings { url, queue: config.deliver.amqp.queue.clone(), token, trust })
+                deliver::Settings::Amqp(deliver::amqp::Settings {
+                    url,
+                    queue: config.deliver.rabbitmq.queue.clone(),
+                    token,
+                    trust,
+                })
             }
             Communication::Pull => deliver::Settings::Pull,
         };
@@ -299,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_probe_without_a_token_sends_nothing_through_a_broker() {
-        let text = "server_id = 7\n[deliver]\nvia = \"amqp\"";
+        let text = "server_id = 7\n[deliver]\ncommunication = \"rabbitmq\"";
         let error = Config::parse(Path::new("probe.toml"), text).unwrap().delivery().unwrap_err().to_string();
         assert!(error.contains("deliver.http.token: is missing") && error.contains("signed"), "{error}");
     }

@@ -67,7 +67,7 @@ pub use engine::{Engine, Load, Turns};
 pub use error::Error;
 pub use pattern::HostPattern;
 pub use sql::{SqlAnswer, SqlLimits};
-pub use statement::MAX_SQL_BYTES;
+pub use statement::{MAX_SQL_BYTES, warning_of};
 pub use system::SystemFilter;
 pub use types::{Answer, Bucket, By, Filter, Interval, Kept, MAX_LIMIT, Options, Page, SortKey, TimeRange};
 pub use worker::{SqlWorkers, run as run_worker};

@@ -48,6 +48,17 @@ pub(crate) fn parse(text: &str) -> Result<Statement, Error> {
     refused.map_or(Ok(statement), |reason| Err(bad(reason)))
 }
 
+/// Whether a statement has the word `kind`, which was a column of the release before.
+pub(crate) fn names_kind(text: &str) -> bool {
+    let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize().unwrap_or_default();
+    tokens.iter().any(|token| matches!(token, Token::Word(word) if word.value.eq_ignore_ascii_case("kind")))
+}
+
+/// What the next release refuses of a statement, if anything.
+pub fn warning_of(text: &str) -> Option<&'static str> {
+    names_kind(text).then_some("the column kind is now called action and rcode; release 0.2 refuses the old name")
+}
+
 /// The caller's statement is at fault.
 pub(crate) fn bad(reason: String) -> Error {
     Error::bad("sql", reason)
@@ -175,6 +186,16 @@ mod tests {
         ] {
             let reason = refused(text);
             assert!(reason.starts_with(&format!("{name} is refused")), "{text}: {reason}");
+        }
+    }
+
+    #[test]
+    fn a_statement_with_a_former_column_is_warned_of() {
+        for text in ["SELECT kind FROM dns_raw", "select d.KIND from dns_raw d", "SELECT \"kind\" FROM records"] {
+            assert!(warning_of(text).is_some_and(|warning| warning.contains("action and rcode")), "{text}");
+        }
+        for text in ["SELECT 'kind' FROM dns_raw", "SELECT kinds FROM a -- kind", "SELECT '"] {
+            assert_eq!(warning_of(text), None, "{text}");
         }
     }
 

@@ -18,6 +18,10 @@ use std::fmt;
 use std::sync::Arc;
 use zonepulse_store::{Level, Selection};
 
+/// Action and response code as one number of the store: the last column of tables that have it. Statements of SQL say
+/// `action` and `rcode`.
+const KIND: &str = "kind";
+
 /// The tables that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Table {
@@ -74,7 +78,7 @@ impl Table {
         }
     }
 
-    /// The columns. `record_id` and `kind` are numbers of the store: what to group and to sort by
+    /// The columns. `record_id` and `kind`, which is last, are numbers of the store: what to group and to sort by
     /// where the text is not needed. `hour` is the start of the hour in which `time` lies, by which
     /// the store keeps its points in order.
     pub(crate) fn schema(self) -> SchemaRef {
@@ -93,8 +97,8 @@ impl Table {
                 "hits",
                 "last_access",
                 "record_id",
-                "kind",
                 "hour",
+                KIND,
             ],
             Table::Records => &[
                 "server_id",
@@ -109,7 +113,7 @@ impl Table {
                 "hits",
                 "first_seen",
                 "last_access",
-                "kind",
+                KIND,
             ],
             Table::Coverage => COVERAGE,
             Table::Servers => &["server_id", "server", "sample"],
@@ -186,6 +190,12 @@ impl StoreTable {
         StoreTable { table, data, selection, coarsest: None, schema: table.schema() }
     }
 
+    /// The same rows as statements of SQL see them: without the number that is action and response code.
+    pub(crate) fn without_kind(self) -> Self {
+        let fields = self.schema.fields().iter().filter(|field| field.name() != KIND);
+        StoreTable { schema: Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>())), ..self }
+    }
+
     /// The same points, but sums of them may be read from roll-ups up to this one.
     pub(crate) fn summed_up_to(self, coarsest: Level) -> Self {
         StoreTable { coarsest: Some(coarsest), ..self }
@@ -227,7 +237,10 @@ impl TableProvider for StoreTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let selection = pushdown::apply(self, state, filters).await?;
-        let scan = StoreScan::new(self, selection, projection, limit, state.config().target_partitions())?;
+        // A column that is hidden is behind those that are not.
+        let all = || (0..self.schema.fields().len()).collect();
+        let projection = projection.cloned().unwrap_or_else(all);
+        let scan = StoreScan::new(self, selection, Some(&projection), limit, state.config().target_partitions())?;
         if !scan.only_counts() {
             return Ok(Arc::new(scan));
         }

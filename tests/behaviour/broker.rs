@@ -84,8 +84,8 @@ fn full_disk(release: Release) {
     let min_free = (16 * MIB).to_string();
     let environment = [
         ("ZONEPULSE_STORE__MIN_FREE_BYTES", min_free.as_str()),
-        ("ZONEPULSE_AMQP__URL", &broker.url()),
-        ("ZONEPULSE_AMQP__QUEUE", "full"),
+        ("ZONEPULSE_RABBITMQ__URL", &broker.url()),
+        ("ZONEPULSE_RABBITMQ__QUEUE", "full"),
     ];
     let central = Central::start_on(&disk.path, &["full"], &environment);
     let queue = Queue::open(&broker, "full");
@@ -104,7 +104,7 @@ fn full_disk(release: Release) {
     disk.empty();
     await_hits(&central, 5);
     await_ready(&central);
-    assert_eq!(central.metric("zonepulse_amqp_rests_total"), 1, "{}", central.log());
+    assert_eq!(central.metric("zonepulse_rabbitmq_rests_total"), 1, "{}", central.log());
     assert_eq!(queue.waiting(), 0);
 }
 
@@ -120,7 +120,7 @@ fn broken_connections(release: Release) {
     await_hits(&central, 1);
     // Had it come back once more, it would have begun with 0.
     eventually("it was put into the queue anew", PATIENCE, || {
-        (central.metric("zonepulse_amqp_messages_renewed_total") == 1).then_some(())
+        (central.metric("zonepulse_rabbitmq_messages_renewed_total") == 1).then_some(())
     });
     assert_eq!(queue.waiting(), 0);
 }
@@ -133,14 +133,14 @@ fn earlier_release(release: Release) {
     await_ready(&central);
     let log = central.log();
     assert!(log.contains("declared by an earlier release") && log.contains("rabbitmqctl set_policy"), "{log}");
-    assert_eq!(central.metric("zonepulse_amqp_queues_unprotected"), 1);
+    assert_eq!(central.metric("zonepulse_rabbitmq_queues_unprotected"), 1);
     central.stop();
     publish(&queue, &central.servers[0], 0);
     // One more, and RabbitMQ 4 drops it.
     queue.break_deliveries(&broker, 20);
     central.start_again();
     await_hits(&central, 1);
-    assert_eq!(central.metric("zonepulse_amqp_messages_renewed_total"), 1);
+    assert_eq!(central.metric("zonepulse_rabbitmq_messages_renewed_total"), 1);
 }
 
 fn policies(release: Release) {
@@ -163,12 +163,12 @@ fn policies(release: Release) {
     central.start_again();
     await_hits(&central, 4);
     for reason in ["delivery_limit", "expired", "maxlen"] {
-        let name = format!("zonepulse_amqp_messages_returned_total{{reason=\"{reason}\"}}");
+        let name = format!("zonepulse_rabbitmq_messages_returned_total{{reason=\"{reason}\"}}");
         eventually(&format!("{reason} is counted when its message is settled"), PATIENCE, || {
             (central.metric(&name) == 1).then_some(())
         });
     }
-    assert_eq!(central.metric("zonepulse_amqp_messages_restored_total"), 3);
+    assert_eq!(central.metric("zonepulse_rabbitmq_messages_restored_total"), 3);
     assert!(central.log().contains("the broker took messages out of the queue"), "{}", central.log());
     assert_eq!((queue.waiting(), returned.waiting()), (0, 0));
 }
@@ -181,12 +181,12 @@ fn other_arguments(release: Release) {
     await_unready(&central, &["other", "x-queue-type", "has to be quorum", "rabbitmqctl delete_queue other"]);
     assert!(central.api().healthy(), "it is alive");
     assert!(central.log().contains("x-queue-type"), "{}", central.log());
-    assert_eq!(central.metric("zonepulse_amqp_consuming"), 0);
+    assert_eq!(central.metric("zonepulse_rabbitmq_consuming"), 0);
     queue.delete();
     await_ready(&central);
     publish(&queue, &central.servers[0], 0);
     await_hits(&central, 1);
-    assert_eq!(central.metric("zonepulse_amqp_consuming"), 1);
+    assert_eq!(central.metric("zonepulse_rabbitmq_consuming"), 1);
 }
 
 fn deleted(release: Release) {
@@ -195,7 +195,7 @@ fn deleted(release: Release) {
     let queue = Queue::open(&broker, "deleted");
     await_ready(&central);
     queue.delete();
-    eventually("it is noticed", PATIENCE, || (central.metric("zonepulse_amqp_consumers_cancelled_total") == 1).then_some(()));
+    eventually("it is noticed", PATIENCE, || (central.metric("zonepulse_rabbitmq_consumers_cancelled_total") == 1).then_some(()));
     await_ready(&central);
     publish(&Queue::open(&broker, "deleted"), &central.servers[0], 0);
     await_hits(&central, 1);
@@ -218,7 +218,9 @@ fn consumer_timeout(release: Release) {
     sleep(Duration::from_secs(5));
     central.thaw();
     await_hits(&central, 1);
-    eventually("there is a new channel", PATIENCE, || (central.metric("zonepulse_amqp_connections_total") == 2).then_some(()));
+    eventually("there is a new channel", PATIENCE, || {
+        (central.metric("zonepulse_rabbitmq_connections_total") == 2).then_some(())
+    });
     await_ready(&central);
     assert_eq!((hits(&central), queue.waiting()), (1, 0));
     assert!(central.log().contains("delivery acknowledgement"), "{}", central.log());
@@ -250,7 +252,7 @@ fn blocked_dead_letters(release: Release) {
     await_waiting(&dead, "what was refused is kept", 1);
     await_ready(&central);
     assert_eq!((queue.waiting(), hits(&central)), (0, 1));
-    assert_eq!(central.metric("zonepulse_amqp_connections_total"), 1, "acknowledgements were not held up");
+    assert_eq!(central.metric("zonepulse_rabbitmq_connections_total"), 1, "acknowledgements were not held up");
 }
 
 fn blocked_probe(release: Release) {
@@ -289,5 +291,5 @@ fn unreachable() {
     await_unready(&central, &["RabbitMQ cannot be used", "there is no connection"]);
     assert!(central.api().healthy(), "it is alive");
     assert!(!central.unready().unwrap_or_default().contains("hush"));
-    assert_eq!(central.metric("zonepulse_amqp_consuming"), 0);
+    assert_eq!(central.metric("zonepulse_rabbitmq_consuming"), 0);
 }

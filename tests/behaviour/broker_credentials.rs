@@ -23,7 +23,8 @@ fn post(api: &Api, body: &Value) -> Response {
 
 /// Tries, with ten seconds of time unless said otherwise; panics unless the outcome is this one. Gives the detail.
 fn expect(api: &Api, outcome: &str, members: Value) -> String {
-    let mut body = json!({ "address": "localhost", "user": "guest", "password": "guest", "timeout_ms": 10_000 });
+    let mut body =
+        json!({ "rabbitmq_address": "localhost", "rabbitmq_user": "guest", "rabbitmq_password": "guest", "timeout_ms": 10_000 });
     let Value::Object(members) = members else { panic!("members of an object") };
     body.as_object_mut().expect("an object").extend(members);
     let response = post(api, &body);
@@ -42,40 +43,51 @@ fn precisely() {
     let api = central.api();
     let (plain, tls, ca) = (broker.port(), broker.tls_port(), authority.pem());
 
-    expect(&api, "success", json!({ "port": plain }));
-    expect(&api, "success", json!({ "port": tls, "tls": true, "ca": ca }));
-    expect(&api, "success", json!({ "port": tls, "tls": true, "verify_ca": false }));
+    expect(&api, "success", json!({ "rabbitmq_port": plain }));
+    expect(&api, "success", json!({ "rabbitmq_port": tls, "rabbitmq_tls": true, "ca": ca }));
+    expect(&api, "success", json!({ "rabbitmq_port": tls, "rabbitmq_tls": true, "verify_ca": false }));
 
-    let said = expect(&api, "access_refused", json!({ "port": plain, "password": "wrong" }));
+    let said = expect(&api, "access_refused", json!({ "rabbitmq_port": plain, "rabbitmq_password": "wrong" }));
     assert!(said.contains("ACCESS_REFUSED") && !said.contains("wrong"), "{said}");
-    expect(&api, "access_refused", json!({ "port": tls, "tls": true, "ca": ca, "user": "nobody" }));
-    let said = expect(&api, "virtual_host_not_found", json!({ "port": plain, "virtual_host": "/nothere" }));
+    expect(&api, "access_refused", json!({ "rabbitmq_port": tls, "rabbitmq_tls": true, "ca": ca, "rabbitmq_user": "nobody" }));
+    let said = expect(&api, "virtual_host_not_found", json!({ "rabbitmq_port": plain, "rabbitmq_virtual_host": "/nothere" }));
     assert!(said.contains("/nothere"), "{said}");
-    let said = expect(&api, "virtual_host_refused", json!({ "port": plain, "user": "stranger", "password": "hush" }));
+    let said = expect(
+        &api,
+        "virtual_host_refused",
+        json!({ "rabbitmq_port": plain, "rabbitmq_user": "stranger", "rabbitmq_password": "hush" }),
+    );
     assert!(said.contains("stranger") && !said.contains("hush"), "{said}");
 
-    expect(&api, "unknown_issuer", json!({ "port": tls, "tls": true }));
-    expect(&api, "unknown_issuer", json!({ "port": tls, "tls": true, "ca": Authority::new().pem() }));
-    expect(&api, "wrong_name", json!({ "port": tls, "tls": true, "ca": ca, "address": "127.0.0.1" }));
+    expect(&api, "unknown_issuer", json!({ "rabbitmq_port": tls, "rabbitmq_tls": true }));
+    expect(&api, "unknown_issuer", json!({ "rabbitmq_port": tls, "rabbitmq_tls": true, "ca": Authority::new().pem() }));
+    expect(&api, "wrong_name", json!({ "rabbitmq_port": tls, "rabbitmq_tls": true, "ca": ca, "rabbitmq_address": "127.0.0.1" }));
     broker.show(&authority.certify_expired(&["localhost"]));
-    expect(&api, "certificate_expired", json!({ "port": tls, "tls": true, "ca": ca }));
-    expect(&api, "not_tls", json!({ "port": plain, "tls": true, "ca": ca }));
-    expect(&api, "not_amqp", json!({ "port": tls }));
+    expect(&api, "certificate_expired", json!({ "rabbitmq_port": tls, "rabbitmq_tls": true, "ca": ca }));
+    expect(&api, "not_tls", json!({ "rabbitmq_port": plain, "rabbitmq_tls": true, "ca": ca }));
+    expect(&api, "not_amqp", json!({ "rabbitmq_port": tls }));
 
-    expect(&api, "connection_refused", json!({ "port": ports::free() }));
-    expect(&api, "name_not_found", json!({ "address": "broker.invalid" }));
+    expect(&api, "connection_refused", json!({ "rabbitmq_port": ports::free() }));
+    expect(&api, "name_not_found", json!({ "rabbitmq_address": "broker.invalid" }));
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let port = silent.local_addr().expect("it has one").port();
-    let body = json!({ "address": "127.0.0.1", "port": port, "user": "guest", "password": "guest" });
+    let body =
+        json!({ "rabbitmq_address": "127.0.0.1", "rabbitmq_port": port, "rabbitmq_user": "guest", "rabbitmq_password": "guest" });
     let answer = post(&api, &body).json();
     assert_eq!(answer["outcome"], "timed_out", "{answer}");
     assert!(answer["detail"].as_str().expect("a text").contains("logging in was not over after 300 ms"), "{answer}");
     let took_ms = answer["duration_ms"].as_u64().expect("a number");
     assert!((300..1500).contains(&took_ms), "{answer}");
-    expect(&api, "timed_out", json!({ "port": port, "address": "127.0.0.1", "tls": true, "ca": ca, "timeout_ms": 50 }));
+    expect(
+        &api,
+        "timed_out",
+        json!({ "rabbitmq_port": port, "rabbitmq_address": "127.0.0.1", "rabbitmq_tls": true, "ca": ca, "timeout_ms": 50 }),
+    );
 
-    for (member, value) in [("timeout_ms", json!(5)), ("ca", json!("nothing")), ("address", json!("")), ("port", json!(70_000))] {
-        let mut body = json!({ "address": "localhost", "user": "guest", "password": "guest", "tls": true });
+    for (member, value) in
+        [("timeout_ms", json!(5)), ("ca", json!("nothing")), ("rabbitmq_address", json!("")), ("rabbitmq_port", json!(70_000))]
+    {
+        let mut body = json!({ "rabbitmq_address": "localhost", "rabbitmq_user": "guest", "rabbitmq_password": "guest", "rabbitmq_tls": true });
         body[member] = value;
         let response = post(&api, &body);
         assert_eq!((response.status, response.problem("parameter").as_str()), (400, member), "{}", response.text());
@@ -107,13 +119,13 @@ fn stored() {
     assert!(!answer.to_string().contains("hush-hush"), "{answer}");
     assert_eq!(outcome(json!({ "server_id": stranger, "timeout_ms": 10_000 }))["outcome"], "virtual_host_refused");
     assert_eq!(outcome(json!({ "server_id": secure, "timeout_ms": 10_000 }))["outcome"], "unknown_issuer");
-    let trusting = json!({ "server_id": secure, "ca": authority.pem(), "password": "guest", "timeout_ms": 10_000 });
+    let trusting = json!({ "server_id": secure, "ca": authority.pem(), "rabbitmq_password": "guest", "timeout_ms": 10_000 });
     assert_eq!(outcome(trusting)["outcome"], "success");
 }
 
 fn only_administrators() {
     let central = Central::start(&["one"]);
-    let body = json!({ "address": "localhost", "user": "guest", "password": "guest" });
+    let body = json!({ "rabbitmq_address": "localhost", "rabbitmq_user": "guest", "rabbitmq_password": "guest" });
     assert_eq!(post(&central.api_of_server(0), &body).status, 403);
     assert_eq!(post(&central.api(), &body).status, 200);
 }

@@ -58,7 +58,8 @@ fn renewed() {
 fn through_a_broker() {
     let authority = Authority::new();
     let broker = RabbitMq::start_with_tls(&authority.certify(&["localhost"]));
-    let configuration = format!("[amqp]\nurl = \"{}\"\nqueue = \"secure\"\nca_file = {:?}\n", broker.tls_url(), authority.file());
+    let configuration =
+        format!("[rabbitmq]\nurl = \"{}\"\nqueue = \"secure\"\nca_file = {:?}\n", broker.tls_url(), authority.file());
     let central = Central::start_configured(&["one"], &configuration);
     let queue = Queue::open(&broker, "secure");
     queue.publish(&encode(&batch(1, 1, 0, 60, &[point("a.example.", "A", REQUEST, 7, 0)])), &central.servers[0].token);
@@ -69,11 +70,11 @@ fn not_believed() {
     let broker = RabbitMq::start_with_tls(&Authority::new().certify(&["localhost"]));
     let url = format!("url = \"{}\"", broker.tls_url());
     let other = Authority::new();
-    let strict = Central::start_configured(&["one"], &format!("[amqp]\n{url}\nca_file = {:?}\n", other.file()));
+    let strict = Central::start_configured(&["one"], &format!("[rabbitmq]\n{url}\nca_file = {:?}\n", other.file()));
     eventually("it is said why", Duration::from_secs(20), || strict.log().contains("UnknownIssuer").then_some(()));
-    let lax = Central::start_configured(&["one"], &format!("[amqp]\n{url}\nverify = false\n"));
+    let lax = Central::start_configured(&["one"], &format!("[rabbitmq]\n{url}\nverify_ca = false\n"));
     eventually("it is believed", Duration::from_secs(20), || lax.log().contains("taking batches from RabbitMQ").then_some(()));
-    assert!(lax.log().contains("amqp.verify is off"), "{}", lax.log());
+    assert!(lax.log().contains("rabbitmq.verify_ca is off"), "{}", lax.log());
     assert!(!strict.log().contains("taking batches from RabbitMQ"), "{}", strict.log());
 }
 

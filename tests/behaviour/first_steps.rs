@@ -68,8 +68,8 @@ fn check_config() {
     for (text, key) in [
         ("limits.max_connections = 0", "limits.max_connections"),
         ("limits.request_timeout_s = 0", "limits.request_timeout_s"),
-        ("amqp.url = \"http://127.0.0.1\"", "amqp.url"),
-        ("amqp.queue = \"\"", "amqp.queue"),
+        ("rabbitmq.url = \"http://127.0.0.1\"", "rabbitmq.url"),
+        ("rabbitmq.queue = \"\"", "rabbitmq.queue"),
         ("public_urls = [\"central\"]", "public_urls"),
         ("store.raw_retention_minutes = 0", "store.raw_retention_minutes"),
         // 1 PiB: the largest value that can be set, and more than the disk of any test.

@@ -31,6 +31,7 @@ mod hostile_sql;
 mod large_questions;
 mod live;
 mod measures;
+mod names;
 mod numbers;
 mod overload;
 mod parameters;
@@ -99,6 +100,7 @@ fn all() -> Vec<Trial> {
         first_steps::trials(),
         filters::trials(),
         measures::trials(),
+        names::trials(),
         numbers::trials(),
         exports::trials(),
         formats::trials(),

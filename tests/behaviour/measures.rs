@@ -25,8 +25,8 @@ pub fn trials() -> Vec<Trial> {
 
 const CSV: &str = "text/csv";
 const ARROW: &str = "application/vnd.apache.arrow.stream";
-/// Numbers of servers, records and kinds: nobody subtracts them.
-const IDS: [&str; 3] = ["server_id", "record_id", "kind"];
+/// Numbers of servers and records: nobody subtracts them.
+const IDS: [&str; 2] = ["server_id", "record_id"];
 
 /// A central that was told of a minute for each list of points.
 fn with(minutes: &[&[Point]]) -> Central {

@@ -253,12 +253,12 @@ fn through_rabbitmq() {
     let wire = Wire::to(broker.port());
     let fleet = Fleet::of(Central::start_with_broker(&[], &broker.url(), "simulated"), 2);
     let mut astray = fleet.command(&TWO, 1);
-    astray.arg("--amqp").env("ZONEPULSE_AMQP__QUEUE", "another").env("ZONEPULSE_AMQP__URL", broker.url());
+    astray.arg("--rabbitmq").env("ZONEPULSE_RABBITMQ__QUEUE", "another").env("ZONEPULSE_RABBITMQ__URL", broker.url());
     let output = run(&mut astray, Duration::from_secs(30));
     assert!(output.code == Some(1) && output.err.contains("has no such queue"), "{}", output.err);
     let mut command = fleet.command(&TWO, 30);
-    command.arg("--amqp").env("ZONEPULSE_AMQP__QUEUE", "simulated");
-    command.env("ZONEPULSE_AMQP__URL", broker.url().replace(&broker.port().to_string(), &wire.port().to_string()));
+    command.arg("--rabbitmq").env("ZONEPULSE_RABBITMQ__QUEUE", "simulated");
+    command.env("ZONEPULSE_RABBITMQ__URL", broker.url().replace(&broker.port().to_string(), &wire.port().to_string()));
     let sent = json(&succeed(&mut command, Duration::from_secs(60)));
     let reports = eventually("all batches are in", Duration::from_secs(30), || {
         let reports = fleet.central.api().rows("dns/coverage", &[("limit", "1000")]);

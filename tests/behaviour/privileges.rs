@@ -111,7 +111,7 @@ fn no_token_in_a_log(_alone: MutexGuard<'static, ()>) {
     // And one that the central does not take.
     let mut wrong = Probe::new(&Settings {
         port,
-        deliver: format!("via = \"http\"\n[deliver.http]\nurl = \"{}\"\ntoken = \"wrong-{token}\"\n", central.url()),
+        deliver: format!("communication = \"http\"\n[deliver.http]\nurl = \"{}\"\ntoken = \"wrong-{token}\"\n", central.url()),
         ..Settings::spooled()
     });
     wrong.start_through(&["env"], &["--log-level", "trace"]);

@@ -201,7 +201,7 @@ fn forged() {
 
     // The token is replaced: what was signed with the old one is refused from then on.
     let path = format!("/api/v2/pvservers/{}/token", honest.id);
-    let renewed = central.api().send_json(Method::POST, &path, &serde_json::json!({}));
+    let renewed = central.api().send_json(Method::POST, &path, &serde_json::json!({ "credential": "token" }));
     assert_eq!(renewed.status, 200, "{}", renewed.text());
     let token = renewed.json()["token"].as_str().expect("a token").to_owned();
     let late = of(&honest, 2, "late.example.");
@@ -212,7 +212,7 @@ fn forged() {
 
     let metrics = central.api().get("/metrics", &[], "text/plain").text();
     for (reason, messages) in [("unsigned", 1), ("wrong_signature", 3), ("malformed", 0)] {
-        let line = format!("\nzonepulse_amqp_messages_refused_total{{reason=\"{reason}\"}} {messages}\n");
+        let line = format!("\nzonepulse_rabbitmq_messages_refused_total{{reason=\"{reason}\"}} {messages}\n");
         assert!(metrics.contains(&line), "{line}: {metrics}");
     }
     assert!(!central.log().contains(&token) && !central.log().contains(&mac), "{}", central.log());

@@ -156,10 +156,13 @@ fn open_configurations() {
     let spool = folder.path().join("spool");
     let probe = format!("server_id = 1\n[spool]\ndir = {spool:?}\n");
     let cases = [
-        ("zonepulse", "[amqp]\nurl = \"amqp://me:hush-hush@127.0.0.1\"\n".to_owned()),
+        ("zonepulse", "[rabbitmq]\nurl = \"amqp://me:hush-hush@127.0.0.1\"\n".to_owned()),
         ("zonepulse-probe", format!("{probe}[deliver.http]\ntoken = \"hush-hush\"\n")),
         ("zonepulse-probe", format!("{probe}[pull]\ntoken = \"hush-hush\"\n")),
-        ("zonepulse-probe", format!("{probe}[deliver]\nvia = \"amqp\"\namqp.url = \"amqp://me:hush-hush@127.0.0.1\"\n")),
+        (
+            "zonepulse-probe",
+            format!("{probe}[deliver]\ncommunication = \"rabbitmq\"\nrabbitmq.url = \"amqp://me:hush-hush@127.0.0.1\"\n"),
+        ),
     ];
     for (name, text) in cases {
         fs::write(&file, &text).expect("a test's folder is writable");

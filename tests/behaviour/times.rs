@@ -124,7 +124,7 @@ fn kept_by_the_probe() {
 
 fn dead_letters() {
     let broker = RabbitMq::shared();
-    let environment = [SHIPPED, ("ZONEPULSE_AMQP__URL", &broker.url()), ("ZONEPULSE_AMQP__QUEUE", "times")];
+    let environment = [SHIPPED, ("ZONEPULSE_RABBITMQ__URL", &broker.url()), ("ZONEPULSE_RABBITMQ__QUEUE", "times")];
     let central = start(&["dead"], &environment);
     let server = &central.servers[0];
     let (queue, dead) = (Queue::open(&broker, "times"), Queue::open(&broker, "times.dead"));
@@ -138,7 +138,7 @@ fn dead_letters() {
     }
     let metrics = central.api().get("/metrics", &[], "text/plain").text();
     for reason in ["too_old", "ahead"] {
-        let line = format!("\nzonepulse_amqp_messages_refused_total{{reason=\"{reason}\"}} 1\n");
+        let line = format!("\nzonepulse_rabbitmq_messages_refused_total{{reason=\"{reason}\"}} 1\n");
         assert!(metrics.contains(&line), "{line}: {metrics}");
     }
     assert_eq!(central.api().rows("dns/aggregate", &[]).len(), 0);

@@ -62,7 +62,7 @@ impl Central {
 
     /// Starts one that also consumes a queue of the broker at a URL.
     pub fn start_with_broker(servers: &[&str], url: &str, queue: &str) -> Self {
-        Self::start_with(servers, Some(format!("[amqp]\nurl = \"{url}\"\nqueue = \"{queue}\"\n")))
+        Self::start_with(servers, Some(format!("[rabbitmq]\nurl = \"{url}\"\nqueue = \"{queue}\"\n")))
     }
 
     /// Starts one with a file of configuration.
@@ -289,7 +289,7 @@ impl Central {
 
     fn add_server(&self, name: &str) -> Server {
         let mut command = program_command("zonepulse");
-        command.args(["server", "add", name]).arg("--data").arg(self.data());
+        command.args(["server", "add", name, "--credential", "token"]).arg("--data").arg(self.data());
         let text = succeed(&mut command, Duration::from_secs(30));
         let id = value(&text, "server_id").parse().expect("a server's id is a number");
         Server { id, token: value(&text, "token") }
@@ -303,7 +303,7 @@ impl Central {
 }
 
 fn tls(certificate: &Certificate) -> String {
-    format!("[tls]\ncertificate = {:?}\nkey = {:?}\n", certificate.certificate, certificate.key)
+    format!("[tls]\ncertificate_file = {:?}\nkey_file = {:?}\n", certificate.certificate, certificate.key)
 }
 
 /// The value of a line `name = value`, without quotation marks.

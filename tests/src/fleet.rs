@@ -42,7 +42,7 @@ impl Hub {
         let ca = authority.file();
         let port = broker.tls_port();
         let configuration =
-            format!("[amqp]\nurl = \"amqps://fleet:hush@{HUB}:{port}/%2f\"\nca_file = {ca:?}\n[pull]\nca_file = {ca:?}\n");
+            format!("[rabbitmq]\nurl = \"amqps://fleet:hush@{HUB}:{port}/%2f\"\nca_file = {ca:?}\n[pull]\nca_file = {ca:?}\n");
         let address = SocketAddr::new(HUB.parse().expect("an address"), 8053);
         let central = Central::start_in(&namespace, address, &[], (&authority, &certificate), &configuration);
         let hub = Hub { central, _broker: broker, authority, namespace };

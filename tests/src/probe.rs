@@ -27,14 +27,14 @@ pub struct Settings {
     pub sources: Sources,
     /// How often the machine is measured, seconds; not at all without it.
     pub system_interval_s: Option<u32>,
-    /// `via` and its table, as TOML.
+    /// `communication` and its table, as TOML.
     pub deliver: String,
 }
 
 impl Settings {
     /// For a probe that reaches no central: what it counts stays in its spool.
     pub fn spooled() -> Self {
-        let deliver = "via = \"http\"\n[deliver.http]\nurl = \"http://127.0.0.1:9\"\ntoken = \"none\"\n".to_owned();
+        let deliver = "communication = \"http\"\n[deliver.http]\nurl = \"http://127.0.0.1:9\"\ntoken = \"none\"\n".to_owned();
         Settings {
             server_id: 1,
             interval_s: 60,
@@ -50,7 +50,8 @@ impl Settings {
     /// For a probe of the n-th server of a central, over HTTP.
     pub fn http(central: &Central, n: usize) -> Self {
         let server = &central.servers[n];
-        let deliver = format!("via = \"http\"\n[deliver.http]\nurl = \"{}\"\ntoken = \"{}\"\n", central.url(), server.token);
+        let deliver =
+            format!("communication = \"http\"\n[deliver.http]\nurl = \"{}\"\ntoken = \"{}\"\n", central.url(), server.token);
         Settings { server_id: server.id, deliver, ..Settings::spooled() }
     }
 
@@ -58,7 +59,7 @@ impl Settings {
     pub fn amqp(central: &Central, n: usize, broker: &RabbitMq, queue: &str) -> Self {
         let server = &central.servers[n];
         let deliver = format!(
-            "via = \"amqp\"\n[deliver.amqp]\nurl = \"{}\"\nqueue = \"{queue}\"\n[deliver.http]\ntoken = \"{}\"\n",
+            "communication = \"rabbitmq\"\n[deliver.rabbitmq]\nurl = \"{}\"\nqueue = \"{queue}\"\n[deliver.http]\ntoken = \"{}\"\n",
             broker.url(),
             server.token
         );

@@ -21,7 +21,7 @@ impl Check {
     /// Exit code 1 when the store is not sound.
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         let settings = Settings::read(None)?;
-        overlay.over(settings.log).start();
+        overlay.start(&settings);
         super::store_is_there(&self.data)?;
         let store = crate::serve::open(&self.data, &settings.store.into())?;
         let zonepulse_store::Check { records, blocks, sealed, points, hits, system_points, reports, batches, faults } =

@@ -44,7 +44,7 @@ pub(super) struct Export {
 impl Export {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         let settings = Settings::read(None)?;
-        overlay.over(settings.log).start();
+        overlay.start(&settings);
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.enable_all().build()?;
         if let (Some(url), Some(credentials)) = (&self.url, &self.credentials) {

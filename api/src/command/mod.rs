@@ -8,6 +8,7 @@ mod check;
 mod export;
 mod plan;
 mod rebuild;
+mod renamed;
 mod serve;
 mod server;
 mod settings;
@@ -18,7 +19,8 @@ mod user;
 use crate::Error;
 use crate::config::{Log, Settings};
 use crate::serve::STORE;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
@@ -68,6 +70,16 @@ enum Action {
 }
 
 impl Command {
+    /// What the arguments of the program say; ends it when they make no sense.
+    pub fn of_arguments() -> Self {
+        let renewed = renamed::Renewed::of(std::env::args_os())
+            .unwrap_or_else(|both| Self::command().error(ErrorKind::ArgumentConflict, both).exit());
+        for warning in &renewed.warnings {
+            eprintln!("zonepulse: warning: {warning}");
+        }
+        Self::parse_from(renewed.arguments)
+    }
+
     /// Does it. The exit code is 0 when all went well.
     pub fn run(self) -> Result<ExitCode, Error> {
         let overlay = Overlay { level: self.log_level, format: self.log_format };
@@ -96,6 +108,13 @@ struct Overlay {
 impl Overlay {
     fn over(self, log: Log) -> Log {
         Log { level: self.level.unwrap_or(log.level), format: self.format.unwrap_or(log.format), ..log }
+    }
+
+    /// Begins to log, and tells first what the next release refuses of the configuration.
+    fn start(self, settings: &Settings) -> log::Handle {
+        let handle = self.over(settings.log).start();
+        settings.warn();
+        handle
     }
 }
 
@@ -137,7 +156,7 @@ impl Place {
         work: impl FnOnce(&Store, &Settings) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let settings = self.settings()?;
-        overlay.over(settings.log).start();
+        overlay.start(&settings);
         let store = crate::serve::open(&settings.data, &settings.store.into()).map_err(|error| match error {
             Error::InUse(data) => Error::Serving { data, call: call.to_owned() },
             error => error,
@@ -159,7 +178,6 @@ fn store_is_there(data: &Path) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_make_sense_together() {

@@ -42,16 +42,16 @@ pub(super) struct PlanArguments {
     ca_file: Option<PathBuf>,
     /// The length of an interval, seconds [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=300))]
-    interval: Option<u32>,
+    interval_s: Option<u32>,
     /// Series of metrics of each server, measured every 5 s; a small machine has about 50, and 4 more for each core [default: 50]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=4096))]
     metrics: Option<u32>,
     /// How long raw points are kept, minutes [default: as --config says]
     #[arg(long, value_name = "MINUTES")]
-    raw_minutes: Option<u32>,
+    raw_retention_minutes: Option<u32>,
     /// How long roll-ups are kept, days [default: as --config says]
     #[arg(long, value_name = "DAYS")]
-    aggregate_days: Option<u32>,
+    aggregated_retention_days: Option<u32>,
     /// The central's configuration, for retention and the bounds of questions, SQL and records [default: the default settings]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -69,7 +69,7 @@ impl PlanArguments {
             Some(path) => Settings::read(Some(path))?,
             None => Settings::default(),
         };
-        overlay.over(settings.log).start();
+        overlay.start(&settings);
         let running = self.from_running.as_deref().map(|from| self.running(from, &settings)).transpose()?;
         let (wanted, assumed) = self.wanted(running, &settings)?;
         let (constants, from) = Constants::read(self.report.as_deref())?;
@@ -87,7 +87,7 @@ impl PlanArguments {
         let missing = || Error::Argument("--servers and --records, or --from-running".to_owned());
         let servers = self.servers.or(running.map(|found| found.servers)).ok_or_else(missing)?;
         let records = self.records.or(running.map(|found| found.records)).ok_or_else(missing)?;
-        let interval_s = self.interval.or(running.map(|found| found.interval_s)).unwrap_or(INTERVAL_S);
+        let interval_s = self.interval_s.or(running.map(|found| found.interval_s)).unwrap_or(INTERVAL_S);
         let metrics = self.metrics.or(running.map(|found| found.metrics)).unwrap_or(METRICS);
         if let Some(requests) = self.requests.filter(|requests| !(requests.is_finite() && (1e-6..=1e9).contains(requests))) {
             return Err(Error::Argument(format!("--requests: {requests} is not from 0.000001 to 1000000000")));
@@ -116,8 +116,8 @@ impl PlanArguments {
             active,
             interval_s,
             metrics,
-            raw_minutes: self.raw_minutes.unwrap_or(settings.store.raw_retention_minutes),
-            aggregate_days: self.aggregate_days.unwrap_or(settings.store.aggregated_retention_days),
+            raw_retention_minutes: self.raw_retention_minutes.unwrap_or(settings.store.raw_retention_minutes),
+            aggregated_retention_days: self.aggregated_retention_days.unwrap_or(settings.store.aggregated_retention_days),
         };
         Ok((wanted, Assumed { active_from, active_estimated, requests_per_s, bounds: settings.into(), bounds_from }))
     }

@@ -45,7 +45,7 @@ fn record_type(text: &str) -> Result<RecordType, String> {
 impl Rebuild {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         let settings = self.place.settings()?;
-        overlay.over(settings.log).start();
+        overlay.start(&settings);
         super::store_is_there(&settings.data)?;
         let believed_ms = self.believed_ms(&settings.ingest, time::now_ms())?;
         let store = crate::serve::open(&settings.data, &settings.store.into())?;

@@ -32,7 +32,7 @@ impl Serve {
         if self.check_config {
             return check(&Settings { log: overlay.over(settings.log), ..settings });
         }
-        let log = overlay.over(settings.log).start();
+        let log = overlay.start(&settings);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(self.serve(settings, overlay, log))?;
         Ok(ExitCode::SUCCESS)
@@ -79,6 +79,7 @@ impl Serve {
         };
         let level = overlay.over(settings.log).level;
         log.set(level);
+        settings.warn();
         match live.apply(&settings) {
             Ok(()) => tracing::info!(?level, "the configuration was read again"),
             Err(error) => tracing::error!(error = describe(&error), "the certificate stays what it was"),
@@ -88,10 +89,10 @@ impl Serve {
             ("listen", settings.listen != running.listen),
             ("public_urls", settings.public_urls != running.public_urls),
             ("log.format", settings.log.format != running.log.format),
-            ("tls", settings.tls.certificate.is_some() != running.tls.certificate.is_some()),
+            ("tls", settings.tls.certificate_file.is_some() != running.tls.certificate_file.is_some()),
             ("tls.ca_file", settings.tls.ca_file != running.tls.ca_file),
             ("metrics", settings.metrics != running.metrics),
-            ("amqp", settings.amqp != running.amqp),
+            ("rabbitmq", settings.rabbitmq != running.rabbitmq),
             ("pull", settings.pull != running.pull),
             ("query", settings.query != running.query),
             ("sql", settings.sql != running.sql),
@@ -110,12 +111,13 @@ fn check(settings: &Settings) -> Result<ExitCode, Error> {
     let mut out = std::io::stdout().lock();
     out.write_all(settings.to_toml()?.as_bytes())?;
     out.flush()?;
+    settings.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     settings.check_data()?;
-    if let Some(key) = &settings.tls.key {
+    if let Some(key) = &settings.tls.key_file {
         zonepulse_private::check_key(key)?;
     }
     certificate(&settings.tls)?;
-    broker(&settings.amqp)?;
+    broker(&settings.rabbitmq)?;
     authority(&settings.pull)?;
     if let Some(warning) = room::check(settings)? {
         eprintln!("warning: {warning}");

@@ -1,18 +1,22 @@
 //! `zonepulse server`.
 
 use super::{Overlay, Place};
+use crate::addresses::Addresses;
+use crate::config::Settings;
+use crate::handover::{CA_FILE, Credential, Secret, enroll_command};
 use crate::probe_file::ProbeFile;
 use crate::{Error, accounts, time};
-use clap::Subcommand;
+use axum::http::HeaderMap;
+use clap::{Args, Subcommand};
 use serde_json::json;
 use std::io::Write;
 use std::process::ExitCode;
-use zonepulse_private::Prepared;
+use zonepulse_store::Store;
 
 /// Servers.
 #[derive(Debug, Subcommand)]
 pub(super) enum Server {
-    /// Make a server; prints its id and its token, which is shown only now
+    /// Make a server; prints its id and one secret, which is shown only now: a one-time token to enrol its probe with
     Add {
         /// The server's display name
         name: String,
@@ -20,7 +24,7 @@ pub(super) enum Server {
         #[arg(long)]
         sample: bool,
         #[command(flatten)]
-        probe: ProbeFile,
+        handing_over: HandingOver,
         #[command(flatten)]
         place: Place,
     },
@@ -39,12 +43,12 @@ pub(super) enum Server {
         #[command(flatten)]
         place: Place,
     },
-    /// Give a server a new token; the old one is worth nothing from then on
+    /// Give a server a new token; the old one is refused from then on. Prints what `add` does
     Token {
         /// The server's name or id
         server: String,
         #[command(flatten)]
-        probe: ProbeFile,
+        handing_over: HandingOver,
         #[command(flatten)]
         place: Place,
     },
@@ -63,11 +67,13 @@ pub(super) enum Server {
 impl Server {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         match self {
-            Server::Add { name, sample, probe, place } => {
-                let file = probe.prepare()?;
-                let call = "POST /api/v2/pvservers";
-                let (server, token) = place.with_store(overlay, call, |store, _| accounts::add_server(store, name, *sample))?;
-                hand_out(&server, &token, probe, file)?;
+            Server::Add { name, sample, handing_over, place } => {
+                let prepared = handing_over.prepare()?;
+                let handover = place.with_store(overlay, "POST /api/v2/pvservers", |store, settings| {
+                    let server = accounts::make_server(store, name, *sample, &prepared.secret)?;
+                    handing_over.complete(store, settings, server, prepared)
+                })?;
+                handover.hand_out()?;
             }
             Server::List { removed, place } => {
                 let servers = place.with_store(overlay, "GET /api/v2/pvservers", |store, _| Ok(store.registry().servers()?))?;
@@ -78,11 +84,13 @@ impl Server {
                 let server = place.with_store(overlay, call, |store, _| accounts::find_server(store, server))?;
                 show(&server)?;
             }
-            Server::Token { server, probe, place } => {
-                let file = probe.prepare()?;
-                let call = "POST /api/v2/pvservers/ID/token";
-                let (server, token) = place.with_store(overlay, call, |store, _| accounts::renew_token(store, server))?;
-                hand_out(&server, &token, probe, file)?;
+            Server::Token { server, handing_over, place } => {
+                let prepared = handing_over.prepare()?;
+                let handover = place.with_store(overlay, "POST /api/v2/pvservers/ID/token", |store, settings| {
+                    let server = accounts::renew_secret(store, server, &prepared.secret)?;
+                    handing_over.complete(store, settings, server, prepared)
+                })?;
+                handover.hand_out()?;
             }
             Server::Remove { server, purge, place } => {
                 place.with_store(overlay, "DELETE /api/v2/pvservers/ID", |store, _| {
@@ -97,7 +105,7 @@ impl Server {
 
 fn list(servers: impl Iterator<Item = zonepulse_store::Server>) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "server_id\tname\tsample\tcreated\taddress\tremoved")?;
+    writeln!(out, "server_id\tserver\tsample\tcreated\taddress\tremoved")?;
     for server in servers {
         let sample = if server.sample { "yes" } else { "no" };
         let address = if server.address.is_empty() { "-" } else { &server.address };
@@ -125,16 +133,83 @@ fn show(server: &zonepulse_store::Server) -> Result<(), Error> {
     Ok(())
 }
 
-/// Prints the token, and writes it into a probe's configuration where one is wanted.
-fn hand_out(server: &zonepulse_store::Server, token: &str, probe: &ProbeFile, file: Option<Prepared>) -> Result<(), Error> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "server_id = {}", server.id)?;
-    writeln!(out, "server = {}", json!(server.name))?;
-    writeln!(out, "token = {}", json!(token))?;
-    if let Some(file) = file {
-        let path = file.path().to_string_lossy().into_owned();
-        file.write(&probe.text(server.id, &server.name, token))?;
-        writeln!(out, "probe_config = {}", json!(path))?;
+/// Which secret is handed over, and where.
+#[derive(Debug, Args)]
+pub(super) struct HandingOver {
+    /// Which secret to hand over: a one-time token to enrol with, or the token itself, for a configuration that is
+    /// copied to the machine [default: enrollment_token, or token with --probe-config]
+    #[arg(long, value_enum, value_name = "SECRET")]
+    credential: Option<Credential>,
+    #[command(flatten)]
+    probe: ProbeFile,
+}
+
+/// What is there before the server is changed.
+struct Prepared {
+    secret: Secret,
+    file: Option<zonepulse_private::Prepared>,
+}
+
+/// A server and its secret, ready to be handed over.
+struct Handover {
+    server: zonepulse_store::Server,
+    prepared: Prepared,
+    probe: ProbeFile,
+    enroll_command: String,
+}
+
+impl HandingOver {
+    /// Everything that can fail comes before the old secret is refused.
+    fn prepare(&self) -> Result<Prepared, Error> {
+        let credential = match (self.credential, &self.probe.file) {
+            (Some(Credential::EnrollmentToken), Some(_)) => {
+                let what = "--credential: a configuration has the token in it: leave out --probe-config to enrol, or say token";
+                return Err(Error::Argument(what.to_owned()));
+            }
+            (Some(credential), _) => credential,
+            (None, Some(_)) => Credential::Token,
+            (None, None) => Credential::EnrollmentToken,
+        };
+        Ok(Prepared { file: self.probe.prepare()?, secret: Secret::make(credential, time::now_ms())? })
     }
-    Ok(())
+
+    fn complete(
+        &self,
+        store: &Store,
+        settings: &Settings,
+        server: zonepulse_store::Server,
+        prepared: Prepared,
+    ) -> Result<Handover, Error> {
+        let addresses = Addresses::of(settings, settings.listen);
+        let effective = store.registry().effective_settings(server.id)?;
+        let url = self.probe.url.clone().unwrap_or_else(|| addresses.url(&effective, &HeaderMap::new()));
+        let authority = addresses.authority(&url)?;
+        let enroll_command = enroll_command(&url, authority.as_ref());
+        let ca_file = self.probe.ca_file.clone().or_else(|| authority.map(|_| CA_FILE.into()));
+        Ok(Handover { server, prepared, probe: ProbeFile { url: Some(url), ca_file, ..self.probe.clone() }, enroll_command })
+    }
+}
+
+impl Handover {
+    /// Prints it. A token that goes into a configuration is nowhere else.
+    fn hand_out(self) -> Result<(), Error> {
+        let Handover { server, prepared: Prepared { secret, file }, probe, enroll_command } = self;
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "server_id = {}", server.id)?;
+        writeln!(out, "server = {}", json!(server.name))?;
+        match (secret.credential(), file) {
+            (Credential::EnrollmentToken, _) => {
+                writeln!(out, "enrollment_token = {}", json!(secret.reveal()))?;
+                writeln!(out, "enrollment_expires = {}", time::text(secret.expires_ms()))?;
+                writeln!(out, "enroll_command = {}", json!(enroll_command))?;
+            }
+            (Credential::Token, None) => writeln!(out, "token = {}", json!(secret.reveal()))?,
+            (Credential::Token, Some(file)) => {
+                let path = file.path().to_string_lossy().into_owned();
+                file.write(&probe.text(server.id, &server.name, secret.reveal()))?;
+                writeln!(out, "probe_config = {}", json!(path))?;
+            }
+        }
+        Ok(())
+    }
 }

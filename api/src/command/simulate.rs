@@ -22,20 +22,20 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "FILE")]
     fleet: PathBuf,
     /// Make --servers servers in this data directory, while no `serve` runs on it, write them into --fleet, and send nothing
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "amqp"], requires = "servers")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "rabbitmq"], requires = "servers")]
     make_in: Option<PathBuf>,
     /// With --make-in: overwrite --fleet if it is there
     #[arg(long, requires = "make_in")]
     force: bool,
     /// Send to the central at this address, such as http://127.0.0.1:8053
-    #[arg(long, value_name = "URL", required_unless_present_any = ["make_in", "amqp"], conflicts_with = "amqp")]
+    #[arg(long, value_name = "URL", required_unless_present_any = ["make_in", "rabbitmq"], conflicts_with = "rabbitmq")]
     url: Option<String>,
     /// With --url: the authorities whose certificate it may show, in PEM [default: those that this machine trusts]
     #[arg(long, value_name = "FILE", requires = "url")]
     ca_file: Option<PathBuf>,
-    /// Or through the RabbitMQ and queue that the central's configuration names (amqp.url, or ZONEPULSE_AMQP__URL)
+    /// Or through the RabbitMQ and queue that the central's configuration names (rabbitmq.url, or ZONEPULSE_RABBITMQ__URL)
     #[arg(long)]
-    amqp: bool,
+    rabbitmq: bool,
     /// The central's configuration
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -53,7 +53,7 @@ pub(super) struct Simulate {
     metrics: u32,
     /// The length of an interval, seconds; divides 300
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    interval: u32,
+    interval_s: u32,
     /// How many intervals
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     intervals: u64,
@@ -77,18 +77,18 @@ pub(super) struct Simulate {
 impl Simulate {
     pub(super) fn run(&self, overlay: Overlay) -> Result<ExitCode, Error> {
         let settings = Settings::read(self.config.as_deref())?;
-        overlay.over(settings.log).start();
+        overlay.start(&settings);
         if let Some(data) = &self.make_in {
             return self.make(data, &settings);
         }
         let fleet = self.fleet()?;
-        let broker = crate::serve::broker(&settings.amqp)?;
+        let broker = crate::serve::broker(&settings.rabbitmq)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let sent = runtime.block_on(async {
-            let link = match (self.amqp, &self.url, &broker) {
+            let link = match (self.rabbitmq, &self.url, &broker) {
                 (true, _, Some(broker)) => Link::amqp(broker).await?,
                 (false, Some(url), _) => Link::http(url, self.ca_file.as_deref())?,
-                _ => return Err(Error::Argument("--amqp: the configuration has no amqp.url".to_owned())),
+                _ => return Err(Error::Argument("--rabbitmq: the configuration has no rabbitmq.url".to_owned())),
             };
             fleet.run(Arc::new(link)).await
         })?;
@@ -104,9 +104,9 @@ impl Simulate {
             return wrong(format!("--servers: {} has {} servers; --make-in makes them", self.fleet.display(), servers.len()));
         }
         servers.truncate(wanted);
-        let interval_s = self.interval;
+        let interval_s = self.interval_s;
         if interval_s == 0 || !300u32.is_multiple_of(interval_s) {
-            return wrong(format!("--interval: {interval_s} does not divide 300"));
+            return wrong(format!("--interval-s: {interval_s} does not divide 300"));
         }
         if self.active == 0 || self.active > self.records {
             return wrong(format!("--active: {} is not from 1 to the {} of --records", self.active, self.records));

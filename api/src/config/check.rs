@@ -42,20 +42,20 @@ impl Settings {
             return Some(("metrics.listen", format!("{listen} has no port; give one from 1 to 65535")));
         }
         // Not the URL itself: a password may be in it.
-        if let Some(what) = self.amqp.url.as_ref().and_then(|url| Address::parse(url).err()) {
-            return Some(("amqp.url", what.to_owned()));
+        if let Some(what) = self.rabbitmq.url.as_ref().and_then(|url| Address::parse(url).err()) {
+            return Some(("rabbitmq.url", what.to_owned()));
         }
-        let queue = &self.amqp.queue;
-        check_queue(queue).err().map(|what| ("amqp.queue", format!("{what}, not {queue:?}")))
+        let queue = &self.rabbitmq.queue;
+        check_queue(queue).err().map(|what| ("rabbitmq.queue", format!("{what}, not {queue:?}")))
     }
 
     fn paths(&self) -> Vec<(&'static str, &Path)> {
-        let Settings { data, tls, amqp, pull, .. } = self;
+        let Settings { data, tls, rabbitmq, pull, .. } = self;
         let named = [
-            ("tls.certificate", tls.certificate.as_deref()),
-            ("tls.key", tls.key.as_deref()),
+            ("tls.certificate_file", tls.certificate_file.as_deref()),
+            ("tls.key_file", tls.key_file.as_deref()),
             ("tls.ca_file", tls.ca_file.as_deref()),
-            ("amqp.ca_file", amqp.ca_file.as_deref()),
+            ("rabbitmq.ca_file", rabbitmq.ca_file.as_deref()),
             ("pull.ca_file", pull.ca_file.as_deref()),
         ];
         let named = named.into_iter().filter_map(|(key, path)| Some((key, path?)));
@@ -69,10 +69,10 @@ impl Settings {
     }
 
     fn numbers(&self) -> Vec<(&'static str, u64, RangeInclusive<u64>)> {
-        let Settings { amqp, pull, query, sql, store, ingest, limits, .. } = self;
+        let Settings { rabbitmq, pull, query, sql, store, ingest, limits, .. } = self;
         let any = 1..=u64::from(u32::MAX);
         vec![
-            ("amqp.prefetch", amqp.prefetch.into(), 1..=4096),
+            ("rabbitmq.prefetch", rabbitmq.prefetch.into(), 1..=4096),
             ("pull.max_bytes", pull.max_bytes.into(), 64 << 10..=1 << 30),
             ("pull.max_concurrent", pull.max_concurrent as u64, 1..=1024),
             ("query.memory_bytes", query.memory_bytes as u64, 1 << 20..=MOST_MEMORY),
@@ -172,10 +172,10 @@ mod tests {
     const INVALID: &[(&str, &str, &str)] = &[
         ("data", "\"\"", "is empty"),
         ("data", "\"data\"", "must be an absolute path, not \"data\""),
-        ("tls.certificate", "\"central.crt\"", "must be an absolute path, not \"central.crt\""),
-        ("tls.key", "\"keys/central.key\"", "must be an absolute path, not \"keys/central.key\""),
+        ("tls.certificate_file", "\"central.crt\"", "must be an absolute path, not \"central.crt\""),
+        ("tls.key_file", "\"keys/central.key\"", "must be an absolute path, not \"keys/central.key\""),
         ("tls.ca_file", "\"private-ca.crt\"", "must be an absolute path, not \"private-ca.crt\""),
-        ("amqp.ca_file", "\"ca.crt\"", "must be an absolute path, not \"ca.crt\""),
+        ("rabbitmq.ca_file", "\"ca.crt\"", "must be an absolute path, not \"ca.crt\""),
         ("pull.ca_file", "\"./ca.crt\"", "must be an absolute path, not \"./ca.crt\""),
         ("listen", "\"central\"", ""),
         ("listen", "\"224.0.0.1:8053\"", "224.0.0.1:8053 is a multicast or broadcast address"),
@@ -192,22 +192,22 @@ mod tests {
         ("log.level", "\"loud\"", "unknown variant"),
         ("log.format", "\"xml\"", "unknown variant"),
         ("metrics.listen", "\"127.0.0.1:0\"", "127.0.0.1:0 has no port"),
-        ("amqp.url", "\"http://broker\"", "must begin with amqp:// or amqps://"),
-        ("amqp.url", "\"amqp://\"", "has no host"),
-        ("amqp.url", "\"amqp://broker/%zz\"", "hexadecimal digits"),
-        ("amqp.url", "\"amqp://broker/a/b\"", "more than a virtual host"),
-        ("amqp.url", "\"amqp://broker/a?b=c\"", "a query that is not read"),
-        ("amqp.url", "\"amqp://broker/a#b\"", "has a fragment"),
-        ("amqp.url", "\"amqp://broker:0\"", "has no host or no port"),
-        ("amqp.url", "\"amqp://broker:no\"", "is no URL of a broker"),
+        ("rabbitmq.url", "\"http://broker\"", "must begin with amqp:// or amqps://"),
+        ("rabbitmq.url", "\"amqp://\"", "has no host"),
+        ("rabbitmq.url", "\"amqp://broker/%zz\"", "hexadecimal digits"),
+        ("rabbitmq.url", "\"amqp://broker/a/b\"", "more than a virtual host"),
+        ("rabbitmq.url", "\"amqp://broker/a?b=c\"", "a query that is not read"),
+        ("rabbitmq.url", "\"amqp://broker/a#b\"", "has a fragment"),
+        ("rabbitmq.url", "\"amqp://broker:0\"", "has no host or no port"),
+        ("rabbitmq.url", "\"amqp://broker:no\"", "is no URL of a broker"),
         (
-            "amqp.queue",
+            "rabbitmq.queue",
             "\"\"",
             "must have 1 to 246 bytes, not blanks alone, no control characters, and not begin with amq., not \"\"",
         ),
-        ("amqp.queue", "\"  \"", "not blanks alone"),
-        ("amqp.queue", "\"amq.batches\"", "not \"amq.batches\""),
-        ("amqp.prefetch", "0", "must be from 1 to 4096, not 0"),
+        ("rabbitmq.queue", "\"  \"", "not blanks alone"),
+        ("rabbitmq.queue", "\"amq.batches\"", "not \"amq.batches\""),
+        ("rabbitmq.prefetch", "0", "must be from 1 to 4096, not 0"),
         ("pull.max_bytes", "0", "must be from 65536 to 1073741824, not 0"),
         ("pull.max_concurrent", "0", "must be from 1 to 1024, not 0"),
         ("query.memory_bytes", "0", "must be from 1048576 to"),
@@ -252,7 +252,7 @@ mod tests {
     ];
 
     /// Keys whose values are all right when they are of the right type.
-    const FREE: &[&str] = &["log.requests", "amqp.verify"];
+    const FREE: &[&str] = &["log.requests", "rabbitmq.verify_ca"];
 
     fn read(text: &str) -> Result<Settings, Error> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -357,8 +357,8 @@ mod tests {
     #[test]
     fn no_refusal_shows_the_password_of_the_broker() {
         for url in ["http://me:hush@broker", "amqp://me:hush@broker:0", "amqp://me:hush@broker:no"] {
-            let said = read(&format!("[amqp]\nurl = \"{url}\"")).unwrap_err().to_string();
-            assert!(said.contains("amqp.url: ") && !said.contains("hush"), "{said}");
+            let said = read(&format!("[rabbitmq]\nurl = \"{url}\"")).unwrap_err().to_string();
+            assert!(said.contains("rabbitmq.url: ") && !said.contains("hush"), "{said}");
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Reading the settings, and saying what is wrong with them and where.
 
 use super::Settings;
+use super::renamed::TABLE;
 use crate::Error;
-use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Env, Format, Toml};
+use figment::{Figment, Provider};
 use std::path::Path;
 use toml_edit::{ImDocument, TableLike};
+use zonepulse_renamed::{Renamed, Renewed, as_written};
 
 /// What every variable of the environment that counts begins with.
 const PREFIX: &str = "ZONEPULSE_";
@@ -19,6 +21,7 @@ impl Settings {
     /// known, the one that was probably meant.
     pub fn read(file: Option<&Path>) -> Result<Self, Error> {
         let mut figment = Figment::new();
+        let mut warnings = Vec::new();
         if let Some(file) = file {
             // A file that is named and missing is a mistake; figment would read it as empty.
             let text = zonepulse_private::read(file)?.with_secrets(holds_secret)?;
@@ -26,20 +29,50 @@ impl Settings {
             let document = ImDocument::parse(text.as_str())
                 .map_err(|error| in_file(error.span().map(|span| line(&text, span.start)), error.message().trim_end()))?;
             // Read by itself first, so that an error can say that it is in the file.
-            let refuse = |fault: Fault| in_file(fault.line(&text, document.as_table()), &fault.text(|path| path.join(".")));
-            let alone: Settings = Figment::from(Toml::string(&text)).extract().map_err(|error| refuse(Fault::of(&error)))?;
+            let refuse = |fault: Fault| in_file(fault.line(&text, document.as_table()), &fault.text(in_a_file));
+            let source = renewed(Toml::string(&text), refuse)?;
+            let refuse = |fault: Fault| refuse(fault.written(source.used()));
+            let alone: Settings = Figment::from(source.clone()).extract().map_err(|error| refuse(Fault::of(&error)))?;
             Fault::value_of(&alone).map_or(Ok(()), |fault| Err(refuse(fault)))?;
-            figment = figment.merge(Toml::string(&text));
+            warnings.extend(source.used().iter().map(|renamed| {
+                let line = Fault::renamed(renamed).written(source.used()).line(&text, document.as_table());
+                place(file, line) + &renamed.to_string()
+            }));
+            figment = figment.merge(source);
         }
         let environment = Env::prefixed(PREFIX).filter(|key| is_setting(key.as_str())).split("__");
-        let refuse = |fault: Fault| {
-            Error::Config(format!("environment {}", fault.text(|path| format!("{PREFIX}{}", path.join("__").to_uppercase()))))
-        };
-        let settings: Settings = figment.merge(environment).extract().map_err(|error| refuse(Fault::of(&error)))?;
+        let refuse = |fault: Fault| Error::Config(format!("environment {}", fault.text(as_variable)));
+        let source = renewed(environment, refuse)?;
+        let refuse = |fault: Fault| refuse(fault.written(source.used()));
+        let settings: Settings = figment.merge(source.clone()).extract().map_err(|error| refuse(Fault::of(&error)))?;
+        let spelled = |renamed: &Renamed| renamed.warning(|key| as_variable(&parts(key)));
+        warnings.extend(source.used().iter().map(|renamed| format!("environment {}", spelled(renamed))));
+        let settings = Settings { warnings, ..settings };
         Fault::value_of(&settings).map_or(Ok(()), |fault| Err(refuse(fault)))?;
         settings.check_together()?;
         Ok(settings)
     }
+}
+
+/// A source with the present names.
+fn renewed(source: impl Provider, refuse: impl Fn(Fault) -> Error) -> Result<Renewed, Error> {
+    Renewed::of(source, &TABLE).map_err(|error| match error {
+        zonepulse_renamed::Error::Both(renamed) => refuse(Fault::renamed(&renamed)),
+        zonepulse_renamed::Error::Source(error) => refuse(Fault::of(&error)),
+        error => Error::Config(error.to_string()),
+    })
+}
+
+fn parts(key: &str) -> Vec<String> {
+    key.split('.').map(str::to_owned).collect()
+}
+
+fn in_a_file(path: &[String]) -> String {
+    path.join(".")
+}
+
+fn as_variable(path: &[String]) -> String {
+    format!("{PREFIX}{}", path.join("__").to_uppercase())
 }
 
 /// Whether a configuration has a token, a password, or a URL with a password in it.
@@ -85,6 +118,8 @@ enum What {
     Unknown(&'static [&'static str]),
     /// The key cannot have this value.
     Value(String),
+    /// The key is there under its new name, too.
+    Both(Renamed),
 }
 
 impl Fault {
@@ -105,13 +140,24 @@ impl Fault {
     /// A value that is of its type, and cannot be all the same.
     fn value_of(settings: &Settings) -> Option<Self> {
         let (key, what) = settings.bad_value()?;
-        Some(Fault { path: key.split('.').map(str::to_owned).collect(), what: What::Value(what) })
+        Some(Fault { path: parts(key), what: What::Value(what) })
+    }
+
+    /// A key that has another name now.
+    fn renamed(renamed: &Renamed) -> Self {
+        Fault { path: parts(renamed.value_of.unwrap_or(renamed.old)), what: What::Both(*renamed) }
+    }
+
+    /// The same, with the key named as in a source that uses these old names.
+    fn written(self, used: &[Renamed]) -> Self {
+        Fault { path: parts(&as_written(&self.path.join("."), used)), ..self }
     }
 
     /// In words, with the key spelled as its source does.
     fn text(&self, spell: impl Fn(&[String]) -> String) -> String {
         match &self.what {
             What::Value(what) => format!("{}: {what}", spell(&self.path)),
+            What::Both(renamed) => renamed.both(|key| spell(&parts(key))),
             What::Unknown(known) => {
                 let (key, section) = self.path.split_last().map_or(("", &[][..]), |(key, section)| (key.as_str(), section));
                 let spelled = |key: &str| spell(&[section, &[key.to_owned()]].concat());
@@ -209,9 +255,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let set_mode = |mode| std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
         set_mode(0o644);
-        std::fs::write(file.path(), "[amqp]\nurl = \"amqp://127.0.0.1\"\n").unwrap();
+        std::fs::write(file.path(), "[rabbitmq]\nurl = \"amqp://127.0.0.1\"\n").unwrap();
         assert!(Settings::read(Some(file.path())).is_ok(), "no secret in it");
-        std::fs::write(file.path(), "[amqp]\nurl = \"amqp://me:hush@127.0.0.1\"\n").unwrap();
+        std::fs::write(file.path(), "[rabbitmq]\nurl = \"amqp://me:hush@127.0.0.1\"\n").unwrap();
         for mode in [0o644, 0o640, 0o604] {
             set_mode(mode);
             let said = describe(&Settings::read(Some(file.path())).unwrap_err());

@@ -47,8 +47,9 @@ use std::path::{Path, PathBuf};
 pub const MADE_OF: &str = "zonepulse.made_of";
 /// The key in a file's metadata that says which columns it has.
 pub const LAYOUT_KEY: &str = "zonepulse.layout";
-/// The columns of today. Files of the first layout, with unsigned measures and without `folded`, do not say theirs.
-pub const LAYOUT: u64 = 2;
+/// The columns of today. Files of the first layout, with unsigned measures and without `folded`, do not say theirs; those of
+/// the second have `kind`, a number for action and response code.
+pub const LAYOUT: u64 = 3;
 /// The tables that are exported by the hour, known by reports.
 const BY_REPORTS: [&str; 6] = ["dns_raw", "dns_5m", "dns_15m", "dns_30m", "dns_1h", "coverage"];
 /// The tables that are exported by the hour, known by the counts of the coarsest of them.

@@ -43,9 +43,9 @@ pub struct Wanted {
     /// Series of metrics of each server.
     pub metrics: u32,
     /// How long raw points are kept, minutes.
-    pub raw_minutes: u32,
+    pub raw_retention_minutes: u32,
     /// How long roll-ups and reports are kept, days.
-    pub aggregate_days: u32,
+    pub aggregated_retention_days: u32,
 }
 
 /// What was not asked for, and has to be assumed.
@@ -280,11 +280,11 @@ fn disk(figures: &mut Figures, load: &Load, wanted: &Wanted, c: &Constants) -> f
         "2 / 24 × (points_per_day × open_bytes_per_point + values_per_day × system_batch_bytes_per_point); the hour that runs, and the one before it until its space is given back",
         2.0 / 24.0 * (load.points * c.open_bytes_per_point + load.values * c.system_batch_bytes_per_point),
     );
-    let (raw_days, days) = (f64::from(wanted.raw_minutes) / 1440.0, f64::from(wanted.aggregate_days));
+    let (raw_days, days) = (f64::from(wanted.raw_retention_minutes) / 1440.0, f64::from(wanted.aggregated_retention_days));
     figures.put(
         "disk_steady",
         "bytes",
-        "(raw_minutes / 1440 + 1/24) × disk_raw_per_day + (aggregate_days + 1/24) × (disk_rollups_per_day + disk_reports_per_day) + disk_records + disk_open; what expires leaves by whole hours",
+        "(raw_retention_minutes / 1440 + 1/24) × disk_raw_per_day + (aggregated_retention_days + 1/24) × (disk_rollups_per_day + disk_reports_per_day) + disk_records + disk_open; what expires leaves by whole hours",
         (raw_days + 1.0 / 24.0) * raw_day + (days + 1.0 / 24.0) * (rolled_day + reports_day) + records + open,
     )
 }
@@ -329,7 +329,15 @@ mod tests {
     use expect_test::{expect, expect_file};
 
     fn wanted() -> Wanted {
-        Wanted { servers: 10, records: 5_000, active: 2_000, interval_s: 60, metrics: 50, raw_minutes: 1440, aggregate_days: 30 }
+        Wanted {
+            servers: 10,
+            records: 5_000,
+            active: 2_000,
+            interval_s: 60,
+            metrics: 50,
+            raw_retention_minutes: 1440,
+            aggregated_retention_days: 30,
+        }
     }
 
     /// Round numbers, so that a measurement that is taken again changes no test.

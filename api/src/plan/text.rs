@@ -44,13 +44,14 @@ impl Plan {
 
     /// For people: three lines, what they assume, every result with its formula, and then what it was calculated from.
     pub fn text(&self) -> String {
-        let Wanted { servers, records, active, interval_s, metrics, raw_minutes, aggregate_days } = self.wanted;
+        let Wanted { servers, records, active, interval_s, metrics, raw_retention_minutes, aggregated_retention_days } =
+            self.wanted;
         let mut text = self.summary.join("\n");
         // Writing into memory cannot fail.
         let _ = write!(
             text,
             "\n\n{servers} servers of {records} records, {active} of them active in every {interval_s} s; {metrics} metrics every {METRICS_INTERVAL_S} s;\n\
-             raw points kept for {raw_minutes} min, roll-ups for {aggregate_days} days\n\n"
+             raw points kept for {raw_retention_minutes} min, roll-ups for {aggregated_retention_days} days\n\n"
         );
         for note in &self.notes {
             let _ = writeln!(text, "* {note}");

@@ -79,7 +79,7 @@ impl Link {
                 Published::Confirmed => Ok(Answer::Confirmed),
                 Published::NotTaken(reason) => Ok(Answer::NotNow(reason)),
                 Published::NoQueue => Err(Error::Remote(
-                    "the broker has no such queue; the central makes it when it starts: is amqp.queue the same for both?"
+                    "the broker has no such queue; the central makes it when it starts: is rabbitmq.queue the same for both?"
                         .to_owned(),
                 )),
             },

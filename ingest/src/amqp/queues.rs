@@ -128,7 +128,8 @@ fn refused(queue: &ShortString, error: &lapin::Error) -> Trouble {
     let what = match difference(said) {
         Some(Difference { argument, ours, theirs }) => format!(
             "it was declared with another argument: {argument} is {theirs}, and has to be {ours}; delete the queue when it is \
-             empty (rabbitmqctl delete_queue {queue}), or give amqp.queue another name here and in the probes"
+             empty (rabbitmqctl delete_queue {queue}), or give rabbitmq.queue another name here, and \
+             deliver.rabbitmq.queue in the probes"
         ),
         None if is(error, AMQPSoftError::ACCESSREFUSED) => {
             "access is refused: the central's user has to be allowed to configure, write to and read from it, those with \

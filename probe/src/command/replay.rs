@@ -43,6 +43,7 @@ pub struct Args {
 pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     let mut config = Config::load(&args.config, &args.set)?;
     log.start(&config.log);
+    config.warn();
     if let Some(server_id) = args.server_id {
         if server_id == 0 {
             return Err(Error::Config { place: "--server-id".into(), detail: "0 is no server".into() });

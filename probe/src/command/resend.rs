@@ -37,6 +37,7 @@ pub struct Args {
 pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     let config = Config::load(&args.config, &args.set)?;
     log.start(&config.log);
+    config.warn();
     let refused = all_in(&config.spool.dir)?;
     if !args.all && args.names.is_empty() {
         print(&refused).map_err(Error::disk("write to", "standard output"))?;

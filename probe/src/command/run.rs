@@ -28,6 +28,7 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     let config = Config::load(&args.config, &args.set)?;
     config.check_machine()?;
     let handle = log.start(&config.log);
+    config.warn();
     if args.check_config {
         if let Some(warning) = config.check_disk()? {
             eprintln!("warning: {warning}");
@@ -41,6 +42,7 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
         let config = Config::load(&args.config, &args.set)?;
         config.check_machine()?;
         handle.set(log.level(&config.log));
+        config.warn();
         Ok(config)
     })?;
     Ok(ExitCode::SUCCESS)

@@ -1,13 +1,10 @@
 //! A key and its value, from the command line.
 
-use super::SECRETS;
+use super::renamed::is_secret;
 use super::secrets::has_secret;
 use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use figment::{Metadata, Profile, Provider};
 use std::str::FromStr;
-
-/// What errors call this source.
-pub(super) const ARGUMENT: &str = "an argument";
 
 /// Keys whose value is a path. On the command line, it may start from the current directory.
 const PATHS: [&str; 10] = [
@@ -30,12 +27,6 @@ pub struct Argument {
     value: Value,
 }
 
-impl Argument {
-    pub(super) fn merge_into(&self, figment: Figment) -> Figment {
-        figment.merge(self.clone())
-    }
-}
-
 impl FromStr for Argument {
     type Err = String;
 
@@ -46,7 +37,7 @@ impl FromStr for Argument {
         }
         // As figment reads variables: true, 5, [53], "x"; anything else is text.
         let Ok(value) = value.parse();
-        if SECRETS.contains(&key) || has_secret(key, &value) {
+        if is_secret(key) || has_secret(key, &value) {
             return Err(format!("{key} is a secret: everybody on this machine sees arguments; use the file or the environment"));
         }
         let value = match value {
@@ -64,7 +55,7 @@ impl FromStr for Argument {
 
 impl Provider for Argument {
     fn metadata(&self) -> Metadata {
-        Metadata::named(ARGUMENT)
+        Metadata::named("an argument")
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {

@@ -1,22 +1,22 @@
 //! What is wrong with a configuration, in words that name the place.
 
-use super::argument::ARGUMENT;
-use super::{ENVIRONMENT_PREFIX, SECRETS, wrong};
+use super::renamed::Place;
+use super::{SECRETS, wrong};
 use crate::Error;
 use figment::error::Kind;
-use std::path::Path;
+use zonepulse_renamed::{Renamed, as_written};
 
 /// Names that are less alike than this (0 to 1, Jaro-Winkler) are not suggested.
 const LIKENESS: f64 = 0.8;
 
-/// The first thing that is wrong, with the place where it stands.
-pub(super) fn explain(path: &Path, error: figment::Error) -> Error {
+/// The first thing that is wrong, with the place where it stands, in which these old names are used.
+pub(super) fn explain(place: Place<'_>, error: figment::Error, used: &[Renamed]) -> Error {
     let key = error.path.join(".");
-    let source = error.metadata.as_ref().map(|metadata| metadata.name.as_ref()).unwrap_or_default();
-    let place = match () {
-        () if source == ARGUMENT => "--set".to_owned(),
-        () if source.contains("environment") => format!("{ENVIRONMENT_PREFIX}{}", key.to_uppercase().replace('.', "__")),
-        () => path.display().to_string(),
+    let written = as_written(&key, used);
+    let place = match place {
+        Place::File(path) => path.display().to_string(),
+        Place::Environment => place.spell(&written),
+        Place::Arguments => "--set".to_owned(),
     };
     let what = match &error.kind {
         Kind::UnknownField(unknown, known) => match similar(unknown, known) {
@@ -28,7 +28,7 @@ pub(super) fn explain(path: &Path, error: figment::Error) -> Error {
         }
         kind => kind.to_string().trim_end().to_owned(),
     };
-    wrong(place, if key.is_empty() { what } else { format!("{key}: {what}") })
+    wrong(place, if key.is_empty() { what } else { format!("{written}: {what}") })
 }
 
 /// The known name that is most like this one, if any is.

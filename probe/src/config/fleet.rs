@@ -1,7 +1,7 @@
 //! What the probe has to do with the central besides batches, and who may ask it.
 
 use super::secrets::{check_token, read_token};
-use super::{Config, Via, bounds, wrong};
+use super::{Config, bounds, wrong};
 use crate::pin::Pin;
 use crate::{Error, deliver, pull};
 use serde::Deserialize;
@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use zonepulse_net::tls::Certificate;
 use zonepulse_private::Secret;
+use zonepulse_wire::Communication;
 
 /// `[central]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -115,8 +116,8 @@ impl Config {
         bounds::has_port("metrics.listen", self.metrics.listen.as_ref())?;
         self.components.check()?;
         need(
-            self.deliver.via != Via::Pull || listen.is_some(),
-            "pull.listen: is missing, but deliver.via is \"pull\"; give an address such as \"0.0.0.0:8054\"",
+            self.deliver.communication != Communication::Pull || listen.is_some(),
+            "pull.listen: is missing, but deliver.communication is \"pull\"; give an address such as \"0.0.0.0:8054\"",
         )
     }
 
@@ -130,7 +131,8 @@ impl Config {
 
     /// Where the central's settings may send this probe.
     pub fn pin(&self) -> Result<Pin, String> {
-        let amqps = self.deliver.via == Via::Amqp && self.deliver.amqp.url.reveal().starts_with("amqps:");
+        let amqps =
+            self.deliver.communication == Communication::Rabbitmq && self.deliver.rabbitmq.url.reveal().starts_with("amqps:");
         Pin::new(&self.deliver.http.url, self.central.pin.as_deref(), amqps)
     }
 

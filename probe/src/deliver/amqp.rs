@@ -63,7 +63,7 @@ impl Courier {
     pub(super) fn new(settings: Settings) -> Result<Courier, Error> {
         let Settings { url, queue, token, trust } = settings;
         let address = Address::parse(&url)
-            .map_err(|detail| Error::Config { place: "deliver.amqp.url".into(), detail: detail.to_owned() })?;
+            .map_err(|detail| Error::Config { place: "deliver.rabbitmq.url".into(), detail: detail.to_owned() })?;
         warn_if_unsafe(&address, &trust);
         let tls = if address.is_encrypted() { Some(Arc::new(trust.client_config()?)) } else { None };
         let peer = format!("{address} queue {queue}");

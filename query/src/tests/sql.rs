@@ -250,6 +250,33 @@ async fn filters_pushed_down_give_the_rows_that_they_would_give_above_the_scan()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_table_has_a_column_kind_and_statements_that_name_it_mean_what_they_did() {
+    let content = small();
+    for table in ["dns_raw", "dns_1h", "requests_5m", "records", "requests_total", "names"] {
+        let schema = content.engine.sql(&format!("SELECT * FROM {table}")).await.unwrap().schema;
+        assert!(schema.column_with_name("kind").is_none(), "{table}: {schema:?}");
+    }
+    assert!(!sql(&content, "DESCRIBE dns_raw").await.contains("kind"));
+    for table in ["dns_raw", "dns_1h", "records"] {
+        let asked = async |what: &str, filter: &str| sql(&content, &format!("SELECT {what} FROM {table} {filter}")).await;
+        for (old, new) in [
+            ("WHERE kind = 0", "WHERE action = 'request'"),
+            ("WHERE kind = 1", "WHERE rcode = 'NOERROR'"),
+            ("WHERE kind = 4", "WHERE rcode = 'NXDOMAIN'"),
+            ("WHERE kind > 0", "WHERE action = 'response'"),
+        ] {
+            assert_eq!(asked("sum(hits) AS hits", old).await, asked("sum(hits) AS hits", new).await, "{table} {old}");
+        }
+        let by_kind = asked("sum(hits) AS hits", "GROUP BY kind ORDER BY hits").await;
+        assert_eq!(by_kind, asked("sum(hits) AS hits", "GROUP BY action, rcode ORDER BY hits").await, "{table}");
+    }
+    let named = sql(&content, "SELECT DISTINCT action AS kind FROM dns_raw WHERE action = 'request'").await;
+    assert!(named.contains("request"), "a name of one's own: {named}");
+    let wrong = content.engine.sql("SELECT kind, nothing FROM dns_raw").await.err().unwrap().to_string();
+    assert!(wrong.contains("nothing"), "{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_table_can_be_read_whole() {
     let content = small();
     let points = [("dns_raw", 9), ("dns_5m", 8), ("dns_15m", 8), ("dns_30m", 8), ("dns_1h", 8)];

@@ -7,12 +7,13 @@ use crate::data::Data;
 use crate::engine::{config, runtime};
 use crate::hosts::CanonicalHosts;
 use crate::plans::{Plans, lasts};
-use crate::statement::parse;
+use crate::statement::{names_kind, parse};
 use crate::summed::SumInScan;
 use crate::system::SystemTable;
 use crate::table::{StoreTable, Table};
 use crate::{Error, saturating};
 use datafusion::execution::context::SQLOptions;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
@@ -20,7 +21,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use zonepulse_dns::MessageKind;
 use zonepulse_store::{Kinds, Level, Selection, SystemSelection};
 
@@ -31,36 +32,25 @@ pub(super) struct Session {
     state: SessionState,
     task: Arc<TaskContext>,
     plans: Plans,
+    /// The tables as the release before had them, for statements that name what is not there any more.
+    former: OnceLock<SessionContext>,
+    link: Arc<Link>,
+    threads: usize,
 }
 
 impl Session {
     pub(super) fn new(link: Arc<Link>, memory_bytes: usize, threads: usize) -> Result<Self, Error> {
-        let mut config = config(threads).with_information_schema(true);
-        config.options_mut().sql_parser.collect_spans = true;
-        // It also cuts off rows before they are put together by the window's partition: neighbours are then missing.
-        config.options_mut().optimizer.enable_window_limits = false;
-        let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime(memory_bytes)?);
-        let builder = builder.with_default_features().with_analyzer_rule(Arc::new(CanonicalHosts));
-        let mut state = builder.with_physical_optimizer_rule(Arc::new(SumInScan)).build();
-        // EXTRACT, SUBSTRING and POSITION: the functions are there, their syntax is not among the features.
-        state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
-        state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
-        state.register_expr_planner(Arc::new(WholeNumbers))?;
-        state.register_udaf(saturating::sum())?;
-        let context = SessionContext::new_with_state(state);
-        let data = Data::Away(link);
-        for table in Table::ALL {
-            context.register_table(table.name(), Arc::new(StoreTable::new(table, data.clone(), Selection::all())))?;
-            if let Some(name) = table.name_of_requests() {
-                let requests = Selection { kinds: Kinds::Only(vec![MessageKind::REQUEST]), ..Selection::all() };
-                context.register_table(name, Arc::new(StoreTable::new(table, data.clone(), requests)))?;
-            }
+        let context = tables(&link, runtime(memory_bytes)?, threads, StoreTable::without_kind)?;
+        let (state, task) = (context.state(), context.task_ctx());
+        Ok(Session { state, task, plans: Plans::default(), former: OnceLock::new(), context, link, threads })
+    }
+
+    fn former(&self) -> Result<&SessionContext, Error> {
+        if let Some(former) = self.former.get() {
+            return Ok(former);
         }
-        for level in Level::ALL {
-            let table = SystemTable::new(level, data.clone(), SystemSelection::all());
-            context.register_table(table.name(), Arc::new(table))?;
-        }
-        Ok(Session { state: context.state(), task: context.task_ctx(), plans: Plans::default(), context })
+        let former = tables(&self.link, self.context.runtime_env(), self.threads, |table| table)?;
+        Ok(self.former.get_or_init(|| former))
     }
 
     /// Begins to execute a statement.
@@ -75,8 +65,15 @@ impl Session {
     async fn newly_planned(&self, text: &str) -> Result<Arc<dyn ExecutionPlan>, Error> {
         let statement = parse(text)?;
         // One copy of the session's state for all steps: it knows when this statement began.
-        let state = self.context.state();
-        let plan = state.statement_to_plan(statement).await.map_err(of_statement)?;
+        let mut state = self.context.state();
+        let planned = state.statement_to_plan(statement.clone()).await;
+        let plan = match planned {
+            Err(_) if names_kind(text) => {
+                state = self.former()?.state();
+                state.statement_to_plan(statement).await.map_err(of_statement)?
+            }
+            planned => planned.map_err(of_statement)?,
+        };
         // The statement was looked at by its kind; this looks at everything that it became.
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan).map_err(of_statement)?;
@@ -92,4 +89,40 @@ impl Session {
     async fn executable(&self, plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>, Error> {
         state.query_planner().create_physical_plan(plan, state).await.map_err(of_statement)
     }
+}
+
+/// The tables, each as it is to be seen.
+fn tables(
+    link: &Arc<Link>,
+    runtime: Arc<RuntimeEnv>,
+    threads: usize,
+    seen: impl Fn(StoreTable) -> StoreTable,
+) -> Result<SessionContext, Error> {
+    let mut config = config(threads).with_information_schema(true);
+    config.options_mut().sql_parser.collect_spans = true;
+    // It also cuts off rows before they are put together by the window's partition: neighbours are then missing.
+    config.options_mut().optimizer.enable_window_limits = false;
+    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
+    let builder = builder.with_default_features().with_analyzer_rule(Arc::new(CanonicalHosts));
+    let mut state = builder.with_physical_optimizer_rule(Arc::new(SumInScan)).build();
+    // EXTRACT, SUBSTRING and POSITION: the functions are there, their syntax is not among the features.
+    state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
+    state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
+    state.register_expr_planner(Arc::new(WholeNumbers))?;
+    state.register_udaf(saturating::sum())?;
+    let context = SessionContext::new_with_state(state);
+    let data = Data::Away(link.clone());
+    for table in Table::ALL {
+        let of = |selection| Arc::new(seen(StoreTable::new(table, data.clone(), selection)));
+        context.register_table(table.name(), of(Selection::all()))?;
+        if let Some(name) = table.name_of_requests() {
+            let requests = Selection { kinds: Kinds::Only(vec![MessageKind::REQUEST]), ..Selection::all() };
+            context.register_table(name, of(requests))?;
+        }
+    }
+    for level in Level::ALL {
+        let table = SystemTable::new(level, data.clone(), SystemSelection::all());
+        context.register_table(table.name(), Arc::new(table))?;
+    }
+    Ok(context)
 }
