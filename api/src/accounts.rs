@@ -6,7 +6,7 @@
 
 use crate::Error;
 use crate::credentials::password;
-use crate::handover::{Credential, Secret};
+use crate::handover::{Credential, ServerSecret};
 use crate::time::now_ms;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -167,12 +167,12 @@ pub fn remove_user(store: &Store, data: &Path, name: &str) -> Result<(), Error> 
 
 /// Makes a server and its token.
 pub fn add_server(store: &Store, name: &str, sample: bool) -> Result<(Server, String), Error> {
-    let token = Secret::make(Credential::Token, now_ms())?;
+    let token = ServerSecret::make(Credential::Token, now_ms())?;
     Ok((make_server(store, name, sample, &token)?, token.reveal().to_owned()))
 }
 
 /// Makes a server with a secret.
-pub(crate) fn make_server(store: &Store, name: &str, sample: bool, secret: &Secret) -> Result<Server, Error> {
+pub(crate) fn make_server(store: &Store, name: &str, sample: bool, secret: &ServerSecret) -> Result<Server, Error> {
     here(store).make_server(name, |server| {
         (server.sample, server.created_ms) = (sample, now_ms());
         secret.give(server, true);
@@ -181,7 +181,7 @@ pub(crate) fn make_server(store: &Store, name: &str, sample: bool, secret: &Secr
 }
 
 /// Gives a server, named by its name or id, another secret; the old ones are refused from then on.
-pub(crate) fn renew_secret(store: &Store, name_or_id: &str, secret: &Secret) -> Result<Server, Error> {
+pub(crate) fn renew_secret(store: &Store, name_or_id: &str, secret: &ServerSecret) -> Result<Server, Error> {
     here(store).change_server(find_server(store, name_or_id)?.id, "server.token", |server| {
         // Nobody else has a secret of it from now on.
         secret.give(server, true);
@@ -410,7 +410,7 @@ mod tests {
         let (_dir, store) = store();
         let (_, old) = add_server(&store, "ns1", false).unwrap();
         let renew = |name_or_id: &str, credential| {
-            let secret = Secret::make(credential, 1).unwrap();
+            let secret = ServerSecret::make(credential, 1).unwrap();
             renew_secret(&store, name_or_id, &secret).map(|server| (server, secret.reveal().to_owned()))
         };
         for name_or_id in ["ns1", "1"] {
@@ -426,7 +426,7 @@ mod tests {
     fn an_enrolment_token_leaves_no_other_secret() {
         let (_dir, store) = store();
         let (made, old) = add_server(&store, "ns1", false).unwrap();
-        let secret = Secret::make(Credential::EnrollmentToken, 1).unwrap();
+        let secret = ServerSecret::make(Credential::EnrollmentToken, 1).unwrap();
         let renewed = renew_secret(&store, "ns1", &secret).unwrap();
         assert_eq!(renewed.enrollment.unwrap().hash, token::hash(secret.reveal()));
         let hashes = [made.token_hash, token::hash(&old), token::hash(secret.reveal())];

@@ -90,6 +90,15 @@ impl From<zonepulse_private::Error> for Error {
     }
 }
 
+impl From<zonepulse_program::Error> for Error {
+    fn from(error: zonepulse_program::Error) -> Self {
+        match error {
+            zonepulse_program::Error::Private(error) => error.into(),
+            error => Error::Config(error.to_string()),
+        }
+    }
+}
+
 impl From<zonepulse_net::Error> for Error {
     fn from(error: zonepulse_net::Error) -> Self {
         match error {

@@ -6,7 +6,6 @@
 
 mod argument;
 mod bounds;
-mod explain;
 mod fleet;
 mod renamed;
 mod secrets;
@@ -26,22 +25,38 @@ use crate::memory::{self, Budget};
 use crate::observe::{Addresses, Scope};
 use crate::times::Bounds;
 use crate::{Error, central, deliver, spool};
-use renamed::Sources;
-use secrets::read_config;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use zonepulse_net::Trust;
 use zonepulse_net::amqp::{Address, check_queue};
 use zonepulse_net::tls::Authorities;
 use zonepulse_private::Secret;
+use zonepulse_program::config::{Schema, Sources, environment, read_file};
 use zonepulse_program::log::{Format, Level};
 use zonepulse_wire::Communication;
 
 /// What the names of variables begin with.
 pub const ENVIRONMENT_PREFIX: &str = "ZONEPULSE_PROBE_";
 
-/// Keys whose value must not be shown, and is text whatever it looks like.
-const SECRETS: [&str; 3] = ["deliver.http.token", "deliver.rabbitmq.url", "pull.token"];
+/// What is particular to the probe's configuration.
+static SCHEMA: Schema = Schema {
+    prefix: ENVIRONMENT_PREFIX,
+    is_variable: |_| true,
+    secrets: &["deliver.http.token", "deliver.rabbitmq.url", "pull.token"],
+    paths: &[
+        "spool.dir",
+        "deliver.http.token_file",
+        "tls.ca_file",
+        "pull.token_file",
+        "pull.certificate_file",
+        "pull.key_file",
+        "dnstap.socket",
+        "components.kea4_socket",
+        "components.kea6_socket",
+        "components.backup_pid_file",
+    ],
+    renamed: &renamed::TABLE,
+};
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -185,12 +200,17 @@ impl Config {
     /// key, and what is wrong, and with [`Error::Private`] when the file contains a secret and
     /// others can read it.
     pub fn load(path: &Path, arguments: &[Argument]) -> Result<Config, Error> {
-        Self::read(path, &read_config(path)?, environment(), arguments)
+        Self::read(path, &read_file(path)?, environment(), arguments)
     }
 
     /// Says whether a text could stand in the file of that name.
     pub(crate) fn check_text(path: &Path, text: &str) -> Result<(), Error> {
-        Self::read(path, text, environment(), &[]).map(drop)
+        let read = Self::read(path, text, environment(), &[]);
+        read.map(drop).map_err(|error| match error {
+            // The lines are those of a text that is not there yet.
+            Error::Config { place, detail } if place.starts_with(&*path.to_string_lossy()) => wrong(path.display(), detail),
+            error => error,
+        })
     }
 
     /// Reads a text as if it stood in a file of that name; the environment has no say.
@@ -205,10 +225,11 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
         arguments: &[Argument],
     ) -> Result<Config, Error> {
-        let sources = Sources::read(path, text, environment, arguments)?;
-        let config = sources.extract()?;
-        config.check().map_err(|detail| wrong(path.display(), sources.complaint(detail)))?;
-        Ok(config)
+        let arguments = arguments.iter().map(|Argument(argument)| argument);
+        let sources = Sources::read(&SCHEMA, Some((path, text)), environment, arguments)?;
+        let config: Config = sources.extract()?;
+        config.check().map_err(|detail| sources.complain(&detail))?;
+        Ok(Config { warnings: sources.warnings(), ..config })
     }
 
     fn check(&self) -> Result<(), String> {
@@ -429,11 +450,6 @@ impl Default for RabbitMq {
     fn default() -> Self {
         RabbitMq { url: Secret::new("amqp://127.0.0.1:5672/%2f"), queue: "zonepulse.batches".into() }
     }
-}
-
-/// The variables that are text; no setting is anything else.
-fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn wrong(place: impl ToString, detail: impl Into<String>) -> Error {

@@ -215,7 +215,7 @@ fn a_configuration_that_cannot_be_kept_costs_no_token() {
     fs::create_dir(dir.path().join("etc")).unwrap();
     for (text, expected) in [
         ("mine", "is no TOML"),
-        ("server_id = 3\ncolour = 3", "colour: unknown key"),
+        ("server_id = 3\ncolour = 3", "unknown key `colour`"),
         ("server_id = 3\nspool.dir = \"spool\"", "spool.dir: must be an absolute path"),
         ("server_id = 3\ndeliver = 3", "deliver.http: is no section"),
     ] {

@@ -108,6 +108,20 @@ impl Error {
     }
 }
 
+impl From<zonepulse_program::Error> for Error {
+    fn from(error: zonepulse_program::Error) -> Self {
+        use zonepulse_private::Error as Private;
+        match error {
+            zonepulse_program::Error::Wrong { place, what } => Error::Config { place, detail: what },
+            zonepulse_program::Error::Private(Private::File { path, source }) => {
+                Error::Config { place: path.display().to_string(), detail: format!("cannot be read: {source}") }
+            }
+            zonepulse_program::Error::Private(error) => Error::Private(error),
+            error => Error::Config { place: "the configuration".to_owned(), detail: error.to_string() },
+        }
+    }
+}
+
 impl From<zonepulse_net::Error> for Error {
     fn from(error: zonepulse_net::Error) -> Self {
         use zonepulse_net::Error as Net;

@@ -2,4 +2,8 @@
 //!
 //! Only the two programs use it: libraries take typed arguments and have no say in where lines go.
 
+pub mod config;
+mod error;
 pub mod log;
+
+pub use error::Error;
