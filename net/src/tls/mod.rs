@@ -8,11 +8,11 @@
 //!
 //! The provider of cryptography is ring, in all of it.
 
-mod any;
 mod authority;
 mod certificate;
 mod pinned;
 mod trust;
+mod verifier;
 
 pub use authority::Authority;
 pub use certificate::{Acceptor, Certificate};

@@ -3,15 +3,15 @@
 //! The other side sends the authority along with its certificate. It is trusted, and nothing else, when it has the
 //! fingerprint that was given.
 
-use super::any::Any;
+use super::verifier::{Believe, Verifier};
 use super::{client, provider};
 use crate::Error;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
@@ -58,12 +58,12 @@ impl FromStr for Fingerprint {
 
 /// Trust in one authority, which is kept once it was seen.
 #[derive(Debug, Clone)]
-pub struct Pinned(Arc<Verifier>);
+pub struct Pinned(Arc<Verifier<Belief>>);
 
 impl Pinned {
     /// Trust in the authority with this fingerprint.
     pub fn new(fingerprint: Fingerprint) -> Pinned {
-        Pinned(Arc::new(Verifier { fingerprint, signatures: Any::new(), seen: OnceLock::new() }))
+        Pinned(Verifier::new(Belief { fingerprint, seen: OnceLock::new() }))
     }
 
     /// How to connect.
@@ -73,28 +73,27 @@ impl Pinned {
 
     /// The authority, in PEM, once a connection was made.
     pub fn pem(&self) -> Option<String> {
-        let text = STANDARD.encode(self.0.seen.get()?);
+        let text = STANDARD.encode(self.0.belief.seen.get()?);
         let lines = text.as_bytes().chunks(PEM_LINE).map(|line| String::from_utf8_lossy(line) + "\n");
         Some(format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines.collect::<String>()))
     }
 }
 
+/// The authority with a fingerprint.
 #[derive(Debug)]
-struct Verifier {
+struct Belief {
     fingerprint: Fingerprint,
-    signatures: Any,
     seen: OnceLock<CertificateDer<'static>>,
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
+impl Believe for Belief {
+    fn believe(
         &self,
         certificate: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+    ) -> Result<(), rustls::Error> {
         let is_it = |certificate: &&CertificateDer<'_>| Fingerprint::of(certificate) == self.fingerprint;
         let unknown = || rustls::Error::General("no certificate that it shows has the fingerprint that was given".into());
         let authority = std::iter::once(certificate).chain(others).find(is_it).ok_or_else(unknown)?;
@@ -102,31 +101,9 @@ impl ServerCertVerifier for Verifier {
         roots.add(authority.clone())?;
         let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider()).build();
         let verifier = verifier.map_err(|error| rustls::Error::General(error.to_string()))?;
-        let verified = verifier.verify_server_cert(certificate, others, name, ocsp, now)?;
+        verifier.verify_server_cert(certificate, others, name, &[], now)?;
         self.seen.get_or_init(|| authority.clone().into_owned());
-        Ok(verified)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signatures.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signatures.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.signatures.supported_verify_schemes()
+        Ok(())
     }
 }
 

@@ -1,12 +1,11 @@
 //! Whom a client believes.
 
-use super::any::Any;
+use super::verifier::{Any, Verifier};
 use super::{certificates, client, read};
 use crate::Error;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Whose certificates are believed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,7 +35,7 @@ impl Trust {
             Trust::System => system()?,
             Trust::Own(authorities) => authorities.roots().map_err(Error::Trust)?,
             Trust::Anybody => {
-                return client(|builder| builder.dangerous().with_custom_certificate_verifier(Arc::new(Any::new())));
+                return client(|builder| builder.dangerous().with_custom_certificate_verifier(Verifier::new(Any)));
             }
         };
         client(|builder| builder.with_root_certificates(roots))
