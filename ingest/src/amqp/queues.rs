@@ -166,8 +166,8 @@ fn value(said: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check_queue;
     use super::*;
+    use zonepulse_net::amqp::check_queue;
 
     #[test]
     fn a_difference_is_read_from_what_brokers_say() {
