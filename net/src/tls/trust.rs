@@ -58,7 +58,7 @@ impl Authorities {
 
     /// Those of a text in PEM. Says what is wrong with it.
     pub fn from_pem(pem: &[u8]) -> Result<Self, String> {
-        Self::of(None, pem).map_err(|why| format!("the authority's certificate {why}"))
+        Self::of(None, pem)
     }
 
     fn of(file: Option<&Path>, pem: &[u8]) -> Result<Self, String> {

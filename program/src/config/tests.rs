@@ -1,5 +1,6 @@
 use super::*;
 use serde::Deserialize;
+use zonepulse_private::Secret;
 
 static SCHEMA: Schema = Schema {
     prefix: "TESTED_",
@@ -21,7 +22,7 @@ struct Config {
 #[serde(deny_unknown_fields, default)]
 struct Log {
     level: String,
-    token: String,
+    token: Secret,
     targets: Vec<u32>,
 }
 
@@ -88,7 +89,7 @@ fn what_is_no_toml_is_told_with_its_line() {
 #[test]
 fn an_old_name_is_taken_with_a_warning_and_shown_as_it_is_written() {
     let (config, warnings) = read("\n[logging]\namount = \"x\"", &[("TESTED_LOGGING__TOKEN", "5")], &[]).unwrap();
-    assert_eq!((config.log.level.as_str(), config.log.token.as_str()), ("x", "5"));
+    assert_eq!((config.log.level.as_str(), config.log.token.reveal()), ("x", "5"));
     let begins = ["a.toml:2: logging is now called log;", "a.toml:3: log.amount is now called log.level;"];
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(begins.iter().all(|begin| warnings.iter().any(|warning| warning.starts_with(begin))), "{warnings:?}");
@@ -100,7 +101,7 @@ fn an_old_name_is_taken_with_a_warning_and_shown_as_it_is_written() {
 #[test]
 fn a_secret_is_text_whatever_it_looks_like_and_shown_nowhere() {
     let (config, _) = read("", &[("TESTED_LOG__TOKEN", "12345678")], &[]).unwrap();
-    assert_eq!(config.log.token, "12345678");
+    assert_eq!(config.log.token.reveal(), "12345678");
     assert_eq!(refusal("log.token = 918273"), "a.toml:1: log.token: expected a string, in quotes");
     assert_eq!(refusal("logging.token = 918273"), "a.toml:1: logging.token: expected a string, in quotes");
     for wrong in ["device", "=1", "a..b=1", "log.token=x", "logging.token=x", "log={token=\"x\"}", "dir=amqp://me:hush@x"] {
