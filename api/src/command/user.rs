@@ -142,7 +142,7 @@ impl User {
             User::List { place } => {
                 let users = place.with_store(overlay, "GET /api/v2/users", |store, _| Ok(store.registry().users()?))?;
                 let mut out = std::io::stdout().lock();
-                writeln!(out, "name\tadministrator\tcreated")?;
+                writeln!(out, "user\tadministrator\tcreated")?;
                 for user in users {
                     let administrator = if user.administrator { "yes" } else { "no" };
                     writeln!(out, "{}\t{administrator}\t{}", user.name, time::text(user.created_ms))?;
