@@ -12,6 +12,8 @@ use crate::pending::Pending;
 use crate::problem::{Case, Problem};
 use crate::refusals::Refusals;
 use crate::rights::{Need, Right, guard};
+use crate::time::now_ms;
+use crate::watch::Watch;
 use crate::{
     Error, access::Access, audit, batches, broker_trial, browsers, config, enrollments, health, heartbeat, monitoring, page,
     servers, settings,
@@ -56,6 +58,7 @@ struct Parts {
     pulled: pull::Progress,
     logs_requests: AtomicBool,
     refusals: Arc<Refusals>,
+    watch: Arc<Watch>,
 }
 
 /// Answers that are being read may hold no less, bytes: several of the largest.
@@ -71,12 +74,14 @@ impl App {
         addresses: Addresses,
     ) -> Result<Self, Error> {
         let credentials = Credentials::new(store.clone())?;
-        let fleet = Arc::new(Fleet::new(store.clone())?);
+        let fleet = Arc::new(Fleet::new(store.clone(), now_ms())?);
         let pending = Pending::new(limits.max_pending_bytes.into());
         let unread = Pending::new(engine.memory_bytes().max(LEAST_UNREAD_BYTES));
         let pulled = pull::Progress::default();
         let connections = Connections::new(listen::bounds(&limits));
         let refusals = Arc::<Refusals>::default();
+        let watch = Watch::new(store.clone(), ingest.clone(), fleet.clone(), refusals.clone(), pulled.clone());
+        let watch = Arc::new(watch);
         let metrics = Metrics::new(metrics::Parts {
             store: store.clone(),
             ingest: ingest.clone(),
@@ -85,7 +90,7 @@ impl App {
             pending: pending.clone(),
             unread: unread.clone(),
             pulled: pulled.clone(),
-            fleet: fleet.clone(),
+            watch: watch.clone(),
             refusals: refusals.clone(),
         });
         let logs_requests = AtomicBool::new(true);
@@ -104,6 +109,7 @@ impl App {
             pulled,
             logs_requests,
             refusals,
+            watch,
         };
         Ok(App { parts: Arc::new(parts) })
     }
@@ -152,6 +158,11 @@ impl App {
     /// What was refused, for the log and metrics.
     pub(crate) fn refusals(&self) -> &Refusals {
         &self.parts.refusals
+    }
+
+    /// How the servers are.
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        &self.parts.watch
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

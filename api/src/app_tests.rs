@@ -346,6 +346,16 @@ fn the_page_lists_existing_names_for_deletion() {
     assert!(page.contains("<option value=\"true\" selected>existing names</option>"));
 }
 
+#[test]
+fn the_page_says_in_words_how_many_servers_observed_a_total() {
+    let script = include_str!("page/page.js");
+    for needed in
+        ["${row.observed_servers} of ${row.servers} servers observed", "missing(nearest)", "notes.push(`framed: partial"]
+    {
+        assert!(script.contains(needed), "{needed}");
+    }
+}
+
 /// What is not among the rows of one answer is fetched as well, and where something is left out then, that is said.
 #[test]
 fn the_page_saves_all_pages_of_an_answer_or_says_that_it_does_not() {

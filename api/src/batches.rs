@@ -66,10 +66,16 @@ async fn receive(
     let Principal::Server(server_id) = caller.principal else {
         return Err(Problem::new(Case::NotAllowed, "only a server's token may send batches"));
     };
-    check_media_type(&headers)?;
+    let refused = |cause, problem: &Problem| app.ingest().refused_at_the_door(server_id, cause, problem.detail());
+    check_media_type(&headers).inspect_err(|problem| refused("media_type", problem))?;
     let mut held = app.pending().of(server_id);
     let take = |bytes| held.take(bytes).map_err(Problem::from);
-    let batch = body::whole(body, app.limits().max_request_bytes as usize, take).await?;
+    let batch = body::whole(body, app.limits().max_request_bytes as usize, take).await;
+    let batch = batch.inspect_err(|problem| {
+        if problem.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            refused("too_large", problem);
+        }
+    })?;
     let received = app.ingest().receive(batch, Sender::Server(server_id)).await;
     received.inspect_err(|error| app.refusals().batch(caller.address, server_id, error))?;
     Ok((StatusCode::NO_CONTENT, [(KEPT_FROM_HEADER, kept_from(&app, server_id, now_ms() / 1000).to_string())]))

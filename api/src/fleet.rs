@@ -9,15 +9,21 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use zonepulse_ingest::fleet::{Heartbeat, State};
+use zonepulse_ingest::fleet::{HEARTBEAT_INTERVAL_S, Heartbeat, SpoolState, State};
 use zonepulse_store::Store;
 
 /// Heartbeats are counted over this time, milliseconds.
 pub const WINDOW_MS: u64 = 120_000;
-/// So many in that time are good: one in 30 s, and one may be late.
-pub const GOOD: usize = 4;
+/// A probe sends one so often, milliseconds.
+const EVERY_MS: u64 = HEARTBEAT_INTERVAL_S as u64 * 1000;
+/// A heartbeat that is late by no more is not missing, milliseconds: probes ask other programs before they send one.
+const GRACE_MS: u64 = 5000;
+/// So many come in that time when all is well.
+const ALL: usize = (WINDOW_MS / EVERY_MS) as usize + 1;
 /// So many of one server are counted at most.
 const MOST: usize = 64;
+/// What was waiting in a server's spool is remembered of so many heartbeats: ten minutes, two of the longest intervals.
+const MOST_WAITING: usize = 21;
 /// Probes of one server that are told apart at most; the one that was heard longest ago is forgotten.
 const MOST_PROBES: usize = 8;
 /// The log says again that there are two after this, milliseconds.
@@ -28,6 +34,8 @@ const WRITE_AFTER_MS: u64 = 60_000;
 /// The heartbeats of all servers.
 pub struct Fleet {
     store: Store,
+    /// When the central began to listen, Unix milliseconds.
+    began_ms: u64,
     heard: Mutex<BTreeMap<u32, Heard>>,
 }
 
@@ -37,6 +45,8 @@ struct Heard {
     /// When heartbeats arrived, the oldest first.
     recent: VecDeque<u64>,
     last: Option<Last>,
+    /// What was waiting in the spool, the oldest first.
+    waiting: VecDeque<Waiting>,
     /// Who sent them.
     probes: Vec<Probe>,
     /// When the log said that there are two.
@@ -74,6 +84,20 @@ pub struct Last {
     pub received_ms: u64,
     /// What it said.
     pub heartbeat: Heartbeat,
+    /// Where it came from; none where the central fetched it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+}
+
+/// What was waiting in a spool when a heartbeat came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// When it came, Unix milliseconds.
+    pub at_ms: u64,
+    /// Batches that were not confirmed.
+    pub batches: u64,
+    /// Their size, bytes.
+    pub size_bytes: u64,
 }
 
 /// How a server is.
@@ -81,22 +105,49 @@ pub struct Last {
 pub struct Pulse {
     /// Heartbeats in the last two minutes.
     pub requests: usize,
+    /// The same, and those that would be among them had they come without delay.
+    pub in_time: usize,
     /// The last one, however old.
     pub last: Option<Last>,
     /// Probes that use the server's token at the same time, where there are several.
     pub several: Vec<Probe>,
+    /// Runs of probes that were heard in the last two minutes, beside each other or one after the other.
+    pub runs: usize,
+    /// Since when heartbeats can have come: the later of the probe's start and the central's, Unix milliseconds.
+    pub since_ms: u64,
+    /// Heartbeats that should have come in the last two minutes, or since then.
+    pub expected: usize,
+    /// What was waiting in the spool at the last heartbeats, the oldest first.
+    pub waiting: Vec<Waiting>,
 }
 
 impl Pulse {
+    /// Whether heartbeats come as they should: one may be late.
+    pub fn is_regular(&self) -> bool {
+        self.last.is_some() && self.in_time + 1 >= self.expected
+    }
+
+    /// Whether so little time has passed that fewer than all heartbeats are all that can have come.
+    pub fn is_starting(&self) -> bool {
+        self.last.is_some() && self.expected < ALL
+    }
+
     /// Whether anything was heard of it in the last two minutes.
     pub fn state(&self) -> State {
         if self.requests > 0 { State::Running } else { State::Stopped }
     }
 }
 
+impl Last {
+    /// When the probe began by the central's clock, Unix milliseconds.
+    fn began_ms(&self) -> u64 {
+        self.received_ms.saturating_sub(self.heartbeat.uptime_s.saturating_mul(1000))
+    }
+}
+
 impl Fleet {
-    /// With what the store remembers.
-    pub fn new(store: Store) -> Result<Self, zonepulse_store::Error> {
+    /// With what the store remembers, of a central that begins at this time.
+    pub fn new(store: Store, began_ms: u64) -> Result<Self, zonepulse_store::Error> {
         let mut heard = BTreeMap::new();
         for (server_id, value) in store.registry().seen()? {
             // What another version wrote and this one cannot read is heard anew.
@@ -104,7 +155,7 @@ impl Fleet {
             let written_ms = last.as_ref().map_or(0, |last| last.received_ms);
             heard.insert(server_id, Heard { last, written_ms, ..Heard::default() });
         }
-        Ok(Fleet { store, heard: Mutex::new(heard) })
+        Ok(Fleet { store, began_ms, heard: Mutex::new(heard) })
     }
 
     /// Takes a heartbeat of a server that is known, from an address. Blocks for a moment when it writes.
@@ -115,7 +166,7 @@ impl Fleet {
         address: Option<IpAddr>,
         received_ms: u64,
     ) -> Result<(), zonepulse_store::Error> {
-        let last = Last { received_ms, heartbeat };
+        let last = Last { received_ms, heartbeat, address };
         let write = {
             let mut all = self.lock();
             let heard = all.entry(server_id).or_default();
@@ -125,6 +176,7 @@ impl Fleet {
             }
             heard.recent.push_back(received_ms);
             heard.hear(&last.heartbeat, address, received_ms);
+            heard.wait(&last);
             heard.warn(server_id, received_ms);
             let write = received_ms.abs_diff(heard.written_ms) >= WRITE_AFTER_MS;
             heard.written_ms = if write { received_ms } else { heard.written_ms };
@@ -142,7 +194,21 @@ impl Fleet {
         let mut all = self.lock();
         let Some(heard) = all.get_mut(&server_id) else { return Pulse::default() };
         heard.drop_old(now_ms);
-        Pulse { requests: heard.recent.len(), last: heard.last.clone(), several: heard.several() }
+        let last = heard.last.clone();
+        let probe_ms = last.as_ref().map_or(0, Last::began_ms);
+        let since_ms = self.began_ms.max(probe_ms);
+        let passed = now_ms.saturating_sub(since_ms).saturating_sub(GRACE_MS) / EVERY_MS;
+        let requests = heard.recent.iter().filter(|received_ms| now_ms.abs_diff(**received_ms) < WINDOW_MS).count();
+        Pulse {
+            requests,
+            in_time: heard.recent.len(),
+            last,
+            several: heard.several(),
+            runs: heard.probes.len(),
+            since_ms,
+            expected: usize::try_from(passed).unwrap_or(ALL).saturating_add(1).min(ALL),
+            waiting: heard.waiting.iter().copied().collect(),
+        }
     }
 
     /// A server was removed.
@@ -176,8 +242,17 @@ impl Fleet {
 impl Heard {
     /// A clock that was set back makes what it called the future old, too.
     fn drop_old(&mut self, now_ms: u64) {
-        self.recent.retain(|received_ms| now_ms.abs_diff(*received_ms) < WINDOW_MS);
+        self.recent.retain(|received_ms| now_ms.abs_diff(*received_ms) < WINDOW_MS + GRACE_MS);
         self.probes.retain(|probe| now_ms.abs_diff(probe.last_ms) < WINDOW_MS);
+    }
+
+    /// A heartbeat says what is waiting.
+    fn wait(&mut self, last: &Last) {
+        let SpoolState { batches, size_bytes } = last.heartbeat.spool;
+        if self.waiting.len() >= MOST_WAITING {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(Waiting { at_ms: last.received_ms, batches, size_bytes });
     }
 
     /// A run of a probe was heard.
@@ -228,7 +303,7 @@ pub fn conflict(several: &[Probe]) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use zonepulse_ingest::fleet::{CaptureState, Component, Components, SpoolState};
+    use zonepulse_ingest::fleet::{CaptureState, Component, Components};
     use zonepulse_store::Options;
 
     /// A heartbeat of a healthy probe, made at this time.
@@ -258,7 +333,7 @@ pub mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
         store.registry().add_server("ns1", false, String::new(), 0).unwrap();
-        let fleet = Fleet::new(store.clone()).unwrap();
+        let fleet = Fleet::new(store.clone(), 1_000_000).unwrap();
         (dir, store, fleet)
     }
 
@@ -276,11 +351,60 @@ pub mod tests {
         assert_eq!((late.requests, late.state(), late.last.unwrap().received_ms), (0, State::Stopped, 1_150_000));
     }
 
+    /// What is expected of a probe that began at this second and was heard at these, and whether it is regular and starting.
+    fn expected(fleet: &Fleet, began_s: u64, heard_s: &[u64], now_s: u64) -> (usize, bool, bool) {
+        for at_s in heard_s {
+            let heartbeat = Heartbeat { uptime_s: at_s - began_s, ..heartbeat(0) };
+            fleet.hear(1, heartbeat, None, 1_000_000 + at_s * 1000).unwrap();
+        }
+        let pulse = fleet.pulse(1, 1_000_000 + now_s * 1000);
+        (pulse.expected, pulse.is_regular(), pulse.is_starting())
+    }
+
+    #[test]
+    fn a_probe_that_has_just_begun_is_expected_to_have_sent_what_it_can() {
+        let (_dir, _store, fleet) = fleet();
+        assert_eq!(expected(&fleet, 1000, &[1000], 1001), (1, true, true));
+        assert_eq!(expected(&fleet, 1000, &[1030], 1059), (2, true, true));
+        assert_eq!(expected(&fleet, 1000, &[1060, 1090], 1119), (4, true, true));
+        assert_eq!(expected(&fleet, 1000, &[1120], 1126), (5, true, false));
+    }
+
+    #[test]
+    fn a_probe_that_falls_silent_after_its_start_is_not_regular() {
+        let (_dir, _store, fleet) = fleet();
+        assert_eq!(expected(&fleet, 1000, &[1000], 1064), (2, true, true));
+        assert_eq!(expected(&fleet, 1000, &[], 1065), (3, false, true));
+        assert_eq!(expected(&fleet, 1000, &[], 9000), (5, false, false));
+    }
+
+    #[test]
+    fn a_central_that_has_just_begun_expects_what_can_have_come_since() {
+        let (_dir, store, before) = fleet();
+        before.hear(1, Heartbeat { uptime_s: 900_000, ..heartbeat(0) }, None, 1_000_000).unwrap();
+        let fleet = Fleet::new(store, 2_000_000).unwrap();
+        let at = |now_s: u64| {
+            let pulse = fleet.pulse(1, 2_000_000 + now_s * 1000);
+            (pulse.expected, pulse.is_regular(), pulse.is_starting())
+        };
+        assert_eq!((at(0), at(34), at(35)), ((1, true, true), (1, true, true), (2, false, true)));
+        fleet.hear(1, Heartbeat { uptime_s: 901_035, ..heartbeat(0) }, None, 2_035_000).unwrap();
+        assert_eq!(at(36), (2, true, true));
+    }
+
+    #[test]
+    fn a_server_that_was_never_heard_is_neither_regular_nor_starting() {
+        let (_dir, _store, fleet) = fleet();
+        let pulse = fleet.pulse(1, 1_000_001);
+        assert!(!pulse.is_regular() && !pulse.is_starting());
+    }
+
     #[test]
     fn a_flood_of_heartbeats_takes_no_memory() {
         let (_dir, _store, fleet) = fleet();
         (0..1000).for_each(|n| fleet.hear(1, heartbeat(0), None, 1_000_000 + n).unwrap());
-        assert_eq!(fleet.pulse(1, 1_001_000).requests, MOST);
+        let pulse = fleet.pulse(1, 1_001_000);
+        assert_eq!((pulse.requests, pulse.waiting.len()), (MOST, MOST_WAITING));
     }
 
     /// Heartbeats of runs of probes, each at a second.
@@ -337,11 +461,11 @@ pub mod tests {
         let (_dir, store, fleet) = fleet();
         fleet.hear(1, heartbeat(5), None, 1_000_000).unwrap();
         fleet.hear(1, heartbeat(6), None, 1_030_000).unwrap();
-        let seen = |store: &Store| Fleet::new(store.clone()).unwrap().pulse(1, 1_040_000).last.unwrap().received_ms;
+        let seen = |store: &Store| Fleet::new(store.clone(), 1_040_000).unwrap().pulse(1, 1_040_000).last.unwrap().received_ms;
         assert_eq!(seen(&store), 1_000_000, "written once a minute");
         fleet.write_all().unwrap();
         assert_eq!(seen(&store), 1_030_000);
-        let pulse = Fleet::new(store).unwrap().pulse(1, 1_040_000);
+        let pulse = Fleet::new(store, 1_040_000).unwrap().pulse(1, 1_040_000);
         assert_eq!((pulse.requests, pulse.state()), (0, State::Stopped), "what was counted is not remembered");
     }
 

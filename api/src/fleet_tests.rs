@@ -260,7 +260,7 @@ async fn heartbeats_say_who_is_alive() {
     for n in 1..=4 {
         assert_eq!(setup.call(&beat, "POST", HEARTBEAT, heartbeat()).await.0, 200);
         let row = &setup.get(HEARTBEAT).await[0];
-        assert_eq!((&row["requests"], &row["good"]), (&json!(n), &json!(n >= 4)));
+        assert_eq!((&row["requests"], &row["good"]), (&json!(n), &json!(true)), "all that can have come since the start");
     }
     let rows = setup.get(HEARTBEAT).await;
     let row = &rows[0];
@@ -270,11 +270,105 @@ async fn heartbeats_say_who_is_alive() {
     assert_eq!((&row["components"]["backup"], &row["settings_version"]), (&Value::Null, &json!(1)));
     assert_eq!((&row["capture"]["state"], &row["spool"]["batches"]), (&json!("running"), &json!(1)));
     assert!(row["clock_skew_ms"].as_i64().unwrap().abs() < 5000, "{row}");
+    assert_eq!((&row["health"], &row["capture"]["blind"]), (&json!("starting"), &json!([])));
     let silent = &rows[1];
+    assert_eq!((&silent["health"], &silent["good"]), (&json!("new"), &json!(false)));
     assert_eq!((&silent["requests"], &silent["state"], &silent["last_heartbeat"]), (&json!(0), &json!("stopped"), &Value::Null));
     assert_eq!(setup.get(&format!("{HEARTBEAT}?server_id=2")).await.as_array().unwrap().len(), 1);
     let (status, problem) = setup.ask("GET", &format!("{HEARTBEAT}?server_id=9"), Value::Null).await;
     assert_eq!((status, &problem["parameter"]), (400, &json!("server_id")));
+}
+
+/// The reasons of the first server that are of this health.
+fn reasons(row: &Value, health: &str) -> Vec<String> {
+    let all = row["reasons"].as_array().unwrap().iter().filter(|reason| reason["health"] == health);
+    all.map(|reason| reason["reason"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_blind_probe_is_told_in_heartbeats_and_metrics() {
+    let setup = setup();
+    let made = setup.make(json!({"server": "ns1"})).await;
+    let mut blind = heartbeat();
+    let detail = "knotd listens on port 5353 (UDP, TCP); the probe counts port 53: set capture.ports";
+    blind["capture"]["blind"] = json!([{"reason": "other_sockets", "detail": detail}]);
+    assert_eq!(setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, blind.clone()).await.0, 200);
+    let row = &setup.get(HEARTBEAT).await[0];
+    assert_eq!((&row["state"], &row["good"], &row["health"]), (&json!("running"), &json!(true), &json!("blind")));
+    assert_eq!(row["capture"]["blind"], blind["capture"]["blind"]);
+    assert_eq!(reasons(row, "blind"), [detail]);
+    let metrics = setup.app.metrics().text().unwrap();
+    for (health, value) in [("blind", 1), ("ok", 0), ("silent", 0)] {
+        let line = format!("zonepulse_server_health{{server=\"1\",health=\"{health}\"}} {value}\n");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_batches_are_refused_says_why_until_one_is_taken() {
+    let setup = setup();
+    let made = setup.make(json!({"server": "ns1"})).await;
+    assert_eq!(setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 200);
+    let send = async |bytes: Vec<u8>| {
+        let request = axum::http::Request::builder().method("POST").uri("/api/v2/batches");
+        let request = request.header("authorization", bearer(&made["token"])).header("content-type", crate::batches::MEDIA_TYPE);
+        let mut request = request.body(Body::from(bytes)).unwrap();
+        request.extensions_mut().insert(ConnectInfo(Peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)))));
+        router(setup.app.clone()).oneshot(request).await.unwrap().status().as_u16()
+    };
+    let batch = |server_id| {
+        use zonepulse_ingest::batches::{Batch, Counters, Coverage, Identity, Records};
+        let start_s = crate::time::now_ms() / 60_000 * 60 - 60;
+        let identity = Identity { server_id, epoch: 1, seq: 0 };
+        let coverage = Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 };
+        let (counters, records) = (Counters::new(), Records::new());
+        Batch { identity, start_s, interval_s: 60, coverage, counters, evicted: None, records, rows: Vec::new() }
+            .encode()
+            .unwrap()
+    };
+    assert_eq!(send(batch(9)).await, 403);
+    let row = &setup.get(HEARTBEAT).await[0];
+    assert_eq!((&row["state"], &row["health"]), (&json!("running"), &json!("refused")));
+    assert_eq!(
+        reasons(row, "refused"),
+        ["its batches are refused (wrong_server, 1 until now): server 1 may not send for server 9"]
+    );
+    assert_eq!(send(batch(1)).await, 204);
+    let row = &setup.get(HEARTBEAT).await[0];
+    assert_eq!(row["health"], "starting", "its probe keeps what was refused: {row}");
+    // What is too large never comes to be a batch.
+    let most = setup.app.limits().max_request_bytes as usize;
+    assert_eq!(send(vec![0; most + 1]).await, 413);
+    let row = &setup.get(HEARTBEAT).await[0];
+    assert!(reasons(row, "refused")[0].contains("(too_large, 1 until now)"), "{row}");
+    assert_eq!(send(batch(1)).await, 204);
+    assert_eq!(setup.get(HEARTBEAT).await[0]["health"], "lost", "it is over, and something is to be seen to");
+}
+
+#[tokio::test]
+async fn a_server_whose_heartbeats_are_refused_says_why_until_one_is_taken() {
+    let setup = setup();
+    let made = setup.make(json!({"server": "ns1"})).await;
+    let beat = bearer(&made["token"]);
+    assert_eq!(setup.call(&beat, "POST", HEARTBEAT, json!({"hostname": "ns1"})).await.0, 400);
+    let row = &setup.get(HEARTBEAT).await[0];
+    assert_eq!((&row["health"], &row["good"]), (&json!("refused"), &json!(false)));
+    assert!(reasons(row, "refused")[0].starts_with("its heartbeats are refused (1 until now): "), "{row}");
+    assert_eq!(setup.call(&beat, "POST", HEARTBEAT, heartbeat()).await.0, 200);
+    assert_eq!(setup.get(HEARTBEAT).await[0]["health"], "starting");
+}
+
+#[tokio::test]
+async fn a_silent_server_s_old_token_is_told_by_its_address() {
+    let setup = setup();
+    let made = setup.make(json!({"server": "ns1", "address": "127.0.0.1"})).await;
+    setup.make(json!({"server": "ns2", "address": "192.0.2.7"})).await;
+    assert_eq!(setup.ask("POST", "/api/v2/pvservers/1/token", Value::Null).await.0, 200);
+    assert_eq!(setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 401);
+    let rows = setup.get(HEARTBEAT).await;
+    assert_eq!((&rows[0]["health"], &rows[1]["health"]), (&json!("silent"), &json!("new")));
+    let said = &reasons(&rows[0], "silent")[0];
+    assert!(said.contains("requests of a probe at its address 127.0.0.1 are refused (1 until now"), "{said}");
 }
 
 #[tokio::test]
@@ -291,7 +385,7 @@ async fn two_probes_with_one_token_are_a_conflict_that_names_both() {
     let row = &setup.get(HEARTBEAT).await[0];
     let said = json!("two probes use this server's token: one (127.0.0.1), other (127.0.0.1)");
     assert_eq!((&row["state"], &row["conflict"]), (&json!("conflict"), &said));
-    assert_eq!((&row["requests"], &row["good"]), (&json!(5), &json!(false)));
+    assert_eq!((&row["requests"], &row["good"], &row["health"]), (&json!(5), &json!(false), &json!("conflict")));
     let metrics = setup.app.metrics().text().unwrap();
     assert!(metrics.contains("zonepulse_server_probes_conflicting{server=\"1\"} 2"), "{metrics}");
 }

@@ -7,12 +7,13 @@
 use crate::app::App;
 use crate::body;
 use crate::credentials::Principal;
-use crate::fleet::{self, GOOD, Pulse};
 use crate::listing::{self, blocking};
 use crate::parameters::{self, Listed};
 use crate::problem::{Case, Problem};
 use crate::rights::Caller;
+use crate::server_health::{Reason, ServerHealth};
 use crate::time::{now_ms, text};
+use crate::watch::Condition;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
@@ -25,6 +26,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zonepulse_ingest::fleet::{self as wire, Heartbeat, HeartbeatAnswer, MAX_HEARTBEAT_BYTES, probe_settings};
 use zonepulse_store::Server;
+
+/// Where probes send heartbeats to.
+pub const PATH: &str = "/api/v2/monitoring/heartbeat";
 
 /// What probes call.
 pub fn sending() -> OpenApiRouter<App> {
@@ -60,7 +64,8 @@ async fn hear(
         return Err(Problem::new(Case::NotAllowed, "only a server's token may send heartbeats"));
     };
     let received_at_ms = now_ms();
-    let heartbeat: Heartbeat = body::typed("body", body::json(&headers, body, MAX_HEARTBEAT_BYTES).await?)?;
+    let read = body::json(&headers, body, MAX_HEARTBEAT_BYTES).await.and_then(|read| body::typed("body", read));
+    let heartbeat: Heartbeat = read.inspect_err(|problem| app.refusals().heartbeat(server_id, problem, received_at_ms))?;
     blocking(move || heard(&app, server_id, heartbeat, Some(caller.address), received_at_ms).map(Json)).await
 }
 
@@ -73,7 +78,8 @@ pub fn heard(
     address: Option<IpAddr>,
     received_at_ms: u64,
 ) -> Result<HeartbeatAnswer, Problem> {
-    check(&heartbeat)?;
+    check(&heartbeat).inspect_err(|problem| app.refusals().heartbeat(server_id, problem, received_at_ms))?;
+    app.refusals().heard(server_id);
     app.fleet().hear(server_id, heartbeat, address, received_at_ms)?;
     answer(app, server_id, received_at_ms)
 }
@@ -96,9 +102,28 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Problem> {
 
 /// Who is alive
 ///
-/// A row per managed server: its heartbeats of the last 2 minutes, of which 4 or 5 are good, and what
-/// the last one said. When several probes use one server's token, its state is `conflict`, and it is
-/// not good. After a restart of the central the last heartbeat is remembered, the count begins anew.
+/// A row per managed server: its heartbeats of the last 2 minutes, of which 4 or 5 are good, and what the last one said. After
+/// a start of the probe or of the central fewer are good: at most one of those that can have come by then may be missing. When
+/// several probes use one server's token, its state is `conflict`, and it is not good. After a restart of the central the last
+/// heartbeat is remembered, the count begins anew.
+///
+/// `health` is the worst that holds, in this order, and `reasons` has a sentence about everything that holds:
+///
+/// * `silent`: more than one heartbeat is missing.
+/// * `refused`: its batches are refused, until one of the same kind is taken or none has come for 10 minutes; or its heartbeats are.
+/// * `conflict`: several probes use its token.
+/// * `blind`: DNS messages are not counted although they should be, or the probe has reason to believe that it does not see all
+///   (`capture.blind`).
+/// * `behind`: the batches that wait at its probe have become more at 3 heartbeats in a row, by more than are always on the way; or
+///   more wait at 2 heartbeats in a row than the probe makes in 3 minutes, or in 3 intervals if those are longer; or none has
+///   arrived for 5 minutes, or 3 intervals, while heartbeats come.
+/// * `lost`: within the last hour its probe gave up batches, or batches were refused for good.
+/// * `restarting`: 3 or more runs of its probe were heard in 2 minutes.
+/// * `dns_stopped`: the DNS server is installed and does not run.
+/// * `settings_refused`: the probe does not follow all settings.
+/// * `new`: no probe of it was ever heard.
+/// * `starting`: probe or central began less than about 2 minutes ago, and what can be expected has come.
+/// * `ok`: none of these.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/heartbeat", operation_id = "heartbeats", tag = "Monitoring",
     params(
@@ -113,14 +138,8 @@ async fn list(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
     let wanted = page.servers.clone();
     let rows = blocking(move || {
         app.known_servers(&wanted)?;
-        let now_ms = now_ms();
-        let servers = app.store().registry().servers()?.into_iter().filter(|server| !server.is_removed());
-        let servers = servers.filter(|server| wanted.is_empty() || wanted.contains(&server.id));
-        let row = |server: Server| {
-            let twins = app.ingest().overlaps(server.id).live.is_some();
-            HeartbeatRow::of(app.fleet().pulse(server.id, now_ms), twins, server)
-        };
-        Ok(servers.map(row).collect::<Vec<_>>())
+        let conditions = app.watch().those(|id| wanted.is_empty() || wanted.contains(&id), now_ms())?;
+        Ok(conditions.into_iter().map(|(server, condition)| HeartbeatRow::of(condition, server)).collect::<Vec<_>>())
     });
     Ok(listing::page(rows.await?, &page, &uri))
 }
@@ -136,8 +155,14 @@ struct HeartbeatRow {
     sample: bool,
     /// Heartbeats in the last 2 minutes.
     requests: usize,
-    /// Whether that is good: 4 or more, and of one probe.
+    /// Whether that is good: at most one is missing of those that can have come, 4 or more when nothing began lately, and they are
+    /// of one probe.
     good: bool,
+    /// How well the server is observed: the worst that holds. Null for a sample, of which no probe sends.
+    #[schema(required)]
+    health: Option<ServerHealth>,
+    /// Why, the worst first.
+    reasons: Vec<ReasonBody>,
     /// When the last one arrived; null when none ever did.
     #[schema(format = DateTime, required)]
     last_heartbeat: Option<String>,
@@ -179,18 +204,15 @@ struct HeartbeatRow {
 }
 
 impl HeartbeatRow {
-    /// Of a server, of which two probes send batches of the same time where there are `twins`.
-    fn of(pulse: Pulse, twins: bool, server: Server) -> Self {
-        let conflict = match pulse.several.is_empty() {
-            false => Some(fleet::conflict(&pulse.several)),
-            true => twins.then(|| "two probes use this server's token: both send batches of the same time".to_owned()),
-        };
+    fn of(condition: Condition, server: Server) -> Self {
+        let (health, good) = (condition.health(), condition.is_good());
+        let Condition { pulse, conflict, reasons } = condition;
         let state = match (&conflict, pulse.state()) {
             (Some(_), _) => ServerState::Conflict,
             (None, wire::State::Running) => ServerState::Running,
             (None, wire::State::Stopped) => ServerState::Stopped,
         };
-        let Pulse { requests, last, several: _ } = pulse;
+        let (requests, last) = (pulse.requests, pulse.last);
         let received_ms = last.as_ref().map(|last| last.received_ms);
         let heartbeat = last.map(|last| last.heartbeat);
         let said = heartbeat.as_ref();
@@ -200,7 +222,9 @@ impl HeartbeatRow {
             server: server.name,
             sample: server.sample,
             requests,
-            good: requests >= GOOD && conflict.is_none(),
+            good,
+            health,
+            reasons: reasons.into_iter().map(ReasonBody::from).collect(),
             last_heartbeat: received_ms.map(text),
             state,
             conflict,
@@ -208,13 +232,32 @@ impl HeartbeatRow {
             clock_skew_ms: said.zip(received_ms).and_then(|(said, received_ms)| skew(said.sent_at_ms, received_ms)),
             settings_version: said.and_then(|said| said.settings_version),
             settings_refused: said.and_then(|said| said.settings_refused.clone()),
-            capture: said.map(|said| CaptureBody { state: said.capture.state.into(), detail: said.capture.detail.clone() }),
+            capture: said.map(|said| said.capture.clone().into()),
             spool: said.map(|said| SpoolBody { batches: said.spool.batches, size_bytes: said.spool.size_bytes }),
             probe_version: said.map(|said| said.probe_version.clone()),
             uptime_s: said.map(|said| said.uptime_s),
             hostname: said.map(|said| said.hostname.clone()),
             os: heartbeat.map(|said| said.os),
         }
+    }
+}
+
+/// Why a server's health is what it is.
+#[derive(Serialize, ToSchema)]
+struct ReasonBody {
+    /// What follows from it.
+    health: ServerHealth,
+    /// Since when; null where that is not known.
+    #[schema(format = DateTime, required)]
+    since: Option<String>,
+    /// What is wrong and what to do, in a sentence.
+    #[schema(example = "knotd listens on port 5353 (UDP, TCP); the probe counts port 53: set capture.ports")]
+    reason: String,
+}
+
+impl From<Reason> for ReasonBody {
+    fn from(Reason { health, since_ms, text: reason, of_central: _ }: Reason) -> Self {
+        ReasonBody { health, since: since_ms.map(text), reason }
     }
 }
 
@@ -297,8 +340,42 @@ struct ComponentBody {
 struct CaptureBody {
     /// Whether they are.
     state: StateWord,
-    /// Why they are not.
+    /// Why they are not; or what whoever reads the counts should know of them.
     detail: Option<String>,
+    /// Why the counts may miss messages of the DNS server although messages are being counted; empty when nothing suggests it.
+    #[serde(default)]
+    blind: Vec<BlindnessBody>,
+}
+
+impl From<wire::CaptureState> for CaptureBody {
+    fn from(wire::CaptureState { state, detail, blind }: wire::CaptureState) -> Self {
+        let blind = blind.into_iter().map(|wire::Blindness { reason, detail }| BlindnessBody { reason: word(reason), detail });
+        CaptureBody { state: state.into(), detail, blind: blind.collect() }
+    }
+}
+
+/// As a heartbeat says it.
+fn word(reason: wire::BlindReason) -> &'static str {
+    match reason {
+        wire::BlindReason::OtherSockets => "other_sockets",
+        wire::BlindReason::OtherPorts => "other_ports",
+        wire::BlindReason::NoMessage => "no_message",
+        wire::BlindReason::NoResponses => "no_responses",
+        wire::BlindReason::NoRequests => "no_requests",
+        wire::BlindReason::Unknown => "unknown",
+    }
+}
+
+/// A reason to believe that a running probe does not see all messages of the DNS server.
+#[derive(Serialize, ToSchema)]
+struct BlindnessBody {
+    /// Which one: `other_sockets` (the DNS server listens on ports or addresses that are not observed), `other_ports` (DNS
+    /// messages use ports that are not observed), `no_message` (none was seen since the probe began), `no_responses` (only
+    /// requests are seen), `no_requests` (only responses are), or `unknown` for what a later version of the probe names.
+    #[schema(example = "other_sockets")]
+    reason: &'static str,
+    /// What was found and what to do.
+    detail: String,
 }
 
 /// What waits to be sent.
@@ -399,9 +476,9 @@ struct RabbitmqBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::Last;
     use crate::fleet::tests::heartbeat;
-    use serde_json::Value;
+    use crate::fleet::{Last, Pulse};
+    use serde_json::{Value, json};
     use std::collections::BTreeSet;
     use utoipa::PartialSchema;
 
@@ -421,6 +498,7 @@ mod tests {
         assert_eq!(described(ComponentsBody::schema()), members(&said["components"]));
         assert_eq!(described(ComponentBody::schema()), members(&said["components"]["dns"]));
         assert_eq!(described(CaptureBody::schema()), members(&said["capture"]));
+        assert_eq!(described(BlindnessBody::schema()), members(&json!({"reason": "no_message", "detail": ""})));
         assert_eq!(described(SpoolBody::schema()), members(&said["spool"]));
         let rabbitmq = wire::RabbitmqSettings {
             address: "a".to_owned(),
@@ -445,11 +523,20 @@ mod tests {
         let store = zonepulse_store::Store::open(dir.path(), &Default::default()).unwrap();
         let server = store.registry().add_server("ns1", false, String::new(), 0).unwrap();
         let row = |sent_ms, received_ms| {
-            let last = Some(Last { received_ms, heartbeat: heartbeat(sent_ms) });
-            let pulse = Pulse { requests: 1, last, several: Vec::new() };
-            HeartbeatRow::of(pulse, false, server.clone()).clock_skew_ms
+            let last = Some(Last { received_ms, heartbeat: heartbeat(sent_ms), address: None });
+            let pulse = Pulse { requests: 1, last, ..Pulse::default() };
+            let condition = Condition { pulse, conflict: None, reasons: Vec::new() };
+            HeartbeatRow::of(condition, server.clone()).clock_skew_ms
         };
         assert_eq!((row(1000, 4000), row(4000, 1000), row(u64::MAX, 0)), (Some(-3000), Some(3000), None));
+    }
+
+    #[test]
+    fn why_a_probe_is_blind_is_told_in_the_words_of_its_heartbeat() {
+        use wire::BlindReason::{NoMessage, NoRequests, NoResponses, OtherPorts, OtherSockets, Unknown};
+        for reason in [OtherSockets, OtherPorts, NoMessage, NoResponses, NoRequests, Unknown] {
+            assert_eq!(serde_json::to_value(reason).unwrap(), word(reason));
+        }
     }
 
     #[test]

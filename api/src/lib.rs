@@ -38,6 +38,8 @@ mod heartbeat;
 mod json;
 mod listen;
 mod listing;
+#[cfg(test)]
+mod logged;
 mod metrics;
 mod monitoring;
 mod negotiate;
@@ -61,6 +63,7 @@ mod rights;
 mod room;
 pub mod serve;
 mod server_body;
+mod server_health;
 mod servers;
 mod settings;
 mod simulate;
@@ -72,6 +75,7 @@ mod tls;
 mod unique;
 mod unread;
 mod users;
+mod watch;
 
 pub use app::document;
 pub use error::{Error, describe};

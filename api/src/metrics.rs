@@ -7,11 +7,12 @@
 //! never what a caller can choose.
 
 use crate::app::App;
-use crate::fleet::Fleet;
 use crate::parameters;
 use crate::problem::Problem;
 use crate::refusals::Refusals;
+use crate::server_health::ServerHealth;
 use crate::time::now_ms;
+use crate::watch::{Condition, Watch};
 use axum::extract::State;
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -102,8 +103,8 @@ pub(crate) struct Parts {
     pub unread: Pending<u64>,
     /// Pulling.
     pub pulled: pull::Progress,
-    /// Heartbeats.
-    pub fleet: Arc<Fleet>,
+    /// How servers are.
+    pub watch: Arc<Watch>,
     /// What was refused.
     pub refusals: Arc<Refusals>,
 }
@@ -163,6 +164,7 @@ impl Collector for Parts {
         self.broker(&mut out)?;
         self.store(&mut out)?;
         self.shares(&mut out)?;
+        self.servers(&mut out)?;
         self.queries(&mut out)?;
         self.pulled(&mut out)?;
         self.connections(&mut out)?;
@@ -287,10 +289,7 @@ impl Parts {
         out.per_server(false, "server_series", "Series of metrics that the server introduced", &each(&|id| series(id).owned))?;
         let help = "Points of series that exceeded the server's share and were not taken";
         out.per_server(true, "server_series_points_refused", help, &each(&|id| series(id).refused))?;
-        let (overlaps, now_ms) = (|id| self.ingest.overlaps(id), now_ms());
-        let several = |id| self.fleet.pulse(id, now_ms).several.len().max(2 * usize::from(overlaps(id).live.is_some())) as u64;
-        let help = "Probes that use the server's token at the same time; 0 where there are not several";
-        out.per_server(false, "server_probes_conflicting", help, &each(&several))?;
+        let overlaps = |id| self.ingest.overlaps(id);
         let help = "Batches of the server that were counted though another probe covers their time";
         out.per_server(true, "server_batches_overlapping", help, &each(&|id| overlaps(id).counted))?;
         let help = "Batches of the server that were refused because another probe covers their time";
@@ -310,6 +309,29 @@ impl Parts {
         out.per_server(true, "server_batches_ahead", help, &each(&|id| times(id).ahead))?;
         let help = "Batches of the server that told of a time too long ago, and were refused for good";
         out.per_server(true, "server_batches_too_old", help, &each(&|id| times(id).too_old))
+    }
+
+    /// How each server is. A sample has no probe that could be well.
+    fn servers(&self, out: &mut Out<'_>) -> fmt::Result {
+        let all = self.watch.all(now_ms()).map_err(|_| fmt::Error)?;
+        let several = |condition: &Condition| match (condition.pulse.several.len(), &condition.conflict) {
+            (0, Some(_)) => 2,
+            (several, _) => several as u64,
+        };
+        let each: Vec<_> = all.iter().map(|(server, condition)| (server.id.to_string(), several(condition))).collect();
+        let help = "Probes that use the server's token at the same time; 0 where there are not several";
+        out.per_server(false, "server_probes_conflicting", help, &each)?;
+        let help = "1 for each health that holds for the server, of which heartbeat lists tell the worst";
+        let mut encoder = out.0.encode_descriptor("server_health", help, None, ConstGauge::new(0u64).metric_type())?;
+        for (server, Condition { reasons, .. }) in all.iter().filter(|(_, condition)| !condition.reasons.is_empty()) {
+            let id = server.id.to_string();
+            for health in ServerHealth::ALL {
+                let holds = u64::from(reasons.iter().any(|reason| reason.health == health));
+                let labels = [("server", id.as_str()), ("health", health.as_str())];
+                ConstGauge::new(holds).encode(encoder.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
     }
 
     fn pulled(&self, out: &mut Out<'_>) -> fmt::Result {

@@ -63,7 +63,8 @@ async fn raw(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Res
 /// unfinished one included, for the whole selection or split by `by`; without
 /// `date_from` and `date_to`, of the last 24 hours. In the order of `time`. An
 /// end of the range that lies where raw points have expired is moved outwards
-/// to a multiple of 5 minutes.
+/// to a multiple of 5 minutes. Hits are what was counted: `observed_servers` and `servers`
+/// say of each bucket whether servers are missing, `open` whether reports of it can still come.
 ///
 /// Only requests count, so that a question and its answer are not two, unless
 /// `action`, `rcode` or `by=action` says otherwise.
@@ -86,8 +87,10 @@ async fn aggregate(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Resu
 
 /// Requests per second
 ///
-/// Hits per second over time. A step in which nothing at all was reported has
-/// `null`, one without a hit `0`. Only requests count unless `action`, `rcode`
+/// Hits per second over time: the sum of the servers' rates, each of which is a server's hits by the time that its
+/// probe covered, so that a step that was observed in part, or is not over, is no drop. A step in which nothing at
+/// all was observed has `null`, one without a hit `0`. `observed_servers` of `servers` observed all of a step; where
+/// they are fewer, the rate is without the others. Only requests count unless `action`, `rcode`
 /// or `by=action` says otherwise. A step that is no multiple of 5 minutes is
 /// added up from raw points, and `null` where those have expired; without `step`,
 /// it is then a multiple of 5 minutes.

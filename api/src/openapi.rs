@@ -19,7 +19,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, SecurityReq
 use utoipa::{IntoParams, Modify, OpenApi as _, ToSchema};
 
 mod aggregate;
-pub use aggregate::{ByAndInterval, KeptTotals};
+pub use aggregate::{ByAndInterval, DnsAggregate, DnsRate, KeptTotals};
 
 /// Where the document is.
 pub const DOCUMENT_PATH: &str = "/api/v2/openapi.json";
@@ -410,6 +410,8 @@ macro_rules! row {
     };
 }
 
+use row;
+
 row! {
     /// The hits of one record, action and response code on one server in one interval.
     DnsPoint {
@@ -443,86 +445,6 @@ row! {
         /// Time of the last of them.
         #[schema(format = DateTime)]
         last_access: String,
-    }
-}
-
-row! {
-    /// Hits, of all time, of a range or of a bucket. Which fields there are depends on `interval` and `by`.
-    DnsAggregate {
-        /// Start of the bucket or day; with `interval`, but for `all`.
-        #[schema(nullable = false)]
-        #[schema(format = DateTime)]
-        time: Option<String>,
-        /// The resource that the record belongs to, or 0; in totals of all time and with `by=record`.
-        #[schema(nullable = false)]
-        resource_id: Option<u64>,
-        /// Owner name; in totals of all time and with `by=record`.
-        #[schema(nullable = false)]
-        #[schema(example = "www.example.com.")]
-        host: Option<String>,
-        /// Record type; in totals of all time and with `by=record`.
-        #[schema(nullable = false)]
-        #[schema(example = "AAAA")]
-        record_type as "type": Option<String>,
-        /// Whether the host is `<other>`, or `<other>` and a zone: a sum and no name; in totals of all time and with `by=record`.
-        #[schema(nullable = false)]
-        folded: Option<bool>,
-        /// The server's id; with `by=server`.
-        #[schema(nullable = false)]
-        server_id: Option<u32>,
-        /// The server's display name; with `by=server`.
-        #[schema(nullable = false)]
-        server: Option<String>,
-        /// `request` or `response`; with `by=action`.
-        #[schema(nullable = false)]
-        action: Option<Action>,
-        /// DNS messages.
-        hits: u64,
-        /// Time of the first of them; in totals of all time only.
-        #[schema(nullable = false)]
-        #[schema(format = DateTime)]
-        first_seen: Option<String>,
-        /// Time of the last of them.
-        #[schema(format = DateTime)]
-        last_access: String,
-    }
-}
-
-row! {
-    /// Hits per second in a step. Which fields there are depends on `by`.
-    DnsRate {
-        /// Start of the step.
-        #[schema(format = DateTime)]
-        time: String,
-        /// The resource that the record belongs to, or 0; with `by=record`.
-        #[schema(nullable = false)]
-        resource_id: Option<u64>,
-        /// Owner name; with `by=record`.
-        #[schema(nullable = false)]
-        #[schema(example = "www.example.com.")]
-        host: Option<String>,
-        /// Record type; with `by=record`.
-        #[schema(nullable = false)]
-        #[schema(example = "AAAA")]
-        record_type as "type": Option<String>,
-        /// Whether the host is `<other>`, or `<other>` and a zone: a sum and no name; with `by=record`.
-        #[schema(nullable = false)]
-        folded: Option<bool>,
-        /// The server's id; with `by=server`.
-        #[schema(nullable = false)]
-        server_id: Option<u32>,
-        /// The server's display name; with `by=server`.
-        #[schema(nullable = false)]
-        server: Option<String>,
-        /// `request` or `response`; with `by=action`.
-        #[schema(nullable = false)]
-        action: Option<Action>,
-        /// Hits per second; null when nothing was reported of this step, 0 when there was no hit.
-        #[schema(required)]
-        rps: Option<f64>,
-        /// Hits; null when nothing was reported.
-        #[schema(required)]
-        hits: Option<u64>,
     }
 }
 
@@ -572,5 +494,8 @@ row! {
         /// All other counters that are not zero, as `name=value` with spaces between.
         #[schema(example = "packets_seen=42 opcode_notify=1")]
         losses: String,
+        /// Milliseconds of the coverage in which the probe had reason to believe that it did not see the DNS server's messages:
+        /// that time is covered, and yet not observed.
+        blind_ms: u64,
     }
 }

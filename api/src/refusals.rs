@@ -2,31 +2,110 @@
 //!
 //! Every request has a line of its own as well; those tell what happened, and these what somebody should look at.
 
+use crate::batches;
+use crate::heartbeat;
 use crate::problem::Problem;
 use axum::http::StatusCode;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use zonepulse_ingest::Error;
 use zonepulse_net::Throttle;
+
+/// Refusals are remembered for so long, milliseconds: some heartbeats.
+const RECENT_MS: u64 = 600_000;
+/// More of why is not remembered, characters.
+const MAX_DETAIL: usize = 500;
+/// Addresses whose credentials were refused that are remembered; the one that was refused longest ago is forgotten.
+const MAX_ADDRESSES: usize = 256;
 
 /// What was refused since the start, and what of it the log has told.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     credentials: Throttle<String>,
+    /// Requests of probes whose credentials were refused: nobody knows of which server they are, but from where they came.
+    probes: Mutex<BTreeMap<IpAddr, Recent>>,
+    /// Heartbeats that were not understood, by server. Only of servers whose token was shown.
+    heartbeats: Mutex<BTreeMap<u32, Recent>>,
     unauthenticated: AtomicU64,
     /// By server, where it is the server's own fault, and cause.
     batches: Throttle<(Option<u32>, &'static str)>,
 }
 
+/// Refusals that follow each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recent {
+    /// When the first came, Unix milliseconds.
+    pub since_ms: u64,
+    /// When the last did.
+    pub last_ms: u64,
+    /// How many.
+    pub count: u64,
+    /// Why the last one was refused.
+    pub detail: String,
+}
+
+impl Recent {
+    fn is_recent(&self, now_ms: u64) -> bool {
+        now_ms.abs_diff(self.last_ms) < RECENT_MS
+    }
+
+    /// One more, after those of `before`.
+    fn after(before: Option<&Recent>, detail: &str, now_ms: u64) -> Self {
+        let before = before.filter(|before| before.is_recent(now_ms));
+        let (since_ms, count) = before.map_or((now_ms, 0), |before| (before.since_ms, before.count));
+        Recent { since_ms, last_ms: now_ms, count: count.saturating_add(1), detail: detail.chars().take(MAX_DETAIL).collect() }
+    }
+}
+
 impl Refusals {
+    /// A heartbeat of a server was not understood.
+    pub(crate) fn heartbeat(&self, server_id: u32, problem: &Problem, now_ms: u64) {
+        let mut heartbeats = self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = Recent::after(heartbeats.get(&server_id), problem.detail(), now_ms);
+        heartbeats.insert(server_id, recent);
+    }
+
+    /// A heartbeat of a server was taken.
+    pub(crate) fn heard(&self, server_id: u32) {
+        self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner).remove(&server_id);
+    }
+
+    /// Heartbeats of a server that are being refused.
+    pub(crate) fn heartbeats_of(&self, server_id: u32, now_ms: u64) -> Option<Recent> {
+        let heartbeats = self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
+        heartbeats.get(&server_id).filter(|recent| recent.is_recent(now_ms)).cloned()
+    }
+
+    /// Requests of probes at an address whose credentials are being refused.
+    pub(crate) fn probes_at(&self, address: IpAddr, now_ms: u64) -> Option<Recent> {
+        let probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+        probes.get(&address.to_canonical()).filter(|recent| recent.is_recent(now_ms)).cloned()
+    }
+
+    fn probe(&self, address: IpAddr, detail: &str, now_ms: u64) {
+        let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = address.to_canonical();
+        if probes.len() >= MAX_ADDRESSES && !probes.contains_key(&address) {
+            let oldest = probes.iter().min_by_key(|(_, recent)| recent.last_ms).map(|(address, _)| *address);
+            oldest.and_then(|oldest| probes.remove(&oldest));
+        }
+        let recent = Recent::after(probes.get(&address), detail, now_ms);
+        probes.insert(address, recent);
+    }
+
     /// A request was refused for its credentials. One without any is what every browser sends first: it is counted only.
-    pub(crate) fn credentials(&self, peer: IpAddr, path: &str, has_some: bool, problem: &Problem) {
+    pub(crate) fn credentials(&self, peer: IpAddr, path: &str, has_some: bool, problem: &Problem, now_ms: u64) {
         if !matches!(problem.status(), StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS) {
             return;
         }
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
         let cause = problem.detail();
+        if has_some && [batches::PATH, heartbeat::PATH].contains(&path) {
+            self.probe(peer, cause, now_ms);
+        }
         if has_some && let Some(count) = self.credentials.add(cause.to_owned(), Instant::now()) {
             tracing::warn!(%peer, path, cause, count, "credentials were refused; count since the last line about this cause");
         }
@@ -53,30 +132,10 @@ impl Refusals {
 mod tests {
     use super::*;
     use crate::problem::Case;
-    use std::io::{self, Write};
-    use std::sync::{Arc, Mutex};
-
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// The lines that are logged meanwhile.
     fn logged(doing: impl FnOnce(&Refusals)) -> Vec<String> {
-        let log = Log::default();
-        let to = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || to.clone()).finish();
-        tracing::subscriber::with_default(subscriber, || doing(&Refusals::default()));
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(str::to_owned).collect()
+        crate::logged::logged(|| doing(&Refusals::default()))
     }
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
@@ -85,7 +144,7 @@ mod tests {
     fn refused_credentials_are_warned_of_once_with_peer_and_cause() {
         let unknown = Problem::new(Case::NoCredentials, "this token is unknown, revoked or expired");
         let lines = logged(|refusals| {
-            (0..500).for_each(|_| refusals.credentials(PEER, "/api/v2/batches", true, &unknown));
+            (0..500).for_each(|n| refusals.credentials(PEER, "/api/v2/batches", true, &unknown, 1000 + n));
             assert_eq!(refusals.unauthenticated(), 500);
         });
         assert_eq!(lines.len(), 1, "{lines:?}");
@@ -95,10 +154,42 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_whose_token_is_refused_is_remembered_by_its_address_for_a_while() {
+        let refusals = Refusals::default();
+        let unknown = Problem::new(Case::NoCredentials, "this token is unknown, revoked or expired");
+        for (path, now_ms) in [("/api/v2/batches", 1000), ("/api/v2/servers", 2000), ("/api/v2/monitoring/heartbeat", 3000)] {
+            refusals.credentials(PEER, path, true, &unknown, now_ms);
+        }
+        let at = |now_ms| refusals.probes_at(PEER, now_ms).map(|recent| (recent.since_ms, recent.count));
+        assert_eq!((at(3000), at(3000 + RECENT_MS)), (Some((1000, 2)), None));
+        assert_eq!(refusals.probes_at(IpAddr::from([192, 0, 2, 8]), 3000), None);
+    }
+
+    #[test]
+    fn addresses_without_number_take_no_memory() {
+        let refusals = Refusals::default();
+        (0..1000u32).for_each(|n| refusals.probe(IpAddr::from(n.to_be_bytes()), "unknown", 1000 + u64::from(n)));
+        assert_eq!(refusals.probes.lock().unwrap().len(), MAX_ADDRESSES);
+        assert!(refusals.probes_at(IpAddr::from(999u32.to_be_bytes()), 2000).is_some());
+    }
+
+    #[test]
+    fn heartbeats_are_refused_until_one_is_taken() {
+        let refusals = Refusals::default();
+        let bad = Problem::parameter("body", "hostname: is missing");
+        refusals.heartbeat(1, &bad, 1000);
+        refusals.heartbeat(1, &bad, 31_000);
+        let Recent { since_ms, count, detail, .. } = refusals.heartbeats_of(1, 32_000).unwrap();
+        assert!((since_ms, count) == (1000, 2) && detail.contains("hostname"), "{since_ms} {count} {detail}");
+        refusals.heard(1);
+        assert_eq!(refusals.heartbeats_of(1, 32_000), None);
+    }
+
+    #[test]
     fn a_request_without_credentials_is_counted_and_no_warning() {
         let missing = Problem::new(Case::NoCredentials, "send a user's name and password (Basic), or a token (Bearer)");
         let lines = logged(|refusals| {
-            refusals.credentials(PEER, "/", false, &missing);
+            refusals.credentials(PEER, "/", false, &missing, 1000);
             assert_eq!(refusals.unauthenticated(), 1);
         });
         assert_eq!(lines, Vec::<String>::new());

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::credentials::{Account, Principal};
 use crate::listen::{Peer, Visitor};
 use crate::problem::{Case, Problem};
+use crate::time::now_ms;
 use crate::unread;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -134,7 +135,7 @@ pub async fn guard(State((app, need)): State<(App, Need)>, mut request: Request,
     let address = address.ok_or_else(|| Problem::internal("a request without an address"))?;
     let principal = app.who(address, request.headers()).await.inspect_err(|problem| {
         let has_some = request.headers().contains_key(AUTHORIZATION);
-        app.refusals().credentials(address, request.uri().path(), has_some, problem);
+        app.refusals().credentials(address, request.uri().path(), has_some, problem, now_ms());
     })?;
     if let Some(visitor) = request.extensions().get::<Visitor>() {
         visitor.prove(principal.number());

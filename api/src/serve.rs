@@ -151,6 +151,7 @@ pub async fn serve(
     let pulling = Arc::new(Pulling::new(app.clone(), probes));
     let puller = Puller::new(ingest.clone(), pulling, pull_settings(&settings.pull), app.pulled());
     let puller = tokio::spawn(puller.run(ended(ending.clone())));
+    let watching = tokio::spawn(app.watch().clone().run(ended(ending.clone())));
     let live = Live { tls: tls.clone(), app: app.clone() };
     let (limits, proxy) = (settings.limits, settings.proxy.clone());
     let listener = Door { listener, tls, connections: app.connections().clone(), limits, proxy };
@@ -178,6 +179,7 @@ pub async fn serve(
             consumer.await?;
         }
         puller.await?;
+        watching.await?;
         // The last of the committer waits for its thread.
         let closing = move || {
             if let Err(error) = heard.fleet().write_all() {

@@ -1,6 +1,7 @@
 //! The one thread that writes: whatever waits goes into one write, from each server in turn.
 
 use crate::admission::Place;
+use crate::deliveries::Deliveries;
 use crate::losses::Losses;
 use crate::times::{self, Bounds};
 use crate::turns::{Group, Turns};
@@ -69,18 +70,12 @@ impl Drop for Closing {
 }
 
 impl Committer {
-    pub(crate) fn start(
-        store: Store,
-        settings: Settings,
-        times: Bounds,
-        untold: Arc<Untold>,
-        losses: Arc<Losses>,
-        twins: Arc<Twins>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn start(store: Store, settings: Settings, times: Bounds, told: Told) -> Result<Self, Error> {
         let queue = Arc::new(Turns::new());
         let written = Arc::<Written>::default();
         let closing = Closing(queue.clone());
-        let writer = Writer { store, times, untold, losses, twins, counted: written.clone() };
+        let Told { untold, losses, deliveries, twins } = told;
+        let writer = Writer { store, times, untold, losses, deliveries, twins, counted: written.clone() };
         let most = Group { batches: settings.group_batches.max(1), points: WRITE_POINTS };
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
@@ -109,8 +104,16 @@ impl Committer {
     }
 }
 
+/// Where it is kept what batches tell besides their points.
+pub(crate) struct Told {
+    pub(crate) untold: Arc<Untold>,
+    pub(crate) losses: Arc<Losses>,
+    pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) twins: Arc<Twins>,
+}
+
 /// What a batch in a write tells besides its points, once it is on disk.
-struct Told {
+struct Besides {
     server_id: u32,
     /// Batches that were refused and are in its report.
     refused: u64,
@@ -124,6 +127,7 @@ struct Writer {
     times: Bounds,
     untold: Arc<Untold>,
     losses: Arc<Losses>,
+    deliveries: Arc<Deliveries>,
     twins: Arc<Twins>,
     counted: Arc<Written>,
 }
@@ -178,8 +182,10 @@ impl Writer {
             Ok(()) => {
                 self.counted.points.fetch_add(points, Ordering::Relaxed);
                 self.twins.adopt(pending, now_ms);
-                for Told { server_id, evicted, .. } in told {
-                    evicted.into_iter().for_each(|evicted| self.losses.evicted(server_id, evicted, began));
+                for Besides { server_id, evicted, .. } in told {
+                    let Some(evicted) = evicted else { continue };
+                    self.losses.evicted(server_id, evicted, began);
+                    self.deliveries.given_up(server_id, evicted, now_ms);
                 }
             }
             Err(_) => told.into_iter().for_each(|told| self.untold.add(told.server_id, told.refused)),
@@ -197,7 +203,7 @@ impl Writer {
         &self,
         mut batch: Message,
         write: &mut Write<'_>,
-        told: &mut Vec<Told>,
+        told: &mut Vec<Besides>,
         pending: &mut Pending,
         now_ms: u64,
     ) -> Result<Outcome, Error> {
@@ -223,7 +229,7 @@ impl Writer {
         };
         let added = overlap_ms.and_then(|overlap_ms| Ok(translate::add(batch, overlap_ms, write)?));
         match added {
-            Ok(Outcome::Committed) => told.push(Told { server_id, refused, evicted }),
+            Ok(Outcome::Committed) => told.push(Besides { server_id, refused, evicted }),
             _ => self.untold.add(server_id, refused),
         }
         added

@@ -13,6 +13,7 @@ mod admission;
 pub mod amqp;
 pub mod batches;
 mod committer;
+mod deliveries;
 mod error;
 pub mod fleet;
 mod losses;
@@ -24,6 +25,7 @@ mod twins;
 mod untold;
 
 pub use admission::OnTheWay;
+pub use deliveries::{Delivery, GivenUp, PutAside, Refused};
 pub use error::Error;
 pub use losses::Lost;
 pub use times::BadTimes;
@@ -34,14 +36,15 @@ pub use zonepulse_wire::{Counter, KEPT_FROM_HEADER, KeptFrom};
 
 use admission::{Admission, Bounds};
 use bytes::Bytes;
-use committer::Committer;
+use committer::{Committer, Told};
+use deliveries::{Deliveries, Refusal};
 use losses::Losses;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use untold::Untold;
 use zonepulse_store::Store;
-use zonepulse_wire::Message;
+use zonepulse_wire::{Message, peek_version};
 
 /// Past this many bytes a batch is decoded on a thread that may block.
 const LARGE_BYTES: usize = 128 << 10;
@@ -124,6 +127,7 @@ pub struct Ingest {
     twins: Arc<twins::Twins>,
     bad_times: Arc<times::Tally>,
     losses: Arc<Losses>,
+    deliveries: Arc<Deliveries>,
     untold: Arc<Untold>,
     /// Of messages from the broker.
     refusals: Arc<amqp::origin::Refusals>,
@@ -144,10 +148,11 @@ impl Ingest {
     /// was waiting is committed.
     pub fn start(store: Store, settings: Settings) -> Result<Self, Error> {
         let (twins, untold) = (Arc::<twins::Twins>::default(), Arc::<Untold>::default());
-        let losses = Arc::<Losses>::default();
+        let (losses, deliveries) = (Arc::<Losses>::default(), Arc::<Deliveries>::default());
         let Settings { queue_batches, queue_bytes, patience, max_ahead_s, max_age_days, .. } = settings;
         let times = times::Bounds { max_ahead_s, max_age_days };
-        let committer = Committer::start(store.clone(), settings, times, untold.clone(), losses.clone(), twins.clone())?;
+        let told = Told { untold: untold.clone(), losses: losses.clone(), deliveries: deliveries.clone(), twins: twins.clone() };
+        let committer = Committer::start(store.clone(), settings, times, told)?;
         let admission = Arc::new(Admission::new(Bounds { batches: queue_batches, bytes: queue_bytes }));
         Ok(Ingest {
             store,
@@ -159,6 +164,7 @@ impl Ingest {
             twins,
             bad_times: Arc::default(),
             losses,
+            deliveries,
             untold,
             refusals: Arc::default(),
             broker: Arc::default(),
@@ -168,6 +174,8 @@ impl Ingest {
     /// Takes an encoded batch and answers when it is on disk, or was before.
     pub async fn receive(&self, bytes: Bytes, sender: Sender) -> Result<Outcome, Error> {
         self.counters.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let (Sender::Server(own) | Sender::Signed(own)) = sender;
+        let kind = peek_version(&bytes);
         let outcome = self.take(bytes, sender).await;
         let counter = match &outcome {
             Ok(Outcome::Committed) => &self.counters.committed,
@@ -177,8 +185,13 @@ impl Ingest {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if outcome.as_ref().is_err_and(Error::is_final) {
-            let (Sender::Server(own) | Sender::Signed(own)) = sender;
             self.losses.refused(own);
+        }
+        match &outcome {
+            Ok(_) => self.deliveries.accepted(own, kind, times::now_ms()),
+            // Of a server that is gone nothing is kept.
+            Err(Error::UnknownServer(_)) => {}
+            Err(error) => self.note_refusal(sender, kind, error),
         }
         outcome
     }
@@ -217,6 +230,40 @@ impl Ingest {
         let server_id = identity.server_id;
         let outcome = self.committer.commit(batch, place).await;
         outcome.inspect_err(|error| self.bad_times.add(server_id, error, Instant::now()))
+    }
+
+    fn note_refusal(&self, sender: Sender, kind: u8, error: &Error) {
+        let (Sender::Server(own) | Sender::Signed(own)) = sender;
+        let now_ms = times::now_ms();
+        if let Some(refusal) = Refusal::of(error) {
+            self.deliveries.refused(own, kind, &refusal, now_ms);
+        }
+        // With the token of another server it is kept, and sent again. What came through a broker is aside when it is in the
+        // dead-letter queue.
+        if error.is_final() && !matches!(error, Error::WrongServer { .. }) && matches!(sender, Sender::Server(_)) {
+            self.deliveries.put_aside(own, now_ms);
+        }
+    }
+
+    /// A batch of a server was refused for good before it came here, for this cause: such as one that is too large.
+    pub fn refused_at_the_door(&self, server_id: u32, cause: &'static str, detail: &str) {
+        let refusal = Refusal { cause, detail: &detail, of_central: false };
+        // Of which kind it was is not known. Any batch that is taken shows that the way is open.
+        self.deliveries.refused(server_id, deliveries::ANY, &refusal, times::now_ms());
+        self.deliveries.put_aside(server_id, times::now_ms());
+    }
+
+    /// A message from the broker says that it is of a server, and is refused because it does not prove it. A probe with an old
+    /// token sends such messages; so can whoever has the broker's password, which makes the server look worse than it is until its
+    /// next batch is taken.
+    pub(crate) fn unproven(&self, server_id: u32, bytes: &[u8], cause: &'static str, detail: &dyn std::fmt::Display) {
+        let refusal = Refusal { cause, detail, of_central: false };
+        self.deliveries.refused(server_id, peek_version(bytes), &refusal, times::now_ms());
+    }
+
+    /// How the delivery of a server's batches goes at this time.
+    pub fn delivery(&self, server_id: u32, now_ms: u64) -> Delivery {
+        self.deliveries.of(server_id, now_ms)
     }
 
     /// What a server has on the way in, and how often it was asked to come again.

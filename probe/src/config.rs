@@ -111,6 +111,8 @@ pub struct Capture {
     pub device: String,
     /// The ports on which the server answers.
     pub ports: Vec<u16>,
+    /// Other ports on which others speak DNS: no reason to doubt that all is seen.
+    pub ignored_ports: Vec<u16>,
     /// The addresses on which it answers.
     pub addresses: ServerAddresses,
     /// The ring between kernel and probe, a part of the memory, bytes.
@@ -313,8 +315,8 @@ impl Config {
 
     /// What to capture.
     pub fn live(&self) -> LiveSettings {
-        let Capture { device, ports, buffer_bytes, .. } = self.capture.clone();
-        LiveSettings { device, ports, buffer_bytes }
+        let Capture { device, ports, ignored_ports, buffer_bytes, .. } = self.capture.clone();
+        LiveSettings { device, ports, ignored_ports, buffer_bytes }
     }
 
     /// Which times are believed.
@@ -413,7 +415,14 @@ impl Default for Deliver {
 impl Default for Capture {
     fn default() -> Self {
         let addresses = ServerAddresses::Local;
-        Capture { enabled: true, device: "any".into(), ports: vec![53], addresses, buffer_bytes: 16 << 20 }
+        Capture {
+            enabled: true,
+            device: "any".into(),
+            ports: vec![53],
+            ignored_ports: Vec::new(),
+            addresses,
+            buffer_bytes: 16 << 20,
+        }
     }
 }
 

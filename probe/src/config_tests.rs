@@ -80,6 +80,8 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("capture.ports", "[]", "must be 1 to 64 ports from 1 to 65535, such as [53], not []"),
     ("capture.ports", "[53, 0]", "not [53, 0]"),
     ("capture.ports", "[70000]", "70000"),
+    ("capture.ignored_ports", "[0]", "must be at most 64 ports from 1 to 65535 that are not in capture.ports, not [0]"),
+    ("capture.ignored_ports", "[5300, 53]", "not [5300, 53]"),
     ("capture.addresses", "\"mine\"", "invalid value string \"mine\", expected \"local\", \"any\" or a list"),
     ("capture.addresses", "[\"192.0.2.300\"]", "\"192.0.2.300\" is not an IP address"),
     ("capture.addresses", "[]", "must be 1 to 1024 addresses, \"local\" or \"any\""),

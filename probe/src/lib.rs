@@ -30,6 +30,7 @@ pub mod pin;
 pub mod pull;
 pub mod replay;
 pub mod settings;
+pub mod sight;
 pub mod spool;
 pub mod status;
 pub mod system;

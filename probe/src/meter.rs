@@ -31,6 +31,7 @@ mod intervals;
 use crate::clock::Step;
 use crate::memory::Budget;
 use crate::observe::{Frame, Observer, OwnQuestions, Scope, Sink};
+use crate::sight::Totals;
 use crate::times::Possible;
 pub(crate) use capture_clock::{CaptureClock, Refused};
 use intervals::Intervals;
@@ -107,7 +108,7 @@ impl Meter {
             Source::Replay(possible) => Some(CaptureClock::new(possible)),
             Source::Live { .. } | Source::Told => None,
         };
-        let observer = if replay.is_some() { observer.noting_other_ports() } else { observer };
+        let observer = if replay.is_some() { observer.noting_other_ports() } else { observer.noting_requests_to_other_ports() };
         Meter { observer, intervals: Intervals::new(&settings, since_ms), replay }
     }
 
@@ -196,10 +197,20 @@ impl Meter {
         self.observer.unread_frames()
     }
 
-    /// The ports that are not watched with most of what looks like messages, and how many; the first few. Only a replay
-    /// looks for them.
+    /// The ports that are not watched with most of what looks like messages, and how many; the first few. A live meter
+    /// looks for requests to the server's addresses only.
     pub fn other_ports(&self) -> Vec<(u16, u32)> {
         self.observer.other_ports()
+    }
+
+    /// The same, since it was asked last.
+    pub fn take_other_ports(&mut self) -> Vec<(u16, u32)> {
+        self.observer.take_other_ports()
+    }
+
+    /// The messages so far.
+    pub fn totals(&self) -> Totals {
+        self.intervals.totals
     }
 
     /// The start of the earliest interval that was not closed, Unix milliseconds; unknown before the first.

@@ -7,6 +7,7 @@ use crate::observe::testing::{
     denial, ethernet, fragments, frame, ipv4, ipv4_part, query, response, scope, stream, tcp_to_server, udp, udp_from_server,
     udp_to_server,
 };
+use crate::observe::{Addresses, Scope};
 use crate::times::Possible;
 use proptest::prelude::*;
 use zonepulse_wire::{Batch, Counter, OTHER};
@@ -431,11 +432,17 @@ fn a_fragment_ahead_of_a_clock_that_loses_its_time_is_undated_with_the_others() 
 
 #[test]
 fn other_ports_are_looked_at_where_somebody_asks_for_them() {
-    let data = ethernet(0x0800, &ipv4(17, 1, 53, &udp(40000, 5533, &query("a."))));
+    let asked = ethernet(0x0800, &ipv4(17, 1, 53, &udp(40000, 5533, &query("a."))));
+    let answered = ethernet(0x0800, &ipv4(17, 53, 1, &udp(5533, 40000, &response("a.", 0))));
     let ports = |mut meter: Meter| {
-        meter.frame(&frame(&data, 10 * MINUTE));
-        meter.other_ports()
+        meter.frame(&frame(&asked, 10 * MINUTE));
+        meter.frame(&frame(&answered, 10 * MINUTE));
+        (meter.take_other_ports(), meter.take_other_ports())
     };
-    assert_eq!(ports(replay()), [(5533, 1)]);
-    assert_eq!(ports(live(10 * MINUTE)), [], "nobody asks a live meter");
+    assert_eq!(ports(replay()), (vec![(5533, 2)], vec![]));
+    assert_eq!(ports(live(10 * MINUTE)), (vec![(5533, 1)], vec![]), "a live meter looks at requests only");
+    let mut elsewhere = live(10 * MINUTE);
+    elsewhere.set_scope(&Scope { ports: vec![53], addresses: Addresses::These(vec!["192.0.2.1".parse().unwrap()]) });
+    elsewhere.frame(&frame(&asked, 10 * MINUTE));
+    assert_eq!(elsewhere.other_ports(), [], "it was another server who was asked");
 }

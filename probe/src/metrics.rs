@@ -5,6 +5,7 @@
 
 use crate::deliver;
 use crate::serve::{Running, Server};
+use crate::sight;
 use crate::spool::Spool;
 use crate::status::Status;
 use crate::system::{own_memory_bytes, own_time};
@@ -14,14 +15,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use zonepulse_wire::State;
+use zonepulse_wire::{BlindReason, State};
 
 /// OpenMetrics 1.0.
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -90,6 +92,8 @@ fn registry(sources: &Sources) -> Registry {
     for (name, help, value) in gauges {
         registry_of_probe.register(name, help, gauge(value));
     }
+    let help = "Whether this reason to believe that the probe does not see all of the DNS server's messages holds";
+    registry_of_probe.register("blind", help, blind(status));
     registry_of_probe.register_with_unit("spool", "What the batches take of the disk", Unit::Bytes, gauge(spool.disk_bytes()));
     registry_of_probe.register_with_unit("uptime", "Since the probe began", Unit::Seconds, gauge(status.uptime_s()));
     if let Some(ahead_ms) = status.clock_ahead_ms() {
@@ -123,6 +127,18 @@ fn registry(sources: &Sources) -> Registry {
     registry
 }
 
+/// Every reason, with 1 while it holds.
+fn blind(status: &Status) -> Family<[(&'static str, &'static str); 1], Gauge> {
+    let held = status.capture().blind;
+    let gauges = Family::default();
+    for reason in BlindReason::KNOWN {
+        let holds = held.iter().any(|blindness| blindness.reason == reason);
+        let gauge: &Gauge = &gauges.get_or_create(&[("reason", sight::name(reason))]);
+        gauge.set(holds.into());
+    }
+    gauges
+}
+
 fn gauge(value: u64) -> ConstGauge<i64> {
     ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
 }
@@ -153,6 +169,8 @@ mod tests {
             "zonepulse_probe_capturing 1",
             "zonepulse_probe_central_clock_ahead_seconds -1.5",
             "zonepulse_probe_spool_bytes 0",
+            "zonepulse_probe_blind{reason=\"other_sockets\"} 0",
+            "zonepulse_probe_blind{reason=\"no_message\"} 0",
             "zonepulse_probe_delivered_batches_total 0",
             concat!("zonepulse_probe_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "# EOF",

@@ -2,6 +2,7 @@
 //! heartbeats and metrics, written by those whom it is about.
 
 use crate::observe::OwnQuestions;
+use crate::sight::Sight;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ pub struct Status {
     clock_set: Mutex<Option<(i64, Instant)>>,
     /// What the probe itself asks the server: whoever observes must know.
     pub own_questions: Arc<OwnQuestions>,
+    /// Whether what is counted can be all.
+    pub sight: Sight,
     /// What has happened since the start.
     pub counts: Counts,
 }
@@ -69,6 +72,7 @@ impl Status {
             clock_is_set: AtomicBool::new(true),
             clock_set: Mutex::new(None),
             own_questions: Arc::default(),
+            sight: Sight::default(),
             counts: Counts::default(),
         }
     }
@@ -78,9 +82,11 @@ impl Status {
         self.began.elapsed().as_secs()
     }
 
-    /// Whether DNS messages are being counted, and if not, why; that the clock is not set, and for an hour that it was.
+    /// Whether DNS messages are being counted, and if not, why, or else what makes it doubtful that they are all; that the
+    /// clock is not set, and for an hour that it was.
     pub fn capture(&self) -> CaptureState {
-        let CaptureState { state, detail, blind } = lock(&self.capture).clone();
+        let CaptureState { state, detail, blind: _ } = lock(&self.capture).clone();
+        let blind = if state == State::Running { self.sight.blind() } else { Vec::new() };
         let is_unset = !self.clock_is_set.load(Ordering::Relaxed);
         let unset = is_unset.then(|| "this machine's clock is not set".to_owned());
         let set = *lock(&self.clock_set);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use zonepulse_store::{Report, Server};
 
 /// Counters that have a column of their own, by their names.
-const OWN_COLUMNS: &[&str] = &["messages_seen", "kernel_dropped", "interface_dropped", "overlap_ms"];
+const OWN_COLUMNS: &[&str] = &["messages_seen", "kernel_dropped", "interface_dropped", "overlap_ms", "blind_ms"];
 
 /// Reports on their way into columns.
 pub(crate) struct Reports {
@@ -100,6 +100,11 @@ impl Reports {
 }
 
 impl Counters {
+    /// The number of the counter of the time in which a probe had reason to believe that it did not see all messages.
+    pub(crate) fn blind(&self) -> Option<u16> {
+        self.names.iter().find(|(_, name)| *name == "blind_ms").map(|(number, _)| *number)
+    }
+
     fn name(&self, number: u16) -> Option<&'static str> {
         self.names.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
     }

@@ -3,6 +3,7 @@
 use crate::data::Data;
 use crate::groups::Groups;
 use crate::levels::{self, Stretches};
+use crate::observed::Marks;
 use crate::plan::Plan;
 use crate::questions::Apart;
 use crate::read::Here;
@@ -134,6 +135,11 @@ impl Engine {
         Data::Here(self.inner.here.clone())
     }
 
+    /// The number of the counter `blind_ms` of reports.
+    pub(crate) fn blind(&self) -> Option<u16> {
+        self.inner.here.counters.blind()
+    }
+
     pub(crate) fn threads_apart(&self) -> &Apart {
         &self.inner.apart
     }
@@ -259,13 +265,24 @@ impl Engine {
 
     /// The page of rows that are in memory.
     pub(crate) async fn page(&self, gathered: Gathered, shape: &Shape, page: &Page) -> Result<Answer, Error> {
+        self.page_of_steps(gathered, shape, page, None).await
+    }
+
+    /// The same of rows that are about steps, with what is said of these.
+    pub(crate) async fn page_of_steps(
+        &self,
+        gathered: Gathered,
+        shape: &Shape,
+        page: &Page,
+        marks: Option<Arc<Marks>>,
+    ) -> Result<Answer, Error> {
         let order = shape.order(page)?;
         let total = gathered.rows as u64;
         let none = Answer { batches: Vec::new(), schema: shape.schema(), total };
         if page.limit == 0 || page.offset >= total {
             return Ok(none);
         }
-        let source = self.source(&shape.columns)?;
+        let source = self.source(&shape.columns)?.marked(marks);
         let Gathered { batches, mut memory, schema, .. } = gathered;
         let (skip, limit) = (size(page.offset), size(page.limit));
         // Texts are made for the rows that can be on the page, not for a million others.

@@ -16,6 +16,11 @@ impl Groups {
             .collect()
     }
 
+    /// The columns of an answer whose rows are about steps: as [`Groups::after`], and what is said of the step.
+    pub(crate) fn of_steps(self, own: &[&'static str]) -> Vec<&'static str> {
+        [&self.after(own)[..], &["observed_servers", "servers", "open"]].concat()
+    }
+
     /// An answer's columns: its own, and then those that tell groups apart.
     pub(crate) fn after(self, own: &[&'static str]) -> Vec<&'static str> {
         let By { record, server, action } = self.0;

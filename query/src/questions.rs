@@ -82,7 +82,7 @@ impl Engine {
     ///
     /// `time, interval_s, server_id, server, epoch, seq, covered_from, covered_until, hits, messages_seen,
     /// not_counted, kernel_dropped, interface_dropped, batches_evicted, evicted_from, evicted_until,
-    /// overlap_ms, losses`, the last one with all other counters as `name=value`. A batch of metrics has a row when it
+    /// overlap_ms, losses, blind_ms`: `losses` has all other counters as `name=value`. A batch of metrics has a row when it
     /// tells of something that was given up, and the row covers no time. By itself in the order of time and
     /// server. The range is about `time`; without it, the last 24 hours.
     pub async fn coverage(&self, of: &[u32], range: TimeRange, page: &Page) -> Result<Answer, Error> {
@@ -112,7 +112,8 @@ impl Engine {
     }
 
     /// A row per bucket in which there were hits: `time, hits, last_access`, and at the end the columns
-    /// of what the sums are split by: `resource_id, host, type, folded`, `server_id, server`, `action`.
+    /// of what the sums are split by: `resource_id, host, type, folded`, `server_id, server`, `action`, and then what is said
+    /// of the step: `observed_servers, servers, open`, as in [`Engine::rps`].
     ///
     /// `time` is the start of the bucket or day. The range is about the starts of the intervals that are added up,
     /// so a bucket at its ends may be partial; without it, the last 24 hours, from a bucket's start on. An end
@@ -132,7 +133,11 @@ impl Engine {
     }
 
     /// A row per step, and per series where the rates are split: `time, rps, hits`, and at the end the
-    /// columns of what they are split by.
+    /// columns of what they are split by, and then `observed_servers, servers, open`.
+    ///
+    /// A rate is the sum of the servers' rates, each of which is a server's hits by the seconds that its probe covered. Of
+    /// `servers` that existed in a step, `observed_servers` observed all of it; with a row for each server, that is 1 or 0 of
+    /// 1, or of 0 where it did not exist. `open` steps are those of which reports can be expected to come.
     ///
     /// `step_s` is a multiple of the intervals that the probes report, and by itself the smallest
     /// there is, or the smallest that is one of 5 minutes, too, where raw points have expired. The steps cover the whole range, so the first may begin before it and the last end

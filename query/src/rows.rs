@@ -4,6 +4,7 @@
 //! collects the numbers, only those that the wanted columns need, and makes the columns when a
 //! batch is full; the dictionary is held just as long.
 
+use crate::observed::{Mark, Marks};
 use crate::table::field;
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringBuilder, TimestampMillisecondArray, UInt16Array, UInt32Array};
 use arrow::datatypes::SchemaRef;
@@ -21,16 +22,18 @@ const FEW_TYPES: usize = 8;
 pub(crate) struct Source {
     store: Store,
     servers: ServerNames,
+    /// What is said of steps, where an answer has that.
+    marks: Option<Arc<Marks>>,
 }
 
 impl Source {
     pub(crate) fn with_servers(store: &Store) -> Result<Self> {
         let servers = store.registry().server_names().map_err(external)?;
-        Ok(Source { store: store.clone(), servers })
+        Ok(Source { store: store.clone(), servers, marks: None })
     }
 
     pub(crate) fn without_servers(store: &Store) -> Self {
-        Source { store: store.clone(), servers: ServerNames::default() }
+        Source { store: store.clone(), servers: ServerNames::default(), marks: None }
     }
 
     /// For these columns.
@@ -39,6 +42,16 @@ impl Source {
             Some(_) => Self::with_servers(store),
             None => Ok(Self::without_servers(store)),
         }
+    }
+
+    /// The same, of an answer whose rows are about steps.
+    pub(crate) fn marked(self, marks: Option<Arc<Marks>>) -> Self {
+        Source { marks, ..self }
+    }
+
+    /// What is said of the steps that begin at these times, of all servers or of these.
+    pub(crate) fn marks(&self, starts_ms: &[i64], server_ids: Option<&[u32]>) -> Option<Vec<Mark>> {
+        self.marks.as_ref().map(|marks| marks.of(starts_ms, server_ids))
     }
 
     /// The servers' names.

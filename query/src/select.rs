@@ -1,10 +1,9 @@
 //! From a question's filter to a selection of the store.
 
-use crate::read::now_s;
+use crate::read::{now_ms, now_s};
 use crate::{By, Error, Filter, HostPattern, TimeRange, TimeZone};
-use std::time::{SystemTime, UNIX_EPOCH};
 use zonepulse_dns::{Action, MessageKind};
-use zonepulse_store::{Kinds, Level, Selection, Store, is_folded};
+use zonepulse_store::{Kinds, Level, Selection, Server, Store, is_folded};
 
 /// How many records are looked at while the dictionary is held.
 const CHUNK: u32 = 8192;
@@ -24,24 +23,28 @@ pub(crate) struct Range {
 impl Range {
     /// What was asked for; the 24 hours up to now where it was not.
     pub(crate) fn of(asked: TimeRange) -> Result<Range, Error> {
+        Range::at(asked, now_ms())
+    }
+
+    /// The same at a moment, Unix milliseconds.
+    pub(crate) fn at(asked: TimeRange, now_ms: u64) -> Result<Range, Error> {
         check(asked)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        let until_ms = asked.until_ms.unwrap_or_else(|| now.max(asked.from_ms.unwrap_or(0)));
+        let until_ms = asked.until_ms.unwrap_or_else(|| now_ms.max(asked.from_ms.unwrap_or(0)));
         let from_ms = asked.from_ms.unwrap_or_else(|| until_ms.saturating_sub(DAY_MS));
         Ok(Range { from_ms, until_ms })
     }
 
     /// The same, but what was not asked for begins where a bucket does.
-    pub(crate) fn of_buckets(asked: TimeRange, length_s: u32) -> Result<Range, Error> {
-        let range = Range::of(asked)?;
+    pub(crate) fn of_buckets(asked: TimeRange, length_s: u32, now_ms: u64) -> Result<Range, Error> {
+        let range = Range::at(asked, now_ms)?;
         let length_ms = u64::from(length_s) * 1000;
         let from_ms = asked.from_ms.unwrap_or(range.from_ms - range.from_ms % length_ms);
         Ok(Range { from_ms, ..range })
     }
 
     /// The same, but what was not asked for begins where a day of a zone does.
-    pub(crate) fn of_days(asked: TimeRange, zone: TimeZone) -> Result<Range, Error> {
-        let range = Range::of(asked)?;
+    pub(crate) fn of_days(asked: TimeRange, zone: TimeZone, now_ms: u64) -> Result<Range, Error> {
+        let range = Range::at(asked, now_ms)?;
         let from_ms = asked.from_ms.unwrap_or_else(|| zone.start_of_day_ms(range.from_ms));
         Ok(Range { from_ms, ..range })
     }
@@ -59,16 +62,15 @@ impl Range {
     /// Begin and end in seconds for sums. An end where a selected server has no raw points any more is moved
     /// outwards to where a bucket of five minutes ends: part of a bucket cannot be had, and leaving the
     /// bucket out would lose hits that are known.
-    pub(crate) fn widened(self, store: &Store, filter: &Filter) -> Result<(u64, u64), Error> {
+    pub(crate) fn widened(self, store: &Store, filter: &Filter, known: &[Server]) -> (u64, u64) {
         let now_s = now_s();
-        let known = store.registry().servers()?.into_iter().map(|server| server.id);
-        let selected = servers(filter).unwrap_or_else(|| known.collect());
+        let selected = servers(filter).unwrap_or_else(|| known.iter().map(|server| server.id).collect());
         let kept = selected.into_iter().map(|server_id| store.kept_from_s(server_id, Level::Raw, now_s));
         let kept_from_s = kept.max().unwrap_or(0);
         let (begin_s, end_s) = (self.begin_s(), self.end_s());
         let begin_s = if begin_s < kept_from_s { begin_s - begin_s % BUCKET_S } else { begin_s };
         let end_s = if end_s - end_s % BUCKET_S < kept_from_s { end_s.next_multiple_of(BUCKET_S) } else { end_s };
-        Ok((begin_s, end_s))
+        (begin_s, end_s)
     }
 }
 

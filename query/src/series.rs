@@ -1,12 +1,20 @@
 //! Hits over time: in buckets of a roll-up's length, in days, or in all.
 
+use crate::engine::Gathered;
 use crate::groups::Groups;
 use crate::levels::Stretches;
+use crate::observed::{Length, MAX_INTERVAL_S, Marks, Observed};
+use crate::read::now_ms;
 use crate::select::{Counts, Range, selection};
 use crate::shape::Shape;
 use crate::{Answer, By, Engine, Error, Filter, Interval, Page, TimeRange};
-use zonepulse_store::Selection;
+use arrow::array::AsArray;
+use arrow::datatypes::TimestampMillisecondType;
+use std::sync::Arc;
+use zonepulse_store::{Selection, Server};
 
+/// No step is longer, seconds: a day on which clocks are put back.
+const LONGEST_STEP_S: u64 = 26 * 3600;
 /// One stretch that has all points until the year 2106, and in which all roll-ups fit.
 const WHOLE_S: u32 = u32::MAX - u32::MAX % 3600;
 
@@ -21,28 +29,65 @@ impl Engine {
         page: &Page,
     ) -> Result<Answer, Error> {
         let interval = interval.into();
-        let range = match interval {
-            Interval::Bucket(bucket) => Range::of_buckets(range, bucket.length_s())?,
-            Interval::Day(zone) => Range::of_days(range, zone)?,
+        let now_ms = now_ms();
+        let (range, length) = match interval {
+            Interval::Bucket(bucket) => {
+                let length_s = bucket.length_s();
+                (Range::of_buckets(range, length_s, now_ms)?, Length::Even(u64::from(length_s) * 1000))
+            }
+            Interval::Day(zone) => (Range::of_days(range, zone, now_ms)?, Length::Day(zone)),
         };
         let groups = Groups(by);
-        let columns = groups.after(&["time", "hits", "last_access"]);
+        let columns = groups.of_steps(&["time", "hits", "last_access"]);
         let ties = [vec!["time"], groups.numbers()].concat();
         let shape = Shape { columns, order: Vec::new(), ties };
         shape.order(page)?;
         let _turn = self.turn().await?;
-        let filter = filter.clone();
-        let selection = self
+        let asked = filter.clone();
+        let (known, selection) = self
             .blocking(move |store| {
-                let (begin_s, end_s) = range.widened(store, &filter)?;
-                Ok(selection(store, &filter, Counts::Sums(by), begin_s, end_s))
+                let known = store.registry().servers()?;
+                let (begin_s, end_s) = range.widened(store, &asked, &known);
+                Ok((known, selection(store, &asked, Counts::Sums(by), begin_s, end_s)))
             })
             .await?;
+        let within = selection.from_s.saturating_mul(1000)..selection.until_s.saturating_mul(1000);
         let rows = match interval {
             Interval::Bucket(bucket) => self.sums(selection, Stretches::of(bucket.length_s()), groups, true).await?,
             Interval::Day(zone) => self.sums_of_days(selection, zone, groups).await?,
         };
-        self.page(rows, &shape, page).await
+        let memory = self.reserve("what was observed");
+        let observed = self.observed_of(&rows, filter, known, &within, now_ms).await?;
+        memory.try_grow(observed.size_bytes())?;
+        let marks = Marks::new(observed, length, within, by.server);
+        self.page_of_steps(rows, &shape, page, Some(Arc::new(marks))).await
+    }
+
+    /// What was observed in the steps of these rows.
+    async fn observed_of(
+        &self,
+        rows: &Gathered,
+        filter: &Filter,
+        known: Vec<Server>,
+        within: &std::ops::Range<u64>,
+        now_ms: u64,
+    ) -> Result<Observed, Error> {
+        let times = rows.batches.iter().filter_map(|batch| batch.column_by_name("time"));
+        let times = times.filter_map(|times| times.as_primitive_opt::<TimestampMillisecondType>());
+        let (first_ms, last_ms) = times
+            .flat_map(|times| times.values())
+            .fold((i64::MAX, 0i64), |(first_ms, last_ms), time_ms| (first_ms.min(*time_ms), last_ms.max(*time_ms)));
+        let second = |ms: i64| u64::try_from(ms).unwrap_or(0) / 1000;
+        let from_s = second(first_ms).max(within.start / 1000).saturating_sub(MAX_INTERVAL_S);
+        let until_s = (second(last_ms) + LONGEST_STEP_S).min(within.end.div_ceil(1000));
+        let (filter, blind) = (filter.clone(), self.blind());
+        self.blocking(move |store| {
+            let mut observed = Observed::new(store, &known, &filter, blind, now_ms)?;
+            observed.read(store, from_s, until_s, &mut |_| {})?;
+            observed.settle();
+            Ok(observed)
+        })
+        .await
     }
 
     /// [`Engine::totals_over`], on the threads of questions.
@@ -63,7 +108,7 @@ impl Engine {
         let filter = filter.clone();
         let selection = self
             .blocking(move |store| {
-                let (begin_s, end_s) = range.widened(store, &filter)?;
+                let (begin_s, end_s) = range.widened(store, &filter, &store.registry().servers()?);
                 Ok(selection(store, &filter, Counts::Sums(by), begin_s, end_s))
             })
             .await?;

@@ -4,11 +4,12 @@
 //! `action` and `rcode`, `server_id` for `server`. A [`Shape`] says which columns the answer has, and
 //! [`derive`] makes those that the plan did not carry, for the rows of the page only.
 
+use crate::observed::Mark;
 use crate::rows::{Source, action_texts, no_resources, rcode_texts};
 use crate::table::field;
 use crate::{Error, MAX_LIMIT, Page};
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{Schema, SchemaRef, UInt16Type, UInt32Type};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
+use arrow::datatypes::{Schema, SchemaRef, TimestampMillisecondType, UInt16Type, UInt32Type};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result};
 use std::sync::Arc;
@@ -58,6 +59,7 @@ impl Shape {
     /// The rows with exactly the answer's columns.
     pub(crate) fn finish(&self, batch: &RecordBatch, source: &Source) -> Result<RecordBatch> {
         let schema = self.schema();
+        let batch = &with_marks(batch, source)?;
         let columns = self.columns.iter().map(|column| derive(batch, column, source)).collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
@@ -90,8 +92,39 @@ pub(crate) fn derive(batch: &RecordBatch, column: &str, source: &Source) -> Resu
         "folded" => source.folded(records()?),
         "action" => action_texts(kinds()?),
         "rcode" => rcode_texts(kinds()?),
+        "observed_servers" | "servers" | "open" => {
+            let mark = MARKS.iter().position(|mark| *mark == column).and_then(|at| marks(batch, source)?.get(at).cloned());
+            mark.ok_or_else(|| DataFusionError::Internal(format!("nothing says {column}")))?
+        }
         _ => return Err(DataFusionError::Internal(format!("nothing says {column}"))),
     })
+}
+
+/// What is said of the steps that rows are about: `observed_servers`, `servers`, `open`.
+const MARKS: [&str; 3] = ["observed_servers", "servers", "open"];
+
+/// The columns of [`MARKS`]; `None` where rows are not about steps.
+fn marks(batch: &RecordBatch, source: &Source) -> Option<[ArrayRef; 3]> {
+    let times = batch.column_by_name("time")?.as_primitive_opt::<TimestampMillisecondType>()?;
+    let servers = batch.column_by_name("server_id").and_then(|servers| servers.as_primitive_opt::<UInt32Type>());
+    let marks = source.marks(times.values(), servers.map(|servers| &**servers.values()))?;
+    let count =
+        |of: fn(&Mark) -> u32| -> ArrayRef { Arc::new(Int64Array::from_iter_values(marks.iter().map(of).map(i64::from))) };
+    let open: ArrayRef = Arc::new(BooleanArray::from_iter(marks.iter().map(|mark| Some(mark.open))));
+    Some([count(|mark| mark.observed_servers), count(|mark| mark.servers), open])
+}
+
+/// The batch with what is said of its steps, all of it at once.
+fn with_marks(batch: &RecordBatch, source: &Source) -> Result<RecordBatch> {
+    let Some(marks) = marks(batch, source) else { return Ok(batch.clone()) };
+    let schema = batch.schema();
+    let missing = |(name, _): &(&str, ArrayRef)| schema.column_with_name(name).is_none();
+    let (mut fields, mut columns) = (schema.fields().to_vec(), batch.columns().to_vec());
+    for (name, column) in MARKS.into_iter().zip(marks).filter(missing) {
+        fields.push(Arc::new(field(name)));
+        columns.push(column);
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 /// The batch with one more column, unless it has it.

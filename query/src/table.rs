@@ -143,6 +143,7 @@ pub(crate) const COVERAGE: &[&str] = &[
     "evicted_until",
     "overlap_ms",
     "losses",
+    "blind_ms",
 ];
 
 /// Instants: Unix milliseconds, UTC.
@@ -157,7 +158,7 @@ pub(crate) fn field(column: &str) -> Field {
         "evicted_from" | "evicted_until" => (instant(), true),
         "server_id" | "record_id" | "series_id" => (DataType::UInt32, false),
         "kind" => (DataType::UInt16, false),
-        "sample" | "folded" => (DataType::Boolean, false),
+        "sample" | "folded" | "open" => (DataType::Boolean, false),
         "rps" => (DataType::Float64, true),
         "value" | "min" | "max" | "avg" | "last" => (DataType::Float64, false),
         "server" | "rcode" => (DataType::Utf8, true),

@@ -53,6 +53,7 @@ mod fold;
 mod intake;
 mod key;
 mod level;
+mod listened;
 mod marker;
 mod overlap;
 mod precision;
@@ -83,6 +84,7 @@ pub use dictionary::{DictionaryReader, OTHER, is_folded};
 pub use error::Error;
 pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
 pub use level::Level;
+pub use listened::Listened;
 pub use overlap::Overlap;
 pub use precision::Precision;
 pub use rebuild::{Rebuild, Rebuilt};
@@ -103,6 +105,7 @@ pub use write::Write;
 
 use database::Database;
 use dictionary::Dictionary;
+use listened::Kept;
 use parking_lot::{Mutex, RwLock};
 use retention::Expiry;
 use sealed::Decoders;
@@ -136,6 +139,8 @@ struct Inner {
     /// whoever adds up totals part by part. Taken before the writer's lock and those of totals and dictionary.
     sweeping: RwLock<()>,
     writer: Mutex<Writer>,
+    /// When probes listened.
+    kept: Mutex<Kept>,
     waiting: Mutex<Waiting>,
     system: System,
     decoders: Decoders,
@@ -248,6 +253,7 @@ impl Store {
             retention: options.retention,
             generation: AtomicU64::new(0),
             server_names: Mutex::default(),
+            kept: Mutex::default(),
             upkept: Upkept::default(),
         };
         Ok(Store { inner: Arc::new(inner) })

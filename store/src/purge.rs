@@ -56,6 +56,7 @@ pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, s
     batch.delete(registry::server_key(server_id));
     let mut expiry = inner.expiry.write();
     database.write(batch, true)?;
+    inner.kept.lock().forget();
     inner.generation.fetch_add(1, Ordering::Release);
     let expiry = Arc::make_mut(&mut expiry);
     expiry.horizons.remove(&server_id);

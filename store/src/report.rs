@@ -3,6 +3,7 @@
 //! Batches of metrics have reports of their own version, so that every batch that was committed has one.
 
 use crate::intake::{Evicted, Identity, Intake};
+use crate::listened::{Listened, following};
 use crate::{Error, Level, Store, key};
 use std::ops::ControlFlow;
 use zonepulse_codec::{Malformed, Reader, put};
@@ -58,23 +59,6 @@ impl Store {
         })
     }
 
-    /// The same, but only when each interval began and how long it was, by server, and none of metrics.
-    pub fn intervals(
-        &self,
-        servers: Option<&[u32]>,
-        from_s: u64,
-        until_s: u64,
-        now_s: u64,
-        each: &mut dyn FnMut(u32, u64, u32),
-    ) -> Result<(), Error> {
-        self.reports(servers, from_s, until_s, now_s, |identity, start_s, value| {
-            if !SystemReport::is(value) {
-                each(identity.server_id, start_s, Report::interval_s(value)?);
-            }
-            Ok(ControlFlow::Continue(()))
-        })
-    }
-
     fn reports(
         &self,
         servers: Option<&[u32]>,
@@ -114,15 +98,6 @@ impl Store {
             next_server = server.checked_add(1).and_then(|next| following(servers, next, next));
         }
         Ok(iterator.status()?)
-    }
-}
-
-/// The next server to look at: the first that is asked for from `least` on,
-/// or when all are, the one that is known to come next.
-fn following(servers: Option<&[u32]>, least: u32, known: u32) -> Option<u32> {
-    match servers {
-        None => Some(known),
-        Some(servers) => servers.iter().copied().filter(|server| *server >= least).min(),
     }
 }
 
@@ -223,17 +198,29 @@ impl Report {
         Ok((reader.below(3601, "interval")? as u32, reader))
     }
 
-    fn interval_s(value: &[u8]) -> Result<u32, Malformed> {
-        Self::begin(value).map(|(interval_s, _)| interval_s)
+    /// What a value says of when the probe listened. Nothing is allocated: a question may look at a million of them.
+    pub(crate) fn listened(server_id: u32, start_s: u64, value: &[u8], counter: Option<u16>) -> Result<Listened, Malformed> {
+        let (interval_s, mut reader) = Self::begin(value)?;
+        let (covered_from_ms, covered_until_ms) = covered(start_s, &mut reader)?;
+        let hits = reader.number("hits")?;
+        let mut counted = 0;
+        if let Some(counter) = counter.map(u64::from) {
+            for _ in 0..reader.count(usize::from(u16::MAX), "counters")? {
+                let (number, value) = (reader.below(1 << 16, "counters")?, reader.number("counters")?);
+                // They rise.
+                if number >= counter {
+                    counted = if number == counter { value } else { 0 };
+                    break;
+                }
+            }
+        }
+        let end_s = start_s + u64::from(interval_s);
+        Ok(Listened { server_id, start_s, end_s, interval_s, covered_from_ms, covered_until_ms, hits, counted })
     }
 
     pub(crate) fn decode(identity: &Identity, start_s: u64, value: &[u8]) -> Result<Self, Malformed> {
         let (interval_s, mut reader) = Self::begin(value)?;
-        if start_s >= 1 << 40 {
-            return Err(Malformed("report start"));
-        }
-        let covered_from_ms = start_s * 1000 + reader.below(1 << 32, "coverage")?;
-        let covered_until_ms = start_s * 1000 + reader.below(1 << 32, "coverage")?;
+        let (covered_from_ms, covered_until_ms) = covered(start_s, &mut reader)?;
         let hits = reader.number("hits")?;
         let mut counters = Vec::new();
         for _ in 0..reader.count(usize::from(u16::MAX), "counters")? {
@@ -255,6 +242,15 @@ impl Report {
             of_metrics: false,
         })
     }
+}
+
+/// Between when the probe listened, Unix milliseconds.
+fn covered(start_s: u64, reader: &mut Reader<'_>) -> Result<(u64, u64), Malformed> {
+    if start_s >= 1 << 40 {
+        return Err(Malformed("report start"));
+    }
+    let from_ms = start_s * 1000 + reader.below(1 << 32, "coverage")?;
+    Ok((from_ms, start_s * 1000 + reader.below(1 << 32, "coverage")?))
 }
 
 #[cfg(test)]
@@ -314,6 +310,15 @@ mod tests {
             let hits = intake.rows.iter().map(|row| u128::from(row.hits)).sum::<u128>().min(u128::from(u64::MAX));
             prop_assert_eq!(u128::from(report.hits), hits);
             prop_assert_eq!((report.covered_from_ms, report.covered_until_ms), (intake.covered_from_ms, intake.covered_until_ms));
+            // The short form says the same of any counter.
+            for counter in intake.counters.iter().map(|(number, _)| *number).chain([0, 66, u16::MAX]) {
+                let listened = Report::listened(1, intake.start_s, &Report::encode(&intake), Some(counter)).unwrap();
+                let counted = report.counters.iter().find(|(number, _)| *number == counter).map_or(0, |(_, value)| *value);
+                let Report { interval_s, covered_from_ms, covered_until_ms, hits, .. } = report;
+                let (start_s, end_s) = (intake.start_s, intake.start_s + u64::from(interval_s));
+                let expected = Listened { server_id: 1, start_s, end_s, interval_s, covered_from_ms, covered_until_ms, hits, counted };
+                prop_assert_eq!(listened, expected);
+            }
             prop_assert_eq!((report.counters, report.evicted, report.start_s), (intake.counters, intake.evicted, intake.start_s));
         }
 
@@ -327,6 +332,7 @@ mod tests {
         fn bytes_of_any_kind_never_panic(version in 0..4u8, bytes in prop::collection::vec(any::<u8>(), 0..60), start_s in up_to(u64::MAX)) {
             let value = [&[version][..], &bytes].concat();
             let _ = Report::decode(&Identity { server_id: 1, epoch: 1, seq: 1 }, start_s, &value);
+            let _ = Report::listened(1, start_s, &value, Some(66));
             if let Ok(report) = SystemReport::decode(&value) {
                 let _ = report.of_loss(&Identity { server_id: 1, epoch: 1, seq: 1 }, start_s);
             }

@@ -84,6 +84,8 @@ pub struct Write<'a> {
     pub(crate) begun: BTreeSet<(u32, u64)>,
     /// What its batches of DNS cover.
     pub(crate) covered: Vec<Covered>,
+    /// The servers of its reports, and when their intervals start.
+    reported: Vec<(u32, u64)>,
     journal: Vec<u8>,
     /// Hours and servers of the blocks.
     hours: Vec<(u32, u32)>,
@@ -120,6 +122,7 @@ impl<'a> Write<'a> {
             markers: BTreeMap::new(),
             begun: BTreeSet::new(),
             covered: Vec::new(),
+            reported: Vec::new(),
             journal: Vec::new(),
             hours: Vec::new(),
             system_hours: Vec::new(),
@@ -162,6 +165,7 @@ impl<'a> Write<'a> {
         let Identity { server_id, epoch, .. } = intake.identity;
         let (from_ms, until_ms) = (intake.covered_from_ms, intake.covered_until_ms);
         self.covered.push(Covered { server_id, epoch, from_ms, until_ms });
+        self.reported.push((server_id, intake.start_s));
         let report = key::report(&intake.identity, intake.start_s);
         self.batch.put_cf(database.family(key::REPORTS), report, Report::encode(&intake));
         if !intake.rows.is_empty() {
@@ -209,6 +213,7 @@ impl<'a> Write<'a> {
             self.system_hours.drain(..).for_each(|pair| waiting.arrives(pair));
         }
         database.write(std::mem::take(&mut self.batch), true)?;
+        self.inner.kept.lock().reported(&self.reported);
         self.publish(commit, written);
         for forgotten in self.writer.epochs.adopt(epochs) {
             self.writer.markers.remove(&forgotten);

@@ -5,6 +5,7 @@
 //! capture) is reported as ignored, with the reason.
 
 mod attack;
+mod blind;
 mod broker;
 mod broker_credentials;
 mod captures;
@@ -33,6 +34,7 @@ mod live;
 mod measures;
 mod names;
 mod numbers;
+mod observed;
 mod overload;
 mod parameters;
 mod plans;
@@ -45,6 +47,7 @@ mod restarts;
 mod secrets;
 mod setup;
 mod sql;
+mod states;
 mod system;
 mod times;
 mod twins;
@@ -73,9 +76,12 @@ fn all() -> Vec<Trial> {
         chaos::trials(),
         dnstap::trials(),
         crashes::trials(),
+        blind::trials(),
         live::trials(),
+        observed::trials(),
         twins::trials(),
         devices::trials(),
+        states::trials(),
         clocks::trials(),
         privileges::trials(),
         door::trials(),

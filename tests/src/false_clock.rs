@@ -27,8 +27,13 @@ impl FalseClock {
 
     /// The process of this command goes by it.
     pub fn for_command(&self, mut command: Command) -> Command {
-        command.env("LD_PRELOAD", &self.library).env("FALSE_CLOCK", &self.offset);
+        command.envs(self.environment());
         command
+    }
+
+    /// A process with this environment goes by it.
+    pub fn environment(&self) -> [(&'static str, &str); 2] {
+        [("LD_PRELOAD", text(&self.library)), ("FALSE_CLOCK", text(&self.offset))]
     }
 
     /// It is ahead by so many seconds, or behind.
@@ -38,4 +43,8 @@ impl FalseClock {
         fs::write(&new, ahead_s.to_string()).expect("a test's folder is writable");
         fs::rename(&new, &self.offset).expect("a test's folder is writable");
     }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a test's folder has a name in UTF-8")
 }

@@ -39,6 +39,11 @@ impl Knot {
         Self::start_with(ports::free(), None, None)
     }
 
+    /// The same, and it tells of queries through dnstap to a Unix socket, and not of responses.
+    pub fn start_telling_of_queries(socket: &Path) -> Self {
+        Self::start_with(ports::free(), Some(Told { socket, responses: "off" }), None)
+    }
+
     /// The same, and it tells what it does through dnstap to a Unix socket.
     pub fn start_telling(socket: &Path) -> Self {
         Self::start_telling_on(ports::free(), socket)
@@ -46,7 +51,7 @@ impl Knot {
 
     /// The same on a port that is known before.
     pub fn start_telling_on(port: u16, socket: &Path) -> Self {
-        Self::start_with(port, Some(socket), None)
+        Self::start_with(port, Some(Told { socket, responses: "on" }), None)
     }
 
     /// Starts one in a namespace, on its loopback device and the usual port, that says who it is.
@@ -54,7 +59,7 @@ impl Knot {
         Self::start_with(53, None, Some((namespace, identity)))
     }
 
-    fn start_with(port: u16, socket: Option<&Path>, elsewhere: Option<(&Namespace, &str)>) -> Self {
+    fn start_with(port: u16, told: Option<Told<'_>>, elsewhere: Option<(&Namespace, &str)>) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-knot").tempdir().expect("a temporary folder can be made");
         let path = folder.path();
         let configuration = format!(
@@ -64,7 +69,7 @@ impl Knot {
              {1}\
              zone:\n  - domain: example\n    file: \"{0}/example.zone\"\n",
             path.display(),
-            modules(socket),
+            modules(told),
             elsewhere.map(|(_, identity)| format!("    identity: \"{identity}\"\n")).unwrap_or_default(),
         );
         fs::write(path.join("knot.conf"), configuration).expect("a test's folder is writable");
@@ -111,13 +116,20 @@ impl Knot {
     }
 }
 
+/// What a server tells through dnstap.
+struct Told<'a> {
+    socket: &'a Path,
+    /// `on` or `off`.
+    responses: &'static str,
+}
+
 /// What of the configuration says which modules there are.
-fn modules(socket: Option<&Path>) -> String {
+fn modules(told: Option<Told<'_>>) -> String {
     let template = |modules: &str| format!("template:\n  - id: default\n    global-module: [{modules}]\n");
-    match socket {
+    match told {
         None => template("mod-stats/all"),
-        Some(socket) => format!(
-            "mod-dnstap:\n  - id: told\n    sink: \"unix:{}\"\n    log-queries: on\n    log-responses: on\n{}",
+        Some(Told { socket, responses }) => format!(
+            "mod-dnstap:\n  - id: told\n    sink: \"unix:{}\"\n    log-queries: on\n    log-responses: {responses}\n{}",
             socket.display(),
             template("mod-stats/all, mod-dnstap/told")
         ),

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod batches;
+pub mod browser;
 pub mod capture;
 pub mod central;
 pub mod certificates;

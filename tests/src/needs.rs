@@ -82,6 +82,24 @@ pub fn kea() -> Result<(), String> {
     if Path::new("/usr/sbin/kea-dhcp4").exists() { Ok(()) } else { Err("there is no Kea: install kea-dhcp4-server".to_owned()) }
 }
 
+/// A browser.
+pub fn browser() -> Result<(), String> {
+    if Path::new(super::browser::PROGRAM).exists() { Ok(()) } else { Err("there is no browser: install chromium".to_owned()) }
+}
+
+/// The same, and the right to mount file systems.
+pub fn browser_and_mount_rights() -> Result<MutexGuard<'static, ()>, String> {
+    browser().and_then(|()| capture_and_mount_rights())
+}
+
+/// DuckDB, as a module of the Python that `scripts/test.sh` names.
+pub fn duckdb() -> Result<PathBuf, String> {
+    let missing = || "there is no DuckDB: scripts/test.sh installs it".to_owned();
+    let python = std::env::var_os("ZONEPULSE_TEST_PYTHON").map(PathBuf::from).ok_or_else(missing)?;
+    let status = Command::new(&python).args(["-c", "import duckdb"]).stderr(Stdio::null()).status();
+    if status.is_ok_and(|status| status.success()) { Ok(python) } else { Err(missing()) }
+}
+
 /// The right to capture, and to mount file systems, of files as well, where nobody else sees them.
 pub fn capture_and_mount_rights() -> Result<MutexGuard<'static, ()>, String> {
     let may_mount = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();

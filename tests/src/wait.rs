@@ -4,13 +4,18 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Asks again and again until there is an answer; panics with `what` when there is none in time.
-pub fn eventually<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, within: Duration, ask: impl FnMut() -> Option<T>) -> T {
+    self::within(within, ask).unwrap_or_else(|| panic!("not within {within:?}: {what}"))
+}
+
+/// Asks again and again until there is an answer, or the time is over.
+pub fn within<T>(within: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let until = Instant::now() + within;
     loop {
-        if let Some(answer) = ask() {
+        let answer = ask();
+        if answer.is_some() || Instant::now() >= until {
             return answer;
         }
-        assert!(Instant::now() < until, "not within {within:?}: {what}");
         thread::sleep(Duration::from_millis(50));
     }
 }

@@ -160,8 +160,8 @@ pub fn peek_identity(bytes: &[u8]) -> Result<Identity, Error> {
     })
 }
 
-/// The version of what [`peek_identity`] could read.
-pub(crate) fn peek_version(bytes: &[u8]) -> u8 {
+/// The version of what [`peek_identity`] could read, which says what kind of message it is.
+pub fn peek_version(bytes: &[u8]) -> u8 {
     bytes.get(VERSION_AT).copied().unwrap_or_default()
 }
 

@@ -183,6 +183,17 @@ pub enum BlindReason {
     Unknown,
 }
 
+impl BlindReason {
+    /// Those that this version knows.
+    pub const KNOWN: [BlindReason; 5] = [
+        BlindReason::OtherSockets,
+        BlindReason::OtherPorts,
+        BlindReason::NoMessage,
+        BlindReason::NoResponses,
+        BlindReason::NoRequests,
+    ];
+}
+
 /// The most reasons in a heartbeat.
 pub const MAX_BLINDNESSES: usize = 16;
 

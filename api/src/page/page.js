@@ -7,8 +7,6 @@ const WINDOW_S = 30 * 60;
 const CARDS = 12;
 /** How much of a machine's past is drawn. */
 const MACHINE_S = 6 * 3600;
-/** How long a report may be under way. */
-const DELIVERY_MS = 10_000;
 /** A server that has not reported for longer is shown as it was then. */
 const FRESH_MS = 180_000;
 const SVG = "http://www.w3.org/2000/svg";
@@ -141,9 +139,58 @@ function moment(text, now) {
   return element("time", { datetime: text, title: text }, ago(time, now), " ", element("span", {}, exact(time)));
 }
 
+// How servers are
+
+/** A server's health in words, and how good that is. What is green is fine; no colour says anything that no word does. */
+const HEALTHS = {
+  silent: ["silent", "bad"],
+  refused: ["refused", "bad"],
+  conflict: ["several probes", "bad"],
+  blind: ["blind", "bad"],
+  behind: ["behind", "warn"],
+  lost: ["batches lost", "warn"],
+  restarting: ["restarting", "warn"],
+  dns_stopped: ["DNS server stopped", "warn"],
+  settings_refused: ["settings not followed", "warn"],
+  new: ["no probe yet", ""],
+  starting: ["starting", ""],
+  ok: ["ok", "good"],
+};
+/** Healths of which nothing has to be said besides the word. */
+const FINE = ["ok", "starting"];
+/** So many reasons stand on a card; the table has all. */
+const CARD_REASONS = 2;
+/** What a server counts that is so is not all that there is. */
+const INCOMPLETE = ["silent", "refused", "blind", "behind", "lost"];
+
+/** Word and grade of a row of heartbeats; those of a later version are shown as they are. */
+const healthOf = (row) => HEALTHS[row.health] ?? [row.health ?? "–", "warn"];
+
+const isFine = (row) => FINE.includes(row.health);
+
+/** The reasons of a row that somebody should read, each once. */
+function reasonsOf(row) {
+  return row.reasons.filter((reason) => !FINE.includes(reason.health));
+}
+
+/** Says of which servers numbers are not whole, beside all of them. */
+function showPartial(rows, chosen) {
+  const concerned = rows.filter((row) => chosen === "" || String(row.server_id) === chosen);
+  const partial = concerned.filter((row) => row.reasons.some((reason) => INCOMPLETE.includes(reason.health)));
+  const words = (row) => {
+    const held = row.reasons.filter((reason) => INCOMPLETE.includes(reason.health)).map((reason) => HEALTHS[reason.health][0]);
+    return `${row.server} (${[...new Set(held)].join(", ")})`;
+  };
+  byId("partial").hidden = partial.length === 0;
+  byId("partial").textContent = partial.length === 0 ? ""
+    : `These numbers are incomplete: hits may be missing of ${partial.map(words).join(", ")}.`;
+  // What was not seen looks unused.
+  if (partial.length > 0) ["top-note", "idle-note"].forEach((note) => { byId(note).textContent += ", incomplete"; });
+}
+
 // Servers
 
-function showServers(servers, rates, reports, now) {
+function showServers(servers, fleet, rates, reports, now) {
   const select = byId("server");
   const chosen = select.value;
   const options = servers.map((server) =>
@@ -157,7 +204,8 @@ function showServers(servers, rates, reports, now) {
   }
   const cards = servers.slice(0, CARDS).map((server) => {
     const mine = reports.filter((report) => report.server_id === server.server_id);
-    return card(server, newest.get(server.server_id), mine, select.value, now);
+    const row = fleet.find((row) => row.server_id === server.server_id);
+    return card(server, row, newest.get(server.server_id), mine, select.value, now);
   });
   byId("servers").replaceChildren(...cards);
   if (servers.length === 0) {
@@ -166,18 +214,30 @@ function showServers(servers, rates, reports, now) {
   }
 }
 
-function card(server, row, reports, chosen, now) {
+function card(server, heard, row, reports, chosen, now) {
   const name = element("div", { class: "name" }, element("span", { title: server.server }, server.server));
   if (server.sample) name.append(element("span", { class: "sample" }, "sample"));
   const ends = reports.map((report) => Date.parse(report.time) + report.interval_s * 1000);
   const last = Math.max(...ends);
   const fresh = now - last < FRESH_MS;
-  const value = element("div", { class: fresh ? "value" : "value old" }, rate(row?.rps), " ", element("small", {}, "requests/s"));
-  const state = ends.length === 0
-    ? element("div", { class: "state" }, "silent for 30 minutes")
-    : element("div", { class: fresh ? "state good" : "state" }, `reported up to ${clock.format(last)}`);
+  const held = heard?.reasons ?? [];
+  // What a blind server counts is a part of what there is.
+  const least = row && held.some((reason) => reason.health === "blind") ? "at least " : "";
+  const unit = element("small", {}, "requests/s");
+  const value = element("div", { class: fresh ? "value" : "value old" }, element("small", {}, least), rate(row?.rps), " ", unit);
   const id = String(server.server_id);
-  const made = element("button", { type: "button", class: "card", "aria-pressed": String(chosen === id) }, name, value, state);
+  const made = element("button", { type: "button", class: "card", "aria-pressed": String(chosen === id) }, name, value);
+  if (heard && heard.health !== null) {
+    const [word, grade] = healthOf(heard);
+    made.append(element("div", { class: `state ${grade}` }, word));
+    const reasons = reasonsOf(heard);
+    made.append(...reasons.slice(0, CARD_REASONS).map((reason) => element("div", { class: "reason" }, reason.reason)));
+    if (reasons.length > CARD_REASONS) {
+      made.append(element("div", { class: "reason" }, `and ${reasons.length - CARD_REASONS} more, in the table of servers`));
+    }
+  }
+  const reported = ends.length === 0 ? "no report for 30 minutes" : `reported up to ${clock.format(last)}`;
+  made.append(element("div", { class: "reported" }, reported));
   const lost = reports.reduce((sum, report) => sum + report.kernel_dropped + report.interface_dropped, 0);
   if (lost > 0) made.append(element("div", { class: "lost" }, `${numbers.format(lost)} packets lost`));
   made.addEventListener("click", () => {
@@ -198,14 +258,20 @@ function dotted(grade, text, title = "") {
   return element("span", { class: `dot ${grade}`, title }, text);
 }
 
+const isSilent = (row) => row.reasons.some((reason) => reason.health === "silent");
+/** Of a server that is silent nobody knows whether something still runs. */
+const gradeOf = (row, state) => (isSilent(row) ? "" : state === "running" ? "good" : "warn");
+const then = (row) => (isSilent(row) ? "at its last heartbeat" : "");
+
+/** Components that are there, stopped ones in words; those that a server does not have are nothing to speak of. */
 function components(row) {
   const there = COMPONENTS.filter(([key]) => row.components[key]);
   if (there.length === 0) return ["–"];
   return there.map(([key, word]) => {
     const { state, version, name, identity } = row.components[key];
-    const text = [name ?? word, version].filter(Boolean).join(" ");
-    const title = [`${word}: ${state}`, identity].filter(Boolean).join(", ");
-    return dotted(state === "running" ? "good" : "warn", text, title);
+    const text = [name ?? word, version, state === "running" ? "" : state].filter(Boolean).join(" ");
+    const title = [`${word}: ${state}`, identity, then(row)].filter(Boolean).join(", ");
+    return dotted(gradeOf(row, state), text, title);
   });
 }
 
@@ -217,19 +283,27 @@ function skew(ms) {
 
 function capture(row) {
   if (row.capture === null) return "–";
-  return dotted(row.capture.state === "running" ? "good" : "warn", row.capture.state, row.capture.detail ?? "");
+  const { state, detail, blind } = row.capture;
+  const told = [detail, ...blind.map((reason) => reason.detail), then(row)].filter(Boolean).join("; ");
+  if (state === "running" && blind.length > 0) return dotted("bad", "running, blind", told);
+  return dotted(gradeOf(row, state), state, told);
+}
+
+/** The word, and every reason that somebody should read. */
+function health(row) {
+  const [word, grade] = healthOf(row);
+  return [dotted(grade, word), ...reasonsOf(row).map((reason) => element("div", { class: "reason" }, reason.reason))];
 }
 
 function showFleet(all, now) {
   const rows = all.rows.filter((row) => !row.sample);
   byId("fleet-panel").hidden = rows.length === 0;
-  const good = rows.filter((row) => row.good && row.state === "running").length;
-  byId("fleet-note").textContent = `${numbers.format(good)} of ${numbers.format(rows.length)} well`;
+  byId("fleet-note").textContent = `${numbers.format(rows.filter(isFine).length)} of ${numbers.format(rows.length)} well`;
   const cell = (make) => (row, kind) => element("td", { class: kind }, ...[make(row)].flat());
   byId("fleet").replaceChildren(table(rows, [
     ["Server", "host", cell((row) => element("span", { title: [row.hostname, row.os].filter(Boolean).join(", ") }, row.server))],
-    ["Heartbeats", "", cell((row) => dotted(row.good ? "good" : "bad", `${row.requests} in 2 min`, "4 or 5 are good"))],
-    ["State", "", cell((row) => dotted({ running: "good", conflict: "bad" }[row.state] ?? "warn", row.state, row.conflict ?? ""))],
+    ["Health", "health", cell(health)],
+    ["Heartbeats", "beats", cell((row) => `${row.requests} in 2 min`)],
     ["Last heartbeat", "when", cell((row) => (row.last_heartbeat === null ? "never" : moment(row.last_heartbeat, now)))],
     ["Components", "components", cell(components)],
     ["Capture", "", cell(capture)],
@@ -242,7 +316,6 @@ function showFleet(all, now) {
 // The chart
 
 let chartRows = [];
-let chartNow = 0;
 
 function niceCeiling(value) {
   if (!(value > 0)) return 1;
@@ -250,28 +323,51 @@ function niceCeiling(value) {
   return [1, 2, 2.5, 5, 10].map((step) => step * unit).find((step) => step >= value);
 }
 
-/** Stretches of neighbouring rows that all have a value, and those that have none. */
-function stretches(rows) {
+/** Stretches of neighbouring rows of which the same is said. */
+function stretches(rows, said) {
   const found = [];
   for (const row of rows) {
     const last = found.at(-1);
-    const known = row.rps !== null;
-    if (last && last.known === known) last.rows.push(row);
-    else found.push({ known, rows: [row] });
+    if (last && last.said === said(row)) last.rows.push(row);
+    else found.push({ said: said(row), rows: [row] });
   }
   return found;
 }
 
+/** What is missing in a step, in words; empty when every server observed all of it. */
+function missing(row) {
+  if (row.rps === null) return "nothing was observed";
+  if (row.observed_servers >= row.servers) return "";
+  return row.servers === 1 ? "observed in part" : `${row.observed_servers} of ${row.servers} servers observed`;
+}
+
+/** The steps that are drawn: an open one only if it is not behind the one before it, because its reports are under way. */
+function drawnSteps(rows) {
+  const found = rows.map((row) => ({ ...row, time: Date.parse(row.time) }));
+  const behind = (row, before) => row.rps === null || row.observed_servers < (before?.observed_servers ?? row.servers);
+  while (found.at(-1)?.open && behind(found.at(-1), found.at(-2))) found.pop();
+  return found;
+}
+
+/** What the chart's shades and dashes mean, as far as there are any. */
+function legend(rows) {
+  const notes = ["last 30 minutes"];
+  const partial = rows.filter((row) => row.rps !== null && missing(row) !== "");
+  const least = partial.reduce((worst, row) => (worst && worst.observed_servers <= row.observed_servers ? worst : row), null);
+  if (rows.some((row) => row.rps === null)) notes.push("shaded: nothing was observed");
+  if (least) notes.push(`framed: partial, ${missing(least)} at ${clock.format(least.time)}`);
+  if (rows.some((row) => row.open)) notes.push("dashed: not over yet");
+  return notes.join("; ");
+}
+
 function showChart() {
   const box = byId("chart");
-  const rows = chartRows.map((row) => ({ time: Date.parse(row.time), rps: row.rps }));
+  const rows = drawnSteps(chartRows);
   const step = rows.length > 1 ? rows[1].time - rows[0].time : 60_000;
-  // A step that is not over, or whose reports are still under way, would look like a fall.
-  while (rows.length > 0 && rows.at(-1).time + step + DELIVERY_MS > chartNow) rows.pop();
-  const gaps = rows.some((row) => row.rps === null);
-  byId("chart-note").textContent = gaps ? "last 30 minutes; shaded: nothing was reported" : "last 30 minutes";
+  const words = legend(rows);
+  byId("chart-note").textContent = words;
   if (!rows.some((row) => row.rps !== null)) {
-    box.replaceChildren(element("p", { class: "empty" }, "Nothing was reported in the last 30 minutes."));
+    box.replaceChildren(element("p", { class: "empty" }, "Nothing was observed in the last 30 minutes."));
     return;
   }
   const [width, height] = [Math.max(box.clientWidth, 320), box.clientHeight || 240];
@@ -283,13 +379,16 @@ function showChart() {
   const y = (value) => bottom - (bottom - top) * value / most;
   const at = (row) => `${x(row.time).toFixed(1)} ${y(row.rps).toFixed(1)}`;
 
-  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Requests per second over the last 30 minutes" });
-  const parts = stretches(rows);
-  for (const part of parts.filter((part) => !part.known)) {
+  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Requests per second, ${words}` });
+  for (const part of stretches(rows, missing).filter(({ said }) => said !== "")) {
     const [start, end] = [Math.max(part.rows[0].time - step / 2, from), Math.min(part.rows.at(-1).time + step / 2, until)];
-    const gap = drawn("rect", { class: "gap", x: x(start), y: top, width: Math.max(x(end) - x(start), 0), height: bottom - top });
-    gap.append(drawn("title", {}, "nothing was reported"));
-    svg.append(gap);
+    const [kind, wide] = [part.rows[0].rps === null ? "gap" : "partial", Math.max(x(end) - x(start), 0)];
+    const shade = drawn("rect", { class: kind, x: x(start), y: top, width: wide, height: bottom - top });
+    shade.append(drawn("title", {}, part.said));
+    svg.append(shade);
+    if (kind === "partial" && wide > part.said.length * 7) {
+      svg.append(drawn("text", { class: "label", x: x(start) + wide / 2, y: top + 14, "text-anchor": "middle" }, part.said));
+    }
   }
   for (let line = 0; line <= 4; line += 1) {
     const value = most * line / 4;
@@ -301,14 +400,20 @@ function showChart() {
     const anchor = x(time) > right - 20 ? "end" : "middle";
     svg.append(drawn("text", { class: "label", x: x(time), y: height - 6, "text-anchor": anchor }, clock.format(time)));
   }
-  for (const { rows: known } of parts.filter((part) => part.known)) {
-    if (known.length === 1) {
-      svg.append(drawn("circle", { class: "alone", cx: x(known[0].time), cy: y(known[0].rps), r: 3 }));
-      continue;
+  for (const { rows: known } of stretches(rows, (row) => row.rps !== null).filter(({ said }) => said)) {
+    const open = known.length > 1 && known.at(-1).open ? known.slice(-2) : [];
+    const over = known.slice(0, known.length - Math.sign(open.length));
+    if (over.length === 1) svg.append(drawn("circle", { class: "alone", cx: x(over[0].time), cy: y(over[0].rps), r: 3 }));
+    if (over.length > 1) {
+      const line = `M${over.map(at).join("L")}`;
+      svg.append(drawn("path", { class: "area", d: `${line}L${x(over.at(-1).time)} ${bottom}L${x(over[0].time)} ${bottom}Z` }));
+      svg.append(drawn("path", { class: "series", d: line }));
     }
-    const line = `M${known.map(at).join("L")}`;
-    svg.append(drawn("path", { class: "area", d: `${line}L${x(known.at(-1).time)} ${bottom}L${x(known[0].time)} ${bottom}Z` }));
-    svg.append(drawn("path", { class: "series", d: line }));
+    if (open.length > 0) {
+      const line = drawn("path", { class: "series open", d: `M${open.map(at).join("L")}` });
+      line.append(drawn("title", {}, "not over yet"));
+      svg.append(line);
+    }
   }
   const cursor = drawn("line", { class: "cursor", y1: top, y2: bottom, visibility: "hidden" });
   svg.append(cursor);
@@ -320,7 +425,9 @@ function showChart() {
     cursor.setAttribute("x1", x(nearest.time));
     cursor.setAttribute("x2", x(nearest.time));
     cursor.setAttribute("visibility", "visible");
-    tip.textContent = `${clock.format(nearest.time)}  ${nearest.rps === null ? "nothing reported" : `${rate(nearest.rps)} requests/s`}`;
+    const value = nearest.rps === null ? "" : `${rate(nearest.rps)} requests/s`;
+    const said = [value, missing(nearest), nearest.open ? "not over yet" : ""].filter((text) => text !== "");
+    tip.textContent = `${clock.format(nearest.time)}  ${said.join(", ")}`;
     tip.hidden = false;
     tip.style.left = `${Math.min(x(nearest.time) + 10, right - tip.offsetWidth)}px`;
   });
@@ -456,13 +563,13 @@ async function refresh() {
       server === "" ? [] : askMachine(server, now),
     ]);
     if (mine !== turn) return;
-    showServers(servers.rows, rates.rows, reports.rows, now);
+    showServers(servers.rows, fleet.rows, rates.rows, reports.rows, now);
     showFleet(fleet, now);
     chartRows = chart.rows;
-    chartNow = now;
     showChart();
     showMachine(machine, server);
     showRecords(top, idle, now);
+    showPartial(fleet.rows, server);
     byId("updated").textContent = `updated ${seconds.format(now)}`;
     byId("trouble").hidden = true;
   } catch (error) {

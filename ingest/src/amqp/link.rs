@@ -12,7 +12,7 @@ use super::queues::{self, Names};
 use super::state::State;
 use super::writer::Writer;
 use super::{OPEN_TIMEOUT, Settings, Trouble};
-use crate::{Error, Ingest, Sender};
+use crate::{Error, Ingest, Sender, times};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use lapin::message::Delivery;
@@ -291,6 +291,7 @@ impl<'a> Hands<'a> {
         }
         if let Some(server_id) = *signed_by {
             self.ingest.untold.add(server_id, 1);
+            self.ingest.deliveries.put_aside(server_id, times::now_ms());
         }
     }
 
@@ -324,6 +325,9 @@ async fn take(ingest: &Ingest, bytes: &Bytes, mac: Option<&str>) -> Result<(), U
             ingest.counters.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             let counter = if fault.is_final() { &ingest.counters.refused } else { &ingest.counters.postponed };
             counter.fetch_add(1, Ordering::Relaxed);
+            if let Some(server_id) = fault.claimed(bytes) {
+                ingest.unproven(server_id, bytes, fault.reason(), &fault);
+            }
             Err(Untaken { fault, signed_by: None })
         }
     }

@@ -69,6 +69,15 @@ impl Fault {
         }
     }
 
+    /// The server, one of the registry's, that the message says it is of, where it did not prove it.
+    pub(super) fn claimed(&self, bytes: &[u8]) -> Option<u32> {
+        match self {
+            Fault::WrongSignature(server_id) | Fault::NoToken(server_id) => Some(*server_id),
+            Fault::Unsigned => peek_identity(bytes).ok().map(|identity| identity.server_id),
+            Fault::Batch(_) => None,
+        }
+    }
+
     /// One of [`REASONS`].
     pub(super) fn reason(&self) -> &'static str {
         match self {

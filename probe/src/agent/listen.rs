@@ -130,6 +130,7 @@ impl Listener {
                 session.name_unread(&meter.meter);
                 following.follow(&self.config, &mut meter.meter);
                 self.outlet.clock_is_set(meter.clock_is_set());
+                self.outlet.watch(&mut meter, self.orders.dns_interval_s());
                 if let Some(due_ms) = meter.close_due(frame_ms) {
                     self.outlet.pass_on(&mut meter.meter, |batch| session.look_at(&batch.counters));
                     self.outlet.passed(due_ms);

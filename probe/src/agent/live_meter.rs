@@ -59,6 +59,11 @@ impl<R: Fn() -> Reading> LiveMeter<R> {
         now_ms
     }
 
+    /// What the clock said when it was looked at last, Unix milliseconds; none while it is not set.
+    pub(super) fn now_ms(&self) -> Option<u64> {
+        self.now_ms
+    }
+
     /// How the clock was set since this was asked last.
     pub(super) fn take_step(&mut self) -> Option<Step> {
         self.step.take()

@@ -37,7 +37,7 @@ use crate::serve::Running;
 use crate::settings::{InForce, Kept};
 use crate::spool::Spool;
 use crate::status::Status;
-use crate::{Error, metrics, pull};
+use crate::{Error, metrics, pull, sight};
 use comparison::Comparison;
 use listen::Listener;
 use machine::Machine;
@@ -83,6 +83,7 @@ pub fn run(config: Config, reload: impl FnMut() -> Result<Config, Error>) -> Res
     let status = Arc::new(Status::new(new_epoch()));
     status.set_settings_version(in_force.version);
     status.set_settings_refused(in_force.refused.clone());
+    status.sight.observe(sight::Settings::of(&config));
     in_force.warn();
     let orders = Arc::new(Orders::new(in_force.monitoring));
     let delivery = watch::Sender::new(in_force.delivery.clone());
@@ -256,6 +257,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
             max_bytes: config.budget().in_flight_bytes,
         };
         tasks.spawn(pull::run(sources, self.in_force.subscribe()));
+        tasks.spawn(sight::run(status.clone(), sight::Settings::of(config)));
         tasks.spawn(keep(spool.clone(), self.kept.subscribe()));
         tasks.spawn(take_offered(spool.clone()));
         let sources = metrics::Sources { status: status.clone(), spool: spool.clone(), delivered: counts.clone() };

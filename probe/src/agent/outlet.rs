@@ -1,13 +1,16 @@
 //! Where a source's batches go.
 
 use super::comparison::Comparison;
+use super::live_meter::LiveMeter;
 use super::queue::{Displaced, Producer};
-use crate::clock::Step;
+use crate::clock::{Reading, Step};
 use crate::config::Config;
 use crate::memory::Budget;
 use crate::meter::Meter;
+use crate::sight::Moment;
 use crate::status::{Status, count};
 use std::sync::Arc;
+use std::time::Instant;
 use zonepulse_wire::{Batch, Message, Utc};
 
 /// One source is counted; another, if there is one, is only compared with it.
@@ -27,8 +30,11 @@ pub(super) struct Counted {
 impl Outlet {
     /// Takes the batches that are complete, after a look at each.
     pub(super) fn pass_on(&self, meter: &mut Meter, mut look: impl FnMut(&Batch)) {
-        while let Some(batch) = meter.take_closed() {
+        while let Some(mut batch) = meter.take_closed() {
             look(&batch);
+            if let Outlet::Count(counted) = self {
+                counted.status.sight.complete(&mut batch);
+            }
             let (start, records, hits) = (Utc(batch.start_s), batch.records.len(), batch.hits());
             match self {
                 Outlet::Count(counted) => {
@@ -40,6 +46,15 @@ impl Outlet {
                     comparison.put(batch);
                 }
             }
+        }
+    }
+
+    /// Sees whether what counts can be all; several times a second, before intervals are closed.
+    pub(super) fn watch<R: Fn() -> Reading>(&self, live: &mut LiveMeter<R>, interval_s: u32) {
+        if let Outlet::Count(counted) = self {
+            let now = Moment { steady: Instant::now(), wall_ms: live.now_ms() };
+            let totals = live.meter.totals();
+            counted.status.sight.turn(now, interval_s, totals, || live.meter.take_other_ports());
         }
     }
 
@@ -61,6 +76,7 @@ impl Outlet {
                 "this machine's clock was set: the open interval ends by the old one, and counting goes on by the new one"
             );
             counted.status.clock_was_set(step.by_ms());
+            counted.status.sight.stepped();
         }
     }
 
@@ -83,6 +99,7 @@ impl Outlet {
     pub(super) fn runs(&self) {
         if let Outlet::Count(counted) = self {
             counted.status.capture_runs();
+            counted.status.sight.begin(Moment::now());
         }
     }
 
@@ -90,6 +107,7 @@ impl Outlet {
     pub(super) fn stopped(&self, why: impl Into<String>) {
         if let Outlet::Count(counted) = self {
             counted.status.capture_stopped(why);
+            counted.status.sight.end(Moment::now());
         }
     }
 }

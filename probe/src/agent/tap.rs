@@ -103,6 +103,7 @@ impl TapListener {
                 self.outlet.stepped(session.live.take_step());
                 self.outlet.clock_is_set(session.live.clock_is_set());
                 self.say(session.covering);
+                self.outlet.watch(&mut session.live, self.orders.dns_interval_s());
                 self.outlet.pass_on(&mut session.live.meter, |_| {});
                 if let Some(now_ms) = now_ms {
                     self.outlet.passed(now_ms);

@@ -3,7 +3,8 @@
 //! The kernel filters packets by port before it copies anything, and hands them
 //! over through a ring in shared memory, a block at a time. Fragments have no
 //! ports, and IPv6 extension headers and inner VLAN tags hide them, so the filter
-//! lets those through and the observer decides.
+//! lets those through and the observer decides. It also lets requests over UDP to other
+//! ports through, which do not count: they tell that the server is asked elsewhere, too.
 //!
 //! The pseudo-device `any` listens on all devices at once, and a packet may pass
 //! several: its frames say which, and the observer reads a packet once. On the
@@ -24,6 +25,8 @@ pub struct LiveSettings {
     pub device: String,
     /// The ports that the kernel's filter lets through.
     pub ports: Vec<u16>,
+    /// Of other ports it lets requests through, but not of these.
+    pub ignored_ports: Vec<u16>,
     /// The ring between kernel and probe, bytes.
     pub buffer_bytes: usize,
 }
@@ -97,7 +100,7 @@ impl LiveCapture {
             let _ = capture.set_datalink(Linktype(LINUX_SLL2));
         }
         let link_type = capture.get_datalink().0;
-        capture.filter(&filter(&settings.ports, link_type), true).map_err(failed)?;
+        capture.filter(&filter(&settings.ports, &settings.ignored_ports, link_type), true).map_err(failed)?;
         let capture = capture.setnonblock().map_err(failed)?;
         Ok(LiveCapture {
             capture,
@@ -152,13 +155,14 @@ impl LiveCapture {
 }
 
 /// The kernel's filter, in the language of pcap-filter(7).
-fn filter(ports: &[u16], link_type: i32) -> String {
+fn filter(ports: &[u16], ignored_ports: &[u16], link_type: i32) -> String {
+    let requests = requests(ignored_ports);
     let ports: Vec<String> = ports.iter().map(|port| format!("port {port}")).collect();
     let ports = if ports.is_empty() { "less 0".to_owned() } else { ports.join(" or ") };
     // Later fragments; and IPv6 packets whose first header is an extension: hop-by-hop,
     // routing, fragment, authentication, destination options.
     let packets = format!(
-        "({ports} or (ip[6:2] & 0x1fff != 0) or (ip6 and (ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 51 or ip6[6] = 60)))"
+        "({ports} or (ip[6:2] & 0x1fff != 0) or (ip6 and (ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 51 or ip6[6] = 60)) or ({requests}))"
     );
     let tunnels = "ip proto 4 or ip proto 41 or ip proto 47 or ip6 proto 4 or ip6 proto 41 or ip6 proto 47";
     match link_type {
@@ -170,6 +174,15 @@ fn filter(ports: &[u16], link_type: i32) -> String {
         LINUX_SLL2 => format!("({packets} or ether proto 0x8100 or ether proto 0x88a8){}", no_echo()),
         _ => format!("{packets} or {tunnels} or ether proto 0x8100 or ether proto 0x88a8"),
     }
+}
+
+/// Requests over UDP: of opcode QUERY, one question, no answer, no authority (RFC 1035 section 4.1.1). They make up 48
+/// bits that are nearly always others in what is no DNS.
+fn requests(ignored_ports: &[u16]) -> String {
+    let udp = "udp[10] & 0xf8 = 0 and udp[12:4] = 0x10000 and udp[16:2] = 0";
+    let udp6 = "ip6[6] = 17 and ip6[50] & 0xf8 = 0 and ip6[52:4] = 0x10000 and ip6[56:2] = 0";
+    let ignored: String = ignored_ports.iter().map(|port| format!(" and not port {port}")).collect();
+    format!("(({udp}) or ({udp6})){ignored}")
 }
 
 /// What passes the loopback device goes out and comes in. libpcap leaves out the half
@@ -231,15 +244,39 @@ mod tests {
         for link_type in [ETHERNET, 0, 12, 113, LINUX_SLL2] {
             for ports in [&[53][..], &[53, 5353, 65_535], &[]] {
                 let capture = Capture::dead(Linktype(link_type)).unwrap();
-                let program = capture.compile(&filter(ports, link_type), true);
+                let program = capture.compile(&filter(ports, &[5300, 5301], link_type), true);
                 assert!(program.is_ok(), "{link_type} {ports:?}: {:?}", program.err());
             }
         }
     }
 
     #[test]
+    fn requests_to_other_ports_pass_the_filter_and_nothing_else_does() {
+        use crate::observe::testing::{ethernet, ipv4, query, response, udp, udp_to_server};
+        let capture = Capture::dead(Linktype(ETHERNET)).unwrap();
+        let program = capture.compile(&filter(&[53], &[5300], ETHERNET), true).unwrap();
+        let passes = |port: u16, octets: &[u8]| program.filter(&ethernet(0x0800, &ipv4(17, 1, 53, &udp(40_000, port, octets))));
+        let (asked, answered) = (query("www.example."), response("www.example.", 0));
+        assert!(passes(5353, &asked) && program.filter(&udp_to_server(&asked)));
+        assert!(!passes(5300, &asked), "the port is ignored");
+        assert!(!passes(5353, &answered) && passes(53, &answered));
+        assert!(!passes(5353, &[0; 48]) && !passes(5353, &[0xff; 48]) && !passes(5353, b"GET"));
+        let mut v6 = vec![0x60, 0, 0, 0];
+        v6.extend((8 + asked.len() as u16).to_be_bytes());
+        v6.extend([17, 64]);
+        v6.extend([0x20; 32]);
+        v6.extend(udp(40_000, 5353, &asked));
+        assert!(program.filter(&ethernet(0x86dd, &v6)));
+    }
+
+    #[test]
     fn a_device_that_is_not_there_is_named() {
-        let settings = LiveSettings { device: "nosuchdevice0".to_owned(), ports: vec![53], buffer_bytes: 1 << 20 };
+        let settings = LiveSettings {
+            device: "nosuchdevice0".to_owned(),
+            ports: vec![53],
+            ignored_ports: Vec::new(),
+            buffer_bytes: 1 << 20,
+        };
         let error = LiveCapture::open(&settings).err().unwrap().to_string();
         assert!(error.contains("nosuchdevice0"), "{error}");
     }

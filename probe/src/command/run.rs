@@ -3,7 +3,7 @@
 use super::LogArgs;
 use crate::config::{Argument, Config};
 use crate::settings::InForce;
-use crate::{Error, agent};
+use crate::{Error, agent, sight};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -31,6 +31,9 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     config.warn();
     if args.check_config {
         if let Some(warning) = config.check_disk()? {
+            eprintln!("warning: {warning}");
+        }
+        if let Some(warning) = sight::check(&config) {
             eprintln!("warning: {warning}");
         }
         InForce::of_config(&config)?;

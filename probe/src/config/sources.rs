@@ -60,10 +60,16 @@ pub struct Dnstap {
 
 impl Config {
     pub(super) fn check_capture(&self) -> Result<(), String> {
-        let Capture { enabled: _, device, ports, addresses, buffer_bytes } = &self.capture;
+        let Capture { enabled: _, device, ports, ignored_ports, addresses, buffer_bytes } = &self.capture;
         bounds::device("capture.device", device)?;
         if ports.is_empty() || ports.len() > MAX_PORTS || ports.contains(&0) {
             return Err(format!("capture.ports: must be 1 to {MAX_PORTS} ports from 1 to 65535, such as [53], not {ports:?}"));
+        }
+        if ignored_ports.len() > MAX_PORTS || ignored_ports.iter().any(|port| *port == 0 || ports.contains(port)) {
+            return Err(format!(
+                "capture.ignored_ports: must be at most {MAX_PORTS} ports from 1 to 65535 that are not in capture.ports, not \
+                 {ignored_ports:?}"
+            ));
         }
         bounds::within("capture.buffer_bytes", *buffer_bytes as u64, 1 << 16..=1 << 30)?;
         let ServerAddresses::These(addresses) = addresses else { return Ok(()) };

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use zonepulse_wire::{Component, Components, State};
 
 /// The servers that are known by their processes, likelier ones first.
-const DNS_SERVERS: [&str; 5] = ["knotd", "unbound", "named", "nsd", "pdns_server"];
+pub(crate) const DNS_SERVERS: [&str; 5] = ["knotd", "unbound", "named", "nsd", "pdns_server"];
 /// How soon it is tried again where nobody was there to ask.
 const ASK_AGAIN: Duration = Duration::from_secs(300);
 
@@ -138,7 +138,7 @@ mod tests {
     use std::cell::Cell;
 
     fn process(id: u32, name: &str) -> Process {
-        Process { id, began: u64::from(id), name: name.into() }
+        Process { id, parent: 0, began: u64::from(id), name: name.into() }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod chaos;
 mod clock;
 mod components;
 mod kea;
-mod process;
+pub(crate) mod process;
 
 use crate::central;
 use crate::deliver;
@@ -21,6 +21,7 @@ use crate::spool::Spool;
 use crate::status::{Status, count};
 use crate::{Error, config};
 use clock::Clock;
+pub(crate) use components::DNS_SERVERS;
 use components::Looker;
 use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;

@@ -10,15 +10,16 @@ const MAX_NAME: usize = 15;
 
 /// A process, as told from another that later has the same number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Process {
-    pub(super) id: u32,
+pub(crate) struct Process {
+    pub(crate) id: u32,
+    pub(crate) parent: u32,
     /// When it began, ticks since the machine did.
-    pub(super) began: u64,
-    pub(super) name: String,
+    pub(crate) began: u64,
+    pub(crate) name: String,
 }
 
 /// All processes, the oldest of each name first.
-pub(super) fn all() -> Vec<Process> {
+pub(crate) fn all() -> Vec<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut all: Vec<Process> = ids.filter_map(of).collect();
@@ -27,24 +28,25 @@ pub(super) fn all() -> Vec<Process> {
 }
 
 /// The process with this number, if there is one.
-pub(super) fn of(id: u32) -> Option<Process> {
+pub(crate) fn of(id: u32) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     // id (name) state …; a name may have spaces and parentheses.
     let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
     let mut rest = rest.split_ascii_whitespace();
     // A zombie runs no more.
     let runs = rest.next().is_some_and(|state| !matches!(state, "Z" | "X"));
-    let began = rest.nth(18)?.parse().ok()?;
-    runs.then(|| Process { id, began, name: name.to_owned() })
+    let parent = rest.next()?.parse().ok()?;
+    let began = rest.nth(17)?.parse().ok()?;
+    runs.then(|| Process { id, parent, began, name: name.to_owned() })
 }
 
 /// Whether a process has the name of this program.
-pub(super) fn is(process: &Process, program: &str) -> bool {
+pub(crate) fn is(process: &Process, program: &str) -> bool {
     process.name == program || program.len() > MAX_NAME && program.get(..MAX_NAME) == Some(&process.name)
 }
 
 /// Whether a program is there, running or not.
-pub(super) fn is_installed(program: &str) -> bool {
+pub(crate) fn is_installed(program: &str) -> bool {
     FOLDERS.iter().any(|folder| Path::new(folder).join(program).exists())
 }
 
@@ -63,6 +65,7 @@ mod tests {
             std::thread::yield_now();
         }
         let process = found(child.id()).unwrap();
+        assert_eq!(process.parent, std::process::id());
         assert_eq!(of(child.id()), Some(process));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -71,7 +74,7 @@ mod tests {
 
     #[test]
     fn long_names_are_known_by_their_beginning() {
-        let process = Process { id: 1, began: 1, name: "a-very-long-nam".into() };
+        let process = Process { id: 1, parent: 0, began: 1, name: "a-very-long-nam".into() };
         assert!(is(&process, "a-very-long-name-indeed") && !is(&process, "a-very-long-na"));
         assert!(is_installed("sh") && !is_installed("no-such-program"));
     }

@@ -4,9 +4,11 @@ use super::interval::{Interval, rows};
 use super::{MAX_NAME_OCTETS, MAX_RECORDS, MeterSettings, Source, TOLD_GRACE_MS, UNDATED_MS};
 use crate::clock::Step;
 use crate::observe::{Hit, Sink};
+use crate::sight::{NOT_THE_SERVER_S, Totals};
 use crate::tally::Table;
 use crate::times::LATEST_MS;
 use std::collections::VecDeque;
+use zonepulse_dns::MessageKind;
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity};
 
 /// How long after its end an interval closes: what the ring between kernel and
@@ -44,6 +46,8 @@ pub(super) struct Intervals {
     pub(super) early: Counters,
     /// Under which reason messages go that are of a frame with an impossible time.
     pub(super) refusing: Option<Counter>,
+    /// The messages so far.
+    pub(super) totals: Totals,
 }
 
 /// How far coverage was reported.
@@ -79,6 +83,7 @@ impl Intervals {
             rested: Vec::new(),
             early: Counters::new(),
             refusing: None,
+            totals: Totals::default(),
         };
         if let Some(since_ms) = since_ms {
             intervals.begin_front(since_ms.min(LATEST_MS));
@@ -391,6 +396,8 @@ impl Sink for Intervals {
         if let Some(reason) = self.refusing {
             return self.count_refused(reason);
         }
+        let direction = if hit.kind == MessageKind::REQUEST { &mut self.totals.requests } else { &mut self.totals.responses };
+        *direction += 1;
         // What a stream held back has the time when it came, not the frame's.
         self.turn_to(hit.time_ms);
         if let Some(interval) = self.open.get_mut(self.current) {
@@ -402,6 +409,7 @@ impl Sink for Intervals {
         if self.refusing.is_some() {
             return self.count_refused(reason);
         }
+        self.totals.others += u64::from(!NOT_THE_SERVER_S.contains(&reason));
         self.turn_to(time_ms);
         self.add(Counter::MessagesSeen, 1);
         self.add(reason, 1);

@@ -1,5 +1,7 @@
 //! On which ports that are not watched there are messages, too: where nothing is
 //! counted because the server answers on another port, this tells which.
+//!
+//! A live device's filter lets only requests over UDP come here, so only they are noted there: enough to know of the port.
 
 use super::message::{Expected, Start, message_start, resembles};
 
@@ -11,15 +13,24 @@ const MAX_TOLD: usize = 5;
 /// Messages by the server's port.
 #[derive(Debug, Default)]
 pub(super) struct Elsewhere {
+    /// Not responses, and nothing of TCP.
+    pub(super) only_requests: bool,
     /// By port; empty until one is seen.
     messages: Vec<u32>,
 }
 
 impl Elsewhere {
+    /// Notes only requests over UDP.
+    pub(super) fn of_requests() -> Elsewhere {
+        Elsewhere { only_requests: true, ..Elsewhere::default() }
+    }
+
     /// Looks at a datagram between two ports; `length` is what its octets were on the wire.
     #[inline]
     pub(super) fn datagram(&mut self, (source, destination): (u16, u16), octets: &[u8], length: usize) {
-        if let Some(is_response) = resembles(octets, length) {
+        if let Some(is_response) = resembles(octets, length)
+            && !(is_response && self.only_requests)
+        {
             self.add(if is_response { source } else { destination });
         }
     }
@@ -44,6 +55,16 @@ impl Elsewhere {
         if let Some(messages) = self.messages.get_mut(usize::from(port)) {
             *messages = messages.saturating_add(1);
         }
+    }
+
+    /// The same as [`Self::most`], since it was asked last.
+    pub(super) fn take(&mut self) -> Vec<(u16, u32)> {
+        if self.messages.is_empty() {
+            return Vec::new();
+        }
+        let most = self.most();
+        self.messages = Vec::new();
+        most
     }
 
     /// The ports with most messages, and how many.

@@ -161,6 +161,12 @@ impl Observer {
         self
     }
 
+    /// The same, but only for requests to the server's addresses.
+    pub fn noting_requests_to_other_ports(mut self) -> Self {
+        self.elsewhere = Some(Elsewhere::of_requests());
+        self
+    }
+
     /// The same, knowing what the probe itself asks: that is no hit.
     pub fn knowing(mut self, own: Arc<OwnQuestions>) -> Self {
         self.reader.own = own;
@@ -208,6 +214,11 @@ impl Observer {
     /// [`Self::noting_other_ports`].
     pub fn other_ports(&self) -> Vec<(u16, u32)> {
         self.elsewhere.as_ref().map(Elsewhere::most).unwrap_or_default()
+    }
+
+    /// The same, since it was asked last.
+    pub fn take_other_ports(&mut self) -> Vec<(u16, u32)> {
+        self.elsewhere.as_mut().map(Elsewhere::take).unwrap_or_default()
     }
 
     #[cold]
@@ -314,7 +325,9 @@ impl Observer {
                     }
                     Ends::OtherAddresses => sink.add(Counter::OtherAddresses, 1),
                     Ends::OtherPorts => {
-                        if let Some(elsewhere) = &mut self.elsewhere {
+                        if let Some(elsewhere) = &mut self.elsewhere
+                            && !elsewhere.only_requests
+                        {
                             elsewhere.segment((segment.source().1, segment.destination().1), segment.octets());
                         }
                         sink.add(Counter::OtherPorts, 1);
@@ -333,6 +346,7 @@ impl Observer {
         }
         if let Some(elsewhere) = &mut self.elsewhere
             && !scope::is_multicast(destination)
+            && (!elsewhere.only_requests || self.reader.watched.has_address(destination))
         {
             elsewhere.datagram((datagram.source, datagram.destination), datagram.octets, datagram.length);
         }

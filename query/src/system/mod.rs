@@ -14,7 +14,7 @@ pub(crate) use table::{SystemTable, schema};
 
 use crate::engine::{Gathered, size};
 use crate::plan::Plan;
-use crate::read::now_s;
+use crate::read::{now_ms, now_s};
 use crate::select::Range;
 use crate::shape::Shape;
 use crate::table::field;
@@ -74,7 +74,7 @@ impl Engine {
     ) -> Result<Answer, Error> {
         let bucket = match interval.into() {
             Interval::Bucket(bucket) => bucket,
-            Interval::Day(zone) => return self.system_days(filter, Range::of_days(range, zone)?, zone, page).await,
+            Interval::Day(zone) => return self.system_days(filter, Range::of_days(range, zone, now_ms())?, zone, page).await,
         };
         let level = match bucket {
             Bucket::M5 => Level::M5,
@@ -82,7 +82,7 @@ impl Engine {
             Bucket::M30 => Level::M30,
             Bucket::H1 => Level::H1,
         };
-        self.system(level, ROLLED_UP.to_vec(), filter, Range::of_buckets(range, bucket.length_s())?, page).await
+        self.system(level, ROLLED_UP.to_vec(), filter, Range::of_buckets(range, bucket.length_s(), now_ms())?, page).await
     }
 
     /// [`Engine::system_series`], on the threads of questions.

@@ -3,6 +3,7 @@
 mod bounds;
 mod days;
 mod numbers;
+mod observed;
 mod paging;
 mod property;
 mod raw;
@@ -111,6 +112,7 @@ pub(super) fn options() -> Options {
             (22, "bad_name"),
             (40, "kernel_dropped"),
             (65, "overlap_ms"),
+            (66, "blind_ms"),
         ],
         not_counted: vec![10, 22],
         ..Options::default()

@@ -8,12 +8,12 @@ async fn a_series_has_a_row_per_bucket_with_hits() {
     let content = small();
     let answer = content.engine.series(&Filter::default(), whole(), Bucket::M5, By::SELECTION, &page()).await.unwrap();
     expect![[r#"
-        +----------------------+------+--------------------------+
-        | time                 | hits | last_access              |
-        +----------------------+------+--------------------------+
-        | 2026-01-01T00:00:00Z | 43   | 2026-01-01T00:01:00.100Z |
-        | 2026-01-01T01:00:00Z | 4    | 2026-01-01T01:00:00.007Z |
-        +----------------------+------+--------------------------+
+        +----------------------+------+--------------------------+------------------+---------+-------+
+        | time                 | hits | last_access              | observed_servers | servers | open  |
+        +----------------------+------+--------------------------+------------------+---------+-------+
+        | 2026-01-01T00:00:00Z | 43   | 2026-01-01T00:01:00.100Z | 0                | 2       | false |
+        | 2026-01-01T01:00:00Z | 4    | 2026-01-01T01:00:00.007Z | 0                | 2       | false |
+        +----------------------+------+--------------------------+------------------+---------+-------+
     "#]]
     .assert_eq(&table(&answer));
 }
@@ -24,18 +24,18 @@ async fn a_series_may_be_split_by_record_server_and_action() {
     let by = By::RECORD.and(By::SERVER).and(By::ACTION);
     let answer = content.engine.series(&Filter::default(), whole(), Bucket::H1, by, &page()).await.unwrap();
     expect![[r#"
-        +----------------------+------+--------------------------+-------------+-------------------+------+--------+-----------+--------+----------+
-        | time                 | hits | last_access              | resource_id | host              | type | folded | server_id | server | action   |
-        +----------------------+------+--------------------------+-------------+-------------------+------+--------+-----------+--------+----------+
-        | 2026-01-01T00:00:00Z | 15   | 2026-01-01T00:01:00.100Z | 0           | www.example.com.  | A    | false  | 1         | alpha  | request  |
-        | 2026-01-01T00:00:00Z | 7    | 2026-01-01T00:00:00.005Z | 0           | mail.example.com. | MX   | false  | 1         | alpha  | request  |
-        | 2026-01-01T00:00:00Z | 1    | 2026-01-01T00:01:00Z     | 0           | www.example.com.  | AAAA | false  | 1         | alpha  | request  |
-        | 2026-01-01T00:00:00Z | 3    | 2026-01-01T00:00:01.001Z | 0           | www.example.com.  | A    | false  | 1         | alpha  | response |
-        | 2026-01-01T00:00:00Z | 1    | 2026-01-01T00:01:00.002Z | 0           | www.example.com.  | AAAA | false  | 1         | alpha  | response |
-        | 2026-01-01T00:00:00Z | 20   | 2026-01-01T00:00:30Z     | 0           | www.example.com.  | A    | false  | 2         | beta   | request  |
-        | 2026-01-01T01:00:00Z | 4    | 2026-01-01T01:00:00.007Z | 0           | example.net.      | SOA  | false  | 2         | beta   | request  |
-        | 2026-01-01T01:00:00Z | 4    | 2026-01-01T01:00:00.008Z | 0           | example.net.      | SOA  | false  | 2         | beta   | response |
-        +----------------------+------+--------------------------+-------------+-------------------+------+--------+-----------+--------+----------+
+        +----------------------+------+--------------------------+-------------+-------------------+------+--------+-----------+--------+----------+------------------+---------+-------+
+        | time                 | hits | last_access              | resource_id | host              | type | folded | server_id | server | action   | observed_servers | servers | open  |
+        +----------------------+------+--------------------------+-------------+-------------------+------+--------+-----------+--------+----------+------------------+---------+-------+
+        | 2026-01-01T00:00:00Z | 15   | 2026-01-01T00:01:00.100Z | 0           | www.example.com.  | A    | false  | 1         | alpha  | request  | 0                | 1       | false |
+        | 2026-01-01T00:00:00Z | 7    | 2026-01-01T00:00:00.005Z | 0           | mail.example.com. | MX   | false  | 1         | alpha  | request  | 0                | 1       | false |
+        | 2026-01-01T00:00:00Z | 1    | 2026-01-01T00:01:00Z     | 0           | www.example.com.  | AAAA | false  | 1         | alpha  | request  | 0                | 1       | false |
+        | 2026-01-01T00:00:00Z | 3    | 2026-01-01T00:00:01.001Z | 0           | www.example.com.  | A    | false  | 1         | alpha  | response | 0                | 1       | false |
+        | 2026-01-01T00:00:00Z | 1    | 2026-01-01T00:01:00.002Z | 0           | www.example.com.  | AAAA | false  | 1         | alpha  | response | 0                | 1       | false |
+        | 2026-01-01T00:00:00Z | 20   | 2026-01-01T00:00:30Z     | 0           | www.example.com.  | A    | false  | 2         | beta   | request  | 0                | 1       | false |
+        | 2026-01-01T01:00:00Z | 4    | 2026-01-01T01:00:00.007Z | 0           | example.net.      | SOA  | false  | 2         | beta   | request  | 0                | 1       | false |
+        | 2026-01-01T01:00:00Z | 4    | 2026-01-01T01:00:00.008Z | 0           | example.net.      | SOA  | false  | 2         | beta   | response | 0                | 1       | false |
+        +----------------------+------+--------------------------+-------------+-------------------+------+--------+-----------+--------+----------+------------------+---------+-------+
     "#]].assert_eq(&table(&answer));
     let answer = content.engine.series(&Filter::default(), whole(), Bucket::H1, By::SERVER, &page()).await.unwrap();
     assert_eq!(lines(&answer, &["server", "hits"]), ["alpha 23", "beta 20", "beta 4"]);

@@ -260,6 +260,7 @@ impl Plan {
             // Readers look at open and sealed points before or after this, not between.
             let _moving = inner.expiry.write();
             database.write(batch, true)?;
+            inner.kept.lock().forget();
         }
         replace(inner, groups, as_of);
         for (waiting, hours) in [(&inner.waiting, &found.open_hours), (&inner.system.waiting, &open_metric_hours)] {

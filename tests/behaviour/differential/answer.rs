@@ -69,6 +69,7 @@ enum Content {
     Time,
     Text,
     Rate,
+    Flag,
     Number,
 }
 
@@ -78,18 +79,19 @@ fn content(column: &str) -> Content {
         "first_seen" | "last_access" | "covered_from" | "covered_until" => Content::Time,
         "server" | "host" | "type" | "action" | "rcode" | "epoch" => Content::Text,
         "rps" => Content::Rate,
+        "open" => Content::Flag,
         _ => Content::Number,
     }
 }
 
-/// The rows of an answer with these columns, whatever other columns there are. A rate is given as the hits of
-/// `step_s` seconds, so that it is a whole number.
-pub fn rows(response: &Response, format: Format, columns: &[String], step_s: u64) -> Result<Vec<Row>, String> {
+/// The rows of an answer with these columns, whatever other columns there are. A rate is given as the bits of its number: they
+/// are in the same order, and formats and model agree to the last one.
+pub fn rows(response: &Response, format: Format, columns: &[String]) -> Result<Vec<Row>, String> {
     let media_type = response.header("content-type").unwrap_or_default();
     if !media_type.starts_with(format.media_type()) {
         return Err(format!("asked for {}, got {media_type}", format.media_type()));
     }
-    let reading = Reading { columns, step_s };
+    let reading = Reading { columns };
     match format {
         Format::Json => reading.json(&response.body),
         Format::Csv => reading.csv(&response.text()),
@@ -99,22 +101,31 @@ pub fn rows(response: &Response, format: Format, columns: &[String], step_s: u64
 
 struct Reading<'a> {
     columns: &'a [String],
-    step_s: u64,
 }
 
 impl Reading<'_> {
     fn json(&self, body: &[u8]) -> Result<Vec<Row>, String> {
         let rows: Vec<BTreeMap<String, Value>> = serde_json::from_slice(body).map_err(|error| format!("no list: {error}"))?;
-        rows.iter().map(|row| self.columns.iter().map(|column| self.json_cell(column, row)).collect()).collect()
+        // A parser that is not told otherwise reads numbers to within a bit.
+        let text = String::from_utf8_lossy(body);
+        let rates =
+            text.split("\"rps\":").skip(1).map(|rest| rest.split([',', '}']).next().and_then(|number| number.parse().ok()));
+        let rates: Vec<Option<f64>> = rates.collect();
+        let row = |(at, row): (usize, &BTreeMap<String, Value>)| -> Result<Row, String> {
+            let exact = rates.get(at).copied().flatten();
+            self.columns.iter().map(|column| self.json_cell(column, row, exact)).collect()
+        };
+        rows.iter().enumerate().map(row).collect()
     }
 
-    fn json_cell(&self, column: &str, row: &BTreeMap<String, Value>) -> Result<Cell, String> {
+    fn json_cell(&self, column: &str, row: &BTreeMap<String, Value>, exact: Option<f64>) -> Result<Cell, String> {
         let value = row.get(column).ok_or_else(|| format!("no column {column} in {row:?}"))?;
         let cell = match (value, content(column)) {
             (Value::Null, _) => Some(Cell::Null),
             (Value::String(text), Content::Text) => Some(Cell::from(text.as_str())),
             (Value::String(text), Content::Time) => Some(Cell::from(rfc3339_ms(text))),
-            (Value::Number(number), Content::Rate) => number.as_f64().map(|rate| self.rate(rate)),
+            (Value::Bool(flag), Content::Flag) => Some(Cell::from(u64::from(*flag))),
+            (Value::Number(_), Content::Rate) => exact.map(rate),
             (Value::Number(number), Content::Number) => number.to_string().parse().ok().map(Cell::Number),
             _ => None,
         };
@@ -143,7 +154,8 @@ impl Reading<'_> {
         match content(column) {
             Content::Text => Some(Cell::from(field)),
             Content::Time => Some(Cell::from(rfc3339_ms(field))),
-            Content::Rate => field.parse().ok().map(|rate| self.rate(rate)),
+            Content::Rate => field.parse().ok().map(rate),
+            Content::Flag => field.parse().ok().map(|flag: bool| Cell::from(u64::from(flag))),
             Content::Number => field.parse().ok().map(Cell::Number),
         }
     }
@@ -176,8 +188,9 @@ impl Reading<'_> {
                 let times = times.as_primitive::<TimestampMillisecondType>();
                 times.iter().map(|time| or_null(time.map(|ms| Cell::Number(ms.into())))).collect()
             }
-            (Content::Rate, _) => {
-                array.as_primitive::<Float64Type>().iter().map(|rate| or_null(rate.map(|rate| self.rate(rate)))).collect()
+            (Content::Rate, _) => array.as_primitive::<Float64Type>().iter().map(|number| or_null(number.map(rate))).collect(),
+            (Content::Flag, _) => {
+                array.as_boolean().iter().map(|flag| or_null(flag.map(|flag| Cell::from(u64::from(flag))))).collect()
             }
             // Sums of hits are past what a signed number holds only where they are unsigned.
             (Content::Number, DataType::UInt64) => {
@@ -191,17 +204,11 @@ impl Reading<'_> {
             }
         })
     }
+}
 
-    fn rate(&self, rate: f64) -> Cell {
-        let hits = rate * self.step_s as f64;
-        // A rate that is not hits by seconds is no whole number of hits, and stands out.
-        let whole = hits.round();
-        if (hits - whole).abs() <= whole.abs() * 1e-12 {
-            Cell::Number(whole as i128)
-        } else {
-            Cell::Text(format!("{rate}").into())
-        }
-    }
+/// A rate, which is not negative.
+pub fn rate(rate: f64) -> Cell {
+    Cell::from(rate.to_bits())
 }
 
 /// The fields of CSV (RFC 4180), line by line.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
 use zonepulse_tests::batches::{self, REQUEST, batch, encode};
-use zonepulse_wire::{Coverage, MAX_HITS, MAX_SEQ};
+use zonepulse_wire::{Counter, Coverage, MAX_HITS, MAX_SEQ};
 
 const HOUR_S: u64 = 3600;
 
@@ -214,8 +214,19 @@ impl Fleet {
         let (server_id, name, epoch, interval_s) = (*server_id, *name, *epoch, *interval_s);
         *seq += gap;
         let number = std::mem::replace(seq, *seq + 1);
-        let points = points(&mut self.random, age, interval_s);
+        let mut points = points(&mut self.random, age, interval_s);
+        // Some probes see nothing for a while, or only a part of it.
+        let listened_ms = covered_ms.1 - covered_ms.0;
+        let blind_ms = match self.random.below(20) {
+            0 => listened_ms,
+            1 => self.random.below(listened_ms + 1),
+            _ => 0,
+        };
+        if blind_ms == listened_ms && self.random.one_in(2) {
+            points.clear();
+        }
         let mut batch = batch(server_id, epoch, number, start_s, &points);
+        batch.counters.add(Counter::BlindMs, blind_ms);
         batch.interval_s = interval_s as u32;
         batch.coverage = Coverage { from_ms: covered_ms.0, until_ms: covered_ms.1 };
         let told = Told {
@@ -226,6 +237,7 @@ impl Fleet {
             start_s,
             interval_s,
             covered_ms,
+            blind_ms,
             messages_seen: points.iter().map(|point| point.hits).sum(),
             points: points.iter().map(|point| told(point, (server_id, name), start_s, interval_s)).collect(),
         };

@@ -17,6 +17,7 @@ mod compare;
 mod conditions;
 mod filters;
 mod model;
+mod observed;
 mod questions;
 mod random;
 mod rates;
@@ -229,7 +230,7 @@ fn found(api: &Api, question: &Question, format: Format) -> Result<Vec<Row>, (u1
         if response.status != 200 {
             return Err((response.status, response.text()));
         }
-        answer::rows(response, format, columns, question.step_s).map_err(|error| (200, error))
+        answer::rows(response, format, columns).map_err(|error| (200, error))
     };
     let get = |call: &str, parameters: &[(&str, &str)]| {
         let response = api.get(&path(call), parameters, format.media_type());

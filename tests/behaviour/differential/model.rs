@@ -67,6 +67,8 @@ pub struct Told {
     pub start_s: u64,
     pub interval_s: u64,
     pub covered_ms: (u64, u64),
+    /// For how much of that time the probe did not see the server's messages, as far as it knew.
+    pub blind_ms: u64,
     pub messages_seen: u64,
     pub points: Vec<Point>,
 }

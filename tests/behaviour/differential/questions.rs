@@ -4,6 +4,7 @@ use super::answer::{Cell, Row};
 use super::compare::Expected;
 use super::filters::{Filter, Parameters};
 use super::model::{Model, Point};
+use super::observed;
 use super::random::Random;
 use super::rates;
 use super::sql;
@@ -15,8 +16,6 @@ pub struct Question {
     pub ask: Ask,
     /// `None` where it has to be refused as a bad request.
     pub expected: Option<Expected>,
-    /// Rates are compared as the hits of so many seconds.
-    pub step_s: u64,
 }
 
 /// How it is asked.
@@ -153,7 +152,7 @@ pub fn paged(
             Ask::Get { call, parameters }
         }
     };
-    Question { ask, expected: Some(expected), step_s: 1 }
+    Question { ask, expected: Some(expected) }
 }
 
 fn raw(random: &mut Random, model: &Model) -> Question {
@@ -221,14 +220,24 @@ fn series(random: &mut Random, model: &Model) -> Question {
     if until_s < model.raw_from_s() {
         until_s = until_s.next_multiple_of(300);
     }
+    let within = from_s * 1000..until_s.saturating_mul(1000);
     let from_s = from_s.max(model.rolled_up_from_s());
     let split = by.columns();
-    let columns = [&["time", "hits", "last_access"], &split[..]].concat();
     let counted = model.told_points().filter(|point| (from_s..until_s).contains(&point.start_s));
     let counted = counted.filter(|point| filter.counts(point, by.action));
     let sums = sums(counted, |point| (point.start_s / bucket_s * bucket_s, row(point, &split)));
+    let last_s = sums.last_key_value().map_or(0, |((time_s, _), _)| time_s + bucket_s);
+    let marked = observed::is_over(model, last_s);
+    let marks: &[_] = if marked { &observed::MARKS } else { &[] };
+    let columns = [&["time", "hits", "last_access"], &split[..], marks].concat();
+    let place = split.iter().position(|column| *column == "server_id");
+    let mut known: BTreeMap<u64, Vec<observed::Seen>> = BTreeMap::new();
     let rows = sums.into_iter().map(|((time_s, split), (hits, _, last_ms))| {
-        [vec![Cell::from(time_s * 1000), Cell::Number(hits as i128), Cell::from(model.kept_ms(last_ms))], split].concat()
+        let step = within.start.max(time_s * 1000)..within.end.min((time_s + bucket_s) * 1000);
+        let seen = known.entry(time_s).or_insert_with(|| observed::seen(model, &filter, &step));
+        let marks = if marked { observed::marks(seen, place.map(|at| &split[at])) } else { Vec::new() };
+        let own = vec![Cell::from(time_s * 1000), Cell::Number(hits as i128), Cell::from(model.kept_ms(last_ms))];
+        [own, split, marks].concat()
     });
     paged(random, "dns/aggregate", parameters, &columns, rows.collect(), &[("time", false)])
 }

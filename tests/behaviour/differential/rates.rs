@@ -1,8 +1,9 @@
 //! Requests per second: a row for each step, and nothing where nobody listened.
 
-use super::answer::{Cell, Row};
+use super::answer::{self, Cell, Row};
 use super::filters::{Filter, Parameters};
 use super::model::{Model, Told};
+use super::observed;
 use super::questions::{Ask, By, Question, moment, paged, spelt, sums};
 use super::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,14 +84,20 @@ pub fn random(random: &mut Random, model: &Model) -> Question {
     }
     if random.one_in(30) && unit_s > 1 {
         parameters.push(("step", (step_s + 1).to_string()));
-        return Question { ask: Ask::Get { call: "dns/rps", parameters }, expected: None, step_s };
+        return Question { ask: Ask::Get { call: "dns/rps", parameters }, expected: None };
     }
     if asked {
         parameters.push(("step", step_s.to_string()));
     }
-    let columns = [&["time", "rps", "hits"], &by.columns()[..]].concat();
+    let marks: &[_] = if is_over(model, until_ms, step_s) { &observed::MARKS } else { &[] };
+    let columns = [&["time", "rps", "hits"], &by.columns()[..], marks].concat();
     let rows = rows.unwrap_or_default();
-    Question { step_s, ..paged(random, "dns/rps", parameters, &columns, rows, &[("time", false)]) }
+    paged(random, "dns/rps", parameters, &columns, rows, &[("time", false)])
+}
+
+/// Whether all steps up to that one are over.
+fn is_over(model: &Model, until_ms: u64, step_s: u64) -> bool {
+    observed::is_over(model, until_ms.div_ceil(step_s * 1000) * step_s)
 }
 
 /// The rows, unless there are too many.
@@ -114,33 +121,42 @@ fn of_steps(
     let counted = counted.filter(|point| point.start_s >= kept_s && filter.counts(point, by.action));
     let split = by.columns();
     let series = |point: &super::model::Point| split.iter().map(|column| point.cell(column)).collect::<Row>();
-    let sums = sums(counted, |point| (point.start_s / step_s, series(point)));
+    let sums = sums(counted, |point| (point.start_s / step_s, series(point), point.server_id));
 
-    let mut all: BTreeSet<Row> = sums.keys().map(|(_, series)| series.clone()).collect();
+    let mut all: BTreeSet<Row> = sums.keys().map(|(_, series, _)| series.clone()).collect();
     if !by.record {
         all.extend(known_series(model, filter, by));
     }
     if (end - first) * all.len() as u64 > MOST_ROWS {
         return None;
     }
-    // Who reported in which step.
-    let mut reported: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
+    // Where somebody reported; elsewhere nothing was covered.
+    let mut reported: BTreeSet<u64> = BTreeSet::new();
     for told in reports.within(first * step_s * 1000, end * step_s * 1000) {
-        for step in told.start_s / step_s..told.end_s().div_ceil(step_s) {
-            reported.entry(step).or_default().insert(told.server_id);
-        }
+        reported.extend(told.start_s / step_s..told.end_s().div_ceil(step_s));
     }
     let place = split.iter().position(|column| *column == "server_id");
+    let marked = is_over(model, until_ms, step_s);
     let mut rows = Vec::new();
     for step in first..end {
+        let time = step * step_s * 1000..(step + 1) * step_s * 1000;
+        let seen = if reported.contains(&step) { observed::seen(model, filter, &time) } else { Vec::new() };
         for series in &all {
-            let is_there = reported
-                .get(&step)
-                .is_some_and(|servers| place.is_none_or(|at| servers.iter().any(|id| series[at] == Cell::from(u64::from(*id)))));
-            let is_known = is_there && !(is_raw && step * step_s < model.raw_from_s());
-            let hits = sums.get(&(step, series.clone())).map_or(0, |(hits, _, _)| *hits as i128);
-            let cell = if is_known { Cell::Number(hits) } else { Cell::Null };
-            rows.push([vec![Cell::from(step * step_s * 1000), cell.clone(), cell], series.clone()].concat());
+            let of_series = |id: u32| place.is_none_or(|at| series[at] == Cell::from(u64::from(id)));
+            let covered = seen.iter().filter(|seen| seen.covered_ms > 0 && of_series(seen.server_id));
+            // Hits that were observed for the same time are added before they are divided.
+            let mut shares: BTreeMap<u64, u128> = BTreeMap::new();
+            for seen in covered {
+                let hits = sums.get(&(step, series.clone(), seen.server_id)).map_or(0, |(hits, _, _)| *hits);
+                *shares.entry(seen.covered_ms).or_default() += hits;
+            }
+            let has_expired = is_raw && step * step_s < model.raw_from_s();
+            let is_known = !shares.is_empty() && !has_expired;
+            let rate: f64 = shares.iter().map(|(covered_ms, hits)| *hits as f64 / (*covered_ms as f64 / 1000.0)).sum();
+            let hits = Cell::Number(shares.values().sum::<u128>() as i128);
+            let cells = if is_known { [answer::rate(rate), hits] } else { [Cell::Null, Cell::Null] };
+            let marks = if marked { observed::marks(&seen, place.map(|at| &series[at])) } else { Vec::new() };
+            rows.push([vec![Cell::from(time.start)], cells.to_vec(), series.clone(), marks].concat());
         }
     }
     Some(rows)

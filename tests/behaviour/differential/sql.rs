@@ -25,7 +25,7 @@ pub fn random(random: &mut Random, model: &Model) -> Question {
 }
 
 pub fn asked(text: String, expected: Expected) -> Question {
-    Question { ask: Ask::Sql(text), expected: Some(expected), step_s: 1 }
+    Question { ask: Ask::Sql(text), expected: Some(expected) }
 }
 
 /// A table, a condition on its rows, and those for which it holds.

@@ -1,0 +1,136 @@
+//! What the log hears of servers, over a real store and a real way in.
+
+use super::*;
+use crate::fleet::tests::heartbeat;
+use crate::logged::logged;
+use zonepulse_ingest::fleet::{BlindReason, Blindness, Heartbeat};
+use zonepulse_store::Options;
+
+const BEGAN_S: u64 = 1_800_000_000;
+
+struct Setup {
+    _dir: tempfile::TempDir,
+    store: Store,
+    fleet: Arc<Fleet>,
+    watch: Watch,
+    began: Instant,
+}
+
+fn at_ms(s: u64) -> u64 {
+    (BEGAN_S + s) * 1000
+}
+
+impl Setup {
+    fn with_servers(servers: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &Options::default()).unwrap();
+        for name in servers {
+            store.registry().add_server(name, false, String::new(), 0).unwrap();
+        }
+        let fleet = Arc::new(Fleet::new(store.clone(), at_ms(0)).unwrap());
+        let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default()).unwrap();
+        let watch = Watch::new(store.clone(), ingest, fleet.clone(), Arc::default(), pull::Progress::default());
+        Setup { _dir: dir, store, fleet, watch, began: Instant::now() }
+    }
+
+    fn hear(&self, server_id: u32, seconds: impl IntoIterator<Item = u64>, change: impl Fn(&mut Heartbeat)) {
+        for s in seconds {
+            let mut heartbeat = Heartbeat { uptime_s: s, ..heartbeat(at_ms(s)) };
+            change(&mut heartbeat);
+            self.fleet.hear(server_id, heartbeat, None, at_ms(s)).unwrap();
+        }
+    }
+
+    /// Looks at these seconds; the lines.
+    fn look(&self, seconds: impl IntoIterator<Item = u64>) -> Vec<String> {
+        logged(|| {
+            for s in seconds {
+                self.watch.look(at_ms(s), self.began + Duration::from_secs(s)).unwrap();
+            }
+        })
+    }
+}
+
+fn blind(heartbeat: &mut Heartbeat) {
+    let detail = "knotd listens on port 5353".to_owned();
+    heartbeat.capture.blind = vec![Blindness { reason: BlindReason::OtherSockets, detail }];
+}
+
+fn assert_has(line: &str, parts: &[&str]) {
+    parts.iter().for_each(|part| assert!(line.contains(part), "{part}: {line}"));
+}
+
+#[test]
+fn a_server_that_falls_silent_is_a_warning_and_its_return_is_told() {
+    let setup = Setup::with_servers(&["ns1"]);
+    setup.hear(1, (0..=120).step_by(30), |_| {});
+    assert_eq!(setup.look((121..=150).step_by(5)), Vec::<String>::new());
+    let lines = setup.look((160..=200).step_by(5));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_has(&lines[0], &["WARN", "server_id=1", "ns1", "silent", "the last one at 2027-01-15T08:02:00Z"]);
+    setup.hear(1, (205..=295).step_by(30), |_| {});
+    let lines = setup.look([296]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_has(&lines[0], &["INFO", "ended=\"silent\"", "for_s=136", "health=\"ok\""]);
+}
+
+#[test]
+fn a_server_that_is_blind_is_a_warning_with_the_reason() {
+    let setup = Setup::with_servers(&["ns1"]);
+    setup.hear(1, [0], blind);
+    let lines = setup.look([1, 6, 11]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_has(&lines[0], &["WARN", "health=\"blind\"", "knotd listens on port 5353"]);
+    setup.hear(1, [30], |_| {});
+    assert_has(&setup.look([31])[0], &["INFO", "ended=\"blind\"", "health=\"starting\""]);
+}
+
+#[test]
+fn what_is_over_at_the_next_look_is_no_warning() {
+    let setup = Setup::with_servers(&["ns1"]);
+    setup.hear(1, [0], blind);
+    let mut lines = setup.look([1]);
+    setup.hear(1, [2], |_| {});
+    lines.extend(setup.look([6, 11]));
+    assert_eq!(lines, Vec::<String>::new());
+}
+
+#[test]
+fn a_state_that_comes_and_goes_makes_a_line_a_minute() {
+    let setup = Setup::with_servers(&["ns1"]);
+    let mut warnings = 0;
+    for s in (0..120).step_by(10) {
+        setup.hear(1, [s], blind);
+        let lines = setup.look([s + 1, s + 6]);
+        setup.hear(1, [s + 7], |_| {});
+        warnings += lines.iter().chain(&setup.look([s + 8])).filter(|line| line.contains("WARN")).count();
+    }
+    assert_eq!(warnings, 2);
+}
+
+#[test]
+fn new_and_removed_servers_are_no_warning() {
+    let setup = Setup::with_servers(&["ns1", "ns2"]);
+    setup.hear(2, [0], blind);
+    assert_eq!(setup.look([1, 6]).len(), 1);
+    setup.store.registry().remove_server(2, 1, false).unwrap();
+    assert_eq!(setup.look((11..1000).step_by(5)), Vec::<String>::new());
+    assert!(setup.watch.known().is_empty());
+}
+
+#[test]
+fn since_when_a_server_is_blind_is_what_the_looks_saw() {
+    let setup = Setup::with_servers(&["ns1"]);
+    setup.hear(1, [0], blind);
+    setup.look([3, 8]);
+    let (_, condition) = setup.watch.all(at_ms(10)).unwrap().remove(0);
+    assert_eq!((condition.health(), condition.reasons[0].since_ms), (Some(ServerHealth::Blind), Some(at_ms(3))));
+}
+
+#[test]
+fn a_sample_has_no_health() {
+    let setup = Setup::with_servers(&[]);
+    setup.store.registry().add_server("sample", true, String::new(), 0).unwrap();
+    assert_eq!(setup.watch.all(at_ms(10)).unwrap()[0].1.health(), None);
+    assert_eq!(setup.look([10, 15, 1000]), Vec::<String>::new());
+}

@@ -1,0 +1,256 @@
+//! How the delivery of a server's batches goes now: whether they are refused, and what was lost of late.
+//!
+//! Counters since the start ([`crate::Lost`]) say that something happened; this says whether it still does. Batches of DNS and
+//! of metrics are told apart, by the version in their header: those of one kind may be refused while those of the other kind
+//! are taken. In memory only: after a restart the next refusal tells it again.
+
+use crate::Error;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use zonepulse_wire::Evicted;
+
+/// Batches are refused until one of their kind is taken, or for so long after the last refusal, milliseconds. Longer than the
+/// longest interval.
+const REFUSED_MS: u64 = 600_000;
+/// Losses are told for so long, milliseconds.
+const LOST_MS: u64 = 3_600_000;
+/// Kinds of batches that are told apart for a server at most.
+const MAX_KINDS: usize = 4;
+/// The kind of a batch of which it is not known. Its refusal ends when a batch of any kind is taken.
+pub(crate) const ANY: u8 = 0;
+/// More of a cause is not kept, characters.
+const MAX_DETAIL: usize = 500;
+
+/// How the delivery of one server's batches goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// When a batch was last taken, Unix milliseconds; none since the start of the central, or never.
+    pub accepted_ms: Option<u64>,
+    /// Batches that are being refused.
+    pub refused: Option<Refused>,
+    /// Batches that were refused for good within the last hour.
+    pub put_aside: Option<PutAside>,
+    /// Batches that the probe says, within the last hour, that it gave up.
+    pub given_up: Option<GivenUp>,
+}
+
+/// Batches that are being refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Since when, Unix milliseconds.
+    pub since_ms: u64,
+    /// When the last one was refused.
+    pub last_ms: u64,
+    /// How often batches were refused since then; one that comes again counts again.
+    pub count: u64,
+    /// Why the last one was, in a word ([`Error::cause`]).
+    pub cause: &'static str,
+    /// The same in a sentence.
+    pub detail: String,
+    /// Whether it is the central's own fault, and so that of no server.
+    pub of_central: bool,
+}
+
+/// Batches that were refused for good: whoever brought them keeps them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutAside {
+    /// How many.
+    pub batches: u64,
+    /// When the first of them was refused, Unix milliseconds.
+    pub first_ms: u64,
+    /// When the last of them was.
+    pub last_ms: u64,
+}
+
+/// Batches that a probe gave up before the central had them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GivenUp {
+    /// How many, and of which time.
+    pub evicted: Evicted,
+    /// When the central first heard of these, Unix milliseconds.
+    pub first_ms: u64,
+    /// When it last did.
+    pub last_ms: u64,
+}
+
+/// A refusal to be noted.
+pub(crate) struct Refusal<'a> {
+    pub cause: &'static str,
+    pub detail: &'a dyn std::fmt::Display,
+    pub of_central: bool,
+}
+
+impl<'a> Refusal<'a> {
+    /// None for what says nothing about the server's batches: they come again and are taken then.
+    pub(crate) fn of(error: &'a Error) -> Option<Self> {
+        let of_central = matches!(error, Error::Behind { .. } | Error::NoSpace { .. } | Error::Store(_));
+        match error {
+            Error::Busy | Error::Closed | Error::Trust(_) | Error::Broker(_) | Error::Thread(_) => None,
+            _ => Some(Refusal { cause: error.cause(), detail: error, of_central }),
+        }
+    }
+}
+
+/// The same of every server. A server is in it only if the registry knows it, which bounds it.
+#[derive(Debug, Default)]
+pub(crate) struct Deliveries(Mutex<BTreeMap<u32, Account>>);
+
+#[derive(Debug, Default)]
+struct Account {
+    accepted_ms: Option<u64>,
+    /// By kind.
+    refused: BTreeMap<u8, Refused>,
+    put_aside: Option<PutAside>,
+    given_up: Option<GivenUp>,
+}
+
+impl Deliveries {
+    /// A batch of a kind was taken.
+    pub(crate) fn accepted(&self, server_id: u32, kind: u8, now_ms: u64) {
+        let mut accounts = self.accounts();
+        let account = accounts.entry(server_id).or_default();
+        account.accepted_ms = Some(now_ms);
+        account.refused.retain(|refused, _| *refused != kind && *refused != ANY);
+    }
+
+    /// A batch of a kind was refused.
+    pub(crate) fn refused(&self, server_id: u32, kind: u8, refusal: &Refusal<'_>, now_ms: u64) {
+        let Refusal { cause, detail, of_central } = *refusal;
+        let mut accounts = self.accounts();
+        let account = accounts.entry(server_id).or_default();
+        account.drop_old(now_ms);
+        if account.refused.len() >= MAX_KINDS && !account.refused.contains_key(&kind) {
+            let oldest = account.refused.iter().min_by_key(|(_, refused)| refused.last_ms).map(|(kind, _)| *kind);
+            oldest.and_then(|oldest| account.refused.remove(&oldest));
+        }
+        let detail: String = detail.to_string().chars().take(MAX_DETAIL).collect();
+        let (since_ms, count) = account.refused.get(&kind).map_or((now_ms, 0), |refused| (refused.since_ms, refused.count));
+        let count = count.saturating_add(1);
+        account.refused.insert(kind, Refused { since_ms, last_ms: now_ms, count, cause, detail, of_central });
+    }
+
+    /// A batch was refused for good, and whoever brought it put it aside.
+    pub(crate) fn put_aside(&self, server_id: u32, now_ms: u64) {
+        let mut accounts = self.accounts();
+        let account = accounts.entry(server_id).or_default();
+        account.drop_old(now_ms);
+        let aside = account.put_aside.get_or_insert(PutAside { batches: 0, first_ms: now_ms, last_ms: now_ms });
+        aside.batches = aside.batches.saturating_add(1);
+        aside.last_ms = now_ms;
+    }
+
+    /// A server's probe gave up batches.
+    pub(crate) fn given_up(&self, server_id: u32, evicted: Evicted, now_ms: u64) {
+        let mut accounts = self.accounts();
+        let account = accounts.entry(server_id).or_default();
+        account.drop_old(now_ms);
+        let none = GivenUp { evicted: Evicted { batches: 0, ..evicted }, first_ms: now_ms, last_ms: now_ms };
+        let sum = account.given_up.get_or_insert(none);
+        sum.evicted.batches = sum.evicted.batches.saturating_add(evicted.batches);
+        sum.evicted.from_s = sum.evicted.from_s.min(evicted.from_s);
+        sum.evicted.until_s = sum.evicted.until_s.max(evicted.until_s);
+        sum.last_ms = now_ms;
+    }
+
+    /// How it goes at this time. Of several kinds that are refused, the one that was refused last.
+    pub(crate) fn of(&self, server_id: u32, now_ms: u64) -> Delivery {
+        let mut accounts = self.accounts();
+        let Some(account) = accounts.get_mut(&server_id) else { return Delivery::default() };
+        account.drop_old(now_ms);
+        let Account { accepted_ms, refused, put_aside, given_up } = account;
+        let refused = refused.values().max_by_key(|refused| refused.last_ms).cloned();
+        Delivery { accepted_ms: *accepted_ms, refused, put_aside: *put_aside, given_up: *given_up }
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, BTreeMap<u32, Account>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    fn drop_old(&mut self, now_ms: u64) {
+        let is_recent = |at_ms: u64, within_ms: u64| now_ms.abs_diff(at_ms) < within_ms;
+        self.refused.retain(|_, refused| is_recent(refused.last_ms, REFUSED_MS));
+        self.put_aside.take_if(|aside| !is_recent(aside.last_ms, LOST_MS));
+        self.given_up.take_if(|given_up| !is_recent(given_up.last_ms, LOST_MS));
+    }
+}
+
+#[cfg(test)]
+#[path = "deliveries_tests.rs"]
+mod way_in_tests;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DNS: u8 = 1;
+    const SYSTEM: u8 = 2;
+
+    fn refuse(deliveries: &Deliveries, kind: u8, error: &Error, now_ms: u64) {
+        deliveries.refused(1, kind, &Refusal::of(error).unwrap(), now_ms);
+    }
+
+    fn refused(deliveries: &Deliveries, now_ms: u64) -> Option<(u64, u64, &'static str)> {
+        deliveries.of(1, now_ms).refused.map(|refused| (refused.since_ms, refused.count, refused.cause))
+    }
+
+    #[test]
+    fn batches_are_refused_until_one_of_their_kind_is_taken() {
+        let deliveries = Deliveries::default();
+        refuse(&deliveries, DNS, &Error::Interval(7), 1000);
+        refuse(&deliveries, DNS, &Error::Interval(7), 61_000);
+        deliveries.accepted(1, SYSTEM, 62_000);
+        assert_eq!(refused(&deliveries, 63_000), Some((1000, 2, "interval")), "metrics are taken all the while");
+        deliveries.accepted(1, DNS, 121_000);
+        assert_eq!((refused(&deliveries, 121_000), deliveries.of(1, 121_000).accepted_ms), (None, Some(121_000)));
+    }
+
+    #[test]
+    fn batches_that_no_longer_come_are_no_longer_refused() {
+        let deliveries = Deliveries::default();
+        refuse(&deliveries, DNS, &Error::Interval(7), 1000);
+        assert!(refused(&deliveries, 1000 + REFUSED_MS - 1).is_some());
+        assert_eq!(refused(&deliveries, 1000 + REFUSED_MS), None);
+    }
+
+    #[test]
+    fn a_busy_central_refuses_nothing_and_a_full_disk_is_its_own_fault() {
+        assert!(Refusal::of(&Error::Busy).is_none() && Refusal::of(&Error::Closed).is_none());
+        let full = Error::NoSpace { free_bytes: 5, min_free_bytes: 1024 };
+        let deliveries = Deliveries::default();
+        refuse(&deliveries, DNS, &full, 1000);
+        let Delivery { refused: Some(refused), put_aside: None, .. } = deliveries.of(1, 1000) else { panic!("{deliveries:?}") };
+        assert!(refused.of_central && refused.detail.contains("5 bytes are free"), "{refused:?}");
+    }
+
+    #[test]
+    fn what_was_refused_for_good_is_told_for_an_hour() {
+        let deliveries = Deliveries::default();
+        refuse(&deliveries, DNS, &Error::Interval(7), 1000);
+        deliveries.put_aside(1, 1000);
+        deliveries.accepted(1, DNS, 3000);
+        let aside = Some(PutAside { batches: 1, first_ms: 1000, last_ms: 1000 });
+        assert_eq!(deliveries.of(1, 1000 + LOST_MS - 1).put_aside, aside);
+        assert_eq!(deliveries.of(1, 1000 + LOST_MS).put_aside, None);
+    }
+
+    #[test]
+    fn what_a_probe_gave_up_is_told_for_an_hour_with_all_of_its_time() {
+        let deliveries = Deliveries::default();
+        let evicted = |batches, from_s, until_s| Evicted { batches, from_s, until_s };
+        deliveries.given_up(1, evicted(13, 600, 1380), 2_000_000);
+        deliveries.given_up(1, evicted(2, 1380, 1500), 2_060_000);
+        let sum = GivenUp { evicted: evicted(15, 600, 1500), first_ms: 2_000_000, last_ms: 2_060_000 };
+        assert_eq!(deliveries.of(1, 2_060_000).given_up, Some(sum));
+        assert_eq!(deliveries.of(1, 2_060_000 + LOST_MS).given_up, None);
+    }
+
+    #[test]
+    fn kinds_without_number_take_no_memory() {
+        let deliveries = Deliveries::default();
+        (0..=u8::MAX).for_each(|kind| refuse(&deliveries, kind, &Error::Interval(7), 1000 + u64::from(kind)));
+        assert_eq!(deliveries.accounts().get(&1).unwrap().refused.len(), MAX_KINDS);
+        assert_eq!(refused(&deliveries, 2000), Some((1255, 1, "interval")));
+    }
+}

@@ -1,0 +1,161 @@
+//! What holds, with the words for it, and the log's part.
+
+use super::traffic::{Finding, Missing, Traffic};
+use super::{Held, Moment, SAY_AGAIN, Said, Settings, State, judge};
+use crate::config::{Counted, ServerAddresses};
+use std::collections::BTreeMap;
+use std::time::Instant;
+use zonepulse_wire::heartbeat::MAX_TEXT_BYTES;
+use zonepulse_wire::{BlindReason, Utc};
+
+/// The name of a reason, as in heartbeats.
+pub fn name(reason: BlindReason) -> &'static str {
+    match reason {
+        BlindReason::OtherSockets => "other_sockets",
+        BlindReason::OtherPorts => "other_ports",
+        BlindReason::NoMessage => "no_message",
+        BlindReason::NoResponses => "no_responses",
+        BlindReason::NoRequests => "no_requests",
+        BlindReason::Unknown => "unknown",
+    }
+}
+
+impl State {
+    /// Finds what holds now.
+    pub(super) fn judge(&mut self, Moment { steady: now, wall_ms: now_ms }: Moment) {
+        let mut reasons = BTreeMap::new();
+        let (Some(traffic), Some(settings)) = (&self.traffic, &self.settings) else { return };
+        let at = |since: Instant| {
+            let ago_ms = u64::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u64::MAX);
+            now_ms.map_or(0, |now_ms| now_ms.saturating_sub(ago_ms))
+        };
+        if let Some(detail) = self.other_sockets(settings, traffic) {
+            reasons.insert(BlindReason::OtherSockets, Held { since_ms: self.looked.well_ms, detail });
+        }
+        if let Some(Finding { what, since }) = traffic.elsewhere(|port| self.may_be_served(settings, port)) {
+            let detail = other_ports(settings, &what);
+            reasons.insert(BlindReason::OtherPorts, Held { since_ms: at(since), detail });
+        }
+        if self.grace.is_some_and(|grace| traffic.none_for(now, grace)) {
+            let detail = no_message(settings, self.began_ms);
+            reasons.insert(BlindReason::NoMessage, Held { since_ms: at(traffic.began), detail });
+        }
+        if let Some(Finding { what, since }) = traffic.missing() {
+            let (reason, detail) = match what {
+                Missing::Responses => (BlindReason::NoResponses, no_responses(settings, traffic.requests())),
+                Missing::Requests => (BlindReason::NoRequests, no_requests(settings, traffic.responses())),
+            };
+            reasons.insert(reason, Held { since_ms: at(since), detail });
+        }
+        self.hold(reasons, now_ms);
+        self.say(now);
+    }
+
+    /// Where the observed ports are redirected to the server's, its messages are seen, and nothing is wrong.
+    fn other_sockets(&self, settings: &Settings, traffic: &Traffic) -> Option<String> {
+        let mismatch = self.looked.mismatch.as_ref()?;
+        let sees_both = traffic.requests() > 0 && traffic.responses() > 0;
+        let is_redirected = mismatch.may_be_redirected && sees_both && settings.observed.addresses != ServerAddresses::Any;
+        (!is_redirected).then(|| mismatch.detail.clone())
+    }
+
+    fn may_be_served(&self, settings: &Settings, port: u16) -> bool {
+        self.looked.found.as_ref().is_none_or(|found| judge::may_be_served(&settings.observed, found, port))
+    }
+
+    /// These reasons hold now, and no others.
+    pub(super) fn hold(&mut self, mut reasons: BTreeMap<BlindReason, Held>, now_ms: Option<u64>) {
+        for (reason, held) in std::mem::take(&mut self.held) {
+            match reasons.get_mut(&reason) {
+                // It began when it began, whatever the window still knows of that.
+                Some(still) => still.since_ms = still.since_ms.min(held.since_ms),
+                None => self.over.add(held.since_ms, now_ms.unwrap_or_default()),
+            }
+        }
+        for held in reasons.values_mut() {
+            held.detail.truncate(held.detail.floor_char_boundary(MAX_TEXT_BYTES));
+        }
+        self.held = reasons;
+    }
+
+    /// Tells the log what is news, of each reason once a minute at most.
+    fn say(&mut self, now: Instant) {
+        for reason in BlindReason::KNOWN {
+            let held = self.held.get(&reason);
+            let said = self.said.get(&reason);
+            let is_due = said.is_none_or(|said| now.saturating_duration_since(said.at) >= SAY_AGAIN);
+            if !is_due || said.is_some_and(|said| said.holds) == held.is_some() {
+                continue;
+            }
+            match held {
+                Some(held) => tracing::warn!(
+                    reason = name(reason),
+                    detail = held.detail,
+                    "the probe may not see all of the DNS server's messages: while that holds, time does not count as observed"
+                ),
+                None => tracing::info!(reason = name(reason), "this reason to doubt what the probe sees is gone"),
+            }
+            self.said.insert(reason, Said { holds: held.is_some(), at: now });
+        }
+    }
+}
+
+fn ports<T: ToString>(ports: &[T]) -> String {
+    ports.iter().take(8).map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn other_ports(settings: &Settings, found: &[(u16, u64)]) -> String {
+    let mut found = found.to_vec();
+    found.sort_unstable_by_key(|(port, messages)| (u64::MAX - messages, *port));
+    let found: Vec<String> = found.iter().map(|(port, messages)| format!("{port} ({messages})")).collect();
+    format!(
+        "DNS requests went to ports that are not observed, in the last minute to {}; capture.ports has {}: add the port there, \
+         or to capture.ignored_ports if another program answers on it",
+        ports(&found),
+        ports(&settings.observed.ports)
+    )
+}
+
+fn no_message(settings: &Settings, began_ms: Option<u64>) -> String {
+    let since = began_ms.map(|began_ms| format!(" at {}", Utc(began_ms / 1000))).unwrap_or_default();
+    match settings.source {
+        Counted::Capture => format!(
+            "no DNS message on port {} passed device {} since listening began{since}: check capture.ports, capture.device and \
+             capture.addresses, unless nobody asks this server",
+            ports(&settings.observed.ports),
+            settings.observed.device
+        ),
+        Counted::Dnstap => format!(
+            "the DNS server has told of no message since it connected with dnstap{since}: check which messages it logs, unless \
+             nobody asks it"
+        ),
+    }
+}
+
+fn no_responses(settings: &Settings, requests: u64) -> String {
+    match settings.source {
+        Counted::Capture => format!(
+            "{requests} requests in the last minute and no response: do responses leave through another device than \
+             {} (set capture.device = \"any\"), or from another address (capture.addresses), or does the server not answer?",
+            settings.observed.device
+        ),
+        Counted::Dnstap => format!(
+            "{requests} requests in the last minute and no response: have the DNS server log responses to dnstap, too \
+             (Knot: log-responses: on)"
+        ),
+    }
+}
+
+fn no_requests(settings: &Settings, responses: u64) -> String {
+    match settings.source {
+        Counted::Capture => format!(
+            "{responses} responses in the last minute and no request: do requests come through another device than {} (set \
+             capture.device = \"any\"), or to another address (capture.addresses)?",
+            settings.observed.device
+        ),
+        Counted::Dnstap => format!(
+            "{responses} responses in the last minute and no request: have the DNS server log queries to dnstap, too \
+             (Knot: log-queries: on)"
+        ),
+    }
+}

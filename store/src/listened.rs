@@ -1,0 +1,378 @@
+//! When probes listened: reports in a short form, hour by hour.
+//!
+//! Every question about rates or buckets asks when the probes of its servers listened. A day of a server is 1,440 reports, and
+//! almost always they say together that its probe listened all day. So reports that continue one another are told as one,
+//! and hours that are over are kept in memory in that form, until something is reported of them.
+
+use crate::report::{Report, SystemReport};
+use crate::{Error, Level, Store, key};
+use rocksdb::DBRawIterator;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use zonepulse_codec::Malformed;
+
+const HOUR_S: u64 = 3600;
+/// What is kept counts one for each hour of a server, and one for each report, or reports in one: about 100 bytes each.
+const MOST_KEPT: usize = if cfg!(test) { 12 } else { 1 << 17 };
+
+/// When a probe listened: a report without what nobody asked for, or several that continue one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listened {
+    /// The server.
+    pub server_id: u32,
+    /// Start of the interval, or of the first of several, Unix seconds.
+    pub start_s: u64,
+    /// End of the interval, or of the last of several, Unix seconds.
+    pub end_s: u64,
+    /// Length of each interval, seconds.
+    pub interval_s: u32,
+    /// When the probe began to listen, Unix milliseconds.
+    pub covered_from_ms: u64,
+    /// When it ceased, Unix milliseconds.
+    pub covered_until_ms: u64,
+    /// Hits of all rows of the batch or batches.
+    pub hits: u64,
+    /// The counter that was asked for.
+    pub counted: u64,
+}
+
+impl Listened {
+    fn is_whole(&self) -> bool {
+        (self.covered_from_ms, self.covered_until_ms, self.counted) == (self.start_s * 1000, self.end_s * 1000, 0)
+    }
+
+    /// Takes in the next report, if it continues this one and both say the same of their whole intervals.
+    fn takes(&mut self, next: &Listened) -> bool {
+        let continues = (next.server_id, next.start_s, next.interval_s) == (self.server_id, self.end_s, self.interval_s);
+        if !continues || !self.is_whole() || !next.is_whole() {
+            return false;
+        }
+        (self.end_s, self.covered_until_ms) = (next.end_s, next.covered_until_ms);
+        self.hits = self.hits.saturating_add(next.hits);
+        true
+    }
+}
+
+/// Hours that are over, of servers, as far as they were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// By hour and server: the newest are asked for most.
+    hours: BTreeMap<(u64, u32), Arc<[Listened]>>,
+    size: usize,
+    /// Which counter they have.
+    counter: Option<u16>,
+    /// Rises with every change of reports; and what it was after the last change of a server's.
+    version: u64,
+    changed: BTreeMap<u32, u64>,
+    /// Before this version nothing that was read may be kept.
+    forgotten: u64,
+}
+
+impl Kept {
+    /// What version something has that is read from now on.
+    fn version(&mut self, counter: Option<u16>) -> u64 {
+        if self.counter != counter {
+            self.forget();
+            self.counter = counter;
+        }
+        self.version
+    }
+
+    fn get(&self, hour: u64, server_id: u32, counter: Option<u16>) -> Option<Arc<[Listened]>> {
+        self.hours.get(&(hour, server_id)).filter(|_| self.counter == counter).cloned()
+    }
+
+    /// Keeps what was read, unless it may be out of date.
+    fn put(&mut self, hour: u64, server_id: u32, counter: Option<u16>, version: u64, listened: &[Listened]) {
+        let changed = self.changed.get(&server_id).copied().unwrap_or(0).max(self.forgotten);
+        if self.counter != counter || version < changed {
+            return;
+        }
+        self.remove(hour, server_id);
+        self.hours.insert((hour, server_id), listened.into());
+        self.size += 1 + listened.len();
+        while self.size > MOST_KEPT {
+            let Some((hour, server_id)) = self.hours.first_key_value().map(|(place, _)| *place) else { break };
+            self.remove(hour, server_id);
+        }
+    }
+
+    fn remove(&mut self, hour: u64, server_id: u32) {
+        if let Some(removed) = self.hours.remove(&(hour, server_id)) {
+            self.size -= 1 + removed.len();
+        }
+    }
+
+    /// Reports on intervals of these servers, which start at these times, Unix seconds, are on disk.
+    pub(crate) fn reported(&mut self, of: &[(u32, u64)]) {
+        self.version += 1;
+        for (server_id, start_s) in of {
+            self.changed.insert(*server_id, self.version);
+            self.remove(start_s / HOUR_S, *server_id);
+        }
+    }
+
+    /// Reports were removed.
+    pub(crate) fn forget(&mut self) {
+        self.version += 1;
+        self.forgotten = self.version;
+        self.hours.clear();
+        self.changed.clear();
+        self.size = 0;
+    }
+}
+
+/// Reading reports of one server after another, and where the iterator stands.
+struct Reading<'a> {
+    store: &'a Store,
+    iterator: DBRawIterator<'a>,
+    counter: Option<u16>,
+    /// What was read of one hour.
+    found: Vec<Listened>,
+}
+
+impl Store {
+    /// When the probes of these servers, or of all, listened: of intervals that start in `from_s..until_s`, by server, then start,
+    /// with one of the counters of the reports. Reports that continue one another may be told as one. What has expired at this time,
+    /// Unix seconds, is not there. Batches of metrics are none of it.
+    pub fn listened(
+        &self,
+        servers: Option<&[u32]>,
+        from_s: u64,
+        until_s: u64,
+        now_s: u64,
+        counter: Option<u16>,
+        each: &mut dyn FnMut(&Listened),
+    ) -> Result<(), Error> {
+        // What is read is at least as new as this.
+        let version = self.inner.kept.lock().version(counter);
+        let (iterator, expiry) = {
+            let expiry = self.inner.expiry.read();
+            (self.inner.database.iterator(key::REPORTS), expiry.clone())
+        };
+        let mut reading = Reading { store: self, iterator, counter, found: Vec::new() };
+        let mut next_server = servers.map_or(Some(0), |servers| servers.iter().copied().min());
+        while let Some(server_id) = next_server {
+            let from_s = from_s.max(expiry.kept_from_s(server_id, Level::H1, now_s));
+            reading.iterator.seek(key::report_prefix(server_id, from_s));
+            let Some((found, _)) = reading.iterator.item() else { break };
+            let (identity, start_s) = key::parse_report(found).ok_or_else(|| Error::damaged("report", found))?;
+            if identity.server_id != server_id {
+                // Nothing of this server: go on at the next one that is asked for.
+                next_server = following(servers, server_id + 1, identity.server_id);
+                continue;
+            }
+            // Hours without a report at the beginning are not worth a look.
+            let begin_s = from_s.max(start_s - start_s % HOUR_S);
+            reading.server(server_id, begin_s, until_s, now_s, version, each)?;
+            next_server = server_id.checked_add(1).and_then(|next| following(servers, next, next));
+        }
+        Ok(reading.iterator.status()?)
+    }
+}
+
+impl Reading<'_> {
+    fn server(
+        &mut self,
+        server_id: u32,
+        begin_s: u64,
+        until_s: u64,
+        now_s: u64,
+        version: u64,
+        each: &mut dyn FnMut(&Listened),
+    ) -> Result<(), Error> {
+        // An hour that is not over changes with every report.
+        let over_s = until_s.min(now_s - now_s % HOUR_S);
+        let (mut at_s, mut stands) = (begin_s, true);
+        while at_s < until_s {
+            let (hour, end_s) = (at_s / HOUR_S, (at_s - at_s % HOUR_S).saturating_add(HOUR_S));
+            let is_kept = at_s.is_multiple_of(HOUR_S) && end_s <= over_s;
+            let kept = if is_kept { self.store.inner.kept.lock().get(hour, server_id, self.counter) } else { None };
+            if let Some(kept) = kept {
+                kept.iter().for_each(&mut *each);
+                (at_s, stands) = (end_s, false);
+                continue;
+            }
+            // What is not over is read in one go.
+            let end_s = if end_s <= over_s { end_s } else { until_s };
+            if !stands {
+                self.iterator.seek(key::report_prefix(server_id, at_s));
+            }
+            self.stretch(server_id, end_s)?;
+            self.found.iter().for_each(&mut *each);
+            if is_kept {
+                self.store.inner.kept.lock().put(hour, server_id, self.counter, version, &self.found);
+            }
+            (at_s, stands) = (end_s, true);
+        }
+        Ok(())
+    }
+
+    /// Reads the server's reports on intervals that start before this time, from where the iterator stands.
+    fn stretch(&mut self, server_id: u32, end_s: u64) -> Result<(), Error> {
+        self.found.clear();
+        while let Some((key, value)) = self.iterator.item() {
+            let (identity, start_s) = key::parse_report(key).ok_or_else(|| Error::damaged("report", key))?;
+            if identity.server_id != server_id || start_s >= end_s {
+                break;
+            }
+            if !SystemReport::is(value) {
+                let listened = Report::listened(server_id, start_s, value, self.counter);
+                let listened = listened.map_err(|Malformed(what)| Error::damaged(what, key))?;
+                if !self.found.last_mut().is_some_and(|last| last.takes(&listened)) {
+                    self.found.push(listened);
+                }
+            }
+            self.iterator.next();
+        }
+        Ok(())
+    }
+}
+
+/// The next server to look at: the first that is asked for from `least` on,
+/// or when all are, the one that is known to come next.
+pub(crate) fn following(servers: Option<&[u32]>, least: u32, known: u32) -> Option<u32> {
+    match servers {
+        None => Some(known),
+        Some(servers) => servers.iter().copied().filter(|server| *server >= least).min(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Identity, Intake, Options};
+    use proptest::prelude::*;
+    use std::ops::ControlFlow;
+
+    /// Long after everything that tests report.
+    const NOW_S: u64 = 20 * HOUR_S;
+    const COUNTER: u16 = 66;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { min_free_bytes: 0, retention: crate::Retention::FOREVER, ..Options::default() };
+        let store = Store::open(dir.path(), &options).unwrap();
+        (dir, store)
+    }
+
+    /// What a probe listened to of a minute: server, minute, from and until, seconds, whether it was blind.
+    type Told = (u32, u64, (u64, u64), bool);
+
+    fn commit(store: &Store, seq: u64, (server_id, minute, (from_s, until_s), blind): Told) {
+        let mut write = store.begin();
+        let intake = Intake {
+            identity: Identity { server_id, epoch: 1, seq },
+            start_s: minute * 60,
+            interval_s: 60,
+            covered_from_ms: (minute * 60 + from_s) * 1000,
+            covered_until_ms: (minute * 60 + until_s) * 1000,
+            counters: if blind { vec![(COUNTER, 1000)] } else { Vec::new() },
+            evicted: None,
+            rows: Vec::new(),
+        };
+        write.add(intake).unwrap();
+        write.commit().unwrap();
+    }
+
+    /// Each interval by itself: server, start, when the probe listened, and the counter.
+    type Interval = (u32, u64, u64, u64, u64);
+
+    fn told(store: &Store, servers: Option<&[u32]>, from_s: u64, until_s: u64, now_s: u64) -> Vec<Interval> {
+        let mut found = Vec::new();
+        let each = &mut |listened: &Listened| {
+            let Listened { server_id, start_s, end_s, interval_s, covered_from_ms, covered_until_ms, counted, .. } = *listened;
+            if end_s - start_s == u64::from(interval_s) {
+                found.push((server_id, start_s, covered_from_ms, covered_until_ms, counted));
+                return;
+            }
+            assert_eq!((covered_from_ms, covered_until_ms, counted), (start_s * 1000, end_s * 1000, 0));
+            let starts = (start_s..end_s).step_by(interval_s as usize);
+            found.extend(starts.map(|at| (server_id, at, at * 1000, (at + u64::from(interval_s)) * 1000, 0)));
+        };
+        store.listened(servers, from_s, until_s, now_s, Some(COUNTER), each).unwrap();
+        found
+    }
+
+    fn reported(store: &Store, servers: Option<&[u32]>, from_s: u64, until_s: u64, now_s: u64) -> Vec<Interval> {
+        let mut found = Vec::new();
+        let each = &mut |report: &crate::Report| {
+            let counted = report.counters.iter().find(|(number, _)| *number == COUNTER).map_or(0, |(_, value)| *value);
+            found.push((report.server_id, report.start_s, report.covered_from_ms, report.covered_until_ms, counted));
+            ControlFlow::Continue(())
+        };
+        store.coverage(servers, from_s, until_s, now_s, each).unwrap();
+        found
+    }
+
+    #[test]
+    fn an_hour_without_a_gap_is_told_as_one() {
+        let (_dir, store) = store();
+        (0..60).for_each(|minute| commit(&store, minute, (1, minute, (0, 60), false)));
+        for _ in 0..2 {
+            let mut found = Vec::new();
+            store.listened(None, 0, HOUR_S, NOW_S, Some(COUNTER), &mut |listened| found.push(*listened)).unwrap();
+            assert_eq!(found.iter().map(|listened| (listened.start_s, listened.end_s)).collect::<Vec<_>>(), [(0, HOUR_S)]);
+        }
+    }
+
+    #[test]
+    fn a_late_report_of_an_hour_that_is_kept_is_told() {
+        let (_dir, store) = store();
+        commit(&store, 0, (1, 0, (0, 60), false));
+        assert_eq!(told(&store, None, 0, HOUR_S, NOW_S).len(), 1);
+        commit(&store, 1, (1, 30, (0, 60), false));
+        assert_eq!(told(&store, None, 0, HOUR_S, NOW_S).len(), 2);
+    }
+
+    #[test]
+    fn what_was_read_before_a_report_came_is_not_kept() {
+        let mut kept = Kept::default();
+        let version = kept.version(None);
+        kept.reported(&[(1, 0)]);
+        kept.put(0, 1, None, version, &[]);
+        kept.put(0, 2, None, version, &[]);
+        assert!(kept.get(0, 1, None).is_none());
+        assert!(kept.get(0, 2, None).is_some(), "nothing was reported of this server");
+        kept.forget();
+        kept.put(0, 3, None, version, &[]);
+        assert!(kept.get(0, 2, None).is_none() && kept.get(0, 3, None).is_none());
+    }
+
+    #[test]
+    fn of_more_hours_than_can_be_kept_the_newest_are() {
+        let mut kept = Kept::default();
+        let version = kept.version(None);
+        for hour in (0..2 * MOST_KEPT as u64).rev() {
+            kept.put(hour, 1, None, version, &[]);
+        }
+        assert_eq!((kept.hours.len(), kept.size), (MOST_KEPT, MOST_KEPT));
+        assert!(kept.get(2 * MOST_KEPT as u64 - 1, 1, None).is_some());
+    }
+
+    fn any_told() -> impl Strategy<Value = Told> {
+        let part = prop_oneof![4 => Just((0u64, 60u64)), 1 => (0u64..60, 0u64..=60)];
+        let part = part.prop_map(|(a, b): (u64, u64)| (a.min(b), a.max(b)));
+        (1u32..4, 0u64..240, part, prop::bool::weighted(0.1))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn they_say_what_the_reports_say_whatever_is_kept(rounds in prop::collection::vec((prop::collection::vec(any_told(), 0..40), prop::collection::vec((0u64..5 * 3600, 0u64..5 * 3600, 0u64..6 * 3600, prop::bool::ANY), 1..5)), 1..5)) {
+            let (_dir, store) = store();
+            let mut seq = 0;
+            for (told_now, questions) in rounds {
+                for told in told_now {
+                    commit(&store, seq, told);
+                    seq += 1;
+                }
+                for (a, b, now_s, all) in questions.into_iter().chain([(0, 5 * 3600, NOW_S, true)]) {
+                    let servers = if all { None } else { Some(&[1u32, 3][..]) };
+                    let (from_s, until_s) = (a.min(b) / 60 * 60, a.max(b));
+                    prop_assert_eq!(told(&store, servers, from_s, until_s, now_s), reported(&store, servers, from_s, until_s, now_s));
+                }
+            }
+        }
+    }
+}
