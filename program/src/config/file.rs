@@ -46,3 +46,31 @@ pub fn has_secret(key: &str, value: &Value) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_when_nobody_else_may_change_it_or_see_a_secret_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.toml");
+        let read = |text: &str, mode: u32| {
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            read_file(&file).map_err(|error| error.to_string())
+        };
+        let (secret, open) = ("[log]\ntoken = \"hush\"\n", "level = \"info\"\n# token = \"...\"\n");
+        assert_eq!((read(secret, 0o600).unwrap().as_str(), read(open, 0o644).unwrap().as_str()), (secret, open));
+        for (text, mode, expected) in [(secret, 0o640, "chmod 600"), (secret, 0o604, "chmod 600"), (open, 0o646, "chmod o-w")] {
+            let said = read(text, mode).unwrap_err();
+            assert!(said.contains("a.toml") && said.contains(expected) && !said.contains("hush"), "{mode:o}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_named_must_be_there() {
+        let error = read_file(Path::new("/nowhere/a.toml")).unwrap_err();
+        assert!(matches!(error, Error::Private(zonepulse_private::Error::File { .. })), "{error}");
+    }
+}
