@@ -14,8 +14,19 @@ log=
 trap '[ -z "$log" ] || rm -f "$log"' EXIT
 
 need_to_build
-need_without_services 'to test' rabbitmq-server knot knot-module-dnstap dnsperf tcpdump e2fsprogs kea-dhcp4-server
+need_without_services 'to test' rabbitmq-server knot knot-module-dnstap dnsperf tcpdump e2fsprogs kea-dhcp4-server chromium curl
 scripts/rabbitmq-4.sh || say 'The tests with RabbitMQ 4 are skipped.'
+
+# DuckDB reads what is exported. It is a Python package, kept beside what cargo builds.
+version=2.0.1
+venv=$(dirname "$programs")/duckdb-$version
+if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import duckdb' 2> /dev/null; then
+  need 'to test with DuckDB' python3-venv
+  say "Installing DuckDB $version in $venv"
+  { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "duckdb==$version"; } || say 'The tests with DuckDB are skipped.'
+fi
+ZONEPULSE_TEST_PYTHON=$(realpath -s "$venv")/bin/python
+export ZONEPULSE_TEST_PYTHON
 
 # One selection of packages and targets for both commands: another one would
 # choose other features of the dependencies and build DataFusion twice.

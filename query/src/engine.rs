@@ -33,7 +33,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use zonepulse_store::{Level, Selection, Store};
 
 /// Rows in a batch: what DataFusion works with best.
-const BATCH_ROWS: usize = 8192;
+pub(crate) const BATCH_ROWS: usize = 8192;
 
 /// Answers questions about a store. Clones share it.
 ///

@@ -11,7 +11,7 @@ use crate::read::has_kind;
 use crate::request::{Request, RowsRequest};
 use crate::rows::{action_texts, rcode_texts};
 use crate::table::{StoreTable, Table, field};
-use arrow::array::{Array, ArrayRef, AsArray, UInt16Array};
+use arrow::array::{Array, ArrayRef, AsArray, UInt16Array, UInt32Array};
 use arrow::datatypes::{Schema, SchemaRef, UInt32Type};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::Session;
@@ -97,8 +97,12 @@ pub(crate) async fn apply(table: &StoreTable, state: &dyn Session, filters: &[Ex
             selection.until_s = selection.until_s.min(until_s);
         }
     }
-    let ours = |filter: &&Expr| dimension(table.table, filter) == Some(Dimension::Records);
-    let named = names(&filters.iter().filter(ours).flat_map(split_conjunction).collect::<Vec<_>>());
+    let parts_of = |of: Dimension| -> Vec<&Expr> {
+        let ours = filters.iter().filter(|filter| dimension(table.table, filter) == Some(of));
+        ours.flat_map(split_conjunction).collect()
+    };
+    let named = names(&parts_of(Dimension::Records));
+    let numbered = numbers(&parts_of(Dimension::Servers));
     let mut predicates = Vec::new();
     for of in [Dimension::Records, Dimension::Servers, Dimension::Kinds] {
         let ours = filters.iter().filter(|filter| dimension(table.table, filter) == Some(of)).cloned();
@@ -112,7 +116,7 @@ pub(crate) async fn apply(table: &StoreTable, state: &dyn Session, filters: &[Ex
                 selection.records = Some(records(table, state, predicate, named.as_deref(), selection.records.take()).await?);
             }
             Dimension::Servers => {
-                selection.servers = Some(servers(table, state, predicate, selection.servers.take()).await?);
+                selection.servers = Some(servers(table, state, predicate, numbered.as_deref(), selection.servers.take()).await?);
             }
             Dimension::Kinds => selection.kinds = kinds(predicate, &selection.kinds)?,
             Dimension::Time => {}
@@ -148,6 +152,10 @@ impl Predicate {
         Ok(Request::Rows(RowsRequest { table, piece, summed: None, columns, limit: None, batch_rows: BATCH_ROWS }))
     }
 
+    fn looks_only_at(&self, column: &str) -> bool {
+        self.schema.fields().iter().all(|field| field.name() == column)
+    }
+
     /// The numbers of the rows that pass.
     async fn chosen(&self, table: &StoreTable, state: &dyn Session, request: Request, id: &str) -> Result<Vec<u32>> {
         let pool = &state.runtime_env().memory_pool;
@@ -179,29 +187,44 @@ impl Predicate {
 
 /// The names and types that filters allow at most, where they list both: these are looked up, and
 /// not every record is looked at.
-fn names(filters: &[&Expr]) -> Option<Vec<(String, RecordType)>> {
-    let listed = |column: &str| filters.iter().find_map(|filter| values(filter, column));
+fn names<'a>(filters: &[&'a Expr]) -> Option<Vec<(String, RecordType)>> {
+    let text = |value: &'a ScalarValue| value.try_as_str().flatten();
+    let listed = |column: &str| filters.iter().find_map(|filter| values(filter, column, text));
     let (hosts, types) = (listed("host")?, listed("type")?);
     // What is no type is no record's.
     let types: Vec<RecordType> = types.iter().filter_map(|text| text.parse().ok()).collect();
     Some(hosts.iter().flat_map(|host| types.iter().map(|record_type| ((*host).to_owned(), *record_type))).collect())
 }
 
-/// The values of `column = 'value'` or `column IN ('value', …)`.
-fn values<'a>(filter: &'a Expr, column: &str) -> Option<Vec<&'a str>> {
+/// The numbers of servers that filters allow at most, where they list them, rising: the servers need not be asked for.
+fn numbers(filters: &[&Expr]) -> Option<Vec<u32>> {
+    let number = |value: &ScalarValue| match value {
+        ScalarValue::UInt32(number) => *number,
+        _ => None,
+    };
+    let mut listed = filters.iter().find_map(|filter| values(filter, "server_id", number))?;
+    listed.sort_unstable();
+    listed.dedup();
+    Some(listed)
+}
+
+/// The values of `column = value` or `column IN (value, …)`, where all of them are constants that `read` knows.
+fn values<'a, T>(filter: &'a Expr, column: &str, read: impl Fn(&'a ScalarValue) -> Option<T> + Copy) -> Option<Vec<T>> {
     let is_column = |expr: &Expr| matches!(expr, Expr::Column(found) if found.name == column);
-    let text = |expr: &'a Expr| match expr {
-        Expr::Literal(value, _) => value.try_as_str().flatten(),
+    let value = |expr: &'a Expr| match expr {
+        Expr::Literal(value, _) => read(value),
         _ => None,
     };
     match filter {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_column(left) => Some(vec![text(right)?]),
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_column(right) => Some(vec![text(left)?]),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_column(left) => Some(vec![value(right)?]),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_column(right) => Some(vec![value(left)?]),
         // A few values come as equalities.
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
-            Some([values(left, column)?, values(right, column)?].concat())
+            let mut both = values(left, column, read)?;
+            both.extend(values(right, column, read)?);
+            Some(both)
         }
-        Expr::InList(InList { expr, list, negated: false }) if is_column(expr) => list.iter().map(text).collect(),
+        Expr::InList(InList { expr, list, negated: false }) if is_column(expr) => list.iter().map(value).collect(),
         _ => None,
     }
 }
@@ -224,9 +247,25 @@ async fn records(
     Ok(chosen)
 }
 
-async fn servers(table: &StoreTable, state: &dyn Session, predicate: &Predicate, among: Option<Vec<u32>>) -> Result<Vec<u32>> {
-    let request = predicate.rows_of(Table::Servers, "server_id", Selection::all())?;
-    let mut chosen = predicate.chosen(table, state, request, "server_id").await?;
+async fn servers(
+    table: &StoreTable,
+    state: &dyn Session,
+    predicate: &Predicate,
+    numbered: Option<&[u32]>,
+    among: Option<Vec<u32>>,
+) -> Result<Vec<u32>> {
+    let mut chosen = match numbered {
+        // Of a number that no server has there are no rows.
+        Some(numbers) if predicate.looks_only_at("server_id") => {
+            let column: ArrayRef = Arc::new(UInt32Array::from(numbers.to_vec()));
+            let passes = predicate.passes_of(&RecordBatch::try_new(predicate.schema.clone(), vec![column])?)?;
+            numbers.iter().zip(passes).filter(|(_, passes)| *passes).map(|(number, _)| *number).collect()
+        }
+        _ => {
+            let request = predicate.rows_of(Table::Servers, "server_id", Selection::all())?;
+            predicate.chosen(table, state, request, "server_id").await?
+        }
+    };
     chosen.retain(|id| among.as_ref().is_none_or(|among| among.contains(id)));
     Ok(chosen)
 }

@@ -5,26 +5,36 @@ use arrow::ipc::reader::StreamReader;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use libtest_mimic::Trial;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use zonepulse_tests::needs::test;
+use zonepulse_dns::Action;
+use zonepulse_tests::Central;
+use zonepulse_tests::needs::{duckdb, test, test_with};
 use zonepulse_tests::process::{program_command, run, succeed};
-use zonepulse_tests::small_store::SmallStore;
+use zonepulse_tests::small_store::{Known, SmallStore};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         test("an_export_of_a_running_central_is_what_its_data_are", same),
+        test("exported_requests_are_the_same_from_a_running_central_and_from_its_data", requests),
+        test_with("the_statement_for_duckdb_in_the_readme_counts_every_request_once", duckdb, in_duckdb),
         test("an_export_of_data_in_use_says_whom_to_ask", in_use),
     ]
 }
 
 fn export(to: &Path) -> Command {
+    export_tables(&["dns_raw", "records"], to)
+}
+
+fn export_tables(tables: &[&str], to: &Path) -> Command {
     let mut command = program_command("zonepulse");
-    command.args(["export", "--table", "dns_raw", "--table", "records", "--to"]).arg(to);
+    command.arg("export").args(tables.iter().flat_map(|table| ["--table", table])).arg("--to").arg(to);
     // As the tests' centrals have it: what is in them is old.
     command.env("ZONEPULSE_STORE__RAW_RETENTION_MINUTES", u32::MAX.to_string());
+    command.env("ZONEPULSE_STORE__RAW_LAST_ACCESS", "ms");
     command
 }
 
@@ -33,8 +43,7 @@ fn same() {
     let central = &mut store.central;
     let to = tempfile::tempdir().expect("a temporary folder can be made");
     let mut asking = export(to.path());
-    asking.args(["--url", &central.url(), "--credentials"]).arg(central.data().join("admin-credentials"));
-    let told = succeed(&mut asking, Duration::from_secs(60));
+    let told = succeed(ask(&mut asking, central), Duration::from_secs(60));
     let exported = rows(&to.path().join("dns_raw"));
     let answer = central.api().sql("SELECT * FROM dns_raw", "application/vnd.apache.arrow.stream").body;
     let answered: Vec<RecordBatch> =
@@ -51,14 +60,66 @@ fn same() {
     assert!(told.contains("\n1 files with ") && told.contains("4 whose file is up to date"), "{told}");
 }
 
+/// Has a running central asked.
+fn ask<'a>(command: &'a mut Command, central: &Central) -> &'a mut Command {
+    command.args(["--url", &central.url(), "--credentials"]).arg(central.data().join("admin-credentials"))
+}
+
+const REQUESTS: [&str; 3] = ["requests_raw", "requests_1h", "requests_total"];
+
+fn requests() {
+    let mut store = SmallStore::start();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let (asked, read) = (folder.path().join("asked"), folder.path().join("read"));
+    succeed(ask(&mut export_tables(&REQUESTS, &asked), &store.central), Duration::from_secs(60));
+    store.central.stop();
+    succeed(export_tables(&REQUESTS, &read).arg(store.central.data()), Duration::from_secs(60));
+    let of_hours = |to: &Path, table: &str| lines(&rows(&to.join(table)));
+    let is_request = |known: &&Known| known.action() == Action::Request;
+    assert_eq!(of_hours(&asked, "requests_raw").len(), store.known.iter().filter(is_request).count());
+    for table in ["requests_raw", "requests_1h"] {
+        assert!(of_hours(&asked, table) == of_hours(&read, table), "{table} differs");
+        assert!(of_hours(&asked, table).iter().all(|line| line.contains("|request|")), "{table}");
+    }
+    let total = |to: &Path| lines(&read_file(to.join("requests_total/requests_total.parquet")));
+    assert_eq!(total(&asked), total(&read));
+
+    // Nothing has changed, whoever says so.
+    let told = succeed(export_tables(&REQUESTS, &asked).arg(store.central.data()), Duration::from_secs(60));
+    assert!(told.contains("\n1 files with ") && told.contains("8 whose file is up to date"), "{told}");
+}
+
+fn in_duckdb(python: PathBuf) {
+    let store = SmallStore::start();
+    let to = tempfile::tempdir().expect("a temporary folder can be made");
+    succeed(ask(&mut export_tables(&REQUESTS, to.path()), &store.central), Duration::from_secs(60));
+    let readme = std::fs::read_to_string(zonepulse_fixtures::project().join("README.md")).expect("the project has one");
+    let statement = readme.lines().find(|line| line.contains("read_parquet('/srv/zonepulse/")).expect("an example for DuckDB");
+    let statement = statement.replace("/srv/zonepulse", to.path().to_str().expect("a path of a test is text"));
+    const SCRIPT: &str = "import duckdb, sys\nfor row in duckdb.sql(sys.argv[1]).fetchall(): print(*row, sep='|')";
+    let said = succeed(Command::new(python).args(["-c", SCRIPT, &statement]), Duration::from_secs(60));
+    let mut said: Vec<&str> = said.lines().collect();
+    said.sort_unstable();
+    let mut hits = BTreeMap::<&str, u64>::new();
+    for known in store.known.iter().filter(|known| known.action() == Action::Request) {
+        *hits.entry(&known.point.host).or_default() += known.point.hits;
+    }
+    let mut expected: Vec<String> = hits.into_iter().map(|(host, hits)| format!("{host}|{hits}")).collect();
+    expected.sort_unstable();
+    assert_eq!(said, expected, "{statement}");
+}
+
 fn rows(table: &Path) -> Vec<RecordBatch> {
     let entries =
         |path: &Path| path.read_dir().expect("a folder").map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>();
     let files = entries(table).into_iter().flat_map(|folder| entries(&folder));
-    let read = |path| {
-        ParquetRecordBatchReaderBuilder::try_new(File::open(path).expect("a file")).expect("Parquet").build().expect("rows")
-    };
-    files.flat_map(|path| read(path).map(|batch| batch.expect("whole"))).collect()
+    files.flat_map(read_file).collect()
+}
+
+fn read_file(path: PathBuf) -> Vec<RecordBatch> {
+    let file = File::open(path).expect("a file");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("rows");
+    reader.map(|batch| batch.expect("whole")).collect()
 }
 
 /// Rows as text, in an order of their own.

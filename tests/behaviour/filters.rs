@@ -229,8 +229,11 @@ fn by_last_access() {
     let last_ms = all[&("old.example.".to_owned(), "MX".to_owned())].2;
     let instant = |ms: u64| format!("{}.{:03}", ms / 1000, ms % 1000);
     let count = |name: &str, ms: u64| api.rows("dns/aggregate", &[(name, &rfc3339(ms)), ("host", "old.example")]).len();
-    assert_eq!((count("date_from", last_ms), count("date_from", last_ms + 1)), (1, 0), "{}", instant(last_ms));
-    assert_eq!((count("date_to", last_ms), count("date_to", last_ms + 1)), (0, 1), "{}", instant(last_ms));
+    // `date_…` are former names.
+    for (from, to) in [("accessed_from", "accessed_to"), ("date_from", "date_to")] {
+        assert_eq!((count(from, last_ms), count(from, last_ms + 1)), (1, 0), "{from} {}", instant(last_ms));
+        assert_eq!((count(to, last_ms), count(to, last_ms + 1)), (0, 1), "{to} {}", instant(last_ms));
+    }
 }
 
 fn existing() {

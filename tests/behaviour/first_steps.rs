@@ -81,6 +81,8 @@ fn check_config() {
     refused("zonepulse-probe", "run", group, "dnstap.socket_group");
     let disk = "server_id = 1\ndeliver.http.token = \"x\"\nspool.min_free_bytes = 1125899906842624";
     refused("zonepulse-probe", "run", disk, "is more than the whole disk of");
+    let small = "server_id = 1\ndeliver.http.token = \"x\"\nspool.max_bytes = 1000000";
+    refused("zonepulse-probe", "run", small, "spool.max_bytes: must be from 33554432 to ");
     let tally = run(program_command("zonepulse-probe").args(["tally", "--port", "0", "-"]), WITHIN);
     assert!(tally.code == Some(2) && tally.err.contains("--port"), "{}", tally.err);
 }

@@ -6,13 +6,17 @@ use std::sync::MutexGuard;
 use std::time::Duration;
 use zonepulse_tests::api::{ALL_TIME, number};
 use zonepulse_tests::batches::{REQUEST, batch, encode, point};
+use zonepulse_tests::browser::Page;
 use zonepulse_tests::disk::Disk;
-use zonepulse_tests::needs::{capture_and_mount_rights, test_with};
-use zonepulse_tests::{Central, eventually};
+use zonepulse_tests::needs::{browser_and_mount_rights, capture_and_mount_rights, test_with};
+use zonepulse_tests::probe::Settings;
+use zonepulse_tests::process::{program_command, run};
+use zonepulse_tests::{Central, Knot, Probe, eventually};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         test_with("before_the_disk_is_full_batches_are_refused_and_then_taken_again", capture_and_mount_rights, held_back),
+        test_with("a_full_disk_is_told_on_the_page_by_readyz_in_the_log_and_by_check_config", browser_and_mount_rights, told),
         test_with("a_disk_without_any_room_loses_nothing_that_was_acknowledged", capture_and_mount_rights, without_room),
     ]
 }
@@ -94,6 +98,53 @@ fn held_back(_alone: MutexGuard<'static, ()>) {
     central.start_again();
     assert!(central.log().contains("are needed ([store] min_free_bytes)"), "{}", central.log());
     central.stop();
+}
+
+fn told(_alone: MutexGuard<'static, ()>) {
+    let disk = Disk::mount(64 * MIB);
+    let (variable, min_free) = ("ZONEPULSE_STORE__MIN_FREE_BYTES", (16 * MIB).to_string());
+    let central = Central::start_on(&disk.path, &["full"], &[(variable, &min_free)]);
+    let knot = Knot::start();
+    let mut probe = Probe::new(&Settings { port: knot.port, interval_s: 1, ..Settings::http(&central, 0) });
+    probe.start();
+    let hits = || {
+        let rows = central.api().rows("dns/aggregate", &[("host", "www.example")]);
+        rows.iter().map(|row| number(row, "hits")).sum::<u64>()
+    };
+    eventually("the probe listens", Duration::from_secs(30), || probe.log().contains("listening").then_some(()));
+    assert_eq!(knot.ask("www.example", 1), 0);
+    eventually("the request is counted", Duration::from_secs(20), || (hits() == 1).then_some(()));
+    assert_eq!(Page::open(&central, "").text("unready"), None);
+
+    disk.fill(15 * MIB);
+    assert_eq!(knot.ask("www.example", 1), 0);
+    let needed = format!("and {min_free} are needed ([store] min_free_bytes)");
+    let said = eventually("readyz says so", Duration::from_secs(10), || central.unready());
+    let page = Page::open(&central, "").text("unready").expect("it is shown");
+    for text in [&said, &page] {
+        assert!(text.contains("the disk is nearly full: ") && text.contains(" bytes are free on the disk of "), "{text}");
+        assert!(text.contains(&needed), "{text}");
+    }
+    assert!(page.starts_with("The central is not ready: "), "{page}");
+    eventually("the log says so", Duration::from_secs(20), || {
+        let log = central.log();
+        let line = log.lines().find(|line| line.contains("batches were not taken, and probes keep them"))?;
+        assert!(line.contains("WARN") && line.contains(&format!("{min_free} are")), "{line}");
+        Some(())
+    });
+    let mut check = program_command("zonepulse");
+    check.args(["serve", "--check-config", "--data"]).arg(central.data()).env(variable, &min_free);
+    let checked = run(&mut check, Duration::from_secs(20));
+    let warning = format!("warning: store.min_free_bytes is {min_free}, and only ");
+    assert!(checked.code == Some(0) && checked.err.contains(&warning), "{:?} {}", checked.code, checked.err);
+    assert_eq!(hits(), 1);
+
+    disk.empty();
+    eventually("there is room again", Duration::from_secs(10), || central.unready().is_none().then_some(()));
+    assert_eq!(Page::open(&central, "").text("unready"), None);
+    // It was told to come again after half a minute; before it ends it tries once more.
+    probe.stop();
+    eventually("what waited is counted", Duration::from_secs(10), || (hits() == 2).then_some(()));
 }
 
 fn without_room(_alone: MutexGuard<'static, ()>) {

@@ -21,6 +21,7 @@ mod differential;
 mod dnstap;
 mod door;
 mod encrypted;
+mod enrolled;
 mod exactly_once;
 mod exports;
 mod filters;
@@ -29,6 +30,7 @@ mod fleet;
 mod formats;
 mod full_disk;
 mod hostile_sql;
+mod idle;
 mod large_questions;
 mod live;
 mod measures;
@@ -41,6 +43,7 @@ mod plans;
 mod privileges;
 mod proxies;
 mod public_captures;
+mod readme;
 mod refusals;
 mod replays;
 mod restarts;
@@ -51,6 +54,7 @@ mod states;
 mod system;
 mod times;
 mod twins;
+mod warnings;
 mod whole_capture;
 
 use libtest_mimic::{Arguments, Trial};
@@ -103,6 +107,10 @@ fn all() -> Vec<Trial> {
         restarts::trials(),
         secrets::trials(),
         setup::trials(),
+        enrolled::trials(),
+        idle::trials(),
+        readme::trials(),
+        warnings::trials(),
         first_steps::trials(),
         filters::trials(),
         measures::trials(),

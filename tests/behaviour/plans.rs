@@ -12,7 +12,7 @@ use std::time::Duration;
 use zonepulse_tests::api::number;
 use zonepulse_tests::meter::Wire;
 use zonepulse_tests::needs::{alone, test, test_with};
-use zonepulse_tests::process::{program_command, run, succeed};
+use zonepulse_tests::process::{program_command, run, succeed, write_private};
 use zonepulse_tests::{Api, Central, RabbitMq, eventually, unix_ms};
 
 pub fn trials() -> Vec<Trial> {
@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         test_with("a_plan_says_what_a_fleet_then_takes", alone, as_planned),
         test("a_plan_can_be_made_of_a_running_fleet", of_running),
         test("a_plan_without_active_records_estimates_them", estimated),
+        test("a_plan_takes_bounds_and_retention_from_a_configuration", of_configuration),
         test("a_fleet_may_send_through_rabbitmq", through_rabbitmq),
     ]
 }
@@ -160,6 +161,20 @@ fn estimated() {
     let first: Vec<&str> = text.lines().take(3).filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(first, ["machine", "disk", "network"], "{text}");
     assert!(text.contains("active records: estimated"), "{text}");
+}
+
+fn of_configuration() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("central.toml");
+    write_private(&file, "[store]\nraw_retention_minutes = 60\nmax_records = 20000\n[sql]\nmax_concurrent = 1\n");
+    let file = file.to_str().expect("a path of a test is text");
+    let (usual, of_file) = (Planned::new(&FOUR), Planned::new(&[&FOUR[..], &["--config", file]].concat()));
+    assert_eq!((&usual.0["wanted"]["raw_minutes"], &of_file.0["wanted"]["raw_minutes"]), (&1440.into(), &60.into()));
+    for figure in ["disk_steady", "sql_memory", "flood_memory"] {
+        assert!(of_file.figure(figure) < usual.figure(figure), "{figure}");
+    }
+    let both = Planned::new(&[&FOUR[..], &["--config", file, "--raw-minutes", "120"]].concat());
+    assert_eq!(both.0["wanted"]["raw_minutes"], 120, "what is given wins");
 }
 
 fn within_a_fifth(what: &str, planned: f64, found: f64) {

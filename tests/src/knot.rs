@@ -5,10 +5,12 @@ use super::process::{Process, succeed};
 use super::{eventually, ports};
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
+use zonepulse_fixtures::Message;
 
 const ZONE: &str = "\
 $ORIGIN example.
@@ -86,6 +88,30 @@ impl Knot {
             log.contains("control, binding to").then_some(())
         });
         knot
+    }
+
+    /// SIGSTOP: it answers nothing until [`Knot::thaw`].
+    pub fn freeze(&self) {
+        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        unsafe { libc::kill(self.server.pid() as i32, libc::SIGSTOP) };
+    }
+
+    /// SIGCONT: it goes on.
+    pub fn thaw(&self) {
+        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        unsafe { libc::kill(self.server.pid() as i32, libc::SIGCONT) };
+    }
+
+    /// Asks for a name, written without escapes, and a type's number; gives the code of the answer.
+    pub fn ask(&self, name: &str, record_type: u16) -> u8 {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout can be set");
+        socket.connect(("127.0.0.1", self.port)).expect("it is this machine");
+        socket.send(&Message::query(name, record_type).bytes()).expect("it listens");
+        let mut answer = [0; 512];
+        let length = socket.recv(&mut answer).expect("it answers");
+        assert!(length >= 12, "{:?}", &answer[..length]);
+        answer[3] & 0xf
     }
 
     /// SIGTERM, after which it has told everything.

@@ -30,7 +30,8 @@ pub(super) struct Export {
     /// Write below this directory, one for each central
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// A table; repeat it for several
+    /// A table; repeat it for several. Those whose names begin with `requests` have requests only; `dns_…` and `records` have
+    /// responses, too, so a sum of all their hits counts a question that was answered twice
     #[arg(long = "table", value_name = "TABLE", default_value = "dns_raw", value_parser = PossibleValuesParser::new(export::tables()))]
     tables: Vec<String>,
     /// From the first hour that begins at this time or later: RFC 3339, a date (UTC), Unix seconds, or as in -24h [default: all that is kept]

@@ -7,6 +7,9 @@
 //! TABLE/TABLE.parquet                                what is not, as it is now
 //! ```
 //!
+//! `requests_raw` to `requests_1h` and `requests_total` have requests only, so a sum of theirs counts no question twice;
+//! `dns_raw` to `dns_1h` and `records` have responses, too.
+//!
 //! A file has exactly the columns of its SQL table. `date=…` is a partition as
 //! DataFusion's listing tables, DuckDB, Spark and others read it: it becomes a
 //! column `date`, and days that a question does not name are not opened.
@@ -20,7 +23,8 @@
 //! in `system_1h`. So an hour with as many as its file notes has not changed and
 //! is skipped, and an hour for which a batch came late is written again.
 //!
-//! Reports also say how many hits there were. Where fewer come (or fewer values),
+//! Reports also say how many hits there were, requests and responses together; those that a table of requests
+//! leaves out are counted beside it. Where fewer come (or fewer values),
 //! points have expired: a file that is there then stays as it is. An hour without
 //! any hit has a file without rows: it was observed, and there was nothing.
 //! A file of an older layout is written again as long as all of its points are there.
@@ -51,11 +55,23 @@ pub const LAYOUT_KEY: &str = "zonepulse.layout";
 /// the second have `kind`, a number for action and response code.
 pub const LAYOUT: u64 = 3;
 /// The tables that are exported by the hour, known by reports.
-const BY_REPORTS: [&str; 6] = ["dns_raw", "dns_5m", "dns_15m", "dns_30m", "dns_1h", "coverage"];
+const BY_REPORTS: [&str; 11] = [
+    "requests_raw",
+    "requests_5m",
+    "requests_15m",
+    "requests_30m",
+    "requests_1h",
+    "dns_raw",
+    "dns_5m",
+    "dns_15m",
+    "dns_30m",
+    "dns_1h",
+    "coverage",
+];
 /// The tables that are exported by the hour, known by the counts of the coarsest of them.
 const BY_COUNTS: [&str; 5] = ["system_raw", "system_5m", "system_15m", "system_30m", "system_1h"];
 /// The tables that are one file.
-const WHOLE: [&str; 3] = ["records", "servers", "names"];
+const WHOLE: [&str; 4] = ["requests_total", "records", "servers", "names"];
 const HOUR_MS: u64 = 3_600_000;
 
 /// What can be exported.
@@ -144,24 +160,39 @@ impl Export<'_> {
         let mut file = Unfinished::new(path);
         let (begin, end) = (time::text(hour.begin_ms), time::text(hour.begin_ms + HOUR_MS));
         let server_id = hour.server_id;
-        let statement = format!("SELECT * FROM {table} WHERE server_id = {server_id} AND time >= '{begin}' AND time < '{end}'");
-        self.fill(&mut file, &statement).await?;
-        if file.sum() < hour.sum && there.is_some() {
+        let within = format!("server_id = {server_id} AND time >= '{begin}' AND time < '{end}'");
+        self.fill(&mut file, &format!("SELECT * FROM {table} WHERE {within}")).await?;
+        let found = file.sum().saturating_add(self.left_out(table, &within).await?);
+        if found < hour.sum && there.is_some() {
             summary.kept += 1;
             writeln!(told, "{} is kept: some of its points have expired in the store", file.path().display())?;
             return Ok(());
         }
-        if file.sum() == 0 && hour.sum > 0 {
+        if found == 0 && hour.sum > 0 {
             expired.insert(server_id);
             summary.expired += 1;
             return Ok(());
         }
-        let partly = file.sum() < hour.sum;
+        let partly = found < hour.sum;
         tell(summary, told, file.finish(Some(hour.made_of))?)?;
         if partly {
             writeln!(told, "    and more points of that hour had expired")?;
         }
         Ok(())
+    }
+
+    /// How many hits a table of requests leaves out that reports count: those of responses.
+    async fn left_out(&self, table: &str, within: &str) -> Result<u64, Error> {
+        let Some(level) = table.strip_prefix("requests_") else { return Ok(0) };
+        let statement =
+            format!("SELECT CAST(sum(hits) AS BIGINT) AS hits FROM dns_{level} WHERE action = 'response' AND {within}");
+        let mut rows = self.source.ask(&statement).await?;
+        let mut sum = 0_u64;
+        while let Some(batch) = rows.batches.next().await {
+            // Of no rows the sum is null, which is 0 here.
+            sum = read_numbers(&batch?, "hits", 0)?.into_iter().fold(sum, u64::saturating_add);
+        }
+        Ok(sum)
     }
 
     async fn fill(&self, file: &mut Unfinished, statement: &str) -> Result<(), Error> {
@@ -200,15 +231,8 @@ impl Export<'_> {
 }
 
 fn read_hours(batch: &RecordBatch) -> Result<Vec<Hour>, Error> {
-    // An older central that is asked has other whole numbers.
-    let column = |name: &str| {
-        let unlike = || Error::Remote(format!("no column {name} of whole numbers in the answer about hours"));
-        let column = batch.column_by_name(name).filter(|column| column.data_type().is_integer()).ok_or_else(unlike)?;
-        let numbers = cast(column, &DataType::Int64).map_err(|error| Error::Remote(error.to_string()))?;
-        // One that does not fit is the largest one.
-        let numbers = numbers.as_primitive::<Int64Type>().iter().map(|number| number.unwrap_or(i64::MAX));
-        Ok::<_, Error>(numbers.map(|number| u64::try_from(number).unwrap_or(0)).collect::<Vec<u64>>())
-    };
+    // One that does not fit is the largest one.
+    let column = |name: &str| read_numbers(batch, name, i64::MAX);
     let (servers, numbers, made_of, sums) = (column("server_id")?, column("number")?, column("made_of")?, column("sum")?);
     let rows = servers.into_iter().zip(numbers).zip(made_of.into_iter().zip(sums));
     let hour = |((server_id, number), (made_of, sum))| {
@@ -217,6 +241,16 @@ fn read_hours(batch: &RecordBatch) -> Result<Vec<Hour>, Error> {
         Ok(Hour { server_id, begin_ms: u64::saturating_mul(number, HOUR_MS), made_of, sum })
     };
     rows.map(hour).collect()
+}
+
+/// A column of whole numbers, with another number for those that are null or do not fit.
+fn read_numbers(batch: &RecordBatch, name: &str, otherwise: i64) -> Result<Vec<u64>, Error> {
+    // An older central that is asked has other whole numbers.
+    let unlike = || Error::Remote(format!("no column {name} of whole numbers in the answer about hours"));
+    let column = batch.column_by_name(name).filter(|column| column.data_type().is_integer()).ok_or_else(unlike)?;
+    let numbers = cast(column, &DataType::Int64).map_err(|error| Error::Remote(error.to_string()))?;
+    let numbers = numbers.as_primitive::<Int64Type>().iter().map(|number| number.unwrap_or(otherwise));
+    Ok(numbers.map(|number| u64::try_from(number).unwrap_or(0)).collect())
 }
 
 /// Where the file of an hour lies.

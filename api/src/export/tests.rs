@@ -10,6 +10,10 @@ use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_query::{Engine, Options};
 use zonepulse_store::{Identity, Intake, IntakeRow, Retention, SeriesIntake, Server, Store, SystemIntake};
 
+/// The numbers of a request and of a response with NOERROR.
+const REQUEST: u16 = 0;
+const RESPONSE: u16 = 1;
+
 struct Scene {
     store: Store,
     source: Source,
@@ -36,6 +40,11 @@ impl Scene {
 
     /// A batch of a minute so many hours ago, with a request and a response for each of so many records.
     fn commit(&mut self, server_id: u32, hours_ago: u64, minute: u64, records: u64) {
+        self.commit_kinds(server_id, hours_ago, minute, records, &[REQUEST, RESPONSE]);
+    }
+
+    /// The same with these kinds of messages.
+    fn commit_kinds(&mut self, server_id: u32, hours_ago: u64, minute: u64, records: u64, kinds: &[u16]) {
         let start_s = (self.now_ms - hours_ago * HOUR_MS) / 1000 + minute * 60;
         let mut write = self.store.begin();
         let names: Vec<String> = (0..records).map(|number| format!("n{number}.example.")).collect();
@@ -45,7 +54,7 @@ impl Scene {
             let kind = MessageKind::from_number(kind).unwrap();
             IntakeRow { record_id: id, kind, hits: 1 + at, first_ms: at_ms, last_ms: at_ms }
         };
-        let rows = ids.into_iter().flat_map(|id| [(id, 0), (id, 1)]);
+        let rows = ids.into_iter().flat_map(|id| kinds.iter().map(move |kind| (id, *kind)));
         let intake = Intake {
             identity: Identity { server_id, epoch: 1, seq: self.seq },
             start_s,
@@ -196,14 +205,20 @@ async fn an_hour_without_hits_has_a_file_without_rows() {
 
 #[tokio::test]
 async fn what_has_expired_stays_in_the_files() {
+    for table in ["dns_raw", "requests_raw"] {
+        expired_stays(table).await;
+    }
+}
+
+async fn expired_stays(table: &str) {
     let mut scene = Scene::new();
     for hours_ago in [50, 30, 1] {
         scene.commit(1, hours_ago, 0, 3);
         scene.commit(2, hours_ago, 0, 3);
     }
     let first = Export { source: &scene.source, to: scene.to.path(), from_ms: scene.now_ms - 30 * HOUR_MS, until_ms: u64::MAX };
-    assert_eq!(first.table("dns_raw", &mut Vec::new()).await.unwrap().written, 4);
-    let before = scene.exported("dns_raw");
+    assert_eq!(first.table(table, &mut Vec::new()).await.unwrap().written, 4);
+    let before = scene.exported(table);
     let keep = |server: &mut Server| {
         server.overrides.raw_retention_minutes = Some(24 * 60);
         Ok::<_, zonepulse_store::Error>(())
@@ -211,11 +226,54 @@ async fn what_has_expired_stays_in_the_files() {
     scene.store.registry().change_server(1, "server.change", keep).unwrap();
     // It comes too late for raw points, and makes the hour look as if it had changed.
     scene.commit(1, 30, 1, 3);
-    let (summary, told) = scene.export("dns_raw").await;
+    let (summary, told) = scene.export(table).await;
     assert_eq!((summary.written, summary.unchanged, summary.kept, summary.expired), (1, 3, 1, 1), "{told}");
     assert!(told.contains("is kept"), "{told}");
-    let after = scene.exported("dns_raw");
+    let after = scene.exported(table);
     assert!(before.iter().all(|row| after.contains(row)), "{before:?} {after:?}");
+}
+
+#[tokio::test]
+async fn a_file_of_requests_has_no_response() {
+    let mut scene = Scene::new();
+    for (server_id, minute) in [(1, 0), (1, 7), (2, 0)] {
+        scene.commit(server_id, 2, minute, 20);
+    }
+    for (requests, all) in [
+        ("requests_raw", "dns_raw"),
+        ("requests_5m", "dns_5m"),
+        ("requests_15m", "dns_15m"),
+        ("requests_30m", "dns_30m"),
+        ("requests_1h", "dns_1h"),
+        ("requests_total", "records"),
+    ] {
+        scene.export(requests).await;
+        let asked = scene.asked(&format!("SELECT * FROM {all} WHERE action = 'request'")).await;
+        assert_eq!(scene.exported(requests), asked, "{requests}");
+        assert!(asked.len() > 20, "{requests}");
+    }
+}
+
+#[tokio::test]
+async fn an_hour_of_requests_is_exported_again_only_when_a_batch_came_late() {
+    let mut scene = Scene::new();
+    scene.commit(1, 2, 0, 3);
+    scene.commit(2, 2, 0, 3);
+    assert_eq!(scene.export("requests_raw").await.0.written, 2);
+    assert_eq!(scene.export("requests_raw").await.0, Summary { unchanged: 2, ..Summary::default() });
+    scene.commit(1, 2, 0, 3);
+    let (summary, told) = scene.export("requests_raw").await;
+    assert_eq!((summary.written, summary.unchanged, summary.rows), (1, 1, 3), "{told}");
+    assert!(!told.contains("expired"), "{told}");
+}
+
+#[tokio::test]
+async fn an_hour_of_responses_has_a_file_of_no_requests() {
+    let mut scene = Scene::new();
+    scene.commit(1, 3, 0, 3);
+    scene.commit_kinds(1, 2, 0, 3, &[RESPONSE]);
+    let (summary, told) = scene.export("requests_raw").await;
+    assert_eq!(summary, Summary { written: 2, rows: 3, ..Summary::default() }, "{told}");
 }
 
 #[tokio::test]

@@ -287,7 +287,8 @@ impl<'a> Hands<'a> {
     fn count_refused(&self, Untaken { fault, signed_by }: &Untaken) {
         let (reason, queue) = (fault.reason(), self.names.dead.as_str());
         if let Some(messages) = self.ingest.refusals.add(reason, Instant::now()) {
-            tracing::warn!(%fault, reason, messages, queue, "batches were refused; they are kept in the dead-letter queue");
+            let server_id = *signed_by;
+            tracing::warn!(server_id, %fault, reason, messages, queue, "batches were refused; they are kept in the dead-letter queue");
         }
         if let Some(server_id) = *signed_by {
             self.ingest.untold.add(server_id, 1);

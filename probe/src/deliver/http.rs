@@ -15,6 +15,9 @@ use zonepulse_wire::KEPT_FROM_HEADER;
 pub const WINDOW: usize = 8;
 
 const PATH: &str = "/api/v2/batches";
+/// How the types of a central's problems begin. Whatever else refuses a batch, such as a proxy or a port that speaks HTTPS,
+/// says nothing about it.
+const OURS: &str = "urn:zonepulse:problem:";
 /// The type of the problem that a batch has whose time is yet to come by the central's clock.
 const AHEAD: &str = "urn:zonepulse:problem:ahead";
 /// A large batch over a slow line, and a commit.
@@ -79,7 +82,9 @@ fn classify(status: StatusCode, retry_after: Option<&str>, kind: &str, problem: 
     let said = if problem.is_empty() { status.to_string() } else { format!("{}: {problem}", status.as_str()) };
     match status.as_u16() {
         204 => Answer::Confirmed,
-        400 | 413 | 415 => Answer::Refused(said),
+        400 | 413 | 415 if kind.starts_with(OURS) => Answer::Refused(said),
+        // Only this batch may be too large for a proxy.
+        413 => Answer::Failed(format!("not the central refused it; is there a proxy? {said}")),
         401 => Answer::unavailable(format!("the central does not know the token: {said}")),
         503 if kind == AHEAD => Answer::NotYet(said),
         // Only for this batch, perhaps: it may be another server's, from before
@@ -109,7 +114,11 @@ mod tests {
     use super::*;
 
     fn kind(status: u16) -> &'static str {
-        match classify(StatusCode::from_u16(status).unwrap(), None, "", "why") {
+        kind_of(status, "urn:zonepulse:problem:bad-batch")
+    }
+
+    fn kind_of(status: u16, problem: &str) -> &'static str {
+        match classify(StatusCode::from_u16(status).unwrap(), None, problem, "why") {
             Answer::Confirmed => "confirmed",
             Answer::Refused(reason) if reason.contains("why") => "refused",
             Answer::Failed(reason) if reason.contains("why") => "failed",
@@ -128,6 +137,14 @@ mod tests {
     fn only_what_says_that_the_batch_itself_is_wrong_refuses_it_for_good() {
         let refusing: Vec<_> = (100..=599).filter(|status| kind(*status) == "refused").collect();
         assert_eq!(refusing, [400, 413, 415]);
+    }
+
+    #[test]
+    fn only_a_central_refuses_a_batch_for_good() {
+        let refusing: Vec<_> = (100..=599).filter(|status| kind_of(*status, "") == "refused").collect();
+        assert_eq!(refusing, Vec::<u16>::new());
+        assert_eq!(["", "about:blank"].map(|problem| kind_of(400, problem)), ["unavailable", "unavailable"]);
+        assert_eq!(kind_of(413, ""), "failed", "smaller batches go on");
     }
 
     #[test]

@@ -60,12 +60,15 @@ fn serve(mut stream: TcpStream, respond: &Arc<Respond>, log: &Mutex<Vec<u64>>) -
         let seq = peek_identity(&body).ok()?.seq;
         log.lock().unwrap().push(seq);
         let status = respond(seq);
-        let body =
-            if status == NOT_YET { r#"{"type":"urn:zonepulse:problem:ahead","title":"Ahead","detail":"later"}"# } else { "" };
+        let body = match status {
+            NOT_YET => r#"{"type":"urn:zonepulse:problem:ahead","title":"Ahead","detail":"later"}"#,
+            400 => r#"{"type":"urn:zonepulse:problem:bad-batch","title":"Bad","detail":"order of rows"}"#,
+            _ => "",
+        };
         let head = match status {
             204 => String::new(),
             NOT_YET => format!("content-length: {}\r\nretry-after: 10\r\n", body.len()),
-            _ => "content-length: 0\r\n".to_owned(),
+            _ => format!("content-length: {}\r\n", body.len()),
         };
         // As a central that keeps raw points since the third minute, and roll-ups since the second.
         write!(

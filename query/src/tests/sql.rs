@@ -35,7 +35,14 @@ async fn servers_are_pushed_down() {
     check_scan(
         "SELECT hits FROM coverage WHERE server_id IN (1, 2, 3)",
         expect![[r#"
-        StoreScan: coverage, servers=[1, 2], columns=[hits]
+        StoreScan: coverage, servers=[1, 2, 3], columns=[hits]
+    "#]],
+    )
+    .await;
+    check_scan(
+        "SELECT hits FROM dns_raw WHERE server_id IN (2, 1, 2, 3) AND server_id > 1 AND server LIKE 'be%'",
+        expect![[r#"
+        StoreScan: dns_raw, servers=[2], columns=[hits]
     "#]],
     )
     .await;
@@ -218,6 +225,14 @@ async fn filters_pushed_down_give_the_rows_that_they_would_give_above_the_scan()
     let content = small();
     for filter in [
         "server_id = 1",
+        "2 = server_id",
+        "server_id IN (2, 1, 9)",
+        "server_id = 9",
+        "server_id = -1",
+        "server_id = 1 OR server_id = 2",
+        "server_id = 1 AND server_id = 2",
+        "server_id IN (1, 2) AND server_id <> 1",
+        "server_id IN (1, 2) AND server = 'beta'",
         "server <> 'alpha'",
         "time > '2026-01-01T00:00:00Z'",
         "time <= '2026-01-01T00:00:00Z'",

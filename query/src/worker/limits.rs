@@ -3,8 +3,9 @@
 //! A worker needs no files, no network and no other program, so it may have none; its memory and CPU time are those of
 //! one statement. When memory is short on the machine, it is the first to go.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 
 /// What a worker may take beyond what a statement is allowed: stacks of threads that come later, and what the allocator
 /// rounds up.
@@ -47,7 +48,7 @@ fn nice(value: libc::c_int) {
 
 /// From now on the address space grows by no more than this and some slack.
 pub(super) fn bound_memory(memory_bytes: usize) -> io::Result<()> {
-    let (size_bytes, _) = memory()?;
+    let (size_bytes, _) = Memory::open()?.now()?;
     let most = size_bytes.saturating_add(memory_bytes as u64).saturating_add(SLACK_BYTES);
     set(libc::RLIMIT_AS, most, most)
 }
@@ -64,15 +65,26 @@ pub(super) fn bound_cpu(more_s: u64) -> io::Result<()> {
     set(libc::RLIMIT_CPU, u64::try_from(used_s).unwrap_or(0).saturating_add(more_s), libc::RLIM_INFINITY)
 }
 
-/// Address space and resident memory of this process, bytes.
-pub(super) fn memory() -> io::Result<(u64, u64)> {
-    let text = fs::read_to_string("/proc/self/statm")?;
-    // SAFETY: takes a plain number.
-    let page_bytes = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
-    let mut pages = text.split(' ').map_while(|word| word.parse::<u64>().ok());
-    match (pages.next(), pages.next()) {
-        (Some(size), Some(resident)) => Ok((size.saturating_mul(page_bytes), resident.saturating_mul(page_bytes))),
-        _ => Err(io::Error::other("/proc/self/statm has an unknown form")),
+/// What says how much memory this process has. It is kept open, since every statement asks.
+pub(super) struct Memory(File);
+
+impl Memory {
+    pub(super) fn open() -> io::Result<Self> {
+        File::open("/proc/self/statm").map(Memory)
+    }
+
+    /// Address space and resident memory, bytes.
+    pub(super) fn now(&self) -> io::Result<(u64, u64)> {
+        let mut text = [0; 128];
+        let length = self.0.read_at(&mut text, 0)?;
+        let text = String::from_utf8_lossy(text.get(..length).unwrap_or_default());
+        // SAFETY: takes a plain number.
+        let page_bytes = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+        let mut pages = text.split(' ').map_while(|word| word.parse::<u64>().ok());
+        match (pages.next(), pages.next()) {
+            (Some(size), Some(resident)) => Ok((size.saturating_mul(page_bytes), resident.saturating_mul(page_bytes))),
+            _ => Err(io::Error::other("/proc/self/statm has an unknown form")),
+        }
     }
 }
 
@@ -89,4 +101,21 @@ fn set(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> io::Result<
     let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
     // SAFETY: the pointer is to a value that lives until the call returns.
     if unsafe { libc::setrlimit(resource, &limit) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_looked_at_anew_each_time() {
+        const MORE: usize = 128 << 20;
+        let memory = Memory::open().unwrap();
+        let (size, resident) = memory.now().unwrap();
+        assert!(resident > 0 && size > resident);
+        let more = std::hint::black_box(vec![1u8; MORE]);
+        let (_, grown) = memory.now().unwrap();
+        drop(more);
+        assert!(grown > resident + MORE as u64 / 2, "{resident} {grown}");
+    }
 }

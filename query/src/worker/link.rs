@@ -1,7 +1,7 @@
 //! A worker's end of the socket: scans that read elsewhere.
 
 use super::WINDOW;
-use super::frame::{Frame, Kind};
+use super::frame::{self, Frame, Kind};
 use super::ipc::Pieces;
 use crate::request::Request;
 use arrow::array::RecordBatch;
@@ -21,7 +21,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedSender};
 
 /// The socket to the central. The central always reads it, so writing to it does not block for long.
 pub(crate) struct Link {
-    to: Mutex<UnixStream>,
+    to: Mutex<To>,
     scans: Mutex<HashMap<u32, Sender<Part>>>,
     last_scan: AtomicU32,
     records: AtomicUsize,
@@ -29,10 +29,17 @@ pub(crate) struct Link {
     pub(super) room: Semaphore,
 }
 
+struct To {
+    socket: UnixStream,
+    /// What goes together with the next frames.
+    held: Vec<Frame>,
+}
+
 /// What comes of a scan.
 enum Part {
     Rows(Vec<u8>),
-    End,
+    /// The last rows, or nothing.
+    End(Vec<u8>),
     Failed(String),
 }
 
@@ -44,7 +51,7 @@ pub(super) struct ScanFailed(pub(super) String);
 impl Link {
     pub(super) fn new(to: UnixStream) -> Self {
         Link {
-            to: Mutex::new(to),
+            to: Mutex::new(To { socket: to, held: Vec::new() }),
             scans: Mutex::default(),
             last_scan: AtomicU32::new(0),
             records: AtomicUsize::new(0),
@@ -65,12 +72,26 @@ impl Link {
     }
 
     pub(super) fn send(&self, kind: Kind, scan: u32, payload: Vec<u8>) -> io::Result<()> {
-        Frame::new(kind, scan, payload).write_to(&mut *self.to.lock())
+        self.send_together(vec![Frame::new(kind, scan, payload)])
+    }
+
+    /// Frames that the central is woken for once, and before them what was held for them.
+    pub(super) fn send_together(&self, mut frames: Vec<Frame>) -> io::Result<()> {
+        let To { socket, held } = &mut *self.to.lock();
+        held.append(&mut frames);
+        let sent = frame::write_all(held, socket);
+        held.clear();
+        sent
+    }
+
+    /// Lets a frame go together with the next ones.
+    pub(super) fn hold(&self, frame: Frame) {
+        self.to.lock().held.push(frame);
     }
 
     /// Hands on what comes, until the central closes the socket. Blocks the thread.
     pub(super) fn receive(&self, input: UnixStream, statements: &UnboundedSender<Vec<u8>>) -> io::Result<()> {
-        let mut input = io::BufReader::with_capacity(1 << 16, input);
+        let mut input = io::BufReader::with_capacity(frame::READ_BYTES, input);
         loop {
             let Frame { kind, scan, payload } = Frame::read_from(&mut input)?;
             let part = match kind {
@@ -83,7 +104,7 @@ impl Link {
                     continue;
                 }
                 Kind::Rows => Part::Rows(payload),
-                Kind::RowsEnd => Part::End,
+                Kind::RowsEnd => Part::End(payload),
                 Kind::RowsFailed => Part::Failed(String::from_utf8_lossy(&payload).into_owned()),
                 _ => return Err(io::Error::other("a frame that is not for a worker")),
             };
@@ -129,7 +150,12 @@ impl Scan {
                     self.pieces.add(bytes)?;
                     self.link.send(Kind::More, self.number, Vec::new())?;
                 }
-                Some(Part::End) => self.ended = true,
+                Some(Part::End(bytes)) => {
+                    self.ended = true;
+                    if !bytes.is_empty() {
+                        self.pieces.add(bytes)?;
+                    }
+                }
                 Some(Part::Failed(why)) => {
                     self.ended = true;
                     return Err(DataFusionError::External(Box::new(ScanFailed(why))));

@@ -19,14 +19,20 @@
 //!             ◀─────────────── Read (request)   a scan begins
 //!   Rows, Rows, … RowsEnd ─────────────────▶   execute
 //!             ◀─────────────────────── More     a batch was taken: send another
-//!             ◀───────────────────── Answer     rows of the statement
+//!             ◀───────────────────── Answer     columns and rows of the statement
 //!   More ──────────────────────────────────▶   the client has taken them
-//!             ◀──────────────── End / Failed
-//!             ◀────────────────────── Ready     its memory is given back: the next statement
+//!             ◀──────────────── End / Failed    the next statement may come, or:
+//!             ◀────────────────────── Ready     now it may, its memory is given back
 //! ```
 //!
+//! A small answer takes longer to hand over than to find, so neither side is woken more often than it has to be: what is
+//! known at the same time goes with one call. `RowsEnd` has a scan's last batch, `End` goes with the answer's last rows and
+//! says whether the worker is ready, the columns go with the first request.
+//!
 //! * [`statement`] runs one statement in the central: deadline, client, scans, answer.
-//! * [`pool`] starts workers, keeps those that are idle, and bounds how many statements run.
+//! * [`reading`] answers requests; [`threads`] are what scans run on.
+//! * [`pool`] starts workers, keeps those that are idle, and bounds how many statements run; [`socket`] is the central's
+//!   end of their sockets.
 //! * [`serve`] is the worker; [`link`] its end of the socket; [`session`] how it plans; [`faults`] whose fault an error
 //!   is; [`limits`] what the kernel holds it to.
 
@@ -39,7 +45,9 @@ mod pool;
 mod reading;
 mod serve;
 mod session;
+mod socket;
 mod statement;
+mod threads;
 
 pub(crate) use limits::go_behind;
 pub(crate) use link::Link;

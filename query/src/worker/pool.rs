@@ -3,6 +3,8 @@
 use super::SqlWorkers;
 use super::frame::{Frame, FrameReader, Kind};
 use super::serve::{Begin, serve};
+use super::socket::{self, FromWorker, ToWorker};
+use super::threads::Threads;
 use crate::engine::{Turns, limit, runtime};
 use crate::read::Here;
 use crate::{Error, SqlLimits};
@@ -11,14 +13,11 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -41,6 +40,7 @@ pub(super) struct Shared {
     pub(super) limits: SqlLimits,
     /// What the scans of all statements hold in this process.
     pub(super) scan_memory: Arc<dyn MemoryPool>,
+    pub(super) scan_threads: Arc<Threads>,
     workers: SqlWorkers,
     threads: usize,
     /// The one that was used last is used next: it has its plans, and its memory is warm.
@@ -61,8 +61,8 @@ pub(super) struct Turn {
 
 /// A worker, ended when this is dropped.
 pub(super) struct Worker {
-    pub(super) frames: FrameReader<OwnedReadHalf>,
-    pub(super) to: OwnedWriteHalf,
+    pub(super) frames: FrameReader<FromWorker>,
+    pub(super) to: ToWorker,
     /// None where it is a thread, which ends with its socket.
     process: Option<Child>,
 }
@@ -74,6 +74,7 @@ impl Statements {
             here,
             limits,
             scan_memory: runtime(limits.memory_bytes)?.memory_pool.clone(),
+            scan_threads: Arc::default(),
             workers,
             threads,
             idle: Mutex::default(),
@@ -149,7 +150,14 @@ impl Shared {
     /// Waits until a worker has given its memory back, and keeps it for the next statement.
     pub(super) async fn rest(&self, mut worker: Worker) {
         let ready = matches!(timeout(LONGEST_REST, worker.frames.next()).await, Ok(Ok(Frame { kind: Kind::Ready, .. })));
-        if ready && self.ending.borrow().is_none() {
+        if ready {
+            self.keep(worker);
+        }
+    }
+
+    /// Keeps a worker for the next statement.
+    pub(super) fn keep(&self, worker: Worker) {
+        if self.ending.borrow().is_none() {
             self.idle.lock().push(worker);
         }
     }
@@ -171,8 +179,7 @@ impl Shared {
     }
 
     async fn started(&self) -> io::Result<Worker> {
-        let (ours, theirs) = StdUnixStream::pair()?;
-        ours.set_nonblocking(true)?;
+        let (ours, theirs) = UnixStream::pair()?;
         let process = match &self.workers {
             SqlWorkers::Threads => {
                 std::thread::Builder::new().name("sql-worker".to_owned()).spawn(move || serve(theirs, false))?;
@@ -186,11 +193,11 @@ impl Shared {
                 Some(command.process_group(0).kill_on_drop(true).spawn()?)
             }
         };
-        let (from, to) = UnixStream::from_std(ours)?.into_split();
-        let mut worker = Worker { frames: FrameReader::new(from), to, process };
+        let (frames, to) = socket::split(ours)?;
+        let mut worker = Worker { frames, to, process };
         let cpu_s = (self.limits.timeout_ms / 1000).saturating_add(2).saturating_mul(self.threads as u64);
         let begin = Begin { memory_bytes: self.limits.memory_bytes, threads: self.threads, cpu_s };
-        worker.send(&Frame::new(Kind::Begin, 0, begin.encode())).await?;
+        worker.to.send(&[Frame::new(Kind::Begin, 0, begin.encode())]).await?;
         match worker.frames.next().await?.kind {
             Kind::Ready => Ok(worker),
             _ => Err(io::Error::other("it does not speak as a worker does")),
@@ -199,11 +206,6 @@ impl Shared {
 }
 
 impl Worker {
-    pub(super) async fn send(&mut self, frame: &Frame) -> io::Result<()> {
-        self.to.write_all(&frame.header()?).await?;
-        self.to.write_all(&frame.payload).await
-    }
-
     fn is_alive(&mut self) -> bool {
         self.process.as_mut().is_none_or(|process| matches!(process.try_wait(), Ok(None)))
     }
@@ -229,5 +231,21 @@ fn of_status(status: ExitStatus, limits: SqlLimits) -> Error {
             Error::TooLarge(format!("the statement needs more memory than one may use, {memory_mib} MiB"))
         }
         _ => Error::Worker(format!("a worker for SQL has ended: {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_worker_that_has_answered_is_there_for_the_next_statement() {
+        let content = crate::tests::small();
+        let shared = &content.engine.statements().shared;
+        for text in ["SELECT 1", "SELECT hits FROM dns_raw WHERE hits < 0", "SELECT host, hits FROM dns_raw ORDER BY 1, 2"] {
+            let answer = content.engine.sql(text).await.unwrap();
+            answer.batches.try_collect::<Vec<_>>().await.unwrap();
+            assert!(!shared.idle.lock().is_empty(), "{text}");
+        }
     }
 }

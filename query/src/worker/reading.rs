@@ -1,10 +1,15 @@
-//! The central's side of a worker's scans: each on a thread of its own, some batches ahead of the worker.
+//! The central's side of a worker's scans: each on a thread, some batches ahead of the worker.
+//!
+//! A small batch waits until it is known whether it is the last one, and is then sent together with the end: most scans
+//! have one batch, and the worker is woken once. A large one does not wait, so what waits is little.
 
+use super::WINDOW;
 use super::frame::{Frame, Kind};
-use super::{WINDOW, limits};
+use super::threads::Threads;
 use crate::read::{Here, Output};
 use crate::request::Request;
 use crate::{Error, statement::bad};
+use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
@@ -18,30 +23,35 @@ use tokio::sync::mpsc::Sender;
 const MAX_SCANS: usize = 64;
 /// A request of more bytes than this takes memory that is accounted for: of the ids that it lists.
 const LARGE_REQUEST_BYTES: usize = 64 << 10;
+/// So many names are looked up without a thread. What is known of them is a small batch.
+const FEW_NAMES: usize = 16;
+/// A batch of at most so many bytes waits for the next one, or the end.
+const SMALL_BATCH_BYTES: usize = 64 << 10;
 
 /// What a scan's thread sends.
 pub(super) enum Told {
     /// Rows.
     Frame(Frame),
-    /// A scan has ended; why, where it failed.
-    Ended(u32, Result<(), Error>),
+    /// A scan has ended: with its last rows, or why it failed.
+    Ended(u32, Result<Vec<u8>, Error>),
 }
 
 /// The scans of one statement. Dropping them ends their threads.
 pub(super) struct Scans {
     here: Here,
+    threads: Arc<Threads>,
     pool: Arc<dyn MemoryPool>,
     open: HashMap<u32, Arc<Window>>,
     told: Sender<Told>,
 }
 
 impl Scans {
-    pub(super) fn new(here: Here, pool: Arc<dyn MemoryPool>, told: Sender<Told>) -> Self {
-        Scans { here, pool, open: HashMap::new(), told }
+    pub(super) fn new(here: Here, threads: Arc<Threads>, pool: Arc<dyn MemoryPool>, told: Sender<Told>) -> Self {
+        Scans { here, threads, pool, open: HashMap::new(), told }
     }
 
-    /// Begins a scan.
-    pub(super) fn begin(&mut self, number: u32, request: &[u8]) -> Result<(), Error> {
+    /// Begins a scan. What is found at once is answered at once.
+    pub(super) fn begin(&mut self, number: u32, request: &[u8]) -> Result<Option<Frame>, Error> {
         if self.open.len() >= MAX_SCANS {
             return Err(Error::TooLarge(format!("more than {MAX_SCANS} tables or parts of tables are read at the same time")));
         }
@@ -50,19 +60,24 @@ impl Scans {
             memory.try_grow(request.len().saturating_mul(size_of::<u32>()))?;
         }
         let request = Request::decode(request).map_err(|error| bad(error.to_string()))?;
+        let encoding = Encoding::new(&request);
+        if matches!(&request, Request::Named(names) if names.len() <= FEW_NAMES) {
+            let rows = encoding.clone();
+            let give = move |batch: RecordBatch| rows.lock().give(&batch, |_| ControlFlow::Break(()));
+            self.here.read(&request, memory, Output::new(give, || false))?;
+            return Ok(Some(Frame::new(Kind::RowsEnd, number, encoding.lock().last())));
+        }
         let window = Arc::new(Window::default());
         let (here, told) = (self.here.clone(), self.told.clone());
-        let output = window.clone().output(number, told.clone(), &request);
+        let output = window.clone().output(number, told.clone(), encoding.clone());
         let read = move || {
-            limits::go_behind();
-            let result = here.read(&request, memory, output).map_err(Error::from);
+            let result = here.read(&request, memory, output).map_err(Error::from).map(|()| encoding.lock().last());
             // Nobody listens when the statement has ended.
             let _ = told.blocking_send(Told::Ended(number, result));
         };
-        let thread = std::thread::Builder::new().name("sql-scan".to_owned()).spawn(read);
-        thread.map_err(|error| Error::Engine(error.into()))?;
+        self.threads.run(read).map_err(|error| Error::Engine(error.into()))?;
         self.open.insert(number, window);
-        Ok(())
+        Ok(None)
     }
 
     /// A batch was taken.
@@ -120,29 +135,171 @@ impl Window {
         !state.gone
     }
 
-    fn output(self: Arc<Self>, number: u32, told: Sender<Told>, request: &Request) -> Output {
-        let schema = request.schema();
-        let mut writer = None;
-        let mut encoded = move |batch: &RecordBatch| {
-            let writer = match &mut writer {
-                Some(writer) => writer,
-                none => none.insert(StreamWriter::try_new(Vec::new(), schema.as_ref()?).ok()?),
-            };
-            writer.write(batch).ok()?;
-            Some(std::mem::take(writer.get_mut()))
-        };
+    fn output(self: Arc<Self>, number: u32, told: Sender<Told>, encoding: Arc<Mutex<Encoding>>) -> Output {
         let watched = self.clone();
         let give = move |batch: RecordBatch| {
-            if !self.take_room() {
-                return ControlFlow::Break(());
-            }
-            // A batch of the request's own schema is always written.
-            let Some(bytes) = encoded(&batch) else { return ControlFlow::Break(()) };
-            match told.blocking_send(Told::Frame(Frame::new(Kind::Rows, number, bytes))) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            }
+            encoding.lock().give(&batch, |bytes| {
+                if !self.take_room() {
+                    return ControlFlow::Break(());
+                }
+                match told.blocking_send(Told::Frame(Frame::new(Kind::Rows, number, bytes))) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
+                }
+            })
         };
         Output::new(give, move || watched.state.lock().gone)
+    }
+}
+
+/// The batches of a scan on their way into bytes.
+struct Encoding {
+    schema: Option<SchemaRef>,
+    writer: Option<StreamWriter<Vec<u8>>>,
+    /// A small batch, which may be the last one.
+    held: Vec<u8>,
+}
+
+impl Encoding {
+    fn new(request: &Request) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Encoding { schema: request.schema(), writer: None, held: Vec::new() }))
+    }
+
+    /// Takes a batch, and sends those that cannot be the last one.
+    fn give(&mut self, batch: &RecordBatch, mut send: impl FnMut(Vec<u8>) -> ControlFlow<()>) -> ControlFlow<()> {
+        if !self.held.is_empty() {
+            send(std::mem::take(&mut self.held))?;
+        }
+        // A batch of the request's own schema is always written.
+        let Some(bytes) = self.encoded(batch) else { return ControlFlow::Break(()) };
+        if bytes.len() > SMALL_BATCH_BYTES {
+            return send(bytes);
+        }
+        self.held = bytes;
+        ControlFlow::Continue(())
+    }
+
+    fn encoded(&mut self, batch: &RecordBatch) -> Option<Vec<u8>> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => none.insert(StreamWriter::try_new(Vec::new(), self.schema.as_ref()?).ok()?),
+        };
+        writer.write(batch).ok()?;
+        Some(std::mem::take(writer.get_mut()))
+    }
+
+    /// What is left when no batch comes any more; empty where there is nothing.
+    fn last(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ipc::Pieces;
+    use super::*;
+    use crate::levels::Piece;
+    use crate::request::RowsRequest;
+    use crate::table::Table;
+    use crate::tests::{Content, small};
+    use arrow::array::{ArrayRef, StringArray};
+    use tokio::sync::mpsc::{Receiver, channel};
+    use zonepulse_dns::RecordType;
+    use zonepulse_store::{Level, Selection};
+
+    fn batch(bytes: usize) -> RecordBatch {
+        let text: ArrayRef = Arc::new(StringArray::from_iter_values(["x".repeat(bytes)]));
+        RecordBatch::try_from_iter([("text", text)]).unwrap()
+    }
+
+    /// How many batches had been sent after each of these, and how many bytes came at the end.
+    fn sent(sizes: &[usize]) -> (Vec<usize>, usize) {
+        let mut encoding = Encoding { schema: Some(batch(0).schema()), writer: None, held: Vec::new() };
+        let mut count = 0;
+        let mut counts = Vec::new();
+        for size in sizes {
+            let flow = encoding.give(&batch(*size), |_| {
+                count += 1;
+                ControlFlow::Continue(())
+            });
+            assert!(flow.is_continue());
+            counts.push(count);
+        }
+        (counts, encoding.last().len())
+    }
+
+    #[test]
+    fn a_small_batch_waits_for_the_next_or_the_end() {
+        let (counts, last) = sent(&[10, 20, 30]);
+        assert_eq!(counts, [0, 1, 2]);
+        assert!(last > 0);
+    }
+
+    #[test]
+    fn a_large_batch_does_not_wait() {
+        assert_eq!(sent(&[10, SMALL_BATCH_BYTES]), (vec![0, 2], 0));
+    }
+
+    #[test]
+    fn a_scan_without_rows_has_no_last_batch() {
+        assert_eq!(sent(&[]), (vec![], 0));
+    }
+
+    #[test]
+    fn nothing_more_is_taken_when_nobody_wants_it() {
+        let mut encoding = Encoding { schema: Some(batch(0).schema()), writer: None, held: Vec::new() };
+        let flow = encoding.give(&batch(1 << 20), |_| ControlFlow::Break(()));
+        assert!(flow.is_break());
+    }
+
+    fn scans(content: &Content) -> (Scans, Receiver<Told>) {
+        let (told, heard) = channel(4);
+        let here = Here { store: content.store.clone(), counters: Arc::default() };
+        let memory = crate::engine::runtime(1 << 20).unwrap().memory_pool.clone();
+        (Scans::new(here, Arc::default(), memory, told), heard)
+    }
+
+    fn rows(bytes: Vec<u8>) -> usize {
+        let mut pieces = Pieces::default();
+        pieces.add(bytes).unwrap();
+        std::iter::from_fn(|| pieces.next()).map(|batch| batch.num_rows()).sum()
+    }
+
+    #[tokio::test]
+    async fn the_rows_of_a_small_scan_come_with_its_end() {
+        let content = small();
+        let (mut scans, mut heard) = scans(&content);
+        let piece = Piece { level: Level::Raw, selection: Selection::all() };
+        let (table, summed, columns, limit) = (Table::Names, None, vec![0, 2], None);
+        let request = Request::Rows(RowsRequest { table, piece, summed, columns, limit, batch_rows: 100 });
+        assert!(scans.begin(7, &request.encode()).unwrap().is_none());
+        let Some(Told::Ended(7, Ok(bytes))) = heard.recv().await else { panic!("it has not ended at once") };
+        assert_eq!(rows(bytes), 5);
+    }
+
+    #[tokio::test]
+    async fn a_few_names_are_looked_up_at_once_and_many_on_a_thread() {
+        let content = small();
+        let (mut scans, mut heard) = scans(&content);
+        let named = |others: usize| {
+            let others = (0..others).map(|n| (format!("{n}.example."), RecordType::A));
+            let known = ("www.example.com.".to_owned(), RecordType::A);
+            Request::Named(others.chain([known]).collect()).encode()
+        };
+        let frame = scans.begin(1, &named(FEW_NAMES - 1)).unwrap().unwrap();
+        assert_eq!((frame.kind, frame.scan), (Kind::RowsEnd, 1));
+        assert_eq!(rows(frame.payload), 1);
+        assert!(scans.begin(2, &named(FEW_NAMES)).unwrap().is_none());
+        let Some(Told::Ended(2, Ok(bytes))) = heard.recv().await else { panic!("it has not ended") };
+        assert_eq!(rows(bytes), 1);
+    }
+
+    #[tokio::test]
+    async fn names_that_nobody_has_are_an_end_without_rows() {
+        let content = small();
+        let (mut scans, _heard) = scans(&content);
+        let request = Request::Named(vec![("nobody.example.".to_owned(), RecordType::A)]);
+        let frame = scans.begin(1, &request.encode()).unwrap().unwrap();
+        assert_eq!(frame, Frame::new(Kind::RowsEnd, 1, Vec::new()));
     }
 }

@@ -5,6 +5,7 @@ use super::frame::{Frame, Kind};
 use super::link::Link;
 use super::session::Session;
 use super::{MAX_ROW_BYTES, PIECE_BYTES, STACK_BYTES, limits};
+use crate::engine::BATCH_ROWS;
 use crate::sql::size_bytes;
 use crate::{Error, statement::bad};
 use arrow::ipc::writer::StreamWriter;
@@ -16,7 +17,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use std::sync::mpsc::channel;
+use tokio::sync::mpsc;
 use zonepulse_codec::{Malformed, Reader, put};
 
 /// A worker that has grown by more than this and cannot give it back ends, and another takes its place, bytes.
@@ -82,64 +84,95 @@ pub(super) fn serve(mut socket: UnixStream, alone: bool) -> io::Result<()> {
     builder.worker_threads(begin.threads).max_blocking_threads(begin.threads).thread_stack_size(STACK_BYTES).enable_time();
     let runtime = builder.build()?;
     let (statements, incoming) = mpsc::unbounded_channel();
-    let (here, gone) = oneshot::channel::<()>();
+    let (ends, ended) = channel();
+    let gone = ends.clone();
     let input = socket.try_clone()?;
     let receiver = link.clone();
     std::thread::Builder::new().name("link".to_owned()).stack_size(1 << 20).spawn(move || {
         let _ = receiver.receive(input, &statements);
-        drop(here);
         if alone {
             // Whatever is being computed, nobody waits for it.
             // SAFETY: ends the process without running anything of it.
             unsafe { libc::_exit(0) }
         }
+        let _ = gone.send(Ok(()));
     })?;
-    if alone {
-        limits::bound_memory(begin.memory_bytes)?;
-    }
-    let worker = Worker { link, session, begin, alone, born_bytes: if alone { limits::memory()?.1 } else { 0 } };
-    // On a thread of the runtime, whose stack is as large as a statement needs.
-    let work = runtime.spawn(worker.work(incoming));
-    let ended = runtime.block_on(async {
-        tokio::select! {
-            ended = work => ended,
-            _ = gone => Ok(Ok(())),
-        }
-    });
+    // Not a task: whenever something comes for a task, the runtime wakes one more thread to look for others. Only what a
+    // plan does side by side are tasks.
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new().name("statement".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+        let worker = Worker::new(link, session, begin, alone);
+        let _ = ends.send(worker.and_then(|worker| handle.block_on(worker.work(incoming))));
+    })?;
+    let ended = ended.recv().map_err(io::Error::other)?;
     // Nobody waits for what a statement that was given up still computes.
     runtime.shutdown_background();
     // The other ends of the socket are in threads that may still compute.
     let _ = socket.shutdown(std::net::Shutdown::Both);
-    ended.map_err(io::Error::other)?
+    ended
 }
 
 struct Worker {
     link: Arc<Link>,
     session: Session,
     begin: Begin,
-    alone: bool,
+    /// Of a process of its own.
+    own: Option<Own>,
+}
+
+/// What a process of its own looks at.
+struct Own {
+    memory: limits::Memory,
     /// Resident memory before the first statement, bytes.
     born_bytes: u64,
 }
 
+impl Own {
+    fn is_small(&self) -> io::Result<bool> {
+        Ok(self.memory.now()?.1 <= self.born_bytes + MAX_GROWTH_BYTES)
+    }
+}
+
 impl Worker {
+    fn new(link: Arc<Link>, session: Session, begin: Begin, alone: bool) -> io::Result<Self> {
+        let mut own = None;
+        if alone {
+            limits::bound_memory(begin.memory_bytes)?;
+            let memory = limits::Memory::open()?;
+            let (_, born_bytes) = memory.now()?;
+            own = Some(Own { memory, born_bytes });
+        }
+        Ok(Worker { link, session, begin, own })
+    }
+
     async fn work(self, mut incoming: mpsc::UnboundedReceiver<Vec<u8>>) -> io::Result<()> {
         self.link.send(Kind::Ready, 0, Vec::new())?;
         while let Some(payload) = incoming.recv().await {
-            if self.alone {
+            if self.own.is_some() {
                 limits::bound_cpu(self.begin.cpu_s)?;
             }
             let answered = AssertUnwindSafe(self.answer(&payload)).catch_unwind().await;
-            let (failed, panicked) = match answered {
-                Ok(Ok(())) => (None, false),
+            let (error, panicked) = match answered {
+                Ok(Ok(last)) => {
+                    let ready = self.own.as_ref().map_or(Ok(true), Own::is_small)?;
+                    let mut frames = Vec::with_capacity(2);
+                    if !last.is_empty() {
+                        frames.push(Frame::new(Kind::Answer, 0, last));
+                    }
+                    frames.push(Frame::new(Kind::End, 0, vec![u8::from(ready)]));
+                    self.link.send_together(frames)?;
+                    if ready {
+                        continue;
+                    }
+                    (None, false)
+                }
                 Ok(Err(error)) => (Some(error), false),
                 Err(panic) => (Some(of_panic(panic.as_ref())), true),
             };
-            match failed {
-                None => self.link.send(Kind::End, 0, Vec::new())?,
-                Some(error) => self.link.send(Kind::Failed, 0, failure(error))?,
+            if let Some(error) = error {
+                self.link.send(Kind::Failed, 0, failure(error))?;
             }
-            if self.alone && (panicked || !self.is_small()?) {
+            if self.own.is_some() && panicked || !self.gives_back()? {
                 break;
             }
             self.link.send(Kind::Ready, 0, Vec::new())?;
@@ -148,16 +181,17 @@ impl Worker {
     }
 
     /// Gives memory back, and says whether that was possible.
-    fn is_small(&self) -> io::Result<bool> {
-        let small = |worker: &Self| Ok::<_, io::Error>(limits::memory()?.1 <= worker.born_bytes + MAX_GROWTH_BYTES);
-        if small(self)? {
+    fn gives_back(&self) -> io::Result<bool> {
+        let Some(own) = &self.own else { return Ok(true) };
+        if own.is_small()? {
             return Ok(true);
         }
         limits::trim();
-        small(self)
+        own.is_small()
     }
 
-    async fn answer(&self, payload: &[u8]) -> Result<(), Error> {
+    /// Answers a statement. The last piece is not sent yet: it goes together with the end.
+    async fn answer(&self, payload: &[u8]) -> Result<Vec<u8>, Error> {
         let mut from = Reader::new(payload);
         let records = from.number("records").map_err(|error| bad(error.to_string()))?;
         self.link.begin(usize::try_from(records).unwrap_or(usize::MAX));
@@ -165,9 +199,24 @@ impl Worker {
         let mut rows = self.session.rows(text).await?;
         let schema = rows.schema();
         let mut writer = StreamWriter::try_new(Vec::new(), &schema).map_err(of_arrow)?;
-        self.send(&mut writer)?;
-        while let Some(batch) = rows.next().await {
-            let mut rest = vec![batch.map_err(of_statement)?];
+        // The columns go together with what is asked for first, or with the first rows where they are there at once.
+        self.link.hold(Frame::new(Kind::Answer, 0, std::mem::take(writer.get_mut())));
+        let mut ahead = rows.next().now_or_never();
+        if ahead.is_none() {
+            self.link.send_together(Vec::new()).map_err(|error| of_statement(error.into()))?;
+        }
+        loop {
+            let next = match ahead.take() {
+                Some(next) => next,
+                None => rows.next().await,
+            };
+            let Some(batch) = next.transpose().map_err(of_statement)? else { break };
+            // What is not full is mostly the last one, and then the end is there, too.
+            if batch.num_rows() < BATCH_ROWS && size_bytes(&batch) <= PIECE_BYTES {
+                ahead = rows.next().now_or_never();
+            }
+            let is_last = matches!(ahead, Some(None));
+            let mut rest = vec![batch];
             while let Some(batch) = rest.pop() {
                 let parts = parts(&batch)?;
                 if parts > 1 {
@@ -180,10 +229,12 @@ impl Worker {
                     permit.forget();
                 }
                 writer.write(&batch).map_err(of_arrow)?;
-                self.send(&mut writer)?;
+                if !is_last || !rest.is_empty() {
+                    self.send(&mut writer)?;
+                }
             }
         }
-        Ok(())
+        Ok(std::mem::take(writer.get_mut()))
     }
 
     fn send(&self, writer: &mut StreamWriter<Vec<u8>>) -> Result<(), Error> {

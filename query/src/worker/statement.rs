@@ -17,9 +17,11 @@ use datafusion::error::DataFusionError;
 use futures::StreamExt;
 use futures::stream;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use zonepulse_codec::put;
 
@@ -84,8 +86,8 @@ struct Running {
 
 /// How a statement ended.
 enum Ended {
-    /// With its last row; the worker can take another.
-    Whole,
+    /// With its last row; whether the worker can take another at once.
+    Whole { ready: bool },
     /// With an error that the worker told of; it can take another.
     Failed(Error),
     /// Too early. The worker must not go on.
@@ -101,10 +103,15 @@ impl Running {
         let ended = self.answered(&mut worker, &text, &mut took).await;
         let shared = self.shared.clone();
         match ended {
-            Ended::Whole => {
+            Ended::Whole { ready } => {
+                // Before its client can ask for the next: that finds its plan, and warm memory.
+                if ready {
+                    shared.keep(worker)
+                } else {
+                    self.rest(worker)
+                }
                 // There is room for the end, or an error, besides the pieces; a client that has gone wants none.
                 let _ = self.answer.try_send(Ok(None));
-                self.rest(worker);
             }
             Ended::Failed(error) => {
                 self.fail(error);
@@ -141,83 +148,89 @@ impl Running {
     async fn answered(&mut self, worker: &mut Worker, text: &str, took: &mut mpsc::UnboundedReceiver<()>) -> Ended {
         let shared = self.shared.clone();
         let (told, mut heard) = mpsc::channel(QUEUE);
-        let mut scans = Scans::new(shared.here.clone(), shared.scan_memory.clone(), told);
+        let (here, threads, memory) = (shared.here.clone(), shared.scan_threads.clone(), shared.scan_memory.clone());
+        let mut scans = Scans::new(here, threads, memory, told);
+        let mut news = Vec::with_capacity(QUEUE);
         let mut failed = None;
         let mut ending = shared.ending.subscribe();
         let mut until = self.until;
+        let mut over = pin!(sleep_until(until));
         let mut statement = Vec::with_capacity(text.len() + 8);
         put(&mut statement, shared.here.store.dictionary().len() as u64);
         statement.extend_from_slice(text.as_bytes());
-        let mut sending = Some(Frame::new(Kind::Statement, 0, statement));
+        let mut sending = vec![Frame::new(Kind::Statement, 0, statement)];
         loop {
-            if let Some(frame) = sending.take() {
-                match timeout_at(until, worker.send(&frame)).await {
-                    Ok(Ok(())) => {}
+            if !sending.is_empty() {
+                match timeout_at(until, worker.to.send(&sending)).await {
+                    Ok(Ok(())) => sending.clear(),
                     Ok(Err(_)) => return Ended::Lost,
                     Err(_) => return Ended::Broken(Error::TooSlow(shared.limits.timeout_ms)),
                 }
             }
+            // Frames that came together are taken without waiting: not all of a thread's time, however many they are.
+            consume_budget().await;
             let stalled = if self.unread > 0 { self.moved + LONGEST_STALL } else { until };
             tokio::select! {
                 frame = worker.frames.next() => match self.heard(frame, &mut scans, &mut failed) {
-                    Ok(()) => {}
+                    Ok(answer) => sending.extend(answer),
                     Err(ended) => return ended,
                 },
-                Some(told) = heard.recv() => match told {
-                    Told::Frame(frame) => sending = Some(frame),
-                    Told::Ended(number, result) => {
-                        scans.end(number);
-                        sending = Some(match result {
-                            Ok(()) => Frame::new(Kind::RowsEnd, number, Vec::new()),
-                            Err(error) => {
-                                let why = error.to_string().into_bytes();
-                                failed = Some(error);
-                                Frame::new(Kind::RowsFailed, number, why)
+                // The scans keep a sender, so there are always some.
+                1.. = heard.recv_many(&mut news, QUEUE) => for told in news.drain(..) {
+                    sending.push(match told {
+                        Told::Frame(frame) => frame,
+                        Told::Ended(number, result) => {
+                            scans.end(number);
+                            match result {
+                                Ok(last) => Frame::new(Kind::RowsEnd, number, last),
+                                Err(error) => {
+                                    let why = error.to_string().into_bytes();
+                                    failed = Some(error);
+                                    Frame::new(Kind::RowsFailed, number, why)
+                                }
                             }
-                        });
-                    }
+                        }
+                    });
                 },
                 Some(()) = took.recv() => {
                     self.unread = self.unread.saturating_sub(1);
                     self.moved = Instant::now();
-                    sending = Some(Frame::new(Kind::More, 0, Vec::new()));
+                    sending.push(Frame::new(Kind::More, 0, Vec::new()));
                 }
                 () = self.answer.closed() => return Ended::Unwanted,
-                () = sleep_until(until) => return Ended::Broken(match *ending.borrow() {
+                () = &mut over => return Ended::Broken(match *ending.borrow() {
                     Some(_) => Error::Busy,
                     None => Error::TooSlow(shared.limits.timeout_ms),
                 }),
                 () = sleep_until(stalled), if stalled < until => return Ended::Broken(Error::Unread(LONGEST_STALL.as_secs())),
-                Ok(()) = ending.changed() => until = until.min(ending.borrow_and_update().unwrap_or(until)),
+                Ok(()) = ending.changed() => {
+                    until = until.min(ending.borrow_and_update().unwrap_or(until));
+                    over.as_mut().reset(until);
+                }
             }
         }
     }
 
-    /// What a worker says.
-    fn heard(&mut self, frame: io::Result<Frame>, scans: &mut Scans, failed: &mut Option<Error>) -> Result<(), Ended> {
+    /// What a worker says; what it gets at once for it.
+    fn heard(&mut self, frame: io::Result<Frame>, scans: &mut Scans, failed: &mut Option<Error>) -> Result<Option<Frame>, Ended> {
         let Ok(Frame { kind, scan, payload }) = frame else { return Err(Ended::Lost) };
         match kind {
-            Kind::Read => scans.begin(scan, &payload).map_err(Ended::Broken),
-            Kind::More => {
-                scans.more(scan);
-                Ok(())
-            }
-            Kind::Stop => {
-                scans.end(scan);
-                Ok(())
-            }
+            Kind::Read => return scans.begin(scan, &payload).map_err(Ended::Broken),
+            Kind::More => scans.more(scan),
+            Kind::Stop => scans.end(scan),
             Kind::Answer => {
                 if self.unread == 0 {
                     self.moved = Instant::now();
                 }
                 // The columns come first, and count for nothing.
                 self.unread += usize::from(std::mem::replace(&mut self.begun, true));
-                self.answer.try_send(Ok(Some(payload))).map_err(|_| Ended::Unwanted)
+                self.answer.try_send(Ok(Some(payload))).map_err(|_| Ended::Unwanted)?;
             }
-            Kind::End => Err(Ended::Whole),
-            Kind::Failed => Err(Ended::Failed(failure(&payload, failed.take()))),
-            _ => Err(Ended::Broken(Error::Worker("a worker for SQL speaks nonsense".to_owned()))),
+            Kind::End => return Err(Ended::Whole { ready: payload.first() == Some(&1) }),
+            Kind::Failed => return Err(Ended::Failed(failure(&payload, failed.take()))),
+            _ => return Err(Ended::Broken(Error::Worker("a worker for SQL speaks nonsense".to_owned()))),
         }
+        Ok(None)
     }
 }
 
