@@ -33,7 +33,7 @@ fn setup_with_authority(ca_file: Option<PathBuf>) -> Setup {
     let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default()).unwrap();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8053));
     let addresses = Addresses { listen, public_urls: vec!["https://central.example".to_owned()], scheme: "http", ca_file };
-    let basic = format!("Basic {}", STANDARD.encode(format!("boss:{password}")));
+    let basic = format!("Basic {}", STANDARD.encode(format!("boss:{}", password.reveal())));
     Setup { app: App::new(store, engine, ingest, config::Limits::default(), addresses).unwrap(), basic, _dir: dir }
 }
 
@@ -89,7 +89,7 @@ async fn a_server_is_handed_over_with_the_private_authority_to_trust() {
     let ca_file = dir.path().join("ca.crt");
     let pem = rcgen::generate_simple_self_signed(["central.example".to_owned()]).unwrap().cert.pem();
     std::fs::write(&ca_file, &pem).unwrap();
-    let fingerprint = crate::tls::Authority::read(&ca_file).unwrap().fingerprint();
+    let fingerprint = zonepulse_net::tls::Authority::read(&ca_file).unwrap().fingerprint();
     let setup = setup_with_authority(Some(ca_file));
     let made = setup.make(json!({"server": "ns1"})).await;
     assert_eq!(made["enroll_command"], format!("zonepulse-probe enroll https://central.example --ca-sha256 {fingerprint} -"));
