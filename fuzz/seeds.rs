@@ -142,7 +142,7 @@ impl Seeds {
             tls: true,
             virtual_host: "/".to_owned(),
             user: "probe".to_owned(),
-            password: "a password".to_owned(),
+            password: "a password".into(),
         };
         let settings = ProbeSettings {
             communication: Communication::Rabbitmq,

@@ -6,11 +6,11 @@
 
 use crate::Error;
 use crate::credentials::password;
-use crate::handover::{Credential, Secret};
+use crate::handover::{Credential, ServerSecret};
 use crate::time::now_ms;
 use std::fs;
 use std::path::{Path, PathBuf};
-use zonepulse_private::Prepared;
+use zonepulse_private::{Prepared, Secret};
 use zonepulse_store::{Actor, Registry, Rights, Server, Store, User, are_alike};
 
 /// The user that the first start makes.
@@ -28,7 +28,7 @@ pub enum Administrator {
     /// This start made the user; the file holds the password too.
     Made {
         /// The password.
-        password: String,
+        password: Secret,
         /// Where it is written down.
         file: PathBuf,
     },
@@ -53,10 +53,11 @@ pub fn administrator(store: &Store, data: &Path) -> Result<Administrator, Error>
         // Somebody else knows that user's password.
         return Ok(Administrator::Missing(user.name.clone()));
     }
-    let password = password::random()?;
+    let password = Secret::new(password::random()?);
     let text = format!(
         "# Made at the first start. `zonepulse user password {ADMINISTRATOR}` sets another password and removes this file.\n\
-         user = \"{ADMINISTRATOR}\"\npassword = \"{password}\"\n"
+         user = \"{ADMINISTRATOR}\"\npassword = \"{}\"\n",
+        password.reveal()
     );
     // The file first: a user whose password nobody has would lock everybody out.
     // One that is there is of a start that did not come so far as to make the user.
@@ -80,7 +81,7 @@ pub struct NewUser<'a> {
     /// The name to log in with.
     pub name: &'a str,
     /// The password; without one, one is made up.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// Whether everything is allowed.
     pub administrator: bool,
     /// What is allowed otherwise.
@@ -88,20 +89,20 @@ pub struct NewUser<'a> {
 }
 
 /// Makes a user; gives the password.
-pub fn make_user(registry: &Registry<'_>, user: NewUser<'_>, created_ms: u64) -> Result<String, Error> {
+pub fn make_user(registry: &Registry<'_>, user: NewUser<'_>, created_ms: u64) -> Result<Secret, Error> {
     let NewUser { name, password, administrator, rights } = user;
     let password = chosen(password)?;
-    let password_hash = password::hash(&password)?;
+    let password_hash = password::hash(password.reveal())?;
     let name = name.to_owned();
     registry.add_user(&User { name, password_hash, administrator, created_ms, rights, tokens: Vec::new() })?;
     Ok(password)
 }
 
 /// What the store keeps of a password, and the password where it was made up.
-pub fn hashed(password: Option<String>) -> Result<(Option<String>, String), Error> {
+pub fn hashed(password: Option<Secret>) -> Result<(Option<Secret>, String), Error> {
     let made_up = password.is_none();
     let password = chosen(password)?;
-    let hash = password::hash(&password)?;
+    let hash = password::hash(password.reveal())?;
     Ok((made_up.then_some(password), hash))
 }
 
@@ -118,7 +119,7 @@ pub fn makes_administrator(store: &Store) -> Result<bool, Error> {
 
 /// Makes a user who may read. Without a password one is made up and returned. The name of the administrator whom the next start
 /// makes, and those that look the same, are for an administrator only.
-pub fn add_user(store: &Store, name: &str, administrator: bool, password: Option<String>) -> Result<String, Error> {
+pub fn add_user(store: &Store, name: &str, administrator: bool, password: Option<Secret>) -> Result<Secret, Error> {
     if are_alike(name, ADMINISTRATOR) && !administrator && !has_administrator(store)? {
         let which = if name == ADMINISTRATOR { String::new() } else { format!("looks like {ADMINISTRATOR}, which ") };
         return Err(Error::Argument(format!(
@@ -131,9 +132,9 @@ pub fn add_user(store: &Store, name: &str, administrator: bool, password: Option
 }
 
 /// Gives a user another password. Without one, one is made up and returned.
-pub fn set_password(store: &Store, data: &Path, name: &str, password: Option<String>) -> Result<String, Error> {
+pub fn set_password(store: &Store, data: &Path, name: &str, password: Option<Secret>) -> Result<Secret, Error> {
     let password = chosen(password)?;
-    let password_hash = password::hash(&password)?;
+    let password_hash = password::hash(password.reveal())?;
     change_user(store, name, |user| user.password_hash = password_hash)?;
     if name == ADMINISTRATOR {
         forget_file(data)?;
@@ -166,12 +167,12 @@ pub fn remove_user(store: &Store, data: &Path, name: &str) -> Result<(), Error> 
 
 /// Makes a server and its token.
 pub fn add_server(store: &Store, name: &str, sample: bool) -> Result<(Server, String), Error> {
-    let token = Secret::make(Credential::Token, now_ms())?;
+    let token = ServerSecret::make(Credential::Token, now_ms())?;
     Ok((make_server(store, name, sample, &token)?, token.reveal().to_owned()))
 }
 
 /// Makes a server with a secret.
-pub(crate) fn make_server(store: &Store, name: &str, sample: bool, secret: &Secret) -> Result<Server, Error> {
+pub(crate) fn make_server(store: &Store, name: &str, sample: bool, secret: &ServerSecret) -> Result<Server, Error> {
     here(store).make_server(name, |server| {
         (server.sample, server.created_ms) = (sample, now_ms());
         secret.give(server, true);
@@ -180,7 +181,7 @@ pub(crate) fn make_server(store: &Store, name: &str, sample: bool, secret: &Secr
 }
 
 /// Gives a server, named by its name or id, another secret; the old ones are refused from then on.
-pub(crate) fn renew_secret(store: &Store, name_or_id: &str, secret: &Secret) -> Result<Server, Error> {
+pub(crate) fn renew_secret(store: &Store, name_or_id: &str, secret: &ServerSecret) -> Result<Server, Error> {
     here(store).change_server(find_server(store, name_or_id)?.id, "server.token", |server| {
         // Nobody else has a secret of it from now on.
         secret.give(server, true);
@@ -225,13 +226,13 @@ fn forget_file(data: &Path) -> Result<(), Error> {
     }
 }
 
-fn chosen(password: Option<String>) -> Result<String, Error> {
+fn chosen(password: Option<Secret>) -> Result<Secret, Error> {
     match password {
-        Some(password) if !(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&password.len()) => {
+        Some(password) if !(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&password.reveal().len()) => {
             Err(Error::Password(password::Error::Length(SHORTEST_PASSWORD, LONGEST_PASSWORD)))
         }
         Some(password) => Ok(password),
-        None => Ok(password::random()?),
+        None => Ok(password::random()?.into()),
     }
 }
 
@@ -254,8 +255,8 @@ mod tests {
         let (dir, store) = store();
         let Administrator::Made { password, file } = administrator(&store, dir.path()).unwrap() else { panic!() };
         let user = store.registry().user(ADMINISTRATOR).unwrap().unwrap();
-        assert!(user.administrator && password::verify(&password, &user.password_hash));
-        assert!(fs::read_to_string(&file).unwrap().contains(&format!("password = \"{password}\"\n")));
+        assert!(user.administrator && password::verify(password.reveal(), &user.password_hash));
+        assert!(fs::read_to_string(&file).unwrap().contains(&format!("password = \"{}\"\n", password.reveal())));
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Written(file));
     }
@@ -265,7 +266,7 @@ mod tests {
         let (dir, store) = store();
         administrator(&store, dir.path()).unwrap();
         let password = set_password(&store, dir.path(), ADMINISTRATOR, None).unwrap();
-        assert!(password::verify(&password, &store.registry().user(ADMINISTRATOR).unwrap().unwrap().password_hash));
+        assert!(password::verify(password.reveal(), &store.registry().user(ADMINISTRATOR).unwrap().unwrap().password_hash));
         assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Known);
     }
 
@@ -372,7 +373,7 @@ mod tests {
             assert!(matches!(refused, Err(Error::Store(zonepulse_store::Error::BadSetting { .. }))), "{name:?}");
         }
         for password in [String::new(), "1234567".to_owned(), "x".repeat(1001)] {
-            assert!(matches!(add_user(&store, "ann", false, Some(password)), Err(Error::Password(_))));
+            assert!(matches!(add_user(&store, "ann", false, Some(password.into())), Err(Error::Password(_))));
         }
     }
 
@@ -409,7 +410,7 @@ mod tests {
         let (_dir, store) = store();
         let (_, old) = add_server(&store, "ns1", false).unwrap();
         let renew = |name_or_id: &str, credential| {
-            let secret = Secret::make(credential, 1).unwrap();
+            let secret = ServerSecret::make(credential, 1).unwrap();
             renew_secret(&store, name_or_id, &secret).map(|server| (server, secret.reveal().to_owned()))
         };
         for name_or_id in ["ns1", "1"] {
@@ -425,7 +426,7 @@ mod tests {
     fn an_enrolment_token_leaves_no_other_secret() {
         let (_dir, store) = store();
         let (made, old) = add_server(&store, "ns1", false).unwrap();
-        let secret = Secret::make(Credential::EnrollmentToken, 1).unwrap();
+        let secret = ServerSecret::make(Credential::EnrollmentToken, 1).unwrap();
         let renewed = renew_secret(&store, "ns1", &secret).unwrap();
         assert_eq!(renewed.enrollment.unwrap().hash, token::hash(secret.reveal()));
         let hashes = [made.token_hash, token::hash(&old), token::hash(secret.reveal())];

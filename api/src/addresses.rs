@@ -7,7 +7,6 @@ use crate::app::App;
 use crate::listing::{self, blocking};
 use crate::parameters::Listed;
 use crate::problem::Problem;
-use crate::tls::Authority;
 use crate::{Error, config};
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
@@ -19,6 +18,7 @@ use sysinfo::Networks;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use zonepulse_net::tls::Authority;
 use zonepulse_store::Settings;
 
 /// Where the central is.
@@ -55,7 +55,7 @@ impl Addresses {
 
     /// The authority that a probe has to trust at this address, besides those that its machine trusts.
     pub fn authority(&self, url: &str) -> Result<Option<Authority>, Error> {
-        self.ca_file.as_deref().filter(|_| url.starts_with("https://")).map(Authority::read).transpose()
+        self.ca_file.as_deref().filter(|_| url.starts_with("https://")).map(Authority::read).transpose().map_err(Error::from)
     }
 
     /// Every address at which it may be found.

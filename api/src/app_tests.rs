@@ -58,7 +58,7 @@ fn setup_on(options: zonepulse_store::Options, limits: config::Limits) -> Setup 
     accounts::add_server(&store, "ns2", true).unwrap();
     let engine = Engine::new(store.clone(), Options::default()).unwrap();
     let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default()).unwrap();
-    let basic = format!("Basic {}", STANDARD.encode(format!("ann:{password}")));
+    let basic = format!("Basic {}", STANDARD.encode(format!("ann:{}", password.reveal())));
     let addresses = Addresses {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8053)),
         public_urls: Vec::new(),

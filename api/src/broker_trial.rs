@@ -20,8 +20,9 @@ use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zonepulse_ingest::Trust;
 use zonepulse_ingest::amqp::trial::{Attempt, Finding};
+use zonepulse_net::Trust;
+use zonepulse_net::tls::Authorities;
 use zonepulse_renamed::Renamed;
 use zonepulse_store::Settings;
 
@@ -221,11 +222,12 @@ fn text(name: &'static str, text: String) -> Result<String, Problem> {
     }
 }
 
-fn trust(verify: bool, authority: Option<String>) -> Trust {
+fn trust(verify: bool, authority: Option<String>) -> Result<Trust, Problem> {
+    let own = |pem: String| Authorities::from_pem(pem.as_bytes()).map_err(|why| Problem::parameter("ca", why));
     match authority {
-        _ if !verify => Trust::Anybody,
-        Some(pem) => Trust::Own(pem.into_bytes()),
-        None => Trust::System,
+        _ if !verify => Ok(Trust::Anybody),
+        Some(pem) => own(pem).map(Trust::Own),
+        None => Ok(Trust::System),
     }
 }
 
@@ -250,9 +252,9 @@ fn as_stored(members: &mut Members, stored: Settings, timeout: Duration) -> Resu
         address: stored.rabbitmq_address,
         port: stored.rabbitmq_port,
         user: stored.rabbitmq_user,
-        password: entered.unwrap_or(stored.rabbitmq_password),
+        password: entered.unwrap_or(stored.rabbitmq_password).into(),
         virtual_host: stored.rabbitmq_virtual_host,
-        trust: stored.rabbitmq_tls.then(|| trust(stored.verify_ca, authority)),
+        trust: stored.rabbitmq_tls.then(|| trust(stored.verify_ca, authority)).transpose()?,
         timeout,
     })
 }
@@ -264,16 +266,17 @@ fn as_given(members: &mut Members, timeout: Duration) -> Result<Attempt, Problem
     let tls = members.take("rabbitmq_tls")?.unwrap_or(false);
     let verify: Option<Option<bool>> = members.take("verify_ca")?;
     let authority: Option<Option<String>> = members.take("ca")?;
-    let trust = trust(verify.flatten().unwrap_or(true), authority.flatten());
+    let verify = verify.flatten().unwrap_or(true);
+    let trust = tls.then(|| trust(verify, authority.flatten())).transpose()?;
     let port: Option<Option<u16>> = members.take("rabbitmq_port")?;
     let virtual_host: Option<Option<String>> = members.take("rabbitmq_virtual_host")?;
     Ok(Attempt {
         address,
         port: port.flatten().unwrap_or(if tls { 5671 } else { 5672 }),
         user,
-        password,
+        password: password.into(),
         virtual_host: virtual_host.flatten().unwrap_or_else(|| "/".to_owned()),
-        trust: tls.then_some(trust),
+        trust,
         timeout,
     })
 }

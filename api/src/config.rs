@@ -10,12 +10,13 @@ mod renamed;
 pub use ingest::Ingest;
 
 use crate::Error;
-use serde::{Deserialize, Serialize, Serializer};
-use std::fmt;
+use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use zonepulse_ingest::{amqp, pull};
 use zonepulse_net::Block;
+use zonepulse_private::{Secret, hide};
+use zonepulse_program::log::{self, Libraries};
 use zonepulse_query::SqlLimits;
 use zonepulse_store::{Precision, Retention};
 
@@ -61,37 +62,11 @@ pub struct Settings {
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// From which level on.
-    pub level: LogLevel,
+    pub level: log::Level,
     /// Lines for people or for programs.
-    pub format: LogFormat,
+    pub format: log::Format,
     /// Whether there is a line about every request.
     pub requests: bool,
-}
-
-/// How bad something must be to be logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// Something could not be done.
-    Error,
-    /// Something that somebody should look at.
-    Warn,
-    /// What happens now and then, and requests.
-    Info,
-    /// What is of use to whoever looks for a fault.
-    Debug,
-    /// Everything, that of the libraries too.
-    Trace,
-}
-
-/// How a line of the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// An object a line.
-    Json,
 }
 
 /// The certificate, when it speaks TLS itself.
@@ -119,6 +94,7 @@ pub struct Metrics {
 #[serde(deny_unknown_fields, default)]
 pub struct RabbitMq {
     /// Where it is, `amqp://…`, or `amqps://…` for TLS; without it there is none.
+    #[serde(serialize_with = "hide", skip_serializing_if = "Option::is_none")]
     pub url: Option<Secret>,
     /// The authorities whose certificate it may show, in PEM; without it those that this machine trusts.
     pub ca_file: Option<PathBuf>,
@@ -281,32 +257,10 @@ pub enum ForwardedHeader {
     Forwarded,
 }
 
-/// A text that no log shows.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Secret(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("(secret)")
+impl Log {
+    /// Begins to log so.
+    pub fn start(self) -> log::Handle {
+        log::start(self.level, self.format, Libraries::Warn)
     }
 }
 
@@ -355,7 +309,7 @@ impl Default for Settings {
 
 impl Default for Log {
     fn default() -> Self {
-        Log { level: LogLevel::Info, format: LogFormat::Text, requests: true }
+        Log { level: log::Level::default(), format: log::Format::default(), requests: true }
     }
 }
 

@@ -105,7 +105,14 @@ async fn enroll(
         let settings_version = registry.global()?.version;
         let settings = probe_settings(&registry.effective_settings(server_id)?, &server);
         let pull_token = if settings.communication == Communication::Pull { server.pull.token } else { String::new() };
-        Ok(Enrollment { server_id, token: made, settings_version, settings, pull_token, server: server.name })
+        Ok(Enrollment {
+            server_id,
+            token: made.into(),
+            settings_version,
+            settings,
+            pull_token: pull_token.into(),
+            server: server.name,
+        })
     });
     Ok((StatusCode::CREATED, Json(enrollment.await?)))
 }
@@ -125,10 +132,10 @@ mod tests {
         let answer = Enrollment {
             server_id: 1,
             server: text(),
-            token: text(),
+            token: text().into(),
             settings_version: 1,
             settings: Default::default(),
-            pull_token: text(),
+            pull_token: text().into(),
         };
         let json = |schema| serde_json::to_value(schema).unwrap();
         assert_eq!(described(json(EnrollmentRequestBody::schema())), members(serde_json::to_value(request).unwrap()));

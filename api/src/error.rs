@@ -20,13 +20,16 @@ pub enum Error {
         source: io::Error,
     },
     /// A certificate or key is not what TLS needs: put in another.
-    #[error("{} {why}", .path.display())]
+    #[error("{}: {why}", .path.display())]
     Certificate {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
     },
+    /// There is nobody to trust, or no client can be made: do what the message says.
+    #[error(transparent)]
+    Net(zonepulse_net::Error),
     /// A file or directory is open to other users, or somebody else's: do what the message says.
     #[error(transparent)]
     Private(zonepulse_private::Error),
@@ -83,6 +86,25 @@ impl From<zonepulse_private::Error> for Error {
         match error {
             zonepulse_private::Error::File { path, source } => Error::File { path, source },
             error => Error::Private(error),
+        }
+    }
+}
+
+impl From<zonepulse_program::Error> for Error {
+    fn from(error: zonepulse_program::Error) -> Self {
+        match error {
+            zonepulse_program::Error::Private(error) => error.into(),
+            error => Error::Config(error.to_string()),
+        }
+    }
+}
+
+impl From<zonepulse_net::Error> for Error {
+    fn from(error: zonepulse_net::Error) -> Self {
+        match error {
+            zonepulse_net::Error::File { path, source } => Error::File { path, source },
+            zonepulse_net::Error::Certificate { path, why } => Error::Certificate { path, why },
+            error => Error::Net(error),
         }
     }
 }

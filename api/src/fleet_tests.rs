@@ -33,7 +33,7 @@ fn setup_with_authority(ca_file: Option<PathBuf>) -> Setup {
     let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default()).unwrap();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8053));
     let addresses = Addresses { listen, public_urls: vec!["https://central.example".to_owned()], scheme: "http", ca_file };
-    let basic = format!("Basic {}", STANDARD.encode(format!("boss:{password}")));
+    let basic = format!("Basic {}", STANDARD.encode(format!("boss:{}", password.reveal())));
     Setup { app: App::new(store, engine, ingest, config::Limits::default(), addresses).unwrap(), basic, _dir: dir }
 }
 
@@ -89,7 +89,7 @@ async fn a_server_is_handed_over_with_the_private_authority_to_trust() {
     let ca_file = dir.path().join("ca.crt");
     let pem = rcgen::generate_simple_self_signed(["central.example".to_owned()]).unwrap().cert.pem();
     std::fs::write(&ca_file, &pem).unwrap();
-    let fingerprint = crate::tls::Authority::read(&ca_file).unwrap().fingerprint();
+    let fingerprint = zonepulse_net::tls::Authority::read(&ca_file).unwrap().fingerprint();
     let setup = setup_with_authority(Some(ca_file));
     let made = setup.make(json!({"server": "ns1"})).await;
     assert_eq!(made["enroll_command"], format!("zonepulse-probe enroll https://central.example --ca-sha256 {fingerprint} -"));
@@ -288,7 +288,7 @@ fn reasons(row: &Value, health: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_blind_probe_is_told_in_heartbeats_and_metrics() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1"})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
     let mut blind = heartbeat();
     let detail = "knotd listens on port 5353 (UDP, TCP); the probe counts port 53: set capture.ports";
     blind["capture"]["blind"] = json!([{"reason": "other_sockets", "detail": detail}]);
@@ -307,7 +307,7 @@ async fn a_blind_probe_is_told_in_heartbeats_and_metrics() {
 #[tokio::test]
 async fn a_server_whose_batches_are_refused_says_why_until_one_is_taken() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1"})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
     assert_eq!(setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 200);
     let send = async |bytes: Vec<u8>| {
         let request = axum::http::Request::builder().method("POST").uri("/api/v2/batches");
@@ -348,7 +348,7 @@ async fn a_server_whose_batches_are_refused_says_why_until_one_is_taken() {
 #[tokio::test]
 async fn a_server_whose_heartbeats_are_refused_says_why_until_one_is_taken() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1"})).await;
+    let made = setup.make(json!({"server": "ns1", "credential": "token"})).await;
     let beat = bearer(&made["token"]);
     assert_eq!(setup.call(&beat, "POST", HEARTBEAT, json!({"hostname": "ns1"})).await.0, 400);
     let row = &setup.get(HEARTBEAT).await[0];
@@ -361,7 +361,7 @@ async fn a_server_whose_heartbeats_are_refused_says_why_until_one_is_taken() {
 #[tokio::test]
 async fn a_silent_server_s_old_token_is_told_by_its_address() {
     let setup = setup();
-    let made = setup.make(json!({"server": "ns1", "address": "127.0.0.1"})).await;
+    let made = setup.make(json!({"server": "ns1", "address": "127.0.0.1", "credential": "token"})).await;
     setup.make(json!({"server": "ns2", "address": "192.0.2.7"})).await;
     assert_eq!(setup.ask("POST", "/api/v2/pvservers/1/token", Value::Null).await.0, 200);
     assert_eq!(setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 401);

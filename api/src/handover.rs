@@ -5,10 +5,11 @@
 //! once, and every other one of the server is refused from then on.
 
 use crate::credentials::{password, token};
-use crate::tls::Authority;
 use clap::ValueEnum;
 use serde::Deserialize;
 use utoipa::ToSchema;
+use zonepulse_net::tls::Authority;
+use zonepulse_private::Secret;
 use zonepulse_store::{EnrollmentToken, Server};
 
 /// How long an enrolment token can be used, milliseconds: a day.
@@ -28,28 +29,33 @@ pub enum Credential {
 }
 
 /// The secret of a server that is made, or that gets another one.
-pub struct Secret {
+pub struct ServerSecret {
     credential: Credential,
-    text: String,
+    text: Secret,
     /// For the server to have while its probe has not come for one: nobody ever learns it.
-    nobodys: String,
+    nobodys: Secret,
     expires_ms: u64,
 }
 
-impl Secret {
+impl ServerSecret {
     /// A new one.
     pub fn make(credential: Credential, now_ms: u64) -> Result<Self, password::Error> {
-        Ok(Secret { credential, text: token::random()?, nobodys: token::random()?, expires_ms: now_ms + ENROLLMENT_MS })
+        Ok(ServerSecret {
+            credential,
+            text: token::random()?.into(),
+            nobodys: token::random()?.into(),
+            expires_ms: now_ms + ENROLLMENT_MS,
+        })
     }
 
     /// Makes it the one secret of a server, whose probe is trusted as far as whoever is given it.
     pub fn give(&self, server: &mut Server, trusted: bool) {
         server.trusted = trusted;
-        let hash = token::hash(&self.text);
+        let hash = token::hash(self.text.reveal());
         (server.token_hash, server.enrollment) = match self.credential {
             Credential::Token => (hash, None),
             Credential::EnrollmentToken => {
-                (token::hash(&self.nobodys), Some(EnrollmentToken { hash, expires_ms: self.expires_ms }))
+                (token::hash(self.nobodys.reveal()), Some(EnrollmentToken { hash, expires_ms: self.expires_ms }))
             }
         };
     }
@@ -61,7 +67,7 @@ impl Secret {
 
     /// The secret itself.
     pub fn reveal(&self) -> &str {
-        &self.text
+        self.text.reveal()
     }
 
     /// Until when an enrolment token can be used, Unix milliseconds.

@@ -506,10 +506,10 @@ mod tests {
             tls: true,
             virtual_host: "/".to_owned(),
             user: "b".to_owned(),
-            password: "c".to_owned(),
+            password: "c".into(),
         };
         let settings =
-            wire::ProbeSettings { rabbitmq: Some(rabbitmq), pull_token: Some("d".to_owned()), ..wire::ProbeSettings::default() };
+            wire::ProbeSettings { rabbitmq: Some(rabbitmq), pull_token: Some("d".into()), ..wire::ProbeSettings::default() };
         let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 2, settings };
         let answer = serde_json::to_value(answer).unwrap();
         assert_eq!(described(HeartbeatAnswerBody::schema()), members(&answer));

@@ -40,7 +40,6 @@ mod listen;
 mod listing;
 #[cfg(test)]
 mod logged;
-mod logging;
 mod metrics;
 mod monitoring;
 mod negotiate;
@@ -72,7 +71,7 @@ mod spreadsheet;
 mod sql;
 mod system;
 mod time;
-pub mod tls;
+mod tls;
 mod unique;
 mod unread;
 mod users;

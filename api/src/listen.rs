@@ -4,16 +4,15 @@
 //! the address of its client, which behind a trusted proxy is the one that the proxy forwards.
 
 use crate::config::{Limits, Proxy};
-use crate::tls::Certificate;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tower::Service;
-use zonepulse_net::{Acceptor, Bounds, Paced, Server};
+use zonepulse_net::tls::Acceptor;
+use zonepulse_net::{Bounds, Paced, Server};
 
 pub use zonepulse_net::{Places as Connections, TooSlow, Visitor};
 
@@ -40,8 +39,8 @@ pub fn bounds(limits: &Limits) -> Bounds {
 pub struct Door {
     /// Where it listens.
     pub listener: TcpListener,
-    /// With what it speaks TLS, if it does.
-    pub certificate: Option<Certificate>,
+    /// TLS, if it speaks it.
+    pub tls: Option<Acceptor>,
     /// Its places.
     pub connections: Connections,
     /// Bounds of each connection.
@@ -53,8 +52,7 @@ pub struct Door {
 impl Door {
     /// Answers requests until `ending`, and comes back when those under way are answered.
     pub async fn serve(self, router: Router, ending: impl Future<Output = ()>) {
-        let Door { listener, certificate, connections, limits, proxy } = self;
-        let tls = certificate.map(|certificate| Arc::new(move || certificate.acceptor()) as Acceptor);
+        let Door { listener, tls, connections, limits, proxy } = self;
         let proxies = proxy.trusted.iter().map(|trusted| trusted.0).collect();
         let server = Server { listener, tls, places: connections, limits: of_connections(&limits), proxies };
         let answer = move |mut request: Request<Paced>, address: SocketAddr| {

@@ -6,8 +6,8 @@ use zonepulse_api::describe;
 
 fn main() -> ExitCode {
     zonepulse_private::set_umask();
-    // One for the whole program, whatever a library would choose. It fails when there is one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    // One for the whole program, whatever a library would choose.
+    zonepulse_net::tls::install_provider();
     Command::of_arguments().run().unwrap_or_else(|error| {
         eprintln!("zonepulse: {}", describe(&error));
         ExitCode::FAILURE

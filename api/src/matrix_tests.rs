@@ -144,7 +144,7 @@ impl Keys {
             ("boss", true, Rights::NONE),
             ("other", false, reader),
         ] {
-            let user = NewUser { name, password: Some(PASSWORD.to_owned()), administrator, rights };
+            let user = NewUser { name, password: Some(PASSWORD.into()), administrator, rights };
             accounts::make_user(&registry, user, 1).unwrap();
         }
         for (name, secret) in [("reader", &keys.reader), ("other", &secret())] {

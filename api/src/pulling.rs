@@ -5,9 +5,10 @@ use crate::heartbeat;
 use crate::time::now_ms;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use zonepulse_ingest::Error;
 use zonepulse_ingest::fleet::{Heartbeat, HeartbeatAnswer};
 use zonepulse_ingest::pull::{Fleet, Target};
-use zonepulse_ingest::{Error, Trust};
+use zonepulse_net::Trust;
 use zonepulse_store::Communication;
 
 /// The servers of this central whose settings say `pull`.
@@ -38,7 +39,7 @@ impl Pulling {
                 targets.push(Target {
                     server_id: server.id,
                     url: server.pull.url,
-                    token: server.pull.token,
+                    token: server.pull.token.into(),
                     trust,
                     connect_timeout: Duration::from_millis(u64::from(settings.api_timeout_ms)),
                 });
@@ -79,6 +80,7 @@ mod tests {
     use crate::config::Limits;
     use std::net::{Ipv4Addr, SocketAddr};
     use zonepulse_ingest::Ingest;
+    use zonepulse_net::tls::Authorities;
     use zonepulse_query::Engine;
     use zonepulse_store::{Server, Store};
 
@@ -91,7 +93,8 @@ mod tests {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8053));
         let addresses = Addresses { listen, public_urls: Vec::new(), scheme: "http", ca_file: None };
         let app = App::new(store.clone(), engine, ingest, Limits::default(), addresses).unwrap();
-        let own = Trust::Own(b"authority".to_vec());
+        let authority = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).unwrap().cert.pem();
+        let own = Trust::Own(Authorities::from_pem(authority.as_bytes()).unwrap());
         let pulling = Pulling::new(app, own.clone());
         assert!(pulling.targets().unwrap().is_empty());
 
@@ -113,7 +116,7 @@ mod tests {
         let expected = Target {
             server_id: 1,
             url: "https://ns1.example:8054".to_owned(),
-            token: "token".to_owned(),
+            token: "token".into(),
             trust: own,
             connect_timeout: Duration::from_millis(300),
         };

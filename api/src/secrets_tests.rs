@@ -347,3 +347,82 @@ async fn each_credential_works_and_every_earlier_one_is_refused_at_once() {
     let enrolled = enroll(&setup, &made["enrollment_token"]).await;
     assert_eq!(setup.call(&bearer(&enrolled["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 200);
 }
+
+#[test]
+fn nothing_prints_the_secret_that_it_holds() {
+    use std::time::Duration;
+    use zonepulse_ingest::amqp::{self, trial::Attempt};
+    use zonepulse_ingest::fleet::{Enrollment, HeartbeatAnswer, ProbeSettings, RabbitmqSettings};
+    use zonepulse_ingest::pull::Target;
+    use zonepulse_net::Trust;
+
+    let text = || "hush".to_owned();
+    let secret = || Some(text().into());
+    let rabbitmq = RabbitmqSettings {
+        address: "broker.example".to_owned(),
+        port: 5671,
+        tls: true,
+        virtual_host: "/".to_owned(),
+        user: "fleet".to_owned(),
+        password: text().into(),
+    };
+    let settings = ProbeSettings { rabbitmq: Some(rabbitmq), pull_token: secret(), ..ProbeSettings::default() };
+    let enrollment = Enrollment {
+        server_id: 1,
+        server: "ns1".to_owned(),
+        token: text().into(),
+        settings_version: 1,
+        settings: settings.clone(),
+        pull_token: text().into(),
+    };
+    let answer = HeartbeatAnswer { received_at_ms: 1, settings_version: 1, settings };
+    let mut config = crate::config::Settings::default();
+    config.rabbitmq.url = Some("amqp://me:hush@broker.example".into());
+    let consumer =
+        amqp::Settings { url: "amqp://me:hush@broker.example".into(), trust: Trust::System, queue: "q".to_owned(), prefetch: 1 };
+    let timeout = Duration::from_secs(1);
+    let attempt = Attempt {
+        address: "broker.example".to_owned(),
+        port: 5671,
+        user: "fleet".to_owned(),
+        password: text().into(),
+        virtual_host: "/".to_owned(),
+        trust: None,
+        timeout,
+    };
+    let url = "https://ns1.example:8054".to_owned();
+    let target = Target { server_id: 1, url, token: text().into(), trust: Trust::System, connect_timeout: timeout };
+    let made = crate::accounts::Administrator::Made { password: text().into(), file: "/data/admin-credentials".into() };
+    let user =
+        crate::accounts::NewUser { name: "ann", password: secret(), administrator: true, rights: zonepulse_store::Rights::ALL };
+    let known = crate::simulate::Known { id: 1, token: text().into() };
+    let server: zonepulse_store::Server = serde_json::from_value(json!({"id": 1, "name": "ns1", "sample": false,
+        "token_hash": "hush", "created_ms": 0, "pull": {"url": "https://ns1.example", "token": "hush"},
+        "enrollment": {"hash": "hush", "expires_ms": 1}, "overrides": {"rabbitmq_password": "hush"}}))
+    .unwrap();
+    let account: zonepulse_store::User = serde_json::from_value(json!({"name": "ann", "password_hash": "hush",
+        "administrator": true, "created_ms": 0, "rights": {"monitoring": true, "server_create": true, "server_read": true,
+        "server_update": true, "server_delete": true},
+        "tokens": [{"id": 1, "name": "a", "hash": "hush", "created_ms": 1, "expires_ms": null}]}))
+    .unwrap();
+    let effective = zonepulse_store::Settings { rabbitmq_password: text(), ..Default::default() };
+    let arguments = ["zonepulse", "settings", "set", "rabbitmq_password", "hush"];
+    let arguments: crate::command::Command = clap::Parser::try_parse_from(arguments).unwrap();
+    for printed in [
+        format!("{enrollment:#?}"),
+        format!("{answer:?}"),
+        format!("{config:?}"),
+        format!("{consumer:?}"),
+        format!("{attempt:?}"),
+        format!("{target:?}"),
+        format!("{made:?}"),
+        format!("{user:?}"),
+        format!("{known:?}"),
+        format!("{server:?}"),
+        format!("{account:?}"),
+        format!("{effective:?}"),
+        format!("{arguments:?}"),
+    ] {
+        assert!(printed.len() > 20 && !printed.contains("hush"), "{printed}");
+    }
+}

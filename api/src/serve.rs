@@ -11,7 +11,7 @@ use crate::config::{Proxy, Pull, Query, RabbitMq, Settings, Tls};
 use crate::listen::{Connections, Door};
 use crate::open_files;
 use crate::pulling::Pulling;
-use crate::tls::Certificate;
+use crate::tls::certificate;
 use crate::{Error, describe};
 use crate::{remote, room};
 use std::future::Future;
@@ -23,8 +23,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use zonepulse_ingest::pull::{self, Puller};
-use zonepulse_ingest::{Counter, Ingest, Trust, amqp};
-use zonepulse_net::Bounds;
+use zonepulse_ingest::{Counter, Ingest, amqp};
+use zonepulse_net::tls::Acceptor;
+use zonepulse_net::{Bounds, Trust};
 use zonepulse_private::Entry;
 use zonepulse_query::{Engine, SqlWorkers};
 use zonepulse_store::{Store, Upkeep};
@@ -59,7 +60,7 @@ impl Serving {
 
     /// Where it is found by who is on this machine.
     pub fn url(&self) -> String {
-        let scheme = if self.live.certificate.is_some() { "https" } else { "http" };
+        let scheme = if self.live.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
@@ -82,7 +83,7 @@ impl Serving {
 /// What of a running central can be changed.
 #[derive(Clone)]
 pub struct Live {
-    certificate: Option<Certificate>,
+    tls: Option<Acceptor>,
     app: App,
 }
 
@@ -90,10 +91,11 @@ impl Live {
     /// Makes it so, as far as it can be: reads the certificate again, logs requests or does not.
     pub fn apply(&self, settings: &Settings) -> Result<(), Error> {
         self.app.log_requests(settings.log.requests);
-        match &self.certificate {
-            Some(certificate) => restrict_key(&settings.tls).and_then(|()| certificate.reload(&settings.tls)),
-            None => Ok(()),
+        if let Some(tls) = &self.tls {
+            restrict_key(&settings.tls)?;
+            certificate(&settings.tls)?.into_iter().for_each(|certificate| tls.replace(certificate));
         }
+        Ok(())
     }
 }
 
@@ -109,7 +111,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Serving, Error> {
     restrict_key(&settings.tls)?;
-    let certificate = Certificate::read(&settings.tls)?;
+    let tls = certificate(&settings.tls)?.map(Acceptor::new);
     let broker = broker(&settings.rabbitmq)?;
     let probes = authority(&settings.pull)?;
     // First the addresses: it is quickly told that one is taken.
@@ -150,12 +152,12 @@ pub async fn serve(
     let puller = Puller::new(ingest.clone(), pulling, pull_settings(&settings.pull), app.pulled());
     let puller = tokio::spawn(puller.run(ended(ending.clone())));
     let watching = tokio::spawn(app.watch().clone().run(ended(ending.clone())));
-    let live = Live { certificate: certificate.clone(), app: app.clone() };
+    let live = Live { tls: tls.clone(), app: app.clone() };
     let (limits, proxy) = (settings.limits, settings.proxy.clone());
-    let listener = Door { listener, certificate, connections: app.connections().clone(), limits, proxy };
+    let listener = Door { listener, tls, connections: app.connections().clone(), limits, proxy };
     let monitoring = monitoring.map(|listener| {
         let connections = Connections::new(Bounds::at_most(MONITORING_CONNECTIONS));
-        Door { listener, certificate: None, connections, limits, proxy: Proxy::default() }
+        Door { listener, tls: None, connections, limits, proxy: Proxy::default() }
     });
     let servers = listening(app, listener, monitoring, ending);
     let longest = Duration::from_secs(settings.limits.shutdown_s);
@@ -293,17 +295,12 @@ pub(crate) fn broker(settings: &RabbitMq) -> Result<Option<amqp::Settings>, Erro
     if url.reveal().starts_with("amqps:") {
         trust.client_config()?;
     }
-    Ok(Some(amqp::Settings { url: url.reveal().to_owned(), trust, queue: settings.queue.clone(), prefetch: settings.prefetch }))
+    Ok(Some(amqp::Settings { url: url.clone(), trust, queue: settings.queue.clone(), prefetch: settings.prefetch }))
 }
 
 /// Whom probes are believed by. Reads the authority's file.
 pub(crate) fn authority(settings: &Pull) -> Result<Trust, Error> {
-    let trust = remote::trust(settings.ca_file.as_deref())?;
-    if trust == Trust::System {
-        return Ok(trust);
-    }
-    trust.client_config()?;
-    Ok(trust)
+    remote::trust(settings.ca_file.as_deref())
 }
 
 fn pull_settings(settings: &Pull) -> pull::Settings {

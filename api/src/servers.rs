@@ -10,7 +10,7 @@
 use crate::app::App;
 use crate::body::Members;
 use crate::credentials::token;
-use crate::handover::{CA_FILE, Credential, Secret, enroll_command};
+use crate::handover::{CA_FILE, Credential, ServerSecret, enroll_command};
 use crate::listing::{self, blocking};
 use crate::parameters::{self, Listed};
 use crate::probe_file::ProbeFile;
@@ -245,7 +245,7 @@ async fn create(
     said.check_allowed(&caller)?;
     let handover = blocking(move || {
         let now_ms = now_ms();
-        let (secret, pull_token) = (Secret::make(credential, now_ms).map_err(Problem::internal)?, random()?);
+        let (secret, pull_token) = (ServerSecret::make(credential, now_ms).map_err(Problem::internal)?, random()?);
         let registry = app.store().registry().by(caller.actor(now_ms)).entering(said.entered());
         let server = registry.make_server(&name, |server| {
             server.created_ms = now_ms;
@@ -327,7 +327,7 @@ async fn renew(
     let credential: Credential = members.take("credential")?.unwrap_or_default();
     blocking(move || {
         let now_ms = now_ms();
-        let secret = Secret::make(credential, now_ms).map_err(Problem::internal)?;
+        let secret = ServerSecret::make(credential, now_ms).map_err(Problem::internal)?;
         let registry = app.store().registry().by(caller.actor(now_ms));
         let server = registry.change_server(id, "server.token", |server| {
             secret.give(server, caller.is_administrator());
@@ -375,7 +375,7 @@ fn random() -> Result<String, Problem> {
     token::random().map_err(Problem::internal)
 }
 
-fn hand_over(app: &App, headers: &HeaderMap, server: Server, secret: &Secret) -> Result<Handover, Problem> {
+fn hand_over(app: &App, headers: &HeaderMap, server: Server, secret: &ServerSecret) -> Result<Handover, Problem> {
     let settings = app.store().registry().effective_settings(server.id)?;
     let url = app.addresses().url(&settings, headers);
     let authority = app.addresses().authority(&url).map_err(Problem::internal)?;

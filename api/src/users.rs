@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use zonepulse_private::Secret;
 use zonepulse_store::{Rights, User, UserToken};
 
 /// A day, milliseconds.
@@ -230,7 +231,7 @@ async fn create(
     parameters::none(&uri)?;
     let mut members = Members::read(&headers, body, &["user", "password", "administrator", "rights"]).await?;
     let name: String = members.required("user")?;
-    let given: Option<String> = members.take::<Option<String>>("password")?.flatten();
+    let given: Option<Secret> = members.take::<Option<Secret>>("password")?.flatten();
     let administrator = members.take("administrator")?.unwrap_or(false);
     let mut rights = Rights::default();
     members.take::<Map<String, Value>>("rights")?.map_or(Ok(()), |change| apply(&mut rights, change))?;
@@ -241,7 +242,7 @@ async fn create(
         let registry = app.store().registry().by(caller.actor(now_ms));
         let password = accounts::make_user(&registry, NewUser { name: &name, password: given, administrator, rights }, now_ms)?;
         let user = registry.user(&name)?.ok_or_else(|| missing(&name))?;
-        Ok(UserAnswer { user: user.into(), password: made_up.then_some(password) })
+        Ok(UserAnswer { user: user.into(), password: made_up.then(|| password.reveal().to_owned()) })
     });
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(answer.await?)).into_response())
 }
@@ -295,7 +296,7 @@ async fn change(
     let name = name(path)?;
     may_manage(&caller, &name)?;
     let mut members = Members::read(&headers, body, &["password", "administrator", "rights"]).await?;
-    let password: Option<Option<String>> = members.take("password")?;
+    let password: Option<Option<Secret>> = members.take("password")?;
     let administrator: Option<bool> = members.take("administrator")?;
     let rights: Option<Map<String, Value>> = members.take("rights")?;
     if (administrator.is_some() || rights.is_some()) && !caller.account().is_some_and(|account| account.administrator) {
@@ -313,7 +314,7 @@ async fn change(
             user.administrator = administrator.unwrap_or(user.administrator);
             rights.map_or(Ok(()), |change| apply(&mut user.rights, change))
         })?;
-        Ok(Json(UserAnswer { user: user.into(), password: made_up }))
+        Ok(Json(UserAnswer { user: user.into(), password: made_up.map(|made_up| made_up.reveal().to_owned()) }))
     })
     .await
 }

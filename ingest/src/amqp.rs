@@ -12,7 +12,6 @@
 //!
 //! The connection is made again whenever it ends, with growing pauses. How all of it is, `state` says.
 
-mod address;
 mod headers;
 mod held;
 mod link;
@@ -26,29 +25,26 @@ mod writer;
 
 pub use state::Status;
 
-pub use address::{check_queue, check_url};
-
-use crate::{Ingest, Trust};
+use crate::Ingest;
 use backon::{BackoffBuilder, ExponentialBuilder};
-use lapin::runtime::default_runtime;
-use lapin::tcp::{AsyncTcpStream, RustlsConnector};
-use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Connection, ConnectionProperties};
+use lapin::Connection;
 use link::{End, Link};
+use rustls::ClientConfig;
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use trouble::Trouble;
 use writer::Writer;
+use zonepulse_net::Trust;
+use zonepulse_net::amqp::{Address, Progress, connect};
+use zonepulse_private::Secret;
 
 /// Where batches come from.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `amqp://user:password@host:port/vhost`, or `amqps://` for TLS.
-    pub url: String,
+    pub url: Secret,
     /// Whom to believe that they are the broker, with `amqps://`.
     pub trust: Trust,
     /// The queue.
@@ -70,15 +66,6 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The longest pauses: while there is no broker, and while the central takes no batch although its disk has room.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_REST: Duration = Duration::from_secs(60);
-/// Seconds; a broker that is gone without a word is noticed after about two of them.
-const HEARTBEAT_S: u16 = 20;
-
-impl std::fmt::Debug for Settings {
-    /// Without the URL, which holds a password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settings").field("trust", &self.trust).field("queue", &self.queue).finish_non_exhaustive()
-    }
-}
 
 /// Takes batches from the queue until `shutdown` is ready; what was under way
 /// is then finished and acknowledged.
@@ -164,33 +151,18 @@ fn growing(from: Duration, to: Duration) -> impl Iterator<Item = Duration> {
     builder.with_jitter().without_max_times().build()
 }
 
-/// Opens a connection, through TLS when the URL says so.
-async fn connect(url: &str, trust: &Trust, name: &str) -> lapin::Result<Connection> {
-    let mut uri: AMQPUri = url.parse().map_err(other)?;
-    uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
-    let connector = match uri.scheme {
-        AMQPScheme::AMQPS => Some(RustlsConnector::from(trust.client_config().map_err(|error| other(error.to_string()))?)),
-        AMQPScheme::AMQP => None,
-    };
-    let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let open = async move |uri: AMQPUri, runtime| {
-        let addresses = resolve(&uri.authority.host, uri.authority.port).await?;
-        let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
-        match &connector {
-            Some(connector) => Ok(stream.into_rustls(connector, &uri.authority.host).await?),
-            None => Ok(stream),
-        }
-    };
-    Connection::connector(uri, default_runtime()?, open, properties).await
-}
+impl Settings {
+    /// Where the broker is, and whom to believe if it is spoken to with TLS. Says what is wrong with them.
+    fn way(&self) -> Result<(Address, Option<Arc<ClientConfig>>), String> {
+        let address = Address::parse(&self.url).map_err(|what| format!("the broker's URL {what}"))?;
+        let tls = address.is_encrypted().then(|| self.trust.client_config()).transpose();
+        Ok((address, tls.map_err(|error| error.to_string())?.map(Arc::new)))
+    }
 
-async fn resolve(address: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    // An IPv6 address may be written as in a URL.
-    let host = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-    let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-    if found.is_empty() { Err(io::Error::other("the name has no address")) } else { Ok(found) }
-}
-
-fn other(what: String) -> lapin::Error {
-    lapin::ErrorKind::IOError(Arc::new(io::Error::other(what))).into()
+    /// Opens a connection, through TLS when the URL says so. Says why there is none.
+    async fn connect(&self, name: &str) -> Result<Connection, String> {
+        let (address, tls) = self.way()?;
+        let progress = Progress::default();
+        connect(&address, tls, name, &progress).await.map_err(|fault| fault.to_string())
+    }
 }

@@ -166,6 +166,12 @@ impl From<zonepulse_store::Error> for Error {
     }
 }
 
+impl From<zonepulse_net::Error> for Error {
+    fn from(error: zonepulse_net::Error) -> Self {
+        Error::Trust(error.to_string())
+    }
+}
+
 impl From<zonepulse_wire::Error> for Error {
     fn from(error: zonepulse_wire::Error) -> Self {
         match error {

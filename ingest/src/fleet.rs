@@ -25,7 +25,7 @@ pub fn probe_settings(settings: &store::Settings, server: &store::Server) -> Pro
         tls: settings.rabbitmq_tls,
         virtual_host: settings.rabbitmq_virtual_host.clone(),
         user: settings.rabbitmq_user.clone(),
-        password: settings.rabbitmq_password.clone(),
+        password: settings.rabbitmq_password.as_str().into(),
     });
     let pull_token = server.trusted && communication == Communication::Pull && !server.pull.token.is_empty();
     ProbeSettings {
@@ -37,7 +37,7 @@ pub fn probe_settings(settings: &store::Settings, server: &store::Server) -> Pro
         api_url: (!settings.api_url.is_empty()).then(|| settings.api_url.clone()),
         verify_ca: settings.verify_ca,
         rabbitmq,
-        pull_token: pull_token.then(|| server.pull.token.clone()),
+        pull_token: pull_token.then(|| server.pull.token.as_str().into()),
     }
 }
 

@@ -20,7 +20,6 @@ mod losses;
 pub mod pull;
 mod times;
 mod translate;
-mod trust;
 mod turns;
 mod twins;
 mod untold;
@@ -30,7 +29,6 @@ pub use deliveries::{Delivery, GivenUp, PutAside, Refused};
 pub use error::Error;
 pub use losses::Lost;
 pub use times::BadTimes;
-pub use trust::Trust;
 pub use twins::{LiveProbes, Overlaps};
 pub use zonepulse_store::Outcome;
 /// What a probe counts besides hits: whoever shows a report needs the names.

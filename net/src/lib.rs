@@ -1,4 +1,11 @@
-//! A bounded HTTP/1.1 listener, shared by the central and by the probe's ports.
+//! The network as probe and central share it: TLS, HTTP clients, connections to a broker, and a bounded listener.
+//!
+//! * [`tls`]: whom a client believes, and what a listener shows.
+//! * [`http`]: clients that send nothing anywhere else, and read no more than was agreed.
+//! * [`amqp`]: connections to a broker over the same TLS.
+//! * [`Server`]: the listener, which the rest of this is about.
+//!
+//! # The listener
 //!
 //! Whoever connects gets a *place*. Places are bounded in number ([`Bounds`]), and what a client may do in its
 //! place is bounded in bytes and time ([`Limits`]):
@@ -21,6 +28,9 @@
 //! The crate knows no routes, no credentials and no configuration files.
 
 mod address;
+pub mod amqp;
+mod error;
+pub mod http;
 mod limits;
 mod pace;
 mod places;
@@ -28,13 +38,16 @@ mod plain;
 mod server;
 mod stream;
 mod throttle;
+pub mod tls;
 
 pub use address::{Block, network};
+pub use error::Error;
 pub use limits::Limits;
 pub use pace::{Paced, TooSlow};
 pub use places::{Bounds, Counts, Places, Visitor};
-pub use server::{Acceptor, Server};
+pub use server::Server;
 pub use throttle::Throttle;
+pub use tls::Trust;
 
 /// An error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

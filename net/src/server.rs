@@ -6,6 +6,7 @@ use crate::places::{Places, Seat, Visitor};
 use crate::plain::{self, Opening};
 use crate::stream::Stream;
 use crate::throttle::Throttle;
+use crate::tls::Acceptor;
 use crate::{BoxError, address};
 use bytes::Bytes;
 use either::Either;
@@ -30,9 +31,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-
-/// Gives the TLS acceptor for the next connection.
-pub type Acceptor = Arc<dyn Fn() -> TlsAcceptor + Send + Sync>;
 
 /// What the kernel buffers of an answer, bytes: it bounds memory, and shows soon whether the client reads.
 const SEND_BUFFER_BYTES: usize = 128 << 10;
@@ -174,7 +172,7 @@ where
         };
         let conversation = match &self.tls {
             None => Either::Left(self.speak(stream, visitor, address, ended.clone())),
-            Some(acceptor) => Either::Right(speak_securely(acceptor(), stream)),
+            Some(acceptor) => Either::Right(speak_securely(acceptor.current(), stream)),
         };
         tokio::select! {
             () = conversation => {}

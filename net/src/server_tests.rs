@@ -322,15 +322,14 @@ async fn the_end_waits_for_requests_and_not_for_silent_clients() {
 
 /// A server's side of TLS that has no certificate, which is enough for clients that do not speak TLS.
 fn without_certificate() -> Acceptor {
-    use tokio_rustls::rustls::server::ResolvesServerCertUsingSni;
-    use tokio_rustls::rustls::{ServerConfig, crypto::ring};
+    use rustls::server::ResolvesServerCertUsingSni;
+    use rustls::{ServerConfig, crypto::ring};
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    Arc::new(move || acceptor.clone())
+    Acceptor::with(Arc::new(config))
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ mod tests {
         let at = |after_s| began + Duration::from_secs(after_s);
         assert_eq!(throttle.add("a", at(0)), Some(1));
         let lines: Vec<_> = (1..60).filter_map(|after_s| throttle.add("a", at(after_s))).collect();
-        assert_eq!(lines, []);
+        assert!(lines.is_empty(), "{lines:?}");
         assert_eq!(throttle.add("a", at(60)), Some(60));
     }
 

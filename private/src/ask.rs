@@ -1,6 +1,6 @@
 //! Taking a secret from a person or another program, not from the arguments.
 
-use crate::{Error, permissions};
+use crate::{Error, Secret, permissions};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::path::Path;
 const MAX_BYTES: u64 = 4096;
 
 /// The first line of standard input. On a terminal it is asked for, and does not show while it is typed.
-pub fn secret_from_stdin(prompt: &str) -> Result<String, Error> {
+pub fn secret_from_stdin(prompt: &str) -> Result<Secret, Error> {
     let stdin = io::stdin();
     let unreadable = Error::file(Path::new("standard input"));
     if !stdin.is_terminal() {
@@ -27,7 +27,7 @@ pub fn secret_from_stdin(prompt: &str) -> Result<String, Error> {
 }
 
 /// The first line of a file that only its owner may read.
-pub fn secret_from_file(path: &Path) -> Result<String, Error> {
+pub fn secret_from_file(path: &Path) -> Result<Secret, Error> {
     let text = permissions::read(path)?.only_owner()?;
     let secret = first_line(text.as_bytes()).map_err(Error::file(path))??;
     if secret.is_empty() {
@@ -36,13 +36,13 @@ pub fn secret_from_file(path: &Path) -> Result<String, Error> {
     Ok(secret)
 }
 
-fn first_line(from: impl BufRead) -> io::Result<Result<String, Error>> {
+fn first_line(from: impl BufRead) -> io::Result<Result<Secret, Error>> {
     let mut line = String::new();
     from.take(MAX_BYTES + 1).read_line(&mut line)?;
     if line.len() as u64 > MAX_BYTES {
         return Ok(Err(Error::Secret(format!("a secret of more than {MAX_BYTES} bytes"))));
     }
-    Ok(Ok(line.trim_end_matches(['\r', '\n']).to_owned()))
+    Ok(Ok(Secret::new(line.trim_end_matches(['\r', '\n']))))
 }
 
 /// A terminal that does not show what is typed, until this is dropped.
@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_one_line_of_bounded_length() {
-        assert_eq!(first_line(&b"hush \r\nmore"[..]).unwrap().unwrap(), "hush ");
-        assert_eq!(first_line(&b""[..]).unwrap().unwrap(), "");
+        assert_eq!(first_line(&b"hush \r\nmore"[..]).unwrap().unwrap().reveal(), "hush ");
+        assert_eq!(first_line(&b""[..]).unwrap().unwrap().reveal(), "");
         assert!(first_line(&vec![b'x'; 5000][..]).unwrap().is_err());
         assert!(first_line(&[0xff, b'\n'][..]).is_err());
     }
@@ -98,7 +98,7 @@ mod tests {
             assert!(!refused.contains("hush"));
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(secret_from_file(&path).unwrap(), "hush");
+        assert_eq!(secret_from_file(&path).unwrap().reveal(), "hush");
         fs::write(&path, "\n").unwrap();
         assert!(secret_from_file(&path).unwrap_err().to_string().contains("is empty"));
     }

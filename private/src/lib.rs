@@ -1,4 +1,4 @@
-//! Protects what both programs store from other users of the machine.
+//! Protects what both programs store from other users of the machine, and secrets from being shown.
 //!
 //! * [`set_umask`] comes first in `main`: everything created from then on is private.
 //! * [`directory`] creates a program's data directory, or restricts an existing one to its owner;
@@ -7,6 +7,7 @@
 //! * [`Prepared`] writes a private file atomically, and never overwrites one by accident.
 //! * [`secret_from_stdin`] reads a secret or prompts for it, so that it need not be an argument,
 //!   which every user of the machine can see.
+//! * [`Secret`] keeps a secret in memory, out of logs and error messages.
 //!
 //! Permissions are tightened where the file belongs to this program's user, and the change is logged.
 //! Files of other users are refused with an error that names the remedy: a program that runs as root
@@ -15,12 +16,14 @@
 mod ask;
 mod permissions;
 mod recognize;
+mod secret;
 mod umask;
 mod write;
 
 pub use ask::{secret_from_file, secret_from_stdin};
 pub use permissions::{Contents, Entry, check_key, directory, key, read};
 pub use recognize::is_secret;
+pub use secret::{Field, Secret, hide, reveal};
 pub use umask::{set_umask, share, shared_directory};
 pub use write::Prepared;
 

@@ -1,10 +1,11 @@
 //! The central over HTTP: what everything that speaks to it has in common.
 
-use crate::{Error, tls};
+use crate::Error;
 use reqwest::{Client, ClientBuilder, Response, Url};
 use rustls::ClientConfig;
 use std::net::IpAddr;
 use std::time::Duration;
+use zonepulse_net::{Trust, http};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More of an error document is not read.
@@ -49,51 +50,39 @@ pub(crate) fn has_host(url: &Url) -> bool {
     })
 }
 
-/// The address of a path of the API.
-pub(crate) fn address(url: &str, path: &str) -> String {
-    format!("{}{path}", url.trim_end_matches('/'))
-}
-
-/// A client for a central at this address. What is sent goes where the configuration
-/// says, nowhere else: no redirects, no proxies.
-pub(crate) fn client(url: &str, tls: &tls::Settings) -> Result<ClientBuilder, Error> {
-    let config = if is_https(url) { tls.client()? } else { tls::Settings::unused()? };
-    Ok(client_with(config))
+/// A client for a central at this address.
+pub(crate) fn client(url: &str, trust: &Trust) -> Result<ClientBuilder, Error> {
+    Ok(ours(http::client(url, trust)?))
 }
 
 /// The same with what TLS needs to connect.
 pub(crate) fn client_with(config: ClientConfig) -> ClientBuilder {
-    Client::builder()
-        .user_agent(concat!("zonepulse-probe/", env!("CARGO_PKG_VERSION")))
-        .tls_backend_preconfigured(config)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
+    ours(http::client_with(config))
+}
+
+fn ours(builder: ClientBuilder) -> ClientBuilder {
+    builder.user_agent(concat!("zonepulse-probe/", env!("CARGO_PKG_VERSION"))).connect_timeout(CONNECT_TIMEOUT)
 }
 
 /// Finishes a client.
 pub(crate) fn build(builder: ClientBuilder) -> Result<Client, Error> {
-    builder.build().map_err(|error| Error::Config { place: "deliver.http".into(), detail: error.to_string() })
+    Ok(http::build(builder)?)
 }
 
 /// Says loudly what is not as safe as it should be.
-pub(crate) fn warn_if_unsafe(url: &str, tls: &tls::Settings) {
-    if is_https(url) && !tls.verify {
+pub(crate) fn warn_if_unsafe(url: &str, trust: &Trust) {
+    if http::is_https(url) && !trust.verifies() {
         tracing::warn!(
             url,
             "the central's certificate is NOT verified (verify_ca is off): anyone in between can read the token and the data"
         );
     }
-    if !is_https(url) && !is_loopback(url) {
+    if !http::is_https(url) && !is_loopback(url) {
         tracing::warn!(
             url,
             "the token goes over the network as PLAIN TEXT: use https://, whoever listens can send in this server's name"
         );
     }
-}
-
-pub(crate) fn is_https(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| url.scheme() == "https")
 }
 
 fn is_loopback(url: &str) -> bool {
@@ -102,21 +91,9 @@ fn is_loopback(url: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The body of an answer, up to a bound; `None` when it is longer or breaks off.
-pub(crate) async fn read_body(mut response: Response, max_bytes: usize) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.ok()? {
-        if body.len() + chunk.len() > max_bytes {
-            return None;
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Some(body)
-}
-
 /// The title and detail of a problem document (RFC 9457), or the first line of any other text.
 pub(crate) async fn read_problem(response: Response) -> String {
-    summary(&read_start(response).await)
+    summary(&http::start_of_body(response, MAX_PROBLEM_BYTES).await)
 }
 
 /// The same, and the document's type, which tells cases apart; empty where there is none.
@@ -126,21 +103,9 @@ pub(crate) async fn read_typed_problem(response: Response) -> (String, String) {
         #[serde(rename = "type", default)]
         kind: String,
     }
-    let body = read_start(response).await;
+    let body = http::start_of_body(response, MAX_PROBLEM_BYTES).await;
     let kind = serde_json::from_str(&body).map(|Problem { kind }| kind).unwrap_or_default();
     (kind, summary(&body))
-}
-
-async fn read_start(mut response: Response) -> String {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        let room = MAX_PROBLEM_BYTES - body.len();
-        body.extend(chunk.iter().take(room));
-        if chunk.len() >= room {
-            break;
-        }
-    }
-    String::from_utf8_lossy(&body).into_owned()
 }
 
 fn summary(body: &str) -> String {

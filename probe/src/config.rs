@@ -6,7 +6,6 @@
 
 mod argument;
 mod bounds;
-mod explain;
 mod fleet;
 mod renamed;
 mod secrets;
@@ -22,22 +21,42 @@ pub use times::Times;
 
 use crate::capture::addresses::local_addresses;
 use crate::capture::live::LiveSettings;
-use crate::logging::{Format, Level};
 use crate::memory::{self, Budget};
 use crate::observe::{Addresses, Scope};
 use crate::times::Bounds;
-use crate::{Error, Secret, central, deliver, spool, tls};
-use renamed::Sources;
-use secrets::read_config;
+use crate::{Error, central, deliver, spool};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use zonepulse_net::Trust;
+use zonepulse_net::amqp::{Address, check_queue};
+use zonepulse_net::tls::Authorities;
+use zonepulse_private::Secret;
+use zonepulse_program::config::{Schema, Sources, environment, read_file};
+use zonepulse_program::log::{Format, Level};
 use zonepulse_wire::Communication;
 
 /// What the names of variables begin with.
 pub const ENVIRONMENT_PREFIX: &str = "ZONEPULSE_PROBE_";
 
-/// Keys whose value must not be shown, and is text whatever it looks like.
-const SECRETS: [&str; 3] = ["deliver.http.token", "deliver.rabbitmq.url", "pull.token"];
+/// What is particular to the probe's configuration.
+static SCHEMA: Schema = Schema {
+    prefix: ENVIRONMENT_PREFIX,
+    is_variable: |_| true,
+    secrets: &["deliver.http.token", "deliver.rabbitmq.url", "pull.token"],
+    paths: &[
+        "spool.dir",
+        "deliver.http.token_file",
+        "tls.ca_file",
+        "pull.token_file",
+        "pull.certificate_file",
+        "pull.key_file",
+        "dnstap.socket",
+        "components.kea4_socket",
+        "components.kea6_socket",
+        "components.backup_pid_file",
+    ],
+    renamed: &renamed::TABLE,
+};
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -183,12 +202,17 @@ impl Config {
     /// key, and what is wrong, and with [`Error::Private`] when the file contains a secret and
     /// others can read it.
     pub fn load(path: &Path, arguments: &[Argument]) -> Result<Config, Error> {
-        Self::read(path, &read_config(path)?, environment(), arguments)
+        Self::read(path, &read_file(path)?, environment(), arguments)
     }
 
     /// Says whether a text could stand in the file of that name.
     pub(crate) fn check_text(path: &Path, text: &str) -> Result<(), Error> {
-        Self::read(path, text, environment(), &[]).map(drop)
+        let read = Self::read(path, text, environment(), &[]);
+        read.map(drop).map_err(|error| match error {
+            // The lines are those of a text that is not there yet.
+            Error::Config { place, detail } if place.starts_with(&*path.to_string_lossy()) => wrong(path.display(), detail),
+            error => error,
+        })
     }
 
     /// Reads a text as if it stood in a file of that name; the environment has no say.
@@ -203,10 +227,11 @@ impl Config {
         environment: impl Iterator<Item = (String, String)>,
         arguments: &[Argument],
     ) -> Result<Config, Error> {
-        let sources = Sources::read(path, text, environment, arguments)?;
-        let config = sources.extract()?;
-        config.check().map_err(|detail| wrong(path.display(), sources.complaint(detail)))?;
-        Ok(config)
+        let arguments = arguments.iter().map(|Argument(argument)| argument);
+        let sources = Sources::read(&SCHEMA, Some((path, text)), environment, arguments)?;
+        let config: Config = sources.extract()?;
+        config.check().map_err(|detail| sources.complain(&detail))?;
+        Ok(Config { warnings: sources.warnings(), ..config })
     }
 
     fn check(&self) -> Result<(), String> {
@@ -235,8 +260,9 @@ impl Config {
         bounds::within("spool.max_refused_bytes", *max_refused_bytes, 0..=bounds::MOST_BYTES)?;
         // Heartbeats go over HTTP whichever way batches take, and the central may change that.
         central::check_url(&self.deliver.http.url).map_err(|what| format!("deliver.http.url: {what}"))?;
-        deliver::amqp::check_url(&self.deliver.rabbitmq.url).map_err(|what| format!("deliver.rabbitmq.url: {what}"))?;
-        bounds::queue("deliver.rabbitmq.queue", &self.deliver.rabbitmq.queue)?;
+        Address::parse(&self.deliver.rabbitmq.url).map_err(|what| format!("deliver.rabbitmq.url: {what}"))?;
+        let queue = &self.deliver.rabbitmq.queue;
+        check_queue(queue).map_err(|what| format!("deliver.rabbitmq.queue: {what}, not {queue:?}"))?;
         self.check_fleet()?;
         let http = &self.deliver.http;
         need(http.token.is_none() || http.token_file.is_none(), "deliver.http.token, token_file: give one of them, not both")?;
@@ -265,7 +291,7 @@ impl Config {
                 let detail =
                     "is missing, and so is token_file; batches that go through a broker are signed with the server's token";
                 let token = self.central()?.ok_or_else(|| wrong("deliver.http.token", detail))?.token;
-                Ok(deliver::Settings::Amqp(deliver::amqp::Settings { url, queue, token, tls: self.tls()? }))
+                Ok(deliver::Settings::Amqp(deliver::amqp::Settings { url, queue, token, trust: self.trust(self.tls.verify_ca)? }))
             }
             Communication::Pull => Ok(deliver::Settings::Pull),
             Communication::Http => {
@@ -276,10 +302,10 @@ impl Config {
         }
     }
 
-    /// Whom to trust; reads the file of the authorities.
-    pub fn tls(&self) -> Result<tls::Settings, Error> {
-        let authorities = self.tls.ca_file.as_deref().map(tls::Authorities::read).transpose()?;
-        Ok(tls::Settings { authorities, verify: self.tls.verify_ca })
+    /// Whom to trust, with certificates verified or not; reads the file of the authorities.
+    pub fn trust(&self, verify: bool) -> Result<Trust, Error> {
+        let authorities = self.tls.ca_file.as_deref().map(Authorities::read).transpose()?;
+        Ok(if verify { authorities.map_or(Trust::System, Trust::Own) } else { Trust::Anybody })
     }
 
     /// Restricts the file of the private key to its owner.
@@ -433,11 +459,6 @@ impl Default for RabbitMq {
     fn default() -> Self {
         RabbitMq { url: Secret::new("amqp://127.0.0.1:5672/%2f"), queue: "zonepulse.batches".into() }
     }
-}
-
-/// The variables that are text; no setting is anything else.
-fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn wrong(place: impl ToString, detail: impl Into<String>) -> Error {

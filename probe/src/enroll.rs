@@ -6,16 +6,19 @@
 
 mod existing;
 
-use crate::central::{self, innermost, read_body, read_problem};
+use crate::Error;
+use crate::central::{self, innermost, read_problem};
 use crate::heartbeat::{hostname, os};
 use crate::pin::Pin;
-use crate::{Error, Secret, tls};
 use existing::{Credentials, Existing};
 use reqwest::header::CONTENT_TYPE;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use zonepulse_net::tls::{Authorities, Fingerprint, Pinned};
+use zonepulse_net::{Trust, http};
 use zonepulse_private::Prepared;
+use zonepulse_private::Secret;
 use zonepulse_wire::{Communication, Enrollment, EnrollmentRequest};
 
 const PATH: &str = "/api/v2/enrollments";
@@ -39,7 +42,7 @@ pub struct Order {
     /// The only authorities to trust.
     pub ca_file: Option<PathBuf>,
     /// The fingerprint of the only authority to trust, which the central sends with its certificate.
-    pub ca_sha256: Option<tls::Fingerprint>,
+    pub ca_sha256: Option<Fingerprint>,
     /// Where batches are to wait; as the example says, when none.
     pub spool: Option<PathBuf>,
     /// Whether the credentials of another enrolment may be replaced; the configuration keeps its other settings.
@@ -123,8 +126,8 @@ pub fn enroll(order: &Order) -> Result<Outcome, Refusal> {
         return Err(Refusal::Enrolled(order.config.clone()));
     }
     let existing = order.config.exists().then(|| Existing::read(&order.config)).transpose()?;
-    let authorities = order.ca_file.as_deref().map(tls::Authorities::read).transpose()?;
-    if order.ca_sha256.is_some() && !central::is_https(&order.url) {
+    let authorities = order.ca_file.as_deref().map(Authorities::read).transpose().map_err(Error::from)?;
+    if order.ca_sha256.is_some() && !http::is_https(&order.url) {
         return Err(wrong("--ca-sha256", format!("nothing is certified at {}; write https://host:port", order.url)).into());
     }
     let files = Files::prepare(order)?;
@@ -133,8 +136,9 @@ pub fn enroll(order: &Order) -> Result<Outcome, Refusal> {
         existing.with(&credentials(order, &files, 1, &order.url, Some(PULL_LISTEN), ""))?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
-    let pinned = order.ca_sha256.map(tls::Pinned::new);
-    let enrollment = runtime.block_on(ask(order, &tls::Settings { authorities, verify: true }, pinned.as_ref()))?;
+    let pinned = order.ca_sha256.map(Pinned::new);
+    let trust = authorities.map_or(Trust::System, Trust::Own);
+    let enrollment = runtime.block_on(ask(order, &trust, pinned.as_ref()))?;
     let text = config_text(order, &files, &enrollment, existing.as_ref()).map_err(|error| Refusal::Lost(error.to_string()))?;
     let written = [files.ca.as_ref(), Some(&files.token), Some(&files.pull_token), Some(&files.config)];
     let written = written.into_iter().flatten().map(|file| file.path().to_owned()).collect();
@@ -143,16 +147,16 @@ pub fn enroll(order: &Order) -> Result<Outcome, Refusal> {
     Ok(Outcome { server_id: enrollment.server_id, server: enrollment.server, files: written })
 }
 
-async fn ask(order: &Order, tls: &tls::Settings, pinned: Option<&tls::Pinned>) -> Result<Enrollment, Refusal> {
-    central::warn_if_unsafe(&order.url, tls);
+async fn ask(order: &Order, trust: &Trust, pinned: Option<&Pinned>) -> Result<Enrollment, Refusal> {
+    central::warn_if_unsafe(&order.url, trust);
     let client = match pinned {
-        Some(pinned) => central::client_with(pinned.client()?),
-        None => central::client(&order.url, tls)?,
+        Some(pinned) => central::client_with(pinned.client_config().map_err(Error::from)?),
+        None => central::client(&order.url, trust)?,
     };
     let client = central::build(client.timeout(ANSWER_TIMEOUT))?;
     let request = EnrollmentRequest { hostname: hostname(), os: os(), probe_version: env!("CARGO_PKG_VERSION").to_owned() };
     let body = serde_json::to_vec(&request).map_err(|error| Error::disk("encode", "the request")(error.into()))?;
-    let request = client.post(central::address(&order.url, PATH)).bearer_auth(order.token.expose());
+    let request = client.post(http::address(&order.url, PATH)).bearer_auth(order.token.reveal());
     let url = order.url.clone();
     let response = request.header(CONTENT_TYPE, "application/json").body(body).send().await.map_err(|error| {
         let why = innermost(&error);
@@ -171,7 +175,8 @@ async fn ask(order: &Order, tls: &tls::Settings, pinned: Option<&tls::Pinned>) -
             _ => Refusal::NotACentral { url, why: said },
         });
     }
-    let body = read_body(response, MAX_ANSWER_BYTES).await.ok_or_else(|| Refusal::Lost("the answer broke off".into()))?;
+    let body = http::body(response, MAX_ANSWER_BYTES).await;
+    let body = body.map_err(|error| Refusal::Lost(format!("the answer broke off: {error}")))?;
     serde_json::from_slice(&body).map_err(|error| Refusal::Lost(format!("the answer cannot be read: {error}")))
 }
 
@@ -263,8 +268,8 @@ impl Files {
         if let (Some(file), Some(ca)) = (self.ca, ca) {
             file.write(ca)?;
         }
-        self.token.write(&format!("{}\n", enrollment.token))?;
-        self.pull_token.write(&format!("{}\n", enrollment.pull_token))?;
+        self.token.write(&format!("{}\n", enrollment.token.reveal()))?;
+        self.pull_token.write(&format!("{}\n", enrollment.pull_token.reveal()))?;
         Ok(self.config.write(text)?)
     }
 }

@@ -7,6 +7,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
+use zonepulse_net::tls::Certificate;
 use zonepulse_wire::ProbeSettings;
 
 /// A central whose token is good for once; ends with the test's process.
@@ -15,7 +16,7 @@ fn central(communication: Communication) -> String {
 }
 
 /// The same with a certificate.
-fn central_with(communication: Communication, certified: Option<tls::Certified>) -> String {
+fn central_with(communication: Communication, certified: Option<Certificate>) -> String {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -45,7 +46,7 @@ fn central_with(communication: Communication, certified: Option<tls::Certified>)
             let server = crate::serve::Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
             tell.send(format!("https://{}", server.address().unwrap())).unwrap();
             let status = std::sync::Arc::new(crate::status::Status::new(1));
-            let _server = server.start(router, Some(certified.config), 8, status).unwrap();
+            let _server = server.start(router, Some(certified), 8, status).unwrap();
             std::future::pending().await
         });
     });
@@ -78,8 +79,8 @@ fn an_enrolled_probe_has_all_that_it_needs() {
     let config = Config::load(&order.config, &[]).unwrap();
     assert_eq!((config.server_id, config.spool.dir.clone()), (7, order.spool.clone().unwrap()));
     let central = config.central().unwrap().unwrap();
-    assert_eq!((central.url, central.token.expose()), (order.url.clone(), "server-token"));
-    assert_eq!(config.pull(None).unwrap().token.expose(), "pull-token");
+    assert_eq!((central.url, central.token.reveal()), (order.url.clone(), "server-token"));
+    assert_eq!(config.pull(None).unwrap().token.reveal(), "pull-token");
     let commented = |text: &str| text.lines().filter(|line| line.starts_with("# ")).count();
     assert!(commented(&fs::read_to_string(&order.config).unwrap()) > commented(TEMPLATE) - 5);
 }
@@ -169,7 +170,7 @@ fn renewed(dir: &TempDir, communication: Communication, text: &str) -> String {
     enroll(&order).unwrap();
     let config = Config::load(&order.config, &[]).unwrap();
     assert_eq!((config.server_id, config.deliver.http.url.clone()), (7, order.url.clone()));
-    assert_eq!(config.central().unwrap().unwrap().token.expose(), "server-token");
+    assert_eq!(config.central().unwrap().unwrap().token.reveal(), "server-token");
     fs::read_to_string(&order.config).unwrap().replace(&order.url, "URL").replace(dir.path().to_str().unwrap(), "DIR")
 }
 
@@ -214,7 +215,7 @@ fn a_configuration_that_cannot_be_kept_costs_no_token() {
     fs::create_dir(dir.path().join("etc")).unwrap();
     for (text, expected) in [
         ("mine", "is no TOML"),
-        ("server_id = 3\ncolour = 3", "colour: unknown key"),
+        ("server_id = 3\ncolour = 3", "unknown key `colour`"),
         ("server_id = 3\nspool.dir = \"spool\"", "spool.dir: must be an absolute path"),
         ("server_id = 3\ndeliver = 3", "deliver.http: is no section"),
     ] {
@@ -227,7 +228,7 @@ fn a_configuration_that_cannot_be_kept_costs_no_token() {
     enroll(&order).unwrap();
 }
 
-fn fingerprint(pem: &Path) -> tls::Fingerprint {
+fn fingerprint(pem: &Path) -> Fingerprint {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
     use sha2::{Digest, Sha256};
@@ -241,7 +242,7 @@ fn private_central(dir: &TempDir) -> (String, crate::deliver::tls_tests::Certifi
     let certified = crate::deliver::tls_tests::certify(dir.path(), "central");
     let chain = fs::read_to_string(&certified.certificate).unwrap() + &fs::read_to_string(&certified.ca).unwrap();
     fs::write(&certified.certificate, chain).unwrap();
-    let server = tls::server(&certified.certificate, &certified.key).unwrap();
+    let server = Certificate::read(&certified.certificate, &certified.key, None).unwrap();
     (central_with(Communication::Http, Some(server)), certified)
 }
 
@@ -257,7 +258,7 @@ fn an_authority_is_trusted_by_its_fingerprint_and_kept() {
     let config = Config::load(&order.config, &[]).unwrap();
     assert_eq!(config.tls.ca_file.as_ref(), Some(&kept));
     assert_eq!(fingerprint(&kept), fingerprint(&certified.ca));
-    assert_eq!(config.tls().unwrap().authorities, Some(tls::Authorities::read(&kept).unwrap()));
+    assert_eq!(config.trust(true).unwrap(), Trust::Own(Authorities::read(&kept).unwrap()));
 }
 
 #[test]

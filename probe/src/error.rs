@@ -107,3 +107,30 @@ impl Error {
         matches!(self, Error::Disk { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
     }
 }
+
+impl From<zonepulse_program::Error> for Error {
+    fn from(error: zonepulse_program::Error) -> Self {
+        use zonepulse_private::Error as Private;
+        match error {
+            zonepulse_program::Error::Wrong { place, what } => Error::Config { place, detail: what },
+            zonepulse_program::Error::Private(Private::File { path, source }) => {
+                Error::Config { place: path.display().to_string(), detail: format!("cannot be read: {source}") }
+            }
+            zonepulse_program::Error::Private(error) => Error::Private(error),
+            error => Error::Config { place: "the configuration".to_owned(), detail: error.to_string() },
+        }
+    }
+}
+
+impl From<zonepulse_net::Error> for Error {
+    fn from(error: zonepulse_net::Error) -> Self {
+        use zonepulse_net::Error as Net;
+        let (place, detail) = match error {
+            Net::File { path, source } => (path.display().to_string(), format!("cannot be read: {source}")),
+            Net::Certificate { path, why } => (path.display().to_string(), why),
+            Net::Trust(detail) => ("tls.ca_file".to_owned(), detail),
+            error => ("tls".to_owned(), error.to_string()),
+        };
+        Error::Config { place, detail }
+    }
+}

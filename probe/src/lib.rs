@@ -22,7 +22,6 @@ pub mod deliver;
 pub mod dnstap;
 pub mod enroll;
 pub mod heartbeat;
-pub mod logging;
 pub mod memory;
 pub mod meter;
 pub mod metrics;
@@ -37,12 +36,9 @@ pub mod status;
 pub mod system;
 pub mod tally;
 pub mod times;
-pub mod tls;
 
 mod error;
 mod room;
-mod secret;
 mod serve;
 
 pub use error::Error;
-pub use secret::Secret;

@@ -27,7 +27,7 @@ enum Command {
 fn main() -> ExitCode {
     zonepulse_private::set_umask();
     zonepulse_probe::memory::restrain_allocator();
-    zonepulse_probe::tls::install_provider();
+    zonepulse_net::tls::install_provider();
     let cli = Cli::parse();
     match dispatch(&cli) {
         Ok(code) => code,

@@ -130,7 +130,7 @@ mod tests {
             tls,
             virtual_host: "/".to_owned(),
             user: "u".to_owned(),
-            password: "p".to_owned(),
+            password: "p".into(),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::serve::{Running, Server, Visitor};
 use crate::settings::InForce;
 use crate::spool::{Key, Spool};
 use crate::status::{Status, count};
-use crate::{Error, Secret, deliver, tls};
+use crate::{Error, deliver};
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -31,6 +31,8 @@ use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
+use zonepulse_net::tls::Certificate;
+use zonepulse_private::Secret;
 use zonepulse_wire::HeartbeatAnswer;
 use zonepulse_wire::pull::{
     BATCHES_PATH, CONFIRM_PATH, Confirmations, HEARTBEAT_PATH, LENGTH_BYTES, MAX_MESSAGES, MAX_WAIT_S, SERVER_ID_HEADER,
@@ -58,7 +60,7 @@ pub struct Settings {
     /// What the central shows.
     pub token: Secret,
     /// The probe's certificate; plain HTTP without.
-    pub tls: Option<tls::Certified>,
+    pub certificate: Option<Certificate>,
     /// How many may be connected at once.
     pub max_connections: usize,
 }
@@ -124,13 +126,13 @@ fn listen(sources: &Sources, settings: &Settings) -> Result<Running, String> {
     let failed = |error: std::io::Error| format!("cannot listen on {}: {error}", settings.listen);
     let server = Server::bind(settings.listen).map_err(failed)?;
     let address = server.address().map_err(failed)?;
-    if settings.tls.is_none() && !address.ip().is_loopback() {
+    if settings.certificate.is_none() && !address.ip().is_loopback() {
         tracing::warn!(%address, "the central pulls over PLAIN TEXT: whoever listens sees the token and the data; give pull.certificate_file and key_file");
     }
     let app = app(sources.clone(), settings.token.clone());
-    let tls = settings.tls.as_ref().map(|certified| certified.config.clone());
-    let running = server.start(app, tls, settings.max_connections, sources.status.clone()).map_err(failed)?;
-    tracing::info!(%address, tls = settings.tls.is_some(), "the central may pull");
+    let running =
+        server.start(app, settings.certificate.clone(), settings.max_connections, sources.status.clone()).map_err(failed)?;
+    tracing::info!(%address, tls = settings.certificate.is_some(), "the central may pull");
     Ok(running)
 }
 
@@ -149,7 +151,7 @@ fn app(sources: Sources, token: Secret) -> Router {
 async fn authorize(State(door): State<Door>, headers: HeaderMap, request: Request, next: Next) -> Response {
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     // Where the lengths differ it is told at once: the length is no secret.
-    if shown.is_some_and(|shown| shown.ct_eq(door.token.expose().as_bytes()).into()) {
+    if shown.is_some_and(|shown| shown.ct_eq(door.token.reveal().as_bytes()).into()) {
         if let Some(visitor) = request.extensions().get::<Visitor>() {
             visitor.prove(CENTRAL);
         }

@@ -5,6 +5,8 @@ use crate::{config, spool};
 use reqwest::Client;
 use std::sync::atomic::Ordering;
 use tempfile::TempDir;
+use zonepulse_net::Trust;
+use zonepulse_net::tls::Authorities;
 use zonepulse_wire::pull::messages;
 use zonepulse_wire::{Heartbeat, Identity, Message, ProbeSettings, SystemBatch};
 
@@ -32,7 +34,7 @@ fn probe(batches: u64) -> Probe {
     let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = format!("http://{}", server.address().unwrap());
     let running = server.start(app(sources.clone(), Secret::new("secret")), None, 8, sources.status.clone()).unwrap();
-    let client = crate::central::build(crate::central::client(&address, &tls::Settings::default()).unwrap()).unwrap();
+    let client = crate::central::build(crate::central::client(&address, &Trust::System).unwrap()).unwrap();
     Probe { address, client, sources, told, _running: running, dir }
 }
 
@@ -158,13 +160,12 @@ async fn whoever_fetches_over_https_is_answered_by_the_certificate_s_owner() {
     let probe = probe(1);
     let dir = TempDir::new().unwrap();
     let certified = crate::deliver::tls_tests::certify(dir.path(), "probe");
-    let tls = tls::server(&certified.certificate, &certified.key).unwrap();
-    assert_eq!(tls, tls::server(&certified.certificate, &certified.key).unwrap());
+    let certificate = Certificate::read(&certified.certificate, &certified.key, None).unwrap();
     let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = format!("https://{}", server.address().unwrap());
     let app = app(probe.sources.clone(), Secret::new("secret"));
-    let _running = server.start(app, Some(tls.config), 8, probe.sources.status.clone()).unwrap();
-    let trust = tls::Settings { authorities: Some(tls::Authorities::read(&certified.ca).unwrap()), verify: true };
+    let _running = server.start(app, Some(certificate), 8, probe.sources.status.clone()).unwrap();
+    let trust = Trust::Own(Authorities::read(&certified.ca).unwrap());
     let client = crate::central::build(crate::central::client(&address, &trust).unwrap()).unwrap();
     let response = client.get(format!("{address}{BATCHES_PATH}")).bearer_auth("secret").send().await.unwrap();
     assert_eq!(messages(&response.bytes().await.unwrap()).count(), 1);

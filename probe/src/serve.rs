@@ -8,15 +8,14 @@ use crate::status::Status;
 use axum::Router;
 use axum::http::{Request, StatusCode};
 use axum::response::IntoResponse;
-use rustls::ServerConfig;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 use tower::Service;
-use zonepulse_net::{Acceptor, Bounds, Limits, Paced, Places};
+use zonepulse_net::tls::{Acceptor, Certificate};
+use zonepulse_net::{Bounds, Limits, Paced, Places};
 
 pub(crate) use zonepulse_net::Visitor;
 
@@ -55,14 +54,14 @@ impl Server {
     pub(crate) fn start(
         self,
         app: Router,
-        tls: Option<Arc<ServerConfig>>,
+        certificate: Option<Certificate>,
         max_connections: usize,
         status: Arc<Status>,
     ) -> io::Result<Running> {
         let (end, ended) = watch::channel(false);
         let server = zonepulse_net::Server {
             listener: tokio::net::TcpListener::from_std(self.listener)?,
-            tls: tls.map(|config| Arc::new(move || TlsAcceptor::from(config.clone())) as Acceptor),
+            tls: certificate.map(Acceptor::new),
             places: Places::counting(bounds(max_connections), status.counts.connections_refused.clone()),
             limits: self.limits,
             proxies: Arc::new([]),

@@ -15,8 +15,11 @@
 use crate::agent::Monitoring;
 use crate::config::{Config, Obedience};
 use crate::spool::Spool;
-use crate::{Error, Secret, central, deliver, pull, tls};
+use crate::{Error, central, deliver, pull};
 use serde::{Deserialize, Serialize};
+use zonepulse_net::Trust;
+use zonepulse_net::amqp::Address;
+use zonepulse_private::Secret;
 use zonepulse_wire::{Communication, HeartbeatAnswer, ProbeSettings, RabbitmqSettings};
 
 /// What the central said last, as it is kept.
@@ -97,8 +100,8 @@ impl InForce {
         let settings = &kept.settings;
         settings.check().map_err(wrong)?;
         let own = config.central()?;
-        let Floor { url, tls, refused, moved_to } = Floor::under(config, settings)?;
-        let central = own.as_ref().map(|own| deliver::http::Settings { url, token: own.token.clone(), tls: tls.clone() });
+        let Floor { url, trust, refused, moved_to } = Floor::under(config, settings)?;
+        let central = own.as_ref().map(|own| deliver::http::Settings { url, token: own.token.clone(), trust: trust.clone() });
         let delivery = match settings.communication {
             Communication::Http => {
                 let central = central.clone().ok_or_else(|| wrong("communication: is \"http\", but this probe has no token"))?;
@@ -110,13 +113,17 @@ impl InForce {
                 let rabbitmq = settings.rabbitmq.as_ref().ok_or_else(|| wrong("rabbitmq: is missing"))?;
                 config.pin().and_then(|pin| pin.check_broker(rabbitmq)).map_err(|what| wrong(format!("rabbitmq: {what}")))?;
                 let url = broker_url(rabbitmq);
-                deliver::amqp::check_url(&url).map_err(|what| wrong(format!("rabbitmq: {what}")))?;
-                deliver::Settings::Amqp(deliver::amqp::Settings { url, queue: config.deliver.rabbitmq.queue.clone(), token, tls })
+                Address::parse(&url).map_err(|what| wrong(format!("rabbitmq: {what}")))?;
+                deliver::Settings::Amqp(deliver::amqp::Settings {
+                    url,
+                    queue: config.deliver.rabbitmq.queue.clone(),
+                    token,
+                    trust,
+                })
             }
             Communication::Pull => deliver::Settings::Pull,
         };
-        let given = settings.pull_token.as_ref().map(Secret::new);
-        let pull = if delivery == deliver::Settings::Pull { Some(config.pull(given.as_ref())?) } else { None };
+        let pull = if delivery == deliver::Settings::Pull { Some(config.pull(settings.pull_token.as_ref())?) } else { None };
         // Where the central's own word leads nowhere, the configuration's may: a wrong
         // address can be corrected from afar.
         let mut heartbeat: Vec<_> = central.into_iter().chain(own).collect();
@@ -147,7 +154,7 @@ impl InForce {
 /// What is left of the settings that lead the token somewhere when the configuration has had its say.
 struct Floor {
     url: String,
-    tls: tls::Settings,
+    trust: Trust,
     refused: Option<String>,
     moved_to: Option<String>,
 }
@@ -155,12 +162,11 @@ struct Floor {
 impl Floor {
     /// Fails with [`Error::Config`] where a setting makes no sense.
     fn under(config: &Config, settings: &ProbeSettings) -> Result<Floor, Error> {
-        let mut tls = config.tls()?;
         let mut refused = Vec::new();
-        if tls.verify && !settings.verify_ca {
+        if config.tls.verify_ca && !settings.verify_ca {
             refused.push("verify_ca: this probe's configuration says that certificates are verified (tls.verify_ca)".to_owned());
         }
-        tls.verify |= settings.verify_ca;
+        let trust = config.trust(config.tls.verify_ca || settings.verify_ca)?;
         let (mut url, mut moved_to) = (config.deliver.http.url.clone(), None);
         if let Some(there) = &settings.api_url {
             central::check_url(there).map_err(|what| wrong(format!("api_url: {what}")))?;
@@ -172,7 +178,7 @@ impl Floor {
                 Err(what) => refused.push(format!("api_url: {what}")),
             }
         }
-        Ok(Floor { url, tls, refused: (!refused.is_empty()).then(|| refused.join("; ")), moved_to })
+        Ok(Floor { url, trust, refused: (!refused.is_empty()).then(|| refused.join("; ")), moved_to })
     }
 }
 
@@ -180,7 +186,7 @@ fn broker_url(rabbitmq: &RabbitmqSettings) -> Secret {
     let RabbitmqSettings { address, port, tls, virtual_host, user, password } = rabbitmq;
     let scheme = if *tls { "amqps" } else { "amqp" };
     let host = if address.contains(':') && !address.starts_with('[') { format!("[{address}]") } else { address.clone() };
-    let [user, password, virtual_host] = [user, password, virtual_host].map(|text| escape(text));
+    let [user, password, virtual_host] = [user, password.reveal(), virtual_host].map(escape);
     Secret::new(format!("{scheme}://{user}:{password}@{host}:{port}/{virtual_host}"))
 }
 
@@ -238,8 +244,8 @@ mod tests {
         assert_eq!(in_force.version, Some(3));
         assert_eq!(in_force.monitoring, Monitoring { dns: false, dns_interval_s: 60, system: true, system_interval_s: 30 });
         let deliver::Settings::Http(central) = &in_force.delivery else { panic!("{in_force:?}") };
-        assert_eq!((central.url.as_str(), central.tls.verify, central.token.expose()), ("https://two", false, "t"));
-        let heartbeat: Vec<_> = in_force.heartbeat.iter().map(|way| (way.url.as_str(), way.tls.verify)).collect();
+        assert_eq!((central.url.as_str(), central.trust.verifies(), central.token.reveal()), ("https://two", false, "t"));
+        let heartbeat: Vec<_> = in_force.heartbeat.iter().map(|way| (way.url.as_str(), way.trust.verifies())).collect();
         assert_eq!(heartbeat, [("https://two", false), ("https://one", false)]);
         assert_eq!((in_force.refused, in_force.moved_to.as_deref()), (None, Some("https://two")));
     }
@@ -276,7 +282,7 @@ mod tests {
             let said = kept(|settings| settings.verify_ca = told);
             let in_force = InForce::of_central(&config(&format!("[tls]\nverify_ca = {own}")), &said).unwrap();
             let deliver::Settings::Http(central) = &in_force.delivery else { panic!("{in_force:?}") };
-            assert_eq!(central.tls.verify, expected, "{own} {told}");
+            assert_eq!(central.trust.verifies(), expected, "{own} {told}");
             assert_eq!(in_force.refused.is_some(), own && !told, "{own} {told}");
         }
     }
@@ -307,7 +313,7 @@ mod tests {
     fn a_broker_is_spoken_to_with_what_the_central_gave() {
         let in_force = InForce::of_central(&config(""), &kept(rabbitmq)).unwrap();
         let deliver::Settings::Amqp(settings) = &in_force.delivery else { panic!("{in_force:?}") };
-        assert_eq!(settings.url.expose(), "amqps://me%40x:p%2F%3Aw@[::1]:5671/%2F");
+        assert_eq!(settings.url.reveal(), "amqps://me%40x:p%2F%3Aw@[::1]:5671/%2F");
         assert_eq!(in_force.heartbeat.len(), 1);
         assert!(!format!("{in_force:?}").contains("p%2F"));
     }
@@ -342,7 +348,7 @@ mod tests {
         for own in ["", "token = \"own\"\n"] {
             let config = config(&format!("[pull]\nlisten = \"127.0.0.1:8054\"\n{own}"));
             let in_force = InForce::of_central(&config, &pull).unwrap();
-            assert_eq!(in_force.pull.as_ref().unwrap().token.expose(), "given");
+            assert_eq!(in_force.pull.as_ref().unwrap().token.reveal(), "given");
             assert!(!format!("{in_force:?} {pull:?}").contains("given"));
         }
     }

@@ -262,7 +262,7 @@ impl Puller {
     fn request(&self, path: &str, body: Option<Vec<u8>>) -> Vec<u8> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            zonepulse_probe::tls::install_provider();
+            zonepulse_net::tls::install_provider();
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
             let url = format!("{}{path}", self.url);
             let request = body.map_or_else(|| client.get(&url), |body| client.post(&url).body(body));
@@ -351,7 +351,7 @@ fn a_central_that_sends_the_token_elsewhere_is_followed_in_the_rest_and_told() {
             tls: false,
             virtual_host: "/".to_owned(),
             user: "u".to_owned(),
-            password: "hush".to_owned(),
+            password: "hush".into(),
         });
     });
     let central = Arc::new(Central { settings: vec![elsewhere, unpinned_broker], allowed: 2.into(), ..Central::default() });

@@ -130,7 +130,7 @@ fn by_hand() {
     let certificate = authority.certify(&["localhost"]);
     // It goes on in [tls].
     let central = Central::start_secure(&[], &authority, &certificate, &format!("ca_file = {:?}\n", authority.file()));
-    let handover = hand_over(&central, "/api/v2/pvservers", &json!({ "server": "ns1" }));
+    let handover = hand_over(&central, "/api/v2/pvservers", &json!({ "server": "ns1", "credential": "token" }));
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let (config, ca, spool) = (folder.path().join("probe.toml"), folder.path().join("ca.pem"), folder.path().join("spool"));
     fs::write(&ca, handover["ca"].as_str().expect("a certificate")).expect("a test's folder is writable");

@@ -169,12 +169,15 @@ fn of_configuration() {
     write_private(&file, "[store]\nraw_retention_minutes = 60\nmax_records = 20000\n[sql]\nmax_concurrent = 1\n");
     let file = file.to_str().expect("a path of a test is text");
     let (usual, of_file) = (Planned::new(&FOUR), Planned::new(&[&FOUR[..], &["--config", file]].concat()));
-    assert_eq!((&usual.0["wanted"]["raw_minutes"], &of_file.0["wanted"]["raw_minutes"]), (&1440.into(), &60.into()));
+    assert_eq!(
+        (&usual.0["wanted"]["raw_retention_minutes"], &of_file.0["wanted"]["raw_retention_minutes"]),
+        (&1440.into(), &60.into())
+    );
     for figure in ["disk_steady", "sql_memory", "flood_memory"] {
         assert!(of_file.figure(figure) < usual.figure(figure), "{figure}");
     }
-    let both = Planned::new(&[&FOUR[..], &["--config", file, "--raw-minutes", "120"]].concat());
-    assert_eq!(both.0["wanted"]["raw_minutes"], 120, "what is given wins");
+    let both = Planned::new(&[&FOUR[..], &["--config", file, "--raw-retention-minutes", "120"]].concat());
+    assert_eq!(both.0["wanted"]["raw_retention_minutes"], 120, "what is given wins");
 }
 
 fn within_a_fifth(what: &str, planned: f64, found: f64) {

@@ -6,7 +6,7 @@
 
 use crate::settings::ProbeSettings;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use zonepulse_private::{Secret, reveal};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,33 +19,23 @@ pub struct EnrollmentRequest {
     pub probe_version: String,
 }
 
-/// What a probe is given. It prints without its tokens.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a probe is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrollment {
     /// The number of the server.
     pub server_id: u32,
     /// Its display name.
     pub server: String,
     /// The token with which the probe sends and says that it is alive.
-    pub token: String,
+    #[serde(serialize_with = "reveal")]
+    pub token: Secret,
     /// The version of these settings.
     pub settings_version: u64,
     /// What the probe shall do.
     pub settings: ProbeSettings,
     /// The token with which the central shows itself when it pulls; empty where batches take another way.
-    #[serde(default)]
-    pub pull_token: String,
-}
-
-impl fmt::Debug for Enrollment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Enrollment")
-            .field("server_id", &self.server_id)
-            .field("server", &self.server)
-            .field("settings_version", &self.settings_version)
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
+    #[serde(default, serialize_with = "reveal")]
+    pub pull_token: Secret,
 }
 
 #[cfg(test)]

@@ -346,7 +346,7 @@ mod tests {
     fn any_settings() -> impl Strategy<Value = ProbeSettings> {
         let ways = vec![Communication::Http, Communication::Rabbitmq, Communication::Pull];
         let rabbitmq = (any_text(), any::<u16>(), any::<bool>(), any_text()).prop_map(|(address, port, tls, password)| {
-            RabbitmqSettings { address, port, tls, virtual_host: "/".into(), user: "probe".into(), password }
+            RabbitmqSettings { address, port, tls, virtual_host: "/".into(), user: "probe".into(), password: password.into() }
         });
         let flags = any::<(bool, bool, bool)>();
         let seconds = || prop_oneof![Just(0), Just(1), Just(300), Just(3600), Just(u32::MAX), any::<u32>()];
@@ -362,7 +362,7 @@ mod tests {
                     api_url,
                     verify_ca,
                     rabbitmq,
-                    pull_token,
+                    pull_token: pull_token.map(Into::into),
                 }
             },
         )

@@ -31,7 +31,6 @@ pub mod settings;
 
 mod batch;
 mod bounds;
-mod broker;
 mod codec;
 mod counter;
 mod envelope;
@@ -45,7 +44,6 @@ mod utc;
 
 pub use batch::{Batch, Coverage, Evicted, Identity, Records, Row};
 pub use bounds::{END_OF_TIME_S, MAX_COUNTER, MAX_COUNTERS, MAX_EVICTED, MAX_HITS, MAX_SEQ, MAX_VALUE};
-pub use broker::broker_url_fault;
 pub use codec::{MAX_RECORDS, MAX_ROWS, OTHER, VERSION};
 pub use counter::{Counter, Counters};
 pub use enrollment::{Enrollment, EnrollmentRequest};

@@ -6,7 +6,7 @@
 //! was told also when it starts while the central is away.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use zonepulse_private::{Secret, reveal};
 
 /// The DNS interval unless it is set, seconds.
 pub const DEFAULT_DNS_INTERVAL_S: u32 = 60;
@@ -20,8 +20,8 @@ pub const MAX_SYSTEM_INTERVAL_S: u32 = 3600;
 /// The longest text in a probe's settings, bytes.
 pub const MAX_TEXT_BYTES: usize = 4096;
 
-/// The settings of one probe, complete. They print without the pull token and the broker's password.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The settings of one probe, complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeSettings {
     /// Whether DNS messages are counted.
     pub dns_monitoring: bool,
@@ -44,8 +44,8 @@ pub struct ProbeSettings {
     pub rabbitmq: Option<RabbitmqSettings>,
     /// What the central shows when it pulls; absent where batches take another way. Without one the
     /// probe's own configuration says it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pull_token: Option<String>,
+    #[serde(default, serialize_with = "reveal", skip_serializing_if = "Option::is_none")]
+    pub pull_token: Option<Secret>,
 }
 
 /// How batches come to the central.
@@ -60,8 +60,8 @@ pub enum Communication {
     Pull,
 }
 
-/// Where the broker is, and as whom to speak to it. It prints without the password.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Where the broker is, and as whom to speak to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RabbitmqSettings {
     /// A name or an IP address.
     pub address: String,
@@ -74,7 +74,8 @@ pub struct RabbitmqSettings {
     /// The user.
     pub user: String,
     /// Its password.
-    pub password: String,
+    #[serde(serialize_with = "reveal")]
+    pub password: Secret,
 }
 
 impl ProbeSettings {
@@ -92,14 +93,14 @@ impl ProbeSettings {
         let broker = self.rabbitmq.iter().flat_map(|broker| {
             let RabbitmqSettings { address, port: _, tls: _, virtual_host, user, password } = broker;
             [
-                ("rabbitmq.address", address),
+                ("rabbitmq.address", address.as_str()),
                 ("rabbitmq.virtual_host", virtual_host),
                 ("rabbitmq.user", user),
-                ("rabbitmq.password", password),
+                ("rabbitmq.password", password.reveal()),
             ]
         });
-        let pull_token = self.pull_token.iter().map(|token| ("pull_token", token));
-        let mut texts = self.api_url.iter().map(|url| ("api_url", url)).chain(pull_token).chain(broker);
+        let pull_token = self.pull_token.iter().map(|token| ("pull_token", token.reveal()));
+        let mut texts = self.api_url.iter().map(|url| ("api_url", url.as_str())).chain(pull_token).chain(broker);
         match texts.find(|(_, text)| text.len() > MAX_TEXT_BYTES) {
             // Not the text itself: it may be the password.
             Some((field, text)) => Err(format!("{field}: {} bytes are more than {MAX_TEXT_BYTES}", text.len())),
@@ -121,34 +122,6 @@ impl Default for ProbeSettings {
             rabbitmq: None,
             pull_token: None,
         }
-    }
-}
-
-impl fmt::Debug for ProbeSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProbeSettings")
-            .field("dns_monitoring", &self.dns_monitoring)
-            .field("dns_interval_s", &self.dns_interval_s)
-            .field("system_monitoring", &self.system_monitoring)
-            .field("system_interval_s", &self.system_interval_s)
-            .field("communication", &self.communication)
-            .field("api_url", &self.api_url)
-            .field("verify_ca", &self.verify_ca)
-            .field("rabbitmq", &self.rabbitmq)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for RabbitmqSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RabbitmqSettings { address, port, tls, virtual_host, user, password: _ } = self;
-        f.debug_struct("RabbitmqSettings")
-            .field("address", address)
-            .field("port", port)
-            .field("tls", tls)
-            .field("virtual_host", virtual_host)
-            .field("user", user)
-            .finish_non_exhaustive()
     }
 }
 
@@ -183,7 +156,7 @@ mod tests {
             user: "probe-7".into(),
             password: "hush".into(),
         };
-        let pull_token = Some("hush".to_owned());
+        let pull_token = Some("hush".into());
         let shown = format!("{:?}", ProbeSettings { rabbitmq: Some(rabbitmq), pull_token, ..ProbeSettings::default() });
         assert!(shown.contains("probe-7") && !shown.contains("hush"), "{shown}");
     }

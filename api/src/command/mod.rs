@@ -16,14 +16,15 @@ mod simulate;
 mod sql_worker;
 mod user;
 
-use crate::config::{Log, LogFormat, LogLevel, Settings};
+use crate::Error;
+use crate::config::{Log, Settings};
 use crate::serve::STORE;
-use crate::{Error, logging};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
+use zonepulse_program::log;
 use zonepulse_store::Store;
 
 /// The central of Zonepulse: receives what probes count, keeps it, and answers the monitoring API
@@ -34,10 +35,10 @@ pub struct Command {
     action: Action,
     /// Log from this level on, to standard error
     #[arg(long, value_enum, global = true, value_name = "LEVEL")]
-    log_level: Option<LogLevel>,
+    log_level: Option<log::Level>,
     /// Log in lines for people or in JSON
     #[arg(long, value_enum, global = true, value_name = "FORMAT")]
-    log_format: Option<LogFormat>,
+    log_format: Option<log::Format>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -100,8 +101,8 @@ impl Command {
 /// What the command line says of the log, over what the configuration says.
 #[derive(Debug, Clone, Copy)]
 struct Overlay {
-    level: Option<LogLevel>,
-    format: Option<LogFormat>,
+    level: Option<log::Level>,
+    format: Option<log::Format>,
 }
 
 impl Overlay {
@@ -110,8 +111,8 @@ impl Overlay {
     }
 
     /// Begins to log, and tells first what the next release refuses of the configuration.
-    fn start(self, settings: &Settings) -> logging::Handle {
-        let handle = logging::start(self.over(settings.log));
+    fn start(self, settings: &Settings) -> log::Handle {
+        let handle = self.over(settings.log).start();
         settings.warn();
         handle
     }
@@ -192,8 +193,8 @@ mod tests {
 
     #[test]
     fn the_command_line_wins_over_the_configuration() {
-        let overlay = Overlay { level: Some(LogLevel::Debug), format: None };
-        let log = overlay.over(Log { level: LogLevel::Warn, format: LogFormat::Json, requests: false });
-        assert_eq!(log, Log { level: LogLevel::Debug, format: LogFormat::Json, requests: false });
+        let overlay = Overlay { level: Some(log::Level::Debug), format: None };
+        let log = overlay.over(Log { level: log::Level::Warn, format: log::Format::Json, requests: false });
+        assert_eq!(log, Log { level: log::Level::Debug, format: log::Format::Json, requests: false });
     }
 }

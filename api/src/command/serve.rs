@@ -4,13 +4,14 @@ use super::{Overlay, Place};
 use crate::accounts::{ADMINISTRATOR, Administrator};
 use crate::config::Settings;
 use crate::serve::{Live, authority, broker, serve};
-use crate::tls::Certificate;
-use crate::{Error, describe, logging, room};
+use crate::tls::certificate;
+use crate::{Error, describe, room};
 use clap::Args;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
+use zonepulse_program::log;
 
 /// The central.
 #[derive(Debug, Args)]
@@ -45,7 +46,7 @@ impl Serve {
         Ok(settings)
     }
 
-    async fn serve(&self, settings: Settings, overlay: Overlay, log: logging::Handle) -> Result<(), Error> {
+    async fn serve(&self, settings: Settings, overlay: Overlay, log: log::Handle) -> Result<(), Error> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hang_up = signal(SignalKind::hangup())?;
         let shutdown = async move {
@@ -71,7 +72,7 @@ impl Serve {
     }
 
     /// Reads the configuration again: what is logged and the certificate count at once, the rest is told.
-    fn reload(&self, running: &Settings, overlay: Overlay, log: &logging::Handle, live: &Live) {
+    fn reload(&self, running: &Settings, overlay: Overlay, log: &log::Handle, live: &Live) {
         let settings = match self.settings() {
             Ok(settings) => settings,
             Err(error) => return tracing::error!(error = describe(&error), "the configuration was not read again"),
@@ -115,7 +116,7 @@ fn check(settings: &Settings) -> Result<ExitCode, Error> {
     if let Some(key) = &settings.tls.key_file {
         zonepulse_private::check_key(key)?;
     }
-    Certificate::read(&settings.tls)?;
+    certificate(&settings.tls)?;
     broker(&settings.rabbitmq)?;
     authority(&settings.pull)?;
     if let Some(warning) = room::check(settings)? {
@@ -131,7 +132,7 @@ fn greet(out: &mut impl Write, url: &str, administrator: &Administrator, is_term
     match administrator {
         Administrator::Made { password, file } if is_terminal => {
             writeln!(out, "  user      {ADMINISTRATOR}")?;
-            writeln!(out, "  password  {password}")?;
+            writeln!(out, "  password  {}", password.reveal())?;
             writeln!(out, "            made now, and written to {}", file.display())?;
         }
         Administrator::Made { file, .. } | Administrator::Written(file) => {
@@ -163,7 +164,7 @@ mod tests {
 
     #[test]
     fn the_first_password_shows_on_a_terminal_only() {
-        let made = Administrator::Made { password: "hush".to_owned(), file: "/data/admin-credentials".into() };
+        let made = Administrator::Made { password: "hush".into(), file: "/data/admin-credentials".into() };
         let said = |is_terminal| {
             let mut out = Vec::new();
             greet(&mut out, "http://127.0.0.1:8053", &made, is_terminal).unwrap();

@@ -3,7 +3,7 @@
 use super::{Overlay, Place};
 use crate::addresses::Addresses;
 use crate::config::Settings;
-use crate::handover::{CA_FILE, Credential, Secret, enroll_command};
+use crate::handover::{CA_FILE, Credential, ServerSecret, enroll_command};
 use crate::probe_file::ProbeFile;
 use crate::{Error, accounts, time};
 use axum::http::HeaderMap;
@@ -146,7 +146,7 @@ pub(super) struct HandingOver {
 
 /// What is there before the server is changed.
 struct Prepared {
-    secret: Secret,
+    secret: ServerSecret,
     file: Option<zonepulse_private::Prepared>,
 }
 
@@ -170,7 +170,7 @@ impl HandingOver {
             (None, Some(_)) => Credential::Token,
             (None, None) => Credential::EnrollmentToken,
         };
-        Ok(Prepared { file: self.probe.prepare()?, secret: Secret::make(credential, time::now_ms())? })
+        Ok(Prepared { file: self.probe.prepare()?, secret: ServerSecret::make(credential, time::now_ms())? })
     }
 
     fn complete(

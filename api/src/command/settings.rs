@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 use std::io::Write;
 use std::process::ExitCode;
+use zonepulse_private::Secret;
 use zonepulse_store::{Server, Store};
 
 /// Settings.
@@ -25,7 +26,7 @@ pub(super) enum Settings {
         /// The setting's name, as `get` shows it
         key: String,
         /// The new value; without one, the setting goes back to its default, or a server's to the value for all servers
-        value: Option<String>,
+        value: Option<Secret>,
         /// Read the value from standard input, one line, or prompt for it; for secrets, which every user can see as arguments
         #[arg(long, conflicts_with = "value")]
         value_stdin: bool,
@@ -59,13 +60,15 @@ impl Settings {
                     true => Some(zonepulse_private::secret_from_stdin(key)?),
                     false => value.clone(),
                 };
-                if !value_stdin && value.as_deref().is_some_and(|value| zonepulse_private::is_secret(key, value)) {
+                if !value_stdin && value.as_ref().is_some_and(|value| zonepulse_private::is_secret(key, value.reveal())) {
                     eprintln!(
                         "zonepulse: warning: every user of this machine can see {key} in the arguments: \
                          use --value-stdin; the next release will refuse it here"
                     );
                 }
-                place.with_store(overlay, &format!("PATCH {path}"), |store, _| of.set(store, key, value.as_deref()))?;
+                place.with_store(overlay, &format!("PATCH {path}"), |store, _| {
+                    of.set(store, key, value.as_ref().map(Secret::reveal))
+                })?;
             }
         }
         Ok(ExitCode::SUCCESS)

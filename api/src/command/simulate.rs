@@ -142,7 +142,7 @@ impl Simulate {
         let mut made = Vec::new();
         for number in 1..=count {
             let (server, token) = accounts::add_server(&store, &format!("simulated {number}"), true)?;
-            made.push(Known { id: server.id, token });
+            made.push(Known { id: server.id, token: token.into() });
         }
         write_servers(file, &made)?;
         store.close()?;

@@ -5,6 +5,7 @@ use crate::{Error, accounts, time};
 use clap::{Args, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
+use zonepulse_private::Secret;
 
 /// Users.
 #[derive(Debug, Subcommand)]
@@ -97,7 +98,7 @@ pub(super) struct Password {
 }
 
 impl Password {
-    fn read(&self) -> Result<Option<String>, Error> {
+    fn read(&self) -> Result<Option<Secret>, Error> {
         if !self.password_stdin {
             return Ok(None);
         }
@@ -124,7 +125,7 @@ impl User {
                     let made = accounts::add_user(store, name, *administrator, given)?;
                     Ok((made, accounts::has_administrator(store)?, accounts::makes_administrator(store)?))
                 })?;
-                password.show(name, &made)?;
+                password.show(name, made.reveal())?;
                 if comes {
                     eprintln!(
                         "zonepulse: there is no administrator yet: the next `zonepulse serve` makes one, {}; \
@@ -152,7 +153,7 @@ impl User {
                 let made = place.with_store(overlay, &call("PATCH", name), |store, settings| {
                     accounts::set_password(store, &settings.data, name, given)
                 })?;
-                password.show(name, &made)?;
+                password.show(name, made.reveal())?;
             }
             User::Rights { name, change, place } => {
                 let changed = |store: &_, _: &_| accounts::change_user(store, name, |user| change.apply(user));

@@ -2,11 +2,11 @@
 
 use super::Settings;
 use crate::Error;
-use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
-use zonepulse_ingest::amqp;
+use zonepulse_net::amqp::{Address, check_queue};
+use zonepulse_program::config::values;
 use zonepulse_store::bad_url;
 
 /// More memory than any machine has, bytes.
@@ -27,26 +27,24 @@ impl Settings {
         if self.data.as_os_str().is_empty() {
             return Some(("data", "is empty; give a directory".to_owned()));
         }
-        if let Some((key, path)) = self.paths().into_iter().find(|(_, path)| !path.is_absolute()) {
-            let path = path.display().to_string();
-            return Some((key, format!("must be an absolute path, not {path:?}: it would depend on the current directory")));
+        if let Some(bad) = self.paths().into_iter().find_map(|(key, path)| Some((key, values::absolute(path).err()?))) {
+            return Some(bad);
         }
         if let Some((url, what)) = self.public_urls.iter().find_map(|url| Some((url, bad_url(url)?))) {
             return Some(("public_urls", format!("{url:?} {what}")));
         }
-        let listens = [("listen", Some(self.listen)), ("metrics.listen", self.metrics.listen)];
-        if let Some((key, listen)) = listens.into_iter().find_map(|(key, listen)| Some((key, listen.filter(is_of_many)?))) {
-            return Some((key, format!("{listen} is a multicast or broadcast address; give one of this machine")));
+        if let Err(what) = values::one_machine(&self.listen) {
+            return Some(("listen", what));
         }
-        if let Some(listen) = self.metrics.listen.filter(|listen| listen.port() == 0) {
-            return Some(("metrics.listen", format!("{listen} has no port; give one from 1 to 65535")));
+        if let Some(what) = self.metrics.listen.and_then(|listen| values::with_port(&listen).err()) {
+            return Some(("metrics.listen", what));
         }
         // Not the URL itself: a password may be in it.
-        if let Some(what) = self.rabbitmq.url.as_ref().and_then(|url| amqp::check_url(url.reveal()).err()) {
+        if let Some(what) = self.rabbitmq.url.as_ref().and_then(|url| Address::parse(url).err()) {
             return Some(("rabbitmq.url", what.to_owned()));
         }
         let queue = &self.rabbitmq.queue;
-        amqp::check_queue(queue).err().map(|what| ("rabbitmq.queue", format!("{what}, not {queue:?}")))
+        check_queue(queue).err().map(|what| ("rabbitmq.queue", format!("{what}, not {queue:?}")))
     }
 
     fn paths(&self) -> Vec<(&'static str, &Path)> {
@@ -63,9 +61,7 @@ impl Settings {
     }
 
     fn bad_number(&self) -> Option<(&'static str, String)> {
-        let (key, value, range) = self.numbers().into_iter().find(|(_, value, range)| !range.contains(value))?;
-        let (least, most) = range.into_inner();
-        Some((key, format!("must be from {least} to {most}, not {value}")))
+        self.numbers().into_iter().find_map(|(key, value, range)| Some((key, values::within(value, &range).err()?)))
     }
 
     fn numbers(&self) -> Vec<(&'static str, u64, RangeInclusive<u64>)> {
@@ -137,21 +133,8 @@ impl Settings {
 
     /// Refuses a data directory that is none and cannot be made.
     pub(crate) fn check_data(&self) -> Result<(), Error> {
-        for above in self.data.ancestors() {
-            match fs::metadata(above) {
-                Ok(metadata) if metadata.is_dir() => return Ok(()),
-                Ok(_) => return Err(Error::Config(format!("data: {} is not a directory", above.display()))),
-                // It is made, or what is above it says why not.
-                Err(_) => {}
-            }
-        }
-        Ok(())
+        values::directory(&self.data).map_err(|what| Error::Config(format!("data: {what}")))
     }
-}
-
-/// Whether it is a multicast or broadcast address, which no machine has alone.
-fn is_of_many(address: &SocketAddr) -> bool {
-    address.ip().is_multicast() || address.ip() == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 /// Whether one address keeps the other from being listened at. The unspecified one of IPv6 is all of IPv4, too.
@@ -272,37 +255,18 @@ mod tests {
 
     #[test]
     fn every_key_has_an_invalid_value_or_none_at_all() {
-        let mut section = String::new();
-        let mut keys = 0;
-        for line in EXAMPLE.lines() {
-            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-                section = format!("{name}.");
-            }
-            let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") else { continue };
-            if key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
-                let key = format!("{section}{key}");
-                let known = INVALID.iter().any(|(invalid, ..)| *invalid == key) || FREE.contains(&key.as_str());
-                assert!(known, "{key}");
-                keys += 1;
-            }
+        let keys = zonepulse_fixtures::example::keys(EXAMPLE);
+        for key in &keys {
+            let known = INVALID.iter().any(|(invalid, ..)| *invalid == key.name) || FREE.contains(&key.name.as_str());
+            assert!(known, "{}", key.name);
         }
-        assert!(keys > 45, "{keys}");
+        assert!(keys.len() > 45, "{}", keys.len());
     }
 
     #[test]
     fn every_limit_of_a_number_is_in_the_example_file() {
-        let mut section = String::new();
-        let mut above = String::new();
-        let mut told = std::collections::BTreeMap::new();
-        for line in EXAMPLE.lines() {
-            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-                section = format!("{name}.");
-            } else if let Some(comment) = line.strip_prefix('#') {
-                above.push_str(comment);
-            } else if let Some((key, _)) = line.split_once(" = ") {
-                told.insert(format!("{section}{key}"), std::mem::take(&mut above));
-            }
-        }
+        let keys = zonepulse_fixtures::example::keys(EXAMPLE);
+        let told: std::collections::BTreeMap<_, _> = keys.into_iter().map(|key| (key.name, key.comment)).collect();
         for (key, _, range) in Settings::default().numbers() {
             let limits = format!("From {} to {}.", range.start(), range.end());
             assert!(told[key].contains(&limits), "{key}: {limits}");

@@ -1,17 +1,14 @@
-//! Reading the settings, and saying what is wrong with them and where.
+//! Reading the settings.
 
 use super::Settings;
 use super::renamed::TABLE;
 use crate::Error;
-use figment::error::Kind;
-use figment::providers::{Env, Format, Toml};
-use figment::{Figment, Provider};
 use std::path::Path;
-use toml_edit::{ImDocument, TableLike};
-use zonepulse_renamed::{Renamed, Renewed, as_written};
+use zonepulse_program::config::{Schema, Sources, environment, read_file};
 
-/// What every variable of the environment that counts begins with.
-const PREFIX: &str = "ZONEPULSE_";
+/// What is particular to the central's configuration.
+static SCHEMA: Schema =
+    Schema { prefix: "ZONEPULSE_", is_variable: is_setting, secrets: &["rabbitmq.url"], paths: &[], renamed: &TABLE };
 
 impl Settings {
     /// The defaults, overlaid by a file if one is given, overlaid by the environment.
@@ -20,185 +17,25 @@ impl Settings {
     /// there is a secret in it and others may read it, and with [`Error::Config`], which names the place and, for a key that is not
     /// known, the one that was probably meant.
     pub fn read(file: Option<&Path>) -> Result<Self, Error> {
-        let mut figment = Figment::new();
-        let mut warnings = Vec::new();
-        if let Some(file) = file {
-            // A file that is named and missing is a mistake; figment would read it as empty.
-            let text = zonepulse_private::read(file)?.with_secrets(holds_secret)?;
-            let in_file = |line: Option<usize>, what: &str| Error::Config(place(file, line) + what);
-            let document = ImDocument::parse(text.as_str())
-                .map_err(|error| in_file(error.span().map(|span| line(&text, span.start)), error.message().trim_end()))?;
-            // Read by itself first, so that an error can say that it is in the file.
-            let refuse = |fault: Fault| in_file(fault.line(&text, document.as_table()), &fault.text(in_a_file));
-            let source = renewed(Toml::string(&text), refuse)?;
-            let refuse = |fault: Fault| refuse(fault.written(source.used()));
-            let alone: Settings = Figment::from(source.clone()).extract().map_err(|error| refuse(Fault::of(&error)))?;
-            Fault::value_of(&alone).map_or(Ok(()), |fault| Err(refuse(fault)))?;
-            warnings.extend(source.used().iter().map(|renamed| {
-                let line = Fault::renamed(renamed).written(source.used()).line(&text, document.as_table());
-                place(file, line) + &renamed.to_string()
-            }));
-            figment = figment.merge(source);
+        // A file that is named and missing is a mistake.
+        let text = file.map(read_file).transpose()?.unwrap_or_default();
+        let sources = Sources::read(&SCHEMA, file.map(|file| (file, text.as_str())), environment(), [])?;
+        let settings: Settings = sources.extract()?;
+        if let Some((key, what)) = settings.bad_value() {
+            return Err(sources.refuse(key, what).into());
         }
-        let environment = Env::prefixed(PREFIX).filter(|key| is_setting(key.as_str())).split("__");
-        let refuse = |fault: Fault| Error::Config(format!("environment {}", fault.text(as_variable)));
-        let source = renewed(environment, refuse)?;
-        let refuse = |fault: Fault| refuse(fault.written(source.used()));
-        let settings: Settings = figment.merge(source.clone()).extract().map_err(|error| refuse(Fault::of(&error)))?;
-        let spelled = |renamed: &Renamed| renamed.warning(|key| as_variable(&parts(key)));
-        warnings.extend(source.used().iter().map(|renamed| format!("environment {}", spelled(renamed))));
-        let settings = Settings { warnings, ..settings };
-        Fault::value_of(&settings).map_or(Ok(()), |fault| Err(refuse(fault)))?;
         settings.check_together()?;
-        Ok(settings)
+        Ok(Settings { warnings: sources.warnings(), ..settings })
     }
-}
-
-/// A source with the present names.
-fn renewed(source: impl Provider, refuse: impl Fn(Fault) -> Error) -> Result<Renewed, Error> {
-    Renewed::of(source, &TABLE).map_err(|error| match error {
-        zonepulse_renamed::Error::Both(renamed) => refuse(Fault::renamed(&renamed)),
-        zonepulse_renamed::Error::Source(error) => refuse(Fault::of(&error)),
-        error => Error::Config(error.to_string()),
-    })
-}
-
-fn parts(key: &str) -> Vec<String> {
-    key.split('.').map(str::to_owned).collect()
-}
-
-fn in_a_file(path: &[String]) -> String {
-    path.join(".")
-}
-
-fn as_variable(path: &[String]) -> String {
-    format!("{PREFIX}{}", path.join("__").to_uppercase())
-}
-
-/// Whether a configuration has a token, a password, or a URL with a password in it.
-fn holds_secret(text: &str) -> bool {
-    fn in_value(key: &str, value: &toml::Value) -> bool {
-        match value {
-            toml::Value::String(text) => zonepulse_private::is_secret(key, text),
-            toml::Value::Array(values) => values.iter().any(|value| in_value(key, value)),
-            toml::Value::Table(table) => table.iter().any(|(key, value)| in_value(key, value)),
-            _ => false,
-        }
-    }
-    // What cannot be parsed is refused for that.
-    text.parse::<toml::Table>().is_ok_and(|table| table.iter().any(|(key, value)| in_value(key, value)))
 }
 
 /// Variables of the project's tests and scripts, without the prefix.
 const OF_SCRIPTS: [&str; 5] = ["corpus", "crashes", "run_dir", "schedules", "seed"];
 
-/// Whether a variable, named without its prefix, is meant for the central: the probe has
+/// Whether a variable, named in lower case without its prefix, is meant for the central: the probe has
 /// settings of its own, and so have the project's tests and scripts.
 fn is_setting(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    !["probe_", "tests_", "bench_"].iter().any(|other| key.starts_with(other)) && !OF_SCRIPTS.contains(&key.as_str())
-}
-
-/// `FILE:LINE: `, or without the line where it is not known.
-fn place(file: &Path, line: Option<usize>) -> String {
-    match line {
-        Some(line) => format!("{}:{line}: ", file.display()),
-        None => format!("{}: ", file.display()),
-    }
-}
-
-/// What is wrong, and with which key.
-struct Fault {
-    path: Vec<String>,
-    what: What,
-}
-
-enum What {
-    /// The last part of the path is not a key; these are.
-    Unknown(&'static [&'static str]),
-    /// The key cannot have this value.
-    Value(String),
-    /// The key is there under its new name, too.
-    Both(Renamed),
-}
-
-impl Fault {
-    fn of(error: &figment::Error) -> Self {
-        let mut path = error.path.clone();
-        let what = match &error.kind {
-            Kind::UnknownField(field, known) => {
-                if path.last() != Some(field) {
-                    path.push(field.clone());
-                }
-                What::Unknown(known)
-            }
-            kind => What::Value(kind.to_string()),
-        };
-        Fault { path, what }
-    }
-
-    /// A value that is of its type, and cannot be all the same.
-    fn value_of(settings: &Settings) -> Option<Self> {
-        let (key, what) = settings.bad_value()?;
-        Some(Fault { path: parts(key), what: What::Value(what) })
-    }
-
-    /// A key that has another name now.
-    fn renamed(renamed: &Renamed) -> Self {
-        Fault { path: parts(renamed.value_of.unwrap_or(renamed.old)), what: What::Both(*renamed) }
-    }
-
-    /// The same, with the key named as in a source that uses these old names.
-    fn written(self, used: &[Renamed]) -> Self {
-        Fault { path: parts(&as_written(&self.path.join("."), used)), ..self }
-    }
-
-    /// In words, with the key spelled as its source does.
-    fn text(&self, spell: impl Fn(&[String]) -> String) -> String {
-        match &self.what {
-            What::Value(what) => format!("{}: {what}", spell(&self.path)),
-            What::Both(renamed) => renamed.both(|key| spell(&parts(key))),
-            What::Unknown(known) => {
-                let (key, section) = self.path.split_last().map_or(("", &[][..]), |(key, section)| (key.as_str(), section));
-                let spelled = |key: &str| spell(&[section, &[key.to_owned()]].concat());
-                let hint = match nearest(key, known) {
-                    Some(nearest) => format!("did you mean `{}`?", spelled(nearest)),
-                    None => format!("here there are {}", list(known)),
-                };
-                format!("unknown key `{}`, {hint}", spelled(key))
-            }
-        }
-    }
-
-    /// The line of the key, or of the last part of its path that is there.
-    fn line(&self, text: &str, root: &dyn TableLike) -> Option<usize> {
-        let mut table = Some(root);
-        let mut found = None;
-        for part in &self.path {
-            let Some((key, item)) = table.and_then(|table| table.get_key_value(part)) else { break };
-            found = key.span().map(|span| line(text, span.start)).or(found);
-            table = item.as_table_like();
-        }
-        found
-    }
-}
-
-/// The line of a place in a text, counted from 1.
-fn line(text: &str, at: usize) -> usize {
-    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
-}
-
-/// The key that was probably meant: one that a few slips of the finger away.
-fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
-    let slips = |other: &str| strsim::damerau_levenshtein(&key.to_ascii_lowercase(), other);
-    let part = |other: &str| key.len() >= 4 && (other.starts_with(key) || key.starts_with(other));
-    let near = |other: &&&str| slips(other) <= 1 + other.len() / 4 || part(other);
-    known.iter().filter(near).min_by_key(|other| slips(other)).copied()
-}
-
-fn list(known: &[&str]) -> String {
-    let quoted: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
-    quoted.join(", ")
+    !["probe_", "tests_", "bench_"].iter().any(|other| key.starts_with(other)) && !OF_SCRIPTS.contains(&key)
 }
 
 #[cfg(test)]
@@ -268,17 +105,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_far_from_every_key_is_not_guessed_at() {
-        assert_eq!(nearest("colour", &["listen", "data"]), None);
-        assert_eq!(nearest("Listen", &["listen", "data"]), Some("listen"));
-    }
-
-    #[test]
     fn variables_of_the_probe_and_of_tests_are_no_settings() {
-        for name in ["CORPUS", "SCHEDULES", "BENCH_HOURS", "PROBE_SERVER_ID", "RUN_DIR", "TESTS_INNER"] {
+        for name in ["corpus", "schedules", "bench_hours", "probe_server_id", "run_dir", "tests_inner"] {
             assert!(!is_setting(name), "{name}");
         }
-        for name in ["LISTEN", "STORE__MIN_FREE_BYTES", "LIMITS", "CORPSE"] {
+        for name in ["listen", "store__min_free_bytes", "limits", "corpse"] {
             assert!(is_setting(name), "{name}");
         }
     }

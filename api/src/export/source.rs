@@ -15,10 +15,15 @@ use serde::Deserialize;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
+use zonepulse_net::http;
+use zonepulse_private::Secret;
 use zonepulse_query::{Engine, SqlAnswer};
 
 /// How long a central may think of the next rows: longer than it lets a statement take.
 const SILENCE: Duration = Duration::from_secs(3600);
+
+/// More of what a central says to a statement is not shown.
+const PROBLEM_BYTES: usize = 16 << 10;
 
 /// Who answers.
 pub enum Source {
@@ -39,7 +44,7 @@ pub struct Remote {
 #[serde(deny_unknown_fields)]
 struct Credentials {
     user: String,
-    password: String,
+    password: Secret,
 }
 
 /// Rows as they come.
@@ -57,7 +62,7 @@ impl Source {
         let wrong = |error: figment::Error| Error::Config(format!("{}: {error}", credentials.display()));
         let credentials = Figment::from(Toml::string(&text)).extract().map_err(wrong)?;
         let client = remote::client(url, ca_file, SILENCE)?;
-        let url = format!("{}{}", url.trim_end_matches('/'), crate::sql::PATH);
+        let url = http::address(url, crate::sql::PATH);
         Ok(Source::Remote(Box::new(Remote { client, url, credentials })))
     }
 
@@ -76,12 +81,12 @@ impl Source {
 impl Remote {
     async fn ask(&self, statement: &str) -> Result<Ask, Error> {
         let Credentials { user, password } = &self.credentials;
-        let request = self.client.post(&self.url).basic_auth(user, Some(password)).body(statement.to_owned());
+        let request = self.client.post(&self.url).basic_auth(user, Some(password.reveal())).body(statement.to_owned());
         let request = request.header("content-type", "application/sql").header("accept", "application/vnd.apache.arrow.stream");
         let response = request.send().await.map_err(broken)?;
         let status = response.status();
         if !status.is_success() {
-            let text = response.text().await.unwrap_or_default();
+            let text = http::start_of_body(response, PROBLEM_BYTES).await;
             return Err(Error::Remote(format!("{} answers {status}: {text}", self.url)));
         }
         let mut answer = Answer { response, decoder: StreamDecoder::new(), ready: VecDeque::new(), ended: false };

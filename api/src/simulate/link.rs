@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 use zonepulse_ingest::amqp;
 use zonepulse_ingest::amqp::publisher::{Published, Publisher};
+use zonepulse_net::http;
 
 /// How long a batch is tried again before the simulation gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -16,6 +17,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a central may say nothing.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// More of what a central says to a batch is not shown.
+const PROBLEM_BYTES: usize = 16 << 10;
 
 /// How batches reach the central.
 pub enum Link {
@@ -41,7 +45,7 @@ impl Link {
     /// To the central at an address such as `http://127.0.0.1:8053`.
     pub fn http(url: &str, ca_file: Option<&Path>) -> Result<Self, Error> {
         let client = remote::client(url, ca_file, LONGEST)?;
-        Ok(Link::Http { client, url: format!("{}/api/v2/batches", url.trim_end_matches('/')) })
+        Ok(Link::Http { client, url: http::address(url, "/api/v2/batches") })
     }
 
     /// To the queue of a broker.
@@ -71,7 +75,7 @@ impl Link {
     async fn try_to_send(&self, server: &Known, bytes: Bytes) -> Result<Answer, Error> {
         match self {
             Link::Http { client, url } => post(client, url, server, bytes).await,
-            Link::Amqp(publisher) => match publisher.publish(&bytes, &server.token).await? {
+            Link::Amqp(publisher) => match publisher.publish(&bytes, server.token.reveal()).await? {
                 Published::Confirmed => Ok(Answer::Confirmed),
                 Published::NotTaken(reason) => Ok(Answer::NotNow(reason)),
                 Published::NoQueue => Err(Error::Remote(
@@ -84,7 +88,7 @@ impl Link {
 }
 
 async fn post(client: &reqwest::Client, url: &str, server: &Known, bytes: Bytes) -> Result<Answer, Error> {
-    let request = client.post(url).bearer_auth(&server.token).header("content-type", MEDIA_TYPE).body(bytes);
+    let request = client.post(url).bearer_auth(server.token.reveal()).header("content-type", MEDIA_TYPE).body(bytes);
     let response = match request.send().await {
         Ok(response) => response,
         Err(error) => return Ok(Answer::NotNow(describe(&error))),
@@ -93,7 +97,7 @@ async fn post(client: &reqwest::Client, url: &str, server: &Known, bytes: Bytes)
     if status.is_success() {
         return Ok(Answer::Confirmed);
     }
-    let text = response.text().await.unwrap_or_default();
+    let text = http::start_of_body(response, PROBLEM_BYTES).await;
     let reason = format!("server {}: {url} answers {status}: {text}", server.id);
     // As probes understand it: the others are "come again".
     match status {

@@ -11,7 +11,7 @@ use super::origin::{self, Fault, Untaken};
 use super::queues::{self, Names};
 use super::state::State;
 use super::writer::Writer;
-use super::{OPEN_TIMEOUT, Settings, Trouble, connect};
+use super::{OPEN_TIMEOUT, Settings, Trouble};
 use crate::{Error, Ingest, Sender, times};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -87,7 +87,7 @@ impl Link {
         let names = Names::of(&settings.queue)?;
         let prefetch = settings.prefetch.max(1);
         let silent = |_| Trouble::Silent(OPEN_TIMEOUT.as_secs());
-        let connecting = timeout(OPEN_TIMEOUT, connect(&settings.url, &settings.trust, "zonepulse central"));
+        let connecting = timeout(OPEN_TIMEOUT, settings.connect("zonepulse central"));
         let connection = connecting.await.map_err(silent)?.map_err(Trouble::Connect)?;
         let consuming = timeout(OPEN_TIMEOUT, async {
             let unprotected = queues::declare(&connection, &names).await?;

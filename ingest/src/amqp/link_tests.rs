@@ -1,9 +1,9 @@
 use super::*;
-use crate::Trust;
 use crate::times::now_ms;
 use lapin::types::{AMQPValue, FieldArray, LongString};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use zonepulse_net::Trust;
 use zonepulse_store::{Options, Report, Store};
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, MAC_HEADER, MacKey, Records};
 
@@ -28,7 +28,7 @@ impl Central {
         store.registry().add_server("one", false, HASH.to_owned(), added_ms).unwrap();
         let ingest = Ingest::start(store.clone(), settings).unwrap();
         ingest.broker.starting();
-        let url = "amqp://127.0.0.1:1/%2f".to_owned();
+        let url = "amqp://127.0.0.1:1/%2f".into();
         let writer = Writer::new(Settings { url, trust: Trust::System, queue: "q".to_owned(), prefetch: 8 });
         Central { ingest, store, writer, _dir: dir }
     }

@@ -1,18 +1,15 @@
 //! The other end of the queue: batches on their way to the broker, for whoever plays a probe.
 
-use super::{Settings, connect, headers};
+use super::{Settings, headers};
 use crate::Error;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation, Connection};
+use lapin::{BasicProperties, Confirmation};
+use zonepulse_net::amqp;
 use zonepulse_wire::MacKey;
 
 /// Puts batches into a queue that the central takes them from. It must be there: the central makes it.
 pub struct Publisher {
-    channel: Channel,
+    connection: amqp::Publisher,
     queue: String,
-    /// Ends when it is dropped.
-    connection: Connection,
 }
 
 /// What became of a message.
@@ -29,14 +26,10 @@ pub enum Published {
 impl Publisher {
     /// Connects, through TLS when the URL says so. Fails with [`Error::Broker`].
     pub async fn open(settings: &Settings, connection_name: &str) -> Result<Self, Error> {
-        let opened = async {
-            let connection = connect(&settings.url, &settings.trust, connection_name).await?;
-            let channel = connection.create_channel().await?;
-            channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            Ok::<_, lapin::Error>((connection, channel))
-        };
-        let (connection, channel) = opened.await.map_err(failed)?;
-        Ok(Publisher { channel, queue: settings.queue.clone(), connection })
+        let (address, tls) = settings.way().map_err(Error::Broker)?;
+        let opened = amqp::Publisher::open(&address, tls, connection_name).await;
+        let connection = opened.map_err(|fault| Error::Broker(fault.to_string()))?;
+        Ok(Publisher { connection, queue: settings.queue.clone() })
     }
 
     /// Signs an encoded batch with the token of its server, sends it, and waits until the broker says what
@@ -48,10 +41,8 @@ impl Publisher {
 
     /// Puts a message into a queue, and waits until the broker says what became of it.
     pub(super) async fn put(&self, queue: &str, bytes: &[u8], properties: BasicProperties) -> Result<Published, Error> {
-        let queue = ShortString::try_new(queue).map_err(|error| Error::Broker(error.to_string()))?;
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let published = self.channel.basic_publish("".into(), queue, options, bytes, properties);
-        Ok(match published.await.map_err(failed)?.await.map_err(failed)? {
+        let published = self.connection.publish(queue, bytes, properties).await;
+        Ok(match published.map_err(|error| Error::Broker(error.to_string()))? {
             Confirmation::Ack(None) => Published::Confirmed,
             // It comes back when no queue is there for it.
             Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Published::NoQueue,
@@ -61,15 +52,11 @@ impl Publisher {
 
     /// Whether it can publish, as far as is known.
     pub(super) fn is_open(&self) -> bool {
-        self.connection.status().connected() && self.channel.status().connected()
+        self.connection.is_open()
     }
 
     /// Whether the broker said that it is short of memory or disk.
     pub(super) fn is_blocked(&self) -> bool {
-        self.connection.status().blocked()
+        self.connection.is_blocked()
     }
-}
-
-fn failed(error: lapin::Error) -> Error {
-    Error::Broker(error.to_string())
 }

@@ -19,6 +19,7 @@ use lapin::options::QueueDeclareOptions;
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Connection, ErrorKind};
+use zonepulse_net::amqp::LONGEST_QUEUE;
 
 /// More often than this no message is delivered.
 const DELIVERY_LIMIT: i32 = i32::MAX;
@@ -26,8 +27,8 @@ const DELIVERY_LIMIT: i32 = i32::MAX;
 /// What is after the name of the others.
 const RETURNED: &str = ".returned";
 const DEAD: &str = ".dead";
-/// The longest name of a queue that leaves room for the longer of the two in the 255 bytes that AMQP has for a name.
-pub(super) const LONGEST_QUEUE: usize = 255 - RETURNED.len();
+/// The longest name of a queue leaves room for the longer of the two in the 255 bytes that AMQP has for a name.
+const _: () = assert!(LONGEST_QUEUE == 255 - RETURNED.len());
 
 /// What the queues are called.
 #[derive(Debug, Clone)]
@@ -165,8 +166,8 @@ fn value(said: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check_queue;
     use super::*;
+    use zonepulse_net::amqp::check_queue;
 
     #[test]
     fn a_difference_is_read_from_what_brokers_say() {

@@ -6,19 +6,18 @@
 //! else: the network's administrator, who made the certificates, the broker's
 //! administrator.
 
-use super::{AMQPScheme, AMQPUri, AsyncTcpStream, Connection, ConnectionProperties, RustlsConnector, default_runtime, resolve};
-use crate::Trust;
 use lapin::ErrorKind;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
-use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPUserInfo};
 use rustls::CertificateError;
 use std::io;
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+use zonepulse_net::Trust;
+use zonepulse_net::amqp::{Address, Fault, Progress, Step, connect};
+use zonepulse_private::Secret;
 
 /// Where the broker is, and as whom to speak to it.
+#[derive(Debug)]
 pub struct Attempt {
     /// A name or an address.
     pub address: String,
@@ -27,7 +26,7 @@ pub struct Attempt {
     /// The user.
     pub user: String,
     /// The password.
-    pub password: String,
+    pub password: Secret,
     /// The virtual host.
     pub virtual_host: String,
     /// Whom to believe, when it is to be TLS.
@@ -82,104 +81,29 @@ pub struct Verdict {
     pub detail: String,
 }
 
-/// How far it went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Name,
-    Connect,
-    Tls,
-    LogIn,
-}
-
-impl Step {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Step::Name => "finding the address",
-            Step::Connect => "connecting",
-            Step::Tls => "the TLS handshake",
-            Step::LogIn => "logging in",
-        }
-    }
-}
-
-/// What the steps leave for whoever judges them.
-struct Progress {
-    step: Step,
-    /// What broke a step before AMQP began.
-    broken: Option<io::Error>,
-    /// To end a connection that nobody waits for any more.
-    socket: Option<TcpStream>,
-}
-
 impl Attempt {
     /// Tries. Nothing is sent but what logs in.
     pub async fn run(self) -> Verdict {
-        let connector = match self.trust.as_ref().map(Trust::client_config).transpose() {
-            Ok(config) => config.map(RustlsConnector::from),
+        let tls = match self.trust.as_ref().map(Trust::client_config).transpose() {
+            Ok(config) => config.map(Arc::new),
             Err(error) => return verdict(Finding::BadAuthority, error),
         };
-        let progress = Arc::new(Mutex::new(Progress { step: Step::Name, broken: None, socket: None }));
-        let outcome = tokio::time::timeout(self.timeout, self.connect(connector, progress.clone())).await;
-        let mut progress = lock(&progress);
-        if let Some(socket) = progress.socket.take() {
-            // Whatever is left of the attempt ends with its connection; that may be gone already.
-            let _ = socket.shutdown(Shutdown::Both);
-        }
-        match outcome {
-            Err(_) => self.timed_out(progress.step),
-            Ok(Ok(())) => verdict(Finding::Success, format_args!("{} takes what this user sends", self.place())),
-            Ok(Err(error)) => match progress.broken.take() {
-                Some(broken) => self.before_amqp(progress.step, &broken),
-                None => self.in_amqp(&error),
-            },
-        }
-    }
-
-    async fn connect(&self, connector: Option<RustlsConnector>, progress: Arc<Mutex<Progress>>) -> lapin::Result<()> {
-        let addresses = match resolve(&self.address, self.port).await {
-            Ok(addresses) => addresses,
-            Err(error) => return Err(break_off(&progress, error)),
+        let Attempt { address, port, user, password, virtual_host, .. } = &self;
+        let address = Address::new(address, *port, self.trust.is_some(), virtual_host, user, password);
+        let progress = Progress::default();
+        let trying = async {
+            let connection = connect(&address, tls, "zonepulse trial", &progress).await?;
+            // A broker that ends the connection first has let the user in all the same.
+            let _ = connection.close(200, "it works".into()).await;
+            Ok(())
         };
-        let host = self.address.clone();
-        let properties = ConnectionProperties::default().with_connection_name("zonepulse trial".into());
-        let opening = Connection::connector(
-            self.uri(),
-            default_runtime()?,
-            async move |_, runtime| {
-                lock(&progress).step = Step::Connect;
-                let stream = AsyncTcpStream::connect(&runtime, addresses.clone()).await;
-                let stream = stream.map_err(|error| break_off(&progress, error))?;
-                if let AsyncTcpStream::Plain(socket) = &stream {
-                    lock(&progress).socket = socket.get_ref().as_fd().try_clone_to_owned().ok().map(TcpStream::from);
-                }
-                let stream = match &connector {
-                    Some(connector) => {
-                        lock(&progress).step = Step::Tls;
-                        stream.into_rustls(connector, &host).await.map_err(|error| break_off(&progress, error))?
-                    }
-                    None => stream,
-                };
-                lock(&progress).step = Step::LogIn;
-                Ok(stream)
-            },
-            properties,
-        );
-        let connection = opening.await?;
-        // A broker that ends the connection first has let the user in all the same.
-        let _ = connection.close(200, "it works".into()).await;
-        Ok(())
-    }
-
-    fn uri(&self) -> AMQPUri {
-        AMQPUri {
-            scheme: if self.trust.is_some() { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
-            authority: AMQPAuthority {
-                userinfo: AMQPUserInfo { username: self.user.clone(), password: self.password.clone() },
-                host: self.address.clone(),
-                port: self.port,
-            },
-            vhost: self.virtual_host.clone(),
-            query: AMQPQueryString::default(),
+        let outcome = tokio::time::timeout(self.timeout, trying).await;
+        progress.abort();
+        match outcome {
+            Err(_) => self.timed_out(progress.step()),
+            Ok(Ok(())) => verdict(Finding::Success, format_args!("{} takes what this user sends", self.place())),
+            Ok(Err(Fault::Before { step, error })) => self.before_amqp(step, &error),
+            Ok(Err(Fault::Broker(error))) => self.in_amqp(&error),
         }
     }
 
@@ -260,17 +184,6 @@ impl Attempt {
     }
 }
 
-/// Leaves the error for the verdict; what lapin makes of it does not matter.
-fn break_off(progress: &Mutex<Progress>, error: io::Error) -> lapin::Error {
-    let kind = error.kind();
-    lock(progress).broken = Some(error);
-    io::Error::from(kind).into()
-}
-
 fn verdict(finding: Finding, detail: impl std::fmt::Display) -> Verdict {
     Verdict { finding, detail: detail.to_string() }
-}
-
-fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
-    progress.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,7 +5,7 @@
 pub(super) enum Trouble {
     /// There is no connection.
     #[error("there is no connection: {0}")]
-    Connect(lapin::Error),
+    Connect(String),
     /// There is none yet, and nobody says why.
     #[error("there is no connection: no answer in {0} s")]
     Silent(u64),

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+use zonepulse_net::amqp::BLOCKED;
 
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often it is looked whether the broker is short of something while a confirmation is waited for.
 const LOOK: Duration = Duration::from_millis(250);
-const BLOCKED: &str = "the broker is short of memory or disk and takes nothing (connection.blocked)";
 
 /// Connects when there is something to write.
 pub(super) struct Writer {

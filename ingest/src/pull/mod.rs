@@ -18,7 +18,7 @@
 
 mod probe;
 
-use crate::{Error, Ingest, Sender, Trust};
+use crate::{Error, Ingest, Sender};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::stream::{self, StreamExt};
 use probe::{Fault, Probe};
@@ -30,6 +30,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use zonepulse_net::Trust;
+use zonepulse_private::Secret;
 use zonepulse_wire::pull::{Confirmations, Confirmed, Refused};
 use zonepulse_wire::{Heartbeat, HeartbeatAnswer};
 
@@ -45,14 +47,14 @@ const FAREWELL_EVERY: Duration = Duration::from_secs(5);
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 
 /// A server to pull from.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Its number.
     pub server_id: u32,
     /// Where its probe listens, as in `https://ns1.example:8054`.
     pub url: String,
     /// What it lets in whoever shows it.
-    pub token: String,
+    pub token: Secret,
     /// Whom to believe that they are the probe.
     pub trust: Trust,
     /// How long it may take to let the central in, with TLS if that is spoken.

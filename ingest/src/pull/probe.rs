@@ -1,14 +1,15 @@
 //! The HTTP of one probe, as the central calls it.
 
 use super::{Settings, Target};
-use crate::{Error, Trust};
-use bytes::{Bytes, BytesMut};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
+use crate::Error;
+use bytes::Bytes;
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{from_slice, to_vec};
 use std::error::Error as _;
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use zonepulse_net::{Trust, http};
 use zonepulse_wire::heartbeat::MAX_HEARTBEAT_BYTES;
 use zonepulse_wire::pull::{
     BATCHES_PATH, CONFIRM_PATH, Confirmations, HEARTBEAT_PATH, LENGTH_BYTES, MAX_MESSAGES, SERVER_ID_HEADER, SETTINGS_PATH,
@@ -85,7 +86,7 @@ impl Clients {
         let client = match clients.iter().find(fits) {
             Some((_, _, client)) => client.clone(),
             None => {
-                let client = self.client(&target.trust, target.connect_timeout)?;
+                let client = self.client(&target)?;
                 if clients.len() >= MAX_CLIENTS {
                     // Whoever has one keeps it.
                     clients.clear();
@@ -97,18 +98,11 @@ impl Clients {
         Ok(Probe { client, settings: self.settings, target })
     }
 
-    fn client(&self, trust: &Trust, connect_timeout: Duration) -> Result<Client, Error> {
+    fn client(&self, target: &Target) -> Result<Client, Error> {
         let silence = Duration::from_secs(self.settings.wait_s).saturating_add(self.settings.patience);
-        Client::builder()
-            .tls_backend_preconfigured(trust.client_config()?)
-            // A token is for the address that it was given for.
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(connect_timeout)
-            .read_timeout(silence)
-            .timeout(LONGEST.max(silence))
-            .build()
-            .map_err(|error| Error::Trust(causes(&error)))
+        // Others may have the same client for an address with TLS.
+        let builder = http::client_with(target.trust.client_config()?).connect_timeout(target.connect_timeout);
+        Ok(http::build(builder.read_timeout(silence).timeout(LONGEST.max(silence)))?)
     }
 }
 
@@ -158,7 +152,7 @@ impl Probe {
     /// Its heartbeat.
     pub(super) async fn heartbeat(&self) -> Result<Heartbeat, Fault> {
         let response = self.send(self.client.get(self.url(HEARTBEAT_PATH))).await?;
-        let body = read(response, MAX_HEARTBEAT_BYTES).await?;
+        let body = http::body(response, MAX_HEARTBEAT_BYTES).await?;
         from_slice(&body).map_err(|error| Fault::Answer(format!("no heartbeat: {error}")))
     }
 
@@ -174,7 +168,7 @@ impl Probe {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Fault> {
-        let sent = request.bearer_auth(&self.target.token).send().await;
+        let sent = request.bearer_auth(self.target.token.reveal()).send().await;
         let response = sent.map_err(|error| match error.is_connect() && error.is_timeout() {
             true => Fault::NotLetIn { url: self.target.url.clone(), timeout_ms: self.target.connect_timeout.as_millis() },
             false => unreachable(&error),
@@ -183,8 +177,8 @@ impl Probe {
         if status.is_success() {
             return Ok(response);
         }
-        let text = read(response, REASON_BYTES).await.unwrap_or_default();
-        let reason = String::from_utf8_lossy(&text).chars().filter(|letter| !letter.is_control()).take(200).collect();
+        let text = http::start_of_body(response, REASON_BYTES).await;
+        let reason = text.chars().filter(|letter| !letter.is_control()).take(200).collect();
         Err(Fault::Status { url: self.target.url.clone(), status, reason })
     }
 
@@ -196,7 +190,7 @@ impl Probe {
 impl Answer {
     /// Reads the batches.
     pub(super) async fn read(self) -> Result<Messages, Fault> {
-        let body = read(self.response, self.max_bytes).await?;
+        let body = http::body(self.response, self.max_bytes).await?;
         let mut found = Messages { whole: Vec::new(), broken_off: false };
         for message in messages(&body).take(MAX_MESSAGES) {
             match message {
@@ -208,16 +202,13 @@ impl Answer {
     }
 }
 
-/// The body of an answer, which must not be longer than agreed.
-async fn read(mut response: Response, max_bytes: usize) -> Result<Bytes, Fault> {
-    let mut body = BytesMut::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| unreachable(&error))? {
-        if body.len() + piece.len() > max_bytes {
-            return Err(Fault::Answer(format!("it has more than {max_bytes} bytes")));
+impl From<http::BodyError> for Fault {
+    fn from(error: http::BodyError) -> Self {
+        match error {
+            http::BodyError::Broken(error) => unreachable(&error),
+            too_long => Fault::Answer(too_long.to_string()),
         }
-        body.extend_from_slice(&piece);
     }
-    Ok(body.freeze())
 }
 
 fn unreachable(error: &reqwest::Error) -> Fault {

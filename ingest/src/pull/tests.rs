@@ -167,7 +167,7 @@ fn central_that(url: &str, token: &str, change: impl FnOnce(&mut Settings)) -> C
 }
 
 fn target(url: &str, token: &str) -> Target {
-    Target { server_id: 1, url: url.to_owned(), token: token.to_owned(), trust: Trust::Anybody, connect_timeout: CONNECT_TIMEOUT }
+    Target { server_id: 1, url: url.to_owned(), token: token.into(), trust: Trust::Anybody, connect_timeout: CONNECT_TIMEOUT }
 }
 
 fn message(seq: u64, interval_s: u32) -> (u64, Vec<u8>) {

@@ -1,10 +1,11 @@
 //! `zonepulse-probe enroll`.
 
+use crate::Error;
 use crate::enroll::{self, Order, Outcome};
-use crate::tls::Fingerprint;
-use crate::{Error, Secret};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use zonepulse_net::tls::Fingerprint;
+use zonepulse_private::Secret;
 
 /// Makes this machine known to a central: asks it with a token that is good for once, and writes
 /// the configuration and the tokens that it gives.
@@ -18,7 +19,7 @@ pub struct Args {
     /// `-`, or nothing, to prompt for the enrolment token or read it from standard input. The token itself
     /// is deprecated here.
     #[arg(conflicts_with = "token_file")]
-    token: Option<String>,
+    token: Option<Secret>,
     /// Read the enrolment token from the first line of this file, which only its owner may read; `-` is
     /// standard input.
     #[arg(long, value_name = "FILE")]
@@ -46,7 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let token = token(args)?;
     let order = Order {
         url: args.url.clone(),
-        token: Secret::new(token),
+        token,
         config: args.config.clone(),
         ca_file: args.ca_file.clone(),
         ca_sha256: args.ca_sha256,
@@ -78,9 +79,9 @@ fn print(outcome: &Outcome) {
     println!("  zonepulse-probe run --config {config}");
 }
 
-fn token(args: &Args) -> Result<String, Error> {
+fn token(args: &Args) -> Result<Secret, Error> {
     let given = match (&args.token, &args.token_file) {
-        (Some(token), _) if token != "-" => {
+        (Some(token), _) if token.reveal() != "-" => {
             tracing::warn!(
                 "every user of this machine can see the enrolment token in the arguments: leave it out to be prompted, \
                  or use standard input or --token-file; the next release will refuse it here"
@@ -90,8 +91,8 @@ fn token(args: &Args) -> Result<String, Error> {
         (None, Some(file)) if file != Path::new("-") => zonepulse_private::secret_from_file(file)?,
         _ => zonepulse_private::secret_from_stdin("Enrolment token")?,
     };
-    match given.trim() {
+    match given.reveal().trim() {
         "" => Err(Error::Config { place: "the enrolment token".into(), detail: "is empty: the central gives one".into() }),
-        token => Ok(token.to_owned()),
+        token => Ok(Secret::new(token)),
     }
 }

@@ -7,7 +7,7 @@ pub mod run;
 pub mod tally;
 
 use crate::config::Log;
-use crate::logging::{self, Format, Level};
+use zonepulse_program::log::{self, Format, Level, Libraries};
 
 /// What the command line says of the log; it wins over the configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args)]
@@ -22,8 +22,8 @@ pub struct LogArgs {
 
 impl LogArgs {
     /// Begins to log as the command line says, or else the configuration.
-    pub fn start(&self, configured: &Log) -> logging::Handle {
-        logging::start(self.level(configured), self.log_format.unwrap_or(configured.format))
+    pub fn start(&self, configured: &Log) -> log::Handle {
+        log::start(self.level(configured), self.log_format.unwrap_or(configured.format), Libraries::Silent)
     }
 
     /// The level that counts.

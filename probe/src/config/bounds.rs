@@ -1,9 +1,9 @@
 //! What values have to be. A refusal names the key, the value, and what is allowed.
 
-use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use zonepulse_program::config::values;
 
 /// More memory and disk than any machine has, bytes.
 pub(super) const MOST_BYTES: u64 = 1 << 50;
@@ -14,12 +14,14 @@ const LONGEST_DEVICE: usize = 15;
 /// The longest name of a process or group, bytes.
 const LONGEST_NAME: usize = 255;
 
+/// What is wrong, with the key in front.
+fn of(key: &str) -> impl Fn(String) -> String {
+    move |what| format!("{key}: {what}")
+}
+
 /// A number has to be in a range.
 pub(super) fn within(key: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), String> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    Err(format!("{key}: must be from {} to {}, not {value}", range.start(), range.end()))
+    values::within(value, &range).map_err(of(key))
 }
 
 /// A length has to divide the five minutes of a roll-up.
@@ -32,18 +34,7 @@ pub(super) fn divides_300(key: &str, value: u32) -> Result<(), String> {
 
 /// An address to listen at, or to ask, has to be one machine's and to have a port.
 pub(super) fn has_port(key: &str, address: Option<&SocketAddr>) -> Result<(), String> {
-    match address {
-        Some(address) if address.port() == 0 => Err(format!("{key}: {address} has no port; give one from 1 to 65535")),
-        Some(address) if is_of_many(address.ip()) => {
-            Err(format!("{key}: {address} is a multicast or broadcast address; give one of this machine"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Whether it is a multicast or broadcast address, which no machine has alone.
-pub(super) fn is_of_many(address: IpAddr) -> bool {
-    address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
+    address.map_or(Ok(()), values::with_port).map_err(of(key))
 }
 
 /// A Linux network device's name has to be one.
@@ -54,19 +45,6 @@ pub(super) fn device(key: &str, name: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{key}: must have 1 to {LONGEST_DEVICE} bytes, no spaces and no slash, not {name:?}"))
-}
-
-/// A directory has to be one, or to be one that can be made.
-pub(super) fn directory(path: &Path) -> Result<(), String> {
-    for above in path.ancestors() {
-        match fs::metadata(above) {
-            Ok(metadata) if metadata.is_dir() => return Ok(()),
-            Ok(_) => return Err(format!("{} is not a directory", above.display())),
-            // It is made, or what is above it says why not.
-            Err(_) => {}
-        }
-    }
-    Ok(())
 }
 
 /// A Unix socket has to have an absolute path that fits.
@@ -83,13 +61,7 @@ pub(super) fn socket(key: &str, path: Option<&Path>) -> Result<(), String> {
 
 /// A path has to be absolute.
 pub(super) fn absolute(key: &str, path: Option<&Path>) -> Result<(), String> {
-    match path {
-        Some(path) if !path.is_absolute() => Err(format!(
-            "{key}: must be an absolute path, not {:?}: it would depend on the current directory",
-            path.display().to_string()
-        )),
-        _ => Ok(()),
-    }
+    path.map_or(Ok(()), values::absolute).map_err(of(key))
 }
 
 /// A name has to be one word.
@@ -102,18 +74,4 @@ pub(super) fn name(key: &str, name: Option<&str>) -> Result<(), String> {
         }
         _ => Ok(()),
     }
-}
-
-/// A broker's queue. Names that begin with `amq.` are the broker's own, and the central adds up to nine bytes for its others.
-pub(super) fn queue(key: &str, name: &str) -> Result<(), String> {
-    let is_queue = (1..=246).contains(&name.len())
-        && !name.trim().is_empty()
-        && !name.chars().any(char::is_control)
-        && !name.starts_with("amq.");
-    if is_queue {
-        return Ok(());
-    }
-    Err(format!(
-        "{key}: must have 1 to 246 bytes, not blanks alone, no control characters, and not begin with amq., not {name:?}"
-    ))
 }

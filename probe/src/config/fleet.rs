@@ -3,10 +3,12 @@
 use super::secrets::{check_token, read_token};
 use super::{Config, bounds, wrong};
 use crate::pin::Pin;
-use crate::{Error, Secret, deliver, pull, tls};
+use crate::{Error, deliver, pull};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use zonepulse_net::tls::Certificate;
+use zonepulse_private::Secret;
 use zonepulse_wire::Communication;
 
 /// `[central]`
@@ -123,14 +125,14 @@ impl Config {
     pub fn central(&self) -> Result<Option<deliver::http::Settings>, Error> {
         let http = &self.deliver.http;
         let token = token("deliver.http.token", http.token.as_ref(), http.token_file.as_ref())?;
-        let tls = self.tls()?;
-        Ok(token.map(|token| deliver::http::Settings { url: http.url.clone(), token, tls }))
+        let trust = self.trust(self.tls.verify_ca)?;
+        Ok(token.map(|token| deliver::http::Settings { url: http.url.clone(), token, trust }))
     }
 
     /// Where the central's settings may send this probe.
     pub fn pin(&self) -> Result<Pin, String> {
         let amqps =
-            self.deliver.communication == Communication::Rabbitmq && self.deliver.rabbitmq.url.expose().starts_with("amqps:");
+            self.deliver.communication == Communication::Rabbitmq && self.deliver.rabbitmq.url.reveal().starts_with("amqps:");
         Pin::new(&self.deliver.http.url, self.central.pin.as_deref(), amqps)
     }
 
@@ -144,14 +146,14 @@ impl Config {
             None => token("pull.token", secret.as_ref(), token_file.as_ref())?,
         };
         let token = token.ok_or_else(|| wrong("pull.token", "is missing, and so is token_file: anybody could pull"))?;
-        let tls = match (certificate_file, key_file) {
+        let certificate = match (certificate_file, key_file) {
             (Some(certificate), Some(key)) => {
                 zonepulse_private::check_key(key)?;
-                Some(tls::server(certificate, key)?)
+                Some(Certificate::read(certificate, key, None)?)
             }
             _ => None,
         };
-        Ok(pull::Settings { listen, token, tls, max_connections: *max_connections })
+        Ok(pull::Settings { listen, token, certificate, max_connections: *max_connections })
     }
 }
 

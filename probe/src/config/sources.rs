@@ -11,6 +11,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
+use zonepulse_program::config::values;
 
 /// More ports and addresses than a server has, so that the filter in the kernel stays small.
 const MAX_PORTS: usize = 64;
@@ -78,7 +79,7 @@ impl Config {
                 addresses.len()
             ));
         }
-        match addresses.iter().find(|address| address.is_unspecified() || bounds::is_of_many(**address)) {
+        match addresses.iter().find(|address| address.is_unspecified() || values::is_of_many(**address)) {
             Some(address) => {
                 Err(format!("capture.addresses: no server answers from {address}; give addresses, \"local\" or \"any\""))
             }
@@ -90,7 +91,7 @@ impl Config {
     /// replay does not need it.
     pub fn check_machine(&self) -> Result<(), Error> {
         self.times.check_clock(Reading::now().wall_ms).map_err(|what| wrong("times.earliest", what))?;
-        bounds::directory(&self.spool.dir).map_err(|what| wrong("spool.dir", what))?;
+        values::directory(&self.spool.dir).map_err(|what| wrong("spool.dir", what))?;
         if let Some(socket) = &self.dnstap.socket
             && fs::symlink_metadata(socket).is_ok_and(|metadata| !metadata.file_type().is_socket())
         {

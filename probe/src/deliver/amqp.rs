@@ -9,36 +9,30 @@
 //! The broker does not know servers, so every message is signed with the server's token
 //! ([`zonepulse_wire::MacKey`]), which itself stays here.
 //!
-//! `amqps://` is the same over TLS. The stream is made here and not by the library, so
-//! that the same authorities are trusted as over HTTPS.
+//! `amqps://` is the same over TLS.
 
 use super::{Answer, MEDIA_TYPE};
-use crate::{Error, Secret, tls};
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::tcp::{AMQPUriTcpExt, RustlsConnector};
+use crate::Error;
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Confirmation};
 use rustls::ClientConfig;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
-use zonepulse_wire::{MAC_HEADER, MacKey, broker_url_fault};
+use tokio::time::timeout;
+use zonepulse_net::Trust;
+use zonepulse_net::amqp::{Address, BLOCKED, Publisher};
+use zonepulse_private::Secret;
+use zonepulse_wire::{MAC_HEADER, MacKey};
 
 /// So many messages wait for the broker's confirmation at once.
 pub const WINDOW: usize = 32;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often it is looked whether the broker is short of something while a confirmation is waited for.
-const LOOK: Duration = Duration::from_millis(250);
-const BLOCKED: &str = "the broker is short of memory or disk and takes nothing (connection.blocked)";
 /// Delivery mode 2 (AMQP 0.9.1, basic class): the message survives the broker's restart.
 const PERSISTENT: u8 = 2;
-/// Seconds; a broker that is gone without a word is noticed after about two of them.
-const HEARTBEAT_S: u16 = 15;
 
 /// Where to send, and as whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,56 +44,30 @@ pub struct Settings {
     /// The token that the central has given this server: it signs the batches.
     pub token: Secret,
     /// Whom to trust.
-    pub tls: tls::Settings,
-}
-
-/// Says what is wrong with the address of a broker; never repeats it, for it
-/// holds the password.
-pub fn check_url(url: &Secret) -> Result<(), String> {
-    parse(url).map(drop)
-}
-
-fn parse(url: &Secret) -> Result<AMQPUri, String> {
-    if let Some(fault) = broker_url_fault(url.expose()) {
-        return Err(fault.to_owned());
-    }
-    let mut uri: AMQPUri =
-        url.expose().parse().map_err(|_| "is no URL of a broker; write amqps://user:password@host:port/vhost".to_owned())?;
-    if uri.authority.port == 0 || uri.authority.host.is_empty() {
-        return Err("has no host or no port; write amqps://user:password@host:port/vhost".to_owned());
-    }
-    uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
-    Ok(uri)
+    pub trust: Trust,
 }
 
 #[derive(Debug)]
 pub(super) struct Courier {
-    settings: Settings,
+    address: Address,
+    queue: String,
     /// None where the connection is not encrypted.
     tls: Option<Arc<ClientConfig>>,
     peer: String,
     key: MacKey,
-    link: Mutex<Option<Arc<Link>>>,
-}
-
-/// A connection that works, as far as is known.
-#[derive(Debug)]
-struct Link {
-    connection: Connection,
-    channel: Channel,
+    /// A connection that works, as far as is known.
+    link: Mutex<Option<Arc<Publisher>>>,
 }
 
 impl Courier {
     pub(super) fn new(settings: Settings) -> Result<Courier, Error> {
-        let uri = parse(&settings.url).map_err(|detail| Error::Config { place: "deliver.rabbitmq.url".into(), detail })?;
-        let encrypted = uri.scheme == AMQPScheme::AMQPS;
-        warn_if_unsafe(&uri, &settings.tls);
-        let tls = if encrypted { Some(Arc::new(settings.tls.client()?)) } else { None };
-        let scheme = if encrypted { "amqps" } else { "amqp" };
-        let peer =
-            format!("{scheme}://{}:{} vhost {} queue {}", uri.authority.host, uri.authority.port, uri.vhost, settings.queue);
-        let key = MacKey::of_token(settings.token.expose());
-        Ok(Courier { peer, tls, key, settings, link: Mutex::new(None) })
+        let Settings { url, queue, token, trust } = settings;
+        let address = Address::parse(&url)
+            .map_err(|detail| Error::Config { place: "deliver.rabbitmq.url".into(), detail: detail.to_owned() })?;
+        warn_if_unsafe(&address, &trust);
+        let tls = if address.is_encrypted() { Some(Arc::new(trust.client_config()?)) } else { None };
+        let peer = format!("{address} queue {queue}");
+        Ok(Courier { peer, tls, key: MacKey::of_token(token.reveal()), address, queue, link: Mutex::new(None) })
     }
 
     pub(super) fn peer(&self) -> &str {
@@ -120,12 +88,12 @@ impl Courier {
             return Answer::unavailable(BLOCKED);
         }
         let published = tokio::select! {
-            published = timeout(CONFIRM_TIMEOUT, link.publish(&self.settings.queue, &bytes, mac)) => published,
+            published = timeout(CONFIRM_TIMEOUT, link.publish(&self.queue, &bytes, signed(mac))) => published,
             // The connection is kept: a new one would be blocked as well, and this one does not end while it is.
             () = link.blocked() => return Answer::unavailable(BLOCKED),
         };
         match published {
-            Ok(Ok(confirmation)) => classify(confirmation, &self.settings.queue),
+            Ok(Ok(confirmation)) => classify(confirmation, &self.queue),
             Ok(Err(error)) => {
                 self.forget(&link).await;
                 Answer::unavailable(format!("the broker's connection broke off: {error}"))
@@ -138,14 +106,14 @@ impl Courier {
     }
 
     /// The connection; made when there is none, by one while the others wait.
-    async fn link(&self) -> Result<Arc<Link>, String> {
+    async fn link(&self) -> Result<Arc<Publisher>, String> {
         let mut link = self.link.lock().await;
-        if let Some(link) = link.as_ref().filter(|link| link.works()) {
+        if let Some(link) = link.as_ref().filter(|link| link.is_open()) {
             return Ok(link.clone());
         }
         *link = None;
-        let uri = parse(&self.settings.url)?;
-        let made = match timeout(CONNECT_TIMEOUT, Link::make(uri, self.tls.clone())).await {
+        let opening = Publisher::open(&self.address, self.tls.clone(), "zonepulse-probe");
+        let made = match timeout(CONNECT_TIMEOUT, opening).await {
             Ok(made) => made.map_err(|error| format!("cannot connect to the broker: {error}"))?,
             Err(_) => {
                 return Err(format!("cannot connect to the broker: no answer in {} s", CONNECT_TIMEOUT.as_secs()));
@@ -154,7 +122,7 @@ impl Courier {
         Ok(link.insert(Arc::new(made)).clone())
     }
 
-    async fn forget(&self, broken: &Arc<Link>) {
+    async fn forget(&self, broken: &Arc<Publisher>) {
         let mut link = self.link.lock().await;
         if link.as_ref().is_some_and(|link| Arc::ptr_eq(link, broken)) {
             *link = None;
@@ -162,59 +130,24 @@ impl Courier {
     }
 }
 
-impl Link {
-    async fn make(uri: AMQPUri, tls: Option<Arc<ClientConfig>>) -> lapin::Result<Link> {
-        let properties = ConnectionProperties::default().with_connection_name("zonepulse-probe".into());
-        let connect = async move |uri: AMQPUri, runtime| {
-            let host = uri.authority.host.trim_matches(['[', ']']).to_owned();
-            let plain = AMQPUri { scheme: AMQPScheme::AMQP, ..uri }.connect_async(&runtime).await?;
-            Ok(match &tls {
-                Some(tls) => plain.into_rustls(&RustlsConnector::from(tls.clone()), &host).await?,
-                None => plain,
-            })
-        };
-        let connection = Connection::connector(uri, lapin::runtime::default_runtime()?, connect, properties).await?;
-        let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Link { connection, channel })
-    }
-
-    fn works(&self) -> bool {
-        self.connection.status().connected() && self.channel.status().connected()
-    }
-
-    /// Whether the broker said that it is short of memory or disk.
-    fn is_blocked(&self) -> bool {
-        self.connection.status().blocked()
-    }
-
-    async fn blocked(&self) {
-        while !self.is_blocked() {
-            sleep(LOOK).await;
-        }
-    }
-
-    async fn publish(&self, queue: &str, bytes: &[u8], mac: String) -> lapin::Result<Confirmation> {
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let mut headers = FieldTable::default();
-        headers.insert(MAC_HEADER.into(), AMQPValue::LongString(mac.into()));
-        let properties =
-            BasicProperties::default().with_delivery_mode(PERSISTENT).with_content_type(MEDIA_TYPE.into()).with_headers(headers);
-        self.channel.basic_publish("".into(), queue.into(), options, bytes, properties).await?.await
-    }
+/// What a message has besides its batch.
+fn signed(mac: String) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    headers.insert(MAC_HEADER.into(), AMQPValue::LongString(mac.into()));
+    BasicProperties::default().with_delivery_mode(PERSISTENT).with_content_type(MEDIA_TYPE.into()).with_headers(headers)
 }
 
 /// Says loudly what is not as safe as it should be.
-fn warn_if_unsafe(uri: &AMQPUri, tls: &tls::Settings) {
-    let (host, port) = (uri.authority.host.as_str(), uri.authority.port);
-    let is_loopback = host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
-    if uri.scheme == AMQPScheme::AMQPS && !tls.verify {
+fn warn_if_unsafe(address: &Address, trust: &Trust) {
+    let (host, port) = (address.host(), address.port());
+    let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
+    if address.is_encrypted() && !trust.verifies() {
         tracing::warn!(
             host,
             port,
             "the broker's certificate is NOT verified (verify_ca is off): anyone in between can read the password and the data"
         );
-    } else if uri.scheme == AMQPScheme::AMQP && !is_loopback {
+    } else if !address.is_encrypted() && !is_loopback {
         tracing::warn!(host, port, "the broker's password goes over the network as PLAIN TEXT: use amqps://");
     }
 }
@@ -244,20 +177,9 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_work_is_found_before_it_is_used_and_never_repeated() {
-        for good in ["amqp://127.0.0.1:5672/%2f", "amqp://me:secret@broker.example", "amqp://[::1]/zonepulse"] {
-            assert_eq!(check_url(&Secret::new(good)), Ok(()), "{good}");
-        }
-        for bad in ["", "me:secret@x", "http://me:secret@x"] {
-            let error = check_url(&Secret::new(bad)).unwrap_err();
-            assert!(!error.contains("secret"), "{error}");
-        }
-    }
-
-    #[test]
     fn the_log_names_the_broker_without_the_password() {
         let (url, token) = (Secret::new("amqp://me:secret@broker.example:5673/zonepulse"), Secret::new("secret"));
-        let settings = Settings { url, queue: "zonepulse.batches".into(), token, tls: tls::Settings::default() };
+        let settings = Settings { url, queue: "zonepulse.batches".into(), token, trust: Trust::System };
         let courier = Courier::new(settings).unwrap();
         assert_eq!(courier.peer(), "amqp://broker.example:5673 vhost zonepulse queue zonepulse.batches");
         assert!(!format!("{courier:?}").contains("secret"));

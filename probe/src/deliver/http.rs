@@ -1,12 +1,14 @@
 //! Straight to the central: one POST for each batch.
 
 use super::{Answer, MEDIA_TYPE};
+use crate::Error;
 use crate::central::{self, innermost, read_typed_problem};
-use crate::{Error, Secret, tls};
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, StatusCode};
 use std::time::Duration;
+use zonepulse_net::{Trust, http};
+use zonepulse_private::Secret;
 use zonepulse_wire::KEPT_FROM_HEADER;
 
 /// So many batches are on their way at once.
@@ -32,7 +34,7 @@ pub struct Settings {
     /// The token that the central has given this server.
     pub token: Secret,
     /// Whom to trust.
-    pub tls: tls::Settings,
+    pub trust: Trust,
 }
 
 #[derive(Debug)]
@@ -44,9 +46,9 @@ pub(super) struct Courier {
 
 impl Courier {
     pub(super) fn new(settings: Settings) -> Result<Courier, Error> {
-        central::warn_if_unsafe(&settings.url, &settings.tls);
-        let client = central::client(&settings.url, &settings.tls)?.timeout(ANSWER_TIMEOUT).pool_idle_timeout(IDLE_TIMEOUT);
-        let url = central::address(&settings.url, PATH);
+        central::warn_if_unsafe(&settings.url, &settings.trust);
+        let client = central::client(&settings.url, &settings.trust)?.timeout(ANSWER_TIMEOUT).pool_idle_timeout(IDLE_TIMEOUT);
+        let url = http::address(&settings.url, PATH);
         Ok(Courier { client: central::build(client)?, url, token: settings.token })
     }
 
@@ -55,7 +57,7 @@ impl Courier {
     }
 
     pub(super) async fn send(&self, bytes: Vec<u8>) -> Answer {
-        let request = self.client.post(&self.url).bearer_auth(self.token.expose()).header(CONTENT_TYPE, MEDIA_TYPE).body(bytes);
+        let request = self.client.post(&self.url).bearer_auth(self.token.reveal()).header(CONTENT_TYPE, MEDIA_TYPE).body(bytes);
         match request.send().await {
             Ok(response) => {
                 let status = response.status();

@@ -1,13 +1,13 @@
 //! The engine against a small HTTP server of our own: what each answer does to the spool.
 
 use super::*;
-use crate::Secret;
 use crate::spool;
 use crate::spool::testing::empty_batch;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use tempfile::TempDir;
+use zonepulse_private::Secret;
 use zonepulse_wire::{Batch, Coverage, Identity, KEPT_FROM_HEADER, peek_identity};
 
 type Respond = dyn Fn(u64) -> u16 + Send + Sync;
@@ -100,7 +100,7 @@ fn spool_of(dir: &TempDir, batches: u64) -> Arc<Spool> {
 fn deliver_until(spool: &Arc<Spool>, central: &Central, done: impl Fn(&Counts) -> bool) -> Arc<Counts> {
     let counts = Arc::new(Counts::default());
     let settings =
-        Settings::Http(http::Settings { url: central.address.clone(), token: Secret::new("t"), tls: Default::default() });
+        Settings::Http(http::Settings { url: central.address.clone(), token: Secret::new("t"), trust: Default::default() });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (_keep, settings) = watch::channel(settings);
@@ -237,7 +237,7 @@ async fn the_token_is_not_shown_where_a_central_redirects_to() {
                 let _ = write!(stream, "HTTP/1.1 {status} x\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             }
         });
-        let settings = http::Settings { url, token: Secret::new("t"), tls: Default::default() };
+        let settings = http::Settings { url, token: Secret::new("t"), trust: Default::default() };
         let answer = http::Courier::new(settings).unwrap().send(batch(0).encode().unwrap()).await;
         assert!(matches!(answer, Answer::Unavailable { .. }), "{status}: {answer:?}");
     }

@@ -3,13 +3,15 @@
 use super::*;
 use crate::serve::Server;
 use crate::status::Status;
-use crate::{Secret, tls};
 use axum::http::StatusCode;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
+use zonepulse_net::Trust;
+use zonepulse_net::tls::{Authorities, Certificate};
+use zonepulse_private::Secret;
 
 /// An authority, and a certificate that it gave to this machine's loopback address.
 pub(crate) struct Certified {
@@ -37,29 +39,29 @@ pub(crate) fn certify(dir: &Path, name: &str) -> Certified {
 }
 
 pub(crate) async fn serve(certified: &Certified) -> SocketAddr {
-    let config = tls::server(&certified.certificate, &certified.key).unwrap();
+    let certificate = Certificate::read(&certified.certificate, &certified.key, None).unwrap();
     let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = server.address().unwrap();
     let app = axum::Router::new().fallback(|| async { StatusCode::NO_CONTENT });
     // It serves as long as the test's runtime runs.
-    std::mem::forget(server.start(app, Some(config.config), 8, Arc::new(Status::new(1))).unwrap());
+    std::mem::forget(server.start(app, Some(certificate), 8, Arc::new(Status::new(1))).unwrap());
     address
 }
 
 /// What becomes of a batch for a server with a certificate of one authority.
-fn answer(settings: impl FnOnce(&Certified, &Certified) -> tls::Settings) -> Answer {
+fn answer(settings: impl FnOnce(&Certified, &Certified) -> Trust) -> Answer {
     let dir = TempDir::new().unwrap();
     let (ours, others) = (certify(dir.path(), "ours"), certify(dir.path(), "others"));
-    let tls = settings(&ours, &others);
+    let trust = settings(&ours, &others);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let url = format!("https://{}", serve(&ours).await);
-        http::Courier::new(http::Settings { url, token: Secret::new("t"), tls }).unwrap().send(Vec::new()).await
+        http::Courier::new(http::Settings { url, token: Secret::new("t"), trust }).unwrap().send(Vec::new()).await
     })
 }
 
-fn trusting(ca: &Path) -> tls::Settings {
-    tls::Settings { authorities: Some(tls::Authorities::read(ca).unwrap()), verify: true }
+fn trusting(ca: &Path) -> Trust {
+    Trust::Own(Authorities::read(ca).unwrap())
 }
 
 #[track_caller]
@@ -76,23 +78,26 @@ fn a_central_is_believed_that_an_authority_of_ours_vouches_for() {
 #[test]
 fn a_central_is_not_believed_that_only_others_vouch_for() {
     refused(&answer(|_, others| trusting(&others.ca)));
-    refused(&answer(|_, _| tls::Settings::default()));
+    refused(&answer(|_, _| Trust::System));
 }
 
 #[test]
 fn whoever_asks_for_no_verification_gets_none() {
-    assert_eq!(answer(|_, _| tls::Settings { authorities: None, verify: false }), Answer::Confirmed);
+    assert_eq!(answer(|_, _| Trust::Anybody), Answer::Confirmed);
 }
 
 #[test]
 fn a_file_without_a_certificate_is_named() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("ca.pem");
-    assert!(tls::Authorities::read(&file).unwrap_err().to_string().contains("ca.pem: cannot be read: No such file"));
+    let refused = |error: zonepulse_net::Error| crate::Error::from(error).to_string();
+    let error = refused(Authorities::read(&file).unwrap_err());
+    assert!(error.contains("ca.pem: cannot be read: No such file"), "{error}");
     std::fs::write(&file, "rubbish").unwrap();
-    assert!(tls::Authorities::read(&file).unwrap_err().to_string().contains("ca.pem: holds no certificate"));
+    let error = refused(Authorities::read(&file).unwrap_err());
+    assert!(error.contains("ca.pem: has no certificate"), "{error}");
     let certified = certify(dir.path(), "ours");
     let other = certify(dir.path(), "others");
-    let error = tls::server(&certified.certificate, &other.key).unwrap_err().to_string();
+    let error = refused(Certificate::read(&certified.certificate, &other.key, None).unwrap_err());
     assert!(error.contains("ours-certificate.pem") && error.contains("others-key.pem"), "{error}");
 }

@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
+use zonepulse_net::http;
 use zonepulse_wire::heartbeat::{HEARTBEAT_INTERVAL_S, MAX_HEARTBEAT_BYTES};
 use zonepulse_wire::{Components, Heartbeat, HeartbeatAnswer, SpoolState};
 
@@ -205,7 +206,7 @@ impl Sender {
 
 impl Way {
     fn new(settings: deliver::http::Settings) -> Way {
-        let client = central::client(&settings.url, &settings.tls).map(|client| client.timeout(ANSWER_TIMEOUT));
+        let client = central::client(&settings.url, &settings.trust).map(|client| client.timeout(ANSWER_TIMEOUT));
         let client = client.and_then(central::build).map_err(|error: Error| error.to_string());
         Way { settings, client }
     }
@@ -213,7 +214,7 @@ impl Way {
     async fn send(&self, heartbeat: &Heartbeat) -> Result<(HeartbeatAnswer, Duration), String> {
         let client = self.client.as_ref().map_err(Clone::clone)?;
         let body = serde_json::to_vec(heartbeat).map_err(|error| error.to_string())?;
-        let request = client.post(central::address(&self.settings.url, PATH)).bearer_auth(self.settings.token.expose());
+        let request = client.post(http::address(&self.settings.url, PATH)).bearer_auth(self.settings.token.reveal());
         let began = Instant::now();
         let response = request.header(CONTENT_TYPE, "application/json").body(body).send().await;
         let response = response.map_err(|error| central::innermost(&error))?;
@@ -225,7 +226,8 @@ impl Way {
         if !status.is_success() {
             return Err(format!("{}: {}", status.as_u16(), central::read_problem(response).await));
         }
-        let body = central::read_body(response, MAX_HEARTBEAT_BYTES).await.ok_or("the answer breaks off, or is too long")?;
+        let body = http::body(response, MAX_HEARTBEAT_BYTES).await;
+        let body = body.map_err(|error| format!("the answer cannot be used: {error}"))?;
         let answer = serde_json::from_slice(&body).map_err(|error| format!("the answer is not a central's: {error}"))?;
         Ok((answer, round_trip))
     }

@@ -3,12 +3,13 @@
 use super::*;
 use crate::settings::Kept;
 use crate::spool;
-use crate::{Secret, tls};
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use tempfile::TempDir;
+use zonepulse_net::Trust;
+use zonepulse_private::Secret;
 use zonepulse_wire::{Communication, ProbeSettings, State};
 
 type Heard = Arc<Mutex<Vec<Heartbeat>>>;
@@ -34,8 +35,7 @@ async fn central(answer: ProbeSettings) -> (String, Heard) {
 }
 
 fn in_force(urls: &[&str], token: &str) -> InForce {
-    let way =
-        |url: &&str| deliver::http::Settings { url: (*url).into(), token: Secret::new(token), tls: tls::Settings::default() };
+    let way = |url: &&str| deliver::http::Settings { url: (*url).into(), token: Secret::new(token), trust: Trust::System };
     let heartbeat: Vec<_> = urls.iter().map(way).collect();
     let monitoring = crate::agent::Monitoring { dns: true, dns_interval_s: 60, system: true, system_interval_s: 5 };
     let delivery = deliver::Settings::Http(heartbeat[0].clone());

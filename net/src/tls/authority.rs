@@ -1,9 +1,9 @@
-//! The private authority that vouches for the central's certificate.
+//! The private authority that vouches for a listener's certificate.
 //!
-//! No machine trusts it that was not told to. So probes are told: by its fingerprint in the command that enrols
-//! them, for which it is sent along with the certificate, and by the file that their configuration names.
+//! No machine trusts it that was not told to. Whoever connects can be told by its fingerprint, for which it is sent along
+//! with the certificate ([`Pinned`](super::Pinned)), and by a file ([`Authorities`](super::Authorities)).
 
-use super::{certificates, unusable};
+use super::{Fingerprint, certificates, provider, read};
 use crate::Error;
 use rustls::CertificateError::{
     Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
@@ -11,14 +11,11 @@ use rustls::CertificateError::{
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A name that no certificate is for: whose the central is has nothing to do with who vouches for it.
+/// A name that no certificate is for: who vouches for a listener has nothing to do with whose it is.
 const NOBODY: &str = "nobody.invalid";
 
 /// An authority.
@@ -35,9 +32,10 @@ impl Authority {
     /// Fails with [`Error::File`] when the file cannot be read, and with [`Error::Certificate`] when there is not exactly
     /// one certificate in it.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let pem = super::read(file)?;
-        let [certificate] = <[_; 1]>::try_from(certificates(file, &pem)?)
-            .map_err(|found| unusable(file, format!("has {} certificates: give the authority's alone", found.len())))?;
+        let unusable = |why: String| Error::certificate(file, why);
+        let pem = read(file)?;
+        let [certificate] = <[_; 1]>::try_from(certificates(&pem).map_err(unusable)?)
+            .map_err(|found| unusable(format!("has {} certificates: give the authority's alone", found.len())))?;
         Ok(Authority { file: file.to_owned(), certificate, pem: String::from_utf8_lossy(&pem).into_owned() })
     }
 
@@ -46,23 +44,24 @@ impl Authority {
         &self.pem
     }
 
-    /// The SHA-256 of its certificate, in hexadecimal digits.
-    pub fn fingerprint(&self) -> String {
-        Sha256::digest(&self.certificate).iter().fold(String::new(), |mut text, byte| {
-            // Writing into memory cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    /// The SHA-256 of its certificate.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.certificate)
     }
 
     /// The chain with this authority at its end.
     ///
-    /// Fails with [`Error::Certificate`] when it does not vouch for the chain: no probe could be enrolled.
-    pub(super) fn complete(self, mut chain: Vec<CertificateDer<'static>>) -> Result<Vec<CertificateDer<'static>>, Error> {
-        let refuse = |why: String| unusable(&self.file, why);
+    /// Fails with [`Error::Certificate`] when it does not vouch for the chain, which is that of a file: nobody who trusts it
+    /// could connect.
+    pub(super) fn complete(
+        &self,
+        file: &Path,
+        mut chain: Vec<CertificateDer<'static>>,
+    ) -> Result<Vec<CertificateDer<'static>>, Error> {
+        let refuse = |why: String| Error::certificate(&self.file, why);
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).map_err(|error| refuse(format!("is not an authority's: {error}")))?;
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider())).build();
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
         let verifier = verifier.map_err(|error| refuse(error.to_string()))?;
         if let (Some((first, others)), Ok(name)) = (chain.split_first(), ServerName::try_from(NOBODY)) {
             match verifier.verify_server_cert(first, others, &name, &[], UnixTime::now()) {
@@ -76,11 +75,11 @@ impl Authority {
                     | NotValidYet
                     | NotValidYetContext { .. },
                 )) => {}
-                Err(error) => return Err(refuse(format!("does not vouch for tls.certificate_file: {error}"))),
+                Err(error) => return Err(refuse(format!("does not vouch for {}: {error}", file.display()))),
             }
         }
         if !chain.contains(&self.certificate) {
-            chain.push(self.certificate);
+            chain.push(self.certificate.clone());
         }
         Ok(chain)
     }
@@ -89,16 +88,14 @@ impl Authority {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Tls;
-    use crate::describe;
     use crate::tls::Certificate;
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use sha2::{Digest, Sha256};
     use std::fs;
 
     struct Made {
         dir: tempfile::TempDir,
         issuer: CertifiedIssuer<'static, KeyPair>,
-        tls: Tls,
     }
 
     fn issuer(name: &str) -> CertifiedIssuer<'static, KeyPair> {
@@ -113,51 +110,60 @@ mod tests {
         let issuer = issuer("one");
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec!["a.test".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-        let write = |name: &str, text: String| {
-            fs::write(dir.path().join(name), text).unwrap();
-            Some(dir.path().join(name))
-        };
-        let tls = Tls {
-            certificate_file: write("central.crt", certificate.pem()),
-            key_file: write("central.key", key.serialize_pem()),
-            ca_file: write("ca.crt", issuer.pem()),
-        };
-        Made { dir, issuer, tls }
+        let made = Made { dir, issuer };
+        fs::write(made.path("central.crt"), certificate.pem()).unwrap();
+        fs::write(made.path("central.key"), key.serialize_pem()).unwrap();
+        fs::write(made.path("ca.crt"), made.issuer.pem()).unwrap();
+        made
+    }
+
+    impl Made {
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        fn authority(&self) -> Result<Authority, Error> {
+            Authority::read(&self.path("ca.crt"))
+        }
+
+        /// What a listener gets that shows the certificate, and the authority with it.
+        fn certificate(&self) -> Result<Certificate, Error> {
+            Certificate::read(&self.path("central.crt"), &self.path("central.key"), Some(&self.authority()?))
+        }
     }
 
     #[test]
     fn the_authority_is_sent_along_once() {
         let made = made();
-        let authority = Authority::read(made.tls.ca_file.as_deref().unwrap()).unwrap();
-        let file = made.tls.certificate_file.as_deref().unwrap();
-        let chain = certificates(file, &fs::read(file).unwrap()).unwrap();
-        let complete = authority.clone().complete(chain).unwrap();
+        let (authority, file) = (made.authority().unwrap(), made.path("central.crt"));
+        let chain = certificates(&fs::read(&file).unwrap()).unwrap();
+        let complete = authority.complete(&file, chain).unwrap();
         assert_eq!(complete.len(), 2);
         assert_eq!(complete[1], *made.issuer.der());
-        assert_eq!(authority.complete(complete).unwrap().len(), 2);
-        assert!(Certificate::read(&made.tls).unwrap().is_some());
+        assert_eq!(authority.complete(&file, complete).unwrap().len(), 2);
+        assert!(made.certificate().is_ok());
     }
 
     #[test]
     fn its_fingerprint_is_the_sha_256_of_its_certificate() {
         let made = made();
         let expected: String = Sha256::digest(made.issuer.der()).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(Authority::read(made.tls.ca_file.as_deref().unwrap()).unwrap().fingerprint(), expected);
+        assert_eq!(made.authority().unwrap().fingerprint().to_string(), expected);
     }
 
     #[test]
     fn an_authority_that_does_not_vouch_for_the_certificate_is_refused() {
         let made = made();
-        fs::write(made.dir.path().join("ca.crt"), issuer("two").pem()).unwrap();
-        let said = describe(&Certificate::read(&made.tls).err().unwrap());
-        assert!(said.contains("ca.crt does not vouch for tls.certificate_file"), "{said}");
+        fs::write(made.path("ca.crt"), issuer("two").pem()).unwrap();
+        let said = made.certificate().unwrap_err().to_string();
+        assert!(said.contains(&format!("ca.crt: does not vouch for {}", made.path("central.crt").display())), "{said}");
     }
 
     #[test]
     fn more_than_one_authority_is_refused() {
         let made = made();
-        fs::write(made.dir.path().join("ca.crt"), made.issuer.pem() + &issuer("two").pem()).unwrap();
-        let said = describe(&Certificate::read(&made.tls).err().unwrap());
-        assert!(said.contains("ca.crt has 2 certificates"), "{said}");
+        fs::write(made.path("ca.crt"), made.issuer.pem() + &issuer("two").pem()).unwrap();
+        let said = made.certificate().unwrap_err().to_string();
+        assert!(said.contains("ca.crt: has 2 certificates"), "{said}");
     }
 }

@@ -3,15 +3,17 @@
 //! The other side sends the authority along with its certificate. It is trusted, and nothing else, when it has the
 //! fingerprint that was given.
 
-use super::{Anyone, provider, wrong};
+use super::verifier::{Believe, Verifier};
+use super::{client, provider};
 use crate::Error;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore};
 use sha2::{Digest, Sha256};
+use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
@@ -21,6 +23,20 @@ const PEM_LINE: usize = 64;
 /// The SHA-256 of an authority's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// Of a certificate.
+    pub fn of(certificate: &[u8]) -> Fingerprint {
+        Fingerprint(Sha256::digest(certificate).into())
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    /// As hexadecimal digits without colons.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
 
 impl FromStr for Fingerprint {
     type Err = String;
@@ -42,76 +58,52 @@ impl FromStr for Fingerprint {
 
 /// Trust in one authority, which is kept once it was seen.
 #[derive(Debug, Clone)]
-pub(crate) struct Pinned(Arc<Verifier>);
+pub struct Pinned(Arc<Verifier<Belief>>);
 
 impl Pinned {
-    pub(crate) fn new(fingerprint: Fingerprint) -> Pinned {
-        Pinned(Arc::new(Verifier { fingerprint, signatures: Anyone(provider()), seen: OnceLock::new() }))
+    /// Trust in the authority with this fingerprint.
+    pub fn new(fingerprint: Fingerprint) -> Pinned {
+        Pinned(Verifier::new(Belief { fingerprint, seen: OnceLock::new() }))
     }
 
     /// How to connect.
-    pub(crate) fn client(&self) -> Result<ClientConfig, Error> {
-        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-        let builder = builder.map_err(|error| wrong("tls", error))?;
-        Ok(builder.dangerous().with_custom_certificate_verifier(self.0.clone()).with_no_client_auth())
+    pub fn client_config(&self) -> Result<ClientConfig, Error> {
+        client(|builder| builder.dangerous().with_custom_certificate_verifier(self.0.clone()))
     }
 
     /// The authority, in PEM, once a connection was made.
-    pub(crate) fn pem(&self) -> Option<String> {
-        let text = STANDARD.encode(self.0.seen.get()?);
+    pub fn pem(&self) -> Option<String> {
+        let text = STANDARD.encode(self.0.belief.seen.get()?);
         let lines = text.as_bytes().chunks(PEM_LINE).map(|line| String::from_utf8_lossy(line) + "\n");
         Some(format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines.collect::<String>()))
     }
 }
 
+/// The authority with a fingerprint.
 #[derive(Debug)]
-struct Verifier {
+struct Belief {
     fingerprint: Fingerprint,
-    signatures: Anyone,
     seen: OnceLock<CertificateDer<'static>>,
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
+impl Believe for Belief {
+    fn believe(
         &self,
         certificate: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let is_it = |certificate: &&CertificateDer<'_>| Sha256::digest(certificate)[..] == self.fingerprint.0;
+    ) -> Result<(), rustls::Error> {
+        let is_it = |certificate: &&CertificateDer<'_>| Fingerprint::of(certificate) == self.fingerprint;
         let unknown = || rustls::Error::General("no certificate that it shows has the fingerprint that was given".into());
         let authority = std::iter::once(certificate).chain(others).find(is_it).ok_or_else(unknown)?;
         let mut roots = RootCertStore::empty();
         roots.add(authority.clone())?;
         let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider()).build();
         let verifier = verifier.map_err(|error| rustls::Error::General(error.to_string()))?;
-        let verified = verifier.verify_server_cert(certificate, others, name, ocsp, now)?;
+        verifier.verify_server_cert(certificate, others, name, &[], now)?;
         self.seen.get_or_init(|| authority.clone().into_owned());
-        Ok(verified)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signatures.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signatures.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.signatures.supported_verify_schemes()
+        Ok(())
     }
 }
 
@@ -125,7 +117,8 @@ mod tests {
         let bytes: Vec<String> = [0u8, 255].repeat(16).iter().map(|byte| format!("{byte:02X}")).collect();
         let expected: Vec<u8> = [0, 255].repeat(16);
         for text in [plain.as_str(), &bytes.join(":")] {
-            assert_eq!(text.parse::<Fingerprint>().unwrap().0[..], expected, "{text}");
+            let read: Fingerprint = text.parse().unwrap();
+            assert_eq!((&read.0[..], read.to_string()), (&expected[..], plain.clone()), "{text}");
         }
     }
 

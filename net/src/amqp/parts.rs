@@ -1,11 +1,11 @@
-//! The address of a broker, as both sides take it.
+//! The parts of a broker's address, which the library takes whatever they are.
 
 /// What may follow the virtual host: what is read of it.
 const PARAMETERS: [&str; 5] = ["frame_max", "channel_max", "heartbeat", "connection_timeout", "auth_mechanism"];
 
 /// What is wrong with the parts of `amqp://user:password@host:port/vhost`, if anything. It is never shown: a password
 /// may be in it. Whether it is a URL at all, whoever parses it says.
-pub fn broker_url_fault(url: &str) -> Option<&'static str> {
+pub(super) fn fault(url: &str) -> Option<&'static str> {
     let (_, rest) = url.split_once("://")?;
     if rest.contains('#') {
         return Some("has a fragment; write amqps://user:password@host:port/vhost");
@@ -50,7 +50,7 @@ mod tests {
             "amqps://me:hush@broker.example:5671/%2f",
             "amqp://me@192.0.2.1:5672/a%25b?heartbeat=10&frame_max=4096",
         ] {
-            assert_eq!(broker_url_fault(url), None, "{url}");
+            assert_eq!(fault(url), None, "{url}");
         }
     }
 
@@ -68,8 +68,8 @@ mod tests {
             ("amqp://broker/%2f?a=b", "a query that is not read"),
             ("amqp://me:hush@broker/%2f#a", "has a fragment"),
         ] {
-            let fault = broker_url_fault(url).unwrap_or_default();
-            assert!(fault.contains(expected) && !fault.contains("hush"), "{url}: {fault}");
+            let said = fault(url).unwrap_or_default();
+            assert!(said.contains(expected) && !said.contains("hush"), "{url}: {said}");
         }
     }
 }
