@@ -62,6 +62,9 @@ fn page() {
     let store = SmallStore::start();
     let idle = |exists: &str| Page::open(&store.central, &format!("age=3600&exists={exists}")).text("idle").expect("it is shown");
     let (existing, others) = (idle("true"), idle("false"));
+    // Nor is any of it observed since.
+    let doubt = Page::open(&store.central, "age=900").text("idle-doubt").expect("it is shown");
+    assert!(doubt.starts_with("Of these ") && doubt.contains("were not or only partly observed"), "{doubt}");
     assert!(existing.contains("old.example.") && existing.contains("www.example."), "{existing}");
     // NXDOMAIN was all that was ever answered.
     assert!(!existing.contains("api.shop.example."), "{existing}");

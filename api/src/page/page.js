@@ -520,7 +520,17 @@ function showRecords(top, idle, now) {
   byId("idle-note").textContent = idle.total === 1 ? "1 record" : `${numbers.format(idle.total)} records`;
   byId("idle").replaceChildren(idle.rows.length > 0
     ? table(idle.rows, [host, type, last], "Records that were not requested for longest")
-    : element("p", { class: "empty" }, "Every known record was requested since."));
+    : element("p", { class: "empty" }, "Each record that was ever requested was requested since."));
+}
+
+/** Whether the probes listened all the time: without that, what was not requested may only not have been seen. */
+function showDoubt(steps, step_s) {
+  const over = steps.filter((step) => !step.open);
+  const missed = over.filter((step) => step.servers === 0 || step.observed_servers < step.servers);
+  const time = (steps) => (step_s < 3600 ? `${steps.length * step_s / 60} min` : `${steps.length * step_s / 3600} h`);
+  byId("idle-doubt").hidden = missed.length === 0;
+  byId("idle-doubt").textContent = missed.length === 0 ? ""
+    : `Of these ${time(over)}, ${time(missed)} were not or only partly observed: records may have been requested then.`;
 }
 
 // Together
@@ -539,6 +549,16 @@ function idleSince(now) {
   return { accessed_to, exists: byId("exists").value, sort: "last_access" };
 }
 
+/** Steps of the time in which idle records were not requested, seconds. */
+const idleStep = () => (Number(byId("age").value) <= 86_400 ? 300 : 3600);
+
+/** Asks when the probes listened in that time, and of no name that anybody has: hits need not be read. */
+function askListened(now, selected) {
+  const { accessed_to } = idleSince(now);
+  const date_from = accessed_to - (accessed_to % idleStep());
+  return ask("monitoring/dns/rps", { date_from, step: idleStep(), host: "listened.invalid", limit: 10_000, ...selected });
+}
+
 async function refresh() {
   clearTimeout(timer);
   const mine = ++turn;
@@ -552,7 +572,7 @@ async function refresh() {
     const why = await unready();
     if (mine !== turn) return;
     showUnready(why);
-    const [servers, fleet, rates, chart, reports, top, idle, machine] = await Promise.all([
+    const [servers, fleet, rates, chart, reports, top, idle, listened, machine] = await Promise.all([
       ask("servers", {}),
       ask("monitoring/heartbeat", { limit: 1000 }),
       ask("monitoring/dns/rps", { date_from, by: "server", limit: 10_000 }),
@@ -560,6 +580,7 @@ async function refresh() {
       ask("monitoring/dns/coverage", { date_from, sort: "-time", limit: 1000 }),
       ask("monitoring/dns/aggregate", { limit: 20, ...selected }),
       ask("monitoring/dns/aggregate", { ...idleSince(now), limit: 20, ...selected }),
+      askListened(now, selected),
       server === "" ? [] : askMachine(server, now),
     ]);
     if (mine !== turn) return;
@@ -569,6 +590,7 @@ async function refresh() {
     showChart();
     showMachine(machine, server);
     showRecords(top, idle, now);
+    showDoubt(listened.rows, idleStep());
     showPartial(fleet.rows, server);
     byId("updated").textContent = `updated ${seconds.format(now)}`;
     byId("trouble").hidden = true;
