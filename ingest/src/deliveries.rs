@@ -37,11 +37,11 @@ pub struct Delivery {
 /// Batches that are being refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// Since when, Unix milliseconds.
+    /// Since when batches of any kind are, without an end, Unix milliseconds.
     pub since_ms: u64,
     /// When the last one was refused.
     pub last_ms: u64,
-    /// How often batches were refused since then; one that comes again counts again.
+    /// How often batches of any kind were refused since then; one that comes again counts again.
     pub count: u64,
     /// Why the last one was, in a word ([`Error::cause`]).
     pub cause: &'static str,
@@ -98,10 +98,29 @@ pub(crate) struct Deliveries(Mutex<BTreeMap<u32, Account>>);
 #[derive(Debug, Default)]
 struct Account {
     accepted_ms: Option<u64>,
-    /// By kind.
-    refused: BTreeMap<u8, Refused>,
+    /// The last refusal of each kind.
+    refused: BTreeMap<u8, Last>,
+    /// All of them, since there was none.
+    run: Option<Run>,
     put_aside: Option<PutAside>,
     given_up: Option<GivenUp>,
+}
+
+/// The last refusal of a kind.
+#[derive(Debug)]
+struct Last {
+    at_ms: u64,
+    cause: &'static str,
+    detail: String,
+    of_central: bool,
+}
+
+/// Refusals while batches of some kind were being refused. What is told of them never runs backwards when one kind is taken
+/// again and another one is not.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    since_ms: u64,
+    count: u64,
 }
 
 impl Deliveries {
@@ -110,7 +129,7 @@ impl Deliveries {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
         account.accepted_ms = Some(now_ms);
-        account.refused.retain(|refused, _| *refused != kind && *refused != ANY);
+        account.retain(|refused, _| refused != kind && refused != ANY);
     }
 
     /// A batch of a kind was refused.
@@ -120,13 +139,13 @@ impl Deliveries {
         let account = accounts.entry(server_id).or_default();
         account.drop_old(now_ms);
         if account.refused.len() >= MAX_KINDS && !account.refused.contains_key(&kind) {
-            let oldest = account.refused.iter().min_by_key(|(_, refused)| refused.last_ms).map(|(kind, _)| *kind);
+            let oldest = account.refused.iter().min_by_key(|(_, last)| last.at_ms).map(|(kind, _)| *kind);
             oldest.and_then(|oldest| account.refused.remove(&oldest));
         }
         let detail: String = detail.to_string().chars().take(MAX_DETAIL).collect();
-        let (since_ms, count) = account.refused.get(&kind).map_or((now_ms, 0), |refused| (refused.since_ms, refused.count));
-        let count = count.saturating_add(1);
-        account.refused.insert(kind, Refused { since_ms, last_ms: now_ms, count, cause, detail, of_central });
+        account.refused.insert(kind, Last { at_ms: now_ms, cause, detail, of_central });
+        let run = account.run.get_or_insert(Run { since_ms: now_ms, count: 0 });
+        run.count = run.count.saturating_add(1);
     }
 
     /// A batch was refused for good, and whoever brought it put it aside.
@@ -152,14 +171,13 @@ impl Deliveries {
         sum.last_ms = now_ms;
     }
 
-    /// How it goes at this time. Of several kinds that are refused, the one that was refused last.
+    /// How it goes at this time. Of several kinds that are refused, why the one was that was refused last.
     pub(crate) fn of(&self, server_id: u32, now_ms: u64) -> Delivery {
         let mut accounts = self.accounts();
         let Some(account) = accounts.get_mut(&server_id) else { return Delivery::default() };
         account.drop_old(now_ms);
-        let Account { accepted_ms, refused, put_aside, given_up } = account;
-        let refused = refused.values().max_by_key(|refused| refused.last_ms).cloned();
-        Delivery { accepted_ms: *accepted_ms, refused, put_aside: *put_aside, given_up: *given_up }
+        let Account { accepted_ms, put_aside, given_up, .. } = *account;
+        Delivery { accepted_ms, refused: account.refused(), put_aside, given_up }
     }
 
     fn accounts(&self) -> MutexGuard<'_, BTreeMap<u32, Account>> {
@@ -168,9 +186,21 @@ impl Deliveries {
 }
 
 impl Account {
+    fn refused(&self) -> Option<Refused> {
+        let Run { since_ms, count } = self.run?;
+        let Last { at_ms: last_ms, cause, detail, of_central } = self.refused.values().max_by_key(|last| last.at_ms)?;
+        Some(Refused { since_ms, last_ms: *last_ms, count, cause, detail: detail.clone(), of_central: *of_central })
+    }
+
+    /// Keeps the refusals that still hold.
+    fn retain(&mut self, holds: impl Fn(u8, &Last) -> bool) {
+        self.refused.retain(|kind, last| holds(*kind, last));
+        self.run.take_if(|_| self.refused.is_empty());
+    }
+
     fn drop_old(&mut self, now_ms: u64) {
         let is_recent = |at_ms: u64, within_ms: u64| now_ms.abs_diff(at_ms) < within_ms;
-        self.refused.retain(|_, refused| is_recent(refused.last_ms, REFUSED_MS));
+        self.retain(|_, last| is_recent(last.at_ms, REFUSED_MS));
         self.put_aside.take_if(|aside| !is_recent(aside.last_ms, LOST_MS));
         self.given_up.take_if(|given_up| !is_recent(given_up.last_ms, LOST_MS));
     }
@@ -204,6 +234,30 @@ mod tests {
         assert_eq!(refused(&deliveries, 63_000), Some((1000, 2, "interval")), "metrics are taken all the while");
         deliveries.accepted(1, DNS, 121_000);
         assert_eq!((refused(&deliveries, 121_000), deliveries.of(1, 121_000).accepted_ms), (None, Some(121_000)));
+    }
+
+    #[test]
+    fn the_count_does_not_run_backwards_when_one_kind_is_taken_and_another_is_not() {
+        let deliveries = Deliveries::default();
+        for n in 0..7 {
+            refuse(&deliveries, DNS, &Error::Interval(7), 1000 + n);
+        }
+        refuse(&deliveries, SYSTEM, &Error::UnknownServer(1), 2000);
+        assert_eq!(refused(&deliveries, 2000), Some((1000, 8, "unknown_server")), "whichever kind was the last");
+        deliveries.accepted(1, DNS, 3000);
+        refuse(&deliveries, SYSTEM, &Error::UnknownServer(1), 4000);
+        assert_eq!(refused(&deliveries, 4000), Some((1000, 9, "unknown_server")));
+    }
+
+    #[test]
+    fn the_count_begins_anew_when_no_kind_was_refused_any_more() {
+        let deliveries = Deliveries::default();
+        refuse(&deliveries, DNS, &Error::Interval(7), 1000);
+        deliveries.accepted(1, DNS, 2000);
+        refuse(&deliveries, DNS, &Error::Interval(7), 3000);
+        assert_eq!(refused(&deliveries, 3000), Some((3000, 1, "interval")));
+        refuse(&deliveries, DNS, &Error::Interval(7), 3000 + REFUSED_MS);
+        assert_eq!(refused(&deliveries, 3000 + REFUSED_MS), Some((3000 + REFUSED_MS, 1, "interval")));
     }
 
     #[test]
@@ -251,6 +305,6 @@ mod tests {
         let deliveries = Deliveries::default();
         (0..=u8::MAX).for_each(|kind| refuse(&deliveries, kind, &Error::Interval(7), 1000 + u64::from(kind)));
         assert_eq!(deliveries.accounts().get(&1).unwrap().refused.len(), MAX_KINDS);
-        assert_eq!(refused(&deliveries, 2000), Some((1255, 1, "interval")));
+        assert_eq!(refused(&deliveries, 2000), Some((1000, 256, "interval")));
     }
 }
