@@ -117,7 +117,8 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Problem> {
 /// * `behind`: the batches that wait at its probe have become more at 3 heartbeats in a row, by more than are always on the way; or
 ///   more wait at 2 heartbeats in a row than the probe makes in 3 minutes, or in 3 intervals if those are longer; or none has
 ///   arrived for 5 minutes, or 3 intervals, while heartbeats come.
-/// * `lost`: within the last hour its probe gave up batches, or batches were refused for good.
+/// * `lost`: within the last hour its probe gave up batches, or batches were refused for good; or messages through RabbitMQ were
+///   that claim to be of it and do not prove it.
 /// * `restarting`: 3 or more runs of its probe were heard in 2 minutes.
 /// * `dns_stopped`: the DNS server is installed and does not run.
 /// * `settings_refused`: the probe does not follow all settings.

@@ -47,7 +47,8 @@ pub(crate) enum ServerHealth {
     Blind,
     /// Batches wait at the probe and get more, or there are many of them; or none arrives, though none may wait.
     Behind,
-    /// Within the last hour, batches were given up by the probe or refused for good.
+    /// Within the last hour, batches were given up by the probe or refused for good, or messages that claim to be of the server
+    /// were.
     Lost,
     /// The probe is started again and again.
     Restarting,
@@ -153,6 +154,7 @@ pub(crate) fn judge(evidence: &Evidence, now_ms: u64) -> Vec<Reason> {
             .map(|(since_ms, text)| Reason::new(ServerHealth::Conflict, since_ms, text + "; give each a server of its own")),
         behind(evidence, now_ms).or_else(|| untaken(evidence, now_ms)),
         put_aside(evidence),
+        unproven(evidence),
         given_up(evidence),
     ]
     .into_iter()
@@ -387,6 +389,17 @@ fn put_aside(evidence: &Evidence) -> Option<Reason> {
     let aside = evidence.delivery.put_aside?;
     let said = format!(
         "{} of its batches were refused for good, the last one at {}: `zonepulse-probe resend` lists those that its probe keeps; those that came through RabbitMQ are in the dead-letter queue",
+        aside.batches,
+        text(aside.last_ms)
+    );
+    Some(Reason::new(ServerHealth::Lost, Some(aside.first_ms), said))
+}
+
+/// What a message does not prove is told as what it is: a claim, which anybody can make who may write to the broker.
+fn unproven(evidence: &Evidence) -> Option<Reason> {
+    let aside = evidence.delivery.unproven?;
+    let said = format!(
+        "{} messages through RabbitMQ that claim to be of this server, and do not prove it, were refused for good, the last one at {}: they are in the dead-letter queue; if its probe sent them, it had no current token, and what they tell of is missing",
         aside.batches,
         text(aside.last_ms)
     );

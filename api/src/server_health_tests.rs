@@ -276,6 +276,16 @@ fn what_was_lost_is_told_with_its_time_and_what_to_do() {
 }
 
 #[test]
+fn messages_that_claim_to_be_of_a_server_and_were_refused_for_good_are_told_as_claims() {
+    let mut story = Story::well();
+    story.evidence.delivery.unproven = Some(PutAside { batches: 7, first_ms: at_ms(10), last_ms: at_ms(20) });
+    let reason = story.reasons(181).remove(0);
+    assert_eq!((reason.health, reason.since_ms), (ServerHealth::Lost, Some(at_ms(10))));
+    let said = "7 messages through RabbitMQ that claim to be of this server, and do not prove it, were refused for good, the last one at 2027-01-15T08:00:20Z: they are in the dead-letter queue";
+    assert!(reason.text.starts_with(said), "{}", reason.text);
+}
+
+#[test]
 fn a_probe_that_begins_again_and_again_is_not_starting() {
     let mut story = Story::begin();
     for (epoch, s) in [(1, 0), (2, 20), (3, 40)] {

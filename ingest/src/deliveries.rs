@@ -30,6 +30,9 @@ pub struct Delivery {
     pub refused: Option<Refused>,
     /// Batches that were refused for good within the last hour.
     pub put_aside: Option<PutAside>,
+    /// Messages that went to the broker's dead-letter queue within the last hour, and say that they are of this server without
+    /// proving it.
+    pub unproven: Option<PutAside>,
     /// Batches that the probe says, within the last hour, that it gave up.
     pub given_up: Option<GivenUp>,
 }
@@ -60,6 +63,14 @@ pub struct PutAside {
     pub first_ms: u64,
     /// When the last of them was.
     pub last_ms: u64,
+}
+
+impl PutAside {
+    fn add(sum: &mut Option<PutAside>, now_ms: u64) {
+        let sum = sum.get_or_insert(PutAside { batches: 0, first_ms: now_ms, last_ms: now_ms });
+        sum.batches = sum.batches.saturating_add(1);
+        sum.last_ms = now_ms;
+    }
 }
 
 /// Batches that a probe gave up before the central had them.
@@ -103,6 +114,7 @@ struct Account {
     /// All of them, since there was none.
     run: Option<Run>,
     put_aside: Option<PutAside>,
+    unproven: Option<PutAside>,
     given_up: Option<GivenUp>,
 }
 
@@ -153,9 +165,15 @@ impl Deliveries {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
         account.drop_old(now_ms);
-        let aside = account.put_aside.get_or_insert(PutAside { batches: 0, first_ms: now_ms, last_ms: now_ms });
-        aside.batches = aside.batches.saturating_add(1);
-        aside.last_ms = now_ms;
+        PutAside::add(&mut account.put_aside, now_ms);
+    }
+
+    /// A message went to the dead-letter queue that says it is of this server, and does not prove it.
+    pub(crate) fn put_aside_unproven(&self, server_id: u32, now_ms: u64) {
+        let mut accounts = self.accounts();
+        let account = accounts.entry(server_id).or_default();
+        account.drop_old(now_ms);
+        PutAside::add(&mut account.unproven, now_ms);
     }
 
     /// A server's probe gave up batches.
@@ -176,8 +194,8 @@ impl Deliveries {
         let mut accounts = self.accounts();
         let Some(account) = accounts.get_mut(&server_id) else { return Delivery::default() };
         account.drop_old(now_ms);
-        let Account { accepted_ms, put_aside, given_up, .. } = *account;
-        Delivery { accepted_ms, refused: account.refused(), put_aside, given_up }
+        let Account { accepted_ms, put_aside, unproven, given_up, .. } = *account;
+        Delivery { accepted_ms, refused: account.refused(), put_aside, unproven, given_up }
     }
 
     fn accounts(&self) -> MutexGuard<'_, BTreeMap<u32, Account>> {
@@ -201,7 +219,9 @@ impl Account {
     fn drop_old(&mut self, now_ms: u64) {
         let is_recent = |at_ms: u64, within_ms: u64| now_ms.abs_diff(at_ms) < within_ms;
         self.retain(|_, last| is_recent(last.at_ms, REFUSED_MS));
-        self.put_aside.take_if(|aside| !is_recent(aside.last_ms, LOST_MS));
+        for aside in [&mut self.put_aside, &mut self.unproven] {
+            aside.take_if(|aside| !is_recent(aside.last_ms, LOST_MS));
+        }
         self.given_up.take_if(|given_up| !is_recent(given_up.last_ms, LOST_MS));
     }
 }
@@ -287,6 +307,17 @@ mod tests {
         let aside = Some(PutAside { batches: 1, first_ms: 1000, last_ms: 1000 });
         assert_eq!(deliveries.of(1, 1000 + LOST_MS - 1).put_aside, aside);
         assert_eq!(deliveries.of(1, 1000 + LOST_MS).put_aside, None);
+    }
+
+    #[test]
+    fn what_claims_to_be_of_a_server_and_is_dead_lettered_is_told_for_an_hour_after_the_last() {
+        let deliveries = Deliveries::default();
+        deliveries.put_aside_unproven(1, 1000);
+        deliveries.put_aside_unproven(1, 5000);
+        deliveries.accepted(1, DNS, 6000);
+        let Delivery { unproven, put_aside, .. } = deliveries.of(1, 5000 + LOST_MS - 1);
+        assert_eq!((unproven, put_aside), (Some(PutAside { batches: 2, first_ms: 1000, last_ms: 5000 }), None));
+        assert_eq!(deliveries.of(1, 5000 + LOST_MS).unproven, None);
     }
 
     #[test]
