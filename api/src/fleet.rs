@@ -18,6 +18,8 @@ pub const WINDOW_MS: u64 = 120_000;
 const EVERY_MS: u64 = HEARTBEAT_INTERVAL_S as u64 * 1000;
 /// A heartbeat that is late by no more is not missing, milliseconds: probes ask other programs before they send one.
 const GRACE_MS: u64 = 5000;
+/// A heartbeat is missing when so much time has passed since the one before, milliseconds.
+pub const LATE_MS: u64 = EVERY_MS + GRACE_MS;
 /// So many come in that time when all is well.
 const ALL: usize = (WINDOW_MS / EVERY_MS) as usize + 1;
 /// So many of one server are counted at most.

@@ -4,7 +4,7 @@
 //! everything that the central knows of a server is judged at one moment ([`judge`]), without looking anything up. Every
 //! [`Reason`] is a sentence that says what is wrong and what to do.
 
-use crate::fleet::{self, Pulse, WINDOW_MS, Waiting};
+use crate::fleet::{self, LATE_MS, Pulse, WINDOW_MS, Waiting};
 use crate::refusals::Recent;
 use crate::time::text;
 use serde::Serialize;
@@ -145,6 +145,30 @@ pub(crate) struct Evidence {
     pub settings: Settings,
 }
 
+impl Evidence {
+    /// When a heartbeat or a batch of the server was last taken, Unix milliseconds.
+    fn taken_ms(&self) -> Option<u64> {
+        let heard_ms = self.pulse.last.as_ref().map(|last| last.received_ms);
+        heard_ms.max(self.delivery.accepted_ms)
+    }
+
+    /// Refusals at its address that came after everything that was taken of it: earlier ones are over, or were another probe's.
+    fn unauthenticated(&self) -> Option<&(IpAddr, Recent)> {
+        let taken_ms = self.taken_ms();
+        self.unauthenticated.as_ref().filter(|(_, recent)| taken_ms.is_none_or(|taken_ms| recent.last_ms > taken_ms))
+    }
+
+    /// Whether batches are taken of it although a heartbeat should have come before the last of them. What a probe sends when it
+    /// ends follows its last heartbeat, too.
+    fn sends_only_batches(&self, now_ms: u64) -> bool {
+        let heard_ms = self.pulse.last.as_ref().map(|last| last.received_ms);
+        self.delivery.accepted_ms.is_some_and(|accepted_ms| {
+            now_ms.abs_diff(accepted_ms) < WINDOW_MS
+                && heard_ms.is_none_or(|heard_ms| accepted_ms > heard_ms.saturating_add(LATE_MS))
+        })
+    }
+}
+
 /// What holds of a server at this time, the worst first; at least one.
 pub(crate) fn judge(evidence: &Evidence, now_ms: u64) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = [
@@ -202,10 +226,10 @@ fn well(evidence: &Evidence, now_ms: u64) -> Reason {
 }
 
 fn silent(evidence: &Evidence, now_ms: u64) -> Option<Reason> {
-    let Evidence { pulse, delivery, .. } = evidence;
-    let sends = delivery.accepted_ms.is_some_and(|at_ms| now_ms.abs_diff(at_ms) < WINDOW_MS);
+    let Evidence { pulse, .. } = evidence;
+    let (sends, unauthenticated) = (evidence.sends_only_batches(now_ms), evidence.unauthenticated());
     let mut said = match &pulse.last {
-        None if !sends && evidence.unauthenticated.is_none() && evidence.pull_failure.is_none() => return None,
+        None if !sends && unauthenticated.is_none() && evidence.pull_failure.is_none() => return None,
         _ if pulse.is_regular() => return None,
         None => "no heartbeat was ever heard".to_owned(),
         Some(last) if pulse.requests == 0 => {
@@ -220,10 +244,10 @@ fn silent(evidence: &Evidence, now_ms: u64) -> Option<Reason> {
     if sends {
         said.push_str(", while its batches arrive");
     }
-    let advice = match (&evidence.pull_failure, &evidence.unauthenticated) {
+    let advice = match (&evidence.pull_failure, unauthenticated) {
         (Some(failure), _) => format!(": the central cannot collect from it: {failure}"),
-        (None, Some((address, Recent { count, last_ms, detail, .. }))) => format!(
-            ": requests of a probe at its address {address} are refused ({count} until now, the last one at {}): {detail}; give that probe the server's current token",
+        (None, Some((address, Recent { last_ms, detail, .. }))) => format!(
+            ": requests of a probe at its address {address} are refused (the last one at {}): {detail}; give that probe the server's current token",
             text(*last_ms)
         ),
         (None, None) => ": see there whether zonepulse-probe runs and what its log says of the central".to_owned(),

@@ -104,16 +104,47 @@ fn a_silent_server_s_reason_says_what_is_known_of_it() {
     story.evidence.unauthenticated = Some((IpAddr::from([192, 0, 2, 7]), recent));
     let said = story.text(400, ServerHealth::Silent);
     for part in [
-        "requests of a probe at its address 192.0.2.7 are refused (12 until now",
+        "requests of a probe at its address 192.0.2.7 are refused (the last one at 2027-01-15T08:06:30Z)",
         "unknown, revoked or expired",
         "give that probe",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    story.evidence.delivery.accepted_ms = Some(at_ms(395));
-    assert!(story.text(400, ServerHealth::Silent).contains("while its batches arrive"));
     story.evidence.pull_failure = Some("connection refused".to_owned());
     assert!(story.text(400, ServerHealth::Silent).contains("cannot collect from it: connection refused"));
+}
+
+/// Requests at an address of the server that are refused, the last one at this second.
+fn unauthenticated(last_s: u64) -> Option<(IpAddr, Recent)> {
+    let detail = "this token is unknown, revoked or expired".to_owned();
+    Some((IpAddr::from([192, 0, 2, 7]), Recent { since_ms: at_ms(5), last_ms: at_ms(last_s), count: 13, detail }))
+}
+
+#[test]
+fn refusals_at_an_address_are_forgotten_when_a_heartbeat_was_taken_after_them() {
+    let mut story = Story::well();
+    story.evidence.delivery.accepted_ms = Some(at_ms(20));
+    story.evidence.unauthenticated = unauthenticated(179);
+    let said = story.text(400, ServerHealth::Silent);
+    assert!(said.contains("see there whether zonepulse-probe runs") && !said.contains("refused"), "{said}");
+}
+
+#[test]
+fn refusals_at_an_address_are_forgotten_when_a_batch_was_taken_after_them() {
+    let mut story = Story::well();
+    story.evidence.unauthenticated = unauthenticated(249);
+    let said = story.text(400, ServerHealth::Silent);
+    assert!(!said.contains("refused"), "{said}");
+}
+
+#[test]
+fn what_a_probe_sends_when_it_ends_is_no_sign_that_its_batches_arrive() {
+    let mut story = Story::well();
+    for (accepted_s, arrive) in [(182, false), (215, false), (216, true)] {
+        story.evidence.delivery.accepted_ms = Some(at_ms(accepted_s));
+        let said = story.text(239, ServerHealth::Silent);
+        assert_eq!(said.contains("while its batches arrive"), arrive, "{accepted_s}: {said}");
+    }
 }
 
 #[test]
