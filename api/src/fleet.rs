@@ -213,6 +213,11 @@ impl Fleet {
         }
     }
 
+    /// Where the last heartbeats came from, by server.
+    pub fn addresses(&self) -> BTreeMap<u32, IpAddr> {
+        self.lock().iter().filter_map(|(server_id, heard)| Some((*server_id, heard.last.as_ref()?.address?))).collect()
+    }
+
     /// A server was removed.
     pub fn forget(&self, server_id: u32) {
         self.lock().remove(&server_id);

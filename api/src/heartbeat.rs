@@ -109,8 +109,9 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Problem> {
 ///
 /// `health` is the worst that holds, in this order, and `reasons` has a sentence about everything that holds:
 ///
-/// * `silent`: more than one heartbeat is missing.
-/// * `refused`: its batches are refused, until one of the same kind is taken or none has come for 10 minutes; or its heartbeats are.
+/// * `silent`: more than one heartbeat is missing, and its token is not known to be refused.
+/// * `refused`: its batches are refused, until one of the same kind is taken or none has come for 10 minutes; or its heartbeats are; or a token is
+///   refused at its address, which is no other server's, since anything of it was taken, and within 2 minutes.
 /// * `conflict`: several probes use its token.
 /// * `blind`: DNS messages are not counted although they should be, or the probe has reason to believe that it does not see all
 ///   (`capture.blind`).

@@ -101,8 +101,9 @@ fn a_silent_server_s_reason_says_what_is_known_of_it() {
     let mut story = Story::well();
     let detail = "this token is unknown, revoked or expired".to_owned();
     let recent = Recent { since_ms: at_ms(200), last_ms: at_ms(390), count: 12, detail };
-    story.evidence.unauthenticated = Some((IpAddr::from([192, 0, 2, 7]), recent));
-    let said = story.text(400, ServerHealth::Silent);
+    let address = IpAddr::from([192, 0, 2, 7]);
+    story.evidence.unauthenticated = Some(Unauthenticated { address, is_shared: false, recent });
+    let said = story.text(511, ServerHealth::Silent);
     for part in [
         "requests of a probe at its address 192.0.2.7 are refused (the last one at 2027-01-15T08:06:30Z)",
         "unknown, revoked or expired",
@@ -115,16 +116,72 @@ fn a_silent_server_s_reason_says_what_is_known_of_it() {
 }
 
 /// Requests at an address of the server that are refused, the last one at this second.
-fn unauthenticated(last_s: u64) -> Option<(IpAddr, Recent)> {
+fn unauthenticated(last_s: u64, is_shared: bool) -> Option<Unauthenticated> {
     let detail = "this token is unknown, revoked or expired".to_owned();
-    Some((IpAddr::from([192, 0, 2, 7]), Recent { since_ms: at_ms(5), last_ms: at_ms(last_s), count: 13, detail }))
+    let recent = Recent { since_ms: at_ms(5), last_ms: at_ms(last_s), count: 13, detail };
+    Some(Unauthenticated { address: IpAddr::from([192, 0, 2, 7]), is_shared, recent })
+}
+
+#[test]
+fn a_server_whose_token_is_refused_is_refused_and_not_silent() {
+    let mut story = Story::well();
+    story.evidence.unauthenticated = unauthenticated(390, false);
+    let reasons = story.reasons(400);
+    let [Reason { health: ServerHealth::Refused, since_ms: None, text, .. }] = &reasons[..] else { panic!("{reasons:?}") };
+    let said = "requests of a probe at its address 192.0.2.7 are refused (the last one at 2027-01-15T08:06:30Z; nothing of this server was taken since 2027-01-15T08:04:10Z): this token is unknown";
+    assert!(text.starts_with(said), "{text}");
+}
+
+#[test]
+fn a_probe_whose_token_is_refused_and_that_is_no_longer_there_is_silent() {
+    let mut story = Story::well();
+    story.evidence.unauthenticated = unauthenticated(390, false);
+    assert_eq!(story.health(390 + 119), ServerHealth::Refused);
+    assert_eq!(story.health(390 + 120), ServerHealth::Silent);
+}
+
+#[test]
+fn a_server_is_not_ok_from_the_first_refusal_at_its_address_on() {
+    let mut story = Story::well();
+    story.evidence.delivery.accepted_ms = Some(at_ms(181));
+    assert_eq!(story.health(190), ServerHealth::Ok);
+    story.evidence.unauthenticated = unauthenticated(190, false);
+    assert_eq!(story.health(190), ServerHealth::Refused);
+    story.hear([210], |_| {});
+    assert_eq!(story.health(211), ServerHealth::Ok, "its token is taken again");
+}
+
+#[test]
+fn since_when_a_token_is_refused_is_known_when_nothing_was_taken_before() {
+    let mut story = Story::begin();
+    story.evidence.unauthenticated = unauthenticated(390, false);
+    let reason = story.reasons(400).remove(0);
+    assert_eq!((reason.health, reason.since_ms), (ServerHealth::Refused, Some(at_ms(5))));
+}
+
+#[test]
+fn a_refusal_at_an_address_of_several_servers_is_told_only_of_a_silent_one() {
+    let mut story = Story::well();
+    story.evidence.delivery.accepted_ms = Some(at_ms(181));
+    story.evidence.unauthenticated = unauthenticated(190, true);
+    assert_eq!(story.health(190), ServerHealth::Ok);
+    story.evidence.unauthenticated = unauthenticated(390, true);
+    let said = story.text(400, ServerHealth::Silent);
+    assert!(said.contains("are refused") && said.contains("several servers have that address: if it is this one's"), "{said}");
+}
+
+#[test]
+fn a_server_that_was_never_heard_is_new_whatever_is_refused_at_an_address_of_several() {
+    let mut story = Story::begin();
+    story.evidence.unauthenticated = unauthenticated(390, true);
+    assert_eq!(story.health(400), ServerHealth::New);
 }
 
 #[test]
 fn refusals_at_an_address_are_forgotten_when_a_heartbeat_was_taken_after_them() {
     let mut story = Story::well();
     story.evidence.delivery.accepted_ms = Some(at_ms(20));
-    story.evidence.unauthenticated = unauthenticated(179);
+    story.evidence.unauthenticated = unauthenticated(179, false);
     let said = story.text(400, ServerHealth::Silent);
     assert!(said.contains("see there whether zonepulse-probe runs") && !said.contains("refused"), "{said}");
 }
@@ -132,7 +189,7 @@ fn refusals_at_an_address_are_forgotten_when_a_heartbeat_was_taken_after_them() 
 #[test]
 fn refusals_at_an_address_are_forgotten_when_a_batch_was_taken_after_them() {
     let mut story = Story::well();
-    story.evidence.unauthenticated = unauthenticated(249);
+    story.evidence.unauthenticated = unauthenticated(249, false);
     let said = story.text(400, ServerHealth::Silent);
     assert!(!said.contains("refused"), "{said}");
 }
