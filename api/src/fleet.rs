@@ -117,6 +117,8 @@ pub struct Pulse {
     pub runs: usize,
     /// Since when heartbeats can have come: the later of the probe's start and the central's, Unix milliseconds.
     pub since_ms: u64,
+    /// Whether that is the central's.
+    pub is_since_central: bool,
     /// Heartbeats that should have come in the last two minutes, or since then.
     pub expected: usize,
     /// What was waiting in the spool at the last heartbeats, the oldest first.
@@ -208,6 +210,7 @@ impl Fleet {
             several: heard.several(),
             runs: heard.probes.len(),
             since_ms,
+            is_since_central: self.began_ms >= probe_ms,
             expected: usize::try_from(passed).unwrap_or(ALL).saturating_add(1).min(ALL),
             waiting: heard.waiting.iter().copied().collect(),
         }

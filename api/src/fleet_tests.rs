@@ -294,7 +294,7 @@ async fn a_blind_probe_is_told_in_heartbeats_and_metrics() {
     blind["capture"]["blind"] = json!([{"reason": "other_sockets", "detail": detail}]);
     assert_eq!(setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, blind.clone()).await.0, 200);
     let row = &setup.get(HEARTBEAT).await[0];
-    assert_eq!((&row["state"], &row["good"], &row["health"]), (&json!("running"), &json!(true), &json!("blind")));
+    assert_eq!((&row["state"], &row["good"], &row["health"]), (&json!("running"), &json!(false), &json!("blind")));
     assert_eq!(row["capture"]["blind"], blind["capture"]["blind"]);
     assert_eq!(reasons(row, "blind"), [detail]);
     let metrics = setup.app.metrics().text().unwrap();

@@ -102,10 +102,10 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Problem> {
 
 /// Who is alive
 ///
-/// A row per managed server: its heartbeats of the last 2 minutes, of which 4 or 5 are good, and what the last one said. After
-/// a start of the probe or of the central fewer are good: at most one of those that can have come by then may be missing. When
-/// several probes use one server's token, its state is `conflict`, and it is not good. After a restart of the central the last
-/// heartbeat is remembered, the count begins anew.
+/// A row per managed server: its heartbeats of the last 2 minutes, of which 4 or 5 are as they should be, and what the last one
+/// said. After a start of the probe or of the central fewer are: at most one of those that can have come by then may be missing.
+/// When several probes use one server's token, its state is `conflict`. After a restart of the central the last heartbeat is
+/// remembered, the count begins anew. `good` says in one word whether nothing is wrong.
 ///
 /// `health` is the worst that holds, in this order, and `reasons` has a sentence about everything that holds:
 ///
@@ -124,7 +124,8 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Problem> {
 /// * `dns_stopped`: the DNS server is installed and does not run.
 /// * `settings_refused`: the probe does not follow all settings.
 /// * `new`: no probe of it was ever heard.
-/// * `starting`: probe or central began less than about 2 minutes ago, and what can be expected has come.
+/// * `starting`: probe or central began less than about 2 minutes ago, and what can be expected has come. After a start of the central
+///   that may be nothing yet: `good` is false until its probe is heard.
 /// * `ok`: none of these.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/heartbeat", operation_id = "heartbeats", tag = "Monitoring",
@@ -157,8 +158,8 @@ struct HeartbeatRow {
     sample: bool,
     /// Heartbeats in the last 2 minutes.
     requests: usize,
-    /// Whether that is good: at most one is missing of those that can have come, 4 or more when nothing began lately, and they are
-    /// of one probe.
+    /// What a monitor may take: whether nothing is wrong. So `health` is `ok` or `starting`, heartbeats come as they should, and the
+    /// probe was heard since the central began.
     good: bool,
     /// How well the server is observed: the worst that holds. Null for a sample, of which no probe sends.
     #[schema(required)]

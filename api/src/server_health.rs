@@ -235,11 +235,18 @@ fn well(evidence: &Evidence, now_ms: u64) -> Reason {
         return Reason::new(ServerHealth::Ok, None, "heartbeats come as they should, and batches are taken");
     }
     let (ago_s, requests) = (now_ms.saturating_sub(pulse.since_ms) / 1000, pulse.requests);
-    let text = format!(
-        "the probe or the central began {ago_s} s ago; heartbeats until now: {requests} of {} that can have come",
-        pulse.expected.max(requests)
-    );
-    Reason::new(ServerHealth::Starting, Some(pulse.since_ms), text)
+    let who = if pulse.is_since_central { "the central" } else { "its probe" };
+    let said = match &pulse.last {
+        Some(last) if requests == 0 => format!(
+            "{who} began {ago_s} s ago, and no heartbeat has come since; the last one before came at {}: whether its probe still runs is not known yet",
+            text(last.received_ms)
+        ),
+        _ => {
+            let most = pulse.expected.max(requests);
+            format!("{who} began {ago_s} s ago; heartbeats until now: {requests} of {most} that can have come")
+        }
+    };
+    Reason::new(ServerHealth::Starting, Some(pulse.since_ms), said)
 }
 
 fn silent(evidence: &Evidence, now_ms: u64) -> Option<Reason> {

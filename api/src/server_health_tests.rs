@@ -12,6 +12,7 @@ const BEGAN_S: u64 = 1_800_000_000;
 /// One server as its heartbeats tell of it. Seconds count from the start of central and probe.
 struct Story {
     _dir: tempfile::TempDir,
+    store: Store,
     fleet: Fleet,
     evidence: Evidence,
 }
@@ -25,7 +26,14 @@ impl Story {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
         store.registry().add_server("ns1", false, String::new(), 0).unwrap();
-        Story { fleet: Fleet::new(store, at_ms(0)).unwrap(), evidence: Evidence::default(), _dir: dir }
+        Story { fleet: Fleet::new(store.clone(), at_ms(0)).unwrap(), evidence: Evidence::default(), store, _dir: dir }
+    }
+
+    /// The central ends, and begins again at this second.
+    fn restart_central(&mut self, s: u64) {
+        self.fleet.write_all().unwrap();
+        self.fleet = Fleet::new(self.store.clone(), at_ms(s)).unwrap();
+        self.evidence.delivery = Delivery::default();
     }
 
     /// Heartbeats at these seconds of the probe that began at 0.
@@ -80,6 +88,29 @@ fn a_probe_is_starting_until_all_heartbeats_can_have_come_and_is_ok_then() {
     assert!(story.text(1, ServerHealth::Starting).contains("began 1 s ago; heartbeats until now: 1 of 1 that can have come"));
     story.hear([30, 60, 90, 120], |_| {});
     assert_eq!((story.health(121), story.health(126)), (ServerHealth::Starting, ServerHealth::Ok));
+}
+
+#[test]
+fn a_central_that_has_just_begun_says_that_nothing_was_heard_yet() {
+    let mut story = Story::well();
+    story.restart_central(600);
+    let said = story.text(605, ServerHealth::Starting);
+    assert!(
+        said.starts_with(
+            "the central began 5 s ago, and no heartbeat has come since; the last one before came at 2027-01-15T08:03:00Z"
+        ),
+        "{said}"
+    );
+    story.hear([610], |_| {});
+    let said = story.text(611, ServerHealth::Starting);
+    assert!(said.starts_with("the central began 11 s ago; heartbeats until now: 1 of 1 that can have come"), "{said}");
+}
+
+#[test]
+fn a_probe_that_has_just_begun_is_told_from_a_central_that_has() {
+    let mut story = Story::begin();
+    story.hear([5000], |heartbeat| heartbeat.uptime_s = 0);
+    assert!(story.text(5003, ServerHealth::Starting).starts_with("its probe began 3 s ago; "));
 }
 
 #[test]

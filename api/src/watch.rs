@@ -61,9 +61,9 @@ impl Condition {
         self.reasons.first().map(|reason| reason.health)
     }
 
-    /// Whether heartbeats come as they should, and of one probe.
+    /// Whether nothing is wrong, and its probe was heard since the central began.
     pub(crate) fn is_good(&self) -> bool {
-        self.pulse.is_regular() && self.conflict.is_none()
+        matches!(self.health(), Some(ServerHealth::Ok | ServerHealth::Starting)) && self.pulse.requests > 0
     }
 }
 

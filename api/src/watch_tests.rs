@@ -131,6 +131,39 @@ fn since_when_a_server_is_blind_is_what_the_looks_saw() {
     assert_eq!((condition.health(), condition.reasons[0].since_ms), (Some(ServerHealth::Blind), Some(at_ms(3))));
 }
 
+impl Setup {
+    /// Health of the first server at this second, and whether it is good.
+    fn good(&self, s: u64) -> (Option<ServerHealth>, bool) {
+        let (_, condition) = self.watch.all(at_ms(s)).unwrap().remove(0);
+        (condition.health(), condition.is_good())
+    }
+}
+
+#[test]
+fn a_server_is_good_while_it_is_starting_and_ok_and_not_when_it_is_blind_or_silent() {
+    let setup = Setup::with_servers(&["ns1"]);
+    assert_eq!(setup.good(0), (Some(ServerHealth::New), false));
+    setup.hear(1, [0], |_| {});
+    assert_eq!(setup.good(1), (Some(ServerHealth::Starting), true));
+    setup.hear(1, [30, 60, 90, 120], |_| {});
+    assert_eq!(setup.good(126), (Some(ServerHealth::Ok), true));
+    setup.hear(1, [150], blind);
+    assert_eq!(setup.good(151), (Some(ServerHealth::Blind), false));
+    assert_eq!(setup.good(400), (Some(ServerHealth::Silent), false));
+}
+
+#[test]
+fn after_a_restart_of_the_central_a_server_is_good_when_it_is_heard() {
+    let mut setup = Setup::with_servers(&["ns1"]);
+    setup.hear(1, (0..=180).step_by(30), |_| {});
+    setup.fleet.write_all().unwrap();
+    let fleet = Arc::new(Fleet::new(setup.store.clone(), at_ms(200)).unwrap());
+    (setup.fleet, setup.watch.fleet) = (fleet.clone(), fleet);
+    assert_eq!(setup.good(201), (Some(ServerHealth::Starting), false));
+    setup.hear(1, [210], |_| {});
+    assert_eq!(setup.good(211), (Some(ServerHealth::Starting), true));
+}
+
 /// Healths of the servers at second 122, of which each was heard for two minutes at the last byte of its address, when a token was
 /// refused at second 121 at 192.0.2.7.
 fn refused_at_seven(last_bytes: &[u8]) -> Vec<Option<ServerHealth>> {

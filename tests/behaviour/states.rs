@@ -157,7 +157,7 @@ fn refused(_alone: MutexGuard<'static, ()>) {
     let mut probe = Probe::new(&Settings { server_id: other, interval_s: 1, port: knot.port, ..Settings::http(&central, 0) });
     probe.start();
     let row = row_when(&api, 0, "refused");
-    assert_eq!((text(&row, "state"), &row["good"]), ("running", &json!(true)), "heartbeats come as they should: {row:?}");
+    assert_eq!((text(&row, "state"), &row["good"]), ("running", &json!(false)), "it runs, and all is not well: {row:?}");
     let said = reason(&row, "refused");
     assert!(said.contains("wrong_server") && said.contains(&format!("server {own} may not send for server {other}")), "{said}");
     logged(&central, &["WARN", "health=\"refused\"", "may not send for server"]);
