@@ -18,6 +18,8 @@ pub const WINDOW_MS: u64 = 120_000;
 const EVERY_MS: u64 = HEARTBEAT_INTERVAL_S as u64 * 1000;
 /// A heartbeat that is late by no more is not missing, milliseconds: probes ask other programs before they send one.
 const GRACE_MS: u64 = 5000;
+/// A heartbeat is missing when so much time has passed since the one before, milliseconds.
+pub const LATE_MS: u64 = EVERY_MS + GRACE_MS;
 /// So many come in that time when all is well.
 const ALL: usize = (WINDOW_MS / EVERY_MS) as usize + 1;
 /// So many of one server are counted at most.
@@ -115,6 +117,8 @@ pub struct Pulse {
     pub runs: usize,
     /// Since when heartbeats can have come: the later of the probe's start and the central's, Unix milliseconds.
     pub since_ms: u64,
+    /// Whether that is the central's.
+    pub is_since_central: bool,
     /// Heartbeats that should have come in the last two minutes, or since then.
     pub expected: usize,
     /// What was waiting in the spool at the last heartbeats, the oldest first.
@@ -206,9 +210,15 @@ impl Fleet {
             several: heard.several(),
             runs: heard.probes.len(),
             since_ms,
+            is_since_central: self.began_ms >= probe_ms,
             expected: usize::try_from(passed).unwrap_or(ALL).saturating_add(1).min(ALL),
             waiting: heard.waiting.iter().copied().collect(),
         }
+    }
+
+    /// Where the last heartbeats came from, by server.
+    pub fn addresses(&self) -> BTreeMap<u32, IpAddr> {
+        self.lock().iter().filter_map(|(server_id, heard)| Some((*server_id, heard.last.as_ref()?.address?))).collect()
     }
 
     /// A server was removed.

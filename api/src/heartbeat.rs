@@ -102,27 +102,30 @@ fn check(heartbeat: &Heartbeat) -> Result<(), Problem> {
 
 /// Who is alive
 ///
-/// A row per managed server: its heartbeats of the last 2 minutes, of which 4 or 5 are good, and what the last one said. After
-/// a start of the probe or of the central fewer are good: at most one of those that can have come by then may be missing. When
-/// several probes use one server's token, its state is `conflict`, and it is not good. After a restart of the central the last
-/// heartbeat is remembered, the count begins anew.
+/// A row per managed server: its heartbeats of the last 2 minutes, of which 4 or 5 are as they should be, and what the last one
+/// said. After a start of the probe or of the central fewer are: at most one of those that can have come by then may be missing.
+/// When several probes use one server's token, its state is `conflict`. After a restart of the central the last heartbeat is
+/// remembered, the count begins anew. `good` says in one word whether nothing is wrong.
 ///
 /// `health` is the worst that holds, in this order, and `reasons` has a sentence about everything that holds:
 ///
-/// * `silent`: more than one heartbeat is missing.
-/// * `refused`: its batches are refused, until one of the same kind is taken or none has come for 10 minutes; or its heartbeats are.
+/// * `silent`: more than one heartbeat is missing, and its token is not known to be refused.
+/// * `refused`: its batches are refused, until one of the same kind is taken or none has come for 10 minutes; or its heartbeats are; or a token is
+///   refused at its address, which is no other server's, since anything of it was taken, and within 2 minutes.
 /// * `conflict`: several probes use its token.
 /// * `blind`: DNS messages are not counted although they should be, or the probe has reason to believe that it does not see all
 ///   (`capture.blind`).
 /// * `behind`: the batches that wait at its probe have become more at 3 heartbeats in a row, by more than are always on the way; or
 ///   more wait at 2 heartbeats in a row than the probe makes in 3 minutes, or in 3 intervals if those are longer; or none has
 ///   arrived for 5 minutes, or 3 intervals, while heartbeats come.
-/// * `lost`: within the last hour its probe gave up batches, or batches were refused for good.
+/// * `lost`: within the last hour its probe gave up batches, or batches were refused for good; or messages through RabbitMQ were
+///   that claim to be of it and do not prove it.
 /// * `restarting`: 3 or more runs of its probe were heard in 2 minutes.
 /// * `dns_stopped`: the DNS server is installed and does not run.
 /// * `settings_refused`: the probe does not follow all settings.
 /// * `new`: no probe of it was ever heard.
-/// * `starting`: probe or central began less than about 2 minutes ago, and what can be expected has come.
+/// * `starting`: probe or central began less than about 2 minutes ago, and what can be expected has come. After a start of the central
+///   that may be nothing yet: `good` is false until its probe is heard.
 /// * `ok`: none of these.
 #[utoipa::path(
     get, path = "/api/v2/monitoring/heartbeat", operation_id = "heartbeats", tag = "Monitoring",
@@ -155,8 +158,8 @@ struct HeartbeatRow {
     sample: bool,
     /// Heartbeats in the last 2 minutes.
     requests: usize,
-    /// Whether that is good: at most one is missing of those that can have come, 4 or more when nothing began lately, and they are
-    /// of one probe.
+    /// What a monitor may take: whether nothing is wrong. So `health` is `ok` or `starting`, heartbeats come as they should, and the
+    /// probe was heard since the central began.
     good: bool,
     /// How well the server is observed: the worst that holds. Null for a sample, of which no probe sends.
     #[schema(required)]

@@ -4,7 +4,7 @@
 //! everything that the central knows of a server is judged at one moment ([`judge`]), without looking anything up. Every
 //! [`Reason`] is a sentence that says what is wrong and what to do.
 
-use crate::fleet::{self, Pulse, WINDOW_MS, Waiting};
+use crate::fleet::{self, LATE_MS, Pulse, WINDOW_MS, Waiting};
 use crate::refusals::Recent;
 use crate::time::text;
 use serde::Serialize;
@@ -39,7 +39,7 @@ const SYSTEM_BATCH_S: u64 = 60;
 pub(crate) enum ServerHealth {
     /// Fewer heartbeats come than should.
     Silent,
-    /// Its batches, or heartbeats, are refused.
+    /// Its batches, or heartbeats, or its token are refused.
     Refused,
     /// Several probes use its token.
     Conflict,
@@ -47,7 +47,8 @@ pub(crate) enum ServerHealth {
     Blind,
     /// Batches wait at the probe and get more, or there are many of them; or none arrives, though none may wait.
     Behind,
-    /// Within the last hour, batches were given up by the probe or refused for good.
+    /// Within the last hour, batches were given up by the probe or refused for good, or messages that claim to be of the server
+    /// were.
     Lost,
     /// The probe is started again and again.
     Restarting,
@@ -123,6 +124,17 @@ impl Reason {
     }
 }
 
+/// Requests of probes at an address whose credentials are being refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unauthenticated {
+    /// Where they come from.
+    pub address: IpAddr,
+    /// Whether several servers are there, so that they may be of another one.
+    pub is_shared: bool,
+    /// The requests.
+    pub recent: Recent,
+}
+
 /// What the central knows of a server at one moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Evidence {
@@ -134,8 +146,8 @@ pub(crate) struct Evidence {
     pub delivery: Delivery,
     /// Its heartbeats that are being refused.
     pub heartbeats: Option<Recent>,
-    /// An address that is the server's, and requests of probes from there whose credentials are being refused.
-    pub unauthenticated: Option<(IpAddr, Recent)>,
+    /// Requests of probes at its address whose credentials are being refused.
+    pub unauthenticated: Option<Unauthenticated>,
     /// Why the central cannot fetch from it.
     pub pull_failure: Option<String>,
     /// Until when its enrolment token can be used, Unix milliseconds.
@@ -144,15 +156,46 @@ pub(crate) struct Evidence {
     pub settings: Settings,
 }
 
+impl Evidence {
+    /// When a heartbeat or a batch of the server was last taken, Unix milliseconds.
+    fn taken_ms(&self) -> Option<u64> {
+        let heard_ms = self.pulse.last.as_ref().map(|last| last.received_ms);
+        heard_ms.max(self.delivery.accepted_ms)
+    }
+
+    /// Refusals at its address that came after everything that was taken of it: earlier ones are over, or were another probe's.
+    fn unauthenticated(&self) -> Option<&Unauthenticated> {
+        let taken_ms = self.taken_ms();
+        self.unauthenticated.as_ref().filter(|found| taken_ms.is_none_or(|taken_ms| found.recent.last_ms > taken_ms))
+    }
+
+    /// Those that can only be its probe's, and show that it is there.
+    fn refused_token(&self, now_ms: u64) -> Option<&Unauthenticated> {
+        self.unauthenticated().filter(|found| !found.is_shared && now_ms.abs_diff(found.recent.last_ms) < WINDOW_MS)
+    }
+
+    /// Whether batches are taken of it although a heartbeat should have come before the last of them. What a probe sends when it
+    /// ends follows its last heartbeat, too.
+    fn sends_only_batches(&self, now_ms: u64) -> bool {
+        let heard_ms = self.pulse.last.as_ref().map(|last| last.received_ms);
+        self.delivery.accepted_ms.is_some_and(|accepted_ms| {
+            now_ms.abs_diff(accepted_ms) < WINDOW_MS
+                && heard_ms.is_none_or(|heard_ms| accepted_ms > heard_ms.saturating_add(LATE_MS))
+        })
+    }
+}
+
 /// What holds of a server at this time, the worst first; at least one.
 pub(crate) fn judge(evidence: &Evidence, now_ms: u64) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = [
         silent(evidence, now_ms),
         refused(evidence),
+        refused_token(evidence, now_ms),
         conflict(evidence)
             .map(|(since_ms, text)| Reason::new(ServerHealth::Conflict, since_ms, text + "; give each a server of its own")),
         behind(evidence, now_ms).or_else(|| untaken(evidence, now_ms)),
         put_aside(evidence),
+        unproven(evidence),
         given_up(evidence),
     ]
     .into_iter()
@@ -192,19 +235,29 @@ fn well(evidence: &Evidence, now_ms: u64) -> Reason {
         return Reason::new(ServerHealth::Ok, None, "heartbeats come as they should, and batches are taken");
     }
     let (ago_s, requests) = (now_ms.saturating_sub(pulse.since_ms) / 1000, pulse.requests);
-    let text = format!(
-        "the probe or the central began {ago_s} s ago; heartbeats until now: {requests} of {} that can have come",
-        pulse.expected.max(requests)
-    );
-    Reason::new(ServerHealth::Starting, Some(pulse.since_ms), text)
+    let who = if pulse.is_since_central { "the central" } else { "its probe" };
+    let said = match &pulse.last {
+        Some(last) if requests == 0 => format!(
+            "{who} began {ago_s} s ago, and no heartbeat has come since; the last one before came at {}: whether its probe still runs is not known yet",
+            text(last.received_ms)
+        ),
+        _ => {
+            let most = pulse.expected.max(requests);
+            format!("{who} began {ago_s} s ago; heartbeats until now: {requests} of {most} that can have come")
+        }
+    };
+    Reason::new(ServerHealth::Starting, Some(pulse.since_ms), said)
 }
 
 fn silent(evidence: &Evidence, now_ms: u64) -> Option<Reason> {
-    let Evidence { pulse, delivery, .. } = evidence;
-    let sends = delivery.accepted_ms.is_some_and(|at_ms| now_ms.abs_diff(at_ms) < WINDOW_MS);
+    let Evidence { pulse, .. } = evidence;
+    let (sends, unauthenticated) = (evidence.sends_only_batches(now_ms), evidence.unauthenticated());
+    // Whose token is refused is not silent.
+    let is_refused = evidence.refused_token(now_ms).is_some() && evidence.pull_failure.is_none();
+    let may_be_its_own = unauthenticated.is_some_and(|found| !found.is_shared);
     let mut said = match &pulse.last {
-        None if !sends && evidence.unauthenticated.is_none() && evidence.pull_failure.is_none() => return None,
-        _ if pulse.is_regular() => return None,
+        None if !sends && !may_be_its_own && evidence.pull_failure.is_none() => return None,
+        _ if pulse.is_regular() || is_refused => return None,
         None => "no heartbeat was ever heard".to_owned(),
         Some(last) if pulse.requests == 0 => {
             let ago_s = now_ms.saturating_sub(last.received_ms) / 1000;
@@ -218,12 +271,16 @@ fn silent(evidence: &Evidence, now_ms: u64) -> Option<Reason> {
     if sends {
         said.push_str(", while its batches arrive");
     }
-    let advice = match (&evidence.pull_failure, &evidence.unauthenticated) {
+    let advice = match (&evidence.pull_failure, unauthenticated) {
         (Some(failure), _) => format!(": the central cannot collect from it: {failure}"),
-        (None, Some((address, Recent { count, last_ms, detail, .. }))) => format!(
-            ": requests of a probe at its address {address} are refused ({count} until now, the last one at {}): {detail}; give that probe the server's current token",
-            text(*last_ms)
-        ),
+        (None, Some(Unauthenticated { address, is_shared, recent: Recent { last_ms, detail, .. } })) => {
+            let what_to_do = match is_shared {
+                true => "several servers have that address: if it is this one's probe, give it this server's current token",
+                false => "give that probe the server's current token",
+            };
+            let at = text(*last_ms);
+            format!(": requests of a probe at its address {address} are refused (the last one at {at}): {detail}; {what_to_do}")
+        }
         (None, None) => ": see there whether zonepulse-probe runs and what its log says of the central".to_owned(),
     };
     Some(Reason::new(ServerHealth::Silent, pulse.last.as_ref().map(|last| last.received_ms), said + &advice))
@@ -240,6 +297,22 @@ fn refused(evidence: &Evidence) -> Option<Reason> {
     let zonepulse_ingest::Refused { since_ms, count, cause, detail, of_central, .. } = refused;
     let said = format!("its batches are refused ({cause}, {count} until now): {detail}");
     Some(Reason { of_central: *of_central, ..Reason::new(ServerHealth::Refused, Some(*since_ms), said) })
+}
+
+/// An unknown token does not say whose it is; its address does, where no other server is.
+fn refused_token(evidence: &Evidence, now_ms: u64) -> Option<Reason> {
+    let Unauthenticated { address, recent, .. } = evidence.refused_token(now_ms)?;
+    let Recent { since_ms, last_ms, detail, .. } = recent;
+    let taken_ms = evidence.taken_ms();
+    let since_ms = Some(*since_ms).filter(|since_ms| taken_ms.is_none_or(|taken_ms| *since_ms > taken_ms));
+    let taken = taken_ms.map_or("nothing of this server was taken yet".to_owned(), |taken_ms| {
+        format!("nothing of this server was taken since {}", text(taken_ms))
+    });
+    let said = format!(
+        "requests of a probe at its address {address} are refused (the last one at {}; {taken}): {detail}; give that probe the server's current token",
+        text(*last_ms)
+    );
+    Some(Reason::new(ServerHealth::Refused, since_ms, said))
 }
 
 /// What its last heartbeat says, as long as it is no older than those that are counted.
@@ -387,6 +460,17 @@ fn put_aside(evidence: &Evidence) -> Option<Reason> {
     let aside = evidence.delivery.put_aside?;
     let said = format!(
         "{} of its batches were refused for good, the last one at {}: `zonepulse-probe resend` lists those that its probe keeps; those that came through RabbitMQ are in the dead-letter queue",
+        aside.batches,
+        text(aside.last_ms)
+    );
+    Some(Reason::new(ServerHealth::Lost, Some(aside.first_ms), said))
+}
+
+/// What a message does not prove is told as what it is: a claim, which anybody can make who may write to the broker.
+fn unproven(evidence: &Evidence) -> Option<Reason> {
+    let aside = evidence.delivery.unproven?;
+    let said = format!(
+        "{} messages through RabbitMQ that claim to be of this server, and do not prove it, were refused for good, the last one at {}: they are in the dead-letter queue; if its probe sent them, it had no current token, and what they tell of is missing",
         aside.batches,
         text(aside.last_ms)
     );

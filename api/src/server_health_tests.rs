@@ -12,6 +12,7 @@ const BEGAN_S: u64 = 1_800_000_000;
 /// One server as its heartbeats tell of it. Seconds count from the start of central and probe.
 struct Story {
     _dir: tempfile::TempDir,
+    store: Store,
     fleet: Fleet,
     evidence: Evidence,
 }
@@ -25,7 +26,14 @@ impl Story {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
         store.registry().add_server("ns1", false, String::new(), 0).unwrap();
-        Story { fleet: Fleet::new(store, at_ms(0)).unwrap(), evidence: Evidence::default(), _dir: dir }
+        Story { fleet: Fleet::new(store.clone(), at_ms(0)).unwrap(), evidence: Evidence::default(), store, _dir: dir }
+    }
+
+    /// The central ends, and begins again at this second.
+    fn restart_central(&mut self, s: u64) {
+        self.fleet.write_all().unwrap();
+        self.fleet = Fleet::new(self.store.clone(), at_ms(s)).unwrap();
+        self.evidence.delivery = Delivery::default();
     }
 
     /// Heartbeats at these seconds of the probe that began at 0.
@@ -83,6 +91,29 @@ fn a_probe_is_starting_until_all_heartbeats_can_have_come_and_is_ok_then() {
 }
 
 #[test]
+fn a_central_that_has_just_begun_says_that_nothing_was_heard_yet() {
+    let mut story = Story::well();
+    story.restart_central(600);
+    let said = story.text(605, ServerHealth::Starting);
+    assert!(
+        said.starts_with(
+            "the central began 5 s ago, and no heartbeat has come since; the last one before came at 2027-01-15T08:03:00Z"
+        ),
+        "{said}"
+    );
+    story.hear([610], |_| {});
+    let said = story.text(611, ServerHealth::Starting);
+    assert!(said.starts_with("the central began 11 s ago; heartbeats until now: 1 of 1 that can have come"), "{said}");
+}
+
+#[test]
+fn a_probe_that_has_just_begun_is_told_from_a_central_that_has() {
+    let mut story = Story::begin();
+    story.hear([5000], |heartbeat| heartbeat.uptime_s = 0);
+    assert!(story.text(5003, ServerHealth::Starting).starts_with("its probe began 3 s ago; "));
+}
+
+#[test]
 fn a_server_is_silent_when_two_heartbeats_are_missing_until_they_are_regular_again() {
     let mut story = Story::well();
     assert_eq!(story.health(214), ServerHealth::Ok, "one may be late");
@@ -101,19 +132,107 @@ fn a_silent_server_s_reason_says_what_is_known_of_it() {
     let mut story = Story::well();
     let detail = "this token is unknown, revoked or expired".to_owned();
     let recent = Recent { since_ms: at_ms(200), last_ms: at_ms(390), count: 12, detail };
-    story.evidence.unauthenticated = Some((IpAddr::from([192, 0, 2, 7]), recent));
-    let said = story.text(400, ServerHealth::Silent);
+    let address = IpAddr::from([192, 0, 2, 7]);
+    story.evidence.unauthenticated = Some(Unauthenticated { address, is_shared: false, recent });
+    let said = story.text(511, ServerHealth::Silent);
     for part in [
-        "requests of a probe at its address 192.0.2.7 are refused (12 until now",
+        "requests of a probe at its address 192.0.2.7 are refused (the last one at 2027-01-15T08:06:30Z)",
         "unknown, revoked or expired",
         "give that probe",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    story.evidence.delivery.accepted_ms = Some(at_ms(395));
-    assert!(story.text(400, ServerHealth::Silent).contains("while its batches arrive"));
     story.evidence.pull_failure = Some("connection refused".to_owned());
     assert!(story.text(400, ServerHealth::Silent).contains("cannot collect from it: connection refused"));
+}
+
+/// Requests at an address of the server that are refused, the last one at this second.
+fn unauthenticated(last_s: u64, is_shared: bool) -> Option<Unauthenticated> {
+    let detail = "this token is unknown, revoked or expired".to_owned();
+    let recent = Recent { since_ms: at_ms(5), last_ms: at_ms(last_s), count: 13, detail };
+    Some(Unauthenticated { address: IpAddr::from([192, 0, 2, 7]), is_shared, recent })
+}
+
+#[test]
+fn a_server_whose_token_is_refused_is_refused_and_not_silent() {
+    let mut story = Story::well();
+    story.evidence.unauthenticated = unauthenticated(390, false);
+    let reasons = story.reasons(400);
+    let [Reason { health: ServerHealth::Refused, since_ms: None, text, .. }] = &reasons[..] else { panic!("{reasons:?}") };
+    let said = "requests of a probe at its address 192.0.2.7 are refused (the last one at 2027-01-15T08:06:30Z; nothing of this server was taken since 2027-01-15T08:04:10Z): this token is unknown";
+    assert!(text.starts_with(said), "{text}");
+}
+
+#[test]
+fn a_probe_whose_token_is_refused_and_that_is_no_longer_there_is_silent() {
+    let mut story = Story::well();
+    story.evidence.unauthenticated = unauthenticated(390, false);
+    assert_eq!(story.health(390 + 119), ServerHealth::Refused);
+    assert_eq!(story.health(390 + 120), ServerHealth::Silent);
+}
+
+#[test]
+fn a_server_is_not_ok_from_the_first_refusal_at_its_address_on() {
+    let mut story = Story::well();
+    story.evidence.delivery.accepted_ms = Some(at_ms(181));
+    assert_eq!(story.health(190), ServerHealth::Ok);
+    story.evidence.unauthenticated = unauthenticated(190, false);
+    assert_eq!(story.health(190), ServerHealth::Refused);
+    story.hear([210], |_| {});
+    assert_eq!(story.health(211), ServerHealth::Ok, "its token is taken again");
+}
+
+#[test]
+fn since_when_a_token_is_refused_is_known_when_nothing_was_taken_before() {
+    let mut story = Story::begin();
+    story.evidence.unauthenticated = unauthenticated(390, false);
+    let reason = story.reasons(400).remove(0);
+    assert_eq!((reason.health, reason.since_ms), (ServerHealth::Refused, Some(at_ms(5))));
+}
+
+#[test]
+fn a_refusal_at_an_address_of_several_servers_is_told_only_of_a_silent_one() {
+    let mut story = Story::well();
+    story.evidence.delivery.accepted_ms = Some(at_ms(181));
+    story.evidence.unauthenticated = unauthenticated(190, true);
+    assert_eq!(story.health(190), ServerHealth::Ok);
+    story.evidence.unauthenticated = unauthenticated(390, true);
+    let said = story.text(400, ServerHealth::Silent);
+    assert!(said.contains("are refused") && said.contains("several servers have that address: if it is this one's"), "{said}");
+}
+
+#[test]
+fn a_server_that_was_never_heard_is_new_whatever_is_refused_at_an_address_of_several() {
+    let mut story = Story::begin();
+    story.evidence.unauthenticated = unauthenticated(390, true);
+    assert_eq!(story.health(400), ServerHealth::New);
+}
+
+#[test]
+fn refusals_at_an_address_are_forgotten_when_a_heartbeat_was_taken_after_them() {
+    let mut story = Story::well();
+    story.evidence.delivery.accepted_ms = Some(at_ms(20));
+    story.evidence.unauthenticated = unauthenticated(179, false);
+    let said = story.text(400, ServerHealth::Silent);
+    assert!(said.contains("see there whether zonepulse-probe runs") && !said.contains("refused"), "{said}");
+}
+
+#[test]
+fn refusals_at_an_address_are_forgotten_when_a_batch_was_taken_after_them() {
+    let mut story = Story::well();
+    story.evidence.unauthenticated = unauthenticated(249, false);
+    let said = story.text(400, ServerHealth::Silent);
+    assert!(!said.contains("refused"), "{said}");
+}
+
+#[test]
+fn what_a_probe_sends_when_it_ends_is_no_sign_that_its_batches_arrive() {
+    let mut story = Story::well();
+    for (accepted_s, arrive) in [(182, false), (215, false), (216, true)] {
+        story.evidence.delivery.accepted_ms = Some(at_ms(accepted_s));
+        let said = story.text(239, ServerHealth::Silent);
+        assert_eq!(said.contains("while its batches arrive"), arrive, "{accepted_s}: {said}");
+    }
 }
 
 #[test]
@@ -273,6 +392,16 @@ fn what_was_lost_is_told_with_its_time_and_what_to_do() {
     story.evidence.delivery.put_aside = Some(PutAside { batches: 3, first_ms: at_ms(10), last_ms: at_ms(20) });
     let said = story.text(181, ServerHealth::Lost);
     assert!(said.starts_with("3 of its batches were refused for good") && said.contains("zonepulse-probe resend"), "{said}");
+}
+
+#[test]
+fn messages_that_claim_to_be_of_a_server_and_were_refused_for_good_are_told_as_claims() {
+    let mut story = Story::well();
+    story.evidence.delivery.unproven = Some(PutAside { batches: 7, first_ms: at_ms(10), last_ms: at_ms(20) });
+    let reason = story.reasons(181).remove(0);
+    assert_eq!((reason.health, reason.since_ms), (ServerHealth::Lost, Some(at_ms(10))));
+    let said = "7 messages through RabbitMQ that claim to be of this server, and do not prove it, were refused for good, the last one at 2027-01-15T08:00:20Z: they are in the dead-letter queue";
+    assert!(reason.text.starts_with(said), "{}", reason.text);
 }
 
 #[test]

@@ -6,10 +6,11 @@
 
 use crate::fleet::{Fleet, Pulse};
 use crate::refusals::Refusals;
-use crate::server_health::{self, Evidence, Reason, ServerHealth};
+use crate::server_health::{self, Evidence, Reason, ServerHealth, Unauthenticated};
 use crate::time::now_ms;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -60,9 +61,32 @@ impl Condition {
         self.reasons.first().map(|reason| reason.health)
     }
 
-    /// Whether heartbeats come as they should, and of one probe.
+    /// Whether nothing is wrong, and its probe was heard since the central began.
     pub(crate) fn is_good(&self) -> bool {
-        self.pulse.is_regular() && self.conflict.is_none()
+        matches!(self.health(), Some(ServerHealth::Ok | ServerHealth::Starting)) && self.pulse.requests > 0
+    }
+}
+
+/// Where servers are, as far as that is known: where they were heard last, or where they are said to be.
+struct Places {
+    of: BTreeMap<u32, IpAddr>,
+    servers: BTreeMap<IpAddr, usize>,
+}
+
+impl Places {
+    fn new(servers: &[Server], heard: &BTreeMap<u32, IpAddr>) -> Self {
+        let place = |server: &Server| heard.get(&server.id).copied().or_else(|| server.address.parse().ok());
+        let places = servers.iter().filter(|server| !server.sample);
+        let of: BTreeMap<u32, IpAddr> = places.filter_map(|server| Some((server.id, place(server)?.to_canonical()))).collect();
+        let mut servers = BTreeMap::new();
+        of.values().for_each(|address| *servers.entry(*address).or_default() += 1);
+        Places { of, servers }
+    }
+
+    /// Where a server is, and whether others are there.
+    fn of(&self, server_id: u32) -> Option<(IpAddr, bool)> {
+        let address = *self.of.get(&server_id)?;
+        Some((address, self.servers.get(&address).is_some_and(|servers| *servers > 1)))
     }
 }
 
@@ -72,8 +96,8 @@ impl Watch {
         Watch { store, ingest, fleet, refusals, pulled, known: Mutex::default(), lines: Throttle::default() }
     }
 
-    fn judged(&self, server: &Server, pull_failure: Option<String>, now_ms: u64) -> Result<Condition, Error> {
-        let evidence = self.evidence(server, pull_failure, now_ms)?;
+    fn judged(&self, server: &Server, places: &Places, pull_failure: Option<String>, now_ms: u64) -> Result<Condition, Error> {
+        let evidence = self.evidence(server, places, pull_failure, now_ms)?;
         let conflict = server_health::conflict(&evidence).map(|(_, said)| said);
         let mut reasons = if server.sample { Vec::new() } else { server_health::judge(&evidence, now_ms) };
         let known = self.known();
@@ -85,16 +109,16 @@ impl Watch {
         Ok(Condition { pulse: evidence.pulse, conflict, reasons })
     }
 
-    fn evidence(&self, server: &Server, pull_failure: Option<String>, now_ms: u64) -> Result<Evidence, Error> {
+    fn evidence(&self, server: &Server, places: &Places, pull_failure: Option<String>, now_ms: u64) -> Result<Evidence, Error> {
         let pulse = self.fleet.pulse(server.id, now_ms);
-        let heard_from = pulse.last.as_ref().and_then(|last| last.address);
-        let address = heard_from.or_else(|| server.address.parse().ok());
-        let refused_at = |address| Some((address, self.refusals.probes_at(address, now_ms)?));
+        let refused_at = |(address, is_shared)| {
+            Some(Unauthenticated { address, is_shared, recent: self.refusals.probes_at(address, now_ms)? })
+        };
         Ok(Evidence {
             twins: self.ingest.overlaps(server.id).live,
             delivery: self.ingest.delivery(server.id, now_ms),
             heartbeats: self.refusals.heartbeats_of(server.id, now_ms),
-            unauthenticated: address.and_then(refused_at),
+            unauthenticated: places.of(server.id).and_then(refused_at),
             pull_failure,
             enrollment_expires_ms: server.enrollment.as_ref().map(|token| token.expires_ms),
             settings: self.store.registry().effective_settings(server.id)?,
@@ -110,10 +134,12 @@ impl Watch {
     /// The same of those that are wanted.
     pub(crate) fn those(&self, wanted: impl Fn(u32) -> bool, now_ms: u64) -> Result<Vec<(Server, Condition)>, Error> {
         let mut failures = self.pulled.statistics().servers;
-        let servers = self.store.registry().servers()?.into_iter();
-        let servers = servers.filter(|server| !server.is_removed() && wanted(server.id));
-        let judged = servers.map(|server| {
-            let condition = self.judged(&server, failures.remove(&server.id).flatten(), now_ms)?;
+        let mut servers = self.store.registry().servers()?;
+        servers.retain(|server| !server.is_removed());
+        // Those that are not wanted may share an address with one that is.
+        let places = Places::new(&servers, &self.fleet.addresses());
+        let judged = servers.into_iter().filter(|server| wanted(server.id)).map(|server| {
+            let condition = self.judged(&server, &places, failures.remove(&server.id).flatten(), now_ms)?;
             Ok((server, condition))
         });
         judged.collect()

@@ -3,6 +3,8 @@
 use super::*;
 use crate::fleet::tests::heartbeat;
 use crate::logged::logged;
+use crate::problem::{Case, Problem};
+use std::net::Ipv4Addr;
 use zonepulse_ingest::fleet::{BlindReason, Blindness, Heartbeat};
 use zonepulse_store::Options;
 
@@ -12,6 +14,7 @@ struct Setup {
     _dir: tempfile::TempDir,
     store: Store,
     fleet: Arc<Fleet>,
+    refusals: Arc<Refusals>,
     watch: Watch,
     began: Instant,
 }
@@ -29,8 +32,9 @@ impl Setup {
         }
         let fleet = Arc::new(Fleet::new(store.clone(), at_ms(0)).unwrap());
         let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default()).unwrap();
-        let watch = Watch::new(store.clone(), ingest, fleet.clone(), Arc::default(), pull::Progress::default());
-        Setup { _dir: dir, store, fleet, watch, began: Instant::now() }
+        let refusals = Arc::<Refusals>::default();
+        let watch = Watch::new(store.clone(), ingest, fleet.clone(), refusals.clone(), pull::Progress::default());
+        Setup { _dir: dir, store, fleet, refusals, watch, began: Instant::now() }
     }
 
     fn hear(&self, server_id: u32, seconds: impl IntoIterator<Item = u64>, change: impl Fn(&mut Heartbeat)) {
@@ -125,6 +129,68 @@ fn since_when_a_server_is_blind_is_what_the_looks_saw() {
     setup.look([3, 8]);
     let (_, condition) = setup.watch.all(at_ms(10)).unwrap().remove(0);
     assert_eq!((condition.health(), condition.reasons[0].since_ms), (Some(ServerHealth::Blind), Some(at_ms(3))));
+}
+
+impl Setup {
+    /// Health of the first server at this second, and whether it is good.
+    fn good(&self, s: u64) -> (Option<ServerHealth>, bool) {
+        let (_, condition) = self.watch.all(at_ms(s)).unwrap().remove(0);
+        (condition.health(), condition.is_good())
+    }
+}
+
+#[test]
+fn a_server_is_good_while_it_is_starting_and_ok_and_not_when_it_is_blind_or_silent() {
+    let setup = Setup::with_servers(&["ns1"]);
+    assert_eq!(setup.good(0), (Some(ServerHealth::New), false));
+    setup.hear(1, [0], |_| {});
+    assert_eq!(setup.good(1), (Some(ServerHealth::Starting), true));
+    setup.hear(1, [30, 60, 90, 120], |_| {});
+    assert_eq!(setup.good(126), (Some(ServerHealth::Ok), true));
+    setup.hear(1, [150], blind);
+    assert_eq!(setup.good(151), (Some(ServerHealth::Blind), false));
+    assert_eq!(setup.good(400), (Some(ServerHealth::Silent), false));
+}
+
+#[test]
+fn after_a_restart_of_the_central_a_server_is_good_when_it_is_heard() {
+    let mut setup = Setup::with_servers(&["ns1"]);
+    setup.hear(1, (0..=180).step_by(30), |_| {});
+    setup.fleet.write_all().unwrap();
+    let fleet = Arc::new(Fleet::new(setup.store.clone(), at_ms(200)).unwrap());
+    (setup.fleet, setup.watch.fleet) = (fleet.clone(), fleet);
+    assert_eq!(setup.good(201), (Some(ServerHealth::Starting), false));
+    setup.hear(1, [210], |_| {});
+    assert_eq!(setup.good(211), (Some(ServerHealth::Starting), true));
+}
+
+/// Healths of the servers at second 122, of which each was heard for two minutes at the last byte of its address, when a token was
+/// refused at second 121 at 192.0.2.7.
+fn refused_at_seven(last_bytes: &[u8]) -> Vec<Option<ServerHealth>> {
+    let names: Vec<String> = last_bytes.iter().enumerate().map(|(n, _)| format!("ns{n}")).collect();
+    let setup = Setup::with_servers(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for (server_id, last_byte) in (1..).zip(last_bytes) {
+        for s in (0..=120).step_by(30) {
+            let heartbeat = Heartbeat { uptime_s: s, ..heartbeat(at_ms(s)) };
+            setup.fleet.hear(server_id, heartbeat, Some([192, 0, 2, *last_byte].into()), at_ms(s)).unwrap();
+        }
+    }
+    let unknown = Problem::new(Case::NoCredentials, "this token is unknown, revoked or expired");
+    // As a socket for both versions of IP sees it.
+    let peer = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 7).to_ipv6_mapped());
+    setup.refusals.credentials(peer, crate::heartbeat::PATH, true, &unknown, at_ms(121));
+    let all = setup.watch.those(|_| true, at_ms(122)).unwrap();
+    all.into_iter().map(|(_, condition)| condition.health()).collect()
+}
+
+#[test]
+fn a_token_that_is_refused_where_one_server_is_refuses_that_one() {
+    assert_eq!(refused_at_seven(&[7, 8]), [Some(ServerHealth::Refused), Some(ServerHealth::Starting)]);
+}
+
+#[test]
+fn a_token_that_is_refused_where_several_servers_are_says_nothing_of_those_that_are_heard() {
+    assert_eq!(refused_at_seven(&[7, 7, 8]), [Some(ServerHealth::Starting); 3]);
 }
 
 #[test]

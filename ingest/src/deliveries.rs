@@ -30,6 +30,9 @@ pub struct Delivery {
     pub refused: Option<Refused>,
     /// Batches that were refused for good within the last hour.
     pub put_aside: Option<PutAside>,
+    /// Messages that went to the broker's dead-letter queue within the last hour, and say that they are of this server without
+    /// proving it.
+    pub unproven: Option<PutAside>,
     /// Batches that the probe says, within the last hour, that it gave up.
     pub given_up: Option<GivenUp>,
 }
@@ -37,11 +40,11 @@ pub struct Delivery {
 /// Batches that are being refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// Since when, Unix milliseconds.
+    /// Since when batches of any kind are, without an end, Unix milliseconds.
     pub since_ms: u64,
     /// When the last one was refused.
     pub last_ms: u64,
-    /// How often batches were refused since then; one that comes again counts again.
+    /// How often batches of any kind were refused since then; one that comes again counts again.
     pub count: u64,
     /// Why the last one was, in a word ([`Error::cause`]).
     pub cause: &'static str,
@@ -60,6 +63,14 @@ pub struct PutAside {
     pub first_ms: u64,
     /// When the last of them was.
     pub last_ms: u64,
+}
+
+impl PutAside {
+    fn add(sum: &mut Option<PutAside>, now_ms: u64) {
+        let sum = sum.get_or_insert(PutAside { batches: 0, first_ms: now_ms, last_ms: now_ms });
+        sum.batches = sum.batches.saturating_add(1);
+        sum.last_ms = now_ms;
+    }
 }
 
 /// Batches that a probe gave up before the central had them.
@@ -98,10 +109,30 @@ pub(crate) struct Deliveries(Mutex<BTreeMap<u32, Account>>);
 #[derive(Debug, Default)]
 struct Account {
     accepted_ms: Option<u64>,
-    /// By kind.
-    refused: BTreeMap<u8, Refused>,
+    /// The last refusal of each kind.
+    refused: BTreeMap<u8, Last>,
+    /// All of them, since there was none.
+    run: Option<Run>,
     put_aside: Option<PutAside>,
+    unproven: Option<PutAside>,
     given_up: Option<GivenUp>,
+}
+
+/// The last refusal of a kind.
+#[derive(Debug)]
+struct Last {
+    at_ms: u64,
+    cause: &'static str,
+    detail: String,
+    of_central: bool,
+}
+
+/// Refusals while batches of some kind were being refused. What is told of them never runs backwards when one kind is taken
+/// again and another one is not.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    since_ms: u64,
+    count: u64,
 }
 
 impl Deliveries {
@@ -110,7 +141,7 @@ impl Deliveries {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
         account.accepted_ms = Some(now_ms);
-        account.refused.retain(|refused, _| *refused != kind && *refused != ANY);
+        account.retain(|refused, _| refused != kind && refused != ANY);
     }
 
     /// A batch of a kind was refused.
@@ -120,13 +151,13 @@ impl Deliveries {
         let account = accounts.entry(server_id).or_default();
         account.drop_old(now_ms);
         if account.refused.len() >= MAX_KINDS && !account.refused.contains_key(&kind) {
-            let oldest = account.refused.iter().min_by_key(|(_, refused)| refused.last_ms).map(|(kind, _)| *kind);
+            let oldest = account.refused.iter().min_by_key(|(_, last)| last.at_ms).map(|(kind, _)| *kind);
             oldest.and_then(|oldest| account.refused.remove(&oldest));
         }
         let detail: String = detail.to_string().chars().take(MAX_DETAIL).collect();
-        let (since_ms, count) = account.refused.get(&kind).map_or((now_ms, 0), |refused| (refused.since_ms, refused.count));
-        let count = count.saturating_add(1);
-        account.refused.insert(kind, Refused { since_ms, last_ms: now_ms, count, cause, detail, of_central });
+        account.refused.insert(kind, Last { at_ms: now_ms, cause, detail, of_central });
+        let run = account.run.get_or_insert(Run { since_ms: now_ms, count: 0 });
+        run.count = run.count.saturating_add(1);
     }
 
     /// A batch was refused for good, and whoever brought it put it aside.
@@ -134,9 +165,15 @@ impl Deliveries {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
         account.drop_old(now_ms);
-        let aside = account.put_aside.get_or_insert(PutAside { batches: 0, first_ms: now_ms, last_ms: now_ms });
-        aside.batches = aside.batches.saturating_add(1);
-        aside.last_ms = now_ms;
+        PutAside::add(&mut account.put_aside, now_ms);
+    }
+
+    /// A message went to the dead-letter queue that says it is of this server, and does not prove it.
+    pub(crate) fn put_aside_unproven(&self, server_id: u32, now_ms: u64) {
+        let mut accounts = self.accounts();
+        let account = accounts.entry(server_id).or_default();
+        account.drop_old(now_ms);
+        PutAside::add(&mut account.unproven, now_ms);
     }
 
     /// A server's probe gave up batches.
@@ -152,14 +189,13 @@ impl Deliveries {
         sum.last_ms = now_ms;
     }
 
-    /// How it goes at this time. Of several kinds that are refused, the one that was refused last.
+    /// How it goes at this time. Of several kinds that are refused, why the one was that was refused last.
     pub(crate) fn of(&self, server_id: u32, now_ms: u64) -> Delivery {
         let mut accounts = self.accounts();
         let Some(account) = accounts.get_mut(&server_id) else { return Delivery::default() };
         account.drop_old(now_ms);
-        let Account { accepted_ms, refused, put_aside, given_up } = account;
-        let refused = refused.values().max_by_key(|refused| refused.last_ms).cloned();
-        Delivery { accepted_ms: *accepted_ms, refused, put_aside: *put_aside, given_up: *given_up }
+        let Account { accepted_ms, put_aside, unproven, given_up, .. } = *account;
+        Delivery { accepted_ms, refused: account.refused(), put_aside, unproven, given_up }
     }
 
     fn accounts(&self) -> MutexGuard<'_, BTreeMap<u32, Account>> {
@@ -168,10 +204,24 @@ impl Deliveries {
 }
 
 impl Account {
+    fn refused(&self) -> Option<Refused> {
+        let Run { since_ms, count } = self.run?;
+        let Last { at_ms: last_ms, cause, detail, of_central } = self.refused.values().max_by_key(|last| last.at_ms)?;
+        Some(Refused { since_ms, last_ms: *last_ms, count, cause, detail: detail.clone(), of_central: *of_central })
+    }
+
+    /// Keeps the refusals that still hold.
+    fn retain(&mut self, holds: impl Fn(u8, &Last) -> bool) {
+        self.refused.retain(|kind, last| holds(*kind, last));
+        self.run.take_if(|_| self.refused.is_empty());
+    }
+
     fn drop_old(&mut self, now_ms: u64) {
         let is_recent = |at_ms: u64, within_ms: u64| now_ms.abs_diff(at_ms) < within_ms;
-        self.refused.retain(|_, refused| is_recent(refused.last_ms, REFUSED_MS));
-        self.put_aside.take_if(|aside| !is_recent(aside.last_ms, LOST_MS));
+        self.retain(|_, last| is_recent(last.at_ms, REFUSED_MS));
+        for aside in [&mut self.put_aside, &mut self.unproven] {
+            aside.take_if(|aside| !is_recent(aside.last_ms, LOST_MS));
+        }
         self.given_up.take_if(|given_up| !is_recent(given_up.last_ms, LOST_MS));
     }
 }
@@ -207,6 +257,30 @@ mod tests {
     }
 
     #[test]
+    fn the_count_does_not_run_backwards_when_one_kind_is_taken_and_another_is_not() {
+        let deliveries = Deliveries::default();
+        for n in 0..7 {
+            refuse(&deliveries, DNS, &Error::Interval(7), 1000 + n);
+        }
+        refuse(&deliveries, SYSTEM, &Error::UnknownServer(1), 2000);
+        assert_eq!(refused(&deliveries, 2000), Some((1000, 8, "unknown_server")), "whichever kind was the last");
+        deliveries.accepted(1, DNS, 3000);
+        refuse(&deliveries, SYSTEM, &Error::UnknownServer(1), 4000);
+        assert_eq!(refused(&deliveries, 4000), Some((1000, 9, "unknown_server")));
+    }
+
+    #[test]
+    fn the_count_begins_anew_when_no_kind_was_refused_any_more() {
+        let deliveries = Deliveries::default();
+        refuse(&deliveries, DNS, &Error::Interval(7), 1000);
+        deliveries.accepted(1, DNS, 2000);
+        refuse(&deliveries, DNS, &Error::Interval(7), 3000);
+        assert_eq!(refused(&deliveries, 3000), Some((3000, 1, "interval")));
+        refuse(&deliveries, DNS, &Error::Interval(7), 3000 + REFUSED_MS);
+        assert_eq!(refused(&deliveries, 3000 + REFUSED_MS), Some((3000 + REFUSED_MS, 1, "interval")));
+    }
+
+    #[test]
     fn batches_that_no_longer_come_are_no_longer_refused() {
         let deliveries = Deliveries::default();
         refuse(&deliveries, DNS, &Error::Interval(7), 1000);
@@ -236,6 +310,17 @@ mod tests {
     }
 
     #[test]
+    fn what_claims_to_be_of_a_server_and_is_dead_lettered_is_told_for_an_hour_after_the_last() {
+        let deliveries = Deliveries::default();
+        deliveries.put_aside_unproven(1, 1000);
+        deliveries.put_aside_unproven(1, 5000);
+        deliveries.accepted(1, DNS, 6000);
+        let Delivery { unproven, put_aside, .. } = deliveries.of(1, 5000 + LOST_MS - 1);
+        assert_eq!((unproven, put_aside), (Some(PutAside { batches: 2, first_ms: 1000, last_ms: 5000 }), None));
+        assert_eq!(deliveries.of(1, 5000 + LOST_MS).unproven, None);
+    }
+
+    #[test]
     fn what_a_probe_gave_up_is_told_for_an_hour_with_all_of_its_time() {
         let deliveries = Deliveries::default();
         let evicted = |batches, from_s, until_s| Evicted { batches, from_s, until_s };
@@ -251,6 +336,6 @@ mod tests {
         let deliveries = Deliveries::default();
         (0..=u8::MAX).for_each(|kind| refuse(&deliveries, kind, &Error::Interval(7), 1000 + u64::from(kind)));
         assert_eq!(deliveries.accounts().get(&1).unwrap().refused.len(), MAX_KINDS);
-        assert_eq!(refused(&deliveries, 2000), Some((1255, 1, "interval")));
+        assert_eq!(refused(&deliveries, 2000), Some((1000, 256, "interval")));
     }
 }

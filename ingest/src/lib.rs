@@ -254,8 +254,8 @@ impl Ingest {
     }
 
     /// A message from the broker says that it is of a server, and is refused because it does not prove it. A probe with an old
-    /// token sends such messages; so can whoever has the broker's password, which makes the server look worse than it is until its
-    /// next batch is taken.
+    /// token sends such messages; so can whoever has the broker's password, which makes the server look worse than it is: refused
+    /// until its next batch is taken, and for an hour as if batches were lost, which are told to be claims.
     pub(crate) fn unproven(&self, server_id: u32, bytes: &[u8], cause: &'static str, detail: &dyn std::fmt::Display) {
         let refusal = Refusal { cause, detail, of_central: false };
         self.deliveries.refused(server_id, peek_version(bytes), &refusal, times::now_ms());

@@ -284,7 +284,7 @@ impl<'a> Hands<'a> {
     }
 
     /// A message is in the dead-letter queue: only now, since before that it may come again and again.
-    fn count_refused(&self, Untaken { fault, signed_by }: &Untaken) {
+    fn count_refused(&self, Untaken { fault, signed_by, claimed }: &Untaken) {
         let (reason, queue) = (fault.reason(), self.names.dead.as_str());
         if let Some(messages) = self.ingest.refusals.add(reason, Instant::now()) {
             let server_id = *signed_by;
@@ -293,6 +293,8 @@ impl<'a> Hands<'a> {
         if let Some(server_id) = *signed_by {
             self.ingest.untold.add(server_id, 1);
             self.ingest.deliveries.put_aside(server_id, times::now_ms());
+        } else if let Some(server_id) = *claimed {
+            self.ingest.deliveries.put_aside_unproven(server_id, times::now_ms());
         }
     }
 
@@ -320,16 +322,17 @@ async fn take(ingest: &Ingest, bytes: &Bytes, mac: Option<&str>) -> Result<(), U
                 Err(error @ Error::Ahead { .. }) => ingest.check_clock().await.err().unwrap_or(error),
                 Err(error) => error,
             };
-            Err(Untaken { fault: error.into(), signed_by: Some(server_id) })
+            Err(Untaken { fault: error.into(), signed_by: Some(server_id), claimed: None })
         }
         Err(fault) => {
             ingest.counters.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             let counter = if fault.is_final() { &ingest.counters.refused } else { &ingest.counters.postponed };
             counter.fetch_add(1, Ordering::Relaxed);
-            if let Some(server_id) = fault.claimed(bytes) {
+            let claimed = fault.claimed(bytes);
+            if let Some(server_id) = claimed {
                 ingest.unproven(server_id, bytes, fault.reason(), &fault);
             }
-            Err(Untaken { fault, signed_by: None })
+            Err(Untaken { fault, signed_by: None, claimed })
         }
     }
 }

@@ -122,6 +122,19 @@ async fn a_message_that_nobody_signed_is_counted_as_no_server_s() {
 }
 
 #[tokio::test]
+async fn a_message_with_a_wrong_signature_is_told_as_a_claim_of_its_server_once_it_is_dead_lettered() {
+    let central = Central::new(crate::Settings::default(), 0);
+    let hands = central.hands();
+    let unproven = || central.ingest.delivery(1, now_ms()).unproven.map(|aside| aside.batches);
+    let wrong = MacKey::of_token("an old token").sign(&batch(0, T0_S)).unwrap();
+    let untaken = hands.take(&Bytes::from(batch(0, T0_S)), Some(&wrong)).await.unwrap_err();
+    assert_eq!((untaken.claimed, unproven()), (Some(1), None), "it may come again until it is there");
+    hands.count_refused(&untaken);
+    assert_eq!(hands.handle(message(batch(1, T0_S), false), false).await.unwrap(), Fate::Settled);
+    assert_eq!((unproven(), central.ingest.delivery(1, now_ms()).put_aside), (Some(1), None), "after a batch was taken, too");
+}
+
+#[tokio::test]
 async fn what_the_broker_took_out_is_counted_when_it_is_settled() {
     let central = Central::new(crate::Settings::default(), 0);
     let hands = central.hands();

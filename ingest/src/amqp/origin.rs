@@ -58,6 +58,8 @@ pub(super) struct Untaken {
     pub fault: Fault,
     /// The server whose token signed it; none where that was not proven.
     pub signed_by: Option<u32>,
+    /// The server that it says it is of, where that was not proven.
+    pub claimed: Option<u32>,
 }
 
 impl Fault {
