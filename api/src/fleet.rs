@@ -221,6 +221,16 @@ impl Fleet {
         self.lock().iter().filter_map(|(server_id, heard)| Some((*server_id, heard.last.as_ref()?.address?))).collect()
     }
 
+    /// The server whose probe was last heard from this address, where there is just one.
+    pub fn only_at(&self, address: IpAddr) -> Option<u32> {
+        let address = address.to_canonical();
+        let all = self.lock();
+        let is_there =
+            |heard: &Heard| heard.last.as_ref().and_then(|last| last.address).is_some_and(|at| at.to_canonical() == address);
+        let mut there = all.iter().filter(|(_, heard)| is_there(heard)).map(|(server_id, _)| *server_id);
+        there.next().filter(|_| there.next().is_none())
+    }
+
     /// A server was removed.
     pub fn forget(&self, server_id: u32) {
         self.lock().remove(&server_id);
@@ -415,6 +425,19 @@ pub mod tests {
         (0..1000).for_each(|n| fleet.hear(1, heartbeat(0), None, 1_000_000 + n).unwrap());
         let pulse = fleet.pulse(1, 1_001_000);
         assert_eq!((pulse.requests, pulse.waiting.len()), (MOST, MOST_WAITING));
+    }
+
+    #[test]
+    fn an_address_tells_the_server_unless_several_are_there() {
+        let (_dir, store, fleet) = fleet();
+        for name in ["ns2", "ns3"] {
+            store.registry().add_server(name, false, String::new(), 0).unwrap();
+        }
+        let address = |last: u8| IpAddr::from([192, 0, 2, last]);
+        for (server_id, last) in [(1, 1), (2, 2), (3, 2)] {
+            fleet.hear(server_id, heartbeat(0), Some(address(last)), 1_000_000).unwrap();
+        }
+        assert_eq!([1, 2, 3].map(|last| fleet.only_at(address(last))), [Some(1), None, None]);
     }
 
     /// Heartbeats of runs of probes, each at a second.

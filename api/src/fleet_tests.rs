@@ -118,6 +118,14 @@ async fn a_server_is_handed_over_with_all_that_its_probe_needs_to_enrol() {
 }
 
 #[tokio::test]
+async fn the_command_for_a_new_token_replaces_the_credentials_that_the_machine_has() {
+    let setup = setup();
+    setup.make(json!({"server": "ns1"})).await;
+    let (_, renewed) = setup.ask("POST", "/api/v2/pvservers/1/token", Value::Null).await;
+    assert_eq!(renewed["enroll_command"], "zonepulse-probe enroll https://central.example --force -");
+}
+
+#[tokio::test]
 async fn a_server_is_handed_over_with_a_configuration_to_whoever_asks_for_the_token() {
     let setup = setup();
     let made = setup.make(json!({"server": "ns1", "credential": "token", "settings": {"dns_interval_s": 30}})).await;

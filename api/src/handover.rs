@@ -76,8 +76,20 @@ impl ServerSecret {
     }
 }
 
+/// What a secret is handed over for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// The server is new.
+    Made,
+    /// Its secret was replaced. Its probe may be enrolled already, or not yet.
+    Renewed,
+}
+
 /// What to type on a machine to enrol its probe. The token is asked for: among the arguments every user could see it.
-pub fn enroll_command(url: &str, authority: Option<&Authority>) -> String {
+///
+/// The credentials of another server that may be on the machine are not replaced by those of a new one.
+pub fn enroll_command(url: &str, authority: Option<&Authority>, occasion: Occasion) -> String {
+    let force = if occasion == Occasion::Renewed { " --force" } else { "" };
     let fingerprint = authority.map(|authority| format!(" --ca-sha256 {}", authority.fingerprint())).unwrap_or_default();
-    format!("zonepulse-probe enroll {url}{fingerprint} -")
+    format!("zonepulse-probe enroll {url}{fingerprint}{force} -")
 }

@@ -97,17 +97,28 @@ impl Refusals {
     }
 
     /// A request was refused for its credentials. One without any is what every browser sends first: it is counted only.
-    pub(crate) fn credentials(&self, peer: IpAddr, path: &str, has_some: bool, problem: &Problem, now_ms: u64) {
+    /// Where a probe sent it, `server_at` says which server's probe was last heard from there, and nobody else's: a hint.
+    pub(crate) fn credentials(
+        &self,
+        peer: IpAddr,
+        path: &str,
+        has_some: bool,
+        problem: &Problem,
+        now_ms: u64,
+        server_at: impl FnOnce(IpAddr) -> Option<u32>,
+    ) {
         if !matches!(problem.status(), StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS) {
             return;
         }
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
         let cause = problem.detail();
-        if has_some && [batches::PATH, heartbeat::PATH].contains(&path) {
+        let by_probe = [batches::PATH, heartbeat::PATH].contains(&path);
+        if has_some && by_probe {
             self.probe(peer, cause, now_ms);
         }
         if has_some && let Some(count) = self.credentials.add(cause.to_owned(), Instant::now()) {
-            tracing::warn!(%peer, path, cause, count, "credentials were refused; count since the last line about this cause");
+            let maybe_server_id = by_probe.then(|| server_at(peer)).flatten();
+            tracing::warn!(%peer, path, maybe_server_id, cause, count, "credentials were refused; count since the last line about this cause");
         }
     }
 
@@ -140,11 +151,27 @@ mod tests {
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
+    fn nobody(_: IpAddr) -> Option<u32> {
+        None
+    }
+
+    #[test]
+    fn refused_credentials_of_a_probe_name_the_server_that_it_may_be() {
+        let unknown = Problem::new(Case::NoCredentials, "this token is unknown, revoked or expired");
+        let lines = |path: &str, server: Option<u32>| {
+            logged(|refusals| refusals.credentials(PEER, path, true, &unknown, 1000, |_| server)).join("\n")
+        };
+        assert!(lines("/api/v2/batches", Some(7)).contains("maybe_server_id=7"));
+        for (path, server) in [("/api/v2/batches", None), ("/api/v2/servers", Some(7))] {
+            assert!(!lines(path, server).contains("maybe_server_id"), "{path}");
+        }
+    }
+
     #[test]
     fn refused_credentials_are_warned_of_once_with_peer_and_cause() {
         let unknown = Problem::new(Case::NoCredentials, "this token is unknown, revoked or expired");
         let lines = logged(|refusals| {
-            (0..500).for_each(|n| refusals.credentials(PEER, "/api/v2/batches", true, &unknown, 1000 + n));
+            (0..500).for_each(|n| refusals.credentials(PEER, "/api/v2/batches", true, &unknown, 1000 + n, nobody));
             assert_eq!(refusals.unauthenticated(), 500);
         });
         assert_eq!(lines.len(), 1, "{lines:?}");
@@ -158,7 +185,7 @@ mod tests {
         let refusals = Refusals::default();
         let unknown = Problem::new(Case::NoCredentials, "this token is unknown, revoked or expired");
         for (path, now_ms) in [("/api/v2/batches", 1000), ("/api/v2/servers", 2000), ("/api/v2/monitoring/heartbeat", 3000)] {
-            refusals.credentials(PEER, path, true, &unknown, now_ms);
+            refusals.credentials(PEER, path, true, &unknown, now_ms, nobody);
         }
         let at = |now_ms| refusals.probes_at(PEER, now_ms).map(|recent| (recent.since_ms, recent.count));
         assert_eq!((at(3000), at(3000 + RECENT_MS)), (Some((1000, 2)), None));
@@ -189,7 +216,7 @@ mod tests {
     fn a_request_without_credentials_is_counted_and_no_warning() {
         let missing = Problem::new(Case::NoCredentials, "send a user's name and password (Basic), or a token (Bearer)");
         let lines = logged(|refusals| {
-            refusals.credentials(PEER, "/", false, &missing, 1000);
+            refusals.credentials(PEER, "/", false, &missing, 1000, nobody);
             assert_eq!(refusals.unauthenticated(), 1);
         });
         assert_eq!(lines, Vec::<String>::new());

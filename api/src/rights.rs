@@ -135,7 +135,8 @@ pub async fn guard(State((app, need)): State<(App, Need)>, mut request: Request,
     let address = address.ok_or_else(|| Problem::internal("a request without an address"))?;
     let principal = app.who(address, request.headers()).await.inspect_err(|problem| {
         let has_some = request.headers().contains_key(AUTHORIZATION);
-        app.refusals().credentials(address, request.uri().path(), has_some, problem, now_ms());
+        let server_at = |address| app.fleet().only_at(address);
+        app.refusals().credentials(address, request.uri().path(), has_some, problem, now_ms(), server_at);
     })?;
     if let Some(visitor) = request.extensions().get::<Visitor>() {
         visitor.prove(principal.number());

@@ -10,7 +10,7 @@
 use crate::app::App;
 use crate::body::Members;
 use crate::credentials::token;
-use crate::handover::{CA_FILE, Credential, ServerSecret, enroll_command};
+use crate::handover::{CA_FILE, Credential, Occasion, ServerSecret, enroll_command};
 use crate::listing::{self, blocking};
 use crate::parameters::{self, Listed};
 use crate::probe_file::ProbeFile;
@@ -125,7 +125,8 @@ struct Handover {
     #[schema(format = DateTime)]
     enrollment_expires: Option<String>,
     /// What to type on the machine to enrol its probe; there with `enrollment_token`. It prompts for that token, or reads
-    /// it from standard input: as an argument, every user of the machine could see it.
+    /// it from standard input: as an argument, every user of the machine could see it. That of a new token has `--force`: it
+    /// replaces the credentials of a machine that is enrolled, and enrols one that is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "zonepulse-probe enroll https://central.example:8053 -")]
     enroll_command: Option<String>,
@@ -252,7 +253,7 @@ async fn create(
             secret.give(server, caller.is_administrator());
             said.apply(server, pull_token)
         })?;
-        hand_over(&app, &headers, server, &secret)
+        hand_over(&app, &headers, server, &secret, Occasion::Made)
     });
     let handover = handover.await?;
     let location = format!("/api/v2/pvservers/{}", handover.server.server_id);
@@ -333,7 +334,7 @@ async fn renew(
             secret.give(server, caller.is_administrator());
             Ok::<_, Problem>(())
         })?;
-        Ok(Json(hand_over(&app, &headers, server, &secret)?))
+        Ok(Json(hand_over(&app, &headers, server, &secret, Occasion::Renewed)?))
     })
     .await
 }
@@ -375,7 +376,13 @@ fn random() -> Result<String, Problem> {
     token::random().map_err(Problem::internal)
 }
 
-fn hand_over(app: &App, headers: &HeaderMap, server: Server, secret: &ServerSecret) -> Result<Handover, Problem> {
+fn hand_over(
+    app: &App,
+    headers: &HeaderMap,
+    server: Server,
+    secret: &ServerSecret,
+    occasion: Occasion,
+) -> Result<Handover, Problem> {
     let settings = app.store().registry().effective_settings(server.id)?;
     let url = app.addresses().url(&settings, headers);
     let authority = app.addresses().authority(&url).map_err(Problem::internal)?;
@@ -393,7 +400,7 @@ fn hand_over(app: &App, headers: &HeaderMap, server: Server, secret: &ServerSecr
         Credential::EnrollmentToken => {
             handover.enrollment_token = text_of_secret;
             handover.enrollment_expires = Some(text(secret.expires_ms()));
-            handover.enroll_command = Some(enroll_command(&url, authority.as_ref()));
+            handover.enroll_command = Some(enroll_command(&url, authority.as_ref(), occasion));
         }
         Credential::Token => {
             let ca_file = authority.as_ref().map(|_| PathBuf::from(CA_FILE));

@@ -109,6 +109,14 @@ fn another_enrolment_is_not_overwritten_unless_asked_for() {
 }
 
 #[test]
+fn a_machine_that_is_not_enrolled_can_be_told_to_replace_what_is_not_there() {
+    let dir = TempDir::new().unwrap();
+    let order = Order { force: true, ..order(&dir, &central(Communication::Http), "once") };
+    enroll(&order).unwrap();
+    assert_eq!(Config::load(&order.config, &[]).unwrap().server_id, 7);
+}
+
+#[test]
 fn what_goes_wrong_is_named_and_leaves_nothing_behind() {
     let dir = TempDir::new().unwrap();
     let url = central(Communication::Http);

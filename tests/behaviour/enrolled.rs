@@ -164,7 +164,7 @@ fn rotation(_alone: MutexGuard<'static, ()>) {
     let handover = hand_over(&central, "/api/v2/pvservers/1/token", &json!({}));
     (0..4).for_each(|_| assert_eq!(knot.ask("www.example", A), 0));
     eventually("the old token is refused", WITHIN, || central.log().contains("credentials were refused").then_some(()));
-    node.enroll(&handover, &["--force"]);
+    node.enroll(&handover, &[]);
     let process = node.process.as_ref().expect("it runs").pid();
     // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
     unsafe { libc::kill(process as i32, libc::SIGHUP) };

@@ -22,6 +22,7 @@ pub fn trials() -> Vec<Trial> {
         test("exported_requests_are_the_same_from_a_running_central_and_from_its_data", requests),
         test_with("the_statement_for_duckdb_in_the_readme_counts_every_request_once", duckdb, in_duckdb),
         test("an_export_of_data_in_use_says_whom_to_ask", in_use),
+        test("an_export_before_anything_was_reported_says_why_there_is_no_file", nothing_yet),
     ]
 }
 
@@ -134,6 +135,14 @@ fn lines(batches: &[RecordBatch]) -> Vec<String> {
     }
     lines.sort();
     lines
+}
+
+fn nothing_yet() {
+    let central = Central::start(&["ns1"]);
+    let to = tempfile::tempdir().expect("a temporary folder can be made");
+    let told = succeed(ask(&mut export(to.path()), &central), Duration::from_secs(60));
+    assert!(told.contains("\ndns_raw: nothing was reported in that time; the hour that runs ends at 20"), "{told}");
+    assert!(!told.contains("\nrecords: "), "it has a file: {told}");
 }
 
 fn in_use() {

@@ -207,7 +207,11 @@ fn enrolled_as_printed(folder: &Path) {
     };
     let refused = enroll(made["enrollment_token"].as_str().expect("a text"));
     assert!(refused.code == Some(1) && refused.err.contains("refuses the enrolment token"), "{}", refused.err);
-    assert!(said.out.contains(&format!("enroll_command = \"zonepulse-probe enroll {} -\"", central.url())), "{}", said.out);
+    assert!(
+        said.out.contains(&format!("enroll_command = \"zonepulse-probe enroll {} --force -\"", central.url())),
+        "{}",
+        said.out
+    );
     let done = enroll(tokens(&said.out)[0]);
     assert_eq!(done.code, Some(0), "{}", done.err);
 }

@@ -20,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
         test_with("ten_servers_of_5000_records_fit_into_a_gibibyte_while_questions_are_asked", alone, fits),
         test_with("a_plan_says_what_a_fleet_then_takes", alone, as_planned),
         test("a_plan_can_be_made_of_a_running_fleet", of_running),
+        test("a_plan_of_minutes_of_a_fleet_says_that_they_are_too_few", of_minutes),
         test("a_plan_without_active_records_estimates_them", estimated),
         test("a_plan_takes_bounds_and_retention_from_a_configuration", of_configuration),
         test("a_fleet_may_send_through_rabbitmq", through_rabbitmq),
@@ -151,6 +152,18 @@ fn of_running() {
     within_a_fifth("active records", 1900.0, wanted("active"));
     let larger = Planned::new(&["--from-running", &data, "--servers", "400"]);
     assert_eq!(larger.figure("points_per_day"), 100.0 * read.figure("points_per_day"));
+}
+
+fn of_minutes() {
+    let fleet = Fleet::of(Central::start_as_shipped(&[]), 2);
+    fleet.send_through(&fleet.central.url(), 3, &["--servers", "2", "--records", "100", "--active", "50"], 4);
+    let mut plan = program_command("zonepulse");
+    plan.args(["plan", "--from-running", &fleet.central.url(), "--credentials"]);
+    let said = run(plan.arg(fleet.central.data().join("admin-credentials")), Duration::from_secs(30));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("warning: --from-running: 4 observed minutes"), "{}", said.err);
+    let parts = ["* WARNING: --from-running: 4 observed minutes", "from 4 minutes of 2 servers, on average; 0 of the 2"];
+    assert!(parts.iter().all(|part| said.out.contains(part)), "{}", said.out);
 }
 
 fn estimated() {

@@ -98,9 +98,11 @@ fn new_token() {
     let token = read("token");
 
     let handover = hand_over(&central, "/api/v2/pvservers/1/token", &json!({}));
-    let refused = enroll(&handover, folder.path(), &["--config", "probe.toml"]);
+    let mut without = handover.clone();
+    without["enroll_command"] = handover["enroll_command"].as_str().expect("a text").replacen(" --force", "", 1).into();
+    let refused = enroll(&without, folder.path(), &["--config", "probe.toml"]);
     assert!(refused.code == Some(1) && refused.err.contains("--force"), "{}", refused.err);
-    let output = enroll(&handover, folder.path(), &["--config", "probe.toml", "--force"]);
+    let output = enroll(&handover, folder.path(), &["--config", "probe.toml"]);
     assert_eq!(output.code, Some(0), "{}", output.err);
     assert_eq!(read("probe.toml"), ours);
     assert_ne!(read("token"), token);

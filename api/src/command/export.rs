@@ -73,14 +73,20 @@ impl Export {
         let (from_ms, until_ms) = (self.from.unwrap_or(0), self.until.unwrap_or(u64::MAX));
         let export = export::Export { source, to: &self.to, from_ms, until_ms };
         let mut sum = Summary::default();
+        let mut nothing = Vec::new();
         for table in &self.tables {
-            sum += export.table(table, &mut io::stdout()).await?;
+            let summary = export.table(table, &mut io::stdout()).await?;
+            if summary == Summary::default() {
+                nothing.push(format!("{table}: {}", export.why_none(table).await?));
+            }
+            sum += summary;
         }
         let Summary { written, rows, unchanged, kept, expired } = sum;
         writeln!(
             io::stdout(),
             "{written} files with {rows} rows written. Not written, counted in hours of one server: {unchanged} whose file is up to date, {kept} whose file has points that have expired here, {expired} that expired before they were exported"
         )?;
+        nothing.iter().try_for_each(|why| writeln!(io::stdout(), "{why}"))?;
         Ok(ExitCode::SUCCESS)
     }
 }

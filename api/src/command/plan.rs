@@ -73,6 +73,9 @@ impl PlanArguments {
         let running = self.from_running.as_deref().map(|from| self.running(from, &settings)).transpose()?;
         let (wanted, assumed) = self.wanted(running, &settings)?;
         let (constants, from) = Constants::read(self.report.as_deref())?;
+        if let Some(short) = assumed.observed.and_then(|observed| observed.too_short()) {
+            eprintln!("zonepulse: warning: {short}");
+        }
         let plan = Plan::new(wanted, assumed, constants, from);
         let text = match self.format {
             Format::Text => plan.text(),
@@ -119,7 +122,8 @@ impl PlanArguments {
             raw_retention_minutes: self.raw_retention_minutes.unwrap_or(settings.store.raw_retention_minutes),
             aggregated_retention_days: self.aggregated_retention_days.unwrap_or(settings.store.aggregated_retention_days),
         };
-        Ok((wanted, Assumed { active_from, active_estimated, requests_per_s, bounds: settings.into(), bounds_from }))
+        let observed = running.map(|found| found.observed);
+        Ok((wanted, Assumed { active_from, active_estimated, requests_per_s, observed, bounds: settings.into(), bounds_from }))
     }
 
     fn running(&self, from: &str, settings: &Settings) -> Result<Running, Error> {
@@ -154,6 +158,7 @@ impl PlanArguments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Observed;
     use clap::Parser;
 
     #[derive(Debug, Parser)]
@@ -170,7 +175,15 @@ mod tests {
         parsed(arguments).wanted(running, &Settings::default()).map_err(|error| error.to_string())
     }
 
-    const FOUND: Running = Running { servers: 3, records: 700, active: 200, interval_s: 30, metrics: 62, requests_per_s: 40.0 };
+    const FOUND: Running = Running {
+        servers: 3,
+        records: 700,
+        active: 200,
+        interval_s: 30,
+        metrics: 62,
+        requests_per_s: 40.0,
+        observed: Observed { minutes: 90, servers: 3, reported: 3, not_throughout: 0 },
+    };
 
     #[test]
     fn without_active_it_is_estimated_and_said_so() {
@@ -191,6 +204,7 @@ mod tests {
         let Wanted { servers, records, active, interval_s, metrics, .. } = wanted;
         assert_eq!((servers, records, active, interval_s, metrics), (3, 700, 200, 30, 62));
         assert_eq!((assumed.requests_per_s, assumed.active_estimated), (Some(40.0), false));
+        assert_eq!(assumed.observed, Some(FOUND.observed));
     }
 
     #[test]

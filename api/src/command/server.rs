@@ -3,7 +3,7 @@
 use super::{Overlay, Place};
 use crate::addresses::Addresses;
 use crate::config::Settings;
-use crate::handover::{CA_FILE, Credential, ServerSecret, enroll_command};
+use crate::handover::{CA_FILE, Credential, Occasion, ServerSecret, enroll_command};
 use crate::probe_file::ProbeFile;
 use crate::{Error, accounts, time};
 use axum::http::HeaderMap;
@@ -71,7 +71,7 @@ impl Server {
                 let prepared = handing_over.prepare()?;
                 let handover = place.with_store(overlay, "POST /api/v2/pvservers", |store, settings| {
                     let server = accounts::make_server(store, name, *sample, &prepared.secret)?;
-                    handing_over.complete(store, settings, server, prepared)
+                    handing_over.complete(store, settings, server, prepared, Occasion::Made)
                 })?;
                 handover.hand_out()?;
             }
@@ -88,7 +88,7 @@ impl Server {
                 let prepared = handing_over.prepare()?;
                 let handover = place.with_store(overlay, "POST /api/v2/pvservers/ID/token", |store, settings| {
                     let server = accounts::renew_secret(store, server, &prepared.secret)?;
-                    handing_over.complete(store, settings, server, prepared)
+                    handing_over.complete(store, settings, server, prepared, Occasion::Renewed)
                 })?;
                 handover.hand_out()?;
             }
@@ -179,12 +179,13 @@ impl HandingOver {
         settings: &Settings,
         server: zonepulse_store::Server,
         prepared: Prepared,
+        occasion: Occasion,
     ) -> Result<Handover, Error> {
         let addresses = Addresses::of(settings, settings.listen);
         let effective = store.registry().effective_settings(server.id)?;
         let url = self.probe.url.clone().unwrap_or_else(|| addresses.url(&effective, &HeaderMap::new()));
         let authority = addresses.authority(&url)?;
-        let enroll_command = enroll_command(&url, authority.as_ref());
+        let enroll_command = enroll_command(&url, authority.as_ref(), occasion);
         let ca_file = self.probe.ca_file.clone().or_else(|| authority.map(|_| CA_FILE.into()));
         Ok(Handover { server, prepared, probe: ProbeFile { url: Some(url), ca_file, ..self.probe.clone() }, enroll_command })
     }

@@ -140,6 +140,31 @@ impl Export<'_> {
         Ok(summary)
     }
 
+    /// Why there was not one hour of a table.
+    pub async fn why_none(&self, table: &str) -> Result<String, Error> {
+        let running_ms = time::now_ms() / HOUR_MS * HOUR_MS;
+        if self.until_ms < running_ms {
+            return Ok(match self.from_ms.div_ceil(HOUR_MS) < self.until_ms / HOUR_MS {
+                true => "nothing was reported in the hours between --from and --until".to_owned(),
+                false => "no whole hour lies between --from and --until".to_owned(),
+            });
+        }
+        let (begin, end) = (time::text(running_ms), time::text(running_ms + HOUR_MS));
+        let known_by = known_by(table);
+        let statement = format!("SELECT count(*) AS reports FROM {known_by} WHERE time >= '{begin}'");
+        let mut rows = self.source.ask(&statement).await?;
+        let mut reports = 0_u64;
+        while let Some(batch) = rows.batches.next().await {
+            reports = read_numbers(&batch?, "reports", 0)?.into_iter().fold(reports, u64::saturating_add);
+        }
+        Ok(match reports {
+            0 => format!("nothing was reported in that time; the hour that runs ends at {end}"),
+            _ => format!(
+                "no hour of which there is something has ended yet, and only whole hours are written: the next ends at {end}; run this again then"
+            ),
+        })
+    }
+
     async fn hour(
         &self,
         table: &str,
@@ -212,11 +237,12 @@ impl Export<'_> {
             return Ok(Vec::new());
         }
         let (from, until) = (time::text(from_ms), time::text(until_ms));
-        let (sums, known_by) = if BY_COUNTS.contains(&table) {
-            (r#"CAST(sum("count") AS BIGINT) AS made_of, sum("count") AS sum"#, "system_1h")
+        let sums = if BY_COUNTS.contains(&table) {
+            r#"CAST(sum("count") AS BIGINT) AS made_of, sum("count") AS sum"#
         } else {
-            ("count(*) AS made_of, sum(hits) AS sum", "coverage")
+            "count(*) AS made_of, sum(hits) AS sum"
         };
+        let known_by = known_by(table);
         let statement = format!(
             "SELECT server_id, CAST(time AS BIGINT) / {HOUR_MS} AS number, {sums} FROM {known_by} WHERE time >= '{from}' AND time < '{until}' \
              GROUP BY 1, 2 ORDER BY 2 DESC, 1"
@@ -228,6 +254,11 @@ impl Export<'_> {
         }
         Ok(hours)
     }
+}
+
+/// The table that tells of which hours there is something in another.
+fn known_by(table: &str) -> &'static str {
+    if BY_COUNTS.contains(&table) { "system_1h" } else { "coverage" }
 }
 
 fn read_hours(batch: &RecordBatch) -> Result<Vec<Hour>, Error> {

@@ -193,6 +193,42 @@ async fn an_hour_that_is_not_over_is_left_out() {
     assert_eq!(scene.export("dns_raw").await.0, Summary::default());
 }
 
+/// Why there was nothing of a table between these times.
+async fn why_none(scene: &Scene, table: &str, from_ms: u64, until_ms: u64) -> String {
+    let export = Export { source: &scene.source, to: scene.to.path(), from_ms, until_ms };
+    export.why_none(table).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_young_store_says_when_its_first_hour_ends() {
+    let mut scene = Scene::new();
+    scene.commit(1, 0, 0, 3);
+    scene.measure(1, 0, 0);
+    let ends = time::text(scene.now_ms + HOUR_MS);
+    for table in ["dns_raw", "system_raw"] {
+        let said = why_none(&scene, table, 0, u64::MAX).await;
+        assert!(said.contains("has ended yet") && said.contains(&format!("the next ends at {ends}")), "{table}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_store_says_that_nothing_was_reported() {
+    let scene = Scene::new();
+    let said = why_none(&scene, "dns_raw", 0, u64::MAX).await;
+    assert!(said.contains("nothing was reported"), "{said}");
+}
+
+#[tokio::test]
+async fn a_time_without_a_whole_hour_or_without_reports_is_named_as_the_reason() {
+    let mut scene = Scene::new();
+    scene.commit(1, 1, 0, 3);
+    let hour_ms = scene.now_ms - 5 * HOUR_MS;
+    let said = why_none(&scene, "dns_raw", hour_ms + 1, hour_ms + HOUR_MS).await;
+    assert_eq!(said, "no whole hour lies between --from and --until");
+    let said = why_none(&scene, "dns_raw", hour_ms, hour_ms + HOUR_MS).await;
+    assert_eq!(said, "nothing was reported in the hours between --from and --until");
+}
+
 #[tokio::test]
 async fn an_hour_without_hits_has_a_file_without_rows() {
     let mut scene = Scene::new();

@@ -13,7 +13,7 @@ mod text;
 
 pub use around::Bounds;
 pub use constants::Constants;
-pub use running::Running;
+pub use running::{Observed, Running};
 
 use crate::popularity::Popularity;
 use serde::Serialize;
@@ -57,6 +57,9 @@ pub struct Assumed {
     pub active_estimated: bool,
     /// Requests a second of each server, where that is known.
     pub requests_per_s: Option<f64>,
+    /// Of how much time that is, where it was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed: Option<Observed>,
     /// Bounds of the central.
     pub bounds: Bounds,
     /// Where they are from.
@@ -207,7 +210,9 @@ impl Plan {
         figures.put("recommended_cores", "cores", "1.3 × cores, rounded up, + 1 for questions", (margin * cores).ceil() + 1.0);
         let mut notes = Vec::new();
         around::too_much(&wanted, &bounds, &mut notes);
+        notes.extend(assumed.observed.and_then(|observed| observed.too_short()).map(|short| format!("WARNING: {short}")));
         notes.push(format!("active records: {}", assumed.active_from));
+        notes.extend(assumed.observed.map(|observed| observed.told()));
         notes.push(format!("bounds of questions, SQL and the store: {}; probes: their defaults", assumed.bounds_from));
         if cores < 0.5 {
             notes.push(around::explained(&load, cores, &constants));
@@ -378,7 +383,7 @@ mod tests {
             min_free_bytes: 1 << 30,
         };
         let (active_from, bounds_from) = ("given".to_owned(), "a test".to_owned());
-        Assumed { active_from, active_estimated: false, requests_per_s: Some(100.0), bounds, bounds_from }
+        Assumed { active_from, active_estimated: false, requests_per_s: Some(100.0), observed: None, bounds, bounds_from }
     }
 
     fn plan(wanted: Wanted) -> Plan {
@@ -441,6 +446,28 @@ mod tests {
         assert_eq!(value(&plan, "flood_network"), (60.0 + 80_000.0 * 6.0) / 60.0);
         assert_eq!(value(&plan, "flood_disk_per_hour"), 60.0 * 80_000.0 * 4.0);
         assert!((value(&plan, "most_memory") - value(&plan, "recommended_memory") - 200e6).abs() < 1.0);
+    }
+
+    /// What the text and the JSON of a plan have to say of so many minutes.
+    fn notes_of(minutes: u64) -> Vec<String> {
+        let observed = Some(Observed { minutes, servers: 1, reported: 2, not_throughout: 1 });
+        let plan = Plan::new(wanted(), Assumed { observed, ..assumed() }, constants(), "a test".to_owned());
+        let text = plan.text();
+        assert!(plan.notes.iter().all(|note| text.contains(note)), "{text}");
+        plan.notes
+    }
+
+    #[test]
+    fn a_plan_of_a_fleet_says_how_much_of_it_was_observed() {
+        let notes = notes_of(4);
+        let said = |note: &String| note.contains("from 4 minutes of 1 server;") && note.contains("1 of the 2 that reported not");
+        assert!(notes.iter().any(said), "{notes:?}");
+    }
+
+    #[test]
+    fn less_than_an_hour_of_a_fleet_is_warned_of() {
+        let warned = |minutes| notes_of(minutes).iter().any(|note| note.starts_with("WARNING") && note.contains("too few"));
+        assert_eq!([4, 59, 60].map(warned), [true, true, false]);
     }
 
     #[test]

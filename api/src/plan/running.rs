@@ -7,78 +7,123 @@ use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use futures::StreamExt;
+use serde::Serialize;
 
 const HOUR_MS: u64 = 3_600_000;
 /// So far back is looked.
 const LOOKED_AT_MS: u64 = 24 * HOUR_MS;
 
-/// A fleet as a central knows it.
+/// The busiest hour is not known of less than one, minutes.
+const ENOUGH_MINUTES: u64 = 60;
+
+/// A fleet as a central knows it. Time in which a server was blind or absent counts nowhere.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Running {
     /// Servers that reported.
     pub servers: u32,
-    /// Records of each that were ever asked for, on average.
+    /// Records that were ever asked for, on average of the servers that were observed.
     pub records: u32,
-    /// Records with requests in a batch, on average, in the busiest hour.
+    /// Records with requests in an observed interval, on average, in the busiest hour.
     pub active: u32,
     /// The longest interval.
     pub interval_s: u32,
     /// Series of metrics of each, on average.
     pub metrics: u32,
-    /// Requests a second of each, on average, in the busiest hour.
+    /// Requests a second of a server that is observed, on average, in the busiest hour.
     pub requests_per_s: f64,
+    /// How much of it was observed.
+    pub observed: Observed,
+}
+
+/// Of how much time figures are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Observed {
+    /// Observed of each of these servers, on average.
+    pub minutes: u64,
+    /// Servers that were observed at all.
+    pub servers: u32,
+    /// Servers that reported.
+    pub reported: u32,
+    /// How many of those that reported were blind or absent for a part of the time, or all of it.
+    pub not_throughout: u32,
+}
+
+impl Observed {
+    /// What figures are from.
+    pub(super) fn told(&self) -> String {
+        let Observed { minutes, servers, reported, not_throughout } = self;
+        let each = if *servers == 1 { "1 server".to_owned() } else { format!("{servers} servers, on average") };
+        format!(
+            "records, active records and requests of --from-running: from {minutes} minutes of {each}; \
+             {not_throughout} of the {reported} that reported not observed throughout, and the time in which they were not counts nowhere"
+        )
+    }
+
+    /// That it is too little, where it is.
+    pub fn too_short(&self) -> Option<String> {
+        let minutes = self.minutes;
+        (minutes < ENOUGH_MINUTES).then(|| {
+            format!(
+                "--from-running: {minutes} observed minutes of a server are too few for a plan: records that are asked for later \
+                 and the busiest hour are missing; plan again after a day, or say --records, --active and --requests"
+            )
+        })
+    }
+}
+
+/// Intervals in which a server was observed: covered, and never blind. Two runs of a probe may share one.
+fn observed(since: &str) -> String {
+    format!(
+        "(SELECT server_id, time, CASE WHEN covered_ms > interval_ms THEN interval_ms ELSE covered_ms END AS observed_ms FROM (\
+         SELECT server_id, time, CAST(max(interval_s) AS BIGINT) * 1000 AS interval_ms, \
+         CAST(sum(CAST(covered_until AS BIGINT) - CAST(covered_from AS BIGINT)) AS BIGINT) AS covered_ms \
+         FROM coverage WHERE time >= '{since}' AND covered_until > covered_from GROUP BY server_id, time HAVING max(blind_ms) = 0\
+         ) AS intervals)"
+    )
 }
 
 impl Running {
     /// Asks for the last 24 hours.
     pub async fn of(source: &Source) -> Result<Running, Error> {
         let since = text(now_ms().saturating_sub(LOOKED_AT_MS) / HOUR_MS * HOUR_MS);
-        let [servers, interval_s] = one(
-            source,
-            &format!(
-                "SELECT count(DISTINCT server_id) AS a, CAST(coalesce(max(interval_s), 0) AS BIGINT) AS b FROM coverage WHERE time >= '{since}'"
-            ),
-        )
-        .await?;
-        let nothing = || Error::Argument("--from-running: no server has reported in the last 24 hours".to_owned());
+        let nothing = |what: &str| Error::Argument(format!("--from-running: {what} in the last 24 hours"));
+        let reported = format!(
+            "SELECT count(DISTINCT server_id) AS servers, CAST(max(interval_s) AS BIGINT) AS interval_s, \
+             CAST(min(covered_from) AS BIGINT) AS from_ms, CAST(max(covered_until) AS BIGINT) AS until_ms \
+             FROM coverage WHERE time >= '{since}' AND covered_until > covered_from"
+        );
+        let [servers, interval_s, from_ms, until_ms] =
+            one(source, &reported, ["servers", "interval_s", "from_ms", "until_ms"]).await?;
         if servers == 0 || interval_s == 0 {
-            return Err(nothing());
+            return Err(nothing("no server has reported"));
+        }
+        let observed = observed(&since);
+        // The last report of one may be there before that of another, and the first one begins within an interval.
+        let throughout_ms = until_ms.saturating_sub(from_ms).saturating_sub(2 * interval_s * 1000);
+        let by_server = format!(
+            "SELECT count(*) AS servers, CAST(sum(observed_ms) AS BIGINT) AS observed_ms, \
+             CAST(sum(CASE WHEN observed_ms >= {throughout_ms} THEN 1 ELSE 0 END) AS BIGINT) AS throughout FROM (\
+             SELECT server_id, CAST(sum(observed_ms) AS BIGINT) AS observed_ms FROM {observed} AS observed GROUP BY server_id) AS by_server"
+        );
+        let [seen, observed_ms, throughout] = one(source, &by_server, ["servers", "observed_ms", "throughout"]).await?;
+        if seen == 0 {
+            return Err(nothing("no server was observed without being blind"));
         }
         // Each has one total of its requests. Servers that were removed, or are silent, have theirs for ever.
         let known = format!(
-            "SELECT count(*) AS a, 0 AS b FROM records WHERE action = 'request' AND NOT folded \
-             AND server_id IN (SELECT server_id FROM coverage WHERE time >= '{since}')"
+            "SELECT count(*) AS records FROM records WHERE action = 'request' AND NOT folded \
+             AND server_id IN (SELECT server_id FROM {observed} AS observed)"
         );
-        let [records, _] = one(source, &known).await?;
-        let series = "SELECT count(*) AS a, 0 AS b FROM (SELECT DISTINCT server_id, metric, label FROM system_1h WHERE time >= ";
-        let [series, _] = one(source, &format!("{series}'{since}')")).await?;
-        let hour = format!("CAST(time AS BIGINT) / {HOUR_MS} AS number");
-        let batches = rows(
-            source,
-            &format!("SELECT {hour}, count(*) AS a, CAST(sum(interval_s) AS BIGINT) AS b FROM coverage WHERE time >= '{since}' GROUP BY 1"),
-            ["number", "a", "b"],
-        )
-        .await?;
-        let points = rows(
-            source,
-            &format!(
-                "SELECT {hour}, count(*) AS a, CAST(sum(hits) AS BIGINT) AS b FROM dns_raw WHERE time >= '{since}' AND action = 'request' GROUP BY 1"
-            ),
-            ["number", "a", "b"],
-        )
-        .await?;
-        let (mut active, mut requests_per_s) = (0.0_f64, 0.0_f64);
-        for [number, found, hits] in points {
-            let Some([_, batches, seconds]) = batches.iter().find(|[hour, ..]| *hour == number) else { continue };
-            active = active.max(found as f64 / (*batches).max(1) as f64);
-            requests_per_s = requests_per_s.max(hits as f64 / (*seconds).max(1) as f64);
-        }
+        let [records] = one(source, &known, ["records"]).await?;
+        let series = "SELECT count(*) AS series FROM (SELECT DISTINCT server_id, metric, label FROM system_1h WHERE time >= ";
+        let [series] = one(source, &format!("{series}'{since}')"), ["series"]).await?;
+        let (active, requests_per_s) = busiest(source, &observed, &since).await?;
         if records == 0 || active == 0.0 {
             return Err(Error::Argument(
                 "--from-running: no requests were counted in the last 24 hours, or their raw points have expired".to_owned(),
             ));
         }
-        let records = small(records.div_ceil(servers));
+        let records = small(records.div_ceil(seen));
         Ok(Running {
             servers: small(servers),
             records,
@@ -87,16 +132,43 @@ impl Running {
             interval_s: small(interval_s),
             metrics: small(series.div_ceil(servers)),
             requests_per_s,
+            observed: Observed {
+                minutes: observed_ms / seen / 60_000,
+                servers: small(seen),
+                reported: small(servers),
+                not_throughout: small(servers.saturating_sub(throughout)),
+            },
         })
     }
+}
+
+/// Active records of an observed interval, and requests in an observed second, each in its busiest hour.
+async fn busiest(source: &Source, observed: &str, since: &str) -> Result<(f64, f64), Error> {
+    let hours = format!(
+        "SELECT CAST(time AS BIGINT) / {HOUR_MS} AS number, count(*) AS intervals, CAST(sum(observed_ms) AS BIGINT) AS observed_ms \
+         FROM {observed} AS observed GROUP BY 1"
+    );
+    let hours = rows(source, &hours, ["number", "intervals", "observed_ms"]).await?;
+    let points = format!(
+        "SELECT CAST(points.time AS BIGINT) / {HOUR_MS} AS number, count(*) AS points, CAST(sum(points.hits) AS BIGINT) AS hits \
+         FROM dns_raw AS points JOIN {observed} AS observed ON points.server_id = observed.server_id AND points.time = observed.time \
+         WHERE points.time >= '{since}' AND points.action = 'request' GROUP BY 1"
+    );
+    let (mut active, mut requests_per_s) = (0.0_f64, 0.0_f64);
+    for [number, points, hits] in rows(source, &points, ["number", "points", "hits"]).await? {
+        let Some([_, intervals, ms]) = hours.iter().find(|[hour, ..]| *hour == number) else { continue };
+        active = active.max(points as f64 / (*intervals).max(1) as f64);
+        requests_per_s = requests_per_s.max(hits as f64 * 1000.0 / (*ms).max(1) as f64);
+    }
+    Ok((active, requests_per_s))
 }
 
 fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-async fn one(source: &Source, statement: &str) -> Result<[u64; 2], Error> {
-    let found = rows(source, statement, ["a", "b"]).await?;
+async fn one<const N: usize>(source: &Source, statement: &str, columns: [&str; N]) -> Result<[u64; N], Error> {
+    let found = rows(source, statement, columns).await?;
     found.first().copied().ok_or_else(|| Error::Remote("an answer without rows".to_owned()))
 }
 
@@ -126,12 +198,19 @@ async fn rows<const N: usize>(source: &Source, statement: &str, columns: [&str; 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
     use zonepulse_dns::{MessageKind, RecordType};
-    use zonepulse_query::{Engine, Options};
+    use zonepulse_ingest::Counter;
+    use zonepulse_query::Engine;
     use zonepulse_store::{Identity, Intake, IntakeRow, SeriesIntake, Store, SystemIntake};
 
     /// A minute of a server: so many records, each asked for ten times and answered.
     fn commit(store: &Store, server_id: u32, seq: u64, start_s: u64, active: u64) {
+        commit_blind(store, server_id, seq, start_s, active, 0);
+    }
+
+    /// The same, blind for so long.
+    fn commit_blind(store: &Store, server_id: u32, seq: u64, start_s: u64, active: u64, blind_ms: u64) {
         let mut write = store.begin();
         let names: Vec<String> = (0..active).map(|number| format!("n{number}.example.")).collect();
         let ids = write.record_ids(server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
@@ -146,7 +225,7 @@ mod tests {
             interval_s: 60,
             covered_from_ms: at_ms,
             covered_until_ms: at_ms + 60_000,
-            counters: Vec::new(),
+            counters: if blind_ms > 0 { vec![(Counter::BlindMs.number(), blind_ms)] } else { Vec::new() },
             evicted: None,
             rows: ids.into_iter().flat_map(|id| [(id, 0), (id, 1)]).map(row).collect(),
         };
@@ -165,7 +244,8 @@ mod tests {
         for name in ["alpha", "beta"] {
             store.registry().add_server(name, false, String::new(), 0).unwrap();
         }
-        let source = Source::Local(Box::new(Engine::new(store.clone(), Options::default()).unwrap()));
+        let options = crate::serve::query_options(&Settings::default());
+        let source = Source::Local(Box::new(Engine::new(store.clone(), options).unwrap()));
         (data, store, source)
     }
 
@@ -184,7 +264,59 @@ mod tests {
         let silent = store.registry().add_server("silent", false, String::new(), 0).unwrap();
         commit(&store, silent.id, 1, hour_s - 30 * 3600, 400);
         let found = Running::of(&source).await.unwrap();
-        assert_eq!(found, Running { servers: 2, records: 40, active: 30, interval_s: 60, metrics: 2, requests_per_s: 5.0 });
+        let observed = Observed { minutes: 3, servers: 2, reported: 2, not_throughout: 2 };
+        let expected = Running { servers: 2, records: 40, active: 30, interval_s: 60, metrics: 2, requests_per_s: 5.0, observed };
+        assert_eq!(found, expected);
+    }
+
+    /// Four minutes of a server with 15 requests a second, and what came of another meanwhile.
+    async fn beside(other: impl Fn(&Store, u32, u64, u64)) -> Running {
+        let (_data, store, source) = scene();
+        let start_s = now_ms() / HOUR_MS * 3600 - 3600;
+        for minute in 0..4 {
+            commit(&store, 1, minute, start_s + 60 * minute, 90);
+            other(&store, 2, minute, start_s + 60 * minute);
+        }
+        Running::of(&source).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_blind_server_is_not_taken_for_a_quiet_one() {
+        let found = beside(|store, server, seq, start_s| commit_blind(store, server, seq, start_s, 0, 60_000)).await;
+        assert_eq!((found.requests_per_s, found.records, found.active), (15.0, 90, 90));
+        assert_eq!(found.observed, Observed { minutes: 4, servers: 1, reported: 2, not_throughout: 1 });
+    }
+
+    #[tokio::test]
+    async fn what_a_blind_server_saw_nevertheless_is_no_rate() {
+        let found = beside(|store, server, seq, start_s| commit_blind(store, server, seq, start_s, 1, 30_000)).await;
+        assert_eq!((found.requests_per_s, found.records, found.active), (15.0, 90, 90));
+    }
+
+    #[tokio::test]
+    async fn an_absent_server_is_not_taken_for_a_quiet_one() {
+        let found = beside(|store, server, seq, start_s| {
+            if seq == 0 {
+                commit(store, server, seq, start_s, 90);
+            }
+        });
+        let found = found.await;
+        assert_eq!((found.requests_per_s, found.records, found.active), (15.0, 90, 90));
+        assert_eq!((found.observed.servers, found.observed.not_throughout), (2, 1));
+    }
+
+    #[tokio::test]
+    async fn a_quiet_server_is_averaged() {
+        let found = beside(|store, server, seq, start_s| commit(store, server, seq, start_s, 0)).await;
+        assert_eq!((found.requests_per_s, found.records, found.active), (7.5, 45, 45));
+        assert_eq!(found.observed, Observed { minutes: 4, servers: 2, reported: 2, not_throughout: 0 });
+    }
+
+    #[tokio::test]
+    async fn where_all_were_blind_nothing_is_planned() {
+        let (_data, store, source) = scene();
+        commit_blind(&store, 1, 1, now_ms() / HOUR_MS * 3600 - 3600, 0, 60_000);
+        assert!(Running::of(&source).await.unwrap_err().to_string().contains("no server was observed without being blind"));
     }
 
     #[tokio::test]
