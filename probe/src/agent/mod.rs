@@ -140,7 +140,13 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         let mut spooler = self.start_spooler(&queue, comparison.clone())?;
         let counts = Arc::new(Counts::default());
         let in_flight_bytes = self.config.budget().in_flight_bytes;
-        let delivery = deliver::run(self.spool.clone(), self.delivery.subscribe(), counts.clone(), in_flight_bytes);
+        let delivery = deliver::run(
+            self.spool.clone(),
+            self.delivery.subscribe(),
+            self.status.refused_token(),
+            counts.clone(),
+            in_flight_bytes,
+        );
         tokio::pin!(delivery);
         let mut company = self.start_company(&counts);
         loop {
