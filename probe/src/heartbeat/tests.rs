@@ -39,7 +39,7 @@ fn in_force(urls: &[&str], token: &str) -> InForce {
     let heartbeat: Vec<_> = urls.iter().map(way).collect();
     let monitoring = crate::agent::Monitoring { dns: true, dns_interval_s: 60, system: true, system_interval_s: 5 };
     let delivery = deliver::Settings::Http(heartbeat[0].clone());
-    InForce { version: None, monitoring, delivery, heartbeat, pull: None, refused: None, moved_to: None }
+    InForce { version: None, monitoring, delivery, heartbeat, pull: None, refused: None, moved_to: None, overridden: Vec::new() }
 }
 
 fn reporter(dir: &TempDir) -> Arc<Reporter> {
