@@ -10,7 +10,7 @@ use crate::Error;
 use crate::central::{self, innermost, read_problem};
 use crate::heartbeat::{hostname, os};
 use crate::pin::Pin;
-use existing::{Credentials, Existing};
+use existing::{Credentials, Existing, Pull};
 use reqwest::header::CONTENT_TYPE;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// All keys, with what is said about them.
 const TEMPLATE: &str = include_str!("../zonepulse-probe.example.toml");
-/// Where an enrolled probe listens when it is told to be pulled from.
+/// Where an enrolled probe listens when it is told to be pulled from: nowhere before.
 const PULL_LISTEN: &str = "0.0.0.0:8054";
 
 /// What is asked for.
@@ -69,6 +69,8 @@ pub struct Outcome {
     pub server: String,
     /// What was written, the configuration last.
     pub files: Vec<PathBuf>,
+    /// Whether there was a configuration before: a probe may run with it.
+    pub is_renewed: bool,
 }
 
 /// Why nothing was done, or not all; each says who can help.
@@ -133,18 +135,25 @@ pub fn enroll(order: &Order) -> Result<Outcome, Refusal> {
     let files = Files::prepare(order)?;
     if let Some(existing) = &existing {
         // Whatever is wrong with it shows before the token is spent.
-        existing.with(&credentials(order, &files, 1, &order.url, Some(PULL_LISTEN), ""))?;
+        existing.with(&credentials(order, &files, 1, &order.url, true, ""))?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
     let pinned = order.ca_sha256.map(Pinned::new);
     let trust = authorities.map_or(Trust::System, Trust::Own);
     let enrollment = runtime.block_on(ask(order, &trust, pinned.as_ref()))?;
     let text = config_text(order, &files, &enrollment, existing.as_ref()).map_err(|error| Refusal::Lost(error.to_string()))?;
-    let written = [files.ca.as_ref(), Some(&files.token), Some(&files.pull_token), Some(&files.config)];
+    let written =
+        [files.ca.as_ref(), Some(&files.token), has_pull_token(&enrollment).then_some(&files.pull_token), Some(&files.config)];
     let written = written.into_iter().flatten().map(|file| file.path().to_owned()).collect();
     let ca = pinned.and_then(|pinned| pinned.pem());
     files.write(ca.as_deref(), &enrollment, &text).map_err(|error| Refusal::Lost(error.to_string()))?;
-    Ok(Outcome { server_id: enrollment.server_id, server: enrollment.server, files: written })
+    let Enrollment { server_id, server, .. } = enrollment;
+    Ok(Outcome { server_id, server, files: written, is_renewed: existing.is_some() })
+}
+
+/// Whether the central is to show itself here; it gives no token where batches take another way.
+fn has_pull_token(enrollment: &Enrollment) -> bool {
+    !enrollment.pull_token.reveal().is_empty()
 }
 
 async fn ask(order: &Order, trust: &Trust, pinned: Option<&Pinned>) -> Result<Enrollment, Refusal> {
@@ -185,12 +194,12 @@ fn credentials<'a>(
     files: &'a Files,
     server_id: u32,
     url: &'a str,
-    pull_listen: Option<&'a str>,
+    is_pulled: bool,
     first_line: &'a str,
 ) -> Credentials<'a> {
-    let (token_file, pull_token_file) = (files.token.path(), files.pull_token.path());
+    let pull = is_pulled.then(|| Pull { token_file: files.pull_token.path(), listen: PULL_LISTEN });
     let (ca_file, spool) = (files.ca_file(order), order.spool.as_deref());
-    Credentials { server_id, url, token_file, pull_token_file, ca_file, spool, pull_listen, first_line }
+    Credentials { server_id, url, token_file: files.token.path(), pull, ca_file, spool, first_line }
 }
 
 /// The configuration that is there, or else the example, with what this machine is given.
@@ -210,17 +219,20 @@ fn config_text(order: &Order, files: &Files, enrollment: &Enrollment, existing: 
     let name: String = enrollment.server.chars().filter(|letter| !letter.is_control()).collect();
     let first_line = format!("# Server {}, {name}: enrolled at {}.", enrollment.server_id, order.url);
     if let Some(existing) = existing {
-        let pull_listen = (communication == "pull").then_some(PULL_LISTEN);
-        return existing.with(&credentials(order, files, enrollment.server_id, url, pull_listen, &first_line));
+        return existing.with(&credentials(order, files, enrollment.server_id, url, has_pull_token(enrollment), &first_line));
     }
     let mut lines = vec![
         ("server_id = 1\n", format!("server_id = {}\n", enrollment.server_id)),
         ("communication = \"http\"\n", format!("communication = {}\n", quoted(communication))),
         ("url = \"http://127.0.0.1:8053\"\n", format!("url = {}\n", quoted(url))),
         ("# token_file = \"/etc/zonepulse-probe/token\"\n", format!("token_file = {}\n", path(files.token.path()))),
-        ("# token_file = \"/etc/zonepulse-probe/pull-token\"\n", format!("token_file = {}\n", path(files.pull_token.path()))),
+        // So that the central can change the way from afar; the token comes with that change.
         ("# listen = \"0.0.0.0:8054\"\n", format!("listen = {}\n", quoted(PULL_LISTEN))),
     ];
+    if has_pull_token(enrollment) {
+        let pull_token = path(files.pull_token.path());
+        lines.push(("# token_file = \"/etc/zonepulse-probe/pull-token\"\n", format!("token_file = {pull_token}\n")));
+    }
     if let Some(spool) = &order.spool {
         lines.push(("dir = \"/var/lib/zonepulse-probe/spool\"\n", format!("dir = {}\n", path(spool))));
     }
@@ -269,7 +281,9 @@ impl Files {
             file.write(ca)?;
         }
         self.token.write(&format!("{}\n", enrollment.token.reveal()))?;
-        self.pull_token.write(&format!("{}\n", enrollment.pull_token.reveal()))?;
+        if has_pull_token(enrollment) {
+            self.pull_token.write(&format!("{}\n", enrollment.pull_token.reveal()))?;
+        }
         Ok(self.config.write(text)?)
     }
 }

@@ -32,7 +32,9 @@ fn central_with(communication: Communication, certified: Option<Certificate>) ->
                 }
                 assert!(!request.hostname.is_empty() && request.probe_version == env!("CARGO_PKG_VERSION"));
                 let settings = ProbeSettings { communication, ..ProbeSettings::default() };
-                let (token, pull_token) = ("server-token".into(), "pull-token".into());
+                // As the central does: nobody pulls with a token that nobody needs.
+                let pull_token = if communication == Communication::Pull { "pull-token" } else { "" };
+                let (token, pull_token) = ("server-token".into(), pull_token.into());
                 let enrollment =
                     Enrollment { server_id: 7, server: "ns\n1".into(), token, settings_version: 1, settings, pull_token };
                 Ok((StatusCode::CREATED, Json(enrollment)))
@@ -71,8 +73,8 @@ fn an_enrolled_probe_has_all_that_it_needs() {
     let dir = TempDir::new().unwrap();
     let order = order(&dir, &central(Communication::Http), "once");
     let outcome = enroll(&order).unwrap();
-    assert_eq!((outcome.server_id, outcome.server.as_str()), (7, "ns\n1"));
-    assert_eq!(files(&dir), ["probe.toml", "pull-token", "token"]);
+    assert_eq!((outcome.server_id, outcome.server.as_str(), outcome.is_renewed), (7, "ns\n1", false));
+    assert_eq!(files(&dir), ["probe.toml", "token"]);
     for file in &outcome.files {
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
     }
@@ -80,7 +82,9 @@ fn an_enrolled_probe_has_all_that_it_needs() {
     assert_eq!((config.server_id, config.spool.dir.clone()), (7, order.spool.clone().unwrap()));
     let central = config.central().unwrap().unwrap();
     assert_eq!((central.url, central.token.reveal()), (order.url.clone(), "server-token"));
-    assert_eq!(config.pull(None).unwrap().token.reveal(), "pull-token");
+    assert_eq!(config.pull.token_file, None, "nobody pulls");
+    // The central may change that from afar, and gives the token then.
+    assert_eq!(config.pull(Some(&Secret::new("later"))).unwrap().listen.to_string(), PULL_LISTEN);
     let commented = |text: &str| text.lines().filter(|line| line.starts_with("# ")).count();
     assert!(commented(&fs::read_to_string(&order.config).unwrap()) > commented(TEMPLATE) - 5);
 }
@@ -92,6 +96,9 @@ fn a_probe_that_is_to_be_pulled_listens_at_once() {
     enroll(&order).unwrap();
     let config = Config::load(&order.config, &[]).unwrap();
     assert_eq!(config.delivery().unwrap(), crate::deliver::Settings::Pull);
+    assert_eq!(files(&dir), ["probe.toml", "pull-token", "token"]);
+    let pull = config.pull(None).unwrap();
+    assert_eq!((pull.listen.to_string().as_str(), pull.token.reveal()), (PULL_LISTEN, "pull-token"));
 }
 
 #[test]
@@ -104,7 +111,7 @@ fn another_enrolment_is_not_overwritten_unless_asked_for() {
     assert!(enroll(&order).unwrap_err().to_string().contains("--force"));
     assert_eq!(fs::read_to_string(&order.config).unwrap(), "server_id = 3");
     order.force = true;
-    enroll(&order).unwrap();
+    assert!(enroll(&order).unwrap().is_renewed);
     assert_eq!(Config::load(&order.config, &[]).unwrap().server_id, 7);
 }
 
@@ -190,7 +197,7 @@ fn a_forced_enrolment_replaces_the_credentials_and_keeps_everything_else() {
                 token = \"old\"\n\n[log]\nlevel = \"debug\"\n";
     let expected = "# Ours.\nserver_id = 7 # the old one\ninterval_s = 10\n\n[capture]\n# Ours are two.\nports = [53, 5353]\n\n\
                     [spool]\ndir = \"/srv/spool\"\n\n[deliver.http]\nurl = \"URL\" # where\n# From the file.\n\
-                    token_file = \"DIR/etc/token\"\n\n[log]\nlevel = \"debug\"\n\n[pull]\ntoken_file = \"DIR/etc/pull-token\"\n";
+                    token_file = \"DIR/etc/token\"\n\n[log]\nlevel = \"debug\"\n";
     assert_eq!(renewed(&dir, Communication::Http, text), expected);
 }
 
@@ -260,7 +267,7 @@ fn an_authority_is_trusted_by_its_fingerprint_and_kept() {
     let (url, certified) = private_central(&dir);
     let order = Order { ca_sha256: Some(fingerprint(&certified.ca)), ..order(&dir, &url, "once") };
     let outcome = enroll(&order).unwrap();
-    assert_eq!(files(&dir), ["ca.pem", "probe.toml", "pull-token", "token"]);
+    assert_eq!(files(&dir), ["ca.pem", "probe.toml", "token"]);
     let kept = dir.path().join("etc/ca.pem");
     assert!(outcome.files.contains(&kept));
     let config = Config::load(&order.config, &[]).unwrap();

@@ -114,8 +114,10 @@ pub fn run(config: &Config, settings: &Settings) -> Result<Outcome, Error> {
     let counts = Arc::new(Counts::default());
     let read = runtime.block_on(async {
         let (_keep, settings_of_delivery) = watch::channel(delivery);
+        // It sends no heartbeats, so nobody tells it that the token is refused.
+        let (_nobody, refused) = watch::channel(None);
         tokio::select! {
-            ended = deliver::run(spool.clone(), settings_of_delivery, counts.clone(), in_flight_bytes) => ended.map(|()| Totals::default()),
+            ended = deliver::run(spool.clone(), settings_of_delivery, refused, counts.clone(), in_flight_bytes) => ended.map(|()| Totals::default()),
             read = read_and_wait(plan, spool.clone(), settings.timeout) => read,
         }
     });

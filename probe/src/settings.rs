@@ -10,7 +10,10 @@
 //! version that is in force, and why there is no other.
 //!
 //! The configuration is a floor: where it does not let the central send this probe ([`crate::pin`]), or turn
-//! verification off, that setting is passed over and the heartbeat says so; the others are followed.
+//! verification off, that setting is passed over and the heartbeat says so; the others are followed. Where it wanted
+//! something else, the log names it.
+
+mod words;
 
 use crate::agent::Monitoring;
 use crate::config::{Config, Obedience};
@@ -21,6 +24,8 @@ use zonepulse_net::Trust;
 use zonepulse_net::amqp::Address;
 use zonepulse_private::Secret;
 use zonepulse_wire::{Communication, HeartbeatAnswer, ProbeSettings, RabbitmqSettings};
+
+pub use words::{Overridden, tell};
 
 /// What the central said last, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +55,8 @@ pub struct InForce {
     pub refused: Option<String>,
     /// Where the central's settings have this probe show its token, when that is not the configured address.
     pub moved_to: Option<String>,
+    /// What the configuration wants and the central has otherwise.
+    pub overridden: Vec<Overridden>,
 }
 
 impl Kept {
@@ -90,7 +97,16 @@ impl InForce {
         let pull = if delivery == deliver::Settings::Pull { Some(config.pull(None)?) } else { None };
         let heartbeat = config.central()?.into_iter().collect();
         let monitoring = config.monitoring();
-        Ok(InForce { version: None, monitoring, delivery, heartbeat, pull, refused: None, moved_to: None })
+        Ok(InForce {
+            version: None,
+            monitoring,
+            delivery,
+            heartbeat,
+            pull,
+            refused: None,
+            moved_to: None,
+            overridden: Vec::new(),
+        })
     }
 
     /// What the central says, over what the configuration says.
@@ -134,7 +150,8 @@ impl InForce {
             system: settings.system_monitoring,
             system_interval_s: settings.system_interval_s,
         };
-        Ok(InForce { version: Some(kept.version), monitoring, delivery, heartbeat, pull, refused, moved_to })
+        let overridden = Overridden::of(config, settings);
+        Ok(InForce { version: Some(kept.version), monitoring, delivery, heartbeat, pull, refused, moved_to, overridden })
     }
 
     /// Says loudly what the central's settings do to the token, and what of them is passed over.

@@ -6,6 +6,8 @@ use crate::sight::Sight;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use zonepulse_private::Secret;
 use zonepulse_wire::{CaptureState, Message, State};
 
 /// For how long heartbeats tell that the clock was set.
@@ -30,6 +32,8 @@ pub struct Status {
     pub own_questions: Arc<OwnQuestions>,
     /// Whether what is counted can be all.
     pub sight: Sight,
+    /// The server's token where the central's last answer to a heartbeat was that it does not know it.
+    refused_token: watch::Sender<Option<Secret>>,
     /// What has happened since the start.
     pub counts: Counts,
 }
@@ -73,6 +77,7 @@ impl Status {
             clock_set: Mutex::new(None),
             own_questions: Arc::default(),
             sight: Sight::default(),
+            refused_token: watch::Sender::new(None),
             counts: Counts::default(),
         }
     }
@@ -146,6 +151,20 @@ impl Status {
     /// The clocks were compared.
     pub fn set_clock_ahead_ms(&self, ahead_ms: i64) {
         self.clock_ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+
+    /// Follows which token the central refuses.
+    pub fn refused_token(&self) -> watch::Receiver<Option<Secret>> {
+        self.refused_token.subscribe()
+    }
+
+    /// The central refuses this token, or accepts the one that it was shown.
+    pub fn set_refused_token(&self, token: Option<Secret>) {
+        self.refused_token.send_if_modified(|known| {
+            let changed = *known != token;
+            *known = token;
+            changed
+        });
     }
 
     /// A batch is in the spool.

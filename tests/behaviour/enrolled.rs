@@ -9,15 +9,20 @@ use std::sync::MutexGuard;
 use std::time::Duration;
 use tempfile::TempDir;
 use zonepulse_tests::api::number;
-use zonepulse_tests::needs::{capture_rights, test, test_with};
+use zonepulse_tests::needs::{capture_rights, rabbitmq, test, test_with};
 use zonepulse_tests::process::{Process, program_command, run_with_input, write_private};
-use zonepulse_tests::{Authority, Central, Knot, eventually};
+use zonepulse_tests::{Authority, Central, Knot, RabbitMq, Release, eventually};
 
 pub fn trials() -> Vec<Trial> {
     vec![
         test_with("batches_that_wait_are_found_by_a_probe_that_is_started_from_another_directory", capture_rights, elsewhere),
         test("the_configuration_for_a_central_with_a_private_authority_names_its_file_and_works", by_hand),
         test_with("a_tokens_rotation_as_the_readme_has_it_loses_nothing_and_needs_no_restart", capture_rights, rotation),
+        test_with(
+            "a_probe_that_publishes_keeps_its_batches_once_it_hears_that_its_token_is_refused",
+            || rabbitmq(Release::Installed).and_then(|()| capture_rights()),
+            rotation_through_rabbitmq,
+        ),
     ]
 }
 
@@ -79,6 +84,13 @@ impl Node {
     fn stop(&mut self) {
         let status = self.process.take().expect("it runs").terminate(WITHIN);
         assert!(status.success(), "the probe ends with {status} after SIGTERM");
+    }
+
+    /// Has it read its configuration again.
+    fn hang_up(&self) {
+        let process = self.process.as_ref().expect("it runs").pid();
+        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        unsafe { libc::kill(process as i32, libc::SIGHUP) };
     }
 
     fn log(&self) -> String {
@@ -165,11 +177,36 @@ fn rotation(_alone: MutexGuard<'static, ()>) {
     (0..4).for_each(|_| assert_eq!(knot.ask("www.example", A), 0));
     eventually("the old token is refused", WITHIN, || central.log().contains("credentials were refused").then_some(()));
     node.enroll(&handover, &[]);
-    let process = node.process.as_ref().expect("it runs").pid();
-    // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
-    unsafe { libc::kill(process as i32, libc::SIGHUP) };
+    node.hang_up();
     expect_hits(&central, 7);
     node.stop();
     let batches = central.api().sql("SELECT sum(batches_evicted) AS n FROM coverage", "application/json").json();
     assert_eq!(batches[0]["n"], 0);
+}
+
+fn rotation_through_rabbitmq(_alone: MutexGuard<'static, ()>) {
+    let (knot, broker) = (Knot::start(), RabbitMq::start());
+    let central = Central::start_with_broker(&[], &broker.url(), "zonepulse.batches");
+    let server = json!({ "server": "ns1", "settings": {
+        "dns_interval_s": 1, "communication": "rabbitmq", "rabbitmq_address": "127.0.0.1", "rabbitmq_port": broker.port(),
+        "rabbitmq_tls": false, "rabbitmq_user": "guest", "rabbitmq_password": "guest",
+    } });
+    let mut node = Node::new(&hand_over(&central, "/api/v2/pvservers", &server), &knot);
+    let here = node.folder.path().to_owned();
+    node.start_from(&here);
+    let publishes = |line: &str| line.contains("delivery works") && line.contains("amqp://");
+    eventually("it publishes", WITHIN, || node.log().lines().any(publishes).then_some(()));
+    (0..3).for_each(|_| assert_eq!(knot.ask("www.example", A), 0));
+    expect_hits(&central, 3);
+
+    let handover = hand_over(&central, "/api/v2/pvservers/1/token", &json!({}));
+    // With the next heartbeat.
+    eventually("it hears of that", 2 * WITHIN, || node.log().contains("the central refuses this probe's token").then_some(()));
+    (0..4).for_each(|_| assert_eq!(knot.ask("www.example", A), 0));
+    eventually("batches wait", WITHIN, || (node.waiting() >= 3).then_some(()));
+    node.enroll(&handover, &[]);
+    node.hang_up();
+    expect_hits(&central, 7);
+    node.stop();
+    assert_eq!(node.waiting(), 0, "{}", node.log());
 }

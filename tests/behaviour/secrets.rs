@@ -242,7 +242,7 @@ fn no_token_in_arguments() {
     let output = run_with_input(&mut shell(folder.path()), &typed, WITHIN);
     assert_eq!(output.code, Some(0), "{}", output.err);
     assert!(output.err.is_empty() && !output.out.contains(&token), "{}{}", output.out, output.err);
-    for name in ["probe.toml", "token", "pull-token"] {
+    for name in ["probe.toml", "token"] {
         assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");
     }
 }

@@ -34,7 +34,7 @@ use crate::config::{Config, Counted, Obedience};
 use crate::deliver::{self, Counts};
 use crate::heartbeat::{self, Reporter, Told};
 use crate::serve::Running;
-use crate::settings::{InForce, Kept};
+use crate::settings::{self, InForce, Kept};
 use crate::spool::Spool;
 use crate::status::Status;
 use crate::{Error, metrics, pull, sight};
@@ -85,6 +85,7 @@ pub fn run(config: Config, reload: impl FnMut() -> Result<Config, Error>) -> Res
     status.set_settings_refused(in_force.refused.clone());
     status.sight.observe(sight::Settings::of(&config));
     in_force.warn();
+    in_force.overridden.iter().for_each(|overridden| overridden.warn(config.server_id));
     let orders = Arc::new(Orders::new(in_force.monitoring));
     let delivery = watch::Sender::new(in_force.delivery.clone());
     let (kept, in_force) = (watch::Sender::new(kept), watch::Sender::new(in_force));
@@ -140,7 +141,13 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         let mut spooler = self.start_spooler(&queue, comparison.clone())?;
         let counts = Arc::new(Counts::default());
         let in_flight_bytes = self.config.budget().in_flight_bytes;
-        let delivery = deliver::run(self.spool.clone(), self.delivery.subscribe(), counts.clone(), in_flight_bytes);
+        let delivery = deliver::run(
+            self.spool.clone(),
+            self.delivery.subscribe(),
+            self.status.refused_token(),
+            counts.clone(),
+            in_flight_bytes,
+        );
         tokio::pin!(delivery);
         let mut company = self.start_company(&counts);
         loop {
@@ -286,7 +293,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         }
         match InForce::of_central(&self.config, &kept) {
             Ok(in_force) => {
-                tracing::info!(version = kept.version, settings = ?kept.settings, "the central's settings are in force");
+                settings::tell(&kept);
                 self.refused = None;
                 self.kept.send_replace(Some(kept));
                 self.put_in_force(in_force);
@@ -343,6 +350,9 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         if said(&self.in_force.borrow()) != said(&in_force) {
             in_force.warn();
         }
+        let known = self.in_force.borrow().overridden.clone();
+        let news = in_force.overridden.iter().filter(|overridden| !known.contains(overridden));
+        news.for_each(|overridden| overridden.warn(self.config.server_id));
         self.orders.give(in_force.monitoring);
         self.status.set_settings_version(in_force.version);
         self.status.set_settings_refused(in_force.refused.clone());

@@ -77,6 +77,10 @@ fn print(outcome: &Outcome) {
     );
     println!("  zonepulse-probe run --config {config} --check-config");
     println!("  zonepulse-probe run --config {config}");
+    if outcome.is_renewed {
+        println!("Where the probe is running, have it read the configuration again instead:");
+        println!("  kill -HUP \"$(pidof zonepulse-probe)\"");
+    }
 }
 
 fn token(args: &Args) -> Result<Secret, Error> {

@@ -14,6 +14,9 @@
 //! | 503, and it is ahead of this machine's clock | waits a minute, with all later ones | go on |
 //! | the other side is not there, busy, or does not accept us | stays | wait, then one tries again |
 //!
+//! While the central refuses the token, nothing goes through RabbitMQ: the broker would take what the central then
+//! refuses for good, since the token signs it.
+//!
 //! It never gives up. Waiting grows up to about ten seconds, with jitter, so
 //! that a fleet does not come back in one moment. A change of state is logged
 //! once, not every try.
@@ -31,6 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
+use zonepulse_private::Secret;
 use zonepulse_wire::{KeptFrom, Utc};
 
 /// No interval that has ended begins so much later than now, seconds.
@@ -97,11 +101,12 @@ enum Way {
 ///
 /// A change of `settings` counts from the next batch on. Setting them anew ends
 /// a wait, changed or not. What was on its way at the end stays in the spool.
-/// Batches on their way together are not larger than `max_in_flight_bytes`, but one
+/// Nothing is signed with a token that is `refused`. Batches on their way together are not larger than `max_in_flight_bytes`, but one
 /// always may be on its way.
 pub async fn run(
     spool: Arc<Spool>,
     mut settings: watch::Receiver<Settings>,
+    mut refused: watch::Receiver<Option<Secret>>,
     counts: Arc<Counts>,
     max_in_flight_bytes: u64,
 ) -> Result<(), Error> {
@@ -117,8 +122,10 @@ pub async fn run(
         max_in_flight_bytes,
         health: Health::default(),
         ahead_from_s: None,
+        is_held: false,
     };
     loop {
+        engine.hold(refused.borrow_and_update().as_ref());
         engine.launch();
         engine.counts.under_way.store(engine.flight.len() as u64, Ordering::Relaxed);
         let wake = engine.wake_at();
@@ -129,6 +136,7 @@ pub async fn run(
             },
             () = engine.spool.changed() => {}
             () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {}
+            Ok(()) = refused.changed() => {}
             Ok(()) = settings.changed() => engine.follow(settings.borrow_and_update().clone())?,
         }
     }
@@ -145,9 +153,31 @@ struct Engine {
     health: Health,
     /// Batches from this time on wait because it has not come, Unix seconds; none once one of them was taken.
     ahead_from_s: Option<u64>,
+    /// The central refuses the token that would sign the batches.
+    is_held: bool,
 }
 
 impl Engine {
+    /// Sends nothing that a refused token would sign.
+    fn hold(&mut self, refused: Option<&Secret>) {
+        let is_held = matches!(&self.known, Settings::Amqp(amqp) if refused == Some(&amqp.token));
+        match (self.is_held, is_held) {
+            (false, true) => tracing::warn!(
+                to = self.way.peer(),
+                waiting = self.spool.len(),
+                "the central refuses this probe's token, which signs batches: they stay in the spool; give the probe the \
+                 server's new token (zonepulse-probe enroll --force, or deliver.http.token_file) and send it SIGHUP"
+            ),
+            (true, false) => tracing::info!(
+                to = self.way.peer(),
+                waiting = self.spool.len(),
+                "the token is not refused any more: batches that waited for that are sent"
+            ),
+            _ => {}
+        }
+        self.is_held = is_held;
+    }
+
     /// Sends as many of the oldest batches as may be on their way.
     fn launch(&mut self) {
         while self.has_room() {
@@ -172,6 +202,9 @@ impl Engine {
 
     /// Whether one more may be on its way.
     fn has_room(&self) -> bool {
+        if self.is_held {
+            return false;
+        }
         let limit = self.health.window(self.way.window());
         self.flight.len() < limit && (self.flight.is_empty() || self.flight_bytes < self.max_in_flight_bytes)
     }

@@ -104,13 +104,14 @@ fn deliver_until(spool: &Arc<Spool>, central: &Central, done: impl Fn(&Counts) -
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (_keep, settings) = watch::channel(settings);
+        let (_accepted, refused) = watch::channel(None);
         let wait = async {
             while !done(&counts) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         tokio::select! {
-            ended = run(spool.clone(), settings, counts.clone(), 1 << 20) => panic!("{ended:?}"),
+            ended = run(spool.clone(), settings, refused, counts.clone(), 1 << 20) => panic!("{ended:?}"),
             () = wait => {}
             () = tokio::time::sleep(Duration::from_secs(10)) => panic!("waited in vain: {counts:?}"),
         }
@@ -291,4 +292,53 @@ fn a_central_that_does_not_know_the_token_is_not_asked_with_every_batch_ahead() 
 fn a_backlog_ahead_that_a_central_does_not_take_is_tried_by_a_few_for_all() {
     let tries = tries_with_a_backlog_ahead(503, 100);
     assert!((1..=http::WINDOW).contains(&tries), "{tries}");
+}
+
+/// Whether a broker is connected to, at last after the change, where the central refuses the token `old` before it.
+async fn connects_with(token: &str, change: impl FnOnce(&watch::Sender<Settings>, &watch::Sender<Option<Secret>>)) -> bool {
+    let dir = TempDir::new().unwrap();
+    let broker = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (settings, told) = watch::channel(through(&broker, token));
+    let (refused, told_refused) = watch::channel(Some(Secret::new("old")));
+    let spool = spool_of(&dir, 3);
+    let delivery = run(spool.clone(), told, told_refused, Arc::default(), 1 << 20);
+    tokio::pin!(delivery);
+    let connects = async |wait_ms| tokio::time::timeout(Duration::from_millis(wait_ms), broker.accept()).await.is_ok();
+    let at_once = tokio::select! {
+        ended = &mut delivery => panic!("{ended:?}"),
+        connects = connects(500) => connects,
+    };
+    assert_eq!((at_once, spool.len()), (token != "old", 3), "{token}");
+    change(&settings, &refused);
+    tokio::select! {
+        ended = &mut delivery => panic!("{ended:?}"),
+        connects = connects(5000) => at_once || connects,
+    }
+}
+
+fn through(broker: &tokio::net::TcpListener, token: &str) -> Settings {
+    let url = Secret::new(format!("amqp://{}", broker.local_addr().unwrap()));
+    Settings::Amqp(amqp::Settings { url, queue: "q".into(), token: Secret::new(token), trust: Default::default() })
+}
+
+#[tokio::test]
+async fn batches_that_a_refused_token_would_sign_wait_until_it_is_accepted() {
+    assert!(connects_with("old", |_, refused| drop(refused.send_replace(None))).await);
+}
+
+#[tokio::test]
+async fn batches_that_a_refused_token_would_sign_wait_for_another_token() {
+    let renew = |settings: &watch::Sender<Settings>, _: &watch::Sender<Option<Secret>>| {
+        settings.send_modify(|settings| {
+            if let Settings::Amqp(amqp) = settings {
+                amqp.token = Secret::new("new");
+            }
+        });
+    };
+    assert!(connects_with("old", renew).await);
+}
+
+#[tokio::test]
+async fn a_token_that_nobody_refused_goes_on_signing() {
+    assert!(connects_with("new", |_, _| ()).await);
 }

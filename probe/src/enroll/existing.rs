@@ -19,13 +19,19 @@ pub(super) struct Credentials<'a> {
     pub server_id: u32,
     pub url: &'a str,
     pub token_file: &'a Path,
-    pub pull_token_file: &'a Path,
+    /// How the central fetches, if it does; what the configuration says of that stays where it does not.
+    pub pull: Option<Pull<'a>>,
     pub ca_file: Option<&'a Path>,
     pub spool: Option<&'a Path>,
-    /// Where to listen, unless the configuration says it.
-    pub pull_listen: Option<&'a str>,
     /// The new first line, for a file that an enrolment wrote.
     pub first_line: &'a str,
+}
+
+/// What a probe needs that is pulled from.
+pub(super) struct Pull<'a> {
+    pub token_file: &'a Path,
+    /// Where to listen, unless the configuration says it.
+    pub listen: &'a str,
 }
 
 impl Existing {
@@ -54,10 +60,12 @@ impl Existing {
         let http = self.section(root, &["deliver", "http"])?;
         set(http, "url", credentials.url.into());
         set_file(http, "token", credentials.token_file);
-        let pull = self.section(root, &["pull"])?;
-        set_file(pull, "token", credentials.pull_token_file);
-        if let Some(listen) = credentials.pull_listen.filter(|_| !pull.contains_key("listen")) {
-            set(pull, "listen", listen.into());
+        if let Some(Pull { token_file, listen }) = credentials.pull {
+            let pull = self.section(root, &["pull"])?;
+            set_file(pull, "token", token_file);
+            if !pull.contains_key("listen") {
+                set(pull, "listen", listen.into());
+            }
         }
         if let Some(file) = credentials.ca_file {
             set(self.section(root, &["tls"])?, "ca_file", path(file));

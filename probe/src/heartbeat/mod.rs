@@ -154,6 +154,19 @@ struct Sender {
     clock: Clock,
 }
 
+/// Why a heartbeat was not taken.
+struct Failure {
+    what: String,
+    /// The central does not know the token.
+    is_unauthorized: bool,
+}
+
+impl From<String> for Failure {
+    fn from(what: String) -> Self {
+        Failure { what, is_unauthorized: false }
+    }
+}
+
 /// One address of the central.
 struct Way {
     settings: deliver::http::Settings,
@@ -171,7 +184,7 @@ impl Sender {
 
     /// To the first address that answers.
     async fn send(&mut self) {
-        let mut result = None;
+        let (mut result, mut refused_token) = (None, None);
         for turn in 0..self.ways.len() {
             let at = (self.first + turn) % self.ways.len();
             let heartbeat = self.reporter.heartbeat().await;
@@ -183,11 +196,21 @@ impl Sender {
                     // The agent takes one after the other; what does not fit comes again with the next answer.
                     let _ = self.told.try_send(Told { answer, taken: None });
                     self.first = at;
-                    result = Some(Ok(()));
+                    status.set_refused_token(None);
+                    (result, refused_token) = (Some(Ok(())), None);
                     break;
                 }
-                Err(error) => result = Some(Err(format!("{}: {error}", way.settings.url))),
+                Err(failure) => {
+                    if failure.is_unauthorized {
+                        refused_token = Some(way.settings.token.clone());
+                    }
+                    result = Some(Err(format!("{}: {}", way.settings.url, failure.what)));
+                }
             }
+        }
+        // Whoever does not answer says nothing of the token.
+        if refused_token.is_some() {
+            self.reporter.status.set_refused_token(refused_token);
         }
         let Some(result) = result else { return };
         let counts = &self.reporter.status.counts;
@@ -211,7 +234,7 @@ impl Way {
         Way { settings, client }
     }
 
-    async fn send(&self, heartbeat: &Heartbeat) -> Result<(HeartbeatAnswer, Duration), String> {
+    async fn send(&self, heartbeat: &Heartbeat) -> Result<(HeartbeatAnswer, Duration), Failure> {
         let client = self.client.as_ref().map_err(Clone::clone)?;
         let body = serde_json::to_vec(heartbeat).map_err(|error| error.to_string())?;
         let request = client.post(http::address(&self.settings.url, PATH)).bearer_auth(self.settings.token.reveal());
@@ -221,10 +244,11 @@ impl Way {
         let round_trip = began.elapsed();
         let status = response.status();
         if status.as_u16() == 404 {
-            return Err("this central knows no heartbeats (404): is it older than this probe?".into());
+            return Err("this central knows no heartbeats (404): is it older than this probe?".to_owned().into());
         }
         if !status.is_success() {
-            return Err(format!("{}: {}", status.as_u16(), central::read_problem(response).await));
+            let what = format!("{}: {}", status.as_u16(), central::read_problem(response).await);
+            return Err(Failure { what, is_unauthorized: status.as_u16() == 401 });
         }
         let body = http::body(response, MAX_HEARTBEAT_BYTES).await;
         let body = body.map_err(|error| format!("the answer cannot be used: {error}"))?;

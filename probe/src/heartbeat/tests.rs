@@ -39,7 +39,7 @@ fn in_force(urls: &[&str], token: &str) -> InForce {
     let heartbeat: Vec<_> = urls.iter().map(way).collect();
     let monitoring = crate::agent::Monitoring { dns: true, dns_interval_s: 60, system: true, system_interval_s: 5 };
     let delivery = deliver::Settings::Http(heartbeat[0].clone());
-    InForce { version: None, monitoring, delivery, heartbeat, pull: None, refused: None, moved_to: None }
+    InForce { version: None, monitoring, delivery, heartbeat, pull: None, refused: None, moved_to: None, overridden: Vec::new() }
 }
 
 fn reporter(dir: &TempDir) -> Arc<Reporter> {
@@ -115,4 +115,20 @@ async fn a_refused_heartbeat_is_counted_and_brings_nothing() {
     let told = tokio::time::timeout(Duration::from_secs(2), first_told(&reporter, wrong)).await;
     assert!(told.is_err() && lock(&heard).is_empty());
     assert_eq!(reporter.status.counts.heartbeats_failed.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_token_is_refused_from_a_401_until_a_heartbeat_is_accepted() {
+    let dir = TempDir::new().unwrap();
+    let reporter = reporter(&dir);
+    let (url, _) = central(ProbeSettings::default()).await;
+    let refused_after = async |url: &str, token: &str| {
+        let _ = tokio::time::timeout(Duration::from_secs(2), first_told(&reporter, in_force(&[url], token))).await;
+        reporter.status.refused_token().borrow().clone().map(|token| token.reveal().to_owned())
+    };
+    let nobody = "http://127.0.0.1:1";
+    assert_eq!(refused_after(nobody, "old").await, None, "nobody has refused it");
+    assert_eq!(refused_after(&url, "old").await.as_deref(), Some("old"));
+    assert_eq!(refused_after(nobody, "old").await.as_deref(), Some("old"), "nobody has accepted it since");
+    assert_eq!(refused_after(&url, "t").await, None);
 }

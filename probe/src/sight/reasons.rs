@@ -119,12 +119,21 @@ fn other_ports(settings: &Settings, found: &[(u16, u64)]) -> String {
 fn no_message(settings: &Settings, began_ms: Option<u64>) -> String {
     let since = began_ms.map(|began_ms| format!(" at {}", Utc(began_ms / 1000))).unwrap_or_default();
     match settings.source {
-        Counted::Capture => format!(
-            "no DNS message on port {} passed device {} since listening began{since}: check capture.ports, capture.device and \
-             capture.addresses, unless nobody asks this server",
-            ports(&settings.observed.ports),
-            settings.observed.device
-        ),
+        Counted::Capture => {
+            let narrow =
+                [settings.is_one_device().then_some("capture.device"), settings.has_addresses().then_some("capture.addresses")];
+            let check = match narrow {
+                [Some(device), Some(addresses)] => format!("capture.ports, {device} and {addresses}"),
+                [Some(key), None] | [None, Some(key)] => format!("capture.ports and {key}"),
+                [None, None] => "capture.ports".to_owned(),
+            };
+            format!(
+                "no DNS message on port {} passed device {} since listening began{since}: check {check}, unless nobody asks this \
+                 server",
+                ports(&settings.observed.ports),
+                settings.observed.device
+            )
+        }
         Counted::Dnstap => format!(
             "the DNS server has told of no message since it connected with dnstap{since}: check which messages it logs, unless \
              nobody asks it"
@@ -134,28 +143,54 @@ fn no_message(settings: &Settings, began_ms: Option<u64>) -> String {
 
 fn no_responses(settings: &Settings, requests: u64) -> String {
     match settings.source {
-        Counted::Capture => format!(
-            "{requests} requests in the last minute and no response: do responses leave through another device than \
-             {} (set capture.device = \"any\"), or from another address (capture.addresses), or does the server not answer?",
-            settings.observed.device
-        ),
+        Counted::Capture => {
+            let device = settings.is_one_device().then(|| {
+                let device = &settings.observed.device;
+                format!("responses leave through another device than {device} (set capture.device = \"any\")")
+            });
+            let addresses = settings.has_addresses().then(|| "from an address that is not in capture.addresses".to_owned());
+            let elsewhere = match (device, addresses) {
+                (Some(device), Some(addresses)) => format!(" Or do {device}, or {addresses}?"),
+                (Some(device), None) => format!(" Or do {device}?"),
+                (None, Some(addresses)) => format!(" Or do responses leave {addresses}?"),
+                (None, None) => String::new(),
+            };
+            format!("{requests} requests in the last minute and no response: does the server not answer?{elsewhere}")
+        }
         Counted::Dnstap => format!(
-            "{requests} requests in the last minute and no response: have the DNS server log responses to dnstap, too \
-             (Knot: log-responses: on)"
+            "{requests} requests in the last minute and no response: does the server not answer? Or have the DNS server log \
+             responses to dnstap, too (Knot: log-responses: on)"
         ),
     }
 }
 
 fn no_requests(settings: &Settings, responses: u64) -> String {
     match settings.source {
-        Counted::Capture => format!(
-            "{responses} responses in the last minute and no request: do requests come through another device than {} (set \
-             capture.device = \"any\"), or to another address (capture.addresses)?",
-            settings.observed.device
-        ),
+        Counted::Capture => {
+            let device = settings.is_one_device().then(|| {
+                let device = &settings.observed.device;
+                format!("through another device than {device} (set capture.device = \"any\")")
+            });
+            let addresses = settings.has_addresses().then(|| "to an address that is not in capture.addresses".to_owned());
+            let ways: Vec<String> = [device, addresses].into_iter().flatten().collect();
+            let ways = if ways.is_empty() { "where this machine does not see them".to_owned() } else { ways.join(", or ") };
+            format!("{responses} responses in the last minute and no request: do requests come {ways}?")
+        }
         Counted::Dnstap => format!(
             "{responses} responses in the last minute and no request: have the DNS server log queries to dnstap, too \
              (Knot: log-queries: on)"
         ),
+    }
+}
+
+impl Settings {
+    /// Whether there are devices that are not listened to.
+    fn is_one_device(&self) -> bool {
+        self.observed.device != "any"
+    }
+
+    /// Whether there are addresses that do not count.
+    fn has_addresses(&self) -> bool {
+        self.observed.addresses != ServerAddresses::Any
     }
 }

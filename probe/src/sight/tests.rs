@@ -281,3 +281,49 @@ fn a_long_detail_is_cut_to_what_a_heartbeat_takes() {
     play.go_on(5, (1, 1));
     assert_eq!(play.detail().len(), 1024);
 }
+
+/// What is said where only requests, only responses or nothing at all is seen on this device, at these addresses.
+fn advice(device: &str, addresses: ServerAddresses) -> [String; 3] {
+    [(30, 0), (0, 30), (0, 0)].map(|messages| {
+        let mut play = Play::new(Counted::Capture);
+        let mut config = Config { server_id: 1, ..Config::default() };
+        config.capture.device = device.into();
+        config.capture.addresses = addresses.clone();
+        play.sight.observe(Settings::of(&config));
+        play.go_on(65, messages);
+        play.detail()
+    })
+}
+
+#[test]
+fn nothing_is_advised_that_is_set_already() {
+    for detail in advice("any", ServerAddresses::Any) {
+        assert!(!detail.is_empty() && !detail.contains("capture.device") && !detail.contains("capture.addresses"), "{detail}");
+    }
+    for detail in advice("any", ServerAddresses::Local) {
+        assert!(!detail.contains("capture.device") && detail.contains("capture.addresses"), "{detail}");
+    }
+    for detail in advice("eth0", ServerAddresses::Any) {
+        assert!(detail.contains("capture.device") && !detail.contains("capture.addresses"), "{detail}");
+    }
+    for detail in advice("eth0", ServerAddresses::Local) {
+        assert!(detail.contains("capture.device") && detail.contains("capture.addresses"), "{detail}");
+    }
+}
+
+#[test]
+fn where_no_response_is_seen_the_server_is_doubted_first() {
+    for (device, rest) in [
+        ("any", "? Or do responses leave from an address that is not in capture.addresses?"),
+        (
+            "eth0",
+            "? Or do responses leave through another device than eth0 (set capture.device = \"any\"), or from an address that is \
+             not in capture.addresses?",
+        ),
+    ] {
+        let [detail, ..] = advice(device, ServerAddresses::Local);
+        let (first, more) = detail.split_at(detail.find('?').unwrap());
+        assert!(first.ends_with("and no response: does the server not answer"), "{detail}");
+        assert_eq!(more, rest);
+    }
+}
