@@ -178,7 +178,7 @@ fn refused_at_seven(last_bytes: &[u8]) -> Vec<Option<ServerHealth>> {
     let unknown = Problem::new(Case::NoCredentials, "this token is unknown, revoked or expired");
     // As a socket for both versions of IP sees it.
     let peer = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 7).to_ipv6_mapped());
-    setup.refusals.credentials(peer, crate::heartbeat::PATH, true, &unknown, at_ms(121));
+    setup.refusals.credentials(peer, crate::heartbeat::PATH, true, &unknown, at_ms(121), |_| None);
     let all = setup.watch.those(|_| true, at_ms(122)).unwrap();
     all.into_iter().map(|(_, condition)| condition.health()).collect()
 }
