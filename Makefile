@@ -19,17 +19,17 @@ test-api: ## ask a running central whatever its OpenAPI document allows (schemat
 	@scripts/test-api.sh
 
 test-crash: ## kill the central under load 100 times, and compare 20,000 random schedules of the store with a model
-	@ZONEPULSE_CRASHES=100 scripts/test.sh killed_under_full_load
-	@ZONEPULSE_SCHEDULES=20000 scripts/test.sh answers_are_those_of_a_plain_model
+	@ZONEPULSE_TESTS_CRASHES=100 scripts/test.sh killed_under_full_load
+	@ZONEPULSE_TESTS_SCHEDULES=20000 scripts/test.sh answers_are_those_of_a_plain_model
 
 test-attack: ## attack a central in every way at once for five minutes
-	@ZONEPULSE_ATTACK_S=300 scripts/test.sh all_attacks_at_once
+	@ZONEPULSE_TESTS_ATTACK_S=300 scripts/test.sh all_attacks_at_once
 
 test-cut: ## cut machines of a fleet off for two minutes, twice
-	@ZONEPULSE_CUT_S=120 scripts/test.sh in_a_fleet
+	@ZONEPULSE_TESTS_CUT_S=120 scripts/test.sh in_a_fleet
 
 test-differential: ## ask 60,000 random questions about random batches, and compare each answer with a plain model
-	@ZONEPULSE_QUESTIONS=60000 scripts/test.sh random_questions
+	@ZONEPULSE_TESTS_QUESTIONS=60000 scripts/test.sh random_questions
 
 bench: ## measure the real programs, write a report (docs/BENCHMARKS.md keeps the figures)
 	@scripts/bench.sh

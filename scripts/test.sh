@@ -25,8 +25,8 @@ if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import duckdb' 2> /de
   say "Installing DuckDB $version in $venv"
   { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "duckdb==$version"; } || say 'The tests with DuckDB are skipped.'
 fi
-ZONEPULSE_TEST_PYTHON=$(realpath -s "$venv")/bin/python
-export ZONEPULSE_TEST_PYTHON
+ZONEPULSE_TESTS_PYTHON=$(realpath -s "$venv")/bin/python
+export ZONEPULSE_TESTS_PYTHON
 
 # One selection of packages and targets for both commands: another one would
 # choose other features of the dependencies and build DataFusion twice.

@@ -1,7 +1,7 @@
 //! All attacks at once, on a central that ten servers send to: their batches and heartbeats and the API's questions take
 //! about as long as without, nothing is lost, and memory stays within bounds.
 //!
-//! `ZONEPULSE_ATTACK_S` is how long it goes on: 20 s unless set; `make test-attack` takes five minutes.
+//! `ZONEPULSE_TESTS_ATTACK_S` is how long it goes on: 20 s unless set; `make test-attack` takes five minutes.
 
 use libtest_mimic::Trial;
 use reqwest::Method;
@@ -72,7 +72,7 @@ struct Seen {
 }
 
 fn attack() {
-    let seconds: u64 = std::env::var("ZONEPULSE_ATTACK_S").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
+    let seconds: u64 = std::env::var("ZONEPULSE_TESTS_ATTACK_S").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
     let names: Vec<String> = (0..SERVERS).map(|n| format!("ns{n}")).chain(["flooder".to_owned()]).collect();
     let central = Central::start_on(
         &std::env::temp_dir(),

@@ -1,7 +1,7 @@
 //! A central that is killed under full load, again and again, has every batch that it acknowledged,
 //! once, and a sound store; hours are sealed meanwhile.
 //!
-//! `ZONEPULSE_CRASHES` says how often (3; `make test-crash` does it 100 times).
+//! `ZONEPULSE_TESTS_CRASHES` says how often (3; `make test-crash` does it 100 times).
 
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 fn killed_under_load() {
-    let crashes: u64 = std::env::var("ZONEPULSE_CRASHES").map_or(3, |text| text.parse().expect("a number"));
+    let crashes: u64 = std::env::var("ZONEPULSE_TESTS_CRASHES").map_or(3, |text| text.parse().expect("a number"));
     let mut central = Central::start(&["one", "two"]);
     let end_s = unix_ms() / 60_000 * 60;
     let ended = AtomicBool::new(false);

@@ -4,7 +4,7 @@
 //! What happens is played once, and every test looks at a part of what was seen. The truth is what
 //! dnsperf says that it asked, and what it and Knot say that was answered.
 //!
-//! `ZONEPULSE_CUT_S` says for how long a cable is out, seconds: 15 unless it is set.
+//! `ZONEPULSE_TESTS_CUT_S` says for how long a cable is out, seconds: 15 unless it is set.
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ fn seconds(count: u64) {
 }
 
 fn play() -> Story {
-    let cut_s = std::env::var("ZONEPULSE_CUT_S").map_or(15, |text| text.parse().expect("ZONEPULSE_CUT_S is a number of seconds"));
+    let cut_s = std::env::var("ZONEPULSE_TESTS_CUT_S").map_or(15, |text| text.parse().expect("ZONEPULSE_TESTS_CUT_S is a number of seconds"));
     let hub = Hub::start();
     hub.set(json!({ "dns_interval_s": INTERVAL_S }));
     let ways = [("pushes", "http"), ("publishes", "rabbitmq"), ("is-pulled", "pull"), ("changes", "http")];

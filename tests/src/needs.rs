@@ -95,7 +95,7 @@ pub fn browser_and_mount_rights() -> Result<MutexGuard<'static, ()>, String> {
 /// DuckDB, as a module of the Python that `scripts/test.sh` names.
 pub fn duckdb() -> Result<PathBuf, String> {
     let missing = || "there is no DuckDB: scripts/test.sh installs it".to_owned();
-    let python = std::env::var_os("ZONEPULSE_TEST_PYTHON").map(PathBuf::from).ok_or_else(missing)?;
+    let python = std::env::var_os("ZONEPULSE_TESTS_PYTHON").map(PathBuf::from).ok_or_else(missing)?;
     let status = Command::new(&python).args(["-c", "import duckdb"]).stderr(Stdio::null()).status();
     if status.is_ok_and(|status| status.success()) { Ok(python) } else { Err(missing()) }
 }

@@ -29,8 +29,8 @@ impl Settings {
     }
 }
 
-/// Variables of the project's tests and scripts, without the prefix.
-const OF_SCRIPTS: [&str; 5] = ["corpus", "crashes", "run_dir", "schedules", "seed"];
+/// Variables of the project's scripts, without the prefix.
+const OF_SCRIPTS: [&str; 2] = ["corpus", "run_dir"];
 
 /// Whether a variable, named in lower case without its prefix, is meant for the central: the probe has
 /// settings of its own, and so have the project's tests and scripts.
@@ -106,11 +106,43 @@ mod tests {
 
     #[test]
     fn variables_of_the_probe_and_of_tests_are_no_settings() {
-        for name in ["corpus", "schedules", "bench_hours", "probe_server_id", "run_dir", "tests_inner"] {
+        for name in ["corpus", "tests_schedules", "bench_hours", "probe_server_id", "run_dir", "tests_inner"] {
             assert!(!is_setting(name), "{name}");
         }
         for name in ["listen", "store__min_free_bytes", "limits", "corpse"] {
             assert!(is_setting(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_variable_of_the_projects_scripts_and_tests_is_an_unknown_setting() {
+        let mut names = Vec::new();
+        for place in ["Makefile", "scripts", "tests", "benches", "store/src"] {
+            variables(&zonepulse_fixtures::project().join(place), &mut names);
+        }
+        assert!(names.iter().any(|name| name == "ZONEPULSE_TESTS_PYTHON"), "{names:?}");
+        for name in names {
+            let sources = Sources::read(&SCHEMA, None, [(name.clone(), "1".to_owned())], []).unwrap();
+            let said = sources.extract::<Settings>().map_or_else(|error| describe(&error), |_| String::new());
+            assert!(!said.contains("unknown"), "{name}: {said}");
+        }
+    }
+
+    /// The variables of this project that a file names, or those in a folder.
+    fn variables(path: &Path, names: &mut Vec<String>) {
+        if path.is_dir() {
+            for entry in std::fs::read_dir(path).unwrap() {
+                variables(&entry.unwrap().path(), names);
+            }
+        } else if let Ok(text) = std::fs::read_to_string(path) {
+            for (at, prefix) in text.match_indices(SCHEMA.prefix) {
+                let rest = &text[at + prefix.len()..];
+                let end = rest.find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')).unwrap_or(rest.len());
+                // What ends with a line is a prefix.
+                if !rest[..end].is_empty() && !rest[..end].ends_with('_') {
+                    names.push(format!("{prefix}{}", &rest[..end]));
+                }
+            }
         }
     }
 }

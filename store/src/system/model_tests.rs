@@ -380,7 +380,7 @@ fn run(seed: u64) -> [u64; 4] {
         assert_eq!(schedule.store().check().unwrap().faults, Vec::<String>::new());
     }));
     if let Err(panic) = outcome {
-        eprintln!("ZONEPULSE_SEED={seed} fails after:\n  {}", schedule.log.join("\n  "));
+        eprintln!("ZONEPULSE_TESTS_SEED={seed} fails after:\n  {}", schedule.log.join("\n  "));
         std::panic::resume_unwind(panic);
     }
     schedule.done
@@ -389,7 +389,7 @@ fn run(seed: u64) -> [u64; 4] {
 #[test]
 fn whatever_happens_metrics_are_those_of_a_plain_model() {
     let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
-    let (first, count) = (number("ZONEPULSE_SEED", 1), number("ZONEPULSE_SCHEDULES", 120));
+    let (first, count) = (number("ZONEPULSE_TESTS_SEED", 1), number("ZONEPULSE_TESTS_SCHEDULES", 120));
     let done = (first..first + count).map(run).fold([0; 4], |sum, done| [0, 1, 2, 3].map(|at| sum[at] + done[at]));
     println!("{count} schedules: {done:?} points sealed, horizons moved, slots told twice, points behind the horizon");
     assert!(count < 100 || done.iter().all(|count| *count > 0), "{done:?}");

@@ -7,7 +7,7 @@
 //! a round. Hours are sealed while questions are asked: raw points, totals, series, rates, coverage, SQL, page by
 //! page, in every format.
 //!
-//! `ZONEPULSE_SEED` says which choices are made (others every time), `ZONEPULSE_QUESTIONS` how many questions are
+//! `ZONEPULSE_TESTS_SEED` says which choices are made (others every time), `ZONEPULSE_TESTS_QUESTIONS` how many questions are
 //! asked (3,000). A run that fails tells its seed. Times are relative to the hour in which it begins, so the same
 //! seed asks the same an hour later, but for batches of the last minutes.
 
@@ -54,8 +54,8 @@ pub fn trials() -> Vec<Trial> {
 
 fn differential() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let seed = number("ZONEPULSE_SEED").unwrap_or_else(unix_ms);
-    let mut left = number("ZONEPULSE_QUESTIONS").unwrap_or(QUESTIONS);
+    let seed = number("ZONEPULSE_TESTS_SEED").unwrap_or_else(unix_ms);
+    let mut left = number("ZONEPULSE_TESTS_QUESTIONS").unwrap_or(QUESTIONS);
     for seed in seed.. {
         let count = left.min(QUESTIONS);
         left -= count;
@@ -82,7 +82,7 @@ struct Run {
 impl Drop for Run {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("ZONEPULSE_SEED={} fails after {} questions", self.seed, self.asked);
+            eprintln!("ZONEPULSE_TESTS_SEED={} fails after {} questions", self.seed, self.asked);
         }
     }
 }
@@ -124,7 +124,7 @@ impl Run {
         self.central.check();
         let Run { seed, model, asked, with_rows, .. } = &self;
         let (batches, points) = (model.told.len(), model.told_points().count());
-        println!("ZONEPULSE_SEED={seed}: {batches} batches, {points} points, {asked} questions, {with_rows} answers with rows");
+        println!("ZONEPULSE_TESTS_SEED={seed}: {batches} batches, {points} points, {asked} questions, {with_rows} answers with rows");
         assert!(*asked < 100 || 2 * with_rows > *asked, "most questions are about nothing");
     }
 
@@ -183,7 +183,7 @@ impl Run {
         });
         self.asked += count;
         self.with_rows += with_rows.into_inner();
-        assert!(faults.is_empty(), "ZONEPULSE_SEED={seed}\n{}", faults.join("\n"));
+        assert!(faults.is_empty(), "ZONEPULSE_TESTS_SEED={seed}\n{}", faults.join("\n"));
     }
 }
 

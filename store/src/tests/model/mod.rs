@@ -8,8 +8,8 @@
 //! After every action the points of a level, sums, totals and coverage must be
 //! what the model says, and those of every level at the end. The disk is one in
 //! memory: nothing is waited for, and an end of the process at a write leaves
-//! what a real one would. `ZONEPULSE_SCHEDULES` says how many schedules (2,000),
-//! `ZONEPULSE_SEED` where to begin; a schedule that fails tells its seed.
+//! what a real one would. `ZONEPULSE_TESTS_SCHEDULES` says how many schedules (2,000),
+//! `ZONEPULSE_TESTS_SEED` where to begin; a schedule that fails tells its seed.
 
 mod plain;
 mod schedule;
@@ -35,7 +35,7 @@ fn run(seed: u64) -> [u64; 3] {
         assert_eq!(schedule.store().check().unwrap().faults, Vec::<String>::new());
     }));
     if let Err(panic) = outcome {
-        eprintln!("ZONEPULSE_SEED={seed} fails after:\n  {}", schedule.log.join("\n  "));
+        eprintln!("ZONEPULSE_TESTS_SEED={seed} fails after:\n  {}", schedule.log.join("\n  "));
         std::panic::resume_unwind(panic);
     }
     schedule.store = None;
@@ -50,7 +50,7 @@ fn add(sum: [u64; 3], done: [u64; 3]) -> [u64; 3] {
 #[test]
 fn whatever_happens_answers_are_those_of_a_plain_model() {
     let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
-    let (first, count) = (number("ZONEPULSE_SEED", 1), number("ZONEPULSE_SCHEDULES", 2000));
+    let (first, count) = (number("ZONEPULSE_TESTS_SEED", 1), number("ZONEPULSE_TESTS_SCHEDULES", 2000));
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
     let done = std::thread::scope(|scope| {
         let running: Vec<_> = (0..threads)
