@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds both programs, with the one profile that running, testing and benching use.
+# Builds both programs, with the one profile that is also used for testing and benchmarking.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Holds the dependencies between the crates of the workspace against
-# docs/dependencies.txt, and what the probe must never link.
+# Compares the dependencies between the workspace's crates with docs/dependencies.txt,
+# and checks what the programs must never link.
 #
-#   scripts/dependency-rules.sh           exit 1 and a diff when they differ
-#   scripts/dependency-rules.sh --write   writes the file anew
+#   scripts/dependency-rules.sh           prints a diff and exits with 1 if they differ
+#   scripts/dependency-rules.sh --write   rewrites the file
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 golden=docs/dependencies.txt
 
-# edges KIND SUFFIX: lines "crate -> crate", from cargo's tree of depth one.
+# edges KIND SUFFIX: prints lines "crate -> crate", from cargo's tree of depth one.
 edges() {
   cargo tree --locked --workspace --edges "$1" --depth 1 --no-dedupe --prefix depth --format ' {p}' | awk -v suffix="$2" '
     $1 == 0 { from = $2 }
@@ -22,15 +22,15 @@ if [ "${1:-}" = --write ]; then
   printf '%s\n' "$now" > "$golden"
 fi
 if ! diff -u --label "$golden" --label 'the workspace' "$golden" <(printf '%s\n' "$now"); then
-  fail "the dependencies between the crates are not those of $golden"
+  fail "the dependencies between the crates differ from $golden"
 fi
 
-# Whoever runs a probe on a DNS server wants no database and no query engine there.
+# Nobody wants a database or a query engine on a DNS server.
 forbidden=$(cargo tree --locked --package zonepulse-probe --edges normal --prefix none --format '{p}' |
   awk '{ print $1 }' | grep -E '^(rocksdb|librocksdb-sys|datafusion.*|arrow.*)$' | LC_ALL=C sort -u | tr '\n' ' ' || true)
-[ -z "$forbidden" ] || fail "zonepulse-probe links what it must not: $forbidden"
-# One provider of cryptography: a second one costs minutes of every clean build, and CMake.
+[ -z "$forbidden" ] || fail "zonepulse-probe must not link: $forbidden"
+# One cryptography provider: a second one costs minutes of every clean build, and needs CMake.
 second=$(cargo tree --locked --workspace --edges normal,build --prefix none --format '{p}' |
   awk '{ print $1 }' | grep -E '^(aws-lc-rs|aws-lc-sys|openssl-sys)$' | LC_ALL=C sort -u | tr '\n' ' ' || true)
-[ -z "$second" ] || fail "the workspace links a second provider of cryptography: $second"
+[ -z "$second" ] || fail "the workspace links a second cryptography provider: $second"
 say "dependency rules hold: $(printf '%s\n' "$now" | wc -l) edges"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Fuzzes everything that reads what strangers wrote; fuzz/lib.rs says what is held to what.
+# Fuzzes every parser of untrusted input; fuzz/lib.rs describes the targets.
 #
 #   scripts/fuzz.sh                      every target for ten minutes
-#   scripts/fuzz.sh SECONDS [TARGET...]  so long, all or these
+#   scripts/fuzz.sh SECONDS [TARGET...]  all targets, or those named, for SECONDS each
 #
-# The first inputs come from the captures in ZONEPULSE_CORPUS, or from the bundled
-# sample. What the fuzzer learns stays under the build's folder and is where the next
-# run begins. A finding ends its target, is written to a file, and fails the script.
+# Seed inputs come from the captures in ZONEPULSE_CORPUS, or from the bundled sample.
+# What the fuzzer learns stays in the build directory, where the next run continues. A
+# finding ends its target, is written to a file, and fails the script.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -23,7 +23,7 @@ need_to_build
 command -v cargo-fuzz > /dev/null || cargo install --locked cargo-fuzz
 folder=${CARGO_TARGET_DIR:-$PWD/target}
 export CARGO_TARGET_DIR=$folder/fuzz
-# Coverage needs no nightly compiler, a sanitizer would; all but the mapping of files is safe Rust.
+# Coverage works with a stable compiler, a sanitizer would need nightly; everything but the mapping of files is safe Rust.
 cargo fuzz build --sanitizer none
 built=$CARGO_TARGET_DIR/x86_64-unknown-linux-gnu/release
 
@@ -33,8 +33,8 @@ if [ -d "$corpus" ]; then
   captures=("$corpus"/*.pcap "$corpus"/*.pcapng "$corpus"/*.dnstap)
 fi
 compared=$(FUZZ_SEEDS=$folder/fuzz-inputs "$built/seeds" "${captures[@]}" 2> "$folder/fuzz-seeds.log" | tail -n 1) ||
-  fail "the first inputs could not be made, or hickory reads a message in another way: see $folder/fuzz-seeds.log"
-say "messages of the captures, beside hickory's reading (fuzz/differential.rs): $compared"
+  fail "the seed inputs could not be created, or hickory reads a message differently: see $folder/fuzz-seeds.log"
+say "messages of the captures, compared with hickory (fuzz/differential.rs): $compared"
 
 found=0
 for target in "${targets[@]}"; do

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What the scripts share; sourced, not run. Changes to the root of the project.
+# Shared functions; source this file, do not run it. Changes to the project's root.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
-# Where cargo puts what it builds.
+# Cargo's output directory.
 # shellcheck disable=SC2034  # used by the scripts that source this
 programs=${CARGO_TARGET_DIR:-target}/release
 
@@ -12,18 +12,18 @@ fail() {
   exit 1
 }
 
-# Runs a command with the rights of root.
+# Runs a command as root.
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then
     "$@"
   elif command -v sudo > /dev/null; then
     sudo "$@"
   else
-    fail "this needs root, and there is no sudo. As root: $*"
+    fail "this needs root, and sudo is not installed. Run as root: $*"
   fi
 }
 
-# missing PACKAGE...: those of the Debian packages that are not installed.
+# missing PACKAGE...: prints the Debian packages that are not installed.
 missing() {
   local package
   for package in "$@"; do
@@ -31,11 +31,11 @@ missing() {
   done
 }
 
-# need PURPOSE PACKAGE...: installs those of the Debian packages that are missing.
+# need PURPOSE PACKAGE...: installs the Debian packages that are missing.
 need() {
   local purpose=$1 packages
   shift
-  command -v dpkg-query > /dev/null || fail "$purpose, please install what Debian calls: $*"
+  command -v dpkg-query > /dev/null || fail "$purpose, please install the equivalents of these Debian packages: $*"
   mapfile -t packages < <(missing "$@")
   [ "${#packages[@]}" -gt 0 ] || return 0
   say "Installing $purpose: ${packages[*]}"
@@ -43,7 +43,7 @@ need() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" > /dev/null
 }
 
-# need_without_services PURPOSE PACKAGE...: the same, but what the packages would start stays off.
+# need_without_services PURPOSE PACKAGE...: the same, but does not start the packages' services.
 need_without_services() (
   policy=/usr/sbin/policy-rc.d
   [ -n "$(missing "${@:2}")" ] || exit 0
@@ -55,12 +55,12 @@ need_without_services() (
   need "$@"
 )
 
-# All that a build needs: a compiler for the C and C++ in RocksDB and Zstandard,
-# libclang to read RocksDB's header files, libpcap to capture.
+# Everything that a build needs: a compiler for the C and C++ of RocksDB and Zstandard,
+# libclang to parse RocksDB's header files, libpcap to capture.
 need_to_build() {
   if ! command -v cargo > /dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
     PATH=$HOME/.cargo/bin:$PATH
   fi
-  command -v cargo > /dev/null || fail 'Rust is missing: see https://www.rust-lang.org/tools/install'
+  command -v cargo > /dev/null || fail 'Rust is not installed: see https://www.rust-lang.org/tools/install'
   need 'to build' build-essential libclang-dev libpcap-dev
 }

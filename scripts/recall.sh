@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes docs/RECALL.md: what is found in the captures of the corpus (ZONEPULSE_CORPUS).
+# Writes docs/RECALL.md: recall on the captures of the corpus (ZONEPULSE_CORPUS).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs every test, and closes with one line: total: N passed, N failed, N skipped
+# Runs all tests, and ends with one line: total: N passed, N failed, N skipped
 #
-#   scripts/test.sh            everything
-#   scripts/test.sh WORD       the tests whose names contain the word
+#   scripts/test.sh            all tests
+#   scripts/test.sh WORD       tests whose names contain WORD
 #
-# Tests start what they need themselves, on private ports and in folders of
-# their own, and stop it. A test that cannot run here says why and is skipped.
+# Tests start the programs that they need, on private ports and in temporary
+# directories, and stop them. A test that cannot run here says why and is skipped.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -15,21 +15,21 @@ trap '[ -z "$log" ] || rm -f "$log"' EXIT
 
 need_to_build
 need_without_services 'to test' rabbitmq-server knot knot-module-dnstap dnsperf tcpdump e2fsprogs kea-dhcp4-server chromium curl
-scripts/rabbitmq-4.sh || say 'The tests with RabbitMQ 4 are skipped.'
+scripts/rabbitmq-4.sh || say 'Skipping the tests with RabbitMQ 4.'
 
-# DuckDB reads what is exported. It is a Python package, kept beside what cargo builds.
+# DuckDB reads exported files. It is a Python package, installed beside cargo's output.
 version=2.0.1
 venv=$(dirname "$programs")/duckdb-$version
 if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import duckdb' 2> /dev/null; then
   need 'to test with DuckDB' python3-venv
   say "Installing DuckDB $version in $venv"
-  { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "duckdb==$version"; } || say 'The tests with DuckDB are skipped.'
+  { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet "duckdb==$version"; } || say 'Skipping the tests with DuckDB.'
 fi
 ZONEPULSE_TESTS_PYTHON=$(realpath -s "$venv")/bin/python
 export ZONEPULSE_TESTS_PYTHON
 
-# One selection of packages and targets for both commands: another one would
-# choose other features of the dependencies and build DataFusion twice.
+# Both commands use the same selection of packages and targets; a different one
+# would select other features of dependencies and build DataFusion twice.
 selection=(--release --locked --workspace --lib --bins --tests)
 cargo build "${selection[@]}"
 status=0
@@ -45,8 +45,8 @@ read -r passed failed skipped < <(awk '
     }
   }
   END { print passed + 0, failed + 0, skipped + 0 }' "$log")
-# A test program that did not come to its own end has printed no result, or was
-# ended after it. What cargo says of it, and which tests failed, stands far above.
+# A test program that was killed has printed no result, or failed after printing
+# one. Repeat what cargo reported, and which tests failed, since that is far above.
 if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
   failed=1
 fi
@@ -54,7 +54,7 @@ if [ "$status" -ne 0 ]; then
   grep -E '^test .* FAILED$|^error: test failed|^  process didn|signal: ' "$log" | sort -u || true
 fi
 if [ "$((passed + failed))" -eq 0 ]; then
-  say 'no test ran'
+  say 'no tests were run'
   status=1
 fi
 say "total: $passed passed, $failed failed, $skipped skipped"
