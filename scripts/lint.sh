@@ -11,3 +11,4 @@ cargo clippy --release --locked --workspace --all-targets -- -D warnings
 # A separate workspace: nothing else would notice if it stopped compiling.
 cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
 scripts/dependency-rules.sh
+scripts/deny.sh
