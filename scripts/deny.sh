@@ -16,9 +16,8 @@ if [ ! -x "$root/bin/cargo-deny" ]; then
 fi
 deny() { "$root/bin/cargo-deny" --locked --log-level error "$@"; }
 
-deny --offline check bans licenses sources
-# The fuzz targets are a workspace of their own.
-deny --offline --manifest-path fuzz/Cargo.toml check bans sources
+# An exception that is no longer needed is an error.
+deny --offline check --deny unmatched-skip --deny unnecessary-skip bans licenses sources
 
 # An earlier copy of the advisory database is used as it is when no newer one can be fetched.
 need 'to fetch advisories' git
