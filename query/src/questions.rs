@@ -5,13 +5,13 @@
 //! heartbeats and health checks do not wait for them, however many there are.
 
 use crate::types::{Interval, Kept};
-use crate::worker::go_behind;
 use crate::{Answer, By, Engine, Error, Filter, Page, SystemFilter, TimeRange};
 use datafusion::error::DataFusionError;
 use std::future::Future;
 use std::io;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
+use zonepulse_priority::Priority;
 
 /// The threads that questions are answered on.
 pub(crate) struct Apart(Option<Runtime>);
@@ -20,7 +20,7 @@ impl Apart {
     /// So many for plans; those that read the store come and go.
     pub(crate) fn new(threads: usize) -> Result<Self, Error> {
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(threads).thread_name("question").on_thread_start(go_behind).enable_time();
+        builder.worker_threads(threads).thread_name("question").on_thread_start(|| Priority::Question.take()).enable_time();
         let runtime = builder.build().map_err(|error: io::Error| Error::Engine(DataFusionError::IoError(error)))?;
         Ok(Apart(Some(runtime)))
     }

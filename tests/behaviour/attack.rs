@@ -11,6 +11,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
+use zonepulse_priority::Priority;
 use zonepulse_tests::api::{ALL_TIME, BATCH, Credentials, block_on, number};
 use zonepulse_tests::batches::{REQUEST, batch, encode, point};
 use zonepulse_tests::needs::{alone, test_with};
@@ -93,8 +94,7 @@ fn attack() {
             let (central, over) = (&central, &over);
             scope.spawn(move || {
                 // What attackers need of these two cores is not the central's to answer for.
-                // SAFETY: takes plain numbers; 0 is this thread, and those that it starts inherit the value.
-                unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 15) };
+                Priority::Statement.take();
                 way(central, over);
             });
         }

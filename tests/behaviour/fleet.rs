@@ -89,7 +89,8 @@ fn seconds(count: u64) {
 }
 
 fn play() -> Story {
-    let cut_s = std::env::var("ZONEPULSE_TESTS_CUT_S").map_or(15, |text| text.parse().expect("ZONEPULSE_TESTS_CUT_S is a number of seconds"));
+    let cut_s = std::env::var("ZONEPULSE_TESTS_CUT_S")
+        .map_or(15, |text| text.parse().expect("ZONEPULSE_TESTS_CUT_S is a number of seconds"));
     let hub = Hub::start();
     hub.set(json!({ "dns_interval_s": INTERVAL_S }));
     let ways = [("pushes", "http"), ("publishes", "rabbitmq"), ("is-pulled", "pull"), ("changes", "http")];

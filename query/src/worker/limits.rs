@@ -6,14 +6,11 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
+use zonepulse_priority::Priority;
 
 /// What a worker may take beyond what a statement is allowed: stacks of threads that come later, and what the allocator
 /// rounds up.
 const SLACK_BYTES: u64 = 32 << 20;
-/// A statement must not keep batches, health checks and questions waiting.
-const NICE_WORKER: libc::c_int = 10;
-/// Answering questions, and reading for statements, is the central's work, and holds its locks for moments.
-const NICE_SCAN: libc::c_int = 5;
 /// The socket, and what the runtime waits with.
 const MAX_FILES: u64 = 64;
 /// Whom the kernel ends first when there is no memory left.
@@ -26,24 +23,13 @@ pub(super) fn harden() -> io::Result<()> {
     set(libc::RLIMIT_NOFILE, MAX_FILES, MAX_FILES)?;
     // Refused where the system forbids it; the central is then no worse off than with a busy client.
     let _ = fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
-    nice(NICE_WORKER);
+    Priority::Statement.take();
     // SAFETY: these options take plain numbers and touch no memory of ours.
     unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
     Ok(())
-}
-
-/// Lets the calling thread go behind those that are in a hurry.
-pub(crate) fn go_behind() {
-    nice(NICE_SCAN);
-}
-
-fn nice(value: libc::c_int) {
-    // SAFETY: takes plain numbers. On Linux, 0 is the calling thread; threads that it starts inherit the value. To be
-    // nicer is always allowed.
-    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) };
 }
 
 /// From now on the address space grows by no more than this and some slack.

@@ -49,7 +49,6 @@ mod socket;
 mod statement;
 mod threads;
 
-pub(crate) use limits::go_behind;
 pub(crate) use link::Link;
 pub(crate) use pool::Statements;
 pub use serve::run;

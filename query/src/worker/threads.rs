@@ -3,13 +3,13 @@
 //! To start a thread and to end it takes longer than many a scan. They go behind those that are in a hurry, and are no
 //! more than there are scans at the same time.
 
-use super::limits;
 use parking_lot::Mutex;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
+use zonepulse_priority::Priority;
 
 /// How long a thread waits for something to do.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ impl Threads {
 }
 
 fn live(among: &Weak<Waiting>, first: Work) {
-    limits::go_behind();
+    Priority::Question.take();
     let mut work = first;
     loop {
         work();

@@ -124,7 +124,9 @@ impl Run {
         self.central.check();
         let Run { seed, model, asked, with_rows, .. } = &self;
         let (batches, points) = (model.told.len(), model.told_points().count());
-        println!("ZONEPULSE_TESTS_SEED={seed}: {batches} batches, {points} points, {asked} questions, {with_rows} answers with rows");
+        println!(
+            "ZONEPULSE_TESTS_SEED={seed}: {batches} batches, {points} points, {asked} questions, {with_rows} answers with rows"
+        );
         assert!(*asked < 100 || 2 * with_rows > *asked, "most questions are about nothing");
     }
 
