@@ -1,44 +1,45 @@
-//! Measured values as whole numbers.
+//! Measured values as integers.
 //!
-//! A gauge is rounded before it is told (percent to a tenth, loads to a hundredth), so a column of it is
-//! whole numbers at some decimal *scale*: 12.5 is 125 at scale 1. Whole numbers have small differences, and
-//! small differences take few bits. What has no scale here is kept as the bits of the double.
+//! Gauges are rounded before they are reported (percentages to tenths, loads to hundredths), so a
+//! column of them consists of integers at some decimal *scale*: 12.5 is 125 at scale 1. Integers
+//! have small differences, and small differences take few bits. Values without such a scale are
+//! stored as the bits of the double.
 
-/// No column is looked at with more digits behind the point.
+/// Maximum number of decimal places considered.
 pub const MAX_SCALE: u8 = 3;
-/// Up to here, every whole number is a double.
+/// Up to this value, every integer is exactly representable as a double.
 pub const MAX_INTEGER: i64 = 1 << 53;
 
-/// The value as a whole number at a scale, if that says exactly the same.
+/// The value as an integer at a scale, if that is exact.
 #[inline]
 pub fn to_integer(value: f64, scale: u8) -> Option<i64> {
     let scaled = (value * power(scale)).round();
     if scaled.abs() > MAX_INTEGER as f64 {
         return None;
     }
-    // What is no number is 0 here, and not the same.
+    // NaN is converted to 0, which then differs from the value.
     let integer = scaled as i64;
     (from_integer(integer, scale).to_bits() == value.to_bits()).then_some(integer)
 }
 
-/// The value of a whole number at a scale.
+/// The value of an integer at a scale.
 #[inline]
 pub fn from_integer(integer: i64, scale: u8) -> f64 {
     integer as f64 / power(scale)
 }
 
-/// The smallest scale at which all values are whole numbers; `None` when there is none.
+/// The smallest scale at which all values are integers; `None` if there is none.
 pub fn scale_of(values: impl Iterator<Item = f64> + Clone) -> Option<u8> {
     (0..=MAX_SCALE).find(|scale| values.clone().all(|value| to_integer(value, *scale).is_some()))
 }
 
-/// A number with a sign as one without: 0, -1, 1, -2, … are 0, 1, 2, 3, …
+/// Maps signed to unsigned integers: 0, -1, 1, -2, … become 0, 1, 2, 3, …
 #[inline]
 pub const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
-/// What [`zigzag`] made this of.
+/// The inverse of [`zigzag`].
 #[inline]
 pub const fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
@@ -76,7 +77,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_a_whole_number_at_a_scale_comes_back(integer in -MAX_INTEGER..=MAX_INTEGER, scale in 0..=MAX_SCALE) {
+        fn integers_at_a_scale_survive_a_round_trip(integer in -MAX_INTEGER..=MAX_INTEGER, scale in 0..=MAX_SCALE) {
             let value = from_integer(integer, scale);
             let again = to_integer(value, scale).map(|integer| from_integer(integer, scale).to_bits());
             prop_assert!(again.is_none_or(|bits| bits == value.to_bits()));

@@ -1,20 +1,19 @@
-//! Numbers of variable length, and a reader for bytes that may lie.
+//! Variable-length integers, and a reader for untrusted bytes.
 //!
-//! Batches on the wire and blocks on disk are columns of small numbers. Both
-//! write them seven bits a byte, least first (LEB128): [`put`] appends one,
-//! [`Reader`] takes them back. A reader never panics and never allocates more
-//! than the bytes before it justify; what does not fit is [`Malformed`], with
-//! the name of the field that was being read. Measured values become whole
-//! numbers first ([`decimal`]).
+//! Batches on the wire and blocks on disk are columns of small integers. Both encode them with
+//! seven bits per byte, least significant first (LEB128): [`put`] appends one, [`Reader`] reads
+//! them back. A reader never panics, and never allocates more than the size of the input justifies;
+//! invalid input is [`Malformed`], with the name of the field being read. Measured values are
+//! converted to integers first ([`decimal`]).
 
 pub mod decimal;
 
-/// A field of the input says what cannot be; the caller refuses the input.
+/// A field of the input has an invalid value; the caller must reject the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed: {0}")]
 pub struct Malformed(pub &'static str);
 
-/// Appends a number, one to ten bytes.
+/// Appends an integer, which takes one to ten bytes.
 #[inline]
 pub fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -24,22 +23,22 @@ pub fn put(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Reads numbers and bytes, front to back.
+/// Reads integers and bytes from front to back.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    /// Begins at the front.
+    /// Starts at the first byte.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Reader { rest: bytes }
     }
 
-    /// The next number. `what` names the field in the error.
+    /// Reads the next integer. `what` names the field in the error.
     #[inline]
     pub fn number(&mut self, what: &'static str) -> Result<u64, Malformed> {
-        // Most numbers are small.
+        // Most integers are small.
         if let Some((&byte, rest)) = self.rest.split_first()
             && byte < 0x80
         {
@@ -49,7 +48,7 @@ impl<'a> Reader<'a> {
         self.long_number(what)
     }
 
-    /// A number of several bytes.
+    /// An integer of several bytes.
     #[inline]
     fn long_number(&mut self, what: &'static str) -> Result<u64, Malformed> {
         const LAST: u64 = 0x8080_8080_8080_8080;
@@ -57,7 +56,7 @@ impl<'a> Reader<'a> {
             let word = u64::from_le_bytes(*chunk);
             let lasts = !word & LAST;
             if lasts != 0 {
-                // Without a branch for each byte: how many there are is as good as random.
+                // Avoid a branch per byte: the length is practically random.
                 let last_bit = lasts.trailing_zeros();
                 let word = word & (u64::MAX >> (63 - last_bit)) & !LAST;
                 let word = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
@@ -87,8 +86,8 @@ impl<'a> Reader<'a> {
         Err(Malformed(what))
     }
 
-    /// Passes over the next `count` numbers, and gives a reader of them: columns of numbers that lie
-    /// one behind the other can then be read side by side.
+    /// Skips the next `count` integers, and returns a reader for them, so that consecutive columns
+    /// can be read side by side.
     pub fn column(&mut self, count: usize, what: &'static str) -> Result<Reader<'a>, Malformed> {
         const STRIDE: usize = 32;
         let (mut left, mut length) = (count, 0);
@@ -114,27 +113,27 @@ impl<'a> Reader<'a> {
         self.bytes(length, what).map(Reader::new)
     }
 
-    /// The next number, which must be less than `bound`.
+    /// Reads the next integer, which must be less than `bound`.
     #[inline]
     pub fn below(&mut self, bound: u64, what: &'static str) -> Result<u64, Malformed> {
         self.number(what).and_then(|value| if value < bound { Ok(value) } else { Err(Malformed(what)) })
     }
 
-    /// How many items follow, at most `bound`, each at least one byte long, so
-    /// that a lie cannot make the reader allocate more than was sent.
+    /// Reads the number of items that follow: at most `bound`, and at least one byte each, so that
+    /// a false count cannot cause an allocation larger than the input.
     pub fn count(&mut self, bound: usize, what: &'static str) -> Result<usize, Malformed> {
         let count = self.below((bound as u64).saturating_add(1), what)? as usize;
         if count > self.rest.len() { Err(Malformed(what)) } else { Ok(count) }
     }
 
-    /// The next `count` bytes.
+    /// Reads the next `count` bytes.
     pub fn bytes(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], Malformed> {
         let (bytes, rest) = self.rest.split_at_checked(count).ok_or(Malformed(what))?;
         self.rest = rest;
         Ok(bytes)
     }
 
-    /// What was not read yet.
+    /// The bytes not read yet.
     pub const fn rest(&self) -> &'a [u8] {
         self.rest
     }
