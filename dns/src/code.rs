@@ -1,4 +1,4 @@
-//! Response codes and opcodes.
+//! RCODEs and opcodes.
 
 use crate::Error;
 use std::fmt;
@@ -8,8 +8,8 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResponseCode(u16);
 
-/// Mnemonics of the IANA registry "DNS RCODEs". 16 is BADVERS in a header and
-/// BADSIG in a TSIG; only the header's is meant here.
+/// Mnemonics from the IANA registry "DNS RCODEs". 16 is BADVERS in a header and BADSIG in a TSIG;
+/// here it is the header's.
 const CODES: &[(u16, &str)] = &[
     (0, "NOERROR"),
     (1, "FORMERR"),
@@ -34,29 +34,29 @@ const CODES: &[(u16, &str)] = &[
 ];
 
 impl ResponseCode {
-    /// The largest value that EDNS can carry.
+    /// The largest value that EDNS can express.
     pub const MAX: ResponseCode = ResponseCode(4095);
     /// No error.
     pub const NOERROR: ResponseCode = ResponseCode(0);
     /// The name does not exist.
     pub const NXDOMAIN: ResponseCode = ResponseCode(3);
 
-    /// From its number; `None` above 4095.
+    /// Converts a number; `None` above 4095.
     pub const fn new(value: u16) -> Option<Self> {
         if value <= Self::MAX.0 { Some(ResponseCode(value)) } else { None }
     }
 
-    /// From the lower 12 bits of a number.
+    /// Converts the lower 12 bits of a number.
     pub const fn from_masked(value: u16) -> Self {
         ResponseCode(value & Self::MAX.0)
     }
 
-    /// Its number, at most 4095.
+    /// The numeric value, at most 4095.
     pub const fn value(self) -> u16 {
         self.0
     }
 
-    /// The mnemonic of the IANA registry, if it has one.
+    /// The mnemonic in the IANA registry, if there is one.
     pub fn mnemonic(self) -> Option<&'static str> {
         CODES.iter().find(|(value, _)| *value == self.0).map(|(_, name)| *name)
     }
@@ -74,7 +74,7 @@ impl fmt::Display for ResponseCode {
 impl FromStr for ResponseCode {
     type Err = Error;
 
-    /// A mnemonic in any case, `RCODE###`, or a number.
+    /// Parses a mnemonic in any case, `RCODE###`, or a number.
     fn from_str(text: &str) -> Result<Self, Error> {
         let upper = text.to_ascii_uppercase();
         if let Some((value, _)) = CODES.iter().find(|(_, name)| *name == upper) {
@@ -91,7 +91,7 @@ impl FromStr for ResponseCode {
 pub struct Opcode(u8);
 
 impl Opcode {
-    /// A standard query: the only one that is counted per record.
+    /// A standard query, the only opcode counted per record.
     pub const QUERY: Opcode = Opcode(0);
     /// Inverse query, obsolete (RFC 3425).
     pub const IQUERY: Opcode = Opcode(1);
@@ -104,12 +104,12 @@ impl Opcode {
     /// Stateful operations (RFC 8490).
     pub const DSO: Opcode = Opcode(6);
 
-    /// From the lower four bits of a number.
+    /// Converts the lower four bits of a number.
     pub const fn from_masked(value: u8) -> Self {
         Opcode(value & 0x0f)
     }
 
-    /// Its number, at most 15.
+    /// The numeric value, at most 15.
     pub const fn value(self) -> u8 {
         self.0
     }

@@ -4,17 +4,17 @@ use crate::{Error, ResponseCode};
 use std::fmt;
 use std::str::FromStr;
 
-/// Which way a message went, seen from the server that is watched.
+/// The direction of a message, from the observed server's point of view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
-    /// A query arrived.
+    /// A query received.
     Request,
-    /// An answer left.
+    /// An answer sent.
     Response,
 }
 
 impl Action {
-    /// The word that answers and filters use.
+    /// The word used in answers and filters.
     pub fn as_str(self) -> &'static str {
         match self {
             Action::Request => "request",
@@ -41,30 +41,30 @@ impl FromStr for Action {
     }
 }
 
-/// A request, or a response with its code: what sets the points of one record apart.
+/// A request, or a response with its RCODE: the dimension that distinguishes points of one record.
 ///
-/// One number, `0` for a request and `1 + rcode` for a response, so that it
-/// costs two bytes in a table and sorts requests first.
+/// Represented as one number, `0` for a request and `1 + rcode` for a response, so that it takes
+/// two bytes in a table and requests sort first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageKind(u16);
 
 impl MessageKind {
     /// A request.
     pub const REQUEST: MessageKind = MessageKind(0);
-    /// How many kinds there are: a request, and 4096 response codes.
+    /// The number of kinds: one request, and 4096 RCODEs.
     pub const COUNT: u16 = ResponseCode::MAX.value() + 2;
 
-    /// A response with this code.
+    /// A response with this RCODE.
     pub const fn response(code: ResponseCode) -> Self {
         MessageKind(code.value() + 1)
     }
 
-    /// From its number; `None` when it is not below [`Self::COUNT`].
+    /// Converts a number; `None` unless it is less than [`Self::COUNT`].
     pub const fn from_number(number: u16) -> Option<Self> {
         if number < Self::COUNT { Some(MessageKind(number)) } else { None }
     }
 
-    /// Its number, below [`Self::COUNT`].
+    /// The numeric value, less than [`Self::COUNT`].
     pub const fn number(self) -> u16 {
         self.0
     }
@@ -74,7 +74,7 @@ impl MessageKind {
         if self.0 == 0 { Action::Request } else { Action::Response }
     }
 
-    /// The code of a response; a request has none.
+    /// The RCODE of a response; none for a request.
     pub const fn response_code(self) -> Option<ResponseCode> {
         match self.0 {
             0 => None,

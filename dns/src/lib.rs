@@ -1,17 +1,15 @@
-//! The DNS vocabulary that both programs share.
+//! The DNS vocabulary shared by both programs.
 //!
-//! DNS numbers its types, response codes and opcodes, and writes names as
-//! labels of arbitrary octets. People read mnemonics and dotted text. This
-//! crate is the one place that knows both sides, so that the probe's `tally`,
-//! a batch, a filter of the API and an answer of the API all spell a record
-//! the same way:
+//! DNS uses numbers for types, RCODEs and opcodes, and labels of arbitrary octets for names. People
+//! read mnemonics and dotted names. This crate is the only one that knows both, so that the probe's
+//! `tally`, batches, filters and answers of the API all spell a record the same way:
 //!
-//! * a name is lower-case ASCII, in presentation format with the escapes of
-//!   RFC 1035 section 5.1, and ends with a dot; names compare as RFC 4343 says;
-//! * a type is its mnemonic, or `TYPE###` where it has none (RFC 3597);
-//! * a response code is its IANA mnemonic, or `RCODE###`.
+//! * a name is in presentation format with the escapes of RFC 1035 section 5.1, in lower-case
+//!   ASCII, and ends with a dot; names compare as in RFC 4343;
+//! * a type is its mnemonic, or `TYPE###` if it has none (RFC 3597);
+//! * an RCODE is its IANA mnemonic, or `RCODE###`.
 //!
-//! It parses no messages: that is the probe's work, in one place.
+//! Parsing messages is the probe's job, and not done here.
 
 mod code;
 mod kind;
@@ -22,13 +20,13 @@ pub use code::{Opcode, ResponseCode};
 pub use kind::{Action, MessageKind};
 pub use rtype::RecordType;
 
-/// What was wrong with a text that should name something of DNS.
+/// Why a text is not a valid name, type, RCODE or action.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Neither a known mnemonic, nor a number up to 65535, nor `TYPE` and one.
+    /// Neither a known mnemonic, nor a number up to 65535, nor `TYPE` and such a number.
     #[error("unknown record type {0:?}: use a mnemonic such as AAAA, or a number from 0 to 65535")]
     UnknownType(String),
-    /// Neither a known mnemonic, nor a number up to 4095, nor `RCODE` and one.
+    /// Neither a known mnemonic, nor a number up to 4095, nor `RCODE` and such a number.
     #[error("unknown response code {0:?}: use a mnemonic such as NXDOMAIN, or a number from 0 to 4095")]
     UnknownResponseCode(String),
     /// Neither `request` nor `response`.

@@ -1,28 +1,26 @@
-//! Domain names: wire format in, canonical text out, and text as people type it.
+//! Domain names: conversion from wire format to canonical text, and from user input.
 //!
-//! On the wire a name is a chain of labels, each a length octet (1 to 63) and
-//! that many octets of anything, closed by the empty label of the root; 255
-//! octets at most (RFC 1035 section 3.1). The **canonical text** of a name is
-//! its presentation format (RFC 1035 section 5.1) with ASCII letters lowered
-//! (RFC 4343), a final dot, and one spelling only: `\` before `.`, `\`, `"`,
-//! `(`, `)`, `;`, `@` and `$`, and `\DDD` for every octet outside `!` to `~`.
-//! Two names are equal exactly when their canonical texts are.
+//! On the wire, a name is a sequence of labels, each a length octet (1 to 63) and that many
+//! arbitrary octets, terminated by the empty label of the root; 255 octets at most (RFC 1035
+//! section 3.1). The **canonical text** of a name is its presentation format (RFC 1035 section 5.1)
+//! in lower-case ASCII (RFC 4343), with a final dot and unique escapes: `\` before `.`, `\`, `"`,
+//! `(`, `)`, `;`, `@` and `$`, and `\DDD` for every octet outside `!` to `~`. Two names are equal
+//! exactly if their canonical texts are.
 
 use crate::Error;
 
-/// The most octets that a name has on the wire, the root's included.
+/// Maximum length of a name in wire format including the root, octets.
 pub const MAX_WIRE: usize = 255;
-/// The most bytes that a canonical text has: 250 octets escaped as `\DDD`, and four dots.
+/// Maximum length of a canonical text, bytes: 250 octets escaped as `\DDD`, and four dots.
 pub const MAX_TEXT: usize = 1004;
-/// The most octets that a label has.
+/// Maximum length of a label, octets.
 pub const MAX_LABEL: usize = 63;
 /// The canonical text of the root.
 pub const ROOT: &str = ".";
 
 /// Appends the canonical text of a name in uncompressed wire format.
 ///
-/// Gives `false`, and leaves `text` as it was, when `wire` is not exactly one
-/// well-formed name.
+/// Returns `false`, and leaves `text` unchanged, if `wire` is not exactly one well-formed name.
 pub fn push_text(wire: &[u8], text: &mut String) -> bool {
     let before = text.len();
     let whole = push_labels(wire, text);
@@ -60,7 +58,7 @@ fn push_labels(wire: &[u8], text: &mut String) -> bool {
     false
 }
 
-/// The text of a label, if its octets stand for themselves and are in lower case: nearly every one.
+/// The text of a label, if it is lower-case and needs no escapes, as nearly all do.
 fn plain(label: &[u8]) -> Option<&str> {
     let is_plain = |octet: &u8| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
     label.iter().all(is_plain).then(|| std::str::from_utf8(label).ok())?
@@ -82,47 +80,47 @@ fn push_octet(octet: u8, text: &mut String) {
     }
 }
 
-/// The canonical text of a name as people write it: any case, with or without
-/// the final dot, any RFC 1035 escape. `""` is refused; the root is `.`.
+/// The canonical text of a name as entered by users: in any case, with or without the final dot,
+/// with any RFC 1035 escapes. `""` is rejected; the root is `.`.
 pub fn canonical(text: &str) -> Result<String, Error> {
     let wire = to_wire(text)?;
     let mut canonical = String::with_capacity(text.len() + 1);
-    // `to_wire` gave a well-formed name, so this cannot be refused.
+    // `to_wire` returned a well-formed name, so this cannot fail.
     push_text(&wire, &mut canonical);
     Ok(canonical)
 }
 
 /// Whether a text is the canonical text of some name.
 pub fn is_canonical(text: &str) -> bool {
-    // The plain case, without building anything: the check runs per record of a batch.
+    // This runs for every record of a batch, so check plain names without building anything.
     plain_canonical(text.as_bytes()) || canonical(text).is_ok_and(|canonical| canonical == text)
 }
 
-/// Whether each of these names, which stand end to end in `text`, is canonical and so plain that a look
-/// at all of them at once can tell. Where it cannot, the names are to be asked about one by one.
+/// Whether all of these names, which are concatenated in `text`, are canonical and plain enough to
+/// tell from one pass over the text. If not, the names must be checked individually.
 pub fn are_plainly_canonical(text: &str, ends: &[u32]) -> bool {
     let text = text.as_bytes();
-    // Without a branch for each octet, many are looked at at once.
+    // Branch-free, so that the compiler can vectorise it.
     let plain = text.iter().fold(true, |all, octet| all & is_plain(*octet));
     let no_empty_label = text.iter().zip(text.iter().skip(1)).fold(true, |all, (a, b)| all & ((*a != b'.') | (*b != b'.')));
     let mut begin = 0;
-    // A name begins with no dot, so that two dots in a row are in one name.
+    // No name begins with a dot, so consecutive dots can only be inside a name.
     let well_cut = |end: &u32| {
         let name = text.get(begin..*end as usize).unwrap_or_default();
         begin = *end as usize;
-        // So short that no label can be too long.
+        // Too short for a label to be too long.
         matches!(name, [first, .., b'.'] if *first != b'.') && name.len() <= MAX_LABEL + 1
     };
     plain && no_empty_label && ends.iter().all(well_cut) && begin == text.len()
 }
 
-/// Whether an octet stands for itself in a canonical name, or is the dot between labels.
+/// Whether an octet needs no escape in a canonical name, or is a dot.
 fn is_plain(octet: u8) -> bool {
     octet.is_ascii_lowercase() | octet.is_ascii_digit() | matches!(octet, b'-' | b'.' | b'_')
 }
 
 fn plain_canonical(text: &[u8]) -> bool {
-    // So short that no label can be too long: without a branch for each octet, several are looked at at once.
+    // Too short for a label to be too long. Branch-free, so that the compiler can vectorise it.
     if let [first, .., b'.'] = text
         && text.len() <= MAX_LABEL + 1
     {
@@ -141,11 +139,11 @@ fn plain_canonical(text: &[u8]) -> bool {
     label == 0 && !text.is_empty() && text.len() < MAX_WIRE
 }
 
-/// The wire format of a name as people write it.
+/// The wire format of a name as entered by users.
 pub fn to_wire(text: &str) -> Result<Vec<u8>, Error> {
     let bad = |why| Error::BadName(text.to_owned(), why);
     if text.is_empty() {
-        return Err(bad("it is empty; the root is written \".\""));
+        return Err(bad("it is empty; the root is \".\""));
     }
     if text == ROOT {
         return Ok(vec![0]);
@@ -164,9 +162,8 @@ pub fn to_wire(text: &str) -> Result<Vec<u8>, Error> {
             continue;
         }
         let octet = match octet {
-            b'\\' => {
-                escaped(&mut octets).ok_or_else(|| bad("a backslash stands before a character or three digits up to 255"))?
-            }
+            b'\\' => escaped(&mut octets)
+                .ok_or_else(|| bad("a backslash must be followed by a character or by three digits up to 255"))?,
             octet => octet,
         };
         if label.len() == MAX_LABEL {
@@ -185,12 +182,12 @@ pub fn to_wire(text: &str) -> Result<Vec<u8>, Error> {
 }
 
 fn close(label: &mut Vec<u8>, wire: &mut Vec<u8>) {
-    // At most 63, checked where octets are added.
+    // At most 63, as checked when octets are added.
     wire.push(label.len() as u8);
     wire.append(label);
 }
 
-/// What follows a backslash: three digits, or one character that stands for itself.
+/// Decodes an escape after its backslash: three digits, or one literal character.
 fn escaped(octets: &mut std::str::Bytes<'_>) -> Option<u8> {
     let first = octets.next()?;
     if !first.is_ascii_digit() {
@@ -227,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_name_is_refused() {
+    fn anything_but_a_single_name_is_refused() {
         for wire in [&b""[..], b"\x01", b"\x01a", b"\x00\x00", b"\x01a\x00\x00", b"\xc0\x0c", &[64; 66]] {
             assert_eq!(text(wire), None, "{wire:?}");
         }

@@ -4,11 +4,11 @@ use crate::Error;
 use std::fmt;
 use std::str::FromStr;
 
-/// A record type (RRTYPE), 16 bits; as a query's type also `ANY`, `AXFR` and their kin.
+/// A record type (RR TYPE), 16 bits; also QTYPEs such as `ANY` and `AXFR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordType(u16);
 
-/// Mnemonics of the IANA registry "Resource Record (RR) TYPEs", in order.
+/// Mnemonics from the IANA registry "Resource Record (RR) TYPEs", in order.
 const TYPES: &[(u16, &str)] = &[
     (1, "A"),
     (2, "NS"),
@@ -112,22 +112,22 @@ const TYPES: &[(u16, &str)] = &[
 impl RecordType {
     /// An IPv4 address.
     pub const A: RecordType = RecordType(1);
-    /// The start of a zone.
+    /// The start of a zone of authority.
     pub const SOA: RecordType = RecordType(6);
     /// The pseudo-record of EDNS (RFC 6891).
     pub const OPT: RecordType = RecordType(41);
 
-    /// From its number.
+    /// Converts a number.
     pub const fn new(value: u16) -> Self {
         RecordType(value)
     }
 
-    /// Its number.
+    /// The numeric value.
     pub const fn value(self) -> u16 {
         self.0
     }
 
-    /// The mnemonic of the IANA registry, if it has one.
+    /// The mnemonic in the IANA registry, if there is one.
     pub fn mnemonic(self) -> Option<&'static str> {
         let at = TYPES.binary_search_by_key(&self.0, |(value, _)| *value).ok()?;
         TYPES.get(at).map(|(_, name)| *name)
@@ -146,7 +146,7 @@ impl fmt::Display for RecordType {
 impl FromStr for RecordType {
     type Err = Error;
 
-    /// A mnemonic in any case, `*` for `ANY`, `TYPE###` (RFC 3597 section 5), or a number.
+    /// Parses a mnemonic in any case, `*` for `ANY`, `TYPE###` (RFC 3597 section 5), or a number.
     fn from_str(text: &str) -> Result<Self, Error> {
         let upper = text.to_ascii_uppercase();
         if upper == "*" {
@@ -160,7 +160,7 @@ impl FromStr for RecordType {
     }
 }
 
-/// A number of decimal digits only: `parse` alone would also take a sign.
+/// Parses decimal digits only: `parse` alone would also accept a sign.
 pub(crate) fn digits(text: &str) -> Option<u16> {
     if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
 }
