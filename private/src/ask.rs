@@ -1,14 +1,14 @@
-//! Taking a secret from a person or another program, not from the arguments.
+//! Reads a secret from a person or another program rather than from the arguments.
 
 use crate::{Error, Secret, permissions};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-/// No secret is longer, bytes.
+/// Maximum length of a secret, bytes.
 const MAX_BYTES: u64 = 4096;
 
-/// The first line of standard input. On a terminal it is asked for, and does not show while it is typed.
+/// Reads the first line of standard input. On a terminal it prompts for it, without echo.
 pub fn secret_from_stdin(prompt: &str) -> Result<Secret, Error> {
     let stdin = io::stdin();
     let unreadable = Error::file(Path::new("standard input"));
@@ -16,7 +16,7 @@ pub fn secret_from_stdin(prompt: &str) -> Result<Secret, Error> {
         return first_line(stdin.lock()).map_err(unreadable)?;
     }
     let mut out = io::stderr();
-    // Nobody needs the prompt to answer it.
+    // The prompt is not essential.
     let _ = write!(out, "{prompt}: ").and_then(|()| out.flush());
     let read = {
         let _silent = Silent::new(stdin.as_raw_fd());
@@ -26,7 +26,7 @@ pub fn secret_from_stdin(prompt: &str) -> Result<Secret, Error> {
     read.map_err(unreadable)?
 }
 
-/// The first line of a file that only its owner may read.
+/// Reads the first line of a file that only its owner may read.
 pub fn secret_from_file(path: &Path) -> Result<Secret, Error> {
     let text = permissions::read(path)?.only_owner()?;
     let secret = first_line(text.as_bytes()).map_err(Error::file(path))??;
@@ -40,12 +40,12 @@ fn first_line(from: impl BufRead) -> io::Result<Result<Secret, Error>> {
     let mut line = String::new();
     from.take(MAX_BYTES + 1).read_line(&mut line)?;
     if line.len() as u64 > MAX_BYTES {
-        return Ok(Err(Error::Secret(format!("a secret of more than {MAX_BYTES} bytes"))));
+        return Ok(Err(Error::Secret(format!("the secret exceeds {MAX_BYTES} bytes"))));
     }
     Ok(Ok(Secret::new(line.trim_end_matches(['\r', '\n']))))
 }
 
-/// A terminal that does not show what is typed, until this is dropped.
+/// A terminal without echo, until dropped.
 struct Silent {
     terminal: i32,
     before: libc::termios,
@@ -53,21 +53,21 @@ struct Silent {
 
 impl Silent {
     fn new(terminal: i32) -> Option<Self> {
-        // SAFETY: the structure is plain numbers, for which zero is a value.
+        // SAFETY: the structure consists of plain numbers, for which zero is valid.
         let mut before: libc::termios = unsafe { std::mem::zeroed() };
-        // SAFETY: the pointer is to a live value.
+        // SAFETY: the pointer is to a valid value.
         if unsafe { libc::tcgetattr(terminal, &raw mut before) } != 0 {
             return None;
         }
         let silent = libc::termios { c_lflag: before.c_lflag & !libc::ECHO, ..before };
-        // SAFETY: the pointer is to a live value.
+        // SAFETY: the pointer is to a valid value.
         (unsafe { libc::tcsetattr(terminal, libc::TCSAFLUSH, &raw const silent) } == 0).then_some(Silent { terminal, before })
     }
 }
 
 impl Drop for Silent {
     fn drop(&mut self) {
-        // SAFETY: the pointer is to a live value.
+        // SAFETY: the pointer is to a valid value.
         unsafe { libc::tcsetattr(self.terminal, libc::TCSAFLUSH, &raw const self.before) };
     }
 }

@@ -30,7 +30,7 @@ pub use write::Prepared;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a file or directory is not used; each message names the remedy.
+/// Why a file or directory is rejected; each message names the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -44,7 +44,7 @@ pub enum Error {
         path: PathBuf,
         /// Its owner.
         owner: u32,
-        /// Who this program runs as.
+        /// The user that this program runs as.
         user: u32,
     },
     /// Other users can read a file that contains a secret.
@@ -54,7 +54,7 @@ pub enum Error {
         path: PathBuf,
         /// Its mode.
         mode: u32,
-        /// The commands that help.
+        /// The commands that fix it.
         remedy: String,
     },
     /// A directory is accessible to others and not used by Zonepulse alone.
@@ -67,7 +67,7 @@ pub enum Error {
         path: PathBuf,
         /// Its mode.
         mode: u32,
-        /// What shows that others use it.
+        /// Evidence that others use it.
         why: String,
     },
     /// The file system ignores modes.
@@ -93,12 +93,12 @@ pub enum Error {
     /// The secret is empty or too long.
     #[error("{0}")]
     Secret(String),
-    /// The system refused.
+    /// The system returned an error.
     #[error("{}", .path.display())]
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }

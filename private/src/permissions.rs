@@ -148,7 +148,7 @@ fn check_link(path: &Path) -> Result<(), Error> {
 fn shared_with(path: &Path, kind: &impl Fn(&str) -> Entry) -> Result<Option<String>, Error> {
     let real = fs::canonicalize(path).map_err(Error::file(path))?;
     if FOR_EVERYBODY.iter().any(|path| real == Path::new(path)) {
-        return Ok(Some("it is there for everybody".to_owned()));
+        return Ok(Some("it is for everybody".to_owned()));
     }
     let is_foreign = |name: &str| name != LOST_AND_FOUND && kind(name) == Entry::Foreign;
     let entries = entries(path)?;
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::{chown, symlink};
 
-    /// Neither root nor whoever runs tests.
+    /// A user other than root and the one that runs the tests.
     const STRANGER: u32 = 54_321;
 
     fn mode(path: &Path) -> u32 {
@@ -239,7 +239,7 @@ mod tests {
         set_mode(path, mode);
     }
 
-    /// A directory of this mode with a file and a directory of the program's own.
+    /// A directory with this mode that contains a file and a directory of the program.
     fn example(mode: u32) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("data");
@@ -280,14 +280,14 @@ mod tests {
         let refused = directory(&path, ours).unwrap_err().to_string();
         assert!(refused.contains(&format!("chmod 700 {}", path.display())), "{refused}");
         assert_eq!(mode(&path), 0o755);
-        // An administrator who restricts it can use it.
+        // If an administrator restricts it, it can be used.
         set_mode(&path, 0o700);
         directory(&path, ours).unwrap();
     }
 
     #[test]
     fn the_root_of_a_file_system_of_its_own_is_restricted() {
-        // As tmpfs is mounted.
+        // With the mode of a freshly mounted tmpfs.
         let (_dir, path) = example(0o1777);
         directory(&path, ours).unwrap();
         assert_eq!(mode(&path) & 0o777, 0o700);
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_somebody_else_is_refused_with_the_remedy() {
+    fn files_of_other_users_are_refused_with_the_remedy() {
         if user() != ROOT {
             return;
         }
@@ -327,7 +327,7 @@ mod tests {
             let refused = directory(&path, ours).unwrap_err().to_string();
             assert!(refused.contains(&format!("belongs to user {STRANGER}")) && refused.contains("chown -R 0 "), "{refused}");
         }
-        // A file that is not the program's may be anybody's.
+        // A foreign file may belong to anyone.
         let (_dir, path) = example(0o755);
         file(&path.join("notes"), "", 0o644);
         chown(path.join("notes"), Some(STRANGER), None).unwrap();

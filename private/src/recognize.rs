@@ -1,16 +1,18 @@
-//! Which settings are secrets.
+//! Recognises settings that are secrets.
 
-/// Last words of the names of settings whose values are secrets.
+/// Last words of the names of secret settings.
 const WORDS: [&str; 4] = ["token", "password", "passphrase", "secret"];
 
-/// Whether a setting of this name and value is a secret: it is called so, or it is a URL with a password.
+/// Whether a setting with this name and value is a secret: it is named like one, or is a URL with a
+/// password.
 pub fn is_secret(key: &str, value: &str) -> bool {
     let last_word = key.rsplit(['_', '.', '-']).next().unwrap_or_default();
     let is_called_so = WORDS.iter().any(|word| last_word.eq_ignore_ascii_case(word));
     is_called_so && !value.is_empty() || has_password(value)
 }
 
-/// Whether a text is a URL with a password: `scheme://user:password@host` (RFC 3986, section 3.2.1).
+/// Whether a text is a URL with a password: `scheme://user:password@host` (RFC 3986, section
+/// 3.2.1).
 fn has_password(text: &str) -> bool {
     let Some((_, rest)) = text.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

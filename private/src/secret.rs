@@ -1,22 +1,22 @@
-//! Text that no log may show.
+//! Text that must not appear in logs.
 
 use serde::{Deserialize, Deserializer, Serializer};
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// What stands in place of a secret.
+/// Printed in place of a secret.
 const HIDDEN: &str = "(secret)";
 
-/// A token, a password, or a URL with a password in it.
+/// A token, a password, or a URL that contains a password.
 ///
-/// `Debug` prints `(secret)`. There is no `Display`, so that no message and no request can contain a secret unless
-/// [`Secret::reveal`] is called, and no `Serialize`: a field that is to be written says [`reveal`] or [`hide`]. The memory
-/// is overwritten when the secret is dropped.
+/// `Debug` prints `(secret)`. There is no `Display`, so that no message or request can contain a
+/// secret unless [`Secret::reveal`] is called, and no `Serialize`: a field must specify [`reveal`]
+/// or [`hide`]. The memory is overwritten when the secret is dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Keeps a text secret.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Secret(Zeroizing::new(text.into()))
     }
@@ -26,7 +26,7 @@ impl Secret {
         &self.0
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// A field that is a secret, or may have one.
+/// A field that is, or may contain, a secret.
 pub trait Field {
     /// The secret, if there is one.
     fn secret(&self) -> Option<&Secret>;
@@ -74,12 +74,13 @@ impl Field for Option<Secret> {
     }
 }
 
-/// Writes the text itself, for `#[serde(serialize_with)]`: to whom the secret is for, or into a file of its owner's.
+/// Writes the text itself, for `#[serde(serialize_with)]`: to the intended recipient, or into a
+/// private file.
 pub fn reveal<S: Serializer>(field: &impl Field, serializer: S) -> Result<S::Ok, S::Error> {
     write(field.secret().map(Secret::reveal), serializer)
 }
 
-/// Writes `(secret)`, for `#[serde(serialize_with)]`: whoever reads it sees only that there is one.
+/// Writes `(secret)`, for `#[serde(serialize_with)]`: readers only see that there is a secret.
 pub fn hide<S: Serializer>(field: &impl Field, serializer: S) -> Result<S::Ok, S::Error> {
     write(field.secret().map(|_| HIDDEN), serializer)
 }
@@ -114,13 +115,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_of_a_secret_does_not_show_it() {
+    fn printing_a_secret_does_not_show_it() {
         let sent = Sent { token: "hush".into(), password: Some("hush".into()) };
         let printed = format!("{sent:?} {sent:#?} {:?}", sent.token);
         assert!(printed.contains("(secret)") && !printed.contains("hush"), "{printed}");
     }
 
-    /// Fields that hold a secret as plain text in types that print it, as `file: field`.
+    /// Fields that contain a secret as plain text in printable types, as `file: field`.
     fn printed_fields(file: &str, text: &str) -> Vec<String> {
         let mut found = Vec::new();
         let mut prints = false;
@@ -128,7 +129,7 @@ mod tests {
             if let Some(derived) = line.strip_prefix("#[derive(") {
                 prints = derived.contains("Debug");
             }
-            // The types below it derive for themselves.
+            // Types below it have their own derives.
             prints &= line != "}";
             let Some((name, kind)) = line.trim_start_matches("pub ").trim_end_matches(',').split_once(": ") else { continue };
             let is_text = ["String", "Option<String>", "&'a str", "&'static str", "Vec<u8>"].contains(&kind);
@@ -146,7 +147,7 @@ mod tests {
         assert!(in_text("#[derive(Clone)]\nstruct A {\n    token: String,\n}").is_empty());
         assert!(in_text("#[derive(Debug)]\nstruct A {\n    token: Secret,\n}\nstruct B {\n    token: String,\n}").is_empty());
         let project = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        // What tests make up is no secret.
+        // Secrets made up by tests do not count.
         let crates =
             std::fs::read_dir(project).unwrap().map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("tests"));
         let mut folders: Vec<_> = crates.map(|path| path.join("src")).collect();
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn whom_a_secret_is_for_gets_it_whole() {
+    fn the_recipient_of_a_secret_gets_it_whole() {
         for password in [None, Some(Secret::new("b\"c"))] {
             let sent = Sent { token: "hush".into(), password };
             let text = serde_json::to_string(&sent).unwrap();
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_looks_at_a_configuration_sees_that_there_is_a_secret() {
+    fn a_printed_configuration_shows_only_that_there_is_a_secret() {
         let shown = |password: Option<Secret>| serde_json::to_value(Shown { token: "hush".into(), password }).unwrap();
         assert_eq!(shown(Some("hush".into())), json!({"token": "(secret)", "password": "(secret)"}));
         assert_eq!(shown(None), json!({"token": "(secret)", "password": null}));

@@ -1,4 +1,4 @@
-//! The umask: what is made is for its owner only.
+//! The umask: new files are private to their owner.
 
 use crate::Error;
 use std::fs::{self, File, Permissions};
@@ -10,17 +10,17 @@ const PRIVATE: libc::mode_t = 0o077;
 /// Stands for a umask that was never changed.
 const UNCHANGED: u32 = u32::MAX;
 
-/// The umask of whoever started this program.
+/// The umask inherited from the parent process.
 static FORMER: AtomicU32 = AtomicU32::new(UNCHANGED);
 
-/// Makes everything that this process creates private. The first thing in `main`.
+/// Makes everything that this process creates private. Call first in `main`.
 pub fn set_umask() {
-    // SAFETY: a system call with a plain number; it cannot fail.
+    // SAFETY: a system call with a plain number, which cannot fail.
     let former = unsafe { libc::umask(PRIVATE) };
     FORMER.store(former, Ordering::Relaxed);
 }
 
-/// Gives a file that was made to be passed on the mode that the caller's umask asks for.
+/// Gives a file meant for others the mode requested by the inherited umask.
 pub fn share(file: &File) -> std::io::Result<()> {
     match FORMER.load(Ordering::Relaxed) {
         UNCHANGED => Ok(()),
@@ -28,7 +28,8 @@ pub fn share(file: &File) -> std::io::Result<()> {
     }
 }
 
-/// Makes a directory that holds no secret, and those above it, with the mode that the caller's umask asks for.
+/// Creates a directory for non-secret files, and its parents, with the mode requested by the
+/// inherited umask.
 pub fn shared_directory(path: &Path) -> Result<(), Error> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
@@ -43,7 +44,7 @@ pub fn shared_directory(path: &Path) -> Result<(), Error> {
     }
     match FORMER.load(Ordering::Relaxed) {
         UNCHANGED => Ok(()),
-        // Nobody but the owner may put files into it, whatever the umask.
+        // Whatever the umask, only the owner may add files.
         former => fs::set_permissions(path, Permissions::from_mode(0o755 & !former)).map_err(Error::file(path)),
     }
 }

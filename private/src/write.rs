@@ -1,4 +1,4 @@
-//! Writing a file that only its owner may read, whole or not at all.
+//! Writes a file that only its owner may read, atomically.
 
 use crate::Error;
 use std::collections::hash_map::RandomState;
@@ -9,12 +9,15 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// How many names are tried: somebody may put files in the way where every user may write.
+/// Maximum number of names to try: in a world-writable directory, others may create files in the
+/// way.
 const MAX_TRIES: usize = 16;
 
-/// A file that can be written: made beside its place, under a name that nobody knows, and still empty.
+/// A file ready to be written: created next to its destination, under a random name, and still
+/// empty.
 ///
-/// Whoever has one can go on to what cannot be repeated. Dropped unwritten, it leaves nothing behind.
+/// Prepare it before a step that cannot be repeated. If dropped unwritten, it leaves nothing
+/// behind.
 #[derive(Debug)]
 pub struct Prepared {
     path: PathBuf,
@@ -24,10 +27,10 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Prepares to write a file; one that is there is replaced only when the caller says so.
+    /// Prepares to write a file. An existing one is replaced only if `replace` is set.
     ///
-    /// Fails with [`Error::Exists`] when it is there, and with [`Error::OpenFolder`] where every user
-    /// may replace it.
+    /// Fails with [`Error::Exists`] if it exists, and with [`Error::OpenFolder`] if every user may
+    /// replace it.
     pub fn new(path: &Path, replace: bool) -> Result<Self, Error> {
         if !replace && fs::symlink_metadata(path).is_ok() {
             return Err(Error::Exists(path.to_owned()));
@@ -55,12 +58,12 @@ impl Prepared {
         }
     }
 
-    /// Where it is to be.
+    /// The destination.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes it, and puts it into its place when all of it is on disk.
+    /// Writes the file, and moves it to its destination once it is completely on disk.
     pub fn write(mut self, text: &str) -> Result<(), Error> {
         let path = self.path.clone();
         match self.write_and_place(text) {
@@ -80,7 +83,7 @@ impl Prepared {
         File::open(folder(&self.path))?.sync_all()
     }
 
-    /// A link fails where there is a file, also one that has just been made.
+    /// Creating a link fails if there is a file, even one that was just created.
     fn place_without_replacing(&self) -> io::Result<()> {
         match fs::hard_link(&self.temporary, &self.path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => self.place_without_links(),
@@ -88,7 +91,7 @@ impl Prepared {
         }
     }
 
-    /// Not every file system has links: what is replaced there is an empty file that was made for it.
+    /// Not all file systems support links: there, an empty file is created first and then replaced.
     fn place_without_links(&self) -> io::Result<()> {
         File::options().write(true).create_new(true).mode(0o600).open(&self.path)?;
         fs::rename(&self.temporary, &self.path)
@@ -97,7 +100,7 @@ impl Prepared {
 
 impl Drop for Prepared {
     fn drop(&mut self) {
-        // It is gone already when it was renamed.
+        // It is already gone if it was renamed.
         let _ = fs::remove_file(&self.temporary);
     }
 }
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_prepared_and_not_written_leaves_nothing() {
+    fn a_prepared_file_that_is_not_written_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         drop(Prepared::new(&dir.path().join("file"), false).unwrap());
         assert!(names(dir.path()).is_empty());
@@ -139,7 +142,7 @@ mod tests {
         let late = Prepared::new(&path, false).unwrap();
         fs::write(&path, "mine").unwrap();
         assert!(matches!(Prepared::new(&path, false), Err(Error::Exists(_))));
-        assert!(matches!(late.write("theirs"), Err(Error::Exists(_))), "it came while the other was prepared");
+        assert!(matches!(late.write("theirs"), Err(Error::Exists(_))), "overwrote a file created after preparation");
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
         Prepared::new(&path, true).unwrap().write("theirs").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");

@@ -1,10 +1,10 @@
-//! Sources of a configuration.
+//! Renaming in sources of a configuration.
 
 use crate::{Error, Renamed};
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 
-/// A source of a configuration in which everything has its present name.
+/// A configuration source in which everything has its present name.
 #[derive(Debug, Clone)]
 pub struct Renewed {
     metadata: Metadata,
@@ -13,9 +13,11 @@ pub struct Renewed {
 }
 
 impl Renewed {
-    /// Reads a source. Entries of the table are applied in their order, so a later one may build on an earlier one.
+    /// Reads a source. Entries of the table are applied in order, so that a later one may build on
+    /// an earlier one.
     ///
-    /// Fails with [`Error::Both`] when it has a key under both names, and with [`Error::Source`] when it cannot be read.
+    /// Fails with [`Error::Both`] if a key appears under both names, and with [`Error::Source`] if
+    /// the source is unreadable.
     pub fn of(source: impl Provider, table: &[Renamed]) -> Result<Self, Error> {
         let mut data = source.data().map_err(Box::new)?;
         let mut used = Vec::new();
@@ -29,7 +31,7 @@ impl Renewed {
         Ok(Renewed { metadata: source.metadata(), data, used })
     }
 
-    /// The old names that the source uses.
+    /// The old names used by the source.
     pub fn used(&self) -> &[Renamed] {
         &self.used
     }
@@ -45,7 +47,7 @@ impl Provider for Renewed {
     }
 }
 
-/// Puts the new name in the place of the old one; says whether that was there.
+/// Replaces the old name by the new one; returns whether the old one was there.
 fn renew(dict: &mut Dict, renamed: &Renamed) -> Result<bool, Error> {
     if let Some(key) = renamed.value_of {
         let Some((section, name)) = section(dict, key) else { return Ok(false) };
@@ -67,7 +69,7 @@ fn renew(dict: &mut Dict, renamed: &Renamed) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// The section in which a key is, if there is one, and the key's name in it.
+/// The section that contains a key, if it exists, and the key's name in it.
 fn section<'d, 'k>(dict: &'d mut Dict, key: &'k str) -> Option<(&'d mut Dict, &'k str)> {
     let Some((first, rest)) = key.split_once('.') else { return Some((dict, key)) };
     match dict.get_mut(first) {
@@ -121,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_where_a_name_was_stays() {
+    fn similar_names_elsewhere_are_kept() {
         let source = renewed("amqp = 3\nrabbitmqs.verify = \"x\"\n[other]\namqp = \"y\"").unwrap();
         assert_eq!(source.used(), [TABLE[0]]);
         assert_eq!((value(&source, "other.amqp"), value(&source, "rabbitmqs.verify")), ("y".into(), "x".into()));
     }
 
     #[test]
-    fn what_cannot_be_read_is_told() {
+    fn an_unreadable_source_is_an_error() {
         assert!(matches!(renewed("amqp = "), Err(Error::Source(_))));
     }
 }
