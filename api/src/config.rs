@@ -439,7 +439,7 @@ mod tests {
         for section in ["", "tls", "metrics", "log", "rabbitmq", "pull", "query", "sql", "store", "ingest", "limits", "proxy"] {
             let header = if section.is_empty() { String::new() } else { format!("[{section}]\n") };
             let error = read(&format!("{header}xxxxxxxxxxxxxxxxxxxx = 1")).unwrap_err().to_string();
-            let (_, known) = error.split_once("here there are ").unwrap_or_else(|| panic!("{error}"));
+            let (_, known) = error.split_once("expected one of ").unwrap_or_else(|| panic!("{error}"));
             for key in known.split(", ").map(|key| key.trim_matches('`')) {
                 let named = example.contains(&format!("{key} = ")) || example.contains(&format!("[{key}]"));
                 assert!(named, "{section}.{key} is not in the example");
@@ -461,7 +461,7 @@ mod tests {
         let settings = read("[proxy]\ntrusted = [\"192.0.2.1\", \"2001:db8::/32\"]\nheader = \"forwarded\"").unwrap();
         assert_eq!((settings.proxy.trusted.len(), settings.proxy.header), (2, ForwardedHeader::Forwarded));
         let said = read("[proxy]\ntrusted = [\"proxy.example\"]").unwrap_err().to_string();
-        assert!(said.contains("proxy.trusted") && said.contains("neither an address nor a block"), "{said}");
+        assert!(said.contains("proxy.trusted") && said.contains("neither an address nor an address block"), "{said}");
     }
 
     #[test]

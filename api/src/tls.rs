@@ -50,11 +50,11 @@ mod tests {
         let cases = [
             (&one_file, &None, &None, "tls.key_file is not"),
             (&None, &key, &None, "tls.certificate_file is not"),
-            (&one_file, &other, &None, "does not go with"),
-            (&empty, &key, &None, "empty: has no certificate"),
-            (&one_file, &empty, &None, "empty: has no private key"),
+            (&one_file, &other, &None, "does not match"),
+            (&empty, &key, &None, "empty: contains no certificate"),
+            (&one_file, &empty, &None, "empty: contains no readable private key"),
             (&missing, &key, &None, "missing: "),
-            (&None, &None, &empty, "empty: has no certificate"),
+            (&None, &None, &empty, "empty: contains no certificate"),
         ];
         for (certificate, key, ca_file, expected) in cases {
             let said = with(certificate, key, ca_file).err().map(|error| describe(&error)).unwrap();

@@ -1,10 +1,10 @@
-//! Addresses as bounds count them, and blocks of addresses.
+//! Addresses as counted by limits, and address blocks.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Whom an address is counted as: an IPv6 subscriber has a whole /64.
+/// The address to count for a limit: an IPv6 subscriber usually has a whole /64.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
@@ -12,7 +12,7 @@ pub fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A block of addresses: `192.0.2.0/24`, `2001:db8::/32`, or one address.
+/// A block of addresses: `192.0.2.0/24`, `2001:db8::/32`, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
     address: IpAddr,
@@ -20,7 +20,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// Whether an address is in it.
+    /// Whether an address is in the block.
     pub fn contains(&self, address: IpAddr) -> bool {
         let (own, own_width) = bits(self.address);
         let (other, width) = bits(address.to_canonical());
@@ -40,7 +40,7 @@ impl FromStr for Block {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let wrong = || format!("{text:?} is neither an address nor a block of addresses such as 192.0.2.0/24");
+        let wrong = || format!("{text:?} is neither an address nor an address block such as 192.0.2.0/24");
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let (value, width) = bits(address);
         let prefix_bits = prefix.map_or(Ok(width), str::parse).map_err(|_| wrong())?;

@@ -1,4 +1,4 @@
-//! What can go wrong before a connection is made.
+//! Errors in setting up connections.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,26 +7,26 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file cannot be read: correct its name or its permissions.
+    /// A file is unreadable: correct its name or its permissions.
     #[error("{}: cannot be read: {source}", .path.display())]
     File {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file of certificates or of a key is not what TLS needs: put in another.
+    /// A certificate or key file is unsuitable for TLS: replace it.
     #[error("{}: {why}", .path.display())]
     Certificate {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
     },
-    /// There are no certificates to trust: name some, or install those of the system.
+    /// There are no trusted certificates: specify some, or install the system's.
     #[error("{0}")]
     Trust(String),
-    /// The libraries refuse what they were told: a defect of ours.
+    /// A library rejected its parameters: a bug.
     #[error("TLS: {0}")]
     Setup(String),
 }

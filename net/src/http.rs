@@ -1,41 +1,42 @@
-//! HTTP clients: what is sent goes to the address that it is for, and what is received has a bound.
+//! HTTP clients that send only to the intended address, and limit what they receive.
 
 use crate::{Error, Trust, tls};
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, ClientBuilder, Response, Url, redirect};
 use rustls::ClientConfig;
 
-/// A client for an address. With `https://` it believes whom `trust` says; otherwise no certificates need to be there.
+/// A client for a URL. With `https://` it trusts certificates as `trust` says; otherwise no
+/// certificates are required.
 ///
-/// It follows no redirects and uses no proxy: a token is for the address that it was given for.
+/// It follows no redirects and uses no proxy: a token is only for the URL for which it was issued.
 pub fn client(url: &str, trust: &Trust) -> Result<ClientBuilder, Error> {
     Ok(client_with(if is_https(url) { trust.client_config()? } else { tls::nobody()? }))
 }
 
-/// The same, with what TLS needs to connect.
+/// The same, from a finished TLS configuration.
 pub fn client_with(config: ClientConfig) -> ClientBuilder {
     Client::builder().tls_backend_preconfigured(config).redirect(redirect::Policy::none()).no_proxy()
 }
 
-/// Finishes a client.
+/// Builds a client.
 pub fn build(builder: ClientBuilder) -> Result<Client, Error> {
     builder.build().map_err(Error::setup)
 }
 
-/// Whether an address is HTTPS.
+/// Whether a URL is HTTPS.
 pub fn is_https(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| url.scheme() == "https")
 }
 
-/// The address of a path of an API.
+/// The URL of a path of an API.
 pub fn address(url: &str, path: &str) -> String {
     format!("{}{path}", url.trim_end_matches('/'))
 }
 
-/// Why there is no body of an answer.
+/// Why the body of an answer could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It is longer than it may be.
+    /// It exceeds the limit.
     #[error("it has more than {0} bytes")]
     TooLong(usize),
     /// The connection ended, or was silent for too long.
@@ -43,7 +44,7 @@ pub enum BodyError {
     Broken(#[from] reqwest::Error),
 }
 
-/// The body of an answer, up to a bound.
+/// Reads the body of an answer, up to a limit.
 pub async fn body(mut response: Response, max_bytes: usize) -> Result<Bytes, BodyError> {
     let mut body = BytesMut::new();
     while let Some(piece) = response.chunk().await? {
@@ -55,7 +56,8 @@ pub async fn body(mut response: Response, max_bytes: usize) -> Result<Bytes, Bod
     Ok(body.freeze())
 }
 
-/// The beginning of a body as text, for a log or a person: what does not come, or is past the bound, is left out.
+/// The beginning of a body as text, for a log or a person, as far as it arrives and up to the
+/// limit.
 pub async fn start_of_body(mut response: Response, max_bytes: usize) -> String {
     let mut body = Vec::new();
     while let Ok(Some(piece)) = response.chunk().await {
@@ -74,7 +76,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    /// The answer of somebody who says this, whole.
+    /// The answer of a server that sends this and closes the connection.
     async fn answer(head: &'static str, body: &'static str) -> Response {
         crate::tls::install_provider();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,29 +1,34 @@
-//! The network as probe and central share it: TLS, HTTP clients, connections to a broker, and a bounded listener.
+//! Networking shared by probe and central: TLS, HTTP clients, connections to a broker, and a
+//! bounded listener.
 //!
-//! * [`tls`]: whom a client believes, and what a listener shows.
-//! * [`http`]: clients that send nothing anywhere else, and read no more than was agreed.
+//! * [`tls`]: which certificates a client trusts, and which one a listener presents.
+//! * [`http`]: clients that send only to the intended address, and limit what they receive.
 //! * [`amqp`]: connections to a broker over the same TLS.
-//! * [`Server`]: the listener, which the rest of this is about.
+//! * [`Server`]: the listener, which the rest of this text describes.
 //!
 //! # The listener
 //!
-//! Whoever connects gets a *place*. Places are bounded in number ([`Bounds`]), and what a client may do in its
-//! place is bounded in bytes and time ([`Limits`]):
+//! Each connection occupies a *place*. The number of places is bounded ([`Bounds`]), and a client
+//! in a place is limited in bytes and time ([`Limits`]):
 //!
-//! * **Deadlines are absolute.** A TLS handshake and a request head have to be complete by a fixed time, however
-//!   many bytes arrive meanwhile. A request body and an answer have to move at a minimum rate.
-//! * **A newcomer is always let in.** When places run out, somebody who has not authenticated is closed: whoever has
-//!   waited longest without a complete request head, or else whoever has been answered for longest. So an attacker
-//!   who holds every place cannot keep others out, and loses places instead. A client is only displaced before its
-//!   first request is read when as many others connect meanwhile as there are places.
-//! * **Authenticated clients keep their places.** The application calls [`Visitor::prove`] for a request with valid
-//!   credentials. That connection is never displaced, and part of all places is reserved for such connections.
-//!   One principal can hold only a few of them, so that a stolen token cannot take the reserve.
-//! * **An early refusal reaches its client.** When an answer is sent before the whole request has been read, the
-//!   connection is half-closed, and what still arrives is read and discarded within bounds. A connection that is
-//!   closed with unread bytes is reset, and a reset can destroy the answer on its way (RFC 9112 section 9.6).
-//!
-//! * **Repeated warnings do not flood the log** ([`Throttle`]): one line per cause and minute, with a count.
+//! * **Deadlines are absolute.** A TLS handshake and a request head must be complete by a fixed
+//!   time, however many bytes arrive meanwhile. A request body and an answer must proceed at a
+//!   minimum rate.
+//! * **A newcomer is always admitted.** If there is no free place, an unauthenticated connection is
+//!   closed: the one that has waited longest without a complete request head, or else the one that
+//!   has been served longest. So an attacker who occupies every place cannot keep others out, but
+//!   loses places. A client is only displaced before its first request is read if as many others
+//!   connect in that time as there are places.
+//! * **Authenticated clients keep their places.** The application calls [`Visitor::prove`] for a
+//!   request with valid credentials. That connection is never displaced, and part of the places are
+//!   reserved for such connections. One principal can hold only a few of them, so that a stolen
+//!   token cannot exhaust the reserve.
+//! * **An early refusal reaches its client.** If an answer is sent before the whole request has
+//!   been read, the connection is half-closed, and remaining input is read and discarded within
+//!   limits. Closing a connection with unread input resets it, which can destroy the answer in
+//!   transit (RFC 9112 section 9.6).
+//! * **Repeated warnings do not flood the log** ([`Throttle`]): one line per cause and minute, with
+//!   a count.
 //!
 //! The crate knows no routes, no credentials and no configuration files.
 
@@ -49,5 +54,5 @@ pub use server::Server;
 pub use throttle::Throttle;
 pub use tls::Trust;
 
-/// An error of a body.
+/// An error in a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

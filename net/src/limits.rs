@@ -1,24 +1,25 @@
-//! How many bytes and how much time a connection may take.
+//! Limits on bytes and time per connection.
 
 use std::time::{Duration, Instant};
 
 /// What a client may do in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// From the first byte of a request to the end of its head. For the first request it begins with the
-    /// connection, and includes the TLS handshake.
+    /// From the first byte of a request to the end of its head. For the first request it starts
+    /// with the connection, and includes the TLS handshake.
     pub head: Duration,
-    /// Without a request between two requests.
+    /// Idle time between two requests.
     pub idle: Duration,
-    /// How long a body, or an answer, may make no progress.
+    /// How long a body or an answer may make no progress.
     pub stall: Duration,
-    /// How fast a body, or an answer, has to move beyond that.
+    /// The minimum rate of a body or an answer beyond that.
     pub min_bytes_per_s: u32,
-    /// The longest request head, its first line included.
+    /// Maximum size of a request head, including the request line.
     pub head_bytes: usize,
-    /// The longest first line of a request. It is handed to the application cut off here, for an answer 414.
+    /// Maximum length of a request line. A longer one is passed to the application truncated, to be
+    /// answered with 414.
     pub target_bytes: usize,
-    /// How long a client may go on sending after an early answer …
+    /// How long a client may keep sending after an early answer …
     pub linger: Duration,
     /// … and how many bytes.
     pub linger_bytes: u64,
@@ -39,8 +40,9 @@ impl Default for Limits {
     }
 }
 
-/// How long a peer may still keep us waiting. Waiting uses it up, and bytes earn it back, never more than there
-/// was at first: so a peer has to move bytes at the minimum rate, and nothing it did earlier lets it stall for long.
+/// The time for which a peer may still keep us waiting. Waiting uses it up, and bytes earn it back,
+/// but never beyond the initial amount: a peer must proceed at the minimum rate, and cannot save up
+/// time for a long stall.
 #[derive(Debug)]
 pub(crate) struct Patience {
     left: Duration,
@@ -54,12 +56,12 @@ impl Patience {
         Patience { left: limits.stall, most: limits.stall, bytes_per_s: limits.min_bytes_per_s.max(1), waiting_since: None }
     }
 
-    /// We wait from now on, or did before; gives when patience ends.
+    /// Starts waiting, unless already waiting; returns when patience ends.
     pub(crate) fn wait(&mut self, now: Instant) -> Instant {
         *self.waiting_since.get_or_insert(now) + self.left
     }
 
-    /// So many bytes moved.
+    /// Records that bytes were transferred.
     pub(crate) fn moved(&mut self, bytes: usize, now: Instant) {
         if let Some(since) = self.waiting_since.take() {
             self.left = self.left.saturating_sub(now.saturating_duration_since(since));
@@ -80,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_moves_nothing_is_waited_for_once() {
+    fn a_stalled_peer_is_waited_for_once() {
         let (mut patience, now) = (patience(), Instant::now());
         assert_eq!(patience.wait(now), now + 10 * SECOND);
         assert_eq!(patience.wait(now + 9 * SECOND), now + 10 * SECOND);

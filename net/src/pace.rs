@@ -1,4 +1,4 @@
-//! Bodies: of requests, at a minimum rate, and of answers, whose end is noticed.
+//! Bodies: requests with a minimum rate, and answers whose end is noticed.
 
 use crate::limits::Patience;
 use crate::places::Visitor;
@@ -18,13 +18,14 @@ use tokio::time::{Sleep, sleep_until};
 #[error("the request body arrived too slowly")]
 pub struct TooSlow;
 
-/// A request body that has to arrive at the minimum rate; otherwise it ends with [`TooSlow`]. The clock runs while
-/// the application waits for the client, never while the client waits for the application.
+/// A request body that must arrive at the minimum rate; otherwise it ends with [`TooSlow`]. The
+/// clock runs while the application waits for the client, not while the client waits for the
+/// application.
 pub struct Paced {
     body: Incoming,
     patience: Patience,
     alarm: Option<Pin<Box<Sleep>>>,
-    /// Whether all of it was read.
+    /// Whether it was read completely.
     whole: Arc<AtomicBool>,
 }
 
@@ -70,7 +71,7 @@ impl Body for Paced {
     }
 }
 
-/// The body of an answer: when it is gone, the connection waits for the next request.
+/// The body of an answer: once dropped, the connection waits for the next request.
 pub(crate) struct Answer<B> {
     pub(crate) body: B,
     pub(crate) visitor: Visitor,

@@ -1,4 +1,4 @@
-//! Places: how many connections there may be, whose they are, and who has to go.
+//! Places: the number of connections, who occupies them, and which one is closed at a limit.
 
 use crate::address::network;
 use crate::limits::Limits;
@@ -10,26 +10,26 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until};
 
-/// How many connections there may be.
+/// Limits on the number of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// All together.
+    /// In total.
     pub connections: usize,
-    /// Of one address, or one IPv6 /64, that have not authenticated.
+    /// Unauthenticated connections per address or IPv6 /64.
     pub per_address: usize,
-    /// Places that only connections take that have authenticated.
+    /// Places reserved for authenticated connections.
     pub reserved: usize,
-    /// Connections of one principal that count as authenticated; others of it may be displaced.
+    /// Connections of one principal that count as authenticated; any others may be displaced.
     pub per_principal: usize,
 }
 
 impl Bounds {
-    /// So many connections, without distinction.
+    /// Limits only the total.
     pub fn at_most(connections: usize) -> Self {
         Bounds { connections, per_address: connections, reserved: 0, per_principal: connections }
     }
 
-    /// What is left to newcomers in any case, so that they can authenticate.
+    /// Places guaranteed to newcomers, so that they can authenticate.
     fn newcomers(&self) -> usize {
         (self.connections / 8).max(1)
     }
@@ -39,16 +39,16 @@ impl Bounds {
     }
 }
 
-/// What happened to connections since the start.
+/// Counts of closed connections since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Closed to make room for another.
+    /// To make room for another.
     pub displaced: u64,
-    /// Closed because a head, a handshake or a next request did not come in time.
+    /// Because a head, a handshake or a next request did not arrive in time.
     pub timed_out: u64,
-    /// Closed because the client did not read its answer.
+    /// Because the client did not read its answer.
     pub unread: u64,
-    /// TLS handshakes that failed or took too long.
+    /// Because a TLS handshake failed or took too long.
     pub failed_handshakes: u64,
 }
 
@@ -71,7 +71,7 @@ struct Shared {
 struct Room {
     next: u64,
     guests: HashMap<u64, Guest>,
-    /// Guests that have not authenticated, by address.
+    /// Unauthenticated guests by address.
     unproven: HashMap<IpAddr, usize>,
     proven: HashMap<u64, usize>,
     proven_total: usize,
@@ -81,18 +81,19 @@ struct Room {
 struct Guest {
     state: Arc<State>,
     network: IpAddr,
-    /// The principal that it authenticated as.
+    /// The principal as which it authenticated.
     proven: Option<u64>,
 }
 
-/// What a guest is doing, read by whoever looks for a place.
+/// What a guest is doing, as needed to choose which one to displace.
 #[derive(Debug)]
 struct State {
-    /// The phase in the lowest two bits, above them since when, milliseconds after the listener began.
+    /// The phase in the lowest two bits; above them its start, milliseconds after the listener
+    /// started.
     phase: AtomicU64,
-    /// The principal it was last proven to be, or 0.
+    /// The principal as which it last authenticated, or 0.
     principal: AtomicU64,
-    /// Whether the first line of its last request was too long and is not whole.
+    /// Whether its last request line was too long and is truncated.
     cut_off: AtomicBool,
     displaced: Notify,
 }
@@ -105,20 +106,20 @@ enum Phase {
     Active,
     /// Between two requests.
     Idle,
-    /// It was answered, and is to close.
+    /// It was answered and is closing.
     Leaving,
 }
 
-/// The principal of connections that come through a trusted proxy.
+/// The principal of connections through a trusted proxy.
 const PROXY: u64 = u64::MAX;
 
 impl Places {
-    /// All free.
+    /// Creates free places.
     pub fn new(bounds: Bounds) -> Self {
         Places::counting(bounds, Arc::default())
     }
 
-    /// All free; connections that are closed to make room are counted there.
+    /// The same; displaced connections are added to this counter.
     pub fn counting(bounds: Bounds, displaced: Arc<AtomicU64>) -> Self {
         let connections = bounds.connections.max(1);
         let bounds = Bounds { connections, per_address: bounds.per_address.max(1), ..bounds };
@@ -134,22 +135,22 @@ impl Places {
         }))
     }
 
-    /// Connections that are open.
+    /// Number of open connections.
     pub fn open(&self) -> usize {
         self.0.room().guests.len()
     }
 
-    /// Connections that have authenticated.
+    /// Number of authenticated connections.
     pub fn authenticated(&self) -> usize {
         self.0.room().proven_total
     }
 
-    /// As many as there may be.
+    /// Maximum number of connections.
     pub fn most(&self) -> usize {
         self.0.bounds.connections
     }
 
-    /// What happened since the start.
+    /// Counts since the start.
     pub fn counts(&self) -> Counts {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let shared = &self.0;
@@ -161,8 +162,8 @@ impl Places {
         }
     }
 
-    /// A place for a connection from this address; somebody else loses theirs if need be. Connections of a trusted
-    /// proxy are many clients', so no bound per address holds for them.
+    /// Takes a place for a connection from this address, displacing another if necessary. A trusted
+    /// proxy's connections belong to many clients, so the limit per address does not apply.
     pub(crate) fn enter(&self, address: IpAddr, is_proxy: bool) -> Seat {
         let shared = &self.0;
         let network = network(address);
@@ -187,7 +188,7 @@ impl Places {
         Seat(visitor)
     }
 
-    /// Closes somebody's connection: the system has no room for more.
+    /// Closes a connection because the system has no resources for more.
     pub(crate) fn make_room(&self) {
         self.0.displace(&mut self.0.room(), |_| true);
     }
@@ -199,11 +200,11 @@ impl Places {
 
 impl Shared {
     fn room(&self) -> MutexGuard<'_, Room> {
-        // Every change is whole before the lock is given back.
+        // Every change is complete before the lock is released, so poisoning can be ignored.
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes connections until the others fit; never that of the newcomer.
+    /// Closes connections until the rest fit, but never the newcomer's.
     fn fit(&self, room: &mut Room, newcomer: Option<&Arc<State>>) {
         let is_other = |guest: &Guest| newcomer.is_none_or(|newcomer| !Arc::ptr_eq(newcomer, &guest.state));
         while room.guests.len() - room.proven_total > self.bounds.connections - self.bounds.reserved.max(room.proven_total) {
@@ -213,8 +214,8 @@ impl Shared {
         }
     }
 
-    /// Takes the place of one of these connections that has not authenticated: first of those without a request,
-    /// then of the others; the one that has been so for longest.
+    /// Displaces one of these connections that is not authenticated: preferably one without a
+    /// request, otherwise any; in both cases the one that has been in this state for longest.
     fn displace(&self, room: &mut Room, may_go: impl Fn(&Guest) -> bool) -> bool {
         let candidates = room.guests.iter().filter(|(_, guest)| guest.proven.is_none() && may_go(guest));
         let victim = candidates.min_by_key(|(id, guest)| {
@@ -262,7 +263,7 @@ impl Room {
     }
 }
 
-/// Counts down, and forgets what is at zero.
+/// Decrements a count, and removes it at zero.
 fn one_less<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
     if let std::collections::hash_map::Entry::Occupied(mut entry) = counts.entry(key) {
         *entry.get_mut() -= 1;
@@ -285,7 +286,7 @@ impl State {
     }
 }
 
-/// A connection's place, which it gives back when it ends.
+/// A connection's place, released when dropped.
 pub(crate) struct Seat(Visitor);
 
 impl Seat {
@@ -300,7 +301,7 @@ impl Drop for Seat {
     }
 }
 
-/// Whoever is in a place. Among the extensions of a request it is the client that sent it.
+/// The client in a place. Requests carry it in their extensions.
 #[derive(Debug, Clone)]
 pub struct Visitor {
     id: u64,
@@ -309,8 +310,8 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// The client has authenticated as this principal, whose number is any but 0. From then on its connection is
-    /// not displaced, unless the principal has too many of them.
+    /// Records that the client has authenticated as this principal, which must not be 0. From then
+    /// on its connection is not displaced, unless the principal has too many.
     pub fn prove(&self, principal: u64) {
         let known = self.state.principal.load(Ordering::Relaxed);
         if known == principal || known == PROXY {
@@ -334,7 +335,7 @@ impl Visitor {
         self.shared.fit(&mut room, None);
     }
 
-    /// Whether the request is not whole, because its first line was too long: answer 414.
+    /// Whether the request is truncated because its request line was too long: answer 414.
     pub fn was_cut_off(&self) -> bool {
         self.state.cut_off.load(Ordering::Relaxed)
     }
@@ -348,12 +349,12 @@ impl Visitor {
         self.state.phase.store((since_ms << 2) | phase as u64, Ordering::Relaxed);
     }
 
-    /// A request's head is complete.
+    /// A request head is complete.
     pub(crate) fn asked(&self) {
         self.set(Phase::Active);
     }
 
-    /// The answer has been handed over.
+    /// The answer has been sent.
     pub(crate) fn answered(&self) {
         self.set(Phase::Idle);
     }
@@ -363,7 +364,7 @@ impl Visitor {
         self.set(Phase::Leaving);
     }
 
-    /// Bytes of a head arrived; whether they are the first ones of a next request.
+    /// Bytes of a head have arrived; returns whether they start the next request.
     pub(crate) fn begins(&self) -> bool {
         let is_next = self.state.read().0 == Phase::Idle;
         if is_next {
@@ -384,12 +385,13 @@ impl Visitor {
         self.shared.unread.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Comes back when the place has been given to another.
+    /// Waits until the place is given to another.
     pub(crate) async fn displaced(&self) {
         self.state.displaced.notified().await;
     }
 
-    /// Comes back when a deadline has passed, and counts that. Bodies and answers have deadlines of their own.
+    /// Waits until a deadline has passed, and counts that. Bodies and answers have deadlines of
+    /// their own.
     pub(crate) async fn overdue(&self, limits: &Limits) {
         loop {
             let (phase, since_ms) = self.state.read();
@@ -409,7 +411,7 @@ impl Visitor {
                 }
                 return;
             }
-            // Looks again early enough for a phase that begins meanwhile and is shorter.
+            // Check again early enough for a shorter phase that begins in the meantime.
             let soon = Instant::now() + limits.head.min(limits.linger);
             sleep_until(due.min(soon).into()).await;
         }
@@ -474,14 +476,14 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_authenticated_keeps_the_place() {
+    fn an_authenticated_client_keeps_its_place() {
         let places = places(8, 8, 2);
         let probe = places.enter(address(1), false);
         probe.visitor().prove(1);
         let seats: Vec<Seat> = (0..200).map(|n| places.enter(address(n), false)).collect();
         assert!(is_in(&places, &probe));
-        assert_eq!((places.open(), seats.iter().filter(|seat| is_in(&places, seat)).count()), (7, 6), "2 are reserved");
-        // The reserve is there for the next probe.
+        assert_eq!((places.open(), seats.iter().filter(|seat| is_in(&places, seat)).count()), (7, 6), "2 places are reserved");
+        // The reserve is available to the next probe.
         let other = seats.last().unwrap();
         other.visitor().prove(2);
         assert_eq!((places.open(), places.authenticated()), (7, 2));
@@ -500,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn newcomers_find_a_place_however_many_have_authenticated() {
+    fn newcomers_find_a_place_however_many_clients_have_authenticated() {
         let places = places(16, 16, 4);
         let seats: Vec<Seat> = (0..32).map(|_| places.enter(address(1), false)).collect();
         for (number, seat) in seats.iter().enumerate() {

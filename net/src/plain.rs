@@ -1,4 +1,5 @@
-//! Plain HTTP at a port that speaks TLS: whoever wrote `http://` for `https://` gets an answer that says so.
+//! Plain HTTP on a TLS port: a client that used `http://` instead of `https://` gets an answer that
+//! says so.
 
 use crate::Limits;
 use crate::places::Visitor;
@@ -11,15 +12,15 @@ use tokio::net::TcpStream;
 /// The first bytes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opening {
-    /// The client left without a byte.
+    /// The client left without sending anything.
     Nothing,
-    /// A method of HTTP, as it seems.
+    /// Apparently an HTTP method.
     Http,
     /// Anything else, such as a TLS handshake.
     Other,
 }
 
-/// Looks at the first byte and leaves it in the connection. TLS records begin with their type, which is below 32.
+/// Peeks at the first byte. TLS records begin with their type, which is below 32.
 pub(crate) async fn opening(stream: &TcpStream) -> io::Result<Opening> {
     let mut first = [0];
     Ok(match stream.peek(&mut first).await? {
@@ -29,7 +30,8 @@ pub(crate) async fn opening(stream: &TcpStream) -> io::Result<Opening> {
     })
 }
 
-/// Reads the head of a request and answers 400. Returns the stream for what the client still sends.
+/// Reads the head of a request and answers 400. Returns the stream for the client's remaining
+/// input.
 pub(crate) async fn answer(mut stream: TcpStream, visitor: &Visitor, limits: &Limits) -> io::Result<Stream<TcpStream>> {
     let local = stream.local_addr()?;
     let head = head(&mut stream, limits.head_bytes).await?;
@@ -43,7 +45,7 @@ pub(crate) async fn answer(mut stream: TcpStream, visitor: &Visitor, limits: &Li
     Ok(Stream::new(stream, visitor.clone(), limits))
 }
 
-/// A request's head, or as much of it as there may be. How long this may take is bounded by the phase of the connection.
+/// Reads a request head, up to the limit. The phase of the connection bounds the time.
 async fn head(stream: &mut TcpStream, max_bytes: usize) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     while head.len() < max_bytes && !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -57,7 +59,7 @@ async fn head(stream: &mut TcpStream, max_bytes: usize) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// The host and port that the client wrote, or the address that it reached.
+/// The host and port in the request, or else the local address.
 fn place(head: &[u8], local: SocketAddr) -> String {
     let head = String::from_utf8_lossy(head);
     let host = head.lines().skip(1).filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("host"));
@@ -67,7 +69,7 @@ fn place(head: &[u8], local: SocketAddr) -> String {
     }
 }
 
-/// Whether a text can only be a host, and perhaps a port.
+/// Whether a text can only be a host, optionally with a port.
 fn is_host(text: &str) -> bool {
     (1..=261).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
 }

@@ -1,4 +1,4 @@
-//! Accepting connections, and each one from its first byte to its last.
+//! Accepts connections, and handles each from its first byte to its last.
 
 use crate::limits::Limits;
 use crate::pace::{Answer, Paced};
@@ -32,26 +32,27 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-/// What the kernel buffers of an answer, bytes: it bounds memory, and shows soon whether the client reads.
+/// Size of the kernel's send buffer, bytes: it bounds memory, and makes it apparent early whether
+/// the client reads.
 const SEND_BUFFER_BYTES: usize = 128 << 10;
-/// What is discarded at a time after an early answer, bytes.
+/// How much to discard at a time after an early answer, bytes.
 const DISCARD_BYTES: usize = 16 << 10;
-/// The longest cause of a failed handshake in the log, characters.
+/// Maximum length of a failed handshake's cause in the log, characters.
 const LONGEST_CAUSE: usize = 200;
-/// How long to wait when the system lets no connection be accepted.
+/// How long to wait if the system cannot accept connections.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
-/// A listener, and what bounds its connections.
+/// A listener and the limits on its connections.
 pub struct Server {
-    /// Where it listens.
+    /// The listening socket.
     pub listener: TcpListener,
-    /// TLS, if it speaks it.
+    /// TLS, if enabled.
     pub tls: Option<Acceptor>,
     /// Its places.
     pub places: Places,
-    /// Bounds of each connection.
+    /// Limits on each connection.
     pub limits: Limits,
-    /// Addresses of proxies that are trusted to bound their own clients.
+    /// Addresses of trusted proxies, which limit their own clients.
     pub proxies: Arc<[address::Block]>,
 }
 
@@ -65,10 +66,10 @@ struct Setup<F> {
 }
 
 impl Server {
-    /// Answers requests until `ending`; then connections without a request are closed, requests that are being
-    /// answered are finished, and it comes back. Dropping it closes all connections at once.
+    /// Answers requests until `ending`. Then idle connections are closed, requests in progress are
+    /// completed, and the function returns. Dropping the future closes all connections at once.
     ///
-    /// A request's extensions hold its [`Visitor`].
+    /// A request's extensions contain its [`Visitor`].
     pub async fn serve<F, A, B>(self, answer: F, ending: impl Future<Output = ()>)
     where
         F: Fn(Request<Paced>, SocketAddr) -> A + Send + Sync + 'static,
@@ -98,7 +99,7 @@ impl Server {
             }
         }
         drop(listener);
-        // Nobody is left to tell when all connections have ended.
+        // Fails if all connections have ended already.
         let _ = end.send(true);
         while connections.join_next().await.is_some() {}
     }
@@ -108,13 +109,13 @@ fn is_among(address: IpAddr, blocks: &[address::Block]) -> bool {
     blocks.iter().any(|block| block.contains(address))
 }
 
-/// A connection was not accepted: its client went away, or the system is at a bound.
+/// A connection could not be accepted: its client is gone, or the system is at a limit.
 async fn not_accepted(error: &io::Error, places: &Places) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
         return;
     }
-    tracing::warn!(%error, "a connection could not be accepted; another one is closed to make room");
+    tracing::warn!(%error, "cannot accept a connection; closing another one to make room");
     places.make_room();
     tokio::time::sleep(ACCEPT_AGAIN).await;
 }
@@ -126,7 +127,8 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    /// A connection, until it ends by itself, is overdue, is displaced, or has nothing to do when all is to end.
+    /// Runs a connection until it ends, exceeds a deadline, is displaced, or is idle while the
+    /// server shuts down.
     async fn converse(
         self: Arc<Self>,
         stream: TcpStream,
@@ -135,7 +137,7 @@ where
         places: Places,
         ended: watch::Receiver<bool>,
     ) {
-        // Answers are written whole: waiting for more of them only takes time.
+        // Answers are written in one piece: Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
         let visitor = seat.visitor();
@@ -147,7 +149,8 @@ where
         };
         let speak_securely = async |acceptor: TlsAcceptor, stream: TcpStream| {
             match plain::opening(&stream).await {
-                // Whoever only looks whether the port is open does so every few seconds: counted, and no warning.
+                // Port checks connect every few seconds without sending anything: count them, but
+                // do not warn.
                 Ok(Opening::Nothing) | Err(_) => {
                     is_greeted.store(true, Ordering::Relaxed);
                     return places.handshake_failed();
@@ -187,7 +190,7 @@ where
         }
     }
 
-    /// Warns of a failed handshake. Its client has not said who it is, so that its address is all that is known of it.
+    /// Warns of a failed handshake. The client has not authenticated, so only its address is known.
     fn handshake_failed(&self, address: SocketAddr, cause: &str) {
         let cause: String = cause.chars().take(LONGEST_CAUSE).collect();
         if let Some(count) = self.failures.add(cause.clone(), Instant::now()) {
@@ -195,7 +198,7 @@ where
         }
     }
 
-    /// Reads requests and answers them.
+    /// Reads and answers requests.
     async fn speak<T>(&self, stream: T, visitor: &Visitor, address: SocketAddr, mut ended: watch::Receiver<bool>)
     where
         T: AsyncRead + AsyncWrite + Send + Unpin,
@@ -223,7 +226,7 @@ where
         }
     }
 
-    /// Has one request answered.
+    /// Passes a request to the application.
     fn ask(&self, request: Request<Incoming>, visitor: &Visitor, address: SocketAddr) -> Answering<B> {
         visitor.asked();
         let whole = Arc::new(AtomicBool::new(false));
@@ -233,7 +236,7 @@ where
         Box::pin(async move {
             let mut response = answering.await;
             if !whole.load(Ordering::Relaxed) || visitor.was_cut_off() {
-                // What is left of the request is no next request.
+                // The rest of the request must not be taken for the next one.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response.map(|body| Answer { body, visitor }))
@@ -243,8 +246,8 @@ where
 
 type Answering<B> = Pin<Box<dyn Future<Output = Result<Response<Answer<B>>, Infallible>> + Send>>;
 
-/// Says that nothing more will come, and reads what the client still sends, so that it gets to read its answer.
-/// The time for this is bounded by the phase of the connection.
+/// Closes the sending side, and discards what the client still sends, so that it can read its
+/// answer. The phase of the connection bounds the time.
 async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<T>, most_bytes: u64) {
     if stream.shutdown().await.is_err() {
         return;
@@ -260,7 +263,7 @@ async fn linger<T: AsyncRead + AsyncWrite + Unpin>(mut stream: Stream<T>, most_b
     }
 }
 
-/// Comes back when all is to end and no request is being answered on this connection.
+/// Waits until the server shuts down and no request is in progress on this connection.
 async fn without_request(visitor: &Visitor, mut ended: watch::Receiver<bool>) {
     is_true(&mut ended).await;
     if visitor.is_active() {
@@ -269,7 +272,7 @@ async fn without_request(visitor: &Visitor, mut ended: watch::Receiver<bool>) {
 }
 
 async fn is_true(ended: &mut watch::Receiver<bool>) {
-    // An error means that the listener is gone, which is an end as well.
+    // An error means that the listener is gone, which ends it as well.
     let _ = ended.wait_for(|ended| *ended).await;
 }
 

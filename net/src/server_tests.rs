@@ -1,4 +1,4 @@
-//! A listener as its clients meet it, with short deadlines.
+//! A listener as seen by its clients, with short deadlines.
 
 use super::*;
 use crate::places::Bounds;
@@ -19,7 +19,7 @@ fn limits() -> Limits {
     Limits { head: 300 * MS, idle: 600 * MS, stall: 300 * MS, linger: 2000 * MS, ..Limits::default() }
 }
 
-/// A body of so many bytes.
+/// A body of this many bytes.
 struct Bytes4K(usize);
 
 impl Body for Bytes4K {
@@ -37,7 +37,7 @@ impl Body for Bytes4K {
     }
 }
 
-/// Reads a body to its end; an error gives none.
+/// Reads a body to its end and returns its size.
 async fn size(mut body: Paced) -> Result<usize, BoxError> {
     let mut size = 0;
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
@@ -46,8 +46,8 @@ async fn size(mut body: Paced) -> Result<usize, BoxError> {
     Ok(size)
 }
 
-/// `/refuse` answers 413 at once, `/read` reads all and answers 200 or 408, `/large` has a large answer, `/slow`
-/// takes 400 ms, `/mine` authenticates, anything else is answered 200.
+/// `/refuse` answers 413 at once, `/read` reads everything and answers 200 or 408, `/large` sends a
+/// large answer, `/slow` takes 400 ms, `/mine` authenticates, everything else is answered with 200.
 async fn answer(request: Request<Paced>) -> Response<Bytes4K> {
     let visitor = request.extensions().get::<Visitor>().unwrap().clone();
     if visitor.was_cut_off() {
@@ -94,7 +94,7 @@ impl Running {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Everything that is answered to these bytes, until the connection ends.
+    /// Sends these bytes; returns everything received until the connection ends.
     async fn ask(&self, request: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect().await;
         stream.write_all(request.as_ref()).await.unwrap();
@@ -102,7 +102,7 @@ impl Running {
     }
 }
 
-/// All that comes until the end of the connection.
+/// Reads until the end of the connection.
 async fn read(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let _ = timeout(5000 * MS, stream.read_to_end(&mut text)).await.expect("the connection ends");
@@ -118,7 +118,7 @@ fn bounds() -> Bounds {
 }
 
 #[tokio::test]
-async fn a_head_has_to_be_complete_in_time_however_many_bytes_come() {
+async fn a_head_must_be_complete_in_time_however_many_bytes_arrive() {
     let running = start(limits(), bounds()).await;
     let mut stream = running.connect().await;
     let began = Instant::now();
@@ -141,7 +141,7 @@ async fn a_connection_without_a_next_request_ends_and_one_with_requests_goes_on(
         stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
-            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "it is kept");
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "the connection was not kept");
         }
         sleep(200 * MS).await;
     }
@@ -179,7 +179,7 @@ async fn a_refusal_reaches_a_client_that_sends_everything_first() {
         let mut stream = running.connect().await;
         stream.write_all(format!("POST /refuse HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n").as_bytes()).await.unwrap();
         for _ in 0..32 {
-            stream.write_all(&vec![b'1'; 1 << 20]).await.expect("what is sent is read");
+            stream.write_all(&vec![b'1'; 1 << 20]).await.expect("the input is not read");
         }
         let answer = read(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("connection: close"), "{head}: {answer}");
@@ -270,7 +270,7 @@ async fn an_answer_of_any_size_reaches_a_client_that_reads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_holds_every_place_keeps_nobody_out() {
+async fn a_client_with_every_place_keeps_no_other_out() {
     let long = Limits { head: 60_000 * MS, ..limits() };
     let running = start(long, Bounds { per_address: 4, ..bounds() }).await;
     let mut known = running.connect().await;
@@ -278,7 +278,7 @@ async fn whoever_holds_every_place_keeps_nobody_out() {
     known.write_all(keep).await.unwrap();
     let mut answer = [0; 15];
     known.read_exact(&mut answer).await.unwrap();
-    // From many addresses, as many as there may be of each.
+    // From many addresses, each up to its limit.
     let mut held = Vec::new();
     for last in 2..60u8 {
         for _ in 0..4 {
@@ -297,7 +297,7 @@ async fn whoever_holds_every_place_keeps_nobody_out() {
     known.write_all(keep).await.unwrap();
     let mut rest = Vec::new();
     while !String::from_utf8_lossy(&rest).contains("HTTP/1.1 200 OK") {
-        assert!(known.read_buf(&mut rest).await.unwrap() > 0, "whoever has authenticated is still connected");
+        assert!(known.read_buf(&mut rest).await.unwrap() > 0, "an authenticated client was displaced");
     }
 }
 
@@ -320,7 +320,7 @@ async fn the_end_waits_for_requests_and_not_for_silent_clients() {
     drop((silent, partial));
 }
 
-/// A server's side of TLS that has no certificate, which is enough for clients that do not speak TLS.
+/// A TLS acceptor without a certificate, which is enough for clients that do not use TLS.
 fn without_certificate() -> Acceptor {
     use rustls::server::ResolvesServerCertUsingSni;
     use rustls::{ServerConfig, crypto::ring};

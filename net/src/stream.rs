@@ -1,4 +1,4 @@
-//! A connection's bytes: what is written has to be read, and a first line has an end.
+//! The bytes of a connection: enforces that answers are read, and limits the request line.
 
 use crate::limits::{Limits, Patience};
 use crate::places::Visitor;
@@ -9,10 +9,10 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
 
-/// What completes a request whose first line was cut off.
+/// Completes a request whose request line was truncated.
 const REST_OF_HEAD: &[u8] = b" HTTP/1.1\r\nhost: -\r\n\r\n";
 
-/// A stream on which an answer has to move at the minimum rate.
+/// A stream on which answers must proceed at the minimum rate.
 pub(crate) struct Stream<T> {
     io: T,
     visitor: Visitor,
@@ -23,13 +23,14 @@ pub(crate) struct Stream<T> {
     timed_out: bool,
 }
 
-/// The first line of a request.
+/// The state of the request line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
-    /// So many bytes of it came, and not its end.
+    /// This many bytes of it have arrived, but not its end.
     Open(usize),
     Complete,
-    /// It is too long. What completes the head is still to be read from here on, and nothing else.
+    /// It is too long. From this offset on, the replacement for the rest of the head is read, and
+    /// nothing else.
     Cut(usize),
 }
 
@@ -39,17 +40,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
         Stream { io, visitor, patience, alarm: None, line: Line::Open(0), target_bytes: limits.target_bytes, timed_out: false }
     }
 
-    /// Whether the client did not read what was written.
+    /// Whether the client did not read its answer in time.
     pub(crate) fn timed_out(&self) -> bool {
         self.timed_out
     }
 
-    /// What is inside; a first line that was cut off is not remembered.
+    /// The inner stream; a truncated request line is forgotten.
     pub(crate) fn into_inner(self) -> T {
         self.io
     }
 
-    /// Ends a write that waits for too long.
+    /// Fails a write that has waited for too long.
     fn watch<R>(
         &mut self,
         context: &mut Context<'_>,
@@ -75,7 +76,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
         }
     }
 
-    /// Looks for the end of the first line in bytes that arrived; gives how many of them count.
+    /// Looks for the end of the request line in received bytes; returns how many of them to use.
     fn look(&mut self, bytes: &[u8]) -> usize {
         if self.visitor.begins() {
             self.line = Line::Open(0);
@@ -105,7 +106,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<T> {
             let rest = REST_OF_HEAD.get(given..).unwrap_or_default();
             let piece = rest.get(..rest.len().min(buffer.remaining())).unwrap_or_default();
             if piece.is_empty() {
-                // The answer ends the connection; what comes meanwhile is discarded after it.
+                // The answer ends the connection; anything received until then is discarded
+                // afterwards.
                 return Poll::Pending;
             }
             buffer.put_slice(piece);
@@ -118,7 +120,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<T> {
             let counted = this.look(buffer.filled().get(before..).unwrap_or_default());
             buffer.set_filled(before + counted);
             if counted == 0 {
-                // It would be taken for the end of the stream.
+                // An empty read would be taken for the end of the stream.
                 return self.poll_read(context, buffer);
             }
         }

@@ -1,15 +1,16 @@
-//! Repeated warnings: one line in the log per cause and minute, with how many there were.
+//! Throttling of repeated warnings: one line per cause and minute, with a count.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The shortest time between two lines about the same cause.
+/// Minimum time between two lines about the same cause.
 const EVERY: Duration = Duration::from_secs(60);
-/// Causes that are told apart at a time; all others share their lines.
+/// Maximum number of causes tracked separately; all others share their lines.
 const MAX_CAUSES: usize = 64;
 
-/// Decides when a warning is written again. What clients can choose may be part of a cause: memory stays bounded.
+/// Decides when to log a warning again. Causes may contain input from clients: memory stays
+/// bounded.
 #[derive(Debug)]
 pub struct Throttle<K>(Mutex<State<K>>);
 
@@ -32,8 +33,8 @@ impl<K> Default for Throttle<K> {
 }
 
 impl<K: Ord> Throttle<K> {
-    /// Counts one occurrence. When it is time for a line, returns how many there were since the last one, this one
-    /// included.
+    /// Counts an occurrence. If it is time for a line, returns the number of occurrences since the
+    /// previous one, including this one.
     pub fn add(&self, cause: K, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let State { causes, others } = &mut *state;
@@ -88,6 +89,6 @@ mod tests {
         let lines = (0..10_000).filter_map(|cause| throttle.add(cause, now)).count();
         assert_eq!(lines, MAX_CAUSES + 1);
         let later = now + EVERY;
-        assert_eq!(throttle.add(10_001, later), Some(1), "causes of the past make room");
+        assert_eq!(throttle.add(10_001, later), Some(1), "old causes do not make room");
     }
 }

@@ -1,6 +1,7 @@
-//! What both programs do at their edge: read their configuration, and log.
+//! What both programs do in `main`: read their configuration, and log.
 //!
-//! Only the two programs use it: libraries take typed arguments and have no say in where lines go.
+//! Only the two programs use this crate: libraries take typed arguments and do not decide where log
+//! lines go.
 
 pub mod config;
 mod error;

@@ -1,4 +1,4 @@
-//! The log: lines or JSON on standard error, with a level that can change.
+//! The log: text or JSON on standard error, with a level that can change at run time.
 
 use serde::{Deserialize, Serialize};
 use std::io::{IsTerminal, stderr};
@@ -7,43 +7,43 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-/// What the names of all our crates begin with.
+/// Prefix of the names of our crates.
 const OURS: &str = "zonepulse";
 
-/// How bad something must be to be logged.
+/// Minimum severity of log messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Something could not be done.
+    /// Something failed.
     Error,
-    /// Something that somebody should look at.
+    /// Something that needs attention.
     Warn,
-    /// What changes: states, settings, starts and ends, and at the central requests.
+    /// Changes: states, settings, starts and ends; at the central also requests.
     #[default]
     Info,
-    /// What is of use to whoever looks for a fault.
+    /// Details for troubleshooting.
     Debug,
-    /// Everything, that of the libraries too.
+    /// Everything, including messages of libraries.
     Trace,
 }
 
-/// How a line of the log looks.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// For people.
     #[default]
     Text,
-    /// An object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Whether libraries are heard below the level `debug`.
+/// Which messages of libraries are logged below the level `debug`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Libraries {
-    /// Their warnings are logged.
+    /// Warnings.
     Warn,
-    /// They would repeat at every try what the program says itself.
+    /// None: they would repeat at every attempt what the program itself logs.
     Silent,
 }
 
@@ -54,24 +54,25 @@ pub struct Handle {
     libraries: Libraries,
 }
 
-/// Begins to log. Once in a process; a second call changes nothing.
+/// Starts logging. Only the first call in a process has an effect.
 pub fn start(level: Level, format: Format, libraries: Libraries) -> Handle {
     let (filter, handle) = reload::Layer::new(targets(level, libraries));
-    // What cannot be written, as when the disk of the log is full, is left out: saying so there would end the thread.
+    // Messages that cannot be written, for example because the disk is full, are dropped: an error
+    // message about it would end the thread.
     let lines = fmt::layer().with_writer(stderr).log_internal_errors(false);
     let lines = match format {
         Format::Text => lines.with_ansi(stderr().is_terminal()).with_target(false).boxed(),
         Format::Json => lines.json().boxed(),
     };
-    // It fails when there is one already, which then stays.
+    // Fails if logging has already started.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     Handle { filter: handle, libraries }
 }
 
 impl Handle {
-    /// Logs from this level on.
+    /// Sets the minimum level.
     pub fn set(&self, level: Level) {
-        // It fails when logging has ended.
+        // Fails if logging has ended.
         let _ = self.filter.reload(targets(level, self.libraries));
     }
 }

@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_that_is_like_no_other_is_told_which_there_are() {
-        assert_eq!(refusal("[log]\nzzz = 1"), ":2: unknown key `log.zzz`, here there are `level`, `format`, `requests`");
+        assert_eq!(refusal("[log]\nzzz = 1"), ":2: unknown key `log.zzz`, expected one of `level`, `format`, `requests`");
     }
 
     #[test]

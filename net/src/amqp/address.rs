@@ -1,22 +1,23 @@
-//! The address of a broker, and the name of a queue there.
+//! The address of a broker, and the name of a queue.
 
 use super::parts::fault;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use std::fmt;
 use zonepulse_private::Secret;
 
-/// Seconds; a broker that is gone without a word is noticed after about two of them.
+/// Seconds; an unresponsive broker is detected after about two heartbeats.
 const HEARTBEAT_S: u16 = 15;
-/// The longest name of a queue, bytes: AMQP's own bound, less what the central adds for its other queues.
+/// Maximum length of a queue name, bytes: AMQP's limit, minus what the central appends for its
+/// other queues.
 pub const LONGEST_QUEUE: usize = 246;
 
-/// Where a broker is, and as whom to speak to it. It prints without the password.
+/// A broker's location and the login to use. Prints without the password.
 #[derive(Clone)]
 pub struct Address(AMQPUri);
 
 impl Address {
-    /// Reads `amqp://user:password@host:port/vhost`, or `amqps://` for TLS. Says what is wrong with it and never repeats
-    /// it, because a password may be in it.
+    /// Parses `amqp://user:password@host:port/vhost`, or `amqps://` for TLS. Errors never repeat
+    /// the URL, because it may contain a password.
     pub fn parse(url: &Secret) -> Result<Self, &'static str> {
         let url = url.reveal();
         if !url.starts_with("amqp://") && !url.starts_with("amqps://") {
@@ -25,8 +26,9 @@ impl Address {
         if let Some(fault) = fault(url) {
             return Err(fault);
         }
-        let mut uri: AMQPUri = url.parse().map_err(|_| "is no URL of a broker; write amqps://user:password@host:port/vhost")?;
-        // The library takes an IPv6 address for no host at all, and connects to `localhost` instead.
+        let mut uri: AMQPUri = url.parse().map_err(|_| "is not a broker's URL; write amqps://user:password@host:port/vhost")?;
+        // The library does not recognise an IPv6 address as a host, and connects to `localhost`
+        // instead.
         if let Some(host) = ipv6_host(url) {
             host.clone_into(&mut uri.authority.host);
         }
@@ -36,7 +38,7 @@ impl Address {
         Ok(Self::of(uri))
     }
 
-    /// From its parts. An IPv6 address may be in brackets.
+    /// Builds an address from its parts. An IPv6 address may be in brackets.
     pub fn new(host: &str, port: u16, tls: bool, virtual_host: &str, user: &str, password: &Secret) -> Self {
         Self::of(AMQPUri {
             scheme: if tls { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
@@ -59,25 +61,25 @@ impl Address {
         self.0.clone()
     }
 
-    /// Its name or address, without the brackets of an IPv6 address.
+    /// The host name or address, without the brackets of an IPv6 address.
     pub fn host(&self) -> &str {
         let host = self.0.authority.host.as_str();
         host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
     }
 
-    /// Its port.
+    /// The TCP port.
     pub fn port(&self) -> u16 {
         self.0.authority.port
     }
 
-    /// Whether it is spoken to with TLS.
+    /// Whether to connect with TLS.
     pub fn is_encrypted(&self) -> bool {
         self.0.scheme == AMQPScheme::AMQPS
     }
 }
 
 impl fmt::Display for Address {
-    /// For the log: without user and password.
+    /// For logs: without user and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let AMQPUri { authority, vhost, .. } = &self.0;
         let scheme = if self.is_encrypted() { "amqps" } else { "amqp" };
@@ -91,7 +93,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// The host of a URL with its brackets, where it is an IPv6 address.
+/// The host of a URL, including brackets, if it is an IPv6 address.
 fn ipv6_host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -99,14 +101,14 @@ fn ipv6_host(url: &str) -> Option<&str> {
     host.starts_with('[').then(|| host.split_inclusive(']').next()).flatten()
 }
 
-/// What is wrong with the name of a queue. Names that begin with `amq.` are the broker's own; those of the central's two
-/// other queues are longer by up to nine bytes.
+/// Checks a queue name; the error says what is wrong. Names that begin with `amq.` are reserved by
+/// the broker; the names of the central's two other queues are up to nine bytes longer.
 pub fn check_queue(queue: &str) -> Result<(), &'static str> {
     let is_name = (1..=LONGEST_QUEUE).contains(&queue.len()) && !queue.trim().is_empty();
     if is_name && !queue.chars().any(char::is_control) && !queue.starts_with("amq.") {
         return Ok(());
     }
-    Err("must have 1 to 246 bytes, not blanks alone, no control characters, and not begin with amq.")
+    Err("must have 1 to 246 bytes, not only spaces, no control characters, and not begin with amq.")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Opening a connection step by step: find the name, connect, TLS, log in and open the virtual host.
+//! Connecting step by step: resolve the name, connect, TLS, log in and open the virtual host.
 
 use super::Address;
 use lapin::runtime::default_runtime;
@@ -10,22 +10,22 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How far an attempt went. Each step is mended by somebody else.
+/// A step of connecting. A failure is fixed by someone else in each case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Step {
-    /// Finding the address of a name.
+    /// Resolving the host name.
     #[default]
     Name,
     /// The TCP connection.
     Connect,
     /// The TLS handshake.
     Tls,
-    /// What the broker is asked.
+    /// The AMQP login.
     LogIn,
 }
 
 impl Step {
-    /// In words.
+    /// A description.
     pub const fn as_str(self) -> &'static str {
         match self {
             Step::Name => "finding the address",
@@ -39,42 +39,42 @@ impl Step {
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// A step failed before the broker was spoken to.
+    /// A step failed before AMQP started.
     #[error("{}: {error}", .step.as_str())]
     Before {
-        /// Which one.
+        /// The step.
         step: Step,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// The broker refuses, or what answers is none.
+    /// The broker rejected the login, or the peer is not a broker.
     #[error(transparent)]
     Broker(lapin::Error),
 }
 
-/// How far an attempt has come, for whoever watches it. Clones share it.
+/// The progress of an attempt, for observers. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     step: Step,
-    /// What broke a step before AMQP began: the library keeps only its kind.
+    /// The error of a step before AMQP; the library keeps only its kind.
     broken: Option<io::Error>,
-    /// To end a connection that nobody waits for any more.
+    /// Allows an abandoned connection to be closed.
     socket: Option<TcpStream>,
 }
 
 impl Progress {
-    /// The step that is, or was, under way.
+    /// The current or last step.
     pub fn step(&self) -> Step {
         self.lock().step
     }
 
-    /// Ends whatever is left of the attempt.
+    /// Aborts whatever is left of the attempt.
     pub fn abort(&self) {
         if let Some(socket) = self.lock().socket.take() {
-            // It may be gone already.
+            // It may be closed already.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
@@ -94,7 +94,8 @@ impl Progress {
     }
 }
 
-/// Opens a connection with this name. `tls` is needed for an address that is encrypted, and not used for others.
+/// Opens a connection with this name. `tls` is required for encrypted addresses, and ignored for
+/// others.
 pub async fn connect(
     address: &Address,
     tls: Option<Arc<ClientConfig>>,
@@ -116,7 +117,7 @@ async fn open(address: &Address, tls: Option<Arc<ClientConfig>>, name: &str, pro
     let connector = match (address.is_encrypted(), tls) {
         (false, _) => None,
         (true, Some(tls)) => Some(RustlsConnector::from(tls)),
-        (true, None) => return Err(progress.break_off(io::Error::other("there is nobody to trust"))),
+        (true, None) => return Err(progress.break_off(io::Error::other("no trusted certificates are configured"))),
     };
     let host = address.host().to_owned();
     let properties = ConnectionProperties::default().with_connection_name(name.into());
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_step_that_failed_is_told_with_its_reason() {
+    async fn the_failed_step_is_reported_with_its_cause() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_speaks_no_tls_breaks_the_handshake() {
+    async fn a_peer_without_tls_fails_the_handshake() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {

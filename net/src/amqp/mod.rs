@@ -1,7 +1,7 @@
 //! Connections to a broker (AMQP 0.9.1).
 //!
-//! The stream is made here and not by the library, so that the same authorities are trusted as over HTTPS: the library
-//! reads only its own settings.
+//! The stream is made here rather than by the library, which reads only its own settings: it must
+//! trust the same authorities as HTTPS.
 
 mod address;
 mod connect;

@@ -1,10 +1,10 @@
-//! The parts of a broker's address, which the library takes whatever they are.
+//! Checks the parts of a broker's URL that the library accepts unchecked.
 
-/// What may follow the virtual host: what is read of it.
+/// Query parameters that the library reads.
 const PARAMETERS: [&str; 5] = ["frame_max", "channel_max", "heartbeat", "connection_timeout", "auth_mechanism"];
 
-/// What is wrong with the parts of `amqp://user:password@host:port/vhost`, if anything. It is never shown: a password
-/// may be in it. Whether it is a URL at all, whoever parses it says.
+/// What is wrong with the parts of `amqp://user:password@host:port/vhost`, if anything. Errors
+/// never show the URL: it may contain a password. The caller reports URLs that cannot be parsed.
 pub(super) fn fault(url: &str) -> Option<&'static str> {
     let (_, rest) = url.split_once("://")?;
     if rest.contains('#') {
@@ -16,21 +16,21 @@ pub(super) fn fault(url: &str) -> Option<&'static str> {
     if host.is_empty() || host.starts_with(':') {
         return Some("has no host; write amqps://user:password@host:port/vhost");
     }
-    // The virtual host that every broker has is often written as it is called.
+    // The default virtual host is often written as it is called.
     if host_path != "/" && host_path.contains('/') {
-        return Some("has more than a virtual host after the host; a slash in its name is written %2f");
+        return Some("has more than a virtual host after the host; write %2f for a slash in its name");
     }
     if !is_percent_encoded(host_path) {
-        return Some("has a virtual host with a % that no two hexadecimal digits follow; a % in its name is written %25");
+        return Some("has a virtual host with a % that is not followed by two hexadecimal digits; write %25 for a % in its name");
     }
     let is_known = |pair: &str| PARAMETERS.contains(&pair.split('=').next().unwrap_or_default());
     if !query.split('&').filter(|pair| !pair.is_empty()).all(is_known) {
-        return Some("has a query that is not read; write amqps://user:password@host:port/vhost");
+        return Some("has an unknown query parameter; write amqps://user:password@host:port/vhost");
     }
     None
 }
 
-/// Whether two hexadecimal digits follow every `%`.
+/// Whether every `%` is followed by two hexadecimal digits.
 fn is_percent_encoded(text: &str) -> bool {
     let mut parts = text.split('%');
     parts.next();
@@ -55,17 +55,17 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_work_is_refused_and_not_shown() {
+    fn invalid_urls_are_refused_and_not_shown() {
         for (url, expected) in [
             ("amqp://", "has no host"),
             ("amqp:///vhost", "has no host"),
             ("amqp://me:hush@", "has no host"),
             ("amqp://me:hush@:5672/%2f", "has no host"),
-            ("amqp://broker/%zz", "no two hexadecimal digits"),
-            ("amqp://broker/a%2", "no two hexadecimal digits"),
+            ("amqp://broker/%zz", "not followed by two hexadecimal digits"),
+            ("amqp://broker/a%2", "not followed by two hexadecimal digits"),
             ("amqp://broker/a/b", "more than a virtual host"),
             ("amqp://broker/%2f/", "more than a virtual host"),
-            ("amqp://broker/%2f?a=b", "a query that is not read"),
+            ("amqp://broker/%2f?a=b", "an unknown query parameter"),
             ("amqp://me:hush@broker/%2f#a", "has a fragment"),
         ] {
             let said = fault(url).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A connection that puts messages into queues.
+//! A connection for publishing messages to queues.
 
 use super::{Address, Fault, Progress, connect};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Why nothing can be published.
-pub const BLOCKED: &str = "the broker is short of memory or disk and takes nothing (connection.blocked)";
-/// How often it is looked whether the broker is short of something.
+/// The error while the broker is blocked.
+pub const BLOCKED: &str = "the broker is low on memory or disk space and accepts nothing (connection.blocked)";
+/// How often to check whether the broker is blocked.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// A connection with a channel on which the broker confirms what it has taken. It ends when this is dropped.
+/// A connection with a channel in confirm mode. Closed when dropped.
 #[derive(Debug)]
 pub struct Publisher {
     channel: Channel,
@@ -30,8 +30,8 @@ impl Publisher {
         Ok(Publisher { channel, connection })
     }
 
-    /// Puts a message into a queue and waits for what the broker says of it. The message is mandatory: where there is no
-    /// such queue, it comes back with the confirmation.
+    /// Publishes a message to a queue and waits for the confirmation. The message is mandatory: if
+    /// there is no such queue, it is returned with the confirmation.
     pub async fn publish(&self, queue: &str, bytes: &[u8], properties: BasicProperties) -> lapin::Result<Confirmation> {
         let queue = ShortString::try_new(queue).map_err(|error| std::io::Error::other(error.to_string()))?;
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
@@ -43,12 +43,12 @@ impl Publisher {
         self.connection.status().connected() && self.channel.status().connected()
     }
 
-    /// Whether the broker said that it is short of memory or disk.
+    /// Whether the broker reported that it is low on memory or disk space.
     pub fn is_blocked(&self) -> bool {
         self.connection.status().blocked()
     }
 
-    /// Comes back when it is.
+    /// Waits until it is.
     pub async fn blocked(&self) {
         while !self.is_blocked() {
             sleep(LOOK).await;

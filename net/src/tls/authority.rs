@@ -1,7 +1,7 @@
-//! The private authority that vouches for a listener's certificate.
+//! The private certificate authority of a listener.
 //!
-//! No machine trusts it that was not told to. Whoever connects can be told by its fingerprint, for which it is sent along
-//! with the certificate ([`Pinned`](super::Pinned)), and by a file ([`Authorities`](super::Authorities)).
+//! Machines trust it only if told to: by its fingerprint, for which it is sent with the certificate
+//! ([`Pinned`](super::Pinned)), or by a file ([`Authorities`](super::Authorities)).
 
 use super::{Fingerprint, certificates, provider, read};
 use crate::Error;
@@ -15,10 +15,11 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A name that no certificate is for: who vouches for a listener has nothing to do with whose it is.
+/// A name that matches no certificate: whether the authority issued the certificate does not depend
+/// on its name.
 const NOBODY: &str = "nobody.invalid";
 
-/// An authority.
+/// A certificate authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
     file: PathBuf,
@@ -27,32 +28,32 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads its certificate.
+    /// Reads an authority's certificate.
     ///
-    /// Fails with [`Error::File`] when the file cannot be read, and with [`Error::Certificate`] when there is not exactly
-    /// one certificate in it.
+    /// Fails with [`Error::File`] if the file is unreadable, and with [`Error::Certificate`] unless
+    /// it contains exactly one certificate.
     pub fn read(file: &Path) -> Result<Self, Error> {
         let unusable = |why: String| Error::certificate(file, why);
         let pem = read(file)?;
         let [certificate] = <[_; 1]>::try_from(certificates(&pem).map_err(unusable)?)
-            .map_err(|found| unusable(format!("has {} certificates: give the authority's alone", found.len())))?;
+            .map_err(|found| unusable(format!("contains {} certificates: it must contain only the authority's", found.len())))?;
         Ok(Authority { file: file.to_owned(), certificate, pem: String::from_utf8_lossy(&pem).into_owned() })
     }
 
-    /// Its certificate, in PEM.
+    /// The certificate, in PEM.
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// The SHA-256 of its certificate.
+    /// The SHA-256 fingerprint of the certificate.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.certificate)
     }
 
-    /// The chain with this authority at its end.
+    /// Appends this authority to a certificate chain read from `file`.
     ///
-    /// Fails with [`Error::Certificate`] when it does not vouch for the chain, which is that of a file: nobody who trusts it
-    /// could connect.
+    /// Fails with [`Error::Certificate`] if the authority did not issue the chain, since clients
+    /// that trust it could not connect.
     pub(super) fn complete(
         &self,
         file: &Path,
@@ -60,12 +61,12 @@ impl Authority {
     ) -> Result<Vec<CertificateDer<'static>>, Error> {
         let refuse = |why: String| Error::certificate(&self.file, why);
         let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).map_err(|error| refuse(format!("is not an authority's: {error}")))?;
+        roots.add(self.certificate.clone()).map_err(|error| refuse(format!("is not an authority's certificate: {error}")))?;
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
         let verifier = verifier.map_err(|error| refuse(error.to_string()))?;
         if let (Some((first, others)), Ok(name)) = (chain.split_first(), ServerName::try_from(NOBODY)) {
             match verifier.verify_server_cert(first, others, &name, &[], UnixTime::now()) {
-                // Names and times are told to whoever connects.
+                // Clients check names and validity.
                 Ok(_)
                 | Err(rustls::Error::InvalidCertificate(
                     NotValidForName
@@ -75,7 +76,7 @@ impl Authority {
                     | NotValidYet
                     | NotValidYetContext { .. },
                 )) => {}
-                Err(error) => return Err(refuse(format!("does not vouch for {}: {error}", file.display()))),
+                Err(error) => return Err(refuse(format!("is not the issuer of {}: {error}", file.display()))),
             }
         }
         if !chain.contains(&self.certificate) {
@@ -126,7 +127,7 @@ mod tests {
             Authority::read(&self.path("ca.crt"))
         }
 
-        /// What a listener gets that shows the certificate, and the authority with it.
+        /// The certificate for a listener, with the authority.
         fn certificate(&self) -> Result<Certificate, Error> {
             Certificate::read(&self.path("central.crt"), &self.path("central.key"), Some(&self.authority()?))
         }
@@ -156,7 +157,7 @@ mod tests {
         let made = made();
         fs::write(made.path("ca.crt"), issuer("two").pem()).unwrap();
         let said = made.certificate().unwrap_err().to_string();
-        assert!(said.contains(&format!("ca.crt: does not vouch for {}", made.path("central.crt").display())), "{said}");
+        assert!(said.contains(&format!("ca.crt: is not the issuer of {}", made.path("central.crt").display())), "{said}");
     }
 
     #[test]
@@ -164,6 +165,6 @@ mod tests {
         let made = made();
         fs::write(made.path("ca.crt"), made.issuer.pem() + &issuer("two").pem()).unwrap();
         let said = made.certificate().unwrap_err().to_string();
-        assert!(said.contains("ca.crt: has 2 certificates"), "{said}");
+        assert!(said.contains("ca.crt: contains 2 certificates"), "{said}");
     }
 }

@@ -1,7 +1,8 @@
-//! What a listener shows.
+//! The certificate that a listener presents.
 //!
-//! Certificates are renewed every few weeks, and nobody wants to restart a program for that. So a connection takes the
-//! certificate that is there when it begins, and [`Acceptor::replace`] puts another in its place: whoever is connected stays so.
+//! Certificates are renewed every few weeks, which should not require a restart. So each connection
+//! uses the certificate that is current when it begins, and [`Acceptor::replace`] installs a new
+//! one without affecting existing connections.
 
 use super::{Authority, certificates, provider, read};
 use crate::Error;
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate, those between it and its authority, and its key. Two are equal when they were read from the same bytes.
+/// A certificate chain and its private key. Two are equal if they were read from the same bytes.
 #[derive(Clone)]
 pub struct Certificate {
     config: Arc<ServerConfig>,
@@ -21,17 +22,17 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads a certificate and its key, both in PEM. An authority is sent along with it.
+    /// Reads a certificate chain and its key, both in PEM, and appends the authority, if given.
     ///
-    /// Fails with [`Error::File`] when one cannot be read, and with [`Error::Certificate`] when they are not what TLS
-    /// needs, or the authority does not vouch for the certificate.
+    /// Fails with [`Error::File`] if a file is unreadable, and with [`Error::Certificate`] if they
+    /// are not suitable for TLS, or the authority did not issue the certificate.
     pub fn read(certificate: &Path, key: &Path, authority: Option<&Authority>) -> Result<Self, Error> {
         let mut chain = certificates(&read(certificate)?).map_err(|why| Error::certificate(certificate, why))?;
         if let Some(authority) = authority {
             chain = authority.complete(certificate, chain)?;
         }
         let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| {
-            Error::certificate(key, format!("has no private key that can be read (PKCS#8, PKCS#1 or SEC1 in PEM): {error}"))
+            Error::certificate(key, format!("contains no readable private key (PKCS#8, PKCS#1 or SEC1 in PEM): {error}"))
         })?;
         let mut hasher = Sha256::new();
         chain.iter().for_each(|certificate| hasher.update(certificate));
@@ -40,7 +41,7 @@ impl Certificate {
         let builder = builder.map_err(Error::setup)?.with_no_client_auth();
         let mut config = builder
             .with_single_cert(chain, private)
-            .map_err(|error| Error::certificate(certificate, format!("does not go with {}: {error}", key.display())))?;
+            .map_err(|error| Error::certificate(certificate, format!("does not match {}: {error}", key.display())))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Certificate { config: Arc::new(config), fingerprint: hasher.finalize().into() })
     }
@@ -60,12 +61,12 @@ impl std::fmt::Debug for Certificate {
     }
 }
 
-/// Shows a certificate to whoever connects. Clones share it.
+/// Presents a certificate to clients. Clones share it.
 #[derive(Clone)]
 pub struct Acceptor(Arc<RwLock<Arc<ServerConfig>>>);
 
 impl Acceptor {
-    /// With a certificate.
+    /// Presents this certificate.
     pub fn new(certificate: Certificate) -> Self {
         Self::with(certificate.config)
     }
@@ -74,7 +75,7 @@ impl Acceptor {
         Acceptor(Arc::new(RwLock::new(config)))
     }
 
-    /// Shows another certificate on connections that begin from now on.
+    /// Presents another certificate on new connections.
     pub fn replace(&self, certificate: Certificate) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = certificate.config;
     }
@@ -92,7 +93,7 @@ mod tests {
     use std::path::PathBuf;
 
     #[test]
-    fn what_cannot_be_used_is_told_with_the_file_at_fault() {
+    fn unusable_certificates_are_reported_with_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let written = |name: &str, text: &str| -> PathBuf {
             let path = dir.path().join(name);
@@ -109,9 +110,9 @@ mod tests {
         let read = Certificate::read(&certificate, &key, None).unwrap();
         assert_eq!(read, Certificate::read(&certificate, &key, None).unwrap());
         let cases = [
-            (&certificate, &other, format!("one.crt: does not go with {}", other.display())),
-            (&empty, &key, "empty: has no certificate".to_owned()),
-            (&certificate, &empty, "empty: has no private key".to_owned()),
+            (&certificate, &other, format!("one.crt: does not match {}", other.display())),
+            (&empty, &key, "empty: contains no certificate".to_owned()),
+            (&certificate, &empty, "empty: contains no readable private key".to_owned()),
             (&missing, &key, "missing: cannot be read: ".to_owned()),
         ];
         for (certificate, key, expected) in cases {

@@ -1,7 +1,7 @@
-//! Trusting an authority by its fingerprint, before there is a file of it.
+//! Trust in an authority by its fingerprint, before there is a file with it.
 //!
-//! The other side sends the authority along with its certificate. It is trusted, and nothing else, when it has the
-//! fingerprint that was given.
+//! The peer sends the authority with its certificate. The authority, and nothing else, is trusted
+//! if it has the given fingerprint.
 
 use super::verifier::{Believe, Verifier};
 use super::{client, provider};
@@ -17,22 +17,22 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
-/// The characters of a line of PEM.
+/// Line length of PEM, characters.
 const PEM_LINE: usize = 64;
 
-/// The SHA-256 of an authority's certificate.
+/// The SHA-256 fingerprint of an authority's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Of a certificate.
+    /// The fingerprint of a certificate.
     pub fn of(certificate: &[u8]) -> Fingerprint {
         Fingerprint(Sha256::digest(certificate).into())
     }
 }
 
 impl fmt::Display for Fingerprint {
-    /// As hexadecimal digits without colons.
+    /// Hexadecimal digits without colons.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
@@ -41,13 +41,13 @@ impl fmt::Display for Fingerprint {
 impl FromStr for Fingerprint {
     type Err = String;
 
-    /// As hexadecimal digits, with colons between bytes or without.
+    /// Parses hexadecimal digits, with or without colons between bytes.
     fn from_str(text: &str) -> Result<Self, String> {
         let digits: Vec<u32> = text.chars().filter(|c| *c != ':').map_while(|c| c.to_digit(16)).collect();
         let colons = text.chars().filter(|c| *c == ':').count();
         let mut bytes = [0; 32];
         if digits.len() != 2 * bytes.len() || text.chars().count() != digits.len() + colons {
-            return Err("is no SHA-256: write its 64 hexadecimal digits".into());
+            return Err("is not a SHA-256 fingerprint: write 64 hexadecimal digits".into());
         }
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
             *byte = pair.iter().fold(0, |byte, digit| byte << 4 | *digit as u8);
@@ -56,17 +56,17 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// Trust in one authority, which is kept once it was seen.
+/// Trust in one authority, which is remembered once it has been seen.
 #[derive(Debug, Clone)]
 pub struct Pinned(Arc<Verifier<Belief>>);
 
 impl Pinned {
-    /// Trust in the authority with this fingerprint.
+    /// Trusts the authority with this fingerprint.
     pub fn new(fingerprint: Fingerprint) -> Pinned {
         Pinned(Verifier::new(Belief { fingerprint, seen: OnceLock::new() }))
     }
 
-    /// How to connect.
+    /// The TLS configuration for connecting.
     pub fn client_config(&self) -> Result<ClientConfig, Error> {
         client(|builder| builder.dangerous().with_custom_certificate_verifier(self.0.clone()))
     }
@@ -79,7 +79,7 @@ impl Pinned {
     }
 }
 
-/// The authority with a fingerprint.
+/// Trusts the authority with this fingerprint.
 #[derive(Debug)]
 struct Belief {
     fingerprint: Fingerprint,
@@ -95,7 +95,7 @@ impl Believe for Belief {
         now: UnixTime,
     ) -> Result<(), rustls::Error> {
         let is_it = |certificate: &&CertificateDer<'_>| Fingerprint::of(certificate) == self.fingerprint;
-        let unknown = || rustls::Error::General("no certificate that it shows has the fingerprint that was given".into());
+        let unknown = || rustls::Error::General("none of the certificates presented has the given fingerprint".into());
         let authority = std::iter::once(certificate).chain(others).find(is_it).ok_or_else(unknown)?;
         let mut roots = RootCertStore::empty();
         roots.add(authority.clone())?;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_fingerprint_is_refused() {
+    fn invalid_fingerprints_are_refused() {
         for text in ["", "00ff", &"00fg".repeat(16), &"00ff".repeat(17), &format!("{}?", "00ff".repeat(16))] {
             assert!(text.parse::<Fingerprint>().is_err(), "{text}");
         }

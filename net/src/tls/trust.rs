@@ -1,4 +1,4 @@
-//! Whom a client believes.
+//! Which certificates a client trusts.
 
 use super::verifier::{Any, Verifier};
 use super::{certificates, client, read};
@@ -7,19 +7,19 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use std::path::{Path, PathBuf};
 
-/// Whose certificates are believed.
+/// Which certificates to trust.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Trust {
-    /// Those of the authorities that this machine trusts.
+    /// Those issued by authorities that this machine trusts.
     #[default]
     System,
-    /// Those of these authorities and no others.
+    /// Only those issued by these authorities.
     Own(Authorities),
-    /// Anybody's: the connection is encrypted, and whoever answers is believed.
+    /// Any: the connection is encrypted, but the peer may be anyone.
     Anybody,
 }
 
-/// Authorities' certificates, as they were when they were read.
+/// Certificates of authorities, as they were when read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authorities {
     file: Option<PathBuf>,
@@ -27,9 +27,9 @@ pub struct Authorities {
 }
 
 impl Trust {
-    /// What TLS needs to know. Reads the machine's certificates where those count.
+    /// The TLS configuration. Reads the machine's certificates if those are trusted.
     ///
-    /// Fails with [`Error::Trust`] when there is no certificate to believe.
+    /// Fails with [`Error::Trust`] if there is no certificate to trust.
     pub fn client_config(&self) -> Result<ClientConfig, Error> {
         let roots = match self {
             Trust::System => system()?,
@@ -48,7 +48,7 @@ impl Trust {
 }
 
 impl Authorities {
-    /// Those of a file in PEM.
+    /// Reads authorities from a PEM file.
     ///
     /// Fails with [`Error::File`] and [`Error::Certificate`], which name the file.
     pub fn read(file: &Path) -> Result<Self, Error> {
@@ -56,7 +56,7 @@ impl Authorities {
         Self::of(Some(file), &read(file)?).map_err(unusable)
     }
 
-    /// Those of a text in PEM. Says what is wrong with it.
+    /// Reads authorities from a PEM text; the error says what is wrong.
     pub fn from_pem(pem: &[u8]) -> Result<Self, String> {
         Self::of(None, pem)
     }
@@ -89,7 +89,7 @@ fn system() -> Result<RootCertStore, Error> {
     if added == 0 {
         let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
         return Err(Error::Trust(format!(
-            "this machine trusts no authority{why}: install ca-certificates, or name an authority with its own file"
+            "this machine trusts no authority{why}: install ca-certificates, or specify a file with an authority"
         )));
     }
     Ok(roots)
@@ -116,7 +116,7 @@ mod tests {
         let refused = || Authorities::read(&file).unwrap_err().to_string();
         assert!(refused().contains("ca.pem: cannot be read: No such file"), "{}", refused());
         std::fs::write(&file, "rubbish").unwrap();
-        assert!(refused().contains("ca.pem: has no certificate"), "{}", refused());
+        assert!(refused().contains("ca.pem: contains no certificate"), "{}", refused());
         std::fs::write(&file, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
         assert!(refused().contains("ca.pem: cannot be trusted"), "{}", refused());
     }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_of_it_holds_no_certificate() {
+    fn printing_trust_shows_no_certificate() {
         let own = Trust::Own(Authorities::from_pem(authority().as_bytes()).unwrap());
         assert_eq!(format!("{own:?}"), "Own(Authorities { file: None, certificates: 1 })");
     }

@@ -1,6 +1,7 @@
-//! The verifier for certificates that rustls would not believe by itself.
+//! A verifier for certificates that rustls would not accept by itself.
 //!
-//! Whom it believes is a part of its own; that the other side has the key of its certificate is always verified.
+//! The decision about certificates is pluggable; that the peer has its certificate's private key is
+//! always verified.
 
 use super::provider;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 /// Decides about certificates.
 pub(super) trait Believe: Debug + Send + Sync {
-    /// Whether the certificate, with others that came with it, is that of whom this name belongs to.
+    /// Whether the certificate, given the others sent with it, belongs to this name.
     fn believe(
         &self,
         certificate: &CertificateDer<'_>,
@@ -22,7 +23,7 @@ pub(super) trait Believe: Debug + Send + Sync {
     ) -> Result<(), rustls::Error>;
 }
 
-/// Believes any certificate.
+/// Accepts any certificate.
 #[derive(Debug)]
 pub(super) struct Any;
 
@@ -38,7 +39,7 @@ impl Believe for Any {
     }
 }
 
-/// A verifier that believes whom its part does.
+/// A verifier with pluggable decisions.
 #[derive(Debug)]
 pub(super) struct Verifier<B> {
     provider: Arc<CryptoProvider>,

@@ -1,4 +1,4 @@
-//! A key and its value, from the command line.
+//! A key and its value from the command line.
 
 use super::{Schema, has_secret};
 use figment::util::nest;
@@ -12,16 +12,19 @@ pub struct Argument {
 }
 
 impl Argument {
-    /// Reads one. Says what is wrong with it: a secret is refused, because every user of the machine sees arguments.
+    /// Parses one. The error says what is wrong: secrets are rejected, because every user of the
+    /// machine can see arguments.
     pub fn parse(text: &str, schema: &Schema) -> Result<Self, String> {
         let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, as in log.level=debug")?;
         if key.is_empty() || key.split('.').any(str::is_empty) {
-            return Err(format!("{key:?} is no key; write KEY=VALUE, as in log.level=debug"));
+            return Err(format!("{key:?} is not a key; write KEY=VALUE, as in log.level=debug"));
         }
-        // As figment reads variables: true, 5, [53], "x"; anything else is text.
+        // Like figment's variables: true, 5, [53], "x"; anything else is text.
         let Ok(value) = value.parse();
         if schema.is_secret(key) || has_secret(key, &value) {
-            return Err(format!("{key} is a secret: everybody on this machine sees arguments; use the file or the environment"));
+            return Err(format!(
+                "{key} is a secret, and every user of this machine can see arguments: use the file or the environment"
+            ));
         }
         let value = match value {
             Value::String(tag, path) if schema.is_path(key) && !path.is_empty() => {

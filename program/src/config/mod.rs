@@ -1,10 +1,12 @@
-//! The configuration of a program: a file, above it the environment, above both what the command line says.
+//! A program's configuration: a file, overridden by the environment, and both by the command line.
 //!
-//! Each source is read by itself, and what it calls by a name of an earlier release gets its present one, so that a source
-//! stands above another whichever name each uses. Whatever is wrong is told with its place: the file and the line, the
-//! variable, or the argument, and the key as it is written there. An unknown key is an error; one that is like it is suggested.
+//! Each source is read separately, and names from an earlier release are replaced by the present
+//! ones, so that precedence does not depend on which names the sources use. Errors give the
+//! location: the file and line, the variable, or the argument, with the key as written there. An
+//! unknown key is an error, which suggests a similar one.
 //!
-//! A variable of the environment is called like its key, with a prefix: `ZONEPULSE_LOG__LEVEL` is `log.level`.
+//! Environment variables are named after keys, with a prefix: `ZONEPULSE_LOG__LEVEL` is
+//! `log.level`.
 
 mod argument;
 mod file;
@@ -17,33 +19,34 @@ pub use sources::{Sources, environment};
 
 use zonepulse_renamed::{Renamed, current};
 
-/// What is particular to one program.
+/// What is specific to a program.
 #[derive(Debug)]
 pub struct Schema {
-    /// What the names of its variables begin with, as in `ZONEPULSE_`.
+    /// The prefix of its environment variables, as in `ZONEPULSE_`.
     pub prefix: &'static str,
-    /// Whether a variable is the program's, by its name without the prefix in lower case.
+    /// Whether a variable belongs to the program, given its lower-case name without the prefix.
     pub is_variable: fn(&str) -> bool,
-    /// Keys whose value must not be shown, and is text whatever it looks like.
+    /// Keys whose values must not be shown, and are always text.
     pub secrets: &'static [&'static str],
-    /// Keys whose value is a path. On the command line it may start from the current directory.
+    /// Keys whose values are paths. On the command line they may be relative to the current
+    /// directory.
     pub paths: &'static [&'static str],
-    /// What had another name in an earlier release.
+    /// What was renamed since an earlier release.
     pub renamed: &'static [Renamed],
 }
 
 impl Schema {
-    /// Whether a key, under whichever name, is a secret.
+    /// Whether a key, by old or new name, is a secret.
     fn is_secret(&self, key: &str) -> bool {
         self.secrets.contains(&current(key, self.renamed).as_str())
     }
 
-    /// Whether a key, under whichever name, is a path.
+    /// Whether a key, by old or new name, is a path.
     fn is_path(&self, key: &str) -> bool {
         self.paths.contains(&current(key, self.renamed).as_str())
     }
 
-    /// A key as a variable.
+    /// The environment variable of a key.
     fn variable(&self, key: &str) -> String {
         format!("{}{}", self.prefix, key.to_uppercase().replace('.', "__"))
     }

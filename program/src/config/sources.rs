@@ -1,4 +1,4 @@
-//! What says something of a configuration, and where it says it.
+//! The sources of a configuration.
 
 use super::{Argument, Schema};
 use crate::Error;
@@ -12,12 +12,12 @@ use std::path::Path;
 use toml_edit::{ImDocument, TableLike};
 use zonepulse_renamed::{Error as Fault, Renamed, Renewed, as_written};
 
-/// The variables of this process that are text; no key is anything else.
+/// The environment variables of this process that are valid UTF-8, as all relevant ones are.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-/// Everything that says something of a configuration, the least important first.
+/// All sources of a configuration, in order of increasing precedence.
 pub struct Sources<'a> {
     schema: &'a Schema,
     file: Option<Source<'a>>,
@@ -27,7 +27,7 @@ pub struct Sources<'a> {
 
 type Source<'a> = (Place<'a>, Renewed);
 
-/// Where a key stands.
+/// The kind of a source.
 #[derive(Debug, Clone, Copy)]
 enum Place<'a> {
     File { path: &'a Path, text: &'a str },
@@ -37,14 +37,14 @@ enum Place<'a> {
 
 /// What is wrong with a key.
 enum What {
-    /// It is not known; these are.
+    /// It is unknown; the known ones are listed.
     Unknown(&'static [&'static str]),
-    /// It cannot have this value.
+    /// Its value is invalid.
     Value(String),
 }
 
 impl<'a> Sources<'a> {
-    /// A text as of a file, the environment, and arguments.
+    /// Reads the text of a file, the environment, and arguments.
     pub fn read(
         schema: &'a Schema,
         file: Option<(&'a Path, &'a str)>,
@@ -72,13 +72,13 @@ impl<'a> Sources<'a> {
         self.file.iter().chain([&self.environment, &self.arguments])
     }
 
-    /// The configuration.
+    /// Deserializes the configuration.
     pub fn extract<T: DeserializeOwned>(&self) -> Result<T, Error> {
         let figment = self.all().fold(Figment::new(), |figment, (_, source)| figment.merge(source.clone()));
         figment.extract().map_err(|error| self.explain(&error))
     }
 
-    /// What to tell whoever uses names that the next release refuses.
+    /// Warnings about names that the next release will reject.
     pub fn warnings(&self) -> Vec<String> {
         let warnings = self.all().flat_map(|(place, source)| {
             source.used().iter().map(|renamed: &Renamed| {
@@ -89,12 +89,13 @@ impl<'a> Sources<'a> {
         warnings.collect()
     }
 
-    /// Refuses the value of a key, which is of its type and cannot be all the same.
+    /// Rejects the value of a key that has the right type but is invalid.
     pub fn refuse(&self, key: &str, what: impl Into<String>) -> Error {
         self.say(key, What::Value(what.into()))
     }
 
-    /// The same for a text that begins with the key, or with several that are not right together: `a.b, c: what`.
+    /// The same, for a text that begins with the key, or with several keys that conflict: `a.b, c:
+    /// what`.
     pub fn complain(&self, text: &str) -> Error {
         let (keys, what) = text.split_once(": ").unwrap_or(("", text));
         match keys.split_once(", ") {
@@ -116,7 +117,7 @@ impl<'a> Sources<'a> {
                 }
                 What::Unknown(known)
             }
-            // Without the value.
+            // Without the value, since it is secret.
             Kind::InvalidType(_, expected) if self.schema.is_secret(&path.join(".")) => {
                 What::Value(format!("expected {expected}, in quotes"))
             }
@@ -136,7 +137,7 @@ impl<'a> Sources<'a> {
                 let beside = |key: &str| if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
                 let hint = match nearest(name, known) {
                     Some(nearest) => format!("did you mean `{}`?", self.schema.spell(*place, &beside(nearest))),
-                    None => format!("here there are {}", list(known)),
+                    None => format!("expected one of {}", list(known)),
                 };
                 format!("unknown key `{}`, {hint}", self.schema.spell(*place, &written))
             }
@@ -144,8 +145,8 @@ impl<'a> Sources<'a> {
         place.wrong(place.line(&written), text)
     }
 
-    /// The source that has the last word on a key: the uppermost of those that have most of its path. A key that is
-    /// nowhere is the file's.
+    /// The source that determines a key: the one of highest precedence among those that contain
+    /// most of its path. A key found nowhere is attributed to the file.
     fn source(&self, key: &str) -> &Source<'a> {
         let depth =
             |(_, source): &&Source<'a>| depth(&source.data().unwrap_or_default().into_values().next().unwrap_or_default(), key);
@@ -155,7 +156,7 @@ impl<'a> Sources<'a> {
 }
 
 impl Place<'_> {
-    /// What an error or a warning begins with.
+    /// The beginning of an error or a warning.
     fn name(self, line: Option<usize>) -> String {
         match (self, line) {
             (Place::File { path, .. }, Some(line)) => format!("{}:{line}", path.display()),
@@ -169,7 +170,7 @@ impl Place<'_> {
         Error::Wrong { place: self.name(line), what }
     }
 
-    /// The line of a key, as it is written there, or of the last part of its path that is there.
+    /// The line of a key as written there, or of the longest part of its path that exists.
     fn line(self, key: &str) -> Option<usize> {
         let Place::File { text, .. } = self else { return None };
         let document = ImDocument::parse(text).ok()?;
@@ -198,7 +199,7 @@ impl Schema {
         Ok((place, renewed))
     }
 
-    /// A key as it is written at a place.
+    /// A key as written in this kind of source.
     fn spell(&self, place: Place<'_>, key: &str) -> String {
         match place {
             Place::File { .. } => key.to_owned(),
@@ -207,7 +208,7 @@ impl Schema {
         }
     }
 
-    /// What a variable says, if it is the program's. A secret is text whatever it looks like.
+    /// The setting in a variable, if it belongs to the program. Secrets are always text.
     fn read_variable(&self, name: &str, text: String) -> Option<Dict> {
         let (prefix, key) = name.split_at_checked(self.prefix.len())?;
         let (key, is_ours) = (key.to_lowercase(), prefix.eq_ignore_ascii_case(self.prefix));
@@ -218,7 +219,7 @@ impl Schema {
         if key.split('.').all(str::is_empty) {
             return None;
         }
-        // As figment reads variables: true, 5, [53], "x"; anything else is text.
+        // Like figment's variables: true, 5, [53], "x"; anything else is text.
         let value = if self.is_secret(&key) {
             Value::from(text)
         } else {
@@ -229,7 +230,7 @@ impl Schema {
     }
 }
 
-/// All that one source says.
+/// The merged contents of one source.
 struct Together(Dict);
 
 impl Provider for Together {
@@ -242,7 +243,7 @@ impl Provider for Together {
     }
 }
 
-/// Puts a piece above what is there.
+/// Merges a piece into the whole, with precedence.
 fn merge(whole: &mut Dict, piece: Dict) {
     for (key, value) in piece {
         match value {
@@ -257,7 +258,7 @@ fn merge(whole: &mut Dict, piece: Dict) {
     }
 }
 
-/// How much of a key's path is there.
+/// How much of a key's path exists.
 fn depth(dict: &Dict, key: &str) -> usize {
     let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
     match (dict.get(first), rest) {
@@ -267,12 +268,12 @@ fn depth(dict: &Dict, key: &str) -> usize {
     }
 }
 
-/// The line of a place in a text, counted from 1.
+/// The line number of an offset in a text, starting at 1.
 fn line(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// The key that was probably meant: one that a few slips of the finger away.
+/// The key that was probably meant, only a few typos away.
 fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
     let slips = |other: &str| strsim::damerau_levenshtein(&key.to_ascii_lowercase(), other);
     let part = |other: &str| key.len() >= 4 && (other.starts_with(key) || key.starts_with(other));

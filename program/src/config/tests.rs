@@ -26,7 +26,8 @@ struct Log {
     targets: Vec<u32>,
 }
 
-/// What is read, and what is warned of. The check is that `count` is not 13.
+/// Reads a configuration; returns it with its warnings. The only validity rule is that `count` must
+/// not be 13.
 fn read(text: &str, environment: &[(&str, &str)], arguments: &[&str]) -> Result<(Config, Vec<String>), String> {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let arguments: Vec<Argument> = arguments.iter().map(|text| Argument::parse(text, &SCHEMA)).collect::<Result<_, _>>()?;
@@ -49,7 +50,7 @@ fn refusal(text: &str) -> String {
 }
 
 #[test]
-fn the_environment_stands_above_the_file_and_arguments_above_both() {
+fn the_environment_overrides_the_file_and_arguments_override_both() {
     let file = "count = 1\ndir = \"/a\"\n[log]\nlevel = \"file\"";
     let environment = [("TESTED_COUNT", "2"), ("TESTED_LOG__LEVEL", "environment"), ("TESTED_OTHER_X", "1"), ("COUNT", "9")];
     let (config, warnings) = read(file, &environment, &["log.level=argument"]).unwrap();
@@ -62,7 +63,7 @@ fn the_environment_stands_above_the_file_and_arguments_above_both() {
 fn an_unknown_key_is_named_with_its_place_and_the_one_that_was_meant() {
     assert_eq!(refusal("\ncuont = 1"), "a.toml:2: unknown key `cuont`, did you mean `count`?");
     assert_eq!(refusal("[log]\nlevl = 1"), "a.toml:2: unknown key `log.levl`, did you mean `log.level`?");
-    assert_eq!(refusal("[log]\nzzzzz = 1"), "a.toml:2: unknown key `log.zzzzz`, here there are `level`, `token`, `targets`");
+    assert_eq!(refusal("[log]\nzzzzz = 1"), "a.toml:2: unknown key `log.zzzzz`, expected one of `level`, `token`, `targets`");
     let said = read("", &[("TESTED_LOG__LEVL", "x")], &[]).unwrap_err();
     assert_eq!(said, "the environment: unknown key `TESTED_LOG__LEVL`, did you mean `TESTED_LOG__LEVEL`?");
     let said = read("log.level = \"x\"", &[], &["log.levl=x"]).unwrap_err();
@@ -70,7 +71,7 @@ fn an_unknown_key_is_named_with_its_place_and_the_one_that_was_meant() {
 }
 
 #[test]
-fn a_value_that_cannot_be_is_named_where_it_has_the_last_word() {
+fn an_invalid_value_is_reported_for_the_source_that_sets_it() {
     assert_eq!(refusal("# a\ncount = \"many\""), "a.toml:2: count: invalid type: found string \"many\", expected u32");
     assert_eq!(refusal("count = 13"), "a.toml:1: count: must not be 13");
     assert_eq!(read("count = 1", &[("TESTED_COUNT", "13")], &[]).unwrap_err(), "the environment: TESTED_COUNT: must not be 13");
@@ -81,7 +82,7 @@ fn a_value_that_cannot_be_is_named_where_it_has_the_last_word() {
 }
 
 #[test]
-fn what_is_no_toml_is_told_with_its_line() {
+fn invalid_toml_is_reported_with_its_line() {
     let said = refusal("dir = \"/d\"\ncount = \n");
     assert!(said.starts_with("a.toml:2: "), "{said}");
 }
@@ -116,7 +117,7 @@ fn a_path_on_the_command_line_starts_from_the_current_directory() {
 }
 
 #[test]
-fn what_is_far_from_every_key_is_not_guessed_at() {
+fn no_key_is_suggested_for_a_distant_one() {
     assert_eq!(nearest("colour", &["listen", "data"]), None);
     assert_eq!(nearest("Listen", &["listen", "data"]), Some("listen"));
 }
