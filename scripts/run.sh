@@ -120,7 +120,7 @@ fi
 start "$run_dir/probe.log" "$programs/zonepulse-probe" run --config "$run_dir/probe.toml" --set "spool.dir=$run_dir/spool"
 probe=$!
 for _ in {1..25}; do
-  ! grep -q -e ' listening' -e 'nothing is captured' "$run_dir/probe.log" || break
+  ! grep -q -e ' listening' -e 'no capture;' "$run_dir/probe.log" || break
   sleep 0.2
 done
 if ! grep -q ' listening' "$run_dir/probe.log"; then

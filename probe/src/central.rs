@@ -1,4 +1,4 @@
-//! The central over HTTP: what everything that speaks to it has in common.
+//! HTTP basics shared by everything that talks to the central.
 
 use crate::Error;
 use reqwest::{Client, ClientBuilder, Response, Url};
@@ -8,16 +8,16 @@ use std::time::Duration;
 use zonepulse_net::{Trust, http};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// More of an error document is not read.
+/// Read limit for an error document.
 const MAX_PROBLEM_BYTES: usize = 16 << 10;
 
-/// The longest label and name, octets, the latter without the final dot (RFC 1035 section 2.3.4).
+/// Maximum length of a label and of a name without the final dot, octets (RFC 1035 section 2.3.4).
 const LONGEST_LABEL: usize = 63;
 const LONGEST_NAME: usize = 253;
 
-/// Says what is wrong with the address of a central.
+/// Checks the URL of a central; the error says what is wrong.
 pub fn check_url(url: &str) -> Result<(), String> {
-    let url = Url::parse(url).map_err(|error| format!("is no URL ({error}); write https://host:port"))?;
+    let url = Url::parse(url).map_err(|error| format!("is not a valid URL ({error}); write https://host:port"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("has the scheme {}, not http or https; write https://host:port", url.scheme()));
     }
@@ -28,7 +28,7 @@ pub fn check_url(url: &str) -> Result<(), String> {
         return Err("has the port 0; give one from 1 to 65535".into());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a credential; that belongs into token or token_file".into());
+        return Err("contains a credential, which belongs in token or token_file".into());
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("has a query or a fragment; write https://host:port".into());
@@ -36,7 +36,8 @@ pub fn check_url(url: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the host is an IP address or an FQDN. Numbers that are no address are not parsed.
+/// Whether the host is an IP address or an FQDN. URLs with malformed IPv4 numbers have already
+/// failed to parse.
 pub(crate) fn has_host(url: &Url) -> bool {
     let is_label = |label: &str| {
         (1..=LONGEST_LABEL).contains(&label.len())
@@ -50,12 +51,12 @@ pub(crate) fn has_host(url: &Url) -> bool {
     })
 }
 
-/// A client for a central at this address.
+/// An HTTP client for the central at this URL.
 pub(crate) fn client(url: &str, trust: &Trust) -> Result<ClientBuilder, Error> {
     Ok(ours(http::client(url, trust)?))
 }
 
-/// The same with what TLS needs to connect.
+/// The same, from a finished TLS configuration.
 pub(crate) fn client_with(config: ClientConfig) -> ClientBuilder {
     ours(http::client_with(config))
 }
@@ -64,23 +65,23 @@ fn ours(builder: ClientBuilder) -> ClientBuilder {
     builder.user_agent(concat!("zonepulse-probe/", env!("CARGO_PKG_VERSION"))).connect_timeout(CONNECT_TIMEOUT)
 }
 
-/// Finishes a client.
+/// Builds a client.
 pub(crate) fn build(builder: ClientBuilder) -> Result<Client, Error> {
     Ok(http::build(builder)?)
 }
 
-/// Says loudly what is not as safe as it should be.
+/// Logs warnings about insecure settings.
 pub(crate) fn warn_if_unsafe(url: &str, trust: &Trust) {
     if http::is_https(url) && !trust.verifies() {
         tracing::warn!(
             url,
-            "the central's certificate is NOT verified (verify_ca is off): anyone in between can read the token and the data"
+            "the central's certificate is NOT verified (verify_ca is off): anyone on the path can read the token and the data"
         );
     }
     if !http::is_https(url) && !is_loopback(url) {
         tracing::warn!(
             url,
-            "the token goes over the network as PLAIN TEXT: use https://, whoever listens can send in this server's name"
+            "the token crosses the network as PLAIN TEXT, and an eavesdropper can impersonate this server: use https://"
         );
     }
 }
@@ -91,12 +92,13 @@ fn is_loopback(url: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The title and detail of a problem document (RFC 9457), or the first line of any other text.
+/// The title and detail of a problem document (RFC 9457), or the first line of any other body.
 pub(crate) async fn read_problem(response: Response) -> String {
     summary(&http::start_of_body(response, MAX_PROBLEM_BYTES).await)
 }
 
-/// The same, and the document's type, which tells cases apart; empty where there is none.
+/// Like [`read_problem`], with the document's type, which distinguishes the cases; empty if there
+/// is none.
 pub(crate) async fn read_typed_problem(response: Response) -> (String, String) {
     #[derive(serde::Deserialize)]
     struct Problem {
@@ -122,14 +124,14 @@ fn summary(body: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(500).collect::<String>().trim().to_owned()
 }
 
-/// The cause below the layers of an error: "Connection refused (os error 111)".
+/// The innermost cause of an error, such as "Connection refused (os error 111)".
 pub(crate) fn innermost(error: &reqwest::Error) -> String {
     let cause = cause(error);
     let what = match () {
-        () if cause.contains("certificate") => "cannot connect safely",
+        () if cause.contains("certificate") => "cannot connect securely",
         () if error.is_connect() => "cannot connect",
         () if error.is_timeout() => "no answer in time",
-        () => "the request broke off",
+        () => "the request failed",
     };
     format!("{what}: {cause}")
 }
@@ -147,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_document_is_said_in_a_line() {
+    fn a_problem_document_is_summarised_in_a_line() {
         let body = r#"{"type":"about:blank","title":"Malformed batch","status":400,"detail":"order of rows"}"#;
         assert_eq!(summary(body), "Malformed batch: order of rows");
         assert_eq!(summary(r#"{"title":"Busy"}"#), "Busy");
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_leaves_the_machine_needs_no_encryption() {
+    fn local_connections_need_no_encryption() {
         assert!(["http://127.0.0.1:1", "http://[::1]:1/x", "http://localhost"].into_iter().all(is_loopback));
         assert!(!["http://192.0.2.1", "http://localhost.example", "rubbish"].into_iter().any(is_loopback));
     }

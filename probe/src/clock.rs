@@ -1,38 +1,39 @@
-//! Telling what the clock does from what time does.
+//! Detects when the wall clock is set.
 //!
-//! Intervals are named by the wall clock, which is set now and then: by NTP after a start
-//! without a battery-backed clock, by an administrator, by a hypervisor. A second clock,
-//! which nobody sets and which goes on while the machine sleeps, stands beside it. Both are
-//! slewed alike, so their difference changes only when the wall clock is set: that is a
-//! [`Step`]. A machine that slept, or a process that was stopped, is none.
+//! Intervals follow the wall clock, which may be set: by NTP after booting without a battery-backed
+//! clock, by an administrator, or by a hypervisor. It is compared with a second clock that nobody
+//! sets and that keeps running during sleep. Both are slewed alike, so their difference changes
+//! only when the wall clock is set: that is a [`Step`]. A machine that slept, or a process that was
+//! stopped, does not cause one.
 
 use std::time::{Duration, SystemTime};
 
-/// A smaller change is none: an interval closes a second after its end, so that it does no
-/// harm. Small ones add up, and together are a step. Milliseconds.
+/// Smallest change that is a step, milliseconds. Less does no harm, since intervals close a second
+/// after their end. Small changes add up until they form a step.
 const MIN_STEP_MS: u64 = 500;
-/// Longer than it takes to read both clocks, unless the process was interrupted in between.
+/// Maximum time between reading the two clocks. It is exceeded only if the process was interrupted
+/// in between.
 const READ_AT_ONCE: Duration = Duration::from_millis(20);
 
 /// Both clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// Unix milliseconds, by the wall clock.
+    /// The wall clock, Unix milliseconds.
     pub wall_ms: u64,
-    /// Milliseconds since some beginning, by a clock that is never set.
+    /// A clock that is never set, milliseconds since an arbitrary start.
     pub steady_ms: u64,
 }
 
-/// The wall clock was set.
+/// A change of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
-    /// What it would say now if it had not been, Unix milliseconds.
+    /// What the clock would say now if it had not been set, Unix milliseconds.
     pub from_ms: u64,
     /// What it says, Unix milliseconds.
     pub to_ms: u64,
 }
 
-/// Finds steps.
+/// Detects steps.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     /// What to add to the steady clock to get the wall clock, milliseconds.
@@ -41,10 +42,10 @@ pub struct Clock {
 }
 
 impl Reading {
-    /// Of this moment.
+    /// Reads both clocks.
     pub fn now() -> Reading {
         let mut reading = Reading::once();
-        // Somebody else's turn between the two would look like a step.
+        // A preemption between the two readings would look like a step.
         for _ in 0..3 {
             if reading.1 <= READ_AT_ONCE {
                 break;
@@ -61,10 +62,10 @@ impl Reading {
     }
 }
 
-/// Time since the machine started, sleep included.
+/// Time since boot, including sleep.
 fn steady() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer lives through the call, which cannot fail with this clock.
+    // SAFETY: the pointer outlives the call, which cannot fail for this clock.
     unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
@@ -74,22 +75,22 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 impl Clock {
-    /// One that is right at this moment, or as wrong as it stays.
+    /// Starts from this reading, whether the wall clock is right or not.
     pub fn new(reading: Reading) -> Clock {
         Clock { offset_ms: offset(reading), last: reading }
     }
 
-    /// What it said last.
+    /// The last reading.
     pub fn last(&self) -> Reading {
         self.last
     }
 
-    /// Takes the next reading, and says whether the wall clock was set since the last step.
+    /// Takes the next reading; returns a step if the wall clock was set since the last one.
     pub fn follow(&mut self, reading: Reading) -> Option<Step> {
         let last = std::mem::replace(&mut self.last, reading);
         let expected_ms = reading.steady_ms.saturating_add_signed(self.offset_ms);
         let is_set = reading.wall_ms.abs_diff(expected_ms) >= MIN_STEP_MS;
-        // Whatever the other clock says: time does not go back by itself.
+        // A wall clock that goes back was set, whatever the other clock says.
         let goes_back = reading.wall_ms.saturating_add(MIN_STEP_MS) <= last.wall_ms;
         if !is_set && !goes_back {
             return None;
@@ -105,7 +106,7 @@ fn offset(reading: Reading) -> i64 {
 }
 
 impl Step {
-    /// By how much the clock was set, milliseconds; less than 0 when it was set back.
+    /// How far the clock was set, milliseconds; negative if it was set back.
     pub fn by_ms(self) -> i64 {
         self.to_ms.cast_signed().saturating_sub(self.from_ms.cast_signed())
     }
@@ -122,14 +123,14 @@ mod tests {
     const HOUR: u64 = 3_600_000;
 
     #[test]
-    fn time_that_passes_is_no_step_however_long_nobody_looks() {
+    fn elapsed_time_is_no_step_however_long_the_gap() {
         let mut clock = Clock::new(at(1000, 50));
         assert_eq!(clock.follow(at(1200, 250)), None);
         assert_eq!(clock.follow(at(HOUR, HOUR - 950)), None);
     }
 
     #[test]
-    fn a_clock_that_is_set_says_from_where_to_where() {
+    fn a_step_has_its_start_and_end() {
         let mut clock = Clock::new(at(HOUR, 0));
         assert_eq!(clock.follow(at(2 * HOUR + 200, 200)), Some(Step { from_ms: HOUR + 200, to_ms: 2 * HOUR + 200 }));
         assert_eq!(clock.follow(at(2 * HOUR + 400, 400)), None);
@@ -138,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_little_by_little_is_a_step_once_it_is_much() {
+    fn small_changes_add_up_to_a_step() {
         let mut clock = Clock::new(at(HOUR, 0));
         assert_eq!(clock.follow(at(HOUR + 200 + 300, 200)), None);
         assert_eq!(clock.follow(at(HOUR + 400 + 600, 400)), Some(Step { from_ms: HOUR + 400, to_ms: HOUR + 1000 }));
     }
 
     #[test]
-    fn a_clock_that_goes_back_was_set_whatever_the_other_says() {
+    fn a_clock_that_goes_back_was_set_whatever_the_other_clock_says() {
         let mut clock = Clock::new(at(2 * HOUR, 2 * HOUR));
         assert_eq!(clock.follow(at(HOUR, HOUR)), Some(Step { from_ms: 2 * HOUR, to_ms: HOUR }));
         assert_eq!(clock.follow(at(HOUR + 100, HOUR + 100)), None);

@@ -1,8 +1,8 @@
-//! The probe's configuration: a TOML file, and variables of the environment over it.
+//! The probe's configuration: a TOML file, overridden by environment variables.
 //!
-//! Every key has its default in `zonepulse-probe.example.toml`, except
-//! `server_id`. The key `deliver.http.token` is the variable
-//! `ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN`. An unknown key is an error.
+//! `zonepulse-probe.example.toml` lists every key with its default; only `server_id` has none. The
+//! key `deliver.http.token` corresponds to the variable `ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN`.
+//! Unknown keys are errors.
 
 mod argument;
 mod bounds;
@@ -35,10 +35,10 @@ use zonepulse_program::config::{Schema, Sources, environment, read_file};
 use zonepulse_program::log::{Format, Level};
 use zonepulse_wire::Communication;
 
-/// What the names of variables begin with.
+/// Prefix of the environment variables.
 pub const ENVIRONMENT_PREFIX: &str = "ZONEPULSE_PROBE_";
 
-/// What is particular to the probe's configuration.
+/// The parts of configuration loading that are specific to the probe.
 static SCHEMA: Schema = Schema {
     prefix: ENVIRONMENT_PREFIX,
     is_variable: |_| true,
@@ -58,45 +58,45 @@ static SCHEMA: Schema = Schema {
     renamed: &renamed::TABLE,
 };
 
-/// All of it.
+/// The complete configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The number that the central has given this server; not 0.
+    /// The server's number at the central; not 0.
     pub server_id: u32,
     /// Length of an interval, seconds; divides 300.
     pub interval_s: u32,
-    /// Whether DNS messages are counted.
+    /// Whether to count DNS messages.
     pub dns_monitoring: bool,
-    /// Which source is counted; capture where it is enabled, when not given.
+    /// The source that is counted; by default capture, where it is enabled.
     pub source: Option<Counted>,
-    /// What is listened to.
+    /// Packet capture.
     pub capture: Capture,
-    /// What servers tell of themselves.
+    /// Messages that DNS servers report themselves.
     pub dnstap: Dnstap,
-    /// How the machine is measured.
+    /// Sampling of the machine.
     pub system: System,
-    /// Which times are believed.
+    /// Which timestamps are plausible.
     pub times: Times,
-    /// How much memory the probe may take.
+    /// Memory limits.
     pub memory: Memory,
     /// Batches on disk.
     pub spool: Spool,
     /// How batches get to the central.
     pub deliver: Deliver,
-    /// Whom to trust.
+    /// Trust in TLS peers.
     pub tls: Tls,
     /// What the central may do.
     pub central: Central,
-    /// How the central fetches.
+    /// Pull by the central.
     pub pull: Pull,
-    /// What else runs on the machine.
+    /// Other services on the machine.
     pub components: Components,
-    /// What Prometheus may ask.
+    /// Endpoint for Prometheus.
     pub metrics: Metrics,
-    /// What the probe says.
+    /// The log on standard error.
     pub log: Log,
-    /// What to tell whoever wrote it: the names that the next release refuses.
+    /// Messages for the administrator: names that the next release will reject.
     #[serde(skip)]
     pub warnings: Vec<String>,
 }
@@ -105,17 +105,18 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Capture {
-    /// Whether there is a capture.
+    /// Whether to capture.
     pub enabled: bool,
     /// The device's name, or `any`.
     pub device: String,
     /// The ports on which the server answers.
     pub ports: Vec<u16>,
-    /// Other ports on which others speak DNS: no reason to doubt that all is seen.
+    /// Ports on which other programs speak DNS. Traffic there does not suggest that messages are
+    /// missed.
     pub ignored_ports: Vec<u16>,
-    /// The addresses on which it answers.
+    /// The addresses on which the server answers.
     pub addresses: ServerAddresses,
-    /// The ring between kernel and probe, a part of the memory, bytes.
+    /// The ring between kernel and probe, which is part of the memory, bytes.
     pub buffer_bytes: usize,
 }
 
@@ -123,7 +124,7 @@ pub struct Capture {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
-    /// All that is resident, the ring included, bytes.
+    /// Total resident memory, including the ring, bytes.
     pub max_bytes: usize,
 }
 
@@ -131,13 +132,13 @@ pub struct Memory {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spool {
-    /// Its directory.
+    /// The spool directory.
     pub dir: PathBuf,
-    /// All waiting batches together, bytes.
+    /// Total size of the waiting batches, bytes.
     pub max_bytes: u64,
-    /// What of the disk stays free, bytes.
+    /// Disk space to leave free, bytes.
     pub min_free_bytes: u64,
-    /// All refused batches together, bytes.
+    /// Total size of the refused batches, bytes.
     pub max_refused_bytes: u64,
 }
 
@@ -145,9 +146,9 @@ pub struct Spool {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Deliver {
-    /// Which of the ways.
+    /// Push over HTTP, push through RabbitMQ, or pull.
     pub communication: Communication,
-    /// Straight to the central.
+    /// Directly to the central.
     pub http: Http,
     /// Through RabbitMQ.
     pub rabbitmq: RabbitMq,
@@ -157,11 +158,11 @@ pub struct Deliver {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// The central's address, `http://host:port`.
+    /// The central's URL, `http://host:port`.
     pub url: String,
     /// The server's token.
     pub token: Option<Secret>,
-    /// A file with the server's token.
+    /// A file that contains the server's token.
     pub token_file: Option<PathBuf>,
 }
 
@@ -179,9 +180,9 @@ pub struct RabbitMq {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
-    /// The only authorities that are trusted, PEM; the system's when not given.
+    /// The only trusted certificate authorities, PEM; the system's by default.
     pub ca_file: Option<PathBuf>,
-    /// Whether certificates are verified.
+    /// Whether to verify certificates.
     pub verify_ca: bool,
 }
 
@@ -189,33 +190,32 @@ pub struct Tls {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// How much is said.
+    /// Minimum severity.
     pub level: Level,
-    /// How it is written.
+    /// Text or JSON.
     pub format: Format,
 }
 
 impl Config {
-    /// Reads a file, over it the environment, and over both the arguments.
+    /// Loads a file, overridden by the environment, and both by the arguments.
     ///
-    /// Fails with [`Error::Config`], which names the file, the variable or the argument, the
-    /// key, and what is wrong, and with [`Error::Private`] when the file contains a secret and
-    /// others can read it.
+    /// Fails with [`Error::Config`], which names the file, variable or argument, the key and the
+    /// problem, and with [`Error::Private`] if the file contains a secret and others can read it.
     pub fn load(path: &Path, arguments: &[Argument]) -> Result<Config, Error> {
         Self::read(path, &read_file(path)?, environment(), arguments)
     }
 
-    /// Says whether a text could stand in the file of that name.
+    /// Checks whether a text would be valid in the file of that name.
     pub(crate) fn check_text(path: &Path, text: &str) -> Result<(), Error> {
         let read = Self::read(path, text, environment(), &[]);
         read.map(drop).map_err(|error| match error {
-            // The lines are those of a text that is not there yet.
+            // Line numbers refer to a text that is not in the file yet.
             Error::Config { place, detail } if place.starts_with(&*path.to_string_lossy()) => wrong(path.display(), detail),
             error => error,
         })
     }
 
-    /// Reads a text as if it stood in a file of that name; the environment has no say.
+    /// Parses a text as if it were the file of that name; ignores the environment.
     #[cfg(test)]
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Config, Error> {
         Self::read(path, text, std::iter::empty(), &[])
@@ -247,30 +247,30 @@ impl Config {
         let min_bytes = Budget::min_bytes(self.buffer_bytes());
         if self.memory.max_bytes < min_bytes {
             return Err(format!(
-                "memory.max_bytes: must be {min_bytes} or more with this capture.buffer_bytes, which is a part of it, not {}",
+                "memory.max_bytes: must be {min_bytes} or more with this capture.buffer_bytes, which is part of it, not {}",
                 self.memory.max_bytes
             ));
         }
         bounds::within("memory.max_bytes", self.memory.max_bytes as u64, 0..=bounds::MOST_BYTES)?;
         let Spool { dir, max_bytes, min_free_bytes, max_refused_bytes } = &self.spool;
-        need(!dir.as_os_str().is_empty(), "spool.dir: is empty; give a directory for this probe alone")?;
+        need(!dir.as_os_str().is_empty(), "spool.dir: is empty; give a directory for the exclusive use of this probe")?;
         bounds::absolute("spool.dir", Some(dir))?;
         bounds::within("spool.max_bytes", *max_bytes, spool::MIN_BYTES..=bounds::MOST_BYTES)?;
         bounds::within("spool.min_free_bytes", *min_free_bytes, 0..=bounds::MOST_BYTES)?;
         bounds::within("spool.max_refused_bytes", *max_refused_bytes, 0..=bounds::MOST_BYTES)?;
-        // Heartbeats go over HTTP whichever way batches take, and the central may change that.
+        // Heartbeats use HTTP whatever the communication, and the central may change that.
         central::check_url(&self.deliver.http.url).map_err(|what| format!("deliver.http.url: {what}"))?;
         Address::parse(&self.deliver.rabbitmq.url).map_err(|what| format!("deliver.rabbitmq.url: {what}"))?;
         let queue = &self.deliver.rabbitmq.queue;
         check_queue(queue).map_err(|what| format!("deliver.rabbitmq.queue: {what}, not {queue:?}"))?;
         self.check_fleet()?;
         let http = &self.deliver.http;
-        need(http.token.is_none() || http.token_file.is_none(), "deliver.http.token, token_file: give one of them, not both")?;
+        need(http.token.is_none() || http.token_file.is_none(), "deliver.http.token, token_file: give only one of them")?;
         bounds::absolute("deliver.http.token_file", http.token_file.as_deref())?;
         bounds::absolute("tls.ca_file", self.tls.ca_file.as_deref())
     }
 
-    /// Tells what the next release refuses.
+    /// Logs what the next release will reject.
     pub fn warn(&self) {
         for warning in &self.warnings {
             tracing::warn!("{warning}");
@@ -283,7 +283,7 @@ impl Config {
         spool::Settings { dir, max_bytes, min_free_bytes, max_refused_bytes }
     }
 
-    /// The settings of delivery; reads the file of the token.
+    /// The settings for delivery; reads the token file.
     pub fn delivery(&self) -> Result<deliver::Settings, Error> {
         let RabbitMq { url, queue } = self.deliver.rabbitmq.clone();
         match self.deliver.communication {
@@ -302,13 +302,13 @@ impl Config {
         }
     }
 
-    /// Whom to trust, with certificates verified or not; reads the file of the authorities.
+    /// Whom to trust, with or without verifying certificates; reads the file of the authorities.
     pub fn trust(&self, verify: bool) -> Result<Trust, Error> {
         let authorities = self.tls.ca_file.as_deref().map(Authorities::read).transpose()?;
         Ok(if verify { authorities.map_or(Trust::System, Trust::Own) } else { Trust::Anybody })
     }
 
-    /// Restricts the file of the private key to its owner.
+    /// Restricts the private key file to its owner.
     pub fn restrict_key(&self) -> Result<(), Error> {
         Ok(self.pull.key_file.as_deref().map_or(Ok(()), zonepulse_private::key)?)
     }
@@ -319,13 +319,13 @@ impl Config {
         LiveSettings { device, ports, ignored_ports, buffer_bytes }
     }
 
-    /// Which times are believed.
+    /// Which timestamps are plausible.
     pub fn bounds(&self) -> Bounds {
-        // They were checked when they were read.
+        // Validated when the configuration was loaded.
         self.times.bounds().unwrap_or_default()
     }
 
-    /// The endpoints of the server. `local` is what it is at this moment.
+    /// The server's endpoints. `local` is the machine's current addresses.
     pub fn scope(&self) -> Result<Scope, Error> {
         let addresses = match &self.capture.addresses {
             ServerAddresses::Any => Addresses::Any,
@@ -335,18 +335,18 @@ impl Config {
         Ok(Scope { ports: self.capture.ports.clone(), addresses })
     }
 
-    /// How the memory is divided, as far as what is counted is concerned.
+    /// How the memory for counting is divided.
     pub fn budget(&self) -> Budget {
         let budget = Budget::of_agent(self.memory.max_bytes, self.buffer_bytes());
         if self.compares() { budget.shared().0 } else { budget }
     }
 
-    /// What a source may take that is only compared.
+    /// Memory for a source that is only compared.
     pub fn budget_of_comparison(&self) -> Budget {
         Budget::of_agent(self.memory.max_bytes, self.buffer_bytes()).shared().1
     }
 
-    /// Takes over what may change while the agent runs.
+    /// Takes over the settings that may change while the agent runs.
     pub fn follow(&mut self, new: Config) {
         let Config { interval_s, dns_monitoring, system, deliver, tls, central, pull, log, .. } = new;
         self.system = System { batch_s: self.system.batch_s, ..system };
@@ -356,7 +356,7 @@ impl Config {
             (interval_s, dns_monitoring, deliver, tls, pull);
     }
 
-    /// Which settings differ that only a restart changes.
+    /// Changed settings that take effect only after a restart.
     pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         let mut keys = Vec::new();
         let mut compare = |same: bool, key| {
@@ -381,7 +381,7 @@ impl Config {
 }
 
 impl Default for Config {
-    /// As the example says, with server 0, which no configuration may keep.
+    /// The defaults as in the example, with server 0, which a configuration must replace.
     fn default() -> Self {
         Config {
             server_id: 0,

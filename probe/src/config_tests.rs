@@ -18,7 +18,7 @@ fn refused(text: &str, expected: &str) {
 }
 
 #[test]
-fn the_example_says_the_defaults() {
+fn the_example_has_the_defaults() {
     assert_eq!(read(EXAMPLE, &[]).unwrap(), Config { server_id: 1, ..Config::default() });
 }
 
@@ -45,10 +45,10 @@ fn the_example_names_every_key() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_file_and_key() {
+fn errors_name_file_and_key() {
     refused("", "server_id: is missing");
     refused("server_id = \"one\"", "server_id: invalid type: found string \"one\", expected u32");
-    refused("server_id = 1\ncolour = 3", "probe.toml:2: unknown key `colour`, here there are `server_id`");
+    refused("server_id = 1\ncolour = 3", "probe.toml:2: unknown key `colour`, expected one of `server_id`");
     refused("server_id = 1\n[capture]\nprots = [53]", "probe.toml:3: unknown key `capture.prots`, did you mean `capture.ports`?");
     refused("server_id = 1\n[capture]\nenabled = false", "capture.enabled: is false, and neither dnstap.socket nor");
     refused(
@@ -57,15 +57,16 @@ fn what_is_wrong_is_named_with_file_and_key() {
     );
     refused("server_id = 1\n[deliver]\ncommunication = \"pull\"", "pull.listen: is missing");
     refused("server_id = 1\n[pull]\ncertificate_file = \"x\"", "pull.certificate_file, key_file: give both");
-    refused("server_id = 1\n[deliver.http]\ntoken = \"a\"\ntoken_file = \"b\"", "give one of them");
+    refused("server_id = 1\n[deliver.http]\ntoken = \"a\"\ntoken_file = \"b\"", "give only one of them");
     refused(
         "server_id = 1\n[components]\nbackup_process = \"a\"\nbackup_pid_file = \"/b\"",
-        "components.backup_process, backup_pid_file: give one of them",
+        "components.backup_process, backup_pid_file: give only one of them",
     );
     refused("server_id = ", "probe.toml:1: ");
 }
 
-/// Every key that can have a wrong value of the right type: the key, such a value as TOML, and what is said of it.
+/// For every key that can have an invalid value of the right type: the key, such a value as TOML,
+/// and part of the error.
 const INVALID: &[(&str, &str, &str)] = &[
     ("server_id", "0", "is missing"),
     ("interval_s", "0", "must divide 300 (such as 5, 10, 30, 60 or 300), so that sums of 5 minutes stay exact, not 0"),
@@ -119,15 +120,15 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("spool.min_free_bytes", "2000000000000000", "must be from 0 to"),
     ("spool.max_refused_bytes", "2000000000000000", "must be from 0 to"),
     ("deliver.communication", "\"pigeon\"", "unknown variant"),
-    ("deliver.http.url", "\"central\"", "is no URL"),
+    ("deliver.http.url", "\"central\"", "is not a valid URL"),
     ("deliver.http.url", "\"amqp://central\"", "has the scheme amqp, not http or https"),
-    ("deliver.http.url", "\"http://\"", "is no URL"),
+    ("deliver.http.url", "\"http://\"", "is not a valid URL"),
     ("deliver.http.url", "\"http://a..b\"", "has a host that is neither an FQDN nor an IP address"),
     ("deliver.http.url", "\"http://-a\"", "has a host that is neither"),
-    ("deliver.http.url", "\"http://1.2.3.256\"", "is no URL"),
+    ("deliver.http.url", "\"http://1.2.3.256\"", "is not a valid URL"),
     ("deliver.http.url", "\"http://central:0\"", "has the port 0"),
-    ("deliver.http.url", "\"http://central:99999\"", "is no URL"),
-    ("deliver.http.url", "\"http://me@central\"", "holds a credential"),
+    ("deliver.http.url", "\"http://central:99999\"", "is not a valid URL"),
+    ("deliver.http.url", "\"http://me@central\"", "contains a credential"),
     ("deliver.http.url", "\"http://central/?a=b\"", "has a query"),
     ("deliver.rabbitmq.url", "\"http://x\"", "must begin with amqp:// or amqps://"),
     ("deliver.rabbitmq.url", "\"amqp://\"", "has no host"),
@@ -136,15 +137,15 @@ const INVALID: &[(&str, &str, &str)] = &[
     (
         "deliver.rabbitmq.queue",
         "\"\"",
-        "must have 1 to 246 bytes, not blanks alone, no control characters, and not begin with amq., not \"\"",
+        "must have 1 to 246 bytes, not only spaces, no control characters, and not begin with amq., not \"\"",
     ),
-    ("deliver.rabbitmq.queue", "\"  \"", "not blanks alone"),
+    ("deliver.rabbitmq.queue", "\"  \"", "not only spaces"),
     ("deliver.rabbitmq.queue", "\"amq.batches\"", "not \"amq.batches\""),
     ("deliver.rabbitmq.queue", "\"a\\nb\"", "must have 1 to 246 bytes"),
     ("central.settings", "\"perhaps\"", "unknown variant"),
-    ("central.pin", "[\"*\"]", "\"*\" is no host"),
+    ("central.pin", "[\"*\"]", "\"*\" is neither a host"),
     ("central.pin", "\"x\"", ""),
-    ("central.pin", "[\"https://x\"]", "\"https://x\" is no host and no host:port"),
+    ("central.pin", "[\"https://x\"]", "\"https://x\" is neither a host nor host:port"),
     ("pull.listen", "\"0.0.0.0:0\"", "0.0.0.0:0 has no port"),
     ("pull.max_connections", "0", "must be from 1 to 64, not 0"),
     ("pull.max_connections", "65", "not 65"),
@@ -156,7 +157,7 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("components.backup_process", "\"\"", "must have 1 to 255 bytes"),
     ("components.backup_pid_file", "\"backup.pid\"", "must be an absolute path, not \"backup.pid\""),
     ("metrics.listen", "\"127.0.0.1:0\"", "127.0.0.1:0 has no port"),
-    ("times.earliest", "\"1979\"", "is no day from 1970-01-01 on"),
+    ("times.earliest", "\"1979\"", "is not a day from 1970-01-01 on"),
     ("times.max_ahead_s", "31622401", "must be from 0 to 31622400"),
     ("times.max_late_s", "31622401", "must be from 0 to 31622400"),
     ("times.max_replay_ahead_s", "31622401", "must be from 0 to 31622400"),
@@ -164,7 +165,8 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("log.format", "\"xml\"", "unknown variant"),
 ];
 
-/// Keys whose values are all right when they are of the right type, or are tried when the file that they name is read.
+/// Keys for which any value of the right type is valid, or which are only checked when the file
+/// they name is read.
 const FREE: &[&str] = &[
     "dns_monitoring",
     "capture.enabled",
@@ -186,7 +188,7 @@ fn every_invalid_value_is_refused_with_its_key_and_what_is_allowed() {
     for (key, value, expected) in INVALID {
         let server = if *key == "server_id" { "" } else { "server_id = 1\n" };
         let error = read(&format!("{server}{key} = {value}"), &[]).expect_err(&format!("{key} = {value}")).to_string();
-        // Where the key is: alone, or below another one. Of a list the place is named, too.
+        // The key may be nested, and for a list the error also names the position.
         let line = if server.is_empty() { 1 } else { 2 };
         let said = error.strip_prefix(&format!("probe.toml:{line}: {key}"));
         assert!(said.is_some_and(|said| said.starts_with([':', '.']) && said.contains(expected)), "{key} = {value}: {error}");
@@ -212,11 +214,11 @@ fn a_group_that_this_machine_does_not_have_is_refused_by_name() {
 }
 
 #[test]
-fn an_earliest_day_that_has_not_come_is_refused_where_it_is_to_count() {
+fn a_future_earliest_day_is_refused() {
     let with = |day: &str| read(&format!("server_id = 1\ntimes.earliest = {day:?}"), &[]).unwrap().check_machine();
     assert!(with("2020-02-20").is_ok());
-    let error = with("2999-12-31").expect_err("no clock would be right").to_string();
-    assert!(error.contains("times.earliest: 2999-12-31 has not come"), "{error}");
+    let error = with("2999-12-31").expect_err("a future day is accepted").to_string();
+    assert!(error.contains("times.earliest: 2999-12-31 is in the future"), "{error}");
 }
 
 #[test]
@@ -229,14 +231,14 @@ fn capture_is_counted_unless_it_is_off_or_dnstap_is_asked_for() {
 }
 
 #[test]
-fn the_environment_stands_above_the_file() {
+fn the_environment_overrides_the_file() {
     let config =
         read("server_id = 1\n[deliver.http]\ntoken = \"old\"", &[("ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN", "12345678")]).unwrap();
     assert_eq!(config.deliver.http.token, Some(Secret::new("12345678")));
 }
 
 #[test]
-fn no_message_and_no_log_shows_a_secret() {
+fn neither_messages_nor_logs_show_a_secret() {
     let error = read("server_id = 1\n[deliver.http]\ntoken = 918273", &[]).unwrap_err().to_string();
     assert!(error.contains("deliver.http.token: expected a string, in quotes") && !error.contains("918273"), "{error}");
     let text = "server_id = 1\n[deliver]\nhttp.token = \"hush\"\nrabbitmq.url = \"amqp://me:hush@x\"";
@@ -267,7 +269,7 @@ fn http_needs_a_token_that_can_be_sent() {
 }
 
 #[test]
-fn a_file_that_everybody_may_write_is_refused() {
+fn a_world_writable_file_is_refused() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("probe.toml");
     fs::write(&file, "server_id = 1\n[deliver.http]\ntoken = \"x\"").unwrap();
@@ -299,7 +301,7 @@ fn a_file_with_a_secret_that_others_may_read_is_refused_with_the_remedy() {
         }
         assert!(written(secret, 0o600).is_ok(), "{secret}");
     }
-    assert!(written("[deliver.http]\ntoken_file = \"/nonexistent\"", 0o644).is_ok(), "there is no secret in it");
+    assert!(written("[deliver.http]\ntoken_file = \"/nonexistent\"", 0o644).is_ok(), "a file without a secret is rejected");
     assert!(written("# token = \"...\"", 0o644).is_ok());
 }
 
@@ -317,7 +319,7 @@ fn a_token_file_that_others_may_read_is_refused_with_the_remedy() {
 }
 
 #[test]
-fn what_needs_a_restart_is_told() {
+fn settings_that_need_a_restart_are_reported() {
     let one = read("server_id = 1\n[deliver.http]\ntoken = \"x\"", &[]).unwrap();
     let other = read(
         "server_id = 2\n[deliver.http]\ntoken = \"y\"\n[log]\nlevel = \"debug\"\n[spool]\ndir = \"/x\"\n[system]\ninterval_s = 10",
@@ -328,7 +330,7 @@ fn what_needs_a_restart_is_told() {
 }
 
 #[test]
-fn arguments_stand_above_the_file_and_the_environment() {
+fn arguments_override_the_file_and_the_environment() {
     let arguments = ["capture.device=eth9", "system.interval_s=6", "capture.ports=[5353]"].map(|text| text.parse().unwrap());
     let text = "server_id = 1\ncapture.device = \"eth0\"";
     let config = Config::read(Path::new("probe.toml"), text, std::iter::empty(), &arguments).unwrap();
@@ -373,7 +375,7 @@ fn a_path_on_the_command_line_starts_from_the_current_directory() {
 }
 
 #[test]
-fn a_disk_smaller_than_what_shall_stay_free_is_refused_and_a_fuller_one_is_warned_of() {
+fn a_disk_smaller_than_min_free_is_refused_and_a_full_one_gives_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let spool = dir.path().join("not/made/yet");
     let with = |min_free_bytes: u64| {
@@ -384,7 +386,8 @@ fn a_disk_smaller_than_what_shall_stay_free_is_refused_and_a_fuller_one_is_warne
     assert_eq!(with(0).unwrap(), None);
     let said = with(room.total_bytes + 1).unwrap_err().to_string();
     assert!(said.contains("spool.min_free_bytes: ") && said.contains(&room.total_bytes.to_string()), "{said}");
-    // Others use the disk meanwhile, but do not free half of what is used.
+    // The disk is in use meanwhile, but not by so much that half of the used space would become
+    // free.
     let warning = with(room.free_bytes + room.used_bytes / 2).unwrap().unwrap();
     assert!(warning.contains("bytes are free on the disk of"), "{warning}");
 }
@@ -421,7 +424,7 @@ fn a_spool_that_is_a_file_or_below_one_is_refused_where_it_is_checked() {
 }
 
 #[test]
-fn what_is_there_in_place_of_the_socket_of_dnstap_has_to_be_one() {
+fn a_file_at_the_dnstap_socket_s_path_must_be_a_socket() {
     let dir = tempfile::TempDir::new().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();

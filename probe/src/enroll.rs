@@ -1,8 +1,8 @@
-//! From an enrolment token to a configuration.
+//! Turns an enrolment token into a configuration.
 //!
-//! The token is good for once, so everything that can go wrong here is tried before it is
-//! shown: the files that will be written are made first, empty and hidden. Then the central
-//! is asked, and what it gives is written, the configuration last: it is whole or not there.
+//! The token can be used only once, so everything that can fail locally is tried before it is sent:
+//! the files are created first, empty and hidden. Then the central is asked, and its answer is
+//! written, with the configuration last, so that it is either complete or absent.
 
 mod existing;
 
@@ -23,34 +23,36 @@ use zonepulse_wire::{Communication, Enrollment, EnrollmentRequest};
 
 const PATH: &str = "/api/v2/enrollments";
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// More bytes than an enrolment has.
+/// Read limit for the answer.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
-/// All keys, with what is said about them.
+/// All keys with their documentation.
 const TEMPLATE: &str = include_str!("../zonepulse-probe.example.toml");
-/// Where an enrolled probe listens when it is told to be pulled from: nowhere before.
+/// Where an enrolled probe listens once it is switched to pull. Until then it does not listen.
 const PULL_LISTEN: &str = "0.0.0.0:8054";
 
-/// What is asked for.
+/// The parameters of an enrolment.
 #[derive(Debug, Clone)]
 pub struct Order {
-    /// The central's address.
+    /// The central's URL.
     pub url: String,
     /// The enrolment token.
     pub token: Secret,
-    /// The configuration to write; tokens go beside it.
+    /// The configuration to write; token files go next to it.
     pub config: PathBuf,
-    /// The only authorities to trust.
+    /// Trust only these certificate authorities.
     pub ca_file: Option<PathBuf>,
-    /// The fingerprint of the only authority to trust, which the central sends with its certificate.
+    /// SHA-256 fingerprint of the only trusted authority, which the central sends with its
+    /// certificate.
     pub ca_sha256: Option<Fingerprint>,
-    /// Where batches are to wait; as the example says, when none.
+    /// The spool directory; by default that of the example.
     pub spool: Option<PathBuf>,
-    /// Whether the credentials of another enrolment may be replaced; the configuration keeps its other settings.
+    /// Whether the credentials of another enrolment may be replaced. The configuration keeps its
+    /// other settings.
     pub force: bool,
 }
 
 impl Order {
-    /// The probe is started from another directory than this.
+    /// Makes paths absolute, since the probe will be started from another directory.
     fn absolute(mut self) -> Result<Order, Error> {
         let absolute = |path: PathBuf| std::path::absolute(&path).map_err(Error::disk("find", path));
         self.config = absolute(self.config)?;
@@ -60,61 +62,63 @@ impl Order {
     }
 }
 
-/// What was done.
+/// The result of an enrolment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// The number of the server.
+    /// The server's number.
     pub server_id: u32,
-    /// Its name.
+    /// The server's name.
     pub server: String,
-    /// What was written, the configuration last.
+    /// The files written, with the configuration last.
     pub files: Vec<PathBuf>,
-    /// Whether there was a configuration before: a probe may run with it.
+    /// Whether a configuration existed before, so that a probe may be running with it.
     pub is_renewed: bool,
 }
 
-/// Why nothing was done, or not all; each says who can help.
+/// Why enrolment failed, wholly or in part; each variant says who can help.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Something is wrong here.
+    /// A local problem.
     #[error(transparent)]
     Here(#[from] Error),
-    /// There is one already.
-    #[error("{} is there already: this machine is enrolled. To replace its credentials and keep all other settings, say --force", .0.display())]
+    /// A configuration exists already.
+    #[error("{} exists already: this machine is enrolled. To replace its credentials and keep all other settings, use --force", .0.display())]
     Enrolled(PathBuf),
     /// No answer.
-    #[error("{url} does not answer ({why}): is the address right, does the central run, and does a firewall let this through?")]
+    #[error(
+        "{url} does not answer ({why}): is the URL right, is the central running, and does the firewall allow the connection?"
+    )]
     Unreachable {
-        /// The address.
+        /// The central's URL.
         url: String,
-        /// What happened.
+        /// The cause.
         why: String,
     },
-    /// The certificate.
+    /// The certificate is not trusted.
     #[error(
-        "{url} is not trusted ({why}): give the file of the authority that vouches for it with --ca-file, or its fingerprint with --ca-sha256"
+        "{url} is not trusted ({why}): name the file of its certificate authority with --ca-file, or give the authority's fingerprint with --ca-sha256"
     )]
     Untrusted {
-        /// The address.
+        /// The central's URL.
         url: String,
-        /// What is wrong with it.
+        /// What is wrong with its certificate.
         why: String,
     },
-    /// The token.
-    #[error("the central refuses the enrolment token ({0}): it is good for once and for a while only; ask for another")]
+    /// The token was rejected.
+    #[error("the central rejects the enrolment token ({0}): it can be used once and for a limited time; ask for another")]
     Token(String),
-    /// Another answer.
-    #[error("{url} does not enrol probes ({why}): is that the central, and is it new enough?")]
+    /// The answer is not an enrolment.
+    #[error("{url} does not enrol probes ({why}): is it the central, and is it recent enough?")]
     NotACentral {
-        /// The address.
+        /// The central's URL.
         url: String,
-        /// What it says.
+        /// The answer.
         why: String,
     },
-    /// The token is spent, and the answer is not on disk.
+    /// The token was used up, but the answer is not on disk.
     #[error(
-        "the central has enrolled this machine, but that could not be written down ({0}): the token is spent; ask for another and try again"
+        "the central has enrolled this machine, but the result could not be saved ({0}): the token is used up; ask for another and try again"
     )]
     Lost(String),
 }
@@ -130,11 +134,11 @@ pub fn enroll(order: &Order) -> Result<Outcome, Refusal> {
     let existing = order.config.exists().then(|| Existing::read(&order.config)).transpose()?;
     let authorities = order.ca_file.as_deref().map(Authorities::read).transpose().map_err(Error::from)?;
     if order.ca_sha256.is_some() && !http::is_https(&order.url) {
-        return Err(wrong("--ca-sha256", format!("nothing is certified at {}; write https://host:port", order.url)).into());
+        return Err(wrong("--ca-sha256", format!("{} has no certificate; write https://host:port", order.url)).into());
     }
     let files = Files::prepare(order)?;
     if let Some(existing) = &existing {
-        // Whatever is wrong with it shows before the token is spent.
+        // Problems must show before the token is used up.
         existing.with(&credentials(order, &files, 1, &order.url, true, ""))?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
@@ -185,8 +189,8 @@ async fn ask(order: &Order, trust: &Trust, pinned: Option<&Pinned>) -> Result<En
         });
     }
     let body = http::body(response, MAX_ANSWER_BYTES).await;
-    let body = body.map_err(|error| Refusal::Lost(format!("the answer broke off: {error}")))?;
-    serde_json::from_slice(&body).map_err(|error| Refusal::Lost(format!("the answer cannot be read: {error}")))
+    let body = body.map_err(|error| Refusal::Lost(format!("the answer was incomplete: {error}")))?;
+    serde_json::from_slice(&body).map_err(|error| Refusal::Lost(format!("the answer is invalid: {error}")))
 }
 
 fn credentials<'a>(
@@ -202,17 +206,18 @@ fn credentials<'a>(
     Credentials { server_id, url, token_file: files.token.path(), pull, ca_file, spool, first_line }
 }
 
-/// The configuration that is there, or else the example, with what this machine is given.
+/// The existing configuration, or else the example, with what this machine was given.
 fn config_text(order: &Order, files: &Files, enrollment: &Enrollment, existing: Option<&Existing>) -> Result<String, Error> {
-    // JSON's strings are TOML's, too.
+    // JSON strings are valid in TOML.
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let path = |path: &Path| quoted(&path.to_string_lossy());
     let communication = match enrollment.settings.communication {
-        // The broker's address and password come with the first heartbeat.
+        // The broker's URL and password come with the first heartbeat.
         Communication::Http | Communication::Rabbitmq => "http",
         Communication::Pull => "pull",
     };
-    // The address that was typed is the one that is trusted; the central may name another one of the same host.
+    // The URL on the command line is the trusted one. The central may name another one of the same
+    // host.
     let named = enrollment.settings.api_url.as_ref();
     let allowed = |url: &&String| Pin::new(&order.url, None, false).and_then(|pin| pin.check_api(url)).is_ok();
     let url = named.filter(allowed).unwrap_or(&order.url);
@@ -226,7 +231,7 @@ fn config_text(order: &Order, files: &Files, enrollment: &Enrollment, existing: 
         ("communication = \"http\"\n", format!("communication = {}\n", quoted(communication))),
         ("url = \"http://127.0.0.1:8053\"\n", format!("url = {}\n", quoted(url))),
         ("# token_file = \"/etc/zonepulse-probe/token\"\n", format!("token_file = {}\n", path(files.token.path()))),
-        // So that the central can change the way from afar; the token comes with that change.
+        // Lets the central switch to pull remotely; the token comes with that change.
         ("# listen = \"0.0.0.0:8054\"\n", format!("listen = {}\n", quoted(PULL_LISTEN))),
     ];
     if has_pull_token(enrollment) {
@@ -243,7 +248,7 @@ fn config_text(order: &Order, files: &Files, enrollment: &Enrollment, existing: 
     Ok(format!("{first_line}\n#\n{text}"))
 }
 
-/// The files of an enrolment, made and not yet in their places.
+/// The files of an enrolment: created, but not in place yet.
 struct Files {
     ca: Option<Prepared>,
     token: Prepared,
@@ -255,13 +260,14 @@ impl Files {
     fn prepare(order: &Order) -> Result<Files, Error> {
         let (config, replace) = (&order.config, order.force);
         let folder = config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // The probe may run as another user, so the folder is not closed; the files in it are.
+        // The probe may run as another user, so the directory stays accessible; the files in it do
+        // not.
         zonepulse_private::shared_directory(folder)?;
         let folder = fs::canonicalize(folder).map_err(Error::disk("find", folder))?;
         let name = config
             .file_name()
-            .ok_or_else(|| Error::Config { place: config.display().to_string(), detail: "is no name of a file".into() })?;
-        // Another probe's tokens may lie in the same folder.
+            .ok_or_else(|| Error::Config { place: config.display().to_string(), detail: "is not a file name".into() })?;
+        // The directory may contain tokens of another probe.
         let prepare = |name: &Path| Prepared::new(&folder.join(name), replace);
         Ok(Files {
             ca: order.ca_sha256.map(|_| prepare(Path::new("ca.pem"))).transpose()?,
@@ -271,7 +277,7 @@ impl Files {
         })
     }
 
-    /// The file of the authority that is trusted.
+    /// The file of the trusted authority.
     fn ca_file<'a>(&'a self, order: &'a Order) -> Option<&'a Path> {
         self.ca.as_ref().map(Prepared::path).or(order.ca_file.as_deref())
     }

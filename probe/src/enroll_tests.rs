@@ -1,4 +1,4 @@
-//! Enrolment at a small central of our own.
+//! Enrolment at a small test central.
 
 use super::*;
 use crate::config::Config;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use zonepulse_net::tls::Certificate;
 use zonepulse_wire::ProbeSettings;
 
-/// A central whose token is good for once; ends with the test's process.
+/// A central whose enrolment token can be used once; ends with the test's process.
 fn central(communication: Communication) -> String {
     central_with(communication, None)
 }
@@ -82,8 +82,8 @@ fn an_enrolled_probe_has_all_that_it_needs() {
     assert_eq!((config.server_id, config.spool.dir.clone()), (7, order.spool.clone().unwrap()));
     let central = config.central().unwrap().unwrap();
     assert_eq!((central.url, central.token.reveal()), (order.url.clone(), "server-token"));
-    assert_eq!(config.pull.token_file, None, "nobody pulls");
-    // The central may change that from afar, and gives the token then.
+    assert_eq!(config.pull.token_file, None, "a pull token was written");
+    // The central may switch to pull later, and then issues the token.
     assert_eq!(config.pull(Some(&Secret::new("later"))).unwrap().listen.to_string(), PULL_LISTEN);
     let commented = |text: &str| text.lines().filter(|line| line.starts_with("# ")).count();
     assert!(commented(&fs::read_to_string(&order.config).unwrap()) > commented(TEMPLATE) - 5);
@@ -116,7 +116,7 @@ fn another_enrolment_is_not_overwritten_unless_asked_for() {
 }
 
 #[test]
-fn a_machine_that_is_not_enrolled_can_be_told_to_replace_what_is_not_there() {
+fn force_works_on_a_machine_that_is_not_enrolled() {
     let dir = TempDir::new().unwrap();
     let order = Order { force: true, ..order(&dir, &central(Communication::Http), "once") };
     enroll(&order).unwrap();
@@ -124,17 +124,17 @@ fn a_machine_that_is_not_enrolled_can_be_told_to_replace_what_is_not_there() {
 }
 
 #[test]
-fn what_goes_wrong_is_named_and_leaves_nothing_behind() {
+fn failures_are_named_and_leave_nothing_behind() {
     let dir = TempDir::new().unwrap();
     let url = central(Communication::Http);
     let said = |url: &str, token: &str| enroll(&order(&dir, url, token)).unwrap_err().to_string();
     let text = said(&url, "wrong");
-    assert!(text.contains("refuses the enrolment token") && text.contains("unknown token"), "{text}");
+    assert!(text.contains("rejects the enrolment token") && text.contains("unknown token"), "{text}");
     let text = said("http://127.0.0.1:1", "once");
     assert!(text.contains("http://127.0.0.1:1 does not answer") && text.contains("Connection refused"), "{text}");
     let text = said(&format!("{url}/elsewhere"), "once");
     assert!(text.contains("does not enrol probes") && text.contains("404"), "{text}");
-    assert!(said("pigeon", "once").contains("is no URL"));
+    assert!(said("pigeon", "once").contains("is not a valid URL"));
     assert_eq!(files(&dir), [""; 0]);
     enroll(&order(&dir, &url, "once")).unwrap();
     fs::remove_file(dir.path().join("etc/probe.toml")).unwrap();
@@ -145,7 +145,7 @@ fn what_goes_wrong_is_named_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn where_nothing_can_be_written_the_token_is_not_spent() {
+fn if_nothing_can_be_written_the_token_is_not_used_up() {
     let dir = TempDir::new().unwrap();
     let url = central(Communication::Http);
     fs::write(dir.path().join("file"), "").unwrap();
@@ -155,7 +155,7 @@ fn where_nothing_can_be_written_the_token_is_not_spent() {
 }
 
 #[test]
-fn a_central_that_nobody_vouches_for_is_told_no_token() {
+fn an_untrusted_central_gets_no_token() {
     let dir = TempDir::new().unwrap();
     let certified = crate::deliver::tls_tests::certify(dir.path(), "central");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -163,7 +163,7 @@ fn a_central_that_nobody_vouches_for_is_told_no_token() {
     let order = order(&dir, &url, "once");
     let refusal = enroll(&order).unwrap_err();
     assert!(matches!(refusal, Refusal::Untrusted { .. }) && refusal.to_string().contains("--ca-file"), "{refusal}");
-    // Trusted it is asked, and answers what no central does.
+    // Once trusted it is asked, but its answer is not a central's.
     let refusal = enroll(&Order { ca_file: Some(certified.ca.clone()), ..order }).unwrap_err();
     assert!(matches!(refusal, Refusal::NotACentral { .. }) && refusal.to_string().contains("204"), "{refusal}");
 }
@@ -177,7 +177,7 @@ fn a_relative_spool_is_stored_as_an_absolute_one() {
     assert_eq!(config.spool.dir, std::env::current_dir().unwrap().join("p1/spool"));
 }
 
-/// What a forced enrolment makes of a configuration.
+/// The configuration after a forced enrolment.
 fn renewed(dir: &TempDir, communication: Communication, text: &str) -> String {
     let order = Order { force: true, spool: None, ..order(dir, &central(communication), "once") };
     fs::create_dir_all(dir.path().join("etc")).unwrap();
@@ -202,7 +202,7 @@ fn a_forced_enrolment_replaces_the_credentials_and_keeps_everything_else() {
 }
 
 #[test]
-fn an_enrolment_in_the_place_of_another_changes_what_is_told_of_it_only() {
+fn a_second_enrolment_changes_only_its_own_comment() {
     let dir = TempDir::new().unwrap();
     let first = order(&dir, &central(Communication::Http), "once");
     enroll(&first).unwrap();
@@ -214,7 +214,7 @@ fn an_enrolment_in_the_place_of_another_changes_what_is_told_of_it_only() {
 }
 
 #[test]
-fn an_enrolled_probe_that_is_to_be_pulled_listens_where_it_did() {
+fn an_enrolled_pulled_probe_keeps_its_listen_address() {
     let dir = TempDir::new().unwrap();
     let text = renewed(&dir, Communication::Pull, "server_id = 3\npull.listen = \"127.0.0.1:9\"\n");
     assert!(text.contains("pull.listen = \"127.0.0.1:9\"") && !text.contains(PULL_LISTEN), "{text}");
@@ -229,10 +229,10 @@ fn a_configuration_that_cannot_be_kept_costs_no_token() {
     let order = Order { force: true, spool: None, ..order(&dir, &url, "once") };
     fs::create_dir(dir.path().join("etc")).unwrap();
     for (text, expected) in [
-        ("mine", "is no TOML"),
+        ("mine", "is not valid TOML"),
         ("server_id = 3\ncolour = 3", "unknown key `colour`"),
         ("server_id = 3\nspool.dir = \"spool\"", "spool.dir: must be an absolute path"),
-        ("server_id = 3\ndeliver = 3", "deliver.http: is no section"),
+        ("server_id = 3\ndeliver = 3", "deliver.http: is not a section"),
     ] {
         fs::write(&order.config, text).unwrap();
         let said = enroll(&order).unwrap_err().to_string();
@@ -252,7 +252,7 @@ fn fingerprint(pem: &Path) -> Fingerprint {
     hex.parse().unwrap()
 }
 
-/// A central that sends its authority along with its certificate.
+/// A central that sends its authority with its certificate.
 fn private_central(dir: &TempDir) -> (String, crate::deliver::tls_tests::Certified) {
     let certified = crate::deliver::tls_tests::certify(dir.path(), "central");
     let chain = fs::read_to_string(&certified.certificate).unwrap() + &fs::read_to_string(&certified.ca).unwrap();
@@ -294,5 +294,5 @@ fn a_fingerprint_is_for_a_central_with_a_certificate() {
     let certified = crate::deliver::tls_tests::certify(dir.path(), "central");
     let order = Order { ca_sha256: Some(fingerprint(&certified.ca)), ..order(&dir, &central(Communication::Http), "once") };
     let said = enroll(&order).unwrap_err().to_string();
-    assert!(said.contains("--ca-sha256: nothing is certified at http://"), "{said}");
+    assert!(said.contains("--ca-sha256: http://") && said.contains("has no certificate"), "{said}");
 }

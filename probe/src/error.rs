@@ -1,4 +1,4 @@
-//! What can go wrong in the probe.
+//! Errors of the probe.
 
 use std::path::PathBuf;
 
@@ -6,81 +6,82 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The configuration says what cannot be. Correct what the message names.
+    /// The configuration is invalid. Correct what the message names.
     #[error("{place}: {detail}")]
     Config {
-        /// The file, or the variable of the environment.
+        /// The file or the environment variable.
         place: String,
-        /// The key and what is wrong with it.
+        /// The key, and what is wrong with it.
         detail: String,
     },
-    /// A file or directory is open to other users, or somebody else's. Do what the message says.
+    /// A file or directory is accessible to other users, or owned by one. Follow the message.
     #[error(transparent)]
     Private(zonepulse_private::Error),
-    /// Another probe uses the spool. Stop it, or give this one a directory of its own.
-    #[error("the spool {} is in use by another process: stop that one, or set another spool.dir", .0.display())]
+    /// Another process uses the spool. Stop it, or give this probe a directory of its own.
+    #[error("the spool {} is in use by another process: stop it, or set another spool.dir", .0.display())]
     SpoolInUse(PathBuf),
-    /// The disk refused. Nothing was lost that had been in the spool; try again
-    /// when its reason is gone.
+    /// The disk failed. The spool's contents are safe; try again once the cause is removed.
     #[error("cannot {doing} {}: {source}", path.display())]
     Disk {
-        /// What was being done, as in "cannot {doing} {path}".
+        /// The action, as in "cannot {doing} {path}".
         doing: &'static str,
-        /// With which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The file is not a capture that is read here; the message says what it is.
+    /// The file is not in a supported capture format; the message says what it is.
     #[error("{file}: {what}")]
     NotACapture {
-        /// The file as it was named.
+        /// The file as named by the user.
         file: String,
         /// What it is instead.
         what: String,
     },
-    /// A capture is damaged. What stood before the damage was read.
+    /// A capture is damaged. Everything before the damage was read.
     #[error("{file}: damaged at byte {offset_bytes}: {what}")]
     Damaged {
-        /// The file as it was named.
+        /// The file as named by the user.
         file: String,
-        /// Where the damaged part begins, in the capture as it is when decompressed.
+        /// Where the damage begins, in the decompressed capture.
         offset_bytes: u64,
         /// What is wrong there.
         what: String,
     },
-    /// The process may not capture. Give it the right, or go on without capture.
-    #[error("no right to capture on {device}: run \"setcap cap_net_raw+ep {program}\" as root once, or run the program as root")]
+    /// The process may not capture. Grant the privilege, or continue without capture.
+    #[error(
+        "no permission to capture on {device}: run \"setcap cap_net_raw+ep {program}\" as root once, or run the program as root"
+    )]
     CaptureRight {
         /// The device.
         device: String,
-        /// The file of this program.
+        /// The path of this program.
         program: String,
     },
-    /// The device cannot be listened to, or no longer. Name another, or try again later.
+    /// The device cannot be captured from, or no longer. Name another, or try again later.
     #[error("cannot capture on {device}: {detail}")]
     Device {
         /// The device.
         device: String,
-        /// What libpcap said.
+        /// The error from libpcap.
         detail: String,
     },
-    /// A socket for dnstap cannot be opened. Correct what the message names, or let it be tried again.
+    /// A dnstap socket cannot be opened. Correct what the message names, or wait for the retry.
     #[error("cannot listen for dnstap on {place}: {detail}")]
     Listen {
-        /// The path or the address.
+        /// The path or address.
         place: String,
-        /// What is in the way.
+        /// The cause.
         detail: String,
     },
-    /// A batch is past a bound of the format.
+    /// A batch exceeds a limit of the format.
     #[error("cannot encode a batch: {0}")]
     Encode(#[from] zonepulse_wire::Error),
-    /// A thread of the probe ended although it should not: a defect of ours.
-    /// Start the probe again; what was spooled is safe.
-    #[error("the {0} thread of the probe ended unexpectedly; please report what the log says before this line")]
+    /// A thread of the probe ended unexpectedly: a bug. Restart the probe; spooled batches are
+    /// safe.
+    #[error("the probe's {0} thread ended unexpectedly; please report the preceding log messages")]
     Thread(&'static str),
-    /// The system gave no thread, timer or signal handler.
+    /// The system provided no thread, timer or signal handler.
     #[error("cannot start: {0}")]
     System(std::io::Error),
 }
@@ -95,13 +96,13 @@ impl From<zonepulse_private::Error> for Error {
 }
 
 impl Error {
-    /// For `map_err`: what was being done, and with what.
+    /// For `map_err`: what was being done, and to what.
     pub(crate) fn disk(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.into();
         move |source| Error::Disk { doing, path, source }
     }
 
-    /// Whether the disk, or what of it this process may use, is full.
+    /// Whether the disk, or this process's quota on it, is full.
     pub(crate) fn is_full(&self) -> bool {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         matches!(self, Error::Disk { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))

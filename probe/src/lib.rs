@@ -1,4 +1,4 @@
-//! The node-side program: it counts who asks for which DNS record, and sends the sums.
+//! The program on each DNS server: it counts who queries which DNS record, and sends the totals.
 //!
 //! A packet's way through the modules:
 //!
@@ -8,9 +8,8 @@
 //!                         interval                     has confirmed it
 //! ```
 //!
-//! [`agent`] drives that way live, [`replay`] with files of captures. Nothing
-//! that was counted is lost without a word: what a bound makes the probe give
-//! up is counted, and told to the central by the next batch.
+//! [`agent`] drives this pipeline live, [`replay`] from capture files. Nothing is lost silently:
+//! whatever is discarded at a limit is counted and reported to the central with the next batch.
 
 pub mod agent;
 pub mod capture;

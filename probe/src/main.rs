@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use zonepulse_probe::Error;
 use zonepulse_probe::command::{LogArgs, enroll, replay, resend, run, tally};
 
-/// Counts who asks this server for which DNS record, and sends the sums to Zonepulse.
+/// Counts DNS queries and responses of this server by record, and sends the totals to Zonepulse.
 #[derive(Debug, Parser)]
 #[command(name = "zonepulse-probe", version)]
 struct Cli {

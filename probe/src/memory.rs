@@ -1,71 +1,70 @@
-//! The memory ceiling, and what each part of the probe may take of it.
+//! The memory limit, and each component's share of it.
 //!
-//! One number bounds the whole probe (`memory.max_bytes`, 64 MiB by default):
-//! what the system says is resident, the ring between kernel and probe included,
-//! because all of it is mapped. It is divided once, at the start:
+//! One number bounds the whole probe (`memory.max_bytes`, 64 MiB by default): its resident memory,
+//! including the ring between kernel and probe, all of which is mapped. It is divided once, at
+//! startup:
 //!
-//! | part | share | what is in it |
+//! | component | share | contents |
 //! | --- | --- | --- |
-//! | ring | `capture.buffer_bytes` | packets that wait to be read |
-//! | connections | `dnstap.max_connections` and `max_tcp_connections`, where they are used, times 256 KiB | frames that are not complete |
-//! | program | 12 MiB | code, libraries, stacks, what allocators keep, the compressor |
+//! | ring | `capture.buffer_bytes` | packets waiting to be read |
+//! | connections | `dnstap.max_connections` and `max_tcp_connections`, where used, times 256 KiB | incomplete frames |
+//! | program | 12 MiB | code, libraries, stacks, allocator overhead, the compressor |
 //! | observer | 1/6 of the rest | TCP streams (two thirds of it) and fragments |
-//! | delivery | 1/8 of the rest | batches on their way to the central, sent or fetched |
-//! | records | what is left | everything that grows with the records of an interval |
+//! | delivery | 1/8 of the rest | batches on their way to the central, pushed or pulled |
+//! | records | the remainder | everything that grows with the records of an interval |
 //!
-//! A record takes places in two tables, because the next interval begins before
-//! the last one is closed; a part of three batches: one that is closed, one that
-//! waits for the disk, one that is being written; and a part of the bytes that
-//! the last is encoded to. So the share of the records gives their number. Tables
-//! take address space for it at once and memory as they fill, and never grow by
-//! copying; their index doubles, but a copy of half the size is made when the table
-//! is half full. An interval whose names are longer than [`NAME_OCTETS`] on
-//! average holds fewer of them.
+//! A record occupies a place in two tables, because the next interval begins before the last one is
+//! closed; space in three batches: one closed, one waiting for the disk, one being written; and
+//! space in the encoded form of the last. The records' share therefore determines their number.
+//! Tables reserve address space for that number at once, use memory as they fill, and never grow by
+//! copying. Their index doubles when needed, which temporarily requires a copy of half the size
+//! while the table is half full. An interval whose names are longer than [`NAME_OCTETS`] on average
+//! holds fewer of them.
 
 use crate::meter::{MAX_NAME_OCTETS, MAX_RECORDS};
 use crate::tally;
 
-/// The ceiling unless it is configured, bytes.
+/// The default limit, bytes.
 pub const DEFAULT_MAX_BYTES: usize = 64 << 20;
-/// What the program takes before it has seen anything, and for work of bounded size, bytes.
+/// Memory that the program uses before it has seen any data, and for work of bounded size, bytes.
 const PROGRAM_BYTES: usize = 12 << 20;
-/// The least that is left for everything else, bytes.
+/// Minimum left for everything else, bytes.
 const MIN_REST_BYTES: usize = 8 << 20;
-/// What a record's name takes on average, octets.
+/// Average size of a record's name, octets.
 const NAME_OCTETS: usize = 40;
-/// What a record takes in a batch: its name, its length and type, two rows and the share of a third.
+/// Size of a record in a batch: its name, with length and type, and two rows plus a quarter.
 const BATCH_BYTES: usize = NAME_OCTETS + 6 + size_of::<zonepulse_wire::Row>() * 9 / 4;
-/// What a record takes encoded. Random names and times cannot be compressed.
+/// Size of an encoded record. Random names and times do not compress.
 const ENCODED_BYTES: usize = 64;
-/// What a record takes to be printed by `tally`: two lines, and its name.
+/// Memory that `tally` needs to print a record: two lines, and its name.
 const PRINTED_BYTES: usize = 2 * 48 + NAME_OCTETS;
-/// What the observer of a replay has: as much as that of an agent has by default.
+/// The observer's share in a replay, equal to that of an agent with default settings.
 const REPLAY_OBSERVER_BYTES: usize = (DEFAULT_MAX_BYTES - PROGRAM_BYTES - (16 << 20)) / 6;
 const TABLE_BYTES: usize = tally::BYTES_PER_RECORD + NAME_OCTETS;
 
-/// What each part may take.
+/// Each component's share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// The most records of an interval; hits of others fold into `<other>`.
+    /// Maximum number of records in an interval; hits of others are folded into `<other>`.
     pub max_records: usize,
-    /// Their names all in all, octets.
+    /// Total length of their names, octets.
     pub max_name_octets: usize,
     /// TCP streams and fragments, bytes.
     pub observer_bytes: usize,
-    /// Closed batches that wait for the disk, bytes.
+    /// Closed batches waiting for the disk, bytes.
     pub queue_bytes: usize,
     /// Batches on their way to the central, bytes.
     pub in_flight_bytes: u64,
 }
 
 impl Budget {
-    /// The budget of an agent whose ring has so many bytes; one without a ring has 0.
+    /// The budget of an agent with a ring of this size, or 0 without a ring.
     pub fn of_agent(max_bytes: usize, ring_bytes: usize) -> Budget {
         let rest = max_bytes.saturating_sub(ring_bytes + PROGRAM_BYTES).max(MIN_REST_BYTES);
         Budget::divide(rest, rest / 6)
     }
 
-    /// Divides what is left besides ring and program.
+    /// Divides what remains after ring and program.
     fn divide(rest: usize, observer_bytes: usize) -> Budget {
         let delivery_bytes = rest / 8;
         let records = (rest - observer_bytes - delivery_bytes) / (2 * TABLE_BYTES + 3 * BATCH_BYTES + ENCODED_BYTES);
@@ -75,20 +74,21 @@ impl Budget {
             max_name_octets: (max_records * NAME_OCTETS).min(MAX_NAME_OCTETS),
             observer_bytes,
             queue_bytes: max_records * BATCH_BYTES,
-            // A batch is in memory as it was read, and once more as it is sent.
+            // A batch is in memory once as read, and once more as sent.
             in_flight_bytes: (delivery_bytes / 2) as u64,
         }
     }
 
-    /// The budget of a replay, which has no ring. What it counts must not depend on how much memory there is, or the
-    /// same capture would not be known again: so TCP streams and fragments have always as much.
+    /// The budget of a replay, which has no ring. What it counts must not depend on the available
+    /// memory, or the same capture would not be recognised, so the share of TCP streams and
+    /// fragments is fixed.
     pub fn of_replay(max_bytes: usize) -> Budget {
         let rest = max_bytes.saturating_sub(PROGRAM_BYTES).max(MIN_REST_BYTES);
         Budget::divide(rest, REPLAY_OBSERVER_BYTES)
     }
 
-    /// The shares of two sources: a half of the records for the one that is counted, a
-    /// quarter for the one that is compared with it. The rest is for comparing.
+    /// The shares of two sources: half of the records for the one that is counted, a quarter for
+    /// the one that it is compared with. The rest is for the comparison.
     pub fn shared(self) -> (Budget, Budget) {
         let part = |by: usize| Budget {
             max_records: self.max_records / by,
@@ -99,7 +99,7 @@ impl Budget {
         (part(2), part(4))
     }
 
-    /// The budget of `tally`, which has one table, and prints it.
+    /// The budget of `tally`, which has a single table and prints it.
     pub fn of_tally(max_bytes: usize) -> Budget {
         let rest = max_bytes.saturating_sub(PROGRAM_BYTES).max(MIN_REST_BYTES);
         let observer_bytes = rest / 6;
@@ -108,17 +108,17 @@ impl Budget {
         Budget { max_records, max_name_octets, observer_bytes, queue_bytes: 0, in_flight_bytes: 0 }
     }
 
-    /// The smallest ceiling of an agent whose ring has so many bytes.
+    /// The smallest limit for an agent with a ring of this size.
     pub fn min_bytes(ring_bytes: usize) -> usize {
         ring_bytes + PROGRAM_BYTES + MIN_REST_BYTES
     }
 }
 
-/// Has the allocator give back what is freed, and keep no memory apart for each
-/// thread: large pieces come from the system one by one and go back at once.
+/// Makes the allocator return freed memory, and keep no arena per thread: large blocks come
+/// directly from the system and are returned at once.
 pub fn restrain_allocator() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: parameters of the allocator, set before there is a second thread.
+    // SAFETY: sets allocator parameters before there is a second thread.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 2);
         libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);

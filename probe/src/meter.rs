@@ -1,28 +1,24 @@
-//! Frames in, batches out.
+//! Turns frames into batches.
 //!
-//! A [`Meter`] observes frames and sums their hits interval by interval; the
-//! intervals are aligned to the clock. A hit belongs to the interval of its own
-//! time, whenever it is read, so several intervals may be open at once. One of
-//! them is the **front**: the earliest whose coverage is not reported yet. It
-//! closes a second after its end, by the wall clock when listening live, by the
-//! frames' times in a replay, and the next becomes the front. What comes for an
-//! interval behind the front is not lost: it makes another batch for that
-//! interval, whose coverage is empty because it was reported before.
+//! A [`Meter`] observes frames and tallies their hits per interval; intervals are aligned to the
+//! clock. A hit belongs to the interval of its own time, whenever it is read, so several intervals
+//! may be open at once. One of them is the **front**: the earliest whose coverage has not been
+//! reported. It closes a second after its end, by the wall clock when live and by frame times in a
+//! replay, and the next interval becomes the front. Hits for an interval behind the front are not
+//! lost: they form another batch for that interval, with empty coverage because it was reported
+//! before.
 //!
-//! Each open interval has a table of its own. The table of a new interval begins
-//! with the records of the one before, without their sums, so that what was
-//! counted goes on being counted (see [`crate::tally`]).
+//! Each open interval has its own table. The table of a new interval starts with the records of the
+//! previous one, without their counts, so that records keep their places (see [`crate::tally`]).
 //!
-//! Coverage is honest: when time jumps so far that the meter cannot have been
-//! listening in between (the machine slept, or a capture was put together from
-//! several), what lies between is not covered.
+//! Coverage is honest: if time jumps so far that the meter cannot have been listening in between
+//! (the machine slept, or a capture was merged from several), the gap is not covered.
 //!
-//! The clock may be set. Whoever sees it says so ([`Meter::step`]): what is open closes,
-//! covered up to the time that was reached, and the next interval is the one of the
-//! corrected clock, covered from then on, whether or not an interval of that name was
-//! reported before. Where both times lie in the open interval it goes on, and covers as
-//! much as was listened to. Before a clock is set at all, hits are **undated**: they wait
-//! for [`Meter::date`].
+//! The clock may be set. Whoever notices calls [`Meter::step`]: open intervals close, covered up to
+//! the time reached, and the next interval is that of the corrected clock, covered from then on,
+//! even if an interval with the same start was reported before. If both times lie in the open
+//! interval, it continues and covers as much time as was observed. Before a clock is set at all,
+//! hits are **undated** and wait for [`Meter::date`].
 
 mod capture_clock;
 mod interval;
@@ -38,10 +34,10 @@ use intervals::Intervals;
 use std::sync::Arc;
 use zonepulse_wire::{Batch, Counter, Counters};
 
-/// How to meter.
+/// Parameters of a meter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeterSettings {
-    /// The server that the batches are about.
+    /// The server that the batches describe.
     pub server_id: u32,
     /// The epoch of the batches.
     pub epoch: u64,
@@ -49,55 +45,56 @@ pub struct MeterSettings {
     pub interval_s: u32,
     /// The server's endpoints.
     pub scope: Scope,
-    /// How much memory it may take: the records of an interval, and the observer.
+    /// Memory for the records of an interval, and for the observer.
     pub budget: Budget,
-    /// Where the frames' times come from.
+    /// The source of the frames.
     pub source: Source,
 }
 
-/// Where the frames come from.
+/// The source of frames, which determines the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// A device, listened to since this time, Unix milliseconds: time goes on
-    /// without frames, and an interval without any still gives a batch.
+    /// A device, observed since this time, Unix milliseconds. Time passes without frames, and an
+    /// interval without frames still gives a batch.
     Live {
-        /// When listening began, Unix milliseconds; with the first call of [`Meter::close_due`] when not given.
+        /// When observation began, Unix milliseconds; by default the first call of
+        /// [`Meter::close_due`].
         since_ms: Option<u64>,
     },
-    /// dnstap: as a device, but it is listened to only while a server is connected.
-    /// [`Meter::close_due`] says that one is, [`Meter::finish`] that none is any more,
-    /// and so on. An interval without any gives no batch.
+    /// dnstap: like a device, but observed only while a server is connected. [`Meter::close_due`]
+    /// reports that one is, [`Meter::finish`] that none is any more, and so on. An interval without
+    /// a connection gives no batch.
     Told,
-    /// A capture: the frames are the clock, from the first to the last of those whose times are possible.
-    /// The messages of others are counted under the reason.
+    /// A capture: frames are the clock, from the first to the last with a possible time. Messages
+    /// of other frames are counted under the reason.
     Replay(Possible),
 }
 
 /// The time of frames that came before the clock was set, Unix milliseconds.
 pub const UNDATED_MS: u64 = 0;
 
-/// No batch has more records, whatever the settings say: with
-/// [`MAX_NAME_OCTETS`] it stays within the bounds of the format.
+/// Maximum number of records in a batch, whatever the settings: together with [`MAX_NAME_OCTETS`]
+/// it keeps a batch within the limits of the format.
 pub const MAX_RECORDS: usize = 200_000;
-/// No batch has longer names all in all, octets as in wire format.
+/// Maximum total length of the names in a batch, octets in wire format.
 pub const MAX_NAME_OCTETS: usize = 7 << 20;
 
-/// The same where servers tell: they write what they gathered once a second, or when it is much.
+/// Grace period for dnstap: servers flush their buffers once a second, or earlier under load.
 pub const TOLD_GRACE_MS: u64 = 3000;
 
-/// Sums hits interval by interval.
+/// Tallies hits per interval.
 #[derive(Debug)]
 pub struct Meter {
     observer: Observer,
     intervals: Intervals,
-    /// None when the clock is a machine's.
+    /// None for live sources.
     replay: Option<CaptureClock>,
 }
 
 const NS_PER_MS: u64 = 1_000_000;
 
 impl Meter {
-    /// A meter whose first batch has sequence number 0 in its epoch.
+    /// Creates a meter whose first batch has sequence number 0 in its epoch.
     pub fn new(settings: MeterSettings) -> Self {
         let observer = Observer::new(&settings.scope).within(settings.budget.observer_bytes);
         let since_ms = match settings.source {
@@ -112,14 +109,14 @@ impl Meter {
         Meter { observer, intervals: Intervals::new(&settings, since_ms), replay }
     }
 
-    /// The same, knowing what the probe itself asks: that is no hit.
+    /// Excludes the probe's own queries, which are not hits.
     pub fn knowing(mut self, own: Arc<OwnQuestions>) -> Self {
         self.observer = self.observer.knowing(own);
         self
     }
 
-    /// Reads a frame into the interval of its own time. In a replay this may close
-    /// intervals: call [`Self::take_closed`] until it gives nothing.
+    /// Reads a frame into the interval of its own time. In a replay this may close intervals: call
+    /// [`Self::take_closed`] until it returns none.
     #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>) {
         let time_ms = frame.time_ns / NS_PER_MS;
@@ -142,35 +139,37 @@ impl Meter {
         self.intervals.refusing = None;
     }
 
-    /// The clock was set while it was listened.
+    /// Handles a step of the clock during observation.
     pub fn step(&mut self, step: Step) {
         self.intervals.step(step);
         self.observer.shift(step.by_ms().saturating_mul(NS_PER_MS.cast_signed()));
         self.add(Counter::ClockSteps, 1);
     }
 
-    /// From now on nobody knows the time; it had come this far, Unix milliseconds. Frames are of [`UNDATED_MS`] until
-    /// [`Self::date`], and nothing else that takes a time is called.
+    /// The clock lost its time after reaching `reached_ms`, Unix milliseconds. Until
+    /// [`Self::date`], frames are stamped [`UNDATED_MS`], and no other method that takes a time may
+    /// be called.
     pub fn undate(&mut self, reached_ms: u64) {
         self.intervals.undate(reached_ms);
-        // To the beginning of time, which is where undated frames are; those ahead of the clock, too.
+        // Move everything to time zero, where undated frames are, including what was ahead of the
+        // clock.
         self.observer.shift(i64::MIN);
     }
 
-    /// It is this time, Unix milliseconds: what is undated belongs to its interval.
+    /// The clock is set, Unix milliseconds: undated hits belong to the interval of this time.
     pub fn date(&mut self, now_ms: u64) {
         self.intervals.date(now_ms);
         self.observer.shift(now_ms.cast_signed().saturating_mul(NS_PER_MS.cast_signed()));
         self.add(Counter::ClockSteps, 1);
     }
 
-    /// Gives up what is undated and will never be dated: how many hits.
+    /// Discards undated hits that can never be dated; returns their number.
     pub fn give_up_undated(&mut self) -> u64 {
         self.observer.finish(&mut self.intervals);
         self.intervals.give_up_undated()
     }
 
-    /// What was counted and belongs to no interval, because there was none.
+    /// Takes counts that belong to no interval, because there was none.
     pub fn take_early(&mut self) -> Counters {
         std::mem::take(&mut self.intervals.early)
     }
@@ -180,40 +179,40 @@ impl Meter {
         self.observer.set_scope(scope);
     }
 
-    /// Sums in intervals of another length from now on, Unix milliseconds. What is open is
-    /// closed, covered until now; the next interval is the one that now is in, covered
-    /// from now. Streams and fragments are kept, so no message is lost or counted twice.
+    /// Changes the interval length at `now_ms`, Unix milliseconds. Open intervals are closed,
+    /// covered until now. The next interval is the one that contains now, covered from now on.
+    /// Streams and fragments are kept, so no message is lost or counted twice.
     pub fn set_interval(&mut self, interval_s: u32, now_ms: u64) {
         self.intervals.set_interval(interval_s, now_ms);
     }
 
-    /// The link types that are not read, and how many frames had them.
+    /// Unsupported link types, with the number of frames of each.
     pub fn unread_link_types(&self) -> &[(u32, u64)] {
         self.observer.unread_link_types()
     }
 
-    /// How many frames had a link type that is not read.
+    /// Number of frames with an unsupported link type.
     pub fn unread_frames(&self) -> u64 {
         self.observer.unread_frames()
     }
 
-    /// The ports that are not watched with most of what looks like messages, and how many; the first few. A live meter
-    /// looks for requests to the server's addresses only.
+    /// The few unwatched ports with the most messages that look like DNS, and their number. A live
+    /// meter only considers requests to the server's addresses.
     pub fn other_ports(&self) -> Vec<(u16, u32)> {
         self.observer.other_ports()
     }
 
-    /// The same, since it was asked last.
+    /// The same, since the last call.
     pub fn take_other_ports(&mut self) -> Vec<(u16, u32)> {
         self.observer.take_other_ports()
     }
 
-    /// The messages so far.
+    /// Total messages so far.
     pub fn totals(&self) -> Totals {
         self.intervals.totals
     }
 
-    /// The start of the earliest interval that was not closed, Unix milliseconds; unknown before the first.
+    /// Start of the earliest open interval, Unix milliseconds; unknown before the first.
     pub fn open_since_ms(&self) -> Option<u64> {
         self.intervals.front_start_ms()
     }
@@ -224,9 +223,8 @@ impl Meter {
         self.intervals.add(counter, count);
     }
 
-    /// Closes the intervals that ended a second before this time, Unix
-    /// milliseconds. A live meter wants it several times a second; a replay has
-    /// no use for it.
+    /// Closes intervals that ended a second before this time, Unix milliseconds. Call it several
+    /// times a second when live; a replay does not need it.
     pub fn close_due(&mut self, now_ms: u64) {
         if self.replay.is_none() {
             self.intervals.turn_to_now();
@@ -235,8 +233,8 @@ impl Meter {
         }
     }
 
-    /// Closes everything: listening ended at this time, Unix milliseconds
-    /// (a replay ends with its last frame, whatever is given).
+    /// Closes everything. Observation ended at this time, Unix milliseconds; a replay ignores it
+    /// and ends with its last frame.
     pub fn finish(&mut self, now_ms: u64) {
         if self.replay.is_none() && self.intervals.front_start_ms().is_some() {
             self.intervals.advance(now_ms);
@@ -248,7 +246,7 @@ impl Meter {
         self.intervals.finish();
     }
 
-    /// The next batch that is complete, oldest first.
+    /// Takes the oldest complete batch.
     pub fn take_closed(&mut self) -> Option<Batch> {
         self.intervals.closed.pop_front()
     }

@@ -1,4 +1,4 @@
-//! What a meter makes of frames.
+//! How a meter turns frames into batches.
 
 use super::{MAX_NAME_OCTETS, MAX_RECORDS, Meter, MeterSettings, Source};
 use crate::clock::Step;
@@ -30,18 +30,18 @@ fn live(since_ms: u64) -> Meter {
     Meter::new(settings(Source::Live { since_ms: Some(since_ms) }))
 }
 
-/// The batches so far, each checked for what holds of every batch.
+/// The batches so far, each checked for general invariants.
 fn batches(meter: &mut Meter) -> Vec<Batch> {
     let batches: Vec<_> = std::iter::from_fn(|| meter.take_closed()).collect();
     for batch in &batches {
         let seen = batch.counters.get(Counter::MessagesSeen);
-        assert_eq!(seen, batch.hits() + batch.counters.not_counted(), "every message is accounted for");
-        assert_eq!(Batch::decode(&batch.encode().unwrap()).unwrap(), *batch, "it can be sent");
+        assert_eq!(seen, batch.hits() + batch.counters.not_counted(), "a message is unaccounted for");
+        assert_eq!(Batch::decode(&batch.encode().unwrap()).unwrap(), *batch, "the batch does not survive encoding");
     }
     batches
 }
 
-/// Start of the interval, coverage after it, and hits.
+/// Start of the interval, coverage relative to it, and hits.
 fn summary(batch: &Batch) -> (u64, u64, u64, u64) {
     let start = batch.start_ms();
     (start, batch.coverage.from_ms - start, batch.coverage.until_ms - start, batch.hits())
@@ -93,7 +93,7 @@ fn an_interval_stays_open_for_a_second_for_frames_that_come_late() {
 }
 
 #[test]
-fn what_comes_after_its_interval_closed_is_a_batch_that_covers_nothing() {
+fn a_hit_after_its_interval_closed_makes_a_batch_without_coverage() {
     let mut meter = replay();
     hit(&mut meter, 10 * MINUTE);
     hit(&mut meter, 12 * MINUTE);
@@ -106,7 +106,7 @@ fn what_comes_after_its_interval_closed_is_a_batch_that_covers_nothing() {
 }
 
 #[test]
-fn time_in_which_the_machine_slept_is_not_covered() {
+fn time_asleep_is_not_covered() {
     let mut meter = live(10 * MINUTE);
     meter.close_due(10 * MINUTE + 20_000);
     meter.close_due(500 * MINUTE + 1000);
@@ -133,7 +133,7 @@ fn a_clock_that_is_set_back_loses_nothing_and_covers_nothing_twice() {
 }
 
 #[test]
-fn what_servers_tell_counts_also_while_none_is_listened_to() {
+fn dnstap_messages_count_even_without_coverage() {
     let mut meter = Meter::new(settings(Source::Told));
     hit(&mut meter, 10 * MINUTE);
     meter.finish(10 * MINUTE + 10);
@@ -232,7 +232,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_comes_and_however_little_fits_every_message_is_in_a_row_or_under_a_reason(
+    fn every_message_is_in_a_row_or_under_a_reason_whatever_the_memory(
         messages in prop::collection::vec((0u16..400, 0u8..7, 0..5 * MINUTE), 1..400),
         max_records in 0usize..60,
     ) {
@@ -303,7 +303,7 @@ fn a_flood_over_many_intervals_takes_no_place_of_a_name_that_is_answered() {
                     time_ms,
                 ));
             }
-            // The last one comes late, when the next interval has begun.
+            // The last one arrives late, when the next interval has begun.
             let is_last = second == 59;
             let asks = if is_last { (minute + 1) * MINUTE + 500 } else { time_ms };
             meter.frame(&frame(&udp_to_server(&query("clock.")), asks));
@@ -319,18 +319,18 @@ fn a_flood_over_many_intervals_takes_no_place_of_a_name_that_is_answered() {
         assert!(batch.counters.get(Counter::MessagesFolded) > 2000);
         assert!(batch.counters.get(Counter::RecordsForgotten) > 0 || batch.start_s == 60);
     }
-    // What is remembered and was not asked for is in no batch.
+    // Remembered records without hits are in no batch.
     assert!(batches.iter().all(|batch| batch.records.len() <= 102));
 }
 
 #[test]
-fn another_interval_loses_and_doubles_nothing() {
+fn a_change_of_interval_loses_and_doubles_nothing() {
     let mut meter = live(10 * MINUTE);
     hit(&mut meter, 10 * MINUTE + 15_000);
     meter.set_interval(60, 10 * MINUTE + 20_000);
-    assert!(batches(&mut meter).is_empty(), "nothing changed");
+    assert!(batches(&mut meter).is_empty(), "a batch although nothing changed");
     meter.set_interval(10, 10 * MINUTE + 25_000);
-    // One that the ring held back, and one of the interval that goes on.
+    // One held back by the ring, and one of the continuing interval.
     hit(&mut meter, 10 * MINUTE + 15_001);
     hit(&mut meter, 10 * MINUTE + 26_000);
     meter.close_due(10 * MINUTE + 31_000);
@@ -357,7 +357,7 @@ fn another_interval_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn a_stream_that_goes_on_over_another_interval_is_read_on() {
+fn a_stream_continues_across_a_change_of_interval() {
     let mut meter = live(10 * MINUTE);
     let octets = stream(&[query("a.example.")]);
     meter.frame(&frame(&tcp_to_server(9, 2, &[]), 10 * MINUTE));
@@ -369,7 +369,7 @@ fn a_stream_that_goes_on_over_another_interval_is_read_on() {
 }
 
 #[test]
-fn what_waits_for_later_frames_waits_no_longer_because_the_clock_is_set_back() {
+fn setting_the_clock_back_does_not_extend_the_wait_for_later_frames() {
     let mut meter = live(600 * MINUTE);
     let fragment = ethernet(0x0800, &ipv4_part(17, 1, 53, 7, 0x2000, &[0; 16]));
     meter.frame(&frame(&fragment, 600 * MINUTE + 1000));
@@ -386,15 +386,15 @@ fn what_waits_for_later_frames_waits_no_longer_because_the_clock_is_set_back() {
             batches.iter().map(|batch| batch.counters.get(Counter::FragmentsLost)).sum(),
         )
     };
-    assert_eq!(lost(&mut meter, 1..62), (1, 1), "the stream is read on, and the fragment given up after its 30 seconds");
+    assert_eq!(lost(&mut meter, 1..62), (1, 1), "the stream continues, and the fragment expires after its 30 seconds");
 }
 
-/// From the tenth minute on.
+/// A replay that accepts times from the tenth minute on.
 fn late_replay() -> Meter {
     Meter::new(settings(Source::Replay(Possible { from_ms: 10 * MINUTE, ..Possible::ANY })))
 }
 
-/// A query of 200 octets in fragments, of which the first has the question whole.
+/// A query of 200 octets in fragments, the first of which contains the whole question.
 fn in_fragments() -> Vec<Vec<u8>> {
     fragments(&udp(40000, 53, &[query("a.example."), vec![0; 200]].concat()), 7, &[64])
 }
@@ -431,7 +431,7 @@ fn a_fragment_ahead_of_a_clock_that_loses_its_time_is_undated_with_the_others() 
 }
 
 #[test]
-fn other_ports_are_looked_at_where_somebody_asks_for_them() {
+fn other_ports_are_examined_on_request() {
     let asked = ethernet(0x0800, &ipv4(17, 1, 53, &udp(40000, 5533, &query("a."))));
     let answered = ethernet(0x0800, &ipv4(17, 53, 1, &udp(5533, 40000, &response("a.", 0))));
     let ports = |mut meter: Meter| {
@@ -440,9 +440,9 @@ fn other_ports_are_looked_at_where_somebody_asks_for_them() {
         (meter.take_other_ports(), meter.take_other_ports())
     };
     assert_eq!(ports(replay()), (vec![(5533, 2)], vec![]));
-    assert_eq!(ports(live(10 * MINUTE)), (vec![(5533, 1)], vec![]), "a live meter looks at requests only");
+    assert_eq!(ports(live(10 * MINUTE)), (vec![(5533, 1)], vec![]), "a live meter looks only at requests");
     let mut elsewhere = live(10 * MINUTE);
     elsewhere.set_scope(&Scope { ports: vec![53], addresses: Addresses::These(vec!["192.0.2.1".parse().unwrap()]) });
     elsewhere.frame(&frame(&asked, 10 * MINUTE));
-    assert_eq!(elsewhere.other_ports(), [], "it was another server who was asked");
+    assert_eq!(elsewhere.other_ports(), [], "the request was to another server");
 }

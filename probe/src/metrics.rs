@@ -1,7 +1,7 @@
-//! What Prometheus may ask: how the probe itself is doing.
+//! The probe's own metrics for Prometheus.
 //!
-//! Everything is read when it is asked for; the probe keeps no second account of it. Nobody
-//! shows a token here, so the address is off unless it is configured, and tells no names.
+//! All values are read when requested; the probe does not keep a second copy. Requests need no
+//! token, so the endpoint is off by default, and reveals no names.
 
 use crate::deliver;
 use crate::serve::{Running, Server};
@@ -29,21 +29,21 @@ use zonepulse_wire::{BlindReason, State};
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const MAX_CONNECTIONS: usize = 8;
 
-/// What is told of.
+/// Where the values come from.
 #[derive(Clone)]
 pub struct Sources {
-    /// How the probe is.
+    /// The probe's state.
     pub status: Arc<Status>,
-    /// What waits.
+    /// Waiting batches.
     pub spool: Arc<Spool>,
-    /// What has left.
+    /// Delivered batches.
     pub delivered: Arc<deliver::Counts>,
 }
 
-/// Answers `/metrics` and `/healthz` on this address until what this gives is dropped.
+/// Serves `/metrics` and `/healthz` on this address until the returned value is dropped.
 pub(crate) fn listen(address: SocketAddr, sources: Sources) -> io::Result<Running> {
     let server = Server::bind(address)?;
-    tracing::info!(address = %server.address()?, "metrics may be asked for");
+    tracing::info!(address = %server.address()?, "serving metrics");
     let status = sources.status.clone();
     let app =
         Router::new().route("/metrics", get(move || async move { answer(&sources) })).route("/healthz", get(|| async { "ok\n" }));
@@ -74,51 +74,43 @@ fn registry(sources: &Sources) -> Registry {
         ConstCounter::new(own_time().as_secs_f64()),
     );
     let memory_bytes = own_memory_bytes().unwrap_or_default();
-    process.register_with_unit("resident_memory", "Memory that is resident", Unit::Bytes, gauge(memory_bytes));
+    process.register_with_unit("resident_memory", "Resident memory", Unit::Bytes, gauge(memory_bytes));
 
     let registry_of_probe = registry.sub_registry_with_prefix("zonepulse_probe");
     let version = [("version", env!("CARGO_PKG_VERSION"))];
-    registry_of_probe.register("build", "The program", Info::new(version));
+    registry_of_probe.register("build", "Version of the program", Info::new(version));
     let capture = status.capture().state == State::Running;
     let gauges = [
         ("capturing", "Whether DNS messages are being counted", u64::from(capture)),
-        ("spool_batches", "Batches that the central has not confirmed", spool.len() as u64),
-        (
-            "settings_version",
-            "The version of the central's settings in force, 0 for none",
-            status.settings_version().unwrap_or(0),
-        ),
+        ("spool_batches", "Batches not yet confirmed by the central", spool.len() as u64),
+        ("settings_version", "Version of the central's settings in force, 0 for none", status.settings_version().unwrap_or(0)),
     ];
     for (name, help, value) in gauges {
         registry_of_probe.register(name, help, gauge(value));
     }
-    let help = "Whether this reason to believe that the probe does not see all of the DNS server's messages holds";
+    let help = "Whether the probe may be missing messages of the DNS server for this reason";
     registry_of_probe.register("blind", help, blind(status));
-    registry_of_probe.register_with_unit("spool", "What the batches take of the disk", Unit::Bytes, gauge(spool.disk_bytes()));
-    registry_of_probe.register_with_unit("uptime", "Since the probe began", Unit::Seconds, gauge(status.uptime_s()));
+    registry_of_probe.register_with_unit("spool", "Disk space used by batches", Unit::Bytes, gauge(spool.disk_bytes()));
+    registry_of_probe.register_with_unit("uptime", "Time since the probe started", Unit::Seconds, gauge(status.uptime_s()));
     if let Some(ahead_ms) = status.clock_ahead_ms() {
         let ahead = ConstGauge::new(ahead_ms as f64 / 1000.0);
-        let help = "By how much the central's clock is ahead of this machine's";
+        let help = "How far the central's clock is ahead of this machine's";
         registry_of_probe.register_with_unit("central_clock_ahead", help, Unit::Seconds, ahead);
     }
     let counts = &status.counts;
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let counters = [
-        ("dns_batches", "Batches of DNS that were spooled", read(&counts.dns_batches)),
-        ("dns_hits", "DNS messages that were counted", read(&counts.hits)),
-        ("system_batches", "Batches of the machine's metrics that were spooled", read(&counts.system_batches)),
-        ("delivered_batches", "Batches that the central confirmed", delivered.delivered()),
-        ("refused_batches", "Batches that the central refused for good", delivered.refused()),
-        ("pulled_batches", "Batches that were handed to a central that pulls, again included", read(&counts.pulled)),
-        ("evicted_batches", "Batches that were given up at a bound", read(&counts.evicted) + spool.evicted()),
-        ("clock_steps", "How often the machine's clock was set while DNS was counted", read(&counts.clock_steps)),
-        ("heartbeats", "Heartbeats that the central answered", read(&counts.heartbeats)),
-        ("heartbeats_failed", "Heartbeats that it did not", read(&counts.heartbeats_failed)),
-        (
-            "connections_refused",
-            "Connections to the probe that were closed to make room for others",
-            read(&counts.connections_refused),
-        ),
+        ("dns_batches", "Batches of DNS hits spooled", read(&counts.dns_batches)),
+        ("dns_hits", "DNS messages counted", read(&counts.hits)),
+        ("system_batches", "Batches of system metrics spooled", read(&counts.system_batches)),
+        ("delivered_batches", "Batches confirmed by the central", delivered.delivered()),
+        ("refused_batches", "Batches refused for good by the central", delivered.refused()),
+        ("pulled_batches", "Batches handed to a pulling central, including repeats", read(&counts.pulled)),
+        ("evicted_batches", "Batches discarded at a limit", read(&counts.evicted) + spool.evicted()),
+        ("clock_steps", "Times the machine's clock was set while DNS was being counted", read(&counts.clock_steps)),
+        ("heartbeats", "Heartbeats answered by the central", read(&counts.heartbeats)),
+        ("heartbeats_failed", "Heartbeats not answered by the central", read(&counts.heartbeats_failed)),
+        ("connections_refused", "Connections to the probe closed to make room for others", read(&counts.connections_refused)),
         ("requests_unauthorized", "Requests to the probe without the right token", read(&counts.requests_unauthorized)),
     ];
     for (name, help, value) in counters {
@@ -127,7 +119,7 @@ fn registry(sources: &Sources) -> Registry {
     registry
 }
 
-/// Every reason, with 1 while it holds.
+/// All reasons, with 1 for those that apply.
 fn blind(status: &Status) -> Family<[(&'static str, &'static str); 1], Gauge> {
     let held = status.capture().blind;
     let gauges = Family::default();
@@ -150,7 +142,7 @@ mod tests {
     use crate::status::count;
 
     #[test]
-    fn what_is_told_is_what_has_happened() {
+    fn metrics_match_the_events() {
         let dir = tempfile::TempDir::new().unwrap();
         let settings = spool::Settings {
             dir: dir.path().into(),

@@ -1,22 +1,23 @@
-//! The floor under what the central may set: where this probe can be sent, and how safely at least.
+//! Limits on what the central may set: where this probe may be redirected, and with what security.
 //!
-//! The central's settings stand above the configuration, and among them are addresses: of its own API, where the
-//! probe shows its token, and of a broker, which sees the batches. Whoever gets hold of the central, or of a user there,
-//! must not get the token, or talk the probe out of encryption. So the configuration has the last word:
+//! The central's settings override the configuration, and include addresses: of its own API, where
+//! the probe presents its token, and of a broker, which sees the batches. Someone who takes over
+//! the central, or a user account there, must not obtain the token or turn off encryption. So the
+//! configuration has the last word:
 //!
-//! * the API: only at a host of `[central] pin`, which is the host of `deliver.http.url` unless it is set, and
-//!   never over HTTP when the configured address is HTTPS;
-//! * the broker: never without TLS when the configured address of the central, or of the broker, is encrypted, unless it
-//!   is on this machine; and when `pin` is set, only at a host of it. (The token does not go there: batches are
-//!   signed with it.)
-//! * certificates are verified when `tls.verify_ca` says so, whatever the central says.
+//! * The API must be on a host in `[central] pin`, by default the host of `deliver.http.url`, and
+//!   never over HTTP if the configured URL is HTTPS.
+//! * The broker must use TLS if the configured URL of the central or of the broker is encrypted,
+//!   unless it is on this machine; and if `pin` is set, it must be on one of its hosts. (The token
+//!   is not sent there: batches are signed with it.)
+//! * Certificates are verified if `tls.verify_ca` says so, whatever the central says.
 
 use crate::central;
 use reqwest::Url;
 use std::net::IpAddr;
 use zonepulse_wire::RabbitmqSettings;
 
-/// A host, perhaps with a port.
+/// A host, optionally with a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     host: String,
@@ -26,25 +27,25 @@ pub struct Place {
 /// What the configuration allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pin {
-    /// The configured address of the central.
+    /// The configured URL of the central.
     url: String,
-    /// Whether the configured way of batches is encrypted.
+    /// Whether the configured transport of batches is encrypted.
     encrypted: bool,
-    /// Where the central may send this probe; the configured host when none.
+    /// Where the central may redirect this probe; by default the configured host.
     places: Option<Vec<Place>>,
 }
 
 impl Place {
-    /// Reads `host`, `host:port`, or an IPv6 address, in brackets where a port follows.
+    /// Parses `host`, `host:port`, or an IPv6 address, in brackets if a port follows.
     pub fn parse(text: &str) -> Result<Place, String> {
-        let wrong = || format!("{text:?} is no host and no host:port, such as \"central.example\" or \"192.0.2.1:8053\"");
+        let wrong = || format!("{text:?} is neither a host nor host:port, such as \"central.example\" or \"192.0.2.1:8053\"");
         let (host, port) = match text.rsplit_once(':') {
-            // An IPv6 address without a port ends in something like one.
+            // An IPv6 address without a port ends in something that looks like one.
             Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port.parse().map_err(|_| wrong())?)),
             _ => (text, None),
         };
         let bracketed = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
-        // As it stands in an address, so that both are spelled alike.
+        // Normalise the spelling by parsing it as part of a URL.
         let url = Url::parse(&format!("http://{bracketed}/")).map_err(|_| wrong())?;
         let is_host = url.path() == "/" && url.username().is_empty() && url.password().is_none() && url.port().is_none();
         let plain = !bracketed.contains(['/', '?', '#', '@', '\\']);
@@ -62,17 +63,18 @@ impl Place {
 }
 
 impl Pin {
-    /// Of a configuration with this address of the central, these places, and perhaps a broker that is spoken to with TLS.
+    /// The limits for this URL of the central, these places, and possibly a broker that uses TLS.
     pub fn new(url: &str, places: Option<&[String]>, amqps: bool) -> Result<Pin, String> {
         let places = places.map(|places| places.iter().map(|place| Place::parse(place)).collect()).transpose()?;
         Ok(Pin { url: url.to_owned(), encrypted: amqps || url_scheme_is_https(url), places })
     }
 
-    /// Says why the central's API must not be at this address. `Ok(true)` when it is another one than the configured.
+    /// Checks whether the central's API may be at this URL; the error says why not. `Ok(true)` if
+    /// it differs from the configured one.
     pub fn check_api(&self, url: &str) -> Result<bool, String> {
         let (Some(own), Some(there)) = (place_of(&self.url), place_of(url)) else { return Err(format!("{url} has no host")) };
         if url_scheme_is_https(&self.url) && !url_scheme_is_https(url) {
-            return Err(format!("{url} is not encrypted, and the configured address is; the token stays where it is encrypted"));
+            return Err(format!("{url} is not encrypted, but the configured URL is; the token is only sent encrypted"));
         }
         let is_own = own == there;
         let any_port = Place { port: None, ..own };
@@ -80,17 +82,18 @@ impl Pin {
             Some(places) => is_own || places.iter().any(|place| place.covers(&there)),
             None => any_port.covers(&there),
         };
-        if allowed { Ok(!is_own) } else { Err(format!("{url} is at a host that [central] pin does not allow")) }
+        if allowed { Ok(!is_own) } else { Err(format!("{url} is on a host that [central] pin does not allow")) }
     }
 
-    /// Says why the broker must not be this one.
+    /// Checks whether this broker may be used; the error says why not.
     pub fn check_broker(&self, broker: &RabbitmqSettings) -> Result<(), String> {
         let address = &broker.address;
-        // What is no host of a URL, such as an address of one link with its zone, is at least none that is pinned.
+        // Anything that is not a valid host in a URL, such as a link-local address with its zone,
+        // is at least not pinned.
         let host = Place::parse(address).map_or_else(|_| address.to_ascii_lowercase(), |place| place.host);
         let there = Place { host, port: Some(broker.port) };
         if self.encrypted && !broker.tls && !is_loopback(&there.host) {
-            return Err(format!("{address} is spoken to without TLS, and this probe is configured for an encrypted way"));
+            return Err(format!("{address} is used without TLS, but this probe is configured for encryption"));
         }
         match &self.places {
             Some(places) if !places.iter().any(|place| place.covers(&there)) => {
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_is_spoken_to_as_safely_as_the_central() {
+    fn a_broker_is_used_as_securely_as_the_central() {
         let secure = pin("https://central.example", None);
         assert_eq!(secure.check_broker(&broker("broker.example", true)), Ok(()));
         assert!(secure.check_broker(&broker("broker.example", false)).is_err());
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn invalid_hosts_are_refused() {
         for good in ["central.example", "Central.Example:1", "192.0.2.1:8053", "::1", "[::1]", "[::1]:65535", "localhost"] {
             assert!(Place::parse(good).is_ok(), "{good}");
         }

@@ -1,13 +1,12 @@
-//! For networks that let nothing out: the central connects to the probe and fetches.
+//! Pull delivery, for networks without outbound connections: the central connects to the probe and
+//! fetches.
 //!
-//! What is said is written down in [`zonepulse_wire::pull`]. The spool is the one that is
-//! sent from otherwise, and batches are the same, so the way may change at any time: what
-//! was on it both ways counts once. Nothing is claimed by a fetch; what was not confirmed is
-//! given again.
+//! [`zonepulse_wire::pull`] describes the protocol. The spool and the batches are the same as for
+//! push, so the transport may change at any time: a batch in transit on both counts once. Fetching
+//! does not claim batches; those not confirmed are returned again.
 //!
-//! Only who shows the token is answered, and the token is compared in the same time
-//! whatever it is. Connections, requests at once, and what is in memory of them are bounded;
-//! whoever has shown the token keeps its connection.
+//! Requests must present the token, which is compared in constant time. Connections, concurrent
+//! requests, and their memory are bounded; an authenticated client keeps its connection.
 
 use crate::heartbeat::{Reporter, Told};
 use crate::serve::{Running, Server, Visitor};
@@ -39,15 +38,15 @@ use zonepulse_wire::pull::{
     SETTINGS_PATH, put_message,
 };
 
-/// The principal whose connections keep their places.
+/// The principal whose connections are kept.
 const CENTRAL: u64 = 1;
-/// So many answers with batches are in memory at once.
+/// Maximum number of answers with batches in memory.
 const MAX_ANSWERS: usize = 2;
-/// What a request may say: a confirmation of [`MAX_MESSAGES`], with reasons.
+/// Maximum size of a request: a confirmation of [`MAX_MESSAGES`], with reasons.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
-/// More of a reason is not kept, characters.
+/// Maximum length of a reason, characters.
 const MAX_REASON: usize = 500;
-/// How often an address that cannot be listened on is tried again.
+/// Retry interval for an address that cannot be listened on.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// How long settings may take to come into force.
 const SETTINGS_PATIENCE: Duration = Duration::from_secs(10);
@@ -55,32 +54,32 @@ const SETTINGS_PATIENCE: Duration = Duration::from_secs(10);
 /// Where to listen, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The address.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// What the central shows.
+    /// The token that the central presents.
     pub token: Secret,
-    /// The probe's certificate; plain HTTP without.
+    /// The probe's certificate; plain HTTP without one.
     pub certificate: Option<Certificate>,
-    /// How many may be connected at once.
+    /// Maximum number of connections.
     pub max_connections: usize,
 }
 
-/// What the answers are made of.
+/// The sources of the answers.
 #[derive(Clone)]
 pub struct Sources {
-    /// Whose batches these are.
+    /// The server that the batches describe.
     pub server_id: u32,
     /// The batches.
     pub spool: Arc<Spool>,
-    /// Makes heartbeats.
+    /// Creates heartbeats.
     pub reporter: Arc<Reporter>,
-    /// Where settings go.
+    /// Receives settings.
     pub told: mpsc::Sender<Told>,
-    /// What is counted.
+    /// Counts requests.
     pub status: Arc<Status>,
-    /// What became of batches.
+    /// Outcomes of batches.
     pub counts: Arc<deliver::Counts>,
-    /// What all answers together may have in memory, bytes.
+    /// Memory for all answers together, bytes.
     pub max_bytes: u64,
 }
 
@@ -91,7 +90,7 @@ struct Door {
     answers: Arc<Semaphore>,
 }
 
-/// Listens whenever the central is to pull, until it is dropped.
+/// Listens while the central is to pull, until dropped.
 pub async fn run(sources: Sources, mut in_force: watch::Receiver<InForce>) {
     let mut known: Option<String> = None;
     loop {
@@ -100,7 +99,7 @@ pub async fn run(sources: Sources, mut in_force: watch::Receiver<InForce>) {
         let again = match &listening {
             Some(Err(error)) => {
                 if known.as_ref() != Some(error) {
-                    tracing::error!(error, "nobody can pull; it is tried again every second");
+                    tracing::error!(error, "cannot listen for the central to pull; retrying every second");
                     known = Some(error.clone());
                 }
                 true
@@ -127,12 +126,12 @@ fn listen(sources: &Sources, settings: &Settings) -> Result<Running, String> {
     let server = Server::bind(settings.listen).map_err(failed)?;
     let address = server.address().map_err(failed)?;
     if settings.certificate.is_none() && !address.ip().is_loopback() {
-        tracing::warn!(%address, "the central pulls over PLAIN TEXT: whoever listens sees the token and the data; give pull.certificate_file and key_file");
+        tracing::warn!(%address, "the central pulls over PLAIN TEXT: an eavesdropper sees the token and the data; set pull.certificate_file and key_file");
     }
     let app = app(sources.clone(), settings.token.clone());
     let running =
         server.start(app, settings.certificate.clone(), settings.max_connections, sources.status.clone()).map_err(failed)?;
-    tracing::info!(%address, tls = settings.certificate.is_some(), "the central may pull");
+    tracing::info!(%address, tls = settings.certificate.is_some(), "ready for the central to pull");
     Ok(running)
 }
 
@@ -150,7 +149,7 @@ fn app(sources: Sources, token: Secret) -> Router {
 
 async fn authorize(State(door): State<Door>, headers: HeaderMap, request: Request, next: Next) -> Response {
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    // Where the lengths differ it is told at once: the length is no secret.
+    // Different lengths return early: the length is not secret.
     if shown.is_some_and(|shown| shown.ct_eq(door.token.reveal().as_bytes()).into()) {
         if let Some(visitor) = request.extensions().get::<Visitor>() {
             visitor.prove(CENTRAL);
@@ -159,7 +158,7 @@ async fn authorize(State(door): State<Door>, headers: HeaderMap, request: Reques
     }
     count(&door.sources.status.counts.requests_unauthorized, 1);
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-    (StatusCode::UNAUTHORIZED, challenge, "show the pull token of this probe as a bearer token\n").into_response()
+    (StatusCode::UNAUTHORIZED, challenge, "present this probe's pull token as a bearer token\n").into_response()
 }
 
 #[derive(Deserialize)]
@@ -171,7 +170,7 @@ struct Ask {
 async fn batches(State(door): State<Door>, Query(ask): Query<Ask>) -> Response {
     let Ok(permit) = door.answers.clone().try_acquire_owned() else {
         let wait = [(header::RETRY_AFTER, "1")];
-        return (StatusCode::TOO_MANY_REQUESTS, wait, "others are being answered\n").into_response();
+        return (StatusCode::TOO_MANY_REQUESTS, wait, "too many requests are being answered\n").into_response();
     };
     let Sources { server_id, spool, status, max_bytes, .. } = door.sources;
     let max_bytes = ask.max_bytes.unwrap_or(u64::MAX).min(max_bytes / MAX_ANSWERS as u64);
@@ -198,7 +197,7 @@ async fn batches(State(door): State<Door>, Query(ask): Query<Ask>) -> Response {
     (headers, Body::from(Bytes::from_owner(answer))).into_response()
 }
 
-/// An answer that is in memory until it is sent, or its connection ends.
+/// An answer that occupies memory until it is sent, or its connection ends.
 struct Answer {
     bytes: Vec<u8>,
     _permit: OwnedSemaphorePermit,
@@ -210,12 +209,12 @@ impl AsRef<[u8]> for Answer {
     }
 }
 
-/// The oldest batches, as an answer has them, and how many they are.
+/// The body of an answer with the oldest batches, and their number.
 fn read(spool: &Spool, max_bytes: u64) -> Result<(Vec<u8>, u64), Error> {
     let mut answer = Vec::new();
     let mut messages = 0;
     for key in spool.give(max_bytes, MAX_MESSAGES) {
-        // One may have been evicted meanwhile.
+        // A batch may have been evicted meanwhile.
         if let Some(bytes) = spool.read(key)? {
             answer.reserve_exact(LENGTH_BYTES + bytes.len());
             put_message(&mut answer, &bytes);
@@ -231,7 +230,7 @@ async fn confirm(State(door): State<Door>, body: Bytes) -> Response {
         Err(wrong) => return wrong.into_response(),
     };
     if confirmations.confirmed.len() + confirmations.refused.len() > MAX_MESSAGES {
-        return (StatusCode::BAD_REQUEST, format!("more than {MAX_MESSAGES} messages at once\n")).into_response();
+        return (StatusCode::BAD_REQUEST, format!("more than {MAX_MESSAGES} messages in one request\n")).into_response();
     }
     let Sources { spool, counts, .. } = door.sources;
     match spawn_blocking(move || settle(&spool, &counts, confirmations)).await {
@@ -241,13 +240,13 @@ async fn confirm(State(door): State<Door>, body: Bytes) -> Response {
     }
 }
 
-/// Does with the batches what the central says. What is not in the spool left it before.
+/// Applies the central's confirmations to the batches. Those no longer in the spool are ignored.
 fn settle(spool: &Spool, counts: &deliver::Counts, confirmations: Confirmations) -> Result<(), Error> {
     let confirmed: HashSet<_> = confirmations.confirmed.into_iter().map(|batch| (batch.epoch, batch.seq)).collect();
     let refused: HashMap<_, _> =
         confirmations.refused.into_iter().map(|batch| ((batch.epoch, batch.seq), batch.reason)).collect();
     for key in spool.find(&confirmed) {
-        // First: whoever sees that the spool is empty is told of all that has left it.
+        // Count first, so that whoever sees an empty spool also sees all batches counted.
         counts.confirmed();
         spool.remove(key)?;
     }
@@ -255,7 +254,7 @@ fn settle(spool: &Spool, counts: &deliver::Counts, confirmations: Confirmations)
         let reason = refused.get(&(key.epoch, key.seq)).map(String::as_str).unwrap_or_default();
         let reason: String = reason.chars().filter(|letter| !letter.is_control()).take(MAX_REASON).collect();
         let Key { start_s, seq, .. } = key;
-        tracing::warn!(start_s, seq, reason, "the central refused a batch for good; it is kept in the spool's refused/");
+        tracing::warn!(start_s, seq, reason, "the central refused a batch for good; it is kept in refused/ in the spool");
         counts.was_refused();
         spool.refuse(key, &reason)?;
     }
@@ -288,7 +287,7 @@ fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, (StatusCode, 
 }
 
 fn failed(error: &dyn std::error::Error) -> Response {
-    tracing::error!(%error, "a request of a central that pulls could not be answered");
+    tracing::error!(%error, "cannot answer a request of the pulling central");
     (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
 }
 

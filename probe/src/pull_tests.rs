@@ -1,4 +1,4 @@
-//! A central that fetches, as far as the probe sees it.
+//! A pulling central, from the probe's point of view.
 
 use super::*;
 use crate::{config, spool};
@@ -19,7 +19,7 @@ struct Probe {
     dir: TempDir,
 }
 
-/// A probe with so many batches.
+/// A probe with this many batches.
 fn probe(batches: u64) -> Probe {
     let dir = TempDir::new().unwrap();
     let settings =
@@ -54,7 +54,7 @@ impl Probe {
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    /// The numbers of the batches that are given.
+    /// The numbers of the batches returned.
     async fn fetch(&self, query: &str) -> Vec<u64> {
         let response = self.get(&format!("{BATCHES_PATH}?{query}")).await;
         assert_eq!((response.status().as_u16(), response.headers()[SERVER_ID_HEADER].to_str().unwrap()), (200, "7"));
@@ -64,7 +64,7 @@ impl Probe {
 }
 
 #[tokio::test]
-async fn only_who_shows_the_token_is_answered() {
+async fn only_requests_with_the_token_are_answered() {
     let probe = probe(1);
     let shown = ["Bearer wrong!", "Bearer secre", "Bearer secret2", "Basic secret", ""];
     for (path, shown) in [BATCHES_PATH, HEARTBEAT_PATH, "/", "/metrics"].into_iter().zip(shown) {
@@ -77,7 +77,7 @@ async fn only_who_shows_the_token_is_answered() {
 }
 
 #[tokio::test]
-async fn what_is_not_confirmed_is_given_again_and_what_is_leaves_the_spool() {
+async fn unconfirmed_batches_are_returned_again_and_confirmed_ones_leave_the_spool() {
     let probe = probe(5);
     assert_eq!(probe.fetch("").await, [0, 1, 2, 3, 4]);
     assert_eq!(probe.fetch("").await, [0, 1, 2, 3, 4]);
@@ -102,7 +102,7 @@ async fn an_answer_is_as_long_as_is_asked_for() {
 }
 
 #[tokio::test]
-async fn who_waits_is_answered_when_a_batch_comes() {
+async fn a_waiting_request_is_answered_when_a_batch_arrives() {
     let probe = probe(0);
     let began = Instant::now();
     assert!(probe.fetch("wait_s=1").await.is_empty());
@@ -118,7 +118,7 @@ async fn who_waits_is_answered_when_a_batch_comes() {
 }
 
 #[tokio::test]
-async fn what_is_in_memory_of_answers_is_bounded() {
+async fn memory_for_answers_is_bounded() {
     let probe = probe(0);
     let path = format!("{BATCHES_PATH}?wait_s=2");
     let (one, two, three) = tokio::join!(probe.get(&path), probe.get(&path), probe.get(&path));
@@ -136,7 +136,7 @@ async fn what_is_in_memory_of_answers_is_bounded() {
 }
 
 #[tokio::test]
-async fn a_pulled_probe_tells_how_it_is_and_takes_settings() {
+async fn a_pulled_probe_reports_its_state_and_accepts_settings() {
     let mut probe = probe(2);
     let heartbeat: Heartbeat = serde_json::from_slice(&probe.get(HEARTBEAT_PATH).await.bytes().await.unwrap()).unwrap();
     assert_eq!((heartbeat.epoch, heartbeat.spool.batches), (9, 2));
@@ -156,7 +156,7 @@ async fn a_pulled_probe_tells_how_it_is_and_takes_settings() {
 }
 
 #[tokio::test]
-async fn whoever_fetches_over_https_is_answered_by_the_certificate_s_owner() {
+async fn pulling_over_https_presents_the_certificate() {
     let probe = probe(1);
     let dir = TempDir::new().unwrap();
     let certified = crate::deliver::tls_tests::certify(dir.path(), "probe");

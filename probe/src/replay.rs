@@ -1,17 +1,16 @@
-//! Captures through the whole way, as if they were live.
+//! Sends captures through the whole pipeline as if they were live.
 //!
-//! The epoch of a replay is a hash of what it counts (`replay/content.rs`): the same
-//! messages again, as a whole, are delivered again, and count once, whatever files they come
-//! from, and however much memory there is. A part of them, or more than them, is another
-//! replay, and counts beside the first. What is counted depends on the server, the interval, the
-//! ports and the addresses, so a replay with others of these is another replay, and counts
-//! beside the first. So is one whose time is moved to now (`end_now`), each time, and one that
-//! counts more because more of its times are possible (`[times]`, or what was the future).
+//! The epoch of a replay is a hash of what it counts (`replay/content.rs`): replaying the same
+//! messages as a whole delivers the same batches again, which count once, whatever the files they
+//! come from and however much memory is available. A subset or superset of the messages is a
+//! different replay and counts in addition. What is counted depends on the server, the interval,
+//! the ports and the addresses, so changing any of these makes a different replay, too. So does
+//! moving its time to now (`end_now`), every time, and counting more messages because more of their
+//! times are possible (`[times]`, or because the future has come).
 //!
-//! A replay has a spool of its own for each server, `replay-SERVER` in the
-//! agent's spool: both may run at once, and only one replay for a server at a
-//! time. It never evicts: reading waits for room. What an interrupted replay
-//! left there is delivered by the next replay for that server.
+//! A replay has its own spool per server, `replay-SERVER` inside the agent's spool: both may run at
+//! once, but only one replay per server at a time. It never evicts: reading waits for space.
+//! Whatever an interrupted replay left there is delivered by the next replay for that server.
 
 mod content;
 
@@ -38,33 +37,33 @@ use zonepulse_wire::{Counter, Counters};
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// What to replay.
+/// Parameters of a replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The captures, in this order.
     pub files: Vec<PathBuf>,
-    /// Whether the newest frame of all is to be of now.
+    /// Whether to shift times so that the newest frame of all is dated now.
     pub end_now: bool,
-    /// How long to wait for the central once everything is spooled; for ever when none.
+    /// How long to wait for the central once everything is spooled; forever if none.
     pub timeout: Option<Duration>,
 }
 
-/// What became of a replay.
+/// The outcome of a replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// What was read.
     pub read: Totals,
-    /// Batches that waited from an earlier replay.
+    /// Batches left by an earlier replay.
     pub found: u64,
-    /// Batches that the central confirmed, earlier ones included.
+    /// Batches that the central confirmed, including earlier ones.
     pub delivered: u64,
-    /// Of these, batches of which the central keeps no raw points any more, but roll-ups.
+    /// Of these, batches of which the central keeps roll-ups but no longer raw points.
     pub without_raw: u64,
-    /// And batches of which it keeps no points at all: they count in totals.
+    /// Of these, batches of which it keeps no points at all: they count in totals.
     pub without_points: u64,
     /// Batches that the central refused for good.
     pub refused: u64,
-    /// Batches that still wait, because time was up.
+    /// Batches still waiting at the timeout.
     pub waiting: u64,
     /// The directory where they wait.
     pub dir: PathBuf,
@@ -75,31 +74,31 @@ pub struct Outcome {
 pub struct Totals {
     /// Frames.
     pub frames: u64,
-    /// Batches that were spooled.
+    /// Batches spooled.
     pub batches: u64,
-    /// Hits in them.
+    /// Their hits.
     pub hits: u64,
-    /// What was seen besides, and lost.
+    /// Everything else that was seen or lost.
     pub counters: Counters,
-    /// Why captures could not be read to their end, one line for each.
+    /// Why captures could not be read completely, one line each.
     pub damages: Vec<String>,
 }
 
 impl Outcome {
-    /// Whether everything was read, and everything that was read has arrived.
+    /// Whether everything was read and delivered.
     pub fn is_complete(&self) -> bool {
         self.read.damages.is_empty() && self.refused == 0 && self.waiting == 0
     }
 }
 
-/// Replays, and returns when everything is delivered or time is up.
+/// Replays, and returns when everything is delivered or at the timeout.
 ///
-/// Fails when nothing could be done: no spool, no way to deliver, a file that
-/// is not there. A damaged capture is replayed up to its damage.
+/// Fails when nothing can be done: no spool, no way to deliver, a missing file. A damaged capture
+/// is replayed up to the damage.
 pub fn run(config: &Config, settings: &Settings) -> Result<Outcome, Error> {
     let delivery = config.delivery()?;
     if delivery == deliver::Settings::Pull {
-        let detail = "is \"pull\", but a replay must send: set it to \"http\" or \"rabbitmq\"";
+        let detail = "is \"pull\", but a replay must push: set it to \"http\" or \"rabbitmq\"";
         return Err(Error::Config { place: "deliver.communication".into(), detail: detail.into() });
     }
     let plan = Plan::new(config, settings)?;
@@ -114,7 +113,7 @@ pub fn run(config: &Config, settings: &Settings) -> Result<Outcome, Error> {
     let counts = Arc::new(Counts::default());
     let read = runtime.block_on(async {
         let (_keep, settings_of_delivery) = watch::channel(delivery);
-        // It sends no heartbeats, so nobody tells it that the token is refused.
+        // A replay sends no heartbeats, so it cannot learn that the token is rejected.
         let (_nobody, refused) = watch::channel(None);
         tokio::select! {
             ended = deliver::run(spool.clone(), settings_of_delivery, refused, counts.clone(), in_flight_bytes) => ended.map(|()| Totals::default()),
@@ -134,15 +133,15 @@ pub fn run(config: &Config, settings: &Settings) -> Result<Outcome, Error> {
     })
 }
 
-/// Refuses files that cannot be read, and one that is named twice: its messages would count twice.
+/// Rejects unreadable files, and files named twice, whose messages would count twice.
 fn check_files(files: &[PathBuf]) -> Result<(), Error> {
     let mut known = Vec::new();
     for path in files {
         let file = File::open(path).and_then(|file| file.metadata()).map_err(Error::disk("read", path))?;
-        // Whatever it is called: links lead to the same file.
+        // Links of any name lead to the same file.
         let file = (file.dev(), file.ino());
         if known.contains(&file) {
-            let detail = "is named twice, and what is in it would count twice".to_owned();
+            let detail = "is named twice and would count twice".to_owned();
             return Err(Error::Config { place: path.display().to_string(), detail });
         }
         known.push(file);
@@ -150,7 +149,7 @@ fn check_files(files: &[PathBuf]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads on a thread of its own, and then waits until the spool is empty.
+/// Reads on a separate thread, and then waits until the spool is empty.
 async fn read_and_wait(plan: Plan, spool: Arc<Spool>, timeout: Option<Duration>) -> Result<Totals, Error> {
     let (give, totals) = oneshot::channel();
     let stop = StopAtEnd::default();
@@ -164,7 +163,7 @@ async fn read_and_wait(plan: Plan, spool: Arc<Spool>, timeout: Option<Duration>)
         }
     };
     match timeout {
-        // What still waits then, the spool says.
+        // The spool shows what is still waiting then.
         Some(timeout) => drop(tokio::time::timeout(timeout, empty).await),
         None => empty.await,
     }
@@ -209,7 +208,7 @@ impl Plan {
         };
         let mut content = Content::new(&plan.scope, &plan.budget, plan.possible);
         for path in &plan.files {
-            // Damages are reported when the frames are read in earnest.
+            // Damage is reported in the second pass.
             read_frames(path, |frame| {
                 content.frame(&frame);
                 Ok(())
@@ -241,7 +240,7 @@ impl Plan {
             })?;
             let damage = damage.or_else(|| unread.all_of(&meter, path, totals.frames - frames));
             if let Some(damage) = damage {
-                tracing::error!(error = damage, "a capture is replayed only in part");
+                tracing::error!(error = damage, "a capture is replayed only partially");
                 totals.damages.push(damage);
             }
         }
@@ -256,15 +255,15 @@ impl Plan {
             tracing::warn!(
                 time_in_future = future,
                 time_too_early = early,
-                "messages have times that cannot be right, and were not counted; [times] in the configuration says which are, \
-                 and --end-now moves a whole capture; a replay that counts more of them is another one, and counts beside this one"
+                "messages have impossible times and were not counted; [times] in the configuration sets the limits, \
+                 and --end-now shifts a whole capture; a replay that counts more of them is another one, and counts in addition"
             );
         }
         let elsewhere = meter.other_ports();
         if !elsewhere.is_empty() {
             tracing::warn!(
                 counted = totals.hits,
-                "{}; to count them, name them in capture.ports",
+                "{}; add the ports to capture.ports to count them",
                 messages_elsewhere(&elsewhere)
             );
         }
@@ -273,15 +272,15 @@ impl Plan {
             tracing::warn!(
                 packets = others,
                 counted = totals.hits,
-                "packets on the watched ports are of other addresses and were not counted; to count a capture of another machine, \
-                 say its server's addresses in capture.addresses, or \"any\""
+                "packets on the watched ports belong to other addresses and were not counted; to count a capture of another machine, \
+                 set capture.addresses to its server's addresses, or to \"any\""
             );
         }
         Ok(totals)
     }
 }
 
-/// The frames of link types that are not read, before a file.
+/// Number of frames with unsupported link types, before a file.
 struct Unread {
     frames: u64,
     link_types: Vec<(u32, u64)>,
@@ -292,7 +291,7 @@ impl Unread {
         Unread { frames: meter.unread_frames(), link_types: meter.unread_link_types().to_vec() }
     }
 
-    /// Why nothing of a file was read, if its frames are all of link types that are not.
+    /// Why nothing of a file was read, if all its frames have unsupported link types.
     fn all_of(&self, meter: &Meter, path: &Path, frames: u64) -> Option<String> {
         let unread = meter.unread_frames() - self.frames;
         if frames == 0 || unread < frames {
@@ -304,7 +303,7 @@ impl Unread {
     }
 }
 
-/// Reads a capture up to its end, or to its damage, which it gives. Fails as `each` fails.
+/// Reads a capture to its end, or up to damage, which it returns. Fails when `each` fails.
 fn read_frames(path: &Path, mut each: impl FnMut(Frame<'_>) -> Result<(), Error>) -> Result<Option<String>, Error> {
     let mut file = match CaptureFile::open(path) {
         Ok(file) => file,
@@ -331,11 +330,11 @@ fn spool_closed(meter: &mut Meter, spool: &Spool, totals: &mut Totals, stop: &At
     Ok(())
 }
 
-/// A replay can wait; a live capture could not.
+/// A replay can wait, unlike a live capture.
 fn wait_for_room(spool: &Spool, stop: &AtomicBool) -> Result<(), Error> {
     while !spool.has_room()? && !stop.load(Ordering::Relaxed) {
         if spool.is_empty() {
-            let detail = "spool.min_free_bytes, spool.max_bytes: leave no room for a batch on this disk";
+            let detail = "spool.min_free_bytes, spool.max_bytes: leave no space for a batch on this disk";
             return Err(Error::Config { place: spool.dir().display().to_string(), detail: detail.into() });
         }
         std::thread::sleep(POLL);
@@ -343,13 +342,13 @@ fn wait_for_room(spool: &Spool, stop: &AtomicBool) -> Result<(), Error> {
     Ok(())
 }
 
-/// A time by another clock.
+/// A time shifted by this many milliseconds.
 fn shifted(time_ns: u64, shift_ms: i64) -> u64 {
-    // What is beyond every clock stays there.
+    // Times beyond the range stay there.
     if time_ns == BEYOND_NS { time_ns } else { time_ns.saturating_add_signed(shift_ms.saturating_mul(1_000_000)) }
 }
 
-/// What no other replay has.
+/// A random number that makes a replay unique.
 fn nonce() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX) ^ u64::from(std::process::id()).rotate_right(16)

@@ -1,4 +1,4 @@
-//! What a replay counts, and by what it is known again.
+//! What a replay counts, and its identity.
 
 use super::*;
 use std::collections::HashSet;
@@ -32,7 +32,7 @@ struct Replay {
 }
 
 impl Replay {
-    /// With more keys of the configuration's top level.
+    /// A replay with more top-level configuration keys.
     fn new(keys: &str) -> Replay {
         Replay { dir: TempDir::new().unwrap(), keys: keys.into() }
     }
@@ -55,7 +55,7 @@ impl Replay {
         self.plan_of(&[self.write(name, bytes)], false)
     }
 
-    /// What is read, and the batches: number, start, hits.
+    /// Reads a plan; returns totals and batches: number, start, hits.
     fn read(&self, plan: &Plan) -> (Totals, Vec<(u64, u64, u64)>) {
         let dir = self.dir.path().join("spool");
         let settings = spool::Settings { dir, max_bytes: spool::MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 0 };
@@ -63,7 +63,7 @@ impl Replay {
         let totals = plan.read(&spool, &AtomicBool::new(false)).unwrap();
         let batches = std::iter::from_fn(|| spool.claim()).map(|entry| {
             let message = WireMessage::decode(&spool.read(entry.key).unwrap().unwrap()).unwrap();
-            let WireMessage::Dns(batch) = message else { panic!("a batch of DNS") };
+            let WireMessage::Dns(batch) = message else { panic!("not a batch of DNS") };
             assert_eq!(batch.identity.epoch, plan.epoch);
             (batch.identity.seq, batch.start_s, batch.hits())
         });
@@ -93,7 +93,7 @@ fn the_same_messages_are_the_same_replay_whatever_file_they_are_in() {
 }
 
 #[test]
-fn memory_changes_neither_which_replay_it_is_nor_its_batches() {
+fn memory_changes_neither_a_replay_s_identity_nor_its_batches() {
     let bytes = pcap(&packets());
     let (normal, other) = (Replay::new(""), Replay::new("memory.max_bytes = 40000000\n"));
     let (one, small) = (normal.plan("a.pcap", &bytes), other.plan("a.pcap", &bytes));
@@ -101,14 +101,14 @@ fn memory_changes_neither_which_replay_it_is_nor_its_batches() {
     assert_eq!(small.epoch, one.epoch);
     let (totals, batches) = normal.read(&one);
     assert_eq!((totals.hits, batches.len()), (301, 6));
-    // Hardly a record has a place in these tables.
+    // These tables hold hardly any records.
     let tiny = Plan { budget: Budget { max_records: 3, ..small.budget }, ..small };
     let (totals_of_tiny, batches_of_tiny) = other.read(&tiny);
     assert_eq!((totals_of_tiny.hits, batches_of_tiny), (totals.hits, batches));
 }
 
 #[test]
-fn what_changes_what_is_counted_makes_another_replay() {
+fn a_change_of_the_hits_makes_another_replay() {
     let bytes = pcap(&packets());
     let epoch_with = |keys: &str| Replay::new(keys).plan("a.pcap", &bytes).epoch;
     let mut changed = packets();
@@ -121,7 +121,7 @@ fn what_changes_what_is_counted_makes_another_replay() {
         Replay::new("").plan("a.pcap", &pcap(&changed)).epoch,
     ];
     assert_eq!(epochs.iter().collect::<HashSet<_>>().len(), epochs.len(), "{epochs:?}");
-    assert_eq!(epoch_with("capture.ports = [53, 9999]\n"), epochs[0], "nothing is on that port");
+    assert_eq!(epoch_with("capture.ports = [53, 9999]\n"), epochs[0], "there is no traffic on that port");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_replay_that_ends_now_is_another_one_each_time() {
 }
 
 #[test]
-fn impossible_times_are_counted_by_reason_and_carry_nothing_off() {
+fn impossible_times_are_counted_by_reason_and_close_nothing() {
     let mut packets = packets();
     packets.insert(2, query(BEGIN_US + 40 * YEAR_US, "late.example", 53));
     packets.insert(4, query(1_000_000, "early.example", 53));
@@ -148,7 +148,7 @@ fn impossible_times_are_counted_by_reason_and_carry_nothing_off() {
 }
 
 #[test]
-fn a_capture_without_any_possible_time_says_what_it_held() {
+fn a_capture_without_any_possible_time_is_counted_by_reason() {
     let replay = Replay::new("");
     let plan = replay.plan("a.pcap", &pcap(&[query(0, "a.example", 53), query(5, "a.example", 53)]));
     let (totals, batches) = replay.read(&plan);
@@ -175,7 +175,7 @@ fn a_time_beyond_all_stays_there() {
 }
 
 #[test]
-fn other_times_that_are_possible_make_another_replay_where_they_change_what_is_counted() {
+fn other_bounds_make_another_replay_only_if_they_change_the_hits() {
     let mut packets = packets();
     packets.insert(4, query(1_000_000, "early.example", 53));
     let (few, all) = (Replay::new(""), Replay::new("times.earliest = \"1970-01-01\"\n"));
@@ -184,12 +184,12 @@ fn other_times_that_are_possible_make_another_replay_where_they_change_what_is_c
     assert_eq!((few, all), (301, 302));
     let epoch_with = |keys: &str| Replay::new(keys).plan("a.pcap", &bytes).epoch;
     assert_ne!(epoch_with(""), epoch_with("times.earliest = \"1970-01-01\"\n"));
-    assert_eq!(epoch_with(""), epoch_with("times.earliest = \"1990-01-01\"\n"), "the same is counted");
+    assert_eq!(epoch_with(""), epoch_with("times.earliest = \"1990-01-01\"\n"), "nothing else is counted");
 }
 
 #[test]
 fn a_frame_that_counts_nothing_and_opens_an_interval_makes_another_replay() {
-    // Between two of its times, so that neither the first nor the last frame is another.
+    // Between two existing times, so that the first and last frame stay the same.
     let mut packets = packets();
     packets.insert(4, query(1_000_000, "elsewhere.example", 5353));
     let bytes = pcap(&packets);
@@ -198,7 +198,7 @@ fn a_frame_that_counts_nothing_and_opens_an_interval_makes_another_replay() {
 }
 
 #[test]
-fn what_is_not_counted_for_its_time_says_nothing_of_which_replay_it_is() {
+fn messages_with_impossible_times_do_not_affect_a_replay_s_identity() {
     let with = |extra: &[(usize, Packet)]| {
         let mut packets = packets();
         extra.iter().for_each(|(at, packet)| packets.insert(*at, packet.clone()));
@@ -211,7 +211,7 @@ fn what_is_not_counted_for_its_time_says_nothing_of_which_replay_it_is() {
 }
 
 #[test]
-fn a_frame_beyond_all_times_gives_up_nothing_that_waits() {
+fn a_frame_beyond_all_times_expires_nothing() {
     use crate::observe::testing::{fragments, frame, query, scope, udp, udp_to_server};
     const NOW_MS: u64 = BEGIN_US / 1000;
     let parts = fragments(&udp(40000, 53, &query("a.example.")), 7, &[16]);

@@ -1,10 +1,10 @@
-//! Replays of files of which nothing is read.
+//! Replays of files that cannot be read.
 
 use super::*;
 use crate::config::{Capture, ServerAddresses};
 use zonepulse_fixtures::{Format, LinkType, Message, capture, udp};
 
-/// What a replay of these files reads.
+/// Reads these files as a replay does.
 fn replayed(files: &[Vec<u8>]) -> Totals {
     let folder = tempfile::tempdir().unwrap();
     let path = |at: usize| folder.path().join(format!("{at}.pcap"));
@@ -19,7 +19,7 @@ fn replayed(files: &[Vec<u8>]) -> Totals {
     plan.read(&Spool::open(settings).unwrap(), &AtomicBool::new(false)).unwrap()
 }
 
-/// A query in a file of this link type.
+/// A query in a file with this link type.
 fn file(link_type: u8) -> Vec<u8> {
     let query = Message::query("www.example", 1).bytes();
     let packet = udp(1_700_000_000_000_000, "192.0.2.10:40000".parse().unwrap(), "192.0.2.53:53".parse().unwrap(), &query);

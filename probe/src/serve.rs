@@ -1,8 +1,9 @@
-//! A small HTTP server that nobody can make large.
+//! A small HTTP server with bounded resources.
 //!
-//! What bounds its connections is in `zonepulse_net`: how many there are and whose, how long a request head may take,
-//! how fast bodies and answers move. Whoever has shown the token keeps its connection; when places run out, others
-//! lose theirs, which is counted. With a certificate it is HTTPS.
+//! `zonepulse_net` bounds its connections: their number in total and per client, the time for a
+//! request head, and the minimum speed of bodies and answers. Authenticated connections keep their
+//! places; when places run out, others are closed, which is counted. With a certificate it serves
+//! HTTPS.
 
 use crate::status::Status;
 use axum::Router;
@@ -19,16 +20,16 @@ use zonepulse_net::{Bounds, Limits, Paced, Places};
 
 pub(crate) use zonepulse_net::Visitor;
 
-/// How long requests may go on when the server is to end.
+/// How long requests may continue while the server shuts down.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// A server that listens.
+/// A listening server.
 pub(crate) struct Server {
     listener: TcpListener,
     limits: Limits,
 }
 
-/// Ends a server when it is dropped; what is being answered may finish.
+/// Shuts down a server when dropped; requests in progress may finish.
 pub(crate) struct Running(watch::Sender<bool>);
 
 impl Drop for Running {
@@ -38,19 +39,19 @@ impl Drop for Running {
 }
 
 impl Server {
-    /// Begins to listen.
+    /// Starts listening.
     pub(crate) fn bind(address: SocketAddr) -> io::Result<Server> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         Ok(Server { listener, limits: Limits::default() })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Answers, on a task of its own, until what this gives is dropped.
+    /// Serves on a separate task until the returned value is dropped.
     pub(crate) fn start(
         self,
         app: Router,
@@ -91,11 +92,11 @@ impl Server {
 }
 
 async fn is_true(mut ended: watch::Receiver<bool>) {
-    // An error means that nobody is left to end it, which is an end as well.
+    // An error means that the sender is gone, which ends it as well.
     let _ = ended.wait_for(|ended| *ended).await;
 }
 
-/// Of the places, a quarter is for whoever has shown the token.
+/// Reserves a quarter of the places for authenticated connections.
 fn bounds(max_connections: usize) -> Bounds {
     let reserved = max_connections / 4;
     let per_address = max_connections - reserved;
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_holds_every_place_loses_them_to_others_which_is_counted() {
+    async fn a_client_with_every_place_loses_them_to_others_which_is_counted() {
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = server.address().unwrap();
         let status = Arc::new(Status::new(1));
@@ -164,7 +165,7 @@ mod tests {
             let mut slow: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
             let began = Instant::now();
             for round in 0..12 {
-                // A byte now and then puts nothing off.
+                // Sending a byte now and then does not extend the deadline.
                 slow.iter_mut().for_each(|stream| drop(stream.write_all(b"G")));
                 assert!(fetch()?, "{round}");
                 assert!(ask(address)?.ends_with("here"), "{round}");

@@ -1,17 +1,17 @@
-//! Which settings are in force: those of the configuration, and over them those of the central.
+//! The settings in force: the configuration, overridden by the central.
 //!
-//! The central's settings come with the answer to a heartbeat, or are posted by a central
-//! that pulls. They are kept in the spool's directory (readable by its owner only: there may be
-//! a broker's password in them), so that a probe that starts while the central is away does
-//! what it was told. `[central] settings = "ignore"` leaves all to the configuration.
+//! The central's settings arrive with the answer to a heartbeat, or are posted by a central that
+//! pulls. They are saved in the spool's directory (readable only by its owner, since they may
+//! contain a broker's password), so that a probe that starts while the central is unreachable
+//! behaves as before. `[central] settings = "ignore"` leaves everything to the configuration.
 //!
-//! What cannot be done is not taken, and what was in force stays: a broker without a
-//! name, pulling without an address to listen on. The heartbeat then goes on telling the
-//! version that is in force, and why there is no other.
+//! Settings that cannot work are rejected as a whole, such as a broker without a host name, or pull
+//! without an address to listen on. The previous settings stay in force, and the heartbeat reports
+//! their version and the reason.
 //!
-//! The configuration is a floor: where it does not let the central send this probe ([`crate::pin`]), or turn
-//! verification off, that setting is passed over and the heartbeat says so; the others are followed. Where it wanted
-//! something else, the log names it.
+//! The configuration sets limits: if it does not let the central redirect this probe
+//! ([`crate::pin`]) or turn off verification, that setting is ignored and the heartbeat says so;
+//! the others apply. The log names every setting where the central overrides the configuration.
 
 mod words;
 
@@ -27,45 +27,46 @@ use zonepulse_wire::{Communication, HeartbeatAnswer, ProbeSettings, RabbitmqSett
 
 pub use words::{Overridden, tell};
 
-/// What the central said last, as it is kept.
+/// The central's last settings, as saved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
-    /// For which server: those of another are not this one's.
+    /// The server they are for; settings for another server are ignored.
     pub server_id: u32,
     /// The version of the settings.
     pub version: u64,
-    /// The settings.
+    /// The settings themselves.
     pub settings: ProbeSettings,
 }
 
 /// Everything that may change while the probe runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InForce {
-    /// Which settings of the central these are; none when they are the configuration's.
+    /// The version of the central's settings; none if only the configuration applies.
     pub version: Option<u64>,
-    /// What is monitored.
+    /// What is monitored, and how often.
     pub monitoring: Monitoring,
     /// How batches get to the central.
     pub delivery: deliver::Settings,
-    /// Where heartbeats go: to the first that answers.
+    /// Where to send heartbeats: the first that answers.
     pub heartbeat: Vec<deliver::http::Settings>,
-    /// How to be pulled from, when the central pulls.
+    /// How to be pulled from, if the central pulls.
     pub pull: Option<pull::Settings>,
-    /// What of the central's settings is not followed, and why.
+    /// Which of the central's settings are not applied, and why.
     pub refused: Option<String>,
-    /// Where the central's settings have this probe show its token, when that is not the configured address.
+    /// Where the central's settings make this probe present its token, if that is not the
+    /// configured URL.
     pub moved_to: Option<String>,
-    /// What the configuration wants and the central has otherwise.
+    /// Configured values that the central overrides.
     pub overridden: Vec<Overridden>,
 }
 
 impl Kept {
-    /// What an answer to a heartbeat says.
+    /// Settings from an answer to a heartbeat.
     pub fn of(server_id: u32, answer: HeartbeatAnswer) -> Kept {
         Kept { server_id, version: answer.settings_version, settings: answer.settings }
     }
 
-    /// What was kept, if it is this server's and counts.
+    /// The saved settings, if they are for this server and apply.
     pub fn read(spool: &Spool, config: &Config) -> Option<Kept> {
         if config.central.settings == Obedience::Ignore {
             return None;
@@ -77,13 +78,13 @@ impl Kept {
         match read {
             Ok(kept) => kept.filter(|kept| kept.server_id == config.server_id),
             Err(error) => {
-                tracing::warn!(%error, "the central's last settings are not known; the configuration counts until it says them again");
+                tracing::warn!(%error, "cannot read the central's last settings; using the configuration until it sends them again");
                 None
             }
         }
     }
 
-    /// Keeps it.
+    /// Saves the settings.
     pub fn write(&self, spool: &Spool) -> Result<(), Error> {
         let text = serde_json::to_vec(self).map_err(|error| Error::disk("encode", "settings.json")(error.into()))?;
         spool.write_settings(&text)
@@ -91,7 +92,7 @@ impl Kept {
 }
 
 impl InForce {
-    /// What the configuration says by itself.
+    /// The settings of the configuration alone.
     pub fn of_config(config: &Config) -> Result<InForce, Error> {
         let delivery = config.delivery()?;
         let pull = if delivery == deliver::Settings::Pull { Some(config.pull(None)?) } else { None };
@@ -109,9 +110,9 @@ impl InForce {
         })
     }
 
-    /// What the central says, over what the configuration says.
+    /// The central's settings, on top of the configuration.
     ///
-    /// Fails with [`Error::Config`], which names the setting that cannot be.
+    /// Fails with [`Error::Config`], which names the invalid setting.
     pub fn of_central(config: &Config, kept: &Kept) -> Result<InForce, Error> {
         let settings = &kept.settings;
         settings.check().map_err(wrong)?;
@@ -140,8 +141,8 @@ impl InForce {
             Communication::Pull => deliver::Settings::Pull,
         };
         let pull = if delivery == deliver::Settings::Pull { Some(config.pull(settings.pull_token.as_ref())?) } else { None };
-        // Where the central's own word leads nowhere, the configuration's may: a wrong
-        // address can be corrected from afar.
+        // If the central's own URL does not work, the configured one may: a wrong URL can then be
+        // corrected remotely.
         let mut heartbeat: Vec<_> = central.into_iter().chain(own).collect();
         heartbeat.dedup();
         let monitoring = Monitoring {
@@ -154,21 +155,21 @@ impl InForce {
         Ok(InForce { version: Some(kept.version), monitoring, delivery, heartbeat, pull, refused, moved_to, overridden })
     }
 
-    /// Says loudly what the central's settings do to the token, and what of them is passed over.
+    /// Logs where the central's settings send the token, and which of them are ignored.
     pub fn warn(&self) {
         if let Some(refused) = &self.refused {
             tracing::warn!(
                 refused,
-                "a setting of the central is not followed: this probe's configuration does not allow it ([central] pin, [tls] verify_ca)"
+                "a setting of the central is ignored: this probe's configuration does not allow it ([central] pin, [tls] verify_ca)"
             );
         }
         if let Some(url) = &self.moved_to {
-            tracing::warn!(url, "the central sends this probe, and its token, to another address than the configured one");
+            tracing::warn!(url, "the central redirects this probe, and its token, to a URL other than the configured one");
         }
     }
 }
 
-/// What is left of the settings that lead the token somewhere when the configuration has had its say.
+/// The central's settings that affect security, after applying the configuration's limits.
 struct Floor {
     url: String,
     trust: Trust,
@@ -177,11 +178,11 @@ struct Floor {
 }
 
 impl Floor {
-    /// Fails with [`Error::Config`] where a setting makes no sense.
+    /// Fails with [`Error::Config`] when a setting is invalid.
     fn under(config: &Config, settings: &ProbeSettings) -> Result<Floor, Error> {
         let mut refused = Vec::new();
         if config.tls.verify_ca && !settings.verify_ca {
-            refused.push("verify_ca: this probe's configuration says that certificates are verified (tls.verify_ca)".to_owned());
+            refused.push("verify_ca: this probe's configuration requires certificate verification (tls.verify_ca)".to_owned());
         }
         let trust = config.trust(config.tls.verify_ca || settings.verify_ca)?;
         let (mut url, mut moved_to) = (config.deliver.http.url.clone(), None);
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_central_says_stands_above_the_configuration() {
+    fn the_central_s_settings_override_the_configuration() {
         let said = kept(|settings| {
             settings.dns_monitoring = false;
             settings.system_interval_s = 30;
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_stays_where_the_configuration_lets_it_go() {
+    fn the_token_goes_only_where_the_configuration_allows() {
         for evil in ["https://evil", "http://one", "https://one.evil"] {
             let said = kept(|settings| {
                 settings.dns_interval_s = 30;
@@ -280,12 +281,12 @@ mod tests {
             let deliver::Settings::Http(central) = &in_force.delivery else { panic!("{evil}") };
             assert_eq!(central.url, "https://one", "{evil}");
             assert!(in_force.refused.is_some_and(|why| why.starts_with("api_url: ") && why.contains(evil)), "{evil}");
-            assert_eq!((in_force.version, in_force.monitoring.dns_interval_s), (Some(3), 30), "the rest is followed");
+            assert_eq!((in_force.version, in_force.monitoring.dns_interval_s), (Some(3), 30), "the other settings apply");
         }
     }
 
     #[test]
-    fn another_port_of_the_configured_host_is_followed_and_told() {
+    fn another_port_of_the_configured_host_is_allowed_and_reported() {
         let said = kept(|settings| settings.api_url = Some("https://one:9000".into()));
         let in_force = InForce::of_central(&config(""), &said).unwrap();
         assert_eq!((in_force.refused, in_force.moved_to.as_deref()), (None, Some("https://one:9000")));
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_verified_when_either_side_says_so() {
+    fn certificates_are_verified_if_either_side_requires_it() {
         for (own, told, expected) in [(true, true, true), (true, false, true), (false, true, true), (false, false, false)] {
             let said = kept(|settings| settings.verify_ca = told);
             let in_force = InForce::of_central(&config(&format!("[tls]\nverify_ca = {own}")), &said).unwrap();
@@ -315,7 +316,7 @@ mod tests {
             });
             InForce::of_central(&config(more), &said).map(|_| ()).unwrap_err().to_string()
         };
-        assert!(refused("", |broker| broker.tls = false).contains("rabbitmq: broker.example is spoken to without TLS"));
+        assert!(refused("", |broker| broker.tls = false).contains("rabbitmq: broker.example is used without TLS"));
         assert!(refused("[central]\npin = [\"one\"]", |_| ()).contains("[central] pin does not allow"));
     }
 
@@ -327,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_is_spoken_to_with_what_the_central_gave() {
+    fn a_broker_is_used_with_the_central_s_settings() {
         let in_force = InForce::of_central(&config(""), &kept(rabbitmq)).unwrap();
         let deliver::Settings::Amqp(settings) = &in_force.delivery else { panic!("{in_force:?}") };
         assert_eq!(settings.url.reveal(), "amqps://me%40x:p%2F%3Aw@[::1]:5671/%2F");
@@ -336,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_done_is_named() {
+    fn invalid_settings_are_named() {
         let refused = |change: fn(&mut ProbeSettings), expected: &str| {
             let error = InForce::of_central(&config(""), &kept(change)).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
@@ -344,7 +345,7 @@ mod tests {
         refused(|settings| settings.communication = Communication::Pull, "pull.listen: is missing");
         refused(|settings| settings.communication = Communication::Rabbitmq, "the central's settings: rabbitmq: is missing");
         refused(|settings| settings.dns_interval_s = 7, "the central's settings: dns_interval_s: must divide 300");
-        refused(|settings| settings.api_url = Some("pigeon".into()), "the central's settings: api_url: is no URL");
+        refused(|settings| settings.api_url = Some("pigeon".into()), "the central's settings: api_url: is not a valid URL");
     }
 
     #[test]
@@ -371,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_found_again_by_the_same_server_only() {
+    fn saved_settings_are_used_by_the_same_server_only() {
         let dir = tempfile::TempDir::new().unwrap();
         let more = format!("[spool]\ndir = {:?}", dir.path());
         let config = config(&more);

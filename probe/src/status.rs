@@ -1,5 +1,4 @@
-//! How the probe is, as one part of it tells the others: read by whoever asks for
-//! heartbeats and metrics, written by those whom it is about.
+//! The probe's state, written by its components and read for heartbeats and metrics.
 
 use crate::observe::OwnQuestions;
 use crate::sight::Sight;
@@ -10,61 +9,61 @@ use tokio::sync::watch;
 use zonepulse_private::Secret;
 use zonepulse_wire::{CaptureState, Message, State};
 
-/// For how long heartbeats tell that the clock was set.
+/// How long heartbeats report that the clock was set.
 const CLOCK_NEWS: Duration = Duration::from_secs(3600);
 
-/// Shared by all parts; nobody waits for it.
+/// Shared by all components; nobody waits for it.
 #[derive(Debug)]
 pub struct Status {
-    /// When this process began, in the numbering of its batches.
+    /// The epoch of this process, as in its batches.
     pub epoch: u64,
     began: Instant,
     capture: Mutex<CaptureState>,
     settings_version: Mutex<Option<u64>>,
     settings_refused: Mutex<Option<String>>,
-    /// Milliseconds by which the central's clock is ahead; `i64::MIN` when nobody knows.
+    /// How far the central's clock is ahead, milliseconds; `i64::MIN` if unknown.
     clock_ahead_ms: AtomicI64,
-    /// Whether the clock says a time that can be right.
+    /// Whether the clock is plausible.
     clock_is_set: AtomicBool,
-    /// By how much the clock was set last, milliseconds, and when.
+    /// The last step of the clock, milliseconds, and when it happened.
     clock_set: Mutex<Option<(i64, Instant)>>,
-    /// What the probe itself asks the server: whoever observes must know.
+    /// The probe's own queries to the server, which observers must recognise.
     pub own_questions: Arc<OwnQuestions>,
-    /// Whether what is counted can be all.
+    /// Whether the probe may be missing messages.
     pub sight: Sight,
-    /// The server's token where the central's last answer to a heartbeat was that it does not know it.
+    /// The server's token, if the central rejected it in answer to the last heartbeat.
     refused_token: watch::Sender<Option<Secret>>,
-    /// What has happened since the start.
+    /// Event counters since the start.
     pub counts: Counts,
 }
 
-/// What has happened since the start; only goes up.
+/// Event counters since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Batches of DNS that were spooled.
+    /// Batches of DNS hits spooled.
     pub dns_batches: AtomicU64,
     /// Hits in them.
     pub hits: AtomicU64,
-    /// Batches of the machine's metrics that were spooled.
+    /// Batches of system metrics spooled.
     pub system_batches: AtomicU64,
-    /// Batches that were given up at a bound.
+    /// Batches discarded at a limit.
     pub evicted: AtomicU64,
-    /// How often the clock was set while DNS messages were counted.
+    /// Times the clock was set while DNS messages were being counted.
     pub clock_steps: AtomicU64,
-    /// Heartbeats that the central answered.
+    /// Heartbeats answered by the central.
     pub heartbeats: AtomicU64,
-    /// Heartbeats that it did not.
+    /// Heartbeats not answered.
     pub heartbeats_failed: AtomicU64,
-    /// Batches that were handed to a central that pulls.
+    /// Batches handed to a pulling central.
     pub pulled: AtomicU64,
-    /// Connections that were closed to make room for others.
+    /// Connections closed to make room for others.
     pub connections_refused: Arc<AtomicU64>,
-    /// Requests that showed no token, or a wrong one.
+    /// Requests with no token, or a wrong one.
     pub requests_unauthorized: AtomicU64,
 }
 
 impl Status {
-    /// Of a process that begins now.
+    /// The status of a process that starts now.
     pub fn new(epoch: u64) -> Status {
         Status {
             epoch,
@@ -82,13 +81,13 @@ impl Status {
         }
     }
 
-    /// For how long the process has been running, seconds.
+    /// How long the process has been running, seconds.
     pub fn uptime_s(&self) -> u64 {
         self.began.elapsed().as_secs()
     }
 
-    /// Whether DNS messages are being counted, and if not, why, or else what makes it doubtful that they are all; that the
-    /// clock is not set, and for an hour that it was.
+    /// Whether DNS messages are being counted. If not, the reason; otherwise why some may be
+    /// missing, that the clock is not set, or, for an hour, that it was set.
     pub fn capture(&self) -> CaptureState {
         let CaptureState { state, detail, blind: _ } = lock(&self.capture).clone();
         let blind = if state == State::Running { self.sight.blind() } else { Vec::new() };
@@ -102,43 +101,43 @@ impl Status {
         CaptureState { state, detail: detail.or(unset).or(news), blind }
     }
 
-    /// The clock was set by so much, milliseconds.
+    /// Records a step of the clock, milliseconds.
     pub fn clock_was_set(&self, by_ms: i64) {
         *lock(&self.clock_set) = Some((by_ms, Instant::now()));
         count(&self.counts.clock_steps, 1);
     }
 
-    /// Whether what is counted can be dated.
+    /// Records whether hits can be dated.
     pub fn clock_is_set(&self, is_set: bool) {
         self.clock_is_set.store(is_set, Ordering::Relaxed);
     }
 
-    /// They are.
+    /// Records that messages are being counted.
     pub fn capture_runs(&self) {
         *lock(&self.capture) = CaptureState { state: State::Running, detail: None, blind: Vec::new() };
     }
 
-    /// They are not.
+    /// Records that messages are not being counted.
     pub fn capture_stopped(&self, why: impl Into<String>) {
         *lock(&self.capture) = CaptureState { state: State::Stopped, detail: Some(why.into()), blind: Vec::new() };
     }
 
-    /// The version of the central's settings that are in force.
+    /// The version of the central's settings in force.
     pub fn settings_version(&self) -> Option<u64> {
         *lock(&self.settings_version)
     }
 
-    /// Other settings are in force.
+    /// Records the version of the settings in force.
     pub fn set_settings_version(&self, version: Option<u64>) {
         *lock(&self.settings_version) = version;
     }
 
-    /// What of the central's settings is not followed, and why.
+    /// Which of the central's settings are not applied, and why.
     pub fn settings_refused(&self) -> Option<String> {
         lock(&self.settings_refused).clone()
     }
 
-    /// Something is not followed, or all is.
+    /// Records which settings are not applied; none if all are.
     pub fn set_settings_refused(&self, why: Option<String>) {
         *lock(&self.settings_refused) = why;
     }
@@ -148,17 +147,17 @@ impl Status {
         Some(self.clock_ahead_ms.load(Ordering::Relaxed)).filter(|ahead| *ahead != i64::MIN)
     }
 
-    /// The clocks were compared.
+    /// Records a comparison of the clocks.
     pub fn set_clock_ahead_ms(&self, ahead_ms: i64) {
         self.clock_ahead_ms.store(ahead_ms, Ordering::Relaxed);
     }
 
-    /// Follows which token the central refuses.
+    /// Watches which token the central rejects.
     pub fn refused_token(&self) -> watch::Receiver<Option<Secret>> {
         self.refused_token.subscribe()
     }
 
-    /// The central refuses this token, or accepts the one that it was shown.
+    /// Records that the central rejects this token, or accepts the one presented.
     pub fn set_refused_token(&self, token: Option<Secret>) {
         self.refused_token.send_if_modified(|known| {
             let changed = *known != token;
@@ -167,7 +166,7 @@ impl Status {
         });
     }
 
-    /// A batch is in the spool.
+    /// Counts a batch added to the spool.
     pub fn spooled(&self, batch: &Message) {
         match batch {
             Message::Dns(batch) => {
@@ -179,7 +178,7 @@ impl Status {
     }
 }
 
-/// Adds to a count.
+/// Adds to a counter.
 pub fn count(counter: &AtomicU64, more: u64) {
     counter.fetch_add(more, Ordering::Relaxed);
 }
@@ -193,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_heartbeat_tells_that_the_clock_is_not_set() {
+    fn a_heartbeat_reports_that_the_clock_is_not_set() {
         let status = Status::new(1);
         status.capture_runs();
         status.clock_is_set(false);
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_tells_that_the_clock_was_set() {
+    fn a_heartbeat_reports_that_the_clock_was_set() {
         let status = Status::new(1);
         status.capture_runs();
         assert_eq!(status.capture().detail, None);

@@ -1,32 +1,32 @@
-//! Which times can be right.
+//! Which timestamps are plausible.
 //!
-//! What a batch says of a time stays: the first and last accesses of a record for ever, and
-//! its points as long as the central keeps any. So no time is believed that cannot be right.
-//! A live source is of now, and what it says is of another time counts when it arrives. A
-//! capture file may be of any age, but not of the future, nor from before there was a
-//! network to capture: what says so is seen, counted by that reason, and not summed.
+//! Timestamps in a batch are permanent: the first and last access of a record are kept forever, and
+//! its points as long as the central keeps any. So implausible times are not accepted. Live data is
+//! current: with any other timestamp, it counts at its time of arrival. A capture file may be of
+//! any age, but not from the future, nor from before there was a network to capture: messages with
+//! such times are counted under a reason, and not tallied.
 
 use zonepulse_wire::{Counter, END_OF_TIME_S};
 
-/// No clock is right that says it is later than this, Unix milliseconds: every interval that begins before ends
-/// within the times of the format.
+/// The latest plausible time, Unix milliseconds: every interval that begins earlier ends within the
+/// range of the format.
 pub const LATEST_MS: u64 = (END_OF_TIME_S - 2 * 3600) * 1000;
 /// The beginning of 1980, Unix seconds: a machine that has lost its clock is in 1970.
 pub const DEFAULT_EARLIEST_S: u64 = 315_532_800;
 
-/// The time of a frame that is later than nanoseconds in 64 bits can say (2554), Unix nanoseconds.
+/// The time of a frame later than nanoseconds in 64 bits can express (2554), Unix nanoseconds.
 pub const BEYOND_NS: u64 = u64::MAX;
 
-/// How far times may be from where they belong.
+/// How far timestamps may deviate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Nothing happened before this, Unix milliseconds; a clock that says so is not set yet.
+    /// Earliest plausible time, Unix milliseconds; a clock before it is not set yet.
     pub earliest_ms: u64,
-    /// How far a live source may be ahead of the machine's clock, milliseconds.
+    /// How far live data may be ahead of the machine's clock, milliseconds.
     pub max_ahead_ms: u64,
-    /// How far a packet may be behind it, milliseconds.
+    /// How far a packet may be behind the clock, milliseconds.
     pub max_late_ms: u64,
-    /// How far a capture file may be ahead of it, milliseconds.
+    /// How far a capture file may be ahead of the clock, milliseconds.
     pub max_replay_ahead_ms: u64,
 }
 
@@ -37,24 +37,24 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// Whether a clock that says this may be right, Unix milliseconds.
+    /// Whether a clock with this time may be right, Unix milliseconds.
     pub fn is_clock_set(&self, wall_ms: u64) -> bool {
         (self.earliest_ms..=LATEST_MS).contains(&wall_ms)
     }
 
-    /// Which times a file may have that is read now, Unix milliseconds.
+    /// Plausible times in a file read now, Unix milliseconds.
     pub fn of_files(&self, now_ms: u64) -> Possible {
         Possible { from_ms: self.earliest_ms, until_ms: now_ms.saturating_add(self.max_replay_ahead_ms).min(LATEST_MS) }
     }
 
-    /// Which times a packet may have that is read now, Unix milliseconds.
+    /// Plausible times of a packet read now, Unix milliseconds.
     pub fn of_packets(&self, now_ms: u64) -> Possible {
         let from_ms = now_ms.saturating_sub(self.max_late_ms).max(self.earliest_ms);
         Possible { from_ms, until_ms: now_ms.saturating_add(self.max_ahead_ms).min(LATEST_MS) }
     }
 }
 
-/// A stretch of time, both ends inclusive, Unix milliseconds.
+/// A range of times, inclusive, Unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Possible {
     /// The earliest.
@@ -64,7 +64,7 @@ pub struct Possible {
 }
 
 impl Possible {
-    /// Whatever the format can say.
+    /// Everything that the format can express.
     pub const ANY: Possible = Possible { from_ms: 0, until_ms: LATEST_MS };
 
     /// Whether a time lies within.
@@ -73,8 +73,8 @@ impl Possible {
         (self.from_ms..=self.until_ms).contains(&time_ms)
     }
 
-    /// Under which counter a message of this time goes that cannot be right; none when it can. [`BEYOND_NS`]
-    /// is in the future, too.
+    /// The counter for a message with this time if it is implausible, otherwise none. [`BEYOND_NS`]
+    /// counts as the future.
     #[inline]
     pub fn refusal(&self, time_ms: u64) -> Option<Counter> {
         match () {

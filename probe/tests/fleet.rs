@@ -1,8 +1,8 @@
-//! The program itself, beside a central that changes its settings all the time.
+//! The program together with a central that keeps changing its settings.
 //!
-//! What is sent to a port of the loopback device is known, so it is known what all batches
-//! together must say, whichever way they came. Capturing needs a right: without it these
-//! tests say so and pass.
+//! The tests send known traffic to a port of the loopback device, so the total of all batches is
+//! known, whatever their transport. Capturing requires root: otherwise these tests print a notice
+//! and pass.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends with a panic")]
 
@@ -26,15 +26,15 @@ use zonepulse_wire::{
     Batch, Communication, Heartbeat, HeartbeatAnswer, Identity, Message, ProbeSettings, State as Runs, SystemBatch,
 };
 
-/// What the central has, and what it answers.
+/// The central's state and answers.
 #[derive(Default)]
 struct Central {
     batches: Mutex<BTreeMap<Identity, Message>>,
     copies: AtomicU64,
     heartbeats: Mutex<Vec<Heartbeat>>,
-    /// Its settings, one after the other: the next once a heartbeat says that these are in force.
+    /// Its settings in sequence: the next apply once a heartbeat confirms the present ones.
     settings: Vec<ProbeSettings>,
-    /// How many of them may be given.
+    /// How many of them may be used.
     allowed: AtomicU64,
 }
 
@@ -66,7 +66,7 @@ impl Central {
         HeartbeatAnswer { received_at_ms: 0, settings_version: at as u64 + 1, settings: self.settings[at].clone() }
     }
 
-    /// Answers on an address of its own for as long as the test runs.
+    /// Serves on its own address for as long as the test runs.
     fn start(self: &Arc<Self>) -> SocketAddr {
         let (tell, told) = std::sync::mpsc::channel();
         let central = self.clone();
@@ -98,7 +98,7 @@ async fn heartbeat(State(central): Shared, headers: HeaderMap, Json(heartbeat): 
     Json(answer)
 }
 
-/// A probe refuses a configuration with a token that others may read.
+/// A probe rejects a configuration with a token that others may read.
 fn write_private(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -131,13 +131,13 @@ impl Probe {
     fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let began = Instant::now();
         while !holds() {
-            assert!(began.elapsed() < Duration::from_secs(90), "waited in vain: {what}\n{}", self.log());
+            assert!(began.elapsed() < Duration::from_secs(90), "timed out: {what}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
     fn stop(&mut self) {
-        // SAFETY: a system call with plain numbers, to a process of ours.
+        // SAFETY: a system call with plain numbers, for our own child process.
         unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
         assert!(self.child.wait().unwrap().success(), "{}", self.log());
     }
@@ -155,7 +155,7 @@ impl Drop for Probe {
     }
 }
 
-/// Asks a port again and again, and counts, until it is told to stop.
+/// Queries a port repeatedly and counts, until told to stop.
 struct Asking {
     sent: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -232,8 +232,8 @@ fn settings_change_and_no_count_does() {
     let mut probe = Probe::start(address, &more);
     probe.until("it listens", || probe.log().contains(" listening"));
     let mut asking = Asking::start(port);
-    // Through every change up to pull. Who pulls is the test itself.
-    probe.until("it can be pulled from", || probe.log().contains("the central may pull"));
+    // Through every change up to pull, where the test itself is the central.
+    probe.until("it can be pulled from", || probe.log().contains("ready for the central to pull"));
     let puller = Puller { central: central.clone(), url: format!("http://127.0.0.1:{pull_port}") };
     for _ in 0..3 {
         puller.fetch();
@@ -243,16 +243,16 @@ fn settings_change_and_no_count_does() {
     probe.until("it pushes again", || probe.log().contains("version=4"));
     std::thread::sleep(Duration::from_secs(2));
     let sent = asking.stop();
-    // With the next heartbeat DNS is turned off, and on with the one after it.
+    // The next heartbeat turns DNS off, and the one after that turns it on again.
     central.allowed.store(6, Ordering::Relaxed);
-    probe.until("DNS monitoring is off", || probe.log().contains("capture ends"));
+    probe.until("DNS monitoring is off", || probe.log().contains("capture ended"));
     probe.until("and on again", || probe.log().matches(" listening").count() == 2);
     probe.stop();
     assert_eq!(probe.spooled(), Vec::<PathBuf>::new(), "{}", probe.log());
     check(&central, sent, &probe.log());
 }
 
-/// Fetches as a central does.
+/// Pulls as a central does.
 struct Puller {
     central: Arc<Central>,
     url: String,
@@ -288,10 +288,10 @@ impl Puller {
 fn check(central: &Central, sent: u64, log: &str) {
     let batches = central.dns();
     let hits: u64 = batches.iter().map(Batch::hits).sum();
-    assert_eq!(hits, sent, "of what was asked; {} copies\n{log}", central.copies.load(Ordering::Relaxed));
+    assert_eq!(hits, sent, "compared with the queries sent; {} copies\n{log}", central.copies.load(Ordering::Relaxed));
     let lengths: std::collections::BTreeSet<_> = batches.iter().map(|batch| batch.interval_s).collect();
     assert!([1, 2, 5, 60].iter().all(|length| lengths.contains(length)), "{lengths:?}\n{log}");
-    // Covered without a gap from the first to the last, but for the time in which it was off.
+    // Covered from the first to the last without a gap, except while DNS was off.
     let mut covered: Vec<_> = batches.iter().map(|batch| (batch.coverage.from_ms, batch.coverage.until_ms)).collect();
     covered.retain(|(from, until)| from < until);
     covered.sort_unstable();
@@ -308,7 +308,7 @@ fn check(central: &Central, sent: u64, log: &str) {
 }
 
 #[test]
-fn a_restart_without_the_central_does_what_it_said_last() {
+fn a_restart_without_the_central_uses_its_last_settings() {
     let central = Arc::new(Central {
         settings: vec![settings(|settings| settings.system_interval_s = 2)],
         allowed: 1.into(),
@@ -324,20 +324,20 @@ fn a_restart_without_the_central_does_what_it_said_last() {
     assert!(heard.capture.detail.unwrap().contains("nosuchdevice0"), "the heartbeat goes on without a capture");
     probe.until("it is kept", || probe.dir.path().join("spool/settings.json").exists());
     probe.stop();
-    // The same spool, and a central that is not there.
+    // The same spool, with an unreachable central.
     let config = probe.dir.path().join("probe.toml");
     let text = fs::read_to_string(&config).unwrap().replace(&address.to_string(), "127.0.0.1:1");
     fs::write(&config, text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_zonepulse-probe"));
     command.args(["run", "--config"]).arg(&config).stderr(fs::File::create(probe.dir.path().join("log")).unwrap());
     probe.child = command.spawn().unwrap();
-    probe.until("it measures as it was told", || probe.log().contains("the machine is measured interval_s=2"));
-    probe.until("it says what is wrong", || probe.log().contains("does not hear that this probe is alive"));
+    probe.until("it measures as it was told", || probe.log().contains("sampling the machine interval_s=2"));
+    probe.until("it says what is wrong", || probe.log().contains("does not receive heartbeats"));
     probe.stop();
 }
 
 #[test]
-fn a_central_that_sends_the_token_elsewhere_is_followed_in_the_rest_and_told() {
+fn a_redirection_of_the_token_is_refused_and_reported_while_the_rest_applies() {
     let elsewhere = settings(|settings| {
         settings.system_interval_s = 2;
         settings.api_url = Some("http://token.invalid:8053".to_owned());
@@ -366,14 +366,14 @@ fn a_central_that_sends_the_token_elsewhere_is_followed_in_the_rest_and_told() {
     };
     probe.until("the address is refused and the rest is in force", || refused("api_url: http://token.invalid:8053"));
     probe.until("verification stays", || refused("verify_ca: "));
-    probe.until("so it is logged", || probe.log().contains("a setting of the central is not followed"));
+    probe.until("so it is logged", || probe.log().contains("a setting of the central is ignored"));
     probe.until("the broker is refused", || refused("rabbitmq: broker.invalid"));
     probe.stop();
     assert!(!probe.log().contains("hush"), "{}", probe.log());
 }
 
 #[test]
-fn a_heartbeat_tells_which_version_of_knot_runs() {
+fn a_heartbeat_reports_the_version_of_knot() {
     let Ok(output) = Command::new("/usr/sbin/knotd").arg("--version").output() else {
         eprintln!("skipped: knotd is not installed");
         return;

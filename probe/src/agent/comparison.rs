@@ -1,17 +1,15 @@
-//! Two sources on one machine: one is counted, the other only compared with it.
+//! Compares two sources on one machine: one is counted, the other serves only as a reference.
 //!
-//! The other source sums its messages in batches of its own, which go nowhere but here.
-//! Before a counted batch is spooled it waits, for a few seconds after the end of its
-//! interval, for what the other source has to say of the same interval. Then, record by
-//! record and kind by kind, the positive differences are summed both ways. A record that
-//! one source saw more often was missed by the other as many times at least: what each
-//! missed of the other cancels out, so the true numbers may be higher. Two things make
-//! them less than exact the other way: a message at the very edge of an interval, whose
-//! time the server reads from the clock later than the kernel does, may lie in another
-//! interval there; and what the other source tells later than the waiting allows counts
-//! as missed.
+//! The reference source tallies its messages in batches of its own, which go nowhere but here. Once
+//! the interval of a counted batch has ended, the batch waits a few seconds for the reference's
+//! data on the same interval before it is spooled. The positive differences are then summed in both
+//! directions, per record and kind. If one source saw more hits for a record, the other missed at
+//! least that many. Misses on both sides cancel out, so the true numbers may be higher. Two effects
+//! inflate them instead: a message at the very edge of an interval may fall into the neighbouring
+//! one, because the server reads the clock later than the kernel does; and reference data that
+//! arrives after the wait counts as missed.
 //!
-//! Only intervals that both covered from end to end are compared.
+//! Only intervals that both sources covered completely are compared.
 
 use super::now_ms;
 use std::collections::{HashMap, VecDeque};
@@ -20,12 +18,13 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use zonepulse_wire::{Batch, Counter, Counters};
 
-/// How long after its end an interval is waited for: the other's grace, and some more, milliseconds.
+/// How long to wait after the end of an interval, milliseconds: the reference's grace period plus a
+/// margin.
 const PATIENCE_MS: u64 = crate::meter::TOLD_GRACE_MS + 1500;
-/// How many batches of the other source wait to be compared.
+/// Maximum number of reference batches held for comparison.
 const CAPACITY: usize = 3;
 
-/// What the other source saw, and how far it has come.
+/// What the reference source has seen, and how far it has got.
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
     state: Mutex<State>,
@@ -35,14 +34,14 @@ pub(super) struct Comparison {
 #[derive(Debug, Default)]
 struct State {
     batches: VecDeque<Batch>,
-    /// Of the intervals that ended by then nothing more comes, Unix milliseconds.
+    /// The reference is complete for all intervals that ended by this time, Unix milliseconds.
     passed_ms: u64,
     ended: bool,
-    /// What the other source says of itself, and has not been passed on.
+    /// The reference's own counters that have not been passed on yet.
     pending: Counters,
 }
 
-/// How many messages only one of two sources saw.
+/// Messages seen by only one of the two sources.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Differences {
     only_counted: u64,
@@ -50,7 +49,7 @@ struct Differences {
 }
 
 impl Comparison {
-    /// Takes in what the other source saw.
+    /// Adds a batch of the reference source.
     pub(super) fn put(&self, batch: Batch) {
         let mut state = self.lock();
         for (number, count) in batch.counters.iter() {
@@ -64,19 +63,19 @@ impl Comparison {
         state.batches.push_back(batch);
     }
 
-    /// The other source has said everything about the intervals that ended long enough before this.
+    /// Marks the reference as complete for all intervals whose grace period was over by `now_ms`.
     pub(super) fn passed(&self, now_ms: u64) {
         self.lock().passed_ms = now_ms.saturating_sub(crate::meter::TOLD_GRACE_MS);
         self.came.notify_all();
     }
 
-    /// The other source says nothing more.
+    /// Marks the end of the reference source.
     pub(super) fn end(&self) {
         self.lock().ended = true;
         self.came.notify_all();
     }
 
-    /// Adds to a counted batch what the comparison with the other source gives.
+    /// Adds the results of the comparison to a counted batch.
     pub(super) fn complete(&self, batch: &mut Batch) {
         let mut state = self.lock();
         if is_whole(batch) {
@@ -87,7 +86,7 @@ impl Comparison {
                 .filter(|other| other.start_s >= batch.start_s)
                 .partition::<Vec<_>, _>(|other| other.start_s == batch.start_s);
             state.batches = later.into();
-            // Nobody waits for what takes a while.
+            // Comparing takes a while, so release the lock first.
             drop(state);
             compare_into(batch, &others);
             state = self.lock();
@@ -95,7 +94,7 @@ impl Comparison {
         batch.counters.merge(&std::mem::take(&mut state.pending));
     }
 
-    /// Until the other source is done with the intervals up to then, but not for ever.
+    /// Waits until the reference is complete up to `end_ms`, but not forever.
     fn wait<'s>(&'s self, state: MutexGuard<'s, State>, end_ms: u64) -> MutexGuard<'s, State> {
         let patience_ms = (end_ms + PATIENCE_MS).saturating_sub(now_ms()).min(PATIENCE_MS);
         let waits = |state: &mut State| !state.ended && state.passed_ms < end_ms;
@@ -108,7 +107,7 @@ impl Comparison {
     }
 }
 
-/// Under which counter a batch passes on what the other source counted besides messages.
+/// The counter under which a batch passes on a counter of the reference other than its messages.
 fn passed_on(number: u16) -> Option<Counter> {
     match Counter::from_number(number)? {
         Counter::KernelDropped | Counter::InterfaceDropped => Some(Counter::OtherSourceDropped),
@@ -132,8 +131,8 @@ fn compare_into(batch: &mut Batch, others: &[Batch]) {
     }
 }
 
-/// By record and kind; by kind alone where a table was full, because what was folded in
-/// the one may stand for itself in the other.
+/// Compares by record and kind, or by kind alone if either table was full: a name that was folded
+/// in one may have its own row in the other.
 fn differences(counted: &Batch, others: &[Batch]) -> Differences {
     let folded = |batch: &Batch| batch.counters.get(Counter::MessagesFolded) > 0;
     if folded(counted) || others.iter().any(folded) {
@@ -178,7 +177,7 @@ mod tests {
     use zonepulse_dns::{MessageKind, RecordType};
     use zonepulse_wire::{Coverage, Identity, Records, Row};
 
-    /// An interval of a minute that both sources may cover, long ago.
+    /// A one-minute interval, long ago, that either source may cover.
     fn batch(rows: &[(&str, u16, u64)]) -> Batch {
         let mut records = Records::new();
         let rows = rows.iter().map(|(name, kind, hits)| Row {
@@ -201,7 +200,8 @@ mod tests {
         }
     }
 
-    /// What a batch says after it was compared: other's hits, only counted, only other, compared.
+    /// The comparison counters of a batch: the reference's hits, only counted, only reference,
+    /// compared.
     fn compared(counted: &Batch, others: Vec<Batch>) -> [u64; 4] {
         let comparison = Comparison::default();
         others.into_iter().for_each(|other| comparison.put(other));
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_one_saw_is_summed_by_record_and_kind() {
+    fn messages_of_only_one_source_are_summed_by_record_and_kind() {
         let counted = batch(&[("a.", 0, 10), ("a.", 1, 10), ("b.", 0, 3)]);
         let other = batch(&[("c.", 0, 2), ("a.", 1, 12), ("a.", 0, 9)]);
         assert_eq!(compared(&counted, vec![other]), [23, 4, 4, 1]);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_table_was_full_kinds_are_compared() {
+    fn if_a_table_was_full_kinds_are_compared() {
         let counted = batch(&[("a.", 0, 10), ("b.", 0, 3)]);
         let mut other = batch(&[("a.", 0, 5), ("<other>", 0, 9)]);
         other.counters.add(Counter::MessagesFolded, 9);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_waits_for_the_other_source_but_not_for_ever() {
+    fn a_batch_waits_for_the_other_source_but_not_forever() {
         let mut counted = batch(&[("a.", 0, 1)]);
         counted.interval_s = 1;
         counted.start_s = now_ms() / 1000;
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_source_that_has_ended() {
+    fn a_source_that_has_ended_is_not_waited_for() {
         let mut counted = batch(&[]);
         counted.start_s = now_ms() / 1000;
         counted.coverage = Coverage { from_ms: counted.start_ms(), until_ms: end_ms(&counted) };

@@ -1,4 +1,4 @@
-//! The capture thread: a device in, batches out; it waits for no disk and no network.
+//! The capture thread turns packets from a device into batches. It never waits for disk or network.
 
 use super::live_meter::LiveMeter;
 use super::orders::Orders;
@@ -17,29 +17,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zonepulse_wire::{Counter, Counters};
 
-/// How often a device that cannot be opened is tried again.
+/// Retry interval for a device that cannot be opened.
 const REOPEN: Duration = Duration::from_secs(30);
-/// How soon a device that was lost is tried again; one that is lost again and again waits like the others.
+/// Delay before a lost device is reopened. Repeated losses fall back to `REOPEN`.
 const REOPEN_LOST: Duration = Duration::from_secs(1);
-/// How often the clock is looked at while frames come.
+/// How often to read the clock while frames arrive.
 const TICK: Duration = Duration::from_millis(200);
-/// Reading the clock for every frame would cost more than the frame.
+/// Reading the clock for every frame would cost more than the frame itself.
 const FRAMES_PER_LOOK: u32 = 64;
-/// How long the kernel may hold a frame back before the ring shows it, and some more.
+/// How long the kernel may hold back a frame before it appears in the ring, plus a margin.
 const HELD_BACK: Duration = Duration::from_millis(250);
-/// How long it may take to read what the ring holds at the end.
+/// Time limit for draining the ring at the end.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
 pub(super) struct Listener {
     pub(super) config: Config,
     pub(super) outlet: Outlet,
     pub(super) orders: Arc<Orders>,
-    /// What the probe itself asks.
+    /// The probe's own queries.
     pub(super) own: Arc<OwnQuestions>,
 }
 
 impl Listener {
-    /// Listens until it is told to stop; while DNS is not to be monitored the device is closed.
+    /// Listens until told to stop. The device is closed while DNS monitoring is off.
     pub(super) fn run(self) {
         let mut known: Option<String> = None;
         while !self.orders.stopping() {
@@ -49,7 +49,7 @@ impl Listener {
                 self.outlet.passed(now_ms());
                 continue;
             }
-            // Before the addresses are read, so that no change of them is missed.
+            // Subscribe before reading the addresses, so that no change is missed.
             let news = (self.config.capture.addresses == ServerAddresses::Local).then(AddressNews::subscribe);
             let opened = with_right_to_capture(|| LiveCapture::open(&self.config.live())).and_then(|live| {
                 let scope = self.config.scope()?;
@@ -64,12 +64,12 @@ impl Listener {
                     let began = Instant::now();
                     match self.listen(live, meter, following) {
                         Ok(()) if !self.orders.dns() => {
-                            tracing::info!("capture ends, and what it had counted is spooled");
+                            tracing::info!("capture ended; the open interval is spooled");
                             continue;
                         }
-                        Ok(()) => tracing::warn!(device = capture.device, "the device is gone; it is opened again"),
+                        Ok(()) => tracing::warn!(device = capture.device, "the device is gone; reopening it"),
                         Err(error) => {
-                            tracing::warn!(%error, "listening broke off; the device is opened again")
+                            tracing::warn!(%error, "capture failed; reopening the device")
                         }
                     }
                     self.outlet.stopped("the device was lost");
@@ -78,10 +78,7 @@ impl Listener {
                 Err(error) => {
                     let error = error.to_string();
                     if known.as_ref() != Some(&error) {
-                        tracing::error!(
-                            error,
-                            "nothing is captured; it is tried again every 30 s, and what is in the spool is delivered"
-                        );
+                        tracing::error!(error, "no capture; retrying every 30 s, while the spool is still delivered");
                         self.outlet.stopped(&*error);
                         known = Some(error);
                     }
@@ -96,12 +93,13 @@ impl Listener {
         let make = |since_ms: Option<u64>| {
             Meter::new(MeterSettings {
                 server_id: self.config.server_id,
-                // A new one whenever listening begins, because numbering does.
+                // Numbering restarts whenever listening starts, so that needs a new epoch.
                 epoch: new_epoch(),
                 interval_s: self.orders.dns_interval_s(),
                 scope,
                 budget: self.outlet.budget(&self.config),
-                // Not the millisecond that has begun: in its first part nobody listened.
+                // Start with the next millisecond: the first part of the current one was not
+                // observed.
                 source: Source::Live { since_ms: since_ms.map(|since_ms| since_ms.saturating_add(1)) },
             })
             .knowing(self.own.clone())
@@ -109,14 +107,15 @@ impl Listener {
         LiveMeter::new(self.config.bounds(), Reading::now, make)
     }
 
-    /// Until the device is gone, or the agent stops. The open interval is closed in any case.
+    /// Runs until the device is gone or the agent stops. The open interval is closed in either
+    /// case.
     fn listen(&self, mut live: LiveCapture, mut meter: LiveMeter, mut following: Following) -> Result<(), Error> {
         let mut session =
             Session { counted: Statistics::default(), looked: Instant::now(), frames: 0, unread: 0, only_others: false };
         let mut end_ms = None;
         let result = loop {
-            // While frames wait in the ring, the clock is theirs: intervals that
-            // are over by the wall clock may still get hits from it.
+            // While frames wait in the ring, they set the time: intervals that are over by the wall
+            // clock may still receive hits.
             let (frame_ms, idle) = match live.next() {
                 Ok(Next::Frame(frame)) => (Some(meter.packet(&frame)), false),
                 Ok(Next::Idle) => (None, true),
@@ -124,7 +123,7 @@ impl Listener {
                 Err(error) => break Err(error),
             };
             if session.is_due(idle) {
-                // Before anything of this moment is counted, so that it is of the corrected clock.
+                // Look before counting anything, so that hits are dated by the corrected clock.
                 let now_ms = meter.look();
                 session.count_drops(&mut live, &mut meter.meter);
                 session.name_unread(&meter.meter);
@@ -150,13 +149,14 @@ impl Listener {
         result
     }
 
-    /// Reads what was captured until now: the kernel hands a block of the ring over when it is full
-    /// or a while has passed, and coverage is claimed up to the end.
+    /// Reads everything captured up to now, so that coverage can be claimed until the end. The
+    /// kernel hands over a block of the ring only when it is full or after a timeout.
     fn read_rest(&self, live: &mut LiveCapture, meter: &mut LiveMeter, session: &mut Session) -> Result<(), Error> {
         let (since, end_ms) = (Instant::now(), Reading::now().wall_ms);
         loop {
             match live.next()? {
-                // A clock that is set back meanwhile does not come to the end for long.
+                // If the clock is set back meanwhile, the end may be far away, hence the second
+                // bound.
                 Next::Frame(frame) if frame.time_ns / 1_000_000 <= end_ms && since.elapsed() < LONGEST_REST => {
                     meter.packet(&frame);
                 }
@@ -176,44 +176,44 @@ impl Listener {
     }
 }
 
-/// What is done now and then between frames.
+/// Periodic work between frames.
 struct Session {
     counted: Statistics,
     looked: Instant,
     frames: u32,
-    /// How many link types that are not read were named.
+    /// How many unsupported link types have been logged.
     unread: usize,
-    /// Whether it was said that all messages are of other addresses.
+    /// Whether the warning that all messages are for other addresses has been logged.
     only_others: bool,
 }
 
-/// Whose messages count, and what tells when that changes.
+/// The addresses whose messages count, and how to learn of changes.
 struct Following {
     scope: Scope,
-    /// Only when the machine's own addresses are the server's.
+    /// Set only if the server's addresses are those of this machine.
     news: Option<AddressNews>,
 }
 
 impl Following {
-    /// Observes the machine's addresses of now, should they have changed.
+    /// Applies the machine's current addresses if they may have changed.
     fn follow(&mut self, config: &Config, meter: &mut Meter) {
         if !self.news.as_mut().is_some_and(AddressNews::is_due) {
             return;
         }
         match config.scope() {
             Ok(scope) if scope != self.scope => {
-                tracing::info!(addresses = ?scope.addresses, "this machine's addresses changed, and so did those that count");
+                tracing::info!(addresses = ?scope.addresses, "this machine's addresses changed; now counting for the new ones");
                 meter.set_scope(&scope);
                 self.scope = scope;
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "the addresses that count stay as they were"),
+            Err(error) => tracing::warn!(%error, "cannot read this machine's addresses; keeping the previous ones"),
         }
     }
 }
 
 impl Session {
-    /// Whether it is time to look at the clock and at what the kernel counts.
+    /// Whether to read the clock and the kernel's counters now.
     fn is_due(&mut self, idle: bool) -> bool {
         self.frames += 1;
         if !idle && self.frames < FRAMES_PER_LOOK {
@@ -227,22 +227,22 @@ impl Session {
         due
     }
 
-    /// Says once of each link type that is not read that it is not.
+    /// Logs each unsupported link type once.
     fn name_unread(&mut self, meter: &Meter) {
         for (link_type, _) in meter.unread_link_types().iter().skip(self.unread) {
-            tracing::warn!("{}; frames of it are counted as unknown_link_type", unread_link_type(*link_type));
+            tracing::warn!("{}; its frames are counted as unknown_link_type", unread_link_type(*link_type));
             self.unread += 1;
         }
     }
 
-    /// Says when there is DNS on the ports, and none of it is the server's.
+    /// Warns if there is DNS traffic on the ports but none of it is the server's.
     fn look_at(&mut self, counters: &Counters) {
         let others = counters.get(Counter::OtherAddresses);
         let only_others = others > 0 && counters.get(Counter::MessagesSeen) == 0;
         if only_others && !self.only_others {
             tracing::warn!(
                 packets = others,
-                "all packets on the watched ports are of other addresses; is the server's own missing in capture.addresses?"
+                "all packets on the watched ports belong to other addresses; is the server's address missing from capture.addresses?"
             );
         }
         self.only_others = only_others;
@@ -264,7 +264,7 @@ mod tests {
     use crate::observe::testing::{chaos, frame, udp_from_server, udp_to_server};
 
     #[test]
-    fn what_the_probe_asks_is_not_counted_where_it_passes_the_device() {
+    fn the_probe_s_own_queries_are_not_counted_on_the_device() {
         let own = Arc::new(OwnQuestions::default());
         let listener = Listener {
             config: Config { server_id: 1, ..Config::default() },

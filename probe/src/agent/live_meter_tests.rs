@@ -1,4 +1,4 @@
-//! What becomes of intervals and hits when the clock is set.
+//! Intervals and hits when the clock is set.
 
 use super::*;
 use crate::memory::Budget;
@@ -10,15 +10,15 @@ use std::cell::Cell;
 use std::rc::Rc;
 use zonepulse_wire::Batch;
 
-/// An hour that begins on the hour.
+/// The start of an hour.
 const BASE_MS: u64 = 3_600_000 * 490_000;
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 const TICK_MS: u64 = 200;
-/// An interval that ended so long ago is closed.
+/// An interval is closed this long after its end.
 const GRACE_MS: u64 = 3000 + TICK_MS;
 
-/// A machine: its clocks, and a source that is listened to.
+/// A machine with its clocks and a live source.
 struct Machine<R> {
     clocks: Rc<Cell<Reading>>,
     live: LiveMeter<R>,
@@ -45,7 +45,7 @@ impl<R: Fn() -> Reading> Machine<R> {
         self.clocks.get().wall_ms
     }
 
-    /// Time passes, and is looked at several times a second.
+    /// Lets time pass, with several clock readings per second.
     fn pass(&mut self, ms: u64) {
         let mut left_ms = ms;
         while left_ms > 0 {
@@ -58,23 +58,23 @@ impl<R: Fn() -> Reading> Machine<R> {
         self.drain();
     }
 
-    /// Somebody sets the clock; it is not looked at before the next frame or tick.
+    /// Sets the clock. Nobody reads it before the next frame or tick.
     fn set_clock(&mut self, wall_ms: u64) {
         self.clocks.set(Reading { wall_ms, ..self.clocks.get() });
     }
 
-    /// What the capture thread does between frames, of which the last one was of this time.
+    /// Does what the capture thread does between frames; `frame_ms` is the time of the last one.
     fn turn(&mut self, frame_ms: Option<u64>) {
         self.live.look();
         self.live.close_due(frame_ms);
         self.drain();
     }
 
-    /// Gives the time by which a captured one was counted.
+    /// Counts a hit and returns the time at which a captured one was counted.
     fn hit(&mut self, time_ms: u64) -> Option<u64> {
         self.hits += 1;
         if self.is_told {
-            // As for every turn of the dnstap thread.
+            // As in every turn of the dnstap thread.
             self.live.look();
             let octets = query("a.example.");
             let time_ns = time_ms.saturating_mul(NS_PER_MS);
@@ -86,7 +86,7 @@ impl<R: Fn() -> Reading> Machine<R> {
         }
     }
 
-    /// The first fragment of a packet, with the whole question; the second never comes.
+    /// Sends the first fragment of a packet, with the whole question. The second never arrives.
     fn first_fragment(&mut self, time_ms: u64) {
         self.hits += 1;
         let octets = [query("a.example."), vec![0; 200]].concat();
@@ -96,8 +96,8 @@ impl<R: Fn() -> Reading> Machine<R> {
     fn drain(&mut self) {
         while let Some(batch) = self.live.meter.take_closed() {
             let seen = batch.counters.get(Counter::MessagesSeen);
-            assert_eq!(seen, batch.hits() + batch.counters.not_counted(), "every message is accounted for");
-            assert_eq!(Batch::decode(&batch.encode().unwrap()).unwrap(), batch, "it can be sent");
+            assert_eq!(seen, batch.hits() + batch.counters.not_counted(), "a message is unaccounted for");
+            assert_eq!(Batch::decode(&batch.encode().unwrap()).unwrap(), batch, "the batch does not survive encoding");
             self.batches.push(batch);
         }
     }
@@ -107,7 +107,7 @@ impl<R: Fn() -> Reading> Machine<R> {
         self.drain();
     }
 
-    /// Start after the base, what is covered of it, and hits, of the batches that say anything.
+    /// For each batch with content: start relative to the base, covered range, and hits.
     fn told(&self) -> Vec<(u64, u64, u64, u64)> {
         let telling = self.batches.iter().filter(|batch| batch.hits() > 0 || batch.coverage.until_ms > batch.coverage.from_ms);
         let tell = |batch: &Batch| {
@@ -124,7 +124,7 @@ impl<R: Fn() -> Reading> Machine<R> {
 }
 
 #[test]
-fn a_quiet_probe_goes_on_after_its_clock_was_an_hour_ahead() {
+fn a_quiet_probe_continues_after_its_clock_was_an_hour_ahead() {
     for is_told in [false, true] {
         let mut machine = machine(BASE_MS, is_told);
         machine.pass(90_000);
@@ -176,7 +176,7 @@ fn a_node_that_starts_in_1970_dates_what_it_counted_when_its_clock_is_set() {
         machine.finish();
         assert_eq!(machine.told(), [(0, 20_200, MINUTE, 2), (MINUTE, 0, 20_001, 0)], "told: {is_told}");
         let times: Vec<_> = machine.batches.iter().flat_map(|batch| &batch.rows).map(|row| (row.first_ms, row.last_ms)).collect();
-        assert_eq!(times, [(0, 0)], "not of 1970");
+        assert_eq!(times, [(0, 0)], "dated to 1970");
         assert_eq!(machine.count(Counter::ClockSteps), 1);
     }
 }
@@ -196,7 +196,7 @@ fn a_clock_that_loses_its_time_while_it_is_listened_keeps_hits_until_it_is_set_a
 }
 
 #[test]
-fn what_is_never_dated_is_in_no_batch() {
+fn hits_that_are_never_dated_are_in_no_batch() {
     let mut machine = machine(30_000, false);
     machine.hit(30_000);
     machine.pass(90_000);
@@ -231,7 +231,7 @@ fn a_change_too_small_for_a_step_does_no_harm() {
 }
 
 #[test]
-fn a_packet_of_another_time_counts_when_it_arrives_and_carries_nothing_off() {
+fn a_packet_of_another_time_counts_at_its_arrival_and_closes_nothing() {
     let ten_years_ms = 10 * 365 * 24 * HOUR;
     for time_ms in [0, BASE_MS - ten_years_ms, BASE_MS + ten_years_ms, u64::MAX / NS_PER_MS, BASE_MS + 31_500, BASE_MS - 31_000] {
         let mut machine = machine(BASE_MS, false);
@@ -247,7 +247,7 @@ fn a_packet_of_another_time_counts_when_it_arrives_and_carries_nothing_off() {
 }
 
 #[test]
-fn what_a_server_tells_of_another_time_counts_when_it_arrives() {
+fn a_dnstap_message_of_another_time_counts_at_its_arrival() {
     for (time_ms, replaced) in
         [(0, 1), (BASE_MS + 31_001, 1), (u64::MAX, 1), (BASE_MS + 31_000, 0), (BASE_MS + 1, 0), (BASE_MS - 1, 1)]
     {
@@ -331,7 +331,7 @@ fn a_fragment_of_a_clock_that_is_not_set_counts_when_it_is() {
     machine.set_clock(BASE_MS + 20_000);
     machine.pass(MINUTE);
     machine.finish();
-    assert!(machine.batches.iter().all(|batch| batch.start_ms() >= BASE_MS), "none is of 1970");
+    assert!(machine.batches.iter().all(|batch| batch.start_ms() >= BASE_MS), "a batch starts in 1970");
     assert_eq!(machine.told(), [(0, 20_200, MINUTE, 1), (MINUTE, 0, 20_001, 0)]);
 }
 
@@ -346,15 +346,16 @@ fn a_fragment_that_waits_while_the_clock_is_set_counts_by_the_new_one() {
     assert_eq!(machine.told(), [(HOUR, 0, 10_201, 0), (0, 10_200, MINUTE, 1), (MINUTE, 0, 10_001, 0)]);
 }
 
-/// What happens to a machine.
+/// Something that happens to a machine.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Pass(u64),
-    /// A packet that was captured so many milliseconds ago.
+    /// A packet captured this many milliseconds ago.
     Hit(u64),
-    /// By so much, milliseconds; before anybody looks a packet comes that was stamped by the old clock, or none.
+    /// The clock is set by this many milliseconds; the flag says whether a packet stamped by the
+    /// old clock arrives before the next reading.
     Step(i64, bool),
-    /// To a time of 1970, Unix milliseconds.
+    /// The clock falls back to a time in 1970, Unix milliseconds.
     Lose(u64),
 }
 
@@ -376,12 +377,12 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 proptest! {
-    /// Between two steps, every interval that lies there as a whole is one batch, covered as a whole; and every
-    /// hit is somewhere.
+    /// Between two steps, every complete interval is exactly one fully covered batch, and no hit is
+    /// lost.
     #[test]
     fn however_the_clock_is_set_each_interval_is_covered_once_and_hits_add_up(events in events(), is_told: bool) {
         let mut machine = machine(BASE_MS + 12_345, is_told);
-        // From when to when a clock went on, and which batches were closed in that time.
+        // The range in which the clock ran undisturbed, and the batches closed in it.
         let (mut since_ms, mut closed) = (Some(machine.wall_ms()), 0);
         let mut listened_ms = 0;
         for event in events.into_iter().chain([Event::Step(5_000_000, false), Event::Pass(3 * MINUTE), Event::Step(86_400_000, false)]) {
@@ -398,10 +399,10 @@ proptest! {
                 }
                 Event::Step(by_ms, held) => {
                     has_held = held;
-                    // A clock that is not set is set to a good time.
+                    // A clock that is not set jumps to a valid time.
                     let from_ms = since_ms.map_or(BASE_MS, |_| before_ms);
                     let to_ms = from_ms.saturating_add_signed(by_ms);
-                    // Neither too early nor so late that the sums here would not do.
+                    // Keep the time within the range this test can compute with.
                     machine.set_clock(if (BASE_MS / 2..BASE_MS * 2).contains(&to_ms) { to_ms } else { BASE_MS + 1_000_000 });
                 }
                 Event::Lose(wall_ms) => machine.set_clock(wall_ms),

@@ -1,5 +1,5 @@
-//! The system thread: measures the machine at the end of each slot; a file system that
-//! does not answer keeps nobody else waiting.
+//! The system thread: samples the machine at the end of each slot. A file system that hangs blocks
+//! nothing else.
 
 use super::new_epoch;
 use super::orders::Orders;
@@ -11,21 +11,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use zonepulse_wire::{SystemBatch, Utc};
 
-/// How often orders are looked at.
+/// How often to check for new orders.
 const TICK: Duration = Duration::from_millis(250);
 
 pub(super) struct Machine {
     pub(super) server_id: u32,
-    /// How much time goes into one batch, seconds.
+    /// Time span of a batch, seconds.
     pub(super) batch_s: u32,
     pub(super) outlet: Counted,
     pub(super) orders: Arc<Orders>,
-    /// Which clock is set.
+    /// Bounds within which a clock counts as set.
     pub(super) bounds: Bounds,
 }
 
 impl Machine {
-    /// Measures until it is told to stop, and as often as it is told.
+    /// Samples as ordered until told to stop.
     pub(super) fn run(self) {
         let mut gather = Gather::new(self.server_id, new_epoch(), self.batch_s, 1);
         while !self.orders.stopping() {
@@ -36,9 +36,9 @@ impl Machine {
         }
     }
 
-    /// Until the orders change.
+    /// Samples until the orders change.
     fn measure(&self, interval_s: u32, gather: &mut Gather) {
-        tracing::info!(interval_s, "the machine is measured");
+        tracing::info!(interval_s, "sampling the machine");
         let (mut sampler, mut slots) = (Sampler::new(), Slots::new(interval_s, self.bounds, Reading::now()));
         self.push(gather.set_interval(interval_s));
         while self.orders.system() == Some(interval_s) {
@@ -47,7 +47,7 @@ impl Machine {
                 Look::Begin => _ = sampler.sample(),
                 Look::End { start_s, follows } => {
                     if !follows {
-                        // The machine slept: the rates are not this slot's.
+                        // The machine slept, so the rates do not belong to this slot.
                         sampler.forget();
                     }
                     for batch in gather.add(start_s, sampler.sample()) {
@@ -55,7 +55,7 @@ impl Machine {
                     }
                 }
                 Look::Set(by_ms) => {
-                    tracing::info!(by_s = by_ms as f64 / 1000.0, "the clock was set; the slot that goes on is not measured");
+                    tracing::info!(by_s = by_ms as f64 / 1000.0, "the clock was set; skipping the current slot");
                     sampler.forget();
                     self.push(gather.take());
                 }

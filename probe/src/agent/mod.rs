@@ -1,23 +1,22 @@
-//! The agent: listens, sums, spools and delivers until it is told to stop.
+//! The agent: listens, tallies, spools and delivers until it is told to stop.
 //!
-//! Threads, so that none waits for what is not its own:
+//! Each task has its own thread, so that none waits for another's resources:
 //!
 //! * *capture* reads the device and closes batches (`listen.rs`);
-//! * *dnstap* does the same with what servers tell (`tap.rs`); when both run, the
-//!   configuration says which one is counted, and the other is compared with it
-//!   (`comparison.rs`);
-//! * *system* measures the machine (`machine.rs`);
-//! * *spool* makes them safe on disk; before it is a bounded queue, which
-//!   gives up the oldest batch when the disk does not keep up, and says so;
-//! * the caller's delivers, says every 30 s that it is alive ([`crate::heartbeat`]), answers a
-//!   central that pulls ([`crate::pull`]) and Prometheus ([`crate::metrics`]), and hears signals.
+//! * *dnstap* does the same with messages that servers report (`tap.rs`); if both run, the
+//!   configuration says which one is counted, and the other is compared with it (`comparison.rs`);
+//! * *system* samples the machine (`machine.rs`);
+//! * *spool* writes batches to disk. A bounded queue precedes it, which discards the oldest batch
+//!   if the disk cannot keep up and records the loss;
+//! * the caller's thread delivers, sends a heartbeat every 30 s ([`crate::heartbeat`]), answers a
+//!   central that pulls ([`crate::pull`]) and Prometheus ([`crate::metrics`]), and handles signals.
 //!
-//! Each has only the rights that it needs (`privileges.rs`).
+//! Each thread keeps only the privileges it needs (`privileges.rs`).
 //!
-//! SIGTERM and SIGINT close the open interval, spool it, and try for a few
-//! seconds to deliver it. SIGHUP reads the configuration again: what is
-//! monitored and how often, delivery and the log's level follow it at once, the rest
-//! needs a restart. What the central says stands above it ([`crate::settings`]).
+//! SIGTERM and SIGINT close the open interval, spool it, and try for a few seconds to deliver it.
+//! SIGHUP reloads the configuration: what is monitored and how often, delivery, and the log level
+//! change at once; everything else needs a restart. Settings from the central take precedence
+//! ([`crate::settings`]).
 
 mod comparison;
 mod listen;
@@ -59,24 +58,24 @@ use tokio::task::spawn_blocking;
 
 pub use orders::Monitoring;
 
-/// How long a stopping agent tries to deliver what it has.
+/// How long a stopping agent tries to deliver the rest.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// How often refused batches are looked for that are to be sent again.
+/// How often to look for refused batches that are to be sent again.
 const LOOK_FOR_OFFERED: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT. `reload` reads the configuration again.
 ///
-/// Fails when the spool cannot be opened or delivery cannot be set up; a device
-/// that cannot be opened only waits.
+/// Fails when the spool cannot be opened or delivery cannot be set up. A device that cannot be
+/// opened is retried instead.
 pub fn run(config: Config, reload: impl FnMut() -> Result<Config, Error>) -> Result<(), Error> {
     config.restrict_key()?;
     let own = InForce::of_config(&config)?;
-    // Before the spool is opened, so that a directory that is out of reach then shows now.
+    // Drop privileges before opening the spool, so that an inaccessible directory fails now.
     privileges::restrict();
     let spool = Arc::new(Spool::open(config.spool())?);
     let kept = Kept::read(&spool, &config);
     let in_force = kept.as_ref().map_or(Ok(own.clone()), |kept| InForce::of_central(&config, kept)).unwrap_or_else(|error| {
-        tracing::warn!(%error, "the central's last settings cannot be followed any more; the configuration counts");
+        tracing::warn!(%error, "the central's last settings can no longer be applied; using the configuration");
         InForce { refused: Some(error.to_string()), ..own }
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
@@ -100,30 +99,30 @@ struct Agent<F> {
     spool: Arc<Spool>,
     status: Arc<Status>,
     orders: Arc<Orders>,
-    /// What the central said last.
+    /// The last settings from the central.
     kept: watch::Sender<Option<Kept>>,
     in_force: watch::Sender<InForce>,
     delivery: watch::Sender<deliver::Settings>,
-    /// What the central said and cannot be done.
+    /// The last settings from the central that could not be applied.
     refused: Option<Kept>,
     reload: F,
 }
 
-/// Who speaks to the central besides delivery; ends when it is dropped.
+/// Tasks besides delivery that talk to the central; dropping this ends them.
 struct Company {
     told: mpsc::Receiver<Told>,
     _tasks: tokio::task::JoinSet<()>,
     _metrics: Option<Running>,
 }
 
-/// The signals that an agent hears.
+/// The signals that the agent handles.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
 }
 
-/// A thread, and the news of its end.
+/// A thread, and a notification of its end.
 struct Worker {
     name: &'static str,
     thread: JoinHandle<()>,
@@ -161,18 +160,18 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
                 _ = signals.interrupt.recv() => break,
             }
         }
-        tracing::info!("stopping: the open interval is closed and spooled");
+        tracing::info!("stopping: closing and spooling the open interval");
         self.orders.stop();
         let farewell = async {
-            // Whoever panicked has said so.
+            // A panic has already been reported.
             for worker in sources.into_iter().chain([spooler]) {
                 let _ = worker.ended.await;
                 let _ = worker.thread.join();
             }
-            // Ends a wait, so that there is one more try at least.
+            // Wake a delivery that is backing off, so that there is at least one more attempt.
             self.delivery.send_modify(|_| ());
             let delivered = async {
-                // A batch leaves the spool before it is counted.
+                // A batch leaves the spool before it is counted as delivered.
                 while !self.spool.is_empty() || counts.under_way() > 0 {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
@@ -270,19 +269,18 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         let sources = metrics::Sources { status: status.clone(), spool: spool.clone(), delivered: counts.clone() };
         let listening = config.metrics.listen.map(|address| (address, metrics::listen(address, sources)));
         let metrics = listening.and_then(|(address, listening)| {
-            let failed =
-                |error| tracing::error!(%error, %address, "metrics cannot be asked for: the address cannot be listened on");
+            let failed = |error| tracing::error!(%error, %address, "no metrics: cannot listen on the address");
             listening.map_err(failed).ok()
         });
         Company { told, _tasks: tasks, _metrics: metrics }
     }
 
-    /// Follows what the central says, if it is news and can be done.
+    /// Applies the central's settings if they are new and valid.
     fn take_settings(&mut self, told: Told) {
         let kept = Kept::of(self.config.server_id, told.answer);
         let result = self.follow_central(kept);
         if let Some(taken) = told.taken {
-            // Who asked may have gone.
+            // The requester may be gone.
             let _ = taken.send(result);
         }
     }
@@ -302,11 +300,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
             Err(error) => {
                 let error = error.to_string();
                 if self.refused.as_ref() != Some(&kept) {
-                    tracing::error!(
-                        version = kept.version,
-                        error,
-                        "the central's settings were not taken; everything stays as it was"
-                    );
+                    tracing::error!(version = kept.version, error, "the central's settings were rejected; nothing changes");
                     self.refused = Some(kept);
                 }
                 self.status.set_settings_refused(Some(error.clone()));
@@ -328,23 +322,24 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
         let (config, kept, in_force) = match read {
             Ok(read) => read,
             Err(error) => {
-                tracing::error!(%error, "the configuration was not taken; everything stays as it was");
+                tracing::error!(%error, "the configuration was rejected; nothing changes");
                 return;
             }
         };
-        // Who heeds the central again has it say its settings again.
+        // If the central's settings count again, it must resend them.
         self.kept.send_if_modified(|known| std::mem::replace(known, kept.clone()) != kept);
         let changed = self.put_in_force(in_force);
-        tracing::info!(delivery_changed = changed, level = ?config.log.level, "the configuration was read again");
+        tracing::info!(delivery_changed = changed, level = ?config.log.level, "configuration reloaded");
         let waiting = self.config.needs_restart(&config);
         if !waiting.is_empty() {
-            tracing::warn!(keys = waiting.join(", "), "these settings changed; they wait for a restart");
+            tracing::warn!(keys = waiting.join(", "), "these changed settings take effect after a restart");
         }
-        // What needs a restart stays as it was; the rest is what the central's settings stand above from now on.
+        // Settings that need a restart stay as they were. The rest becomes the base that the
+        // central's settings override.
         self.config.follow(config);
     }
 
-    /// Says whether delivery has changed.
+    /// Puts settings in force; returns whether delivery changed.
     fn put_in_force(&self, in_force: InForce) -> bool {
         let said = |in_force: &InForce| (in_force.refused.clone(), in_force.moved_to.clone());
         if said(&self.in_force.borrow()) != said(&in_force) {
@@ -370,18 +365,18 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
     }
 }
 
-/// Keeps what the central said last, on a thread that may wait for the disk.
+/// Saves the central's last settings, on a thread that may wait for the disk.
 async fn keep(spool: Arc<Spool>, mut kept: watch::Receiver<Option<Kept>>) {
     while kept.changed().await.is_ok() {
         let (latest, spool) = (kept.borrow_and_update().clone(), spool.clone());
         let Some(latest) = latest else { continue };
         if let Ok(Err(error)) = spawn_blocking(move || latest.write(&spool)).await {
-            tracing::warn!(%error, "the central's settings are in force, but not kept: a restart without the central forgets them");
+            tracing::warn!(%error, "the central's settings are in force but could not be saved: a restart without the central loses them");
         }
     }
 }
 
-/// Looks now and then whether refused batches are to be sent again.
+/// Periodically checks whether refused batches are to be sent again.
 async fn take_offered(spool: Arc<Spool>) {
     let mut known = None;
     loop {
@@ -392,13 +387,13 @@ async fn take_offered(spool: Arc<Spool>) {
             Ok(Ok(_)) | Err(_) => None,
         };
         if let Some(error) = error.as_ref().filter(|_| error != known) {
-            tracing::warn!(error, "refused batches that are to be sent again cannot be taken; they are looked for again");
+            tracing::warn!(error, "cannot take back refused batches that are to be sent again; will retry");
         }
         known = error;
     }
 }
 
-/// The name of the first of these workers that ends.
+/// Waits for one of the workers to end, and returns its name.
 async fn any_ended(workers: &mut [Worker]) -> &'static str {
     poll_fn(|context| {
         let ended =
@@ -408,7 +403,7 @@ async fn any_ended(workers: &mut [Worker]) -> &'static str {
     .await
 }
 
-/// A new epoch whenever listening begins, because numbering does; never one that was given before.
+/// A new, never reused epoch. Needed whenever listening starts, because numbering restarts.
 fn new_epoch() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -436,7 +431,7 @@ impl Worker {
     fn start(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<Worker, Error> {
         let (end, ended) = oneshot::channel();
         let work = move || {
-            // Dropped at the end of the thread, however it ends.
+            // Dropped when the thread ends, even by a panic.
             let _end = end;
             work();
         };

@@ -1,24 +1,24 @@
-//! What the agent's threads are told while they run.
+//! Orders for the agent's running threads.
 //!
-//! Threads look several times a second. What they are told is a few numbers, each of
-//! which means something by itself, so no lock is needed.
+//! Threads check them several times a second. The orders are a few independent numbers, so no lock
+//! is needed.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// What is monitored, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Monitoring {
-    /// Whether DNS messages are counted.
+    /// Whether to count DNS messages.
     pub dns: bool,
-    /// The length of their intervals, seconds.
+    /// Length of a DNS interval, seconds.
     pub dns_interval_s: u32,
-    /// Whether the machine is measured.
+    /// Whether to sample the machine.
     pub system: bool,
-    /// How often, seconds.
+    /// Sampling interval, seconds.
     pub system_interval_s: u32,
 }
 
-/// Orders that stand until others are given.
+/// Standing orders, in force until replaced.
 #[derive(Debug)]
 pub(super) struct Orders {
     stop: AtomicBool,
@@ -54,7 +54,7 @@ impl Orders {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Whether whoever counts DNS messages is to go on.
+    /// Whether to count DNS messages.
     pub(super) fn dns(&self) -> bool {
         !self.stopping() && self.dns.load(Ordering::Relaxed)
     }
@@ -63,7 +63,7 @@ impl Orders {
         self.dns_interval_s.load(Ordering::Relaxed)
     }
 
-    /// Whether whoever measures the machine is to go on, and how often, seconds.
+    /// The sampling interval, seconds; none if the machine is not to be sampled.
     pub(super) fn system(&self) -> Option<u32> {
         let on = !self.stopping() && self.system.load(Ordering::Relaxed);
         on.then(|| self.system_interval_s.load(Ordering::Relaxed))

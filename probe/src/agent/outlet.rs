@@ -1,4 +1,4 @@
-//! Where a source's batches go.
+//! Where the batches of a source go.
 
 use super::comparison::Comparison;
 use super::live_meter::LiveMeter;
@@ -13,22 +13,22 @@ use std::sync::Arc;
 use std::time::Instant;
 use zonepulse_wire::{Batch, Message, Utc};
 
-/// One source is counted; another, if there is one, is only compared with it.
+/// One source is counted. A second one, if there is any, only serves as its reference.
 pub(super) enum Outlet {
     /// To the spool.
     Count(Counted),
-    /// Nowhere but to the comparison.
+    /// Only to the comparison.
     Compare(Arc<Comparison>),
 }
 
-/// The way to the spool, and who is told how it goes.
+/// The way to the spool, and the status to report to.
 pub(super) struct Counted {
     pub(super) producer: Producer,
     pub(super) status: Arc<Status>,
 }
 
 impl Outlet {
-    /// Takes the batches that are complete, after a look at each.
+    /// Passes on complete batches, after calling `look` on each.
     pub(super) fn pass_on(&self, meter: &mut Meter, mut look: impl FnMut(&Batch)) {
         while let Some(mut batch) = meter.take_closed() {
             look(&batch);
@@ -42,14 +42,15 @@ impl Outlet {
                     counted.push(batch);
                 }
                 Outlet::Compare(comparison) => {
-                    tracing::debug!(%start, records, hits, "interval closed; it is compared only");
+                    tracing::debug!(%start, records, hits, "interval closed; for comparison only");
                     comparison.put(batch);
                 }
             }
         }
     }
 
-    /// Sees whether what counts can be all; several times a second, before intervals are closed.
+    /// Checks whether the source may be missing messages. Called several times a second, before
+    /// intervals are closed.
     pub(super) fn watch<R: Fn() -> Reading>(&self, live: &mut LiveMeter<R>, interval_s: u32) {
         if let Outlet::Count(counted) = self {
             let now = Moment { steady: Instant::now(), wall_ms: live.now_ms() };
@@ -58,14 +59,14 @@ impl Outlet {
         }
     }
 
-    /// Every interval that is due at this time, Unix milliseconds, was passed on.
+    /// Reports that every interval due at this time, Unix milliseconds, was passed on.
     pub(super) fn passed(&self, now_ms: u64) {
         if let Outlet::Compare(comparison) = self {
             comparison.passed(now_ms);
         }
     }
 
-    /// The clock was set, or not. One source says so.
+    /// Reports a step of the clock, if any. Only the counted source logs it.
     pub(super) fn stepped(&self, step: Option<Step>) {
         if let (Outlet::Count(counted), Some(step)) = (self, step) {
             let Step { from_ms, to_ms } = step;
@@ -73,21 +74,21 @@ impl Outlet {
                 from_ms,
                 to_ms,
                 by_s = step.by_ms() as f64 / 1000.0,
-                "this machine's clock was set: the open interval ends by the old one, and counting goes on by the new one"
+                "this machine's clock was set: the open interval ends by the old clock, and counting continues by the new one"
             );
             counted.status.clock_was_set(step.by_ms());
             counted.status.sight.stepped();
         }
     }
 
-    /// What is counted can be dated, or not.
+    /// Reports whether hits can be dated.
     pub(super) fn clock_is_set(&self, is_set: bool) {
         if let Outlet::Count(counted) = self {
             counted.status.clock_is_set(is_set);
         }
     }
 
-    /// What of the memory the source may take.
+    /// The source's share of the memory.
     pub(super) fn budget(&self, config: &Config) -> Budget {
         match self {
             Outlet::Count(_) => config.budget(),
@@ -95,7 +96,7 @@ impl Outlet {
         }
     }
 
-    /// What counts is being counted.
+    /// Reports that the source is running.
     pub(super) fn runs(&self) {
         if let Outlet::Count(counted) = self {
             counted.status.capture_runs();
@@ -103,7 +104,7 @@ impl Outlet {
         }
     }
 
-    /// What counts is not being counted.
+    /// Reports that the source is not running.
     pub(super) fn stopped(&self, why: impl Into<String>) {
         if let Outlet::Count(counted) = self {
             counted.status.capture_stopped(why);
@@ -113,16 +114,16 @@ impl Outlet {
 }
 
 impl Counted {
-    /// Hands a batch to the spool's thread.
+    /// Hands a batch to the spool thread.
     pub(super) fn push(&self, batch: impl Into<Message>) {
         for Displaced { start_s, hits } in self.producer.push(batch) {
             count(&self.status.counts.evicted, 1);
-            tracing::error!(start = %Utc(start_s), hits, "the disk does not keep up: a batch is given up, and the next one reports it");
+            tracing::error!(start = %Utc(start_s), hits, "the disk is too slow: a batch was discarded, and the next one reports the loss");
         }
     }
 }
 
-/// However the source's thread ends, who waits for it must learn that nothing more comes.
+/// However the source's thread ends, those waiting for it must learn that nothing more comes.
 impl Drop for Outlet {
     fn drop(&mut self) {
         if let Outlet::Compare(comparison) = self {

@@ -1,26 +1,26 @@
-//! What stands between listening and the disk.
+//! The queue between listening and the disk.
 
 use crate::spool::merge_evicted;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use zonepulse_wire::{Evicted, Message};
 
-/// Batches on their way to the spool. Nobody waits to put one in: when the
-/// queue is full the oldest give way, and the next that is taken out reports it.
+/// Batches on their way to the spool. Adding one never blocks: if the queue is full, the oldest are
+/// displaced, and the next batch taken out reports the loss.
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// What the batches in it take, bytes; one always may be in it.
+    /// Maximum size of the queued batches, bytes. A single batch is always accepted.
     max_bytes: usize,
     state: Mutex<State>,
     came: Condvar,
 }
 
-/// A batch that gave way.
+/// A batch that was displaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Displaced {
     /// Start of its interval, Unix seconds.
     pub(super) start_s: u64,
-    /// What it had counted.
+    /// Its hits.
     pub(super) hits: u64,
 }
 
@@ -32,8 +32,7 @@ struct State {
     producers: usize,
 }
 
-/// Puts batches into a queue. When the last producer of a queue is gone, so is
-/// whatever else could come.
+/// Puts batches into a queue. Once its last producer is gone, no more batches can come.
 #[derive(Debug)]
 pub(super) struct Producer(Arc<Queue>);
 
@@ -42,13 +41,13 @@ impl Queue {
         Queue { max_bytes, state: Mutex::default(), came: Condvar::new() }
     }
 
-    /// One who puts batches in. All are made before the first batch is taken out.
+    /// Creates a producer. Create all of them before the first batch is taken out.
     pub(super) fn producer(self: &Arc<Self>) -> Producer {
         self.lock().producers += 1;
         Producer(self.clone())
     }
 
-    /// Puts a batch in, and gives those that had to give way.
+    /// Adds a batch; returns those it displaced.
     fn push(&self, batch: Message) -> Vec<Displaced> {
         let size_bytes = batch.size_bytes();
         let mut displaced = Vec::new();
@@ -66,7 +65,8 @@ impl Queue {
         displaced
     }
 
-    /// Takes the oldest out; waits for one; none when the queue is empty and nobody can put one in.
+    /// Takes out the oldest batch, waiting for one if necessary. None when the queue is empty and
+    /// has no producer left.
     pub(super) fn pop(&self) -> Option<Message> {
         let mut state = self.lock();
         loop {
@@ -103,13 +103,13 @@ impl State {
 }
 
 impl Producer {
-    /// Puts a batch in, and gives those that had to give way.
+    /// Adds a batch; returns those it displaced.
     pub(super) fn push(&self, batch: impl Into<Message>) -> Vec<Displaced> {
         self.0.push(batch.into())
     }
 }
 
-/// However the producer's thread ends, who waits for it must learn that nothing more comes.
+/// However the producer's thread ends, those waiting for it must learn that nothing more comes.
 impl Drop for Producer {
     fn drop(&mut self) {
         self.0.lock().producers -= 1;
@@ -135,7 +135,7 @@ mod tests {
         empty_batch(Identity { server_id: 1, epoch: 1, seq })
     }
 
-    /// Room for eight of the batches.
+    /// A queue with room for eight test batches.
     fn queue() -> Arc<Queue> {
         Arc::new(Queue::new(8 * Message::Dns(batch(0)).size_bytes()))
     }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_gives_up_the_oldest_and_the_next_reports_it() {
+    fn a_full_queue_displaces_the_oldest_and_the_next_reports_it() {
         let queue = queue();
         let displaced: Vec<_> = (0..11).flat_map(|seq| queue.push(batch(seq).into())).collect();
         assert_eq!(displaced, [0, 60, 120].map(|start_s| Displaced { start_s, hits: 0 }));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_gives_way_hands_its_report_on() {
+    fn a_displaced_batch_passes_on_its_report() {
         let queue = queue();
         let mut first = batch(10);
         first.evicted = Some(Evicted { batches: 5, from_s: 0, until_s: 300 });
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_last_producer_wakes_who_waits() {
+    fn the_end_of_the_last_producer_wakes_the_consumer() {
         let queue = queue();
         let producers = (queue.producer(), queue.producer());
         let waiter = queue.clone();

@@ -1,4 +1,4 @@
-//! The spool's thread: batches from the queue to the disk.
+//! The spool thread: writes batches from the queue to disk.
 
 use super::comparison::Comparison;
 use super::orders::Orders;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zonepulse_wire::{Message, Utc};
 
-/// How long a stopping agent tries to write to a disk that refuses.
+/// How long a stopping agent retries writing to a failing disk.
 const LAST_TRIES: Duration = Duration::from_secs(5);
 const RETRY_DISK: Duration = Duration::from_secs(1);
 
@@ -23,7 +23,7 @@ pub(super) struct Spooler {
 }
 
 impl Spooler {
-    /// Until the queue has no producer and is empty.
+    /// Runs until the queue is empty and has no producer.
     pub(super) fn run(self) {
         while let Some(mut batch) = self.queue.pop() {
             if let (Some(comparison), Message::Dns(batch)) = (&self.comparison, &mut batch) {
@@ -35,7 +35,7 @@ impl Spooler {
         }
     }
 
-    /// Tries until it is done; says whether to go on.
+    /// Retries until the batch is on disk; returns whether to go on.
     fn make_safe(&self, batch: &Message) -> bool {
         let mut failing_since: Option<Instant> = None;
         let mut patience_until: Option<Instant> = None;
@@ -46,13 +46,13 @@ impl Spooler {
                     break;
                 }
                 Err(Error::Encode(error)) => {
-                    tracing::error!(%error, start = %Utc(batch.start_s()), "a batch cannot be written; the next one reports its loss");
+                    tracing::error!(%error, start = %Utc(batch.start_s()), "cannot write a batch; the next one reports its loss");
                     self.spool.give_up(batch);
                     count(&self.status.counts.evicted, 1);
                     break;
                 }
                 Err(error) if failing_since.is_none() => {
-                    tracing::error!(%error, "the spool cannot be written to; it is tried again every second, and batches wait in memory");
+                    tracing::error!(%error, "cannot write to the spool; retrying every second, with batches kept in memory");
                 }
                 Err(_) => {}
             }
@@ -61,14 +61,14 @@ impl Spooler {
                 tracing::error!(
                     batches = 1 + self.queue.len(),
                     start = %Utc(batch.start_s()),
-                    "batches are lost: the spool cannot be written to, and the probe must stop"
+                    "batches lost: cannot write to the spool, and the probe is stopping"
                 );
                 return false;
             }
             std::thread::sleep(RETRY_DISK);
         }
         if let Some(since) = failing_since {
-            tracing::info!(failed_for_s = since.elapsed().as_secs(), "the spool can be written to again");
+            tracing::info!(failed_for_s = since.elapsed().as_secs(), "writing to the spool works again");
         }
         true
     }

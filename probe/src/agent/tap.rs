@@ -1,13 +1,13 @@
-//! The dnstap thread: servers connect and tell, batches come out.
+//! The dnstap thread: servers connect and report their messages; batches come out.
 //!
-//! An interval is observed while a server is connected, and at no other time: without
-//! one there is no batch, and so a gap. Coverage begins when the first server has said
-//! START and ends when the last is gone. How many servers there should be the probe does
-//! not know; one of several that is missing shows in the log and in what it told.
+//! An interval is observed only while a server is connected: without one there is no batch, and
+//! hence a gap. Coverage starts when the first server has sent START and ends when the last one is
+//! gone. The probe does not know how many servers to expect; a missing one shows only in the log
+//! and in the counts.
 //!
-//! Whoever may connect is believed about what it tells, except about the time: a message
-//! whose time is ahead of the probe's, or of an interval that has been closed, is given
-//! the time of its arrival, so that nobody can make intervals open and close.
+//! The probe trusts whoever can connect, except about time: a message dated ahead of the probe's
+//! clock, or in an interval that is already closed, gets its time of arrival, so that no client can
+//! open and close intervals at will.
 
 use super::live_meter::LiveMeter;
 use super::orders::Orders;
@@ -23,18 +23,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zonepulse_wire::Counter;
 
-/// How often a socket that cannot be opened is tried again.
+/// Retry interval for a socket that cannot be opened.
 const REOPEN: Duration = Duration::from_secs(30);
-/// How often the clock is looked at.
+/// How often to read the clock.
 const TICK: Duration = Duration::from_millis(200);
-/// After an end of coverage, how soon after its begin another may begin: who comes and
-/// goes all the time makes no batch each time.
+/// Minimum time between two starts of coverage, so that a client that keeps reconnecting does not
+/// create a batch each time.
 const COVERAGE_AGAIN: Duration = Duration::from_secs(5);
-/// How often broken connections are spoken of.
+/// How often to log broken connections.
 const SPEAK_AGAIN: Duration = Duration::from_secs(10);
 const NS_PER_MS: u64 = 1_000_000;
 
-/// Everything that the thread needs.
+/// Everything the thread needs.
 pub(super) struct TapListener {
     pub(super) config: Config,
     pub(super) settings: Settings,
@@ -43,18 +43,18 @@ pub(super) struct TapListener {
     pub(super) status: Arc<Status>,
 }
 
-/// The meter, and since when it covers.
+/// The meter, and the start of coverage.
 struct Session<R = fn() -> Reading> {
     live: LiveMeter<R>,
     covering: bool,
-    /// When coverage began last; whatever the clock does.
+    /// When coverage last started, by a clock that cannot be set.
     began: Option<Instant>,
     connected: usize,
     interval_ms: u64,
     speak: Speak,
 }
 
-/// What goes wrong at the door, said now and then.
+/// Connection problems, logged at intervals.
 #[derive(Default)]
 struct Speak {
     last: Option<Instant>,
@@ -65,7 +65,7 @@ struct Speak {
 }
 
 impl TapListener {
-    /// Listens until it is told to stop; while DNS is not to be monitored nobody can connect.
+    /// Listens until told to stop. No server can connect while DNS monitoring is off.
     pub(super) fn run(self) {
         while !self.orders.stopping() {
             if self.orders.dns() {
@@ -92,7 +92,7 @@ impl TapListener {
             match session.turn(&mut server) {
                 Ok(without_place) => count(&self.status.counts.connections_refused, without_place),
                 Err(error) => {
-                    tracing::error!(%error, "dnstap cannot be waited for");
+                    tracing::error!(%error, "cannot wait for dnstap connections");
                     std::thread::sleep(TICK);
                 }
             }
@@ -127,13 +127,13 @@ impl TapListener {
         tracing::info!(
             socket = socket.map(tracing::field::display),
             listen = listen.map(tracing::field::display),
-            "dnstap is waited for"
+            "waiting for dnstap connections"
         );
         if let Some(listen) = listen.filter(|listen| !listen.ip().is_loopback()) {
             tracing::warn!(
                 %listen,
-                "dnstap has no authentication: whoever reaches this address is believed about what servers are asked; \
-                 let a firewall admit the servers only, or use dnstap.socket"
+                "dnstap has no authentication: the probe trusts whoever reaches this address; \
+                 let the firewall admit only the servers, or use dnstap.socket"
             );
         }
         let (ports, addresses) = (Vec::new(), self.config.told_addresses());
@@ -154,11 +154,11 @@ impl TapListener {
     }
 }
 
-/// Opens what is not open; what cannot be is said when it is news.
+/// Opens the sockets that are not open yet, and logs new failures.
 fn open(server: &mut Server, known: &mut Vec<String>) {
     let errors: Vec<String> = server.open().iter().map(ToString::to_string).collect();
     for error in errors.iter().filter(|error| !known.contains(error)) {
-        tracing::error!(error, "it is tried again every 30 s");
+        tracing::error!(error, "retrying every 30 s");
     }
     *known = errors;
 }
@@ -169,7 +169,7 @@ impl<R: Fn() -> Reading> Session<R> {
         let (live, interval_ms) = (&mut self.live, self.interval_ms);
         let mut looked = None;
         let Turn { refused, displaced, broken } = server.turn(TICK, |data| {
-            // Looked at when the first frame is there: waiting for it has taken time.
+            // Read the clock only when the first frame is there, since waiting for it took time.
             let now_ms = *looked.get_or_insert_with(|| live.look().unwrap_or(UNDATED_MS));
             live.told(&dnstap::frame(data, now_ms.saturating_mul(NS_PER_MS)), interval_ms);
         })?;
@@ -180,10 +180,10 @@ impl<R: Fn() -> Reading> Session<R> {
         Ok(refused + displaced)
     }
 
-    /// Coverage follows who is connected.
+    /// Starts and ends coverage according to the number of connected servers.
     fn cover(&mut self, connected: usize, now: Instant) {
         if connected != self.connected {
-            tracing::info!(servers = connected, "servers that tell what they do");
+            tracing::info!(servers = connected, "number of connected DNS servers changed");
         }
         let lost_all = connected == 0 && self.connected > 0;
         self.connected = connected;
@@ -191,13 +191,13 @@ impl<R: Fn() -> Reading> Session<R> {
             self.end_coverage();
         }
         if connected > 0 && !self.covering && self.began.is_none_or(|began| now.duration_since(began) >= COVERAGE_AGAIN) {
-            // While the clock is not set it begins when it is.
+            // While the clock is not set, coverage starts once it is.
             self.live.tick();
             (self.covering, self.began) = (true, Some(now));
         }
     }
 
-    /// What is undated waits on.
+    /// Ends coverage. Undated hits are kept.
     fn end_coverage(&mut self) {
         if let Some(now_ms) = self.live.look() {
             self.live.meter.finish(now_ms);
@@ -205,13 +205,13 @@ impl<R: Fn() -> Reading> Session<R> {
         self.covering = false;
     }
 
-    /// Sums in intervals of this length from now on.
+    /// Uses this interval length from now on.
     fn follow(&mut self, interval_s: u32) {
         self.interval_ms = 1000 * u64::from(interval_s);
         self.live.set_interval(interval_s);
     }
 
-    /// What the clock says, Unix milliseconds.
+    /// Returns the clock's time, Unix milliseconds.
     fn tick(&mut self) -> Option<u64> {
         self.speak.now_and_then();
         if self.covering { self.live.tick() } else { self.live.look() }
@@ -236,14 +236,14 @@ impl Speak {
         if self.refused > 0 {
             tracing::warn!(
                 connections = self.refused,
-                "refused: as many as dnstap.max_connections, max_tcp_connections or max_tcp_per_address allow are connected already"
+                "connections refused: the limit of dnstap.max_connections, max_tcp_connections or max_tcp_per_address is reached"
             );
         }
         if self.displaced > 0 {
-            tracing::warn!(connections = self.displaced, "closed to make room for others before they sent START");
+            tracing::warn!(connections = self.displaced, "connections closed to make room for others before START");
         }
         if let Some(why) = self.why.take() {
-            tracing::warn!(connections = self.broken, why, "dnstap connections broke off");
+            tracing::warn!(connections = self.broken, why, "dnstap connections failed");
         }
         *self = Speak { last: Some(Instant::now()), ..Speak::default() };
     }

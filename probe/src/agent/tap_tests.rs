@@ -1,4 +1,4 @@
-//! Times and coverage of what servers tell.
+//! Times and coverage of dnstap messages.
 
 use super::*;
 use crate::agent::Monitoring;
@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use zonepulse_wire::Batch;
 
-/// A session, and its clock: milliseconds since the hour began.
+/// A session and its clock, in milliseconds since the start of the hour.
 fn session() -> (Session<impl Fn() -> Reading>, Rc<Cell<u64>>) {
     let time_ms = Rc::new(Cell::new(0));
     let clock = time_ms.clone();
@@ -30,7 +30,7 @@ fn session() -> (Session<impl Fn() -> Reading>, Rc<Cell<u64>>) {
     (Session { live, covering: false, began: None, connected: 0, interval_ms: 60_000, speak: Speak::default() }, time_ms)
 }
 
-/// From when to when the batches say that servers were listened to, milliseconds since the hour began.
+/// The ranges covered by the batches, milliseconds since the start of the hour.
 fn covered(session: &mut Session<impl Fn() -> Reading>) -> Vec<(u64, u64)> {
     let cover = |batch: Batch| (batch.coverage.from_ms - HOUR_MS, batch.coverage.until_ms - HOUR_MS);
     std::iter::from_fn(|| session.live.meter.take_closed()).map(cover).collect()
@@ -52,7 +52,7 @@ fn an_interval_is_observed_while_a_server_is_connected() {
 }
 
 #[test]
-fn what_the_probe_asks_is_not_counted_where_servers_tell_of_it() {
+fn the_probe_s_own_queries_are_not_counted_in_dnstap() {
     let status = Arc::new(Status::new(1));
     let bounds = Bounds { max_connections: 1, max_tcp_connections: 1, max_tcp_per_address: 1 };
     let listener = TapListener {
@@ -72,7 +72,7 @@ fn what_the_probe_asks_is_not_counted_where_servers_tell_of_it() {
 }
 
 #[test]
-fn who_comes_and_goes_all_the_time_makes_few_batches() {
+fn a_server_that_keeps_reconnecting_makes_few_batches() {
     let (mut session, time_ms) = session();
     let began = Instant::now();
     for at_ms in (0..30_000).step_by(20) {
@@ -83,5 +83,5 @@ fn who_comes_and_goes_all_the_time_makes_few_batches() {
     }
     let covered = covered(&mut session);
     assert_eq!(covered.len(), 6, "{covered:?}");
-    assert!(covered.iter().all(|(from_ms, until_ms)| until_ms - from_ms == 11), "nothing is claimed: {covered:?}");
+    assert!(covered.iter().all(|(from_ms, until_ms)| until_ms - from_ms == 11), "more is covered than was observed: {covered:?}");
 }

@@ -1,4 +1,4 @@
-//! The addresses of this machine, and the news that they have changed.
+//! The addresses of this machine, and notification of changes.
 
 use crate::Error;
 use std::io;
@@ -6,28 +6,28 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// How often the addresses are read again when the kernel says nothing: it drops its
-/// news when nobody takes it in time.
+/// How often to reread the addresses even without a notification: the kernel drops notifications
+/// that are not read in time.
 const READ_AGAIN: Duration = Duration::from_secs(30);
 
-/// The addresses of this machine's interfaces, loopback included, each once.
+/// The addresses of this machine's interfaces, including loopback, without duplicates.
 ///
-/// Fails with [`Error::Disk`] when the system does not list them.
+/// Fails with [`Error::Disk`] when the system cannot list them.
 pub fn local_addresses() -> Result<Vec<IpAddr>, Error> {
     let mut first: *mut libc::ifaddrs = std::ptr::null_mut();
-    // SAFETY: the system fills the list, which is freed below and not used after.
+    // SAFETY: getifaddrs fills the list, which is freed below and not used afterwards.
     if unsafe { libc::getifaddrs(&raw mut first) } != 0 {
-        return Err(Error::disk("list", "the addresses of this machine")(io::Error::last_os_error()));
+        return Err(Error::disk("list", "this machine's addresses")(io::Error::last_os_error()));
     }
     let mut addresses = Vec::new();
     let mut next = first;
-    // SAFETY: every entry of the list is valid until it is freed, or null at its end.
+    // SAFETY: every entry is valid until the list is freed, or null at its end.
     while let Some(entry) = unsafe { next.as_ref() } {
         // SAFETY: the entry's address is null or valid.
         addresses.extend(unsafe { address(entry.ifa_addr) });
         next = entry.ifa_next;
     }
-    // SAFETY: what getifaddrs gave, once.
+    // SAFETY: `first` came from getifaddrs and is freed exactly once.
     unsafe { libc::freeifaddrs(first) };
     addresses.sort_unstable();
     addresses.dedup();
@@ -36,13 +36,13 @@ pub fn local_addresses() -> Result<Vec<IpAddr>, Error> {
 
 /// # Safety
 ///
-/// `socket_address` is null, or points to an address that is as long as its family demands.
+/// `socket_address` is null, or points to an address as long as its family requires.
 unsafe fn address(socket_address: *const libc::sockaddr) -> Option<IpAddr> {
-    // SAFETY: null or valid, by the caller's promise.
+    // SAFETY: null or valid, as the caller guarantees.
     let family = i32::from(unsafe { socket_address.as_ref() }?.sa_family);
     match family {
         libc::AF_INET => {
-            // SAFETY: of this family it is as long as this; it may be less aligned.
+            // SAFETY: an AF_INET address has this length; its alignment may be smaller.
             let address = unsafe { socket_address.cast::<libc::sockaddr_in>().read_unaligned() };
             Some(IpAddr::V4(Ipv4Addr::from_bits(u32::from_be(address.sin_addr.s_addr))))
         }
@@ -55,22 +55,21 @@ unsafe fn address(socket_address: *const libc::sockaddr) -> Option<IpAddr> {
     }
 }
 
-/// Tells when the addresses of this machine may have changed (rtnetlink(7)).
+/// Reports that this machine's addresses may have changed (rtnetlink(7)).
 #[derive(Debug)]
 pub struct AddressNews {
-    /// Where the kernel tells it; without, only time does.
+    /// Receives the kernel's notifications; without it, only the timer applies.
     socket: Option<OwnedFd>,
     read: Instant,
 }
 
 impl AddressNews {
-    /// Subscribes. What changes from now on is news.
+    /// Subscribes to changes from now on.
     pub fn subscribe() -> Self {
         AddressNews { socket: socket().ok(), read: Instant::now() }
     }
 
-    /// Whether it is time to read the addresses again: at once when the kernel has said
-    /// so, and now and then in any case.
+    /// Whether to reread the addresses: at once after a notification, and periodically in any case.
     pub fn is_due(&mut self) -> bool {
         let due = self.take_news() || self.read.elapsed() >= READ_AGAIN;
         if due {
@@ -79,17 +78,17 @@ impl AddressNews {
         due
     }
 
-    /// Takes all that the kernel has said; it says something only when addresses come and go.
+    /// Drains the kernel's notifications; returns whether addresses changed.
     fn take_news(&self) -> bool {
         let Some(socket) = &self.socket else { return false };
         let mut news = false;
         let mut buffer = [0u8; 4096];
         loop {
-            // SAFETY: the buffer is as long as is said.
+            // SAFETY: the length passed is that of the buffer.
             let read = unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) };
             match read {
                 1.. => news = true,
-                // Too much news for the socket's buffer.
+                // Notifications overflowed the socket's buffer.
                 _ if read < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOBUFS) => news = true,
                 _ => return news,
             }
@@ -97,21 +96,21 @@ impl AddressNews {
     }
 }
 
-/// A socket that hears of addresses that come and go.
+/// A socket that receives notifications of added and removed addresses.
 fn socket() -> io::Result<OwnedFd> {
-    // SAFETY: a plain system call.
+    // SAFETY: a plain system call without pointers.
     let socket = unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_ROUTE) };
     if socket < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it was opened just now, and nobody else has it.
+    // SAFETY: the descriptor was just opened and has no other owner.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-    // SAFETY: plain numbers, for which zero is a value.
+    // SAFETY: all fields are plain numbers, for which zero is valid.
     let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
     address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
     address.nl_groups = (libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR) as u32;
     let length = size_of_val(&address) as libc::socklen_t;
-    // SAFETY: the address is as long as is said.
+    // SAFETY: the length passed is that of the address.
     match unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) } {
         0 => Ok(socket),
         _ => Err(io::Error::last_os_error()),
@@ -128,11 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_change_there_is_no_news() {
+    fn without_a_change_there_is_no_notification() {
         let mut news = AddressNews::subscribe();
         assert!(news.socket.is_some());
         assert!(!news.is_due());
         news.read -= READ_AGAIN;
-        assert!(news.is_due() && !news.is_due(), "but now and then it is time to look");
+        assert!(news.is_due() && !news.is_due(), "the timer does not fire once");
     }
 }

@@ -1,6 +1,6 @@
-//! The byte order of whoever wrote a capture file.
+//! The byte order of a capture file, as chosen by its writer.
 
-/// Reads the numbers of a file.
+/// Decodes integers of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ByteOrder {
     Little,
@@ -8,7 +8,8 @@ pub(super) enum ByteOrder {
 }
 
 impl ByteOrder {
-    /// The order in which these bytes are one of the magic numbers, and which one.
+    /// Finds the order in which these bytes are one of the magic numbers; returns it with that
+    /// number.
     pub(super) fn of(bytes: [u8; 4], magic: &[u32]) -> Option<(Self, u32)> {
         let orders = [ByteOrder::Little, ByteOrder::Big].into_iter();
         orders.map(|order| (order, order.u32(bytes))).find(|(_, number)| magic.contains(number))

@@ -1,44 +1,44 @@
-//! The bytes of a capture: a window on a file that is mapped into memory, or on a stream.
+//! Access to a capture's bytes, as a window on a memory-mapped file or a stream.
 //!
-//! Either way some of them are in memory at a time: the window moves on when more is
-//! wanted than is left in it, and what lies before it is given back.
+//! Only part of the bytes are in memory at a time: the window advances when more are needed than it
+//! holds, and memory before it is released.
 
 use memmap2::{Advice, Mmap, UncheckedAdvice};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// How much is read at once, bytes: of a mapped file a multiple of every page size, and
-/// less than the processor's caches hold.
+/// How much to read at once, bytes. For a mapped file this must be a multiple of every page size,
+/// and it should fit in the processor's caches.
 const READ_BYTES: usize = 1 << 20;
-/// Zstandard's largest window without special permission, as a power of two: what
-/// `zstd` writes at any level below `--ultra`.
+/// Zstandard's largest window without special permission, as a power of two: `zstd` exceeds it only
+/// with `--ultra`.
 const ZSTD_WINDOW_LOG: u32 = 27;
 const ZSTD_MAGIC: [u8; 4] = 0xfd2f_b528u32.to_le_bytes();
 
-/// Bytes that are read front to back.
+/// Bytes read from front to back.
 pub(super) struct Bytes {
     source: Source,
-    /// Where in the source's bytes the next one is, and where those end that are in memory.
+    /// Offset of the next byte, and of the end of what is in memory.
     at: usize,
     end: usize,
 }
 
 enum Source {
-    /// A file, of which the pages before this place were given back.
+    /// A mapped file. Pages before `released` have been given back.
     Mapped { map: Mmap, released: usize },
-    /// A stream, what was read ahead of it, and how many bytes of it are gone.
+    /// A stream, the data read ahead, and the number of bytes consumed from it.
     Stream { reader: Box<dyn Read + Send>, buffer: Vec<u8>, passed: u64 },
 }
 
 impl Bytes {
-    /// The bytes of a file, or of standard input for `-`; decompressed when they are a Zstandard frame.
+    /// Opens a file, or standard input for `-`. Zstandard frames are decompressed.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let bytes = if path.as_os_str() == "-" { Bytes::stream(Box::new(io::stdin())) } else { Bytes::file(path)? };
         bytes.decompressed()
     }
 
-    /// The bytes of a stream, decompressed when they are a Zstandard frame.
+    /// Reads a stream. Zstandard frames are decompressed.
     pub(super) fn read(reader: Box<dyn Read + Send>) -> io::Result<Self> {
         Bytes::stream(reader).decompressed()
     }
@@ -52,11 +52,11 @@ impl Bytes {
         if !metadata.is_file() || metadata.len() == 0 {
             return Ok(Bytes::stream(Box::new(file)));
         }
-        // SAFETY: a mapping is sound to read while nobody changes the file. Who
-        // changes a capture while it is read gets wrong numbers; packets are read as
-        // plain bytes, whatever they are.
+        // SAFETY: reading a mapping is sound as long as nobody changes the file. Changing a capture
+        // while it is read yields wrong numbers only: packets are plain bytes, and any value is
+        // valid.
         let map = unsafe { Mmap::map(&file)? };
-        // Advice only makes reading faster.
+        // Only a hint that makes reading faster.
         let _ = map.advise(Advice::Sequential);
         Ok(Bytes { source: Source::Mapped { map, released: 0 }, at: 0, end: 0 })
     }
@@ -75,7 +75,7 @@ impl Bytes {
         Ok(Bytes::stream(Box::new(decoder)))
     }
 
-    /// Makes this many bytes available, unless the end comes first: whether they are.
+    /// Makes this many bytes available; returns false if the end comes first.
     #[inline]
     pub(super) fn want(&mut self, count: usize) -> io::Result<bool> {
         if self.end - self.at >= count { Ok(true) } else { self.bring(count) }
@@ -116,20 +116,20 @@ impl Bytes {
         Ok(self.end - self.at >= count)
     }
 
-    /// What is available.
+    /// The available bytes.
     #[inline]
     pub(super) fn rest(&self) -> &[u8] {
         self.source.bytes().get(self.at..self.end).unwrap_or_default()
     }
 
-    /// Passes over bytes, at most those that are available, and gives the last `keep` of them.
+    /// Consumes bytes, at most those available, and returns the last `keep` of them.
     #[inline]
     pub(super) fn take(&mut self, count: usize, keep: usize) -> &[u8] {
         self.at = self.at.saturating_add(count).min(self.end);
         self.source.bytes().get(self.at.saturating_sub(keep)..self.at).unwrap_or_default()
     }
 
-    /// Passes over any number of bytes; `false` when the end comes first.
+    /// Skips any number of bytes; returns false if the end comes first.
     pub(super) fn skip(&mut self, mut count: u64) -> io::Result<bool> {
         while count > 0 {
             let step = usize::try_from(count).unwrap_or(READ_BYTES).min(READ_BYTES);
@@ -142,7 +142,7 @@ impl Bytes {
         Ok(true)
     }
 
-    /// How many bytes were passed.
+    /// Number of bytes consumed.
     pub(super) fn offset(&self) -> u64 {
         let before = match &self.source {
             Source::Mapped { .. } => 0,
@@ -162,23 +162,23 @@ impl Source {
     }
 }
 
-/// Makes pages of a mapping present with one call instead of a fault for every few of
-/// them. It also finds out what a fault would end the process for.
+/// Populates pages of a mapping with one call instead of a page fault every few pages. It also
+/// turns an error that would raise SIGBUS into a result.
 fn populate(map: &Mmap, start: usize, length: usize) -> io::Result<()> {
     match map.advise_range(Advice::PopulateRead, start, length) {
         Err(error) if matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EHWPOISON)) => {
-            Err(io::Error::other("the file was cut short while it was read, or the disk fails"))
+            Err(io::Error::other("the file was truncated while it was read, or the disk is failing"))
         }
-        // Before Linux 5.14 there is no such call: pages come when they are touched.
+        // Linux before 5.14 lacks this call: pages are populated on first access.
         _ => Ok(()),
     }
 }
 
-/// Gives back the pages before a place, so that a large file does not count as memory in use.
+/// Releases the pages before an offset, so that a large file does not count as memory in use.
 fn release(map: &Mmap, released: &mut usize, before: usize) {
     let until = before - before % READ_BYTES;
     if until > *released {
-        // SAFETY: a mapping of a file that nobody writes through reads the same again.
+        // SAFETY: the mapping is read-only, so its pages read the same again.
         let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, *released, until - *released) };
         *released = until;
     }

@@ -1,4 +1,4 @@
-//! A dnstap file: a frame stream whose data frames are messages of dnstap.
+//! dnstap files: a frame stream whose data frames are dnstap messages.
 
 use super::bytes::Bytes;
 use super::file::Stop;
@@ -6,22 +6,22 @@ use crate::dnstap::{self, Event, Fault, Step, Stream};
 use crate::observe::Frame;
 use crate::times::BEYOND_NS;
 
-/// A stream whose START was read.
+/// A frame stream whose START frame was read.
 pub(super) struct Dnstap {
     stream: Stream,
-    /// The time of the last message that had one, Unix nanoseconds.
+    /// The time of the last message that had a time, Unix nanoseconds.
     last_ns: u64,
 }
 
 impl Dnstap {
-    /// Reads up to the first data frame; the reason when the stream is another's.
+    /// Reads up to the first data frame. Returns the reason if the stream has another content type.
     pub(super) fn open(bytes: &mut Bytes) -> Result<Result<Self, String>, Stop> {
         let mut stream = Stream::default();
         while !stream.is_started() {
             match stream.step(bytes.rest()) {
                 Ok(Step { event: Event::Part(wanted), .. }) => {
                     if !bytes.want(wanted)? {
-                        return Err(Stop::Truncated("its first control frame"));
+                        return Err(Stop::Truncated("the first control frame"));
                     }
                 }
                 Ok(Step { taken, .. }) => drop(bytes.take(taken, 0)),
@@ -32,9 +32,9 @@ impl Dnstap {
         Ok(Ok(Dnstap { stream, last_ns: 0 }))
     }
 
-    /// Finds the next data frame: how long its content is, and how many bytes to pass
-    /// over so that the content was the last of them. A stream that was not stopped
-    /// ends where the file does: whoever wrote it was killed.
+    /// Finds the next data frame; returns the length of its content, and the number of bytes to
+    /// consume so that the content ends there. A stream without a STOP frame ends with the file:
+    /// its writer was killed.
     #[inline]
     pub(super) fn next(&mut self, bytes: &mut Bytes) -> Result<Option<(usize, usize)>, Stop> {
         loop {

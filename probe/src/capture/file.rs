@@ -1,9 +1,9 @@
 //! Capture files.
 //!
-//! A [`CaptureFile`] knows pcap, pcapng and dnstap by their first bytes, and looks
-//! into Zstandard frames for them. It reads front to back, so a pipe is as good as a
-//! file, and needs memory for one packet, not for the file. Damage ends it: what
-//! stood before was given, and the error says where and what.
+//! A [`CaptureFile`] recognises pcap, pcapng and dnstap by their first bytes, also inside Zstandard
+//! frames. It reads from front to back, so it works on pipes, and needs memory for one packet, not
+//! for the file. Damage ends the file: everything before it has been returned, and the error says
+//! where the damage is and what it is.
 
 use super::bytes::Bytes;
 use super::dnstap_file::Dnstap;
@@ -14,10 +14,10 @@ use crate::{Error, dnstap};
 use std::io;
 use std::path::Path;
 
-/// No packet is longer, octets; tcpdump's own bound is a quarter of it.
+/// Maximum packet length, octets; tcpdump's own limit is a quarter of it.
 pub(super) const MAX_PACKET_OCTETS: usize = 1 << 20;
 
-/// A capture file that is being read.
+/// An open capture file.
 pub struct CaptureFile {
     name: String,
     bytes: Bytes,
@@ -31,26 +31,26 @@ enum Format {
     Dnstap(Dnstap),
 }
 
-/// What a reader of one format found next.
+/// The next packet, as located by a format's reader.
 pub(super) struct Found {
     pub(super) time_ns: u64,
     pub(super) link_type: u32,
     pub(super) length_on_wire: u32,
-    /// How many bytes to pass over so that the packet was the last of them.
+    /// Number of bytes to consume so that the packet ends there.
     pub(super) passed: usize,
     /// The packet's length as captured, octets.
     pub(super) captured: usize,
-    /// How many bytes follow it before the next.
+    /// Number of bytes between this packet and the next.
     pub(super) trailer: usize,
 }
 
-/// Why a reader of one format stopped.
+/// Why a format's reader stopped.
 pub(super) enum Stop {
-    /// The system could not read on.
+    /// A system error.
     Read(io::Error),
-    /// What it found cannot be.
+    /// Invalid contents.
     Damage(String),
-    /// The bytes end inside of what is named.
+    /// The file ends inside the named part.
     Truncated(&'static str),
 }
 
@@ -63,15 +63,15 @@ impl From<io::Error> for Stop {
 impl CaptureFile {
     /// Opens a file; `-` is standard input.
     ///
-    /// Fails with [`Error::Disk`] when it cannot be read, [`Error::NotACapture`]
-    /// when it is something else, [`Error::Damaged`] when its header is.
+    /// Fails with [`Error::Disk`] when it cannot be read, [`Error::NotACapture`] when it has
+    /// another format, and [`Error::Damaged`] when its header is damaged.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
         Self::begin(name, Bytes::open(path))
     }
 
-    /// Reads a capture from anything that can be read, under a name for messages;
-    /// fails as [`CaptureFile::open`] does.
+    /// Reads a capture from any reader; `name` is used in messages. Fails like
+    /// [`CaptureFile::open`].
     pub fn from_reader(name: impl Into<String>, reader: impl io::Read + Send + 'static) -> Result<Self, Error> {
         Self::begin(name.into(), Bytes::read(Box::new(reader)))
     }
@@ -86,10 +86,10 @@ impl CaptureFile {
         }
     }
 
-    /// The next frame; `None` at the end of the file, and after an error.
+    /// Returns the next frame; `None` at the end of the file and after an error.
     ///
-    /// Fails with [`Error::Damaged`] where the file is damaged or ends inside a
-    /// packet, and [`Error::Disk`] when it cannot be read on.
+    /// Fails with [`Error::Damaged`] where the file is damaged or ends inside a packet, and with
+    /// [`Error::Disk`] when reading fails.
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, Error> {
         if self.ended {
@@ -122,7 +122,7 @@ impl CaptureFile {
         }
     }
 
-    /// The name under which messages speak of it.
+    /// The name used in messages.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -140,7 +140,7 @@ impl Stop {
     }
 }
 
-/// The reader for the format, or what the bytes are instead.
+/// Picks the reader for the format, or says what the bytes are instead.
 fn open_format(bytes: &mut Bytes) -> Result<Result<Format, String>, Stop> {
     bytes.want(12)?;
     let start = bytes.rest();
@@ -159,20 +159,18 @@ fn open_format(bytes: &mut Bytes) -> Result<Result<Format, String>, Stop> {
     Ok(Err(other_format(bytes.rest())))
 }
 
-/// Formats that people may take for captures that are read here.
+/// Recognises formats that users may mistake for supported captures.
 fn other_format(start: &[u8]) -> String {
     match start {
-        [0x1f, 0x8b, ..] => "it is compressed with gzip: give it through a pipe, as in gzip -dc FILE | … -".to_owned(),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-            "it is compressed with xz: give it through a pipe, as in xz -dc FILE | … -".to_owned()
-        }
-        [b'B', b'Z', b'h', ..] => "it is compressed with bzip2: give it through a pipe, as in bzip2 -dc FILE | … -".to_owned(),
+        [0x1f, 0x8b, ..] => "compressed with gzip: use a pipe, as in gzip -dc FILE | … -".to_owned(),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => "compressed with xz: use a pipe, as in xz -dc FILE | … -".to_owned(),
+        [b'B', b'Z', b'h', ..] => "compressed with bzip2: use a pipe, as in bzip2 -dc FILE | … -".to_owned(),
         _ => not_known(),
     }
 }
 
 fn not_known() -> String {
-    "neither pcap, pcapng nor dnstap by its first bytes".to_owned()
+    "its first bytes are not those of pcap, pcapng or dnstap".to_owned()
 }
 
 #[cfg(test)]

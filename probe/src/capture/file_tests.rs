@@ -1,4 +1,4 @@
-//! What capture files give.
+//! Contents of capture files, whole and damaged.
 
 use super::CaptureFile;
 use crate::Error;
@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use std::io::Write;
 use zonepulse_fixtures::{Tap, data_frame, dnstap_stream};
 
-/// What was read: time, link type, octets, length on the wire.
+/// A packet: time, link type, octets, length on the wire.
 type Packet = (u64, u32, Vec<u8>, u32);
 
-/// Everything that a file gives, and why it stopped if not at its end.
+/// All packets of a file, and the error that ended it, if any.
 fn read(bytes: &[u8]) -> (Vec<Packet>, Option<Error>) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
@@ -24,14 +24,14 @@ fn read(bytes: &[u8]) -> (Vec<Packet>, Option<Error>) {
             Ok(Some(frame)) => packets.push((frame.time_ns, frame.link_type, frame.data.to_vec(), frame.length_on_wire)),
             Ok(None) => return (packets, None),
             Err(error) => {
-                assert!(capture.next_frame().unwrap().is_none(), "an error ends a file");
+                assert!(capture.next_frame().unwrap().is_none(), "frames follow an error");
                 return (packets, Some(error));
             }
         }
     }
 }
 
-/// Numbers in one byte order.
+/// Encodes integers in one byte order.
 #[derive(Clone, Copy)]
 struct Order {
     big: bool,
@@ -132,9 +132,10 @@ fn pcap_of_old_versions_is_read_with_its_lengths_in_their_order() {
     }
 }
 
-/// The message about a file of a version that is not read; nothing of it is.
+/// Checks that a file of an unsupported version yields nothing, and that the error names the
+/// version.
 #[track_caller]
-fn is_of_another_version(bytes: &[u8], named: &str) {
+fn assert_unsupported_version(bytes: &[u8], named: &str) {
     let (packets, error) = read(bytes);
     let error = error.unwrap();
     assert!(packets.is_empty() && matches!(error, Error::NotACapture { .. }), "{error}");
@@ -146,7 +147,7 @@ fn pcap_of_other_versions_is_not_read_and_its_version_is_named() {
     for order in [LITTLE, Order { big: true }] {
         for (major, minor) in [(0, 1), (1, 4), (2, 5), (3, 0), (543, 1), (0xffff, 0xffff)] {
             let bytes = [order.pcap_of(0xa1b2_c3d4, (major, minor)), order.packet(1, 0, b"one")].concat();
-            is_of_another_version(&bytes, &format!("pcap version {major}.{minor} is not read; 2.0 to 2.4 are"));
+            assert_unsupported_version(&bytes, &format!("pcap version {major}.{minor} is not supported, only 2.0 to 2.4"));
         }
     }
 }
@@ -156,9 +157,12 @@ fn pcapng_of_other_versions_is_not_read_and_its_version_is_named() {
     for order in [LITTLE, Order { big: true }] {
         let file = |version| [order.section_of(version), order.interface(1, &[]), order.enhanced(0, 1, b"one")].concat();
         for (major, minor) in [(0, 1), (2, 0), (1, 1), (1, 3), (0, 0)] {
-            is_of_another_version(&file((major, minor)), &format!("pcapng version {major}.{minor} is not read; 1.0 and 1.2 are"));
+            assert_unsupported_version(
+                &file((major, minor)),
+                &format!("pcapng version {major}.{minor} is not supported, only 1.0 and 1.2"),
+            );
         }
-        assert_eq!(read(&file((1, 2))).0.len(), 1, "the same as 1.0");
+        assert_eq!(read(&file((1, 2))).0.len(), 1, "read like 1.0");
     }
 }
 
@@ -169,7 +173,7 @@ fn a_later_section_of_another_version_ends_a_file_of_pcapng() {
     let error = error.unwrap();
     assert_eq!(packets.len(), 1);
     assert!(matches!(error, Error::Damaged { offset_bytes, .. } if offset_bytes == first.len() as u64), "{error}");
-    assert!(error.to_string().contains("pcapng version 2.0 is not read"), "{error}");
+    assert!(error.to_string().contains("pcapng version 2.0 is not supported"), "{error}");
 }
 
 #[test]
@@ -227,7 +231,7 @@ fn dnstap_is_read_plain_compressed_and_put_together() {
 }
 
 #[test]
-fn what_stands_before_the_damage_of_a_dnstap_file_is_read() {
+fn everything_before_the_damage_of_a_dnstap_file_is_read() {
     let whole = dnstap_stream(&[Tap::new(1, b"query", 1), Tap::new(2, b"answer", 2)]);
     let second = whole.len() - 12 - 4 - Tap::new(2, b"answer", 2).bytes().len();
     let mut long = whole.clone();
@@ -238,7 +242,7 @@ fn what_stands_before_the_damage_of_a_dnstap_file_is_read() {
         (&whole[..second + 9], 1, second, "ends inside a frame"),
         (&whole[..second + 2], 1, second, "ends inside a frame"),
         (&long, 1, second, "a data frame of"),
-        (&order, 2, whole.len(), "a data frame where it may not stand"),
+        (&order, 2, whole.len(), "a data frame in the wrong place"),
         (&whole[..30], 0, 0, "first control frame"),
     ] {
         let (packets, error) = read(bytes);
@@ -259,7 +263,7 @@ fn a_compressed_capture_is_the_capture() {
 }
 
 #[test]
-fn what_stands_before_the_damage_is_read_and_the_damage_is_named() {
+fn everything_before_the_damage_is_read_and_the_damage_is_named() {
     let whole = [LITTLE.pcap(0xa1b2_c3d4), LITTLE.packet(1, 0, b"one"), LITTLE.packet(2, 0, b"two")].concat();
     let mut too_long = whole.clone();
     too_long[24 + 19 + 11] = 0xff;
@@ -268,7 +272,7 @@ fn what_stands_before_the_damage_is_read_and_the_damage_is_named() {
     for (bytes, what) in [
         (cut, "ends inside a packet"),
         (compressed, "ends inside a packet"),
-        (too_long, "no packet is longer"),
+        (too_long, "exceeds the limit"),
         (whole[..50].to_vec(), "header"),
     ] {
         let (packets, error) = read(&bytes);
@@ -282,7 +286,7 @@ fn what_stands_before_the_damage_is_read_and_the_damage_is_named() {
     *lengths_differ.last_mut().unwrap() = 9;
     for (end, what) in [
         (LITTLE.enhanced(1, 1, b"two"), "interface 1"),
-        (lengths_differ, "not the same"),
+        (lengths_differ, "do not match"),
         (LITTLE.u32(6).to_vec(), "block's header"),
         ([LITTLE.u32(6), LITTLE.u32(30), [0; 4]].concat(), "multiple of 4"),
         ([LITTLE.u32(77), LITTLE.u32(400), [0; 4]].concat(), "ends inside a block"),
@@ -295,15 +299,15 @@ fn what_stands_before_the_damage_is_read_and_the_damage_is_named() {
 }
 
 #[test]
-fn what_is_no_capture_is_named_for_what_it_is() {
+fn other_formats_are_named() {
     let stream = [&[0, 0, 0, 0, 0, 0, 0, 18, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 6][..], b"x:logs"].concat();
     let gzip = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     for (bytes, what) in [
-        (stream.as_slice(), "not of dnstap"),
+        (stream.as_slice(), "not dnstap"),
         (&gzip, "gzip"),
-        (b"Hello, world", "neither pcap, pcapng nor dnstap"),
+        (b"Hello, world", "not those of pcap, pcapng or dnstap"),
         (b"", "empty"),
-        (b"ab", "neither"),
+        (b"ab", "not those of"),
     ] {
         let (_, error) = read(bytes);
         let error = error.unwrap();
@@ -349,7 +353,8 @@ fn a_time_that_does_not_fit_is_beyond_all_and_never_2554() {
         assert!(error.is_none());
         packets[0].0
     };
-    // 2555 and after, in seconds, microseconds, nanoseconds with an offset, and powers of two.
+    // From the year 2555 on, in seconds, microseconds, nanoseconds with an offset, and powers of
+    // two.
     for (resolution, offset_s, time) in [
         (0, 0, 18_461_000_000),
         (6, 0, 18_461_000_000_000_000),
@@ -360,8 +365,8 @@ fn a_time_that_does_not_fit_is_beyond_all_and_never_2554() {
     ] {
         assert_eq!(read_one(resolution, offset_s, time), crate::times::BEYOND_NS, "{resolution} {offset_s} {time}");
     }
-    assert_eq!(read_one(0, -18_000_000_000, 18_461_000_000), 461_000_000_000_000_000, "an offset brings it back");
-    assert_eq!(read_one(0, -10, 5), 0, "before 1970 there is nothing");
+    assert_eq!(read_one(0, -18_000_000_000, 18_461_000_000), 461_000_000_000_000_000, "a negative offset is ignored");
+    assert_eq!(read_one(0, -10, 5), 0, "a time before 1970");
     assert_eq!(read_one(0, i64::MIN, 5), 0);
     assert_eq!(read_one(9, 0, 1_700_000_000_123_456_789), 1_700_000_000_123_456_789);
 }

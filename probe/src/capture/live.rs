@@ -1,16 +1,16 @@
-//! Live devices through libpcap.
+//! Live capture through libpcap.
 //!
-//! The kernel filters packets by port before it copies anything, and hands them
-//! over through a ring in shared memory, a block at a time. Fragments have no
-//! ports, and IPv6 extension headers and inner VLAN tags hide them, so the filter
-//! lets those through and the observer decides. It also lets requests over UDP to other
-//! ports through, which do not count: they tell that the server is asked elsewhere, too.
+//! The kernel filters packets by port before copying them, and hands them over in blocks through a
+//! ring in shared memory. Fragments have no ports, and IPv6 extension headers and inner VLAN tags
+//! hide them, so the filter lets those through and the observer decides. It also passes UDP
+//! requests to other ports. These do not count, but show that the server is queried on a port that
+//! is not observed.
 //!
-//! The pseudo-device `any` listens on all devices at once, and a packet may pass
-//! several: its frames say which, and the observer reads a packet once. On the
-//! loopback device libpcap itself leaves out the outgoing half. What comes out of a
-//! tunnel passes a device of its own, which `any` has; where one device is listened
-//! to, its filter lets tunnels through, and the observer looks into them.
+//! The pseudo-device `any` listens on all devices at once, so a packet may appear on several of
+//! them: its frames name the device, and the observer reads each packet once. On the loopback
+//! device, libpcap itself drops the outgoing copy. Decapsulated packets appear on a tunnel device,
+//! which `any` includes; when capturing on a single device, its filter passes tunnels, and the
+//! observer looks into them.
 
 use crate::Error;
 use crate::observe::Frame;
@@ -25,63 +25,63 @@ pub struct LiveSettings {
     pub device: String,
     /// The ports that the kernel's filter lets through.
     pub ports: Vec<u16>,
-    /// Of other ports it lets requests through, but not of these.
+    /// Requests to other ports pass the filter as well, except to these.
     pub ignored_ports: Vec<u16>,
-    /// The ring between kernel and probe, bytes.
+    /// Size of the ring between kernel and probe, bytes.
     pub buffer_bytes: usize,
 }
 
-/// A device that is being listened to.
+/// An open capture device.
 pub struct LiveCapture {
     capture: Capture<Active>,
     device: String,
     link_type: u32,
-    /// Whether the ring was empty when it was last looked into.
+    /// Whether the ring was empty at the last read.
     drained: bool,
     statistics: Statistics,
-    /// What libpcap said last, which wraps around.
+    /// The last counters from libpcap, which wrap around.
     counted: (u32, u32, u32),
 }
 
-/// What a device gave.
+/// The result of waiting for a frame.
 #[derive(Debug)]
 pub enum Next<'a> {
-    /// A frame.
+    /// A captured frame.
     Frame(Frame<'a>),
-    /// No frame is waiting; the next call waits for one, about 100 ms at most.
+    /// No frame is waiting; the next call waits for one, for about 100 ms.
     Idle,
     /// The capture has ended.
     End,
 }
 
-/// What the kernel counted since the capture was opened, packets.
+/// Packets counted by the kernel since the capture was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Statistics {
     /// Passed the filter.
     pub received: u64,
-    /// Did not fit in the ring because the probe did not keep up.
+    /// Did not fit in the ring because the probe was too slow.
     pub kernel_dropped: u64,
     /// Dropped by the interface or its driver, whether or not they would have passed the filter.
     pub interface_dropped: u64,
 }
 
-/// The pseudo-device of all devices.
+/// The pseudo-device that stands for all devices.
 const ANY: &str = "any";
 /// How long to wait for a frame, and for a block of the ring to fill, milliseconds.
 const TIMEOUT_MS: i32 = 100;
-/// Segments of TCP that the network card or the loopback device would cut have up to
-/// 64 KiB, and more with headers; this is libpcap's own bound.
+/// TCP segments that the network card would split, or on the loopback device, are up to 64 KiB
+/// long, plus headers. This is libpcap's own limit.
 const SNAP_LENGTH: i32 = 262_144;
 /// LINKTYPE_ETHERNET.
 const ETHERNET: i32 = 1;
-/// LINKTYPE_LINUX_SLL2: unlike its predecessor it says which device a packet passed.
+/// LINKTYPE_LINUX_SLL2, which, unlike its predecessor, names the device.
 const LINUX_SLL2: i32 = 276;
 
 impl LiveCapture {
-    /// Begins to listen, not promiscuously.
+    /// Opens the device, without promiscuous mode.
     ///
-    /// Fails with [`Error::CaptureRight`] when the process may not, and with
-    /// [`Error::Device`] when the device is not there, is down or does not carry IP.
+    /// Fails with [`Error::CaptureRight`] when the process lacks the privilege, and with
+    /// [`Error::Device`] when the device does not exist, is down or does not carry IP.
     pub fn open(settings: &LiveSettings) -> Result<Self, Error> {
         let device = settings.device.as_str();
         let failed = |error| open_error(device, error);
@@ -96,7 +96,7 @@ impl LiveCapture {
             .open()
             .map_err(failed)?;
         if device == ANY {
-            // Before libpcap 1.10 there is only the first version: duplicates cannot be told then.
+            // libpcap before 1.10 has only the first version, which cannot tell duplicates.
             let _ = capture.set_datalink(Linktype(LINUX_SLL2));
         }
         let link_type = capture.get_datalink().0;
@@ -112,11 +112,11 @@ impl LiveCapture {
         })
     }
 
-    /// The next frame, if one comes within about 100 ms. Once there is none,
-    /// [`Next::Idle`] is given at once, and the call after it waits.
+    /// Waits about 100 ms for the next frame. When the ring runs empty, [`Next::Idle`] is returned
+    /// at once, and only the following call waits.
     ///
     /// Fails with [`Error::Device`] when the device is gone or went down.
-    #[expect(clippy::should_implement_trait, reason = "it lends the frame, which an iterator cannot")]
+    #[expect(clippy::should_implement_trait, reason = "lends the frame, which an iterator cannot do")]
     pub fn next(&mut self) -> Result<Next<'_>, Error> {
         if self.drained && !wait_for_frames(&self.capture) {
             return Ok(Next::Idle);
@@ -138,7 +138,7 @@ impl LiveCapture {
         }
     }
 
-    /// What the kernel counted so far.
+    /// The kernel's counters so far.
     ///
     /// Fails with [`Error::Device`] when the device is gone.
     pub fn statistics(&mut self) -> Result<Statistics, Error> {
@@ -154,13 +154,13 @@ impl LiveCapture {
     }
 }
 
-/// The kernel's filter, in the language of pcap-filter(7).
+/// The kernel's filter, in the syntax of pcap-filter(7).
 fn filter(ports: &[u16], ignored_ports: &[u16], link_type: i32) -> String {
     let requests = requests(ignored_ports);
     let ports: Vec<String> = ports.iter().map(|port| format!("port {port}")).collect();
     let ports = if ports.is_empty() { "less 0".to_owned() } else { ports.join(" or ") };
-    // Later fragments; and IPv6 packets whose first header is an extension: hop-by-hop,
-    // routing, fragment, authentication, destination options.
+    // Later fragments, and IPv6 packets whose first header is an extension: hop-by-hop, routing,
+    // fragment, authentication, destination options.
     let packets = format!(
         "({ports} or (ip[6:2] & 0x1fff != 0) or (ip6 and (ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 51 or ip6[6] = 60)) or ({requests}))"
     );
@@ -170,14 +170,14 @@ fn filter(ports: &[u16], ignored_ports: &[u16], link_type: i32) -> String {
             let packets = format!("{packets} or {tunnels}");
             format!("{packets} or (vlan and ({packets} or (vlan and ({packets}))))")
         }
-        // Cooked packets come without their first tag; this is a second one.
+        // Cooked packets come without their outer tag; this matches an inner one.
         LINUX_SLL2 => format!("({packets} or ether proto 0x8100 or ether proto 0x88a8){}", no_echo()),
         _ => format!("{packets} or {tunnels} or ether proto 0x8100 or ether proto 0x88a8"),
     }
 }
 
-/// Requests over UDP: of opcode QUERY, one question, no answer, no authority (RFC 1035 section 4.1.1). They make up 48
-/// bits that are nearly always others in what is no DNS.
+/// UDP requests: opcode QUERY, one question, no answer, no authority (RFC 1035 section 4.1.1). The
+/// filter compares 48 bits, which rarely match by chance in other protocols.
 fn requests(ignored_ports: &[u16]) -> String {
     let udp = "udp[10] & 0xf8 = 0 and udp[12:4] = 0x10000 and udp[16:2] = 0";
     let udp6 = "ip6[6] = 17 and ip6[50] & 0xf8 = 0 and ip6[52:4] = 0x10000 and ip6[56:2] = 0";
@@ -185,30 +185,30 @@ fn requests(ignored_ports: &[u16]) -> String {
     format!("(({udp}) or ({udp6})){ignored}")
 }
 
-/// What passes the loopback device goes out and comes in. libpcap leaves out the half
-/// that goes out; on `any` the kernel can do so before it takes room in the ring. (On
-/// the loopback device alone it cannot: libpcap filters the first block of the ring
-/// itself, and does not know there which way a packet of an Ethernet device went.)
+/// A packet on the loopback device is seen twice, outgoing and incoming. libpcap drops the outgoing
+/// copy; on `any`, the kernel can drop it before it takes up space in the ring. (It cannot when
+/// capturing on the loopback device alone: libpcap filters the first block of the ring itself,
+/// where it does not know the direction of packets of an Ethernet device.)
 fn no_echo() -> String {
-    // SAFETY: a text that ends with a zero.
+    // SAFETY: a string that ends with a zero byte.
     match unsafe { libc::if_nametoindex(c"lo".as_ptr()) } {
         0 => String::new(),
         number => format!(" and not (outbound and ifindex {number})"),
     }
 }
 
-/// Waits until the ring has frames, or for a while: whether it is worth a look.
+/// Waits a while for frames in the ring; returns whether to read it.
 fn wait_for_frames(capture: &Capture<Active>) -> bool {
     let mut poll = libc::pollfd { fd: capture.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one valid pollfd, and its number.
+    // SAFETY: one valid pollfd, and its count.
     let ready = unsafe { libc::poll(&raw mut poll, 1, TIMEOUT_MS) };
-    // After a signal or an error a look does no harm, and tells what is wrong.
+    // After a signal or an error, reading the ring does no harm and reports the problem.
     ready != 0
 }
 
 fn time_ns(header: &pcap::PacketHeader) -> u64 {
     let seconds = u64::try_from(header.ts.tv_sec).unwrap_or(0);
-    // Nanoseconds, as asked for.
+    // Nanoseconds, as requested.
     let fraction = u64::try_from(header.ts.tv_usec).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(fraction)
 }
@@ -221,10 +221,10 @@ fn open_error(device: &str, error: pcap::Error) -> Error {
     Error::CaptureRight { device: device.to_owned(), program }
 }
 
-/// Whether the system lets this process open a packet socket: what libpcap needs, and
-/// what its message alone would not say for sure.
+/// Whether the process may open a packet socket, which libpcap needs. Its error message alone does
+/// not say so reliably.
 fn may_capture() -> bool {
-    // SAFETY: plain system calls; the descriptor is closed by whoever opened it, here.
+    // SAFETY: plain system calls; the descriptor is opened and closed here.
     unsafe {
         let socket = libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0);
         if socket >= 0 {
@@ -258,7 +258,7 @@ mod tests {
         let passes = |port: u16, octets: &[u8]| program.filter(&ethernet(0x0800, &ipv4(17, 1, 53, &udp(40_000, port, octets))));
         let (asked, answered) = (query("www.example."), response("www.example.", 0));
         assert!(passes(5353, &asked) && program.filter(&udp_to_server(&asked)));
-        assert!(!passes(5300, &asked), "the port is ignored");
+        assert!(!passes(5300, &asked), "requests to an ignored port pass");
         assert!(!passes(5353, &answered) && passes(53, &answered));
         assert!(!passes(5353, &[0; 48]) && !passes(5353, &[0xff; 48]) && !passes(5353, b"GET"));
         let mut v6 = vec![0x60, 0, 0, 0];

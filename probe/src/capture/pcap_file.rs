@@ -1,10 +1,9 @@
-//! The pcap format: a header of 24 bytes, then packets, each after a header of 16.
+//! The pcap format: a header of 24 bytes, then packets, each preceded by a header of 16 bytes.
 //!
-//! The writer's byte order shows in the first four bytes, and so does whether the
-//! fraction of a second counts microseconds or nanoseconds. (IETF draft
-//! draft-ietf-opsawg-pcap.) Versions are read that libpcap and Wireshark read: 2.0 to
-//! 2.4, and 543.0, which DG/UX wrote. Before 2.3 a packet's two lengths are swapped; in
-//! 2.3 some writers swapped them.
+//! The first four bytes show the writer's byte order, and whether the fraction of a second counts
+//! microseconds or nanoseconds (IETF draft draft-ietf-opsawg-pcap). Supported versions are those of
+//! libpcap and Wireshark: 2.0 to 2.4, and 543.0, which DG/UX wrote. Before 2.3 a packet's two
+//! lengths are swapped; in 2.3 only some writers swapped them.
 
 use super::byte_order::ByteOrder;
 use super::bytes::Bytes;
@@ -12,13 +11,14 @@ use super::file::{Found, MAX_PACKET_OCTETS, Stop};
 
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
 const NANOSECONDS: u32 = 0xa1b2_3c4d;
-/// A patched libpcap of old Linux distributions: eight more bytes before each packet.
+/// Written by a patched libpcap of old Linux distributions, with eight more bytes before each
+/// packet.
 const MODIFIED: u32 = 0xa1b2_cd34;
 
 const HEADER_BYTES: usize = 24;
 const NS_PER_S: u64 = 1_000_000_000;
 
-/// What the header says.
+/// The contents of the header.
 pub(super) struct Pcap {
     order: ByteOrder,
     /// Nanoseconds per unit of the fraction.
@@ -28,23 +28,24 @@ pub(super) struct Pcap {
     lengths: Lengths,
 }
 
-/// In which order a packet's two lengths stand.
+/// The order of a packet's two lengths.
 #[derive(Clone, Copy)]
 enum Lengths {
-    /// As captured, then as on the wire.
+    /// Captured length, then length on the wire.
     Plain,
     Swapped,
-    /// No packet is captured longer than it was, so the shorter length is the captured one.
+    /// Either order. A packet cannot be captured longer than it was, so the shorter length is the
+    /// captured one.
     Either,
 }
 
 impl Pcap {
-    /// Reads the header; `None` when the magic number is another format's, and the reason when
-    /// its version is not read.
+    /// Reads the header. `None` if the magic number belongs to another format; the reason if the
+    /// version is not supported.
     pub(super) fn open(magic: [u8; 4], bytes: &mut Bytes) -> Result<Option<Result<Self, String>>, Stop> {
         let Some((order, magic)) = ByteOrder::of(magic, &[MICROSECONDS, NANOSECONDS, MODIFIED]) else { return Ok(None) };
         if !bytes.want(HEADER_BYTES)? {
-            return Err(Stop::Truncated("its header"));
+            return Err(Stop::Truncated("the header"));
         }
         let mut pcap = Pcap {
             order,
@@ -54,22 +55,22 @@ impl Pcap {
             lengths: Lengths::Plain,
         };
         let Some([_, _, _, _, a, b, c, d, .., w, x, y, z]) = bytes.rest().first_chunk::<HEADER_BYTES>().copied() else {
-            return Err(Stop::Truncated("its header"));
+            return Err(Stop::Truncated("the header"));
         };
         let (major, minor) = (order.u16([a, b]), order.u16([c, d]));
         pcap.lengths = match (major, minor) {
             (2, 4) => Lengths::Plain,
             (2, 3) => Lengths::Either,
             (2, 0..=2) | (543, 0) => Lengths::Swapped,
-            _ => return Ok(Some(Err(format!("pcap version {major}.{minor} is not read; 2.0 to 2.4 are")))),
+            _ => return Ok(Some(Err(format!("pcap version {major}.{minor} is not supported, only 2.0 to 2.4")))),
         };
-        // The upper bits tell of a frame check sequence, which parsing the IP length leaves out anyway.
+        // The upper bits describe a frame check sequence, which is excluded by the IP length
+        // anyway.
         pcap.link_type = order.u32([w, x, y, z]) & 0x03ff_ffff;
         bytes.take(HEADER_BYTES, 0);
         Ok(Some(Ok(pcap)))
     }
 
-    /// Finds the next packet.
     #[inline]
     pub(super) fn next(&self, bytes: &mut Bytes) -> Result<Option<Found>, Stop> {
         if !bytes.want(self.packet_header_bytes)? {
@@ -86,7 +87,7 @@ impl Pcap {
         };
         let captured = captured as usize;
         if captured > MAX_PACKET_OCTETS {
-            return Err(Stop::Damage(format!("a packet of {captured} octets: no packet is longer than {MAX_PACKET_OCTETS}")));
+            return Err(Stop::Damage(format!("a packet of {captured} octets exceeds the limit of {MAX_PACKET_OCTETS}")));
         }
         let passed = self.packet_header_bytes + captured;
         if !bytes.want(passed)? {

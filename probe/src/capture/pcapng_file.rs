@@ -1,10 +1,9 @@
-//! The pcapng format: blocks, each with its type and length before and its length after.
+//! The pcapng format: blocks that begin with a type and a length, and end with the length again.
 //!
-//! A section header block begins a section and shows its byte order; interface
-//! description blocks give each interface of the section a number, a link type and
-//! a unit of time; packet blocks name their interface. Blocks of other types are
-//! passed over. (IETF draft draft-ietf-opsawg-pcapng.) A section says its version: 1.0 is
-//! read, and 1.2, which the draft says is the same.
+//! A section header block begins a section and shows its byte order. Interface description blocks
+//! number the section's interfaces and give each a link type and a time resolution. Packet blocks
+//! refer to an interface. Other block types are skipped (IETF draft draft-ietf-opsawg-pcapng).
+//! Supported versions are 1.0, and 1.2, which the draft declares identical.
 
 use super::byte_order::ByteOrder;
 use super::bytes::Bytes;
@@ -18,31 +17,31 @@ const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
 
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
-/// Type, length and length again.
+/// Block type, and the length twice.
 const FRAME_BYTES: usize = 12;
 /// A section header up to its version.
 const SECTION_START_BYTES: usize = 16;
-/// No block that is read into memory is longer: a packet and generous options, bytes.
+/// Maximum length of a block that is read into memory: a packet and generous options, bytes.
 const MAX_BLOCK_BYTES: usize = 2 * MAX_PACKET_OCTETS;
-/// A section has no more interfaces.
+/// Maximum number of interfaces in a section.
 const MAX_INTERFACES: usize = 65_536;
 const NS_PER_S: u64 = 1_000_000_000;
 
-/// A file that is being read.
+/// An open pcapng file.
 pub(super) struct Pcapng {
     order: ByteOrder,
     interfaces: Vec<Interface>,
-    /// Simple packets have no time; the last packet's is the best guess.
+    /// Time of the last packet. Simple packets have none, and this is the best guess.
     last_time_ns: u64,
 }
 
 #[derive(Clone, Copy)]
 struct Interface {
     link_type: u32,
-    /// Octets of a packet that are captured at most; 0 for all.
+    /// Maximum captured octets per packet; 0 for no limit.
     snap_length: u32,
     unit: Unit,
-    /// What is to be added to times, seconds.
+    /// Offset to add to times, seconds.
     offset_s: i64,
 }
 
@@ -50,26 +49,26 @@ struct Interface {
 enum Unit {
     /// Nanoseconds per unit.
     Nanoseconds(u64),
-    /// Units per second, where they do not come out even.
+    /// Units per second, where a unit is not a whole number of nanoseconds.
     PerSecond(u128),
 }
 
 impl Pcapng {
     pub(super) fn is_magic(magic: [u8; 4]) -> bool {
-        // The same in both byte orders.
+        // The magic number is a palindrome: the same in both byte orders.
         u32::from_le_bytes(magic) == SECTION_HEADER
     }
 
-    /// A file whose first bytes are a section header's; the reason when its version is not read.
+    /// Opens a file that starts with a section header. Returns the reason if its version is not
+    /// supported.
     pub(super) fn open(bytes: &mut Bytes) -> Result<Result<Self, String>, Stop> {
         let pcapng = Pcapng { order: ByteOrder::Little, interfaces: Vec::new(), last_time_ns: 0 };
         bytes.want(SECTION_START_BYTES)?;
-        // What is short or damaged is found where the first block is read.
+        // Truncation and damage are detected when the first block is read.
         let section = bytes.rest().get(8..).and_then(|rest| section(rest).ok());
         Ok(section.map_or(Ok(()), |(order, version)| check_version(order, version)).map(|()| pcapng))
     }
 
-    /// Finds the next packet.
     #[inline]
     pub(super) fn next(&mut self, bytes: &mut Bytes) -> Result<Option<Found>, Stop> {
         loop {
@@ -84,7 +83,9 @@ impl Pcapng {
             }
             let length = self.order.u32([e, f, g, h]) as usize;
             if length < FRAME_BYTES || !length.is_multiple_of(4) {
-                return Err(Stop::Damage(format!("a block of {length} bytes: a length is a multiple of 4 and at least 12")));
+                return Err(Stop::Damage(format!(
+                    "a block of {length} bytes: the length must be a multiple of 4 and at least 12"
+                )));
             }
             match block_type {
                 SECTION_HEADER | INTERFACE_DESCRIPTION | OBSOLETE_PACKET | SIMPLE_PACKET | ENHANCED_PACKET => {
@@ -103,11 +104,11 @@ impl Pcapng {
         }
     }
 
-    /// Reads a block of a known type: the packet, if it is one.
+    /// Reads a block of a known type; returns the packet, if it is one.
     #[inline]
     fn block(&mut self, block_type: u32, length: usize, bytes: &mut Bytes) -> Result<Option<Found>, Stop> {
         if length > MAX_BLOCK_BYTES {
-            return Err(Stop::Damage(format!("a block of {length} bytes: none of its type is longer than {MAX_BLOCK_BYTES}")));
+            return Err(Stop::Damage(format!("a block of {length} bytes exceeds the limit of {MAX_BLOCK_BYTES} for its type")));
         }
         if !bytes.want(length)? {
             return Err(Stop::Truncated("a block"));
@@ -115,7 +116,7 @@ impl Pcapng {
         let block = bytes.rest().get(..length).unwrap_or_default();
         let (block, length_again) = block.split_last_chunk().unwrap_or((&[], &[0; 4]));
         if self.order.u32(*length_again) as usize != length {
-            return Err(Stop::Damage("a block's length is not the same before and after it".to_owned()));
+            return Err(Stop::Damage("the lengths before and after a block do not match".to_owned()));
         }
         let body = block.get(8..).unwrap_or_default();
         match block_type {
@@ -127,7 +128,7 @@ impl Pcapng {
         }
     }
 
-    /// A section: `rest` is what follows the block's length.
+    /// Begins a section; `rest` follows the block's length field.
     fn begin_section(&mut self, rest: &[u8]) -> Result<(), Stop> {
         let (order, version) = section(rest)?;
         check_version(order, version).map_err(Stop::Damage)?;
@@ -151,7 +152,7 @@ impl Pcapng {
         };
         while let Some((&[a, b, c, d], rest)) = options.split_first_chunk() {
             let (code, length) = (self.order.u16([a, b]), usize::from(self.order.u16([c, d])));
-            let value = rest.get(..length).ok_or_else(|| too_short("an interface's option"))?;
+            let value = rest.get(..length).ok_or_else(|| too_short("an interface option"))?;
             match (code, value) {
                 (0, _) => break,
                 (9, [resolution]) => interface.unit = Unit::new(*resolution)?,
@@ -199,17 +200,17 @@ impl Pcapng {
     fn interface(&self, number: u32) -> Result<&Interface, Stop> {
         self.interfaces
             .get(number as usize)
-            .ok_or_else(|| Stop::Damage(format!("a packet of interface {number}, which is not described")))
+            .ok_or_else(|| Stop::Damage(format!("a packet refers to interface {number}, which has no description")))
     }
 }
 
 impl Unit {
-    /// From the option if_tsresol: a negative power of ten, or of two when the highest bit is set.
+    /// From the option if_tsresol: a negative power of ten, or of two if the highest bit is set.
     fn new(resolution: u8) -> Result<Self, Stop> {
         let exponent = u32::from(resolution & 0x7f);
         let per_second = if resolution & 0x80 == 0 { 10u128.checked_pow(exponent) } else { 1u128.checked_shl(exponent) };
         match per_second.filter(|per_second| *per_second <= u128::from(u64::MAX)) {
-            None => Err(Stop::Damage(format!("a resolution of time of {resolution:#04x}: finer than any clock"))),
+            None => Err(Stop::Damage(format!("a time resolution of {resolution:#04x} is finer than any clock"))),
             Some(per_second) if u128::from(NS_PER_S).is_multiple_of(per_second) => {
                 Ok(Unit::Nanoseconds((u128::from(NS_PER_S) / per_second) as u64))
             }
@@ -231,22 +232,22 @@ impl Interface {
         self.far_time_ns(count)
     }
 
-    /// The same for units that do not come out even, with an offset, and for times that do not fit: one before 1970 is
-    /// of its first moment, one that is too late is [`BEYOND_NS`].
+    /// Like `time_ns`, for units that are not whole nanoseconds, for offsets, and for times out of
+    /// range: times before 1970 become 0, times that are too late become [`BEYOND_NS`].
     #[cold]
     fn far_time_ns(&self, count: u64) -> u64 {
         let ns = match self.unit {
             Unit::Nanoseconds(unit_ns) => u128::from(count) * u128::from(unit_ns),
             Unit::PerSecond(per_second) => u128::from(count) * u128::from(NS_PER_S) / per_second,
         };
-        // Both are far below 2^127.
+        // Both operands are far below 2^127.
         let ns = ns.cast_signed().saturating_add(i128::from(self.offset_s) * i128::from(NS_PER_S));
         u64::try_from(ns.max(0)).unwrap_or(BEYOND_NS)
     }
 }
 
-/// The byte order of a section, and its version as it was written: `rest` is what follows
-/// the block's length.
+/// The byte order of a section, and its version as written; `rest` follows the block's length
+/// field.
 fn section(rest: &[u8]) -> Result<(ByteOrder, [u8; 4]), Stop> {
     let (magic, rest) = rest.split_first_chunk().unwrap_or((&[0; 4], &[]));
     let Some((order, _)) = ByteOrder::of(*magic, &[BYTE_ORDER_MAGIC]) else {
@@ -258,7 +259,7 @@ fn section(rest: &[u8]) -> Result<(ByteOrder, [u8; 4]), Stop> {
 fn check_version(order: ByteOrder, [a, b, c, d]: [u8; 4]) -> Result<(), String> {
     match (order.u16([a, b]), order.u16([c, d])) {
         (1, 0 | 2) => Ok(()),
-        (major, minor) => Err(format!("pcapng version {major}.{minor} is not read; 1.0 and 1.2 are")),
+        (major, minor) => Err(format!("pcapng version {major}.{minor} is not supported, only 1.0 and 1.2")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The program's subcommands: arguments in, exit code out.
+//! Subcommands: arguments in, exit code out.
 
 pub mod enroll;
 pub mod replay;
@@ -9,24 +9,24 @@ pub mod tally;
 use crate::config::Log;
 use zonepulse_program::log::{self, Format, Level, Libraries};
 
-/// What the command line says of the log; it wins over the configuration.
+/// Options for the log; they override the configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args)]
 pub struct LogArgs {
-    /// How much is logged, on standard error.
+    /// Log level, on standard error
     #[arg(long, global = true, value_enum)]
     log_level: Option<Level>,
-    /// How the log is written.
+    /// Log format
     #[arg(long, global = true, value_enum)]
     log_format: Option<Format>,
 }
 
 impl LogArgs {
-    /// Begins to log as the command line says, or else the configuration.
+    /// Starts logging as the command line says, or else the configuration.
     pub fn start(&self, configured: &Log) -> log::Handle {
         log::start(self.level(configured), self.log_format.unwrap_or(configured.format), Libraries::Silent)
     }
 
-    /// The level that counts.
+    /// The effective log level.
     pub fn level(&self, configured: &Log) -> Level {
         self.log_level.unwrap_or(configured.level)
     }

@@ -10,43 +10,44 @@ use std::process::ExitCode;
 use std::time::Duration;
 use zonepulse_wire::Counter;
 
-/// Sends captures through the whole path as if they were live.
+/// Send captures through the whole pipeline as if they were live.
 ///
-/// The same replay again counts once: the same messages as a whole, for the same server and with the same interval, in
-/// whatever files and format they are. A part of them, or more than them, is another replay and counts beside it; so it is with
-/// ports or addresses that find other messages, and with --end-now. It may run beside `run`: it
-/// keeps its batches in a directory of its own in the spool.
+/// Repeating a replay does not count again: a replay is identified by its messages as a whole, the
+/// server and the interval, whatever the files and their format. A subset or superset of the
+/// messages is a different replay and counts in addition; so does one whose ports or addresses
+/// select other messages, and every replay with --end-now. It may run next to `run`: it keeps its
+/// batches in a directory of its own in the spool.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Captures: pcap, pcapng or dnstap, also zstd-compressed; in the order of their time.
+    /// Captures: pcap, pcapng or dnstap, optionally zstd-compressed, in chronological order.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The configuration, TOML.
+    /// The configuration file (TOML).
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// A key of the configuration and another value for it (repeatable).
+    /// Override a configuration key, as in capture.device=eth0 (repeatable).
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Argument>,
-    /// Move the captures' time so that they end now. Each time this is another replay, and counts again.
+    /// Shift the captures in time so that they end now. Each such replay counts again.
     #[arg(long)]
     end_now: bool,
-    /// Send for this server instead of the configuration's.
+    /// Send on behalf of this server instead of the configured one.
     #[arg(long, value_name = "NUMBER")]
     server_id: Option<u32>,
-    /// Wait so long for the central once everything is read; for ever when not given.
+    /// Once everything is read, wait this many seconds for the central; forever if not given.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
 }
 
-/// Replays, prints what was sent and what was lost, and fails when something
-/// could not be read, was refused, or has not arrived.
+/// Replays and prints what was sent and what was lost. Fails if something could not be read, was
+/// refused, or has not been delivered.
 pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     let mut config = Config::load(&args.config, &args.set)?;
     log.start(&config.log);
     config.warn();
     if let Some(server_id) = args.server_id {
         if server_id == 0 {
-            return Err(Error::Config { place: "--server-id".into(), detail: "0 is no server".into() });
+            return Err(Error::Config { place: "--server-id".into(), detail: "0 is not a valid server ID".into() });
         }
         config.server_id = server_id;
     }
@@ -54,21 +55,21 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     let outcome = replay::run(&config, &Settings { files: args.files.clone(), end_now: args.end_now, timeout })?;
     print(&outcome).map_err(Error::disk("write to", "standard output"))?;
     if outcome.waiting > 0 {
-        tracing::error!(batches = outcome.waiting, dir = %outcome.dir.display(), "time is up; the next replay for this server delivers what still waits");
+        tracing::error!(batches = outcome.waiting, dir = %outcome.dir.display(), "timed out; the next replay for this server delivers the remaining batches");
     }
     if outcome.without_raw + outcome.without_points > 0 {
         tracing::warn!(
             without_raw_points = outcome.without_raw,
             without_points = outcome.without_points,
-            "what was replayed is older than what the central keeps for this server: batches without raw points are in roll-ups and \
-             totals, batches without points in totals only (/api/v2/dns/aggregate without a time); raise the retention before a \
-             replay, or use --end-now"
+            "the replayed data is older than the central's retention for this server: batches without raw points are in roll-ups \
+                 and totals, batches without points in totals only (/api/v2/dns/aggregate without a time); raise the retention before a \
+                 replay, or use --end-now"
         );
     }
     Ok(if outcome.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A line for each number: its name, a tab, the number.
+/// One line per number: name, tab, value.
 fn print(outcome: &Outcome) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let read = &outcome.read;

@@ -10,30 +10,30 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zonepulse_wire::Utc;
 
-/// Lists the batches that the central refused for good, or has them sent again.
+/// List the batches that the central rejected for good, or send them again.
 ///
-/// Without names it prints a line for each: its name, the start of its interval, its size in bytes, `refused` or
-/// `to be sent again`, and why it was refused. With names, or --all, it puts them back into the spool. A probe that runs
-/// takes them within seconds, otherwise the next one that starts; batches of a replay (replay-N/NAME) go with the next
-/// replay for that server. A batch counts once, however often it is sent; each
-/// refusal of it is one more in batches_refused.
+/// Without names, print one line per batch: name, start of its interval, size in bytes, `refused`
+/// or `to be sent again`, and the reason. With names, or --all, put the batches back into the
+/// spool. A running probe picks them up within seconds, otherwise the next one to start; batches of
+/// a replay (replay-N/NAME) go with the next replay for that server. A batch counts once, however
+/// often it is sent; each further refusal adds one to batches_refused.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration of the probe, TOML.
+    /// The probe's configuration file (TOML).
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// A key of the configuration and another value for it (repeatable).
+    /// Override a configuration key, as in spool.dir=/var/spool/probe (repeatable).
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Argument>,
     /// Send all of them again.
     #[arg(long, conflicts_with = "names")]
     all: bool,
-    /// Send these again: names as they are listed.
+    /// Names of the batches to send again, as listed.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }
 
-/// Lists, or offers; fails when a name is none of a refused batch, and then offers nothing.
+/// Lists or resends. Fails, and resends nothing, if a name does not match a refused batch.
 pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     let config = Config::load(&args.config, &args.set)?;
     log.start(&config.log);
@@ -47,11 +47,11 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     for (_, batch) in &chosen {
         batch.offer()?;
     }
-    println!("{} batches are sent again", chosen.len());
+    println!("{} batches will be sent again", chosen.len());
     Ok(ExitCode::SUCCESS)
 }
 
-/// Those of a spool and of the spools of replays in it, each with the name by which it is called.
+/// The refused batches of a spool and of the replay spools inside it, each with its full name.
 fn all_in(spool: &Path) -> Result<Vec<(String, Refused)>, Error> {
     let mut all: Vec<_> = Refused::read(spool)?.into_iter().map(|batch| (batch.name.clone(), batch)).collect();
     let mut replays = Vec::new();
@@ -62,7 +62,7 @@ fn all_in(spool: &Path) -> Result<Vec<(String, Refused)>, Error> {
     replays.sort_unstable();
     for replay in replays {
         let batches = match Refused::read(&spool.join(&replay)) {
-            // It only has the name of a spool.
+            // Something else with the name of a replay spool.
             Err(Error::Disk { source, .. }) if source.kind() == ErrorKind::NotADirectory => {
                 continue;
             }
@@ -79,7 +79,7 @@ fn choose<'r>(refused: &'r [(String, Refused)], names: &[String]) -> Result<Vec<
         let found = refused.iter().find(|(known, _)| known == stem);
         found.ok_or_else(|| Error::Config {
             place: name.clone(),
-            detail: "no batch of this name was refused; without a name they are listed".into(),
+            detail: "no refused batch has this name; run without names to list them".into(),
         })
     };
     names.iter().map(find).collect()
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_not_refused_is_named_and_nothing_is_offered() {
+    fn an_unknown_name_is_reported_and_nothing_is_offered() {
         let dir = TempDir::new().unwrap();
         refuse(dir.path(), 0..1);
         let all = all_in(dir.path()).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_has_the_name_of_a_replay_s_spool_is_passed_over() {
+    fn other_files_named_like_a_replay_s_spool_are_skipped() {
         let dir = TempDir::new().unwrap();
         refuse(dir.path(), 0..1);
         fs::create_dir(dir.path().join("replay-old")).unwrap();

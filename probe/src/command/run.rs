@@ -7,23 +7,23 @@ use crate::{Error, agent, sight};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Listens, and sends what it counts, until SIGTERM or SIGINT.
+/// Listen and send counts until SIGTERM or SIGINT.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration, TOML. Variables such as `ZONEPULSE_PROBE_SERVER_ID` or
-    /// `ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN` stand above it.
+    /// The configuration file (TOML). Environment variables such as `ZONEPULSE_PROBE_SERVER_ID` or
+    /// `ZONEPULSE_PROBE_DELIVER__HTTP__TOKEN` override it.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// A key of the configuration and its value, as in `capture.device=eth0`; above the file and
-    /// the environment (repeatable).
+    /// Set a configuration key, as in `capture.device=eth0`; overrides the file and the environment
+    /// (repeatable).
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Argument>,
-    /// Only say whether the configuration is sound, and the files that it names.
+    /// Only check the configuration, and the files it refers to.
     #[arg(long)]
     check_config: bool,
 }
 
-/// Runs the agent; SIGHUP reads the configuration again.
+/// Runs the agent; SIGHUP reloads the configuration.
 pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
     let config = Config::load(&args.config, &args.set)?;
     config.check_machine()?;
@@ -37,7 +37,7 @@ pub fn run(args: &Args, log: LogArgs) -> Result<ExitCode, Error> {
             eprintln!("warning: {warning}");
         }
         InForce::of_config(&config)?;
-        println!("{}: sound, for server {}", args.config.display(), config.server_id);
+        println!("{}: valid, for server {}", args.config.display(), config.server_id);
         return Ok(ExitCode::SUCCESS);
     }
     tracing::info!(version = env!("CARGO_PKG_VERSION"), server_id = config.server_id, config = %args.config.display(), "starting");

@@ -1,10 +1,9 @@
-//! `zonepulse-probe tally`: what captures hold, without any server.
+//! `zonepulse-probe tally`: what captures contain, without any server.
 //!
-//! Every file is read by an observer of its own, all of them into one table, which
-//! is printed at the end: a line per record, action and response code, most hits
-//! first. What a file held besides, and what could not be read of it, goes to
-//! standard error, each reason with its count; also on which other ports there is what
-//! looks like messages.
+//! Each file has its own observer; all of them fill one table, which is printed at the end with one
+//! line per record, action and response code, most hits first. Everything else in a file, and what
+//! could not be read, is reported on standard error with a count per reason, including other ports
+//! that carry what looks like DNS messages.
 
 #[path = "tally_lines.rs"]
 mod lines;
@@ -27,21 +26,21 @@ use zonepulse_wire::{Counter, Counters};
 /// Count the DNS messages of captures by record, action and response code
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Captures: pcap, pcapng or dnstap, also compressed with zstd; - is standard input
+    /// Captures: pcap, pcapng or dnstap, optionally zstd-compressed; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A port on which the server answers; may be given several times
+    /// A port on which the server answers (repeatable)
     #[arg(long = "port", value_name = "PORT", default_values_t = [53], value_parser = clap::value_parser!(u16).range(1..))]
     ports: Vec<u16>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Tsv)]
     format: Format,
-    /// How much memory to take at most; hits of names for which there is no room fold into <other>, one for each zone
+    /// Maximum memory; hits of names that do not fit are folded into <other>, one row per zone
     #[arg(long, value_name = "BYTES", default_value_t = memory::DEFAULT_MAX_BYTES)]
     max_memory: usize,
 }
 
-/// How a tally is printed.
+/// The output format of a tally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// Tab-separated values, a header first
@@ -50,19 +49,18 @@ pub enum Format {
     Json,
 }
 
-/// Reads the files, prints the tally on standard output and the rest on standard
-/// error. The exit code is 0 when every file could be read whole, otherwise 1; a file
-/// all of whose frames are of link types that are not read was not read.
+/// Reads the files, prints the tally on standard output and everything else on standard error. The
+/// exit code is 0 if every file was read completely, otherwise 1. A file whose frames all have
+/// unsupported link types counts as unread.
 ///
-/// Fails only when standard output cannot be written to; when whoever reads it
-/// has had enough, that is no failure.
+/// Fails only if standard output cannot be written. A reader that closes it early is not an error.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
     let budget = Budget::of_tally(args.max_memory);
     let mut table = Table::new(budget.max_records, budget.max_name_octets);
     let scope = Scope { ports: args.ports.clone(), addresses: Addresses::Any };
     let mut whole = true;
     for file in &args.files {
-        // Standard error may be closed: then there is no one to tell.
+        // If standard error is closed, there is nobody to tell.
         whole &= read(file, &scope, &budget, &mut table, &mut |line| drop(writeln!(io::stderr(), "{line}")));
     }
     let lines = Lines::new(table.contents());
@@ -77,7 +75,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Error> {
     }
 }
 
-/// Adds a file to the table and reports on it, line by line; whether it could be read whole.
+/// Adds a file to the table and reports on it line by line; returns whether it was read completely.
 fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table, complain: &mut dyn FnMut(&dyn Display)) -> bool {
     let mut file = match CaptureFile::open(path) {
         Ok(file) => file,
@@ -116,7 +114,7 @@ fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table, complain
     }
     let elsewhere = observer.other_ports();
     if !elsewhere.is_empty() {
-        complain(&format_args!("{}: {}; to count them, say --port", file.name(), messages_elsewhere(&elsewhere)));
+        complain(&format_args!("{}: {}; use --port to count them", file.name(), messages_elsewhere(&elsewhere)));
     }
     for (link_type, frames) in observer.unread_link_types() {
         complain(&format_args!("{}: {}: {frames} frames", file.name(), unread_link_type(*link_type)));
@@ -133,7 +131,7 @@ fn read(path: &Path, scope: &Scope, budget: &Budget, table: &mut Table, complain
     whole && !none_is_read
 }
 
-/// What the first line about a file says, and what only says how it came about.
+/// Counters that the first line about a file covers, or that only explain another one.
 const MENTIONED: [Counter; 6] = [
     Counter::PacketsSeen,
     Counter::DnstapFramesSeen,
@@ -143,12 +141,13 @@ const MENTIONED: [Counter; 6] = [
     Counter::FragmentsJoined,
 ];
 
-/// Puts hits into a table, and counts the rest.
+/// Adds hits to a table, and counts those with impossible times.
 struct Counting<'t> {
     table: &'t mut Table,
     counts: [u64; Counter::NUMBERS],
     possible: Possible,
-    /// Hits whose times cannot be right. A tally is of its files, so they count.
+    /// Hits whose times cannot be right. They count all the same, since a tally describes its
+    /// files.
     impossible: u64,
 }
 

@@ -1,7 +1,7 @@
-//! The lines of a tally, in the order in which they are printed, and their text.
+//! The lines of a tally: their order and their text.
 //!
-//! There may be a million of them, so a line is put together by hand in one buffer:
-//! no allocation and no formatting machinery for each field.
+//! There may be a million lines, so each is assembled by hand in one buffer, without an allocation
+//! or formatting machinery per field.
 
 use crate::tally::{Contents, Sum};
 use crate::times::BEYOND_NS;
@@ -10,10 +10,10 @@ use std::cmp::Ordering;
 use std::io::{self, Write};
 use zonepulse_dns::{MessageKind, RecordType};
 
-/// How much text is written at once, bytes.
+/// Size of a write, bytes.
 const WRITE_BYTES: usize = 1 << 16;
 const MS_PER_DAY: u64 = 86_400_000;
-/// From here on nobody knows how late it is.
+/// From here on, a time is only known to be late, not how late.
 const BEYOND_MS: u64 = BEYOND_NS / 1_000_000;
 
 pub(super) struct Lines {
@@ -22,31 +22,31 @@ pub(super) struct Lines {
 }
 
 struct Line {
-    /// Where its host stands.
+    /// Position of its host in the shared buffer.
     host: (u32, u32),
-    /// The host's first octets: most comparisons end there, without a look at the text.
+    /// The host's first octets: most comparisons are decided by them, without touching the text.
     host_begins: u64,
-    /// `<other>` is of no type, which is type 0 here as in a batch.
+    /// `<other>` has no type, represented by type 0 as in a batch.
     record_type: RecordType,
     kind: MessageKind,
     sum: Sum,
 }
 
-/// Text on its way out.
+/// Buffered output.
 struct Text<'w, W> {
     out: &'w mut W,
     text: String,
     day: Day,
 }
 
-/// The last day that was written: nearly always the next one, too.
+/// The last day written, which nearly always is also the next one.
 struct Day {
     number: u64,
     text: String,
 }
 
 impl Lines {
-    /// Most hits first; then by host, type, action and response code as they are written.
+    /// Sorts by hits, descending, then by host, type, action and response code as written.
     pub(super) fn new(tally: Contents<'_>) -> Self {
         let (mut hosts, mut count) = (String::new(), tally.other().len());
         count += tally.entries().map(|entry| entry.sums().count()).sum::<usize>();
@@ -74,7 +74,7 @@ impl Lines {
         Lines { hosts, lines }
     }
 
-    /// Tab-separated values, a header first.
+    /// Writes tab-separated values, with a header.
     pub(super) fn print_tsv(&self, out: &mut impl Write) -> io::Result<()> {
         let mut text = Text::new(out);
         text.push("host\ttype\taction\trcode\thits\tfirst_access\tlast_access\n");
@@ -98,14 +98,14 @@ impl Lines {
         text.write()
     }
 
-    /// An array of objects whose keys are the columns.
+    /// Writes an array of objects whose keys are the columns.
     pub(super) fn print_json(&self, out: &mut impl Write) -> io::Result<()> {
         let mut text = Text::new(out);
         let mut before = "[\n";
         for line in &self.lines {
             text.push(before);
             text.push("{\"host\":");
-            // The one field that may need escapes.
+            // The only field that may need escaping.
             text.push(&serde_json::to_string(line.host(&self.hosts))?);
             text.push(",\"type\":\"");
             text.push_type(line.record_type);
@@ -133,7 +133,7 @@ impl Line {
         hosts.get(self.host.0 as usize..self.host.1 as usize).unwrap_or_default()
     }
 
-    /// Orders lines of as many hits and the same host: by the remaining columns as they are written.
+    /// Orders lines with equal hits and host by the remaining columns as written.
     fn cmp_ties(&self, other: &Line) -> Ordering {
         let by_type = match self.record_type == other.record_type {
             true => Ordering::Equal,
@@ -147,7 +147,7 @@ impl Line {
     }
 }
 
-/// The first octets of a text as a number that orders as they do.
+/// The first octets of a string, as a number with the same order.
 fn first_octets(text: &str) -> u64 {
     let octet = |at: usize| text.as_bytes().get(at).copied().unwrap_or_default();
     u64::from_be_bytes(std::array::from_fn(octet))
@@ -196,7 +196,7 @@ impl<'w, W: Write> Text<'w, W> {
         self.push(digits.unwrap_or_default());
     }
 
-    /// Null for what is later than can be told.
+    /// Writes a time, or null if it is too late to represent.
     fn push_json_time(&mut self, unix_ms: u64) {
         if unix_ms >= BEYOND_MS {
             return self.push("null");
@@ -206,7 +206,7 @@ impl<'w, W: Write> Text<'w, W> {
         self.push("\"");
     }
 
-    /// RFC 3339 in UTC, to the millisecond; `-` for what is later than can be told.
+    /// Writes RFC 3339 in UTC, in milliseconds, or `-` if it is too late to represent.
     fn push_time(&mut self, unix_ms: u64) {
         if unix_ms >= BEYOND_MS {
             return self.push("-");
@@ -215,7 +215,7 @@ impl<'w, W: Write> Text<'w, W> {
         if self.day.number != day {
             let start = i64::try_from(day * MS_PER_DAY).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
             self.day.number = day;
-            // Past the year 9999 there is no such format.
+            // RFC 3339 ends with the year 9999.
             self.day.text = start.unwrap_or(Timestamp::MAX).strftime("%Y-%m-%dT").to_string();
         }
         self.text.push_str(&self.day.text);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_an_empty_array() {
+    fn an_empty_tally_is_an_empty_array() {
         let mut out = Vec::new();
         Lines::new(Table::new(1, 1).contents()).print_json(&mut out).unwrap();
         assert_eq!(out, b"[]\n");

@@ -1,10 +1,10 @@
-//! What is said of a file besides its messages.
+//! What a tally reports about a file besides its messages.
 
 use super::*;
 use std::net::SocketAddr;
 use zonepulse_fixtures::{Format, LinkType, Message, Packet, capture, udp};
 
-/// A query from a client to this port, of a class.
+/// A query of a class, from a client to this port.
 fn asked(port: u16, class: u16) -> Packet {
     let (client, server): (SocketAddr, SocketAddr) =
         ("192.0.2.10:40000".parse().unwrap(), SocketAddr::from(([192, 0, 2, 53], port)));
@@ -14,7 +14,7 @@ fn asked(port: u16, class: u16) -> Packet {
     udp(1_700_000_000_000_000, client, server, &octets)
 }
 
-/// What a file says on standard error without its name, the hits, and whether it could be read.
+/// The lines on standard error without the file's name, the hits, and whether the file was read.
 fn tally(bytes: &[u8]) -> (Vec<String>, u64, bool) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
@@ -31,7 +31,7 @@ fn tally(bytes: &[u8]) -> (Vec<String>, u64, bool) {
 }
 
 #[test]
-fn classes_other_than_in_are_said_by_their_counters() {
+fn classes_other_than_in_are_reported_by_their_counters() {
     let packets: Vec<Packet> = [1, 3, 3, 4, 254, 255, 7].map(|class| asked(53, class)).into();
     let (said, hits, whole) = tally(&capture(Format::Pcap, LinkType::Ethernet, &packets));
     assert_eq!((hits, whole), (1, true));
@@ -44,7 +44,7 @@ fn a_wrong_port_is_answered_with_those_that_have_messages() {
     let packets: Vec<Packet> = [5533, 5533, 54].map(|port| asked(port, 1)).into();
     let (said, hits, whole) = tally(&capture(Format::PcapNg, LinkType::Ethernet, &packets));
     assert_eq!((hits, whole), (0, true));
-    let elsewhere = "messages like DNS on other ports: 5533 (2), 54 (1); to count them, say --port";
+    let elsewhere = "messages like DNS on other ports: 5533 (2), 54 (1); use --port to count them";
     assert_eq!(said, ["3 packets, 0 messages counted", elsewhere, "other_ports 3"]);
 }
 
@@ -60,9 +60,9 @@ fn a_file_all_of_whose_link_types_are_not_read_was_not_read() {
 
 #[test]
 fn a_file_of_which_some_link_types_are_read_was_read() {
-    // Sections follow one another, each with its link type.
+    // A file may contain several sections, each with its own link type.
     let mut other = capture(Format::PcapNg, LinkType::Ethernet, &[asked(53, 1)]);
-    // Behind the section's header stands the interface: its block's type and length, then the link type.
+    // The section header is followed by the interface: block type and length, then link type.
     let interface = other[4] as usize;
     assert_eq!(other[interface], 1);
     other[interface + 8] = 147;

@@ -1,10 +1,10 @@
-//! A key and its value, from the command line.
+//! A key and its value from the command line.
 
 use super::SCHEMA;
 use std::str::FromStr;
 use zonepulse_program::config;
 
-/// `KEY=VALUE`, as in `capture.device=eth0`: above the file and the environment.
+/// `KEY=VALUE`, as in `capture.device=eth0`; overrides the file and the environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Argument(pub(super) config::Argument);
 

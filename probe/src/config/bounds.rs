@@ -1,25 +1,25 @@
-//! What values have to be. A refusal names the key, the value, and what is allowed.
+//! Validation of values. An error names the key, the value, and what is allowed.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use zonepulse_program::config::values;
 
-/// More memory and disk than any machine has, bytes.
+/// More memory or disk than any machine has, bytes.
 pub(super) const MOST_BYTES: u64 = 1 << 50;
-/// The longest path of a Unix socket, bytes.
+/// Maximum length of a Unix socket's path, bytes.
 const LONGEST_SOCKET: usize = 107;
-/// The longest name of a network device, bytes.
+/// Maximum length of a network device's name, bytes.
 const LONGEST_DEVICE: usize = 15;
-/// The longest name of a process or group, bytes.
+/// Maximum length of a process or group name, bytes.
 const LONGEST_NAME: usize = 255;
 
-/// What is wrong, with the key in front.
+/// Puts the key before an error.
 fn of(key: &str) -> impl Fn(String) -> String {
     move |what| format!("{key}: {what}")
 }
 
-/// A number has to be in a range.
+/// Requires a number in a range.
 pub(super) fn within(key: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), String> {
     values::within(value, &range).map_err(of(key))
 }
@@ -32,12 +32,12 @@ pub(super) fn divides_300(key: &str, value: u32) -> Result<(), String> {
     Err(format!("{key}: must divide 300 (such as 5, 10, 30, 60 or 300), so that sums of 5 minutes stay exact, not {value}"))
 }
 
-/// An address to listen at, or to ask, has to be one machine's and to have a port.
+/// Requires an address of a single machine, with a port.
 pub(super) fn has_port(key: &str, address: Option<&SocketAddr>) -> Result<(), String> {
     address.map_or(Ok(()), values::with_port).map_err(of(key))
 }
 
-/// A Linux network device's name has to be one.
+/// Requires a valid name of a Linux network device.
 pub(super) fn device(key: &str, name: &str) -> Result<(), String> {
     let is_device =
         (1..=LONGEST_DEVICE).contains(&name.len()) && !name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/');
@@ -47,24 +47,24 @@ pub(super) fn device(key: &str, name: &str) -> Result<(), String> {
     Err(format!("{key}: must have 1 to {LONGEST_DEVICE} bytes, no spaces and no slash, not {name:?}"))
 }
 
-/// A Unix socket has to have an absolute path that fits.
+/// Requires an absolute path that fits a Unix socket.
 pub(super) fn socket(key: &str, path: Option<&Path>) -> Result<(), String> {
     absolute(key, path)?;
     match path {
         Some(path) if path.as_os_str().len() > LONGEST_SOCKET => Err(format!(
-            "{key}: must have at most {LONGEST_SOCKET} bytes, not {}, as every socket's path",
+            "{key}: must have at most {LONGEST_SOCKET} bytes, not {}: a socket's path cannot be longer",
             path.as_os_str().len()
         )),
         _ => Ok(()),
     }
 }
 
-/// A path has to be absolute.
+/// Requires an absolute path.
 pub(super) fn absolute(key: &str, path: Option<&Path>) -> Result<(), String> {
     path.map_or(Ok(()), values::absolute).map_err(of(key))
 }
 
-/// A name has to be one word.
+/// Requires a name that is a single word.
 pub(super) fn name(key: &str, name: Option<&str>) -> Result<(), String> {
     let is_name =
         |name: &&str| (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(|c| c.is_whitespace() || c.is_control());

@@ -1,4 +1,4 @@
-//! What the probe has to do with the central besides batches, and who may ask it.
+//! Communication with the central other than batches, and who may query the probe.
 
 use super::secrets::{check_token, read_token};
 use super::{Config, bounds, wrong};
@@ -15,22 +15,23 @@ use zonepulse_wire::Communication;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Central {
-    /// Whether its settings count.
+    /// Whether to apply the central's settings.
     pub settings: Obedience,
-    /// Hosts, or hosts and ports, to which its settings may send this probe; the host of `deliver.http.url` when not given.
+    /// Hosts, optionally with ports, to which the central's settings may redirect this probe; by
+    /// default the host of `deliver.http.url`.
     pub pin: Option<Vec<String>>,
-    /// Whether it is told every 30 seconds how the probe is.
+    /// Whether to send a heartbeat every 30 seconds.
     pub heartbeat: bool,
 }
 
-/// What is done with the settings that the central gives.
+/// What to do with the central's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Obedience {
-    /// They stand above this file.
+    /// They override this file.
     #[default]
     Apply,
-    /// They are passed over.
+    /// They are ignored.
     Ignore,
 }
 
@@ -38,17 +39,17 @@ pub enum Obedience {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pull {
-    /// Where the central connects to.
+    /// Address for the central to connect to.
     pub listen: Option<SocketAddr>,
-    /// What it shows.
+    /// The token that the central presents.
     pub token: Option<Secret>,
-    /// A file with what it shows.
+    /// A file that contains that token.
     pub token_file: Option<PathBuf>,
-    /// The probe's certificate and those that lead to its authority, PEM.
+    /// The probe's certificate chain, PEM.
     pub certificate_file: Option<PathBuf>,
-    /// Its key, PEM.
+    /// Its private key, PEM.
     pub key_file: Option<PathBuf>,
-    /// How many may be connected at once.
+    /// Maximum number of connections.
     pub max_connections: usize,
 }
 
@@ -56,19 +57,19 @@ pub struct Pull {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Components {
-    /// The process of the DNS server, where several are installed.
+    /// The DNS server's process, where several are installed.
     pub dns: Option<String>,
-    /// Where it is asked for its version and its name.
+    /// Where to query its version and name.
     pub dns_address: SocketAddr,
-    /// Whether it is asked.
+    /// Whether to query its version.
     pub ask_dns_version: bool,
-    /// The control socket of Kea's DHCP server for IPv4.
+    /// The control socket of Kea's DHCPv4 server.
     pub kea4_socket: Option<PathBuf>,
-    /// The control socket of Kea's DHCP server for IPv6.
+    /// The control socket of Kea's DHCPv6 server.
     pub kea6_socket: Option<PathBuf>,
-    /// The process that makes backups.
+    /// The backup process.
     pub backup_process: Option<String>,
-    /// The file with the number of the process that makes backups.
+    /// The backup process's PID file.
     pub backup_pid_file: Option<PathBuf>,
 }
 
@@ -76,7 +77,7 @@ pub struct Components {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// Where Prometheus asks.
+    /// Address for Prometheus to scrape.
     pub listen: Option<SocketAddr>,
 }
 
@@ -90,7 +91,7 @@ impl Components {
         bounds::name("components.backup_process", backup_process.as_deref())?;
         bounds::absolute("components.backup_pid_file", backup_pid_file.as_deref())?;
         if backup_process.is_some() && backup_pid_file.is_some() {
-            return Err("components.backup_process, backup_pid_file: give one of them, not both".to_owned());
+            return Err("components.backup_process, backup_pid_file: give only one of them".to_owned());
         }
         Ok(())
     }
@@ -103,10 +104,10 @@ impl Config {
         };
         let Pull { token, token_file, certificate_file, key_file, max_connections, listen } = &self.pull;
         self.pin().map_err(|what| format!("central.pin: {what}"))?;
-        need(token.is_none() || token_file.is_none(), "pull.token, token_file: give one of them, not both")?;
+        need(token.is_none() || token_file.is_none(), "pull.token, token_file: give only one of them")?;
         need(
             certificate_file.is_some() == key_file.is_some(),
-            "pull.certificate_file, key_file: give both of them, or none for plain HTTP",
+            "pull.certificate_file, key_file: give both, or neither for plain HTTP",
         )?;
         bounds::absolute("pull.token_file", token_file.as_deref())?;
         bounds::absolute("pull.certificate_file", certificate_file.as_deref())?;
@@ -121,7 +122,7 @@ impl Config {
         )
     }
 
-    /// The central over HTTP, as this file says; none without a token.
+    /// How to reach the central over HTTP, from this file; none without a token.
     pub fn central(&self) -> Result<Option<deliver::http::Settings>, Error> {
         let http = &self.deliver.http;
         let token = token("deliver.http.token", http.token.as_ref(), http.token_file.as_ref())?;
@@ -129,23 +130,23 @@ impl Config {
         Ok(token.map(|token| deliver::http::Settings { url: http.url.clone(), token, trust }))
     }
 
-    /// Where the central's settings may send this probe.
+    /// Where the central's settings may redirect this probe.
     pub fn pin(&self) -> Result<Pin, String> {
         let amqps =
             self.deliver.communication == Communication::Rabbitmq && self.deliver.rabbitmq.url.reveal().starts_with("amqps:");
         Pin::new(&self.deliver.http.url, self.central.pin.as_deref(), amqps)
     }
 
-    /// How to be pulled from, by whoever shows the token that the central gave or else the configured one;
-    /// reads the files of the token and of the certificate.
+    /// Settings for being pulled from with the central's token, or else the configured one; reads
+    /// the token file and the certificate.
     pub fn pull(&self, given: Option<&Secret>) -> Result<pull::Settings, Error> {
         let Pull { listen, token: secret, token_file, certificate_file, key_file, max_connections } = &self.pull;
-        let listen = listen.ok_or_else(|| wrong("pull.listen", "is missing: nobody can pull"))?;
+        let listen = listen.ok_or_else(|| wrong("pull.listen", "is missing, so the central cannot pull"))?;
         let token = match given {
             Some(given) => check_token(given).map(|()| Some(given.clone())).map_err(|what| wrong("pull_token", what))?,
             None => token("pull.token", secret.as_ref(), token_file.as_ref())?,
         };
-        let token = token.ok_or_else(|| wrong("pull.token", "is missing, and so is token_file: anybody could pull"))?;
+        let token = token.ok_or_else(|| wrong("pull.token", "is missing, and so is token_file: anyone could pull"))?;
         let certificate = match (certificate_file, key_file) {
             (Some(certificate), Some(key)) => {
                 zonepulse_private::check_key(key)?;

@@ -1,11 +1,11 @@
-//! Names that keys had in an earlier release.
+//! Keys that had another name in an earlier release.
 
 use zonepulse_renamed::Renamed;
 
-/// The release after this one, which refuses these.
+/// The next release, which rejects the old names.
 const NEXT: &str = "0.2";
 
-/// What has another name than in the release before.
+/// Everything that was renamed since the previous release.
 pub(super) const TABLE: [Renamed; 3] = [
     Renamed::key("deliver.via", "deliver.communication", NEXT),
     Renamed::key("deliver.amqp", "deliver.rabbitmq", NEXT),
@@ -19,7 +19,7 @@ mod tests {
     use std::path::Path;
     use zonepulse_wire::Communication;
 
-    /// What a configuration says, from a file, the environment and arguments.
+    /// Parses a configuration from a file, the environment and arguments.
     fn read(text: &str, environment: &[(&str, &str)], arguments: &[&str]) -> Result<Config, String> {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let arguments: Vec<Argument> = arguments.iter().map(|text| text.parse().unwrap()).collect();
@@ -27,7 +27,7 @@ mod tests {
         Config::read(Path::new("probe.toml"), &text, environment, &arguments).map_err(|error| error.to_string())
     }
 
-    /// For every entry: a configuration with the old name and the same with the new one.
+    /// For every entry, a configuration with the old name and its equivalent with the new one.
     const SAME: [(&str, &str); 3] = [
         ("deliver.via = \"pull\"\npull.listen = \"[::1]:1\"", "deliver.communication = \"pull\"\npull.listen = \"[::1]:1\""),
         ("[deliver.amqp]\nqueue = \"q\"", "[deliver.rabbitmq]\nqueue = \"q\""),
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_stands_above_another_whichever_names_they_use() {
+    fn precedence_does_not_depend_on_which_names_are_used() {
         let file = "[deliver]\nvia = \"http\"\namqp.queue = \"file\"";
         let environment = [("ZONEPULSE_PROBE_DELIVER__COMMUNICATION", "amqp"), ("ZONEPULSE_PROBE_DELIVER__AMQP__QUEUE", "q")];
         let config = read(file, &environment, &["deliver.rabbitmq.queue=argument"]).unwrap();
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_as_it_is_written() {
+    fn errors_use_the_name_as_written() {
         for (text, expected) in [
             ("deliver.via = \"pigeon\"", "probe.toml:2: deliver.via: unknown variant"),
             ("deliver.communication = \"pigeon\"", "probe.toml:2: deliver.communication: unknown variant"),

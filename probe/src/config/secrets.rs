@@ -1,4 +1,4 @@
-//! Tokens, and the files that hold them.
+//! Tokens, and files that contain them.
 
 use super::wrong;
 use crate::Error;
@@ -11,7 +11,7 @@ pub(super) fn read_token(path: &Path) -> Result<Secret, Error> {
     let text = zonepulse_private::read(path).and_then(zonepulse_private::Contents::only_owner);
     let text = text.map_err(|error| match error {
         zonepulse_private::Error::File { source, .. } => {
-            wrong(path.display(), format!("(the file of the token) cannot be read: {source}"))
+            wrong(path.display(), format!("(the token file) cannot be read: {source}"))
         }
         error => error.into(),
     })?;
@@ -26,5 +26,5 @@ pub(super) fn check_token(token: &Secret) -> Result<(), &'static str> {
         return Err("is empty");
     }
     let visible = text.bytes().all(|octet| octet.is_ascii_graphic());
-    if visible { Ok(()) } else { Err("has characters that no token has (spaces, control or non-ASCII characters)") }
+    if visible { Ok(()) } else { Err("contains characters not allowed in a token (spaces, control or non-ASCII characters)") }
 }

@@ -1,4 +1,4 @@
-//! Which sources there are, and which of them is counted.
+//! The configured sources, and which of them is counted.
 
 use super::wrong;
 use super::{Capture, Config, bounds};
@@ -13,26 +13,27 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use zonepulse_program::config::values;
 
-/// More ports and addresses than a server has, so that the filter in the kernel stays small.
+/// Maximum number of ports and of addresses: more than a server has, and few enough for a small
+/// kernel filter.
 const MAX_PORTS: usize = 64;
 const MAX_ADDRESSES: usize = 1024;
 
-/// The source whose messages are counted; another one is compared with it.
+/// The source whose messages are counted; a second one is only compared with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Counted {
-    /// What passes the device.
+    /// Packets on the device.
     Capture,
-    /// What servers tell.
+    /// Messages that servers report with dnstap.
     Dnstap,
 }
 
-/// Which addresses are the server's.
+/// Which addresses belong to the server.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServerAddresses {
     /// Those of this machine.
     Local,
-    /// All: whoever answers on the ports is the server.
+    /// All of them: whoever answers on the ports is the server.
     Any,
     /// Only these.
     These(Vec<IpAddr>),
@@ -42,19 +43,19 @@ pub enum ServerAddresses {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dnstap {
-    /// A Unix socket to which servers connect.
+    /// The Unix socket to which servers connect.
     pub socket: Option<PathBuf>,
-    /// The mode of its file.
+    /// File mode of the socket.
     pub socket_mode: u32,
-    /// The group of its file; the probe's own when not given.
+    /// Group of the socket; the probe's own by default.
     pub socket_group: Option<String>,
-    /// An address to which they connect over TCP.
+    /// The TCP address to which servers connect.
     pub listen: Option<SocketAddr>,
-    /// How many may be connected at once over the Unix socket.
+    /// Maximum number of connections over the Unix socket.
     pub max_connections: usize,
-    /// How many may be connected at once over TCP.
+    /// Maximum number of connections over TCP.
     pub max_tcp_connections: usize,
-    /// How many of those from one address.
+    /// Maximum number of TCP connections from one address.
     pub max_tcp_per_address: usize,
 }
 
@@ -87,35 +88,36 @@ impl Config {
         }
     }
 
-    /// Whether this machine has what the configuration names, and has come to the earliest day. Another one may not: a
-    /// replay does not need it.
+    /// Checks that whatever the configuration names exists on this machine, and that the earliest
+    /// day has come. A replay may run on another machine and does not need this.
     pub fn check_machine(&self) -> Result<(), Error> {
         self.times.check_clock(Reading::now().wall_ms).map_err(|what| wrong("times.earliest", what))?;
         values::directory(&self.spool.dir).map_err(|what| wrong("spool.dir", what))?;
         if let Some(socket) = &self.dnstap.socket
             && fs::symlink_metadata(socket).is_ok_and(|metadata| !metadata.file_type().is_socket())
         {
-            return Err(wrong("dnstap.socket", format!("{} is there and is not a socket", socket.display())));
+            return Err(wrong("dnstap.socket", format!("{} exists and is not a socket", socket.display())));
         }
         let Some(group) = &self.dnstap.socket_group else { return Ok(()) };
         dnstap::check_group(group).map_err(|what| wrong("dnstap.socket_group", what.to_string()))
     }
 
-    /// Whether the spool's disk can keep `spool.min_free_bytes` free. Fails when it is smaller; returns a warning when less
-    /// is free now. A disk that does not say is no reason for either.
+    /// Checks that the spool's disk can keep `spool.min_free_bytes` free. Fails if the disk is too
+    /// small; returns a warning if too little is free at present. Accepts a disk whose size is
+    /// unknown.
     pub fn check_disk(&self) -> Result<Option<String>, Error> {
         let dir = &self.spool.dir;
-        // The directory is made at the first start.
+        // The directory is created at the first start.
         let Some(room) = dir.ancestors().find_map(|path| Room::of(path).ok()) else { return Ok(None) };
         let (wanted, Room { total_bytes, free_bytes, .. }) = (self.spool.min_free_bytes, room);
         let dir = dir.display();
         if wanted > total_bytes {
             let what =
-                format!("{wanted} is more than the whole disk of {dir} has, {total_bytes}: no batch could ever wait there");
+                format!("{wanted} exceeds the size of the disk of {dir}, {total_bytes}: no batch could ever be spooled there");
             return Err(wrong("spool.min_free_bytes", what));
         }
         Ok((wanted > free_bytes).then(|| {
-            format!("spool.min_free_bytes is {wanted}, and only {free_bytes} bytes are free on the disk of {dir}: batches will be given up")
+            format!("spool.min_free_bytes is {wanted}, but only {free_bytes} bytes are free on the disk of {dir}: batches will be discarded")
         }))
     }
 
@@ -148,12 +150,12 @@ impl Config {
         bounds::within("dnstap.max_tcp_per_address", *max_tcp_per_address as u64, 1..=64)
     }
 
-    /// Which source is counted.
+    /// The source that is counted.
     pub fn counted(&self) -> Counted {
         self.source.unwrap_or(if self.capture.enabled { Counted::Capture } else { Counted::Dnstap })
     }
 
-    /// Where to listen for dnstap, if anywhere.
+    /// The dnstap sockets, if any are configured.
     pub fn dnstap(&self) -> Option<dnstap::Settings> {
         let Dnstap { socket, socket_mode: mode, socket_group: group, listen, .. } = self.dnstap.clone();
         let Dnstap { max_connections, max_tcp_connections, max_tcp_per_address, .. } = self.dnstap;
@@ -162,8 +164,8 @@ impl Config {
         self.dnstap.is_on().then_some(dnstap::Settings { socket, listen, bounds })
     }
 
-    /// Whose messages count that a program tells of, not a server: those where whoever
-    /// answers is the server.
+    /// The addresses whose dnstap messages count when a program other than a server reports them:
+    /// if the addresses are `"any"`, all.
     pub fn told_addresses(&self) -> Addresses {
         match &self.capture.addresses {
             ServerAddresses::Any => Addresses::Any,
@@ -172,12 +174,12 @@ impl Config {
         }
     }
 
-    /// Whether there are two sources, of which one is compared with the other.
+    /// Whether there are two sources, one of which is compared with the other.
     pub fn compares(&self) -> bool {
         self.capture.enabled && self.dnstap.is_on()
     }
 
-    /// What sources hold before it is read, bytes.
+    /// Memory that sources use for data not yet read, bytes.
     pub(super) fn buffer_bytes(&self) -> usize {
         let ring_bytes = if self.capture.enabled { self.capture.buffer_bytes } else { 0 };
         let Dnstap { socket, listen, max_connections, max_tcp_connections, .. } = &self.dnstap;

@@ -9,11 +9,11 @@ use zonepulse_wire::settings::{DEFAULT_SYSTEM_INTERVAL_S, MAX_SYSTEM_INTERVAL_S}
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct System {
-    /// Whether the machine is measured.
+    /// Whether to sample the machine.
     pub enabled: bool,
-    /// How often, seconds; divides 300.
+    /// Sampling interval, seconds; divides 300.
     pub interval_s: u32,
-    /// How much time goes into one batch, seconds.
+    /// Time span of a batch, seconds.
     pub batch_s: u32,
 }
 
@@ -25,7 +25,7 @@ impl System {
 }
 
 impl Config {
-    /// What this file says is monitored.
+    /// What to monitor according to this file.
     pub fn monitoring(&self) -> Monitoring {
         Monitoring {
             dns: self.dns_monitoring,

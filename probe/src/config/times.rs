@@ -1,32 +1,32 @@
-//! Which times are believed.
+//! Which timestamps are plausible.
 
 use crate::times::Bounds;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-/// The furthest that a bound may be from now, seconds.
+/// Maximum distance of a bound from now, seconds.
 const MAX_BOUND_S: u64 = 366 * 86_400;
 
-/// This day has come, whatever a clock says that lost its time: 2026-01-01, Unix milliseconds.
+/// A day that is certainly past, even if a clock lost its time: 2026-01-01, Unix milliseconds.
 const HAS_COME_MS: u64 = 1_767_225_600_000;
 
 /// `[times]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Times {
-    /// Nothing is believed to have happened before this day, UTC, as in `1980-01-01`.
+    /// Earliest plausible day, UTC, as in `1980-01-01`.
     pub earliest: String,
-    /// How far what is live may be ahead of this machine's clock, seconds.
+    /// How far live data may be ahead of this machine's clock, seconds.
     pub max_ahead_s: u64,
-    /// How far a captured packet may be behind it, seconds.
+    /// How far a captured packet may be behind the clock, seconds.
     pub max_late_s: u64,
-    /// How far a replayed capture may be ahead of it, seconds.
+    /// How far a replayed capture may be ahead of the clock, seconds.
     pub max_replay_ahead_s: u64,
 }
 
 impl Times {
-    /// The same in milliseconds; or which key is wrong, and why.
+    /// The bounds in milliseconds. Fails with the key that is wrong, and why.
     pub fn bounds(&self) -> Result<Bounds, String> {
         for (key, value) in
             [("max_ahead_s", self.max_ahead_s), ("max_late_s", self.max_late_s), ("max_replay_ahead_s", self.max_replay_ahead_s)]
@@ -45,18 +45,18 @@ impl Times {
 }
 
 impl Times {
-    /// Whether the earliest day has come, or why not: before it nothing would be dated. A machine that starts with a clock
-    /// that lost its time must start, so the clock alone does not tell.
+    /// Checks that the earliest day has come, since before it nothing could be dated. A machine
+    /// whose clock lost its time must still start, so the clock alone does not decide.
     pub(super) fn check_clock(&self, now_ms: u64) -> Result<(), String> {
         match start_of_day_ms(&self.earliest)? {
             earliest_ms if earliest_ms < now_ms.max(HAS_COME_MS) => Ok(()),
-            _ => Err(format!("{} has not come: until then nothing could be dated", self.earliest)),
+            _ => Err(format!("{} is in the future: until then nothing could be dated", self.earliest)),
         }
     }
 }
 
 fn start_of_day_ms(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no day from 1970-01-01 on; write it as 1980-01-01");
+    let wrong = || format!("{text:?} is not a day from 1970-01-01 on; write it as 1980-01-01");
     let day: Date = text.parse().map_err(|_| wrong())?;
     let start = day.to_zoned(TimeZone::UTC).map_err(|_| wrong())?.timestamp();
     u64::try_from(start.as_millisecond()).map_err(|_| wrong())
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_lost_its_time_is_no_reason_to_refuse_a_day_that_has_come() {
+    fn a_past_day_is_accepted_even_if_the_clock_lost_its_time() {
         let times = |earliest: &str| Times { earliest: earliest.into(), ..Times::default() };
         let (day_ms, of_2030_ms) = (86_400_000, 1_893_456_000_000);
         for (earliest, now_ms, has_come) in [
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_day_and_what_is_too_far_is_named() {
+    fn invalid_days_and_excessive_bounds_are_named() {
         let wrong = |times: Times| times.bounds().unwrap_err();
         for earliest in ["", "1979", "1980-02-30", "1969-12-31", "yesterday"] {
             let error = wrong(Times { earliest: earliest.into(), ..Times::default() });

@@ -1,13 +1,12 @@
-//! Through RabbitMQ (AMQP 0.9.1): a persistent message for each batch, to the
-//! central's queue, with publisher confirms.
+//! Delivery through RabbitMQ (AMQP 0.9.1): a persistent message per batch to the central's queue,
+//! with publisher confirms.
 //!
-//! The broker confirms a message when its quorum queue has it on disk; from
-//! then on the batch is the broker's to keep. The messages are mandatory: as
-//! long as the central has not made its queue, they come back, and the batches
-//! stay in the spool.
+//! The broker confirms a message once its quorum queue has it on disk; from then on the broker is
+//! responsible for the batch. Messages are mandatory: as long as the central has not declared its
+//! queue, they are returned, and the batches stay in the spool.
 //!
 //! The broker does not know servers, so every message is signed with the server's token
-//! ([`zonepulse_wire::MacKey`]), which itself stays here.
+//! ([`zonepulse_wire::MacKey`]). The token itself is not sent.
 //!
 //! `amqps://` is the same over TLS.
 
@@ -26,22 +25,22 @@ use zonepulse_net::amqp::{Address, BLOCKED, Publisher};
 use zonepulse_private::Secret;
 use zonepulse_wire::{MAC_HEADER, MacKey};
 
-/// So many messages wait for the broker's confirmation at once.
+/// Maximum number of unconfirmed messages.
 pub const WINDOW: usize = 32;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
-/// Delivery mode 2 (AMQP 0.9.1, basic class): the message survives the broker's restart.
+/// Delivery mode 2 (AMQP 0.9.1, basic class): the message survives a restart of the broker.
 const PERSISTENT: u8 = 2;
 
-/// Where to send, and as whom.
+/// Where to send, and with which credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `amqp://user:password@host:port/vhost`, or `amqps://`.
     pub url: Secret,
     /// The central's queue.
     pub queue: String,
-    /// The token that the central has given this server: it signs the batches.
+    /// The server's token from the central, which signs the batches.
     pub token: Secret,
     /// Whom to trust.
     pub trust: Trust,
@@ -51,11 +50,11 @@ pub struct Settings {
 pub(super) struct Courier {
     address: Address,
     queue: String,
-    /// None where the connection is not encrypted.
+    /// None if the connection is not encrypted.
     tls: Option<Arc<ClientConfig>>,
     peer: String,
     key: MacKey,
-    /// A connection that works, as far as is known.
+    /// The current connection, as long as it is believed to work.
     link: Mutex<Option<Arc<Publisher>>>,
 }
 
@@ -77,35 +76,36 @@ impl Courier {
     pub(super) async fn send(&self, bytes: Vec<u8>) -> Answer {
         let mac = match self.key.sign(&bytes) {
             Ok(mac) => mac,
-            Err(error) => return Answer::Refused(format!("it cannot be signed: {error}")),
+            Err(error) => return Answer::Refused(format!("cannot sign the batch: {error}")),
         };
         let link = match self.link().await {
             Ok(link) => link,
             Err(reason) => return Answer::unavailable(reason),
         };
-        // What was sent before would be sent once more with every try.
+        // Retrying while blocked would send every batch again each time.
         if link.is_blocked() {
             return Answer::unavailable(BLOCKED);
         }
         let published = tokio::select! {
             published = timeout(CONFIRM_TIMEOUT, link.publish(&self.queue, &bytes, signed(mac))) => published,
-            // The connection is kept: a new one would be blocked as well, and this one does not end while it is.
+            // Keep the connection: a new one would be blocked as well, and this one does not time
+            // out while blocked.
             () = link.blocked() => return Answer::unavailable(BLOCKED),
         };
         match published {
             Ok(Ok(confirmation)) => classify(confirmation, &self.queue),
             Ok(Err(error)) => {
                 self.forget(&link).await;
-                Answer::unavailable(format!("the broker's connection broke off: {error}"))
+                Answer::unavailable(format!("lost the connection to the broker: {error}"))
             }
             Err(_) => {
                 self.forget(&link).await;
-                Answer::unavailable(format!("the broker does not confirm in {} s", CONFIRM_TIMEOUT.as_secs()))
+                Answer::unavailable(format!("no confirmation from the broker within {} s", CONFIRM_TIMEOUT.as_secs()))
             }
         }
     }
 
-    /// The connection; made when there is none, by one while the others wait.
+    /// Returns the connection, or makes one while other callers wait for it.
     async fn link(&self) -> Result<Arc<Publisher>, String> {
         let mut link = self.link.lock().await;
         if let Some(link) = link.as_ref().filter(|link| link.is_open()) {
@@ -116,7 +116,7 @@ impl Courier {
         let made = match timeout(CONNECT_TIMEOUT, opening).await {
             Ok(made) => made.map_err(|error| format!("cannot connect to the broker: {error}"))?,
             Err(_) => {
-                return Err(format!("cannot connect to the broker: no answer in {} s", CONNECT_TIMEOUT.as_secs()));
+                return Err(format!("cannot connect to the broker: no answer within {} s", CONNECT_TIMEOUT.as_secs()));
             }
         };
         Ok(link.insert(Arc::new(made)).clone())
@@ -130,14 +130,14 @@ impl Courier {
     }
 }
 
-/// What a message has besides its batch.
+/// The properties of a message.
 fn signed(mac: String) -> BasicProperties {
     let mut headers = FieldTable::default();
     headers.insert(MAC_HEADER.into(), AMQPValue::LongString(mac.into()));
     BasicProperties::default().with_delivery_mode(PERSISTENT).with_content_type(MEDIA_TYPE.into()).with_headers(headers)
 }
 
-/// Says loudly what is not as safe as it should be.
+/// Logs warnings about insecure settings.
 fn warn_if_unsafe(address: &Address, trust: &Trust) {
     let (host, port) = (address.host(), address.port());
     let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
@@ -145,10 +145,10 @@ fn warn_if_unsafe(address: &Address, trust: &Trust) {
         tracing::warn!(
             host,
             port,
-            "the broker's certificate is NOT verified (verify_ca is off): anyone in between can read the password and the data"
+            "the broker's certificate is NOT verified (verify_ca is off): anyone on the path can read the password and the data"
         );
     } else if !address.is_encrypted() && !is_loopback {
-        tracing::warn!(host, port, "the broker's password goes over the network as PLAIN TEXT: use amqps://");
+        tracing::warn!(host, port, "the broker's password crosses the network as PLAIN TEXT: use amqps://");
     }
 }
 
@@ -156,10 +156,10 @@ fn classify(confirmation: Confirmation, queue: &str) -> Answer {
     match confirmation {
         Confirmation::Ack(None) => Answer::Confirmed,
         Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
-            Answer::unavailable(format!("the broker has no queue {queue:?}; the central makes it when it starts"))
+            Answer::unavailable(format!("the broker has no queue {queue:?}; the central declares it when it starts"))
         }
         Confirmation::Nack(None) => {
-            Answer::Failed(format!("the broker did not take the message (nack); queue {queue:?} may be full"))
+            Answer::Failed(format!("the broker rejected the message (nack); queue {queue:?} may be full"))
         }
         Confirmation::NotRequested => Answer::unavailable("the broker does not confirm messages"),
     }

@@ -1,21 +1,21 @@
-//! Whether the other side takes batches, and when to ask it again.
+//! Tracks whether the peer accepts batches, and when to try again.
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::time::{Duration, Instant};
 
-/// The shortest wait; jitter makes it up to twice as long.
+/// Minimum wait; jitter can double it.
 const MIN_WAIT: Duration = Duration::from_millis(250);
-/// The longest wait, again without jitter.
+/// Maximum wait, before jitter.
 const MAX_WAIT: Duration = Duration::from_secs(5);
-/// No answer makes the probe wait longer.
+/// Upper limit for a Retry-After.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// Up, until it is found to be down; down, until a batch gets through.
+/// Up until the peer is found to be down, then down until a batch gets through.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     known: bool,
     down: Option<Down>,
-    /// Batches in a row that failed each for itself, at their first try.
+    /// Consecutive batches that failed individually at their first attempt.
     failures: usize,
 }
 
@@ -24,11 +24,11 @@ struct Down {
     reason: String,
     backoff: ExponentialBackoff,
     until: Instant,
-    /// It was concluded from batches that failed, and may be their fault after all.
+    /// Whether this was inferred from failed batches, and thus might be their fault.
     by_batches: bool,
 }
 
-/// What someone who reads the log should know.
+/// A change worth logging.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Up,
@@ -36,7 +36,7 @@ pub(super) enum Change {
 }
 
 impl Health {
-    /// How many batches may be on their way, of a window for good times.
+    /// Number of batches that may be in flight, given the window for normal operation.
     pub(super) fn window(&self, window: usize) -> usize {
         match &self.down {
             None => window,
@@ -45,19 +45,19 @@ impl Health {
         }
     }
 
-    /// When the wait ends, if there is one.
+    /// When the current wait ends, if there is one.
     pub(super) fn paused_until(&self) -> Option<Instant> {
         self.down.as_ref().map(|down| down.until).filter(|until| *until > Instant::now())
     }
 
-    /// Lets the next batch try at once.
+    /// Lets the next batch go at once.
     pub(super) fn end_wait(&mut self) {
         if let Some(down) = &mut self.down {
             down.until = Instant::now();
         }
     }
 
-    /// A batch got through.
+    /// Records that a batch got through.
     pub(super) fn succeeded(&mut self) -> Option<Change> {
         self.failures = 0;
         let was_down = self.down.take().is_some();
@@ -65,8 +65,8 @@ impl Health {
         (was_down || first).then_some(Change::Up)
     }
 
-    /// A batch failed, for the first time or again. When as many as a window fail
-    /// in a row at their first try, it is hardly the batches.
+    /// Records that a batch failed, for the first time or again. If a whole window of batches fails
+    /// in a row at the first attempt, the peer is probably at fault.
     pub(super) fn failed(&mut self, reason: &str, first_try: bool, window: usize) -> Option<Change> {
         self.failures += usize::from(first_try);
         if self.failures < window && self.down.is_none() {
@@ -79,19 +79,19 @@ impl Health {
         change
     }
 
-    /// Whether the next try is better made with the newest batch: so many old
-    /// ones failed that a good one could be behind them for hours.
+    /// Whether the next attempt should use the newest batch: after this many failures of old
+    /// batches, a good one could be stuck behind them for hours.
     pub(super) fn prefers_newest(&self) -> bool {
         self.down.as_ref().is_some_and(|down| down.by_batches)
     }
 
-    /// The other side takes none.
+    /// Records that the peer accepts no batches.
     pub(super) fn unavailable(&mut self, reason: &str, retry_after: Option<Duration>) -> Option<Change> {
         self.known = true;
         let now = Instant::now();
         let asked = retry_after.map(|wait| wait.min(MAX_RETRY_AFTER));
         match &mut self.down {
-            // Others that were on their way when it went down have nothing to add.
+            // Batches that were in flight when the peer went down add no information.
             Some(down) if down.until > now => return None,
             Some(down) => {
                 let wait = asked.or_else(|| down.backoff.next()).unwrap_or(MAX_WAIT);
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_told_once() {
+    fn a_change_is_reported_once() {
         let mut health = Health::default();
         assert_eq!(health.succeeded(), Some(Change::Up));
         assert_eq!(health.succeeded(), None);

@@ -1,4 +1,4 @@
-//! Straight to the central: one POST for each batch.
+//! Delivery directly to the central: one POST per batch.
 
 use super::{Answer, MEDIA_TYPE};
 use crate::Error;
@@ -11,27 +11,27 @@ use zonepulse_net::{Trust, http};
 use zonepulse_private::Secret;
 use zonepulse_wire::KEPT_FROM_HEADER;
 
-/// So many batches are on their way at once.
+/// Maximum number of batches in flight.
 pub const WINDOW: usize = 8;
 
 const PATH: &str = "/api/v2/batches";
-/// How the types of a central's problems begin. Whatever else refuses a batch, such as a proxy or a port that speaks HTTPS,
-/// says nothing about it.
+/// Prefix of the central's problem types. Anything else that rejects a batch, such as a proxy or a
+/// port that speaks HTTPS, says nothing about the batch.
 const OURS: &str = "urn:zonepulse:problem:";
-/// The type of the problem that a batch has whose time is yet to come by the central's clock.
+/// The problem type for a batch that lies in the future by the central's clock.
 const AHEAD: &str = "urn:zonepulse:problem:ahead";
-/// A large batch over a slow line, and a commit.
+/// Allows for a large batch on a slow line, and a commit.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Shorter than an interval and than what servers keep a silent connection for:
-/// each minute's batch begins a new one rather than find that the old one is dead.
+/// Shorter than an interval, and than the keep-alive of servers: each minute's batch opens a new
+/// connection rather than discovering that the old one is dead.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Where to send, and as whom.
+/// Where to send, and with which credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The central's address, `https://host:port`.
+    /// The central's URL, `https://host:port`.
     pub url: String,
-    /// The token that the central has given this server.
+    /// The server's token from the central.
     pub token: Secret,
     /// Whom to trust.
     pub trust: Trust,
@@ -77,30 +77,30 @@ impl Courier {
     }
 }
 
-/// What an answer means for the batch; see the table of the module above.
+/// What an answer means for the batch; see the table of the parent module.
 fn classify(status: StatusCode, retry_after: Option<&str>, kind: &str, problem: &str) -> Answer {
     let said = if problem.is_empty() { status.to_string() } else { format!("{}: {problem}", status.as_str()) };
     match status.as_u16() {
         204 => Answer::Confirmed,
         400 | 413 | 415 if kind.starts_with(OURS) => Answer::Refused(said),
-        // Only this batch may be too large for a proxy.
-        413 => Answer::Failed(format!("not the central refused it; is there a proxy? {said}")),
+        // A batch may be too large for a proxy, so only this one fails.
+        413 => Answer::Failed(format!("rejected, but not by the central; is there a proxy? {said}")),
         401 => Answer::unavailable(format!("the central does not know the token: {said}")),
         503 if kind == AHEAD => Answer::NotYet(said),
-        // Only for this batch, perhaps: it may be another server's, from before
-        // server_id was changed.
-        403 => Answer::Failed(format!("the token may not send for this batch's server: {said}")),
+        // Possibly only for this batch: it may belong to another server, from before server_id was
+        // changed.
+        403 => Answer::Failed(format!("the token is not valid for this batch's server: {said}")),
         code @ (429 | 502..=504) => {
             let retry_after = retry_after.and_then(parse_retry_after);
             Answer::Unavailable { reason: said, is_503: code == 503, retry_after }
         }
         500..=599 => Answer::Failed(said),
-        // Anything else is not what a central answers.
-        _ => Answer::unavailable(format!("the answer is not a central's; is deliver.http.url right? {said}")),
+        // A central gives no other answers.
+        _ => Answer::unavailable(format!("unexpected answer; is deliver.http.url the central? {said}")),
     }
 }
 
-/// Seconds, or a date (RFC 9110 section 10.2.3).
+/// Parses a number of seconds or a date (RFC 9110 section 10.2.3).
 fn parse_retry_after(text: &str) -> Option<Duration> {
     if let Ok(wait_s) = text.trim().parse() {
         return Some(Duration::from_secs(wait_s));
@@ -134,21 +134,21 @@ mod tests {
     }
 
     #[test]
-    fn only_what_says_that_the_batch_itself_is_wrong_refuses_it_for_good() {
+    fn only_an_answer_about_the_batch_itself_refuses_it_for_good() {
         let refusing: Vec<_> = (100..=599).filter(|status| kind(*status) == "refused").collect();
         assert_eq!(refusing, [400, 413, 415]);
     }
 
     #[test]
-    fn only_a_central_refuses_a_batch_for_good() {
+    fn only_a_central_can_refuse_a_batch_for_good() {
         let refusing: Vec<_> = (100..=599).filter(|status| kind_of(*status, "") == "refused").collect();
         assert_eq!(refusing, Vec::<u16>::new());
         assert_eq!(["", "about:blank"].map(|problem| kind_of(400, problem)), ["unavailable", "unavailable"]);
-        assert_eq!(kind_of(413, ""), "failed", "smaller batches go on");
+        assert_eq!(kind_of(413, ""), "failed", "smaller batches are held up");
     }
 
     #[test]
-    fn what_may_be_one_batch_s_fault_holds_no_other_up() {
+    fn a_failure_of_one_batch_blocks_no_other() {
         let failing: Vec<_> = (100..=599).filter(|status| kind(*status) == "failed").take(4).collect();
         assert_eq!(failing, [403, 500, 501, 505]);
     }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_central_says_when_to_come_again() {
+    fn a_busy_central_says_when_to_retry() {
         let after = |text| match classify(StatusCode::SERVICE_UNAVAILABLE, Some(text), "", "") {
             Answer::Unavailable { retry_after, .. } => retry_after,
             other => panic!("{other:?}"),

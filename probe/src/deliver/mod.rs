@@ -1,25 +1,23 @@
-//! From the spool to the central, until the central has confirmed.
+//! Delivers batches from the spool until the central has confirmed them.
 //!
-//! There are two ways, [`http`] straight to the central and [`amqp`] through
-//! RabbitMQ, and one engine for both. (While the central fetches, the engine rests.) It claims the oldest batches of the
-//! spool, has several on their way at once so that the other side can group
-//! its fsyncs, and does with each what the answer says:
+//! There are two transports, [`http`] directly to the central and [`amqp`] through RabbitMQ, and
+//! one engine for both, which pauses while the central pulls. It claims the oldest batches of the
+//! spool, keeps several in flight so that the peer can group its fsyncs, and acts on each answer:
 //!
-//! | answer | the batch | the others |
+//! | answer | this batch | other batches |
 //! | --- | --- | --- |
-//! | confirmed | leaves the spool | go on |
-//! | refused for good | is put aside, with the reason | go on |
-//! | failed, perhaps because of this batch | is tried again later | go on |
-//! | it tells of a time yet to come | waits, with all later ones | go on |
-//! | 503, and it is ahead of this machine's clock | waits a minute, with all later ones | go on |
-//! | the other side is not there, busy, or does not accept us | stays | wait, then one tries again |
+//! | confirmed | leaves the spool | continue |
+//! | refused for good | is set aside with the reason | continue |
+//! | failed, perhaps because of this batch | is retried later | continue |
+//! | lies in the future | waits, together with all later ones | continue |
+//! | 503, and ahead of this machine's clock | waits a minute, together with all later ones | continue |
+//! | peer unreachable, busy, or rejecting this probe | stays | wait, then one is retried |
 //!
-//! While the central refuses the token, nothing goes through RabbitMQ: the broker would take what the central then
-//! refuses for good, since the token signs it.
+//! While the central rejects the token, nothing goes through RabbitMQ: batches are signed with the
+//! token, so the broker would accept what the central then refuses for good.
 //!
-//! It never gives up. Waiting grows up to about ten seconds, with jitter, so
-//! that a fleet does not come back in one moment. A change of state is logged
-//! once, not every try.
+//! Delivery never gives up. Waits grow up to about ten seconds, with jitter so that a fleet does
+//! not reconnect all at once. State changes are logged, individual attempts are not.
 
 pub mod amqp;
 mod health;
@@ -37,9 +35,9 @@ use tokio::task::{JoinSet, spawn_blocking};
 use zonepulse_private::Secret;
 use zonepulse_wire::{KeptFrom, Utc};
 
-/// No interval that has ended begins so much later than now, seconds.
+/// A finished interval cannot start later than this after now, seconds.
 const AHEAD_S: u64 = 60;
-/// How long a batch waits that does.
+/// How long a batch that does start later is put off.
 const AHEAD_WAIT: Duration = Duration::from_secs(60);
 
 /// The media type of a batch.
@@ -48,44 +46,44 @@ pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
 /// How batches get to the central.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settings {
-    /// Straight to the central.
+    /// Directly to the central.
     Http(http::Settings),
     /// Through RabbitMQ.
     Amqp(amqp::Settings),
-    /// The central fetches: nothing is sent from here, see [`crate::pull`].
+    /// The central pulls, so nothing is sent from here; see [`crate::pull`].
     Pull,
 }
 
-/// What became of the batches since the start.
+/// Outcomes of batches since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
     delivered: AtomicU64,
     refused: AtomicU64,
-    /// Of which the central answers roll-ups only, and of which totals only.
+    /// Batches for which the central answers only roll-ups, and only totals.
     without_raw: AtomicU64,
     without_points: AtomicU64,
     under_way: AtomicU64,
 }
 
-/// What the other side made of a batch.
+/// The peer's answer to a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// It has it, on disk.
+    /// The batch is on the peer's disk.
     Confirmed,
-    /// The same, and it says since when it answers points.
+    /// Confirmed, with the time from which the central answers points.
     Kept(KeptFrom),
-    /// It will never take it, and says why.
+    /// Refused for good, with the reason.
     Refused(String),
-    /// It did not take it; another batch may fare better.
+    /// Failed; another batch may succeed.
     Failed(String),
-    /// It takes batches, and this one when its time has come by the central's clock.
+    /// Put off: the batch lies in the future by the central's clock.
     NotYet(String),
-    /// It takes none at the moment.
+    /// The peer accepts no batches at present.
     Unavailable {
         reason: String,
-        /// Whether a central said so itself, with 503: it may be about this batch.
+        /// Whether a central itself answered 503, which may concern only this batch.
         is_503: bool,
-        /// How long it wants to be left alone.
+        /// How long to wait before the next attempt.
         retry_after: Option<Duration>,
     },
 }
@@ -97,12 +95,12 @@ enum Way {
     Pull,
 }
 
-/// Delivers what is in the spool and what comes into it, until it is dropped.
+/// Delivers what is in the spool and what is added to it, until dropped.
 ///
-/// A change of `settings` counts from the next batch on. Setting them anew ends
-/// a wait, changed or not. What was on its way at the end stays in the spool.
-/// Nothing is signed with a token that is `refused`. Batches on their way together are not larger than `max_in_flight_bytes`, but one
-/// always may be on its way.
+/// A change of `settings` applies from the next batch on. Setting them, even unchanged, ends a
+/// wait. Batches in flight at the end stay in the spool. Nothing is signed with a token that is
+/// `refused`. Batches in flight are limited to `max_in_flight_bytes` in total, but one is always
+/// allowed.
 pub async fn run(
     spool: Arc<Spool>,
     mut settings: watch::Receiver<Settings>,
@@ -132,7 +130,7 @@ pub async fn run(
         tokio::select! {
             Some(landed) = engine.flight.join_next() => match landed {
                 Ok((entry, answer)) => engine.settle(entry, answer),
-                Err(error) => tracing::error!(%error, "a delivery broke off; its batch is tried again after a restart"),
+                Err(error) => tracing::error!(%error, "a delivery task failed; its batch is retried after a restart"),
             },
             () = engine.spool.changed() => {}
             () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {}
@@ -151,34 +149,35 @@ struct Engine {
     flight_bytes: u64,
     max_in_flight_bytes: u64,
     health: Health,
-    /// Batches from this time on wait because it has not come, Unix seconds; none once one of them was taken.
+    /// Batches that start at or after this time wait for it, Unix seconds; none once one of them
+    /// was accepted.
     ahead_from_s: Option<u64>,
-    /// The central refuses the token that would sign the batches.
+    /// Whether the central rejects the token that would sign the batches.
     is_held: bool,
 }
 
 impl Engine {
-    /// Sends nothing that a refused token would sign.
+    /// Stops sending if the token that would sign the batches was rejected.
     fn hold(&mut self, refused: Option<&Secret>) {
         let is_held = matches!(&self.known, Settings::Amqp(amqp) if refused == Some(&amqp.token));
         match (self.is_held, is_held) {
             (false, true) => tracing::warn!(
                 to = self.way.peer(),
                 waiting = self.spool.len(),
-                "the central refuses this probe's token, which signs batches: they stay in the spool; give the probe the \
+                "the central rejects this probe's token, which signs batches: they stay in the spool; give the probe the \
                  server's new token (zonepulse-probe enroll --force, or deliver.http.token_file) and send it SIGHUP"
             ),
             (true, false) => tracing::info!(
                 to = self.way.peer(),
                 waiting = self.spool.len(),
-                "the token is not refused any more: batches that waited for that are sent"
+                "the token is no longer rejected: sending the batches that waited"
             ),
             _ => {}
         }
         self.is_held = is_held;
     }
 
-    /// Sends as many of the oldest batches as may be on their way.
+    /// Sends the oldest batches, as many as may be in flight.
     fn launch(&mut self) {
         while self.has_room() {
             let claimed = if self.health.prefers_newest() { self.spool.claim_newest() } else { self.spool.claim() };
@@ -191,7 +190,7 @@ impl Engine {
         }
     }
 
-    /// When to look again although nothing happened.
+    /// When to check again even if nothing happens.
     fn wake_at(&self) -> Option<Instant> {
         match self.health.paused_until() {
             Some(until) => Some(until),
@@ -200,7 +199,7 @@ impl Engine {
         }
     }
 
-    /// Whether one more may be on its way.
+    /// Whether another batch may be in flight.
     fn has_room(&self) -> bool {
         if self.is_held {
             return false;
@@ -246,8 +245,8 @@ impl Engine {
                 self.wait_for_its_time(&entry, growing_wait(&entry), &reason);
                 self.health.succeeded()
             }
-            // A batch of a clock that was ahead, and is not any more. What keeps the central from taking it
-            // says nothing of the others.
+            // The batch is from a clock that was ahead and no longer is. Why the central does not
+            // accept it says nothing about other batches.
             Some(Answer::Unavailable { reason, is_503: true, .. }) if is_ahead(entry.key.start_s) => {
                 self.wait_for_its_time(&entry, AHEAD_WAIT, &reason);
                 None
@@ -264,7 +263,7 @@ impl Engine {
                     to = self.way.peer(),
                     reason,
                     waiting = self.spool.len(),
-                    "delivery waits: batches stay in the spool, tried again until it works"
+                    "delivery is waiting: batches stay in the spool and are retried until it works"
                 );
             }
             None => {}
@@ -272,13 +271,13 @@ impl Engine {
     }
 }
 
-/// Whether a batch begins later than the clock says, Unix seconds.
+/// Whether a batch starts later than the clock allows, Unix seconds.
 fn is_ahead(start_s: u64) -> bool {
     start_s > Reading::now().wall_ms / 1000 + AHEAD_S
 }
 
 impl Engine {
-    /// Tries a batch again later whose time has not come, and no later one before: it would fare no better.
+    /// Puts off a batch that lies in the future, and all later ones, which would fare no better.
     fn wait_for_its_time(&mut self, entry: &Entry, wait: Duration, reason: &str) {
         let (start_s, seq, until) = (entry.key.start_s, entry.key.seq, Instant::now() + wait);
         self.spool.defer(entry.key, until);
@@ -288,30 +287,29 @@ impl Engine {
                 start = %Utc(start_s),
                 seq,
                 reason,
-                "a batch of a time that has not come is not taken; it waits in the spool, and so do later ones"
+                "a batch that lies in the future was not accepted; it waits in the spool together with later ones"
             );
         }
         self.ahead_from_s = Some(self.ahead_from_s.map_or(start_s, |from_s| from_s.min(start_s)));
     }
 
-    /// Tries a batch again later, and later still each time.
+    /// Retries a batch later, with a growing delay.
     fn defer(&self, entry: &Entry, reason: &str) {
         self.spool.defer(entry.key, Instant::now() + growing_wait(entry));
         if entry.deferrals == 0 {
             let (start, seq) = (Utc(entry.key.start_s), entry.key.seq);
-            tracing::warn!(%start, seq, reason, "a batch was not taken; it is tried again later");
+            tracing::warn!(%start, seq, reason, "a batch was not accepted; it will be retried");
         }
     }
 }
 
-/// How long a batch waits that was put off so often.
+/// The wait for a batch, which grows each time it is put off.
 fn growing_wait(entry: &Entry) -> Duration {
     Duration::from_secs(1 << entry.deferrals.min(6))
 }
 
-/// One try with one batch; no answer when it was evicted before. What the answer
-/// says about the batch is done to the spool here, away from the thread that
-/// everybody waits for.
+/// Attempts to deliver one batch; no answer if it was evicted before. The spool is updated here,
+/// off the thread that everything else waits for.
 async fn attempt(spool: Arc<Spool>, way: Arc<Way>, entry: Entry) -> (Entry, Option<Answer>) {
     let key = entry.key;
     let reader = spool.clone();
@@ -324,7 +322,7 @@ async fn attempt(spool: Arc<Spool>, way: Arc<Way>, entry: Entry) -> (Entry, Opti
     match answer {
         Answer::Confirmed | Answer::Kept(_) => {
             if let Ok(Err(error)) = spawn_blocking(move || spool.remove(key)).await {
-                tracing::error!(%error, "a delivered batch stays in the spool, and is delivered again after a restart; it counts once");
+                tracing::error!(%error, "a delivered batch cannot be removed from the spool and is delivered again after a restart; it counts once");
             }
             (entry, Some(answer))
         }
@@ -333,7 +331,7 @@ async fn attempt(spool: Arc<Spool>, way: Arc<Way>, entry: Entry) -> (Entry, Opti
                 start = %Utc(key.start_s),
                 seq = key.seq,
                 reason,
-                "the central refused a batch for good; it is kept in the spool's refused/"
+                "the central refused a batch for good; it is kept in refused/ in the spool"
             );
             let text = reason.clone();
             match spawn_blocking(move || spool.refuse(key, &text)).await {
@@ -362,12 +360,12 @@ impl Way {
         }
     }
 
-    /// The other side, for the log.
+    /// The peer's name in the log.
     fn peer(&self) -> &str {
         match self {
             Way::Http(courier) => courier.peer(),
             Way::Amqp(courier) => courier.peer(),
-            Way::Pull => "whoever pulls",
+            Way::Pull => "the pulling central",
         }
     }
 
@@ -375,7 +373,7 @@ impl Way {
         match self {
             Way::Http(courier) => courier.send(bytes).await,
             Way::Amqp(courier) => courier.send(bytes).await,
-            Way::Pull => Answer::unavailable("the central fetches"),
+            Way::Pull => Answer::unavailable("the central pulls"),
         }
     }
 }
@@ -391,27 +389,27 @@ impl Counts {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Batches that have left, or are about to, and are not counted yet.
+    /// Batches that are leaving the spool and are not counted yet.
     pub fn under_way(&self) -> u64 {
         self.under_way.load(Ordering::Relaxed)
     }
 
-    /// The central has confirmed a batch.
+    /// Counts a confirmed batch.
     pub(crate) fn confirmed(&self) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Confirmed batches that are older than the raw points that the central keeps, and not older than its roll-ups.
+    /// Confirmed batches older than the central's raw points, but not than its roll-ups.
     pub fn without_raw(&self) -> u64 {
         self.without_raw.load(Ordering::Relaxed)
     }
 
-    /// Confirmed batches that are older than all points that the central keeps: they count in totals.
+    /// Confirmed batches older than all points of the central; they count in totals only.
     pub fn without_points(&self) -> u64 {
         self.without_points.load(Ordering::Relaxed)
     }
 
-    /// A confirmed batch that begins then is of a central that answers points since these times.
+    /// Compares a confirmed batch with the times from which the central answers points.
     fn kept(&self, start_s: u64, kept_from: KeptFrom) {
         if start_s < kept_from.aggregated_s {
             self.without_points.fetch_add(1, Ordering::Relaxed);
@@ -420,7 +418,7 @@ impl Counts {
         }
     }
 
-    /// The central has refused a batch for good.
+    /// Counts a batch refused for good.
     pub(crate) fn was_refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! The engine against a small HTTP server of our own: what each answer does to the spool.
+//! The delivery engine against a small HTTP server: the effect of each answer on the spool.
 
 use super::*;
 use crate::spool;
@@ -12,10 +12,11 @@ use zonepulse_wire::{Batch, Coverage, Identity, KEPT_FROM_HEADER, peek_identity}
 
 type Respond = dyn Fn(u64) -> u16 + Send + Sync;
 
-/// Stands for 503 with the problem of a batch that is ahead of the central's clock.
+/// Stands for 503 with the problem type of a batch that is ahead of the central's clock.
 const NOT_YET: u16 = 1503;
 
-/// Answers batch number `seq` with the status that `respond` gives; remembers the numbers as they came.
+/// Answers batch number `seq` with the status that `respond` returns, and records the numbers in
+/// order of arrival.
 struct Central {
     address: String,
     received: Arc<Mutex<Vec<u64>>>,
@@ -42,7 +43,7 @@ impl Central {
     }
 }
 
-/// Requests of one connection, one after the other.
+/// Serves the requests of one connection in sequence.
 fn serve(mut stream: TcpStream, respond: &Arc<Respond>, log: &Mutex<Vec<u64>>) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
@@ -70,7 +71,8 @@ fn serve(mut stream: TcpStream, respond: &Arc<Respond>, log: &Mutex<Vec<u64>>) -
             NOT_YET => format!("content-length: {}\r\nretry-after: 10\r\n", body.len()),
             _ => format!("content-length: {}\r\n", body.len()),
         };
-        // As a central that keeps raw points since the third minute, and roll-ups since the second.
+        // Like a central that keeps raw points since the third minute, and roll-ups since the
+        // second.
         write!(
             stream,
             "HTTP/1.1 {} x\r\n{head}{KEPT_FROM_HEADER}: 120 60\r\n\r\n{body}",
@@ -96,7 +98,7 @@ fn spool_of(dir: &TempDir, batches: u64) -> Arc<Spool> {
     Arc::new(spool)
 }
 
-/// Delivers until `done` or for ten seconds.
+/// Delivers until `done`, or for ten seconds.
 fn deliver_until(spool: &Arc<Spool>, central: &Central, done: impl Fn(&Counts) -> bool) -> Arc<Counts> {
     let counts = Arc::new(Counts::default());
     let settings =
@@ -113,21 +115,21 @@ fn deliver_until(spool: &Arc<Spool>, central: &Central, done: impl Fn(&Counts) -
         tokio::select! {
             ended = run(spool.clone(), settings, refused, counts.clone(), 1 << 20) => panic!("{ended:?}"),
             () = wait => {}
-            () = tokio::time::sleep(Duration::from_secs(10)) => panic!("waited in vain: {counts:?}"),
+            () = tokio::time::sleep(Duration::from_secs(10)) => panic!("timed out: {counts:?}"),
         }
     });
     counts
 }
 
 #[test]
-fn everything_that_is_confirmed_leaves_the_spool_oldest_first() {
+fn confirmed_batches_leave_the_spool_oldest_first() {
     let dir = TempDir::new().unwrap();
     let spool = spool_of(&dir, 40);
     let central = Central::start(|_| 204);
     deliver_until(&spool, &central, |counts| counts.delivered() == 40);
     assert!(spool.is_empty());
     let received = central.received();
-    // One may be overtaken by any number, but none starts before its turn.
+    // Any number of batches may overtake one, but none starts out of turn.
     let too_early = received.iter().enumerate().filter(|(at, seq)| **seq as usize >= at + http::WINDOW);
     assert_eq!((received.len(), too_early.count()), (40, 0), "{received:?}");
 }
@@ -143,7 +145,7 @@ fn a_refused_batch_is_put_aside_and_the_others_arrive() {
 }
 
 #[test]
-fn whoever_sees_that_nothing_is_left_is_told_of_all_that_has_left() {
+fn an_empty_spool_implies_that_all_deliveries_are_counted() {
     for _ in 0..10 {
         let dir = TempDir::new().unwrap();
         let spool = spool_of(&dir, 4);
@@ -154,7 +156,7 @@ fn whoever_sees_that_nothing_is_left_is_told_of_all_that_has_left() {
 }
 
 #[test]
-fn a_batch_that_fails_again_and_again_holds_no_other_up() {
+fn a_batch_that_keeps_failing_blocks_no_other() {
     let dir = TempDir::new().unwrap();
     let spool = spool_of(&dir, 20);
     let central = Central::start(|seq| if seq == 0 { 500 } else { 204 });
@@ -173,10 +175,10 @@ fn a_good_batch_behind_many_that_fail_is_reached() {
 }
 
 #[test]
-fn batches_ahead_of_the_central_s_clock_stay_and_hold_no_other_up() {
+fn batches_ahead_of_the_central_s_clock_stay_and_block_no_other() {
     let dir = TempDir::new().unwrap();
     let spool = spool_of(&dir, 0);
-    // More than a window of them, and there before all others.
+    // More than a window of them, ahead of all others.
     (10..30).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
     let central = Central::start(|seq| if seq >= 10 { NOT_YET } else { 204 });
     let put = std::cell::Cell::new(false);
@@ -199,12 +201,12 @@ fn a_backlog_ahead_of_the_central_s_clock_is_tried_by_a_few_for_all() {
     deliver_until(&spool, &central, |counts| counts.delivered() == 10 && began.elapsed() > Duration::from_millis(2500));
     let tries = central.received().iter().filter(|seq| **seq >= 10).count();
     assert_eq!(spool.len(), 190);
-    // At once, a second later, and not yet two more later.
+    // At once and a second later; the next attempt would be two seconds after that.
     assert!((2..=3 * http::WINDOW).contains(&tries), "{tries}");
 }
 
 #[test]
-fn a_backlog_ahead_is_delivered_when_its_time_has_come() {
+fn a_backlog_ahead_is_delivered_once_its_time_comes() {
     let dir = TempDir::new().unwrap();
     let spool = spool_of(&dir, 50);
     let began = Instant::now();
@@ -214,7 +216,7 @@ fn a_backlog_ahead_is_delivered_when_its_time_has_come() {
 }
 
 #[test]
-fn a_central_that_is_busy_is_asked_by_one_batch_now_and_then() {
+fn a_busy_central_is_tried_with_one_batch_at_a_time() {
     let dir = TempDir::new().unwrap();
     let spool = spool_of(&dir, 50);
     let asked = Arc::new(AtomicU64::new(0));
@@ -246,14 +248,14 @@ async fn the_token_is_not_shown_where_a_central_redirects_to() {
 }
 
 #[test]
-fn batches_older_than_what_the_central_keeps_are_counted_apart() {
+fn batches_older_than_the_central_s_retention_are_counted_separately() {
     let (central, dir) = (Central::start(|_| 204), TempDir::new().unwrap());
     let counts = deliver_until(&spool_of(&dir, 5), &central, |counts| counts.delivered() == 5);
     assert_eq!((counts.without_points(), counts.without_raw()), (1, 1));
 }
 
 #[test]
-fn a_batch_of_a_time_that_has_not_come_holds_up_no_other() {
+fn a_batch_in_the_future_blocks_no_other() {
     let (central, dir) = (Central::start(|seq| if seq == 9 { 503 } else { 204 }), TempDir::new().unwrap());
     let spool = spool_of(&dir, 3);
     let start_s = Reading::now().wall_ms / 60_000 * 60 + 3600;
@@ -262,10 +264,10 @@ fn a_batch_of_a_time_that_has_not_come_holds_up_no_other() {
     let began = Instant::now();
     deliver_until(&spool, &central, |counts| counts.delivered() == 3 && began.elapsed() > Duration::from_secs(2));
     let tries = central.received().iter().filter(|seq| **seq == 9).count();
-    assert_eq!((tries, spool.len()), (1, 1), "it waits, and nobody is asked again and again");
+    assert_eq!((tries, spool.len()), (1, 1), "the batch is retried instead of waiting");
 }
 
-/// Batches that begin an hour from now and later, tried for so long: how often.
+/// How often batches that start an hour from now and later are tried within a few seconds.
 fn tries_with_a_backlog_ahead(status: u16, batches: u64) -> usize {
     let (central, dir) = (Central::start(move |_| status), TempDir::new().unwrap());
     let spool = spool_of(&dir, 0);
@@ -282,9 +284,9 @@ fn tries_with_a_backlog_ahead(status: u16, batches: u64) -> usize {
 }
 
 #[test]
-fn a_central_that_does_not_know_the_token_is_not_asked_with_every_batch_ahead() {
+fn a_central_that_rejects_the_token_is_not_tried_with_every_batch_ahead() {
     let tries = tries_with_a_backlog_ahead(401, 100);
-    // A window of them, and one after each wait.
+    // A window of them, and one more after each wait.
     assert!((http::WINDOW + 1..=http::WINDOW + 5).contains(&tries), "{tries}");
 }
 
@@ -294,7 +296,8 @@ fn a_backlog_ahead_that_a_central_does_not_take_is_tried_by_a_few_for_all() {
     assert!((1..=http::WINDOW).contains(&tries), "{tries}");
 }
 
-/// Whether a broker is connected to, at last after the change, where the central refuses the token `old` before it.
+/// Whether a broker is connected to after the change, if the central rejected the token `old`
+/// before it.
 async fn connects_with(token: &str, change: impl FnOnce(&watch::Sender<Settings>, &watch::Sender<Option<Secret>>)) -> bool {
     let dir = TempDir::new().unwrap();
     let broker = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -339,6 +342,6 @@ async fn batches_that_a_refused_token_would_sign_wait_for_another_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_nobody_refused_goes_on_signing() {
+async fn a_token_that_was_not_refused_keeps_signing() {
     assert!(connects_with("new", |_, _| ()).await);
 }

@@ -1,4 +1,4 @@
-//! Batches over HTTPS: whom the probe believes.
+//! Delivery over HTTPS: which certificates the probe trusts.
 
 use super::*;
 use crate::serve::Server;
@@ -13,7 +13,7 @@ use zonepulse_net::Trust;
 use zonepulse_net::tls::{Authorities, Certificate};
 use zonepulse_private::Secret;
 
-/// An authority, and a certificate that it gave to this machine's loopback address.
+/// A certificate authority, and a certificate that it issued for this machine's loopback address.
 pub(crate) struct Certified {
     pub(crate) ca: PathBuf,
     pub(crate) certificate: PathBuf,
@@ -43,12 +43,12 @@ pub(crate) async fn serve(certified: &Certified) -> SocketAddr {
     let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = server.address().unwrap();
     let app = axum::Router::new().fallback(|| async { StatusCode::NO_CONTENT });
-    // It serves as long as the test's runtime runs.
+    // Let it serve as long as the test's runtime runs.
     std::mem::forget(server.start(app, Some(certificate), 8, Arc::new(Status::new(1))).unwrap());
     address
 }
 
-/// What becomes of a batch for a server with a certificate of one authority.
+/// The answer to a batch from a server whose certificate is issued by one of two authorities.
 fn answer(settings: impl FnOnce(&Certified, &Certified) -> Trust) -> Answer {
     let dir = TempDir::new().unwrap();
     let (ours, others) = (certify(dir.path(), "ours"), certify(dir.path(), "others"));
@@ -67,22 +67,22 @@ fn trusting(ca: &Path) -> Trust {
 #[track_caller]
 fn refused(answer: &Answer) {
     let Answer::Unavailable { reason, .. } = answer else { panic!("{answer:?}") };
-    assert!(reason.starts_with("cannot connect safely: invalid peer certificate: "), "{reason}");
+    assert!(reason.starts_with("cannot connect securely: invalid peer certificate: "), "{reason}");
 }
 
 #[test]
-fn a_central_is_believed_that_an_authority_of_ours_vouches_for() {
+fn a_central_certified_by_our_authority_is_trusted() {
     assert_eq!(answer(|ours, _| trusting(&ours.ca)), Answer::Confirmed);
 }
 
 #[test]
-fn a_central_is_not_believed_that_only_others_vouch_for() {
+fn a_central_certified_only_by_others_is_not_trusted() {
     refused(&answer(|_, others| trusting(&others.ca)));
     refused(&answer(|_, _| Trust::System));
 }
 
 #[test]
-fn whoever_asks_for_no_verification_gets_none() {
+fn verification_can_be_turned_off() {
     assert_eq!(answer(|_, _| Trust::Anybody), Answer::Confirmed);
 }
 
@@ -95,7 +95,7 @@ fn a_file_without_a_certificate_is_named() {
     assert!(error.contains("ca.pem: cannot be read: No such file"), "{error}");
     std::fs::write(&file, "rubbish").unwrap();
     let error = refused(Authorities::read(&file).unwrap_err());
-    assert!(error.contains("ca.pem: has no certificate"), "{error}");
+    assert!(error.contains("ca.pem: contains no certificate"), "{error}");
     let certified = certify(dir.path(), "ours");
     let other = certify(dir.path(), "others");
     let error = refused(Certificate::read(&certified.certificate, &other.key, None).unwrap_err());

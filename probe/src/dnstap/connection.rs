@@ -1,4 +1,4 @@
-//! One server that is connected: what it sends, and the few answers to it.
+//! A connected server: what it sends, and the few replies to it.
 
 use super::stream::{Event, MAX_DATA_BYTES, Step, Stream, accept, finish};
 use std::io::{self, ErrorKind, Read, Write};
@@ -7,41 +7,41 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-/// How much is read at once, bytes.
+/// Size of a read, bytes.
 const BUFFER_BYTES: usize = 1 << 16;
-/// The longest frame with its length, bytes: a buffer never grows past it.
+/// Maximum length of a frame including its length field, bytes: a buffer never grows beyond it.
 pub const MAX_BUFFER_BYTES: usize = MAX_DATA_BYTES + 4;
 /// The absolute deadline for START after connecting.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
 /// The buffer before START, bytes: room for any control frame, and cheap for connections that never start.
 const HANDSHAKE_BYTES: usize = 1 << 10;
-/// How long the rest of a frame may take.
+/// Time limit for the rest of a frame.
 const REST_OF_FRAME: Duration = Duration::from_secs(30);
 
-/// A connection, its transport and what came of the frame that is not complete yet.
+/// A connection: its transport, and the incomplete frame received so far.
 pub(super) struct Connection<S = Peer> {
     peer: S,
     stream: Stream,
     buffer: Vec<u8>,
     end: usize,
-    /// When patience ends, if the writer has to go on.
+    /// Time limit for the writer to continue, if it must.
     deadline: Option<Instant>,
 }
 
-/// The other end.
+/// The transport.
 pub(super) enum Peer {
     Unix(UnixStream),
     Tcp(TcpStream),
 }
 
-/// How a connection stands.
+/// The state of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It goes on.
+    /// Nothing to report.
     Open,
-    /// The writer has said that it is at its end, or never said anything.
+    /// The writer stopped, or never sent anything.
     Ended,
-    /// It broke off: why.
+    /// The connection failed, with the reason.
     Broken(String),
 }
 
@@ -50,18 +50,18 @@ impl<S: Read + Write> Connection<S> {
         Connection { peer, stream: Stream::default(), buffer: Vec::new(), end: 0, deadline: Some(now + HANDSHAKE) }
     }
 
-    /// Whether data frames may come: a server is there and tells what it does.
+    /// Whether the writer has sent START, so that data frames may follow.
     pub(super) fn is_started(&self) -> bool {
         self.stream.is_started()
     }
 
-    /// Reads what is there, once, and gives the content of every data frame that is complete.
+    /// Reads once, and passes the content of every complete data frame to `each`.
     pub(super) fn read(&mut self, now: Instant, each: &mut impl FnMut(&[u8])) -> Standing {
         self.make_room();
         let room = self.buffer.get_mut(self.end..).unwrap_or_default();
         match self.peer.read(room) {
             Ok(0) if self.stream == Stream::default() && self.end == 0 => Standing::Ended,
-            Ok(0) => Standing::Broken("it was closed without a STOP".to_owned()),
+            Ok(0) => Standing::Broken("closed without a STOP".to_owned()),
             Ok(count) => {
                 self.end += count;
                 self.take_frames(now, each)
@@ -71,12 +71,13 @@ impl<S: Read + Write> Connection<S> {
         }
     }
 
-    /// Whether it has kept the probe waiting for too long.
+    /// Whether the writer exceeded its time limit.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| deadline < now)
     }
 
-    /// A buffer grows only when it is full of bytes that came: what a length says costs nothing.
+    /// Grows the buffer only when it is full of received bytes, so that a large length alone costs
+    /// no memory.
     fn make_room(&mut self) {
         let least = if self.is_started() { BUFFER_BYTES } else { HANDSHAKE_BYTES };
         if self.buffer.len() < least {
@@ -101,12 +102,12 @@ impl<S: Read + Write> Connection<S> {
                 Event::Started => {}
                 Event::Asked => {
                     if let Err(error) = self.peer.write_all(&accept()) {
-                        break Standing::Broken(format!("it does not take the answer to READY: {error}"));
+                        break Standing::Broken(format!("cannot answer READY: {error}"));
                     }
                 }
                 Event::Stopped => {
                     if self.stream.asked() {
-                        // It may be gone already; all that it had to say has been read.
+                        // The peer may be gone already, but everything it sent has been read.
                         let _ = self.peer.write_all(&finish());
                     }
                     break Standing::Ended;
@@ -118,7 +119,7 @@ impl<S: Read + Write> Connection<S> {
         if self.is_started() {
             let waits_for = (self.end > 0).then_some(REST_OF_FRAME);
             self.deadline = match self.deadline {
-                // The same frame as before.
+                // Still the same frame as before.
                 Some(deadline) if at == 0 => Some(deadline),
                 _ => waits_for.map(|patience| now + patience),
             };

@@ -1,4 +1,4 @@
-//! A connection with a peer of memory.
+//! A connection over an in-memory transport.
 
 use super::*;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use zonepulse_fixtures::control::{ACCEPT, FINISH, READY, START, STOP};
 use zonepulse_fixtures::{DNSTAP, control_frame, data_frame};
 
-/// Gives what it has piece by piece, and keeps what it gets.
+/// Delivers its input piece by piece, and records its output.
 #[derive(Default)]
 struct Script {
     pieces: VecDeque<Vec<u8>>,
@@ -39,7 +39,7 @@ impl Write for Script {
     }
 }
 
-/// Reads until nothing more comes.
+/// Reads until there is no more input.
 fn run(connection: &mut Connection<Script>, now: Instant) -> (Vec<Vec<u8>>, Standing) {
     let mut frames = Vec::new();
     loop {
@@ -64,7 +64,7 @@ fn whole() -> Vec<u8> {
 }
 
 #[test]
-fn who_asks_is_answered_and_who_does_not_is_not() {
+fn only_a_writer_that_negotiates_gets_replies() {
     let mut asking = connection(&[&whole()], false);
     assert_eq!(run(&mut asking, Instant::now()), (vec![b"one".to_vec(), b"two".to_vec()], Standing::Ended));
     assert_eq!(asking.peer.answers, [control_frame(ACCEPT, Some(DNSTAP)), control_frame(FINISH, None)].concat());
@@ -74,16 +74,16 @@ fn who_asks_is_answered_and_who_does_not_is_not() {
 }
 
 #[test]
-fn a_connection_that_is_closed_without_a_word_is_nothing_to_speak_of() {
+fn a_connection_closed_without_data_is_not_reported() {
     assert_eq!(run(&mut connection(&[], true), Instant::now()).1, Standing::Ended);
 }
 
 #[test]
-fn a_connection_that_breaks_off_or_lies_is_broken_and_what_came_before_counts() {
+fn a_failed_or_invalid_connection_is_broken_and_its_earlier_frames_count() {
     for (end, why) in [
         (Vec::new(), "without a STOP"),
         (vec![0, 0, 0, 9, 1], "without a STOP"),
-        (vec![0xff; 4], "none is longer"),
+        (vec![0xff; 4], "exceeds the limit"),
         (control_frame(READY, Some(DNSTAP)), "READY"),
     ] {
         let (frames, standing) = run(&mut connection(&[&start(), &data_frame(b"one"), &end], true), Instant::now());
@@ -107,28 +107,28 @@ fn a_length_takes_no_memory_before_the_bytes_are_there() {
 }
 
 #[test]
-fn whoever_only_connects_costs_a_kibibyte() {
+fn an_idle_connection_costs_a_kibibyte() {
     let mut asking = connection(&[&control_frame(READY, Some(DNSTAP))], false);
     run(&mut asking, Instant::now());
     assert_eq!(asking.buffer.len(), HANDSHAKE_BYTES);
 }
 
 #[test]
-fn patience_is_for_who_is_quiet_and_not_for_who_stalls() {
+fn an_idle_connection_is_kept_and_a_stalled_one_is_not() {
     let begin = Instant::now();
     let later = begin + Duration::from_secs(3600);
     let mut silent = connection(&[], false);
     run(&mut silent, begin);
-    assert!(silent.is_overdue(later), "no handshake");
+    assert!(silent.is_overdue(later), "no handshake, but it may stay");
     let mut quiet = connection(&[&start(), &data_frame(b"one")], false);
     run(&mut quiet, begin);
-    assert!(!quiet.is_overdue(later), "a server without clients");
+    assert!(!quiet.is_overdue(later), "a quiet server is closed");
     let mut stalling = connection(&[&start(), &data_frame(b"one")[..5]], false);
     run(&mut stalling, begin);
     assert!(!stalling.is_overdue(begin) && stalling.is_overdue(later));
     stalling.peer.pieces.push_back(b"n".to_vec());
     run(&mut stalling, later);
-    assert!(stalling.is_overdue(later), "an octet now and then is no progress");
+    assert!(stalling.is_overdue(later), "single octets count as progress");
     stalling.peer.pieces.push_back(b"e".to_vec());
     assert_eq!(run(&mut stalling, later).0, [b"one"]);
     assert!(!stalling.is_overdue(later + Duration::from_secs(3600)));
@@ -136,7 +136,7 @@ fn patience_is_for_who_is_quiet_and_not_for_who_stalls() {
 
 proptest! {
     #[test]
-    fn however_the_bytes_come_the_same_is_read(cuts in prop::collection::vec(1..30usize, 1..20), extra in 1..300_000usize) {
+    fn the_split_of_the_input_does_not_matter(cuts in prop::collection::vec(1..30usize, 1..20), extra in 1..300_000usize) {
         let mut bytes = [start(), data_frame(&vec![1; extra.min(MAX_DATA_BYTES)])].concat();
         bytes.extend(&whole()[2 * start().len()..]);
         let mut pieces = VecDeque::new();

@@ -1,15 +1,13 @@
 //! The protobuf message in a data frame.
 //!
-//! Of dnstap's schema (`dnstap.proto`) counting needs the message's type, its octets
-//! and its time; the other fields are passed over. A field is a number (field number
-//! and wire type), then a value: a number of variable length, four or eight octets,
-//! or a length and as many octets.
+//! Of dnstap's schema (`dnstap.proto`), counting needs the message's type, octets and time; all
+//! other fields are skipped. A field is a number (field number and wire type) followed by a value:
+//! a variable-length number, four or eight octets, or a length and that many octets.
 //!
-//! Every type comes as a pair of query and response. A query's octets and time are in
-//! the fields of the query. A response's are in those of the response, and those of
-//! the query may be there again: then they tell which query it answers, and the query
-//! itself has been told by a message of its own. So only the octets that the type
-//! names are read, and a message counts once.
+//! Message types come in pairs of query and response. A query's octets and time are in the query
+//! fields, a response's in the response fields. A response may repeat the query fields to say which
+//! query it answers, but that query is reported in a message of its own. So only the fields that
+//! the type refers to are read, and each message counts once.
 
 use crate::observe::{Frame, TOLD_BY_SERVER};
 
@@ -20,7 +18,7 @@ const TYPE: u64 = 15;
 const TYPE_MESSAGE: u64 = 1;
 
 const NS_PER_S: u64 = 1_000_000_000;
-/// More than any type has.
+/// Larger than any message type.
 const UNKNOWN: u32 = 255;
 
 /// The fields that counting needs.
@@ -39,10 +37,10 @@ struct Side<'a> {
     time_ns: u32,
 }
 
-/// The message in a data frame as a frame of [`TOLD_BY_SERVER`]: its octets, which are
-/// none when it has none. A message without a time is of `fallback_ns`, Unix nanoseconds.
+/// Converts the message in a data frame to a frame of [`TOLD_BY_SERVER`] with the message's octets,
+/// or none if there are none. A message without a time gets `fallback_ns`, Unix nanoseconds.
 ///
-/// What is no message of dnstap is a frame of type 0.
+/// Anything other than a dnstap message becomes a frame of type 0.
 #[inline]
 pub(crate) fn frame(data: &[u8], fallback_ns: u64) -> Frame<'_> {
     let message = read(data).unwrap_or_default();
@@ -53,7 +51,7 @@ pub(crate) fn frame(data: &[u8], fallback_ns: u64) -> Frame<'_> {
     Frame { time_ns, link_type: TOLD_BY_SERVER + number, data: own.octets, length_on_wire: own.octets.len() as u32 }
 }
 
-/// `None` when the bytes are no protobuf, or not of a message.
+/// Reads a message. `None` if the bytes are not protobuf, or not a message.
 fn read(data: &[u8]) -> Option<Message<'_>> {
     let mut message = Message::default();
     let (mut is_message, mut found) = (false, false);
@@ -63,13 +61,13 @@ fn read(data: &[u8]) -> Option<Message<'_>> {
             (TYPE, Value::Number(value)) => is_message = value == TYPE_MESSAGE,
             (MESSAGE, Value::Octets(octets)) => {
                 found = true;
-                // Said twice, its fields are merged: the later one stands.
+                // If the field is repeated, the messages are merged, and later fields win.
                 message.read(octets)?;
             }
             _ => {}
         }
     }
-    // The type has no default, and 0 is none.
+    // The type has no default, and 0 is not a valid type.
     (is_message && found && message.message_type > 0).then_some(message)
 }
 
@@ -100,7 +98,7 @@ impl Side<'_> {
     }
 }
 
-/// Fields, front to back.
+/// Iterates over fields.
 struct Fields<'a> {
     rest: &'a [u8],
 }
@@ -114,7 +112,7 @@ enum Value<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The next field: `Some(None)` at the end, `None` where there can be none.
+    /// The next field: `Some(None)` at the end, `None` if the bytes are malformed.
     #[inline]
     #[expect(clippy::option_option, reason = "the outer one is for `?`")]
     fn next(&mut self) -> Option<Option<(u64, Value<'a>)>> {
@@ -137,13 +135,14 @@ impl<'a> Fields<'a> {
                 self.rest = rest;
                 Value::Four(u32::from_le_bytes(*octets))
             }
-            // Groups, which dnstap has none of, and what is not defined.
+            // Groups, which dnstap does not use, and undefined wire types.
             _ => return None,
         };
         Some(Some((key >> 3, value)))
     }
 
-    /// Seven bits an octet, least first; what is past 64 bits is cut off, as protobuf says.
+    /// Reads a varint: seven bits per octet, least significant first. Bits beyond 64 are discarded,
+    /// as protobuf specifies.
     #[inline]
     fn number(&mut self) -> Option<u64> {
         let mut value = 0;

@@ -1,17 +1,16 @@
-//! dnstap: what a DNS server itself tells of its messages (<https://dnstap.info>).
+//! dnstap: a DNS server's own report of its messages (<https://dnstap.info>).
 //!
-//! A server that speaks dnstap sends a copy of each message, with its time and its
-//! role, as a protobuf message in a data frame of a *Frame Streams* stream: to a
-//! file, to a Unix socket or over TCP. Nothing has to be unwrapped then, also not
-//! what clients sent encrypted; but a server that is in a hurry drops messages from
-//! the stream and says nothing, which a capture shows.
+//! A server that supports dnstap sends a copy of each message, with time and role, as a protobuf
+//! message in a data frame of a *Frame Streams* stream: to a file, a Unix socket or over TCP.
+//! Nothing needs to be decapsulated or decrypted, but a server under load silently drops messages
+//! from the stream, which a capture would show.
 //!
-//! * `stream.rs` reads Frame Streams: control frames, data frames, their order;
-//! * `message.rs` reads the protobuf message, and gives it to the rest of the probe
-//!   as a [`Frame`](crate::observe::Frame) like any other;
+//! * `stream.rs` reads Frame Streams: control frames, data frames and their order;
+//! * `message.rs` reads the protobuf message, and passes it on as a regular
+//!   [`Frame`](crate::observe::Frame);
 //! * [`Server`] is a socket to which servers connect.
 //!
-//! Both readers borrow, and neither takes more memory than the bytes that are there.
+//! Both readers borrow, and neither uses more memory than the bytes received.
 
 mod connection;
 mod message;

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn tcp_takes_no_place_from_the_unix_socket_nor_the_other_way_round() {
+    fn tcp_and_the_unix_socket_take_no_places_from_each_other() {
         assert_eq!(judge("abcd", '-'), Verdict::Take);
         assert_eq!(judge("ABCD", '-'), Verdict::Take);
         assert_eq!(judge("++", 'a'), Verdict::Take);

@@ -1,9 +1,8 @@
-//! Where DNS servers connect: sockets, and the connections to them.
+//! Sockets for DNS servers, and the connections to them.
 //!
-//! One thread serves all of it: it waits until something is there, takes in who comes,
-//! and reads from each connection that has something, a buffer at a time, so that none
-//! keeps the others waiting. Connections are bounded in number (`places.rs`), and what one may hold
-//! back is bounded in size and in time.
+//! A single thread serves all of them: it waits for activity, accepts connections, and reads one
+//! buffer from each connection that has data, so that none can starve the others. The number of
+//! connections is bounded (`places.rs`), and so are the size and age of what each may hold back.
 
 use super::connection::{Connection, HANDSHAKE, Standing};
 use super::places::{Bounds, Guest, Verdict, verdict};
@@ -13,51 +12,51 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// Where to listen, and for how many.
+/// Where to listen, and the limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// A Unix socket.
+    /// The Unix socket.
     pub socket: Option<SocketFile>,
-    /// An address for TCP.
+    /// The TCP address.
     pub listen: Option<SocketAddr>,
-    /// How many may be connected at once.
+    /// Limits on connections.
     pub bounds: Bounds,
 }
 
-/// The sockets and who is connected.
+/// The sockets and their connections.
 pub struct Server {
     settings: Settings,
     unix: Option<Listening>,
     tcp: Option<Listening>,
     /// Oldest first, with the peer's address over TCP.
     connections: Vec<(Connection, Option<IpAddr>)>,
-    /// Until when nobody is taken in, because the system could not.
+    /// After a failed accept, when to accept again.
     accept_after: Option<Instant>,
 }
 
-/// What happened in one turn.
+/// The outcome of one turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Turn {
-    /// Who came and found no place.
+    /// Connections refused at a limit.
     pub refused: u64,
     /// Connections without START that were closed to make room.
     pub displaced: u64,
-    /// Connections that broke off, that lied or that stalled, each with the reason.
+    /// Connections that failed, violated the protocol or stalled, each with the reason.
     pub broken: Vec<String>,
 }
 
-/// After the system could not take somebody in (too many open files), a pause.
+/// Pause after a failed accept (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// Nobody is taken in faster than so many in a turn, so that the connected get their turn.
+/// Maximum connections accepted per turn, so that existing ones are served too.
 const MAX_ACCEPTED: usize = 16;
 
 impl Server {
-    /// A server that does not listen yet: see [`Self::open`].
+    /// Creates a server that does not listen yet: see [`Self::open`].
     pub fn new(settings: Settings) -> Self {
         Server { settings, unix: None, tcp: None, connections: Vec::new(), accept_after: None }
     }
 
-    /// Opens those of the sockets that are not open; gives an error for each that cannot be.
+    /// Opens the sockets that are not open yet; returns an error for each that fails.
     pub fn open(&mut self) -> Vec<Error> {
         let mut errors = Vec::new();
         let mut open = |socket: &mut Option<Listening>, opened: Result<Listening, Error>| match opened {
@@ -73,15 +72,15 @@ impl Server {
         errors
     }
 
-    /// How many servers are connected and tell what they do.
+    /// Number of connected servers that have sent START.
     pub fn connected(&self) -> usize {
         self.connections.iter().filter(|(connection, _)| connection.is_started()).count()
     }
 
-    /// Waits for something to happen, no longer than `patience`, and gives the content of
-    /// every data frame that came to `each`.
+    /// Waits for activity, at most for `patience`, and passes the content of every received data
+    /// frame to `each`.
     ///
-    /// Fails as the system does when it cannot wait.
+    /// Fails when the system cannot wait.
     pub fn turn(&mut self, patience: Duration, mut each: impl FnMut(&[u8])) -> io::Result<Turn> {
         let mut now = Instant::now();
         self.accept_after = self.accept_after.filter(|after| *after > now);
@@ -100,8 +99,8 @@ impl Server {
             let standing = if ready { connection.read(now, &mut each) } else { Standing::Open };
             standings.push(match standing {
                 Standing::Open if connection.is_overdue(now) => Standing::Broken(match connection.is_started() {
-                    true => "it stalls in the middle of a frame".to_owned(),
-                    false => format!("it did not say START within {} s", HANDSHAKE.as_secs()),
+                    true => "stalled in the middle of a frame".to_owned(),
+                    false => format!("no START within {} s", HANDSHAKE.as_secs()),
                 }),
                 standing => standing,
             });
@@ -146,7 +145,7 @@ impl Server {
                     Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
                     Err(error) => {
                         self.accept_after = Some(now + ACCEPT_PAUSE);
-                        turn.broken.push(format!("nobody can be taken in: {error}"));
+                        turn.broken.push(format!("cannot accept connections: {error}"));
                         break;
                     }
                 }
@@ -155,10 +154,10 @@ impl Server {
     }
 }
 
-/// Waits until one of the descriptors has something, or for so long.
+/// Waits for activity on one of the descriptors, or for the timeout.
 fn wait(polled: &mut [libc::pollfd], patience: Duration) -> io::Result<()> {
     let timeout_ms = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: as many valid values as are said to be.
+    // SAFETY: a pointer to valid values, and their number.
     let ready = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout_ms) };
     match io::Error::last_os_error() {
         error if ready < 0 && error.kind() != ErrorKind::Interrupted => Err(error),

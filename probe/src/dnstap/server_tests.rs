@@ -1,4 +1,4 @@
-//! A server and its sockets, as others see them.
+//! A server's sockets, seen from outside.
 
 use super::*;
 use std::fs;
@@ -23,13 +23,14 @@ fn open(settings: Settings) -> Server {
     server
 }
 
-/// Where a server listens over TCP.
+/// The TCP address of a server.
 fn address(server: &Server) -> SocketAddr {
-    let Some(Listening::Tcp(listener)) = &server.tcp else { panic!("it listens") };
+    let Some(Listening::Tcp(listener)) = &server.tcp else { panic!("not listening") };
     listener.local_addr().unwrap()
 }
 
-/// Turns until nothing happens; frames, who found no place or lost it, breaks.
+/// Runs turns until nothing happens; returns frames, connections refused or displaced, and
+/// failures.
 fn turns(server: &mut Server) -> (Vec<String>, u64, Vec<String>) {
     let (mut frames, mut refused, mut broken) = (Vec::new(), 0, Vec::new());
     for _ in 0..20 {
@@ -46,7 +47,7 @@ fn asking() -> Vec<u8> {
 }
 
 #[test]
-fn several_servers_tell_at_once_over_both_kinds_of_sockets() {
+fn several_servers_send_at_once_over_both_kinds_of_sockets() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dnstap");
     let mut server = open(Settings { listen: Some("127.0.0.1:0".parse().unwrap()), ..settings(&path) });
@@ -65,7 +66,7 @@ fn several_servers_tell_at_once_over_both_kinds_of_sockets() {
 }
 
 #[test]
-fn whoever_has_said_start_keeps_its_place_and_others_make_room() {
+fn a_connection_with_start_keeps_its_place_and_others_make_room() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dnstap");
     let mut server = open(settings(&path));
@@ -73,27 +74,27 @@ fn whoever_has_said_start_keeps_its_place_and_others_make_room() {
     first.write_all(&asking()).unwrap();
     assert_eq!(turns(&mut server).0, ["one"]);
     let _silent: Vec<_> = (0..4).map(|_| UnixStream::connect(&path).unwrap()).collect();
-    assert_eq!(turns(&mut server).1, 3, "three made room, the last is there");
+    assert_eq!(turns(&mut server).1, 3, "not three connections made room for the last");
     let mut second = UnixStream::connect(&path).unwrap();
     second.write_all(&asking()).unwrap();
     assert_eq!(turns(&mut server), (vec!["one".to_owned()], 1, vec![]));
     let _third = UnixStream::connect(&path).unwrap();
-    assert_eq!(turns(&mut server).1, 1, "both places are taken by servers");
+    assert_eq!(turns(&mut server).1, 1, "both places are taken by started servers");
     first.write_all(&data_frame(b"two")).unwrap();
     assert_eq!(turns(&mut server).0, ["two"]);
     drop(second);
     let (_, _, broken) = turns(&mut server);
-    assert_eq!((broken.len(), server.connections.len()), (1, 1), "it had begun: {broken:?}");
+    assert_eq!((broken.len(), server.connections.len()), (1, 1), "a started connection was replaced: {broken:?}");
 }
 
 #[test]
-fn sixteen_silent_tcp_connections_keep_nobody_out() {
+fn sixteen_silent_tcp_connections_keep_no_server_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dnstap");
     let mut server = open(Settings { listen: Some("127.0.0.1:0".parse().unwrap()), ..settings(&path) });
     let address = address(&server);
     let silent: Vec<_> = (0..16).map(|_| TcpStream::connect(address).unwrap()).collect();
-    assert_eq!(turns(&mut server).1, 8, "an address has half of the places");
+    assert_eq!(turns(&mut server).1, 8, "an address has more than half of the places");
     assert_eq!(server.connections.len(), 8);
     let mut unix = UnixStream::connect(&path).unwrap();
     unix.write_all(&asking()).unwrap();
@@ -107,7 +108,7 @@ fn sixteen_silent_tcp_connections_keep_nobody_out() {
 }
 
 #[test]
-fn whoever_does_not_say_start_in_time_is_closed_however_much_it_sends() {
+fn a_connection_without_start_in_time_is_closed_however_much_it_sends() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = open(Settings { listen: Some("127.0.0.1:0".parse().unwrap()), ..settings(&folder.path().join("dnstap")) });
     let mut slow = TcpStream::connect(address(&server)).unwrap();
@@ -118,7 +119,7 @@ fn whoever_does_not_say_start_in_time_is_closed_however_much_it_sends() {
     let (connection, _) = server.connections.first().unwrap();
     let now = Instant::now();
     assert!(!connection.is_overdue(now));
-    assert!(connection.is_overdue(now + HANDSHAKE), "what it sends gives it no more time");
+    assert!(connection.is_overdue(now + HANDSHAKE), "data extends the deadline");
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn a_dead_peer_over_tcp_is_noticed_within_minutes() {
     let server = open(Settings { listen: Some("127.0.0.1:0".parse().unwrap()), ..settings(&folder.path().join("dnstap")) });
     let _quiet = TcpStream::connect(address(&server)).unwrap();
     let (peer, from) = std::iter::repeat_with(|| server.tcp.as_ref().unwrap().accept()).find_map(Result::ok).unwrap();
-    let crate::dnstap::connection::Peer::Tcp(stream) = &peer else { panic!("over TCP") };
+    let crate::dnstap::connection::Peer::Tcp(stream) = &peer else { panic!("not over TCP") };
     let socket = socket2::SockRef::from(stream);
     assert!(socket.keepalive().unwrap());
     let (idle, interval) = (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap());
@@ -150,7 +151,7 @@ fn the_sockets_file_has_its_mode_and_goes_with_the_server() {
 fn a_socket_that_was_left_behind_is_replaced_and_nothing_else_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dnstap");
-    // Dropping a listener of the standard library leaves its file.
+    // The standard library's listener leaves its file behind when dropped.
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
     let server = open(settings(&path));
@@ -160,12 +161,12 @@ fn a_socket_that_was_left_behind_is_replaced_and_nothing_else_is() {
     let errors = second.open();
     assert!(errors[0].to_string().contains("another process listens on it"), "{errors:?}");
     drop(second);
-    assert!(path.exists(), "it is not the second one's");
+    assert!(path.exists(), "removed a socket of another server");
     drop(server);
 
     fs::write(&path, "precious").unwrap();
     let errors = Server::new(settings(&path)).open();
-    assert!(errors[0].to_string().contains("no socket"), "{errors:?}");
+    assert!(errors[0].to_string().contains("not a socket"), "{errors:?}");
     assert_eq!(fs::read(&path).unwrap(), b"precious");
 }
 
@@ -186,5 +187,5 @@ fn one_socket_that_cannot_be_opened_does_not_keep_the_other_shut() {
     let path = folder.path().join("no/such/folder");
     let mut server = Server::new(Settings { listen: Some("127.0.0.1:0".parse().unwrap()), ..settings(&path) });
     assert_eq!((server.open().len(), server.tcp.is_some()), (1, true));
-    assert_eq!(server.open().len(), 1, "it is tried again");
+    assert_eq!(server.open().len(), 1, "a failed socket is not retried");
 }

@@ -1,4 +1,4 @@
-//! The sockets on which the probe waits for servers.
+//! The sockets on which the probe waits for DNS servers.
 
 use super::connection::Peer;
 use crate::Error;
@@ -12,31 +12,31 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A Unix socket and who may connect to it.
+/// A Unix socket, and who may connect to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SocketFile {
-    /// Its path.
+    /// The path of its file.
     pub path: PathBuf,
-    /// The mode of its file; connecting needs the right to write.
+    /// File mode; connecting requires write permission.
     pub mode: u32,
-    /// The group of its file; the probe's own when none.
+    /// File group; the probe's own by default.
     pub group: Option<String>,
 }
 
-/// A socket that is listened on.
+/// A listening socket.
 pub(super) enum Listening {
     Unix { listener: UnixListener, _file: Owned },
     Tcp(TcpListener),
 }
 
-/// A socket's file, removed at the end if it is still ours.
+/// A socket's file, which is removed at the end if it is still ours.
 pub(super) struct Owned {
     path: PathBuf,
     device: u64,
     inode: u64,
 }
 
-/// How long a TCP connection may be silent before the other end is asked whether it lives.
+/// How long a TCP connection may be silent before keepalive probes are sent.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// The time between keepalive probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
@@ -44,7 +44,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_RETRIES: u32 = 3;
 
 impl Listening {
-    /// Listens on a Unix socket; takes the place of one on which nobody listens any more.
+    /// Listens on a Unix socket; replaces a stale one.
     pub(super) fn unix(file: &SocketFile) -> Result<Self, Error> {
         let failed = |detail: String| Error::Listen { place: file.path.display().to_string(), detail };
         remove_stale(&file.path).map_err(failed)?;
@@ -68,7 +68,7 @@ impl Listening {
         }
     }
 
-    /// Listens on an address.
+    /// Listens on a TCP address.
     pub(super) fn tcp(address: SocketAddr) -> Result<Self, Error> {
         let listen = || {
             let listener = TcpListener::bind(address)?;
@@ -78,7 +78,8 @@ impl Listening {
         listen().map_err(|error| Error::Listen { place: address.to_string(), detail: error.to_string() })
     }
 
-    /// Who waits to be let in, with the address over TCP; none with [`ErrorKind::WouldBlock`].
+    /// Accepts a connection, with the address over TCP; [`ErrorKind::WouldBlock`] if none is
+    /// waiting.
     pub(super) fn accept(&self) -> io::Result<(Peer, Option<IpAddr>)> {
         match self {
             Listening::Unix { listener, .. } => {
@@ -89,7 +90,7 @@ impl Listening {
             Listening::Tcp(listener) => {
                 let (stream, address) = listener.accept()?;
                 stream.set_nonblocking(true)?;
-                // A machine that is gone says nothing, and must not hold a place for ever.
+                // Without keepalive, a machine that is gone would hold its place forever.
                 let keepalive = socket2::TcpKeepalive::new()
                     .with_time(KEEPALIVE_IDLE)
                     .with_interval(KEEPALIVE_INTERVAL)
@@ -117,38 +118,38 @@ impl Drop for Owned {
     }
 }
 
-/// Removes a socket that a process left behind; says what else is there.
+/// Removes a stale socket; the error describes what else exists there.
 fn remove_stale(path: &Path) -> Result<(), String> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
-        // Whatever is wrong shows when the socket is made.
+        // Binding will report the problem.
         Err(_) => return Ok(()),
     };
     if !metadata.file_type().is_socket() {
-        return Err("there is a file of this name that is no socket; remove it, or name another dnstap.socket".to_owned());
+        return Err("a file of this name exists and is not a socket; remove it, or set another dnstap.socket".to_owned());
     }
     match UnixStream::connect(path) {
-        Ok(_) => Err("another process listens on it; stop that one, or name another dnstap.socket".to_owned()),
+        Ok(_) => Err("another process listens on it; stop that process, or set another dnstap.socket".to_owned()),
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(|error| format!("a socket that was left behind cannot be removed: {error}"))
+            fs::remove_file(path).map_err(|error| format!("cannot remove a stale socket: {error}"))
         }
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// Says whether there is a group of this name.
+/// Checks that a group exists.
 pub fn check_group(name: &str) -> io::Result<()> {
     group_id(name).map(drop)
 }
 
-/// The number of a group.
+/// The ID of a group.
 fn group_id(name: &str) -> io::Result<u32> {
     let text = CString::new(name)?;
     let mut buffer = vec![0; 1 << 16];
-    // SAFETY: a group is plain numbers and pointers, for which zero is a value.
+    // SAFETY: the struct consists of numbers and pointers, for which zero is valid.
     let mut group: libc::group = unsafe { std::mem::zeroed() };
     let mut found = std::ptr::null_mut();
-    // SAFETY: all pointers are to live values, and the buffer is as long as it is said to be.
+    // SAFETY: all pointers are valid, and the length is that of the buffer.
     let code = unsafe { libc::getgrnam_r(text.as_ptr(), &raw mut group, buffer.as_mut_ptr(), buffer.len(), &raw mut found) };
     match (code, found.is_null()) {
         (0, false) => Ok(group.gr_gid),

@@ -1,17 +1,17 @@
-//! Frame Streams: the frames in which dnstap travels.
+//! Frame Streams, the framing of dnstap.
 //!
-//! Every frame begins with its length, four octets, most significant first. A
-//! length of 0 announces a control frame: its own length follows, then its type and
-//! its fields, each a type, a length and a value. The one known field is a content
-//! type. A writer either begins at once (START, data frames, STOP), as in a file, or
-//! asks first: it sends READY, waits for ACCEPT, goes on with START, and after STOP
-//! waits for FINISH. (The reference is fstrm's `fstrm/control.h` and `fstrm.h`.)
+//! Every frame begins with its length, four octets in network order. A length of 0 marks a control
+//! frame: its own length follows, then its type and fields, each with a type, a length and a value.
+//! The only known field is a content type. A writer either begins at once (START, data frames,
+//! STOP), as in a file, or negotiates: it sends READY, waits for ACCEPT, continues with START, and
+//! after STOP waits for FINISH. (The reference is fstrm's `fstrm/control.h` and `fstrm.h`.)
 
 /// The content type of dnstap.
 const CONTENT_TYPE: &[u8] = b"protobuf:dnstap.Dnstap";
-/// No data frame is longer, bytes: a query and its response of 64 KiB each, and room for the rest.
+/// Maximum length of a data frame, bytes: a query and its response of 64 KiB each, and room for the
+/// rest.
 pub(crate) const MAX_DATA_BYTES: usize = 1 << 18;
-/// No control frame is longer, bytes; this is fstrm's own bound.
+/// Maximum length of a control frame, bytes; the same as in fstrm.
 const MAX_CONTROL_BYTES: usize = 512;
 const LENGTH_BYTES: usize = 4;
 
@@ -22,72 +22,70 @@ const READY: u32 = 4;
 const FINISH: u32 = 5;
 const FIELD_CONTENT_TYPE: u32 = 1;
 
-/// What a writer said so far.
+/// The state of a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Stream {
     state: State,
-    /// Whether it asked first, and so waits for answers.
+    /// Whether the writer sent READY and thus waits for replies.
     asked: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum State {
-    /// Nothing yet.
+    /// Nothing received yet.
     #[default]
     New,
-    /// It asked, and may start.
+    /// READY received; START may follow.
     Asked,
-    /// Data frames may come.
+    /// START received; data frames may follow.
     Started,
-    /// It has said that it is at its end.
+    /// STOP received.
     Stopped,
 }
 
-/// What stands at the front of some bytes.
+/// What was found at the start of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Step<'a> {
-    /// What it is.
     pub(crate) event: Event<'a>,
-    /// How many bytes it takes; what it lends are the last of them.
+    /// Length consumed; borrowed content is at its end.
     pub(crate) taken: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event<'a> {
-    /// A part of a frame: it cannot be read before there are so many bytes.
+    /// An incomplete frame: this many bytes are needed to read on.
     Part(usize),
     /// The content of a data frame.
     Data(&'a [u8]),
-    /// The writer asks whether it may send; [`accept`] is the answer.
+    /// READY: the writer asks to send. [`accept`] is the reply.
     Asked,
-    /// Data frames follow.
+    /// START: data frames follow.
     Started,
-    /// The writer is at its end; when it asked first, [`finish`] is the answer.
+    /// STOP. [`finish`] is the reply if the writer sent READY.
     Stopped,
 }
 
-/// What no writer of Frame Streams sends.
+/// A violation of Frame Streams by the writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Fault {
-    #[error("a data frame of {0} bytes: none is longer than {MAX_DATA_BYTES}")]
+    #[error("a data frame of {0} bytes exceeds the limit of {MAX_DATA_BYTES}")]
     LongData(u32),
-    #[error("a control frame of {0} bytes: they have from 4 to {MAX_CONTROL_BYTES}")]
+    #[error("a control frame of {0} bytes: the length must be from 4 to {MAX_CONTROL_BYTES}")]
     ControlLength(u32),
     #[error("a control frame whose fields do not fit in it")]
     ControlFields,
     #[error("a control frame of type {0}, which a writer does not send")]
     ControlType(u32),
-    #[error("a frame stream, but not of dnstap: its content type is another")]
+    #[error("a frame stream with a content type that is not dnstap")]
     ContentType,
-    #[error("{0} where it may not stand")]
+    #[error("{0} in the wrong place")]
     Order(&'static str),
 }
 
 impl Stream {
-    /// Reads the frame at the front of these bytes.
+    /// Reads the frame at the start of these bytes.
     ///
-    /// Fails when there is none of a writer of dnstap; nothing that follows is
-    /// to be trusted then.
+    /// Fails if they violate Frame Streams or dnstap. Nothing that follows can be trusted then.
     #[inline]
     pub(crate) fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, Fault> {
         let Some((length, rest)) = bytes.split_first_chunk() else { return Ok(Step::part(LENGTH_BYTES)) };
@@ -108,7 +106,7 @@ impl Stream {
         })
     }
 
-    /// Whether the writer waits for answers.
+    /// Whether the writer waits for replies.
     pub(crate) fn asked(&self) -> bool {
         self.asked
     }
@@ -135,7 +133,7 @@ impl Stream {
                 (self.state, self.asked) = (State::Asked, true);
                 Event::Asked
             }
-            // After a STOP: files that were put together.
+            // START after STOP: concatenated files.
             (START, State::New | State::Asked | State::Stopped) => {
                 self.state = State::Started;
                 Event::Started
@@ -159,18 +157,19 @@ impl Step<'_> {
     }
 }
 
-/// Whether these bytes begin as Frame Streams do: with a control frame that is a reader's or a writer's first.
+/// Whether these bytes look like Frame Streams: a control frame that a reader or writer sends
+/// first.
 pub(crate) fn is_stream(start: &[u8]) -> bool {
     matches!(start, [0, 0, 0, 0, 0, 0, _, _, 0, 0, 0, number, ..] if [ACCEPT, START, READY].contains(&u32::from(*number)))
 }
 
-/// The answer to READY.
+/// The reply to READY.
 pub(crate) fn accept() -> Vec<u8> {
     let field = [&FIELD_CONTENT_TYPE.to_be_bytes()[..], &(CONTENT_TYPE.len() as u32).to_be_bytes(), CONTENT_TYPE].concat();
     control(ACCEPT, &field)
 }
 
-/// The answer to STOP.
+/// The reply to STOP.
 pub(crate) fn finish() -> Vec<u8> {
     control(FINISH, &[])
 }
@@ -180,8 +179,8 @@ fn control(number: u32, fields: &[u8]) -> Vec<u8> {
     [&[0; LENGTH_BYTES][..], &length.to_be_bytes(), &number.to_be_bytes(), fields].concat()
 }
 
-/// Whether dnstap is among the content types, or none is named, which stands for any;
-/// `None` when the fields do not fit.
+/// Whether dnstap is among the content types. No content type means any. `None` if the fields do
+/// not fit.
 fn offers_dnstap(mut fields: &[u8]) -> Option<bool> {
     let (mut any, mut dnstap) = (true, false);
     while !fields.is_empty() {

@@ -1,4 +1,4 @@
-//! What is read of streams and messages.
+//! Reading streams and messages.
 
 use super::stream::{MAX_DATA_BYTES, accept, finish};
 use super::{Event, Fault, Stream, frame, is_stream};
@@ -9,7 +9,7 @@ use zonepulse_fixtures::control::{ACCEPT, FINISH, READY, START, STOP};
 use zonepulse_fixtures::{DNSTAP, Tap, control_frame, data_frame, dnstap_stream};
 use zonepulse_wire::Counter;
 
-/// Everything that a reader of these bytes is told, data frames as their content.
+/// All events in these bytes; a data frame is represented by its content.
 fn events(mut bytes: &[u8]) -> (Vec<String>, Option<Fault>) {
     let mut stream = Stream::default();
     let mut events = Vec::new();
@@ -17,7 +17,7 @@ fn events(mut bytes: &[u8]) -> (Vec<String>, Option<Fault>) {
         match stream.step(bytes) {
             Ok(step) => match step.event {
                 Event::Part(wanted) => {
-                    assert!(wanted > bytes.len(), "{wanted} are there");
+                    assert!(wanted > bytes.len(), "{wanted} bytes are there already");
                     return (events, None);
                 }
                 event => {
@@ -44,7 +44,7 @@ fn a_writer_may_begin_at_once_or_ask_first() {
     let asking = [control_frame(READY, Some(DNSTAP)), data.clone()].concat();
     assert_eq!(events(&asking).0.len(), 5);
     let twice = [data.clone(), data].concat();
-    assert_eq!(events(&twice).0.len(), 8, "files that were put together");
+    assert_eq!(events(&twice).0.len(), 8, "concatenated files are not read as one");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn the_answers_are_those_of_the_reference() {
 }
 
 #[test]
-fn what_no_writer_sends_is_named() {
+fn protocol_violations_are_named() {
     let after = |bytes: &[u8]| events(&[&start(), bytes].concat()).1;
     let length = |length: usize| (length as u32).to_be_bytes();
     assert_eq!(after(&length(MAX_DATA_BYTES)), None);
@@ -80,7 +80,7 @@ fn a_stream_is_known_by_its_first_control_frame() {
     assert!(!is_stream(&start()[..11]) && !is_stream(&control_frame(STOP, None)) && !is_stream(&[0; 12]));
 }
 
-/// What comes of these messages, where only known addresses are the server's or where all are.
+/// Observes messages with these server addresses.
 fn observe(addresses: Addresses, taps: &[Tap]) -> Memory {
     let (mut observer, mut memory) = (Observer::new(&Scope { addresses, ..scope() }), Memory::default());
     for tap in taps {
@@ -102,7 +102,7 @@ fn messages_between_the_server_and_its_clients_count() {
 }
 
 #[test]
-fn what_a_resolver_asks_others_does_not_count_and_is_counted_as_that() {
+fn a_resolver_s_upstream_queries_are_counted_as_not_its_own() {
     let taps: Vec<_> = [3, 4, 7, 8, 15, 99].map(|message_type| Tap::new(message_type, &query("a."), 1)).to_vec();
     for addresses in [NONE, Addresses::Any] {
         let memory = observe(addresses, &taps);
@@ -111,7 +111,7 @@ fn what_a_resolver_asks_others_does_not_count_and_is_counted_as_that() {
 }
 
 #[test]
-fn what_a_tool_asks_counts_where_whoever_answers_is_the_server() {
+fn a_tool_s_queries_count_if_any_address_is_the_server_s() {
     let taps = [Tap::new(9, &query("a."), 1), Tap::new(11, &query("a."), 1), Tap::new(12, &response("a.", 0), 1)];
     assert_eq!(observe(Addresses::Any, &taps).texts(), ["a. A 0", "a. A 0", "a. A 1"]);
     assert_eq!(observe(NONE, &taps).count(Counter::NotTheServersOwn), 3);
@@ -164,13 +164,13 @@ fn a_time_that_is_missing_is_the_querys_or_the_last_one() {
     tap.message_type = 1;
     tap.query.1 = None;
     tap.response.1 = Some((9, 9));
-    assert_eq!(time_ns(tap.clone()), 42, "a query's time is not when it was answered");
+    assert_eq!(time_ns(tap.clone()), 42, "a query got the time of its response");
     tap.query.1 = Some((u64::MAX, u32::MAX));
     assert_eq!(time_ns(tap), u64::MAX);
 }
 
 #[test]
-fn what_is_no_message_of_dnstap_is_unreadable() {
+fn frames_without_a_dnstap_message_are_unreadable() {
     let good = Tap::new(1, &query("a."), 1).bytes();
     let mut other_type = good.clone();
     *other_type.last_mut().unwrap() = 2;
@@ -218,7 +218,7 @@ proptest! {
     }
 
     #[test]
-    fn however_the_bytes_come_the_same_is_read(
+    fn the_split_of_the_input_does_not_matter(
         taps in prop::collection::vec(any_tap(), 0..6),
         cuts in prop::collection::vec(1..40usize, 1..10),
     ) {

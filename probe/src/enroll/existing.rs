@@ -1,49 +1,50 @@
-//! A configuration that is there: an enrolment replaces its credentials and leaves everything else as it is.
+//! Updates an existing configuration: enrolment replaces the credentials and leaves everything else
+//! as it is.
 
 use crate::Error;
 use crate::config::Config;
 use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
-/// How the first line of a configuration begins that an enrolment wrote, and what else is in it.
+/// The parts of the first line of a configuration that enrolment wrote.
 const FIRST_LINE: (&str, &str) = ("# Server ", ": enrolled at ");
 
-/// The configuration as it is.
 pub(super) struct Existing {
     path: PathBuf,
     document: DocumentMut,
 }
 
-/// What an enrolment replaces: the credentials, what they are for, and what the command line named.
+/// What enrolment replaces: the credentials, what they belong to, and what the command line
+/// specified.
 pub(super) struct Credentials<'a> {
     pub server_id: u32,
     pub url: &'a str,
     pub token_file: &'a Path,
-    /// How the central fetches, if it does; what the configuration says of that stays where it does not.
+    /// How the central pulls, if it does; otherwise the configuration's settings for that stay.
     pub pull: Option<Pull<'a>>,
     pub ca_file: Option<&'a Path>,
     pub spool: Option<&'a Path>,
-    /// The new first line, for a file that an enrolment wrote.
+    /// The new first line, for a file that enrolment wrote.
     pub first_line: &'a str,
 }
 
-/// What a probe needs that is pulled from.
+/// Settings of a probe that is pulled from.
 pub(super) struct Pull<'a> {
     pub token_file: &'a Path,
-    /// Where to listen, unless the configuration says it.
+    /// Where to listen, unless the configuration specifies it.
     pub listen: &'a str,
 }
 
 impl Existing {
-    /// Reads it.
+    /// Reads a configuration.
     ///
-    /// Fails with [`Error::Config`] when it is no TOML.
+    /// Fails with [`Error::Config`] when it is not valid TOML.
     pub(super) fn read(path: &Path) -> Result<Existing, Error> {
         let text = std::fs::read_to_string(path).map_err(Error::disk("read", path))?;
         let wrong = |error: toml_edit::TomlError| Error::Config {
             place: path.display().to_string(),
             detail: format!(
-                "is no TOML, so its settings cannot be kept; repair or remove it first: {}",
+                "is not valid TOML, so its settings cannot be kept; repair or remove it first: {}",
                 error.to_string().trim_end()
             ),
         };
@@ -52,7 +53,7 @@ impl Existing {
 
     /// The text with other credentials.
     ///
-    /// Fails with [`Error::Config`] when a probe could not use it.
+    /// Fails with [`Error::Config`] when the result would be an invalid configuration.
     pub(super) fn with(&self, credentials: &Credentials<'_>) -> Result<String, Error> {
         let mut document = self.document.clone();
         let root: &mut dyn TableLike = document.as_table_mut();
@@ -82,26 +83,26 @@ impl Existing {
         Ok(text)
     }
 
-    /// A section, which is made where it is not there.
+    /// Returns a section, creating it if necessary.
     fn section<'a>(&self, root: &'a mut dyn TableLike, keys: &[&str]) -> Result<&'a mut dyn TableLike, Error> {
         let mut table = root;
         for (at, key) in keys.iter().enumerate() {
             let item = table.entry(key).or_insert_with(|| {
                 let mut made = Table::new();
-                // No header of its own where only what is in it has one.
+                // An outer section needs no header if it only contains other sections.
                 made.set_implicit(at + 1 < keys.len());
                 Item::Table(made)
             });
             table = item.as_table_like_mut().ok_or_else(|| Error::Config {
                 place: self.path.display().to_string(),
-                detail: format!("{}: is no section", keys.join(".")),
+                detail: format!("{}: is not a section", keys.join(".")),
             })?;
         }
         Ok(table)
     }
 }
 
-/// Sets a value; the comment after it stays.
+/// Sets a value and keeps the comment after it.
 fn set(table: &mut dyn TableLike, key: &str, value: Value) {
     match table.get_mut(key).and_then(Item::as_value_mut) {
         Some(old) => {
@@ -115,7 +116,8 @@ fn set(table: &mut dyn TableLike, key: &str, value: Value) {
     }
 }
 
-/// Names the file of a secret, in the place of the secret where that is in the configuration; the comment above it stays.
+/// Sets the file of a secret. It replaces the secret itself if that is in the configuration, and
+/// keeps the comment above.
 fn set_file(table: &mut dyn TableLike, secret: &str, file: &Path) {
     let key = format!("{secret}_file");
     let decor = table.key(secret).map(|key| key.leaf_decor().clone());

@@ -1,10 +1,10 @@
-//! What version a DNS server says it is, and which of several: `version.bind. CH TXT` and
-//! `id.server. CH TXT` (RFC 4892).
+//! Queries a DNS server's version and identity: `version.bind. CH TXT` and `id.server. CH TXT` (RFC
+//! 4892).
 //!
-//! Each question is sent once to a process of the server. A response may come as late as
-//! it likes: until then its socket stays open, and is looked at with each heartbeat. A
-//! server that refuses one is asked nothing more. What is asked is told to capture and
-//! dnstap first ([`OwnQuestions`]), so that it is not taken for a client's.
+//! Each query is sent once per server process. A response may be arbitrarily late: its socket stays
+//! open until then and is checked with each heartbeat. A server that refuses one query is sent no
+//! more. Queries are announced to capture and dnstap first ([`OwnQuestions`]), so that they are not
+//! counted as a client's.
 
 use crate::observe::OwnQuestions;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
@@ -16,52 +16,52 @@ use std::time::Duration;
 
 /// A server on the same machine answers at once.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Whether a late response has come is a short look.
+/// Timeout when checking for a late response.
 const LOOK: Duration = Duration::from_millis(1);
-/// More of an answer is not read, octets.
+/// Read limit for a response, octets.
 const MAX_ANSWER: usize = 4096;
-/// More of what it says is not told, characters.
+/// Maximum length of a version or identity, characters.
 const MAX_TEXT: usize = 100;
 
-/// What a program says of itself.
+/// What a program says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Said {
     pub(super) version: Option<String>,
     pub(super) identity: Option<String>,
 }
 
-/// How far an inquiry is.
+/// The progress of an inquiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// All was said that will be.
+    /// All responses that will come have been received.
     Done,
     /// A response may still come.
     Waiting,
-    /// Nobody is there to ask.
+    /// Nothing listens on the port.
     Nobody,
 }
 
-/// What one process of a server is asked.
+/// The inquiry of one server process.
 #[derive(Debug, Default)]
 pub(super) struct Inquiry {
     step: Step,
-    /// What was asked and is not answered.
+    /// The pending query.
     open: Option<Question>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 enum Step {
-    /// BIND's name for it is known to all.
+    /// BIND's name for the version, which all servers support.
     #[default]
     Version,
-    /// Here the standard's name is.
+    /// The standard name for the identity.
     Identity,
-    /// BIND's name, where the standard's says nothing.
+    /// BIND's name for the identity, if the standard one has no answer.
     Hostname,
     Done,
 }
 
-/// A question that was sent.
+/// A query that was sent.
 #[derive(Debug)]
 struct Question {
     socket: UdpSocket,
@@ -71,14 +71,14 @@ struct Question {
 enum Reply {
     Text(String),
     Empty,
-    /// Any response code but NOERROR, or what is no response.
+    /// A response code other than NOERROR, or an invalid response.
     Refused,
     NotYet(Question),
     Nobody,
 }
 
 impl Inquiry {
-    /// Asks what has not been asked, and takes in what is answered. Takes two seconds at most.
+    /// Sends the next queries and reads responses. Takes at most two seconds.
     pub(super) fn go_on(&mut self, server: SocketAddr, own: &OwnQuestions, said: &mut Said) -> Progress {
         while let Some(name) = self.step.name() {
             let reply = match self.open.take() {
@@ -130,7 +130,7 @@ fn ask(server: SocketAddr, name: &str, own: &OwnQuestions) -> Option<Question> {
     socket.connect(server).ok()?;
     let mut query = Query::query(Name::from_ascii(name).ok()?, RecordType::TXT);
     query.set_query_class(DNSClass::CH);
-    // Hashers are seeded at random.
+    // Hashers have random seeds.
     let id = (RandomState::new().hash_one(name) % 65_536) as u16;
     let mut question = Message::new(id, MessageType::Query, OpCode::Query);
     question.add_query(query);
@@ -150,7 +150,7 @@ impl Question {
             Ok(length) => length,
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => return Reply::NotYet(self),
-                // The system says that nobody listens on the port.
+                // The system reports that nothing listens on the port.
                 ErrorKind::ConnectionRefused => return Reply::Nobody,
                 _ => return Reply::Refused,
             },
@@ -170,7 +170,7 @@ impl Question {
     }
 }
 
-/// The version alone, where more is said: `3.4.6` of `Knot DNS 3.4.6`.
+/// The version alone if there is more text: `3.4.6` of `Knot DNS 3.4.6`.
 pub(super) fn clean(text: &str) -> Option<String> {
     let number = text.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
     printable(number.unwrap_or(text))
@@ -195,13 +195,13 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_is_told_as_it_is_but_not_without_end() {
+    fn an_identity_is_reported_unchanged_up_to_a_length() {
         assert_eq!(printable(" ns 1\n").as_deref(), Some("ns 1"));
         assert_eq!(printable(&"x".repeat(300)).map(|text| text.len()), Some(MAX_TEXT));
         assert_eq!(printable("\u{7}"), None);
     }
 
-    /// A server that answers one question after the other so, and what it was asked.
+    /// A server that answers one query after the other as given, and returns the queries.
     fn server(answers: Vec<Answer>) -> (SocketAddr, std::thread::JoinHandle<Vec<String>>) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
@@ -239,7 +239,7 @@ mod tests {
         Late(Duration, &'static str),
     }
 
-    /// What a server says that is looked at so often, and what it was asked.
+    /// The results of an inquiry checked this often, and the queries the server received.
     fn inquire(answers: Vec<Answer>, looks: usize) -> (Said, Vec<String>, Progress) {
         let (address, answering) = server(answers);
         let (mut inquiry, mut said, mut progress) = (Inquiry::default(), Said::default(), Progress::Nobody);
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_says_its_version_and_its_identity_when_it_is_asked_once() {
+    fn a_server_is_asked_once_for_version_and_identity() {
         let (said, asked, progress) = inquire(vec![Answer::Text("Knot DNS 3.4.6"), Answer::Text("ns1")], 3);
         assert_eq!(said, Said { version: Some("3.4.6".into()), identity: Some("ns1".into()) });
         assert_eq!((asked, progress), (vec!["version.bind.".to_owned(), "id.server.".to_owned()], Progress::Done));
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_says_nothing_to_the_standards_name_is_asked_by_binds() {
+    fn a_server_without_id_server_is_asked_for_hostname_bind() {
         let answers = vec![Answer::Code(ResponseCode::NoError), Answer::Code(ResponseCode::NoError), Answer::Text("ns2")];
         let (said, asked, _) = inquire(answers, 2);
         assert_eq!(said, Said { version: None, identity: Some("ns2".into()) });
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_there_says_nothing_and_costs_little() {
+    fn a_port_without_a_listener_is_cheap_to_ask() {
         let began = std::time::Instant::now();
         let (mut inquiry, mut said) = (Inquiry::default(), Said::default());
         let nobody = "127.0.0.1:1".parse().unwrap();

@@ -1,24 +1,25 @@
-//! How far two clocks are apart.
+//! Measures the difference between two clocks.
 //!
-//! A heartbeat says when it was sent, the answer when it arrived, each by the clock of who
-//! says it. The way there took some part of the round trip, so the half of it is taken, and
-//! the answer is off by the other half at most: a difference within that is none.
+//! A heartbeat carries the time when it was sent, the answer the time when it arrived, each by its
+//! sender's clock. Since transit took an unknown part of the round trip, half of it is assumed. The
+//! result is off by at most the other half, and a difference within that is not significant.
 
 use crate::status::Status;
 use std::time::Duration;
 
-/// From here on a difference is worth a word, milliseconds: hits get the probe's time, and
-/// what is asked for gets the central's.
+/// Differences from here on are reported, milliseconds: hits are dated by the probe's clock,
+/// queries by the central's.
 const WORTH_A_WORD_MS: u64 = 1000;
 
-/// What was said of the clocks.
+/// The last reported state.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     apart: bool,
 }
 
 impl Clock {
-    /// Compares, tells the status, and says when the clocks come apart and together again.
+    /// Compares the clocks, updates the status, and logs when they diverge and when they agree
+    /// again.
     pub(super) fn compare(&mut self, sent_at_ms: u64, received_at_ms: u64, round_trip: Duration, status: &Status) {
         let (ahead_ms, uncertain_ms) = ahead(sent_at_ms, received_at_ms, round_trip);
         status.set_clock_ahead_ms(ahead_ms);
@@ -27,7 +28,7 @@ impl Clock {
             tracing::warn!(
                 central_ahead_ms = ahead_ms,
                 uncertain_ms,
-                "this machine's clock and the central's are apart: hits get times that the central takes for others; is NTP running on both?"
+                "this machine's clock differs from the central's, so hits appear at the wrong time; is NTP running on both?"
             );
         }
         if !apart && self.apart {
@@ -37,7 +38,7 @@ impl Clock {
     }
 }
 
-/// By how much the other clock is ahead, and how far that may be wrong, milliseconds.
+/// How far the other clock is ahead, and the error bound, milliseconds.
 fn ahead(sent_at_ms: u64, received_at_ms: u64, round_trip: Duration) -> (i64, u64) {
     let half_ms = u64::try_from(round_trip.as_millis()).unwrap_or(u64::MAX) / 2;
     let arrived_ms = i128::from(sent_at_ms) + i128::from(half_ms);
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_there_is_no_difference() {
+    fn transit_time_is_not_a_difference() {
         assert_eq!(ahead(10_000, 10_040, Duration::from_millis(80)), (0, 40));
         assert_eq!(ahead(10_000, 15_000, Duration::from_millis(200)), (4900, 100));
         assert_eq!(ahead(10_000, 8_000, Duration::ZERO), (-2000, 0));
@@ -58,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_way_makes_no_difference_certain() {
+    fn a_slow_round_trip_makes_a_difference_uncertain() {
         let status = Status::new(1);
         let mut clock = Clock::default();
         clock.compare(10_000, 13_500, Duration::from_secs(6), &status);

@@ -1,8 +1,8 @@
-//! What else runs on the machine.
+//! Other services on the machine.
 //!
-//! A program runs when there is a process of its name, is stopped when it is installed and
-//! there is none, and is absent otherwise. What it says of itself is asked for once for each
-//! process: it does not change while that runs.
+//! A program is running if there is a process of its name, stopped if it is installed without a
+//! process, and absent otherwise. Each process is asked for its version and identity once, since
+//! they cannot change while it runs.
 
 use super::chaos::{Inquiry, Progress, Said};
 use super::kea;
@@ -15,23 +15,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zonepulse_wire::{Component, Components, State};
 
-/// The servers that are known by their processes, likelier ones first.
+/// DNS servers recognised by process name, likelier ones first.
 pub(crate) const DNS_SERVERS: [&str; 5] = ["knotd", "unbound", "named", "nsd", "pdns_server"];
-/// How soon it is tried again where nobody was there to ask.
+/// Retry interval if nothing listened on the port.
 const ASK_AGAIN: Duration = Duration::from_secs(300);
 
-/// Looks at processes, and remembers what they said.
+/// Looks at processes and remembers their answers.
 #[derive(Debug)]
 pub(super) struct Looker {
     settings: config::Components,
-    /// Who must know what is asked.
+    /// Keeps track of the probe's own queries.
     own: Arc<OwnQuestions>,
     dns: Memory,
     dhcp4: Memory,
     dhcp6: Memory,
 }
 
-/// What a process said.
+/// What a process answered.
 #[derive(Debug, Default)]
 struct Memory {
     process: Option<Process>,
@@ -47,7 +47,7 @@ impl Looker {
         Looker { settings, own, dns: Memory::default(), dhcp4: Memory::default(), dhcp6: Memory::default() }
     }
 
-    /// What there is at this moment. Takes a few seconds at most, usually none.
+    /// Looks at the present state. Usually immediate; takes a few seconds at most.
     pub(super) fn look(&mut self) -> Components {
         let processes = process::all();
         let settings = &self.settings;
@@ -77,13 +77,13 @@ impl Looker {
     }
 }
 
-/// Asks a process what has not been asked.
+/// Continues the inquiry of a process.
 trait Ask: FnMut(&mut Inquiry, &mut Said) -> Progress {}
 
 impl<F: FnMut(&mut Inquiry, &mut Said) -> Progress> Ask for F {}
 
 impl Memory {
-    /// The first of these programs that runs, or else is installed.
+    /// The first of these programs that is running, or else is installed.
     fn component(&mut self, processes: &[Process], programs: &[&str], ask: impl Ask) -> Option<Component> {
         let running = programs.iter().find_map(|program| processes.iter().find(|process| process::is(process, program)));
         if let Some(process) = running {
@@ -101,7 +101,8 @@ impl Memory {
         }
         let is_due = match self.progress {
             None | Some(Progress::Waiting) => true,
-            // A server that has just begun may not listen yet: it is tried with the next heartbeat, too.
+            // A server that has just started may not listen yet, so try again with the next
+            // heartbeat.
             Some(Progress::Nobody) => self.tries < 2 || self.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN),
             Some(Progress::Done) => false,
         };
@@ -158,23 +159,23 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_asked_once_whatever_it_says() {
+    fn a_process_is_asked_once_whatever_it_answers() {
         let (mut memory, asked) = (Memory::default(), Cell::new(0));
         let ask = |_: &mut Inquiry, said: &mut Said| {
             asked.set(asked.get() + 1);
-            // Nobody listens at first; the third process refuses.
+            // Nothing listens at first; the third process refuses.
             said.version = matches!(asked.get(), 2 | 3).then(|| asked.get().to_string());
             if asked.get() == 1 { Progress::Nobody } else { Progress::Done }
         };
         let mut version = |id| memory.component(&[process(id, "sh")], &["sh"], ask).unwrap().version;
         assert_eq!([version(1), version(1), version(1)], [None, Some("2".into()), Some("2".into())]);
-        assert_eq!(version(2), Some("3".into()), "another process");
+        assert_eq!(version(2), Some("3".into()), "a new process is not asked");
         assert_eq!([version(3), version(3), version(3)], [None, None, None]);
         assert_eq!(asked.get(), 4);
     }
 
     #[test]
-    fn nobody_is_tried_twice_and_then_seldom() {
+    fn a_port_without_a_listener_is_tried_twice_and_then_rarely() {
         let (mut memory, asked) = (Memory::default(), Cell::new(0));
         let ask = |_: &mut Inquiry, _: &mut Said| {
             asked.set(asked.get() + 1);

@@ -1,7 +1,7 @@
-//! What version one of Kea's servers says it is, over its control socket.
+//! Queries the version of a Kea server over its control socket.
 //!
-//! A command is a JSON object, `{"command": "version-get"}`; the answer is another, with
-//! `result` 0 when all is well and the version as `text`, and then the socket is closed.
+//! The command is a JSON object, `{"command": "version-get"}`. The answer is another object with
+//! `result` 0 on success and the version as `text`, after which the socket is closed.
 
 use super::chaos::clean;
 use serde::Deserialize;
@@ -11,10 +11,10 @@ use std::path::Path;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_millis(500);
-/// More of an answer is not read, bytes.
+/// Read limit for the answer, bytes.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
-/// What the server says, if it does.
+/// The server's version, if it answers.
 pub(super) fn version(socket: &Path) -> Option<String> {
     #[derive(Deserialize)]
     struct Answer {
@@ -27,7 +27,7 @@ pub(super) fn version(socket: &Path) -> Option<String> {
     stream.set_write_timeout(Some(PATIENCE)).ok()?;
     stream.write_all(br#"{"command":"version-get"}"#).ok()?;
     let mut text = Vec::new();
-    // A server that keeps the socket open ends by the timeout; what it had said counts.
+    // A server that keeps the socket open runs into the timeout; what it has sent counts.
     let _ = stream.take(MAX_ANSWER_BYTES).read_to_end(&mut text);
     let answer: Answer = serde_json::from_slice(&text).ok()?;
     if answer.result == 0 { clean(&answer.text) } else { None }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
 
-    /// Answers one command as Kea's documentation says it does.
+    /// Answers one command as described in Kea's documentation.
     fn answer_with(answer: &'static str) -> Option<String> {
         let dir = tempfile::TempDir::new().unwrap();
         let path = dir.path().join("socket");
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_is_what_the_server_says() {
+    fn the_version_is_the_server_s_answer() {
         let answer = r#"{ "arguments": { "extended": "2.4.1\nmore" }, "result": 0, "text": "2.4.1" }"#;
         assert_eq!(answer_with(answer).as_deref(), Some("2.4.1"));
         assert_eq!(answer_with(r#"{ "result": 1, "text": "unable" }"#), None);

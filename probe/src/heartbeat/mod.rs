@@ -1,12 +1,11 @@
-//! The probe's sign of life: every 30 seconds, whatever else works or does not.
+//! The probe's heartbeat: sent every 30 seconds, whatever else may fail.
 //!
-//! A task of its own makes and sends it; it waits neither for the capture nor for a disk or
-//! a broker, and what it tells of other programs is looked up elsewhere, with a bound on
-//! the time. The answer carries the central's settings, and shows how far the clocks are apart.
+//! A separate task creates and sends it, without waiting for capture, disk or broker. Information
+//! on other programs is gathered elsewhere, with a time limit. The answer carries the central's
+//! settings, and shows how far the clocks differ.
 //!
-//! A central that pulls asks for it ([`crate::pull`]). Should it cease to ask, the heartbeat
-//! is sent again, if there is a way: so a node that nobody reaches any more can be told to
-//! push, after all.
+//! A central that pulls fetches heartbeats ([`crate::pull`]). If it stops doing so, they are sent
+//! again where possible, so that a node that can no longer be reached can be told to push.
 
 mod chaos;
 mod clock;
@@ -35,27 +34,29 @@ use zonepulse_wire::{Components, Heartbeat, HeartbeatAnswer, SpoolState};
 
 const PATH: &str = "/api/v2/monitoring/heartbeat";
 const INTERVAL: Duration = Duration::from_secs(HEARTBEAT_INTERVAL_S as u64);
-/// How soon the central is told that other settings are in force.
+/// How soon to tell the central that new settings are in force.
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// A central that pulls asks several times in this time.
+/// A central that pulls asks several times within this period.
 const PULL_PATIENCE: Duration = Duration::from_secs(120);
-/// So long other programs are waited for; what was known of them before is told then.
+/// How long to wait for information on other programs; after that, the previous information is
+/// used.
 const LOOK_PATIENCE: Duration = Duration::from_secs(4);
 
-/// More of why settings are not followed is not told, characters: the central takes 1024 bytes.
+/// Maximum length of the reason why settings are not applied, characters: the central accepts 1024
+/// bytes.
 const MAX_REFUSED: usize = 250;
 
-/// Settings that the central gave, and whoever wants to know whether they are taken.
+/// Settings from the central, and a channel for those who want to know whether they were applied.
 #[derive(Debug)]
 pub struct Told {
-    /// What it said.
+    /// The central's answer.
     pub answer: HeartbeatAnswer,
-    /// Told whether it is done, and if not, why.
+    /// Receives the result: success, or the reason for the failure.
     pub taken: Option<oneshot::Sender<Result<(), String>>>,
 }
 
-/// Makes heartbeats.
+/// Creates heartbeats.
 #[derive(Debug)]
 pub struct Reporter {
     spool: Arc<Spool>,
@@ -64,12 +65,12 @@ pub struct Reporter {
     os: String,
     looker: Arc<Mutex<Looker>>,
     known: Mutex<Components>,
-    /// When a central asked for one.
+    /// When a central last asked for a heartbeat.
     asked: Mutex<Option<Instant>>,
 }
 
 impl Reporter {
-    /// One that tells of these components.
+    /// Creates a reporter for these components.
     pub fn new(components: config::Components, spool: Arc<Spool>, status: Arc<Status>) -> Reporter {
         let looker = Looker::new(components, status.own_questions.clone());
         Reporter {
@@ -83,7 +84,7 @@ impl Reporter {
         }
     }
 
-    /// How the probe and its machine are at this moment.
+    /// The present state of the probe and its machine.
     pub async fn heartbeat(&self) -> Heartbeat {
         let components = self.components().await;
         Heartbeat {
@@ -113,7 +114,7 @@ impl Reporter {
 
     async fn components(&self) -> Components {
         let looker = self.looker.clone();
-        // Where the last look still hangs, another would only hang, too.
+        // If the last look still hangs, another one would hang, too.
         let look = spawn_blocking(move || looker.try_lock().ok().map(|mut looker| looker.look()));
         if let Ok(Ok(Some(components))) = tokio::time::timeout(LOOK_PATIENCE, look).await {
             *lock(&self.known) = components;
@@ -122,7 +123,7 @@ impl Reporter {
     }
 }
 
-/// Sends heartbeats until it is dropped.
+/// Sends heartbeats until dropped.
 pub async fn run(reporter: Arc<Reporter>, mut in_force: watch::Receiver<InForce>, told: mpsc::Sender<Told>) {
     let mut sender = Sender { reporter, told, ways: Vec::new(), first: 0, known: None, clock: Clock::default() };
     let mut pulled_since: Option<Instant> = None;
@@ -131,7 +132,7 @@ pub async fn run(reporter: Arc<Reporter>, mut in_force: watch::Receiver<InForce>
         pulled_since = now.pull.is_some().then(|| pulled_since.unwrap_or_else(Instant::now));
         sender.follow(now.heartbeat);
         let until = tokio::time::Instant::now() + INTERVAL;
-        // Whoever is to ask may take a while to begin.
+        // A central that is to pull may take a while to begin.
         let begins = pulled_since.is_some_and(|since| since.elapsed() < PULL_PATIENCE);
         if pulled_since.is_none() || !begins && !sender.reporter.is_asked() {
             sender.send().await;
@@ -147,17 +148,17 @@ struct Sender {
     reporter: Arc<Reporter>,
     told: mpsc::Sender<Told>,
     ways: Vec<Way>,
-    /// Which way worked last.
+    /// The way that last worked.
     first: usize,
-    /// How it went last time: said when it is news.
+    /// The last result; only changes are logged.
     known: Option<Result<(), String>>,
     clock: Clock,
 }
 
-/// Why a heartbeat was not taken.
+/// Why a heartbeat failed.
 struct Failure {
     what: String,
-    /// The central does not know the token.
+    /// Whether the central rejected the token.
     is_unauthorized: bool,
 }
 
@@ -182,7 +183,7 @@ impl Sender {
         self.ways = settings.into_iter().map(Way::new).collect();
     }
 
-    /// To the first address that answers.
+    /// Sends to the first address that answers.
     async fn send(&mut self) {
         let (mut result, mut refused_token) = (None, None);
         for turn in 0..self.ways.len() {
@@ -193,7 +194,8 @@ impl Sender {
                 Ok((answer, round_trip)) => {
                     let status = &self.reporter.status;
                     self.clock.compare(heartbeat.sent_at_ms, answer.received_at_ms, round_trip, status);
-                    // The agent takes one after the other; what does not fit comes again with the next answer.
+                    // The agent handles one at a time; what does not fit comes again with the next
+                    // answer.
                     let _ = self.told.try_send(Told { answer, taken: None });
                     self.first = at;
                     status.set_refused_token(None);
@@ -208,7 +210,7 @@ impl Sender {
                 }
             }
         }
-        // Whoever does not answer says nothing of the token.
+        // No answer says nothing about the token.
         if refused_token.is_some() {
             self.reporter.status.set_refused_token(refused_token);
         }
@@ -217,9 +219,9 @@ impl Sender {
         count(if result.is_ok() { &counts.heartbeats } else { &counts.heartbeats_failed }, 1);
         if self.known.as_ref() != Some(&result) {
             match &result {
-                Ok(()) => tracing::info!("the central hears that this probe is alive"),
+                Ok(()) => tracing::info!("the central receives heartbeats"),
                 Err(error) => {
-                    tracing::warn!(error, "the central does not hear that this probe is alive; it is told again every 30 s")
+                    tracing::warn!(error, "the central does not receive heartbeats; retrying every 30 s")
                 }
             }
             self.known = Some(result);
@@ -244,25 +246,25 @@ impl Way {
         let round_trip = began.elapsed();
         let status = response.status();
         if status.as_u16() == 404 {
-            return Err("this central knows no heartbeats (404): is it older than this probe?".to_owned().into());
+            return Err("this central does not support heartbeats (404): is it older than this probe?".to_owned().into());
         }
         if !status.is_success() {
             let what = format!("{}: {}", status.as_u16(), central::read_problem(response).await);
             return Err(Failure { what, is_unauthorized: status.as_u16() == 401 });
         }
         let body = http::body(response, MAX_HEARTBEAT_BYTES).await;
-        let body = body.map_err(|error| format!("the answer cannot be used: {error}"))?;
-        let answer = serde_json::from_slice(&body).map_err(|error| format!("the answer is not a central's: {error}"))?;
+        let body = body.map_err(|error| format!("cannot read the answer: {error}"))?;
+        let answer = serde_json::from_slice(&body).map_err(|error| format!("unexpected answer: {error}"))?;
         Ok((answer, round_trip))
     }
 }
 
-/// The machine's name.
+/// The host name.
 pub(crate) fn hostname() -> String {
     sysinfo::System::host_name().unwrap_or_else(|| "unknown".into())
 }
 
-/// The operating system, as it calls itself (os-release(5)).
+/// The operating system's name (os-release(5)).
 pub(crate) fn os() -> String {
     let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     let pretty = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));

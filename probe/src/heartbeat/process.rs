@@ -1,19 +1,19 @@
-//! Which programs run, by the names of their processes.
+//! Running programs, by process name.
 
 use std::fs;
 use std::path::Path;
 
 /// Where programs are installed.
 const FOLDERS: [&str; 6] = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/sbin", "/bin"];
-/// The kernel cuts names to this (proc(5), `comm`), octets.
+/// The kernel truncates names to this length (proc(5), `comm`), octets.
 const MAX_NAME: usize = 15;
 
-/// A process, as told from another that later has the same number.
+/// A process, distinct from a later one with the same ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) id: u32,
     pub(crate) parent: u32,
-    /// When it began, ticks since the machine did.
+    /// When it started, ticks since boot.
     pub(crate) began: u64,
     pub(crate) name: String,
 }
@@ -27,25 +27,25 @@ pub(crate) fn all() -> Vec<Process> {
     all
 }
 
-/// The process with this number, if there is one.
+/// The process with this ID, if there is one.
 pub(crate) fn of(id: u32) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // id (name) state …; a name may have spaces and parentheses.
+    // id (name) state …; the name may contain spaces and parentheses.
     let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
     let mut rest = rest.split_ascii_whitespace();
-    // A zombie runs no more.
+    // A zombie no longer runs.
     let runs = rest.next().is_some_and(|state| !matches!(state, "Z" | "X"));
     let parent = rest.next()?.parse().ok()?;
     let began = rest.nth(17)?.parse().ok()?;
     runs.then(|| Process { id, parent, began, name: name.to_owned() })
 }
 
-/// Whether a process has the name of this program.
+/// Whether a process has this program's name.
 pub(crate) fn is(process: &Process, program: &str) -> bool {
     process.name == program || program.len() > MAX_NAME && program.get(..MAX_NAME) == Some(&process.name)
 }
 
-/// Whether a program is there, running or not.
+/// Whether a program is installed, running or not.
 pub(crate) fn is_installed(program: &str) -> bool {
     FOLDERS.iter().any(|folder| Path::new(folder).join(program).exists())
 }
@@ -60,7 +60,7 @@ mod tests {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let began = std::time::Instant::now();
         let found = |id| all().into_iter().find(|process| process.id == id && is(process, "sleep"));
-        // Until the child has become what it runs.
+        // Until the child has executed its program.
         while found(child.id()).is_none() && began.elapsed().as_secs() < 10 {
             std::thread::yield_now();
         }

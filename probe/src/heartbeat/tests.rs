@@ -1,4 +1,4 @@
-//! Heartbeats against a small central of our own.
+//! Heartbeats against a small test central.
 
 use super::*;
 use crate::settings::Kept;
@@ -14,7 +14,7 @@ use zonepulse_wire::{Communication, ProbeSettings, State};
 
 type Heard = Arc<Mutex<Vec<Heartbeat>>>;
 
-/// A central that answers with these settings; where it is, and what it hears.
+/// A central that answers with these settings; returns its URL and the heartbeats it receives.
 async fn central(answer: ProbeSettings) -> (String, Heard) {
     let heard = Heard::default();
     let respond = |Shared((heard, answer)): Shared<(Heard, ProbeSettings)>,
@@ -55,7 +55,7 @@ fn reporter(dir: &TempDir) -> Arc<Reporter> {
     Arc::new(Reporter::new(components, Arc::new(Spool::open(settings).unwrap()), status))
 }
 
-/// Sends heartbeats to these addresses until settings come, or for a while.
+/// Sends heartbeats to these addresses until settings arrive, or for a while.
 async fn first_told(reporter: &Arc<Reporter>, in_force: InForce) -> Option<Told> {
     let (tell, mut told) = mpsc::channel(4);
     let (_keep, in_force) = watch::channel(in_force);
@@ -67,7 +67,7 @@ async fn first_told(reporter: &Arc<Reporter>, in_force: InForce) -> Option<Told>
 }
 
 #[tokio::test]
-async fn a_heartbeat_tells_what_does_not_work_and_brings_settings() {
+async fn a_heartbeat_reports_problems_and_brings_settings() {
     let dir = TempDir::new().unwrap();
     let reporter = reporter(&dir);
     let settings = ProbeSettings { communication: Communication::Pull, ..ProbeSettings::default() };
@@ -87,18 +87,18 @@ async fn a_heartbeat_tells_what_does_not_work_and_brings_settings() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_tells_what_of_the_settings_is_not_followed() {
+async fn a_heartbeat_reports_which_settings_are_not_applied() {
     let dir = TempDir::new().unwrap();
     let reporter = reporter(&dir);
     assert_eq!(reporter.heartbeat().await.settings_refused, None);
     reporter.status.set_settings_refused(Some("api_url: no".into()));
     assert_eq!(reporter.heartbeat().await.settings_refused.as_deref(), Some("api_url: no"));
     reporter.status.set_settings_refused(Some("é".repeat(2000)));
-    assert!(reporter.heartbeat().await.settings_refused.unwrap().len() <= 1024, "the central takes no longer text");
+    assert!(reporter.heartbeat().await.settings_refused.unwrap().len() <= 1024, "longer than the central accepts");
 }
 
 #[tokio::test]
-async fn where_one_address_leads_nowhere_the_other_is_taken() {
+async fn if_one_address_fails_the_other_is_used() {
     let dir = TempDir::new().unwrap();
     let reporter = reporter(&dir);
     let (url, heard) = central(ProbeSettings::default()).await;
@@ -127,8 +127,8 @@ async fn a_token_is_refused_from_a_401_until_a_heartbeat_is_accepted() {
         reporter.status.refused_token().borrow().clone().map(|token| token.reveal().to_owned())
     };
     let nobody = "http://127.0.0.1:1";
-    assert_eq!(refused_after(nobody, "old").await, None, "nobody has refused it");
+    assert_eq!(refused_after(nobody, "old").await, None, "no central has rejected it");
     assert_eq!(refused_after(&url, "old").await.as_deref(), Some("old"));
-    assert_eq!(refused_after(nobody, "old").await.as_deref(), Some("old"), "nobody has accepted it since");
+    assert_eq!(refused_after(nobody, "old").await.as_deref(), Some("old"), "no central has accepted it since");
     assert_eq!(refused_after(&url, "t").await, None);
 }

@@ -1,4 +1,4 @@
-//! Time as the frames of a capture tell it.
+//! The clock of a capture, given by its frames.
 
 use crate::observe::Observer;
 use crate::times::Possible;
@@ -6,24 +6,24 @@ use zonepulse_wire::Counter;
 
 const NS_PER_MS: u64 = 1_000_000;
 
-/// The frames are the clock, as far as their times are possible. Whatever else reads them must do as this says, or it
-/// finds other messages (see `replay/content.rs`).
+/// Frames with possible times are the clock. Every other reader of captures must apply the same
+/// rules, or it finds different messages (see `replay/content.rs`).
 #[derive(Debug)]
 pub(crate) struct CaptureClock {
     possible: Possible,
     /// The latest possible time so far, Unix milliseconds.
     reached_ms: Option<u64>,
-    /// Why the last frame was refused that was.
+    /// The reason for the last refusal.
     refusal: Option<Counter>,
 }
 
 /// A frame whose time is not possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refused {
-    /// Under which counter its messages go.
+    /// The counter for its messages.
     pub(crate) reason: Counter,
-    /// Of what time it is to the observer: of the one that was reached, so that nothing that waits for later frames is
-    /// given up. Unix nanoseconds.
+    /// The time to observe it at, Unix nanoseconds: the latest time reached, so that nothing
+    /// waiting for later frames expires.
     pub(crate) time_ns: u64,
 }
 
@@ -32,7 +32,7 @@ impl CaptureClock {
         CaptureClock { possible, reached_ms: None, refusal: None }
     }
 
-    /// The time of the next frame, which this observer reads then; Unix milliseconds.
+    /// Advances to the time of the next frame, Unix milliseconds, which this observer will read.
     #[inline]
     pub(crate) fn follow(&mut self, time_ns: u64, observer: &mut Observer) -> Result<u64, Refused> {
         let time_ms = time_ns / NS_PER_MS;
@@ -41,14 +41,14 @@ impl CaptureClock {
             return Err(Refused { reason, time_ns: self.reached_ms.unwrap_or(0).saturating_mul(NS_PER_MS) });
         }
         if self.reached_ms.is_none() {
-            // What waits came before any time was known.
+            // Whatever waits was received before any time was known.
             observer.shift(i64::try_from(time_ns).unwrap_or(i64::MAX));
         }
         self.reached_ms = self.reached_ms.max(Some(time_ms));
         Ok(time_ms)
     }
 
-    /// Why what waits at the end does not count: when no time was possible.
+    /// Why messages still waiting at the end do not count: no frame had a possible time.
     pub(crate) fn refusal_at_end(&self) -> Option<Counter> {
         self.refusal.filter(|_| self.reached_ms.is_none())
     }

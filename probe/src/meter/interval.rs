@@ -1,4 +1,4 @@
-//! One interval: a table, and what becomes of it in a batch.
+//! One interval: its table, and how it becomes a batch.
 
 use crate::observe::Hit;
 use crate::tally::{Contents, Sum, Table};
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use zonepulse_dns::RecordType;
 use zonepulse_wire::{Counter, Records, Row};
 
-/// An open interval: its hits, and what else was counted.
+/// An open interval: its hits and counters.
 #[derive(Debug)]
 pub(super) struct Interval {
     pub(super) start_ms: u64,
@@ -28,7 +28,7 @@ impl Interval {
         self.table.add(hit);
     }
 
-    /// How many messages were summed.
+    /// Number of messages counted.
     pub(super) fn hits(&mut self) -> u64 {
         let contents = self.table.contents();
         let of_records = contents.entries().flat_map(|entry| entry.sums().map(|(_, sum)| sum.hits).collect::<Vec<_>>());
@@ -36,7 +36,8 @@ impl Interval {
     }
 }
 
-/// A table as the records and rows of a batch. What was undated is of the interval's start.
+/// Converts a table to the records and rows of a batch. Undated hits are dated to the interval's
+/// start.
 pub(super) fn rows(table: Contents<'_>, start_ms: u64) -> (Records, Vec<Row>) {
     let offset = |time_ms: u64| u32::try_from(time_ms.saturating_sub(start_ms)).unwrap_or(u32::MAX);
     let row = |record, (kind, sum): (_, Sum)| Row {

@@ -1,4 +1,4 @@
-//! The open intervals of a meter, and what becomes of them.
+//! A meter's open intervals.
 
 use super::interval::{Interval, rows};
 use super::{MAX_NAME_OCTETS, MAX_RECORDS, MeterSettings, Source, TOLD_GRACE_MS, UNDATED_MS};
@@ -11,18 +11,18 @@ use std::collections::VecDeque;
 use zonepulse_dns::MessageKind;
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity};
 
-/// How long after its end an interval closes: what the ring between kernel and
-/// probe may hold back, and by how much frames may be out of order, milliseconds.
+/// How long after its end an interval closes, milliseconds. Covers frames held back in the ring
+/// between kernel and probe, and frames out of order.
 const GRACE_MS: u64 = 1000;
-/// How many intervals are open at once.
-/// Each has a table of its own, which is a large part of the memory that the probe takes.
+/// Maximum number of open intervals. Each has a table, which takes a large part of the probe's
+/// memory.
 const MAX_OPEN: usize = 2;
-/// A live meter that was not called for so long was not running, milliseconds.
+/// A live meter that was not called for this long was not running, milliseconds.
 const LIVE_PAUSE_MS: u64 = 60_000;
-/// A capture without a frame for so many intervals was not going on.
+/// A capture without a frame for this many intervals was interrupted.
 const REPLAY_PAUSE_INTERVALS: u64 = 1440;
 
-/// The open intervals, and the batches of the closed ones.
+/// The open intervals, and the batches of closed ones.
 #[derive(Debug)]
 pub(super) struct Intervals {
     identity: Identity,
@@ -32,32 +32,32 @@ pub(super) struct Intervals {
     max_name_octets: usize,
     pause_ms: u64,
     max_grace_ms: u64,
-    /// At most [`MAX_OPEN`], in no order.
+    /// At most [`MAX_OPEN`], in any order.
     open: Vec<Interval>,
-    /// Which of them the last frame belonged to.
+    /// Index of the interval of the last frame.
     current: usize,
     /// Unknown until the first frame of a replay.
     front: Option<Front>,
     pub(super) closed: VecDeque<Batch>,
-    /// The tables of closed intervals, and when those began: the newest remembers its
-    /// records for the next interval.
+    /// Tables of closed intervals, with their start. The newest passes on its records to the next
+    /// interval.
     rested: Vec<(u64, Table)>,
-    /// What was counted before there was any interval.
+    /// Counts from before the first interval.
     pub(super) early: Counters,
-    /// Under which reason messages go that are of a frame with an impossible time.
+    /// The counter for messages of the current frame, if its time is impossible.
     pub(super) refusing: Option<Counter>,
-    /// The messages so far.
+    /// Total messages so far.
     pub(super) totals: Totals,
 }
 
-/// How far coverage was reported.
+/// How far coverage has been reported.
 #[derive(Debug, Clone, Copy)]
 struct Front {
-    /// The start of the earliest interval that was not closed.
+    /// Start of the earliest open interval.
     start_ms: u64,
-    /// Since when it is covered.
+    /// Start of its coverage.
     from_ms: u64,
-    /// Until when listening is known to have gone on.
+    /// The latest time at which observation is known to have been running.
     alive_ms: u64,
 }
 
@@ -108,7 +108,8 @@ impl Intervals {
         }
     }
 
-    /// The clock was set. The front goes on where the corrected time is in it, and else there is a new one.
+    /// Handles a step of the clock. The front continues if it contains the corrected time,
+    /// otherwise a new one begins.
     pub(super) fn step(&mut self, Step { from_ms, to_ms }: Step) {
         if self.front.is_none() {
             return self.finish();
@@ -117,7 +118,7 @@ impl Intervals {
         if self.shift_front(from_ms, to_ms) {
             return;
         }
-        // What has ended by the old clock has ended.
+        // Whatever was over by the old clock is over.
         self.close_fronts_until(self.now_ms());
         if self.shift_front(from_ms, to_ms) {
             return;
@@ -127,7 +128,8 @@ impl Intervals {
         self.begin_front(to_ms.min(LATEST_MS));
     }
 
-    /// Goes on in the front at another time of it, with as much of it covered as was listened to; says whether it can.
+    /// Continues the front at another time in it, with coverage shifted accordingly; returns false
+    /// if that is impossible.
     fn shift_front(&mut self, from_ms: u64, to_ms: u64) -> bool {
         let interval_ms = self.interval_ms;
         let Some(front) = &mut self.front else { return false };
@@ -140,7 +142,7 @@ impl Intervals {
         true
     }
 
-    /// Tables that rest are in the order of their times; from now on in that of a clock that was set.
+    /// Tables at rest are in chronological order; from now on, that of the new clock.
     fn rest_in_order(&mut self) {
         self.rested.sort_by_key(|(start_ms, _)| *start_ms);
         for (at, (start_ms, _)) in (0..).zip(&mut self.rested) {
@@ -172,17 +174,17 @@ impl Intervals {
         hits
     }
 
-    /// How far time has come, Unix milliseconds.
+    /// The time reached, Unix milliseconds.
     pub(super) fn now_ms(&self) -> u64 {
         self.front.map_or(UNDATED_MS, |front| front.alive_ms)
     }
 
-    /// The start of the earliest interval that was not closed, Unix milliseconds.
+    /// Start of the earliest open interval, Unix milliseconds.
     pub(super) fn front_start_ms(&self) -> Option<u64> {
         self.front.map(|front| front.start_ms)
     }
 
-    /// How long after its end an interval closes; not longer than the next one is.
+    /// How long after its end an interval closes, at most the length of the next.
     fn grace_ms(&self) -> u64 {
         self.max_grace_ms.min(self.interval_ms)
     }
@@ -197,7 +199,7 @@ impl Intervals {
         front
     }
 
-    /// Time has come this far: closes what is due.
+    /// Advances the time, and closes what is due.
     #[inline]
     pub(super) fn advance(&mut self, now_ms: u64) {
         let now_ms = now_ms.min(LATEST_MS);
@@ -214,7 +216,7 @@ impl Intervals {
     fn close_due(&mut self, now_ms: u64) {
         let mut front = self.front.unwrap_or_else(|| self.begin_front(now_ms));
         if now_ms > front.alive_ms.saturating_add(self.pause_ms) {
-            // Past the last sign of life nothing is covered until now.
+            // Nothing is covered between the last sign of activity and now.
             self.close_fronts_until(front.alive_ms + 1);
             if let Some(front) = self.front {
                 self.close_front(front.alive_ms + 1);
@@ -234,7 +236,7 @@ impl Intervals {
         }
     }
 
-    /// Closes the front, which is covered until then, and everything behind it.
+    /// Closes the front, covered until then, and everything behind it.
     fn close_front(&mut self, until_ms: u64) {
         let Some(front) = self.front else { return };
         let end_ms = front.start_ms + self.interval_ms;
@@ -243,7 +245,7 @@ impl Intervals {
         }
         let table = match self.open.iter().position(|interval| interval.start_ms == front.start_ms) {
             Some(at) => self.open.swap_remove(at),
-            // Time jumps to and fro, and no hit is in this interval.
+            // Time jumps back and forth, and this interval has no hits.
             None if self.open.len() >= MAX_OPEN => self.begin(front.start_ms, Table::new(0, 0)),
             None => self.fresh(front.start_ms),
         };
@@ -253,7 +255,7 @@ impl Intervals {
         self.front = Some(Front { start_ms: end_ms, from_ms: end_ms, ..front });
     }
 
-    /// No frame will follow: closes all.
+    /// Closes everything; no more frames will follow.
     pub(super) fn finish(&mut self) {
         if let Some(front) = self.front {
             let until_ms = front.alive_ms + 1;
@@ -268,20 +270,20 @@ impl Intervals {
         self.front = None;
     }
 
-    /// Which open interval starts first, of those whose start is asked for.
+    /// The earliest open interval whose start satisfies the condition.
     fn earliest(&self, wanted: impl Fn(u64) -> bool) -> Option<usize> {
         let wanted = self.open.iter().enumerate().filter(|(_, interval)| wanted(interval.start_ms));
         wanted.min_by_key(|(_, interval)| interval.start_ms).map(|(at, _)| at)
     }
 
-    /// Closes an interval whose coverage was reported before, or is unknown.
+    /// Closes an interval whose coverage was already reported, or is unknown.
     fn close(&mut self, at: usize) {
         let interval = self.open.swap_remove(at);
         let nothing = Coverage { from_ms: interval.start_ms, until_ms: interval.start_ms };
         self.push_batch(interval, nothing);
     }
 
-    /// Makes the interval of a time the current one, and opens it if need be.
+    /// Makes the interval of this time the current one, opening it if necessary.
     #[inline]
     pub(super) fn turn_to(&mut self, time_ms: u64) {
         let is_current = self.open.get(self.current).is_some_and(|interval| self.contains(interval, time_ms));
@@ -322,7 +324,7 @@ impl Intervals {
         self.begin(start_ms, table)
     }
 
-    /// A table without sums that knows the records of the newest interval there was.
+    /// A table without counts, with the records of the newest interval so far.
     fn next_table(&mut self) -> Table {
         let rested = self.rested.iter().enumerate().max_by_key(|(_, (start_ms, _))| *start_ms);
         let rested = rested.map(|(at, (start_ms, _))| (at, *start_ms));
@@ -382,7 +384,8 @@ impl Intervals {
 }
 
 impl Intervals {
-    /// Counts a message that has no possible time where time has come to, or before there is an interval.
+    /// Counts a message without a possible time in the current interval, or as early if there is
+    /// none.
     #[cold]
     fn count_refused(&mut self, reason: Counter) {
         self.add(Counter::MessagesSeen, 1);
@@ -398,7 +401,7 @@ impl Sink for Intervals {
         }
         let direction = if hit.kind == MessageKind::REQUEST { &mut self.totals.requests } else { &mut self.totals.responses };
         *direction += 1;
-        // What a stream held back has the time when it came, not the frame's.
+        // A message held back in a stream has the time when it arrived, not the frame's.
         self.turn_to(hit.time_ms);
         if let Some(interval) = self.open.get_mut(self.current) {
             interval.hit(hit);

@@ -1,4 +1,4 @@
-//! Every packet ends in one counter, and every message in a hit or a counter.
+//! Every packet ends up in exactly one counter, and every message in a hit or a counter.
 
 use super::testing::*;
 use super::{Addresses, Frame, Observer, OwnQuestions, Scope};
@@ -6,12 +6,12 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use zonepulse_wire::Counter;
 
-/// Where all packets ended.
+/// Packets in all final counters together.
 fn ended(memory: &Memory) -> u64 {
     Counter::PACKETS.iter().map(|counter| memory.count(*counter)).sum()
 }
 
-/// What becomes of one frame of this link type.
+/// Observes one frame of this link type.
 fn observed(link_type: u32, data: &[u8]) -> Memory {
     let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
     observer.frame(&Frame { link_type, ..frame(data, 1) }, &mut memory);
@@ -30,7 +30,7 @@ fn ip(protocol: u8, payload: &[u8]) -> Vec<u8> {
     ipv4(protocol, 1, 53, payload)
 }
 
-/// In a datagram to this port.
+/// A datagram to this port.
 fn to_port(port: u16, payload: &[u8]) -> Vec<u8> {
     ip(17, &udp(50000, port, payload))
 }
@@ -66,7 +66,7 @@ fn the_generic_extension_of_vxlan_is_read_at_its_own_port() {
 }
 
 #[test]
-fn what_the_generic_extension_of_vxlan_carries_and_is_not_read_is_counted() {
+fn unsupported_contents_of_vxlan_gpe_are_counted() {
     let frame = ethernet(0x0800, &to_port(53, &query("a.")));
     for (header, counter) in [
         ([0x0c, 0, 0, 4, 0, 0, 7, 0], Counter::UnreadableFrames),
@@ -102,7 +102,7 @@ fn frames_without_ip_packets_are_counted_as_such() {
 }
 
 #[test]
-fn packets_that_are_no_dns_are_counted_by_what_they_are() {
+fn packets_without_dns_are_counted_by_kind() {
     for (data, counter) in [
         (ip(1, &[8, 0, 0, 0, 0, 0, 0, 0]), Counter::OtherProtocols),
         (ip(50, &[0; 40]), Counter::OtherProtocols),
@@ -132,7 +132,7 @@ fn fragments_between_others_are_counted() {
 }
 
 #[test]
-fn packets_that_come_again_are_counted_as_such() {
+fn repeated_packets_are_counted_as_such() {
     let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
     let payload = udp(40000, 53, &query("a."));
     let part = |offset: u16| {
@@ -182,7 +182,7 @@ fn a_class_other_than_in_has_a_counter_of_its_own() {
 }
 
 #[test]
-fn what_the_probe_asks_itself_is_neither_a_hit_nor_anybodys_message() {
+fn the_probe_s_own_queries_are_neither_hits_nor_others_messages() {
     let own = Arc::new(OwnQuestions::default());
     own.expect(&chaos(7, 0x0100, "version.bind."));
     let (mut observer, mut memory) = (Observer::new(&scope()).knowing(own), Memory::default());
@@ -205,7 +205,7 @@ fn what_the_probe_asks_itself_is_neither_a_hit_nor_anybodys_message() {
 }
 
 #[test]
-fn what_the_probe_asks_is_known_where_the_server_tells_of_it() {
+fn the_probe_s_own_queries_are_recognised_in_dnstap() {
     let own = Arc::new(OwnQuestions::default());
     own.expect(&chaos(7, 0x0100, "id.server."));
     let (mut observer, mut memory) = (Observer::new(&scope()).knowing(own), Memory::default());
@@ -241,7 +241,7 @@ fn ports_with_messages_that_are_not_watched_are_known() {
     for port in 1000..2000 {
         observer.frame(&frame(&at(port), 1), &mut memory);
     }
-    assert_eq!(observer.other_ports().len(), 5, "the most, not all");
+    assert_eq!(observer.other_ports().len(), 5, "not limited to the most frequent");
     assert_eq!(observer.other_ports()[0], (5533, 3));
 }
 

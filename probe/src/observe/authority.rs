@@ -1,18 +1,18 @@
-//! What an answer's authority section says of the zone that answered.
+//! The zone that a response's authority section names.
 //!
-//! A negative answer (RFC 2308: NXDOMAIN, or NOERROR without an answer) brings the
-//! SOA record of the zone that has no such name or type, and the owner of that
-//! record is the zone's name. It is read only for who asks ([`Hit::zone_length`]):
-//! counting does not need it, only folding does.
+//! A negative response (RFC 2308: NXDOMAIN, or NODATA) contains the SOA record of the zone that
+//! lacks the name or type, and the owner of that record is the zone's name. It is only read on
+//! request ([`Hit::zone_length`]): counting does not need it, only folding does.
 //!
-//! The owner is nearly always a compression pointer into the question. It is
-//! resolved safely: each pointer must go back, and no name has more than 255 octets.
+//! The owner is nearly always a compression pointer into the question. Decoding is safe: each
+//! pointer must point backwards, and no name exceeds 255 octets.
 
 use super::Hit;
 use super::message::{HEADER_OCTETS, skip_name};
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode, name};
 
-/// How many records of an authority section are looked at: a signed denial has a dozen, the SOA among the first.
+/// Maximum number of authority records examined: a signed denial has a dozen, with the SOA among
+/// the first.
 const MAX_RECORDS: u16 = 16;
 
 /// The flags AA and RA, in the third and fourth octet of the header.
@@ -20,11 +20,10 @@ const AUTHORITATIVE: u8 = 0x04;
 const RECURSION_AVAILABLE: u8 = 0x80;
 
 impl<'a> Hit<'a> {
-    /// Whether it is a response that gives what was asked for, or says who does (a
-    /// referral): what nobody gets who makes names up.
+    /// Whether it is a response with an answer or a referral, which random names do not get.
     #[inline]
     pub fn is_positive(&self) -> bool {
-        // Half of all messages are requests: the header is not looked at for them.
+        // Half of all messages are requests, so avoid reading their header.
         if self.kind != MessageKind::response(ResponseCode::NOERROR) {
             return false;
         }
@@ -32,9 +31,9 @@ impl<'a> Hit<'a> {
         a | b != 0 || high & AUTHORITATIVE | low & RECURSION_AVAILABLE == 0
     }
 
-    /// The zone that a negative answer says has no such name or type: how many
-    /// octets at the end of the question's name are the zone's. `None` for any other
-    /// message, and where the owner of the SOA is not the question's name or above it.
+    /// For a negative response, the length of the zone's name, as octets at the end of the
+    /// question's name. `None` for any other message, and if the SOA's owner is not an ancestor of
+    /// the question's name or the name itself.
     pub fn zone_length(&self) -> Option<usize> {
         let denies = matches!(self.kind.response_code()?, ResponseCode::NOERROR | ResponseCode::NXDOMAIN);
         let [_, _, _, _, _, _, answers @ .., a, b, _, _] = self.message.first_chunk::<HEADER_OCTETS>()?;
@@ -55,12 +54,12 @@ impl<'a> Hit<'a> {
         None
     }
 
-    /// The length of the name at this place of the message, if the question's name ends with it.
+    /// The length of the name at this position in the message, if the question's name ends with it.
     fn suffix(&self, at: usize) -> Option<usize> {
         self.suffix_by_pointer(at).or_else(|| self.suffix_by_octets(at))
     }
 
-    /// The same, where the name is a pointer to a label of the question's name: nearly always.
+    /// The same for the usual case, a pointer to a label of the question's name.
     #[inline]
     fn suffix_by_pointer(&self, at: usize) -> Option<usize> {
         let [high @ 192..=255, low] = *self.message.get(at..)?.first_chunk::<2>()? else { return None };
@@ -71,7 +70,8 @@ impl<'a> Hit<'a> {
     fn suffix_by_octets(&self, mut at: usize) -> Option<usize> {
         let mut owner = [0; name::MAX_WIRE];
         let mut length = 0;
-        // Octets before here were not read yet: a pointer that does not go back could go in a circle.
+        // Octets before this offset have not been read yet: a pointer that does not go back could
+        // loop.
         let mut before = at;
         loop {
             let rest = self.message.get(at..)?;
@@ -93,14 +93,14 @@ impl<'a> Hit<'a> {
                 _ => return None,
             }
         }
-        // The root's octet stands there already.
+        // The root's octet is already there.
         let owner = owner.get(..=length)?;
         let from = self.name.len().checked_sub(owner.len())?;
         let same = self.name.get(from..)?.eq_ignore_ascii_case(owner);
         (same && self.has_label_at(from)).then_some(owner.len())
     }
 
-    /// Whether a label of the question's name begins at this octet of it.
+    /// Whether a label of the question's name begins at this offset in it.
     fn has_label_at(&self, from: usize) -> bool {
         let mut at = 0;
         while at < from {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_owner_above_the_question_and_only_a_denial_tell_a_zone() {
+    fn only_a_denial_with_an_ancestor_as_owner_names_a_zone() {
         assert_eq!(zone_of(&denial("a.example.", 3, b"\x04test\x00"), "a.example."), None, "another branch");
         assert_eq!(zone_of(&denial("notexample.", 3, b"\x07example\x00"), "notexample."), None, "not a whole label");
         assert_eq!(zone_of(&denial("example.", 3, b"\x01a\xc0\x0c"), "example."), None, "below");
@@ -181,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_an_authority_section_holds_a_zone_is_the_end_of_the_name(
+        fn a_zone_is_always_a_suffix_of_the_name(
             rest in prop::collection::vec(any::<u8>(), 0..80), count in 0u8..4, cut in 0usize..120,
         ) {
             let mut octets = message(0x8183, "a.bb.ccc.", 1);

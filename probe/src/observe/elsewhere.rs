@@ -1,31 +1,32 @@
-//! On which ports that are not watched there are messages, too: where nothing is
-//! counted because the server answers on another port, this tells which.
+//! Detects DNS messages on unwatched ports: if nothing is counted because the server answers on
+//! another port, this finds the port.
 //!
-//! A live device's filter lets only requests over UDP come here, so only they are noted there: enough to know of the port.
+//! The filter of a live device passes only UDP requests for this purpose, so only those are
+//! considered there, which is enough to find the port.
 
 use super::message::{Expected, Start, message_start, resembles};
 
-/// NetBIOS names (RFC 1002) and LLMNR (RFC 4795) look like DNS and are not.
+/// NetBIOS names (RFC 1002) and LLMNR (RFC 4795) look like DNS but are not.
 const LOOKALIKES: [u16; 2] = [137, 5355];
-/// How many ports are told.
+/// Maximum number of ports reported.
 const MAX_TOLD: usize = 5;
 
-/// Messages by the server's port.
+/// Number of messages by the server's port.
 #[derive(Debug, Default)]
 pub(super) struct Elsewhere {
-    /// Not responses, and nothing of TCP.
+    /// Ignore responses and TCP.
     pub(super) only_requests: bool,
-    /// By port; empty until one is seen.
+    /// By port; allocated when the first message is seen.
     messages: Vec<u32>,
 }
 
 impl Elsewhere {
-    /// Notes only requests over UDP.
+    /// Considers only UDP requests.
     pub(super) fn of_requests() -> Elsewhere {
         Elsewhere { only_requests: true, ..Elsewhere::default() }
     }
 
-    /// Looks at a datagram between two ports; `length` is what its octets were on the wire.
+    /// Examines a datagram between two ports; `length` is its length on the wire.
     #[inline]
     pub(super) fn datagram(&mut self, (source, destination): (u16, u16), octets: &[u8], length: usize) {
         if let Some(is_response) = resembles(octets, length)
@@ -35,7 +36,7 @@ impl Elsewhere {
         }
     }
 
-    /// Looks at the octets of a segment between two ports.
+    /// Examines a segment between two ports.
     #[inline]
     pub(super) fn segment(&mut self, (source, destination): (u16, u16), octets: &[u8]) {
         let expects = |requests| Expected { requests, responses: !requests };
@@ -57,7 +58,7 @@ impl Elsewhere {
         }
     }
 
-    /// The same as [`Self::most`], since it was asked last.
+    /// The same as [`Self::most`], since the last call.
     pub(super) fn take(&mut self) -> Vec<(u16, u32)> {
         if self.messages.is_empty() {
             return Vec::new();
@@ -67,7 +68,7 @@ impl Elsewhere {
         most
     }
 
-    /// The ports with most messages, and how many.
+    /// The ports with the most messages, and their number.
     pub(super) fn most(&self) -> Vec<(u16, u32)> {
         let mut ports: Vec<(u16, u32)> =
             (0..=u16::MAX).zip(self.messages.iter().copied()).filter(|(_, messages)| *messages > 0).collect();

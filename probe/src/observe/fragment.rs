@@ -1,13 +1,12 @@
-//! Putting fragments of IP packets together.
+//! Reassembly of IP fragments.
 //!
-//! A packet too large for a link travels in fragments, which share addresses,
-//! protocol and an identification. They are kept until the last gap closes.
-//! What never becomes whole is given up after [`MAX_AGE_NS`], or earlier, oldest
-//! first, when fragments past the bounds come. If its first fragment has a message's
-//! whole question, that message counts then, as one does whose end the snap length
-//! took; every other fragment given up is counted as lost.
-//! A packet whose fragments contradict each other is given up at once, as RFC
-//! 5722 demands for IPv6: no one can say which octets the receiver took.
+//! A packet too large for a link is sent in fragments, which share addresses, protocol and an
+//! identification. They are kept until the last gap closes. Incomplete packets are dropped after
+//! [`MAX_AGE_NS`], or earlier, oldest first, if the limits are exceeded. If the first fragment
+//! contains a message's whole question, the message counts at that point, like one truncated by the
+//! snap length; all other dropped fragments are counted as lost. A packet with overlapping,
+//! contradictory fragments is dropped at once, as RFC 5722 requires for IPv6, since there is no
+//! telling which octets the receiver accepted.
 
 use super::ip::{Fragment, Transport};
 use super::tunnel::Tunnel;
@@ -15,27 +14,27 @@ use super::{At, Reader, Sink};
 use std::collections::{HashMap, VecDeque};
 use zonepulse_wire::Counter;
 
-/// Linux waits 30 s for IPv4 and 60 s for IPv6; the clocks of captures are coarse.
+/// Linux waits 30 s for IPv4 and 60 s for IPv6; capture clocks are coarse.
 const MAX_AGE_NS: u64 = 30_000_000_000;
-/// How many packets may wait at once.
+/// Maximum number of incomplete packets.
 const MAX_PACKETS: usize = 4096;
-/// What may wait at once, over all packets, unless it is said otherwise, bytes.
+/// Default limit for all incomplete packets, bytes.
 const MAX_BYTES: usize = 8 << 20;
-/// What a packet that waits takes besides its fragments, and a fragment besides its octets, bytes.
+/// Overhead of an incomplete packet and of a fragment, bytes.
 const PACKET_BYTES: usize = 2 * (size_of::<(Key, Waiting)>() + size_of::<(Key, u64)>());
 const PART_BYTES: usize = 2 * size_of::<Part>() + 32;
-/// A packet of 65,535 octets in fragments of 576.
+/// Enough for a packet of 65,535 octets in fragments of 576.
 const MAX_PARTS: usize = 128;
-/// No IP packet is longer.
+/// Maximum length of an IP packet.
 const MAX_PACKET_OCTETS: usize = 65_535;
 
 #[derive(Debug)]
 pub(super) struct Fragments {
     waiting: HashMap<Key, Waiting>,
-    /// Which came first, with the packet's number; packets that are gone stay in it for a while.
+    /// Order of arrival, with the packet's number. Finished packets stay in it for a while.
     order: VecDeque<(Key, u64)>,
     next_number: u64,
-    /// What the fragments take that wait, bytes.
+    /// Memory used by fragments, bytes.
     bytes: usize,
     max_bytes: usize,
 }
@@ -54,11 +53,11 @@ struct Waiting {
     since_ns: u64,
     /// By offset, without overlap.
     parts: Vec<Part>,
-    /// What its parts keep, bytes.
+    /// Memory used by its parts, bytes.
     bytes: usize,
-    /// How many octets of the packet its parts had on the wire.
+    /// Total length of its parts on the wire, octets.
     length: usize,
-    /// Where the packet ends, once the last fragment has come.
+    /// Where the packet ends, once its last fragment has arrived.
     end: Option<usize>,
 }
 
@@ -67,26 +66,26 @@ struct Part {
     offset: usize,
     time_ns: u64,
     octets: Box<[u8]>,
-    /// How many octets it had on the wire.
+    /// Length on the wire, octets.
     length: usize,
 }
 
-/// What a packet carries that is whole.
+/// The payload of a complete packet.
 #[derive(Debug)]
 pub(super) struct Joined {
-    /// Up to where the snap length cut a fragment.
+    /// The octets, up to the first place where the snap length truncated a fragment.
     pub(super) octets: Vec<u8>,
-    /// How many octets it had on the wire.
+    /// Length on the wire, octets.
     pub(super) length: usize,
 }
 
-/// What became of a fragment.
+/// The result of adding a fragment.
 enum Added {
-    /// So many octets are kept.
+    /// This many octets are new.
     New(usize),
-    /// The same was there: captured twice, or sent twice.
+    /// A duplicate: captured twice, or sent twice.
     Again,
-    /// It cannot belong to the others.
+    /// It contradicts the other fragments.
     Contradiction,
 }
 
@@ -99,7 +98,7 @@ impl Fragments {
         self.max_bytes = max_bytes.min(MAX_BYTES);
     }
 
-    /// Adds a fragment and gives what the packet carries when it is whole.
+    /// Adds a fragment; returns the packet's payload when complete.
     pub(super) fn add(
         &mut self,
         (source, destination): (u128, u128),
@@ -152,7 +151,7 @@ impl Fragments {
         }
     }
 
-    /// The clock was set by so much: what waits has the time that it would have had by the new one.
+    /// Shifts waiting fragments to the new time after the clock was set.
     pub(super) fn shift(&mut self, by_ns: i64) {
         for waiting in self.waiting.values_mut() {
             waiting.since_ns = waiting.since_ns.saturating_add_signed(by_ns);
@@ -167,7 +166,7 @@ impl Fragments {
     }
 
     fn make_room(&mut self, bytes: usize, reader: &Reader, sink: &mut impl Sink) {
-        // A half for fragments, a half for what is known of their packets.
+        // Half for fragments, half for information on their packets.
         let max_packets = (self.max_bytes / 2 / PACKET_BYTES).min(MAX_PACKETS);
         let over = |fragments: &Self| {
             fragments.bytes + bytes + PART_BYTES > fragments.max_bytes / 2
@@ -247,18 +246,17 @@ impl Part {
     }
 }
 
-/// Whether both are the same as far as they were captured.
+/// Whether both are equal as far as they were captured.
 fn agree(one: &[u8], other: &[u8]) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
 
-/// The protocol number of UDP.
 const UDP: u8 = 17;
 
-/// IPv4 and IPv6 number protocols alike; tunnels of one kind do not mix with others.
+/// IPv4 and IPv6 share protocol numbers; different kinds of tunnels do not mix.
 fn number(transport: Transport) -> u8 {
     match transport {
-        // Tunnels in UDP are in none of its fragments, but in the datagram.
+        // Tunnels over UDP are inside the datagram, not in its fragments.
         Transport::Udp | Transport::Tunnel(Tunnel::Vxlan | Tunnel::VxlanGpe | Tunnel::Geneve) => UDP,
         Transport::Tcp => 6,
         Transport::Tunnel(Tunnel::Ip) => 4,

@@ -1,4 +1,4 @@
-//! What becomes of fragments.
+//! Reassembly of fragments.
 
 use super::testing::*;
 use super::{Frame, Observer};
@@ -28,7 +28,7 @@ fn fragments_are_put_together_in_any_order_and_once() {
     assert_eq!(observe(&parts).texts(), [whole]);
     parts.reverse();
     let twice = [&parts[..3], &parts[1..]].concat();
-    assert_eq!(observe(&twice).texts(), [whole], "some came twice");
+    assert_eq!(observe(&twice).texts(), [whole], "duplicates change the result");
 }
 
 #[test]
@@ -52,10 +52,14 @@ fn fragments_that_never_become_whole_are_counted() {
     observer.expire(31_000_000_000, &mut memory);
     assert_eq!(memory.count(Counter::FragmentsLost), 2);
     let overlapping = fragments(&payload, 7, &[16]).remove(0);
-    assert_eq!(observe(&[parts[1].clone(), overlapping]).count(Counter::FragmentsLost), 2, "they contradict each other");
+    assert_eq!(
+        observe(&[parts[1].clone(), overlapping]).count(Counter::FragmentsLost),
+        2,
+        "contradictory fragments were accepted"
+    );
 }
 
-/// A query with octets behind its question, so that a fragment holds the question whole.
+/// A query with padding behind its question, so that one fragment can contain the whole question.
 fn padded_query() -> Vec<u8> {
     let mut octets = query(NAME);
     octets.extend([0; 200]);
@@ -69,13 +73,13 @@ fn a_first_fragment_with_the_whole_question_counts_when_the_rest_never_comes() {
     observer.frame(&frame(&parts[1], 5), &mut memory);
     observer.frame(&frame(&parts[0], 9), &mut memory);
     observer.expire(29_000_000_000, &mut memory);
-    assert_eq!(memory.texts(), [""; 0], "the rest may still come");
+    assert_eq!(memory.texts(), [""; 0], "counted before the rest can have arrived");
     observer.expire(31_000_000_000, &mut memory);
-    assert_eq!((memory.texts(), memory.hits[0].3), (vec![format!("{NAME} A 0")], 9), "at the time it came");
+    assert_eq!((memory.texts(), memory.hits[0].3), (vec![format!("{NAME} A 0")], 9), "not at its time of arrival");
     assert_eq!((memory.count(Counter::FragmentsLost), memory.count(Counter::UdpDatagrams)), (1, 1));
     observer.frame(&frame(&parts[2], 32_000), &mut memory);
     observer.finish(&mut memory);
-    assert_eq!((memory.hits.len(), memory.count(Counter::FragmentsLost)), (1, 2), "what comes too late adds nothing");
+    assert_eq!((memory.hits.len(), memory.count(Counter::FragmentsLost)), (1, 2), "late fragments were counted");
 }
 
 #[test]
@@ -105,7 +109,7 @@ fn a_first_fragment_without_the_whole_question_or_of_others_is_lost() {
 }
 
 #[test]
-fn contradicting_fragments_count_nothing() {
+fn contradictory_fragments_count_nothing() {
     let parts = fragments(&udp(40000, 53, &padded_query()), 7, &[64, 128]);
     let mut other = parts[0].clone();
     *other.last_mut().unwrap() ^= 1;
@@ -116,7 +120,7 @@ fn contradicting_fragments_count_nothing() {
 #[test]
 fn fragments_cut_by_the_snap_length_count_as_a_datagram_does() {
     let parts = fragments(&udp(40000, 53, &padded_query()), 7, &[64, 128]);
-    // Ethernet, IP, UDP, and the header and question in full or not.
+    // Ethernet, IP, UDP, header, and the question in full or truncated.
     for (kept, hits) in [(14 + 20 + 8 + query(NAME).len(), 1), (14 + 20 + 8 + 20, 0)] {
         for complete in [false, true] {
             let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());

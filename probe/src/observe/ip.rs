@@ -1,12 +1,11 @@
 //! IP, version 4 (RFC 791) and 6 (RFC 8200), and UDP (RFC 768).
 //!
-//! Addresses are 128-bit numbers, IPv4 mapped into IPv6, so that everything above
-//! has one kind. Checksums are not looked at: a packet that left this machine is
-//! often captured before the network card fills them in.
+//! Addresses are 128-bit numbers, with IPv4 mapped into IPv6, so that the layers above need only
+//! one kind. Checksums are ignored: packets leaving this machine are often captured before the
+//! network card fills them in.
 
 use super::tunnel::Tunnel;
 
-/// An IP packet.
 #[derive(Debug)]
 pub(super) struct Packet<'a> {
     pub(super) source: u128,
@@ -16,13 +15,12 @@ pub(super) struct Packet<'a> {
 
 #[derive(Debug)]
 pub(super) enum Payload<'a> {
-    /// All of a transport's datagram or segment, as far as it was captured, and
-    /// how many octets it had on the wire.
+    /// A complete datagram or segment as captured, and its length on the wire.
     Whole(Transport, &'a [u8], usize),
-    /// A part of one.
+    /// A fragment of one.
     Fragment(Fragment<'a>),
-    /// Something that carries no DNS: ICMP, routing protocols. (A DNS message
-    /// quoted in an ICMP error is not a message that was sent.)
+    /// A protocol that carries no DNS: ICMP, routing protocols. (A DNS message quoted in an ICMP
+    /// error is not a message that was sent.)
     Other,
 }
 
@@ -38,12 +36,12 @@ pub(super) enum Transport {
 pub(super) struct Fragment<'a> {
     pub(super) transport: Transport,
     pub(super) identification: u32,
-    /// Where its octets belong.
+    /// Its position in the packet.
     pub(super) offset: usize,
-    /// Whether more follow it.
+    /// Whether more fragments follow.
     pub(super) more: bool,
     pub(super) octets: &'a [u8],
-    /// How many octets it had on the wire.
+    /// Length on the wire, octets.
     pub(super) length: usize,
 }
 
@@ -54,8 +52,8 @@ const AUTHENTICATION: u8 = 51;
 #[derive(Debug)]
 pub(super) struct Unreadable;
 
-/// Reads the headers of an IP packet. What follows its end (padding of a short
-/// Ethernet frame, a trailer) is left out.
+/// Reads the headers of an IP packet. Anything after its end (padding of a short Ethernet frame, a
+/// trailer) is ignored.
 #[inline]
 pub(super) fn read(octets: &[u8]) -> Result<Packet<'_>, Unreadable> {
     match octets.first().map(|octet| octet >> 4) {
@@ -73,7 +71,7 @@ fn version_4(octets: &[u8]) -> Result<Packet<'_>, Unreadable> {
     let [a, b, c, d, e, f, g, h] = addresses;
     let header_length = usize::from(version_length & 0x0f) * 4;
     let length = match usize::from(u16::from_be_bytes([length_high, length_low])) {
-        // Segmentation left to the network card: more than the field can say.
+        // Segmentation offload: longer than the field can express.
         0 => octets.len(),
         length => length,
     };
@@ -111,7 +109,7 @@ fn version_6(octets: &[u8]) -> Result<Packet<'_>, Unreadable> {
     let (source, destination) = addresses.split_first_chunk::<16>().ok_or(Unreadable)?;
     let destination = destination.first_chunk::<16>().ok_or(Unreadable)?;
     let length = match usize::from(u16::from_be_bytes([*length_high, *length_low])) {
-        // A jumbogram (RFC 2675), or segmentation left to the network card.
+        // A jumbogram (RFC 2675), or segmentation offload.
         0 => rest.len(),
         length => length,
     };
@@ -120,7 +118,7 @@ fn version_6(octets: &[u8]) -> Result<Packet<'_>, Unreadable> {
     Ok(Packet { source: u128::from_be_bytes(*source), destination: u128::from_be_bytes(*destination), payload })
 }
 
-/// Passes over the extension headers (RFC 8200 section 4) to the transport.
+/// Skips the extension headers (RFC 8200 section 4) up to the transport.
 fn extensions(mut next: u8, mut octets: &[u8], mut length: usize) -> Result<Payload<'_>, Unreadable> {
     loop {
         let header_length = match next {
@@ -143,7 +141,7 @@ fn extensions(mut next: u8, mut octets: &[u8], mut length: usize) -> Result<Payl
                         length: length.checked_sub(8).ok_or(Unreadable)?,
                     }));
                 }
-                // An atomic fragment (RFC 6946): whole.
+                // An atomic fragment (RFC 6946) is a complete packet.
                 8
             }
             _ => return Ok(transport(next).map_or(Payload::Other, |transport| Payload::Whole(transport, octets, length))),
@@ -165,23 +163,22 @@ fn transport(protocol: u8) -> Option<Transport> {
     }
 }
 
-/// A UDP datagram.
 #[derive(Debug)]
 pub(super) struct Datagram<'a> {
     pub(super) source: u16,
     pub(super) destination: u16,
     pub(super) octets: &'a [u8],
-    /// How many octets its header says that it carries.
+    /// Payload length according to the header, octets.
     pub(super) length: usize,
 }
 
-/// Reads a UDP datagram; `None` when the header is not whole or lies.
+/// Reads a UDP datagram; `None` if the header is truncated or inconsistent.
 #[inline]
 pub(super) fn udp(octets: &[u8]) -> Option<Datagram<'_>> {
     let ([source @ .., destination_high, destination_low, length_high, length_low, _, _], rest) =
         octets.split_first_chunk::<8>()?;
     let length = match usize::from(u16::from_be_bytes([*length_high, *length_low])) {
-        // More than the field can say (RFC 2675).
+        // Longer than the field can express (RFC 2675).
         0 => rest.len(),
         length => length.checked_sub(8)?,
     };

@@ -1,26 +1,24 @@
-//! Link layers: what stands before the IP packet.
+//! Link layers: what precedes the IP packet.
 //!
-//! Numbers of link types are those of the pcap registry (LINKTYPE_*), numbers of
-//! protocols the EtherTypes of IEEE 802 unless said otherwise. A frame without an
-//! IP packet (ARP, spanning tree, …) is nothing to lose: `Ok(None)`. A frame that ends
-//! inside a header cannot be read, nor one that may carry a packet behind headers that
-//! are not known here, nor one of a link type that is not read. Each of the three has a
-//! counter. Link types
-//! that servers hardly have, and headers that capturing puts before those of another
-//! link type, are in `rare.rs`.
+//! Link types are numbers of the pcap registry (LINKTYPE_*), protocols are EtherTypes of IEEE 802
+//! unless stated otherwise. A frame without an IP packet (ARP, spanning tree, …) is not a loss:
+//! `Ok(None)`. A frame is unreadable if it ends inside a header, may carry a packet behind an
+//! unknown header, or has an unsupported link type. Each of the three cases has a counter. Link
+//! types that DNS servers rarely have, and headers that capture tools prepend to another link type,
+//! are in `rare.rs`.
 
 use super::rare;
 
-/// What a frame or a tunnel holds: the IP packet, if there is one, or why that
-/// cannot be said.
+/// The contents of a frame or tunnel: the IP packet, if there is one, or why it cannot be
+/// determined.
 pub(super) type Network<'a> = Result<Option<&'a [u8]>, Unread>;
 
-/// Why a frame is not read.
+/// Why a frame is unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unread {
-    /// It ends inside a header, a header contradicts itself, or what follows is not read.
+    /// It ends inside a header, a header contradicts itself, or what follows is not supported.
     Damaged,
-    /// There is no reader for its link type.
+    /// Its link type is not supported.
     LinkType(u32),
 }
 
@@ -33,10 +31,10 @@ pub(super) mod linktype {
     pub(in crate::observe) const IEEE802_11: u32 = 105;
     pub(in crate::observe) const IEEE802_11_RADIOTAP: u32 = 127;
     pub(in crate::observe) const ARCNET_LINUX: u32 = 129;
-    /// For private use; some of Apple's programs wrote PKTAP under it.
+    /// For private use; some of Apple's programs write PKTAP with it.
     pub(in crate::observe) const USER2: u32 = 149;
     pub(in crate::observe) const PKTAP: u32 = 258;
-    /// Raw IP as live captures on different systems number it.
+    /// Raw IP as numbered by live captures on different systems.
     pub(in crate::observe) const RAW_LIVE: [u32; 2] = [12, 14];
     pub(in crate::observe) const PPP_HDLC: u32 = 50;
     pub(in crate::observe) const RAW: u32 = 101;
@@ -52,21 +50,21 @@ pub(super) mod linktype {
 pub(super) mod ethertype {
     pub(in crate::observe) const IPV4: u16 = 0x0800;
     pub(in crate::observe) const IPV6: u16 = 0x86dd;
-    /// 802.1Q, 802.1ad (QinQ), and what was used before it was agreed upon.
+    /// 802.1Q, 802.1ad (QinQ), and values used before standardisation.
     pub(in crate::observe) const VLAN: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
     pub(in crate::observe) const PPPOE_SESSION: u16 = 0x8864;
     pub(in crate::observe) const MPLS: [u16; 2] = [0x8847, 0x8848];
-    /// What carries packets in a way that is not read: TRILL, MACsec, 802.1ah, NSH.
+    /// Protocols that carry packets but are not supported: TRILL, MACsec, 802.1ah, NSH.
     pub(in crate::observe) const CARRIERS: [u16; 4] = [0x22f3, 0x88e5, 0x88e7, 0x894f];
     pub(in crate::observe) const BRIDGED_ETHERNET: u16 = 0x6558;
-    /// Below this the field is the length of an 802.3 frame.
+    /// Below this, the field is the length of an 802.3 frame.
     pub(in crate::observe) const LEAST: u16 = 0x0600;
 }
 
-/// More tags than this one after another are no network's.
+/// Maximum number of consecutive tags; no network uses more.
 const MAX_TAGS: usize = 8;
 
-/// Finds the IP packet of a frame.
+/// Finds the IP packet in a frame.
 #[inline]
 pub(super) fn network(link_type: u32, data: &[u8]) -> Network<'_> {
     match link_type {
@@ -92,8 +90,8 @@ pub(super) fn network(link_type: u32, data: &[u8]) -> Network<'_> {
     }
 }
 
-/// The device that a frame passed, where the link layer's header says it: a capture of
-/// all devices shows one packet several times.
+/// The device of a frame, if the link-layer header contains it: a capture of all devices shows a
+/// packet several times.
 #[inline]
 pub(super) fn device(link_type: u32, data: &[u8]) -> Option<u32> {
     match (link_type, data) {
@@ -111,7 +109,7 @@ pub(super) fn ethernet(data: &[u8]) -> Network<'_> {
     }
 }
 
-/// What an EtherType announces.
+/// Finds the IP packet behind an EtherType.
 pub(super) fn protocol(ether_type: u16, data: &[u8]) -> Network<'_> {
     let (ether_type, data) = untagged(ether_type, data)?;
     match ether_type {
@@ -124,7 +122,7 @@ pub(super) fn protocol(ether_type: u16, data: &[u8]) -> Network<'_> {
     }
 }
 
-/// Takes off VLAN tags: the EtherType behind them, and what follows.
+/// Strips VLAN tags; returns the EtherType behind them, and what follows.
 fn untagged(mut ether_type: u16, mut data: &[u8]) -> Result<(u16, &[u8]), Unread> {
     for _ in 0..MAX_TAGS {
         if !ethertype::VLAN.contains(&ether_type) {
@@ -143,8 +141,8 @@ pub(super) fn snap(data: &[u8]) -> Option<&[u8]> {
     (ether_type == ethertype::IPV4 || ether_type == ethertype::IPV6).then_some(rest)
 }
 
-/// A stack of labels whose last one is marked (RFC 3032); what follows is IP by
-/// its version, a pseudowire, or a channel for control messages (RFC 5586).
+/// A stack of labels, the last of which is marked (RFC 3032), followed by IP as indicated by its
+/// version, a pseudowire, or a control channel (RFC 5586).
 fn mpls(mut data: &[u8]) -> Network<'_> {
     for _ in 0..MAX_TAGS {
         let ([_, _, bottom, _], rest) = split::<4>(data)?;
@@ -161,8 +159,8 @@ fn mpls(mut data: &[u8]) -> Network<'_> {
     Err(Unread::Damaged)
 }
 
-/// A control word and an Ethernet frame (RFC 4448). Labels in it are not followed:
-/// frames would nest as deep as they are long.
+/// A control word and an Ethernet frame (RFC 4448). MPLS inside it is not followed: frames could
+/// nest as deep as they are long.
 fn pseudowire(data: &[u8]) -> Network<'_> {
     let (_, frame) = split::<4>(data)?;
     let ([.., high, low], rest) = split::<14>(frame)?;
@@ -174,8 +172,8 @@ fn pseudowire(data: &[u8]) -> Network<'_> {
     }
 }
 
-/// A PPP protocol number (RFC 1661), perhaps compressed to one octet. Packets that are
-/// compressed, encrypted or in parts are not read.
+/// A PPP protocol number (RFC 1661), possibly compressed to one octet. Compressed, encrypted or
+/// fragmented packets are not supported.
 fn ppp(data: &[u8]) -> Network<'_> {
     match data {
         [0x00, 0x21 | 0x57, rest @ ..] | [0x21 | 0x57, rest @ ..] => Ok(Some(rest)),
@@ -189,9 +187,9 @@ fn ppp(data: &[u8]) -> Network<'_> {
 
 const MAX_FAMILY: u32 = 0xff;
 
-/// Four octets of address family, in the byte order of the machine that captured
-/// (NULL) or of the network (LOOP). The family of IPv6 differs by system. No system has
-/// a family past [`MAX_FAMILY`]: what stands there is another header.
+/// Four octets of address family, in the byte order of the capturing machine (NULL) or the network
+/// (LOOP). The family of IPv6 depends on the system. No system has a family above [`MAX_FAMILY`];
+/// larger values are another header.
 fn loopback(data: &[u8]) -> Network<'_> {
     let (family, rest) = split::<4>(data)?;
     let family = u32::from_be_bytes(*family);

@@ -1,82 +1,80 @@
 //! The DNS message, as far as counting needs it.
 //!
-//! A message begins with a header of 12 octets (RFC 1035 section 4.1.1): an
-//! identifier, flags, and how many entries each of the four sections has. The
-//! question follows: a name, a type and a class. That is all that says which
-//! record the message is about, so nothing after it is read, with one
-//! exception: a response code has 12 bits, and the upper eight stand in an OPT
-//! record of the additional section (RFC 6891 section 6.1.3). They are looked
-//! for where answer and authority are empty, which is how responses that need
-//! them (BADVERS, BADCOOKIE) are built; elsewhere they are taken to be zero.
+//! A message begins with a header of 12 octets (RFC 1035 section 4.1.1): an ID, flags, and the
+//! number of entries in each of the four sections. The question follows: QNAME, QTYPE and QCLASS.
+//! They identify the record, so nothing after them is read, with one exception: RCODEs have 12
+//! bits, and the upper eight are in an OPT record in the additional section (RFC 6891 section
+//! 6.1.3). They are read if the answer and authority sections are empty, which is how responses
+//! that need them (BADVERS, BADCOOKIE) are built; otherwise they are taken to be zero.
 //!
-//! Everything is borrowed from the octets that were captured; nothing here
-//! allocates, and no octet is looked at more than twice.
+//! Everything borrows from the captured octets; nothing here allocates, and no octet is examined
+//! more than twice.
 
 use zonepulse_dns::{MessageKind, Opcode, RecordType, ResponseCode, name};
 use zonepulse_wire::Counter;
 
-/// Octets of the header.
+/// Length of the header.
 pub(crate) const HEADER_OCTETS: usize = 12;
 /// The shortest question: the root's name, a type and a class.
 const MIN_QUESTION_OCTETS: usize = 5;
 /// The shortest resource record: the root's name, type, class, TTL and length.
 const MIN_RECORD_OCTETS: usize = 11;
 
-/// A message whose header is there.
+/// A message with a complete header.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Message<'a> {
     header: [u8; HEADER_OCTETS],
     body: &'a [u8],
 }
 
-/// What a message is about.
+/// The question of a message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question<'a> {
-    /// Uncompressed wire format, letters as they were sent.
+    /// Uncompressed wire format, in the original case.
     pub(crate) name: &'a [u8],
     pub(crate) record_type: RecordType,
     class: u16,
-    /// What follows the question.
+    /// The octets after the question.
     rest: &'a [u8],
 }
 
-/// Why there is no question to read.
+/// Why there is no valid question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NoQuestion {
-    /// The octets end before it does.
+    /// It is truncated.
     Short,
-    /// Its name cannot be one.
+    /// Its name is invalid.
     BadName,
 }
 
 impl<'a> Message<'a> {
-    /// `None` when the octets end inside the header.
+    /// Returns `None` if the header is truncated.
     #[inline]
     pub(crate) fn new(octets: &'a [u8]) -> Option<Self> {
         let (header, body) = octets.split_first_chunk()?;
         Some(Message { header: *header, body })
     }
 
-    /// Whether it says that it is a response (QR).
+    /// Whether it is a response (QR).
     #[inline]
     pub(crate) fn is_response(&self) -> bool {
         let [_, _, flags, ..] = self.header;
         flags & 0x80 != 0
     }
 
-    /// What tells a question and its response from others.
+    /// The message ID.
     pub(super) fn id(&self) -> u16 {
         let [high, low, ..] = self.header;
         u16::from_be_bytes([high, low])
     }
 
-    /// What stands behind the header.
+    /// The octets after the header.
     pub(super) fn body(&self) -> &'a [u8] {
         self.body
     }
 
-    /// What it is about, or the counter of the reason why it does not count.
-    /// `cut` says that the capture's snap length took its end.
+    /// Reads the question and the kind of message; fails with the counter for the reason why it
+    /// does not count. `cut` says whether the snap length truncated it.
     #[inline]
     pub(crate) fn read(&self, cut: bool) -> Result<(Question<'a>, MessageKind), Counter> {
         self.check_opcode()?;
@@ -127,7 +125,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Records are of class IN.
+/// Only class IN counts.
 #[inline]
 fn check_class(class: u16) -> Result<(), Counter> {
     match class {
@@ -140,7 +138,7 @@ fn check_class(class: u16) -> Result<(), Counter> {
     }
 }
 
-/// The upper eight bits of the response code, if there is an OPT record.
+/// The upper eight bits of the RCODE, if there is an OPT record.
 fn extended_code(mut records: &[u8], count: u16) -> Option<u8> {
     for _ in 0..count {
         let (is_root, rest) = skip_name(records)?;
@@ -154,7 +152,7 @@ fn extended_code(mut records: &[u8], count: u16) -> Option<u8> {
     None
 }
 
-/// Passes over a name that may be compressed: whether it is the root's, and what follows.
+/// Skips a possibly compressed name; returns whether it is the root, and what follows.
 pub(super) fn skip_name(octets: &[u8]) -> Option<(bool, &[u8])> {
     let mut rest = octets;
     loop {
@@ -168,8 +166,8 @@ pub(super) fn skip_name(octets: &[u8]) -> Option<(bool, &[u8])> {
     }
 }
 
-/// The question at the start of these octets. A name here cannot be compressed:
-/// no name stands before it that a pointer could point to.
+/// Reads the question at the start of these octets. Its name cannot be compressed, since there is
+/// no earlier name for a pointer to refer to.
 #[inline]
 fn read_question(body: &[u8]) -> Result<Question<'_>, NoQuestion> {
     let mut end = 0;
@@ -193,19 +191,19 @@ fn read_question(body: &[u8]) -> Result<Question<'_>, NoQuestion> {
     Ok(Question { name, record_type, class: u16::from_be_bytes([*class_high, *class_low]), rest })
 }
 
-/// Whether a message may begin somewhere in a TCP stream.
+/// Whether a message begins at a position in a TCP stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// It does, beyond reasonable doubt; it takes this many octets, its length's two included.
+    /// Yes, beyond reasonable doubt; it takes this many octets, including its two length octets.
     Message(usize),
-    /// What is there fits, but too little is there to say.
+    /// Possibly; more octets are needed to decide.
     Undecided,
-    /// It does not.
+    /// No.
     Nothing,
 }
 
-/// Whether what goes between two ports looks like a message, and if so, whether like a response.
-/// `length` is what the octets were on the wire.
+/// Whether the payload between two ports looks like a DNS message, and if so, whether like a
+/// response. `length` is its length on the wire.
 pub(super) fn resembles(octets: &[u8], length: usize) -> Option<bool> {
     let message = Message::new(octets)?;
     let any = Expected { requests: true, responses: true };
@@ -228,11 +226,10 @@ pub(crate) struct Expected {
     pub(crate) responses: bool,
 }
 
-/// Judges whether a message with its two octets of length stands at the start of
-/// these octets of a stream (RFC 1035 section 4.2.2). Only a message of opcode
-/// QUERY with one well-formed question in a known class is recognised: by chance
-/// that happens once in some 10^12 places, so a reader that lost its place in the
-/// stream may go on from there.
+/// Whether a message with its two length octets begins at the start of these octets of a stream
+/// (RFC 1035 section 4.2.2). Only a message of opcode QUERY with one well-formed question in a
+/// known class is recognised. By chance, that happens at one position in some 10^12, so a reader
+/// that lost its place in the stream may continue from there.
 pub(crate) fn message_start(octets: &[u8], expected: Expected) -> Start {
     let Some(([length_high, length_low], message)) = octets.split_first_chunk() else { return Start::Undecided };
     let length = usize::from(u16::from_be_bytes([*length_high, *length_low]));
@@ -241,7 +238,7 @@ pub(crate) fn message_start(octets: &[u8], expected: Expected) -> Start {
     }
     let message = message.get(..length).unwrap_or(message);
     let Some(message) = Message::new(message) else {
-        // The flags decide early, so that little is held back in vain.
+        // Check the flags early, so that little is buffered in vain.
         let fits = message.get(2).is_none_or(|flags| flags & 0x78 == 0 && expected.allows(flags & 0x80 != 0));
         return if fits { Start::Undecided } else { Start::Nothing };
     };

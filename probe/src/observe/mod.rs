@@ -1,15 +1,13 @@
-//! From frames to hits: the one place that reads packets and DNS messages.
+//! Turns frames into hits: the only code that parses packets and DNS messages.
 //!
-//! A [`Frame`] is unwrapped layer by layer: the link layer, IP with its fragments
-//! put together, then UDP, or TCP with its streams put together. What comes out
-//! are DNS messages. A message that the [`Scope`] says is the server's own becomes
-//! a [`Hit`]; one that cannot count is counted by its reason. Both go to a
-//! [`Sink`]. What is not the server's is not seen.
+//! A [`Frame`] is unwrapped layer by layer: the link layer, IP with reassembly of fragments, then
+//! UDP, or TCP with reassembly of streams. The result are DNS messages. A message that belongs to
+//! the server according to the [`Scope`] becomes a [`Hit`]; one that cannot count is counted under
+//! its reason. Both go to a [`Sink`]. Messages of other hosts are ignored.
 //!
-//! An [`Observer`] keeps only what later frames may complete (fragments, parts of
-//! streams), all of it bounded in number, size and age. A frame that needs
-//! nothing of that, which is nearly every one, is read where it lies, without
-//! a copy or an allocation.
+//! An [`Observer`] keeps only what later frames may complete (fragments, partial streams), bounded
+//! in number, size and age. Frames that need none of that, which is nearly all of them, are read in
+//! place, without a copy or an allocation.
 
 #[cfg(test)]
 mod accounting_tests;
@@ -56,83 +54,83 @@ use tunnel::Tunnel;
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_wire::Counter;
 
-/// A frame as capture gives it.
+/// A captured frame.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
-    /// When it was captured, Unix nanoseconds.
+    /// Capture time, Unix nanoseconds.
     pub time_ns: u64,
-    /// The link-layer header's type, a LINKTYPE_* number of the pcap registry; or
-    /// [`TOLD_BY_SERVER`], and then there is no header, but a DNS message.
+    /// The type of the link-layer header, a LINKTYPE_* number of the pcap registry; or
+    /// [`TOLD_BY_SERVER`] for a DNS message without headers.
     pub link_type: u32,
-    /// What was captured, link-layer header first.
+    /// The captured octets, starting with the link-layer header.
     pub data: &'a [u8],
-    /// How long the frame was before the snap length cut it, octets.
+    /// Length before truncation by the snap length, octets.
     pub length_on_wire: u32,
 }
 
 /// One message of the server that counts.
 #[derive(Debug, Clone, Copy)]
 pub struct Hit<'a> {
-    /// The name in the question: uncompressed wire format, letters as they were sent.
+    /// QNAME: uncompressed wire format, in the original case.
     pub name: &'a [u8],
-    /// The type in the question.
+    /// QTYPE.
     pub record_type: RecordType,
-    /// Request, or response with its code.
+    /// Request, or response with its RCODE.
     pub kind: MessageKind,
     /// When it was complete, Unix milliseconds.
     pub time_ms: u64,
-    /// The whole message, of which header and question are known to be good.
+    /// The whole message; its header and question are known to be well-formed.
     pub message: &'a [u8],
 }
 
-/// Where an observer puts what it finds.
+/// Receives what an observer finds.
 ///
-/// Every message that is seen is given to exactly one of [`Sink::hit`] and
-/// [`Sink::uncounted`]: whoever counts the messages seen counts both.
+/// Every message is passed to exactly one of [`Sink::hit`] and [`Sink::uncounted`], so the number
+/// of messages is the sum of both.
 pub trait Sink {
     /// A message that counts.
     fn hit(&mut self, hit: &Hit<'_>);
-    /// A message that does not count, for the reason that one of
-    /// [`Counter::NOT_COUNTED`] names; when it was seen, Unix milliseconds.
+    /// A message that does not count, for one of the reasons in [`Counter::NOT_COUNTED`]; seen at
+    /// this time, Unix milliseconds.
     fn uncounted(&mut self, reason: Counter, time_ms: u64);
-    /// Every message as it came, before it is given as the one or the other: for
-    /// whoever reads it in a way of its own.
+    /// Every raw message, before it is passed to one of the above; for sinks that do their own
+    /// parsing.
     #[inline]
     fn message(&mut self, octets: &[u8]) {
         let _ = octets;
     }
-    /// Packets, fragments and octets: anything but messages.
+    /// Counts packets, fragments and octets: everything except messages.
     fn add(&mut self, counter: Counter, count: u64);
 }
 
-/// Reads frames, in the order of their capture.
+/// Reads frames in the order of capture.
 #[derive(Debug)]
 pub struct Observer {
     reader: Reader,
     told: Told,
-    /// None where nobody asks.
+    /// None if not requested.
     elsewhere: Option<Elsewhere>,
     fragments: Fragments,
     streams: Streams,
     recent: Recent,
-    /// Link types that are not read, and how many frames had them.
+    /// Unsupported link types, with the number of frames of each.
     unread_link_types: Vec<(u32, u64)>,
-    /// How many frames had any link type that is not read.
+    /// Number of frames with an unsupported link type.
     unread_frames: u64,
-    /// When age is looked at next, nanoseconds.
+    /// Next time to expire old state, nanoseconds.
     expire_at_ns: u64,
 }
 
-/// How often age is looked at, nanoseconds.
+/// How often to expire old state, nanoseconds.
 const EXPIRE_EVERY_NS: u64 = 1_000_000_000;
-/// IP in IP in IP: deeper than any network nests it, shallow enough to never matter.
+/// Maximum nesting of tunnels: more than real networks use, and cheap enough.
 const MAX_TUNNELS: u8 = 4;
 const NS_PER_MS: u64 = 1_000_000;
-/// How many link types that are not read are told apart.
+/// Maximum number of unsupported link types counted separately.
 const MAX_UNREAD_LINK_TYPES: usize = 16;
 
 impl Observer {
-    /// An observer of these endpoints.
+    /// Creates an observer of these endpoints.
     pub fn new(scope: &Scope) -> Self {
         Observer {
             reader: Reader { watched: Watched::new(scope), own: Arc::default() },
@@ -147,15 +145,15 @@ impl Observer {
         }
     }
 
-    /// The same, keeping no more than this for what later frames may complete, bytes:
-    /// two thirds of it for TCP streams, one third for fragments.
+    /// Limits what is kept for later frames to complete, bytes: two thirds for TCP streams, one
+    /// third for fragments.
     pub fn within(mut self, max_bytes: usize) -> Self {
         self.fragments.set_max_bytes(max_bytes / 3);
         self.streams.set_max_bytes(max_bytes / 3 * 2);
         self
     }
 
-    /// The same, looking for messages on ports that are not watched: for [`Self::other_ports`].
+    /// Also looks for messages on unwatched ports; see [`Self::other_ports`].
     pub fn noting_other_ports(mut self) -> Self {
         self.elsewhere = Some(Elsewhere::default());
         self
@@ -167,13 +165,13 @@ impl Observer {
         self
     }
 
-    /// The same, knowing what the probe itself asks: that is no hit.
+    /// Excludes the probe's own queries, which are not hits.
     pub fn knowing(mut self, own: Arc<OwnQuestions>) -> Self {
         self.reader.own = own;
         self
     }
 
-    /// Reads a frame and gives what it completes to `sink`.
+    /// Reads a frame, and passes what it completes to `sink`.
     #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>, sink: &mut impl Sink) {
         if frame.link_type >= TOLD_BY_SERVER {
@@ -194,29 +192,29 @@ impl Observer {
         }
     }
 
-    /// Watches other endpoints from the next frame on. What later frames may complete is kept.
+    /// Watches other endpoints from the next frame on. Incomplete fragments and streams are kept.
     pub fn set_scope(&mut self, scope: &Scope) {
         (self.reader.watched, self.told) = (Watched::new(scope), Told::new(scope));
     }
 
-    /// The link types that are not read, LINKTYPE_* numbers, and how many frames had
-    /// them: the first few, if there are many.
+    /// Unsupported link types (LINKTYPE_* numbers), with the number of frames of each; only the
+    /// first few if there are many.
     pub fn unread_link_types(&self) -> &[(u32, u64)] {
         &self.unread_link_types
     }
 
-    /// How many frames had a link type that is not read.
+    /// Number of frames with an unsupported link type.
     pub fn unread_frames(&self) -> u64 {
         self.unread_frames
     }
 
-    /// The ports that are not watched with most of what looks like messages, and how many; the first few. None without
-    /// [`Self::noting_other_ports`].
+    /// The few unwatched ports with the most messages that look like DNS, and their number. None
+    /// without [`Self::noting_other_ports`].
     pub fn other_ports(&self) -> Vec<(u16, u32)> {
         self.elsewhere.as_ref().map(Elsewhere::most).unwrap_or_default()
     }
 
-    /// The same, since it was asked last.
+    /// The same, since the last call.
     pub fn take_other_ports(&mut self) -> Vec<(u16, u32)> {
         self.elsewhere.as_mut().map(Elsewhere::take).unwrap_or_default()
     }
@@ -233,28 +231,28 @@ impl Observer {
         }
     }
 
-    /// Whether a capture of all devices has shown this just before on another one.
+    /// Whether a capture of all devices has just shown this packet on another device.
     #[inline]
     fn is_again(&mut self, packet: &Identity<'_>, at: At) -> bool {
         at.device.is_some_and(|device| self.recent.is_again(packet, device, at.time_ns))
     }
 
-    /// Gives up what has waited too long at this time, Unix nanoseconds. Frames
-    /// do so by themselves; a live capture calls it when none come.
+    /// Expires what has waited too long at this time, Unix nanoseconds. Frames trigger this
+    /// themselves; a live capture calls it when there are none.
     pub fn expire(&mut self, now_ns: u64, sink: &mut impl Sink) {
         self.expire_at_ns = now_ns.saturating_add(EXPIRE_EVERY_NS);
         self.fragments.expire(now_ns, &self.reader, sink);
         self.streams.expire(now_ns, sink);
     }
 
-    /// The clock that frames are of was set by so much: what waits has waited as long as before, nanoseconds.
+    /// Adjusts the age of waiting data after the frames' clock was set by this much, nanoseconds.
     pub fn shift(&mut self, by_ns: i64) {
         self.expire_at_ns = self.expire_at_ns.saturating_add_signed(by_ns);
         self.fragments.shift(by_ns);
         self.streams.shift(by_ns);
     }
 
-    /// Gives up everything that waits: no frame will follow.
+    /// Drops everything that waits; no more frames will follow.
     pub fn finish(&mut self, sink: &mut impl Sink) {
         self.fragments.finish(&self.reader, sink);
         self.streams.finish(sink);
@@ -338,7 +336,7 @@ impl Observer {
         }
     }
 
-    /// A datagram between ports that are not watched.
+    /// A datagram between unwatched ports.
     #[inline]
     fn datagram_elsewhere(&mut self, datagram: &ip::Datagram<'_>, destination: u128, at: At, sink: &mut impl Sink) {
         if let Some(tunnel) = Tunnel::at_port(datagram.destination) {
@@ -369,15 +367,15 @@ impl Observer {
 #[derive(Debug, Clone, Copy)]
 struct At {
     time_ns: u64,
-    /// Whether the snap length took the frame's end.
+    /// Whether the snap length truncated the frame.
     cut: bool,
-    /// How many tunnels the packet is in.
+    /// Number of tunnels around the packet.
     depth: u8,
-    /// Which device it passed, in a capture of all.
+    /// The device, in a capture of all devices.
     device: Option<u32>,
 }
 
-/// Reads what came or went through a watched endpoint.
+/// Reads messages of watched endpoints.
 #[derive(Debug)]
 struct Reader {
     watched: Watched,
@@ -385,14 +383,14 @@ struct Reader {
 }
 
 impl Reader {
-    /// Reads one DNS message that came in a datagram, or was told of.
+    /// Reads a DNS message from a datagram or from dnstap.
     #[inline]
     fn message(&self, octets: &[u8], side: Side, cut: bool, time_ms: u64, sink: &mut impl Sink) {
         read_message(octets, side, cut, time_ms, Some(&self.own), sink);
     }
 
-    /// Reads the message in the first fragment of a packet whose rest did not come, as though
-    /// the snap length had cut it there; `false` where it is none, or its question is not whole.
+    /// Reads the message in the first fragment of an incomplete packet, as if the snap length had
+    /// truncated it; returns false if there is none, or its question is incomplete.
     #[cold]
     fn first_fragment(&self, (source, destination): (u128, u128), octets: &[u8], time_ns: u64, sink: &mut impl Sink) -> bool {
         let Some(datagram) = ip::udp(octets) else { return false };
@@ -407,7 +405,7 @@ impl Reader {
     }
 }
 
-/// Reads one DNS message that came in a stream; what the probe asks comes in none.
+/// Reads a DNS message from a stream. The probe's own queries never use TCP.
 #[inline]
 fn message(octets: &[u8], side: Side, cut: bool, time_ms: u64, sink: &mut impl Sink) {
     read_message(octets, side, cut, time_ms, None, sink);

@@ -1,11 +1,10 @@
-//! What becomes of messages that are not as usual: each is read correctly, or counted
-//! under its reason.
+//! Unusual messages: each is either read correctly or counted under its reason.
 
 use super::testing::*;
 use std::time::{Duration, Instant};
 use zonepulse_wire::Counter;
 
-/// A header with these counts, then these octets.
+/// A header with these counts, followed by these octets.
 fn odd(flags: u16, counts: [u16; 4], body: &[u8]) -> Vec<u8> {
     let mut octets = vec![0x12, 0x34];
     octets.extend(flags.to_be_bytes());
@@ -143,8 +142,8 @@ fn types_of_any_number_are_read() {
     is_read(&odd(0x0100, [1, 0, 0, 0], &[0, 0xff, 0xff, 0, 1]), ". TYPE65535 0");
 }
 
-/// The most work that a message can make: a response whose additional section is as
-/// long as can be and holds no OPT record. Every octet is looked at once.
+/// The most expensive message: a response with the longest possible additional section and no OPT
+/// record. Every octet is examined once.
 #[test]
 fn the_longest_messages_cost_time_in_proportion_to_their_length() {
     let time = |records: usize| {
@@ -158,7 +157,8 @@ fn the_longest_messages_cost_time_in_proportion_to_their_length() {
         since.elapsed()
     };
     let best = |records| (0..5).map(|_| time(records)).min().unwrap_or_default();
-    // As many octets in messages that are 30 times as long: quadratic, it would be 30 times the time.
+    // The same number of octets in messages 30 times as long: quadratic time would show as a factor
+    // of 30.
     let (short, long) = (best(10), best(300));
     assert!(long < short * 6 + Duration::from_millis(5), "{short:?} and {long:?}");
 }

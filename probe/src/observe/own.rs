@@ -1,9 +1,9 @@
-//! What the probe itself asks the server: nobody's traffic.
+//! The probe's own queries to the server, which are not client traffic.
 //!
-//! Whoever asks says so before it sends. Capture and dnstap then know the question and
-//! its response by the message's identifier and by what is asked, whatever addresses,
-//! ports and devices they show. What else may be taken for it by chance, one message in
-//! 65,536 with that question, is of class CH and is no hit either.
+//! They are announced before they are sent. Capture and dnstap then recognise a query and its
+//! response by message ID and question, whatever addresses, ports and devices they show. A client's
+//! message with the same question matches by chance once in 65,536 times, but it is of class CH and
+//! would not be a hit either.
 
 use super::message::Message;
 use std::collections::VecDeque;
@@ -11,12 +11,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use zonepulse_wire::Counter;
 
-/// How long a response may take, and capture or dnstap to tell of it.
+/// How long a response, and its report by capture or dnstap, may take.
 const MAX_AGE: Duration = Duration::from_secs(600);
-/// How many questions are remembered.
+/// Maximum number of queries remembered.
 const MAX_QUESTIONS: usize = 8;
 
-/// The probe's own questions that may still be seen.
+/// The probe's own queries that may still be observed.
 #[derive(Debug, Default)]
 pub struct OwnQuestions {
     asked: Mutex<VecDeque<Asked>>,
@@ -26,12 +26,12 @@ pub struct OwnQuestions {
 struct Asked {
     since: Instant,
     id: u16,
-    /// Name, type and class in wire format.
+    /// QNAME, QTYPE and QCLASS in wire format.
     question: Box<[u8]>,
 }
 
 impl OwnQuestions {
-    /// A query is about to be sent; `octets` are all of it.
+    /// Announces a query about to be sent; `octets` is the whole message.
     pub fn expect(&self, octets: &[u8]) {
         let Some(message) = Message::new(octets) else { return };
         let asked = Asked { since: Instant::now(), id: message.id(), question: message.body().into() };
@@ -43,12 +43,12 @@ impl OwnQuestions {
         known.push_back(asked);
     }
 
-    /// Under which counter a message goes that does not count for this reason.
+    /// The counter for a message that does not count for this reason.
     #[cold]
     pub(super) fn reason(&self, message: &Message<'_>, reason: Counter) -> Counter {
         let is_own = match reason {
             Counter::ClassChaos => self.any(message.id(), |question| begins_with(message.body(), question)),
-            // Who refuses may leave the question out.
+            // A refusal may omit the question.
             Counter::NoQuestion => message.is_response() && self.any(message.id(), |_| true),
             _ => false,
         };
@@ -65,7 +65,7 @@ impl OwnQuestions {
     }
 }
 
-/// A server may change the case of letters in a name.
+/// A server may change the case of a name.
 fn begins_with(body: &[u8], question: &[u8]) -> bool {
     body.get(..question.len()).is_some_and(|start| start.eq_ignore_ascii_case(question))
 }

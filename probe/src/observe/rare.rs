@@ -1,9 +1,9 @@
-//! Link types that a DNS server hardly has, but captures do, and headers that capture
-//! tools put before those of another link type.
+//! Link types that are rare on DNS servers but occur in captures, and headers that capture tools
+//! prepend to another link type.
 
 use super::link::{self, Network, Unread, linktype, split};
 
-/// Finds the IP packet of a frame.
+/// Finds the IP packet in a frame.
 pub(super) fn network(link_type: u32, data: &[u8]) -> Network<'_> {
     match link_type {
         linktype::IEEE802_11 => wireless(data),
@@ -16,8 +16,7 @@ pub(super) fn network(link_type: u32, data: &[u8]) -> Network<'_> {
     }
 }
 
-/// What a header that names another link type is put before. These headers do not
-/// stand before each other.
+/// The frame behind a header that names another link type. Such headers are not nested.
 fn inner(link_type: u32, data: &[u8]) -> Network<'_> {
     match link_type {
         linktype::PPI | linktype::PKTAP | linktype::USER2 => Err(Unread::LinkType(link_type)),
@@ -32,9 +31,9 @@ fn ppi(data: &[u8]) -> Network<'_> {
     inner(u32::from_le_bytes(*link_type), data.get(length..).ok_or(Unread::Damaged)?)
 }
 
-/// Apple's header: its length, what it stands before (1: a packet), that one's link
-/// type, all little endian; then the device's name and the process. Under the number
-/// for private use it is taken for what it is only if it is so in every detail.
+/// Apple's header: its length, the kind of contents (1: a packet) and its link type, all
+/// little-endian, then the device's name and the process. Under the number for private use, it is
+/// recognised only if every detail matches.
 fn pktap(link_type: u32, data: &[u8]) -> Network<'_> {
     const LENGTH: u32 = 108;
     const PACKET: u32 = 1;
@@ -50,14 +49,14 @@ fn pktap(link_type: u32, data: &[u8]) -> Network<'_> {
     inner(u32::from_le_bytes(*inner_type), data.get(length as usize..).ok_or(Unread::Damaged)?)
 }
 
-/// Netfilter's log: type-length-value items in the byte order of the machine that
-/// captured, padded to four octets; item 9 is the packet.
+/// Netfilter's log: type-length-value items in the byte order of the capturing machine, padded to
+/// four octets; item 9 is the packet.
 fn nflog(data: &[u8]) -> Network<'_> {
     const PAYLOAD: u16 = 9;
     let (_, mut rest) = split::<4>(data)?;
     while !rest.is_empty() {
         let ([length @ .., type_first, type_second], _) = split::<4>(rest)?;
-        // The types are few, so the order shows in them: the upper octet is 0 but for flags.
+        // Types are small, so they reveal the byte order: the upper octet is 0 except for flags.
         let little = *type_second & 0x3f == 0;
         let read = |octets| if little { u16::from_le_bytes(octets) } else { u16::from_be_bytes(octets) };
         let length = usize::from(read(*length));
@@ -72,14 +71,14 @@ fn nflog(data: &[u8]) -> Network<'_> {
     Ok(None)
 }
 
-/// A little-endian header of any length, then an 802.11 frame.
+/// A little-endian header of variable length, then an 802.11 frame.
 fn radiotap(data: &[u8]) -> Network<'_> {
     let ([_, _, length @ ..], _) = split::<4>(data)?;
     wireless(data.get(usize::from(u16::from_le_bytes(*length))..).ok_or(Unread::Damaged)?)
 }
 
-/// IEEE 802.11: data frames that are neither encrypted nor in parts. Others that carry
-/// data cannot be read; what carries none is no loss.
+/// IEEE 802.11: data frames that are neither encrypted nor fragmented. Other frames with data are
+/// unreadable; frames without data are not a loss.
 fn wireless(data: &[u8]) -> Network<'_> {
     const DATA: u8 = 0x08;
     let ([control, flags, ..], _) = split::<2>(data)?;
@@ -98,7 +97,7 @@ fn wireless(data: &[u8]) -> Network<'_> {
     if carries(0x80) {
         let quality = data.get(length).ok_or(Unread::Damaged)?;
         if quality & 0x80 != 0 {
-            // Several packets in a frame.
+            // Several packets in one frame.
             return Err(Unread::Damaged);
         }
         length += if ordered { 6 } else { 2 };
@@ -109,8 +108,8 @@ fn wireless(data: &[u8]) -> Network<'_> {
     Ok(link::snap(body).or(padded))
 }
 
-/// ARCNET as Linux shows it: addresses, offset and type; in RFC 1201, not in RFC 1051,
-/// a flag that tells of parts and a sequence number follow.
+/// ARCNET as presented by Linux: addresses, offset and type. In RFC 1201, unlike RFC 1051, a
+/// fragmentation flag and a sequence number follow.
 fn arcnet(data: &[u8]) -> Network<'_> {
     const IPV4_1051: u8 = 240;
     const IPV4_1201: u8 = 212;
@@ -138,7 +137,7 @@ mod tests {
         memory
     }
 
-    /// Behind the header of IEEE 802.2 with SNAP.
+    /// Behind an IEEE 802.2 header with SNAP.
     fn snap() -> Vec<u8> {
         let packet = ipv4(17, 1, 53, &udp(40000, 53, &query("a.")));
         [&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], packet.as_slice()].concat()
@@ -204,6 +203,6 @@ mod tests {
         assert_eq!(observed(149, &other).count(Counter::UnknownLinkType), 1);
         assert_eq!(observed(258, &data[..9]).count(Counter::UnknownLinkType), 1);
         let nested = [&data[..8], &[2, 1, 0, 0], &data[12..]].concat();
-        assert_eq!(observed(258, &nested).count(Counter::UnknownLinkType), 1, "headers in headers without end");
+        assert_eq!(observed(258, &nested).count(Counter::UnknownLinkType), 1, "nested headers were followed");
     }
 }

@@ -1,21 +1,19 @@
-//! Telling a packet from itself on another device.
+//! Recognises a packet that was already seen on another device.
 //!
-//! A capture of all devices (`any`) shows a packet on every device that it passes: a
-//! VLAN, the bond below it, the card below that; a bridge and its port; inside a
-//! tunnel and outside. The same packet has the same addresses and carries the same
-//! octets on each, except for checksums that one device leaves to the next. Two
-//! messages that a client sends differ in port or DNS identifier, and one that is sent
-//! again comes the same way again. So what is the same, comes on another device and
-//! within [`MAX_APART_NS`], is the same packet.
+//! A capture of all devices (`any`) shows a packet on every device it passes: a VLAN, the bond
+//! below, and the card below that; a bridge and its port; inside and outside a tunnel. On each, it
+//! has the same addresses and octets, except for checksums that one device leaves to the next. Two
+//! messages of a client differ in port or message ID, and a retransmission takes the same path
+//! again. So an equal packet on another device within [`MAX_APART_NS`] is the same packet.
 
 use hashbrown::DefaultHashBuilder;
 use std::hash::{BuildHasher, Hasher};
 
-/// What was captured lately, on which device.
+/// Recently captured packets and their devices.
 #[derive(Debug)]
 pub(super) struct Recent {
     hasher: DefaultHashBuilder,
-    /// By the lower bits of the hash; empty until it is needed.
+    /// By the lower bits of the hash; allocated when needed.
     seen: Vec<[Seen; WAYS]>,
 }
 
@@ -26,18 +24,18 @@ struct Seen {
     device: u32,
 }
 
-/// From one device to the next it is function calls; to a card behind a queue, longer.
+/// From one device to the next takes a few function calls; longer to a card behind a queue.
 const MAX_APART_NS: u64 = 20_000_000;
-/// How many packets are remembered, those of [`MAX_APART_NS`] at some 200,000 a
-/// second: so many times [`WAYS`].
+/// Number of sets of [`WAYS`] packets: enough for [`MAX_APART_NS`] at some 200,000 packets a
+/// second.
 const SETS: usize = 1024;
-/// A packet is forgotten when so many others with the same lower bits of the hash came.
+/// A packet is forgotten after this many others with the same lower bits of the hash.
 const WAYS: usize = 4;
-/// Where a UDP datagram has its checksum, which is filled in by the last device. (TCP
-/// needs no such care: a stream reads no octet twice.)
+/// Position of a UDP datagram's checksum, which only the last device fills in. (Irrelevant for TCP:
+/// a stream reads no octet twice.)
 const CHECKSUM: std::ops::Range<usize> = 6..8;
 
-/// What makes a packet the same packet.
+/// The identity of a packet.
 #[derive(Debug)]
 pub(super) struct Identity<'a> {
     pub(super) source: u128,
@@ -97,7 +95,7 @@ mod tests {
     fn a_packet_that_passes_two_devices_is_new_only_once() {
         let mut recent = Recent::new();
         assert!(!is_again(&mut recent, 1, 7, 0, 1000));
-        assert!(is_again(&mut recent, 2, 7, 99, 1500), "the checksum may be filled in on the way");
+        assert!(is_again(&mut recent, 2, 7, 99, 1500), "another checksum makes it another packet");
         assert!(is_again(&mut recent, 3, 7, 99, 2500));
     }
 

@@ -1,14 +1,13 @@
-//! Which messages are the server's own.
+//! Which messages belong to the server.
 
 use super::message::Expected;
 use std::net::IpAddr;
 
-/// Which endpoints are the server's.
+/// The server's endpoints.
 ///
-/// A request is a query that came to one of them, a response is an answer that
-/// left one. What a resolver asks other servers leaves from other ports and is
-/// not seen; where it does use these ports, it goes the wrong way round and is
-/// counted as such.
+/// A request is a query sent to one of them, a response an answer sent from one. Queries of a
+/// resolver to other servers leave from other ports and are not seen; if they do use these ports,
+/// they have the wrong direction and are counted as such.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     /// The ports on which it answers.
@@ -17,21 +16,21 @@ pub struct Scope {
     pub addresses: Addresses,
 }
 
-/// Addresses of a server.
+/// The addresses of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Addresses {
-    /// Every address: whoever answers on the ports is the server.
+    /// All addresses: whoever answers on the ports is the server.
     Any,
     /// Only these.
     These(Vec<IpAddr>),
 }
 
-/// A scope made quick to ask.
+/// A scope in a form for fast lookups.
 #[derive(Debug)]
 pub(super) struct Watched {
-    /// A bit per port.
+    /// One bit per port.
     ports: Box<[u64; 1024]>,
-    /// In order; `None` is any.
+    /// Sorted; `None` means any.
     addresses: Option<Vec<u128>>,
 }
 
@@ -43,7 +42,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// What this end may send and get: queries come in, answers go out.
+    /// The messages that this end may send and receive: queries in, responses out.
     #[inline]
     pub(super) fn expected(self) -> Expected {
         Expected { requests: self.destination, responses: self.source }
@@ -80,7 +79,7 @@ impl Watched {
         ports >> (port % 64) & 1 == 1
     }
 
-    /// Which ends are watched, if one is.
+    /// Which ends are watched, if any.
     #[inline]
     pub(super) fn side(&self, source: (u128, u16), destination: (u128, u16)) -> Ends {
         let ports = (self.has_port(source.1), self.has_port(destination.1));
@@ -93,15 +92,15 @@ impl Watched {
     }
 }
 
-/// Whom a packet concerns.
+/// Whose packet it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ends {
-    /// The server.
+    /// The server's.
     Watched(Side),
-    /// Another server on one of the ports, or a group of hosts: multicast DNS (RFC
-    /// 6762) and LLMNR (RFC 4795) ask all, whatever port is watched.
+    /// Another server's on one of the ports, or a group's: multicast DNS (RFC 6762) and LLMNR (RFC
+    /// 4795) address everyone, even on watched ports.
     OtherAddresses,
-    /// Other programs.
+    /// Other programs'.
     OtherPorts,
 }
 
@@ -111,7 +110,7 @@ pub(super) fn is_multicast(address: u128) -> bool {
     address >> 28 == 0x000f_fffe || address >> 120 == 0xff
 }
 
-/// An address as a number, IPv4 mapped into IPv6 (RFC 4291 section 2.5.5.2).
+/// An address as a number, with IPv4 mapped into IPv6 (RFC 4291 section 2.5.5.2).
 fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),

@@ -1,12 +1,10 @@
 //! One direction of a TCP connection as a sequence of DNS messages.
 //!
-//! In a stream each message follows two octets that say how long it is (RFC 1035
-//! section 4.2.2), so whoever knows where one message begins knows where all
-//! begin, as long as no octet is missing. A [`Stream`] takes segments in any
-//! order, keeps those that came before their turn, and reads messages off the
-//! front. When octets are missing for good, or the capture began in the middle,
-//! it searches: [`message_start`] recognises where a message begins, and what
-//! was passed over is counted.
+//! In a stream, each message is preceded by its length in two octets (RFC 1035 section 4.2.2), so
+//! once one message boundary is known, all are, as long as no octet is missing. A [`Stream`]
+//! accepts segments in any order, holds those that arrive early, and reads messages from the front.
+//! If octets are missing for good, or the capture started in the middle, it searches:
+//! [`message_start`] recognises the start of a message, and the octets skipped are counted.
 
 use super::message::{Expected, Message, Start, message_start};
 use super::scope::Side;
@@ -15,47 +13,47 @@ use std::collections::VecDeque;
 use std::mem;
 use zonepulse_wire::Counter;
 
-/// How long a gap stays open while the receiver has not confirmed what is missing,
+/// How long a gap stays open while the receiver has not acknowledged the missing octets,
 /// nanoseconds. Retransmissions back off to a few seconds.
 const GAP_NS: u64 = 10_000_000_000;
-/// How long it stays open once the receiver has: then it is the capture that lost
-/// the segment, or has it in another order.
+/// How long it stays open once the receiver has: then the capture lost the segment or reordered it.
 const CONFIRMED_GAP_NS: u64 = 100_000_000;
-/// What one stream may hold before its turn, octets and segments.
+/// Limits on early segments of one stream, octets and segments.
 const MAX_HELD_BYTES: usize = 256 << 10;
 const MAX_HELD: usize = 256;
-/// What an allocator takes for each of them besides.
+/// Allocator overhead per segment.
 const HELD_BYTES: usize = 16;
-/// A segment further off than this belongs to another connection between the same ports.
+/// A segment further away than this belongs to another connection between the same ports.
 const MAX_BEHIND: i32 = -(1 << 20);
 const MAX_AHEAD: i32 = 1 << 24;
-/// A buffer that grew past this for a long message is not kept for the next.
+/// A buffer that grew beyond this for a long message is not reused.
 const KEEP_BYTES: usize = 4096;
 
 #[derive(Debug)]
 pub(super) struct Stream {
-    /// The sequence number of the next octet to read.
+    /// Sequence number of the next octet to read.
     next: u32,
     place: Place,
-    /// Whether message boundaries are known from the stream's start, not from a search.
+    /// Whether message boundaries are known from the start of the stream, rather than from a
+    /// search.
     certain: bool,
-    /// Octets that were read and do not make a whole message yet, its length's two first.
+    /// Octets read that do not form a whole message yet, starting with its two length octets.
     pending: Vec<u8>,
-    /// What came before its turn, in order of sequence numbers.
+    /// Early segments, in order of sequence numbers.
     held: VecDeque<Held>,
     held_bytes: usize,
-    /// Since when there is a gap before what is held.
+    /// When the gap before the held segments appeared.
     gap_since_ns: u64,
     gap_confirmed: bool,
     finished: bool,
 }
 
-/// Where in the messages the next octet lies.
+/// Where the next octet lies with respect to messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// After what is pending: at a message's start or inside it.
+    /// After the pending octets: at the start of a message or inside it.
     Following,
-    /// Inside a message that is not read further; whether it was counted as a message.
+    /// Inside a message that is being skipped; `counted` says whether it was counted as a message.
     Inside { remaining: usize, counted: bool },
     /// Unknown: searching.
     Lost,
@@ -70,20 +68,20 @@ struct Held {
     last: bool,
 }
 
-/// What a stream needs of a TCP segment.
+/// The parts of a TCP segment that a stream needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part<'a> {
     pub(super) sequence: u32,
     pub(super) time_ns: u64,
     pub(super) octets: &'a [u8],
-    /// How many octets the snap length took from its end.
+    /// Number of octets that the snap length truncated.
     pub(super) missing: usize,
-    /// Whether the sender has nothing more to say (FIN).
+    /// Whether the sender has finished (FIN).
     pub(super) last: bool,
 }
 
 impl Stream {
-    /// A stream whose next octet has this sequence number; `certain` when a message begins there.
+    /// A stream that continues at this sequence number; `certain` if a message begins there.
     pub(super) fn new(next: u32, certain: bool) -> Self {
         Stream {
             next,
@@ -98,7 +96,7 @@ impl Stream {
         }
     }
 
-    /// What it keeps takes so many bytes.
+    /// Memory used by what it holds, bytes.
     pub(super) fn bytes(&self) -> usize {
         self.pending.capacity() + self.held_bytes + self.held.capacity() * size_of::<Held>() + self.held.len() * HELD_BYTES
     }
@@ -107,7 +105,7 @@ impl Stream {
         !self.held.is_empty()
     }
 
-    /// Whether all up to the sender's last octet was read.
+    /// Whether everything up to the sender's last octet was read.
     pub(super) fn is_finished(&self) -> bool {
         self.finished
     }
@@ -117,12 +115,12 @@ impl Stream {
         self.next == next
     }
 
-    /// Whether a segment with this sequence number can be part of this stream.
+    /// Whether a segment with this sequence number can belong to this stream.
     pub(super) fn is_near(&self, sequence: u32) -> bool {
         (MAX_BEHIND..=MAX_AHEAD).contains(&distance(self.next, sequence))
     }
 
-    /// Takes a segment and reads what it makes readable.
+    /// Adds a segment, and reads everything that becomes readable.
     #[inline]
     pub(super) fn part(&mut self, part: &Part<'_>, side: Side, sink: &mut impl Sink) {
         if part.sequence == self.next && self.held.is_empty() {
@@ -137,7 +135,7 @@ impl Stream {
         self.close_overdue_gap(part.time_ns, side, sink);
     }
 
-    /// The receiver has confirmed everything before this sequence number.
+    /// The receiver has acknowledged everything before this sequence number.
     pub(super) fn confirmed(&mut self, before: u32, now_ns: u64, side: Side, sink: &mut impl Sink) {
         if self.has_gap() && distance(self.next, before) > 0 {
             self.gap_confirmed = true;
@@ -145,7 +143,7 @@ impl Stream {
         }
     }
 
-    /// Reads on behind a gap that has been open for too long, or holds back too much.
+    /// Skips a gap that has been open for too long, or holds back too much.
     pub(super) fn close_overdue_gap(&mut self, now_ns: u64, side: Side, sink: &mut impl Sink) {
         while self.has_gap() {
             let patience_ns = if self.gap_confirmed { CONFIRMED_GAP_NS } else { GAP_NS };
@@ -157,7 +155,7 @@ impl Stream {
         }
     }
 
-    /// The clock was set by so much: what is held has the time that it would have had by the new one.
+    /// Shifts held segments to the new time after the clock was set.
     pub(super) fn shift(&mut self, by_ns: i64) {
         self.gap_since_ns = self.gap_since_ns.saturating_add_signed(by_ns);
         for held in &mut self.held {
@@ -165,7 +163,7 @@ impl Stream {
         }
     }
 
-    /// Reads what can still be read and counts the rest: nothing more will come.
+    /// Reads what can still be read and counts the rest; no more segments will come.
     pub(super) fn close(&mut self, side: Side, sink: &mut impl Sink) {
         while self.has_gap() {
             self.skip_gap(side, sink);
@@ -192,11 +190,11 @@ impl Stream {
         self.held.insert(at, Held { sequence, time_ns, octets: octets.into(), missing, last });
     }
 
-    /// Takes what is held and has its turn; at the time given, or at its own.
+    /// Processes held segments that are next in sequence, at the given time or at their own.
     fn take_held(&mut self, time_ns: Option<u64>, side: Side, sink: &mut impl Sink) {
         while let Some(held) = self.held.pop_front() {
             if distance(self.next, held.sequence) > 0 {
-                // Another gap.
+                // The next gap.
                 self.gap_since_ns = held.time_ns;
                 self.gap_confirmed = false;
                 self.held.push_front(held);
@@ -217,7 +215,7 @@ impl Stream {
         self.take_held(None, side, sink);
     }
 
-    /// Takes a segment that begins at the next octet or before it.
+    /// Processes a segment that begins at or before the next octet.
     #[inline]
     fn take(&mut self, part: &Part<'_>, time_ns: u64, side: Side, sink: &mut impl Sink) {
         let known = usize::try_from(distance(part.sequence, self.next)).unwrap_or(0);
@@ -258,7 +256,7 @@ impl Stream {
         }
     }
 
-    /// The usual case: whole messages, read where they lie; a part of one at the end is kept.
+    /// The usual case: reads whole messages in place, and keeps a partial one at the end.
     #[inline]
     fn whole_messages<'a>(&mut self, mut octets: &'a [u8], out: &mut Out<'_, impl Sink>) -> &'a [u8] {
         while let Some((length, rest)) = octets.split_first_chunk()
@@ -271,13 +269,13 @@ impl Stream {
         &[]
     }
 
-    /// Adds to the pending message up to its end, reads it when it is whole, and gives what follows.
+    /// Completes the pending message, reads it when whole, and returns what follows.
     fn follow<'a>(&mut self, octets: &'a [u8], out: &mut Out<'_, impl Sink>) -> &'a [u8] {
         let wanted = self.pending_wants();
         let (taken, rest) = octets.split_at(wanted.min(octets.len()));
         self.pending.extend_from_slice(taken);
         if !self.certain && message_start(&self.pending, out.side.expected()) == Start::Nothing {
-            // What was recognised before was none: all of it is searched again.
+            // What looked like a message was none: search all of it again.
             self.place = Place::Lost;
             return rest;
         }
@@ -288,7 +286,7 @@ impl Stream {
         rest
     }
 
-    /// How many octets the pending message lacks; of its length first.
+    /// Number of octets missing from the pending message, or from its length at first.
     fn pending_wants(&self) -> usize {
         match self.pending.first_chunk() {
             Some(length) => (2 + usize::from(u16::from_be_bytes(*length))).saturating_sub(self.pending.len()),
@@ -303,7 +301,8 @@ impl Stream {
         }
     }
 
-    /// Looks for the start of a message and reads on from there; keeps what cannot be judged yet.
+    /// Searches for the start of a message and reads on from there; keeps what cannot be decided
+    /// yet.
     fn search(&mut self, octets: &[u8], out: &mut Out<'_, impl Sink>) {
         let mut buffer = mem::take(&mut self.pending);
         buffer.extend_from_slice(octets);
@@ -324,7 +323,7 @@ impl Stream {
                 _ => {
                     rest = self.follow(rest, out);
                     if self.place == Place::Lost {
-                        // One octet further: at the first there is no message.
+                        // There is no message at the first octet: move on by one.
                         out.passed_over(1);
                         let again = mem::take(&mut self.pending);
                         let start = buffer.len() - rest.len() - again.len() + 1;
@@ -335,7 +334,7 @@ impl Stream {
         }
     }
 
-    /// Goes on behind octets that will never come; `cut` when the snap length took them.
+    /// Skips octets that will never arrive; `cut` if the snap length truncated them.
     fn lose(&mut self, missing: usize, cut: bool, time_ns: u64, side: Side, sink: &mut impl Sink) {
         self.next = self.next.wrapping_add(missing as u32);
         sink.add(Counter::StreamBytesSkipped, missing as u64);
@@ -351,7 +350,7 @@ impl Stream {
         self.place = if missing <= remaining { Place::inside(remaining - missing, counted) } else { Place::Lost };
     }
 
-    /// Counts a message of which only the beginning is there, if that is enough to know it by.
+    /// Counts an incomplete message if its beginning suffices to identify it.
     fn count_pending(&mut self, cut: bool, time_ns: u64, side: Side, sink: &mut impl Sink) -> bool {
         let whole_question = |octets: &[u8]| Message::new(octets).is_some_and(|message| message.read(true).is_ok());
         let octets = self.pending.get(2..).unwrap_or_default();
@@ -379,7 +378,7 @@ impl Place {
     }
 }
 
-/// Where messages of one segment go.
+/// Where the messages of a segment go.
 struct Out<'s, S: Sink> {
     time_ms: u64,
     side: Side,
@@ -399,8 +398,8 @@ impl<S: Sink> Out<'_, S> {
     }
 }
 
-/// How many octets stand before the first message, and whether there is one; without
-/// one, what is left may yet turn out to be its beginning.
+/// The number of octets before the first message, and whether there is one. If not, what remains
+/// may still turn out to be its beginning.
 fn find_start(octets: &[u8], expected: Expected) -> (usize, bool) {
     for at in 0..octets.len() {
         let rest = octets.get(at..).unwrap_or_default();
@@ -408,7 +407,7 @@ fn find_start(octets: &[u8], expected: Expected) -> (usize, bool) {
             Start::Nothing => {}
             Start::Undecided => return (at, false),
             Start::Message(length) => {
-                // Where another follows, it must look like one too.
+                // If another message follows, it must be plausible, too.
                 let following = rest.get(length..).unwrap_or_default();
                 if following.is_empty() || message_start(following, expected) != Start::Nothing {
                     return (at, true);
@@ -419,7 +418,7 @@ fn find_start(octets: &[u8], expected: Expected) -> (usize, bool) {
     (octets.len(), false)
 }
 
-/// From one sequence number to another, which wrap around (RFC 9293 section 3.4).
+/// The signed distance between sequence numbers, which wrap around (RFC 9293 section 3.4).
 fn distance(from: u32, to: u32) -> i32 {
     to.wrapping_sub(from) as i32
 }

@@ -1,4 +1,4 @@
-//! What becomes of TCP streams.
+//! Reassembly of TCP streams.
 
 use super::testing::*;
 use super::{Frame, Observer};
@@ -30,7 +30,7 @@ fn several_messages_of_a_segment_and_one_over_several_are_read() {
     ];
     let memory = observe(&frames);
     assert_eq!(memory.texts(), texts(4));
-    assert_eq!(memory.hits.iter().map(|hit| hit.3).collect::<Vec<_>>(), [2, 2, 2, 4], "a message counts when it is whole");
+    assert_eq!(memory.hits.iter().map(|hit| hit.3).collect::<Vec<_>>(), [2, 2, 2, 4], "not dated when complete");
     assert_eq!(memory.count(Counter::StreamBytesSkipped), 0);
 }
 
@@ -81,7 +81,7 @@ fn a_segment_that_is_lost_costs_only_the_messages_in_it() {
     let memory = observe(&frames);
     assert_eq!(memory.texts(), [&texts(9)[..3], &texts(9)[6..]].concat());
     assert_eq!(memory.count(Counter::StreamBytesSkipped), length as u64 * 3);
-    assert_eq!(memory.hits[5].3, 3, "what waited behind the gap has its own time");
+    assert_eq!(memory.hits[5].3, 3, "not dated by its own time");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_gap_that_the_receiver_has_confirmed_is_not_waited_for() {
     observer.frame(&frame(&tcp_to_server(999, SYN, &[]), 1), &mut memory);
     observer.frame(&frame(&tcp_to_server(1000 + half as u32, DATA, &octets[half..]), 2), &mut memory);
     observer.frame(&frame(&confirmation, 3), &mut memory);
-    assert_eq!(memory.hits.len(), 0, "it may be captured in another order");
+    assert_eq!(memory.hits.len(), 0, "did not wait for reordered segments");
     observer.frame(&frame(&confirmation, 200), &mut memory);
     assert_eq!(memory.texts(), texts(2)[1..]);
 }
@@ -184,9 +184,9 @@ fn data_in_the_first_segment_is_read() {
     let length = octets.len() / 3;
     let frames =
         [tcp_to_server(99, SYN, &octets[..length * 2]), tcp_to_server(100 + length as u32 * 2, DATA, &octets[length * 2..])];
-    assert_eq!(observe(&frames).texts(), texts(3), "TCP fast open, taken by the server");
+    assert_eq!(observe(&frames).texts(), texts(3), "TCP fast open, accepted by the server");
     let refused = [tcp_to_server(99, SYN, &octets[..length * 2]), tcp_to_server(100, DATA, &octets)];
-    assert_eq!(observe(&refused).texts(), texts(3), "and not taken: all of it comes again");
+    assert_eq!(observe(&refused).texts(), texts(3), "TCP fast open, rejected and sent again");
 }
 
 #[test]
@@ -218,14 +218,14 @@ fn every_octet_may_come_alone() {
 fn the_first_octets_that_came_are_those_that_count() {
     let octets = stream(&queries(1));
     let other = stream(&[query("otha-0.example.")]);
-    assert_eq!(octets.len(), other.len(), "of the same length");
+    assert_eq!(octets.len(), other.len(), "lengths differ");
     let frames = [
         tcp_to_server(99, SYN, &[]),
         tcp_to_server(100, DATA, &octets[..20]),
         tcp_to_server(100, DATA, &other[..20]),
         tcp_to_server(110, DATA, &[&other[10..20], &octets[20..]].concat()),
     ];
-    assert_eq!(observe(&frames).texts(), texts(1), "what was sent again with other content is not read");
+    assert_eq!(observe(&frames).texts(), texts(1), "retransmission with other content was read");
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_length_of_zero_or_less_than_a_header_is_a_message_of_its_own() {
 }
 
 #[test]
-fn a_stream_joined_in_the_middle_with_nothing_to_hold_on_to_is_unreadable() {
+fn a_stream_joined_in_the_middle_without_a_recognisable_message_is_unreadable() {
     let octets = stream(&[message(0x2800, "update.example.", 6), message(0x2000, "notify.example.", 6)]);
     let memory = observe(&[tcp_to_server(1000, DATA, &octets)]);
     assert_eq!((memory.count(Counter::MessagesSeen), memory.count(Counter::StreamBytesSkipped)), (0, octets.len() as u64));
@@ -275,7 +275,7 @@ fn a_flood_of_beginnings_pushes_out_no_stream() {
     assert_eq!((memory.texts(), memory.count(Counter::StreamsEvicted)), (texts(1), 0));
 }
 
-/// Messages of many lengths, with and without a readable question.
+/// Messages of various lengths, with and without a readable question.
 fn messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let message = (0..5u8, "[a-z]{1,20}", 0..300usize).prop_map(|(kind, name, more)| {
         let mut octets = query(&format!("{name}.example."));
@@ -305,7 +305,7 @@ proptest! {
         bounds.sort_unstable();
         let segment = |from: usize, to: usize| tcp_to_server(start.wrapping_add(from as u32), DATA, &octets[from..to]);
         let mut frames: Vec<_> = bounds.windows(2).map(|pair| segment(pair[0], pair[1])).collect();
-        // Once more, with other bounds: retransmitted.
+        // Once more, with other boundaries: retransmitted.
         let from = again.index(octets.len() + 1);
         frames.push(segment(from, octets.len().min(from + 100)));
         let mut random = order | 1;

@@ -1,11 +1,10 @@
-//! TCP: segments, and the streams that they belong to.
+//! TCP segments, and the streams they belong to.
 //!
-//! Each direction of a connection is a [`Stream`] of its own. Only streams that
-//! carried data are kept. Where a connection begins is noted in a table of fixed
-//! size, so that a flood of connection attempts costs nothing and pushes no stream
-//! out. There are at most [`MAX_STREAMS`] with at most [`MAX_BYTES`] of what they
-//! hold; past that, those that were idle longest are given up, which is counted,
-//! and so is what they held.
+//! Each direction of a connection is a separate [`Stream`]. Only streams with data are kept. Starts
+//! of connections are recorded in a table of fixed size, so that a flood of connection attempts
+//! costs nothing and displaces no stream. There are at most [`MAX_STREAMS`], which hold at most
+//! [`MAX_BYTES`]; beyond that, those idle longest are evicted, and both they and what they held are
+//! counted.
 
 use super::Sink;
 use super::scope::Side;
@@ -14,17 +13,17 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 use zonepulse_wire::Counter;
 
-/// How many streams are kept, unless it is said otherwise.
+/// Default maximum number of streams.
 const MAX_STREAMS: usize = 65_536;
-/// What all streams together may keep, unless it is said otherwise, bytes.
+/// Default limit for data held by all streams, bytes.
 const MAX_BYTES: usize = 32 << 20;
-/// What a stream takes besides what it keeps, bytes.
+/// Overhead of a stream, bytes.
 const STREAM_BYTES: usize = size_of::<Slot>() + 16;
-/// How long an idle stream is kept, nanoseconds. Servers close idle connections
-/// after some seconds to minutes (RFC 7766 section 6.2.3); one that was forgotten
-/// and goes on is found again by a search.
+/// How long an idle stream is kept, nanoseconds. Servers close idle connections after some seconds
+/// to minutes (RFC 7766 section 6.2.3). An evicted stream that continues is picked up again by a
+/// search.
 const MAX_IDLE_NS: u64 = 120_000_000_000;
-/// How many beginnings of connections are noted.
+/// Number of starts of connections recorded.
 const BEGINNINGS: usize = 65_536;
 /// No slot.
 const NONE: u32 = u32::MAX;
@@ -43,7 +42,7 @@ const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
 
-/// The four numbers that name one direction of a connection.
+/// Identifies one direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     source: (u128, u16),
@@ -51,8 +50,7 @@ struct Key {
 }
 
 impl<'a> Segment<'a> {
-    /// Reads a segment; `None` when its header is not whole. `length` is what the
-    /// octets were on the wire.
+    /// Reads a segment; `None` if its header is truncated. `length` is the length on the wire.
     #[inline]
     pub(super) fn read((source, destination): (u128, u128), (octets, length): (&'a [u8], usize), time_ns: u64) -> Option<Self> {
         let (header, _) = octets.split_first_chunk::<20>()?;
@@ -76,17 +74,17 @@ impl<'a> Segment<'a> {
         })
     }
 
-    /// Address and port.
+    /// Source address and port.
     pub(super) fn source(&self) -> (u128, u16) {
         self.key.source
     }
 
-    /// Address and port.
+    /// Destination address and port.
     pub(super) fn destination(&self) -> (u128, u16) {
         self.key.destination
     }
 
-    /// What of the stream is in it.
+    /// The segment's payload.
     pub(super) fn octets(&self) -> &'a [u8] {
         self.part.octets
     }
@@ -96,25 +94,24 @@ impl<'a> Segment<'a> {
     }
 }
 
-/// All streams.
 #[derive(Debug)]
 pub(super) struct Streams {
     hasher: DefaultHashBuilder,
     /// Slots by key.
     index: HashTable<u32>,
     slots: Vec<Slot>,
-    /// The first of the unused slots, which are chained by `older`.
+    /// The first unused slot; they are chained by `older`.
     free: u32,
     newest: u32,
     oldest: u32,
-    /// Upper half of a key's hash, and the sequence number that its first message
-    /// begins with; by the lower part of the hash.
+    /// The upper half of a key's hash, and the sequence number of its first message, indexed by the
+    /// lower part of the hash.
     beginnings: Vec<(u32, u32)>,
-    /// What all streams keep, bytes.
+    /// Data held by all streams, bytes.
     bytes: usize,
     max_bytes: usize,
     max_streams: usize,
-    /// How many streams have a gap.
+    /// Number of streams with a gap.
     gaps: usize,
 }
 
@@ -146,7 +143,7 @@ impl Streams {
         }
     }
 
-    /// Half of it for the streams, half for what they keep.
+    /// Half of it is for the streams, half for the data they hold.
     pub(super) fn set_max_bytes(&mut self, max_bytes: usize) {
         let rest = max_bytes.saturating_sub(size_of_val(&*self.beginnings));
         self.max_bytes = (rest / 2).min(MAX_BYTES);
@@ -201,7 +198,7 @@ impl Streams {
         }
     }
 
-    /// The clock was set by so much.
+    /// Adjusts for a step of the clock.
     pub(super) fn shift(&mut self, by_ns: i64) {
         for slot in &mut self.slots {
             slot.seen_ns = slot.seen_ns.saturating_add_signed(by_ns);
@@ -215,7 +212,7 @@ impl Streams {
         }
     }
 
-    /// Notes that a connection begins; an earlier one between the same ports is over.
+    /// Records the start of a connection, which ends any earlier one between the same ports.
     fn begin(&mut self, key: &Key, hash: u64, next: u32, sink: &mut impl Sink) {
         if let Some(number) = self.find(key, hash)
             && !self.slot(number).is_some_and(|slot| slot.stream.begins_at(next))
@@ -227,12 +224,12 @@ impl Streams {
         }
     }
 
-    /// A stream that is seen for the first time with data at this sequence number.
+    /// A new stream whose first data has this sequence number.
     fn first_part(&mut self, hash: u64, sequence: u32) -> Stream {
         if let Some(beginning) = self.beginnings.get_mut(hash as usize % BEGINNINGS)
             && beginning.0 == (hash >> 32) as u32
         {
-            // Taken once: a stream that was forgotten does not begin there again.
+            // Used only once: an evicted stream does not start there again.
             let (_, next) = std::mem::take(beginning);
             let stream = Stream::new(next, true);
             if stream.is_near(sequence) {
@@ -259,7 +256,7 @@ impl Streams {
         }
     }
 
-    /// What one end has received, the other end's stream need not wait for.
+    /// The other direction's stream need not wait for what this end has acknowledged.
     fn confirm(&mut self, segment: &Segment<'_>, sink: &mut impl Sink) {
         let reverse = Key { source: segment.key.destination, destination: segment.key.source };
         let Some(number) = self.find(&reverse, self.hasher.hash_one(reverse)) else { return };
@@ -267,7 +264,7 @@ impl Streams {
         self.with(number, |stream, side| stream.confirmed(before, now_ns, side, sink));
     }
 
-    /// Works on a stream and keeps the sums over all streams.
+    /// Works on a stream, and updates the totals over all streams.
     #[inline]
     fn with(&mut self, number: u32, work: impl FnOnce(&mut Stream, Side)) {
         let Some(slot) = self.slots.get_mut(number as usize) else { return };
@@ -330,7 +327,7 @@ impl Streams {
         }
     }
 
-    /// Makes a stream the one that was seen last.
+    /// Makes a stream the most recently used.
     #[inline]
     fn touch(&mut self, number: u32, now_ns: u64) {
         if self.newest != number {

@@ -1,10 +1,10 @@
-//! Frames made by hand, and a sink that remembers, for tests.
+//! Hand-made frames and a recording sink, for tests.
 
 use super::{Addresses, Frame, Hit, Observer, Scope, Sink};
 use zonepulse_dns::{MessageKind, RecordType, name};
 use zonepulse_wire::{Counter, Counters};
 
-/// Remembers everything.
+/// Records everything.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) hits: Vec<(String, RecordType, MessageKind, u64)>,
@@ -12,7 +12,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// The hits as text: `www.example.com. A 0` with the kind's number.
+    /// The hits as text: `www.example.com. A 0`, where the number is the kind.
     pub(crate) fn texts(&self) -> Vec<String> {
         self.hits.iter().map(|(name, record_type, kind, _)| format!("{name} {record_type} {}", kind.number())).collect()
     }
@@ -25,7 +25,7 @@ impl Memory {
 impl Sink for Memory {
     fn hit(&mut self, hit: &Hit<'_>) {
         let mut name = String::new();
-        assert!(name::push_text(hit.name, &mut name), "{:?} is a well-formed name", hit.name);
+        assert!(name::push_text(hit.name, &mut name), "{:?} is not a well-formed name", hit.name);
         self.hits.push((name, hit.record_type, hit.kind, hit.time_ms));
         self.counters.add(Counter::MessagesSeen, 1);
     }
@@ -47,7 +47,7 @@ pub(crate) fn scope() -> Scope {
     Scope { ports: vec![53], addresses: Addresses::Any }
 }
 
-/// What an observer of [`scope`] finds in Ethernet frames a millisecond apart.
+/// Observes Ethernet frames a millisecond apart with [`scope`].
 pub(crate) fn observe<'f>(frames: impl IntoIterator<Item = &'f Vec<u8>>) -> Memory {
     let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
     for (at, data) in (1..).zip(frames) {
@@ -57,7 +57,7 @@ pub(crate) fn observe<'f>(frames: impl IntoIterator<Item = &'f Vec<u8>>) -> Memo
     memory
 }
 
-/// An Ethernet frame captured whole at this time, Unix milliseconds.
+/// A complete Ethernet frame at this time, Unix milliseconds.
 pub(crate) fn frame(data: &[u8], time_ms: u64) -> Frame<'_> {
     Frame { time_ns: time_ms * 1_000_000, link_type: 1, data, length_on_wire: data.len() as u32 }
 }
@@ -73,7 +73,7 @@ pub(crate) fn message(flags: u16, name: &str, record_type: u16) -> Vec<u8> {
     octets
 }
 
-/// A question of class CH for text, with this identifier.
+/// A query of class CH and type TXT with this ID.
 pub(crate) fn chaos(id: u16, flags: u16, name: &str) -> Vec<u8> {
     let mut octets = message(flags, name, 16);
     octets[..2].copy_from_slice(&id.to_be_bytes());
@@ -86,12 +86,12 @@ pub(crate) fn query(name: &str) -> Vec<u8> {
     message(0x0100, name, 1)
 }
 
-/// A response with this code and empty sections.
+/// A response with this RCODE and empty sections.
 pub(crate) fn response(name: &str, code: u16) -> Vec<u8> {
     message(0x8180 | code, name, 1)
 }
 
-/// A response with this code and a SOA record in its authority section, whose owner is written so.
+/// A response with this RCODE and an SOA record with this encoded owner in its authority section.
 pub(crate) fn denial(name: &str, code: u16, owner: &[u8]) -> Vec<u8> {
     let mut octets = message(0x8400 | code, name, 1);
     octets[9] = 1;
@@ -106,7 +106,7 @@ pub(crate) fn udp_to_server(octets: &[u8]) -> Vec<u8> {
     ethernet(0x0800, &ipv4(17, 1, 53, &udp(40000, 53, octets)))
 }
 
-/// The other way.
+/// The other direction.
 pub(crate) fn udp_from_server(octets: &[u8]) -> Vec<u8> {
     ethernet(0x0800, &ipv4(17, 53, 1, &udp(53, 40000, octets)))
 }
@@ -128,7 +128,7 @@ pub(crate) fn ipv4(protocol: u8, source: u8, destination: u8, payload: &[u8]) ->
     ipv4_part(protocol, source, destination, 0, 0, payload)
 }
 
-/// The same with an identification, and the field of flags and fragment offset.
+/// The same with an identification, and the field with flags and fragment offset.
 pub(crate) fn ipv4_part(protocol: u8, source: u8, destination: u8, identification: u16, offset: u16, payload: &[u8]) -> Vec<u8> {
     let mut octets = vec![0x45, 0];
     octets.extend((payload.len() as u16 + 20).to_be_bytes());
@@ -144,7 +144,7 @@ pub(crate) fn cooked(device: u8, packet: &[u8]) -> Vec<u8> {
     [&[8, 0, 0, 0, 0, 0, 0, device][..], &[0; 12], packet].concat()
 }
 
-/// A packet of UDP from 192.0.2.1 to 192.0.2.53 in fragments that end at these octets of its payload.
+/// A UDP packet from 192.0.2.1 to 192.0.2.53 in fragments that end at these octets of its payload.
 pub(crate) fn fragments(payload: &[u8], identification: u16, cuts: &[usize]) -> Vec<Vec<u8>> {
     let bounds: Vec<usize> = [&[0], cuts, &[payload.len()]].concat();
     let part = |pair: &[usize]| {
@@ -155,7 +155,8 @@ pub(crate) fn fragments(payload: &[u8], identification: u16, cuts: &[usize]) -> 
     bounds.windows(2).map(part).collect()
 }
 
-/// From 2001:db8::`source` to 2001:db8::`destination`; `next` is the first header in `payload`.
+/// From 2001:db8::`source` to 2001:db8::`destination`; `next` is the type of the first header in
+/// `payload`.
 pub(crate) fn ipv6(next: u8, source: u8, destination: u8, payload: &[u8]) -> Vec<u8> {
     let mut octets = vec![0x60, 0, 0, 0];
     octets.extend((payload.len() as u16).to_be_bytes());
@@ -187,7 +188,7 @@ pub(crate) fn tcp(source: u16, destination: u16, (sequence, confirmed): (u32, u3
     octets
 }
 
-/// Messages as a TCP stream carries them.
+/// Messages as in a TCP stream.
 pub(crate) fn stream(messages: &[Vec<u8>]) -> Vec<u8> {
     let framed = messages.iter().map(|message| [&(message.len() as u16).to_be_bytes(), message.as_slice()].concat());
     framed.collect::<Vec<_>>().concat()

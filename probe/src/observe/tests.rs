@@ -1,4 +1,4 @@
-//! What becomes of frames.
+//! Frames of all kinds, and what is observed in them.
 
 use super::testing::*;
 use super::{Addresses, Frame, Observer, Scope};
@@ -17,7 +17,7 @@ fn found(link_type: u32, data: &[u8]) -> Vec<String> {
 fn a_query_is_a_request_and_an_answer_a_response_with_its_code() {
     let memory = observe(&[udp_to_server(&query(NAME)), udp_from_server(&response(NAME, 3))]);
     assert_eq!(memory.texts(), ["www.example.com. A 0", "www.example.com. A 4"]);
-    assert_eq!(memory.hits[1].3, 2, "the frame's own time");
+    assert_eq!(memory.hits[1].3, 2, "not the frame's time");
     assert_eq!((memory.count(Counter::PacketsSeen), memory.count(Counter::MessagesSeen)), (2, 2));
 }
 
@@ -91,7 +91,7 @@ fn tunnels_in_datagrams_are_looked_into() {
         assert_eq!(found(101, &outer), ["www.example.com. A 0"], "{port}");
     }
     let other = ipv4(17, 7, 8, &udp(50000, 4789, &[&[1, 0, 0, 0, 0, 0, 7, 0], frame.as_slice()].concat()));
-    assert_eq!(found(101, &other), [""; 0], "the port alone makes no tunnel");
+    assert_eq!(found(101, &other), [""; 0], "the port alone was taken for a tunnel");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn ipv6_extension_headers_are_passed_over() {
     let packet = ipv6(51, 1, 53, &[&authentication[..], &udp(40000, 53, &query(NAME))].concat());
     assert_eq!(found(101, &packet), ["www.example.com. A 0"]);
     let packet = ipv4(51, 1, 53, &[&authentication[..], &udp(40000, 53, &query(NAME))].concat());
-    assert_eq!(found(101, &packet), ["www.example.com. A 0"], "and IPv4's one");
+    assert_eq!(found(101, &packet), ["www.example.com. A 0"], "IPv4's authentication header");
     let atomic = [17, 0, 0, 0, 1, 2, 3, 4];
     let packet = ipv6(44, 1, 53, &[&atomic[..], &udp(40000, 53, &query(NAME))].concat());
     assert_eq!(found(101, &packet), ["www.example.com. A 0"]);
@@ -139,7 +139,7 @@ fn padding_behind_a_short_packet_is_not_part_of_it() {
 }
 
 #[test]
-fn what_carries_no_dns_is_no_loss() {
+fn frames_without_dns_are_no_loss() {
     let arp = ethernet(0x0806, &[0; 28]);
     let quoted = ipv4(17, 53, 1, &udp(53, 40000, &response(NAME, 0)));
     let icmp = ethernet(0x0800, &ipv4(1, 1, 53, &[&[3, 3, 0, 0, 0, 0, 0, 0], quoted.as_slice()].concat()));
@@ -153,7 +153,7 @@ fn what_carries_no_dns_is_no_loss() {
 }
 
 #[test]
-fn what_cannot_be_read_is_counted_by_reason() {
+fn unreadable_input_is_counted_by_reason() {
     let mut two_questions = query(NAME);
     two_questions[5] = 2;
     let mut no_question = query(NAME);
@@ -199,7 +199,7 @@ fn the_snap_length_is_named_when_it_took_the_question() {
     let data = udp_to_server(&longer);
     let (mut observer, mut memory) = (Observer::new(&scope()), Memory::default());
     observer.frame(&Frame { data: &data[..data.len() - 100], ..frame(&data, 1) }, &mut memory);
-    assert_eq!(memory.hits.len(), 1, "what is missing is behind the question");
+    assert_eq!(memory.hits.len(), 1, "the missing part is behind the question");
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_link_type_that_is_not_read_is_counted_and_known_by_its_number() {
         observer.frame(&Frame { link_type, ..frame(&[0; 60], 1) }, &mut memory);
     }
     assert_eq!(memory.count(Counter::UnknownLinkType), 1004);
-    assert!(observer.unread_link_types().len() < 20, "a list that anyone can make longer has a bound");
+    assert!(observer.unread_link_types().len() < 20, "an unbounded list that anyone can extend");
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_response_code_has_twelve_bits_when_opt_says_so() {
     badvers.extend([0, 0, 41, 4, 0, 1, 0, 0, 0, 0, 0]);
     assert_eq!(observe(&[udp_from_server(&badvers)]).texts(), ["www.example.com. A 17"]);
     badvers.truncate(badvers.len() - 3);
-    assert_eq!(observe(&[udp_from_server(&badvers)]).texts(), ["www.example.com. A 1"], "an OPT record cut short says nothing");
+    assert_eq!(observe(&[udp_from_server(&badvers)]).texts(), ["www.example.com. A 1"], "a truncated OPT record was used");
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn only_messages_of_the_servers_own_addresses_are_seen() {
     }
     assert_eq!(memory.texts(), ["a. A 0", "a. A 1"]);
     assert_eq!(memory.count(Counter::WrongDirection), 1, "a query from the server's own port");
-    assert_eq!(memory.count(Counter::OtherAddresses), 2, "what it asks upstream");
+    assert_eq!(memory.count(Counter::OtherAddresses), 2, "its upstream queries");
     assert_eq!(memory.count(Counter::MessagesSeen), 3);
 }
 
@@ -284,7 +284,7 @@ fn other_addresses_can_be_watched_while_frames_come() {
     observer.frame(&frame(&tcp_to_server(1, 0x18, &octets[..9]), 2), &mut memory);
     observer.set_scope(&Scope { ports: vec![53], addresses: Addresses::Any });
     observer.frame(&frame(&tcp_to_server(10, 0x18, &octets[9..]), 3), &mut memory);
-    assert_eq!(memory.texts(), ["a. A 0"], "what was begun is kept");
+    assert_eq!(memory.texts(), ["a. A 0"], "incomplete streams are lost");
     assert_eq!(memory.count(Counter::OtherAddresses), 1);
 }
 

@@ -1,30 +1,29 @@
-//! Messages that come without a packet around them: a server told of them itself.
+//! Messages without a packet around them: reported by a server with dnstap.
 
 use super::{Addresses, Frame, NS_PER_MS, Reader, Scope, Sink, scope::Side};
 use zonepulse_wire::Counter;
 
-/// The link type of a message that a server told of through dnstap, plus the number of its
-/// type there (`Message.Type` of `dnstap.proto`; 0 is for what could not be read). It is
-/// past what a capture file can name.
+/// Base of the link types for dnstap messages. The message type (`Message.Type` of `dnstap.proto`,
+/// or 0 if unreadable) is added. It is beyond the range of capture files.
 pub const TOLD_BY_SERVER: u32 = 1 << 31;
 
-/// Whose messages count.
+/// Which reported messages count.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Told {
     /// Whether whoever answers is the server.
     anyone: bool,
 }
 
-/// What a type of dnstap says about a message.
+/// What a dnstap message type says about a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     /// Between the server and its clients.
     Own,
-    /// Between a program and a server that it asked, told by the program.
+    /// Between a program and the server that it queries, as reported by the program.
     Tool,
-    /// Between the server and others that it asks on its clients' behalf.
+    /// Between a resolver and the servers that it queries for its clients.
     Upstream,
-    /// Could not be read.
+    /// Not a readable message.
     Unreadable,
 }
 
@@ -60,7 +59,7 @@ fn role(number: u32) -> Role {
         1 | 2 | 5 | 6 | 13 | 14 => Role::Own,
         // STUB, TOOL.
         9..=12 => Role::Tool,
-        // RESOLVER, FORWARDER, and what is not defined yet.
+        // RESOLVER, FORWARDER, and types not defined yet.
         _ => Role::Upstream,
     }
 }

@@ -1,28 +1,29 @@
 //! Tunnels: packets that carry packets.
 //!
-//! What a tunnel carries is looked into wherever it comes from. A server's own tunnel
-//! shows a packet twice in a capture of all devices, outside and inside; only the
-//! inner one is read, and that once (see [`Recent`](super::recent::Recent)).
+//! Tunnels are looked into wherever they come from. In a capture of all devices, a server's own
+//! tunnel shows a packet twice, encapsulated and decapsulated; only the inner one is read, and only
+//! once (see [`Recent`](super::recent::Recent)).
 
 use super::link::{self, Network, Unread, ethertype, split};
 
-/// What a packet may carry instead of a message or a part of a stream.
+/// What a packet may carry instead of a message or part of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tunnel {
     /// An IP packet (RFC 2003, RFC 2473, RFC 4213).
     Ip,
     /// Generic routing encapsulation (RFC 2784, RFC 2890).
     Gre,
-    /// An Ethernet frame in UDP (RFC 7348): what mirrors of cloud networks send.
+    /// An Ethernet frame in UDP (RFC 7348), as sent by traffic mirroring in clouds.
     Vxlan,
-    /// The same with the generic protocol extension (draft-ietf-nvo3-vxlan-gpe), at a port of its own.
+    /// The same with the generic protocol extension (draft-ietf-nvo3-vxlan-gpe), on a port of its
+    /// own.
     VxlanGpe,
     /// Any protocol in UDP (RFC 8926).
     Geneve,
 }
 
 impl Tunnel {
-    /// The tunnel whose registered port a datagram goes to.
+    /// The tunnel whose registered port a datagram is sent to.
     #[inline]
     pub(super) fn at_port(port: u16) -> Option<Self> {
         match port {
@@ -50,7 +51,7 @@ fn gre(octets: &[u8]) -> Network<'_> {
     const ERSPAN_3: u16 = 0x22eb;
     let ([flags, version, high, low], mut rest) = split::<4>(octets)?;
     if version & 7 != 0 {
-        // Version 1 is PPTP's, which encrypts or compresses.
+        // Version 1 is PPTP, which encrypts or compresses.
         return Ok(None);
     }
     if flags & 0xc0 != 0 {
@@ -76,13 +77,14 @@ fn gre(octets: &[u8]) -> Network<'_> {
     }
 }
 
-/// What goes to the port and is no such header is another program's, and no loss. With
-/// the generic extension (draft-ietf-nvo3-vxlan-gpe) it says what it stands before.
+/// A datagram to this port without a valid header belongs to another program and is not a loss.
+/// With the generic extension (draft-ietf-nvo3-vxlan-gpe), the header names the protocol that
+/// follows.
 fn vxlan(octets: &[u8]) -> Network<'_> {
     const VALID: u8 = 0x08;
     const EXTENDED: u8 = 0x04;
     const CONTROL: u8 = 0x01;
-    /// Version and reserved bits, which are 0.
+    /// Version and reserved bits, which must be 0.
     const ZERO: u8 = 0xf0;
     let ([flags, reserved @ .., next, _, _, _, last], inner) = split::<8>(octets)?;
     if flags & EXTENDED == 0 {
@@ -94,7 +96,7 @@ fn vxlan(octets: &[u8]) -> Network<'_> {
         1 | 2 => Ok(Some(inner)),
         3 => link::ethernet(inner),
         5 => link::protocol(ethertype::MPLS[0], inner),
-        // Network service headers, and what is not defined yet.
+        // Network service headers, and undefined protocols.
         _ if is_whole => Err(Unread::Damaged),
         _ => Ok(None),
     }
@@ -102,7 +104,7 @@ fn vxlan(octets: &[u8]) -> Network<'_> {
 
 fn geneve(octets: &[u8]) -> Network<'_> {
     let ([version_length, flags, high, low, _, _, _, last], rest) = split::<8>(octets)?;
-    // Control packets (the highest of the flags) carry no traffic.
+    // Control packets (the highest flag) carry no traffic.
     if *last != 0 || version_length & 0xc0 != 0 || flags & 0xbf != 0 {
         return Ok(None);
     }

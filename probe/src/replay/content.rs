@@ -1,13 +1,11 @@
-//! What captures hold, whatever files they are in: the identity of a replay.
+//! The identity of a replay: a hash of what its captures contain, independent of files.
 //!
-//! The captures are read once before they are replayed, with the observer and the memory
-//! that the replay will have, and hashed is what counts: of every message its time, to the
-//! millisecond, its name in small letters, its type and its kind; and when the first and
-//! the last frame were, and the earliest and the latest. What is not counted because its
-//! time cannot be right is not hashed either: only so do batches of the same number hold
-//! the same. Compression, file format, the order of bytes, the unit of time, the
-//! link layer, how frames are spread over files, and how much memory is left for records
-//! make no difference.
+//! The captures are read once before they are replayed, with the same observer and memory limits,
+//! and everything that counts is hashed: each message's time in milliseconds, lower-case name, type
+//! and kind; and the times of the first, last, earliest and latest frame. Messages that do not
+//! count because their time is impossible are not hashed either: only then do batches with the same
+//! number have the same contents. Compression, file format, byte order, time unit, link layer, the
+//! distribution of frames over files, and the memory left for records make no difference.
 
 use crate::memory::Budget;
 use crate::meter::{CaptureClock, Refused};
@@ -18,19 +16,19 @@ use zonepulse_wire::Counter;
 
 const NS_PER_MS: u64 = 1_000_000;
 
-/// Reads frames, and knows them again.
+/// Reads frames and computes their identity.
 pub(super) struct Content {
     observer: Observer,
     hits: Hits,
     possible: Possible,
     clock: CaptureClock,
     span: Option<Span>,
-    /// The newest time that is possible, and the newest of all.
+    /// The newest possible time, and the newest time of all.
     newest_ns: Option<u64>,
     newest_of_all_ns: u64,
 }
 
-/// When the frames were that count, Unix milliseconds. They need not be in order.
+/// Times of frames that count, Unix milliseconds. Frames need not be in order.
 #[derive(Clone, Copy)]
 struct Span {
     first_ms: u64,
@@ -39,11 +37,11 @@ struct Span {
     latest_ms: u64,
 }
 
-/// What counts of them.
+/// The hits among the messages.
 struct Hits {
     hasher: Sha256,
     count: u64,
-    /// Whether what is found does not count.
+    /// Whether messages currently do not count.
     refusing: bool,
 }
 
@@ -82,22 +80,22 @@ impl Content {
         }
     }
 
-    /// By how much times are to be moved so that the newest is this, Unix milliseconds. Those of the future are not
-    /// the newest, unless all are.
+    /// How far to shift times so that the newest is `now_ms`, Unix milliseconds. Times in the
+    /// future are ignored, unless all are.
     pub(super) fn shift_to(&self, now_ms: u64) -> i64 {
         // Rounded up, so that the newest frame is not in the future.
         let newest_ms = self.newest_ns.unwrap_or(self.newest_of_all_ns).div_ceil(NS_PER_MS);
         now_ms.cast_signed().saturating_sub(newest_ms.cast_signed())
     }
 
-    /// The epoch of a replay with these settings. With a nonce it is another's, whatever is in it.
+    /// The epoch of a replay with these settings. A nonce makes it unique, whatever the contents.
     pub(super) fn epoch(mut self, server_id: u32, interval_s: u32, nonce: Option<u64>) -> u64 {
         self.hits.refusing = self.clock.refusal_at_end().is_some();
         self.observer.finish(&mut self.hits);
         let Hits { mut hasher, count, .. } = self.hits;
         let Span { first_ms, last_ms, earliest_ms, latest_ms } = self.span.unwrap_or(Span::of(0));
         hasher.update(format!("{server_id} {interval_s} {count} {first_ms} {last_ms} {nonce:?}"));
-        // Frames in order, which nearly all are, have the same identity as they always had.
+        // Keep the identity of frames in order, which is the usual case, as in earlier versions.
         if (earliest_ms, latest_ms) != (first_ms, last_ms) {
             hasher.update(format!(" {earliest_ms} {latest_ms}"));
         }
@@ -129,7 +127,7 @@ impl Sink for Hits {
         self.hasher.update(hit.time_ms.to_le_bytes());
         self.hasher.update(hit.kind.number().to_le_bytes());
         self.hasher.update(hit.record_type.value().to_le_bytes());
-        // A name says itself where it ends.
+        // Names are self-delimiting.
         self.hasher.update(name);
     }
 

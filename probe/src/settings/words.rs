@@ -1,24 +1,24 @@
-//! What the log says of the central's settings.
+//! Log messages about the central's settings.
 
 use super::Kept;
 use crate::config::Config;
 use zonepulse_wire::{Communication, ProbeSettings, RabbitmqSettings};
 
-/// A setting that the configuration has, and the central otherwise.
+/// A configured value that the central overrides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overridden {
     /// Its key in the configuration.
     pub key: &'static str,
-    /// What the configuration says.
+    /// The configured value.
     pub configured: String,
     /// Its name at the central.
     pub setting: &'static str,
-    /// What the central says.
+    /// The central's value.
     pub central: String,
 }
 
 impl Overridden {
-    /// Those whose value in the configuration is not the default: somebody wanted it.
+    /// Only values that differ from the default, and so were set deliberately.
     pub(super) fn of(config: &Config, settings: &ProbeSettings) -> Vec<Overridden> {
         let default = Config::default();
         let mut overridden = Vec::new();
@@ -40,20 +40,20 @@ impl Overridden {
         overridden
     }
 
-    /// Says it, and where to change it.
+    /// Logs the override, and where to change it.
     pub fn warn(&self, server_id: u32) {
         let Overridden { key, configured, setting, central } = self;
         tracing::warn!(
             key,
             configured,
             central,
-            "the central's settings stand above this probe's configuration: set {setting} at the central (PATCH \
-             /api/v2/pvservers/{server_id}), or say settings = \"ignore\" in [central]"
+            "the central's settings override this probe's configuration: set {setting} at the central (PATCH \
+             /api/v2/pvservers/{server_id}), or set settings = \"ignore\" in [central]"
         );
     }
 }
 
-/// Says that these settings are in force, without their secrets.
+/// Logs that these settings are in force, without their secrets.
 pub fn tell(kept: &Kept) {
     let ProbeSettings {
         dns_monitoring,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_configuration_wants_and_the_central_has_otherwise_is_named() {
+    fn overridden_settings_are_named() {
         let said = overridden("interval_s = 10\ndeliver.communication = \"rabbitmq\"\nsystem.enabled = false", |_| ());
         let expected = [
             ("deliver.communication", "rabbitmq", "communication", "http"),
@@ -121,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn a_default_and_what_both_say_is_not_named() {
+    fn defaults_and_equal_values_are_not_reported() {
         assert_eq!(overridden("interval_s = 60", |settings| settings.dns_interval_s = 10), []);
         assert_eq!(overridden("interval_s = 10", |settings| settings.dns_interval_s = 10), []);
     }
 
     #[test]
-    fn the_broker_is_told_without_user_and_password() {
+    fn the_broker_is_logged_without_user_and_password() {
         let rabbitmq = RabbitmqSettings {
             address: "broker.example".into(),
             port: 5671,

@@ -1,13 +1,14 @@
-//! Whether what is observed is where the DNS server waits for queries.
+//! Whether the probe observes the sockets on which the DNS server accepts queries.
 //!
-//! A server has more sockets than those that clients ask at: resolvers send their own questions from ports that change,
-//! there are control channels, statistics and encrypted DNS, which nobody can read from packets. So two things count as
-//! a mismatch, and nothing else:
+//! A server has more sockets than those its clients use: resolvers send queries from changing
+//! ports, and there are control channels, statistics and encrypted DNS, which cannot be read from
+//! packets. So only two situations count as a mismatch:
 //!
-//! * Nothing that may be the server's waits where the probe observes, while there is a place where it serves.
-//! * There is just one server, and it certainly serves on another port, too.
+//! * None of the sockets that may be the server's is where the probe observes, although there is
+//!   one where it serves.
+//! * There is only one server, and it certainly serves on another port as well.
 //!
-//! *Serves* is said of a port that has UDP and TCP, or is 53.
+//! A port *serves* if it has both UDP and TCP, or is 53.
 
 use super::look::{Found, Place, Server};
 use super::proc::Protocol;
@@ -17,34 +18,35 @@ use std::net::IpAddr;
 
 /// DNS over TLS, QUIC and HTTPS.
 const ENCRYPTED: [u16; 2] = [853, 443];
-/// Control channels of BIND, Knot's and NSD's, Unbound.
+/// Control channels of BIND, Knot and NSD, and Unbound.
 const CONTROL: [u16; 4] = [953, 8952, 8953, 8081];
 const DNS: u16 = 53;
-/// Ports and addresses that are told.
+/// Maximum number of ports and addresses reported.
 const MAX_TOLD: usize = 5;
 
-/// What is observed.
+/// What the probe observes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Observed {
     pub(super) device: String,
     pub(super) ports: Vec<u16>,
-    /// Ports that are known and not observed.
+    /// Ports that are deliberately not observed.
     pub(super) ignored: Vec<u16>,
     pub(super) addresses: ServerAddresses,
-    /// The machine's own, where those count.
+    /// The machine's own addresses, if those are the server's.
     pub(super) local: Vec<IpAddr>,
 }
 
-/// What is wrong.
+/// A mismatch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mismatch {
-    /// What was found and what to do.
+    /// What was found, and what to do.
     pub(super) detail: String,
-    /// Whether the observed ports may be redirected to the server's: nobody on this machine waits there.
+    /// Whether the observed ports may be redirected to the server's: nothing on this machine
+    /// listens there.
     pub(super) may_be_redirected: bool,
 }
 
-/// Compares; gives what is wrong.
+/// Compares what is observed with what was found.
 pub(super) fn judge(observed: &Observed, found: &Found) -> Option<Mismatch> {
     let places = || found.servers.iter().flat_map(Server::places);
     let names = names(&found.servers);
@@ -58,14 +60,14 @@ pub(super) fn judge(observed: &Observed, found: &Found) -> Option<Mismatch> {
     if at_addresses.is_empty() {
         let at = addresses(&at_ports);
         return wrong(format!(
-            "{names} listens on {at} and capture.addresses has {}: add the address there",
+            "{names} listens on {at}, but capture.addresses has {}: add the address",
             observed.describe_addresses()
         ));
     }
     if found.are_here && !at_addresses.iter().any(|place| observed.device_shows(place.address)) {
         let (at, device) = (addresses(&at_addresses), &observed.device);
         return wrong(format!(
-            "{names} listens on {at}, and its clients' packets do not pass capture.device = \"{device}\": set it to \"any\""
+            "{names} listens on {at}, but its clients' packets do not pass capture.device = \"{device}\": set it to \"any\""
         ));
     }
     let only_one = found.independent == 1;
@@ -75,14 +77,14 @@ pub(super) fn judge(observed: &Observed, found: &Found) -> Option<Mismatch> {
         return None;
     }
     wrong(format!(
-        "{names} listens on {}, too, and capture.ports has {}: add the port there, or to capture.ignored_ports if it is not \
-         to be counted",
+        "{names} also listens on {}, but capture.ports has {}: add the port, or add it to capture.ignored_ports if it is not \
+             to be counted",
         describe(&others),
         list(&observed.ports)
     ))
 }
 
-/// Nothing that may be the server's is at an observed port.
+/// No socket that may be the server's is on an observed port.
 fn elsewhere(observed: &Observed, found: &Found, names: &str) -> Option<Mismatch> {
     let certain = services(found.servers.iter().flat_map(|server| &server.certain));
     let possible = services(found.servers.iter().flat_map(Server::places));
@@ -95,16 +97,17 @@ fn elsewhere(observed: &Observed, found: &Found, names: &str) -> Option<Mismatch
     let wanted: Vec<u16> = at.iter().map(|service| service.port).take(MAX_TOLD).collect();
     let advice = match at.as_slice() {
         [_] => format!("set capture.ports = [{}]", list(&wanted)),
-        _ => "set capture.ports to those that clients ask at".to_owned(),
+        _ => "set capture.ports to those that clients use".to_owned(),
     };
     Some(Mismatch {
-        detail: format!("{names} {verb} on {}, and capture.ports has {ports}, where it does not: {advice}", describe(&at)),
+        detail: format!("{names} {verb} on {}, but capture.ports has {ports}: {advice}", describe(&at)),
         may_be_redirected: !found.here.iter().any(|place| observed.ports.contains(&place.port)),
     })
 }
 
-/// Whether requests to a port that is not observed may be for the server: not where another program of this machine waits
-/// there, or another of several servers. Where nobody does they may be for a server elsewhere, if there can be one.
+/// Whether requests to an unobserved port may be for the server: not if another program or another
+/// DNS server of this machine listens there. If nothing does, they may be for a server elsewhere,
+/// if there can be one.
 pub(super) fn may_be_served(observed: &Observed, found: &Found, port: u16) -> bool {
     let at = |place: &Place| place.port == port && place.protocol == Protocol::Udp;
     let has = |server: &Server| server.places().any(at);
@@ -121,7 +124,7 @@ pub(super) fn may_be_served(observed: &Observed, found: &Found, port: u16) -> bo
     found.servers.iter().any(has)
 }
 
-/// A port where DNS is served.
+/// A port on which DNS is served.
 struct Service {
     port: u16,
     udp: bool,
@@ -150,7 +153,8 @@ impl Observed {
         self.ports.contains(&port) || self.ignored.contains(&port)
     }
 
-    /// Whether messages to this address count. A server elsewhere has addresses that this machine does not know.
+    /// Whether messages to this address count. A server elsewhere has addresses unknown to this
+    /// machine.
     fn has_address(&self, address: IpAddr, is_here: bool) -> bool {
         address.is_unspecified()
             || match &self.addresses {
@@ -160,8 +164,9 @@ impl Observed {
             }
     }
 
-    /// Whether what others send to this address passes the device: loopback addresses are on one device only, and a
-    /// machine's own questions to its other addresses pass that one, too, but nobody else's.
+    /// Whether packets from others to this address pass the device. Loopback addresses are on one
+    /// device only, which also carries the machine's own queries to its other addresses, but nobody
+    /// else's.
     fn device_shows(&self, address: IpAddr) -> bool {
         match self.device.as_str() {
             "any" => true,
@@ -179,7 +184,7 @@ impl Observed {
     }
 }
 
-/// Which programs they are, each once.
+/// The names of the programs, without duplicates.
 fn names(servers: &[Server]) -> String {
     let mut names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
     names.sort_unstable();
@@ -199,7 +204,7 @@ fn describe(services: &[&Service]) -> String {
         let comma = if at == 0 { "" } else { ", " };
         let everywhere = service.addresses.iter().any(IpAddr::is_unspecified);
         let of = if everywhere { "all addresses".to_owned() } else { list(&service.addresses) };
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{comma}port {} ({protocols}) of {of}", service.port);
     }
     if services.len() > MAX_TOLD { text + " and others" } else { text }

@@ -1,4 +1,4 @@
-//! The DNS servers that run on this machine, and on which sockets they wait for queries.
+//! Finds the DNS servers running on this machine, and the sockets on which they accept queries.
 
 use super::proc::{self, Protocol, Socket};
 use crate::heartbeat::process::{self, Process};
@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Deref;
 
-/// Processes of servers that are looked at; some servers have one for each core.
+/// Maximum number of server processes examined; some servers have one per core.
 const MAX_PROCESSES: usize = 64;
-/// Network namespaces whose sockets are read.
+/// Maximum number of network namespaces whose sockets are read.
 const MAX_NAMESPACES: usize = 8;
-/// What privileged ports are bound by, before a server becomes another user, or on its behalf.
+/// The user that opens privileged ports, before a server changes its user, or on its behalf.
 const ROOT: u32 = 0;
 
-/// A place where somebody waits for queries.
+/// A socket on which queries are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) port: u16,
@@ -22,26 +22,25 @@ pub(super) struct Place {
     pub(super) address: IpAddr,
 }
 
-/// A process of a DNS server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Server {
     pub(super) name: String,
-    /// Places that are certainly its.
+    /// Sockets that certainly belong to it.
     pub(super) certain: Vec<Place>,
-    /// Places that may be its; empty where `certain` is all there is.
+    /// Sockets that may belong to it; empty if `certain` is complete.
     pub(super) possible: Vec<Place>,
 }
 
-/// What a look finds.
+/// The result of a look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// One for each process, those of the probe's own network namespace; those of others only where it has none.
+    /// One per process. Those of the probe's own network namespace, or of others if it has none.
     pub(super) servers: Vec<Server>,
-    /// How many of the processes were not started by another of them.
+    /// Number of processes not started by another of them.
     pub(super) independent: usize,
     /// Whether they are in the probe's own network namespace.
     pub(super) are_here: bool,
-    /// All places of the probe's own network namespace, whoever's.
+    /// All sockets in the probe's own network namespace, whoever owns them.
     pub(super) here: Vec<Place>,
 }
 
@@ -52,13 +51,13 @@ impl Place {
 }
 
 impl Server {
-    /// All places where it may be.
+    /// All sockets that may belong to it.
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
         self.certain.iter().chain(&self.possible)
     }
 }
 
-/// Looks at the processes with these names; `None` where what there is cannot be known.
+/// Looks at the processes with these names; `None` if their sockets cannot be determined.
 pub(super) fn look(names: &[String]) -> Option<Found> {
     let processes = process::all();
     let is_server = |process: &Process| names.iter().any(|name| process::is(process, name));
@@ -67,7 +66,7 @@ pub(super) fn look(names: &[String]) -> Option<Found> {
     let own = proc::namespace("self")?;
     let mut namespaces: BTreeMap<u64, Vec<&Process>> = BTreeMap::new();
     for process in servers.into_iter().take(MAX_PROCESSES) {
-        // It may have ended.
+        // The process may have ended.
         let Some(namespace) = proc::namespace(&process.id.to_string()) else { continue };
         namespaces.entry(namespace).or_default().push(process);
     }
@@ -87,7 +86,7 @@ pub(super) fn look(names: &[String]) -> Option<Found> {
     Some(found)
 }
 
-/// All users that these processes are or may become.
+/// All users that these processes have or may become.
 fn users_of(processes: &[&Process]) -> BTreeSet<u32> {
     processes.iter().filter_map(|process| proc::users(process.id)).flatten().collect()
 }
@@ -96,7 +95,8 @@ fn independent(servers: &[&Process]) -> usize {
     servers.iter().filter(|server| servers.iter().all(|other| other.id != server.parent)).count()
 }
 
-/// The places of a process, of those of its namespace; `others` are the users of programs that are no DNS servers.
+/// Finds a process's sockets among those of its namespace; `others` are the users of programs other
+/// than DNS servers.
 fn of(
     process: &Process,
     sockets: &[Socket],
@@ -149,7 +149,8 @@ mod tests {
         assert_eq!(independent(&[&one, &two, &other]), 2);
     }
 
-    /// A program that waits on a port of UDP and TCP as another user, whose files a thread without capabilities cannot see.
+    /// A program that listens on a UDP and TCP port as another user, whose files are invisible to a
+    /// thread without capabilities.
     struct Other(std::process::Child);
 
     impl Other {
@@ -177,7 +178,7 @@ mod tests {
             Other(command.spawn().unwrap())
         }
 
-        /// What a thread without capabilities finds of it.
+        /// What a thread without capabilities finds out about it.
         fn seen(&self) -> Server {
             let id = self.0.id();
             let look = move || {
@@ -200,7 +201,7 @@ mod tests {
     }
 
     fn is_root() -> bool {
-        // SAFETY: touches no memory.
+        // SAFETY: accesses no memory.
         unsafe { libc::geteuid() == 0 }
     }
 
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_of_a_user_who_has_one_program_are_certainly_its() {
+    fn sockets_of_a_user_with_one_program_certainly_belong_to_it() {
         if !is_root() {
             return;
         }
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_of_a_user_who_has_other_programs_are_only_possibly_one_s() {
+    fn sockets_of_a_user_with_several_programs_possibly_belong_to_it() {
         if !is_root() {
             return;
         }

@@ -1,16 +1,16 @@
-//! Whether a running probe sees the DNS server's messages at all.
+//! Detects whether a running probe sees the DNS server's messages at all.
 //!
-//! A probe on the wrong port runs, loses nothing, and counts nothing. So beside what it counts there is a second account:
-//! where the server waits for queries (`look.rs`, `judge.rs`), and what the messages of the last minute say about those
-//! that should be there and are not (`traffic.rs`). Each reason for doubt has a name, a [`BlindReason`]; heartbeats, the log
-//! and `/metrics` tell of it while it holds, and each batch for how long it held in the time that the batch covers
-//! ([`Counter::BlindMs`]).
+//! A probe on the wrong port runs, loses nothing, and counts nothing. So the probe also checks
+//! where the server accepts queries (`look.rs`, `judge.rs`), and whether the messages of the last
+//! minute suggest that others are missing (`traffic.rs`). Each reason for doubt has a name, a
+//! [`BlindReason`]. Heartbeats, the log and `/metrics` report it while it applies, and each batch
+//! says for how much of its coverage one applied ([`Counter::BlindMs`]).
 //!
-//! A batch is judged when it closes and never after. So it also counts as blind from end to end when until then there was
-//! no message at all, though a heartbeat waits an interval before it says so, and when it has [`MIN_MESSAGES`] of one
-//! direction and none of the other itself.
+//! A batch is judged once, when it closes. It therefore also counts as blind throughout if there
+//! was no message at all up to then, although a heartbeat reports that only after an interval, or
+//! if it has [`MIN_MESSAGES`] in one direction and none in the other.
 //!
-//! Only whoever counts live is judged. A capture file is what it is.
+//! Only live sources are judged; there is nothing to doubt about a capture file.
 
 mod judge;
 mod look;
@@ -36,23 +36,23 @@ use zonepulse_wire::{Batch, BlindReason, Blindness, Counter};
 pub use reasons::name;
 pub use traffic::Totals;
 
-/// How often the server's sockets are looked at.
+/// How often to look at the server's sockets.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// Within this a response follows, milliseconds.
+/// Time within which a response should follow, milliseconds.
 const ANSWER_MS: u64 = 1000;
-/// At most one line in the log about a reason in this time.
+/// Minimum time between two log messages about a reason.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
-/// What is observed, and whom it should be of.
+/// What is observed, and the servers it should belong to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     source: Counted,
-    /// Which processes are DNS servers.
+    /// Names of DNS server processes.
     servers: Vec<String>,
     observed: Observed,
 }
 
-/// See the module. All parts share it; nobody waits for it.
+/// The state of the detection, shared by all components; nobody waits for it.
 #[derive(Debug, Default)]
 pub struct Sight {
     state: Mutex<State>,
@@ -62,14 +62,14 @@ pub struct Sight {
 struct State {
     settings: Option<Settings>,
     looked: Looked,
-    /// Since listening began last.
+    /// Traffic since listening last began.
     traffic: Option<Traffic>,
     listens: bool,
-    /// How long an interval is, once anybody has said so: for so long no message is no reason yet.
+    /// The length of an interval, once known: no message for this long is a reason.
     grace: Option<Duration>,
-    /// When listening began, Unix milliseconds; unknown where the clock was set since.
+    /// When listening began, Unix milliseconds; unknown after a step of the clock.
     began_ms: Option<u64>,
-    /// What the source had counted when it was asked last, and when listening began.
+    /// The source's counts at the last turn, and at the start of listening.
     totals: Totals,
     before: Totals,
     held: BTreeMap<BlindReason, Held>,
@@ -77,32 +77,32 @@ struct State {
     said: BTreeMap<BlindReason, Said>,
 }
 
-/// A moment, by a clock that nobody sets and by the machine's, Unix milliseconds, if that is set.
+/// A moment, by a steady clock and, if it is set, by the wall clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// For how long something holds.
+    /// Measures how long something has applied.
     pub steady: Instant,
-    /// When it held.
+    /// The time of day, Unix milliseconds.
     pub wall_ms: Option<u64>,
 }
 
-/// What was found of the server's sockets, and when, Unix milliseconds.
+/// The result of a look at the server's sockets, and its time, Unix milliseconds.
 #[derive(Debug, Default)]
 struct Looked {
     found: Option<Found>,
     mismatch: Option<Mismatch>,
-    /// Of the last look that found nothing wrong.
+    /// The last look that found no problem.
     well_ms: u64,
 }
 
-/// A reason that holds.
+/// A reason that applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Held {
     since_ms: u64,
     detail: String,
 }
 
-/// What the log said of a reason last.
+/// What was last logged about a reason.
 #[derive(Debug, Clone, Copy)]
 struct Said {
     holds: bool,
@@ -110,14 +110,14 @@ struct Said {
 }
 
 impl Moment {
-    /// This one, where the machine's clock is believed.
+    /// The present moment, with the wall clock if it is plausible.
     pub(crate) fn now() -> Moment {
         Moment { steady: Instant::now(), wall_ms: Some(crate::agent::now_ms()) }
     }
 }
 
 impl Settings {
-    /// Those of a configuration; what of it is meant here changes only with a restart.
+    /// The settings of a configuration. These parts of it change only with a restart.
     pub fn of(config: &Config) -> Settings {
         let capture = &config.capture;
         let observed = Observed {
@@ -132,7 +132,8 @@ impl Settings {
         Settings { source: config.counted(), servers, observed }
     }
 
-    /// Looks at the machine as it is now; `None` where there is nothing to compare, or it cannot be known.
+    /// Looks at the machine's present state; `None` if there is nothing to compare, or it cannot be
+    /// determined.
     fn look(&self) -> Option<(Found, Option<Mismatch>)> {
         if self.source == Counted::Dnstap {
             return None;
@@ -147,13 +148,14 @@ impl Settings {
     }
 }
 
-/// What is wrong with the ports, addresses or the device of a configuration, as this machine's DNS server is now.
+/// What is wrong with the configured ports, addresses or device, given this machine's DNS server at
+/// present.
 pub fn check(config: &Config) -> Option<String> {
     let (_, mismatch) = Settings::of(config).look()?;
     mismatch.map(|mismatch| mismatch.detail)
 }
 
-/// Looks at the server's sockets now and then until it is dropped.
+/// Looks at the server's sockets periodically, until dropped.
 pub async fn run(status: Arc<Status>, settings: Settings) {
     loop {
         let settings = settings.clone();
@@ -165,12 +167,12 @@ pub async fn run(status: Arc<Status>, settings: Settings) {
 }
 
 impl Sight {
-    /// This is what is observed from now on.
+    /// Sets what is observed from now on.
     pub fn observe(&self, settings: Settings) {
         self.lock().settings = Some(settings);
     }
 
-    /// Whoever counts has begun to listen, or goes on.
+    /// The counted source has started or continues to listen.
     pub fn begin(&self, now: Moment) {
         let mut state = self.lock();
         if !state.listens {
@@ -180,18 +182,18 @@ impl Sight {
         }
     }
 
-    /// Nobody listens.
+    /// The counted source has stopped listening.
     pub fn end(&self, now: Moment) {
         let mut state = self.lock();
         if std::mem::take(&mut state.listens) {
             state.hold(BTreeMap::new(), now.wall_ms);
         }
-        // The next meter begins anew; one that goes on says so before the next beginning.
+        // The next meter starts at zero; one that continues says so before it begins again.
         state.totals = Totals::default();
     }
 
-    /// Takes what was counted so far, several times a second; `elsewhere` gives the requests to ports that are not
-    /// observed since it was called last.
+    /// Takes the totals so far, several times a second; `elsewhere` returns the requests to
+    /// unobserved ports since the last call.
     pub fn turn(&self, now: Moment, interval_s: u32, totals: Totals, elsewhere: impl FnOnce() -> Vec<(u16, u32)>) {
         let mut state = self.lock();
         state.totals = totals;
@@ -206,7 +208,7 @@ impl Sight {
         }
     }
 
-    /// The clock was set: what holds has held, by the new one, since nobody knows when.
+    /// The clock was set: by the new clock, it is unknown since when present reasons have applied.
     pub fn stepped(&self) {
         let mut state = self.lock();
         state.held.values_mut().for_each(|held| held.since_ms = 0);
@@ -223,7 +225,7 @@ impl Sight {
         }
     }
 
-    /// Adds to a batch that closes for how long something held in the time that it covers.
+    /// Adds to a closing batch for how much of its coverage a reason applied.
     pub fn complete(&self, batch: &mut Batch) {
         let mut state = self.lock();
         let covered_ms = batch.coverage.until_ms.saturating_sub(batch.coverage.from_ms);
@@ -238,7 +240,7 @@ impl Sight {
         batch.counters.add(Counter::BlindMs, if is_deaf { covered_ms } else { held_ms });
     }
 
-    /// What holds at this moment.
+    /// The reasons that apply now.
     pub fn blind(&self) -> Vec<Blindness> {
         let state = self.lock();
         state.held.iter().map(|(reason, held)| Blindness { reason: *reason, detail: held.detail.clone() }).collect()
@@ -249,18 +251,19 @@ impl Sight {
     }
 }
 
-/// Whether a batch has a message that is the server's own, counted or not.
+/// Whether a batch has any message of the server, counted or not.
 fn is_any_server_s(batch: &Batch) -> bool {
     let of = |counter| batch.counters.get(counter);
     let others = NOT_THE_SERVER_S.into_iter().map(of).fold(0, u64::saturating_add);
     of(Counter::MessagesSeen) > others
 }
 
-/// Messages that tell nothing of those of the server.
+/// Messages that say nothing about those of the server.
 pub(crate) const NOT_THE_SERVER_S: [Counter; 4] =
     [Counter::OwnMessages, Counter::NotTheServersOwn, Counter::NoMessage, Counter::WrongDirection];
 
-/// Whether a batch has enough of one direction and none of the other, and did not only just begin to.
+/// Whether a batch has enough messages in one direction and none in the other, and not only at its
+/// very end.
 fn has_one_direction(batch: &Batch) -> bool {
     let sum = |request: bool| {
         let rows = batch.rows.iter().filter(|row| (row.kind == MessageKind::REQUEST) == request);

@@ -1,8 +1,9 @@
-//! Sockets that wait for what comes, as the kernel lists them (proc(5)): which there are, and which are a process's.
+//! Listening sockets as listed by the kernel (proc(5)): which exist, and which belong to a process.
 //!
-//! A list is of a network namespace, that of the process under whose number it is read. Anyone may read it. Which
-//! sockets a process has open only those may see who could trace it (ptrace(2)): a probe that runs as another user than
-//! the server cannot, and a probe of root without capabilities only if the server has none either.
+//! A list covers the network namespace of the process under whose ID it is read. Anyone may read
+//! it. Only those who may trace a process (ptrace(2)) can see its open sockets: a probe that runs
+//! as another user than the server cannot, and a root probe without capabilities only if the server
+//! has none either.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -10,54 +11,54 @@ use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::MetadataExt;
 
-/// No more of a list is read, sockets; a resolver has one of UDP for each question that it asks at the moment.
+/// Maximum number of sockets read from a list; a resolver has one UDP socket per outstanding query.
 const MAX_SOCKETS: usize = 32_768;
-/// Open files of processes that are looked at in one look.
+/// Maximum number of open files examined in one look.
 pub(super) const MAX_FILES: usize = 16_384;
-/// The longest line that a list has, bytes; they have 150.
+/// Maximum length of a line, bytes; actual lines have 150.
 const MAX_LINE: u64 = 512;
 /// `TCP_LISTEN` (include/net/tcp_states.h).
 const LISTEN: &str = "0A";
 
-/// How a socket is spoken to.
+/// The transport of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Protocol {
     Udp,
     Tcp,
 }
 
-/// A socket of UDP that is not connected, or of TCP that listens.
+/// An unconnected UDP socket, or a listening TCP socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Socket {
     pub(super) protocol: Protocol,
     pub(super) address: IpAddr,
     pub(super) port: u16,
-    /// Who made it.
+    /// The owner.
     pub(super) user: u32,
     inode: u64,
 }
 
-/// Those of a network namespace.
+/// The sockets of a network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listing {
     pub(super) sockets: Vec<Socket>,
-    /// Whether these are all.
+    /// Whether the list is complete.
     is_whole: bool,
 }
 
-/// What tells a process's network namespace from others: each has files of its own below `/proc/PID/net`. Unlike the
-/// link `/proc/PID/ns/net` anyone may look at them.
+/// Identifies a process's network namespace: each has separate files below `/proc/PID/net`. Unlike
+/// the link `/proc/PID/ns/net`, anyone may stat them.
 pub(super) fn namespace(process: &str) -> Option<u64> {
     fs::metadata(format!("/proc/{process}/net/udp")).ok().map(|metadata| metadata.ino())
 }
 
-/// The sockets of a process's network namespace; `None` where they cannot all be read.
+/// The sockets of a process's network namespace; `None` if they cannot all be read.
 pub(super) fn sockets(process: &str) -> Option<Vec<Socket>> {
     let mut all = Listing { sockets: Vec::new(), is_whole: true };
     for (list, protocol) in [("udp", Protocol::Udp), ("udp6", Protocol::Udp), ("tcp", Protocol::Tcp), ("tcp6", Protocol::Tcp)] {
         match File::open(format!("/proc/{process}/net/{list}")) {
             Ok(file) => all.read(BufReader::new(file), protocol).ok()?,
-            // A kernel without IPv6.
+            // The kernel has no IPv6.
             Err(error) if error.kind() == io::ErrorKind::NotFound && list.ends_with('6') => {}
             Err(_) => return None,
         }
@@ -78,10 +79,10 @@ impl Listing {
                 self.is_whole = false;
                 break;
             }
-            // The first line names the columns.
+            // The first line contains the column names.
             let Some(row) = str::from_utf8(&line).ok().and_then(Row::of) else { continue };
             match protocol {
-                // Those that listen come first, and there may be very many others.
+                // Listening sockets come first, and there may be very many others.
                 Protocol::Tcp if row.state != LISTEN => break,
                 Protocol::Udp if row.is_connected => {}
                 Protocol::Tcp | Protocol::Udp => self.sockets.push(row.socket(protocol)),
@@ -119,7 +120,7 @@ impl Row<'_> {
     }
 }
 
-/// `0100007F:0035`: the address in words of 32 bits, each in the machine's own order of octets.
+/// `0100007F:0035`: the address in words of 32 bits, each in the machine's byte order.
 fn endpoint(text: &str) -> Option<(IpAddr, u16)> {
     let (address, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -138,8 +139,8 @@ fn endpoint(text: &str) -> Option<(IpAddr, u16)> {
     Some((address, port))
 }
 
-/// Those of these sockets that a process has open; `None` where its files cannot all be looked at, or are more than are
-/// left to look at.
+/// The sockets that a process has open; `None` if its files cannot all be examined, or there are
+/// more than `files_left`.
 pub(super) fn open_in(process: u32, sockets: &[Socket], files_left: &mut usize) -> Option<Vec<Socket>> {
     let by_inode: HashMap<u64, &Socket> = sockets.iter().map(|socket| (socket.inode, socket)).collect();
     let mut open = Vec::new();
@@ -147,7 +148,7 @@ pub(super) fn open_in(process: u32, sockets: &[Socket], files_left: &mut usize) 
         *files_left = files_left.checked_sub(1)?;
         let target = match fs::read_link(file.ok()?.path()) {
             Ok(target) => target,
-            // It was closed meanwhile.
+            // Closed in the meantime.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(_) => return None,
         };
@@ -157,7 +158,7 @@ pub(super) fn open_in(process: u32, sockets: &[Socket], files_left: &mut usize) 
     Some(open)
 }
 
-/// The users that a process is or may become: real, effective, saved, for files.
+/// The users that a process has or may become: real, effective, saved, file system.
 pub(super) fn users(process: u32) -> Option<Vec<u32>> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;

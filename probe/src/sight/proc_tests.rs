@@ -33,7 +33,7 @@ fn a_process_s_own_sockets_are_found_by_protocol_and_address() {
 }
 
 #[test]
-fn connected_sockets_are_none_that_wait_for_anyone() {
+fn connected_sockets_are_not_listed() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.connect(server.local_addr().unwrap()).unwrap();
@@ -50,11 +50,11 @@ fn sockets_of_another_process_are_not_a_process_s_own() {
     let port = udp.local_addr().unwrap().port();
     let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     let all = sockets(&child.id().to_string()).unwrap();
-    assert!(all.iter().any(|socket| socket.port == port), "one namespace, one list");
+    assert!(all.iter().any(|socket| socket.port == port), "not in the list of the same namespace");
     let open = open_in(child.id(), &all, &mut 10_000);
     child.kill().unwrap();
     child.wait().unwrap();
-    // Sockets of Rust are closed when another program is run.
+    // Rust closes sockets on exec.
     assert!(open.is_none_or(|open| open.iter().all(|socket| socket.port != port)));
 }
 
@@ -66,7 +66,7 @@ fn no_more_files_are_looked_at_than_are_left() {
 }
 
 #[test]
-fn a_socket_is_of_the_user_who_made_it() {
+fn a_socket_belongs_to_its_creator() {
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = udp.local_addr().unwrap().port();
     let user = sockets(OWN).unwrap().iter().find(|socket| socket.port == port).unwrap().user;
@@ -78,7 +78,7 @@ fn a_socket_is_of_the_user_who_made_it() {
 fn a_namespace_is_known_by_anyone() {
     assert_eq!(namespace(OWN), namespace(&std::process::id().to_string()));
     assert_eq!(namespace("no-such-process"), None);
-    // Where there is the right to make one.
+    // If this process may create a namespace.
     let elsewhere = std::process::Command::new("unshare").args(["-n", "stat", "-Lc", "%i", "/proc/self/net/udp"]).output();
     if let Some(text) = elsewhere.ok().filter(|output| output.status.success()) {
         let inode = String::from_utf8(text.stdout).unwrap().trim().parse::<u64>().unwrap();
@@ -87,7 +87,7 @@ fn a_namespace_is_known_by_anyone() {
 }
 
 #[test]
-fn what_is_no_list_is_read_without_panic_and_very_long_ones_are_not_whole() {
+fn invalid_lists_cause_no_panic_and_very_long_ones_are_incomplete() {
     let mut listing = Listing { sockets: Vec::new(), is_whole: true };
     for text in ["", "\n", "x", "1: zz:zz", "0: 0100007F:0035 00000000:0000", "0: 0100:0035 00000000:0000 07 0:0 0:0 0 0 0 1"] {
         listing.read(text.as_bytes(), Protocol::Udp).unwrap();
@@ -100,7 +100,7 @@ fn what_is_no_list_is_read_without_panic_and_very_long_ones_are_not_whole() {
 }
 
 #[test]
-fn of_tcp_no_more_is_read_than_what_listens() {
+fn only_listening_tcp_sockets_are_read() {
     let row = |port: &str, state: &str| {
         format!("0: 0100007F:{port} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000 107 0 77 2 0 0\n")
     };

@@ -1,4 +1,4 @@
-//! What holds, with the words for it, and the log's part.
+//! Determines which reasons apply, describes them, and logs changes.
 
 use super::traffic::{Finding, Missing, Traffic};
 use super::{Held, Moment, SAY_AGAIN, Said, Settings, State, judge};
@@ -21,7 +21,7 @@ pub fn name(reason: BlindReason) -> &'static str {
 }
 
 impl State {
-    /// Finds what holds now.
+    /// Determines the reasons that apply now.
     pub(super) fn judge(&mut self, Moment { steady: now, wall_ms: now_ms }: Moment) {
         let mut reasons = BTreeMap::new();
         let (Some(traffic), Some(settings)) = (&self.traffic, &self.settings) else { return };
@@ -51,7 +51,8 @@ impl State {
         self.say(now);
     }
 
-    /// Where the observed ports are redirected to the server's, its messages are seen, and nothing is wrong.
+    /// If the observed ports are redirected to the server's, its messages are seen, and nothing is
+    /// wrong.
     fn other_sockets(&self, settings: &Settings, traffic: &Traffic) -> Option<String> {
         let mismatch = self.looked.mismatch.as_ref()?;
         let sees_both = traffic.requests() > 0 && traffic.responses() > 0;
@@ -63,11 +64,11 @@ impl State {
         self.looked.found.as_ref().is_none_or(|found| judge::may_be_served(&settings.observed, found, port))
     }
 
-    /// These reasons hold now, and no others.
+    /// Sets the reasons that apply now, in place of all others.
     pub(super) fn hold(&mut self, mut reasons: BTreeMap<BlindReason, Held>, now_ms: Option<u64>) {
         for (reason, held) in std::mem::take(&mut self.held) {
             match reasons.get_mut(&reason) {
-                // It began when it began, whatever the window still knows of that.
+                // Keep the earlier start, even if the window no longer covers it.
                 Some(still) => still.since_ms = still.since_ms.min(held.since_ms),
                 None => self.over.add(held.since_ms, now_ms.unwrap_or_default()),
             }
@@ -78,7 +79,7 @@ impl State {
         self.held = reasons;
     }
 
-    /// Tells the log what is news, of each reason once a minute at most.
+    /// Logs changes, at most once a minute per reason.
     fn say(&mut self, now: Instant) {
         for reason in BlindReason::KNOWN {
             let held = self.held.get(&reason);
@@ -91,9 +92,9 @@ impl State {
                 Some(held) => tracing::warn!(
                     reason = name(reason),
                     detail = held.detail,
-                    "the probe may not see all of the DNS server's messages: while that holds, time does not count as observed"
+                    "the probe may be missing messages of the DNS server: until this is resolved, time does not count as observed"
                 ),
-                None => tracing::info!(reason = name(reason), "this reason to doubt what the probe sees is gone"),
+                None => tracing::info!(reason = name(reason), "the probe no longer seems to miss messages for this reason"),
             }
             self.said.insert(reason, Said { holds: held.is_some(), at: now });
         }
@@ -109,8 +110,8 @@ fn other_ports(settings: &Settings, found: &[(u16, u64)]) -> String {
     found.sort_unstable_by_key(|(port, messages)| (u64::MAX - messages, *port));
     let found: Vec<String> = found.iter().map(|(port, messages)| format!("{port} ({messages})")).collect();
     format!(
-        "DNS requests went to ports that are not observed, in the last minute to {}; capture.ports has {}: add the port there, \
-         or to capture.ignored_ports if another program answers on it",
+        "DNS requests went to unobserved ports, in the last minute to {}; capture.ports has {}: add the port, \
+             or add it to capture.ignored_ports if another program answers on it",
         ports(&found),
         ports(&settings.observed.ports)
     )
@@ -128,15 +129,15 @@ fn no_message(settings: &Settings, began_ms: Option<u64>) -> String {
                 [None, None] => "capture.ports".to_owned(),
             };
             format!(
-                "no DNS message on port {} passed device {} since listening began{since}: check {check}, unless nobody asks this \
+                "no DNS message on port {} passed device {} since listening began{since}: check {check}, unless nobody queries this \
                  server",
                 ports(&settings.observed.ports),
                 settings.observed.device
             )
         }
         Counted::Dnstap => format!(
-            "the DNS server has told of no message since it connected with dnstap{since}: check which messages it logs, unless \
-             nobody asks it"
+            "the DNS server has reported no message since it connected with dnstap{since}: check which messages it logs, unless \
+             nobody queries it"
         ),
     }
 }
@@ -158,8 +159,8 @@ fn no_responses(settings: &Settings, requests: u64) -> String {
             format!("{requests} requests in the last minute and no response: does the server not answer?{elsewhere}")
         }
         Counted::Dnstap => format!(
-            "{requests} requests in the last minute and no response: does the server not answer? Or have the DNS server log \
-             responses to dnstap, too (Knot: log-responses: on)"
+            "{requests} requests in the last minute and no response: does the server not answer? Or configure the DNS server to log \
+             responses to dnstap as well (Knot: log-responses: on)"
         ),
     }
 }
@@ -177,19 +178,19 @@ fn no_requests(settings: &Settings, responses: u64) -> String {
             format!("{responses} responses in the last minute and no request: do requests come {ways}?")
         }
         Counted::Dnstap => format!(
-            "{responses} responses in the last minute and no request: have the DNS server log queries to dnstap, too \
+            "{responses} responses in the last minute and no request: configure the DNS server to log queries to dnstap as well \
              (Knot: log-queries: on)"
         ),
     }
 }
 
 impl Settings {
-    /// Whether there are devices that are not listened to.
+    /// Whether only one of several devices is captured.
     fn is_one_device(&self) -> bool {
         self.observed.device != "any"
     }
 
-    /// Whether there are addresses that do not count.
+    /// Whether only some addresses count.
     fn has_addresses(&self) -> bool {
         self.observed.addresses != ServerAddresses::Any
     }

@@ -1,19 +1,20 @@
-//! When something held, and for how long of an interval.
+//! When something applied, and for how much of an interval.
 
 use std::collections::VecDeque;
 use zonepulse_wire::Coverage;
 
-/// Spans that are over and may still lie in an interval that is open. Those before are forgotten, beyond this the oldest.
+/// Maximum number of past spans that may still overlap an open interval. Beyond that, the oldest
+/// are merged.
 const MAX_OVER: usize = 256;
 
-/// Spans of time that are over, Unix milliseconds; those that are not are somebody else's.
+/// Past spans of time, Unix milliseconds; the caller keeps those that have not ended.
 #[derive(Debug, Default)]
 pub(super) struct Spans {
     over: VecDeque<(u64, u64)>,
 }
 
 impl Spans {
-    /// One is over.
+    /// Adds a span that has ended.
     pub(super) fn add(&mut self, from_ms: u64, until_ms: u64) {
         if from_ms >= until_ms {
             return;
@@ -28,7 +29,8 @@ impl Spans {
         self.over.push_back((from_ms, until_ms));
     }
 
-    /// For how long of this one of them held, or one that has been open since one of these times, milliseconds.
+    /// How much of `coverage` lies in a past span, or after one of the starts in `open`,
+    /// milliseconds.
     pub(super) fn within(&self, coverage: Coverage, open: impl Iterator<Item = u64>) -> u64 {
         let all = self.over.iter().copied().chain(open.map(|from_ms| (from_ms, u64::MAX)));
         let clip = |(from_ms, until_ms): (u64, u64)| (from_ms.max(coverage.from_ms), until_ms.min(coverage.until_ms));
@@ -43,7 +45,7 @@ impl Spans {
         sum_ms
     }
 
-    /// Forgets those that were over by then.
+    /// Drops spans that ended by then.
     pub(super) fn forget(&mut self, before_ms: u64) {
         self.over.retain(|(_, until_ms)| *until_ms > before_ms);
     }
@@ -63,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_lies_in_the_coverage_counts_and_once() {
+    fn only_time_within_the_coverage_counts_and_only_once() {
         assert_eq!(within(&[], &[]), 0);
         assert_eq!(within(&[(0, 60), (120, 200)], &[120]), 0);
         assert_eq!(within(&[(70, 80), (75, 85), (80, 90)], &[]), 20);
@@ -72,14 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn very_many_are_told_too_long_rather_than_too_short() {
+    fn with_very_many_spans_time_is_overestimated() {
         let many: Vec<(u64, u64)> = (0..1000).map(|at| (61 + at % 50, 62 + at % 50)).collect();
         assert!((50..=60).contains(&within(&many, &[])));
     }
 
     proptest! {
         #[test]
-        fn as_many_milliseconds_are_told_as_lie_in_one_of_them(
+        fn exactly_the_milliseconds_in_any_span_count(
             over in prop::collection::vec((0u64..200, 0u64..200), 0..20),
             open in prop::collection::vec(0u64..200, 0..3),
         ) {

@@ -1,4 +1,4 @@
-//! The reasons as heartbeats, batches and time see them. What a look finds is made up here.
+//! Reasons over time in heartbeats and batches, with made-up results of looking at sockets.
 
 use super::*;
 use look::Server;
@@ -9,7 +9,7 @@ const INTERVAL_S: u32 = 60;
 /// The start of an interval.
 const START_MS: u64 = 1_767_225_600_000;
 
-/// A sight, its clock, and what was counted.
+/// A `Sight`, its clock, and the counts so far.
 struct Play {
     sight: Sight,
     began: Instant,
@@ -32,7 +32,7 @@ impl Play {
         Moment { steady: self.began + Duration::from_millis(self.after_ms), wall_ms: Some(START_MS + self.after_ms) }
     }
 
-    /// Time goes on, a second a turn; each brings so many requests and responses.
+    /// Advances second by second, with this many requests and responses in each.
     fn go_on(&mut self, seconds: u64, (requests, responses): (u64, u64)) {
         for _ in 0..seconds {
             self.after_ms += 1000;
@@ -50,7 +50,8 @@ impl Play {
         self.sight.blind().first().map(|blindness| blindness.detail.clone()).unwrap_or_default()
     }
 
-    /// Blind milliseconds of a batch that covers this, milliseconds since the beginning, and has these messages.
+    /// Blind milliseconds of a batch with this coverage, milliseconds since the start, and these
+    /// messages.
     fn blind_ms(&self, (from_ms, until_ms): (u64, u64), (requests, responses): (u64, u64)) -> u64 {
         let mut records = Records::new();
         let record = records.push("www.example.", RecordType::A);
@@ -95,13 +96,13 @@ fn without_a_message_for_an_interval_there_is_a_reason_and_the_first_batch_has_i
     assert_eq!(play.reasons(), [BlindReason::NoMessage]);
     assert!(play.detail().contains("since listening began at 2026-01-01T00:00:00Z"), "{}", play.detail());
     assert_eq!(play.blind_ms(MINUTE, (0, 0)), 60_000);
-    // The first message ends it at once; an interval is blind until then.
+    // The first message ends it at once; the interval is blind until then.
     play.go_on(10, (0, 0));
     play.go_on(1, (1, 1));
     assert_eq!(play.reasons(), []);
     assert_eq!(play.blind_ms(SECOND_MINUTE, (1, 1)), 16_000);
     play.go_on(200, (0, 0));
-    assert_eq!(play.blind_ms((240_000, 300_000), (0, 0)), 0, "a quiet interval after the first message is observed");
+    assert_eq!(play.blind_ms((240_000, 300_000), (0, 0)), 0, "a quiet interval after the first message is blind");
 }
 
 #[test]
@@ -112,11 +113,11 @@ fn a_look_before_anything_was_counted_finds_no_silence() {
 }
 
 #[test]
-fn a_first_interval_without_a_message_is_blind_though_nobody_says_so_yet() {
+fn a_first_interval_without_a_message_is_blind_before_it_is_reported() {
     let mut play = Play::new(Counted::Capture);
     play.go_on(20, (0, 0));
     assert_eq!((play.reasons(), play.blind_ms((0, 20_000), (0, 0))), (vec![], 20_000));
-    // A message that nobody has told of yet is in the batch.
+    // The batch contains a message that has not been reported yet.
     assert_eq!(play.blind_ms((20_000, 40_000), (1, 0)), 0);
 }
 
@@ -135,7 +136,7 @@ fn messages_of_others_and_the_probe_s_own_are_no_message() {
         batch.counters.get(Counter::BlindMs)
     };
     assert_eq!(NOT_THE_SERVER_S.map(blind_ms), [60_000; 4]);
-    assert_eq!(blind_ms(Counter::OpcodeNotify), 0, "a message, though none that counts");
+    assert_eq!(blind_ms(Counter::OpcodeNotify), 0, "a message, although it does not count");
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn requests_without_responses_are_a_reason_until_there_is_a_response() {
     play.go_on(120, (10, 0));
     assert_eq!(play.reasons(), [BlindReason::NoResponses]);
     assert!(play.detail().starts_with("600 requests in the last minute and no response"), "{}", play.detail());
-    // Of the minute in which it was found: since its window began.
+    // In the minute in which it was detected, it applies since the start of the window.
     assert_eq!(play.blind_ms(SECOND_MINUTE, (600, 0)), 60_000);
     play.go_on(5, (10, 1));
     assert_eq!(play.reasons(), []);
@@ -160,7 +161,7 @@ fn responses_without_requests_are_a_reason() {
 }
 
 #[test]
-fn dnstap_that_tells_of_queries_only_is_told_what_to_set() {
+fn dnstap_with_only_queries_gets_advice() {
     let mut play = Play::new(Counted::Dnstap);
     play.go_on(15, (10, 0));
     assert_eq!(play.reasons(), [BlindReason::NoResponses]);
@@ -168,13 +169,13 @@ fn dnstap_that_tells_of_queries_only_is_told_what_to_set() {
 }
 
 #[test]
-fn a_batch_with_enough_of_one_direction_is_blind_whoever_has_noticed() {
+fn a_batch_with_only_one_direction_is_blind_even_if_unnoticed() {
     let mut play = Play::new(Counted::Capture);
     play.go_on(30, (1, 1));
     for (messages, expected_ms) in [((20, 0), 60_000), ((0, 20), 60_000), ((19, 0), 0), ((2000, 1), 0)] {
         assert_eq!(play.blind_ms(MINUTE, messages), expected_ms, "{messages:?}");
     }
-    // Asked just before the interval ended: the responses are of the next one.
+    // Requested just before the interval ended: the responses are in the next one.
     assert_eq!(play.blind_ms((0, 500), (20, 0)), 0);
 }
 
@@ -192,7 +193,7 @@ fn another_port_is_a_reason_while_it_is_asked() {
 }
 
 #[test]
-fn a_port_of_another_program_is_no_reason() {
+fn another_program_s_port_is_no_reason() {
     let mut play = Play::new(Counted::Capture);
     let server = Server { name: "knotd".into(), certain: Vec::new(), possible: Vec::new() };
     let found = Found { servers: vec![server], independent: 1, are_here: true, here: Vec::new() };
@@ -203,12 +204,12 @@ fn a_port_of_another_program_is_no_reason() {
 }
 
 #[test]
-fn where_whoever_answers_is_the_server_a_port_that_nobody_here_has_is_a_reason() {
+fn with_any_address_a_port_without_a_local_listener_is_a_reason() {
     let mut play = Play::new(Counted::Capture);
     play.elsewhere = vec![(5353, 10)];
     play.looked(None, false);
     play.go_on(10, (1, 1));
-    assert_eq!(play.reasons(), [], "nobody here listens there");
+    assert_eq!(play.reasons(), [], "nothing listens there");
     let mut config = Config { server_id: 1, ..Config::default() };
     config.capture.addresses = ServerAddresses::Any;
     play.sight.observe(Settings::of(&config));
@@ -217,7 +218,7 @@ fn where_whoever_answers_is_the_server_a_port_that_nobody_here_has_is_a_reason()
 }
 
 #[test]
-fn other_sockets_are_a_reason_since_the_last_look_that_found_none() {
+fn other_sockets_are_a_reason_since_the_last_look_without_a_mismatch() {
     let mut play = Play::new(Counted::Capture);
     play.looked(None, false);
     play.go_on(30, (1, 1));
@@ -226,7 +227,7 @@ fn other_sockets_are_a_reason_since_the_last_look_that_found_none() {
     play.looked(Some("knotd listens on port 5353"), false);
     assert_eq!((play.reasons(), play.detail()), (vec![BlindReason::OtherSockets], "knotd listens on port 5353".into()));
     assert_eq!(play.blind_ms(MINUTE, (60, 60)), 30_000);
-    assert_eq!(play.blind_ms(SECOND_MINUTE, (60, 60)), 60_000, "it holds on");
+    assert_eq!(play.blind_ms(SECOND_MINUTE, (60, 60)), 60_000, "it still applies");
     play.go_on(10, (1, 1));
     play.looked(None, false);
     assert_eq!(play.reasons(), []);
@@ -250,8 +251,8 @@ fn reasons_end_with_listening_and_a_new_beginning_has_its_own() {
     assert_eq!(play.reasons(), [BlindReason::NoMessage]);
     play.sight.end(play.now());
     assert_eq!(play.reasons(), []);
-    assert_eq!(play.blind_ms(SECOND_MINUTE, (0, 0)), 60_000, "what closes later was blind");
-    // The same meter goes on counting, and somebody tells of messages while nobody is listened to.
+    assert_eq!(play.blind_ms(SECOND_MINUTE, (0, 0)), 60_000, "a batch that closes later was blind");
+    // The same meter continues, and reports messages although the source has stopped.
     play.go_on(3, (5, 5));
     play.sight.begin(play.now());
     play.go_on(65, (0, 0));
@@ -259,7 +260,7 @@ fn reasons_end_with_listening_and_a_new_beginning_has_its_own() {
 }
 
 #[test]
-fn where_the_clock_was_set_what_holds_has_held_all_along() {
+fn after_a_step_present_reasons_count_for_the_whole_interval() {
     let mut play = Play::new(Counted::Capture);
     play.go_on(1, (1, 1));
     play.looked(Some("elsewhere"), false);
@@ -275,14 +276,15 @@ fn a_batch_that_covers_nothing_is_never_blind() {
 }
 
 #[test]
-fn a_long_detail_is_cut_to_what_a_heartbeat_takes() {
+fn a_long_detail_is_cut_to_fit_a_heartbeat() {
     let mut play = Play::new(Counted::Capture);
     play.looked(Some(&"é".repeat(2000)), false);
     play.go_on(5, (1, 1));
     assert_eq!(play.detail().len(), 1024);
 }
 
-/// What is said where only requests, only responses or nothing at all is seen on this device, at these addresses.
+/// The advice for only requests, only responses, or nothing at all, with this device and these
+/// addresses.
 fn advice(device: &str, addresses: ServerAddresses) -> [String; 3] {
     [(30, 0), (0, 30), (0, 0)].map(|messages| {
         let mut play = Play::new(Counted::Capture);
@@ -296,7 +298,7 @@ fn advice(device: &str, addresses: ServerAddresses) -> [String; 3] {
 }
 
 #[test]
-fn nothing_is_advised_that_is_set_already() {
+fn advice_omits_settings_already_in_place() {
     for detail in advice("any", ServerAddresses::Any) {
         assert!(!detail.is_empty() && !detail.contains("capture.device") && !detail.contains("capture.addresses"), "{detail}");
     }
@@ -312,7 +314,7 @@ fn nothing_is_advised_that_is_set_already() {
 }
 
 #[test]
-fn where_no_response_is_seen_the_server_is_doubted_first() {
+fn without_responses_the_server_is_doubted_first() {
     for (device, rest) in [
         ("any", "? Or do responses leave from an address that is not in capture.addresses?"),
         (

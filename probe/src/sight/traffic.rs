@@ -1,20 +1,22 @@
-//! What the messages of the last minute say about what is not seen.
+//! What the messages of the last minute suggest about missing ones.
 //!
-//! Every few seconds a [`Slot`] takes what came since the last one; the window is those of a minute. A direction is
-//! missing when the other one has [`MIN_MESSAGES`] in the window, not counting the newest slot: responses to the
-//! questions in that may still be on their way. Once said, it is said until there is a message of the missing direction,
-//! or none of the other for a minute: so traffic around the threshold does not make it come and go.
+//! Every few seconds a [`Slot`] collects what has arrived since the previous one; the window is a
+//! minute of slots. A direction is missing if the other one has [`MIN_MESSAGES`] in the window,
+//! excluding the newest slot, since responses to its requests may still be on their way. Once
+//! reported, it stays reported until there is a message in the missing direction, or none in the
+//! other for a minute, so that traffic around the threshold does not make it flap.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// How long a slot is.
+/// Length of a slot.
 const SLOT: Duration = Duration::from_secs(5);
-/// How many there are: a minute.
+/// Number of slots: a minute.
 const SLOTS: usize = 12;
-/// So many messages of one direction, and none of the other, are no accident.
+/// This many messages in one direction and none in the other are not a coincidence.
 pub(super) const MIN_MESSAGES: u64 = 20;
-/// So many requests to another port are no accident, if they are a hundredth of those that count, too.
+/// This many requests to another port are not a coincidence, if they also amount to a hundredth of
+/// those that count.
 const MIN_ELSEWHERE: u64 = 10;
 const ELSEWHERE_OF_COUNTED: u64 = 100;
 
@@ -25,12 +27,12 @@ pub struct Totals {
     pub requests: u64,
     /// Responses that count.
     pub responses: u64,
-    /// Messages of the server's that do not count, the probe's own excepted.
+    /// Messages of the server that do not count, except the probe's own.
     pub others: u64,
 }
 
 impl Totals {
-    /// What came after these.
+    /// The difference to earlier totals.
     pub(super) fn since(self, before: Totals) -> Totals {
         Totals {
             requests: self.requests.saturating_sub(before.requests),
@@ -40,35 +42,35 @@ impl Totals {
     }
 }
 
-/// What came in a few seconds.
+/// The messages of a few seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Slot {
     began: Instant,
     requests: u64,
     responses: u64,
-    /// Requests by port that is not observed.
+    /// Requests per unobserved port.
     elsewhere: Vec<(u16, u32)>,
 }
 
-/// A direction.
+/// The missing direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
     Requests,
     Responses,
 }
 
-/// Something that holds.
+/// Something that applies, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding<T> {
     pub(super) what: T,
     pub(super) since: Instant,
 }
 
-/// See the module.
+/// The traffic since counting began.
 #[derive(Debug)]
 pub(super) struct Traffic {
     pub(super) began: Instant,
-    /// Whether there was any message since.
+    /// Whether there has been any message.
     pub(super) seen: bool,
     slot_began: Instant,
     counted: Totals,
@@ -79,13 +81,13 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    /// Counting begins now, or goes on in another place, where this had been counted.
+    /// Starts counting now, or continues elsewhere with these totals.
     pub(super) fn new(now: Instant) -> Traffic {
         let (slots, ports) = (VecDeque::with_capacity(SLOTS), Vec::new());
         Traffic { began: now, seen: false, slot_began: now, counted: Totals::default(), slots, missing: None, ports }
     }
 
-    /// Takes what there is; says whether there is news: a slot is full, or there is a message for the first time.
+    /// Takes the totals; returns whether there is news: a complete slot, or the first message.
     pub(super) fn turn(&mut self, now: Instant, totals: Totals, elsewhere: impl FnOnce() -> Vec<(u16, u32)>) -> bool {
         let is_first = !self.seen && totals != Totals::default();
         self.seen |= is_first;
@@ -150,14 +152,14 @@ impl Traffic {
         self.slots.iter().map(|slot| slot.responses).fold(0, u64::saturating_add)
     }
 
-    /// Which direction is missing, and since when.
+    /// The missing direction, and since when.
     pub(super) fn missing(&self) -> Option<Finding<Missing>> {
         let what = self.missing?;
         let slot = self.slots.iter().find(|slot| slot.requests + slot.responses > 0);
         Some(Finding { what, since: slot.map_or(self.slot_began, |slot| slot.began) })
     }
 
-    /// Ports that are not observed, of those that are asked for: how many requests each has in the window.
+    /// The requests in the window for each wanted unobserved port.
     pub(super) fn elsewhere(&self, is_wanted: impl Fn(u16) -> bool) -> Option<Finding<Vec<(u16, u64)>>> {
         let is_told = |port: u16| self.ports.contains(&port) && is_wanted(port);
         let ports: Vec<(u16, u64)> = self.by_port().into_iter().filter(|(port, _)| is_told(*port)).collect();
@@ -166,7 +168,7 @@ impl Traffic {
         Some(Finding { what: ports, since })
     }
 
-    /// None since counting began, for so long.
+    /// Whether there has been no message since counting began, for this long.
     pub(super) fn none_for(&self, now: Instant, grace: Duration) -> bool {
         !self.seen && now.saturating_duration_since(self.began) >= grace
     }

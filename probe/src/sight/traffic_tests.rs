@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Plays slots of (requests, responses); gives what is missing after each.
+/// Plays slots of (requests, responses); returns what is missing after each.
 fn missing(slots: &[(u64, u64)]) -> Vec<Option<Missing>> {
     let began = Instant::now();
     let mut traffic = Traffic::new(began);
@@ -24,7 +24,7 @@ fn a_direction_is_missing_when_the_other_has_enough() {
     let table: [Case; 10] = [
         (&[(0, 0)], None),
         (&[(5, 5), (5, 5)], None),
-        // The newest slot does not tell: what is asked in it may not be answered yet.
+        // The newest slot is ignored: its requests may not be answered yet.
         (&[(20, 0)], None),
         (&[(20, 0), (0, 0)], no_responses),
         (&[(20, 0), (0, 20)], None),
@@ -69,7 +69,7 @@ fn a_direction_is_missing_since_the_first_message_of_the_other() {
 }
 
 #[test]
-fn the_first_message_is_news_at_once_whatever_it_is() {
+fn the_first_message_of_any_kind_is_news_at_once() {
     let began = Instant::now();
     let at = |ms| began + Duration::from_millis(ms);
     for totals in [(1, 0, 0), (0, 1, 0), (0, 0, 1)].map(|(requests, responses, others)| Totals { requests, responses, others }) {
@@ -83,7 +83,7 @@ fn the_first_message_is_news_at_once_whatever_it_is() {
 }
 
 #[test]
-fn ports_elsewhere_are_told_when_there_are_enough_requests_and_as_long_as_there_are_any() {
+fn other_ports_are_reported_once_there_are_enough_requests_until_there_are_none() {
     let began = Instant::now();
     let mut traffic = Traffic::new(began);
     let mut slots = 0;
@@ -99,15 +99,16 @@ fn ports_elsewhere_are_told_when_there_are_enough_requests_and_as_long_as_there_
     for _ in 0..SLOTS {
         last = play(&mut traffic, 0, &[]);
     }
-    assert_eq!(last, None, "it ends a minute after the last one");
+    assert_eq!(last, None, "does not end a minute after the last one");
     assert_eq!(play(&mut traffic, 10_000, &[(5353, 99)]), None, "less than a hundredth");
     assert_eq!(play(&mut traffic, 0, &[(5353, 1)]), Some(vec![(5353, 100)]));
 }
 
 proptest! {
-    /// Whatever comes: a direction that is told as missing has no message in the window, and the other has one.
+    /// A direction reported as missing never has a message in the window, and the other always has
+    /// one.
     #[test]
-    fn what_is_told_as_missing_is_missing(slots in prop::collection::vec((0u64..12, prop::sample::select(vec![0, 0, 0, 1])), 1..60)) {
+    fn a_direction_reported_as_missing_is_missing(slots in prop::collection::vec((0u64..12, prop::sample::select(vec![0, 0, 0, 1])), 1..60)) {
         for (at, found) in missing(&slots).into_iter().enumerate() {
             let window = &slots[(at + 1).saturating_sub(SLOTS)..=at];
             let sums = window.iter().fold((0, 0), |sums, slot| (sums.0 + slot.0, sums.1 + slot.1));

@@ -1,4 +1,4 @@
-//! The few things that a spool does to its directory, each safe against a crash.
+//! Operations on a spool's directory, each safe against a crash.
 
 use super::note::Note;
 use super::{Key, refused};
@@ -12,25 +12,25 @@ use std::path::{Path, PathBuf};
 use zonepulse_private::Entry;
 
 const LOCK: &str = "lock";
-/// What the central said last; not the spool's own, but as dear.
+/// The central's last settings. Not part of the spool itself, but just as important.
 pub(super) const SETTINGS: &str = "settings.json";
-/// What a file takes of a disk comes in pieces of this size on nearly all.
+/// The block size of nearly all file systems.
 const PIECE_BYTES: u64 = 4096;
 
 #[derive(Debug)]
 pub(super) struct Disk {
     dir: PathBuf,
-    /// After so many steps the process "dies": every further step fails and does nothing.
+    /// After this many steps the process "dies": every further step fails without effect.
     #[cfg(test)]
     pub(super) steps_left: std::sync::atomic::AtomicU64,
 }
 
-/// What a spool's directory holds besides batches.
+/// Files other than batches in a spool's directory.
 #[derive(Debug, Default)]
 pub(super) struct OtherFiles {
-    /// Files that were being written at a crash, and were removed.
+    /// Number of files that a crash left half written, and that were removed.
     pub(super) temporaries: usize,
-    /// Files that the spool knows nothing of.
+    /// Files that do not belong to the spool.
     pub(super) foreign: Vec<PathBuf>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn restrict(dir: &Path) -> Result<(), Error> {
     Ok(zonepulse_private::directory(dir, kind)?)
 }
 
-/// What a file of this size takes of the disk, bytes.
+/// Disk space occupied by a file of this size, bytes.
 pub(super) fn occupied(size_bytes: u64) -> u64 {
     size_bytes.next_multiple_of(PIECE_BYTES)
 }
@@ -64,7 +64,7 @@ impl Disk {
         &self.dir
     }
 
-    /// Holds the spool for as long as the file is open.
+    /// Locks the spool for as long as the file is open.
     pub(super) fn lock(&self) -> Result<File, Error> {
         let path = self.dir.join(LOCK);
         let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
@@ -76,8 +76,8 @@ impl Disk {
         }
     }
 
-    /// Reads the directory: the batches and their sizes; what a crash left half
-    /// written is removed.
+    /// Reads the directory: the batches and their sizes. Half-written files from a crash are
+    /// removed.
     pub(super) fn read(&self) -> Result<(Vec<(Key, u64)>, OtherFiles), Error> {
         let mut batches = Vec::new();
         let mut files = OtherFiles::default();
@@ -99,13 +99,13 @@ impl Disk {
         Ok((batches, files))
     }
 
-    /// Writes a file, whole or not at all. `name` is relative to the spool.
+    /// Writes a file atomically. `name` is relative to the spool.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let path = self.dir.join(name);
         let temporary = path.with_file_name(temporary_name(&path));
         let written = self.write_and_rename(&temporary, &path, bytes);
         if written.is_err() {
-            // Should this fail as well, the next start removes it.
+            // If this fails, too, the next start removes it.
             let _ = self.step().and_then(|()| fs::remove_file(&temporary));
         }
         written.map_err(Error::disk("write", &path))?;
@@ -126,7 +126,7 @@ impl Disk {
         fs::rename(temporary, path)
     }
 
-    /// The bytes of a file, if it is there.
+    /// The contents of a file, if it exists.
     pub(super) fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let path = self.dir.join(name);
         match fs::read(&path) {
@@ -136,7 +136,7 @@ impl Disk {
         }
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it exists.
     pub(super) fn remove(&self, name: &str) -> Result<(), Error> {
         let path = self.dir.join(name);
         match self.step().and_then(|()| fs::remove_file(&path)) {
@@ -145,7 +145,7 @@ impl Disk {
         }
     }
 
-    /// Renames a file, if it is there, and makes that last.
+    /// Renames a file, if it exists, durably.
     pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
         let (from, to) = (self.dir.join(from), self.dir.join(to));
         match self.step().and_then(|()| fs::rename(&from, &to)) {
@@ -157,7 +157,7 @@ impl Disk {
         if from.parent() == to.parent() { Ok(()) } else { self.sync_parent(&from) }
     }
 
-    /// Makes the removals so far last.
+    /// Makes previous removals durable.
     pub(super) fn sync(&self) -> Result<(), Error> {
         self.sync_parent(&self.dir.join(LOCK))
     }
@@ -168,7 +168,7 @@ impl Disk {
         synced.map_err(Error::disk("fsync the directory", dir))
     }
 
-    /// How much of the disk is free for this process, bytes.
+    /// Disk space available to this process, bytes.
     pub(super) fn free_bytes(&self) -> Result<u64, Error> {
         let room = Room::of(&self.dir).map_err(Error::disk("ask for the free space of", &self.dir))?;
         Ok(room.free_bytes)
@@ -195,7 +195,7 @@ fn temporary_name(path: &Path) -> OsString {
     name
 }
 
-/// What a spool holds besides batches.
+/// Whether this is a file of the spool other than a batch.
 fn is_own(name: &str) -> bool {
     [LOCK, refused::DIR, SETTINGS].contains(&name) || Note::is_file_name(name)
 }
@@ -205,7 +205,7 @@ fn is_temporary(name: &str) -> bool {
     name.is_some_and(|name| Key::from_file_name(name).is_some() || Note::is_file_name(name) || name == SETTINGS)
 }
 
-/// `replay` keeps spools of its own within; see [`crate::replay`].
+/// `replay` keeps its spools inside this one; see [`crate::replay`].
 fn is_spool_of_replay(name: &str) -> bool {
     name.starts_with("replay-")
 }

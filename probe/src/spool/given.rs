@@ -1,26 +1,26 @@
-//! Batches for a central that fetches.
+//! Batches for a central that pulls.
 //!
-//! What was fetched and not confirmed is given again, so nothing is claimed: where a
-//! central breaks off, it or another simply begins anew. Oldest first, but what was given
-//! less often goes before: a batch that a central can do nothing with holds no other up.
+//! Fetched but unconfirmed batches are returned again, so nothing is claimed: if a central fails
+//! halfway, it or another one simply starts over. The oldest go first, but those returned less
+//! often precede, so that a batch that a central cannot handle does not block others.
 
 use super::{Index, Key, Spool, lock};
 use std::collections::HashSet;
 use tokio::sync::watch;
 
 impl Spool {
-    /// Batches of so many bytes together and no more than so many, but one at least if there is any.
+    /// Selects batches up to these limits, but at least one if there is any.
     pub fn give(&self, max_bytes: u64, max_batches: usize) -> Vec<Key> {
         lock(&self.index).give(max_bytes, max_batches)
     }
 
-    /// Those of these batches that are in the spool, by epoch and number.
+    /// The keys of these batches, given by epoch and sequence number, that are in the spool.
     pub fn find(&self, wanted: &HashSet<(u64, u64)>) -> Vec<Key> {
         let index = lock(&self.index);
         index.waiting.keys().filter(|key| wanted.contains(&(key.epoch, key.seq))).copied().collect()
     }
 
-    /// Tells when batches come.
+    /// Notifies of new batches.
     pub fn arrivals(&self) -> watch::Receiver<u64> {
         self.arrivals.subscribe()
     }
@@ -77,11 +77,11 @@ mod tests {
         let mut index = index(10);
         assert_eq!(numbers(&index.give(350, 100)), [0, 1, 2]);
         assert_eq!(numbers(&index.give(1000, 2)), [3, 4]);
-        assert_eq!(numbers(&index.give(1, 100)), [5], "one at least");
+        assert_eq!(numbers(&index.give(1, 100)), [5], "not at least one");
     }
 
     #[test]
-    fn what_was_not_confirmed_is_given_again_after_the_others() {
+    fn unconfirmed_batches_are_returned_again_after_the_others() {
         let mut index = index(5);
         assert_eq!(numbers(&index.give(300, 100)), [0, 1, 2]);
         index.take(key(1));

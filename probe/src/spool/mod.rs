@@ -1,25 +1,25 @@
-//! Batches on disk, from the moment they are closed until the central has them.
+//! Batches on disk, from the moment they are closed until the central has confirmed them.
 //!
 //! A spool is a directory:
 //!
 //! ```text
-//! lock                 held (flock) by the one process that uses the spool
-//! START-EPOCH-SEQ.batch    one encoded batch; names sort by age
-//! .NAME.tmp            a file being written; removed when the spool is opened
-//! pending.json         what the next batch has to report (see `note.rs`)
-//! settings.json        what the central said last (see [`crate::settings`])
-//! refused/             batches that the central refused for good, and why (see `refused.rs`)
+//! lock                  held (flock) by the one process that uses the spool
+//! START-EPOCH-SEQ.batch one encoded batch; names sort by age
+//! .NAME.tmp             a file being written; removed when the spool is opened
+//! pending.json          what the next batch has to report (see `note.rs`)
+//! settings.json         the central's last settings (see [`crate::settings`])
+//! refused/              batches that the central refused for good, and why (see `refused.rs`)
 //! ```
 //!
-//! * A batch is written under a temporary name, fsynced, renamed, and the
-//!   directory fsynced: after any crash it is there whole or not at all.
-//! * [`Spool::put`] returns when the batch is safe. [`Spool::remove`] is for
-//!   when the central has confirmed it, and only then.
-//! * The spool is bounded in bytes, and leaves some of the disk free. At the
-//!   bound the oldest batches go first; how many, and of which time, is told to
-//!   the central by the next batch, even when the probe is restarted before.
-//! * The directory is read once, when it is opened. Files that the spool did
-//!   not write are left alone.
+//! * A batch is written under a temporary name, fsynced and renamed, and the directory is fsynced:
+//!   after any crash, the batch is either complete or absent.
+//! * [`Spool::put`] returns when the batch is durable. [`Spool::remove`] is only called once the
+//!   central has confirmed it.
+//! * The spool is limited in size, and leaves some disk space free. At the limit the oldest batches
+//!   are evicted; their number and time range are reported to the central by the next batch, even
+//!   across a restart.
+//! * The directory is read once, when the spool is opened. Files that the spool did not write are
+//!   left alone.
 
 mod disk;
 mod given;
@@ -43,19 +43,19 @@ use zonepulse_wire::{Message, Utc};
 pub use note::merge_evicted;
 pub use refused::Refused;
 
-/// The smallest `max_bytes` of a spool: the largest batch there can be, twice.
+/// The minimum `max_bytes` of a spool: twice the size of the largest possible batch.
 pub const MIN_BYTES: u64 = 2 * zonepulse_wire::MAX_ENCODED_BYTES as u64;
 
-/// Where a spool is and how large it may grow.
+/// The location and limits of a spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The directory; made when missing.
+    /// The directory; created if missing.
     pub dir: PathBuf,
-    /// All batches together take no more of the disk, bytes.
+    /// Maximum disk space for all batches, bytes.
     pub max_bytes: u64,
-    /// So much of the disk stays free for others, bytes.
+    /// Disk space to leave free for others, bytes.
     pub min_free_bytes: u64,
-    /// All refused batches together take no more, bytes.
+    /// Maximum disk space for all refused batches, bytes.
     pub max_refused_bytes: u64,
 }
 
@@ -66,41 +66,41 @@ pub struct Spool {
     disk: Disk,
     /// Held while files are written or evicted: one writer at a time.
     note: Mutex<Note>,
-    /// Held shortly, never while the disk is waited for.
+    /// Held only briefly, never while waiting for the disk.
     index: Mutex<Index>,
     changed: Notify,
-    /// How many batches came: for whoever waits to fetch them.
+    /// Number of batches added, for those waiting to pull.
     arrivals: watch::Sender<u64>,
     evicted: AtomicU64,
     _lock: File,
 }
 
-/// Which batch of a spool. Orders by age.
+/// Identifies a batch in a spool. Orders by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Start of the interval, Unix seconds.
     pub start_s: u64,
-    /// The run of the probe.
+    /// Identifies the run of the probe.
     pub epoch: u64,
-    /// The number in the run.
+    /// Sequence number in the run.
     pub seq: u64,
 }
 
-/// A batch that was claimed for delivery.
+/// A batch claimed for delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Which.
+    /// Identifies the batch.
     pub key: Key,
-    /// Its encoded size, bytes.
+    /// Encoded size, bytes.
     pub size_bytes: u64,
-    /// How often it was put off before.
+    /// How often it was deferred before.
     pub deferrals: u32,
 }
 
 #[derive(Debug, Default)]
 struct Index {
     waiting: BTreeMap<Key, Waiting>,
-    /// What they take of the disk.
+    /// Disk space occupied by the batches.
     disk_bytes: u64,
 }
 
@@ -108,7 +108,7 @@ struct Index {
 struct Waiting {
     size_bytes: u64,
     deferrals: u32,
-    /// How often it was given to a central that fetches.
+    /// How often it was returned to a pulling central.
     given: u32,
     state: State,
 }
@@ -121,8 +121,7 @@ enum State {
 }
 
 impl Spool {
-    /// Opens a spool, finishes what a crash had interrupted, and finds
-    /// everything that is in it.
+    /// Opens a spool, completes what a crash interrupted, and finds all its batches.
     ///
     /// Fails with [`Error::SpoolInUse`] when another process has it open.
     pub fn open(settings: Settings) -> Result<Spool, Error> {
@@ -150,7 +149,7 @@ impl Spool {
             note.write(&disk)?;
         }
         for name in files.foreign.iter().take(10) {
-            tracing::warn!(dir = %settings.dir.display(), file = %name.display(), "the spool holds a file that is not its own; it is left alone");
+            tracing::warn!(dir = %settings.dir.display(), file = %name.display(), "the spool contains a foreign file, which is left alone");
         }
         tracing::info!(
             dir = %settings.dir.display(),
@@ -171,18 +170,17 @@ impl Spool {
             _lock: lock,
         };
         if let Err(error) = spool.take_offered() {
-            tracing::warn!(%error, "a refused batch that is to be sent again cannot be taken; it is looked for again");
+            tracing::warn!(%error, "cannot take back a refused batch that is to be sent again; will retry");
         }
         Ok(spool)
     }
 
-    /// Makes a batch of either kind safe; when this returns, it survives a power failure.
+    /// Stores a batch of either kind; when this returns, it survives a power failure.
     ///
-    /// The batch takes along what the spool has to report: evictions and
-    /// refusals since the batch before (refusals are told by a batch of DNS only). A batch that is in the spool already is
-    /// not written again. When an error comes back the batch is not in the
-    /// spool, and what it should have reported is kept for the next; the call
-    /// may be repeated.
+    /// The batch carries whatever the spool has to report: evictions and refusals since the
+    /// previous batch (only DNS batches can report refusals). A batch that is already in the spool
+    /// is not written again. On an error, the batch is not in the spool, and its report is kept for
+    /// the next one; the call may be repeated.
     pub fn put(&self, batch: &Message) -> Result<(), Error> {
         let key = Key::of(batch);
         let mut note = lock(&self.note);
@@ -199,47 +197,47 @@ impl Spool {
             note.settle_carried(|_| false);
             return Err(error);
         }
-        // Only now may it be delivered: a batch that is gone from the spool
-        // while the note names it would have its report made a second time.
+        // Only now may it be delivered: if a batch left the spool while the note names it, its
+        // report would be made a second time.
         let reported = note.carried.take().map_or(Ok(()), |_| note.write(&self.disk));
         lock(&self.index).add(key, bytes.len() as u64);
         self.changed.notify_one();
         self.arrivals.send_modify(|count| *count += 1);
         if let Err(error) = reported {
-            tracing::warn!(%error, "cannot bring the spool's note up to date; a restart now would report evictions twice");
+            tracing::warn!(%error, "cannot update the spool's note; a restart now would report evictions twice");
         }
         Ok(())
     }
 
-    /// Reports the loss of a batch that could not be put.
+    /// Records the loss of a batch that could not be stored.
     pub fn give_up(&self, batch: &Message) {
         let mut note = lock(&self.note);
         note.pending.merge(Report::loss_of(batch));
         if let Err(error) = note.write(&self.disk) {
-            tracing::warn!(%error, "a loss is remembered in memory only; a restart now would forget it");
+            tracing::warn!(%error, "a loss is recorded only in memory; a restart now would forget it");
         }
     }
 
-    /// The oldest batch that is ready for delivery; the caller has it until it
-    /// removes, refuses, releases or defers it.
+    /// Claims the oldest batch that is ready for delivery, until the caller removes, refuses,
+    /// releases or defers it.
     pub fn claim(&self) -> Option<Entry> {
         lock(&self.index).claim(BTreeMap::iter_mut)
     }
 
-    /// The newest batch that is ready for delivery; otherwise as [`Spool::claim`].
+    /// Claims the newest batch that is ready for delivery; otherwise like [`Spool::claim`].
     pub fn claim_newest(&self) -> Option<Entry> {
         lock(&self.index).claim(|waiting| waiting.iter_mut().rev())
     }
 
-    /// The bytes of a batch; none when it was evicted meanwhile.
+    /// Reads a batch; none if it was evicted meanwhile.
     pub fn read(&self, key: Key) -> Result<Option<Vec<u8>>, Error> {
         self.disk.read_file(&key.file_name())
     }
 
-    /// Drops a batch that the central has confirmed.
+    /// Removes a batch that the central has confirmed.
     ///
-    /// Not fsynced: if it comes back after a power failure it is delivered
-    /// again, and counts once.
+    /// Not fsynced: if the batch reappears after a power failure, it is delivered again and counts
+    /// once.
     pub fn remove(&self, key: Key) -> Result<(), Error> {
         if lock(&self.index).take(key).is_some() {
             self.disk.remove(&key.file_name())?;
@@ -247,11 +245,11 @@ impl Spool {
         Ok(())
     }
 
-    /// Puts a batch aside that the central refused for good, with the reason
-    /// beside it. The next batch reports that there was one; that a batch was refused that was sent again
-    /// is reported again.
+    /// Sets aside a batch that the central refused for good, with the reason next to it. The next
+    /// batch reports the refusal. A batch that is refused again after being resent is reported
+    /// again.
     ///
-    /// When an error comes back before anything was done, the batch is still claimed.
+    /// If this fails before anything was done, the batch is still claimed.
     pub fn refuse(&self, key: Key, reason: &str) -> Result<(), Error> {
         let mut note = lock(&self.note);
         if !lock(&self.index).waiting.contains_key(&key) {
@@ -270,40 +268,40 @@ impl Spool {
         refused::bound(&self.disk, self.settings.max_refused_bytes)
     }
 
-    /// Takes back what was refused and is to be sent again ([`Refused::offer`]), as far as there is room: how many.
-    /// Fails as the first file does, when it has tried all.
+    /// Takes back refused batches that are to be sent again ([`Refused::offer`]), as far as there
+    /// is space; returns their number. Tries all of them, and fails with the first error.
     pub fn take_offered(&self) -> Result<u64, Error> {
         let (mut taken, mut failed) = (0, None);
         for (key, size_bytes) in refused::offered(&self.disk)? {
-            // One writer at a time, who may be somebody else between two of them.
+            // One writer at a time; another may take a turn between two files.
             let note = lock(&self.note);
             if self.shortage(size_bytes)? > 0 {
                 break;
             }
-            // The note on disk may still say that it is to be put aside.
+            // The note on disk may still say that the batch is being set aside.
             match note.write(&self.disk).and_then(|()| self.take_back(key, size_bytes)) {
                 Ok(is_taken) => taken += u64::from(is_taken),
-                // The next file may be better.
+                // The next file may work.
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
         if taken > 0 {
-            tracing::info!(batches = taken, "refused batches are sent again, as was asked for");
+            tracing::info!(batches = taken, "refused batches will be sent again as requested");
         }
         failed.map_or(Ok(taken), Err)
     }
 
-    /// Says whether it was there, and not in the spool already.
+    /// Returns whether it existed and was not in the spool already.
     fn take_back(&self, key: Key, size_bytes: u64) -> Result<bool, Error> {
         let offered = refused::offered_name(key);
         if lock(&self.index).waiting.contains_key(&key) {
-            // A crash came after it was written.
+            // A crash occurred after it was written.
             self.disk.remove(&offered)?;
             return Ok(false);
         }
         let size_bytes = match self.disk.read_file(&offered)?.map(|bytes| note::without_report(&bytes)) {
             None => return Ok(false),
-            // What it had to report was told when it was refused.
+            // Its report was already made when it was refused.
             Some(Some(bytes)) => {
                 self.disk.write(&key.file_name(), &bytes)?;
                 self.disk.remove(&offered)?;
@@ -321,25 +319,26 @@ impl Spool {
         Ok(true)
     }
 
-    /// Gives a claimed batch back, to be claimed again at once.
+    /// Returns a claimed batch, to be claimed again at once.
     pub fn release(&self, key: Key) {
         self.give_back(key, State::Ready, 0);
     }
 
-    /// Gives a claimed batch back that must wait for its turn; nobody is told, for nothing has changed.
+    /// Returns a claimed batch that must wait for its turn, without waking anyone, since nothing
+    /// has changed.
     pub fn put_back(&self, key: Key) {
         if let Some(waiting) = lock(&self.index).waiting.get_mut(&key) {
             waiting.state = State::Ready;
         }
     }
 
-    /// Gives a claimed batch back, to be claimed again later; others go first.
+    /// Returns a claimed batch, to be claimed again later; others go first.
     pub fn defer(&self, key: Key, until: Instant) {
         self.give_back(key, State::Deferred(until), 1);
     }
 
-    /// Puts off every batch that begins then or later, Unix seconds, and is not claimed: until then, or longer if it waits
-    /// longer already.
+    /// Defers all unclaimed batches that start at `start_s`, Unix seconds, or later: until then, or
+    /// longer if they already wait longer.
     pub fn defer_from(&self, start_s: u64, until: Instant) {
         let first = Key { start_s, epoch: 0, seq: 0 };
         for (_, waiting) in lock(&self.index).waiting.range_mut(first..) {
@@ -368,52 +367,52 @@ impl Spool {
         lock(&self.index).waiting.values().filter_map(until).min()
     }
 
-    /// Waits until a batch came or was given back, since the last call. One waiter.
+    /// Waits until a batch was added or returned since the last call. Supports one waiter.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// How many batches wait.
+    /// Number of waiting batches.
     pub fn len(&self) -> usize {
         lock(&self.index).waiting.len()
     }
 
-    /// Whether none waits.
+    /// Whether no batch waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What the batches take of the disk, bytes.
+    /// Disk space occupied by the batches, bytes.
     pub fn disk_bytes(&self) -> u64 {
         lock(&self.index).disk_bytes
     }
 
-    /// Batches that were given up since the spool was opened, to keep it within its bounds.
+    /// Batches evicted since the spool was opened, to keep it within its limits.
     pub fn evicted(&self) -> u64 {
         self.evicted.load(Ordering::Relaxed)
     }
 
-    /// What was kept of the central's settings.
+    /// Reads the saved settings of the central.
     pub fn read_settings(&self) -> Result<Option<Vec<u8>>, Error> {
         self.disk.read_file(disk::SETTINGS)
     }
 
-    /// Keeps the central's settings.
+    /// Saves the central's settings.
     pub fn write_settings(&self, text: &[u8]) -> Result<(), Error> {
         self.disk.write(disk::SETTINGS, text)
     }
 
-    /// Whether the largest batch there can be fits without an eviction.
+    /// Whether the largest possible batch fits without an eviction.
     pub fn has_room(&self) -> Result<bool, Error> {
         Ok(self.shortage(zonepulse_wire::MAX_ENCODED_BYTES as u64)? == 0)
     }
 
-    /// Its directory.
+    /// The spool's directory.
     pub fn dir(&self) -> &Path {
         &self.settings.dir
     }
 
-    /// How many bytes must go for so many to come.
+    /// How many bytes must be freed for this many to fit.
     fn shortage(&self, size_bytes: u64) -> Result<u64, Error> {
         let size = disk::occupied(size_bytes);
         let over = (lock(&self.index).disk_bytes + size).saturating_sub(self.settings.max_bytes);
@@ -421,14 +420,14 @@ impl Spool {
         Ok(over.max(lacking))
     }
 
-    /// Writes a batch, after the note if that has something to say of it.
+    /// Writes a batch; first the note if that has something to say about it.
     fn write(&self, note: &mut Note, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let mut shortage = self.shortage(bytes.len() as u64)?;
         loop {
             let noted = self.evict(note, shortage)?;
             let write_note = || if note.carried.is_some() && !noted { note.write(&self.disk) } else { Ok(()) };
             match write_note().and_then(|()| self.disk.write(name, bytes)) {
-                // Others filled the disk: the oldest batches give way.
+                // Others filled the disk: evict the oldest batches.
                 Err(error) if error.is_full() && !lock(&self.index).waiting.is_empty() => {
                     shortage = disk::occupied(bytes.len() as u64);
                 }
@@ -437,8 +436,8 @@ impl Spool {
         }
     }
 
-    /// Evicts the oldest batches that take so many bytes; says whether any had
-    /// to go, in which case the note was written.
+    /// Evicts the oldest batches of this total size; returns whether there were any, in which case
+    /// the note was written.
     fn evict(&self, note: &mut Note, shortage: u64) -> Result<bool, Error> {
         let victims = lock(&self.index).oldest(shortage);
         if victims.is_empty() {
@@ -450,7 +449,7 @@ impl Spool {
         }
         changed.evicting.extend(&victims);
         let noted = changed.write(&self.disk);
-        // On a full disk even the note must wait until something is gone.
+        // On a full disk, even the note must wait until something was removed.
         if noted.as_ref().is_err_and(|error| !error.is_full()) {
             return noted.map(|()| false);
         }
@@ -468,12 +467,12 @@ impl Spool {
             batches = victims.len(),
             from = evicted.map(|evicted| Utc(evicted.from_s).to_string()),
             until = evicted.map(|evicted| Utc(evicted.until_s).to_string()),
-            "the spool is full: the oldest batches were given up, and the next batch says so"
+            "the spool is full: the oldest batches were evicted, and the next batch reports it"
         );
         Ok(true)
     }
 
-    /// Removes the files of what was evicted, now or by a call that failed.
+    /// Removes the files of evicted batches, also those left by a call that failed.
     fn finish_evicting(&self, note: &mut Note) -> Result<(), Error> {
         if note.evicting.is_empty() {
             return Ok(());
@@ -486,7 +485,7 @@ impl Spool {
         Ok(())
     }
 
-    /// The loss of a batch, and what it had to report itself.
+    /// The loss of a batch, including what it had to report itself.
     fn report_of_loss(&self, key: Key) -> Report {
         match self.head(key) {
             Some(batch) => Report::loss_of(&batch),
@@ -499,7 +498,7 @@ impl Spool {
         self.head(key).map_or_else(Report::default, |batch| Report::in_batch(&batch))
     }
 
-    /// A batch without its rows, if it can be read.
+    /// A batch without its rows, if it is readable.
     fn head(&self, key: Key) -> Option<Message> {
         let bytes = self.disk.read_file(&key.file_name()).ok().flatten()?;
         Message::decode_head(&bytes).ok()
@@ -519,7 +518,7 @@ impl Index {
         Some(waiting)
     }
 
-    /// The first batch in an order that is ready.
+    /// Claims the first ready batch in this order.
     fn claim<'a, I>(&'a mut self, order: impl FnOnce(&'a mut BTreeMap<Key, Waiting>) -> I) -> Option<Entry>
     where
         I: Iterator<Item = (&'a Key, &'a mut Waiting)>,
@@ -535,8 +534,7 @@ impl Index {
         Some(Entry { key: *key, size_bytes: waiting.size_bytes, deferrals: waiting.deferrals })
     }
 
-    /// The oldest batches that take so many bytes together; those on their way
-    /// to the central only when there are no others.
+    /// The oldest batches of this total size; those in flight only if there are no others.
     fn oldest(&self, bytes: u64) -> Vec<Key> {
         let claimed = |waiting: &Waiting| waiting.state == State::Claimed;
         let idle = self.waiting.iter().filter(|(_, waiting)| !claimed(waiting));
@@ -565,7 +563,7 @@ impl Key {
         format!("{:012}-{:020}-{:010}.batch", self.start_s, self.epoch, self.seq)
     }
 
-    /// The key that has this file name, if any has.
+    /// Parses a file name; none if it is not that of a batch.
     fn from_file_name(name: &str) -> Option<Key> {
         let mut parts = name.strip_suffix(".batch")?.split('-').map(|part| part.parse().ok());
         let key = Key { start_s: parts.next()??, epoch: parts.next()??, seq: parts.next()?? };
@@ -573,7 +571,7 @@ impl Key {
     }
 }
 
-/// A thread that panicked left nothing half done that the next cannot bear.
+/// State stays consistent even if a thread panics, so poisoning can be ignored.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

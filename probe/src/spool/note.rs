@@ -1,14 +1,14 @@
-//! What the next batch has to report, kept over restarts.
+//! What the next batch has to report, kept across restarts.
 //!
-//! A small file in the spool. It is written before the files that it speaks of
-//! are touched, and says what is being done to them, so that a crash at any
-//! point leaves each loss reported once:
+//! The note is a small file in the spool. It is written before the files it mentions are touched,
+//! and says what is being done to them, so that each loss is reported exactly once whenever a crash
+//! occurs:
 //!
 //! * `pending`: not reported yet;
-//! * `carried`: reported by the batch that is being written. If that batch is
-//!   in the spool after a crash, it was; if not, it is pending again;
-//! * `evicting`, `refusing`: the batches that leave the spool with it. Those
-//!   still there after a crash leave when the spool is opened.
+//! * `carried`: reported by the batch being written. If that batch is in the spool after a crash,
+//!   the report was made; if not, it is pending again;
+//! * `evicting`, `refusing`: the batches that leave the spool with it. Those still there after a
+//!   crash are removed when the spool is opened.
 
 use super::Key;
 use super::disk::Disk;
@@ -34,7 +34,7 @@ pub(super) struct Carried {
     pub(super) report: Report,
 }
 
-/// Losses to tell the central.
+/// Losses to report to the central.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Report {
     #[serde(with = "evicted")]
@@ -43,8 +43,8 @@ pub(super) struct Report {
 }
 
 impl Note {
-    /// The note of a spool; an empty one where there is none. One that cannot
-    /// be read is put aside: the spool's batches matter more.
+    /// Reads the note of a spool; empty if there is none. An unreadable note is set aside: the
+    /// spool's batches matter more.
     pub(super) fn read(disk: &Disk) -> Result<Note, Error> {
         let Some(bytes) = disk.read_file(FILE_NAME)? else {
             return Ok(Note::default());
@@ -60,7 +60,7 @@ impl Note {
         }
     }
 
-    /// Makes the file say what the note says.
+    /// Writes the note to disk.
     pub(super) fn write(&self, disk: &Disk) -> Result<(), Error> {
         if self.is_empty() {
             disk.remove(FILE_NAME)?;
@@ -74,7 +74,7 @@ impl Note {
         *self == Note::default()
     }
 
-    /// Decides about the carried report: made, if the batch that carries it is there.
+    /// Settles the carried report: it was made if the batch that carries it exists.
     pub(super) fn settle_carried(&mut self, is_there: impl Fn(Key) -> bool) {
         if let Some(carried) = self.carried.take()
             && !is_there(carried.by)
@@ -98,8 +98,8 @@ impl Report {
         self.refused = self.refused.saturating_add(other.refused);
     }
 
-    /// What of it a batch can tell, and what is left for a later one: a batch of the
-    /// machine's metrics has no counters.
+    /// Splits the report into what this batch can carry and what is left for a later one: system
+    /// batches have no counters.
     pub(super) fn split_for(self, batch: &Message) -> (Report, Report) {
         match batch {
             Message::Dns(_) => (self, Report::default()),
@@ -107,7 +107,7 @@ impl Report {
         }
     }
 
-    /// A batch that tells of it.
+    /// The batch with this report added.
     pub(super) fn added_to<'a>(&self, batch: &'a Message) -> Cow<'a, Message> {
         if self.is_empty() {
             return Cow::Borrowed(batch);
@@ -123,7 +123,7 @@ impl Report {
         Cow::Owned(batch)
     }
 
-    /// What a batch reports.
+    /// The report in a batch.
     pub(super) fn in_batch(batch: &Message) -> Report {
         let refused = match batch {
             Message::Dns(batch) => batch.counters.get(Counter::BatchesRefused),
@@ -132,7 +132,7 @@ impl Report {
         Report { evicted: batch.evicted(), refused }
     }
 
-    /// That a batch was given up, and what it would have reported.
+    /// A report of the loss of this batch, including what it would have reported.
     pub(super) fn loss_of(batch: &Message) -> Report {
         let mut report = Report::in_batch(batch);
         let loss = Evicted { batches: 1, from_s: batch.start_s(), until_s: batch.end_s() };
@@ -140,13 +140,13 @@ impl Report {
         report
     }
 
-    /// That a file was given up of which only the name can be read.
+    /// A report of the loss of a file of which only the name is readable.
     pub(super) fn loss_of_unreadable(start_s: u64) -> Report {
         Report { evicted: Some(Evicted { batches: 1, from_s: start_s, until_s: start_s }), refused: 0 }
     }
 }
 
-/// A batch without what it reports; nothing when it reports nothing, or cannot be read.
+/// A batch without its report; none if it has no report or is unreadable.
 pub(super) fn without_report(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut batch = Message::decode(bytes).ok()?;
     if Report::in_batch(&batch).is_empty() {
@@ -162,7 +162,7 @@ pub(super) fn without_report(bytes: &[u8]) -> Option<Vec<u8>> {
     batch.encode().ok()
 }
 
-/// Two losses as one: the sum, and the time from the earlier one's start to the later one's end.
+/// Merges two losses: the sum, over the time from the earlier start to the later end.
 pub fn merge_evicted(one: Option<Evicted>, other: Option<Evicted>) -> Option<Evicted> {
     match (one, other) {
         (Some(one), Some(other)) => Some(Evicted {
@@ -174,7 +174,7 @@ pub fn merge_evicted(one: Option<Evicted>, other: Option<Evicted>) -> Option<Evi
     }
 }
 
-/// `[batches, from_s, until_s]`: the vocabulary crate has no serde.
+/// `[batches, from_s, until_s]`: the wire crate does not use serde.
 mod evicted {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use zonepulse_wire::Evicted;

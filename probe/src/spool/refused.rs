@@ -1,8 +1,8 @@
-//! The batches that the central refused, kept for someone to look at.
+//! Batches that the central refused, kept for inspection.
 //!
-//! Whoever wants one to be sent again (`zonepulse-probe resend`) renames it in here, from
-//! `NAME.batch` to `NAME.resend`. That is one step, so it is done or not, whoever else looks;
-//! the process that uses the spool takes it from there.
+//! To send one again, `zonepulse-probe resend` renames it from `NAME.batch` to `NAME.resend`. This
+//! is atomic, whoever else uses the directory; the process that owns the spool picks it up from
+//! there.
 
 use super::Key;
 use super::disk::Disk;
@@ -18,23 +18,23 @@ const OFFERED: &str = "resend";
 /// A batch that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// The spool that it is in.
+    /// Its spool.
     pub spool: PathBuf,
-    /// The name of its file, without the extension.
+    /// Its file name, without the extension.
     pub name: String,
     /// Start of its interval, Unix seconds.
     pub start_s: u64,
-    /// Its encoded size, bytes.
+    /// Encoded size, bytes.
     pub size_bytes: u64,
-    /// Why it was refused, in a line; empty when nobody knows.
+    /// Why it was refused, in one line; empty if unknown.
     pub reason: String,
-    /// Whether it is to be sent again, and waits to be taken.
+    /// Whether it is waiting to be sent again.
     pub is_offered: bool,
 }
 
 impl Refused {
-    /// Those of a spool, oldest first. The spool may be in use. Before a probe runs there, it has no
-    /// directory of refused batches.
+    /// The refused batches of a spool, oldest first. The spool may be in use. The directory does
+    /// not exist before the first run of a probe.
     pub fn read(spool: &Path) -> Result<Vec<Refused>, Error> {
         let dir = spool.join(DIR);
         let mut all = Vec::new();
@@ -47,7 +47,7 @@ impl Refused {
             let is = |extension: &str| path.extension().is_some_and(|other| other == extension);
             let key = path.file_name().and_then(|name| key_of(name.to_str()?));
             let Some(key) = key.filter(|_| is(KEPT) || is(OFFERED)) else { continue };
-            // One that was taken meanwhile is not there.
+            // It may have been picked up meanwhile.
             let Ok(metadata) = fs::metadata(&path) else { continue };
             let reason = fs::read_to_string(path.with_extension("reason")).unwrap_or_default();
             all.push(Refused {
@@ -63,19 +63,19 @@ impl Refused {
         Ok(all)
     }
 
-    /// Offers it to be sent again. Doing so twice is doing it once.
+    /// Offers the batch to be sent again. Idempotent.
     pub fn offer(&self) -> Result<(), Error> {
         let file = |extension| self.spool.join(DIR).join(&self.name).with_extension(extension);
         let (from, to) = (file(KEPT), file(OFFERED));
         match fs::rename(&from, &to) {
-            // Offered already, and perhaps taken.
+            // Already offered, and perhaps picked up.
             Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::disk("rename", from)(error)),
             _ => Ok(()),
         }
     }
 }
 
-/// Those that are to be sent again, and their sizes, bytes.
+/// Batches to be sent again, and their sizes, bytes.
 pub(super) fn offered(disk: &Disk) -> Result<Vec<(Key, u64)>, Error> {
     let mut all = Vec::new();
     let dir = disk.dir().join(DIR);
@@ -84,7 +84,7 @@ pub(super) fn offered(disk: &Disk) -> Result<Vec<(Key, u64)>, Error> {
         let name = entry.file_name();
         let name = name.to_str().unwrap_or_default();
         if let Some(key) = key_of(name).filter(|_| is_offered(name)) {
-            // One that is not there any more is not offered.
+            // It is no longer there.
             let Ok(metadata) = entry.metadata() else { continue };
             all.push((key, metadata.len()));
         }
@@ -93,12 +93,12 @@ pub(super) fn offered(disk: &Disk) -> Result<Vec<(Key, u64)>, Error> {
     Ok(all)
 }
 
-/// The file of one that is to be sent again, below the spool.
+/// The file of a batch to be sent again, relative to the spool.
 pub(super) fn offered_name(key: Key) -> String {
     format!("{DIR}/{}.{OFFERED}", stem(key))
 }
 
-/// Why it was refused is of no more interest.
+/// Removes the reason, which is no longer needed.
 pub(super) fn forget_reason(disk: &Disk, key: Key) -> Result<(), Error> {
     disk.remove(&format!("{DIR}/{}.reason", stem(key)))
 }
@@ -107,7 +107,7 @@ fn is_offered(name: &str) -> bool {
     name.strip_suffix(OFFERED).is_some_and(|stem| stem.ends_with('.'))
 }
 
-/// Writes down why; before the batch moves, so that none lies there without a reason.
+/// Writes the reason. Called before the batch is moved, so that none is without a reason.
 pub(super) fn write_reason(disk: &Disk, key: Key, reason: &str) -> Result<(), Error> {
     disk.write(&format!("{DIR}/{}.reason", stem(key)), format!("{}\n", reason.trim_end()).as_bytes())
 }
@@ -118,13 +118,13 @@ pub(super) fn move_aside(disk: &Disk, key: Key) -> Result<(), Error> {
     disk.rename(&name, &format!("{DIR}/{name}"))
 }
 
-/// Removes the oldest until all are within a bound.
+/// Removes the oldest until all fit within the limit.
 pub(super) fn bound(disk: &Disk, max_bytes: u64) -> Result<(), Error> {
     let dir = disk.dir().join(DIR);
     let mut kept = Vec::new();
     for entry in fs::read_dir(&dir).map_err(Error::disk("read the directory", &dir))? {
         let entry = entry.map_err(Error::disk("read the directory", &dir))?;
-        // Whoever offers it to be sent again renames it, at any moment.
+        // A file may be renamed at any time by `resend`.
         let Ok(metadata) = entry.metadata() else { continue };
         let size_bytes = metadata.len();
         let name = entry.file_name();
@@ -146,7 +146,7 @@ pub(super) fn bound(disk: &Disk, max_bytes: u64) -> Result<(), Error> {
         total -= bytes;
     }
     if dropped > 0 {
-        tracing::warn!(files = dropped, dir = %dir.display(), "too much was refused: the oldest of it was removed");
+        tracing::warn!(files = dropped, dir = %dir.display(), "too many refused batches: the oldest were removed");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Batches that were refused, and are sent again.
+//! Refused batches that are sent again.
 
 use super::super::testing::empty_batch;
 use super::super::{MIN_BYTES, Settings, Spool};
@@ -16,7 +16,7 @@ fn open(dir: &TempDir) -> Spool {
     Spool::open(Settings { dir, max_bytes: MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 1 << 20 }).unwrap()
 }
 
-/// A spool that is in use, of which these were refused.
+/// A spool in use, with these batches refused.
 fn with_refused(dir: &TempDir, seqs: std::ops::Range<u64>) -> Spool {
     let spool = open(dir);
     seqs.for_each(|seq| refuse(&spool, batch(seq)));
@@ -35,7 +35,7 @@ fn all(dir: &TempDir) -> Vec<Refused> {
 fn claimed(spool: &Spool) -> Vec<Batch> {
     let decode = |bytes: Vec<u8>| match Message::decode(&bytes).unwrap() {
         Message::Dns(batch) => batch,
-        Message::System(_) => panic!("a batch of DNS"),
+        Message::System(_) => panic!("not a batch of DNS"),
     };
     std::iter::from_fn(|| spool.claim()).map(|entry| decode(spool.read(entry.key).unwrap().unwrap())).collect()
 }
@@ -45,7 +45,7 @@ fn numbers(batches: &[Batch]) -> Vec<u64> {
 }
 
 #[test]
-fn what_was_refused_is_listed_with_its_reason() {
+fn refused_batches_are_listed_with_their_reason() {
     let dir = TempDir::new().unwrap();
     let _spool = with_refused(&dir, 0..2);
     let told: Vec<_> = all(&dir).into_iter().map(|refused| (refused.start_s, refused.reason, refused.is_offered)).collect();
@@ -53,7 +53,7 @@ fn what_was_refused_is_listed_with_its_reason() {
 }
 
 #[test]
-fn what_is_offered_is_taken_back_by_a_spool_that_is_in_use_and_no_other() {
+fn an_offered_batch_is_taken_back_by_its_own_spool_while_in_use() {
     let dir = TempDir::new().unwrap();
     let spool = with_refused(&dir, 0..3);
     all(&dir)[1].offer().unwrap();
@@ -65,7 +65,7 @@ fn what_is_offered_is_taken_back_by_a_spool_that_is_in_use_and_no_other() {
 }
 
 #[test]
-fn what_is_offered_while_nobody_runs_is_taken_back_at_the_next_start() {
+fn a_batch_offered_to_an_idle_spool_is_taken_back_at_the_next_start() {
     let dir = TempDir::new().unwrap();
     drop(with_refused(&dir, 0..2));
     all(&dir).iter().for_each(|refused| refused.offer().unwrap());
@@ -85,7 +85,7 @@ fn offering_twice_or_after_it_was_taken_is_offering_once() {
 }
 
 #[test]
-fn what_is_refused_again_is_kept_again() {
+fn a_batch_refused_again_is_kept_again() {
     let dir = TempDir::new().unwrap();
     let spool = with_refused(&dir, 0..1);
     all(&dir)[0].offer().unwrap();
@@ -95,7 +95,7 @@ fn what_is_refused_again_is_kept_again() {
 }
 
 #[test]
-fn what_a_batch_had_to_report_is_reported_once() {
+fn a_batch_s_report_is_made_once() {
     let dir = TempDir::new().unwrap();
     let spool = open(&dir);
     let loss = Evicted { batches: 3, from_s: 0, until_s: 180 };
@@ -111,7 +111,7 @@ fn what_a_batch_had_to_report_is_reported_once() {
 }
 
 #[test]
-fn what_cannot_be_read_is_sent_again_as_it_is() {
+fn an_unreadable_batch_is_sent_again_unchanged() {
     let dir = TempDir::new().unwrap();
     let spool = open(&dir);
     fs::write(dir.path().join("refused/000000000060-00000000000000000009-0000000001.batch"), b"of a later version").unwrap();
@@ -122,7 +122,7 @@ fn what_cannot_be_read_is_sent_again_as_it_is() {
 }
 
 #[test]
-fn what_waits_to_be_sent_again_gives_way_to_no_other_that_is_refused() {
+fn offered_batches_are_not_evicted_for_newly_refused_ones() {
     let dir = TempDir::new().unwrap();
     drop(with_refused(&dir, 0..1));
     let settings = Settings { dir: dir.path().into(), max_bytes: MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 0 };
@@ -133,7 +133,7 @@ fn what_waits_to_be_sent_again_gives_way_to_no_other_that_is_refused() {
 }
 
 #[test]
-fn a_full_spool_takes_nothing_back_and_gives_nothing_up_for_it() {
+fn a_full_spool_takes_nothing_back_and_evicts_nothing_for_it() {
     let dir = TempDir::new().unwrap();
     drop(with_refused(&dir, 0..1));
     let settings = Settings { dir: dir.path().into(), max_bytes: 4096, min_free_bytes: 0, max_refused_bytes: 1 << 20 };
@@ -169,7 +169,7 @@ fn a_crash_at_any_step_keeps_it_and_sends_it_once() {
 }
 
 #[test]
-fn an_offered_file_that_cannot_be_read_stops_neither_the_start_nor_the_others() {
+fn an_unreadable_offered_file_blocks_neither_the_start_nor_other_files() {
     let dir = TempDir::new().unwrap();
     drop(with_refused(&dir, 0..2));
     all(&dir).iter().for_each(|refused| refused.offer().unwrap());
@@ -178,11 +178,11 @@ fn an_offered_file_that_cannot_be_read_stops_neither_the_start_nor_the_others() 
     fs::create_dir(&first).unwrap();
     let spool = open(&dir);
     assert_eq!(numbers(&claimed(&spool)), [1]);
-    assert!(spool.take_offered().is_err(), "whoever looks again learns of it");
+    assert!(spool.take_offered().is_err(), "the error is not reported");
 }
 
 #[test]
-fn what_is_offered_while_others_are_counted_is_no_error() {
+fn offering_during_a_count_of_files_is_no_error() {
     let dir = TempDir::new().unwrap();
     drop(with_refused(&dir, 0..40));
     let disk = Disk::open(dir.path()).unwrap();

@@ -1,8 +1,8 @@
-//! What tests put into a spool.
+//! Batches for tests of the spool.
 
 use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records};
 
-/// A batch without rows, of the minute of its number.
+/// A batch without rows, for the minute given by its sequence number.
 pub(crate) fn empty_batch(identity: Identity) -> Batch {
     let start_s = 60 * identity.seq;
     Batch {

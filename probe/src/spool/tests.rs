@@ -27,7 +27,7 @@ fn settings(dir: &TempDir) -> Settings {
     Settings { dir: dir.path().join("spool"), max_bytes: MIN_BYTES, min_free_bytes: 0, max_refused_bytes: 1 << 20 }
 }
 
-/// Room for so many small batches.
+/// Settings with space for this many small batches.
 fn settings_for(dir: &TempDir, batches: u64) -> Settings {
     Settings { max_bytes: batches * disk::occupied(1), ..settings(dir) }
 }
@@ -41,7 +41,7 @@ fn numbers(batches: &[Batch]) -> Vec<u64> {
 }
 
 #[test]
-fn what_was_put_is_claimed_oldest_first() {
+fn batches_are_claimed_oldest_first() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(settings(&dir)).unwrap();
     for seq in [11, 2, 30, 9] {
@@ -84,14 +84,14 @@ fn foreign_files_are_left_alone() {
 }
 
 #[test]
-fn at_the_bound_the_oldest_go_first_and_the_next_batch_says_so() {
+fn at_the_limit_the_oldest_are_evicted_and_the_next_batch_reports_it() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(settings_for(&dir, 3)).unwrap();
     (0..6).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
     assert!(spool.disk_bytes() <= 3 * disk::occupied(1));
     let batches = claimed(&spool);
     assert_eq!(numbers(&batches), [3, 4, 5]);
-    // Putting 3 gave up 0, which 4 reports; 5 reports 1; 2 is still to be reported.
+    // Storing 3 evicted 0, which 4 reports; 5 reports 1; 2 is still to be reported.
     assert_eq!(batches[1].evicted, Some(Evicted { batches: 1, from_s: START_S, until_s: START_S + 60 }));
     assert_eq!(batches[2].evicted, Some(Evicted { batches: 1, from_s: START_S + 60, until_s: START_S + 120 }));
 }
@@ -111,7 +111,7 @@ fn an_eviction_is_reported_after_a_restart() {
 }
 
 #[test]
-fn a_batch_that_is_evicted_hands_its_report_on() {
+fn an_evicted_batch_passes_on_its_report() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(settings_for(&dir, 1)).unwrap();
     (0..9).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
@@ -125,7 +125,7 @@ fn a_batch_that_is_evicted_hands_its_report_on() {
 }
 
 #[test]
-fn a_batch_on_its_way_is_evicted_only_when_there_is_no_other() {
+fn a_batch_in_flight_is_evicted_last() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(settings_for(&dir, 2)).unwrap();
     spool.put(&batch(0).into()).unwrap();
@@ -245,8 +245,8 @@ fn names_that_the_spool_writes_are_names_that_it_reads() {
     }
 }
 
-/// A life of a spool with room for two batches: puts, deliveries and a refusal,
-/// ended after so many steps on the disk. Gives what was promised to the caller.
+/// The life of a spool with space for two batches: puts, deliveries and a refusal, ended after a
+/// number of disk operations. Records what was promised to the caller.
 struct Life {
     put: Vec<u64>,
     delivered: Vec<Batch>,
@@ -264,7 +264,7 @@ fn live(settings: Settings, steps: u64) -> Life {
         }
         life.put.push(seq);
         if seq == 4 || seq == 6 {
-            // Evicted between claim and read, it would be none.
+            // Reading would give none if it had been evicted since the claim.
             let entry = spool.claim().unwrap();
             let bytes = spool.read(entry.key).unwrap().unwrap();
             life.delivered.push(Batch::decode(&bytes).unwrap());
@@ -285,7 +285,7 @@ fn live(settings: Settings, steps: u64) -> Life {
 
 #[test]
 fn a_crash_at_any_step_loses_nothing_without_a_report_and_reports_nothing_twice() {
-    // In memory where there is such a place: thousands of fsyncs prove nothing here.
+    // In memory if possible: thousands of fsyncs prove nothing here.
     let place = ["/dev/shm", "/tmp"].into_iter().find(|place| fs::metadata(place).is_ok()).unwrap();
     for steps in 0.. {
         let dir = TempDir::new_in(place).unwrap();
@@ -301,7 +301,7 @@ fn a_crash_at_any_step_loses_nothing_without_a_report_and_reports_nothing_twice(
         let refused: u64 = received.iter().map(|batch| batch.counters.get(Counter::BatchesRefused)).sum();
         let arrived = received.iter().filter(|batch| batch.identity.seq != 100).count() as u64;
         let promised = life.put.len() as u64;
-        // The batch that was being put when the process died may have become safe.
+        // The batch being stored when the process died may have become durable.
         let accounted = arrived + evicted + refused;
         assert!((promised..=promised + 1).contains(&accounted), "{steps}: {arrived} + {evicted} + {refused} of {promised}");
         assert!((life.refused..=1).contains(&refused), "{steps}: {refused} refused");
@@ -311,18 +311,19 @@ fn a_crash_at_any_step_loses_nothing_without_a_report_and_reports_nothing_twice(
         let left: Vec<_> = fs::read_dir(&settings.dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".tmp")), "{steps}: {left:?}");
         if life.finished {
-            assert!(steps > 50, "the steps are not counted");
+            assert!(steps > 50, "steps are not being counted");
             return;
         }
     }
 }
 
-/// Runs with a file system of one mebibyte, which no other thread sees.
+/// Runs a test with a file system of one mebibyte that only this thread sees.
 fn on_a_small_disk(test: impl FnOnce(&Path) + Send) {
     let dir = TempDir::new().unwrap();
     let place = std::ffi::CString::new(dir.path().to_str().unwrap()).unwrap();
     let mounted = || {
-        // SAFETY: plain system calls with texts that end with zero; they change this thread's mounts only.
+        // SAFETY: plain system calls with strings that end with zero; they change only this
+        // thread's mounts.
         unsafe {
             libc::unshare(libc::CLONE_NEWNS) == 0
                 && libc::mount(
@@ -338,13 +339,13 @@ fn on_a_small_disk(test: impl FnOnce(&Path) + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| match mounted() {
             true => test(dir.path()),
-            false => eprintln!("left out: mounting a file system needs root"),
+            false => eprintln!("skipped: mounting a file system needs root"),
         });
         thread.join().unwrap();
     });
 }
 
-/// A batch of some tens of kilobytes, whatever compresses it.
+/// An incompressible batch of some tens of kilobytes.
 fn large(seq: u64) -> Batch {
     let mut batch = batch(seq);
     let mut random = seq + 1;
@@ -363,13 +364,13 @@ fn free_bytes(spool: &Spool) -> u64 {
     spool.disk.free_bytes().unwrap()
 }
 
-/// The losses that batches report, as one.
+/// The losses reported by these batches, merged.
 fn evicted(batches: &[Batch]) -> Option<Evicted> {
     batches.iter().fold(None, |sum, batch| merge_evicted(sum, batch.evicted))
 }
 
 #[test]
-fn on_a_real_disk_so_much_stays_free_and_what_had_to_go_is_reported() {
+fn on_a_real_disk_min_free_is_kept_and_evictions_are_reported() {
     on_a_small_disk(|dir| {
         let (max_bytes, min_free_bytes) = (1 << 30, 600 << 10);
         let settings = Settings { dir: dir.join("spool"), max_bytes, min_free_bytes, max_refused_bytes: 1 << 20 };
@@ -391,25 +392,25 @@ fn on_a_real_disk_so_much_stays_free_and_what_had_to_go_is_reported() {
 }
 
 #[test]
-fn when_others_fill_the_disk_the_oldest_gives_way_and_with_none_left_a_put_fails_until_there_is_room() {
+fn on_a_disk_filled_by_others_the_oldest_is_evicted_and_then_putting_fails_until_there_is_space() {
     on_a_small_disk(|dir| {
         let settings = Settings { dir: dir.join("spool"), max_bytes: 1 << 30, min_free_bytes: 0, max_refused_bytes: 1 << 20 };
         let spool = Spool::open(settings).unwrap();
         (0..4).for_each(|seq| spool.put(&large(seq).into()).unwrap());
         let fill = dir.join("fill");
-        assert!(fs::write(&fill, vec![1; 2 << 20]).is_err(), "the disk is full now");
+        assert!(fs::write(&fill, vec![1; 2 << 20]).is_err(), "the disk is not full");
         assert_eq!(free_bytes(&spool), 0);
         spool.put(&large(4).into()).unwrap();
         assert!(spool.len() < 5);
         spool.put(&large(5).into()).unwrap();
         let held: Vec<_> = std::iter::from_fn(|| spool.claim()).collect();
         held.iter().for_each(|entry| spool.remove(entry.key).unwrap());
-        // Others take what became free.
+        // Take what became free.
         let mut file = fs::OpenOptions::new().append(true).open(&fill).unwrap();
         while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
         assert!(spool.put(&large(6).into()).unwrap_err().is_full());
         assert!(spool.is_empty());
-        // An open file keeps its room.
+        // An open file keeps its space.
         drop(file);
         fs::remove_file(&fill).unwrap();
         spool.put(&large(6).into()).unwrap();
@@ -418,7 +419,7 @@ fn when_others_fill_the_disk_the_oldest_gives_way_and_with_none_left_a_put_fails
 }
 
 #[test]
-fn a_batch_of_the_machine_reports_what_was_evicted_and_leaves_refusals_to_a_batch_of_dns() {
+fn a_system_batch_reports_evictions_and_leaves_refusals_to_a_dns_batch() {
     let dir = TempDir::new().unwrap();
     let spool = Spool::open(settings(&dir)).unwrap();
     (0..2).for_each(|seq| spool.put(&batch(seq).into()).unwrap());
@@ -488,7 +489,7 @@ fn later_batches_are_put_off_but_for_those_on_their_way() {
     spool.defer_from(oldest.start_s, Instant::now() + std::time::Duration::from_secs(60));
     assert_eq!((spool.claim(), spool.len()), (None, 4));
     spool.release(oldest);
-    assert_eq!(spool.claim().map(|entry| entry.key), Some(oldest), "it was on its way");
+    assert_eq!(spool.claim().map(|entry| entry.key), Some(oldest), "a batch in flight was deferred");
     spool.defer_from(0, Instant::now());
-    assert_eq!(spool.claim(), None, "none waits less than it did");
+    assert_eq!(spool.claim(), None, "a wait was shortened");
 }

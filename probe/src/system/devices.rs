@@ -1,17 +1,16 @@
-//! What passes disks and networks (`/proc/diskstats`, `/proc/net/dev`, proc(5)).
+//! Disk and network throughput (`/proc/diskstats`, `/proc/net/dev`, proc(5)).
 //!
-//! Of disks, partitions, loop devices and memory disks are left out: their bytes are
-//! those of other devices, or none. Devices that are made of others (LVM, RAID) stand
-//! beside them.
+//! Partitions, loop devices and memory disks are left out: their bytes are also counted for another
+//! device, or touch no disk. Devices made of others (LVM, RAID) are listed in addition to those.
 
 use super::{MAX_DEVICES, numbers};
 use std::fs;
 use std::path::Path;
 
-/// A kernel's sector, whatever the disk's is, bytes.
+/// The kernel's sector size, whatever the disk's is, bytes.
 const SECTOR_BYTES: u64 = 512;
 
-/// Bytes since the machine started: read and written, or received and sent.
+/// Bytes since boot: read and written, or received and sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Throughput {
     pub(super) device: String,
@@ -44,7 +43,8 @@ fn parse_disks(text: &str, is_part: impl Fn(&str) -> bool) -> Vec<Throughput> {
 
 fn parse_networks(text: &str) -> Vec<Throughput> {
     let network = |line: &str| {
-        // name: bytes packets errs drop fifo frame compressed multicast, and the same of what is sent
+        // name: bytes packets errs drop fifo frame compressed multicast, then the same for
+        // transmission
         let (device, counts) = line.split_once(':')?;
         let mut counts = numbers(counts);
         Some(Throughput { device: device.trim().to_owned(), bytes: [counts.next()?, counts.nth(7)?] })
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_told_by_name() {
+    fn networks_are_reported_by_name() {
         let text = "Inter-|   Receive                                                |  Transmit\n \
                     face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets\n    \
                     lo: 1500       3    0    0    0     0          0         0     1500       3    0    0    0     0       0          0\n  \

@@ -1,11 +1,11 @@
-//! Readings of several slots, put together to a batch.
+//! Collects the readings of several slots into batches.
 
 use super::Reading;
 use std::collections::BTreeMap;
 use zonepulse_wire::{Identity, MAX_LABEL_BYTES, MAX_SERIES, MAX_SLOTS, MAX_SYSTEM_POINTS, Series, SystemBatch};
 
-/// Fills one batch after the other. A batch ends where a whole multiple of its length on
-/// the clock does, so that those of all probes begin and end together.
+/// Fills batches one by one. A batch ends at a multiple of its length on the clock, so that the
+/// batches of all probes are aligned.
 #[derive(Debug)]
 pub struct Gather {
     identity: Identity,
@@ -18,33 +18,34 @@ pub struct Gather {
 struct Open {
     start_s: u64,
     slots: u32,
-    /// At most so many have room.
+    /// Maximum number of series in a batch.
     max_series: usize,
     series: BTreeMap<(&'static str, String), Vec<Option<f64>>>,
 }
 
 impl Gather {
-    /// For batches of about `batch_s` seconds, but at least a slot. The first one's number is 0.
+    /// Collects batches of about `batch_s` seconds, but at least one slot. Sequence numbers start
+    /// at 0.
     pub fn new(server_id: u32, epoch: u64, batch_s: u32, interval_s: u32) -> Self {
         Gather { identity: Identity { server_id, epoch, seq: 0 }, batch_s, interval_s: interval_s.max(1), open: None }
     }
 
-    /// Slots have another length from now on. Gives what was gathered before.
+    /// Changes the length of slots. Returns what was collected before.
     pub fn set_interval(&mut self, interval_s: u32) -> Option<SystemBatch> {
         let taken = self.take();
         self.interval_s = interval_s.max(1);
         taken
     }
 
-    /// Adds the slot that began then, Unix seconds, a multiple of the interval. Gives a batch
-    /// that this slot completes, and before it one that it does not belong to.
+    /// Adds the slot that began at `start_s`, Unix seconds, a multiple of the interval. Returns a
+    /// batch that this slot completes, preceded by one that it does not belong to.
     pub fn add(&mut self, start_s: u64, readings: &[Reading]) -> [Option<SystemBatch>; 2] {
         let interval_s = u64::from(self.interval_s);
         let max_slots = (self.batch_s / self.interval_s).clamp(1, MAX_SLOTS);
         let window_s = interval_s * u64::from(max_slots);
         let end_s = start_s - start_s % window_s + window_s;
         let belongs = |open: &Open| {
-            // A slot in between may be missing; time never goes back in a batch.
+            // Slots may be missing in between; within a batch, time never goes back.
             (open.start_s + interval_s * u64::from(open.slots)..end_s).contains(&start_s)
                 && open.start_s - open.start_s % window_s + window_s == end_s
         };
@@ -56,7 +57,7 @@ impl Gather {
         [before, complete]
     }
 
-    /// What was gathered so far, if anything.
+    /// Takes what was collected so far, if anything.
     pub fn take(&mut self) -> Option<SystemBatch> {
         let Open { start_s, slots, series, .. } = self.open.take()?;
         let identity = self.identity;
@@ -101,7 +102,7 @@ mod tests {
 
     /// Start, slots and the values of `load_1m`.
     fn shown(batch: &SystemBatch) -> (u64, u32, Vec<Option<f64>>) {
-        assert_eq!(SystemBatch::decode(&batch.encode().unwrap()).as_ref(), Ok(batch), "it can be sent");
+        assert_eq!(SystemBatch::decode(&batch.encode().unwrap()).as_ref(), Ok(batch), "the batch does not survive encoding");
         let values = batch.series.iter().find(|series| series.metric == "load_1m").map(|series| series.values.clone());
         (batch.start_s, batch.slots, values.unwrap_or_default())
     }

@@ -1,9 +1,9 @@
-//! How the machine is doing: what is measured, and how it becomes batches.
+//! System metrics: what is sampled on the machine, and how it becomes batches.
 //!
-//! A [`Sampler`] is asked at the end of each slot, a few seconds apart and aligned to the
-//! clock. What stands then is a gauge; what has happened since it was asked last is a
-//! rate, the mean over the slot. A [`Gather`] puts the readings of a minute or so
-//! together to one batch, which goes the way of all batches: spool, central, once.
+//! A [`Sampler`] is called at the end of each slot; slots are a few seconds long and aligned to the
+//! clock. Present values are gauges; changes since the last call are rates, averaged over the slot.
+//! A [`Gather`] collects the readings of a minute or so into one batch, which takes the same path
+//! as all batches: spool, then central, exactly once.
 //!
 //! | metric | label | from |
 //! | --- | --- | --- |
@@ -18,12 +18,11 @@
 //! | `processes`, `uptime_s` | | `/proc`, sysinfo |
 //! | `probe_cpu_percent`, `probe_memory_bytes` | | getrusage(2), `/proc/self/statm` |
 //!
-//! sysinfo is asked where it has the answer at the price of it; `/proc` for what it does
-//! not tell (processor time by kind, used space, sockets) or tells at the price of a dozen
-//! files for each device (networks). Percent of a processor are of one core for
-//! `probe_cpu_percent`, and of what the label names for the others. Values are rounded,
-//! since that is what makes them small: percent to 0.1, loads to 0.01, all else to whole
-//! numbers. Whatever cannot be read is absent, never 0.
+//! sysinfo is used where it has the value at reasonable cost; `/proc` for what it lacks (processor
+//! time by kind, used space, sockets) or reads at the cost of a dozen files per device (networks).
+//! `probe_cpu_percent` is relative to one core, other percentages to what the label names. Values
+//! are rounded so that they compress: percentages to 0.1, loads to 0.01, everything else to
+//! integers. Unreadable values are absent, never 0.
 
 mod devices;
 mod gather;
@@ -38,13 +37,13 @@ pub use sampler::{Reading, Sampler};
 pub(crate) use sampler::{own_memory_bytes, own_time};
 pub use slots::{Look, Slots};
 
-/// No more devices, mounts or cores of a kind are told apart: a machine with thousands
-/// of virtual devices tells of the first ones.
+/// Maximum number of devices or mounts of a kind: of thousands of virtual devices, only the first
+/// are reported.
 const MAX_DEVICES: usize = 64;
-/// So many cores are told apart.
+/// Maximum number of cores reported separately.
 const MAX_CORES: usize = 256;
 
-/// The numbers of a text, as `/proc` has them.
+/// The numbers in a text from `/proc`.
 fn numbers(text: &str) -> impl Iterator<Item = u64> {
     text.split_ascii_whitespace().map_while(|word| word.parse().ok())
 }

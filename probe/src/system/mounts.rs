@@ -1,10 +1,10 @@
-//! The machine's file systems, as `df` lists them (`/proc/self/mountinfo`, proc(5)).
+//! The machine's file systems, as listed by `df` (`/proc/self/mountinfo`, proc(5)).
 //!
-//! Each is told once, by its shortest mount point, however often it is mounted. Left out
-//! are those that have no size (`/proc`), those that are memory and counted there (tmpfs),
-//! images (loop devices, squashfs, optical disks), containers' layers (overlay, except as
-//! the root of a container that the probe runs in), and those of other machines (NFS, CIFS,
-//! FUSE …): they are not this machine's disks, and asking one that is gone waits for ever.
+//! Each is reported once, by its shortest mount point, however often it is mounted. Not reported
+//! are those without a size (`/proc`), those in memory, which is reported separately (tmpfs),
+//! images (loop devices, squashfs, optical disks), container layers (overlay, except as the root of
+//! a container that the probe runs in), and those of other machines (NFS, CIFS, FUSE …): they are
+//! not this machine's disks, and statvfs on one that is gone hangs forever.
 
 use super::MAX_DEVICES;
 use crate::room::Room;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// A file system, and how full it is.
+/// A file system and its usage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mount {
     pub(super) path: String,
@@ -25,13 +25,13 @@ pub(super) fn read() -> Vec<Mount> {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let measured = mount_points(&text).into_iter().filter_map(|path| {
         let Room { total_bytes, used_bytes, free_bytes } = Room::of(Path::new(&path)).ok()?;
-        // One that is mounted over another cannot be seen, and then this is the other's.
+        // A file system hidden by another mount cannot be queried; the values would be the other's.
         (total_bytes > 0).then_some(Mount { path, total_bytes, used_bytes, free_bytes })
     });
     measured.take(MAX_DEVICES).collect()
 }
 
-/// The shortest mount point of each file system that counts.
+/// The shortest mount point of each reported file system.
 fn mount_points(text: &str) -> Vec<String> {
     let mut by_device: BTreeMap<&str, String> = BTreeMap::new();
     for line in text.lines() {
@@ -47,7 +47,7 @@ fn mount_points(text: &str) -> Vec<String> {
     paths
 }
 
-/// The number of the device and the mount point, of a mount that counts.
+/// Device number and mount point of a reported mount.
 fn parse(line: &str) -> Option<(&str, String)> {
     // id parent major:minor root mount-point options [fields …] - type source options
     let (mount, system) = line.split_once(" - ")?;
@@ -65,7 +65,7 @@ fn parse(line: &str) -> Option<(&str, String)> {
     (counts && path.len() <= zonepulse_wire::MAX_LABEL_BYTES).then_some((device, path))
 }
 
-/// Space, tab, line end and backslash are written as octal numbers.
+/// Space, tab, newline and backslash are escaped as octal numbers.
 fn unescape(text: &str) -> String {
     let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
     escapes.iter().fold(text.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_file_system_of_this_machine_is_told_once() {
+    fn each_file_system_of_this_machine_is_reported_once() {
         let text = "\
 22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
 23 22 0:21 / /proc rw - proc proc rw

@@ -1,4 +1,4 @@
-//! What stands now, and what has happened since it was asked last.
+//! Samples the machine: present values, and changes since the last sample.
 
 use super::devices::{Throughput, disk_bytes, network_bytes};
 use super::processors::{self, Times};
@@ -9,18 +9,18 @@ use std::fs;
 use std::time::{Duration, Instant};
 use sysinfo::{MemoryRefreshKind, System};
 
-/// One value of one metric.
+/// One value of a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// The metric's name.
     pub metric: &'static str,
-    /// Core, mount, device or state; empty when there is only one of the metric.
+    /// Core, mount, device or state; empty if there is only one series of the metric.
     pub label: Cow<'static, str>,
-    /// The value, rounded.
+    /// The rounded value.
     pub value: f64,
 }
 
-/// Measures the machine; remembers what rates need.
+/// Samples the machine, and remembers the counters for rates.
 #[derive(Debug)]
 pub struct Sampler {
     memory: System,
@@ -29,7 +29,7 @@ pub struct Sampler {
     readings: Vec<Reading>,
 }
 
-/// The counters of the last time.
+/// The counters of the previous sample.
 #[derive(Debug)]
 struct Before {
     at: Instant,
@@ -40,17 +40,17 @@ struct Before {
 }
 
 impl Sampler {
-    /// One that has no rates to tell the first time.
+    /// Creates a sampler. The first sample has no rates.
     pub fn new() -> Self {
         Sampler { memory: System::new(), sockets: Sockets::new(), before: None, readings: Vec::new() }
     }
 
-    /// The next sample has no rates: what was counted until now is of another time.
+    /// Omits rates from the next sample, because the counters belong to another time.
     pub fn forget(&mut self) {
         self.before = None;
     }
 
-    /// Measures all there is.
+    /// Samples everything.
     pub fn sample(&mut self) -> &[Reading] {
         self.readings.clear();
         let now = Before {
@@ -96,7 +96,7 @@ impl Sampler {
             for device in now {
                 let Some(earlier) = before.iter().find(|earlier| earlier.device == device.device) else { continue };
                 for ((metric, bytes), earlier) in metrics.into_iter().zip(device.bytes).zip(earlier.bytes) {
-                    // A counter that went back began anew: nothing is known of this slot.
+                    // A counter that went back was reset, so the rate of this slot is unknown.
                     if let Some(bytes) = bytes.checked_sub(earlier) {
                         self.label(metric, &device.device, (bytes as f64 / elapsed_s).round());
                     }
@@ -154,23 +154,24 @@ impl Default for Sampler {
     }
 }
 
-/// A share as percent, to a tenth.
+/// A share as a percentage, rounded to tenths.
 fn percent(share: f64) -> f64 {
     (share * 1000.0).round() / 10.0
 }
 
-/// How many processes there are; threads are none.
+/// Number of processes, not counting threads.
 fn processes() -> Option<usize> {
     let entries = fs::read_dir("/proc").ok()?.flatten();
     let is_process = |name: &[u8]| name.first().is_some_and(u8::is_ascii_digit);
     Some(entries.filter(|entry| is_process(entry.file_name().as_encoded_bytes())).count())
 }
 
-/// The processor time that this process has taken.
+/// Processor time used by this process.
 pub(crate) fn own_time() -> Duration {
-    // SAFETY: rusage is plain numbers, for which all zero is a value.
+    // SAFETY: rusage consists of plain numbers, for which zero is valid.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: the pointer lives through the call. It cannot fail with these arguments, and zeros stay then.
+    // SAFETY: the pointer outlives the call. It cannot fail with these arguments, and would leave
+    // zeros.
     unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
     let time = |time: libc::timeval| {
         Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
@@ -178,10 +179,10 @@ pub(crate) fn own_time() -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
-/// What of this process is resident, bytes.
+/// Resident memory of this process, bytes.
 pub(crate) fn own_memory_bytes() -> Option<u64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
-    // SAFETY: a call with a plain number.
+    // SAFETY: a system call with a plain number.
     let page_bytes = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
     Some(numbers(&statm).nth(1)? * page_bytes)
 }

@@ -1,4 +1,4 @@
-//! Readings beside what the machine's own tools say at the same moment.
+//! Readings compared with the system's own tools at the same moment.
 
 use super::*;
 use std::process::Command;
@@ -19,21 +19,21 @@ fn near(ours: f64, theirs: f64, tolerance: f64) {
 }
 
 #[test]
-fn memory_is_what_free_says() {
+fn memory_agrees_with_free() {
     let Some(free) = output("free", &["-b"]) else { return };
     let readings = Sampler::new().sample().to_vec();
     let row = |name: &str| numbers(free.lines().find_map(|line| line.strip_prefix(name)).unwrap()).collect::<Vec<_>>();
     let (memory, swap) = (row("Mem:"), row("Swap:"));
     assert_eq!(value(&readings, "memory_total_bytes", "") as u64, memory[0]);
     assert_eq!(value(&readings, "swap_total_bytes", "") as u64, swap[0]);
-    // Others run meanwhile.
+    // Other programs run at the same time.
     let tolerance = memory[0] as f64 * 0.03;
     near(value(&readings, "memory_used_bytes", ""), memory[1] as f64, tolerance);
     near(value(&readings, "memory_available_bytes", ""), memory[5] as f64, tolerance);
 }
 
 #[test]
-fn disks_are_what_df_says() {
+fn disks_agree_with_df() {
     let readings = Sampler::new().sample().to_vec();
     let mounts: Vec<_> = readings.iter().filter(|reading| reading.metric == "disk_total_bytes").collect();
     assert!(!mounts.is_empty(), "a machine has a disk: {readings:?}");
@@ -47,11 +47,11 @@ fn disks_are_what_df_says() {
 }
 
 #[test]
-fn sockets_are_what_ss_says() {
+fn sockets_agree_with_ss() {
     let count = |ss: &str, state: &str| ss.lines().filter(|line| line.starts_with(state)).count() as f64;
     let mut left = vec![("established", "ESTAB"), ("listen", "LISTEN"), ("time_wait", "TIME-WAIT")];
     let began = Instant::now();
-    // Other tests open and close sockets meanwhile: what ss says before and after is what counts.
+    // Other tests open and close sockets, so compare with ss before and after.
     while !left.is_empty() {
         let Some(before) = output("ss", &["-Hant"]) else { return };
         let readings = Sampler::new().sample().to_vec();
@@ -77,7 +77,7 @@ fn load_uptime_and_processes_are_those_of_proc() {
     near(value(&readings, "load_1m", ""), first(&read("/proc/loadavg")), 0.5);
     near(value(&readings, "uptime_s", ""), first(&read("/proc/uptime")), 2.0);
     let processes = fs::read_dir("/proc").unwrap().flatten().filter(|entry| entry.path().join("stat").exists()).count();
-    // Among the entries with a stat are "self" and "thread-self".
+    // Entries with a stat include "self" and "thread-self".
     near(value(&readings, "processes", ""), processes as f64, 30.0);
 }
 
@@ -92,7 +92,7 @@ fn rates_are_means_over_the_time_between_two_samples() {
     }
     let spun = own_time() - spun;
     let second = sampler.sample().to_vec();
-    // Other tests of this process run meanwhile: at least this thread's work is in it.
+    // Other tests of this process run meanwhile, so this thread's work is a lower bound.
     let own = value(&second, "probe_cpu_percent", "");
     let expected = spun.as_secs_f64() / began.elapsed().as_secs_f64() * 100.0;
     near(own, expected, 15.0);
@@ -108,10 +108,10 @@ fn rates_are_means_over_the_time_between_two_samples() {
 }
 
 #[test]
-fn what_passes_a_network_is_counted() {
+fn network_traffic_is_counted() {
     use std::net::UdpSocket;
     let mut sampler = Sampler::new();
-    // Before the first sample, so that its rate is not of more time than this.
+    // Before the first sample, so that its rate covers no more time than this.
     let began = Instant::now();
     sampler.sample();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -132,12 +132,12 @@ fn a_sample_costs_little() {
         assert!(!sampler.sample().is_empty());
     }
     let each = (own_thread_time() - began) / 20;
-    // 1 % of a core at the shortest default interval would be 50 ms.
+    // At the shortest default interval, 1 % of a core would be 50 ms.
     assert!(each < Duration::from_millis(10), "{each:?}");
 }
 
 fn own_thread_time() -> Duration {
-    // SAFETY: rusage is plain numbers; the pointer lives through the call.
+    // SAFETY: rusage consists of plain numbers; the pointer outlives the call.
     unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage);
@@ -147,7 +147,7 @@ fn own_thread_time() -> Duration {
 }
 
 #[test]
-fn own_memory_is_what_the_system_says() {
+fn own_memory_agrees_with_the_system() {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let resident = numbers(status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap()).next().unwrap() * 1024;
     near(own_memory_bytes().unwrap() as f64, resident as f64, 32e6);

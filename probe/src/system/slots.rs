@@ -1,9 +1,9 @@
-//! Which slot of the clock has ended, where the clock may be set.
+//! Tracks which slot of the clock has ended, although the clock may be set.
 
 use crate::clock::{Clock, Reading};
 use crate::times::Bounds;
 
-/// Follows slots of one length.
+/// Tracks slots of one length.
 #[derive(Debug)]
 pub struct Slots {
     length_s: u64,
@@ -12,34 +12,35 @@ pub struct Slots {
     current: Option<Current>,
 }
 
-/// The slot that goes on.
+/// The current slot.
 #[derive(Debug, Clone, Copy)]
 struct Current {
     start_s: u64,
-    /// Whether it was measured at its start, so that its end makes it whole.
+    /// Whether it was sampled at its start, so that its end completes it.
     is_whole: bool,
 }
 
-/// What a look at the clock gave.
+/// The result of a look at the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// No slot has ended; the next one does so in this time, milliseconds.
+    /// No slot has ended; the next one ends in this many milliseconds.
     Wait(u64),
-    /// A slot began; of the one before it only a part was seen.
+    /// A slot began; only part of the previous one was observed.
     Begin,
-    /// The slot that began then has ended, Unix seconds. The one before it was seen, too, or not.
+    /// A slot has ended.
     End {
-        /// When it began.
+        /// Its start, Unix seconds.
         start_s: u64,
-        /// Whether it follows one that was measured.
+        /// Whether the slot before it was observed, too.
         follows: bool,
     },
-    /// The clock was set by so much, milliseconds, or is not set at all: what was measured is of another time.
+    /// The clock was set by this many milliseconds, or is not set at all: earlier samples belong to
+    /// another time.
     Set(i64),
 }
 
 impl Slots {
-    /// Slots of this length, beginning now.
+    /// Slots of this length, starting now.
     pub fn new(length_s: u32, bounds: Bounds, reading: Reading) -> Slots {
         Slots { length_s: u64::from(length_s.max(1)), bounds, clock: Clock::new(reading), current: None }
     }
@@ -61,7 +62,7 @@ impl Slots {
                 self.current = Some(Current { start_s, is_whole: false });
                 Look::Wait(left_ms)
             }
-            // A clock that was set by too little for a step.
+            // The clock was set back by less than a step.
             Some(current) if start_s <= current.start_s => Look::Wait(left_ms),
             Some(current) => {
                 self.current = Some(Current { start_s, is_whole: true });
@@ -82,7 +83,7 @@ mod tests {
         Slots::new(5, Bounds::default(), at(1000, 0))
     }
 
-    /// Milliseconds since the base by the wall clock, and by the other.
+    /// Milliseconds since the base by the wall clock, and by the steady clock.
     fn at(wall_ms: u64, steady_ms: u64) -> Reading {
         Reading { wall_ms: BASE_MS + wall_ms, steady_ms }
     }
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_begins_anew_and_names_no_slot_that_was_not_seen() {
+    fn a_clock_that_is_set_starts_over_and_reports_no_unobserved_slot() {
         for to_ms in [3_610_200, 12_200, 5000, 10_900] {
             let mut slots = slots();
             for ms in [1000, 5100, 10_100] {
@@ -120,7 +121,7 @@ mod tests {
             let Look::Set(by_ms) = slots.look(at(to_ms, 9200)) else { panic!("{to_ms}") };
             assert_eq!(by_ms, to_ms as i64 - 10_200);
             assert_eq!(slots.look(at(to_ms + 1, 9201)), Look::Wait(5000 - (to_ms + 1) % 5000));
-            assert_eq!(slots.look(at(to_ms + 5000, 14_200)), Look::Begin, "a part of it");
+            assert_eq!(slots.look(at(to_ms + 5000, 14_200)), Look::Begin, "only part of the slot was observed");
             assert_eq!(slots.look(at(to_ms + 10_000, 19_200)), end((to_ms + 5000) / 5000 * 5, true));
         }
     }

@@ -1,23 +1,23 @@
 //! Sockets: TCP by state, IPv4 and IPv6 together, and UDP.
 //!
-//! The kernel lists TCP sockets over netlink (sock_diag(7)) without the text that makes
-//! `/proc/net/tcp` slow, but it still takes time for each. Its totals cost nothing
-//! (`/proc/net/sockstat`): where they are above [`MAX_LISTED`] nothing is listed, and only the
-//! two states are told that have totals of their own, `established` and `time_wait`.
+//! The kernel lists TCP sockets over netlink (sock_diag(7)) without the formatting that makes
+//! `/proc/net/tcp` slow, but each socket still takes time. Its totals cost nothing
+//! (`/proc/net/sockstat`): above [`MAX_LISTED`], sockets are not listed, and only the two states
+//! with totals of their own are reported, `established` and `time_wait`.
 
 use super::numbers;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// More sockets than this are not listed: it would take some ten milliseconds each time.
+/// Above this, sockets are not listed: it would take some ten milliseconds each time.
 const MAX_LISTED: u64 = 20_000;
-/// How long the kernel is waited for, milliseconds; it answers at once.
+/// How long to wait for the kernel, milliseconds; it answers at once.
 const PATIENCE_MS: i64 = 500;
-/// What the kernel puts into one answer, bytes.
+/// Maximum size of one answer from the kernel, bytes.
 const ANSWER_BYTES: usize = 32 << 10;
 
-/// include/net/tcp_states.h, from 1 on.
+/// include/net/tcp_states.h, starting at 1.
 const STATES: [&str; 12] = [
     "established",
     "syn_sent",
@@ -30,19 +30,19 @@ const STATES: [&str; 12] = [
     "last_ack",
     "listen",
     "closing",
-    // A request that has no socket yet; ss calls it syn_recv, too.
+    // A request that has no socket yet; ss also calls it syn_recv.
     "new_syn_recv",
 ];
 const SYN_RECV: usize = 2;
 const NEW_SYN_RECV: usize = 11;
-/// A socket that is neither connected nor listens has no state worth telling.
+/// A socket that is neither connected nor listening: not reported.
 const CLOSE: usize = 6;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const HEADER_BYTES: usize = 16;
 const REQUEST_BYTES: usize = 72;
 
-/// Counts sockets; keeps the buffer for what the kernel says.
+/// Counts sockets; reuses the buffer for answers.
 #[derive(Debug)]
 pub(super) struct Sockets {
     buffer: Vec<u8>,
@@ -61,7 +61,7 @@ impl Sockets {
         Sockets { buffer: vec![0; ANSWER_BYTES] }
     }
 
-    /// States and how many sockets are in each; none where nobody tells.
+    /// Number of sockets per state; empty if it cannot be determined.
     pub(super) fn tcp(&mut self) -> Vec<(&'static str, u64)> {
         let totals = totals();
         if totals.tcp + totals.time_wait > MAX_LISTED {
@@ -77,7 +77,7 @@ impl Sockets {
         told.filter(|(state, _)| ![CLOSE, NEW_SYN_RECV].contains(state)).map(|(_, told)| told).collect()
     }
 
-    /// UDP sockets that are bound.
+    /// Number of bound UDP sockets.
     pub(super) fn udp(&self) -> Option<u64> {
         fs::exists("/proc/net/sockstat").unwrap_or_default().then(|| totals().udp)
     }
@@ -92,16 +92,16 @@ impl Sockets {
         Ok(counts)
     }
 
-    /// Counts the sockets of one answer; says whether it was the last.
+    /// Counts the sockets of one answer; returns whether it was the last.
     fn receive(&mut self, socket: &OwnedFd, counts: &mut [u64; STATES.len()]) -> io::Result<bool> {
-        // SAFETY: the buffer is as long as is said.
+        // SAFETY: the length passed is that of the buffer.
         let read = unsafe { libc::recv(socket.as_raw_fd(), self.buffer.as_mut_ptr().cast(), self.buffer.len(), 0) };
         let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
         tally(self.buffer.get(..read).unwrap_or_default(), counts)
     }
 }
 
-/// Counts the messages of an answer by state; says whether the last one is among them.
+/// Counts the messages of an answer by state; returns whether the last one is among them.
 fn tally(mut answer: &[u8], counts: &mut [u64; STATES.len()]) -> io::Result<bool> {
     let malformed = || io::Error::from(io::ErrorKind::InvalidData);
     while !answer.is_empty() {
@@ -151,11 +151,11 @@ fn open() -> io::Result<OwnedFd> {
     if socket < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it was opened above, and nobody else has it.
+    // SAFETY: the descriptor was just opened and has no other owner.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
     let patience = libc::timeval { tv_sec: PATIENCE_MS / 1000, tv_usec: (PATIENCE_MS % 1000) * 1000 };
     let length = size_of::<libc::timeval>() as libc::socklen_t;
-    // SAFETY: the pointer lives through the call, and its length is said.
+    // SAFETY: the pointer outlives the call, and the length is that of the value.
     let set = unsafe {
         libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVTIMEO, (&raw const patience).cast(), length)
     };
@@ -163,7 +163,7 @@ fn open() -> io::Result<OwnedFd> {
 }
 
 fn send(socket: &OwnedFd, request: &[u8]) -> io::Result<()> {
-    // SAFETY: the request is as long as is said. A socket that is not connected sends to the kernel.
+    // SAFETY: the length passed is that of the request. An unconnected socket sends to the kernel.
     let sent = unsafe { libc::send(socket.as_raw_fd(), request.as_ptr().cast(), request.len(), 0) };
     if usize::try_from(sent) == Ok(request.len()) { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -174,7 +174,7 @@ fn totals() -> Totals {
 }
 
 impl Totals {
-    /// Lines such as `TCP: inuse 9 orphan 0 tw 2 alloc 11 mem 1`.
+    /// Adds lines such as `TCP: inuse 9 orphan 0 tw 2 alloc 11 mem 1`.
     fn add(mut self, text: &str) -> Totals {
         for line in text.lines() {
             let Some((kind, rest)) = line.split_once(": ") else { continue };
@@ -195,7 +195,8 @@ impl Totals {
     }
 }
 
-/// Sockets in `ESTABLISHED` or `CLOSE_WAIT` (RFC 4022), which a flood of the former makes nearly one.
+/// Sockets in `ESTABLISHED` or `CLOSE_WAIT` (RFC 4022); in a flood of connections, nearly all are
+/// in the former.
 fn established() -> Option<u64> {
     let text = fs::read_to_string("/proc/net/snmp").ok()?;
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
@@ -214,7 +215,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::time::{Duration, Instant};
 
-    /// Other tests open and close sockets, too: until none did meanwhile.
+    /// Retries while other tests open and close sockets.
     #[track_caller]
     fn at_a_quiet_moment(mut attempt: impl FnMut() -> Result<(), String>) {
         let began = Instant::now();
@@ -241,13 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_listed_is_what_the_kernel_s_totals_say() {
+    fn listed_sockets_agree_with_the_kernel_s_totals() {
         let mut sockets = Sockets::new();
         let _listener = TcpListener::bind("127.0.0.1:0").unwrap();
         at_a_quiet_moment(|| {
             let told = sockets.tcp();
             assert_eq!(told.len(), 10);
-            // CurrEstab has both.
+            // CurrEstab includes both.
             let is_open = |state: &str| ["established", "close_wait"].contains(&state);
             let open: u64 = told.iter().filter(|(state, _)| is_open(state)).map(|(_, count)| count).sum();
             let expected = established().unwrap();
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_did_not_finish_is_no_panic() {
+    fn a_truncated_answer_of_the_kernel_is_no_panic() {
         let mut counts = [0; STATES.len()];
         for length in 0..40u32 {
             let mut answer = vec![0; 20];

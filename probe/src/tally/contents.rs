@@ -1,4 +1,4 @@
-//! What a table holds, for who reports it.
+//! Read access to a table for reports.
 
 use super::name;
 use super::zones::{self, Zones};
@@ -6,7 +6,7 @@ use super::{Record, Sum, Table};
 use zonepulse_dns::{MessageKind, RecordType, name as dns_name};
 use zonepulse_wire::OTHER;
 
-/// What a table holds.
+/// The contents of a table.
 #[derive(Debug, Clone, Copy)]
 pub struct Contents<'t> {
     table: &'t Table,
@@ -19,7 +19,7 @@ pub struct Entry<'t> {
     record: &'t Record,
 }
 
-/// What folded: of a zone, or of the server.
+/// Folded hits, of a zone or of the whole server.
 #[derive(Debug, Clone, Copy)]
 pub struct Other<'t> {
     zones: &'t Zones,
@@ -31,31 +31,31 @@ impl<'t> Contents<'t> {
         Contents { table }
     }
 
-    /// The records that have hits, in the order in which they first came.
+    /// The records with hits, in order of first appearance.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'t>> + use<'t> {
         let table = self.table;
         table.records.iter().filter(|record| record.is_active()).map(move |record| Entry { table, record })
     }
 
-    /// The sums of what did not fit: by zone, then kind, those of the server last.
+    /// The sums of folded hits by zone, then kind; those of the server last.
     pub fn other(&self) -> Vec<(Other<'t>, MessageKind, Sum)> {
         let zones = &self.table.zones;
         zones.sums().into_iter().map(|(zone, kind, sum)| (Other { zones, zone }, kind, sum)).collect()
     }
 
-    /// How many hits did not fit.
+    /// Number of hits that were folded.
     pub fn folded(&self) -> u64 {
         self.table.folded
     }
 
-    /// How many records gave up their places in this interval, and at its start.
+    /// Number of records evicted during this interval and at its start.
     pub fn forgotten(&self) -> u64 {
         self.table.forgotten
     }
 }
 
 impl Other<'_> {
-    /// Appends `<other>`, with the zone's name if it is one's.
+    /// Appends `<other>`, with the zone's name if it belongs to one.
     pub fn push_name(&self, text: &mut String) {
         text.push_str(OTHER);
         if let Some(zone) = self.zones.name(self.zone) {
@@ -74,7 +74,7 @@ impl PartialEq for Other<'_> {
 }
 
 impl<'t> Entry<'t> {
-    /// Appends the name's canonical text; `false`, and nothing appended, when it was no name.
+    /// Appends the name's canonical text; returns false, without appending, if the name is invalid.
     pub fn push_name(&self, text: &mut String) -> bool {
         let wire = name::octets(self.record.words(&self.table.names));
         wire.get(..usize::from(self.record.name_length)).is_some_and(|wire| dns_name::push_text(wire, text))
@@ -85,7 +85,7 @@ impl<'t> Entry<'t> {
         RecordType::new(self.record.record_type)
     }
 
-    /// The kinds that have hits, in no order.
+    /// The kinds that have hits, in any order.
     pub fn sums(&self) -> impl Iterator<Item = (MessageKind, Sum)> + 't {
         let Entry { table, record } = *self;
         let mut at = record.more;

@@ -1,11 +1,12 @@
-//! Numbers by hash: open addressing, because none is ever taken out alone.
+//! A hash index of record numbers, with open addressing, since entries are never removed
+//! individually.
 
 use std::hint::select_unpredictable;
 
-/// Places of numbers by a hash of 32 bits.
+/// Numbers by a hash of 32 bits.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
-    /// A power of two of them, at most three quarters taken.
+    /// The size is a power of two, and at most three quarters are taken.
     places: Vec<Place>,
     taken: usize,
 }
@@ -18,7 +19,7 @@ struct Place {
 
 const FREE: Place = Place { hash: 0, number: u32::MAX };
 const FIRST_PLACES: usize = 64;
-/// What one number takes at most, just after the places were doubled, bytes.
+/// Maximum memory per number, just after doubling, bytes.
 pub(super) const BYTES_PER_NUMBER: usize = size_of::<Place>() * 8 / 3;
 
 impl Default for Index {
@@ -33,8 +34,8 @@ impl Index {
         self.taken = 0;
     }
 
-    /// The number that very likely has this hash, if any has: looks at two places and takes
-    /// no branch, so that it may be asked for many hashes at once; `u32::MAX` for none.
+    /// The number that very likely has this hash, or `u32::MAX` for none. Reads two places without
+    /// branching, so that look-ups of many hashes can overlap.
     #[inline]
     pub(super) fn likely(&self, hash: u32) -> u32 {
         let mask = self.places.len() - 1;
@@ -43,7 +44,7 @@ impl Index {
         select_unpredictable(second.hash == hash, second.number, first.number)
     }
 
-    /// The number with this hash for which `is_it` holds.
+    /// The number with this hash for which `is_it` is true.
     #[inline]
     pub(super) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let mut at = hash as usize;
@@ -59,7 +60,7 @@ impl Index {
         }
     }
 
-    /// Adds a number, not `u32::MAX`.
+    /// Adds a number other than `u32::MAX`.
     pub(super) fn insert(&mut self, hash: u32, number: u32) {
         if (self.taken + 1) * 4 > self.places.len() * 3 {
             let twice = self.places.len() * 2;

@@ -1,20 +1,17 @@
 //! The table: hits summed by record and kind.
 //!
-//! Every message is one look-up here, and on real traffic the table is larger than
-//! the processor's near caches, so a look-up is mostly waiting for memory: for the
-//! index, then for the record, then for its name. The table therefore lets a few
-//! hits wait and takes each of these steps for all of them before the next, so
-//! that their waits overlap.
+//! Every message requires one look-up here. With real traffic the table exceeds the processor's
+//! near caches, so a look-up mostly waits for memory: for the index, then the record, then its
+//! name. The table therefore queues a few hits and performs each step for all of them before the
+//! next, so that their waits overlap.
 //!
-//! A record is a line of memory of its own with the sums of two kinds in it, which
-//! for nearly every record is all it has: requests, and responses with one code.
-//! No hit allocates once its record is known.
+//! A record is a cache line with the sums of two kinds, which is enough for nearly all records:
+//! requests, and responses with one code. Hits of known records do not allocate.
 //!
-//! The table is bounded. When it is full, hits of records that are not in it fold
-//! into the sums of `<other>`, one for each zone that is known (`zones.rs`) and one
-//! for the server: totals stay exact, and so does every record that was in the
-//! table before. Records keep their places from one interval to the next; which of
-//! them give theirs up when places are short is told in `standing.rs`.
+//! The table is bounded. When it is full, hits of unknown records are folded into the sums of
+//! `<other>`, one for each known zone (`zones.rs`) and one for the server. Totals stay exact, and
+//! so does every record that was already in the table. Records keep their places from one interval
+//! to the next; `standing.rs` decides which are evicted when space runs short.
 
 mod contents;
 mod index;
@@ -33,32 +30,32 @@ use standing::{Choice, Load, Ranked, Standing};
 use zonepulse_dns::{MessageKind, name as dns_name};
 use zones::Zones;
 
-/// What a table takes for each record at most, besides its name, bytes.
+/// Maximum memory per record without its name, bytes.
 pub const BYTES_PER_RECORD: usize =
     size_of::<Record>() + size_of::<Standing>() + index::BYTES_PER_NUMBER + size_of::<More>() / MORE_SHARE;
 
-/// How many hits wait at most.
+/// Maximum number of queued hits.
 const MAX_WAITING: usize = 16;
-/// How many kinds of one record have sums of their own, besides those of the
-/// record's line: more codes than that are a broken or a hostile server's.
+/// Maximum number of further kinds of one record, besides those in its line: only broken or hostile
+/// servers use more codes.
 const MAX_MORE: usize = 64;
-/// And so many records have one: more kinds are a part of the records.
+/// One in this many records may have further kinds.
 const MORE_SHARE: usize = 4;
-/// Zones are learnt when more of the places are taken.
+/// Zones are learnt once this many eighths of the places are taken.
 const ATTENTIVE_EIGHTHS: usize = 4;
-/// Address space is taken at once for so many records, and words of names, at most.
+/// Maximum number of records, and of words of names, for which address space is reserved at once.
 const MAX_RESERVED: usize = 1 << 22;
 /// No further kind.
 const NONE: u32 = u32::MAX;
 
-/// What is known of one record and kind.
+/// The hits of one record and kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sum {
-    /// How many messages; 0 for none.
+    /// Number of messages; 0 for none.
     pub hits: u64,
-    /// The earliest one's time, Unix milliseconds.
+    /// Time of the earliest, Unix milliseconds.
     pub first_ms: u64,
-    /// The latest one's time, Unix milliseconds.
+    /// Time of the latest, Unix milliseconds.
     pub last_ms: u64,
 }
 
@@ -76,15 +73,15 @@ pub struct Table {
     more: Vec<More>,
     standings: Vec<Standing>,
     zones: Zones,
-    /// Whether zones are learnt: when half of the places are taken.
+    /// Whether zones are learnt: from half full on.
     is_attentive: bool,
-    /// Whether room was made in this interval already.
+    /// Whether records were already evicted in this interval.
     has_made_room: bool,
     folded: u64,
     forgotten: u64,
 }
 
-/// A hit that waits for its look-up.
+/// A queued hit.
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     time_ms: u64,
@@ -94,7 +91,7 @@ struct Waiting {
     name_length: u8,
     word_count: u8,
     is_positive: bool,
-    /// The zone that the message itself names.
+    /// The zone named by the message itself.
     zone: zones::Number,
     name: [u64; MAX_WORDS],
 }
@@ -105,16 +102,16 @@ struct Record {
     sums: [Sum; 2],
     /// Where its name begins in the arena, words.
     name_at: u32,
-    /// Further kinds: the first in `more`.
+    /// The first of its further kinds in `more`.
     more: u32,
     kinds: [u16; 2],
     record_type: u16,
     name_length: u8,
-    /// Whether it was answered positively in this interval.
+    /// Whether there was a positive answer in this interval.
     is_positive: bool,
 }
 
-/// A kind for which the record's line has no room.
+/// A kind that does not fit in the record's line.
 #[derive(Debug, Clone, Copy)]
 struct More {
     sum: Sum,
@@ -123,10 +120,10 @@ struct More {
 }
 
 impl Table {
-    /// An empty table for at most this many records, whose names are at most so
-    /// many octets all in all (each rounded up to eight, and as text).
+    /// An empty table for at most this many records, with names of at most this many octets in
+    /// total (each rounded up to eight, and as text).
     ///
-    /// Takes address space for all of it, but memory only as it fills.
+    /// Reserves address space for all of it, but uses memory only as it fills.
     pub fn new(max_records: usize, max_name_octets: usize) -> Self {
         let max_records = max_records.min(NONE as usize);
         let max_words = (max_name_octets / 8).min(NONE as usize);
@@ -172,7 +169,7 @@ impl Table {
         self.waiting_count += 1;
     }
 
-    /// Learns the zone of a negative answer, for the hit that is being added.
+    /// Learns the zone of a negative response, for the hit being added.
     #[cold]
     fn learn(&mut self, message: &Hit<'_>) {
         let Some(hit) = self.waiting.get_mut(self.waiting_count) else { return };
@@ -184,14 +181,14 @@ impl Table {
         }
     }
 
-    /// What it holds.
+    /// Counts queued hits, and gives read access to the table.
     pub fn contents(&mut self) -> Contents<'_> {
         self.look_up();
         Contents::new(self)
     }
 
-    /// Ends an interval: forgets the sums and remembers the records, as far as the policy
-    /// of `standing.rs` lets them keep their places.
+    /// Ends an interval: clears the sums and keeps the records, as far as the policy of
+    /// `standing.rs` allows.
     pub fn close_interval(&mut self) {
         self.look_up();
         (self.folded, self.forgotten, self.has_made_room) = (0, 0, false);
@@ -210,7 +207,7 @@ impl Table {
         self.zones.close_interval(&self.seeds);
     }
 
-    /// Begins the interval after another's, which goes on: knows what that one knows.
+    /// Begins the interval after another table's, which is still open, with the same records.
     pub fn follow(&mut self, other: &mut Table) {
         other.look_up();
         (self.bound, self.load) = (other.bound, other.load);
@@ -225,7 +222,7 @@ impl Table {
         self.close_interval();
     }
 
-    /// Keeps the records that stay, in their order.
+    /// Keeps the selected records, in their order.
     fn retain(&mut self, mut stays: impl FnMut(&Record, Standing, Load) -> bool) {
         let before = self.records.len();
         let mut load = Load::default();
@@ -263,7 +260,7 @@ impl Table {
         }
     }
 
-    /// Counts the hits that wait.
+    /// Counts the queued hits.
     fn look_up(&mut self) {
         let mut candidates = [NONE; MAX_WAITING];
         let mut names_at = [0; MAX_WAITING];
@@ -286,7 +283,7 @@ impl Table {
         self.waiting_count = 0;
     }
 
-    /// Counts one hit that waits: for the candidate, if that is its record.
+    /// Counts a queued hit, on the candidate if that is its record.
     #[inline]
     fn count(&mut self, at: usize, candidate: u32, first_word: u64) {
         let Some(hit) = self.waiting.get(at) else { return };
@@ -300,8 +297,8 @@ impl Table {
             return self.fold(at);
         };
         record.is_positive |= hit.is_positive;
-        // The second sum when the first is another kind's. Requests and responses come in no
-        // order that a processor could guess.
+        // Select the second sum if the first is of another kind, without a branch: the order of
+        // requests and responses is unpredictable.
         let [first, _] = record.kinds;
         let slot = usize::from(record.is_active() & (first != hit.kind.number()));
         if let (Some(sum), Some(kind)) = (record.sums.get_mut(slot), record.kinds.get_mut(slot)) {
@@ -325,7 +322,7 @@ impl Table {
         })
     }
 
-    /// The record of a hit, made if there is none yet; `None` when there is no room for it.
+    /// The record of a hit, created if necessary; `None` if there is no space.
     #[cold]
     fn find_or_insert(&mut self, at: usize) -> Option<u32> {
         let hit = self.waiting.get(at)?;
@@ -355,7 +352,8 @@ impl Table {
         Some(number)
     }
 
-    /// What the record of a hit takes, if it fits in; the last places are for positive answers.
+    /// The memory for a hit's record, if it fits. The last places are reserved for positive
+    /// responses.
     fn room_for(&self, at: usize) -> Option<Load> {
         let hit = self.waiting.get(at)?;
         let eighths = if hit.is_positive { 8 } else { 7 };
@@ -364,12 +362,12 @@ impl Table {
             load.add(*one);
             load.fits(self.bound, eighths)
         };
-        // In a flood there is none for any: then nothing is worked out about the name.
+        // In a flood no record fits; then skip work on the name.
         let is_full = !fits(&Load { records: 1, ..Load::default() });
         (!is_full).then(|| hit.load()).filter(fits)
     }
 
-    /// Gives up the places of unanswered records that nobody asked for in this interval.
+    /// Evicts unanswered records without hits in this interval.
     fn make_room(&mut self) {
         if !self.has_made_room {
             self.has_made_room = true;
@@ -415,13 +413,13 @@ impl Table {
 }
 
 impl Record {
-    /// Whether it has hits in this interval: the first go to the first sum.
+    /// Whether it has hits in this interval: the first sum is always used first.
     fn is_active(&self) -> bool {
         let [first, _] = self.sums;
         first.hits > 0
     }
 
-    /// The hits of its line, which are all when there are few.
+    /// The hits in its line, which are all hits if there are few.
     fn few_hits(&self) -> u64 {
         let [first, second] = self.sums;
         first.hits.saturating_add(second.hits)
@@ -438,11 +436,11 @@ impl Record {
     }
 }
 
-/// Whether words are the same, of which there are as many.
+/// Whether two slices of equal length are equal.
 #[inline]
 fn are_equal(a: &[u64], b: &[u64]) -> bool {
     let few = a.len() <= 4;
-    // Nearly every name has two to four words: then no branch depends on how many.
+    // Nearly all names have two to four words: avoid branches on the length.
     match (a.first_chunk(), a.last_chunk(), b.first_chunk(), b.last_chunk()) {
         (Some([a, b]), Some([c, d]), Some([e, f]), Some([g, h])) if few => (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0,
         _ => a == b,
@@ -467,14 +465,14 @@ impl Waiting {
         self.name.get(..usize::from(self.word_count)).unwrap_or_default()
     }
 
-    /// What its record takes.
+    /// The memory of its record.
     fn load(&self) -> Load {
         Load { records: 1, words: self.words().len(), text_octets: name::text_octets(self.words(), self.name_length) }
     }
 }
 
 impl Sum {
-    /// Of nothing.
+    /// No hits.
     pub const NONE: Sum = Sum { hits: 0, first_ms: u64::MAX, last_ms: 0 };
 
     #[inline]

@@ -1,19 +1,18 @@
 //! Names as words: lower-cased, padded, hashed.
 //!
-//! A length octet is at most 63 and `A` is 65, so the letters of a name in wire
-//! format can be lowered without a look at its labels, eight octets at a time.
+//! A length octet is at most 63 and `A` is 65, so the letters of a name in wire format can be
+//! lower-cased without parsing labels, eight octets at a time.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use zonepulse_dns::name::MAX_WIRE;
 
-/// What is hashed at once, octets.
+/// Block size of the hash, octets.
 const BLOCK_OCTETS: usize = 32;
-/// Words that the longest name takes.
+/// Number of words for the longest name.
 pub(super) const MAX_WORDS: usize = MAX_WIRE.div_ceil(8);
 
-/// What makes a table's hashes differ from every other's, so that no one can
-/// prepare names that collide.
+/// Random seeds, so that nobody can prepare colliding names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seeds([u64; 2]);
 
@@ -23,18 +22,17 @@ impl Seeds {
         Seeds([state.hash_one(1u8), state.hash_one(2u8)])
     }
 
-    /// Writes a name of at most 255 octets in wire format as little-endian words, ASCII
-    /// letters lowered, the last word padded with zeros. Gives how many words that
-    /// are, and a hash of the name and a type: words folded in by multiplication, as
-    /// in wyhash.
+    /// Writes a name of at most 255 octets in wire format as little-endian words, with ASCII
+    /// letters lower-cased and the last word padded with zeros. Returns the number of words, and a
+    /// hash of name and type that multiplies words together, as in wyhash.
     #[inline]
     pub(super) fn lower_and_hash(&self, name: &[u8], record_type: u16, words: &mut [u64; MAX_WORDS]) -> (usize, u32) {
         let (Some((start, _)), Some(end), 17..=BLOCK_OCTETS) = (name.split_first_chunk(), name.last_chunk(), name.len()) else {
             return self.lower_and_hash_any(name, record_type, words);
         };
-        // The usual length: no branch depends on it any further.
+        // The usual length, handled without further branches.
         let (start, end) = (u128::from_le_bytes(*start), u128::from_le_bytes(*end));
-        // The last sixteen octets, less those that are in the words before.
+        // The last sixteen octets, without those already in earlier words.
         let rest = end >> (8 * (BLOCK_OCTETS - name.len()));
         let block = [start as u64, (start >> 64) as u64, rest as u64, (rest >> 64) as u64].map(lower);
         if let Some(room) = words.first_chunk_mut() {
@@ -53,7 +51,7 @@ impl Seeds {
         (count, self.hash(words.get(..count).unwrap_or_default(), name.len() as u8, record_type))
     }
 
-    /// The same hash of a name of this length that is words already.
+    /// The same hash, for a name of this length that is already in words.
     pub(super) fn hash(&self, words: &[u64], name_length: u8, record_type: u16) -> u32 {
         let mut hash = self.begin(usize::from(name_length), record_type);
         for words in words.chunks(4) {
@@ -82,7 +80,8 @@ impl Seeds {
         fold(hash ^ second, first) as u32
     }
 
-    /// The hash of a name that has one more label in front than the name with the hash `above`; the root's is 0.
+    /// The hash of the name that prepends `label` to the name with the hash `above`; the root's
+    /// hash is 0.
     pub(super) fn below(&self, above: u64, label: &[u8]) -> u64 {
         let Seeds([first, second]) = *self;
         let octets = |chunk: &[u8]| chunk.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet));
@@ -91,7 +90,7 @@ impl Seeds {
     }
 }
 
-/// The octets of words that [`Seeds::lower_and_hash`] made.
+/// The octets of words made by [`Seeds::lower_and_hash`].
 pub(super) fn octets(words: &[u64]) -> [u8; MAX_WORDS * 8] {
     let mut octets = [0; MAX_WORDS * 8];
     for (room, word) in octets.as_chunks_mut().0.iter_mut().zip(words) {
@@ -100,17 +99,17 @@ pub(super) fn octets(words: &[u64]) -> [u8; MAX_WORDS * 8] {
     octets
 }
 
-/// How many octets the text of such a name has at most: four for each that may have to be escaped.
+/// Upper bound on the length of such a name as text: four octets for each that may need escaping.
 pub(super) fn text_octets(words: &[u64], name_length: u8) -> usize {
     let octets = octets(words);
     let name = octets.get(..usize::from(name_length)).unwrap_or_default();
     let is_plain = |octet: u8| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
     let octet_text = |octet: &u8| if is_plain(*octet) { 1 } else { 4 };
-    // A dot after each label; the root is one.
+    // Each label is followed by a dot, and the root is a dot.
     1 + labels(name).map(|(_, label)| label.iter().map(octet_text).sum::<usize>() + 1).sum::<usize>()
 }
 
-/// The labels of a name in wire format but the root's, and where each begins with its length.
+/// The labels of a name in wire format, except the root's, with their offsets.
 pub(super) fn labels(name: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -122,21 +121,21 @@ pub(super) fn labels(name: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     })
 }
 
-/// Lowers the ASCII letters of eight octets at once.
+/// Lower-cases the ASCII letters of eight octets at once.
 #[inline]
 fn lower(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES * 0x80;
     let low = word & !HIGH;
-    // The highest bit of each octet: whether it is at least `A`, and past `Z`. No sum carries
-    // into the next octet, for both of its terms are below 128.
+    // The highest bit of each octet says whether it is at least `A`, and whether it is beyond `Z`.
+    // No sum carries into the next octet, since both terms are below 128.
     let from_a = low.wrapping_add(ONES * (0x80 - b'A' as u64));
     let past_z = low.wrapping_add(ONES * (0x80 - b'Z' as u64 - 1));
     let upper = from_a & !past_z & !word & HIGH;
     word | upper >> 2
 }
 
-/// Both halves of the product of 128 bits.
+/// Combines both halves of the 128-bit product.
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a).wrapping_mul(u128::from(b));
@@ -150,7 +149,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn letters_are_lowered_and_nothing_else_is(octets in any::<[u8; 8]>()) {
+        fn only_letters_are_lower_cased(octets in any::<[u8; 8]>()) {
             let lowered = octets.map(|octet| octet.to_ascii_lowercase());
             prop_assert_eq!(lower(u64::from_le_bytes(octets)).to_le_bytes(), lowered);
         }
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_room_for_a_text_is_what_it_takes_or_more() {
+    fn the_bound_on_a_text_is_never_too_small() {
         for name in
             [".", "www.example.", "a-b_c.example.", "\\000\\.\\255*.x.", "0.45.0.", &"a234567.".repeat(31), &"\\001.".repeat(120)]
         {
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn every_octet_alone_is_lowered_as_ascii_says() {
+    fn every_octet_is_lower_cased_as_ascii() {
         for octet in 0..=u8::MAX {
             assert_eq!(lower(u64::from(octet)), u64::from(octet.to_ascii_lowercase()));
             assert_eq!(lower(u64::from(octet) << 56), u64::from(octet.to_ascii_lowercase()) << 56);

@@ -1,55 +1,53 @@
-//! Who keeps its place: the policy by which a full table gives places up.
+//! The eviction policy of a full table.
 //!
-//! A table remembers its records from one interval to the next, so that a flood
-//! cannot take the places before the names that are really used come back. Of
-//! each record it knows its **standing**: in which of the last 32 intervals it
-//! was answered positively, and for how many intervals nobody asked for it. That
-//! makes three classes, and within each who was idle longest goes first:
+//! A table keeps its records from one interval to the next, so that a flood cannot take all places
+//! before the names in real use come back. For each record it knows its **standing**: in which of
+//! the last 32 intervals it had a positive response, and for how many intervals nobody queried it.
+//! This gives three classes; within each, the record idle longest is evicted first:
 //!
-//! | class | records | are kept while the table is, with all classes above |
+//! | class | records | kept while the table, with all higher classes, is |
 //! | --- | --- | --- |
-//! | established | answered positively in two or more of the last 32 intervals | at most 7/8 full |
-//! | answered | answered positively in one of them | at most 3/4 full |
-//! | unanswered | only ever denied, refused, or not answered at all | at most 1/2 full |
+//! | established | positive responses in two or more of the last 32 intervals | at most 7/8 full |
+//! | answered | positive responses in one of them | at most 3/4 full |
+//! | unanswered | only negative responses, errors, or no response at all | at most 1/2 full |
 //!
-//! Places are given up between two intervals. Within an interval a record that has
-//! hits keeps its place, whatever its class, so its sums stay exact; when the table
-//! becomes full, unanswered records that had no hit in it go, once an interval.
-//! And the last eighth of the places is for positive answers only: a name that
-//! is new and real finds a place in the middle of a flood.
+//! Records are evicted between intervals. Within an interval, a record with hits keeps its place,
+//! whatever its class, so its sums stay exact. When the table becomes full, unanswered records
+//! without hits in the interval are evicted, once per interval. The last eighth of the places is
+//! reserved for positive responses: a new, real name finds a place in the middle of a flood.
 //!
-//! So names that a flood makes up never push out a name that is answered. Where
-//! they are answered themselves (a wildcard), they do not push out an established
-//! one, because none of theirs comes twice.
+//! So random names of a flood never displace a name with positive responses. If they get positive
+//! responses themselves (a wildcard), they still do not displace established names, because none of
+//! them is queried twice.
 
-/// What a table knows of a record besides its sums.
+/// What a table knows about a record besides its sums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// A bit per interval, the newest lowest: whether it was answered positively.
+    /// One bit per interval, with the newest lowest: whether it had a positive response.
     answered: u32,
-    /// For how many intervals it had no hit.
+    /// Number of intervals without a hit.
     idle: u32,
 }
 
-/// How many different ranks there are.
+/// Number of different ranks.
 const RANKS: usize = 3 * PER_CLASS;
 const PER_CLASS: usize = 64;
-/// A record of more hits than a question and its answer goes after one of no more.
+/// Records with more hits than a query and its response rank higher than others.
 const FEW_HITS: u64 = 2;
 
 impl Standing {
-    /// An interval with so many hits is over.
+    /// Ends an interval with this many hits.
     pub(super) fn close_interval(&mut self, hits: u64, positive: bool) {
         self.answered = self.answered << 1 | u32::from(positive);
         self.idle = if hits > 0 { 0 } else { self.idle.saturating_add(1) };
     }
 
-    /// Whether it was never answered positively, as far as is known.
+    /// Whether no positive response is known.
     pub(super) fn is_unanswered(self) -> bool {
         self.answered == 0
     }
 
-    /// The higher, the longer it keeps its place.
+    /// The higher the rank, the longer the record is kept.
     pub(super) fn rank(self, hits: u64) -> Rank {
         let class = self.answered.count_ones().min(2) as usize;
         let recent = match self.idle {
@@ -63,7 +61,7 @@ impl Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank(usize);
 
-/// What a table is full of: records, and what their names take.
+/// Memory of a table: number of records, and size of their names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Load {
     pub(super) records: usize,
@@ -78,24 +76,24 @@ impl Load {
         self.text_octets += other.text_octets;
     }
 
-    /// Whether it is within so many eighths of a bound.
+    /// Whether it is within this many eighths of a bound.
     pub(super) fn fits(self, bound: Load, eighths: usize) -> bool {
         let within = |load: usize, bound: usize| load <= bound - bound / 8 * (8 - eighths);
         within(self.records, bound.records) && within(self.words, bound.words) && within(self.text_octets, bound.text_octets)
     }
 }
 
-/// Chooses who stays: by rank, and at the rank at which room ends, whoever is asked about first.
+/// Decides which records stay: by rank, and at the rank where space ends, first come, first served.
 #[derive(Debug)]
 pub(super) struct Choice {
     bound: Load,
-    /// All of a rank above this stay.
+    /// All records of a higher rank stay.
     last_rank: usize,
     kept: Load,
 }
 
 impl Choice {
-    /// `ranked` are the loads of all records by rank.
+    /// `ranked` contains the load of all records by rank.
     pub(super) fn new(bound: Load, ranked: &Ranked) -> Self {
         let mut kept = Load::default();
         for (rank, load) in ranked.0.iter().enumerate().rev() {
@@ -109,7 +107,7 @@ impl Choice {
         Choice { bound, last_rank: 0, kept: Load::default() }
     }
 
-    /// Whether a record stays; each is asked about once.
+    /// Whether a record stays; must be called once per record.
     pub(super) fn stays(&mut self, rank: Rank, load: Load) -> bool {
         if rank.0 != self.last_rank {
             return rank.0 > self.last_rank;
@@ -124,7 +122,7 @@ impl Choice {
     }
 }
 
-/// How full the table may be for records of a rank to stay.
+/// How full the table may be for records of a rank to stay, in eighths.
 fn eighths(rank: usize) -> usize {
     match rank / PER_CLASS {
         0 => 4,
@@ -198,7 +196,7 @@ mod tests {
         assert_eq!(kept([80, 0, 0], one), [40, 0, 0]);
         assert_eq!(kept([0, 80, 0], one), [0, 60, 0]);
         assert_eq!(kept([0, 0, 80], one), [0, 0, 70]);
-        assert_eq!(kept([30, 30, 20], one), [0, 30, 20], "above a half, none of the lowest class");
+        assert_eq!(kept([30, 30, 20], one), [0, 30, 20], "the lowest class stays beyond one half");
         assert_eq!(kept([20, 10, 10], one), [20, 10, 10]);
         let long = Load { records: 1, words: 32, text_octets: 255 };
         assert_eq!(kept([20, 0, 20], long), [0, 0, 20]);

@@ -1,4 +1,4 @@
-//! What the table holds.
+//! Contents of the table.
 
 use super::{Sum, Table};
 use crate::observe::Hit;
@@ -17,13 +17,13 @@ fn contents(table: &mut Table) -> Contents {
         assert!(entry.push_name(&mut name));
         for (kind, sum) in entry.sums() {
             let key = (name.clone(), entry.record_type().value(), kind.number());
-            assert_eq!(all.insert(key, sum), None, "each once");
+            assert_eq!(all.insert(key, sum), None, "a duplicate record");
         }
     }
     all
 }
 
-/// Adds what a message says, whose question is well-formed.
+/// Adds a message with a well-formed question.
 fn add_message(table: &mut Table, octets: &[u8], kind: u16, time_ms: u64) {
     let mut end = 12;
     while octets[end] != 0 {
@@ -34,20 +34,20 @@ fn add_message(table: &mut Table, octets: &[u8], kind: u16, time_ms: u64) {
     table.add(&Hit { name, record_type, kind: MessageKind::from_number(kind).unwrap(), time_ms, message: octets });
 }
 
-/// Adds a hit; a response denies nothing and gives nothing.
+/// Adds a hit; a response is neither positive nor negative.
 fn add_hit(table: &mut Table, name: &str, record_type: u16, kind: u16, time_ms: u64) {
     let flags = if kind == 0 { 0 } else { 0x8400 | (kind - 1) & 15 };
     add_message(table, &message(flags, name, record_type), kind, time_ms);
 }
 
-/// Whether the hit was counted under its own record.
+/// Adds a hit; returns whether it was counted under its own record.
 fn add(table: &mut Table, name: &str, record_type: u16, kind: u16, time_ms: u64) -> bool {
     let folded = table.contents().folded();
     add_hit(table, name, record_type, kind, time_ms);
     table.contents().folded() == folded
 }
 
-/// A question, and the answer that it gets: an address, or a denial by the SOA of `example.`
+/// Adds a query and its response: an address, or a denial by the SOA of `example.`
 fn ask(table: &mut Table, name: &str, exists: bool) {
     add_hit(table, name, 1, 0, 1);
     if exists {
@@ -59,7 +59,7 @@ fn ask(table: &mut Table, name: &str, exists: bool) {
     }
 }
 
-/// The hits of `<other>`, by its name and kind.
+/// The hits of `<other>`, by name and kind.
 fn others(table: &mut Table) -> BTreeMap<(String, u16), u64> {
     let others = table.contents().other().into_iter().map(|(other, kind, sum)| {
         let mut name = String::new();
@@ -91,7 +91,7 @@ fn names_compare_without_regard_to_case_and_types_and_kinds_apart() {
 }
 
 #[test]
-fn what_does_not_fit_folds_and_what_was_counted_goes_on() {
+fn new_records_fold_and_known_ones_still_count() {
     for mut table in [Table::new(2, 10_000), Table::new(100, 16)] {
         assert!(add(&mut table, "a.", 1, 0, 1));
         assert!(add(&mut table, "b.", 1, 0, 2));
@@ -99,7 +99,7 @@ fn what_does_not_fit_folds_and_what_was_counted_goes_on() {
         assert!(!add(&mut table, "d.", 28, 0, 9));
         assert!(!add(&mut table, "c.", 1, 1, 4));
         assert!(add(&mut table, "a.", 1, 0, 5));
-        assert!(add(&mut table, "b.", 1, 3, 5), "a new code of a known record");
+        assert!(add(&mut table, "b.", 1, 3, 5), "a new RCODE of a known record");
         assert_eq!(table.contents().entries().count(), 2);
         let other: Vec<_> = table.contents().other().into_iter().map(|(_, kind, sum)| (kind.number(), sum)).collect();
         assert_eq!(other, [(0, Sum { hits: 2, first_ms: 3, last_ms: 9 }), (1, Sum { hits: 1, first_ms: 4, last_ms: 4 })]);
@@ -112,7 +112,7 @@ fn a_record_with_every_response_code_there_is_stays_within_bounds() {
     let mut counted = 0;
     for code in 0..=ResponseCode::MAX.value() {
         counted += u64::from(add(&mut table, "a.", 1, code + 1, 1));
-        assert!(add(&mut table, "a.", 1, 1, 1), "the first code goes on");
+        assert!(add(&mut table, "a.", 1, 1, 1), "the first RCODE still counts");
     }
     let apart: u64 = contents(&mut table).values().map(|sum| sum.hits).sum();
     let folded: u64 = others(&mut table).values().sum();
@@ -148,7 +148,7 @@ fn a_table_that_follows_another_knows_its_records_and_has_sums_of_its_own() {
 #[test]
 fn a_name_that_is_new_folds_under_the_zone_that_denied_it() {
     let mut table = Table::new(8, 10_000);
-    // Hits wait for one another: that the table is half full shows when they were looked up.
+    // Hits are queued, so look them up to make the table notice that it is half full.
     (0..7).for_each(|number| ask(&mut table, &format!("r{number}.Example."), false));
     assert!(others(&mut table).is_empty());
     ask(&mut table, "w.example.", false);
@@ -174,7 +174,7 @@ fn the_last_places_are_for_positive_answers() {
     let mut table = Table::new(80, 100_000);
     (0..200).for_each(|number| ask(&mut table, &format!("r{number}.example."), false));
     assert_eq!(contents(&mut table).len(), 2 * 70);
-    // Its request came before its place.
+    // Its request came before there was a place.
     ask(&mut table, "new.example.", true);
     ask(&mut table, "new.example.", true);
     assert_eq!((hits_of(&mut table, "new.example.", 0), hits_of(&mut table, "new.example.", 1)), (Some(1), Some(2)));
@@ -236,13 +236,13 @@ fn the_root_and_the_longest_name_are_names_too() {
 
 proptest! {
     #[test]
-    fn a_table_says_what_a_map_says(
+    fn a_table_equals_a_map(
         hits in prop::collection::vec(("[aAbB]{1,3}(\\.[c-eC-E]{1,12}){0,3}", 1u16..4, 0u16..5, 0u64..1000), 0..300),
     ) {
         let mut table = Table::new(10_000, 1 << 20);
         let mut model = Contents::new();
         for (name, record_type, kind, time_ms) in hits {
-            // Without a look in between, so that several hits wait for one another.
+            // Without a look-up in between, so that several hits are queued.
             add_hit(&mut table, &name, record_type, kind, time_ms);
             let key = (format!("{}.", name.to_lowercase()), record_type, kind);
             let sum = model.entry(key).or_insert(Sum::NONE);
@@ -271,7 +271,7 @@ proptest! {
     ) {
         let honest: Vec<_> = honest.into_iter().map(|name| format!("{name}.example.")).collect();
         let (mut table, mut spare) = (Table::new(100, 100_000), Table::new(100, 100_000));
-        // Before the flood, every honest name is asked for once.
+        // Before the flood, each honest name is queried once.
         honest.iter().for_each(|name| ask(&mut table, name, true));
         for (asked, seed, flood) in intervals {
             if follows {

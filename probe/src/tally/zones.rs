@@ -1,15 +1,14 @@
-//! Zones, learnt from negative answers, and what folded into each.
+//! Zones, learnt from negative responses, and the hits folded into each.
 //!
-//! Hits that find no place in the table fold into one sum per zone and kind. Which
-//! zones there are is not configured and in no list: the server says it, in the
-//! authority section of every negative answer (see `observe/authority.rs`). Only what the
-//! server itself sends is learnt from, and only names at or above the question's.
+//! Hits without a place in the table are folded into one sum per zone and kind. Zones need no
+//! configuration: the server names them in the authority section of every negative response (see
+//! `observe/authority.rs`). Only the server's own responses are used, and only zones that contain
+//! the queried name.
 //!
-//! There are at most [`MAX_ZONES`]. Within an interval none leaves, because it may
-//! have sums; between two intervals, when more than three quarters are taken, those
-//! into which least folded lately go. So on a resolver, where anybody can have
-//! zones of his own denied, a stream of them passes through and displaces no zone
-//! that folding needs.
+//! There are at most [`MAX_ZONES`]. None is evicted within an interval, because it may have sums.
+//! Between two intervals, if more than three quarters are taken, those with the fewest recently
+//! folded hits are evicted. So on a resolver, where anybody can have queries in zones of their own
+//! denied, a stream of such zones does not displace those that folding needs.
 
 use super::Sum;
 use super::index::Index;
@@ -17,18 +16,18 @@ use super::name::{Seeds, labels};
 use hashbrown::HashMap;
 use zonepulse_dns::{MessageKind, name};
 
-/// How many zones are known at once.
+/// Maximum number of known zones.
 pub(super) const MAX_ZONES: usize = 1024;
-/// What their names take at most, octets.
+/// Maximum total length of their names, octets.
 pub(super) const MAX_NAME_OCTETS: usize = 64 << 10;
-/// How many sums of zones there are at most; past it the server's own take over.
+/// Maximum number of sums of zones; beyond it, the server's own are used.
 pub(super) const MAX_SUMS: usize = 4096;
-/// No name has more labels.
+/// Maximum number of labels in a name.
 const MAX_LABELS: usize = name::MAX_WIRE / 2;
 
-/// The number of a zone; [`SERVER`] is none.
+/// The number of a zone, or [`SERVER`].
 pub(super) type Number = u16;
-/// What cannot be attributed to a zone.
+/// Stands for hits that belong to no known zone.
 pub(super) const SERVER: Number = Number::MAX;
 
 #[derive(Debug, Clone, Default)]
@@ -37,9 +36,9 @@ pub(super) struct Zones {
     zones: Vec<Zone>,
     /// Lower-case, in wire format.
     names: Vec<u8>,
-    /// The most labels that one of them has.
+    /// The largest number of labels in any of them.
     max_labels: usize,
-    /// Which one was told of last.
+    /// The zone learnt last.
     last: Number,
     sums: HashMap<(Number, MessageKind), Sum>,
 }
@@ -48,14 +47,14 @@ pub(super) struct Zones {
 struct Zone {
     name_at: u32,
     name_length: u8,
-    /// How much folded into it, less with every interval that passed since.
+    /// Number of hits folded into it, decaying with every interval.
     score: u64,
 }
 
 impl Zones {
-    /// The number of the zone with this name, in lower case: known, or learnt now if there is room.
+    /// The number of the zone with this lower-case name: known, or learnt now if there is space.
     pub(super) fn learn(&mut self, seeds: &Seeds, zone: &[u8]) -> Number {
-        // A flood is nearly always one zone's.
+        // A flood nearly always concerns a single zone.
         if self.zones.get(usize::from(self.last)).and_then(|last| self.name_of(last)) == Some(zone) {
             return self.last;
         }
@@ -75,7 +74,7 @@ impl Zones {
         self.insert(hash, chain.count, zone, 0)
     }
 
-    /// The longest known zone that a name, in lower case, is in.
+    /// The longest known zone that contains this lower-case name.
     pub(super) fn find_longest(&self, seeds: &Seeds, name: &[u8]) -> Number {
         if self.zones.is_empty() {
             return SERVER;
@@ -85,7 +84,7 @@ impl Zones {
         known.last().unwrap_or(SERVER)
     }
 
-    /// Counts a hit that folds.
+    /// Counts a folded hit.
     #[inline]
     pub(super) fn fold(&mut self, zone: Number, kind: MessageKind, time_ms: u64) {
         let is_full = self.sums.len() >= MAX_SUMS;
@@ -93,7 +92,7 @@ impl Zones {
         self.sums.entry((zone, kind)).or_insert(Sum::NONE).add(time_ms);
     }
 
-    /// The sums, by zone and kind; those of the server last.
+    /// The sums by zone and kind; those of the server last.
     pub(super) fn sums(&self) -> Vec<(Number, MessageKind, Sum)> {
         let mut sums: Vec<_> = self.sums.iter().map(|((zone, kind), sum)| (*zone, *kind, *sum)).collect();
         sums.sort_unstable_by_key(|(zone, kind, _)| (*zone, *kind));
@@ -105,7 +104,7 @@ impl Zones {
         self.zones.get(usize::from(number)).and_then(|zone| self.name_of(zone))
     }
 
-    /// An interval is over: no sums, and room for new zones.
+    /// Ends an interval: clears the sums, and makes room for new zones.
     pub(super) fn close_interval(&mut self, seeds: &Seeds) {
         for ((zone, _), sum) in self.sums.drain() {
             if let Some(zone) = self.zones.get_mut(usize::from(zone)) {
@@ -155,15 +154,15 @@ impl Zones {
     }
 }
 
-/// A name's labels from the root down, as far as zones may reach: each name above it is
-/// hashed once, so that a name of many labels costs no more than its octets.
+/// The ancestors of a name, as deep as zones may be: each is hashed from the one above, so that
+/// many labels cost no more than their octets.
 struct Chain<'n> {
     seeds: &'n Seeds,
     name: &'n [u8],
-    /// Where each label begins, the outermost first.
+    /// Offset of each label, leftmost first.
     begins: [u8; MAX_LABELS],
     count: usize,
-    /// How many of them are wanted, from the root.
+    /// Number of labels of interest, counted from the root.
     wanted: usize,
 }
 
@@ -177,7 +176,7 @@ impl<'n> Chain<'n> {
         Chain { seeds, name, begins, count, wanted: wanted.min(count) }
     }
 
-    /// The root, and every name down to the wanted one: where it begins, and its hash.
+    /// The root, and every name down to the deepest of interest: offset and hash.
     fn links(&self) -> impl Iterator<Item = (usize, u32)> {
         let root = self.name.len().saturating_sub(1);
         let from = self.begins.get(self.count - self.wanted..self.count).unwrap_or_default();
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_zones_hold_is_bounded_whatever_they_are_called() {
+    fn memory_of_zones_is_bounded_whatever_their_names() {
         let (mut zones, seeds) = (Zones::default(), Seeds::random());
         for zone in 0..2000 {
             learn(&mut zones, &seeds, &format!("{}{zone:04}.", "a23456789.".repeat(24)));
@@ -274,7 +273,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_longest_zone_is_what_a_search_for_it_finds(
+        fn the_longest_zone_agrees_with_a_search(
             known in prop::collection::vec("[ab](\\.[ab]{1,2}){0,3}", 0..12),
             name in "[ab](\\.[ab]{1,2}){0,4}",
         ) {
