@@ -1,7 +1,8 @@
-//! All attacks at once, on a central that ten servers send to: their batches and heartbeats and the API's questions take
-//! about as long as without, nothing is lost, and memory stays within bounds.
+//! All attacks at once, on a central that serves ten servers: batches, heartbeats and API questions
+//! take about as long as without the attack, nothing is lost, and memory stays within bounds.
 //!
-//! `ZONEPULSE_TESTS_ATTACK_S` is how long it goes on: 20 s unless set; `make test-attack` takes five minutes.
+//! `ZONEPULSE_TESTS_ATTACK_S` sets the duration: 20 s by default; `make test-attack` takes five
+//! minutes.
 
 use libtest_mimic::Trial;
 use reqwest::Method;
@@ -23,16 +24,16 @@ pub fn trials() -> Vec<Trial> {
 }
 
 const SERVERS: usize = 10;
-/// Sent by each server every [`PERIOD`].
+/// Records sent by each server every [`PERIOD`].
 const RECORDS: usize = 300;
 const PERIOD: Duration = Duration::from_millis(500);
 /// Connections that send their header byte by byte.
 const SLOW_WRITERS: usize = 600;
-/// Clients that ask for much and read nothing.
+/// Clients that request large answers and do not read them.
 const SLOW_READERS: usize = 40;
-/// Shorter than this is as good as at once: the same two cores do the attack, the fleet and the defence.
+/// Anything shorter is acceptable: the same two cores run the attack, the fleet and the defence.
 const AT_ONCE: Duration = Duration::from_millis(100);
-/// The caches and buffers of the store, what questions and scans may have, and what requests may hold while they arrive.
+/// The store's caches and buffers, plus the limits for questions, scans and incoming requests.
 const MOST_KIB: u64 = 1 << 20;
 
 const PASSWORD: &str = "a password of the test";
@@ -46,7 +47,7 @@ const HOSTILE: [&str; 6] = [
     "SELECT length(string_agg(repeat('x', 1000), ',')) FROM generate_series(1, 4000000)",
 ];
 
-/// How long things took.
+/// Durations of an operation.
 #[derive(Debug, Default, Clone)]
 struct Took(Vec<Duration>);
 
@@ -55,7 +56,7 @@ impl Took {
         self.0.push(begun.elapsed());
     }
 
-    /// Of ten, nine took no longer.
+    /// The ninth decile.
     fn usual(&self) -> Duration {
         let mut all = self.0.clone();
         all.sort_unstable();
@@ -63,7 +64,7 @@ impl Took {
     }
 }
 
-/// What an honest fleet saw.
+/// What an honest fleet experienced.
 #[derive(Debug, Default)]
 struct Seen {
     batches: Took,
@@ -104,7 +105,7 @@ fn attack() {
         seen
     });
     let most_kib = most_kib.into_inner();
-    // Once more without, since there is more to ask about by now.
+    // Once more without an attack, since there is more data to query by now.
     let after = fleet(&central, 3, Duration::from_secs(seconds.min(10)));
     let says = |seen: &Seen| (seen.batches.usual(), seen.heartbeats.usual(), seen.questions.usual());
     eprintln!(
@@ -133,7 +134,7 @@ fn attack() {
     }
 }
 
-/// Ten servers send batches and heartbeats, and somebody asks the API, for a time.
+/// For a while, ten servers send batches and heartbeats, and a client queries the API.
 fn fleet(central: &Central, epoch: u64, time: Duration) -> Seen {
     let until = Instant::now() + time;
     thread::scope(|scope| {
@@ -163,7 +164,7 @@ fn fleet(central: &Central, epoch: u64, time: Duration) -> Seen {
     })
 }
 
-/// Makes a user who may ask.
+/// Creates a user who may ask questions.
 fn make_user(central: &Central, name: &str) {
     let made = central.api().send_json(Method::POST, "/api/v2/users", &json!({"user": name, "password": PASSWORD}));
     assert_eq!(made.status, 201, "{}", made.text());
@@ -180,7 +181,8 @@ fn server(central: &Central, n: usize, epoch: u64, until: Instant) -> Seen {
         }
         let bytes = encode(&batch(id, epoch, seq, begin_s + (seq % 600) * 60, &points));
         let begun = Instant::now();
-        // A batch that is refused for now, or whose connection was lost, comes again, as a probe's does.
+        // A batch that is refused for now, or whose connection was lost, is sent again, as a probe
+        // would.
         while !is_taken(&api, bytes.clone()) {
             sleep(Duration::from_millis(200));
         }
@@ -210,7 +212,7 @@ fn heartbeat(api: &Api, epoch: u64) {
     assert_eq!(response.status, 200, "{}", response.text());
 }
 
-/// A connection from one of many addresses of this machine.
+/// Connects from one of many addresses of this machine.
 fn connect(central: &Central, number: usize) -> std::io::Result<TcpStream> {
     let from = SocketAddr::from(([127, 0, 1 + (number / 200 % 200) as u8, 1 + (number % 200) as u8], 0));
     let to = SocketAddr::from(([127, 0, 0, 1], central.port()));
@@ -237,7 +239,8 @@ fn slow_writers(central: &Central, over: &AtomicBool) {
     }
 }
 
-/// Asks in SQL on a connection of its own, by hand: the client that the honest use is not shared.
+/// Sends an SQL request by hand on its own connection, separate from the client of the honest
+/// users.
 fn ask(central: &Central, number: usize, user: &str, statement: &str) -> std::io::Result<TcpStream> {
     let mut stream = connect(central, number)?;
     let credentials = base64(format!("{user}:{PASSWORD}").as_bytes());
@@ -260,7 +263,7 @@ fn base64(bytes: &[u8]) -> String {
     bytes.chunks(3).map(group).collect()
 }
 
-/// Clients that ask for much and read nothing.
+/// Clients that request large answers and do not read them.
 fn slow_readers(central: &Central, over: &AtomicBool) {
     make_user(central, "reader");
     let rows = "SELECT a.value, repeat('x', 200) FROM generate_series(1, 1000000) a CROSS JOIN generate_series(1, 1000) b";
@@ -281,7 +284,7 @@ fn slow_readers(central: &Central, over: &AtomicBool) {
     });
 }
 
-/// Asks for the document, many times on one connection, and does not read.
+/// Requests the API document many times on one connection, without reading.
 fn unread(central: &Central, reader: usize) {
     let Ok(mut stream) = connect(central, 10_000 + reader) else { return };
     let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
@@ -311,7 +314,7 @@ fn hostile_statements(central: &Central, over: &AtomicBool) {
     });
 }
 
-/// A probe that makes names up.
+/// A probe that makes up names.
 fn flood(central: &Central, over: &AtomicBool) {
     let (api, id) = (central.api_of_server(SERVERS), central.servers[SERVERS].id);
     let begin_s = unix_ms() / 60_000 * 60 - 3600;
@@ -319,19 +322,19 @@ fn flood(central: &Central, over: &AtomicBool) {
         if over.load(Ordering::Relaxed) {
             break;
         }
-        // Whatever its batches have come to, it goes on. Their records are distinct, so nobody has to look for them.
+        // Continues whatever the answer. Its records are distinct, so sums need not be looked up.
         let points: Vec<_> = (0..2000u64).map(|n| point(&format!("x{}.made.up.", seq * 2000 + n), "A", REQUEST, 1, 0)).collect();
         let _ = api.post_batch(encode(&batch(id, 1, seq, begin_s + (seq % 60) * 60, &points)));
     }
 }
 
-/// Logins with names that nobody has.
+/// Logins with nonexistent names.
 fn wrong_passwords(central: &Central, over: &AtomicBool) {
     let mut attempt = 0u64;
     while !over.load(Ordering::Relaxed) {
         attempt += 1;
         let Ok(mut stream) = connect(central, 20_000 + attempt as usize) else { continue };
-        // "nobody:N" in base64 is not needed: any octets are a name that nobody has.
+        // A valid "nobody:N" in base64 is not needed: any octets are a nonexistent name.
         let request = format!(
             "GET /api/v2/settings HTTP/1.1\r\nhost: x\r\nauthorization: Basic bm9ib2R5{attempt:08}\r\nconnection: close\r\n\r\n"
         );

@@ -1,4 +1,5 @@
-//! A probe that does not see the DNS server's messages says so, and its time does not count as observed.
+//! A probe that does not see the DNS server's messages says so, and its time does not count as
+//! observed.
 
 use libtest_mimic::Trial;
 use std::net::UdpSocket;
@@ -21,9 +22,9 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A heartbeat comes every 30 s.
+/// Heartbeats are sent every 30 s.
 const HEARTBEAT: Duration = Duration::from_secs(75);
-/// So long the log may wait before it says that a reason is gone.
+/// How long the log may take to report the end of a reason.
 const LOG: Duration = Duration::from_secs(90);
 
 fn wrong_port(_alone: MutexGuard<'static, ()>) {
@@ -65,7 +66,8 @@ fn wrong_port(_alone: MutexGuard<'static, ()>) {
     probe.stop();
     let rows = reports(&api);
     let seeing: Vec<&Row> = rows.iter().skip(blind.len()).filter(|row| number(row, "hits") > 0).collect();
-    // The first one was blind until the first message, and the second one for a moment if that came at the very end.
+    // The first interval was blind until the first message; the second was blind briefly if that
+    // came at the very end.
     assert!(seeing.len() >= 4 && seeing.iter().skip(2).all(|row| blind_ms(row) == 0), "{rows:?}");
 }
 
@@ -119,25 +121,25 @@ fn checked(probe: &Probe) -> Output {
     run(command.args(["run", "--check-config", "--config"]).arg(probe.config()), Duration::from_secs(20))
 }
 
-/// So many rounds of eleven questions, three hundred questions a second.
+/// Asks this many rounds of eleven questions, at three hundred questions a second.
 fn ask(knot: &Knot, rounds: u32) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let asked = Load { mode: "udp", port: knot.port, per_second: 300 }.rounds(rounds, folder.path());
     assert_eq!(asked.completed, asked.sent, "{asked:?}");
 }
 
-/// The line of the log that warns of a reason.
+/// The log line that warns of a reason.
 fn warning(log: &str, reason: &str) -> Option<String> {
     let wanted = format!("reason=\"{reason}\"");
     log.lines().find(|line| line.contains(" WARN ") && line.contains(&wanted)).map(str::to_owned)
 }
 
-/// What the central says of the only server's heartbeat.
+/// The central's row for the only server's heartbeat.
 fn heartbeat(api: &Api) -> String {
     api.rows("heartbeat", &[]).first().map(|row| serde_json::to_string(row).expect("it was JSON")).unwrap_or_default()
 }
 
-/// The reports, by time.
+/// The reports in chronological order.
 fn reports(api: &Api) -> Vec<Row> {
     api.rows("dns/coverage", &[("sort", "time")])
 }
@@ -146,7 +148,7 @@ fn covered_ms(row: &Row) -> u64 {
     time_ms(row, "covered_until") - time_ms(row, "covered_from")
 }
 
-/// A column of its own, or one of the column of all others.
+/// From its own column, or from the column with all other counters.
 fn blind_ms(row: &Row) -> u64 {
     if row.contains_key("blind_ms") {
         return number(row, "blind_ms");

@@ -1,7 +1,7 @@
-//! Whatever a broker does to a message: a batch that it has confirmed is counted, once.
+//! Whatever a broker does to a message, a batch that it has confirmed counts exactly once.
 //!
-//! With the RabbitMQ of this machine, which on Debian 12 is 3.10, and with RabbitMQ 4, whose queues drop a message
-//! that was delivered 21 times unless they are told otherwise.
+//! Tested with this machine's RabbitMQ, which is 3.10 on Debian 12, and with RabbitMQ 4, whose
+//! queues by default drop a message after 21 deliveries.
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -90,10 +90,11 @@ fn full_disk(release: Release) {
     let central = Central::start_on(&disk.path, &["full"], &environment);
     let queue = Queue::open(&broker, "full");
     await_ready(&central);
-    // Whoever gives a message back every second reaches this limit soon, as he reaches the broker's own in half a minute.
+    // A message returned every second would soon reach this limit, as it would reach the broker's
+    // own within half a minute.
     broker.set_policy("full", r#"{"delivery-limit":3}"#);
     disk.fill(15 * MIB);
-    // What the file system says counts for half a second.
+    // The file system's free space is cached for half a second.
     sleep(Duration::from_secs(1));
     (0..5).for_each(|seq| publish(&queue, &central.servers[0], seq));
     await_unready(&central, &["nearly full", "no batches are taken from RabbitMQ"]);
@@ -118,7 +119,7 @@ fn broken_connections(release: Release) {
     await_waiting(&queue, "it is there again", 1);
     central.start_again();
     await_hits(&central, 1);
-    // Had it come back once more, it would have begun with 0.
+    // If it had been returned once more, it would have started at 0.
     eventually("it was put into the queue anew", PATIENCE, || {
         (central.metric("zonepulse_rabbitmq_messages_renewed_total") == 1).then_some(())
     });
@@ -136,7 +137,7 @@ fn earlier_release(release: Release) {
     assert_eq!(central.metric("zonepulse_rabbitmq_queues_unprotected"), 1);
     central.stop();
     publish(&queue, &central.servers[0], 0);
-    // One more, and RabbitMQ 4 drops it.
+    // One more delivery, and RabbitMQ 4 drops it.
     queue.break_deliveries(&broker, 20);
     central.start_again();
     await_hits(&central, 1);
@@ -204,7 +205,7 @@ fn deleted(release: Release) {
 
 fn consumer_timeout(release: Release) {
     let broker = RabbitMq::start_release(release);
-    // Half an hour and a minute otherwise; a channel reads both when it begins.
+    // Half an hour and a minute by default; a channel reads both when it is opened.
     broker.control(&[
         "eval",
         "application:set_env(rabbit, consumer_timeout, 2000), application:set_env(rabbit, channel_tick_interval, 500).",
@@ -214,7 +215,7 @@ fn consumer_timeout(release: Release) {
     await_ready(&central);
     central.freeze();
     publish(&queue, &central.servers[0], 0);
-    // The broker ends the channel, and gives the message out again when the central has heard of it.
+    // The broker closes the channel, and redelivers the message once the central has noticed.
     sleep(Duration::from_secs(5));
     central.thaw();
     await_hits(&central, 1);
@@ -226,7 +227,7 @@ fn consumer_timeout(release: Release) {
     assert!(central.log().contains("delivery acknowledgement"), "{}", central.log());
 }
 
-/// Makes the broker believe that it has no memory, or lets it see what there is.
+/// Makes the broker believe that it is out of memory, or ends that.
 fn alarm(broker: &RabbitMq, raised: bool) {
     let limit: &[&str] = if raised { &["absolute", "1"] } else { &["0.8"] };
     broker.control(&[&["set_vm_memory_high_watermark"], limit].concat());
@@ -273,10 +274,10 @@ fn blocked_probe(release: Release) {
     let before = connections();
     probe.start();
     eventually("the probe says why it waits", PATIENCE, || probe.log().contains("connection.blocked").then_some(()));
-    // Several tries later.
+    // After several attempts.
     sleep(Duration::from_secs(8));
     assert_eq!(connections(), before + 1, "{}", probe.log());
-    // Beside one that it may have made itself meanwhile.
+    // In addition to one that the probe may have made itself meanwhile.
     let kept = probe.spooled().iter().filter(|batch| batch.identity.epoch == 3).count();
     assert_eq!((hits(&central), kept), (0, 3));
     alarm(&broker, false);

@@ -1,4 +1,4 @@
-//! What the central says of credentials for a broker is what is wrong with them.
+//! The central's report on broker credentials says what is wrong with them.
 
 use libtest_mimic::Trial;
 use reqwest::Method;
@@ -21,7 +21,8 @@ fn post(api: &Api, body: &Value) -> Response {
     api.send_json(Method::POST, PATH, body)
 }
 
-/// Tries, with ten seconds of time unless said otherwise; panics unless the outcome is this one. Gives the detail.
+/// Tries credentials with these members, and a timeout of ten seconds by default; panics unless the
+/// outcome matches. Returns the detail.
 fn expect(api: &Api, outcome: &str, members: Value) -> String {
     let mut body =
         json!({ "rabbitmq_address": "localhost", "rabbitmq_user": "guest", "rabbitmq_password": "guest", "timeout_ms": 10_000 });

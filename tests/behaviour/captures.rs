@@ -1,4 +1,4 @@
-//! One tally, however the packets were captured and the file is written.
+//! One tally, however the packets were captured and the file was written.
 
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
@@ -35,7 +35,8 @@ fn address(text: &str) -> SocketAddr {
     text.parse().expect("a test knows its addresses")
 }
 
-/// A query and its answer over UDP, IPv4 and IPv6; over TCP two queries in a segment, and an answer in two segments.
+/// A query and its answer over UDP, IPv4 and IPv6; over TCP two queries in one segment, and an
+/// answer in two segments.
 fn packets() -> Vec<Packet> {
     let mut packets = Vec::new();
     let mut time_us = BEGIN_US;
@@ -61,7 +62,8 @@ fn packets() -> Vec<Packet> {
     packets
 }
 
-/// The same as two servers tell of it through dnstap: an authoritative one, and a resolver that asks it.
+/// The same as reported with dnstap by two servers: an authoritative one, and a resolver that
+/// queries it.
 fn told() -> Vec<Tap> {
     let (www, asked, answered) =
         (Message::query("WWW.example", 1), Message::query("two.example", 15), Message::response("two.example", 15, 3));
@@ -79,7 +81,7 @@ fn told() -> Vec<Tap> {
     told
 }
 
-/// What `tally` has to say of them, host, type, action, rcode and hits.
+/// The expected output of `tally`: host, type, action, rcode and hits.
 const EXPECTED: [(&str, &str, &str, &str, u64); 5] = [
     ("one.example.", "AAAA", "request", "-", 2),
     ("two.example.", "MX", "request", "-", 2),
@@ -132,7 +134,7 @@ fn same_tally() {
 fn damaged() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let whole = capture(Format::Pcap, LinkType::Ethernet, &packets());
-    // In the middle of the last packet, which has no message.
+    // In the middle of the last packet, which contains no message.
     let path = write(folder.path(), "cut.pcap", &whole[..whole.len() - 10]);
     let output = tally(&[path.as_os_str()], Duration::from_secs(10));
     assert_eq!((output.code, lines(&output.out)), (Some(1), expected(1)), "{}", output.err);
@@ -179,7 +181,7 @@ fn counters() {
     let probe = Probe::new(&Settings::http(&central, 0));
     let begin_us = unix_ms() * 1000 - 60_000_000;
     let mut packets: Vec<Packet> = messages.iter().map(|message| udp(begin_us, client, server, message)).collect();
-    // A query that leaves the server's port is not its work.
+    // A query that leaves the server's port is not the server's own.
     packets.push(udp(begin_us, server, client, &query.bytes()));
     let path = write(probe.folder(), "mixed.pcap", &capture(Format::Pcap, LinkType::Ethernet, &packets));
     probe.replay(&path);
@@ -225,16 +227,16 @@ fn wrong_port() {
     let path = write(folder.path(), "all.pcap", &capture(Format::Pcap, LinkType::Ethernet, &packets()));
     let output = tally(&["--port".as_ref(), "5353".as_ref(), path.as_os_str()], Duration::from_secs(10));
     assert_eq!((output.code, output.out.lines().count()), (Some(0), 1), "{}", output.err);
-    // Four over UDP; of those over TCP, one in each segment that begins with a whole one.
+    // Four over UDP; over TCP, one for each segment that begins with a whole message.
     assert!(output.err.contains("messages like DNS on other ports: 53 (6)"), "{}", output.err);
 }
 
 fn other_versions() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     for (format, at, version, named) in [
-        (Format::Pcap, 4, [2, 0, 5, 0], "pcap version 2.5 is not read"),
-        (Format::PcapNg, 12, [2, 0, 0, 0], "pcapng version 2.0 is not read"),
-        (Format::PcapNg, 12, [0, 0, 1, 0], "pcapng version 0.1 is not read"),
+        (Format::Pcap, 4, [2, 0, 5, 0], "pcap version 2.5 is not supported"),
+        (Format::PcapNg, 12, [2, 0, 0, 0], "pcapng version 2.0 is not supported"),
+        (Format::PcapNg, 12, [0, 0, 1, 0], "pcapng version 0.1 is not supported"),
     ] {
         let mut bytes = capture(format, LinkType::Ethernet, &packets());
         bytes[at..at + 4].copy_from_slice(&version);
@@ -252,7 +254,7 @@ fn others() {
     let output = probe.replay(&path);
     assert!(output.out.contains("hits\t0\n"), "{}", output.out);
     assert!(output.out.contains(&format!("other_addresses\t{}\n", packets().len())), "{}", output.out);
-    assert!(output.err.contains("of other addresses") && output.err.contains("capture.addresses"), "{}", output.err);
+    assert!(output.err.contains("belong to other addresses") && output.err.contains("capture.addresses"), "{}", output.err);
 }
 
 fn the_sample() -> Result<PathBuf, String> {

@@ -1,10 +1,9 @@
-//! While traffic flows, every part is stopped or killed once and comes back.
+//! While traffic flows, each component is stopped or killed once and comes back.
 //!
-//! tcpdump watches the same traffic and is the truth: where the probe says that
-//! it was listening, the API's sums are tcpdump's, interval by interval. So no
-//! batch is missing and none counts twice. Where a killed probe was not
-//! listening, or had not spooled yet, there is a gap in the coverage, no longer
-//! than it was away and one interval, and requests per second are `null`, not 0.
+//! tcpdump watches the same traffic and is the truth: wherever the probe claims coverage, the API's
+//! sums equal tcpdump's, interval by interval. So no batch is missing and none counts twice. Where
+//! a killed probe was not listening, or had not spooled yet, there is a gap in the coverage of at
+//! most its absence plus one interval, and requests per second are `null`, not 0.
 
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
@@ -45,11 +44,11 @@ fn with_rabbitmq(_alone: MutexGuard<'static, ()>) {
     seconds(8);
     broker.stop();
     seconds(9);
-    // Now there are batches in the spool that nobody else has.
+    // Now the spool contains batches that exist nowhere else.
     scene.kill_probe_for(12);
     seconds(9);
     broker.start_again();
-    // The backlog is on its way: a good moment for the central to die.
+    // The backlog is being delivered: a good moment for the central to die.
     central.kill();
     seconds(4);
     central.start_again();
@@ -85,14 +84,14 @@ fn over_http(_alone: MutexGuard<'static, ()>) {
     central.check();
 }
 
-/// Traffic, the probe that counts it, and tcpdump that sees it too.
+/// Traffic, the probe that counts it, and tcpdump watching it.
 struct Scene {
     probe: Probe,
     capture: Capture,
     traffic: zonepulse_tests::Process,
     folder: TempDir,
     _knot: Knot,
-    /// When the probe was killed and when it was started again, Unix milliseconds.
+    /// When the probe was killed and when it was restarted, Unix milliseconds.
     away: Vec<(u64, u64)>,
 }
 
@@ -141,7 +140,8 @@ impl Truth {
             (last >= self.end_ms).then_some(reports)
         });
 
-        // Each run of the probe is an epoch whose numbers have no gap: what reached the spool has arrived.
+        // Each run of the probe is an epoch with consecutive numbers: everything that reached the
+        // spool has arrived.
         let mut epochs: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         for row in &reports {
             epochs.entry(text(row, "epoch")).or_default().push(number(row, "seq"));
@@ -152,7 +152,7 @@ impl Truth {
             assert!(sequence.iter().copied().eq(0..sequence.len() as u64), "batches are missing or there twice: {epochs:?}");
         }
 
-        // Where there was coverage, what was counted is what there was.
+        // Where there was coverage, the counts match the traffic.
         let raw = api.all_rows("dns/raw", &[]);
         let mut covered: Vec<(u64, u64)> = Vec::new();
         let mut hits = 0;
@@ -179,7 +179,7 @@ impl Truth {
                 found.len() == expected.len() && found.iter().all(told),
                 "{action}s by interval: {found:?}, by tcpdump {expected:?}"
             );
-            // Within a stretch of coverage nothing is between two intervals.
+            // Within continuous coverage, nothing is lost between two intervals.
             let expected = self.between_in_all(&stretches(&covered), requests);
             let all: u64 = found.values().sum();
             assert!(expected.contains(&all), "{action}s: {all}, by tcpdump {expected:?}");
@@ -188,7 +188,8 @@ impl Truth {
         assert_null_where_nothing_was_observed(api, &covered);
     }
 
-    /// How many messages tcpdump saw where there was coverage, by start of the interval, Unix milliseconds.
+    /// The number of messages that tcpdump saw within the coverage, by start of the interval, Unix
+    /// milliseconds.
     fn between(&self, covered: &[(u64, u64)], requests: bool) -> BTreeMap<u64, RangeInclusive<u64>> {
         let mut by_interval: BTreeMap<u64, Vec<(u64, u64)>> = BTreeMap::new();
         for part in covered {
@@ -197,11 +198,11 @@ impl Truth {
         by_interval.into_iter().map(|(start_ms, parts)| (start_ms, self.between_in_all(&parts, requests))).collect()
     }
 
-    /// How many messages tcpdump saw in all these parts, at least and at most.
+    /// The number of messages that tcpdump saw in all these parts, at least and at most.
     fn between_in_all(&self, parts: &[(u64, u64)], requests: bool) -> RangeInclusive<u64> {
-        /// The kernel stamps a packet for each of two listeners, one after the other.
+        /// The kernel timestamps a packet separately for each of two listeners.
         const STAMPS_MS: u64 = 3;
-        /// A probe listens a moment before it says so; what comes then is counted, too.
+        /// A probe listens slightly before it reports so; messages in between are counted, too.
         const BEFORE_MS: u64 = 100;
         let count = |from_ms: u64, until_ms: u64| {
             let seen = self.seen.iter().filter(|seen| seen.rcode.is_none() == requests);
@@ -216,7 +217,7 @@ impl Truth {
     }
 }
 
-/// The parts of the coverage, those put together that touch.
+/// The parts of the coverage, with adjacent ones merged.
 fn stretches(covered: &[(u64, u64)]) -> Vec<(u64, u64)> {
     let mut stretches: Vec<(u64, u64)> = Vec::new();
     for (from_ms, until_ms) in covered {
@@ -228,9 +229,10 @@ fn stretches(covered: &[(u64, u64)]) -> Vec<(u64, u64)> {
     stretches
 }
 
-/// A gap in the coverage for each time that the probe was away, and no other: from at most an
-/// interval before it was killed (and the second after its end in which a probe waits for what
-/// the kernel still holds), to at most some seconds after it was started again.
+/// Checks that there is one gap in the coverage for each time that the probe was away, and no
+/// other. A gap starts at most an interval before the kill (plus the second after its end in which
+/// the probe waits for frames held in the kernel), and ends at most a few seconds after the
+/// restart.
 fn assert_gaps(covered: &[(u64, u64)], away: &[(u64, u64)]) {
     const START_MS: u64 = 3_000;
     const GRACE_MS: u64 = 1_500;
@@ -242,7 +244,7 @@ fn assert_gaps(covered: &[(u64, u64)], away: &[(u64, u64)]) {
     }
 }
 
-/// Requests per second are a number exactly where a batch reported on the interval.
+/// Checks that requests per second are a number exactly where a batch reported on the interval.
 fn assert_null_where_nothing_was_observed(api: &Api, covered: &[(u64, u64)]) {
     let start_ms = |ms: u64| ms / INTERVAL_MS * INTERVAL_MS;
     let (first, last) = (start_ms(covered[0].0), start_ms(covered[covered.len() - 1].0));

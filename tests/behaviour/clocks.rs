@@ -1,4 +1,5 @@
-//! A probe's clock is set, forwards and back, and it goes on counting by the corrected one.
+//! A probe's clock is set forwards and back, and the probe continues to count by the corrected
+//! time.
 
 use libtest_mimic::Trial;
 use std::io::Write;
@@ -16,7 +17,7 @@ use zonepulse_wire::{Batch, Counter};
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        // A preloaded library is not for programs with capabilities of their own, so only root can test a capture.
+        // LD_PRELOAD is ignored for programs with capabilities, so only root can test a capture.
         test_with("a_quiet_capture_goes_on_after_its_clock_was_an_hour_ahead", root, quiet_capture),
         test("a_quiet_server_s_dnstap_goes_on_after_its_clock_was_an_hour_ahead", quiet_dnstap),
         test_with("a_node_that_boots_in_1970_keeps_its_hits_and_dates_them_when_the_clock_is_set", root, boots_in_1970),
@@ -25,12 +26,12 @@ pub fn trials() -> Vec<Trial> {
 
 const HOUR_S: i64 = 3600;
 
-/// How often the batches say that the clock was set.
+/// How often the batches report that the clock was set.
 fn steps(batches: &[Batch]) -> u64 {
     batches.iter().map(|batch| batch.counters.get(Counter::ClockSteps)).sum()
 }
 
-/// Each of these seconds is one batch that covers it all.
+/// Checks that each of these seconds has exactly one batch, which covers it completely.
 fn assert_covered_once(batches: &[Batch], seconds: std::ops::Range<u64>) {
     for start_s in seconds {
         let covered: Vec<_> = batches
@@ -42,7 +43,8 @@ fn assert_covered_once(batches: &[Batch], seconds: std::ops::Range<u64>) {
     }
 }
 
-/// An hour ahead for a while, and then right again; gives when it was right again, Unix milliseconds.
+/// Sets the clock an hour ahead for a while, and back; returns when it was right again, Unix
+/// milliseconds.
 fn excursion(probe: &Probe, clock: &FalseClock) -> u64 {
     eventually("the probe listens", Duration::from_secs(20), || (probe.waiting() >= 3).then_some(()));
     clock.set(HOUR_S);
@@ -82,7 +84,7 @@ fn quiet_dnstap() {
     let mut server = UnixStream::connect(probe.dnstap_socket()).expect("the probe listens");
     server.write_all(&control_frame(control::START, Some(DNSTAP))).expect("the socket takes it");
     let back_ms = excursion(&probe, &clock);
-    // Its own clock is still an hour ahead.
+    // The server's own clock is still an hour ahead.
     let told = Tap::new(1, &Message::query("told.example", 1).bytes(), (back_ms + 3_600_000) * 1000);
     server.write_all(&data_frame(&told.bytes())).expect("the socket takes it");
     assert_goes_on(&mut probe, back_ms);

@@ -1,4 +1,4 @@
-//! What else runs on a node, as heartbeats tell of it.
+//! Other services on a node, as reported in heartbeats.
 
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use zonepulse_tests::needs::{kea, test_with};
 use zonepulse_tests::probe::{Settings, Sources};
 use zonepulse_tests::{Central, Probe, eventually};
 
-/// A heartbeat comes every 30 s.
+/// Heartbeats are sent every 30 s.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn trials() -> Vec<Trial> {

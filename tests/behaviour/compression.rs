@@ -1,4 +1,4 @@
-//! Answers are compressed for whoever accepts it, and are the same.
+//! Answers are compressed for clients that accept it, with the same contents.
 
 use flate2::read::GzDecoder;
 use libtest_mimic::Trial;

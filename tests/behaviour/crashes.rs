@@ -1,7 +1,7 @@
-//! A central that is killed under full load, again and again, has every batch that it acknowledged,
-//! once, and a sound store; hours are sealed meanwhile.
+//! A central that is repeatedly killed under full load has every acknowledged batch exactly once,
+//! and a sound store; hours are sealed meanwhile.
 //!
-//! `ZONEPULSE_TESTS_CRASHES` says how often (3; `make test-crash` does it 100 times).
+//! `ZONEPULSE_TESTS_CRASHES` sets the number of kills (3; `make test-crash` uses 100).
 
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
@@ -55,7 +55,8 @@ fn killed_under_load() {
     verify(&central.api(), batches, &hits, end_s);
 }
 
-/// Sends batches, each until it is acknowledged; gives how many, and the hits of each host.
+/// Sends batches, repeating each until it is acknowledged; returns their number, and the hits of
+/// each host.
 fn send_until(ended: &AtomicBool, api: &Api, server_id: u32, sender: u64, end_s: u64) -> (u64, BTreeMap<String, u64>) {
     let mut hits = BTreeMap::new();
     let mut seq = 0;
@@ -87,12 +88,13 @@ fn acknowledged(api: &Api, bytes: &[u8]) -> bool {
     match api.send("POST".parse().expect("a method"), url, &headers, bytes.to_vec()) {
         Ok(response) if response.status == 204 => true,
         Ok(response) => panic!("{}: {}", response.status, response.text()),
-        // Killed, or not there yet.
+        // Killed, or not started yet.
         Err(_) => false,
     }
 }
 
-/// Coverage has every batch; totals, and the sums of raw points, 5 minutes and hours, have every hit.
+/// Checks that coverage has every batch, and that totals, raw points, 5-minute and hourly roll-ups
+/// have every hit.
 fn verify(api: &Api, batches: u64, hits: &BTreeMap<String, u64>, end_s: u64) {
     let (from, until) = ((end_s - (HOURS + 1) * 3600).to_string(), (end_s + 60).to_string());
     let range = [("date_from", from.as_str()), ("date_to", until.as_str()), ("limit", "1")];

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Permissions of users and tokens.
 
 use libtest_mimic::Trial;
 use zonepulse_tests::api::{ALL_TIME, Credentials};

@@ -1,4 +1,5 @@
-//! Days of time zones around the change of clocks, and times as people write them.
+//! Days in time zones around changes of daylight saving time, and times in the formats that people
+//! write.
 
 use libtest_mimic::Trial;
 use zonepulse_tests::api::{Row, number, rfc3339_ms, time_ms};
@@ -17,7 +18,7 @@ pub fn trials() -> Vec<Trial> {
 
 const DAY_S: u64 = 86_400;
 
-/// A central without an end of retention.
+/// A central with unlimited retention.
 fn central() -> Central {
     let central = Central::start(&["alpha"]);
     let forever = serde_json::json!({ "raw_retention_minutes": u32::MAX, "aggregated_retention_days": u32::MAX });
@@ -26,7 +27,7 @@ fn central() -> Central {
     central
 }
 
-/// One hit at each of these times.
+/// Sends one hit at each of these times.
 fn fill(central: &Central, starts_s: impl Iterator<Item = u64>) {
     let api = central.api_of_server(0);
     for (seq, start_s) in starts_s.enumerate() {
@@ -39,8 +40,9 @@ fn told(rows: &[Row]) -> Vec<(u64, u64)> {
     rows.iter().map(|row| (time_ms(row, "time") / 1000, number(row, "hits"))).collect()
 }
 
-/// The last day on which clocks were changed in Prague in March or October, at 01:00 UTC on the month's last Sunday: its
-/// date, the one of the day before, and when it begins in UTC, Unix seconds.
+/// The last change of daylight saving time in Prague in March or October, at 01:00 UTC on the
+/// month's last Sunday: its date, the date of the day before, and when that begins in UTC, Unix
+/// seconds.
 fn change(month: u64) -> (String, String, u64) {
     let of_year = |year: u64| {
         let last_s = rfc3339_ms(&format!("{year}-{month:02}-31T00:00:00Z")) / 1000;
@@ -66,7 +68,7 @@ fn changing() {
             told(&central.api().rows("dns/aggregate", &[&zone[..], &[("date_from", from), ("date_to", to)]].concat()))
         };
         assert_eq!(days(&date, &to), [(midnight_s, hours)], "{date}");
-        // The points begin at midnight of UTC.
+        // The points begin at midnight UTC.
         assert_eq!(days(&from, &to), [(midnight_s - DAY_S, 24 - offset_h), (midnight_s, hours)], "{date}");
         let utc = [("interval", "1d"), ("date_from", before.as_str()), ("date_to", date.as_str())];
         assert_eq!(told(&central.api().rows("dns/aggregate", &utc)), [(start_s - DAY_S, 24)], "UTC, {before}");
@@ -76,7 +78,7 @@ fn changing() {
 fn split_hours() {
     let central = central();
     let begin_s = unix_ms() / 1000 / DAY_S * DAY_S - 4 * DAY_S;
-    // A point each quarter for two days.
+    // One point every quarter of an hour for two days.
     fill(&central, (0..2 * 96).map(|quarter| begin_s + quarter * 900));
     for (zone, midnight_quarters) in [("Asia/Kathmandu", 73), ("Asia/Kolkata", 74)] {
         let (from, to) = (begin_s.to_string(), (begin_s + 2 * DAY_S).to_string());

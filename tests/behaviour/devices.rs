@@ -1,5 +1,5 @@
-//! Real devices in network namespaces: what passes several counts once, and whose
-//! messages count follows the machine's addresses.
+//! Real devices in network namespaces: packets that pass several devices count once, and the
+//! addresses that count follow the machine's.
 
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
@@ -25,9 +25,9 @@ pub fn trials() -> Vec<Trial> {
 
 const PORT: u16 = 53;
 
-/// A server and a client on the two ends of a cable. One of the server's addresses is on a
-/// bridge that the cable is a port of, the other behind it: on a VLAN over the bridge, or
-/// where this kernel has none, on a cable from another port of it.
+/// A server and a client at the two ends of a cable. One of the server's addresses is on a bridge
+/// with the cable as a port, the other behind it: on a VLAN over the bridge, or if this kernel has
+/// no VLANs, on a cable from another port.
 struct Lan {
     server: Namespace,
     client: Namespace,
@@ -74,7 +74,8 @@ impl Lan {
     }
 }
 
-/// Answers every question on an address with so many octets more, over UDP and TCP, as often as it is asked.
+/// Answers queries to an address with this many extra octets, over UDP and TCP, this many times
+/// each.
 fn answer(address: &str, more: usize, times: usize, over_tcp: usize) -> (thread::JoinHandle<()>, thread::JoinHandle<()>) {
     let udp = UdpSocket::bind((address, PORT)).expect("the port is free");
     let tcp = TcpListener::bind((address, PORT)).expect("the port is free");
@@ -123,7 +124,8 @@ fn ask_tcp(from: &str, to: &str, name: &str) {
     assert!(!all.is_empty());
 }
 
-/// Hits by name and action, and the counters, over all batches; each batch's sum holds.
+/// Hits by name and action, and the counters, over all batches; also checks that each batch's sum
+/// is consistent.
 fn sums(batches: &[Batch]) -> (BTreeMap<String, u64>, impl Fn(Counter) -> u64 + use<>) {
     let mut sums = BTreeMap::new();
     for batch in batches {
@@ -147,7 +149,7 @@ fn any_device(_alone: MutexGuard<'static, ()>) {
     let lan = Lan::new("any");
     let mut probe = lan.start_probe("any");
     let upstream = lan.client.inside(|| answer("10.77.0.1", 0, 10, 0));
-    // Answers of 4,000 octets: fragments, on three devices each.
+    // Answers of 4,000 octets are fragmented, and seen on three devices each.
     let large = lan.server.inside(|| answer("10.77.7.53", 4000, 30, 5));
     let small = lan.server.inside(|| answer("10.77.0.53", 0, 40, 5));
     lan.client.inside(|| {
@@ -158,11 +160,11 @@ fn any_device(_alone: MutexGuard<'static, ()>) {
             ask_tcp("10.77.0.1", "10.77.0.53", "plain.tcp.example");
         }
     });
-    // What a resolver asks others, and what it asks itself over the loopback device.
+    // Upstream queries of a resolver, and its own queries over the loopback device.
     lan.server.inside(|| ask("10.77.0.53", "10.77.0.1", "upstream.example", 10));
     let own = lan.server.inside(|| answer("127.0.0.1", 0, 20, 0));
     lan.server.inside(|| ask("127.0.0.1", "127.0.0.1", "own.example", 20));
-    // Nobody listens there any more: the query counts, what the ICMP error quotes of it does not.
+    // Nobody listens there any more: the query counts, its quotation in the ICMP error does not.
     for threads in [upstream.0, large.0, large.1, small.0, small.1, own.0] {
         threads.join().expect("every query was answered");
     }
@@ -220,11 +222,11 @@ fn addresses(_alone: MutexGuard<'static, ()>) {
 fn lost_device(_alone: MutexGuard<'static, ()>) {
     let lan = Lan::new("lost");
     let mut probe = lan.start_probe("bridge0");
-    // A device that is lost within the first half minute is tried again after half a minute.
+    // A device lost within the first half minute is retried after half a minute.
     thread::sleep(Duration::from_secs(31));
     lan.server.ip("link delete bridge0");
     let says = |what: &str, times: usize| (probe.log().matches(what).count() >= times).then_some(());
-    eventually("the probe notices", Duration::from_secs(10), || says("is opened again", 1));
+    eventually("the probe notices", Duration::from_secs(10), || says("; reopening", 1));
     lan.server.ip("link add bridge0 type bridge");
     lan.server.ip("link set port0 master bridge0");
     lan.server.ip("addr add 10.77.0.53/24 dev bridge0");

@@ -1,4 +1,4 @@
-//! dnstap, live: what a server tells of itself is what the API says.
+//! dnstap, live: the API's numbers equal those of the server that reports.
 
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
@@ -22,10 +22,10 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Knot drops messages from dnstap when it has much to do, and does not say so; at this rate it never has.
+/// Under load, Knot silently drops messages from dnstap; it never has at this rate.
 const PER_SECOND: u32 = 300;
 
-/// There is a capture, too, that cannot begin, and others connect who are no servers.
+/// There is also a capture that cannot start, and clients connect that are not servers.
 fn told((): ()) {
     let central = Central::start(&["told"]);
     let settings = Settings { interval_s: 5, sources: Sources::Dnstap, ..Settings::http(&central, 0) };
@@ -42,7 +42,7 @@ fn told((): ()) {
     let responses = first.responses();
     first.stop();
     assert_eq!(responses, asked_first.codes, "knotd and dnsperf do not agree");
-    // Nobody tells anything for a while.
+    // Nobody reports anything for a while.
     thread::sleep(Duration::from_secs(7));
     let second = Knot::start_telling(&probe.dnstap_socket());
     let asked = asked_first.and(ask(&second, 30));
@@ -73,7 +73,7 @@ fn compared(_alone: MutexGuard<'static, ()>) {
     eventually("the probe listens", Duration::from_secs(10), || probe.dnstap_socket().exists().then_some(()));
     let knot = Knot::start_telling_on(port, &probe.dnstap_socket());
     eventually("Knot has connected", Duration::from_secs(20), || probe.log().contains("servers=1").then_some(()));
-    // After the interval that has begun, both cover each one whole.
+    // After the current interval, both cover each interval completely.
     thread::sleep(Duration::from_secs(5));
     let socket = probe.dnstap_socket();
     let other = thread::spawn(move || {
@@ -100,7 +100,7 @@ fn compared(_alone: MutexGuard<'static, ()>) {
     if sum(&rows, "kernel_dropped") + sum(&rows, "interface_dropped") == 0 {
         assert_counted(&api, &asked);
     }
-    // A message or two lie at the edge of each interval, and differ there.
+    // A message or two at the edge of an interval may be counted in different intervals.
     assert!((100..120).contains(&only.1) && only.0 < 20, "only one saw {only:?}: {rows:?}");
     assert!(api.rows("dns/raw", &[("host", "only.told")]).is_empty(), "the other source is never added up");
 }
@@ -112,7 +112,7 @@ fn ask(knot: &Knot, rounds: u32) -> Report {
     asked
 }
 
-/// Tells, as a server would, of queries for a name that nobody sent.
+/// Reports, as a server would, queries for a name that nobody sent.
 fn tell_of(socket: &std::path::Path, name: &str, count: usize) {
     let mut stream = UnixStream::connect(socket).expect("the probe listens");
     let tap = Tap::new(5, &Message::query(name, 1).bytes(), unix_ms() * 1000);
@@ -121,7 +121,7 @@ fn tell_of(socket: &std::path::Path, name: &str, count: usize) {
     stream.write_all(&bytes).expect("the socket takes it");
 }
 
-/// The reports, by time; in each of them every message is accounted for.
+/// The reports in chronological order; checks that every message is accounted for in each.
 fn reports(api: &Api) -> Vec<Row> {
     let rows = eventually("the last batch is there", Duration::from_secs(20), || {
         let rows = api.rows("dns/coverage", &[("sort", "time")]);
@@ -135,7 +135,7 @@ fn reports(api: &Api) -> Vec<Row> {
     rows
 }
 
-/// Requests and responses are those of dnsperf, by code.
+/// Checks that requests and responses equal those of dnsperf, by code.
 fn assert_counted(api: &Api, asked: &Report) {
     let sums = |action: &str, column: &str| {
         let mut sums = BTreeMap::new();
@@ -148,7 +148,7 @@ fn assert_counted(api: &Api, asked: &Report) {
     assert_eq!(sums("response", "rcode"), asked.codes);
 }
 
-/// A counter of a report: a column of its own, or one of the column of all others.
+/// A counter in a report: from its own column, or from the column with all other counters.
 fn loss(row: &Row, counter: &str) -> u64 {
     if row.contains_key(counter) {
         return number(row, counter);

@@ -1,5 +1,5 @@
-//! Clients that hold connections to keep others out: probes and health checks get in all the same, and memory stays
-//! within its bounds.
+//! Clients that hold connections to keep others out: probes and health checks are admitted all the
+//! same, and memory stays within bounds.
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -21,9 +21,9 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// More than the central has places.
+/// More than the central's places.
 const CONNECTIONS: usize = 1100;
-/// What a health check may take.
+/// Time limit for a health check.
 const HEALTH: Duration = Duration::from_millis(100);
 
 /// A connection from one of many addresses of this machine, or its usual one.
@@ -42,7 +42,7 @@ fn connect(port: u16, number: usize) -> TcpStream {
     stream
 }
 
-/// How long a health check on a connection of its own takes; panics unless it is answered.
+/// The duration of a health check on its own connection; panics unless it is answered.
 fn health(port: u16) -> Duration {
     let began = Instant::now();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
@@ -53,7 +53,7 @@ fn health(port: u16) -> Duration {
     began.elapsed()
 }
 
-/// Sends a byte; whether the other side has closed.
+/// Sends a byte; returns whether the peer has closed.
 fn is_closed(stream: &mut TcpStream) -> bool {
     stream.set_nonblocking(true).expect("a socket need not block");
     let sent = stream.write(b"G");
@@ -70,7 +70,7 @@ fn slow_heads() {
     let id = central.servers[0].id;
     scope(|scope| {
         let until = Instant::now() + Duration::from_secs(10);
-        // Each sends a byte of its head now and then, and whoever is closed comes back.
+        // Each sends a byte of its head now and then, and reconnects when closed.
         let attacker = scope.spawn(move || {
             let mut held: Vec<_> = (0..CONNECTIONS).map(|number| (connect(port, number), Instant::now())).collect();
             let (mut closed, mut longest) = (0, Duration::ZERO);
@@ -107,7 +107,7 @@ fn slow_heads() {
     assert!(displaced.is_some_and(|count| count != "0"), "{metrics}");
 }
 
-/// A number of proc_pid_status(5) in KiB.
+/// A field of proc_pid_status(5) in KiB.
 fn resident_kib(central: &Central) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", central.pid())).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a field of proc_pid_status(5)");
@@ -122,7 +122,7 @@ fn large_heads() {
     let mut held = Vec::new();
     for number in 0..1000 {
         let mut stream = connect(port, number);
-        // Whoever is refused may be reset before all is sent.
+        // A rejected connection may be reset before everything is sent.
         let _ = stream.write_all(head.as_bytes());
         held.push(stream);
     }
@@ -138,7 +138,7 @@ fn large_heads() {
 fn unread_answers() {
     let central = Central::start(&["ns1"]);
     let port = central.port();
-    // The largest answers that are given to everybody, many times on each connection.
+    // The largest answers available to everyone, many times on each connection.
     let request = "GET /api/docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: a\r\n\r\n".repeat(20);
     let mut held: Vec<_> = (0..100)
         .map(|number| {
@@ -161,7 +161,8 @@ fn unread_answers() {
     held.clear();
 }
 
-/// One server announces far more than may be held at once and sends a byte of each; batches of another are taken.
+/// One server announces far more than may be in memory at once and sends one byte of each body;
+/// batches of another are accepted.
 fn announced_bodies() {
     let central = Central::start(&["ns1", "flooder"]);
     let (api, port, id) = (central.api_of_server(0), central.port(), central.servers[0].id);
@@ -173,7 +174,7 @@ fn announced_bodies() {
     );
     let mut held: Vec<_> = (0..64).map(|number| connect(port, number)).collect();
     for stream in &mut held {
-        // Those over its share may have been answered and closed before all was sent.
+        // Those beyond its share may have been answered and closed before everything was sent.
         let _ = stream.write_all(head.as_bytes());
     }
     let start_s = unix_ms() / 60_000 * 60 - 36_000;

@@ -19,7 +19,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Whether somebody who believes an authority gets an answer.
+/// Whether a client that trusts this authority gets an answer.
 fn answers(central: &Central, authority: &Authority) -> bool {
     let api = Api::secure(&central.url(), &authority.pem(), Credentials::None);
     api.send(Method::GET, api.url("/healthz", &[]), &[], Vec::new()).is_ok_and(|response| response.status == 200)

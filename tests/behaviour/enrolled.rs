@@ -1,4 +1,4 @@
-//! A probe that was enrolled: run from another directory, and given another token.
+//! A probe that was enrolled, then run from another directory, and given another token.
 
 use libtest_mimic::Trial;
 use reqwest::Method;
@@ -30,22 +30,22 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// The type A.
 const A: u16 = 1;
 
-/// What a central hands over for `enroll`.
+/// Gets an enrolment from a central.
 fn hand_over(central: &Central, path: &str, body: &Value) -> Value {
     let response = central.api().send_json(Method::POST, path, body);
     assert!([200, 201].contains(&response.status), "{}", response.text());
     response.json()
 }
 
-/// A probe beside a Knot, in a folder of its own.
+/// A probe and a Knot in a separate directory.
 struct Node {
-    // Before the folder, in which its log is: fields are dropped in order.
+    // Declared before the directory, which contains its log: fields are dropped in order.
     process: Option<Process>,
     folder: TempDir,
 }
 
 impl Node {
-    /// Types the command that is handed over, with relative paths.
+    /// Runs the enrolment command with relative paths.
     fn new(handover: &Value, knot: &Knot) -> Node {
         let node = Node { process: None, folder: tempfile::tempdir().expect("a temporary folder can be made") };
         node.enroll(handover, &["--spool", "p1/spool"]);
@@ -86,10 +86,11 @@ impl Node {
         assert!(status.success(), "the probe ends with {status} after SIGTERM");
     }
 
-    /// Has it read its configuration again.
+    /// Makes it reload its configuration.
     fn hang_up(&self) {
         let process = self.process.as_ref().expect("it runs").pid();
-        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        // SAFETY: kill touches no memory; the child has not been waited for, so the ID is still its
+        // own.
         unsafe { libc::kill(process as i32, libc::SIGHUP) };
     }
 
@@ -97,14 +98,14 @@ impl Node {
         fs::read_to_string(self.folder.path().join("probe.log")).unwrap_or_default()
     }
 
-    /// How many batches are in the spool that it was enrolled with.
+    /// Number of batches in the spool with which it was enrolled.
     fn waiting(&self) -> usize {
         let entries = self.folder.path().join("p1/spool").read_dir().expect("the spool is there").flatten();
         entries.filter(|entry| entry.path().extension().is_some_and(|kind| kind == "batch")).count()
     }
 }
 
-/// Waits until so many requests for `www.example` are counted.
+/// Waits until this many requests for `www.example` are counted.
 fn expect_hits(central: &Central, expected: u64) {
     let api = central.api();
     let mut hits = 0;
@@ -140,7 +141,7 @@ fn elsewhere(_alone: MutexGuard<'static, ()>) {
 fn by_hand() {
     let authority = Authority::new();
     let certificate = authority.certify(&["localhost"]);
-    // It goes on in [tls].
+    // Continues the [tls] section.
     let central = Central::start_secure(&[], &authority, &certificate, &format!("ca_file = {:?}\n", authority.file()));
     let handover = hand_over(&central, "/api/v2/pvservers", &json!({ "server": "ns1", "credential": "token" }));
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -201,7 +202,7 @@ fn rotation_through_rabbitmq(_alone: MutexGuard<'static, ()>) {
 
     let handover = hand_over(&central, "/api/v2/pvservers/1/token", &json!({}));
     // With the next heartbeat.
-    eventually("it hears of that", 2 * WITHIN, || node.log().contains("the central refuses this probe's token").then_some(()));
+    eventually("it hears of that", 2 * WITHIN, || node.log().contains("the central rejects this probe's token").then_some(()));
     (0..4).for_each(|_| assert_eq!(knot.ask("www.example", A), 0));
     eventually("batches wait", WITHIN, || (node.waiting() >= 3).then_some(()));
     node.enroll(&handover, &[]);

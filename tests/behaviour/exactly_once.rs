@@ -1,4 +1,4 @@
-//! A batch counts once, however often and in whatever order it comes.
+//! A batch counts once, however often and in whatever order it arrives.
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -22,7 +22,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A capture with one query, in a probe's folder.
+/// Writes a capture with one query to a probe's directory.
 fn one_query(probe: &Probe) -> PathBuf {
     let time_us = unix_ms() * 1000;
     let query = Message::query("Once.Example", 1).bytes();
@@ -33,7 +33,7 @@ fn one_query(probe: &Probe) -> PathBuf {
     path
 }
 
-/// The API says one hit, of one record, in one batch.
+/// Checks that the API has one hit, of one record, in one batch.
 fn assert_one_hit(api: &Api) {
     let rows = api.rows("dns/aggregate", &[]);
     assert_eq!(rows.len(), 1, "{rows:?}");
@@ -45,7 +45,7 @@ fn assert_one_hit(api: &Api) {
 
 fn over_http() {
     let central = Central::start(&["once"]);
-    // Two probes with a spool each: nothing on the way remembers the first delivery but the central.
+    // Two probes with a spool each: only the central remembers the first delivery.
     let first = Probe::new(&Settings::http(&central, 0));
     let capture = one_query(&first);
     first.replay(&capture);
@@ -63,7 +63,7 @@ fn over_amqp() {
     let capture = one_query(&first);
     first.replay(&capture);
     Probe::new(&settings).replay(&capture);
-    // A third message behind the two tells that both have been looked at.
+    // A third message behind the two shows that both have been handled.
     let marker = batch(central.servers[0].id, 1, 0, 60, &[]);
     Queue::open(&broker, "once").publish(&encode(&marker), &central.servers[0].token);
     eventually("all three batches have arrived", Duration::from_secs(20), || {

@@ -1,4 +1,4 @@
-//! Parquet files, from a central that runs and from its data.
+//! Parquet export, from a running central and from its data directory.
 
 use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
@@ -33,7 +33,7 @@ fn export(to: &Path) -> Command {
 fn export_tables(tables: &[&str], to: &Path) -> Command {
     let mut command = program_command("zonepulse");
     command.arg("export").args(tables.iter().flat_map(|table| ["--table", table])).arg("--to").arg(to);
-    // As the tests' centrals have it: what is in them is old.
+    // As in the tests' centrals, since the contents are old.
     command.env("ZONEPULSE_STORE__RAW_RETENTION_MINUTES", u32::MAX.to_string());
     command.env("ZONEPULSE_STORE__RAW_LAST_ACCESS", "ms");
     command
@@ -55,13 +55,13 @@ fn same() {
     assert_eq!(lines(&exported), lines_of_sql);
     assert!(to.path().join("records/records.parquet").exists());
 
-    // Nothing has changed, whoever says so.
+    // Nothing has changed, whichever way it is exported.
     central.stop();
     let told = succeed(export(to.path()).arg(central.data()), Duration::from_secs(60));
     assert!(told.contains("\n1 files with ") && told.contains("4 whose file is up to date"), "{told}");
 }
 
-/// Has a running central asked.
+/// Makes the command ask a running central.
 fn ask<'a>(command: &'a mut Command, central: &Central) -> &'a mut Command {
     command.args(["--url", &central.url(), "--credentials"]).arg(central.data().join("admin-credentials"))
 }
@@ -85,7 +85,7 @@ fn requests() {
     let total = |to: &Path| lines(&read_file(to.join("requests_total/requests_total.parquet")));
     assert_eq!(total(&asked), total(&read));
 
-    // Nothing has changed, whoever says so.
+    // Nothing has changed, whichever way it is exported.
     let told = succeed(export_tables(&REQUESTS, &asked).arg(store.central.data()), Duration::from_secs(60));
     assert!(told.contains("\n1 files with ") && told.contains("8 whose file is up to date"), "{told}");
 }
@@ -123,7 +123,7 @@ fn read_file(path: PathBuf) -> Vec<RecordBatch> {
     reader.map(|batch| batch.expect("whole")).collect()
 }
 
-/// Rows as text, in an order of their own.
+/// Rows as sorted text.
 fn lines(batches: &[RecordBatch]) -> Vec<String> {
     let mut lines = Vec::new();
     for batch in batches {

@@ -1,5 +1,5 @@
-//! Every filter, against a store whose content is known: what the API answers is what a
-//! loop over all points answers.
+//! Every filter against a store with known contents: the API's answers equal those of a loop over
+//! all points.
 
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ fn record_type(known: &Known) -> String {
     known.point.record_type.to_string()
 }
 
-/// Filters by everything but time and action.
+/// Filters on everything except time and action.
 fn cases(store: &SmallStore) -> Vec<(Parameters, Wanted)> {
     let [alpha, beta] = [0, 1].map(|n| store.central.servers[n].id.to_string());
     vec![
@@ -79,7 +79,7 @@ fn cases(store: &SmallStore) -> Vec<(Parameters, Wanted)> {
     ]
 }
 
-/// Filters by action and response code; the last says whether requests are let through.
+/// Filters on action and response code; the last member says whether requests are included.
 fn kinds() -> Vec<(Parameters, Wanted)> {
     vec![
         case(&[("action", "request")], |known| known.action() == Action::Request),
@@ -91,7 +91,7 @@ fn kinds() -> Vec<(Parameters, Wanted)> {
     ]
 }
 
-/// What sets one raw point apart, and its numbers.
+/// The key of a raw point, and its numbers.
 type RawKey = (u64, u64, String, String, String, String, u64, u64, u64);
 
 fn raw_key(row: &Row) -> RawKey {
@@ -198,7 +198,7 @@ fn totals() {
     for (parameters, wanted) in cases(&store) {
         let found = api.all_rows("dns/aggregate", &borrowed(&parameters));
         let found: Sums<_> = found.iter().map(|row| (record_of(row), total(row))).collect();
-        // A question and its answer are not two hits.
+        // A request and its response are not two hits.
         let expected = sum(store.known.iter().filter(|known| wanted(known)).filter(is_request), record);
         assert_eq!(found, expected, "{parameters:?}");
     }
@@ -220,16 +220,16 @@ fn by_last_access() {
     let store = SmallStore::start();
     let api = store.central.api();
     let all = sum(store.known.iter().filter(|known| known.action() == Action::Request), record);
-    // old.example. was last asked for in minute 29: what can be deleted safely?
+    // old.example. was last queried in minute 29: what can be deleted safely?
     let until = (store.begin_s + 1800).to_string();
     let rows = api.rows("dns/aggregate", &[("date_to", &until)]);
     assert_eq!(rows.iter().map(record_of).collect::<Vec<_>>(), [("old.example.".to_owned(), "MX".to_owned())]);
     assert_eq!(total(&rows[0]), all[&("old.example.".to_owned(), "MX".to_owned())]);
-    // The bound is of the last access itself: from inclusive, to exclusive.
+    // The bounds apply to the last access itself: `from` is inclusive, `to` exclusive.
     let last_ms = all[&("old.example.".to_owned(), "MX".to_owned())].2;
     let instant = |ms: u64| format!("{}.{:03}", ms / 1000, ms % 1000);
     let count = |name: &str, ms: u64| api.rows("dns/aggregate", &[(name, &rfc3339(ms)), ("host", "old.example")]).len();
-    // `date_…` are former names.
+    // `date_…` are the former names.
     for (from, to) in [("accessed_from", "accessed_to"), ("date_from", "date_to")] {
         assert_eq!((count(from, last_ms), count(from, last_ms + 1)), (1, 0), "{from} {}", instant(last_ms));
         assert_eq!((count(to, last_ms), count(to, last_ms + 1)), (0, 1), "{to} {}", instant(last_ms));
@@ -239,7 +239,8 @@ fn by_last_access() {
 fn existing() {
     let store = SmallStore::start();
     let api = store.central.api();
-    // What servers answered about each record: NXDOMAIN and never NOERROR means that the name does not exist.
+    // What servers answered for each record: NXDOMAIN and never NOERROR means that the name does
+    // not exist.
     let answered = |of: &(String, String), rcode| store.known.iter().any(|known| record(known) == *of && known.rcode() == rcode);
     let exists = |of: &(String, String)| answered(of, "NOERROR") || !answered(of, "NXDOMAIN");
     let asked_for = sum(store.known.iter().filter(|known| known.action() == Action::Request), record);
@@ -358,7 +359,7 @@ fn rates() {
                 assert_eq!(time_ms(row, "time"), start_s * 1000);
                 let points = store.known.iter().filter(|known| wanted(known) && step.contains(&known.start_s));
                 let hits: u64 = points.map(|known| known.point.hits).sum();
-                // Each server's hits by the seconds that its probe covered.
+                // Each server's hits divided by the seconds that its probe covered.
                 let rates: Vec<f64> = (0..2)
                     .filter_map(|server| {
                         let reported = store.reported.iter().filter(|(of, start_s)| *of == server && step.contains(start_s));
@@ -378,7 +379,7 @@ fn rates() {
             }
         }
     }
-    // Without a step, it is the DNS interval.
+    // The default step is the DNS interval.
     let rows = api.rows("dns/rps", &[("date_from", &from), ("date_to", &to)]);
     assert_eq!(rows.len() as u64, MINUTES);
 }

@@ -1,4 +1,4 @@
-//! What somebody does before anything runs: users, servers, configurations.
+//! First steps before anything runs: users, servers, configurations.
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -72,7 +72,7 @@ fn check_config() {
         ("rabbitmq.queue = \"\"", "rabbitmq.queue"),
         ("public_urls = [\"central\"]", "public_urls"),
         ("store.raw_retention_minutes = 0", "store.raw_retention_minutes"),
-        // 1 PiB: the largest value that can be set, and more than the disk of any test.
+        // 1 PiB: the largest valid value, and larger than the disk of any test machine.
         ("store.min_free_bytes = 1125899906842624", "is more than the whole disk of"),
     ] {
         refused("zonepulse", "serve", text, key);
@@ -80,7 +80,7 @@ fn check_config() {
     let group = "server_id = 1\ndeliver.http.token = \"x\"\ndnstap.socket = \"/run/x\"\ndnstap.socket_group = \"no-such-group\"";
     refused("zonepulse-probe", "run", group, "dnstap.socket_group");
     let disk = "server_id = 1\ndeliver.http.token = \"x\"\nspool.min_free_bytes = 1125899906842624";
-    refused("zonepulse-probe", "run", disk, "is more than the whole disk of");
+    refused("zonepulse-probe", "run", disk, "exceeds the size of the disk of");
     let small = "server_id = 1\ndeliver.http.token = \"x\"\nspool.max_bytes = 1000000";
     refused("zonepulse-probe", "run", small, "spool.max_bytes: must be from 33554432 to ");
     let tally = run(program_command("zonepulse-probe").args(["tally", "--port", "0", "-"]), WITHIN);

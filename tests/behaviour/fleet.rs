@@ -1,10 +1,10 @@
-//! A fleet: machines in networks of their own, each with Knot, traffic and a probe whose batches
-//! come by another way, over cables that are cut while settings change.
+//! A fleet: machines in separate networks, each with Knot, traffic and a probe with a different
+//! communication, over cables that are cut while settings change.
 //!
-//! What happens is played once, and every test looks at a part of what was seen. The truth is what
-//! dnsperf says that it asked, and what it and Knot say that was answered.
+//! The scenario is played once, and each test checks one aspect of it. The truth is what dnsperf
+//! reports as sent, and what dnsperf and Knot report as answered.
 //!
-//! `ZONEPULSE_TESTS_CUT_S` says for how long a cable is out, seconds: 15 unless it is set.
+//! `ZONEPULSE_TESTS_CUT_S` sets how long a cable is cut, seconds: 15 by default.
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ use zonepulse_tests::{Api, eventually, unix_ms};
 use zonepulse_wire::pull::BATCHES_PATH;
 
 const INTERVAL_S: u64 = 5;
-/// To which it is changed.
+/// The interval after the change.
 const OTHER_INTERVAL_S: u64 = 2;
 const PER_SECOND: u32 = 200;
 
@@ -40,21 +40,22 @@ pub fn trials() -> Vec<Trial> {
 
 static STORY: LazyLock<Story> = LazyLock::new(play);
 
-/// What was seen.
+/// The record of the scenario.
 struct Story {
     seen: Vec<Seen>,
     cuts: Vec<Cut>,
-    /// The rows of `heartbeat` when all nodes had the last settings.
+    /// The rows of `heartbeat` once all nodes had the last settings.
     heartbeats: Vec<Row>,
     settings_version: u64,
     refusals: Refusals,
-    /// How far the counting of the server that changed its way had come by each of its ways, Unix milliseconds.
+    /// How far the server that changes its communication was counted with each of them, Unix
+    /// milliseconds.
     ways: Vec<(&'static str, u64)>,
     pulled_batches: u64,
     check: String,
 }
 
-/// What was seen of a node.
+/// The record of a node.
 struct Seen {
     name: &'static str,
     server_id: u32,
@@ -67,16 +68,17 @@ struct Seen {
     log: String,
 }
 
-/// A time during which cables were out.
+/// A period during which cables were cut.
 struct Cut {
     from_ms: u64,
     until_ms: u64,
-    /// Servers behind them, and how far their counting had come at the end of it as the API told, Unix milliseconds.
+    /// Servers behind them, and how far each was counted at the end according to the API, Unix
+    /// milliseconds.
     cut_off: Vec<(u32, u64)>,
     others: Vec<(u32, u64)>,
 }
 
-/// HTTP statuses, and what the second enrolment said.
+/// HTTP statuses, and the output of the second enrolment.
 struct Refusals {
     batch_of_another: u16,
     batch_of_nobody: u16,
@@ -107,7 +109,7 @@ fn play() -> Story {
 
     hub.set(json!({ "dns_interval_s": OTHER_INTERVAL_S }));
     hub.set_of(&nodes[3], json!({ "communication": "pull" }));
-    // Settings change while nobody can tell two of the nodes.
+    // Settings change while two of the nodes cannot be told.
     let mut cuts = vec![cut(&hub, &nodes, &[0, 2], cut_s), cut(&hub, &nodes, &[1], cut_s)];
     let mut ways = Vec::new();
     let mut change_way = |name, word: &str, address: &str| {
@@ -116,7 +118,7 @@ fn play() -> Story {
         let there_ms = unix_ms();
         ways.push((name, counted_until(&api, nodes[3].server_id, there_ms + 3000)));
     };
-    change_way("pull", "the central may pull", "8054");
+    change_way("pull", "ready for the central to pull", "8054");
     hub.set_of(&nodes[3], json!({ "communication": "rabbitmq" }));
     change_way("rabbitmq", "delivery works", "amqps://");
 
@@ -125,11 +127,11 @@ fn play() -> Story {
         let rows = api.rows("heartbeat", &[]);
         rows.iter().all(|row| row["settings_version"] == settings_version).then_some(rows)
     });
-    // What is measured of the other interval, and what was held up by the cuts, has come.
+    // Wait for the first sample at the new interval, and for what the cuts held up.
     let now_ms = unix_ms() + 2 * OTHER_INTERVAL_S * 1000;
     nodes.iter().for_each(|node| _ = counted_until(&api, node.server_id, now_ms));
     let asked: Vec<Report> = nodes.iter_mut().map(Node::ask_no_more).collect();
-    // A message that the kernel has and the probe has not.
+    // For messages that the kernel has and the probe has not yet.
     seconds(1);
     let end_ms = unix_ms();
     nodes.iter_mut().for_each(|node| node.probe.stop());
@@ -140,7 +142,7 @@ fn play() -> Story {
     Story { seen, cuts, heartbeats, settings_version, refusals, ways, pulled_batches, check: hub.check() }
 }
 
-/// Takes some cables out, and puts them in again.
+/// Cuts some cables, and reconnects them.
 fn cut(hub: &Hub, nodes: &[Node], out: &[usize], cut_s: u64) -> Cut {
     let from_ms = unix_ms();
     out.iter().for_each(|at| nodes[*at].cut(hub));
@@ -154,13 +156,13 @@ fn cut(hub: &Hub, nodes: &[Node], out: &[usize], cut_s: u64) -> Cut {
     Cut { from_ms, until_ms, cut_off: plain(cut_off), others: plain(others) }
 }
 
-/// Until when the reports of a server reach, Unix milliseconds.
+/// The end of the last report of a server, Unix milliseconds.
 fn last_told_ms(api: &Api, server_id: u32) -> u64 {
     let rows = api.all_rows("dns/coverage", &[("server_id", &server_id.to_string())]);
     rows.iter().map(|row| time_ms(row, "covered_until")).max().unwrap_or(0)
 }
 
-/// Waits until the reports of a server reach so far.
+/// Waits until a server's reports reach this time.
 fn counted_until(api: &Api, server_id: u32, until_ms: u64) -> u64 {
     eventually(&format!("server {server_id} is told of"), Duration::from_secs(150), || {
         Some(last_told_ms(api, server_id)).filter(|told_ms| *told_ms >= until_ms)
@@ -208,7 +210,7 @@ impl Seen {
         }
     }
 
-    /// Hits by what one column says.
+    /// Hits by the values of one column.
     fn hits(&self, action: &str, column: &str) -> BTreeMap<String, u64> {
         let mut sums = BTreeMap::new();
         for row in self.raw.iter().filter(|row| text(row, "action") == action) {
@@ -217,7 +219,7 @@ impl Seen {
         sums
     }
 
-    /// Stretches of time that were covered, in order.
+    /// Covered time ranges, in order.
     fn covered(&self) -> Vec<(u64, u64)> {
         let mut covered: Vec<_> =
             self.reports.iter().map(|row| (time_ms(row, "covered_from"), time_ms(row, "covered_until"))).collect();
@@ -228,12 +230,12 @@ impl Seen {
 
     fn assert_told_truly(&self) {
         let Seen { name, asked, log, .. } = self;
-        // dnsperf was told to end, and did not wait for the last answers.
+        // dnsperf was told to stop, and did not wait for the last answers.
         let unheard = asked.sent - asked.completed;
         assert!(asked.sent > 5_000 && asked.lost == 0 && unheard < 20, "{name}: {asked:?}");
         let sum = |column: &str| -> u64 { self.reports.iter().map(|row| number(row, column)).sum() };
         assert_eq!((sum("kernel_dropped"), sum("interface_dropped")), (0, 0), "{name}");
-        // Nothing but what the probe itself asks the server, which is nobody's hit.
+        // Nothing except the probe's own queries to the server, which are not hits.
         let own =
             |row: &Row| text(row, "losses").split(' ').find_map(|loss| loss.strip_prefix("own_messages=")?.parse::<u64>().ok());
         assert_eq!(sum("not_counted"), self.reports.iter().filter_map(own).sum::<u64>(), "{name}");
@@ -243,7 +245,7 @@ impl Seen {
         assert_eq!(responses.values().sum::<u64>(), asked.sent, "{name}: {responses:?}");
         let heard = |(code, heard): (&String, &u64)| (*heard..=heard + unheard).contains(&responses[code]);
         assert!(responses.len() == asked.codes.len() && asked.codes.iter().all(heard), "{name}: {responses:?}, {asked:?}");
-        // Knot has answered the probe's own questions who it is, too, some before there was a capture.
+        // Knot also answered the probe's own identity queries, some before the capture started.
         let own = |(code, told): (&String, &u64)| told - responses.get(code).copied().unwrap_or(0);
         assert!(self.responses.iter().map(own).sum::<u64>() <= 8, "{name}: {responses:?}, Knot {:?}", self.responses);
         assert_eq!(self.total, asked.sent, "{name}: totals");
@@ -252,7 +254,7 @@ impl Seen {
         assert!(!log.contains("panicked"), "{log}");
     }
 
-    /// Covered without a gap, and nothing twice, from the first moment to the last.
+    /// Checks that there is no gap and no overlap in the coverage from beginning to end.
     fn assert_no_gap(&self) {
         let covered = self.covered();
         let breaks: Vec<_> = covered.windows(2).filter(|pair| pair[0].1 != pair[1].0).collect();
@@ -273,9 +275,10 @@ fn cut_off() {
         for (server_id, told_ms) in cut_off {
             assert!(*told_ms <= from_ms + 1000, "server {server_id} was not cut off: {told_ms} of {from_ms}");
         }
-        // Of the node that changes its way the test of that speaks.
+        // The node that changes its communication has its own test.
         for (server_id, told_ms) in others.iter().filter(|(server_id, _)| *server_id < 4) {
-            // Its last interval, and a moment on the way; after a cut of its own, the pauses between tries.
+            // Its last interval and some delivery time; after a cut of its own, also the waits
+            // between attempts.
             let late_ms = (INTERVAL_S + 3) * 1000;
             let before_ms = until_ms.saturating_sub(late_ms);
             let own = story.cuts.iter().any(|cut| cut.until_ms <= *from_ms && cut.cut_off.iter().any(|(id, _)| id == server_id));
@@ -303,7 +306,7 @@ fn changed_way() {
     let story = &*STORY;
     let changes = story.seen.iter().find(|seen| seen.name == "changes").expect("it is one of the nodes");
     assert_eq!(story.ways.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["pull", "rabbitmq"]);
-    for way in ["delivery works to=\"https://", "the central may pull", "delivery works to=\"amqps://"] {
+    for way in ["delivery works to=\"https://", "ready for the central to pull", "delivery works to=\"amqps://"] {
         assert!(changes.log.contains(way), "{way}: {}", changes.log);
     }
     changes.assert_told_truly();
@@ -314,7 +317,7 @@ fn changed_way() {
 fn tokens() {
     let Refusals { batch_of_another, batch_of_nobody, pull_as_another, spent_enrolment } = &STORY.refusals;
     assert_eq!((*batch_of_another, *batch_of_nobody, *pull_as_another), (403, 401, 401));
-    assert!(spent_enrolment.contains("refuses the enrolment token"), "{spent_enrolment}");
+    assert!(spent_enrolment.contains("rejects the enrolment token"), "{spent_enrolment}");
     for seen in &STORY.seen {
         let stolen = seen.raw.iter().filter(|row| text(row, "host").starts_with("stolen.")).count();
         assert_eq!(stolen, 0, "server {}", seen.server_id);

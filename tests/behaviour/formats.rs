@@ -1,4 +1,4 @@
-//! JSON, CSV and Arrow say the same.
+//! JSON, CSV and Arrow contain the same data.
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType, UInt32Type};
@@ -51,7 +51,7 @@ fn same() {
         let csv = get(&store, call, &parameters, "text/csv").text();
         let mut lines = csv.lines();
         let columns: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
-        // Nothing in this store has a comma or a quotation mark in it.
+        // Nothing in this store contains a comma or a quotation mark.
         let lines: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
         assert_eq!(lines.len(), json.len(), "{call} {parameters:?}");
         for (line, row) in lines.iter().zip(&json) {
@@ -95,7 +95,7 @@ fn empty() {
     }
 }
 
-/// A cell as JSON has it, times as Unix milliseconds.
+/// A cell as in JSON, with times in Unix milliseconds.
 fn cell(column: &dyn Array, at: usize) -> Value {
     if column.is_null(at) {
         return Value::Null;
@@ -131,7 +131,7 @@ fn same_text(csv: &str, json: &Value) -> bool {
     }
 }
 
-/// The same but for the last digits: the JSON reader of this test rounds them otherwise.
+/// Equal except for the last digits: this test's JSON reader rounds differently.
 fn same_number(one: Option<f64>, other: Option<f64>) -> bool {
     one.zip(other).is_some_and(|(one, other)| (one - other).abs() <= one.abs() * 1e-15)
 }

@@ -1,5 +1,5 @@
-//! A disk that is really full: what was acknowledged is there, what was not is refused, and it goes on by itself
-//! when there is room.
+//! A disk that is really full: acknowledged batches are kept, others are refused, and the central
+//! recovers by itself when there is space.
 
 use libtest_mimic::Trial;
 use std::sync::MutexGuard;
@@ -23,10 +23,11 @@ pub fn trials() -> Vec<Trial> {
 
 const START_S: u64 = 1_767_225_600;
 const MIB: u64 = 1 << 20;
-/// Of a batch, all about names of their own: the log, which has some room of its own, is full soon.
+/// Points per batch, each with its own name: the log, which has preallocated space, fills up
+/// quickly.
 const POINTS: u32 = 2_000;
 
-/// Sends the batches of a server in turn; those that were acknowledged, and the answer to the first that was not.
+/// Sends the batches of a server in sequence; counts acknowledged ones.
 struct Sender<'a> {
     central: &'a Central,
     seq: u64,
@@ -34,7 +35,7 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// The status of one more batch; the same one again until it is taken.
+    /// Sends the next batch, or the same one again until it is accepted; returns the status.
     fn send(&mut self) -> (u16, String) {
         let points: Vec<_> =
             (0..POINTS).map(|n| point(&format!("name-{n}-{}.example.", self.seq * 7919 % 997), "A", REQUEST, 1, n)).collect();
@@ -74,7 +75,7 @@ fn held_back(_alone: MutexGuard<'static, ()>) {
     let mut sender = Sender { central: &central, seq: 0, acknowledged: 0 };
     (0..20).for_each(|_| assert_eq!(sender.send().0, 204));
     disk.fill(15 * MIB);
-    // What the file system says counts for half a second.
+    // The file system's free space is cached for half a second.
     std::thread::sleep(Duration::from_secs(1));
     let said = sender.send_until_refused(1);
     assert!(said.contains("nearly full"), "{said}");
@@ -142,15 +143,15 @@ fn told(_alone: MutexGuard<'static, ()>) {
     disk.empty();
     eventually("there is room again", Duration::from_secs(10), || central.unready().is_none().then_some(()));
     assert_eq!(Page::open(&central, "").text("unready"), None);
-    // It was told to come again after half a minute; before it ends it tries once more.
+    // It was told to retry after half a minute; it makes one more attempt before it ends.
     probe.stop();
     eventually("what waited is counted", Duration::from_secs(10), || (hits() == 2).then_some(()));
 }
 
 fn without_room(_alone: MutexGuard<'static, ()>) {
-    // RocksDB goes on when it finds as much free as a write buffer takes, 64 MiB.
+    // RocksDB continues when there is space for a write buffer, 64 MiB.
     let disk = Disk::mount(256 * MIB);
-    // Nothing is held back: the database itself finds the disk full.
+    // Nothing is reserved: the database itself finds the disk full.
     let mut central = Central::start_on(&disk.path, &["full"], &[("ZONEPULSE_STORE__MIN_FREE_BYTES", "0")]);
     let mut sender = Sender { central: &central, seq: 0, acknowledged: 0 };
     (0..20).for_each(|_| assert_eq!(sender.send().0, 204));

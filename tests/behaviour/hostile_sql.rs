@@ -1,5 +1,5 @@
-//! Statements of SQL that would stop, fill or slow down whatever process they run in: they end within their time, in
-//! memory that is theirs, and nobody else notices.
+//! SQL statements that would stop, fill or slow down the process they run in: they end in time,
+//! within their own memory, and nobody else is affected.
 
 use libtest_mimic::Trial;
 use reqwest::Method;
@@ -26,25 +26,25 @@ pub fn trials() -> Vec<Trial> {
 const JSON: &str = "application/json";
 const NEVER: &str = "SELECT count(*) FROM generate_series(1, 10000000) a CROSS JOIN generate_series(1, 10000000) b";
 const TIMEOUT_S: u64 = 2;
-/// What scans may hold in the central for a moment, and what an allocator keeps of it.
+/// What scans may hold in the central briefly, and what an allocator retains of it.
 const CENTRAL_GROWTH_KIB: u64 = 64 << 10;
-/// `sql.memory_bytes` as it is by default, its slack, and an idle worker.
+/// The default `sql.memory_bytes`, its slack, and an idle worker.
 const WORKER_KIB: u64 = (256 + 32 + 96) << 10;
 
-/// By what they attack.
+/// The statements, by what they attack.
 fn statements() -> Vec<String> {
     let text = |text: &str| text.to_owned();
     let columns: Vec<String> = (0..24).map(|n| format!("c{n}")).collect();
     let values: Vec<String> = columns.iter().map(|name| format!("1 AS {name}")).collect();
     let doubled: Vec<String> = (1..22).map(|n| format!("t{n} AS (SELECT a.x FROM t{} a, t{} b)", n - 1, n - 1)).collect();
     vec![
-        // The process: an allocation that aborts, a length that overflows, a stack.
+        // The process: an allocation that aborts, a length that overflows, a stack overflow.
         text("SELECT length(repeat(arrow_cast('x', 'LargeUtf8'), 9000000000000000000))"),
         text("SELECT lpad('x', 2147483647, 'y') = rpad('x', 2147483647, 'y')"),
         text("SELECT cardinality(array_repeat(1, 9000000000000000000))"),
         text("SELECT cardinality(range(0, 9000000000000000000, 1))"),
         format!("SELECT {}1{}", "abs(".repeat(60), ")".repeat(60)),
-        // The clock: what never yields, when planned and when executed.
+        // The clock: expressions that never yield, in planning and in execution.
         text("SELECT levenshtein(repeat('a', 200000), repeat('b', 200000))"),
         text("SELECT levenshtein(repeat('a', 200000), repeat('b', 200000 + length(server))) FROM servers"),
         text("SELECT count(*) FROM dns_raw WHERE levenshtein(repeat(host, 20000), repeat('b', 300000)) > 1"),
@@ -53,7 +53,7 @@ fn statements() -> Vec<String> {
         text("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r"),
         text("SELECT regexp_count(repeat('a', 1000000), '(a?){100}(a*)*$')"),
         text(NEVER),
-        // Memory that no pool sees, when executed and when planned.
+        // Memory outside any pool, in execution and in planning.
         text("SELECT length(repeat('x', 2000000000))"),
         text("SELECT length(replace(repeat('x', 200000000), 'x', 'yyyyyyyyyy'))"),
         text("SELECT length(string_agg(repeat('x', 1000), ',')) FROM generate_series(1, 4000000)"),
@@ -78,7 +78,7 @@ fn hostile() {
     let watched = Watched::during(central, || {
         let statements = statements();
         thread::scope(|scope| {
-            // Two at a time, as many as one user may have.
+            // Two at a time, the limit for one user.
             for half in statements.chunks(statements.len().div_ceil(2)) {
                 let api = &api;
                 scope.spawn(move || half.iter().for_each(|statement| ends(api, statement)));
@@ -100,26 +100,26 @@ fn hostile() {
     eprintln!("hostile: {watched:?}");
 }
 
-/// A statement is refused or answered, in its time.
+/// Checks that a statement is refused or answered in time.
 fn ends(api: &Api, statement: &str) {
     let begun = Instant::now();
     let response = api.post_sql(statement, JSON);
     let took = begun.elapsed();
-    // One that asks for a turn may wait for the other's.
+    // A statement may have to wait for its turn.
     assert!(took < Duration::from_secs(2 * TIMEOUT_S + 1), "{took:?}: {statement}");
-    // An answer that is broken off is one that was refused after its first rows.
+    // An aborted answer was refused after its first rows.
     let Ok(response) = response else { return };
     assert!([200, 400, 408].contains(&response.status), "{}: {statement}: {}", response.status, response.text());
 }
 
-/// What was seen of a central while something else happened.
+/// Observations of a central while something else happened.
 #[derive(Debug)]
 struct Watched {
-    /// By how much it grew at most.
+    /// Its maximum growth.
     central_kib: u64,
-    /// The most that one of its workers had.
+    /// The maximum memory of a worker.
     worker_kib: u64,
-    /// How long health checks took, rising.
+    /// Durations of health checks, ascending.
     health: Vec<Duration>,
 }
 
@@ -167,7 +167,7 @@ fn unread() {
     let api = store.central.api();
     let rows = "SELECT a.value, repeat('x', 100) FROM generate_series(1, 1000000) a CROSS JOIN generate_series(1, 1000000) b";
     thread::scope(|scope| {
-        // It takes the first piece and stays, without reading on.
+        // It reads the first piece and then stays connected without reading on.
         scope.spawn(|| api.ask_and_leave(rows, Duration::from_secs(8)));
         thread::sleep(Duration::from_millis(500));
         eventually("the turn is free", Duration::from_secs(6), || {

@@ -1,4 +1,5 @@
-//! What was not accessed since some time: names that exist, and that others than the probe asked for.
+//! Records not accessed for some time: existing names that were queried by anyone other than the
+//! probe.
 
 use libtest_mimic::Trial;
 use std::sync::MutexGuard;
@@ -30,7 +31,8 @@ fn live(_alone: MutexGuard<'static, ()>) {
         )
     });
     let mut probe = probe;
-    // The probe asks for the version at once; what is answered when it listens it sees.
+    // The probe asks for the version at once. Freeze the server so that the answer comes while the
+    // probe listens.
     knot.freeze();
     probe.start();
     eventually("the probe listens", WITHIN, || probe.log().contains("listening").then_some(()));
@@ -58,15 +60,15 @@ fn live(_alone: MutexGuard<'static, ()>) {
 }
 
 fn page() {
-    // Its content is more than an hour old.
+    // Its contents are more than an hour old.
     let store = SmallStore::start();
     let idle = |exists: &str| Page::open(&store.central, &format!("age=3600&exists={exists}")).text("idle").expect("it is shown");
     let (existing, others) = (idle("true"), idle("false"));
-    // Nor is any of it observed since.
+    // None of that time was observed.
     let doubt = Page::open(&store.central, "age=900").text("idle-doubt").expect("it is shown");
     assert!(doubt.starts_with("Of these ") && doubt.contains("were not or only partly observed"), "{doubt}");
     assert!(existing.contains("old.example.") && existing.contains("www.example."), "{existing}");
-    // NXDOMAIN was all that was ever answered.
+    // It was only ever answered with NXDOMAIN.
     assert!(!existing.contains("api.shop.example."), "{existing}");
     assert!(others.contains("api.shop.example.") && !others.contains("old.example."), "{others}");
 }

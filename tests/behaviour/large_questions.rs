@@ -1,4 +1,5 @@
-//! Questions about all that there is, several at a time: health checks, heartbeats and batches do not wait for them.
+//! Several concurrent questions about all data: health checks, heartbeats and batches do not wait
+//! for them.
 
 use libtest_mimic::Trial;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,14 +14,15 @@ pub fn trials() -> Vec<Trial> {
     vec![test_with("large_questions_keep_no_health_check_and_no_batch_waiting", alone, |_alone| large_questions())]
 }
 
-/// Points are the product of these.
+/// The number of points is the product of these.
 const SERVERS: usize = 5;
 const RECORDS: usize = 2000;
 const MINUTES: u64 = 100;
-/// Who ask at the same time.
+/// Number of concurrent clients.
 const ASKING: usize = 4;
 const TIME: Duration = Duration::from_secs(8);
-/// What a health check or a batch may take, nine of ten and all: the same two cores ask, answer and look on.
+/// Time limits for a health check or a batch, for nine out of ten and for all: the same two cores
+/// ask, answer and observe.
 const USUAL: Duration = Duration::from_millis(100);
 const MOST: Duration = Duration::from_millis(500);
 
@@ -46,13 +48,13 @@ fn large_questions() {
         let asking: Vec<_> = (0..ASKING)
             .map(|_| {
                 scope.spawn(|| {
-                    // What the clients need of the cores is not the central's to answer for.
+                    // A low priority, so that the clients' CPU time is not taken from the central.
                     // SAFETY: takes plain numbers; 0 is this thread.
                     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 15) };
                     let (api, mut answers) = (central.api(), 0);
                     while !over.load(Ordering::Relaxed) {
                         let answer = api.get("/api/v2/monitoring/dns/raw", &[ALL_TIME, ("limit", "100000")], "application/json");
-                        // Those for whom there is no room ask again.
+                        // Those refused for lack of space ask again.
                         assert!([200, 429, 503].contains(&answer.status), "{}", answer.text());
                         answers += u32::from(answer.status == 200);
                     }

@@ -1,4 +1,4 @@
-//! Live: what dnsperf asks and Knot answers is what the API says.
+//! Live: the API's numbers equal what dnsperf asked and Knot answered.
 
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ fn live(_alone: MutexGuard<'static, ()>) {
     let asked = udp.and(tcp);
     assert!(asked.sent >= 100_000, "{asked:?}");
     assert_eq!((asked.completed, asked.lost), (asked.sent, 0), "dnsperf and knotd do not agree: {asked:?}");
-    // Clean end: what is in the unfinished interval is sent, too.
+    // Clean end: the unfinished interval is delivered, too.
     probe.stop();
     assert!(!probe.log().contains("panicked"), "{}", probe.log());
     assert_eq!(knot.responses(), asked.codes, "knotd and dnsperf do not agree");
@@ -40,7 +40,8 @@ fn live(_alone: MutexGuard<'static, ()>) {
         assert_eq!(requests, BTreeMap::from([("request".to_owned(), asked.sent)]));
         assert_eq!(responses, asked.codes);
     } else {
-        // A packet that the kernel dropped had a message or none (an acknowledgement): at most as many are missing.
+        // A packet that the kernel dropped contained at most one message: no more than that many
+        // are missing.
         let found = requests.values().sum::<u64>() + responses.values().sum::<u64>();
         let missing = 2 * asked.sent - found;
         eprintln!("live: the probe names {lost} lost packets; {missing} messages are missing");
@@ -48,7 +49,8 @@ fn live(_alone: MutexGuard<'static, ()>) {
     }
 }
 
-/// Waits for the first batch: from then on the probe listens. Gives the start of its coverage.
+/// Waits for the first batch, which shows that the probe listens. Returns the start of its
+/// coverage.
 fn first_coverage_ms(api: &Api) -> u64 {
     eventually("the probe's first batch is there", Duration::from_secs(30), || {
         let rows = api.rows("dns/coverage", &[]);
@@ -56,8 +58,8 @@ fn first_coverage_ms(api: &Api) -> u64 {
     })
 }
 
-/// The coverage reports have no gap from the first to now, every message in them is accounted for;
-/// gives the packets that were lost by the probe's own account.
+/// Checks that the coverage has no gap up to now, and that every message in it is accounted for;
+/// returns the number of packets that the probe reports as lost.
 fn losses(api: &Api, begin_ms: u64) -> u64 {
     let rows = eventually("the last batch is there", Duration::from_secs(20), || {
         let rows = api.rows("dns/coverage", &[("sort", "time")]);

@@ -1,8 +1,8 @@
-//! What the whole of Zonepulse does, on the real parts: the two programs as they
-//! are built, RabbitMQ, Knot, dnsperf, libpcap. One module per behaviour.
+//! The behaviour of all of Zonepulse with real components: the two programs as built, RabbitMQ,
+//! Knot, dnsperf, libpcap. One module per behaviour.
 //!
-//! A test that needs what this machine does not have (the corpus, the right to
-//! capture) is reported as ignored, with the reason.
+//! A test that needs something this machine lacks (the corpus, permission to capture) is reported
+//! as ignored, with the reason.
 
 mod attack;
 mod blind;
@@ -65,12 +65,12 @@ fn main() -> ExitCode {
         return code;
     }
     let mut arguments = Arguments::from_args();
-    // Most of these tests wait for others: for a broker to start, an interval to end.
+    // Most of these tests wait: for a broker to start, or for an interval to end.
     arguments.test_threads.get_or_insert(4);
     libtest_mimic::run(&arguments, all()).exit_code()
 }
 
-/// Every test, those first that take longest: the others run beside them.
+/// All tests, the longest first so that the others run in parallel.
 fn all() -> Vec<Trial> {
     [
         fleet::trials(),

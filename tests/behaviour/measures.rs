@@ -1,4 +1,5 @@
-//! Measures can be subtracted, sums of what overflowed can be told from names, and CSV can be opened in a spreadsheet.
+//! Measures can be subtracted, folded sums can be distinguished from names, and CSV is safe to open
+//! in a spreadsheet.
 
 use arrow::datatypes::{DataType, Schema};
 use arrow::ipc::reader::StreamReader;
@@ -25,10 +26,10 @@ pub fn trials() -> Vec<Trial> {
 
 const CSV: &str = "text/csv";
 const ARROW: &str = "application/vnd.apache.arrow.stream";
-/// Numbers of servers and records: nobody subtracts them.
+/// IDs of servers and records, which nobody subtracts.
 const IDS: [&str; 2] = ["server_id", "record_id"];
 
-/// A central that was told of a minute for each list of points.
+/// A central with one minute for each list of points.
 fn with(minutes: &[&[Point]]) -> Central {
     let central = Central::start(&["alpha"]);
     let begin_s = (unix_ms() / 3_600_000 - 2) * 3600;
@@ -117,7 +118,7 @@ fn schemas() {
     let exported = ["dns_raw", "dns_1h", "coverage", "records"];
     let mut command = program_command("zonepulse");
     command.arg("export").arg(central.data()).arg("--to").arg(to.path());
-    // As the tests' centrals have it: what is in them is old.
+    // As in the tests' centrals, since the contents are old.
     command.env("ZONEPULSE_STORE__RAW_RETENTION_MINUTES", u32::MAX.to_string());
     exported.iter().for_each(|table| {
         command.args(["--table", table]);
@@ -130,7 +131,7 @@ fn schemas() {
     }
 }
 
-/// Any file below a folder.
+/// Any file below a directory.
 fn a_file(folder: &Path) -> std::path::PathBuf {
     let entry = folder.read_dir().expect("a folder").next().expect("something in it").expect("an entry").path();
     if entry.is_dir() { a_file(&entry) } else { entry }

@@ -1,4 +1,4 @@
-//! The names of the release before are taken, with a warning, and the answers have one secret each.
+//! Names of the previous release are accepted with a warning, and answers contain one secret each.
 
 use libtest_mimic::Trial;
 use reqwest::Method;
@@ -72,7 +72,7 @@ fn check_config(program: &str, command: &str, configuration: &str, environment: 
 }
 
 fn variables() {
-    // No disk of a machine for tests has to have as much free as is right elsewhere.
+    // A test machine's disk need not have as much free space as the default requires.
     let central = "data = \"/tmp\"\nstore.min_free_bytes = 0\n";
     let said = check_config("zonepulse", "serve", central, &[("ZONEPULSE_AMQP__QUEUE", "q")]);
     assert_eq!(said.code, Some(0), "{}", said.err);
@@ -157,7 +157,7 @@ fn kind() {
     assert!(old.header("warning").is_some_and(|warning| warning.contains("kind is now called action and rcode")));
 }
 
-/// Every word of a text that is as long as a token.
+/// All words of a text that are as long as a token.
 fn tokens(text: &str) -> Vec<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
     words.filter(|word| word.len() == 43).collect()
@@ -190,7 +190,7 @@ fn one_secret() {
     enrolled_as_printed(folder.path());
 }
 
-/// What the command line prints is good for an enrolment at the central that is then started.
+/// What the command line prints can be used to enrol at the central started afterwards.
 fn enrolled_as_printed(folder: &Path) {
     let mut central = Central::start(&[]);
     let made = central.api().send_json(Method::POST, "/api/v2/pvservers", &json!({ "server": "ns1" })).json();
@@ -206,7 +206,7 @@ fn enrolled_as_printed(folder: &Path) {
         run_with_input(&mut command, secret, WITHIN)
     };
     let refused = enroll(made["enrollment_token"].as_str().expect("a text"));
-    assert!(refused.code == Some(1) && refused.err.contains("refuses the enrolment token"), "{}", refused.err);
+    assert!(refused.code == Some(1) && refused.err.contains("rejects the enrolment token"), "{}", refused.err);
     assert!(
         said.out.contains(&format!("enroll_command = \"zonepulse-probe enroll {} --force -\"", central.url())),
         "{}",

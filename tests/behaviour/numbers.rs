@@ -1,4 +1,5 @@
-//! Numbers that no probe has counted, and times that no right clock shows: whoever sends them harms nobody, and not even itself for long.
+//! Numbers that no probe can have counted, and times that no correct clock shows: whoever sends
+//! them harms no one else, and themselves only briefly.
 
 use libtest_mimic::Trial;
 use zonepulse_tests::api::{ALL_TIME, number, text};
@@ -52,7 +53,7 @@ fn past_bounds() {
     central.stop();
     central.check();
     central.start_again();
-    // The epoch goes on after the restart, and the other server's hits are what they were.
+    // The epoch continues after the restart, and the other server's hits are unchanged.
     send(&central.api_of_server(0), &one_hit(id, 1, start_s));
     let rows = central.api().rows("dns/aggregate", &[]);
     assert_eq!(rows.iter().map(|row| number(row, "hits")).collect::<Vec<_>>(), [6]);
@@ -69,7 +70,7 @@ fn of_the_future() {
         assert!(response.header("retry-after").is_some());
         assert!(response.problem("detail").contains("ahead of the central's clock"), "{}", response.text());
     }
-    // Within the tolerance, and with the number that was not taken before.
+    // Within the tolerance, and with the number that was refused before.
     send(&api, &at(one_hit(id, 1, 0), now_s + 300));
     send(&api, &one_hit(id, 2, now_s - 60));
     assert_eq!(number(&central.api().rows("dns/aggregate", &[])[0], "hits"), 2);
@@ -83,7 +84,7 @@ fn made_up() {
     let (honest, other) = (central.api_of_server(1), central.servers[1].id);
     let start_s = minute_s() - 600;
     send(&honest, &one_hit(other, 0, start_s));
-    // A gap with every batch: more than a marker remembers.
+    // A gap with every batch: more than a marker can store.
     let numbers: Vec<u64> = (0..400u64).map(|number| number << 40).collect();
     numbers.iter().for_each(|seq| send(&hostile, &one_hit(id, *seq, start_s)));
     central.stop();
@@ -94,11 +95,11 @@ fn made_up() {
         let status = hostile.post_batch(encode(&one_hit(id, *seq, start_s))).status;
         assert!([204, 400].contains(&status), "{status}");
     }
-    // What could be a copy is refused for good, with a reason.
+    // A potential copy is refused for good, with a reason.
     let response = hostile.post_batch(encode(&one_hit(id, 1, start_s)));
     assert_eq!(response.status, 400, "{}", response.text());
     assert!(response.problem("detail").contains("comes too late"), "{}", response.text());
-    // Another server's copies are known, and its batches are taken.
+    // Another server's copies are recognised, and its batches are accepted.
     send(&honest, &one_hit(other, 0, start_s));
     send(&honest, &one_hit(other, 1, start_s));
     let by_server = central.api().rows("dns/aggregate", &[("by", "server"), ("sort", "server_id")]);

@@ -1,4 +1,5 @@
-//! What was observed in part is divided by what was observed, and a sum without a server says so.
+//! Hits of partly observed time are divided by the observed time, and a sum that lacks a server
+//! says so.
 
 use libtest_mimic::Trial;
 use std::sync::MutexGuard;
@@ -22,7 +23,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A minute in which so many requests came within its first seconds, as many as the probe listened for.
+/// A minute with this many requests in its first seconds, during which the probe listened.
 fn minute(server_id: u32, start_s: u64, seconds: u64, hits: u64) -> Batch {
     let points: &[_] = if hits > 0 { &[point("www.example.", "A", REQUEST, hits, 1_000)] } else { &[] };
     let mut batch = batch(server_id, 1, start_s / 60, start_s, points);
@@ -40,7 +41,7 @@ fn told() {
     }
     let send_beta = |batch: &Batch| send(&central.api_of_server(1), batch);
     send_beta(&minute(beta, begin_s, 60, 2400));
-    // It listened for a quarter of the second minute, and for nothing of the third one.
+    // It listened for a quarter of the second minute, and not at all in the third.
     send_beta(&minute(beta, begin_s + 60, 15, 600));
     send_beta(&minute(beta, begin_s + 180, 60, 2400));
     let mut blind = minute(beta, begin_s + 240, 60, 0);
@@ -88,7 +89,7 @@ fn rates(api: &Api, from_ms: u64, by: &[(&str, &str)]) -> Vec<Row> {
     api.rows("dns/rps", &[&[("date_from", &*from), ("step", &*step), ("limit", "1000")], by].concat())
 }
 
-/// When a step begins that both servers observed.
+/// The start of a step that both servers observed.
 fn both(api: &Api, from_ms: u64) -> u64 {
     eventually("both servers observe a step", Duration::from_secs(60), || {
         let rows = rates(api, from_ms, &[]);
@@ -114,7 +115,7 @@ fn stopped(_alone: MutexGuard<'static, ()>) {
 
     let begin_ms = both(&api, unix_ms());
     let interval_ms = u64::from(INTERVAL_S) * 1000;
-    // What is asked does not jump about at the beginning of a load any more.
+    // The rate is no longer affected by the start of the load.
     let begin_ms = begin_ms + 2 * interval_ms;
     sleep(Duration::from_millis(4 * interval_ms));
     beta.stop();

@@ -1,6 +1,6 @@
-//! More than there is room for: names that a flood makes up, a disk that does not
-//! take what is written, a central that is gone. The probe stays within its memory,
-//! counts every message, and says of what it gave up how much it was and of when.
+//! More than there is room for: random names of a flood, a disk that accepts no writes, a central
+//! that is gone. The probe stays within its memory, counts every message, and reports how much it
+//! discarded and from when.
 
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
@@ -26,11 +26,11 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The ceiling that a probe has unless it is configured, KiB.
+/// The default memory limit of a probe, KiB.
 const MEMORY_KIB: u64 = 64 << 10;
-/// Names that are made up: several times what the table has room for.
+/// Number of random names: several times the capacity of the table.
 const MADE_UP: u32 = 150_000;
-/// Names that exist, a hundred times each in every round.
+/// Names that exist, queried a hundred times each in every round.
 const HONEST: [&str; 4] = ["www.example A", "mail.example A", "example MX", "www.example AAAA"];
 
 fn flood(_alone: MutexGuard<'static, ()>) {
@@ -41,12 +41,12 @@ fn flood(_alone: MutexGuard<'static, ()>) {
     let api = central.api();
     eventually("the probe's first batch is there", Duration::from_secs(30), || api.rows("dns/coverage", &[]).first().map(drop));
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    // Before the flood, the table gets to know the names that exist.
+    // Before the flood, the table learns the names that exist.
     let mut asked = ask(knot.port, &HONEST.map(|name| format!("{name}\n")).concat(), 2_000, 400, folder.path());
     sleep(Duration::from_secs(5));
     let mut questions = String::new();
     for number in 0..MADE_UP {
-        // Writing into memory cannot fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(questions, "{:012x}.example A", u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16);
         if number % 100 == 0 {
             let _ = writeln!(questions, "{}", HONEST[number as usize / 100 % HONEST.len()]);
@@ -56,7 +56,8 @@ fn flood(_alone: MutexGuard<'static, ()>) {
     let most_kib = resident_kib(probe.id(), "VmHWM");
     asked = asked.and(flooded);
     probe.stop();
-    // What knotd's socket had no room for was on the wire, and is a request without a response.
+    // Queries that did not fit in knotd's socket buffer were on the wire: they are requests without
+    // responses.
     let responses = knot.responses();
     let messages = asked.sent + responses.values().sum::<u64>();
 
@@ -70,7 +71,7 @@ fn flood(_alone: MutexGuard<'static, ()>) {
         eprintln!("flood: the probe names {} lost packets: no sum can be exact", lost(&rows));
         return;
     }
-    // Totals are exact by action and response code, whatever folded.
+    // Totals by action and response code are exact, whatever was folded.
     let mut sums = BTreeMap::new();
     for row in api.all_rows("dns/raw", &[ALL_TIME]) {
         *sums.entry(text(&row, "rcode").to_owned()).or_default() += number(&row, "hits");
@@ -78,7 +79,7 @@ fn flood(_alone: MutexGuard<'static, ()>) {
     let mut expected = responses.clone();
     expected.insert("-".to_owned(), asked.sent);
     assert_eq!(sums, expected);
-    // Names that exist are exact; most of the others are one record, of their zone.
+    // Names that exist are exact; most of the others are in one record, that of their zone.
     let honest = 500 + u64::from(MADE_UP) / 100 / HONEST.len() as u64;
     let unanswered = honest * HONEST.len() as u64 - responses["NOERROR"];
     for name in HONEST {
@@ -101,7 +102,7 @@ fn flood(_alone: MutexGuard<'static, ()>) {
 fn full_disk(alone: MutexGuard<'static, ()>) {
     let mount = |spool: &Path, _folder: &Path| {
         let spool = spool.display();
-        // Somebody else's file takes all there is.
+        // Someone else's file fills the disk.
         format!("mount -t tmpfs -o size=1m tmpfs {spool} && {{ head -c 2M /dev/zero > {spool}/fill || true; }}")
     };
     overload(
@@ -129,8 +130,8 @@ fn hanging_disk(alone: MutexGuard<'static, ()>) {
     overload(alone, mount, |probe| freeze(probe, "-f"), |probe| freeze(probe, "-u"));
 }
 
-/// The central is gone, and the disk takes nothing for a while: as many batches as there is room for
-/// wait in memory, older ones are given up, and every message that was captured is in one or the other.
+/// The central is gone, and the disk accepts no writes for a while: as many batches as fit wait in
+/// memory, older ones are discarded, and every captured message is in one or the other.
 fn overload(
     _alone: MutexGuard<'static, ()>,
     mount: impl FnOnce(&Path, &Path) -> String,
@@ -146,7 +147,7 @@ fn overload(
         let mut unshared = Command::new("unshare");
         unshared.args(["-m", "sh", "-c", &script, "sh"]).arg(command.get_program()).args(command.get_args());
         command.get_envs().for_each(|(name, _)| _ = unshared.env_remove(name));
-        // Little memory, so that few batches wait; all of the small disk may be used.
+        // Little memory, so that few batches wait; the whole small disk may be used.
         unshared.env("ZONEPULSE_PROBE_MEMORY__MAX_BYTES", (29 << 20).to_string());
         unshared.env("ZONEPULSE_PROBE_CAPTURE__BUFFER_BYTES", (8 << 20).to_string());
         unshared.env("ZONEPULSE_PROBE_SPOOL__MIN_FREE_BYTES", "0");
@@ -159,17 +160,17 @@ fn overload(
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let asked = ask(knot.port, &questions, 60_000, 4_000, folder.path());
     assert_eq!(asked.lost, 0, "{asked:?}");
-    eventually("batches are given up", Duration::from_secs(30), || probe.log().contains("a batch is given up").then_some(()));
+    eventually("batches are given up", Duration::from_secs(30), || probe.log().contains("a batch was discarded").then_some(()));
     central.start_again();
     free_disk(&probe);
-    // What waited is written and delivered, and the next batch says what was given up.
+    // Waiting batches are written and delivered, and the next batch reports what was discarded.
     let api = central.api();
     let rows = coverage_until(&api, |rows| sum(rows, "batches_evicted") > 0 && rows.len() > 5);
     probe.stop();
     let rows = if rows.is_empty() { rows } else { coverage_until(&api, |_| true) };
 
     let log = probe.log();
-    let given_up: Vec<(u64, u64)> = log.lines().filter(|line| line.contains("a batch is given up")).map(lost_batch).collect();
+    let given_up: Vec<(u64, u64)> = log.lines().filter(|line| line.contains("a batch was discarded")).map(lost_batch).collect();
     let lost: u64 = given_up.iter().map(|(_, hits)| hits).sum();
     assert!(lost > 10_000, "{given_up:?}");
     assert_eq!(sum(&rows, "hits") + lost, 2 * asked.sent, "every message was counted: {given_up:?}");
@@ -187,7 +188,7 @@ fn overload(
     assert_eq!(until, given_up.iter().map(|(start_s, _)| start_s + 1).max());
 }
 
-/// Asks so many of the questions, so many a second at most, one after the other and from the beginning again.
+/// Asks `count` of the questions in rotation, at most `per_second` per second.
 fn ask(port: u16, questions: &str, count: u32, per_second: u32, folder: &Path) -> Report {
     let file = folder.join("questions");
     fs::write(&file, questions).expect("a test's folder is writable");
@@ -198,14 +199,14 @@ fn ask(port: u16, questions: &str, count: u32, per_second: u32, folder: &Path) -
     Report::parse(&succeed(&mut command, Duration::from_secs(120)))
 }
 
-/// A number of proc_pid_status(5) in KiB.
+/// A field of proc_pid_status(5) in KiB.
 fn resident_kib(process: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a field of proc_pid_status(5)");
     line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// The coverage reports, once they are as wanted and nothing new comes.
+/// The coverage reports, once they satisfy the condition and nothing new arrives.
 fn coverage_until(api: &Api, wanted: impl Fn(&[Row]) -> bool) -> Vec<Row> {
     let mut before = None;
     eventually("the coverage is complete", Duration::from_secs(60), || {
@@ -223,13 +224,13 @@ fn sum(rows: &[Row], column: &str) -> u64 {
     rows.iter().map(|row| number(row, column)).sum()
 }
 
-/// A counter without a column of its own.
+/// A counter without its own column.
 fn counter(row: &Row, name: &str) -> u64 {
     let losses = text(row, "losses").split(' ').filter_map(|part| part.split_once('='));
     losses.filter(|(known, _)| *known == name).map(|(_, value)| value.parse::<u64>().expect("a number")).sum()
 }
 
-/// Start and hits of a batch that the log says was given up.
+/// Start and hits of a batch discarded according to the log.
 fn lost_batch(line: &str) -> (u64, u64) {
     let value = |name: &str| {
         let rest = line.split_once(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in {line:?}")).1;

@@ -1,4 +1,4 @@
-//! A parameter that cannot be meant is refused by name; nothing is guessed and nothing ignored.
+//! An invalid parameter is rejected by name; nothing is guessed or ignored.
 
 use libtest_mimic::Trial;
 use zonepulse_tests::batches::{REQUEST, batch, point, send};
@@ -17,7 +17,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Calls, what is wrong, and which parameter has to be named.
+/// Calls, wrong parameters, and the parameter that the error must name.
 type Bad = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
 
 const BAD: &[Bad] = &[
@@ -87,7 +87,7 @@ fn bad_parameters() {
     }
 }
 
-/// A central that was asked for these names, one time more each.
+/// A central with queries for these names, each one more than the previous.
 fn asked_for(hosts: &[(&str, &str)]) -> Central {
     let central = Central::start(&["alpha"]);
     let points = hosts.iter().enumerate().map(|(at, (host, record_type))| point(host, record_type, REQUEST, 1 + at as u64, 0));
@@ -96,7 +96,7 @@ fn asked_for(hosts: &[(&str, &str)]) -> Central {
     central
 }
 
-/// How many hits the records have that a query string selects.
+/// The hits of the records selected by a query string.
 fn hits(central: &Central, query: &str) -> Vec<u64> {
     let api = central.api();
     let url = format!("{}?{query}", api.url("/api/v2/monitoring/dns/aggregate", &[]));
@@ -119,7 +119,7 @@ fn unicode() {
 }
 
 fn no_text() {
-    // What a decoder of forms makes of %ff, and the octet itself.
+    // The replacement character that a form decoder makes of %ff, and the octet itself.
     let central = asked_for(&[("\\239\\191\\189.example.", "A"), ("\\255.example.", "A")]);
     let api = central.api();
     for (query, parameter) in [

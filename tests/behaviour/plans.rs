@@ -1,4 +1,5 @@
-//! A simulated fleet, through the real transports: the plan for it holds, and memory stays within its bound.
+//! A simulated fleet over the real transports: the plan for it is accurate, and memory stays within
+//! its limit.
 
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -29,7 +30,7 @@ pub fn trials() -> Vec<Trial> {
 
 const GIB_KIB: u64 = 1 << 20;
 
-/// A fleet and the central that knows it.
+/// A fleet and its central.
 struct Fleet {
     central: Central,
     file: PathBuf,
@@ -56,7 +57,7 @@ impl Fleet {
         command
     }
 
-    /// Sends over HTTP, beginning so many whole hours ago; what was sent.
+    /// Sends over HTTP, starting this many whole hours ago; returns what was sent.
     fn send_through(&self, url: &str, hours_ago: u64, arguments: &[&str], minutes: u64) -> Value {
         let from = ((unix_ms() / 3_600_000 - hours_ago) * 3600).to_string();
         let mut command = self.command(arguments, minutes);
@@ -69,13 +70,13 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("no JSON ({error}): {text}"))
 }
 
-/// What `zonepulse plan` says.
+/// The output of `zonepulse plan`.
 struct Planned(Value);
 
 impl Planned {
     fn new(arguments: &[&str]) -> Self {
         let mut plan = program_command("zonepulse");
-        // Where no report of a bench lies: by what everybody has.
+        // In a directory without a bench report, so that the built-in constants are used.
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         plan.arg("plan").args(arguments).args(["--format", "json"]).current_dir(folder.path());
         let plan = json(&succeed(&mut plan, Duration::from_secs(10)));
@@ -89,7 +90,7 @@ impl Planned {
         found.unwrap_or_else(|| panic!("no {name} in {}", self.0))["value"].as_f64().expect("a number")
     }
 
-    /// Of this share of a day, where the figure is about a second.
+    /// A figure per second, over this share of a day.
     fn of_time(&self, name: &str, days: f64) -> f64 {
         self.figure(name) * 86_400.0 * days
     }
@@ -129,7 +130,7 @@ fn as_planned(_alone: MutexGuard<'static, ()>) {
     let disk =
         each("disk_raw_per_day") + each("disk_rollups_per_day") + each("disk_reports_per_day") + plan.figure("disk_records");
     within_a_fifth("bytes on the disk", disk, size_bytes(&fleet.central.data().join("store")));
-    // Of a small fleet buffers and caches are not full.
+    // In a small fleet, buffers and caches do not fill up.
     println!("memory: planned {:.0}, at most resident {resident:.0}", plan.figure("memory"));
     assert!(resident < plan.figure("memory") * 1.2, "{resident} bytes were resident");
     println!("CPU seconds: planned {:.2}, found {used_s:.2}", plan.of_time("cores", days));
@@ -198,7 +199,7 @@ fn within_a_fifth(what: &str, planned: f64, found: f64) {
     assert!((planned / found - 1.0).abs() < 0.2, "{what}: planned {planned:.0}, found {found:.0}");
 }
 
-/// Tells what a transport adds to a batch: `http_bytes` and `amqp_bytes` of a plan.
+/// Prints the overhead of a transport per batch: `http_bytes` and `amqp_bytes` of a plan.
 fn added(transport: &str, wire: &Wire, sent: &Value) {
     let number = |name: &str| sent[name].as_u64().expect("a number");
     let (bytes, messages) = (number("bytes"), number("batches") + number("value_batches"));
@@ -207,7 +208,7 @@ fn added(transport: &str, wire: &Wire, sent: &Value) {
     println!("{transport} adds to a batch: {:.0} bytes, with answers {:.0}", added(there), added(there + back));
 }
 
-/// What the files with data take.
+/// The size of the data files.
 fn size_bytes(folder: &Path) -> f64 {
     let entries =
         fs::read_dir(folder).expect("it is there").flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "sst"));
@@ -231,7 +232,7 @@ fn fits(_alone: MutexGuard<'static, ()>) {
             });
         }
         let sent = fleet.send_through(&fleet.central.url(), 2, &["--records", "5000", "--active", "2000"], 75);
-        // Some of it is sealed while it is asked for.
+        // Some of it is sealed while questions are asked.
         sleep(Duration::from_secs(5));
         ended.store(true, Ordering::Relaxed);
         sent
@@ -251,8 +252,8 @@ fn resident_kib(pid: u32, field: &str) -> u64 {
     found.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// What people and programs ask, the heavy ones among it. Whether it was answered: what needs more memory than
-/// there is for all questions together is refused, and said so.
+/// Questions of people and programs, including heavy ones. Returns whether it was answered: a
+/// question that needs more memory than is available for all of them is refused explicitly.
 fn ask(api: &Api, question: u32) -> bool {
     let get =
         |call: &str, parameters: &[(&str, &str)]| api.get(&format!("/api/v2/monitoring/{call}"), parameters, "application/json");
@@ -268,7 +269,7 @@ fn ask(api: &Api, question: u32) -> bool {
         ),
         _ => sql("SELECT * FROM dns_raw LIMIT 200000", "application/vnd.apache.arrow.stream"),
     };
-    // Beside others it may be their memory that is missing: that is for now.
+    // Other questions may be using the memory: that refusal is temporary.
     let refused = match response.status {
         400 => response.text().contains("more memory than the engine may use"),
         503 => response.text().contains("too many questions"),

@@ -1,4 +1,4 @@
-//! What the probe may do, and what it tells of its secrets.
+//! The probe's privileges, and what it reveals of its secrets.
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -26,7 +26,7 @@ pub fn trials() -> Vec<Trial> {
 /// Bit 13, CAP_NET_RAW (capabilities(7)).
 const NET_RAW: u64 = 1 << 13;
 
-/// A thread's name, permitted and effective capabilities, and whether it may gain none.
+/// For each thread: name, permitted and effective capabilities, and no_new_privs.
 fn threads(process: u32) -> Vec<(String, u64, u64, bool)> {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("it runs").flatten();
     let thread = |task: fs::DirEntry| {
@@ -42,10 +42,10 @@ fn listens(probe: &Probe) {
     eventually("the probe listens", Duration::from_secs(20), || probe.log().contains(" listening").then_some(()));
 }
 
-/// Asks a port of the loopback device, where nobody need answer.
+/// Sends queries to a port of the loopback device, where nobody needs to answer.
 fn ask(port: u16, times: usize) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("an address of this machine");
-    // Somebody who takes the queries, so that sending does not fail.
+    // Receives the queries, so that sending does not fail.
     let _server = UdpSocket::bind(("127.0.0.1", port)).expect("the port is free");
     for _ in 0..times {
         socket.send_to(&Message::query("www.example", 1).bytes(), ("127.0.0.1", port)).expect("a query goes");
@@ -56,7 +56,7 @@ fn of_root(_alone: MutexGuard<'static, ()>) {
     let mut probe = Probe::new(&Settings { port: ports::free(), ..Settings::spooled() });
     probe.start();
     listens(&probe);
-    // The others may still be about to give theirs up.
+    // Some threads may not have dropped theirs yet.
     eventually("every thread has what it may have", Duration::from_secs(20), || {
         let threads = threads(probe.id());
         let started = ["capture", "spool"].iter().all(|wanted| threads.iter().any(|(name, ..)| name == wanted));
@@ -80,7 +80,7 @@ fn of_nobody(_alone: MutexGuard<'static, ()>) {
     for path in [probe.folder(), probe.config().as_path(), copy.as_path()] {
         chown(path, Some(NOBODY), Some(NOBODY)).expect("root may give files away");
     }
-    // Giving a file away takes its capabilities.
+    // chown removes capabilities.
     succeed(Command::new("/usr/sbin/setcap").arg("cap_net_raw+ep").arg(&copy), Duration::from_secs(10));
     let user = NOBODY.to_string();
     let through = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "--inh-caps=-all"];
@@ -108,7 +108,7 @@ fn no_token_in_a_log(_alone: MutexGuard<'static, ()>) {
         (!central.api().rows("dns/coverage", &[]).is_empty()).then_some(())
     });
     probe.stop();
-    // And one that the central does not take.
+    // And a probe that the central rejects.
     let mut wrong = Probe::new(&Settings {
         port,
         deliver: format!("communication = \"http\"\n[deliver.http]\nurl = \"{}\"\ntoken = \"wrong-{token}\"\n", central.url()),

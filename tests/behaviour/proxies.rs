@@ -1,4 +1,4 @@
-//! Behind a proxy that is trusted, a client is who the proxy says it is: in the log and in the audit log.
+//! Behind a trusted proxy, a client is who the proxy says it is, in the log and in the audit log.
 
 use libtest_mimic::Trial;
 use reqwest::Method;
@@ -12,7 +12,8 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Makes a server and says in between where it came from; gives what the audit log has of it, and the other log.
+/// Creates a server with a claimed origin; returns its entry in the audit log, and the line in the
+/// log.
 fn make_server(configuration: &str, claim: &str) -> (String, String) {
     let central = Central::start_configured(&[], configuration);
     let api = central.api();

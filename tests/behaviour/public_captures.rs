@@ -1,5 +1,5 @@
-//! Captures of strangers, some of them damaged on purpose: no panic, no hang, a clear
-//! line for what cannot be read, and nothing missing without a reason.
+//! Public captures, some of them damaged on purpose: no panic, no hang, a clear line for what
+//! cannot be read, and nothing missing without a reason.
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -18,7 +18,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Hits that `tally` prints.
+/// Sum of the hits that `tally` prints.
 fn hits(out: &str) -> u64 {
     let column = |line: &str| line.split('\t').nth(4).and_then(|hits| hits.parse::<u64>().ok());
     out.lines().skip(1).map(|line| column(line).unwrap_or_else(|| panic!("no hits in {line:?}"))).sum()

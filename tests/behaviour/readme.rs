@@ -1,4 +1,4 @@
-//! What the README shows is typed as it is written there, and works.
+//! The commands in the README work as written.
 
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -23,7 +23,7 @@ fn readme() -> String {
     fs::read_to_string(zonepulse_fixtures::project().join("README.md")).expect("the project has one")
 }
 
-/// The code blocks in which this stands, without prompts.
+/// The code blocks that contain this text, without prompts.
 fn blocks(readme: &str, with: &str) -> Vec<String> {
     let blocks = readme.split("\n```").skip(1).step_by(2).filter(|block| block.contains(with));
     let typed = |block: &str| {
@@ -33,7 +33,8 @@ fn blocks(readme: &str, with: &str) -> Vec<String> {
     blocks.map(typed).collect()
 }
 
-/// Types lines in a shell, with the addresses of a central for those in the README. Gives what it writes.
+/// Runs lines in a shell, with the addresses of a central in place of those in the README. Returns
+/// the output.
 fn types(central: &Central, lines: &str, folder: &Path) -> String {
     let Credentials::User(_, password) = central.administrator() else { panic!("the administrator is a user") };
     let data = central.data();
@@ -59,7 +60,7 @@ fn questions() {
     assert!(asked.len() > 8, "{asked:?}");
     for line in asked {
         let said = types(&store.central, &format!("{zp}\n{line}"), folder.path());
-        // What goes into a file is looked at there.
+        // If the output goes into a file, check the file.
         let file = line.split_once("> ").map(|(_, file)| folder.path().join(file));
         let bytes = file.map_or(said.len() as u64, |file| file.metadata().expect("it was written").len());
         assert!(bytes > 0, "{line}");

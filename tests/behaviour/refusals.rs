@@ -1,4 +1,4 @@
-//! What cannot be counted is refused with a reason, kept where someone can look at it, and reported.
+//! What cannot be counted is refused with a reason, kept for inspection, and reported.
 
 use libtest_mimic::Trial;
 use reqwest::Method;
@@ -29,7 +29,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A good batch with another version's number.
+/// A good batch with another version number.
 fn of_version(version: u8, server_id: u32) -> Vec<u8> {
     let mut bytes = encode(&batch(server_id, 3, 7, 60, &[point("new.example.", "A", REQUEST, 1, 0)]));
     bytes[4] = version;
@@ -82,7 +82,7 @@ fn other_media_type() {
 fn too_large() {
     let central = Central::start(&["large"]);
     let mut connection = TcpStream::connect(central.url().trim_start_matches("http://")).expect("it listens");
-    // Refused by what the header announces: nobody has to send all that first.
+    // Refused because of the announced length: the body need not be sent first.
     let header = format!(
         "POST /api/v2/batches HTTP/1.1\r\nHost: central\r\nContent-Type: {BATCH}\r\n\
          Authorization: Bearer {}\r\nContent-Length: {}\r\n\r\n",
@@ -134,7 +134,7 @@ fn dead_letters() {
         ("unknown version", of_version(9, id), "version 9", true),
         ("unknown server", stranger, "server", true),
         ("damaged", cut, "damaged", true),
-        // In the queue it would be given back again and again until the broker drops it.
+        // In the queue it would be redelivered until the broker drops it.
         ("of the future", encode(&ahead), "ahead of the central's clock", true),
         ("a number past its bound", number, "sequence number", true),
     ];
@@ -152,14 +152,14 @@ fn dead_letters() {
     }
     assert_nothing_counted(&central.api());
 
-    // Those behind it are not held up.
+    // Batches behind it are not held up.
     queue.publish(&encode(&batch(id, 5, 0, 60, &[point("fine.example.", "A", REQUEST, 1, 0)])), &token);
     eventually("the good batch is committed", Duration::from_secs(20), || {
         (central.api().rows("dns/aggregate", &[]).len() == 1).then_some(())
     });
 }
 
-/// What the dead-letter queue says of a message, which must be in it.
+/// Takes this message out of the dead-letter queue, where it must be.
 fn dead_letter(dead: &Queue, what: &str, body: &[u8]) -> Message {
     let message = eventually(&format!("{what} is in the dead-letter queue"), Duration::from_secs(20), || dead.take());
     assert_eq!(message.body, body, "{what} is kept as it came");
@@ -173,7 +173,7 @@ fn forged() {
     let (queue, dead) = (Queue::open(&broker, "forged"), Queue::open(&broker, "forged.dead"));
     let of = |server: &Server, seq: u64, host: &str| encode(&batch(server.id, 9, seq, 60, &[point(host, "A", REQUEST, 1, 0)]));
 
-    // A probe that has the broker's password, and speaks in another's name.
+    // A probe with the broker's password that sends in another's name.
     let forgery = of(&honest, 0, "forged.example.");
     let kept = |what: &str, body: &[u8], reason: &str| {
         let message = dead_letter(&dead, what, body);
@@ -195,11 +195,11 @@ fn forged() {
 
     let hits = || central.api().rows("dns/aggregate", &[]).iter().map(|row| number(row, "hits")).sum::<u64>();
     queue.publish(&good, &honest.token);
-    // As often as anybody likes: it counts once.
+    // However often it is sent, it counts once.
     queue.publish(&good, &honest.token);
     eventually("the good batch is committed", Duration::from_secs(20), || (hits() == 1).then_some(()));
 
-    // The token is replaced: what was signed with the old one is refused from then on.
+    // The token is replaced: batches signed with the old one are refused from then on.
     let path = format!("/api/v2/pvservers/{}/token", honest.id);
     let renewed = central.api().send_json(Method::POST, &path, &serde_json::json!({ "credential": "token" }));
     assert_eq!(renewed.status, 200, "{}", renewed.text());
@@ -222,7 +222,7 @@ fn kept_and_reported(_alone: MutexGuard<'static, ()>) {
     let central = Central::start(&["refused"]);
     let id = central.servers[0].id;
     let mut probe = Probe::new(&Settings { port: ports::free(), interval_s: 1, ..Settings::http(&central, 0) });
-    // The spool that a newer probe left behind.
+    // The spool left behind by a newer probe.
     let start_s = unix_ms() / 60_000 * 60 - 600;
     let name = format!("{start_s:012}-{:020}-{:010}.batch", 3, 7);
     fs::create_dir_all(probe.spool()).expect("a test's folder is writable");
@@ -243,7 +243,7 @@ fn kept_and_reported(_alone: MutexGuard<'static, ()>) {
         (reported == 1).then_some(())
     });
     probe.stop();
-    // A probe goes on after a refusal.
+    // A probe continues after a refusal.
     send(&central.api_of_server(0), &batch(id, 4, 0, start_s, &[point("on.example.", "A", REQUEST, 2, 0)]));
     assert_eq!(number(&central.api().rows("dns/aggregate", &[])[0], "hits"), 2);
 }

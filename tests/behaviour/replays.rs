@@ -1,4 +1,4 @@
-//! What a replay counts: once, at times that can be right; and what it says of what the central does not keep.
+//! Replays count once, at plausible times; and they report what the central does not keep.
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -43,7 +43,7 @@ fn once_in_any_format() {
     let begin_us = unix_ms() * 1000 - 600_000_000;
     let packets: Vec<_> = (0..200).map(|n| query(begin_us + n * 1_000_000, &format!("n{}.example", n % 50))).collect();
     for format in [Format::Pcap, Format::PcapNanoseconds, Format::PcapNg] {
-        // Nothing but the central remembers.
+        // Only the central remembers the first replay.
         let probe = Probe::new(&Settings::http(&central, 0));
         let path = write(&probe, format, &packets);
         for memory in ["memory.max_bytes=67108864", "memory.max_bytes=41943040"] {
@@ -70,7 +70,7 @@ fn impossible_times() {
     for (name, count) in [("hits", 2), ("messages_seen", 4), ("time_in_future", 1), ("time_too_early", 1)] {
         assert_says(&output, name, count);
     }
-    assert!(output.err.contains("times that cannot be right"), "{}", output.err);
+    assert!(output.err.contains("impossible times"), "{}", output.err);
     let rows = central.api().rows("dns/aggregate", &[]);
     assert_eq!((rows.len(), number(&rows[0], "hits")), (1, 2));
     let age_ms = unix_ms() - time_ms(&rows[0], "last_access");
@@ -87,20 +87,20 @@ fn beyond_retention() {
     for (name, count) in [("hits", 2), ("delivered_without_raw_points", 1), ("delivered_without_points", 1)] {
         assert_says(&output, name, count);
     }
-    assert!(output.err.contains("older than what the central keeps"), "{}", output.err);
+    assert!(output.err.contains("older than the central's retention"), "{}", output.err);
     let rows = central.api().rows("dns/aggregate", &[]);
     assert_eq!((rows.len(), number(&rows[0], "hits")), (1, 2), "totals have both: {rows:?}");
     assert_eq!(central.api().rows("dns/raw", &[ALL_TIME]), [], "points have neither");
 
     let output = probe.replay(&write(&probe, Format::Pcap, &[query(now_us - 60_000_000, "new.example")]));
     assert_says(&output, "delivered_without_raw_points", 0);
-    assert!(!output.err.contains("older than what the central keeps"), "{}", output.err);
+    assert!(!output.err.contains("older than the central's retention"), "{}", output.err);
 }
 
 fn resend() {
     let central = Central::start(&["again"]);
     let mut probe = Probe::new(&Settings { device: "nosuchdevice0", ..Settings::http(&central, 0) });
-    // What a central of before refused, and this one takes.
+    // A batch that an older central refused, and this one accepts.
     let start_s = unix_ms() / 60_000 * 60 - 600;
     let name = format!("{start_s:012}-{:020}-{:010}", 3, 7);
     let bytes = encode(&batch(central.servers[0].id, 3, 7, start_s, &[point("again.example.", "A", REQUEST, 5, 0)]));
@@ -127,7 +127,7 @@ fn resend() {
     });
     assert_eq!((text(&rows[0], "host"), number(&rows[0], "hits")), ("again.example.", 5));
     let again = command(&["--all"]);
-    assert_eq!((again.code, again.out.as_str()), (Some(0), "0 batches are sent again\n"), "{}", again.err);
+    assert_eq!((again.code, again.out.as_str()), (Some(0), "0 batches will be sent again\n"), "{}", again.err);
     assert_eq!(command(&[]).out, "");
     probe.stop();
 }

@@ -1,4 +1,4 @@
-//! What the central knew before a restart it knows after it.
+//! A restart of the central preserves its knowledge.
 
 use libtest_mimic::Trial;
 use std::time::Duration;

@@ -35,7 +35,7 @@ pub fn trials() -> Vec<Trial> {
 
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// A program under the umask that most users have.
+/// Runs a program with the umask that most users have.
 fn with_usual_umask(name: &str) -> Command {
     let mut command = without_settings(Command::new("sh"));
     command.args(["-c", "umask 022; exec \"$@\"", "sh"]).arg(program(name));
@@ -62,14 +62,14 @@ fn everything(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// As systemd makes a StateDirectory, with files that a program made under the usual umask.
+/// Permissions as set by systemd for a StateDirectory, with files created under the usual umask.
 fn open_up(path: &Path) {
     everything(path).iter().for_each(|path| set_mode(path, if path.is_dir() { 0o755 } else { 0o644 }));
 }
 
 fn assert_closed(path: &Path) {
     for path in everything(path) {
-        // What a running program has removed meanwhile nobody reads.
+        // Files removed by a running program in the meantime do not matter.
         if path.exists() {
             assert_eq!(mode(&path) & 0o077, 0, "{} is open: {:o}", path.display(), mode(&path));
         }
@@ -183,7 +183,7 @@ fn open_configurations() {
     }
 }
 
-/// The arguments of every process of this machine.
+/// The arguments of all processes on this machine.
 fn all_arguments() -> Vec<String> {
     let processes = fs::read_dir("/proc").expect("there is a /proc").flatten();
     processes
@@ -192,7 +192,7 @@ fn all_arguments() -> Vec<String> {
         .collect()
 }
 
-/// A server's enrolment token, and the command for it.
+/// A new server's enrolment token, and the command for it.
 fn new_server(central: &Central, name: &str) -> (String, String) {
     let response = central.api().send_json(Method::POST, "/api/v2/pvservers", &json!({ "server": name }));
     assert_eq!(response.status, 201, "{}", response.text());
@@ -201,7 +201,7 @@ fn new_server(central: &Central, name: &str) -> (String, String) {
     (text("enrollment_token"), text("enroll_command"))
 }
 
-/// A shell that is told what to do on standard input, as by somebody who types.
+/// A shell that reads commands from standard input, as if typed.
 fn shell(folder: &Path) -> Command {
     let programs = program("zonepulse-probe").parent().expect("it is in a folder").to_owned();
     let mut shell = without_settings(Command::new("sh"));
@@ -214,10 +214,10 @@ fn no_token_in_arguments() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let (token, command) = new_server(&central, "ns1");
     assert!(!command.contains(&token), "{command}");
-    // As a script does it that has the token in a file: the shell gives it to the program.
+    // Like a script that has the token in a file: the shell passes it to the program.
     let typed = format!("{command} --config probe.toml --spool spool <<'END'\n{token}\nEND\n");
 
-    // Somewhere it is let in and never answered, so that it can be looked at.
+    // A server that accepts the connection and never answers, so that the probe can be inspected.
     let silent = TcpListener::bind("127.0.0.1:0").expect("an address of this machine");
     let elsewhere = format!("http://{}", silent.local_addr().expect("it has one"));
     let mut child = shell(folder.path()).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().expect("there is a shell");
@@ -273,7 +273,7 @@ fn enrolment_tokens() {
         assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{name}");
     }
     assert!(enroll("empty", &[], "").err.contains("is empty"));
-    // Taken for one more release, with a warning.
+    // Accepted for one more release, with a warning.
     let (token, _) = new_server(&central, "argument");
     let done = enroll("argument", &[&token], "");
     assert_eq!(done.code, Some(0), "{}", done.err);

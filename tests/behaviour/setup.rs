@@ -1,4 +1,4 @@
-//! Setting a probe up, and doing it again: nothing that fails later.
+//! Setting up a probe, and doing it again: whatever would fail later is rejected at once.
 
 use libtest_mimic::Trial;
 use reqwest::Method;
@@ -23,7 +23,7 @@ pub fn trials() -> Vec<Trial> {
 
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// What a central hands over.
+/// Gets an enrolment from a central.
 fn hand_over(central: &Central, path: &str, body: &Value) -> Value {
     let response = central.api().send_json(Method::POST, path, body);
     assert!([200, 201].contains(&response.status), "{}", response.text());
@@ -34,7 +34,7 @@ fn new_server(central: &Central, name: &str) -> Value {
     hand_over(central, "/api/v2/pvservers", &json!({ "server": name }))
 }
 
-/// Types the command that is handed over, with more arguments, in a folder.
+/// Runs the enrolment command with additional arguments in a directory.
 fn enroll(handover: &Value, folder: &Path, more: &[&str]) -> Output {
     let text = |member: &str| handover[member].as_str().expect("a text").to_owned();
     let typed = text("enroll_command");
@@ -58,7 +58,7 @@ fn relative_spool() {
     assert_eq!(output.code, Some(0), "{}", output.err);
     let config = here.path().join("p1/probe.toml");
     let text = fs::read_to_string(&config).expect("it was written");
-    // The folder may be reached by a link.
+    // The directory may be reached through a link.
     let spool = here.path().canonicalize().expect("it is there").join("p1/spool");
     assert!(text.contains(&format!("\ndir = {spool:?}\n")), "{text}");
     let config = config.to_str().expect("UTF-8");
@@ -78,7 +78,7 @@ fn relative_paths() {
         assert_eq!(output.code, Some(1), "{name}: {}", output.out);
         assert!(output.err.contains(&format!("{key}: must be an absolute path")), "{name}: {}", output.err);
     }
-    // On the command line it starts from where one is.
+    // On the command line, paths may be relative to the current directory.
     let output =
         run(program_command("zonepulse").args(["serve", "--check-config", "--data", "data"]).current_dir(folder.path()), WITHIN);
     let data = folder.path().canonicalize().expect("it is there").join("data");
@@ -111,7 +111,7 @@ fn new_token() {
 fn private_central() -> (Authority, Central) {
     let authority = Authority::new();
     let certificate = authority.certify(&["localhost"]);
-    // It goes on in [tls].
+    // Continues the [tls] section.
     let central = Central::start_secure(&[], &authority, &certificate, &format!("ca_file = {:?}\n", authority.file()));
     (authority, central)
 }
@@ -137,7 +137,7 @@ fn another_authority() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut handover = new_server(&central, "ns1");
     let right = handover["enroll_command"].clone();
-    // The command of one central, and the address of another.
+    // The command of one central, with the address of another.
     let wrong = right.as_str().expect("a text").replace(&central.url(), &other.url());
     handover["enroll_command"] = wrong.into();
     let arguments = ["--config", "probe.toml", "--spool", "spool"];

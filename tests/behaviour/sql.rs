@@ -1,4 +1,4 @@
-//! SQL over HTTP: it says what the API's questions say, and ends when nobody waits for it.
+//! SQL over HTTP: it agrees with the API's answers, and ends when the client leaves.
 
 use arrow::ipc::reader::StreamReader;
 use libtest_mimic::Trial;
@@ -68,13 +68,13 @@ fn arrow_stream() {
 
 fn broken_off() {
     let store = SmallStore::start();
-    // Some millions of rows come, and then a row that cannot be.
+    // After some millions of rows comes one that fails.
     let text = "SELECT 1 / (value - 3000000) AS a FROM generate_series(1, 4000000)";
     for accept in [JSON, CSV, ARROW] {
         let answered = store.central.api().post_sql(text, accept);
         assert!(answered.is_err(), "{accept}: an answer without its end is taken for whole");
     }
-    // What fails before the first row is a problem.
+    // A failure before the first row is a problem document.
     let response = store.central.api().post_sql("SELECT 1 / 0", JSON).expect("an answer");
     assert_eq!((response.status, response.problem("type").as_str()), (400, "urn:zonepulse:problem:bad-parameter"));
 }
@@ -89,7 +89,7 @@ fn client_leaves() {
         let bytes = std::thread::scope(|scope| {
             let asked = scope.spawn(|| api.ask_and_leave(statement, Duration::from_secs(2)));
             std::thread::sleep(Duration::from_millis(1500));
-            // Rows that nobody takes are not made.
+            // Rows that nobody reads are not produced.
             assert!(statement == rows || central.cpu_seconds_of_workers() > 0.3, "the statement ran");
             asked.join().expect("it asked and left")
         });

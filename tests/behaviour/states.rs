@@ -1,4 +1,5 @@
-//! How a server is: what its probe, its batches and its silence make of it, in answers, metrics and the log.
+//! The health of a server, derived from its probe, its batches and its silence: in answers, metrics
+//! and the log.
 
 use libtest_mimic::Trial;
 use reqwest::Method;
@@ -19,7 +20,7 @@ use zonepulse_tests::wait::within;
 use zonepulse_tests::{Api, Central, Knot, Probe, eventually, ports, unix_ms};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// So far the central's clock is set forward, seconds: nothing of the last two minutes is of them any more.
+/// How far the central's clock is set forward, seconds: everything is then older than two minutes.
 const LATER_S: i64 = 300;
 
 pub fn trials() -> Vec<Trial> {
@@ -38,7 +39,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The row of the n-th server, when its health is this.
+/// The row of the n-th server, once it has this health.
 fn row_when(api: &Api, n: usize, health: &str) -> Row {
     let mut last = Row::new();
     let found = within(PATIENCE, || {
@@ -48,7 +49,7 @@ fn row_when(api: &Api, n: usize, health: &str) -> Row {
     found.unwrap_or_else(|| panic!("it is not {health}: {last:?}"))
 }
 
-/// What is told of a health of a row.
+/// The reason for a health in a row.
 fn reason<'a>(row: &'a Row, health: &str) -> &'a str {
     let reasons = row["reasons"].as_array().expect("a list of reasons");
     let found = reasons.iter().find(|reason| reason["health"] == health);
@@ -61,7 +62,7 @@ fn logged(central: &Central, parts: &[&str]) {
     });
 }
 
-/// Asks a DNS server now and then, until it is dropped: a server without any traffic is another story.
+/// Queries a DNS server regularly until dropped: a server without traffic is a separate case.
 struct Asking(Arc<AtomicBool>, Option<JoinHandle<()>>);
 
 impl Asking {
@@ -72,7 +73,8 @@ impl Asking {
         })
     }
 
-    /// Changes settings, so that probes confirm with a heartbeat a second later: nobody has to wait half a minute for one.
+    /// Keeps changing settings, so that probes confirm with a heartbeat a second later and nobody
+    /// has to wait half a minute.
     fn for_heartbeats(api: Api) -> Self {
         let mut timeout_ms = 300;
         Self::again_and_again(move || {
@@ -153,7 +155,7 @@ fn refused(_alone: MutexGuard<'static, ()>) {
     let (api, knot) = (central.api(), Knot::start());
     let _asking = Asking::of(knot.port);
     let [own, other] = [0, 1].map(|n| central.servers[n].id);
-    // Its configuration names one server, and its token is another one's.
+    // Its configuration names one server, but its token belongs to another.
     let mut probe = Probe::new(&Settings { server_id: other, interval_s: 1, port: knot.port, ..Settings::http(&central, 0) });
     probe.start();
     let row = row_when(&api, 0, "refused");
@@ -197,7 +199,7 @@ fn behind(_alone: MutexGuard<'static, ()>) {
     probe.configure("central.settings = \"ignore\"", |key| format!("{key} = \"apply\""));
     probe.start();
     row_when(&api, 0, "starting");
-    // Where batches are to go there is nobody; heartbeats go to the central as before.
+    // Batches are to be sent where nobody listens; heartbeats still go to the central.
     set(json!({ "communication": "rabbitmq", "rabbitmq_address": "127.0.0.1", "rabbitmq_port": ports::free(),
         "rabbitmq_user": "probe", "rabbitmq_password": "hush" }));
     let row = row_when(&api, 0, "behind");
@@ -213,7 +215,7 @@ fn behind(_alone: MutexGuard<'static, ()>) {
 
 fn page() {
     let central = Central::start(&["ns1", "ns2"]);
-    // It has nothing to capture from, and is heard with its first settings.
+    // It has nothing to capture from, and sends heartbeats with its first settings.
     let mut probe = Probe::new(&Settings { device: "nosuchdevice0", ..Settings::http(&central, 0) });
     probe.configure("central.settings = \"ignore\"", |key| format!("{key} = \"apply\""));
     let heartbeats = Asking::for_heartbeats(central.api());

@@ -1,4 +1,4 @@
-//! Metrics of machines: counted once, whatever happens, and answered in every format.
+//! System metrics: counted once, whatever happens, and answered in every format.
 
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -23,7 +23,8 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A minute of two series, twelve slots of five seconds: 0, 1, 2 … percent, and a disk that stays as it is.
+/// A minute of two series with twelve slots of five seconds: 0, 1, 2 … percent, and a constant disk
+/// size.
 fn batch(server_id: u32, seq: u64, start_s: u64) -> SystemBatch {
     let series = |metric: &str, label: &str, value: &dyn Fn(u32) -> Option<f64>| Series {
         metric: metric.to_owned(),
@@ -128,15 +129,16 @@ fn given_up() {
     assert_eq!(ranges, [begin_s() - 120, begin_s(), begin_s(), begin_s()]);
 }
 
-/// What the machine itself says at the end of a second.
+/// The machine's own figures at the end of a second.
 struct Moment {
     end_s: u64,
-    /// `/proc/stat`: ticks of all processors, idling and waiting for disks, and in all.
+    /// `/proc/stat`: idle and iowait ticks of all processors, and the total.
     idle: f64,
     ticks: f64,
-    /// `/proc/net/dev`: bytes that the loopback device received.
+    /// `/proc/net/dev`: bytes received by the loopback device.
     received: f64,
-    /// By metric and label, with how far off a probe may be that looked a moment later; of some moments only.
+    /// By metric and label: the value, and the tolerance for a probe that samples a moment later;
+    /// only for some moments.
     gauges: Vec<(&'static str, String, f64, f64)>,
 }
 
@@ -149,7 +151,7 @@ impl Moment {
         let stat = numbers(read("/proc/stat").lines().next().expect("a line of all processors"));
         let networks = read("/proc/net/dev");
         let loopback = networks.lines().find_map(|line| line.trim().strip_prefix("lo:")).expect("there is a loopback device");
-        // Guests, from the ninth on, are in the first two already.
+        // Guests, from the ninth on, are already included in the first two.
         let (idle, ticks) = (stat[3] + stat[4], stat[..8].iter().sum());
         let gauges = if with_gauges { Self::gauges() } else { Vec::new() };
         Moment { end_s, idle, ticks, received: numbers(loopback)[0], gauges }
@@ -166,7 +168,7 @@ impl Moment {
         let ss = succeed(Command::new("ss").arg("-Hant"), Duration::from_secs(10));
         let sockets = |state: &str| ss.lines().filter(|line| line.starts_with(state)).count() as f64;
         let gauge = |metric, label: &str, value, off| (metric, label.to_owned(), value, off);
-        // Others work on this machine meanwhile.
+        // Other programs run on this machine meanwhile.
         vec![
             gauge("load_1m", "", loads[0], 0.75),
             gauge("load_15m", "", loads[2], 0.2),
@@ -184,7 +186,7 @@ impl Moment {
     }
 }
 
-/// The numbers of a text.
+/// The numbers in a text.
 fn numbers(text: &str) -> Vec<f64> {
     text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
@@ -206,7 +208,7 @@ fn same_moment() {
     let moments: Vec<Moment> = (0..=SECONDS).map(|second| Moment::next(second % 4 == 0)).collect();
     let end_s = moments[SECONDS].end_s;
     eventually("the last second is told of", Duration::from_secs(30), || told("uptime_s", "", end_s + 1));
-    // What stood at the end of a slot. One that the probe was too late for is not measured.
+    // Gauges at the end of a slot. A slot that the probe sampled too late is absent.
     let mut compared = 0;
     for moment in &moments {
         for (metric, label, theirs, off) in &moment.gauges {
@@ -216,7 +218,8 @@ fn same_moment() {
         }
     }
     assert!(compared >= moments[0].gauges.len(), "only {compared} figures were there to compare");
-    // What happened over slots from one moment to the next: sums, as both look at a clock a little late.
+    // Rates over slots from one moment to the next: compare sums, since both read the clock
+    // slightly late.
     let (mut slots, mut ours, mut theirs) = (0.0, [0.0; 2], [0.0; 2]);
     for pair in moments.windows(2).filter(|pair| pair[0].end_s + 1 == pair[1].end_s) {
         let start_s = pair[0].end_s;

@@ -1,5 +1,5 @@
-//! Times that cannot be right: batches that tell of them change no first and no last access, are kept where they can be
-//! looked at, and what they changed before there were bounds can be made good.
+//! Impossible times: batches that contain them change no first or last access, are kept for
+//! inspection, and what they changed before there were limits can be repaired.
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -28,9 +28,9 @@ pub fn trials() -> Vec<Trial> {
 
 const DAY_S: u64 = 86_400;
 const YEAR_S: u64 = 365 * DAY_S;
-/// What is shipped, which tests with old captures widen.
+/// The default, which tests with old captures extend.
 const SHIPPED: (&str, &str) = ("ZONEPULSE_INGEST__MAX_AGE_DAYS", "9125");
-/// Nothing is refused: a store as it was before there were bounds.
+/// No limits: a store as it was before they existed.
 const BOUNDLESS: [(&str, &str); 2] =
     [("ZONEPULSE_INGEST__MAX_AGE_DAYS", "36500"), ("ZONEPULSE_INGEST__MAX_AHEAD_S", "4294967296")];
 
@@ -42,7 +42,7 @@ fn start(servers: &[&str], environment: &[(&str, &str)]) -> Central {
     Central::start_on(&std::env::temp_dir(), servers, environment)
 }
 
-/// A request for each of these names, 5 s after this time.
+/// A request for each of these names, 5 s after the start.
 fn asked(server_id: u32, seq: u64, start_s: u64, hosts: &[&str]) -> Batch {
     let points: Vec<_> = hosts.iter().map(|host| point(host, "A", REQUEST, 1, 5000)).collect();
     batch(server_id, 7, seq, start_s, &points)
@@ -66,7 +66,7 @@ fn ancient() {
     }
     assert_eq!((metric(&central, "server_batches_too_old"), metric(&central, "server_batches_ahead")), (4, 0));
     assert!(central.log().contains("batches with impossible times are not taken"), "{}", central.log());
-    // What was refused is not acknowledged: its number is free, and a capture of years ago is none of this.
+    // A refused batch does not use up its number, and a capture from years ago is not affected.
     send(&api, &asked(id, 0, (minute_s() - 15 * YEAR_S) / 60 * 60, &["a.example."]));
     let rows = central.api().rows("dns/aggregate", &[ALL_TIME]);
     assert_eq!(rows.iter().map(|row| number(row, "hits")).collect::<Vec<_>>(), [1]);
@@ -86,7 +86,7 @@ fn configured() {
     assert_eq!((metric(&central, "server_batches_too_old"), metric(&central, "server_batches_ahead")), (1, 1));
 }
 
-/// Leaves a batch in a spool, as a probe before did.
+/// Puts a batch into a spool, as an earlier probe might have left it.
 fn leave(spool: &Path, batch: &Batch) -> String {
     let name = format!("{:012}-{:020}-{:010}.batch", batch.start_s, batch.identity.epoch, batch.identity.seq);
     fs::create_dir_all(spool).expect("a test's folder is writable");
@@ -101,7 +101,7 @@ fn kept_by_the_probe() {
     let now_s = minute_s();
     let old = asked(id, 0, 600, &["a.example."]);
     let old_name = leave(&probe.spool(), &old);
-    // As many as are on their way at once, and more.
+    // More batches than may be in flight at once.
     let early: Vec<String> =
         (1..=20).map(|seq| leave(&probe.spool(), &asked(id, seq, now_s + seq * DAY_S, &["a.example."]))).collect();
     for seq in 21..=23 {
@@ -142,7 +142,7 @@ fn dead_letters() {
         assert!(metrics.contains(&line), "{line}: {metrics}");
     }
     assert_eq!(central.api().rows("dns/aggregate", &[]).len(), 0);
-    // No probe knows of them: the server's next report tells.
+    // No probe knows of them: the server's next report includes them.
     queue.publish(&encode(&asked(server.id, 0, minute_s() - 120, &["a.example."])), &server.token);
     eventually("coverage tells of both", Duration::from_secs(20), || {
         let rows = central.api().rows("dns/coverage", &[]);
@@ -185,19 +185,19 @@ fn rebuilt() {
     assert!(done.out.contains("changed 1, removed 1, batches removed 2, hits removed 3"), "{}", done.out);
     assert_eq!(told.out.replace(" (dry run: nothing was written)", ""), done.out);
     central.check();
-    // Of one record, with nothing left to do.
+    // A single record, with nothing left to do.
     let again = rebuild(&central, &["A.example", "A"]);
     assert!(again.out.contains("rebuilt: totals 1, changed 0"), "{}{}", again.out, again.err);
     central.check();
 
     central.start_again();
-    // Of the first access, which the false one had replaced, points keep the minute.
+    // For the first access, which the false one had replaced, points keep only the minute.
     assert_eq!(of(&central, "a.example."), [(2, (now_s - 7200) * 1000, (now_s - 120) * 1000 + 5000)]);
     assert_eq!(of(&central, "b.example."), [(1, (now_s - 7200) * 1000 + 5000, (now_s - 7200) * 1000 + 5000)]);
     assert_eq!(of(&central, "only-1970.example."), []);
     let audit = central.api().get("/api/v2/audit", &[], "application/json").text();
     assert!(audit.contains("server.rebuild"), "{audit}");
-    // A copy of what was removed is a copy still.
+    // A copy of a removed batch is still recognised.
     send(&central.api_of_server(0), &asked(id, 3, future_s, &["a.example."]));
     assert_eq!(of(&central, "a.example.")[0].0, 2);
 }

@@ -1,4 +1,4 @@
-//! Two probes with one server's token: it is told, and by setting a time counts once.
+//! Two probes with one server's token: this is reported, and with a setting, time counts only once.
 
 use libtest_mimic::Trial;
 use reqwest::Method;
@@ -73,7 +73,7 @@ fn refused() {
     let detail = answer.problem("detail");
     assert_eq!(answer.status, 400, "whoever brought it keeps it: {detail}");
     assert!(detail.contains("another probe uses the token of server 1") && detail.contains("overlapping_probes"), "{detail}");
-    // What was there is known after a restart, too.
+    // It is still known after a restart.
     central.stop();
     central.start_again();
     assert_eq!(central.api_of_server(0).post_batch(encode(&second)).status, 400);
@@ -126,7 +126,7 @@ fn live(_alone: MutexGuard<'static, ()>) {
 
     count_once(&api);
     let interval_ms = u64::from(INTERVAL_S) * 1000;
-    // A batch that was under way when the setting changed still counts.
+    // A batch in flight when the setting changed still counts.
     let once_ms = unix_ms() + 2 * interval_ms;
     sleep(Duration::from_millis(8 * interval_ms));
     let by_time = epochs_by_time(&api, once_ms);

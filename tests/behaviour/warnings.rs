@@ -1,4 +1,4 @@
-//! What goes wrong at the door is in the log once, with who and why, and counted in `/metrics`.
+//! Problems with clients are logged once, with origin and cause, and counted in `/metrics`.
 
 use libtest_mimic::Trial;
 use std::fs;
@@ -27,12 +27,12 @@ pub fn trials() -> Vec<Trial> {
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-/// The warnings in a log that have this in them.
+/// The warnings in a log that contain these words.
 fn warnings(log: &str, words: &str) -> Vec<String> {
     log.lines().filter(|line| line.contains("WARN") && line.contains(words)).map(str::to_owned).collect()
 }
 
-/// Waits for the first of them; all of these are in it, too.
+/// Waits for the first of them, and checks that it contains all of these parts.
 fn warning(log: impl Fn() -> String, words: &str, parts: &[&str]) -> String {
     let line = eventually(words, WITHIN, || warnings(&log(), words).into_iter().next());
     for part in parts {
@@ -41,7 +41,7 @@ fn warning(log: impl Fn() -> String, words: &str, parts: &[&str]) -> String {
     line
 }
 
-/// Of ten minutes ago.
+/// Ten minutes ago.
 fn start_s() -> u64 {
     unix_ms() / 60_000 * 60 - 600
 }
@@ -93,11 +93,11 @@ fn secure() -> (Authority, Central) {
 
 fn untrusted() {
     let (_authority, central) = secure();
-    // Without its authority.
+    // Without trusting its authority.
     let (mut probe, name) = probe_with(Settings::http(&central, 0), &good_batch(1));
     probe.start();
     warning(|| central.log(), "TLS handshakes failed", &["peer=127.0.0.1:", "cause=", "count="]);
-    warning(|| probe.log(), "cannot connect safely", &["certificate"]);
+    warning(|| probe.log(), "cannot connect securely", &["certificate"]);
     assert!(central.metric("zonepulse_tls_handshake_failures_total") > 0);
     assert!(probe.spool().join(name).exists());
 }
@@ -115,7 +115,7 @@ fn plain_http() {
         "{answer}"
     );
     warning(|| central.log(), "plain HTTP at a port that speaks HTTPS", &["peer=127.0.0.1:"]);
-    // Whoever enrols with the wrong scheme is told, too.
+    // Enrolling with the wrong scheme gives the same hint.
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let mut enroll = program_command("zonepulse-probe");
     enroll.args(["enroll", &format!("http://{place}"), "--config", "probe.toml", "--spool", "spool"]).current_dir(folder.path());
@@ -129,7 +129,7 @@ fn plain_probe() {
     settings.deliver = settings.deliver.replace("https://", "http://");
     let (mut probe, name) = probe_with(settings, &good_batch(1));
     probe.start();
-    warning(|| probe.log(), "is deliver.http.url right?", &["this port speaks HTTPS: https://"]);
+    warning(|| probe.log(), "is deliver.http.url the central?", &["this port speaks HTTPS: https://"]);
     assert!(probe.spool().join(name).exists(), "not refused for good: {}", probe.log());
 }
 
@@ -147,7 +147,7 @@ fn refused_over_http() {
         assert_eq!(central.metric(&metric), refused, "{metric}");
     }
     eventually("the batch is aside", WITHIN, || probe.spool().join("refused").join(&name).exists().then_some(()));
-    // What the probe says of it has a time that people can read.
+    // The probe's message contains a human-readable time.
     let said = warning(|| probe.log(), "the central refused a batch for good", &["version 9"]);
     let start = said.split_once(" start=").and_then(|(_, rest)| rest.split_whitespace().next()).expect("its start is told");
     assert_eq!(rfc3339_ms(start) / 1000, name[..12].parse::<u64>().expect("a number"), "{said}");

@@ -1,4 +1,4 @@
-//! 1,380,000 messages through every real part: each of 33,787 sums is right.
+//! 1,380,000 messages through all real components: each of 33,787 sums is right.
 
 use libtest_mimic::Trial;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn sums_of_api(api: &Api) -> Sums {
     sums
 }
 
-/// Every message that the probe saw is in a row or in a counter, and nothing was lost.
+/// Checks that every message that the probe saw is in a row or in a counter, and nothing was lost.
 fn assert_nothing_lost(api: &Api) {
     let mut hits = 0;
     for row in api.all_rows("dns/coverage", &[ALL_TIME]) {

@@ -13,9 +13,9 @@ pub const BATCH: &str = "application/vnd.zonepulse.batch";
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("an asynchronous runtime can be made"));
 static CLIENT: LazyLock<Client> = LazyLock::new(|| made(builder().timeout(Duration::from_secs(60))));
 
-/// A client that asks this machine itself.
+/// A client for servers on this machine.
 fn builder() -> ClientBuilder {
-    // Its TLS takes the cryptography of the process. It fails when there is one.
+    // TLS uses the process's default cryptography provider. Fails if one is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().no_proxy()
 }
@@ -24,15 +24,15 @@ fn made(builder: ClientBuilder) -> Client {
     builder.build().expect("an HTTP client can be made")
 }
 
-/// Runs what is asynchronous to its end.
+/// Runs a future to completion.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     RUNTIME.block_on(future)
 }
 
-/// Who asks.
+/// Whose credentials to use.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// Nobody.
+    /// Anonymous.
     None,
     /// A user (Basic).
     User(String, String),
@@ -40,7 +40,7 @@ pub enum Credentials {
     Token(String),
 }
 
-/// A central's address, and who asks there.
+/// A central's address, with credentials.
 #[derive(Debug, Clone)]
 pub struct Api {
     base: String,
@@ -48,29 +48,29 @@ pub struct Api {
     client: Client,
 }
 
-/// An answer.
+/// A complete answer.
 #[derive(Debug)]
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
     headers: BTreeMap<String, String>,
-    /// The body.
+    /// The body as received.
     pub body: Vec<u8>,
 }
 
-/// The parameter that takes a question back to the beginning; without it, many are about the last day.
+/// The parameter that starts a question at the beginning of time; many default to the last day.
 pub const ALL_TIME: (&str, &str) = ("date_from", "0");
 
 /// A row of a JSON answer.
 pub type Row = serde_json::Map<String, Value>;
 
 impl Api {
-    /// A client of the central on this port.
+    /// A client for the central on this port.
     pub fn new(port: u16, credentials: Credentials) -> Self {
         Api { base: format!("http://127.0.0.1:{port}"), credentials, client: CLIENT.clone() }
     }
 
-    /// A client of the central at an address with TLS, that believes one authority alone (PEM).
+    /// A client for a central with TLS, which trusts only this authority (PEM).
     pub fn secure(base: &str, authority: &str, credentials: Credentials) -> Self {
         let authority = Certificate::from_pem(authority.as_bytes()).expect("a certificate");
         let builder = builder().timeout(Duration::from_secs(60)).tls_certs_only([authority]);
@@ -82,7 +82,7 @@ impl Api {
         Api { credentials, ..self.clone() }
     }
 
-    /// `GET`, from the path on.
+    /// `GET`, with this path.
     pub fn get(&self, path: &str, parameters: &[(&str, &str)], accept: &str) -> Response {
         let url = self.url(path, parameters);
         self.send(Method::GET, url.clone(), &[("accept", accept)], Vec::new())
@@ -102,7 +102,7 @@ impl Api {
             .collect()
     }
 
-    /// The same, page by page until there is no more.
+    /// The same, page by page until the end.
     pub fn all_rows(&self, call: &str, parameters: &[(&str, &str)]) -> Vec<Row> {
         const PAGE: usize = 50_000;
         let mut rows = Vec::new();
@@ -129,7 +129,7 @@ impl Api {
         self.send(method, self.url(path, &[]), &headers, body.to_string().into_bytes()).expect("the central answers")
     }
 
-    /// Asks in SQL; `Err` when there was no whole answer.
+    /// Asks in SQL; `Err` if there was no complete answer.
     pub fn post_sql(&self, text: &str, accept: &str) -> Result<Response, String> {
         let headers = [("content-type", "application/sql"), ("accept", accept)];
         self.send(Method::POST, self.url("/api/v2/sql", &[]), &headers, text.into())
@@ -142,7 +142,8 @@ impl Api {
         response
     }
 
-    /// Asks in SQL, reads the first piece of the answer, and leaves after a time. How many bytes came.
+    /// Asks in SQL, reads the first piece of the answer, and disconnects after a while. Returns the
+    /// number of bytes read.
     pub fn ask_and_leave(&self, text: &str, stay: Duration) -> usize {
         let url = self.url("/api/v2/sql", &[]);
         let mut bytes = 0;
@@ -150,7 +151,7 @@ impl Api {
             let request = made(builder()).post(url);
             let request = self.authorized(request).header("content-type", "application/sql").body(text.to_owned());
             let reading = async {
-                // Whoever is refused leaves with nothing.
+                // A refused request returns nothing.
                 let Ok(mut response) = request.send().await else { return };
                 bytes = response.chunk().await.ok().flatten().map_or(0, |piece| piece.len());
                 std::future::pending::<()>().await;
@@ -168,13 +169,13 @@ impl Api {
         }
     }
 
-    /// Whether the central says that it is well.
+    /// Whether the central reports that it is healthy.
     pub fn healthy(&self) -> bool {
         let url = self.url("/healthz", &[]);
         self.send(Method::GET, url, &[], Vec::new()).is_ok_and(|response| response.status == 200)
     }
 
-    /// Any request; `Err` when there was no answer.
+    /// Sends any request; `Err` if there was no answer.
     pub fn send(&self, method: Method, url: Url, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Response, String> {
         block_on(async {
             let mut request = self.client.request(method, url).body(body);
@@ -190,7 +191,7 @@ impl Api {
         })
     }
 
-    /// An address at this central.
+    /// A URL at this central.
     pub fn url(&self, path: &str, parameters: &[(&str, &str)]) -> Url {
         let address = format!("{}{path}", self.base);
         if parameters.is_empty() {
@@ -216,7 +217,7 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.text()))
     }
 
-    /// A problem document's field (RFC 9457); panics when this is none.
+    /// A field of a problem document (RFC 9457); panics if the answer is not one.
     pub fn problem(&self, field: &str) -> String {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}: {}", self.status, self.text());
         let problem = self.json();
@@ -225,12 +226,12 @@ impl Response {
     }
 }
 
-/// A number of a row.
+/// A number in a row.
 pub fn number(row: &Row, column: &str) -> u64 {
     row.get(column).and_then(Value::as_u64).unwrap_or_else(|| panic!("{column} is no number in {row:?}"))
 }
 
-/// A text of a row; `-` for null.
+/// A text in a row; `-` for null.
 pub fn text<'a>(row: &'a Row, column: &str) -> &'a str {
     match row.get(column) {
         Some(Value::String(text)) => text,
@@ -239,12 +240,12 @@ pub fn text<'a>(row: &'a Row, column: &str) -> &'a str {
     }
 }
 
-/// A time of a row, Unix milliseconds.
+/// A time in a row, Unix milliseconds.
 pub fn time_ms(row: &Row, column: &str) -> u64 {
     rfc3339_ms(text(row, column))
 }
 
-/// Unix milliseconds of `2026-01-31T12:00:00Z`, with or without a fraction.
+/// Parses `2026-01-31T12:00:00Z`, with or without a fraction, to Unix milliseconds.
 pub fn rfc3339_ms(text: &str) -> u64 {
     let digits: Vec<u64> = text
         .trim_end_matches('Z')
@@ -254,16 +255,16 @@ pub fn rfc3339_ms(text: &str) -> u64 {
     let [year, month, day, hour, minute, second] = digits[..6] else { panic!("{text:?} is no time in UTC") };
     let fraction = text.trim_end_matches('Z').split_once('.').map_or("", |(_, fraction)| fraction);
     let ms: u64 = format!("{fraction:0<3}")[..3].parse().expect("digits make a number");
-    // Days since 1970 of the proleptic Gregorian calendar, with years that begin in March.
+    // Days since 1970 in the proleptic Gregorian calendar, with years beginning in March.
     let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + day - 1 - 719_468;
     (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + ms
 }
 
-/// RFC 3339 text of Unix milliseconds.
+/// Unix milliseconds as RFC 3339.
 pub fn rfc3339(ms: u64) -> String {
     let (days, ms_of_day) = (ms / 86_400_000, ms % 86_400_000);
-    // The civil date of a count of days, after the same calendar as `rfc3339_ms`.
+    // The civil date of a day number, in the same calendar as `rfc3339_ms`.
     let z = days + 719_468;
     let (era, day_of_era) = (z / 146_097, z % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -1,4 +1,4 @@
-//! Batches as a probe would make them.
+//! Batches as made by a probe.
 
 use super::Api;
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
@@ -7,21 +7,21 @@ use zonepulse_wire::{Batch, Counter, Counters, Coverage, Evicted, Identity, Reco
 /// A point: hits of a record and kind in an interval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
-    /// Canonical name.
+    /// The canonical name.
     pub host: String,
     /// As in answers.
     pub record_type: RecordType,
     /// Request, or response with its code.
     pub kind: MessageKind,
-    /// How many.
+    /// The number of hits.
     pub hits: u64,
-    /// The first one, milliseconds after the interval's start.
+    /// The first hit, milliseconds after the interval's start.
     pub first_ms: u32,
-    /// The last one.
+    /// The last hit, milliseconds after the interval's start.
     pub last_ms: u32,
 }
 
-/// A request.
+/// The kind of requests.
 pub const REQUEST: MessageKind = MessageKind::REQUEST;
 
 /// A response with this code.
@@ -36,7 +36,7 @@ pub fn point(host: &str, record_type: &str, kind: MessageKind, hits: u64, at_ms:
     Point { host: host.to_owned(), record_type, kind, hits, first_ms: at_ms, last_ms: at_ms }
 }
 
-/// A batch that covers the whole of a minute.
+/// A batch that covers a whole minute.
 pub fn batch(server_id: u32, epoch: u64, seq: u64, start_s: u64, points: &[Point]) -> Batch {
     let mut records = Records::new();
     let mut known: Vec<(String, RecordType)> = Vec::new();
@@ -68,12 +68,12 @@ pub fn batch(server_id: u32, epoch: u64, seq: u64, start_s: u64, points: &[Point
     }
 }
 
-/// A batch's bytes.
+/// Encodes a batch.
 pub fn encode(batch: &Batch) -> Vec<u8> {
     batch.encode().expect("a test's batches are within the bounds of the format")
 }
 
-/// Sends a batch, which the central must take.
+/// Sends a batch, which the central must accept.
 pub fn send(api: &Api, batch: &Batch) {
     let response = api.post_batch(encode(batch));
     assert_eq!(response.status, 204, "{}", response.text());

@@ -1,4 +1,4 @@
-//! What the web page shows: Chromium opens it, runs its script, and writes what came of it.
+//! The contents of the web page: Chromium opens it, runs its script, and dumps the result.
 
 use super::api::Credentials;
 use super::process::run;
@@ -8,14 +8,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// Debian's.
+/// Debian's Chromium.
 pub const PROGRAM: &str = "/usr/bin/chromium";
 
-/// The page of a central at a moment, as a document without script.
+/// The page of a central at one moment, as a document without scripts.
 pub struct Page(String);
 
 impl Page {
-    /// Opens it as the administrator, with what is chosen in it (as in `age=900`), and waits until it has its numbers.
+    /// Opens it as the administrator with these options (as in `age=900`), and waits until it shows
+    /// its numbers.
     pub fn open(central: &Central, chosen: &str) -> Page {
         let Credentials::User(name, password) = central.administrator() else { panic!("the administrator is a user") };
         let mut url = Url::parse(&format!("{}/#{chosen}", central.url())).expect("an address");
@@ -26,7 +27,7 @@ impl Page {
         })
     }
 
-    /// The text of the element with this id; none when it is hidden.
+    /// The text of the element with this ID; none if it is hidden.
     pub fn text(&self, id: &str) -> Option<String> {
         element(&self.0, id)
     }
@@ -36,9 +37,9 @@ fn dump(url: &Url) -> String {
     let folder = tempfile::Builder::new().prefix("zonepulse-browser").tempdir().expect("a temporary folder can be made");
     let mut command = Command::new(PROGRAM);
     command.args(["--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-proxy-server"]);
-    // The page is the test's own, and root has no sandbox.
+    // The page is the test's own, and Chromium's sandbox does not work as root.
     command.arg("--no-sandbox").arg(profile(folder.path()));
-    // The clock stands still while the page waits for an answer.
+    // The virtual clock stops while the page waits for an answer.
     command.args(["--virtual-time-budget=3000", "--dump-dom", url.as_str()]).env("HOME", folder.path());
     let output = run(&mut command, Duration::from_secs(60));
     assert_eq!(output.code, Some(0), "Chromium fails: {}", output.err);
@@ -49,7 +50,8 @@ fn profile(folder: &Path) -> String {
     format!("--user-data-dir={}", folder.display())
 }
 
-/// The text of the element with an id in a document that a browser wrote: every tag is closed, and `<` in a text is escaped.
+/// The text of an element by ID, in a document written by a browser: every tag is closed, and `<`
+/// in text is escaped.
 fn element(document: &str, id: &str) -> Option<String> {
     let at = document.find(&format!(" id=\"{id}\"")).unwrap_or_else(|| panic!("no {id} in {document}"));
     let start = document[..at].rfind('<').expect("an attribute is in a tag");
@@ -72,7 +74,7 @@ fn element(document: &str, id: &str) -> Option<String> {
         } else if tag.starts_with(&open) && tag[open.len()..].starts_with(['>', ' ']) {
             depth += 1;
         }
-        // Cells stand beside each other.
+        // Separate table cells.
         text += if tag.starts_with("</") { " " } else { "" };
     }
     let text = [("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " "), ("&quot;", "\""), ("&amp;", "&")]

@@ -1,4 +1,4 @@
-//! A second pair of eyes: what tcpdump saw on the loopback interface.
+//! An independent observer: tcpdump on the loopback interface.
 
 use super::eventually;
 use super::process::Process;
@@ -22,18 +22,18 @@ impl Capture {
     pub fn start(port: u16, folder: &Path) -> Self {
         let file = folder.join("tcpdump.pcap");
         let mut command = Command::new("tcpdump");
-        // 128 octets of every packet are enough for its header and its response code.
+        // 128 octets of every packet are enough for its headers and response code.
         command.args(["-i", "lo", "-n", "-s", "128", "-B", "65536", "-w"]).arg(&file).arg(format!("udp port {port}"));
-        // tcpdump as root becomes another user, who may not write here.
+        // As root, tcpdump would switch to a user who may not write here.
         command.args(["-Z", "root"]);
         let tcpdump = Process::start("tcpdump", command, folder);
         eventually("tcpdump captures", Duration::from_secs(10), || tcpdump.log().contains("listening on").then_some(()));
         Capture { file, port, tcpdump }
     }
 
-    /// Ends it and gives every message that it saw, by time.
+    /// Stops it and returns all messages that it saw, in chronological order.
     pub fn finish(mut self) -> Vec<Seen> {
-        // The kernel hands packets over a block at a time; what is in an unfinished one tcpdump does not wait for.
+        // The kernel hands over packets in blocks, and tcpdump does not wait for an incomplete one.
         thread::sleep(Duration::from_millis(1500));
         self.tcpdump.terminate(Duration::from_secs(10));
         let log = self.tcpdump.log();

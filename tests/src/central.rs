@@ -1,4 +1,4 @@
-//! The central: `zonepulse serve` on a folder of its own.
+//! The central: `zonepulse serve` in its own directory.
 
 use super::api::Credentials;
 use super::certificates::{Authority, Certificate};
@@ -12,18 +12,18 @@ use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A server that the central knows.
+/// A server at the central.
 #[derive(Debug, Clone)]
 pub struct Server {
     /// Its number.
     pub id: u32,
-    /// What its probe shows at the door.
+    /// The token of its probe.
     pub token: String,
 }
 
 /// A central, running or killed.
 pub struct Central {
-    // Before the folder, in which its log is: fields are dropped in order.
+    // Declared before the directory, which contains its log: fields are dropped in order.
     process: Option<Process>,
     folder: TempDir,
     port: u16,
@@ -31,19 +31,20 @@ pub struct Central {
     configuration: Option<String>,
     environment: Vec<(String, String)>,
     authority: Option<String>,
-    /// In which it runs and at which address, and where that is reached from here.
+    /// The namespace in which it runs with its address there, and where it can be reached from
+    /// here.
     elsewhere: Option<(String, SocketAddr)>,
-    /// The servers that it knows, in the order in which they were asked for.
+    /// Its servers, in the order in which they were requested.
     pub servers: Vec<Server>,
 }
 
 impl Central {
-    /// Starts one that knows these servers, by display name, and takes batches over HTTP.
+    /// Starts a central with these servers, by display name, that accepts batches over HTTP.
     pub fn start(servers: &[&str]) -> Self {
         Self::start_with(servers, None)
     }
 
-    /// The same, but its points keep of last accesses what they keep by default.
+    /// The same, with the default precision of last accesses in points.
     pub fn start_as_shipped(servers: &[&str]) -> Self {
         let mut central = Self::made(servers, None);
         central.as_shipped = true;
@@ -51,7 +52,8 @@ impl Central {
         central
     }
 
-    /// Starts one whose folder, log included, lies in this one, with settings from the environment.
+    /// Starts a central with its directory, including the log, below this one, and with settings
+    /// from the environment.
     pub fn start_on(parent: &Path, servers: &[&str], environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-central").tempdir_in(parent);
         let mut central = Self::made_in(folder.expect("a temporary folder can be made"), servers, None);
@@ -60,17 +62,17 @@ impl Central {
         central
     }
 
-    /// Starts one that also consumes a queue of the broker at a URL.
+    /// Starts a central that also consumes a queue of this broker.
     pub fn start_with_broker(servers: &[&str], url: &str, queue: &str) -> Self {
         Self::start_with(servers, Some(format!("[rabbitmq]\nurl = \"{url}\"\nqueue = \"{queue}\"\n")))
     }
 
-    /// Starts one with a file of configuration.
+    /// Starts a central with a configuration file.
     pub fn start_configured(servers: &[&str], configuration: &str) -> Self {
         Self::start_with(servers, Some(configuration.to_owned()))
     }
 
-    /// Starts one that speaks TLS, with a file of configuration besides.
+    /// Starts a central with TLS and a configuration file.
     pub fn start_secure(servers: &[&str], authority: &Authority, certificate: &Certificate, configuration: &str) -> Self {
         let mut central = Self::made(servers, Some(tls(certificate) + configuration));
         central.authority = Some(authority.pem());
@@ -78,7 +80,7 @@ impl Central {
         central
     }
 
-    /// Starts one in a namespace, at an address there, that speaks TLS.
+    /// Starts a central with TLS in a namespace, at an address there.
     pub fn start_in(
         namespace: &Namespace,
         address: SocketAddr,
@@ -144,7 +146,7 @@ impl Central {
         self.port
     }
 
-    /// Where probes send to.
+    /// The URL for probes.
     pub fn url(&self) -> String {
         match &self.elsewhere {
             Some((_, address)) => format!("https://{address}"),
@@ -159,17 +161,17 @@ impl Central {
         }
     }
 
-    /// What it has logged.
+    /// Its log.
     pub fn log(&self) -> String {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
 
-    /// What it has used so far of the processors, seconds.
+    /// CPU time used so far, seconds.
     pub fn cpu_seconds(&self) -> f64 {
         self.process.as_ref().expect("it runs").cpu_seconds()
     }
 
-    /// The processes that it has started: workers for SQL.
+    /// Its child processes: workers for SQL.
     pub fn workers(&self) -> Vec<u32> {
         let parent = format!("PPid:\t{}\n", self.pid());
         let entries = fs::read_dir("/proc").expect("there is /proc");
@@ -178,42 +180,45 @@ impl Central {
         processes.filter(is_ours).collect()
     }
 
-    /// What those that run now have used of the processors, seconds.
+    /// CPU time used by its current workers, seconds.
     pub fn cpu_seconds_of_workers(&self) -> f64 {
         self.workers().into_iter().filter_map(super::process::cpu_seconds).sum()
     }
 
-    /// Its process.
+    /// Its process ID.
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("it runs").pid()
     }
 
-    /// SIGHUP: it reads its configuration again.
+    /// SIGHUP: reloads its configuration.
     pub fn reload(&self) {
-        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        // SAFETY: kill touches no memory; the child has not been waited for, so the ID is still its
+        // own.
         unsafe { libc::kill(self.pid() as i32, libc::SIGHUP) };
     }
 
-    /// SIGSTOP: it does nothing until [`Central::thaw`].
+    /// SIGSTOP: suspends it until [`Central::thaw`].
     pub fn freeze(&self) {
-        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        // SAFETY: kill touches no memory; the child has not been waited for, so the ID is still its
+        // own.
         unsafe { libc::kill(self.pid() as i32, libc::SIGSTOP) };
     }
 
-    /// SIGCONT: it goes on.
+    /// SIGCONT: resumes it.
     pub fn thaw(&self) {
-        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        // SAFETY: kill touches no memory; the child has not been waited for, so the ID is still its
+        // own.
         unsafe { libc::kill(self.pid() as i32, libc::SIGCONT) };
     }
 
-    /// The value of a metric without labels, or with these; 0 when it is not told.
+    /// The value of a metric, with labels if given; 0 if it is absent.
     pub fn metric(&self, name: &str) -> u64 {
         let text = self.api().get("/metrics", &[], "text/plain").text();
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.map_or(0, |value| value.parse().expect("a whole number"))
     }
 
-    /// What `/readyz` says is missing; nothing when it is ready.
+    /// What `/readyz` reports as missing; none if it is ready.
     pub fn unready(&self) -> Option<String> {
         let ready = self.api().get("/readyz", &[], "application/json");
         (ready.status != 200).then(|| ready.text())
@@ -230,7 +235,7 @@ impl Central {
         assert!(status.success(), "the central ends with {status} after SIGTERM");
     }
 
-    /// Starts it on the data that it had, and waits until it is well.
+    /// Restarts it on its data, and waits until it is healthy.
     pub fn start_again(&mut self) {
         let mut command = self.command("serve");
         let listen =
@@ -250,13 +255,13 @@ impl Central {
         self.process = Some(process);
     }
 
-    /// `zonepulse check` finds the store sound; the central must not be running.
+    /// Checks that `zonepulse check` finds the store sound; the central must not be running.
     pub fn check(&self) -> String {
         assert!(self.process.is_none(), "one process opens the store");
         succeed(program_command("zonepulse").arg("check").arg(self.data()), Duration::from_secs(60))
     }
 
-    /// Its data.
+    /// Its data directory.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -271,17 +276,17 @@ impl Central {
             None => program_command("zonepulse"),
         };
         command.arg(name).arg("--data").arg(self.data());
-        // Captures are older than any retention that is usual.
+        // Captures are older than any usual retention.
         for key in ["RAW_RETENTION_MINUTES", "AGGREGATED_RETENTION_DAYS"] {
             command.env(format!("ZONEPULSE_STORE__{key}"), u32::MAX.to_string());
         }
-        // So are captures, and the times of batches that are about something else.
+        // So are captures, and batches whose time does not matter.
         command.env("ZONEPULSE_INGEST__MAX_AGE_DAYS", "36500");
-        // Points are held against the messages that they are of, to the millisecond.
+        // Points are compared with their messages, to the millisecond.
         if !self.as_shipped {
             command.env("ZONEPULSE_STORE__RAW_LAST_ACCESS", "ms");
         }
-        // Hours are sealed as soon as they have passed, so that questions get sealed points, too.
+        // Hours are sealed as soon as they have passed, so that questions also cover sealed points.
         command.env("ZONEPULSE_STORE__SEAL_AFTER_QUIET_S", "0");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
@@ -295,7 +300,7 @@ impl Central {
         Server { id, token: value(&text, "token") }
     }
 
-    /// Who was made at first start.
+    /// The administrator created at first start.
     pub fn administrator(&self) -> Credentials {
         let text = fs::read_to_string(self.data().join("admin-credentials")).expect("made at first start");
         Credentials::User(value(&text, "user"), value(&text, "password"))

@@ -1,4 +1,4 @@
-//! Certificates of a test's own: an authority, and what it signs.
+//! Test certificates: an authority, and what it signs.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
-/// An authority that nobody believes who is not told to.
+/// An authority that nobody trusts by default.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
@@ -15,19 +15,19 @@ pub struct Authority {
 /// A certificate and its key, as files.
 #[derive(Debug, Clone)]
 pub struct Certificate {
-    /// The certificate.
+    /// The certificate file.
     pub certificate: PathBuf,
-    /// Its key.
+    /// The key file.
     pub key: PathBuf,
 }
 
 static MADE: AtomicUsize = AtomicUsize::new(1);
 
 impl Authority {
-    /// Makes one.
+    /// Creates an authority.
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
-        // Two of one name would be taken for one whose signature is wrong.
+        // Two authorities of the same name would be confused with one whose signature is wrong.
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         params.distinguished_name.push(DnType::CommonName, format!("Authority {number} of a Zonepulse test"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -38,22 +38,22 @@ impl Authority {
         Authority { issuer, folder }
     }
 
-    /// Its own certificate.
+    /// The file with its own certificate.
     pub fn file(&self) -> PathBuf {
         self.folder.path().join("ca.crt")
     }
 
-    /// The same as text.
+    /// Its own certificate in PEM.
     pub fn pem(&self) -> String {
         self.issuer.pem()
     }
 
-    /// Signs a certificate for these names and addresses.
+    /// Issues a certificate for these names and addresses.
     pub fn certify(&self, names: &[&str]) -> Certificate {
         self.sign(names, |_| {})
     }
 
-    /// The same, for one that has expired.
+    /// Issues a certificate that has expired.
     pub fn certify_expired(&self, names: &[&str]) -> Certificate {
         self.sign(names, |params| {
             params.not_before = date_time_ymd(2019, 1, 1);

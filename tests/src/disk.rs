@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// A small disk of its own, in memory.
+/// A small in-memory disk.
 pub struct Disk {
-    /// Where it is mounted.
+    /// Its mount point.
     pub path: PathBuf,
     _folder: tempfile::TempDir,
 }
 
 impl Disk {
-    /// Mounts one.
+    /// Mounts a disk.
     pub fn mount(size_bytes: u64) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().join("disk");
@@ -26,7 +26,7 @@ impl Disk {
         Disk { path, _folder: folder }
     }
 
-    /// Leaves no more room than this.
+    /// Fills it up to this much free space.
     pub fn fill(&self, leave_bytes: u64) {
         let size_bytes = free_bytes(&self.path).saturating_sub(leave_bytes);
         let file = File::create(self.path.join("ballast")).expect("there is room for it");
@@ -35,7 +35,7 @@ impl Disk {
         assert_eq!(allocated, 0, "there is room for it");
     }
 
-    /// Gives the room back.
+    /// Frees the space again.
     pub fn empty(&self) {
         fs::remove_file(self.path.join("ballast")).expect("it is there");
     }
@@ -43,16 +43,16 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Whatever still has a file open there keeps it until it ends.
+        // Processes with open files on it keep it until they end.
         let _ = Command::new("umount").arg("-l").arg(&self.path).status();
     }
 }
 
 fn free_bytes(path: &Path) -> u64 {
     let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("a path");
-    // SAFETY: statvfs is plain numbers, for which zero is a value.
+    // SAFETY: statvfs consists of plain numbers, for which zero is valid.
     let mut about: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to live values of the right types.
+    // SAFETY: both pointers are to valid values of the right types.
     assert_eq!(unsafe { libc::statvfs(path.as_ptr(), &raw mut about) }, 0, "it is mounted");
     about.f_bavail * about.f_frsize
 }

@@ -1,4 +1,4 @@
-//! Questions: dnsperf, and what it says it has seen.
+//! Load by dnsperf, and its report.
 
 use super::network::Namespace;
 use super::process::{Process, succeed};
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// What is asked for, in turn: most exists, some does not, one is of another zone.
+/// The questions in rotation: most exist, some do not, one is in another zone.
 const QUESTIONS: &str = "\
 www.example A
 www.example AAAA
@@ -23,39 +23,39 @@ gone.example AAAA
 other.test A
 ";
 
-/// What dnsperf reports of a run.
+/// dnsperf's report of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Queries sent.
     pub sent: u64,
     /// Queries answered.
     pub completed: u64,
-    /// Queries given up.
+    /// Queries without an answer.
     pub lost: u64,
     /// Responses by code.
     pub codes: BTreeMap<String, u64>,
 }
 
-/// How dnsperf asks.
+/// How dnsperf sends.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// `udp` or `tcp`.
     pub mode: &'static str,
     /// The server's port on 127.0.0.1.
     pub port: u16,
-    /// No more than so many a second.
+    /// Maximum rate, queries per second.
     pub per_second: u32,
 }
 
 impl Load {
-    /// Asks everything `rounds` times, eleven questions each, and gives the report.
+    /// Asks all eleven questions `rounds` times, and returns the report.
     pub fn rounds(self, rounds: u32, folder: &Path) -> Report {
         let mut command = self.command(folder);
         command.args(["-n", &rounds.to_string()]);
         Report::parse(&succeed(&mut command, Duration::from_secs(120)))
     }
 
-    /// Asks until it is terminated, so many seconds at most.
+    /// Asks until terminated, for at most this many seconds.
     pub fn start(self, seconds: u32, folder: &Path) -> Process {
         let mut command = self.command(folder);
         command.args(["-l", &seconds.to_string()]);
@@ -83,7 +83,7 @@ impl Load {
 }
 
 impl Report {
-    /// From what dnsperf prints at its end.
+    /// Parses the report that dnsperf prints at its end.
     pub fn parse(text: &str) -> Self {
         let number = |label: &str| {
             let line = text.lines().find_map(|line| line.trim().strip_prefix(label));
@@ -103,7 +103,7 @@ impl Report {
         }
     }
 
-    /// Both together.
+    /// Sums both reports.
     pub fn and(mut self, other: Report) -> Self {
         self.sent += other.sent;
         self.completed += other.completed;

@@ -1,5 +1,5 @@
-// Preloaded into a process of a test: its wall clock is wrong by as many seconds as the file FALSE_CLOCK says.
-// Nothing else is: neither the clocks that are never set, nor the times that the kernel gives packets.
+// Preloaded into a process under test: shifts its wall clock by the number of seconds in the file FALSE_CLOCK.
+// Clocks that cannot be set and the kernel's packet timestamps are not affected.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>

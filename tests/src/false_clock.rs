@@ -1,4 +1,4 @@
-//! A wall clock that a test sets, for one process.
+//! A wall clock that a test can set, for one process.
 
 use super::process::succeed;
 use std::fs;
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// A clock that is wrong by so many seconds.
+/// A clock with an adjustable offset.
 pub struct FalseClock {
     library: PathBuf,
     offset: PathBuf,
 }
 
 impl FalseClock {
-    /// One that is right until it is set. It needs a C compiler, as the build does.
+    /// A clock that is right until it is set. Requires a C compiler, as the build does.
     pub fn new(folder: &Path) -> Self {
         let (source, library) = (folder.join("false_clock.c"), folder.join("false_clock.so"));
         fs::write(&source, include_str!("false_clock.c")).expect("a test's folder is writable");
@@ -25,20 +25,20 @@ impl FalseClock {
         clock
     }
 
-    /// The process of this command goes by it.
+    /// Makes the process of this command use the clock.
     pub fn for_command(&self, mut command: Command) -> Command {
         command.envs(self.environment());
         command
     }
 
-    /// A process with this environment goes by it.
+    /// Environment variables that make a process use the clock.
     pub fn environment(&self) -> [(&'static str, &str); 2] {
         [("LD_PRELOAD", text(&self.library)), ("FALSE_CLOCK", text(&self.offset))]
     }
 
-    /// It is ahead by so many seconds, or behind.
+    /// Sets how far it is ahead, seconds; negative for behind.
     pub fn set(&self, ahead_s: i64) {
-        // At once: a file that is being written would be another time.
+        // Atomically: a partly written file would be yet another time.
         let new = self.offset.with_extension("new");
         fs::write(&new, ahead_s.to_string()).expect("a test's folder is writable");
         fs::rename(&new, &self.offset).expect("a test's folder is writable");

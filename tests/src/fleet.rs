@@ -1,7 +1,7 @@
-//! A fleet: a central and a broker in a network of their own, and nodes that a cable each leads to.
+//! A fleet: a central and a broker in a separate network, and nodes connected by cables.
 //!
-//! Nothing is set up by hand that the API does: servers are made over it, and nodes enrol with the
-//! command that it gives.
+//! Everything is set up through the API: servers are created with it, and nodes enrol with the
+//! command that it returns.
 
 use super::api::Credentials;
 use super::dnsperf::{Load, Report};
@@ -15,14 +15,14 @@ use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Where the central and the broker are, for every node.
+/// The address of the central and the broker, for every node.
 const HUB: &str = "10.77.0.1";
-/// Where a node listens for a central that pulls, unless it is told otherwise.
+/// The default port on which a node listens for a pulling central.
 const PULL_PORT: u16 = 8054;
 
-/// The place that all cables lead to, with the central and the broker, both with TLS.
+/// The hub of all cables, with the central and the broker, both with TLS.
 pub struct Hub {
-    // What runs in the namespace goes before it.
+    // Processes in the namespace are dropped before it.
     central: Central,
     _broker: RabbitMq,
     authority: Authority,
@@ -30,7 +30,7 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts a central and a broker, and sets for all servers where they are.
+    /// Starts a central and a broker, and stores their addresses in the settings of all servers.
     pub fn start() -> Self {
         let namespace = Namespace::new("hub");
         namespace.ip(&format!("addr add {HUB}/32 dev lo"));
@@ -58,19 +58,19 @@ impl Hub {
         &self.central
     }
 
-    /// SIGTERM to the central, and a look at its store, which has to be sound.
+    /// Stops the central with SIGTERM, and checks its store, which must be sound.
     pub fn check(mut self) -> String {
         self.central.stop();
         self.central.check()
     }
 
-    /// Changes what is set for all servers.
+    /// Changes the settings of all servers.
     pub fn set(&self, settings: Value) {
         let response = self.central.api().send_json(Method::PATCH, "/api/v2/settings", &settings);
         assert_eq!(response.status, 200, "{settings}: {}", response.text());
     }
 
-    /// Changes what is set for one server.
+    /// Changes the settings of one server.
     pub fn set_of(&self, node: &Node, settings: Value) {
         let path = format!("/api/v2/pvservers/{}", node.server_id);
         let response = self.central.api().send_json(Method::PATCH, &path, &json!({ "settings": settings }));
@@ -83,7 +83,8 @@ impl Hub {
         settings["settings_version"].as_u64().expect("a version")
     }
 
-    /// A client of whoever listens at an address that cables lead to; its certificate has to be for `localhost`, too.
+    /// A client for a listener at the end of a cable; its certificate must also be valid for
+    /// `localhost`.
     pub fn client(&self, address: SocketAddr, token: &str) -> Api {
         let url = format!("https://localhost:{}", self.namespace.forward(address));
         Api::secure(&url, &self.authority.pem(), Credentials::Token(token.to_owned()))
@@ -94,7 +95,7 @@ impl Hub {
 pub struct Node {
     /// Its name.
     pub name: &'static str,
-    /// The number that the central has given it.
+    /// Its number at the central.
     pub server_id: u32,
     /// Where it may be pulled from.
     pub pull_address: SocketAddr,
@@ -109,7 +110,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Lays a cable, makes a server whose batches come by this way, enrols, and starts the probe.
+    /// Connects a cable, creates a server with this communication, enrols, and starts the probe.
     pub fn start(hub: &Hub, number: u8, name: &'static str, communication: &str) -> Self {
         let namespace = Namespace::new(&format!("node{number}"));
         let cable = format!("cable{number}");
@@ -146,24 +147,24 @@ impl Node {
         node
     }
 
-    /// Tries to enrol once more with the same token.
+    /// Tries to enrol again with the same token.
     pub fn enroll_again(&self, hub: &Hub) -> Option<Output> {
         Probe::enroll(&self.namespace, &self.enroll_command, &self.enrollment_token, &hub.authority.file()).err()
     }
 
-    /// The token that the probe shows to the central.
+    /// The token that the probe presents to the central.
     pub fn token(&self) -> String {
         let file = self.probe.folder().join("token");
         fs::read_to_string(file).expect("an enrolled probe has a token").trim().to_owned()
     }
 
-    /// Begins to ask the DNS server.
+    /// Starts querying the DNS server.
     pub fn ask(&mut self, per_second: u32) {
         let load = Load { mode: "udp", port: self.knot.port, per_second };
         self.traffic = Some(load.start_in(&self.namespace, 3600, self.probe.folder()));
     }
 
-    /// Ends that, and gives what dnsperf says.
+    /// Stops querying, and returns dnsperf's report.
     pub fn ask_no_more(&mut self) -> Report {
         let mut traffic = self.traffic.take().expect("it asks");
         assert!(traffic.exited().is_none(), "dnsperf ended by itself: {}", traffic.log());
@@ -171,17 +172,17 @@ impl Node {
         Report::parse(&traffic.log())
     }
 
-    /// What the DNS server has counted itself: responses by code.
+    /// The DNS server's own counts of responses by code.
     pub fn responses(&self) -> BTreeMap<String, u64> {
         self.knot.responses()
     }
 
-    /// Takes the cable out.
+    /// Disconnects the cable.
     pub fn cut(&self, hub: &Hub) {
         hub.namespace.ip(&format!("link set {} down", self.cable));
     }
 
-    /// Puts the cable in again.
+    /// Reconnects the cable.
     pub fn mend(&self, hub: &Hub) {
         hub.namespace.ip(&format!("link set {} up", self.cable));
     }

@@ -1,4 +1,4 @@
-//! A DHCP server of the test's own.
+//! A DHCP server for tests.
 
 use super::eventually;
 use super::process::Process;
@@ -11,9 +11,9 @@ use tempfile::TempDir;
 
 const SERVER: &str = "/usr/sbin/kea-dhcp4";
 
-/// Kea for IPv4, which serves no network: it is there to be looked at.
+/// Kea for IPv4 without a network to serve: it only needs to be visible.
 pub struct Kea {
-    // Before the folder, in which its log is: fields are dropped in order.
+    // Declared before the directory, which contains its log: fields are dropped in order.
     process: Process,
     folder: TempDir,
 }
@@ -45,7 +45,7 @@ impl Kea {
         self.folder.path().join("control.sock")
     }
 
-    /// What it says of its version on the command line.
+    /// Its version, as reported on the command line.
     pub fn version() -> String {
         let output = Command::new(SERVER).arg("-v").output().expect("Kea starts");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()

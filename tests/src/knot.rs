@@ -1,4 +1,4 @@
-//! A DNS server of the test's own: Knot on a private port of 127.0.0.1.
+//! A DNS server for tests: Knot on a private port of 127.0.0.1.
 
 use super::network::Namespace;
 use super::process::{Process, succeed};
@@ -28,7 +28,7 @@ alias CNAME www
 
 /// knotd with one zone, `example.`, and statistics.
 pub struct Knot {
-    // Before the folder, in which its log is: fields are dropped in order.
+    // Declared before the directory, which contains its log: fields are dropped in order.
     server: Process,
     folder: TempDir,
     /// Its port, UDP and TCP.
@@ -36,27 +36,27 @@ pub struct Knot {
 }
 
 impl Knot {
-    /// Starts one and waits until it answers.
+    /// Starts a server and waits until it answers.
     pub fn start() -> Self {
         Self::start_with(ports::free(), None, None)
     }
 
-    /// The same, and it tells of queries through dnstap to a Unix socket, and not of responses.
+    /// Starts a server that reports queries, but no responses, with dnstap to a Unix socket.
     pub fn start_telling_of_queries(socket: &Path) -> Self {
         Self::start_with(ports::free(), Some(Told { socket, responses: "off" }), None)
     }
 
-    /// The same, and it tells what it does through dnstap to a Unix socket.
+    /// Starts a server that reports its messages with dnstap to a Unix socket.
     pub fn start_telling(socket: &Path) -> Self {
         Self::start_telling_on(ports::free(), socket)
     }
 
-    /// The same on a port that is known before.
+    /// The same, on a given port.
     pub fn start_telling_on(port: u16, socket: &Path) -> Self {
         Self::start_with(port, Some(Told { socket, responses: "on" }), None)
     }
 
-    /// Starts one in a namespace, on its loopback device and the usual port, that says who it is.
+    /// Starts a server with an identity in a namespace, on its loopback device and the usual port.
     pub fn start_in(namespace: &Namespace, identity: &str) -> Self {
         Self::start_with(53, None, Some((namespace, identity)))
     }
@@ -81,7 +81,7 @@ impl Knot {
         server.arg("-c").arg(path.join("knot.conf"));
         let server = Process::start("knotd", server, path);
         let knot = Knot { port, server, folder };
-        // It loads its zone before it opens the socket of knotc, the last thing that it does at start.
+        // It loads its zone before it opens knotc's socket, the last step of its startup.
         eventually("knotd has started", Duration::from_secs(20), || {
             let log = knot.server.log();
             assert!(!log.contains("failed to"), "knotd does not start: {log}");
@@ -90,19 +90,21 @@ impl Knot {
         knot
     }
 
-    /// SIGSTOP: it answers nothing until [`Knot::thaw`].
+    /// SIGSTOP: suspends it until [`Knot::thaw`].
     pub fn freeze(&self) {
-        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        // SAFETY: kill touches no memory; the child has not been waited for, so the ID is still its
+        // own.
         unsafe { libc::kill(self.server.pid() as i32, libc::SIGSTOP) };
     }
 
-    /// SIGCONT: it goes on.
+    /// SIGCONT: resumes it.
     pub fn thaw(&self) {
-        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        // SAFETY: kill touches no memory; the child has not been waited for, so the ID is still its
+        // own.
         unsafe { libc::kill(self.server.pid() as i32, libc::SIGCONT) };
     }
 
-    /// Asks for a name, written without escapes, and a type's number; gives the code of the answer.
+    /// Queries a name without escapes, with a type number; returns the RCODE.
     pub fn ask(&self, name: &str, record_type: u16) -> u8 {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout can be set");
@@ -114,12 +116,12 @@ impl Knot {
         answer[3] & 0xf
     }
 
-    /// SIGTERM, after which it has told everything.
+    /// SIGTERM, after which it has reported everything.
     pub fn stop(mut self) {
         self.server.terminate(Duration::from_secs(20));
     }
 
-    /// What it has counted itself: `mod-stats.response-code[NOERROR]` and so on.
+    /// Its own counters: `mod-stats.response-code[NOERROR]` and so on.
     pub fn statistics(&self) -> BTreeMap<String, u64> {
         let mut control = Command::new("/usr/sbin/knotc");
         control.arg("-s").arg(self.folder.path().join("knot.sock")).arg("stats");
@@ -130,7 +132,7 @@ impl Knot {
             .collect()
     }
 
-    /// Its responses by code, those that are not zero.
+    /// Its nonzero responses by code.
     pub fn responses(&self) -> BTreeMap<String, u64> {
         self.statistics()
             .into_iter()
@@ -142,14 +144,14 @@ impl Knot {
     }
 }
 
-/// What a server tells through dnstap.
+/// What the server reports with dnstap.
 struct Told<'a> {
     socket: &'a Path,
     /// `on` or `off`.
     responses: &'static str,
 }
 
-/// What of the configuration says which modules there are.
+/// The module sections of the configuration.
 fn modules(told: Option<Told<'_>>) -> String {
     let template = |modules: &str| format!("template:\n  - id: default\n    global-module: [{modules}]\n");
     match told {

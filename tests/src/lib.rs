@@ -1,8 +1,7 @@
-//! Starts real parts for a test and stops them again.
+//! Starts real components for tests, and stops them again.
 //!
-//! Everything here is a value that stops what it stands for when it is dropped,
-//! also when a test panics. What a process wrote is shown when the test that
-//! had it fails.
+//! Everything here is a value that stops its component when dropped, even if a test panics. If a
+//! test fails, the output of its processes is shown.
 
 pub mod api;
 pub mod batches;

@@ -1,4 +1,4 @@
-//! A wire on which bytes are counted: TCP connections that are passed on to somebody else.
+//! A wire on which bytes are counted: forwards TCP connections.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-/// Listens on a port of this machine and passes on what comes to another; ends with the process.
+/// Listens on a port of this machine and forwards connections to another; ends with the process.
 pub struct Wire {
     address: SocketAddr,
     counts: Arc<Counts>,
@@ -19,7 +19,7 @@ struct Counts {
 }
 
 impl Wire {
-    /// To a port of this machine.
+    /// Forwards to a port of this machine.
     pub fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -43,12 +43,12 @@ impl Wire {
         self.address.port()
     }
 
-    /// Bytes that clients have sent so far, without those of TCP and IP.
+    /// Bytes sent by clients so far, without TCP and IP headers.
     pub fn there_bytes(&self) -> u64 {
         self.counts.there.load(Ordering::Relaxed)
     }
 
-    /// Bytes that came back.
+    /// Bytes sent back so far.
     pub fn back_bytes(&self) -> u64 {
         self.counts.back.load(Ordering::Relaxed)
     }

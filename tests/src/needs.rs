@@ -1,4 +1,4 @@
-//! What a test needs besides the two programs, and what to say when this machine does not have it.
+//! What tests need besides the two programs, and the reason given when this machine lacks it.
 
 use super::rabbitmq::{Release, root_of_four};
 use libtest_mimic::{Completion, Trial};
@@ -15,7 +15,7 @@ pub fn test(name: &str, body: impl FnOnce() + Send + 'static) -> Trial {
     })
 }
 
-/// A test that needs something of this machine; ignored, with the reason, when it is not there.
+/// A test with a requirement; ignored, with the reason, if this machine lacks it.
 pub fn test_with<T>(
     name: &str,
     need: impl FnOnce() -> Result<T, String> + Send + 'static,
@@ -30,25 +30,27 @@ pub fn test_with<T>(
     })
 }
 
-/// The large captures: in `ZONEPULSE_CORPUS`, or in a folder `shared` beside the project's.
+/// The large captures: in `ZONEPULSE_CORPUS`, or in a directory `shared` next to the repository.
 pub fn corpus() -> Result<Corpus, String> {
     let folder =
         std::env::var_os("ZONEPULSE_CORPUS").map_or_else(|| zonepulse_fixtures::project().join("../shared"), PathBuf::from);
     Corpus::at(&folder).ok_or_else(|| format!("no corpus in {}: set ZONEPULSE_CORPUS", folder.display()))
 }
 
-/// To be the one test at a time that measures: two would share two cores.
+/// Exclusive use of the machine for a measurement: two tests would share two cores.
 pub fn alone() -> Result<MutexGuard<'static, ()>, String> {
     static ONE: Mutex<()> = Mutex::new(());
     Ok(ONE.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The right to capture on the loopback interface, and to be alone: what one measures another would lose.
+/// Permission to capture on the loopback interface, exclusively: two measurements would affect each
+/// other.
 pub fn capture_rights() -> Result<MutexGuard<'static, ()>, String> {
     if has_net_raw() { alone() } else { Err("capturing needs root or CAP_NET_RAW".to_owned()) }
 }
 
-/// The same, and the right to make network namespaces, devices and owners of files.
+/// The same, and permission to create network namespaces and devices, and to change owners of
+/// files.
 pub fn root() -> Result<MutexGuard<'static, ()>, String> {
     // SAFETY: geteuid touches no memory.
     if unsafe { libc::geteuid() } != 0 || !std::path::Path::new("/usr/sbin/ip").exists() {
@@ -57,14 +59,14 @@ pub fn root() -> Result<MutexGuard<'static, ()>, String> {
     capture_rights()
 }
 
-/// Knot's module for dnstap, which is a Debian package of its own.
+/// Knot's dnstap module, which is a separate Debian package.
 pub fn knot_dnstap() -> Result<(), String> {
     let status = Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Status}", "knot-module-dnstap"]).output();
     let is_there = status.is_ok_and(|output| output.stdout == b"installed");
     if is_there { Ok(()) } else { Err("Knot has no dnstap: install knot-module-dnstap".to_owned()) }
 }
 
-/// A RabbitMQ of a release.
+/// A RabbitMQ of this release.
 pub fn rabbitmq(release: Release) -> Result<(), String> {
     // SAFETY: geteuid touches no memory.
     let is_root = unsafe { libc::geteuid() } == 0;
@@ -87,12 +89,12 @@ pub fn browser() -> Result<(), String> {
     if Path::new(super::browser::PROGRAM).exists() { Ok(()) } else { Err("there is no browser: install chromium".to_owned()) }
 }
 
-/// The same, and the right to mount file systems.
+/// The same, and permission to mount file systems.
 pub fn browser_and_mount_rights() -> Result<MutexGuard<'static, ()>, String> {
     browser().and_then(|()| capture_and_mount_rights())
 }
 
-/// DuckDB, as a module of the Python that `scripts/test.sh` names.
+/// DuckDB, as a module for the Python that `scripts/test.sh` sets.
 pub fn duckdb() -> Result<PathBuf, String> {
     let missing = || "there is no DuckDB: scripts/test.sh installs it".to_owned();
     let python = std::env::var_os("ZONEPULSE_TESTS_PYTHON").map(PathBuf::from).ok_or_else(missing)?;
@@ -100,7 +102,8 @@ pub fn duckdb() -> Result<PathBuf, String> {
     if status.is_ok_and(|status| status.success()) { Ok(python) } else { Err(missing()) }
 }
 
-/// The right to capture, and to mount file systems, of files as well, where nobody else sees them.
+/// Permission to capture, and to mount file systems, including loop devices, in a private mount
+/// namespace.
 pub fn capture_and_mount_rights() -> Result<MutexGuard<'static, ()>, String> {
     let may_mount = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
     if !may_mount.is_ok_and(|status| status.success()) || !Path::new("/dev/loop-control").exists() {

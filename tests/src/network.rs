@@ -1,4 +1,4 @@
-//! A network of the test's own: namespaces, and devices in them.
+//! Test networks: namespaces with devices.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use super::process::{run, succeed};
 
-/// A network namespace (ip-netns(8)), deleted when dropped, with all that is in it.
+/// A network namespace (ip-netns(8)), deleted with everything in it when dropped.
 pub struct Namespace {
     /// Its name.
     pub name: String,
 }
 
 impl Namespace {
-    /// Makes one with its loopback device up.
+    /// Creates a namespace with its loopback device up.
     pub fn new(what: &str) -> Self {
         let name = format!("zonepulse-{what}-{}", std::process::id());
         succeed(Command::new("/usr/sbin/ip").args(["netns", "add", &name]), Duration::from_secs(10));
@@ -26,33 +26,34 @@ impl Namespace {
         namespace
     }
 
-    /// `ip` with these arguments, in it.
+    /// Runs `ip` with these arguments in it.
     pub fn ip(&self, arguments: &str) {
         let mut command = Command::new("/usr/sbin/ip");
         succeed(command.args(["-n", &self.name]).args(arguments.split(' ')), Duration::from_secs(10));
     }
 
-    /// The same, where it may fail: whether it did not.
+    /// The same, but may fail; returns whether it succeeded.
     pub fn try_ip(&self, arguments: &str) -> bool {
         let mut command = Command::new("/usr/sbin/ip");
         run(command.args(["-n", &self.name]).args(arguments.split(' ')), Duration::from_secs(10)).code == Some(0)
     }
 
-    /// A program in it.
+    /// A command that runs in it.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("/usr/sbin/ip");
         command.args(["netns", "exec", &self.name]).arg(program);
         command
     }
 
-    /// Makes an address in it reachable from outside: connections to the port of 127.0.0.1 that this
-    /// gives go there.
+    /// Makes an address in it reachable from outside: returns a port of 127.0.0.1 whose connections
+    /// are forwarded there.
     pub fn forward(&self, to: SocketAddr) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("it has one").port();
         let namespace = file(&self.name);
         thread::spawn(move || {
-            // The listener stays where it was made; what is made from here on is in the namespace.
+            // The listener stays where it was created; sockets created from here on are in the
+            // namespace.
             enter(&namespace);
             for here in listener.incoming().flatten() {
                 if let Ok(there) = TcpStream::connect(to) {
@@ -63,13 +64,14 @@ impl Namespace {
         port
     }
 
-    /// Does something in a thread of its own in it: sockets belong to the namespace in which they were made.
+    /// Runs `work` on a separate thread in it: sockets belong to the namespace in which they are
+    /// created.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         inside(&self.name, work)
     }
 }
 
-/// Does something in a thread of its own in the namespace of this name.
+/// Runs `work` on a separate thread in the namespace of this name.
 pub(crate) fn inside<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> T {
     let namespace = file(name);
     let inside = || {
@@ -83,14 +85,14 @@ fn file(name: &str) -> File {
     File::open(format!("/run/netns/{name}")).expect("a namespace has a file")
 }
 
-/// Takes the calling thread, which must be the caller's own, into a namespace.
+/// Moves the calling thread, which must belong to the caller, into a namespace.
 fn enter(namespace: &File) {
-    // SAFETY: setns changes the calling thread and nothing else.
+    // SAFETY: setns affects only the calling thread.
     let entered = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
     assert_eq!(entered, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// Carries bytes both ways until both sides have ended.
+/// Forwards bytes in both directions until both sides have ended.
 fn couple(here: TcpStream, there: TcpStream) {
     for (from, to) in [(&here, &there), (&there, &here)] {
         let clone = |stream: &TcpStream| stream.try_clone().expect("a socket can be cloned");

@@ -1,4 +1,4 @@
-//! The probe: `zonepulse-probe` with a configuration and a spool of its own.
+//! The probe: `zonepulse-probe` with its own configuration and spool.
 
 use super::network::Namespace;
 use super::process::{Output, Process, program, program_command, run, run_with_input, without_settings, write_private};
@@ -10,29 +10,29 @@ use std::time::Duration;
 use tempfile::TempDir;
 use zonepulse_wire::Batch;
 
-/// What a probe is told.
+/// Settings of a probe.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The server's number.
     pub server_id: u32,
-    /// Seconds.
+    /// Length of an interval, seconds.
     pub interval_s: u32,
-    /// What is listened to.
+    /// The capture device.
     pub device: &'static str,
-    /// Where DNS is spoken.
+    /// The DNS port.
     pub port: u16,
     /// `any` or `local`.
     pub addresses: &'static str,
     /// What is counted.
     pub sources: Sources,
-    /// How often the machine is measured, seconds; not at all without it.
+    /// Sampling interval of system metrics, seconds; none to turn them off.
     pub system_interval_s: Option<u32>,
     /// `communication` and its table, as TOML.
     pub deliver: String,
 }
 
 impl Settings {
-    /// For a probe that reaches no central: what it counts stays in its spool.
+    /// For a probe that reaches no central, so that everything stays in its spool.
     pub fn spooled() -> Self {
         let deliver = "communication = \"http\"\n[deliver.http]\nurl = \"http://127.0.0.1:9\"\ntoken = \"none\"\n".to_owned();
         Settings {
@@ -72,21 +72,21 @@ impl Settings {
 pub enum Sources {
     /// The device.
     Capture,
-    /// What servers tell; beside it a capture that cannot begin.
+    /// dnstap, next to a capture that cannot start.
     Dnstap,
-    /// The device, and what servers tell is compared with it.
+    /// The device, with dnstap for comparison.
     CaptureAndDnstap,
 }
 
-/// A probe's folder, and the probe while it runs.
+/// A probe's directory, and the probe while it runs.
 pub struct Probe {
-    // Before the folder, in which its log is: fields are dropped in order.
+    // Declared before the directory, which contains its log: fields are dropped in order.
     process: Option<Process>,
     folder: TempDir,
 }
 
 impl Probe {
-    /// A probe that does not run yet.
+    /// A probe that is not running yet.
     pub fn new(settings: &Settings) -> Self {
         let folder = tempfile::Builder::new().prefix("zonepulse-probe").tempdir().expect("a temporary folder can be made");
         let socket = format!("dnstap.socket = \"{}/dnstap.sock\"\n", folder.path().display());
@@ -96,7 +96,7 @@ impl Probe {
             Sources::CaptureAndDnstap => (socket, settings.device),
         };
         let system = match settings.system_interval_s {
-            // Batches soon, so that nobody has to wait for one.
+            // Small batches, so that tests need not wait for them.
             Some(interval_s) => format!("system.interval_s = {interval_s}\nsystem.batch_s = {}\n", 5 * interval_s),
             None => "system.enabled = false\n".to_owned(),
         };
@@ -117,8 +117,8 @@ impl Probe {
         Probe { folder, process: None }
     }
 
-    /// A probe in a namespace that does not run yet, set up by the command that the central gives for it, which
-    /// reads the token; `Err` with what the command wrote when it failed.
+    /// A probe in a namespace that is not running yet, set up with the command from the central,
+    /// which reads the token; `Err` with the output of the command if it failed.
     pub fn enroll(namespace: &Namespace, command: &str, token: &str, authority: &Path) -> Result<Self, Output> {
         let folder = tempfile::Builder::new().prefix("zonepulse-probe").tempdir().expect("a temporary folder can be made");
         let probe = Probe { folder, process: None };
@@ -130,7 +130,7 @@ impl Probe {
         if output.code == Some(0) { Ok(probe) } else { Err(output) }
     }
 
-    /// Puts something else in the place of a line of the configuration; it is given the line's key.
+    /// Replaces a line of the configuration; `change` gets the line's key.
     pub fn configure(&self, line: &str, change: impl FnOnce(&str) -> String) {
         let text = fs::read_to_string(self.config()).expect("a probe has a configuration");
         assert!(text.contains(line), "{line:?} is not in {text}");
@@ -138,38 +138,38 @@ impl Probe {
         fs::write(self.config(), text.replacen(line, &change(key), 1)).expect("a test's folder is writable");
     }
 
-    /// Starts capturing, or goes on after a kill with the spool that is there.
+    /// Starts capturing, or resumes after a kill with the existing spool.
     pub fn start(&mut self) {
         self.start_as(|command| command);
     }
 
-    /// The same with another command made of the probe's.
+    /// The same with a modified command.
     pub fn start_as(&mut self, change: impl FnOnce(Command) -> Command) {
         let mut command = program_command("zonepulse-probe");
         command.arg("run").arg("--config").arg(self.config());
         self.process = Some(Process::start("probe", change(command), self.folder.path()));
     }
 
-    /// Starts it through another program, which ends up being the probe: that program and its arguments.
+    /// Starts it through another program that executes the probe: that program and its arguments.
     pub fn start_through(&mut self, through: &[&str], options: &[&str]) {
         self.start_copy_through(through, &program("zonepulse-probe"), options);
     }
 
-    /// The same with another file of the program.
+    /// The same with another copy of the program.
     pub fn start_copy_through(&mut self, through: &[&str], program: &Path, options: &[&str]) {
         let mut command = without_settings(Command::new(through[0]));
         command.args(&through[1..]).arg(program).args(options).arg("run").arg("--config").arg(self.config());
         self.process = Some(Process::start("probe", command, self.folder.path()));
     }
 
-    /// The number of its process.
+    /// Its process ID.
     pub fn id(&self) -> u32 {
         self.process.as_ref().expect("it runs").id()
     }
 
-    /// How many batches, of whatever kind, are in its spool.
+    /// Number of batches of any kind in its spool.
     pub fn waiting(&self) -> usize {
-        // There is no folder before the probe has made it.
+        // The directory does not exist before the probe has created it.
         let entries = fs::read_dir(self.spool()).into_iter().flatten();
         entries.flatten().filter(|entry| entry.path().extension().is_some_and(|kind| kind == "batch")).count()
     }
@@ -193,64 +193,64 @@ impl Probe {
         assert!(status.success(), "the probe ends with {status} after SIGTERM");
     }
 
-    /// Whether it still runs.
+    /// Whether it is still running.
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| process.exited().is_none())
     }
 
-    /// What it has used so far of the processors, user and system, seconds.
+    /// CPU time used so far, user and system, seconds.
     pub fn cpu_seconds(&self) -> f64 {
         self.process.as_ref().expect("it runs").cpu_seconds()
     }
 
-    /// `zonepulse-probe replay` as a command, for whoever measures it.
+    /// `zonepulse-probe replay` as a command, for measurements.
     pub fn replay_command(&self, capture: &Path) -> Command {
         let mut command = program_command("zonepulse-probe");
         command.arg("replay").arg(capture).arg("--config").arg(self.config());
         command
     }
 
-    /// What it has logged since the test began.
+    /// Its log since the test began.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.folder.path().join("probe.log")).unwrap_or_default()).into_owned()
     }
 
-    /// `zonepulse-probe replay`, which must succeed.
+    /// Runs `zonepulse-probe replay`, which must succeed.
     pub fn replay(&self, capture: &Path) -> Output {
         let output = self.try_replay(&[capture.as_os_str()], Duration::from_secs(120));
         assert_eq!(output.code, Some(0), "replay fails: {}", output.err);
         output
     }
 
-    /// `zonepulse-probe replay` with any arguments.
+    /// Runs `zonepulse-probe replay` with any arguments.
     pub fn try_replay(&self, arguments: &[&std::ffi::OsStr], within: Duration) -> Output {
         let mut command = program_command("zonepulse-probe");
         command.arg("replay").args(arguments).arg("--config").arg(self.config());
         run(&mut command, within)
     }
 
-    /// The socket to which servers connect.
+    /// The socket for DNS servers.
     pub fn dnstap_socket(&self) -> PathBuf {
         self.folder.path().join("dnstap.sock")
     }
 
-    /// The spool's folder.
+    /// The spool directory.
     pub fn spool(&self) -> PathBuf {
         self.folder.path().join("spool")
     }
 
-    /// The folder in which the probe has its own.
+    /// The directory that contains all of its files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Its configuration.
+    /// Its configuration file.
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("probe.toml")
     }
 }
 
-/// `zonepulse-probe tally` with any arguments.
+/// Runs `zonepulse-probe tally` with any arguments.
 pub fn tally(arguments: &[&std::ffi::OsStr], within: Duration) -> Output {
     let mut command = program_command("zonepulse-probe");
     run(command.arg("tally").args(arguments), within)

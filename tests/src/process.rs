@@ -1,4 +1,4 @@
-//! A process of a test.
+//! Processes of tests.
 
 use super::eventually;
 use std::fs::{self, File};
@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// A process and those that it starts; killed when dropped.
+/// A process and its children; killed when dropped.
 pub struct Process {
     name: String,
     child: Child,
@@ -18,7 +18,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a process that writes into `NAME.log` in a folder, after what an earlier one of that name wrote.
+    /// Starts a process that writes to `NAME.log` in a directory, appending to the output of an
+    /// earlier one of that name.
     pub fn start(name: &str, mut command: Command, folder: &Path) -> Self {
         let log = folder.join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log).expect("a test's folder is writable");
@@ -27,33 +28,35 @@ impl Process {
         Process { name: name.to_owned(), child, log }
     }
 
-    /// The number of its process.
+    /// Its process ID.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// SIGKILL, to it and to those that it started.
+    /// SIGKILL, for it and its children.
     pub fn kill(&mut self) {
         self.signal(libc::SIGKILL);
         let _ = self.child.wait();
     }
 
-    /// SIGTERM, and its exit status; panics when it does not end in time.
+    /// Sends SIGTERM; returns the exit status, or panics if it does not end in time.
     pub fn terminate(&mut self, within: Duration) -> ExitStatus {
-        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        // SAFETY: kill touches no memory; the child has not been waited for, so the ID is still its
+        // own.
         unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
         let name = self.name.clone();
         eventually(&format!("{name} ends after SIGTERM"), within, || self.exited())
     }
 
-    /// SIGINT, and its exit status; panics when it does not end in time.
+    /// Sends SIGINT; returns the exit status, or panics if it does not end in time.
     pub fn interrupt(&mut self, within: Duration) -> ExitStatus {
-        // SAFETY: kill touches no memory; the child has not been waited for, so the id is its own.
+        // SAFETY: kill touches no memory; the child has not been waited for, so the ID is still its
+        // own.
         unsafe { libc::kill(self.child.id() as i32, libc::SIGINT) };
         self.wait(within)
     }
 
-    /// Its exit status once it has ended; panics when it does not in time.
+    /// Waits for its exit status; panics if it does not end in time.
     pub fn wait(&mut self, within: Duration) -> ExitStatus {
         let name = self.name.clone();
         eventually(&format!("{name} ends"), within, || self.exited())
@@ -64,24 +67,25 @@ impl Process {
         self.child.try_wait().expect("a child can be waited for")
     }
 
-    /// Its number.
+    /// Its process ID.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has used so far of the processors, user and system, seconds (proc_pid_stat(5)).
+    /// CPU time used so far, user and system, seconds (proc_pid_stat(5)).
     pub fn cpu_seconds(&self) -> f64 {
         cpu_seconds(self.pid()).expect("it runs")
     }
 
-    /// What it has written.
+    /// Its output.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     fn signal(&mut self, signal: i32) {
         if let Ok(None) = self.child.try_wait() {
-            // SAFETY: kill touches no memory; the child lives, so the group of its id is its own.
+            // SAFETY: kill touches no memory; the child is alive, so the group of its ID is still
+            // its own.
             unsafe { libc::kill(-(self.child.id() as i32), signal) };
         }
     }
@@ -99,26 +103,28 @@ impl Drop for Process {
     }
 }
 
-/// What a process has used so far of the processors, user and system, seconds (proc_pid_stat(5)); `None` when it has ended.
+/// CPU time used by a process so far, user and system, seconds (proc_pid_stat(5)); `None` if it has
+/// ended.
 pub fn cpu_seconds(process: u32) -> Option<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name, in parentheses, may hold spaces; utime and stime are the 12th and 13th after it.
+    // The name, in parentheses, may contain spaces; utime and stime are the 12th and 13th fields
+    // after it.
     let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' '))?;
     let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
     // SAFETY: sysconf touches no memory.
     Some(ticks as f64 / unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64)
 }
 
-/// Resident memory of a process, KiB; 0 when it has ended.
+/// Resident memory of a process, KiB; 0 if it has ended.
 pub fn resident_kib(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
-/// What a command that ended wrote and returned.
+/// The output and exit status of a command.
 pub struct Output {
-    /// Its exit status, `None` after a signal.
+    /// Its exit status; `None` after a signal.
     pub code: Option<i32>,
     /// Standard output.
     pub out: String,
@@ -126,12 +132,12 @@ pub struct Output {
     pub err: String,
 }
 
-/// Runs a command to its end; panics when it does not end in time.
+/// Runs a command to completion; panics if it does not end in time.
 pub fn run(command: &mut Command, within: Duration) -> Output {
     run_with_input(command, "", within)
 }
 
-/// The same with a text on standard input.
+/// The same with this standard input.
 pub fn run_with_input(command: &mut Command, input: &str, within: Duration) -> Output {
     let name = format!("{command:?}");
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -156,26 +162,26 @@ pub fn run_with_input(command: &mut Command, input: &str, within: Duration) -> O
     Output { code: status.code(), out: read("out"), err: read("err") }
 }
 
-/// Runs a command that must succeed, and gives its standard output.
+/// Runs a command that must succeed, and returns its standard output.
 pub fn succeed(command: &mut Command, within: Duration) -> String {
     let output = run(command, within);
     assert_eq!(output.code, Some(0), "{command:?} failed: {}{}", output.out, output.err);
     output.out
 }
 
-/// Writes a file that only its owner may read, as a configuration with a token must be.
+/// Writes a file that only its owner may read, as required for a configuration with a token.
 pub fn write_private(path: &Path, text: &str) {
     let _ = fs::remove_file(path);
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(path).expect("a test's folder is writable");
     file.write_all(text.as_bytes()).expect("a test's folder is writable");
 }
 
-/// A program of the workspace, as the same build made it, without settings from this process's environment.
+/// A program of this workspace and build, without settings from this process's environment.
 pub fn program_command(name: &str) -> Command {
     without_settings(Command::new(program(name)))
 }
 
-/// A command without this process's settings of the two programs.
+/// Removes this process's settings of the two programs from a command's environment.
 pub fn without_settings(mut command: Command) -> Command {
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("ZONEPULSE_") {
@@ -188,7 +194,7 @@ pub fn without_settings(mut command: Command) -> Command {
 /// The file of a program of the workspace.
 pub fn program(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("this program has a path");
-    // Benches are beside the programs, tests in a folder there.
+    // Benches are next to the programs, tests in a subdirectory.
     let mut paths = here.ancestors().skip(1).take(2).map(|folder| folder.join(name));
     paths.find(|path| path.is_file()).unwrap_or_else(|| panic!("{name} is not built: scripts/test.sh builds it before the tests"))
 }

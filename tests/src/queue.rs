@@ -1,4 +1,4 @@
-//! A queue of the broker, for what no probe would send.
+//! A queue of the broker, for messages that no probe would send.
 
 use super::api::{BATCH, block_on};
 use super::{RabbitMq, eventually};
@@ -18,26 +18,26 @@ pub struct Queue {
     _connection: Connection,
 }
 
-/// A message that was taken out of a queue.
+/// A message taken from a queue.
 #[derive(Debug)]
 pub struct Message {
     /// The body.
     pub body: Vec<u8>,
     /// Its headers as text.
     pub headers: BTreeMap<String, String>,
-    /// 2 when it survives a restart of the broker.
+    /// 2 if it survives a restart of the broker.
     pub delivery_mode: Option<u8>,
 }
 
 impl Queue {
-    /// Connects to the broker and waits until the queue is there: the central declares it.
+    /// Connects to the broker and waits for the queue, which the central declares.
     pub fn open(broker: &RabbitMq, name: &str) -> Self {
         let url = broker.url();
         let connection =
             block_on(Connection::connect(&url, ConnectionProperties::default())).expect("RabbitMQ takes connections");
         let channel = eventually(&format!("the queue {name} is there"), Duration::from_secs(20), || {
             block_on(async {
-                // Asking for a queue that is not there closes the channel.
+                // Checking for a queue that does not exist closes the channel.
                 let channel = connection.create_channel().await.expect("RabbitMQ gives channels");
                 let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
                 channel.queue_declare(name.into(), passive, FieldTable::default()).await.ok()?;
@@ -48,7 +48,7 @@ impl Queue {
         Queue { name: name.to_owned(), channel, _connection: connection }
     }
 
-    /// Declares a durable queue of a type, with no other argument, as somebody else might.
+    /// Declares a durable queue of a type without other arguments, as someone else might.
     pub fn declare(broker: &RabbitMq, name: &str, queue_type: &str) {
         let mut arguments = FieldTable::default();
         arguments.insert("x-queue-type".into(), AMQPValue::LongString(queue_type.into()));
@@ -61,19 +61,20 @@ impl Queue {
         .expect("RabbitMQ takes queues");
     }
 
-    /// Deletes the queue, whatever is in it.
+    /// Deletes the queue with its contents.
     pub fn delete(&self) {
         block_on(self.channel.queue_delete(self.short_name(), QueueDeleteOptions::default())).expect("the queue exists");
     }
 
-    /// How many messages wait in it: those that were given out and not acknowledged do not.
+    /// Number of messages waiting in it, excluding unacknowledged deliveries.
     pub fn waiting(&self) -> u32 {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let asked = block_on(self.channel.queue_declare(self.short_name(), passive, FieldTable::default()));
         asked.expect("the queue exists").message_count()
     }
 
-    /// So often somebody gets the message that waits there, and the connection breaks before it is acknowledged.
+    /// Receives the waiting message this many times, and breaks the connection each time before
+    /// acknowledging it.
     pub fn break_deliveries(&self, broker: &RabbitMq, times: u32) {
         for time in 0..times {
             eventually(&format!("{} has the message for the {time}. time", self.name), Duration::from_secs(10), || {
@@ -90,20 +91,21 @@ impl Queue {
         }
     }
 
-    /// Puts a message into the queue, signed with a server's token as a probe signs it.
+    /// Publishes a message to the queue, signed with a server's token as by a probe.
     pub fn publish(&self, body: &[u8], token: &str) {
         let mac = MacKey::of_token(token).sign(body).expect("it names a server");
         self.publish_with(body, Some(mac));
     }
 
-    /// Puts a message into the queue, which must exist, with this signature or none, and waits until the broker has it.
+    /// Publishes a message to the queue, which must exist, with this signature or none, and waits
+    /// for the confirmation.
     pub fn publish_with(&self, body: &[u8], mac: Option<String>) {
         let mut headers = FieldTable::default();
         if let Some(mac) = mac {
             headers.insert(MAC_HEADER.into(), AMQPValue::LongString(mac.into()));
         }
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        // A queue that has only just been declared may refuse a message: whoever publishes then tries again, as a probe does.
+        // A newly declared queue may reject a message: retry, as a probe does.
         eventually(&format!("{} takes messages", self.name), Duration::from_secs(20), || {
             let properties = BasicProperties::default().with_content_type(BATCH.into()).with_delivery_mode(2);
             let properties = properties.with_headers(headers.clone());
@@ -119,7 +121,7 @@ impl Queue {
         });
     }
 
-    /// Takes the next message out, if there is one.
+    /// Takes the next message, if there is one.
     pub fn take(&self) -> Option<Message> {
         let got = block_on(self.channel.basic_get(self.short_name(), BasicGetOptions::default())).expect("the queue exists")?;
         block_on(got.delivery.acker.ack(BasicAckOptions::default())).expect("RabbitMQ takes acknowledgements");
@@ -134,7 +136,7 @@ impl Queue {
     }
 }
 
-/// The text of a header's value.
+/// The value of a header as text.
 fn plain(value: &AMQPValue) -> String {
     match value {
         AMQPValue::LongString(text) => text.to_string(),

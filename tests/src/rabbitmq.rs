@@ -1,4 +1,4 @@
-//! A RabbitMQ of the test's own.
+//! A RabbitMQ for tests.
 
 use super::certificates::Certificate;
 use super::network::{self, Namespace};
@@ -13,26 +13,26 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Debian's `rabbitmq-server` without its wrapper, which insists on a user and folders of the system.
+/// Debian's `rabbitmq-server` without its wrapper, which requires a system user and directories.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
-/// Where its folder is in the root of another Debian.
+/// Where its directory is mounted in the root of another Debian.
 const PLACE_IN_ROOT: &str = "/home";
 
-/// Which RabbitMQ.
+/// The RabbitMQ release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {
-    /// That of this machine's Debian: 3.10 on Debian 12.
+    /// The version of this machine's Debian: 3.10 on Debian 12.
     Installed,
-    /// RabbitMQ 4, from the root of a Debian 13 that `scripts/rabbitmq-4.sh` makes.
+    /// RabbitMQ 4, from the root of a Debian 13 created by `scripts/rabbitmq-4.sh`.
     Four,
 }
 
 impl Release {
-    /// All that tests know.
+    /// All releases under test.
     pub const ALL: [Release; 2] = [Release::Installed, Release::Four];
 
-    /// As the names of tests have it.
+    /// Its name in names of tests.
     pub fn name(self) -> &'static str {
         match self {
             Release::Installed => "the_installed_rabbitmq",
@@ -40,13 +40,13 @@ impl Release {
         }
     }
 
-    /// The root of the Debian that it is in, if that is not this machine's.
+    /// The root of the Debian that contains it, if not this machine's.
     fn root(self) -> Option<PathBuf> {
         (self == Release::Four).then(root_of_four)
     }
 }
 
-/// Beside the folder in which Cargo puts programs.
+/// Next to Cargo's target directory.
 pub(crate) fn root_of_four() -> PathBuf {
     let here = std::env::current_exe().expect("this program has a path");
     here.ancestors().map(|folder| folder.join("rabbitmq-4")).find(|root| root.is_dir()).unwrap_or_default()
@@ -54,7 +54,7 @@ pub(crate) fn root_of_four() -> PathBuf {
 
 /// A broker on 127.0.0.1 with its own data, name, cookie and port mapper.
 pub struct RabbitMq {
-    // Before the folder, in which their logs are: fields are dropped in order.
+    // Declared before the directory, which contains their logs: fields are dropped in order.
     server: Option<Process>,
     _mapper: Process,
     folder: TempDir,
@@ -62,28 +62,28 @@ pub struct RabbitMq {
     distribution_port: u16,
     mapper_port: u16,
     tls_port: Option<u16>,
-    /// In which it runs, and where it speaks TLS there.
+    /// The namespace in which it runs, with its TLS address there.
     namespace: Option<String>,
     release: Release,
 }
 
 impl RabbitMq {
-    /// Starts one, with nothing in it.
+    /// Starts an empty broker.
     pub fn start() -> Self {
         Self::start_release(Release::Installed)
     }
 
-    /// Starts one of a release, with nothing in it.
+    /// Starts an empty broker of a release.
     pub fn start_release(release: Release) -> Self {
         Self::start_with(release, None, None)
     }
 
-    /// The same, which speaks TLS as well, at a port of its own.
+    /// The same, with TLS on a separate port.
     pub fn start_with_tls(certificate: &Certificate) -> Self {
         Self::start_with(Release::Installed, Some((certificate, "127.0.0.1")), None)
     }
 
-    /// The same in a namespace, where it speaks TLS at an address.
+    /// The same in a namespace, with TLS at an address there.
     pub fn start_in(namespace: &Namespace, address: &str, certificate: &Certificate) -> Self {
         Self::start_with(Release::Installed, Some((certificate, address)), Some(&namespace.name))
     }
@@ -121,12 +121,13 @@ impl RabbitMq {
         broker
     }
 
-    /// One for all tests that leave it as it is and use queues of their own; it stops with the last of them.
+    /// A shared broker for all tests that leave it unchanged and use their own queues; stops with
+    /// the last of them.
     pub fn shared() -> Arc<Self> {
         Self::shared_release(Release::Installed)
     }
 
-    /// The same of a release.
+    /// The same for a release.
     pub fn shared_release(release: Release) -> Arc<Self> {
         static SHARED: [Mutex<Weak<RabbitMq>>; 2] = [const { Mutex::new(Weak::new()) }; 2];
         let mut shared = SHARED[release as usize].lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,7 +138,7 @@ impl RabbitMq {
         })
     }
 
-    /// Where it listens, with its default user, who may log in from this machine only.
+    /// Its URL with the default user, who may only log in from this machine.
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
     }
@@ -152,25 +153,25 @@ impl RabbitMq {
         self.tls_port.expect("it was started with TLS")
     }
 
-    /// The same as [`RabbitMq::url`] with TLS; certificates are for names.
+    /// Like [`RabbitMq::url`] with TLS; certificates are for host names.
     pub fn tls_url(&self) -> String {
         format!("amqps://guest:guest@localhost:{}/%2f", self.tls_port())
     }
 
-    /// Shows another certificate from now on.
+    /// Replaces its certificate.
     pub fn show(&self, certificate: &Certificate) {
         put(certificate, self.folder.path());
         self.control(&["eval", "ssl:clear_pem_cache()."]);
     }
 
-    /// Sets a policy for one queue, which takes the place of the one before.
+    /// Sets a policy for one queue, replacing the previous one.
     pub fn set_policy(&self, queue: &str, definition: &str) {
         self.control(&["set_policy", "--apply-to", "queues", queue, &format!("^{queue}$"), definition]);
-        // It is in force a moment later.
+        // It takes effect a moment later.
         std::thread::sleep(Duration::from_secs(1));
     }
 
-    /// `rabbitmqctl` with these arguments, which must succeed. Gives what it wrote.
+    /// Runs `rabbitmqctl` with these arguments, which must succeed. Returns its output.
     pub fn control(&self, arguments: &[&str]) -> String {
         let mut control = self.command("/usr/lib/rabbitmq/bin/rabbitmqctl");
         control.args(arguments);
@@ -179,18 +180,18 @@ impl RabbitMq {
         output.out
     }
 
-    /// Ends it as a system does: what it has confirmed is on its disk.
+    /// Stops it like a system shutdown: everything it has confirmed is on disk.
     pub fn stop(&mut self) {
         if let Some(mut server) = self.server.take() {
             server.terminate(Duration::from_secs(30));
         }
     }
 
-    /// Starts it with what it had, and waits until it takes connections.
+    /// Restarts it with its data, and waits until it accepts connections.
     pub fn start_again(&mut self) {
         let folder = self.folder.path();
         let mut server = self.command(SERVER);
-        // Threads that wait spin for a while unless told not to: tests share two cores.
+        // By default, waiting threads spin for a while, but tests share two cores.
         server.env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+sbwt none +sbwtdcpu none +sbwtdio none +S 2:2");
         self.server = Some(Process::start("rabbitmq", server, folder));
         eventually("RabbitMQ takes connections", Duration::from_secs(60), || self.accepts().then_some(()));
@@ -230,8 +231,8 @@ fn program(name: &str, namespace: Option<&str>) -> Command {
     command
 }
 
-/// A program of the Debian in a root, which sees a folder at [`PLACE_IN_ROOT`]. What is mounted for it nobody else sees, and
-/// it is gone with the program.
+/// A program of the Debian in a root, which sees a directory at [`PLACE_IN_ROOT`]. The mounts are
+/// private and disappear with the program.
 fn program_in(root: &Path, folder: &Path, name: &str) -> Command {
     const SCRIPT: &str = "mount --rbind /dev \"$1/dev\" && mount -t proc proc \"$1/proc\" && mount --bind \"$2\" \"$1$3\" && \
         root=$1 && shift 3 && exec chroot \"$root\" \"$@\"";
@@ -240,7 +241,7 @@ fn program_in(root: &Path, folder: &Path, name: &str) -> Command {
     command
 }
 
-/// What of the configuration makes it speak TLS at a port.
+/// The configuration for TLS on a port.
 fn speaks_tls(address: &str, port: u16, folder: &Path) -> String {
     let folder = folder.display();
     format!(

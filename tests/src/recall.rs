@@ -1,10 +1,9 @@
-//! What `tally` finds of the messages in the public captures, beside what tshark and
-//! other tools find: `docs/RECALL.md`, which `make recall` writes and a test holds to
-//! the programs.
+//! What `tally` finds of the messages in the public captures, compared with tshark and other tools:
+//! `docs/RECALL.md`, which `make recall` writes and a test keeps up to date.
 //!
-//! tshark is a reference, not the truth. So each message of tshark's is looked for by
-//! direction, type and name, and each one that is counted is looked for among
-//! tshark's. Where the two differ, a reason must stand in [`REASONS`].
+//! tshark is a reference, not the truth. Each of tshark's messages is looked for by direction, type
+//! and name, and each counted message is looked for among tshark's. Wherever the two differ, a
+//! reason must be listed in [`REASONS`].
 
 use super::probe::tally;
 use std::collections::BTreeMap;
@@ -16,7 +15,7 @@ use zonepulse_dns::RecordType;
 use zonepulse_fixtures::Corpus;
 use zonepulse_wire::Counter;
 
-/// Why what is found differs from what tshark finds, by file.
+/// Why the result differs from tshark's, by file.
 const REASONS: [(&str, &str); 3] = [
     (
         "dnscap__src_test_do1t-nosyn-1nolen.pcap",
@@ -31,21 +30,21 @@ const REASONS: [(&str, &str); 3] = [
 #[derive(Debug)]
 pub struct Row {
     file: String,
-    /// Messages of DNS in it, by tshark, or by golang-dnstap where tshark reads nothing.
+    /// DNS messages in it according to tshark, or golang-dnstap for files that tshark cannot read.
     pub expected: u64,
-    /// Messages that an ICMP error quotes, and of multicast DNS and LLMNR: they are nobody's DNS.
+    /// Messages quoted in ICMP errors, multicast DNS and LLMNR, which do not count.
     set_aside: u64,
     /// Messages in the tally.
     pub counted: u64,
-    /// Messages that are seen and are no queries, by reason.
+    /// Messages seen that are not queries, by reason.
     apart: BTreeMap<&'static str, u64>,
     /// What else could not be read, by reason.
     lost: BTreeMap<&'static str, u64>,
-    /// Messages in the tally that are not among tshark's, by direction, type and name.
+    /// Messages in the tally that tshark does not have, by direction, type and name.
     pub strangers: Vec<String>,
     /// What other tools find.
     peers: Option<Peers>,
-    /// Why a file could not be read to its end.
+    /// Why a file could not be read completely.
     damage: Option<String>,
 }
 
@@ -57,17 +56,17 @@ struct Peers {
 }
 
 impl Row {
-    /// Messages that are seen.
+    /// Number of messages seen.
     pub fn found(&self) -> u64 {
         self.counted + self.apart.values().sum::<u64>()
     }
 
-    /// Why it differs; `None` when no reason is known.
+    /// Why it differs; `None` if no reason is known.
     pub fn reason(&self) -> Option<&'static str> {
         REASONS.iter().find(|(file, _)| *file == self.file).map(|(_, reason)| *reason)
     }
 
-    /// Whether all is found and nothing else, or there is a reason why not.
+    /// Whether exactly the expected messages are found, or there is a reason for a difference.
     pub fn is_explained(&self) -> bool {
         (self.found() == self.expected && self.strangers.is_empty()) || self.reason().is_some()
     }
@@ -82,8 +81,8 @@ impl Row {
     }
 }
 
-/// A message as both can be compared by: whether it is a response, its type, its name.
-/// Names with anything but letters, digits, `-`, `_` and `*` are written in two ways.
+/// The key for comparing messages: whether it is a response, its type, and its name. The two tools
+/// spell names differently if they contain anything but letters, digits, `-`, `_` and `*`.
 type Key = (bool, u16, Option<String>);
 
 fn key(response: bool, record_type: u16, name: &str) -> Key {
@@ -92,7 +91,7 @@ fn key(response: bool, record_type: u16, name: &str) -> Key {
     (response, record_type, plain.then(|| name.to_ascii_lowercase()))
 }
 
-/// Reads every public capture, each on its own.
+/// Reads each public capture separately.
 pub fn rows(corpus: &Corpus) -> Vec<Row> {
     let (expected, peers, dnstap) = (by_tshark(corpus), by_peers(corpus), dnstap_messages(corpus));
     let paths = corpus.public_captures().expect("the corpus is readable");
@@ -105,7 +104,7 @@ pub fn rows(corpus: &Corpus) -> Vec<Row> {
         let mut row = read(path, file.clone(), keys);
         (row.expected, row.set_aside, row.peers) = (expected, set_aside, peers.get(&file).copied());
         if known.is_some() {
-            // What is in them, golang-dnstap has counted, not named.
+            // golang-dnstap counted the messages, but did not list them.
             row.strangers.clear();
         }
         row
@@ -113,7 +112,7 @@ pub fn rows(corpus: &Corpus) -> Vec<Row> {
     paths.iter().map(row).collect()
 }
 
-/// One file as `tally` reads it.
+/// Reads a file with `tally`.
 fn read(path: &Path, file: String, mut keys: BTreeMap<Key, u64>) -> Row {
     let output = tally(&[path.as_os_str()], Duration::from_secs(60));
     assert!(!output.err.contains("panicked"), "{file}: {}", output.err);
@@ -196,7 +195,7 @@ fn by_peers(corpus: &Corpus) -> BTreeMap<String, Peers> {
     text.lines().skip(1).filter_map(line).collect()
 }
 
-/// How many messages the dnstap files hold.
+/// The number of messages in each dnstap file.
 fn dnstap_messages(corpus: &Corpus) -> BTreeMap<String, u64> {
     let line = |line: &str| {
         let fields: Vec<_> = line.split('\t').collect();
@@ -207,7 +206,7 @@ fn dnstap_messages(corpus: &Corpus) -> BTreeMap<String, u64> {
     text.lines().skip(1).filter_map(line).collect()
 }
 
-/// The whole document.
+/// The complete document.
 pub fn document(rows: &[Row]) -> String {
     let sum = |of: &dyn Fn(&Row) -> u64| rows.iter().map(of).sum::<u64>();
     let expected = sum(&|row| row.expected);

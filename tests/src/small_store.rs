@@ -1,4 +1,4 @@
-//! A central with known content: every filter has something to take and something to leave.
+//! A central with known contents: every filter selects something and rejects something.
 
 use super::batches::{Point, REQUEST, batch, point, response, send};
 use super::{Central, unix_ms};
@@ -7,7 +7,7 @@ use zonepulse_dns::{Action, MessageKind};
 /// A point and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
-    /// Place in [`Central::servers`].
+    /// Index in [`Central::servers`].
     pub server: usize,
     /// Start of its minute, Unix seconds.
     pub start_s: u64,
@@ -37,19 +37,19 @@ impl Known {
     }
 }
 
-/// The central, and all that is in it.
+/// The central and its contents.
 pub struct SmallStore {
-    /// Servers `alpha` and `beta`.
+    /// Has the servers `alpha` and `beta`.
     pub central: Central,
-    /// Every point.
+    /// All points.
     pub known: Vec<Known>,
-    /// The full hour at which the content begins, Unix seconds.
+    /// The full hour at which the contents begin, Unix seconds.
     pub begin_s: u64,
-    /// Every minute on which a server reported: place of the server and start, Unix seconds.
+    /// Every minute that a server reported: index of the server, and start, Unix seconds.
     pub reported: Vec<(usize, u64)>,
 }
 
-/// How many minutes the content spans.
+/// The time span of the contents, minutes.
 pub const MINUTES: u64 = 90;
 
 impl SmallStore {
@@ -77,13 +77,13 @@ impl SmallStore {
     }
 }
 
-/// `alpha` says nothing from minute 20 to 24; `beta` begins at minute 10. Nobody says anything in minute 22 but `beta`,
-/// and nobody at all in minute 50.
+/// `alpha` reports nothing from minute 20 to 24; `beta` begins at minute 10. In minute 50, nobody
+/// reports.
 fn is_reported(server: usize, minute: u64) -> bool {
     minute != 50 && if server == 0 { !(20..25).contains(&minute) } else { minute >= 10 }
 }
 
-/// What a server observed in a minute; every third minute nothing.
+/// What a server observed in a minute; nothing in every third minute.
 fn points(server: usize, minute: u64) -> Vec<Point> {
     let spread = |host: &str, record_type: &str, kind: MessageKind, hits: u64| Point {
         last_ms: 59_000 + minute as u32,

@@ -1,4 +1,4 @@
-//! Hits by record and action: what a tally says, and what is true.
+//! Hits by record and action: from a tally, and from the truth.
 
 use super::process::succeed;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use zonepulse_fixtures::Corpus;
 /// Hits by name with the final dot, type, and action.
 pub type Sums = BTreeMap<(String, String, String), u64>;
 
-/// What is in the corpus' large capture, by those who made it. Every query was answered.
+/// The known contents of the corpus's large capture. Every query was answered.
 pub fn truth(corpus: &Corpus) -> Sums {
     let text = succeed(Command::new("gzip").arg("-dc").arg(corpus.queries_5533_truth()), Duration::from_secs(60));
     let mut sums = Sums::new();
@@ -26,7 +26,7 @@ pub fn truth(corpus: &Corpus) -> Sums {
     sums
 }
 
-/// What `zonepulse-probe tally` printed, response codes taken together.
+/// The output of `zonepulse-probe tally`, with response codes summed.
 pub fn of_tally(text: &str) -> Sums {
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("host\ttype\taction\trcode\thits\tfirst_access\tlast_access"));
@@ -45,7 +45,7 @@ pub fn of_tally(text: &str) -> Sums {
     sums
 }
 
-/// Panics when two differ, with some of the differences.
+/// Panics if the two differ, showing some of the differences.
 pub fn assert_equal(found: &Sums, truth: &Sums) {
     let wrong: Vec<_> = truth.iter().filter(|(key, hits)| found.get(key) != Some(hits)).take(10).collect();
     assert!(wrong.is_empty(), "not as the truth says, for example {wrong:?}");

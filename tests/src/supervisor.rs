@@ -1,9 +1,9 @@
-//! Leaves no process and no file behind, however the tests end.
+//! Cleans up all processes and files, however the tests end.
 //!
-//! The program runs itself once more and waits. Whatever a killed test leaves
-//! behind becomes a child of the waiting one (`PR_SET_CHILD_SUBREAPER`, prctl(2)),
-//! which ends it. Erlang's daemons, for example, survive everything else. All
-//! temporary folders lie in one, which is removed at the end.
+//! The program runs itself as a child and waits. Processes left behind by a killed test become
+//! children of the waiting process (`PR_SET_CHILD_SUBREAPER`, prctl(2)), which kills them. Erlang's
+//! daemons, for example, survive everything else. All temporary directories are inside one, which
+//! is removed at the end.
 
 use std::env;
 use std::fs;
@@ -11,15 +11,15 @@ use std::process::{Command, ExitCode};
 
 const INNER: &str = "ZONEPULSE_TESTS_INNER";
 
-/// Runs the tests in a process of their own and gives their exit code; `None` in that process.
+/// Runs the tests in a child process and returns their exit code; `None` in the child.
 pub fn supervise() -> Option<ExitCode> {
     if env::var_os(INNER).is_some() {
         return None;
     }
-    // SAFETY: prctl and signal with these arguments touch no memory of ours.
+    // SAFETY: prctl and signal with these arguments touch none of our memory.
     unsafe {
         libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
-        // Ctrl-C goes to the inner process too: this one stays to clean up after it.
+        // Ctrl-C is also sent to the child: this process stays to clean up.
         libc::signal(libc::SIGINT, libc::SIG_IGN);
     }
     let mut inner = Command::new(env::current_exe().expect("this program has a path"));
@@ -40,7 +40,8 @@ pub fn supervise() -> Option<ExitCode> {
     Some(ExitCode::from(code.clamp(0, 255) as u8))
 }
 
-/// Kills and reaps the children that are left, and gives their number: theirs come next.
+/// Kills and reaps the remaining children, and returns their number; their own children follow in
+/// the next call.
 fn end_orphans() -> usize {
     let pid = std::process::id();
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();

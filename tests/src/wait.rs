@@ -1,14 +1,14 @@
-//! Waiting for what happens elsewhere.
+//! Waiting for conditions.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Asks again and again until there is an answer; panics with `what` when there is none in time.
+/// Polls until there is an answer; panics with `what` if there is none in time.
 pub fn eventually<T>(what: &str, within: Duration, ask: impl FnMut() -> Option<T>) -> T {
     self::within(within, ask).unwrap_or_else(|| panic!("not within {within:?}: {what}"))
 }
 
-/// Asks again and again until there is an answer, or the time is over.
+/// Polls until there is an answer, or time is up.
 pub fn within<T>(within: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let until = Instant::now() + within;
     loop {
@@ -20,7 +20,7 @@ pub fn within<T>(within: Duration, mut ask: impl FnMut() -> Option<T>) -> Option
     }
 }
 
-/// Now, Unix milliseconds.
+/// The current time, Unix milliseconds.
 pub fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_millis() as u64
 }

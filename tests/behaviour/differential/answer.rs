@@ -1,4 +1,4 @@
-//! Answers as rows, whichever format they came in.
+//! Answers as rows, whatever their format.
 
 use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use zonepulse_tests::Response;
 use zonepulse_tests::api::rfc3339_ms;
 
-/// A value of a row. In the order in which answers are sorted: what has no value comes last.
+/// A value in a row. Ordered as answers are sorted: nulls come last.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cell {
     /// Times are Unix milliseconds.
@@ -42,10 +42,10 @@ impl fmt::Display for Cell {
     }
 }
 
-/// In the order of the columns that were asked for.
+/// Values in the order of the requested columns.
 pub type Row = Vec<Cell>;
 
-/// A format, and its media type.
+/// A format with its media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Json,
@@ -63,7 +63,7 @@ impl Format {
     }
 }
 
-/// What a column's values are, by its name, here and in the statements that this test makes.
+/// The kind of a column's values, by the names used in the API and in the statements of this test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
     Time,
@@ -84,8 +84,8 @@ fn content(column: &str) -> Content {
     }
 }
 
-/// The rows of an answer with these columns, whatever other columns there are. A rate is given as the bits of its number: they
-/// are in the same order, and formats and model agree to the last one.
+/// The rows of an answer with these columns, ignoring others. Rates are represented by the bits of
+/// the number: they sort the same way, and formats and model agree exactly.
 pub fn rows(response: &Response, format: Format, columns: &[String]) -> Result<Vec<Row>, String> {
     let media_type = response.header("content-type").unwrap_or_default();
     if !media_type.starts_with(format.media_type()) {
@@ -106,7 +106,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn json(&self, body: &[u8]) -> Result<Vec<Row>, String> {
         let rows: Vec<BTreeMap<String, Value>> = serde_json::from_slice(body).map_err(|error| format!("no list: {error}"))?;
-        // A parser that is not told otherwise reads numbers to within a bit.
+        // By default, the parser may be off by a bit.
         let text = String::from_utf8_lossy(body);
         let rates =
             text.split("\"rps\":").skip(1).map(|rest| rest.split([',', '}']).next().and_then(|number| number.parse().ok()));
@@ -192,7 +192,7 @@ impl Reading<'_> {
             (Content::Flag, _) => {
                 array.as_boolean().iter().map(|flag| or_null(flag.map(|flag| Cell::from(u64::from(flag))))).collect()
             }
-            // Sums of hits are past what a signed number holds only where they are unsigned.
+            // Sums of hits exceed signed numbers only where they are unsigned.
             (Content::Number, DataType::UInt64) => {
                 let numbers = array.as_primitive::<UInt64Type>().iter();
                 numbers.map(|number| or_null(number.map(Cell::from))).collect()

@@ -1,4 +1,4 @@
-//! Random batches, as probes with every trouble would send them.
+//! Random batches, as sent by probes with all kinds of trouble.
 
 use super::model::{Point, Told};
 use super::random::Random;
@@ -10,7 +10,7 @@ use zonepulse_wire::{Counter, Coverage, MAX_HITS, MAX_SEQ};
 
 const HOUR_S: u64 = 3600;
 
-/// Names that a zone has, in canonical text; those at the end have everything that text can have.
+/// Names in a zone, in canonical text; those at the end use every possible kind of character.
 const HOSTS: &[&str] = &[
     "www.example.",
     "old.example.",
@@ -44,16 +44,16 @@ const TYPES: &[u16] = &[1, 1, 1, 28, 28, 15, 16, 2, 6, 65, 255, 0, 65_280, 65_53
 /// Names of random subdomains.
 const FLOOD: u64 = 4000;
 
-/// The time that a run of batches is about.
+/// The time range of a run of batches.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Age {
     /// Within the last nine hours.
     Recent,
-    /// Of the day before.
+    /// From the day before.
     Late,
-    /// Raw points of it have expired.
+    /// Its raw points have expired.
     Expired,
-    /// Only totals are left of it.
+    /// Only its totals are left.
     Ancient,
 }
 
@@ -69,10 +69,10 @@ impl Age {
     }
 }
 
-/// A batch on its way. It may come again.
+/// A batch in delivery. It may be delivered again.
 #[derive(Clone)]
 pub struct Delivery {
-    /// Place in the list of servers.
+    /// Index in the list of servers.
     pub server: usize,
     pub bytes: Arc<Vec<u8>>,
     pub told: Arc<Told>,
@@ -84,7 +84,7 @@ struct Probe {
     epoch: u64,
     seq: u64,
     interval_s: u64,
-    /// What its clock shows, Unix seconds.
+    /// The time on its clock, Unix seconds.
     clock_s: u64,
 }
 
@@ -94,7 +94,7 @@ pub struct Fleet {
     probes: Vec<Probe>,
     /// The full hour before the test began, Unix seconds.
     hour_s: u64,
-    /// No batch tells of what comes later, Unix seconds.
+    /// No batch contains anything later, Unix seconds.
     until_s: u64,
     epochs: u64,
     /// Batches that wait in a spool for a later round.
@@ -111,19 +111,19 @@ impl Fleet {
             Probe { server_id, name, epoch: u64::from(server_id), seq: 0, interval_s: 60, clock_s }
         };
         let probes = servers.iter().map(probe).collect();
-        // Whole minutes that have surely passed.
+        // Whole minutes that have certainly passed.
         let until_s = now_s - 30;
         Fleet { random, probes, hour_s, until_s, epochs: 0, withheld: Vec::new(), sent: Vec::new() }
     }
 
-    /// What comes in one round, in the order in which it comes.
+    /// The deliveries of one round, in order of arrival.
     pub fn round(&mut self) -> Vec<Delivery> {
         let mut coming: Vec<Delivery> = Vec::new();
         for _ in 0..6 {
             let server = self.random.below(self.probes.len() as u64) as usize;
             self.run(server, &mut coming);
         }
-        // What waited comes late, and some of this round's waits.
+        // Earlier batches arrive late, and some of this round's are withheld.
         let waited = self.withheld.len() / 2;
         coming.extend(self.withheld.drain(..waited));
         let (random, withheld) = (&mut self.random, &mut self.withheld);
@@ -145,7 +145,7 @@ impl Fleet {
         coming
     }
 
-    /// Some intervals of one server, one after the other.
+    /// Some consecutive intervals of one server.
     fn run(&mut self, server: usize, coming: &mut Vec<Delivery>) {
         let age = match self.random.below(10) {
             0..6 => Age::Recent,
@@ -161,7 +161,7 @@ impl Fleet {
         if self.random.one_in(3) {
             probe.interval_s = interval_s;
         }
-        // A probe goes on where its clock stands, unless that was set, in either direction.
+        // A probe continues where its clock stands, unless that was set in either direction.
         let goes_on = age == Age::Recent && probe.clock_s < self.hour_s + HOUR_S && !self.random.one_in(4);
         if !goes_on {
             probe.clock_s = age.begin_s(&mut self.random, self.hour_s);
@@ -174,7 +174,7 @@ impl Fleet {
         }
     }
 
-    /// A probe is started again.
+    /// Restarts a probe.
     fn begin_epoch(&mut self, server: usize) {
         self.epochs += 1;
         let largest = self.random.one_in(4);
@@ -195,7 +195,7 @@ impl Fleet {
         let random = &mut self.random;
         let middle_ms = random.within(begin_ms + 1..end_ms);
         match random.below(12) {
-            // Two epochs tell of one interval, a part each.
+            // Two epochs each report part of one interval.
             0 => {
                 coming.push(self.batch(server, age, start_s, (begin_ms, middle_ms)));
                 self.begin_epoch(server);
@@ -215,7 +215,7 @@ impl Fleet {
         *seq += gap;
         let number = std::mem::replace(seq, *seq + 1);
         let mut points = points(&mut self.random, age, interval_s);
-        // Some probes see nothing for a while, or only a part of it.
+        // Some probes see nothing for a while, or only part of the messages.
         let listened_ms = covered_ms.1 - covered_ms.0;
         let blind_ms = match self.random.below(20) {
             0 => listened_ms,
@@ -288,7 +288,7 @@ fn points(random: &mut Random, age: Age, interval_s: u64) -> Vec<batches::Point>
         places.extend((0..30).chain([4094, 4095]).map(|code| (host.to_owned(), 1, response(code))));
     }
     if age == Age::Ancient {
-        // A name that does not exist is forgotten with its last point, and nobody knows when.
+        // A nonexistent name is forgotten with its last point, at an unpredictable time.
         places.retain(|(_, _, kind)| *kind != response(3));
     }
     let mut left = MAX_HITS;

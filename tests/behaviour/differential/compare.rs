@@ -1,25 +1,25 @@
-//! Whether an answer is the model's.
+//! Compares an answer with the model's.
 
 use super::answer::{Cell, Row};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// How many rows of a difference are shown.
+/// Maximum number of rows shown for a difference.
 const SHOWN: usize = 8;
 
-/// What the model says.
+/// The model's answer.
 #[derive(Debug, Clone)]
 pub struct Expected {
-    /// The columns that are compared; an answer may have others.
+    /// The columns to compare; an answer may have others.
     pub columns: Vec<String>,
     /// All rows before paging, in any order.
     pub rows: Vec<Row>,
-    /// The order that the answer promises: columns, and whether the largest comes first.
+    /// The order that the answer must have: columns, and whether it is descending.
     pub order: Vec<(String, bool)>,
-    /// How many rows are skipped, and how many are given at most.
+    /// The number of rows to skip, and the maximum number of rows.
     pub page: (usize, usize),
-    /// Numbers past this one are said as this one: where sums stop.
+    /// Larger numbers are replaced by this one: where sums saturate.
     pub most: i128,
 }
 
@@ -39,7 +39,7 @@ impl Expected {
         for (column, descending) in &self.order {
             let at = self.column(column);
             ordering = ordering.then_with(|| match (&a[at], &b[at], descending) {
-                // What has no value comes last either way.
+                // Nulls come last in either order.
                 (Cell::Null, _, _) | (_, Cell::Null, _) | (_, _, false) => a[at].cmp(&b[at]),
                 _ => b[at].cmp(&a[at]),
             });
@@ -47,7 +47,7 @@ impl Expected {
         ordering
     }
 
-    /// What is wrong with an answer, in a few lines.
+    /// Describes in a few lines what is wrong with an answer.
     pub fn differs(&self, found: &[Row]) -> Option<String> {
         let cap = |row: &Row| -> Row {
             let capped = row.iter().map(|cell| match cell {
@@ -67,7 +67,8 @@ impl Expected {
         if found.len() != page.len() {
             let _ = writeln!(text, "  {} rows are right, of {}; there are {}", page.len(), rows.len(), found.len());
         }
-        // Rows that the order does not tell apart may come in any order, and any of them at the ends of a page.
+        // Rows that are equal in the order may come in any order, and any of them may be at the
+        // ends of a page.
         let mut left: BTreeMap<&Row, usize> = BTreeMap::new();
         rows.iter().for_each(|row| *left.entry(row).or_default() += 1);
         let mut excess = Vec::new();

@@ -1,4 +1,4 @@
-//! Random conditions of SQL, and for which points they hold.
+//! Random SQL conditions, and the points for which they are true.
 
 use super::model::{Model, Point};
 use super::questions::moment;
@@ -11,7 +11,7 @@ type Holds = Box<dyn Fn(&Point) -> Option<bool>>;
 /// A condition.
 pub struct Condition {
     pub text: String,
-    /// `None` where it is neither true nor false, as a comparison with null is.
+    /// `None` if it is unknown, as for a comparison with null.
     holds: Holds,
 }
 
@@ -19,7 +19,7 @@ fn condition(text: String, holds: impl Fn(&Point) -> Option<bool> + 'static) -> 
     Condition { text, holds: Box::new(holds) }
 }
 
-/// As a literal.
+/// Quotes a string literal.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -28,7 +28,7 @@ fn list(texts: &[String]) -> String {
     texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")
 }
 
-/// A comparison, and what it means.
+/// A comparison operator and its meaning.
 fn comparison(random: &mut Random) -> (&'static str, fn(u128, u128) -> bool) {
     *random.of(&[
         ("<", (|a, b| a < b) as fn(u128, u128) -> bool),
@@ -41,7 +41,7 @@ fn comparison(random: &mut Random) -> (&'static str, fn(u128, u128) -> bool) {
 }
 
 impl Condition {
-    /// One about the rows of this table, of a few parts.
+    /// A condition of a few parts on the rows of this table.
     pub fn random(random: &mut Random, model: &Model, table: &str) -> Self {
         match random.below(10) {
             0 => Condition { text: "true".to_owned(), holds: Box::new(|_| Some(true)) },
@@ -71,7 +71,7 @@ impl Condition {
         }
     }
 
-    /// Whether it is true.
+    /// Whether it is true for a point.
     pub fn takes(&self, point: &Point) -> bool {
         (self.holds)(point) == Some(true)
     }

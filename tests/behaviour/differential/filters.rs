@@ -1,4 +1,4 @@
-//! Random filters of the API, and which points they mean.
+//! Random filters of the API, and the points that they select.
 
 use super::model::{Model, Point};
 use super::random::Random;
@@ -9,7 +9,7 @@ use zonepulse_dns::{Action, RecordType, ResponseCode};
 /// Parameters of a call, in order.
 pub type Parameters = Vec<(&'static str, String)>;
 
-/// Which points a question is about.
+/// The points that a question is about.
 #[derive(Debug, Default)]
 pub struct Filter {
     pub servers: Vec<u32>,
@@ -17,12 +17,12 @@ pub struct Filter {
     pub rcodes: Vec<ResponseCode>,
     types: Vec<RecordType>,
     hosts: Option<BTreeSet<Arc<str>>>,
-    /// A resource is named that there is not.
+    /// Whether a nonexistent resource is given.
     no_resource: bool,
 }
 
 impl Filter {
-    /// Adds what it means to the parameters.
+    /// Creates a filter, and adds its parameters.
     pub fn random(random: &mut Random, model: &Model, parameters: &mut Parameters) -> Self {
         let mut filter = Filter::default();
         if random.one_in(3) {
@@ -69,12 +69,12 @@ impl Filter {
         filter
     }
 
-    /// Whether a server is meant.
+    /// Whether a server is selected.
     pub fn is_of_server(&self, server_id: u32) -> bool {
         self.servers.is_empty() || self.servers.contains(&server_id)
     }
 
-    /// Whether a row about this point is meant.
+    /// Whether a row about this point is selected.
     pub fn takes(&self, point: &Point) -> bool {
         let code = point.kind.response_code();
         self.is_of_server(point.server_id)
@@ -85,7 +85,8 @@ impl Filter {
             && (self.rcodes.is_empty() || code.is_some_and(|code| self.rcodes.contains(&code)))
     }
 
-    /// Whether a sum counts this point: a question and its answer are not two, unless they are told apart.
+    /// Whether a sum counts this point: a request and its response count as one, unless they are
+    /// distinguished.
     pub fn counts(&self, point: &Point, by_action: bool) -> bool {
         let says_kind = by_action || self.action.is_some() || !self.rcodes.is_empty();
         self.takes(point) && (says_kind || point.kind.action() == Action::Request)
@@ -99,7 +100,7 @@ enum Token {
     Dot,
 }
 
-/// Of a name in canonical text.
+/// The tokens of a canonical name.
 fn tokens(canonical: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut rest = canonical.bytes();
@@ -119,7 +120,7 @@ fn tokens(canonical: &str) -> Vec<Token> {
     tokens
 }
 
-/// As somebody might type it.
+/// A spelling that a user might enter.
 fn typed(random: &mut Random, tokens: &[Token]) -> String {
     let mut text = String::new();
     for token in tokens {
@@ -140,7 +141,7 @@ fn typed(random: &mut Random, tokens: &[Token]) -> String {
     text
 }
 
-/// Some names, each exact or a pattern; which of all names they mean.
+/// Some names or patterns; returns all names that they match.
 fn hosts(random: &mut Random, model: &Model, parameters: &mut Parameters) -> Option<BTreeSet<Arc<str>>> {
     let is_folded = |host: &str| host.starts_with("<other>");
     let usual: Vec<&Arc<str>> = model.hosts().iter().filter(|host| !host.contains(".flood.") && !is_folded(host)).collect();
@@ -153,7 +154,7 @@ fn hosts(random: &mut Random, model: &Model, parameters: &mut Parameters) -> Opt
         }
         let whole = tokens(host);
         let (text, matching) = if random.one_in(2) {
-            // The dot at the end may be left out.
+            // The final dot may be omitted.
             let shown = if whole.len() > 1 && random.one_in(2) { &whole[..whole.len() - 1] } else { &whole[..] };
             let exact: Vec<Arc<str>> = vec![host.clone()];
             (typed(random, shown), exact)
@@ -161,7 +162,7 @@ fn hosts(random: &mut Random, model: &Model, parameters: &mut Parameters) -> Opt
             pattern(random, &whole, all)
         };
         if matching.iter().any(|host| is_folded(host)) {
-            // What folded is asked for in another way.
+            // Folded records are requested with another parameter.
             continue;
         }
         parameters.push(("host", text));
@@ -170,9 +171,9 @@ fn hosts(random: &mut Random, model: &Model, parameters: &mut Parameters) -> Opt
     meant
 }
 
-/// A pattern that means at least this name.
+/// A pattern that matches at least this name.
 fn pattern(random: &mut Random, name: &[Token], all: &[Arc<str>]) -> (String, Vec<Arc<str>>) {
-    // Parts of the name that are left, and what is between them is a star.
+    // Parts of the name are kept, and everything in between is replaced by a star.
     let mut cuts: Vec<usize> = (0..2 * (1 + random.below(2))).map(|_| random.below(name.len() as u64 + 1) as usize).collect();
     cuts.sort_unstable();
     let mut parts: Vec<&[Token]> = Vec::new();
@@ -183,7 +184,7 @@ fn pattern(random: &mut Random, name: &[Token], all: &[Arc<str>]) -> (String, Ve
     }
     let mut last = &name[at..];
     if last.len() > 1 && random.one_in(2) {
-        // The dot at the end may be left out here, too.
+        // The final dot may be omitted here, too.
         last = &last[..last.len() - 1];
     }
     let mut text = String::new();
@@ -197,7 +198,7 @@ fn pattern(random: &mut Random, name: &[Token], all: &[Arc<str>]) -> (String, Ve
     (text, matching)
 }
 
-/// Tries every place for every part.
+/// Tries every position for every part.
 fn is_match(parts: &[&[Token]], name: &[Token]) -> bool {
     match parts {
         [] => name.is_empty(),

@@ -1,15 +1,16 @@
-//! Random batches and random questions, against a plain model: what the central says over HTTP is what loops over
-//! all that it was told say.
+//! Random batches and random questions against a plain model: the central's answers over HTTP must
+//! equal loops over everything that it was sent.
 //!
-//! Batches come late, twice, out of order, from clocks that were set, from probes that were started again within
-//! an interval, for hours of which raw points or everything but totals has expired, with names and numbers at the
-//! bounds of the format. The central is ended and started again between them, once cleanly, and killed once amidst
-//! a round. Hours are sealed while questions are asked: raw points, totals, series, rates, coverage, SQL, page by
-//! page, in every format.
+//! Batches arrive late, twice, out of order, from clocks that were set, from probes restarted
+//! within an interval, for hours of which raw points or everything except totals has expired, with
+//! names and numbers at the limits of the format. Between rounds the central is restarted cleanly,
+//! and once it is killed in the middle of a round. Hours are sealed while questions are asked: raw
+//! points, totals, series, rates, coverage, SQL, page by page, in every format.
 //!
-//! `ZONEPULSE_TESTS_SEED` says which choices are made (others every time), `ZONEPULSE_TESTS_QUESTIONS` how many questions are
-//! asked (3,000). A run that fails tells its seed. Times are relative to the hour in which it begins, so the same
-//! seed asks the same an hour later, but for batches of the last minutes.
+//! `ZONEPULSE_TESTS_SEED` sets the seed (random by default), `ZONEPULSE_TESTS_QUESTIONS` the number
+//! of questions (3,000). A failing run prints its seed. Times are relative to the hour in which the
+//! test starts, so the same seed asks the same questions an hour later, except for batches of the
+//! last minutes.
 
 mod answer;
 mod batches;
@@ -37,13 +38,13 @@ use std::thread;
 use zonepulse_tests::needs::test;
 use zonepulse_tests::{Api, Central, Response, unix_ms};
 
-/// Questions about the batches of one central; more are asked of another one.
+/// Number of questions about the batches of one central; beyond that, another one is used.
 const QUESTIONS: u64 = 3000;
-/// How often batches come, and then questions.
+/// Number of rounds of batches followed by questions.
 const ROUNDS: u64 = 12;
-/// Questions that are asked at a time.
+/// Number of questions asked concurrently.
 const CONNECTIONS: u64 = 3;
-/// After so many wrong answers no more questions are asked.
+/// After this many wrong answers, no more questions are asked.
 const MOST_FAULTS: usize = 3;
 
 const SERVERS: [&str; 3] = ["alpha", "beta", "gamma"];
@@ -66,7 +67,7 @@ fn differential() {
     }
 }
 
-/// A central, and what it must know.
+/// A central, and its expected contents.
 struct Run {
     seed: u64,
     central: Central,
@@ -74,11 +75,11 @@ struct Run {
     fleet: Fleet,
     known: BTreeSet<(u32, u64, u64)>,
     asked: u64,
-    /// How many answers had rows.
+    /// Number of answers that had rows.
     with_rows: u64,
 }
 
-/// Tells the seed, however the run fails.
+/// Prints the seed however the run fails.
 impl Drop for Run {
     fn drop(&mut self) {
         if thread::panicking() {
@@ -108,7 +109,7 @@ impl Run {
             match round {
                 4 => self.central.stop(),
                 8 => {
-                    // What was acknowledged before it was killed comes again.
+                    // Batches acknowledged before the kill are delivered again.
                     self.deliver(&deliveries[..deliveries.len() / 2]);
                     self.central.kill();
                 }
@@ -130,7 +131,7 @@ impl Run {
         assert!(*asked < 100 || 2 * with_rows > *asked, "most questions are about nothing");
     }
 
-    /// Every server sends its batches, one after the other.
+    /// Every server sends its batches in sequence.
     fn deliver(&mut self, deliveries: &[Delivery]) {
         let central = &self.central;
         thread::scope(|scope| {
@@ -189,11 +190,11 @@ impl Run {
     }
 }
 
-/// The question as somebody else can ask it.
+/// The question in a form that can be repeated by hand.
 fn shown(api: &Api, ask: &Ask, format: Format) -> String {
     let mut text = format!("{format:?} of ");
     let get = |call: &str, parameters: &[(&'static str, String)]| api.url(&path(call), &borrowed(parameters)).to_string();
-    // Writing into memory cannot fail.
+    // Writing to a string cannot fail.
     let _ = match ask {
         Ask::Get { call, parameters } => write!(text, "GET {}", get(call, parameters)),
         Ask::Pages { call, parameters, limit } => write!(text, "GET {}, {limit} rows at a time", get(call, parameters)),
@@ -224,7 +225,7 @@ fn fault(api: &Api, question: &Question, format: Format) -> Option<String> {
     }
 }
 
-/// The rows that a question gets, or the status and what is wrong.
+/// The rows of the answer, or the status and what is wrong.
 fn found(api: &Api, question: &Question, format: Format) -> Result<Vec<Row>, (u16, String)> {
     let columns = question.expected.as_ref().map_or(&[][..], |expected| &expected.columns);
     let total = question.expected.as_ref().map_or(0, |expected| expected.rows.len());

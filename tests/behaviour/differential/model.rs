@@ -1,16 +1,16 @@
-//! What a central must know: every batch that it was told, as a list, and loops over it.
+//! The expected contents of a central: a list of all batches sent to it, and loops over them.
 
 use super::answer::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use zonepulse_dns::{MessageKind, RecordType};
 
-/// How long raw points are kept, minutes. No time of a test comes near to it, or to the next one.
+/// How long raw points are kept, minutes. No time in a test comes close to this limit or the next.
 pub const RAW_RETENTION_MINUTES: u64 = 3 * 1440;
 /// How long roll-ups and reports are kept, days.
 pub const AGGREGATED_RETENTION_DAYS: u64 = 30;
 
-/// Hits of a record and kind in an interval, as a batch told them or of several batches together.
+/// Hits of a record and kind in an interval, from one batch or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
     pub server_id: u32,
@@ -29,7 +29,7 @@ pub struct Point {
 }
 
 impl Point {
-    /// What a row about this point says in a column.
+    /// The value of a column in a row about this point.
     pub fn cell(&self, column: &str) -> Cell {
         match column {
             "time" => Cell::from(self.start_s * 1000),
@@ -49,7 +49,7 @@ impl Point {
         }
     }
 
-    /// Takes in what was told of the same record and kind elsewhere.
+    /// Adds another batch's hits of the same record and kind.
     fn add(&mut self, other: &Point) {
         self.hits += other.hits;
         self.first_ms = self.first_ms.min(other.first_ms);
@@ -67,7 +67,7 @@ pub struct Told {
     pub start_s: u64,
     pub interval_s: u64,
     pub covered_ms: (u64, u64),
-    /// For how much of that time the probe did not see the server's messages, as far as it knew.
+    /// How much of that time was blind, as far as the probe knew.
     pub blind_ms: u64,
     pub messages_seen: u64,
     pub points: Vec<Point>,
@@ -79,22 +79,22 @@ impl Told {
     }
 }
 
-/// Everything that was told, and what is answered of it.
+/// Everything that was sent, and the answers it implies.
 #[derive(Debug, Clone)]
 pub struct Model {
     /// Number and name of each server.
     pub servers: Vec<(u32, &'static str)>,
     pub told: Vec<Told>,
-    /// Around when questions are asked, Unix seconds.
+    /// The approximate time of the questions, Unix seconds.
     pub now_s: u64,
-    /// Points keep of a last access multiples of so many milliseconds.
+    /// Points keep last accesses rounded to multiples of this many milliseconds.
     pub unit_ms: u64,
-    /// Derived from `told` by [`Model::settle`], by table of SQL.
+    /// Derived from `told` by [`Model::settle`], by SQL table.
     tables: BTreeMap<&'static str, Vec<Point>>,
     hosts: Vec<Arc<str>>,
 }
 
-/// The tables of points, with the length of their buckets, seconds; raw points have that of their interval.
+/// The tables of points with the length of their buckets, seconds; raw points use their interval's.
 pub const POINT_TABLES: [(&str, Option<u64>); 5] =
     [("dns_raw", None), ("dns_5m", Some(300)), ("dns_15m", Some(900)), ("dns_30m", Some(1800)), ("dns_1h", Some(3600))];
 
@@ -103,17 +103,17 @@ impl Model {
         Model { servers, told: Vec::new(), now_s, unit_ms, tables: BTreeMap::new(), hosts: Vec::new() }
     }
 
-    /// Raw points that began before are not answered.
+    /// Raw points that began earlier have expired.
     pub fn raw_from_s(&self) -> u64 {
         self.now_s - RAW_RETENTION_MINUTES * 60
     }
 
-    /// Neither are buckets and reports.
+    /// Buckets and reports that began earlier have expired.
     pub fn rolled_up_from_s(&self) -> u64 {
         self.now_s - AGGREGATED_RETENTION_DAYS * 86_400
     }
 
-    /// Adds up what was told so far, for the questions that follow.
+    /// Aggregates what was sent so far, for the following questions.
     pub fn settle(&mut self) {
         self.tables = POINT_TABLES.into_iter().map(|(name, bucket_s)| (name, self.points(bucket_s))).collect();
         self.tables.insert("records", self.records());
@@ -123,22 +123,22 @@ impl Model {
         self.hosts = hosts;
     }
 
-    /// The rows of a table of SQL.
+    /// The rows of an SQL table.
     pub fn table(&self, name: &str) -> &[Point] {
         &self.tables[name]
     }
 
-    /// Every name, each once.
+    /// Every name, without duplicates.
     pub fn hosts(&self) -> &[Arc<str>] {
         &self.hosts
     }
 
-    /// Every point of every batch.
+    /// All points of all batches.
     pub fn told_points(&self) -> impl Iterator<Item = &Point> {
         self.told.iter().flat_map(|told| &told.points)
     }
 
-    /// What is left of a last access in points, Unix milliseconds.
+    /// The last access as kept in points, Unix milliseconds.
     pub fn kept_ms(&self, last_ms: u64) -> u64 {
         last_ms / self.unit_ms * self.unit_ms
     }
@@ -158,7 +158,7 @@ impl Model {
     }
 }
 
-/// Adds up those of the same server, time, record and kind.
+/// Merges points with the same server, time, record and kind.
 fn merged(points: impl Iterator<Item = Point>) -> Vec<Point> {
     let mut merged: BTreeMap<_, Point> = BTreeMap::new();
     for point in points {

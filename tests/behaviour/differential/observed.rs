@@ -1,18 +1,18 @@
-//! What of a step was observed, from the reports one by one.
+//! Which part of a step was observed, computed from the individual reports.
 
 use super::answer::Cell;
 use super::filters::Filter;
 use super::model::{Model, Told};
 use std::ops::Range;
 
-/// Reports of a step that ended longer ago are not waited for, seconds.
+/// Reports about steps that ended longer ago than this are not expected any more, seconds.
 const DELIVERY_S: u64 = 30;
 
-/// What is said of a row's step.
+/// Columns that describe a row's step.
 pub const MARKS: [&str; 3] = ["observed_servers", "servers", "open"];
 
-/// Whether everything is known of steps that end until then: no report of them may come, and no server is expected to have
-/// reported, because all were registered a moment ago.
+/// Whether steps that end by then are complete: no report about them may still come, and no server
+/// is expected to have reported, because all were registered a moment ago.
 pub fn is_over(model: &Model, end_s: u64) -> bool {
     end_s.saturating_add(DELIVERY_S) <= model.now_s
 }
@@ -25,7 +25,7 @@ pub struct Seen {
     pub observed: bool,
 }
 
-/// What the servers that a filter selects saw of a step.
+/// What the servers selected by a filter saw of a step.
 pub fn seen(model: &Model, filter: &Filter, step: &Range<u64>) -> Vec<Seen> {
     let selected = model.servers.iter().map(|(id, _)| *id).filter(|id| filter.is_of_server(*id));
     selected.map(|id| of_server(model, id, step)).collect()
@@ -40,7 +40,7 @@ fn of_server(model: &Model, server_id: u32, step: &Range<u64>) -> Seen {
     Seen { server_id, covered_ms, observed: clear_ms == step.end - step.start }
 }
 
-/// How much of a step stretches of time cover, milliseconds.
+/// How much of a step is covered by these time ranges, milliseconds.
 fn union(step: &Range<u64>, stretches: impl Iterator<Item = (u64, u64)>) -> u64 {
     let mut stretches: Vec<(u64, u64)> = stretches.map(|(from, until)| (from.max(step.start), until.min(step.end))).collect();
     stretches.sort_unstable();
@@ -52,7 +52,7 @@ fn union(step: &Range<u64>, stretches: impl Iterator<Item = (u64, u64)>) -> u64 
     sum
 }
 
-/// The marks of a step that is over: of all these servers, or of one of them.
+/// The marks of a complete step, for all these servers or one of them.
 pub fn marks(seen: &[Seen], only: Option<&Cell>) -> Vec<Cell> {
     let is_meant = |seen: &&Seen| only.is_none_or(|only| *only == Cell::from(u64::from(seen.server_id)));
     let count = |of: fn(&&Seen) -> bool| Cell::from(seen.iter().filter(is_meant).filter(of).count() as u64);

@@ -1,4 +1,4 @@
-//! Random questions to the monitoring API, each with what the model answers.
+//! Random questions to the monitoring API, each with the model's answer.
 
 use super::answer::{Cell, Row};
 use super::compare::Expected;
@@ -11,10 +11,9 @@ use super::sql;
 use std::collections::BTreeMap;
 use zonepulse_tests::api::rfc3339;
 
-/// A question, and its answer.
 pub struct Question {
     pub ask: Ask,
-    /// `None` where it has to be refused as a bad request.
+    /// `None` if it must be rejected as a bad request.
     pub expected: Option<Expected>,
 }
 
@@ -22,13 +21,13 @@ pub struct Question {
 pub enum Ask {
     /// A monitoring call.
     Get { call: &'static str, parameters: Parameters },
-    /// The same, page by page with so many rows each.
+    /// The same, page by page with this many rows each.
     Pages { call: &'static str, parameters: Parameters, limit: usize },
-    /// A statement.
+    /// An SQL statement.
     Sql(String),
 }
 
-/// What sums are split by.
+/// How sums are split.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct By {
     pub record: bool,
@@ -66,7 +65,7 @@ pub fn random(random: &mut Random, model: &Model) -> Question {
     }
 }
 
-/// A time at which something begins or ends, or next to it, Unix milliseconds.
+/// A time at which something begins or ends, or close to it, Unix milliseconds.
 pub fn moment(random: &mut Random, model: &Model) -> u64 {
     let told = random.of(&model.told);
     let at_ms = match random.below(6) {
@@ -89,13 +88,13 @@ pub fn spelt(random: &mut Random, ms: u64) -> String {
     match random.below(4) {
         0 if ms.is_multiple_of(1000) => (ms / 1000).to_string(),
         0 | 1 => format!("{}.{:03}", ms / 1000, ms % 1000),
-        // The clock of another zone.
+        // In another time zone.
         2 => rfc3339(ms + 7_200_000).replace('Z', "+02:00"),
         _ => rfc3339(ms),
     }
 }
 
-/// Two moments, either of them perhaps not given.
+/// Two moments, either of which may be omitted.
 fn range(random: &mut Random, model: &Model, parameters: &mut Parameters) -> (Option<u64>, Option<u64>) {
     let (a, b) = (moment(random, model), moment(random, model));
     let from = (!random.one_in(4)).then_some(a.min(b));
@@ -105,15 +104,15 @@ fn range(random: &mut Random, model: &Model, parameters: &mut Parameters) -> (Op
     (from, until)
 }
 
-/// Both ends of a stretch of which one may not have been given: a day. Nothing is told of what comes after now,
-/// nor of about a day ago.
+/// Both ends of a range, which is a day if one is omitted. No points are close to now, or to a day
+/// ago.
 fn day(model: &Model, (from, until): (Option<u64>, Option<u64>)) -> (u64, u64) {
     let end = until.unwrap_or(u64::MAX / 2);
     let begin = from.unwrap_or_else(|| until.unwrap_or(model.now_s * 1000) - 86_400_000);
     (begin, end)
 }
 
-/// Makes the whole answer a question with an order, and now and then one page of it.
+/// Turns the complete answer into a question with an order, and sometimes a single page.
 pub fn paged(
     random: &mut Random,
     call: &'static str,
@@ -134,7 +133,7 @@ pub fn paged(
     }
     let count = expected.rows.len();
     let ask = match random.below(20) {
-        // As many rows as there are without asking.
+        // The default number of rows.
         0 | 1 => {
             expected.page.1 = 1000;
             Ask::Get { call, parameters }
@@ -213,7 +212,7 @@ fn series(random: &mut Random, model: &Model) -> Question {
         from_ms -= from_ms % (bucket_s * 1000);
     }
     let (mut from_s, mut until_s) = (from_ms.div_ceil(1000), until_ms.div_ceil(1000));
-    // An end where raw points have expired is that of a bucket of five minutes.
+    // Where raw points have expired, an end must be that of a five-minute bucket.
     if from_s < model.raw_from_s() {
         from_s -= from_s % 300;
     }

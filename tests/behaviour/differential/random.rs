@@ -1,4 +1,4 @@
-//! Choices, the same for the same seed.
+//! Random choices, identical for the same seed.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use std::ops::Range;
 pub struct Random(u64);
 
 impl Random {
-    /// Another stream of choices for each number of the same seed.
+    /// A different stream of choices for each number with the same seed.
     pub fn new(seed: u64, number: u64) -> Self {
         let mut random = Random(seed ^ number.wrapping_mul(0xd605_1c35_9e54_21b9));
         random.next();
@@ -38,7 +38,7 @@ impl Random {
         &all[self.below(all.len() as u64) as usize]
     }
 
-    /// One to `most` of them, each once, in any order.
+    /// One to `most` of them, without duplicates, in any order.
     pub fn some<T: Clone>(&mut self, all: &[T], most: usize) -> Vec<T> {
         let mut left = all.to_vec();
         self.shuffle(&mut left);

@@ -1,4 +1,4 @@
-//! Requests per second: a row for each step, and nothing where nobody listened.
+//! Requests per second: one row per step, and null where nothing was observed.
 
 use super::answer::{self, Cell, Row};
 use super::filters::{Filter, Parameters};
@@ -9,7 +9,7 @@ use super::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use zonepulse_dns::Action;
 
-/// No answer has more rows than this; two steps of everything that there is have fewer.
+/// Maximum number of rows in an answer; two steps with everything have fewer.
 const MOST_ROWS: u64 = 50_000;
 
 fn least_common_multiple(a: u64, b: u64) -> u64 {
@@ -28,13 +28,13 @@ impl<'a> Reports<'a> {
         Reports { model, of: kept.filter(|told| filter.is_of_server(told.server_id)).collect() }
     }
 
-    /// Those that overlap a stretch of time, Unix milliseconds.
+    /// Reports that overlap a time range, Unix milliseconds.
     fn within(&self, from_ms: u64, until_ms: u64) -> impl Iterator<Item = &'a Told> {
         let (from_s, until_s) = (from_ms / 1000, until_ms.div_ceil(1000));
         self.of.iter().copied().filter(move |told| told.start_s < until_s && told.end_s() > from_s)
     }
 
-    /// What every step is a multiple of, and the step that is taken when none is asked for.
+    /// The unit of all steps, and the default step.
     fn steps(&self, from_ms: u64, until_ms: u64) -> (u64, u64) {
         let lengths: BTreeSet<u64> = self.within(from_ms, until_ms).map(|told| told.interval_s).collect();
         let common = lengths.iter().copied().reduce(least_common_multiple);
@@ -44,7 +44,7 @@ impl<'a> Reports<'a> {
     }
 }
 
-/// Two moments of the same day or so.
+/// Two moments within about a day.
 fn stretch(random: &mut Random, model: &Model) -> (u64, u64) {
     loop {
         let (a, b) = (moment(random, model), moment(random, model));
@@ -95,7 +95,7 @@ pub fn random(random: &mut Random, model: &Model) -> Question {
     paged(random, "dns/rps", parameters, &columns, rows, &[("time", false)])
 }
 
-/// Whether all steps up to that one are over.
+/// Whether all steps up to that one are complete.
 fn is_over(model: &Model, until_ms: u64, step_s: u64) -> bool {
     observed::is_over(model, until_ms.div_ceil(step_s * 1000) * step_s)
 }
@@ -114,7 +114,7 @@ fn of_steps(
     if end - first > MOST_ROWS {
         return None;
     }
-    // Steps that are no buckets are added up from raw points.
+    // Steps that are not buckets are summed from raw points.
     let is_raw = !step_s.is_multiple_of(300);
     let kept_s = if is_raw { model.raw_from_s() } else { model.rolled_up_from_s() };
     let counted = model.told_points().filter(|point| (first * step_s..end * step_s).contains(&point.start_s));
@@ -130,7 +130,7 @@ fn of_steps(
     if (end - first) * all.len() as u64 > MOST_ROWS {
         return None;
     }
-    // Where somebody reported; elsewhere nothing was covered.
+    // Where there was a report; elsewhere nothing was covered.
     let mut reported: BTreeSet<u64> = BTreeSet::new();
     for told in reports.within(first * step_s * 1000, end * step_s * 1000) {
         reported.extend(told.start_s / step_s..told.end_s().div_ceil(step_s));
@@ -144,7 +144,7 @@ fn of_steps(
         for series in &all {
             let of_series = |id: u32| place.is_none_or(|at| series[at] == Cell::from(u64::from(id)));
             let covered = seen.iter().filter(|seen| seen.covered_ms > 0 && of_series(seen.server_id));
-            // Hits that were observed for the same time are added before they are divided.
+            // Hits with the same observed time are added before dividing.
             let mut shares: BTreeMap<u64, u128> = BTreeMap::new();
             for seen in covered {
                 let hits = sums.get(&(step, series.clone(), seen.server_id)).map_or(0, |(hits, _, _)| *hits);
@@ -162,7 +162,7 @@ fn of_steps(
     Some(rows)
 }
 
-/// What there is whether or not it had a hit.
+/// All known series, whether or not they have a hit.
 fn known_series(model: &Model, filter: &Filter, by: By) -> Vec<Row> {
     let servers: Vec<Row> = match by.server {
         true => {

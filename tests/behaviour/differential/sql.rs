@@ -1,4 +1,5 @@
-//! Random statements of SQL out of a small grammar, each with what loops over the model's points give.
+//! Random SQL statements from a small grammar, each with the result of loops over the model's
+//! points.
 
 use super::answer::{Cell, Row};
 use super::compare::Expected;
@@ -28,7 +29,7 @@ pub fn asked(text: String, expected: Expected) -> Question {
     Question { ask: Ask::Sql(text), expected: Some(expected) }
 }
 
-/// A table, a condition on its rows, and those for which it holds.
+/// A table, a condition on its rows, and the rows for which it is true.
 pub fn some_rows<'a>(random: &mut Random, model: &'a Model, tables: &[&'static str]) -> (&'static str, String, Vec<&'a Point>) {
     let table = *random.of(tables);
     let condition = Condition::random(random, model, table);
@@ -36,7 +37,7 @@ pub fn some_rows<'a>(random: &mut Random, model: &'a Model, tables: &[&'static s
     (table, condition.text, rows)
 }
 
-/// Points by what columns say of them.
+/// Groups points by the values of columns.
 pub fn groups<'a>(rows: &[&'a Point], keys: &[&str]) -> BTreeMap<Row, Vec<&'a Point>> {
     let mut groups: BTreeMap<Row, Vec<&Point>> = BTreeMap::new();
     for point in rows {
@@ -54,7 +55,7 @@ fn key_cell(point: &Point, key: &str) -> Cell {
     }
 }
 
-/// How a key is written where columns are listed, and where groups are.
+/// How a key is written in the column list, and in GROUP BY.
 fn key_text(key: &str) -> (String, String) {
     match key {
         "bucket" => {
@@ -65,13 +66,13 @@ fn key_text(key: &str) -> (String, String) {
     }
 }
 
-/// The sum of hits; null of no points.
+/// The sum of hits; null without points.
 pub fn hits<'a>(points: impl IntoIterator<Item = &'a &'a Point>) -> Cell {
     let sum = points.into_iter().map(|point| point.hits as i128).reduce(|a, b| a + b);
     sum.map_or(Cell::Null, Cell::Number)
 }
 
-/// The first from the second; null where one is.
+/// Subtracts the second from the first; null if either is.
 pub fn difference(of: &Cell, from: &Cell) -> Cell {
     match (of, from) {
         (Cell::Number(of), Cell::Number(from)) => Cell::Number(from - of),
@@ -79,7 +80,7 @@ pub fn difference(of: &Cell, from: &Cell) -> Cell {
     }
 }
 
-/// What is said of a group: a column, how it is asked for, and its value.
+/// A measure of a group: a column name, its expression, and its value.
 type Measure = (&'static str, String, Box<dyn Fn(&[&Point]) -> Cell>);
 
 fn measure(random: &mut Random, model: &Model, table: &str) -> Measure {
@@ -116,7 +117,7 @@ fn measure(random: &mut Random, model: &Model, table: &str) -> Measure {
     }
 }
 
-/// Adds an order, and now and then a page, to a statement and its answer.
+/// Adds an order, and sometimes a page, to a statement and its answer.
 pub fn ordered(random: &mut Random, mut text: String, mut expected: Expected) -> Question {
     if random.one_in(2) {
         let columns = random.some(&expected.columns, 3);
@@ -175,7 +176,7 @@ fn grouped(random: &mut Random, model: &Model) -> Question {
     ordered(random, text, expected)
 }
 
-/// Sums of two selections beside each other, and their difference.
+/// Sums of two selections side by side, and their difference.
 fn joined(random: &mut Random, model: &Model) -> Question {
     let choices: [&[&str]; 4] = [&["host", "type"], &["host"], &["server_id", "host"], &["server", "type", "action"]];
     let keys = *random.of(&choices);
@@ -206,7 +207,7 @@ fn joined(random: &mut Random, model: &Model) -> Question {
     ordered(random, text, Expected::all(&columns, rows))
 }
 
-/// Points as they are.
+/// Individual points.
 fn listed(random: &mut Random, model: &Model) -> Question {
     let (table, condition, rows) = some_rows(random, model, TABLES);
     let possible: &[&str] = match table {
@@ -221,7 +222,7 @@ fn listed(random: &mut Random, model: &Model) -> Question {
     ordered(random, text, Expected::all(&columns, rows))
 }
 
-/// Records whose names are, or are not, among others.
+/// Records whose names are in, or not in, a subquery.
 fn of_names(random: &mut Random, model: &Model) -> Question {
     let (table, condition, rows) = some_rows(random, model, TABLES);
     let (other, other_condition, others) = some_rows(random, model, TABLES);
@@ -238,7 +239,7 @@ fn of_names(random: &mut Random, model: &Model) -> Question {
     ordered(random, text, Expected::all(&["host", "type", "hits"], rows))
 }
 
-/// Points with what other tables say of their numbers.
+/// Points joined with other tables on their numbers.
 fn with_servers(random: &mut Random, model: &Model) -> Question {
     let (table, condition, rows) = some_rows(random, model, TABLES);
     let text = format!(
@@ -251,7 +252,7 @@ fn with_servers(random: &mut Random, model: &Model) -> Question {
     ordered(random, text, Expected::all(&["server", "host", "n", "hits"], rows))
 }
 
-/// A sum that is larger than any number that there is.
+/// A sum that exceeds the largest possible number.
 fn past_the_end(random: &mut Random, model: &Model) -> Question {
     let least = u128::from(MAX_HITS) - 1;
     let rows: Vec<&Point> = model.table("dns_raw").iter().filter(|point| point.hits >= least).collect();
@@ -263,7 +264,7 @@ fn past_the_end(random: &mut Random, model: &Model) -> Question {
         Cell::Number(sum) => Cell::Number(sum * i128::from(times)),
         other => other,
     };
-    // Sums stop, whether at the largest signed number or at the largest unsigned one.
+    // Sums saturate, at the largest signed or unsigned number.
     let expected = Expected { most: i64::MAX.into(), ..Expected::all(&["hits"], vec![vec![sum]]) };
     asked(text, expected)
 }

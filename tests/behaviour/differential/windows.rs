@@ -1,4 +1,4 @@
-//! Random statements with windows: what lies next to each other in time.
+//! Random statements with window functions over time.
 
 use super::answer::{Cell, Row};
 use super::compare::Expected;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 const TABLES: &[&str] = &["dns_raw", "dns_5m", "dns_5m", "dns_15m", "dns_30m", "dns_1h"];
 
-/// Sums of a time, and what a window says of each.
+/// Sums per time, with the value of a window function for each.
 pub fn random(random: &mut Random, model: &Model) -> Question {
     let (table, condition, rows) = some_rows(random, model, TABLES);
     let choices: [&[&str]; 4] = [&["host", "type"], &["server_id"], &["server", "action"], &[]];
@@ -43,7 +43,7 @@ pub fn random(random: &mut Random, model: &Model) -> Question {
     ordered(random, text, Expected::all(&columns, expected))
 }
 
-/// What a window says at a place of a series.
+/// The value of a window function at an index of a series.
 type Value = Box<dyn Fn(&[Cell], usize) -> Cell>;
 
 fn sum(cells: &[Cell]) -> Cell {
