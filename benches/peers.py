@@ -1,11 +1,11 @@
-"""What other stores make of the points of `zonepulse-bench peers`.
+"""Other stores with the points of `zonepulse-bench peers`.
 
     peers.py ENGINE POINTS.csv FOLDER QUESTIONS.json
 
-loads the points into an engine (victoria-metrics, duckdb, chdb) whose data are in
-FOLDER, asks the questions, and prints one JSON object: CPU seconds of loading, bytes on
-disk, and for each question its answer and the times it took. One core is used: whoever
-starts this pins it, and each engine is told to use one thread.
+loads the points into an engine (victoria-metrics, duckdb, chdb) with its data in FOLDER,
+asks the questions, and prints one JSON object: CPU seconds of loading, bytes on disk, and
+for each question the answer and the times. It uses one core: the caller pins the process,
+and each engine is configured for one thread.
 """
 
 import json
@@ -27,7 +27,7 @@ def size_bytes(folder):
 
 
 def timed(ask, cpu_seconds):
-    """The answer, the median of the wall clock and the mean of the CPU time, both in milliseconds and warm."""
+    """The answer, the median wall clock time and the mean CPU time, in milliseconds, when warm."""
     answer = ask()
     walls, used = [], cpu_seconds()
     for _ in range(ROUNDS):
@@ -42,7 +42,7 @@ def timed(ask, cpu_seconds):
 
 
 class InProcess:
-    """What DuckDB and chdb have in common: a library in this process, asked in SQL."""
+    """The common part of DuckDB and chdb: a library in this process, queried in SQL."""
 
     def cpu_seconds(self):
         return time.process_time()
@@ -159,7 +159,7 @@ class VictoriaMetrics:
                 break
             except OSError:
                 time.sleep(0.1)
-        # Debian's build does not know its own version.
+        # The version is unknown to Debian's build itself.
         said = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "victoria-metrics"], capture_output=True, text=True)
         self.version = f"VictoriaMetrics {said.stdout}"
 
@@ -183,7 +183,7 @@ class VictoriaMetrics:
                 request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=block, method="POST")
                 urllib.request.urlopen(request, timeout=600).read()
         self.get("/internal/force_flush")
-        # Merging goes on in the background: it is part of the price, and of the size.
+        # Merging continues in the background; it counts towards the time and the size.
         self.get("/internal/force_merge")
         before = -1.0
         while self.cpu_seconds() - before > 0.05:

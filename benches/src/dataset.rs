@@ -1,8 +1,9 @@
-//! The points that are given to every store: written once, the same for the same seed.
+//! The points that every store is given, written once and identical for the same seed.
 //!
-//! Two files say the same. `batches` is what probes send: for each batch its length, four bytes, little
-//! endian, and the encoded batch. `points.csv` is what other stores can read: `time, server_id, host,
-//! type, action, hits, last_access`, times in Unix seconds, last accesses in Unix milliseconds.
+//! Two files contain the same data. `batches` is what probes send: each batch preceded by its
+//! length in four bytes, little-endian. `points.csv` is for other stores: `time, server_id, host,
+//! type, action, hits, last_access`, with times in Unix seconds and last accesses in Unix
+//! milliseconds.
 
 use crate::workload::{Shape, Workload};
 use std::fs::{self, File};
@@ -16,17 +17,18 @@ pub const START_S: u64 = 1_767_225_600;
 pub const SERVERS: u32 = Shape::STANDARD.servers;
 const SEED: u64 = 1;
 
-/// The files.
+/// A generated data set.
 pub struct Dataset {
     folder: PathBuf,
-    /// How many minutes they span.
+    /// The time span, minutes.
     pub minutes: u64,
-    /// How many points there are.
+    /// The number of points.
     pub points: u64,
 }
 
 impl Dataset {
-    /// The points of `ZONEPULSE_BENCH_MINUTES` (1440): found beside what was built, or written there.
+    /// The points of `ZONEPULSE_BENCH_MINUTES` (1440) minutes: reused from the build directory, or
+    /// written there.
     pub fn standard() -> Self {
         let minutes = std::env::var("ZONEPULSE_BENCH_MINUTES").ok().filter(|text| !text.is_empty());
         Self::of(&folder(), minutes.map_or(1440, |text| text.parse().expect("a number of minutes")))
@@ -44,7 +46,7 @@ impl Dataset {
         dataset
     }
 
-    /// What other stores read.
+    /// The file for other stores.
     pub fn csv(&self) -> PathBuf {
         self.folder.join("points.csv")
     }
@@ -69,7 +71,7 @@ impl Dataset {
     }
 }
 
-/// Where points, and the stores that are compared, are kept: beside what was built.
+/// The directory for points and for the stores being compared, next to the build output.
 pub fn folder() -> PathBuf {
     std::env::current_exe().expect("a program has a path").ancestors().nth(2).expect("a folder").join("bench-store")
 }

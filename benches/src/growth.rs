@@ -1,8 +1,8 @@
-//! What becomes of the figures when there is more: days of roll-ups, servers, records.
+//! How the figures scale: with days of roll-ups, servers, and records.
 //!
-//! Every case is a store of its own in a process of its own. At several sizes it tells what the points
-//! since the last size cost, what questions about the last 24 hours cost, and how much memory the
-//! process has. `docs/img` keeps the plots.
+//! Each case has its own store in its own process. At several sizes it reports the cost of the
+//! points added since the previous size, the cost of questions about the last 24 hours, and the
+//! memory of the process. The plots are in `docs/img`.
 
 use crate::dataset::START_S;
 use crate::measure::Memory;
@@ -16,7 +16,7 @@ use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_store::{Kinds, Level, Options, Reading, Selection, Store, Sum};
 
 const DAY_S: u64 = 86_400;
-/// What is told of each size, and its unit.
+/// What is reported for each size, and its unit.
 const TOLD: [(&str, &str); 6] = [
     ("ingest", "CPU s per M points"),
     ("one record by minute", "CPU ms"),
@@ -26,10 +26,10 @@ const TOLD: [(&str, &str); 6] = [
     ("disk", "MB"),
 ];
 
-/// The cases, and what their sizes count.
+/// The cases, and the unit of their sizes.
 const CASES: [(&str, &str); 3] = [("days", "days of roll-ups"), ("servers", "servers"), ("records", "records of one server")];
 
-/// All cases, or the one that is named in this process.
+/// Runs all cases, or only the named one in this process.
 pub fn run(case: Option<&str>) {
     match case {
         Some("days") => days(),
@@ -68,7 +68,7 @@ fn tell(case: &str, counted: &str) {
     std::fs::write(&path, crate::plot::svg(counted, &plots)).expect("docs/img is writable");
 }
 
-/// Ten servers, of which raw points are kept for a day and roll-ups for thirty.
+/// Ten servers, with raw points kept for a day and roll-ups for thirty.
 fn days() {
     let shape = Shape { servers: 10, records: 500, requests: 400, zipf: true };
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -92,7 +92,7 @@ fn days() {
     }
 }
 
-/// Six hours of more and more servers.
+/// Six hours with an increasing number of servers.
 fn servers() {
     for servers in [10, 100, 1000] {
         let shape = Shape { servers, records: 100, requests: 60, zipf: true };
@@ -112,7 +112,7 @@ fn servers() {
     }
 }
 
-/// A server of which 50,000 other records are asked for every minute.
+/// A server that is queried for 50,000 other records every minute.
 fn records() {
     const EACH: u32 = 50_000;
     let shape = Shape { servers: 1, records: 1, requests: 1, zipf: false };
@@ -142,7 +142,7 @@ fn hour_of(workload: &mut Workload, shape: Shape, hour: u64) -> (u64, Vec<Vec<u8
     (points, batches)
 }
 
-/// Prints a size.
+/// Prints the figures for a size.
 fn said(size: u64, seconds_per_point: f64, store: &Store, now_s: u64) {
     let selection = Selection {
         from_s: now_s - DAY_S.min(now_s - START_S),

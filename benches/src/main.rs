@@ -1,9 +1,8 @@
-//! Measurements of the real programs. `make bench` runs them all; the figures
-//! and the command stand in `docs/BENCHMARKS.md`.
+//! Benchmarks of the real programs. `make bench` runs them all; `docs/BENCHMARKS.md` contains the
+//! figures and the command.
 //!
-//! What is measured is CPU seconds of the program under test, read from `/proc`
-//! by whoever started it, because machines are noisy and wall clock is not the
-//! program's doing.
+//! They measure CPU seconds of the program under test, read from `/proc` by its parent: machines
+//! are noisy, and wall clock time depends on other programs.
 
 mod dataset;
 mod growth;
@@ -19,7 +18,7 @@ mod workload;
 
 use std::process::ExitCode;
 
-/// Those whose figures go into the report.
+/// Benchmarks whose figures go into the report.
 const BENCHES: [&str; 6] = ["probe", "store", "peers", "system", "pipeline", "growth"];
 
 fn main() -> ExitCode {

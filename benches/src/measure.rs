@@ -1,4 +1,4 @@
-//! CPU seconds and memory of programs that run to their end.
+//! CPU time and memory of programs that run to completion.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,29 +7,29 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often memory is looked at.
+/// How often to sample memory.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// What one run of a program took.
+/// The cost of one run.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
-    /// User and system, seconds.
+    /// User and system time, seconds.
     pub cpu_s: f64,
-    /// By the wall clock, seconds.
+    /// Wall clock time, seconds.
     pub wall_s: f64,
 }
 
-/// What a program had in memory at most.
+/// Peak memory of a program.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memory {
-    /// Everything that was resident, the pages of mapped files included, KiB.
+    /// Total resident memory, including mapped files, KiB.
     pub resident_kib: u64,
-    /// What is no file's, KiB.
+    /// Resident memory not backed by files, KiB.
     pub anonymous_kib: u64,
 }
 
 impl Memory {
-    /// Of a process that runs; nothing when it has ended (proc_pid_status(5)).
+    /// The memory of a running process; zero if it has ended (proc_pid_status(5)).
     pub fn of(pid: u32) -> Memory {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let field = |name: &str| {
@@ -47,7 +47,7 @@ impl Memory {
     }
 }
 
-/// Runs a command to its end, its output thrown away; panics when it fails.
+/// Runs a command to completion, discarding its output; panics if it fails.
 #[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
 pub fn run(mut command: Command) -> Run {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -58,8 +58,8 @@ pub fn run(mut command: Command) -> Run {
     Run { cpu_s, wall_s: began.elapsed().as_secs_f64() }
 }
 
-/// Runs a command to its end while its memory is looked at, which costs it some time; its output goes into a file.
-/// (The largest resident set of rusage would be no less than that of who started it.)
+/// Runs a command to completion while sampling its memory, which slows it down somewhat; its output
+/// goes into a file. (The maximum resident set in rusage would be no less than the parent's.)
 #[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
 pub fn run_and_look(mut command: Command, output: &Path) -> Memory {
     let file = File::create(output).expect("a bench's folder is writable");
@@ -76,12 +76,14 @@ pub fn run_and_look(mut command: Command, output: &Path) -> Memory {
     }
 }
 
-/// CPU seconds and status of a child that has ended; `None` when it has not and nobody waits.
+/// CPU seconds and status of a child that has ended; `None` if it has not, and `options` say not to
+/// wait.
 fn wait(child: &Child, options: i32) -> io::Result<Option<(f64, i32)>> {
-    // SAFETY: rusage is plain numbers, for which zero is a value.
+    // SAFETY: rusage consists of plain numbers, for which zero is valid.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     let mut status = 0;
-    // SAFETY: both pointers are to live values of the right types; the child is waited for only here.
+    // SAFETY: both pointers are to valid values of the right types; the child is waited for only
+    // here.
     let pid = unsafe { libc::wait4(child.id() as i32, &raw mut status, options, &raw mut usage) };
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
     match pid {

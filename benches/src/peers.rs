@@ -1,9 +1,10 @@
-//! Our store beside others: the same points, one core each, answers compared.
+//! Our store next to others: the same points, one core each, with answers compared.
 //!
-//! Ours is the real central: batches come over HTTP, an fsync before every acknowledgement, totals and
-//! roll-ups included; it is asked over HTTP, in SQL and by the API. Beside engines that are libraries, its store
-//! takes the same batches in one process, too. VictoriaMetrics, DuckDB and
-//! ClickHouse (as chdb) are driven by `benches/peers.py`. Whatever an engine answers must be what ours does.
+//! Ours is the real central: batches arrive over HTTP with an fsync before every acknowledgement,
+//! including totals and roll-ups; questions are asked over HTTP, in SQL and through the API. For
+//! comparison with engines that are libraries, its store is also given the same batches within one
+//! process. VictoriaMetrics, DuckDB and ClickHouse (as chdb) are driven by `benches/peers.py`.
+//! Every engine must give the same answers as ours.
 
 use crate::dataset::{self, Dataset, SERVERS, START_S};
 use crate::measure::Memory;
@@ -20,22 +21,21 @@ use zonepulse_tests::api::Response;
 use zonepulse_tests::api::{Row, number, text, time_ms};
 use zonepulse_tests::{Api, Central};
 
-/// The core that everything that is measured runs on.
+/// The core on which everything measured runs.
 const CORE: &str = "0";
 const ROUNDS: u32 = 100;
 const JSON: &str = "application/json";
 
-/// What was found out about an engine.
+/// Measurements of an engine.
 struct Report {
     version: String,
     fsync: String,
     load_cpu_s: f64,
     size_bytes: u64,
-    /// By question: the answer, wall clock and CPU time in milliseconds.
+    /// By question: the answer, and wall clock and CPU time in milliseconds.
     questions: BTreeMap<String, (Value, f64, f64)>,
 }
 
-/// What is asked.
 struct Questions {
     from_s: u64,
     until_s: u64,
@@ -45,7 +45,7 @@ struct Questions {
     silent_since_ms: u64,
 }
 
-/// Loads, asks, compares, prints.
+/// Loads, asks, compares, and prints.
 pub fn run() {
     let dataset = Dataset::standard();
     let folder = dataset::folder();
@@ -57,7 +57,8 @@ pub fn run() {
         record_type: "A",
         silent_since_ms: (dataset.until_s() - 60 * dataset.minutes / 4) * 1000,
     };
-    // Before each engine and after the last: a machine that changes its speed changes it for all.
+    // Before each engine and after the last, because a change of the machine's speed affects all of
+    // them.
     let mut handed_over_cpu_s = vec![store::handed_over(&dataset)];
     let ours = ours(&dataset, &questions);
     let mut reports = vec![("zonepulse", ours)];
@@ -132,15 +133,15 @@ fn ours(dataset: &Dataset, questions: &Questions) -> Report {
     Report { version: "Zonepulse".to_owned(), fsync, load_cpu_s, size_bytes, questions: asked }
 }
 
-/// A way in which a question can be asked of ours.
+/// A way to ask our central a question.
 struct Way {
     name: &'static str,
     ask: Box<dyn Fn(&Api) -> Response>,
-    /// What an answer says, in the words in which all engines are compared.
+    /// Converts an answer to the form in which all engines are compared.
     read: Box<dyn Fn(&Response) -> Value>,
 }
 
-/// Every question, in every way in which it can be asked.
+/// Every question, in every way it can be asked.
 fn ways(questions: &Questions) -> Vec<Way> {
     let Questions { from_s, until_s, server_id, host, record_type, silent_since_ms } = *questions;
     let times = format!("time >= to_timestamp({from_s}) AND time < to_timestamp({until_s})");
@@ -153,7 +154,7 @@ fn ways(questions: &Questions) -> Vec<Way> {
         )
     };
     let one = hits_of(host);
-    // No statement comes twice. Every third record is of another type.
+    // No statement is repeated. Every third record has another type.
     let next = Cell::new(0);
     let other = move || hits_of(&format!("host-{:05}.zone-{server_id}.example.", 100 + 3 * next.replace(next.get() + 1)));
     let most = |table: &str| {
@@ -221,7 +222,7 @@ fn rows(answer: &Response, of: &impl Fn(&Row) -> Value) -> Value {
     rows.iter().map(|row| of(row.as_object().expect("a row is an object"))).collect()
 }
 
-/// The answer, the median of the wall clock until its last byte, and the mean of the CPU time, warm.
+/// The answer, the median wall clock time to its last byte, and the mean CPU time, when warm.
 fn timed(central: &Central, api: &Api, way: &Way) -> (Value, f64, f64) {
     let answer = (way.read)(&(way.ask)(api));
     let used = central.cpu_seconds();
@@ -236,7 +237,7 @@ fn timed(central: &Central, api: &Api, way: &Way) -> (Value, f64, f64) {
     (answer, walls[walls.len() / 2], (central.cpu_seconds() - used) * 1000.0 / f64::from(ROUNDS))
 }
 
-/// Waits until it has nothing more to do.
+/// Waits until it is idle.
 fn settle(central: &Central) {
     loop {
         let used = central.cpu_seconds();
@@ -247,7 +248,7 @@ fn settle(central: &Central) {
     }
 }
 
-/// Keeps all threads of a process on one core; those that it starts later inherit it.
+/// Pins all threads of a process to one core; threads started later inherit it.
 fn pin(pid: u32) {
     let output = Command::new("taskset").args(["--all-tasks", "--cpu-list", "--pid", CORE, &pid.to_string()]).output();
     assert!(output.expect("taskset runs").status.success(), "a process can be pinned");
@@ -283,7 +284,7 @@ fn peer(engine: &str, dataset: &Dataset, questions: &Questions, folder: &Path) -
     })
 }
 
-/// Whatever is asked in another way, or of another engine, has the same answer.
+/// Checks that all ways and all engines give the same answer.
 fn compare(reports: &[(&str, Report)]) {
     let answers = |name: &'static str| {
         reports.iter().flat_map(move |(engine, report)| {

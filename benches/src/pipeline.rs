@@ -1,4 +1,4 @@
-//! From RabbitMQ to disk: points per CPU second of the central, bytes per point.
+//! From RabbitMQ to disk: points per CPU second of the central, and bytes per point.
 
 use crate::workload::{Shape, Workload};
 use std::path::Path;
@@ -11,14 +11,13 @@ const MINUTES: u64 = 360;
 const START_S: u64 = 1_767_225_600;
 const QUEUE: &str = "bench";
 
-/// A backlog of six hours of ten servers waits in a quorum queue; the central
-/// starts, takes it in with an fsync before every acknowledgement, and is
-/// measured until it has everything.
+/// A backlog of six hours from ten servers waits in a quorum queue. The central starts, consumes it
+/// with an fsync before every acknowledgement, and is measured until it is done.
 pub fn run() {
     let names: Vec<String> = (1..=SERVERS).map(|number| format!("server {number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let broker = RabbitMq::start();
-    // Declares the queue and knows the servers; then it makes room for the backlog.
+    // Declares the queue and creates the servers, then stops so that the backlog can be published.
     let mut central = Central::start_with_broker(&names, &broker.url(), QUEUE);
     let queue = Queue::open(&broker, QUEUE);
     central.stop();

@@ -1,20 +1,20 @@
-//! Plots as SVG: lines over a logarithmic axis of sizes, from zero up.
+//! SVG plots: lines over a logarithmic axis of sizes, with a linear axis from zero.
 
 use std::fmt::Write;
 
 /// A quantity at several sizes.
 pub struct Line {
-    /// What it is.
+    /// Its label.
     pub name: &'static str,
-    /// Size, value.
+    /// Pairs of size and value.
     pub points: Vec<(f64, f64)>,
 }
 
 /// Quantities that share a scale.
 pub struct Plot {
-    /// What they are, with the unit.
+    /// Description with the unit.
     pub title: &'static str,
-    /// At least one.
+    /// At least one line.
     pub lines: Vec<Line>,
 }
 
@@ -23,7 +23,7 @@ const HEIGHT: f64 = 200.0;
 const MARGIN: f64 = 48.0;
 const COLOURS: [&str; 3] = ["#0072b2", "#d55e00", "#009e73"];
 
-/// The plots side by side, over the same sizes.
+/// Draws plots side by side over the same sizes.
 pub fn svg(sizes: &str, plots: &[Plot]) -> String {
     let (width, height) = (plots.len() as f64 * (WIDTH + 2.0 * MARGIN), HEIGHT + 2.5 * MARGIN);
     let mut out = format!(
@@ -49,7 +49,7 @@ fn draw(out: &mut String, sizes: &str, plot: &Plot) {
     let y = |value: f64| HEIGHT - value / top * HEIGHT;
     let _ = writeln!(out, "<text y=\"-16\" font-weight=\"bold\">{}</text>", plot.title);
     for quarter in 0..=4 {
-        // To a thousandth: quarters of a tenth have no end in binary.
+        // Round to thousandths: quarters of a tenth are not exact in binary.
         let value = (top * f64::from(quarter) * 250.0).round() / 1000.0;
         let _ = writeln!(
             out,
@@ -73,7 +73,7 @@ fn draw(out: &mut String, sizes: &str, plot: &Plot) {
     }
 }
 
-/// The next of 1, 2, 4, 8 times a power of ten.
+/// Rounds up to 1, 2, 4 or 8 times a power of ten.
 fn rounded_up(value: f64) -> f64 {
     let power = 10f64.powf(value.max(1e-9).log10().floor());
     [1.0, 2.0, 4.0, 8.0].into_iter().map(|step| step * power).find(|step| *step >= value).unwrap_or(10.0 * power)

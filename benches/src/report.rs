@@ -1,6 +1,6 @@
-//! The report of a run: what every bench printed, and the machine that it ran on, as Markdown
-//! (`bench-report.md`); the same with the constants that a capacity planner needs as JSON
-//! (`bench-report.json`). `ZONEPULSE_BENCH_REPORT` names their folder (`.run/bench`).
+//! The report of a run: the output of each bench and the machine it ran on, as Markdown
+//! (`bench-report.md`); the same with the constants for capacity planning as JSON
+//! (`bench-report.json`). `ZONEPULSE_BENCH_REPORT` sets the directory (`.run/bench`).
 //!
 //! ```text
 //! { "machine":   { "cpu", "cores", "memory_bytes", "kernel", "disk" },
@@ -28,7 +28,7 @@
 //! | `system_batch_bytes_per_point` | network, an encoded batch of metrics, bytes per value |
 //! | `system_cpu_s_per_million_points` | CPU seconds from an encoded batch of metrics to sealed, per million values |
 //!
-//! A bench that runs by itself replaces its own part of a report that is there.
+//! A bench that runs alone replaces its own part of an existing report.
 
 use serde_json::{Map, Value, json};
 use std::fs;
@@ -36,10 +36,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Set for the process that measures; the one that started it writes the report.
+/// Set for the process that measures; its parent writes the report.
 const MEASURING: &str = "ZONEPULSE_BENCH_MEASURING";
 
-/// What a planner needs, by name.
+/// Prints constants for capacity planning, by name.
 pub fn constants(found: &[(&str, f64)]) {
     let Ok(path) = std::env::var(MEASURING) else { return };
     let mut all = read(Path::new(&path));
@@ -49,8 +49,8 @@ pub fn constants(found: &[(&str, f64)]) {
     write(Path::new(&path), &Value::Object(all));
 }
 
-/// Runs each of the benches in a process of its own, shows what it prints, and writes the report.
-/// Does nothing in that process: gives `None`, and the caller measures.
+/// Runs each bench in its own process, shows its output, and writes the report. In that process it
+/// does nothing and returns `None`, so that the caller measures.
 pub fn run(benches: &[&str], arguments: &[String]) -> Option<Result<(), String>> {
     if std::env::var_os(MEASURING).is_some() {
         return None;
@@ -111,7 +111,7 @@ fn markdown(report: &Value) -> String {
     text
 }
 
-/// What it ran on.
+/// The machine it ran on.
 fn machine() -> Value {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {

@@ -1,4 +1,5 @@
-//! The store in this process, one thread: encoded batches in, questions out, without any transport.
+//! The store in this process, single-threaded: encoded batches in, questions out, without any
+//! transport.
 
 use crate::dataset::{Dataset, SERVERS, START_S};
 use crate::measure::Memory;
@@ -13,13 +14,14 @@ use zonepulse_store::{
 };
 use zonepulse_wire::Batch;
 
-/// Batches in one write, as when a backlog comes in.
+/// Batches per write, as when a backlog arrives.
 const GROUP: usize = 10;
 /// Of the server and record that are asked for.
 const SERVER: u32 = 3;
 const HOST: &str = "host-00100.zone-3.example.";
 
-/// A day of ten servers is committed, sealed and asked for, with last accesses in seconds and in milliseconds.
+/// Commits, seals and queries a day of ten servers, with last accesses in seconds and in
+/// milliseconds.
 pub fn run() {
     let dataset = Dataset::standard();
     let batches = in_turn(dataset.batches());
@@ -44,7 +46,7 @@ fn options(precision: Precision) -> Options {
     Options { retention: Retention::FOREVER, raw_last_access: precision, ..Options::default() }
 }
 
-/// As they come: minute by minute, server after server.
+/// In the order of arrival: minute by minute, server by server.
 fn in_turn(servers: Vec<Vec<Vec<u8>>>) -> Vec<Vec<u8>> {
     let mut servers: Vec<_> = servers.into_iter().map(Vec::into_iter).collect();
     let mut all = Vec::new();
@@ -55,7 +57,8 @@ fn in_turn(servers: Vec<Vec<Vec<u8>>>) -> Vec<Vec<u8>> {
     all
 }
 
-/// CPU seconds of this process until all is decoded, committed, sealed, rolled up and on disk.
+/// CPU seconds of this process until everything is decoded, committed, sealed, rolled up and on
+/// disk.
 pub fn handed_over(dataset: &Dataset) -> f64 {
     let batches = in_turn(dataset.batches());
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -72,7 +75,7 @@ fn load(folder: &Path, precision: Precision, batches: &[Vec<u8>], dataset: &Data
     let mut sealed = 0;
     let committed_s = seconds(|| commit(&store, batches));
     if precision != Precision::default() {
-        // Here, where no time is kept: what was flushed costs some.
+        // Outside the measured time: flushing takes some.
         store.close().expect("the disk takes it");
         report::constants(&[("open_bytes_per_point", store.open_bytes() as f64 / dataset.points as f64)]);
         println!("open: {} bytes of {} points\n", store.open_bytes(), dataset.points);
@@ -120,10 +123,10 @@ pub fn commit(store: &Store, batches: &[Vec<u8>]) {
     }
 }
 
-/// How many points were sealed.
+/// Seals, and returns the number of points sealed.
 pub fn seal(store: &Store, now_s: u64) -> u64 {
     let mut sealed = 0;
-    // The second look finds that the hours stayed quiet.
+    // The second pass finds that the hours have stayed quiet.
     for now_s in [now_s, now_s + 60] {
         loop {
             match store.upkeep(now_s).expect("the disk takes it") {
@@ -205,7 +208,7 @@ fn constants(store: &Store, batches: &[Vec<u8>], points: u64) {
     ]);
 }
 
-/// What this process grows by for each of half a million records that are new to a store of its own.
+/// The growth of this process for each of half a million new records in a separate store.
 fn memory_per_record() -> f64 {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let small = Options { write_buffer_bytes: 1 << 20, block_cache_bytes: 1 << 20, ..options(Precision::default()) };
@@ -213,7 +216,7 @@ fn memory_per_record() -> f64 {
     let shape = Shape { servers: 1, records: 500_000, requests: 1, zipf: false };
     let mut workload = Workload::new(1, shape);
     let memory = || Memory::of(std::process::id()).anonymous_kib * 1024;
-    // As a server's: asked for, and answered.
+    // As for a real server: queried and answered.
     let kinds = [MessageKind::REQUEST, MessageKind::response(ResponseCode::NOERROR)];
     let batch = |workload: &mut Workload, minute: u64| workload.all(1, minute, START_S + 60 * minute, 50_000, &kinds);
     let first = batch(&mut workload, 0);
@@ -276,7 +279,7 @@ fn questions(store: &Store, dataset: &Dataset) {
     });
 }
 
-/// CPU seconds of this process, the database's threads included.
+/// CPU seconds of this process, including the database's threads.
 pub fn seconds(mut work: impl FnMut()) -> f64 {
     let before = cpu_time();
     work();
@@ -289,16 +292,16 @@ fn ask(what: &str, mut question: impl FnMut() -> usize) {
     println!("| {what} | {ms:.2} | {found} |");
 }
 
-/// CPU time of the best of seven, milliseconds.
+/// The least CPU time of seven runs, milliseconds.
 pub fn least_ms(mut question: impl FnMut()) -> f64 {
     (0..7).map(|_| seconds(&mut question) * 1e3).fold(f64::MAX, f64::min)
 }
 
-/// What this process has used of the processors, the database's threads included.
+/// CPU time of this process so far, including the database's threads.
 pub fn cpu_time() -> Duration {
-    // SAFETY: timespec is plain numbers, for which zero is a value.
+    // SAFETY: timespec consists of plain numbers, for which zero is valid.
     let mut time: libc::timespec = unsafe { std::mem::zeroed() };
-    // SAFETY: the pointer is to a live value of the right type.
+    // SAFETY: the pointer is to a valid value of the right type.
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -1,47 +1,48 @@
-//! Batches as busy servers send them, the same every time for the same seed.
+//! Batches as sent by busy servers, identical for the same seed.
 
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, Records, Row};
 
-/// How much there is of everything.
+/// The size of the workload.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     /// Servers, numbered from 1.
     pub servers: u32,
-    /// Records of a server's zones.
+    /// Records in a server's zones.
     pub records: u32,
-    /// Requests that a server gets in a minute.
+    /// Requests to a server per minute.
     pub requests: u32,
-    /// Whether some records are asked for much more often than others (Zipf), or all alike.
+    /// Whether records are queried with a Zipf distribution, or uniformly.
     pub zipf: bool,
 }
 
 impl Shape {
-    /// Ten servers of 2,500 records, of which about 970 are asked for in a minute: with the responses 1,939 points.
+    /// Ten servers with 2,500 records, of which about 970 are queried in a minute: including
+    /// responses, 1,939 points.
     pub const STANDARD: Shape = Shape { servers: 10, records: 2_500, requests: 3_900, zipf: true };
 }
 
-/// A generator of batches.
+/// Generates batches.
 pub struct Workload {
     shape: Shape,
     random: SplitMix,
-    /// Sums of the records' weights.
+    /// Cumulative weights of the records.
     weights: Vec<f64>,
-    /// By server and record: the minute from which on nobody asks for it.
+    /// By server and record: the minute from which nobody queries it.
     deaths: Vec<u64>,
-    /// Of the batch that is being made: by record, for request and response, hits, first and last.
+    /// For the current batch: by record, for request and response, hits, first and last.
     hits: Vec<[(u64, u32, u32); 2]>,
 }
 
-/// No hit yet.
+/// No hits.
 const NONE: [(u64, u32, u32); 2] = [(0, u32::MAX, 0); 2];
 
 impl Workload {
-    /// The same batches for the same seed.
+    /// Generates the same batches for the same seed.
     pub fn new(seed: u64, shape: Shape) -> Self {
         let mut sum = 0.0;
         let weights = (1..=shape.records).map(|rank| {
-            // Zipf: the n-th record is asked for in proportion to 1/n.
+            // Zipf: the n-th record is queried in proportion to 1/n.
             sum += if shape.zipf { 1.0 / f64::from(rank) } else { 1.0 };
             sum
         });
@@ -67,7 +68,7 @@ impl Workload {
         self.deaths.get(at as usize).is_some_and(|death| *death <= minute)
     }
 
-    /// What a server sends of a minute: requests, and the same number of responses.
+    /// The batch of a server for a minute: requests, and the same number of responses.
     pub fn batch(&mut self, server_id: u32, minute: u64, start_s: u64) -> Batch {
         let kinds = [MessageKind::REQUEST, MessageKind::response(ResponseCode::NOERROR)];
         self.hits.fill(NONE);
@@ -79,7 +80,7 @@ impl Workload {
                 continue;
             }
             seen += 2;
-            // Within ten milliseconds: were the two equal, compression would find out.
+            // Within ten milliseconds: if the two were equal, compression would exploit it.
             let answered_ms = asked_ms + (self.random.next() % 10) as u32;
             for ((count, first, last), at_ms) in self.hits[record].iter_mut().zip([asked_ms, answered_ms]) {
                 *count += 1;
@@ -110,7 +111,8 @@ impl Workload {
         }
     }
 
-    /// An encoded batch with `count` records of which each has one hit of each kind: those of this minute, all new.
+    /// An encoded batch with `count` records that are new in this minute, each with one hit of each
+    /// kind.
     pub fn all(&mut self, server_id: u32, minute: u64, start_s: u64, count: u32, kinds: &[MessageKind]) -> Vec<u8> {
         let mut batch = self.batch(server_id, minute, start_s);
         (batch.records, batch.rows) = (Records::new(), Vec::new());
@@ -133,7 +135,7 @@ impl Workload {
 pub struct SplitMix(u64);
 
 impl SplitMix {
-    /// From a seed.
+    /// Starts at a seed.
     pub fn new(seed: u64) -> Self {
         SplitMix(seed)
     }

@@ -1,4 +1,4 @@
-//! The corpus' large capture: 1,380,000 messages over UDP and TCP, IPv4 and IPv6.
+//! The corpus's large capture: 1,380,000 messages over UDP and TCP, IPv4 and IPv6.
 
 use super::table::{Contestant, compare, installed, print};
 use super::{dnstap, floor_command};
@@ -16,7 +16,7 @@ pub const ROUNDS: usize = 7;
 pub const FEW_ROUNDS: usize = 3;
 const PORT: u16 = 5533;
 const MESSAGES: u64 = 1_380_000;
-/// tshark takes so long, and so much memory with every packet, that it gets a part, packets.
+/// tshark needs so much time, and memory for every packet, that it only gets this many packets.
 const PART: usize = 100_000;
 
 static TRUTH: OnceLock<Sums> = OnceLock::new();
@@ -100,7 +100,7 @@ fn decompressed(corpus: &Corpus, folder: &Path) -> PathBuf {
     plain
 }
 
-/// `tally` of a file on the corpus' port.
+/// `tally` of a file, on the corpus's port.
 pub fn tally(file: &Path) -> impl Fn() -> Command + 'static {
     let file = file.to_owned();
     move || {
@@ -110,7 +110,7 @@ pub fn tally(file: &Path) -> impl Fn() -> Command + 'static {
     }
 }
 
-/// Our own, whose answer is held against the truth.
+/// One of our own, whose result is checked against the truth.
 fn ours(name: &'static str, command: impl Fn() -> Command + 'static) -> Contestant {
     let found = |text: &str, _: &Path| {
         sums::assert_equal(&sums::of_tally(text), TRUTH.get().expect("it was read before"));
@@ -119,12 +119,12 @@ fn ours(name: &'static str, command: impl Fn() -> Command + 'static) -> Contesta
     Contestant { name, command: Box::new(move |_| command()), found, messages: MESSAGES, rounds: ROUNDS }
 }
 
-/// All hits of a tally.
+/// Sum of the hits in a tally.
 pub fn hits(tally: &str) -> u64 {
     sums::of_tally(tally).values().sum()
 }
 
-/// Debian's `dnstop` prints its tables when its input is no terminal. It knows UDP only.
+/// Debian's `dnstop` prints its tables if its input is not a terminal. It supports only UDP.
 fn dnstop(file: &Path) -> Contestant {
     let file = file.to_owned();
     let command = move |_: &Path| {
@@ -141,7 +141,7 @@ fn dnstop(file: &Path) -> Contestant {
     }
 }
 
-/// The queries by type, and the responses by code.
+/// The sum of queries by type and responses by code.
 pub fn dnstop_found(text: &str, _: &Path) -> Option<u64> {
     let sum = |title: &str| -> u64 {
         let lines = text.lines().skip_while(|line| !line.starts_with(title)).skip(2).take_while(|line| !line.is_empty());
@@ -183,7 +183,7 @@ fn dnscap_rssm(file: &Path) -> Contestant {
     }
 }
 
-/// A line of type and name for each message, which somebody else would have to count.
+/// Prints type and name of each message, which would still have to be counted.
 fn dnscap_text(file: &Path) -> Contestant {
     let command = Box::new(dnscap(file, "txtout.so", &["-s"]));
     let found = |text: &str, _: &Path| Some(text.lines().count() as u64);
@@ -229,7 +229,7 @@ fn tshark(file: &Path) -> Contestant {
     }
 }
 
-/// The first packets of a capture in the classic little-endian format.
+/// Writes the first packets of a capture in classic little-endian format.
 pub fn cut(from: &Path, to: &Path, packets: usize) {
     let bytes = fs::read(from).expect("the capture was written before");
     let mut end = 24;

@@ -1,4 +1,4 @@
-//! The UDP messages of a capture as a dnstap file, as servers write it.
+//! The UDP messages of a capture as a dnstap file, as a server would write it.
 
 use super::capture::{ROUNDS, hits, tally};
 use super::table::Contestant;
@@ -10,7 +10,7 @@ use zonepulse_fixtures::{Tap, dnstap_stream};
 const UDP: u8 = 17;
 const AUTH_QUERY: u8 = 1;
 const AUTH_RESPONSE: u8 = 2;
-/// The UDP messages among those of the capture.
+/// Number of UDP messages in the capture.
 const MESSAGES: u64 = 1_320_000;
 
 /// `tally` of such a file, which is written here.
@@ -28,7 +28,7 @@ pub fn contestant(capture: &Path, folder: &Path) -> Contestant {
     Contestant { name, command: Box::new(move |_| command()), found, messages: MESSAGES, rounds: ROUNDS }
 }
 
-/// From the classic little-endian format with Ethernet frames and nanoseconds or microseconds.
+/// Reads classic little-endian format with Ethernet frames, in nanoseconds or microseconds.
 fn taps(capture: &[u8]) -> Vec<Tap> {
     let mut taps = Vec::new();
     let mut at = 24;

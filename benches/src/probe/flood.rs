@@ -1,5 +1,5 @@
-//! A flood of random names, as a botnet asks for them through resolvers: every name is
-//! new, none exists, and every answer carries the zone's SOA.
+//! A flood of random names, as sent by a botnet through resolvers: every name is new, none exists,
+//! and every response carries the zone's SOA.
 
 use super::capture::{FEW_ROUNDS, cut, dnstop_found, hits};
 use super::table::{Contestant, compare, installed, print};
@@ -15,7 +15,7 @@ use zonepulse_tests::{Central, Probe};
 
 const NAMES: usize = 400_000;
 const START_US: u64 = 1_767_225_600_000_000;
-/// Between two queries: 100,000 a second, microseconds.
+/// Time between two queries, microseconds: 100,000 a second.
 const EVERY_US: u64 = 10;
 
 pub fn run() {
@@ -90,7 +90,7 @@ fn negative(name: &str) -> Vec<u8> {
     let mut message = Message::response(name, 1, 3).bytes();
     message[9] = 1;
     let label = name.find('.').unwrap_or(0) as u8;
-    // The owner is a pointer to the second label of the question's name.
+    // The owner is a pointer to the second label of the QNAME.
     message.extend([0xc0, 12 + 1 + label]);
     message.extend([0, 6, 0, 1, 0, 0, 1, 44, 0, 26]);
     message.extend([2, b'n', b's', 0xc0, 12 + 1 + label]);

@@ -1,4 +1,4 @@
-//! Live on the loopback device, with Knot answering what dnsperf asks as fast as the two can.
+//! Live on the loopback device, with Knot answering dnsperf as fast as the two can.
 
 use super::table::installed;
 use crate::measure::Memory;
@@ -10,11 +10,11 @@ use zonepulse_tests::needs::capture_rights;
 use zonepulse_tests::probe::Settings;
 use zonepulse_tests::{Central, Knot, Probe, eventually};
 
-/// How long an idle probe is watched.
+/// How long an idle probe is observed.
 const IDLE: Duration = Duration::from_secs(60);
-/// Of eleven questions each.
+/// Rounds of eleven questions each.
 const ROUNDS: u32 = 75_000;
-/// No limit.
+/// Unlimited.
 const PER_SECOND: u32 = 10_000_000;
 
 pub fn run() {
@@ -59,7 +59,7 @@ pub fn run() {
         let began = Instant::now();
         let asked = Load { mode, port: knot.port, per_second: PER_SECOND }.rounds(ROUNDS, folder.path());
         let wall_s = began.elapsed().as_secs_f64();
-        // Every interval that has messages is closed and delivered: an empty one came after it.
+        // Every interval with messages has been closed and delivered once an empty one follows.
         thread::sleep(Duration::from_secs(12));
         let cpu_s = probe.cpu_seconds() - before.0;
         let rows = batches(1);

@@ -1,8 +1,7 @@
-//! The probe beside the programs that people would use instead, and on its own.
+//! The probe next to alternative programs, and on its own.
 //!
-//! Every program reads the same files. What ours says is held against the truth, and
-//! the bench fails where it differs; how many messages the others find stands in the
-//! table.
+//! All programs read the same files. Our results are checked against the truth, and the bench fails
+//! if they differ; the table shows how many messages the others find.
 
 mod capture;
 mod dnstap;
@@ -13,7 +12,7 @@ mod table;
 
 use std::process::Command;
 
-/// Everything, or the part that is named.
+/// Runs everything, or only the named part.
 pub fn run(part: Option<&str>) {
     let parts: [(&str, fn()); 4] = [("start", start::run), ("capture", capture::run), ("flood", flood::run), ("live", live::run)];
     for (name, run) in parts {
@@ -23,8 +22,8 @@ pub fn run(part: Option<&str>) {
     }
 }
 
-/// Reads a capture with libpcap and does nothing else: what no program that uses it can be faster than.
-/// This program runs itself for it. Prints how many packets there were.
+/// Reads a capture with libpcap and does nothing else: the lower bound for any program that uses
+/// libpcap. This program runs itself for that purpose. Prints the number of packets.
 pub fn floor(path: &str) {
     let mut capture = pcap::Capture::from_file(path).expect("libpcap reads the capture");
     let (mut packets, mut octets) = (0u64, 0u64);

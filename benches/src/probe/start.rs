@@ -1,4 +1,4 @@
-//! How soon the program is there, and what it consists of.
+//! The program's startup time and size.
 
 use crate::measure::{self, Run};
 use std::fs;
@@ -7,7 +7,7 @@ use zonepulse_fixtures::{Format, LinkType, capture};
 use zonepulse_tests::process::{program_command, succeed};
 
 const ROUNDS: usize = 20;
-/// By the wall clock, the best of the rounds, seconds.
+/// Limit for the best wall clock time, seconds.
 const MOST_S: f64 = 0.1;
 
 pub fn run() {

@@ -5,27 +5,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A program and the work it is given.
+/// A program and its work.
 pub struct Contestant {
-    /// How the table calls it.
+    /// Its name in the table.
     pub name: &'static str,
-    /// Makes the command; its output is printed, or stands in the folder it is given.
+    /// Creates the command. Its output is captured, or written to the directory it is given.
     pub command: Box<dyn Fn(&Path) -> Command>,
-    /// How many messages it found, by its output and what it wrote into the folder; `None` for a program that looks for none.
+    /// The number of messages found, from its output and what it wrote to the directory; `None` if
+    /// it does not count.
     pub found: fn(&str, &Path) -> Option<u64>,
-    /// How many messages it is given.
+    /// The number of messages in its input.
     pub messages: u64,
-    /// How often it runs.
+    /// The number of runs.
     pub rounds: usize,
 }
 
-/// What a program took.
+/// The measurements of a program.
 pub struct Row {
     name: &'static str,
     messages: u64,
     found: Option<u64>,
     memory: Memory,
-    /// CPU seconds, least first.
+    /// CPU seconds, in ascending order.
     cpu_s: Vec<f64>,
 }
 
@@ -36,8 +37,8 @@ pub fn installed(program: &str) -> bool {
     folders.any(|folder| folder.join(program).is_file())
 }
 
-/// Runs every program once to look at what it finds and takes of memory, and then all of them in turn,
-/// so that whatever else the machine does meets each of them.
+/// Runs each program once to check its result and memory, and then all of them in turn, so that
+/// other load on the machine affects each of them.
 pub fn compare(contestants: &[Contestant], folder: &Path) -> Vec<Row> {
     let mut rows: Vec<Row> = contestants.iter().map(|contestant| contestant.first_row(folder)).collect();
     let most = contestants.iter().map(|contestant| contestant.rounds).max().unwrap_or(0);
@@ -50,7 +51,7 @@ pub fn compare(contestants: &[Contestant], folder: &Path) -> Vec<Row> {
     rows
 }
 
-/// Prints rows as a table of Markdown; the first is the one that the others are held against.
+/// Prints rows as a Markdown table; the first is the reference for the others.
 pub fn print(rows: &[Row]) {
     println!(
         "| program | k messages per CPU second | CPU seconds: best, median, worst of | ratio | RSS MiB | of it RssAnon | messages found |"
@@ -94,7 +95,7 @@ impl Row {
         self.cpu_s.first().copied().unwrap_or(f64::NAN)
     }
 
-    /// Messages per CPU second: of the best run, because what another takes longer is somebody else's doing.
+    /// Messages per CPU second of the best run, since longer times are caused by other programs.
     pub fn rate(&self) -> f64 {
         self.messages as f64 / self.best_s()
     }

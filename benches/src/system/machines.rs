@@ -1,10 +1,10 @@
-//! What machines measure of themselves, made up: fifty series, every five seconds.
+//! Made-up system metrics: fifty series, every five seconds.
 //!
-//! Each value moves as its kind does: cores in ticks of a clock around a load that follows the day, memory
-//! and disks in pages, rates as noise around what the load asks for, totals not at all. Made from a seed, so
-//! that every run, and every engine, has the same.
+//! Each value changes as its kind would: cores in clock ticks around a load that follows the time
+//! of day, memory and disks in pages, rates as noise around what the load requires, totals not at
+//! all. Generated from a seed, so that every run and every engine gets the same.
 
-/// Seconds between two measurements.
+/// Sampling interval, seconds.
 pub const INTERVAL_S: u64 = 5;
 const CORES: usize = 4;
 const TICKS: f64 = 100.0 * INTERVAL_S as f64;
@@ -12,7 +12,7 @@ const PAGE: f64 = 4096.0;
 const MEMORY_PAGES: f64 = 4.0 * 1024.0 * 1024.0;
 const DISK_PAGES: [f64; 2] = [24.0 * 1024.0 * 1024.0, 122.0 * 1024.0 * 1024.0];
 
-/// One machine on its way through the day.
+/// The state of one machine during the day.
 pub struct Machine {
     random: Random,
     phase: f64,
@@ -46,7 +46,7 @@ impl Machine {
         }
     }
 
-    /// What it measures in the next slot, in the order of [`series`].
+    /// Its values in the next slot, in the order of [`series`].
     pub fn measure(&mut self, time_s: u64) -> Vec<f64> {
         let day = ((time_s as f64 + self.phase) / 86_400.0 * std::f64::consts::TAU).sin();
         self.drift = 0.98 * self.drift + 0.01 * self.random.normal();
@@ -126,7 +126,7 @@ impl Machine {
     }
 }
 
-/// Metric and label of what [`Machine::measure`] gives.
+/// Metrics and labels of the values of [`Machine::measure`].
 pub fn series() -> Vec<(String, String)> {
     let mut all = Vec::new();
     let mut add = |metric: &str, labels: &[&str]| {
@@ -171,7 +171,7 @@ impl Random {
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// About normal: mean 0, deviation 1.
+    /// An approximately normal distribution with mean 0 and deviation 1.
     fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }

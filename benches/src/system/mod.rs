@@ -1,8 +1,9 @@
-//! Metrics of machines: what they take, how fast they come in, and the question of a dashboard. Beside it
-//! VictoriaMetrics with the same points.
+//! System metrics: their size, the speed of ingest, and a typical dashboard question.
+//! VictoriaMetrics gets the same points for comparison.
 //!
-//! The batches are encoded as probes do it, decoded, committed ten at a time with an fsync, sealed and rolled
-//! up by this process; the question is asked in SQL over HTTP, of a central on the same store.
+//! The batches are encoded as by probes, then decoded, committed ten at a time with an fsync,
+//! sealed and rolled up by this process. The question is asked in SQL over HTTP, to a central on
+//! the same store.
 
 mod machines;
 mod victoria;
@@ -15,13 +16,14 @@ use zonepulse_wire::{Message, Series, SystemBatch};
 
 const SERVERS: u32 = 10;
 const START_S: u64 = 1_767_225_600;
-/// Slots of a batch: a minute.
+/// Slots per batch: a minute.
 const SLOTS: u64 = 12;
-/// Batches in one write, as when all servers send at the same time.
+/// Batches per write, as when all servers send at the same time.
 const GROUP: usize = 10;
 const ROUNDS: usize = 50;
 
-/// `ZONEPULSE_BENCH_MINUTES` (1440) of ten servers with fifty series each, a value every five seconds.
+/// Runs with `ZONEPULSE_BENCH_MINUTES` (1440) minutes of ten servers with fifty series each and a
+/// value every five seconds.
 pub fn run() {
     let minutes: u64 = std::env::var("ZONEPULSE_BENCH_MINUTES").map_or(1440, |text| text.parse().expect("a number of minutes"));
     let batches = batches(minutes);
@@ -126,7 +128,7 @@ fn add(write: &mut Write<'_>, batch: SystemBatch, ids: &[u32]) {
 
 fn seal(store: &Store, now_s: u64, points: u64) {
     let mut sealed = 0;
-    // The second look finds that the hours stayed quiet.
+    // The second pass finds that the hours have stayed quiet.
     for now_s in [now_s, now_s + 60] {
         loop {
             match store.upkeep(now_s).expect("the disk takes it") {
@@ -139,7 +141,7 @@ fn seal(store: &Store, now_s: u64, points: u64) {
     assert_eq!(sealed, points, "all is sealed");
 }
 
-/// One metric of ten servers over all of the time, by five minutes.
+/// One metric of ten servers over the whole time, in steps of five minutes.
 fn ask(central: &Central, minutes: u64) {
     let until_s = START_S + minutes * 60;
     let text = format!(
@@ -167,7 +169,7 @@ fn ask(central: &Central, minutes: u64) {
     );
 }
 
-/// CPU seconds of a piece of work.
+/// Runs a piece of work and returns its CPU seconds.
 fn rate(what: &str, points: u64, work: impl FnOnce()) -> f64 {
     let before = crate::store::cpu_time();
     work();

@@ -1,4 +1,4 @@
-//! The same points in VictoriaMetrics: imported over HTTP, merged, and measured on the disk.
+//! The same points in VictoriaMetrics: imported over HTTP, merged, and measured on disk.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -9,21 +9,21 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 use zonepulse_wire::SystemBatch;
 
-/// Batches of one request.
+/// Batches per request.
 const BATCHES: usize = 600;
 
-/// Ended when it is dropped.
+/// Killed when dropped.
 struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may already have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Size and time, in words; the reason when it cannot be run.
+/// Size and time in words; fails with the reason if it cannot be run.
 pub fn measure(batches: &[SystemBatch], servers: &[&str]) -> Result<String, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let data = folder.path().join("data");
@@ -60,7 +60,7 @@ pub fn measure(batches: &[SystemBatch], servers: &[&str]) -> Result<String, Stri
     ))
 }
 
-/// A line of JSON for each series.
+/// One line of JSON per series.
 fn lines(batches: &[SystemBatch], servers: &[&str]) -> String {
     let mut text = String::new();
     for batch in batches {
@@ -70,7 +70,7 @@ fn lines(batches: &[SystemBatch], servers: &[&str]) -> String {
             let (mut values, mut times) = (String::new(), String::new());
             for (slot, value) in series.values.iter().enumerate().filter_map(|(slot, value)| Some((slot, (*value)?))) {
                 let comma = if values.is_empty() { "" } else { "," };
-                // Writing into memory cannot fail.
+                // Writing to a string cannot fail.
                 let _ = write!(values, "{comma}{value}");
                 let _ = write!(times, "{comma}{}", slot_ms(slot));
             }
@@ -97,7 +97,7 @@ fn request(port: u16, method: &str, path: &str, body: &str) -> Result<String, St
     if good { Ok(answer) } else { Err(format!("{path}: {}", answer.lines().next().unwrap_or_default())) }
 }
 
-/// The size of a folder once it has not changed for five seconds.
+/// The size of a directory once it has not changed for five seconds.
 fn settled(folder: &Path) -> u64 {
     let mut last = (0, Instant::now());
     loop {
@@ -116,7 +116,7 @@ fn size(path: &Path) -> u64 {
     entries.flatten().map(|entry| size(&entry.path())).sum()
 }
 
-/// User and system (proc_pid_stat(5)).
+/// User and system time (proc_pid_stat(5)).
 fn cpu_seconds(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
