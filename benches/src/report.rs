@@ -10,7 +10,7 @@
 //!
 //! The constants, each of the standard workload (`Shape::STANDARD`) with the default settings:
 //!
-//! | name | what it says |
+//! | name | meaning |
 //! | --- | --- |
 //! | `raw_bytes_per_point` | disk, sealed raw points, bytes per point |
 //! | `rollup_bytes_per_point` | disk, all four roll-ups of a day, bytes per raw point of that day |
@@ -19,7 +19,7 @@
 //! | `report_bytes` | disk, the report of a batch, bytes |
 //! | `record_bytes` | disk, names and totals, bytes per record |
 //! | `cpu_s_per_million_points` | CPU seconds of the central, from HTTP to sealed, per million points |
-//! | `memory_base_bytes` | memory of a central under that load that is no file's, without its records, bytes |
+//! | `memory_base_bytes` | memory of a central under that load that is not backed by files, without its records, bytes |
 //! | `memory_bytes_per_record` | memory of names and totals, bytes per record |
 //! | `batch_bytes_per_point` | network, an encoded batch without its overhead, bytes per point |
 //! | `batch_overhead_bytes` | network, a batch without points, bytes |

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The most connections at a time.
+/// Maximum numbers of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Over the Unix socket.
@@ -17,7 +17,7 @@ pub struct Bounds {
     pub max_tcp_per_address: usize,
 }
 
-/// What a limit needs to know of a connection.
+/// What a limit needs to know about a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Guest {
     /// The peer's address over TCP; none over the Unix socket.
