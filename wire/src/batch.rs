@@ -6,22 +6,22 @@ use zonepulse_dns::{MessageKind, RecordType};
 /// The sums of one interval on one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Which batch this is.
+    /// Identifies the batch.
     pub identity: Identity,
     /// Start of the interval, Unix seconds, a multiple of `interval_s`. It ends before [`END_OF_TIME_S`](crate::END_OF_TIME_S).
     pub start_s: u64,
     /// Length of the interval, seconds, 1 to 3600.
     pub interval_s: u32,
-    /// When in the interval the probe was listening.
+    /// The part of the interval in which the probe was listening.
     pub coverage: Coverage,
-    /// What was seen besides the rows, and what was lost.
+    /// Everything seen or lost besides the rows.
     pub counters: Counters,
-    /// Batches that the probe had to give up since its last batch, if any.
+    /// Batches that the probe discarded since its previous batch, if any.
     pub evicted: Option<Evicted>,
-    /// The records that the rows are about.
+    /// The records that rows refer to.
     pub records: Records,
-    /// Hits per record and kind, ordered by (record, kind), each pair once; all hits together are at most
-    /// [`MAX_HITS`](crate::MAX_HITS).
+    /// Hits per record and kind, ordered by (record, kind) without duplicates; all hits together
+    /// are at most [`MAX_HITS`](crate::MAX_HITS).
     pub rows: Vec<Row>,
 }
 
@@ -40,9 +40,9 @@ pub struct Identity {
 /// from inclusive, until exclusive. Both lie within the interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Coverage {
-    /// When it began to listen.
+    /// Start of coverage.
     pub from_ms: u64,
-    /// When it ceased.
+    /// End of coverage.
     pub until_ms: u64,
 }
 
@@ -60,22 +60,22 @@ pub struct Evicted {
 /// The hits of one record and kind in the interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    /// Which of the batch's records, counted from 0.
+    /// Index into the batch's records.
     pub record: u32,
-    /// Request, or response with its code.
+    /// Request, or response with its RCODE.
     pub kind: MessageKind,
-    /// How many messages; not 0.
+    /// Number of messages; not 0.
     pub hits: u64,
-    /// The first one's time, milliseconds after the interval's start.
+    /// Time of the first, milliseconds after the interval's start.
     pub first_ms: u32,
-    /// The last one's time, milliseconds after the interval's start, less than the interval's length.
+    /// Time of the last, milliseconds after the interval's start, less than the interval's length.
     pub last_ms: u32,
 }
 
-/// A list of records: canonical name texts end to end in one string, and types.
+/// A list of records: canonical names concatenated in one string, and types.
 ///
-/// One string instead of thousands, because a batch is built, sent and read
-/// every minute and its names are looked at once.
+/// One string rather than thousands, because a batch is built, sent and read every minute, and its
+/// names are read once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Records {
     text: String,
@@ -84,17 +84,17 @@ pub struct Records {
 }
 
 impl Records {
-    /// None.
+    /// An empty list.
     pub const fn new() -> Self {
         Records { text: String::new(), ends: Vec::new(), types: Vec::new() }
     }
 
-    /// What a message lists, unless a name ends within a character.
+    /// Builds a list from decoded parts; none if a name ends inside a character.
     pub(crate) fn of(text: String, ends: Vec<u32>, types: Vec<u16>) -> Option<Self> {
         ends.iter().all(|end| text.is_char_boundary(*end as usize)).then_some(Records { text, ends, types })
     }
 
-    /// Adds a record and gives its number.
+    /// Adds a record and returns its index.
     pub fn push(&mut self, name: &str, record_type: RecordType) -> u32 {
         let number = self.len() as u32;
         self.text.push_str(name);
@@ -103,17 +103,17 @@ impl Records {
         number
     }
 
-    /// How many records.
+    /// Number of records.
     pub fn len(&self) -> usize {
         self.types.len()
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.types.is_empty()
     }
 
-    /// The name and type of a record by its number.
+    /// The name and type of a record by its index.
     pub fn get(&self, number: u32) -> Option<(&str, RecordType)> {
         let at = number as usize;
         let (end, record_type) = (*self.ends.get(at)?, *self.types.get(at)?);
@@ -121,7 +121,7 @@ impl Records {
         Some((self.text.get(start as usize..end as usize)?, RecordType::new(record_type)))
     }
 
-    /// The names and types in order.
+    /// Names and types in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, RecordType)> + '_ {
         let mut start = 0;
         self.ends.iter().zip(&self.types).map(move |(&end, &record_type)| {
@@ -134,12 +134,12 @@ impl Records {
 }
 
 impl Batch {
-    /// All hits of all rows.
+    /// Total hits of all rows.
     pub fn hits(&self) -> u64 {
         self.rows.iter().map(|row| row.hits).fold(0, u64::saturating_add)
     }
 
-    /// What it takes in memory, bytes.
+    /// Size in memory, bytes.
     pub fn size_bytes(&self) -> usize {
         let Records { text, ends, types } = &self.records;
         size_of::<Batch>() + text.len() + size_of_val(&**ends) + size_of_val(&**types) + size_of_val(&*self.rows)

@@ -1,7 +1,7 @@
-//! How large the numbers of a message may be.
+//! Limits on the numbers in a message.
 //!
-//! A reader refuses a message with a number past its bound, so that nothing behind it has to
-//! ask whether a sum of such numbers still fits. The arithmetic:
+//! A reader rejects a message with a number beyond its limit, so that subsequent code need not
+//! check whether a sum of such numbers overflows. The arithmetic:
 //!
 //! | number | bound | and therefore |
 //! | --- | --- | --- |
@@ -12,31 +12,32 @@
 //! | batches given up | 2⁴⁰ | |
 //! | a measured value | ±10³⁰ | a sum of 2³² values is a finite double, and its mean is exact to 15 digits |
 //!
-//! What adds up (the store, and `sum` in SQL) stops at 2⁶⁴ - 1 besides: whoever sends 2²⁴
-//! such batches, or filled a store before there were bounds, changes no other server's sum.
+//! Sums (in the store, and `sum` in SQL) additionally saturate at 2⁶⁴ - 1: whoever sends 2²⁴ such
+//! batches, or filled a store before the limits existed, does not affect another server's sum.
 
-/// The first second that no time reaches: the year 10000 begins, which RFC 3339 cannot write.
+/// The exclusive limit on times: the beginning of the year 10000, which RFC 3339 cannot express.
 pub const END_OF_TIME_S: u64 = 253_402_300_800;
-/// No batch has a higher number in its epoch.
+/// Maximum sequence number in an epoch.
 pub const MAX_SEQ: u64 = (1 << 53) - 1;
-/// All rows of a batch together have no more hits.
+/// Maximum total hits of all rows in a batch.
 pub const MAX_HITS: u64 = 1 << 40;
-/// No counter of a batch is higher. A probe that counted more says this.
+/// Maximum value of a counter in a batch. A probe that counted more reports this value.
 pub const MAX_COUNTER: u64 = 1 << 45;
-/// No batch has more counters: this version knows [`Counter::ALL`](crate::Counter::ALL), later ones may know more.
+/// Maximum number of counters in a batch: this version knows [`Counter::ALL`](crate::Counter::ALL),
+/// later ones may know more.
 pub const MAX_COUNTERS: usize = 256;
-/// No batch reports the loss of more. A probe that lost more says this.
+/// Maximum number of lost batches reported by a batch. A probe that lost more reports this value.
 pub const MAX_EVICTED: u64 = 1 << 40;
-/// No measured value is further from zero.
+/// Maximum absolute value of a measurement.
 pub const MAX_VALUE: f64 = 1e30;
 
-/// Whether a stretch of time ends before the year 10000 begins.
+/// Whether a range of time ends before the year 10000.
 pub(crate) fn is_in_time(start_s: u64, length_s: u64) -> bool {
     start_s.checked_add(length_s).is_some_and(|end_s| end_s <= END_OF_TIME_S)
 }
 
-/// Whether a value was measured: finite, and not past [`MAX_VALUE`].
+/// Whether a value is a valid measurement: finite, and within [`MAX_VALUE`].
 pub(crate) fn is_value(value: f64) -> bool {
-    // What is no number compares to nothing.
+    // Comparisons with NaN are false.
     value.abs() <= MAX_VALUE
 }

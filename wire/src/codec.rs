@@ -13,7 +13,7 @@
 //!              last_ms · last_ms - first_ms
 //! ```
 //!
-//! The header is that of every message (`envelope.rs`).
+//! The header is the same for all messages (`envelope.rs`).
 
 use crate::bounds::{END_OF_TIME_S, MAX_COUNTER, MAX_COUNTERS, MAX_HITS, is_in_time};
 use crate::envelope::{self, put_evicted, read_evicted};
@@ -24,29 +24,29 @@ use zonepulse_dns::{MessageKind, name};
 
 /// The version that [`Batch::encode`] writes.
 pub const VERSION: u8 = 1;
-/// No batch has more records.
+/// Maximum number of records in a batch.
 pub const MAX_RECORDS: usize = 1 << 20;
-/// No batch has more rows.
+/// Maximum number of rows in a batch.
 pub const MAX_ROWS: usize = 1 << 22;
 
-/// The name of what overflowed a probe's table: alone for the server, or before a
+/// The name for hits that did not fit in a probe's table: alone for the server, or followed by a
 /// space and a zone's name.
 pub const OTHER: &str = "<other>";
 
 pub(crate) const MAX_INTERVAL_S: u64 = 3600;
-/// Zstandard's fastest ordinary level: names compress well at any.
+/// Zstandard's fastest regular level: names compress well at any level.
 const LEVEL: i32 = 1;
-/// The longest name of a record: that of what overflowed in a zone.
+/// Maximum length of a record's name: that of folded hits of a zone.
 const MAX_NAME_BYTES: usize = OTHER.len() + 1 + name::MAX_TEXT;
-/// How much of a body is put together before it is compressed.
+/// How much of a body to buffer before compressing it.
 const CHUNK_BYTES: usize = 64 << 10;
 
 impl Batch {
-    /// The batch as bytes.
+    /// Encodes the batch.
     ///
-    /// Fails with [`Error::Bound`] when the batch has more records, rows or bytes than the
-    /// format allows; whoever builds batches keeps within its bounds. Counters past
-    /// [`MAX_COUNTER`], and losses past theirs, are written as the bound.
+    /// Fails with [`Error::Bound`] if the batch has more records, rows or bytes than the format
+    /// allows, which its creator must prevent. Counters beyond [`MAX_COUNTER`], and losses beyond
+    /// their limit, are written as the limit.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         if self.records.len() > MAX_RECORDS {
             return Err(Error::Bound("records", MAX_RECORDS));
@@ -61,7 +61,7 @@ impl Batch {
         envelope::finish(out, body_bytes)
     }
 
-    /// Writes the body, and gives how many bytes it has.
+    /// Writes the body, and returns its length in bytes.
     fn write_body<W: Write>(&self, out: W) -> io::Result<(W, usize)> {
         let mut out = Body { chunk: Vec::with_capacity(CHUNK_BYTES), bytes: 0, out };
         out.put(self.start_s)?;
@@ -91,21 +91,20 @@ impl Batch {
         out.finish()
     }
 
-    /// Reads a batch and checks everything that [`Batch`] promises of its fields.
+    /// Decodes a batch, and validates all invariants documented in [`Batch`].
     pub fn decode(bytes: &[u8]) -> Result<Batch, Error> {
         envelope::open(bytes, VERSION)?.unpack(read_body)
     }
 
-    /// Reads all of a batch but its records and rows, of which it gives none: what a
-    /// large batch reports costs no more to know than what a small one does.
+    /// Decodes a batch without its records and rows, which stay empty: reading what a large batch
+    /// reports costs no more than for a small one.
     pub fn decode_head(bytes: &[u8]) -> Result<Batch, Error> {
         let (identity, head) = envelope::open(bytes, VERSION)?.unpack_head()?;
         read_head(identity, &mut Reader::new(&head))
     }
 }
 
-/// A body on its way through the compressor, a chunk at a time: so that a large
-/// batch is not in memory a second time.
+/// A body being compressed chunk by chunk, so that a large batch is not in memory a second time.
 struct Body<W> {
     chunk: Vec<u8>,
     bytes: usize,
@@ -144,7 +143,7 @@ fn read_body(identity: Identity, reader: &mut Reader<'_>) -> Result<Batch, Error
     Ok(batch)
 }
 
-/// All before the records.
+/// Reads everything before the records.
 fn read_head(identity: Identity, reader: &mut Reader<'_>) -> Result<Batch, Error> {
     if identity.server_id == 0 {
         return Err(Error::Malformed("server id"));
@@ -196,7 +195,7 @@ fn read_records(reader: &mut Reader<'_>) -> Result<Records, Error> {
     let mut ends = Vec::with_capacity(count);
     let mut end = 0u32;
     for _ in 0..count {
-        // Neither past what is there, nor, so many as there may be, past 32 bits.
+        // Neither exceeds what is there, nor can the maximum number of names exceed 32 bits.
         end += reader.below(MAX_NAME_BYTES as u64 + 1, "name length")? as u32;
         ends.push(end);
     }
@@ -205,7 +204,7 @@ fn read_records(reader: &mut Reader<'_>) -> Result<Records, Error> {
         types.push(reader.below(1 << 16, "type")? as u16);
     }
     let text = std::str::from_utf8(reader.bytes(end as usize, "name")?).map_err(|_| Error::Malformed("name"))?;
-    // Nearly always all are plain; where one is not, each is looked at.
+    // Nearly always all are plain; otherwise check each.
     let plain = name::are_plainly_canonical(text, &ends);
     let records = Records::of(text.to_owned(), ends, types).ok_or(Error::Malformed("name"))?;
     if plain || records.iter().all(|(name, _)| name::is_canonical(name) || is_folded(name)) {
@@ -215,16 +214,15 @@ fn read_records(reader: &mut Reader<'_>) -> Result<Records, Error> {
     }
 }
 
-/// What overflowed a probe's table: [`OTHER`] before a zone's canonical name, or
-/// alone for the server. No canonical name is written so: it ends with a dot, and
-/// a space in it is escaped.
+/// Whether this is the name of folded hits: [`OTHER`], alone or before a zone's canonical name. No
+/// canonical name looks like that: they end with a dot, and spaces in them are escaped.
 fn is_folded(text: &str) -> bool {
     text.strip_prefix(OTHER).is_some_and(|zone| zone.is_empty() || zone.strip_prefix(' ').is_some_and(name::is_canonical))
 }
 
 fn read_rows(reader: &mut Reader<'_>, records: u64, interval_ms: u64) -> Result<Vec<Row>, Error> {
     let count = reader.count(MAX_ROWS, "rows")?;
-    // Side by side: the columns do not wait for each other.
+    // Side by side, so that the columns do not wait for each other.
     let mut column = |what| reader.column(count, what);
     let mut differences = column("record")?;
     let mut kinds = column("kind")?;

@@ -33,7 +33,7 @@ fn with_body(body: &[u8]) -> Vec<u8> {
     with_body_of(VERSION, &small().identity, body)
 }
 
-/// The body byte for byte: a change of it is a change of the format, and wants a new version.
+/// The body byte for byte: changing it changes the format, and requires a new version.
 #[test]
 fn the_body_of_version_1_stays_as_it_is() {
     let hex: String = small().write_body(Vec::new()).unwrap().0.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -165,7 +165,8 @@ fn two_thousand_records_stay_within_tens_of_kilobytes() {
     assert!(size < 50_000, "{size} bytes");
 }
 
-/// Rows whose hits together are within the bound: each takes its part of what is left, and the first all of it now and then.
+/// Rows whose hits together are within the limit: each takes part of what is left, and sometimes
+/// the first takes everything.
 fn any_rows(interval_ms: u64) -> impl Strategy<Value = Vec<Row>> {
     let of_row = (0..40u32, 0..MessageKind::COUNT, from_one_to(MAX_HITS), up_to(interval_ms - 1), up_to(interval_ms - 1));
     prop::collection::vec(of_row, 0..100).prop_map(|rows| {

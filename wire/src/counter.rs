@@ -1,17 +1,16 @@
 //! What a probe counts besides hits.
 
-/// A counter of a batch. Its number is part of the format: numbers are never
-/// reused, and a reader keeps a number that it does not know.
+/// A counter of a batch. Its number is part of the format: numbers are never reused, and a reader
+/// keeps counters with unknown numbers.
 ///
-/// In every batch, the messages seen are all accounted for:
-/// `messages_seen = hits of all rows + the counters of` [`Counter::NOT_COUNTED`].
-/// What the probe could not even recognise as a message (packets that the
-/// kernel dropped, fragments and stream bytes that never became whole) has
-/// counters of its own beside that sum.
+/// In every batch, all messages seen are accounted for: `messages_seen = hits of all rows + the
+/// counters of` [`Counter::NOT_COUNTED`]. Whatever the probe could not recognise as a message
+/// (packets dropped by the kernel, fragments and stream octets that never became complete) has
+/// counters besides that sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u16)]
 pub enum Counter {
-    /// Packets that capture handed to the probe.
+    /// Packets captured.
     PacketsSeen = 1,
     /// DNS messages recognised on the observed ports and addresses.
     MessagesSeen = 2,
@@ -22,24 +21,25 @@ pub enum Counter {
     OpcodeUpdate = 11,
     /// Messages with opcode DSO (RFC 8490).
     OpcodeDso = 12,
-    /// Messages with any other opcode than QUERY.
+    /// Messages with any other opcode except QUERY.
     OpcodeOther = 13,
     /// Messages of opcode QUERY without a question.
     NoQuestion = 14,
     /// Messages of opcode QUERY with more than one question.
     SeveralQuestions = 15,
-    /// Messages that went the wrong way: a query that left the server's port, or a
-    /// response that came to it. Not this server's work.
+    /// Messages in the wrong direction: a query that left the server's port, or a response sent to
+    /// it. Not this server's own.
     WrongDirection = 16,
     /// Messages shorter than the header of 12 octets.
     ShortHeader = 20,
     /// Messages that end inside the question.
     ShortQuestion = 21,
-    /// Messages whose question has a malformed name.
+    /// Messages whose question has an invalid name.
     BadName = 22,
-    /// Messages cut by the capture's snap length before the question's end.
+    /// Messages truncated by the capture's snap length before the end of the question.
     CutBySnapLength = 23,
-    /// Questions of class CH (RFC 1035), and their responses: mostly what version a server has.
+    /// Questions of class CH (RFC 1035), and their responses: mostly queries for a server's
+    /// version.
     ClassChaos = 24,
     /// Questions of class HS (RFC 1035), and their responses.
     ClassHesiod = 25,
@@ -47,108 +47,111 @@ pub enum Counter {
     ClassNone = 26,
     /// Questions of class ANY (RFC 1035), and their responses.
     ClassAny = 27,
-    /// Questions of any other class than IN, and their responses.
+    /// Questions of any other class except IN, and their responses.
     ClassOther = 28,
-    /// What the probe itself asked the server (RFC 4892), and the responses.
+    /// The probe's own queries to the server (RFC 4892), and the responses.
     OwnMessages = 29,
-    /// Messages of a capture file whose time is later than now.
+    /// Messages in a capture file with a time in the future.
     TimeInFuture = 30,
-    /// Messages of a capture file whose time is before the earliest that the configuration takes for possible.
+    /// Messages in a capture file before the configured earliest time.
     TimeTooEarly = 31,
 
-    /// Packets that the kernel dropped because the probe did not keep up.
+    /// Packets that the kernel dropped because the probe was too slow.
     KernelDropped = 40,
     /// Packets that the network interface or its driver dropped.
     InterfaceDropped = 41,
-    /// Frames that could not be read down to UDP or TCP.
+    /// Frames that could not be parsed down to UDP or TCP.
     UnreadableFrames = 42,
-    /// Frames of a link type that the probe does not read.
+    /// Frames with an unsupported link type.
     UnknownLinkType = 43,
-    /// IP fragments whose datagram never became whole, unless the first one had the whole question.
+    /// IP fragments whose datagram never became complete, unless the first one contained the whole
+    /// question.
     FragmentsLost = 44,
     /// Octets of TCP streams that could not be read as messages.
     StreamBytesSkipped = 45,
-    /// TCP streams that were given up to stay within bounds.
+    /// TCP streams evicted to stay within limits.
     StreamsEvicted = 46,
-    /// Packets to or from an observed port between other addresses than the server's:
-    /// what a resolver asks upstream, multicast DNS, another server's traffic.
+    /// Packets on an observed port between addresses other than the server's: a resolver's upstream
+    /// queries, multicast DNS, another server's traffic.
     OtherAddresses = 47,
     /// Frames and tunnels without an IP packet: ARP, spanning tree, keep-alives.
     NoIpPacket = 48,
-    /// IP packets that carry neither UDP, TCP nor a tunnel that is read: ICMP, ESP.
+    /// IP packets with neither UDP, TCP nor a supported tunnel: ICMP, ESP.
     OtherProtocols = 49,
     /// UDP datagrams and TCP segments between other ports.
     OtherPorts = 50,
-    /// Fragments between other addresses than the server's.
+    /// Fragments between addresses other than the server's.
     OtherFragments = 51,
-    /// Packets that came again: a capture of all devices shows them once for each device, and a
-    /// fragment may be sent twice.
+    /// Repeated packets: a capture of all devices shows them once per device, and a fragment may be
+    /// sent twice.
     PacketsRepeated = 52,
-    /// Fragments whose packet became whole with a later one; that one counts as the packet does.
+    /// Fragments whose packet was completed by a later one; only that one counts as the packet.
     FragmentsJoined = 53,
-    /// UDP datagrams to and from the server: a message each.
+    /// UDP datagrams to and from the server, with one message each.
     UdpDatagrams = 54,
     /// TCP segments to and from the server, with or without messages.
     TcpSegments = 55,
-    /// Captured packets whose time was far from the probe's clock, and was replaced by the time of their arrival.
+    /// Captured packets whose time was far from the probe's clock, and was replaced by their time
+    /// of arrival.
     PacketTimesReplaced = 56,
-    /// How often the probe's clock was set while it was listening.
+    /// Times the probe's clock was set while it was listening.
     ClockSteps = 57,
 
-    /// Messages that were counted under `<other>` because the table was full.
+    /// Messages counted under `<other>` because the table was full.
     MessagesFolded = 60,
-    /// Batches that the central refused for good. The spool keeps them aside, and its probe tells of them; those that came
-    /// through a broker are in its dead-letter queue, and the central adds them.
+    /// Batches that the central refused for good. They are kept in the spool, and the probe reports
+    /// them; those sent through a broker are in its dead-letter queue, and added by the central.
     BatchesRefused = 61,
-    /// Records that gave up their places in the table, because it was full. What they
-    /// had counted was reported; should they come again, they need a place again.
+    /// Records evicted from the table because it was full. Their hits were reported; if they come
+    /// back, they need a new place.
     RecordsForgotten = 62,
-    /// New names that the central counted under `<other>`, because the server had used up its share of
-    /// names there. The central adds this, no probe.
+    /// New names that the central counted under `<other>`, because the server had used up its share
+    /// of names there. Added by the central, not by a probe.
     NamesFoldedByCentral = 63,
-    /// Hits that the central counted under `<other>` for that reason, or because the server had no room for more totals.
+    /// Hits that the central counted under `<other>` for that reason, or because there was no room
+    /// for more totals of the server.
     HitsFoldedByCentral = 64,
-    /// Milliseconds of the coverage that another run of a probe of the same server covers, too: what both saw counts twice.
-    /// The central adds this, no probe.
+    /// Milliseconds of the coverage that another run of a probe of the same server covers as well:
+    /// messages seen by both count twice. Added by the central, not by a probe.
     OverlapMs = 65,
-    /// Milliseconds of the covered time in which the probe had reason to believe that it did not see all of the DNS server's
-    /// messages ([`Blindness`](crate::Blindness)). That time is covered, and yet not observed.
+    /// Milliseconds of the coverage in which the probe had reason to believe that it was missing
+    /// messages of the DNS server ([`Blindness`](crate::Blindness)). That time is covered, but not
+    /// observed.
     BlindMs = 66,
 
-    /// Data frames of dnstap that were read.
+    /// dnstap data frames read.
     DnstapFramesSeen = 80,
-    /// Messages of dnstap that are not between the server and its clients: what a
-    /// resolver or forwarder asks others (RESOLVER, FORWARDER), or a program's own
-    /// questions (STUB, TOOL).
+    /// dnstap messages that are not between the server and its clients: a resolver's or forwarder's
+    /// queries to other servers (RESOLVER, FORWARDER), or a program's own queries (STUB, TOOL).
     NotTheServersOwn = 81,
-    /// Messages that dnstap tells of without their octets.
+    /// dnstap messages without octets.
     NoMessage = 82,
-    /// Data frames of dnstap that could not be read as a message of it.
+    /// Data frames that could not be read as a dnstap message.
     DnstapFramesUnreadable = 83,
-    /// Connections for dnstap that found no place.
+    /// dnstap connections refused at a limit.
     DnstapConnectionsRefused = 84,
-    /// Connections for dnstap that broke off, stalled, or sent what is not dnstap.
+    /// dnstap connections that failed, stalled, or violated the protocol.
     DnstapConnectionsBroken = 85,
-    /// Messages of dnstap whose time was far from the probe's, and was replaced by it.
+    /// dnstap messages whose time was far from the probe's clock, and was replaced by it.
     DnstapTimesReplaced = 86,
 
-    /// Where capture and dnstap both run, one is counted and the other compared: the
-    /// messages that the other one would have counted.
+    /// If capture and dnstap both run, one is counted and compared with the other: messages that
+    /// the other one would have counted.
     OtherSourceHits = 90,
-    /// Messages that only the source that is counted saw, at least: per record, action
-    /// and response code what it saw more of, summed. Both that are of the interval's
-    /// edge, where the two sources' clocks differ, and those that the one lost are in it.
+    /// Minimum number of messages seen only by the counted source: the positive differences per
+    /// record, action and response code, summed. Includes messages at the edge of the interval,
+    /// where the two clocks differ, and those that the other source lost.
     OnlyCountedSource = 91,
-    /// Messages that only the other source saw, at least: likewise.
+    /// The same for messages seen only by the other source.
     OnlyOtherSource = 92,
-    /// Intervals that were compared: 1 in a batch whose interval both sources covered whole.
+    /// Number of intervals compared: 1 in a batch whose interval both sources covered completely.
     IntervalsCompared = 93,
-    /// Packets that the other source, a capture, says itself it lost.
+    /// Packets lost according to the other source, if that is a capture.
     OtherSourceDropped = 94,
 }
 
 impl Counter {
-    /// Every counter.
+    /// All counters.
     pub const ALL: &[Counter] = &[
         Counter::PacketsSeen,
         Counter::MessagesSeen,
@@ -210,7 +213,7 @@ impl Counter {
         Counter::OtherSourceDropped,
     ];
 
-    /// The messages that were seen and are in no row.
+    /// Messages seen that are in no row.
     pub const NOT_COUNTED: &[Counter] = &[
         Counter::OpcodeNotify,
         Counter::OpcodeUpdate,
@@ -235,8 +238,8 @@ impl Counter {
         Counter::NoMessage,
     ];
 
-    /// Where each packet ends: in one of these, which together are [`Counter::PacketsSeen`] as
-    /// soon as no fragment waits for another.
+    /// The final counters of packets: each packet is in one of them, and their sum is
+    /// [`Counter::PacketsSeen`] as soon as no fragment waits for another.
     pub const PACKETS: &[Counter] = &[
         Counter::UdpDatagrams,
         Counter::TcpSegments,
@@ -252,7 +255,7 @@ impl Counter {
         Counter::FragmentsLost,
     ];
 
-    /// What only accounts for what was read, or was nothing to read: no loss.
+    /// Counters of what was read, or was nothing to read: not a loss.
     pub const NO_LOSS: &[Counter] = &[
         Counter::PacketsSeen,
         Counter::MessagesSeen,
@@ -267,10 +270,10 @@ impl Counter {
         Counter::FragmentsJoined,
     ];
 
-    /// More than the largest number of a counter.
+    /// Upper bound on counter numbers.
     pub const NUMBERS: usize = 128;
 
-    /// Its number in the format.
+    /// The number in the format.
     pub const fn number(self) -> u16 {
         self as u16
     }
@@ -280,7 +283,7 @@ impl Counter {
         Self::ALL.iter().copied().find(|counter| counter.number() == number)
     }
 
-    /// Its name in answers and logs.
+    /// The name in answers and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Counter::PacketsSeen => "packets_seen",
@@ -345,20 +348,19 @@ impl Counter {
     }
 }
 
-/// The counters of an interval: those that are not zero, by number.
+/// The nonzero counters of an interval, by number.
 ///
-/// Keyed by number, so that what a newer probe counts passes through an older
-/// central unharmed.
+/// Keyed by number, so that counters of a newer probe pass through an older central unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters(Vec<(u16, u64)>);
 
 impl Counters {
-    /// All zero.
+    /// All counters zero.
     pub const fn new() -> Self {
         Counters(Vec::new())
     }
 
-    /// Adds to a counter, stopping at the largest number there is.
+    /// Adds to a counter, saturating.
     pub fn add(&mut self, counter: Counter, count: u64) {
         self.add_number(counter.number(), count);
     }
@@ -378,13 +380,13 @@ impl Counters {
         }
     }
 
-    /// Sets a counter to zero, and gives what it was.
+    /// Resets a counter to zero, and returns its value.
     pub fn take(&mut self, counter: Counter) -> u64 {
         let at = self.0.binary_search_by_key(&counter.number(), |(number, _)| *number);
         at.map_or(0, |at| self.0.remove(at).1)
     }
 
-    /// Adds all of another's counters.
+    /// Adds all counters of another interval.
     pub fn merge(&mut self, other: &Counters) {
         for (number, count) in other.iter() {
             self.add_number(number, count);
@@ -400,17 +402,17 @@ impl Counters {
             .map_or(0, |(_, count)| *count)
     }
 
-    /// The messages that were seen and are in no row: the sum of [`Counter::NOT_COUNTED`].
+    /// Number of messages seen that are in no row: the sum of [`Counter::NOT_COUNTED`].
     pub fn not_counted(&self) -> u64 {
         Counter::NOT_COUNTED.iter().map(|counter| self.get(*counter)).fold(0, u64::saturating_add)
     }
 
-    /// The counters that are not zero: number and value, by number.
+    /// The nonzero counters: number and value, by number.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (u16, u64)> + '_ {
         self.0.iter().copied()
     }
 
-    /// Whether all are zero.
+    /// Whether all counters are zero.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

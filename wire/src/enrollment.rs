@@ -1,8 +1,8 @@
-//! How a new probe comes to its configuration: with a token that is good for once.
+//! Enrolment: how a new probe gets its configuration, with a one-time token.
 //!
-//! Whoever adds a server at the central is given an enrolment token. The probe shows it
-//! once, says who it is, and is given all that it needs: its number, a token of its
-//! own, its settings. The enrolment token is spent then.
+//! Adding a server at the central creates an enrolment token. The probe presents it once, says who
+//! it is, and receives everything it needs: its number, a token of its own, and its settings. The
+//! enrolment token is then used up.
 
 use crate::settings::ProbeSettings;
 use serde::{Deserialize, Serialize};
@@ -11,22 +11,22 @@ use zonepulse_private::{Secret, reveal};
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrollmentRequest {
-    /// The machine's name.
+    /// The host name.
     pub hostname: String,
-    /// Its operating system.
+    /// The operating system.
     pub os: String,
     /// The version of `zonepulse-probe`.
     pub probe_version: String,
 }
 
-/// What a probe is given.
+/// The answer of the central.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrollment {
     /// The number of the server.
     pub server_id: u32,
     /// Its display name.
     pub server: String,
-    /// The token with which the probe sends and says that it is alive.
+    /// The token with which the probe sends batches and heartbeats.
     #[serde(serialize_with = "reveal")]
     pub token: Secret,
     /// The version of these settings.

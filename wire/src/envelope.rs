@@ -1,4 +1,4 @@
-//! What every message of a probe has around it, whatever it tells.
+//! The envelope of every message of a probe, whatever its kind.
 //!
 //! ```text
 //! header   magic "ZPBT" · version u8 · server_id u32 · epoch u64 · seq u64 ·
@@ -6,11 +6,9 @@
 //! body     one zstd frame of body_bytes bytes
 //! ```
 //!
-//! The version says what kind of message it is, too: 1 is a batch of DNS
-//! (`codec.rs`), 2 one of the system's metrics (`system.rs`). The checksum is
-//! the CRC-32 (IEEE) of everything else. The header stays readable in every
-//! version up to its `seq`, so that whoever holds a message that it cannot
-//! read can still say whose it is.
+//! The version also determines the kind of message: 1 is a DNS batch (`codec.rs`), 2 a system batch
+//! (`system.rs`). The checksum is the CRC-32 (IEEE) of everything else. The header is readable in
+//! every version up to its `seq`, so that a message of an unknown version can still be attributed.
 
 use crate::bounds::{END_OF_TIME_S, MAX_EVICTED, MAX_SEQ};
 use crate::{Evicted, Identity};
@@ -20,34 +18,34 @@ use zonepulse_codec::{Malformed, Reader, put};
 
 /// No encoded batch is larger, bytes.
 pub const MAX_ENCODED_BYTES: usize = 16 << 20;
-/// No batch is larger before compression, bytes.
+/// Maximum size of a batch before compression, bytes.
 pub const MAX_BODY_BYTES: usize = 64 << 20;
 
-/// The latest version of a message of any kind.
+/// The latest version of any kind of message.
 pub(crate) const LATEST_VERSION: u8 = crate::system::VERSION;
 
 pub(crate) const HEADER_BYTES: usize = 33;
 thread_local! {
-    /// What decompressing needs, which costs more to make than a small message to read.
+    /// State for decompression, which costs more to create than a small message to read.
     static UNPACKER: RefCell<Option<Unpacker>> = const { RefCell::new(None) };
 }
 
 struct Unpacker {
     decompressor: zstd::bulk::Decompressor<'static>,
-    /// The last body: the next one takes its place.
+    /// The last body, whose memory is reused.
     body: Vec<u8>,
 }
 
-/// A larger body's room is given back.
+/// The memory of a larger body is freed.
 const KEPT_BODY_BYTES: usize = 1 << 20;
 
 const MAGIC: &[u8; 4] = b"ZPBT";
 const VERSION_AT: usize = 4;
 const CHECKSUM_AT: usize = 29;
-/// More than all takes that stands before the records or series of a body.
+/// Upper bound on everything before the records or series of a body.
 const MAX_HEAD_BYTES: u64 = 1 << 20;
 
-/// A header with room for what is known at the end: its body goes behind it.
+/// Begins a message with placeholders for what is known only at the end; the body follows.
 pub(crate) fn begin(version: u8, identity: &Identity, likely_body_bytes: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEADER_BYTES + likely_body_bytes);
     out.extend_from_slice(MAGIC);
@@ -59,7 +57,7 @@ pub(crate) fn begin(version: u8, identity: &Identity, likely_body_bytes: usize) 
     out
 }
 
-/// Fills in what the compressed body counts to, and the checksum.
+/// Fills in the length of the body, and the checksum.
 pub(crate) fn finish(mut out: Vec<u8>, body_bytes: usize) -> Result<Vec<u8>, Error> {
     if body_bytes > MAX_BODY_BYTES {
         return Err(Error::Bound("bytes before compression", MAX_BODY_BYTES));
@@ -76,14 +74,14 @@ pub(crate) fn finish(mut out: Vec<u8>, body_bytes: usize) -> Result<Vec<u8>, Err
     Ok(out)
 }
 
-/// A message whose header was checked.
+/// A message with a verified header.
 pub(crate) struct Envelope<'a> {
     identity: Identity,
     body_bytes: usize,
     packed: &'a [u8],
 }
 
-/// Checks the header of a message that must be of this version.
+/// Verifies the header of a message of this version.
 pub(crate) fn open(bytes: &[u8], version: u8) -> Result<Envelope<'_>, Error> {
     let identity = peek_identity(bytes)?;
     let found = peek_version(bytes);
@@ -112,7 +110,7 @@ pub(crate) fn open(bytes: &[u8], version: u8) -> Result<Envelope<'_>, Error> {
 }
 
 impl Envelope<'_> {
-    /// Reads all of the body.
+    /// Decompresses and reads the whole body.
     pub(crate) fn unpack<T>(self, read: impl FnOnce(Identity, &mut Reader<'_>) -> Result<T, Error>) -> Result<T, Error> {
         UNPACKER.with_borrow_mut(|kept| {
             let Unpacker { decompressor, body } = match kept {
@@ -124,7 +122,7 @@ impl Envelope<'_> {
             };
             body.clear();
             body.reserve_exact(self.body_bytes);
-            // The room may be larger than what was said.
+            // The buffer may be larger than the announced length.
             match decompressor.decompress_to_buffer(self.packed, body) {
                 Ok(bytes) if bytes == self.body_bytes => {}
                 _ => return Err(Error::Malformed("body")),
@@ -139,7 +137,7 @@ impl Envelope<'_> {
         })
     }
 
-    /// Whose message it is, and enough of its body for what stands first in it.
+    /// The identity, and the beginning of the body.
     pub(crate) fn unpack_head(self) -> Result<(Identity, Vec<u8>), Error> {
         let mut head = Vec::new();
         let unpacker = zstd::stream::read::Decoder::with_buffer(self.packed).map_err(|_| Error::Malformed("body"))?;
@@ -148,7 +146,7 @@ impl Envelope<'_> {
     }
 }
 
-/// Whose message this is, in any version of the format.
+/// Reads the identity of a message of any version.
 pub fn peek_identity(bytes: &[u8]) -> Result<Identity, Error> {
     if bytes.get(..MAGIC.len()) != Some(MAGIC) {
         return Err(Error::NotABatch);
@@ -160,7 +158,8 @@ pub fn peek_identity(bytes: &[u8]) -> Result<Identity, Error> {
     })
 }
 
-/// The version of what [`peek_identity`] could read, which says what kind of message it is.
+/// The version of a message whose identity [`peek_identity`] could read; it determines the kind of
+/// message.
 pub fn peek_version(bytes: &[u8]) -> u8 {
     bytes.get(VERSION_AT).copied().unwrap_or_default()
 }
@@ -176,8 +175,9 @@ fn checksum(head: &[u8], packed: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Appends a loss as every kind of body has it: 0, or batches · from_s · until_s - from_s. What is past a
-/// bound is written as the bound: a loss that is told roughly is better than a batch that is refused for it.
+/// Appends a loss as in every kind of body: 0, or batches · from_s · until_s - from_s. Values
+/// beyond a limit are written as the limit: an approximate loss is better than a batch refused for
+/// it.
 pub(crate) fn put_evicted(out: &mut Vec<u8>, evicted: Option<Evicted>) {
     match evicted {
         Some(evicted) if evicted.batches > 0 => {
@@ -186,7 +186,7 @@ pub(crate) fn put_evicted(out: &mut Vec<u8>, evicted: Option<Evicted>) {
             put(out, from_s);
             put(out, until_s.saturating_sub(from_s));
         }
-        // A loss of no batch is none: a reader takes the number for that.
+        // A loss of zero batches is written as no loss, which is how readers would take it.
         _ => put(out, 0),
     }
 }
@@ -202,14 +202,14 @@ pub(crate) fn read_evicted(reader: &mut Reader<'_>) -> Result<Option<Evicted>, E
     Ok(Some(Evicted { batches, from_s, until_s }))
 }
 
-/// Why bytes are no batch, or a batch has no bytes.
+/// Why bytes are not a valid batch, or a batch cannot be encoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The bytes do not begin as a batch of any version does.
+    /// The bytes do not begin like a batch of any version.
     #[error("not a Zonepulse batch")]
     NotABatch,
-    /// A newer probe, or a much older one. The batch may be good: keep it, and
-    /// update the side that is behind.
+    /// The batch is from a newer probe, or a much older one. It may be valid: keep it, and update
+    /// the older program.
     #[error("batch of format version {found}; this program reads version {known}: update the older of the two")]
     UnknownVersion {
         /// The version of the batch.
@@ -217,13 +217,13 @@ pub enum Error {
         /// The latest version that this program reads.
         known: u8,
     },
-    /// The bytes are not those that were written.
-    #[error("the batch's checksum does not match: it was damaged on its way")]
+    /// The bytes were changed.
+    #[error("the batch's checksum does not match: it was damaged in transit")]
     Checksum,
-    /// A part of the batch says what cannot be.
+    /// A part of the batch is invalid.
     #[error("malformed batch: {0}")]
     Malformed(&'static str),
-    /// More of something than the format allows.
+    /// A limit of the format is exceeded.
     #[error("the batch has more than {1} {0}")]
     Bound(&'static str, usize),
 }
@@ -238,7 +238,7 @@ impl From<Malformed> for Error {
 pub(crate) mod tests {
     use super::*;
 
-    /// A message with this body, whatever it says.
+    /// A message with this body, valid or not.
     pub(crate) fn with_body(version: u8, identity: &Identity, body: &[u8]) -> Vec<u8> {
         let mut out = begin(version, identity, body.len());
         out.extend(zstd::bulk::compress(body, 1).unwrap());

@@ -1,55 +1,55 @@
-//! The sign of life of a probe, and what the central answers.
+//! Heartbeats of a probe, and the central's answers.
 //!
-//! A probe sends one every 30 seconds, whatever else it can or cannot do: the
-//! heartbeat tells what does not work. Everything that crosses versions is read
-//! leniently: unknown fields are passed over, absent ones that are optional are `None`.
+//! A probe sends one every 30 seconds, whatever else fails: the heartbeat reports what does not
+//! work. Everything is read leniently across versions: unknown fields are ignored, and missing
+//! optional ones are `None`.
 
 use crate::bounds::END_OF_TIME_S;
 use crate::settings::ProbeSettings;
 use serde::{Deserialize, Serialize};
 
-/// How often a probe sends one, seconds.
+/// The interval between heartbeats, seconds.
 pub const HEARTBEAT_INTERVAL_S: u32 = 30;
-/// More bytes than a heartbeat or an answer to it has.
+/// Maximum size of a heartbeat or its answer, bytes.
 pub const MAX_HEARTBEAT_BYTES: usize = 64 << 10;
 
-/// The longest text in a heartbeat, bytes.
+/// Maximum length of a text in a heartbeat, bytes.
 pub const MAX_TEXT_BYTES: usize = 1024;
-/// The largest count in a heartbeat: JSON readers hold it exactly.
+/// Maximum count in a heartbeat, which JSON readers can represent exactly.
 pub const MAX_COUNT: u64 = (1 << 53) - 1;
 
-/// How the probe and its machine are.
+/// The state of the probe and its machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// When it was made, by the probe's clock, Unix milliseconds.
+    /// When it was created, by the probe's clock, Unix milliseconds.
     pub sent_at_ms: u64,
-    /// When this process began, in the numbering of its batches.
+    /// The epoch of this process, as in its batches.
     pub epoch: u64,
     /// The version of `zonepulse-probe`.
     pub probe_version: String,
-    /// For how long the probe has been running, seconds.
+    /// How long the probe has been running, seconds.
     pub uptime_s: u64,
-    /// The machine's name.
+    /// The host name.
     pub hostname: String,
-    /// Its operating system, as in `Debian GNU/Linux 13`.
+    /// The operating system, as in `Debian GNU/Linux 13`.
     pub os: String,
-    /// The version of the central's settings that are in force; none while the
-    /// probe does what its own configuration says.
+    /// The version of the central's settings in force; none while only the probe's own
+    /// configuration applies.
     #[serde(default)]
     pub settings_version: Option<u64>,
-    /// What of the central's settings the probe does not follow, and why; none when it follows all.
+    /// Which of the central's settings the probe does not apply, and why; none if it applies all.
     #[serde(default)]
     pub settings_refused: Option<String>,
-    /// What runs on the machine.
+    /// The services on the machine.
     pub components: Components,
     /// Whether DNS messages are being counted.
     pub capture: CaptureState,
-    /// What waits to be sent.
+    /// What is waiting to be sent.
     pub spool: SpoolState,
 }
 
 impl Heartbeat {
-    /// Checks what the central keeps of it, and names the field that is at fault.
+    /// Validates what the central stores; the error names the invalid field.
     pub fn check(&self) -> Result<(), String> {
         let Heartbeat { sent_at_ms, epoch: _, uptime_s, settings_version, spool, .. } = self;
         let numbers = [
@@ -77,7 +77,7 @@ impl Heartbeat {
     }
 }
 
-/// The programs that a managed server is made of; what is not installed is absent.
+/// The components of a managed server; absent if not installed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Components {
     /// The DNS server.
@@ -92,7 +92,7 @@ pub struct Components {
     /// The DHCP server for IPv6.
     #[serde(default)]
     pub dhcp6: Option<Component>,
-    /// What makes backups.
+    /// The backup program.
     #[serde(default)]
     pub backup: Option<Component>,
 }
@@ -115,76 +115,78 @@ impl Components {
     }
 }
 
-/// One program.
+/// A component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Component {
-    /// Whether it runs.
+    /// Whether it is running.
     pub state: State,
-    /// What it says its version is; none when it does not say.
+    /// The version it reports; none if it does not.
     #[serde(default)]
     pub version: Option<String>,
-    /// Which program it is, as in `knotd`.
+    /// The program, as in `knotd`.
     #[serde(default)]
     pub name: Option<String>,
-    /// Who it says that it is, of several that look alike; none when it does not say.
+    /// The identity it reports, which distinguishes servers that look alike; none if it does not.
     #[serde(default)]
     pub identity: Option<String>,
 }
 
-/// Whether something runs.
+/// Whether something is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It does.
+    /// Running.
     Running,
-    /// It is there, and does not.
+    /// Installed, but not running.
     Stopped,
 }
 
 /// Whether DNS messages are being counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaptureState {
-    /// Whether they are.
+    /// Whether messages are being counted.
     pub state: State,
-    /// Why they are not; or what whoever reads the counts should know of them.
+    /// The reason if it is not; otherwise anything that readers of the counts should know.
     #[serde(default)]
     pub detail: Option<String>,
-    /// Why the counts may miss messages of the DNS server although messages are being counted; empty when nothing suggests
-    /// it. Time in which it is not empty counts as [`BlindMs`](crate::Counter::BlindMs).
+    /// Why the counts may miss messages of the DNS server although messages are being counted;
+    /// empty if nothing suggests so. Time in which it is not empty counts as
+    /// [`BlindMs`](crate::Counter::BlindMs).
     #[serde(default)]
     pub blind: Vec<Blindness>,
 }
 
-/// A reason to believe that a running probe does not see all messages of the DNS server.
+/// A reason to believe that a running probe is missing messages of the DNS server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blindness {
-    /// Which one.
+    /// The kind of reason.
     pub reason: BlindReason,
-    /// What was found and what to do, as in `knotd listens on port 5353 (UDP, TCP); the probe counts port 53: set capture.ports`.
+    /// What was found and what to do, as in `knotd listens on port 5353 (UDP, TCP) of 127.0.0.1,
+    /// but capture.ports has 53: set capture.ports = [5353]`.
     pub detail: String,
 }
 
-/// What makes a probe doubt that it sees the DNS server's messages.
+/// Why a probe may be missing messages of the DNS server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BlindReason {
     /// The DNS server listens on ports or addresses that are not observed.
     OtherSockets,
-    /// DNS messages go to or come from ports that are not observed.
+    /// DNS messages use ports that are not observed.
     OtherPorts,
-    /// No message since the probe began, its own queries apart.
+    /// No message since the probe started, except its own queries.
     NoMessage,
-    /// Requests are seen, and no responses.
+    /// Requests but no responses.
     NoResponses,
-    /// Responses are seen, and no requests.
+    /// Responses but no requests.
     NoRequests,
-    /// What a later version names.
+    /// A reason defined by a later version.
     #[serde(other)]
     Unknown,
 }
 
 impl BlindReason {
-    /// Those that this version knows.
+    /// The reasons known to this version.
     pub const KNOWN: [BlindReason; 5] = [
         BlindReason::OtherSockets,
         BlindReason::OtherPorts,
@@ -194,27 +196,27 @@ impl BlindReason {
     ];
 }
 
-/// The most reasons in a heartbeat.
+/// Maximum number of reasons in a heartbeat.
 pub const MAX_BLINDNESSES: usize = 16;
 
-/// What waits to be sent.
+/// What is waiting to be sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpoolState {
-    /// Batches that the central has not confirmed.
+    /// Batches not yet confirmed by the central.
     pub batches: u64,
-    /// Their size, bytes.
+    /// Their total size, bytes.
     pub size_bytes: u64,
 }
 
-/// What the central answers to a heartbeat, and posts to a probe that it pulls from.
+/// The central's answer to a heartbeat, which it also posts to a probe that it pulls from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeartbeatAnswer {
-    /// When the heartbeat arrived, by the central's clock, Unix milliseconds. It shows
-    /// how far the two clocks are apart.
+    /// When the heartbeat arrived, by the central's clock, Unix milliseconds. Shows how far the two
+    /// clocks differ.
     pub received_at_ms: u64,
-    /// The version of these settings; it rises with every change.
+    /// The version of these settings, which increases with every change.
     pub settings_version: u64,
-    /// What the probe shall do.
+    /// The settings of the probe.
     pub settings: ProbeSettings,
 }
 

@@ -1,14 +1,15 @@
-//! Since when a central answers points, as it tells whoever sends a batch.
+//! Since when a central answers points, as reported to senders of batches.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The header of the answer that confirms a batch.
+/// A header in the answer that confirms a batch.
 pub const KEPT_FROM_HEADER: &str = "x-zonepulse-kept-from";
 
-/// What began before these times counts in totals, and in no point that a question could get. Unix seconds.
+/// Batches that began before these times count in totals, but in no point that a question can
+/// return. Unix seconds.
 ///
-/// As text it is both numbers, the raw points' first, with a space between them.
+/// As text, both numbers separated by a space, with the one for raw points first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeptFrom {
     /// For raw points.
@@ -34,7 +35,7 @@ impl FromStr for KeptFrom {
     fn from_str(text: &str) -> Result<Self, NotKeptFrom> {
         let (raw_s, aggregated_s) = text.split_once(' ').ok_or(NotKeptFrom)?;
         let number = |text: &str| text.parse().map_err(|_| NotKeptFrom);
-        // A later version may say more.
+        // A later version may append more.
         let aggregated_s = aggregated_s.split(' ').next().unwrap_or_default();
         Ok(KeptFrom { raw_s: number(raw_s)?, aggregated_s: number(aggregated_s)? })
     }

@@ -1,27 +1,25 @@
-//! What a probe says to the central service: a [`Message`], and its one codec.
+//! The protocol between probe and central: a [`Message`], and its only codec.
 //!
-//! A message is a [`Batch`] of DNS or a [`SystemBatch`] of the machine's metrics.
+//! A message is a [`Batch`] of DNS hits or a [`SystemBatch`] of system metrics.
 //!
-//! A probe sums the DNS messages of one interval per record, action and
-//! response code. The sums of one interval are a batch. A batch carries all
-//! that the central needs to count it exactly once and to judge it:
+//! A probe tallies the DNS messages of an interval per record, action and response code. The totals
+//! of one interval form a batch, which carries everything that the central needs to count it
+//! exactly once and to assess it:
 //!
-//! * who and when: the server, the interval;
-//! * its identity `(server, epoch, seq)`: a batch with an identity that was
-//!   committed before changes nothing;
-//! * what was observed: [`Coverage`], the part of the interval in which the
-//!   probe was listening, and the counters of [`Counter`], among them
-//!   everything that was seen and could not be counted;
+//! * what it is about: the server and the interval;
+//! * its identity `(server, epoch, seq)`: a batch with an identity that was committed before has no
+//!   effect;
+//! * what was observed: [`Coverage`], the part of the interval in which the probe was listening,
+//!   and the counters of [`Counter`], including everything that was seen but could not be counted;
 //! * the rows.
 //!
-//! [`Message::encode`] and [`Message::decode`] are the only way in and out. The
-//! format is versioned by its fifth byte, which says the kind of message, too; a
-//! reader refuses a version that it does not know ([`Error::UnknownVersion`]), and
-//! whoever holds the message keeps it. What the bytes mean is written down in
-//! `envelope.rs`, `codec.rs` and `system.rs`, and how large numbers may be in `bounds.rs`.
+//! [`Message::encode`] and [`Message::decode`] are the only way to write and read messages. The
+//! fifth byte is the version of the format, which also determines the kind of message. A reader
+//! rejects an unknown version ([`Error::UnknownVersion`]), and the message's owner keeps it. The
+//! format is described in `envelope.rs`, `codec.rs` and `system.rs`, and its limits in `bounds.rs`.
 //!
-//! Besides batches, probe and central speak JSON: a [`Heartbeat`] and the [`ProbeSettings`]
-//! in its answer, an [`Enrollment`], and what a pull needs ([`pull`]). A batch that comes through a
+//! Besides batches, probe and central exchange JSON: a [`Heartbeat`] and the [`ProbeSettings`] in
+//! its answer, an [`Enrollment`], and the messages for pulling ([`pull`]). A batch sent through a
 //! broker is signed ([`MacKey`]).
 
 pub mod enrollment;

@@ -1,17 +1,18 @@
-//! Proof of origin for a batch that comes through a broker.
+//! Authentication of batches sent through a broker.
 //!
-//! Over HTTP the server's token travels with the request. A broker knows no servers: it lets in whoever
-//! has its password. So a probe adds a message authentication code (RFC 2104) to every batch:
+//! Over HTTP, the server's token is sent with the request. A broker does not know servers: it
+//! admits whoever has its password. So a probe adds a message authentication code (RFC 2104) to
+//! every batch:
 //!
 //! ```text
 //! key   SHA-256(token), which is what the central keeps of a token
 //! mac   HMAC-SHA256(key, "zonepulse batch v1" · 0 · server_id u32 · epoch u64 · seq u64 · batch)
 //! ```
 //!
-//! Numbers are little endian, as in the batch, which has them in its header, too. The code travels in the AMQP
-//! header [`MAC_HEADER`], in hexadecimal. The central verifies it with the key of the server that the batch
-//! names, so a batch that was signed with another server's token, or with one that was replaced, is refused.
-//! A copy of a message is as good as the original: its identity counts once.
+//! Numbers are little-endian, as in the batch, whose header also contains them. The code is sent in
+//! the AMQP header [`MAC_HEADER`], in hexadecimal. The central verifies it with the key of the
+//! server that the batch names, so a batch signed with another server's token, or with a replaced
+//! one, is refused. A copy of a message is as good as the original: its identity counts once.
 
 use crate::{Error, Identity, peek_identity};
 use ring::{digest, hmac};
@@ -20,33 +21,34 @@ use subtle::ConstantTimeEq;
 
 /// The AMQP header with the code.
 pub const MAC_HEADER: &str = "x-zonepulse-mac";
-/// What is signed begins with it, so that a code for anything else is worth nothing here.
+/// Prefix of the signed data, so that a code for any other purpose is worthless here.
 const DOMAIN: &[u8] = b"zonepulse batch v1\0";
 const KEY_BYTES: usize = digest::SHA256_OUTPUT_LEN;
 
-/// What signs the batches of one server. It prints without the key.
+/// Signs the batches of one server. Prints without the key.
 #[derive(Clone)]
 pub struct MacKey(hmac::Key);
 
 impl MacKey {
-    /// From a server's token, for whoever sends.
+    /// The key derived from a server's token, for the sender.
     pub fn of_token(token: &str) -> MacKey {
         MacKey(hmac::Key::new(hmac::HMAC_SHA256, digest::digest(&digest::SHA256, token.as_bytes()).as_ref()))
     }
 
-    /// From the SHA-256 of a token in hexadecimal, for whoever verifies; `None` when it is no such hash.
+    /// The key from the SHA-256 of a token in hexadecimal, for the verifier; `None` if it is not
+    /// such a hash.
     pub fn of_token_hash(hash: &str) -> Option<MacKey> {
         Some(MacKey(hmac::Key::new(hmac::HMAC_SHA256, &from_hex(hash)?)))
     }
 
-    /// The code of an encoded batch, as it travels.
+    /// The code of an encoded batch, in hexadecimal.
     ///
-    /// Fails with [`Error::NotABatch`] or [`Error::Malformed`] when the bytes do not name a server.
+    /// Fails with [`Error::NotABatch`] or [`Error::Malformed`] if the bytes do not name a server.
     pub fn sign(&self, batch: &[u8]) -> Result<String, Error> {
         Ok(self.tag(batch)?.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// Whether a code is that of an encoded batch. Takes as long for a wrong one as for the right one.
+    /// Whether a code matches an encoded batch. Takes constant time.
     pub fn verifies(&self, batch: &[u8], mac: &str) -> bool {
         let (Ok(tag), Some(mac)) = (self.tag(batch), from_hex(mac)) else { return false };
         tag.as_ref().ct_eq(&mac).into()

@@ -4,20 +4,20 @@ use crate::envelope::{self, peek_version};
 use crate::system::{self, SystemBatch};
 use crate::{Batch, Error, Evicted, Identity, peek_identity};
 
-/// Everything that a probe may send in one message.
+/// A message of any kind.
 ///
-/// All kinds are numbered in one sequence `(server, epoch, seq)`, lie in one
-/// spool and are counted exactly once in the same way.
+/// All kinds are numbered in one sequence `(server, epoch, seq)`, share a spool, and are counted
+/// exactly once in the same way.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
-    /// The sums of an interval of DNS.
+    /// The DNS hits of an interval.
     Dns(Batch),
-    /// Metrics of the machine.
+    /// System metrics.
     System(SystemBatch),
 }
 
 impl Message {
-    /// Reads a message and checks everything that is promised of its fields.
+    /// Decodes a message, and validates all documented invariants.
     pub fn decode(bytes: &[u8]) -> Result<Message, Error> {
         match kind(bytes)? {
             Kind::Dns => Batch::decode(bytes).map(Message::Dns),
@@ -25,8 +25,8 @@ impl Message {
         }
     }
 
-    /// Reads what a message is about and what it reports, without the rows or
-    /// series: what a large one reports costs no more to know than what a small one does.
+    /// Decodes what a message is about and what it reports, without rows or series: this costs no
+    /// more for a large message than for a small one.
     pub fn decode_head(bytes: &[u8]) -> Result<Message, Error> {
         match kind(bytes)? {
             Kind::Dns => Batch::decode_head(bytes).map(Message::Dns),
@@ -34,7 +34,7 @@ impl Message {
         }
     }
 
-    /// The message as bytes.
+    /// Encodes the message.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         match self {
             Message::Dns(batch) => batch.encode(),
@@ -42,7 +42,7 @@ impl Message {
         }
     }
 
-    /// Which message this is.
+    /// The message's identity.
     pub fn identity(&self) -> Identity {
         match self {
             Message::Dns(batch) => batch.identity,
@@ -50,7 +50,7 @@ impl Message {
         }
     }
 
-    /// Start of what it tells of, Unix seconds.
+    /// Start of the time it covers, Unix seconds.
     pub fn start_s(&self) -> u64 {
         match self {
             Message::Dns(batch) => batch.start_s,
@@ -58,7 +58,7 @@ impl Message {
         }
     }
 
-    /// End of what it tells of, Unix seconds.
+    /// End of the time it covers, Unix seconds.
     pub fn end_s(&self) -> u64 {
         match self {
             Message::Dns(batch) => batch.start_s.saturating_add(u64::from(batch.interval_s)),
@@ -66,7 +66,8 @@ impl Message {
         }
     }
 
-    /// Start of the last interval or slot that it tells of, Unix seconds: a right clock showed that time when it was made.
+    /// Start of the last interval or slot it covers, Unix seconds: a correct clock showed that time
+    /// before it was created.
     pub fn latest_start_s(&self) -> u64 {
         let interval_s = match self {
             Message::Dns(batch) => batch.interval_s,
@@ -75,7 +76,7 @@ impl Message {
         self.end_s().saturating_sub(u64::from(interval_s))
     }
 
-    /// Messages that the probe had to give up since its last one, if any.
+    /// Messages that the probe discarded since the previous one, if any.
     pub fn evicted(&self) -> Option<Evicted> {
         match self {
             Message::Dns(batch) => batch.evicted,
@@ -83,7 +84,7 @@ impl Message {
         }
     }
 
-    /// What it takes in memory, bytes.
+    /// Size in memory, bytes.
     pub fn size_bytes(&self) -> usize {
         match self {
             Message::Dns(batch) => batch.size_bytes(),

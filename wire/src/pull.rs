@@ -1,4 +1,4 @@
-//! What the central and a probe say to each other when the central fetches.
+//! The protocol between central and probe for pulling.
 //!
 //! ```text
 //! GET  /v1/batches?max_bytes=N&wait_s=S   the oldest messages, each after its length (u32, little endian)
@@ -7,67 +7,68 @@
 //! POST /v1/settings                       HeartbeatAnswer
 //! ```
 //!
-//! Every request carries the pull token as a bearer token. What was fetched and not
-//! confirmed is given again.
+//! Every request carries the pull token as a bearer token. Fetched but unconfirmed messages are
+//! returned again.
 
 use serde::{Deserialize, Serialize};
 
-/// Where messages are fetched.
+/// Path for fetching messages.
 pub const BATCHES_PATH: &str = "/v1/batches";
-/// Where they are confirmed.
+/// Path for confirming them.
 pub const CONFIRM_PATH: &str = "/v1/batches/confirm";
-/// Where a probe says how it is.
+/// Path for the probe's heartbeat.
 pub const HEARTBEAT_PATH: &str = "/v1/heartbeat";
-/// Where it is told what to do.
+/// Path for posting settings.
 pub const SETTINGS_PATH: &str = "/v1/settings";
-/// The header of an answer that says whose messages these are.
+/// The header of an answer with the server's number.
 pub const SERVER_ID_HEADER: &str = "zonepulse-server-id";
-/// The longest that a request for messages waits for the first one, seconds.
+/// Maximum time that a request for messages waits for the first one, seconds.
 pub const MAX_WAIT_S: u64 = 30;
-/// The most messages that an answer has, and that a confirmation speaks of.
+/// Maximum number of messages in an answer, and in a confirmation.
 pub const MAX_MESSAGES: usize = 4096;
-/// The length of the length before a message, bytes.
+/// Size of the length field before a message, bytes.
 pub const LENGTH_BYTES: usize = 4;
 
-/// What became of messages that were fetched.
+/// The outcomes of messages that were fetched.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirmations {
-    /// They are on the central's disk: the probe may forget them.
+    /// On the central's disk: the probe may delete them.
     #[serde(default)]
     pub confirmed: Vec<Confirmed>,
-    /// The central never takes them: the probe puts them aside.
+    /// Refused for good by the central: the probe sets them aside.
     #[serde(default)]
     pub refused: Vec<Refused>,
 }
 
-/// A message that the central has.
+/// A confirmed message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Confirmed {
     /// The epoch of its identity.
     pub epoch: u64,
-    /// The number of its identity.
+    /// The sequence number of its identity.
     pub seq: u64,
 }
 
-/// A message that the central does not want.
+/// A refused message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// The epoch of its identity.
     pub epoch: u64,
-    /// The number of its identity.
+    /// The sequence number of its identity.
     pub seq: u64,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Adds a message, and its length before it, to an answer.
+/// Appends a message to an answer, preceded by its length.
 pub fn put_message(answer: &mut Vec<u8>, message: &[u8]) {
-    // No message is longer than a u32 says: the format's own bound is far below.
+    // No message exceeds a u32: the format's own limit is far below.
     answer.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_le_bytes());
     answer.extend_from_slice(message);
 }
 
-/// The messages of an answer, in order; `None` after the last one where an answer breaks off inside a message.
+/// The messages of an answer, in order; the last item is `None` if the answer ends inside a
+/// message.
 pub fn messages(mut answer: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     std::iter::from_fn(move || {
         if answer.is_empty() {

@@ -1,9 +1,9 @@
-//! What the central may set on a probe from afar.
+//! Settings that the central can set on a probe remotely.
 //!
-//! A probe gets its settings with the answer to a heartbeat, together with a
-//! version that rises with every change; a probe that is pulled is given the same
-//! answer by the central. It keeps the last ones on disk, so that it does what it
-//! was told also when it starts while the central is away.
+//! A probe gets its settings with the answer to a heartbeat, together with a version that increases
+//! with every change; a probe that is pulled from gets the same answer posted by the central. It
+//! saves the last ones on disk, so that it also applies them when it starts while the central is
+//! unreachable.
 
 use serde::{Deserialize, Serialize};
 use zonepulse_private::{Secret, reveal};
@@ -17,33 +17,33 @@ pub const DNS_INTERVALS_DIVIDE_S: u32 = 300;
 /// The longest system interval, seconds.
 pub const MAX_SYSTEM_INTERVAL_S: u32 = 3600;
 
-/// The longest text in a probe's settings, bytes.
+/// Maximum length of a text in a probe's settings, bytes.
 pub const MAX_TEXT_BYTES: usize = 4096;
 
-/// The settings of one probe, complete.
+/// The complete settings of a probe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeSettings {
-    /// Whether DNS messages are counted.
+    /// Whether to count DNS messages.
     pub dns_monitoring: bool,
-    /// For how long hits are summed before they are sent, seconds; divides 300.
+    /// Length of a DNS interval, seconds; divides 300.
     pub dns_interval_s: u32,
-    /// Whether the machine itself is measured.
+    /// Whether to sample system metrics.
     pub system_monitoring: bool,
-    /// How often it is measured, seconds; from 1 to 3600.
+    /// Sampling interval, seconds; from 1 to 3600.
     pub system_interval_s: u32,
-    /// How batches reach the central.
+    /// How batches get to the central.
     pub communication: Communication,
-    /// Where the central's API is to be found, as in `https://central.example:8053`;
-    /// where the probe's own configuration says, when absent.
+    /// The URL of the central's API, as in `https://central.example:8053`; by default that of the
+    /// probe's own configuration.
     #[serde(default)]
     pub api_url: Option<String>,
-    /// Whether the certificates of the central and of the broker are verified.
+    /// Whether to verify the certificates of the central and of the broker.
     pub verify_ca: bool,
-    /// The broker; needed for [`Communication::Rabbitmq`], and absent where batches take another way.
+    /// The broker; required for [`Communication::Rabbitmq`], and absent otherwise.
     #[serde(default)]
     pub rabbitmq: Option<RabbitmqSettings>,
-    /// What the central shows when it pulls; absent where batches take another way. Without one the
-    /// probe's own configuration says it.
+    /// The token that the central presents when it pulls; absent otherwise. Without it, that of the
+    /// probe's own configuration is used.
     #[serde(default, serialize_with = "reveal", skip_serializing_if = "Option::is_none")]
     pub pull_token: Option<Secret>,
 }
@@ -63,17 +63,17 @@ pub enum Communication {
 /// Where the broker is, and as whom to speak to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RabbitmqSettings {
-    /// A name or an IP address.
+    /// A host name or an IP address.
     pub address: String,
     /// Usually 5672, and 5671 with TLS.
     pub port: u16,
-    /// Whether the connection is TLS (`amqps`).
+    /// Whether to use TLS (`amqps`).
     pub tls: bool,
     /// The virtual host, as in `/`.
     pub virtual_host: String,
     /// The user.
     pub user: String,
-    /// Its password.
+    /// The user's password.
     #[serde(serialize_with = "reveal")]
     pub password: Secret,
 }
@@ -102,7 +102,7 @@ impl ProbeSettings {
         let pull_token = self.pull_token.iter().map(|token| ("pull_token", token.reveal()));
         let mut texts = self.api_url.iter().map(|url| ("api_url", url.as_str())).chain(pull_token).chain(broker);
         match texts.find(|(_, text)| text.len() > MAX_TEXT_BYTES) {
-            // Not the text itself: it may be the password.
+            // Not the text itself, which may be the password.
             Some((field, text)) => Err(format!("{field}: {} bytes are more than {MAX_TEXT_BYTES}", text.len())),
             None => Ok(()),
         }

@@ -1,8 +1,9 @@
-//! How the machine is doing: metrics in slots of a few seconds, many slots in one batch.
+//! System metrics: in slots of a few seconds, with many slots in one batch.
 //!
-//! A metric is a name (`disk_free_bytes`) and, where there are several of it, a label (the mount, the device,
-//! the core, the state of a connection). What is measured of one metric and label is a *series*. A value is what
-//! stood at the end of its slot, or the mean rate over it (`*_per_s`, `*_percent`).
+//! A metric has a name (`disk_free_bytes`) and, if there can be several, a label (the mount, the
+//! device, the core, the state of a connection). The values of one metric and label form a
+//! *series*. A value is the state at the end of its slot, or the mean rate over it (`*_per_s`,
+//! `*_percent`).
 //!
 //! ```text
 //! header     as every message has it, version 2 (`envelope.rs`)
@@ -31,15 +32,15 @@ use zonepulse_codec::{Malformed, Reader, put};
 
 /// The version that [`SystemBatch::encode`] writes.
 pub(crate) const VERSION: u8 = 2;
-/// No batch has more slots.
+/// Maximum number of slots in a batch.
 pub const MAX_SLOTS: u32 = 4096;
-/// No batch has more series.
+/// Maximum number of series in a batch.
 pub const MAX_SERIES: usize = 4096;
-/// No batch has more slots times series: what is in memory of it is bounded by this.
+/// Maximum product of slots and series in a batch, which bounds its size in memory.
 pub const MAX_SYSTEM_POINTS: usize = 1 << 20;
-/// No name of a metric is longer, bytes.
+/// Maximum length of a metric's name, bytes.
 pub const MAX_METRIC_BYTES: usize = 64;
-/// No label is longer, bytes.
+/// Maximum length of a label, bytes.
 pub const MAX_LABEL_BYTES: usize = 255;
 
 const LEVEL: i32 = 3;
@@ -48,21 +49,21 @@ const DOUBLES: u8 = 7;
 const EVERY_SLOT: u8 = 1 << 3;
 const ONE_VALUE: u8 = 1 << 4;
 
-/// Metrics of one machine over some slots of time.
+/// Metrics of one machine over a number of slots.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SystemBatch {
-    /// Which batch this is.
+    /// Identifies the batch.
     pub identity: Identity,
     /// Start of the first slot, Unix seconds, a multiple of `interval_s`. The last slot ends before
     /// [`END_OF_TIME_S`].
     pub start_s: u64,
     /// Length of a slot, seconds, 1 to 3600.
     pub interval_s: u32,
-    /// How many slots, 1 to [`MAX_SLOTS`].
+    /// Number of slots, 1 to [`MAX_SLOTS`].
     pub slots: u32,
-    /// Batches that the probe had to give up since its last batch, if any.
+    /// Batches that the probe discarded since its previous batch, if any.
     pub evicted: Option<Evicted>,
-    /// What was measured, ordered by (metric, label), each once, at most [`MAX_SERIES`].
+    /// The series, ordered by (metric, label) without duplicates, at most [`MAX_SERIES`].
     pub series: Vec<Series>,
 }
 
@@ -71,18 +72,19 @@ pub struct SystemBatch {
 pub struct Series {
     /// `[a-z][a-z0-9_]*`, at most [`MAX_METRIC_BYTES`].
     pub metric: String,
-    /// Core, mount, device or state; empty when there is only one of the metric. At most [`MAX_LABEL_BYTES`].
+    /// Core, mount, device or state; empty if there is only one series of the metric. At most
+    /// [`MAX_LABEL_BYTES`].
     pub label: String,
-    /// One for each slot; `None` where nothing was measured. Values are no further from zero than
+    /// One value per slot; `None` where nothing was sampled. Absolute values are at most
     /// [`MAX_VALUE`](crate::MAX_VALUE).
     pub values: Vec<Option<f64>>,
 }
 
 impl SystemBatch {
-    /// The batch as bytes.
+    /// Encodes the batch.
     ///
-    /// Fails with [`Error::Bound`] or [`Error::Malformed`] when the batch breaks a promise of its fields;
-    /// whoever builds batches keeps them.
+    /// Fails with [`Error::Bound`] or [`Error::Malformed`] if the batch violates an invariant of
+    /// its fields, which its creator must prevent.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
         self.check()?;
         let body = self.write_body();
@@ -91,7 +93,7 @@ impl SystemBatch {
         envelope::finish(out, body.len())
     }
 
-    /// Reads a batch and checks everything that [`SystemBatch`] promises of its fields.
+    /// Decodes a batch, and validates all invariants documented in [`SystemBatch`].
     pub fn decode(bytes: &[u8]) -> Result<SystemBatch, Error> {
         envelope::open(bytes, VERSION)?.unpack(|identity, reader| {
             let mut batch = read_head(identity, reader)?;
@@ -105,7 +107,7 @@ impl SystemBatch {
         })
     }
 
-    /// Reads all of a batch but its series, of which it gives none.
+    /// Decodes a batch without its series, which stay empty.
     pub fn decode_head(bytes: &[u8]) -> Result<SystemBatch, Error> {
         let (identity, head) = envelope::open(bytes, VERSION)?.unpack_head()?;
         read_head(identity, &mut Reader::new(&head))
@@ -116,12 +118,12 @@ impl SystemBatch {
         self.start_s.saturating_add(u64::from(self.interval_s) * u64::from(self.slots))
     }
 
-    /// How many values there are.
+    /// Number of values.
     pub fn points(&self) -> u64 {
         self.series.iter().map(|series| series.values.iter().flatten().count() as u64).sum()
     }
 
-    /// What it takes in memory, bytes.
+    /// Size in memory, bytes.
     pub fn size_bytes(&self) -> usize {
         let of_series = |series: &Series| series.metric.len() + series.label.len() + size_of_val(series.values.as_slice());
         size_of::<SystemBatch>() + self.series.iter().map(|series| size_of::<Series>() + of_series(series)).sum::<usize>()
@@ -183,7 +185,7 @@ impl Series {
     }
 }
 
-/// Whether this may be the name of a metric.
+/// Whether this is a valid name of a metric.
 pub fn is_metric(name: &str) -> bool {
     name.len() <= MAX_METRIC_BYTES
         && name.starts_with(|first: char| first.is_ascii_lowercase())
@@ -254,7 +256,7 @@ fn read_values(reader: &mut Reader<'_>, slots: usize) -> Result<Vec<Option<f64>>
     Ok(values)
 }
 
-/// Lengths of runs by turns, the first with values, until all slots are told.
+/// Reads alternating run lengths, beginning with values, until all slots are covered.
 fn read_runs(reader: &mut Reader<'_>, slots: usize) -> Result<Vec<usize>, Error> {
     let mut runs = Vec::new();
     let mut left = slots;
@@ -269,7 +271,7 @@ fn read_runs(reader: &mut Reader<'_>, slots: usize) -> Result<Vec<usize>, Error>
     Ok(runs)
 }
 
-/// Gives the values of a series one by one.
+/// Iterates over the values of a series.
 struct Values<'a> {
     reader: Reader<'a>,
     scale: Option<u8>,
@@ -297,7 +299,7 @@ impl Values<'_> {
     }
 }
 
-/// All before the metrics.
+/// Reads everything before the metrics.
 fn read_head(identity: Identity, reader: &mut Reader<'_>) -> Result<SystemBatch, Error> {
     let start_s = reader.below(END_OF_TIME_S, "start")?;
     let interval_s = reader.below(MAX_INTERVAL_S + 1, "interval")? as u32;
@@ -308,7 +310,7 @@ fn read_head(identity: Identity, reader: &mut Reader<'_>) -> Result<SystemBatch,
     Ok(head)
 }
 
-/// The series, without values.
+/// Reads the series without values.
 fn read_names(reader: &mut Reader<'_>) -> Result<Vec<Series>, Error> {
     let metrics = reader.count(MAX_SERIES, "metrics")?;
     let mut lengths = Vec::with_capacity(metrics);

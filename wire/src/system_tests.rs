@@ -30,7 +30,7 @@ fn with_body(body: &[u8]) -> Vec<u8> {
     with_body_of(VERSION, &small().identity, body)
 }
 
-/// The body byte for byte: a change of it is a change of the format, and wants a new version.
+/// The body byte for byte: changing it changes the format, and requires a new version.
 #[test]
 fn the_body_of_version_2_stays_as_it_is() {
     let hex: String = small().write_body().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -74,7 +74,7 @@ fn a_damaged_byte_anywhere_is_noticed() {
     }
 }
 
-/// Neither written nor read: the body is written here past the check.
+/// Neither encoded nor decoded: here the body is written without the checks.
 #[test]
 fn a_batch_that_breaks_a_promise_is_refused() {
     type Spoil = fn(&mut SystemBatch);
@@ -100,7 +100,7 @@ fn a_batch_that_breaks_a_promise_is_refused() {
         let mut batch = small();
         change(&mut batch);
         assert_eq!(batch.encode(), Err(error.clone()));
-        // Some fields have a bound of their own in the body, which is named more precisely.
+        // Some fields have their own, more specific error in the body.
         let read = SystemBatch::decode(&with_body(&batch.write_body()));
         let words = |error: &Error| error.to_string();
         assert!(read.as_ref().is_err_and(|read| words(read).starts_with(&words(&error))), "{read:?} instead of {error:?}");
@@ -145,7 +145,7 @@ fn a_count_that_lies_costs_no_memory() {
 #[test]
 fn runs_that_do_not_end_are_refused() {
     let mut body = Vec::new();
-    // One metric of one letter with one series without label.
+    // One metric with a one-letter name and one series without a label.
     [0u64, 5, 4, 0, 1, 1, 1, 0].iter().for_each(|value| put(&mut body, *value));
     body.push(b'x');
     let with = |tail: &[u8]| SystemBatch::decode(&with_body(&[&body[..], tail].concat()));
@@ -156,7 +156,7 @@ fn runs_that_do_not_end_are_refused() {
     assert_eq!(with(&[0x20 | EVERY_SLOT]), Err(Error::Malformed("mode")));
 }
 
-/// Fifty series of a minute, as a quiet machine has them.
+/// Fifty series over a minute, as on an idle machine.
 #[test]
 fn a_minute_of_a_machine_takes_less_than_two_kilobytes() {
     let mut batch = small();

@@ -1,9 +1,9 @@
-//! Times for people to read: in messages and logs they are RFC 3339, as in every answer.
+//! Human-readable times: RFC 3339 in messages and logs, as in every answer.
 
 use jiff::Timestamp;
 use std::fmt;
 
-/// A time in Unix seconds, which prints as RFC 3339 in UTC (`2026-11-21T10:15:00Z`).
+/// A time in Unix seconds that prints as RFC 3339 in UTC (`2026-11-21T10:15:00Z`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Utc(pub u64);
 
