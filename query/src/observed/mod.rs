@@ -20,7 +20,8 @@ mod tests;
 pub(crate) use marks::{Length, Mark, Marks};
 pub(crate) use spans::Lattice;
 
-use crate::select::servers;
+use crate::questions::servers;
+use crate::time::Now;
 use crate::{Error, Filter};
 use spans::Spans;
 use std::ops::Range;
@@ -61,13 +62,13 @@ pub(crate) struct Watched {
 
 impl Observed {
     /// Of the servers that a filter selects; nothing is read yet.
-    pub(crate) fn new(store: &Store, known: &[Server], filter: &Filter, blind: Option<u16>, now_ms: u64) -> Result<Self, Error> {
+    pub(crate) fn new(store: &Store, known: &[Server], filter: &Filter, blind: Option<u16>, now: Now) -> Result<Self, Error> {
         let asked = servers(filter);
         let monitored = store.registry().global_settings()?.dns_monitoring;
         let selected = known.iter().filter(|server| asked.as_ref().is_none_or(|asked| asked.contains(&server.id)));
         let mut servers: Vec<(u32, Watched)> = selected.map(|server| (server.id, Watched::of(server, monitored))).collect();
         servers.sort_unstable_by_key(|(id, _)| *id);
-        Ok(Observed::of(asked, servers, blind, now_ms))
+        Ok(Observed::of(asked, servers, blind, now.ms()))
     }
 
     fn of(asked: Option<Vec<u32>>, servers: Vec<(u32, Watched)>, blind: Option<u16>, now_ms: u64) -> Self {

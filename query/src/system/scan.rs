@@ -3,16 +3,14 @@
 //! As a scan of DNS points, it holds what to read as plain values: a request for each partition, which is a stretch of
 //! hours.
 
-use crate::data::Data;
-use crate::request::{Request, SystemRequest};
-use crate::system::table::{name, schema};
+use crate::columns::{Column, metrics};
+use crate::reading::{Data, Request, SystemRequest};
 use arrow::compute::SortOptions;
-use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::Column as ColumnExpr;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
@@ -32,9 +30,7 @@ pub(crate) struct SystemScan {
     data: Data,
     /// One for each partition; they differ in time only, and follow each other.
     partitions: Vec<SystemSelection>,
-    /// By their places in the table.
-    columns: Vec<usize>,
-    schema: SchemaRef,
+    columns: Vec<Column>,
     /// The most rows that a partition needs to give.
     limit: Option<usize>,
     properties: Arc<PlanProperties>,
@@ -45,15 +41,14 @@ impl SystemScan {
         level: Level,
         data: Data,
         selection: SystemSelection,
-        columns: Vec<usize>,
+        columns: Vec<Column>,
         limit: Option<usize>,
         threads: usize,
-    ) -> Result<Self> {
-        let schema = Arc::new(schema(level).project(&columns)?);
+    ) -> Self {
         let partitions = by_hours(selection, threads);
-        let mut equivalences = EquivalenceProperties::new(schema.clone());
-        if let Some((hour, _)) = schema.column_with_name("hour") {
-            let hour = Arc::new(Column::new("hour", hour));
+        let mut equivalences = EquivalenceProperties::new(Column::schema(&columns));
+        if let Some(hour) = columns.iter().position(|column| *column == Column::Hour) {
+            let hour = Arc::new(ColumnExpr::new(Column::Hour.name(), hour));
             equivalences.add_ordering([PhysicalSortExpr::new(hour, SortOptions::new(false, false))]);
         }
         let properties = PlanProperties::new(
@@ -62,7 +57,7 @@ impl SystemScan {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Ok(SystemScan { level, data, partitions, columns, schema, limit, properties: Arc::new(properties) })
+        SystemScan { level, data, partitions, columns, limit, properties: Arc::new(properties) }
     }
 }
 
@@ -90,7 +85,7 @@ impl fmt::Debug for SystemScan {
 
 impl DisplayAs for SystemScan {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SystemScan: {}", name(self.level))?;
+        write!(f, "SystemScan: {}", metrics::name(self.level))?;
         if let (Some(first), Some(last)) = (self.partitions.first(), self.partitions.last()) {
             if let Some(servers) = &first.servers {
                 write!(f, ", servers={}", list(servers))?;
@@ -105,7 +100,7 @@ impl DisplayAs for SystemScan {
                 write!(f, ", series={}", list(series))?;
             }
         }
-        let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let columns: Vec<&str> = self.columns.iter().map(|column| column.name()).collect();
         write!(f, ", columns=[{}]", columns.join(", "))?;
         if let Some(limit) = self.limit {
             write!(f, ", limit={limit}")?;

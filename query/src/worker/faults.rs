@@ -6,7 +6,7 @@
 
 use super::link::ScanFailed;
 use crate::Error;
-use crate::statement::bad;
+use crate::sql::bad;
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 

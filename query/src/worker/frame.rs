@@ -17,7 +17,7 @@ pub(super) enum Kind {
     Begin,
     /// From a worker: it can take a statement.
     Ready,
-    /// To a worker: how many records there are, and the statement.
+    /// To a worker: how many records there are, what time it is, and the statement.
     Statement,
     /// From a worker: a scan begins; its number and request.
     Read,

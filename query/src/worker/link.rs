@@ -3,9 +3,8 @@
 use super::WINDOW;
 use super::frame::{self, Frame, Kind};
 use super::ipc::Pieces;
-use crate::request::Request;
+use crate::reading::{Away, Request};
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -20,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedSender};
 
 /// The socket to the central. The central always reads it, so writing to it does not block for long.
-pub(crate) struct Link {
+pub(super) struct Link {
     to: Mutex<To>,
     scans: Mutex<HashMap<u32, Sender<Part>>>,
     last_scan: AtomicU32,
@@ -57,11 +56,6 @@ impl Link {
             records: AtomicUsize::new(0),
             room: Semaphore::new(WINDOW),
         }
-    }
-
-    /// About how many records there are.
-    pub(crate) fn records(&self) -> usize {
-        self.records.load(Ordering::Relaxed)
     }
 
     /// What was not taken of the last answer's window is not taken any more.
@@ -114,16 +108,22 @@ impl Link {
             }
         }
     }
+}
+
+impl Away for Link {
+    fn records(&self) -> usize {
+        self.records.load(Ordering::Relaxed)
+    }
 
     /// Begins a scan, and gives its rows.
-    pub(crate) fn read(self: Arc<Self>, request: &Request, schema: SchemaRef) -> Result<SendableRecordBatchStream> {
+    fn read(self: Arc<Self>, request: &Request) -> Result<SendableRecordBatchStream> {
         let number = self.last_scan.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let (sender, parts) = mpsc::channel(WINDOW + 1);
         self.scans.lock().insert(number, sender);
         let scan = Scan { link: self, number, parts, pieces: Pieces::default(), ended: false };
         scan.link.send(Kind::Read, number, request.encode())?;
         let batches = stream::try_unfold(scan, |mut scan| async move { Ok(scan.next().await?.map(|batch| (batch, scan))) });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(request.schema(), batches)))
     }
 }
 

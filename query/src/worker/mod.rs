@@ -8,7 +8,7 @@
 //! that the kernel limits, which the central kills when the statement's time is over or its client has gone.
 //!
 //! A worker parses, plans and executes. It has no store: it asks the central for what its scans read, over a socket pair.
-//! A [`Request`](crate::request::Request) names columns, servers, records, kinds, time, sums and a limit; it contains no
+//! A [`Request`](crate::reading::Request) names columns, servers, records, kinds, time, sums and a limit; it contains no
 //! expression, so the central never evaluates anything that a statement says. Filters on names are evaluated by the
 //! worker, over the names that it asks for. Rows come back as streams of Arrow IPC, at most [`WINDOW`] batches of each
 //! scan ahead of the worker, and the statement's own rows go to the central in the same way.
@@ -30,7 +30,7 @@
 //! says whether the worker is ready, the columns go with the first request.
 //!
 //! * [`statement`] runs one statement in the central: deadline, client, scans, answer.
-//! * [`reading`] answers requests; [`threads`] are what scans run on.
+//! * [`scans`] answers requests; [`threads`] are what scans run on.
 //! * [`pool`] starts workers, keeps those that are idle, and bounds how many statements run; [`socket`] is the central's
 //!   end of their sockets.
 //! * [`serve`] is the worker; [`link`] its end of the socket; [`session`] how it plans; [`faults`] whose fault an error
@@ -42,7 +42,7 @@ mod ipc;
 mod limits;
 mod link;
 mod pool;
-mod reading;
+mod scans;
 mod serve;
 mod session;
 mod socket;
@@ -50,7 +50,6 @@ mod statement;
 mod threads;
 
 pub(crate) use limits::go_behind;
-pub(crate) use link::Link;
 pub(crate) use pool::Statements;
 pub use serve::run;
 

@@ -6,7 +6,7 @@ use super::serve::{Begin, serve};
 use super::socket::{self, FromWorker, ToWorker};
 use super::threads::Threads;
 use crate::engine::{Turns, limit, runtime};
-use crate::read::Here;
+use crate::reading::Here;
 use crate::{Error, SqlLimits};
 use datafusion::execution::memory_pool::MemoryPool;
 use parking_lot::Mutex;

@@ -5,9 +5,10 @@ use super::frame::{Frame, Kind};
 use super::link::Link;
 use super::session::Session;
 use super::{MAX_ROW_BYTES, PIECE_BYTES, STACK_BYTES, limits};
+use crate::Error;
 use crate::engine::BATCH_ROWS;
-use crate::sql::size_bytes;
-use crate::{Error, statement::bad};
+use crate::sql::{bad, size_bytes};
+use crate::time::Now;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
@@ -18,6 +19,7 @@ use std::os::unix::net::UnixStream;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use zonepulse_codec::{Malformed, Reader, put};
 
@@ -194,9 +196,11 @@ impl Worker {
     async fn answer(&self, payload: &[u8]) -> Result<Vec<u8>, Error> {
         let mut from = Reader::new(payload);
         let records = from.number("records").map_err(|error| bad(error.to_string()))?;
+        let now = from.number("now").map_err(|error| bad(error.to_string()))?;
+        let now = Now::since_epoch(Duration::from_nanos(now));
         self.link.begin(usize::try_from(records).unwrap_or(usize::MAX));
         let text = str::from_utf8(from.rest()).map_err(|error| bad(error.to_string()))?;
-        let mut rows = self.session.rows(text).await?;
+        let mut rows = self.session.rows(text, now).await?;
         let schema = rows.schema();
         let mut writer = StreamWriter::try_new(Vec::new(), &schema).map_err(of_arrow)?;
         // The columns go together with what is asked for first, or with the first rows where they are there at once.

@@ -2,16 +2,15 @@
 
 use super::faults::of_statement;
 use super::link::Link;
-use crate::arithmetic::WholeNumbers;
-use crate::data::Data;
+use crate::Error;
+use crate::columns::Table;
 use crate::engine::{config, runtime};
-use crate::hosts::CanonicalHosts;
-use crate::plans::{Plans, lasts};
-use crate::statement::{names_kind, parse};
-use crate::summed::SumInScan;
+use crate::reading::Data;
+use crate::sql::{CanonicalHosts, PlanCache, SumInScan, WholeNumbers, lasts, names_kind, parse, saturating_sum};
 use crate::system::SystemTable;
-use crate::table::{StoreTable, Table};
-use crate::{Error, saturating};
+use crate::tables::StoreTable;
+use crate::time::Now;
+use chrono::DateTime;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
@@ -28,10 +27,10 @@ use zonepulse_store::{Kinds, Level, Selection, SystemSelection};
 /// The tables by name, and memory.
 pub(super) struct Session {
     context: SessionContext,
-    /// As it began, for what does not ask when that was: to copy it costs more than many an answer.
+    /// As it began, for plans that do not depend on the time: to copy it costs more than many an answer.
     state: SessionState,
     task: Arc<TaskContext>,
-    plans: Plans,
+    plans: PlanCache,
     /// The tables as the release before had them, for statements that name what is not there any more.
     former: OnceLock<SessionContext>,
     link: Arc<Link>,
@@ -42,7 +41,7 @@ impl Session {
     pub(super) fn new(link: Arc<Link>, memory_bytes: usize, threads: usize) -> Result<Self, Error> {
         let context = tables(&link, runtime(memory_bytes)?, threads, StoreTable::without_kind)?;
         let (state, task) = (context.state(), context.task_ctx());
-        Ok(Session { state, task, plans: Plans::default(), former: OnceLock::new(), context, link, threads })
+        Ok(Session { state, task, plans: PlanCache::default(), former: OnceLock::new(), context, link, threads })
     }
 
     fn former(&self) -> Result<&SessionContext, Error> {
@@ -53,23 +52,23 @@ impl Session {
         Ok(self.former.get_or_init(|| former))
     }
 
-    /// Begins to execute a statement.
-    pub(super) async fn rows(&self, text: &str) -> Result<SendableRecordBatchStream, Error> {
+    /// Begins to execute a statement, for which it is now.
+    pub(super) async fn rows(&self, text: &str, now: Now) -> Result<SendableRecordBatchStream, Error> {
         let plan = match self.plans.of(text) {
             Some(plan) => self.executable(&plan, &self.state).await?,
-            None => self.newly_planned(text).await?,
+            None => self.newly_planned(text, now).await?,
         };
         execute_stream(plan, self.task.clone()).map_err(of_statement)
     }
 
-    async fn newly_planned(&self, text: &str) -> Result<Arc<dyn ExecutionPlan>, Error> {
+    async fn newly_planned(&self, text: &str, now: Now) -> Result<Arc<dyn ExecutionPlan>, Error> {
         let statement = parse(text)?;
-        // One copy of the session's state for all steps: it knows when this statement began.
-        let mut state = self.context.state();
+        // One copy of the session's state for all steps: it knows what time it is for this statement.
+        let mut state = state_at(&self.context, now);
         let planned = state.statement_to_plan(statement.clone()).await;
         let plan = match planned {
             Err(_) if names_kind(text) => {
-                state = self.former()?.state();
+                state = state_at(self.former()?, now);
                 state.statement_to_plan(statement).await.map_err(of_statement)?
             }
             planned => planned.map_err(of_statement)?,
@@ -91,6 +90,14 @@ impl Session {
     }
 }
 
+/// The state of a session in which `now()` is this moment.
+fn state_at(context: &SessionContext, now: Now) -> SessionState {
+    let mut state = context.state();
+    let now = i64::try_from(now.ns()).unwrap_or(i64::MAX);
+    state.execution_props_mut().query_execution_start_time = Some(DateTime::from_timestamp_nanos(now));
+    state
+}
+
 /// The tables, each as it is to be seen.
 fn tables(
     link: &Arc<Link>,
@@ -109,7 +116,7 @@ fn tables(
     state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
     state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
     state.register_expr_planner(Arc::new(WholeNumbers))?;
-    state.register_udaf(saturating::sum())?;
+    state.register_udaf(saturating_sum())?;
     let context = SessionContext::new_with_state(state);
     let data = Data::Away(link.clone());
     for table in Table::ALL {

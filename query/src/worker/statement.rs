@@ -7,10 +7,10 @@ use super::WINDOW;
 use super::frame::{Frame, Kind};
 use super::ipc::Pieces;
 use super::pool::{Shared, Statements, Turn, Worker};
-use super::reading::{Scans, Told};
+use super::scans::{Scans, Told};
 use super::serve::Failure;
-use crate::sql::size_bytes;
-use crate::statement::bad;
+use crate::sql::{bad, parse, size_bytes};
+use crate::time::Now;
 use crate::{Error, SqlAnswer, SqlLimits};
 use arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
@@ -32,10 +32,10 @@ const QUEUE: usize = 4;
 
 impl Statements {
     /// Answers a statement. See [`Engine::sql`](crate::Engine::sql).
-    pub(crate) async fn run(&self, caller: Option<&str>, text: &str, max_wait: Duration) -> Result<SqlAnswer, Error> {
+    pub(crate) async fn run(&self, caller: Option<&str>, text: &str, now: Now, max_wait: Duration) -> Result<SqlAnswer, Error> {
         if text.len() > crate::MAX_SQL_BYTES {
             // What is wrong with it is said without a worker.
-            crate::statement::parse(text)?;
+            parse(text)?;
         }
         let limits = self.shared.limits;
         let turn = self.turn(caller, max_wait).await?;
@@ -44,7 +44,8 @@ impl Statements {
         // The columns and the end fit besides what a window allows.
         let (answer, pieces) = mpsc::channel(WINDOW + 2);
         let (taken, took) = mpsc::unbounded_channel();
-        let running = Running { shared: self.shared.clone(), until, answer, begun: false, unread: 0, moved: Instant::now() };
+        let shared = self.shared.clone();
+        let running = Running { shared, now, until, answer, begun: false, unread: 0, moved: Instant::now() };
         tokio::spawn(running.run(worker, text.to_owned(), took, turn));
         let mut reading = Reading { incoming: pieces, taken, pieces: Pieces::default(), limits, rows: 0, bytes: 0 };
         let schema = loop {
@@ -74,6 +75,8 @@ type Piece = Result<Option<Vec<u8>>, Error>;
 /// A statement that runs.
 struct Running {
     shared: Arc<Shared>,
+    /// What time it is for the statement.
+    now: Now,
     until: Instant,
     answer: mpsc::Sender<Piece>,
     /// Whether the columns have been told.
@@ -149,14 +152,15 @@ impl Running {
         let shared = self.shared.clone();
         let (told, mut heard) = mpsc::channel(QUEUE);
         let (here, threads, memory) = (shared.here.clone(), shared.scan_threads.clone(), shared.scan_memory.clone());
-        let mut scans = Scans::new(here, threads, memory, told);
+        let mut scans = Scans::new(here, self.now, threads, memory, told);
         let mut news = Vec::with_capacity(QUEUE);
         let mut failed = None;
         let mut ending = shared.ending.subscribe();
         let mut until = self.until;
         let mut over = pin!(sleep_until(until));
-        let mut statement = Vec::with_capacity(text.len() + 8);
+        let mut statement = Vec::with_capacity(text.len() + 16);
         put(&mut statement, shared.here.store.dictionary().len() as u64);
+        put(&mut statement, self.now.ns());
         statement.extend_from_slice(text.as_bytes());
         let mut sending = vec![Frame::new(Kind::Statement, 0, statement)];
         loop {
