@@ -1,4 +1,4 @@
-//! The engine: what all questions about a store share.
+//! The engine: the resources that all questions about a store share.
 
 mod runtime;
 mod threads;
@@ -22,7 +22,7 @@ use zonepulse_store::Store;
 
 /// Answers questions about a store. Clones share it.
 ///
-/// Questions run on threads of the engine, whatever runtime asks them. Dropping a future ends the work for it.
+/// Questions run on the engine's own threads, whichever runtime asks them. Dropping a future cancels its work.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
@@ -34,9 +34,9 @@ struct Inner {
     /// For the API's questions.
     questions: Arc<RuntimeEnv>,
     memory_bytes: usize,
-    /// What their plans run in.
+    /// The context of their plans.
     question_task: Arc<TaskContext>,
-    /// Statements of SQL, which run in other processes.
+    /// SQL statements, which run in other processes.
     statements: Statements,
     apart: Apart,
     threads: usize,
@@ -51,7 +51,7 @@ impl Engine {
         Engine::with_clock(store, options, Clock::system())
     }
 
-    /// An engine that asks this clock what time it is: once for each question or statement, when it is asked.
+    /// An engine that takes the time from this clock: once per question or statement, when it is asked.
     pub fn with_clock(store: Store, options: Options, clock: Clock) -> Result<Engine, Error> {
         let threads = options.threads.max(1);
         let questions = runtime(options.memory_bytes)?;
@@ -77,7 +77,7 @@ impl Engine {
         })
     }
 
-    /// How much is being answered now.
+    /// The current load.
     pub fn load(&self) -> Load {
         let inner = &self.inner;
         let running = inner.max_turns.saturating_sub(inner.turns.available_permits()) as u64;
@@ -85,12 +85,12 @@ impl Engine {
         Load { questions: Turns { running, limit: inner.max_turns as u64, memory_bytes }, statements: inner.statements.turns() }
     }
 
-    /// What all questions that are being answered may hold, bytes.
+    /// The memory that all running questions together may hold, bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.inner.memory_bytes as u64
     }
 
-    /// What time it is for whoever asks now. To be read once for each question.
+    /// The current time. To be read once per question.
     pub(crate) fn now(&self) -> Now {
         self.inner.clock.now()
     }
@@ -99,12 +99,12 @@ impl Engine {
         &self.inner.here.store
     }
 
-    /// The store of this process, as tables read it.
+    /// The store of this process as of a moment, for tables.
     pub(crate) fn data(&self, now: Now) -> Data {
         Data::Here(self.inner.here.clone(), now)
     }
 
-    /// The number of the counter `blind_ms` of reports.
+    /// The number of the reports' counter `blind_ms`.
     pub(crate) fn blind(&self) -> Option<u16> {
         self.inner.here.counters.blind()
     }
@@ -117,17 +117,17 @@ impl Engine {
         &self.inner.statements
     }
 
-    /// What the plans of questions run in.
+    /// The context of questions' plans.
     pub(crate) fn question_task(&self) -> Arc<TaskContext> {
         self.inner.question_task.clone()
     }
 
-    /// How long a question waits for its turn.
+    /// How long a question waits for its turn at most.
     pub(crate) fn max_wait(&self) -> Duration {
         self.inner.max_wait
     }
 
-    /// Waits for a turn, not for ever.
+    /// Waits for a turn, up to the limit.
     pub(crate) async fn turn(&self) -> Result<SemaphorePermit<'_>, Error> {
         match tokio::time::timeout(self.inner.max_wait, self.inner.turns.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -136,7 +136,7 @@ impl Engine {
         }
     }
 
-    /// Does something that blocks, such as reading the store, where it may.
+    /// Runs something that blocks, such as reading the store, on a thread for that.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
@@ -146,7 +146,7 @@ impl Engine {
         done.await.map_err(|error| Error::Engine(DataFusionError::ExecutionJoin(Box::new(error))))?
     }
 
-    /// How many threads one question may use.
+    /// The number of threads that one question may use.
     pub(crate) fn threads(&self) -> usize {
         self.inner.threads
     }

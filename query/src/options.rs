@@ -1,24 +1,24 @@
-//! What an engine may use.
+//! The limits of an engine.
 
 use crate::sql::SqlLimits;
 use crate::worker::SqlWorkers;
 
-/// What the engine may use, and the names of what it only passes on.
+/// The limits of an engine, and names that it only passes on.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Memory for all questions that are being answered together, bytes: sorts, groups and collected rows.
+    /// Memory shared by all running questions, bytes: sorts, groups and collected rows.
     pub memory_bytes: usize,
     /// How many threads one question may use.
     pub threads: usize,
-    /// How many questions are answered at the same time; more wait.
+    /// Maximum number of questions running at a time; further ones wait.
     pub max_concurrent: usize,
-    /// How long a question waits for its turn before it is [`Error::Busy`], milliseconds.
+    /// How long a question waits for its turn before it fails with [`Error::Busy`](crate::Error::Busy), milliseconds.
     pub max_wait_ms: u64,
-    /// Bounds of SQL from outside, which has memory and turns of its own.
+    /// Limits of SQL statements, which have memory and turns of their own.
     pub sql: SqlLimits,
-    /// Where statements of SQL run.
+    /// Where SQL statements run.
     pub sql_workers: SqlWorkers,
-    /// The counters of a coverage report: number and name. A number without a name is shown as `counter_N`.
+    /// Number and name of each counter of a coverage report. A number without a name is shown as `counter_N`.
     pub counter_names: Vec<(u16, &'static str)>,
     /// The numbers of the counters whose sum is a report's `not_counted`.
     pub not_counted: Vec<u16>,

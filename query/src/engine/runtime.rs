@@ -1,4 +1,4 @@
-//! What plans run in: memory, threads, and how many at a time.
+//! The environment of plans: memory, threads, and how many run at a time.
 
 use crate::Error;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -8,44 +8,44 @@ use datafusion::prelude::SessionConfig;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Rows in a batch: what DataFusion works with best.
+/// Rows per batch: the size that DataFusion handles best.
 pub(crate) const BATCH_ROWS: usize = 8192;
 
-/// How much an engine is answering.
+/// The load of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
     /// The API's questions.
     pub questions: Turns,
-    /// Statements of SQL.
+    /// SQL statements.
     pub statements: Turns,
 }
 
-/// How many are being answered.
+/// How many are running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turns {
-    /// Now.
+    /// Running now.
     pub running: u64,
-    /// At most at a time.
+    /// Maximum at a time.
     pub limit: u64,
-    /// Memory that they hold, bytes.
+    /// Memory held, bytes.
     pub memory_bytes: u64,
 }
 
-/// What all plans have in common.
+/// The configuration that all plans share.
 pub(crate) fn config(threads: usize) -> SessionConfig {
     SessionConfig::new().with_target_partitions(threads).with_batch_size(BATCH_ROWS)
 }
 
-/// Where plans get their memory from, and no more than this.
+/// An environment whose plans share this much memory.
 pub(crate) fn runtime(memory_bytes: usize) -> Result<Arc<RuntimeEnv>, Error> {
     let builder = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory_bytes)))
-        // What does not fit is refused, not written to a disk that the store needs.
+        // What does not fit is refused rather than spilled to a disk that the store needs.
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled));
     Ok(builder.build_arc()?)
 }
 
-/// So many at a time, within what a semaphore can count.
+/// A number of permits that a semaphore can hold.
 pub(crate) fn limit(at_a_time: usize) -> usize {
     at_a_time.clamp(1, Semaphore::MAX_PERMITS)
 }

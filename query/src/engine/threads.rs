@@ -1,8 +1,8 @@
 //! The threads that questions are answered on.
 //!
-//! To sort a million rows is one step of a plan, and nothing else has a turn on its thread meanwhile. So questions are
-//! answered apart from the caller's runtime, on threads of their own with a lower priority: batches, heartbeats and health
-//! checks do not wait for them, however many there are.
+//! Sorting a million rows is one step of a plan, and nothing else runs on its thread meanwhile. So questions are
+//! answered outside the caller's runtime, on separate threads with a lower priority: batches, heartbeats and health
+//! checks never wait for them, however many there are.
 
 use crate::Error;
 use crate::worker::go_behind;
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 pub(crate) struct Apart(Option<Runtime>);
 
 impl Apart {
-    /// So many for plans; those that read the store come and go.
+    /// With this many threads for plans; those that read the store come and go.
     pub(crate) fn new(threads: usize) -> Result<Self, Error> {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(threads).thread_name("question").on_thread_start(go_behind).enable_time();
@@ -30,7 +30,7 @@ impl Apart {
 }
 
 impl Drop for Apart {
-    /// The last one to hold an engine may be a task, which may not wait for threads.
+    /// The engine may be dropped last by a task, which must not block on joining threads.
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
@@ -42,7 +42,7 @@ impl Drop for Apart {
 pub(crate) struct Task<T>(JoinHandle<T>);
 
 impl<T> Task<T> {
-    /// Waits for its end.
+    /// Waits for its result.
     pub(crate) async fn done(&mut self) -> Result<T, Error> {
         (&mut self.0).await.map_err(|error| Error::Engine(DataFusionError::ExecutionJoin(Box::new(error))))
     }

@@ -4,14 +4,14 @@ use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
 use std::borrow::Cow;
 
-/// What else stands between labels in Unicode (RFC 3490 section 3.1).
+/// The separators of labels in Unicode (RFC 3490 section 3.1).
 const DOTS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
 
-/// What no label in Unicode may become: it would be read as a pattern, an escape, or no part of a name.
+/// Characters that no label may be mapped to: they would be read as a pattern, an escape, or no part of a name.
 const DENIED: AsciiDenyList = AsciiDenyList::new(true, "*\\");
 
-/// A name or pattern whose labels in Unicode are made what DNS has: `bücher.example` is `xn--bcher-kva.example`. Labels
-/// in ASCII stay as they are.
+/// Converts the Unicode labels of a name or pattern to ASCII: `bücher.example` becomes `xn--bcher-kva.example`. ASCII labels
+/// are kept.
 pub(crate) fn to_ascii(text: &str) -> Result<Cow<'_, str>, String> {
     if text.is_ascii() {
         return Ok(Cow::Borrowed(text));
@@ -44,7 +44,7 @@ fn label_to_ascii(label: &str) -> Result<Cow<'_, str>, String> {
         return Err(format!("{label:?}: a label has either letters beyond ASCII or escapes: write its octets as \\DDD"));
     }
     let ascii = Uts46::new().to_ascii(label.as_bytes(), DENIED, Hyphens::Allow, DnsLength::Ignore).ok();
-    // Some characters stand for dots, too: `…` for three.
+    // Some characters are mapped to dots: `…` to three.
     let ascii = ascii.filter(|ascii| !ascii.contains('.'));
     ascii.ok_or_else(|| format!("{label:?} is no label of an internationalized name: write its octets as \\DDD"))
 }

@@ -1,4 +1,4 @@
-//! Owner names as a filter gives them: exact, or with `*`.
+//! Owner names in filters: exact, or with `*`.
 
 use super::idn;
 use crate::Error;
@@ -8,20 +8,19 @@ use std::str::FromStr;
 use zonepulse_dns::name;
 use zonepulse_store::OTHER;
 
-/// The most `*` that a pattern may have.
+/// Maximum number of `*` in a pattern.
 const MAX_STARS: usize = 16;
 
-/// Which owner names are meant: one exactly, or all that match a pattern.
+/// Selects one owner name exactly, or all that match a pattern.
 ///
 /// In a pattern `*` stands for any part of a name: nothing, some characters, or several labels.
-/// ASCII letters match in either case, and the final dot may be left out: `www.example.com`,
+/// ASCII letters match in either case, and the final dot is optional: `www.example.com`,
 /// `*.example.com` and `*mail*` are patterns; `*.example.com` does not match `example.com.` itself.
-/// A star that is meant literally (the owner of a wildcard record) is written `\*`. Labels in Unicode are meant as
-/// punycode.
+/// A literal star (the owner of a wildcard record) is written `\*`. Labels in Unicode are compared as punycode.
 ///
-/// Messages that were summed up because a table was full have a host that is no name: `<other>`, or `<other> example.com.`
-/// of a zone. It is meant by what is displayed, exactly or by a pattern. `<other>.example.com`, and a name whose first
-/// label begins with `<other>` and a space (which a name has as `\032`), are names like all others.
+/// Messages that were folded because a table was full have a host that is not a name: `<other>`, or `<other> example.com.`
+/// for a zone. It matches as displayed, exactly or by a pattern. `<other>.example.com`, and a name whose first
+/// label begins with `<other>` and a space (written `\032` in a name), are ordinary names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPattern(Pattern);
 
@@ -32,26 +31,26 @@ enum Pattern {
     /// The parts between the stars; an empty part at an end where a star stands.
     Parts {
         parts: Vec<Vec<Token>>,
-        /// Whether the final dot was left out. The last part has it all the same.
+        /// Whether the final dot was left out. The last part has it anyway.
         open: bool,
     },
 }
 
-/// A character of a host, with its escape undone: an octet of a label, [`DOT`] or [`GAP`].
+/// A character of a host, unescaped: an octet of a label, [`DOT`] or [`GAP`].
 ///
-/// Matching goes by tokens so that a star never takes half an escape, and a dot within a label is
-/// no separator.
+/// Matching works on tokens so that a star never matches half an escape, and a dot within a label is
+/// not a separator.
 type Token = u16;
 
-/// The separator of labels; octets are below.
+/// The separator of labels; octets are smaller.
 const DOT: Token = 0x100;
-/// The space of `<other> example.com.`; one that is an octet of a name is escaped.
+/// The space of `<other> example.com.`; a space in a name is escaped.
 const GAP: Token = 0x101;
-/// In a pattern, a space that may be either.
+/// A space in a pattern, which matches either.
 const SPACE: Token = 0x102;
 
 impl HostPattern {
-    /// The name, where the pattern means exactly one.
+    /// The name, if exactly one is selected.
     pub fn exact(&self) -> Option<&str> {
         match &self.0 {
             Pattern::Exact(name) => Some(name),
@@ -64,14 +63,14 @@ impl HostPattern {
         matches!(&self.0, Pattern::Parts { parts, .. } if parts.iter().all(Vec::is_empty))
     }
 
-    /// Whether a canonical name matches. `scratch` spares an allocation per name.
+    /// Whether a canonical name matches. `scratch` saves an allocation per name.
     pub(crate) fn matches(&self, canonical: &str, scratch: &mut Vec<Token>) -> bool {
         match &self.0 {
             Pattern::Exact(name) => name == canonical,
             Pattern::Parts { parts, open } => {
                 tokens(canonical, scratch);
                 if *open && scratch.last() != Some(&DOT) {
-                    // `<other>` alone: the only host that is displayed without the dot that was left out.
+                    // Only `<other>` itself has no final dot.
                     scratch.push(DOT);
                 }
                 parts_match(parts, scratch)
@@ -114,7 +113,7 @@ impl FromStr for HostPattern {
 }
 
 impl fmt::Display for HostPattern {
-    /// For people: the name, or the parts with stars between.
+    /// For display: the name, or the parts with stars in between.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (parts, open) = match &self.0 {
             Pattern::Exact(name) => return f.write_str(name),
@@ -139,7 +138,7 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// The host that a text means that is no pattern, as the dictionary has it: a star is a star.
+/// The host for a text that is not a pattern, as the dictionary has it: a star is literal.
 pub(crate) fn canonical(text: &str) -> Result<String, Error> {
     exact(&in_ascii(text)?)
 }
@@ -160,13 +159,13 @@ fn exact(text: &str) -> Result<String, Error> {
     exact.map_err(|error| Error::bad("host", error.to_string()))
 }
 
-/// What follows `<other>` where a text is about what was summed up: nothing, or a space and a zone.
+/// What follows `<other>` in a text for folded messages: nothing, or a space and a zone.
 fn folded(text: &str) -> Option<&str> {
     let (other, zone) = text.split_at_checked(OTHER.len())?;
     (other.eq_ignore_ascii_case(OTHER) && (zone.is_empty() || zone.starts_with(' '))).then_some(zone)
 }
 
-/// The pieces between the stars that no backslash escapes.
+/// The pieces between unescaped stars.
 fn split_at_stars(text: &str) -> Vec<&[u8]> {
     let mut escaped = false;
     text.as_bytes()
@@ -178,7 +177,7 @@ fn split_at_stars(text: &str) -> Vec<&[u8]> {
         .collect()
 }
 
-/// The tokens of a piece of a pattern, letters lowered; `None` where an escape is broken.
+/// The tokens of a piece of a pattern, in lower case; `None` if an escape is broken.
 fn piece_tokens(piece: &[u8]) -> Option<Vec<Token>> {
     let mut tokens = Vec::with_capacity(piece.len());
     let mut rest = piece;
@@ -199,7 +198,7 @@ fn tokens(canonical: &str, into: &mut Vec<Token>) {
     }
 }
 
-/// The first token and what follows it; `Some(None)` at the end, `None` where an escape is broken.
+/// The first token and the rest; `Some(None)` at the end, `None` if an escape is broken.
 fn next_token(text: &[u8]) -> Option<Option<(Token, &[u8])>> {
     let token = |octet: u8| Token::from(octet.to_ascii_lowercase());
     match *text {
@@ -215,7 +214,7 @@ fn next_token(text: &[u8]) -> Option<Option<(Token, &[u8])>> {
     }
 }
 
-/// Whether the parts follow each other in the text: the first at its start, the last at its end.
+/// Whether the parts occur in the text in order: the first at its start, the last at its end.
 fn parts_match(parts: &[Vec<Token>], text: &[Token]) -> bool {
     let [first, middle @ .., last] = parts else { return false };
     let Some((begin, rest)) = text.split_at_checked(first.len()) else { return false };
@@ -225,7 +224,7 @@ fn parts_match(parts: &[Vec<Token>], text: &[Token]) -> bool {
     if !part_matches(first, begin) || !part_matches(last, end) {
         return false;
     }
-    // The leftmost place of each part leaves the most for the others.
+    // The leftmost match of each part leaves the most for the others.
     for part in middle.iter().filter(|part| !part.is_empty()) {
         let Some(at) = rest.windows(part.len()).position(|window| part_matches(part, window)) else { return false };
         rest = rest.get(at + part.len()..).unwrap_or_default();
@@ -233,7 +232,7 @@ fn parts_match(parts: &[Vec<Token>], text: &[Token]) -> bool {
     true
 }
 
-/// Whether a part of a pattern matches as many tokens of a text.
+/// Whether a part of a pattern matches the same number of tokens of a text.
 fn part_matches(part: &[Token], text: &[Token]) -> bool {
     let one =
         |(wanted, found): (&Token, &Token)| wanted == found || *wanted == SPACE && (*found == GAP || *found == Token::from(b' '));

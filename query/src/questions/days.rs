@@ -1,9 +1,9 @@
 //! Sums by the days of a time zone.
 //!
-//! Days are stretches of time like others, except that they begin earlier or later than the clock's, and that clocks are
-//! changed. So a range is cut where they are changed: in each part the scan adds up by stretches of 24 hours that
-//! begin at the zone's midnight, from the coarsest roll-up whose buckets lie each in one of them. The day on which clocks
-//! are changed has a sum in two parts, which are added up here.
+//! Days are steps like others, except that they are shifted from UTC, and that clocks change. So a range is cut at clock
+//! changes: in each part the scan adds up by stretches of 24 hours that begin at the zone's midnight, from the coarsest
+//! roll-up each of whose buckets lies in one of them. A day with a clock change has a sum in two parts, which are added up
+//! here.
 
 use super::groups::Groups;
 use super::plan::Plan;
@@ -18,7 +18,7 @@ use datafusion::common::DataFusionError;
 use zonepulse_store::{Level, Selection};
 
 impl Question {
-    /// Sums of points by these columns and by days: `time`, when a day begins, these columns, `hits` and `last_access`.
+    /// Sums of points by groups and days: `time`, the start of the day, the groups' columns, `hits` and `last_access`.
     pub(super) async fn sums_of_days(&self, selection: Selection, zone: TimeZone, groups: Groups) -> Result<Gathered, Error> {
         let selection = self.begun_at_first_point(selection).await?;
         let parts = zone.steady(selection.from_s, selection.until_s);
@@ -41,12 +41,12 @@ impl Question {
         self.gather(sums.summed_by(&groups.numbers_in_steps())?).await
     }
 
-    /// The same selection, from the hour of its first point on: decades without points are not worth a look.
+    /// The same selection, but starting at the hour of its first point, which skips decades without points.
     pub(super) async fn begun_at_first_point(&self, selection: Selection) -> Result<Selection, Error> {
         let reading = self.reading(Level::H1);
         self.engine
             .blocking(move |store| {
-                // The bucket in which the range begins has points of it, too.
+                // The bucket in which the range begins also contains points of the range.
                 let hours = Selection { from_s: selection.from_s - selection.from_s % 3600, ..selection.clone() };
                 let first_s = store.first_hour_s(&reading, &hours)?.unwrap_or(selection.until_s);
                 Ok(Selection { from_s: selection.from_s.max(first_s), ..selection })
@@ -65,12 +65,12 @@ impl Question {
     }
 }
 
-/// The same sums, whose `time` is when their day begins, which may be before the part.
+/// The same sums with the start of the day as `time`, which may be before the part.
 fn dated(batch: &RecordBatch, part: Steady, zone: TimeZone) -> Result<RecordBatch, Error> {
     let schema = batch.schema();
     let at = schema.index_of(Column::Time.name()).map_err(DataFusionError::from)?;
     let times = batch.column(at).as_primitive::<TimestampMillisecondType>().values();
-    // Sums of a day follow each other.
+    // Sums of the same day are adjacent.
     let mut last = None;
     let dated = times.iter().map(|time_ms| {
         let day = part.local_day(time_ms.div_euclid(1000));

@@ -1,10 +1,10 @@
-//! Which points a question is about, and what it splits them by.
+//! Which points a question is about, and how it splits them.
 
 use crate::HostPattern;
 use crate::time::TimeRange;
 use zonepulse_dns::{Action, RecordType, ResponseCode};
 
-/// Which points a question is about. The parts are joined by *and*; within a part any value will do.
+/// Which points a question is about. The parts are joined by *and*, the values of a part by *or*.
 /// An empty part means no restriction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -12,26 +12,26 @@ pub struct Filter {
     pub servers: Vec<u32>,
     /// Owner names, exact or with `*`.
     pub hosts: Vec<HostPattern>,
-    /// Only rows of messages that were summed up because a table was full, or only rows of real names.
+    /// Only rows of messages that were folded because a table was full, or only rows of real names.
     pub folded: Option<bool>,
     /// Record types.
     pub types: Vec<RecordType>,
-    /// Requests or responses. Without it the raw points have both, and sums count requests only,
-    /// unless `rcodes` or [`By::action`] says otherwise.
+    /// Requests or responses. By default raw points include both, and sums count only requests,
+    /// unless `rcodes` or [`By::action`] is set.
     pub action: Option<Action>,
-    /// Response codes. Only a response has one: naming any leaves out the requests.
+    /// Response codes. Only responses have one, so any of them excludes requests.
     pub rcodes: Vec<ResponseCode>,
     /// Resources of the catalogue. A record without a resource has 0.
     pub resource_ids: Vec<u64>,
 }
 
-/// Which totals are asked for.
+/// Which totals to keep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Kept {
     /// Only rows whose last access lies in this range.
     pub last_access: TimeRange,
-    /// Only records whose name exists (`true`), or only those whose name does not (`false`). A name does not exist if the
-    /// selected servers answered NXDOMAIN for the record and never NOERROR. Where neither was seen, it counts as existing.
+    /// Only records whose name exists (`true`) or does not (`false`). A name does not exist if the selected servers
+    /// answered NXDOMAIN for the record and never NOERROR. If neither was seen, it counts as existing.
     pub exists: Option<bool>,
 }
 
@@ -41,7 +41,7 @@ impl From<TimeRange> for Kept {
     }
 }
 
-/// What a sum is split by: a set of three.
+/// How sums are split.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct By {
     /// A row for each record: `resource_id, host, type, folded`.

@@ -1,11 +1,11 @@
-//! What sums are split by, as columns.
+//! The columns that sums are split by.
 
 use crate::By;
 use crate::columns::{Column, Dimension};
 use crate::time::Stretches;
 use zonepulse_store::{Split, SplitKind};
 
-/// What is said of the steps that rows are about.
+/// The columns about the step of a row.
 pub(crate) const MARKS: [Column; 3] = [Column::ObservedServers, Column::Servers, Column::Open];
 
 /// The groups of a question.
@@ -13,7 +13,7 @@ pub(crate) const MARKS: [Column; 3] = [Column::ObservedServers, Column::Servers,
 pub(crate) struct Groups(pub(crate) By);
 
 impl Groups {
-    /// The columns that tell groups apart, as numbers.
+    /// The columns that identify a group, as numbers.
     pub(crate) fn numbers(self) -> Vec<Column> {
         let By { record, server, action } = self.0;
         [(server, Column::ServerId), (action, Column::Kind), (record, Column::RecordId)]
@@ -22,17 +22,17 @@ impl Groups {
             .collect()
     }
 
-    /// The same, for sums over steps.
+    /// The same for sums over steps.
     pub(crate) fn numbers_in_steps(self) -> Vec<Column> {
         [vec![Column::Time], self.numbers()].concat()
     }
 
-    /// The columns of an answer whose rows are about steps: as [`Groups::after`], and what is said of the step.
+    /// The columns of an answer whose rows are about steps: [`Groups::after`], and then [`MARKS`].
     pub(crate) fn of_steps(self, own: &[Column]) -> Vec<Column> {
         [&self.after(own)[..], &MARKS].concat()
     }
 
-    /// An answer's columns: its own, and then those that tell groups apart.
+    /// The columns of an answer: its own, and then those that identify a group.
     pub(crate) fn after(self, own: &[Column]) -> Vec<Column> {
         let By { record, server, action } = self.0;
         let record = if record { Dimension::Record.columns() } else { &[] };

@@ -1,7 +1,6 @@
 //! Questions: what can be asked, and how it is answered.
 //!
-//! A [`Question`] puts together a plan over the tables, runs it, and gives a page of what comes out in the columns of its
-//! [`Shape`].
+//! A [`Question`] builds a plan over the tables, runs it, and returns a page of the rows in the columns of its [`Shape`].
 
 mod ask;
 mod days;

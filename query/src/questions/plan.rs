@@ -1,7 +1,7 @@
 //! Plans of the API's own questions.
 //!
-//! What is always asked in the same way has its plan: a scan, sums of what it gives, an order and a page are put together
-//! here, and DataFusion executes them. A planner takes longer than reading a day of a record.
+//! Each fixed question has a plan: a scan, sums, an order and a page are put together here, and DataFusion executes them.
+//! A planner would take longer than reading a day of a record.
 
 use super::shape::Key;
 use crate::columns::Column;
@@ -26,17 +26,17 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use std::sync::Arc;
 
-/// A plan that is being put together.
+/// A plan under construction.
 #[derive(Clone)]
 pub(crate) struct Plan(Arc<dyn ExecutionPlan>);
 
 impl Plan {
-    /// What a scan gives.
+    /// The rows of a scan.
     pub(crate) fn of(scan: impl ExecutionPlan + 'static) -> Self {
         Plan(Arc::new(scan))
     }
 
-    /// Rows that are in memory, in so many partitions.
+    /// Rows in memory, in up to this many partitions.
     pub(crate) fn of_batches(batches: Vec<RecordBatch>, partitions: usize) -> Result<Self> {
         let schema = batches.first().map(RecordBatch::schema);
         let schema = schema.ok_or_else(|| DataFusionError::Internal("nothing to sort".into()))?;
@@ -50,7 +50,7 @@ impl Plan {
         Ok(Plan(MemorySourceConfig::try_new_exec(&parts, schema, None)?))
     }
 
-    /// What executes it.
+    /// The finished plan.
     pub(crate) fn done(self) -> Arc<dyn ExecutionPlan> {
         self.0
     }
@@ -63,8 +63,8 @@ impl Plan {
         self.0.output_partitioning().partition_count()
     }
 
-    /// Sums by these columns: of `hits`, and of what else there is the first `first_seen` and the last `last_access`.
-    /// A kind is told as 0 for a request and 1 for a response, whatever its code.
+    /// Sums by these columns: the sum of `hits`, and, if present, the first `first_seen` and the last `last_access`.
+    /// A kind becomes 0 for a request and 1 for a response, whatever its code.
     pub(crate) fn summed_by(self, keys: &[Column]) -> Result<Self> {
         let schema = self.schema();
         let keys = keys.iter().map(|key| Ok((of_group(*key, &schema)?, key.name().to_owned()))).collect::<Result<Vec<_>>>()?;
@@ -80,7 +80,7 @@ impl Plan {
         Ok(Plan(Arc::new(AggregateExec::try_new(AggregateMode::Single, groups, sums, filters, input, schema)?)))
     }
 
-    /// A page of the rows in an order. Where rows come in the order of its first key, they may be sorted as they come.
+    /// A page of the rows in an order. Rows that already come in the order of the first key may be sorted as they come.
     pub(crate) fn page(self, order: &[Key], skip: usize, limit: usize, as_they_come: bool) -> Result<Self> {
         let schema = self.schema();
         let keys = order.iter().map(|(column, descending)| {
@@ -103,7 +103,7 @@ impl Plan {
     }
 }
 
-/// What tells groups apart by a column.
+/// The expression that groups by a column.
 fn of_group(column: Column, schema: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
     let value = col(column.name(), schema)?;
     if column != Column::Kind {

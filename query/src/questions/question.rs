@@ -1,4 +1,4 @@
-//! A question that is being answered: the engine, the moment that it takes for now, and the steps that questions share.
+//! A question being answered: the engine, the moment that is now, and the steps that questions share.
 
 use super::groups::Groups;
 use super::plan::Plan;
@@ -21,14 +21,14 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use zonepulse_store::{Level, Reading, Selection};
 
-/// A question. Each of its parts sees the store as of the same moment.
+/// A question being answered. All of its parts see the store as of the same moment.
 pub(crate) struct Question {
     pub(super) engine: Engine,
-    /// What time it is, for all of it.
+    /// The time, for all of its parts.
     pub(super) now: Now,
 }
 
-/// Rows that a plan gave, held in memory that the engine accounts for.
+/// The rows of a plan, in memory that the engine accounts for.
 pub(crate) struct Gathered {
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) schema: SchemaRef,
@@ -45,17 +45,17 @@ impl Question {
         self.now
     }
 
-    /// The store, as tables read it.
+    /// The store, for tables.
     pub(crate) fn data(&self) -> Data {
         self.engine.data(self.now)
     }
 
-    /// How the store is read for what is only counted or added up.
+    /// A reading of the store that needs no time of last access.
     pub(super) fn reading(&self, level: Level) -> Reading {
         Reading { level, now_s: self.now.s(), last_access: false }
     }
 
-    /// The points that a filter means.
+    /// The points that a filter selects.
     pub(super) async fn selected(&self, filter: &Filter, counts: Counts, from_s: u64, until_s: u64) -> Result<Selection, Error> {
         if is_quick(filter) {
             return Ok(selection(self.engine.store(), filter, counts, from_s, until_s));
@@ -64,14 +64,14 @@ impl Question {
         self.engine.blocking(move |store| Ok(selection(store, &filter, counts, from_s, until_s))).await
     }
 
-    /// A scan of these columns of the rows of a table that a selection means.
+    /// A scan of these columns of the selected rows of a table.
     pub(super) fn scan(&self, table: Table, selection: Selection, columns: &[Column], threads: usize) -> StoreScan {
         let whole = vec![Piece { level: table.level(), selection }];
         StoreScan::new(self.data(), table, whole, columns.to_vec(), None, threads)
     }
 
-    /// Sums of points by these columns and by stretches of time, in which the buckets of a roll-up are as good:
-    /// `time`, when a stretch begins, these columns, `hits`, and `last_access` where it is asked for.
+    /// Sums of points by groups and by stretches of time, from the coarsest roll-ups that fit:
+    /// `time`, the start of the stretch, the groups' columns, `hits`, and `last_access` if wanted.
     pub(super) async fn sums(
         &self,
         selection: Selection,
@@ -83,7 +83,7 @@ impl Question {
         let sums: &[Column] = if last_access { &[Column::Hits, Column::LastAccess] } else { &[Column::Hits] };
         let mut pieces = pieces(&selection, coarsest(stretches));
         if pieces.is_empty() {
-            // A scan of nothing is a partition without rows.
+            // A plan needs a partition, even without rows.
             pieces.push(Piece { level: Level::Raw, selection: nothing(selection) });
         }
         let (columns, threads) = ([&keys[..], sums].concat(), self.engine.threads());
@@ -91,11 +91,11 @@ impl Question {
         let scan = scan.summed_by(groups.split(stretches));
         let partitions = scan.properties().partitioning.partition_count();
         let plan = Plan::of(scan);
-        // One partition has said everything of its stretches.
+        // A single partition has complete sums already.
         self.gather(if partitions > 1 { plan.summed_by(&keys)? } else { plan }).await
     }
 
-    /// A page of the rows of a table that a selection means: these columns, in this order.
+    /// A page of the selected rows of a table: these columns, in this order.
     pub(super) async fn rows_of(
         &self,
         table: Table,
@@ -105,16 +105,16 @@ impl Question {
         page: &Page,
     ) -> Result<Gathered, Error> {
         let (skip, limit) = (size(page.offset), size(page.limit));
-        // None are asked for: nothing is read, and nothing sorted.
+        // No rows are wanted: read and sort nothing.
         let selection = if limit == 0 { nothing(selection) } else { selection };
         let few = selection.records.is_some();
         let scan = self.scan(table, selection, columns, self.threads_for(order));
-        // The points of certain records are few in an hour: to sort them all takes less than to keep the first ones.
+        // Few points of an hour are of certain records: sorting them all is faster than keeping the first ones.
         self.gather(Plan::of(scan).page(order, skip, limit, is_by_hour(order) && few)?).await
     }
 
-    /// How many readers rows in an order have. Those that come hour by hour are read no further than they are needed: by
-    /// one reader, from the first on.
+    /// The number of readers for rows in an order. Rows that come hour by hour are read from the first on by a single
+    /// reader, and no further than needed.
     pub(crate) fn threads_for(&self, order: &[Key]) -> usize {
         if is_by_hour(order) { 1 } else { self.engine.threads() }
     }
@@ -138,7 +138,7 @@ impl Question {
         Ok(Gathered { batches, schema, rows, memory })
     }
 
-    /// The page of rows that are in memory. Of rows that are about steps, marks say what was observed.
+    /// A page of rows in memory. For rows about steps, `marks` says what was observed.
     pub(crate) async fn page(
         &self,
         gathered: Gathered,
@@ -155,7 +155,7 @@ impl Question {
         let source = self.source(&shape.columns)?;
         let Gathered { batches, mut memory, schema, .. } = gathered;
         let (skip, limit) = (size(page.offset), size(page.limit));
-        // Texts are made for the rows that can be on the page, not for a million others.
+        // Only rows that can be on the page get texts, not a million others.
         let carried = |column: &Column| schema.column_with_name(column.name()).is_some();
         let texts: Vec<Column> = order.iter().map(|(column, _)| *column).filter(|column| !carried(column)).collect();
         let (batches, skip) = match order.first() {
@@ -178,13 +178,13 @@ impl Question {
         Ok(Answer { batches, ..none })
     }
 
-    /// Where the texts of these columns come from. The store is read on this thread, which is one of a question's own.
+    /// The source of these columns' texts. This reads the store on the current thread, which belongs to the question.
     pub(crate) fn source(&self, columns: &[Column]) -> Result<Source, Error> {
         Ok(Source::of(self.engine.store(), columns)?)
     }
 }
 
-/// No time at all.
+/// The same selection of no time at all.
 fn nothing(selection: Selection) -> Selection {
     Selection { from_s: 0, until_s: 0, ..selection }
 }
@@ -193,18 +193,18 @@ fn is_by_hour(order: &[Key]) -> bool {
     order.first() == Some(&(Column::Hour, false))
 }
 
-/// A number of rows, within what plans can count with.
+/// A number of rows that plans can calculate with.
 pub(crate) fn size(count: u64) -> usize {
     usize::try_from(count.min(1 << 60)).unwrap_or(usize::MAX)
 }
 
-/// Accounts for a batch that will be kept.
+/// Accounts for a batch that is kept.
 pub(crate) fn take_memory(memory: &mut MemoryReservation, batch: &RecordBatch) -> Result<(), Error> {
     Ok(memory.try_grow(batch.get_array_memory_size())?)
 }
 
 /// The rows that can be among `skip..skip + limit` when sorted by hits first, and how many of them
-/// to skip: all rows with as many hits as the first or the last of the page, and those between.
+/// to skip: all rows whose hits are between those of the first and the last row of the page.
 fn narrow(batches: Vec<RecordBatch>, descending: bool, skip: usize, limit: usize) -> Result<(Vec<RecordBatch>, usize), Error> {
     let mut all: Vec<i64> = Vec::new();
     for batch in &batches {

@@ -5,33 +5,32 @@ use crate::{By, Filter, HostPattern};
 use zonepulse_dns::{Action, MessageKind};
 use zonepulse_store::{Kinds, Level, Selection, Server, Store, is_folded};
 
-/// How many records are looked at while the dictionary is held.
+/// The number of records that are checked while the dictionary is locked.
 const CHUNK: u32 = 8192;
 /// The finest roll-up's buckets, seconds.
 const BUCKET_S: u64 = 300;
 
-/// Whether a question adds up points or shows each.
+/// Whether a question adds up points or shows each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counts {
     Each,
     Sums(By),
 }
 
-/// Whether the points that a filter means are found without a look at every record.
+/// Whether a filter can be resolved without checking every record.
 pub(crate) fn is_quick(filter: &Filter) -> bool {
     let named = !filter.types.is_empty() && filter.hosts.iter().all(|host| host.exact().is_some());
     let all = filter.hosts.is_empty() && filter.types.is_empty() && filter.folded.is_none();
     all || !filter.hosts.is_empty() && named
 }
 
-/// The points that a filter means. It blocks unless it [`is_quick`].
+/// The points that a filter selects. This blocks unless the filter [`is_quick`].
 pub(crate) fn selection(store: &Store, filter: &Filter, counts: Counts, from_s: u64, until_s: u64) -> Selection {
     Selection { servers: servers(filter), from_s, until_s, kinds: kinds(filter, counts), records: records(store, filter) }
 }
 
-/// Begin and end of a range in seconds, for sums. An end where a selected server has no raw points any more is moved
-/// outwards to where a bucket of five minutes ends: part of a bucket cannot be had, and leaving the
-/// bucket out would lose hits that are known.
+/// Begin and end of a range in seconds, for sums. An end where the raw points of a selected server have expired is moved
+/// outwards to a boundary of five minutes: a bucket cannot be split, and leaving it out would lose known hits.
 pub(crate) fn widened(range: Range, store: &Store, filter: &Filter, known: &[Server], now: Now) -> (u64, u64) {
     let selected = servers(filter).unwrap_or_else(|| known.iter().map(|server| server.id).collect());
     let kept = selected.into_iter().map(|server_id| store.kept_from_s(server_id, Level::Raw, now.s()));
@@ -63,13 +62,13 @@ fn kinds(filter: &Filter, counts: Counts) -> Kinds {
     match (filter.action, counts) {
         (Some(Action::Request), _) => Kinds::Only(vec![MessageKind::REQUEST]),
         (Some(Action::Response), _) => Kinds::Responses,
-        // A question and its answer are not two, except side by side.
+        // A request and its response count once, unless they are shown side by side.
         (None, Counts::Sums(By { action: false, .. })) => Kinds::Only(vec![MessageKind::REQUEST]),
         (None, _) => Kinds::All,
     }
 }
 
-/// The records' numbers, rising; `None` for all.
+/// The ids of the records, in ascending order; `None` for all.
 fn records(store: &Store, filter: &Filter) -> Option<Vec<u32>> {
     if !filter.resource_ids.is_empty() && !filter.resource_ids.contains(&0) {
         // There is no catalogue yet, so no record belongs to a resource.
@@ -94,7 +93,7 @@ fn records(store: &Store, filter: &Filter) -> Option<Vec<u32>> {
     Some(records)
 }
 
-/// Whether a name is of the kind that is asked for: folded or real.
+/// Whether the filter accepts a name as folded or real.
 fn wants(filter: &Filter, name: &str) -> bool {
     filter.folded.is_none_or(|folded| is_folded(name) == folded)
 }
@@ -104,7 +103,7 @@ fn look_through(store: &Store, filter: &Filter, any_host: bool) -> Vec<u32> {
     let mut scratch = Vec::new();
     let mut start = 0;
     loop {
-        // Held for a chunk at a time: whoever writes needs it too.
+        // Locked for one chunk at a time, because writers need it too.
         let dictionary = store.dictionary();
         let count = u32::try_from(dictionary.len()).unwrap_or(u32::MAX);
         if start >= count {

@@ -1,4 +1,4 @@
-//! Hits over time: in buckets of a roll-up's length, in days, or in all.
+//! Hits over time: in buckets of a roll-up, in days, or as one total.
 
 use super::groups::Groups;
 use super::question::{Gathered, Question};
@@ -12,9 +12,9 @@ use arrow::array::AsArray;
 use arrow::datatypes::TimestampMillisecondType;
 use zonepulse_store::{Selection, Server};
 
-/// No step is longer, seconds: a day on which clocks are put back.
+/// The longest step, seconds: a day on which clocks are put back.
 const LONGEST_STEP_S: u64 = 26 * 3600;
-/// One stretch that has all points until the year 2106, and in which all roll-ups fit.
+/// One stretch that contains all points up to the year 2106 and fits all roll-ups.
 const WHOLE_S: u32 = u32::MAX - u32::MAX % 3600;
 
 impl Question {

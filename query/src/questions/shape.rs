@@ -2,7 +2,7 @@
 //!
 //! A plan works with numbers: `record_id` stands for `resource_id`, `host`, `type` and `folded`, `kind` for
 //! `action` and `rcode`, `server_id` for `server`. A [`Shape`] says which columns the answer has, and
-//! [`derive`] makes those that the plan did not carry, for the rows of the page only.
+//! [`derive`] adds those that the plan did not carry, only for the rows of the page.
 
 use super::groups::MARKS;
 use crate::columns::{Column, Dimension, Role, Source};
@@ -14,16 +14,16 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result};
 use std::sync::Arc;
 
-/// A column to sort by, and whether the largest comes first.
+/// A column to sort by, and whether to sort in descending order.
 pub(crate) type Key = (Column, bool);
 
-/// What the rows of an answer look like.
+/// The columns and the order of an answer.
 pub(crate) struct Shape {
     /// The columns, in order.
     pub(crate) columns: Vec<Column>,
-    /// The question's own order. The last keys make it total.
+    /// The question's default order, before ties are broken.
     pub(crate) order: Vec<Key>,
-    /// What breaks a tie when the caller names an order: numbers only.
+    /// The columns that break ties: only numbers.
     pub(crate) ties: Vec<Column>,
 }
 
@@ -32,7 +32,7 @@ impl Shape {
         Arc::new(Schema::new(self.columns.iter().map(|column| answer_field(*column)).collect::<Vec<_>>()))
     }
 
-    /// The order that a page asks for, made total.
+    /// The order of a page, made total.
     pub(crate) fn order(&self, page: &Page) -> Result<Vec<Key>, Error> {
         if page.limit > MAX_LIMIT {
             return Err(Error::bad("limit", format!("it is more than {MAX_LIMIT}")));
@@ -46,7 +46,7 @@ impl Shape {
             };
             order.push((*column, key.descending));
         }
-        // Asking for how the question's own order begins is asking for that order.
+        // A prefix of the default order means the default order.
         let rest = if self.order.starts_with(&order) { &self.order[..] } else { &[] };
         let ties: Vec<Key> = self.ties.iter().map(|column| (*column, false)).collect();
         for (column, descending) in rest.iter().chain(&ties) {
@@ -57,7 +57,7 @@ impl Shape {
         Ok(order)
     }
 
-    /// The rows with exactly the answer's columns. Of rows that are about steps, marks say what was observed.
+    /// The rows with exactly the answer's columns. For rows about steps, `marks` says what was observed.
     pub(crate) fn finish(&self, batch: &RecordBatch, source: &Source, marks: Option<&Marks>) -> Result<RecordBatch> {
         let schema = self.schema();
         let batch = &with_marks(batch, marks)?;
@@ -67,14 +67,14 @@ impl Shape {
     }
 }
 
-/// A column of an answer. As in the tables, but a step in which nothing was reported has no hits.
+/// A column of an answer: as in the tables, except that `hits` of a step without reports is null.
 fn answer_field(column: Column) -> Field {
     let field = column.field();
     let nullable = field.is_nullable() || column == Column::Hits;
     field.with_nullable(nullable)
 }
 
-/// A column of a batch, or what its numbers say of it.
+/// A column of a batch, or the same derived from its numbers.
 fn derive(batch: &RecordBatch, column: Column, source: &Source, marks: Option<&Marks>) -> Result<ArrayRef> {
     if let Some(array) = batch.column_by_name(column.name()) {
         return Ok(arrow::compute::cast(array, column.field().data_type())?);
@@ -101,7 +101,7 @@ fn derive(batch: &RecordBatch, column: Column, source: &Source, marks: Option<&M
     }
 }
 
-/// The columns of [`MARKS`]; `None` where rows are not about steps.
+/// The columns of [`MARKS`]; `None` if rows are not about steps.
 fn marks_of(batch: &RecordBatch, marks: Option<&Marks>) -> Option<[ArrayRef; 3]> {
     let times = batch.column_by_name(Column::Time.name())?.as_primitive_opt::<TimestampMillisecondType>()?;
     let servers = batch.column_by_name(Column::ServerId.name());
@@ -113,7 +113,7 @@ fn marks_of(batch: &RecordBatch, marks: Option<&Marks>) -> Option<[ArrayRef; 3]>
     Some([count(|mark| mark.observed_servers), count(|mark| mark.servers), open])
 }
 
-/// The batch with what is said of its steps, all of it at once.
+/// The batch with all of [`MARKS`], if its rows are about steps.
 fn with_marks(batch: &RecordBatch, marks: Option<&Marks>) -> Result<RecordBatch> {
     let Some(marks) = marks_of(batch, marks) else { return Ok(batch.clone()) };
     let schema = batch.schema();

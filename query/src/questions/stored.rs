@@ -1,4 +1,4 @@
-//! Rows as they are stored: raw points and coverage reports.
+//! Stored rows: raw points and coverage reports.
 
 use super::plan::Plan;
 use super::question::Question;
@@ -9,11 +9,11 @@ use crate::time::{Range, TimeRange};
 use crate::{Answer, Error, Filter, Page};
 use zonepulse_store::{Kinds, Level, Selection};
 
-/// No page is looked for in less time than this, seconds: an interval or two.
+/// The shortest stretch in which a page is looked for, seconds: an interval or two.
 const LEAST_STRETCH_S: u64 = 120;
-/// From so many rows on, those before a page are counted and not sorted.
+/// From this offset on, the rows before a page are counted instead of sorted.
 const FAR: u64 = if cfg!(test) { 10 } else { 10_000 };
-/// No batch is taken that is further ahead of the clock, seconds.
+/// Batches further ahead of the clock are rejected, seconds.
 const LONGEST_AHEAD_S: u64 = 1 << 32;
 
 impl Question {
@@ -48,7 +48,7 @@ impl Question {
         self.stored(Table::Coverage, selection, &numbers, &shape, page).await
     }
 
-    /// A page of a table's rows, and how many there are.
+    /// A page of a table's rows, and the number of rows.
     async fn stored(
         &self,
         table: Table,
@@ -63,7 +63,7 @@ impl Question {
             _ => None,
         };
         if table == Table::Dns(Level::Raw) && rising == Some(true) {
-            // The store gives its points hour by hour: a page is complete as soon as its hour is over.
+            // The store yields points hour by hour: a page is complete as soon as its hour is over.
             order.insert(0, (Column::Hour, false));
         }
         let mut columns = numbers.to_vec();
@@ -73,7 +73,7 @@ impl Question {
             }
         }
         let (mut all, mut rest, mut stretch, mut left) = (None, selection.clone(), selection.clone(), page.clone());
-        // Points of certain records are few, and counting them is reading them.
+        // Certain records have few points, and counting them means reading them.
         if let (Table::Dns(Level::Raw), Some(rising), None) = (table, rising, &selection.records) {
             let count = self.count(table, selection.clone()).await?;
             if (FAR..count).contains(&page.offset) {
@@ -90,7 +90,7 @@ impl Question {
         let seen = if rows.rows > 0 { page.offset + rows.rows as u64 } else { 0 };
         let ended = (rows.rows as u64) < page.limit && (rows.rows > 0 || page.offset == 0);
         let total = match all {
-            // Batches may arrive between the two: never fewer than are there.
+            // Batches may arrive between count and page: never report fewer rows than were seen.
             Some(all) => all.max(seen),
             // A page that is not full ends with the last row.
             None if ended => seen,
@@ -101,8 +101,8 @@ impl Question {
         Ok(Answer { batches, schema: shape.schema(), total })
     }
 
-    /// What is left of a selection behind whole seconds that hold no more rows than are to be skipped, in the order of
-    /// time, and how many of what is left are to be skipped. Rows are counted hour by hour, not read.
+    /// Skips as many whole seconds as hold no more rows than `offset`: returns the rest of the selection in time order, and
+    /// how many of its rows remain to be skipped. Rows are counted hour by hour, not read.
     async fn skip(&self, selection: Selection, offset: u64, rising: bool) -> Result<(Selection, u64), Error> {
         let reading = self.reading(Level::Raw);
         self.engine
@@ -116,7 +116,7 @@ impl Question {
                         let length_s = units * unit_s;
                         if rising { (from_s, from_s + length_s) } else { (until_s - length_s, until_s) }
                     };
-                    // The most units that hold no more rows than that, and how many they hold.
+                    // The largest number of units that hold no more rows than that, and how many they hold.
                     let (mut fit, mut fit_rows, mut most) = (0, 0, until_s.saturating_sub(from_s) / unit_s);
                     while fit < most {
                         let units = fit + (most - fit).div_ceil(2);
@@ -135,15 +135,15 @@ impl Question {
                         until_s -= fit * unit_s;
                     }
                 }
-                // Beyond the other end there is nothing that was looked at.
+                // The other end stays: nothing was skipped there.
                 let rest = if rising { Selection { from_s, ..selection } } else { Selection { until_s, ..selection } };
                 Ok((rest, left))
             })
             .await
     }
 
-    /// The stretch of time in which the page should be, when its rows come in the order of time: so many
-    /// points as there are, twice as much as the page would take if they were spread evenly.
+    /// The stretch of time in which a page in time order should be: twice as long as it would take
+    /// if the points were spread evenly.
     async fn stretch(&self, selection: &Selection, all: u64, page: &Page, rising: bool) -> Result<Selection, Error> {
         let needed = page.offset.saturating_add(page.limit).saturating_mul(2);
         if needed >= all {

@@ -1,8 +1,8 @@
 //! Hits of all time, per record.
 //!
-//! There may be millions of records, and a page shows a few. So the sums are made record by record, as the store gives
-//! them, and only as many rows are kept as the page and what lies before it need: memory is bounded by the page that is asked for,
-//! not by the dictionary. How many rows there are is counted on the way.
+//! There may be millions of records, and a page shows a few. So sums are made record by record, as the store yields
+//! them, and only the rows up to the end of the page are kept: memory is bounded by the page, not by the dictionary.
+//! All rows are counted on the way.
 
 use super::groups::Groups;
 use super::question::{Question, size};
@@ -22,9 +22,9 @@ use std::sync::{Arc, Weak};
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
 use zonepulse_store::{DictionaryReader, Selection, ServerNames, Store, Total, is_folded};
 
-/// What is known of a row.
+/// The measures of a row.
 const MEASURES: [Column; 3] = [Column::Hits, Column::FirstSeen, Column::LastAccess];
-/// So many more rows than needed are kept at least until those that are not needed are dropped.
+/// How many rows more than needed are kept, at least, before the superfluous ones are dropped.
 const SPARE_ROWS: usize = 4096;
 
 impl Question {
@@ -42,13 +42,13 @@ impl Question {
         let order = shape.order(page)?;
         let source = self.source(&[&shape.columns[..], &[Column::Server]].concat())?;
         let wanted = Wanted { selection, kept, by, order, skip: size(page.offset), limit: size(page.limit) };
-        // What this is dropped with tells the thread that nobody waits any more.
+        // Dropped together with this future, which tells the thread that the question was cancelled.
         let waits = Arc::new(());
         let waiting = Arc::downgrade(&waits);
         let memory = self.engine.reserve("rows of an answer");
         let answer = self.engine.blocking(move |store| {
             let sums = Best::new(store, wanted, source.servers().clone(), memory, waiting).run()?;
-            // What a row has before texts are made for it.
+            // The columns of a row before it gets texts.
             let batches = sums.batches(&[&keys[..], &MEASURES].concat(), &source)?;
             let finished = batches.iter().map(|batch| shape.finish(batch, &source, None)).collect::<Result<_, _>>()?;
             Ok(Answer { batches: finished, schema: shape.schema(), total: sums.total })
@@ -57,7 +57,7 @@ impl Question {
     }
 }
 
-/// What is asked.
+/// What is wanted.
 struct Wanted {
     selection: Selection,
     kept: Kept,
@@ -67,16 +67,16 @@ struct Wanted {
     limit: usize,
 }
 
-/// The rows that come first, as far as is known.
+/// The first rows among those seen so far.
 struct Best<'a> {
     store: &'a Store,
     wanted: Wanted,
     servers: ServerNames,
     memory: MemoryReservation,
     waiting: Weak<()>,
-    /// Those that are needed, and some of those that came since it was looked which are.
+    /// The needed rows, and those added since superfluous ones were last dropped.
     rows: Vec<Total>,
-    /// No row that is not before this one is needed.
+    /// Only rows before this one are needed.
     last: Option<Total>,
     total: u64,
 }
@@ -86,7 +86,7 @@ impl<'a> Best<'a> {
         Best { store, wanted, servers, memory, waiting, rows: Vec::new(), last: None, total: 0 }
     }
 
-    /// Looks at all sums.
+    /// Goes through all sums.
     fn run(mut self) -> Result<Self, Error> {
         let store = self.store;
         let (servers, records) = (self.wanted.selection.servers.clone(), self.wanted.selection.records.clone());
@@ -95,7 +95,7 @@ impl<'a> Best<'a> {
             if self.waiting.strong_count() == 0 {
                 return ControlFlow::Break(());
             }
-            // Held for a part at a time: whoever writes needs it, too.
+            // Locked for one part at a time, because writers need it too.
             let dictionary = store.dictionary();
             for of_record in part.chunk_by(|a, b| a.record_id == b.record_id) {
                 for sum in self.sums(of_record) {
@@ -125,7 +125,7 @@ impl<'a> Best<'a> {
         let mut sums: Vec<Total> = Vec::new();
         for total in of_record.iter().filter(|total| has_kind(&selection.kinds, total.kind)) {
             let kind = match (by.action, total.kind == MessageKind::REQUEST) {
-                // A kind stands for its action.
+                // One kind stands for each action.
                 (true, false) => MessageKind::response(ResponseCode::NOERROR),
                 _ => MessageKind::REQUEST,
             };
@@ -180,7 +180,7 @@ impl<'a> Best<'a> {
     }
 }
 
-/// Whether a name exists, by what was answered about one of its records. Other codes, such as REFUSED, say nothing of it.
+/// Whether a name exists, judging by the answers for one of its records. Other codes, such as REFUSED, say nothing about it.
 fn exists(of_record: &[Total]) -> bool {
     let answered = |code| of_record.iter().any(|total| total.kind == MessageKind::response(code));
     answered(ResponseCode::NOERROR) || !answered(ResponseCode::NXDOMAIN)
@@ -202,11 +202,11 @@ fn compare(a: &Total, b: &Total, order: &[Key], servers: &ServerNames, dictionar
             Column::Folded => is_folded(host(a, dictionary)).cmp(&is_folded(host(b, dictionary))),
             Column::Server => match (servers.get(&a.server_id), servers.get(&b.server_id)) {
                 (Some(a), Some(b)) => a.cmp(b),
-                // One without a name comes last, whichever way is up.
+                // Nulls come last in either order.
                 (a, b) if *descending => a.is_some().cmp(&b.is_some()),
                 (a, b) => b.is_some().cmp(&a.is_some()),
             },
-            // There are no resources yet: all are equal.
+            // There are no resources yet: all rows are equal.
             _ => Ordering::Equal,
         };
         let ordering = if *descending { ordering.reverse() } else { ordering };

@@ -1,7 +1,7 @@
 //! Where the rows of a plan's tables come from.
 //!
-//! The API's own questions run in the process that has the store, and read it. A statement of SQL runs in a worker
-//! process, and asks for what it reads over a socket (`worker`). A scan is the same plain value in both.
+//! The API's questions run in the process that has the store, and read it directly. A SQL statement runs in a worker
+//! process, and sends its requests over a socket (`worker`). A scan is the same plain value in both.
 
 use super::here::Here;
 use super::output::Output;
@@ -15,29 +15,29 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use futures::TryStreamExt;
 use std::sync::Arc;
 
-/// Batches that wait between a reader and the plan.
+/// Batches queued between a reader and the plan.
 const QUEUE: usize = 2;
 
 /// The store, here or in another process. Clones share it.
 #[derive(Clone)]
 pub(crate) enum Data {
-    /// This process has the store, and reads it as of a moment.
+    /// In this process, read as of a moment.
     Here(Here, Now),
-    /// Another process has it, and knows which moment.
+    /// In another process, which knows the moment.
     Away(Arc<dyn Away>),
 }
 
 /// A store in another process.
 pub(crate) trait Away: Send + Sync {
-    /// About how many records there are.
+    /// The approximate number of records.
     fn records(&self) -> usize;
 
-    /// Has a request answered. Dropping the stream ends the work.
+    /// Sends a request. Dropping the stream cancels it.
     fn read(self: Arc<Self>, request: &Request) -> Result<SendableRecordBatchStream>;
 }
 
 impl Data {
-    /// About how many records there are.
+    /// The approximate number of records.
     pub(crate) fn records(&self) -> usize {
         match self {
             Data::Here(here, _) => here.store.dictionary().len(),
@@ -45,8 +45,8 @@ impl Data {
         }
     }
 
-    /// Answers a request. Dropping the stream ends the work. A reader in this process takes what it has to hold from
-    /// `memory`; elsewhere there is other memory.
+    /// Answers a request. Dropping the stream cancels it. A reader in this process accounts for what it holds in
+    /// `memory`; another process has its own.
     pub(crate) fn read(&self, request: Request, memory: MemoryReservation) -> Result<SendableRecordBatchStream> {
         match self {
             Data::Here(here, now) => {
@@ -59,7 +59,7 @@ impl Data {
         }
     }
 
-    /// All rows of an answer that is known to be small.
+    /// All rows of an answer known to be small.
     pub(crate) async fn rows(&self, request: Request, memory: MemoryReservation) -> Result<Vec<RecordBatch>> {
         self.read(request, memory)?.try_collect().await
     }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_store::{Kinds, Level, Reading, Selection, Split, Store, Total};
 
-/// Rows without columns come in batches that are so many times larger.
+/// Batches without columns are this many times larger.
 const COUNTED_BATCHES: usize = 8;
 
 /// The store of this process, and what the counters of its reports are called.
@@ -28,7 +28,7 @@ pub(crate) struct Here {
 }
 
 impl Here {
-    /// Answers a request, as of a moment. What it has to hold until it can hand it over is taken from `memory`.
+    /// Answers a request as of a moment. What it holds before handing it over is accounted for in `memory`.
     pub(crate) fn read(&self, request: &Request, now: Now, memory: MemoryReservation, output: Output) -> Result<()> {
         match request {
             Request::Rows(rows) => {
@@ -152,7 +152,7 @@ impl Reader<'_> {
         Reading { level: self.level(), now_s: self.now.s(), last_access }
     }
 
-    /// Nothing is given before everything is added up, so it is looked at meanwhile whether anybody waits.
+    /// No row is ready before all are added up, so cancellation is checked meanwhile.
     fn sums(&mut self, split: Split) -> Result<()> {
         let source = self.source()?;
         let mut rows = Rows::new(&self.rows.columns);
@@ -199,7 +199,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The store holds its totals while it tells them, so they are written down first.
+    /// The store holds a lock while it reports its totals, so they are collected first.
     fn totals(&mut self) -> Result<()> {
         let source = self.source()?;
         let mut totals: Vec<Total> = Vec::new();
@@ -280,7 +280,7 @@ impl Reader<'_> {
             None => Box::new(0..count),
         };
         loop {
-            // Held for a batch at a time: whoever writes needs it too. Numbers of records that have vanished are nobody's.
+            // Locked for one batch at a time, because writers need it too. Numbers of removed records have no name.
             let dictionary = store.dictionary();
             let wanted = ids.by_ref().take(self.rows.batch_rows).map(|id| (id, dictionary.get(id).is_some()));
             let mut asked = 0;

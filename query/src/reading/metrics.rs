@@ -43,7 +43,7 @@ pub(super) fn read(store: &Store, now: Now, of: &SystemRequest, mut output: Outp
     Ok(())
 }
 
-/// Rows that are being collected.
+/// Rows being collected.
 pub(crate) struct Rows {
     columns: Vec<Column>,
     schema: SchemaRef,
@@ -69,7 +69,7 @@ impl Rows {
         self.collected.start_ms.len()
     }
 
-    /// Adds the points from `from` on, at most `count`, and gives how many it added.
+    /// Adds up to `count` points starting at `from`, and returns how many it added.
     fn push(&mut self, points: &SystemPoints, from: usize, count: usize) -> usize {
         let Collected { start_ms, interval_s, server, series, values, buckets } = &mut self.collected;
         let until = points.starts_s.len().min(from.saturating_add(count));
@@ -92,7 +92,7 @@ impl Rows {
         self.collected.buckets.push(bucket);
     }
 
-    /// The rows as columns; none are left.
+    /// Takes the rows as columns.
     pub(crate) fn take(&mut self, store: &Store, servers: &Source) -> Result<RecordBatch> {
         let collected = std::mem::take(&mut self.collected);
         let columns = self.columns.iter().map(|column| collected.column(*column, store, servers)).collect::<Result<Vec<_>>>()?;
@@ -128,13 +128,13 @@ impl Collected {
     fn texts(&self, store: &Store, of: for<'t> fn((&'t str, &'t str)) -> &'t str) -> ArrayRef {
         let known = store.series();
         let mut texts = StringBuilder::with_capacity(self.series.len(), self.series.len() * 16);
-        // A series that points name is known.
+        // Every series that points refer to is known.
         self.series.iter().for_each(|series| texts.append_value(known.get(*series).map_or("", of)));
         Arc::new(texts.finish())
     }
 }
 
-/// All series: their numbers, and what each is called.
+/// All series: their numbers and their names.
 pub(crate) fn series(store: &Store) -> Result<(Vec<u32>, RecordBatch)> {
     let (mut numbers, mut metrics, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     for (number, metric, label) in store.series().iter() {

@@ -14,7 +14,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// `give` waits until there is room for a batch and breaks when nobody wants more; `gone` says whether that is so.
+    /// `give` blocks until there is room for a batch, and breaks once the receiver is gone; `gone` tells whether it is.
     pub(crate) fn new(
         give: impl FnMut(RecordBatch) -> ControlFlow<()> + Send + 'static,
         gone: impl Fn() -> bool + Send + Sync + 'static,
@@ -22,7 +22,7 @@ impl Output {
         Output { give: Box::new(give), gone: Arc::new(gone), left: usize::MAX }
     }
 
-    /// Into the stream of a plan in this process.
+    /// Feeds the stream of a plan in this process.
     pub(crate) fn into_stream(sender: Sender<Result<RecordBatch>>) -> Self {
         let watched = sender.clone();
         let give = move |batch| match sender.blocking_send(Ok(batch)) {
@@ -32,7 +32,7 @@ impl Output {
         Output::new(give, move || watched.is_closed())
     }
 
-    /// At most so many rows.
+    /// Limits the number of rows.
     pub(crate) fn limited(self, rows: Option<usize>) -> Self {
         Output { left: rows.unwrap_or(usize::MAX), ..self }
     }
@@ -41,7 +41,7 @@ impl Output {
         (self.gone)()
     }
 
-    /// Hands a batch over; breaks when enough is there, or nobody wants more.
+    /// Hands over a batch; breaks when the limit is reached or the receiver is gone.
     pub(crate) fn give(&mut self, batch: RecordBatch) -> ControlFlow<()> {
         let batch = if batch.num_rows() > self.left { batch.slice(0, self.left) } else { batch };
         self.left -= batch.num_rows();

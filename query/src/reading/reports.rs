@@ -1,4 +1,4 @@
-//! Columns of the coverage reports and of the servers.
+//! Coverage reports and servers as columns.
 
 use crate::columns::{Column, Dimension, Source, instants, measure, ms};
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, StringBuilder, TimestampMillisecondArray, UInt32Array};
@@ -9,18 +9,18 @@ use std::fmt::Write;
 use std::sync::Arc;
 use zonepulse_store::{Report, Server};
 
-/// Counters that have a column of their own, which has their name.
+/// Counters with a column of their own, which has the same name.
 const OWN_COLUMNS: [Column; 5] =
     [Column::MessagesSeen, Column::KernelDropped, Column::InterfaceDropped, Column::OverlapMs, Column::BlindMs];
 
-/// What the counters of a report are called: the engine only passes them on.
+/// The names of a report's counters, which the engine only passes on.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) names: Vec<(u16, &'static str)>,
     pub(crate) not_counted: Vec<u16>,
 }
 
-/// Reports on their way into columns.
+/// Reports being collected.
 pub(crate) struct Reports {
     columns: Vec<Column>,
     schema: SchemaRef,
@@ -41,7 +41,7 @@ impl Reports {
         self.reports.push(report.clone());
     }
 
-    /// The reports as columns; none are left.
+    /// Takes the reports as columns.
     pub(crate) fn take(&mut self, source: &Source) -> Result<RecordBatch> {
         let columns = self.columns.iter().map(|column| self.column(*column, source)).collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.reports.len()));
@@ -65,7 +65,7 @@ impl Reports {
             Column::Time => time(|report| report.start_s.saturating_mul(1000)),
             Column::IntervalS => number(&|report| report.interval_s.into()),
             column if column.dimension() == Some(Dimension::Server) => source.of_servers(column, &servers())?,
-            // As text: JSON's readers take numbers for floating point, which has 53 bits.
+            // As text: many JSON readers parse numbers as floating point, which has 53 bits.
             Column::Epoch => {
                 Arc::new(StringArray::from_iter_values(self.reports.iter().map(|report| format!("{:016x}", report.epoch))))
             }
@@ -83,7 +83,7 @@ impl Reports {
         })
     }
 
-    /// The counters without a column, as `name=value` with spaces between.
+    /// The other counters, as `name=value` separated by spaces.
     fn losses(&self) -> ArrayRef {
         let mut texts = StringBuilder::new();
         for report in &self.reports {
@@ -107,7 +107,7 @@ impl Reports {
 }
 
 impl Counters {
-    /// The number of the counter of the time in which a probe had reason to believe that it did not see all messages.
+    /// The number of the counter for the time in which a probe had reason to believe that it missed messages.
     pub(crate) fn blind(&self) -> Option<u16> {
         self.names.iter().find(|(_, name)| *name == Column::BlindMs.name()).map(|(number, _)| *number)
     }

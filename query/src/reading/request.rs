@@ -1,7 +1,7 @@
-//! What is asked of a store: one partition of a scan, a count, or the names that a filter is evaluated over.
+//! Requests to a store: one partition of a scan, a count, or the names that a filter is evaluated over.
 //!
 //! A request is a plain value with a binary form, so the process that plans need not be the one that has the store.
-//! It says *which* rows; it contains no expression, so answering it takes time and memory in proportion to the rows
+//! It says *which* rows; it contains no expression, so the time and memory that it takes depend on the rows
 //! that it reads and nothing else.
 
 use crate::columns::{Column, Table, metrics};
@@ -11,11 +11,11 @@ use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_store::{Kinds, Level, Selection, Split, SplitKind, SystemSelection};
 
-/// The most rows of a batch that a request may ask for.
+/// Maximum number of rows per batch.
 const MAX_BATCH_ROWS: u64 = 1 << 16;
-/// The most columns of a request: more than any table has.
+/// Maximum number of columns: more than any table has.
 const MAX_COLUMNS: usize = 64;
-/// The most pieces of a count.
+/// Maximum number of pieces of a count.
 const MAX_PIECES: usize = 1 << 10;
 /// The longest owner name in presentation format, octets: 255 octets, each of which may be written as `\DDD`.
 const MAX_NAME_BYTES: usize = 4 * 255 + 1;
@@ -27,9 +27,9 @@ pub(crate) enum Request {
     Rows(RowsRequest),
     /// Rows of a table of metrics.
     System(SystemRequest),
-    /// How many points there are: one row, `rows`.
+    /// The number of points: one row, `rows`.
     Count(Vec<Piece>),
-    /// The records with these names and types, as far as there are any: `record_id, resource_id, host, type, folded`.
+    /// The known records among these names and types: `record_id, resource_id, host, type, folded`.
     Named(Vec<(String, RecordType)>),
     /// Every series of metrics: `series_id, metric, label`.
     Series,
@@ -39,9 +39,9 @@ pub(crate) enum Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RowsRequest {
     pub(crate) table: Table,
-    /// For points, what they are read from, which may be a coarser level than the table's.
+    /// For points, the piece that they are read from, whose level may be coarser than the table's.
     pub(crate) piece: Piece,
-    /// What points are added up by, if they are.
+    /// How points are added up, if they are.
     pub(crate) summed: Option<Split>,
     pub(crate) columns: Vec<Column>,
     pub(crate) limit: Option<usize>,
@@ -113,7 +113,7 @@ impl Request {
         out
     }
 
-    /// Reads the binary form. Takes no more memory than four times the bytes.
+    /// Parses the binary form, in at most four times its bytes of memory.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Request, Malformed> {
         let mut from = Reader::new(bytes);
         let request = match from.number("request")? {
@@ -208,7 +208,7 @@ fn piece(from: &mut Reader<'_>) -> Result<Piece, Malformed> {
     })
 }
 
-/// Ids as differences, since most of them follow each other: a byte for each.
+/// Ids as differences: most are consecutive and take one byte.
 fn put_ids(out: &mut Vec<u8>, ids: Option<&[u32]>) {
     let Some(ids) = ids else { return put(out, 0) };
     put(out, ids.len() as u64 + 1);
@@ -251,7 +251,7 @@ fn split(from: &mut Reader<'_>) -> Result<Option<Split>, Malformed> {
     let kind = position(from, &KINDS, "split by kind")?;
     let length_s = match from.number("length of a stretch")?.checked_sub(1) {
         None => None,
-        // The clock is divided by it.
+        // It is a divisor.
         Some(0) => return Err(Malformed("length of a stretch")),
         Some(length_s) => Some(u32::try_from(length_s).map_err(|_| Malformed("length of a stretch"))?),
     };

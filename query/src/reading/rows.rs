@@ -1,8 +1,8 @@
 //! Rows on their way from the store into Arrow arrays.
 //!
-//! The store speaks of numbers (a record's, a server's, a kind's), a plan of columns. [`Rows`]
-//! collects the numbers, only those that the wanted columns need, and makes the columns when a
-//! batch is full; the dictionary is held just as long.
+//! The store deals in numbers (of records, servers, kinds), a plan in columns. [`Rows`]
+//! collects only the numbers that the wanted columns need, and builds the columns when a
+//! batch is full; the dictionary is locked only for that.
 
 use crate::columns::{Column, Dimension, Role, Source, hours, instants, measure, ms};
 use arrow::array::{ArrayRef, Int64Array};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use zonepulse_dns::{MessageKind, ResponseCode};
 use zonepulse_store::{Points, Sum, SumKind, Total};
 
-/// Numbers of one column, or nothing where no wanted column needs them.
+/// The numbers for a column; `None` where no wanted column needs them.
 #[derive(Debug)]
 struct Numbers<T>(Option<Vec<T>>);
 
@@ -47,7 +47,7 @@ impl<T: Copy> Numbers<T> {
     }
 }
 
-/// Rows that are being collected for the wanted columns.
+/// Rows being collected.
 #[derive(Debug)]
 pub(crate) struct Rows {
     columns: Vec<Column>,
@@ -64,7 +64,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// For columns of the tables that are made of points, totals, records, servers or kinds.
+    /// For columns of points, totals, records, servers or kinds.
     pub(crate) fn new(columns: &[Column]) -> Self {
         fn list<T>(wanted: bool) -> Numbers<T> {
             Numbers(wanted.then(Vec::new))
@@ -90,7 +90,7 @@ impl Rows {
         self.count
     }
 
-    /// Adds the points from `from` on, at most `count`, and gives how many it added.
+    /// Adds up to `count` points starting at `from`, and returns how many it added.
     pub(crate) fn push_points(&mut self, points: &Points, from: usize, count: usize) -> usize {
         let until = points.record_ids.len().min(from.saturating_add(count));
         let count = until.saturating_sub(from);
@@ -116,7 +116,7 @@ impl Rows {
     }
 
     pub(crate) fn push_sum(&mut self, sum: &Sum) {
-        // What sums are not split by is in no column that is asked for.
+        // No wanted column shows what sums are not split by.
         self.start_ms.push(ms(sum.start_s.unwrap_or(0).saturating_mul(1000)));
         self.server.push(sum.server_id.unwrap_or(0));
         self.record.push(sum.record_id.unwrap_or(0));
@@ -135,7 +135,7 @@ impl Rows {
         self.count += 1;
     }
 
-    /// The rows as columns; none are left.
+    /// Takes the rows as columns.
     pub(crate) fn take(&mut self, source: &Source) -> Result<RecordBatch> {
         let columns = self.columns.iter().map(|column| self.column(*column, source)).collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.count));

@@ -1,27 +1,27 @@
-//! SQL from outside: one statement that reads, within bounds, its rows as they come.
+//! SQL from outside: one statement that reads, within limits, its rows as they come.
 //!
-//! A statement runs in a process of its own (`worker`), with memory, turns and time of its own, so that whoever writes
-//! SQL does not keep batches, health checks and the API's questions waiting. What is dropped ends: the rows are a stream,
-//! and dropping it, or the future that makes it, ends the work for it.
+//! A statement runs in a process of its own (`worker`), with its own memory, turns and time, so that SQL
+//! cannot delay batches, health checks and the API's questions. The rows are a stream;
+//! dropping it, or the future that makes it, cancels the statement.
 
 use crate::Error;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::stream::BoxStream;
 
-/// Bounds of statements.
+/// Limits of statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SqlLimits {
-    /// Memory for a statement, bytes: its worker takes no more than this beyond what it takes when idle. What is read for
-    /// all statements together takes as much at most.
+    /// Memory for a statement, bytes: its worker may grow by this much beyond its idle size. Reading for
+    /// all statements together takes at most as much.
     pub memory_bytes: usize,
-    /// How many statements are answered at the same time; more wait. One caller gets half of these turns at most.
+    /// Maximum number of statements running at a time; further ones wait. One caller gets at most half of these turns.
     pub max_concurrent: usize,
-    /// How long a statement may take, from its start until its last row was taken, milliseconds.
+    /// Maximum duration of a statement, from its start until its last row is taken, milliseconds.
     pub timeout_ms: u64,
-    /// The most rows of an answer.
+    /// Maximum number of rows of an answer.
     pub max_rows: u64,
-    /// The most bytes of an answer, as Arrow has them in memory.
+    /// Maximum size of an answer in Arrow's memory format, bytes.
     pub max_bytes: u64,
 }
 
@@ -35,11 +35,11 @@ impl Default for SqlLimits {
 pub struct SqlAnswer {
     /// Names, types and order of the columns.
     pub schema: SchemaRef,
-    /// The rows. After an error nothing comes.
+    /// The rows. An error ends the stream.
     pub batches: BoxStream<'static, Result<RecordBatch, Error>>,
 }
 
-/// What the rows of a batch take, not what they share with others.
+/// The size of a batch's rows, without what its buffers share with other batches.
 pub(crate) fn size_bytes(batch: &RecordBatch) -> u64 {
     let sizes = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default());
     sizes.sum::<usize>() as u64

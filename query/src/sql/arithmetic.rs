@@ -1,15 +1,15 @@
-//! Sums, differences and products of whole numbers that are right, or an error.
+//! Sums, differences and products of whole numbers that are correct, or an error.
 //!
-//! DataFusion computes with whole numbers modulo 2⁶⁴: `sum(hits) + 1` of a sum that has come to the largest number would be
-//! the least one. So `+`, `-` and `*` of whole numbers are planned as functions of our own, which fail where a number comes
-//! out that their type does not have. They are planned where an expression is, in a projection, a filter, a join or an
-//! argument; constants are folded as before, and where that fails, the statement does when it runs.
+//! DataFusion's integer arithmetic wraps around: `sum(hits) + 1` of a sum at the maximum would be the minimum.
+//! So `+`, `-` and `*` of whole numbers are planned as functions of our own, which fail on overflow. This applies wherever
+//! expressions occur: in projections, filters, joins and arguments. Constants are still folded; if that fails, so does the
+//! statement when it runs.
 //!
-//! What a function is of is looked up again and again, with its name, and costs as much as what it nests: so operators that
-//! follow each other become arguments of one function where they would nest too deeply.
+//! Planners look up a function's arguments and name again and again, at a cost in proportion to its nesting. So consecutive
+//! operators become arguments of one function where they would nest too deeply.
 //!
-//! Every measure of the tables is signed, but some of DataFusion's functions give unsigned numbers (`row_number`,
-//! `approx_distinct`), and ids are unsigned. A difference of two of them is taken as one of signed numbers.
+//! All measures of the tables are signed, but some of DataFusion's functions return unsigned numbers (`row_number`,
+//! `approx_distinct`), and ids are unsigned. A difference of two of them is computed with signed numbers.
 
 use arrow::array::{ArrayRef, Datum};
 use arrow::compute::kernels::numeric::{add, div, mul, rem, sub};
@@ -28,7 +28,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// How deep functions nest before what follows becomes an argument more: `a + 1` is one where `a + 1 + 2` is grouped by it.
+/// The depth of nesting beyond which further operands become arguments: `GROUP BY a + 1` must still match in `a + 1 + 2`.
 const MAX_DEPTH: usize = 8;
 
 /// Plans arithmetic of whole numbers.
@@ -42,7 +42,7 @@ impl ExprPlanner for WholeNumbers {
         if operation.is_within() && depth == 0 {
             return Ok(PlannerResult::Original(expr));
         }
-        // What has no type is told of later, with its place.
+        // An expression without a type is reported later, with its position.
         let (Ok(left), Ok(right)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
             return Ok(PlannerResult::Original(expr));
         };
@@ -84,12 +84,12 @@ impl Operation {
         }
     }
 
-    /// Whether DataFusion checks it by itself: it is a function only where it follows on one.
+    /// Whether DataFusion checks it itself: it becomes a function only after one of ours.
     fn is_within(self) -> bool {
         matches!(self, Operation::Divide | Operation::Modulo)
     }
 
-    /// The type as which two whole numbers are computed with; `None` where they are none, or not computed with as such.
+    /// The common type of two whole numbers; `None` if they are not, or are not to be computed as such.
     fn type_of(self, left: &DataType, right: &DataType) -> Option<DataType> {
         if !left.is_integer() || !right.is_integer() {
             return None;
@@ -125,7 +125,7 @@ impl Operation {
     }
 }
 
-/// The function that an expression is, if it is one of these.
+/// An expression as one of these functions.
 fn checked(expr: &Expr) -> Option<&Checked> {
     match expr {
         Expr::ScalarFunction(function) => function.func.inner().downcast_ref(),
@@ -133,12 +133,12 @@ fn checked(expr: &Expr) -> Option<&Checked> {
     }
 }
 
-/// Operations on whole numbers of one type, from left to right, that fail where a result is none of them.
+/// Operations on whole numbers of one type, from left to right, that fail on overflow.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Checked {
     name: String,
     operations: Vec<Operation>,
-    /// How many of these are within each other at the left, with this one.
+    /// The depth of nesting on the left, including this one.
     depth: usize,
     signature: Signature,
 }
@@ -157,7 +157,7 @@ impl ScalarUDFImpl for Checked {
         &self.name
     }
 
-    /// As of the operators: it is the name of the column.
+    /// The same as for operators, since it becomes the name of the column.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
         let Some((first, rest)) = args.split_first() else { return internal_err!("{} of nothing", self.name) };
         let mut name = first.schema_name().to_string();
@@ -202,7 +202,7 @@ impl ScalarUDFImpl for Checked {
     }
 }
 
-/// What Arrow says of an overflow, and what can be done.
+/// Arrow's error for an overflow, with advice.
 fn beyond(text: &str, data_type: &DataType) -> DataFusionError {
     let numbers = text.strip_prefix("Overflow happened on: ").unwrap_or(text);
     exec_datafusion_err!("{numbers} is beyond what {data_type} has: CAST one of them to DECIMAL(38, 0), or to DOUBLE")

@@ -1,12 +1,11 @@
-//! Names in SQL, in any spelling.
+//! Owner names in SQL, in any spelling.
 //!
-//! The tables have owner names in one spelling, lower case with a final dot. A literal that `host` is compared with (`=`,
-//! `<>`, `IN`, `CASE`, `IS DISTINCT FROM`) is rewritten to it while the statement is analysed, before filters are pushed down: so
-//! it means the same in a scan, a filter above it, a join and a projection. A pattern of `LIKE` is a text: it gets lower
-//! case and the final dot where it could match no name without them. What can be no name is an error that says so.
+//! The tables have owner names in one spelling: lower case with a final dot. A literal that `host` is compared with (`=`,
+//! `<>`, `IN`, `CASE`, `IS DISTINCT FROM`) is rewritten to it during analysis, before filters are pushed down, so that
+//! it means the same in a scan, a filter above it, a join and a projection. A `LIKE` pattern remains text, but gets lower
+//! case and the final dot where it could match no name without them. A literal that cannot be a name is an error.
 //!
-//! Whether a column is a table's `host` is followed through aliases and subqueries; what is computed from it is a text
-//! like any other.
+//! A table's `host` is tracked through aliases and subqueries; anything computed from it is ordinary text.
 
 use crate::Error;
 use crate::columns;
@@ -31,7 +30,7 @@ impl AnalyzerRule for CanonicalHosts {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         let rewritten = plan.transform_up_with_subqueries(|node| {
             let inputs: Vec<LogicalPlan> = node.inputs().into_iter().cloned().collect();
-            // A column without an alias is called by its expression, literals included.
+            // A column without an alias is named after its expression, including literals.
             let names = NamePreserver::new(&node);
             let rewritten = node.map_expressions(|expr| {
                 let name = names.save(&expr);
@@ -47,7 +46,7 @@ impl AnalyzerRule for CanonicalHosts {
     }
 }
 
-/// An expression whose literals are in the spelling of the tables, if it compares them with `host`.
+/// Rewrites the literals of an expression that compares them with `host`.
 fn compared(expr: Expr, inputs: &[LogicalPlan]) -> Result<Transformed<Expr>> {
     let host = |expr: &Expr| matches!(expr, Expr::Column(column) if inputs.iter().any(|input| is_host(input, column)));
     match expr {
@@ -82,7 +81,7 @@ fn of_name(expr: Expr) -> Result<Transformed<Expr>> {
     of_text(expr, spelt)
 }
 
-/// A literal text, made another.
+/// Changes a text literal.
 fn of_text(expr: Expr, change: impl FnOnce(&str) -> Result<String>) -> Result<Transformed<Expr>> {
     let Expr::Literal(value, metadata) = expr else { return Ok(Transformed::no(expr)) };
     let Some(text) = value.try_as_str().flatten() else { return Ok(Transformed::no(Expr::Literal(value, metadata))) };
@@ -91,13 +90,13 @@ fn of_text(expr: Expr, change: impl FnOnce(&str) -> Result<String>) -> Result<Tr
         ScalarValue::Utf8View(_) => ScalarValue::Utf8View(Some(changed)),
         ScalarValue::LargeUtf8(_) => ScalarValue::LargeUtf8(Some(changed)),
         ScalarValue::Utf8(_) => ScalarValue::Utf8(Some(changed)),
-        // Dictionaries of texts are nothing that a statement writes.
+        // A statement cannot write a dictionary of texts.
         other => return Ok(Transformed::no(Expr::Literal(other, metadata))),
     };
     Ok(Transformed::yes(Expr::Literal(changed, metadata)))
 }
 
-/// A name as the tables have it. The empty text, which tools compare any text with, stays what it is.
+/// A name as the tables have it. The empty text, which tools compare any text with, is kept.
 fn spelt(text: &str) -> Result<String> {
     if text.is_empty() {
         return Ok(String::new());
@@ -109,7 +108,7 @@ fn spelt(text: &str) -> Result<String> {
     }
 }
 
-/// A pattern of `LIKE` that can match a name: all of them are in lower case and ASCII and, but for `<other>`, end with a dot.
+/// A `LIKE` pattern that can match a name: all names are lower-case ASCII and, except for `<other>`, end with a dot.
 fn pattern_of(text: &str, case_insensitive: bool) -> Result<String> {
     if !text.is_ascii() {
         let written = to_ascii(text).map_or(String::new(), |ascii| format!(", such as {ascii:?}"));
@@ -142,7 +141,7 @@ fn is_host_at(plan: &LogicalPlan, index: usize) -> bool {
         LogicalPlan::Distinct(distinct) => is_host_at(distinct.input(), index),
         LogicalPlan::Projection(projection) => names_host(projection.expr.get(index), &projection.input),
         LogicalPlan::Aggregate(aggregate) => names_host(aggregate.group_expr.get(index), &aggregate.input),
-        // What a window adds comes after the rows' own columns.
+        // Columns that a window adds come after those of its input.
         LogicalPlan::Window(window) => index < window.input.schema().fields().len() && is_host_at(&window.input, index),
         LogicalPlan::Union(union) => union.inputs.iter().all(|input| is_host_at(input, index)),
         LogicalPlan::Join(join) => {

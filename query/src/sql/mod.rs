@@ -1,4 +1,4 @@
-//! SQL: what a statement may say, how it is planned, and the functions that mean something else here than in DataFusion.
+//! SQL: which statements are accepted, rules for planning them, and functions that differ from DataFusion's.
 
 mod answer;
 mod arithmetic;

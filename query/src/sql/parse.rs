@@ -1,8 +1,8 @@
-//! What a statement of SQL may say: one, that reads, and not deeper than a stack is.
+//! Which SQL is accepted: a single statement that reads, and that a stack can hold.
 //!
-//! Nothing of a statement is run before it has passed here. Words and operators are counted before
-//! anything is parsed: parsers and planners walk through what a statement nests by calling
-//! themselves, and `1 + 1 + 1 …` nests as deeply as it is long.
+//! No part of a statement runs before it has passed this check. Words and operators are counted before
+//! parsing, because parsers and planners recurse into nested expressions,
+//! and `1 + 1 + 1 …` nests as deeply as it is long.
 
 use crate::Error;
 use datafusion::error::DataFusionError;
@@ -14,14 +14,14 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use std::ops::ControlFlow;
 
-/// The longest statement, bytes.
+/// Maximum length of a statement, bytes.
 pub const MAX_SQL_BYTES: usize = 64 << 10;
-/// The most keywords and operators of a statement. A list of values has none, however long.
+/// Maximum number of keywords and operators of a statement. A list of values has none, however long.
 const MAX_WORDS: usize = 400;
-/// The most tables that a statement may name, one that is named twice counted twice.
+/// Maximum number of tables in a statement, counting repetitions.
 const MAX_TABLES: usize = 50;
 
-/// The statement that a text is, or what is wrong with it and where.
+/// Parses a statement; an error says what is wrong and where.
 pub(crate) fn parse(text: &str) -> Result<Statement, Error> {
     if text.len() > MAX_SQL_BYTES {
         return Err(bad(format!("it has {} bytes; a statement has at most {MAX_SQL_BYTES}", text.len())));
@@ -48,23 +48,23 @@ pub(crate) fn parse(text: &str) -> Result<Statement, Error> {
     refused.map_or(Ok(statement), |reason| Err(bad(reason)))
 }
 
-/// Whether a statement has the word `kind`, which was a column of the release before.
+/// Whether a statement contains the word `kind`, a column of the previous release.
 pub(crate) fn names_kind(text: &str) -> bool {
     let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize().unwrap_or_default();
     tokens.iter().any(|token| matches!(token, Token::Word(word) if word.value.eq_ignore_ascii_case("kind")))
 }
 
-/// What the next release refuses of a statement, if anything.
+/// A warning about what the next release will reject in a statement.
 pub fn warning_of(text: &str) -> Option<&'static str> {
     names_kind(text).then_some("the column kind is now called action and rcode; release 0.2 refuses the old name")
 }
 
-/// The caller's statement is at fault.
+/// An error of the caller's statement.
 pub(crate) fn bad(reason: String) -> Error {
     Error::bad("sql", reason)
 }
 
-/// Whether a token can put one expression into another.
+/// Whether a token can nest expressions.
 fn nests(token: &Token) -> bool {
     match token {
         Token::Word(word) => word.keyword != Keyword::NoKeyword,
@@ -81,7 +81,7 @@ fn nests(token: &Token) -> bool {
     }
 }
 
-/// A parser's error without the words that every one of them begins with.
+/// A parser's error without its common prefix.
 fn parsing(error: DataFusionError) -> String {
     match error {
         DataFusionError::SQL(error, _) => match *error {
@@ -93,7 +93,7 @@ fn parsing(error: DataFusionError) -> String {
     }
 }
 
-/// Why the statement is refused, if it is.
+/// Why the statement is rejected, if it is.
 fn check(statement: &Statement) -> Option<String> {
     let refused = |what: String| {
         Some(format!(
@@ -118,13 +118,13 @@ fn check(statement: &Statement) -> Option<String> {
     }
 }
 
-/// `CREATE TABLE`, `DROP VIEW`, `SET`: the words in capitals that a statement begins with.
+/// `CREATE TABLE`, `DROP VIEW`, `SET`: the leading words of a statement in capitals.
 fn first_words(text: &str) -> String {
     let words: Vec<&str> = text.split(' ').take(3).take_while(|word| word.bytes().all(|b| b.is_ascii_uppercase())).collect();
     words.join(" ")
 }
 
-/// Counts the tables that a statement names.
+/// Counts the tables of a statement.
 struct Tables(usize);
 
 impl Visitor for Tables {

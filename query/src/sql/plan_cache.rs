@@ -2,7 +2,7 @@
 //!
 //! Dashboards ask for the same figures in the same words again and again. What the words mean, and how the plan is
 //! simplified, depends on nothing else: the tables are always the same, and what is in them is looked at
-//! later, whenever the plan is given its scans. So this half of planning is done once. A statement that says `now()`
+//! later, whenever the plan is given its scans. So this half of planning is done once. A statement with `now()`
 //! or the like means something else each time, and its plan is not kept.
 
 use crate::system::SystemTable;
@@ -18,7 +18,7 @@ const MAX_PLANS: usize = 64;
 /// Maximum length of a statement whose plan is kept, bytes: plans are some tens of times larger.
 const MAX_TEXT_BYTES: usize = 4096;
 
-/// Plans by their statements, the one that was asked for last at the end.
+/// Plans by statement text, least recently used first.
 #[derive(Default)]
 pub(crate) struct PlanCache(Mutex<Vec<(String, Arc<LogicalPlan>)>>);
 
@@ -47,12 +47,12 @@ impl PlanCache {
     }
 
     fn kept(&self) -> MutexGuard<'_, Vec<(String, Arc<LogicalPlan>)>> {
-        // Whoever panicked meanwhile left whole entries.
+        // A panic cannot leave a partial entry.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a plan means the same whenever it is asked for: it reads our tables, and calls nothing that looks at the clock.
+/// Whether a plan can be reused: it reads only our tables, and calls nothing that depends on the time.
 pub(crate) fn lasts(plan: &LogicalPlan) -> Result<bool> {
     let mut lasts = true;
     plan.apply_with_subqueries(|node| {

@@ -1,9 +1,9 @@
-//! `sum` of whole numbers that is exact, and stops at the ends of BIGINT instead of beginning again at the other one.
+//! A `sum` of whole numbers that is exact, and saturates at the limits of BIGINT instead of wrapping around.
 //!
-//! DataFusion adds up whole numbers modulo 2⁶⁴, so one absurd number of one server would turn the sum over all servers
-//! into a small or a negative one. What the wire takes keeps any likely sum far below (`wire/src/bounds.rs`); totals of
-//! years, and what stores took before there were bounds, may come to it all the same. These sums are kept with 128 bits,
-//! in groups, in windows and on their way between partitions, and only their result is cut: so it does not depend on the
+//! DataFusion's sums of whole numbers wrap around, so one absurd number from one server would turn the sum over all servers
+//! into a small or negative one. The wire's limits keep any likely sum far below (`wire/src/bounds.rs`); totals of
+//! years, and what stores accepted before there were limits, may reach it all the same. These sums are kept in 128 bits
+//! in groups, in windows and between partitions, and only the result saturates, so it does not depend on the
 //! order of rows, whatever their signs. Unsigned numbers are added up as signed ones, so that sums can be subtracted.
 //! Sums of fractions, decimals and durations are DataFusion's.
 
@@ -26,17 +26,17 @@ use datafusion_functions_aggregate_common::aggregate::groups_accumulator::accumu
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-/// What is kept of a sum on its way between partitions: 2⁶³ of the largest numbers fit.
+/// The state of a sum between partitions: it has room for 2⁶³ of the largest numbers.
 const STATE: DataType = DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0);
 
-/// The function, under the name of the one that it replaces.
+/// The function, with the name of the one that it replaces.
 pub(crate) fn sum() -> Arc<AggregateUDF> {
     static SUM: LazyLock<Arc<AggregateUDF>> =
         LazyLock::new(|| Arc::new(AggregateUDF::from(SaturatingSum { of_others: Sum::new(), signature: signature() })));
     SUM.clone()
 }
 
-/// As of DataFusion's `sum`, but all whole numbers become BIGINT.
+/// The signature of DataFusion's `sum`, except that all whole numbers become BIGINT.
 fn signature() -> Signature {
     let exact = |class| TypeSignature::Coercible(vec![Coercion::new_exact(class)]);
     let whole =
@@ -56,7 +56,7 @@ fn signature() -> Signature {
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct SaturatingSum {
-    /// Adds up what is no whole number.
+    /// For all but whole numbers.
     of_others: Sum,
     signature: Signature,
 }
@@ -94,7 +94,7 @@ impl AggregateUDFImpl for SaturatingSum {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        // Both can take numbers out again.
+        // Both support retraction.
         if is_whole(&args) { self.accumulator(args) } else { self.of_others.create_sliding_accumulator(args) }
     }
 
@@ -123,7 +123,7 @@ impl AggregateUDFImpl for SaturatingSum {
     }
 }
 
-/// A sum as BIGINT has it.
+/// A sum saturated to BIGINT.
 fn cut(sum: i128) -> i64 {
     i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX })
 }
@@ -144,16 +144,16 @@ fn numbers<T: ArrowPrimitiveType>(columns: &[ArrayRef]) -> Result<&PrimitiveArra
     }
 }
 
-/// One sum. It is kept whole, so that what a window takes out of it again is there.
+/// One sum. It is kept exactly, so that a window can retract numbers.
 #[derive(Debug, Default)]
 struct Total {
     sum: i128,
-    /// How many numbers are in it: of none, the sum is null.
+    /// The number of summands: without any, the sum is null.
     numbers: u64,
 }
 
 impl Total {
-    /// The sum of a column's numbers, and how many there are.
+    /// The sum and the number of a column's values.
     fn of<T: ArrowPrimitiveType<Native: Into<i128>>>(columns: &[ArrayRef]) -> Result<(i128, u64)> {
         let numbers = numbers::<T>(columns)?;
         let sum = numbers.iter().flatten().fold(0, |sum: i128, number| sum.saturating_add(number.into()));
@@ -201,10 +201,10 @@ impl Accumulator for Total {
     }
 }
 
-/// One sum in which every number counts once.
+/// One sum of distinct numbers.
 #[derive(Debug, Default)]
 struct Distinct {
-    /// How often each number is there.
+    /// The number of occurrences of each number.
     counts: HashMap<i64, u64>,
     sum: i128,
 }

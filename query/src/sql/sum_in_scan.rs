@@ -1,9 +1,9 @@
 //! Adding up inside the scan.
 //!
-//! The store lies record by record: a sum over a day of one record is a walk over neighbouring bytes,
-//! while a row for each of its points, and a group for each row, cost twenty times as much. So where a plan adds up
-//! points by what is the same for all points of a server, record and kind, its scan gives the sums of
-//! those of these three that the plan looks at, and the plan adds up the few that are left. Names too are then looked up once for each.
+//! The store is laid out record by record: a sum over a day of one record walks over neighbouring bytes,
+//! while a row and a group look-up for each point cost twenty times as much. So where a plan adds up
+//! points by columns that are the same for all points of a server, record and kind, its scan returns sums by
+//! those of the three that the plan uses, and the plan adds up the few that remain. Names are then looked up only once per sum.
 //! `EXPLAIN` shows such a scan as `summed`.
 
 use crate::columns::Column;
@@ -21,13 +21,13 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::execution_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use std::sync::Arc;
 
-/// What stands between sums and their scan without changing rows.
+/// Plan nodes between an aggregate and its scan that do not change rows.
 const THROUGH: &[&str] = &["CooperativeExec", "CoalesceBatchesExec", "RepartitionExec"];
 
-/// A scan that adds up is in no order any more.
+/// A scan that adds up has lost its order.
 const RECOMPUTED: ReplaceChildrenOptions = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
 
-/// Has scans add up what their plan adds up.
+/// Moves sums into scans.
 #[derive(Debug)]
 pub(crate) struct SumInScan;
 
@@ -52,7 +52,7 @@ impl PhysicalOptimizerRule for SumInScan {
     }
 }
 
-/// Whether an aggregate says the same of sums as of the points that they are of.
+/// Whether an aggregate has the same result over sums as over their points.
 fn takes_sums(aggregate: &AggregateExec) -> bool {
     let first = matches!(aggregate.mode(), AggregateMode::Partial | AggregateMode::Single | AggregateMode::SinglePartitioned);
     let groups = aggregate.group_expr();
@@ -75,7 +75,7 @@ fn adds_up(function: &AggregateFunctionExpr) -> bool {
     !function.is_distinct() && sums.contains(&(function.fun().name(), column))
 }
 
-/// The same input, but its scan adds up; `None` where it is no scan that can.
+/// The same input with a scan that adds up; `None` if there is no such scan.
 fn with_sums(input: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if let Some(scan) = input.downcast_ref::<StoreScan>() {
         return Ok(scan.summed().map(|scan| Arc::new(scan) as Arc<dyn ExecutionPlan>));

@@ -1,4 +1,4 @@
-//! Metrics by the days of a time zone: the buckets of a roll-up, put together.
+//! Metrics by the days of a time zone: merged buckets of a roll-up.
 
 use super::filter::SystemFilter;
 use super::questions::TIES;
@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use zonepulse_store::{Bucket, Level, Store, SystemSelection};
 
-/// Days of series are paid for so many at a time.
+/// Memory is reserved for this many days of series at a time.
 const PAID_AT_ONCE: usize = 1024;
-/// What a day of a series takes, bytes: here, and then as a row.
+/// Memory for a day of a series, bytes: here, and then as a row.
 const DAY_BYTES: usize = 320;
 
 /// By start of the day, Unix milliseconds, server and series.
@@ -51,7 +51,7 @@ fn gather(
 ) -> Result<Gathered, Error> {
     let level = zone.coarsest(selection.from_s, selection.until_s);
     let (mut days, mut room) = (Days::new(), Ok(()));
-    // Hours follow each other, so one look at the calendar is enough for many series.
+    // Points come hour by hour, so one look-up in the calendar serves many series.
     let mut last: Option<(u64, u64)> = None;
     store.system(level, now.s(), selection, &mut |points| {
         for (start_s, bucket) in points.starts_s.iter().zip(&points.buckets) {

@@ -2,7 +2,7 @@
 
 use zonepulse_store::{Store, SystemSelection};
 
-/// Which series a question is about. The parts are joined by *and*; within a part any value will do. An
+/// Which series a question is about. The parts are joined by *and*, the values of a part by *or*. An
 /// empty part means no restriction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SystemFilter {
@@ -10,7 +10,7 @@ pub struct SystemFilter {
     pub servers: Vec<u32>,
     /// Metrics by name.
     pub metrics: Vec<String>,
-    /// Labels: cores, mounts, devices, states; the empty one is that of metrics of which there is one.
+    /// Labels: cores, mounts, devices, states; empty for metrics of which there is only one.
     pub labels: Vec<String>,
 }
 

@@ -9,7 +9,7 @@ use crate::time::{Bucket, Interval, Range, TimeRange};
 use crate::{Answer, Error, Page};
 use zonepulse_store::Level;
 
-/// What tells values of a time apart, and puts them in order.
+/// The order of values with the same time.
 pub(super) const TIES: [Column; 4] = [Column::Time, Column::ServerId, Column::Metric, Column::Label];
 
 impl Question {
@@ -62,7 +62,7 @@ impl Question {
         let shape = Shape { columns: columns.to_vec(), order: Vec::new(), ties: TIES.to_vec() };
         let mut order = shape.order(page)?;
         if order.first() == Some(&(Column::Time, false)) {
-            // The store gives its points hour by hour: a page is complete as soon as its hour is over.
+            // The store yields points hour by hour: a page is complete as soon as its hour is over.
             order.insert(0, (Column::Hour, false));
         }
         let (engine, now) = (self.engine(), self.now());
@@ -77,7 +77,7 @@ impl Question {
         let (rows, all) = futures::try_join!(self.gather(rows), count)?;
         let source = self.source(&[])?;
         let batches = rows.batches.iter().map(|batch| shape.finish(batch, &source, None)).collect::<Result<_, _>>()?;
-        // Batches may arrive between the two: never fewer than are there.
+        // Batches may arrive between count and page: never report fewer rows than were seen.
         let seen = if rows.rows > 0 { page.offset + rows.rows as u64 } else { 0 };
         Ok(Answer { batches, schema: shape.schema(), total: all.max(seen) })
     }

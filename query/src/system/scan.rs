@@ -1,7 +1,6 @@
 //! Reading a table of metrics: the leaf of a plan.
 //!
-//! As a scan of DNS points, it holds what to read as plain values: a request for each partition, which is a stretch of
-//! hours.
+//! Like a scan of DNS points, it is made of plain values: a request for each partition, which is a stretch of hours.
 
 use crate::columns::{Column, metrics};
 use crate::reading::{Data, Request, SystemRequest};
@@ -19,19 +18,19 @@ use std::sync::Arc;
 use zonepulse_store::{Level, SystemSelection};
 
 const HOUR_S: u64 = 3600;
-/// A range of more hours than this is not cut into partitions: somebody left an end open.
+/// A range of more hours is not cut into partitions: one of its ends is open.
 const MAX_HOURS: u64 = 24 * 366 * 10;
-/// Numbers beyond this many are only counted.
+/// A longer list is shown as its length.
 const SHOWN: usize = 8;
 
 /// A scan: which rows, which columns, in how many partitions.
 pub(crate) struct SystemScan {
     level: Level,
     data: Data,
-    /// One for each partition; they differ in time only, and follow each other.
+    /// One per partition, in time order; they differ only in time.
     partitions: Vec<SystemSelection>,
     columns: Vec<Column>,
-    /// The most rows that a partition needs to give.
+    /// The number of rows after which a partition may stop.
     limit: Option<usize>,
     properties: Arc<PlanProperties>,
 }
@@ -61,7 +60,7 @@ impl SystemScan {
     }
 }
 
-/// Cuts a selection into at most so many stretches of whole hours.
+/// Cuts a selection into at most this many stretches of whole hours.
 fn by_hours(selection: SystemSelection, at_most: usize) -> Vec<SystemSelection> {
     let first = selection.from_s / HOUR_S;
     let hours = selection.until_s.div_ceil(HOUR_S).saturating_sub(first);

@@ -67,7 +67,7 @@ impl SystemTable {
         Ok(selection)
     }
 
-    /// The numbers of the rows for which a predicate holds.
+    /// The ids of the rows for which a predicate holds.
     async fn passing(&self, predicate: &Expr, state: &dyn Session, request: Request, id: Column) -> Result<Vec<u32>> {
         let memory = MemoryConsumer::new("rows that a filter looks at").register(&state.runtime_env().memory_pool);
         let mut rows = self.data.read(request, memory)?;
@@ -87,7 +87,7 @@ impl SystemTable {
     }
 }
 
-/// What is in both lists; the new one is rising.
+/// The ids in both lists, in ascending order.
 fn among(before: Option<Vec<u32>>, mut wanted: Vec<u32>) -> Vec<u32> {
     wanted.retain(|id| before.as_ref().is_none_or(|before| before.contains(id)));
     wanted.sort_unstable();
@@ -111,7 +111,7 @@ impl TableProvider for SystemTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // What is taken is taken exactly: a filter either becomes a selection of the store or stays where it is.
+        // A filter is either applied exactly, as a selection of the store, or left to DataFusion.
         let of = |filter: &&Expr| match dimension(SELECTABLE, filter) {
             Some(_) => TableProviderFilterPushDown::Exact,
             None => TableProviderFilterPushDown::Unsupported,

@@ -3,10 +3,10 @@
 use std::fmt::{Formatter, Result};
 use zonepulse_store::{Kinds, Selection};
 
-/// Numbers beyond this many are only counted.
+/// A longer list is shown as its length.
 const SHOWN: usize = 8;
 
-/// `, servers=… , from_s=…, until_s=…, records=…, kinds=…`, each only where it restricts.
+/// `, servers=… , from_s=…, until_s=…, records=…, kinds=…`, each only if it restricts.
 pub(crate) fn selection(f: &mut Formatter<'_>, selection: &Selection, until_s: u64) -> Result {
     if let Some(servers) = &selection.servers {
         write!(f, ", servers={}", list(servers))?;

@@ -1,4 +1,4 @@
-//! Tables in plans: what DataFusion sees of them, which rows it can choose, and the scan that reads them.
+//! Tables in plans: the providers that DataFusion sees, filter push-down, and the scans that read them.
 
 mod explain;
 mod pushdown;

@@ -1,10 +1,10 @@
 //! From a filter of a plan to a selection of the store.
 //!
-//! A selection has four dimensions: records, servers, kinds and time. The values of the first
-//! three are known one by one (the dictionary, the registry, the 4097 kinds), so a predicate over
-//! the columns of one of them is evaluated over all of its values, and the values that pass are the
-//! selection. Whatever the predicate is, `host LIKE '%.example.com.'` as well as `rcode IS NULL`,
-//! the selection says exactly the same. Time is compared by number.
+//! A selection has four dimensions: records, servers, kinds and time. All values of the first
+//! three are known (the dictionary, the registry, the 4097 kinds), so a predicate over
+//! the columns of one dimension is evaluated over all of its values, and the values that pass are the
+//! selection. Whatever the predicate is, `host LIKE '%.example.com.'` or `rcode IS NULL`,
+//! the selection is exact. Time is compared by number.
 
 use crate::columns::{Column, Dimension, Source, Table};
 use crate::reading::{Data, Request, RowsRequest, has_kind};
@@ -27,10 +27,10 @@ use zonepulse_store::{Kinds, Level, Selection};
 
 /// The columns of a kind.
 const KIND_COLUMNS: [Column; 3] = [Column::Kind, Column::Action, Column::Rcode];
-/// How many rows a predicate is evaluated over at a time.
+/// The number of rows that a predicate is evaluated over at a time.
 pub(crate) const BATCH_ROWS: usize = 8192;
 
-/// All kinds, by number: always the same, and thousands.
+/// All kinds by number: thousands, and always the same.
 static ALL_KINDS: LazyLock<Result<RecordBatch, String>> = LazyLock::new(|| {
     let numbers: Vec<u16> = (0..MessageKind::COUNT).collect();
     let columns = KIND_COLUMNS.iter().map(|column| Source::of_kinds(*column, &numbers)).collect::<Result<Vec<_>>>();
@@ -38,7 +38,7 @@ static ALL_KINDS: LazyLock<Result<RecordBatch, String>> = LazyLock::new(|| {
     batch.map_err(|error| error.to_string())
 });
 
-/// Which of these dimensions a filter restricts; `None` where it is none of them, or more than one.
+/// The one dimension among these that a filter restricts; `None` if it is another, or more than one.
 pub(crate) fn dimension(selectable: &[Dimension], filter: &Expr) -> Option<Dimension> {
     if filter.is_volatile() || filter.contains_outer() || asks_again(filter) {
         return None;
@@ -48,13 +48,13 @@ pub(crate) fn dimension(selectable: &[Dimension], filter: &Expr) -> Option<Dimen
     let first = columns.next()??;
     let dimension = first.dimension().filter(|dimension| selectable.contains(dimension))?;
     if dimension == Dimension::Time {
-        // Only whole comparisons of `time` itself.
+        // Only comparisons of `time` itself with a constant.
         return (first == Column::Time && columns.next().is_none() && seconds(filter).is_some()).then_some(dimension);
     }
     columns.all(|column| column.and_then(Column::dimension) == Some(dimension)).then_some(dimension)
 }
 
-/// Whether a filter has a query within.
+/// Whether a filter contains a subquery.
 fn asks_again(filter: &Expr) -> bool {
     let within = filter.exists(|expr| {
         Ok(matches!(expr, Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::ScalarSubquery(_)))
@@ -62,7 +62,7 @@ fn asks_again(filter: &Expr) -> bool {
     within.unwrap_or(true)
 }
 
-/// A selection of a table, restricted by filters that [`dimension`] knew.
+/// A table's selection, restricted by filters that [`dimension`] accepted.
 pub(crate) async fn apply(
     table: Table,
     data: &Data,
@@ -103,7 +103,7 @@ pub(crate) async fn apply(
     Ok(selection)
 }
 
-/// A predicate, and the columns that it looks at.
+/// A predicate, and the columns that it uses.
 struct Predicate {
     predicate: Arc<dyn PhysicalExpr>,
     columns: Vec<Column>,
@@ -119,7 +119,7 @@ impl Predicate {
         Ok(Predicate { predicate, columns })
     }
 
-    /// A request for the columns that it looks at, and the number of each row.
+    /// A request for the columns that it uses, and the id of each row.
     fn rows_of(&self, table: Table, id: Column, selection: Selection) -> Request {
         let others = self.columns.iter().copied().filter(|column| *column != id);
         let columns = std::iter::once(id).chain(others).collect();
@@ -127,7 +127,7 @@ impl Predicate {
         Request::Rows(RowsRequest { table, piece, summed: None, columns, limit: None, batch_rows: BATCH_ROWS })
     }
 
-    /// The numbers of the rows that pass.
+    /// The ids of the rows that pass.
     async fn chosen(&self, data: &Data, state: &dyn Session, request: Request, id: Column) -> Result<Vec<u32>> {
         let pool = &state.runtime_env().memory_pool;
         let held = MemoryConsumer::new("numbers that a filter chose").register(pool);
@@ -144,7 +144,7 @@ impl Predicate {
         Ok(chosen)
     }
 
-    /// The columns of a batch that it looks at.
+    /// The columns of a batch that it uses.
     fn looked_at(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let places = self.columns.iter().map(|column| batch.schema_ref().index_of(column.name()));
         Ok(batch.project(&places.collect::<Result<Vec<_>, _>>()?)?)
@@ -160,18 +160,18 @@ impl Predicate {
     }
 }
 
-/// The names and types that filters allow at most, where they list both: these are looked up, and
-/// not every record is looked at.
+/// A superset of the names and types that filters allow, if they list both: these are looked up
+/// instead of scanning all records.
 fn names<'a>(filters: &[&'a Expr]) -> Option<Vec<(String, RecordType)>> {
     let text = |value: &'a ScalarValue| value.try_as_str().flatten();
     let listed = |column| filters.iter().find_map(|filter| values(filter, column, text));
     let (hosts, types) = (listed(Column::Host)?, listed(Column::Type)?);
-    // What is no type is no record's.
+    // No record has an invalid type.
     let types: Vec<RecordType> = types.iter().filter_map(|text| text.parse().ok()).collect();
     Some(hosts.iter().flat_map(|host| types.iter().map(|record_type| ((*host).to_owned(), *record_type))).collect())
 }
 
-/// The numbers of servers that filters allow at most, where they list them, rising: the servers need not be asked for.
+/// A superset of the server ids that filters allow, if they list them, in ascending order: the servers need not be requested.
 fn numbers(filters: &[&Expr]) -> Option<Vec<u32>> {
     let number = |value: &ScalarValue| match value {
         ScalarValue::UInt32(number) => *number,
@@ -183,7 +183,7 @@ fn numbers(filters: &[&Expr]) -> Option<Vec<u32>> {
     Some(listed)
 }
 
-/// The values of `column = value` or `column IN (value, …)`, where all of them are constants that `read` knows.
+/// The values of `column = value` or `column IN (value, …)`, if all are constants that `read` accepts.
 fn values<'a, T>(filter: &'a Expr, column: Column, read: impl Fn(&'a ScalarValue) -> Option<T> + Copy) -> Option<Vec<T>> {
     let is_column = |expr: &Expr| matches!(expr, Expr::Column(found) if found.name == column.name());
     let value = |expr: &'a Expr| match expr {
@@ -193,7 +193,7 @@ fn values<'a, T>(filter: &'a Expr, column: Column, read: impl Fn(&'a ScalarValue
     match filter {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_column(left) => Some(vec![value(right)?]),
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_column(right) => Some(vec![value(left)?]),
-        // A few values come as equalities.
+        // The optimizer rewrites a short list as equalities.
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
             let mut both = values(left, column, read)?;
             both.extend(values(right, column, read)?);
@@ -204,8 +204,8 @@ fn values<'a, T>(filter: &'a Expr, column: Column, read: impl Fn(&'a ScalarValue
     }
 }
 
-/// The numbers of the records for which a predicate holds, rising. It is evaluated here, over rows that are fetched:
-/// where the store is, no expression of a statement is ever evaluated.
+/// The ids of the records for which a predicate holds, in ascending order. It is evaluated here, over fetched rows:
+/// the process that has the store never evaluates an expression of a statement.
 async fn records(
     data: &Data,
     state: &dyn Session,
@@ -230,7 +230,7 @@ async fn servers(
     among: Option<Vec<u32>>,
 ) -> Result<Vec<u32>> {
     let mut chosen = match numbered {
-        // Of a number that no server has there are no rows.
+        // An id without a server has no rows.
         Some(numbers) if predicate.columns == [Column::ServerId] => {
             let column: ArrayRef = Arc::new(UInt32Array::from(numbers.to_vec()));
             let passes = predicate.passes_of(&RecordBatch::try_new(Column::schema(&predicate.columns), vec![column])?)?;
@@ -258,7 +258,7 @@ fn kinds(predicate: &Predicate, among: &Kinds) -> Result<Kinds> {
     })
 }
 
-/// The interval starts that a comparison of `time` with a constant lets through: from inclusive,
+/// The interval starts that pass a comparison of `time` with a constant: from inclusive,
 /// until exclusive, Unix seconds. Starts are whole seconds, so this is exact.
 pub(crate) fn seconds(filter: &Expr) -> Option<(u64, u64)> {
     let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return None };
@@ -269,7 +269,7 @@ pub(crate) fn seconds(filter: &Expr) -> Option<(u64, u64)> {
     };
     let ScalarValue::TimestampMillisecond(Some(ms), _) = constant else { return None };
     let whole = ms.div_euclid(1000);
-    // Before 1970 there is nothing.
+    // There is nothing before 1970.
     let after = u64::try_from(whole + 1).unwrap_or(0);
     let at_or_after = if ms.rem_euclid(1000) == 0 { u64::try_from(whole).unwrap_or(0) } else { after };
     match op {

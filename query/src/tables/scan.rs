@@ -1,8 +1,8 @@
 //! Reading a table: the leaf of every plan.
 //!
-//! A [`StoreScan`] holds what to read as plain values. Executing a partition sends a [`Request`] to where the store is;
-//! batches of the session's size come back through a short queue: a slow plan slows the reader down, and a plan that is
-//! dropped ends it.
+//! A [`StoreScan`] is made of plain values. Executing a partition sends a [`Request`] to the process that has the store;
+//! batches of the session's size come back through a short queue: a slow plan slows the reader down, and dropping the plan
+//! cancels it.
 
 use super::explain;
 use crate::columns::{Column, Dimension, Table, ms};
@@ -25,10 +25,10 @@ use std::fmt;
 use std::sync::Arc;
 use zonepulse_store::{Selection, Split, SplitKind};
 
-/// So many records are read by one reader.
+/// Up to this many records are read by a single reader.
 const FEW_RECORDS: usize = 4;
 const HOUR_S: u64 = 3600;
-/// A range of more hours than this is not cut into partitions: somebody left an end open.
+/// A range of more hours is not cut into partitions: one of its ends is open.
 const MAX_HOURS: u64 = 24 * 366 * 10;
 
 /// A scan of a table: which rows, which columns, in how many partitions.
@@ -36,21 +36,21 @@ const MAX_HOURS: u64 = 24 * 366 * 10;
 pub(crate) struct StoreScan {
     table: Table,
     data: Data,
-    /// One for each partition; they differ in time and level only, and follow each other.
+    /// One per partition, in time order; they differ only in time and level.
     partitions: Vec<Piece>,
-    /// What points are added up by, where they are.
+    /// How points are added up, if they are.
     summed: Option<Split>,
     columns: Vec<Column>,
     schema: SchemaRef,
-    /// The most rows that a partition needs to give.
+    /// The number of rows after which a partition may stop.
     limit: Option<usize>,
-    /// How many rows there are, where they were counted when the plan was made.
+    /// The number of rows, if they were counted during planning.
     counted: Option<u64>,
     properties: Arc<PlanProperties>,
 }
 
 impl StoreScan {
-    /// A scan of these pieces, which differ in time and level only, and follow each other.
+    /// A scan of these pieces, which are in time order and differ only in time and level.
     pub(crate) fn new(
         data: Data,
         table: Table,
@@ -60,7 +60,7 @@ impl StoreScan {
         threads: usize,
     ) -> Self {
         let schema = Column::schema(&columns);
-        // A day of a record is read before a second reader would have begun.
+        // A day of one record is read before a second reader would have started.
         let few = pieces.iter().any(|piece| piece.selection.records.as_ref().is_some_and(|ids| ids.len() <= FEW_RECORDS));
         let threads = if few { 1 } else { threads };
         let partitions = match table {
@@ -91,7 +91,7 @@ impl StoreScan {
         }
     }
 
-    /// The same scan, which knows how many rows it has: a plan that only counts them need not read any.
+    /// Counts the rows, so that a plan that needs nothing else reads none.
     pub(crate) async fn counted(self, memory: MemoryReservation) -> Result<Self> {
         let counted = self.data.rows(Request::Count(self.partitions.clone()), memory).await?;
         let rows = counted.first().and_then(|batch| batch.column(0).as_primitive_opt::<Int64Type>()?.values().first());
@@ -101,12 +101,12 @@ impl StoreScan {
         Ok(StoreScan { counted: Some(rows), ..self })
     }
 
-    /// Whether nothing is wanted of points but how many they are.
+    /// Whether only the number of points is wanted.
     pub(crate) fn only_counts(&self) -> bool {
         matches!(self.table, Table::Dns(_)) && self.columns.is_empty() && self.limit.is_none()
     }
 
-    /// How many rows there are now, where that is known; if they were not counted, they may be more when they are read.
+    /// The number of rows, if known; unless they were counted, there may be more when they are read.
     fn rows_about(&self) -> Precision<usize> {
         if let Some(counted) = self.counted.and_then(|counted| usize::try_from(counted).ok()) {
             return Precision::Exact(counted);
@@ -119,8 +119,8 @@ impl StoreScan {
         Precision::Inexact(self.limit.map_or(rows, |limit| limit.min(rows)))
     }
 
-    /// Between which times its points begin, where both ends are given. A stretch without a second has no ends that a
-    /// planner would take for an interval.
+    /// The times between which its points begin, if both ends are given. An empty range has no bounds that a
+    /// planner would accept.
     fn tell_times(&self, statistics: &mut Statistics) {
         let time = self.columns.iter().position(|column| *column == Column::Time);
         let time = time.and_then(|at| statistics.column_statistics.get_mut(at));
@@ -136,12 +136,12 @@ impl StoreScan {
         }
     }
 
-    /// The same scan of points, which adds them up: `time` is when a stretch begins.
+    /// The same scan of points, but adding them up: `time` is the start of a stretch.
     pub(crate) fn summed_by(self, split: Split) -> Self {
         StoreScan { summed: Some(split), ..self }
     }
 
-    /// The same scan, adding up by what it gives; `None` where sums do not have that.
+    /// The same scan, but adding up by its own columns; `None` if sums do not have them.
     pub(crate) fn summed(&self) -> Option<StoreScan> {
         let tells = |dimension| self.columns.iter().any(|column| column.dimension() == Some(dimension));
         let only_actions = self.columns.iter().all(|column| !matches!(column, Column::Kind | Column::Rcode));
@@ -158,22 +158,22 @@ impl StoreScan {
         };
         let points = matches!(self.table, Table::Dns(_)) && self.limit.is_none();
         let fits = self.columns.iter().all(|column| is_of_sums(*column));
-        // What orders points is no column of sums, so the properties stay true.
+        // Sums lack the columns that order points, so the properties remain true.
         (points && fits).then(|| StoreScan { summed: Some(split), ..self.clone() })
     }
 }
 
-/// Whether sums have a column.
+/// Whether sums have this column.
 fn is_of_sums(column: Column) -> bool {
     is_same(column) || matches!(column, Column::Hits | Column::LastAccess)
 }
 
-/// Whether a column is the same for all points of a server, record and kind.
+/// Whether this column is the same for all points of a server, record and kind.
 pub(crate) fn is_same(column: Column) -> bool {
     matches!(column.dimension(), Some(Dimension::Server | Dimension::Record | Dimension::Kind))
 }
 
-/// Cuts a piece into at most so many stretches of whole hours.
+/// Cuts a piece into at most this many stretches of whole hours.
 fn by_hours(piece: &Piece, at_most: usize) -> Vec<Piece> {
     let Piece { level, selection } = piece;
     let first = selection.from_s / HOUR_S;

@@ -1,7 +1,7 @@
 //! How tables take part in a plan.
 //!
-//! A [`StoreTable`] is a table and a [`Selection`], plain values both, and where its rows come from. DataFusion tells it which
-//! columns and which rows it wants; what can be said as a selection of the store is, and the rest
+//! A [`StoreTable`] is a table, a [`Selection`] and a source of rows. DataFusion tells it which
+//! columns and which rows it wants; filters that the store can express become part of the selection, and the rest
 //! is left to DataFusion.
 
 use super::pushdown;
@@ -25,7 +25,7 @@ pub(crate) struct StoreTable {
     table: Table,
     data: Data,
     selection: Selection,
-    /// Those that a plan sees, in the table's order.
+    /// The columns that a plan sees, in the table's order.
     columns: Vec<Column>,
     schema: SchemaRef,
 }
@@ -35,7 +35,7 @@ impl StoreTable {
         StoreTable { table, data, selection, columns: table.columns().to_vec(), schema: table.schema() }
     }
 
-    /// The same rows as statements of SQL see them: without the number that is action and response code.
+    /// The table as SQL statements see it: without the number that stands for action and response code.
     pub(crate) fn without_kind(self) -> Self {
         let columns: Vec<Column> = self.columns.iter().copied().filter(|column| *column != Column::Kind).collect();
         StoreTable { schema: Column::schema(&columns), columns, ..self }
@@ -59,7 +59,7 @@ impl TableProvider for StoreTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // What is taken is taken exactly: a filter either becomes a selection of the store or stays where it is.
+        // A filter is either applied exactly, as a selection of the store, or left to DataFusion.
         Ok(filters
             .iter()
             .map(|filter| match pushdown::dimension(self.table.selectable(), filter) {

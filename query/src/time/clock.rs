@@ -1,19 +1,19 @@
-//! What time it is.
+//! The current time, read once per question.
 //!
-//! What has expired, where a range ends that was left open, and which steps are still open depends on the time. So a question or
-//! statement looks at the clock once, when it is asked, and all of its parts take that moment for now: partitions, counts and
-//! pages see the same horizon, however long they take.
+//! The time decides what has expired, where a range without an end stops, and which steps are still open. So each question
+//! or statement reads the clock once, when it is asked, and all of its parts use that moment: partitions, counts and pages see
+//! the same horizon, however long they take.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The moment that a question or statement takes for now.
+/// The moment that is "now" for all parts of a question or statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now(Duration);
 
 impl Now {
-    /// So long after the Unix epoch.
+    /// This long after the Unix epoch.
     pub const fn since_epoch(duration: Duration) -> Now {
         Now(duration)
     }
@@ -34,17 +34,17 @@ impl Now {
     }
 }
 
-/// Says what time it is. Clones are the same clock.
+/// A source of the current time. Clones share it.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Now + Send + Sync>);
 
 impl Clock {
-    /// The system's.
+    /// The system clock.
     pub fn system() -> Clock {
         Clock::new(|| Now(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
     }
 
-    /// One that is moved by hand.
+    /// A clock that calls a function, so that tests can move time.
     pub fn new(now: impl Fn() -> Now + Send + Sync + 'static) -> Clock {
         Clock(Arc::new(now))
     }

@@ -1,9 +1,9 @@
-//! Into what a series is cut.
+//! The intervals of a series.
 
 use crate::Error;
 use crate::time::TimeZone;
 
-/// The lengths of a roll-up.
+/// The bucket lengths of the roll-ups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bucket {
     /// 5 minutes.
@@ -17,7 +17,7 @@ pub enum Bucket {
 }
 
 impl Bucket {
-    /// All, the shortest first.
+    /// All lengths, shortest first.
     pub const ALL: [Bucket; 4] = [Bucket::M5, Bucket::M15, Bucket::M30, Bucket::H1];
 
     /// Its length, seconds.
@@ -30,7 +30,7 @@ impl Bucket {
         }
     }
 
-    /// The word that the parameter `interval` uses: `5m`, `15m`, `30m` or `1h`.
+    /// The value of the parameter `interval`: `5m`, `15m`, `30m` or `1h`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Bucket::M5 => "5m",
@@ -41,7 +41,7 @@ impl Bucket {
     }
 }
 
-/// Into what a series is cut.
+/// The intervals of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interval {
     /// Buckets of a roll-up.
@@ -51,15 +51,15 @@ pub enum Interval {
 }
 
 impl Interval {
-    /// The word for days.
+    /// The value for days.
     const DAY: &'static str = "1d";
 
-    /// All words that the parameter `interval` takes, the shortest interval first.
+    /// All values of the parameter `interval`, shortest first.
     pub fn words() -> impl Iterator<Item = &'static str> {
         Bucket::ALL.into_iter().map(Bucket::as_str).chain([Interval::DAY])
     }
 
-    /// What the parameter `interval` says: `5m`, `15m`, `30m`, `1h`, or `1d` for days of the zone.
+    /// Parses the parameter `interval`: `5m`, `15m`, `30m`, `1h`, or `1d` for days of the zone.
     pub fn named(text: &str, zone: TimeZone) -> Result<Self, Error> {
         let bucket = || Bucket::ALL.into_iter().find(|bucket| bucket.as_str() == text);
         let interval = if text == Interval::DAY { Some(Interval::Day(zone)) } else { bucket().map(Interval::Bucket) };

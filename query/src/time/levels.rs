@@ -1,13 +1,13 @@
-//! Which roll-up says what a question asks.
+//! Which roll-ups answer a question.
 //!
-//! A sum over a stretch of time is the same whether raw points are added up or the buckets of a roll-up,
-//! as long as the stretch begins and ends where buckets do. So a stretch is cut: its middle is read from
-//! the coarsest roll-up that will do, and its ends, where the buckets do not fit, from finer ones, down
-//! to raw points. The sum is exact, and a day costs what 24 buckets cost and not 1,440 points.
+//! A sum over a time range is the same whether raw points or the buckets of a roll-up are added up,
+//! as long as the range begins and ends on bucket boundaries. So a range is cut: its middle is read from
+//! the coarsest usable roll-up, and its ends, where those buckets do not fit, from finer ones, down
+//! to raw points. The sum is exact, and a day costs 24 buckets instead of 1,440 points.
 
 use zonepulse_store::{Level, Selection};
 
-/// A part of a stretch, and what it is read from.
+/// A part of a range, and the level that it is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) level: Level,
@@ -18,7 +18,7 @@ pub(crate) struct Piece {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stretches {
     pub(crate) length_s: u32,
-    /// So much earlier than at multiples of their length they begin.
+    /// How much earlier than a multiple of their length they begin.
     pub(crate) shift_s: u32,
 }
 
@@ -29,7 +29,7 @@ impl Stretches {
     }
 }
 
-/// The coarsest level whose buckets lie each in one stretch.
+/// The coarsest level each of whose buckets lies within one stretch.
 pub(crate) fn coarsest(Stretches { length_s, shift_s }: Stretches) -> Level {
     let fits = |level: &Level| {
         level.bucket_s().is_some_and(|bucket_s| length_s.is_multiple_of(bucket_s) && shift_s.is_multiple_of(bucket_s))
@@ -37,7 +37,7 @@ pub(crate) fn coarsest(Stretches { length_s, shift_s }: Stretches) -> Level {
     Level::ROLL_UPS.into_iter().rfind(fits).unwrap_or(Level::Raw)
 }
 
-/// Cuts a selection into pieces in the order of time, none of a level coarser than `coarsest`.
+/// Cuts a selection into pieces in time order, none of a level coarser than `coarsest`.
 pub(crate) fn pieces(selection: &Selection, coarsest: Level) -> Vec<Piece> {
     let mut levels: Vec<(Level, u64)> = Level::ROLL_UPS
         .into_iter()
@@ -45,7 +45,7 @@ pub(crate) fn pieces(selection: &Selection, coarsest: Level) -> Vec<Piece> {
         .filter_map(|level| level.bucket_s().map(|bucket_s| (level, u64::from(bucket_s))))
         .collect();
     levels.insert(0, (Level::Raw, 1));
-    // Beyond any point there are no buckets to cut.
+    // An open end cuts no bucket.
     let (from_s, until_s) = (selection.from_s, selection.until_s);
     let mut pieces: Vec<Piece> = Vec::new();
     let mut put = |level: Level, from_s: u64, until_s: u64| {
@@ -75,7 +75,7 @@ pub(crate) fn pieces(selection: &Selection, coarsest: Level) -> Vec<Piece> {
     pieces
 }
 
-/// The last multiple that is not after a time; no end is the end of all buckets.
+/// The last multiple not after a time; an open end is on every boundary.
 fn floor(time_s: u64, bucket_s: u64) -> u64 {
     if time_s == u64::MAX { u64::MAX } else { time_s - time_s % bucket_s }
 }

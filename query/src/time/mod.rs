@@ -1,4 +1,4 @@
-//! Time: what it is now, ranges, the lengths of steps, roll-ups, and the days of time zones.
+//! Time: the clock, ranges, intervals, roll-ups, and the days of time zones.
 
 mod clock;
 mod interval;

@@ -1,4 +1,4 @@
-//! Ranges of time, as they are asked for and with both ends.
+//! Time ranges: as asked for, and resolved to two ends.
 
 use crate::Error;
 use crate::time::{Now, TimeZone};
@@ -7,7 +7,7 @@ const DAY_MS: u64 = 86_400_000;
 /// The end of the year 9999, Unix milliseconds.
 const LAST_MS: u64 = 253_402_300_800_000;
 
-/// A stretch of time, Unix milliseconds. An end that is not given takes the question's default.
+/// A time range, Unix milliseconds. An end that is not given takes the question's default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TimeRange {
     /// The first millisecond.
@@ -16,7 +16,7 @@ pub struct TimeRange {
     pub until_ms: Option<u64>,
 }
 
-/// A stretch of time with both ends, Unix milliseconds, from inclusive, until exclusive.
+/// A time range with both ends, Unix milliseconds; `until_ms` is exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Range {
     pub(crate) from_ms: u64,
@@ -24,7 +24,7 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// What was asked for; the 24 hours up to now where it was not.
+    /// The range that was asked for; by default the 24 hours up to now.
     pub(crate) fn at(asked: TimeRange, now: Now) -> Result<Range, Error> {
         check_named(asked, ["date_from", "date_to"])?;
         let until_ms = asked.until_ms.unwrap_or_else(|| now.ms().max(asked.from_ms.unwrap_or(0)));
@@ -32,7 +32,7 @@ impl Range {
         Ok(Range { from_ms, until_ms })
     }
 
-    /// The same, but what was not asked for begins where a bucket does.
+    /// The same, but a default begins on a bucket boundary.
     pub(crate) fn of_buckets(asked: TimeRange, length_s: u32, now: Now) -> Result<Range, Error> {
         let range = Range::at(asked, now)?;
         let length_ms = u64::from(length_s) * 1000;
@@ -40,14 +40,14 @@ impl Range {
         Ok(Range { from_ms, ..range })
     }
 
-    /// The same, but what was not asked for begins where a day of a zone does.
+    /// The same, but a default begins at the start of a day of the zone.
     pub(crate) fn of_days(asked: TimeRange, zone: TimeZone, now: Now) -> Result<Range, Error> {
         let range = Range::at(asked, now)?;
         let from_ms = asked.from_ms.unwrap_or_else(|| zone.start_of_day_ms(range.from_ms));
         Ok(Range { from_ms, ..range })
     }
 
-    /// The first second that is not before the range.
+    /// The first whole second within the range.
     pub(crate) fn begin_s(self) -> u64 {
         self.from_ms.div_ceil(1000)
     }
@@ -58,7 +58,7 @@ impl Range {
     }
 }
 
-/// Refuses a range that ends before it begins, or lies where no calendar shows it; its ends have these names.
+/// Rejects a range that ends before it begins or lies past the year 9999, naming the argument at fault.
 pub(crate) fn check_named(range: TimeRange, [from_name, until_name]: [&'static str; 2]) -> Result<(), Error> {
     for (argument, ms) in [(from_name, range.from_ms), (until_name, range.until_ms)] {
         if ms.is_some_and(|ms| ms > LAST_MS) {

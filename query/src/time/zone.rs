@@ -1,8 +1,8 @@
 //! Time zones, and their days.
 //!
 //! A day is a date of a zone's calendar. It begins at midnight, or, where clocks are put forward over midnight, at the first
-//! moment after that; so days on which clocks are changed have 23 or 25 hours. Something belongs to the date that
-//! the clocks of the zone show when it begins.
+//! moment after that; so days on which clocks change have 23 or 25 hours. An interval belongs to the date that
+//! the zone's clocks show when it begins.
 
 use crate::Error;
 use crate::time::{Stretches, coarsest};
@@ -11,19 +11,19 @@ use chrono_tz::{GapInfo, TZ_VARIANTS, Tz};
 use std::str::FromStr;
 use zonepulse_store::Level;
 
-/// A day on which clocks are not changed, seconds.
+/// A day without a clock change, seconds.
 pub(crate) const DAY_S: u32 = 86_400;
-/// From here on, the year 2101, the zones' rules for changing clocks are not looked up.
+/// From here on, the year 2101, clock changes are not looked up.
 const LAST_CHANGE_S: u64 = 4_133_980_800;
-/// Offsets, and when they change, count in whole five minutes, the finest roll-up's buckets. No zone has had another offset
-/// since 1972; clocks that are changed at 00:01, as in Newfoundland until 2011, count as changed at 00:00.
+/// Offsets and their changes are rounded to five minutes, the finest roll-up's buckets. No zone has had another offset
+/// since 1972; a change at 00:01, as in Newfoundland until 2011, counts as one at 00:00.
 const FINEST_S: i64 = 300;
 
-/// A time zone of the IANA database, which is a part of the program.
+/// A time zone of the IANA database, which is compiled in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeZone(Tz);
 
-/// A stretch of time in which a zone's clocks are not changed.
+/// A time range without a clock change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Steady {
     /// The first second.
@@ -35,7 +35,7 @@ pub(crate) struct Steady {
 }
 
 impl TimeZone {
-    /// Without an offset.
+    /// UTC.
     pub const UTC: TimeZone = TimeZone(Tz::UTC);
 
     /// The first moment of a date, Unix milliseconds. `None` when there is no such date, or it begins before 1970.
@@ -44,13 +44,13 @@ impl TimeZone {
         u64::try_from(start_s).ok()?.checked_mul(1000)
     }
 
-    /// When the day of a time began, Unix milliseconds.
+    /// The start of the day that contains a time, Unix milliseconds.
     pub(crate) fn start_of_day_ms(self, time_ms: u64) -> u64 {
         let local_s = i64::try_from(time_ms / 1000).unwrap_or(i64::MAX).saturating_add(self.offset_s(time_ms / 1000));
         self.start_of_local_day_ms(local_s.div_euclid(i64::from(DAY_S)))
     }
 
-    /// When the day of this number of the zone's own calendar began, counted from 1970-01-01, Unix milliseconds.
+    /// The start of a day, numbered from 1970-01-01 in the zone's calendar, Unix milliseconds.
     pub(crate) fn start_of_local_day_ms(self, day: i64) -> u64 {
         let midnight_s = day.saturating_mul(i64::from(DAY_S));
         let date = DateTime::from_timestamp(midnight_s, 0).map(|midnight| midnight.date_naive());
@@ -76,7 +76,7 @@ impl TimeZone {
         offset_s - offset_s.rem_euclid(FINEST_S)
     }
 
-    /// A range cut where clocks are changed.
+    /// A range cut at clock changes.
     pub(crate) fn steady(self, from_s: u64, until_s: u64) -> Vec<Steady> {
         let (mut found, mut from_s) = (Vec::new(), from_s);
         while from_s < until_s {
@@ -87,11 +87,11 @@ impl TimeZone {
         found
     }
 
-    /// The first second with another offset than at `from_s`, but not after `until_s`.
+    /// The first second whose offset differs from that at `from_s`, at most `until_s`.
     fn next_change_s(self, from_s: u64, until_s: u64) -> u64 {
         let offset_s = self.offset_s(from_s);
         let mut before_s = from_s;
-        // Clocks are not changed twice within a day.
+        // Clocks do not change twice within a day.
         while before_s < until_s.min(LAST_CHANGE_S) {
             let mut after_s = before_s.saturating_add(u64::from(DAY_S)).min(until_s);
             if self.offset_s(after_s) == offset_s {
@@ -107,7 +107,7 @@ impl TimeZone {
         until_s
     }
 
-    /// The coarsest roll-up of which every bucket lies in one day of the zone, whenever that is within a range.
+    /// The coarsest roll-up each of whose buckets within the range lies in one day of the zone.
     pub(crate) fn coarsest(self, from_s: u64, until_s: u64) -> Level {
         let levels = self.steady(from_s, until_s).into_iter().map(|steady| coarsest(Stretches::from(steady)));
         levels.min().unwrap_or(Level::H1).max(Level::M5)
@@ -121,7 +121,7 @@ impl Default for TimeZone {
 }
 
 impl Steady {
-    /// The number of the day in which a time lies, by the zone's own calendar, counted from 1970-01-01.
+    /// The number of the day that contains a time, from 1970-01-01 in the zone's calendar.
     pub(crate) fn local_day(self, time_s: i64) -> i64 {
         time_s.saturating_add(self.offset_s).div_euclid(i64::from(DAY_S))
     }
@@ -142,7 +142,7 @@ impl FromStr for TimeZone {
         text.parse().map(TimeZone).map_err(|_| {
             let shown: String = text.chars().take(100).collect();
             let last = |name: &str| name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
-            // A city without its continent, or in the wrong case.
+            // A city without its continent, or with the wrong case.
             let meant = TZ_VARIANTS.iter().map(|zone| zone.name()).find(|name| last(name) == last(text));
             let example = meant.map_or("write it as in Europe/Prague".to_owned(), |name| format!("did you mean {name}?"));
             Error::bad("time_zone", format!("{shown:?} is no time zone of the IANA database: {example}"))

@@ -1,22 +1,21 @@
-//! What the kernel holds a worker to.
+//! Limits that the kernel enforces on a worker.
 //!
-//! A worker needs no files, no network and no other program, so it may have none; its memory and CPU time are those of
-//! one statement. When memory is short on the machine, it is the first to go.
+//! A worker needs no files, no network and no other programs, so it may have none; its memory and CPU time are those of
+//! one statement. When the machine runs out of memory, it is the first to be killed.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// What a worker may take beyond what a statement is allowed: stacks of threads that come later, and what the allocator
-/// rounds up.
+/// Address space beyond a statement's memory: stacks of threads that start later, and what the allocator rounds up.
 const SLACK_BYTES: u64 = 32 << 20;
-/// A statement must not keep batches, health checks and questions waiting.
+/// Statements must not delay batches, health checks and questions.
 const NICE_WORKER: libc::c_int = 10;
-/// Answering questions, and reading for statements, is the central's work, and holds its locks for moments.
+/// Answering questions and reading for statements is the central's own work, and briefly holds its locks.
 const NICE_SCAN: libc::c_int = 5;
-/// The socket, and what the runtime waits with.
+/// The socket, and the runtime's event queue.
 const MAX_FILES: u64 = 64;
-/// Whom the kernel ends first when there is no memory left.
+/// The score of the process to be killed first when memory runs out.
 const FIRST_TO_GO: &[u8] = b"1000";
 
 /// Gives up what a worker does not need. To be called before there are threads.
@@ -24,7 +23,7 @@ pub(super) fn harden() -> io::Result<()> {
     set(libc::RLIMIT_CORE, 0, 0)?;
     set(libc::RLIMIT_FSIZE, 0, 0)?;
     set(libc::RLIMIT_NOFILE, MAX_FILES, MAX_FILES)?;
-    // Refused where the system forbids it; the central is then no worse off than with a busy client.
+    // Some systems forbid this; the central is then no worse off than with a busy client.
     let _ = fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
     nice(NICE_WORKER);
     // SAFETY: these options take plain numbers and touch no memory of ours.
@@ -35,7 +34,7 @@ pub(super) fn harden() -> io::Result<()> {
     Ok(())
 }
 
-/// Lets the calling thread go behind those that are in a hurry.
+/// Lowers the priority of the calling thread.
 pub(crate) fn go_behind() {
     nice(NICE_SCAN);
 }
@@ -46,14 +45,14 @@ fn nice(value: libc::c_int) {
     let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) };
 }
 
-/// From now on the address space grows by no more than this and some slack.
+/// Limits further growth of the address space to this and some slack.
 pub(super) fn bound_memory(memory_bytes: usize) -> io::Result<()> {
     let (size_bytes, _) = Memory::open()?.now()?;
     let most = size_bytes.saturating_add(memory_bytes as u64).saturating_add(SLACK_BYTES);
     set(libc::RLIMIT_AS, most, most)
 }
 
-/// From now on the process has so many more seconds of CPU time, and is ended after them.
+/// Gives the process this many more seconds of CPU time, after which the kernel ends it.
 pub(super) fn bound_cpu(more_s: u64) -> io::Result<()> {
     // SAFETY: all zeroes is a valid value, which the call overwrites.
     let mut used: libc::rusage = unsafe { std::mem::zeroed() };
@@ -65,7 +64,7 @@ pub(super) fn bound_cpu(more_s: u64) -> io::Result<()> {
     set(libc::RLIMIT_CPU, u64::try_from(used_s).unwrap_or(0).saturating_add(more_s), libc::RLIM_INFINITY)
 }
 
-/// What says how much memory this process has. It is kept open, since every statement asks.
+/// The file that tells this process's memory, kept open because every statement reads it.
 pub(super) struct Memory(File);
 
 impl Memory {
@@ -88,7 +87,7 @@ impl Memory {
     }
 }
 
-/// Gives memory that the allocator keeps back to the system.
+/// Returns the allocator's free memory to the system.
 pub(super) fn trim() {
     // SAFETY: only the allocator's own memory is touched.
     #[cfg(target_env = "gnu")]

@@ -1,7 +1,7 @@
 //! The central's side of a worker's scans: each on a thread, some batches ahead of the worker.
 //!
 //! A small batch waits until it is known whether it is the last one, and is then sent together with the end: most scans
-//! have one batch, and the worker is woken once. A large one does not wait, so what waits is little.
+//! have one batch, and the worker wakes once. A large batch does not wait, so little is held back.
 
 use super::WINDOW;
 use super::frame::{Frame, Kind};
@@ -20,27 +20,27 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
-/// How many scans of a statement may be open at the same time.
+/// Maximum number of open scans of a statement.
 const MAX_SCANS: usize = 64;
-/// A request of more bytes than this takes memory that is accounted for: of the ids that it lists.
+/// The memory for the ids of a larger request is accounted for, bytes.
 const LARGE_REQUEST_BYTES: usize = 64 << 10;
-/// So many names are looked up without a thread. What is known of them is a small batch.
+/// Up to this many names are looked up without a thread: the dictionary is in memory, and the answer is a small batch.
 const FEW_NAMES: usize = 16;
-/// A batch of at most so many bytes waits for the next one, or the end.
+/// A batch of up to this many bytes waits for the next one, or the end.
 const SMALL_BATCH_BYTES: usize = 64 << 10;
 
-/// What a scan's thread sends.
+/// Messages from the thread of a scan.
 pub(super) enum Told {
     /// Rows.
     Frame(Frame),
-    /// A scan has ended: with its last rows, or why it failed.
+    /// The end of a scan: its last rows, or why it failed.
     Ended(u32, Result<Vec<u8>, Error>),
 }
 
 /// The scans of one statement. Dropping them ends their threads.
 pub(super) struct Scans {
     here: Here,
-    /// The moment that the statement takes for now. Whatever a worker asks for, it gets nothing that has expired by then.
+    /// The time for the statement. Whatever a worker requests, it gets nothing that had expired by then.
     now: Now,
     threads: Arc<Threads>,
     pool: Arc<dyn MemoryPool>,
@@ -53,7 +53,7 @@ impl Scans {
         Scans { here, now, threads, pool, open: HashMap::new(), told }
     }
 
-    /// Begins a scan. What is found at once is answered at once.
+    /// Starts a scan. A few names are answered immediately.
     pub(super) fn begin(&mut self, number: u32, request: &[u8]) -> Result<Option<Frame>, Error> {
         if self.open.len() >= MAX_SCANS {
             return Err(Error::TooLarge(format!("more than {MAX_SCANS} tables or parts of tables are read at the same time")));
@@ -75,7 +75,7 @@ impl Scans {
         let output = window.clone().output(number, told.clone(), encoding.clone());
         let read = move || {
             let result = here.read(&request, now, memory, output).map_err(Error::from).map(|()| encoding.lock().last());
-            // Nobody listens when the statement has ended.
+            // The receiver is gone if the statement has ended.
             let _ = told.blocking_send(Told::Ended(number, result));
         };
         self.threads.run(read).map_err(|error| Error::Engine(error.into()))?;
@@ -90,7 +90,7 @@ impl Scans {
         }
     }
 
-    /// Nobody wants more of a scan, or there is no more.
+    /// Ends a scan that is cancelled or complete.
     pub(super) fn end(&mut self, number: u32) {
         if let Some(window) = self.open.remove(&number) {
             window.change(|state| state.gone = true);
@@ -128,7 +128,7 @@ impl Window {
         self.changed.notify_all();
     }
 
-    /// Waits for room; false when nobody wants more.
+    /// Waits for room; false once the scan is cancelled.
     fn take_room(&self) -> bool {
         let mut state = self.state.lock();
         while state.room == 0 && !state.gone {
@@ -155,7 +155,7 @@ impl Window {
     }
 }
 
-/// The batches of a scan on their way into bytes.
+/// Encodes the batches of a scan.
 struct Encoding {
     schema: SchemaRef,
     writer: Option<StreamWriter<Vec<u8>>>,
@@ -173,7 +173,7 @@ impl Encoding {
         if !self.held.is_empty() {
             send(std::mem::take(&mut self.held))?;
         }
-        // A batch of the request's own schema is always written.
+        // Encoding a batch with the request's own schema cannot fail.
         let Some(bytes) = self.encoded(batch) else { return ControlFlow::Break(()) };
         if bytes.len() > SMALL_BATCH_BYTES {
             return send(bytes);
@@ -191,7 +191,7 @@ impl Encoding {
         Some(std::mem::take(writer.get_mut()))
     }
 
-    /// What is left when no batch comes any more; empty where there is nothing.
+    /// The remaining bytes after the last batch, possibly none.
     fn last(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.held)
     }

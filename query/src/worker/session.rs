@@ -27,11 +27,11 @@ use zonepulse_store::{Kinds, Level, Selection, SystemSelection};
 /// The tables by name, and memory.
 pub(super) struct Session {
     context: SessionContext,
-    /// As it began, for plans that do not depend on the time: to copy it costs more than many an answer.
+    /// The initial state, for plans that do not depend on the time: copying it costs more than many an answer.
     state: SessionState,
     task: Arc<TaskContext>,
     plans: PlanCache,
-    /// The tables as the release before had them, for statements that name what is not there any more.
+    /// The tables of the previous release, for statements that use a removed column.
     former: OnceLock<SessionContext>,
     link: Arc<Link>,
     threads: usize,
@@ -52,7 +52,7 @@ impl Session {
         Ok(self.former.get_or_init(|| former))
     }
 
-    /// Begins to execute a statement, for which it is now.
+    /// Starts a statement, with this time as now.
     pub(super) async fn rows(&self, text: &str, now: Now) -> Result<SendableRecordBatchStream, Error> {
         let plan = match self.plans.of(text) {
             Some(plan) => self.executable(&plan, &self.state).await?,
@@ -63,7 +63,7 @@ impl Session {
 
     async fn newly_planned(&self, text: &str, now: Now) -> Result<Arc<dyn ExecutionPlan>, Error> {
         let statement = parse(text)?;
-        // One copy of the session's state for all steps: it knows what time it is for this statement.
+        // One copy of the session's state for all steps, with this statement's time.
         let mut state = state_at(&self.context, now);
         let planned = state.statement_to_plan(statement.clone()).await;
         let plan = match planned {
@@ -73,7 +73,7 @@ impl Session {
             }
             planned => planned.map_err(of_statement)?,
         };
-        // The statement was looked at by its kind; this looks at everything that it became.
+        // The parser checked the kind of the statement; this checks the whole plan.
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan).map_err(of_statement)?;
         let lasts = lasts(&plan).map_err(of_statement)?;
@@ -84,13 +84,13 @@ impl Session {
         self.executable(&plan, &state).await
     }
 
-    /// Gives a plan its scans, as the tables are now.
+    /// Gives a plan its scans of the current tables.
     async fn executable(&self, plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>, Error> {
         state.query_planner().create_physical_plan(plan, state).await.map_err(of_statement)
     }
 }
 
-/// The state of a session in which `now()` is this moment.
+/// A copy of a session's state in which `now()` is this moment.
 fn state_at(context: &SessionContext, now: Now) -> SessionState {
     let mut state = context.state();
     let now = i64::try_from(now.ns()).unwrap_or(i64::MAX);
@@ -98,7 +98,7 @@ fn state_at(context: &SessionContext, now: Now) -> SessionState {
     state
 }
 
-/// The tables, each as it is to be seen.
+/// A session with all tables, each mapped by `seen`.
 fn tables(
     link: &Arc<Link>,
     runtime: Arc<RuntimeEnv>,
@@ -107,12 +107,12 @@ fn tables(
 ) -> Result<SessionContext, Error> {
     let mut config = config(threads).with_information_schema(true);
     config.options_mut().sql_parser.collect_spans = true;
-    // It also cuts off rows before they are put together by the window's partition: neighbours are then missing.
+    // It also limits rows before they are partitioned for the window, which then misses neighbours.
     config.options_mut().optimizer.enable_window_limits = false;
     let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
     let builder = builder.with_default_features().with_analyzer_rule(Arc::new(CanonicalHosts));
     let mut state = builder.with_physical_optimizer_rule(Arc::new(SumInScan)).build();
-    // EXTRACT, SUBSTRING and POSITION: the functions are there, their syntax is not among the features.
+    // EXTRACT, SUBSTRING and POSITION: the default features include the functions, but not their syntax.
     state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
     state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
     state.register_expr_planner(Arc::new(WholeNumbers))?;

@@ -1,4 +1,4 @@
-//! The grid of steps that rates are on.
+//! The grid of steps for rates.
 
 use super::reported::{Reported, least_common_multiple};
 use crate::observed::Lattice;
@@ -6,11 +6,11 @@ use crate::questions::question::size;
 use crate::time::{Range, Stretches};
 use crate::{Error, MAX_LIMIT};
 
-/// The step where no probe reported any interval, seconds.
+/// The step if no probe has reported, seconds.
 const DEFAULT_STEP_S: u64 = 60;
 /// The finest roll-up's buckets, seconds.
 const FINEST_S: u64 = 300;
-/// The most rows of a grid.
+/// Maximum number of rows of a grid.
 const MAX_ROWS: u64 = MAX_LIMIT;
 
 /// Consecutive steps, numbered from the epoch.
@@ -25,7 +25,7 @@ impl Grid {
     pub(super) fn new(reported: &Reported, range: Range, asked: Option<u32>) -> Result<Self, Error> {
         let (common_s, expired) = reported.common_interval(range);
         let default_s = common_s.unwrap_or(DEFAULT_STEP_S);
-        // What raw points say no more, roll-ups still do.
+        // Roll-ups outlive raw points.
         let default_s = if expired { least_common_multiple(default_s, FINEST_S) } else { default_s };
         let step_s = asked.map_or(default_s, u64::from);
         if step_s == 0 || !step_s.is_multiple_of(common_s.unwrap_or(1)) {
@@ -43,7 +43,7 @@ impl Grid {
         Ok(grid)
     }
 
-    /// Refuses more rows than an answer has.
+    /// Rejects more rows than an answer may have.
     pub(super) fn check(self, series: usize) -> Result<usize, Error> {
         let rows = self.steps.checked_mul(series as u64).filter(|rows| *rows <= MAX_ROWS);
         rows.map(size).ok_or_else(|| {
@@ -54,12 +54,12 @@ impl Grid {
         })
     }
 
-    /// The length fits: steps of more seconds than that were refused.
+    /// The steps. Their length fits, because longer ones were rejected.
     pub(super) fn stretches(self) -> Stretches {
         Stretches::of(u32::try_from(self.step_s).unwrap_or(u32::MAX))
     }
 
-    /// When a step begins, counted from the grid's first.
+    /// The start of a step, counted from the grid's first.
     pub(super) fn start_s(self, step: u64) -> u64 {
         (self.first + step) * self.step_s
     }
@@ -76,7 +76,7 @@ impl Grid {
         Lattice { begin_ms: self.begin_s() * 1000, step_ms: self.step_s * 1000, steps: self.steps }
     }
 
-    /// The steps, counted from the grid's first, that a stretch of time overlaps.
+    /// The steps, counted from the grid's first, that overlap a time range.
     pub(super) fn overlapped(self, start_s: u64, end_s: u64) -> std::ops::Range<usize> {
         let from = (start_s / self.step_s).saturating_sub(self.first);
         let until = end_s.div_ceil(self.step_s).saturating_sub(self.first).min(self.steps);

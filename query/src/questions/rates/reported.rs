@@ -6,7 +6,7 @@ use crate::{Error, Filter};
 use std::collections::{BTreeMap, BTreeSet};
 use zonepulse_store::{Level, Listened, Server, Store};
 
-/// When the selected servers' probes reported, and from when on they have raw points.
+/// When the selected servers' probes reported, and since when raw points are kept.
 pub(super) struct Reported {
     pub(super) observed: Observed,
     pub(super) runs: Vec<Run>,
@@ -14,7 +14,7 @@ pub(super) struct Reported {
     kept_from_s: BTreeMap<u32, u64>,
 }
 
-/// Intervals of one server and length that leave no gap, Unix seconds. A day is mostly one run, and not 1,440 intervals.
+/// Intervals of one server and length without a gap, Unix seconds. A day is usually one run instead of 1,440 intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
     pub(super) server_id: u32,
@@ -30,7 +30,7 @@ impl Reported {
         Ok(Reported { observed, runs: Vec::new(), kept_from_s: kept_from_s.collect() })
     }
 
-    /// Reads what was reported of intervals that start in this time.
+    /// Reads the reports of intervals that start in this range.
     pub(super) fn read(&mut self, store: &Store, from_s: u64, until_s: u64) -> Result<(), Error> {
         let runs = &mut self.runs;
         self.observed.read(store, from_s, until_s, &mut |listened| {
@@ -47,7 +47,7 @@ impl Reported {
         })
     }
 
-    /// The smallest time that every interval reported in the range divides, and whether raw points of a
+    /// The least common multiple of the intervals reported in the range, and whether raw points of a
     /// whole interval have expired.
     pub(super) fn common_interval(&self, range: Range) -> (Option<u64>, bool) {
         let from_s = range.from_ms / 1000;
@@ -61,13 +61,12 @@ impl Reported {
         (intervals.into_iter().reduce(least_common_multiple), expired)
     }
 
-    /// Whether raw points of this start are there no more.
+    /// Whether raw points with this start have expired.
     pub(super) fn expired(&self, server_id: u32, start_s: u64) -> bool {
         self.kept_from_s.get(&server_id).is_some_and(|kept_from_s| start_s < *kept_from_s)
     }
 }
 
-/// The smallest number that both divide.
 pub(super) fn least_common_multiple(a: u64, b: u64) -> u64 {
     let (mut divisor, mut rest) = (a.max(1), b);
     while rest > 0 {

@@ -1,4 +1,4 @@
-//! The rows of rates: sums put onto a grid of steps, and divided.
+//! The rows of rates: sums placed on a grid of steps, and divided.
 
 use super::grid::Grid;
 use super::reported::Reported;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use zonepulse_dns::Action;
 use zonepulse_store::{Level, Server};
 
-/// Sums are read by server in at most so many stretches of time: each is a plan of its own.
+/// The maximum number of stretches in which sums are read by server: each takes a plan of its own.
 const MOST_APART: usize = 8;
 
 /// Sums of a part of the grid.
@@ -29,7 +29,7 @@ pub(super) struct Part {
     pub(super) apart: bool,
 }
 
-/// What the sums of each step are divided by.
+/// The divisor of each step's sum.
 pub(super) enum Divisors {
     /// Each row is about one server.
     OfEach,
@@ -61,7 +61,7 @@ impl Divisors {
         Divisors::Together { ms, apart }
     }
 
-    /// Where sums have to be read by server: stretches of steps.
+    /// The stretches of steps in which sums have to be read by server.
     pub(super) fn apart(&self) -> Vec<Range<u64>> {
         match self {
             Divisors::OfEach => Vec::new(),
@@ -70,7 +70,7 @@ impl Divisors {
     }
 }
 
-/// Rising numbers as at most so many stretches: parted where the largest gaps are.
+/// Ascending numbers as at most this many ranges, separated at the largest gaps.
 fn stretches(numbers: &[u64], most: usize) -> Vec<Range<u64>> {
     let pairs = numbers.iter().zip(numbers.iter().skip(1));
     let mut gaps: Vec<Range<u64>> = pairs.map(|(one, next)| one + 1..*next).filter(|gap| !gap.is_empty()).collect();
@@ -83,7 +83,7 @@ fn stretches(numbers: &[u64], most: usize) -> Vec<Range<u64>> {
     begins.zip(ends).map(|(begin, end)| begin..end).collect()
 }
 
-/// What tells a series from another: server, kind and record, each only where rates are split by it.
+/// The identity of a series: server, kind and record, each only if rates are split by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Series {
     server_id: Option<u32>,
@@ -91,10 +91,10 @@ struct Series {
     record_id: Option<u32>,
 }
 
-/// Hits of one server in a step that servers covered for different times: where they belong, and what they are divided by.
+/// Hits of one server in a step that servers covered for different times: row, divisor, and hits.
 type Share = (usize, u64, i64);
 
-/// The rows of the grid while they are being filled: step by step, and the series in each.
+/// The rows of the grid, ordered by step and then series.
 struct Rows {
     hits: Vec<i64>,
     rates: Vec<f64>,
@@ -104,7 +104,7 @@ struct Rows {
 }
 
 impl Rows {
-    /// Adds hits to a row. Those that nobody covered, because their reports have expired, are of the whole step.
+    /// Adds hits to a row. Hits without coverage, whose reports have expired, count as observed during the whole step.
     fn add(&mut self, place: usize, hits: i64) {
         if let Some((sum, divisor_ms)) = self.hits.get_mut(place).zip(self.divisors_ms.get_mut(place)) {
             *sum = sum.saturating_add(hits);
@@ -114,15 +114,15 @@ impl Rows {
         }
     }
 
-    /// Divides, row by row, but for those rows whose servers covered different times.
+    /// Divides all rows except those whose servers covered different times.
     fn divide(&mut self) {
         for ((rate, hits), divisor_ms) in self.rates.iter_mut().zip(&self.hits).zip(&self.divisors_ms) {
             *rate = rate_of(*hits, *divisor_ms);
         }
     }
 
-    /// Divides those rows: hits by hits that were observed for the same time, the shortest first, so that a rate does not
-    /// depend on the order in which sums came.
+    /// Divides those rows: hits with equal divisors together, the smallest divisor first, so that a rate does not
+    /// depend on the order of the sums.
     fn divide_shares(&mut self, mut shares: Vec<Share>) {
         shares.sort_unstable();
         for of_row in shares.chunk_by(|one, next| one.0 == next.0) {
@@ -142,7 +142,7 @@ fn rate_of(hits: i64, divisor_ms: u64) -> f64 {
     if divisor_ms == 0 { 0.0 } else { hits as f64 / (divisor_ms as f64 / 1000.0) }
 }
 
-/// The sums, put onto the grid and divided.
+/// Places the sums on the grid and divides them.
 pub(super) fn fill(
     known: &[Server],
     filter: &Filter,
@@ -193,7 +193,7 @@ fn batches(parts: &[Part]) -> impl Iterator<Item = (&RecordBatch, bool)> {
     parts.iter().flat_map(|part| part.sums.batches.iter().map(|batch| (batch, part.apart)))
 }
 
-/// What is divided by, row by row.
+/// The divisor of each row.
 fn spread(observed: &Observed, grid: Grid, divisors: Divisors, of_server: &BTreeMap<u32, Vec<usize>>, count: usize) -> Vec<u64> {
     if let Divisors::Together { ms, .. } = divisors {
         return if count == 1 { ms } else { ms.into_iter().flat_map(|ms| std::iter::repeat_n(ms, count)).collect() };
@@ -212,7 +212,7 @@ fn spread(observed: &Observed, grid: Grid, divisors: Divisors, of_server: &BTree
     all
 }
 
-/// Where some of what was reported of a step is there no more, its sum is not known.
+/// The sum of a step is unknown if some of its raw points have expired.
 fn forget_expired(
     divisors_ms: &mut [u64],
     grid: Grid,
@@ -237,7 +237,7 @@ fn forget_expired(
     }
 }
 
-/// The series that there are whether or not they had a hit. Records are too many for that.
+/// The series that exist even without hits. There are too many records for that.
 fn known_series(known: &[Server], filter: &Filter, by: By) -> Vec<Series> {
     if by.record {
         return Vec::new();
@@ -266,7 +266,7 @@ struct Sums<'a> {
     starts_ms: &'a [i64],
     hits: &'a [i64],
     server_ids: Option<&'a [u32]>,
-    /// Whether servers are series.
+    /// Whether rates are split by server.
     by_server: bool,
     kinds: Option<&'a [u16]>,
     record_ids: Option<&'a [u32]>,

@@ -1,16 +1,16 @@
 //! Requests per second: hits on a grid of steps, divided by the time in which they were observed.
 //!
-//! A step is aligned to the clock, and a whole number of every interval that the probes report, so
-//! that each interval lies in one step. For each step and series (a series is one combination of
-//! what the rates are split by) the answer has a row: `null` when no probe of the series' servers
-//! covered anything of that time, 0 when they did and had no hit.
+//! A step is aligned to the clock, and a multiple of every interval that the probes report, so
+//! that each interval lies in one step. The answer has a row for each step and series, which is one combination of
+//! the values that rates are split by: `null` if no probe of the series' servers
+//! covered any of that time, 0 if they did and saw no hit.
 //!
-//! The rate of a step is the sum of the servers' rates, and each of these is the server's hits by the seconds that its probe
-//! covered (`observed`). Hits of servers that covered the same time are added before they are divided; mostly that is the
-//! whole step, and the scan adds them up. Only where servers covered different times are sums read by server (`rates`).
+//! The rate of a step is the sum of the servers' rates, each of which is the server's hits divided by the seconds that its
+//! probe covered (`observed`). Hits of servers that covered the same time are added before dividing; usually that is the
+//! whole step, and the scan adds them up. Only where servers covered different times are sums read by server (`rows`).
 //!
-//! Steps that are no whole buckets of a roll-up are added up from raw points. Where those have
-//! expired such a step is `null`, too: what it had is not known any more.
+//! Steps that are not made of whole buckets of a roll-up are added up from raw points. Where those have
+//! expired, such a step is `null` too: its hits are no longer known.
 
 use super::grid::Grid;
 use super::reported::Reported;
@@ -51,7 +51,7 @@ impl Question {
                 let (begin_s, end_s) = (range.from_ms / 1000, range.end_s());
                 reported.read(store, begin_s.saturating_sub(MAX_INTERVAL_S), end_s)?;
                 let grid = Grid::new(&reported, range, step_s)?;
-                // The ends of the grid may lie beyond those of the range.
+                // The grid may extend beyond the range.
                 reported.read(store, grid.begin_s().saturating_sub(MAX_INTERVAL_S), begin_s.saturating_sub(MAX_INTERVAL_S))?;
                 reported.read(store, end_s, grid.end_s())?;
                 reported.observed.settle();
@@ -79,11 +79,11 @@ impl Question {
         self.page(sums, &shape, page, Some(&marks)).await
     }
 
-    /// The sums of the grid, those of some stretches of its steps by server.
+    /// The sums of the grid, in some stretches of its steps split by server.
     async fn parts(&self, selection: &Selection, grid: Grid, by: By, apart: &[std::ops::Range<u64>]) -> Result<Vec<Part>, Error> {
         let mut parts = Vec::new();
         let mut at = 0;
-        // Before, between and behind them.
+        // Before, between and after them.
         let ends = apart.iter().flat_map(|stretch| [(stretch.start, false), (stretch.end, true)]);
         for (end, apart) in ends.chain([(grid.steps, false)]) {
             if at < end {
