@@ -19,6 +19,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, SecurityReq
 use utoipa::{IntoParams, Modify, OpenApi as _, ToSchema};
 
 mod aggregate;
+use aggregate::Interval;
 pub use aggregate::{ByAndInterval, DnsAggregate, DnsRate, KeptTotals};
 
 /// Where the document is.
@@ -383,21 +384,6 @@ enum Escape {
     Spreadsheet,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a parameter")]
-enum Interval {
-    #[schema(rename = "5m")]
-    M5,
-    #[schema(rename = "15m")]
-    M15,
-    #[schema(rename = "30m")]
-    M30,
-    #[schema(rename = "1h")]
-    H1,
-    #[schema(rename = "1d")]
-    D1,
-}
-
 /// Declares a row: its fields in order, so that a test can hold them against the query engine's answers.
 macro_rules! row {
     ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $field:ident $(as $renamed:literal)?: $kind:ty,)* }) => {
@@ -409,8 +395,6 @@ macro_rules! row {
         }
     };
 }
-
-use row;
 
 row! {
     /// The hits of one record, action and response code on one server in one interval.

@@ -2,10 +2,10 @@
 
 use datafusion::error::DataFusionError;
 
-/// Why a question has no answer, and who can do something about it.
+/// Why a question has no answer, and what can be done about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The question cannot be meant so: the caller has to change the argument.
+    /// An argument is invalid: the caller has to change it.
     #[error("{argument}: {reason}")]
     BadArgument {
         /// The argument at fault, as the API names it (`host`, `step`, `sort` …).
@@ -13,26 +13,26 @@ pub enum Error {
         /// What is wrong with it and what would be right.
         reason: String,
     },
-    /// The answer is larger than an answer may be, or needs more memory than questions may use: ask for less
+    /// The answer exceeds the limit of rows or bytes, or needs more memory than questions may use: ask for less
     /// time, fewer servers or fewer groups.
     #[error("{0}; narrow the time range or the filter")]
     TooLarge(String),
-    /// The statement took longer than it may, milliseconds: ask for less.
+    /// The statement took longer than this limit, milliseconds: ask for less.
     #[error("the statement took more than {} s; narrow the time range or the filter", .0 / 1000)]
     TooSlow(u64),
-    /// The client did not read its answer, for so many seconds.
+    /// The client did not read its answer for this many seconds.
     #[error("the answer was not read for {0} s")]
     Unread(u64),
-    /// The process that a statement runs in could not be started, or has ended by itself.
+    /// The worker process of a statement could not be started, or exited on its own.
     #[error("{0}")]
     Worker(String),
-    /// Too many questions at a time: ask again later.
+    /// Too many questions are running: ask again later.
     #[error("too many questions are being answered: ask again later")]
     Busy,
     /// The store could not be read.
     #[error("the store could not be read: {0}")]
     Store(#[from] zonepulse_store::Error),
-    /// A defect of the engine, or of the way it is used here.
+    /// A defect of the engine, or of its use here.
     #[error("the query engine failed: {0}")]
     Engine(#[source] DataFusionError),
 }

@@ -6,6 +6,7 @@
 //! This crate makes **tables** of them, which any DataFusion plan can read, and answers the
 //! **questions** that the monitoring API asks with plans over those tables.
 //!
+//! * Whatever a table, plan, request or answer has is a [`Column`]: one name, type and meaning everywhere.
 //! * A table takes from a plan the columns that it wants, the filters that the store can apply
 //!   itself, and the number of rows that is enough. Whatever is said of servers, records, kinds and
 //!   time becomes a [`Selection`](zonepulse_store::Selection) of the store, exactly; `EXPLAIN` shows it.
@@ -16,8 +17,9 @@
 //!   [`Engine::coverage`]) takes a [`Filter`], a [`TimeRange`], what to split the sums by ([`By`]) and a
 //!   [`Page`], all typed, and gives an [`Answer`]: Arrow batches of a fixed shape, and how many rows
 //!   there are in all. No SQL is put together from what callers say.
-//! * Whoever writes SQL asks with [`Engine::sql`]: one statement that reads, in a process of its own, with bounds that the
-//!   kernel keeps, its rows as they come.
+//! * SQL from outside is answered by [`Engine::sql`]: one statement that reads, in a process of its own, with bounds that the
+//!   kernel enforces, its rows as they come.
+//! * Each question and statement reads the [`Clock`] once, when it is asked. All of its parts see the store as of that moment.
 //! * Plans group and sort by the store's numbers. Names are looked up for the rows of the page, unless
 //!   the order depends on them.
 //! * Everything is bounded: memory, which all questions share, with no spilling to disk; threads; how
@@ -27,53 +29,30 @@
 //!
 //! It writes nothing, and knows no HTTP and no JSON. It checks what arguments mean, not who may ask.
 
-mod arithmetic;
-mod coverage;
-mod data;
-mod days;
+mod columns;
 mod engine;
 mod error;
-mod explain;
-mod groups;
-mod hosts;
-mod idn;
-mod levels;
+mod names;
 mod observed;
-mod pattern;
-mod plan;
-mod plans;
-mod pushdown;
+mod options;
 mod questions;
-mod rates;
-mod raw;
-mod read;
-mod request;
-mod rows;
-mod rps;
-mod saturating;
-mod scan;
-mod select;
-mod series;
-mod shape;
+mod reading;
 mod sql;
-mod statement;
-mod summed;
 mod system;
-mod table;
-mod totals;
-mod types;
+mod tables;
+mod time;
 mod worker;
-mod zone;
 
+pub use columns::{Column, Dimension, Role, Type, Unit};
 pub use engine::{Engine, Load, Turns};
 pub use error::Error;
-pub use pattern::HostPattern;
-pub use sql::{SqlAnswer, SqlLimits};
-pub use statement::{MAX_SQL_BYTES, warning_of};
+pub use names::HostPattern;
+pub use options::Options;
+pub use questions::{Answer, By, Filter, Kept, MAX_LIMIT, Page, SortKey};
+pub use sql::{MAX_SQL_BYTES, SqlAnswer, SqlLimits, warning_of};
 pub use system::SystemFilter;
-pub use types::{Answer, Bucket, By, Filter, Interval, Kept, MAX_LIMIT, Options, Page, SortKey, TimeRange};
+pub use time::{Bucket, Clock, Interval, Now, TimeRange, TimeZone};
 pub use worker::{SqlWorkers, run as run_worker};
-pub use zone::TimeZone;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,15 @@
 //! Sums and rates of hits: the parameters of `GET /api/v2/monitoring/dns/aggregate` that no other call has, its rows, and those of
 //! `GET /api/v2/monitoring/dns/rps`.
+//!
+//! The names and types of the fields are those of the query engine's columns. The fields that identify a group are the same in
+//! both rows, except for when they are present.
 
-use super::{Action, By, row};
-use utoipa::{IntoParams, ToSchema};
+use super::{Action, By};
+use std::iter::once;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, RefBuilder, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
+use zonepulse_query::{Column, Dimension, Interval as Length, Type as Values};
 
 /// Which totals of all time to give.
 #[derive(IntoParams)]
@@ -37,123 +44,182 @@ pub struct ByAndInterval {
     by: Option<Vec<By>>,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a parameter")]
-enum IntervalOrAll {
-    #[schema(rename = "5m")]
-    M5,
-    #[schema(rename = "15m")]
-    M15,
-    #[schema(rename = "30m")]
-    M30,
-    #[schema(rename = "1h")]
-    H1,
-    #[schema(rename = "1d")]
-    D1,
-    #[schema(rename = "all")]
-    All,
-}
+/// The words of `interval`.
+pub(super) enum Interval {}
 
-row! {
-    /// Hits, of all time, of a range or of a bucket. Which fields there are depends on `interval` and `by`.
-    DnsAggregate {
-        /// Start of the bucket or day; with `interval`, but for `all`.
-        #[schema(nullable = false)]
-        #[schema(format = DateTime)]
-        time: Option<String>,
-        /// The resource that the record belongs to, or 0; in totals of all time and with `by=record`.
-        #[schema(nullable = false)]
-        resource_id: Option<u64>,
-        /// Owner name; in totals of all time and with `by=record`.
-        #[schema(nullable = false)]
-        #[schema(example = "www.example.com.")]
-        host: Option<String>,
-        /// Record type; in totals of all time and with `by=record`.
-        #[schema(nullable = false)]
-        #[schema(example = "AAAA")]
-        record_type as "type": Option<String>,
-        /// Whether the host is `<other>`, or `<other>` and a zone: a sum and no name; in totals of all time and with `by=record`.
-        #[schema(nullable = false)]
-        folded: Option<bool>,
-        /// The server's id; with `by=server`.
-        #[schema(nullable = false)]
-        server_id: Option<u32>,
-        /// The server's display name; with `by=server`.
-        #[schema(nullable = false)]
-        server: Option<String>,
-        /// `request` or `response`; with `by=action`.
-        #[schema(nullable = false)]
-        action: Option<Action>,
-        /// DNS messages.
-        hits: u64,
-        /// Time of the first of them; in totals of all time only.
-        #[schema(nullable = false)]
-        #[schema(format = DateTime)]
-        first_seen: Option<String>,
-        /// Time of the last of them.
-        #[schema(format = DateTime)]
-        last_access: String,
-        /// In a series, how many of `servers` observed all of the bucket or day: their probes listened without a gap and saw the
-        /// DNS server's messages. Where it is open, all that they can have reported by now. If they are fewer than `servers`,
-        /// the sum is partial.
-        #[schema(nullable = false)]
-        observed_servers: Option<u32>,
-        /// In a series, how many servers the sum is about: the selected ones that were registered before the bucket or day
-        /// ended and not removed before it began, whether or not they have ever reported. Samples, and servers without DNS
-        /// monitoring, count only where they reported.
-        #[schema(nullable = false)]
-        servers: Option<u32>,
-        /// In a series, whether reports of the bucket or day can be expected to come.
-        #[schema(nullable = false)]
-        open: Option<bool>,
+impl PartialSchema for Interval {
+    fn schema() -> RefOr<Schema> {
+        words(Length::words())
     }
 }
 
-row! {
-    /// Hits per second in a step. Which fields there are depends on `by`.
-    DnsRate {
-        /// Start of the step.
-        #[schema(format = DateTime)]
-        time: String,
-        /// The resource that the record belongs to, or 0; with `by=record`.
-        #[schema(nullable = false)]
-        resource_id: Option<u64>,
-        /// Owner name; with `by=record`.
-        #[schema(nullable = false)]
-        #[schema(example = "www.example.com.")]
-        host: Option<String>,
-        /// Record type; with `by=record`.
-        #[schema(nullable = false)]
-        #[schema(example = "AAAA")]
-        record_type as "type": Option<String>,
-        /// Whether the host is `<other>`, or `<other>` and a zone: a sum and no name; with `by=record`.
-        #[schema(nullable = false)]
-        folded: Option<bool>,
-        /// The server's id; with `by=server`.
-        #[schema(nullable = false)]
-        server_id: Option<u32>,
-        /// The server's display name; with `by=server`.
-        #[schema(nullable = false)]
-        server: Option<String>,
-        /// `request` or `response`; with `by=action`.
-        #[schema(nullable = false)]
-        action: Option<Action>,
-        /// Hits per second: the sum over the servers of their hits by the seconds that their probes covered. Null when nothing
-        /// of this step was observed, 0 when there was no hit.
-        #[schema(required)]
-        rps: Option<f64>,
-        /// Hits; null when nothing was observed.
-        #[schema(required)]
-        hits: Option<u64>,
-        /// How many of `servers` observed all of the step: their probes listened without a gap and saw the DNS
-        /// server's messages. Where it is open, all that they can have reported by now. If they are fewer than `servers`,
-        /// the sum is partial.
-        observed_servers: u32,
-        /// How many servers the sum is about: the selected ones that were registered before the step ended and
-        /// not removed before it began, whether or not they have ever reported. Samples, and servers without DNS
-        /// monitoring, count only where they reported.
-        servers: u32,
-        /// Whether reports of the step can be expected to come.
-        open: bool,
+impl ToSchema for Interval {}
+
+enum IntervalOrAll {}
+
+impl PartialSchema for IntervalOrAll {
+    fn schema() -> RefOr<Schema> {
+        words(Length::words().chain(once("all")))
     }
+}
+
+impl ToSchema for IntervalOrAll {}
+
+fn words(words: impl Iterator<Item = &'static str>) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
+}
+
+/// Hits, of all time, of a range or of a bucket.
+pub enum DnsAggregate {}
+
+impl PartialSchema for DnsAggregate {
+    fn schema() -> RefOr<Schema> {
+        let time = "Start of the bucket or day; with `interval`, but for `all`.";
+        let first_seen = "Time of the first of them; in totals of all time only.";
+        let row = ObjectBuilder::new().schema_type(Type::Object).description(Some(
+            "Hits, of all time, of a range or of a bucket. Which fields there are depends on `interval` and `by`.",
+        ));
+        let row = optional(row, Column::Time, time);
+        let row = groups(row, "in totals of all time and with `by=record`");
+        let row = required(row, Column::Hits, "DNS messages.");
+        let row = optional(row, Column::FirstSeen, first_seen);
+        let row = required(row, Column::LastAccess, "Time of the last of them.");
+        let row = optional(
+            row,
+            Column::ObservedServers,
+            "In a series, how many of `servers` observed all of the bucket or day: their probes listened without a gap and saw the\n\
+             DNS server's messages. Where it is open, all that they can have reported by now. If they are fewer than `servers`,\n\
+             the sum is partial.",
+        );
+        let row = optional(
+            row,
+            Column::Servers,
+            "In a series, how many servers the sum is about: the selected ones that were registered before the bucket or day\n\
+             ended and not removed before it began, whether or not they have ever reported. Samples, and servers without DNS\n\
+             monitoring, count only where they reported.",
+        );
+        let open = "In a series, whether reports of the bucket or day can be expected to come.";
+        optional(row, Column::Open, open).into()
+    }
+}
+
+impl ToSchema for DnsAggregate {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        refer_to_action(schemas);
+    }
+}
+
+/// Hits per second in a step.
+pub enum DnsRate {}
+
+impl PartialSchema for DnsRate {
+    fn schema() -> RefOr<Schema> {
+        let row = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .description(Some("Hits per second in a step. Which fields there are depends on `by`."));
+        let row = required(row, Column::Time, "Start of the step.");
+        let row = groups(row, "with `by=record`");
+        let row = nullable(
+            row,
+            Column::Rps,
+            "Hits per second: the sum over the servers of their hits by the seconds that their probes covered. Null when nothing\n\
+             of this step was observed, 0 when there was no hit.",
+        );
+        let row = nullable(row, Column::Hits, "Hits; null when nothing was observed.");
+        let row = required(
+            row,
+            Column::ObservedServers,
+            "How many of `servers` observed all of the step: their probes listened without a gap and saw the DNS\n\
+             server's messages. Where it is open, all that they can have reported by now. If they are fewer than `servers`,\n\
+             the sum is partial.",
+        );
+        let row = required(
+            row,
+            Column::Servers,
+            "How many servers the sum is about: the selected ones that were registered before the step ended and\n\
+             not removed before it began, whether or not they have ever reported. Samples, and servers without DNS\n\
+             monitoring, count only where they reported.",
+        );
+        required(row, Column::Open, "Whether reports of the step can be expected to come.").into()
+    }
+}
+
+impl ToSchema for DnsRate {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        refer_to_action(schemas);
+    }
+}
+
+/// Adds the fields that identify a group, each present only where sums are split by it; `by_record` says when those of a record are.
+fn groups(row: ObjectBuilder, by_record: &str) -> ObjectBuilder {
+    let record = Dimension::Record.columns().iter().map(|column| (*column, by_record));
+    let server = Dimension::Server.columns().iter().map(|column| (*column, "with `by=server`"));
+    let row = record.chain(server).fold(row, |row, (column, when)| {
+        let text = format!("{}; {when}.", meaning(column));
+        optional(row, column, &text)
+    });
+    let action = RefBuilder::new()
+        .description(Some("`request` or `response`; with `by=action`."))
+        .ref_location_from_schema_name(Action::name());
+    row.property(Column::Action.name(), action)
+}
+
+/// The meaning of a field that identifies a group.
+fn meaning(column: Column) -> &'static str {
+    match column {
+        Column::ResourceId => "The resource that the record belongs to, or 0",
+        Column::Host => "Owner name",
+        Column::Type => "Record type",
+        Column::Folded => "Whether the host is `<other>`, or `<other>` and a zone: a sum and no name",
+        Column::ServerId => "The server's id",
+        Column::Server => "The server's display name",
+        _ => "",
+    }
+}
+
+fn refer_to_action(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    schemas.push((Action::name().into(), Action::schema()));
+}
+
+/// Adds a field that only some answers have.
+fn optional(row: ObjectBuilder, column: Column, text: &str) -> ObjectBuilder {
+    row.property(column.name(), RefOr::T(Schema::Object(field(column, text))))
+}
+
+/// Adds a field that every row has.
+fn required(row: ObjectBuilder, column: Column, text: &str) -> ObjectBuilder {
+    optional(row, column, text).required(column.name())
+}
+
+/// Adds a field that every row has, and that may be null.
+fn nullable(row: ObjectBuilder, column: Column, text: &str) -> ObjectBuilder {
+    let mut field = field(column, text);
+    if let SchemaType::Type(of) = &field.schema_type {
+        field.schema_type = SchemaType::from_iter([of.clone(), Type::Null]);
+    }
+    row.property(column.name(), RefOr::T(Schema::Object(field))).required(column.name())
+}
+
+/// A column as a field of a row.
+fn field(column: Column, text: &str) -> Object {
+    let field = ObjectBuilder::new().description(Some(text));
+    let number = |format| {
+        let format = SchemaFormat::KnownFormat(format);
+        ObjectBuilder::new().schema_type(Type::Integer).format(Some(format)).minimum(Some(0)).description(Some(text))
+    };
+    let field = match column.value_type() {
+        Values::Instant => field.schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))),
+        Values::Id | Values::Kind | Values::Small => number(KnownFormat::Int32),
+        Values::Whole => number(KnownFormat::Int64),
+        Values::Fraction => field.schema_type(Type::Number).format(Some(SchemaFormat::KnownFormat(KnownFormat::Double))),
+        Values::Flag => field.schema_type(Type::Boolean),
+        Values::Text => field.schema_type(Type::String),
+    };
+    let mut field = field.build();
+    field.example = match column {
+        Column::Host => Some("www.example.com.".into()),
+        Column::Type => Some("AAAA".into()),
+        _ => None,
+    };
+    field
 }

@@ -4,21 +4,21 @@ use super::{Observed, Watched};
 use crate::TimeZone;
 use std::ops::Range;
 
-/// A day of a time zone has 23 to 25 hours: so much after its beginning the next one has begun, milliseconds.
+/// A day of a time zone has 23 to 25 hours: this long after its start, the next one has begun, milliseconds.
 const INTO_NEXT_DAY_MS: u64 = 26 * 3_600_000;
 
-/// What is said of a step.
+/// What is known about a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// How many servers observed it wholly.
+    /// The number of servers that observed all of it.
     pub(crate) observed_servers: u32,
-    /// How many servers it is about.
+    /// The number of servers that count in it.
     pub(crate) servers: u32,
-    /// Whether reports of it can be expected to come.
+    /// Whether reports about it can still be expected.
     pub(crate) open: bool,
 }
 
-/// How long steps are.
+/// The length of steps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Length {
     /// Milliseconds.
@@ -27,11 +27,11 @@ pub(crate) enum Length {
     Day(TimeZone),
 }
 
-/// Marks of any steps.
+/// The marks of any steps.
 pub(crate) struct Marks {
     observed: Observed,
     length: Length,
-    /// What is outside of this range is no part of the first or the last step, Unix milliseconds.
+    /// The first and the last step are cut to this range, Unix milliseconds.
     within: Range<u64>,
     /// Whether each row is about one server.
     by_server: bool,
@@ -42,14 +42,14 @@ impl Marks {
         Marks { observed, length, within, by_server }
     }
 
-    /// Marks of rows: of the steps that begin at these times, and with `by_server` of these servers.
+    /// The marks of rows, given the starts of their steps and, if they are about one server, its id.
     pub(crate) fn of(&self, starts_ms: &[i64], server_ids: Option<&[u32]>) -> Vec<Mark> {
         let start = |start_ms: &i64| u64::try_from(*start_ms).unwrap_or(0);
         if let (true, Some(server_ids)) = (self.by_server, server_ids) {
             let rows = starts_ms.iter().zip(server_ids);
             return rows.map(|(start_ms, id)| self.observed.mark_of_server(*id, &self.step(start(start_ms)))).collect();
         }
-        // Many rows may be about the same few steps.
+        // Many rows may share a few steps.
         let mut starts: Vec<u64> = starts_ms.iter().map(start).collect();
         starts.sort_unstable();
         starts.dedup();
@@ -69,7 +69,7 @@ impl Marks {
 }
 
 impl Observed {
-    /// The mark of a step of one server.
+    /// The mark of a step for one server.
     pub(super) fn mark_of_server(&self, server_id: u32, step: &Range<u64>) -> Mark {
         let late = step.end > self.due_ms;
         let Some(watched) = self.watched(server_id) else { return Mark { open: late, ..Mark::default() } };
@@ -79,10 +79,10 @@ impl Observed {
         Mark { observed_servers: observed.into(), servers: counts.into(), open: late && !reached }
     }
 
-    /// The marks of steps of all servers together. The steps rise and do not overlap. It takes as long as there are steps and
-    /// spans: in each span are steps that follow each other.
+    /// The marks of steps for all servers together. The steps must be in ascending order without overlap. This takes time in
+    /// proportion to steps plus spans, because each span contains consecutive steps.
     pub(super) fn marks(&self, steps: &[Range<u64>]) -> Vec<Mark> {
-        // From here on steps may be open.
+        // Steps from here on may be open.
         let closed = steps.partition_point(|step| step.end <= self.due_ms);
         let (mut counting, mut observing) = (Changes::new(steps.len()), Changes::new(steps.len()));
         let mut reached = vec![0u32; steps.len() - closed];
@@ -93,7 +93,7 @@ impl Observed {
                 let end = steps.partition_point(|step| step.end <= span.end).min(closed);
                 observing.add(first..end);
             }
-            // Few steps are that new and have been reported of.
+            // Few steps are this recent and reported.
             let late = steps.iter().enumerate().skip(closed);
             for (at, step) in late.take_while(|(_, step)| step.start < watched.reach_ms) {
                 if watched.observed(step, self.due_ms) {
@@ -116,7 +116,7 @@ impl Observed {
 }
 
 impl Watched {
-    /// Counts the server in all steps of which it is one: each once, however many of its spans overlap it.
+    /// Counts the server once in each of its steps, however many of its spans overlap the step.
     fn counts(&self, steps: &[Range<u64>], counting: &mut Changes) {
         let outside = self.covered.iter().filter(|span| span.start < self.exists.start || span.end > self.exists.end);
         let stretches = std::iter::once(self.exists.clone()).chain(outside).filter(|stretch| !stretch.is_empty());
@@ -135,7 +135,7 @@ impl Watched {
     }
 }
 
-/// Numbers that are the same for long, as what changes from one to the next.
+/// A sequence of numbers, stored as the differences between neighbours.
 struct Changes(Vec<i32>);
 
 impl Changes {
@@ -143,7 +143,7 @@ impl Changes {
         Changes(vec![0; count + 1])
     }
 
-    /// One more in each of these places.
+    /// Adds one in each of these places.
     fn add(&mut self, places: Range<usize>) {
         if places.start >= places.end {
             return;

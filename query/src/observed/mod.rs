@@ -1,16 +1,16 @@
-//! What of each step was observed, and by how many of the selected servers.
+//! How much of each step was observed, and by how many of the selected servers.
 //!
-//! A report says when a probe listened (its coverage), and for how much of that time it had reason to believe that it did not
-//! see the DNS server's messages (`blind_ms`). Of these:
+//! A report says when a probe listened (its coverage), and for how much of that time it had reason to believe that it missed
+//! the DNS server's messages (`blind_ms`). From these:
 //!
-//! * **Covered** is what rates are divided by: the union of what the reports of a server cover, so that two probes, or two runs
-//!   in one interval, count no time twice. A probe that was blind for all that its report covers and counted nothing has
-//!   covered nothing. Hits in a report that covers no time are of the whole interval.
-//! * **Observed** is a step of which a server covered every millisecond without having been blind.
-//! * A server **counts** in a step if it existed then: from when it was registered until it was removed, whether it has ever
-//!   reported or not. One without DNS monitoring, and a sample, are not expected to report; they count where they do.
-//! * A step is **open** while reports of it can be expected to come: until a short while after its end, unless all servers that
-//!   count in it have reported up to its end. Of an open step, a server has to have covered what it can have reported by now.
+//! * **Covered** time divides rates: the union of what the reports of a server cover, so that two probes, or two runs
+//!   in one interval, count no time twice. A probe that counted nothing and was blind for all that its report covers has
+//!   covered nothing. Hits in a report that covers no time belong to the whole interval.
+//! * A step is **observed** by a server that covered every millisecond of it and was never blind.
+//! * A server **counts** in a step if it existed then, that is from its registration until its removal, whether or not it has
+//!   ever reported. Servers without DNS monitoring and samples are not expected to report; they count where they do.
+//! * A step is **open** while reports about it can still be expected: until shortly after its end, unless all servers that
+//!   count in it have reported up to its end. In an open step, a server must have covered what it can have reported by now.
 
 mod marks;
 mod spans;
@@ -20,15 +20,16 @@ mod tests;
 pub(crate) use marks::{Length, Mark, Marks};
 pub(crate) use spans::Lattice;
 
-use crate::select::servers;
+use crate::questions::servers;
+use crate::time::Now;
 use crate::{Error, Filter};
 use spans::Spans;
 use std::ops::Range;
 use zonepulse_store::{Listened, Server, Store};
 
-/// How long after the end of its interval a report may be under way, milliseconds.
+/// How long after the end of its interval a report may still be in transit, milliseconds.
 const DELIVERY_MS: u64 = 30_000;
-/// No interval is longer, seconds: so much before a stretch of time what overlaps it may begin.
+/// The longest interval, seconds: what overlaps a time range begins at most this long before it.
 pub(crate) const MAX_INTERVAL_S: u64 = 3600;
 
 /// When the selected servers' probes listened.
@@ -36,45 +37,45 @@ pub(crate) struct Observed {
     asked: Option<Vec<u32>>,
     /// By id.
     servers: Vec<(u32, Watched)>,
-    /// Where the server of the last report is: reports come server by server.
+    /// The place of the last report's server: reports come server by server.
     last: usize,
-    /// The number of the counter of the time in which a probe was blind.
+    /// The number of the counter `blind_ms`.
     blind: Option<u16>,
-    /// Up to when reports can be expected to have come, Unix milliseconds.
+    /// The time up to which reports should have arrived, Unix milliseconds.
     due_ms: u64,
     now_s: u64,
 }
 
-/// What is known of a server.
+/// What is known about a server.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Watched {
-    /// When it counts whether or not it reports, Unix milliseconds.
+    /// When it counts even without reports, Unix milliseconds.
     exists: Range<u64>,
-    /// What its reports cover.
+    /// The time that its reports cover.
     covered: Spans,
-    /// Of that, where no probe was blind.
+    /// The part of it without a blind probe.
     clear: Spans,
-    /// Up to where its reports go, Unix milliseconds, and how long the last of their intervals is.
+    /// The end of its reports, Unix milliseconds, and the length of their last interval.
     reach_ms: u64,
     interval_ms: u64,
 }
 
 impl Observed {
-    /// Of the servers that a filter selects; nothing is read yet.
-    pub(crate) fn new(store: &Store, known: &[Server], filter: &Filter, blind: Option<u16>, now_ms: u64) -> Result<Self, Error> {
+    /// For the servers that a filter selects; reads no reports yet.
+    pub(crate) fn new(store: &Store, known: &[Server], filter: &Filter, blind: Option<u16>, now: Now) -> Result<Self, Error> {
         let asked = servers(filter);
         let monitored = store.registry().global_settings()?.dns_monitoring;
         let selected = known.iter().filter(|server| asked.as_ref().is_none_or(|asked| asked.contains(&server.id)));
         let mut servers: Vec<(u32, Watched)> = selected.map(|server| (server.id, Watched::of(server, monitored))).collect();
         servers.sort_unstable_by_key(|(id, _)| *id);
-        Ok(Observed::of(asked, servers, blind, now_ms))
+        Ok(Observed::of(asked, servers, blind, now.ms()))
     }
 
     fn of(asked: Option<Vec<u32>>, servers: Vec<(u32, Watched)>, blind: Option<u16>, now_ms: u64) -> Self {
         Observed { asked, servers, last: 0, blind, due_ms: now_ms.saturating_sub(DELIVERY_MS), now_s: now_ms / 1000 }
     }
 
-    /// Reads what was reported of intervals that start in this time, and tells of each.
+    /// Reads the reports of intervals that start in this range, and passes each on.
     pub(crate) fn read(
         &mut self,
         store: &Store,
@@ -100,7 +101,7 @@ impl Observed {
         if self.servers.get(self.last).is_none_or(|(last, _)| *last != id) {
             self.last = match self.servers.binary_search_by_key(&id, |(known, _)| *known) {
                 Ok(at) => at,
-                // It was registered a moment ago.
+                // It was just registered.
                 Err(at) => {
                     self.servers.insert(at, (id, Watched::default()));
                     at
@@ -112,7 +113,7 @@ impl Observed {
         }
     }
 
-    /// To be called when everything is read.
+    /// To be called after reading.
     pub(crate) fn settle(&mut self) {
         for (_, watched) in &mut self.servers {
             watched.covered.settle();
@@ -120,18 +121,18 @@ impl Observed {
         }
     }
 
-    /// Memory that it takes, bytes.
+    /// Its memory, bytes.
     pub(crate) fn size_bytes(&self) -> usize {
         let spans = |(_, watched): &(u32, Watched)| (watched.covered.len() + watched.clear.len()) * size_of::<(u64, u64)>();
         self.servers.iter().map(|server| size_of::<(u32, Watched)>() + spans(server)).sum()
     }
 
-    /// How much of a stretch of time a server covered, milliseconds.
+    /// How much of a time range a server covered, milliseconds.
     pub(crate) fn covered_ms(&self, server_id: u32, of: &Range<u64>) -> u64 {
         self.watched(server_id).map_or(0, |watched| watched.covered.length_within(of))
     }
 
-    /// Which steps each server covered wholly, and which in part.
+    /// The steps that each server covered completely or in part.
     pub(crate) fn covered(
         &self,
         lattice: Lattice,
@@ -173,12 +174,12 @@ impl Watched {
         }
     }
 
-    /// Whether it is one of the servers of a step.
+    /// Whether it counts in a step.
     fn counts_in(&self, step: &Range<u64>) -> bool {
         overlap(&self.exists, step) || self.covered.overlap(step)
     }
 
-    /// Whether it covered the step without having been blind: of an open one, what it can have reported by now.
+    /// Whether it observed the step; if that is open, the part that it can have reported by now.
     fn observed(&self, step: &Range<u64>, due_ms: u64) -> bool {
         let until_ms = match step.end > due_ms && self.reach_ms < step.end {
             true => self.reach_ms.max(due_ms - due_ms % self.interval_ms.max(1)).min(step.end),

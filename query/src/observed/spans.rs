@@ -1,13 +1,13 @@
-//! Stretches of time that were covered, however many reports tell of them.
+//! The union of time ranges, however many reports they come from.
 
 use std::ops::Range;
 
-/// Stretches of time, Unix milliseconds. What is told twice, as by two probes of a server, is there once.
+/// A union of time ranges, Unix milliseconds. What two probes of a server report counts once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Spans(Vec<(u64, u64)>);
 
 impl Spans {
-    /// Adds a stretch. Those that come in the order of time and touch are one: a day is mostly one span, and not 1,440.
+    /// Adds a range. Ranges that come in time order and touch are merged: a day is usually one span instead of 1,440.
     pub(crate) fn add(&mut self, from_ms: u64, until_ms: u64) {
         if from_ms >= until_ms {
             return;
@@ -18,7 +18,7 @@ impl Spans {
         }
     }
 
-    /// To be called when all are added: from then on spans rise, and neither overlap nor touch.
+    /// To be called after adding: sorts and merges, so that spans neither overlap nor touch.
     pub(crate) fn settle(&mut self) {
         if self.0.is_sorted_by(|one, next| one.1 < next.0) {
             return;
@@ -33,7 +33,7 @@ impl Spans {
         });
     }
 
-    /// How many there are.
+    /// The number of spans.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -42,24 +42,24 @@ impl Spans {
         self.0.iter().map(|(from_ms, until_ms)| *from_ms..*until_ms)
     }
 
-    /// Those that overlap a stretch of time.
+    /// The spans that overlap a range.
     fn within(&self, of: &Range<u64>) -> impl Iterator<Item = Range<u64>> {
         let first = self.0.partition_point(|(_, until_ms)| *until_ms <= of.start);
         let end_ms = of.end;
         self.0.iter().skip(first).map(|(from_ms, until_ms)| *from_ms..*until_ms).take_while(move |span| span.start < end_ms)
     }
 
-    /// Whether there is any of it in a stretch of time.
+    /// Whether any span overlaps a range.
     pub(crate) fn overlap(&self, of: &Range<u64>) -> bool {
         self.within(of).next().is_some()
     }
 
-    /// How much of a stretch of time they cover, milliseconds.
+    /// How much of a range the spans cover, milliseconds.
     pub(crate) fn length_within(&self, of: &Range<u64>) -> u64 {
         self.within(of).map(|span| span.end.min(of.end) - span.start.max(of.start)).sum()
     }
 
-    /// Until when there is no gap from this moment on.
+    /// The end of the span that contains this moment.
     pub(crate) fn unbroken_from(&self, moment_ms: u64) -> Option<u64> {
         self.within(&(moment_ms..moment_ms.saturating_add(1))).next().map(|span| span.end)
     }
@@ -79,8 +79,8 @@ impl Lattice {
         from_ms..from_ms + self.step_ms
     }
 
-    /// Tells which steps the spans cover wholly, and of which steps they cover a part, and how much, milliseconds. A step of
-    /// which several spans cover a part is told once. It takes as long as there are spans, not steps.
+    /// Reports the steps that the spans cover completely, and those that they cover in part, with how much, milliseconds.
+    /// A step that several spans cover in part is reported once. This takes time in proportion to spans, not steps.
     pub(crate) fn covered(self, spans: &Spans, whole: &mut dyn FnMut(Range<usize>), part: &mut dyn FnMut(usize, u64)) {
         let mut pending: Option<(u64, u64)> = None;
         let mut add = |step: u64, ms: u64| match &mut pending {
@@ -92,7 +92,7 @@ impl Lattice {
             }
         };
         for span in spans.within(&(self.begin_ms..self.begin_ms.saturating_add(self.steps.saturating_mul(self.step_ms)))) {
-            // From the beginning of the lattice on.
+            // Relative to the start of the lattice.
             let from_ms = span.start.max(self.begin_ms) - self.begin_ms;
             let until_ms = (span.end - self.begin_ms).min(self.steps * self.step_ms);
             let (first, last) = (from_ms.div_ceil(self.step_ms), until_ms / self.step_ms);
@@ -112,7 +112,7 @@ impl Lattice {
     }
 }
 
-/// Steps are no more than rows of an answer.
+/// There are no more steps than an answer has rows.
 fn index(step: u64) -> usize {
     usize::try_from(step).unwrap_or(usize::MAX)
 }

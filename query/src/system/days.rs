@@ -1,27 +1,26 @@
-//! Metrics by the days of a time zone: the buckets of a roll-up, put together.
+//! Metrics by the days of a time zone: merged buckets of a roll-up.
 
-use super::read::Rows;
-use super::{ROLLED_UP, SystemFilter, schema};
-use crate::engine::Gathered;
-use crate::read::now_s;
-use crate::rows::Source;
-use crate::select::Range;
-use crate::shape::Shape;
-use crate::{Answer, Engine, Error, Page, TimeZone};
+use super::filter::SystemFilter;
+use super::questions::TIES;
+use crate::columns::{Source, metrics};
+use crate::questions::{Gathered, Question, Shape};
+use crate::reading::MetricRows;
+use crate::time::{Now, Range, TimeZone};
+use crate::{Answer, Error, Page};
 use datafusion::execution::memory_pool::MemoryReservation;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use zonepulse_store::{Bucket, Level, Store, SystemSelection};
 
-/// Days of series are paid for so many at a time.
+/// Memory is reserved for this many days of series at a time.
 const PAID_AT_ONCE: usize = 1024;
-/// What a day of a series takes, bytes: here, and then as a row.
+/// Memory for a day of a series, bytes: here, and then as a row.
 const DAY_BYTES: usize = 320;
 
 /// By start of the day, Unix milliseconds, server and series.
 type Days = BTreeMap<(u64, u32, u32), Bucket>;
 
-impl Engine {
+impl Question {
     pub(super) async fn system_days(
         &self,
         filter: &SystemFilter,
@@ -29,26 +28,32 @@ impl Engine {
         zone: TimeZone,
         page: &Page,
     ) -> Result<Answer, Error> {
-        let ties = vec!["time", "server_id", "metric", "label"];
-        let shape = Shape { columns: ROLLED_UP.to_vec(), order: Vec::new(), ties };
+        let shape = Shape { columns: metrics::BUCKET.to_vec(), order: Vec::new(), ties: TIES.to_vec() };
         shape.order(page)?;
-        let _turn = self.turn().await?;
-        let memory = self.reserve("days of metrics");
+        let (engine, now) = (self.engine(), self.now());
+        let _turn = engine.turn().await?;
+        let memory = engine.reserve("days of metrics");
         let filter = filter.clone();
-        let gathered = self.blocking(move |store| {
+        let gathered = engine.blocking(move |store| {
             let selection = filter.selection(store, range.begin_s(), range.end_s());
-            gather(store, &selection, zone, memory)
+            gather(store, now, &selection, zone, memory)
         });
-        self.page(gathered.await?, &shape, page).await
+        self.page(gathered.await?, &shape, page, None).await
     }
 }
 
-fn gather(store: &Store, selection: &SystemSelection, zone: TimeZone, memory: MemoryReservation) -> Result<Gathered, Error> {
+fn gather(
+    store: &Store,
+    now: Now,
+    selection: &SystemSelection,
+    zone: TimeZone,
+    memory: MemoryReservation,
+) -> Result<Gathered, Error> {
     let level = zone.coarsest(selection.from_s, selection.until_s);
     let (mut days, mut room) = (Days::new(), Ok(()));
-    // Hours follow each other, so one look at the calendar is enough for many series.
+    // Points come hour by hour, so one look-up in the calendar serves many series.
     let mut last: Option<(u64, u64)> = None;
-    store.system(level, now_s(), selection, &mut |points| {
+    store.system(level, now.s(), selection, &mut |points| {
         for (start_s, bucket) in points.starts_s.iter().zip(&points.buckets) {
             let day_ms = match last {
                 Some((known_s, day_ms)) if known_s == *start_s => day_ms,
@@ -63,13 +68,13 @@ fn gather(store: &Store, selection: &SystemSelection, zone: TimeZone, memory: Me
         if room.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     room?;
-    let schema = schema(Level::H1);
-    let servers = Source::for_columns(store, &schema)?;
-    let mut rows = Rows::default();
+    let columns = metrics::columns(Level::H1);
+    let servers = Source::of(store, columns)?;
+    let mut rows = MetricRows::new(columns);
     let count = days.len();
     for ((day_ms, server_id, series_id), bucket) in days {
         rows.push_bucket(day_ms, server_id, series_id, bucket);
     }
-    let batch = rows.take(&schema, store, &servers)?;
-    Ok(Gathered { batches: vec![batch], schema, rows: count, memory })
+    let batch = rows.take(store, &servers)?;
+    Ok(Gathered { schema: batch.schema(), batches: vec![batch], rows: count, memory })
 }

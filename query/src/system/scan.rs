@@ -1,18 +1,15 @@
 //! Reading a table of metrics: the leaf of a plan.
 //!
-//! As a scan of DNS points, it holds what to read as plain values: a request for each partition, which is a stretch of
-//! hours.
+//! Like a scan of DNS points, it is made of plain values: a request for each partition, which is a stretch of hours.
 
-use crate::data::Data;
-use crate::request::{Request, SystemRequest};
-use crate::system::table::{name, schema};
+use crate::columns::{Column, metrics};
+use crate::reading::{Data, Request, SystemRequest};
 use arrow::compute::SortOptions;
-use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::Column as ColumnExpr;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
@@ -21,21 +18,19 @@ use std::sync::Arc;
 use zonepulse_store::{Level, SystemSelection};
 
 const HOUR_S: u64 = 3600;
-/// A range of more hours than this is not cut into partitions: somebody left an end open.
+/// A range of more hours is not cut into partitions: one of its ends is open.
 const MAX_HOURS: u64 = 24 * 366 * 10;
-/// Numbers beyond this many are only counted.
+/// A longer list is shown as its length.
 const SHOWN: usize = 8;
 
 /// A scan: which rows, which columns, in how many partitions.
 pub(crate) struct SystemScan {
     level: Level,
     data: Data,
-    /// One for each partition; they differ in time only, and follow each other.
+    /// One per partition, in time order; they differ only in time.
     partitions: Vec<SystemSelection>,
-    /// By their places in the table.
-    columns: Vec<usize>,
-    schema: SchemaRef,
-    /// The most rows that a partition needs to give.
+    columns: Vec<Column>,
+    /// The number of rows after which a partition may stop.
     limit: Option<usize>,
     properties: Arc<PlanProperties>,
 }
@@ -45,15 +40,14 @@ impl SystemScan {
         level: Level,
         data: Data,
         selection: SystemSelection,
-        columns: Vec<usize>,
+        columns: Vec<Column>,
         limit: Option<usize>,
         threads: usize,
-    ) -> Result<Self> {
-        let schema = Arc::new(schema(level).project(&columns)?);
+    ) -> Self {
         let partitions = by_hours(selection, threads);
-        let mut equivalences = EquivalenceProperties::new(schema.clone());
-        if let Some((hour, _)) = schema.column_with_name("hour") {
-            let hour = Arc::new(Column::new("hour", hour));
+        let mut equivalences = EquivalenceProperties::new(Column::schema(&columns));
+        if let Some(hour) = columns.iter().position(|column| *column == Column::Hour) {
+            let hour = Arc::new(ColumnExpr::new(Column::Hour.name(), hour));
             equivalences.add_ordering([PhysicalSortExpr::new(hour, SortOptions::new(false, false))]);
         }
         let properties = PlanProperties::new(
@@ -62,11 +56,11 @@ impl SystemScan {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Ok(SystemScan { level, data, partitions, columns, schema, limit, properties: Arc::new(properties) })
+        SystemScan { level, data, partitions, columns, limit, properties: Arc::new(properties) }
     }
 }
 
-/// Cuts a selection into at most so many stretches of whole hours.
+/// Cuts a selection into at most this many stretches of whole hours.
 fn by_hours(selection: SystemSelection, at_most: usize) -> Vec<SystemSelection> {
     let first = selection.from_s / HOUR_S;
     let hours = selection.until_s.div_ceil(HOUR_S).saturating_sub(first);
@@ -90,7 +84,7 @@ impl fmt::Debug for SystemScan {
 
 impl DisplayAs for SystemScan {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SystemScan: {}", name(self.level))?;
+        write!(f, "SystemScan: {}", metrics::name(self.level))?;
         if let (Some(first), Some(last)) = (self.partitions.first(), self.partitions.last()) {
             if let Some(servers) = &first.servers {
                 write!(f, ", servers={}", list(servers))?;
@@ -105,7 +99,7 @@ impl DisplayAs for SystemScan {
                 write!(f, ", series={}", list(series))?;
             }
         }
-        let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let columns: Vec<&str> = self.columns.iter().map(|column| column.name()).collect();
         write!(f, ", columns=[{}]", columns.join(", "))?;
         if let Some(limit) = self.limit {
             write!(f, ", limit={limit}")?;

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod days;
+mod now;
 mod numbers;
 mod observed;
 mod paging;
@@ -14,7 +15,7 @@ mod statements;
 mod system;
 mod totals;
 
-use crate::{Answer, Engine, Error, Filter, Options, Page, SortKey, TimeRange};
+use crate::{Answer, Clock, Engine, Error, Filter, Options, Page, SortKey, TimeRange};
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
 use zonepulse_store::{Identity, Intake, IntakeRow, Outcome, Store};
 
@@ -39,6 +40,10 @@ impl Content {
     }
 
     pub(super) fn with(servers: &[&str], options: Options) -> Self {
+        Self::with_clock(servers, options, Clock::system())
+    }
+
+    pub(super) fn with_clock(servers: &[&str], options: Options, clock: Clock) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let small = zonepulse_store::Options {
             block_cache_bytes: 1 << 20,
@@ -51,7 +56,7 @@ impl Content {
         for name in servers {
             store.registry().add_server(name, *name == "sample", String::new(), T0_MS).unwrap();
         }
-        let engine = Engine::new(store.clone(), options).unwrap();
+        let engine = Engine::with_clock(store.clone(), options, clock).unwrap();
         Content { store, engine, seq: 0, _dir: dir }
     }
 

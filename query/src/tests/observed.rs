@@ -146,7 +146,7 @@ async fn only_selected_servers_are_counted() {
 /// A server whose probe has reported all whole minutes that are over, and how many seconds after [`T0_S`] they are.
 fn live(servers: &[&str]) -> (Content, u64) {
     let mut content = Content::new(servers);
-    let over_s = crate::read::now_ms() / 1000 / 60 * 60 - T0_S;
+    let over_s = crate::Clock::system().now().s() / 60 * 60 - T0_S;
     for minute in 1..=10 {
         content.part(1, over_s - minute * 60, (0, 60), 120, 0);
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{By, Filter, Kept};
+use crate::{By, Column, Filter, Kept};
 use expect_test::expect;
 use zonepulse_dns::Action;
 
@@ -160,5 +160,6 @@ async fn totals_over_a_range_are_of_the_range() {
 
 fn expect_columns(answer: &Answer, by: By) {
     let columns: Vec<&str> = answer.schema.fields().iter().map(|field| field.name().as_str()).collect();
-    assert_eq!(columns, crate::groups::Groups(by).after(&["hits", "last_access"]));
+    let expected = crate::questions::Groups(by).after(&[Column::Hits, Column::LastAccess]);
+    assert_eq!(columns, expected.iter().map(|column| column.name()).collect::<Vec<_>>());
 }

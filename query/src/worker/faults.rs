@@ -1,16 +1,16 @@
-//! Whose fault an error of a statement is.
+//! Who is to blame for an error of a statement.
 //!
-//! Mostly the statement's, unlike in questions that the engine asks itself: what it names is not there, its arguments
-//! or the data that it takes for something else do not fit. Functions tell of that in every way there is: as errors of
-//! execution, of Arrow, of the crate that they call, and some as a defect of DataFusion.
+//! Usually the statement itself, unlike with the engine's own questions: a name does not exist, or arguments
+//! or data have the wrong type. Functions report this in every possible way: as errors of
+//! execution, of Arrow, of a crate that they call, and some as a defect of DataFusion.
 
 use super::link::ScanFailed;
 use crate::Error;
-use crate::statement::bad;
+use crate::sql::bad;
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
-/// What DataFusion tells of as its own defect although it is an argument of a function, or a value that it comes upon.
+/// What DataFusion reports as its own defect although it is caused by an argument of a function or a value.
 const NO_DEFECTS: [&str; 14] = [
     REGEX_CALL,
     "Nth value indices are 1 based",
@@ -22,13 +22,13 @@ const NO_DEFECTS: [&str; 14] = [
     "Failed to parse timezone",
     "cast array_len to i32 failed",
     "ArrayMap key range is too large",
-    // Types that it was not written for: the statement can cast.
+    // Unsupported types: the statement can cast.
     "nsupported data type",
     "nexpected data type",
     "not supported for operation",
     "Cannot evaluate binary expression",
 ];
-/// What stands before the reason why a regular expression is none.
+/// The prefix of the reason why a regular expression is invalid.
 const REGEX_CALL: &str = "failed to call 'regex_match_dyn_scalar' ";
 
 /// An error of a statement.
@@ -40,11 +40,11 @@ pub(super) fn of_statement(error: DataFusionError) -> Error {
     }
 }
 
-/// What is wrong with the statement; `None` where nothing is, or the error has a name of its own.
+/// What is wrong with the statement; `None` if nothing is, or if the error has a variant of its own.
 fn said(root: &DataFusionError) -> Option<String> {
     match root {
         DataFusionError::ResourcesExhausted(_) | DataFusionError::IoError(_) | DataFusionError::ExecutionJoin(_) => None,
-        // Reading what the central sends, or writing the answer.
+        // While reading from the central, or writing the answer.
         DataFusionError::ArrowError(error, _)
             if matches!(**error, ArrowError::IoError(..) | ArrowError::IpcError(_) | ArrowError::CDataInterface(_)) =>
         {
@@ -52,7 +52,7 @@ fn said(root: &DataFusionError) -> Option<String> {
         }
         DataFusionError::ArrowError(..) => Some(in_a_line(&root.strip_backtrace())),
         DataFusionError::External(inner) if inner.is::<ScanFailed>() || inner.is::<zonepulse_store::Error>() => None,
-        // Of what a function calls: the compiler of regular expressions.
+        // From a crate that a function calls, such as the regular expression compiler.
         DataFusionError::External(inner) => Some(in_a_line(&inner.to_string())),
         DataFusionError::Internal(text) => {
             let text = text.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or_default();
@@ -63,13 +63,13 @@ fn said(root: &DataFusionError) -> Option<String> {
     }
 }
 
-/// The reason why a regular expression is none comes last, after a drawing of the place.
+/// The reason why a regular expression is invalid comes last, after a drawing of the position.
 fn in_a_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.trim_matches('~').is_empty());
     lines.collect::<Vec<_>>().join(" ")
 }
 
-/// Whether an error is that of a scan, of which the central knows more.
+/// Whether an error comes from a scan, so that the central knows more.
 pub(super) fn is_of_scan(error: &Error) -> bool {
     let Error::Engine(error) = error else { return false };
     matches!(error.find_root(), DataFusionError::External(inner) if inner.is::<ScanFailed>())

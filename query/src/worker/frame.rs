@@ -1,41 +1,41 @@
-//! What travels between the central and a worker: a kind, a scan's number, and bytes.
+//! Messages between the central and a worker: a kind, the number of a scan, and bytes.
 
 use std::io::{self, IoSlice, Read, Write};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Kind, number and length.
 const HEADER_BYTES: usize = 9;
-/// The largest frame, bytes: the names that a filter chose among millions, or a row as large as one may be.
+/// Maximum size of a frame, bytes: the names that a filter chose among millions, or a row of maximum size.
 const MAX_PAYLOAD_BYTES: u32 = 64 << 20;
-/// So many bytes are read at once, however many frames they are.
+/// The number of bytes read at once, however many frames they contain.
 pub(super) const READ_BYTES: usize = 64 << 10;
 
-/// What a frame says.
+/// The meaning of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// To a worker, first: its limits.
     Begin,
-    /// From a worker: it can take a statement.
+    /// From a worker: ready for a statement.
     Ready,
-    /// To a worker: how many records there are, and the statement.
+    /// To a worker: the number of records, the time, and the statement.
     Statement,
-    /// From a worker: a scan begins; its number and request.
+    /// From a worker: starts a scan; its number and request.
     Read,
     /// To a worker: a batch of a scan.
     Rows,
-    /// To a worker: the last batch of a scan, or nothing where all have been sent.
+    /// To a worker: the last batch of a scan, or nothing if all have been sent.
     RowsEnd,
-    /// To a worker: a scan failed; why.
+    /// To a worker: a scan failed, and why.
     RowsFailed,
-    /// From a worker: it wants no more of a scan.
+    /// From a worker: cancels a scan.
     Stop,
     /// From a worker: rows of the statement's answer.
     Answer,
-    /// To either: a batch or a piece was taken, so another may come.
+    /// Either way: a batch or a piece was taken, so another may be sent.
     More,
-    /// From a worker: the answer is complete; whether it can take another statement at once.
+    /// From a worker: the answer is complete, and whether the worker is ready for another statement.
     End,
-    /// From a worker: the statement failed; how, and why.
+    /// From a worker: the statement failed, how, and why.
     Failed,
 }
 
@@ -58,7 +58,7 @@ const KINDS: [Kind; 12] = [
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) kind: Kind,
-    /// The scan that it is about; 0 where it is about none.
+    /// The scan that it is about, or 0.
     pub(super) scan: u32,
     pub(super) payload: Vec<u8>,
 }
@@ -68,7 +68,7 @@ impl Frame {
         Frame { kind, scan, payload }
     }
 
-    /// What comes before the payload. A payload that is too large is an error of whoever made it.
+    /// The header. A payload that is too large is an error of its sender.
     fn header(&self) -> io::Result<[u8; HEADER_BYTES]> {
         let length = u32::try_from(self.payload.len()).ok().filter(|length| *length <= MAX_PAYLOAD_BYTES);
         let length = length.ok_or_else(|| io::Error::other("a frame that is too large"))?;
@@ -91,7 +91,7 @@ impl Frame {
     }
 }
 
-/// Frames on their way: whoever waits for them is woken once, not for each header and payload.
+/// Frames being written: with one call, so that the receiver wakes once and not for each header and payload.
 pub(super) struct Outgoing<'a> {
     frames: &'a [Frame],
     headers: Vec<[u8; HEADER_BYTES]>,
@@ -103,7 +103,7 @@ impl<'a> Outgoing<'a> {
         Ok(Outgoing { frames, headers: frames.iter().map(Frame::header).collect::<Result<_, _>>()?, written: 0 })
     }
 
-    /// Writes as much as there is room for, in one call; true when all is written.
+    /// Writes as much as there is room for, in one call; true once all is written.
     pub(super) fn write_some(&mut self, out: &mut impl Write) -> io::Result<bool> {
         let mut parts: Vec<IoSlice<'_>> = Vec::with_capacity(2 * self.frames.len());
         let mut skip = self.written;
@@ -132,7 +132,7 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-/// Writes frames to what blocks.
+/// Writes frames to a blocking writer.
 pub(super) fn write_all(frames: &[Frame], out: &mut impl Write) -> io::Result<()> {
     let mut outgoing = Outgoing::new(frames)?;
     while !outgoing.write_some(out)? {}
@@ -147,14 +147,14 @@ fn parse(header: [u8; HEADER_BYTES]) -> io::Result<(Kind, u32, usize)> {
     if length > MAX_PAYLOAD_BYTES { Err(bad()) } else { Ok((*kind, u32::from_le_bytes([a, b, c, d]), length as usize)) }
 }
 
-/// Reads frames. A read that is dropped halfway goes on with the next call.
+/// Reads frames. A read that is dropped halfway is resumed by the next call.
 pub(super) struct FrameReader<R> {
     input: R,
-    /// Of these bytes, those from `taken` to `come` have come and not been taken.
+    /// The bytes from `taken` to `come` have arrived and not been taken.
     buffer: Box<[u8]>,
     taken: usize,
     come: usize,
-    /// What is known of the frame that is being read, and what is there of its payload.
+    /// The header of the frame being read, and the payload so far.
     header: Option<(Kind, u32, usize)>,
     payload: Vec<u8>,
 }
@@ -177,7 +177,7 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         }
     }
 
-    /// The next frame, where it has come already.
+    /// The next frame, if it has arrived completely.
     fn take(&mut self) -> io::Result<Option<Frame>> {
         let come = self.buffer.get(self.taken..self.come).unwrap_or_default();
         let (kind, scan, length) = match (self.header, come.first_chunk()) {
@@ -199,9 +199,9 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         Ok(Some(Frame { kind, scan, payload: std::mem::take(&mut self.payload) }))
     }
 
-    /// Reads once. Of a large payload memory is taken as it comes.
+    /// Reads once. Memory for a large payload is taken as it arrives.
     async fn read(&mut self) -> io::Result<usize> {
-        // What is left is less than a header.
+        // Less than a header remains.
         self.buffer.copy_within(self.taken..self.come, 0);
         (self.taken, self.come) = (0, self.come - self.taken);
         match self.header.map(|(_, _, length)| length - self.payload.len()) {

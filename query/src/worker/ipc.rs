@@ -1,4 +1,4 @@
-//! Batches out of the pieces of an Arrow IPC stream.
+//! Batches from the pieces of an Arrow IPC stream.
 
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
@@ -7,23 +7,23 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamDecoder;
 use std::collections::VecDeque;
 
-/// What each message of a stream begins with.
+/// The start of each message of a stream.
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
-/// A stream that comes in pieces, each of which ends where a message does.
+/// A stream in pieces, each of which ends with a message.
 ///
-/// Arrow's decoder looks at a message only when there are bytes after its header, and a message may have none: columns
-/// without rows, rows without columns. So each piece is followed at once by what the next one begins with.
+/// Arrow's decoder handles a message only once there are bytes after its header, and some messages have none: columns
+/// without rows, rows without columns. So each piece is followed at once by the start of the next one.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     decoder: StreamDecoder,
-    /// The beginning of the next piece has been given already.
+    /// Whether the start of the next piece has been decoded already.
     ahead: bool,
     ready: VecDeque<RecordBatch>,
 }
 
 impl Pieces {
-    /// The columns, once the first piece is there.
+    /// The columns, once the first piece has arrived.
     pub(super) fn schema(&self) -> Option<SchemaRef> {
         self.decoder.schema()
     }
@@ -46,7 +46,7 @@ impl Pieces {
         Ok(())
     }
 
-    /// The next batch that is there.
+    /// The next batch that has arrived.
     pub(super) fn next(&mut self) -> Option<RecordBatch> {
         self.ready.pop_front()
     }

@@ -1,19 +1,18 @@
-//! What the kernel holds a worker to.
+//! Limits that the kernel enforces on a worker.
 //!
-//! A worker needs no files, no network and no other program, so it may have none; its memory and CPU time are those of
-//! one statement. When memory is short on the machine, it is the first to go.
+//! A worker needs no files, no network and no other programs, so it may have none; its memory and CPU time are those of
+//! one statement. When the machine runs out of memory, it is the first to be killed.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use zonepulse_priority::Priority;
 
-/// What a worker may take beyond what a statement is allowed: stacks of threads that come later, and what the allocator
-/// rounds up.
+/// Address space beyond a statement's memory: stacks of threads that start later, and what the allocator rounds up.
 const SLACK_BYTES: u64 = 32 << 20;
-/// The socket, and what the runtime waits with.
+/// The socket, and the runtime's event queue.
 const MAX_FILES: u64 = 64;
-/// Whom the kernel ends first when there is no memory left.
+/// The score of the process to be killed first when memory runs out.
 const FIRST_TO_GO: &[u8] = b"1000";
 
 /// Gives up what a worker does not need. To be called before there are threads.
@@ -21,7 +20,7 @@ pub(super) fn harden() -> io::Result<()> {
     set(libc::RLIMIT_CORE, 0, 0)?;
     set(libc::RLIMIT_FSIZE, 0, 0)?;
     set(libc::RLIMIT_NOFILE, MAX_FILES, MAX_FILES)?;
-    // Refused where the system forbids it; the central is then no worse off than with a busy client.
+    // Some systems forbid this; the central is then no worse off than with a busy client.
     let _ = fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
     Priority::Statement.take();
     // SAFETY: these options take plain numbers and touch no memory of ours.
@@ -32,14 +31,14 @@ pub(super) fn harden() -> io::Result<()> {
     Ok(())
 }
 
-/// From now on the address space grows by no more than this and some slack.
+/// Limits further growth of the address space to this and some slack.
 pub(super) fn bound_memory(memory_bytes: usize) -> io::Result<()> {
     let (size_bytes, _) = Memory::open()?.now()?;
     let most = size_bytes.saturating_add(memory_bytes as u64).saturating_add(SLACK_BYTES);
     set(libc::RLIMIT_AS, most, most)
 }
 
-/// From now on the process has so many more seconds of CPU time, and is ended after them.
+/// Gives the process this many more seconds of CPU time, after which the kernel ends it.
 pub(super) fn bound_cpu(more_s: u64) -> io::Result<()> {
     // SAFETY: all zeroes is a valid value, which the call overwrites.
     let mut used: libc::rusage = unsafe { std::mem::zeroed() };
@@ -51,7 +50,7 @@ pub(super) fn bound_cpu(more_s: u64) -> io::Result<()> {
     set(libc::RLIMIT_CPU, u64::try_from(used_s).unwrap_or(0).saturating_add(more_s), libc::RLIM_INFINITY)
 }
 
-/// What says how much memory this process has. It is kept open, since every statement asks.
+/// The file that tells this process's memory, kept open because every statement reads it.
 pub(super) struct Memory(File);
 
 impl Memory {
@@ -74,7 +73,7 @@ impl Memory {
     }
 }
 
-/// Gives memory that the allocator keeps back to the system.
+/// Returns the allocator's free memory to the system.
 pub(super) fn trim() {
     // SAFETY: only the allocator's own memory is touched.
     #[cfg(target_env = "gnu")]

@@ -1,11 +1,10 @@
-//! A worker's end of the socket: scans that read elsewhere.
+//! A worker's end of the socket: scans that read in the central.
 
 use super::WINDOW;
 use super::frame::{self, Frame, Kind};
 use super::ipc::Pieces;
-use crate::request::Request;
+use crate::reading::{Away, Request};
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -19,23 +18,23 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedSender};
 
-/// The socket to the central. The central always reads it, so writing to it does not block for long.
-pub(crate) struct Link {
+/// The socket to the central, which always reads it, so writing does not block for long.
+pub(super) struct Link {
     to: Mutex<To>,
     scans: Mutex<HashMap<u32, Sender<Part>>>,
     last_scan: AtomicU32,
     records: AtomicUsize,
-    /// How many pieces of the answer may be sent now.
+    /// The number of pieces of the answer that may be sent now.
     pub(super) room: Semaphore,
 }
 
 struct To {
     socket: UnixStream,
-    /// What goes together with the next frames.
+    /// Frames to be sent together with the next ones.
     held: Vec<Frame>,
 }
 
-/// What comes of a scan.
+/// A part of a scan's answer.
 enum Part {
     Rows(Vec<u8>),
     /// The last rows, or nothing.
@@ -43,7 +42,7 @@ enum Part {
     Failed(String),
 }
 
-/// A scan failed where the store is; the central knows why.
+/// A scan failed in the central, which knows why.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct ScanFailed(pub(super) String);
@@ -59,12 +58,7 @@ impl Link {
         }
     }
 
-    /// About how many records there are.
-    pub(crate) fn records(&self) -> usize {
-        self.records.load(Ordering::Relaxed)
-    }
-
-    /// What was not taken of the last answer's window is not taken any more.
+    /// Starts a statement, with a full window again.
     pub(super) fn begin(&self, records: usize) {
         self.records.store(records, Ordering::Relaxed);
         self.room.forget_permits(usize::MAX >> 4);
@@ -75,7 +69,7 @@ impl Link {
         self.send_together(vec![Frame::new(kind, scan, payload)])
     }
 
-    /// Frames that the central is woken for once, and before them what was held for them.
+    /// Sends held frames and these together, so that the central wakes once.
     pub(super) fn send_together(&self, mut frames: Vec<Frame>) -> io::Result<()> {
         let To { socket, held } = &mut *self.to.lock();
         held.append(&mut frames);
@@ -84,12 +78,12 @@ impl Link {
         sent
     }
 
-    /// Lets a frame go together with the next ones.
+    /// Holds a frame back, to be sent together with the next ones.
     pub(super) fn hold(&self, frame: Frame) {
         self.to.lock().held.push(frame);
     }
 
-    /// Hands on what comes, until the central closes the socket. Blocks the thread.
+    /// Passes on what arrives, until the central closes the socket. Blocks the thread.
     pub(super) fn receive(&self, input: UnixStream, statements: &UnboundedSender<Vec<u8>>) -> io::Result<()> {
         let mut input = io::BufReader::with_capacity(frame::READ_BYTES, input);
         loop {
@@ -108,26 +102,32 @@ impl Link {
                 Kind::RowsFailed => Part::Failed(String::from_utf8_lossy(&payload).into_owned()),
                 _ => return Err(io::Error::other("a frame that is not for a worker")),
             };
-            // A scan that nobody reads any more is gone, and there is room for what its window allows.
+            // A cancelled scan is gone; a channel has room for a whole window.
             if let Some(sender) = self.scans.lock().get(&scan) {
                 let _ = sender.try_send(part);
             }
         }
     }
+}
 
-    /// Begins a scan, and gives its rows.
-    pub(crate) fn read(self: Arc<Self>, request: &Request, schema: SchemaRef) -> Result<SendableRecordBatchStream> {
+impl Away for Link {
+    fn records(&self) -> usize {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// Starts a scan.
+    fn read(self: Arc<Self>, request: &Request) -> Result<SendableRecordBatchStream> {
         let number = self.last_scan.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let (sender, parts) = mpsc::channel(WINDOW + 1);
         self.scans.lock().insert(number, sender);
         let scan = Scan { link: self, number, parts, pieces: Pieces::default(), ended: false };
         scan.link.send(Kind::Read, number, request.encode())?;
         let batches = stream::try_unfold(scan, |mut scan| async move { Ok(scan.next().await?.map(|batch| (batch, scan))) });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(request.schema(), batches)))
     }
 }
 
-/// A scan whose rows are coming.
+/// A running scan.
 struct Scan {
     link: Arc<Link>,
     number: u32,
@@ -170,7 +170,7 @@ impl Drop for Scan {
     fn drop(&mut self) {
         self.link.scans.lock().remove(&self.number);
         if !self.ended {
-            // When it cannot be sent, the central has gone.
+            // If this cannot be sent, the central is gone.
             let _ = self.link.send(Kind::Stop, self.number, Vec::new());
         }
     }

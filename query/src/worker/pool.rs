@@ -1,4 +1,4 @@
-//! Workers that wait for statements, and how many statements run at a time.
+//! Idle workers, and the number of statements running at a time.
 
 use super::SqlWorkers;
 use super::frame::{Frame, FrameReader, Kind};
@@ -6,7 +6,7 @@ use super::serve::{Begin, serve};
 use super::socket::{self, FromWorker, ToWorker};
 use super::threads::Threads;
 use crate::engine::{Turns, limit, runtime};
-use crate::read::Here;
+use crate::reading::Here;
 use crate::{Error, SqlLimits};
 use datafusion::execution::memory_pool::MemoryPool;
 use parking_lot::Mutex;
@@ -22,11 +22,11 @@ use tokio::process::{Child, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// How long a worker may take to start.
+/// Maximum time for a worker to start.
 const LONGEST_START: Duration = Duration::from_secs(20);
-/// How long a worker may take to give its memory back.
+/// Maximum time for a worker to return its memory.
 const LONGEST_REST: Duration = Duration::from_secs(2);
-/// How long statements may go on when the engine is to end.
+/// How long running statements may continue when the engine shuts down.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Runs statements. Clones share it.
@@ -38,18 +38,18 @@ pub(crate) struct Statements {
 pub(super) struct Shared {
     pub(super) here: Here,
     pub(super) limits: SqlLimits,
-    /// What the scans of all statements hold in this process.
+    /// Memory of all statements' scans in this process.
     pub(super) scan_memory: Arc<dyn MemoryPool>,
     pub(super) scan_threads: Arc<Threads>,
     workers: SqlWorkers,
     threads: usize,
-    /// The one that was used last is used next: it has its plans, and its memory is warm.
+    /// The most recently used one is used next: it has its plans, and its memory is warm.
     idle: Mutex<Vec<Worker>>,
     turns: Arc<Semaphore>,
     max_turns: usize,
-    /// The turns that one caller may have, by caller.
+    /// The turns of each caller.
     shares: Mutex<HashMap<String, Arc<Semaphore>>>,
-    /// When everything that runs has to end.
+    /// The deadline for all running statements at shutdown.
     pub(super) ending: watch::Sender<Option<Instant>>,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Turn {
 pub(super) struct Worker {
     pub(super) frames: FrameReader<FromWorker>,
     pub(super) to: ToWorker,
-    /// None where it is a thread, which ends with its socket.
+    /// None for a thread, which ends with its socket.
     process: Option<Child>,
 }
 
@@ -86,28 +86,28 @@ impl Statements {
         Ok(Statements { shared: Arc::new(shared) })
     }
 
-    /// How many run.
+    /// The load.
     pub(crate) fn turns(&self) -> Turns {
         let Shared { turns, max_turns, scan_memory, .. } = self.shared.as_ref();
         let running = max_turns.saturating_sub(turns.available_permits()) as u64;
         Turns { running, limit: *max_turns as u64, memory_bytes: scan_memory.reserved() as u64 }
     }
 
-    /// Has a worker ready, so that the first statement need not wait for its start.
+    /// Starts a worker, so that the first statement need not wait for it.
     pub(crate) async fn warm(&self) -> Result<(), Error> {
         let worker = self.shared.start().await?;
         self.shared.idle.lock().push(worker);
         Ok(())
     }
 
-    /// Takes no more statements, and ends those that run before long.
+    /// Accepts no more statements, and ends running ones soon.
     pub(crate) fn end(&self) {
         self.shared.turns.close();
         self.shared.ending.send_replace(Some(Instant::now() + FAREWELL));
         self.shared.idle.lock().clear();
     }
 
-    /// Waits for a turn, not for ever. One caller cannot have all of them.
+    /// Waits for a turn, up to the limit. One caller cannot have all turns.
     pub(super) async fn turn(&self, caller: Option<&str>, max_wait: Duration) -> Result<Turn, Error> {
         let until = Instant::now() + max_wait;
         let share = caller.map(|caller| self.shared.share(caller));
@@ -124,13 +124,13 @@ impl Statements {
 }
 
 impl Shared {
-    /// The turns that a caller may have: half of them, so that two callers cannot keep a third waiting alone.
+    /// The turns that a caller may have: half of all.
     fn share(&self, caller: &str) -> Arc<Semaphore> {
         let mut shares = self.shares.lock();
         if let Some(share) = shares.get(caller) {
             return share.clone();
         }
-        // Those whom nobody holds or waits for are as good as new.
+        // Shares that nobody holds or waits for are as good as new ones.
         shares.retain(|_, share| Arc::strong_count(share) > 1);
         let share = Arc::new(Semaphore::new(self.max_turns.div_ceil(2)));
         shares.insert(caller.to_owned(), share.clone());
@@ -147,7 +147,7 @@ impl Shared {
         }
     }
 
-    /// Waits until a worker has given its memory back, and keeps it for the next statement.
+    /// Waits until a worker has returned its memory, and keeps it for the next statement.
     pub(super) async fn rest(&self, mut worker: Worker) {
         let ready = matches!(timeout(LONGEST_REST, worker.frames.next()).await, Ok(Ok(Frame { kind: Kind::Ready, .. })));
         if ready {
@@ -162,7 +162,7 @@ impl Shared {
         }
     }
 
-    /// Has another worker ready where none is.
+    /// Starts another worker if none is idle.
     pub(super) async fn replace(&self) {
         if !self.idle.lock().is_empty() || self.ending.borrow().is_some() {
             return;
@@ -187,7 +187,8 @@ impl Shared {
             }
             SqlWorkers::Processes { program, arguments } => {
                 let mut command = Command::new(program);
-                // Not in our process group: Ctrl-C is for the central, which ends them. One arena: each takes address space of its own, which is bounded.
+                // A process group of its own: Ctrl-C is for the central, which ends its workers. One arena, because each
+                // takes address space, which is limited.
                 command.args(arguments).env_clear().env("MALLOC_ARENA_MAX", "1").current_dir("/");
                 command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
                 Some(command.process_group(0).kill_on_drop(true).spawn()?)
@@ -210,7 +211,7 @@ impl Worker {
         self.process.as_mut().is_none_or(|process| matches!(process.try_wait(), Ok(None)))
     }
 
-    /// Why it has closed its socket.
+    /// The reason why it closed its socket.
     pub(super) async fn end(mut self, limits: SqlLimits) -> Error {
         let Some(mut process) = self.process.take() else { return Error::Worker("a worker for SQL has ended".to_owned()) };
         let _ = process.start_kill();
@@ -221,11 +222,11 @@ impl Worker {
     }
 }
 
-/// What the kernel ended a worker for.
+/// The reason why the kernel ended a worker.
 fn of_status(status: ExitStatus, limits: SqlLimits) -> Error {
     match status.signal() {
         Some(libc::SIGXCPU) => Error::TooSlow(limits.timeout_ms),
-        // An allocation that fails aborts, as does a stack that ends; when the machine has none left, the kernel kills.
+        // A failed allocation or a stack overflow aborts; when the machine runs out of memory, the kernel kills.
         Some(libc::SIGABRT | libc::SIGSEGV | libc::SIGBUS | libc::SIGKILL) => {
             let memory_mib = limits.memory_bytes >> 20;
             Error::TooLarge(format!("the statement needs more memory than one may use, {memory_mib} MiB"))

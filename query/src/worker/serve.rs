@@ -1,13 +1,14 @@
-//! The worker: takes a statement, answers it, and takes the next.
+//! The worker: answers one statement after another.
 
 use super::faults::{is_of_scan, of_statement};
 use super::frame::{Frame, Kind};
 use super::link::Link;
 use super::session::Session;
 use super::{MAX_ROW_BYTES, PIECE_BYTES, STACK_BYTES, limits};
+use crate::Error;
 use crate::engine::BATCH_ROWS;
-use crate::sql::size_bytes;
-use crate::{Error, statement::bad};
+use crate::sql::{bad, size_bytes};
+use crate::time::Now;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
@@ -18,19 +19,20 @@ use std::os::unix::net::UnixStream;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use zonepulse_codec::{Malformed, Reader, put};
 
-/// A worker that has grown by more than this and cannot give it back ends, and another takes its place, bytes.
+/// A worker that has grown by more than this and cannot return the memory is replaced, bytes.
 const MAX_GROWTH_BYTES: u64 = 48 << 20;
 
-/// What a worker is told first.
+/// The first message to a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Begin {
-    /// What one statement may take, bytes.
+    /// Memory for one statement, bytes.
     pub(super) memory_bytes: usize,
     pub(super) threads: usize,
-    /// What one statement may take of all cores together, seconds.
+    /// CPU time for one statement, summed over all cores, seconds.
     pub(super) cpu_s: u64,
 }
 
@@ -48,7 +50,7 @@ impl Begin {
     }
 }
 
-/// How a statement failed, as far as the central has to tell failures apart.
+/// The kinds of failure that the central distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
     /// The statement is wrong.
@@ -65,19 +67,19 @@ impl Failure {
     pub(super) const ALL: [Failure; 4] = [Failure::Statement, Failure::TooLarge, Failure::Scan, Failure::Engine];
 }
 
-/// Is a worker, until the process that started it closes the socket, which is this process's standard input.
+/// Runs a worker until its parent closes the socket, which is this process's standard input.
 pub fn run() -> io::Result<()> {
     limits::harden()?;
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     serve(socket, true)
 }
 
-/// Takes statements from a socket until it is closed. A process of its own (`alone`) limits itself, and ends at once.
+/// Takes statements from a socket until it is closed. A process of its own (`alone`) limits itself, and exits at once.
 pub(super) fn serve(mut socket: UnixStream, alone: bool) -> io::Result<()> {
     let first = Frame::read_from(&mut socket)?;
     let begin = Begin::decode(&first.payload).map_err(io::Error::other)?;
     let link = Arc::new(Link::new(socket.try_clone()?));
-    // What pools see is refused with words; the rest of what a statement may have is for what they do not see.
+    // Exceeding the pool gives a proper error; the remaining memory is for allocations that the pool does not see.
     let pool_bytes = begin.memory_bytes - begin.memory_bytes / 4;
     let session = Session::new(link.clone(), pool_bytes, begin.threads).map_err(io::Error::other)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -91,23 +93,23 @@ pub(super) fn serve(mut socket: UnixStream, alone: bool) -> io::Result<()> {
     std::thread::Builder::new().name("link".to_owned()).stack_size(1 << 20).spawn(move || {
         let _ = receiver.receive(input, &statements);
         if alone {
-            // Whatever is being computed, nobody waits for it.
+            // Nobody waits for whatever is still being computed.
             // SAFETY: ends the process without running anything of it.
             unsafe { libc::_exit(0) }
         }
         let _ = gone.send(Ok(()));
     })?;
-    // Not a task: whenever something comes for a task, the runtime wakes one more thread to look for others. Only what a
-    // plan does side by side are tasks.
+    // Not a task: whenever something arrives for a task, the runtime wakes one more thread to look for others. Only the
+    // parallel parts of a plan are tasks.
     let handle = runtime.handle().clone();
     std::thread::Builder::new().name("statement".to_owned()).stack_size(STACK_BYTES).spawn(move || {
         let worker = Worker::new(link, session, begin, alone);
         let _ = ends.send(worker.and_then(|worker| handle.block_on(worker.work(incoming))));
     })?;
     let ended = ended.recv().map_err(io::Error::other)?;
-    // Nobody waits for what a statement that was given up still computes.
+    // Nobody waits for what a cancelled statement still computes.
     runtime.shutdown_background();
-    // The other ends of the socket are in threads that may still compute.
+    // Threads that may still be computing hold other handles of the socket.
     let _ = socket.shutdown(std::net::Shutdown::Both);
     ended
 }
@@ -116,11 +118,11 @@ struct Worker {
     link: Arc<Link>,
     session: Session,
     begin: Begin,
-    /// Of a process of its own.
+    /// For a process of its own.
     own: Option<Own>,
 }
 
-/// What a process of its own looks at.
+/// The memory of a process of its own.
 struct Own {
     memory: limits::Memory,
     /// Resident memory before the first statement, bytes.
@@ -180,7 +182,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Gives memory back, and says whether that was possible.
+    /// Returns memory to the system; false if that was not possible.
     fn gives_back(&self) -> io::Result<bool> {
         let Some(own) = &self.own else { return Ok(true) };
         if own.is_small()? {
@@ -190,16 +192,18 @@ impl Worker {
         own.is_small()
     }
 
-    /// Answers a statement. The last piece is not sent yet: it goes together with the end.
+    /// Answers a statement. The last piece is returned, to be sent together with the end.
     async fn answer(&self, payload: &[u8]) -> Result<Vec<u8>, Error> {
         let mut from = Reader::new(payload);
         let records = from.number("records").map_err(|error| bad(error.to_string()))?;
+        let now = from.number("now").map_err(|error| bad(error.to_string()))?;
+        let now = Now::since_epoch(Duration::from_nanos(now));
         self.link.begin(usize::try_from(records).unwrap_or(usize::MAX));
         let text = str::from_utf8(from.rest()).map_err(|error| bad(error.to_string()))?;
-        let mut rows = self.session.rows(text).await?;
+        let mut rows = self.session.rows(text, now).await?;
         let schema = rows.schema();
         let mut writer = StreamWriter::try_new(Vec::new(), &schema).map_err(of_arrow)?;
-        // The columns go together with what is asked for first, or with the first rows where they are there at once.
+        // The columns are sent with the first request, or with the first rows if they are available at once.
         self.link.hold(Frame::new(Kind::Answer, 0, std::mem::take(writer.get_mut())));
         let mut ahead = rows.next().now_or_never();
         if ahead.is_none() {
@@ -211,7 +215,7 @@ impl Worker {
                 None => rows.next().await,
             };
             let Some(batch) = next.transpose().map_err(of_statement)? else { break };
-            // What is not full is mostly the last one, and then the end is there, too.
+            // A batch that is not full is usually the last one, and then the end is available too.
             if batch.num_rows() < BATCH_ROWS && size_bytes(&batch) <= PIECE_BYTES {
                 ahead = rows.next().now_or_never();
             }
@@ -220,7 +224,7 @@ impl Worker {
             while let Some(batch) = rest.pop() {
                 let parts = parts(&batch)?;
                 if parts > 1 {
-                    // The first part comes first.
+                    // Popped from the end, so the first part must be last.
                     rest.extend(cut(&batch, parts).into_iter().rev());
                     continue;
                 }
@@ -243,7 +247,7 @@ impl Worker {
     }
 }
 
-/// Into how many parts a batch has to be cut.
+/// The number of parts that a batch has to be cut into.
 fn parts(batch: &RecordBatch) -> Result<usize, Error> {
     let bytes = size_bytes(batch);
     if batch.num_rows() > 1 {
@@ -277,7 +281,7 @@ fn failure(error: Error) -> Vec<u8> {
         Error::TooLarge(what) => (Failure::TooLarge, what.clone()),
         error if is_of_scan(error) => (Failure::Scan, error.to_string()),
         Error::Engine(inner) => match inner.to_string() {
-            // A text or list, or a column of them, that is longer than any can be: what makes it panics.
+            // A text or list, or a column of them, that exceeds the maximum length makes its constructor panic.
             text if text.contains("capacity overflow") || text.contains("offset overflow") => {
                 (Failure::TooLarge, "a value, or the values of a column together, are longer than they can be".to_owned())
             }

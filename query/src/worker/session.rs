@@ -2,16 +2,15 @@
 
 use super::faults::of_statement;
 use super::link::Link;
-use crate::arithmetic::WholeNumbers;
-use crate::data::Data;
+use crate::Error;
+use crate::columns::Table;
 use crate::engine::{config, runtime};
-use crate::hosts::CanonicalHosts;
-use crate::plans::{Plans, lasts};
-use crate::statement::{names_kind, parse};
-use crate::summed::SumInScan;
+use crate::reading::Data;
+use crate::sql::{CanonicalHosts, PlanCache, SumInScan, WholeNumbers, lasts, names_kind, parse, saturating_sum};
 use crate::system::SystemTable;
-use crate::table::{StoreTable, Table};
-use crate::{Error, saturating};
+use crate::tables::StoreTable;
+use crate::time::Now;
+use chrono::DateTime;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
@@ -28,11 +27,11 @@ use zonepulse_store::{Kinds, Level, Selection, SystemSelection};
 /// The tables by name, and memory.
 pub(super) struct Session {
     context: SessionContext,
-    /// As it began, for what does not ask when that was: to copy it costs more than many an answer.
+    /// The initial state, for plans that do not depend on the time: copying it costs more than many an answer.
     state: SessionState,
     task: Arc<TaskContext>,
-    plans: Plans,
-    /// The tables as the release before had them, for statements that name what is not there any more.
+    plans: PlanCache,
+    /// The tables of the previous release, for statements that use a removed column.
     former: OnceLock<SessionContext>,
     link: Arc<Link>,
     threads: usize,
@@ -42,7 +41,7 @@ impl Session {
     pub(super) fn new(link: Arc<Link>, memory_bytes: usize, threads: usize) -> Result<Self, Error> {
         let context = tables(&link, runtime(memory_bytes)?, threads, StoreTable::without_kind)?;
         let (state, task) = (context.state(), context.task_ctx());
-        Ok(Session { state, task, plans: Plans::default(), former: OnceLock::new(), context, link, threads })
+        Ok(Session { state, task, plans: PlanCache::default(), former: OnceLock::new(), context, link, threads })
     }
 
     fn former(&self) -> Result<&SessionContext, Error> {
@@ -53,28 +52,28 @@ impl Session {
         Ok(self.former.get_or_init(|| former))
     }
 
-    /// Begins to execute a statement.
-    pub(super) async fn rows(&self, text: &str) -> Result<SendableRecordBatchStream, Error> {
+    /// Starts a statement, with this time as now.
+    pub(super) async fn rows(&self, text: &str, now: Now) -> Result<SendableRecordBatchStream, Error> {
         let plan = match self.plans.of(text) {
             Some(plan) => self.executable(&plan, &self.state).await?,
-            None => self.newly_planned(text).await?,
+            None => self.newly_planned(text, now).await?,
         };
         execute_stream(plan, self.task.clone()).map_err(of_statement)
     }
 
-    async fn newly_planned(&self, text: &str) -> Result<Arc<dyn ExecutionPlan>, Error> {
+    async fn newly_planned(&self, text: &str, now: Now) -> Result<Arc<dyn ExecutionPlan>, Error> {
         let statement = parse(text)?;
-        // One copy of the session's state for all steps: it knows when this statement began.
-        let mut state = self.context.state();
+        // One copy of the session's state for all steps, with this statement's time.
+        let mut state = state_at(&self.context, now);
         let planned = state.statement_to_plan(statement.clone()).await;
         let plan = match planned {
             Err(_) if names_kind(text) => {
-                state = self.former()?.state();
+                state = state_at(self.former()?, now);
                 state.statement_to_plan(statement).await.map_err(of_statement)?
             }
             planned => planned.map_err(of_statement)?,
         };
-        // The statement was looked at by its kind; this looks at everything that it became.
+        // The parser checked the kind of the statement; this checks the whole plan.
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan).map_err(of_statement)?;
         let lasts = lasts(&plan).map_err(of_statement)?;
@@ -85,13 +84,21 @@ impl Session {
         self.executable(&plan, &state).await
     }
 
-    /// Gives a plan its scans, as the tables are now.
+    /// Gives a plan its scans of the current tables.
     async fn executable(&self, plan: &LogicalPlan, state: &SessionState) -> Result<Arc<dyn ExecutionPlan>, Error> {
         state.query_planner().create_physical_plan(plan, state).await.map_err(of_statement)
     }
 }
 
-/// The tables, each as it is to be seen.
+/// A copy of a session's state in which `now()` is this moment.
+fn state_at(context: &SessionContext, now: Now) -> SessionState {
+    let mut state = context.state();
+    let now = i64::try_from(now.ns()).unwrap_or(i64::MAX);
+    state.execution_props_mut().query_execution_start_time = Some(DateTime::from_timestamp_nanos(now));
+    state
+}
+
+/// A session with all tables, each mapped by `seen`.
 fn tables(
     link: &Arc<Link>,
     runtime: Arc<RuntimeEnv>,
@@ -100,16 +107,16 @@ fn tables(
 ) -> Result<SessionContext, Error> {
     let mut config = config(threads).with_information_schema(true);
     config.options_mut().sql_parser.collect_spans = true;
-    // It also cuts off rows before they are put together by the window's partition: neighbours are then missing.
+    // It also limits rows before they are partitioned for the window, which then misses neighbours.
     config.options_mut().optimizer.enable_window_limits = false;
     let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
     let builder = builder.with_default_features().with_analyzer_rule(Arc::new(CanonicalHosts));
     let mut state = builder.with_physical_optimizer_rule(Arc::new(SumInScan)).build();
-    // EXTRACT, SUBSTRING and POSITION: the functions are there, their syntax is not among the features.
+    // EXTRACT, SUBSTRING and POSITION: the default features include the functions, but not their syntax.
     state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
     state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
     state.register_expr_planner(Arc::new(WholeNumbers))?;
-    state.register_udaf(saturating::sum())?;
+    state.register_udaf(saturating_sum())?;
     let context = SessionContext::new_with_state(state);
     let data = Data::Away(link.clone());
     for table in Table::ALL {

@@ -1,7 +1,8 @@
 //! The central's end of a worker's socket.
 //!
-//! Whoever registers a socket for reading and for writing is woken whenever the other side has read something. Each
-//! frame that a worker reads would take the processor from it for nothing, so room is waited for only where there is none.
+//! A task that registers a socket for reading and writing wakes whenever the other side has read something. Each
+//! frame that a worker reads would then cost it the processor for nothing, so the socket is registered for writing only when
+//! it is full.
 
 use super::frame::{Frame, FrameReader, Outgoing};
 use std::io::{self, Read};
@@ -12,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 
-/// Both ways of a socket.
+/// Both directions of a socket.
 pub(super) fn split(socket: UnixStream) -> io::Result<(FrameReader<FromWorker>, ToWorker)> {
     socket.set_nonblocking(true)?;
     let from = socket.try_clone()?;
@@ -21,7 +22,7 @@ pub(super) fn split(socket: UnixStream) -> io::Result<(FrameReader<FromWorker>, 
     Ok((FrameReader::new(FromWorker(from)), ToWorker(socket)))
 }
 
-/// What comes.
+/// The incoming direction.
 pub(super) struct FromWorker(AsyncFd<UnixStream>);
 
 impl AsyncRead for FromWorker {
@@ -32,7 +33,7 @@ impl AsyncRead for FromWorker {
             let room = wanted.len();
             match readable.try_io(|socket| socket.get_ref().read(wanted)) {
                 Ok(Ok(bytes)) => {
-                    // There was no more: the next read need not find that out.
+                    // Nothing more was available: the next read need not find that out.
                     if bytes > 0 && bytes < room {
                         readable.clear_ready();
                     }
@@ -47,11 +48,11 @@ impl AsyncRead for FromWorker {
     }
 }
 
-/// What goes.
+/// The outgoing direction.
 pub(super) struct ToWorker(UnixStream);
 
 impl ToWorker {
-    /// Sends frames. When this is dropped halfway, no other frame can be sent.
+    /// Sends frames. After this is dropped halfway, no other frame can be sent.
     pub(super) async fn send(&mut self, frames: &[Frame]) -> io::Result<()> {
         let mut outgoing = Outgoing::new(frames)?;
         loop {

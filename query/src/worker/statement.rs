@@ -1,16 +1,16 @@
-//! One statement, seen from the central.
+//! One statement, on the central's side.
 //!
-//! A task of its own owns the worker and the turn, and watches the clock and the client by itself: a client that does
-//! not read its answer, or has gone, holds neither. Whatever ends a statement early ends its worker.
+//! A task of its own owns the worker and the turn, and watches the deadline and the client: a client that does
+//! not read its answer, or is gone, holds neither. Whatever ends a statement early ends its worker.
 
 use super::WINDOW;
 use super::frame::{Frame, Kind};
 use super::ipc::Pieces;
 use super::pool::{Shared, Statements, Turn, Worker};
-use super::reading::{Scans, Told};
+use super::scans::{Scans, Told};
 use super::serve::Failure;
-use crate::sql::size_bytes;
-use crate::statement::bad;
+use crate::sql::{bad, parse, size_bytes};
+use crate::time::Now;
 use crate::{Error, SqlAnswer, SqlLimits};
 use arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
@@ -32,19 +32,20 @@ const QUEUE: usize = 4;
 
 impl Statements {
     /// Answers a statement. See [`Engine::sql`](crate::Engine::sql).
-    pub(crate) async fn run(&self, caller: Option<&str>, text: &str, max_wait: Duration) -> Result<SqlAnswer, Error> {
+    pub(crate) async fn run(&self, caller: Option<&str>, text: &str, now: Now, max_wait: Duration) -> Result<SqlAnswer, Error> {
         if text.len() > crate::MAX_SQL_BYTES {
-            // What is wrong with it is said without a worker.
-            crate::statement::parse(text)?;
+            // It is rejected without a worker.
+            parse(text)?;
         }
         let limits = self.shared.limits;
         let turn = self.turn(caller, max_wait).await?;
         let until = Instant::now() + Duration::from_millis(limits.timeout_ms);
         let worker = timeout_at(until, self.shared.worker()).await.map_err(|_| Error::TooSlow(limits.timeout_ms))??;
-        // The columns and the end fit besides what a window allows.
+        // The columns and the end fit in addition to the window.
         let (answer, pieces) = mpsc::channel(WINDOW + 2);
         let (taken, took) = mpsc::unbounded_channel();
-        let running = Running { shared: self.shared.clone(), until, answer, begun: false, unread: 0, moved: Instant::now() };
+        let shared = self.shared.clone();
+        let running = Running { shared, now, until, answer, begun: false, unread: 0, moved: Instant::now() };
         tokio::spawn(running.run(worker, text.to_owned(), took, turn));
         let mut reading = Reading { incoming: pieces, taken, pieces: Pieces::default(), limits, rows: 0, bytes: 0 };
         let schema = loop {
@@ -60,7 +61,7 @@ impl Statements {
             match reading.next().await {
                 Ok(None) => None,
                 Ok(Some(batch)) => Some((Ok(batch), Some(reading))),
-                // Dropping what reads ends the work at once.
+                // Dropping the reader cancels the statement at once.
                 Err(error) => Some((Err(error), None)),
             }
         });
@@ -71,30 +72,32 @@ impl Statements {
 /// Bytes of an answer, or its end.
 type Piece = Result<Option<Vec<u8>>, Error>;
 
-/// A statement that runs.
+/// A running statement.
 struct Running {
     shared: Arc<Shared>,
+    /// The time for the statement.
+    now: Now,
     until: Instant,
     answer: mpsc::Sender<Piece>,
-    /// Whether the columns have been told.
+    /// Whether the columns have been sent.
     begun: bool,
     /// Pieces with rows that the client has not taken.
     unread: usize,
-    /// When it took one last, or got the first that it has not taken.
+    /// When the client last took one, or was sent the first that it has not taken.
     moved: Instant,
 }
 
 /// How a statement ended.
 enum Ended {
-    /// With its last row; whether the worker can take another at once.
+    /// With its last row, and whether the worker is ready for another.
     Whole { ready: bool },
-    /// With an error that the worker told of; it can take another.
+    /// With an error that the worker reported; it can take another statement.
     Failed(Error),
-    /// Too early. The worker must not go on.
+    /// Early. The worker must not continue.
     Broken(Error),
     /// The worker has closed its socket.
     Lost,
-    /// The client has gone.
+    /// The client is gone.
     Unwanted,
 }
 
@@ -104,13 +107,13 @@ impl Running {
         let shared = self.shared.clone();
         match ended {
             Ended::Whole { ready } => {
-                // Before its client can ask for the next: that finds its plan, and warm memory.
+                // Before its client can send the next statement, which then finds its plan and warm memory.
                 if ready {
                     shared.keep(worker)
                 } else {
                     self.rest(worker)
                 }
-                // There is room for the end, or an error, besides the pieces; a client that has gone wants none.
+                // The channel has room for the end, or an error, in addition to the pieces; the client may be gone.
                 let _ = self.answer.try_send(Ok(None));
             }
             Ended::Failed(error) => {
@@ -127,7 +130,7 @@ impl Running {
             }
             Ended::Unwanted => drop(worker),
         }
-        // What the client has yet to take is in memory: it has its turn until then, but not for ever.
+        // What the client has yet to take is in memory: it keeps its turn until then, up to a limit.
         let stalled = (self.moved + LONGEST_STALL).min(self.until.max(Instant::now()));
         let _ = timeout_at(stalled, self.answer.closed()).await;
         drop(turn);
@@ -135,7 +138,7 @@ impl Running {
         shared.replace().await;
     }
 
-    /// The worker goes on in a task of its own: the next statement need not wait for this one's client.
+    /// The worker returns its memory in a task of its own: the next statement need not wait for this one's client.
     fn rest(&self, worker: Worker) {
         let shared = self.shared.clone();
         tokio::spawn(async move { shared.rest(worker).await });
@@ -149,14 +152,15 @@ impl Running {
         let shared = self.shared.clone();
         let (told, mut heard) = mpsc::channel(QUEUE);
         let (here, threads, memory) = (shared.here.clone(), shared.scan_threads.clone(), shared.scan_memory.clone());
-        let mut scans = Scans::new(here, threads, memory, told);
+        let mut scans = Scans::new(here, self.now, threads, memory, told);
         let mut news = Vec::with_capacity(QUEUE);
         let mut failed = None;
         let mut ending = shared.ending.subscribe();
         let mut until = self.until;
         let mut over = pin!(sleep_until(until));
-        let mut statement = Vec::with_capacity(text.len() + 8);
+        let mut statement = Vec::with_capacity(text.len() + 16);
         put(&mut statement, shared.here.store.dictionary().len() as u64);
+        put(&mut statement, self.now.ns());
         statement.extend_from_slice(text.as_bytes());
         let mut sending = vec![Frame::new(Kind::Statement, 0, statement)];
         loop {
@@ -167,7 +171,7 @@ impl Running {
                     Err(_) => return Ended::Broken(Error::TooSlow(shared.limits.timeout_ms)),
                 }
             }
-            // Frames that came together are taken without waiting: not all of a thread's time, however many they are.
+            // Frames that arrived together are handled without waiting, so yield now and then.
             consume_budget().await;
             let stalled = if self.unread > 0 { self.moved + LONGEST_STALL } else { until };
             tokio::select! {
@@ -175,7 +179,7 @@ impl Running {
                     Ok(answer) => sending.extend(answer),
                     Err(ended) => return ended,
                 },
-                // The scans keep a sender, so there are always some.
+                // The scans keep a sender, so the channel stays open.
                 1.. = heard.recv_many(&mut news, QUEUE) => for told in news.drain(..) {
                     sending.push(match told {
                         Told::Frame(frame) => frame,
@@ -211,7 +215,7 @@ impl Running {
         }
     }
 
-    /// What a worker says; what it gets at once for it.
+    /// Handles a worker's frame; returns an immediate reply.
     fn heard(&mut self, frame: io::Result<Frame>, scans: &mut Scans, failed: &mut Option<Error>) -> Result<Option<Frame>, Ended> {
         let Ok(Frame { kind, scan, payload }) = frame else { return Err(Ended::Lost) };
         match kind {
@@ -222,7 +226,7 @@ impl Running {
                 if self.unread == 0 {
                     self.moved = Instant::now();
                 }
-                // The columns come first, and count for nothing.
+                // The columns come first, and do not count.
                 self.unread += usize::from(std::mem::replace(&mut self.begun, true));
                 self.answer.try_send(Ok(Some(payload))).map_err(|_| Ended::Unwanted)?;
             }
@@ -234,7 +238,7 @@ impl Running {
     }
 }
 
-/// The error that a worker tells of; that of a scan is known here.
+/// The error that a worker reported; that of a scan is known here.
 fn failure(payload: &[u8], of_scan: Option<Error>) -> Error {
     let (number, text) = payload.split_first().map_or((None, &[][..]), |(number, text)| (Some(*number), text));
     let text = String::from_utf8_lossy(text).into_owned();
@@ -248,7 +252,7 @@ fn failure(payload: &[u8], of_scan: Option<Error>) -> Error {
     }
 }
 
-/// An answer that is being taken.
+/// An answer being read.
 struct Reading {
     incoming: mpsc::Receiver<Piece>,
     taken: mpsc::UnboundedSender<()>,
@@ -259,13 +263,13 @@ struct Reading {
 }
 
 impl Reading {
-    /// Takes a piece; `None` when there is no more.
+    /// Takes a piece; `None` at the end.
     async fn read(&mut self) -> Result<Option<()>, Error> {
         let Some(Some(piece)) = self.incoming.recv().await.transpose()? else { return Ok(None) };
         let has_rows = self.pieces.schema().is_some();
         self.pieces.add(piece).map_err(DataFusionError::from)?;
         if has_rows {
-            // Nobody is told when the statement has ended.
+            // The receiver is gone if the statement has ended.
             let _ = self.taken.send(());
         }
         Ok(Some(()))

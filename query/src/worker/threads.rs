@@ -1,7 +1,7 @@
-//! Threads that read the store for statements, and wait for the next scan when they have done so.
+//! Threads that read the store for statements, and then wait for the next scan.
 //!
-//! To start a thread and to end it takes longer than many a scan. They go behind those that are in a hurry, and are no
-//! more than there are scans at the same time.
+//! Starting and ending a thread takes longer than many a scan. They run at a lower priority, and there are never
+//! more than scans at the same time.
 
 use parking_lot::Mutex;
 use std::io;
@@ -11,22 +11,22 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 use zonepulse_priority::Priority;
 
-/// How long a thread waits for something to do.
+/// How long an idle thread waits for work.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// The threads. Those that wait end when this is dropped.
+/// The threads. Idle ones end when this is dropped.
 #[derive(Default)]
 pub(super) struct Threads {
     waiting: Arc<Waiting>,
 }
 
-/// Those that wait, the one that worked last at the end.
+/// The idle threads, the most recently used last.
 type Waiting = Mutex<Vec<(ThreadId, Sender<Work>)>>;
 
 impl Threads {
-    /// Does something on a thread that may block.
+    /// Runs something that may block.
     pub(super) fn run(&self, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let mut work: Work = Box::new(work);
         let waiting = self.waiting.lock().pop();
@@ -59,7 +59,7 @@ fn live(among: &Weak<Waiting>, first: Work) {
     }
 }
 
-/// What is to be done next. None when nothing came for a while.
+/// The next work; `None` if none arrived in time.
 fn next(among: &Weak<Waiting>, receiver: &Receiver<Work>) -> Option<Work> {
     match receiver.recv_timeout(LONGEST_WAIT) {
         Ok(work) => Some(work),
@@ -72,7 +72,7 @@ fn next(among: &Weak<Waiting>, receiver: &Receiver<Work>) -> Option<Work> {
                     waiting.remove(at);
                     None
                 }
-                // Somebody has chosen it and is about to send.
+                // It was chosen, and its work is about to arrive.
                 None => {
                     drop(waiting);
                     receiver.recv().ok()

@@ -1,0 +1,180 @@
+//! Rows on their way from the store into Arrow arrays.
+//!
+//! The store deals in numbers (of records, servers, kinds), a plan in columns. [`Rows`]
+//! collects only the numbers that the wanted columns need, and builds the columns when a
+//! batch is full; the dictionary is locked only for that.
+
+use crate::columns::{Column, Dimension, Role, Source, hours, instants, measure, ms};
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::{DataFusionError, Result};
+use std::sync::Arc;
+use zonepulse_dns::{MessageKind, ResponseCode};
+use zonepulse_store::{Points, Sum, SumKind, Total};
+
+/// The numbers for a column; `None` where no wanted column needs them.
+#[derive(Debug)]
+struct Numbers<T>(Option<Vec<T>>);
+
+impl<T: Copy> Numbers<T> {
+    fn push(&mut self, value: T) {
+        if let Some(values) = &mut self.0 {
+            values.push(value);
+        }
+    }
+
+    fn repeat(&mut self, value: T, count: usize) {
+        if let Some(values) = &mut self.0 {
+            values.resize(values.len() + count, value);
+        }
+    }
+
+    fn extend(&mut self, more: impl Iterator<Item = T>) {
+        if let Some(values) = &mut self.0 {
+            values.extend(more);
+        }
+    }
+
+    fn get(&self) -> &[T] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    fn clear(&mut self) {
+        if let Some(values) = &mut self.0 {
+            values.clear();
+        }
+    }
+}
+
+/// Rows being collected.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    columns: Vec<Column>,
+    schema: SchemaRef,
+    count: usize,
+    start_ms: Numbers<i64>,
+    interval_s: Numbers<i64>,
+    server: Numbers<u32>,
+    record: Numbers<u32>,
+    kind: Numbers<u16>,
+    hits: Numbers<i64>,
+    first_ms: Numbers<i64>,
+    last_ms: Numbers<i64>,
+}
+
+impl Rows {
+    /// For columns of points, totals, records, servers or kinds.
+    pub(crate) fn new(columns: &[Column]) -> Self {
+        fn list<T>(wanted: bool) -> Numbers<T> {
+            Numbers(wanted.then(Vec::new))
+        }
+        let wants = |column| columns.contains(&column);
+        let tells = |dimension| columns.iter().any(|column| column.dimension() == Some(dimension));
+        Rows {
+            count: 0,
+            start_ms: list(tells(Dimension::Time)),
+            interval_s: list(wants(Column::IntervalS)),
+            server: list(tells(Dimension::Server)),
+            record: list(tells(Dimension::Record)),
+            kind: list(tells(Dimension::Kind)),
+            hits: list(wants(Column::Hits)),
+            first_ms: list(wants(Column::FirstSeen)),
+            last_ms: list(wants(Column::LastAccess)),
+            columns: columns.to_vec(),
+            schema: Column::schema(columns),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Adds up to `count` points starting at `from`, and returns how many it added.
+    pub(crate) fn push_points(&mut self, points: &Points, from: usize, count: usize) -> usize {
+        let until = points.record_ids.len().min(from.saturating_add(count));
+        let count = until.saturating_sub(from);
+        self.start_ms.extend(slice(&points.starts_s, from, until).iter().map(|start_s| ms(start_s.saturating_mul(1000))));
+        self.interval_s.repeat(points.interval_s.into(), count);
+        self.server.repeat(points.server_id, count);
+        self.record.extend(slice(&points.record_ids, from, until).iter().copied());
+        self.kind.extend(slice(&points.kinds, from, until).iter().map(|kind| kind.number()));
+        self.hits.extend(slice(&points.hits, from, until).iter().copied().map(measure));
+        self.last_ms.extend(slice(&points.last_ms, from, until).iter().copied().map(ms));
+        self.count += count;
+        count
+    }
+
+    pub(crate) fn push_total(&mut self, total: &Total) {
+        self.server.push(total.server_id);
+        self.record.push(total.record_id);
+        self.kind.push(total.kind.number());
+        self.hits.push(measure(total.hits));
+        self.first_ms.push(ms(total.first_ms));
+        self.last_ms.push(ms(total.last_ms));
+        self.count += 1;
+    }
+
+    pub(crate) fn push_sum(&mut self, sum: &Sum) {
+        // No wanted column shows what sums are not split by.
+        self.start_ms.push(ms(sum.start_s.unwrap_or(0).saturating_mul(1000)));
+        self.server.push(sum.server_id.unwrap_or(0));
+        self.record.push(sum.record_id.unwrap_or(0));
+        self.kind.push(match sum.kind {
+            SumKind::Only(kind) => kind.number(),
+            SumKind::Responses => MessageKind::response(ResponseCode::NOERROR).number(),
+            SumKind::Requests | SumKind::Any => MessageKind::REQUEST.number(),
+        });
+        self.hits.push(measure(sum.hits));
+        self.last_ms.push(ms(sum.last_ms.unwrap_or(0)));
+        self.count += 1;
+    }
+
+    pub(crate) fn push_record(&mut self, record_id: u32) {
+        self.record.push(record_id);
+        self.count += 1;
+    }
+
+    /// Takes the rows as columns.
+    pub(crate) fn take(&mut self, source: &Source) -> Result<RecordBatch> {
+        let columns = self.columns.iter().map(|column| self.column(*column, source)).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(self.count));
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
+        self.clear();
+        Ok(batch)
+    }
+
+    fn column(&self, column: Column, source: &Source) -> Result<ArrayRef> {
+        match column.role() {
+            Role::Dimension(Dimension::Server) => return source.of_servers(column, self.server.get()),
+            Role::Dimension(Dimension::Record) => return source.of_records(column, self.record.get()),
+            Role::Dimension(Dimension::Kind) => return Source::of_kinds(column, self.kind.get()),
+            _ => {}
+        }
+        Ok(match column {
+            Column::Time => instants(self.start_ms.get().to_vec()),
+            Column::Hour => hours(self.start_ms.get()),
+            Column::IntervalS => Arc::new(Int64Array::from(self.interval_s.get().to_vec())),
+            Column::Hits => Arc::new(Int64Array::from(self.hits.get().to_vec())),
+            Column::FirstSeen => instants(self.first_ms.get().to_vec()),
+            Column::LastAccess => instants(self.last_ms.get().to_vec()),
+            _ => return Err(DataFusionError::Internal(format!("points have no {column}"))),
+        })
+    }
+
+    fn clear(&mut self) {
+        self.count = 0;
+        self.start_ms.clear();
+        self.interval_s.clear();
+        self.server.clear();
+        self.record.clear();
+        self.kind.clear();
+        self.hits.clear();
+        self.first_ms.clear();
+        self.last_ms.clear();
+    }
+}
+
+fn slice<T>(values: &[T], from: usize, until: usize) -> &[T] {
+    values.get(from..until).unwrap_or_default()
+}
