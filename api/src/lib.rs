@@ -30,6 +30,7 @@ pub mod config;
 pub mod credentials;
 mod enrollments;
 mod error;
+#[path = "../../tools/src/export/mod.rs"]
 mod export;
 mod fleet;
 mod handover;
@@ -49,7 +50,9 @@ mod packed;
 mod page;
 mod parameters;
 mod pending;
+#[path = "../../tools/src/plan/mod.rs"]
 mod plan;
+#[path = "../../tools/src/popularity.rs"]
 mod popularity;
 mod probe_file;
 mod problem;
@@ -66,6 +69,7 @@ mod server_body;
 mod server_health;
 mod servers;
 mod settings;
+#[path = "../../tools/src/simulate/mod.rs"]
 mod simulate;
 mod spreadsheet;
 mod sql;

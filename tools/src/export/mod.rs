@@ -32,6 +32,7 @@
 //! A file appears whole or not at all.
 
 mod file;
+#[path = "../source.rs"]
 mod source;
 
 pub use source::Source;
