@@ -30,8 +30,6 @@ pub mod config;
 pub mod credentials;
 mod enrollments;
 mod error;
-#[path = "../../tools/src/export/mod.rs"]
-mod export;
 mod fleet;
 mod handover;
 mod health;
@@ -50,10 +48,6 @@ mod packed;
 mod page;
 mod parameters;
 mod pending;
-#[path = "../../tools/src/plan/mod.rs"]
-mod plan;
-#[path = "../../tools/src/popularity.rs"]
-mod popularity;
 mod probe_file;
 mod problem;
 mod proxy;
@@ -69,8 +63,6 @@ mod server_body;
 mod server_health;
 mod servers;
 mod settings;
-#[path = "../../tools/src/simulate/mod.rs"]
-mod simulate;
 mod spreadsheet;
 mod sql;
 mod system;

@@ -1,54 +1,53 @@
-//! Where rows come from: a store that this process has open, or a central that is running.
-//!
-//! Both answer the same SQL.
+//! Where rows come from: a store that this process has open, or a running central. Both answer the same SQL.
 
-use crate::{Error, describe, remote};
-use arrow::array::RecordBatch;
+use crate::Error;
+use crate::client::{PROBLEM_BYTES, client};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::buffer::Buffer;
-use arrow::datatypes::SchemaRef;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use arrow::ipc::reader::StreamDecoder;
-use figment::Figment;
-use figment::providers::{Format, Toml};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 use std::collections::VecDeque;
-use std::path::Path;
 use std::time::Duration;
-use zonepulse_net::http;
+use zonepulse_net::{Trust, http};
 use zonepulse_private::Secret;
 use zonepulse_query::{Engine, SqlAnswer};
 
-/// How long a central may think of the next rows: longer than it lets a statement take.
+/// Where a central answers SQL.
+const PATH: &str = "/api/v2/sql";
+/// How long a central may be silent before the next rows: longer than a statement may take.
 const SILENCE: Duration = Duration::from_secs(3600);
 
-/// More of what a central says to a statement is not shown.
-const PROBLEM_BYTES: usize = 16 << 10;
-
-/// Who answers.
+/// What answers.
 pub enum Source {
     /// A store that this process has open.
     Local(Box<Engine>),
-    /// A central that is running.
+    /// A running central.
     Remote(Box<Remote>),
 }
 
-/// A central, and who asks there.
+/// A running central, and the user who asks it.
 pub struct Remote {
     client: reqwest::Client,
     url: String,
     credentials: Credentials,
 }
 
-#[derive(Deserialize)]
+/// A user of a central. The file that a central's first start writes has this shape.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Credentials {
-    user: String,
-    password: Secret,
+pub struct Credentials {
+    /// The user's name.
+    pub user: String,
+    /// The user's password.
+    pub password: Secret,
 }
 
-/// Rows as they come.
-pub struct Ask {
+/// An answer, received while it is read.
+pub struct Rows {
     /// The columns.
     pub schema: SchemaRef,
     /// The rows.
@@ -56,48 +55,55 @@ pub struct Ask {
 }
 
 impl Source {
-    /// A running central, with credentials from a file `user = "…"`, `password = "…"`.
-    pub fn remote(url: &str, credentials: &Path, ca_file: Option<&Path>) -> Result<Self, Error> {
-        let text = zonepulse_private::read(credentials)?.only_owner_or_root()?;
-        let wrong = |error: figment::Error| Error::Config(format!("{}: {error}", credentials.display()));
-        let credentials = Figment::from(Toml::string(&text)).extract().map_err(wrong)?;
-        let client = remote::client(url, ca_file, SILENCE)?;
-        let url = http::address(url, crate::sql::PATH);
-        Ok(Source::Remote(Box::new(Remote { client, url, credentials })))
+    /// The central at an address such as `https://central.example:8053`.
+    pub fn remote(url: &str, trust: &Trust, credentials: Credentials) -> Result<Self, Error> {
+        let client = client(url, trust, SILENCE)?;
+        Ok(Source::Remote(Box::new(Remote { client, url: http::address(url, PATH), credentials })))
     }
 
     /// Asks in SQL.
-    pub async fn ask(&self, statement: &str) -> Result<Ask, Error> {
+    pub async fn ask(&self, statement: &str) -> Result<Rows, Error> {
         match self {
             Source::Local(engine) => {
                 let SqlAnswer { schema, batches } = engine.sql(statement).await?;
-                Ok(Ask { schema, batches: batches.map_err(Error::from).boxed() })
+                Ok(Rows { schema, batches: batches.map_err(Error::from).boxed() })
             }
             Source::Remote(remote) => remote.ask(statement).await,
         }
     }
 }
 
+/// A column of integers, with `otherwise` for values that are null or exceed `i64`, and 0 for negative ones.
+///
+/// Any type of integer will do: older centrals have other ones.
+pub(crate) fn integers(batch: &RecordBatch, name: &str, otherwise: i64) -> Result<Vec<u64>, Error> {
+    let missing = || Error::Answer(format!("no column {name} of whole numbers in the answer"));
+    let column = batch.column_by_name(name).filter(|column| column.data_type().is_integer()).ok_or_else(missing)?;
+    let integers = cast(column, &DataType::Int64).map_err(Error::Stream)?;
+    let integers = integers.as_primitive::<Int64Type>().iter().map(|integer| integer.unwrap_or(otherwise));
+    Ok(integers.map(|integer| u64::try_from(integer).unwrap_or(0)).collect())
+}
+
 impl Remote {
-    async fn ask(&self, statement: &str) -> Result<Ask, Error> {
+    async fn ask(&self, statement: &str) -> Result<Rows, Error> {
         let Credentials { user, password } = &self.credentials;
         let request = self.client.post(&self.url).basic_auth(user, Some(password.reveal())).body(statement.to_owned());
         let request = request.header("content-type", "application/sql").header("accept", "application/vnd.apache.arrow.stream");
-        let response = request.send().await.map_err(broken)?;
+        let response = request.send().await.map_err(Error::Unreachable)?;
         let status = response.status();
         if !status.is_success() {
-            let text = http::start_of_body(response, PROBLEM_BYTES).await;
-            return Err(Error::Remote(format!("{} answers {status}: {text}", self.url)));
+            let problem = http::start_of_body(response, PROBLEM_BYTES).await;
+            return Err(Error::Refused(format!("{} answers {status}: {problem}", self.url)));
         }
         let mut answer = Answer { response, decoder: StreamDecoder::new(), ready: VecDeque::new(), ended: false };
-        // The schema is the first thing that a stream says.
+        // A stream begins with its schema.
         while answer.decoder.schema().is_none() && !answer.ended {
             answer.read().await?;
         }
-        let schema = answer.decoder.schema().ok_or_else(|| Error::Remote("an answer without columns".to_owned()))?;
+        let schema = answer.decoder.schema().ok_or_else(|| Error::Answer("an answer without columns".to_owned()))?;
         let batches =
             stream::try_unfold(answer, |mut answer| async move { Ok(answer.next().await?.map(|batch| (batch, answer))) });
-        Ok(Ask { schema, batches: batches.boxed() })
+        Ok(Rows { schema, batches: batches.boxed() })
     }
 }
 
@@ -118,20 +124,15 @@ impl Answer {
     }
 
     async fn read(&mut self) -> Result<(), Error> {
-        let unreadable = |error: arrow::error::ArrowError| Error::Remote(describe(&error));
-        let Some(bytes) = self.response.chunk().await.map_err(broken)? else {
+        let Some(bytes) = self.response.chunk().await.map_err(Error::Unreachable)? else {
             self.ended = true;
-            // An answer that was broken off lacks its end.
-            return self.decoder.finish().map_err(unreadable);
+            // Fails for an answer that was broken off: it lacks the end-of-stream marker.
+            return self.decoder.finish().map_err(Error::Stream);
         };
         let mut buffer = Buffer::from(bytes);
         while !buffer.is_empty() {
-            self.ready.extend(self.decoder.decode(&mut buffer).map_err(unreadable)?);
+            self.ready.extend(self.decoder.decode(&mut buffer).map_err(Error::Stream)?);
         }
         Ok(())
     }
-}
-
-fn broken(error: reqwest::Error) -> Error {
-    Error::Remote(describe(&error))
 }

@@ -4,6 +4,9 @@ use crate::envelope::{self, peek_version};
 use crate::system::{self, SystemBatch};
 use crate::{Batch, Error, Evicted, Identity, peek_identity};
 
+/// The media type of an encoded message, for HTTP and AMQP.
+pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
+
 /// Everything that a probe may send in one message.
 ///
 /// All kinds are numbered in one sequence `(server, epoch, seq)`, lie in one

@@ -11,7 +11,7 @@
 //!
 //! `amqps://` is the same over TLS.
 
-use super::{Answer, MEDIA_TYPE};
+use super::Answer;
 use crate::Error;
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Confirmation};
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use zonepulse_net::Trust;
 use zonepulse_net::amqp::{Address, BLOCKED, Publisher};
 use zonepulse_private::Secret;
-use zonepulse_wire::{MAC_HEADER, MacKey};
+use zonepulse_wire::{MAC_HEADER, MEDIA_TYPE, MacKey};
 
 /// So many messages wait for the broker's confirmation at once.
 pub const WINDOW: usize = 32;

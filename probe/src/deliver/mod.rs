@@ -42,9 +42,6 @@ const AHEAD_S: u64 = 60;
 /// How long a batch waits that does.
 const AHEAD_WAIT: Duration = Duration::from_secs(60);
 
-/// The media type of a batch.
-pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
-
 /// How batches get to the central.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settings {

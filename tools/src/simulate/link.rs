@@ -1,36 +1,33 @@
-//! The way to a central: straight over HTTP, or through RabbitMQ.
+//! The way to a central: HTTP, or RabbitMQ.
+//!
+//! A link behaves as a probe does: it sends a batch again until it is confirmed, except when the central says that
+//! it will never take it. A probe would put such a batch aside; a simulation ends.
 
-use super::Known;
-use crate::batches::MEDIA_TYPE;
-use crate::{Error, describe, remote};
+use super::servers::Known;
+use crate::Error;
+use crate::client::{PROBLEM_BYTES, client};
 use bytes::Bytes;
-use reqwest::StatusCode;
-use std::path::Path;
+use reqwest::{Client, StatusCode};
 use std::time::Duration;
 use zonepulse_ingest::amqp;
 use zonepulse_ingest::amqp::publisher::{Published, Publisher};
-use zonepulse_net::http;
+use zonepulse_net::{Trust, http};
+use zonepulse_wire::MEDIA_TYPE;
 
-/// How long a batch is tried again before the simulation gives up.
+/// Where a central takes batches.
+const PATH: &str = "/api/v2/batches";
+/// How long a central may be silent.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long a batch is retried before the simulation gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long a central may say nothing.
-const LONGEST: Duration = Duration::from_secs(60);
-
-/// More of what a central says to a batch is not shown.
-const PROBLEM_BYTES: usize = 16 << 10;
 
 /// How batches reach the central.
-pub enum Link {
-    /// `POST /api/v2/batches`.
-    Http {
-        /// Makes and keeps connections.
-        client: reqwest::Client,
-        /// The address of the call.
-        url: String,
-    },
-    /// A queue that the central takes batches from.
+pub struct Link(Way);
+
+enum Way {
+    Http { client: Client, url: String },
     Amqp(Box<Publisher>),
 }
 
@@ -38,32 +35,34 @@ pub enum Link {
 enum Answer {
     Confirmed,
     /// Sending it again may help.
-    NotNow(String),
+    NotNow(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Link {
     /// To the central at an address such as `http://127.0.0.1:8053`.
-    pub fn http(url: &str, ca_file: Option<&Path>) -> Result<Self, Error> {
-        let client = remote::client(url, ca_file, LONGEST)?;
-        Ok(Link::Http { client, url: http::address(url, "/api/v2/batches") })
+    pub fn http(url: &str, trust: &Trust) -> Result<Self, Error> {
+        Ok(Link(Way::Http { client: client(url, trust, SILENCE)?, url: http::address(url, PATH) }))
     }
 
-    /// To the queue of a broker.
+    /// To the queue of a broker, from which the central takes batches.
     pub async fn amqp(settings: &amqp::Settings) -> Result<Self, Error> {
-        Ok(Link::Amqp(Box::new(Publisher::open(settings, "zonepulse simulate").await?)))
+        Ok(Link(Way::Amqp(Box::new(Publisher::open(settings, "zonepulse simulate").await?))))
     }
 
-    /// Sends a batch until it is confirmed, and gives how often it had to be sent again.
-    pub async fn send(&self, server: &Known, bytes: Vec<u8>) -> Result<u64, Error> {
+    /// Sends a batch until it is confirmed. Returns the number of retries.
+    pub(super) async fn send(&self, server: &Known, bytes: Vec<u8>) -> Result<u64, Error> {
         let bytes = Bytes::from(bytes);
         let (mut pause, mut waited, mut retries) = (FIRST_PAUSE, Duration::ZERO, 0);
         loop {
             match self.try_to_send(server, bytes.clone()).await? {
                 Answer::Confirmed => return Ok(retries),
-                Answer::NotNow(reason) if waited >= PATIENCE => {
-                    return Err(Error::Remote(format!("a batch was not taken in {} s: {reason}", PATIENCE.as_secs())));
+                Answer::NotNow(source) if waited >= PATIENCE => {
+                    return Err(Error::GaveUp { after_s: PATIENCE.as_secs(), source });
                 }
-                Answer::NotNow(reason) => tracing::debug!(reason, "a batch is sent again"),
+                Answer::NotNow(reason) => {
+                    let reason: &(dyn std::error::Error + 'static) = &*reason;
+                    tracing::debug!(reason, "a batch is sent again");
+                }
             }
             tokio::time::sleep(pause).await;
             waited += pause;
@@ -73,12 +72,12 @@ impl Link {
     }
 
     async fn try_to_send(&self, server: &Known, bytes: Bytes) -> Result<Answer, Error> {
-        match self {
-            Link::Http { client, url } => post(client, url, server, bytes).await,
-            Link::Amqp(publisher) => match publisher.publish(&bytes, server.token.reveal()).await? {
+        match &self.0 {
+            Way::Http { client, url } => post(client, url, server, bytes).await,
+            Way::Amqp(publisher) => match publisher.publish(&bytes, server.token.reveal()).await? {
                 Published::Confirmed => Ok(Answer::Confirmed),
-                Published::NotTaken(reason) => Ok(Answer::NotNow(reason)),
-                Published::NoQueue => Err(Error::Remote(
+                Published::NotTaken(reason) => Ok(Answer::NotNow(reason.into())),
+                Published::NoQueue => Err(Error::Refused(
                     "the broker has no such queue; the central makes it when it starts: is rabbitmq.queue the same for both?"
                         .to_owned(),
                 )),
@@ -87,26 +86,30 @@ impl Link {
     }
 }
 
-async fn post(client: &reqwest::Client, url: &str, server: &Known, bytes: Bytes) -> Result<Answer, Error> {
+async fn post(client: &Client, url: &str, server: &Known, bytes: Bytes) -> Result<Answer, Error> {
     let request = client.post(url).bearer_auth(server.token.reveal()).header("content-type", MEDIA_TYPE).body(bytes);
     let response = match request.send().await {
         Ok(response) => response,
-        Err(error) => return Ok(Answer::NotNow(describe(&error))),
+        Err(error) => return Ok(Answer::NotNow(error.into())),
     };
     let status = response.status();
     if status.is_success() {
         return Ok(Answer::Confirmed);
     }
-    let text = http::start_of_body(response, PROBLEM_BYTES).await;
-    let reason = format!("server {}: {url} answers {status}: {text}", server.id);
-    // As probes understand it: the others are "come again".
-    match status {
+    let problem = http::start_of_body(response, PROBLEM_BYTES).await;
+    let reason = format!("server {}: {url} answers {status}: {problem}", server.id);
+    if is_final(status) { Err(Error::Refused(reason)) } else { Ok(Answer::NotNow(reason.into())) }
+}
+
+/// Whether a central that answers this will never take the batch, at least not with this token.
+fn is_final(status: StatusCode) -> bool {
+    matches!(
+        status,
         StatusCode::BAD_REQUEST
-        | StatusCode::UNAUTHORIZED
-        | StatusCode::FORBIDDEN
-        | StatusCode::NOT_FOUND
-        | StatusCode::PAYLOAD_TOO_LARGE
-        | StatusCode::UNSUPPORTED_MEDIA_TYPE => Err(Error::Remote(reason)),
-        _ => Ok(Answer::NotNow(reason)),
-    }
+            | StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+    )
 }
