@@ -67,12 +67,9 @@ pub enum Error {
     /// The query engine failed to start.
     #[error("the query engine")]
     Query(#[from] zonepulse_query::Error),
-    /// A running central did not give what it was asked for.
-    #[error("the central: {0}")]
-    Remote(String),
-    /// A Parquet file could not be written.
-    #[error("Parquet")]
-    Parquet(#[from] parquet::errors::ParquetError),
+    /// There is no plan, or a simulation or export did not finish.
+    #[error(transparent)]
+    Tools(#[from] zonepulse_tools::Error),
     /// A part of the central ended that should not have.
     #[error("a part of the central ended")]
     Ended(#[from] tokio::task::JoinError),

@@ -1,21 +1,15 @@
-//! How commands reach a central that is running.
+//! Whom commands trust when they connect to a central that is running.
 
 use crate::Error;
-use reqwest::Client;
 use std::path::Path;
-use std::time::Duration;
 use zonepulse_net::tls::Authorities;
 use zonepulse_net::{Trust, http};
 
-/// A central that is there answers a connection in this time.
-const CONNECT: Duration = Duration::from_secs(10);
-
-/// A client for a central at this address. With `https://` it believes the authorities of a file, or without one those
-/// that this machine trusts. A request may be silent for so long.
-pub fn client(url: &str, ca_file: Option<&Path>, silence: Duration) -> Result<Client, Error> {
-    // What is not used needs no file to be there.
-    let trust = if http::is_https(url) { trust(ca_file)? } else { Trust::System };
-    Ok(http::build(http::client(url, &trust)?.connect_timeout(CONNECT).read_timeout(silence))?)
+/// Whom to trust at an address: with `https://`, the authorities of a file, or without one those of this machine.
+///
+/// Without TLS the file need not exist.
+pub fn trust_at(url: &str, ca_file: Option<&Path>) -> Result<Trust, Error> {
+    if http::is_https(url) { trust(ca_file) } else { Ok(Trust::System) }
 }
 
 /// The authorities of a file, or without one those that this machine trusts.

@@ -395,7 +395,7 @@ fn nothing_prints_the_secret_that_it_holds() {
     let made = crate::accounts::Administrator::Made { password: text().into(), file: "/data/admin-credentials".into() };
     let user =
         crate::accounts::NewUser { name: "ann", password: secret(), administrator: true, rights: zonepulse_store::Rights::ALL };
-    let known = crate::simulate::Known { id: 1, token: text().into() };
+    let known = zonepulse_tools::simulate::Known { id: 1, token: text().into() };
     let server: zonepulse_store::Server = serde_json::from_value(json!({"id": 1, "name": "ns1", "sample": false,
         "token_hash": "hush", "created_ms": 0, "pull": {"url": "https://ns1.example", "token": "hush"},
         "enrollment": {"hash": "hush", "expires_ms": 1}, "overrides": {"rabbitmq_password": "hush"}}))

@@ -11,7 +11,6 @@
 
 mod admission;
 pub mod amqp;
-pub mod batches;
 mod committer;
 mod deliveries;
 mod error;

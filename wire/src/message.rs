@@ -4,6 +4,9 @@ use crate::envelope::{self, peek_version};
 use crate::system::{self, SystemBatch};
 use crate::{Batch, Error, Evicted, Identity, peek_identity};
 
+/// The media type of an encoded message, for HTTP and AMQP.
+pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
+
 /// A message of any kind.
 ///
 /// All kinds are numbered in one sequence `(server, epoch, seq)`, share a spool, and are counted

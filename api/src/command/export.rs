@@ -1,16 +1,17 @@
 //! `zonepulse export`.
 
-use super::Overlay;
+use super::{Overlay, source};
 use crate::Error;
 use crate::config::Settings;
-use crate::export::{self, Source, Summary};
-use crate::time::read_ms;
+use crate::time::{now_ms, read_ms};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use zonepulse_query::{Engine, SqlLimits};
+use zonepulse_query::SqlLimits;
+use zonepulse_tools::Source;
+use zonepulse_tools::export::{self, Summary};
 
 /// Writes every hour that has ended as a Parquet file.
 #[derive(Debug, Args)]
@@ -49,7 +50,7 @@ impl Export {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.enable_all().build()?;
         if let (Some(url), Some(credentials)) = (&self.url, &self.credentials) {
-            return runtime.block_on(self.export(&Source::remote(url, credentials, self.ca_file.as_deref())?));
+            return runtime.block_on(self.export(&source::running(url, credentials, self.ca_file.as_deref())?));
         }
         let Some(data) = &self.data else { return Err(Error::Argument("which data directory?".to_owned())) };
         super::store_is_there(data)?;
@@ -63,18 +64,17 @@ impl Export {
         let mut options = crate::serve::query_options(&settings);
         // Nobody else waits, and rows are written as they come: only memory is bounded.
         options.sql = SqlLimits { timeout_ms: u64::from(u32::MAX), max_rows: u64::MAX, max_bytes: u64::MAX, ..options.sql };
-        let engine = Engine::new(store.clone(), options)?;
-        let exported = runtime.block_on(self.export(&Source::Local(Box::new(engine))));
+        let exported = runtime.block_on(self.export(&source::stopped(&store, options)?));
         store.close()?;
         exported
     }
 
     async fn export(&self, source: &Source) -> Result<ExitCode, Error> {
         let (from_ms, until_ms) = (self.from.unwrap_or(0), self.until.unwrap_or(u64::MAX));
-        let export = export::Export { source, to: &self.to, from_ms, until_ms };
         let mut sum = Summary::default();
         let mut nothing = Vec::new();
         for table in &self.tables {
+            let export = export::Export { source, to: &self.to, from_ms, until_ms, now_ms: now_ms() };
             let summary = export.table(table, &mut io::stdout()).await?;
             if summary == Summary::default() {
                 nothing.push(format!("{table}: {}", export.why_none(table).await?));

@@ -13,6 +13,7 @@ mod serve;
 mod server;
 mod settings;
 mod simulate;
+mod source;
 mod sql_worker;
 mod user;
 

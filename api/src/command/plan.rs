@@ -1,16 +1,18 @@
 //! `zonepulse plan`.
 
-use super::{Format, Overlay};
+use super::{Format, Overlay, source};
 use crate::Error;
 use crate::config::Settings;
-use crate::export::Source;
-use crate::plan::{Assumed, Constants, Plan, Running, Wanted};
+use crate::time::now_ms;
 use clap::Args;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use zonepulse_query::Engine;
+use zonepulse_tools::Source;
+use zonepulse_tools::plan::{Assumed, Bounds, Constants, Plan, Running, Wanted};
 
+/// Where `make bench` leaves its report, from the project's folder.
+const REPORT: &str = ".run/bench/bench-report.json";
 /// How often a batch is sent unless told otherwise, seconds.
 const INTERVAL_S: u32 = 60;
 /// Series of a small machine.
@@ -72,7 +74,7 @@ impl PlanArguments {
         overlay.start(&settings);
         let running = self.from_running.as_deref().map(|from| self.running(from, &settings)).transpose()?;
         let (wanted, assumed) = self.wanted(running, &settings)?;
-        let (constants, from) = Constants::read(self.report.as_deref())?;
+        let (constants, from) = self.constants()?;
         if let Some(short) = assumed.observed.and_then(|observed| observed.too_short()) {
             eprintln!("zonepulse: warning: {short}");
         }
@@ -126,13 +128,18 @@ impl PlanArguments {
         Ok((wanted, Assumed { active_from, active_estimated, requests_per_s, observed, bounds: settings.into(), bounds_from }))
     }
 
+    /// Those of --report; without it, those of this machine's report if there is one here; otherwise the default ones.
+    fn constants(&self) -> Result<(Constants, String), Error> {
+        let report = self.report.as_deref().or(Some(Path::new(REPORT)).filter(|report| report.is_file()));
+        Ok(report.map_or_else(|| Ok(Constants::documented()), Constants::read)?)
+    }
+
     fn running(&self, from: &str, settings: &Settings) -> Result<Running, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         if from.starts_with("http://") || from.starts_with("https://") {
             let missing = || Error::Argument("--from-running: an address needs --credentials".to_owned());
             let credentials = self.credentials.as_deref().ok_or_else(missing)?;
-            let source = Source::remote(from, credentials, self.ca_file.as_deref())?;
-            return runtime.block_on(Running::of(&source));
+            return runtime.block_on(observe(&source::running(from, credentials, self.ca_file.as_deref())?));
         }
         if self.credentials.is_some() || self.ca_file.is_some() {
             return Err(Error::Argument(format!(
@@ -148,18 +155,38 @@ impl PlanArguments {
             )),
             error => error,
         })?;
-        let engine = Engine::new(store.clone(), crate::serve::query_options(settings))?;
-        let found = runtime.block_on(Running::of(&Source::Local(Box::new(engine))));
+        let found = runtime.block_on(observe(&source::stopped(&store, crate::serve::query_options(settings))?));
         store.close()?;
         found
+    }
+}
+
+/// The fleet of the last 24 hours.
+async fn observe(source: &Source) -> Result<Running, Error> {
+    Running::of(source, now_ms()).await.map_err(|error| match error {
+        zonepulse_tools::Error::Unobserved(why) => Error::Argument(format!("--from-running: {why}")),
+        error => error.into(),
+    })
+}
+
+impl From<&Settings> for Bounds {
+    fn from(settings: &Settings) -> Self {
+        Bounds {
+            query_memory_bytes: settings.query.memory_bytes as u64,
+            sql_memory_bytes: settings.sql.memory_bytes as u64,
+            sql_max_concurrent: settings.sql.max_concurrent as u64,
+            max_records: settings.store.max_records as u64,
+            max_series: settings.store.max_series as u64,
+            min_free_bytes: settings.store.min_free_bytes,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Observed;
     use clap::Parser;
+    use zonepulse_tools::plan::Observed;
 
     #[derive(Debug, Parser)]
     struct Line {

@@ -2,15 +2,15 @@
 
 use super::{Format, Overlay};
 use crate::config::Settings;
-use crate::simulate::{Fleet, Known, Link, MAX_METRICS, MAX_RECORDS, Sent, read_servers, write_servers};
-use crate::time::read_ms;
-use crate::{Error, accounts};
+use crate::time::{now_ms, read_ms};
+use crate::{Error, accounts, remote};
 use clap::Args;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use zonepulse_private::Prepared;
+use zonepulse_tools::simulate::{Fleet, Known, Link, MAX_METRICS, MAX_RECORDS, Sent, read_servers, write_servers};
 
 const SLOWEST: f64 = 0.001;
 const FASTEST: f64 = 1e6;
@@ -87,10 +87,10 @@ impl Simulate {
         let sent = runtime.block_on(async {
             let link = match (self.rabbitmq, &self.url, &broker) {
                 (true, _, Some(broker)) => Link::amqp(broker).await?,
-                (false, Some(url), _) => Link::http(url, self.ca_file.as_deref())?,
+                (false, Some(url), _) => Link::http(url, &remote::trust_at(url, self.ca_file.as_deref())?)?,
                 _ => return Err(Error::Argument("--rabbitmq: the configuration has no rabbitmq.url".to_owned())),
             };
-            fleet.run(Arc::new(link)).await
+            Ok::<_, Error>(fleet.run(Arc::new(link), now_ms()).await?)
         })?;
         self.tell(&sent)?;
         Ok(ExitCode::SUCCESS)

@@ -3,11 +3,10 @@
 use super::origin::{self, Fault};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString};
-use zonepulse_wire::{MAC_HEADER, peek_identity};
+use zonepulse_wire::{MAC_HEADER, MEDIA_TYPE, peek_identity};
 
 /// A message that the broker keeps on disk.
 const PERSISTENT: u8 = 2;
-const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
 
 /// Why brokers take messages out of queues, as metrics name it.
 pub(super) const DEATHS: [&str; 5] = ["delivery_limit", "expired", "maxlen", "rejected", "other"];

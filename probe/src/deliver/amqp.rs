@@ -10,7 +10,7 @@
 //!
 //! `amqps://` is the same over TLS.
 
-use super::{Answer, MEDIA_TYPE};
+use super::Answer;
 use crate::Error;
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Confirmation};
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use zonepulse_net::Trust;
 use zonepulse_net::amqp::{Address, BLOCKED, Publisher};
 use zonepulse_private::Secret;
-use zonepulse_wire::{MAC_HEADER, MacKey};
+use zonepulse_wire::{MAC_HEADER, MEDIA_TYPE, MacKey};
 
 /// Maximum number of unconfirmed messages.
 pub const WINDOW: usize = 32;

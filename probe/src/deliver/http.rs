@@ -1,6 +1,6 @@
 //! Delivery directly to the central: one POST per batch.
 
-use super::{Answer, MEDIA_TYPE};
+use super::Answer;
 use crate::Error;
 use crate::central::{self, innermost, read_typed_problem};
 use jiff::fmt::rfc2822::DateTimeParser;
@@ -9,7 +9,7 @@ use reqwest::{Client, StatusCode};
 use std::time::Duration;
 use zonepulse_net::{Trust, http};
 use zonepulse_private::Secret;
-use zonepulse_wire::KEPT_FROM_HEADER;
+use zonepulse_wire::{KEPT_FROM_HEADER, MEDIA_TYPE};
 
 /// Maximum number of batches in flight.
 pub const WINDOW: usize = 8;

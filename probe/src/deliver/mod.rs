@@ -40,9 +40,6 @@ const AHEAD_S: u64 = 60;
 /// How long a batch that does start later is put off.
 const AHEAD_WAIT: Duration = Duration::from_secs(60);
 
-/// The media type of a batch.
-pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";
-
 /// How batches get to the central.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settings {

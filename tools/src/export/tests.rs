@@ -1,10 +1,14 @@
 //! A store is exported and read back.
 
 use super::*;
+use crate::clock::now_ms;
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
 use arrow::util::pretty::pretty_format_batches;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::WriterProperties;
 use std::fs::{self, File};
+use std::path::PathBuf;
 use tempfile::TempDir;
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_query::{Engine, Options};
@@ -34,7 +38,7 @@ impl Scene {
             store.registry().add_server(name, false, String::new(), 0).unwrap();
         }
         let source = Source::Local(Box::new(Engine::new(store.clone(), Options::default()).unwrap()));
-        let now_ms = time::now_ms() / HOUR_MS * HOUR_MS;
+        let now_ms = now_ms() / HOUR_MS * HOUR_MS;
         Scene { store, source, to: tempfile::tempdir().unwrap(), now_ms, seq: 0, _data: data }
     }
 
@@ -84,10 +88,14 @@ impl Scene {
         write.commit().unwrap();
     }
 
+    /// An export of the hours between these times.
+    fn between(&self, from_ms: u64, until_ms: u64) -> Export<'_> {
+        Export { source: &self.source, to: self.to.path(), from_ms, until_ms, now_ms: now_ms() }
+    }
+
     async fn export(&self, table: &str) -> (Summary, String) {
-        let export = Export { source: &self.source, to: self.to.path(), from_ms: 0, until_ms: u64::MAX };
         let mut told = Vec::new();
-        let summary = export.table(table, &mut told).await.unwrap();
+        let summary = self.between(0, u64::MAX).table(table, &mut told).await.unwrap();
         (summary, String::from_utf8(told).unwrap())
     }
 
@@ -147,7 +155,7 @@ async fn a_file_lies_where_engines_look_for_days_and_none_is_left_unfinished() {
     let mut scene = Scene::new();
     scene.commit(2, 1, 0, 1);
     scene.export("dns_raw").await;
-    let begin = time::text(scene.now_ms - HOUR_MS);
+    let begin = time(scene.now_ms - HOUR_MS).to_string();
     let path = format!("dns_raw/date={}/hour-{}-server-2.parquet", &begin[..10], &begin[11..13]);
     assert_eq!(scene.files("dns_raw"), [scene.to.path().join(path)]);
 }
@@ -195,8 +203,7 @@ async fn an_hour_that_is_not_over_is_left_out() {
 
 /// Why there was nothing of a table between these times.
 async fn why_none(scene: &Scene, table: &str, from_ms: u64, until_ms: u64) -> String {
-    let export = Export { source: &scene.source, to: scene.to.path(), from_ms, until_ms };
-    export.why_none(table).await.unwrap()
+    scene.between(from_ms, until_ms).why_none(table).await.unwrap()
 }
 
 #[tokio::test]
@@ -204,7 +211,7 @@ async fn a_young_store_says_when_its_first_hour_ends() {
     let mut scene = Scene::new();
     scene.commit(1, 0, 0, 3);
     scene.measure(1, 0, 0);
-    let ends = time::text(scene.now_ms + HOUR_MS);
+    let ends = time(scene.now_ms + HOUR_MS);
     for table in ["dns_raw", "system_raw"] {
         let said = why_none(&scene, table, 0, u64::MAX).await;
         assert!(said.contains("has ended yet") && said.contains(&format!("the next ends at {ends}")), "{table}: {said}");
@@ -252,7 +259,7 @@ async fn expired_stays(table: &str) {
         scene.commit(1, hours_ago, 0, 3);
         scene.commit(2, hours_ago, 0, 3);
     }
-    let first = Export { source: &scene.source, to: scene.to.path(), from_ms: scene.now_ms - 30 * HOUR_MS, until_ms: u64::MAX };
+    let first = scene.between(scene.now_ms - 30 * HOUR_MS, u64::MAX);
     assert_eq!(first.table(table, &mut Vec::new()).await.unwrap().written, 4);
     let before = scene.exported(table);
     let keep = |server: &mut Server| {
@@ -319,8 +326,7 @@ async fn a_file_that_no_export_has_written_is_not_replaced() {
     scene.export("dns_raw").await;
     let path = scene.files("dns_raw").remove(0);
     fs::write(&path, "mine").unwrap();
-    let again = Export { source: &scene.source, to: scene.to.path(), from_ms: 0, until_ms: u64::MAX };
-    let refused = again.table("dns_raw", &mut Vec::new()).await.unwrap_err().to_string();
+    let refused = scene.between(0, u64::MAX).table("dns_raw", &mut Vec::new()).await.unwrap_err().to_string();
     assert!(refused.contains("server-1.parquet exists, and no export has written it"), "{refused}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
     assert_eq!(scene.files("dns_raw"), [path], "nothing is left beside it");

@@ -1,4 +1,4 @@
-//! The file that says which servers a simulated fleet consists of, and what each shows at the door.
+//! The file that lists the servers of a simulated fleet and their tokens.
 
 use crate::Error;
 use figment::Figment;
@@ -8,11 +8,11 @@ use std::fmt::Write;
 use std::path::Path;
 use zonepulse_private::{Prepared, Secret};
 
-/// A server that the central knows.
+/// A simulated server. The central knows it: it has an id and a token like any other.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Known {
-    /// Its number.
+    /// Its id.
     pub id: u32,
     /// Its token.
     pub token: Secret,
@@ -24,18 +24,19 @@ struct File {
     servers: Vec<Known>,
 }
 
-/// Reads the servers of a file, which only its owner may read.
+/// Reads the servers of a file. Fails if users other than its owner and root can read it.
 pub fn read_servers(path: &Path) -> Result<Vec<Known>, Error> {
     let text = zonepulse_private::read(path)?.only_owner_or_root()?;
     let read = Figment::from(Toml::string(&text)).extract::<File>();
-    Ok(read.map_err(|error| Error::Config(format!("{}: {error}", path.display())))?.servers)
+    let wrong = |error: figment::Error| Error::Fleet { path: path.to_owned(), why: error.to_string() };
+    Ok(read.map_err(wrong)?.servers)
 }
 
-/// Writes the servers into a file that only its owner can read.
+/// Writes the servers to a file that only its owner can read.
 pub fn write_servers(file: Prepared, servers: &[Known]) -> Result<(), Error> {
     let mut text = "# Servers of a simulated fleet, and their tokens.\nservers = [\n".to_owned();
     for Known { id, token } in servers {
-        // Writing into memory cannot fail.
+        // Writing to memory cannot fail.
         let _ = writeln!(text, "  {{ id = {id}, token = {} }},", serde_json::json!(token.reveal()));
     }
     text.push_str("]\n");

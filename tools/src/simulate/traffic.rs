@@ -1,33 +1,30 @@
-//! What a server that does not exist is asked.
+//! The DNS traffic of a simulated server.
 //!
-//! Records are asked for as names are: the n-th most popular in proportion to
-//! 1/n (Zipf). How much is asked for in all follows from how many records are
-//! to be active in an interval. Each record's requests in an interval are drawn
-//! from a Poisson distribution, and each request has its answer some
-//! milliseconds later.
+//! The number of requests for a record is drawn from a Poisson distribution in each interval. Its mean depends on the
+//! record's popularity (see `popularity`). Each request is answered some milliseconds later.
 
 use super::random::Random;
 use std::sync::Arc;
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_ingest::batches::{Batch, Counter, Counters, Coverage, Identity, Records, Row};
+use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, Records, Row};
 
-/// No server has more records: a batch of all of them is still far from the bounds of the format.
+/// Maximum records of a server. A batch with all of them is far below the bounds of the format.
 pub const MAX_RECORDS: u32 = 200_000;
-/// An answer comes within so many milliseconds.
+/// The longest time from a request to its answer, milliseconds.
 const LONGEST_ANSWER_MS: u64 = 10;
-/// From so many expected requests on, their number is drawn from a normal distribution.
+/// Above this mean, the normal distribution approximates the Poisson distribution.
 const MANY: f64 = 50.0;
 
-/// The traffic of a server, interval by interval.
+/// The traffic of one server, interval by interval.
 #[derive(Debug)]
 pub struct Traffic {
-    /// Requests expected in an interval, by record.
+    /// Mean requests in an interval, by record.
     expected: Arc<[f64]>,
     random: Random,
 }
 
 impl Traffic {
-    /// Of records that are expected to be asked for so often in an interval; the same for the same seed.
+    /// Traffic with these mean requests in an interval, by record. The same seed gives the same traffic.
     pub fn new(expected: Arc<[f64]>, seed: u64) -> Self {
         Traffic { expected, random: Random::new(seed) }
     }
@@ -46,7 +43,7 @@ impl Traffic {
             requests += hits;
             let record_type = if number % 3 == 0 { RecordType::new(28) } else { RecordType::A };
             let record = records.push(&format!("host-{number:06}.zone-{}.example.", identity.server_id), record_type);
-            // The last of so many moments that are spread evenly, and the first of those before it.
+            // The maximum of `hits` uniform moments, and the minimum of those before it.
             let last = self.random.unit().powf(1.0 / hits as f64);
             let first = if hits == 1 { last } else { last * (1.0 - self.random.unit().powf(1.0 / (hits - 1) as f64)) };
             let (first_ms, last_ms) = ((first * latest_ms) as u32, (last * latest_ms) as u32);
@@ -64,12 +61,12 @@ impl Traffic {
     }
 }
 
-/// How often what is expected so often happens.
+/// A number from the Poisson distribution with this mean.
 fn poisson(random: &mut Random, expected: f64) -> u64 {
     if expected > MANY {
         return (expected + random.normal() * expected.sqrt()).round().max(0.0) as u64;
     }
-    // Knuth's: how many steps a product of random numbers takes to fall so low.
+    // Knuth's algorithm: how many factors in (0, 1) it takes for their product to fall below e^-mean.
     let (lowest, mut product, mut count) = ((-expected).exp(), random.unit(), 0);
     while product > lowest {
         product *= random.unit();

@@ -1,55 +1,51 @@
-//! What a central has of a fleet that is there: asked in SQL, of one that runs or of its store.
+//! An existing fleet, as its central has observed it. The central is asked in SQL.
 
-use crate::Error;
-use crate::export::Source;
-use crate::time::{now_ms, text};
-use arrow::array::AsArray;
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type};
+use crate::source::integers;
+use crate::{Error, Source};
 use futures::StreamExt;
 use serde::Serialize;
+use zonepulse_wire::Utc;
 
 const HOUR_MS: u64 = 3_600_000;
-/// So far back is looked.
-const LOOKED_AT_MS: u64 = 24 * HOUR_MS;
-
-/// The busiest hour is not known of less than one, minutes.
+/// How far back the observation reaches.
+const OBSERVED_MS: u64 = 24 * HOUR_MS;
+/// Least observation of a server that can show its busiest hour, minutes.
 const ENOUGH_MINUTES: u64 = 60;
 
-/// A fleet as a central knows it. Time in which a server was blind or absent counts nowhere.
+/// A fleet as a central has observed it. Times in which a server was blind or absent are ignored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Running {
     /// Servers that reported.
     pub servers: u32,
-    /// Records that were ever asked for, on average of the servers that were observed.
+    /// Records of an observed server, on average: all that were ever requested.
     pub records: u32,
-    /// Records with requests in an observed interval, on average, in the busiest hour.
+    /// Records with requests in an observed interval: the average of the busiest hour.
     pub active: u32,
-    /// The longest interval.
+    /// The longest interval, seconds.
     pub interval_s: u32,
-    /// Series of metrics of each, on average.
+    /// Series of metrics of a server, on average.
     pub metrics: u32,
-    /// Requests a second of a server that is observed, on average, in the busiest hour.
+    /// Requests per second of an observed server: the average of the busiest hour.
     pub requests_per_s: f64,
-    /// How much of it was observed.
+    /// How much was observed.
     pub observed: Observed,
 }
 
-/// Of how much time figures are.
+/// How much of a fleet was observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Observed {
-    /// Observed of each of these servers, on average.
+    /// Observed minutes of a server, on average.
     pub minutes: u64,
     /// Servers that were observed at all.
     pub servers: u32,
     /// Servers that reported.
     pub reported: u32,
-    /// How many of those that reported were blind or absent for a part of the time, or all of it.
+    /// Servers that reported, and were blind or absent for some or all of the time.
     pub not_throughout: u32,
 }
 
 impl Observed {
-    /// What figures are from.
+    /// How much was observed, as a note on a plan.
     pub(super) fn told(&self) -> String {
         let Observed { minutes, servers, reported, not_throughout } = self;
         let each = if *servers == 1 { "1 server".to_owned() } else { format!("{servers} servers, on average") };
@@ -59,7 +55,7 @@ impl Observed {
         )
     }
 
-    /// That it is too little, where it is.
+    /// A warning, if too little was observed.
     pub fn too_short(&self) -> Option<String> {
         let minutes = self.minutes;
         (minutes < ENOUGH_MINUTES).then(|| {
@@ -71,7 +67,7 @@ impl Observed {
     }
 }
 
-/// Intervals in which a server was observed: covered, and never blind. Two runs of a probe may share one.
+/// SQL for the intervals in which a server was observed: covered, and never blind. Two runs of a probe may share an interval.
 fn observed(since: &str) -> String {
     format!(
         "(SELECT server_id, time, CASE WHEN covered_ms > interval_ms THEN interval_ms ELSE covered_ms END AS observed_ms FROM (\
@@ -83,10 +79,11 @@ fn observed(since: &str) -> String {
 }
 
 impl Running {
-    /// Asks for the last 24 hours.
-    pub async fn of(source: &Source) -> Result<Running, Error> {
-        let since = text(now_ms().saturating_sub(LOOKED_AT_MS) / HOUR_MS * HOUR_MS);
-        let nothing = |what: &str| Error::Argument(format!("--from-running: {what} in the last 24 hours"));
+    /// Asks about the last 24 hours.
+    ///
+    /// Fails with [`Error::Unobserved`] if they do not show what the fleet consists of.
+    pub async fn of(source: &Source, now_ms: u64) -> Result<Running, Error> {
+        let since = Utc(now_ms.saturating_sub(OBSERVED_MS) / HOUR_MS * HOUR_MS / 1000).to_string();
         let reported = format!(
             "SELECT count(DISTINCT server_id) AS servers, CAST(max(interval_s) AS BIGINT) AS interval_s, \
              CAST(min(covered_from) AS BIGINT) AS from_ms, CAST(max(covered_until) AS BIGINT) AS until_ms \
@@ -95,10 +92,10 @@ impl Running {
         let [servers, interval_s, from_ms, until_ms] =
             one(source, &reported, ["servers", "interval_s", "from_ms", "until_ms"]).await?;
         if servers == 0 || interval_s == 0 {
-            return Err(nothing("no server has reported"));
+            return Err(Error::Unobserved("no server has reported in the last 24 hours"));
         }
         let observed = observed(&since);
-        // The last report of one may be there before that of another, and the first one begins within an interval.
+        // The last report of one server may arrive before that of another, and coverage begins within an interval.
         let throughout_ms = until_ms.saturating_sub(from_ms).saturating_sub(2 * interval_s * 1000);
         let by_server = format!(
             "SELECT count(*) AS servers, CAST(sum(observed_ms) AS BIGINT) AS observed_ms, \
@@ -107,9 +104,9 @@ impl Running {
         );
         let [seen, observed_ms, throughout] = one(source, &by_server, ["servers", "observed_ms", "throughout"]).await?;
         if seen == 0 {
-            return Err(nothing("no server was observed without being blind"));
+            return Err(Error::Unobserved("no server was observed without being blind in the last 24 hours"));
         }
-        // Each has one total of its requests. Servers that were removed, or are silent, have theirs for ever.
+        // A record has one total of its requests. Those of removed and silent servers stay forever, so they are left out.
         let known = format!(
             "SELECT count(*) AS records FROM records WHERE action = 'request' AND NOT folded \
              AND server_id IN (SELECT server_id FROM {observed} AS observed)"
@@ -119,15 +116,13 @@ impl Running {
         let [series] = one(source, &format!("{series}'{since}')"), ["series"]).await?;
         let (active, requests_per_s) = busiest(source, &observed, &since).await?;
         if records == 0 || active == 0.0 {
-            return Err(Error::Argument(
-                "--from-running: no requests were counted in the last 24 hours, or their raw points have expired".to_owned(),
-            ));
+            return Err(Error::Unobserved("no requests were counted in the last 24 hours, or their raw points have expired"));
         }
         let records = small(records.div_ceil(seen));
         Ok(Running {
             servers: small(servers),
             records,
-            // Some servers may have more than the average has records.
+            // Servers with more records than average may exceed it.
             active: (active.ceil() as u32).clamp(1, records),
             interval_s: small(interval_s),
             metrics: small(series.div_ceil(servers)),
@@ -142,7 +137,7 @@ impl Running {
     }
 }
 
-/// Active records of an observed interval, and requests in an observed second, each in its busiest hour.
+/// Active records of an observed interval, and requests per observed second, each in its busiest hour.
 async fn busiest(source: &Source, observed: &str, since: &str) -> Result<(f64, f64), Error> {
     let hours = format!(
         "SELECT CAST(time AS BIGINT) / {HOUR_MS} AS number, count(*) AS intervals, CAST(sum(observed_ms) AS BIGINT) AS observed_ms \
@@ -167,12 +162,13 @@ fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+/// The first row of an answer.
 async fn one<const N: usize>(source: &Source, statement: &str, columns: [&str; N]) -> Result<[u64; N], Error> {
     let found = rows(source, statement, columns).await?;
-    found.first().copied().ok_or_else(|| Error::Remote("an answer without rows".to_owned()))
+    found.first().copied().ok_or_else(|| Error::Answer("an answer without rows".to_owned()))
 }
 
-/// Columns of whole numbers.
+/// The rows of an answer, with columns of integers.
 async fn rows<const N: usize>(source: &Source, statement: &str, columns: [&str; N]) -> Result<Vec<[u64; N]>, Error> {
     let mut answer = source.ask(statement).await?;
     let mut rows = Vec::new();
@@ -181,13 +177,9 @@ async fn rows<const N: usize>(source: &Source, statement: &str, columns: [&str; 
         let first = rows.len();
         rows.resize(first + batch.num_rows(), [0; N]);
         for (place, name) in columns.iter().enumerate() {
-            let unlike = || Error::Remote(format!("no column {name} of whole numbers in the answer"));
-            let column = batch.column_by_name(name).filter(|column| column.data_type().is_integer()).ok_or_else(unlike)?;
-            let column = cast(column, &DataType::Int64).map_err(|error| Error::Remote(error.to_string()))?;
-            let values = column.as_primitive::<Int64Type>();
-            for (row, value) in rows.iter_mut().skip(first).zip(values) {
+            for (row, value) in rows.iter_mut().skip(first).zip(integers(&batch, name, 0)?) {
                 if let Some(cell) = row.get_mut(place) {
-                    *cell = u64::try_from(value.unwrap_or(0)).unwrap_or(0);
+                    *cell = value;
                 }
             }
         }
@@ -198,11 +190,11 @@ async fn rows<const N: usize>(source: &Source, statement: &str, columns: [&str; 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
+    use crate::clock::now_ms;
     use zonepulse_dns::{MessageKind, RecordType};
-    use zonepulse_ingest::Counter;
-    use zonepulse_query::Engine;
+    use zonepulse_query::{Engine, Options};
     use zonepulse_store::{Identity, Intake, IntakeRow, SeriesIntake, Store, SystemIntake};
+    use zonepulse_wire::Counter;
 
     /// A minute of a server: so many records, each asked for ten times and answered.
     fn commit(store: &Store, server_id: u32, seq: u64, start_s: u64, active: u64) {
@@ -244,7 +236,9 @@ mod tests {
         for name in ["alpha", "beta"] {
             store.registry().add_server(name, false, String::new(), 0).unwrap();
         }
-        let options = crate::serve::query_options(&Settings::default());
+        // Reports have a column for each counter that is named here.
+        let counter_names = Counter::ALL.iter().map(|counter| (counter.number(), counter.as_str())).collect();
+        let options = Options { counter_names, ..Options::default() };
         let source = Source::Local(Box::new(Engine::new(store.clone(), options).unwrap()));
         (data, store, source)
     }
@@ -263,7 +257,7 @@ mod tests {
         // One that has been silent since.
         let silent = store.registry().add_server("silent", false, String::new(), 0).unwrap();
         commit(&store, silent.id, 1, hour_s - 30 * 3600, 400);
-        let found = Running::of(&source).await.unwrap();
+        let found = Running::of(&source, now_ms()).await.unwrap();
         let observed = Observed { minutes: 3, servers: 2, reported: 2, not_throughout: 2 };
         let expected = Running { servers: 2, records: 40, active: 30, interval_s: 60, metrics: 2, requests_per_s: 5.0, observed };
         assert_eq!(found, expected);
@@ -277,7 +271,7 @@ mod tests {
             commit(&store, 1, minute, start_s + 60 * minute, 90);
             other(&store, 2, minute, start_s + 60 * minute);
         }
-        Running::of(&source).await.unwrap()
+        Running::of(&source, now_ms()).await.unwrap()
     }
 
     #[tokio::test]
@@ -316,12 +310,14 @@ mod tests {
     async fn where_all_were_blind_nothing_is_planned() {
         let (_data, store, source) = scene();
         commit_blind(&store, 1, 1, now_ms() / HOUR_MS * 3600 - 3600, 0, 60_000);
-        assert!(Running::of(&source).await.unwrap_err().to_string().contains("no server was observed without being blind"));
+        assert!(
+            Running::of(&source, now_ms()).await.unwrap_err().to_string().contains("no server was observed without being blind")
+        );
     }
 
     #[tokio::test]
     async fn where_nothing_came_nothing_is_planned() {
         let (_data, _store, source) = scene();
-        assert!(Running::of(&source).await.unwrap_err().to_string().contains("no server has reported"));
+        assert!(Running::of(&source, now_ms()).await.unwrap_err().to_string().contains("no server has reported"));
     }
 }

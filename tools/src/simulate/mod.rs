@@ -1,13 +1,11 @@
-//! A fleet of servers that do not exist, sent through the transport that probes use.
+//! A simulated fleet: batches of servers that do not exist, sent to a real central.
 //!
-//! For whoever wants to see how a central does before there are probes: the
-//! batches are made by the codec of the probes and come in over HTTP or through
-//! RabbitMQ, each until it is confirmed, so nothing behind the socket knows the
-//! difference. What is not there is the probe: no packets, no spool.
+//! It shows how a central performs before there are probes. The probes' codec encodes the batches, and they travel over
+//! HTTP or through RabbitMQ until they are confirmed. So a central cannot tell them from those of probes. Packets and
+//! spools are not simulated.
 //!
-//! `traffic` makes batches of DNS and `machine` such of metrics, the same ones for
-//! the same seed. [`Fleet`] sends them: in real time, or as many times faster as is asked for, with times that
-//! end now.
+//! `traffic` makes batches of DNS and `machine` batches of metrics; the same seed gives the same batches. A [`Fleet`] sends
+//! them over a [`Link`], in real time or faster. By default, the last interval ends when it is sent.
 
 mod link;
 mod machine;
@@ -22,72 +20,71 @@ pub use traffic::MAX_RECORDS;
 
 use crate::Error;
 use crate::popularity::Popularity;
-use crate::time::now_ms;
 use futures::future::try_join_all;
 use machine::Machine;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use traffic::Traffic;
-use zonepulse_ingest::batches::{Identity, Message};
+use zonepulse_wire::{Identity, Message};
 
 /// What is simulated.
 #[derive(Debug, Clone)]
 pub struct Fleet {
-    /// The servers that it consists of.
+    /// Its servers.
     pub servers: Vec<Known>,
     /// Records of each server.
     pub records: u32,
-    /// About how many of them are asked for in an interval.
+    /// About how many of them are active in an interval.
     pub active: u32,
     /// Series of metrics of each server.
     pub metrics: u32,
     /// The length of an interval, seconds.
     pub interval_s: u32,
-    /// How many intervals.
+    /// Number of intervals.
     pub intervals: u64,
-    /// How many times faster than real time; `None` as fast as the central takes it.
+    /// How many times faster than real time; `None` is as fast as the central takes batches.
     pub speed: Option<f64>,
-    /// When the first interval begins, Unix seconds; without it, so that the last one ends when it is sent.
+    /// Start of the first interval, Unix seconds; `None` lets the last interval end when it is sent.
     pub from_s: Option<u64>,
-    /// What the traffic depends on.
+    /// Seed of all random numbers.
     pub seed: u64,
-    /// Batches under way at once.
+    /// Maximum batches in flight.
     pub connections: usize,
 }
 
 /// What was sent.
 #[derive(Debug, Default, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Sent {
-    /// Batches of DNS that were confirmed.
+    /// Confirmed batches of DNS.
     pub batches: u64,
     /// Points in them.
     pub points: u64,
     /// Hits in them.
     pub hits: u64,
-    /// Batches of metrics that were confirmed.
+    /// Confirmed batches of metrics.
     pub value_batches: u64,
     /// Values in them.
     pub values: u64,
-    /// The bytes of all, without what HTTP or AMQP adds.
+    /// Size of all batches, without the overhead of HTTP or AMQP.
     pub bytes: u64,
-    /// How often a batch had to be sent again.
+    /// How often a batch was sent again.
     pub retries: u64,
     /// Start of the first interval, Unix seconds.
     pub from_s: u64,
-    /// End of the last one.
+    /// End of the last interval, Unix seconds.
     pub until_s: u64,
-    /// How long it took, seconds.
+    /// How long sending took, seconds.
     pub seconds: f64,
 }
 
 impl Fleet {
-    /// Sends all of it.
-    pub async fn run(&self, link: Arc<Link>) -> Result<Sent, Error> {
+    /// Sends all batches.
+    pub async fn run(&self, link: Arc<Link>, now_ms: u64) -> Result<Sent, Error> {
         let began = Instant::now();
-        let from_s = self.from_s.unwrap_or_else(|| self.begin_s(now_ms() / 1000));
-        // A run of its own: its sequence has nothing to do with that of an earlier one.
-        let epoch = now_ms();
+        let from_s = self.from_s.unwrap_or_else(|| self.begin_s(now_ms / 1000));
+        // Each run has an epoch, and so a sequence, of its own.
+        let epoch = now_ms;
         let expected: Arc<[f64]> = Popularity::new(self.records, self.active).expected().collect();
         let lanes = self.connections.clamp(1, self.servers.len().max(1));
         let running = (0..lanes).map(|lane| {
@@ -104,7 +101,7 @@ impl Fleet {
         Ok(sum)
     }
 
-    /// Where the first interval begins so that the last one ends when it is due.
+    /// The start of the first interval that lets the last one end when it is due.
     fn begin_s(&self, now_s: u64) -> u64 {
         let length_s = self.intervals * u64::from(self.interval_s);
         let takes_s = self.speed.map_or(0.0, |speed| length_s as f64 / speed);
@@ -125,11 +122,11 @@ impl Sent {
     }
 }
 
-/// Some servers of a fleet, one batch after the other.
+/// A share of the fleet's servers, with one batch in flight.
 struct Lane {
     fleet: Fleet,
     servers: Vec<Known>,
-    /// Requests expected in an interval, by record.
+    /// Mean requests in an interval, by record.
     expected: Arc<[f64]>,
     link: Arc<Link>,
     from_s: u64,
@@ -137,13 +134,13 @@ struct Lane {
     began: Instant,
 }
 
-/// A server on its way through time.
+/// The state of a simulated server.
 struct Simulated {
     known: Known,
     traffic: Traffic,
     machine: Machine,
     identity: Identity,
-    /// Until when metrics were sent, Unix seconds.
+    /// The end of the last batch of metrics, Unix seconds.
     measured_s: u64,
 }
 
@@ -187,9 +184,9 @@ impl Lane {
         }
     }
 
-    /// Both kinds are numbered in one sequence.
+    /// Sends a batch of either kind. They share one sequence.
     async fn send(&self, server: &mut Simulated, message: Message, sent: &mut Sent) -> Result<(), Error> {
-        let bytes = message.encode().map_err(|error| Error::Argument(format!("a batch cannot be made: {error}")))?;
+        let bytes = message.encode().map_err(Error::Batch)?;
         server.identity.seq += 1;
         sent.bytes += bytes.len() as u64;
         sent.retries += self.link.send(&server.known, bytes).await?;

@@ -1,26 +1,27 @@
-//! What a machine that does not exist measures of itself.
+//! The metrics of a simulated machine.
 //!
-//! Its series are called `simulated_…` so that nobody takes them for a machine's. Of ten, four move as the time of a
-//! core does, two as memory and disks in pages, one as a rate, one as a load, one as a count, and one stays as it is:
-//! about as the fifty series of a real machine.
+//! Their names begin with `simulated_`, so that nobody mistakes them for real ones. Of ten series, four move like the
+//! utilization of a core, two like memory or disk space, one like a rate, one like a load average, one like a count,
+//! and one is constant. This is about the mix of the fifty series of a real machine.
 
 use super::random::Random;
-use zonepulse_ingest::batches::{Identity, Series, SystemBatch};
+use zonepulse_wire::{Identity, Series, SystemBatch};
 
-/// Seconds between two measurements, as probes have it by default.
+/// Seconds between two measurements, the default of probes.
 pub const INTERVAL_S: u32 = 5;
-/// And between two batches.
+/// Seconds between two batches.
 pub const BATCH_S: u64 = 60;
-/// No machine has more series.
+/// Maximum series of a machine.
 pub const MAX_METRICS: u32 = 1024;
+/// Size of a page of memory, bytes.
 const PAGE: f64 = 4096.0;
-/// Of a core, in a slot.
+/// Clock ticks of a core between two measurements.
 const TICKS: f64 = 100.0 * INTERVAL_S as f64;
 
 /// The series of one server, batch by batch.
 #[derive(Debug)]
 pub struct Machine {
-    /// In the order of a batch: by metric and label.
+    /// Sorted by metric and label, as in a batch.
     series: Vec<Moving>,
     random: Random,
 }
@@ -79,7 +80,7 @@ impl Kind {
 }
 
 impl Moving {
-    /// The next value. What is kept of a rate or a time of a core is the mean around which it moves.
+    /// The next value. For rates and percentages, `self.value` is the mean around which they move.
     fn next(&mut self, random: &mut Random) -> f64 {
         match self.kind {
             Kind::Constant => {}
@@ -101,7 +102,7 @@ impl Moving {
 }
 
 impl Machine {
-    /// With so many series; the same for the same seed.
+    /// A machine with this number of series. The same seed gives the same values.
     pub fn new(metrics: u32, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let mut series: Vec<Moving> = (0..metrics.min(MAX_METRICS))
@@ -114,7 +115,7 @@ impl Machine {
         Machine { series, random }
     }
 
-    /// What it measures in the next [`BATCH_S`].
+    /// The measurements of the next [`BATCH_S`] seconds.
     pub fn batch(&mut self, identity: Identity, start_s: u64) -> SystemBatch {
         let slots = (BATCH_S / u64::from(INTERVAL_S)) as u32;
         let random = &mut self.random;
@@ -130,7 +131,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zonepulse_ingest::batches::Message;
+    use zonepulse_wire::Message;
 
     const IDENTITY: Identity = Identity { server_id: 7, epoch: 1, seq: 0 };
 

@@ -1,13 +1,11 @@
-//! A Parquet file that is being written, and what a finished one says of itself.
+//! A Parquet file that is being written, and the metadata of a finished one.
 
-use super::{LAYOUT, LAYOUT_KEY, MADE_OF};
 use crate::Error;
-use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use crate::source::integers;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::FileReader;
@@ -15,14 +13,22 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// Smaller than at the fastest level, and still faster than rows are read.
+/// The metadata key for the number of batches, or values of metrics, that a file was made of.
+pub const MADE_OF: &str = "zonepulse.made_of";
+/// The metadata key for the layout: which columns a file has.
+pub const LAYOUT_KEY: &str = "zonepulse.layout";
+/// The current layout. Files of the first one, with unsigned measures and without `folded`, do not state it. Files of the
+/// second one have `kind`, a number for action and response code.
+pub const LAYOUT: u64 = 3;
+
+/// Compresses better than the fastest level, and still faster than rows are read.
 const ZSTD_LEVEL: i32 = 3;
-/// What a file says of who made it, and what version of it after that.
+/// How `created_by` of a file begins. The version follows.
 const MADE_BY: &str = "zonepulse ";
-/// What is in memory until it is written.
+/// Rows that are in memory until they are written.
 const ROWS_IN_GROUP: usize = 1 << 17;
 
-/// A file under a name that no reader takes for finished; gone when it is dropped before its end.
+/// A file under a temporary name that no reader recognizes. It is removed when dropped before it is finished.
 pub struct Unfinished {
     path: PathBuf,
     unfinished: PathBuf,
@@ -31,40 +37,37 @@ pub struct Unfinished {
     sum: u64,
 }
 
-/// A file that is there.
+/// A finished file.
 pub struct Made {
     pub path: PathBuf,
     pub rows: u64,
 }
 
 impl Unfinished {
-    /// Of a file that is to be at this place.
+    /// The file that will be at this path.
     pub fn new(path: PathBuf) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let unfinished = path.with_file_name(format!(".{name}.unfinished"));
         Unfinished { path, unfinished, writer: None, rows: 0, sum: 0 }
     }
 
-    /// Where it is to be.
+    /// Its final path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The sum of the column `hits`; of a table of metrics that of `count`, and of one of single values their number.
+    /// The sum of the column `hits`, or `count` for metrics; the number of rows in tables that have neither.
     pub fn sum(&self) -> u64 {
         self.sum
     }
 
-    /// Begins a file with these columns. One that is there has to be of an export: nothing else is replaced.
+    /// Creates the file with these columns. Fails if it would replace a file that no export has written.
     pub fn begin(&mut self, schema: &SchemaRef) -> Result<(), Error> {
         if fs::symlink_metadata(&self.path).is_ok() && !is_exported(&self.path) {
-            let path = self.path.display();
-            return Err(Error::Argument(format!(
-                "{path} exists, and no export has written it: move it away, or export elsewhere"
-            )));
+            return Err(Error::Foreign(self.path.clone()));
         }
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        // Exports are for other programs, so they are as readable as whoever makes them wants it.
+        // Exports are for other programs, so the caller's umask decides who can read them.
         zonepulse_private::shared_directory(folder)?;
         let file = File::create(&self.unfinished).map_err(|source| self.failed(source))?;
         zonepulse_private::share(&file).map_err(|source| self.failed(source))?;
@@ -79,14 +82,9 @@ impl Unfinished {
     /// Adds rows.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let rows = batch.num_rows() as u64;
-        let summed = batch.column_by_name("hits").or_else(|| batch.column_by_name("count"));
-        // An older central that is asked has other whole numbers.
-        let sum = match summed.filter(|column| column.data_type().is_integer()) {
-            Some(column) => {
-                let numbers = cast(column, &DataType::Int64).map_err(ParquetError::from)?;
-                let numbers = numbers.as_primitive::<Int64Type>().iter().map(|number| number.unwrap_or(i64::MAX).unsigned_abs());
-                numbers.fold(0, u64::saturating_add)
-            }
+        let summed = if batch.column_by_name("hits").is_some() { "hits" } else { "count" };
+        let sum = match batch.column_by_name(summed).filter(|column| column.data_type().is_integer()) {
+            Some(_) => integers(batch, summed, i64::MAX)?.into_iter().fold(0, u64::saturating_add),
             None => rows,
         };
         self.sum = self.sum.saturating_add(sum);
@@ -97,7 +95,7 @@ impl Unfinished {
         }
     }
 
-    /// Puts the file in its place, once it is on the disk, with a note of how much it was made of.
+    /// Moves the file to its final path once it is on disk. Its metadata say how much it was made of.
     pub fn finish(mut self, made_of: Option<u64>) -> Result<Made, Error> {
         let made = Made { path: self.path.clone(), rows: self.rows };
         let Some(mut writer) = self.writer.take() else { return Ok(made) };
@@ -120,28 +118,28 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // It is not there any more when it was finished. What cannot be removed is written over by the next export.
+        // Nothing is there if it was finished. The next export overwrites what cannot be removed.
         let _ = fs::remove_file(&self.unfinished);
     }
 }
 
-/// Whether a file is one that an export has written.
+/// Whether an export has written the file.
 fn is_exported(path: &Path) -> bool {
     let reader = File::open(path).ok().and_then(|file| SerializedFileReader::new(file).ok());
     reader
         .is_some_and(|reader| reader.metadata().file_metadata().created_by().is_some_and(|made_by| made_by.starts_with(MADE_BY)))
 }
 
-/// What a file that is there says of itself.
+/// The metadata of an existing file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct There {
-    /// Of how many batches, or values of metrics, it was made.
+    /// The number of batches, or values of metrics, that it was made of.
     pub made_of: u64,
-    /// Whether it has the columns that one has today.
+    /// Whether it has the current layout.
     pub current: bool,
 }
 
-/// What the file at this place says of itself; `None` where there is none, or nothing that says so.
+/// The metadata of the file at this path; `None` if there is no file or it has none.
 pub fn there(path: &Path) -> Option<There> {
     let reader = SerializedFileReader::new(File::open(path).ok()?).ok()?;
     let notes = reader.metadata().file_metadata().key_value_metadata()?;

@@ -1,23 +1,26 @@
-//! How often each of many records is asked for: the n-th most popular in proportion to 1/n (Zipf), each hit by chance
-//! (Poisson). How much is asked for in all follows from how many records are active in an interval.
+//! How often each record of a server is requested.
+//!
+//! The n-th most popular record is requested 1/n as often as the most popular (Zipf). Requests arrive independently, so
+//! their number in an interval follows a Poisson distribution. The total follows from the number of records that are
+//! active in an interval, that is, requested at least once.
 
-/// From this rank on, ranks are taken together.
+/// From this rank on, sums combine neighbouring ranks.
 const EXACT: u64 = 4096;
-/// So many groups when ranks double, about.
+/// Combined groups for each doubling of the rank, roughly.
 const GROUPS: u64 = 256;
 
-/// The requests of some records, by rank.
+/// The distribution of requests over the records of a server.
 #[derive(Debug, Clone, Copy)]
 pub struct Popularity {
     records: u32,
-    /// Requests of the most popular record that are expected in an interval.
+    /// Mean requests for the most popular record in an interval.
     most: f64,
 }
 
 impl Popularity {
-    /// Of so many records, of which about so many are active in an interval.
+    /// The one in which about `active` of the records are active in an interval.
     pub fn new(records: u32, active: u32) -> Self {
-        // All of them are active only with endless traffic; this is as near to it as one can tell.
+        // All records are active only with infinite traffic. This is indistinguishable from it.
         let wanted = f64::from(active.min(records)).min(f64::from(records) - 0.01);
         let (mut low, mut high) = (0.0, 1.0);
         let active = |most: f64| Popularity { records, most }.active_in(1.0);
@@ -31,24 +34,24 @@ impl Popularity {
         Popularity { records, most: high }
     }
 
-    /// Of so many records that are asked for so many times in an interval, all together.
+    /// The one with this total of requests in an interval.
     pub fn of_requests(records: u32, requests: f64) -> Self {
         let each: f64 = (1..=records).map(|rank| 1.0 / f64::from(rank)).sum();
         Popularity { records, most: requests / each }
     }
 
-    /// Requests that are expected in an interval, all together.
+    /// Mean requests in an interval, in total.
     pub fn requests(&self) -> f64 {
         self.expected().sum()
     }
 
-    /// Requests that are expected in an interval, by rank.
+    /// Mean requests in an interval, by rank.
     pub fn expected(&self) -> impl Iterator<Item = f64> + use<> {
         let Popularity { records, most } = *self;
         (1..=records).map(move |rank| most / f64::from(rank))
     }
 
-    /// How many records are asked for at least once in a time of so many intervals.
+    /// Mean number of records that are requested at least once in this number of intervals.
     pub fn active_in(&self, intervals: f64) -> f64 {
         let records = u64::from(self.records);
         let (mut first, mut sum) = (1, 0.0);

@@ -1,59 +1,56 @@
-//! What was measured, and by which a plan is made.
+//! The measured costs that plans are calculated from.
 
 use crate::Error;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Where `make bench` leaves its report, from the project's folder.
-const REPORT: &str = ".run/bench/bench-report.json";
-
-/// What things cost. `docs/BENCHMARKS.md` says how each was measured.
+/// What things cost. `docs/BENCHMARKS.md` says how each was measured, and has the default values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Constants {
-    /// On disk, a raw point.
+    /// A raw point on disk.
     pub raw_bytes_per_point: f64,
-    /// On disk, a point of 5 min.
+    /// A point of 5 min on disk.
     pub rollup_5m_bytes: f64,
-    /// On disk, a point of 15 min.
+    /// A point of 15 min on disk.
     pub rollup_15m_bytes: f64,
-    /// On disk, a point of 30 min.
+    /// A point of 30 min on disk.
     pub rollup_30m_bytes: f64,
-    /// On disk, a point of an hour.
+    /// A point of an hour on disk.
     pub rollup_1h_bytes: f64,
-    /// On disk, a point of an hour that is not sealed yet.
+    /// A raw point on disk, in an hour that is not sealed yet.
     pub open_bytes_per_point: f64,
-    /// On disk, the report of a batch.
+    /// The report of a batch on disk.
     pub report_bytes: f64,
-    /// On disk, the name and the totals of a record.
+    /// The name and totals of a record on disk.
     pub record_bytes: f64,
-    /// On disk, a value of a metric.
+    /// A value of a metric on disk.
     pub system_raw_bytes_per_point: f64,
-    /// On disk, all roll-ups of metrics of a day by the values of that day.
+    /// All roll-ups of metrics of a day on disk, divided by the number of values of that day.
     pub system_rollup_bytes_per_point: f64,
-    /// To take in, seal and roll up a million points, seconds.
+    /// Processor time to take in, seal and roll up a million points, seconds.
     pub cpu_s_per_million_points: f64,
-    /// The same of values of metrics.
+    /// Processor time for a million values of metrics, seconds.
     pub system_cpu_s_per_million_points: f64,
-    /// Of a central under load and asked, buffers and caches filled.
+    /// Memory of a central under load that is also asked, with buffers and caches full.
     pub memory_base_bytes: f64,
-    /// Of a record's name and totals.
+    /// A record's name and totals in memory.
     pub memory_bytes_per_record: f64,
-    /// On the wire, a point with its share of names.
+    /// A point on the wire, with its share of names.
     pub batch_bytes_per_point: f64,
-    /// On the wire, what a batch has besides its points.
+    /// A batch on the wire, without its points.
     pub batch_overhead_bytes: f64,
-    /// On the wire, a value of a metric with its share of everything.
+    /// A value of a metric on the wire, with its share of the batch.
     pub system_batch_bytes_per_point: f64,
-    /// On the wire, what HTTP adds to a batch, the answer included.
+    /// What HTTP adds to a batch, including the answer.
     pub http_bytes: f64,
-    /// On the way to the broker, what AMQP adds to a batch.
+    /// What AMQP adds to a batch on the way to the broker.
     pub amqp_bytes: f64,
-    /// Of a worker for SQL that waits for a statement, without what it shares with the central.
+    /// Memory of an idle SQL worker, without what it shares with the central.
     pub sql_worker_bytes: f64,
-    /// Of a probe, to capture and count a million messages, seconds.
+    /// Processor time of a probe to capture and count a million messages, seconds.
     pub probe_cpu_s_per_million_messages: f64,
-    /// Of a probe that has nothing to count.
+    /// Processor cores of a probe that has nothing to count.
     pub probe_idle_cores: f64,
 }
 
@@ -86,31 +83,29 @@ impl Default for Constants {
     }
 }
 
-/// The report of `make bench`, of which only this is read.
+/// The part of a report of `make bench` that a plan needs.
 #[derive(Debug, Deserialize)]
 struct Report {
-    /// What is not named is as it is by default.
+    /// Constants that are missing have their default.
     constants: Constants,
 }
 
 impl Constants {
-    /// Those of a report; without one, those of the report of this machine, if `make bench` has left one where this
-    /// is run; otherwise the default ones. And where they are from.
-    pub fn read(report: Option<&Path>) -> Result<(Self, String), Error> {
-        let standard = PathBuf::from(REPORT);
-        let path = match report {
-            Some(path) => path,
-            None if standard.is_file() => &standard,
-            None => return Ok((Constants::default(), "docs/BENCHMARKS.md".to_owned())),
-        };
-        let text = std::fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
-        let wrong = |error| Error::Argument(format!("{} is no report of `make bench`: {error}", path.display()));
+    /// Reads a report of `make bench`. Also returns where the constants come from.
+    pub fn read(report: &Path) -> Result<(Self, String), Error> {
+        let text = std::fs::read_to_string(report).map_err(|source| Error::File { path: report.to_owned(), source })?;
+        let wrong = |error| Error::Report(format!("{} is no report of `make bench`: {error}", report.display()));
         let Report { constants } = serde_json::from_str(&text).map_err(wrong)?;
         let unusable = constants.all().into_iter().find(|(_, value)| !value.is_finite() || *value < 0.0);
         match unusable {
-            Some((name, value)) => Err(Error::Argument(format!("{}: {name} cannot be {value}", path.display()))),
-            None => Ok((constants, path.display().to_string())),
+            Some((name, value)) => Err(Error::Report(format!("{}: {name} cannot be {value}", report.display()))),
+            None => Ok((constants, report.display().to_string())),
         }
+    }
+
+    /// The default constants, and where they come from.
+    pub fn documented() -> (Self, String) {
+        (Constants::default(), "docs/BENCHMARKS.md".to_owned())
     }
 
     /// All of them by name.
@@ -150,7 +145,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("report.json");
         std::fs::write(&path, text).unwrap();
-        Constants::read(Some(&path)).map_err(|error| error.to_string())
+        Constants::read(&path).map_err(|error| error.to_string())
     }
 
     #[test]
