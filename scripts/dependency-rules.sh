@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Holds the dependencies between the crates of the workspace against
-# docs/dependencies.txt, and what the probe must never link.
+# docs/dependencies.txt, what crates hand on of each other, and what the probe must never link.
 #
 #   scripts/dependency-rules.sh           exit 1 and a diff when they differ
 #   scripts/dependency-rules.sh --write   writes the file anew
@@ -24,6 +24,11 @@ fi
 if ! diff -u --label "$golden" --label 'the workspace' "$golden" <(printf '%s\n' "$now"); then
   fail "the dependencies between the crates are not those of $golden"
 fi
+
+# Whoever uses another crate's types depends on that crate, and says so: not on one that hands them on.
+handed_on=$(grep -rnE '^[[:space:]]*pub[[:space:]]+use[[:space:]]+(::)?zonepulse_' --include='*.rs' -- */src || true)
+[ -z "$handed_on" ] || fail "a crate hands on another crate's items; whoever needs them has to depend on that crate:
+$handed_on"
 
 # Whoever runs a probe on a DNS server wants no database and no query engine there.
 forbidden=$(cargo tree --locked --package zonepulse-probe --edges normal --prefix none --format '{p}' |

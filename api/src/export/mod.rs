@@ -37,7 +37,6 @@ mod source;
 pub use source::Source;
 
 use crate::Error;
-use crate::time;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
@@ -46,6 +45,7 @@ use futures::StreamExt;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use zonepulse_central::time;
 
 /// The key in a file's metadata that says of how many batches, or values of metrics, it was made.
 pub const MADE_OF: &str = "zonepulse.made_of";

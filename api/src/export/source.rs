@@ -62,7 +62,7 @@ impl Source {
         let wrong = |error: figment::Error| Error::Config(format!("{}: {error}", credentials.display()));
         let credentials = Figment::from(Toml::string(&text)).extract().map_err(wrong)?;
         let client = remote::client(url, ca_file, SILENCE)?;
-        let url = http::address(url, crate::sql::PATH);
+        let url = http::address(url, crate::http::SQL);
         Ok(Source::Remote(Box::new(Remote { client, url, credentials })))
     }
 

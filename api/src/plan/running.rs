@@ -2,12 +2,12 @@
 
 use crate::Error;
 use crate::export::Source;
-use crate::time::{now_ms, text};
 use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use futures::StreamExt;
 use serde::Serialize;
+use zonepulse_central::time::{now_ms, text};
 
 const HOUR_MS: u64 = 3_600_000;
 /// So far back is looked.
@@ -200,9 +200,9 @@ mod tests {
     use super::*;
     use crate::config::Settings;
     use zonepulse_dns::{MessageKind, RecordType};
-    use zonepulse_ingest::Counter;
     use zonepulse_query::Engine;
     use zonepulse_store::{Identity, Intake, IntakeRow, SeriesIntake, Store, SystemIntake};
+    use zonepulse_wire::Counter;
 
     /// A minute of a server: so many records, each asked for ten times and answered.
     fn commit(store: &Store, server_id: u32, seq: u64, start_s: u64, active: u64) {

@@ -1,7 +1,7 @@
 //! The way to a central: straight over HTTP, or through RabbitMQ.
 
 use super::Known;
-use crate::batches::MEDIA_TYPE;
+use crate::http::BATCH as MEDIA_TYPE;
 use crate::{Error, describe, remote};
 use bytes::Bytes;
 use reqwest::StatusCode;

@@ -5,7 +5,7 @@
 //! about as the fifty series of a real machine.
 
 use super::random::Random;
-use zonepulse_ingest::batches::{Identity, Series, SystemBatch};
+use zonepulse_wire::{Identity, Series, SystemBatch};
 
 /// Seconds between two measurements, as probes have it by default.
 pub const INTERVAL_S: u32 = 5;
@@ -130,7 +130,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zonepulse_ingest::batches::Message;
+    use zonepulse_wire::Message;
 
     const IDENTITY: Identity = Identity { server_id: 7, epoch: 1, seq: 0 };
 

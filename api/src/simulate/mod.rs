@@ -22,14 +22,14 @@ pub use traffic::MAX_RECORDS;
 
 use crate::Error;
 use crate::popularity::Popularity;
-use crate::time::now_ms;
 use futures::future::try_join_all;
 use machine::Machine;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use traffic::Traffic;
-use zonepulse_ingest::batches::{Identity, Message};
+use zonepulse_central::time::now_ms;
+use zonepulse_wire::{Identity, Message};
 
 /// What is simulated.
 #[derive(Debug, Clone)]

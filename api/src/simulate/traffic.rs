@@ -9,7 +9,7 @@
 use super::random::Random;
 use std::sync::Arc;
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_ingest::batches::{Batch, Counter, Counters, Coverage, Identity, Records, Row};
+use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, Records, Row};
 
 /// No server has more records: a batch of all of them is still far from the bounds of the format.
 pub const MAX_RECORDS: u32 = 200_000;
