@@ -6,6 +6,7 @@
 use crate::rights::Caller;
 use crate::time::now_ms;
 use crate::{Central, Error};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fmt;
 use zonepulse_store::{Entered, GlobalSettings, Settings, SettingsOverride};
@@ -28,7 +29,8 @@ pub const FOR_ADMINISTRATORS: [&str; 8] = [
 ];
 
 /// Settings to be set, by name; one that is null is to have its default again (RFC 7396). It prints names only.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[serde(transparent)]
 pub struct Patch(Map<String, Value>);
 
 impl From<Map<String, Value>> for Patch {

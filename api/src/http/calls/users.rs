@@ -6,7 +6,7 @@
 use crate::http::answer::listing;
 use crate::http::answer::problem::Problem;
 use crate::http::blocking::blocking;
-use crate::http::question::body::Members;
+use crate::http::question::body::{Members, body};
 use crate::http::question::parameters::{self, Listed};
 use crate::http::state::App;
 use axum::body::Body;
@@ -63,32 +63,25 @@ impl From<Rights> for RightsBody {
     }
 }
 
-/// Rights to be given or taken; what is absent stays as it is.
-#[derive(ToSchema)]
-struct RightsChange {
-    /// Ask the monitoring API.
-    monitoring: Option<bool>,
-    /// Make servers.
-    server_create: Option<bool>,
-    /// See how servers are set up.
-    server_read: Option<bool>,
-    /// Change servers.
-    server_update: Option<bool>,
-    /// Remove servers.
-    server_delete: Option<bool>,
+body! {
+    /// Rights to be given or taken; what is absent stays as it is.
+    struct RightsChange {
+        /// Ask the monitoring API.
+        monitoring: Option<bool> = take,
+        /// Make servers.
+        server_create: Option<bool> = take,
+        /// See how servers are set up.
+        server_read: Option<bool> = take,
+        /// Change servers.
+        server_update: Option<bool> = take,
+        /// Remove servers.
+        server_delete: Option<bool> = take,
+    }
 }
 
 impl RightsChange {
-    fn read(members: Map<String, Value>) -> Result<Self, Problem> {
-        let known = ["monitoring", "server_create", "server_read", "server_update", "server_delete"];
-        let mut members = Members::of(members, &known)?;
-        Ok(RightsChange {
-            monitoring: members.take("monitoring")?,
-            server_create: members.take("server_create")?,
-            server_read: members.take("server_read")?,
-            server_update: members.take("server_update")?,
-            server_delete: members.take("server_delete")?,
-        })
+    fn of(members: Map<String, Value>) -> Result<Self, Problem> {
+        Self::read(&mut Members::of(members, Self::MEMBERS)?)
     }
 }
 
@@ -149,33 +142,35 @@ impl From<UserToken> for TokenBody {
     }
 }
 
-/// A user to be made.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body")]
-struct NewUserBody {
-    /// The name to log in with, which no other user's looks like: 1 to 128 bytes without colon, slash or anything invisible.
-    #[schema(min_length = 1, max_length = 128, pattern = "^[^:/]*$")]
-    user: String,
-    /// The password; without one, one is made up.
-    #[schema(write_only, min_length = 8, max_length = 1000)]
-    password: Option<String>,
-    /// Whether everything is allowed; no, unless told otherwise.
-    administrator: Option<bool>,
-    /// What is allowed otherwise: `monitoring` and `server_read`, unless told otherwise.
-    rights: Option<RightsChange>,
+body! {
+    /// A user to be made.
+    struct NewUserBody {
+        /// The name to log in with, which no other user's looks like: 1 to 128 bytes without colon, slash or anything invisible.
+        #[schema(min_length = 1, max_length = 128, pattern = "^[^:/]*$")]
+        user: String = required,
+        /// The password; without one, one is made up.
+        #[schema(value_type = Option<String>, write_only, min_length = 8, max_length = 1000)]
+        password: Option<Secret> = optional,
+        /// Whether everything is allowed; no, unless told otherwise.
+        administrator: Option<bool> = take,
+        /// What is allowed otherwise: `monitoring` and `server_read`, unless told otherwise.
+        #[schema(value_type = Option<RightsChange>)]
+        rights: Option<Map<String, Value>> = take,
+    }
 }
 
-/// What is to be different of a user.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body")]
-struct UserChange {
-    /// Another password; `null` makes one up.
-    #[schema(write_only, min_length = 8, max_length = 1000)]
-    password: Option<String>,
-    /// Whether everything is allowed.
-    administrator: Option<bool>,
-    /// What is allowed otherwise.
-    rights: Option<RightsChange>,
+body! {
+    /// What is to be different of a user.
+    struct UserChange {
+        /// Another password; `null` makes one up.
+        #[schema(value_type = Option<String>, write_only, min_length = 8, max_length = 1000)]
+        password: Option<Option<Secret>> = take,
+        /// Whether everything is allowed.
+        administrator: Option<bool> = take,
+        /// What is allowed otherwise.
+        #[schema(value_type = Option<RightsChange>)]
+        rights: Option<Map<String, Value>> = take,
+    }
 }
 
 /// A user who was made or changed.
@@ -194,16 +189,16 @@ impl From<Changed> for UserAnswer {
     }
 }
 
-/// A token to be made.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body")]
-struct NewToken {
-    /// What it is for: 1 to 128 bytes.
-    #[schema(min_length = 1, max_length = 128, example = "grafana")]
-    name: String,
-    /// For how many days it can be used; for ever without it.
-    #[schema(minimum = 1, maximum = 3650)]
-    expires_days: Option<u32>,
+body! {
+    /// A token to be made.
+    struct NewToken {
+        /// What it is for: 1 to 128 bytes.
+        #[schema(min_length = 1, max_length = 128, example = "grafana")]
+        name: String = required,
+        /// For how many days it can be used; for ever without it.
+        #[schema(minimum = 1, maximum = 3650)]
+        expires_days: Option<u32> = optional,
+    }
 }
 
 /// A token that was made.
@@ -251,17 +246,16 @@ async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     parameters::none(&uri)?;
-    let mut members = Members::read(&headers, body, &["user", "password", "administrator", "rights"]).await?;
-    let name: String = members.required("user")?;
-    let given: Option<Secret> = members.take::<Option<Secret>>("password")?.flatten();
-    let administrator = members.take("administrator")?.unwrap_or(false);
+    let mut members = Members::read(&headers, body, NewUserBody::MEMBERS).await?;
+    let NewUserBody { user: name, password, administrator, rights: change } = NewUserBody::read(&mut members)?;
+    let administrator = administrator.unwrap_or(false);
     let mut rights = Rights::default();
-    if let Some(change) = members.take("rights")?.map(RightsChange::read).transpose()? {
+    if let Some(change) = change.map(RightsChange::of).transpose()? {
         users::RightsChange::from(change).apply(&mut rights);
     }
     let location = format!("/api/v2/users/{}", in_path(&name));
     let answer =
-        blocking(move || users::create(app.central(), &caller, NewUser { name: &name, password: given, administrator, rights }));
+        blocking(move || users::create(app.central(), &caller, NewUser { name: &name, password, administrator, rights }));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(UserAnswer::from(answer.await?))).into_response())
 }
 
@@ -314,14 +308,12 @@ async fn change(
     parameters::none(&uri)?;
     let name = name(path)?;
     users::may_manage(&caller, &name)?;
-    let mut members = Members::read(&headers, body, &["password", "administrator", "rights"]).await?;
-    let password: Option<Option<Secret>> = members.take("password")?;
-    let administrator: Option<bool> = members.take("administrator")?;
-    let rights: Option<Map<String, Value>> = members.take("rights")?;
+    let mut members = Members::read(&headers, body, UserChange::MEMBERS).await?;
+    let UserChange { password, administrator, rights } = UserChange::read(&mut members)?;
     if administrator.is_some() || rights.is_some() {
         users::may_change_rights(&caller)?;
     }
-    let rights = rights.map(RightsChange::read).transpose()?.map(Into::into);
+    let rights = rights.map(RightsChange::of).transpose()?.map(Into::into);
     let change = users::UserChange { password, administrator, rights };
     let changed = blocking(move || users::change(app.central(), &caller, &name, change)).await?;
     Ok(Json(changed.into()))
@@ -375,9 +367,8 @@ async fn add_token(
     parameters::none(&uri)?;
     let user = name(path)?;
     users::may_manage(&caller, &user)?;
-    let mut members = Members::read(&headers, body, &["name", "expires_days"]).await?;
-    let name: String = members.required("name")?;
-    let days: Option<u32> = members.take::<Option<u32>>("expires_days")?.flatten();
+    let mut members = Members::read(&headers, body, NewToken::MEMBERS).await?;
+    let NewToken { name, expires_days: days } = NewToken::read(&mut members)?;
     let (token, secret) = blocking(move || users::add_token(app.central(), &caller, &user, name, days)).await?;
     Ok((StatusCode::CREATED, Json(TokenAnswer { secret: secret.reveal().to_owned(), token: token.into() })))
 }
@@ -431,7 +422,7 @@ mod tests {
     fn a_right_that_does_not_exist_is_named() {
         let change = |json: serde_json::Value| {
             let mut rights = Rights::default();
-            let change = RightsChange::read(json.as_object().unwrap().clone())?;
+            let change = RightsChange::of(json.as_object().unwrap().clone())?;
             users::RightsChange::from(change).apply(&mut rights);
             Ok::<_, Problem>(rights)
         };

@@ -83,12 +83,43 @@ impl Members {
         }
     }
 
+    /// A member that may be absent or `null`, which is the same.
+    pub fn optional<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, Problem> {
+        Ok(self.take::<Option<T>>(name)?.flatten())
+    }
+
     /// A member that has to be there.
     pub fn required<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<T, Problem> {
         let value = self.0.remove(name).ok_or_else(|| Problem::parameter(name, "it is missing"))?;
         typed(name, value)
     }
 }
+
+/// Declares a body once: what is documented is what is read. Behind a member stands the way it is read by, which is a function
+/// of [`Members`].
+macro_rules! body {
+    ($(#[$outer:meta])* $visible:vis struct $name:ident {
+        $($(#[$inner:meta])* $field:ident: $kind:ty = $read:ident,)*
+    }) => {
+        $(#[$outer])*
+        #[derive(utoipa::ToSchema)]
+        $visible struct $name {
+            $($(#[$inner])* $field: $kind,)*
+        }
+
+        impl $name {
+            /// The members that it may have.
+            pub const MEMBERS: &[&str] = &[$(stringify!($field),)*];
+
+            /// Reads them.
+            pub fn read(members: &mut Members) -> Result<Self, Problem> {
+                Ok($name { $($field: members.$read(stringify!($field))?,)* })
+            }
+        }
+    };
+}
+
+pub(in crate::http) use body;
 
 /// A value of a member, or what is wrong with it.
 pub fn typed<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, Problem> {

@@ -2,36 +2,52 @@
 
 use crate::http::answer::problem::Problem;
 use crate::http::calls::settings::SettingsSet;
-use crate::http::question::body::Members;
+use crate::http::question::body::{Members, body};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use zonepulse_central::servers::change::ServerChange as Change;
 use zonepulse_central::servers::secret;
+use zonepulse_central::servers::settings::Patch;
+use zonepulse_private::Secret;
 
-/// Describes what may be said of a server once, for one that is changed and for one that is made.
+/// Declares what may be said of a server once, for one that is changed and for one that is made.
 macro_rules! described {
     ($($(#[$attribute:meta])* $name:ident: $kind:ty,)*) => {
-        /// What may be said of a server.
-        #[derive(ToSchema)]
-        #[expect(dead_code, reason = "describes a body")]
-        pub struct ServerChange {
-            /// Its display name, which no other server's looks like: 1 to 128 bytes, nothing invisible.
-            #[schema(min_length = 1, max_length = 128)]
-            server: Option<String>,
-            $($(#[$attribute])* $name: Option<$kind>,)*
+        body! {
+            /// What may be said of a server.
+            pub struct ServerChange {
+                /// Its display name, which no other server's looks like: 1 to 128 bytes, nothing invisible.
+                #[schema(min_length = 1, max_length = 128)]
+                server: Option<String> = take,
+                $($(#[$attribute])* $name: Option<$kind> = take,)*
+            }
         }
 
-        /// A server to be made.
-        #[derive(ToSchema)]
-        #[expect(dead_code, reason = "describes a body")]
-        pub struct NewServer {
-            /// Its display name, which no other server's looks like: 1 to 128 bytes, nothing invisible.
-            #[schema(min_length = 1, max_length = 128, example = "ns1")]
-            server: String,
-            /// Which secret to hand over: a one-time token to enrol with, unless told otherwise, or the token itself.
-            credential: Option<Credential>,
-            $($(#[$attribute])* $name: Option<$kind>,)*
+        body! {
+            /// A server to be made.
+            pub struct NewServer {
+                /// Its display name, which no other server's looks like: 1 to 128 bytes, nothing invisible.
+                #[schema(min_length = 1, max_length = 128, example = "ns1")]
+                server: String = required,
+                $($(#[$attribute])* $name: Option<$kind> = take,)*
+                /// Which secret to hand over: a one-time token to enrol with, unless told otherwise, or the token itself.
+                credential: Option<Credential> = take,
+            }
+        }
+
+        impl From<ServerChange> for Change {
+            fn from(change: ServerChange) -> Self {
+                let ServerChange { server: name, $($name,)* } = change;
+                Change { name, $($name,)* }
+            }
+        }
+
+        impl NewServer {
+            /// The name, which secret to hand over, and all else.
+            pub fn into_parts(self) -> (String, secret::Credential, Change) {
+                let NewServer { server, credential, $($name,)* } = self;
+                (server, credential.unwrap_or_default().into(), Change { name: None, $($name,)* })
+            }
         }
     };
 }
@@ -55,12 +71,13 @@ described! {
     #[schema(max_length = 2048)]
     pull_url: String,
     /// What the central shows there; made with `pull_url` unless it is set. It is never shown. For administrators.
-    #[schema(write_only, max_length = 255)]
-    pull_token: String,
+    #[schema(value_type = Option<String>, write_only, max_length = 255)]
+    pull_token: Secret,
     /// Whether its probe is given the secrets that it needs. For administrators.
     trusted: bool,
     /// What is set for this server and not as for all.
-    settings: SettingsSet,
+    #[schema(value_type = Option<SettingsSet>)]
+    settings: Patch,
 }
 
 // The values are the names of the members that an answer then has.
@@ -79,24 +96,4 @@ impl From<Credential> for secret::Credential {
             Credential::Token => secret::Credential::Token,
         }
     }
-}
-
-/// The members of a body.
-pub const MEMBERS: &[&str] =
-    &["server", "sample", "os", "address", "notes", "services", "pull_url", "pull_token", "trusted", "settings"];
-
-/// What a body says of a server, all but the name.
-pub fn read(members: &mut Members) -> Result<Change, Problem> {
-    Ok(Change {
-        name: None,
-        sample: members.take("sample")?,
-        os: members.take("os")?,
-        address: members.take("address")?,
-        notes: members.take("notes")?,
-        services: members.take("services")?,
-        pull_url: members.take("pull_url")?,
-        pull_token: members.take("pull_token")?,
-        trusted: members.take("trusted")?,
-        settings: members.take::<Map<String, Value>>("settings")?.map(Into::into),
-    })
 }

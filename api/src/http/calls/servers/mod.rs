@@ -8,7 +8,7 @@ use crate::http::answer::listing;
 use crate::http::answer::problem::Problem;
 use crate::http::blocking::blocking;
 use crate::http::calls::settings::{EffectiveSettings, SettingsSet};
-use crate::http::question::body::Members;
+use crate::http::question::body::{Members, body};
 use crate::http::question::parameters::{self, Listed};
 use crate::http::state::App;
 use axum::body::Body;
@@ -17,7 +17,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use body::{Credential, MEMBERS, NewServer, ServerChange};
+use body::{Credential, NewServer, ServerChange};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -25,7 +25,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zonepulse_central::Error;
 use zonepulse_central::rights::Caller;
-use zonepulse_central::servers::change::ServerChange as Change;
 use zonepulse_central::servers::settings::{shown, shown_override};
 use zonepulse_central::servers::{self, Effective, HandedOver};
 use zonepulse_central::time::text;
@@ -188,12 +187,12 @@ impl Handover {
     }
 }
 
-/// How a server gets a new token.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes a body")]
-struct Renewal {
-    /// Which secret to hand over: a one-time token to enrol with, unless told otherwise, or the token itself.
-    credential: Option<Credential>,
+body! {
+    /// How a server gets a new token.
+    struct Renewal {
+        /// Which secret to hand over: a one-time token to enrol with, unless told otherwise, or the token itself.
+        credential: Option<Credential> = take,
+    }
 }
 
 /// Which servers there are
@@ -281,12 +280,10 @@ async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     parameters::none(&uri)?;
-    let mut members = Members::read(&headers, body, &[MEMBERS, &["credential"]].concat()).await?;
-    let name: String = members.required("server")?;
-    let credential: Credential = members.take("credential")?.unwrap_or_default();
-    let change = body::read(&mut members)?;
+    let new = NewServer::read(&mut Members::read(&headers, body, NewServer::MEMBERS).await?)?;
     let handover = blocking(move || {
-        let (credential, asked_at) = (credential.into(), asked_at(&headers));
+        let (name, credential, change) = new.into_parts();
+        let asked_at = asked_at(&headers);
         Handover::of(servers::create(app.central(), &caller, &name, change, credential, asked_at.as_deref())?)
     });
     let handover = handover.await?;
@@ -320,10 +317,8 @@ async fn change(
 ) -> Result<Json<ServerDetail>, Problem> {
     parameters::none(&uri)?;
     let id = server_id(path)?;
-    let mut members = Members::read(&headers, body, MEMBERS).await?;
-    let name = members.take("server")?;
-    let change = Change { name, ..body::read(&mut members)? };
-    blocking(move || ServerDetail::of(servers::change(app.central(), &caller, id, change)?)).await.map(Json)
+    let change = ServerChange::read(&mut Members::read(&headers, body, ServerChange::MEMBERS).await?)?;
+    blocking(move || ServerDetail::of(servers::change(app.central(), &caller, id, change.into())?)).await.map(Json)
 }
 
 /// Give a server a new token
@@ -350,8 +345,8 @@ async fn renew(
 ) -> Result<Json<Handover>, Problem> {
     parameters::none(&uri)?;
     let id = server_id(path)?;
-    let mut members = Members::read_optional(&headers, body, &["credential"]).await?;
-    let credential: Credential = members.take("credential")?.unwrap_or_default();
+    let mut members = Members::read_optional(&headers, body, Renewal::MEMBERS).await?;
+    let credential = Renewal::read(&mut members)?.credential.unwrap_or_default();
     let handed_over = blocking(move || {
         let asked_at = asked_at(&headers);
         Handover::of(servers::renew(app.central(), &caller, id, credential.into(), asked_at.as_deref())?)
