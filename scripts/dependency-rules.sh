@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compares the dependencies between the workspace's crates with docs/dependencies.txt,
-# and checks what the programs must never link.
+# Compares the dependencies between the workspace's crates with docs/dependencies.txt, and checks what crates must not
+# re-export and what the programs must never link.
 #
 #   scripts/dependency-rules.sh           prints a diff and exits with 1 if they differ
 #   scripts/dependency-rules.sh --write   rewrites the file
@@ -24,6 +24,11 @@ fi
 if ! diff -u --label "$golden" --label 'the workspace' "$golden" <(printf '%s\n' "$now"); then
   fail "the dependencies between the crates differ from $golden"
 fi
+
+# A crate that uses another crate's types declares that dependency; nobody re-exports them.
+re_exports=$(grep -rnE '^[[:space:]]*pub[[:space:]]+use[[:space:]]+(::)?zonepulse_' --include='*.rs' -- */src || true)
+[ -z "$re_exports" ] || fail "a crate must not re-export another crate's items; depend on that crate instead:
+$re_exports"
 
 # Nobody wants a database or a query engine on a DNS server.
 forbidden=$(cargo tree --locked --package zonepulse-probe --edges normal --prefix none --format '{p}' |

@@ -1,12 +1,12 @@
 //! A central in this process, under clients that want to stop or starve it.
 
 use super::*;
-use crate::accounts;
 use crate::config::Limits;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::net::Ipv4Addr;
 use tokio::net::TcpSocket;
+use zonepulse_central::accounts;
 
 /// A central with two servers, and their tokens.
 async fn with_servers(dir: &TempDir, limits: Limits) -> (Central, [String; 2]) {

@@ -55,9 +55,9 @@ pub enum Error {
     /// An argument that cannot be meant so.
     #[error("{0}")]
     Argument(String),
-    /// A password or token could not be made.
+    /// A service did not do what was asked.
     #[error(transparent)]
-    Password(#[from] crate::credentials::password::Error),
+    Central(zonepulse_central::Error),
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] zonepulse_store::Error),
@@ -76,6 +76,15 @@ pub enum Error {
     /// Standard output or another stream failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl From<zonepulse_central::Error> for Error {
+    fn from(error: zonepulse_central::Error) -> Self {
+        match error {
+            zonepulse_central::Error::Net(error) => error.into(),
+            error => Error::Central(error),
+        }
+    }
 }
 
 impl From<zonepulse_private::Error> for Error {

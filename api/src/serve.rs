@@ -4,36 +4,27 @@
 //! broker, then what was accepted is answered, then the store writes down what
 //! it only has in memory.
 
-use crate::accounts::{self, Administrator};
-use crate::addresses::Addresses;
-use crate::app::{self, App};
 use crate::config::{Proxy, Pull, Query, RabbitMq, Settings, Tls};
-use crate::listen::{Connections, Door};
-use crate::open_files;
-use crate::pulling::Pulling;
-use crate::tls::certificate;
-use crate::{Error, describe};
-use crate::{remote, room};
+use crate::data::open;
+use crate::http::{App, Door, certificate, monitoring_router, router};
+use crate::{Error, describe, open_files, remote};
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use zonepulse_central::accounts::{self, Administrator};
+use zonepulse_central::probes::pulling::Pulling;
+use zonepulse_central::{Central, Options, readiness};
 use zonepulse_ingest::pull::{self, Puller};
-use zonepulse_ingest::{Counter, Ingest, amqp};
+use zonepulse_ingest::{Ingest, amqp};
 use zonepulse_net::tls::Acceptor;
-use zonepulse_net::{Bounds, Trust};
-use zonepulse_private::Entry;
+use zonepulse_net::{Bounds, Places as Connections, Trust};
 use zonepulse_query::{Engine, SqlWorkers};
-use zonepulse_store::{Store, Upkeep};
-
-/// The store's place in the data directory.
-pub const STORE: &str = "store";
-/// How long a store that is in use is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+use zonepulse_store::Upkeep;
+use zonepulse_wire::Counter;
 
 /// Connections at a time at the address for the monitoring.
 const MONITORING_CONNECTIONS: usize = 64;
@@ -131,7 +122,7 @@ pub async fn serve(
         Ok::<_, Error>((store, administrator))
     });
     let (store, administrator) = opening.await??;
-    if let Some(missing) = room::missing(&store) {
+    if let Some(missing) = readiness::room(&store) {
         tracing::warn!("{missing}");
     }
     let ingest = Ingest::start(store.clone(), settings.ingest.into())?;
@@ -142,16 +133,17 @@ pub async fn serve(
         tracing::error!(error = describe(&error), "statements of SQL cannot be answered");
     }
     let statements = engine.clone();
-    let app = App::new(store.clone(), engine, ingest.clone(), settings.limits, Addresses::of(settings, address))?;
+    let options = Options { max_pending_bytes: settings.limits.max_pending_bytes.into(), addresses: settings.addresses(address) };
+    let central = Central::new(store.clone(), engine, ingest.clone(), options)?;
+    let app = App::new(central.clone(), settings.limits);
     app.log_requests(settings.log.requests);
-    let heard = app.clone();
 
     let (end, ending) = watch::channel(false);
     let consumer = broker.map(|broker| tokio::spawn(amqp::consume(ingest.clone(), broker, ended(ending.clone()))));
-    let pulling = Arc::new(Pulling::new(app.clone(), probes));
-    let puller = Puller::new(ingest.clone(), pulling, pull_settings(&settings.pull), app.pulled());
+    let pulling = Arc::new(Pulling::new(central.clone(), probes));
+    let puller = Puller::new(ingest.clone(), pulling, pull_settings(&settings.pull), central.pulled());
     let puller = tokio::spawn(puller.run(ended(ending.clone())));
-    let watching = tokio::spawn(app.watch().clone().run(ended(ending.clone())));
+    let watching = tokio::spawn(central.watch().clone().run(ended(ending.clone())));
     let live = Live { tls: tls.clone(), app: app.clone() };
     let (limits, proxy) = (settings.limits, settings.proxy.clone());
     let listener = Door { listener, tls, connections: app.connections().clone(), limits, proxy };
@@ -182,10 +174,10 @@ pub async fn serve(
         watching.await?;
         // The last of the committer waits for its thread.
         let closing = move || {
-            if let Err(error) = heard.fleet().write_all() {
+            if let Err(error) = central.fleet().write_all() {
                 tracing::warn!(%error, "the last heartbeats were not written down");
             }
-            drop(heard);
+            drop(central);
             drop(ingest);
             drop(upkeep);
             store.close()
@@ -203,10 +195,10 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 
 /// Serves at one address or two, until it is told to end and all that was asked is answered.
 async fn listening(app: App, listener: Door, monitoring: Option<Door>, ending: watch::Receiver<bool>) {
-    let main = listener.serve(app::router(app.clone()), ended(ending.clone()));
+    let main = listener.serve(router(app.clone()), ended(ending.clone()));
     let monitoring = async {
         if let Some(listener) = monitoring {
-            listener.serve(app::monitoring_router(app), ended(ending)).await;
+            listener.serve(monitoring_router(app), ended(ending)).await;
         }
     };
     tokio::join!(main, monitoring);
@@ -227,40 +219,6 @@ fn warn_of_clear_text(settings: &Settings, address: SocketAddr) {
     if settings.rabbitmq.url.is_some() && !settings.rabbitmq.verify_ca {
         tracing::warn!("rabbitmq.verify_ca is off: whoever answers in the broker's place is believed");
     }
-}
-
-/// Opens the store of a data directory, which is created if missing. Other users lose their access to it.
-pub fn open(data: &Path, options: &zonepulse_store::Options) -> Result<Store, Error> {
-    restrict(data)?;
-    let path = data.join(STORE);
-    let waiting = std::time::Instant::now();
-    loop {
-        match Store::open(&path, options) {
-            // Whoever had it may be about to let go.
-            Err(zonepulse_store::Error::InUse(_)) if waiting.elapsed() < PATIENCE => std::thread::sleep(PATIENCE / 20),
-            Err(zonepulse_store::Error::InUse(_)) => return Err(Error::InUse(data.to_owned())),
-            opened => return Ok(opened?),
-        }
-    }
-}
-
-/// Creates a data directory, or restricts an existing one to its owner, and the store in it.
-fn restrict(data: &Path) -> Result<(), Error> {
-    let own = |is_own| if is_own { Entry::Own } else { Entry::Foreign };
-    zonepulse_private::directory(data, |name| own(name == STORE || name.starts_with(accounts::CREDENTIALS_FILE)))?;
-    let store = data.join(STORE);
-    if store.exists() {
-        // It may be a link to another disk, where the data directory's mode does not protect it.
-        zonepulse_private::directory(&store, |name| own(is_of_rocksdb(name)))?;
-    }
-    Ok(())
-}
-
-/// Whether RocksDB uses such names for its files and directories.
-fn is_of_rocksdb(name: &str) -> bool {
-    let prefixes = ["CURRENT", "IDENTITY", "LOCK", "LOG", "MANIFEST-", "OPTIONS-", "archive", "lost"];
-    let suffixes = [".sst", ".log", ".blob", ".dbtmp"];
-    prefixes.iter().any(|prefix| name.starts_with(prefix)) || suffixes.iter().any(|suffix| name.ends_with(suffix))
 }
 
 /// Restricts the certificate's key to its owner.

@@ -1,11 +1,9 @@
 //! Times as people and programs write them: RFC 3339, Unix seconds, dates, or counted from now.
 
-use jiff::civil::{Date, DateTime};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use zonepulse_central::time::{LAST_S, now_ms};
 use zonepulse_query::TimeZone;
-
-/// The last second of the year 9999, the last that RFC 3339 can write.
-const LAST_S: u64 = 253_402_300_799;
 
 /// Unix milliseconds of a text that tells them by itself, or counted from now; a date is one of UTC.
 pub fn read_ms(text: &str) -> Result<u64, String> {
@@ -95,19 +93,6 @@ fn seconds(text: &str) -> Option<u64> {
     let seconds: u64 = whole.parse().ok().filter(|seconds| *seconds <= LAST_S)?;
     let ms: u64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
     Some(seconds * 1000 + ms)
-}
-
-/// A time in RFC 3339, UTC. What lies past the year 9999, which earlier versions took, is its last millisecond.
-pub fn text(ms: u64) -> String {
-    let ms = i64::try_from(ms.min(LAST_S * 1000 + 999)).unwrap_or(i64::MAX);
-    // Not an instant of jiff, which ends a day earlier: an offset could bring that into the year 10000.
-    let time = DateTime::constant(1970, 1, 1, 0, 0, 0, 0).saturating_add(SignedDuration::from_millis(ms));
-    format!("{time}Z")
-}
-
-/// Now, Unix milliseconds.
-pub fn now_ms() -> u64 {
-    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -227,19 +212,6 @@ mod tests {
     fn unix_seconds_are_read_back() {
         for ms in [0, 5, 1_700_000_000_000, 1_700_000_000_120, LAST_S * 1000 + 999] {
             assert_eq!(read_ms(&unix_seconds(ms)), Ok(ms));
-        }
-    }
-
-    #[test]
-    fn a_time_prints_as_rfc_3339() {
-        assert_eq!(text(1_700_000_000_007), "2023-11-14T22:13:20.007Z");
-        assert_eq!(text(253_402_300_799_999), "9999-12-31T23:59:59.999Z");
-    }
-
-    #[test]
-    fn a_time_past_the_year_9999_prints_as_rfc_3339() {
-        for ms in [253_402_300_800_000, 1_099_511_627_760_000, i64::MAX as u64, u64::MAX] {
-            assert_eq!(text(ms), "9999-12-31T23:59:59.999Z");
         }
     }
 }

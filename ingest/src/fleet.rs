@@ -1,12 +1,7 @@
-//! What probe and central tell each other besides batches: the words are the
-//! wire's, the facts the store's. Who answers a probe needs nothing else.
+//! What a probe is told besides whether its batches are taken: the words are the wire's, the facts the store's.
 
 use zonepulse_store as store;
-pub use zonepulse_wire::heartbeat::{HEARTBEAT_INTERVAL_S, MAX_HEARTBEAT_BYTES};
-pub use zonepulse_wire::{
-    BlindReason, Blindness, CaptureState, Communication, Component, Components, Enrollment, EnrollmentRequest, Heartbeat,
-    HeartbeatAnswer, ProbeSettings, RabbitmqSettings, SpoolState, State,
-};
+use zonepulse_wire::{Communication, ProbeSettings, RabbitmqSettings};
 
 /// What the probe of a server is told of what holds for it.
 ///

@@ -29,9 +29,6 @@ pub use error::Error;
 pub use losses::Lost;
 pub use times::BadTimes;
 pub use twins::{LiveProbes, Overlaps};
-pub use zonepulse_store::Outcome;
-/// What a probe counts besides hits: whoever shows a report needs the names.
-pub use zonepulse_wire::{Counter, KEPT_FROM_HEADER, KeptFrom};
 
 use admission::{Admission, Bounds};
 use bytes::Bytes;
@@ -42,7 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use untold::Untold;
-use zonepulse_store::Store;
+use zonepulse_store::{Outcome, Store};
 use zonepulse_wire::{Message, peek_version};
 
 /// Past this many bytes a batch is decoded on a thread that may block.

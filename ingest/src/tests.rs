@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_store::{Level, Options, SystemSelection};
-use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records, Row, Series, SystemBatch};
+use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, Records, Row, Series, SystemBatch};
 
 /// A full hour in 2025.
 const T0_S: u64 = 487_000 * 3600;

@@ -23,7 +23,7 @@ impl Check {
         let settings = Settings::read(None)?;
         overlay.start(&settings);
         super::store_is_there(&self.data)?;
-        let store = crate::serve::open(&self.data, &settings.store.into())?;
+        let store = crate::data::open(&self.data, &settings.store.into())?;
         let zonepulse_store::Check { records, blocks, sealed, points, hits, system_points, reports, batches, faults } =
             store.check()?;
         let mut out = io::stdout().lock();

@@ -54,7 +54,7 @@ impl Export {
         }
         let Some(data) = &self.data else { return Err(Error::Argument("which data directory?".to_owned())) };
         super::store_is_there(data)?;
-        let store = crate::serve::open(data, &settings.store.into()).map_err(|error| match error {
+        let store = crate::data::open(data, &settings.store.into()).map_err(|error| match error {
             Error::InUse(data) => Error::Argument(format!(
                 "{} is in use by a running `zonepulse serve`: ask it instead, with --url and --credentials",
                 data.display()

@@ -7,6 +7,7 @@
 mod check;
 mod export;
 mod plan;
+mod probe_file;
 mod rebuild;
 mod renamed;
 mod serve;
@@ -19,7 +20,7 @@ mod user;
 
 use crate::Error;
 use crate::config::{Log, Settings};
-use crate::serve::STORE;
+use crate::data::STORE;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -158,7 +159,7 @@ impl Place {
     ) -> Result<T, Error> {
         let settings = self.settings()?;
         overlay.start(&settings);
-        let store = crate::serve::open(&settings.data, &settings.store.into()).map_err(|error| match error {
+        let store = crate::data::open(&settings.data, &settings.store.into()).map_err(|error| match error {
             Error::InUse(data) => Error::Serving { data, call: call.to_owned() },
             error => error,
         })?;

@@ -148,7 +148,7 @@ impl PlanArguments {
         }
         let data = Path::new(from);
         super::store_is_there(data)?;
-        let store = crate::serve::open(data, &settings.store.into()).map_err(|error| match error {
+        let store = crate::data::open(data, &settings.store.into()).map_err(|error| match error {
             Error::InUse(data) => Error::Argument(format!(
                 "{} is in use by a running `zonepulse serve`: give --from-running its address instead, and --credentials",
                 data.display()

@@ -1,12 +1,14 @@
 //! `zonepulse rebuild`.
 
 use super::{Overlay, Place};
-use crate::time::{self, read_ms, text};
-use crate::{Error, accounts};
+use crate::Error;
+use crate::time::read_ms;
 use clap::Args;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::process::ExitCode;
+use zonepulse_central::accounts;
+use zonepulse_central::time::{self, text};
 use zonepulse_dns::RecordType;
 use zonepulse_query::HostPattern;
 use zonepulse_store::{Rebuild as Request, Rebuilt, Server, Store, Total};
@@ -48,7 +50,7 @@ impl Rebuild {
         overlay.start(&settings);
         super::store_is_there(&settings.data)?;
         let believed_ms = self.believed_ms(&settings.ingest, time::now_ms())?;
-        let store = crate::serve::open(&settings.data, &settings.store.into())?;
+        let store = crate::data::open(&settings.data, &settings.store.into())?;
         let records = self.records(&store)?;
         let servers = match &self.server {
             Some(server) => vec![accounts::find_server(&store, server)?],

@@ -1,16 +1,16 @@
 //! `zonepulse serve`.
 
 use super::{Overlay, Place};
-use crate::accounts::{ADMINISTRATOR, Administrator};
-use crate::config::Settings;
+use crate::config::{Settings, room};
+use crate::http::{DOCS_PATH, certificate};
 use crate::serve::{Live, authority, broker, serve};
-use crate::tls::certificate;
-use crate::{Error, describe, room};
+use crate::{Error, describe};
 use clap::Args;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
+use zonepulse_central::accounts::{ADMINISTRATOR, Administrator};
 use zonepulse_program::log;
 
 /// The central.
@@ -144,7 +144,7 @@ fn greet(out: &mut impl Write, url: &str, administrator: &Administrator, is_term
             writeln!(out, "            zonepulse user rights {user} --administrator true")?;
         }
     }
-    writeln!(out, "  the API   {url}{}/", crate::openapi::DOCS_PATH)?;
+    writeln!(out, "  the API   {url}{}/", DOCS_PATH)?;
     Ok(out.flush()?)
 }
 

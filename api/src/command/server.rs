@@ -1,16 +1,16 @@
 //! `zonepulse server`.
 
+use super::probe_file::ProbeArguments;
 use super::{Overlay, Place};
-use crate::addresses::Addresses;
+use crate::Error;
 use crate::config::Settings;
-use crate::handover::{CA_FILE, Credential, Occasion, ServerSecret, enroll_command};
-use crate::probe_file::ProbeFile;
-use crate::{Error, accounts, time};
-use axum::http::HeaderMap;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use std::io::Write;
 use std::process::ExitCode;
+use zonepulse_central::servers::probe_file::ProbeFile;
+use zonepulse_central::servers::secret::{self, CA_FILE, Occasion, ServerSecret, enroll_command};
+use zonepulse_central::{accounts, time};
 use zonepulse_store::Store;
 
 /// Servers.
@@ -81,7 +81,7 @@ impl Server {
             }
             Server::Show { server, place } => {
                 let call = "GET /api/v2/pvservers/ID";
-                let server = place.with_store(overlay, call, |store, _| accounts::find_server(store, server))?;
+                let server = place.with_store(overlay, call, |store, _| Ok(accounts::find_server(store, server)?))?;
                 show(&server)?;
             }
             Server::Token { server, handing_over, place } => {
@@ -141,7 +141,16 @@ pub(super) struct HandingOver {
     #[arg(long, value_enum, value_name = "SECRET")]
     credential: Option<Credential>,
     #[command(flatten)]
-    probe: ProbeFile,
+    probe: ProbeArguments,
+}
+
+/// A secret to hand over.
+// No more words: they would be part of the help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Credential {
+    EnrollmentToken,
+    Token,
 }
 
 /// What is there before the server is changed.
@@ -170,7 +179,13 @@ impl HandingOver {
             (None, Some(_)) => Credential::Token,
             (None, None) => Credential::EnrollmentToken,
         };
-        Ok(Prepared { file: self.probe.prepare()?, secret: ServerSecret::make(credential, time::now_ms())? })
+        let credential = match credential {
+            Credential::EnrollmentToken => secret::Credential::EnrollmentToken,
+            Credential::Token => secret::Credential::Token,
+        };
+        let file = self.probe.prepare()?;
+        let secret = ServerSecret::make(credential, time::now_ms()).map_err(zonepulse_central::Error::from)?;
+        Ok(Prepared { file, secret })
     }
 
     fn complete(
@@ -181,13 +196,13 @@ impl HandingOver {
         prepared: Prepared,
         occasion: Occasion,
     ) -> Result<Handover, Error> {
-        let addresses = Addresses::of(settings, settings.listen);
+        let addresses = settings.addresses(settings.listen);
         let effective = store.registry().effective_settings(server.id)?;
-        let url = self.probe.url.clone().unwrap_or_else(|| addresses.url(&effective, &HeaderMap::new()));
+        let url = self.probe.url.clone().unwrap_or_else(|| addresses.url(&effective, None));
         let authority = addresses.authority(&url)?;
         let enroll_command = enroll_command(&url, authority.as_ref(), occasion);
         let ca_file = self.probe.ca_file.clone().or_else(|| authority.map(|_| CA_FILE.into()));
-        Ok(Handover { server, prepared, probe: ProbeFile { url: Some(url), ca_file, ..self.probe.clone() }, enroll_command })
+        Ok(Handover { server, prepared, probe: self.probe.file(url, ca_file), enroll_command })
     }
 }
 
@@ -199,13 +214,13 @@ impl Handover {
         writeln!(out, "server_id = {}", server.id)?;
         writeln!(out, "server = {}", json!(server.name))?;
         match (secret.credential(), file) {
-            (Credential::EnrollmentToken, _) => {
+            (secret::Credential::EnrollmentToken, _) => {
                 writeln!(out, "enrollment_token = {}", json!(secret.reveal()))?;
                 writeln!(out, "enrollment_expires = {}", time::text(secret.expires_ms()))?;
                 writeln!(out, "enroll_command = {}", json!(enroll_command))?;
             }
-            (Credential::Token, None) => writeln!(out, "token = {}", json!(secret.reveal()))?,
-            (Credential::Token, Some(file)) => {
+            (secret::Credential::Token, None) => writeln!(out, "token = {}", json!(secret.reveal()))?,
+            (secret::Credential::Token, Some(file)) => {
                 let path = file.path().to_string_lossy().into_owned();
                 file.write(&probe.text(server.id, &server.name, secret.reveal()))?;
                 writeln!(out, "probe_config = {}", json!(path))?;

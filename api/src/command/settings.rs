@@ -1,13 +1,13 @@
 //! `zonepulse settings`.
 
 use super::{Overlay, Place};
-use crate::problem::Problem;
-use crate::settings::{apply, shown, shown_override};
-use crate::{Error, accounts};
+use crate::Error;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 use std::io::Write;
 use std::process::ExitCode;
+use zonepulse_central::accounts;
+use zonepulse_central::servers::settings::{Patch, apply, shown, shown_override};
 use zonepulse_private::Secret;
 use zonepulse_store::{Server, Store};
 
@@ -77,7 +77,7 @@ impl Settings {
 
 impl Of {
     fn server(&self, store: &Store) -> Result<Option<Server>, Error> {
-        self.server.as_deref().map(|name| accounts::find_server(store, name)).transpose()
+        Ok(self.server.as_deref().map(|name| accounts::find_server(store, name)).transpose()?)
     }
 
     /// A line for each setting: name, value, and where the value is from.
@@ -88,14 +88,14 @@ impl Of {
             Some(server) => registry.effective_settings(server.id)?,
             None => registry.global_settings()?,
         };
-        let global = object(shown_override(&registry.global()?.settings))?;
-        let own = server.map(|server| object(shown_override(&server.overrides))).transpose()?.unwrap_or_default();
+        let global = shown_override(&registry.global()?.settings)?;
+        let own = server.map(|server| shown_override(&server.overrides)).transpose()?.unwrap_or_default();
         let from = |name: &str| match (own.contains_key(name), global.contains_key(name)) {
             (true, _) => "this server",
             (false, true) => "global",
             (false, false) => "default",
         };
-        let holds = object(shown(&holds))?;
+        let holds = shown(&holds)?;
         Ok(["setting\tvalue\tfrom".to_owned()]
             .into_iter()
             .chain(holds.into_iter().map(|(name, value)| format!("{name}\t{value}\t{}", from(&name))))
@@ -107,15 +107,14 @@ impl Of {
         let server = self.server(store)?;
         let value = value.map_or(Value::Null, written);
         let change = |over: &mut zonepulse_store::SettingsOverride| -> Result<(), Error> {
-            let patch = |value: Value| Map::from_iter([(key.to_owned(), value)]);
+            let patch = |value: Value| Patch::from(Map::from_iter([(key.to_owned(), value)]));
             let mut changed = over.clone();
             let done = apply(&mut changed, &patch(value.clone()));
             // A text may look like a number.
-            let done = done.or_else(|problem| match &value {
-                Value::String(_) | Value::Null => Err(problem),
-                other => apply(&mut changed, &patch(other.to_string().into())).map_err(|_| problem),
-            });
-            done.map_err(|problem| argument(&problem))?;
+            done.or_else(|error| match &value {
+                Value::String(_) | Value::Null => Err(error),
+                other => apply(&mut changed, &patch(other.to_string().into())).map_err(|_| error),
+            })?;
             *over = changed;
             Ok(())
         };
@@ -137,17 +136,6 @@ fn written(text: &str) -> Value {
         Ok(value @ (Value::Bool(_) | Value::Number(_))) => value,
         _ => text.into(),
     }
-}
-
-fn object(value: Result<Value, Problem>) -> Result<Map<String, Value>, Error> {
-    match value.map_err(|problem| argument(&problem))? {
-        Value::Object(members) => Ok(members),
-        _ => Ok(Map::new()),
-    }
-}
-
-fn argument(problem: &Problem) -> Error {
-    Error::Argument(problem.detail().to_owned())
 }
 
 #[cfg(test)]

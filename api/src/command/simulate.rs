@@ -1,14 +1,14 @@
 //! `zonepulse simulate`.
 
 use super::{Format, Overlay};
+use crate::Error;
 use crate::config::Settings;
-use crate::time::{now_ms, read_ms};
-use crate::{Error, accounts, remote};
 use clap::Args;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use zonepulse_central::accounts;
 use zonepulse_private::Prepared;
 use zonepulse_tools::simulate::{Fleet, Known, Link, MAX_METRICS, MAX_RECORDS, Sent, read_servers, write_servers};
 
@@ -118,7 +118,7 @@ impl Simulate {
         if let Some(from_s) = from_s.filter(|from_s| !from_s.is_multiple_of(u64::from(interval_s))) {
             return wrong(format!(
                 "--from: {} is not at a multiple of the interval ({interval_s} s)",
-                crate::time::text(1000 * from_s)
+                zonepulse_central::time::text(1000 * from_s)
             ));
         }
         Ok(Fleet {
@@ -138,7 +138,7 @@ impl Simulate {
     fn make(&self, data: &Path, settings: &Settings) -> Result<ExitCode, Error> {
         let Some(count) = self.servers else { return Err(Error::Argument("--servers: how many are to be made?".to_owned())) };
         let file = Prepared::new(&self.fleet, self.force)?;
-        let store = crate::serve::open(data, &settings.store.into())?;
+        let store = crate::data::open(data, &settings.store.into())?;
         let mut made = Vec::new();
         for number in 1..=count {
             let (server, token) = accounts::add_server(&store, &format!("simulated {number}"), true)?;

@@ -1,10 +1,11 @@
 //! `zonepulse user`.
 
 use super::{Overlay, Place};
-use crate::{Error, accounts, time};
+use crate::Error;
 use clap::{Args, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
+use zonepulse_central::{accounts, time};
 use zonepulse_private::Secret;
 
 /// Users.
@@ -151,12 +152,12 @@ impl User {
             User::Password { name, password, place } => {
                 let given = password.read()?;
                 let made = place.with_store(overlay, &call("PATCH", name), |store, settings| {
-                    accounts::set_password(store, &settings.data, name, given)
+                    Ok(accounts::set_password(store, &settings.data, name, given)?)
                 })?;
                 password.show(name, made.reveal())?;
             }
             User::Rights { name, change, place } => {
-                let changed = |store: &_, _: &_| accounts::change_user(store, name, |user| change.apply(user));
+                let changed = |store: &_, _: &_| Ok(accounts::change_user(store, name, |user| change.apply(user))?);
                 let user = place.with_store(overlay, &call("PATCH", name), changed)?;
                 let mut out = std::io::stdout().lock();
                 writeln!(out, "user = {}", serde_json::json!(user.name))?;
@@ -168,7 +169,7 @@ impl User {
             }
             User::Remove { name, place } => {
                 place.with_store(overlay, &call("DELETE", name), |store, settings| {
-                    accounts::remove_user(store, &settings.data, name)
+                    Ok(accounts::remove_user(store, &settings.data, name)?)
                 })?;
             }
         }

@@ -1,0 +1,47 @@
+//! The data directory: one process opens the store in it, and no other user of the machine reads it.
+
+use crate::Error;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use zonepulse_central::accounts;
+use zonepulse_private::Entry;
+use zonepulse_store::Store;
+
+/// The store's place in the data directory.
+pub const STORE: &str = "store";
+/// How long a store that is in use is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Opens the store of a data directory, which is created if missing. Other users lose their access to it.
+pub fn open(data: &Path, options: &zonepulse_store::Options) -> Result<Store, Error> {
+    restrict(data)?;
+    let path = data.join(STORE);
+    let waiting = Instant::now();
+    loop {
+        match Store::open(&path, options) {
+            // Whoever had it may be about to let go.
+            Err(zonepulse_store::Error::InUse(_)) if waiting.elapsed() < PATIENCE => std::thread::sleep(PATIENCE / 20),
+            Err(zonepulse_store::Error::InUse(_)) => return Err(Error::InUse(data.to_owned())),
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+/// Creates a data directory, or restricts an existing one to its owner, and the store in it.
+pub fn restrict(data: &Path) -> Result<(), Error> {
+    let own = |is_own| if is_own { Entry::Own } else { Entry::Foreign };
+    zonepulse_private::directory(data, |name| own(name == STORE || name.starts_with(accounts::CREDENTIALS_FILE)))?;
+    let store = data.join(STORE);
+    if store.exists() {
+        // It may be a link to another disk, where the data directory's mode does not protect it.
+        zonepulse_private::directory(&store, |name| own(is_of_rocksdb(name)))?;
+    }
+    Ok(())
+}
+
+/// Whether RocksDB uses such names for its files and directories.
+fn is_of_rocksdb(name: &str) -> bool {
+    let prefixes = ["CURRENT", "IDENTITY", "LOCK", "LOG", "MANIFEST-", "OPTIONS-", "archive", "lost"];
+    let suffixes = [".sst", ".log", ".blob", ".dbtmp"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix)) || suffixes.iter().any(|suffix| name.ends_with(suffix))
+}

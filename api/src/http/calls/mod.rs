@@ -1,0 +1,16 @@
+//! The calls, a family each: what a call says of itself, its body and its answer, and the service that it asks.
+
+pub mod addresses;
+pub mod audit;
+pub mod batches;
+pub mod broker_trial;
+pub mod enrollments;
+pub mod health;
+pub mod heartbeat;
+pub mod metrics;
+pub mod monitoring;
+pub mod servers;
+pub mod settings;
+pub mod sql;
+pub mod system;
+pub mod users;

@@ -1,0 +1,117 @@
+//! The services of one central, put together over its store, query engine and way in.
+
+use crate::Error;
+use crate::addresses::Addresses;
+use crate::credentials::Credentials;
+use crate::fleet::Fleet;
+use crate::fleet::refusals::Refusals;
+use crate::fleet::watch::Watch;
+use crate::pending::Pending;
+use crate::time::now_ms;
+use std::sync::Arc;
+use zonepulse_ingest::{Ingest, pull};
+use zonepulse_query::Engine;
+use zonepulse_store::Store;
+
+/// What a central is told besides what it is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Batches that are being received may hold so much together, bytes.
+    pub max_pending_bytes: u64,
+    /// Where probes find it.
+    pub addresses: Addresses,
+}
+
+/// A central without an endpoint. Clones share it.
+#[derive(Clone)]
+pub struct Central {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    store: Store,
+    engine: Engine,
+    ingest: Ingest,
+    credentials: Credentials,
+    fleet: Arc<Fleet>,
+    addresses: Addresses,
+    pending: Pending<u32>,
+    pulled: pull::Progress,
+    refusals: Arc<Refusals>,
+    watch: Arc<Watch>,
+}
+
+impl Central {
+    /// Over an open store. Takes as long as hashing a password.
+    pub fn new(store: Store, engine: Engine, ingest: Ingest, options: Options) -> Result<Self, Error> {
+        let Options { max_pending_bytes, addresses } = options;
+        let credentials = Credentials::new(store.clone())?;
+        let fleet = Arc::new(Fleet::new(store.clone(), now_ms())?);
+        let pulled = pull::Progress::default();
+        let refusals = Arc::<Refusals>::default();
+        let watch = Watch::new(store.clone(), ingest.clone(), fleet.clone(), refusals.clone(), pulled.clone());
+        let (pending, watch) = (Pending::new(max_pending_bytes), Arc::new(watch));
+        let parts = Parts { store, engine, ingest, credentials, fleet, addresses, pending, pulled, refusals, watch };
+        Ok(Central { parts: Arc::new(parts) })
+    }
+
+    /// What is kept.
+    pub fn store(&self) -> &Store {
+        &self.parts.store
+    }
+
+    /// What answers questions.
+    pub fn engine(&self) -> &Engine {
+        &self.parts.engine
+    }
+
+    /// What takes batches.
+    pub fn ingest(&self) -> &Ingest {
+        &self.parts.ingest
+    }
+
+    /// Who is asking.
+    pub fn credentials(&self) -> &Credentials {
+        &self.parts.credentials
+    }
+
+    /// What was heard of the servers.
+    pub fn fleet(&self) -> &Fleet {
+        &self.parts.fleet
+    }
+
+    /// Where probes find this central.
+    pub fn addresses(&self) -> &Addresses {
+        &self.parts.addresses
+    }
+
+    /// Room for batches that are being received, by server.
+    pub fn pending(&self) -> &Pending<u32> {
+        &self.parts.pending
+    }
+
+    /// How pulling goes.
+    pub fn pulled(&self) -> pull::Progress {
+        self.parts.pulled.clone()
+    }
+
+    /// What was refused, for the log and metrics.
+    pub fn refusals(&self) -> &Refusals {
+        &self.parts.refusals
+    }
+
+    /// How the servers are.
+    pub fn watch(&self) -> &Arc<Watch> {
+        &self.parts.watch
+    }
+
+    /// Refuses a server that does not exist: an empty answer would look like a server without traffic.
+    pub fn known_servers(&self, ids: &[u32]) -> Result<(), Error> {
+        for id in ids {
+            if self.store().registry().server(*id)?.is_none() {
+                return Err(Error::bad_value("server_id", format_args!("there is no server {id}")));
+            }
+        }
+        Ok(())
+    }
+}

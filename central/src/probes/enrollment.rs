@@ -1,0 +1,51 @@
+//! Enrolment: a probe that has nothing yet comes for all that it needs.
+//!
+//! It shows the one-time token that it was given with the server. The token is
+//! spent in the write that gives the server its new one, so of two probes that
+//! come with the same token one gets in, and the other is told.
+
+use crate::credentials::{Principal, Refusal, token};
+use crate::rights::Caller;
+use crate::time::now_ms;
+use crate::{Central, Error};
+use zonepulse_ingest::fleet::probe_settings;
+use zonepulse_wire::{Communication, Enrollment, EnrollmentRequest};
+
+/// What of an operating system's name is kept, characters.
+const OS_CHARACTERS: usize = 60;
+
+/// Enrols a probe that has shown an enrolment token, and gives what it needs.
+pub fn enroll(central: &Central, caller: &Caller, request: &EnrollmentRequest) -> Result<Enrollment, Error> {
+    let Principal::Enrollee { server_id, hash } = &caller.principal else {
+        return Err(Error::NotAllowed("only an enrolment token may enrol".to_owned()));
+    };
+    let server_id = *server_id;
+    let now_ms = now_ms();
+    let (made, pull_token) = (token::random()?, token::random()?);
+    let registry = central.store().registry().by(caller.actor(now_ms));
+    let enrolled = registry.enroll(server_id, hash, now_ms, |server| {
+        server.token_hash = token::hash(&made);
+        // Who enrols with a token that a user made must not learn what opens the probe that was there before.
+        if !server.pull.url.is_empty() && (server.pull.token.is_empty() || !server.trusted) {
+            server.pull.token = pull_token;
+        }
+        if server.os.is_empty() {
+            server.os = request.os.chars().filter(|c| !c.is_control()).take(OS_CHARACTERS).collect();
+        }
+        Ok::<_, Error>(())
+    })?;
+    // Another one with the same token was faster.
+    let server = enrolled.ok_or(Refusal::SpentToken)?;
+    tracing::info!(server_id, server = server.name, host = request.hostname, "a probe was enrolled");
+    let settings_version = registry.global()?.version;
+    let settings = probe_settings(&registry.effective_settings(server_id)?, &server);
+    let pull_token = if settings.communication == Communication::Pull { server.pull.token } else { String::new() };
+    Ok(Enrollment {
+        server_id,
+        token: made.into(),
+        settings_version,
+        settings,
+        pull_token: pull_token.into(),
+        server: server.name,
+    })
+}

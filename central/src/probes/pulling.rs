@@ -1,0 +1,130 @@
+//! Which servers are pulled from, and what their probes are told.
+
+use super::heartbeat;
+use crate::Central;
+use crate::time::now_ms;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use zonepulse_ingest::Error;
+use zonepulse_ingest::pull::{Fleet, Target};
+use zonepulse_net::Trust;
+use zonepulse_store::Communication;
+use zonepulse_wire::{Heartbeat, HeartbeatAnswer};
+
+/// The servers of this central whose settings say `pull`.
+pub struct Pulling {
+    central: Central,
+    /// Whom probes are believed by whose certificates are verified.
+    trust: Trust,
+    /// What was found, and at which generation of the registry.
+    found: Mutex<Option<(u64, Vec<Target>)>>,
+}
+
+impl Pulling {
+    /// Those of a central.
+    pub fn new(central: Central, trust: Trust) -> Self {
+        Pulling { central, trust, found: Mutex::default() }
+    }
+
+    fn look(&self) -> Result<Vec<Target>, zonepulse_store::Error> {
+        let registry = self.central.store().registry();
+        let mut targets = Vec::new();
+        for server in registry.servers()? {
+            if server.is_removed() || server.pull.url.is_empty() || server.pull.token.is_empty() {
+                continue;
+            }
+            let settings = registry.effective_settings(server.id)?;
+            if settings.communication == Communication::Pull {
+                let trust = if settings.verify_ca { self.trust.clone() } else { Trust::Anybody };
+                targets.push(Target {
+                    server_id: server.id,
+                    url: server.pull.url,
+                    token: server.pull.token.into(),
+                    trust,
+                    connect_timeout: Duration::from_millis(u64::from(settings.api_timeout_ms)),
+                });
+            }
+        }
+        Ok(targets)
+    }
+}
+
+impl Fleet for Pulling {
+    fn targets(&self) -> Result<Vec<Target>, Error> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        // What changes meanwhile is found the next time.
+        let generation = self.central.store().registry().generation();
+        if let Some((of, targets)) = &*found
+            && *of == generation
+        {
+            return Ok(targets.clone());
+        }
+        let targets = self.look()?;
+        *found = Some((generation, targets.clone()));
+        Ok(targets)
+    }
+
+    fn heartbeat(&self, server_id: u32, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String> {
+        let known = self.central.store().registry().server(server_id).map_err(|error| error.to_string())?;
+        if known.is_none_or(|server| server.is_removed()) {
+            return Err(format!("no server has the id {server_id}"));
+        }
+        heartbeat::hear(&self.central, server_id, heartbeat, None, now_ms()).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+    use crate::addresses::Addresses;
+    use std::net::{Ipv4Addr, SocketAddr};
+    use zonepulse_ingest::Ingest;
+    use zonepulse_net::tls::Authorities;
+    use zonepulse_query::Engine;
+    use zonepulse_store::{Server, Store};
+
+    #[test]
+    fn a_server_is_pulled_from_while_its_settings_say_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &Default::default()).unwrap();
+        let engine = Engine::new(store.clone(), Default::default()).unwrap();
+        let ingest = Ingest::start(store.clone(), Default::default()).unwrap();
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8053));
+        let addresses = Addresses { listen, public_urls: Vec::new(), scheme: "http", ca_file: None };
+        let options = Options { max_pending_bytes: 1 << 20, addresses };
+        let central = Central::new(store.clone(), engine, ingest, options).unwrap();
+        let authority = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).unwrap().cert.pem();
+        let own = Trust::Own(Authorities::from_pem(authority.as_bytes()).unwrap());
+        let pulling = Pulling::new(central, own.clone());
+        assert!(pulling.targets().unwrap().is_empty());
+
+        let server = store.registry().add_server("ns1", false, String::new(), 0).unwrap();
+        let change = |fill: fn(&mut Server)| {
+            let registry = store.registry().as_owner();
+            let changed = registry.change_server(server.id, "changed", |server| {
+                fill(server);
+                Ok::<_, zonepulse_store::Error>(())
+            });
+            changed.unwrap();
+            pulling.targets().unwrap()
+        };
+        let targets = change(|server| {
+            server.overrides.communication = Some(Communication::Pull);
+            server.pull.url = "https://ns1.example:8054".to_owned();
+            server.pull.token = "token".to_owned();
+        });
+        let expected = Target {
+            server_id: 1,
+            url: "https://ns1.example:8054".to_owned(),
+            token: "token".into(),
+            trust: own,
+            connect_timeout: Duration::from_millis(300),
+        };
+        assert!(targets == [expected]);
+        let slow = change(|server| server.overrides.api_timeout_ms = Some(2500));
+        assert_eq!(slow[0].connect_timeout, Duration::from_millis(2500));
+        assert!(change(|server| server.overrides.verify_ca = Some(false))[0].trust == Trust::Anybody);
+        assert!(change(|server| server.overrides.communication = None).is_empty());
+    }
+}

@@ -1,0 +1,158 @@
+//! Would a probe get its batches through RabbitMQ? The central tries what a probe would do, and says which step fails.
+//!
+//! It makes the central connect to wherever it is told, so it is for administrators. A stored password goes nowhere but to
+//! the stored address, and only as safely as is stored.
+
+use crate::{Central, Error};
+use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use zonepulse_ingest::amqp::trial::{Attempt, Finding};
+use zonepulse_net::Trust;
+use zonepulse_net::tls::Authorities;
+use zonepulse_private::Secret;
+use zonepulse_store::Settings;
+
+/// Attempts at a time: each is a connection, and somebody who waits for it.
+static ATTEMPTS: Semaphore = Semaphore::const_new(4);
+/// How long to wait when others are trying.
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+/// The bounds of how long to try, milliseconds.
+const TIMEOUT_MS: RangeInclusive<u64> = 10..=30_000;
+
+/// What is known before somebody says what to try.
+#[derive(Debug)]
+pub struct Known {
+    /// What holds for all servers.
+    settings: Settings,
+    /// What holds for the server that was named, if one was.
+    pub stored: Option<Settings>,
+}
+
+/// A broker to be tried.
+#[derive(Debug)]
+pub struct Given {
+    /// Its FQDN or IP address.
+    pub address: String,
+    /// Its port; without one 5672, or 5671 with TLS.
+    pub port: Option<u16>,
+    /// As whom to log in.
+    pub user: String,
+    /// With which password.
+    pub password: Secret,
+    /// The virtual host; without one `/`.
+    pub virtual_host: Option<String>,
+    /// Whether to use TLS.
+    pub tls: bool,
+    /// Whether the certificate is verified.
+    pub verify_ca: bool,
+    /// The authorities whose certificates are believed, in PEM.
+    pub authority: Option<String>,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Tried {
+    /// What it comes to.
+    pub finding: Finding,
+    /// The same in words, with what the broker says.
+    pub detail: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What holds, for all and for a server that is named.
+pub fn known(central: &Central, server_id: Option<u32>) -> Result<Known, Error> {
+    let registry = central.store().registry();
+    let stored = server_id.map(|id| match registry.server(id)? {
+        Some(server) if !server.is_removed() => Ok(registry.effective_settings(id)?),
+        _ => Err(Error::bad_value("server_id", format_args!("there is no server {id}"))),
+    });
+    Ok(Known { settings: registry.global_settings()?, stored: stored.transpose()? })
+}
+
+impl Known {
+    /// For how long to try; unless told otherwise, as long as probes may take to be let in.
+    pub fn timeout(&self, given_ms: Option<u64>) -> Result<Duration, Error> {
+        let timeout_ms = given_ms.unwrap_or(self.settings.api_timeout_ms.into());
+        if !TIMEOUT_MS.contains(&timeout_ms) {
+            let (least, most) = TIMEOUT_MS.into_inner();
+            return Err(Error::bad_value("timeout_ms", format_args!("it has to be from {least} to {most}")));
+        }
+        Ok(Duration::from_millis(timeout_ms))
+    }
+}
+
+/// An attempt with what holds for a server. A password in place of the stored one may be entered; without one, no other
+/// authority may vouch for the broker: the stored one is not shown to whoever that vouches for.
+pub fn as_stored(
+    stored: Settings,
+    password: Option<Secret>,
+    authority: Option<String>,
+    timeout: Duration,
+) -> Result<Attempt, Error> {
+    let password = password.map(|password| checked_secret("rabbitmq_password", password)).transpose()?;
+    if authority.is_some() && password.is_none() {
+        return Err(Error::bad_value("ca", "with server_id it needs rabbitmq_password in the same request"));
+    }
+    if stored.rabbitmq_address.is_empty() {
+        return Err(Error::bad_value("server_id", "no broker is set for it: rabbitmq_address is empty"));
+    }
+    Ok(Attempt {
+        address: stored.rabbitmq_address,
+        port: stored.rabbitmq_port,
+        user: stored.rabbitmq_user,
+        password: password.unwrap_or(stored.rabbitmq_password.into()),
+        virtual_host: stored.rabbitmq_virtual_host,
+        trust: stored.rabbitmq_tls.then(|| trust(stored.verify_ca, authority)).transpose()?,
+        timeout,
+    })
+}
+
+/// An attempt with what is given.
+pub fn as_given(given: Given, timeout: Duration) -> Result<Attempt, Error> {
+    let Given { address, port, user, password, virtual_host, tls, verify_ca, authority } = given;
+    Ok(Attempt {
+        address,
+        port: port.unwrap_or(if tls { 5671 } else { 5672 }),
+        user,
+        password,
+        virtual_host: virtual_host.unwrap_or_else(|| "/".to_owned()),
+        trust: tls.then(|| trust(verify_ca, authority)).transpose()?,
+        timeout,
+    })
+}
+
+/// Does what a probe would do. Not being able to is what was found, and no error.
+pub async fn run(attempt: Attempt) -> Result<Tried, Error> {
+    let busy = |_| Error::Busy { what: "other credentials are being tried", wait: BUSY_WAIT };
+    let _turn = ATTEMPTS.try_acquire().map_err(busy)?;
+    let began = Instant::now();
+    let verdict = attempt.run().await;
+    match verdict.finding {
+        Finding::BadAuthority => Err(Error::bad_value("ca", verdict.detail)),
+        finding => Ok(Tried { finding, detail: verdict.detail, took: began.elapsed() }),
+    }
+}
+
+/// A text of the broker that can be sent.
+pub fn checked(name: &'static str, text: String) -> Result<String, Error> {
+    match text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
+        true => Err(Error::bad_value(name, "it has 1 to 255 bytes and no control characters")),
+        false => Ok(text),
+    }
+}
+
+/// The same of a secret.
+pub fn checked_secret(name: &'static str, secret: Secret) -> Result<Secret, Error> {
+    checked(name, secret.reveal().to_owned()).map(Secret::from)
+}
+
+fn trust(verify: bool, authority: Option<String>) -> Result<Trust, Error> {
+    let own = |pem: String| Authorities::from_pem(pem.as_bytes()).map_err(|why| Error::bad_value("ca", why));
+    match authority {
+        _ if !verify => Ok(Trust::Anybody),
+        Some(pem) => own(pem).map(Trust::Own),
+        None => Ok(Trust::System),
+    }
+}

@@ -1,0 +1,167 @@
+//! Managed servers: made, changed, given new secrets and removed.
+//!
+//! A server that is made, or that gets a new token, is handed over with one secret ([`HandedOver`]): a one-time enrolment token
+//! and the line to type on the machine, or, for whoever asks for it, the token and a configuration with it. It is shown this
+//! once and never again.
+//!
+//! Users who are not administrators may make servers and tokens, too, and then hold a token of the server's. So
+//! its probe is not *trusted* with the broker's password or the token for pulling until an administrator says so.
+
+pub mod broker_trial;
+pub mod change;
+pub mod probe_file;
+pub mod secret;
+pub mod settings;
+
+use crate::credentials::token;
+use crate::rights::Caller;
+use crate::time::now_ms;
+use crate::{Central, Error};
+use change::ServerChange;
+use probe_file::ProbeFile;
+use secret::{CA_FILE, Credential, Occasion, ServerSecret, enroll_command};
+use std::path::PathBuf;
+use zonepulse_private::Secret;
+use zonepulse_store::{Server, Settings};
+
+/// A server, and what holds for it.
+#[derive(Debug, Clone)]
+pub struct Effective {
+    /// The server.
+    pub server: Server,
+    /// The defaults, overlaid by what is set for all, overlaid by what is set for it.
+    pub settings: Settings,
+}
+
+/// A server with what its probe needs, which is shown this once.
+#[derive(Debug)]
+pub struct HandedOver {
+    /// The server.
+    pub server: Effective,
+    /// Its one secret, and how to use it.
+    pub handover: Handover,
+    /// The authority that the probe has to trust, in PEM, where machines do not trust it anyway.
+    pub ca: Option<String>,
+}
+
+/// A secret, and how to use it.
+#[derive(Debug)]
+pub enum Handover {
+    /// A token that is worth one enrolment.
+    Enrollment {
+        /// The token.
+        token: Secret,
+        /// Until when it can be used, Unix milliseconds.
+        expires_ms: u64,
+        /// What to type on the machine.
+        command: String,
+    },
+    /// The token with which the probe sends.
+    Token {
+        /// The token.
+        token: Secret,
+        /// A configuration for the probe, with the token in it.
+        probe_config: Secret,
+    },
+}
+
+/// All servers by id; removed ones only if asked for.
+pub fn list(central: &Central, removed: bool) -> Result<Vec<Effective>, Error> {
+    let servers = central.store().registry().servers()?;
+    servers.into_iter().filter(|server| removed || !server.is_removed()).map(|server| effective(central, server)).collect()
+}
+
+/// A server, removed or not.
+pub fn find(central: &Central, id: u32) -> Result<Effective, Error> {
+    let server = central.store().registry().server(id)?;
+    effective(central, server.ok_or_else(|| Error::Missing(format!("there is no server {id}")))?)
+}
+
+/// Makes a server. `asked_at` is the host that whoever asks found this central at, where that is known.
+pub fn create(
+    central: &Central,
+    caller: &Caller,
+    name: &str,
+    change: ServerChange,
+    credential: Credential,
+    asked_at: Option<&str>,
+) -> Result<HandedOver, Error> {
+    change.check_allowed(caller)?;
+    let now_ms = now_ms();
+    let (secret, pull_token) = (ServerSecret::make(credential, now_ms)?, token::random()?);
+    let registry = central.store().registry().by(caller.actor(now_ms)).entering(change.entered());
+    let server = registry.make_server(name, |server| {
+        server.created_ms = now_ms;
+        secret.give(server, caller.is_administrator());
+        change.apply(server, pull_token)
+    })?;
+    hand_over(central, server, &secret, Occasion::Made, asked_at)
+}
+
+/// Changes a server.
+pub fn change(central: &Central, caller: &Caller, id: u32, change: ServerChange) -> Result<Effective, Error> {
+    change.check_allowed(caller)?;
+    let pull_token = token::random()?;
+    let registry = central.store().registry().by(caller.actor(now_ms())).entering(change.entered());
+    let server = registry.change_server(id, "server.change", |server| change.apply(server, pull_token))?;
+    effective(central, server)
+}
+
+/// Gives a server another secret; the old ones are refused from then on.
+pub fn renew(
+    central: &Central,
+    caller: &Caller,
+    id: u32,
+    credential: Credential,
+    asked_at: Option<&str>,
+) -> Result<HandedOver, Error> {
+    let now_ms = now_ms();
+    let secret = ServerSecret::make(credential, now_ms)?;
+    let registry = central.store().registry().by(caller.actor(now_ms));
+    let server = registry.change_server(id, "server.token", |server| {
+        secret.give(server, caller.is_administrator());
+        Ok::<_, Error>(())
+    })?;
+    hand_over(central, server, &secret, Occasion::Renewed, asked_at)
+}
+
+/// Removes a server, and its history where that is to be purged.
+pub fn remove(central: &Central, caller: &Caller, id: u32, purge: bool) -> Result<(), Error> {
+    let now_ms = now_ms();
+    central.store().registry().by(caller.actor(now_ms)).remove_server(id, now_ms, purge)?;
+    central.fleet().forget(id);
+    Ok(())
+}
+
+fn hand_over(
+    central: &Central,
+    server: Server,
+    secret: &ServerSecret,
+    occasion: Occasion,
+    asked_at: Option<&str>,
+) -> Result<HandedOver, Error> {
+    let server = effective(central, server)?;
+    let url = central.addresses().url(&server.settings, asked_at);
+    let authority = central.addresses().authority(&url)?;
+    let token = Secret::from(secret.reveal());
+    let handover = match secret.credential() {
+        Credential::EnrollmentToken => Handover::Enrollment {
+            token,
+            expires_ms: secret.expires_ms(),
+            command: enroll_command(&url, authority.as_ref(), occasion),
+        },
+        Credential::Token => {
+            let ca_file = authority.as_ref().map(|_| PathBuf::from(CA_FILE));
+            let interval_s = server.settings.dns_interval_s;
+            let file = ProbeFile { url, ca_file, interval_s, ..ProbeFile::default() };
+            let probe_config = file.text(server.server.id, &server.server.name, secret.reveal()).into();
+            Handover::Token { token, probe_config }
+        }
+    };
+    Ok(HandedOver { server, handover, ca: authority.map(|authority| authority.pem().to_owned()) })
+}
+
+fn effective(central: &Central, server: Server) -> Result<Effective, Error> {
+    let settings = central.store().registry().effective_settings(server.id)?;
+    Ok(Effective { server, settings })
+}
