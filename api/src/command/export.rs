@@ -3,12 +3,13 @@
 use super::{Overlay, source};
 use crate::Error;
 use crate::config::Settings;
-use crate::time::{now_ms, read_ms};
+use crate::time::read_ms;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use zonepulse_central::time::now_ms;
 use zonepulse_query::SqlLimits;
 use zonepulse_tools::Source;
 use zonepulse_tools::export::{self, Summary};

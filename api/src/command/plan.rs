@@ -3,11 +3,11 @@
 use super::{Format, Overlay, source};
 use crate::Error;
 use crate::config::Settings;
-use crate::time::now_ms;
 use clap::Args;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use zonepulse_central::time::now_ms;
 use zonepulse_tools::Source;
 use zonepulse_tools::plan::{Assumed, Bounds, Constants, Plan, Running, Wanted};
 

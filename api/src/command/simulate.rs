@@ -1,14 +1,16 @@
 //! `zonepulse simulate`.
 
 use super::{Format, Overlay};
-use crate::Error;
 use crate::config::Settings;
+use crate::time::read_ms;
+use crate::{Error, remote};
 use clap::Args;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use zonepulse_central::accounts;
+use zonepulse_central::time::now_ms;
 use zonepulse_private::Prepared;
 use zonepulse_tools::simulate::{Fleet, Known, Link, MAX_METRICS, MAX_RECORDS, Sent, read_servers, write_servers};
 

@@ -25,6 +25,5 @@ mod tests;
 pub use document::DOCS_PATH;
 pub use door::listen::Door;
 pub use door::tls::certificate;
-pub use paths::{BATCH, SQL};
 pub use router::{monitoring_router, router};
 pub use state::App;

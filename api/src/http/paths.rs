@@ -2,8 +2,6 @@
 
 /// Where batches are sent to.
 pub const BATCHES: &str = "/api/v2/batches";
-/// What an encoded batch is called.
-pub const BATCH: &str = "application/vnd.zonepulse.batch";
 /// Where probes send heartbeats to.
 pub const HEARTBEAT: &str = "/api/v2/monitoring/heartbeat";
 /// Where statements of SQL are sent to.

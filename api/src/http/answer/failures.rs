@@ -27,7 +27,7 @@ impl From<Refusal> for Problem {
             Refusal::WrongPassword | Refusal::UnknownToken | Refusal::SpentToken => Case::NoCredentials,
             Refusal::TooManyAttempts { .. } | Refusal::TooManyChecks => Case::TooManyAttempts,
             Refusal::Busy => Case::Busy,
-            Refusal::Store(_) | Refusal::Ended(_) => return Problem::internal(refusal),
+            Refusal::Store(_) | Refusal::Thread(_) | Refusal::Ended => return Problem::internal(refusal),
         };
         let problem = Problem::new(case, refusal.to_string());
         match refusal.wait() {

@@ -6,7 +6,6 @@
 //! are "keep it and come again".
 
 use crate::http::answer::problem::{Case, Problem};
-use crate::http::paths::BATCH;
 use crate::http::question::body::{self, media_type};
 use crate::http::question::parameters;
 use crate::http::state::App;
@@ -19,7 +18,7 @@ use utoipa_axum::routes;
 use zonepulse_central::credentials::Principal;
 use zonepulse_central::probes::batches;
 use zonepulse_central::rights::Caller;
-use zonepulse_wire::KEPT_FROM_HEADER;
+use zonepulse_wire::{KEPT_FROM_HEADER, MEDIA_TYPE};
 
 /// The routes, for servers.
 pub fn routes() -> OpenApiRouter<App> {
@@ -76,8 +75,8 @@ async fn receive(
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let given = media_type(headers);
-    if given != BATCH {
-        return Err(Problem::new(Case::UnknownFormat, format!("Content-Type is {given:?}, not {BATCH}")));
+    if given != MEDIA_TYPE {
+        return Err(Problem::new(Case::UnknownFormat, format!("Content-Type is {given:?}, not {MEDIA_TYPE}")));
     }
     match headers.get(header::CONTENT_ENCODING) {
         Some(_) => Err(Problem::new(Case::UnknownFormat, "a batch is compressed in itself: send no Content-Encoding")),

@@ -105,7 +105,7 @@ fn known_type(request: &Request) -> Result<(), Problem> {
     }
     let right = match request.uri().path() {
         paths::SQL => "application/sql, or application/json for {\"sql\": \"…\"}",
-        paths::BATCHES => paths::BATCH,
+        paths::BATCHES => zonepulse_wire::MEDIA_TYPE,
         _ => "application/json",
     };
     let given = if media_type.is_empty() { "missing".to_owned() } else { format!("{media_type:?}") };

@@ -319,7 +319,7 @@ async fn a_server_whose_batches_are_refused_says_why_until_one_is_taken() {
     assert_eq!(setup.call(&bearer(&made["token"]), "POST", HEARTBEAT, heartbeat()).await.0, 200);
     let send = async |bytes: Vec<u8>| {
         let request = axum::http::Request::builder().method("POST").uri("/api/v2/batches");
-        let request = request.header("authorization", bearer(&made["token"])).header("content-type", paths::BATCH);
+        let request = request.header("authorization", bearer(&made["token"])).header("content-type", zonepulse_wire::MEDIA_TYPE);
         let mut request = request.body(Body::from(bytes)).unwrap();
         request.extensions_mut().insert(ConnectInfo(Peer(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)))));
         router(setup.app.clone()).oneshot(request).await.unwrap().status().as_u16()

@@ -180,7 +180,7 @@ impl Keys {
 }
 
 fn content_type(path: &str) -> &'static str {
-    if path == "/api/v2/batches" { paths::BATCH } else { "application/json" }
+    if path == "/api/v2/batches" { zonepulse_wire::MEDIA_TYPE } else { "application/json" }
 }
 
 fn of_path(path: &str) -> String {

@@ -140,7 +140,7 @@ async fn what_is_open_needs_no_credentials() {
 #[tokio::test]
 async fn only_a_server_may_send() {
     let setup = setup();
-    let media_type = ("content-type", paths::BATCH);
+    let media_type = ("content-type", zonepulse_wire::MEDIA_TYPE);
     let none = setup.send("POST", "/api/v2/batches", &[media_type], "x").await;
     assert_eq!(none.status, 401);
     let user = setup.send("POST", "/api/v2/batches", &[media_type, ("authorization", &setup.basic)], "x").await;
@@ -153,7 +153,7 @@ async fn only_a_server_may_send() {
 async fn what_is_not_called_a_batch_is_refused() {
     let setup = setup();
     let authorization = ("authorization", setup.bearer.as_str());
-    let media_type = ("content-type", paths::BATCH);
+    let media_type = ("content-type", zonepulse_wire::MEDIA_TYPE);
     for headers in [
         vec![authorization],
         vec![authorization, ("content-type", "application/json")],
@@ -168,7 +168,7 @@ async fn what_is_not_called_a_batch_is_refused() {
 #[tokio::test]
 async fn a_request_past_the_bound_is_refused_whether_announced_or_not() {
     let setup = setup_with(config::Limits { max_request_bytes: 100, ..config::Limits::default() });
-    let headers = [("authorization", setup.bearer.as_str()), ("content-type", paths::BATCH)];
+    let headers = [("authorization", setup.bearer.as_str()), ("content-type", zonepulse_wire::MEDIA_TYPE)];
     let announced = [headers[0], headers[1], ("content-length", "101")];
     let answered = setup.send("POST", "/api/v2/batches", &announced, vec![0; 101]).await;
     assert_eq!((answered.status, answered.problem()["detail"].as_str().unwrap()), (413, "a request has at most 100 bytes"));
@@ -183,7 +183,7 @@ async fn requests_past_the_pending_bytes_are_asked_to_come_again() {
     let setup = setup();
     let mut all = setup.app.central().pending().of(1);
     all.take(128 << 20).unwrap();
-    let headers = [("authorization", setup.bearer.as_str()), ("content-type", paths::BATCH)];
+    let headers = [("authorization", setup.bearer.as_str()), ("content-type", zonepulse_wire::MEDIA_TYPE)];
     let answered = setup.send("POST", "/api/v2/batches", &headers, "x").await;
     assert_eq!((answered.status, answered.header("retry-after")), (503, "1"));
     let metrics = setup.get("/metrics").await.body;
@@ -556,7 +556,7 @@ async fn what_is_missing_makes_it_unready_and_not_dead() {
 async fn what_is_refused_is_in_the_metrics() {
     let setup = setup();
     assert_eq!(setup.send("GET", "/metrics", &[("authorization", "Bearer revoked")], "").await.status, 401);
-    let of_batch = [("authorization", setup.bearer.as_str()), ("content-type", paths::BATCH)];
+    let of_batch = [("authorization", setup.bearer.as_str()), ("content-type", zonepulse_wire::MEDIA_TYPE)];
     assert_eq!(setup.send("POST", paths::BATCHES, &of_batch, "no batch").await.status, 400);
     let text = setup.get("/metrics").await.body;
     for line in [
