@@ -152,7 +152,7 @@ fn a_broken_word_of_dns_is_refused() {
         expect![[r#"rcode | rcode: unknown response code "4096": use a mnemonic such as NXDOMAIN, or a number from 0 to 4095"#]],
     );
     refused("host=a..b", expect![[r#"host | host: "a..b" is not a domain name: it has an empty label"#]]);
-    refused("host=", expect![[r#"host | host: "" is not a domain name: it is empty; the root is written ".""#]]);
+    refused("host=", expect![[r#"host | host: "" is not a domain name: it is empty; the root is ".""#]]);
     refused(
         "action=request&rcode=NOERROR",
         expect!["rcode | rcode: a request has no response code: leave out rcode or action=request"],
