@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks format, clippy and the dependency rules.
+# Checks format, clippy, the dependency rules and import cycles.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -11,4 +11,6 @@ cargo clippy --release --locked --workspace --all-targets -- -D warnings
 # A separate workspace: nothing else would notice if it stopped compiling.
 cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
 scripts/dependency-rules.sh
+need 'to look for import cycles' python3
+scripts/import-cycles.py
 scripts/deny.sh

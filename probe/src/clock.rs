@@ -57,9 +57,14 @@ impl Reading {
 
     fn once() -> (Reading, Duration) {
         let before = steady();
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        (Reading { wall_ms: milliseconds(wall), steady_ms: milliseconds(before) }, steady().saturating_sub(before))
+        let wall_ms = now_ms();
+        (Reading { wall_ms, steady_ms: milliseconds(before) }, steady().saturating_sub(before))
     }
+}
+
+/// The wall clock, Unix milliseconds.
+pub(crate) fn now_ms() -> u64 {
+    milliseconds(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Time since boot, including sleep.

@@ -7,6 +7,7 @@
 mod argument;
 mod bounds;
 mod fleet;
+pub mod pull;
 mod renamed;
 mod secrets;
 mod sources;
@@ -14,9 +15,10 @@ mod system;
 mod times;
 
 pub use argument::Argument;
-pub use fleet::{Central, Components, Metrics, Obedience, Pull};
+pub use fleet::{Central, Components, Metrics, Obedience};
+pub use pull::Pull;
 pub use sources::{Counted, Dnstap, ServerAddresses};
-pub use system::System;
+pub use system::{Monitoring, System};
 pub use times::Times;
 
 use crate::capture::addresses::local_addresses;

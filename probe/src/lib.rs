@@ -37,6 +37,7 @@ pub mod tally;
 pub mod times;
 
 mod error;
+mod process;
 mod room;
 mod serve;
 

@@ -21,11 +21,15 @@
 //! while the table is half full. An interval whose names are longer than [`NAME_OCTETS`] on average
 //! holds fewer of them.
 
-use crate::meter::{MAX_NAME_OCTETS, MAX_RECORDS};
 use crate::tally;
 
 /// The default limit, bytes.
 pub const DEFAULT_MAX_BYTES: usize = 64 << 20;
+/// Maximum number of records in a batch, whatever the settings: together with [`MAX_NAME_OCTETS`]
+/// it keeps a batch within the limits of the format.
+pub const MAX_RECORDS: usize = 200_000;
+/// Maximum total length of the names in a batch, octets in wire format.
+pub const MAX_NAME_OCTETS: usize = 7 << 20;
 /// Memory that the program uses before it has seen any data, and for work of bounded size, bytes.
 const PROGRAM_BYTES: usize = 12 << 20;
 /// Minimum left for everything else, bytes.

@@ -73,12 +73,6 @@ pub enum Source {
 /// The time of frames that came before the clock was set, Unix milliseconds.
 pub const UNDATED_MS: u64 = 0;
 
-/// Maximum number of records in a batch, whatever the settings: together with [`MAX_NAME_OCTETS`]
-/// it keeps a batch within the limits of the format.
-pub const MAX_RECORDS: usize = 200_000;
-/// Maximum total length of the names in a batch, octets in wire format.
-pub const MAX_NAME_OCTETS: usize = 7 << 20;
-
 /// Grace period for dnstap: servers flush their buffers once a second, or earlier under load.
 pub const TOLD_GRACE_MS: u64 = 3000;
 

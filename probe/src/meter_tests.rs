@@ -1,8 +1,8 @@
 //! How a meter turns frames into batches.
 
-use super::{MAX_NAME_OCTETS, MAX_RECORDS, Meter, MeterSettings, Source};
+use super::{Meter, MeterSettings, Source};
 use crate::clock::Step;
-use crate::memory::Budget;
+use crate::memory::{Budget, MAX_NAME_OCTETS, MAX_RECORDS};
 use crate::observe::testing::{
     denial, ethernet, fragments, frame, ipv4, ipv4_part, query, response, scope, stream, tcp_to_server, udp, udp_from_server,
     udp_to_server,

@@ -8,6 +8,7 @@
 //! Requests must present the token, which is compared in constant time. Connections, concurrent
 //! requests, and their memory are bounded; an authenticated client keeps its connection.
 
+use crate::config::pull::Settings;
 use crate::heartbeat::{Reporter, Told};
 use crate::serve::{Running, Server, Visitor};
 use crate::settings::InForce;
@@ -23,14 +24,12 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
-use zonepulse_net::tls::Certificate;
 use zonepulse_private::Secret;
 use zonepulse_wire::HeartbeatAnswer;
 use zonepulse_wire::pull::{
@@ -50,19 +49,6 @@ const MAX_REASON: usize = 500;
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// How long settings may take to come into force.
 const SETTINGS_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where to listen, and for whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// The address to listen on.
-    pub listen: SocketAddr,
-    /// The token that the central presents.
-    pub token: Secret,
-    /// The probe's certificate; plain HTTP without one.
-    pub certificate: Option<Certificate>,
-    /// Maximum number of connections.
-    pub max_connections: usize,
-}
 
 /// The sources of the answers.
 #[derive(Clone)]

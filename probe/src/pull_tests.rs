@@ -6,7 +6,7 @@ use reqwest::Client;
 use std::sync::atomic::Ordering;
 use tempfile::TempDir;
 use zonepulse_net::Trust;
-use zonepulse_net::tls::Authorities;
+use zonepulse_net::tls::{Authorities, Certificate};
 use zonepulse_wire::pull::messages;
 use zonepulse_wire::{Heartbeat, Identity, Message, ProbeSettings, SystemBatch};
 

@@ -15,10 +15,9 @@
 
 mod words;
 
-use crate::agent::Monitoring;
-use crate::config::{Config, Obedience};
+use crate::config::{Config, Monitoring, Obedience, pull};
 use crate::spool::Spool;
-use crate::{Error, central, deliver, pull};
+use crate::{Error, central, deliver};
 use serde::{Deserialize, Serialize};
 use zonepulse_net::Trust;
 use zonepulse_net::amqp::Address;

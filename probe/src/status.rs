@@ -30,7 +30,7 @@ pub struct Status {
     /// The probe's own queries to the server, which observers must recognise.
     pub own_questions: Arc<OwnQuestions>,
     /// Whether the probe may be missing messages.
-    pub sight: Sight,
+    pub sight: Arc<Sight>,
     /// The server's token, if the central rejected it in answer to the last heartbeat.
     refused_token: watch::Sender<Option<Secret>>,
     /// Event counters since the start.
@@ -75,7 +75,7 @@ impl Status {
             clock_is_set: AtomicBool::new(true),
             clock_set: Mutex::new(None),
             own_questions: Arc::default(),
-            sight: Sight::default(),
+            sight: Arc::default(),
             refused_token: watch::Sender::new(None),
             counts: Counts::default(),
         }

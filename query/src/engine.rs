@@ -1,12 +1,9 @@
 //! The engine: the resources that all questions about a store share.
 
-mod runtime;
 mod threads;
 
-pub(crate) use runtime::{BATCH_ROWS, config, limit, runtime};
-pub use runtime::{Load, Turns};
-
 use crate::reading::{Counters, Data, Here};
+use crate::runtime::{Load, Turns, config, limit, runtime};
 use crate::time::{Clock, Now};
 use crate::worker::Statements;
 use crate::{Error, Options};

@@ -17,6 +17,8 @@
 
 /// The exclusive limit on times: the beginning of the year 10000, which RFC 3339 cannot express.
 pub const END_OF_TIME_S: u64 = 253_402_300_800;
+/// Maximum length of an interval, seconds.
+pub(crate) const MAX_INTERVAL_S: u64 = 3600;
 /// Maximum sequence number in an epoch.
 pub const MAX_SEQ: u64 = (1 << 53) - 1;
 /// Maximum total hits of all rows in a batch.

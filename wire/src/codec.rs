@@ -15,15 +15,13 @@
 //!
 //! The header is the same for all messages (`envelope.rs`).
 
-use crate::bounds::{END_OF_TIME_S, MAX_COUNTER, MAX_COUNTERS, MAX_HITS, is_in_time};
-use crate::envelope::{self, put_evicted, read_evicted};
+use crate::bounds::{END_OF_TIME_S, MAX_COUNTER, MAX_COUNTERS, MAX_HITS, MAX_INTERVAL_S, is_in_time};
+use crate::envelope::{self, VERSION, put_evicted, read_evicted};
 use crate::{Batch, Counters, Coverage, Error, Identity, Records, Row};
 use std::io::{self, Write};
 use zonepulse_codec::{Reader, put};
 use zonepulse_dns::{MessageKind, name};
 
-/// The version that [`Batch::encode`] writes.
-pub const VERSION: u8 = 1;
 /// Maximum number of records in a batch.
 pub const MAX_RECORDS: usize = 1 << 20;
 /// Maximum number of rows in a batch.
@@ -33,7 +31,6 @@ pub const MAX_ROWS: usize = 1 << 22;
 /// space and a zone's name.
 pub const OTHER: &str = "<other>";
 
-pub(crate) const MAX_INTERVAL_S: u64 = 3600;
 /// Zstandard's fastest regular level: names compress well at any level.
 const LEVEL: i32 = 1;
 /// Maximum length of a record's name: that of folded hits of a zone.

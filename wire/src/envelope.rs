@@ -21,8 +21,12 @@ pub const MAX_ENCODED_BYTES: usize = 16 << 20;
 /// Maximum size of a batch before compression, bytes.
 pub const MAX_BODY_BYTES: usize = 64 << 20;
 
+/// The version of a DNS batch.
+pub const VERSION: u8 = 1;
+/// The version of a system batch.
+pub(crate) const SYSTEM_VERSION: u8 = 2;
 /// The latest version of any kind of message.
-pub(crate) const LATEST_VERSION: u8 = crate::system::VERSION;
+pub(crate) const LATEST_VERSION: u8 = SYSTEM_VERSION;
 
 pub(crate) const HEADER_BYTES: usize = 33;
 thread_local! {

@@ -42,10 +42,10 @@ mod utc;
 
 pub use batch::{Batch, Coverage, Evicted, Identity, Records, Row};
 pub use bounds::{END_OF_TIME_S, MAX_COUNTER, MAX_COUNTERS, MAX_EVICTED, MAX_HITS, MAX_SEQ, MAX_VALUE};
-pub use codec::{MAX_RECORDS, MAX_ROWS, OTHER, VERSION};
+pub use codec::{MAX_RECORDS, MAX_ROWS, OTHER};
 pub use counter::{Counter, Counters};
 pub use enrollment::{Enrollment, EnrollmentRequest};
-pub use envelope::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, peek_identity, peek_version};
+pub use envelope::{Error, MAX_BODY_BYTES, MAX_ENCODED_BYTES, VERSION, peek_identity, peek_version};
 pub use heartbeat::{BlindReason, Blindness, CaptureState, Component, Components, Heartbeat, HeartbeatAnswer, SpoolState, State};
 pub use kept::{KEPT_FROM_HEADER, KeptFrom, NotKeptFrom};
 pub use mac::{MAC_HEADER, MacKey};

@@ -1,7 +1,7 @@
 //! A message of a probe, of whichever kind.
 
 use crate::envelope::{self, peek_version};
-use crate::system::{self, SystemBatch};
+use crate::system::SystemBatch;
 use crate::{Batch, Error, Evicted, Identity, peek_identity};
 
 /// The media type of an encoded message, for HTTP and AMQP.
@@ -116,8 +116,8 @@ enum Kind {
 fn kind(bytes: &[u8]) -> Result<Kind, Error> {
     peek_identity(bytes)?;
     match peek_version(bytes) {
-        crate::VERSION => Ok(Kind::Dns),
-        system::VERSION => Ok(Kind::System),
+        envelope::VERSION => Ok(Kind::Dns),
+        envelope::SYSTEM_VERSION => Ok(Kind::System),
         found => Err(Error::UnknownVersion { found, known: envelope::LATEST_VERSION }),
     }
 }

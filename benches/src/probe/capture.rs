@@ -1,6 +1,7 @@
 //! The corpus's large capture: 1,380,000 messages over UDP and TCP, IPv4 and IPv6.
 
-use super::table::{Contestant, compare, installed, print};
+use super::table::{Contestant, FEW_ROUNDS, ROUNDS, compare, installed, print};
+use super::tally::{PORT, hits, tally};
 use super::{dnstap, floor_command};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,13 +9,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 use zonepulse_fixtures::Corpus;
 use zonepulse_tests::probe::Settings;
-use zonepulse_tests::process::program_command;
 use zonepulse_tests::sums::{self, Sums};
 use zonepulse_tests::{Central, Probe, needs};
 
-pub const ROUNDS: usize = 7;
-pub const FEW_ROUNDS: usize = 3;
-const PORT: u16 = 5533;
 const MESSAGES: u64 = 1_380_000;
 /// tshark needs so much time, and memory for every packet, that it only gets this many packets.
 const PART: usize = 100_000;
@@ -100,16 +97,6 @@ fn decompressed(corpus: &Corpus, folder: &Path) -> PathBuf {
     plain
 }
 
-/// `tally` of a file, on the corpus's port.
-pub fn tally(file: &Path) -> impl Fn() -> Command + 'static {
-    let file = file.to_owned();
-    move || {
-        let mut command = program_command("zonepulse-probe");
-        command.args(["tally", "--port", &PORT.to_string()]).arg(&file);
-        command
-    }
-}
-
 /// One of our own, whose result is checked against the truth.
 fn ours(name: &'static str, command: impl Fn() -> Command + 'static) -> Contestant {
     let found = |text: &str, _: &Path| {
@@ -117,11 +104,6 @@ fn ours(name: &'static str, command: impl Fn() -> Command + 'static) -> Contesta
         Some(hits(text))
     };
     Contestant { name, command: Box::new(move |_| command()), found, messages: MESSAGES, rounds: ROUNDS }
-}
-
-/// Sum of the hits in a tally.
-pub fn hits(tally: &str) -> u64 {
-    sums::of_tally(tally).values().sum()
 }
 
 /// Debian's `dnstop` prints its tables if its input is not a terminal. It supports only UDP.

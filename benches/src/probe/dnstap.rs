@@ -1,7 +1,7 @@
 //! The UDP messages of a capture as a dnstap file, as a server would write it.
 
-use super::capture::{ROUNDS, hits, tally};
-use super::table::Contestant;
+use super::table::{Contestant, ROUNDS};
+use super::tally::{hits, tally};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;

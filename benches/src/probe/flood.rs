@@ -1,8 +1,9 @@
 //! A flood of random names, as sent by a botnet through resolvers: every name is new, none exists,
 //! and every response carries the zone's SOA.
 
-use super::capture::{FEW_ROUNDS, cut, dnstop_found, hits};
-use super::table::{Contestant, compare, installed, print};
+use super::capture::{cut, dnstop_found};
+use super::table::{Contestant, FEW_ROUNDS, compare, installed, print};
+use super::tally::hits;
 use crate::workload::SplitMix;
 use std::fs;
 use std::net::SocketAddr;

@@ -9,6 +9,7 @@ mod flood;
 mod live;
 mod start;
 mod table;
+mod tally;
 
 use std::process::Command;
 

@@ -5,6 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Number of runs of a program.
+pub const ROUNDS: usize = 7;
+/// Number of runs of a program that takes long.
+pub const FEW_ROUNDS: usize = 3;
+
 /// A program and its work.
 pub struct Contestant {
     /// Its name in the table.

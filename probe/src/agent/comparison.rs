@@ -11,7 +11,7 @@
 //!
 //! Only intervals that both sources covered completely are compared.
 
-use super::now_ms;
+use crate::clock::now_ms;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,15 +1,15 @@
 //! The capture thread turns packets from a device into batches. It never waits for disk or network.
 
 use super::live_meter::LiveMeter;
+use super::new_epoch;
 use super::orders::Orders;
 use super::outlet::Outlet;
 use super::privileges::with_right_to_capture;
-use super::{new_epoch, now_ms};
 use crate::Error;
 use crate::capture::addresses::AddressNews;
 use crate::capture::live::{LiveCapture, Next, Statistics};
 use crate::capture::unread_link_type;
-use crate::clock::Reading;
+use crate::clock::{Reading, now_ms};
 use crate::config::{Config, ServerAddresses};
 use crate::meter::{Meter, MeterSettings, Source};
 use crate::observe::{OwnQuestions, Scope};
@@ -259,7 +259,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::Monitoring;
+    use crate::config::Monitoring;
     use crate::observe::Addresses;
     use crate::observe::testing::{chaos, frame, udp_from_server, udp_to_server};
 

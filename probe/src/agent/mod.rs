@@ -56,8 +56,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 
-pub use orders::Monitoring;
-
 /// How long a stopping agent tries to deliver the rest.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// How often to look for refused batches that are to be sent again.
@@ -263,7 +261,7 @@ impl<F: FnMut() -> Result<Config, Error>> Agent<F> {
             max_bytes: config.budget().in_flight_bytes,
         };
         tasks.spawn(pull::run(sources, self.in_force.subscribe()));
-        tasks.spawn(sight::run(status.clone(), sight::Settings::of(config)));
+        tasks.spawn(sight::run(status.sight.clone(), sight::Settings::of(config)));
         tasks.spawn(keep(spool.clone(), self.kept.subscribe()));
         tasks.spawn(take_offered(spool.clone()));
         let sources = metrics::Sources { status: status.clone(), spool: spool.clone(), delivered: counts.clone() };
@@ -410,11 +408,6 @@ fn new_epoch() -> u64 {
     let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
     let next = |last: u64| now.max(last.saturating_add(1));
     LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last))).map_or(now, next)
-}
-
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Signals {

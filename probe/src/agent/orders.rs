@@ -3,20 +3,8 @@
 //! Threads check them several times a second. The orders are a few independent numbers, so no lock
 //! is needed.
 
+use crate::config::Monitoring;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-
-/// What is monitored, and how often.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Monitoring {
-    /// Whether to count DNS messages.
-    pub dns: bool,
-    /// Length of a DNS interval, seconds.
-    pub dns_interval_s: u32,
-    /// Whether to sample the machine.
-    pub system: bool,
-    /// Sampling interval, seconds.
-    pub system_interval_s: u32,
-}
 
 /// Standing orders, in force until replaced.
 #[derive(Debug)]

@@ -10,10 +10,10 @@
 //! open and close intervals at will.
 
 use super::live_meter::LiveMeter;
+use super::new_epoch;
 use super::orders::Orders;
 use super::outlet::Outlet;
-use super::{new_epoch, now_ms};
-use crate::clock::Reading;
+use crate::clock::{Reading, now_ms};
 use crate::config::Config;
 use crate::dnstap::{self, Server, Settings, Turn};
 use crate::meter::{Meter, MeterSettings, Source, UNDATED_MS};

@@ -1,7 +1,7 @@
 //! Times and coverage of dnstap messages.
 
 use super::*;
-use crate::agent::Monitoring;
+use crate::config::Monitoring;
 use crate::dnstap::Bounds;
 use crate::memory::Budget;
 use crate::observe::testing::chaos;

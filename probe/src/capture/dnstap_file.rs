@@ -1,7 +1,7 @@
 //! dnstap files: a frame stream whose data frames are dnstap messages.
 
 use super::bytes::Bytes;
-use super::file::Stop;
+use super::found::Stop;
 use crate::dnstap::{self, Event, Fault, Step, Stream};
 use crate::observe::Frame;
 use crate::times::BEYOND_NS;

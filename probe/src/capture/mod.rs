@@ -9,6 +9,7 @@ mod byte_order;
 mod bytes;
 mod dnstap_file;
 pub mod file;
+mod found;
 pub mod live;
 mod pcap_file;
 mod pcapng_file;

@@ -7,7 +7,7 @@
 
 use super::byte_order::ByteOrder;
 use super::bytes::Bytes;
-use super::file::{Found, MAX_PACKET_OCTETS, Stop};
+use super::found::{Found, MAX_PACKET_OCTETS, Stop};
 
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
 const NANOSECONDS: u32 = 0xa1b2_3c4d;

@@ -7,7 +7,7 @@
 
 use super::byte_order::ByteOrder;
 use super::bytes::Bytes;
-use super::file::{Found, MAX_PACKET_OCTETS, Stop};
+use super::found::{Found, MAX_PACKET_OCTETS, Stop};
 use crate::times::BEYOND_NS;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;

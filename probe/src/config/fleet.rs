@@ -1,14 +1,12 @@
 //! Communication with the central other than batches, and who may query the probe.
 
-use super::secrets::{check_token, read_token};
-use super::{Config, bounds, wrong};
+use super::secrets::token;
+use super::{Config, bounds};
 use crate::pin::Pin;
-use crate::{Error, deliver, pull};
+use crate::{Error, deliver};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use zonepulse_net::tls::Certificate;
-use zonepulse_private::Secret;
 use zonepulse_wire::Communication;
 
 /// `[central]`
@@ -33,24 +31,6 @@ pub enum Obedience {
     Apply,
     /// They are ignored.
     Ignore,
-}
-
-/// `[pull]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Pull {
-    /// Address for the central to connect to.
-    pub listen: Option<SocketAddr>,
-    /// The token that the central presents.
-    pub token: Option<Secret>,
-    /// A file that contains that token.
-    pub token_file: Option<PathBuf>,
-    /// The probe's certificate chain, PEM.
-    pub certificate_file: Option<PathBuf>,
-    /// Its private key, PEM.
-    pub key_file: Option<PathBuf>,
-    /// Maximum number of connections.
-    pub max_connections: usize,
 }
 
 /// `[components]`
@@ -99,27 +79,15 @@ impl Components {
 
 impl Config {
     pub(super) fn check_fleet(&self) -> Result<(), String> {
-        let need = |holds: bool, message: &str| {
-            if holds { Ok(()) } else { Err(message.to_owned()) }
-        };
-        let Pull { token, token_file, certificate_file, key_file, max_connections, listen } = &self.pull;
         self.pin().map_err(|what| format!("central.pin: {what}"))?;
-        need(token.is_none() || token_file.is_none(), "pull.token, token_file: give only one of them")?;
-        need(
-            certificate_file.is_some() == key_file.is_some(),
-            "pull.certificate_file, key_file: give both, or neither for plain HTTP",
-        )?;
-        bounds::absolute("pull.token_file", token_file.as_deref())?;
-        bounds::absolute("pull.certificate_file", certificate_file.as_deref())?;
-        bounds::absolute("pull.key_file", key_file.as_deref())?;
-        bounds::within("pull.max_connections", *max_connections as u64, 1..=64)?;
-        bounds::has_port("pull.listen", listen.as_ref())?;
+        self.pull.check()?;
         bounds::has_port("metrics.listen", self.metrics.listen.as_ref())?;
         self.components.check()?;
-        need(
-            self.deliver.communication != Communication::Pull || listen.is_some(),
-            "pull.listen: is missing, but deliver.communication is \"pull\"; give an address such as \"0.0.0.0:8054\"",
-        )
+        if self.deliver.communication == Communication::Pull && self.pull.listen.is_none() {
+            let what = "pull.listen: is missing, but deliver.communication is \"pull\"; give an address such as \"0.0.0.0:8054\"";
+            return Err(what.to_owned());
+        }
+        Ok(())
     }
 
     /// How to reach the central over HTTP, from this file; none without a token.
@@ -136,45 +104,11 @@ impl Config {
             self.deliver.communication == Communication::Rabbitmq && self.deliver.rabbitmq.url.reveal().starts_with("amqps:");
         Pin::new(&self.deliver.http.url, self.central.pin.as_deref(), amqps)
     }
-
-    /// Settings for being pulled from with the central's token, or else the configured one; reads
-    /// the token file and the certificate.
-    pub fn pull(&self, given: Option<&Secret>) -> Result<pull::Settings, Error> {
-        let Pull { listen, token: secret, token_file, certificate_file, key_file, max_connections } = &self.pull;
-        let listen = listen.ok_or_else(|| wrong("pull.listen", "is missing, so the central cannot pull"))?;
-        let token = match given {
-            Some(given) => check_token(given).map(|()| Some(given.clone())).map_err(|what| wrong("pull_token", what))?,
-            None => token("pull.token", secret.as_ref(), token_file.as_ref())?,
-        };
-        let token = token.ok_or_else(|| wrong("pull.token", "is missing, and so is token_file: anyone could pull"))?;
-        let certificate = match (certificate_file, key_file) {
-            (Some(certificate), Some(key)) => {
-                zonepulse_private::check_key(key)?;
-                Some(Certificate::read(certificate, key, None)?)
-            }
-            _ => None,
-        };
-        Ok(pull::Settings { listen, token, certificate, max_connections: *max_connections })
-    }
-}
-
-fn token(place: &str, token: Option<&Secret>, file: Option<&PathBuf>) -> Result<Option<Secret>, Error> {
-    match (token, file) {
-        (Some(token), _) => check_token(token).map(|()| Some(token.clone())).map_err(|what| wrong(place, what)),
-        (None, Some(file)) => read_token(file).map(Some),
-        (None, None) => Ok(None),
-    }
 }
 
 impl Default for Central {
     fn default() -> Self {
         Central { settings: Obedience::default(), pin: None, heartbeat: true }
-    }
-}
-
-impl Default for Pull {
-    fn default() -> Self {
-        Pull { listen: None, token: None, token_file: None, certificate_file: None, key_file: None, max_connections: 8 }
     }
 }
 

@@ -2,11 +2,20 @@
 
 use super::wrong;
 use crate::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zonepulse_private::Secret;
 use zonepulse_program::config::check_writers;
 
-pub(super) fn read_token(path: &Path) -> Result<Secret, Error> {
+/// The token given in the configuration, directly or in a file, if there is one.
+pub(super) fn token(place: &str, token: Option<&Secret>, file: Option<&PathBuf>) -> Result<Option<Secret>, Error> {
+    match (token, file) {
+        (Some(token), _) => check_token(token).map(|()| Some(token.clone())).map_err(|what| wrong(place, what)),
+        (None, Some(file)) => read_token(file).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn read_token(path: &Path) -> Result<Secret, Error> {
     check_writers(path)?;
     let text = zonepulse_private::read(path).and_then(zonepulse_private::Contents::only_owner);
     let text = text.map_err(|error| match error {

@@ -1,9 +1,21 @@
 //! What is monitored, and how often.
 
 use super::{Config, bounds};
-use crate::agent::Monitoring;
 use serde::Deserialize;
 use zonepulse_wire::settings::{DEFAULT_SYSTEM_INTERVAL_S, MAX_SYSTEM_INTERVAL_S};
+
+/// What is monitored, and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Monitoring {
+    /// Whether to count DNS messages.
+    pub dns: bool,
+    /// Length of a DNS interval, seconds.
+    pub dns_interval_s: u32,
+    /// Whether to sample the machine.
+    pub system: bool,
+    /// Sampling interval, seconds.
+    pub system_interval_s: u32,
+}
 
 /// `[system]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -6,17 +6,15 @@
 
 use super::chaos::{Inquiry, Progress, Said};
 use super::kea;
-use super::process::{self, Process};
 use crate::config;
 use crate::observe::OwnQuestions;
+use crate::process::{self, DNS_SERVERS, Process};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zonepulse_wire::{Component, Components, State};
 
-/// DNS servers recognised by process name, likelier ones first.
-pub(crate) const DNS_SERVERS: [&str; 5] = ["knotd", "unbound", "named", "nsd", "pdns_server"];
 /// Retry interval if nothing listened on the port.
 const ASK_AGAIN: Duration = Duration::from_secs(300);
 

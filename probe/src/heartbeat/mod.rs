@@ -11,21 +11,20 @@ mod chaos;
 mod clock;
 mod components;
 mod kea;
-pub(crate) mod process;
 
 use crate::central;
+use crate::clock::now_ms;
 use crate::deliver;
 use crate::settings::InForce;
 use crate::spool::Spool;
 use crate::status::{Status, count};
 use crate::{Error, config};
 use clock::Clock;
-pub(crate) use components::DNS_SERVERS;
 use components::Looker;
 use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use zonepulse_net::http;
@@ -270,11 +269,6 @@ pub(crate) fn os() -> String {
     let pretty = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     let pretty = pretty.map(|name| name.trim_matches(['"', '\'']).to_owned()).filter(|name| !name.is_empty());
     pretty.or_else(sysinfo::System::long_os_version).unwrap_or_else(|| std::env::consts::OS.to_owned())
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

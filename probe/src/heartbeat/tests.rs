@@ -37,7 +37,7 @@ async fn central(answer: ProbeSettings) -> (String, Heard) {
 fn in_force(urls: &[&str], token: &str) -> InForce {
     let way = |url: &&str| deliver::http::Settings { url: (*url).into(), token: Secret::new(token), trust: Trust::System };
     let heartbeat: Vec<_> = urls.iter().map(way).collect();
-    let monitoring = crate::agent::Monitoring { dns: true, dns_interval_s: 60, system: true, system_interval_s: 5 };
+    let monitoring = config::Monitoring { dns: true, dns_interval_s: 60, system: true, system_interval_s: 5 };
     let delivery = deliver::Settings::Http(heartbeat[0].clone());
     InForce { version: None, monitoring, delivery, heartbeat, pull: None, refused: None, moved_to: None, overridden: Vec::new() }
 }

@@ -1,8 +1,9 @@
 //! A meter's open intervals.
 
 use super::interval::{Interval, rows};
-use super::{MAX_NAME_OCTETS, MAX_RECORDS, MeterSettings, Source, TOLD_GRACE_MS, UNDATED_MS};
+use super::{MeterSettings, Source, TOLD_GRACE_MS, UNDATED_MS};
 use crate::clock::Step;
+use crate::memory::{MAX_NAME_OCTETS, MAX_RECORDS};
 use crate::observe::{Hit, Sink};
 use crate::sight::{NOT_THE_SERVER_S, Totals};
 use crate::tally::Table;

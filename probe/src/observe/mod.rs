@@ -22,7 +22,6 @@ mod message;
 #[cfg(test)]
 mod odd_tests;
 mod own;
-mod rare;
 mod recent;
 mod scope;
 mod stream;

@@ -1,7 +1,7 @@
 //! Finds the DNS servers running on this machine, and the sockets on which they accept queries.
 
 use super::proc::{self, Protocol, Socket};
-use crate::heartbeat::process::{self, Process};
+use crate::process::{self, Process};
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

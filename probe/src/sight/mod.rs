@@ -19,9 +19,9 @@ mod reasons;
 mod spans;
 mod traffic;
 
+use crate::clock::now_ms;
 use crate::config::{Config, Counted, ServerAddresses};
-use crate::heartbeat::DNS_SERVERS;
-use crate::status::Status;
+use crate::process::DNS_SERVERS;
 use judge::{Mismatch, Observed};
 use look::Found;
 use spans::Spans;
@@ -112,7 +112,7 @@ struct Said {
 impl Moment {
     /// The present moment, with the wall clock if it is plausible.
     pub(crate) fn now() -> Moment {
-        Moment { steady: Instant::now(), wall_ms: Some(crate::agent::now_ms()) }
+        Moment { steady: Instant::now(), wall_ms: Some(now_ms()) }
     }
 }
 
@@ -156,11 +156,11 @@ pub fn check(config: &Config) -> Option<String> {
 }
 
 /// Looks at the server's sockets periodically, until dropped.
-pub async fn run(status: Arc<Status>, settings: Settings) {
+pub async fn run(sight: Arc<Sight>, settings: Settings) {
     loop {
         let settings = settings.clone();
         if let Ok(looked) = spawn_blocking(move || settings.look()).await {
-            status.sight.looked(looked, Moment::now());
+            sight.looked(looked, Moment::now());
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }

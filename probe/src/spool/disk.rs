@@ -1,19 +1,15 @@
 //! Operations on a spool's directory, each safe against a crash.
 
-use super::note::Note;
-use super::{Key, refused};
+use super::Key;
+use super::names::{LOCK, REFUSED, is_own, is_spool_of_replay, is_temporary, temporary_name};
 use crate::Error;
 use crate::room::Room;
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use zonepulse_private::Entry;
 
-const LOCK: &str = "lock";
-/// The central's last settings. Not part of the spool itself, but just as important.
-pub(super) const SETTINGS: &str = "settings.json";
 /// The block size of nearly all file systems.
 const PIECE_BYTES: u64 = 4096;
 
@@ -52,7 +48,7 @@ pub(super) fn occupied(size_bytes: u64) -> u64 {
 impl Disk {
     pub(super) fn open(dir: &Path) -> Result<Disk, Error> {
         restrict(dir)?;
-        zonepulse_private::directory(&dir.join(refused::DIR), |_| Entry::Foreign)?;
+        zonepulse_private::directory(&dir.join(REFUSED), |_| Entry::Foreign)?;
         Ok(Disk {
             dir: dir.to_owned(),
             #[cfg(test)]
@@ -186,26 +182,4 @@ impl Disk {
         let left = self.steps_left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
         left.map(drop).map_err(|_| io::Error::other("the process died here"))
     }
-}
-
-fn temporary_name(path: &Path) -> OsString {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".tmp");
-    name
-}
-
-/// Whether this is a file of the spool other than a batch.
-fn is_own(name: &str) -> bool {
-    [LOCK, refused::DIR, SETTINGS].contains(&name) || Note::is_file_name(name)
-}
-
-fn is_temporary(name: &str) -> bool {
-    let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
-    name.is_some_and(|name| Key::from_file_name(name).is_some() || Note::is_file_name(name) || name == SETTINGS)
-}
-
-/// `replay` keeps its spools inside this one; see [`crate::replay`].
-fn is_spool_of_replay(name: &str) -> bool {
-    name.starts_with("replay-")
 }

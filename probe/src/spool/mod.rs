@@ -23,6 +23,7 @@
 
 mod disk;
 mod given;
+mod names;
 mod note;
 mod refused;
 
@@ -394,12 +395,12 @@ impl Spool {
 
     /// Reads the saved settings of the central.
     pub fn read_settings(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.disk.read_file(disk::SETTINGS)
+        self.disk.read_file(names::SETTINGS)
     }
 
     /// Saves the central's settings.
     pub fn write_settings(&self, text: &[u8]) -> Result<(), Error> {
-        self.disk.write(disk::SETTINGS, text)
+        self.disk.write(names::SETTINGS, text)
     }
 
     /// Whether the largest possible batch fits without an eviction.

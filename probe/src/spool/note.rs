@@ -12,12 +12,11 @@
 
 use super::Key;
 use super::disk::Disk;
+use super::names::NOTE;
 use crate::Error;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use zonepulse_wire::{Counter, Evicted, Message};
-
-const FILE_NAME: &str = "pending.json";
 
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -46,15 +45,15 @@ impl Note {
     /// Reads the note of a spool; empty if there is none. An unreadable note is set aside: the
     /// spool's batches matter more.
     pub(super) fn read(disk: &Disk) -> Result<Note, Error> {
-        let Some(bytes) = disk.read_file(FILE_NAME)? else {
+        let Some(bytes) = disk.read_file(NOTE)? else {
             return Ok(Note::default());
         };
         match serde_json::from_slice(&bytes) {
             Ok(note) => Ok(note),
             Err(error) => {
-                let aside = format!("{FILE_NAME}.damaged");
+                let aside = format!("{NOTE}.damaged");
                 tracing::warn!(%error, kept_as = aside, "the spool's note is damaged: evictions before this start may go unreported");
-                disk.rename(FILE_NAME, &aside)?;
+                disk.rename(NOTE, &aside)?;
                 Ok(Note::default())
             }
         }
@@ -63,11 +62,11 @@ impl Note {
     /// Writes the note to disk.
     pub(super) fn write(&self, disk: &Disk) -> Result<(), Error> {
         if self.is_empty() {
-            disk.remove(FILE_NAME)?;
+            disk.remove(NOTE)?;
             return disk.sync();
         }
-        let text = serde_json::to_vec(self).map_err(|error| Error::disk("encode", FILE_NAME)(error.into()))?;
-        disk.write(FILE_NAME, &text)
+        let text = serde_json::to_vec(self).map_err(|error| Error::disk("encode", NOTE)(error.into()))?;
+        disk.write(NOTE, &text)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -81,10 +80,6 @@ impl Note {
         {
             self.pending.merge(carried.report);
         }
-    }
-
-    pub(super) fn is_file_name(name: &str) -> bool {
-        name.strip_prefix(FILE_NAME).is_some_and(|rest| rest.is_empty() || rest == ".damaged")
     }
 }
 

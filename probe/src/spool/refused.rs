@@ -6,12 +6,12 @@
 
 use super::Key;
 use super::disk::Disk;
+use super::names::REFUSED as DIR;
 use crate::Error;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-pub(super) const DIR: &str = "refused";
 const KEPT: &str = "batch";
 const OFFERED: &str = "resend";
 

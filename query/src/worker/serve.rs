@@ -6,7 +6,7 @@ use super::link::Link;
 use super::session::Session;
 use super::{MAX_ROW_BYTES, PIECE_BYTES, STACK_BYTES, limits};
 use crate::Error;
-use crate::engine::BATCH_ROWS;
+use crate::runtime::BATCH_ROWS;
 use crate::sql::{bad, size_bytes};
 use crate::time::Now;
 use arrow::ipc::writer::StreamWriter;

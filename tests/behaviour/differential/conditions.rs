@@ -1,7 +1,7 @@
 //! Random SQL conditions, and the points for which they are true.
 
 use super::model::{Model, Point};
-use super::questions::moment;
+use super::question::moment;
 use super::random::Random;
 use zonepulse_dns::{RecordType, ResponseCode};
 use zonepulse_tests::api::rfc3339;

@@ -4,7 +4,7 @@ use super::answer::{self, Cell, Row};
 use super::filters::{Filter, Parameters};
 use super::model::{Model, Told};
 use super::observed;
-use super::questions::{Ask, By, Question, moment, paged, spelt, sums};
+use super::question::{Ask, By, Question, moment, paged, spelt, sums};
 use super::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use zonepulse_dns::Action;

@@ -3,9 +3,9 @@
 use super::answer::{Cell, Row};
 use super::compare::Expected;
 use super::model::Model;
-use super::questions::Question;
+use super::question::Question;
 use super::random::Random;
-use super::sql::{difference, groups, hits, ordered, some_rows};
+use super::statement::{difference, groups, hits, ordered, some_rows};
 use std::collections::BTreeMap;
 
 const TABLES: &[&str] = &["dns_raw", "dns_5m", "dns_5m", "dns_15m", "dns_30m", "dns_1h"];

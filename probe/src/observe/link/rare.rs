@@ -1,7 +1,7 @@
 //! Link types that are rare on DNS servers but occur in captures, and headers that capture tools
 //! prepend to another link type.
 
-use super::link::{self, Network, Unread, linktype, split};
+use super::{Network, Unread, linktype, snap, split};
 
 /// Finds the IP packet in a frame.
 pub(super) fn network(link_type: u32, data: &[u8]) -> Network<'_> {
@@ -20,7 +20,7 @@ pub(super) fn network(link_type: u32, data: &[u8]) -> Network<'_> {
 fn inner(link_type: u32, data: &[u8]) -> Network<'_> {
     match link_type {
         linktype::PPI | linktype::PKTAP | linktype::USER2 => Err(Unread::LinkType(link_type)),
-        _ => link::network(link_type, data),
+        _ => super::network(link_type, data),
     }
 }
 
@@ -104,8 +104,8 @@ fn wireless(data: &[u8]) -> Network<'_> {
     }
     let body = data.get(length..).ok_or(Unread::Damaged)?;
     // Some drivers leave the header padded to four octets.
-    let padded = body.get(2..).filter(|_| length % 4 == 2).and_then(link::snap);
-    Ok(link::snap(body).or(padded))
+    let padded = body.get(2..).filter(|_| length % 4 == 2).and_then(snap);
+    Ok(snap(body).or(padded))
 }
 
 /// ARCNET as presented by Linux: addresses, offset and type. In RFC 1201, unlike RFC 1051, a

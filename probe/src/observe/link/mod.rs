@@ -7,7 +7,7 @@
 //! types that DNS servers rarely have, and headers that capture tools prepend to another link type,
 //! are in `rare.rs`.
 
-use super::rare;
+mod rare;
 
 /// The contents of a frame or tunnel: the IP packet, if there is one, or why it cannot be
 /// determined.

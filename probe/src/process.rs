@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+/// DNS servers recognised by process name, likelier ones first.
+pub(crate) const DNS_SERVERS: [&str; 5] = ["knotd", "unbound", "named", "nsd", "pdns_server"];
 /// Where programs are installed.
 const FOLDERS: [&str; 6] = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/sbin", "/bin"];
 /// The kernel truncates names to this length (proc(5), `comm`), octets.
