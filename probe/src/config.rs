@@ -239,7 +239,7 @@ impl Config {
             if holds { Ok(()) } else { Err(message.to_owned()) }
         };
         need(self.server_id != 0, "server_id: is missing; give the number that the central has for this server")?;
-        bounds::divides_300("interval_s", self.interval_s)?;
+        bounds::interval("interval_s", self.interval_s)?;
         self.check_capture()?;
         self.check_sources()?;
         self.system.check()?;

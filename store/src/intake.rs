@@ -1,6 +1,7 @@
 //! What a batch brings, in the store's words.
 
 use zonepulse_dns::MessageKind;
+use zonepulse_model::Interval;
 
 /// What makes a batch the same batch when it comes again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,8 +21,7 @@ pub struct Intake {
     pub identity: Identity,
     /// Start of the interval, Unix seconds, a multiple of its length.
     pub start_s: u64,
-    /// Length of the interval, seconds. It divides 300, so that no interval
-    /// lies across two buckets of any roll-up.
+    /// Length of the interval, seconds, as an [`Interval`] has it.
     pub interval_s: u32,
     /// When the probe began to listen, Unix milliseconds, within the interval.
     pub covered_from_ms: u64,
@@ -134,7 +134,7 @@ impl Intake {
 
     /// The first promise that the fields break, if any.
     pub(crate) fn broken_promise(&self) -> Option<&'static str> {
-        if self.interval_s == 0 || !300u32.is_multiple_of(self.interval_s) {
+        if Interval::new(self.interval_s).is_err() {
             return Some("interval_s");
         }
         if self.start_s >= 1 << 40 || !self.start_s.is_multiple_of(u64::from(self.interval_s)) {

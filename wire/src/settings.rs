@@ -6,14 +6,13 @@
 //! unreachable.
 
 use serde::{Deserialize, Serialize};
+use zonepulse_model::Interval;
 use zonepulse_private::{Secret, reveal};
 
 /// The DNS interval unless it is set, seconds.
 pub const DEFAULT_DNS_INTERVAL_S: u32 = 60;
 /// The system interval unless it is set, seconds.
 pub const DEFAULT_SYSTEM_INTERVAL_S: u32 = 5;
-/// DNS intervals divide it, so that none lies across two buckets of a roll-up, seconds.
-pub const DNS_INTERVALS_DIVIDE_S: u32 = 300;
 /// The longest system interval, seconds.
 pub const MAX_SYSTEM_INTERVAL_S: u32 = 3600;
 
@@ -81,9 +80,7 @@ pub struct RabbitmqSettings {
 impl ProbeSettings {
     /// Checks what no probe can do, and names the setting that is at fault.
     pub fn check(&self) -> Result<(), String> {
-        if self.dns_interval_s == 0 || !DNS_INTERVALS_DIVIDE_S.is_multiple_of(self.dns_interval_s) {
-            return Err(format!("dns_interval_s: must divide {DNS_INTERVALS_DIVIDE_S}, not {}", self.dns_interval_s));
-        }
+        Interval::new(self.dns_interval_s).map_err(|error| format!("dns_interval_s: {error}"))?;
         if !(1..=MAX_SYSTEM_INTERVAL_S).contains(&self.system_interval_s) {
             return Err(format!("system_interval_s: must be from 1 to {MAX_SYSTEM_INTERVAL_S}, not {}", self.system_interval_s));
         }

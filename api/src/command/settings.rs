@@ -180,7 +180,7 @@ mod tests {
         let (_dir, store) = store();
         let refused = |key: &str, value: &str| Of { server: None }.set(&store, key, Some(value)).unwrap_err().to_string();
         assert!(refused("dns_interval", "30").starts_with("dns_interval: there is no such setting"));
-        assert!(refused("dns_interval_s", "7").starts_with("dns_interval_s: it has to divide 300"));
+        assert!(refused("dns_interval_s", "7").starts_with("dns_interval_s: must divide 300"));
         assert!(refused("verify_ca", "perhaps").starts_with("verify_ca: "));
     }
 }

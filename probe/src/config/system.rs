@@ -19,7 +19,7 @@ pub struct System {
 
 impl System {
     pub(super) fn check(&self) -> Result<(), String> {
-        bounds::divides_300("system.interval_s", self.interval_s)?;
+        bounds::interval("system.interval_s", self.interval_s)?;
         bounds::within("system.batch_s", self.batch_s.into(), 1..=MAX_SYSTEM_INTERVAL_S.into())
     }
 }

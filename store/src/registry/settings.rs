@@ -9,6 +9,7 @@ use crate::{Error, Retention};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::Ipv6Addr;
+use zonepulse_model::Interval;
 
 /// How a probe's batches get to the central.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,10 +201,8 @@ impl SettingsOverride {
     /// Hosts were once taken that are not any more: one that was there before may stay.
     pub fn check(&self, before: &SettingsOverride) -> Result<(), Error> {
         for (name, interval_s) in [("dns_interval_s", self.dns_interval_s), ("system_interval_s", self.system_interval_s)] {
-            // No interval may lie across two buckets of a roll-up.
-            if let Some(interval_s) = interval_s.filter(|interval_s| *interval_s == 0 || !300u32.is_multiple_of(*interval_s)) {
-                let allowed = "1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 25, 30, 50, 60, 75, 100, 150 or 300";
-                return Err(Error::bad_setting(name, format!("it has to divide 300: {allowed}, not {interval_s}")));
+            if let Some(Err(error)) = interval_s.map(Interval::new) {
+                return Err(Error::bad_setting(name, error.to_string()));
             }
         }
         let kept = [

@@ -1,0 +1,11 @@
+//! The concepts that probe and central share, each declared once.
+//!
+//! * [`Interval`] is the length of time that is summed into one batch.
+//!
+//! # What this crate is not
+//!
+//! It does no I/O, knows no format on disk or on the wire, and depends on nothing: the probe links it.
+
+mod interval;
+
+pub use interval::{Interval, NotAnInterval};
