@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{Ingest, Sender, Settings, times};
+use zonepulse_model::Identity;
 use zonepulse_store::{Options, Store};
-use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records};
+use zonepulse_wire::{Batch, Counters, Coverage, Records};
 
 fn central() -> (tempfile::TempDir, Ingest) {
     let dir = tempfile::tempdir().unwrap();

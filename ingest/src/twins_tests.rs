@@ -1,7 +1,8 @@
 use super::*;
 use crate::translate;
+use zonepulse_model::Identity;
 use zonepulse_store::{Options, SettingsOverride};
-use zonepulse_wire::{Counters, Identity, Records};
+use zonepulse_wire::{Counters, Records};
 
 const MINUTE_MS: u64 = 60_000;
 /// The one that began first.

@@ -1,18 +1,7 @@
 //! What a batch brings, in the store's words.
 
 use zonepulse_dns::MessageKind;
-use zonepulse_model::Interval;
-
-/// What makes a batch the same batch when it comes again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Identity {
-    /// The server that it is about.
-    pub server_id: u32,
-    /// A run of the server's probe.
-    pub epoch: u64,
-    /// Its number in that run.
-    pub seq: u64,
-}
+use zonepulse_model::{Evicted, Identity, Interval};
 
 /// The points of one server and interval, on their way in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,17 +37,6 @@ pub struct IntakeRow {
     pub first_ms: u64,
     /// The last one's time, Unix milliseconds, within the interval.
     pub last_ms: u64,
-}
-
-/// Batches that a probe gave up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Evicted {
-    /// How many.
-    pub batches: u64,
-    /// Start of the earliest one's interval, Unix seconds.
-    pub from_s: u64,
-    /// End of the latest one's interval, Unix seconds.
-    pub until_s: u64,
 }
 
 /// What became of a batch.

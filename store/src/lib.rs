@@ -78,7 +78,7 @@ pub use dns::scan::Points;
 pub use dns::selection::{Kinds, Reading, Selection};
 pub use dns::sums::{Split, SplitKind, Sum, SumKind};
 pub use error::Error;
-pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
+pub use intake::{Intake, IntakeRow, Outcome};
 pub use level::Level;
 pub use precision::Precision;
 pub use rebuild::{Rebuild, Rebuilt};

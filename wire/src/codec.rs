@@ -17,10 +17,11 @@
 
 use crate::bounds::{END_OF_TIME_S, MAX_COUNTER, MAX_COUNTERS, MAX_HITS, is_in_time};
 use crate::envelope::{self, put_evicted, read_evicted};
-use crate::{Batch, Counters, Coverage, Error, Identity, Records, Row};
+use crate::{Batch, Counters, Coverage, Error, Records, Row};
 use std::io::{self, Write};
 use zonepulse_codec::{Reader, put};
 use zonepulse_dns::{MessageKind, name};
+use zonepulse_model::Identity;
 
 /// The version that [`Batch::encode`] writes.
 pub const VERSION: u8 = 1;

@@ -40,7 +40,7 @@ mod message;
 mod system;
 mod utc;
 
-pub use batch::{Batch, Coverage, Evicted, Identity, Records, Row};
+pub use batch::{Batch, Coverage, Records, Row};
 pub use bounds::{END_OF_TIME_S, MAX_COUNTER, MAX_COUNTERS, MAX_EVICTED, MAX_HITS, MAX_SEQ, MAX_VALUE};
 pub use codec::{MAX_RECORDS, MAX_ROWS, OTHER, VERSION};
 pub use counter::{Counter, Counters};

@@ -23,12 +23,13 @@
 //! Whoever measures rounds: percent to a tenth, loads to a hundredth, rates and bytes to whole numbers. Then
 //! a series has a scale, and most of its differences take a byte.
 
+use crate::Error;
 use crate::bounds::{END_OF_TIME_S, is_in_time, is_value};
 use crate::codec::MAX_INTERVAL_S;
 use crate::envelope::{self, put_evicted, read_evicted};
-use crate::{Error, Evicted, Identity};
 use zonepulse_codec::decimal::{self, MAX_INTEGER, MAX_SCALE, unzigzag, zigzag};
 use zonepulse_codec::{Malformed, Reader, put};
+use zonepulse_model::{Evicted, Identity};
 
 /// The version that [`SystemBatch::encode`] writes.
 pub(crate) const VERSION: u8 = 2;

@@ -3,9 +3,10 @@ use crate::times::now_ms;
 use lapin::types::{AMQPValue, FieldArray, LongString};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use zonepulse_model::Identity;
 use zonepulse_net::Trust;
 use zonepulse_store::{Options, Report, Store};
-use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, MAC_HEADER, MacKey, Records};
+use zonepulse_wire::{Batch, Counter, Counters, Coverage, MAC_HEADER, MacKey, Records};
 
 const TOKEN: &str = "token of 1";
 /// Its SHA-256.

@@ -164,8 +164,9 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zonepulse_model::Identity;
     use zonepulse_store::{Options, Server};
-    use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records};
+    use zonepulse_wire::{Batch, Counters, Coverage, Records};
 
     /// SHA-256 in hexadecimal of `token of 1` and `token of 2`.
     const HASHES: [&str; 2] = [

@@ -9,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 use zonepulse_store::{Options, Store};
 use zonepulse_wire::pull::put_message;
 use zonepulse_wire::{
-    Batch, CaptureState, Components, Counters, Coverage, Identity, ProbeSettings, Records, Row, SpoolState, State as Running,
+    Batch, CaptureState, Components, Counters, Coverage, ProbeSettings, Records, Row, SpoolState, State as Running,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -15,7 +15,8 @@ use super::disk::Disk;
 use crate::Error;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use zonepulse_wire::{Counter, Evicted, Message};
+use zonepulse_model::Evicted;
+use zonepulse_wire::{Counter, Message};
 
 const FILE_NAME: &str = "pending.json";
 
@@ -177,7 +178,7 @@ pub fn merge_evicted(one: Option<Evicted>, other: Option<Evicted>) -> Option<Evi
 /// `[batches, from_s, until_s]`: the wire crate does not use serde.
 mod evicted {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use zonepulse_wire::Evicted;
+    use zonepulse_model::Evicted;
 
     pub(super) fn serialize<S: Serializer>(evicted: &Option<Evicted>, serializer: S) -> Result<S::Ok, S::Error> {
         evicted.map(|evicted| [evicted.batches, evicted.from_s, evicted.until_s]).serialize(serializer)

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::database::testing::{End, end_at};
-use crate::{Actor, Identity, Intake, IntakeRow, Options, Outcome, Retention, Step, Store, SystemIntake};
+use crate::{Actor, Intake, IntakeRow, Options, Outcome, Retention, Step, Store, SystemIntake};
 use std::path::Path;
 use zonepulse_dns::RecordType;
+use zonepulse_model::Identity;
 
 /// A full hour in 2025.
 const T0_S: u64 = 487_000 * 3600;

@@ -1,11 +1,12 @@
 use super::*;
-use crate::intake::{Identity, Intake, IntakeRow};
+use crate::intake::{Intake, IntakeRow};
 use crate::{Kinds, Level, Options, Outcome, Reading, Selection, Step, Store};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 
 const NOW_S: u64 = 1_700_000_000 / 3600 * 3600;
 

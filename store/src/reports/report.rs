@@ -3,8 +3,9 @@
 //! Batches of metrics have reports of their own version, so that every batch that was committed has one.
 
 use super::listened::Listened;
-use crate::intake::{Evicted, Identity, Intake};
+use crate::intake::Intake;
 use zonepulse_codec::{Malformed, Reader, put};
+use zonepulse_model::{Evicted, Identity};
 
 const VERSION: u8 = 1;
 const SYSTEM_VERSION: u8 = 2;

@@ -10,6 +10,7 @@ use crate::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
+use zonepulse_model::Identity;
 
 const DEFAULT: Retention = Retention { raw_minutes: 180, aggregated_days: 2 };
 const SERVERS: [u32; 2] = [1, 2];

@@ -1,6 +1,7 @@
 use crate::system::value;
 use crate::*;
 use std::ops::ControlFlow;
+use zonepulse_model::Identity;
 
 const HOUR_S: u64 = 3600;
 const START_S: u64 = 490_000 * HOUR_S;

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 
 const T0_S: u64 = 490_000 * 3600;
 

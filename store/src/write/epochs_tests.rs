@@ -1,7 +1,8 @@
 use super::*;
-use crate::{Identity, Intake, IntakeRow, Options, Outcome, Store};
+use crate::{Intake, IntakeRow, Options, Outcome, Store};
 use std::path::Path;
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 
 const T0_S: u64 = 1_767_225_600;
 

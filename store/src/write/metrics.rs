@@ -2,13 +2,13 @@
 
 use crate::Error;
 use crate::database::key;
-use crate::intake::{Evicted, Identity, Outcome};
+use crate::intake::Outcome;
 use crate::reports::report::SystemReport;
 use crate::system::System;
 use crate::system::value::{Encoder, Raw};
 use crate::write::Write;
 use std::collections::BTreeMap;
-use zonepulse_model::Interval;
+use zonepulse_model::{Evicted, Identity, Interval};
 
 const HOUR_S: u64 = 3600;
 

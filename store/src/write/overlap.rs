@@ -148,7 +148,8 @@ pub(super) fn read(database: &Database, batch: &Covered, learn: bool, shared: &m
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Identity, Intake, Options, Store, Write};
+    use crate::{Intake, Options, Store, Write};
+    use zonepulse_model::Identity;
 
     const TOLERANCE_MS: u64 = 2000;
 

@@ -11,8 +11,9 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use tempfile::TempDir;
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 use zonepulse_query::{Engine, Options};
-use zonepulse_store::{Identity, Intake, IntakeRow, Retention, SeriesIntake, Server, Store, SystemIntake};
+use zonepulse_store::{Intake, IntakeRow, Retention, SeriesIntake, Server, Store, SystemIntake};
 
 /// The numbers of a request and of a response with NOERROR.
 const REQUEST: u16 = 0;

@@ -192,8 +192,9 @@ mod tests {
     use super::*;
     use crate::clock::now_ms;
     use zonepulse_dns::{MessageKind, RecordType};
+    use zonepulse_model::Identity;
     use zonepulse_query::{Engine, Options};
-    use zonepulse_store::{Identity, Intake, IntakeRow, SeriesIntake, Store, SystemIntake};
+    use zonepulse_store::{Intake, IntakeRow, SeriesIntake, Store, SystemIntake};
     use zonepulse_wire::Counter;
 
     /// A minute of a server: so many records, each asked for ten times and answered.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 
 pub(super) struct Schedule {
     pub(super) random: Random,
