@@ -17,7 +17,8 @@ use crate::Error;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use zonepulse_store::{Overlap, OverlappingProbes, Store, Write};
+use zonepulse_model::OverlappingProbes;
+use zonepulse_store::{Overlap, Store, Write};
 use zonepulse_wire::{Batch, Coverage};
 
 /// So many rounds are no accident.

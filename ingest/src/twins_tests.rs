@@ -1,7 +1,7 @@
 use super::*;
 use crate::translate;
-use zonepulse_model::Identity;
-use zonepulse_store::{Options, SettingsOverride};
+use zonepulse_model::{Identity, SettingsOverride};
+use zonepulse_store::Options;
 use zonepulse_wire::{Counters, Records};
 
 const MINUTE_MS: u64 = 60_000;

@@ -27,13 +27,13 @@ use crate::times::Bounds;
 use crate::{Error, central, deliver, spool};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use zonepulse_model::{Communication, Settings};
 use zonepulse_net::Trust;
 use zonepulse_net::amqp::{Address, check_queue};
 use zonepulse_net::tls::Authorities;
 use zonepulse_private::Secret;
 use zonepulse_program::config::{Schema, Sources, environment, read_file};
 use zonepulse_program::log::{Format, Level};
-use zonepulse_wire::Communication;
 
 /// Prefix of the environment variables.
 pub const ENVIRONMENT_PREFIX: &str = "ZONEPULSE_PROBE_";
@@ -385,7 +385,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             server_id: 0,
-            interval_s: 60,
+            interval_s: Settings::default().dns_interval_s,
             dns_monitoring: true,
             source: None,
             capture: Capture::default(),

@@ -15,11 +15,12 @@ use reqwest::header::CONTENT_TYPE;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use zonepulse_model::Communication;
 use zonepulse_net::tls::{Authorities, Fingerprint, Pinned};
 use zonepulse_net::{Trust, http};
 use zonepulse_private::Prepared;
 use zonepulse_private::Secret;
-use zonepulse_wire::{Communication, Enrollment, EnrollmentRequest};
+use zonepulse_wire::{Enrollment, EnrollmentRequest};
 
 const PATH: &str = "/api/v2/enrollments";
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -82,7 +82,6 @@ pub use intake::{Intake, IntakeRow, Outcome};
 pub use level::Level;
 pub use precision::Precision;
 pub use rebuild::{Rebuild, Rebuilt};
-pub use registry::settings::{Communication, OverlappingProbes, Settings, SettingsOverride, bad_url};
 pub use registry::{
     Actor, AuditEntry, EnrollmentToken, Entered, GlobalSettings, Pull, Registry, Rights, Server, ServerNames, User, UserToken,
     are_alike,

@@ -50,6 +50,6 @@ pub use heartbeat::{BlindReason, Blindness, CaptureState, Component, Components,
 pub use kept::{KEPT_FROM_HEADER, KeptFrom, NotKeptFrom};
 pub use mac::{MAC_HEADER, MacKey};
 pub use message::{MEDIA_TYPE, Message};
-pub use settings::{Communication, ProbeSettings, RabbitmqSettings};
+pub use settings::{ProbeSettings, RabbitmqSettings};
 pub use system::{MAX_LABEL_BYTES, MAX_METRIC_BYTES, MAX_SERIES, MAX_SLOTS, MAX_SYSTEM_POINTS, Series, SystemBatch, is_metric};
 pub use utc::Utc;

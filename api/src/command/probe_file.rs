@@ -54,7 +54,7 @@ impl ProbeArguments {
         if self.ports.contains(&0) {
             return Err(Error::Argument("--port: must be from 1 to 65535, not 0".to_owned()));
         }
-        if let Some((url, what)) = self.url.as_deref().and_then(|url| Some((url, zonepulse_store::bad_url(url)?))) {
+        if let Some((url, what)) = self.url.as_deref().and_then(|url| Some((url, zonepulse_model::url::fault(url)?))) {
             return Err(Error::Argument(format!("--url: {url:?} {what}")));
         }
         if self.device.is_empty() || self.device.chars().any(|c| c.is_whitespace() || c.is_control()) {

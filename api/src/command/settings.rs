@@ -106,7 +106,7 @@ impl Of {
         let registry = accounts::here(store);
         let server = self.server(store)?;
         let value = value.map_or(Value::Null, written);
-        let change = |over: &mut zonepulse_store::SettingsOverride| -> Result<(), Error> {
+        let change = |over: &mut zonepulse_model::SettingsOverride| -> Result<(), Error> {
             let patch = |value: Value| Patch::from(Map::from_iter([(key.to_owned(), value)]));
             let mut changed = over.clone();
             let done = apply(&mut changed, &patch(value.clone()));

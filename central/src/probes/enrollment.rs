@@ -9,7 +9,8 @@ use crate::rights::Caller;
 use crate::time::now_ms;
 use crate::{Central, Error};
 use zonepulse_ingest::fleet::probe_settings;
-use zonepulse_wire::{Communication, Enrollment, EnrollmentRequest};
+use zonepulse_model::Communication;
+use zonepulse_wire::{Enrollment, EnrollmentRequest};
 
 /// What of an operating system's name is kept, characters.
 const OS_CHARACTERS: usize = 60;

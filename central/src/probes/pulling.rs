@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use zonepulse_ingest::Error;
 use zonepulse_ingest::pull::{Fleet, Target};
+use zonepulse_model::Communication;
 use zonepulse_net::Trust;
-use zonepulse_store::Communication;
 use zonepulse_wire::{Heartbeat, HeartbeatAnswer};
 
 /// The servers of this central whose settings say `pull`.

@@ -7,9 +7,9 @@ use crate::{Error, deliver, pull};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use zonepulse_model::Communication;
 use zonepulse_net::tls::Certificate;
 use zonepulse_private::Secret;
-use zonepulse_wire::Communication;
 
 /// `[central]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -3,7 +3,8 @@
 use super::{Config, bounds};
 use crate::agent::Monitoring;
 use serde::Deserialize;
-use zonepulse_wire::settings::{DEFAULT_SYSTEM_INTERVAL_S, MAX_SYSTEM_INTERVAL_S};
+use zonepulse_model::Settings;
+use zonepulse_wire::settings::MAX_SYSTEM_INTERVAL_S;
 
 /// `[system]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -38,6 +39,6 @@ impl Config {
 
 impl Default for System {
     fn default() -> Self {
-        System { enabled: true, interval_s: DEFAULT_SYSTEM_INTERVAL_S, batch_s: 60 }
+        System { enabled: true, interval_s: Settings::default().system_interval_s, batch_s: 60 }
     }
 }

@@ -4,11 +4,11 @@
 //! change such an address alone would be sent the secret. So a change that moves a secret needs the secret
 //! again ([`Registry::entering`]), or takes it away. It is looked at what holds before and after, for all servers
 //! and for each: an address of one server and a password of all make a pair, too, and the password of all is for
-//! the broker of all only ([`Settings::effective`](crate::Settings::effective)).
+//! the broker of all only ([`Settings::effective`]).
 
 use super::{Registry, Server};
-use crate::registry::settings::{Settings, SettingsOverride};
 use crate::{Error, GlobalSettings};
+use zonepulse_model::{Settings, SettingsOverride};
 
 /// Secrets that were entered with a change, whether they are other ones than before or not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -207,7 +207,7 @@ mod tests {
             |over| over.verify_ca = None,
             |over| over.rabbitmq_tls = Some(true),
             |over| over.dns_interval_s = Some(30),
-            |over| over.communication = Some(crate::Communication::Rabbitmq),
+            |over| over.communication = Some(zonepulse_model::Communication::Rabbitmq),
             |over| over.rabbitmq_virtual_host = Some("dns".to_owned()),
         ];
         for (number, change) in changes.into_iter().enumerate() {

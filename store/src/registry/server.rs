@@ -5,17 +5,17 @@
 //! of it goes at once when that is asked for. Its number is never used again.
 
 use super::names::{check_name, check_unlike};
-use super::{Change, Registry, address, all};
+use super::{Change, Registry, all};
 use crate::Error;
 use crate::database::{Database, key};
 use crate::registry::purge;
-use crate::registry::settings::{Communication, Settings, SettingsOverride, bad_url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use zonepulse_model::{Communication, Settings, SettingsOverride, host, url};
 
 pub(super) const SERVERS: &[u8] = b"server/";
 /// What was last heard of each server.
@@ -140,7 +140,7 @@ impl Server {
         }
         if before.is_none_or(|before| before.address != self.address)
             && !self.address.is_empty()
-            && let Some(fault) = address::fault(&self.address)
+            && let Some(fault) = host::fault(&self.address)
         {
             return Err(Error::bad_setting("address", fault));
         }
@@ -159,10 +159,10 @@ impl Server {
             return bad("pull_token", "it has at most 255 letters, digits and signs of ASCII");
         }
         let is_new = |url: &&str| !url.is_empty() && before.is_none_or(|before| before.pull.url != *url);
-        if let Some(what) = Some(self.pull.url.as_str()).filter(is_new).and_then(bad_url) {
+        if let Some(what) = Some(self.pull.url.as_str()).filter(is_new).and_then(url::fault) {
             return bad("pull_url", &format!("it {what}"));
         }
-        self.overrides.check(before.map_or(&SettingsOverride::default(), |before| &before.overrides))
+        Ok(self.overrides.check(before.map_or(&SettingsOverride::default(), |before| &before.overrides))?)
     }
 }
 

@@ -240,7 +240,7 @@ fn settings_that_cannot_hold_leave_everything_as_it_was() {
     let registry = store.registry();
     registry.add_server("a", false, String::new(), 0).unwrap();
     let broker = |over: &mut SettingsOverride| {
-        over.communication = Some(crate::Communication::Rabbitmq);
+        over.communication = Some(zonepulse_model::Communication::Rabbitmq);
         over.rabbitmq_address = Some("broker".to_owned());
         over.rabbitmq_user = Some("probe".to_owned());
         Ok::<_, Error>(())
@@ -253,14 +253,14 @@ fn settings_that_cannot_hold_leave_everything_as_it_was() {
     });
     assert!(matches!(server, Err(Error::BadSetting { ref setting, .. }) if setting == "rabbitmq_address"), "{server:?}");
     let global = registry.change_global(|over| {
-        over.communication = Some(crate::Communication::Pull);
+        over.communication = Some(zonepulse_model::Communication::Pull);
         Ok::<_, Error>(())
     });
     let Err(Error::BadSetting { setting, reason }) = global else { panic!("{global:?}") };
     assert_eq!(setting, "pull_url");
     assert!(reason.contains("server 1, \"a\""), "{reason}");
     assert_eq!(registry.global().unwrap().version, 1);
-    assert_eq!(registry.effective_settings(1).unwrap().communication, crate::Communication::Rabbitmq);
+    assert_eq!(registry.effective_settings(1).unwrap().communication, zonepulse_model::Communication::Rabbitmq);
 }
 
 #[test]

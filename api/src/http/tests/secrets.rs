@@ -419,7 +419,7 @@ fn nothing_prints_the_secret_that_it_holds() {
     let patch: Map<String, Value> = serde_json::from_value(json!({"rabbitmq_password": "hush"})).unwrap();
     let change = ServerChange { pull_token: secret(), settings: Some(patch.into()), ..ServerChange::default() };
     let shown = [Shown::Password { name: "ann".to_owned(), password: text().into() }, Shown::Token(text().into())];
-    let effective = zonepulse_store::Settings { rabbitmq_password: text(), ..Default::default() };
+    let effective = zonepulse_model::Settings { rabbitmq_password: text(), ..Default::default() };
     let arguments = ["zonepulse", "settings", "set", "rabbitmq_password", "hush"];
     let arguments: crate::command::Command = clap::Parser::try_parse_from(arguments).unwrap();
     for printed in [
