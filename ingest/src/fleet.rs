@@ -1,6 +1,7 @@
 //! What a probe is told besides whether its batches are taken: the words are the wire's, the facts the store's.
 
 use zonepulse_model::{Communication, Settings};
+use zonepulse_private::Secret;
 use zonepulse_store::Server;
 use zonepulse_wire::{ProbeSettings, RabbitmqSettings};
 
@@ -15,8 +16,8 @@ pub fn probe_settings(settings: &Settings, server: &Server) -> ProbeSettings {
         communication => communication,
     };
     let rabbitmq = (communication == Communication::Rabbitmq).then(|| RabbitmqSettings::of(settings));
-    let has_pull_token = server.trusted && communication == Communication::Pull && !server.pull.token.is_empty();
-    let pull_token = has_pull_token.then(|| server.pull.token.as_str().into());
+    let is_told = server.trusted && communication == Communication::Pull;
+    let pull_token = server.pull.token.as_deref().filter(|_| is_told).map(Secret::from);
     ProbeSettings { communication, rabbitmq, pull_token, ..ProbeSettings::of(settings) }
 }
 

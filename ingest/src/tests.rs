@@ -43,7 +43,7 @@ fn central_with(options: Options, settings: Settings, servers: u32) -> Central {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &options).unwrap();
     for number in 0..servers {
-        store.registry().add_server(&format!("s{number}"), false, String::new(), 0).unwrap();
+        store.registry().add_server(&format!("s{number}"), false, None, 0).unwrap();
     }
     Central { ingest: Ingest::start(store.clone(), settings).unwrap(), store, _dir: dir }
 }
@@ -349,7 +349,7 @@ fn a_clock_that_shows_a_time_before_there_was_a_central_or_its_first_server_is_w
     assert_eq!(behind_s(year_2025 - 600), None);
     let added_s = 1_795_000_000;
     for (name, added_s) in [("one", added_s), ("another", added_s + 86_400)] {
-        store.registry().add_server(name, false, String::new(), added_s * 1000).unwrap();
+        store.registry().add_server(name, false, None, added_s * 1000).unwrap();
     }
     assert_eq!([added_s - 600, added_s - 601].map(behind_s), [None, Some(601)], "the first one counts");
     // One that is removed does not count.

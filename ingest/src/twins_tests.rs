@@ -19,7 +19,7 @@ impl Central {
     fn new(policy: OverlappingProbes) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
-        store.registry().add_server("ns1", false, String::new(), 0).unwrap();
+        store.registry().add_server("ns1", false, None, 0).unwrap();
         let set = |over: &mut SettingsOverride| {
             over.overlapping_probes = Some(policy);
             Ok::<_, zonepulse_store::Error>(())

@@ -24,7 +24,7 @@ fn open(dir: &Path, options: Options, servers: u32) -> Store {
     let store = Store::open(dir, &options).unwrap();
     let known = store.registry().servers().unwrap().len() as u32;
     for number in known..servers {
-        store.registry().add_server(&format!("s{number}"), false, String::new(), 0).unwrap();
+        store.registry().add_server(&format!("s{number}"), false, None, 0).unwrap();
     }
     store
 }

@@ -145,7 +145,7 @@ mod tests {
     fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Default::default()).unwrap();
-        store.registry().add_server("ns1", false, String::new(), 0).unwrap();
+        store.registry().add_server("ns1", false, None, 0).unwrap();
         (dir, store)
     }
 

@@ -26,7 +26,7 @@ impl Central {
     fn new(settings: crate::Settings, added_ms: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
-        store.registry().add_server("one", false, HASH.to_owned(), added_ms).unwrap();
+        store.registry().add_server("one", false, Some(HASH.to_owned()), added_ms).unwrap();
         let ingest = Ingest::start(store.clone(), settings).unwrap();
         ingest.broker.starting();
         let url = "amqp://127.0.0.1:1/%2f".into();

@@ -149,7 +149,7 @@ fn central(url: &str, token: &str) -> Central {
 fn central_that(url: &str, token: &str, change: impl FnOnce(&mut Settings)) -> Central {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &Options::default()).unwrap();
-    store.registry().add_server("one", false, String::new(), 0).unwrap();
+    store.registry().add_server("one", false, None, 0).unwrap();
     let ingest = Ingest::start(store.clone(), crate::Settings::default()).unwrap();
     let fleet = Arc::new(Known::default());
     lock(&fleet.targets).push(target(url, token));

@@ -55,7 +55,7 @@ impl Content {
         };
         let store = Store::open(dir.path(), &small).unwrap();
         for name in servers {
-            store.registry().add_server(name, *name == "sample", String::new(), T0_MS).unwrap();
+            store.registry().add_server(name, *name == "sample", None, T0_MS).unwrap();
         }
         let engine = Engine::with_clock(store.clone(), options, clock).unwrap();
         Content { store, engine, seq: 0, _dir: dir }

@@ -26,8 +26,8 @@ fn open(dir: &Path) -> Store {
 fn open_keeping(dir: &Path, retention: Retention) -> Store {
     let store = Store::open(dir, &options(retention)).unwrap();
     if store.registry().server(1).unwrap().is_none() {
-        store.registry().add_server("ns1", false, String::new(), 0).unwrap();
-        store.registry().add_server("ns2", false, String::new(), 0).unwrap();
+        store.registry().add_server("ns1", false, None, 0).unwrap();
+        store.registry().add_server("ns2", false, None, 0).unwrap();
     }
     store
 }

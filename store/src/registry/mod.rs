@@ -5,6 +5,7 @@
 //! there before and after is then written to the audit log in the same write.
 //! Whoever keeps a copy of what is here looks at [`Registry::generation`].
 
+mod absent;
 mod audit;
 mod names;
 pub(crate) mod purge;

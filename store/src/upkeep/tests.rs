@@ -85,7 +85,7 @@ fn a_passed_hour_leaves_no_open_block_and_the_running_hour_stays_open() {
 fn a_retention_counts_from_the_next_question_on_and_a_longer_one_brings_back_what_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    store.registry().add_server("one", false, String::new(), 0).unwrap();
+    store.registry().add_server("one", false, None, 0).unwrap();
     for hour in 0..10 {
         commit(&store, 1, hour, T0_S + hour * 3600, 1).unwrap();
         commit(&store, 2, hour, T0_S + hour * 3600, 1).unwrap();

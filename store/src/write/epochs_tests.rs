@@ -300,7 +300,7 @@ fn epochs_of_earlier_versions_are_neither_counted_nor_forgotten() {
 fn a_server_that_is_purged_leaves_no_floor() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    store.registry().add_server("one", false, String::new(), 0).unwrap();
+    store.registry().add_server("one", false, None, 0).unwrap();
     for minute in 0..100 {
         commit(&store, 1, minute, 0, minute).unwrap();
     }

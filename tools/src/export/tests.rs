@@ -36,7 +36,7 @@ impl Scene {
             zonepulse_store::Options { retention: Retention::FOREVER, min_free_bytes: 0, ..zonepulse_store::Options::default() };
         let store = Store::open(data.path(), &options).unwrap();
         for name in ["alpha", "beta"] {
-            store.registry().add_server(name, false, String::new(), 0).unwrap();
+            store.registry().add_server(name, false, None, 0).unwrap();
         }
         let source = Source::Local(Box::new(Engine::new(store.clone(), Options::default()).unwrap()));
         let now_ms = now_ms() / HOUR_MS * HOUR_MS;
