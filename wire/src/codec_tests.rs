@@ -2,9 +2,9 @@ use super::*;
 use crate::Counter;
 use crate::bounds::{MAX_EVICTED, MAX_SEQ};
 use crate::envelope::{peek_identity, tests::with_body as with_body_of};
-use crate::extremes::{from_one_to, up_to};
 use proptest::prelude::*;
 use zonepulse_dns::RecordType;
+use zonepulse_fixtures::extremes::{from_one_to, up_to};
 use zonepulse_model::Evicted;
 
 fn small() -> Batch {

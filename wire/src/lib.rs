@@ -32,8 +32,6 @@ mod bounds;
 mod codec;
 mod counter;
 mod envelope;
-#[cfg(test)]
-mod extremes;
 mod kept;
 mod mac;
 mod message;

@@ -148,8 +148,8 @@ fn age_bytes(interval_s: u32) -> usize {
 mod tests {
     use super::*;
     use crate::intake::IntakeRow;
-    use crate::tests::extremes::{from_one_to, up_to};
     use proptest::prelude::*;
+    use zonepulse_fixtures::extremes::{from_one_to, up_to};
     use zonepulse_model::Identity;
 
     fn intake(interval_s: u32, rows: Vec<IntakeRow>) -> Intake {

@@ -193,9 +193,9 @@ fn covered(start_s: u64, reader: &mut Reader<'_>) -> Result<(u64, u64), Malforme
 mod tests {
     use super::*;
     use crate::intake::IntakeRow;
-    use crate::tests::extremes::{from_one_to, up_to};
     use proptest::prelude::*;
     use zonepulse_dns::MessageKind;
+    use zonepulse_fixtures::extremes::{from_one_to, up_to};
 
     #[test]
     fn version_2_of_a_report_stays_as_it_is_byte_for_byte() {
