@@ -17,13 +17,14 @@ use std::path::Path;
 use std::sync::Mutex;
 use zonepulse_fuzz::differential::{Class, compare};
 use zonepulse_fuzz::scope;
+use zonepulse_model::{Communication, Identity};
 use zonepulse_probe::capture::file::CaptureFile;
 use zonepulse_probe::memory::Budget;
 use zonepulse_probe::meter::{Meter, MeterSettings, Source};
 use zonepulse_probe::observe::{Hit, Observer, Sink};
 use zonepulse_wire::{
-    CaptureState, Communication, Component, Components, Counter, Heartbeat, HeartbeatAnswer, Identity, ProbeSettings,
-    RabbitmqSettings, Series, SpoolState, State, SystemBatch,
+    CaptureState, Component, Components, Counter, Heartbeat, HeartbeatAnswer, ProbeSettings, RabbitmqSettings, Series,
+    SpoolState, State, SystemBatch,
 };
 
 /// Longer inputs would only slow the fuzzer down, bytes.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 use zonepulse_dns::{MessageKind, ResponseCode};
 use zonepulse_store::{
-    Identity, Intake, IntakeRow, Kinds, Level, Options, Points, Precision, Reading, Retention, Selection, Step, Store, Sum,
+    Intake, IntakeRow, Kinds, Level, Options, Points, Precision, Reading, Retention, Selection, Step, Store, Sum,
 };
 use zonepulse_wire::Batch;
 
@@ -106,9 +106,8 @@ pub fn commit(store: &Store, batches: &[Vec<u8>]) {
                 first_ms: at(row.first_ms),
                 last_ms: at(row.last_ms),
             };
-            let zonepulse_wire::Identity { server_id, epoch, seq } = batch.identity;
             let intake = Intake {
-                identity: Identity { server_id, epoch, seq },
+                identity: batch.identity,
                 start_s: batch.start_s,
                 interval_s: batch.interval_s,
                 covered_from_ms: batch.coverage.from_ms,

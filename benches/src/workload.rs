@@ -1,7 +1,8 @@
 //! Batches as sent by busy servers, identical for the same seed.
 
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, Records, Row};
+use zonepulse_model::Identity;
+use zonepulse_wire::{Batch, Counter, Counters, Coverage, Records, Row};
 
 /// The size of the workload.
 #[derive(Debug, Clone, Copy)]

@@ -5,8 +5,8 @@ use crate::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use sysinfo::Networks;
+use zonepulse_model::Settings;
 use zonepulse_net::tls::Authority;
-use zonepulse_store::Settings;
 
 /// Where the central is.
 #[derive(Debug, Clone, PartialEq, Eq)]

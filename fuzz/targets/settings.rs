@@ -5,8 +5,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use zonepulse_model::Interval;
 use zonepulse_wire::pull::Confirmations;
-use zonepulse_wire::settings::{DNS_INTERVALS_DIVIDE_S, MAX_SYSTEM_INTERVAL_S, MAX_TEXT_BYTES};
+use zonepulse_wire::settings::{MAX_SYSTEM_INTERVAL_S, MAX_TEXT_BYTES};
 use zonepulse_wire::{Enrollment, HeartbeatAnswer, ProbeSettings};
 
 fuzz_target!(|input: &[u8]| {
@@ -33,7 +34,7 @@ fn check(settings: &ProbeSettings) {
     let text = serde_json::to_vec(settings).expect("what was read can be written");
     assert_eq!(serde_json::from_slice::<ProbeSettings>(&text).ok().as_ref(), Some(settings));
     if settings.check().is_ok() {
-        assert!(settings.dns_interval_s > 0 && DNS_INTERVALS_DIVIDE_S.is_multiple_of(settings.dns_interval_s));
+        assert!(Interval::new(settings.dns_interval_s).is_ok());
         assert!((1..=MAX_SYSTEM_INTERVAL_S).contains(&settings.system_interval_s));
         let texts = settings
             .rabbitmq

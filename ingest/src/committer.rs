@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::oneshot;
+use zonepulse_model::Evicted;
 use zonepulse_store::{Store, Write};
-use zonepulse_wire::{Batch, Counter, Evicted, Message, SystemBatch};
+use zonepulse_wire::{Batch, Counter, Message, SystemBatch};
 
 /// A write takes no further batch that would exceed so many points: neither what it keeps until it is on disk nor how
 /// long the next one waits grows with how many large batches there are.
@@ -163,7 +164,7 @@ impl Writer {
         let mut added = Vec::with_capacity(group.len());
         let mut told = Vec::new();
         for Waiting { batch, answer, place } in group {
-            let outcome = match write.is_known(&translate::identity(&batch), batch.start_s()) {
+            let outcome = match write.is_known(&batch.identity(), batch.start_s()) {
                 // Before its names get numbers: a copy must not leave a trace.
                 Ok(true) => Ok(Outcome::Duplicate),
                 Ok(false) => self.times.check(&batch, now_ms / 1000).and_then(|()| {

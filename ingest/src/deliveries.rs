@@ -7,7 +7,7 @@
 use crate::Error;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use zonepulse_wire::Evicted;
+use zonepulse_model::Evicted;
 
 /// Batches are refused until one of their kind is taken, or for so long after the last refusal, milliseconds. Longer than the
 /// longest interval.

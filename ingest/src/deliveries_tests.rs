@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::{Ingest, Sender, Settings, times};
+use zonepulse_model::Identity;
 use zonepulse_store::{Options, Store};
-use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records};
+use zonepulse_wire::{Batch, Counters, Coverage, Records};
 
 fn central() -> (tempfile::TempDir, Ingest) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &Options::default()).unwrap();
-    store.registry().add_server("ns1", false, String::new(), 0).unwrap();
+    store.registry().add_server("ns1", false, None, 0).unwrap();
     let ingest = Ingest::start(store, Settings::default()).unwrap();
     (dir, ingest)
 }

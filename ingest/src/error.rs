@@ -1,6 +1,7 @@
 //! Why a batch was not taken, by what its bringer can do about it.
 
 use std::sync::Arc;
+use zonepulse_model::Interval;
 use zonepulse_wire::Utc;
 
 /// Why a batch was not taken.
@@ -48,7 +49,7 @@ pub enum Error {
         max_age_days: u32,
     },
     /// The batch's interval does not divide 300 s. It will never be taken.
-    #[error("an interval of {0} s does not divide 300 s")]
+    #[error("an interval of {0} s does not divide {max_s} s", max_s = Interval::MAX_S)]
     Interval(u32),
     /// Another run of a probe of the server covers the same time already, and by the server's settings a time counts once. It
     /// will never be taken: keep it for somebody to look at.

@@ -1,39 +1,24 @@
 //! What a probe is told besides whether its batches are taken: the words are the wire's, the facts the store's.
 
-use zonepulse_store as store;
-use zonepulse_wire::{Communication, ProbeSettings, RabbitmqSettings};
+use zonepulse_model::{Communication, Settings};
+use zonepulse_private::Secret;
+use zonepulse_store::Server;
+use zonepulse_wire::{ProbeSettings, RabbitmqSettings};
 
 /// What the probe of a server is told of what holds for it.
 ///
 /// A secret is only in it when the way that batches take needs it: the broker's password, or the token for
 /// pulling. It is in none for a server that is not trusted, whose token may be in other hands: instead of through
 /// the broker such a probe sends over HTTP, where its token is enough.
-pub fn probe_settings(settings: &store::Settings, server: &store::Server) -> ProbeSettings {
+pub fn probe_settings(settings: &Settings, server: &Server) -> ProbeSettings {
     let communication = match settings.communication {
-        store::Communication::Rabbitmq if server.trusted => Communication::Rabbitmq,
-        store::Communication::Rabbitmq | store::Communication::Http => Communication::Http,
-        store::Communication::Pull => Communication::Pull,
+        Communication::Rabbitmq if !server.trusted => Communication::Http,
+        communication => communication,
     };
-    let rabbitmq = (communication == Communication::Rabbitmq).then(|| RabbitmqSettings {
-        address: settings.rabbitmq_address.clone(),
-        port: settings.rabbitmq_port,
-        tls: settings.rabbitmq_tls,
-        virtual_host: settings.rabbitmq_virtual_host.clone(),
-        user: settings.rabbitmq_user.clone(),
-        password: settings.rabbitmq_password.as_str().into(),
-    });
-    let pull_token = server.trusted && communication == Communication::Pull && !server.pull.token.is_empty();
-    ProbeSettings {
-        dns_monitoring: settings.dns_monitoring,
-        dns_interval_s: settings.dns_interval_s,
-        system_monitoring: settings.system_monitoring,
-        system_interval_s: settings.system_interval_s,
-        communication,
-        api_url: (!settings.api_url.is_empty()).then(|| settings.api_url.clone()),
-        verify_ca: settings.verify_ca,
-        rabbitmq,
-        pull_token: pull_token.then(|| server.pull.token.as_str().into()),
-    }
+    let rabbitmq = (communication == Communication::Rabbitmq).then(|| RabbitmqSettings::of(settings));
+    let is_told = server.trusted && communication == Communication::Pull;
+    let pull_token = server.pull.token.as_deref().filter(|_| is_told).map(Secret::from);
+    ProbeSettings { communication, rabbitmq, pull_token, ..ProbeSettings::of(settings) }
 }
 
 #[cfg(test)]
@@ -41,25 +26,25 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn server(trusted: bool) -> store::Server {
+    fn server(trusted: bool) -> Server {
         let server = json!({"id": 1, "name": "ns1", "sample": false, "token_hash": "", "created_ms": 0, "trusted": trusted,
             "pull": {"url": "https://ns1.example:8054", "token": "hush-pull"}});
         serde_json::from_value(server).unwrap()
     }
 
-    fn settings(communication: store::Communication) -> store::Settings {
-        store::Settings {
+    fn settings(communication: Communication) -> Settings {
+        Settings {
             communication,
             rabbitmq_address: "broker.example".to_owned(),
             rabbitmq_user: "probe".to_owned(),
             rabbitmq_password: "hush-broker".to_owned(),
             api_url: "https://central.example".to_owned(),
-            ..store::Settings::default()
+            ..Settings::default()
         }
     }
 
     /// What a probe is told, as it travels.
-    fn told(communication: store::Communication, trusted: bool) -> (Communication, String) {
+    fn told(communication: Communication, trusted: bool) -> (Communication, String) {
         let told = probe_settings(&settings(communication), &server(trusted));
         assert_eq!(told.check(), Ok(()));
         (told.communication, serde_json::to_string(&told).unwrap())
@@ -67,12 +52,12 @@ mod tests {
 
     #[test]
     fn the_stores_defaults_are_those_of_a_probe() {
-        assert_eq!(probe_settings(&store::Settings::default(), &server(true)), ProbeSettings::default());
+        assert_eq!(probe_settings(&Settings::default(), &server(true)), ProbeSettings::default());
     }
 
     #[test]
     fn what_the_store_accepts_no_probe_refuses() {
-        let settings = settings(store::Communication::Rabbitmq);
+        let settings = settings(Communication::Rabbitmq);
         settings.check().unwrap();
         let told = probe_settings(&settings, &server(true));
         assert_eq!(told.check(), Ok(()));
@@ -83,9 +68,9 @@ mod tests {
     #[test]
     fn a_probe_is_given_the_secret_of_its_way_and_no_other() {
         for (communication, secrets) in [
-            (store::Communication::Http, [false, false]),
-            (store::Communication::Rabbitmq, [true, false]),
-            (store::Communication::Pull, [false, true]),
+            (Communication::Http, [false, false]),
+            (Communication::Rabbitmq, [true, false]),
+            (Communication::Pull, [false, true]),
         ] {
             let (_, text) = told(communication, true);
             assert_eq!(["hush-broker", "hush-pull"].map(|secret| text.contains(secret)), secrets, "{communication:?}: {text}");
@@ -95,9 +80,9 @@ mod tests {
     #[test]
     fn a_probe_that_is_not_trusted_is_given_no_secret_and_has_a_way_all_the_same() {
         for (communication, expected) in [
-            (store::Communication::Http, Communication::Http),
-            (store::Communication::Rabbitmq, Communication::Http),
-            (store::Communication::Pull, Communication::Pull),
+            (Communication::Http, Communication::Http),
+            (Communication::Rabbitmq, Communication::Http),
+            (Communication::Pull, Communication::Pull),
         ] {
             let (way, text) = told(communication, false);
             assert_eq!((way, text.contains("hush")), (expected, false), "{communication:?}: {text}");

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use untold::Untold;
+use zonepulse_model::{Interval, NotAnInterval};
 use zonepulse_store::{Outcome, Store};
 use zonepulse_wire::{Message, peek_version};
 
@@ -219,10 +220,7 @@ impl Ingest {
             Message::Dns(batch) => batch.interval_s,
             Message::System(batch) => batch.interval_s,
         };
-        // Roll-ups of five minutes and more stay exact only when no interval lies across two of them.
-        if !300u32.is_multiple_of(interval_s) {
-            return Err(Error::Interval(interval_s));
-        }
+        Interval::new(interval_s).map_err(|NotAnInterval(seconds)| Error::Interval(seconds))?;
         let server_id = identity.server_id;
         let outcome = self.committer.commit(batch, place).await;
         outcome.inspect_err(|error| self.bad_times.add(server_id, error, Instant::now()))

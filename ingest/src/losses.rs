@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use zonepulse_wire::{Evicted, Utc};
+use zonepulse_model::Evicted;
+use zonepulse_wire::Utc;
 
 /// A line in the log about a server is followed by another one after so long.
 const WARN_EVERY: Duration = Duration::from_secs(60);

@@ -3,8 +3,9 @@ use crate::times::Bounds;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 use zonepulse_store::{Level, Options, SystemSelection};
-use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, Records, Row, Series, SystemBatch};
+use zonepulse_wire::{Batch, Counter, Counters, Coverage, Records, Row, Series, SystemBatch};
 
 /// A full hour in 2025.
 const T0_S: u64 = 487_000 * 3600;
@@ -42,7 +43,7 @@ fn central_with(options: Options, settings: Settings, servers: u32) -> Central {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &options).unwrap();
     for number in 0..servers {
-        store.registry().add_server(&format!("s{number}"), false, String::new(), 0).unwrap();
+        store.registry().add_server(&format!("s{number}"), false, None, 0).unwrap();
     }
     Central { ingest: Ingest::start(store.clone(), settings).unwrap(), store, _dir: dir }
 }
@@ -348,7 +349,7 @@ fn a_clock_that_shows_a_time_before_there_was_a_central_or_its_first_server_is_w
     assert_eq!(behind_s(year_2025 - 600), None);
     let added_s = 1_795_000_000;
     for (name, added_s) in [("one", added_s), ("another", added_s + 86_400)] {
-        store.registry().add_server(name, false, String::new(), added_s * 1000).unwrap();
+        store.registry().add_server(name, false, None, added_s * 1000).unwrap();
     }
     assert_eq!([added_s - 600, added_s - 601].map(behind_s), [None, Some(601)], "the first one counts");
     // One that is removed does not count.
@@ -360,14 +361,14 @@ fn a_clock_that_shows_a_time_before_there_was_a_central_or_its_first_server_is_w
 async fn times_of_evicted_batches_are_cut_to_those_that_batches_may_have() {
     let central = central();
     let evicted = |seq, from_s, until_s| {
-        let evicted = Some(zonepulse_wire::Evicted { batches: 2, from_s, until_s });
+        let evicted = Some(zonepulse_model::Evicted { batches: 2, from_s, until_s });
         bytes(&Batch { evicted, ..batch(1, seq, &["a."]) })
     };
     let now_s = times::now_ms() / 1000;
     for sent in [evicted(0, 0, 200_000_000_000), evicted(1, T0_S, T0_S + 60), evicted(2, 0, 60)] {
         central.ingest.receive(sent, Sender::Server(1)).await.unwrap();
     }
-    let metrics = SystemBatch { evicted: Some(zonepulse_wire::Evicted { batches: 1, from_s: 0, until_s: 1 }), ..metrics(3, 5) };
+    let metrics = SystemBatch { evicted: Some(zonepulse_model::Evicted { batches: 1, from_s: 0, until_s: 1 }), ..metrics(3, 5) };
     central.ingest.receive(metrics.encode().unwrap().into(), Sender::Server(1)).await.unwrap();
     let mut told = BTreeMap::new();
     let each = &mut |report: &zonepulse_store::Report| {
@@ -506,7 +507,7 @@ async fn numbers_past_their_bounds_are_refused_for_good_and_change_no_sum() {
 #[tokio::test]
 async fn what_a_probe_gave_up_is_counted_once_for_its_server() {
     let central = central_with(Options::default(), Settings::default(), 2);
-    let evicted = Some(zonepulse_wire::Evicted { batches: 13, from_s: T0_S, until_s: T0_S + 600 });
+    let evicted = Some(zonepulse_model::Evicted { batches: 13, from_s: T0_S, until_s: T0_S + 600 });
     let told = bytes(&Batch { evicted, ..batch(1, 1, &["a.example."]) });
     for expected in [Outcome::Committed, Outcome::Duplicate] {
         assert_eq!(central.ingest.receive(told.clone(), Sender::Server(1)).await.unwrap(), expected);

@@ -16,8 +16,9 @@ use crate::Error;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use zonepulse_model::Evicted;
 use zonepulse_store::Server;
-use zonepulse_wire::{Evicted, Message};
+use zonepulse_wire::Message;
 
 /// How far ahead of the central's clock a batch may be unless it is set, seconds: clocks without NTP drift by a
 /// second a day.

@@ -1,12 +1,7 @@
 //! A message in the store's words.
 
-use zonepulse_store::{Error, Evicted, Identity, Intake, IntakeRow, OTHER, Outcome, SeriesIntake, SystemIntake, Write};
+use zonepulse_store::{Error, Intake, IntakeRow, OTHER, Outcome, SeriesIntake, SystemIntake, Write};
 use zonepulse_wire::{Batch, Counter, Counters, Message, SystemBatch};
-
-/// The message's identity as the store writes it.
-pub(crate) fn identity(message: &Message) -> Identity {
-    identity_of(message.identity())
-}
 
 /// Adds a message, of whichever kind, to a write. Of a batch's coverage another epoch covers so much, milliseconds.
 pub(crate) fn add(message: Message, overlap_ms: u64, write: &mut Write<'_>) -> Result<Outcome, Error> {
@@ -23,26 +18,17 @@ pub(crate) fn add(message: Message, overlap_ms: u64, write: &mut Write<'_>) -> R
     }
 }
 
-pub(crate) fn identity_of(identity: zonepulse_wire::Identity) -> Identity {
-    let zonepulse_wire::Identity { server_id, epoch, seq } = identity;
-    Identity { server_id, epoch, seq }
-}
-
-fn evicted(evicted: Option<zonepulse_wire::Evicted>) -> Option<Evicted> {
-    evicted.map(|evicted| Evicted { batches: evicted.batches, from_s: evicted.from_s, until_s: evicted.until_s })
-}
-
 /// The metrics with their series numbered by the store.
 fn system_intake(batch: SystemBatch, write: &mut Write<'_>) -> SystemIntake {
     let ids = write
         .series_ids(batch.identity.server_id, batch.series.iter().map(|series| (series.metric.as_str(), series.label.as_str())));
     let series = ids.into_iter().zip(batch.series);
     SystemIntake {
-        identity: identity_of(batch.identity),
+        identity: batch.identity,
         start_s: batch.start_s,
         interval_s: batch.interval_s,
         slots: batch.slots,
-        evicted: evicted(batch.evicted),
+        evicted: batch.evicted,
         series: series.map(|(series_id, series)| SeriesIntake { series_id, values: series.values }).collect(),
     }
 }
@@ -75,13 +61,13 @@ fn intake(batch: &Batch, overlap_ms: u64, write: &mut Write<'_>) -> Intake {
         Some(IntakeRow { record_id, kind: row.kind, hits: row.hits, first_ms: at(row.first_ms), last_ms: at(row.last_ms) })
     });
     Intake {
-        identity: identity_of(batch.identity),
+        identity: batch.identity,
         start_s: batch.start_s,
         interval_s: batch.interval_s,
         covered_from_ms: batch.coverage.from_ms,
         covered_until_ms: batch.coverage.until_ms,
         counters: counters.iter().collect(),
-        evicted: evicted(batch.evicted),
+        evicted: batch.evicted,
         rows: rows.collect(),
     }
 }

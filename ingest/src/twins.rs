@@ -17,7 +17,8 @@ use crate::Error;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use zonepulse_store::{Overlap, OverlappingProbes, Store, Write};
+use zonepulse_model::OverlappingProbes;
+use zonepulse_store::{Overlap, Store, Write};
 use zonepulse_wire::{Batch, Coverage};
 
 /// So many rounds are no accident.
@@ -106,7 +107,7 @@ impl Twins {
         now_ms: u64,
     ) -> Result<u64, Error> {
         let Coverage { from_ms, until_ms } = batch.coverage;
-        let identity = crate::translate::identity_of(batch.identity);
+        let identity = batch.identity;
         let tolerance_ms = TOLERANCE_MS.min(batch.interval_ms() / 4);
         let overlap = write.overlap(&identity, from_ms, until_ms, tolerance_ms)?;
         let Some(News { server, becomes }) = self.news(identity.server_id, overlap.is_some(), pending) else { return Ok(0) };

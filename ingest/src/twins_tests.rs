@@ -1,7 +1,8 @@
 use super::*;
 use crate::translate;
-use zonepulse_store::{Options, SettingsOverride};
-use zonepulse_wire::{Counters, Identity, Records};
+use zonepulse_model::{Identity, SettingsOverride};
+use zonepulse_store::Options;
+use zonepulse_wire::{Counters, Records};
 
 const MINUTE_MS: u64 = 60_000;
 /// The one that began first.
@@ -18,7 +19,7 @@ impl Central {
     fn new(policy: OverlappingProbes) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
-        store.registry().add_server("ns1", false, String::new(), 0).unwrap();
+        store.registry().add_server("ns1", false, None, 0).unwrap();
         let set = |over: &mut SettingsOverride| {
             over.overlapping_probes = Some(policy);
             Ok::<_, zonepulse_store::Error>(())

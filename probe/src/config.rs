@@ -29,13 +29,13 @@ use crate::times::Bounds;
 use crate::{Error, central, deliver, spool};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use zonepulse_model::{Communication, Settings};
 use zonepulse_net::Trust;
 use zonepulse_net::amqp::{Address, check_queue};
 use zonepulse_net::tls::Authorities;
 use zonepulse_private::Secret;
 use zonepulse_program::config::{Schema, Sources, environment, read_file};
 use zonepulse_program::log::{Format, Level};
-use zonepulse_wire::Communication;
 
 /// Prefix of the environment variables.
 pub const ENVIRONMENT_PREFIX: &str = "ZONEPULSE_PROBE_";
@@ -241,7 +241,7 @@ impl Config {
             if holds { Ok(()) } else { Err(message.to_owned()) }
         };
         need(self.server_id != 0, "server_id: is missing; give the number that the central has for this server")?;
-        bounds::divides_300("interval_s", self.interval_s)?;
+        bounds::interval("interval_s", self.interval_s)?;
         self.check_capture()?;
         self.check_sources()?;
         self.system.check()?;
@@ -387,7 +387,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             server_id: 0,
-            interval_s: 60,
+            interval_s: Settings::default().dns_interval_s,
             dns_monitoring: true,
             source: None,
             capture: Capture::default(),

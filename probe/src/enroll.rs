@@ -15,11 +15,12 @@ use reqwest::header::CONTENT_TYPE;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use zonepulse_model::Communication;
 use zonepulse_net::tls::{Authorities, Fingerprint, Pinned};
 use zonepulse_net::{Trust, http};
 use zonepulse_private::Prepared;
 use zonepulse_private::Secret;
-use zonepulse_wire::{Communication, Enrollment, EnrollmentRequest};
+use zonepulse_wire::{Enrollment, EnrollmentRequest};
 
 const PATH: &str = "/api/v2/enrollments";
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -147,17 +148,12 @@ pub fn enroll(order: &Order) -> Result<Outcome, Refusal> {
     let enrollment = runtime.block_on(ask(order, &trust, pinned.as_ref()))?;
     let text = config_text(order, &files, &enrollment, existing.as_ref()).map_err(|error| Refusal::Lost(error.to_string()))?;
     let written =
-        [files.ca.as_ref(), Some(&files.token), has_pull_token(&enrollment).then_some(&files.pull_token), Some(&files.config)];
+        [files.ca.as_ref(), Some(&files.token), enrollment.pull_token.as_ref().map(|_| &files.pull_token), Some(&files.config)];
     let written = written.into_iter().flatten().map(|file| file.path().to_owned()).collect();
     let ca = pinned.and_then(|pinned| pinned.pem());
     files.write(ca.as_deref(), &enrollment, &text).map_err(|error| Refusal::Lost(error.to_string()))?;
     let Enrollment { server_id, server, .. } = enrollment;
     Ok(Outcome { server_id, server, files: written, is_renewed: existing.is_some() })
-}
-
-/// Whether the central is to show itself here; it gives no token where batches take another way.
-fn has_pull_token(enrollment: &Enrollment) -> bool {
-    !enrollment.pull_token.reveal().is_empty()
 }
 
 async fn ask(order: &Order, trust: &Trust, pinned: Option<&Pinned>) -> Result<Enrollment, Refusal> {
@@ -224,7 +220,14 @@ fn config_text(order: &Order, files: &Files, enrollment: &Enrollment, existing: 
     let name: String = enrollment.server.chars().filter(|letter| !letter.is_control()).collect();
     let first_line = format!("# Server {}, {name}: enrolled at {}.", enrollment.server_id, order.url);
     if let Some(existing) = existing {
-        return existing.with(&credentials(order, files, enrollment.server_id, url, has_pull_token(enrollment), &first_line));
+        return existing.with(&credentials(
+            order,
+            files,
+            enrollment.server_id,
+            url,
+            enrollment.pull_token.is_some(),
+            &first_line,
+        ));
     }
     let mut lines = vec![
         ("server_id = 1\n", format!("server_id = {}\n", enrollment.server_id)),
@@ -234,7 +237,7 @@ fn config_text(order: &Order, files: &Files, enrollment: &Enrollment, existing: 
         // Lets the central switch to pull remotely; the token comes with that change.
         ("# listen = \"0.0.0.0:8054\"\n", format!("listen = {}\n", quoted(PULL_LISTEN))),
     ];
-    if has_pull_token(enrollment) {
+    if enrollment.pull_token.is_some() {
         let pull_token = path(files.pull_token.path());
         lines.push(("# token_file = \"/etc/zonepulse-probe/pull-token\"\n", format!("token_file = {pull_token}\n")));
     }
@@ -287,8 +290,8 @@ impl Files {
             file.write(ca)?;
         }
         self.token.write(&format!("{}\n", enrollment.token.reveal()))?;
-        if has_pull_token(enrollment) {
-            self.pull_token.write(&format!("{}\n", enrollment.pull_token.reveal()))?;
+        if let Some(token) = &enrollment.pull_token {
+            self.pull_token.write(&format!("{}\n", token.reveal()))?;
         }
         Ok(self.config.write(text)?)
     }

@@ -33,8 +33,8 @@ fn central_with(communication: Communication, certified: Option<Certificate>) ->
                 assert!(!request.hostname.is_empty() && request.probe_version == env!("CARGO_PKG_VERSION"));
                 let settings = ProbeSettings { communication, ..ProbeSettings::default() };
                 // As the central does: nobody pulls with a token that nobody needs.
-                let pull_token = if communication == Communication::Pull { "pull-token" } else { "" };
-                let (token, pull_token) = ("server-token".into(), pull_token.into());
+                let pull_token = (communication == Communication::Pull).then(|| "pull-token".into());
+                let token = "server-token".into();
                 let enrollment =
                     Enrollment { server_id: 7, server: "ns\n1".into(), token, settings_version: 1, settings, pull_token };
                 Ok((StatusCode::CREATED, Json(enrollment)))

@@ -5,10 +5,11 @@ use crate::{config, spool};
 use reqwest::Client;
 use std::sync::atomic::Ordering;
 use tempfile::TempDir;
+use zonepulse_model::Identity;
 use zonepulse_net::Trust;
 use zonepulse_net::tls::{Authorities, Certificate};
 use zonepulse_wire::pull::messages;
-use zonepulse_wire::{Heartbeat, Identity, Message, ProbeSettings, SystemBatch};
+use zonepulse_wire::{Heartbeat, Message, ProbeSettings, SystemBatch};
 
 struct Probe {
     address: String,

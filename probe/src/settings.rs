@@ -19,10 +19,11 @@ use crate::config::{Config, Monitoring, Obedience, pull};
 use crate::spool::Spool;
 use crate::{Error, central, deliver};
 use serde::{Deserialize, Serialize};
+use zonepulse_model::Communication;
 use zonepulse_net::Trust;
 use zonepulse_net::amqp::Address;
 use zonepulse_private::Secret;
-use zonepulse_wire::{Communication, HeartbeatAnswer, ProbeSettings, RabbitmqSettings};
+use zonepulse_wire::{HeartbeatAnswer, ProbeSettings, RabbitmqSettings};
 
 pub use words::{Overridden, tell};
 

@@ -21,10 +21,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use zonepulse_model::{Communication, Identity};
 use zonepulse_wire::pull::{self, Confirmations, Confirmed};
-use zonepulse_wire::{
-    Batch, Communication, Heartbeat, HeartbeatAnswer, Identity, Message, ProbeSettings, State as Runs, SystemBatch,
-};
+use zonepulse_wire::{Batch, Heartbeat, HeartbeatAnswer, Message, ProbeSettings, State as Runs, SystemBatch};
 
 /// The central's state and answers.
 #[derive(Default)]

@@ -2,6 +2,7 @@
 
 use rocksdb::ErrorKind;
 use std::path::{Path, PathBuf};
+use zonepulse_model::BadSetting;
 
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +94,12 @@ pub enum Error {
     /// The disk or the file system failed. Nothing of the write was taken; it may be tried again.
     #[error("the database failed: {0}")]
     Database(#[from] rocksdb::Error),
+}
+
+impl From<BadSetting> for Error {
+    fn from(BadSetting { setting, reason }: BadSetting) -> Self {
+        Error::bad_setting(setting, reason)
+    }
 }
 
 impl Error {

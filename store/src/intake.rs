@@ -1,17 +1,7 @@
 //! What a batch brings, in the store's words.
 
 use zonepulse_dns::MessageKind;
-
-/// What makes a batch the same batch when it comes again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Identity {
-    /// The server that it is about.
-    pub server_id: u32,
-    /// A run of the server's probe.
-    pub epoch: u64,
-    /// Its number in that run.
-    pub seq: u64,
-}
+use zonepulse_model::{Evicted, Identity, Interval};
 
 /// The points of one server and interval, on their way in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +10,7 @@ pub struct Intake {
     pub identity: Identity,
     /// Start of the interval, Unix seconds, a multiple of its length.
     pub start_s: u64,
-    /// Length of the interval, seconds. It divides 300, so that no interval
-    /// lies across two buckets of any roll-up.
+    /// Length of the interval, seconds, as an [`Interval`] has it.
     pub interval_s: u32,
     /// When the probe began to listen, Unix milliseconds, within the interval.
     pub covered_from_ms: u64,
@@ -48,17 +37,6 @@ pub struct IntakeRow {
     pub first_ms: u64,
     /// The last one's time, Unix milliseconds, within the interval.
     pub last_ms: u64,
-}
-
-/// Batches that a probe gave up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Evicted {
-    /// How many.
-    pub batches: u64,
-    /// Start of the earliest one's interval, Unix seconds.
-    pub from_s: u64,
-    /// End of the latest one's interval, Unix seconds.
-    pub until_s: u64,
 }
 
 /// What became of a batch.
@@ -134,7 +112,7 @@ impl Intake {
 
     /// The first promise that the fields break, if any.
     pub(crate) fn broken_promise(&self) -> Option<&'static str> {
-        if self.interval_s == 0 || !300u32.is_multiple_of(self.interval_s) {
+        if Interval::new(self.interval_s).is_err() {
             return Some("interval_s");
         }
         if self.start_s >= 1 << 40 || !self.start_s.is_multiple_of(u64::from(self.interval_s)) {

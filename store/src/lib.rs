@@ -78,11 +78,10 @@ pub use dns::scan::Points;
 pub use dns::selection::{Kinds, Reading, Selection};
 pub use dns::sums::{Split, SplitKind, Sum, SumKind};
 pub use error::Error;
-pub use intake::{Evicted, Identity, Intake, IntakeRow, Outcome};
+pub use intake::{Intake, IntakeRow, Outcome};
 pub use level::Level;
 pub use precision::Precision;
 pub use rebuild::{Rebuild, Rebuilt};
-pub use registry::settings::{Communication, OverlappingProbes, Settings, SettingsOverride, bad_url};
 pub use registry::{
     Actor, AuditEntry, EnrollmentToken, Entered, GlobalSettings, Pull, Registry, Rights, Server, ServerNames, User, UserToken,
     are_alike,

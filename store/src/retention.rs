@@ -11,6 +11,7 @@ use crate::Level;
 use crate::database::key;
 use std::collections::BTreeMap;
 use zonepulse_codec::{Malformed, Reader, put};
+use zonepulse_model::Settings;
 
 const VERSION: u8 = 1;
 
@@ -27,6 +28,12 @@ impl Retention {
     /// Nothing ever expires.
     pub const FOREVER: Retention = Retention { raw_minutes: u32::MAX, aggregated_days: u32::MAX };
 
+    /// The default settings with this retention.
+    pub(crate) fn defaults(self) -> Settings {
+        let Retention { raw_minutes, aggregated_days } = self;
+        Settings { raw_retention_minutes: raw_minutes, aggregated_retention_days: aggregated_days, ..Settings::default() }
+    }
+
     /// The earliest start that is still answered, Unix seconds.
     pub fn kept_from_s(&self, level: Level, now_s: u64) -> u64 {
         let (count, unit_s) = match level {
@@ -37,9 +44,15 @@ impl Retention {
     }
 }
 
+impl From<&Settings> for Retention {
+    fn from(settings: &Settings) -> Self {
+        Retention { raw_minutes: settings.raw_retention_minutes, aggregated_days: settings.aggregated_retention_days }
+    }
+}
+
 impl Default for Retention {
     fn default() -> Self {
-        Retention { raw_minutes: 1440, aggregated_days: 30 }
+        Retention::from(&Settings::default())
     }
 }
 

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_store::{Identity, Intake, IntakeRow, OTHER, Options, Retention, SeriesIntake, Step, Store, SystemIntake, Write};
+use zonepulse_model::Identity;
+use zonepulse_store::{Intake, IntakeRow, OTHER, Options, Retention, SeriesIntake, Step, Store, SystemIntake, Write};
 
 const T0_S: u64 = 490_000 * 3600;
 const HOUR_S: u64 = 3600;
@@ -23,7 +24,7 @@ fn open(dir: &Path, options: Options, servers: u32) -> Store {
     let store = Store::open(dir, &options).unwrap();
     let known = store.registry().servers().unwrap().len() as u32;
     for number in known..servers {
-        store.registry().add_server(&format!("s{number}"), false, String::new(), 0).unwrap();
+        store.registry().add_server(&format!("s{number}"), false, None, 0).unwrap();
     }
     store
 }

@@ -6,12 +6,13 @@ use std::fs;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
+use zonepulse_model::{Evicted, Identity};
 use zonepulse_tests::api::{Row, number, text, time_ms};
 use zonepulse_tests::needs::test;
 use zonepulse_tests::probe::Settings;
 use zonepulse_tests::process::succeed;
 use zonepulse_tests::{Central, Probe, eventually, unix_ms};
-use zonepulse_wire::{Evicted, Identity, Series, SystemBatch};
+use zonepulse_wire::{Series, SystemBatch};
 
 pub fn trials() -> Vec<Trial> {
     vec![

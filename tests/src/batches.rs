@@ -2,7 +2,8 @@
 
 use super::Api;
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_wire::{Batch, Counter, Counters, Coverage, Evicted, Identity, Records, Row};
+use zonepulse_model::{Evicted, Identity};
+use zonepulse_wire::{Batch, Counter, Counters, Coverage, Records, Row};
 
 /// A point: hits of a record and kind in an interval.
 #[derive(Debug, Clone, PartialEq, Eq)]

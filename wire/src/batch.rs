@@ -2,6 +2,7 @@
 
 use crate::Counters;
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::{Evicted, Identity};
 
 /// The sums of one interval on one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,17 +26,6 @@ pub struct Batch {
     pub rows: Vec<Row>,
 }
 
-/// What makes a batch the same batch when it comes again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Identity {
-    /// The server that the batch is about, as the central numbers it; not 0.
-    pub server_id: u32,
-    /// A run of the probe: one epoch, one unbroken sequence.
-    pub epoch: u64,
-    /// The number of the batch in its epoch, at most [`MAX_SEQ`](crate::MAX_SEQ).
-    pub seq: u64,
-}
-
 /// The part of an interval in which a probe was listening, Unix milliseconds,
 /// from inclusive, until exclusive. Both lie within the interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,17 +34,6 @@ pub struct Coverage {
     pub from_ms: u64,
     /// End of coverage.
     pub until_ms: u64,
-}
-
-/// Batches that left a spool without being delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Evicted {
-    /// How many.
-    pub batches: u64,
-    /// Start of the earliest one's interval, Unix seconds.
-    pub from_s: u64,
-    /// End of the latest one's interval, Unix seconds.
-    pub until_s: u64,
 }
 
 /// The hits of one record and kind in the interval.

@@ -17,10 +17,11 @@
 
 use crate::bounds::{END_OF_TIME_S, MAX_COUNTER, MAX_COUNTERS, MAX_HITS, MAX_INTERVAL_S, is_in_time};
 use crate::envelope::{self, VERSION, put_evicted, read_evicted};
-use crate::{Batch, Counters, Coverage, Error, Identity, Records, Row};
+use crate::{Batch, Counters, Coverage, Error, Records, Row};
 use std::io::{self, Write};
 use zonepulse_codec::{Reader, put};
 use zonepulse_dns::{MessageKind, name};
+use zonepulse_model::Identity;
 
 /// Maximum number of records in a batch.
 pub const MAX_RECORDS: usize = 1 << 20;

@@ -1,10 +1,11 @@
 use super::*;
+use crate::Counter;
 use crate::bounds::{MAX_EVICTED, MAX_SEQ};
 use crate::envelope::{peek_identity, tests::with_body as with_body_of};
-use crate::extremes::{from_one_to, up_to};
-use crate::{Counter, Evicted};
 use proptest::prelude::*;
 use zonepulse_dns::RecordType;
+use zonepulse_fixtures::extremes::{from_one_to, up_to};
+use zonepulse_model::Evicted;
 
 fn small() -> Batch {
     let mut records = Records::new();

@@ -5,7 +5,7 @@
 //! enrolment token is then used up.
 
 use crate::settings::ProbeSettings;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zonepulse_private::{Secret, reveal};
 
 /// Who asks.
@@ -33,9 +33,19 @@ pub struct Enrollment {
     pub settings_version: u64,
     /// What the probe shall do.
     pub settings: ProbeSettings,
-    /// The token with which the central shows itself when it pulls; empty where batches take another way.
-    #[serde(default, serialize_with = "reveal")]
-    pub pull_token: Secret,
+    /// The token with which the central shows itself when it pulls; none where batches take another way.
+    #[serde(default, serialize_with = "reveal_or_empty", deserialize_with = "none_if_empty")]
+    pub pull_token: Option<Secret>,
+}
+
+/// No token travels as an empty one.
+fn reveal_or_empty<S: Serializer>(token: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(token.as_ref().map_or("", Secret::reveal))
+}
+
+fn none_if_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    let token = Secret::deserialize(deserializer)?;
+    Ok((!token.is_empty()).then_some(token))
 }
 
 #[cfg(test)]
@@ -50,8 +60,27 @@ mod tests {
             token: "hush".into(),
             settings_version: 1,
             settings: ProbeSettings::default(),
-            pull_token: "hush".into(),
+            pull_token: Some("hush".into()),
         };
         assert!(!format!("{enrollment:?}").contains("hush"));
+    }
+
+    #[test]
+    fn no_token_for_pulling_travels_as_an_empty_one() {
+        let none = Enrollment {
+            server_id: 7,
+            server: "ns1".into(),
+            token: "t".into(),
+            settings_version: 1,
+            settings: ProbeSettings::default(),
+            pull_token: None,
+        };
+        let text = serde_json::to_string(&none).unwrap();
+        assert!(text.ends_with(r#","pull_token":""}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Enrollment>(&text).unwrap(), none);
+        let one = Enrollment { pull_token: Some("p".into()), ..none };
+        let text = serde_json::to_string(&one).unwrap();
+        assert!(text.ends_with(r#","pull_token":"p"}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Enrollment>(&text).unwrap(), one);
     }
 }

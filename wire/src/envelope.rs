@@ -11,10 +11,10 @@
 //! every version up to its `seq`, so that a message of an unknown version can still be attributed.
 
 use crate::bounds::{END_OF_TIME_S, MAX_EVICTED, MAX_SEQ};
-use crate::{Evicted, Identity};
 use std::cell::RefCell;
 use std::io::Read;
 use zonepulse_codec::{Malformed, Reader, put};
+use zonepulse_model::{Evicted, Identity};
 
 /// No encoded batch is larger, bytes.
 pub const MAX_ENCODED_BYTES: usize = 16 << 20;

@@ -223,8 +223,9 @@ pub struct HeartbeatAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Communication, RabbitmqSettings};
+    use crate::settings::RabbitmqSettings;
     use proptest::prelude::*;
+    use zonepulse_model::Communication;
 
     #[test]
     fn what_a_later_version_adds_is_passed_over_and_what_is_optional_may_be_absent() {

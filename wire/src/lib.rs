@@ -32,15 +32,13 @@ mod bounds;
 mod codec;
 mod counter;
 mod envelope;
-#[cfg(test)]
-mod extremes;
 mod kept;
 mod mac;
 mod message;
 mod system;
 mod utc;
 
-pub use batch::{Batch, Coverage, Evicted, Identity, Records, Row};
+pub use batch::{Batch, Coverage, Records, Row};
 pub use bounds::{END_OF_TIME_S, MAX_COUNTER, MAX_COUNTERS, MAX_EVICTED, MAX_HITS, MAX_SEQ, MAX_VALUE};
 pub use codec::{MAX_RECORDS, MAX_ROWS, OTHER};
 pub use counter::{Counter, Counters};
@@ -50,6 +48,6 @@ pub use heartbeat::{BlindReason, Blindness, CaptureState, Component, Components,
 pub use kept::{KEPT_FROM_HEADER, KeptFrom, NotKeptFrom};
 pub use mac::{MAC_HEADER, MacKey};
 pub use message::{MEDIA_TYPE, Message};
-pub use settings::{Communication, ProbeSettings, RabbitmqSettings};
+pub use settings::{ProbeSettings, RabbitmqSettings};
 pub use system::{MAX_LABEL_BYTES, MAX_METRIC_BYTES, MAX_SERIES, MAX_SLOTS, MAX_SYSTEM_POINTS, Series, SystemBatch, is_metric};
 pub use utc::Utc;

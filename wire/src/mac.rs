@@ -14,10 +14,11 @@
 //! server that the batch names, so a batch signed with another server's token, or with a replaced
 //! one, is refused. A copy of a message is as good as the original: its identity counts once.
 
-use crate::{Error, Identity, peek_identity};
+use crate::{Error, peek_identity};
 use ring::{digest, hmac};
 use std::fmt;
 use subtle::ConstantTimeEq;
+use zonepulse_model::Identity;
 
 /// The AMQP header with the code.
 pub const MAC_HEADER: &str = "x-zonepulse-mac";

@@ -2,7 +2,8 @@
 
 use crate::envelope::{self, peek_version};
 use crate::system::SystemBatch;
-use crate::{Batch, Error, Evicted, Identity, peek_identity};
+use crate::{Batch, Error, peek_identity};
+use zonepulse_model::{Evicted, Identity};
 
 /// The media type of an encoded message, for HTTP and AMQP.
 pub const MEDIA_TYPE: &str = "application/vnd.zonepulse.batch";

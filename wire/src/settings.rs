@@ -6,14 +6,9 @@
 //! unreachable.
 
 use serde::{Deserialize, Serialize};
+use zonepulse_model::{Communication, Interval, Settings};
 use zonepulse_private::{Secret, reveal};
 
-/// The DNS interval unless it is set, seconds.
-pub const DEFAULT_DNS_INTERVAL_S: u32 = 60;
-/// The system interval unless it is set, seconds.
-pub const DEFAULT_SYSTEM_INTERVAL_S: u32 = 5;
-/// DNS intervals divide it, so that none lies across two buckets of a roll-up, seconds.
-pub const DNS_INTERVALS_DIVIDE_S: u32 = 300;
 /// The longest system interval, seconds.
 pub const MAX_SYSTEM_INTERVAL_S: u32 = 3600;
 
@@ -48,18 +43,6 @@ pub struct ProbeSettings {
     pub pull_token: Option<Secret>,
 }
 
-/// How batches come to the central.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Communication {
-    /// The probe sends to the central.
-    Http,
-    /// The probe sends to RabbitMQ, from which the central reads.
-    Rabbitmq,
-    /// The central fetches from the probe.
-    Pull,
-}
-
 /// Where the broker is, and as whom to speak to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RabbitmqSettings {
@@ -79,11 +62,25 @@ pub struct RabbitmqSettings {
 }
 
 impl ProbeSettings {
+    /// What a probe is told of a server's settings, without the broker and the token for pulling: whether it is told
+    /// these, the central decides.
+    pub fn of(settings: &Settings) -> ProbeSettings {
+        ProbeSettings {
+            dns_monitoring: settings.dns_monitoring,
+            dns_interval_s: settings.dns_interval_s,
+            system_monitoring: settings.system_monitoring,
+            system_interval_s: settings.system_interval_s,
+            communication: settings.communication,
+            api_url: (!settings.api_url.is_empty()).then(|| settings.api_url.clone()),
+            verify_ca: settings.verify_ca,
+            rabbitmq: None,
+            pull_token: None,
+        }
+    }
+
     /// Checks what no probe can do, and names the setting that is at fault.
     pub fn check(&self) -> Result<(), String> {
-        if self.dns_interval_s == 0 || !DNS_INTERVALS_DIVIDE_S.is_multiple_of(self.dns_interval_s) {
-            return Err(format!("dns_interval_s: must divide {DNS_INTERVALS_DIVIDE_S}, not {}", self.dns_interval_s));
-        }
+        Interval::new(self.dns_interval_s).map_err(|error| format!("dns_interval_s: {error}"))?;
         if !(1..=MAX_SYSTEM_INTERVAL_S).contains(&self.system_interval_s) {
             return Err(format!("system_interval_s: must be from 1 to {MAX_SYSTEM_INTERVAL_S}, not {}", self.system_interval_s));
         }
@@ -109,19 +106,23 @@ impl ProbeSettings {
     }
 }
 
+impl RabbitmqSettings {
+    /// The broker that a server's settings name.
+    pub fn of(settings: &Settings) -> RabbitmqSettings {
+        RabbitmqSettings {
+            address: settings.rabbitmq_address.clone(),
+            port: settings.rabbitmq_port,
+            tls: settings.rabbitmq_tls,
+            virtual_host: settings.rabbitmq_virtual_host.clone(),
+            user: settings.rabbitmq_user.clone(),
+            password: settings.rabbitmq_password.as_str().into(),
+        }
+    }
+}
+
 impl Default for ProbeSettings {
     fn default() -> Self {
-        ProbeSettings {
-            dns_monitoring: true,
-            dns_interval_s: DEFAULT_DNS_INTERVAL_S,
-            system_monitoring: true,
-            system_interval_s: DEFAULT_SYSTEM_INTERVAL_S,
-            communication: Communication::Http,
-            api_url: None,
-            verify_ca: true,
-            rabbitmq: None,
-            pull_token: None,
-        }
+        ProbeSettings::of(&Settings::default())
     }
 }
 

@@ -23,11 +23,12 @@
 //! Whoever measures rounds: percent to a tenth, loads to a hundredth, rates and bytes to whole numbers. Then
 //! a series has a scale, and most of its differences take a byte.
 
+use crate::Error;
 use crate::bounds::{END_OF_TIME_S, MAX_INTERVAL_S, is_in_time, is_value};
 use crate::envelope::{self, SYSTEM_VERSION as VERSION, put_evicted, read_evicted};
-use crate::{Error, Evicted, Identity};
 use zonepulse_codec::decimal::{self, MAX_INTEGER, MAX_SCALE, unzigzag, zigzag};
 use zonepulse_codec::{Malformed, Reader, put};
+use zonepulse_model::{Evicted, Identity};
 
 /// Maximum number of slots in a batch.
 pub const MAX_SLOTS: u32 = 4096;

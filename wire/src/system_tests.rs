@@ -1,9 +1,9 @@
 use super::*;
 use crate::bounds::{MAX_EVICTED, MAX_SEQ, MAX_VALUE};
 use crate::envelope::tests::with_body as with_body_of;
-use crate::extremes::{from_one_to, up_to};
 use crate::peek_identity;
 use proptest::prelude::*;
+use zonepulse_fixtures::extremes::{from_one_to, up_to};
 
 fn series(metric: &str, label: &str, values: &[Option<f64>]) -> Series {
     Series { metric: metric.to_owned(), label: label.to_owned(), values: values.to_vec() }

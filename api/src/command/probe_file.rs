@@ -5,6 +5,7 @@ use clap::Args;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use zonepulse_central::servers::probe_file::ProbeFile;
+use zonepulse_model::Interval;
 use zonepulse_private::Prepared;
 
 /// What a probe's configuration says, besides the server and its token, and where it is written.
@@ -49,13 +50,11 @@ impl ProbeArguments {
 
     /// Refuses what the probe would refuse.
     fn check(&self) -> Result<(), Error> {
-        if self.interval_s == 0 || !300u32.is_multiple_of(self.interval_s) {
-            return Err(Error::Argument(format!("--interval-s: {} does not divide 300", self.interval_s)));
-        }
+        Interval::new(self.interval_s).map_err(|error| Error::Argument(format!("--interval-s: {error}")))?;
         if self.ports.contains(&0) {
             return Err(Error::Argument("--port: must be from 1 to 65535, not 0".to_owned()));
         }
-        if let Some((url, what)) = self.url.as_deref().and_then(|url| Some((url, zonepulse_store::bad_url(url)?))) {
+        if let Some((url, what)) = self.url.as_deref().and_then(|url| Some((url, zonepulse_model::url::fault(url)?))) {
             return Err(Error::Argument(format!("--url: {url:?} {what}")));
         }
         if self.device.is_empty() || self.device.chars().any(|c| c.is_whitespace() || c.is_control()) {

@@ -106,7 +106,7 @@ impl Of {
         let registry = accounts::here(store);
         let server = self.server(store)?;
         let value = value.map_or(Value::Null, written);
-        let change = |over: &mut zonepulse_store::SettingsOverride| -> Result<(), Error> {
+        let change = |over: &mut zonepulse_model::SettingsOverride| -> Result<(), Error> {
             let patch = |value: Value| Patch::from(Map::from_iter([(key.to_owned(), value)]));
             let mut changed = over.clone();
             let done = apply(&mut changed, &patch(value.clone()));
@@ -145,7 +145,7 @@ mod tests {
     fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Default::default()).unwrap();
-        store.registry().add_server("ns1", false, String::new(), 0).unwrap();
+        store.registry().add_server("ns1", false, None, 0).unwrap();
         (dir, store)
     }
 
@@ -180,7 +180,7 @@ mod tests {
         let (_dir, store) = store();
         let refused = |key: &str, value: &str| Of { server: None }.set(&store, key, Some(value)).unwrap_err().to_string();
         assert!(refused("dns_interval", "30").starts_with("dns_interval: there is no such setting"));
-        assert!(refused("dns_interval_s", "7").starts_with("dns_interval_s: it has to divide 300"));
+        assert!(refused("dns_interval_s", "7").starts_with("dns_interval_s: must divide 300"));
         assert!(refused("verify_ca", "perhaps").starts_with("verify_ca: "));
     }
 }

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use zonepulse_central::accounts;
 use zonepulse_central::time::now_ms;
+use zonepulse_model::Interval;
 use zonepulse_private::Prepared;
 use zonepulse_tools::simulate::{Fleet, Known, Link, MAX_METRICS, MAX_RECORDS, Sent, read_servers, write_servers};
 
@@ -107,8 +108,8 @@ impl Simulate {
         }
         servers.truncate(wanted);
         let interval_s = self.interval_s;
-        if interval_s == 0 || !300u32.is_multiple_of(interval_s) {
-            return wrong(format!("--interval-s: {interval_s} does not divide 300"));
+        if let Err(error) = Interval::new(interval_s) {
+            return wrong(format!("--interval-s: {error}"));
         }
         if self.active == 0 || self.active > self.records {
             return wrong(format!("--active: {} is not from 1 to the {} of --records", self.active, self.records));

@@ -5,9 +5,9 @@ use crate::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
+use zonepulse_model::url;
 use zonepulse_net::amqp::{Address, check_queue};
 use zonepulse_program::config::values;
-use zonepulse_store::bad_url;
 
 /// More memory than any machine has, bytes.
 const MOST_MEMORY: u64 = 1 << 44;
@@ -30,7 +30,7 @@ impl Settings {
         if let Some(bad) = self.paths().into_iter().find_map(|(key, path)| Some((key, values::absolute(path).err()?))) {
             return Some(bad);
         }
-        if let Some((url, what)) = self.public_urls.iter().find_map(|url| Some((url, bad_url(url)?))) {
+        if let Some((url, what)) = self.public_urls.iter().find_map(|url| Some((url, url::fault(url)?))) {
             return Some(("public_urls", format!("{url:?} {what}")));
         }
         if let Err(what) = values::one_machine(&self.listen) {

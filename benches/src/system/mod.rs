@@ -10,7 +10,8 @@ mod victoria;
 
 use machines::{INTERVAL_S, Machine};
 use std::time::{Duration, Instant};
-use zonepulse_store::{Identity, Level, Options, Retention, SeriesIntake, Step, Store, SystemIntake, Write};
+use zonepulse_model::Identity;
+use zonepulse_store::{Level, Options, Retention, SeriesIntake, Step, Store, SystemIntake, Write};
 use zonepulse_tests::Central;
 use zonepulse_wire::{Message, Series, SystemBatch};
 
@@ -82,7 +83,7 @@ fn batches(minutes: u64) -> Vec<SystemBatch> {
                 values: slots.iter().map(|values| Some(values[*at])).collect(),
             };
             all.push(SystemBatch {
-                identity: zonepulse_wire::Identity { server_id, epoch: 1, seq: minute },
+                identity: Identity { server_id, epoch: 1, seq: minute },
                 start_s,
                 interval_s: INTERVAL_S as u32,
                 slots: SLOTS as u32,
@@ -110,9 +111,8 @@ fn add(write: &mut Write<'_>, batch: SystemBatch, ids: &[u32]) {
         ids[batch.identity.server_id as usize - 1],
         batch.series.iter().map(|series| (series.metric.as_str(), series.label.as_str())),
     );
-    let zonepulse_wire::Identity { server_id, epoch, seq } = batch.identity;
     let intake = SystemIntake {
-        identity: Identity { server_id: ids[server_id as usize - 1], epoch, seq },
+        identity: Identity { server_id: ids[batch.identity.server_id as usize - 1], ..batch.identity },
         start_s: batch.start_s,
         interval_s: batch.interval_s,
         slots: batch.slots,

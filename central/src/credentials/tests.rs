@@ -14,7 +14,7 @@ fn setup() -> (tempfile::TempDir, Credentials, String) {
     let ann = User { name, password_hash, administrator: false, created_ms: 1, rights, tokens: Vec::new() };
     store.registry().add_user(&ann).unwrap();
     let token = token::random().unwrap();
-    store.registry().add_server("ns1", false, token::hash(&token), 1).unwrap();
+    store.registry().add_server("ns1", false, Some(token::hash(&token)), 1).unwrap();
     (dir, Credentials::new(store).unwrap(), token)
 }
 

@@ -9,7 +9,7 @@ use super::{LATE_MS, Pulse, WINDOW_MS, Waiting};
 use crate::time::text;
 use std::net::IpAddr;
 use zonepulse_ingest::{Delivery, GivenUp, LiveProbes};
-use zonepulse_store::{Communication, Settings};
+use zonepulse_model::{Communication, Settings};
 use zonepulse_wire::{BlindReason, Blindness, Component, State};
 
 /// So young a probe may have no capture yet, seconds.

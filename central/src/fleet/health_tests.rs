@@ -25,7 +25,7 @@ impl Story {
     fn begin() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
-        store.registry().add_server("ns1", false, String::new(), 0).unwrap();
+        store.registry().add_server("ns1", false, None, 0).unwrap();
         Story { fleet: Fleet::new(store.clone(), at_ms(0)).unwrap(), evidence: Evidence::default(), store, _dir: dir }
     }
 

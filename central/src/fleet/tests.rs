@@ -30,7 +30,7 @@ pub fn heartbeat(sent_at_ms: u64) -> Heartbeat {
 fn fleet() -> (tempfile::TempDir, Store, Fleet) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &Options::default()).unwrap();
-    store.registry().add_server("ns1", false, String::new(), 0).unwrap();
+    store.registry().add_server("ns1", false, None, 0).unwrap();
     let fleet = Fleet::new(store.clone(), 1_000_000).unwrap();
     (dir, store, fleet)
 }
@@ -109,7 +109,7 @@ fn a_flood_of_heartbeats_takes_no_memory() {
 fn an_address_tells_the_server_unless_several_are_there() {
     let (_dir, store, fleet) = fleet();
     for name in ["ns2", "ns3"] {
-        store.registry().add_server(name, false, String::new(), 0).unwrap();
+        store.registry().add_server(name, false, None, 0).unwrap();
     }
     let address = |last: u8| IpAddr::from([192, 0, 2, last]);
     for (server_id, last) in [(1, 1), (2, 2), (3, 2)] {

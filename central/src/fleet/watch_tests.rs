@@ -28,7 +28,7 @@ impl Setup {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
         for name in servers {
-            store.registry().add_server(name, false, String::new(), 0).unwrap();
+            store.registry().add_server(name, false, None, 0).unwrap();
         }
         let fleet = Arc::new(Fleet::new(store.clone(), at_ms(0)).unwrap());
         let ingest = Ingest::start(store.clone(), zonepulse_ingest::Settings::default()).unwrap();
@@ -197,7 +197,7 @@ fn a_token_that_is_refused_where_several_servers_are_says_nothing_of_those_that_
 #[test]
 fn a_sample_has_no_health() {
     let setup = Setup::with_servers(&[]);
-    setup.store.registry().add_server("sample", true, String::new(), 0).unwrap();
+    setup.store.registry().add_server("sample", true, None, 0).unwrap();
     assert_eq!(setup.watch.all(at_ms(10)).unwrap()[0].1.health(), None);
     assert_eq!(setup.look([10, 15, 1000]), Vec::<String>::new());
 }

@@ -9,7 +9,8 @@ use crate::rights::Caller;
 use crate::time::now_ms;
 use crate::{Central, Error};
 use zonepulse_ingest::fleet::probe_settings;
-use zonepulse_wire::{Communication, Enrollment, EnrollmentRequest};
+use zonepulse_model::Communication;
+use zonepulse_wire::{Enrollment, EnrollmentRequest};
 
 /// What of an operating system's name is kept, characters.
 const OS_CHARACTERS: usize = 60;
@@ -24,10 +25,10 @@ pub fn enroll(central: &Central, caller: &Caller, request: &EnrollmentRequest) -
     let (made, pull_token) = (token::random()?, token::random()?);
     let registry = central.store().registry().by(caller.actor(now_ms));
     let enrolled = registry.enroll(server_id, hash, now_ms, |server| {
-        server.token_hash = token::hash(&made);
+        server.token_hash = Some(token::hash(&made));
         // Who enrols with a token that a user made must not learn what opens the probe that was there before.
-        if !server.pull.url.is_empty() && (server.pull.token.is_empty() || !server.trusted) {
-            server.pull.token = pull_token;
+        if !server.pull.url.is_empty() && (server.pull.token.is_none() || !server.trusted) {
+            server.pull.token = Some(pull_token);
         }
         if server.os.is_empty() {
             server.os = request.os.chars().filter(|c| !c.is_control()).take(OS_CHARACTERS).collect();
@@ -39,13 +40,13 @@ pub fn enroll(central: &Central, caller: &Caller, request: &EnrollmentRequest) -
     tracing::info!(server_id, server = server.name, host = request.hostname, "a probe was enrolled");
     let settings_version = registry.global()?.version;
     let settings = probe_settings(&registry.effective_settings(server_id)?, &server);
-    let pull_token = if settings.communication == Communication::Pull { server.pull.token } else { String::new() };
+    let pull_token = server.pull.token.filter(|_| settings.communication == Communication::Pull);
     Ok(Enrollment {
         server_id,
         token: made.into(),
         settings_version,
         settings,
-        pull_token: pull_token.into(),
+        pull_token: pull_token.map(Into::into),
         server: server.name,
     })
 }

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use zonepulse_ingest::Error;
 use zonepulse_ingest::pull::{Fleet, Target};
+use zonepulse_model::Communication;
 use zonepulse_net::Trust;
-use zonepulse_store::Communication;
 use zonepulse_wire::{Heartbeat, HeartbeatAnswer};
 
 /// The servers of this central whose settings say `pull`.
@@ -30,16 +30,17 @@ impl Pulling {
         let registry = self.central.store().registry();
         let mut targets = Vec::new();
         for server in registry.servers()? {
-            if server.is_removed() || server.pull.url.is_empty() || server.pull.token.is_empty() {
+            if server.is_removed() || server.pull.url.is_empty() {
                 continue;
             }
+            let Some(token) = server.pull.token else { continue };
             let settings = registry.effective_settings(server.id)?;
             if settings.communication == Communication::Pull {
                 let trust = if settings.verify_ca { self.trust.clone() } else { Trust::Anybody };
                 targets.push(Target {
                     server_id: server.id,
                     url: server.pull.url,
-                    token: server.pull.token.into(),
+                    token: token.into(),
                     trust,
                     connect_timeout: Duration::from_millis(u64::from(settings.api_timeout_ms)),
                 });
@@ -99,7 +100,7 @@ mod tests {
         let pulling = Pulling::new(central, own.clone());
         assert!(pulling.targets().unwrap().is_empty());
 
-        let server = store.registry().add_server("ns1", false, String::new(), 0).unwrap();
+        let server = store.registry().add_server("ns1", false, None, 0).unwrap();
         let change = |fill: fn(&mut Server)| {
             let registry = store.registry().as_owner();
             let changed = registry.change_server(server.id, "changed", |server| {
@@ -112,7 +113,7 @@ mod tests {
         let targets = change(|server| {
             server.overrides.communication = Some(Communication::Pull);
             server.pull.url = "https://ns1.example:8054".to_owned();
-            server.pull.token = "token".to_owned();
+            server.pull.token = Some("token".to_owned());
         });
         let expected = Target {
             server_id: 1,

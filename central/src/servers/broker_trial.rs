@@ -8,10 +8,10 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use zonepulse_ingest::amqp::trial::{Attempt, Finding};
+use zonepulse_model::Settings;
 use zonepulse_net::Trust;
 use zonepulse_net::tls::Authorities;
 use zonepulse_private::Secret;
-use zonepulse_store::Settings;
 
 /// Attempts at a time: each is a connection, and somebody who waits for it.
 static ATTEMPTS: Semaphore = Semaphore::const_new(4);

@@ -68,10 +68,12 @@ impl ServerChange {
         set(&mut server.notes, self.notes);
         set(&mut server.services, self.services);
         set(&mut server.pull.url, self.pull_url);
-        set(&mut server.pull.token, self.pull_token.map(|token| token.reveal().to_owned()));
+        if let Some(token) = self.pull_token {
+            server.pull.token = (!token.is_empty()).then(|| token.reveal().to_owned());
+        }
         set(&mut server.trusted, self.trusted);
-        if !server.pull.url.is_empty() && server.pull.token.is_empty() {
-            server.pull.token = made;
+        if !server.pull.url.is_empty() {
+            server.pull.token.get_or_insert(made);
         }
         self.settings.map_or(Ok(()), |patch| settings::apply(&mut server.overrides, &patch))
     }

@@ -21,8 +21,9 @@ use change::ServerChange;
 use probe_file::ProbeFile;
 use secret::{CA_FILE, Credential, Occasion, ServerSecret, enroll_command};
 use std::path::PathBuf;
+use zonepulse_model::Settings;
 use zonepulse_private::Secret;
-use zonepulse_store::{Server, Settings};
+use zonepulse_store::Server;
 
 /// A server, and what holds for it.
 #[derive(Debug, Clone)]

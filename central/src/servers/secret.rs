@@ -50,9 +50,10 @@ impl ServerSecret {
         server.trusted = trusted;
         let hash = token::hash(self.text.reveal());
         (server.token_hash, server.enrollment) = match self.credential {
-            Credential::Token => (hash, None),
+            Credential::Token => (Some(hash), None),
             Credential::EnrollmentToken => {
-                (token::hash(self.nobodys.reveal()), Some(EnrollmentToken { hash, expires_ms: self.expires_ms }))
+                let nobodys = token::hash(self.nobodys.reveal());
+                (Some(nobodys), Some(EnrollmentToken { hash, expires_ms: self.expires_ms }))
             }
         };
     }

@@ -9,7 +9,8 @@ use crate::{Central, Error};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fmt;
-use zonepulse_store::{Entered, GlobalSettings, Settings, SettingsOverride};
+use zonepulse_model::{Settings, SettingsOverride};
+use zonepulse_store::{Entered, GlobalSettings};
 
 /// What is not shown, and whether there is one, which is.
 const PASSWORD: &str = "rabbitmq_password";

@@ -3,9 +3,10 @@ use crate::times::now_ms;
 use lapin::types::{AMQPValue, FieldArray, LongString};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use zonepulse_model::Identity;
 use zonepulse_net::Trust;
 use zonepulse_store::{Options, Report, Store};
-use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, MAC_HEADER, MacKey, Records};
+use zonepulse_wire::{Batch, Counter, Counters, Coverage, MAC_HEADER, MacKey, Records};
 
 const TOKEN: &str = "token of 1";
 /// Its SHA-256.
@@ -25,7 +26,7 @@ impl Central {
     fn new(settings: crate::Settings, added_ms: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
-        store.registry().add_server("one", false, HASH.to_owned(), added_ms).unwrap();
+        store.registry().add_server("one", false, Some(HASH.to_owned()), added_ms).unwrap();
         let ingest = Ingest::start(store.clone(), settings).unwrap();
         ingest.broker.starting();
         let url = "amqp://127.0.0.1:1/%2f".into();

@@ -112,7 +112,7 @@ pub(super) fn sender(store: &Store, bytes: &[u8], mac: Option<&str>) -> Result<u
     let server_id = peek_identity(bytes).map_err(Error::from)?.server_id;
     let server = store.registry().server(server_id).map_err(Error::from)?;
     let server = server.filter(|server| !server.is_removed()).ok_or(Error::UnknownServer(server_id))?;
-    let key = MacKey::of_token_hash(&server.token_hash).ok_or(Fault::NoToken(server_id))?;
+    let key = server.token_hash.as_deref().and_then(MacKey::of_token_hash).ok_or(Fault::NoToken(server_id))?;
     let mac = mac.ok_or(Fault::Unsigned)?;
     if key.verifies(bytes, mac) { Ok(server_id) } else { Err(Fault::WrongSignature(server_id)) }
 }
@@ -164,8 +164,9 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zonepulse_model::Identity;
     use zonepulse_store::{Options, Server};
-    use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records};
+    use zonepulse_wire::{Batch, Counters, Coverage, Records};
 
     /// SHA-256 in hexadecimal of `token of 1` and `token of 2`.
     const HASHES: [&str; 2] = [
@@ -177,7 +178,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options::default()).unwrap();
         for (name, hash) in ["one", "two"].into_iter().zip(HASHES) {
-            store.registry().add_server(name, false, hash.to_owned(), 0).unwrap();
+            store.registry().add_server(name, false, Some(hash.to_owned()), 0).unwrap();
         }
         (dir, store)
     }
@@ -233,10 +234,10 @@ mod tests {
     #[test]
     fn a_token_that_was_replaced_or_taken_back_signs_nothing() {
         let (_dir, store) = store();
-        change(&store, |server| server.token_hash = HASHES[1].to_owned());
+        change(&store, |server| server.token_hash = Some(HASHES[1].to_owned()));
         assert_eq!(judged(&store, 1, "token of 1"), Err("wrong_signature"));
         assert_eq!(judged(&store, 1, "token of 2"), Ok(1));
-        change(&store, |server| server.token_hash = String::new());
+        change(&store, |server| server.token_hash = None);
         assert_eq!(judged(&store, 1, ""), Err("no_token"));
         store.registry().remove_server(2, 1, false).unwrap();
         assert_eq!(judged(&store, 2, "token of 2"), Err("unknown_server"));

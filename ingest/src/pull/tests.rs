@@ -9,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 use zonepulse_store::{Options, Store};
 use zonepulse_wire::pull::put_message;
 use zonepulse_wire::{
-    Batch, CaptureState, Components, Counters, Coverage, Identity, ProbeSettings, Records, Row, SpoolState, State as Running,
+    Batch, CaptureState, Components, Counters, Coverage, ProbeSettings, Records, Row, SpoolState, State as Running,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -148,7 +149,7 @@ fn central(url: &str, token: &str) -> Central {
 fn central_that(url: &str, token: &str, change: impl FnOnce(&mut Settings)) -> Central {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &Options::default()).unwrap();
-    store.registry().add_server("one", false, String::new(), 0).unwrap();
+    store.registry().add_server("one", false, None, 0).unwrap();
     let ingest = Ingest::start(store.clone(), crate::Settings::default()).unwrap();
     let fleet = Arc::new(Known::default());
     lock(&fleet.targets).push(target(url, token));

@@ -175,7 +175,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::Instant;
     use zonepulse_dns::{MessageKind, RecordType};
-    use zonepulse_wire::{Coverage, Identity, Records, Row};
+    use zonepulse_model::Identity;
+    use zonepulse_wire::{Coverage, Records, Row};
 
     /// A one-minute interval, long ago, that either source may cover.
     fn batch(rows: &[(&str, u16, u64)]) -> Batch {

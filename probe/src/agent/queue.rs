@@ -3,7 +3,8 @@
 use crate::spool::merge_evicted;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use zonepulse_wire::{Evicted, Message};
+use zonepulse_model::Evicted;
+use zonepulse_wire::Message;
 
 /// Batches on their way to the spool. Adding one never blocks: if the queue is full, the oldest are
 /// displaced, and the next batch taken out reports the loss.
@@ -129,7 +130,8 @@ mod tests {
     use super::*;
     use crate::spool::testing::empty_batch;
     use zonepulse_dns::{MessageKind, RecordType};
-    use zonepulse_wire::{Batch, Identity, Row};
+    use zonepulse_model::Identity;
+    use zonepulse_wire::{Batch, Row};
 
     fn batch(seq: u64) -> Batch {
         empty_batch(Identity { server_id: 1, epoch: 1, seq })

@@ -100,7 +100,8 @@ mod tests {
     use super::*;
     use crate::spool::{self, Spool};
     use tempfile::TempDir;
-    use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records};
+    use zonepulse_model::Identity;
+    use zonepulse_wire::{Batch, Counters, Coverage, Records};
 
     fn refuse(dir: &Path, seqs: std::ops::Range<u64>) {
         let settings =

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use zonepulse_model::Interval;
 use zonepulse_program::config::values;
 
 /// More memory or disk than any machine has, bytes.
@@ -24,12 +25,9 @@ pub(super) fn within(key: &str, value: u64, range: RangeInclusive<u64>) -> Resul
     values::within(value, &range).map_err(of(key))
 }
 
-/// A length has to divide the five minutes of a roll-up.
-pub(super) fn divides_300(key: &str, value: u32) -> Result<(), String> {
-    if value != 0 && 300u32.is_multiple_of(value) {
-        return Ok(());
-    }
-    Err(format!("{key}: must divide 300 (such as 5, 10, 30, 60 or 300), so that sums of 5 minutes stay exact, not {value}"))
+/// A length has to be that of an interval.
+pub(super) fn interval(key: &str, seconds: u32) -> Result<(), String> {
+    Interval::new(seconds).map(|_| ()).map_err(|error| format!("{key}: {error}"))
 }
 
 /// Requires an address of a single machine, with a port.

@@ -7,7 +7,7 @@ use crate::{Error, deliver};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use zonepulse_wire::Communication;
+use zonepulse_model::Communication;
 
 /// `[central]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]

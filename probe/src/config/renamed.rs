@@ -17,7 +17,7 @@ mod tests {
     use super::*;
     use crate::config::{Argument, Config};
     use std::path::Path;
-    use zonepulse_wire::Communication;
+    use zonepulse_model::Communication;
 
     /// Parses a configuration from a file, the environment and arguments.
     fn read(text: &str, environment: &[(&str, &str)], arguments: &[&str]) -> Result<Config, String> {

@@ -2,7 +2,8 @@
 
 use super::{Config, bounds};
 use serde::Deserialize;
-use zonepulse_wire::settings::{DEFAULT_SYSTEM_INTERVAL_S, MAX_SYSTEM_INTERVAL_S};
+use zonepulse_model::Settings;
+use zonepulse_wire::settings::MAX_SYSTEM_INTERVAL_S;
 
 /// What is monitored, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct System {
 
 impl System {
     pub(super) fn check(&self) -> Result<(), String> {
-        bounds::divides_300("system.interval_s", self.interval_s)?;
+        bounds::interval("system.interval_s", self.interval_s)?;
         bounds::within("system.batch_s", self.batch_s.into(), 1..=MAX_SYSTEM_INTERVAL_S.into())
     }
 }
@@ -50,6 +51,6 @@ impl Config {
 
 impl Default for System {
     fn default() -> Self {
-        System { enabled: true, interval_s: DEFAULT_SYSTEM_INTERVAL_S, batch_s: 60 }
+        System { enabled: true, interval_s: Settings::default().system_interval_s, batch_s: 60 }
     }
 }

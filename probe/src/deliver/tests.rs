@@ -7,8 +7,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use tempfile::TempDir;
+use zonepulse_model::Identity;
 use zonepulse_private::Secret;
-use zonepulse_wire::{Batch, Coverage, Identity, KEPT_FROM_HEADER, peek_identity};
+use zonepulse_wire::{Batch, Coverage, KEPT_FROM_HEADER, peek_identity};
 
 type Respond = dyn Fn(u64) -> u16 + Send + Sync;
 

@@ -8,9 +8,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use tempfile::TempDir;
+use zonepulse_model::Communication;
 use zonepulse_net::Trust;
 use zonepulse_private::Secret;
-use zonepulse_wire::{Communication, ProbeSettings, State};
+use zonepulse_wire::{ProbeSettings, State};
 
 type Heard = Arc<Mutex<Vec<Heartbeat>>>;
 

@@ -10,7 +10,8 @@ use crate::tally::Table;
 use crate::times::LATEST_MS;
 use std::collections::VecDeque;
 use zonepulse_dns::MessageKind;
-use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity};
+use zonepulse_model::Identity;
+use zonepulse_wire::{Batch, Counter, Counters, Coverage};
 
 /// How long after its end an interval closes, milliseconds. Covers frames held back in the ring
 /// between kernel and probe, and frames out of order.

@@ -2,7 +2,7 @@
 
 use super::Kept;
 use crate::config::Config;
-use zonepulse_wire::{Communication, ProbeSettings, RabbitmqSettings};
+use zonepulse_wire::{ProbeSettings, RabbitmqSettings};
 
 /// A configured value that the central overrides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Overridden {
             }
         };
         let communications = [config.deliver.communication, default.deliver.communication, settings.communication];
-        compare("deliver.communication", "communication", communications.map(|way| name(way).to_owned()));
+        compare("deliver.communication", "communication", communications.map(|way| way.as_str().to_owned()));
         let intervals = [config.interval_s, default.interval_s, settings.dns_interval_s];
         compare("interval_s", "dns_interval_s", intervals.map(|interval_s| interval_s.to_string()));
         let monitored = [config.dns_monitoring, default.dns_monitoring, settings.dns_monitoring];
@@ -72,20 +72,12 @@ pub fn tell(kept: &Kept) {
         dns_interval_s,
         system_monitoring,
         system_interval_s,
-        communication = name(*communication),
+        communication = communication.as_str(),
         api_url,
         verify_ca,
         rabbitmq = rabbitmq.as_ref().map(broker),
         "the central's settings are in force"
     );
-}
-
-fn name(communication: Communication) -> &'static str {
-    match communication {
-        Communication::Http => "http",
-        Communication::Rabbitmq => "rabbitmq",
-        Communication::Pull => "pull",
-    }
 }
 
 /// Where it is, without user and password.

@@ -3,7 +3,8 @@
 use super::*;
 use look::Server;
 use zonepulse_dns::RecordType;
-use zonepulse_wire::{Counters, Coverage, Identity, Records, Row};
+use zonepulse_model::Identity;
+use zonepulse_wire::{Counters, Coverage, Records, Row};
 
 const INTERVAL_S: u32 = 60;
 /// The start of an interval.

@@ -16,7 +16,8 @@ use super::names::NOTE;
 use crate::Error;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use zonepulse_wire::{Counter, Evicted, Message};
+use zonepulse_model::Evicted;
+use zonepulse_wire::{Counter, Message};
 
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -172,7 +173,7 @@ pub fn merge_evicted(one: Option<Evicted>, other: Option<Evicted>) -> Option<Evi
 /// `[batches, from_s, until_s]`: the wire crate does not use serde.
 mod evicted {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use zonepulse_wire::Evicted;
+    use zonepulse_model::Evicted;
 
     pub(super) fn serialize<S: Serializer>(evicted: &Option<Evicted>, serializer: S) -> Result<S::Ok, S::Error> {
         evicted.map(|evicted| [evicted.batches, evicted.from_s, evicted.until_s]).serialize(serializer)

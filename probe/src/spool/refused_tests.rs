@@ -5,7 +5,8 @@ use super::super::{MIN_BYTES, Settings, Spool};
 use super::*;
 use std::sync::atomic::Ordering;
 use tempfile::TempDir;
-use zonepulse_wire::{Batch, Counter, Evicted, Identity, Message};
+use zonepulse_model::{Evicted, Identity};
+use zonepulse_wire::{Batch, Counter, Message};
 
 fn batch(seq: u64) -> Batch {
     empty_batch(Identity { server_id: 7, epoch: 9, seq })

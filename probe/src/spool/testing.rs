@@ -1,6 +1,7 @@
 //! Batches for tests of the spool.
 
-use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records};
+use zonepulse_model::Identity;
+use zonepulse_wire::{Batch, Counters, Coverage, Records};
 
 /// A batch without rows, for the minute given by its sequence number.
 pub(crate) fn empty_batch(identity: Identity) -> Batch {

@@ -2,7 +2,8 @@ use super::*;
 use std::fs;
 use tempfile::TempDir;
 use zonepulse_dns::{MessageKind, RecordType};
-use zonepulse_wire::{Batch, Counter, Counters, Coverage, Evicted, Identity, Records, Row, SystemBatch};
+use zonepulse_model::{Evicted, Identity};
+use zonepulse_wire::{Batch, Counter, Counters, Coverage, Records, Row, SystemBatch};
 
 const START_S: u64 = 1_767_225_600;
 const EPOCH: u64 = 1_767_225_601_234_567_890;

@@ -2,7 +2,8 @@
 
 use super::Reading;
 use std::collections::BTreeMap;
-use zonepulse_wire::{Identity, MAX_LABEL_BYTES, MAX_SERIES, MAX_SLOTS, MAX_SYSTEM_POINTS, Series, SystemBatch};
+use zonepulse_model::Identity;
+use zonepulse_wire::{MAX_LABEL_BYTES, MAX_SERIES, MAX_SLOTS, MAX_SYSTEM_POINTS, Series, SystemBatch};
 
 /// Fills batches one by one. A batch ends at a multiple of its length on the clock, so that the
 /// batches of all probes are aligned.

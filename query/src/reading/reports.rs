@@ -55,7 +55,7 @@ impl Reports {
         let number = |of: &dyn Fn(&Report) -> u64| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(self.reports.iter().map(|report| measure(of(report)))))
         };
-        let evicted = |of: fn(&zonepulse_store::Evicted) -> u64| -> ArrayRef {
+        let evicted = |of: fn(&zonepulse_model::Evicted) -> u64| -> ArrayRef {
             let times =
                 self.reports.iter().map(|report| report.evicted.as_ref().map(|evicted| ms(of(evicted).saturating_mul(1000))));
             Arc::new(TimestampMillisecondArray::from_iter(times).with_timezone("UTC"))

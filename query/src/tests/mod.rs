@@ -17,7 +17,8 @@ mod totals;
 
 use crate::{Answer, Clock, Engine, Error, Filter, Options, Page, SortKey, TimeRange};
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_store::{Identity, Intake, IntakeRow, Outcome, Store};
+use zonepulse_model::Identity;
+use zonepulse_store::{Intake, IntakeRow, Outcome, Store};
 
 /// 2026-01-01T00:00:00Z, seconds.
 pub(super) const T0_S: u64 = 1_767_225_600;
@@ -54,7 +55,7 @@ impl Content {
         };
         let store = Store::open(dir.path(), &small).unwrap();
         for name in servers {
-            store.registry().add_server(name, *name == "sample", String::new(), T0_MS).unwrap();
+            store.registry().add_server(name, *name == "sample", None, T0_MS).unwrap();
         }
         let engine = Engine::with_clock(store.clone(), options, clock).unwrap();
         Content { store, engine, seq: 0, _dir: dir }

@@ -110,8 +110,8 @@ async fn a_blind_probes_hits_are_a_rate_and_no_observation() {
 async fn a_server_counts_from_when_it_was_registered_until_it_was_removed() {
     let mut content = Content::new(&["alpha"]);
     let registry = content.store.registry();
-    registry.add_server("silent", false, String::new(), T0_MS + 60_000).unwrap();
-    registry.add_server("gone", false, String::new(), T0_MS).unwrap();
+    registry.add_server("silent", false, None, T0_MS + 60_000).unwrap();
+    registry.add_server("gone", false, None, T0_MS).unwrap();
     registry.remove_server(3, T0_MS + 120_000, false).unwrap();
     (0..3).for_each(|minute| content.part(1, minute * 60, (0, 60), 60, 0));
     let found = content.minutes(3, By::SELECTION, &["observed_servers", "servers"]).await;

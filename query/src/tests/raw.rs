@@ -225,7 +225,7 @@ async fn coverage_says_what_was_observed_and_what_was_lost() {
     content.intake(1, 0, 60, &[("a.", "A", "request", 5, 0)], |intake| {
         intake.counters = vec![(2, 9), (10, 3), (22, 1), (40, 7), (999, 2)];
         intake.covered_from_ms += 1500;
-        intake.evicted = Some(zonepulse_store::Evicted { batches: 2, from_s: T0_S - 120, until_s: T0_S });
+        intake.evicted = Some(zonepulse_model::Evicted { batches: 2, from_s: T0_S - 120, until_s: T0_S });
     });
     content.batch(2, 0, 60, &[]);
     let answer = content.engine.coverage(&[], whole(), &page()).await.unwrap();

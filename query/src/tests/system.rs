@@ -2,7 +2,8 @@ use super::*;
 use crate::{By, SqlAnswer, SystemFilter};
 use expect_test::{Expect, expect};
 use futures::TryStreamExt;
-use zonepulse_store::{Identity, SeriesIntake, SystemIntake};
+use zonepulse_model::Identity;
+use zonepulse_store::{SeriesIntake, SystemIntake};
 
 /// Metric, label, and the values of slots of five seconds from a second on.
 type Measured<'a> = (&'a str, &'a str, &'a [Option<f64>]);
@@ -16,7 +17,7 @@ pub(super) fn measured_after_loss(
     server_id: u32,
     after_s: u64,
     series: &[Measured<'_>],
-    evicted: Option<zonepulse_store::Evicted>,
+    evicted: Option<zonepulse_model::Evicted>,
 ) {
     let mut write = content.store.begin();
     let ids = write.series_ids(server_id, series.iter().map(|(metric, label, _)| (*metric, *label)));
@@ -59,7 +60,7 @@ async fn what_was_given_up_is_told_in_the_coverage_and_makes_no_time_observed() 
     let mut content = Content::new(&["alpha"]);
     content.batch(1, 0, 60, &[("a.", "A", "request", 5, 0)]);
     measured(&mut content, 1, 0, &[("load_1m", "", &[Some(1.0)])]);
-    let evicted = Some(zonepulse_store::Evicted { batches: 3, from_s: T0_S + 60, until_s: T0_S + 180 });
+    let evicted = Some(zonepulse_model::Evicted { batches: 3, from_s: T0_S + 60, until_s: T0_S + 180 });
     measured_after_loss(&mut content, 1, 180, &[("load_1m", "", &[Some(1.0)])], evicted);
     content.batch(1, 240, 60, &[("a.", "A", "request", 5, 0)]);
     let answer = content.engine.coverage(&[], whole(), &page()).await.unwrap();

@@ -7,6 +7,7 @@ use crate::system::value::GROUP;
 use crate::system::value::{self, Buckets, Decoder, Encoder, Raw, RolledUp};
 use crate::{Error, Inner, Level};
 use zonepulse_codec::Malformed;
+use zonepulse_model::Identity;
 
 /// What a walk found of metrics.
 #[derive(Debug, Default)]
@@ -27,7 +28,7 @@ struct Walk<'a> {
 }
 
 /// Says whether a batch with this start was committed, as far as that is known.
-type HasMarker<'a> = &'a dyn Fn(&crate::Identity, u64) -> bool;
+type HasMarker<'a> = &'a dyn Fn(&Identity, u64) -> bool;
 
 /// Looks at all of it.
 pub(crate) fn check(inner: &Inner, expiry: &Expiry, has_marker: HasMarker<'_>) -> Result<Found, Error> {

@@ -12,7 +12,6 @@ use crate::database::key::{self, GROUP};
 use crate::dns::block::Sections;
 use crate::dns::parts::{Parts, read_parts, roll_up};
 use crate::dns::value::{self, Decoder};
-use crate::intake::Identity;
 use crate::reports::report::{Report, SystemReport};
 use crate::retention::Expiry;
 use crate::totals::Group;
@@ -22,6 +21,7 @@ use crate::{Error, Inner, Level, Precision, rebuild};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use zonepulse_codec::Malformed;
+use zonepulse_model::Identity;
 
 /// What a walk through the store found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -27,7 +27,7 @@
 //! metrics have families of their own with the same keys.
 
 use crate::Level;
-use crate::intake::Identity;
+use zonepulse_model::Identity;
 
 pub(crate) const NAMES: &str = "names";
 pub(crate) const OPEN: &str = "open";

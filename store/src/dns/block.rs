@@ -147,9 +147,10 @@ fn age_bytes(interval_s: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::intake::{Identity, IntakeRow};
-    use crate::tests::extremes::{from_one_to, up_to};
+    use crate::intake::IntakeRow;
     use proptest::prelude::*;
+    use zonepulse_fixtures::extremes::{from_one_to, up_to};
+    use zonepulse_model::Identity;
 
     fn intake(interval_s: u32, rows: Vec<IntakeRow>) -> Intake {
         let identity = Identity { server_id: 1, epoch: 2, seq: 3 };

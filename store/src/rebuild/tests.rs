@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::database::testing::{End, end_at};
-use crate::{Actor, Identity, Intake, IntakeRow, Options, Outcome, Retention, Step, Store, SystemIntake};
+use crate::tests::minute;
+use crate::{Actor, IntakeRow, Options, Outcome, Retention, Step, Store, SystemIntake};
 use std::path::Path;
 use zonepulse_dns::RecordType;
+use zonepulse_model::Identity;
 
 /// A full hour in 2025.
 const T0_S: u64 = 487_000 * 3600;
@@ -25,31 +27,17 @@ fn open(dir: &Path) -> Store {
 fn open_keeping(dir: &Path, retention: Retention) -> Store {
     let store = Store::open(dir, &options(retention)).unwrap();
     if store.registry().server(1).unwrap().is_none() {
-        store.registry().add_server("ns1", false, String::new(), 0).unwrap();
-        store.registry().add_server("ns2", false, String::new(), 0).unwrap();
+        store.registry().add_server("ns1", false, None, 0).unwrap();
+        store.registry().add_server("ns2", false, None, 0).unwrap();
     }
     store
 }
 
 /// A batch of a minute with one request for each name, 5.123 s after it began, and another 2 s later.
 fn commit(store: &Store, server_id: u32, seq: u64, start_s: u64, names: &[&str]) -> Outcome {
-    let mut write = store.begin();
-    let ids = write.record_ids(server_id, names.iter().map(|name| (*name, RecordType::A)));
     let first_ms = start_s * 1000 + 5123;
     let row = |record_id| IntakeRow { record_id, kind: MessageKind::REQUEST, hits: 2, first_ms, last_ms: first_ms + 2000 };
-    let intake = Intake {
-        identity: Identity { server_id, epoch: 1, seq },
-        start_s,
-        interval_s: 60,
-        covered_from_ms: start_s * 1000,
-        covered_until_ms: (start_s + 60) * 1000,
-        counters: Vec::new(),
-        evicted: None,
-        rows: ids.into_iter().map(row).collect(),
-    };
-    let outcome = write.add(intake).unwrap();
-    write.commit().unwrap();
-    outcome
+    minute::commit(store, server_id, seq, start_s, names, row).unwrap()
 }
 
 /// Metrics of a minute.

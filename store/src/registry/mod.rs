@@ -5,14 +5,13 @@
 //! there before and after is then written to the audit log in the same write.
 //! Whoever keeps a copy of what is here looks at [`Registry::generation`].
 
-pub(crate) mod address;
+mod absent;
 mod audit;
 mod names;
 pub(crate) mod purge;
 mod rebuild;
 mod secrets;
 mod server;
-pub(crate) mod settings;
 mod user;
 
 pub use audit::{Actor, AuditEntry};
@@ -23,7 +22,6 @@ pub use user::{Rights, User, UserToken};
 
 use crate::database::{Database, key};
 use crate::lock::MutexGuard;
-use crate::registry::settings::{Settings, SettingsOverride};
 use crate::retention::{Expiry, Horizon};
 use crate::write::writer::Writer;
 use crate::{Error, Inner, Retention};
@@ -32,6 +30,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use zonepulse_codec::Malformed;
+use zonepulse_model::{Settings, SettingsOverride};
 
 pub(crate) use server::{removed, server_ids, server_key};
 
@@ -89,8 +88,8 @@ impl<'a> Registry<'a> {
         if after.settings == before.settings {
             return Ok(before);
         }
-        after.settings.check(&before.settings)?;
-        self.effective(&after.settings, None).check()?;
+        let checked = after.settings.check(&before.settings);
+        checked.and_then(|()| self.effective(&after.settings, None).check()).map_err(Error::from)?;
         for server in self.servers()?.iter().filter(|server| !server.is_removed()) {
             let together = self.effective(&after.settings, Some(server));
             let named = |reason: String| format!("{reason} (server {}, {:?})", server.id, server.name);
@@ -121,7 +120,7 @@ impl<'a> Registry<'a> {
 
     fn effective(&self, global: &SettingsOverride, server: Option<&Server>) -> Settings {
         let layers: Vec<&SettingsOverride> = [global].into_iter().chain(server.map(|server| &server.overrides)).collect();
-        Settings::effective(self.inner.retention, &layers)
+        Settings::effective(self.inner.retention.defaults(), &layers)
     }
 
     /// Begins a change: nobody else changes anything, or commits a batch, until it is dropped.
@@ -198,13 +197,14 @@ pub(crate) fn expiry(database: &Database, default: Retention) -> Result<Expiry, 
 /// How long points are kept, of all servers and of those that have a setting of their own.
 fn retentions(database: &Database, default: Retention) -> Result<Expiry, Error> {
     let global = global(database)?.settings;
-    let of_all = Settings::effective(default, &[&global]).retention();
+    let retention = |layers: &[&SettingsOverride]| Retention::from(&Settings::effective(default.defaults(), layers));
+    let of_all = retention(&[&global]);
     let mut expiry = Expiry { default: of_all, ..Expiry::default() };
     all(database, server::SERVERS, |key, value| {
         let server: Server = parse(key, value)?;
-        let retention = Settings::effective(default, &[&global, &server.overrides]).retention();
-        if retention != of_all {
-            expiry.of_server.insert(server.id, retention);
+        let own = retention(&[&global, &server.overrides]);
+        if own != of_all {
+            expiry.of_server.insert(server.id, own);
         }
         Ok(())
     })?;

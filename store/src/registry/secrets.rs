@@ -4,11 +4,11 @@
 //! change such an address alone would be sent the secret. So a change that moves a secret needs the secret
 //! again ([`Registry::entering`]), or takes it away. It is looked at what holds before and after, for all servers
 //! and for each: an address of one server and a password of all make a pair, too, and the password of all is for
-//! the broker of all only ([`Settings::effective`](crate::Settings::effective)).
+//! the broker of all only ([`Settings::effective`]).
 
 use super::{Registry, Server};
-use crate::registry::settings::{Settings, SettingsOverride};
 use crate::{Error, GlobalSettings};
+use zonepulse_model::{Settings, SettingsOverride};
 
 /// Secrets that were entered with a change, whether they are other ones than before or not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -104,7 +104,7 @@ fn sends_password_elsewhere(was: &Settings, is: &Settings) -> bool {
 fn shows_pull_token(before: &Server, was: &Settings, after: &Server, is: &Settings) -> bool {
     let url = &after.pull.url;
     let unverified = url.starts_with("https://") && was.verify_ca && !is.verify_ca;
-    !after.pull.token.is_empty() && !url.is_empty() && (*url != before.pull.url || unverified)
+    after.pull.token.is_some() && !url.is_empty() && (*url != before.pull.url || unverified)
 }
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
     fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), &Options { min_free_bytes: 0, ..Options::default() }).unwrap();
-        store.registry().add_server("ns1", false, String::new(), 0).unwrap();
+        store.registry().add_server("ns1", false, None, 0).unwrap();
         (dir, store)
     }
 
@@ -207,7 +207,7 @@ mod tests {
             |over| over.verify_ca = None,
             |over| over.rabbitmq_tls = Some(true),
             |over| over.dns_interval_s = Some(30),
-            |over| over.communication = Some(crate::Communication::Rabbitmq),
+            |over| over.communication = Some(zonepulse_model::Communication::Rabbitmq),
             |over| over.rabbitmq_virtual_host = Some("dns".to_owned()),
         ];
         for (number, change) in changes.into_iter().enumerate() {
@@ -287,7 +287,7 @@ mod tests {
         let token = Entered { pull_token: true, ..Entered::default() };
         let first = |server: &mut Server| {
             pull(server, "https://ns1.example:8054");
-            server.pull.token = "hush".to_owned();
+            server.pull.token = Some("hush".to_owned());
         };
         assert_eq!(server(&store, Entered::default(), first), "");
         for url in ["https://evil.example:8054", "http://ns1.example:8054", "https://ns1.example:8055"] {
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(server(&store, token, |server| pull(server, "https://moved.example:8054")), "");
         let another = server(&store, Entered::default(), |server| {
             pull(server, "https://third.example:8054");
-            server.pull.token = "another".to_owned();
+            server.pull.token = Some("another".to_owned());
         });
         assert_eq!((another.as_str(), server(&store, Entered::default(), |server| pull(server, "")).as_str()), ("", ""));
         assert_eq!(server(&store, Entered::default(), |server| pull(server, "https://evil.example")), "pull_token");
@@ -320,8 +320,8 @@ mod tests {
         let (_dir, store) = store();
         global(&store, Entered::default(), broker);
         server(&store, Entered::default(), |server| {
-            server.token_hash = "hush".to_owned();
-            server.pull.token = "hush".to_owned();
+            server.token_hash = Some("hush".to_owned());
+            server.pull.token = Some("hush".to_owned());
             server.enrollment = Some(crate::EnrollmentToken { hash: "hush".to_owned(), expires_ms: 1 });
             server.overrides.rabbitmq_password = Some("hush".to_owned());
         });

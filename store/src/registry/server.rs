@@ -5,17 +5,17 @@
 //! of it goes at once when that is asked for. Its number is never used again.
 
 use super::names::{check_name, check_unlike};
-use super::{Change, Registry, address, all};
+use super::{Change, Registry, all};
 use crate::Error;
 use crate::database::{Database, key};
 use crate::registry::purge;
-use crate::registry::settings::{Communication, Settings, SettingsOverride, bad_url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use zonepulse_model::{Communication, Settings, SettingsOverride, host, url};
 
 pub(super) const SERVERS: &[u8] = b"server/";
 /// What was last heard of each server.
@@ -40,8 +40,9 @@ pub struct Server {
     pub name: String,
     /// Whether its data is a sample to look at, not a machine's.
     pub sample: bool,
-    /// What its token hashes to; the token itself is nowhere. Empty when it has none.
-    pub token_hash: String,
+    /// What its token hashes to, if it has one; the token itself is nowhere.
+    #[serde(with = "super::absent")]
+    pub token_hash: Option<String>,
     /// When it was made, Unix milliseconds.
     pub created_ms: u64,
     /// Its operating system; empty when nobody said.
@@ -97,8 +98,8 @@ pub struct Pull {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
     /// What the central shows there. It is kept as it is, because the central is the one who sends it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub token: String,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::absent")]
+    pub token: Option<String>,
 }
 
 impl fmt::Debug for Server {
@@ -140,7 +141,7 @@ impl Server {
         }
         if before.is_none_or(|before| before.address != self.address)
             && !self.address.is_empty()
-            && let Some(fault) = address::fault(&self.address)
+            && let Some(fault) = host::fault(&self.address)
         {
             return Err(Error::bad_setting("address", fault));
         }
@@ -155,14 +156,15 @@ impl Server {
         if self.services.len() > MOST_SERVICES || !self.services.iter().all(is_service) {
             return bad("services", "at most 32, each of 1 to 255 bytes without control characters");
         }
-        if self.pull.token.len() > LONGEST_WORD || self.pull.token.chars().any(|c| !c.is_ascii_graphic()) {
+        let is_bad = |token: &String| token.len() > LONGEST_WORD || token.chars().any(|c| !c.is_ascii_graphic());
+        if self.pull.token.as_ref().is_some_and(is_bad) {
             return bad("pull_token", "it has at most 255 letters, digits and signs of ASCII");
         }
         let is_new = |url: &&str| !url.is_empty() && before.is_none_or(|before| before.pull.url != *url);
-        if let Some(what) = Some(self.pull.url.as_str()).filter(is_new).and_then(bad_url) {
+        if let Some(what) = Some(self.pull.url.as_str()).filter(is_new).and_then(url::fault) {
             return bad("pull_url", &format!("it {what}"));
         }
-        self.overrides.check(before.map_or(&SettingsOverride::default(), |before| &before.overrides))
+        Ok(self.overrides.check(before.map_or(&SettingsOverride::default(), |before| &before.overrides))?)
     }
 }
 
@@ -200,7 +202,7 @@ impl Registry<'_> {
     }
 
     /// Makes a server with the next id.
-    pub fn add_server(&self, name: &str, sample: bool, token_hash: String, created_ms: u64) -> Result<Server, Error> {
+    pub fn add_server(&self, name: &str, sample: bool, token_hash: Option<String>, created_ms: u64) -> Result<Server, Error> {
         self.make_server(name, |server| {
             (server.sample, server.token_hash, server.created_ms) = (sample, token_hash, created_ms);
             Ok(())
@@ -221,7 +223,7 @@ impl Registry<'_> {
             id,
             name: name.to_owned(),
             sample: false,
-            token_hash: String::new(),
+            token_hash: None,
             created_ms: 0,
             os: String::new(),
             address: String::new(),
@@ -311,7 +313,7 @@ impl Registry<'_> {
         let before = self.server(id)?.filter(|server| purge || !server.is_removed());
         let before = before.ok_or_else(|| Error::Missing("server", id.to_string()))?;
         let removed_ms = before.removed_ms.or(Some(now_ms));
-        let after = Server { token_hash: String::new(), enrollment: None, pull: Pull::default(), removed_ms, ..before.clone() };
+        let after = Server { token_hash: None, enrollment: None, pull: Pull::default(), removed_ms, ..before.clone() };
         work.batch.delete(seen_key(id));
         if purge {
             work.audit("server.purge", &title(&before), &before, &Value::Null)?;

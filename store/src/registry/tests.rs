@@ -1,11 +1,12 @@
 use super::*;
-use crate::intake::{Identity, Intake, IntakeRow};
+use crate::intake::{Intake, IntakeRow};
 use crate::{Kinds, Level, Options, Outcome, Reading, Selection, Step, Store};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 
 const NOW_S: u64 = 1_700_000_000 / 3600 * 3600;
 
@@ -111,7 +112,7 @@ fn servers_and_users_of_earlier_versions_are_read() {
 #[test]
 fn a_number_is_never_used_again() {
     let (dir, store) = store();
-    let add = |store: &Store, name: &str| store.registry().add_server(name, false, String::new(), 0).unwrap().id;
+    let add = |store: &Store, name: &str| store.registry().add_server(name, false, None, 0).unwrap().id;
     assert_eq!((add(&store, "a"), add(&store, "b")), (1, 2));
     store.registry().remove_server(2, 5, true).unwrap();
     assert_eq!(add(&store, "b"), 3);
@@ -123,12 +124,12 @@ fn a_number_is_never_used_again() {
 #[test]
 fn a_name_is_free_again_when_its_server_is_removed() {
     let (_dir, store) = store();
-    store.registry().add_server("a", false, "secret".to_owned(), 0).unwrap();
-    assert!(matches!(store.registry().add_server("a", false, String::new(), 0), Err(Error::NameTaken(_))));
+    store.registry().add_server("a", false, Some("secret".to_owned()), 0).unwrap();
+    assert!(matches!(store.registry().add_server("a", false, None, 0), Err(Error::NameTaken(_))));
     store.registry().remove_server(1, 5, false).unwrap();
-    assert_eq!(store.registry().add_server("a", false, String::new(), 0).unwrap().id, 2);
+    assert_eq!(store.registry().add_server("a", false, None, 0).unwrap().id, 2);
     let removed = store.registry().server(1).unwrap().unwrap();
-    assert_eq!((removed.removed_ms, removed.token_hash.as_str()), (Some(5), ""));
+    assert_eq!((removed.removed_ms, removed.token_hash.as_deref()), (Some(5), None));
     let change = store.registry().put_server(&removed);
     assert!(matches!(change, Err(Error::Missing("server", _))), "{change:?}");
 }
@@ -137,10 +138,10 @@ fn a_name_is_free_again_when_its_server_is_removed() {
 fn no_two_servers_or_users_look_the_same() {
     let (_dir, store) = store();
     let registry = store.registry();
-    registry.add_server("ns1", false, String::new(), 0).unwrap();
-    registry.add_server("ns2", false, String::new(), 0).unwrap();
+    registry.add_server("ns1", false, None, 0).unwrap();
+    registry.add_server("ns2", false, None, 0).unwrap();
     for name in ["NS1", "ns\u{a0}1", "ns1\u{200b}", "\u{ff4e}s1"] {
-        assert!(registry.add_server(name, false, String::new(), 0).is_err(), "{name:?}");
+        assert!(registry.add_server(name, false, None, 0).is_err(), "{name:?}");
         let renamed = registry.change_server(2, "x", |server| {
             server.name = name.to_owned();
             Ok::<_, Error>(())
@@ -200,7 +201,7 @@ fn the_version_rises_with_every_change_of_a_setting_and_with_nothing_else() {
     let (dir, store) = store();
     let registry = store.registry();
     let version = || registry.global().unwrap().version;
-    registry.add_server("a", false, String::new(), 0).unwrap();
+    registry.add_server("a", false, None, 0).unwrap();
     assert_eq!(version(), 0);
     registry
         .change_global(|over| -> Result<(), Error> {
@@ -237,9 +238,9 @@ fn the_version_rises_with_every_change_of_a_setting_and_with_nothing_else() {
 fn settings_that_cannot_hold_leave_everything_as_it_was() {
     let (_dir, store) = store();
     let registry = store.registry();
-    registry.add_server("a", false, String::new(), 0).unwrap();
+    registry.add_server("a", false, None, 0).unwrap();
     let broker = |over: &mut SettingsOverride| {
-        over.communication = Some(crate::Communication::Rabbitmq);
+        over.communication = Some(zonepulse_model::Communication::Rabbitmq);
         over.rabbitmq_address = Some("broker".to_owned());
         over.rabbitmq_user = Some("probe".to_owned());
         Ok::<_, Error>(())
@@ -252,21 +253,21 @@ fn settings_that_cannot_hold_leave_everything_as_it_was() {
     });
     assert!(matches!(server, Err(Error::BadSetting { ref setting, .. }) if setting == "rabbitmq_address"), "{server:?}");
     let global = registry.change_global(|over| {
-        over.communication = Some(crate::Communication::Pull);
+        over.communication = Some(zonepulse_model::Communication::Pull);
         Ok::<_, Error>(())
     });
     let Err(Error::BadSetting { setting, reason }) = global else { panic!("{global:?}") };
     assert_eq!(setting, "pull_url");
     assert!(reason.contains("server 1, \"a\""), "{reason}");
     assert_eq!(registry.global().unwrap().version, 1);
-    assert_eq!(registry.effective_settings(1).unwrap().communication, crate::Communication::Rabbitmq);
+    assert_eq!(registry.effective_settings(1).unwrap().communication, zonepulse_model::Communication::Rabbitmq);
 }
 
 #[test]
 fn a_global_retention_is_in_force_at_once_and_a_servers_own_wins_field_by_field() {
     let (_dir, store) = store();
     let registry = store.registry();
-    registry.add_server("a", false, String::new(), 0).unwrap();
+    registry.add_server("a", false, None, 0).unwrap();
     registry
         .change_server(1, "x", |server| {
             server.overrides.raw_retention_minutes = Some(9);
@@ -303,17 +304,17 @@ fn an_enrolment_token_is_worth_one_enrolment_until_it_expires() {
         .unwrap();
     let enroll = |hash: &str, now_ms| {
         let enrolled = registry.enroll(1, hash, now_ms, |server| {
-            server.token_hash = "t".to_owned();
+            server.token_hash = Some("t".to_owned());
             Ok::<_, Error>(())
         });
         enrolled.unwrap().is_some()
     };
     assert!(!enroll("h", 100), "expired");
     assert!(!enroll("other", 99));
-    assert_eq!(registry.server(1).unwrap().unwrap().token_hash, "");
+    assert_eq!(registry.server(1).unwrap().unwrap().token_hash, None);
     assert!(enroll("h", 99));
     assert!(!enroll("h", 99), "spent");
-    assert_eq!(registry.server(1).unwrap().unwrap().token_hash, "t");
+    assert_eq!(registry.server(1).unwrap().unwrap().token_hash.as_deref(), Some("t"));
 }
 
 #[test]
@@ -344,7 +345,7 @@ fn every_change_raises_the_generation() {
         assert!(now > last, "{what}");
         last = now;
     };
-    registry.add_server("a", false, String::new(), 0).unwrap();
+    registry.add_server("a", false, None, 0).unwrap();
     raised("a server");
     registry.add_user(&user("ann", true)).unwrap();
     raised("a user");
@@ -364,7 +365,7 @@ fn every_change_raises_the_generation() {
 #[test]
 fn who_changed_what_is_kept_and_the_oldest_goes() {
     let (dir, store) = store();
-    store.registry().add_server("quiet", false, String::new(), 0).unwrap();
+    store.registry().add_server("quiet", false, None, 0).unwrap();
     assert_eq!(store.registry().audit(0, 10).unwrap(), (Vec::new(), 0), "nobody said who");
     let by = |store: &Store, n: u64, notes: String| {
         let registry = store.registry().by(ann(n));
@@ -397,7 +398,7 @@ fn who_changed_what_is_kept_and_the_oldest_goes() {
 fn purging_takes_all_of_one_server_and_nothing_of_the_others() {
     let (dir, store) = store();
     for name in ["a", "b", "c"] {
-        store.registry().by(ann(1)).add_server(name, false, String::new(), 0).unwrap();
+        store.registry().by(ann(1)).add_server(name, false, None, 0).unwrap();
     }
     let hours = [NOW_S - 5 * 3600, NOW_S - 4 * 3600, NOW_S - 2 * 3600];
     let fill = |store: &Store, hour_s: u64| {
@@ -445,7 +446,7 @@ fn purging_takes_all_of_one_server_and_nothing_of_the_others() {
 #[test]
 fn a_removed_server_keeps_its_history_until_retention_takes_it() {
     let (_dir, store) = store();
-    store.registry().add_server("a", false, String::new(), 0).unwrap();
+    store.registry().add_server("a", false, None, 0).unwrap();
     commit(&store, 1, NOW_S - 3600, &["a."]).unwrap();
     store.registry().remove_server(1, NOW_S * 1000, false).unwrap();
     let late = commit(&store, 1, NOW_S - 60, &["b."]);
@@ -464,7 +465,7 @@ fn a_removed_server_keeps_its_history_until_retention_takes_it() {
 #[test]
 fn what_was_heard_last_survives_a_restart_and_goes_with_its_server() {
     let (dir, store) = store();
-    store.registry().add_server("a", false, String::new(), 0).unwrap();
+    store.registry().add_server("a", false, None, 0).unwrap();
     store.registry().put_seen(1, &json!({"state": "running"})).unwrap();
     store.registry().put_seen(9, &json!({})).unwrap();
     drop(store);
@@ -479,9 +480,9 @@ fn what_was_heard_last_survives_a_restart_and_goes_with_its_server() {
 fn a_new_name_of_digits_only_is_refused() {
     let (_dir, store) = store();
     let registry = store.registry();
-    registry.add_server("ns1", false, String::new(), 0).unwrap();
+    registry.add_server("ns1", false, None, 0).unwrap();
     for name in ["1", "007", "\u{ff11}"] {
-        let error = registry.add_server(name, false, String::new(), 0).unwrap_err().to_string();
+        let error = registry.add_server(name, false, None, 0).unwrap_err().to_string();
         assert!(error.contains("digits only"), "{error}");
         let renamed = registry.change_server(1, "x", |server| {
             server.name = name.to_owned();
@@ -490,7 +491,7 @@ fn a_new_name_of_digits_only_is_refused() {
         assert!(renamed.is_err(), "{name:?}");
     }
     for name in ["1.example", "1a", "-1"] {
-        registry.add_server(name, false, String::new(), 0).unwrap();
+        registry.add_server(name, false, None, 0).unwrap();
     }
 }
 
@@ -498,7 +499,7 @@ fn a_new_name_of_digits_only_is_refused() {
 fn a_name_of_digits_only_that_is_there_stays() {
     let (_dir, store) = store();
     let registry = store.registry();
-    let server = registry.add_server("ns1", false, String::new(), 0).unwrap();
+    let server = registry.add_server("ns1", false, None, 0).unwrap();
     let mut earlier = registry.change();
     earlier.put(&server_key(1), &Server { name: "7".to_owned(), ..server }).unwrap();
     earlier.commit().unwrap();

@@ -3,10 +3,10 @@
 use super::following;
 use super::report::{Report, SystemReport};
 use crate::database::key;
-use crate::intake::Identity;
 use crate::{Error, Level, Store};
 use std::ops::ControlFlow;
 use zonepulse_codec::Malformed;
+use zonepulse_model::Identity;
 
 impl Store {
     /// The reports on intervals that start in `from_s..until_s`, by server, then start, and with them

@@ -197,9 +197,10 @@ impl Reading<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Identity, Intake, Options};
+    use crate::{Intake, Options};
     use proptest::prelude::*;
     use std::ops::ControlFlow;
+    use zonepulse_model::Identity;
 
     /// Long after everything that tests report.
     const NOW_S: u64 = 20 * HOUR_S;

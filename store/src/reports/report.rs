@@ -3,8 +3,9 @@
 //! Batches of metrics have reports of their own version, so that every batch that was committed has one.
 
 use super::listened::Listened;
-use crate::intake::{Evicted, Identity, Intake};
+use crate::intake::Intake;
 use zonepulse_codec::{Malformed, Reader, put};
+use zonepulse_model::{Evicted, Identity};
 
 const VERSION: u8 = 1;
 const SYSTEM_VERSION: u8 = 2;
@@ -192,9 +193,9 @@ fn covered(start_s: u64, reader: &mut Reader<'_>) -> Result<(u64, u64), Malforme
 mod tests {
     use super::*;
     use crate::intake::IntakeRow;
-    use crate::tests::extremes::{from_one_to, up_to};
     use proptest::prelude::*;
     use zonepulse_dns::MessageKind;
+    use zonepulse_fixtures::extremes::{from_one_to, up_to};
 
     #[test]
     fn version_2_of_a_report_stays_as_it_is_byte_for_byte() {

@@ -10,6 +10,7 @@ use crate::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
+use zonepulse_model::Identity;
 
 const DEFAULT: Retention = Retention { raw_minutes: 180, aggregated_days: 2 };
 const SERVERS: [u32; 2] = [1, 2];
@@ -104,7 +105,7 @@ impl Schedule {
         end_at(End::Never);
         let store = open();
         for server_id in SERVERS {
-            store.registry().add_server(&format!("s{server_id}"), false, String::new(), 0).unwrap();
+            store.registry().add_server(&format!("s{server_id}"), false, None, 0).unwrap();
         }
         let (random, log) = (Random(seed), Vec::new());
         Schedule { random, store: Some(store), model: Model::default(), now_s: T0_S + 1800, seq: 0, done: [0; 4], log }

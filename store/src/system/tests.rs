@@ -1,6 +1,7 @@
 use crate::system::value;
 use crate::*;
 use std::ops::ControlFlow;
+use zonepulse_model::Identity;
 
 const HOUR_S: u64 = 3600;
 const START_S: u64 = 490_000 * HOUR_S;
@@ -178,7 +179,7 @@ fn a_selection_reads_its_servers_series_and_time() {
 #[test]
 fn a_server_that_is_purged_takes_its_metrics_along() {
     let (store, _dir) = store();
-    store.registry().add_server("one", false, String::new(), 0).unwrap();
+    store.registry().add_server("one", false, None, 0).unwrap();
     add(&store, 1, START_S, &[("load_1m", "", &[Some(1.0)])]);
     settle(&store);
     add(&store, 2, START_S + 5, &[("load_1m", "", &[Some(1.0)])]);
@@ -272,7 +273,7 @@ fn a_series_of_which_nothing_is_left_is_swept_and_no_other() {
     let open =
         || Store::open(dir.path(), &Options { retention, max_series: 6, min_free_bytes: 0, ..Options::default() }).unwrap();
     let store = open();
-    store.registry().add_server("one", false, String::new(), 0).unwrap();
+    store.registry().add_server("one", false, None, 0).unwrap();
     const DAY_S: u64 = 24 * HOUR_S;
     let disk = |label| ("disk_free_bytes", label, &[Some(1.0)][..]);
     let known = |store: &Store| store.series().iter().map(|(id, _, label)| (id, label.to_owned())).collect::<Vec<_>>();

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 
 const T0_S: u64 = 490_000 * 3600;
 const NOW_S: u64 = T0_S + 2 * 3600 + 1800;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
+use zonepulse_model::Identity;
 
 const HITS: u64 = 308_404;
 const END_S: u64 = 1_767_225_600 + 170 * 60;

@@ -84,8 +84,9 @@ fn collect(totals: &Totals, next: &mut Next, records: Option<&[u32]>, into: &mut
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Identity, Intake, IntakeRow, Options};
+    use crate::{Intake, IntakeRow, Options};
     use zonepulse_dns::{MessageKind, RecordType};
+    use zonepulse_model::Identity;
 
     #[test]
     fn totals_by_record_are_all_totals_in_parts_of_whole_records() {

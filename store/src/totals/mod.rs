@@ -355,8 +355,8 @@ pub(crate) fn visit_group((server_id, kind, number): GroupKey, group: &Group, ea
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::extremes::{from_one_to, up_to};
     use proptest::prelude::*;
+    use zonepulse_fixtures::extremes::{from_one_to, up_to};
 
     fn row(record_id: u32, hits: u64, first_ms: u64, last_ms: u64) -> IntakeRow {
         IntakeRow { record_id, kind: MessageKind::REQUEST, hits, first_ms, last_ms }

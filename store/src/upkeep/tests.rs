@@ -1,12 +1,14 @@
 //! Sealing and expiry as their callers see them.
 
 use super::*;
+use crate::tests::minute;
 use crate::*;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 
 const T0_S: u64 = 490_000 * 3600;
 
@@ -27,21 +29,10 @@ fn open(dir: &Path) -> Store {
 /// A batch of a minute: `count` records with one hit each.
 fn commit(store: &Store, server_id: u32, seq: u64, start_s: u64, count: u32) -> Result<(), Error> {
     let names: Vec<String> = (0..count).map(|number| format!("n{number}.")).collect();
-    let mut write = store.begin();
-    let ids = write.record_ids(server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let last_ms = |id: u32| start_s * 1000 + u64::from(id) * 7919 % 60_000;
     let row = |id| IntakeRow { record_id: id, kind: MessageKind::REQUEST, hits: 1, first_ms: last_ms(id), last_ms: last_ms(id) };
-    write.add(Intake {
-        identity: Identity { server_id, epoch: 1, seq },
-        start_s,
-        interval_s: 60,
-        covered_from_ms: start_s * 1000,
-        covered_until_ms: (start_s + 60) * 1000,
-        counters: Vec::new(),
-        evicted: None,
-        rows: ids.into_iter().map(row).collect(),
-    })?;
-    write.commit()
+    minute::commit(store, server_id, seq, start_s, &names, row).map(|_| ())
 }
 
 /// Does steps until there is nothing to do.
@@ -84,7 +75,7 @@ fn a_passed_hour_leaves_no_open_block_and_the_running_hour_stays_open() {
 fn a_retention_counts_from_the_next_question_on_and_a_longer_one_brings_back_what_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    store.registry().add_server("one", false, String::new(), 0).unwrap();
+    store.registry().add_server("one", false, None, 0).unwrap();
     for hour in 0..10 {
         commit(&store, 1, hour, T0_S + hour * 3600, 1).unwrap();
         commit(&store, 2, hour, T0_S + hour * 3600, 1).unwrap();

@@ -1,7 +1,8 @@
 use super::*;
-use crate::{Identity, Intake, IntakeRow, Options, Outcome, Store};
+use crate::{Intake, IntakeRow, Options, Outcome, Store};
 use std::path::Path;
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 
 const T0_S: u64 = 1_767_225_600;
 
@@ -299,7 +300,7 @@ fn epochs_of_earlier_versions_are_neither_counted_nor_forgotten() {
 fn a_server_that_is_purged_leaves_no_floor() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    store.registry().add_server("one", false, String::new(), 0).unwrap();
+    store.registry().add_server("one", false, None, 0).unwrap();
     for minute in 0..100 {
         commit(&store, 1, minute, 0, minute).unwrap();
     }

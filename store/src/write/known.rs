@@ -5,8 +5,8 @@ use super::marker::{Marker, Number};
 use super::overlap::{Covered, Overlap, Shared, read};
 use crate::Error;
 use crate::database::key;
-use crate::intake::Identity;
 use zonepulse_codec::Malformed;
+use zonepulse_model::Identity;
 
 impl Write<'_> {
     /// Whether a batch with this identity and start, Unix seconds, is in, or is part of this write.

@@ -174,9 +174,9 @@ impl Marker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::extremes::up_to;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+    use zonepulse_fixtures::extremes::up_to;
 
     const START_S: u64 = 1_767_225_600;
 

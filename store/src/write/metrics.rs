@@ -2,12 +2,13 @@
 
 use crate::Error;
 use crate::database::key;
-use crate::intake::{Evicted, Identity, Outcome};
+use crate::intake::Outcome;
 use crate::reports::report::SystemReport;
 use crate::system::System;
 use crate::system::value::{Encoder, Raw};
 use crate::write::Write;
 use std::collections::BTreeMap;
+use zonepulse_model::{Evicted, Identity, Interval};
 
 const HOUR_S: u64 = 3600;
 
@@ -18,7 +19,7 @@ pub struct SystemIntake {
     pub identity: Identity,
     /// Start of the first slot, Unix seconds, a multiple of a slot's length.
     pub start_s: u64,
-    /// Length of a slot, seconds. It divides 300, so that no slot lies across two buckets of any roll-up.
+    /// Length of a slot, seconds, as an [`Interval`] has it.
     pub interval_s: u32,
     /// How many slots, at most [`SystemIntake::MAX_SLOTS`].
     pub slots: u32,
@@ -43,7 +44,7 @@ impl SystemIntake {
 
     /// The first promise that the fields break, if any.
     fn broken_promise(&self) -> Option<&'static str> {
-        if self.interval_s == 0 || !300u32.is_multiple_of(self.interval_s) {
+        if Interval::new(self.interval_s).is_err() {
             return Some("interval_s");
         }
         if self.start_s >= 1 << 40 || !self.start_s.is_multiple_of(u64::from(self.interval_s)) {

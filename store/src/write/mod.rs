@@ -12,7 +12,7 @@ pub(crate) mod writer;
 use crate::database::key::{self, GROUP};
 use crate::dictionary::Pending;
 use crate::dns::block::{self, Sections};
-use crate::intake::{Identity, Intake, IntakeRow, Outcome};
+use crate::intake::{Intake, IntakeRow, Outcome};
 use crate::lock::MutexGuard;
 use crate::reports::report::Report;
 use crate::share::Counts;
@@ -27,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use writer::Writer;
 use zonepulse_dns::RecordType;
+use zonepulse_model::Identity;
 
 /// After so many commits the totals are written down, so that opening the
 /// store never has more blocks than this to go through.

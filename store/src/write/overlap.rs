@@ -12,9 +12,8 @@ use crate::database::{Database, key};
 use crate::reports::report::{Report, SystemReport};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use zonepulse_model::Interval;
 
-/// No interval is longer, seconds.
-const LONGEST_INTERVAL_S: u64 = 300;
 /// Reports that are read for one batch at most.
 const MAX_READ: usize = if cfg!(test) { 64 } else { 8192 };
 
@@ -113,7 +112,7 @@ impl Shared {
 /// Adds what reports share with a batch. With `learn`, goes on to the last one, to know how far they reach; where there are
 /// too many for that, they count as reaching to the end of time, and what a batch covers is read for each.
 pub(super) fn read(database: &Database, batch: &Covered, learn: bool, shared: &mut Shared) -> Result<Option<Reach>, Error> {
-    let first_s = (batch.from_ms / 1000).saturating_sub(LONGEST_INTERVAL_S);
+    let first_s = (batch.from_ms / 1000).saturating_sub(Interval::MAX_S.into());
     // What begins before has ended before the batch begins.
     let mut reach = Reach { epoch: batch.epoch, until_ms: batch.from_ms, others_until_ms: batch.from_ms };
     let mut left = MAX_READ;
@@ -149,7 +148,8 @@ pub(super) fn read(database: &Database, batch: &Covered, learn: bool, shared: &m
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Identity, Intake, Options, Store, Write};
+    use crate::{Intake, Options, Store, Write};
+    use zonepulse_model::Identity;
 
     const TOLERANCE_MS: u64 = 2000;
 

@@ -11,8 +11,9 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use tempfile::TempDir;
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 use zonepulse_query::{Engine, Options};
-use zonepulse_store::{Identity, Intake, IntakeRow, Retention, SeriesIntake, Server, Store, SystemIntake};
+use zonepulse_store::{Intake, IntakeRow, Retention, SeriesIntake, Server, Store, SystemIntake};
 
 /// The numbers of a request and of a response with NOERROR.
 const REQUEST: u16 = 0;
@@ -35,7 +36,7 @@ impl Scene {
             zonepulse_store::Options { retention: Retention::FOREVER, min_free_bytes: 0, ..zonepulse_store::Options::default() };
         let store = Store::open(data.path(), &options).unwrap();
         for name in ["alpha", "beta"] {
-            store.registry().add_server(name, false, String::new(), 0).unwrap();
+            store.registry().add_server(name, false, None, 0).unwrap();
         }
         let source = Source::Local(Box::new(Engine::new(store.clone(), Options::default()).unwrap()));
         let now_ms = now_ms() / HOUR_MS * HOUR_MS;

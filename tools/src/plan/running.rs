@@ -192,8 +192,9 @@ mod tests {
     use super::*;
     use crate::clock::now_ms;
     use zonepulse_dns::{MessageKind, RecordType};
+    use zonepulse_model::Identity;
     use zonepulse_query::{Engine, Options};
-    use zonepulse_store::{Identity, Intake, IntakeRow, SeriesIntake, Store, SystemIntake};
+    use zonepulse_store::{Intake, IntakeRow, SeriesIntake, Store, SystemIntake};
     use zonepulse_wire::Counter;
 
     /// A minute of a server: so many records, each asked for ten times and answered.
@@ -234,7 +235,7 @@ mod tests {
         let options = zonepulse_store::Options { min_free_bytes: 0, ..Default::default() };
         let store = Store::open(data.path(), &options).unwrap();
         for name in ["alpha", "beta"] {
-            store.registry().add_server(name, false, String::new(), 0).unwrap();
+            store.registry().add_server(name, false, None, 0).unwrap();
         }
         // Reports have a column for each counter that is named here.
         let counter_names = Counter::ALL.iter().map(|counter| (counter.number(), counter.as_str())).collect();
@@ -255,7 +256,7 @@ mod tests {
             commit(&store, *server, 3, hour_s - 2 * 3600 + 60, 20);
         }
         // One that has been silent since.
-        let silent = store.registry().add_server("silent", false, String::new(), 0).unwrap();
+        let silent = store.registry().add_server("silent", false, None, 0).unwrap();
         commit(&store, silent.id, 1, hour_s - 30 * 3600, 400);
         let found = Running::of(&source, now_ms()).await.unwrap();
         let observed = Observed { minutes: 3, servers: 2, reported: 2, not_throughout: 2 };

@@ -5,7 +5,8 @@
 //! and one is constant. This is about the mix of the fifty series of a real machine.
 
 use super::random::Random;
-use zonepulse_wire::{Identity, Series, SystemBatch};
+use zonepulse_model::Identity;
+use zonepulse_wire::{Series, SystemBatch};
 
 /// Seconds between two measurements, the default of probes.
 pub const INTERVAL_S: u32 = 5;

@@ -26,7 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use traffic::Traffic;
-use zonepulse_wire::{Identity, Message};
+use zonepulse_model::Identity;
+use zonepulse_wire::Message;
 
 /// What is simulated.
 #[derive(Debug, Clone)]

@@ -6,7 +6,8 @@
 use super::random::Random;
 use std::sync::Arc;
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_wire::{Batch, Counter, Counters, Coverage, Identity, Records, Row};
+use zonepulse_model::Identity;
+use zonepulse_wire::{Batch, Counter, Counters, Coverage, Records, Row};
 
 /// Maximum records of a server. A batch with all of them is far below the bounds of the format.
 pub const MAX_RECORDS: u32 = 200_000;

@@ -17,9 +17,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use zonepulse_central::servers::broker_trial::{self, Given, Tried};
 use zonepulse_ingest::amqp::trial::{Attempt, Finding};
+use zonepulse_model::Settings;
 use zonepulse_private::Secret;
 use zonepulse_renamed::Renamed;
-use zonepulse_store::Settings;
 
 /// What a body may have; a setting has its name.
 const MEMBERS: [&str; 10] = [

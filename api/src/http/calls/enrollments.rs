@@ -95,7 +95,7 @@ mod tests {
             token: text().into(),
             settings_version: 1,
             settings: Default::default(),
-            pull_token: text().into(),
+            pull_token: None,
         };
         let json = |schema| serde_json::to_value(schema).unwrap();
         assert_eq!(described(json(EnrollmentRequestBody::schema())), members(serde_json::to_value(request).unwrap()));

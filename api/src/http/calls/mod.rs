@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod monitoring;
 pub mod servers;
 pub mod settings;
+pub mod settings_schema;
 pub mod sql;
 pub mod system;
 pub mod users;

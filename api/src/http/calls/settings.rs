@@ -1,5 +1,6 @@
 //! `GET` and `PATCH /api/v2/settings`: what is set for all servers; and how settings are described, there and at a server.
 
+use super::settings_schema::{EffectiveSettings, SettingsSet};
 use crate::http::answer::problem::Problem;
 use crate::http::blocking::blocking;
 use crate::http::question::body::{self, Members};
@@ -25,100 +26,6 @@ pub fn reading() -> OpenApiRouter<App> {
 /// What changes, for administrators.
 pub fn changing() -> OpenApiRouter<App> {
     OpenApiRouter::default().routes(routes!(change))
-}
-
-/// Describes every setting once, for what is set and for what holds.
-macro_rules! described {
-    ($($(#[$attribute:meta])* $name:ident: $kind:ty,)*) => {
-        /// The settings that are set here; one that is absent or null has its default, or a server the value for all servers.
-        #[derive(ToSchema)]
-        #[expect(dead_code, reason = "describes a member")]
-        pub struct SettingsSet {
-            $($(#[$attribute])* $name: Option<$kind>,)*
-            /// The user's password. It can be set, and is never shown.
-            #[schema(write_only, max_length = 255)]
-            rabbitmq_password: Option<String>,
-            /// Whether a password is set.
-            #[schema(read_only)]
-            rabbitmq_password_set: Option<bool>,
-        }
-
-        /// What holds: the defaults, overlaid by what is set for all, overlaid by what is set for a server.
-        #[derive(ToSchema)]
-        #[expect(dead_code, reason = "describes a member")]
-        pub struct EffectiveSettings {
-            $($(#[$attribute])* $name: $kind,)*
-            /// Whether a password is set. The password itself is never shown.
-            rabbitmq_password_set: bool,
-        }
-    };
-}
-
-described! {
-    /// Where probes find this API, `http://…` or `https://…`; empty for wherever they were enrolled. A probe follows
-    /// only to hosts that its own configuration allows. For administrators.
-    #[schema(example = "https://central.example:8053", max_length = 2048)]
-    api_url: String,
-    /// Whether a probe refuses a central, or a broker, whose certificate it cannot check. For administrators; a probe
-    /// whose own configuration says that it verifies does so in any case.
-    verify_ca: bool,
-    /// How batches get here: the probe sends over HTTP or through RabbitMQ, or the central collects them.
-    communication: Communication,
-    /// How long the central waits for a probe, or a broker, to let it in, milliseconds.
-    #[schema(minimum = 10, maximum = 60000)]
-    api_timeout_ms: u32,
-    /// Whether DNS messages are counted.
-    dns_monitoring: bool,
-    /// Over which time they are summed, seconds; divides 300.
-    #[schema(minimum = 1, maximum = 300, example = 60)]
-    dns_interval_s: u32,
-    /// Whether the system is measured.
-    system_monitoring: bool,
-    /// How often, seconds; divides 300.
-    #[schema(minimum = 1, maximum = 300, example = 5)]
-    system_interval_s: u32,
-    /// How long raw points are kept, minutes; 4294967295 for ever.
-    #[schema(minimum = 1)]
-    raw_retention_minutes: u32,
-    /// How long roll-ups are kept, days; 4294967295 for ever.
-    #[schema(minimum = 1)]
-    aggregated_retention_days: u32,
-    /// What becomes of a batch whose time another run of a probe of the same server covers already, as when two probes
-    /// use one token: `count`, so that both count and the coverage tells of it, or `refuse`, so that a time counts once.
-    /// Then a probe whose clock was ahead and is set back between two runs has refused what it observes until it is past the
-    /// time that it covered falsely, up to as long as batches may be ahead (`[ingest] max_ahead_s`).
-    overlapping_probes: OverlappingProbes,
-    /// The broker's FQDN or IP address; empty for none. For administrators, as is all about the broker.
-    #[schema(max_length = 255)]
-    rabbitmq_address: String,
-    /// The broker's port; unless set, 5672, or 5671 with TLS.
-    #[schema(minimum = 1, maximum = 65535)]
-    rabbitmq_port: u16,
-    /// Whether the broker is spoken to with TLS.
-    rabbitmq_tls: bool,
-    /// The virtual host at the broker.
-    #[schema(min_length = 1, max_length = 255)]
-    rabbitmq_virtual_host: String,
-    /// The user at the broker.
-    #[schema(max_length = 255)]
-    rabbitmq_user: String,
-}
-
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes a member")]
-enum Communication {
-    Http,
-    Rabbitmq,
-    Pull,
-}
-
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes a member")]
-enum OverlappingProbes {
-    Count,
-    Refuse,
 }
 
 /// What is set for all servers.
@@ -188,7 +95,7 @@ mod tests {
     use std::collections::BTreeSet;
     use utoipa::PartialSchema;
     use zonepulse_central::servers::settings::PASSWORD_SET;
-    use zonepulse_store::Settings;
+    use zonepulse_model::Settings;
 
     #[test]
     fn every_setting_is_described_and_nothing_else() {

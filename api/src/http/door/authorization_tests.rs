@@ -19,7 +19,7 @@ fn setup() -> Setup {
     let store = Store::open(dir.path(), &Options::default()).unwrap();
     put_user(&store, "ann", "secret");
     let token = token::random().unwrap();
-    store.registry().add_server("ns1", false, token::hash(&token), 1).unwrap();
+    store.registry().add_server("ns1", false, Some(token::hash(&token)), 1).unwrap();
     Setup { credentials: Credentials::new(store.clone()).unwrap(), store, token, _dir: dir }
 }
 
@@ -77,7 +77,7 @@ async fn a_token_made_later_is_found() {
     let setup = setup();
     assert_eq!(setup.check(&format!("Bearer {}", setup.token)).await, Ok(Principal::Server(1)));
     let later = token::random().unwrap();
-    setup.store.registry().add_server("ns2", false, token::hash(&later), 1).unwrap();
+    setup.store.registry().add_server("ns2", false, Some(token::hash(&later)), 1).unwrap();
     assert_eq!(setup.check(&format!("Bearer {later}")).await, Ok(Principal::Server(2)));
 }
 

@@ -41,7 +41,7 @@ async fn what_each_server_has_of_what_all_share_is_told_and_what_it_was_refused(
     };
     write
         .add(zonepulse_store::Intake {
-            identity: zonepulse_store::Identity { server_id: 1, epoch: 1, seq: 0 },
+            identity: zonepulse_model::Identity { server_id: 1, epoch: 1, seq: 0 },
             start_s: 0,
             interval_s: 60,
             covered_from_ms: 0,

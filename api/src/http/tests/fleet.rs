@@ -325,7 +325,8 @@ async fn a_server_whose_batches_are_refused_says_why_until_one_is_taken() {
         router(setup.app.clone()).oneshot(request).await.unwrap().status().as_u16()
     };
     let batch = |server_id| {
-        use zonepulse_wire::{Batch, Counters, Coverage, Identity, Records};
+        use zonepulse_model::Identity;
+        use zonepulse_wire::{Batch, Counters, Coverage, Records};
         let start_s = now_ms() / 60_000 * 60 - 60;
         let identity = Identity { server_id, epoch: 1, seq: 0 };
         let coverage = Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 };

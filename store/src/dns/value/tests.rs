@@ -4,10 +4,10 @@ use super::*;
 use crate::Precision;
 use crate::database::key::GROUP;
 use crate::dns::cell::{Cell, Series, arrange};
-use crate::tests::extremes::{from_one_to, up_to};
 use proptest::prelude::*;
 use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::MessageKind;
+use zonepulse_fixtures::extremes::{from_one_to, up_to};
 
 fn decoded(value: &[u8]) -> Result<Vec<(Series, Vec<Cell>)>, Malformed> {
     let mut decoder = Decoder::new().unwrap();

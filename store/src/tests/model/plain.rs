@@ -1,7 +1,8 @@
 //! The model: what a store should contain, in plain collections.
 
-use crate::{Identity, Intake, Level, OTHER, Precision, Retention};
+use crate::{Intake, Level, OTHER, Precision, Retention};
 use std::collections::{BTreeMap, BTreeSet};
+use zonepulse_model::Identity;
 
 /// A point as it is told: server, start, length, name, kind.
 pub(super) type Place = (u32, u64, u32, u32, u16);

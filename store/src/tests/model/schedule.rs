@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::Identity;
 
 pub(super) struct Schedule {
     pub(super) random: Random,
@@ -35,7 +36,7 @@ pub(super) fn empty() -> Store {
     use_memory();
     let store = open(Path::new("/empty"), Precision::Seconds);
     for server_id in SERVERS {
-        assert_eq!(store.registry().add_server(&format!("s{server_id}"), false, String::new(), 0).unwrap().id, server_id);
+        assert_eq!(store.registry().add_server(&format!("s{server_id}"), false, None, 0).unwrap().id, server_id);
     }
     store
 }

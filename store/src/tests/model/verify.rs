@@ -7,6 +7,7 @@ use crate::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use zonepulse_dns::RecordType;
+use zonepulse_model::Identity;
 
 impl Schedule {
     pub(super) fn collect(&self, all: &[Points]) -> Found {

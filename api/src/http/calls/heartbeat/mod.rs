@@ -286,7 +286,7 @@ mod tests {
     fn a_clock_that_is_behind_has_a_negative_skew() {
         let dir = tempfile::tempdir().unwrap();
         let store = zonepulse_store::Store::open(dir.path(), &Default::default()).unwrap();
-        let server = store.registry().add_server("ns1", false, String::new(), 0).unwrap();
+        let server = store.registry().add_server("ns1", false, None, 0).unwrap();
         let row = |sent_ms, received_ms| {
             let last = Some(Last { received_ms, heartbeat: heartbeat(sent_ms), address: None });
             let pulse = Pulse { requests: 1, last, ..Pulse::default() };

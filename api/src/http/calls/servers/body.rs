@@ -1,7 +1,7 @@
 //! What a body says of a server that is made or changed.
 
 use crate::http::answer::problem::Problem;
-use crate::http::calls::settings::SettingsSet;
+use crate::http::calls::settings_schema::SettingsSet;
 use crate::http::question::body::{Members, body};
 use serde::Deserialize;
 use utoipa::ToSchema;

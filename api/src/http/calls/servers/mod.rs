@@ -7,7 +7,7 @@ mod body;
 use crate::http::answer::listing;
 use crate::http::answer::problem::Problem;
 use crate::http::blocking::blocking;
-use crate::http::calls::settings::{EffectiveSettings, SettingsSet};
+use crate::http::calls::settings_schema::{EffectiveSettings, SettingsSet};
 use crate::http::question::body::{Members, body};
 use crate::http::question::parameters::{self, Listed};
 use crate::http::state::App;

@@ -7,7 +7,7 @@ const LONGEST: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
 /// Why a text is neither an FQDN nor an IP address, and what to write; `None` when it is one.
-pub(crate) fn fault(text: &str) -> Option<String> {
+pub fn fault(text: &str) -> Option<String> {
     if is_address(text) {
         return None;
     }
