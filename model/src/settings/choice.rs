@@ -1,6 +1,6 @@
 //! Settings that are one of a few words.
 
-use super::declaration::Allowed;
+use super::declaration::{Allowed, Setting, Value};
 use serde::{Deserialize, Serialize};
 
 /// How batches get to the central.
@@ -40,6 +40,18 @@ impl Communication {
 
 impl OverlappingProbes {
     pub(crate) const ALLOWED: Allowed = Allowed::Choice { name: "OverlappingProbes", words: &["count", "refuse"] };
+}
+
+impl Setting for Communication {
+    fn value(&self) -> Value<'_> {
+        Value::Typed
+    }
+}
+
+impl Setting for OverlappingProbes {
+    fn value(&self) -> Value<'_> {
+        Value::Typed
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! What is known of a setting, whatever its value.
 
-use super::choice::{Communication, OverlappingProbes};
 use crate::{Interval, host, url};
 use std::error::Error;
 use std::fmt;
@@ -106,18 +105,6 @@ impl Allowed {
 }
 
 impl Setting for bool {
-    fn value(&self) -> Value<'_> {
-        Value::Typed
-    }
-}
-
-impl Setting for Communication {
-    fn value(&self) -> Value<'_> {
-        Value::Typed
-    }
-}
-
-impl Setting for OverlappingProbes {
     fn value(&self) -> Value<'_> {
         Value::Typed
     }
