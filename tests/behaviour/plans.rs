@@ -284,6 +284,10 @@ fn through_rabbitmq() {
     let broker = RabbitMq::shared();
     let wire = Wire::to(broker.port());
     let fleet = Fleet::of(Central::start_with_broker(&[], &broker.url(), "simulated"), 2);
+    // The central creates its queue once it is connected.
+    eventually("the central receives through the broker", Duration::from_secs(30), || {
+        fleet.central.unready().is_none().then_some(())
+    });
     let mut astray = fleet.command(&TWO, 1);
     astray.arg("--rabbitmq").env("ZONEPULSE_RABBITMQ__QUEUE", "another").env("ZONEPULSE_RABBITMQ__URL", broker.url());
     let output = run(&mut astray, Duration::from_secs(30));
