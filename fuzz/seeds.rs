@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use zonepulse_fuzz::differential::{Class, compare};
 use zonepulse_fuzz::scope;
-use zonepulse_model::{Communication, Identity};
+use zonepulse_model::{Communication, Identity, ServerId};
 use zonepulse_probe::capture::file::CaptureFile;
 use zonepulse_probe::memory::Budget;
 use zonepulse_probe::meter::{Meter, MeterSettings, Source};
@@ -103,7 +103,7 @@ impl Seeds {
             values: (0..12).map(value).collect(),
         };
         let batch = SystemBatch {
-            identity: Identity { server_id: 1, epoch: 1, seq: 1 },
+            identity: Identity { server_id: ServerId::new(1), epoch: 1, seq: 1 },
             start_s: 1_767_225_600,
             interval_s: 5,
             slots: 12,

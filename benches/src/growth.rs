@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::process::Command;
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::ServerId;
 use zonepulse_store::{Kinds, Level, Options, Reading, Selection, Store, Sum};
 
 const DAY_S: u64 = 86_400;
@@ -152,7 +153,7 @@ fn said(size: u64, seconds_per_point: f64, store: &Store, now_s: u64) {
     };
     let names = ["host-00003.zone-1.example.", "host-00001.zone-1.example.", "host-0000001.zone-1.example."];
     let record = names.iter().find_map(|name| store.dictionary().find(name, RecordType::A)).expect("a record that was asked for");
-    let one = Selection { servers: Some(vec![1]), records: Some(vec![record]), ..selection.clone() };
+    let one = Selection { servers: Some([ServerId::new(1)].into()), records: Some([record].into()), ..selection.clone() };
     let reading = Reading { level: Level::Raw, now_s, last_access: false };
     let one_ms = least_ms(|| {
         let each = &mut |_: &_| ControlFlow::Continue(());
@@ -164,7 +165,8 @@ fn said(size: u64, seconds_per_point: f64, store: &Store, now_s: u64) {
     });
     let mut quiet = 0u64;
     let quiet_ms = least_ms(|| {
-        store.totals(Some(&[1]), &mut |total| quiet += u64::from(total.last_ms < (now_s - 6 * 3600) * 1000));
+        store
+            .totals(Some(&[ServerId::new(1)].into()), &mut |total| quiet += u64::from(total.last_ms < (now_s - 6 * 3600) * 1000));
     });
     let memory = Memory::of(std::process::id()).anonymous_kib as f64 / 1024.0;
     store.close().expect("the disk takes it");

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 use zonepulse_dns::{MessageKind, ResponseCode};
+use zonepulse_model::ServerId;
 use zonepulse_store::{
     Intake, IntakeRow, Kinds, Level, Options, Points, Precision, Reading, Retention, Selection, Step, Store, Sum,
 };
@@ -17,7 +18,7 @@ use zonepulse_wire::Batch;
 /// Batches per write, as when a backlog arrives.
 const GROUP: usize = 10;
 /// Of the server and record that are asked for.
-const SERVER: u32 = 3;
+const SERVER: ServerId = ServerId::new(3);
 const HOST: &str = "host-00100.zone-3.example.";
 
 /// Commits, seals and queries a day of ten servers, with last accesses in seconds and in
@@ -236,8 +237,8 @@ fn questions(store: &Store, dataset: &Dataset) {
     let requests = Kinds::Only(vec![MessageKind::REQUEST]);
     let record = store.dictionary().find(HOST, zonepulse_dns::RecordType::A);
     let all = Selection { kinds: requests.clone(), ..Selection::all() };
-    let one = Selection { servers: Some(vec![SERVER]), records: Some(record.into_iter().collect()), ..all.clone() };
-    let last_hour = Selection { servers: Some(vec![SERVER]), from_s: until_s - hour_s, ..Selection::all() };
+    let one = Selection { servers: Some([SERVER].into()), records: Some(record.into_iter().collect()), ..all.clone() };
+    let last_hour = Selection { servers: Some([SERVER].into()), from_s: until_s - hour_s, ..Selection::all() };
     let odd = Selection { from_s: START_S + 600, until_s: until_s - 600, ..all.clone() };
     let scan = |selection: &Selection, level, last_access| {
         let mut points = 0;
@@ -273,7 +274,7 @@ fn questions(store: &Store, dataset: &Dataset) {
     });
     ask("totals of one server not accessed for 6 h", || {
         let mut quiet = 0;
-        store.totals(Some(&[SERVER]), &mut |total| quiet += usize::from(total.last_ms < (now_s - 6 * hour_s) * 1000));
+        store.totals(Some(&[SERVER].into()), &mut |total| quiet += usize::from(total.last_ms < (now_s - 6 * hour_s) * 1000));
         quiet
     });
 }

@@ -1,7 +1,7 @@
 //! Batches as sent by busy servers, identical for the same seed.
 
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Records, Row};
 
 /// The size of the workload.
@@ -101,7 +101,7 @@ impl Workload {
         counters.add(Counter::PacketsSeen, seen);
         counters.add(Counter::MessagesSeen, seen);
         Batch {
-            identity: Identity { server_id, epoch: 1, seq: minute },
+            identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq: minute },
             start_s,
             interval_s: 60,
             coverage: Coverage { from_ms: start_s * 1000, until_ms: (start_s + 60) * 1000 },

@@ -10,6 +10,7 @@ use crate::pending::Pending;
 use crate::time::now_ms;
 use std::sync::Arc;
 use zonepulse_ingest::{Ingest, pull};
+use zonepulse_model::ServerId;
 use zonepulse_query::Engine;
 use zonepulse_store::Store;
 
@@ -108,7 +109,7 @@ impl Central {
     /// Refuses a server that does not exist: an empty answer would look like a server without traffic.
     pub fn known_servers(&self, ids: &[u32]) -> Result<(), Error> {
         for id in ids {
-            if self.store().registry().server(*id)?.is_none() {
+            if self.store().registry().server(ServerId::new(*id))?.is_none() {
                 return Err(Error::bad_value("server_id", format_args!("there is no server {id}")));
             }
         }

@@ -12,6 +12,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
+use zonepulse_model::ServerId;
 
 /// What metrics of RabbitMQ begin with, and what they began with; release 0.2 leaves the old ones out.
 const BROKER_NAMES: [(&str, &str); 2] = [("rabbitmq", ""), ("amqp", "; the old name of zonepulse_rabbitmq_*")];
@@ -111,8 +112,8 @@ impl Services<'_> {
     /// What each server has of what all share. There is a label for each server of the registry, and no other.
     fn shares(&self, out: &mut Out<'_>) -> fmt::Result {
         let servers = self.0.store().registry().servers().map_err(|_| fmt::Error)?;
-        let ids: Vec<u32> = servers.iter().filter(|server| !server.is_removed()).map(|server| server.id).collect();
-        let each = |of: &dyn Fn(u32) -> u64| ids.iter().map(|id| (id.to_string(), of(*id))).collect::<Vec<_>>();
+        let ids: Vec<ServerId> = servers.iter().filter(|server| !server.is_removed()).map(|server| server.id).collect();
+        let each = |of: &dyn Fn(ServerId) -> u64| ids.iter().map(|id| (id.to_string(), of(*id))).collect::<Vec<_>>();
         let names = |id| self.0.store().names_of(id);
         out.per_server(false, "server_names", "Names that the server introduced", &each(&|id| names(id).owned))?;
         out.per_server(false, "server_names_limit", "Names that it may have now", &each(&|id| names(id).limit))?;

@@ -13,6 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use zonepulse_model::ServerId;
 
 /// Batches of one server that are decoded at a time.
 const DECODED_AT_ONCE: usize = 2;
@@ -40,7 +41,7 @@ pub(crate) struct Admission {
 struct State {
     batches: usize,
     bytes: usize,
-    servers: BTreeMap<u32, Lane>,
+    servers: BTreeMap<ServerId, Lane>,
 }
 
 /// What one server has on the way in.
@@ -73,7 +74,7 @@ pub struct OnTheWay {
 /// A place that is held, and given back when this is dropped.
 pub(crate) struct Place {
     admission: Arc<Admission>,
-    server_id: u32,
+    server_id: ServerId,
     bytes: usize,
     turn: Option<OwnedSemaphorePermit>,
 }
@@ -86,7 +87,7 @@ impl Admission {
 
     /// Waits for a place for a batch of a server, of so many bytes encoded, no longer than this; then the server is
     /// [`Error::Busy`].
-    pub(crate) async fn enter(self: &Arc<Self>, server_id: u32, bytes: usize, patience: Duration) -> Result<Place, Error> {
+    pub(crate) async fn enter(self: &Arc<Self>, server_id: ServerId, bytes: usize, patience: Duration) -> Result<Place, Error> {
         let entered = match Waiting::begin(self, server_id) {
             Some(waiting) => tokio::time::timeout(patience, self.wait(&waiting, bytes)).await.ok().flatten(),
             None => None,
@@ -112,7 +113,7 @@ impl Admission {
     }
 
     /// Takes a place, if the server may have one now.
-    fn try_take(&self, server_id: u32, bytes: usize) -> bool {
+    fn try_take(&self, server_id: ServerId, bytes: usize) -> bool {
         let mut state = self.state.lock();
         let State { batches: all_batches, bytes: all_bytes, servers } = &mut *state;
         let lane = servers.entry(server_id).or_default();
@@ -136,7 +137,7 @@ impl Admission {
     }
 
     /// What a server has on the way.
-    pub(crate) fn of(&self, server_id: u32) -> OnTheWay {
+    pub(crate) fn of(&self, server_id: ServerId) -> OnTheWay {
         let state = self.state.lock();
         let on_the_way =
             |lane: &Lane| OnTheWay { batches: lane.batches as u64, bytes: lane.bytes as u64, postponed: lane.postponed };
@@ -178,7 +179,7 @@ impl Drop for Place {
 
 impl State {
     /// Nothing is kept of a server that has nothing on the way and was refused nothing.
-    fn forget_idle(&mut self, server_id: u32) {
+    fn forget_idle(&mut self, server_id: ServerId) {
         let idle = |lane: &Lane| lane.batches == 0 && lane.waiting == 0 && lane.postponed == 0;
         if self.servers.get(&server_id).is_some_and(idle) {
             self.servers.remove(&server_id);
@@ -189,13 +190,13 @@ impl State {
 /// A batch that waits for its turn and for a place.
 struct Waiting<'a> {
     admission: &'a Admission,
-    server_id: u32,
+    server_id: ServerId,
     turns: Arc<Semaphore>,
 }
 
 impl<'a> Waiting<'a> {
     /// Nothing when too many of the server's wait already.
-    fn begin(admission: &'a Admission, server_id: u32) -> Option<Self> {
+    fn begin(admission: &'a Admission, server_id: ServerId) -> Option<Self> {
         let mut state = admission.state.lock();
         let lane = state.servers.entry(server_id).or_default();
         if lane.waiting >= MAX_WAITING {
@@ -226,7 +227,12 @@ mod tests {
 
     fn try_enter(admission: &Arc<Admission>, server_id: u32, bytes: usize) -> Option<Place> {
         let admission = admission.clone();
-        admission.try_take(server_id, bytes).then(|| Place { admission, server_id, bytes, turn: None })
+        admission.try_take(ServerId::new(server_id), bytes).then(|| Place {
+            admission,
+            server_id: ServerId::new(server_id),
+            bytes,
+            turn: None,
+        })
     }
 
     /// All places that a server can get at once, each decoded to so many bytes.
@@ -254,7 +260,7 @@ mod tests {
         let admission = admission(1000, 1000 << 20);
         let held = take(&admission, 1, 1 << 20, 100 << 20);
         assert_eq!(held.len(), 5, "a server may hold as much as is free");
-        assert_eq!(admission.of(1), OnTheWay { batches: 5, bytes: 500 << 20, postponed: 0 });
+        assert_eq!(admission.of(ServerId::new(1)), OnTheWay { batches: 5, bytes: 500 << 20, postponed: 0 });
         assert_eq!(take(&admission, 2, 1 << 20, 100 << 20).len(), 3);
     }
 
@@ -271,12 +277,12 @@ mod tests {
     async fn a_server_decodes_two_at_a_time_and_in_order() {
         let admission = admission(100, 1 << 20);
         let enter = async |server_id| admission.enter(server_id, 1, Duration::from_millis(20)).await;
-        let mut first = enter(1).await.unwrap();
-        let _second = enter(1).await.unwrap();
-        assert!(matches!(enter(1).await, Err(Error::Busy)));
-        assert!(enter(2).await.is_ok());
+        let mut first = enter(ServerId::new(1)).await.unwrap();
+        let _second = enter(ServerId::new(1)).await.unwrap();
+        assert!(matches!(enter(ServerId::new(1)).await, Err(Error::Busy)));
+        assert!(enter(ServerId::new(2)).await.is_ok());
         first.decoded(1);
-        assert!(enter(1).await.is_ok());
+        assert!(enter(ServerId::new(1)).await.is_ok());
     }
 
     #[tokio::test]
@@ -286,7 +292,7 @@ mod tests {
         let patience = Duration::from_secs(10);
         let waiting = tokio::spawn({
             let admission = admission.clone();
-            async move { admission.enter(1, 1, patience).await.map(drop) }
+            async move { admission.enter(ServerId::new(1), 1, patience).await.map(drop) }
         });
         tokio::task::yield_now().await;
         drop(held);
@@ -297,13 +303,13 @@ mod tests {
     async fn who_finds_no_place_is_told_so_and_it_is_counted_for_the_server() {
         let admission = admission(2, 1 << 20);
         let held = try_enter(&admission, 1, 1).unwrap();
-        let late = admission.enter(1, 1, Duration::from_millis(5)).await;
+        let late = admission.enter(ServerId::new(1), 1, Duration::from_millis(5)).await;
         assert!(matches!(late, Err(Error::Busy)));
-        assert_eq!((admission.of(1).postponed, admission.of(2).postponed), (1, 0));
+        assert_eq!((admission.of(ServerId::new(1)).postponed, admission.of(ServerId::new(2)).postponed), (1, 0));
         // The queue of those who wait is bounded, too.
-        let waiting: Vec<_> = (0..MAX_WAITING).map(|_| Waiting::begin(&admission, 1).unwrap()).collect();
+        let waiting: Vec<_> = (0..MAX_WAITING).map(|_| Waiting::begin(&admission, ServerId::new(1)).unwrap()).collect();
         let begun = std::time::Instant::now();
-        assert!(matches!(admission.enter(1, 1, Duration::from_secs(60)).await, Err(Error::Busy)));
+        assert!(matches!(admission.enter(ServerId::new(1), 1, Duration::from_secs(60)).await, Err(Error::Busy)));
         assert!(begun.elapsed() < Duration::from_secs(5));
         drop(waiting);
         drop(held);

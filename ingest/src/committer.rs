@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::oneshot;
-use zonepulse_model::Evicted;
+use zonepulse_model::{Evicted, ServerId};
 use zonepulse_store::{Store, Write};
 use zonepulse_wire::{Batch, Counter, Message, SystemBatch};
 
@@ -115,7 +115,7 @@ pub(crate) struct Told {
 
 /// What a batch in a write tells besides its points, once it is on disk.
 struct Besides {
-    server_id: u32,
+    server_id: ServerId,
     /// Batches that were refused and are in its report.
     refused: u64,
     /// What the probe gave up.

@@ -7,7 +7,7 @@
 use crate::Error;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use zonepulse_model::Evicted;
+use zonepulse_model::{Evicted, ServerId};
 
 /// Batches are refused until one of their kind is taken, or for so long after the last refusal, milliseconds. Longer than the
 /// longest interval.
@@ -104,7 +104,7 @@ impl<'a> Refusal<'a> {
 
 /// The same of every server. A server is in it only if the registry knows it, which bounds it.
 #[derive(Debug, Default)]
-pub(crate) struct Deliveries(Mutex<BTreeMap<u32, Account>>);
+pub(crate) struct Deliveries(Mutex<BTreeMap<ServerId, Account>>);
 
 #[derive(Debug, Default)]
 struct Account {
@@ -137,7 +137,7 @@ struct Run {
 
 impl Deliveries {
     /// A batch of a kind was taken.
-    pub(crate) fn accepted(&self, server_id: u32, kind: u8, now_ms: u64) {
+    pub(crate) fn accepted(&self, server_id: ServerId, kind: u8, now_ms: u64) {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
         account.accepted_ms = Some(now_ms);
@@ -145,7 +145,7 @@ impl Deliveries {
     }
 
     /// A batch of a kind was refused.
-    pub(crate) fn refused(&self, server_id: u32, kind: u8, refusal: &Refusal<'_>, now_ms: u64) {
+    pub(crate) fn refused(&self, server_id: ServerId, kind: u8, refusal: &Refusal<'_>, now_ms: u64) {
         let Refusal { cause, detail, of_central } = *refusal;
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
@@ -161,7 +161,7 @@ impl Deliveries {
     }
 
     /// A batch was refused for good, and whoever brought it put it aside.
-    pub(crate) fn put_aside(&self, server_id: u32, now_ms: u64) {
+    pub(crate) fn put_aside(&self, server_id: ServerId, now_ms: u64) {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
         account.drop_old(now_ms);
@@ -169,7 +169,7 @@ impl Deliveries {
     }
 
     /// A message went to the dead-letter queue that says it is of this server, and does not prove it.
-    pub(crate) fn put_aside_unproven(&self, server_id: u32, now_ms: u64) {
+    pub(crate) fn put_aside_unproven(&self, server_id: ServerId, now_ms: u64) {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
         account.drop_old(now_ms);
@@ -177,7 +177,7 @@ impl Deliveries {
     }
 
     /// A server's probe gave up batches.
-    pub(crate) fn given_up(&self, server_id: u32, evicted: Evicted, now_ms: u64) {
+    pub(crate) fn given_up(&self, server_id: ServerId, evicted: Evicted, now_ms: u64) {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
         account.drop_old(now_ms);
@@ -190,7 +190,7 @@ impl Deliveries {
     }
 
     /// How it goes at this time. Of several kinds that are refused, why the one was that was refused last.
-    pub(crate) fn of(&self, server_id: u32, now_ms: u64) -> Delivery {
+    pub(crate) fn of(&self, server_id: ServerId, now_ms: u64) -> Delivery {
         let mut accounts = self.accounts();
         let Some(account) = accounts.get_mut(&server_id) else { return Delivery::default() };
         account.drop_old(now_ms);
@@ -198,7 +198,7 @@ impl Deliveries {
         Delivery { accepted_ms, refused: account.refused(), put_aside, unproven, given_up }
     }
 
-    fn accounts(&self) -> MutexGuard<'_, BTreeMap<u32, Account>> {
+    fn accounts(&self) -> MutexGuard<'_, BTreeMap<ServerId, Account>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -238,11 +238,11 @@ mod tests {
     const SYSTEM: u8 = 2;
 
     fn refuse(deliveries: &Deliveries, kind: u8, error: &Error, now_ms: u64) {
-        deliveries.refused(1, kind, &Refusal::of(error).unwrap(), now_ms);
+        deliveries.refused(ServerId::new(1), kind, &Refusal::of(error).unwrap(), now_ms);
     }
 
     fn refused(deliveries: &Deliveries, now_ms: u64) -> Option<(u64, u64, &'static str)> {
-        deliveries.of(1, now_ms).refused.map(|refused| (refused.since_ms, refused.count, refused.cause))
+        deliveries.of(ServerId::new(1), now_ms).refused.map(|refused| (refused.since_ms, refused.count, refused.cause))
     }
 
     #[test]
@@ -250,10 +250,10 @@ mod tests {
         let deliveries = Deliveries::default();
         refuse(&deliveries, DNS, &Error::Interval(7), 1000);
         refuse(&deliveries, DNS, &Error::Interval(7), 61_000);
-        deliveries.accepted(1, SYSTEM, 62_000);
+        deliveries.accepted(ServerId::new(1), SYSTEM, 62_000);
         assert_eq!(refused(&deliveries, 63_000), Some((1000, 2, "interval")), "metrics are taken all the while");
-        deliveries.accepted(1, DNS, 121_000);
-        assert_eq!((refused(&deliveries, 121_000), deliveries.of(1, 121_000).accepted_ms), (None, Some(121_000)));
+        deliveries.accepted(ServerId::new(1), DNS, 121_000);
+        assert_eq!((refused(&deliveries, 121_000), deliveries.of(ServerId::new(1), 121_000).accepted_ms), (None, Some(121_000)));
     }
 
     #[test]
@@ -262,10 +262,10 @@ mod tests {
         for n in 0..7 {
             refuse(&deliveries, DNS, &Error::Interval(7), 1000 + n);
         }
-        refuse(&deliveries, SYSTEM, &Error::UnknownServer(1), 2000);
+        refuse(&deliveries, SYSTEM, &Error::UnknownServer(ServerId::new(1)), 2000);
         assert_eq!(refused(&deliveries, 2000), Some((1000, 8, "unknown_server")), "whichever kind was the last");
-        deliveries.accepted(1, DNS, 3000);
-        refuse(&deliveries, SYSTEM, &Error::UnknownServer(1), 4000);
+        deliveries.accepted(ServerId::new(1), DNS, 3000);
+        refuse(&deliveries, SYSTEM, &Error::UnknownServer(ServerId::new(1)), 4000);
         assert_eq!(refused(&deliveries, 4000), Some((1000, 9, "unknown_server")));
     }
 
@@ -273,7 +273,7 @@ mod tests {
     fn the_count_begins_anew_when_no_kind_was_refused_any_more() {
         let deliveries = Deliveries::default();
         refuse(&deliveries, DNS, &Error::Interval(7), 1000);
-        deliveries.accepted(1, DNS, 2000);
+        deliveries.accepted(ServerId::new(1), DNS, 2000);
         refuse(&deliveries, DNS, &Error::Interval(7), 3000);
         assert_eq!(refused(&deliveries, 3000), Some((3000, 1, "interval")));
         refuse(&deliveries, DNS, &Error::Interval(7), 3000 + REFUSED_MS);
@@ -294,7 +294,9 @@ mod tests {
         let full = Error::NoSpace { free_bytes: 5, min_free_bytes: 1024 };
         let deliveries = Deliveries::default();
         refuse(&deliveries, DNS, &full, 1000);
-        let Delivery { refused: Some(refused), put_aside: None, .. } = deliveries.of(1, 1000) else { panic!("{deliveries:?}") };
+        let Delivery { refused: Some(refused), put_aside: None, .. } = deliveries.of(ServerId::new(1), 1000) else {
+            panic!("{deliveries:?}")
+        };
         assert!(refused.of_central && refused.detail.contains("5 bytes are free"), "{refused:?}");
     }
 
@@ -302,40 +304,40 @@ mod tests {
     fn what_was_refused_for_good_is_told_for_an_hour() {
         let deliveries = Deliveries::default();
         refuse(&deliveries, DNS, &Error::Interval(7), 1000);
-        deliveries.put_aside(1, 1000);
-        deliveries.accepted(1, DNS, 3000);
+        deliveries.put_aside(ServerId::new(1), 1000);
+        deliveries.accepted(ServerId::new(1), DNS, 3000);
         let aside = Some(PutAside { batches: 1, first_ms: 1000, last_ms: 1000 });
-        assert_eq!(deliveries.of(1, 1000 + LOST_MS - 1).put_aside, aside);
-        assert_eq!(deliveries.of(1, 1000 + LOST_MS).put_aside, None);
+        assert_eq!(deliveries.of(ServerId::new(1), 1000 + LOST_MS - 1).put_aside, aside);
+        assert_eq!(deliveries.of(ServerId::new(1), 1000 + LOST_MS).put_aside, None);
     }
 
     #[test]
     fn what_claims_to_be_of_a_server_and_is_dead_lettered_is_told_for_an_hour_after_the_last() {
         let deliveries = Deliveries::default();
-        deliveries.put_aside_unproven(1, 1000);
-        deliveries.put_aside_unproven(1, 5000);
-        deliveries.accepted(1, DNS, 6000);
-        let Delivery { unproven, put_aside, .. } = deliveries.of(1, 5000 + LOST_MS - 1);
+        deliveries.put_aside_unproven(ServerId::new(1), 1000);
+        deliveries.put_aside_unproven(ServerId::new(1), 5000);
+        deliveries.accepted(ServerId::new(1), DNS, 6000);
+        let Delivery { unproven, put_aside, .. } = deliveries.of(ServerId::new(1), 5000 + LOST_MS - 1);
         assert_eq!((unproven, put_aside), (Some(PutAside { batches: 2, first_ms: 1000, last_ms: 5000 }), None));
-        assert_eq!(deliveries.of(1, 5000 + LOST_MS).unproven, None);
+        assert_eq!(deliveries.of(ServerId::new(1), 5000 + LOST_MS).unproven, None);
     }
 
     #[test]
     fn what_a_probe_gave_up_is_told_for_an_hour_with_all_of_its_time() {
         let deliveries = Deliveries::default();
         let evicted = |batches, from_s, until_s| Evicted { batches, from_s, until_s };
-        deliveries.given_up(1, evicted(13, 600, 1380), 2_000_000);
-        deliveries.given_up(1, evicted(2, 1380, 1500), 2_060_000);
+        deliveries.given_up(ServerId::new(1), evicted(13, 600, 1380), 2_000_000);
+        deliveries.given_up(ServerId::new(1), evicted(2, 1380, 1500), 2_060_000);
         let sum = GivenUp { evicted: evicted(15, 600, 1500), first_ms: 2_000_000, last_ms: 2_060_000 };
-        assert_eq!(deliveries.of(1, 2_060_000).given_up, Some(sum));
-        assert_eq!(deliveries.of(1, 2_060_000 + LOST_MS).given_up, None);
+        assert_eq!(deliveries.of(ServerId::new(1), 2_060_000).given_up, Some(sum));
+        assert_eq!(deliveries.of(ServerId::new(1), 2_060_000 + LOST_MS).given_up, None);
     }
 
     #[test]
     fn kinds_without_number_take_no_memory() {
         let deliveries = Deliveries::default();
         (0..=u8::MAX).for_each(|kind| refuse(&deliveries, kind, &Error::Interval(7), 1000 + u64::from(kind)));
-        assert_eq!(deliveries.accounts().get(&1).unwrap().refused.len(), MAX_KINDS);
+        assert_eq!(deliveries.accounts().get(&ServerId::new(1)).unwrap().refused.len(), MAX_KINDS);
         assert_eq!(refused(&deliveries, 2000), Some((1000, 256, "interval")));
     }
 }

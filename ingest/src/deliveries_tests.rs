@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{Ingest, Sender, Settings, times};
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_store::{Options, Store};
 use zonepulse_wire::{Batch, Counters, Coverage, Records};
 
@@ -17,7 +17,7 @@ fn central() -> (tempfile::TempDir, Ingest) {
 fn batch(server_id: u32, interval_s: u32, evicted: Option<Evicted>) -> Batch {
     let start_s = times::now_ms() / 1000 / u64::from(interval_s) * u64::from(interval_s) - u64::from(interval_s);
     Batch {
-        identity: Identity { server_id, epoch: 1, seq: 0 },
+        identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq: 0 },
         start_s,
         interval_s,
         coverage: Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 },
@@ -28,9 +28,9 @@ fn batch(server_id: u32, interval_s: u32, evicted: Option<Evicted>) -> Batch {
     }
 }
 
-async fn send(ingest: &Ingest, batch: Batch, sender: fn(u32) -> Sender) -> Delivery {
-    let _ = ingest.receive(batch.encode().unwrap().into(), sender(1)).await;
-    ingest.delivery(1, times::now_ms())
+async fn send(ingest: &Ingest, batch: Batch, sender: fn(ServerId) -> Sender) -> Delivery {
+    let _ = ingest.receive(batch.encode().unwrap().into(), sender(ServerId::new(1))).await;
+    ingest.delivery(ServerId::new(1), times::now_ms())
 }
 
 fn cause(delivery: &Delivery) -> Option<&'static str> {
@@ -55,7 +55,11 @@ async fn with_another_server_s_token_a_probe_keeps_its_batches() {
     let (_dir, ingest) = central();
     let delivery = send(&ingest, batch(2, 60, None), Sender::Server).await;
     assert_eq!((cause(&delivery), aside(&delivery)), (Some("wrong_server"), 0));
-    assert_eq!(ingest.delivery(2, times::now_ms()), Delivery::default(), "whoever shows no token says nothing of a server");
+    assert_eq!(
+        ingest.delivery(ServerId::new(2), times::now_ms()),
+        Delivery::default(),
+        "whoever shows no token says nothing of a server"
+    );
 }
 
 #[tokio::test]
@@ -78,8 +82,8 @@ async fn what_a_batch_says_was_given_up_is_told() {
 async fn a_message_that_proves_nothing_is_refused_until_its_server_s_next_batch_is_taken() {
     let (_dir, ingest) = central();
     let bytes = batch(1, 60, None).encode().unwrap();
-    ingest.unproven(1, &bytes, "wrong_signature", &"it is not signed with the token of server 1");
-    let delivery = ingest.delivery(1, times::now_ms());
+    ingest.unproven(ServerId::new(1), &bytes, "wrong_signature", &"it is not signed with the token of server 1");
+    let delivery = ingest.delivery(ServerId::new(1), times::now_ms());
     assert_eq!((cause(&delivery), aside(&delivery)), (Some("wrong_signature"), 0));
     assert_eq!(cause(&send(&ingest, batch(1, 60, None), Sender::Signed).await), None);
 }

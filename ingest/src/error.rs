@@ -1,7 +1,7 @@
 //! Why a batch was not taken, by what its bringer can do about it.
 
 use std::sync::Arc;
-use zonepulse_model::Interval;
+use zonepulse_model::{Interval, ServerId};
 use zonepulse_wire::Utc;
 
 /// Why a batch was not taken.
@@ -58,7 +58,7 @@ pub enum Error {
     )]
     Overlaps {
         /// The server.
-        server_id: u32,
+        server_id: ServerId,
         /// Start of the interval, Unix seconds.
         start_s: u64,
         /// The run of the probe whose batch this is.
@@ -70,13 +70,13 @@ pub enum Error {
     #[error("server {own} may not send for server {found}")]
     WrongServer {
         /// Whose credentials were shown.
-        own: u32,
+        own: ServerId,
         /// Whose batch it is.
-        found: u32,
+        found: ServerId,
     },
     /// The batch is about a server that the central does not know: add the server.
     #[error("no server has the id {0}")]
-    UnknownServer(u32),
+    UnknownServer(ServerId),
     /// Too many batches wait already: try again later.
     #[error("too many batches are waiting to be committed: try again later")]
     Busy,

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use untold::Untold;
-use zonepulse_model::{Interval, NotAnInterval};
+use zonepulse_model::{Interval, NotAnInterval, ServerId};
 use zonepulse_store::{Outcome, Store};
 use zonepulse_wire::{Message, peek_version};
 
@@ -80,10 +80,10 @@ impl Default for Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sender {
     /// Somebody with this server's token, shown or used to sign: batches of this server only.
-    Server(u32),
+    Server(ServerId),
     /// The same through a broker. Its probe does not learn that a message was refused. The registry has just been asked for
     /// the server and need not be read again; one that is removed meanwhile is refused by the store.
-    Signed(u32),
+    Signed(ServerId),
 }
 
 /// What came in since the start.
@@ -240,7 +240,7 @@ impl Ingest {
     }
 
     /// A batch of a server was refused for good before it came here, for this cause: such as one that is too large.
-    pub fn refused_at_the_door(&self, server_id: u32, cause: &'static str, detail: &str) {
+    pub fn refused_at_the_door(&self, server_id: ServerId, cause: &'static str, detail: &str) {
         let refusal = Refusal { cause, detail: &detail, of_central: false };
         // Of which kind it was is not known. Any batch that is taken shows that the way is open.
         self.deliveries.refused(server_id, deliveries::ANY, &refusal, times::now_ms());
@@ -250,39 +250,39 @@ impl Ingest {
     /// A message from the broker says that it is of a server, and is refused because it does not prove it. A probe with an old
     /// token sends such messages; so can whoever has the broker's password, which makes the server look worse than it is: refused
     /// until its next batch is taken, and for an hour as if batches were lost, which are told to be claims.
-    pub(crate) fn unproven(&self, server_id: u32, bytes: &[u8], cause: &'static str, detail: &dyn std::fmt::Display) {
+    pub(crate) fn unproven(&self, server_id: ServerId, bytes: &[u8], cause: &'static str, detail: &dyn std::fmt::Display) {
         let refusal = Refusal { cause, detail, of_central: false };
         self.deliveries.refused(server_id, peek_version(bytes), &refusal, times::now_ms());
     }
 
     /// How the delivery of a server's batches goes at this time.
-    pub fn delivery(&self, server_id: u32, now_ms: u64) -> Delivery {
+    pub fn delivery(&self, server_id: ServerId, now_ms: u64) -> Delivery {
         self.deliveries.of(server_id, now_ms)
     }
 
     /// What a server has on the way in, and how often it was asked to come again.
-    pub fn on_the_way(&self, server_id: u32) -> OnTheWay {
+    pub fn on_the_way(&self, server_id: ServerId) -> OnTheWay {
         self.admission.of(server_id)
     }
 
     /// How batches of a server cover time that others cover, too.
-    pub fn overlaps(&self, server_id: u32) -> Overlaps {
+    pub fn overlaps(&self, server_id: ServerId) -> Overlaps {
         self.twins.of(server_id, times::now_ms())
     }
 
     /// One more batch of a server that was refused for this cause ([`Error::cause`]): how many there were since the log had the
     /// last line about it, when it is time for one.
-    pub(crate) fn refusal_is_due(&self, server_id: u32, error: &Error) -> Option<u64> {
+    pub(crate) fn refusal_is_due(&self, server_id: ServerId, error: &Error) -> Option<u64> {
         self.losses.refusal_is_due(server_id, error.cause(), Instant::now())
     }
 
     /// Batches of a server that are lost or were refused.
-    pub fn lost(&self, server_id: u32) -> Lost {
+    pub fn lost(&self, server_id: ServerId) -> Lost {
         self.losses.of(server_id)
     }
 
     /// What of a server was not taken because of its times.
-    pub fn bad_times(&self, server_id: u32) -> BadTimes {
+    pub fn bad_times(&self, server_id: ServerId) -> BadTimes {
         self.bad_times.of(server_id)
     }
 

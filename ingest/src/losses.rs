@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use zonepulse_model::Evicted;
+use zonepulse_model::{Evicted, ServerId};
 use zonepulse_wire::Utc;
 
 /// A line in the log about a server is followed by another one after so long.
@@ -23,7 +23,7 @@ pub struct Lost {
 
 /// The same of every server. A server is in it only if its token was shown, which bounds it.
 #[derive(Debug, Default)]
-pub(crate) struct Losses(Mutex<BTreeMap<u32, Account>>);
+pub(crate) struct Losses(Mutex<BTreeMap<ServerId, Account>>);
 
 #[derive(Debug, Default)]
 struct Account {
@@ -37,10 +37,10 @@ struct Account {
 
 impl Losses {
     /// A server's probe gave up batches.
-    pub(crate) fn evicted(&self, server_id: u32, evicted: Evicted, now: Instant) {
+    pub(crate) fn evicted(&self, server_id: ServerId, evicted: Evicted, now: Instant) {
         if let Some(Evicted { batches, from_s, until_s }) = self.tell(server_id, evicted, now) {
             tracing::warn!(
-                server_id,
+                server_id = server_id.get(),
                 batches,
                 from = %Utc(from_s),
                 until = %Utc(until_s),
@@ -50,7 +50,7 @@ impl Losses {
     }
 
     /// Counts them; returns all that the log has not told yet, when it is time for a line.
-    fn tell(&self, server_id: u32, evicted: Evicted, now: Instant) -> Option<Evicted> {
+    fn tell(&self, server_id: ServerId, evicted: Evicted, now: Instant) -> Option<Evicted> {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
         account.lost.evicted = account.lost.evicted.saturating_add(evicted.batches);
@@ -66,12 +66,12 @@ impl Losses {
     }
 
     /// A batch of a server was refused for good.
-    pub(crate) fn refused(&self, server_id: u32) {
+    pub(crate) fn refused(&self, server_id: ServerId) {
         self.accounts().entry(server_id).or_default().lost.refused += 1;
     }
 
     /// One more refusal for this cause. Returns how many there were since the last line about it, when it is time for one.
-    pub(crate) fn refusal_is_due(&self, server_id: u32, cause: &'static str, now: Instant) -> Option<u64> {
+    pub(crate) fn refusal_is_due(&self, server_id: ServerId, cause: &'static str, now: Instant) -> Option<u64> {
         let mut accounts = self.accounts();
         let (warned, since) = accounts.entry(server_id).or_default().refusals.entry(cause).or_default();
         *since += 1;
@@ -82,11 +82,11 @@ impl Losses {
         Some(std::mem::take(since))
     }
 
-    pub(crate) fn of(&self, server_id: u32) -> Lost {
+    pub(crate) fn of(&self, server_id: ServerId) -> Lost {
         self.accounts().get(&server_id).map(|account| account.lost).unwrap_or_default()
     }
 
-    fn accounts(&self) -> MutexGuard<'_, BTreeMap<u32, Account>> {
+    fn accounts(&self) -> MutexGuard<'_, BTreeMap<ServerId, Account>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -100,9 +100,16 @@ mod tests {
         let losses = Losses::default();
         let now = Instant::now();
         let due = |server_id, cause, now| losses.refusal_is_due(server_id, cause, now);
-        assert_eq!((due(1, "too_old", now), due(1, "malformed", now), due(2, "too_old", now)), (Some(1), Some(1), Some(1)));
-        assert_eq!((0..1000).filter_map(|_| due(1, "too_old", now)).count(), 0);
-        assert_eq!(due(1, "too_old", now + WARN_EVERY), Some(1001));
+        assert_eq!(
+            (
+                due(ServerId::new(1), "too_old", now),
+                due(ServerId::new(1), "malformed", now),
+                due(ServerId::new(2), "too_old", now)
+            ),
+            (Some(1), Some(1), Some(1))
+        );
+        assert_eq!((0..1000).filter_map(|_| due(ServerId::new(1), "too_old", now)).count(), 0);
+        assert_eq!(due(ServerId::new(1), "too_old", now + WARN_EVERY), Some(1001));
     }
 
     #[test]
@@ -110,10 +117,10 @@ mod tests {
         let losses = Losses::default();
         let now = Instant::now();
         let evicted = |batches, from_s, until_s| Evicted { batches, from_s, until_s };
-        assert_eq!(losses.tell(1, evicted(13, 600, 1380), now), Some(evicted(13, 600, 1380)));
-        assert_eq!(losses.tell(1, evicted(2, 1380, 1500), now), None);
-        assert_eq!(losses.tell(2, evicted(1, 0, 60), now), Some(evicted(1, 0, 60)));
-        assert_eq!(losses.tell(1, evicted(1, 540, 600), now + WARN_EVERY), Some(evicted(3, 540, 1500)));
-        assert_eq!(losses.of(1), Lost { evicted: 16, refused: 0 });
+        assert_eq!(losses.tell(ServerId::new(1), evicted(13, 600, 1380), now), Some(evicted(13, 600, 1380)));
+        assert_eq!(losses.tell(ServerId::new(1), evicted(2, 1380, 1500), now), None);
+        assert_eq!(losses.tell(ServerId::new(2), evicted(1, 0, 60), now), Some(evicted(1, 0, 60)));
+        assert_eq!(losses.tell(ServerId::new(1), evicted(1, 540, 600), now + WARN_EVERY), Some(evicted(3, 540, 1500)));
+        assert_eq!(losses.of(ServerId::new(1)), Lost { evicted: 16, refused: 0 });
     }
 }

@@ -3,7 +3,7 @@ use crate::times::Bounds;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use zonepulse_dns::{MessageKind, RecordType};
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_store::{Level, Options, SystemSelection};
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Records, Row, Series, SystemBatch};
 
@@ -18,7 +18,7 @@ fn batch(server_id: u32, seq: u64, names: &[&str]) -> Batch {
         rows.push(Row { record, kind: MessageKind::REQUEST, hits: 1, first_ms: 5, last_ms: 7 });
     }
     Batch {
-        identity: Identity { server_id, epoch: 1, seq },
+        identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq },
         start_s: T0_S + 600,
         interval_s: 60,
         coverage: Coverage { from_ms: (T0_S + 600) * 1000, until_ms: (T0_S + 660) * 1000 },
@@ -65,7 +65,7 @@ fn metrics(seq: u64, interval_s: u32) -> SystemBatch {
         values: values.to_vec(),
     };
     SystemBatch {
-        identity: Identity { server_id: 1, epoch: 1, seq },
+        identity: Identity { server_id: ServerId::new(1), epoch: 1, seq },
         start_s: T0_S / u64::from(interval_s) * u64::from(interval_s),
         interval_s,
         slots: 3,
@@ -82,7 +82,8 @@ async fn metrics_and_dns_are_one_sequence_and_count_once_each() {
     let central = central();
     let system: Bytes = metrics(1, 5).encode().unwrap().into();
     let all = [bytes(&batch(1, 0, &["a."])), system.clone(), system, metrics(0, 5).encode().unwrap().into()];
-    let outcomes = futures::future::join_all(all.map(|bytes| central.ingest.receive(bytes, Sender::Server(1)))).await;
+    let outcomes =
+        futures::future::join_all(all.map(|bytes| central.ingest.receive(bytes, Sender::Server(ServerId::new(1))))).await;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     // What has the number of a batch of DNS that is in is a copy of it, whatever it says.
     let Statistics { committed, duplicates, refused, .. } = central.ingest.statistics();
@@ -103,14 +104,15 @@ async fn metrics_and_dns_are_one_sequence_and_count_once_each() {
 #[tokio::test]
 async fn slots_that_would_lie_across_two_roll_ups_are_refused() {
     let central = central();
-    let error = central.ingest.receive(metrics(0, 7).encode().unwrap().into(), Sender::Server(1)).await.unwrap_err();
+    let error =
+        central.ingest.receive(metrics(0, 7).encode().unwrap().into(), Sender::Server(ServerId::new(1))).await.unwrap_err();
     assert!(matches!(error, Error::Interval(7)) && error.is_final());
 }
 
 #[tokio::test]
 async fn a_batch_is_in_the_store_when_the_answer_comes() {
     let central = central();
-    let outcome = central.ingest.receive(bytes(&batch(1, 0, &["a.", "b."])), Sender::Server(1)).await;
+    let outcome = central.ingest.receive(bytes(&batch(1, 0, &["a.", "b."])), Sender::Server(ServerId::new(1))).await;
     assert!(matches!(outcome, Ok(Outcome::Committed)));
     assert_eq!(hits(&central.store), 2);
 }
@@ -119,7 +121,9 @@ async fn a_batch_is_in_the_store_when_the_answer_comes() {
 async fn a_batch_that_comes_twice_counts_once() {
     let central = central();
     let bytes = bytes(&batch(1, 0, &["a."]));
-    let outcomes = futures::future::join_all([Sender::Server(1); 3].map(|sender| central.ingest.receive(bytes.clone(), sender)));
+    let outcomes = futures::future::join_all(
+        [Sender::Server(ServerId::new(1)); 3].map(|sender| central.ingest.receive(bytes.clone(), sender)),
+    );
     let committed = outcomes.await.into_iter().filter(|outcome| matches!(outcome, Ok(Outcome::Committed))).count();
     assert_eq!((committed, hits(&central.store)), (1, 1));
     let statistics = central.ingest.statistics();
@@ -130,9 +134,9 @@ async fn a_batch_that_comes_twice_counts_once() {
 #[tokio::test]
 async fn a_copy_leaves_no_name_behind() {
     let central = central();
-    central.ingest.receive(bytes(&batch(1, 0, &["a."])), Sender::Server(1)).await.unwrap();
+    central.ingest.receive(bytes(&batch(1, 0, &["a."])), Sender::Server(ServerId::new(1))).await.unwrap();
     let before = central.store.dictionary().len();
-    central.ingest.receive(bytes(&batch(1, 0, &["other."])), Sender::Server(1)).await.unwrap();
+    central.ingest.receive(bytes(&batch(1, 0, &["other."])), Sender::Server(ServerId::new(1))).await.unwrap();
     assert_eq!(central.store.dictionary().len(), before);
 }
 
@@ -140,7 +144,8 @@ async fn a_copy_leaves_no_name_behind() {
 async fn many_batches_at_once_are_all_counted() {
     let central = central();
     let all = (0..200).map(|seq| bytes(&batch(1, seq, &["a.", "b.", "c."])));
-    let outcomes = futures::future::join_all(all.map(|bytes| central.ingest.receive(bytes, Sender::Server(1)))).await;
+    let outcomes =
+        futures::future::join_all(all.map(|bytes| central.ingest.receive(bytes, Sender::Server(ServerId::new(1))))).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(Outcome::Committed))));
     assert_eq!(hits(&central.store), 600);
 }
@@ -170,12 +175,12 @@ async fn names_past_a_servers_share_are_counted_in_its_coverage_and_not_in_anoth
         ControlFlow::Continue(())
     };
     central.store.coverage(None, 0, u64::MAX, T0_S + 700, each).unwrap();
-    let folded = central.store.names_of(1).refused;
+    let folded = central.store.names_of(ServerId::new(1)).refused;
     let number = |counter: Counter| counter.number();
     let counted = vec![(number(Counter::NamesFoldedByCentral), folded), (number(Counter::HitsFoldedByCentral), folded)];
     assert!(folded >= 40, "{folded}");
     // What the second's own probe folded is not told again.
-    assert_eq!(told, [(1, 90, counted), (2, 27, Vec::new())]);
+    assert_eq!(told, [(ServerId::new(1), 90, counted), (ServerId::new(2), 27, Vec::new())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +193,7 @@ async fn one_server_that_sends_all_it_can_holds_up_no_other() {
     let running: Vec<_> = floods
         .map(|(server_id, bytes)| {
             let ingest = central.ingest.clone();
-            tokio::spawn(async move { ingest.receive(bytes, Sender::Server(server_id)).await })
+            tokio::spawn(async move { ingest.receive(bytes, Sender::Server(ServerId::new(server_id))).await })
         })
         .collect();
     while central.ingest.statistics().committed == 0 {
@@ -198,11 +203,11 @@ async fn one_server_that_sends_all_it_can_holds_up_no_other() {
         let goes_on = !running.iter().all(tokio::task::JoinHandle::is_finished);
         assert!(goes_on || seq > 1, "the floods were over before the third came");
         let before = central.ingest.statistics().committed;
-        central.ingest.receive(bytes(&batch(3, seq, &["b.", "c."])), Sender::Server(3)).await.unwrap();
+        central.ingest.receive(bytes(&batch(3, seq, &["b.", "c."])), Sender::Server(ServerId::new(3))).await.unwrap();
         let meanwhile = central.ingest.statistics().committed - before;
         // The write that was under way, and the one that it was in.
         assert!(meanwhile <= 2 * settings.group_batches as u64 + 1, "{meanwhile} batches of the others came first");
-        let held = central.ingest.on_the_way(1);
+        let held = central.ingest.on_the_way(ServerId::new(1));
         assert!(held.batches <= 32, "half of the places: {held:?}");
     }
     for outcome in running {
@@ -222,16 +227,16 @@ async fn a_server_that_finds_no_place_is_asked_to_come_again_and_the_others_are_
     let mut running = Vec::new();
     for seq in 0..2 {
         let (ingest, bytes) = (ingest.clone(), bytes(&batch(1, seq, &["a."])));
-        running.push(tokio::spawn(async move { ingest.receive(bytes, Sender::Server(1)).await }));
+        running.push(tokio::spawn(async move { ingest.receive(bytes, Sender::Server(ServerId::new(1))).await }));
         while ingest_holds(&central, 1) <= seq {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-    let refused = central.ingest.receive(bytes(&batch(1, 9, &["a."])), Sender::Server(1)).await;
+    let refused = central.ingest.receive(bytes(&batch(1, 9, &["a."])), Sender::Server(ServerId::new(1))).await;
     assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
     let second = {
         let bytes = bytes(&batch(2, 0, &["b."]));
-        tokio::spawn(async move { ingest.receive(bytes, Sender::Server(2)).await })
+        tokio::spawn(async move { ingest.receive(bytes, Sender::Server(ServerId::new(2))).await })
     };
     while ingest_holds(&central, 2) == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -240,25 +245,25 @@ async fn a_server_that_finds_no_place_is_asked_to_come_again_and_the_others_are_
     for outcome in running.into_iter().chain([second]) {
         outcome.await.unwrap().unwrap();
     }
-    assert_eq!([1, 2].map(|server_id| central.ingest.on_the_way(server_id).postponed), [1, 0]);
+    assert_eq!([1, 2].map(|server_id| central.ingest.on_the_way(ServerId::new(server_id)).postponed), [1, 0]);
 }
 
 fn ingest_holds(central: &Central, server_id: u32) -> u64 {
-    central.ingest.on_the_way(server_id).batches
+    central.ingest.on_the_way(ServerId::new(server_id)).batches
 }
 
 #[tokio::test]
 async fn a_server_may_send_only_for_itself() {
     let central = central();
-    let error = central.ingest.receive(bytes(&batch(2, 0, &["a."])), Sender::Server(1)).await.unwrap_err();
-    assert!(matches!(error, Error::WrongServer { own: 1, found: 2 }));
+    let error = central.ingest.receive(bytes(&batch(2, 0, &["a."])), Sender::Server(ServerId::new(1))).await.unwrap_err();
+    assert!(matches!(error, Error::WrongServer { own, found } if (own.get(), found.get()) == (1, 2)));
 }
 
 #[tokio::test]
 async fn a_server_that_nobody_added_is_not_taken_and_not_refused_for_good() {
     let central = central();
-    let error = central.ingest.receive(bytes(&batch(2, 0, &["a."])), Sender::Server(2)).await.unwrap_err();
-    assert!(matches!(error, Error::UnknownServer(2)) && !error.is_final());
+    let error = central.ingest.receive(bytes(&batch(2, 0, &["a."])), Sender::Server(ServerId::new(2))).await.unwrap_err();
+    assert!(matches!(error, Error::UnknownServer(id) if id.get() == 2) && !error.is_final());
 }
 
 #[tokio::test]
@@ -267,7 +272,7 @@ async fn an_interval_that_would_lie_across_two_roll_ups_is_refused() {
     let mut odd = batch(1, 0, &["a."]);
     (odd.start_s, odd.interval_s) = (T0_S / 7 * 7, 7);
     (odd.coverage.from_ms, odd.coverage.until_ms) = (odd.start_s * 1000, odd.start_s * 1000 + 7000);
-    let error = central.ingest.receive(bytes(&odd), Sender::Server(1)).await.unwrap_err();
+    let error = central.ingest.receive(bytes(&odd), Sender::Server(ServerId::new(1))).await.unwrap_err();
     assert!(matches!(error, Error::Interval(7)) && error.is_final());
 }
 
@@ -276,9 +281,9 @@ async fn an_unknown_version_is_told_apart_from_rubbish() {
     let central = central();
     let mut newer = batch(1, 0, &["a."]).encode().unwrap();
     newer[4] = 9;
-    let error = central.ingest.receive(newer.into(), Sender::Server(1)).await.unwrap_err();
+    let error = central.ingest.receive(newer.into(), Sender::Server(ServerId::new(1))).await.unwrap_err();
     assert!(matches!(error, Error::UnknownVersion(_)), "{error}");
-    let error = central.ingest.receive(Bytes::from_static(b"rubbish"), Sender::Server(1)).await.unwrap_err();
+    let error = central.ingest.receive(Bytes::from_static(b"rubbish"), Sender::Server(ServerId::new(1))).await.unwrap_err();
     assert!(matches!(error, Error::Malformed(_)), "{error}");
     assert_eq!(central.ingest.statistics().refused, 2);
 }
@@ -291,7 +296,7 @@ async fn a_batch_of_the_future_is_taken_when_its_time_has_come() {
         let coverage = Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 };
         Batch { start_s, coverage, ..batch(1, start_s, &["a."]) }
     };
-    let receive = async |start_s| central.ingest.receive(bytes(&of(start_s)), Sender::Server(1)).await;
+    let receive = async |start_s| central.ingest.receive(bytes(&of(start_s)), Sender::Server(ServerId::new(1))).await;
     assert!(matches!(receive(now_s + 540).await, Ok(Outcome::Committed)), "within the tolerance");
     for ahead_s in [3600, 86_400 * 365 * 50] {
         let error = receive(now_s + ahead_s / 60 * 60).await.unwrap_err();
@@ -301,7 +306,7 @@ async fn a_batch_of_the_future_is_taken_when_its_time_has_come() {
     assert_eq!((central.ingest.statistics().postponed, hits(&central.store)), (2, 1));
     let tolerant = Settings { max_ahead_s: 7200, ..Settings::default() };
     let ingest = Ingest::start(central.store.clone(), tolerant).unwrap();
-    let outcome = ingest.receive(bytes(&of(now_s + 3600)), Sender::Server(1)).await;
+    let outcome = ingest.receive(bytes(&of(now_s + 3600)), Sender::Server(ServerId::new(1))).await;
     assert!(matches!(outcome, Ok(Outcome::Committed)));
 }
 
@@ -314,7 +319,8 @@ async fn the_last_slot_of_metrics_must_have_come_too() {
         let series = batch.series.iter().map(|series| Series { values: vec![Some(1.0); count], ..series.clone() });
         SystemBatch { slots: count as u32, series: series.collect(), ..batch.clone() }
     };
-    let receive = async |batch: SystemBatch| central.ingest.receive(batch.encode().unwrap().into(), Sender::Server(1)).await;
+    let receive =
+        async |batch: SystemBatch| central.ingest.receive(batch.encode().unwrap().into(), Sender::Server(ServerId::new(1))).await;
     assert!(matches!(receive(slots(100)).await, Err(Error::Ahead { .. })));
     assert!(matches!(receive(slots(2)).await, Ok(Outcome::Committed)));
 }
@@ -353,7 +359,7 @@ fn a_clock_that_shows_a_time_before_there_was_a_central_or_its_first_server_is_w
     }
     assert_eq!([added_s - 600, added_s - 601].map(behind_s), [None, Some(601)], "the first one counts");
     // One that is removed does not count.
-    store.registry().remove_server(1, 1, false).unwrap();
+    store.registry().remove_server(ServerId::new(1), 1, false).unwrap();
     assert_eq!([added_s, added_s + 86_400].map(behind_s), [Some(86_400), None]);
 }
 
@@ -366,10 +372,10 @@ async fn times_of_evicted_batches_are_cut_to_those_that_batches_may_have() {
     };
     let now_s = times::now_ms() / 1000;
     for sent in [evicted(0, 0, 200_000_000_000), evicted(1, T0_S, T0_S + 60), evicted(2, 0, 60)] {
-        central.ingest.receive(sent, Sender::Server(1)).await.unwrap();
+        central.ingest.receive(sent, Sender::Server(ServerId::new(1))).await.unwrap();
     }
     let metrics = SystemBatch { evicted: Some(zonepulse_model::Evicted { batches: 1, from_s: 0, until_s: 1 }), ..metrics(3, 5) };
-    central.ingest.receive(metrics.encode().unwrap().into(), Sender::Server(1)).await.unwrap();
+    central.ingest.receive(metrics.encode().unwrap().into(), Sender::Server(ServerId::new(1))).await.unwrap();
     let mut told = BTreeMap::new();
     let each = &mut |report: &zonepulse_store::Report| {
         told.extend(report.evicted.map(|evicted| (report.seq, (evicted.batches, evicted.from_s, evicted.until_s))));
@@ -418,11 +424,11 @@ async fn a_batch_of_1970_is_refused_for_good_and_its_number_stays_free() {
         coverage: Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 },
         ..batch(1, 0, &["a."])
     };
-    let error = central.ingest.receive(bytes(&at(600)), Sender::Server(1)).await.unwrap_err();
+    let error = central.ingest.receive(bytes(&at(600)), Sender::Server(ServerId::new(1))).await.unwrap_err();
     assert!(matches!(error, Error::TooOld { start_s: 600, .. }) && error.to_string().contains("max_age_days"), "{error}");
     assert_eq!((central.ingest.statistics().refused, hits(&central.store)), (1, 0));
     assert_eq!(central.store.dictionary().len(), names);
-    let outcome = central.ingest.receive(bytes(&at(T0_S)), Sender::Server(1)).await;
+    let outcome = central.ingest.receive(bytes(&at(T0_S)), Sender::Server(ServerId::new(1))).await;
     assert!(matches!(outcome, Ok(Outcome::Committed)), "{outcome:?}");
     assert_eq!(central.store.check().unwrap().faults, Vec::<String>::new());
 }
@@ -431,7 +437,7 @@ async fn a_batch_of_1970_is_refused_for_good_and_its_number_stays_free() {
 async fn metrics_of_1970_are_refused_too() {
     let central = central();
     let old = SystemBatch { start_s: 1500, ..metrics(0, 5) };
-    let error = central.ingest.receive(old.encode().unwrap().into(), Sender::Server(1)).await.unwrap_err();
+    let error = central.ingest.receive(old.encode().unwrap().into(), Sender::Server(ServerId::new(1))).await.unwrap_err();
     assert!(matches!(error, Error::TooOld { start_s: 1500, .. }), "{error}");
     assert_eq!(central.store.statistics().series, 0);
 }
@@ -440,10 +446,10 @@ async fn metrics_of_1970_are_refused_too() {
 async fn a_copy_of_a_batch_that_is_in_is_confirmed_however_old_it_is_by_now() {
     let central = central();
     let sent = bytes(&batch(1, 0, &["a."]));
-    central.ingest.receive(sent.clone(), Sender::Server(1)).await.unwrap();
+    central.ingest.receive(sent.clone(), Sender::Server(ServerId::new(1))).await.unwrap();
     let strict = Ingest::start(central.store.clone(), Settings { max_age_days: 1, ..Settings::default() }).unwrap();
-    assert!(matches!(strict.receive(sent, Sender::Server(1)).await, Ok(Outcome::Duplicate)));
-    let error = strict.receive(bytes(&batch(1, 1, &["a."])), Sender::Server(1)).await.unwrap_err();
+    assert!(matches!(strict.receive(sent, Sender::Server(ServerId::new(1))).await, Ok(Outcome::Duplicate)));
+    let error = strict.receive(bytes(&batch(1, 1, &["a."])), Sender::Server(ServerId::new(1))).await.unwrap_err();
     assert!(matches!(error, Error::TooOld { max_age_days: 1, .. }), "{error}");
 }
 
@@ -456,9 +462,12 @@ async fn refused_times_are_counted_by_server_and_direction() {
     };
     let ahead_s = (times::now_ms() / 1000) / 60 * 60 + 86_400 * 365 * 10;
     for start_s in [600, ahead_s, ahead_s] {
-        central.ingest.receive(at(1, start_s), Sender::Server(1)).await.unwrap_err();
+        central.ingest.receive(at(1, start_s), Sender::Server(ServerId::new(1))).await.unwrap_err();
     }
-    assert_eq!([1, 2].map(|id| central.ingest.bad_times(id)), [BadTimes { ahead: 2, too_old: 1 }, BadTimes::default()]);
+    assert_eq!(
+        [1, 2].map(|id| central.ingest.bad_times(ServerId::new(id))),
+        [BadTimes { ahead: 2, too_old: 1 }, BadTimes::default()]
+    );
 }
 
 #[tokio::test]
@@ -467,16 +476,16 @@ async fn the_next_report_tells_of_what_a_broker_s_messages_were_refused_and_of_n
     let old = |seq| {
         bytes(&Batch { start_s: 600, coverage: Coverage { from_ms: 600_000, until_ms: 600_000 }, ..batch(1, seq, &["a."]) })
     };
-    for sender in [Sender::Signed(1), Sender::Signed(1), Sender::Server(1)] {
+    for sender in [Sender::Signed(ServerId::new(1)), Sender::Signed(ServerId::new(1)), Sender::Server(ServerId::new(1))] {
         central.ingest.receive(old(0), sender).await.unwrap_err();
     }
     // Refusing alone tells nothing: the message may come again. Two are in the dead-letter queue.
-    assert_eq!(central.ingest.untold.take(1), 0);
-    central.ingest.untold.add(1, 2);
+    assert_eq!(central.ingest.untold.take(ServerId::new(1)), 0);
+    central.ingest.untold.add(ServerId::new(1), 2);
     // Metrics have no counters; a copy is no report.
-    central.ingest.receive(metrics(0, 5).encode().unwrap().into(), Sender::Signed(1)).await.unwrap();
+    central.ingest.receive(metrics(0, 5).encode().unwrap().into(), Sender::Signed(ServerId::new(1))).await.unwrap();
     for seq in [1, 1, 2] {
-        central.ingest.receive(bytes(&batch(1, seq, &["a."])), Sender::Signed(1)).await.unwrap();
+        central.ingest.receive(bytes(&batch(1, seq, &["a."])), Sender::Signed(ServerId::new(1))).await.unwrap();
     }
     let mut told = Vec::new();
     let each = &mut |report: &zonepulse_store::Report| {
@@ -490,16 +499,16 @@ async fn the_next_report_tells_of_what_a_broker_s_messages_were_refused_and_of_n
 #[tokio::test]
 async fn numbers_past_their_bounds_are_refused_for_good_and_change_no_sum() {
     let central = central();
-    central.ingest.receive(bytes(&batch(1, 0, &["a."])), Sender::Server(1)).await.unwrap();
+    central.ingest.receive(bytes(&batch(1, 0, &["a."])), Sender::Server(ServerId::new(1))).await.unwrap();
     let refused: [fn(&mut Batch); 3] =
         [|batch| batch.identity.seq = u64::MAX, |batch| batch.rows[0].hits = u64::MAX, |batch| batch.start_s = 1_099_511_627_760];
     for change in refused {
         let mut batch = batch(1, 1, &["a."]);
         change(&mut batch);
-        let error = central.ingest.receive(bytes(&batch), Sender::Server(1)).await.unwrap_err();
+        let error = central.ingest.receive(bytes(&batch), Sender::Server(ServerId::new(1))).await.unwrap_err();
         assert!(matches!(error, Error::Malformed(_)) && error.is_final(), "{error}");
     }
-    central.ingest.receive(bytes(&batch(1, 1, &["a."])), Sender::Server(1)).await.unwrap();
+    central.ingest.receive(bytes(&batch(1, 1, &["a."])), Sender::Server(ServerId::new(1))).await.unwrap();
     assert_eq!((hits(&central.store), central.ingest.statistics().refused), (2, 3));
     assert_eq!(central.store.check().unwrap().faults, Vec::<String>::new());
 }
@@ -510,24 +519,24 @@ async fn what_a_probe_gave_up_is_counted_once_for_its_server() {
     let evicted = Some(zonepulse_model::Evicted { batches: 13, from_s: T0_S, until_s: T0_S + 600 });
     let told = bytes(&Batch { evicted, ..batch(1, 1, &["a.example."]) });
     for expected in [Outcome::Committed, Outcome::Duplicate] {
-        assert_eq!(central.ingest.receive(told.clone(), Sender::Server(1)).await.unwrap(), expected);
+        assert_eq!(central.ingest.receive(told.clone(), Sender::Server(ServerId::new(1))).await.unwrap(), expected);
     }
     let lost = |server_id| central.ingest.lost(server_id);
-    assert_eq!((lost(1), lost(2)), (Lost { evicted: 13, refused: 0 }, Lost::default()));
+    assert_eq!((lost(ServerId::new(1)), lost(ServerId::new(2))), (Lost { evicted: 13, refused: 0 }, Lost::default()));
 }
 
 #[tokio::test]
 async fn refused_batches_are_counted_for_the_server_whose_token_was_shown() {
     let central = central_with(Options::default(), Settings::default(), 2);
-    central.ingest.receive(bytes(&batch(1, 1, &["a.example."])), Sender::Server(2)).await.unwrap_err();
+    central.ingest.receive(bytes(&batch(1, 1, &["a.example."])), Sender::Server(ServerId::new(2))).await.unwrap_err();
     let lost = |server_id| central.ingest.lost(server_id);
-    assert_eq!((lost(1), lost(2)), (Lost::default(), Lost { evicted: 0, refused: 1 }));
+    assert_eq!((lost(ServerId::new(1)), lost(ServerId::new(2))), (Lost::default(), Lost { evicted: 0, refused: 1 }));
 }
 
 #[test]
 fn errors_tell_times_as_rfc_3339() {
     let too_old = Error::TooOld { start_s: 0, age_days: 20_000, max_age_days: 30 };
     assert!(too_old.to_string().contains("(1970-01-01T00:00:00Z)"), "{too_old}");
-    let overlaps = Error::Overlaps { server_id: 1, start_s: 1_767_225_600, epoch: 2, first: 1 };
+    let overlaps = Error::Overlaps { server_id: ServerId::new(1), start_s: 1_767_225_600, epoch: 2, first: 1 };
     assert!(overlaps.to_string().contains("the interval at 2026-01-01T00:00:00Z counts"), "{overlaps}");
 }

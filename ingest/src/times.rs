@@ -16,7 +16,7 @@ use crate::Error;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use zonepulse_model::Evicted;
+use zonepulse_model::{Evicted, ServerId};
 use zonepulse_store::Server;
 use zonepulse_wire::Message;
 
@@ -90,7 +90,7 @@ pub struct BadTimes {
 
 /// The same of every server. A server is in it only if the registry knows it, which bounds it.
 #[derive(Debug, Default)]
-pub(crate) struct Tally(Mutex<BTreeMap<u32, Account>>);
+pub(crate) struct Tally(Mutex<BTreeMap<ServerId, Account>>);
 
 #[derive(Debug, Default)]
 struct Account {
@@ -100,7 +100,7 @@ struct Account {
 
 impl Tally {
     /// Counts an error that is about times, and tells the log now and then.
-    pub(crate) fn add(&self, server_id: u32, error: &Error, now: Instant) {
+    pub(crate) fn add(&self, server_id: ServerId, error: &Error, now: Instant) {
         let mut accounts = self.accounts();
         let account = match error {
             Error::Ahead { .. } => {
@@ -118,15 +118,15 @@ impl Tally {
         if account.warned.is_none_or(|warned| now.saturating_duration_since(warned) >= WARN_EVERY) {
             account.warned = Some(now);
             let BadTimes { ahead, too_old } = account.counts;
-            tracing::warn!(server_id, %error, ahead, too_old, "batches with impossible times are not taken");
+            tracing::warn!(server_id = server_id.get(), %error, ahead, too_old, "batches with impossible times are not taken");
         }
     }
 
-    pub(crate) fn of(&self, server_id: u32) -> BadTimes {
+    pub(crate) fn of(&self, server_id: ServerId) -> BadTimes {
         self.accounts().get(&server_id).map(|account| account.counts).unwrap_or_default()
     }
 
-    fn accounts(&self) -> MutexGuard<'_, BTreeMap<u32, Account>> {
+    fn accounts(&self) -> MutexGuard<'_, BTreeMap<ServerId, Account>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

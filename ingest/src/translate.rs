@@ -1,5 +1,6 @@
 //! A message in the store's words.
 
+use zonepulse_model::RecordId;
 use zonepulse_store::{Error, Intake, IntakeRow, OTHER, Outcome, SeriesIntake, SystemIntake, Write};
 use zonepulse_wire::{Batch, Counter, Counters, Message, SystemBatch};
 
@@ -34,13 +35,14 @@ fn system_intake(batch: SystemBatch, write: &mut Write<'_>) -> SystemIntake {
 }
 
 /// Counts what the store folds under `<other>` because the server has used up its share of names.
-fn count_folded(batch: &Batch, ids: &[u32], counters: &mut Counters) {
+fn count_folded(batch: &Batch, ids: &[RecordId], counters: &mut Counters) {
     // A known name never has the number of `<other>`, but for that name itself.
-    if !ids.contains(&0) {
+    if !ids.contains(&RecordId::OTHER) {
         return;
     }
-    let is_folded =
-        |record: u32| ids.get(record as usize) == Some(&0) && batch.records.get(record).is_some_and(|(name, _)| name != OTHER);
+    let is_folded = |record: u32| {
+        ids.get(record as usize) == Some(&RecordId::OTHER) && batch.records.get(record).is_some_and(|(name, _)| name != OTHER)
+    };
     let names = (0..batch.records.len() as u32).filter(|record| is_folded(*record)).count();
     let hits = batch.rows.iter().filter(|row| is_folded(row.record)).fold(0, |sum: u64, row| sum.saturating_add(row.hits));
     counters.add(Counter::NamesFoldedByCentral, names as u64);

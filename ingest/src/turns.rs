@@ -7,6 +7,7 @@
 
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, VecDeque};
+use zonepulse_model::ServerId;
 
 /// Points that a server gets credit for at its turn.
 const QUANTUM: u64 = 16 << 10;
@@ -29,9 +30,9 @@ pub(crate) struct Turns<T> {
 }
 
 struct State<T> {
-    lanes: BTreeMap<u32, Lane<T>>,
+    lanes: BTreeMap<ServerId, Lane<T>>,
     /// The servers that have something waiting, the next one first.
-    order: VecDeque<u32>,
+    order: VecDeque<ServerId>,
     closed: bool,
 }
 
@@ -48,7 +49,7 @@ impl<T> Turns<T> {
     }
 
     /// Puts a batch of a server behind its others; gives it back when the queue is closed.
-    pub(crate) fn push(&self, server_id: u32, points: u64, batch: T) -> Result<(), T> {
+    pub(crate) fn push(&self, server_id: ServerId, points: u64, batch: T) -> Result<(), T> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(batch);
@@ -136,8 +137,8 @@ mod tests {
     #[test]
     fn one_batch_of_a_server_does_not_wait_for_thousands_of_another() {
         let turns = Turns::new();
-        (0..3000).for_each(|_| turns.push(1, 5, 1).unwrap());
-        (2..6).for_each(|server_id| turns.push(server_id, 2000, server_id).unwrap());
+        (0..3000).for_each(|_| turns.push(ServerId::new(1), 5, 1).unwrap());
+        (2..6).for_each(|server_id| turns.push(ServerId::new(server_id), 2000, server_id).unwrap());
         let writes = writes(&turns);
         let waited = |server_id| writes.iter().position(|write| write.contains(&server_id)).unwrap();
         // A turn of the first server is sixteen small batches, two writes.
@@ -148,8 +149,8 @@ mod tests {
     #[test]
     fn batches_as_large_as_can_be_let_small_ones_pass() {
         let turns = Turns::new();
-        (0..9).for_each(|_| turns.push(1, 4 << 20, 1).unwrap());
-        (0..5).for_each(|_| turns.push(2, 2000, 2).unwrap());
+        (0..9).for_each(|_| turns.push(ServerId::new(1), 4 << 20, 1).unwrap());
+        (0..5).for_each(|_| turns.push(ServerId::new(2), 2000, 2).unwrap());
         let writes = writes(&turns);
         assert_eq!(writes.first(), Some(&vec![2; 5]));
         assert!(writes.iter().skip(1).all(|write| *write == [1]), "each in a write of its own: {writes:?}");
@@ -160,7 +161,7 @@ mod tests {
     fn servers_that_send_alike_get_alike() {
         let turns = Turns::new();
         for _ in 0..100 {
-            (1..=4).for_each(|server_id| turns.push(server_id, 10_000, server_id).unwrap());
+            (1..=4).for_each(|server_id| turns.push(ServerId::new(server_id), 10_000, server_id).unwrap());
         }
         let first: Vec<u32> = writes(&turns).into_iter().flatten().take(200).collect();
         for server_id in 1..=4 {
@@ -171,10 +172,10 @@ mod tests {
     #[test]
     fn one_alone_waits_for_nobody() {
         let turns = Turns::new();
-        (0..20).for_each(|at| turns.push(1, 100_000, at).unwrap());
+        (0..20).for_each(|at| turns.push(ServerId::new(1), 100_000, at).unwrap());
         let writes = writes(&turns);
         assert_eq!(writes.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8, 4]);
         assert!(writes.iter().flatten().is_sorted(), "in the order in which they came");
-        assert_eq!(turns.push(1, 1, 7), Err(7));
+        assert_eq!(turns.push(ServerId::new(1), 1, 7), Err(7));
     }
 }

@@ -17,7 +17,7 @@ use crate::Error;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use zonepulse_model::OverlappingProbes;
+use zonepulse_model::{OverlappingProbes, ServerId};
 use zonepulse_store::{Overlap, Store, Write};
 use zonepulse_wire::{Batch, Coverage};
 
@@ -38,12 +38,12 @@ const LOG_AFTER_MS: u64 = 60_000;
 
 /// What is known of overlaps, by server.
 #[derive(Debug, Default)]
-pub(crate) struct Twins(Mutex<BTreeMap<u32, OfServer>>);
+pub(crate) struct Twins(Mutex<BTreeMap<ServerId, OfServer>>);
 
 /// What the batches of a write that is not on disk yet bring. Those that follow in the same write see it; without the
 /// write it is forgotten.
 #[derive(Debug, Default)]
-pub(crate) struct Pending(BTreeMap<u32, News>);
+pub(crate) struct Pending(BTreeMap<ServerId, News>);
 
 #[derive(Debug)]
 struct News {
@@ -138,7 +138,7 @@ impl Twins {
     }
 
     /// What is known of a server with what the write brings; none of one of which nothing is known, unless there is `more`.
-    fn news<'p>(&self, server_id: u32, more: bool, pending: &'p mut Pending) -> Option<&'p mut News> {
+    fn news<'p>(&self, server_id: ServerId, more: bool, pending: &'p mut Pending) -> Option<&'p mut News> {
         match pending.0.entry(server_id) {
             Entry::Occupied(news) => Some(news.into_mut()),
             Entry::Vacant(place) => {
@@ -160,7 +160,7 @@ impl Twins {
     }
 
     /// How batches of a server overlap at this time, Unix milliseconds.
-    pub(crate) fn of(&self, server_id: u32, now_ms: u64) -> Overlaps {
+    pub(crate) fn of(&self, server_id: ServerId, now_ms: u64) -> Overlaps {
         let all = self.lock();
         let Some(server) = all.get(&server_id) else { return Overlaps::default() };
         let live = server.live(now_ms).map(|pair| LiveProbes { epochs: pair.epochs, since_ms: pair.began_ms });
@@ -168,7 +168,7 @@ impl Twins {
     }
 
     /// What this guards is whole after every statement.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, OfServer>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ServerId, OfServer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -241,7 +241,7 @@ impl OfServer {
         self.pairs.iter().find(|pair| pair.is_live(now_ms))
     }
 
-    fn warn(&mut self, server_id: u32, becomes: &str, now_ms: u64) {
+    fn warn(&mut self, server_id: ServerId, becomes: &str, now_ms: u64) {
         let Some([first, second]) = self.live(now_ms).map(|pair| pair.epochs) else { return };
         if now_ms.abs_diff(self.logged_ms) < LOG_AFTER_MS {
             return;
@@ -249,7 +249,7 @@ impl OfServer {
         self.logged_ms = now_ms;
         let (first, second) = (format!("{first:016x}"), format!("{second:016x}"));
         tracing::warn!(
-            server_id,
+            server_id = server_id.get(),
             first,
             second,
             "two probes use this server's token at the same time: what both cover {becomes} (the setting overlapping_probes); \

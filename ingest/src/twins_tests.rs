@@ -1,6 +1,6 @@
 use super::*;
 use crate::translate;
-use zonepulse_model::{Identity, SettingsOverride};
+use zonepulse_model::{Identity, ServerId, SettingsOverride};
 use zonepulse_store::Options;
 use zonepulse_wire::{Counters, Records};
 
@@ -49,7 +49,7 @@ impl Central {
     }
 
     fn overlaps(&self, minute: u64) -> Overlaps {
-        self.twins.of(1, (minute + 1) * MINUTE_MS + 2000)
+        self.twins.of(ServerId::new(1), (minute + 1) * MINUTE_MS + 2000)
     }
 
     fn is_live(&self, minute: u64) -> bool {
@@ -73,7 +73,7 @@ impl Central {
 fn batch(epoch: u64, minute: u64, from_ms: u64, until_ms: u64) -> Batch {
     let start_ms = minute * MINUTE_MS;
     Batch {
-        identity: Identity { server_id: 1, epoch, seq: minute },
+        identity: Identity { server_id: ServerId::new(1), epoch, seq: minute },
         start_s: minute * 60,
         interval_s: 60,
         coverage: Coverage { from_ms: start_ms + from_ms, until_ms: start_ms + until_ms },
@@ -215,7 +215,7 @@ fn when_the_first_one_ends_the_other_takes_over_at_the_boundary() {
 fn a_server_of_its_own_setting_counts_once_while_others_count_all() {
     let central = Central::new(OverlappingProbes::Count);
     central.send(FIRST, 100).unwrap();
-    let mut server = central.store.registry().server(1).unwrap().unwrap();
+    let mut server = central.store.registry().server(ServerId::new(1)).unwrap().unwrap();
     server.overrides.overlapping_probes = Some(OverlappingProbes::Refuse);
     central.store.registry().put_server(&server).unwrap();
     assert_eq!(central.send(SECOND, 100), Err(FIRST));

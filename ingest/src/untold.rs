@@ -6,14 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use zonepulse_model::ServerId;
 
 /// How many of each server; only of servers that the registry knows, which bounds it.
 #[derive(Debug, Default)]
-pub(crate) struct Untold(Mutex<BTreeMap<u32, u64>>);
+pub(crate) struct Untold(Mutex<BTreeMap<ServerId, u64>>);
 
 impl Untold {
     /// So many more.
-    pub(crate) fn add(&self, server_id: u32, batches: u64) {
+    pub(crate) fn add(&self, server_id: ServerId, batches: u64) {
         if batches > 0 {
             let mut counts = self.counts();
             let count = counts.entry(server_id).or_default();
@@ -22,11 +23,11 @@ impl Untold {
     }
 
     /// How many there are, which are told now.
-    pub(crate) fn take(&self, server_id: u32) -> u64 {
+    pub(crate) fn take(&self, server_id: ServerId) -> u64 {
         self.counts().remove(&server_id).unwrap_or(0)
     }
 
-    fn counts(&self) -> MutexGuard<'_, BTreeMap<u32, u64>> {
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<ServerId, u64>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,6 @@
 //! The concepts that probe and central share, each declared once.
 //!
+//! * [`ServerId`], [`RecordId`] and [`SeriesId`] number what the central knows; an [`IdSet`] has them in order, each once.
 //! * [`Identity`] says which batch a batch is, and [`Evicted`] which batches a probe had to drop.
 //! * [`Interval`] is the length of time that is summed into one batch.
 //! * [`Settings`] are a server's settings. Each setting is declared in one place with its name, type, range, default and
@@ -12,11 +13,15 @@
 
 mod batch;
 pub mod host;
+mod id;
+mod id_set;
 mod interval;
 mod settings;
 pub mod url;
 
 pub use batch::{Evicted, Identity};
+pub use id::{RecordId, SeriesId, ServerId};
+pub use id_set::IdSet;
 pub use interval::{Interval, NotAnInterval};
 pub use settings::choice::{Communication, OverlappingProbes};
 pub use settings::declaration::{Allowed, BadSetting, Declaration};

@@ -153,7 +153,7 @@ pub fn enroll(order: &Order) -> Result<Outcome, Refusal> {
     let ca = pinned.and_then(|pinned| pinned.pem());
     files.write(ca.as_deref(), &enrollment, &text).map_err(|error| Refusal::Lost(error.to_string()))?;
     let Enrollment { server_id, server, .. } = enrollment;
-    Ok(Outcome { server_id, server, files: written, is_renewed: existing.is_some() })
+    Ok(Outcome { server_id: server_id.get(), server, files: written, is_renewed: existing.is_some() })
 }
 
 async fn ask(order: &Order, trust: &Trust, pinned: Option<&Pinned>) -> Result<Enrollment, Refusal> {
@@ -223,7 +223,7 @@ fn config_text(order: &Order, files: &Files, enrollment: &Enrollment, existing: 
         return existing.with(&credentials(
             order,
             files,
-            enrollment.server_id,
+            enrollment.server_id.get(),
             url,
             enrollment.pull_token.is_some(),
             &first_line,

@@ -35,8 +35,14 @@ fn central_with(communication: Communication, certified: Option<Certificate>) ->
                 // As the central does: nobody pulls with a token that nobody needs.
                 let pull_token = (communication == Communication::Pull).then(|| "pull-token".into());
                 let token = "server-token".into();
-                let enrollment =
-                    Enrollment { server_id: 7, server: "ns\n1".into(), token, settings_version: 1, settings, pull_token };
+                let enrollment = Enrollment {
+                    server_id: zonepulse_model::ServerId::new(7),
+                    server: "ns\n1".into(),
+                    token,
+                    settings_version: 1,
+                    settings,
+                    pull_token,
+                };
                 Ok((StatusCode::CREATED, Json(enrollment)))
             };
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -66,7 +66,7 @@ fn a_replay_covers_from_its_first_frame_to_its_last() {
     assert_eq!(batches.iter().map(|batch| batch.identity.seq).collect::<Vec<_>>(), [0, 1, 2, 3]);
     let row = batches[0].rows[0];
     assert_eq!((row.hits, row.first_ms, row.last_ms), (2, 5000, 7000));
-    assert_eq!((batches[0].identity.server_id, batches[0].identity.epoch), (7, 99));
+    assert_eq!((batches[0].identity.server_id.get(), batches[0].identity.epoch), (7, 99));
 }
 
 #[test]

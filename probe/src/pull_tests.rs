@@ -5,7 +5,7 @@ use crate::{config, spool};
 use reqwest::Client;
 use std::sync::atomic::Ordering;
 use tempfile::TempDir;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_net::Trust;
 use zonepulse_net::tls::{Authorities, Certificate};
 use zonepulse_wire::pull::messages;
@@ -40,7 +40,7 @@ fn probe(batches: u64) -> Probe {
 }
 
 fn batch(seq: u64) -> Message {
-    let identity = Identity { server_id: 7, epoch: 9, seq };
+    let identity = Identity { server_id: ServerId::new(7), epoch: 9, seq };
     Message::System(SystemBatch { identity, start_s: 60 * seq, interval_s: 5, slots: 12, evicted: None, series: Vec::new() })
 }
 

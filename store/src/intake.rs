@@ -1,7 +1,7 @@
 //! What a batch brings, in the store's words.
 
 use zonepulse_dns::MessageKind;
-use zonepulse_model::{Evicted, Identity, Interval};
+use zonepulse_model::{Evicted, Identity, Interval, RecordId};
 
 /// The points of one server and interval, on their way in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Intake {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IntakeRow {
     /// The record, from [`Write::record_ids`](crate::Write::record_ids).
-    pub record_id: u32,
+    pub record_id: RecordId,
     /// Request, or response with its code.
     pub kind: MessageKind,
     /// How many messages, not 0.
@@ -60,7 +60,7 @@ impl Intake {
         let mut runs = Vec::with_capacity(self.rows.len());
         let mut begin = 0u64;
         for run in self.rows.chunk_by(|a, b| a.record_id == b.record_id) {
-            runs.extend(run.first().map(|row| u64::from(row.record_id) << 32 | begin));
+            runs.extend(run.first().map(|row| u64::from(row.record_id.get()) << 32 | begin));
             begin += run.len() as u64;
         }
         runs.sort_unstable();
@@ -79,7 +79,7 @@ impl Intake {
         }
         let mut arranged = self.rows.clone();
         for run in runs {
-            let (record_id, begin) = ((run >> 32) as u32, run as u32 as usize);
+            let (record_id, begin) = (RecordId::new((run >> 32) as u32), run as u32 as usize);
             let rows = self.rows.get(begin..).unwrap_or_default();
             for row in rows.iter().take_while(|row| row.record_id == record_id) {
                 if let Some((_, place)) = places.iter_mut().find(|(kind, _)| *kind == row.kind)
@@ -134,10 +134,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+    use zonepulse_model::ServerId;
 
     fn any_row() -> impl Strategy<Value = IntakeRow> {
         (0..9u32, 0..4u16, 1..9u64, 0..50u64, 0..50u64).prop_map(|(record_id, kind, hits, first_ms, age_ms)| IntakeRow {
-            record_id,
+            record_id: RecordId::new(record_id),
             kind: MessageKind::from_number(kind).unwrap(),
             hits,
             first_ms,
@@ -148,14 +149,14 @@ mod tests {
     proptest! {
         #[test]
         fn arranged_rows_are_the_sums_of_each_kind_and_record(rows in prop::collection::vec(any_row(), 0..40)) {
-            let mut sums: BTreeMap<(MessageKind, u32), IntakeRow> = BTreeMap::new();
+            let mut sums: BTreeMap<(MessageKind, RecordId), IntakeRow> = BTreeMap::new();
             for row in &rows {
                 let sum = sums.entry((row.kind, row.record_id)).or_insert(IntakeRow { hits: 0, ..*row });
                 sum.hits += row.hits;
                 sum.first_ms = sum.first_ms.min(row.first_ms);
                 sum.last_ms = sum.last_ms.max(row.last_ms);
             }
-            let identity = Identity { server_id: 1, epoch: 1, seq: 1 };
+            let identity = Identity { server_id: ServerId::new(1), epoch: 1, seq: 1 };
             let mut intake = Intake {
                 identity,
                 start_s: 0,

@@ -114,6 +114,7 @@ use totals::Totals;
 use upkeep::{Keeper, Upkept};
 use waiting::Waiting;
 use write::writer::Writer;
+use zonepulse_model::{IdSet, ServerId};
 
 /// An open store. Clones share it.
 #[derive(Clone)]
@@ -259,18 +260,18 @@ impl Store {
     }
 
     /// Every total of these servers, or of all, by server, kind and record.
-    pub fn totals(&self, servers: Option<&[u32]>, each: &mut dyn FnMut(Total)) {
+    pub fn totals(&self, servers: Option<&IdSet<ServerId>>, each: &mut dyn FnMut(Total)) {
         self.inner.totals.read().visit(servers, each);
     }
 
     /// For how long the points of a server are kept, as it is set now.
-    pub fn retention(&self, server_id: u32) -> Retention {
+    pub fn retention(&self, server_id: ServerId) -> Retention {
         self.inner.expiry.read().retention(server_id)
     }
 
     /// The earliest start that is answered of a server at this time, Unix
     /// seconds: what began before has expired, or has left the disk.
-    pub fn kept_from_s(&self, server_id: u32, level: Level, now_s: u64) -> u64 {
+    pub fn kept_from_s(&self, server_id: ServerId, level: Level, now_s: u64) -> u64 {
         self.inner.expiry.read().kept_from_s(server_id, level, now_s)
     }
 
@@ -280,17 +281,17 @@ impl Store {
     }
 
     /// What a server has of the dictionary of names, of which a long one counts as several; what was refused is names that were counted as [`OTHER`].
-    pub fn names_of(&self, server_id: u32) -> Share {
+    pub fn names_of(&self, server_id: ServerId) -> Share {
         self.inner.names.lock().of(server_id)
     }
 
     /// How many totals (of a record and kind) a server has; what was refused is points that were counted as [`OTHER`].
-    pub fn totals_of(&self, server_id: u32) -> Share {
+    pub fn totals_of(&self, server_id: ServerId) -> Share {
         self.inner.total_shares.lock().of(server_id)
     }
 
     /// What a server has of the series of metrics; what was refused is points.
-    pub fn series_of(&self, server_id: u32) -> Share {
+    pub fn series_of(&self, server_id: ServerId) -> Share {
         self.inner.system.shares.lock().of(server_id)
     }
 

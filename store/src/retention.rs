@@ -11,7 +11,7 @@ use crate::Level;
 use crate::database::key;
 use std::collections::BTreeMap;
 use zonepulse_codec::{Malformed, Reader, put};
-use zonepulse_model::Settings;
+use zonepulse_model::{IdSet, ServerId, Settings};
 
 const VERSION: u8 = 1;
 
@@ -104,21 +104,21 @@ impl Horizon {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Expiry {
     pub default: Retention,
-    pub of_server: BTreeMap<u32, Retention>,
-    pub horizons: BTreeMap<u32, Horizon>,
+    pub of_server: BTreeMap<ServerId, Retention>,
+    pub horizons: BTreeMap<ServerId, Horizon>,
 }
 
 impl Expiry {
-    pub(crate) fn retention(&self, server_id: u32) -> Retention {
+    pub(crate) fn retention(&self, server_id: ServerId) -> Retention {
         self.of_server.get(&server_id).copied().unwrap_or(self.default)
     }
 
-    pub(crate) fn horizon(&self, server_id: u32) -> Horizon {
+    pub(crate) fn horizon(&self, server_id: ServerId) -> Horizon {
         self.horizons.get(&server_id).copied().unwrap_or_default()
     }
 
     /// The earliest start of this server that is answered, Unix seconds.
-    pub(crate) fn kept_from_s(&self, server_id: u32, level: Level, now_s: u64) -> u64 {
+    pub(crate) fn kept_from_s(&self, server_id: ServerId, level: Level, now_s: u64) -> u64 {
         let gone_s = u64::from(self.horizon(server_id).hour(level)) * 3600;
         self.retention(server_id).kept_from_s(level, now_s).max(gone_s)
     }
@@ -130,7 +130,7 @@ impl Expiry {
     }
 
     /// From this start on all of these servers' points are answered, Unix seconds.
-    pub(crate) fn all_kept_from_s(&self, servers: Option<&[u32]>, level: Level, now_s: u64) -> u64 {
+    pub(crate) fn all_kept_from_s(&self, servers: Option<&IdSet<ServerId>>, level: Level, now_s: u64) -> u64 {
         match servers {
             Some(servers) => servers.iter().map(|id| self.kept_from_s(*id, level, now_s)).max().unwrap_or(0),
             None => {
@@ -142,7 +142,7 @@ impl Expiry {
     }
 
     /// Where a server's horizon may be moved to: hours of which nothing is answered any more.
-    pub(crate) fn due(&self, server_id: u32, now_s: u64) -> Horizon {
+    pub(crate) fn due(&self, server_id: ServerId, now_s: u64) -> Horizon {
         let horizon = self.horizon(server_id);
         let hour = |level| key::hour(self.retention(server_id).kept_from_s(level, now_s)).max(horizon.hour(level));
         Horizon { raw_hour: hour(Level::Raw), aggregate_hour: hour(Level::H1), ..horizon }
@@ -172,10 +172,10 @@ mod tests {
     fn a_longer_retention_brings_back_only_what_lies_behind_no_horizon() {
         let mut expiry = Expiry { default: Retention { raw_minutes: 60, aggregated_days: 1 }, ..Expiry::default() };
         let now_s = 100 * 3600;
-        assert_eq!(expiry.due(1, now_s), Horizon { as_of: 0, raw_hour: 99, aggregate_hour: 76 });
-        expiry.horizons.insert(1, Horizon { as_of: 0, raw_hour: 90, aggregate_hour: 0 });
-        expiry.of_server.insert(1, Retention { raw_minutes: 60 * 50, aggregated_days: 1 });
-        assert_eq!(expiry.kept_from_s(1, Level::Raw, now_s), 90 * 3600);
-        assert_eq!(expiry.kept_from_s(2, Level::Raw, now_s), 99 * 3600);
+        assert_eq!(expiry.due(ServerId::new(1), now_s), Horizon { as_of: 0, raw_hour: 99, aggregate_hour: 76 });
+        expiry.horizons.insert(ServerId::new(1), Horizon { as_of: 0, raw_hour: 90, aggregate_hour: 0 });
+        expiry.of_server.insert(ServerId::new(1), Retention { raw_minutes: 60 * 50, aggregated_days: 1 });
+        assert_eq!(expiry.kept_from_s(ServerId::new(1), Level::Raw, now_s), 90 * 3600);
+        assert_eq!(expiry.kept_from_s(ServerId::new(2), Level::Raw, now_s), 99 * 3600);
     }
 }

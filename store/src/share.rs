@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::time::Instant;
+use zonepulse_model::ServerId;
 
 /// A server is warned about no more often than this, seconds.
 const WARN_EVERY_S: u64 = 60;
@@ -32,7 +33,7 @@ pub(crate) struct Bounds {
 }
 
 /// Entries by server.
-pub(crate) type Counts = BTreeMap<u32, u64>;
+pub(crate) type Counts = BTreeMap<ServerId, u64>;
 
 /// Who has how much of a dictionary.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub(crate) struct Shares {
     generation: Option<u64>,
     /// All entries, including those of servers that are gone.
     taken: u64,
-    accounts: BTreeMap<u32, Account>,
+    accounts: BTreeMap<ServerId, Account>,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +85,7 @@ impl Shares {
     }
 
     /// How many new entries a server may add, beside those that a write under way adds already.
-    pub(crate) fn room(&self, server_id: u32, pending: &Counts, now: Instant) -> u64 {
+    pub(crate) fn room(&self, server_id: ServerId, pending: &Counts, now: Instant) -> u64 {
         let own_pending = pending.get(&server_id).copied().unwrap_or(0);
         let all_pending = pending.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
         let own = self.accounts.get(&server_id);
@@ -96,10 +97,10 @@ impl Shares {
     }
 
     /// How many entries a server may own, when the others own what they do.
-    fn limit(&self, server_id: u32, pending: &Counts) -> u64 {
+    fn limit(&self, server_id: ServerId, pending: &Counts) -> u64 {
         let guaranteed = self.guaranteed();
         let common = self.bounds.max - guaranteed * self.servers;
-        let of = |id: &u32, owned: u64| owned.saturating_add(pending.get(id).copied().unwrap_or(0));
+        let of = |id: &ServerId, owned: u64| owned.saturating_add(pending.get(id).copied().unwrap_or(0));
         let beyond = |owned: u64| owned.saturating_sub(guaranteed);
         let known = self.accounts.iter().map(|(id, account)| (*id, of(id, account.owned)));
         let new = pending.iter().filter(|(id, _)| !self.accounts.contains_key(id)).map(|(id, count)| (*id, *count));
@@ -146,7 +147,7 @@ impl Shares {
     }
 
     /// So many were not taken. Gives the servers that it is time to warn about, and how many it is of each.
-    pub(crate) fn refuse(&mut self, refused: &Counts, now: Instant) -> Vec<(u32, u64)> {
+    pub(crate) fn refuse(&mut self, refused: &Counts, now: Instant) -> Vec<(ServerId, u64)> {
         let mut warn = Vec::new();
         for (server_id, count) in refused.iter().filter(|(_, count)| **count > 0) {
             let account = self.accounts.entry(*server_id).or_default();
@@ -160,12 +161,12 @@ impl Shares {
     }
 
     /// A server is gone; what is left of its entries is nobody's.
-    pub(crate) fn forget(&mut self, server_id: u32) {
+    pub(crate) fn forget(&mut self, server_id: ServerId) {
         self.accounts.remove(&server_id);
     }
 
     /// What a server has.
-    pub(crate) fn of(&self, server_id: u32) -> Share {
+    pub(crate) fn of(&self, server_id: ServerId) -> Share {
         let account = self.accounts.get(&server_id);
         let limit = self.limit(server_id, &Counts::new());
         Share { owned: account.map_or(0, |a| a.owned), limit, refused: account.map_or(0, |a| a.refused) }
@@ -187,7 +188,7 @@ mod tests {
 
     /// A server takes all that it may, at most so many.
     fn take(shares: &mut Shares, server_id: u32, most: u64) -> u64 {
-        let now = Instant::now();
+        let (server_id, now) = (ServerId::new(server_id), Instant::now());
         let count = shares.room(server_id, &Counts::new(), now).min(most);
         shares.charge(&Counts::from([(server_id, count)]), now);
         count
@@ -233,7 +234,7 @@ mod tests {
         let mut shares = shares(2);
         let taken = take(&mut shares, 1, u64::MAX);
         assert_eq!(take(&mut shares, 1, 1), 0);
-        shares.release(taken, &Counts::from([(1, taken)]));
+        shares.release(taken, &Counts::from([(ServerId::new(1), taken)]));
         assert_eq!(take(&mut shares, 1, u64::MAX), taken);
     }
 
@@ -241,30 +242,30 @@ mod tests {
     fn what_a_write_under_way_adds_counts() {
         let shares = shares(2);
         let now = Instant::now();
-        let all = shares.room(1, &Counts::new(), now);
-        assert_eq!(shares.room(1, &Counts::from([(1, all)]), now), 0);
-        assert!(shares.room(2, &Counts::from([(1, all)]), now) < all);
+        let all = shares.room(ServerId::new(1), &Counts::new(), now);
+        assert_eq!(shares.room(ServerId::new(1), &Counts::from([(ServerId::new(1), all)]), now), 0);
+        assert!(shares.room(ServerId::new(2), &Counts::from([(ServerId::new(1), all)]), now) < all);
     }
 
     #[test]
     fn new_entries_come_at_a_rate_after_a_burst() {
         let mut shares = Shares::new(Bounds { max: MAX, per_minute: 60, burst: 100 }, 0, Counts::new());
         let begun = Instant::now();
-        let room = |shares: &Shares, after_s| shares.room(1, &Counts::new(), begun + Duration::from_secs(after_s));
+        let room = |shares: &Shares, after_s| shares.room(ServerId::new(1), &Counts::new(), begun + Duration::from_secs(after_s));
         assert_eq!(room(&shares, 0), 100);
-        shares.charge(&Counts::from([(1, 100)]), begun);
+        shares.charge(&Counts::from([(ServerId::new(1), 100)]), begun);
         assert_eq!((room(&shares, 0), room(&shares, 7), room(&shares, 60), room(&shares, 3600)), (0, 7, 60, 100));
-        assert_eq!(shares.room(2, &Counts::new(), begun), 100, "another's bucket is its own");
+        assert_eq!(shares.room(ServerId::new(2), &Counts::new(), begun), 100, "another's bucket is its own");
     }
 
     #[test]
     fn a_server_is_warned_about_once_a_minute_and_everything_is_counted() {
         let mut shares = shares(2);
         let begun = Instant::now();
-        let mut refuse = |after_s| shares.refuse(&Counts::from([(1, 5)]), begun + Duration::from_secs(after_s));
-        assert_eq!([refuse(0), refuse(59), refuse(60)], [vec![(1, 5)], vec![], vec![(1, 15)]]);
-        assert_eq!(shares.of(1).refused, 15);
-        shares.forget(1);
-        assert_eq!(shares.of(1).refused, 0);
+        let mut refuse = |after_s| shares.refuse(&Counts::from([(ServerId::new(1), 5)]), begun + Duration::from_secs(after_s));
+        assert_eq!([refuse(0), refuse(59), refuse(60)], [vec![(ServerId::new(1), 5)], vec![], vec![(ServerId::new(1), 15)]]);
+        assert_eq!(shares.of(ServerId::new(1)).refused, 15);
+        shares.forget(ServerId::new(1));
+        assert_eq!(shares.of(ServerId::new(1)).refused, 0);
     }
 }

@@ -5,6 +5,7 @@ use crate::{Error, Level, Store};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+use zonepulse_model::ServerId;
 
 /// Sizes of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +69,13 @@ impl Store {
 
     /// What files hold of sealed values of a level, bytes, about: what was not flushed is not in it.
     pub fn sealed_bytes(&self, level: Level) -> u64 {
-        let [from, until] = [key::sealed(level, 0, 0, 0), key::sealed(level, u32::MAX, u32::MAX, u32::MAX)];
+        let [from, until] = [key::sealed(level, 0, ServerId::MIN, 0), key::sealed(level, u32::MAX, ServerId::MAX, u32::MAX)];
         self.inner.database.approximate_bytes(key::SEALED, &from, &until)
     }
 
     /// What files hold of sealed metrics of a level, bytes, about: what was not flushed is not in it.
     pub fn system_bytes(&self, level: Level) -> u64 {
-        let [from, until] = [key::sealed(level, 0, 0, 0), key::sealed(level, u32::MAX, u32::MAX, u32::MAX)];
+        let [from, until] = [key::sealed(level, 0, ServerId::MIN, 0), key::sealed(level, u32::MAX, ServerId::MAX, u32::MAX)];
         self.inner.database.approximate_bytes(key::SYSTEM, &from, &until)
     }
 

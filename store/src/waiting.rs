@@ -9,18 +9,22 @@ use crate::Error;
 use crate::database::{Database, key};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Range};
+use zonepulse_model::ServerId;
 
 /// After the end of an hour, seconds, before it is looked at: what is late by so much is not late.
 const GRACE_S: u64 = 120;
 /// An hour that something comes for again and again is sealed after so many seconds all the same.
 const PATIENCE_S: u64 = 900;
 
+/// An hour, Unix time / 3600, and a server.
+pub(crate) type Pair = (u32, ServerId);
+
 /// Hours with open blocks, by hour and server.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    pairs: BTreeMap<(u32, u32), Arrivals>,
+    pairs: BTreeMap<Pair, Arrivals>,
     /// The same pairs by server: its first hour is asked for again and again.
-    by_server: BTreeSet<(u32, u32)>,
+    by_server: BTreeSet<(ServerId, u32)>,
     /// How long nothing must have come for an hour, seconds, before it is sealed.
     quiet_s: u64,
 }
@@ -53,7 +57,7 @@ impl Waiting {
     }
 
     /// A block is about to come.
-    pub(crate) fn arrives(&mut self, pair: (u32, u32)) {
+    pub(crate) fn arrives(&mut self, pair: Pair) {
         let arrivals = self.pairs.entry(pair).or_default();
         if arrivals.count == 0 {
             self.by_server.insert((pair.1, pair.0));
@@ -62,7 +66,7 @@ impl Waiting {
     }
 
     /// How many blocks came for an hour and server.
-    pub(crate) fn count(&self, pair: (u32, u32)) -> u64 {
+    pub(crate) fn count(&self, pair: Pair) -> u64 {
         self.pairs.get(&pair).map_or(0, |arrivals| arrivals.count)
     }
 
@@ -72,7 +76,7 @@ impl Waiting {
     }
 
     /// All blocks were taken that were there when `count` had come.
-    pub(crate) fn taken(&mut self, pair: (u32, u32), count: u64) {
+    pub(crate) fn taken(&mut self, pair: Pair, count: u64) {
         if self.count(pair) == count {
             self.pairs.remove(&pair);
             self.by_server.remove(&(pair.1, pair.0));
@@ -80,33 +84,33 @@ impl Waiting {
     }
 
     /// Nothing is waiting of this server any more.
-    pub(crate) fn forget(&mut self, server_id: u32) {
+    pub(crate) fn forget(&mut self, server_id: ServerId) {
         self.pairs.retain(|(_, of), _| *of != server_id);
         self.by_server.retain(|(of, _)| *of != server_id);
     }
 
     /// Hours and servers in a range of hours, in order.
-    pub(crate) fn within(&self, hours: Range<u32>) -> impl Iterator<Item = (u32, u32)> {
+    pub(crate) fn within(&self, hours: Range<u32>) -> impl Iterator<Item = Pair> {
         // An hour past the last one ends nothing.
-        let range = if hours.is_empty() { (0, 0)..(0, 0) } else { (hours.start, 0)..(hours.end, 0) };
-        self.pairs.range(range).map(|(pair, _)| *pair)
+        let range = if hours.is_empty() { 0..0 } else { hours };
+        self.pairs.range((range.start, ServerId::MIN)..(range.end, ServerId::MIN)).map(|(pair, _)| *pair)
     }
 
     /// The first hour of each server that has open blocks.
-    pub(crate) fn first_hours(&self) -> BTreeMap<u32, u32> {
-        let after = |server_id: u32| self.by_server.range((Bound::Excluded((server_id, u32::MAX)), Bound::Unbounded)).next();
+    pub(crate) fn first_hours(&self) -> BTreeMap<ServerId, u32> {
+        let after = |server_id: ServerId| self.by_server.range((Bound::Excluded((server_id, u32::MAX)), Bound::Unbounded)).next();
         std::iter::successors(self.by_server.first(), |(server_id, _)| after(*server_id)).copied().collect()
     }
 
     /// The first hour and server that lies before one of its server's.
-    pub(crate) fn before(&self, hour_of: impl Fn(u32) -> u32) -> Option<(u32, u32)> {
+    pub(crate) fn before(&self, hour_of: impl Fn(ServerId) -> u32) -> Option<Pair> {
         self.pairs.keys().copied().find(|(hour, server_id)| *hour < hour_of(*server_id))
     }
 
     /// The first hour and server that may be sealed now.
-    pub(crate) fn due(&mut self, now_s: u64, skip: &dyn Fn((u32, u32)) -> bool) -> Option<(u32, u32)> {
+    pub(crate) fn due(&mut self, now_s: u64, skip: &dyn Fn(Pair) -> bool) -> Option<Pair> {
         let passed = key::hour(now_s.saturating_sub(GRACE_S));
-        for (pair, arrivals) in self.pairs.range_mut(..(passed, 0)) {
+        for (pair, arrivals) in self.pairs.range_mut(..(passed, ServerId::MIN)) {
             match &mut arrivals.seen {
                 // A clock that was set back begins anew.
                 Some((count, since_s)) if *count == arrivals.count && *since_s <= now_s => {
@@ -134,29 +138,30 @@ mod tests {
 
     const NOW_S: u64 = 100 * 3600;
     const QUIET_S: u64 = 60;
+    const SERVER: ServerId = ServerId::new(1);
 
     fn waiting() -> Waiting {
         Waiting { quiet_s: QUIET_S, ..Waiting::default() }
     }
 
-    fn due(waiting: &mut Waiting, now_s: u64) -> Option<(u32, u32)> {
+    fn due(waiting: &mut Waiting, now_s: u64) -> Option<Pair> {
         waiting.due(now_s, &|_| false)
     }
 
     #[test]
     fn an_hour_is_due_when_it_has_passed_and_was_quiet() {
         let mut waiting = waiting();
-        waiting.arrives((100, 1));
-        waiting.arrives((98, 1));
+        waiting.arrives((100, SERVER));
+        waiting.arrives((98, SERVER));
         assert_eq!(due(&mut waiting, NOW_S), None);
         assert_eq!(due(&mut waiting, NOW_S + QUIET_S - 1), None);
-        waiting.arrives((98, 1));
+        waiting.arrives((98, SERVER));
         assert_eq!(due(&mut waiting, NOW_S + QUIET_S), None);
-        assert_eq!(due(&mut waiting, NOW_S + 2 * QUIET_S), Some((98, 1)));
-        waiting.taken((98, 1), 2);
+        assert_eq!(due(&mut waiting, NOW_S + 2 * QUIET_S), Some((98, SERVER)));
+        waiting.taken((98, SERVER), 2);
         assert_eq!(due(&mut waiting, NOW_S + 3599), None);
         assert_eq!(due(&mut waiting, NOW_S + 3600 + GRACE_S), None);
-        assert_eq!(due(&mut waiting, NOW_S + 3600 + GRACE_S + QUIET_S), Some((100, 1)));
+        assert_eq!(due(&mut waiting, NOW_S + 3600 + GRACE_S + QUIET_S), Some((100, SERVER)));
     }
 
     #[test]
@@ -164,21 +169,21 @@ mod tests {
         let mut waiting = waiting();
         let mut found = None;
         for at in 0..=PATIENCE_S / 10 {
-            waiting.arrives((98, 1));
+            waiting.arrives((98, SERVER));
             due(&mut waiting, NOW_S + at * 10);
             found = due(&mut waiting, NOW_S + at * 10);
         }
-        assert_eq!(found, Some((98, 1)));
+        assert_eq!(found, Some((98, SERVER)));
     }
 
     #[test]
     fn what_came_meanwhile_keeps_its_hour() {
         let mut waiting = waiting();
-        waiting.arrives((98, 1));
-        let count = waiting.count((98, 1));
-        waiting.arrives((98, 1));
-        waiting.taken((98, 1), count);
-        assert_eq!(waiting.within(90..99).collect::<Vec<_>>(), [(98, 1)]);
+        waiting.arrives((98, SERVER));
+        let count = waiting.count((98, SERVER));
+        waiting.arrives((98, SERVER));
+        waiting.taken((98, SERVER), count);
+        assert_eq!(waiting.within(90..99).collect::<Vec<_>>(), [(98, SERVER)]);
         let (from, until) = (99, 90);
         assert_eq!(waiting.within(from..until).count(), 0);
     }
@@ -186,9 +191,9 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_does_not_keep_an_hour_open() {
         let mut waiting = waiting();
-        waiting.arrives((10, 1));
+        waiting.arrives((10, SERVER));
         assert_eq!(due(&mut waiting, NOW_S), None);
         assert_eq!(due(&mut waiting, NOW_S / 2), None);
-        assert_eq!(due(&mut waiting, NOW_S / 2 + QUIET_S), Some((10, 1)));
+        assert_eq!(due(&mut waiting, NOW_S / 2 + QUIET_S), Some((10, SERVER)));
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, RecordId, ServerId};
 use zonepulse_store::{Intake, IntakeRow, OTHER, Options, Retention, SeriesIntake, Step, Store, SystemIntake, Write};
 
 const T0_S: u64 = 490_000 * 3600;
@@ -36,13 +36,13 @@ fn commit(store: &Store, server_id: u32, seq: u64, start_s: u64, names: impl Ite
 
 fn commit_in(mut write: Write<'_>, server_id: u32, seq: u64, start_s: u64, names: impl Iterator<Item = String>) {
     let names: Vec<String> = names.collect();
-    let ids = write.record_ids(server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
+    let ids = write.record_ids(ServerId::new(server_id), names.iter().map(|name| (name.as_str(), RecordType::A)));
     let kinds = [MessageKind::REQUEST, MessageKind::response(ResponseCode::NXDOMAIN)];
     let at_ms = start_s * 1000;
     let row = |record_id| kinds.map(|kind| IntakeRow { record_id, kind, hits: 1, first_ms: at_ms, last_ms: at_ms + 5 });
     write
         .add(Intake {
-            identity: Identity { server_id, epoch: 1, seq },
+            identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq },
             start_s,
             interval_s: 60,
             covered_from_ms: at_ms,
@@ -64,9 +64,9 @@ fn requests(store: &Store) -> BTreeMap<u32, (u64, u64)> {
     let mut found = BTreeMap::new();
     store.totals(None, &mut |total| {
         if total.kind == MessageKind::REQUEST {
-            let (all, other): &mut (u64, u64) = found.entry(total.server_id).or_default();
+            let (all, other): &mut (u64, u64) = found.entry(total.server_id.get()).or_default();
             *all += total.hits;
-            *other += if total.record_id == 0 { total.hits } else { 0 };
+            *other += if total.record_id == RecordId::OTHER { total.hits } else { 0 };
         }
     });
     found
@@ -89,19 +89,19 @@ fn a_flood_of_names_folds_those_of_its_own_server_and_no_others() {
     assert_eq!(found[&1].0, 32_000, "no hit is lost");
     for server_id in 2..=4 {
         assert_eq!(found[&server_id], (2000, 0), "server {server_id}");
-        assert_eq!((store.names_of(server_id).owned, store.names_of(server_id).refused), (1000, 0));
+        assert_eq!((store.names_of(ServerId::new(server_id)).owned, store.names_of(ServerId::new(server_id)).refused), (1000, 0));
     }
-    let flood = store.names_of(1);
+    let flood = store.names_of(ServerId::new(1));
     assert_eq!((flood.owned + flood.refused, flood.refused), (32_000, found[&1].1));
     assert!(flood.owned <= 3001, "its share: {flood:?}");
     assert!(store.dictionary().find("real4-999.example.", RecordType::A).is_some());
     assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
     drop(store);
     let store = open(dir.path(), small, 4);
-    let again: Vec<u64> = (1..=4).map(|server_id| store.names_of(server_id).owned).collect();
+    let again: Vec<u64> = (1..=4).map(|server_id| store.names_of(ServerId::new(server_id)).owned).collect();
     assert_eq!(again, [flood.owned, 1000, 1000, 1000], "who has how much is known after a restart");
     commit(&store, 1, 100, T0_S, names("more", 4000));
-    assert!(store.names_of(1).owned <= 3001);
+    assert!(store.names_of(ServerId::new(1)).owned <= 3001);
 }
 
 #[test]
@@ -110,12 +110,12 @@ fn long_names_count_as_several() {
     let store = open(dir.path(), Options { max_records: 8000, ..options() }, 2);
     let long = "label.".repeat(160);
     commit(&store, 1, 0, T0_S, (0..8000).map(|number| format!("x{number}.{long}")));
-    let share = store.names_of(1);
+    let share = store.names_of(ServerId::new(1));
     assert!((3000..=4000).contains(&share.owned), "{share:?}");
     assert!(share.refused >= 7700, "{share:?}");
     drop(store);
     let store = open(dir.path(), Options { max_records: 8000, ..options() }, 2);
-    assert_eq!(store.names_of(1).owned, share.owned);
+    assert_eq!(store.names_of(ServerId::new(1)).owned, share.owned);
 }
 
 #[test]
@@ -125,11 +125,15 @@ fn names_that_several_servers_have_are_not_all_charged_to_one_after_a_restart() 
     for server_id in [2, 1, 3] {
         commit(&store, server_id, 0, T0_S, names("shared", 3000));
     }
-    assert_eq!(store.names_of(2).owned, 3000, "the first to tell of it");
+    assert_eq!(store.names_of(ServerId::new(2)).owned, 3000, "the first to tell of it");
     drop(store);
     let store = open(dir.path(), options(), 3);
     for server_id in 1..=3 {
-        assert!((700..=1300).contains(&store.names_of(server_id).owned), "{:?}", store.names_of(server_id));
+        assert!(
+            (700..=1300).contains(&store.names_of(ServerId::new(server_id)).owned),
+            "{:?}",
+            store.names_of(ServerId::new(server_id))
+        );
     }
 }
 
@@ -140,12 +144,12 @@ fn a_first_start_with_a_million_names_gets_in_and_new_names_after_it_come_at_a_r
     for seq in 0..10 {
         commit(&store, 1, seq, T0_S, names(&format!("zone{seq}-"), 100_000));
     }
-    assert_eq!((store.names_of(1).owned, store.names_of(1).refused), (1_000_000, 0));
+    assert_eq!((store.names_of(ServerId::new(1)).owned, store.names_of(ServerId::new(1)).refused), (1_000_000, 0));
     drop(store);
     let store = open(dir.path(), Options { new_names_per_minute: 1, new_names_burst: 50, ..options() }, 2);
     commit(&store, 1, 100, T0_S, names("new", 60));
     commit(&store, 2, 100, T0_S, names("other", 50));
-    assert_eq!([1, 2].map(|server_id| store.names_of(server_id).refused), [10, 0]);
+    assert_eq!([1, 2].map(|server_id| store.names_of(ServerId::new(server_id)).refused), [10, 0]);
 }
 
 #[test]
@@ -154,10 +158,10 @@ fn new_names_past_the_burst_come_at_the_rate_of_the_time_that_a_write_is_given()
     let store = open(dir.path(), Options { new_names_per_minute: 30, new_names_burst: 50, ..options() }, 2);
     let begun = Instant::now();
     let refused = |minutes: u64, seq: u64| {
-        let before = store.names_of(1).refused;
+        let before = store.names_of(ServerId::new(1)).refused;
         let write = store.begin_at(begun + Duration::from_secs(60 * minutes));
         commit_in(write, 1, seq, T0_S, names(&format!("new{seq}-"), 40));
-        store.names_of(1).refused - before
+        store.names_of(ServerId::new(1)).refused - before
     };
     assert_eq!([refused(0, 0), refused(0, 1)], [0, 30], "50 at once");
     assert_eq!([refused(1, 2), refused(1, 3)], [10, 40], "30 a minute later");
@@ -169,12 +173,12 @@ fn a_server_that_is_purged_gives_its_share_back() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), Options { max_records: 8000, ..options() }, 2);
     commit(&store, 1, 0, T0_S, names("x", 8000));
-    let share = store.names_of(1).owned;
-    store.registry().remove_server(1, 0, true).unwrap();
+    let share = store.names_of(ServerId::new(1)).owned;
+    store.registry().remove_server(ServerId::new(1), 0, true).unwrap();
     while store.upkeep(T0_S).unwrap() != Step::Idle {}
-    assert_eq!((store.names_of(1).owned, store.statistics().records), (0, 1));
+    assert_eq!((store.names_of(ServerId::new(1)).owned, store.statistics().records), (0, 1));
     commit(&store, 2, 0, T0_S, names("y", 8000));
-    assert!(store.names_of(2).owned >= share);
+    assert!(store.names_of(ServerId::new(2)).owned >= share);
 }
 
 #[test]
@@ -185,7 +189,7 @@ fn a_flood_of_response_codes_for_known_names_is_folded_for_its_own_server() {
     commit(&store, 2, 0, T0_S, names("known", 1000));
     let mut write = store.begin();
     let known: Vec<String> = names("known", 1000).collect();
-    let ids = write.record_ids(1, known.iter().map(|name| (name.as_str(), RecordType::A)));
+    let ids = write.record_ids(ServerId::new(1), known.iter().map(|name| (name.as_str(), RecordType::A)));
     let kinds = (1..100).map(|number| MessageKind::from_number(number).unwrap());
     let at_ms = T0_S * 1000;
     let rows = kinds.flat_map(|kind| {
@@ -194,7 +198,7 @@ fn a_flood_of_response_codes_for_known_names_is_folded_for_its_own_server() {
     write.count_folded_as(64);
     write
         .add(Intake {
-            identity: Identity { server_id: 1, epoch: 1, seq: 0 },
+            identity: Identity { server_id: ServerId::new(1), epoch: 1, seq: 0 },
             start_s: T0_S,
             interval_s: 60,
             covered_from_ms: at_ms,
@@ -205,18 +209,18 @@ fn a_flood_of_response_codes_for_known_names_is_folded_for_its_own_server() {
         })
         .unwrap();
     write.commit().unwrap();
-    let share = store.totals_of(1);
+    let share = store.totals_of(ServerId::new(1));
     // A half of the half that is common, its own part of the other, and <other> of each kind.
     assert!(share.owned <= 10_000 + 100 && share.owned >= 9000, "{share:?}");
     let mut others = 0;
-    store.totals(Some(&[1]), &mut |total| others += u64::from(total.record_id == 0));
+    store.totals(Some(&[ServerId::new(1)].into()), &mut |total| others += u64::from(total.record_id == RecordId::OTHER));
     assert_eq!(share.refused, 99_000 - (share.owned - others), "{share:?}");
     let mut hits = [0; 3];
-    store.totals(None, &mut |total| hits[total.server_id as usize] += total.hits);
+    store.totals(None, &mut |total| hits[total.server_id.get() as usize] += total.hits);
     assert_eq!(hits, [0, 198_000, 2000], "no hit is lost");
     let mut counters = Vec::new();
     store
-        .coverage(Some(&[1]), 0, u64::MAX, 0, &mut |report| {
+        .coverage(Some(&[ServerId::new(1)].into()), 0, u64::MAX, 0, &mut |report| {
             counters.clone_from(&report.counters);
             ControlFlow::Continue(())
         })
@@ -224,21 +228,21 @@ fn a_flood_of_response_codes_for_known_names_is_folded_for_its_own_server() {
     assert_eq!(counters, [(2, 5), (64, 2 * share.refused), (90, 1)]);
     // The other has its part.
     commit(&store, 2, 1, T0_S, names("more", 2000));
-    assert_eq!((store.totals_of(2).owned, store.totals_of(2).refused), (6000, 0));
+    assert_eq!((store.totals_of(ServerId::new(2)).owned, store.totals_of(ServerId::new(2)).refused), (6000, 0));
     assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
     drop(store);
     let store = open(dir.path(), small, 2);
-    assert_eq!([1, 2].map(|server_id| store.totals_of(server_id).owned), [share.owned, 6000]);
+    assert_eq!([1, 2].map(|server_id| store.totals_of(ServerId::new(server_id)).owned), [share.owned, 6000]);
 }
 
 fn measure(store: &Store, server_id: u32, seq: u64, labels: impl Iterator<Item = String>) -> usize {
     let labels: Vec<String> = labels.collect();
     let mut write = store.begin();
-    let ids = write.series_ids(server_id, labels.iter().map(|label| ("disk_free_bytes", label.as_str())));
+    let ids = write.series_ids(ServerId::new(server_id), labels.iter().map(|label| ("disk_free_bytes", label.as_str())));
     let taken = ids.iter().flatten().count();
     write
         .add_system(&SystemIntake {
-            identity: Identity { server_id, epoch: 1, seq },
+            identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq },
             start_s: T0_S,
             interval_s: 60,
             slots: 1,
@@ -259,13 +263,13 @@ fn a_flood_of_series_is_refused_to_its_own_server_and_to_no_other() {
     assert!(taken <= 1501, "{taken}");
     for server_id in 2..=4 {
         assert_eq!(measure(&store, server_id, 0, names(&format!("real{server_id}-"), 500)), 500);
-        assert_eq!(store.series_of(server_id).refused, 0);
+        assert_eq!(store.series_of(ServerId::new(server_id)).refused, 0);
     }
-    assert_eq!(store.series_of(1).refused, (16_000 - taken) as u64);
+    assert_eq!(store.series_of(ServerId::new(1)).refused, (16_000 - taken) as u64);
     assert_eq!(store.statistics().refused_points, (16_000 - taken) as u64);
     drop(store);
     let store = open(dir.path(), small, 4);
-    assert_eq!((store.series_of(1).owned, store.series_of(2).owned), (taken as u64, 500));
+    assert_eq!((store.series_of(ServerId::new(1)).owned, store.series_of(ServerId::new(2)).owned), (taken as u64, 500));
     assert_eq!(measure(&store, 1, 100, names("more", 4000)), 0);
 }
 
@@ -330,13 +334,13 @@ fn a_flood_that_is_swept_holds_no_commit_up_and_leaves_every_hit_where_it_was() 
     let found = requests(&store);
     assert_eq!(found[&1], (u64::from(FLOOD), u64::from(FLOOD)), "all of it is <other> now");
     assert_eq!(found[&2].1, 0);
-    assert!(store.names_of(1).owned == 0 && store.names_of(2).owned == 1000);
+    assert!(store.names_of(ServerId::new(1)).owned == 0 && store.names_of(ServerId::new(2)).owned == 1000);
     assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
     // What was swept may come again.
     commit(&store, 1, 500, now_s, names("x0-", 5));
-    assert_eq!(store.names_of(1).owned, 5);
+    assert_eq!(store.names_of(ServerId::new(1)).owned, 5);
     let dictionary = store.dictionary();
-    assert_eq!(dictionary.get(0).map(|(name, _)| name), Some(OTHER));
+    assert_eq!(dictionary.get(zonepulse_model::RecordId::new(0)).map(|(name, _)| name), Some(OTHER));
     assert!(dictionary.find("x0-3.example.", RecordType::A).is_some());
 }
 

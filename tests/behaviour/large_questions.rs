@@ -5,6 +5,7 @@ use libtest_mimic::Trial;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
+use zonepulse_model::ServerId;
 use zonepulse_tests::api::ALL_TIME;
 use zonepulse_tests::batches::{REQUEST, batch, encode, point};
 use zonepulse_tests::needs::{alone, test_with};
@@ -33,7 +34,8 @@ fn large_questions() {
     let mut whole = batch(central.servers[0].id, 1, 0, unix_ms() / 60_000 * 60 - 60 * (2 * MINUTES), &points);
     let begin_s = whole.start_s;
     let mut send = |n: usize, minute: u64| {
-        (whole.identity.server_id, whole.identity.seq, whole.start_s) = (central.servers[n].id, minute, begin_s + 60 * minute);
+        (whole.identity.server_id, whole.identity.seq, whole.start_s) =
+            (ServerId::new(central.servers[n].id), minute, begin_s + 60 * minute);
         (whole.coverage.from_ms, whole.coverage.until_ms) = (whole.start_s * 1000, (whole.start_s + 60) * 1000);
         let begun = Instant::now();
         let response = central.api_of_server(n).post_batch(encode(&whole));

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
-use zonepulse_model::{Evicted, Identity};
+use zonepulse_model::{Evicted, Identity, ServerId};
 use zonepulse_tests::api::{Row, number, text, time_ms};
 use zonepulse_tests::needs::test;
 use zonepulse_tests::probe::Settings;
@@ -33,7 +33,7 @@ fn batch(server_id: u32, seq: u64, start_s: u64) -> SystemBatch {
         values: (0..12).map(value).collect(),
     };
     SystemBatch {
-        identity: Identity { server_id, epoch: 1, seq },
+        identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq },
         start_s,
         interval_s: 5,
         slots: 12,

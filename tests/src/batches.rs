@@ -2,7 +2,7 @@
 
 use super::Api;
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_model::{Evicted, Identity};
+use zonepulse_model::{Evicted, Identity, ServerId};
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Records, Row};
 
 /// A point: hits of a record and kind in an interval.
@@ -58,7 +58,7 @@ pub fn batch(server_id: u32, epoch: u64, seq: u64, start_s: u64, points: &[Point
     counters.add(Counter::PacketsSeen, hits);
     counters.add(Counter::MessagesSeen, hits);
     Batch {
-        identity: Identity { server_id, epoch, seq },
+        identity: Identity { server_id: ServerId::new(server_id), epoch, seq },
         start_s,
         interval_s: 60,
         coverage: Coverage { from_ms: start_s * 1000, until_ms: (start_s + 60) * 1000 },

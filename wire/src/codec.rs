@@ -143,7 +143,7 @@ fn read_body(identity: Identity, reader: &mut Reader<'_>) -> Result<Batch, Error
 
 /// Reads everything before the records.
 fn read_head(identity: Identity, reader: &mut Reader<'_>) -> Result<Batch, Error> {
-    if identity.server_id == 0 {
+    if identity.server_id.get() == 0 {
         return Err(Error::Malformed("server id"));
     }
     let start_s = reader.below(END_OF_TIME_S, "start")?;

@@ -5,7 +5,7 @@ use crate::envelope::{peek_identity, tests::with_body as with_body_of};
 use proptest::prelude::*;
 use zonepulse_dns::RecordType;
 use zonepulse_fixtures::extremes::{from_one_to, up_to};
-use zonepulse_model::Evicted;
+use zonepulse_model::{Evicted, ServerId};
 
 fn small() -> Batch {
     let mut records = Records::new();
@@ -15,7 +15,7 @@ fn small() -> Batch {
     counters.add(Counter::MessagesSeen, 8);
     counters.add(Counter::OpcodeNotify, 1);
     Batch {
-        identity: Identity { server_id: 7, epoch: 0x0102_0304_0506_0708, seq: 9 },
+        identity: Identity { server_id: ServerId::new(7), epoch: 0x0102_0304_0506_0708, seq: 9 },
         start_s: 1_767_225_600,
         interval_s: 60,
         coverage: Coverage { from_ms: 1_767_225_600_000, until_ms: 1_767_225_660_000 },
@@ -78,7 +78,7 @@ fn rows_that_break_a_promise_are_refused() {
         ("interval", |b| b.start_s += 1),
         ("interval", |b| b.interval_s = 0),
         ("coverage", |b| b.coverage.until_ms += 1),
-        ("server id", |b| b.identity.server_id = 0),
+        ("server id", |b| b.identity.server_id = ServerId::new(0)),
     ];
     for (what, change) in spoil {
         let mut batch = small();
@@ -220,7 +220,7 @@ fn any_batch() -> impl Strategy<Value = Batch> {
                 records.push(&format!("{name}.example."), RecordType::new(record_type));
             }
             Batch {
-                identity: Identity { server_id: server_id as u32, epoch, seq },
+                identity: Identity { server_id: ServerId::new(server_id as u32), epoch, seq },
                 start_s,
                 interval_s: interval_s as u32,
                 coverage: Coverage { from_ms: start_s * 1000 + a.min(b), until_ms: start_s * 1000 + a.max(b) },

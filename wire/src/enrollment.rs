@@ -6,6 +6,7 @@
 
 use crate::settings::ProbeSettings;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zonepulse_model::ServerId;
 use zonepulse_private::{Secret, reveal};
 
 /// Who asks.
@@ -23,7 +24,7 @@ pub struct EnrollmentRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrollment {
     /// The number of the server.
-    pub server_id: u32,
+    pub server_id: ServerId,
     /// Its display name.
     pub server: String,
     /// The token with which the probe sends batches and heartbeats.
@@ -55,7 +56,7 @@ mod tests {
     #[test]
     fn no_log_shows_a_token() {
         let enrollment = Enrollment {
-            server_id: 7,
+            server_id: ServerId::new(7),
             server: "ns1".into(),
             token: "hush".into(),
             settings_version: 1,
@@ -68,7 +69,7 @@ mod tests {
     #[test]
     fn no_token_for_pulling_travels_as_an_empty_one() {
         let none = Enrollment {
-            server_id: 7,
+            server_id: ServerId::new(7),
             server: "ns1".into(),
             token: "t".into(),
             settings_version: 1,

@@ -14,7 +14,7 @@ use crate::bounds::{END_OF_TIME_S, MAX_EVICTED, MAX_SEQ};
 use std::cell::RefCell;
 use std::io::Read;
 use zonepulse_codec::{Malformed, Reader, put};
-use zonepulse_model::{Evicted, Identity};
+use zonepulse_model::{Evicted, Identity, ServerId};
 
 /// No encoded batch is larger, bytes.
 pub const MAX_ENCODED_BYTES: usize = 16 << 20;
@@ -54,7 +54,7 @@ pub(crate) fn begin(version: u8, identity: &Identity, likely_body_bytes: usize) 
     let mut out = Vec::with_capacity(HEADER_BYTES + likely_body_bytes);
     out.extend_from_slice(MAGIC);
     out.push(version);
-    out.extend_from_slice(&identity.server_id.to_le_bytes());
+    out.extend_from_slice(&identity.server_id.get().to_le_bytes());
     out.extend_from_slice(&identity.epoch.to_le_bytes());
     out.extend_from_slice(&identity.seq.to_le_bytes());
     out.resize(HEADER_BYTES, 0);
@@ -100,7 +100,7 @@ pub(crate) fn open(bytes: &[u8], version: u8) -> Result<Envelope<'_>, Error> {
     if sum != checksum(head, packed).to_le_bytes() {
         return Err(Error::Checksum);
     }
-    if identity.server_id == 0 {
+    if identity.server_id.get() == 0 {
         return Err(Error::Malformed("server id"));
     }
     if identity.seq > MAX_SEQ {
@@ -156,7 +156,7 @@ pub fn peek_identity(bytes: &[u8]) -> Result<Identity, Error> {
         return Err(Error::NotABatch);
     }
     Ok(Identity {
-        server_id: u32::from_le_bytes(array(bytes, 5)?),
+        server_id: ServerId::new(u32::from_le_bytes(array(bytes, 5)?)),
         epoch: u64::from_le_bytes(array(bytes, 9)?),
         seq: u64::from_le_bytes(array(bytes, 17)?),
     })
@@ -249,7 +249,7 @@ pub(crate) mod tests {
         finish(out, body.len()).unwrap()
     }
 
-    const IDENTITY: Identity = Identity { server_id: 7, epoch: 8, seq: 9 };
+    const IDENTITY: Identity = Identity { server_id: ServerId::new(7), epoch: 8, seq: 9 };
 
     #[test]
     fn a_header_stays_as_it_is_byte_for_byte() {

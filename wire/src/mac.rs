@@ -59,7 +59,7 @@ impl MacKey {
         let Identity { server_id, epoch, seq } = peek_identity(batch)?;
         let mut context = hmac::Context::with_key(&self.0);
         context.update(DOMAIN);
-        context.update(&server_id.to_le_bytes());
+        context.update(&server_id.get().to_le_bytes());
         context.update(&epoch.to_le_bytes());
         context.update(&seq.to_le_bytes());
         context.update(batch);
@@ -91,8 +91,9 @@ fn from_hex(text: &str) -> Option<[u8; KEY_BYTES]> {
 mod tests {
     use super::*;
     use crate::envelope::tests::with_body;
+    use zonepulse_model::ServerId;
 
-    const IDENTITY: Identity = Identity { server_id: 7, epoch: 8, seq: 9 };
+    const IDENTITY: Identity = Identity { server_id: ServerId::new(7), epoch: 8, seq: 9 };
     /// SHA-256 of `token`.
     const HASH: &str = "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0";
 

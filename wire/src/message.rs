@@ -127,8 +127,9 @@ fn kind(bytes: &[u8]) -> Result<Kind, Error> {
 mod tests {
     use super::*;
     use crate::envelope::tests::with_body;
+    use zonepulse_model::ServerId;
 
-    const IDENTITY: Identity = Identity { server_id: 7, epoch: 8, seq: 9 };
+    const IDENTITY: Identity = Identity { server_id: ServerId::new(7), epoch: 8, seq: 9 };
 
     #[test]
     fn a_message_is_read_as_what_its_version_says() {

@@ -129,7 +129,7 @@ impl SystemBatch {
 
     fn check(&self) -> Result<(), Error> {
         let interval_s = u64::from(self.interval_s);
-        if self.identity.server_id == 0 {
+        if self.identity.server_id.get() == 0 {
             return Err(Error::Malformed("server id"));
         }
         if interval_s == 0 || interval_s > MAX_INTERVAL_S || !self.start_s.is_multiple_of(interval_s) {

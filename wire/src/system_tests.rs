@@ -4,6 +4,7 @@ use crate::envelope::tests::with_body as with_body_of;
 use crate::peek_identity;
 use proptest::prelude::*;
 use zonepulse_fixtures::extremes::{from_one_to, up_to};
+use zonepulse_model::ServerId;
 
 fn series(metric: &str, label: &str, values: &[Option<f64>]) -> Series {
     Series { metric: metric.to_owned(), label: label.to_owned(), values: values.to_vec() }
@@ -11,7 +12,7 @@ fn series(metric: &str, label: &str, values: &[Option<f64>]) -> Series {
 
 fn small() -> SystemBatch {
     SystemBatch {
-        identity: Identity { server_id: 7, epoch: 0x0102_0304_0506_0708, seq: 9 },
+        identity: Identity { server_id: ServerId::new(7), epoch: 0x0102_0304_0506_0708, seq: 9 },
         start_s: 1_767_225_600,
         interval_s: 5,
         slots: 4,
@@ -106,7 +107,7 @@ fn a_batch_that_breaks_a_promise_is_refused() {
         assert!(read.as_ref().is_err_and(|read| words(read).starts_with(&words(&error))), "{read:?} instead of {error:?}");
     }
     let mut nobody = small();
-    nobody.identity.server_id = 0;
+    nobody.identity.server_id = ServerId::new(0);
     assert_eq!(nobody.encode(), Err(Error::Malformed("server id")));
     let mut short = small();
     short.series[0].values.pop();
@@ -216,7 +217,7 @@ fn any_batch() -> impl Strategy<Value = SystemBatch> {
             (Just(slots), of_slots(slots), numbers, up_to(u64::MAX))
         })
         .prop_map(|(slots, series, (epoch, seq, interval_s, evicted), at)| SystemBatch {
-            identity: Identity { server_id: 7, epoch, seq },
+            identity: Identity { server_id: ServerId::new(7), epoch, seq },
             start_s: at.min(END_OF_TIME_S / interval_s - u64::from(slots)) * interval_s,
             interval_s: interval_s as u32,
             slots,

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use zonepulse_central::accounts;
 use zonepulse_central::time::{self, text};
 use zonepulse_dns::RecordType;
+use zonepulse_model::{IdSet, RecordId};
 use zonepulse_query::HostPattern;
 use zonepulse_store::{Rebuild as Request, Rebuilt, Server, Store, Total};
 
@@ -88,12 +89,12 @@ impl Rebuild {
         Ok(range)
     }
 
-    fn records(&self, store: &Store) -> Result<Option<Vec<u32>>, Error> {
+    fn records(&self, store: &Store) -> Result<Option<IdSet<RecordId>>, Error> {
         let Some(host) = &self.host else { return Ok(None) };
         let pattern: HostPattern = host.parse().map_err(|error: zonepulse_query::Error| Error::Argument(error.to_string()))?;
         let name = pattern.exact().ok_or_else(|| Error::Argument(format!("{host:?}: name one record, without stars")))?;
         let dictionary = store.dictionary();
-        let found: Vec<u32> = match self.record_type {
+        let found: IdSet<RecordId> = match self.record_type {
             Some(record_type) => dictionary.find(name, record_type).into_iter().collect(),
             None => dictionary.iter().filter(|(_, known, _)| *known == name).map(|(record_id, ..)| record_id).collect(),
         };

@@ -222,7 +222,7 @@ impl Handover {
             (secret::Credential::Token, None) => writeln!(out, "token = {}", json!(secret.reveal()))?,
             (secret::Credential::Token, Some(file)) => {
                 let path = file.path().to_string_lossy().into_owned();
-                file.write(&probe.text(server.id, &server.name, secret.reveal()))?;
+                file.write(&probe.text(server.id.get(), &server.name, secret.reveal()))?;
                 writeln!(out, "probe_config = {}", json!(path))?;
             }
         }

@@ -145,7 +145,7 @@ impl Simulate {
         let mut made = Vec::new();
         for number in 1..=count {
             let (server, token) = accounts::add_server(&store, &format!("simulated {number}"), true)?;
-            made.push(Known { id: server.id, token: token.into() });
+            made.push(Known { id: server.id.get(), token: token.into() });
         }
         write_servers(file, &made)?;
         store.close()?;

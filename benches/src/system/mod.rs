@@ -10,7 +10,7 @@ mod victoria;
 
 use machines::{INTERVAL_S, Machine};
 use std::time::{Duration, Instant};
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_store::{Level, Options, Retention, SeriesIntake, Step, Store, SystemIntake, Write};
 use zonepulse_tests::Central;
 use zonepulse_wire::{Message, Series, SystemBatch};
@@ -38,7 +38,7 @@ pub fn run() {
     let names: Vec<String> = (1..=SERVERS).map(|number| format!("server {number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut central = Central::start(&names);
-    let ids: Vec<u32> = central.servers.iter().map(|server| server.id).collect();
+    let ids: Vec<ServerId> = central.servers.iter().map(|server| ServerId::new(server.id)).collect();
     central.stop();
     let options = Options { retention: Retention::FOREVER, ..Options::default() };
     let store = Store::open(&central.data().join("store"), &options).expect("the central's store opens");
@@ -83,7 +83,7 @@ fn batches(minutes: u64) -> Vec<SystemBatch> {
                 values: slots.iter().map(|values| Some(values[*at])).collect(),
             };
             all.push(SystemBatch {
-                identity: Identity { server_id, epoch: 1, seq: minute },
+                identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq: minute },
                 start_s,
                 interval_s: INTERVAL_S as u32,
                 slots: SLOTS as u32,
@@ -95,7 +95,7 @@ fn batches(minutes: u64) -> Vec<SystemBatch> {
     all
 }
 
-fn commit(store: &Store, encoded: &[Vec<u8>], ids: &[u32]) {
+fn commit(store: &Store, encoded: &[Vec<u8>], ids: &[ServerId]) {
     for group in encoded.chunks(GROUP) {
         let mut write = store.begin();
         for bytes in group {
@@ -106,13 +106,13 @@ fn commit(store: &Store, encoded: &[Vec<u8>], ids: &[u32]) {
     }
 }
 
-fn add(write: &mut Write<'_>, batch: SystemBatch, ids: &[u32]) {
+fn add(write: &mut Write<'_>, batch: SystemBatch, ids: &[ServerId]) {
     let series = write.series_ids(
-        ids[batch.identity.server_id as usize - 1],
+        ids[batch.identity.server_id.get() as usize - 1],
         batch.series.iter().map(|series| (series.metric.as_str(), series.label.as_str())),
     );
     let intake = SystemIntake {
-        identity: Identity { server_id: ids[batch.identity.server_id as usize - 1], ..batch.identity },
+        identity: Identity { server_id: ids[batch.identity.server_id.get() as usize - 1], ..batch.identity },
         start_s: batch.start_s,
         interval_s: batch.interval_s,
         slots: batch.slots,

@@ -64,7 +64,7 @@ pub fn measure(batches: &[SystemBatch], servers: &[&str]) -> Result<String, Stri
 fn lines(batches: &[SystemBatch], servers: &[&str]) -> String {
     let mut text = String::new();
     for batch in batches {
-        let server = servers[batch.identity.server_id as usize - 1];
+        let server = servers[batch.identity.server_id.get() as usize - 1];
         let slot_ms = |slot: usize| (batch.start_s + slot as u64 * u64::from(batch.interval_s)) * 1000;
         for series in &batch.series {
             let (mut values, mut times) = (String::new(), String::new());

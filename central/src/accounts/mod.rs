@@ -383,8 +383,11 @@ mod tests {
     fn the_store_has_a_tokens_hash_and_never_the_token() {
         let (_dir, store) = store();
         let (server, token) = add_server(&store, "ns1", true).unwrap();
-        assert_eq!((server.id, server.sample), (1, true));
-        assert_eq!(store.registry().server(1).unwrap().unwrap().token_hash, Some(token::hash(&token)));
+        assert_eq!((server.id.get(), server.sample), (1, true));
+        assert_eq!(
+            store.registry().server(zonepulse_model::ServerId::new(1)).unwrap().unwrap().token_hash,
+            Some(token::hash(&token))
+        );
         assert!(matches!(add_server(&store, "ns1", false), Err(Error::Store(zonepulse_store::Error::NameTaken(_)))));
     }
 
@@ -396,15 +399,15 @@ mod tests {
         let servers = [first, Server { name: "1".to_owned(), ..second }];
         let refused = server_of(&servers, "1").unwrap_err().to_string();
         assert!(refused.contains("the name of server 2") && refused.contains("the id of server \"alpha\""), "{refused}");
-        assert_eq!(server_of(&servers, "alpha").unwrap().id, 1);
-        assert_eq!(server_of(&servers, "2").unwrap().id, 2);
+        assert_eq!(server_of(&servers, "alpha").unwrap().id, zonepulse_model::ServerId::new(1));
+        assert_eq!(server_of(&servers, "2").unwrap().id, zonepulse_model::ServerId::new(2));
     }
 
     #[test]
     fn a_server_whose_name_is_its_own_id_is_found_by_it() {
         let (_dir, store) = store();
         let server = Server { name: "1".to_owned(), ..add_server(&store, "alpha", false).unwrap().0 };
-        assert_eq!(server_of(&[server], "1").unwrap().id, 1);
+        assert_eq!(server_of(&[server], "1").unwrap().id, zonepulse_model::ServerId::new(1));
     }
 
     #[test]
@@ -417,7 +420,7 @@ mod tests {
         };
         for name_or_id in ["ns1", "1"] {
             let (server, token) = renew(name_or_id, Credential::Token).unwrap();
-            assert_eq!(store.registry().server(1).unwrap().unwrap(), server);
+            assert_eq!(store.registry().server(zonepulse_model::ServerId::new(1)).unwrap().unwrap(), server);
             assert_eq!((server.token_hash, server.enrollment), (Some(token::hash(&token)), None));
             assert_ne!(token, old);
         }

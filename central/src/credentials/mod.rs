@@ -295,9 +295,9 @@ impl Tokens {
 fn holders(store: &Store) -> Result<HashMap<String, Holder>, zonepulse_store::Error> {
     let mut holders = HashMap::new();
     for server in store.registry().servers()?.into_iter().filter(|server| !server.is_removed()) {
-        holders.extend(server.token_hash.map(|hash| (hash, Holder::Server(server.id))));
+        holders.extend(server.token_hash.map(|hash| (hash, Holder::Server(server.id.get()))));
         if let Some(token) = server.enrollment {
-            holders.insert(token.hash, Holder::Enrollee(server.id, token.expires_ms));
+            holders.insert(token.hash, Holder::Enrollee(server.id.get(), token.expires_ms));
         }
     }
     for user in store.registry().users()? {

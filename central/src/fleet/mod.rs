@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use zonepulse_model::ServerId;
 use zonepulse_store::Store;
 use zonepulse_wire::heartbeat::HEARTBEAT_INTERVAL_S;
 use zonepulse_wire::{Heartbeat, SpoolState, State};
@@ -164,7 +165,7 @@ impl Fleet {
             // What another version wrote and this one cannot read is heard anew.
             let last: Option<Last> = serde_json::from_value(value).ok();
             let written_ms = last.as_ref().map_or(0, |last| last.received_ms);
-            heard.insert(server_id, Heard { last, written_ms, ..Heard::default() });
+            heard.insert(server_id.get(), Heard { last, written_ms, ..Heard::default() });
         }
         Ok(Fleet { store, began_ms, heard: Mutex::new(heard) })
     }
@@ -243,7 +244,7 @@ impl Fleet {
 
     fn write(&self, server_id: u32, last: &Last) -> Result<(), zonepulse_store::Error> {
         match serde_json::to_value(last) {
-            Ok(value) => self.store.registry().put_seen(server_id, &value),
+            Ok(value) => self.store.registry().put_seen(ServerId::new(server_id), &value),
             Err(error) => {
                 tracing::error!(server_id, %error, "a heartbeat cannot be written down");
                 Ok(())

@@ -230,7 +230,7 @@ mod tests {
             for server_id in [1, 2, 1, 2] {
                 refusals.batch(PEER, server_id, &Error::Interval(7));
             }
-            refusals.batch(PEER, 1, &Error::UnknownServer(1));
+            refusals.batch(PEER, 1, &Error::UnknownServer(zonepulse_model::ServerId::new(1)));
         });
         assert_eq!(lines.len(), 3, "{lines:?}");
         for part in ["WARN", "peer=192.0.2.7", "server_id=1", "interval of 7 s", "refused for good"] {

@@ -184,7 +184,7 @@ fn after_a_restart_it_is_known_who_was_there() {
 fn a_server_that_is_gone_is_forgotten() {
     let (_dir, store, fleet) = fleet();
     fleet.hear(1, heartbeat(5), None, 1_000_000).unwrap();
-    store.registry().remove_server(1, 1, false).unwrap();
+    store.registry().remove_server(zonepulse_model::ServerId::new(1), 1, false).unwrap();
     fleet.forget(1);
     assert_eq!(fleet.pulse(1, 1_000_001), Pulse::default());
     fleet.write_all().unwrap();

@@ -78,7 +78,7 @@ impl Watch {
         let conflict = health::conflict(&evidence).map(|(_, said)| said);
         let mut reasons = if server.sample { Vec::new() } else { health::judge(&evidence, now_ms) };
         let known = self.known();
-        let known = known.get(&server.id);
+        let known = known.get(&server.id.get());
         for reason in &mut reasons {
             let seen_ms = known.and_then(|known| known.get(&reason.health)).map(|known| known.since_ms);
             reason.since_ms = reason.since_ms.or(seen_ms);
@@ -87,7 +87,7 @@ impl Watch {
     }
 
     fn evidence(&self, server: &Server, places: &Places, pull_failure: Option<String>, now_ms: u64) -> Result<Evidence, Error> {
-        let pulse = self.fleet.pulse(server.id, now_ms);
+        let pulse = self.fleet.pulse(server.id.get(), now_ms);
         let refused_at = |address| {
             let recent = self.refusals.probes_at(address, now_ms)?;
             Some(Unauthenticated { address, is_shared: places.is_shared(address), recent })
@@ -95,8 +95,8 @@ impl Watch {
         Ok(Evidence {
             twins: self.ingest.overlaps(server.id).live,
             delivery: self.ingest.delivery(server.id, now_ms),
-            heartbeats: self.refusals.heartbeats_of(server.id, now_ms),
-            unauthenticated: places.of(server.id).and_then(refused_at),
+            heartbeats: self.refusals.heartbeats_of(server.id.get(), now_ms),
+            unauthenticated: places.of(server.id.get()).and_then(refused_at),
             pull_failure,
             enrollment_expires_ms: server.enrollment.as_ref().map(|token| token.expires_ms),
             settings: self.store.registry().effective_settings(server.id)?,
@@ -116,7 +116,7 @@ impl Watch {
         servers.retain(|server| !server.is_removed());
         // Those that are not wanted may share an address with one that is.
         let places = places(&servers, &self.fleet.places());
-        let judged = servers.into_iter().filter(|server| wanted(server.id)).map(|server| {
+        let judged = servers.into_iter().filter(|server| wanted(server.id.get())).map(|server| {
             let condition = self.judged(&server, &places, failures.remove(&server.id).flatten(), now_ms)?;
             Ok((server, condition))
         });
@@ -127,12 +127,12 @@ impl Watch {
     pub fn look(&self, now_ms: u64, now: Instant) -> Result<(), Error> {
         let all = self.all(now_ms)?;
         let mut known = self.known();
-        known.retain(|server_id, _| all.iter().any(|(server, _)| server.id == *server_id));
+        known.retain(|server_id, _| all.iter().any(|(server, _)| server.id.get() == *server_id));
         for (server, condition) in &all {
-            let before = known.remove(&server.id).unwrap_or_default();
+            let before = known.remove(&server.id.get()).unwrap_or_default();
             let after = self.compare(server, condition, before, (now_ms, now));
             if !after.is_empty() {
-                known.insert(server.id, after);
+                known.insert(server.id.get(), after);
             }
         }
         Ok(())
@@ -158,7 +158,7 @@ impl Watch {
             after.insert(health, Known { since_ms, looks: looks.saturating_add(1), told });
         }
         for (health, Known { since_ms, .. }) in before.into_iter().filter(|(_, known)| known.told) {
-            let (server_id, name, for_s) = (server.id, &server.name, now_ms.saturating_sub(since_ms) / 1000);
+            let (server_id, name, for_s) = (server.id.get(), &server.name, now_ms.saturating_sub(since_ms) / 1000);
             let now = condition.health().map_or("sample", ServerHealth::as_str);
             tracing::info!(server_id, server = name, ended = health.as_str(), for_s, health = now, "the server is better");
         }
@@ -167,7 +167,7 @@ impl Watch {
 
     /// Whether the log has a line about it now.
     fn tell(&self, server: &Server, reason: &Reason, condition: &Condition, now: Instant) -> bool {
-        let (server_id, name, health) = (server.id, &server.name, reason.health);
+        let (server_id, name, health) = (server.id.get(), &server.name, reason.health);
         // Several probes with one token and lost batches have lines of their own, when they are found.
         if matches!(health, ServerHealth::Conflict | ServerHealth::Lost) {
             return true;
@@ -206,9 +206,9 @@ impl Watch {
 
 /// Where servers are, as far as that is known: where they were heard last, or where they are said to be. A sample is nowhere.
 fn places(servers: &[Server], heard: &Places) -> Places {
-    let place = |server: &Server| heard.of(server.id).or_else(|| server.address.parse().ok());
+    let place = |server: &Server| heard.of(server.id.get()).or_else(|| server.address.parse().ok());
     let servers = servers.iter().filter(|server| !server.sample);
-    servers.filter_map(|server| Some((server.id, place(server)?))).collect()
+    servers.filter_map(|server| Some((server.id.get(), place(server)?))).collect()
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ fn new_and_removed_servers_are_no_warning() {
     let setup = Setup::with_servers(&["ns1", "ns2"]);
     setup.hear(2, [0], blind);
     assert_eq!(setup.look([1, 6]).len(), 1);
-    setup.store.registry().remove_server(2, 1, false).unwrap();
+    setup.store.registry().remove_server(zonepulse_model::ServerId::new(2), 1, false).unwrap();
     assert_eq!(setup.look((11..1000).step_by(5)), Vec::<String>::new());
     assert!(setup.watch.known().is_empty());
 }

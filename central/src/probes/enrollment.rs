@@ -9,7 +9,7 @@ use crate::rights::Caller;
 use crate::time::now_ms;
 use crate::{Central, Error};
 use zonepulse_ingest::fleet::probe_settings;
-use zonepulse_model::Communication;
+use zonepulse_model::{Communication, ServerId};
 use zonepulse_wire::{Enrollment, EnrollmentRequest};
 
 /// What of an operating system's name is kept, characters.
@@ -24,7 +24,7 @@ pub fn enroll(central: &Central, caller: &Caller, request: &EnrollmentRequest) -
     let now_ms = now_ms();
     let (made, pull_token) = (token::random()?, token::random()?);
     let registry = central.store().registry().by(caller.actor(now_ms));
-    let enrolled = registry.enroll(server_id, hash, now_ms, |server| {
+    let enrolled = registry.enroll(ServerId::new(server_id), hash, now_ms, |server| {
         server.token_hash = Some(token::hash(&made));
         // Who enrols with a token that a user made must not learn what opens the probe that was there before.
         if !server.pull.url.is_empty() && (server.pull.token.is_none() || !server.trusted) {
@@ -39,10 +39,10 @@ pub fn enroll(central: &Central, caller: &Caller, request: &EnrollmentRequest) -
     let server = enrolled.ok_or(Refusal::SpentToken)?;
     tracing::info!(server_id, server = server.name, host = request.hostname, "a probe was enrolled");
     let settings_version = registry.global()?.version;
-    let settings = probe_settings(&registry.effective_settings(server_id)?, &server);
+    let settings = probe_settings(&registry.effective_settings(server.id)?, &server);
     let pull_token = server.pull.token.filter(|_| settings.communication == Communication::Pull);
     Ok(Enrollment {
-        server_id,
+        server_id: server.id,
         token: made.into(),
         settings_version,
         settings,

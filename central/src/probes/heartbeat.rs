@@ -7,6 +7,7 @@
 use crate::{Central, Error};
 use std::net::IpAddr;
 use zonepulse_ingest::fleet::probe_settings;
+use zonepulse_model::ServerId;
 use zonepulse_wire::{Heartbeat, HeartbeatAnswer};
 
 /// Takes a heartbeat that arrived at this time, by whichever way, and gives what the probe is told. One that the central
@@ -29,8 +30,9 @@ fn answer(central: &Central, server_id: u32, received_at_ms: u64) -> Result<Hear
     let registry = central.store().registry();
     // The version first: settings that are newer than it are sent again, older ones would stay.
     let settings_version = registry.global()?.version;
-    let server = registry.server(server_id)?.ok_or_else(|| Error::Missing(format!("no server has the id {server_id}")))?;
-    let settings = registry.effective_settings(server_id)?;
+    let server =
+        registry.server(ServerId::new(server_id))?.ok_or_else(|| Error::Missing(format!("no server has the id {server_id}")))?;
+    let settings = registry.effective_settings(ServerId::new(server_id))?;
     Ok(HeartbeatAnswer { received_at_ms, settings_version, settings: probe_settings(&settings, &server) })
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use zonepulse_ingest::Error;
 use zonepulse_ingest::pull::{Fleet, Target};
-use zonepulse_model::Communication;
+use zonepulse_model::{Communication, ServerId};
 use zonepulse_net::Trust;
 use zonepulse_wire::{Heartbeat, HeartbeatAnswer};
 
@@ -65,12 +65,12 @@ impl Fleet for Pulling {
         Ok(targets)
     }
 
-    fn heartbeat(&self, server_id: u32, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String> {
+    fn heartbeat(&self, server_id: ServerId, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String> {
         let known = self.central.store().registry().server(server_id).map_err(|error| error.to_string())?;
         if known.is_none_or(|server| server.is_removed()) {
             return Err(format!("no server has the id {server_id}"));
         }
-        heartbeat::hear(&self.central, server_id, heartbeat, None, now_ms()).map_err(|error| error.to_string())
+        heartbeat::hear(&self.central, server_id.get(), heartbeat, None, now_ms()).map_err(|error| error.to_string())
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
             server.pull.token = Some("token".to_owned());
         });
         let expected = Target {
-            server_id: 1,
+            server_id: ServerId::new(1),
             url: "https://ns1.example:8054".to_owned(),
             token: "token".into(),
             trust: own,

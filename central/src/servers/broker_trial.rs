@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use zonepulse_ingest::amqp::trial::{Attempt, Finding};
-use zonepulse_model::Settings;
+use zonepulse_model::{ServerId, Settings};
 use zonepulse_net::Trust;
 use zonepulse_net::tls::Authorities;
 use zonepulse_private::Secret;
@@ -64,8 +64,8 @@ pub struct Tried {
 /// What holds, for all and for a server that is named.
 pub fn known(central: &Central, server_id: Option<u32>) -> Result<Known, Error> {
     let registry = central.store().registry();
-    let stored = server_id.map(|id| match registry.server(id)? {
-        Some(server) if !server.is_removed() => Ok(registry.effective_settings(id)?),
+    let stored = server_id.map(|id| match registry.server(ServerId::new(id))? {
+        Some(server) if !server.is_removed() => Ok(registry.effective_settings(ServerId::new(id))?),
         _ => Err(Error::bad_value("server_id", format_args!("there is no server {id}"))),
     });
     Ok(Known { settings: registry.global_settings()?, stored: stored.transpose()? })

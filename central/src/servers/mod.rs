@@ -21,7 +21,7 @@ use change::ServerChange;
 use probe_file::ProbeFile;
 use secret::{CA_FILE, Credential, Occasion, ServerSecret, enroll_command};
 use std::path::PathBuf;
-use zonepulse_model::Settings;
+use zonepulse_model::{ServerId, Settings};
 use zonepulse_private::Secret;
 use zonepulse_store::Server;
 
@@ -74,7 +74,7 @@ pub fn list(central: &Central, removed: bool) -> Result<Vec<Effective>, Error> {
 
 /// A server, removed or not.
 pub fn find(central: &Central, id: u32) -> Result<Effective, Error> {
-    let server = central.store().registry().server(id)?;
+    let server = central.store().registry().server(ServerId::new(id))?;
     effective(central, server.ok_or_else(|| Error::Missing(format!("there is no server {id}")))?)
 }
 
@@ -104,7 +104,7 @@ pub fn change(central: &Central, caller: &Caller, id: u32, change: ServerChange)
     change.check_allowed(caller)?;
     let pull_token = token::random()?;
     let registry = central.store().registry().by(caller.actor(now_ms())).entering(change.entered());
-    let server = registry.change_server(id, "server.change", |server| change.apply(server, pull_token))?;
+    let server = registry.change_server(ServerId::new(id), "server.change", |server| change.apply(server, pull_token))?;
     effective(central, server)
 }
 
@@ -119,7 +119,7 @@ pub fn renew(
     let now_ms = now_ms();
     let secret = ServerSecret::make(credential, now_ms)?;
     let registry = central.store().registry().by(caller.actor(now_ms));
-    let server = registry.change_server(id, "server.token", |server| {
+    let server = registry.change_server(ServerId::new(id), "server.token", |server| {
         secret.give(server, caller.is_administrator());
         Ok::<_, Error>(())
     })?;
@@ -129,7 +129,7 @@ pub fn renew(
 /// Removes a server, and its history where that is to be purged.
 pub fn remove(central: &Central, caller: &Caller, id: u32, purge: bool) -> Result<(), Error> {
     let now_ms = now_ms();
-    central.store().registry().by(caller.actor(now_ms)).remove_server(id, now_ms, purge)?;
+    central.store().registry().by(caller.actor(now_ms)).remove_server(ServerId::new(id), now_ms, purge)?;
     central.fleet().forget(id);
     Ok(())
 }
@@ -155,7 +155,7 @@ fn hand_over(
             let ca_file = authority.as_ref().map(|_| PathBuf::from(CA_FILE));
             let interval_s = server.settings.dns_interval_s;
             let file = ProbeFile { url, ca_file, interval_s, ..ProbeFile::default() };
-            let probe_config = file.text(server.server.id, &server.server.name, secret.reveal()).into();
+            let probe_config = file.text(server.server.id.get(), &server.server.name, secret.reveal()).into();
             Handover::Token { token, probe_config }
         }
     };

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout, timeout_at};
+use zonepulse_model::ServerId;
 
 /// A message that came back so often is put into its queue anew. Policies set limits as low as they like; RabbitMQ's own is 20.
 const RENEW_AT: u64 = 3;
@@ -287,7 +288,7 @@ impl<'a> Hands<'a> {
     fn count_refused(&self, Untaken { fault, signed_by, claimed }: &Untaken) {
         let (reason, queue) = (fault.reason(), self.names.dead.as_str());
         if let Some(messages) = self.ingest.refusals.add(reason, Instant::now()) {
-            let server_id = *signed_by;
+            let server_id = signed_by.map(ServerId::get);
             tracing::warn!(server_id, %fault, reason, messages, queue, "batches were refused; they are kept in the dead-letter queue");
         }
         if let Some(server_id) = *signed_by {

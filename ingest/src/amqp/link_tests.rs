@@ -3,7 +3,7 @@ use crate::times::now_ms;
 use lapin::types::{AMQPValue, FieldArray, LongString};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_net::Trust;
 use zonepulse_store::{Options, Report, Store};
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, MAC_HEADER, MacKey, Records};
@@ -54,7 +54,7 @@ impl Central {
 
 fn batch(seq: u64, start_s: u64) -> Vec<u8> {
     let batch = Batch {
-        identity: Identity { server_id: 1, epoch: 1, seq },
+        identity: Identity { server_id: ServerId::new(1), epoch: 1, seq },
         start_s,
         interval_s: 60,
         coverage: Coverage { from_ms: start_s * 1000, until_ms: start_s * 1000 + 1000 },
@@ -99,7 +99,7 @@ async fn what_the_dead_letter_queue_takes_at_the_third_attempt_is_refused_once()
     }
     let (bytes, mac) = (Bytes::from(batch(0, 600)), MacKey::of_token(TOKEN).sign(&batch(0, 600)).unwrap());
     let untaken = hands.take(&bytes, Some(&mac)).await.unwrap_err();
-    assert_eq!((untaken.signed_by, untaken.fault.reason()), (Some(1), "too_old"));
+    assert_eq!((untaken.signed_by, untaken.fault.reason()), (Some(ServerId::new(1)), "too_old"));
     // What follows when it is there.
     hands.count_refused(&untaken);
     assert_eq!(hands.handle(message(batch(1, T0_S), false), false).await.unwrap(), Fate::Settled);
@@ -119,20 +119,24 @@ async fn a_message_that_nobody_signed_is_counted_as_no_server_s() {
     let hands = central.hands();
     let untaken = hands.take(&Bytes::from(batch(0, 600)), None).await.unwrap_err();
     hands.count_refused(&untaken);
-    assert_eq!((untaken.signed_by, central.refusals(), central.ingest.untold.take(1)), (None, 1, 0));
+    assert_eq!((untaken.signed_by, central.refusals(), central.ingest.untold.take(ServerId::new(1))), (None, 1, 0));
 }
 
 #[tokio::test]
 async fn a_message_with_a_wrong_signature_is_told_as_a_claim_of_its_server_once_it_is_dead_lettered() {
     let central = Central::new(crate::Settings::default(), 0);
     let hands = central.hands();
-    let unproven = || central.ingest.delivery(1, now_ms()).unproven.map(|aside| aside.batches);
+    let unproven = || central.ingest.delivery(ServerId::new(1), now_ms()).unproven.map(|aside| aside.batches);
     let wrong = MacKey::of_token("an old token").sign(&batch(0, T0_S)).unwrap();
     let untaken = hands.take(&Bytes::from(batch(0, T0_S)), Some(&wrong)).await.unwrap_err();
-    assert_eq!((untaken.claimed, unproven()), (Some(1), None), "it may come again until it is there");
+    assert_eq!((untaken.claimed, unproven()), (Some(ServerId::new(1)), None), "it may come again until it is there");
     hands.count_refused(&untaken);
     assert_eq!(hands.handle(message(batch(1, T0_S), false), false).await.unwrap(), Fate::Settled);
-    assert_eq!((unproven(), central.ingest.delivery(1, now_ms()).put_aside), (Some(1), None), "after a batch was taken, too");
+    assert_eq!(
+        (unproven(), central.ingest.delivery(ServerId::new(1), now_ms()).put_aside),
+        (Some(1), None),
+        "after a batch was taken, too"
+    );
 }
 
 #[tokio::test]
@@ -176,8 +180,9 @@ async fn a_batch_that_finds_no_place_is_kept_while_others_may_be_taken() {
     let mut running = Vec::new();
     for seq in 0..2 {
         let ingest = central.ingest.clone();
-        running.push(tokio::spawn(async move { ingest.receive(batch(seq, T0_S).into(), Sender::Server(1)).await }));
-        while central.ingest.on_the_way(1).batches <= seq {
+        running
+            .push(tokio::spawn(async move { ingest.receive(batch(seq, T0_S).into(), Sender::Server(ServerId::new(1))).await }));
+        while central.ingest.on_the_way(ServerId::new(1)).batches <= seq {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

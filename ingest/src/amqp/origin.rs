@@ -9,6 +9,7 @@ use crate::Error;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use zonepulse_model::ServerId;
 use zonepulse_store::Store;
 use zonepulse_wire::{MAC_HEADER, MacKey, peek_identity};
 
@@ -43,10 +44,10 @@ pub(super) enum Fault {
     #[error(
         "it is not signed with the token of server {0}: somebody else made it, or it was signed before the server got another token"
     )]
-    WrongSignature(u32),
+    WrongSignature(ServerId),
     /// Nobody can have signed it.
     #[error("server {0} has no token that it could be signed with: give it one")]
-    NoToken(u32),
+    NoToken(ServerId),
     /// It is not the signature.
     #[error(transparent)]
     Batch(#[from] Error),
@@ -57,9 +58,9 @@ pub(super) enum Fault {
 pub(super) struct Untaken {
     pub fault: Fault,
     /// The server whose token signed it; none where that was not proven.
-    pub signed_by: Option<u32>,
+    pub signed_by: Option<ServerId>,
     /// The server that it says it is of, where that was not proven.
-    pub claimed: Option<u32>,
+    pub claimed: Option<ServerId>,
 }
 
 impl Fault {
@@ -72,7 +73,7 @@ impl Fault {
     }
 
     /// The server, one of the registry's, that the message says it is of, where it did not prove it.
-    pub(super) fn claimed(&self, bytes: &[u8]) -> Option<u32> {
+    pub(super) fn claimed(&self, bytes: &[u8]) -> Option<ServerId> {
         match self {
             Fault::WrongSignature(server_id) | Fault::NoToken(server_id) => Some(*server_id),
             Fault::Unsigned => peek_identity(bytes).ok().map(|identity| identity.server_id),
@@ -108,7 +109,7 @@ pub(crate) fn is_final(error: &Error) -> bool {
 }
 
 /// The server whose batch this is, as its signature proves. Reads the registry, once for the whole way in.
-pub(super) fn sender(store: &Store, bytes: &[u8], mac: Option<&str>) -> Result<u32, Fault> {
+pub(super) fn sender(store: &Store, bytes: &[u8], mac: Option<&str>) -> Result<ServerId, Fault> {
     let server_id = peek_identity(bytes).map_err(Error::from)?.server_id;
     let server = store.registry().server(server_id).map_err(Error::from)?;
     let server = server.filter(|server| !server.is_removed()).ok_or(Error::UnknownServer(server_id))?;
@@ -185,7 +186,7 @@ mod tests {
 
     fn batch(server_id: u32) -> Vec<u8> {
         let batch = Batch {
-            identity: Identity { server_id, epoch: 1, seq: 0 },
+            identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq: 0 },
             start_s: 600,
             interval_s: 60,
             coverage: Coverage { from_ms: 600_000, until_ms: 660_000 },
@@ -204,12 +205,12 @@ mod tests {
     /// What is said of a batch of this server that was signed with this token.
     fn judged(store: &Store, server_id: u32, token: &str) -> Result<u32, &'static str> {
         let bytes = batch(server_id);
-        sender(store, &bytes, Some(&sign(token, &bytes))).map_err(|fault| fault.reason())
+        sender(store, &bytes, Some(&sign(token, &bytes))).map(ServerId::get).map_err(|fault| fault.reason())
     }
 
     fn change(store: &Store, change: impl FnOnce(&mut Server)) {
         let registry = store.registry();
-        let changed = registry.change_server(1, "changed", |server| {
+        let changed = registry.change_server(ServerId::new(1), "changed", |server| {
             change(server);
             Ok::<_, zonepulse_store::Error>(())
         });
@@ -239,7 +240,7 @@ mod tests {
         assert_eq!(judged(&store, 1, "token of 2"), Ok(1));
         change(&store, |server| server.token_hash = None);
         assert_eq!(judged(&store, 1, ""), Err("no_token"));
-        store.registry().remove_server(2, 1, false).unwrap();
+        store.registry().remove_server(ServerId::new(2), 1, false).unwrap();
         assert_eq!(judged(&store, 2, "token of 2"), Err("unknown_server"));
     }
 

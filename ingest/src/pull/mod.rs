@@ -30,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
+use zonepulse_model::ServerId;
 use zonepulse_net::Trust;
 use zonepulse_private::Secret;
 use zonepulse_wire::pull::{Confirmations, Confirmed, Refused};
@@ -50,7 +51,7 @@ const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Its number.
-    pub server_id: u32,
+    pub server_id: ServerId,
     /// Where its probe listens, as in `https://ns1.example:8054`.
     pub url: String,
     /// What it lets in whoever shows it.
@@ -68,7 +69,7 @@ pub trait Fleet: Send + Sync + 'static {
 
     /// Takes note of a heartbeat that was fetched, and gives what the probe is told.
     /// An error is for the log: it says why there is no answer.
-    fn heartbeat(&self, server_id: u32, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String>;
+    fn heartbeat(&self, server_id: ServerId, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String>;
 }
 
 /// Bounds of pulling.
@@ -112,7 +113,7 @@ pub struct Progress {
 
 #[derive(Default)]
 struct Counted {
-    servers: Mutex<BTreeMap<u32, Option<String>>>,
+    servers: Mutex<BTreeMap<ServerId, Option<String>>>,
     confirmed: AtomicU64,
     refused: AtomicU64,
     failures: AtomicU64,
@@ -127,7 +128,7 @@ impl Progress {
         Statistics { servers, confirmed: read(confirmed), refused: read(refused), failures: read(failures) }
     }
 
-    fn servers(&self) -> MutexGuard<'_, BTreeMap<u32, Option<String>>> {
+    fn servers(&self) -> MutexGuard<'_, BTreeMap<ServerId, Option<String>>> {
         self.inner.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -136,7 +137,7 @@ impl Progress {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statistics {
     /// Servers that are pulled from, and why the last attempt failed of those that cannot be reached.
-    pub servers: BTreeMap<u32, Option<String>>,
+    pub servers: BTreeMap<ServerId, Option<String>>,
     /// Batches that were fetched and confirmed since the start.
     pub confirmed: u64,
     /// Batches that were fetched and refused for good since the start.
@@ -186,7 +187,7 @@ impl Puller {
     /// Pulls until `shutdown` is ready. What was fetched and not confirmed by then is given again.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
-        let mut followers: BTreeMap<u32, Follower> = BTreeMap::new();
+        let mut followers: BTreeMap<ServerId, Follower> = BTreeMap::new();
         let mut tasks = JoinSet::new();
         loop {
             let fleet = self.shared.fleet.clone();
@@ -206,8 +207,8 @@ impl Puller {
     }
 
     /// Sees to it that these servers are pulled from as they are now, and no others.
-    fn follow(&self, targets: Vec<Target>, followers: &mut BTreeMap<u32, Follower>, tasks: &mut JoinSet<()>) {
-        let mut wanted: BTreeMap<u32, Target> = targets.into_iter().map(|target| (target.server_id, target)).collect();
+    fn follow(&self, targets: Vec<Target>, followers: &mut BTreeMap<ServerId, Follower>, tasks: &mut JoinSet<()>) {
+        let mut wanted: BTreeMap<ServerId, Target> = targets.into_iter().map(|target| (target.server_id, target)).collect();
         followers.retain(|id, follower| {
             let ended = follower.task.is_finished();
             match wanted.get(id) {
@@ -260,7 +261,7 @@ impl Shared {
         tokio::select! {
             () = self.batches(&probe) => {}
             () = self.heartbeats(&probe) => {}
-            () = left => tracing::info!(server_id, "no longer pulling"),
+            () = left => tracing::info!(server_id = server_id.get(), "no longer pulling"),
         }
     }
 
@@ -288,10 +289,10 @@ impl Shared {
         }
     }
 
-    fn refused(&self, server_id: u32, error: &Error) {
+    fn refused(&self, server_id: ServerId, error: &Error) {
         if let Some(count) = self.ingest.refusal_is_due(server_id, error) {
             let cause = error.cause();
-            tracing::warn!(%error, server_id, cause, count, "batches were refused; the probe keeps them aside");
+            tracing::warn!(%error, server_id = server_id.get(), cause, count, "batches were refused; the probe keeps them aside");
         }
     }
 
@@ -351,7 +352,7 @@ impl Shared {
             }
             if let Err(fault) = told {
                 // Whether it can be reached is told by whoever fetches batches.
-                tracing::debug!(%fault, server_id = probe.server_id(), "no heartbeat");
+                tracing::debug!(%fault, server_id = probe.server_id().get(), "no heartbeat");
             }
         }
     }
@@ -373,27 +374,27 @@ impl Shared {
         while let Err(fault) = self.heartbeat(probe).await {
             // A server that was removed is nobody's any more.
             if Instant::now() > until || matches!(fault, Fault::NotTaken(_)) {
-                return tracing::warn!(%fault, server_id = probe.server_id(), "left without a word");
+                return tracing::warn!(%fault, server_id = probe.server_id().get(), "left without a word");
             }
             tokio::time::sleep(FAREWELL_EVERY).await;
         }
     }
 
-    fn reached(&self, server_id: u32) {
+    fn reached(&self, server_id: ServerId) {
         if let Some(fault) = self.progress.servers().get_mut(&server_id).and_then(Option::take) {
-            tracing::info!(server_id, before = fault, "pulling again");
+            tracing::info!(server_id = server_id.get(), before = fault, "pulling again");
         }
     }
 
-    fn failed(&self, server_id: u32, fault: &Fault) {
+    fn failed(&self, server_id: ServerId, fault: &Fault) {
         self.progress.inner.failures.fetch_add(1, Ordering::Relaxed);
         let text = fault.to_string();
         let mut servers = self.progress.servers();
         let Some(state) = servers.get_mut(&server_id) else { return };
         if state.as_ref() == Some(&text) {
-            tracing::debug!(server_id, fault = text, "pulling still fails");
+            tracing::debug!(server_id = server_id.get(), fault = text, "pulling still fails");
         } else {
-            tracing::warn!(server_id, fault = text, "pulling fails; trying until it does not");
+            tracing::warn!(server_id = server_id.get(), fault = text, "pulling fails; trying until it does not");
             *state = Some(text);
         }
     }

@@ -9,6 +9,7 @@ use std::error::Error as _;
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use zonepulse_model::ServerId;
 use zonepulse_net::{Trust, http};
 use zonepulse_wire::heartbeat::MAX_HEARTBEAT_BYTES;
 use zonepulse_wire::pull::{
@@ -128,7 +129,7 @@ pub(super) struct Messages {
 }
 
 impl Probe {
-    pub(super) fn server_id(&self) -> u32 {
+    pub(super) fn server_id(&self) -> ServerId {
         self.target.server_id
     }
 

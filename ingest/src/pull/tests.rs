@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use zonepulse_dns::{MessageKind, RecordType};
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_store::{Options, Store};
 use zonepulse_wire::pull::put_message;
 use zonepulse_wire::{
@@ -120,7 +120,7 @@ impl Node {
 #[derive(Default)]
 struct Known {
     targets: Mutex<Vec<Target>>,
-    heartbeats: Mutex<Vec<(u32, Heartbeat)>>,
+    heartbeats: Mutex<Vec<(ServerId, Heartbeat)>>,
 }
 
 impl Fleet for Known {
@@ -128,7 +128,7 @@ impl Fleet for Known {
         Ok(lock(&self.targets).clone())
     }
 
-    fn heartbeat(&self, server_id: u32, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String> {
+    fn heartbeat(&self, server_id: ServerId, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String> {
         lock(&self.heartbeats).push((server_id, heartbeat));
         Ok(HeartbeatAnswer { received_at_ms: 7, settings_version: 3, settings: ProbeSettings::default() })
     }
@@ -168,14 +168,20 @@ fn central_that(url: &str, token: &str, change: impl FnOnce(&mut Settings)) -> C
 }
 
 fn target(url: &str, token: &str) -> Target {
-    Target { server_id: 1, url: url.to_owned(), token: token.into(), trust: Trust::Anybody, connect_timeout: CONNECT_TIMEOUT }
+    Target {
+        server_id: ServerId::new(1),
+        url: url.to_owned(),
+        token: token.into(),
+        trust: Trust::Anybody,
+        connect_timeout: CONNECT_TIMEOUT,
+    }
 }
 
 fn message(seq: u64, interval_s: u32) -> (u64, Vec<u8>) {
     let mut records = Records::new();
     let record = records.push("www.example.", RecordType::A);
     let batch = Batch {
-        identity: Identity { server_id: 1, epoch: 1, seq },
+        identity: Identity { server_id: ServerId::new(1), epoch: 1, seq },
         // A multiple of 7 and of 60.
         start_s: 1_750_003_200 / 420 * 420,
         interval_s,
@@ -258,7 +264,7 @@ async fn the_probe_of_another_server_is_not_pulled_from() {
             .progress
             .statistics()
             .servers
-            .get(&1)
+            .get(&ServerId::new(1))
             .and_then(Clone::clone)
             .is_some_and(|why| why.contains("is that of server 2"))
     })
@@ -271,7 +277,9 @@ async fn a_wrong_token_is_told_apart_from_no_connection() {
     let node = Arc::new(Node::of_server(1, &[message(0, 60)]));
     let url = node.clone().listen().await;
     let wrong = central(&url, "wrong");
-    let fault = |central: &Central| central.progress.statistics().servers.get(&1).and_then(Clone::clone).unwrap_or_default();
+    let fault = |central: &Central| {
+        central.progress.statistics().servers.get(&ServerId::new(1)).and_then(Clone::clone).unwrap_or_default()
+    };
     eventually("it is refused", || fault(&wrong).contains("401 Unauthorized: the token is wrong")).await;
     let gone = central("http://127.0.0.1:9", "right");
     eventually("nobody is there", || fault(&gone).contains("Connection refused")).await;
@@ -286,7 +294,7 @@ async fn who_does_not_let_the_central_in_is_waited_for_as_long_as_is_set() {
     let timeout = Duration::from_millis(350);
     let url = format!("https://{}", silent.local_addr().unwrap());
     lock(&central.fleet.targets)[0] = Target { connect_timeout: timeout, ..target(&url, "right") };
-    let fault = || central.progress.statistics().servers.get(&1).and_then(Clone::clone).unwrap_or_default();
+    let fault = || central.progress.statistics().servers.get(&ServerId::new(1)).and_then(Clone::clone).unwrap_or_default();
     eventually("it is said", || fault().contains("did not let the central in within 350 ms")).await;
     assert!((timeout..CONNECT_TIMEOUT).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
@@ -307,7 +315,7 @@ async fn a_heartbeat_is_fetched_and_what_is_answered_is_posted() {
     eventually("the probe is told", || !lock(&node.told).is_empty()).await;
     assert_eq!(lock(&node.told)[0].settings_version, 3);
     let (server_id, heartbeat) = lock(&central.fleet.heartbeats)[0].clone();
-    assert_eq!((server_id, heartbeat.hostname.as_str()), (1, "node"));
+    assert_eq!((server_id.get(), heartbeat.hostname.as_str()), (1, "node"));
 }
 
 #[tokio::test]
@@ -348,7 +356,7 @@ async fn a_probe_that_moves_and_one_that_comes_up_later_are_found() {
     let node = Arc::new(Node::of_server(1, &[message(0, 60)]));
     node.clone().listen_on(TcpListener::bind(address).await.unwrap());
     eventually("it is pulled", || lock(&node.spool).is_empty()).await;
-    eventually("nothing is wrong any more", || central.progress.statistics().servers.get(&1) == Some(&None)).await;
+    eventually("nothing is wrong any more", || central.progress.statistics().servers.get(&ServerId::new(1)) == Some(&None)).await;
     assert_eq!(hits(&central.store), 1);
 }
 
@@ -364,7 +372,7 @@ async fn the_token_is_not_shown_where_a_probe_redirects_to() {
         let router = Router::new().fallback(redirect);
         tokio::spawn(async move { axum::serve(listener, router).await });
         let central = central(&url, "right");
-        let fault = || central.progress.statistics().servers.get(&1).and_then(Clone::clone).unwrap_or_default();
+        let fault = || central.progress.statistics().servers.get(&ServerId::new(1)).and_then(Clone::clone).unwrap_or_default();
         eventually("it is said", || fault().contains(status.as_str())).await;
     }
     assert_eq!(elsewhere.asked.load(Ordering::Relaxed), 0);

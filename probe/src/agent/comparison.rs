@@ -175,7 +175,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Instant;
     use zonepulse_dns::{MessageKind, RecordType};
-    use zonepulse_model::Identity;
+    use zonepulse_model::{Identity, ServerId};
     use zonepulse_wire::{Coverage, Records, Row};
 
     /// A one-minute interval, long ago, that either source may cover.
@@ -190,7 +190,7 @@ mod tests {
         });
         let rows = rows.collect();
         Batch {
-            identity: Identity { server_id: 1, epoch: 1, seq: 0 },
+            identity: Identity { server_id: ServerId::new(1), epoch: 1, seq: 0 },
             start_s: 600,
             interval_s: 60,
             coverage: Coverage { from_ms: 600_000, until_ms: 660_000 },

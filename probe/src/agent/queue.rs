@@ -130,11 +130,11 @@ mod tests {
     use super::*;
     use crate::spool::testing::empty_batch;
     use zonepulse_dns::{MessageKind, RecordType};
-    use zonepulse_model::Identity;
+    use zonepulse_model::{Identity, ServerId};
     use zonepulse_wire::{Batch, Row};
 
     fn batch(seq: u64) -> Batch {
-        empty_batch(Identity { server_id: 1, epoch: 1, seq })
+        empty_batch(Identity { server_id: ServerId::new(1), epoch: 1, seq })
     }
 
     /// A queue with room for eight test batches.

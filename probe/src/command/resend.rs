@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::spool::{self, Spool};
     use tempfile::TempDir;
-    use zonepulse_model::Identity;
+    use zonepulse_model::{Identity, ServerId};
     use zonepulse_wire::{Batch, Counters, Coverage, Records};
 
     fn refuse(dir: &Path, seqs: std::ops::Range<u64>) {
@@ -109,7 +109,7 @@ mod tests {
         let spool = Spool::open(settings).unwrap();
         for seq in seqs {
             let batch = Batch {
-                identity: Identity { server_id: 1, epoch: 1, seq },
+                identity: Identity { server_id: ServerId::new(1), epoch: 1, seq },
                 start_s: 60 * seq,
                 interval_s: 60,
                 coverage: Coverage { from_ms: 60_000 * seq, until_ms: 60_000 * seq },

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Mutex;
 use tempfile::TempDir;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_private::Secret;
 use zonepulse_wire::{Batch, Coverage, KEPT_FROM_HEADER, peek_identity};
 
@@ -84,7 +84,7 @@ fn serve(mut stream: TcpStream, respond: &Arc<Respond>, log: &Mutex<Vec<u64>>) -
 }
 
 fn batch(seq: u64) -> Batch {
-    empty_batch(Identity { server_id: 1, epoch: 1, seq })
+    empty_batch(Identity { server_id: ServerId::new(1), epoch: 1, seq })
 }
 
 fn spool_of(dir: &TempDir, batches: u64) -> Arc<Spool> {

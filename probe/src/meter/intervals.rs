@@ -10,7 +10,7 @@ use crate::tally::Table;
 use crate::times::LATEST_MS;
 use std::collections::VecDeque;
 use zonepulse_dns::MessageKind;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_wire::{Batch, Counter, Counters, Coverage};
 
 /// How long after its end an interval closes, milliseconds. Covers frames held back in the ring
@@ -68,7 +68,7 @@ impl Intervals {
         let interval_s = settings.interval_s.clamp(1, 3600);
         let interval_ms = u64::from(interval_s) * 1000;
         let mut intervals = Intervals {
-            identity: Identity { server_id: settings.server_id, epoch: settings.epoch, seq: 0 },
+            identity: Identity { server_id: ServerId::new(settings.server_id), epoch: settings.epoch, seq: 0 },
             interval_s,
             interval_ms,
             max_records: settings.budget.max_records.min(MAX_RECORDS),

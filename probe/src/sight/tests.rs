@@ -3,7 +3,7 @@
 use super::*;
 use look::Server;
 use zonepulse_dns::RecordType;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_wire::{Counters, Coverage, Records, Row};
 
 const INTERVAL_S: u32 = 60;
@@ -64,7 +64,7 @@ impl Play {
         let mut counters = Counters::new();
         counters.add(Counter::MessagesSeen, requests + responses);
         let coverage = Coverage { from_ms: START_MS + from_ms, until_ms: START_MS + until_ms };
-        let identity = Identity { server_id: 1, epoch: 1, seq: 0 };
+        let identity = Identity { server_id: ServerId::new(1), epoch: 1, seq: 0 };
         let (start_s, interval_s) = (coverage.from_ms / 60_000 * 60, INTERVAL_S);
         let mut batch = Batch { identity, start_s, interval_s, coverage, counters, evicted: None, records, rows };
         self.sight.complete(&mut batch);
@@ -130,7 +130,7 @@ fn messages_of_others_and_the_probe_s_own_are_no_message() {
         counters.add(Counter::MessagesSeen, 2);
         counters.add(counter, 2);
         let coverage = Coverage { from_ms: START_MS, until_ms: START_MS + 60_000 };
-        let identity = Identity { server_id: 1, epoch: 1, seq: 0 };
+        let identity = Identity { server_id: ServerId::new(1), epoch: 1, seq: 0 };
         let (start_s, records) = (START_MS / 1000, Records::new());
         let mut batch = Batch { identity, start_s, interval_s: 60, coverage, counters, evicted: None, records, rows: Vec::new() };
         play.sight.complete(&mut batch);

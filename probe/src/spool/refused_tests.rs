@@ -5,11 +5,11 @@ use super::super::{MIN_BYTES, Settings, Spool};
 use super::*;
 use std::sync::atomic::Ordering;
 use tempfile::TempDir;
-use zonepulse_model::{Evicted, Identity};
+use zonepulse_model::{Evicted, Identity, ServerId};
 use zonepulse_wire::{Batch, Counter, Message};
 
 fn batch(seq: u64) -> Batch {
-    empty_batch(Identity { server_id: 7, epoch: 9, seq })
+    empty_batch(Identity { server_id: ServerId::new(7), epoch: 9, seq })
 }
 
 fn open(dir: &TempDir) -> Spool {

@@ -2,7 +2,7 @@ use super::*;
 use std::fs;
 use tempfile::TempDir;
 use zonepulse_dns::{MessageKind, RecordType};
-use zonepulse_model::{Evicted, Identity};
+use zonepulse_model::{Evicted, Identity, ServerId};
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Records, Row, SystemBatch};
 
 const START_S: u64 = 1_767_225_600;
@@ -13,7 +13,7 @@ fn batch(seq: u64) -> Batch {
     let mut records = Records::new();
     let record = records.push("www.example.", RecordType::A);
     Batch {
-        identity: Identity { server_id: 7, epoch: EPOCH, seq },
+        identity: Identity { server_id: ServerId::new(7), epoch: EPOCH, seq },
         start_s,
         interval_s: 60,
         coverage: Coverage { from_ms: start_s * 1000, until_ms: (start_s + 60) * 1000 },
@@ -427,7 +427,7 @@ fn a_system_batch_reports_evictions_and_leaves_refusals_to_a_dns_batch() {
     let refused = spool.claim().unwrap().key;
     spool.refuse(refused, "no").unwrap();
     spool.give_up(&batch(7).into());
-    let identity = Identity { server_id: 1, epoch: 2, seq: 0 };
+    let identity = Identity { server_id: ServerId::new(1), epoch: 2, seq: 0 };
     let system = SystemBatch { identity, start_s: START_S + 600, interval_s: 5, slots: 12, evicted: None, series: Vec::new() };
     spool.put(&system.clone().into()).unwrap();
     drop(spool);

@@ -2,7 +2,7 @@
 
 use super::Reading;
 use std::collections::BTreeMap;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_wire::{MAX_LABEL_BYTES, MAX_SERIES, MAX_SLOTS, MAX_SYSTEM_POINTS, Series, SystemBatch};
 
 /// Fills batches one by one. A batch ends at a multiple of its length on the clock, so that the
@@ -28,7 +28,12 @@ impl Gather {
     /// Collects batches of about `batch_s` seconds, but at least one slot. Sequence numbers start
     /// at 0.
     pub fn new(server_id: u32, epoch: u64, batch_s: u32, interval_s: u32) -> Self {
-        Gather { identity: Identity { server_id, epoch, seq: 0 }, batch_s, interval_s: interval_s.max(1), open: None }
+        Gather {
+            identity: Identity { server_id: ServerId::new(server_id), epoch, seq: 0 },
+            batch_s,
+            interval_s: interval_s.max(1),
+            open: None,
+        }
     }
 
     /// Changes the length of slots. Returns what was collected before.
@@ -122,7 +127,7 @@ mod tests {
         assert_eq!(add(&mut gather, 680, 2.0), []);
         let [before, complete] = gather.add(700, &[]);
         assert_eq!((before, complete.as_ref().map(shown)), (None, Some((660, 3, vec![Some(1.0), Some(2.0), None]))));
-        assert_eq!(complete.unwrap().identity, Identity { server_id: 7, epoch: 1, seq: 1 });
+        assert_eq!(complete.unwrap().identity, Identity { server_id: ServerId::new(7), epoch: 1, seq: 1 });
     }
 
     #[test]

@@ -9,6 +9,7 @@ use datafusion::common::{DataFusionError, Result};
 use std::fmt::Write;
 use std::sync::Arc;
 use zonepulse_dns::{Action, MessageKind, RecordType};
+use zonepulse_model::{RecordId, ServerId};
 use zonepulse_store::{ServerNames, Store, is_folded};
 
 /// So many types are looked through sooner than the registry of all.
@@ -67,7 +68,7 @@ impl Source {
 
     fn server_names(&self, ids: &[u32]) -> ArrayRef {
         let mut texts = StringBuilder::with_capacity(ids.len(), ids.len() * 16);
-        ids.iter().for_each(|id| texts.append_option(self.servers.get(id)));
+        ids.iter().for_each(|id| texts.append_option(self.servers.get(&ServerId::new(*id))));
         Arc::new(texts.finish())
     }
 
@@ -77,7 +78,7 @@ impl Source {
         let mut texts = StringBuilder::with_capacity(record_ids.len(), record_ids.len() * 32);
         for id in record_ids {
             // A record that points or totals name is in the dictionary.
-            texts.append_value(dictionary.get(*id).map_or("", |(name, _)| name));
+            texts.append_value(dictionary.get(RecordId::new(*id)).map_or("", |(name, _)| name));
         }
         Arc::new(texts.finish())
     }
@@ -85,7 +86,7 @@ impl Source {
     /// Which of them stand for messages that were summed up because a table was full.
     fn folded(&self, record_ids: &[u32]) -> ArrayRef {
         let dictionary = self.store.dictionary();
-        let folded = |id: &u32| dictionary.get(*id).is_some_and(|(name, _)| is_folded(name));
+        let folded = |id: &u32| dictionary.get(RecordId::new(*id)).is_some_and(|(name, _)| is_folded(name));
         Arc::new(BooleanArray::from(record_ids.iter().map(folded).collect::<Vec<bool>>()))
     }
 
@@ -105,7 +106,7 @@ impl Source {
             }
         };
         for id in record_ids {
-            let record_type = dictionary.get(*id).map(|(_, record_type)| record_type);
+            let record_type = dictionary.get(RecordId::new(*id)).map(|(_, record_type)| record_type);
             match record_type.and_then(&mut mnemonic) {
                 Some(mnemonic) => texts.append_value(mnemonic),
                 None => {

@@ -25,6 +25,7 @@ use crate::time::Now;
 use crate::{Error, Filter};
 use spans::Spans;
 use std::ops::Range;
+use zonepulse_model::{IdSet, ServerId};
 use zonepulse_store::{Listened, Server, Store};
 
 /// How long after the end of its interval a report may still be in transit, milliseconds.
@@ -34,7 +35,7 @@ pub(crate) const MAX_INTERVAL_S: u64 = 3600;
 
 /// When the selected servers' probes listened.
 pub(crate) struct Observed {
-    asked: Option<Vec<u32>>,
+    asked: Option<IdSet<ServerId>>,
     /// By id.
     servers: Vec<(u32, Watched)>,
     /// The place of the last report's server: reports come server by server.
@@ -65,13 +66,13 @@ impl Observed {
     pub(crate) fn new(store: &Store, known: &[Server], filter: &Filter, blind: Option<u16>, now: Now) -> Result<Self, Error> {
         let asked = servers(filter);
         let monitored = store.registry().global_settings()?.dns_monitoring;
-        let selected = known.iter().filter(|server| asked.as_ref().is_none_or(|asked| asked.contains(&server.id)));
-        let mut servers: Vec<(u32, Watched)> = selected.map(|server| (server.id, Watched::of(server, monitored))).collect();
+        let selected = known.iter().filter(|server| asked.as_ref().is_none_or(|asked| asked.has(server.id)));
+        let mut servers: Vec<(u32, Watched)> = selected.map(|server| (server.id.get(), Watched::of(server, monitored))).collect();
         servers.sort_unstable_by_key(|(id, _)| *id);
         Ok(Observed::of(asked, servers, blind, now.ms()))
     }
 
-    fn of(asked: Option<Vec<u32>>, servers: Vec<(u32, Watched)>, blind: Option<u16>, now_ms: u64) -> Self {
+    fn of(asked: Option<IdSet<ServerId>>, servers: Vec<(u32, Watched)>, blind: Option<u16>, now_ms: u64) -> Self {
         Observed { asked, servers, last: 0, blind, due_ms: now_ms.saturating_sub(DELIVERY_MS), now_s: now_ms / 1000 }
     }
 
@@ -91,13 +92,13 @@ impl Observed {
             self.add(listened);
             each(listened);
         };
-        let read = store.listened(asked.as_deref(), from_s, until_s, now_s, blind, add);
+        let read = store.listened(asked.as_ref(), from_s, until_s, now_s, blind, add);
         self.asked = asked;
         Ok(read?)
     }
 
     fn add(&mut self, listened: &Listened) {
-        let id = listened.server_id;
+        let id = listened.server_id.get();
         if self.servers.get(self.last).is_none_or(|(last, _)| *last != id) {
             self.last = match self.servers.binary_search_by_key(&id, |(known, _)| *known) {
                 Ok(at) => at,

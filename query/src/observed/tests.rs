@@ -19,7 +19,7 @@ struct Told {
 impl Told {
     fn listened(&self) -> Listened {
         Listened {
-            server_id: self.server_id,
+            server_id: ServerId::new(self.server_id),
             start_s: self.start_s,
             end_s: self.start_s + u64::from(self.interval_s),
             interval_s: self.interval_s,

@@ -3,6 +3,7 @@
 use crate::time::{Now, Range};
 use crate::{By, Filter, HostPattern};
 use zonepulse_dns::{Action, MessageKind};
+use zonepulse_model::{IdSet, RecordId, ServerId};
 use zonepulse_store::{Kinds, Level, Selection, Server, Store, is_folded};
 
 /// The number of records that are checked while the dictionary is locked.
@@ -33,7 +34,7 @@ pub(crate) fn selection(store: &Store, filter: &Filter, counts: Counts, from_s: 
 /// outwards to a boundary of five minutes: a bucket cannot be split, and leaving it out would lose known hits.
 pub(crate) fn widened(range: Range, store: &Store, filter: &Filter, known: &[Server], now: Now) -> (u64, u64) {
     let selected = servers(filter).unwrap_or_else(|| known.iter().map(|server| server.id).collect());
-    let kept = selected.into_iter().map(|server_id| store.kept_from_s(server_id, Level::Raw, now.s()));
+    let kept = selected.iter().map(|server_id| store.kept_from_s(*server_id, Level::Raw, now.s()));
     let kept_from_s = kept.max().unwrap_or(0);
     let (begin_s, end_s) = (range.begin_s(), range.end_s());
     let begin_s = if begin_s < kept_from_s { begin_s - begin_s % BUCKET_S } else { begin_s };
@@ -41,14 +42,8 @@ pub(crate) fn widened(range: Range, store: &Store, filter: &Filter, known: &[Ser
     (begin_s, end_s)
 }
 
-pub(crate) fn servers(filter: &Filter) -> Option<Vec<u32>> {
-    if filter.servers.is_empty() {
-        return None;
-    }
-    let mut servers = filter.servers.clone();
-    servers.sort_unstable();
-    servers.dedup();
-    Some(servers)
+pub(crate) fn servers(filter: &Filter) -> Option<IdSet<ServerId>> {
+    (!filter.servers.is_empty()).then(|| filter.servers.iter().copied().map(ServerId::new).collect())
 }
 
 fn kinds(filter: &Filter, counts: Counts) -> Kinds {
@@ -68,18 +63,18 @@ fn kinds(filter: &Filter, counts: Counts) -> Kinds {
     }
 }
 
-/// The ids of the records, in ascending order; `None` for all.
-fn records(store: &Store, filter: &Filter) -> Option<Vec<u32>> {
+/// The ids of the records; `None` for all.
+fn records(store: &Store, filter: &Filter) -> Option<IdSet<RecordId>> {
     if !filter.resource_ids.is_empty() && !filter.resource_ids.contains(&0) {
         // There is no catalogue yet, so no record belongs to a resource.
-        return Some(Vec::new());
+        return Some([].into());
     }
     let any_host = filter.hosts.is_empty() || filter.hosts.iter().any(HostPattern::is_any);
     if any_host && filter.types.is_empty() && filter.folded.is_none() {
         return None;
     }
     let exact: Option<Vec<&str>> = filter.hosts.iter().map(HostPattern::exact).collect();
-    let mut records = match exact {
+    let records = match exact {
         Some(names) if !any_host && !filter.types.is_empty() => {
             let dictionary = store.dictionary();
             let names = names.into_iter().filter(|name| wants(filter, name));
@@ -88,9 +83,7 @@ fn records(store: &Store, filter: &Filter) -> Option<Vec<u32>> {
         }
         _ => look_through(store, filter, any_host),
     };
-    records.sort_unstable();
-    records.dedup();
-    Some(records)
+    Some(IdSet::from(records))
 }
 
 /// Whether the filter accepts a name as folded or real.
@@ -98,7 +91,7 @@ fn wants(filter: &Filter, name: &str) -> bool {
     filter.folded.is_none_or(|folded| is_folded(name) == folded)
 }
 
-fn look_through(store: &Store, filter: &Filter, any_host: bool) -> Vec<u32> {
+fn look_through(store: &Store, filter: &Filter, any_host: bool) -> Vec<RecordId> {
     let mut records = Vec::new();
     let mut scratch = Vec::new();
     let mut start = 0;
@@ -110,7 +103,7 @@ fn look_through(store: &Store, filter: &Filter, any_host: bool) -> Vec<u32> {
             return records;
         }
         let end = count.min(start.saturating_add(CHUNK));
-        for id in start..end {
+        for id in (start..end).map(RecordId::new) {
             let Some((name, record_type)) = dictionary.get(id) else { continue };
             let type_matches = filter.types.is_empty() || filter.types.contains(&record_type);
             if type_matches

@@ -20,6 +20,7 @@ use std::cmp::Ordering;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
+use zonepulse_model::ServerId;
 use zonepulse_store::{DictionaryReader, Selection, ServerNames, Store, Total, is_folded};
 
 /// The measures of a row.
@@ -91,7 +92,7 @@ impl<'a> Best<'a> {
         let store = self.store;
         let (servers, records) = (self.wanted.selection.servers.clone(), self.wanted.selection.records.clone());
         let mut room = Ok(());
-        store.totals_by_record(servers.as_deref(), records.as_deref(), &mut |part| {
+        store.totals_by_record(servers.as_ref(), records.as_ref(), &mut |part| {
             if self.waiting.strong_count() == 0 {
                 return ControlFlow::Break(());
             }
@@ -129,7 +130,7 @@ impl<'a> Best<'a> {
                 (true, false) => MessageKind::response(ResponseCode::NOERROR),
                 _ => MessageKind::REQUEST,
             };
-            let server_id = if by.server { total.server_id } else { 0 };
+            let server_id = if by.server { total.server_id } else { ServerId::MIN };
             match sums.iter_mut().find(|sum| (sum.server_id, sum.kind) == (server_id, kind)) {
                 Some(sum) => {
                     sum.hits = sum.hits.saturating_add(total.hits);

@@ -15,6 +15,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::{IdSet, RecordId};
 use zonepulse_store::{Kinds, Level, Reading, Selection, Split, Store, Total};
 
 /// Batches without columns are this many times larger.
@@ -54,12 +55,10 @@ impl Here {
     }
 
     fn named(&self, names: &[(String, RecordType)], columns: &[Column], mut output: Output) -> Result<()> {
-        let mut found: Vec<u32> = {
+        let found: IdSet<RecordId> = {
             let dictionary = self.store.dictionary();
             names.iter().filter_map(|(host, record_type)| dictionary.find(host, *record_type)).collect()
         };
-        found.sort_unstable();
-        found.dedup();
         let source = Source::of(&self.store, columns)?;
         let mut rows = Rows::new(columns);
         for ids in found.chunks(8192) {
@@ -206,9 +205,8 @@ impl Reader<'_> {
         let mut room = Ok(());
         let Selection { servers, kinds, records, .. } = &self.rows.piece.selection;
         let memory = &mut self.memory;
-        self.of.store.totals(servers.as_deref(), &mut |total| {
-            let wanted =
-                has_kind(kinds, total.kind) && records.as_ref().is_none_or(|ids| ids.binary_search(&total.record_id).is_ok());
+        self.of.store.totals(servers.as_ref(), &mut |total| {
+            let wanted = has_kind(kinds, total.kind) && records.as_ref().is_none_or(|ids| ids.has(total.record_id));
             if !wanted || room.is_err() {
                 return;
             }
@@ -242,7 +240,7 @@ impl Reader<'_> {
         let output = &mut self.output;
         self.of
             .store
-            .coverage(selection.servers.as_deref(), selection.from_s, selection.until_s, self.now.s(), &mut |report| {
+            .coverage(selection.servers.as_ref(), selection.from_s, selection.until_s, self.now.s(), &mut |report| {
                 reports.push(report);
                 if reports.len() < batch_rows {
                     return ControlFlow::Continue(());
@@ -275,9 +273,9 @@ impl Reader<'_> {
         let source = self.source()?;
         let mut rows = Rows::new(&self.rows.columns);
         let count = u32::try_from(store.dictionary().len()).unwrap_or(u32::MAX);
-        let mut ids: Box<dyn Iterator<Item = u32>> = match &self.rows.piece.selection.records {
-            Some(ids) => Box::new(ids.iter().copied().filter(move |id| *id < count)),
-            None => Box::new(0..count),
+        let mut ids: Box<dyn Iterator<Item = RecordId>> = match &self.rows.piece.selection.records {
+            Some(ids) => Box::new(ids.iter().copied().filter(move |id| id.get() < count)),
+            None => Box::new((0..count).map(RecordId::new)),
         };
         loop {
             // Locked for one batch at a time, because writers need it too. Numbers of removed records have no name.

@@ -10,6 +10,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use zonepulse_model::SeriesId;
 use zonepulse_store::{Bucket, Store, SystemPoints};
 
 /// Reads a partition of a scan, on a thread that may block.
@@ -55,7 +56,7 @@ struct Collected {
     start_ms: Vec<i64>,
     interval_s: Vec<i64>,
     server: Vec<u32>,
-    series: Vec<u32>,
+    series: Vec<SeriesId>,
     values: Vec<f64>,
     buckets: Vec<Bucket>,
 }
@@ -77,7 +78,7 @@ impl Rows {
         start_ms.extend(starts.iter().map(|start_s| ms(start_s.saturating_mul(1000))));
         let len = start_ms.len();
         interval_s.resize(len, points.interval_s.into());
-        server.resize(len, points.server_id);
+        server.resize(len, points.server_id.get());
         series.resize(len, points.series_id);
         values.extend(points.values.get(from..until).unwrap_or_default());
         buckets.extend(points.buckets.get(from..until).unwrap_or_default());
@@ -85,7 +86,7 @@ impl Rows {
     }
 
     /// Adds a bucket.
-    pub(crate) fn push_bucket(&mut self, start_ms: u64, server_id: u32, series_id: u32, bucket: Bucket) {
+    pub(crate) fn push_bucket(&mut self, start_ms: u64, server_id: u32, series_id: SeriesId, bucket: Bucket) {
         self.collected.start_ms.push(ms(start_ms));
         self.collected.server.push(server_id);
         self.collected.series.push(series_id);
@@ -138,7 +139,7 @@ impl Collected {
 pub(crate) fn series(store: &Store) -> Result<(Vec<u32>, RecordBatch)> {
     let (mut numbers, mut metrics, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     for (number, metric, label) in store.series().iter() {
-        numbers.push(number);
+        numbers.push(number.get());
         metrics.push(metric.to_owned());
         labels.push(label.to_owned());
     }

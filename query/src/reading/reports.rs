@@ -60,7 +60,7 @@ impl Reports {
                 self.reports.iter().map(|report| report.evicted.as_ref().map(|evicted| ms(of(evicted).saturating_mul(1000))));
             Arc::new(TimestampMillisecondArray::from_iter(times).with_timezone("UTC"))
         };
-        let servers = || -> Vec<u32> { self.reports.iter().map(|report| report.server_id).collect() };
+        let servers = || -> Vec<u32> { self.reports.iter().map(|report| report.server_id.get()).collect() };
         Ok(match column {
             Column::Time => time(|report| report.start_s.saturating_mul(1000)),
             Column::IntervalS => number(&|report| report.interval_s.into()),
@@ -133,7 +133,7 @@ fn sum(report: &Report, wanted: impl Fn(u16) -> bool) -> u64 {
 pub(crate) fn servers(columns: &[Column], servers: &[Server]) -> Result<RecordBatch> {
     let column = |column: &Column| -> Result<ArrayRef> {
         Ok(match column {
-            Column::ServerId => Arc::new(UInt32Array::from_iter_values(servers.iter().map(|server| server.id))),
+            Column::ServerId => Arc::new(UInt32Array::from_iter_values(servers.iter().map(|server| server.id.get()))),
             Column::Server => {
                 let mut texts = StringBuilder::new();
                 servers.iter().for_each(|server| texts.append_value(&server.name));

@@ -9,6 +9,7 @@ use crate::time::Piece;
 use arrow::datatypes::SchemaRef;
 use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::IdSet;
 use zonepulse_store::{Kinds, Level, Selection, Split, SplitKind, SystemSelection};
 
 /// Maximum number of rows per batch.
@@ -88,10 +89,10 @@ impl Request {
             Request::System(SystemRequest { level, selection, columns, limit, batch_rows }) => {
                 put(&mut out, 1);
                 put_position(&mut out, &Level::ALL, level);
-                put_ids(&mut out, selection.servers.as_deref());
+                put_ids(&mut out, selection.servers.as_ref());
                 put(&mut out, selection.from_s);
                 put(&mut out, selection.until_s);
-                put_ids(&mut out, selection.series.as_deref());
+                put_ids(&mut out, selection.series.as_ref());
                 put_rest(&mut out, metrics::columns(*level), columns, *limit, *batch_rows);
             }
             Request::Count(pieces) => {
@@ -169,7 +170,7 @@ fn position<T: Copy>(from: &mut Reader<'_>, all: &[T], what: &'static str) -> Re
 
 fn put_piece(out: &mut Vec<u8>, Piece { level, selection }: &Piece) {
     put_position(out, &Level::ALL, level);
-    put_ids(out, selection.servers.as_deref());
+    put_ids(out, selection.servers.as_ref());
     put(out, selection.from_s);
     put(out, selection.until_s);
     match &selection.kinds {
@@ -181,7 +182,7 @@ fn put_piece(out: &mut Vec<u8>, Piece { level, selection }: &Piece) {
             kinds.iter().for_each(|kind| put(out, u64::from(kind.number())));
         }
     }
-    put_ids(out, selection.records.as_deref());
+    put_ids(out, selection.records.as_ref());
 }
 
 fn piece(from: &mut Reader<'_>) -> Result<Piece, Malformed> {
@@ -209,23 +210,24 @@ fn piece(from: &mut Reader<'_>) -> Result<Piece, Malformed> {
 }
 
 /// Ids as differences: most are consecutive and take one byte.
-fn put_ids(out: &mut Vec<u8>, ids: Option<&[u32]>) {
+fn put_ids<T: Copy + Into<u32>>(out: &mut Vec<u8>, ids: Option<&IdSet<T>>) {
     let Some(ids) = ids else { return put(out, 0) };
     put(out, ids.len() as u64 + 1);
     let mut last = 0;
     for id in ids {
-        put(out, u64::from(id.wrapping_sub(last)));
-        last = *id;
+        let id = (*id).into();
+        put(out, u64::from(id - last));
+        last = id;
     }
 }
 
-fn ids(from: &mut Reader<'_>, what: &'static str) -> Result<Option<Vec<u32>>, Malformed> {
+fn ids<T: Copy + Ord + From<u32>>(from: &mut Reader<'_>, what: &'static str) -> Result<Option<IdSet<T>>, Malformed> {
     let Some(count) = from.number(what)?.checked_sub(1) else { return Ok(None) };
     let count = usize::try_from(count).ok().filter(|count| *count <= from.rest().len()).ok_or(Malformed(what))?;
     let mut last = 0u32;
-    let mut id = || -> Result<u32, Malformed> {
+    let mut id = || -> Result<T, Malformed> {
         last = last.wrapping_add(u32::try_from(from.number(what)?).map_err(|_| Malformed(what))?);
-        Ok(last)
+        Ok(last.into())
     };
     Ok(Some((0..count).map(|_| id()).collect::<Result<_, _>>()?))
 }
@@ -291,8 +293,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn some_ids() -> impl Strategy<Value = Option<Vec<u32>>> {
-        proptest::option::of(proptest::collection::vec(prop_oneof![0u32..300, Just(u32::MAX), any::<u32>()], 0..20))
+    fn some_ids<T: Copy + Ord + From<u32> + std::fmt::Debug>() -> impl Strategy<Value = Option<IdSet<T>>> {
+        let numbers = proptest::collection::vec(prop_oneof![0u32..300, Just(u32::MAX), any::<u32>()], 0..20);
+        proptest::option::of(numbers.prop_map(|numbers| numbers.into_iter().map(T::from).collect()))
     }
 
     fn a_time() -> impl Strategy<Value = u64> {

@@ -11,6 +11,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result};
 use std::sync::Arc;
 use zonepulse_dns::{MessageKind, ResponseCode};
+use zonepulse_model::RecordId;
 use zonepulse_store::{Points, Sum, SumKind, Total};
 
 /// The numbers for a column; `None` where no wanted column needs them.
@@ -96,8 +97,8 @@ impl Rows {
         let count = until.saturating_sub(from);
         self.start_ms.extend(slice(&points.starts_s, from, until).iter().map(|start_s| ms(start_s.saturating_mul(1000))));
         self.interval_s.repeat(points.interval_s.into(), count);
-        self.server.repeat(points.server_id, count);
-        self.record.extend(slice(&points.record_ids, from, until).iter().copied());
+        self.server.repeat(points.server_id.get(), count);
+        self.record.extend(slice(&points.record_ids, from, until).iter().map(|id| id.get()));
         self.kind.extend(slice(&points.kinds, from, until).iter().map(|kind| kind.number()));
         self.hits.extend(slice(&points.hits, from, until).iter().copied().map(measure));
         self.last_ms.extend(slice(&points.last_ms, from, until).iter().copied().map(ms));
@@ -106,8 +107,8 @@ impl Rows {
     }
 
     pub(crate) fn push_total(&mut self, total: &Total) {
-        self.server.push(total.server_id);
-        self.record.push(total.record_id);
+        self.server.push(total.server_id.get());
+        self.record.push(total.record_id.get());
         self.kind.push(total.kind.number());
         self.hits.push(measure(total.hits));
         self.first_ms.push(ms(total.first_ms));
@@ -118,8 +119,8 @@ impl Rows {
     pub(crate) fn push_sum(&mut self, sum: &Sum) {
         // No wanted column shows what sums are not split by.
         self.start_ms.push(ms(sum.start_s.unwrap_or(0).saturating_mul(1000)));
-        self.server.push(sum.server_id.unwrap_or(0));
-        self.record.push(sum.record_id.unwrap_or(0));
+        self.server.push(sum.server_id.unwrap_or_default().get());
+        self.record.push(sum.record_id.unwrap_or_default().get());
         self.kind.push(match sum.kind {
             SumKind::Only(kind) => kind.number(),
             SumKind::Responses => MessageKind::response(ResponseCode::NOERROR).number(),
@@ -130,8 +131,8 @@ impl Rows {
         self.count += 1;
     }
 
-    pub(crate) fn push_record(&mut self, record_id: u32) {
-        self.record.push(record_id);
+    pub(crate) fn push_record(&mut self, record_id: RecordId) {
+        self.record.push(record_id.get());
         self.count += 1;
     }
 

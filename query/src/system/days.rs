@@ -10,6 +10,7 @@ use crate::{Answer, Error, Page};
 use datafusion::execution::memory_pool::MemoryReservation;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use zonepulse_model::SeriesId;
 use zonepulse_store::{Bucket, Level, Store, SystemSelection};
 
 /// Memory is reserved for this many days of series at a time.
@@ -18,7 +19,7 @@ const PAID_AT_ONCE: usize = 1024;
 const DAY_BYTES: usize = 320;
 
 /// By start of the day, Unix milliseconds, server and series.
-type Days = BTreeMap<(u64, u32, u32), Bucket>;
+type Days = BTreeMap<(u64, u32, SeriesId), Bucket>;
 
 impl Question {
     pub(super) async fn system_days(
@@ -60,7 +61,7 @@ fn gather(
                 _ => last.insert((*start_s, zone.start_of_day_ms(start_s.saturating_mul(1000)))).1,
             };
             let count = days.len();
-            days.entry((day_ms, points.server_id, points.series_id)).and_modify(|day| day.then(bucket)).or_insert(*bucket);
+            days.entry((day_ms, points.server_id.get(), points.series_id)).and_modify(|day| day.then(bucket)).or_insert(*bucket);
             if days.len() > count && count.is_multiple_of(PAID_AT_ONCE) {
                 room = memory.try_grow(PAID_AT_ONCE * DAY_BYTES);
             }

@@ -1,5 +1,6 @@
 //! Which series a question is about.
 
+use zonepulse_model::ServerId;
 use zonepulse_store::{Store, SystemSelection};
 
 /// Which series a question is about. The parts are joined by *and*, the values of a part by *or*. An
@@ -23,9 +24,7 @@ impl SystemFilter {
             let wanted = known.iter().filter(|(_, metric, label)| named(&self.metrics, metric) && named(&self.labels, label));
             wanted.map(|(number, ..)| number).collect()
         });
-        let mut servers = self.servers.clone();
-        servers.sort_unstable();
-        servers.dedup();
-        SystemSelection { servers: (!servers.is_empty()).then_some(servers), from_s, until_s, series }
+        let servers = (!self.servers.is_empty()).then(|| self.servers.iter().copied().map(ServerId::new).collect());
+        SystemSelection { servers, from_s, until_s, series }
     }
 }

@@ -111,8 +111,8 @@ impl DisplayAs for SystemScan {
     }
 }
 
-fn list(numbers: &[u32]) -> String {
-    if numbers.len() > SHOWN { format!("({})", numbers.len()) } else { format!("{numbers:?}") }
+fn list<T: fmt::Debug>(ids: &[T]) -> String {
+    if ids.len() > SHOWN { format!("({})", ids.len()) } else { format!("{ids:?}") }
 }
 
 impl ExecutionPlan for SystemScan {

@@ -3,7 +3,7 @@
 use super::scan::SystemScan;
 use crate::columns::{Column, Dimension, Table, metrics};
 use crate::reading::{Data, Request, RowsRequest};
-use crate::tables::{BATCH_ROWS, dimension, projected, seconds};
+use crate::tables::{BATCH_ROWS, both, dimension, projected, seconds};
 use crate::time::Piece;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{SchemaRef, UInt32Type};
@@ -54,7 +54,7 @@ impl SystemTable {
         };
         if let Some(predicate) = of(Dimension::Series) {
             let wanted = self.passing(&predicate, state, Request::Series, Column::SeriesId).await?;
-            selection.series = Some(among(selection.series.take(), wanted));
+            selection.series = Some(both(selection.series.as_ref(), wanted));
         }
         if let Some(predicate) = of(Dimension::Server) {
             let columns = Dimension::Server.columns().to_vec();
@@ -62,7 +62,7 @@ impl SystemTable {
             let table = Table::Servers;
             let servers = RowsRequest { table, piece, summed: None, columns, limit: None, batch_rows: BATCH_ROWS };
             let wanted = self.passing(&predicate, state, Request::Rows(servers), Column::ServerId).await?;
-            selection.servers = Some(among(selection.servers.take(), wanted));
+            selection.servers = Some(both(selection.servers.as_ref(), wanted));
         }
         Ok(selection)
     }
@@ -85,13 +85,6 @@ impl SystemTable {
         }
         Ok(wanted)
     }
-}
-
-/// The ids in both lists, in ascending order.
-fn among(before: Option<Vec<u32>>, mut wanted: Vec<u32>) -> Vec<u32> {
-    wanted.retain(|id| before.as_ref().is_none_or(|before| before.contains(id)));
-    wanted.sort_unstable();
-    wanted
 }
 
 impl fmt::Debug for SystemTable {

@@ -5,6 +5,6 @@ mod pushdown;
 mod scan;
 mod store_table;
 
-pub(crate) use pushdown::{BATCH_ROWS, dimension, seconds};
+pub(crate) use pushdown::{BATCH_ROWS, both, dimension, seconds};
 pub(crate) use scan::{StoreScan, is_same};
 pub(crate) use store_table::{StoreTable, projected};

@@ -23,6 +23,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use futures::TryStreamExt;
 use std::sync::{Arc, LazyLock};
 use zonepulse_dns::{MessageKind, RecordType};
+use zonepulse_model::{IdSet, RecordId, ServerId};
 use zonepulse_store::{Kinds, Level, Selection};
 
 /// The columns of a kind.
@@ -204,22 +205,21 @@ fn values<'a, T>(filter: &'a Expr, column: Column, read: impl Fn(&'a ScalarValue
     }
 }
 
-/// The ids of the records for which a predicate holds, in ascending order. It is evaluated here, over fetched rows:
+/// The ids of the records for which a predicate holds. It is evaluated here, over fetched rows:
 /// the process that has the store never evaluates an expression of a statement.
 async fn records(
     data: &Data,
     state: &dyn Session,
     predicate: &Predicate,
     named: Option<&[(String, RecordType)]>,
-    among: Option<Vec<u32>>,
-) -> Result<Vec<u32>> {
+    among: Option<IdSet<RecordId>>,
+) -> Result<IdSet<RecordId>> {
     let request = match named {
         Some(names) => Request::Named(names.to_vec()),
         None => predicate.rows_of(Table::Names, Column::RecordId, Selection { records: among.clone(), ..Selection::all() }),
     };
-    let mut chosen = predicate.chosen(data, state, request, Column::RecordId).await?;
-    chosen.retain(|id| among.as_ref().is_none_or(|among| among.binary_search(id).is_ok()));
-    Ok(chosen)
+    let chosen = predicate.chosen(data, state, request, Column::RecordId).await?;
+    Ok(both(among.as_ref(), chosen))
 }
 
 async fn servers(
@@ -227,9 +227,9 @@ async fn servers(
     state: &dyn Session,
     predicate: &Predicate,
     numbered: Option<&[u32]>,
-    among: Option<Vec<u32>>,
-) -> Result<Vec<u32>> {
-    let mut chosen = match numbered {
+    among: Option<IdSet<ServerId>>,
+) -> Result<IdSet<ServerId>> {
+    let chosen = match numbered {
         // An id without a server has no rows.
         Some(numbers) if predicate.columns == [Column::ServerId] => {
             let column: ArrayRef = Arc::new(UInt32Array::from(numbers.to_vec()));
@@ -241,8 +241,13 @@ async fn servers(
             predicate.chosen(data, state, request, Column::ServerId).await?
         }
     };
-    chosen.retain(|id| among.as_ref().is_none_or(|among| among.contains(id)));
-    Ok(chosen)
+    Ok(both(among.as_ref(), chosen))
+}
+
+/// The ids that are both in the set of before, if there was one, and among these numbers.
+pub(crate) fn both<T: Copy + Ord + From<u32>>(before: Option<&IdSet<T>>, numbers: Vec<u32>) -> IdSet<T> {
+    let ids = numbers.into_iter().map(T::from);
+    ids.filter(|id| before.is_none_or(|before| before.has(*id))).collect()
 }
 
 fn kinds(predicate: &Predicate, among: &Kinds) -> Result<Kinds> {

@@ -113,7 +113,7 @@ impl StoreScan {
         }
         let chosen = self.partitions.first().and_then(|piece| piece.selection.records.as_ref());
         let rows = match self.table {
-            Table::Names => chosen.map_or_else(|| self.data.records(), Vec::len),
+            Table::Names => chosen.map_or_else(|| self.data.records(), |chosen| chosen.len()),
             _ => return Precision::Absent,
         };
         Precision::Inexact(self.limit.map_or(rows, |limit| limit.min(rows)))

@@ -17,7 +17,7 @@ mod totals;
 
 use crate::{Answer, Clock, Engine, Error, Filter, Options, Page, SortKey, TimeRange};
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_store::{Intake, IntakeRow, Outcome, Store};
 
 /// 2026-01-01T00:00:00Z, seconds.
@@ -68,7 +68,7 @@ impl Content {
 
     /// From now on, raw points of a server that are older than an hour are answered no more.
     pub(super) fn expire_raw_points(&self, server_id: u32) {
-        let mut server = self.store.registry().server(server_id).unwrap().unwrap();
+        let mut server = self.store.registry().server(ServerId::new(server_id)).unwrap().unwrap();
         server.overrides.raw_retention_minutes = Some(60);
         self.store.registry().put_server(&server).unwrap();
     }
@@ -83,7 +83,7 @@ impl Content {
     ) {
         let mut write = self.store.begin();
         let names = points.iter().map(|(name, record_type, ..)| (*name, record_type.parse::<RecordType>().unwrap()));
-        let ids = write.record_ids(server_id, names);
+        let ids = write.record_ids(ServerId::new(server_id), names);
         let start_ms = T0_MS + after_s * 1000;
         let rows = ids.iter().zip(points).map(|(record_id, (_, _, kind, hits, last_ms))| IntakeRow {
             record_id: *record_id,
@@ -93,7 +93,7 @@ impl Content {
             last_ms: start_ms + last_ms,
         });
         let mut intake = Intake {
-            identity: Identity { server_id, epoch: 1, seq: self.seq },
+            identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq: self.seq },
             start_s: T0_S + after_s,
             interval_s,
             covered_from_ms: start_ms,

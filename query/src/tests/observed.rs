@@ -112,7 +112,7 @@ async fn a_server_counts_from_when_it_was_registered_until_it_was_removed() {
     let registry = content.store.registry();
     registry.add_server("silent", false, None, T0_MS + 60_000).unwrap();
     registry.add_server("gone", false, None, T0_MS).unwrap();
-    registry.remove_server(3, T0_MS + 120_000, false).unwrap();
+    registry.remove_server(zonepulse_model::ServerId::new(3), T0_MS + 120_000, false).unwrap();
     (0..3).for_each(|minute| content.part(1, minute * 60, (0, 60), 60, 0));
     let found = content.minutes(3, By::SELECTION, &["observed_servers", "servers"]).await;
     assert_eq!(found, ["1 2", "1 3", "1 2"]);
@@ -123,7 +123,7 @@ async fn a_server_counts_from_when_it_was_registered_until_it_was_removed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_expected_to_report_counts_where_it_does() {
     let mut content = Content::new(&["alpha", "sample", "other"]);
-    let mut server = content.store.registry().server(3).unwrap().unwrap();
+    let mut server = content.store.registry().server(zonepulse_model::ServerId::new(3)).unwrap().unwrap();
     server.overrides.dns_monitoring = Some(false);
     content.store.registry().put_server(&server).unwrap();
     for minute in 0..2 {

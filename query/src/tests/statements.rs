@@ -327,7 +327,7 @@ async fn a_statement_that_comes_again_finds_what_has_come() {
     content.batch(2, 7200, 60, &[("new.example.", "A", "request", 3, 0)]);
     let some = answered(&content, text).await.unwrap();
     assert!(!none.contains("new.example.") && some.contains("new.example. | 3"), "{none}{some}");
-    let mut server = content.store.registry().server(2).unwrap().unwrap();
+    let mut server = content.store.registry().server(zonepulse_model::ServerId::new(2)).unwrap().unwrap();
     server.name = "gamma".to_owned();
     content.store.registry().put_server(&server).unwrap();
     assert_eq!(answered(&content, text).await.unwrap(), none);

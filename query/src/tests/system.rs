@@ -2,7 +2,7 @@ use super::*;
 use crate::{By, SqlAnswer, SystemFilter};
 use expect_test::{Expect, expect};
 use futures::TryStreamExt;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_store::{SeriesIntake, SystemIntake};
 
 /// Metric, label, and the values of slots of five seconds from a second on.
@@ -20,11 +20,11 @@ pub(super) fn measured_after_loss(
     evicted: Option<zonepulse_model::Evicted>,
 ) {
     let mut write = content.store.begin();
-    let ids = write.series_ids(server_id, series.iter().map(|(metric, label, _)| (*metric, *label)));
+    let ids = write.series_ids(ServerId::new(server_id), series.iter().map(|(metric, label, _)| (*metric, *label)));
     let slots = series[0].2.len() as u32;
     let series = ids.into_iter().zip(series);
     let intake = SystemIntake {
-        identity: Identity { server_id, epoch: 2, seq: content.seq },
+        identity: Identity { server_id: ServerId::new(server_id), epoch: 2, seq: content.seq },
         start_s: T0_S + after_s,
         interval_s: 5,
         slots,

@@ -7,7 +7,7 @@ use crate::system::value::GROUP;
 use crate::system::value::{self, Buckets, Decoder, Encoder, Raw, RolledUp};
 use crate::{Error, Inner, Level};
 use zonepulse_codec::Malformed;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, SeriesId, ServerId};
 
 /// What a walk found of metrics.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ type HasMarker<'a> = &'a dyn Fn(&Identity, u64) -> bool;
 pub(crate) fn check(inner: &Inner, expiry: &Expiry, has_marker: HasMarker<'_>) -> Result<Found, Error> {
     let series = {
         let known = inner.system.series.read();
-        (0..known.end() as u32).map(|number| known.get(number).is_some()).collect()
+        (0..known.end() as u32).map(|number| known.get(SeriesId::new(number)).is_some()).collect()
     };
     let (encoder, decoder) = (Encoder::new()?, Decoder::new()?);
     let mut walk = Walk { inner, expiry, series, encoder, decoder, found: Found::default() };
@@ -76,8 +76,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn known(&self, series: u32) -> Result<(), Malformed> {
-        if self.series.get(series as usize) == Some(&true) { Ok(()) } else { Err(Malformed("series id")) }
+    fn known(&self, series: SeriesId) -> Result<(), Malformed> {
+        if self.series.get(series.get() as usize) == Some(&true) { Ok(()) } else { Err(Malformed("series id")) }
     }
 
     fn sealed(&mut self, found: &[u8], value: &[u8]) -> Result<(), Malformed> {
@@ -110,7 +110,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn is_there(&self, level: Level, (hour, server_id, group): (u32, u32, u32)) -> bool {
+    fn is_there(&self, level: Level, (hour, server_id, group): (u32, ServerId, u32)) -> bool {
         matches!(self.inner.database.get(key::SYSTEM, &key::sealed(level, hour, server_id, group)), Ok(Some(_)))
     }
 
@@ -124,7 +124,7 @@ impl Walk<'_> {
     /// Every coarser roll-up says what the finest one that is there says.
     fn compare(
         &mut self,
-        (hour, server_id, group): (u32, u32, u32),
+        (hour, server_id, group): (u32, ServerId, u32),
         finest: Level,
         expected: &dyn Fn(Level) -> RolledUp,
     ) -> Result<(), Malformed> {

@@ -15,13 +15,14 @@ use crate::dns::value::{self, Decoder};
 use crate::reports::report::{Report, SystemReport};
 use crate::retention::Expiry;
 use crate::totals::Group;
+use crate::waiting::Pair;
 use crate::write::epochs::Forgotten;
 use crate::write::marker::{Marker, Number};
 use crate::{Error, Inner, Level, Precision, rebuild};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use zonepulse_codec::Malformed;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, RecordId, ServerId};
 
 /// What a walk through the store found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,17 +67,17 @@ struct Walk<'a> {
     check: Check,
     /// Every record's number is below this.
     numbers: u64,
-    markers: HashMap<(u32, u64), Marker>,
+    markers: HashMap<(ServerId, u64), Marker>,
     /// Servers of which markers were forgotten, with their floors, and markers that cannot be read: what they said is
     /// not known.
-    forgotten: BTreeMap<u32, u64>,
-    unreadable: BTreeSet<(u32, u64)>,
+    forgotten: BTreeMap<ServerId, u64>,
+    unreadable: BTreeSet<(ServerId, u64)>,
     /// Of all points that roll-ups and open blocks have, per server, kind and record.
-    sums: BTreeMap<(u32, u16, u32), HitsAndLast>,
+    sums: BTreeMap<(ServerId, u16, RecordId), HitsAndLast>,
     /// Hits of each open block, by its batch and start: the number of a batch that was forgotten can come again.
     block_hits: HashMap<(Identity, u64), u64>,
     /// Hits of each hour and server, open and sealed.
-    hour_hits: BTreeMap<(u32, u32), u64>,
+    hour_hits: BTreeMap<Pair, u64>,
 }
 
 /// What looks at one kind of keys.
@@ -211,8 +212,8 @@ impl Walk<'_> {
         Ok(hits)
     }
 
-    fn add_sum(&mut self, of: (u32, u16, u32), hits: u64, last_ms: u64, kept: Precision) -> Result<(), Malformed> {
-        if u64::from(of.2) >= self.numbers {
+    fn add_sum(&mut self, of: (ServerId, u16, RecordId), hits: u64, last_ms: u64, kept: Precision) -> Result<(), Malformed> {
+        if u64::from(of.2.get()) >= self.numbers {
             return Err(Malformed("record id"));
         }
         let sum = self.sums.entry(of).or_default();
@@ -222,7 +223,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn add_hits(&mut self, hour: u32, server_id: u32, hits: u64) {
+    fn add_hits(&mut self, hour: u32, server_id: ServerId, hits: u64) {
         let sum = self.hour_hits.entry((hour, server_id)).or_default();
         *sum = sum.saturating_add(hits);
     }
@@ -249,7 +250,7 @@ impl Walk<'_> {
 
     fn sealed_value(
         &mut self,
-        place: (Level, u32, u32, u32),
+        place: (Level, u32, ServerId, u32),
         value: &[u8],
         parts: &Parts,
         decoder: &mut Decoder,
@@ -270,7 +271,7 @@ impl Walk<'_> {
             let kept = value::precision(value)?;
             for (kind, cell) in cells() {
                 let last_ms = u64::from(hour) * 3_600_000 + u64::from(cell.last_ms);
-                self.add_sum((server_id, kind, group * GROUP + u32::from(cell.low)), cell.hits, last_ms, kept)?;
+                self.add_sum((server_id, kind, key::record_in(group, cell.low)), cell.hits, last_ms, kept)?;
                 sum = sum.saturating_add(cell.hits);
             }
             self.add_hits(hour, server_id, sum);
@@ -309,7 +310,7 @@ impl Walk<'_> {
 
     /// Totals are the sums of all points, and can be read from the disk.
     fn totals(&mut self) -> Result<(), Error> {
-        let mut totals: BTreeMap<(u32, u16, u32), (u64, u64)> = BTreeMap::new();
+        let mut totals: BTreeMap<(ServerId, u16, RecordId), (u64, u64)> = BTreeMap::new();
         self.inner.totals.read().visit(None, &mut |total| {
             totals.insert((total.server_id, total.kind.number(), total.record_id), (total.hits, total.last_ms));
         });
@@ -343,7 +344,7 @@ impl Walk<'_> {
 
     /// Every committed batch has one report, and the reports' hits are those of their blocks and hours.
     fn reports(&mut self) -> Result<(), Error> {
-        let mut reported: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+        let mut reported: BTreeMap<Pair, u64> = BTreeMap::new();
         self.inner.database.visit(key::REPORTS, &[], |key, value| {
             self.check.reports += 1;
             if SystemReport::is(value) {
@@ -367,7 +368,7 @@ impl Walk<'_> {
             }
             Ok(true)
         })?;
-        let kept = |hour: u32, server_id: u32| hour >= self.expiry.horizon(server_id).aggregate_hour;
+        let kept = |hour: u32, server_id: ServerId| hour >= self.expiry.horizon(server_id).aggregate_hour;
         let hours = reported.keys().chain(self.hour_hits.keys()).filter(|(hour, server_id)| kept(*hour, *server_id));
         let differ: Vec<String> = hours
             .map(|pair| (pair, reported.get(pair).copied().unwrap_or(0), self.hour_hits.get(pair).copied().unwrap_or(0)))

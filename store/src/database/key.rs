@@ -27,7 +27,8 @@
 //! metrics have families of their own with the same keys.
 
 use crate::Level;
-use zonepulse_model::Identity;
+use std::ops::RangeInclusive;
+use zonepulse_model::{Identity, RecordId, ServerId};
 
 pub(crate) const NAMES: &str = "names";
 pub(crate) const OPEN: &str = "open";
@@ -42,6 +43,34 @@ pub(crate) const SYSTEM: &str = "system";
 
 /// Records whose totals lie in one value.
 pub(crate) const GROUP: u32 = 256;
+
+/// The number of the group that a record is in.
+#[inline]
+pub(crate) fn group_of(record_id: RecordId) -> u32 {
+    record_id.get() / GROUP
+}
+
+/// Which record of its group a record is.
+#[inline]
+pub(crate) fn low_of(record_id: RecordId) -> u8 {
+    (record_id.get() % GROUP) as u8
+}
+
+/// A record of a group.
+#[inline]
+pub(crate) fn record_in(group: u32, low: u8) -> RecordId {
+    RecordId::new(group * GROUP + u32::from(low))
+}
+
+/// Those of rising records that are in a group or after it.
+pub(crate) fn from_group(records: &[RecordId], group: u32) -> &[RecordId] {
+    records.get(records.partition_point(|record_id| group_of(*record_id) < group)..).unwrap_or_default()
+}
+
+/// All records of a group.
+pub(crate) fn records(group: u32) -> RangeInclusive<RecordId> {
+    record_in(group, u8::MIN)..=record_in(group, u8::MAX)
+}
 
 /// Length of a block's key, bytes.
 pub(crate) const OPEN_BYTES: usize = 32;
@@ -73,7 +102,7 @@ pub(crate) fn open(identity: &Identity, start_s: u64) -> [u8; OPEN_BYTES] {
 }
 
 /// Where the blocks of an hour and server, from a start on, begin.
-pub(crate) fn open_prefix(hour: u32, server_id: u32, start_s: u64) -> [u8; 16] {
+pub(crate) fn open_prefix(hour: u32, server_id: ServerId, start_s: u64) -> [u8; 16] {
     let mut key = [0; 16];
     let mut at = Cursor(&mut key);
     at.put(&hour.to_be_bytes());
@@ -83,10 +112,10 @@ pub(crate) fn open_prefix(hour: u32, server_id: u32, start_s: u64) -> [u8; 16] {
 }
 
 /// Where the blocks of the next server, or hour, begin.
-pub(crate) fn after_open(hour: u32, server_id: u32) -> [u8; 16] {
-    match server_id.checked_add(1) {
+pub(crate) fn after_open(hour: u32, server_id: ServerId) -> [u8; 16] {
+    match server_id.next() {
         Some(next) => open_prefix(hour, next, 0),
-        None => open_prefix(hour.saturating_add(1), 0, 0),
+        None => open_prefix(hour.saturating_add(1), ServerId::MIN, 0),
     }
 }
 
@@ -95,13 +124,13 @@ pub(crate) fn parse_open(key: &[u8]) -> Option<(u32, Identity, u64)> {
     if key.len() != OPEN_BYTES {
         return None;
     }
-    let (hour, server_id) = (u32_at(key, 0)?, u32_at(key, 4)?);
+    let (hour, server_id) = (u32_at(key, 0)?, server_at(key, 4)?);
     let (start_s, epoch, seq) = (u64_at(key, 8)?, u64_at(key, 16)?, u64_at(key, 24)?);
     Some((hour, Identity { server_id, epoch, seq }, start_s))
 }
 
 /// The key of a sealed value, and where those of an hour and server begin.
-pub(crate) fn sealed(level: Level, hour: u32, server_id: u32, group: u32) -> [u8; SEALED_BYTES] {
+pub(crate) fn sealed(level: Level, hour: u32, server_id: ServerId, group: u32) -> [u8; SEALED_BYTES] {
     let mut key = [0; SEALED_BYTES];
     let mut at = Cursor(&mut key);
     at.put(&[level.byte()]);
@@ -112,29 +141,29 @@ pub(crate) fn sealed(level: Level, hour: u32, server_id: u32, group: u32) -> [u8
 }
 
 /// The fields of a sealed value's key: level, hour, server, group.
-pub(crate) fn parse_sealed(key: &[u8]) -> Option<(Level, u32, u32, u32)> {
+pub(crate) fn parse_sealed(key: &[u8]) -> Option<(Level, u32, ServerId, u32)> {
     if key.len() != SEALED_BYTES {
         return None;
     }
     let level = Level::from_byte(*key.first()?)?;
-    Some((level, u32_at(key, 1)?, u32_at(key, 5)?, u32_at(key, 9)?))
+    Some((level, u32_at(key, 1)?, server_at(key, 5)?, u32_at(key, 9)?))
 }
 
 /// Where the sealed values of the next server, or hour, begin.
-pub(crate) fn after_sealed(level: Level, hour: u32, server_id: u32) -> [u8; SEALED_BYTES] {
-    match server_id.checked_add(1) {
+pub(crate) fn after_sealed(level: Level, hour: u32, server_id: ServerId) -> [u8; SEALED_BYTES] {
+    match server_id.next() {
         Some(next) => sealed(level, hour, next, 0),
-        None => sealed(level, hour.saturating_add(1), 0, 0),
+        None => sealed(level, hour.saturating_add(1), ServerId::MIN, 0),
     }
 }
 
 /// The key of how many reports of a server were removed because of their times.
-pub(crate) fn dropped(server_id: u32) -> Vec<u8> {
+pub(crate) fn dropped(server_id: ServerId) -> Vec<u8> {
     [DROPPED, &server_id.to_be_bytes()[..]].concat()
 }
 
 /// The key of a server's horizon.
-pub(crate) fn horizon(server_id: u32) -> Vec<u8> {
+pub(crate) fn horizon(server_id: ServerId) -> Vec<u8> {
     [HORIZON, &server_id.to_be_bytes()[..]].concat()
 }
 
@@ -148,7 +177,7 @@ pub(crate) fn report(identity: &Identity, start_s: u64) -> [u8; 28] {
     key
 }
 
-pub(crate) fn report_prefix(server_id: u32, start_s: u64) -> [u8; 12] {
+pub(crate) fn report_prefix(server_id: ServerId, start_s: u64) -> [u8; 12] {
     let mut key = [0; 12];
     let mut at = Cursor(&mut key);
     at.put(&server_id.to_be_bytes());
@@ -160,11 +189,11 @@ pub(crate) fn parse_report(key: &[u8]) -> Option<(Identity, u64)> {
     if key.len() != 28 {
         return None;
     }
-    let (server_id, start_s) = (u32_at(key, 0)?, u64_at(key, 4)?);
+    let (server_id, start_s) = (server_at(key, 0)?, u64_at(key, 4)?);
     Some((Identity { server_id, epoch: u64_at(key, 12)?, seq: u64_at(key, 20)? }, start_s))
 }
 
-pub(crate) fn marker(server_id: u32, epoch: u64) -> [u8; 12] {
+pub(crate) fn marker(server_id: ServerId, epoch: u64) -> [u8; 12] {
     let mut key = [0; 12];
     let mut at = Cursor(&mut key);
     at.put(&server_id.to_be_bytes());
@@ -173,21 +202,21 @@ pub(crate) fn marker(server_id: u32, epoch: u64) -> [u8; 12] {
 }
 
 /// The fields of a marker's key: server, epoch.
-pub(crate) fn parse_marker(key: &[u8]) -> Option<(u32, u64)> {
-    if key.len() == 12 { Some((u32_at(key, 0)?, u64_at(key, 4)?)) } else { None }
+pub(crate) fn parse_marker(key: &[u8]) -> Option<(ServerId, u64)> {
+    if key.len() == 12 { Some((server_at(key, 0)?, u64_at(key, 4)?)) } else { None }
 }
 
 /// The key of what is left of a server's forgotten markers; it stands before them.
-pub(crate) fn floor(server_id: u32) -> [u8; 4] {
+pub(crate) fn floor(server_id: ServerId) -> [u8; 4] {
     server_id.to_be_bytes()
 }
 
 /// The server of such a key.
-pub(crate) fn parse_floor(key: &[u8]) -> Option<u32> {
-    if key.len() == 4 { u32_at(key, 0) } else { None }
+pub(crate) fn parse_floor(key: &[u8]) -> Option<ServerId> {
+    if key.len() == 4 { server_at(key, 0) } else { None }
 }
 
-pub(crate) fn total(server_id: u32, kind: u16, group: u32) -> [u8; 10] {
+pub(crate) fn total(server_id: ServerId, kind: u16, group: u32) -> [u8; 10] {
     let mut key = [0; 10];
     let mut at = Cursor(&mut key);
     at.put(&server_id.to_be_bytes());
@@ -196,12 +225,17 @@ pub(crate) fn total(server_id: u32, kind: u16, group: u32) -> [u8; 10] {
     key
 }
 
-pub(crate) fn parse_total(key: &[u8]) -> Option<(u32, u16, u32)> {
+pub(crate) fn parse_total(key: &[u8]) -> Option<(ServerId, u16, u32)> {
     if key.len() != 10 {
         return None;
     }
     let kind = u16::from_be_bytes(*key.get(4..)?.first_chunk()?);
-    Some((u32_at(key, 0)?, kind, u32_at(key, 6)?))
+    Some((server_at(key, 0)?, kind, u32_at(key, 6)?))
+}
+
+/// The server in a key.
+pub(crate) fn server_at(bytes: &[u8], at: usize) -> Option<ServerId> {
+    u32_at(bytes, at).map(ServerId::new)
 }
 
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -229,31 +263,32 @@ impl Cursor<'_> {
 mod tests {
     use super::*;
 
-    const IDENTITY: Identity = Identity { server_id: 7, epoch: 0x0102_0304_0506_0708, seq: 9 };
+    const SERVER: ServerId = ServerId::new(7);
+    const IDENTITY: Identity = Identity { server_id: SERVER, epoch: 0x0102_0304_0506_0708, seq: 9 };
 
     #[test]
     fn a_blocks_key_is_laid_out_byte_for_byte_as_written_down() {
         let key = open(&IDENTITY, 7265);
         assert_eq!(key[..], *b"\0\0\0\x02\0\0\0\x07\0\0\0\0\0\0\x1c\x61\x01\x02\x03\x04\x05\x06\x07\x08\0\0\0\0\0\0\0\x09");
         assert_eq!(parse_open(&key), Some((2, IDENTITY, 7265)));
-        assert!(key.starts_with(&open_prefix(2, 7, 7265)));
+        assert!(key.starts_with(&open_prefix(2, SERVER, 7265)));
     }
 
     #[test]
     fn a_sealed_values_key_is_laid_out_byte_for_byte_as_written_down() {
-        let key = sealed(Level::M15, 2, 7, 258);
+        let key = sealed(Level::M15, 2, SERVER, 258);
         assert_eq!(key[..], *b"\x0f\0\0\0\x02\0\0\0\x07\0\0\x01\x02");
-        assert_eq!(parse_sealed(&key), Some((Level::M15, 2, 7, 258)));
+        assert_eq!(parse_sealed(&key), Some((Level::M15, 2, SERVER, 258)));
         assert_eq!(parse_sealed(b"\x01\0\0\0\x02\0\0\0\x07\0\0\x01\x02"), None);
     }
 
     #[test]
     fn the_other_keys_give_back_what_they_were_made_of() {
         assert_eq!(parse_report(&report(&IDENTITY, 60)), Some((IDENTITY, 60)));
-        assert!(report(&IDENTITY, 60).starts_with(&report_prefix(7, 60)));
-        assert_eq!(parse_total(&total(1, 2, 3)), Some((1, 2, 3)));
-        assert_eq!(marker(1, 2), *b"\0\0\0\x01\0\0\0\0\0\0\0\x02");
-        assert_eq!((parse_marker(&marker(1, 2)), parse_floor(&marker(1, 2))), (Some((1, 2)), None));
-        assert_eq!((parse_marker(&floor(7)), parse_floor(&floor(7))), (None, Some(7)));
+        assert!(report(&IDENTITY, 60).starts_with(&report_prefix(SERVER, 60)));
+        assert_eq!(parse_total(&total(SERVER, 2, 3)), Some((SERVER, 2, 3)));
+        assert_eq!(marker(ServerId::new(1), 2), *b"\0\0\0\x01\0\0\0\0\0\0\0\x02");
+        assert_eq!((parse_marker(&marker(SERVER, 2)), parse_floor(&marker(SERVER, 2))), (Some((SERVER, 2)), None));
+        assert_eq!((parse_marker(&floor(SERVER)), parse_floor(&floor(SERVER))), (None, Some(SERVER)));
     }
 }

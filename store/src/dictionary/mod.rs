@@ -17,6 +17,7 @@ use rocksdb::WriteBatch;
 use std::collections::BTreeSet;
 use std::time::Instant;
 use zonepulse_dns::RecordType;
+use zonepulse_model::{RecordId, ServerId};
 
 /// The name of what could not be told apart; no canonical name looks so.
 pub const OTHER: &str = "<other>";
@@ -41,7 +42,7 @@ pub(crate) struct Dictionary {
 struct Owners {
     /// Places in `servers`.
     of: Vec<u16>,
-    servers: Vec<u32>,
+    servers: Vec<ServerId>,
 }
 
 /// What a name counts in the share of its server: one for so many octets, so that long names do not take the memory
@@ -56,7 +57,7 @@ fn cost(name: &str) -> u64 {
 const NOBODY: u16 = u16::MAX;
 
 impl Owners {
-    fn place(&mut self, server_id: u32) -> u16 {
+    fn place(&mut self, server_id: ServerId) -> u16 {
         let found = self.servers.iter().position(|known| *known == server_id);
         let at = found.unwrap_or_else(|| {
             self.servers.push(server_id);
@@ -65,8 +66,8 @@ impl Owners {
         u16::try_from(at).unwrap_or(NOBODY)
     }
 
-    fn get(&self, number: u32) -> Option<u32> {
-        self.servers.get(usize::from(*self.of.get(number as usize)?)).copied()
+    fn get(&self, record_id: RecordId) -> Option<ServerId> {
+        self.servers.get(usize::from(*self.of.get(record_id.get() as usize)?)).copied()
     }
 }
 
@@ -90,7 +91,7 @@ impl Dictionary {
         let mut dictionary = Dictionary { entries, owners: Owners::default() };
         if dictionary.len() == 0 {
             let mut batch = WriteBatch::default();
-            put(database, &mut batch, 0, OTHER, RecordType::new(0));
+            put(database, &mut batch, RecordId::OTHER, OTHER, RecordType::new(0));
             database.write(batch, true)?;
             dictionary.entries.push(OTHER, RecordType::new(0));
         }
@@ -100,7 +101,7 @@ impl Dictionary {
 
     /// What all names count together.
     pub(crate) fn cost(&self) -> u64 {
-        (0..self.len() as u32).filter_map(|number| self.name(number)).map(cost).sum()
+        (0..self.len() as u32).filter_map(|number| self.name(RecordId::new(number))).map(cost).sum()
     }
 
     /// Charges each record to one of the servers that have totals of it, so that no server has more than it
@@ -108,10 +109,11 @@ impl Dictionary {
     pub(crate) fn assign(&mut self, totals: &Totals) -> Counts {
         let mut owned: Vec<u64> = Vec::new();
         for (server_id, record_id) in totals.records() {
-            let Some((name, _)) = self.entries.get(record_id).filter(|_| record_id != 0) else { continue };
+            let named = self.entries.get(record_id.get()).filter(|_| record_id != RecordId::OTHER);
+            let Some((name, _)) = named else { continue };
             let new = self.owners.place(server_id);
             owned.resize(self.owners.servers.len(), 0);
-            let Some(owner) = self.owners.of.get_mut(record_id as usize) else { continue };
+            let Some(owner) = self.owners.of.get_mut(record_id.get() as usize) else { continue };
             let count = |of: u16| owned.get(usize::from(of)).copied();
             // A record that another server has, too, goes to the one that has fewer.
             if count(*owner).is_some_and(|count_now| *owner == new || count_now <= count(new).unwrap_or(0)) {
@@ -134,18 +136,18 @@ impl Dictionary {
         self.entries.count()
     }
 
-    pub(crate) fn name(&self, number: u32) -> Option<&str> {
-        self.entries.get(number).map(|(name, _)| name)
+    pub(crate) fn name(&self, record_id: RecordId) -> Option<&str> {
+        self.entries.get(record_id.get()).map(|(name, _)| name)
     }
 
     /// These have no name any more. Gives what the names counted, together and for each server.
-    pub(crate) fn forget(&mut self, numbers: &BTreeSet<u32>) -> (u64, Counts) {
+    pub(crate) fn forget(&mut self, records: &BTreeSet<RecordId>) -> (u64, Counts) {
         let (mut all, mut owned) = (0, Counts::new());
-        for number in numbers {
-            let Some(cost) = self.name(*number).map(cost) else { continue };
-            self.entries.remove(*number);
+        for record_id in records {
+            let Some(cost) = self.name(*record_id).map(cost) else { continue };
+            self.entries.remove(record_id.get());
             all += cost;
-            if let Some(server_id) = self.owners.get(*number) {
+            if let Some(server_id) = self.owners.get(*record_id) {
                 *owned.entry(server_id).or_default() += cost;
             }
         }
@@ -214,7 +216,7 @@ impl Compaction {
 pub(crate) struct Pending {
     entries: Entries,
     /// Who introduces each.
-    owners: Vec<u32>,
+    owners: Vec<ServerId>,
     /// What the names that each server introduces count.
     pub(crate) added: Counts,
     /// New names that found no room in their server's share.
@@ -228,27 +230,35 @@ impl Pending {
         &mut self,
         dictionary: &Dictionary,
         shares: &Mutex<Shares>,
-        server_id: u32,
+        server_id: ServerId,
         records: &[(&str, RecordType)],
         now: Instant,
-    ) -> Vec<u32> {
+    ) -> Vec<RecordId> {
         let mut numbers = Vec::with_capacity(records.len());
         let mut room = None;
         dictionary.entries.find_each(records, |name, record_type, found| {
-            numbers.push(found.unwrap_or_else(|| {
+            let number = found.unwrap_or_else(|| {
                 if let Some(number) = self.entries.find(name, record_type) {
                     return dictionary.len() as u32 + number;
                 }
                 // Asked for when the first name is new, which an ordinary batch has none of.
                 let room = room.get_or_insert_with(|| shares.lock().room(server_id, &self.added, now));
                 self.number(dictionary, room, server_id, name, record_type)
-            }));
+            });
+            numbers.push(RecordId::new(number));
         });
         numbers
     }
 
     /// The number of a record that nobody has seen.
-    fn number(&mut self, dictionary: &Dictionary, room: &mut u64, server_id: u32, name: &str, record_type: RecordType) -> u32 {
+    fn number(
+        &mut self,
+        dictionary: &Dictionary,
+        room: &mut u64,
+        server_id: ServerId,
+        name: &str,
+        record_type: RecordType,
+    ) -> u32 {
         let base = dictionary.len();
         let left = room.checked_sub(cost(name)).filter(|_| base + self.entries.len() < MAX_NUMBERS);
         let Some(left) = left else {
@@ -268,14 +278,14 @@ impl Pending {
     /// Adds the names to a write, numbered from `base` on.
     pub(crate) fn put(&self, database: &Database, batch: &mut WriteBatch, base: usize) {
         for (number, (name, record_type)) in (base as u32..).zip(self.iter()) {
-            put(database, batch, number, name, record_type);
+            put(database, batch, RecordId::new(number), name, record_type);
         }
     }
 }
 
-fn put(database: &Database, batch: &mut WriteBatch, number: u32, name: &str, record_type: RecordType) {
+fn put(database: &Database, batch: &mut WriteBatch, record_id: RecordId, name: &str, record_type: RecordType) {
     let value = [&record_type.value().to_be_bytes(), name.as_bytes()].concat();
-    batch.put_cf(database.family(key::NAMES), number.to_be_bytes(), value);
+    batch.put_cf(database.family(key::NAMES), record_id.to_be_bytes(), value);
 }
 
 /// The dictionary, held for reading.
@@ -289,13 +299,13 @@ impl<'a> DictionaryReader<'a> {
     }
 
     /// The canonical name and type of a record.
-    pub fn get(&self, record_id: u32) -> Option<(&str, RecordType)> {
-        self.guard.entries.get(record_id)
+    pub fn get(&self, record_id: RecordId) -> Option<(&str, RecordType)> {
+        self.guard.entries.get(record_id.get())
     }
 
     /// The number of a record, by its canonical name.
-    pub fn find(&self, name: &str, record_type: RecordType) -> Option<u32> {
-        self.guard.entries.find(name, record_type)
+    pub fn find(&self, name: &str, record_type: RecordType) -> Option<RecordId> {
+        self.guard.entries.find(name, record_type).map(RecordId::new)
     }
 
     /// Every record's number is below this; not every number is a record's any more.
@@ -309,8 +319,9 @@ impl<'a> DictionaryReader<'a> {
     }
 
     /// All records in the order of their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &str, RecordType)> {
-        (0..self.len() as u32).filter_map(|number| self.get(number).map(|(name, record_type)| (number, name, record_type)))
+    pub fn iter(&self) -> impl Iterator<Item = (RecordId, &str, RecordType)> {
+        let ids = (0..self.len() as u32).map(RecordId::new);
+        ids.filter_map(|record_id| self.get(record_id).map(|(name, record_type)| (record_id, name, record_type)))
     }
 }
 
@@ -345,7 +356,7 @@ mod tests {
         let mut pending = Pending::default();
         for name in names {
             pending.entries.push(name, RecordType::A);
-            pending.owners.push(1);
+            pending.owners.push(ServerId::new(1));
         }
         dictionary.adopt(&pending);
         dictionary
@@ -356,18 +367,19 @@ mod tests {
         let all = names(0..5000);
         let mut dictionary = dictionary(&all);
         // Fixed, but in no order that the table knows.
-        let gone: BTreeSet<u32> = (0..5000u32).filter(|number| number.wrapping_mul(2_654_435_761) % 3 == 0).collect();
+        let is_gone = |number: &u32| number.wrapping_mul(2_654_435_761).is_multiple_of(3);
+        let gone: BTreeSet<RecordId> = (0..5000).filter(is_gone).map(RecordId::new).collect();
         for some in gone.iter().copied().collect::<Vec<_>>().chunks(100) {
-            let some: BTreeSet<u32> = some.iter().copied().collect();
-            assert_eq!(dictionary.forget(&some), (some.len() as u64, Counts::from([(1, some.len() as u64)])));
+            let some: BTreeSet<RecordId> = some.iter().copied().collect();
+            assert_eq!(dictionary.forget(&some), (some.len() as u64, Counts::from([(ServerId::new(1), some.len() as u64)])));
             assert_eq!(dictionary.forget(&some).0, 0, "they are gone already");
         }
         let expect = |dictionary: &Dictionary| {
             assert_eq!(dictionary.count(), 5000 - gone.len());
             for (number, name) in (0u32..).zip(&all) {
-                let there = !gone.contains(&number);
+                let there = !gone.contains(&RecordId::new(number));
                 assert_eq!(dictionary.entries.find(name, RecordType::A), there.then_some(number));
-                assert_eq!(dictionary.name(number), there.then_some(name.as_str()));
+                assert_eq!(dictionary.name(RecordId::new(number)), there.then_some(name.as_str()));
             }
         };
         expect(&dictionary);
@@ -378,12 +390,12 @@ mod tests {
         let late = ["late.example.".to_owned()];
         let mut pending = Pending::default();
         pending.entries.push(&late[0], RecordType::A);
-        pending.owners.push(2);
+        pending.owners.push(ServerId::new(2));
         dictionary.adopt(&pending);
         drop(dictionary.compact(compaction));
         assert!(dictionary.entries.text.len() < bytes);
         assert_eq!(dictionary.entries.find(&late[0], RecordType::A), Some(5000));
-        dictionary.forget(&BTreeSet::from([5000]));
+        dictionary.forget(&BTreeSet::from([RecordId::new(5000)]));
         expect(&dictionary);
     }
 }

@@ -17,13 +17,14 @@
 use crate::intake::Intake;
 use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::MessageKind;
+use zonepulse_model::RecordId;
 
 pub(crate) const VERSION: u8 = 1;
 
 /// One point of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row {
-    pub record_id: u32,
+    pub record_id: RecordId,
     pub hits: u64,
     /// Unix milliseconds.
     pub last_ms: u64,
@@ -43,8 +44,8 @@ pub(crate) fn encode(intake: &Intake) -> Vec<u8> {
         put(&mut body, rows.len() as u64);
         let mut before = 0;
         for row in rows {
-            put(&mut body, u64::from(row.record_id - before));
-            before = row.record_id;
+            put(&mut body, u64::from(row.record_id.get() - before));
+            before = row.record_id.get();
         }
         rows.iter().for_each(|row| put(&mut body, row.hits));
         for plane in 0..width {
@@ -126,7 +127,7 @@ impl Section<'_> {
             let byte = |plane: &[u8]| u64::from(plane.get(at).copied().unwrap_or_default());
             let age = byte(planes[0]) | byte(planes[1]) << 8 | byte(planes[2]) << 16;
             let last_ms = self.last_of_interval_ms.checked_sub(age).ok_or(Malformed("ages"))?;
-            rows.push(Row { record_id: record_id as u32, hits: hits.number("hits")?, last_ms });
+            rows.push(Row { record_id: RecordId::new(record_id as u32), hits: hits.number("hits")?, last_ms });
         }
         Ok(())
     }
@@ -150,10 +151,10 @@ mod tests {
     use crate::intake::IntakeRow;
     use proptest::prelude::*;
     use zonepulse_fixtures::extremes::{from_one_to, up_to};
-    use zonepulse_model::Identity;
+    use zonepulse_model::{Identity, ServerId};
 
     fn intake(interval_s: u32, rows: Vec<IntakeRow>) -> Intake {
-        let identity = Identity { server_id: 1, epoch: 2, seq: 3 };
+        let identity = Identity { server_id: ServerId::new(1), epoch: 2, seq: 3 };
         let (from, until) = (3_600_000, 3_600_000 + u64::from(interval_s) * 1000);
         let mut intake = Intake {
             identity,
@@ -172,7 +173,7 @@ mod tests {
 
     fn row(record_id: u32, kind: u16, hits: u64, last_ms: u64) -> IntakeRow {
         IntakeRow {
-            record_id,
+            record_id: RecordId::new(record_id),
             kind: MessageKind::from_number(kind).unwrap(),
             hits,
             first_ms: 3_600_000,
@@ -202,7 +203,7 @@ mod tests {
         let rows = vec![row(2, 0, 1, 10), row(1, 0, 1, 1), row(2, 0, 4, 5)];
         let points = decoded(&encode(&intake(60, rows)));
         assert_eq!(points.len(), 2);
-        assert_eq!(points[1].1, Row { record_id: 2, hits: 5, last_ms: 3_600_010 });
+        assert_eq!(points[1].1, Row { record_id: RecordId::new(2), hits: 5, last_ms: 3_600_010 });
     }
 
     /// Kinds are often the first and the last, and hits and record numbers those at which an encoder is likely to be wrong.

@@ -5,7 +5,7 @@
 //! and are appended as one run. Blocks come in the order of time, so one stable
 //! counting sort by record puts a group's cells into their final order.
 
-use crate::database::key::GROUP;
+use crate::database::key::{GROUP, group_of, low_of};
 use crate::dns::block::Row;
 use std::collections::BTreeMap;
 
@@ -35,11 +35,11 @@ pub(crate) type Groups = BTreeMap<(u32, Series), Vec<Cell>>;
 
 /// Appends rows of one block, one kind, ordered by record.
 pub(crate) fn gather(groups: &mut Groups, series: Series, slot: u16, hour_ms: u64, rows: &[Row]) {
-    for run in rows.chunk_by(|a, b| a.record_id / GROUP == b.record_id / GROUP) {
+    for run in rows.chunk_by(|a, b| group_of(a.record_id) == group_of(b.record_id)) {
         let Some(first) = run.first() else { continue };
-        let cells = groups.entry((first.record_id / GROUP, series)).or_default();
+        let cells = groups.entry((group_of(first.record_id), series)).or_default();
         cells.extend(run.iter().map(|row| Cell {
-            low: (row.record_id % GROUP) as u8,
+            low: low_of(row.record_id),
             slot,
             // Within the hour, because intervals divide it.
             last_ms: row.last_ms.saturating_sub(hour_ms) as u32,

@@ -7,19 +7,20 @@ use crate::{Error, Store};
 use std::ops::ControlFlow;
 use zonepulse_codec::Malformed;
 use zonepulse_dns::MessageKind;
+use zonepulse_model::{RecordId, ServerId};
 
 /// Points of one server and one length of interval, within one hour, each
 /// (start, record, kind) once. All columns have the same length.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Points {
     /// The server.
-    pub server_id: u32,
+    pub server_id: ServerId,
     /// Length of the interval, or of the roll-up's bucket, seconds.
     pub interval_s: u32,
     /// Start of the interval or bucket of each point, Unix seconds.
     pub starts_s: Vec<u64>,
     /// The record of each point.
-    pub record_ids: Vec<u32>,
+    pub record_ids: Vec<RecordId>,
     /// The kind of each point.
     pub kinds: Vec<MessageKind>,
     /// The hits of each point.
@@ -100,7 +101,7 @@ impl Sink for Count {
         Ok(ControlFlow::Continue(points.is_some()))
     }
 
-    fn record(&mut self, _: &Of, _: u32, slots: &[u16], _: &[u64], _: &[u32]) {
+    fn record(&mut self, _: &Of, _: RecordId, slots: &[u16], _: &[u64], _: &[u32]) {
         self.0 += slots.len() as u64;
     }
 }
@@ -136,7 +137,7 @@ impl Sink for Chunks<'_> {
     }
 
     #[inline]
-    fn record(&mut self, of: &Of, record_id: u32, slots: &[u16], hits: &[u64], last_ms: &[u32]) {
+    fn record(&mut self, of: &Of, record_id: RecordId, slots: &[u16], hits: &[u64], last_ms: &[u32]) {
         let points = &mut self.points;
         let count = points.record_ids.len() + slots.len();
         points.record_ids.resize(count, record_id);

@@ -1,22 +1,23 @@
 //! What is asked for.
 
 use crate::Level;
-use crate::database::key::GROUP;
+use crate::database::key::{from_group, group_of};
 use zonepulse_dns::MessageKind;
+use zonepulse_model::{IdSet, RecordId, ServerId};
 
 /// Which points.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
-    /// Of these servers, in any order, or of all.
-    pub servers: Option<Vec<u32>>,
+    /// Of these servers, or of all.
+    pub servers: Option<IdSet<ServerId>>,
     /// Whose interval or bucket starts at this time or later, Unix seconds.
     pub from_s: u64,
     /// Whose interval or bucket starts before this time, Unix seconds.
     pub until_s: u64,
     /// Of these kinds.
     pub kinds: Kinds,
-    /// Of these records, rising, or of all.
-    pub records: Option<Vec<u32>>,
+    /// Of these records, or of all.
+    pub records: Option<IdSet<RecordId>>,
 }
 
 /// Which kinds of messages.
@@ -48,14 +49,13 @@ impl Selection {
 
     /// The group of the first record that is asked for.
     pub(crate) fn first_group(&self) -> u32 {
-        self.records.iter().flatten().next().map_or(0, |record_id| record_id / GROUP)
+        self.records.iter().flatten().next().map_or(0, |record_id| group_of(*record_id))
     }
 
     /// The first group from this one on that is asked for.
     pub(crate) fn group_from(&self, group: u32) -> Option<u32> {
         let Some(records) = &self.records else { return Some(group) };
-        let at = records.partition_point(|record| record / GROUP < group);
-        records.get(at).map(|record| record / GROUP)
+        from_group(records, group).first().map(|record_id| group_of(*record_id))
     }
 }
 

@@ -4,11 +4,12 @@ use crate::dns::value::{Columns, Decoder, Part, Wanted};
 use std::ops::ControlFlow;
 use zonepulse_codec::Malformed;
 use zonepulse_dns::MessageKind;
+use zonepulse_model::{RecordId, ServerId};
 
 /// Whose points come next.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Of {
-    pub server_id: u32,
+    pub server_id: ServerId,
     pub hour_s: u64,
     pub interval_s: u32,
     pub kind: MessageKind,
@@ -27,7 +28,7 @@ pub(crate) trait Sink {
     }
     /// Points of one record, at least one, rising by slot. Last accesses are
     /// milliseconds after the hour's start, or none at all.
-    fn record(&mut self, of: &Of, record_id: u32, slots: &[u16], hits: &[u64], last_ms: &[u32]);
+    fn record(&mut self, of: &Of, record_id: RecordId, slots: &[u16], hits: &[u64], last_ms: &[u32]);
 }
 
 /// A part of a sealed value that is not read yet.

@@ -1,6 +1,6 @@
 //! Points added up.
 
-use crate::database::key::GROUP;
+use crate::database::key::{GROUP, group_of, low_of, record_in};
 use crate::dns::selection::{Reading, Selection};
 use crate::dns::sink::{Of, Sink, Unread};
 use crate::dns::value::Columns;
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use zonepulse_codec::Malformed;
 use zonepulse_dns::MessageKind;
+use zonepulse_model::{RecordId, ServerId};
 
 /// Points added up: those of one server, record, kind and stretch of time, as far as sums are split by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +18,9 @@ pub struct Sum {
     /// When the stretch begins, Unix seconds; `None` where sums are not split by time.
     pub start_s: Option<u64>,
     /// The server; `None` where sums are not split by it.
-    pub server_id: Option<u32>,
+    pub server_id: Option<ServerId>,
     /// The record; `None` where sums are not split by it.
-    pub record_id: Option<u32>,
+    pub record_id: Option<RecordId>,
     /// Which messages, as far as sums are split by kind.
     pub kind: SumKind,
     /// How many messages.
@@ -135,7 +136,7 @@ impl Store {
     fn stretches(&self, reading: &Reading, selection: &Selection) -> Vec<(Level, u64, u64)> {
         let Selection { from_s, until_s, ref servers, .. } = *selection;
         let expiry = self.inner.expiry.read();
-        let kept_s = [reading.level, Level::H1].map(|level| expiry.all_kept_from_s(servers.as_deref(), level, reading.now_s));
+        let kept_s = [reading.level, Level::H1].map(|level| expiry.all_kept_from_s(servers.as_ref(), level, reading.now_s));
         let begin_s = kept_s.into_iter().fold(from_s, u64::max).checked_next_multiple_of(3600).unwrap_or(u64::MAX);
         let end_s = until_s - until_s % 3600;
         if begin_s >= end_s {
@@ -158,7 +159,7 @@ struct Sums<'a> {
     last: usize,
     /// What came last, since points come group by group: whose, and where the groups of its stretches are,
     /// from the one on in which its hour begins.
-    at: Option<(u64, u32, MessageKind, u32)>,
+    at: Option<(u64, ServerId, MessageKind, u32)>,
     stretches: Vec<Option<usize>>,
     /// Bytes that were taken since `go_on` was told.
     more_bytes: usize,
@@ -167,7 +168,7 @@ struct Sums<'a> {
 
 /// Number of the stretch of time, which is the first where all time is one; server, kind, number of the group, as far as
 /// sums are split by them.
-type GroupOf = (u64, Option<u32>, SumKind, Option<u32>);
+type GroupOf = (u64, Option<ServerId>, SumKind, Option<u32>);
 
 /// Hits and last access.
 type Totalled = (u64, u64);
@@ -263,11 +264,11 @@ impl<'a> Sums<'a> {
         let shift_s = u64::from(self.split.shift_s);
         for ((stretch, server_id, kind, group), at) in &self.places {
             let sums = self.groups.get(*at).into_iter().flat_map(|(_, sums)| sums.iter());
-            for (low, (hits, last_ms)) in (0u32..).zip(sums).filter(|(_, (hits, _))| *hits > 0) {
+            for (low, (hits, last_ms)) in (0u8..=u8::MAX).zip(sums).filter(|(_, (hits, _))| *hits > 0) {
                 let sum = Sum {
                     start_s: self.split.length_s.map(|length_s| (stretch * u64::from(length_s)).saturating_sub(shift_s)),
                     server_id: *server_id,
-                    record_id: group.map(|group| group * GROUP + low),
+                    record_id: group.map(|group| record_in(group, low)),
                     kind: *kind,
                     hits: *hits,
                     last_ms: last_access.then_some(*last_ms),
@@ -302,7 +303,7 @@ impl Sink for Sums<'_> {
         } else {
             for (low, range) in columns.records() {
                 if let Some((slots, hits, last_ms)) = columns.points(range) {
-                    self.record(of, group * GROUP + u32::from(low), slots, hits, last_ms);
+                    self.record(of, record_in(group, low), slots, hits, last_ms);
                 }
             }
         }
@@ -310,8 +311,8 @@ impl Sink for Sums<'_> {
     }
 
     #[inline]
-    fn record(&mut self, of: &Of, record_id: u32, slots: &[u16], hits: &[u64], last_ms: &[u32]) {
-        let (group, low) = (record_id / GROUP, if self.split.record { record_id % GROUP } else { 0 });
+    fn record(&mut self, of: &Of, record_id: RecordId, slots: &[u16], hits: &[u64], last_ms: &[u32]) {
+        let (group, low) = (group_of(record_id), if self.split.record { low_of(record_id) } else { 0 });
         let stretch_of = |slot: &u16| of.hour_s + u64::from(*slot) * u64::from(of.interval_s);
         let mut at = 0;
         while let Some(slot) = slots.get(at) {
@@ -323,7 +324,7 @@ impl Sink for Sums<'_> {
                 at + rest.iter().take_while(|slot| self.stretch(stretch_of(slot)) == stretch).count()
             };
             let last_access = self.last_access;
-            if let Some((sum, last)) = self.sums_of(of, group, stretch).get_mut(low as usize) {
+            if let Some((sum, last)) = self.sums_of(of, group, stretch).get_mut(usize::from(low)) {
                 *sum = hits.get(at..end).into_iter().flatten().fold(*sum, |sum, hits| sum.saturating_add(*hits));
                 if last_access {
                     // Slots rise, and a last access lies in its slot.

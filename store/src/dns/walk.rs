@@ -9,7 +9,7 @@
 //! asked for, blocks are given on start by start. Otherwise the open points
 //! are gathered by groups of 256 records and put together with the sealed ones.
 
-use crate::database::key::GROUP;
+use crate::database::key::{from_group, group_of, low_of, record_in};
 use crate::dns::block::{Row, Sections};
 use crate::dns::cell::{self, Cell, Groups};
 use crate::dns::selection::{Reading, Selection};
@@ -21,6 +21,7 @@ use crate::{Error, Inner, Level, Precision};
 use std::ops::{ControlFlow, Range};
 use zonepulse_codec::Malformed;
 use zonepulse_dns::MessageKind;
+use zonepulse_model::{IdSet, RecordId};
 
 /// Walks through everything that is selected.
 pub(crate) fn read<S: Sink>(
@@ -29,7 +30,7 @@ pub(crate) fn read<S: Sink>(
     selection: &Selection,
     sink: &mut S,
 ) -> Result<ControlFlow<()>, Error> {
-    if selection.from_s >= selection.until_s || selection.servers.as_ref().is_some_and(Vec::is_empty) {
+    if selection.from_s >= selection.until_s || selection.servers.as_ref().is_some_and(|servers| servers.is_empty()) {
         return Ok(ControlFlow::Continue(()));
     }
     inner.decoders.with(selection.records.as_deref(), |decoder| {
@@ -60,7 +61,7 @@ fn course<'a>(inner: &'a Inner, reading: &Reading, selection: &Selection) -> Cou
         now_s: reading.now_s,
         from_s: selection.from_s,
         until_s: selection.until_s,
-        servers: selection.servers.as_deref(),
+        servers: selection.servers.as_ref(),
         first_group: selection.first_group(),
         leaps: selection.records.is_some(),
     };
@@ -110,8 +111,8 @@ impl<'a> Walk<'a> {
         Walk { reading: *reading, selection, precision, decoder, rows, lows, scratch: Scratch::default() }
     }
 
-    fn wants_record(&self, record_id: u32) -> bool {
-        self.selection.records.as_ref().is_none_or(|records| records.binary_search(&record_id).is_ok())
+    fn wants_record(&self, record_id: RecordId) -> bool {
+        self.selection.records.as_ref().is_none_or(|records| records.has(record_id))
     }
 
     /// Raw points of blocks, start by start; several blocks of one start are merged.
@@ -155,7 +156,7 @@ impl<'a> Walk<'a> {
             self.rows.clear();
             section.rows(&mut self.rows).map_err(damaged)?;
             if let Some(records) = &self.selection.records {
-                self.rows.retain(|row| records.binary_search(&row.record_id).is_ok());
+                self.rows.retain(|row| records.has(row.record_id));
             }
             // Blocks have the millisecond, for the totals; an answer must not change when they are sealed.
             self.rows.iter_mut().for_each(|row| row.last_ms = self.precision.kept(row.last_ms));
@@ -254,7 +255,7 @@ impl<'a> Walk<'a> {
         sink.begin(of)?;
         let wanted = here.slots(of.interval_s);
         for cells in cells.chunk_by(|a, b| a.low == b.low) {
-            let record_id = group * GROUP + cells.first().map_or(0, |cell| u32::from(cell.low));
+            let record_id = record_in(group, cells.first().map_or(0, |cell| cell.low));
             if !self.wants_record(record_id) {
                 continue;
             }
@@ -312,10 +313,10 @@ fn give_rows<S: Sink>(
 }
 
 /// The low bytes of those records, rising, that are of a group.
-fn lows_of(records: &[u32], group: u32, lows: &mut Vec<u8>) {
+fn lows_of(records: &IdSet<RecordId>, group: u32, lows: &mut Vec<u8>) {
     lows.clear();
-    let rest = records.get(records.partition_point(|record| record / GROUP < group)..).unwrap_or_default();
-    lows.extend(rest.iter().take_while(|record| **record / GROUP == group).map(|record| (record % GROUP) as u8));
+    let rest = from_group(records, group).iter();
+    lows.extend(rest.take_while(|record_id| group_of(**record_id) == group).map(|record_id| low_of(*record_id)));
 }
 
 /// Gives on what is selected of a part.
@@ -331,7 +332,7 @@ fn give_columns<S: Sink>(here: &Here, part: &Part<'_>, group: u32, columns: &Col
             range = begin..end.max(begin);
         }
         if let Some((slots, hits, last_ms)) = columns.points(range) {
-            sink.record(&of, group * GROUP + u32::from(low), slots, hits, last_ms);
+            sink.record(&of, record_in(group, low), slots, hits, last_ms);
         }
     }
     ControlFlow::Continue(())

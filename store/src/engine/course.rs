@@ -3,13 +3,15 @@
 //! An answer is always sealed ∪ open, as of one moment: both iterators are made while the caller holds the lock that
 //! sealing and expiry need for their writes. So a point that moves later is seen in exactly one of them.
 
-use super::{Engine, Pair};
+use super::Engine;
 use crate::database::key;
 use crate::retention::Expiry;
+use crate::waiting::Pair;
 use crate::{Error, Inner, Level};
 use rocksdb::DBRawIterator;
 use std::ops::Range;
 use std::sync::Arc;
+use zonepulse_model::{IdSet, ServerId};
 
 /// Which hours and servers to visit.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +22,8 @@ pub(crate) struct Route<'a> {
     /// The first start that is asked for, and the first one after it, Unix seconds.
     pub from_s: u64,
     pub until_s: u64,
-    /// Of these servers, in any order, or of all.
-    pub servers: Option<&'a [u32]>,
+    /// Of these servers, or of all.
+    pub servers: Option<&'a IdSet<ServerId>>,
     /// The first group that is asked for.
     pub first_group: u32,
     /// Whether only some groups are asked for; what lies between them is then not read ahead.
@@ -46,8 +48,7 @@ pub(crate) struct Course<'a> {
     now_s: u64,
     times: Range<u64>,
     until_hour: u32,
-    /// Rising.
-    servers: Option<Vec<u32>>,
+    servers: Option<IdSet<ServerId>>,
     first_group: u32,
     expiry: Arc<Expiry>,
     sealed: DBRawIterator<'a>,
@@ -62,19 +63,14 @@ impl<'a> Course<'a> {
     /// Starts before the first hour and server. `expiry` must be locked, so that nothing is sealed or dropped meanwhile.
     pub(crate) fn new(inner: &'a Inner, expiry: &Arc<Expiry>, engine: &'static Engine, route: &Route<'_>) -> Self {
         let Route { level, now_s, from_s, until_s, servers, first_group, leaps } = *route;
-        let servers = servers.map(|servers| {
-            let mut servers = servers.to_vec();
-            servers.sort_unstable();
-            servers
-        });
         let sealed = if leaps { inner.database.leaping_iterator(engine.sealed) } else { inner.database.iterator(engine.sealed) };
         let first_hour = key::hour(from_s.max(expiry.earliest_s(level, now_s)));
         let until_hour = key::hour(until_s.saturating_sub(1)).saturating_add(1);
         let mut waiting: Vec<Pair> = engine.waiting(inner).lock().within(first_hour..until_hour).collect();
-        waiting.retain(|(_, server_id)| has(servers.as_deref(), *server_id));
+        waiting.retain(|(_, server_id)| servers.is_none_or(|servers| servers.has(*server_id)));
         waiting.reverse();
         let open = (!waiting.is_empty()).then(|| inner.database.iterator(engine.open));
-        let (expiry, times) = (expiry.clone(), from_s..until_s);
+        let (servers, expiry, times) = (servers.cloned(), expiry.clone(), from_s..until_s);
         let mut course =
             Course { engine, level, now_s, times, until_hour, servers, first_group, expiry, sealed, open, waiting, last: None };
         course.seek(first_hour, course.first_server(), first_group);
@@ -110,7 +106,7 @@ impl<'a> Course<'a> {
         }
         let sealed = loop {
             match self.sealed_pair()? {
-                Some(pair) if !has(self.servers.as_deref(), pair.1) => self.seek_after(pair),
+                Some(pair) if !self.servers.as_ref().is_none_or(|servers| servers.has(pair.1)) => self.seek_after(pair),
                 found => break found,
             }
         };
@@ -189,7 +185,7 @@ impl<'a> Course<'a> {
     }
 
     /// The same, with the group.
-    fn place(&self) -> Result<Option<(u32, u32, u32)>, Error> {
+    fn place(&self) -> Result<Option<(u32, ServerId, u32)>, Error> {
         let Some(found) = self.sealed.key() else {
             self.sealed.status()?;
             return Ok(None);
@@ -201,8 +197,8 @@ impl<'a> Course<'a> {
     /// Goes on at the next server that is asked for.
     fn seek_after(&mut self, (hour, server_id): Pair) {
         let following = match &self.servers {
-            None => server_id.checked_add(1),
-            Some(servers) => servers.get(servers.partition_point(|asked| *asked <= server_id)).copied(),
+            None => server_id.next(),
+            Some(servers) => server_id.next().and_then(|next| servers.starting_at(next).first().copied()),
         };
         match following {
             Some(following) => self.seek(hour, following, self.first_group),
@@ -210,15 +206,11 @@ impl<'a> Course<'a> {
         }
     }
 
-    fn first_server(&self) -> u32 {
-        self.servers.iter().flatten().next().copied().unwrap_or(0)
+    fn first_server(&self) -> ServerId {
+        self.servers.iter().flatten().next().copied().unwrap_or_default()
     }
 
-    fn seek(&mut self, hour: u32, server_id: u32, group: u32) {
+    fn seek(&mut self, hour: u32, server_id: ServerId, group: u32) {
         self.sealed.seek(key::sealed(self.level, hour, server_id, group));
     }
-}
-
-fn has(servers: Option<&[u32]>, server_id: u32) -> bool {
-    servers.is_none_or(|servers| servers.binary_search(&server_id).is_ok())
 }

@@ -13,9 +13,6 @@ use crate::database::key;
 use crate::lock::Mutex;
 use crate::waiting::Waiting;
 
-/// An hour, Unix time / 3600, and a server.
-pub(crate) type Pair = (u32, u32);
-
 /// Where points of one kind are stored.
 #[derive(Debug)]
 pub(crate) struct Engine {

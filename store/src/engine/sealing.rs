@@ -15,9 +15,10 @@
 //! nothing that is acknowledged can outlive it, and when it is lost, the blocks
 //! are still there.
 
-use super::{Engine, Pair};
+use super::Engine;
 use crate::database::key;
 use crate::retention::Horizon;
+use crate::waiting::Pair;
 use crate::{Error, Inner};
 use rocksdb::WriteBatch;
 use zonepulse_codec::Malformed;

@@ -1,6 +1,6 @@
 //! What the points that are kept say of totals.
 
-use crate::database::key::{self, GROUP};
+use crate::database::key;
 use crate::dns::block::{Row, Sections};
 use crate::dns::cell::Cell;
 use crate::dns::parts::{Parts, read_parts};
@@ -11,11 +11,12 @@ use crate::{Error, Inner, Level, Precision};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Range, RangeInclusive};
 use zonepulse_codec::Malformed;
+use zonepulse_model::{RecordId, ServerId};
 
 const HOUR_MS: u64 = 3_600_000;
 
 /// Number of a kind, record.
-pub(super) type Of = (u16, u32);
+pub(super) type Of = (u16, RecordId);
 
 /// What points say of one total.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +54,9 @@ pub(super) struct Found {
 /// Reads all that is kept of a server's points, of these records or of all.
 pub(super) struct Walk<'a> {
     pub inner: &'a Inner,
-    pub server_id: u32,
+    pub server_id: ServerId,
     pub horizon: Horizon,
-    pub records: Option<&'a BTreeSet<u32>>,
+    pub records: Option<&'a BTreeSet<RecordId>>,
     /// Whether an hour is to go.
     pub goes: &'a dyn Fn(u32) -> bool,
     pub found: Found,
@@ -76,13 +77,12 @@ impl Walk<'_> {
         Ok(self.found)
     }
 
-    fn is_asked_for(&self, record_id: u32) -> bool {
+    fn is_asked_for(&self, record_id: RecordId) -> bool {
         self.records.is_none_or(|records| records.contains(&record_id))
     }
 
     fn is_group_asked_for(&self, group: u32) -> bool {
-        let numbers = group * GROUP..=group * GROUP + (GROUP - 1);
-        self.records.is_none_or(|records| records.range(numbers).next().is_some())
+        self.records.is_none_or(|records| records.range(key::records(group)).next().is_some())
     }
 
     fn add(&mut self, hour: u32, of: Of, point: Kept) {
@@ -144,7 +144,7 @@ impl Walk<'_> {
                 let (precision, parts) = read(decoder, value)?;
                 let mut firsts = None;
                 for ((interval_s, kind), cell) in cells(&parts) {
-                    let of = (kind, group * GROUP + u32::from(cell.low));
+                    let of = (kind, key::record_in(group, cell.low));
                     let mut point = point(hour, interval_s, cell, precision);
                     let earliest = walk.found.kept.get(&of).is_none_or(|kept| point.first_ms.start < kept.first_ms.start);
                     if earliest && walk.is_asked_for(of.1) && !(walk.goes)(hour) {
@@ -189,7 +189,7 @@ impl Walk<'_> {
             walk.values(Level::Raw, hour, |walk, group, value| {
                 let (precision, parts) = read(decoder, value)?;
                 for ((interval_s, kind), cell) in cells(&parts) {
-                    walk.add(hour, (kind, group * GROUP + u32::from(cell.low)), point(hour, interval_s, cell, precision));
+                    walk.add(hour, (kind, key::record_in(group, cell.low)), point(hour, interval_s, cell, precision));
                 }
                 Ok(())
             })

@@ -32,14 +32,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Instant;
 use zonepulse_dns::MessageKind;
+use zonepulse_model::{IdSet, RecordId, ServerId};
 
 /// What is to be rebuilt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rebuild {
     /// Of this server.
-    pub server_id: u32,
+    pub server_id: ServerId,
     /// The totals of these records, or of all. Points go only for all of them.
-    pub records: Option<Vec<u32>>,
+    pub records: Option<IdSet<RecordId>>,
     /// Points of hours that end by this time go, Unix seconds.
     pub drop_before_s: Option<u64>,
     /// Points of hours that begin at this time or later go, Unix seconds.
@@ -105,7 +106,7 @@ impl Rebuild {
 /// A rebuild that is worked out and not written yet.
 pub(crate) struct Plan {
     pub(crate) rebuilt: Rebuilt,
-    server_id: u32,
+    server_id: ServerId,
     groups: BTreeMap<GroupKey, Group>,
     found: Found,
     reports: Vec<Vec<u8>>,
@@ -117,7 +118,7 @@ pub(crate) struct Plan {
 pub(crate) fn plan(inner: &Inner, rebuild: &Rebuild) -> Result<Plan, Error> {
     let server_id = rebuild.server_id;
     let horizon = inner.expiry.read().horizon(server_id);
-    let records: Option<BTreeSet<u32>> = rebuild.records.as_ref().map(|records| records.iter().copied().collect());
+    let records: Option<BTreeSet<RecordId>> = rebuild.records.as_ref().map(|records| records.iter().copied().collect());
     let goes = |hour| rebuild.drops(hour);
     let walk = Walk { inner, server_id, horizon, records: records.as_ref(), goes: &goes, found: Found::default() };
     let found = walk.read()?;
@@ -140,21 +141,22 @@ pub(crate) fn plan(inner: &Inner, rebuild: &Rebuild) -> Result<Plan, Error> {
 }
 
 impl Plan {
-    fn totals(&mut self, inner: &Inner, times: &Times, records: Option<&BTreeSet<u32>>) {
+    fn totals(&mut self, inner: &Inner, times: &Times, records: Option<&BTreeSet<RecordId>>) {
         let server_id = self.server_id;
         let totals = inner.totals.read();
         let mut keys: BTreeSet<GroupKey> =
             totals.groups.range((server_id, 0, 0)..=(server_id, u16::MAX, u32::MAX)).map(|(key, _)| *key).collect();
-        keys.extend(self.found.kept.keys().map(|(kind, record_id)| (server_id, *kind, record_id / key::GROUP)));
+        keys.extend(self.found.kept.keys().map(|(kind, record_id)| (server_id, *kind, key::group_of(*record_id))));
         for key in keys {
             let (_, kind, number) = key;
             let before: BTreeMap<u8, Entry> = totals.groups.get(&key).map(|group| group.iter().collect()).unwrap_or_default();
-            let range = (kind, number * key::GROUP)..=(kind, number * key::GROUP + (key::GROUP - 1));
-            let with_points = self.found.kept.range(range).map(|((_, record_id), _)| (record_id % key::GROUP) as u8);
+            let (first, last) = key::records(number).into_inner();
+            let range = (kind, first)..=(kind, last);
+            let with_points = self.found.kept.range(range).map(|((_, record_id), _)| key::low_of(*record_id));
             let lows: BTreeSet<u8> = before.keys().copied().chain(with_points).collect();
             let mut after = before.clone();
             for low in lows {
-                let record_id = number * key::GROUP + u32::from(low);
+                let record_id = key::record_in(number, low);
                 if records.is_none_or(|records| records.contains(&record_id)) {
                     self.total((kind, record_id), before.get(&low).copied(), times, &mut after);
                 }
@@ -178,7 +180,7 @@ impl Plan {
         if after == before {
             return;
         }
-        let low = (of.1 % key::GROUP) as u8;
+        let low = key::low_of(of.1);
         match after {
             Some(entry) => {
                 rebuilt.changed += 1;
@@ -306,7 +308,7 @@ pub(crate) fn dropped_reports(inner: &Inner) -> Result<u64, Error> {
     Ok(sum)
 }
 
-fn read_dropped(inner: &Inner, server_id: u32) -> Result<u64, Error> {
+fn read_dropped(inner: &Inner, server_id: ServerId) -> Result<u64, Error> {
     let place = key::dropped(server_id);
     let value = inner.database.get("default", &place)?;
     value.map_or(Ok(0), |value| key::u64_at(&value, 0).ok_or_else(|| Error::damaged("dropped reports", &place)))

@@ -6,7 +6,7 @@ use crate::tests::minute;
 use crate::{Actor, IntakeRow, Options, Outcome, Retention, Step, Store, SystemIntake};
 use std::path::Path;
 use zonepulse_dns::RecordType;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, RecordId, ServerId};
 
 /// A full hour in 2025.
 const T0_S: u64 = 487_000 * 3600;
@@ -26,7 +26,7 @@ fn open(dir: &Path) -> Store {
 
 fn open_keeping(dir: &Path, retention: Retention) -> Store {
     let store = Store::open(dir, &options(retention)).unwrap();
-    if store.registry().server(1).unwrap().is_none() {
+    if store.registry().server(ServerId::new(1)).unwrap().is_none() {
         store.registry().add_server("ns1", false, None, 0).unwrap();
         store.registry().add_server("ns2", false, None, 0).unwrap();
     }
@@ -43,9 +43,9 @@ fn commit(store: &Store, server_id: u32, seq: u64, start_s: u64, names: &[&str])
 /// Metrics of a minute.
 fn measure(store: &Store, seq: u64, start_s: u64) {
     let mut write = store.begin();
-    let ids = write.series_ids(1, [("cpu_percent", "total")].into_iter());
+    let ids = write.series_ids(ServerId::new(1), [("cpu_percent", "total")].into_iter());
     let series = ids.into_iter().map(|series_id| crate::SeriesIntake { series_id, values: vec![Some(1.0)] }).collect();
-    let identity = Identity { server_id: 1, epoch: 1, seq };
+    let identity = Identity { server_id: ServerId::new(1), epoch: 1, seq };
     write.add_system(&SystemIntake { identity, start_s, interval_s: 60, slots: 1, evicted: None, series }).unwrap();
     write.commit().unwrap();
 }
@@ -62,7 +62,7 @@ fn totals(store: &Store) -> BTreeMap<(u32, String), (u64, u64, u64)> {
     store.totals(None, &mut |total| found.push(total));
     let dictionary = store.dictionary();
     let name = |total: &Total| dictionary.get(total.record_id).unwrap().0.to_owned();
-    found.iter().map(|total| ((total.server_id, name(total)), (total.hits, total.first_ms, total.last_ms))).collect()
+    found.iter().map(|total| ((total.server_id.get(), name(total)), (total.hits, total.first_ms, total.last_ms))).collect()
 }
 
 fn total_of(store: &Store, name: &str) -> (u64, u64, u64) {
@@ -71,7 +71,14 @@ fn total_of(store: &Store, name: &str) -> (u64, u64, u64) {
 
 fn of_server(server_id: u32) -> Rebuild {
     let believed_ms = BELIEVED_MS;
-    Rebuild { server_id, records: None, drop_before_s: None, drop_from_s: None, believed_ms, dry_run: false }
+    Rebuild {
+        server_id: ServerId::new(server_id),
+        records: None,
+        drop_before_s: None,
+        drop_from_s: None,
+        believed_ms,
+        dry_run: false,
+    }
 }
 
 fn rebuild(store: &Store, request: &Rebuild) -> Rebuilt {
@@ -85,7 +92,7 @@ fn assert_sound(store: &Store) {
 /// Changes a total as no batch would.
 fn spoil(store: &Store, name: &str, change: impl Fn(&mut Entry)) {
     let record_id = store.dictionary().find(name, RecordType::A).unwrap();
-    let (key, low) = ((1, MessageKind::REQUEST.number(), record_id / key::GROUP), (record_id % key::GROUP) as u8);
+    let (key, low) = ((ServerId::new(1), MessageKind::REQUEST.number(), key::group_of(record_id)), key::low_of(record_id));
     let mut totals = store.inner.totals.write();
     let mut entries: BTreeMap<u8, Entry> = totals.groups[&key].iter().collect();
     change(entries.get_mut(&low).unwrap());
@@ -210,7 +217,7 @@ fn only_the_records_that_are_named_are_rebuilt() {
     spoil(&store, "a.", |entry| entry.first_ms = 5);
     spoil(&store, "b.", |entry| entry.first_ms = 5);
     let record_id = store.dictionary().find("b.", RecordType::A).unwrap();
-    let rebuilt = rebuild(&store, &Rebuild { records: Some(vec![record_id]), ..of_server(1) });
+    let rebuilt = rebuild(&store, &Rebuild { records: Some([record_id].into()), ..of_server(1) });
     assert_eq!((rebuilt.totals, rebuilt.changed), (1, 1));
     assert_eq!((total_of(&store, "a.").1, total_of(&store, "b.").1), (5, T0_S * 1000));
 }
@@ -299,7 +306,7 @@ fn a_server_that_is_purged_leaves_no_number_of_reports_behind() {
     with_a_batch_of_the_future(&store);
     rebuild(&store, &Rebuild { drop_from_s: Some(T0_S + DAY_S), ..of_server(1) });
     assert_eq!(dropped_reports(&store.inner).unwrap(), 1);
-    store.registry().remove_server(1, 1, true).unwrap();
+    store.registry().remove_server(ServerId::new(1), 1, true).unwrap();
     assert_eq!(dropped_reports(&store.inner).unwrap(), 0);
     assert_sound(&store);
 }
@@ -309,7 +316,7 @@ fn what_cannot_be_meant_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let refused = |request: Rebuild| store.registry().rebuild_totals(&request).unwrap_err();
-    let records = Rebuild { records: Some(vec![1]), drop_from_s: Some(T0_S), ..of_server(1) };
+    let records = Rebuild { records: Some([RecordId::new(1)].into()), drop_from_s: Some(T0_S), ..of_server(1) };
     assert!(matches!(refused(records), Error::BadSetting { .. }));
     let order = Rebuild { drop_before_s: Some(T0_S), drop_from_s: Some(T0_S), ..of_server(1) };
     assert!(matches!(refused(order), Error::BadSetting { .. }));

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use zonepulse_codec::Malformed;
-use zonepulse_model::{Settings, SettingsOverride};
+use zonepulse_model::{ServerId, Settings, SettingsOverride};
 
 pub(crate) use server::{removed, server_ids, server_key};
 
@@ -108,7 +108,7 @@ impl<'a> Registry<'a> {
     }
 
     /// What holds for a server; for one that there is not, what holds for all.
-    pub fn effective_settings(&self, server_id: u32) -> Result<Settings, Error> {
+    pub fn effective_settings(&self, server_id: ServerId) -> Result<Settings, Error> {
         let global = self.global()?;
         Ok(self.effective(&global.settings, self.server(server_id)?.as_ref()))
     }
@@ -186,7 +186,7 @@ pub(crate) fn expiry(database: &Database, default: Retention) -> Result<Expiry, 
     let mut expiry = retentions(database, default)?;
     all(database, key::HORIZON, |key, value| {
         let server_id =
-            key.get(key::HORIZON.len()..).and_then(|id| key::u32_at(id, 0)).ok_or_else(|| Error::damaged("horizon", key))?;
+            key.get(key::HORIZON.len()..).and_then(|id| key::server_at(id, 0)).ok_or_else(|| Error::damaged("horizon", key))?;
         let horizon = Horizon::decode(value).map_err(|Malformed(what)| Error::damaged(what, key))?;
         expiry.horizons.insert(server_id, horizon);
         Ok(())

@@ -5,18 +5,20 @@
 //! then nobody has are swept by upkeep.
 
 use crate::database::key;
-use crate::engine::{self, Pair};
+use crate::engine;
 use crate::share::Counts;
+use crate::waiting::Pair;
 use crate::write::checkpoint::write_totals;
 use crate::write::writer::Writer;
 use crate::{Error, Inner, Level};
 use rocksdb::WriteBatch;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use zonepulse_model::ServerId;
 
 /// Adds to a batch, which removes the server itself, the removal of all that it has, and writes it. Who
 /// calls this keeps upkeep out, and has taken care that nothing more comes.
-pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, server_id: u32) -> Result<(), Error> {
+pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, server_id: ServerId) -> Result<(), Error> {
     // The journal names blocks; without it, nobody misses them.
     write_totals(inner, writer)?;
     let database = &inner.database;
@@ -36,7 +38,7 @@ pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, s
     for family in [key::TOTALS, key::MARKERS, key::REPORTS] {
         let from = server_id.to_be_bytes().to_vec();
         // Past the last number there are longer keys than any of these.
-        let until = server_id.checked_add(1).map_or_else(|| vec![u8::MAX; 64], |next| next.to_be_bytes().to_vec());
+        let until = server_id.next().map_or_else(|| vec![u8::MAX; 64], |next| next.to_be_bytes().to_vec());
         batch.delete_range_cf(database.family(family), from, until);
     }
     batch.delete(key::horizon(server_id));
@@ -58,7 +60,7 @@ pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, s
     Ok(())
 }
 
-fn forget_totals(inner: &Inner, server_id: u32) {
+fn forget_totals(inner: &Inner, server_id: ServerId) {
     let mut totals = inner.totals.write();
     let of_server = totals.groups.range((server_id, 0, 0)..=(server_id, u16::MAX, u32::MAX));
     let keys: Vec<_> = of_server.map(|(key, _)| *key).collect();

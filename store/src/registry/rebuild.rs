@@ -36,7 +36,7 @@ impl Registry<'_> {
 
 fn told(request: &Rebuild, rebuilt: &Rebuilt) -> Value {
     json!({
-        "records": request.records.as_ref().map(Vec::len),
+        "records": request.records.as_ref().map(|records| records.len()),
         "drop_before_s": request.drop_before_s,
         "drop_from_s": request.drop_from_s,
         "totals_changed": rebuilt.changed,

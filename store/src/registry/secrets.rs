@@ -111,6 +111,7 @@ fn shows_pull_token(before: &Server, was: &Settings, after: &Server, is: &Settin
 mod tests {
     use super::*;
     use crate::{Options, Store};
+    use zonepulse_model::ServerId;
 
     type Change = fn(&mut SettingsOverride);
 
@@ -143,7 +144,7 @@ mod tests {
     }
 
     fn server(store: &Store, entered: Entered, change: impl FnOnce(&mut Server)) -> String {
-        let changed = store.registry().entering(entered).change_server(1, "changed", |server| {
+        let changed = store.registry().entering(entered).change_server(ServerId::new(1), "changed", |server| {
             change(server);
             Ok::<_, Error>(())
         });
@@ -236,7 +237,7 @@ mod tests {
             if number != 4 {
                 assert_eq!(server(&store, Entered::default(), |server| change(&mut server.overrides)), "", "{number}");
                 assert_eq!(global(&store, Entered::default(), broker), "", "{number}");
-                let holds = store.registry().effective_settings(1).unwrap();
+                let holds = store.registry().effective_settings(ServerId::new(1)).unwrap();
                 assert_eq!(holds.rabbitmq_password, "", "{number}");
                 assert_eq!(store.registry().global_settings().unwrap().rabbitmq_password, "hush");
             }
@@ -256,7 +257,7 @@ mod tests {
             server.overrides.rabbitmq_password = Some("own".to_owned());
         });
         assert_eq!(own, "");
-        assert_eq!(store.registry().effective_settings(1).unwrap().rabbitmq_password, "own");
+        assert_eq!(store.registry().effective_settings(ServerId::new(1)).unwrap().rabbitmq_password, "own");
     }
 
     #[test]
@@ -272,9 +273,9 @@ mod tests {
         };
         assert_eq!(server(&store, password(), own_address), "");
         assert_eq!(server(&store, Entered::default(), |server| server.overrides.rabbitmq_password = None), "");
-        assert_eq!(store.registry().effective_settings(1).unwrap().rabbitmq_password, "");
+        assert_eq!(store.registry().effective_settings(ServerId::new(1)).unwrap().rabbitmq_password, "");
         assert_eq!(server(&store, Entered::default(), |server| server.overrides.rabbitmq_address = None), "", "as for all again");
-        assert_eq!(store.registry().effective_settings(1).unwrap().rabbitmq_password, "hush");
+        assert_eq!(store.registry().effective_settings(ServerId::new(1)).unwrap().rabbitmq_password, "hush");
     }
 
     fn pull(server: &mut Server, url: &str) {
@@ -326,7 +327,7 @@ mod tests {
             server.overrides.rabbitmq_password = Some("hush".to_owned());
         });
         let registry = store.registry();
-        let (global, one) = (registry.global().unwrap(), registry.server(1).unwrap().unwrap());
+        let (global, one) = (registry.global().unwrap(), registry.server(ServerId::new(1)).unwrap().unwrap());
         let shown = format!("{global:?} {one:?} {:?} {:?}", registry.global_settings().unwrap(), one.overrides);
         assert!(!shown.contains("hush") && shown.contains("broker.example"), "{shown}");
     }

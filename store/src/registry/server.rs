@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use zonepulse_model::{Communication, Settings, SettingsOverride, host, url};
+use zonepulse_model::{Communication, ServerId, Settings, SettingsOverride, host, url};
 
 pub(super) const SERVERS: &[u8] = b"server/";
 /// What was last heard of each server.
@@ -35,7 +35,7 @@ const MOST_SERVICES: usize = 32;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// Its number; not 0.
-    pub id: u32,
+    pub id: ServerId,
     /// Its display name, unique among those that are not removed.
     pub name: String,
     /// Whether its data is a sample to look at, not a machine's.
@@ -80,7 +80,7 @@ fn trusted() -> bool {
 }
 
 /// Display names by id, of all servers, removed ones too.
-pub type ServerNames = Arc<BTreeMap<u32, String>>;
+pub type ServerNames = Arc<BTreeMap<ServerId, String>>;
 
 /// A token that is worth one enrolment. It prints without the hash.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,7 +197,7 @@ impl Registry<'_> {
     }
 
     /// A server by its id, removed or not.
-    pub fn server(&self, id: u32) -> Result<Option<Server>, Error> {
+    pub fn server(&self, id: ServerId) -> Result<Option<Server>, Error> {
         self.one(&server_key(id))
     }
 
@@ -216,9 +216,9 @@ impl Registry<'_> {
         if servers.len() >= MOST_SERVERS {
             return Err(Error::TooMany("servers", MOST_SERVERS).into());
         }
-        let given = self.inner.database.get("default", LAST_ID)?.and_then(|value| key::u32_at(&value, 0)).unwrap_or(0);
-        let last = servers.iter().map(|server| server.id).max().unwrap_or(0).max(given);
-        let id = last.checked_add(1).ok_or(Error::TooMany("numbers of servers", u32::MAX as usize))?;
+        let given = self.inner.database.get("default", LAST_ID)?.and_then(|value| key::server_at(&value, 0)).unwrap_or_default();
+        let last = servers.iter().map(|server| server.id).max().unwrap_or_default().max(given);
+        let id = last.next().ok_or(Error::TooMany("numbers of servers", u32::MAX as usize))?;
         let mut server = Server {
             id,
             name: name.to_owned(),
@@ -262,7 +262,7 @@ impl Registry<'_> {
     /// be sent elsewhere and was not entered again ([`Registry::entering`]).
     pub fn change_server<E: From<Error>>(
         &self,
-        id: u32,
+        id: ServerId,
         action: &str,
         change: impl FnOnce(&mut Server) -> Result<(), E>,
     ) -> Result<Server, E> {
@@ -292,7 +292,7 @@ impl Registry<'_> {
     /// come with the same one, one gets in. `None` when it is not this server's, or out of date.
     pub fn enroll<E: From<Error>>(
         &self,
-        id: u32,
+        id: ServerId,
         hash: &str,
         now_ms: u64,
         change: impl FnOnce(&mut Server) -> Result<(), E>,
@@ -307,7 +307,7 @@ impl Registry<'_> {
 
     /// Removes a server. It keeps its history, until retention takes it, unless that is to be
     /// purged: points, totals, reports, markers, all that only this server has.
-    pub fn remove_server(&self, id: u32, now_ms: u64, purge: bool) -> Result<(), Error> {
+    pub fn remove_server(&self, id: ServerId, now_ms: u64, purge: bool) -> Result<(), Error> {
         let mut keeper = self.inner.keeper.lock();
         let mut work = self.change();
         let before = self.server(id)?.filter(|server| purge || !server.is_removed());
@@ -336,7 +336,7 @@ impl Registry<'_> {
     }
 
     /// Remembers what was last heard of a server. Not synced: it may be lost, and is heard anew.
-    pub fn put_seen(&self, server_id: u32, seen: &Value) -> Result<(), Error> {
+    pub fn put_seen(&self, server_id: ServerId, seen: &Value) -> Result<(), Error> {
         let _alone = self.inner.writer.lock();
         if self.server(server_id)?.is_none_or(|server| server.is_removed()) {
             return Ok(());
@@ -348,10 +348,10 @@ impl Registry<'_> {
     }
 
     /// What was last heard of each server, as it was given.
-    pub fn seen(&self) -> Result<Vec<(u32, Value)>, Error> {
+    pub fn seen(&self) -> Result<Vec<(ServerId, Value)>, Error> {
         let mut found = Vec::new();
         all(&self.inner.database, SEEN, |key, value| {
-            let id = key.get(SEEN.len()..).and_then(|id| key::u32_at(id, 0)).ok_or_else(|| Error::damaged("seen", key))?;
+            let id = key.get(SEEN.len()..).and_then(|id| key::server_at(id, 0)).ok_or_else(|| Error::damaged("seen", key))?;
             found.push((id, super::parse(key, value)?));
             Ok(())
         })?;
@@ -375,17 +375,17 @@ impl Registry<'_> {
 }
 
 /// The ids of all servers.
-pub(crate) fn server_ids(database: &Database) -> Result<Vec<u32>, Error> {
+pub(crate) fn server_ids(database: &Database) -> Result<Vec<ServerId>, Error> {
     let mut ids = Vec::new();
     all(database, SERVERS, |key, _| {
-        ids.extend(key.get(SERVERS.len()..).and_then(|id| key::u32_at(id, 0)));
+        ids.extend(key.get(SERVERS.len()..).and_then(|id| key::server_at(id, 0)));
         Ok(())
     })?;
     Ok(ids)
 }
 
 /// Servers that were removed, and when, Unix milliseconds.
-pub(crate) fn removed(database: &Database) -> Result<Vec<(u32, u64)>, Error> {
+pub(crate) fn removed(database: &Database) -> Result<Vec<(ServerId, u64)>, Error> {
     let mut found = Vec::new();
     all(database, SERVERS, |key, value| {
         let server: Server = super::parse(key, value)?;
@@ -399,10 +399,10 @@ pub(super) fn title(server: &Server) -> String {
     format!("server {}, {:?}", server.id, server.name)
 }
 
-pub(crate) fn server_key(id: u32) -> Vec<u8> {
+pub(crate) fn server_key(id: ServerId) -> Vec<u8> {
     [SERVERS, &id.to_be_bytes()[..]].concat()
 }
 
-fn seen_key(id: u32) -> Vec<u8> {
+fn seen_key(id: ServerId) -> Vec<u8> {
     [SEEN, &id.to_be_bytes()[..]].concat()
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use zonepulse_dns::{MessageKind, RecordType};
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 
 const NOW_S: u64 = 1_700_000_000 / 3600 * 3600;
 
@@ -45,11 +45,11 @@ fn user(name: &str, administrator: bool) -> User {
 /// One request for each name, in the interval that begins at a minute of an hour.
 fn commit(store: &Store, server_id: u32, start_s: u64, names: &[&str]) -> Result<Outcome, Error> {
     let mut write = store.begin();
-    let ids = write.record_ids(server_id, names.iter().map(|name| (*name, RecordType::A)));
+    let ids = write.record_ids(ServerId::new(server_id), names.iter().map(|name| (*name, RecordType::A)));
     let (first_ms, last_ms) = (start_s * 1000, start_s * 1000 + 500);
     let row = |record_id| IntakeRow { record_id, kind: MessageKind::REQUEST, hits: 1, first_ms, last_ms };
     let outcome = write.add(Intake {
-        identity: Identity { server_id, epoch: 1, seq: start_s },
+        identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq: start_s },
         start_s,
         interval_s: 60,
         covered_from_ms: first_ms,
@@ -67,7 +67,7 @@ fn points(store: &Store, level: Level) -> BTreeMap<u32, Vec<String>> {
     let mut found: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     let reading = Reading { level, now_s: NOW_S, last_access: true };
     let each = &mut |points: &crate::Points| {
-        let of_server = found.entry(points.server_id).or_default();
+        let of_server = found.entry(points.server_id.get()).or_default();
         for (at, start_s) in points.starts_s.iter().enumerate() {
             let (record_id, kind) = (points.record_ids[at], points.kinds[at]);
             of_server.push(format!("{start_s} {record_id} {kind:?} {} {}", points.hits[at], points.last_ms[at]));
@@ -81,7 +81,7 @@ fn points(store: &Store, level: Level) -> BTreeMap<u32, Vec<String>> {
 
 fn totals(store: &Store) -> BTreeMap<u32, Vec<String>> {
     let mut found: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    store.totals(None, &mut |total| found.entry(total.server_id).or_default().push(format!("{total:?}")));
+    store.totals(None, &mut |total| found.entry(total.server_id.get()).or_default().push(format!("{total:?}")));
     found
 }
 
@@ -112,11 +112,11 @@ fn servers_and_users_of_earlier_versions_are_read() {
 #[test]
 fn a_number_is_never_used_again() {
     let (dir, store) = store();
-    let add = |store: &Store, name: &str| store.registry().add_server(name, false, None, 0).unwrap().id;
+    let add = |store: &Store, name: &str| store.registry().add_server(name, false, None, 0).unwrap().id.get();
     assert_eq!((add(&store, "a"), add(&store, "b")), (1, 2));
-    store.registry().remove_server(2, 5, true).unwrap();
+    store.registry().remove_server(ServerId::new(2), 5, true).unwrap();
     assert_eq!(add(&store, "b"), 3);
-    store.registry().remove_server(3, 5, true).unwrap();
+    store.registry().remove_server(ServerId::new(3), 5, true).unwrap();
     drop(store);
     assert_eq!(add(&open(dir.path()), "b"), 4);
 }
@@ -126,9 +126,9 @@ fn a_name_is_free_again_when_its_server_is_removed() {
     let (_dir, store) = store();
     store.registry().add_server("a", false, Some("secret".to_owned()), 0).unwrap();
     assert!(matches!(store.registry().add_server("a", false, None, 0), Err(Error::NameTaken(_))));
-    store.registry().remove_server(1, 5, false).unwrap();
-    assert_eq!(store.registry().add_server("a", false, None, 0).unwrap().id, 2);
-    let removed = store.registry().server(1).unwrap().unwrap();
+    store.registry().remove_server(ServerId::new(1), 5, false).unwrap();
+    assert_eq!(store.registry().add_server("a", false, None, 0).unwrap().id, ServerId::new(2));
+    let removed = store.registry().server(ServerId::new(1)).unwrap().unwrap();
     assert_eq!((removed.removed_ms, removed.token_hash.as_deref()), (Some(5), None));
     let change = store.registry().put_server(&removed);
     assert!(matches!(change, Err(Error::Missing("server", _))), "{change:?}");
@@ -142,13 +142,13 @@ fn no_two_servers_or_users_look_the_same() {
     registry.add_server("ns2", false, None, 0).unwrap();
     for name in ["NS1", "ns\u{a0}1", "ns1\u{200b}", "\u{ff4e}s1"] {
         assert!(registry.add_server(name, false, None, 0).is_err(), "{name:?}");
-        let renamed = registry.change_server(2, "x", |server| {
+        let renamed = registry.change_server(ServerId::new(2), "x", |server| {
             server.name = name.to_owned();
             Ok::<_, Error>(())
         });
         assert!(renamed.is_err(), "{name:?}");
     }
-    let renamed = registry.change_server(1, "x", |server| {
+    let renamed = registry.change_server(ServerId::new(1), "x", |server| {
         server.name = "NS1".to_owned();
         Ok::<_, Error>(())
     });
@@ -166,7 +166,7 @@ fn what_earlier_versions_called_servers_and_users_stays() {
     for (id, name) in [(1, "ns1"), (2, "NS1"), (3, "ns\u{200b}1")] {
         let server =
             json!({"id": id, "name": name, "sample": false, "token_hash": "x", "created_ms": 5, "address": "192.0.2.1:53"});
-        batch.put(server_key(id), server.to_string());
+        batch.put(server_key(ServerId::new(id)), server.to_string());
     }
     for name in ["ann", "Ann", "an\u{200b}n"] {
         let tokens = json!([{"id": 1, "name": "a\u{200b}", "hash": "h", "created_ms": 5}]);
@@ -175,7 +175,7 @@ fn what_earlier_versions_called_servers_and_users_stays() {
     }
     store.inner.database.write(batch, true).unwrap();
     let registry = store.registry();
-    for id in 1..=3 {
+    for id in [1, 2, 3].map(ServerId::new) {
         let changed = registry.change_server(id, "x", |server| {
             server.notes = "old".to_owned();
             Ok::<_, Error>(())
@@ -212,7 +212,7 @@ fn the_version_rises_with_every_change_of_a_setting_and_with_nothing_else() {
     assert_eq!(version(), 1);
     let set = |change: fn(&mut Server)| {
         registry
-            .change_server(1, "x", |server| {
+            .change_server(ServerId::new(1), "x", |server| {
                 change(server);
                 Ok::<_, Error>(())
             })
@@ -230,8 +230,8 @@ fn the_version_rises_with_every_change_of_a_setting_and_with_nothing_else() {
     assert_eq!(version(), 2);
     drop(store);
     let store = open(dir.path());
-    assert_eq!(store.registry().effective_settings(1).unwrap().dns_interval_s, 15);
-    assert_eq!(store.registry().effective_settings(2).unwrap().dns_interval_s, 30);
+    assert_eq!(store.registry().effective_settings(ServerId::new(1)).unwrap().dns_interval_s, 15);
+    assert_eq!(store.registry().effective_settings(ServerId::new(2)).unwrap().dns_interval_s, 30);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn settings_that_cannot_hold_leave_everything_as_it_was() {
     };
     registry.change_global(broker).unwrap();
     // Alone it could be, together it cannot.
-    let server = registry.change_server(1, "x", |server| {
+    let server = registry.change_server(ServerId::new(1), "x", |server| {
         server.overrides.rabbitmq_address = Some(String::new());
         Ok::<_, Error>(())
     });
@@ -260,7 +260,7 @@ fn settings_that_cannot_hold_leave_everything_as_it_was() {
     assert_eq!(setting, "pull_url");
     assert!(reason.contains("server 1, \"a\""), "{reason}");
     assert_eq!(registry.global().unwrap().version, 1);
-    assert_eq!(registry.effective_settings(1).unwrap().communication, zonepulse_model::Communication::Rabbitmq);
+    assert_eq!(registry.effective_settings(ServerId::new(1)).unwrap().communication, zonepulse_model::Communication::Rabbitmq);
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_global_retention_is_in_force_at_once_and_a_servers_own_wins_field_by_field(
     let registry = store.registry();
     registry.add_server("a", false, None, 0).unwrap();
     registry
-        .change_server(1, "x", |server| {
+        .change_server(ServerId::new(1), "x", |server| {
             server.overrides.raw_retention_minutes = Some(9);
             Ok::<_, Error>(())
         })
@@ -280,15 +280,15 @@ fn a_global_retention_is_in_force_at_once_and_a_servers_own_wins_field_by_field(
             Ok(())
         })
         .unwrap();
-    assert_eq!(store.retention(1), Retention { raw_minutes: 9, aggregated_days: 3 });
-    assert_eq!(store.retention(2), Retention { raw_minutes: 1440, aggregated_days: 3 });
+    assert_eq!(store.retention(ServerId::new(1)), Retention { raw_minutes: 9, aggregated_days: 3 });
+    assert_eq!(store.retention(ServerId::new(2)), Retention { raw_minutes: 1440, aggregated_days: 3 });
     registry
         .change_global(|over| -> Result<(), Error> {
             *over = SettingsOverride::default();
             Ok(())
         })
         .unwrap();
-    assert_eq!(store.retention(2), Retention::default());
+    assert_eq!(store.retention(ServerId::new(2)), Retention::default());
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn an_enrolment_token_is_worth_one_enrolment_until_it_expires() {
         })
         .unwrap();
     let enroll = |hash: &str, now_ms| {
-        let enrolled = registry.enroll(1, hash, now_ms, |server| {
+        let enrolled = registry.enroll(ServerId::new(1), hash, now_ms, |server| {
             server.token_hash = Some("t".to_owned());
             Ok::<_, Error>(())
         });
@@ -311,10 +311,10 @@ fn an_enrolment_token_is_worth_one_enrolment_until_it_expires() {
     };
     assert!(!enroll("h", 100), "expired");
     assert!(!enroll("other", 99));
-    assert_eq!(registry.server(1).unwrap().unwrap().token_hash, None);
+    assert_eq!(registry.server(ServerId::new(1)).unwrap().unwrap().token_hash, None);
     assert!(enroll("h", 99));
     assert!(!enroll("h", 99), "spent");
-    assert_eq!(registry.server(1).unwrap().unwrap().token_hash.as_deref(), Some("t"));
+    assert_eq!(registry.server(ServerId::new(1)).unwrap().unwrap().token_hash.as_deref(), Some("t"));
 }
 
 #[test]
@@ -356,9 +356,9 @@ fn every_change_raises_the_generation() {
         })
         .unwrap();
     raised("a setting");
-    registry.remove_server(1, 1, false).unwrap();
+    registry.remove_server(ServerId::new(1), 1, false).unwrap();
     raised("a removal");
-    registry.remove_server(1, 1, true).unwrap();
+    registry.remove_server(ServerId::new(1), 1, true).unwrap();
     raised("a purge");
 }
 
@@ -370,7 +370,7 @@ fn who_changed_what_is_kept_and_the_oldest_goes() {
     let by = |store: &Store, n: u64, notes: String| {
         let registry = store.registry().by(ann(n));
         registry
-            .change_server(1, "server.change", |server| {
+            .change_server(ServerId::new(1), "server.change", |server| {
                 server.notes = notes;
                 Ok::<_, Error>(())
             })
@@ -420,14 +420,14 @@ fn purging_takes_all_of_one_server_and_nothing_of_the_others() {
     let of_totals = expect(&totals(&store));
     let records = store.statistics().records;
 
-    store.registry().by(ann(2)).remove_server(2, NOW_S * 1000, true).unwrap();
+    store.registry().by(ann(2)).remove_server(ServerId::new(2), NOW_S * 1000, true).unwrap();
     let holds = |store: &Store| {
         for (level, expected) in &levels {
             assert_eq!(points(store, *level), *expected, "{level:?}");
         }
         assert_eq!(totals(store), of_totals);
         assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
-        assert_eq!(store.registry().server(2).unwrap(), None);
+        assert_eq!(store.registry().server(ServerId::new(2)).unwrap(), None);
     };
     holds(&store);
     assert_eq!(store.check().unwrap().reports, 12);
@@ -448,17 +448,17 @@ fn a_removed_server_keeps_its_history_until_retention_takes_it() {
     let (_dir, store) = store();
     store.registry().add_server("a", false, None, 0).unwrap();
     commit(&store, 1, NOW_S - 3600, &["a."]).unwrap();
-    store.registry().remove_server(1, NOW_S * 1000, false).unwrap();
+    store.registry().remove_server(ServerId::new(1), NOW_S * 1000, false).unwrap();
     let late = commit(&store, 1, NOW_S - 60, &["b."]);
     assert!(matches!(late, Err(Error::Missing("server", _))), "what is on its way is refused: {late:?}");
     settle(&store, NOW_S + 60);
     assert_eq!(points(&store, Level::Raw)[&1].len(), 1);
     let day_s = 86_400;
     settle(&store, NOW_S + 30 * day_s);
-    assert!(store.registry().server(1).unwrap().is_some() && totals(&store).contains_key(&1));
+    assert!(store.registry().server(ServerId::new(1)).unwrap().is_some() && totals(&store).contains_key(&1));
     let steps = settle(&store, NOW_S + 30 * day_s + 61);
     assert!(steps.contains(&Step::Purged { servers: 1 }), "{steps:?}");
-    assert_eq!((store.registry().server(1).unwrap(), totals(&store).len()), (None, 0));
+    assert_eq!((store.registry().server(ServerId::new(1)).unwrap(), totals(&store).len()), (None, 0));
     assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
 }
 
@@ -466,13 +466,13 @@ fn a_removed_server_keeps_its_history_until_retention_takes_it() {
 fn what_was_heard_last_survives_a_restart_and_goes_with_its_server() {
     let (dir, store) = store();
     store.registry().add_server("a", false, None, 0).unwrap();
-    store.registry().put_seen(1, &json!({"state": "running"})).unwrap();
-    store.registry().put_seen(9, &json!({})).unwrap();
+    store.registry().put_seen(ServerId::new(1), &json!({"state": "running"})).unwrap();
+    store.registry().put_seen(ServerId::new(9), &json!({})).unwrap();
     drop(store);
     let store = open(dir.path());
-    assert_eq!(store.registry().seen().unwrap(), [(1, json!({"state": "running"}))]);
-    store.registry().remove_server(1, 1, false).unwrap();
-    store.registry().put_seen(1, &json!({})).unwrap();
+    assert_eq!(store.registry().seen().unwrap(), [(ServerId::new(1), json!({"state": "running"}))]);
+    store.registry().remove_server(ServerId::new(1), 1, false).unwrap();
+    store.registry().put_seen(ServerId::new(1), &json!({})).unwrap();
     assert_eq!(store.registry().seen().unwrap(), []);
 }
 
@@ -484,7 +484,7 @@ fn a_new_name_of_digits_only_is_refused() {
     for name in ["1", "007", "\u{ff11}"] {
         let error = registry.add_server(name, false, None, 0).unwrap_err().to_string();
         assert!(error.contains("digits only"), "{error}");
-        let renamed = registry.change_server(1, "x", |server| {
+        let renamed = registry.change_server(ServerId::new(1), "x", |server| {
             server.name = name.to_owned();
             Ok::<_, Error>(())
         });
@@ -501,9 +501,9 @@ fn a_name_of_digits_only_that_is_there_stays() {
     let registry = store.registry();
     let server = registry.add_server("ns1", false, None, 0).unwrap();
     let mut earlier = registry.change();
-    earlier.put(&server_key(1), &Server { name: "7".to_owned(), ..server }).unwrap();
+    earlier.put(&server_key(ServerId::new(1)), &Server { name: "7".to_owned(), ..server }).unwrap();
     earlier.commit().unwrap();
-    let changed = registry.change_server(1, "x", |server| {
+    let changed = registry.change_server(ServerId::new(1), "x", |server| {
         server.notes = "a note".to_owned();
         Ok::<_, Error>(())
     });

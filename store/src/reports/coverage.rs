@@ -6,7 +6,7 @@ use crate::database::key;
 use crate::{Error, Level, Store};
 use std::ops::ControlFlow;
 use zonepulse_codec::Malformed;
-use zonepulse_model::Identity;
+use zonepulse_model::{IdSet, Identity, ServerId};
 
 impl Store {
     /// The reports on intervals that start in `from_s..until_s`, by server, then start, and with them
@@ -14,7 +14,7 @@ impl Store {
     /// tells of it, of whichever kind it is. What has expired at this time, Unix seconds, is not there: reports are kept as long as roll-ups.
     pub fn coverage(
         &self,
-        servers: Option<&[u32]>,
+        servers: Option<&IdSet<ServerId>>,
         from_s: u64,
         until_s: u64,
         now_s: u64,
@@ -31,7 +31,7 @@ impl Store {
 
     fn reports(
         &self,
-        servers: Option<&[u32]>,
+        servers: Option<&IdSet<ServerId>>,
         from_s: u64,
         until_s: u64,
         now_s: u64,
@@ -41,7 +41,7 @@ impl Store {
             let expiry = self.inner.expiry.read();
             (self.inner.database.iterator(key::REPORTS), expiry.clone())
         };
-        let mut next_server = servers.map_or(Some(0), |servers| servers.iter().copied().min());
+        let mut next_server = servers.map_or(Some(ServerId::MIN), |servers| servers.first().copied());
         while let Some(server) = next_server {
             let from_s = from_s.max(expiry.kept_from_s(server, Level::H1, now_s));
             iterator.seek(key::report_prefix(server, from_s));
@@ -49,7 +49,7 @@ impl Store {
             let (identity, start_s) = key::parse_report(found).ok_or_else(|| Error::damaged("report", found))?;
             if identity.server_id != server {
                 // Nothing of this server: go on at the next one that is asked for.
-                next_server = following(servers, server + 1, identity.server_id);
+                next_server = server.next().and_then(|next| following(servers, next, identity.server_id));
                 continue;
             }
             let mut start_s = start_s;
@@ -65,7 +65,7 @@ impl Store {
                 }
                 iterator.next();
             }
-            next_server = server.checked_add(1).and_then(|next| following(servers, next, next));
+            next_server = server.next().and_then(|next| following(servers, next, next));
         }
         Ok(iterator.status()?)
     }

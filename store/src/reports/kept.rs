@@ -13,6 +13,7 @@ use rocksdb::DBRawIterator;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use zonepulse_codec::Malformed;
+use zonepulse_model::{IdSet, ServerId};
 
 const HOUR_S: u64 = 3600;
 /// What is kept counts one for each hour of a server, and one for each report, or reports in one: about 100 bytes each.
@@ -22,13 +23,13 @@ const MOST_KEPT: usize = if cfg!(test) { 12 } else { 1 << 17 };
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     /// By hour and server: the newest are asked for most.
-    hours: BTreeMap<(u64, u32), Arc<[Listened]>>,
+    hours: BTreeMap<(u64, ServerId), Arc<[Listened]>>,
     size: usize,
     /// Which counter they have.
     counter: Option<u16>,
     /// Rises with every change of reports; and what it was after the last change of a server's.
     version: u64,
-    changed: BTreeMap<u32, u64>,
+    changed: BTreeMap<ServerId, u64>,
     /// Before this version nothing that was read may be kept.
     forgotten: u64,
 }
@@ -43,12 +44,12 @@ impl Kept {
         self.version
     }
 
-    fn get(&self, hour: u64, server_id: u32, counter: Option<u16>) -> Option<Arc<[Listened]>> {
+    fn get(&self, hour: u64, server_id: ServerId, counter: Option<u16>) -> Option<Arc<[Listened]>> {
         self.hours.get(&(hour, server_id)).filter(|_| self.counter == counter).cloned()
     }
 
     /// Keeps what was read, unless it may be out of date.
-    fn put(&mut self, hour: u64, server_id: u32, counter: Option<u16>, version: u64, listened: &[Listened]) {
+    fn put(&mut self, hour: u64, server_id: ServerId, counter: Option<u16>, version: u64, listened: &[Listened]) {
         let changed = self.changed.get(&server_id).copied().unwrap_or(0).max(self.forgotten);
         if self.counter != counter || version < changed {
             return;
@@ -62,14 +63,14 @@ impl Kept {
         }
     }
 
-    fn remove(&mut self, hour: u64, server_id: u32) {
+    fn remove(&mut self, hour: u64, server_id: ServerId) {
         if let Some(removed) = self.hours.remove(&(hour, server_id)) {
             self.size -= 1 + removed.len();
         }
     }
 
     /// Reports on intervals of these servers, which start at these times, Unix seconds, are on disk.
-    pub(crate) fn reported(&mut self, of: &[(u32, u64)]) {
+    pub(crate) fn reported(&mut self, of: &[(ServerId, u64)]) {
         self.version += 1;
         for (server_id, start_s) in of {
             self.changed.insert(*server_id, self.version);
@@ -102,7 +103,7 @@ impl Store {
     /// Unix seconds, is not there. Batches of metrics are none of it.
     pub fn listened(
         &self,
-        servers: Option<&[u32]>,
+        servers: Option<&IdSet<ServerId>>,
         from_s: u64,
         until_s: u64,
         now_s: u64,
@@ -116,7 +117,7 @@ impl Store {
             (self.inner.database.iterator(key::REPORTS), expiry.clone())
         };
         let mut reading = Reading { store: self, iterator, counter, found: Vec::new() };
-        let mut next_server = servers.map_or(Some(0), |servers| servers.iter().copied().min());
+        let mut next_server = servers.map_or(Some(ServerId::MIN), |servers| servers.first().copied());
         while let Some(server_id) = next_server {
             let from_s = from_s.max(expiry.kept_from_s(server_id, Level::H1, now_s));
             reading.iterator.seek(key::report_prefix(server_id, from_s));
@@ -124,13 +125,13 @@ impl Store {
             let (identity, start_s) = key::parse_report(found).ok_or_else(|| Error::damaged("report", found))?;
             if identity.server_id != server_id {
                 // Nothing of this server: go on at the next one that is asked for.
-                next_server = following(servers, server_id + 1, identity.server_id);
+                next_server = server_id.next().and_then(|next| following(servers, next, identity.server_id));
                 continue;
             }
             // Hours without a report at the beginning are not worth a look.
             let begin_s = from_s.max(start_s - start_s % HOUR_S);
             reading.server(server_id, begin_s, until_s, now_s, version, each)?;
-            next_server = server_id.checked_add(1).and_then(|next| following(servers, next, next));
+            next_server = server_id.next().and_then(|next| following(servers, next, next));
         }
         Ok(reading.iterator.status()?)
     }
@@ -139,7 +140,7 @@ impl Store {
 impl Reading<'_> {
     fn server(
         &mut self,
-        server_id: u32,
+        server_id: ServerId,
         begin_s: u64,
         until_s: u64,
         now_s: u64,
@@ -174,7 +175,7 @@ impl Reading<'_> {
     }
 
     /// Reads the server's reports on intervals that start before this time, from where the iterator stands.
-    fn stretch(&mut self, server_id: u32, end_s: u64) -> Result<(), Error> {
+    fn stretch(&mut self, server_id: ServerId, end_s: u64) -> Result<(), Error> {
         self.found.clear();
         while let Some((key, value)) = self.iterator.item() {
             let (identity, start_s) = key::parse_report(key).ok_or_else(|| Error::damaged("report", key))?;
@@ -219,7 +220,7 @@ mod tests {
     fn commit(store: &Store, seq: u64, (server_id, minute, (from_s, until_s), blind): Told) {
         let mut write = store.begin();
         let intake = Intake {
-            identity: Identity { server_id, epoch: 1, seq },
+            identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq },
             start_s: minute * 60,
             interval_s: 60,
             covered_from_ms: (minute * 60 + from_s) * 1000,
@@ -233,9 +234,9 @@ mod tests {
     }
 
     /// Each interval by itself: server, start, when the probe listened, and the counter.
-    type Interval = (u32, u64, u64, u64, u64);
+    type Interval = (ServerId, u64, u64, u64, u64);
 
-    fn told(store: &Store, servers: Option<&[u32]>, from_s: u64, until_s: u64, now_s: u64) -> Vec<Interval> {
+    fn told(store: &Store, servers: Option<&IdSet<ServerId>>, from_s: u64, until_s: u64, now_s: u64) -> Vec<Interval> {
         let mut found = Vec::new();
         let each = &mut |listened: &Listened| {
             let Listened { server_id, start_s, end_s, interval_s, covered_from_ms, covered_until_ms, counted, .. } = *listened;
@@ -251,7 +252,7 @@ mod tests {
         found
     }
 
-    fn reported(store: &Store, servers: Option<&[u32]>, from_s: u64, until_s: u64, now_s: u64) -> Vec<Interval> {
+    fn reported(store: &Store, servers: Option<&IdSet<ServerId>>, from_s: u64, until_s: u64, now_s: u64) -> Vec<Interval> {
         let mut found = Vec::new();
         let each = &mut |report: &crate::Report| {
             let counted = report.counters.iter().find(|(number, _)| *number == COUNTER).map_or(0, |(_, value)| *value);
@@ -286,14 +287,14 @@ mod tests {
     fn what_was_read_before_a_report_came_is_not_kept() {
         let mut kept = Kept::default();
         let version = kept.version(None);
-        kept.reported(&[(1, 0)]);
-        kept.put(0, 1, None, version, &[]);
-        kept.put(0, 2, None, version, &[]);
-        assert!(kept.get(0, 1, None).is_none());
-        assert!(kept.get(0, 2, None).is_some(), "nothing was reported of this server");
+        kept.reported(&[(ServerId::new(1), 0)]);
+        kept.put(0, ServerId::new(1), None, version, &[]);
+        kept.put(0, ServerId::new(2), None, version, &[]);
+        assert!(kept.get(0, ServerId::new(1), None).is_none());
+        assert!(kept.get(0, ServerId::new(2), None).is_some(), "nothing was reported of this server");
         kept.forget();
-        kept.put(0, 3, None, version, &[]);
-        assert!(kept.get(0, 2, None).is_none() && kept.get(0, 3, None).is_none());
+        kept.put(0, ServerId::new(3), None, version, &[]);
+        assert!(kept.get(0, ServerId::new(2), None).is_none() && kept.get(0, ServerId::new(3), None).is_none());
     }
 
     #[test]
@@ -301,10 +302,10 @@ mod tests {
         let mut kept = Kept::default();
         let version = kept.version(None);
         for hour in (0..2 * MOST_KEPT as u64).rev() {
-            kept.put(hour, 1, None, version, &[]);
+            kept.put(hour, ServerId::new(1), None, version, &[]);
         }
         assert_eq!((kept.hours.len(), kept.size), (MOST_KEPT, MOST_KEPT));
-        assert!(kept.get(2 * MOST_KEPT as u64 - 1, 1, None).is_some());
+        assert!(kept.get(2 * MOST_KEPT as u64 - 1, ServerId::new(1), None).is_some());
     }
 
     fn any_told() -> impl Strategy<Value = Told> {
@@ -325,7 +326,8 @@ mod tests {
                     seq += 1;
                 }
                 for (a, b, now_s, all) in questions.into_iter().chain([(0, 5 * 3600, NOW_S, true)]) {
-                    let servers = if all { None } else { Some(&[1u32, 3][..]) };
+                    let some = IdSet::from([1, 3].map(ServerId::new));
+                    let servers = if all { None } else { Some(&some) };
                     let (from_s, until_s) = (a.min(b) / 60 * 60, a.max(b));
                     prop_assert_eq!(told(&store, servers, from_s, until_s, now_s), reported(&store, servers, from_s, until_s, now_s));
                 }

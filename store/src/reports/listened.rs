@@ -1,10 +1,12 @@
 //! When a probe listened.
 
+use zonepulse_model::ServerId;
+
 /// When a probe listened: a report without what nobody asked for, or several that continue one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listened {
     /// The server.
-    pub server_id: u32,
+    pub server_id: ServerId,
     /// Start of the interval, or of the first of several, Unix seconds.
     pub start_s: u64,
     /// End of the interval, or of the last of several, Unix seconds.

@@ -5,7 +5,7 @@
 use super::listened::Listened;
 use crate::intake::Intake;
 use zonepulse_codec::{Malformed, Reader, put};
-use zonepulse_model::{Evicted, Identity};
+use zonepulse_model::{Evicted, Identity, ServerId};
 
 const VERSION: u8 = 1;
 const SYSTEM_VERSION: u8 = 2;
@@ -14,7 +14,7 @@ const SYSTEM_VERSION: u8 = 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The server.
-    pub server_id: u32,
+    pub server_id: ServerId,
     /// The run of its probe.
     pub epoch: u64,
     /// The number of the batch in that run.
@@ -135,7 +135,7 @@ impl Report {
     }
 
     /// What a value says of when the probe listened. Nothing is allocated: a question may look at a million of them.
-    pub(crate) fn listened(server_id: u32, start_s: u64, value: &[u8], counter: Option<u16>) -> Result<Listened, Malformed> {
+    pub(crate) fn listened(server_id: ServerId, start_s: u64, value: &[u8], counter: Option<u16>) -> Result<Listened, Malformed> {
         let (interval_s, mut reader) = Self::begin(value)?;
         let (covered_from_ms, covered_until_ms) = covered(start_s, &mut reader)?;
         let hits = reader.number("hits")?;
@@ -196,6 +196,7 @@ mod tests {
     use proptest::prelude::*;
     use zonepulse_dns::MessageKind;
     use zonepulse_fixtures::extremes::{from_one_to, up_to};
+    use zonepulse_model::RecordId;
 
     #[test]
     fn version_2_of_a_report_stays_as_it_is_byte_for_byte() {
@@ -207,7 +208,7 @@ mod tests {
         assert_eq!(SystemReport::decode(&whole.encode()), Ok(whole));
         assert!(
             SystemReport::is(&report.encode())
-                && Report::decode(&Identity { server_id: 1, epoch: 1, seq: 1 }, 0, &report.encode()).is_err()
+                && Report::decode(&Identity { server_id: ServerId::new(1), epoch: 1, seq: 1 }, 0, &report.encode()).is_err()
         );
     }
 
@@ -224,9 +225,15 @@ mod tests {
         let of = (up_to((1 << 40) / 300 - 1), covered, counters, any_evicted(), rows);
         of.prop_map(|(at, (a, b), counters, evicted, rows)| {
             let (start_s, start_ms) = (at * 300, at * 300_000);
-            let row = |hits| IntakeRow { record_id: 0, kind: MessageKind::REQUEST, hits, first_ms: start_ms, last_ms: start_ms };
+            let row = |hits| IntakeRow {
+                record_id: RecordId::OTHER,
+                kind: MessageKind::REQUEST,
+                hits,
+                first_ms: start_ms,
+                last_ms: start_ms,
+            };
             Intake {
-                identity: Identity { server_id: 1, epoch: u64::MAX, seq: u64::MAX },
+                identity: Identity { server_id: ServerId::new(1), epoch: u64::MAX, seq: u64::MAX },
                 start_s,
                 interval_s: 300,
                 covered_from_ms: start_ms + a.min(b),
@@ -248,11 +255,11 @@ mod tests {
             prop_assert_eq!((report.covered_from_ms, report.covered_until_ms), (intake.covered_from_ms, intake.covered_until_ms));
             // The short form says the same of any counter.
             for counter in intake.counters.iter().map(|(number, _)| *number).chain([0, 66, u16::MAX]) {
-                let listened = Report::listened(1, intake.start_s, &Report::encode(&intake), Some(counter)).unwrap();
+                let listened = Report::listened(ServerId::new(1), intake.start_s, &Report::encode(&intake), Some(counter)).unwrap();
                 let counted = report.counters.iter().find(|(number, _)| *number == counter).map_or(0, |(_, value)| *value);
                 let Report { interval_s, covered_from_ms, covered_until_ms, hits, .. } = report;
                 let (start_s, end_s) = (intake.start_s, intake.start_s + u64::from(interval_s));
-                let expected = Listened { server_id: 1, start_s, end_s, interval_s, covered_from_ms, covered_until_ms, hits, counted };
+                let expected = Listened { server_id: ServerId::new(1), start_s, end_s, interval_s, covered_from_ms, covered_until_ms, hits, counted };
                 prop_assert_eq!(listened, expected);
             }
             prop_assert_eq!((report.counters, report.evicted, report.start_s), (intake.counters, intake.evicted, intake.start_s));
@@ -267,10 +274,10 @@ mod tests {
         #[test]
         fn bytes_of_any_kind_never_panic(version in 0..4u8, bytes in prop::collection::vec(any::<u8>(), 0..60), start_s in up_to(u64::MAX)) {
             let value = [&[version][..], &bytes].concat();
-            let _ = Report::decode(&Identity { server_id: 1, epoch: 1, seq: 1 }, start_s, &value);
-            let _ = Report::listened(1, start_s, &value, Some(66));
+            let _ = Report::decode(&Identity { server_id: ServerId::new(1), epoch: 1, seq: 1 }, start_s, &value);
+            let _ = Report::listened(ServerId::new(1), start_s, &value, Some(66));
             if let Ok(report) = SystemReport::decode(&value) {
-                let _ = report.of_loss(&Identity { server_id: 1, epoch: 1, seq: 1 }, start_s);
+                let _ = report.of_loss(&Identity { server_id: ServerId::new(1), epoch: 1, seq: 1 }, start_s);
             }
         }
     }

@@ -4,13 +4,14 @@ use crate::Level;
 use crate::system::bucket::{Bucket, greatest};
 use crate::system::value::{self, Buckets, Decoder, Raw, RolledUp, Values};
 use zonepulse_codec::Malformed;
+use zonepulse_model::SeriesId;
 
 /// Adds the wanted points of a value whose series are numbered from `first` on.
 pub(crate) fn read_raw(
     decoder: &mut Decoder,
     value: &[u8],
     first: u32,
-    wants: &dyn Fn(u32) -> bool,
+    wants: &dyn Fn(SeriesId) -> bool,
     found: &mut Raw,
 ) -> Result<(), Malformed> {
     let mut list = value::list(value, first)?;
@@ -27,7 +28,7 @@ pub(crate) fn read_rolled_up(
     decoder: &mut Decoder,
     value: &[u8],
     first: u32,
-    wants: &dyn Fn(u32) -> bool,
+    wants: &dyn Fn(SeriesId) -> bool,
     found: &mut RolledUp,
 ) -> Result<(), Malformed> {
     let mut list = value::list(value, first)?;

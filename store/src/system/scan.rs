@@ -1,28 +1,30 @@
 //! The walk through sealed and open metrics together, by hour, server and series.
 
 use crate::database::key;
+use crate::engine::METRICS;
 use crate::engine::course::{Course, Here, Route};
-use crate::engine::{METRICS, Pair};
 use crate::system::bucket::Bucket;
 use crate::system::points::{merge, read_raw, read_rolled_up, roll_up};
 use crate::system::value::GROUP;
-use crate::system::value::{self, Decoder, Part, Raw, RolledUp};
+use crate::system::value::{self, Decoder, Part, Place, Raw, RolledUp};
+use crate::waiting::Pair;
 use crate::{Error, Inner, Level, Store};
 use rocksdb::DBRawIterator;
 use std::ops::ControlFlow;
 use zonepulse_codec::Malformed;
+use zonepulse_model::{IdSet, SeriesId, ServerId};
 
 /// Which metrics a question is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SystemSelection {
-    /// Servers, in any order; all without it.
-    pub servers: Option<Vec<u32>>,
+    /// Servers; all without it.
+    pub servers: Option<IdSet<ServerId>>,
     /// The first start of a slot or bucket, Unix seconds.
     pub from_s: u64,
     /// The first start after it.
     pub until_s: u64,
-    /// Series, rising; all without it.
-    pub series: Option<Vec<u32>>,
+    /// Series; all without it.
+    pub series: Option<IdSet<SeriesId>>,
 }
 
 impl SystemSelection {
@@ -31,15 +33,15 @@ impl SystemSelection {
         SystemSelection { servers: None, from_s: 0, until_s: u64::MAX, series: None }
     }
 
-    fn has_series(&self, series_id: u32) -> bool {
-        self.series.as_ref().is_none_or(|series| series.binary_search(&series_id).is_ok())
+    fn has_series(&self, series_id: SeriesId) -> bool {
+        self.series.as_ref().is_none_or(|series| series.has(series_id))
     }
 
     /// The first group from `group` on of which something is asked for.
     fn group_from(&self, group: u32) -> Option<u32> {
         let Some(series) = &self.series else { return Some(group) };
-        let at = series.partition_point(|series| series / GROUP < group);
-        series.get(at).map(|series| series / GROUP)
+        let at = series.partition_point(|series_id| series_id.get() / GROUP < group);
+        series.get(at).map(|series_id| series_id.get() / GROUP)
     }
 }
 
@@ -47,9 +49,9 @@ impl SystemSelection {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SystemPoints {
     /// The server.
-    pub server_id: u32,
+    pub server_id: ServerId,
     /// The series.
-    pub series_id: u32,
+    pub series_id: SeriesId,
     /// Length of the slots or buckets, seconds.
     pub interval_s: u32,
     /// When they start, Unix seconds.
@@ -87,9 +89,10 @@ impl Store {
 type Each<'e> = &'e mut dyn FnMut(&SystemPoints) -> ControlFlow<()>;
 
 fn walk(inner: &Inner, level: Level, now_s: u64, selection: &SystemSelection, values: bool, each: Each<'_>) -> Result<(), Error> {
-    if selection.from_s >= selection.until_s
-        || [&selection.servers, &selection.series].iter().any(|ids| ids.as_ref().is_some_and(Vec::is_empty))
-    {
+    let is_empty = selection.from_s >= selection.until_s
+        || selection.servers.as_ref().is_some_and(|servers| servers.is_empty())
+        || selection.series.as_ref().is_some_and(|series| series.is_empty());
+    if is_empty {
         return Ok(());
     }
     let route = Route {
@@ -97,7 +100,7 @@ fn walk(inner: &Inner, level: Level, now_s: u64, selection: &SystemSelection, va
         now_s,
         from_s: selection.from_s,
         until_s: selection.until_s,
-        servers: selection.servers.as_deref(),
+        servers: selection.servers.as_ref(),
         first_group: selection.group_from(0).unwrap_or(0),
         leaps: false,
     };
@@ -283,7 +286,7 @@ fn fill(
 }
 
 impl SystemPoints {
-    fn begin(&mut self, here: &Here, (series_id, interval_s): (u32, u32)) {
+    fn begin(&mut self, here: &Here, (series_id, interval_s): Place) {
         (self.server_id, self.series_id, self.interval_s) = (here.pair.1, series_id, interval_s);
         self.starts_s.clear();
         self.values.clear();

@@ -90,7 +90,7 @@ impl sealing::Sealer for Sealer {
 fn by_group(raw: Raw) -> BTreeMap<u32, Raw> {
     let mut groups = BTreeMap::<u32, Raw>::new();
     for (place, values) in raw {
-        groups.entry(place.0 / GROUP).or_default().insert(place, values);
+        groups.entry(place.0.get() / GROUP).or_default().insert(place, values);
     }
     groups
 }

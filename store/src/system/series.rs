@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use zonepulse_codec::Malformed;
+use zonepulse_model::{SeriesId, ServerId};
 
 const VERSION_1: u8 = 1;
 const VERSION: u8 = 2;
@@ -29,8 +30,8 @@ const MAX_NUMBERS: usize = 1 << 30;
 pub(crate) struct SeriesNames {
     names: Vec<Option<Name>>,
     /// Who introduced each, by number; nobody where that is not known.
-    owners: Vec<Option<u32>>,
-    numbers: HashMap<Name, u32>,
+    owners: Vec<Option<ServerId>>,
+    numbers: HashMap<Name, SeriesId>,
     /// Which were told of since it was last looked for those that nothing is left of, by number.
     told: Vec<AtomicBool>,
 }
@@ -40,8 +41,8 @@ pub(crate) struct SeriesNames {
 pub(crate) struct Pending {
     names: Vec<Name>,
     /// Who introduces each.
-    owners: Vec<u32>,
-    numbers: HashMap<Name, u32>,
+    owners: Vec<ServerId>,
+    numbers: HashMap<Name, SeriesId>,
     /// How many each server introduces.
     pub(crate) added: Counts,
     /// Points of series that found no room in their server's share.
@@ -54,18 +55,19 @@ impl SeriesNames {
         database.visit(key::SERIES, &[], |found, value| {
             let number = key::u32_at(found, 0).filter(|number| (*number as usize) < MAX_NUMBERS);
             let (owner, name) = decode(value).map_err(|Malformed(what)| Error::damaged(what, found))?;
-            all.add(number.ok_or_else(|| Error::damaged("series", found))?, owner, name);
+            all.add(SeriesId::new(number.ok_or_else(|| Error::damaged("series", found))?), owner, name);
             Ok(true)
         })?;
         Ok(all)
     }
 
-    fn add(&mut self, number: u32, owner: Option<u32>, name: Name) {
-        self.numbers.insert(name.clone(), number);
+    fn add(&mut self, series_id: SeriesId, owner: Option<ServerId>, name: Name) {
+        let number = series_id.get() as usize;
+        self.numbers.insert(name.clone(), series_id);
         // Those between were swept.
-        self.names.resize(number as usize, None);
+        self.names.resize(number, None);
         self.names.push(Some(name));
-        self.owners.resize(number as usize, None);
+        self.owners.resize(number, None);
         self.owners.push(owner);
         self.told.resize_with(self.names.len(), || AtomicBool::new(true));
     }
@@ -80,31 +82,31 @@ impl SeriesNames {
         &self,
         pending: &mut Pending,
         shares: &Mutex<Shares>,
-        server_id: u32,
+        server_id: ServerId,
         names: impl Iterator<Item = (&'n str, &'n str)>,
         now: Instant,
-    ) -> Vec<Option<u32>> {
+    ) -> Vec<Option<SeriesId>> {
         let mut room = None;
         let number = |(metric, label): (&str, &str)| {
             let name = (metric.to_owned(), label.to_owned());
-            if let Some(number) = self.numbers.get(&name).or_else(|| pending.numbers.get(&name)) {
-                if let Some(told) = self.told.get(*number as usize) {
+            if let Some(series_id) = self.numbers.get(&name).or_else(|| pending.numbers.get(&name)) {
+                if let Some(told) = self.told.get(series_id.get() as usize) {
                     told.store(true, Ordering::Relaxed);
                 }
-                return Some(*number);
+                return Some(*series_id);
             }
             let room = room.get_or_insert_with(|| shares.lock().room(server_id, &pending.added, now));
             let number = self.names.len() + pending.names.len();
             if *room == 0 || number >= MAX_NUMBERS {
                 return None;
             }
-            let number = u32::try_from(number).ok()?;
+            let series_id = SeriesId::new(u32::try_from(number).ok()?);
             *room -= 1;
             *pending.added.entry(server_id).or_default() += 1;
             pending.owners.push(server_id);
-            pending.numbers.insert(name.clone(), number);
+            pending.numbers.insert(name.clone(), series_id);
             pending.names.push(name);
-            Some(number)
+            Some(series_id)
         };
         names.map(number).collect()
     }
@@ -112,7 +114,7 @@ impl SeriesNames {
     /// What a write made known.
     pub(crate) fn adopt(&mut self, pending: &mut Pending) {
         for (name, owner) in std::mem::take(&mut pending.names).into_iter().zip(&pending.owners) {
-            self.add(self.end() as u32, Some(*owner), name);
+            self.add(SeriesId::new(self.end() as u32), Some(*owner), name);
         }
     }
 
@@ -126,8 +128,8 @@ impl SeriesNames {
         self.names.len()
     }
 
-    pub(crate) fn get(&self, number: u32) -> Option<(&str, &str)> {
-        let (metric, label) = self.names.get(number as usize)?.as_ref()?;
+    pub(crate) fn get(&self, series_id: SeriesId) -> Option<(&str, &str)> {
+        let (metric, label) = self.names.get(series_id.get() as usize)?.as_ref()?;
         Some((metric, label))
     }
 
@@ -138,19 +140,20 @@ impl SeriesNames {
     }
 
     /// Those that are neither among these, by number, nor were told of since; the first ones.
-    pub(crate) fn not_told(&self, used: &[bool], at_most: usize) -> Vec<u32> {
-        let is_unused = |(number, told): &(u32, &AtomicBool)| {
-            let is_used = used.get(*number as usize).copied().unwrap_or(true) || told.load(Ordering::Relaxed);
-            !is_used && self.get(*number).is_some()
+    pub(crate) fn not_told(&self, used: &[bool], at_most: usize) -> Vec<SeriesId> {
+        let is_unused = |(series_id, told): &(SeriesId, &AtomicBool)| {
+            let is_used = used.get(series_id.get() as usize).copied().unwrap_or(true) || told.load(Ordering::Relaxed);
+            !is_used && self.get(*series_id).is_some()
         };
-        (0..).zip(&self.told).filter(is_unused).map(|(number, _)| number).take(at_most).collect()
+        let ids = (0..).map(SeriesId::new);
+        ids.zip(&self.told).filter(is_unused).map(|(series_id, _)| series_id).take(at_most).collect()
     }
 
     /// These have no name any more. Gives whose they were.
-    pub(crate) fn forget(&mut self, numbers: &[u32]) -> Counts {
-        let owned = count(numbers.iter().filter_map(|number| self.owners.get(*number as usize)).copied());
-        for number in numbers {
-            if let Some(name) = self.names.get_mut(*number as usize).and_then(Option::take) {
+    pub(crate) fn forget(&mut self, ids: &[SeriesId]) -> Counts {
+        let owned = count(ids.iter().filter_map(|id| self.owners.get(id.get() as usize)).copied());
+        for id in ids {
+            if let Some(name) = self.names.get_mut(id.get() as usize).and_then(Option::take) {
                 self.numbers.remove(&name);
             }
         }
@@ -159,7 +162,7 @@ impl SeriesNames {
 }
 
 /// How many are each owner's.
-fn count(owners: impl Iterator<Item = Option<u32>>) -> Counts {
+fn count(owners: impl Iterator<Item = Option<ServerId>>) -> Counts {
     let mut owned = Counts::new();
     owners.flatten().for_each(|server_id| *owned.entry(server_id).or_default() += 1);
     owned
@@ -175,14 +178,14 @@ impl Pending {
     }
 }
 
-fn encode(owner: u32, metric: &str, label: &str) -> Vec<u8> {
+fn encode(owner: ServerId, metric: &str, label: &str) -> Vec<u8> {
     [&[VERSION], &owner.to_be_bytes()[..], &[metric.len() as u8], metric.as_bytes(), label.as_bytes()].concat()
 }
 
-fn decode(value: &[u8]) -> Result<(Option<u32>, Name), Malformed> {
+fn decode(value: &[u8]) -> Result<(Option<ServerId>, Name), Malformed> {
     let (owner, length, text) = match value {
         [VERSION_1, length, text @ ..] => (None, length, text),
-        [VERSION, a, b, c, d, length, text @ ..] => (Some(u32::from_be_bytes([*a, *b, *c, *d])), length, text),
+        [VERSION, a, b, c, d, length, text @ ..] => (Some(ServerId::new(u32::from_be_bytes([*a, *b, *c, *d]))), length, text),
         _ => return Err(Malformed("series version")),
     };
     let (metric, label) = text.split_at_checked(usize::from(*length)).ok_or(Malformed("series"))?;
@@ -195,14 +198,14 @@ pub struct SeriesReader<'a>(ReadGuard<'a, SeriesNames>);
 
 impl SeriesReader<'_> {
     /// Metric and label of a series.
-    pub fn get(&self, number: u32) -> Option<(&str, &str)> {
-        self.0.get(number)
+    pub fn get(&self, series_id: SeriesId) -> Option<(&str, &str)> {
+        self.0.get(series_id)
     }
 
     /// All, in the order of their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &str, &str)> + '_ {
-        let numbers = 0..self.0.end() as u32;
-        numbers.filter_map(|number| self.get(number).map(|(metric, label)| (number, metric, label)))
+    pub fn iter(&self) -> impl Iterator<Item = (SeriesId, &str, &str)> + '_ {
+        let ids = (0..self.0.end() as u32).map(SeriesId::new);
+        ids.filter_map(|series_id| self.get(series_id).map(|(metric, label)| (series_id, metric, label)))
     }
 
     /// How many there are.
@@ -229,9 +232,9 @@ mod tests {
 
     #[test]
     fn versions_1_and_2_stay_as_they_are_byte_for_byte() {
-        assert_eq!(encode(258, "cpu", "0"), *b"\x02\0\0\x01\x02\x03cpu0");
+        assert_eq!(encode(ServerId::new(258), "cpu", "0"), *b"\x02\0\0\x01\x02\x03cpu0");
         let name = ("cpu".to_owned(), "0".to_owned());
-        assert_eq!(decode(b"\x02\0\0\x01\x02\x03cpu0"), Ok((Some(258), name.clone())));
+        assert_eq!(decode(b"\x02\0\0\x01\x02\x03cpu0"), Ok((Some(ServerId::new(258)), name.clone())));
         assert_eq!(decode(b"\x01\x03cpu0"), Ok((None, name)));
         for broken in [&b""[..], b"\x03\x03cpu0", b"\x02\0\0\x01\x02", b"\x01\x05cpu0"] {
             assert!(decode(broken).is_err(), "{broken:?}");

@@ -1,7 +1,7 @@
 use crate::system::value;
 use crate::*;
 use std::ops::ControlFlow;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, SeriesId, ServerId};
 
 const HOUR_S: u64 = 3600;
 const START_S: u64 = 490_000 * HOUR_S;
@@ -22,10 +22,10 @@ fn add(store: &Store, seq: u64, start_s: u64, series: &[(&str, &str, &[Option<f6
 
 fn add_of(store: &Store, server_id: u32, seq: u64, start_s: u64, series: &[(&str, &str, &[Option<f64>])]) -> Outcome {
     let mut write = store.begin();
-    let ids = write.series_ids(server_id, series.iter().map(|(metric, label, _)| (*metric, *label)));
+    let ids = write.series_ids(ServerId::new(server_id), series.iter().map(|(metric, label, _)| (*metric, *label)));
     let slots = series.first().map_or(1, |(.., values)| values.len() as u32);
     let intake = SystemIntake {
-        identity: Identity { server_id, epoch: 1, seq },
+        identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq },
         start_s,
         interval_s: 5,
         slots,
@@ -96,11 +96,14 @@ fn servers_may_be_asked_for_in_any_order() {
     for server_id in 1..=4 {
         add_of(&store, server_id, 1, START_S, &[("load_1m", "", &[Some(f64::from(server_id))])]);
     }
-    let selection = SystemSelection { servers: Some(vec![4, 1, 3]), ..SystemSelection::all() };
+    let selection = SystemSelection {
+        servers: Some([ServerId::new(4), ServerId::new(1), ServerId::new(3)].into()),
+        ..SystemSelection::all()
+    };
     let servers = |level| {
         let mut servers = Vec::new();
         let each = &mut |points: &SystemPoints| {
-            servers.push(points.server_id);
+            servers.push(points.server_id.get());
             ControlFlow::Continue(())
         };
         store.system(level, START_S + HOUR_S, &selection, each).unwrap();
@@ -152,7 +155,7 @@ fn series_past_the_bound_are_refused_and_counted() {
     assert_eq!(told(&store, Level::Raw).len(), 6);
     drop(store);
     let store = open(&dir, 2);
-    assert_eq!(store.series().iter().collect::<Vec<_>>(), [(0, "a", ""), (1, "b", "x")]);
+    assert_eq!(store.series().iter().collect::<Vec<_>>(), [(SeriesId::new(0), "a", ""), (SeriesId::new(1), "b", "x")]);
 }
 
 #[test]
@@ -164,15 +167,19 @@ fn a_selection_reads_its_servers_series_and_time() {
     add(&store, 1, START_S, &all);
     settle(&store);
     let mut found = Vec::new();
-    let selection =
-        SystemSelection { servers: Some(vec![1]), from_s: START_S + 5, until_s: START_S + 10, series: Some(vec![3, 70, 89]) };
+    let selection = SystemSelection {
+        servers: Some([ServerId::new(1)].into()),
+        from_s: START_S + 5,
+        until_s: START_S + 10,
+        series: Some([3, 70, 89].map(SeriesId::new).into()),
+    };
     let each = &mut |points: &SystemPoints| {
-        found.push((points.series_id, points.starts_s.clone()));
+        found.push((points.series_id.get(), points.starts_s.clone()));
         ControlFlow::Continue(())
     };
     store.system(Level::Raw, START_S, &selection, each).unwrap();
     assert_eq!(found, [3, 70, 89].map(|series| (series, vec![START_S + 5])));
-    let nobody = SystemSelection { servers: Some(vec![2]), ..SystemSelection::all() };
+    let nobody = SystemSelection { servers: Some([ServerId::new(2)].into()), ..SystemSelection::all() };
     assert_eq!(store.system_count(Level::Raw, START_S, &nobody).unwrap(), 0);
 }
 
@@ -184,7 +191,7 @@ fn a_server_that_is_purged_takes_its_metrics_along() {
     settle(&store);
     add(&store, 2, START_S + 5, &[("load_1m", "", &[Some(1.0)])]);
     assert_eq!(told(&store, Level::Raw).len(), 2);
-    store.registry().remove_server(1, 0, true).unwrap();
+    store.registry().remove_server(ServerId::new(1), 0, true).unwrap();
     assert_eq!(told(&store, Level::Raw), []);
     let check = store.check().unwrap();
     assert_eq!((check.system_points, check.blocks, check.faults), (0, 0, Vec::new()));
@@ -195,15 +202,15 @@ fn what_breaks_a_promise_is_refused() {
     let (store, _dir) = store();
     let mut write = store.begin();
     let good = SystemIntake {
-        identity: Identity { server_id: 1, epoch: 1, seq: 1 },
+        identity: Identity { server_id: ServerId::new(1), epoch: 1, seq: 1 },
         start_s: START_S,
         interval_s: 5,
         slots: 1,
         evicted: None,
-        series: vec![SeriesIntake { series_id: Some(0), values: vec![Some(1.0)] }],
+        series: vec![SeriesIntake { series_id: Some(SeriesId::new(0)), values: vec![Some(1.0)] }],
     };
     let twice = [good.series.clone(), good.series.clone()].concat();
-    let infinite = vec![SeriesIntake { series_id: Some(0), values: vec![Some(f64::INFINITY)] }];
+    let infinite = vec![SeriesIntake { series_id: Some(SeriesId::new(0)), values: vec![Some(f64::INFINITY)] }];
     for (what, bad) in [
         ("interval_s", SystemIntake { interval_s: 7, ..good.clone() }),
         ("start_s", SystemIntake { start_s: START_S + 1, ..good.clone() }),
@@ -236,8 +243,8 @@ const HOUR: u32 = (START_S / HOUR_S) as u32;
 #[test]
 fn a_roll_up_of_metrics_that_is_not_that_of_its_points_is_told_of() {
     let faults = faults(|inner, batch| {
-        let other = inner.database.get(key::SYSTEM, &key::sealed(Level::M15, HOUR + 1, 1, 0)).unwrap().unwrap();
-        batch.put_cf(inner.database.family(key::SYSTEM), key::sealed(Level::M15, HOUR, 1, 0), other);
+        let other = inner.database.get(key::SYSTEM, &key::sealed(Level::M15, HOUR + 1, ServerId::new(1), 0)).unwrap().unwrap();
+        batch.put_cf(inner.database.family(key::SYSTEM), key::sealed(Level::M15, HOUR, ServerId::new(1), 0), other);
     });
     assert!(faults.len() == 1 && faults[0].contains("does not say what its Raw points say"), "{faults:?}");
 }
@@ -245,19 +252,19 @@ fn a_roll_up_of_metrics_that_is_not_that_of_its_points_is_told_of() {
 #[test]
 fn metrics_that_are_missing_or_unreadable_are_told_of() {
     let missing = faults(|inner, batch| {
-        batch.delete_cf(inner.database.family(key::SYSTEM), key::sealed(Level::Raw, HOUR, 1, 0));
+        batch.delete_cf(inner.database.family(key::SYSTEM), key::sealed(Level::Raw, HOUR, ServerId::new(1), 0));
     });
     assert!(missing.iter().any(|fault| fault.contains("has no Raw")), "{missing:?}");
     let unreadable = faults(|inner, batch| {
-        batch.put_cf(inner.database.family(key::SYSTEM), key::sealed(Level::Raw, HOUR, 1, 0), [9, 9]);
+        batch.put_cf(inner.database.family(key::SYSTEM), key::sealed(Level::Raw, HOUR, ServerId::new(1), 0), [9, 9]);
     });
     assert!(unreadable.iter().any(|fault| fault.contains("system version")), "{unreadable:?}");
     let unknown = faults(|inner, batch| {
-        let raw = value::Raw::from([((7, 5), vec![(0, 1.0)])]);
+        let raw = value::Raw::from([((SeriesId::new(7), 5), vec![(0, 1.0)])]);
         let value = value::Encoder::new().unwrap().raw(0, &raw);
         batch.put_cf(
             inner.database.family(key::SYSTEM_OPEN),
-            key::open(&Identity { server_id: 1, epoch: 1, seq: 9 }, START_S),
+            key::open(&Identity { server_id: ServerId::new(1), epoch: 1, seq: 9 }, START_S),
             value,
         );
     });
@@ -294,7 +301,7 @@ fn a_series_of_which_nothing_is_left_is_swept_and_no_other() {
     }
     add(&store, 2, START_S + 5 * DAY_S, &[disk("/open")]);
     assert_eq!(keep(&store, START_S + 5 * DAY_S + 60), 1);
-    assert_eq!(known(&store), [(0, "/".to_owned()), (2, "/open".to_owned())]);
+    assert_eq!(known(&store), [(SeriesId::new(0), "/".to_owned()), (SeriesId::new(2), "/open".to_owned())]);
     // There is room for three others, whatever numbers they get, and what was swept may come again.
     add(&store, 3, START_S + 5 * DAY_S, &["/a", "/gone", "/z"].map(disk));
     let labels = |store: &Store| known(store).into_iter().map(|(_, label)| label).collect::<Vec<_>>();

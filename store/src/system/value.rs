@@ -21,6 +21,7 @@ use crate::system::column;
 use std::collections::BTreeMap;
 use zonepulse_codec::decimal::{self, MAX_SCALE};
 use zonepulse_codec::{Malformed, Reader, put};
+use zonepulse_model::SeriesId;
 
 pub(crate) const VERSION: u8 = 1;
 /// Series whose points lie in one sealed value.
@@ -29,7 +30,7 @@ const DOUBLES: u8 = 7;
 const HOUR_S: u32 = 3600;
 
 /// A series, by its number and the length of its slots, seconds.
-pub(crate) type Place = (u32, u32);
+pub(crate) type Place = (SeriesId, u32);
 /// The values of a series by slot of the hour, rising.
 pub(crate) type Values = Vec<(u16, f64)>;
 /// The buckets of a series by slot of the hour, rising.
@@ -134,12 +135,12 @@ fn number(value: f64, scale: Option<u8>) -> i64 {
 fn together(first: u32, series: impl Iterator<Item = (Place, Vec<u8>)>) -> Vec<u8> {
     let (mut list, mut all) = (Vec::new(), Vec::new());
     let mut before = first;
-    for ((number, interval_s), bytes) in series {
-        put(&mut list, u64::from(number.saturating_sub(before)));
+    for ((series_id, interval_s), bytes) in series {
+        put(&mut list, u64::from(series_id.get().saturating_sub(before)));
         put(&mut list, u64::from(interval_s));
         put(&mut list, bytes.len() as u64);
         all.extend_from_slice(&bytes);
-        before = number;
+        before = series_id.get();
     }
     let mut out = vec![VERSION];
     put(&mut out, list.len() as u64);
@@ -205,7 +206,7 @@ impl<'a> List<'a> {
             return Err(Malformed("interval"));
         }
         let length = self.list.number("bytes")? as usize;
-        Ok(Some(Part { place: (self.number, interval_s), bytes: self.rest.bytes(length, "bytes")? }))
+        Ok(Some(Part { place: (SeriesId::new(self.number), interval_s), bytes: self.rest.bytes(length, "bytes")? }))
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use zonepulse_model::SeriesId;
 
 /// What the wire takes ends at 1e30; earlier versions took every finite value.
 const EXTREMES: &[f64] = &[
@@ -33,7 +34,8 @@ fn values(interval_s: u32) -> impl Strategy<Value = Values> {
 }
 
 fn any_raw() -> impl Strategy<Value = Raw> {
-    let place = (128u32..192, prop::sample::select(vec![1u32, 5, 10, 60, 300]));
+    let series = (128u32..192).prop_map(SeriesId::new);
+    let place = (series, prop::sample::select(vec![1u32, 5, 10, 60, 300]));
     prop::collection::btree_map(place.prop_map(|place| place), Just(()), 1..6).prop_flat_map(|places| {
         let all: Vec<_> = places.into_keys().map(|place| values(place.1).prop_map(move |values| (place, values))).collect();
         all.prop_map(|all| all.into_iter().collect())
@@ -66,9 +68,9 @@ fn bits(raw: &Raw) -> Vec<(Place, u16, u64)> {
 #[test]
 fn raw_values_of_version_1_stay_as_they_are_byte_for_byte() {
     let raw = Raw::from([
-        ((130, 5), vec![(0, 12.5), (1, 12.4), (3, 0.0), (4, 99.9)]),
-        ((131, 60), vec![(59, 4096.0)]),
-        ((131, 300), vec![(0, 1e-9), (1, 1e-9)]),
+        ((SeriesId::new(130), 5), vec![(0, 12.5), (1, 12.4), (3, 0.0), (4, 99.9)]),
+        ((SeriesId::new(131), 60), vec![(59, 4096.0)]),
+        ((SeriesId::new(131), 300), vec![(0, 1e-9), (1, 1e-9)]),
     ]);
     let value = Encoder::new().unwrap().raw(128, &raw);
     assert_eq!(read(&value).unwrap(), raw);
@@ -80,8 +82,8 @@ fn rolled_up_values_of_version_1_stay_as_they_are_byte_for_byte() {
     let mut first = Bucket::of(12.5, 5);
     first.merge(&Bucket::of(12.1, 300));
     let all = RolledUp::from([
-        ((130, 300), vec![(0, first), (11, Bucket::of(0.3, 3600))]),
-        ((131, 300), vec![(0, Bucket::of(1e-9, 300))]),
+        ((SeriesId::new(130), 300), vec![(0, first), (11, Bucket::of(0.3, 3600))]),
+        ((SeriesId::new(131), 300), vec![(0, Bucket::of(1e-9, 300))]),
     ]);
     let value = Encoder::new().unwrap().rolled_up(128, &all);
     assert_eq!(read_rolled_up(&value).unwrap(), all);
@@ -114,7 +116,7 @@ const GOLDEN_ROLLED_UP: &[u8] = &[
 
 #[test]
 fn an_hour_of_a_steady_series_takes_a_few_bytes() {
-    let raw = Raw::from([((128, 5), (0..720).map(|slot| (slot, 1e12)).collect())]);
+    let raw = Raw::from([((SeriesId::new(128), 5), (0..720).map(|slot| (slot, 1e12)).collect())]);
     let value = Encoder::new().unwrap().raw(128, &raw);
     assert!(value.len() < 24, "{}", value.len());
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use zonepulse_dns::{MessageKind, RecordType};
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 
 const T0_S: u64 = 490_000 * 3600;
 const NOW_S: u64 = T0_S + 2 * 3600 + 1800;
@@ -139,14 +139,14 @@ fn a_log_that_ends_in_the_middle_of_a_write_is_sound() {
 fn commit(store: &Store, server_id: u32, seq: u64, start_s: u64) {
     let mut write = store.begin();
     let names: Vec<String> = (0..2).map(|number| format!("n{number}.example.")).collect();
-    let ids = write.record_ids(server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
+    let ids = write.record_ids(ServerId::new(server_id), names.iter().map(|name| (name.as_str(), RecordType::A)));
     let row = |(record_id, hits)| {
         let at_ms = start_s * 1000 + 7;
         IntakeRow { record_id, kind: MessageKind::REQUEST, hits, first_ms: at_ms, last_ms: at_ms }
     };
     write
         .add(Intake {
-            identity: Identity { server_id, epoch: 1, seq },
+            identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq },
             start_s,
             interval_s: 60,
             covered_from_ms: start_s * 1000,
@@ -207,7 +207,7 @@ fn the_fixtures_are_made() {
     spoil(&sound, "later-format", |_, batch| batch.put(b"format", 99u32.to_be_bytes()));
     spoil(&sound, "broken-value", |inner, batch| {
         let hour = (T0_S / 3600) as u32;
-        batch.put_cf(inner.database.family(key::SEALED), key::sealed(Level::Raw, hour, 2, 0), [9, 9]);
+        batch.put_cf(inner.database.family(key::SEALED), key::sealed(Level::Raw, hour, ServerId::new(2), 0), [9, 9]);
     });
     spoil(&sound, "broken-name", |inner, batch| {
         batch.put_cf(inner.database.family(key::NAMES), 1u32.to_be_bytes(), [9]);

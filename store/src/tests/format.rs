@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 
 const HITS: u64 = 308_404;
 const END_S: u64 = 1_767_225_600 + 170 * 60;
@@ -39,7 +39,7 @@ fn answers(store: &Store, level: Level) -> Answers {
     let mut points = BTreeMap::new();
     let each = &mut |found: &Points| {
         for at in 0..found.len() {
-            let place = (found.server_id, found.starts_s[at], found.record_ids[at], found.kinds[at].number());
+            let place = (found.server_id.get(), found.starts_s[at], found.record_ids[at].get(), found.kinds[at].number());
             points.insert(place, (found.hits[at], found.last_ms[at]));
         }
         ControlFlow::Continue(())
@@ -93,9 +93,9 @@ fn a_store_of_format_2_opens_sound_answers_as_before_and_takes_metrics() {
         assert_eq!(answers(&store, level), answers(&first, level));
     }
     let mut write = store.begin();
-    let series_id = write.series_ids(1, [("load_1m", "")].into_iter()).remove(0);
+    let series_id = write.series_ids(ServerId::new(1), [("load_1m", "")].into_iter()).remove(0);
     let series = vec![SeriesIntake { series_id, values: vec![Some(0.5)] }];
-    let identity = Identity { server_id: 1, epoch: 9, seq: 1 };
+    let identity = Identity { server_id: ServerId::new(1), epoch: 9, seq: 1 };
     write.add_system(&SystemIntake { identity, start_s: END_S, interval_s: 5, slots: 1, evicted: None, series }).unwrap();
     write.commit().unwrap();
     settle(&store);
@@ -166,8 +166,8 @@ const HOUR: u32 = (END_S / 3600) as u32 - 1;
 #[test]
 fn a_roll_up_that_is_not_the_sum_of_its_points_is_told_of() {
     let faults = spoiled(|inner, batch| {
-        let other = inner.database.get(key::SEALED, &key::sealed(Level::M15, HOUR - 1, 1, 0)).unwrap().unwrap();
-        batch.put_cf(inner.database.family(key::SEALED), key::sealed(Level::M15, HOUR, 1, 0), other);
+        let other = inner.database.get(key::SEALED, &key::sealed(Level::M15, HOUR - 1, ServerId::new(1), 0)).unwrap().unwrap();
+        batch.put_cf(inner.database.family(key::SEALED), key::sealed(Level::M15, HOUR, ServerId::new(1), 0), other);
     });
     assert!(faults[0].contains("M15") && faults[0].contains("is not the sum of its Raw points"), "{faults:?}");
 }
@@ -175,7 +175,7 @@ fn a_roll_up_that_is_not_the_sum_of_its_points_is_told_of() {
 #[test]
 fn a_roll_up_that_is_missing_is_told_of() {
     let faults = spoiled(|inner, batch| {
-        batch.delete_cf(inner.database.family(key::SEALED), key::sealed(Level::H1, HOUR, 2, 0));
+        batch.delete_cf(inner.database.family(key::SEALED), key::sealed(Level::H1, HOUR, ServerId::new(2), 0));
     });
     assert!(faults.iter().any(|fault| fault.contains("H1")), "{faults:?}");
 }
@@ -183,7 +183,7 @@ fn a_roll_up_that_is_missing_is_told_of() {
 #[test]
 fn points_that_are_missing_are_told_of() {
     let faults = spoiled(|inner, batch| {
-        batch.delete_cf(inner.database.family(key::SEALED), key::sealed(Level::Raw, HOUR, 2, 0));
+        batch.delete_cf(inner.database.family(key::SEALED), key::sealed(Level::Raw, HOUR, ServerId::new(2), 0));
     });
     assert!(faults.iter().any(|fault| fault.contains("has no Raw")), "{faults:?}");
 }
@@ -191,13 +191,13 @@ fn points_that_are_missing_are_told_of() {
 #[test]
 fn a_sealed_value_that_cannot_be_read_is_told_of() {
     let faults = spoiled(|inner, batch| {
-        batch.put_cf(inner.database.family(key::SEALED), key::sealed(Level::Raw, HOUR, 2, 0), [9, 9]);
+        batch.put_cf(inner.database.family(key::SEALED), key::sealed(Level::Raw, HOUR, ServerId::new(2), 0), [9, 9]);
     });
     assert!(faults.iter().any(|fault| fault.contains("sealed version")), "{faults:?}");
 }
 
 #[test]
 fn a_batch_without_its_marker_is_told_of() {
-    let faults = spoiled(|inner, batch| batch.delete_cf(inner.database.family(key::MARKERS), key::marker(1, 100)));
+    let faults = spoiled(|inner, batch| batch.delete_cf(inner.database.family(key::MARKERS), key::marker(ServerId::new(1), 100)));
     assert!(faults.iter().any(|fault| fault.contains("its marker is not")), "{faults:?}");
 }

@@ -1,6 +1,7 @@
 //! What concerns the whole store: random schedules, damage, formats of earlier versions.
 
 mod damage;
+pub(crate) mod driver;
 mod format;
 pub(crate) mod minute;
 mod model;

@@ -4,18 +4,19 @@
 //! memory for all of them; whoever visits all while they are held keeps writers waiting. So the groups of
 //! all servers and kinds are merged by number, and nothing is held between one part and the next.
 
-use crate::database::key::GROUP;
+use crate::database::key::{from_group, group_of};
 use crate::totals::{Totals, visit_group};
 use crate::{Store, Total};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
+use zonepulse_model::{IdSet, RecordId, ServerId};
 
 /// A part has no more groups of totals than this, but all of one number at least.
 const PART_GROUPS: usize = if cfg!(test) { 2 } else { 256 };
 
 /// The next group of each server and kind: number, server, kind.
-type Next = BinaryHeap<Reverse<(u32, u32, u16)>>;
+type Next = BinaryHeap<Reverse<(u32, ServerId, u16)>>;
 
 impl Store {
     /// Every total of these servers and records, or of all: in parts, rising by record, then server, then kind. All
@@ -24,8 +25,8 @@ impl Store {
     /// Nothing is swept meanwhile: no hit that was there at the beginning is told twice or left out.
     pub fn totals_by_record(
         &self,
-        servers: Option<&[u32]>,
-        records: Option<&[u32]>,
+        servers: Option<&IdSet<ServerId>>,
+        records: Option<&IdSet<RecordId>>,
         each: &mut dyn FnMut(&[Total]) -> ControlFlow<()>,
     ) {
         let inner = &self.inner;
@@ -36,7 +37,7 @@ impl Store {
             part.clear();
             collect(&inner.totals.read(), &mut next, records, &mut part);
             if let Some(records) = records {
-                part.retain(|total| records.binary_search(&total.record_id).is_ok());
+                part.retain(|total| records.has(total.record_id));
             }
             part.sort_unstable_by_key(|total| (total.record_id, total.server_id, total.kind));
             if each(&part).is_break() {
@@ -46,14 +47,14 @@ impl Store {
     }
 }
 
-fn begin(totals: &Totals, servers: Option<&[u32]>) -> Next {
-    let asked = |server_id: &u32| servers.is_none_or(|servers| servers.contains(server_id));
+fn begin(totals: &Totals, servers: Option<&IdSet<ServerId>>) -> Next {
+    let asked = |server_id: &ServerId| servers.is_none_or(|servers| servers.has(*server_id));
     let pairs = totals.pairs().filter(|(server_id, _)| asked(server_id));
     pairs.map(|(server_id, kind)| Reverse((0, server_id, kind))).collect()
 }
 
 /// Copies the totals of the groups that come next, as many as are few enough.
-fn collect(totals: &Totals, next: &mut Next, records: Option<&[u32]>, into: &mut Vec<Total>) {
+fn collect(totals: &Totals, next: &mut Next, records: Option<&IdSet<RecordId>>, into: &mut Vec<Total>) {
     let (mut groups, mut last) = (0, None);
     while let Some(Reverse((number, server_id, kind))) = next.peek().copied() {
         if groups >= PART_GROUPS && last != Some(number) {
@@ -63,7 +64,7 @@ fn collect(totals: &Totals, next: &mut Next, records: Option<&[u32]>, into: &mut
         // Where the first record that is asked for is, from here on.
         let from = match records {
             None => Some(number),
-            Some(records) => records.get(records.partition_point(|id| id / GROUP < number)).map(|id| id / GROUP),
+            Some(records) => from_group(records, number).first().map(|id| group_of(*id)),
         };
         let Some(from) = from else { continue };
         let Some((key, group)) = totals.groups.range((server_id, kind, from)..=(server_id, kind, u32::MAX)).next() else {
@@ -95,7 +96,7 @@ mod tests {
         for (server_id, step) in [(1, 1), (2, 7), (9, 300)] {
             let names: Vec<String> = (0..1500).step_by(step).map(|number| format!("n{number}.")).collect();
             let mut write = store.begin();
-            let ids = write.record_ids(server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
+            let ids = write.record_ids(ServerId::new(server_id), names.iter().map(|name| (name.as_str(), RecordType::A)));
             let rows = ids.iter().flat_map(|record_id| {
                 [0, 1].map(|kind| IntakeRow {
                     record_id: *record_id,
@@ -106,7 +107,7 @@ mod tests {
                 })
             });
             let intake = Intake {
-                identity: Identity { server_id, epoch: 1, seq: 0 },
+                identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq: 0 },
                 start_s: 0,
                 interval_s: 60,
                 covered_from_ms: 0,
@@ -118,16 +119,16 @@ mod tests {
             write.add(intake).unwrap();
             write.commit().unwrap();
         }
-        let asked: Vec<u32> = vec![3, 600, 601, 1400, 70_000];
-        for servers in [None, Some(&[1, 9][..]), Some(&[])] {
-            for records in [None, Some(&asked[..])] {
+        let asked = IdSet::from([3, 600, 601, 1400, 70_000].map(RecordId::new));
+        for servers in [None, Some(IdSet::from([1, 9].map(ServerId::new))), Some(IdSet::from([]))] {
+            for records in [None, Some(&asked)] {
                 let mut expected = Vec::new();
-                store.totals(servers, &mut |total| {
-                    expected.extend(records.is_none_or(|ids| ids.contains(&total.record_id)).then_some(total));
+                store.totals(servers.as_ref(), &mut |total| {
+                    expected.extend(records.is_none_or(|ids| ids.has(total.record_id)).then_some(total));
                 });
                 expected.sort_by_key(|total| (total.record_id, total.server_id, total.kind));
                 let (mut found, mut parts) = (Vec::new(), 0);
-                store.totals_by_record(servers, records, &mut |part| {
+                store.totals_by_record(servers.as_ref(), records, &mut |part| {
                     parts += 1;
                     found.extend_from_slice(part);
                     ControlFlow::Continue(())

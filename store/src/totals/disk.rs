@@ -5,6 +5,7 @@ use crate::Inner;
 use crate::database::{Database, key};
 use rocksdb::WriteBatch;
 use std::ops::RangeInclusive;
+use zonepulse_model::ServerId;
 
 /// Adds a group to a batch; its value on disk is then complete up to this commit.
 #[inline]
@@ -16,13 +17,13 @@ pub(crate) fn put_group(database: &Database, batch: &mut WriteBatch, key: GroupK
 }
 
 /// Adds to a batch what of a server's totals is only in memory.
-pub(crate) fn put_of_server(inner: &Inner, batch: &mut WriteBatch, server_id: u32, as_of: u64) -> Vec<GroupKey> {
+pub(crate) fn put_of_server(inner: &Inner, batch: &mut WriteBatch, server_id: ServerId, as_of: u64) -> Vec<GroupKey> {
     put_dirty(inner, batch, (server_id, 0, 0)..=(server_id, u16::MAX, u32::MAX), as_of)
 }
 
 /// Adds to a batch what of all totals is only in memory.
 pub(crate) fn put_all(inner: &Inner, batch: &mut WriteBatch, as_of: u64) -> Vec<GroupKey> {
-    put_dirty(inner, batch, (0, 0, 0)..=(u32::MAX, u16::MAX, u32::MAX), as_of)
+    put_dirty(inner, batch, (ServerId::MIN, 0, 0)..=(ServerId::MAX, u16::MAX, u32::MAX), as_of)
 }
 
 fn put_dirty(inner: &Inner, batch: &mut WriteBatch, range: RangeInclusive<GroupKey>, as_of: u64) -> Vec<GroupKey> {

@@ -9,7 +9,7 @@
 mod by_record;
 pub(crate) mod disk;
 
-use crate::database::key::GROUP;
+use crate::database::key::{self, GROUP, group_of, low_of, record_in};
 use crate::dns::block;
 use crate::intake::IntakeRow;
 use crate::prefetch::prefetch;
@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Range};
 use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_dns::MessageKind;
+use zonepulse_model::{IdSet, RecordId, ServerId};
 
 const VERSION: u8 = 1;
 
@@ -25,9 +26,9 @@ const VERSION: u8 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
     /// The server.
-    pub server_id: u32,
+    pub server_id: ServerId,
     /// The record.
-    pub record_id: u32,
+    pub record_id: RecordId,
     /// Request, or response with its code.
     pub kind: MessageKind,
     /// How many messages.
@@ -39,7 +40,7 @@ pub struct Total {
 }
 
 /// Whose group: server, kind, number of the group.
-pub(crate) type GroupKey = (u32, u16, u32);
+pub(crate) type GroupKey = (ServerId, u16, u32);
 
 /// The totals of up to 256 records of one server and kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -120,7 +121,7 @@ impl Group {
     /// first access is new.
     pub(crate) fn needs_disk(&self, rows: &[IntakeRow]) -> bool {
         rows.iter().any(|row| {
-            let low = (row.record_id % GROUP) as u8;
+            let low = low_of(row.record_id);
             !self.members.has(low) || (row.first_ms < self.last_first_ms && self.moves_first_back(low, row.first_ms))
         })
     }
@@ -131,8 +132,8 @@ impl Group {
     }
 
     /// Whether a record of this group has a total in it.
-    pub(crate) fn has(&self, record_id: u32) -> bool {
-        self.members.has((record_id % GROUP) as u8)
+    pub(crate) fn has(&self, record_id: RecordId) -> bool {
+        self.members.has(low_of(record_id))
     }
 
     /// How many totals there are.
@@ -149,7 +150,7 @@ impl Group {
     pub(crate) fn add(&mut self, rows: &[IntakeRow]) {
         for row in rows {
             let more = Entry { hits: row.hits, first_ms: row.first_ms, last_ms: row.last_ms };
-            self.add_entry((row.record_id % GROUP) as u8, more);
+            self.add_entry(low_of(row.record_id), more);
         }
         self.dirty = true;
     }
@@ -179,7 +180,7 @@ impl Group {
     /// sound store rules out.
     pub(crate) fn replay(&mut self, rows: &[block::Row]) -> bool {
         self.dirty = true;
-        let place = |row: &block::Row| self.members.place((row.record_id % GROUP) as u8);
+        let place = |row: &block::Row| self.members.place(low_of(row.record_id));
         rows.iter().filter_map(|row| place(row).ok()).for_each(|at| prefetch(&self.counts, at));
         rows.iter().all(|row| match place(row).ok().and_then(|at| self.counts.get_mut(at)) {
             Some(count) => {
@@ -255,7 +256,7 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    pub(crate) fn visit(&self, servers: Option<&[u32]>, each: &mut dyn FnMut(Total)) {
+    pub(crate) fn visit(&self, servers: Option<&IdSet<ServerId>>, each: &mut dyn FnMut(Total)) {
         match servers {
             None => self.groups.iter().for_each(|(key, group)| visit_group(*key, group, each)),
             Some(servers) => {
@@ -272,14 +273,14 @@ impl Totals {
     /// The groups with these numbers, of all servers and kinds: a leap for each pair of those, and no other
     /// group is looked at.
     pub(crate) fn of_numbers(&self, numbers: Range<u32>) -> impl Iterator<Item = (&GroupKey, &Group)> {
-        let of_pair = move |(server, kind): (u32, u16)| {
+        let of_pair = move |(server, kind): (ServerId, u16)| {
             self.groups.range((server, kind, numbers.start)..(server, kind, numbers.end.max(numbers.start)))
         };
         self.pairs().flat_map(of_pair)
     }
 
     /// The servers and kinds that there are totals of.
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = (u32, u16)> {
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (ServerId, u16)> {
         let first = self.groups.keys().next().map(|(server, kind, _)| (*server, *kind));
         std::iter::successors(first, |(server, kind)| {
             let after = (Bound::Excluded((*server, *kind, u32::MAX)), Bound::Unbounded);
@@ -295,22 +296,21 @@ impl Totals {
     }
 
     /// Every server and record that there is a total of, by server; a record once for each kind.
-    pub(crate) fn records(&self) -> impl Iterator<Item = (u32, u32)> {
+    pub(crate) fn records(&self) -> impl Iterator<Item = (ServerId, RecordId)> {
         let of_group = |((server, _, number), group): (&GroupKey, &'_ Group)| {
-            let (server, first, members) = (*server, *number * GROUP, group.members.clone());
-            (0..=u8::MAX).filter(move |low| members.has(*low)).map(move |low| (server, first + u32::from(low)))
+            let (server, number, members) = (*server, *number, group.members.clone());
+            (0..=u8::MAX).filter(move |low| members.has(*low)).map(move |low| (server, record_in(number, low)))
         };
         self.groups.iter().flat_map(of_group)
     }
 
     /// The groups that differ when these records' totals are added to the first record, [`OTHER`](crate::OTHER).
-    pub(crate) fn without(&self, records: &BTreeSet<u32>) -> BTreeMap<GroupKey, Group> {
+    pub(crate) fn without(&self, records: &BTreeSet<RecordId>) -> BTreeMap<GroupKey, Group> {
         let mut changed: BTreeMap<GroupKey, Group> = BTreeMap::new();
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return changed };
-        for (key, group) in self.of_numbers(first / GROUP..last / GROUP + 1) {
+        for (key, group) in self.of_numbers(group_of(*first)..group_of(*last) + 1) {
             let (server, kind, number) = *key;
-            let range = number * GROUP..=number * GROUP + (GROUP - 1);
-            let lows: Vec<u8> = records.range(range).map(|record_id| (record_id % GROUP) as u8).collect();
+            let lows: Vec<u8> = records.range(key::records(number)).map(|record_id| low_of(*record_id)).collect();
             let gone = |low: u8| lows.binary_search(&low).is_ok();
             if !group.members.iter().any(gone) {
                 continue;
@@ -343,7 +343,7 @@ pub(crate) fn visit_group((server_id, kind, number): GroupKey, group: &Group, ea
     for (low, entry) in group.iter() {
         each(Total {
             server_id,
-            record_id: number * GROUP + u32::from(low),
+            record_id: record_in(number, low),
             kind,
             hits: entry.hits,
             first_ms: entry.first_ms,
@@ -359,7 +359,7 @@ mod tests {
     use zonepulse_fixtures::extremes::{from_one_to, up_to};
 
     fn row(record_id: u32, hits: u64, first_ms: u64, last_ms: u64) -> IntakeRow {
-        IntakeRow { record_id, kind: MessageKind::REQUEST, hits, first_ms, last_ms }
+        IntakeRow { record_id: RecordId::new(record_id), kind: MessageKind::REQUEST, hits, first_ms, last_ms }
     }
 
     #[test]
@@ -387,12 +387,12 @@ mod tests {
         for (number, rows) in [(0, vec![row(5, 1, 50, 60)]), (1, vec![row(256, 2, 30, 40), row(257, 4, 70, 80)])] {
             let mut group = Group::default();
             group.add(&rows);
-            totals.groups.insert((1, 0, number), group);
+            totals.groups.insert((ServerId::new(1), 0, number), group);
         }
-        let changed = totals.without(&BTreeSet::from([5, 256, 257]));
+        let changed = totals.without(&BTreeSet::from([5, 256, 257].map(RecordId::new)));
         totals.replace(changed, 9);
         let mut found = Vec::new();
-        totals.visit(None, &mut |total| found.push((total.record_id, total.hits, total.first_ms, total.last_ms)));
+        totals.visit(None, &mut |total| found.push((total.record_id.get(), total.hits, total.first_ms, total.last_ms)));
         assert_eq!(found, [(0, 7, 30, 80)]);
         assert_eq!(totals.groups.len(), 1);
     }
@@ -423,12 +423,12 @@ mod tests {
 
         #[test]
         fn a_total_stops_at_the_largest_number(rows in any_rows()) {
-            let mut sums: BTreeMap<u32, u128> = BTreeMap::new();
+            let mut sums: BTreeMap<RecordId, u128> = BTreeMap::new();
             rows.iter().for_each(|row| *sums.entry(row.record_id).or_default() += u128::from(row.hits));
             let mut totals = Totals::default();
             let mut group = Group::default();
             group.add(&rows);
-            totals.groups.insert((1, 0, 0), group);
+            totals.groups.insert((ServerId::new(1), 0, 0), group);
             totals.visit(None, &mut |total| {
                 let sum = sums.remove(&total.record_id).unwrap();
                 assert_eq!(u128::from(total.hits), sum.min(u128::from(u64::MAX)));

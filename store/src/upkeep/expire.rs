@@ -14,6 +14,7 @@ use rocksdb::WriteBatch;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use zonepulse_model::ServerId;
 
 /// Files are rewritten when so much of them has expired, bytes.
 const WORTH_REWRITING_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 16 << 20 };
@@ -23,8 +24,8 @@ pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {
     let before = inner.expiry.read().clone();
     let registered = crate::registry::server_ids(&inner.database)?;
     let known = before.horizons.keys().chain(&registered);
-    let known: BTreeMap<u32, Horizon> = known.map(|server_id| (*server_id, before.due(*server_id, now_s))).collect();
-    let moved: BTreeMap<u32, Horizon> =
+    let known: BTreeMap<ServerId, Horizon> = known.map(|server_id| (*server_id, before.due(*server_id, now_s))).collect();
+    let moved: BTreeMap<ServerId, Horizon> =
         known.iter().filter(|(server_id, due)| before.horizon(**server_id) != **due).map(|(id, due)| (*id, *due)).collect();
     if moved.is_empty() {
         return Ok(0);
@@ -34,7 +35,8 @@ pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {
     for level in Level::ALL {
         // No server has points of this level before this hour.
         let all = known.values().map(|due| due.hour(level)).min().unwrap_or(0);
-        let range = key::sealed(level, 0, 0, 0)..key::sealed(level, all, 0, 0);
+        let [begin, end] = [0, all].map(|hour| key::sealed(level, hour, ServerId::MIN, 0));
+        let range = begin..end;
         for engine in engine::ALL {
             if known.keys().any(|server_id| before.horizon(*server_id).hour(level) < all) {
                 batch.delete_range_cf(inner.database.family(engine.sealed), range.start, range.end);
@@ -71,12 +73,12 @@ fn remove_of_servers(
     engine: &Engine,
     level: Level,
     all: u32,
-    moved: &BTreeMap<u32, Horizon>,
-    before: impl Fn(u32) -> u32,
+    moved: &BTreeMap<ServerId, Horizon>,
+    before: impl Fn(ServerId) -> u32,
 ) -> Result<(), Error> {
     let last = moved.values().map(|due| due.hour(level)).max().unwrap_or(0);
     let mut iterator = inner.database.iterator(engine.sealed);
-    iterator.seek(key::sealed(level, all, 0, 0));
+    iterator.seek(key::sealed(level, all, ServerId::MIN, 0));
     while let Some(found) = iterator.key() {
         let (of_level, hour, server_id, _) = key::parse_sealed(found).ok_or_else(|| Error::damaged(engine.value, found))?;
         if of_level != level || hour >= last {

@@ -1,8 +1,8 @@
 //! Choosing the next hour to seal; hours that failed are retried later.
 
 use super::step::Step;
-use crate::engine::Pair;
 use crate::engine::sealing::{Sealer, step};
+use crate::waiting::Pair;
 use crate::{Error, Inner};
 use std::collections::BTreeMap;
 

@@ -1,5 +1,7 @@
 //! Results of steps.
 
+use zonepulse_model::ServerId;
+
 /// What a step of upkeep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -8,7 +10,7 @@ pub enum Step {
         /// Start of their hour, Unix seconds.
         hour_s: u64,
         /// Their server.
-        server_id: u32,
+        server_id: ServerId,
         /// How many blocks.
         blocks: u64,
         /// Points in them.

@@ -32,6 +32,7 @@ use rocksdb::WriteBatch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use zonepulse_dns::{MessageKind, ResponseCode};
+use zonepulse_model::{RecordId, ServerId};
 
 /// A step sweeps no more records than this.
 const STEP_RECORDS: usize = if cfg!(test) { 3 } else { 4096 };
@@ -126,7 +127,7 @@ fn replace(inner: &Inner, folded: BTreeMap<GroupKey, Group>, as_of: u64) -> Coun
         *after.entry(key.0).or_default() += group.len();
     }
     totals.replace(folded, as_of);
-    let left = |server_id: &u32| after.get(server_id).copied().unwrap_or(0);
+    let left = |server_id: &ServerId| after.get(server_id).copied().unwrap_or(0);
     before.into_iter().map(|(server_id, count)| (server_id, count.saturating_sub(left(&server_id)))).collect()
 }
 
@@ -140,7 +141,7 @@ struct Known {
 
 /// Looks at some groups of records, from `first` on; gives which those are, none past the last, and the records of
 /// them that have vanished.
-fn look(inner: &Inner, first: u32, at_most: u32) -> (Range<u32>, BTreeSet<u32>) {
+fn look(inner: &Inner, first: u32, at_most: u32) -> (Range<u32>, BTreeSet<RecordId>) {
     let expiry = inner.expiry.read().clone();
     let waiting = inner.waiting.lock().first_hours();
     let dictionary = inner.dictionary.read();
@@ -157,7 +158,7 @@ fn look(inner: &Inner, first: u32, at_most: u32) -> (Range<u32>, BTreeSet<u32>) 
         // What is open of an hour may name records that were last asked for in it, or later.
         let first_kept = waiting.get(&key.0).map_or(first_kept, |hour| first_kept.min(*hour));
         visit_group(*key, group, &mut |total| {
-            let Some(known) = known.get_mut((total.record_id - first_record) as usize) else { return };
+            let Some(known) = known.get_mut((total.record_id.get() - first_record) as usize) else { return };
             known.counted = true;
             known.stays |= key::hour(total.last_ms / 1000) >= first_kept;
             known.does_not_exist |= total.kind == MessageKind::response(ResponseCode::NXDOMAIN);
@@ -165,7 +166,7 @@ fn look(inner: &Inner, first: u32, at_most: u32) -> (Range<u32>, BTreeSet<u32>) 
         });
     }
     let is_gone = |known: &Known| !known.counted || (known.does_not_exist && !known.stays);
-    let gone = (first_record..).zip(&known).filter(|(_, known)| is_gone(known)).map(|(record_id, _)| record_id);
+    let gone = (first_record..).zip(&known).filter(|(_, known)| is_gone(known)).map(|(number, _)| RecordId::new(number));
     // What a probe could not tell apart is not a name that does not exist.
     let named = gone.filter(|record_id| dictionary.name(*record_id).is_some_and(|name| !is_folded(name)));
     (range, named.collect())

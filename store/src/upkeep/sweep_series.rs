@@ -14,6 +14,7 @@ use crate::system::value::{self, GROUP};
 use crate::{Error, Inner, Level};
 use rocksdb::WriteBatch;
 use zonepulse_codec::Malformed;
+use zonepulse_model::ServerId;
 
 /// A step looks at no more values than this.
 const STEP_VALUES: usize = if cfg!(test) { 3 } else { 1000 };
@@ -26,7 +27,7 @@ pub(crate) struct Look {
     /// Whether a series has points, by number.
     used: Vec<bool>,
     /// Ranges of keys that are left.
-    left: Vec<(Vec<u8>, Vec<u8>)>,
+    left: Vec<[Vec<u8>; 2]>,
 }
 
 impl Look {
@@ -38,7 +39,7 @@ impl Look {
             inner.system.series.write().forget_told()
         };
         let raw_only = inner.expiry.read().horizons.values().map(|horizon| horizon.aggregate_hour).max().unwrap_or(0);
-        let range = |level, hour| (key::sealed(level, 0, 0, 0).to_vec(), key::sealed(level, hour, 0, 0).to_vec());
+        let range = |level, hour: u32| [0, hour].map(|hour| key::sealed(level, hour, ServerId::MIN, 0).to_vec());
         // Roll-ups have whatever raw points have, but where those are kept for longer.
         let left = vec![range(Level::H1, u32::MAX), range(Level::Raw, raw_only)];
         let mut look = Look { used: vec![false; numbers], left };
@@ -51,7 +52,7 @@ impl Look {
 
     /// Looks at some more; says whether that was all.
     pub(crate) fn step(&mut self, inner: &Inner) -> Result<bool, Error> {
-        let Some((from, until)) = self.left.pop() else { return Ok(true) };
+        let Some([from, until]) = self.left.pop() else { return Ok(true) };
         let mut seen = 0;
         let mut next = None;
         inner.database.visit(key::SYSTEM, &from, |found, value| {
@@ -68,7 +69,7 @@ impl Look {
             Ok(true)
         })?;
         if let Some(next) = next {
-            self.left.push((next, until));
+            self.left.push([next, until]);
         }
         Ok(self.left.is_empty())
     }
@@ -81,7 +82,7 @@ impl Look {
             return Ok(0);
         }
         let mut batch = WriteBatch::default();
-        unused.iter().for_each(|number| batch.delete_cf(inner.database.family(key::SERIES), number.to_be_bytes()));
+        unused.iter().for_each(|series_id| batch.delete_cf(inner.database.family(key::SERIES), series_id.to_be_bytes()));
         // What is lost of it in a crash is swept again.
         inner.database.write(batch, false)?;
         let owned = inner.system.series.write().forget(&unused);
@@ -93,7 +94,7 @@ impl Look {
     fn mark(&mut self, value: &[u8], first: u32) -> Result<(), Malformed> {
         let mut list = value::list(value, first)?;
         while let Some(part) = list.next()? {
-            if let Some(used) = self.used.get_mut(part.place.0 as usize) {
+            if let Some(used) = self.used.get_mut(part.place.0.get() as usize) {
                 *used = true;
             }
         }

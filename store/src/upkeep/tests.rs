@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use zonepulse_dns::{MessageKind, RecordType};
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, RecordId, ServerId};
 
 const T0_S: u64 = 490_000 * 3600;
 
@@ -30,7 +30,7 @@ fn open(dir: &Path) -> Store {
 fn commit(store: &Store, server_id: u32, seq: u64, start_s: u64, count: u32) -> Result<(), Error> {
     let names: Vec<String> = (0..count).map(|number| format!("n{number}.")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let last_ms = |id: u32| start_s * 1000 + u64::from(id) * 7919 % 60_000;
+    let last_ms = |id: RecordId| start_s * 1000 + u64::from(id.get()) * 7919 % 60_000;
     let row = |id| IntakeRow { record_id: id, kind: MessageKind::REQUEST, hits: 1, first_ms: last_ms(id), last_ms: last_ms(id) };
     minute::commit(store, server_id, seq, start_s, &names, row).map(|_| ())
 }
@@ -51,7 +51,7 @@ fn hits(store: &Store, level: Level, now_s: u64) -> BTreeMap<u32, u64> {
     let mut found = BTreeMap::new();
     let reading = Reading { level, now_s, last_access: false };
     let each = &mut |sum: Sum| {
-        *found.entry(sum.server_id.unwrap()).or_default() += sum.hits;
+        *found.entry(sum.server_id.unwrap().get()).or_default() += sum.hits;
         ControlFlow::Continue(())
     };
     store.sums(&reading, &Selection::all(), &mut |_| ControlFlow::Continue(()), each).unwrap();
@@ -82,7 +82,7 @@ fn a_retention_counts_from_the_next_question_on_and_a_longer_one_brings_back_wha
     }
     let now_s = T0_S + 10 * 3600;
     let set = |raw_minutes| {
-        let mut server = store.registry().server(1).unwrap().unwrap();
+        let mut server = store.registry().server(ServerId::new(1)).unwrap().unwrap();
         server.overrides.raw_retention_minutes = Some(raw_minutes);
         store.registry().put_server(&server).unwrap();
     };
@@ -157,7 +157,7 @@ fn names_that_do_not_exist_leave_the_dictionary_and_sums_stay() {
         "<other>.example.",
         "<other>\\032example.",
     ];
-    let ids = write.record_ids(1, names.iter().map(|name| (*name, RecordType::A)));
+    let ids = write.record_ids(ServerId::new(1), names.iter().map(|name| (*name, RecordType::A)));
     let kinds = |at: usize| match at {
         0 => vec![0, 1],
         1 => vec![0],
@@ -173,7 +173,7 @@ fn names_that_do_not_exist_leave_the_dictionary_and_sums_stay() {
         })
     });
     let intake = Intake {
-        identity: Identity { server_id: 1, epoch: 1, seq: 0 },
+        identity: Identity { server_id: ServerId::new(1), epoch: 1, seq: 0 },
         start_s: T0_S,
         interval_s: 60,
         covered_from_ms: T0_S * 1000,
@@ -193,7 +193,9 @@ fn names_that_do_not_exist_leave_the_dictionary_and_sums_stay() {
     };
     assert_eq!(known(&store), [OTHER, "www.example.", "asked.example.", "<other> example."]);
     let mut other = Vec::new();
-    store.totals(None, &mut |total| other.extend((total.record_id == 0).then_some((total.hits, total.first_ms, total.last_ms))));
+    store.totals(None, &mut |total| {
+        other.extend((total.record_id == RecordId::OTHER).then_some((total.hits, total.first_ms, total.last_ms)))
+    });
     let sum = (8, T0_S * 1000 + 3, T0_S * 1000 + 106);
     assert_eq!(other, [sum, sum], "requests, and responses");
     commit(&store, 1, 1, T0_S + 26 * 3600, 1).unwrap();
@@ -224,7 +226,7 @@ fn an_hour_that_cannot_be_read_does_not_keep_the_others_open() {
     commit(&store, 1, 0, T0_S, 3).unwrap();
     commit(&store, 1, 1, T0_S + 3600, 3).unwrap();
     let mut batch = rocksdb::WriteBatch::default();
-    let broken = key::open(&Identity { server_id: 1, epoch: 1, seq: 0 }, T0_S);
+    let broken = key::open(&Identity { server_id: ServerId::new(1), epoch: 1, seq: 0 }, T0_S);
     batch.put_cf(store.inner.database.family(key::OPEN), broken, [1, 60, 0, 9]);
     store.inner.database.write(batch, true).unwrap();
     let now_s = T0_S + 3 * 3600;

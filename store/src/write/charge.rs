@@ -1,12 +1,13 @@
 //! What a write adds to the shares of its servers, and what finds no room in them.
 
-use crate::database::key::GROUP;
+use crate::database::key::group_of;
 use crate::intake::{Intake, IntakeRow};
 use crate::share::{Counts, Share};
 use crate::totals::{Group, GroupKey, Totals};
 use crate::write::{Write, by_group};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use zonepulse_model::RecordId;
 
 impl Write<'_> {
     /// What a batch brings to groups of totals that must be written with it, as far as the server has room for the
@@ -49,7 +50,7 @@ impl Write<'_> {
             for (server_id, folded) in shares.refuse(&self.totals_folded, now) {
                 let Share { owned: totals, limit, .. } = shares.of(server_id);
                 tracing::warn!(
-                    server_id,
+                    server_id = server_id.get(),
                     folded,
                     totals,
                     limit,
@@ -64,7 +65,7 @@ impl Write<'_> {
             for (server_id, folded) in shares.refuse(&names.folded, now) {
                 let Share { owned: names, limit, .. } = shares.of(server_id);
                 tracing::warn!(
-                    server_id,
+                    server_id = server_id.get(),
                     folded,
                     names,
                     limit,
@@ -80,7 +81,7 @@ impl Write<'_> {
             for (server_id, refused_points) in shares.refuse(&series.refused_points, now) {
                 let Share { owned: series, limit, .. } = shares.of(server_id);
                 tracing::warn!(
-                    server_id,
+                    server_id = server_id.get(),
                     refused_points,
                     series,
                     limit,
@@ -107,8 +108,8 @@ fn find_news(totals: &Totals, intake: &Intake) -> (Vec<(GroupKey, Vec<IntakeRow>
 /// Counts points that would be new totals as `<other>`, except so many; gives how many points and hits.
 fn fold(totals: &Totals, intake: &mut Intake, mut room: u64) -> (u64, u64) {
     let (server_id, mut points, mut hits) = (intake.identity.server_id, 0, 0u64);
-    for row in intake.rows.iter_mut().filter(|row| row.record_id != 0) {
-        let key = (server_id, row.kind.number(), row.record_id / GROUP);
+    for row in intake.rows.iter_mut().filter(|row| row.record_id != RecordId::OTHER) {
+        let key = (server_id, row.kind.number(), group_of(row.record_id));
         if totals.groups.get(&key).is_some_and(|group| group.has(row.record_id)) {
             continue;
         }
@@ -116,7 +117,7 @@ fn fold(totals: &Totals, intake: &mut Intake, mut room: u64) -> (u64, u64) {
             Some(left) => room = left,
             None => {
                 (points, hits) = (points + 1, hits.saturating_add(row.hits));
-                row.record_id = 0;
+                row.record_id = RecordId::OTHER;
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::epochs::Epochs;
 use super::writer::Writer;
 use crate::database::Database;
-use crate::database::key::{self, GROUP};
+use crate::database::key;
 use crate::dns::block::{self, Sections};
 use crate::retention::Expiry;
 use crate::totals::{self, Group, Totals};
@@ -90,6 +90,6 @@ fn replay(database: &Database, expiry: &Expiry, totals: &mut Totals, commit: u64
 /// Rows of a block's section, by the numbers of their groups.
 #[inline]
 pub(super) fn by_number(rows: &[block::Row]) -> impl Iterator<Item = (u32, &[block::Row])> {
-    let of = |row: &block::Row| row.record_id / GROUP;
+    let of = |row: &block::Row| key::group_of(row.record_id);
     rows.chunk_by(move |a, b| of(a) == of(b)).filter_map(move |rows| Some((of(rows.first()?), rows)))
 }

@@ -21,6 +21,7 @@ use crate::write::marker::Marker;
 use rocksdb::WriteBatch;
 use std::collections::{BTreeMap, BTreeSet};
 use zonepulse_codec::{Malformed, Reader, put};
+use zonepulse_model::ServerId;
 
 const VERSION: u8 = 1;
 /// A server has no more epochs.
@@ -31,7 +32,7 @@ const RECENT_S: u64 = 86_400;
 
 /// The epochs of all servers.
 #[derive(Debug, Default)]
-pub(crate) struct Epochs(BTreeMap<u32, OfServer>);
+pub(crate) struct Epochs(BTreeMap<ServerId, OfServer>);
 
 #[derive(Debug, Default, Clone, Copy)]
 struct OfServer {
@@ -71,8 +72,8 @@ impl Forgotten {
 /// What a write does about epochs besides writing their markers.
 #[derive(Default)]
 pub(crate) struct Changes {
-    forgotten: Vec<(u32, u64)>,
-    of_server: BTreeMap<u32, OfServer>,
+    forgotten: Vec<(ServerId, u64)>,
+    of_server: BTreeMap<ServerId, OfServer>,
 }
 
 impl Epochs {
@@ -93,17 +94,17 @@ impl Epochs {
         Ok(epochs)
     }
 
-    pub(super) fn floor_s(&self, server_id: u32) -> u64 {
+    pub(super) fn floor_s(&self, server_id: ServerId) -> u64 {
         self.0.get(&server_id).map_or(0, |of_server| of_server.forgotten.floor_s)
     }
 
     /// A server is there no more.
-    pub(crate) fn forget(&mut self, server_id: u32) {
+    pub(crate) fn forget(&mut self, server_id: ServerId) {
         self.0.remove(&server_id);
     }
 
     /// Takes over what is on disk now; gives the epochs that were forgotten.
-    pub(crate) fn adopt(&mut self, changes: Changes) -> Vec<(u32, u64)> {
+    pub(crate) fn adopt(&mut self, changes: Changes) -> Vec<(ServerId, u64)> {
         self.0.extend(changes.of_server);
         changes.forgotten
     }
@@ -113,8 +114,8 @@ impl Epochs {
         &self,
         database: &Database,
         batch: &mut WriteBatch,
-        markers: &BTreeMap<(u32, u64), Marker>,
-        begun: &BTreeSet<(u32, u64)>,
+        markers: &BTreeMap<(ServerId, u64), Marker>,
+        begun: &BTreeSet<(ServerId, u64)>,
     ) -> Result<Changes, Error> {
         let family = database.family(key::MARKERS);
         for ((server_id, epoch), marker) in markers {
@@ -148,9 +149,9 @@ impl Epochs {
 /// none that is being written.
 fn dispensable(
     database: &Database,
-    server_id: u32,
+    server_id: ServerId,
     count: usize,
-    written: &BTreeMap<(u32, u64), Marker>,
+    written: &BTreeMap<(ServerId, u64), Marker>,
 ) -> Result<Vec<(u64, u64, u64)>, Error> {
     let of_server = written.range((server_id, 0)..=(server_id, u64::MAX));
     let mut newest_s = of_server.filter_map(|(_, marker)| marker.latest_start_s()).max().unwrap_or_default();

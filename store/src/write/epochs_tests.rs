@@ -2,7 +2,7 @@ use super::*;
 use crate::{Intake, IntakeRow, Options, Outcome, Store};
 use std::path::Path;
 use zonepulse_dns::{MessageKind, RecordType};
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 
 const T0_S: u64 = 1_767_225_600;
 
@@ -17,13 +17,13 @@ fn commit(store: &Store, server_id: u32, epoch: u64, seq: u64, minute: u64) -> R
 }
 
 fn commit_hits(store: &Store, server_id: u32, epoch: u64, seq: u64, minute: u64, hits: u64) -> Result<Outcome, Error> {
-    let identity = Identity { server_id, epoch, seq };
+    let identity = Identity { server_id: ServerId::new(server_id), epoch, seq };
     let start_s = T0_S + minute * 60;
     let mut write = store.begin();
     if write.is_known(&identity, start_s)? {
         return Ok(Outcome::Duplicate);
     }
-    let record_id = write.record_ids(server_id, [("a.", RecordType::A)].into_iter()).remove(0);
+    let record_id = write.record_ids(ServerId::new(server_id), [("a.", RecordType::A)].into_iter()).remove(0);
     let at_ms = start_s * 1000;
     let row = IntakeRow { record_id, kind: MessageKind::REQUEST, hits, first_ms: at_ms, last_ms: at_ms };
     let outcome = write.add(Intake {
@@ -42,7 +42,7 @@ fn commit_hits(store: &Store, server_id: u32, epoch: u64, seq: u64, minute: u64,
 
 fn hits(store: &Store, server_id: u32) -> u64 {
     let mut hits = 0;
-    store.totals(Some(&[server_id]), &mut |total| hits += total.hits);
+    store.totals(Some(&[ServerId::new(server_id)].into()), &mut |total| hits += total.hits);
     hits
 }
 
@@ -50,7 +50,7 @@ fn hits(store: &Store, server_id: u32) -> u64 {
 fn markers(store: &Store, server_id: u32) -> Vec<usize> {
     let mut lengths = Vec::new();
     let each = |found: &[u8], value: &[u8]| {
-        lengths.extend(key::parse_marker(found).filter(|(of, _)| *of == server_id).map(|_| value.len()));
+        lengths.extend(key::parse_marker(found).filter(|(of, _)| of.get() == server_id).map(|_| value.len()));
         Ok(true)
     };
     store.inner.database.visit(key::MARKERS, &[], each).unwrap();
@@ -83,7 +83,7 @@ fn a_store_whose_marker_has_the_largest_number_is_sound_and_goes_on() {
     let mut version_1 = vec![1];
     [2, 0, 1, u64::MAX - 1, 1].iter().for_each(|number| put(&mut version_1, *number));
     let mut batch = WriteBatch::default();
-    batch.put_cf(store.inner.database.family(key::MARKERS), key::marker(1, 7), version_1);
+    batch.put_cf(store.inner.database.family(key::MARKERS), key::marker(ServerId::new(1), 7), version_1);
     store.inner.database.write(batch, true).unwrap();
     drop(store);
     let store = open(dir.path());
@@ -101,7 +101,7 @@ fn a_marker_that_cannot_be_read_is_told_of_with_its_epoch_and_once() {
         commit(&store, 1, 7, seq, seq).unwrap();
     }
     let mut batch = WriteBatch::default();
-    batch.put_cf(store.inner.database.family(key::MARKERS), key::marker(1, 7), [9, 9]);
+    batch.put_cf(store.inner.database.family(key::MARKERS), key::marker(ServerId::new(1), 7), [9, 9]);
     store.inner.database.write(batch, true).unwrap();
     let faults = store.check().unwrap().faults;
     assert!(faults.len() == 1 && faults[0].contains("the marker of server 1, epoch 0000000000000007"), "{faults:?}");
@@ -222,7 +222,7 @@ fn forgotten(dir: &Path) -> Store {
         assert_eq!(commit(&store, 1, 1000 + epoch, 1, 0).unwrap(), Outcome::Committed);
     }
     assert!(is_too_late(commit(&store, 1, 9000, 1, 0)));
-    assert_eq!(store.inner.database.get(key::MARKERS, &key::marker(1, 7)).unwrap(), None, "it was forgotten");
+    assert_eq!(store.inner.database.get(key::MARKERS, &key::marker(ServerId::new(1), 7)).unwrap(), None, "it was forgotten");
     store
 }
 
@@ -270,7 +270,7 @@ fn a_batch_without_a_marker_that_starts_after_the_floor_is_a_fault() {
     let store = forgotten(dir.path());
     commit(&store, 1, 7, 2, 1).unwrap();
     let mut batch = WriteBatch::default();
-    batch.delete_cf(store.inner.database.family(key::MARKERS), key::marker(1, 7));
+    batch.delete_cf(store.inner.database.family(key::MARKERS), key::marker(ServerId::new(1), 7));
     store.inner.database.write(batch, true).unwrap();
     let faults = store.check().unwrap().faults;
     assert!(faults.iter().any(|fault| fault.contains("its marker is not")), "{faults:?}");
@@ -282,7 +282,7 @@ fn epochs_of_earlier_versions_are_neither_counted_nor_forgotten() {
     let store = open(dir.path());
     let mut batch = WriteBatch::default();
     for epoch in 0..2 * MAX_EPOCHS as u64 {
-        batch.put_cf(store.inner.database.family(key::MARKERS), key::marker(1, epoch), [1, 1, 0, 1]);
+        batch.put_cf(store.inner.database.family(key::MARKERS), key::marker(ServerId::new(1), epoch), [1, 1, 0, 1]);
     }
     store.inner.database.write(batch, true).unwrap();
     drop(store);
@@ -304,8 +304,8 @@ fn a_server_that_is_purged_leaves_no_floor() {
     for minute in 0..100 {
         commit(&store, 1, minute, 0, minute).unwrap();
     }
-    store.registry().remove_server(1, 1, true).unwrap();
-    assert_eq!(store.inner.database.get(key::MARKERS, &key::floor(1)).unwrap(), None);
+    store.registry().remove_server(ServerId::new(1), 1, true).unwrap();
+    assert_eq!(store.inner.database.get(key::MARKERS, &key::floor(ServerId::new(1))).unwrap(), None);
     assert_eq!(markers(&store, 1).len(), 0);
 }
 

@@ -8,7 +8,7 @@ use crate::system::System;
 use crate::system::value::{Encoder, Raw};
 use crate::write::Write;
 use std::collections::BTreeMap;
-use zonepulse_model::{Evicted, Identity, Interval};
+use zonepulse_model::{Evicted, Identity, Interval, SeriesId, ServerId};
 
 const HOUR_S: u64 = 3600;
 
@@ -33,7 +33,7 @@ pub struct SystemIntake {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeriesIntake {
     /// The series, from [`Write::series_ids`]; without one it is left out, and its points are counted.
-    pub series_id: Option<u32>,
+    pub series_id: Option<SeriesId>,
     /// One for each slot, finite; `None` where nothing was measured.
     pub values: Vec<Option<f64>>,
 }
@@ -53,7 +53,7 @@ impl SystemIntake {
         if self.slots == 0 || self.slots > Self::MAX_SLOTS {
             return Some("slots");
         }
-        let mut ids: Vec<u32> = self.series.iter().filter_map(|series| series.series_id).collect();
+        let mut ids: Vec<SeriesId> = self.series.iter().filter_map(|series| series.series_id).collect();
         ids.sort_unstable();
         if ids.windows(2).any(|pair| pair.first() == pair.last()) {
             return Some("series_id");
@@ -87,7 +87,11 @@ impl SystemIntake {
 impl Write<'_> {
     /// The numbers of series that a server tells of, by metric and label; unknown ones become known with this write.
     /// `None` where the server may not add a series.
-    pub fn series_ids<'n>(&mut self, server_id: u32, names: impl Iterator<Item = (&'n str, &'n str)>) -> Vec<Option<u32>> {
+    pub fn series_ids<'n>(
+        &mut self,
+        server_id: ServerId,
+        names: impl Iterator<Item = (&'n str, &'n str)>,
+    ) -> Vec<Option<SeriesId>> {
         let System { series, shares, .. } = &self.inner.system;
         series.read().resolve(&mut self.series, shares, server_id, names, self.now)
     }

@@ -9,7 +9,7 @@ pub(crate) mod metrics;
 pub(crate) mod overlap;
 pub(crate) mod writer;
 
-use crate::database::key::{self, GROUP};
+use crate::database::key;
 use crate::dictionary::Pending;
 use crate::dns::block::{self, Sections};
 use crate::intake::{Intake, IntakeRow, Outcome};
@@ -18,6 +18,7 @@ use crate::reports::report::Report;
 use crate::share::Counts;
 use crate::system::series;
 use crate::totals::{self, Group, GroupKey};
+use crate::waiting::Pair;
 use crate::{Error, Inner};
 use checkpoint::{by_number, write_totals};
 use marker::{Marker, Number};
@@ -27,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use writer::Writer;
 use zonepulse_dns::RecordType;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, RecordId, ServerId};
 
 /// After so many commits the totals are written down, so that opening the
 /// store never has more blocks than this to go through.
@@ -50,18 +51,18 @@ pub struct Write<'a> {
     /// What blocks, by their place in `blocks`, bring to groups of totals whose values on disk this write must
     /// bring: with first accesses, which a block does not carry.
     news: BTreeMap<(usize, GroupKey), Vec<IntakeRow>>,
-    pub(crate) markers: BTreeMap<(u32, u64), Marker>,
+    pub(crate) markers: BTreeMap<(ServerId, u64), Marker>,
     /// Of them, the epochs that begin with this write.
-    pub(crate) begun: BTreeSet<(u32, u64)>,
+    pub(crate) begun: BTreeSet<(ServerId, u64)>,
     /// What its batches of DNS cover.
     pub(crate) covered: Vec<Covered>,
     /// The servers of its reports, and when their intervals start.
-    reported: Vec<(u32, u64)>,
+    reported: Vec<(ServerId, u64)>,
     journal: Vec<u8>,
     /// Hours and servers of the blocks.
-    hours: Vec<(u32, u32)>,
+    hours: Vec<Pair>,
     /// Those of metrics.
-    pub(crate) system_hours: Vec<(u32, u32)>,
+    pub(crate) system_hours: Vec<Pair>,
     /// Totals that are new, of each server; two batches of one server may count the same ones.
     pub(crate) totals_added: Counts,
     /// Points that are counted as `<other>` for want of room for their totals.
@@ -73,7 +74,7 @@ pub struct Write<'a> {
 
 /// A block that is part of a write.
 struct NewBlock {
-    server_id: u32,
+    server_id: ServerId,
     start_s: u64,
     value: Vec<u8>,
 }
@@ -112,8 +113,8 @@ impl<'a> Write<'a> {
     }
 
     /// The numbers of records that a server tells of, by canonical name and type; unknown ones become known with
-    /// this write. 0, the number of [`OTHER`](crate::OTHER), where the server may not add a record.
-    pub fn record_ids<'n>(&mut self, server_id: u32, records: impl Iterator<Item = (&'n str, RecordType)>) -> Vec<u32> {
+    /// this write. [`RecordId::OTHER`] where the server may not add a record.
+    pub fn record_ids<'n>(&mut self, server_id: ServerId, records: impl Iterator<Item = (&'n str, RecordType)>) -> Vec<RecordId> {
         let dictionary = self.inner.dictionary.read();
         let records: Vec<_> = records.collect();
         self.names.resolve(&dictionary, &self.inner.names, server_id, &records, self.now)
@@ -263,8 +264,8 @@ impl<'a> Write<'a> {
 }
 
 /// Arranged rows, by the groups of totals that they belong to.
-pub(crate) fn by_group(server_id: u32, rows: &[IntakeRow]) -> impl Iterator<Item = (GroupKey, &[IntakeRow])> {
-    let of = |row: &IntakeRow| (row.kind.number(), row.record_id / GROUP);
+pub(crate) fn by_group(server_id: ServerId, rows: &[IntakeRow]) -> impl Iterator<Item = (GroupKey, &[IntakeRow])> {
+    let of = |row: &IntakeRow| (row.kind.number(), key::group_of(row.record_id));
     rows.chunk_by(move |a, b| of(a) == of(b)).filter_map(move |rows| {
         let (kind, number) = of(rows.first()?);
         Some(((server_id, kind, number), rows))

@@ -12,7 +12,7 @@ use crate::database::{Database, key};
 use crate::reports::report::{Report, SystemReport};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use zonepulse_model::Interval;
+use zonepulse_model::{Interval, ServerId};
 
 /// Reports that are read for one batch at most.
 const MAX_READ: usize = if cfg!(test) { 64 } else { 8192 };
@@ -31,7 +31,7 @@ pub struct Overlap {
 /// What a batch covers, of one epoch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Covered {
-    pub(crate) server_id: u32,
+    pub(crate) server_id: ServerId,
     pub(crate) epoch: u64,
     pub(crate) from_ms: u64,
     pub(crate) until_ms: u64,
@@ -39,7 +39,7 @@ pub(crate) struct Covered {
 
 /// How far the coverage of each server reaches, as far as it is known.
 #[derive(Debug, Default)]
-pub(crate) struct Reaches(BTreeMap<u32, Reach>);
+pub(crate) struct Reaches(BTreeMap<ServerId, Reach>);
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reach {
@@ -64,13 +64,13 @@ impl Reach {
 
 impl Reaches {
     /// Past which no other epoch of the server covers anything; `None` where that is not known.
-    pub(super) fn others_until_ms(&self, server_id: u32, epoch: u64) -> Option<u64> {
+    pub(super) fn others_until_ms(&self, server_id: ServerId, epoch: u64) -> Option<u64> {
         let reach = self.0.get(&server_id)?;
         Some(if reach.epoch == epoch { reach.others_until_ms } else { reach.until_ms })
     }
 
     /// It is known how far a server's reports reach.
-    pub(super) fn learn(&mut self, server_id: u32, reach: Reach) {
+    pub(super) fn learn(&mut self, server_id: ServerId, reach: Reach) {
         self.0.insert(server_id, reach);
     }
 
@@ -84,7 +84,7 @@ impl Reaches {
     }
 
     /// A server is there no more.
-    pub(crate) fn forget(&mut self, server_id: u32) {
+    pub(crate) fn forget(&mut self, server_id: ServerId) {
         self.0.remove(&server_id);
     }
 }
@@ -168,7 +168,7 @@ mod tests {
 
     fn intake(epoch: u64, seq: u64, minute: u64, from_ms: u64, until_ms: u64) -> Intake {
         Intake {
-            identity: Identity { server_id: 1, epoch, seq },
+            identity: Identity { server_id: ServerId::new(1), epoch, seq },
             start_s: minute * 60,
             interval_s: 60,
             covered_from_ms: minute * 60_000 + from_ms,
@@ -263,7 +263,7 @@ mod tests {
         let observed = 10 + 2 * MAX_READ as u64;
         (10..observed).for_each(|minute| assert_eq!(commit(&store, intake(1, minute, minute, 0, 60_000)), None));
         let store = open_again(&dir, store);
-        let reach_ms = |epoch| store.inner.writer.lock().reaches.others_until_ms(1, epoch);
+        let reach_ms = |epoch| store.inner.writer.lock().reaches.others_until_ms(ServerId::new(1), epoch);
         assert_eq!(reach_ms(9), None, "nothing is known yet");
         // More reports follow than are read for one batch.
         assert_eq!(commit(&store, intake(9, 0, 20, 0, 60_000)), Some((1, 60_000)));
@@ -291,7 +291,7 @@ mod tests {
         let (_dir, store) = store();
         commit(&store, intake(1, 0, 10, 0, 60_000));
         let mut other = intake(2, 0, 10, 0, 60_000);
-        other.identity.server_id = 2;
+        other.identity.server_id = ServerId::new(2);
         assert_eq!(commit(&store, other), None);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use zonepulse_dns::MessageKind;
+use zonepulse_model::{RecordId, ServerId};
 
 fn open(dir: &Path) -> Store {
     Store::open(dir, &Options { block_cache_bytes: 1 << 20, write_buffer_bytes: 1 << 20, ..Options::default() }).unwrap()
@@ -18,7 +19,7 @@ fn commit(store: &Store, server_id: u32, seq: u64, minute: u64, hits: &[(&str, u
 }
 
 fn add(write: &mut Write<'_>, server_id: u32, seq: u64, minute: u64, hits: &[(&str, u64)]) -> Outcome {
-    let ids = write.record_ids(server_id, hits.iter().map(|(name, _)| (*name, RecordType::A)));
+    let ids = write.record_ids(ServerId::new(server_id), hits.iter().map(|(name, _)| (*name, RecordType::A)));
     let start_ms = minute * 60_000;
     let rows = ids.iter().zip(hits).map(|(record_id, (_, hits))| IntakeRow {
         record_id: *record_id,
@@ -29,7 +30,7 @@ fn add(write: &mut Write<'_>, server_id: u32, seq: u64, minute: u64, hits: &[(&s
     });
     let rows = rows.collect();
     let intake = Intake {
-        identity: Identity { server_id, epoch: 1, seq },
+        identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq },
         start_s: minute * 60,
         interval_s: 60,
         covered_from_ms: start_ms,
@@ -46,7 +47,10 @@ fn totals(store: &Store) -> BTreeMap<(u32, String), (u64, u64, u64)> {
     store.totals(None, &mut |total| found.push(total));
     let dictionary = store.dictionary();
     let name = |id| dictionary.get(id).unwrap().0.to_owned();
-    found.iter().map(|total| ((total.server_id, name(total.record_id)), (total.hits, total.first_ms, total.last_ms))).collect()
+    found
+        .iter()
+        .map(|total| ((total.server_id.get(), name(total.record_id)), (total.hits, total.first_ms, total.last_ms)))
+        .collect()
 }
 
 fn scan(store: &Store, selection: &Selection) -> Vec<Points> {
@@ -132,7 +136,7 @@ fn batches_of_one_interval_are_merged_in_an_answer() {
     commit(&store, 1, 1, 10, &[("b.", 3), ("c.", 4)]);
     let found = scan(&store, &Selection::all());
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].record_ids.as_slice(), found[0].hits.as_slice()), (&[1, 2, 3][..], &[1, 5, 4][..]));
+    assert_eq!((found[0].record_ids.as_slice(), found[0].hits.as_slice()), (&[1, 2, 3].map(RecordId::new)[..], &[1, 5, 4][..]));
 }
 
 #[test]
@@ -146,19 +150,19 @@ fn a_scan_gives_exactly_what_is_selected() {
             expected.push((server, minute));
         }
     }
-    for servers in [None, Some(vec![]), Some(vec![2]), Some(vec![1, 5]), Some(vec![3, 9])] {
+    for servers in [None, Some(&[][..]), Some(&[2]), Some(&[1, 5]), Some(&[3, 9])] {
         for (from, until) in [(0, 1000), (59, 61), (60, 60), (61, 251), (251, 1000)] {
             let selection = Selection {
-                servers: servers.clone(),
+                servers: servers.map(|servers: &[u32]| servers.iter().copied().map(ServerId::new).collect()),
                 from_s: from * 60,
                 until_s: until * 60,
                 kinds: Kinds::Only(vec![MessageKind::REQUEST]),
-                records: Some(vec![1]),
+                records: Some([RecordId::new(1)].into()),
             };
             let points = scan(&store, &selection);
             let found: Vec<_> = points
                 .iter()
-                .flat_map(|p| p.starts_s.iter().zip(&p.hits).map(|(start_s, hits)| (p.server_id, start_s / 60, *hits)))
+                .flat_map(|p| p.starts_s.iter().zip(&p.hits).map(|(start_s, hits)| (p.server_id.get(), start_s / 60, *hits)))
                 .collect();
             let mut wanted: Vec<_> = expected
                 .iter()
@@ -185,10 +189,11 @@ fn reports_come_by_server_and_time() {
         let mut found = Vec::new();
         let each = &mut |report: &Report| {
             assert_eq!((report.hits, report.counters.as_slice()), (2, &[(2, 3)][..]));
-            found.push((report.server_id, report.start_s / 60));
+            found.push((report.server_id.get(), report.start_s / 60));
             ControlFlow::Continue(())
         };
-        store.coverage(servers, from * 60, until * 60, 0, each).unwrap();
+        let servers = servers.map(|ids| ids.iter().copied().map(ServerId::new).collect());
+        store.coverage(servers.as_ref(), from * 60, until * 60, 0, each).unwrap();
         found
     };
     assert_eq!(reports(None, 0, 1000), [(1, 10), (1, 20), (1, 30), (3, 10), (3, 20), (3, 30), (7, 10), (7, 20), (7, 30)]);
@@ -234,14 +239,20 @@ fn an_intake_that_breaks_a_promise_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let good = Intake {
-        identity: Identity { server_id: 1, epoch: 1, seq: 1 },
+        identity: Identity { server_id: ServerId::new(1), epoch: 1, seq: 1 },
         start_s: 60,
         interval_s: 60,
         covered_from_ms: 60_000,
         covered_until_ms: 120_000,
         counters: Vec::new(),
         evicted: None,
-        rows: vec![IntakeRow { record_id: 0, kind: MessageKind::REQUEST, hits: 1, first_ms: 60_000, last_ms: 60_000 }],
+        rows: vec![IntakeRow {
+            record_id: RecordId::OTHER,
+            kind: MessageKind::REQUEST,
+            hits: 1,
+            first_ms: 60_000,
+            last_ms: 60_000,
+        }],
     };
     let spoil: [fn(&mut Intake); 5] = [
         |i| i.interval_s = 0,

@@ -4,6 +4,7 @@ use super::epochs::Epochs;
 use super::marker::Marker;
 use super::overlap::Reaches;
 use std::collections::{BTreeMap, BTreeSet};
+use zonepulse_model::ServerId;
 
 /// What the one writer knows between writes.
 #[derive(Debug, Default)]
@@ -13,11 +14,11 @@ pub(crate) struct Writer {
     pub(super) committed: u64,
     pub(super) duplicates: u64,
     /// The epochs that were written to last, so that an ordinary batch reads no marker.
-    pub(crate) markers: BTreeMap<(u32, u64), Marker>,
+    pub(crate) markers: BTreeMap<(ServerId, u64), Marker>,
     pub(crate) epochs: Epochs,
     pub(crate) reaches: Reaches,
     /// Servers that were removed since the store was opened: their batches may have been under way.
-    pub(super) forbidden: BTreeSet<u32>,
+    pub(super) forbidden: BTreeSet<ServerId>,
 }
 
 impl Writer {
@@ -30,12 +31,12 @@ impl Writer {
     }
 
     /// No batch of this server is taken any more.
-    pub(crate) fn forbid(&mut self, server_id: u32) {
+    pub(crate) fn forbid(&mut self, server_id: ServerId) {
         self.forbidden.insert(server_id);
     }
 
     /// Forgets which batches of a server were taken.
-    pub(crate) fn forget(&mut self, server_id: u32) {
+    pub(crate) fn forget(&mut self, server_id: ServerId) {
         self.markers.retain(|(of, _), _| *of != server_id);
         self.epochs.forget(server_id);
         self.reaches.forget(server_id);

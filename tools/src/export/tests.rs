@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use tempfile::TempDir;
 use zonepulse_dns::{MessageKind, RecordType};
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, RecordId, ServerId};
 use zonepulse_query::{Engine, Options};
 use zonepulse_store::{Intake, IntakeRow, Retention, SeriesIntake, Server, Store, SystemIntake};
 
@@ -53,15 +53,15 @@ impl Scene {
         let start_s = (self.now_ms - hours_ago * HOUR_MS) / 1000 + minute * 60;
         let mut write = self.store.begin();
         let names: Vec<String> = (0..records).map(|number| format!("n{number}.example.")).collect();
-        let ids = write.record_ids(server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
-        let row = |(at, (id, kind)): (u64, (u32, u16))| {
+        let ids = write.record_ids(ServerId::new(server_id), names.iter().map(|name| (name.as_str(), RecordType::A)));
+        let row = |(at, (id, kind)): (u64, (RecordId, u16))| {
             let at_ms = start_s * 1000 + at;
             let kind = MessageKind::from_number(kind).unwrap();
             IntakeRow { record_id: id, kind, hits: 1 + at, first_ms: at_ms, last_ms: at_ms }
         };
         let rows = ids.into_iter().flat_map(|id| kinds.iter().map(move |kind| (id, *kind)));
         let intake = Intake {
-            identity: Identity { server_id, epoch: 1, seq: self.seq },
+            identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq: self.seq },
             start_s,
             interval_s: 60,
             covered_from_ms: start_s * 1000,
@@ -79,10 +79,10 @@ impl Scene {
     fn measure(&mut self, server_id: u32, hours_ago: u64, minute: u64) {
         let start_s = (self.now_ms - hours_ago * HOUR_MS) / 1000 + minute * 60;
         let mut write = self.store.begin();
-        let ids = write.series_ids(server_id, [("load_1m", ""), ("disk_free_bytes", "/var")].into_iter());
+        let ids = write.series_ids(ServerId::new(server_id), [("load_1m", ""), ("disk_free_bytes", "/var")].into_iter());
         let values = |id: u32| (0..12).map(|slot| (slot != 7).then(|| f64::from(100 * id + slot) / 4.0)).collect();
-        let series = ids.into_iter().map(|id| SeriesIntake { series_id: id, values: values(id.unwrap()) });
-        let identity = Identity { server_id, epoch: 1, seq: self.seq };
+        let series = ids.into_iter().map(|id| SeriesIntake { series_id: id, values: values(id.unwrap().get()) });
+        let identity = Identity { server_id: ServerId::new(server_id), epoch: 1, seq: self.seq };
         let intake = SystemIntake { identity, start_s, interval_s: 5, slots: 12, evicted: None, series: series.collect() };
         self.seq += 1;
         write.add_system(&intake).unwrap();
@@ -267,7 +267,7 @@ async fn expired_stays(table: &str) {
         server.overrides.raw_retention_minutes = Some(24 * 60);
         Ok::<_, zonepulse_store::Error>(())
     };
-    scene.store.registry().change_server(1, "server.change", keep).unwrap();
+    scene.store.registry().change_server(ServerId::new(1), "server.change", keep).unwrap();
     // It comes too late for raw points, and makes the hour look as if it had changed.
     scene.commit(1, 30, 1, 3);
     let (summary, told) = scene.export(table).await;

@@ -192,7 +192,7 @@ mod tests {
     use super::*;
     use crate::clock::now_ms;
     use zonepulse_dns::{MessageKind, RecordType};
-    use zonepulse_model::Identity;
+    use zonepulse_model::{Identity, ServerId};
     use zonepulse_query::{Engine, Options};
     use zonepulse_store::{Intake, IntakeRow, SeriesIntake, Store, SystemIntake};
     use zonepulse_wire::Counter;
@@ -206,14 +206,14 @@ mod tests {
     fn commit_blind(store: &Store, server_id: u32, seq: u64, start_s: u64, active: u64, blind_ms: u64) {
         let mut write = store.begin();
         let names: Vec<String> = (0..active).map(|number| format!("n{number}.example.")).collect();
-        let ids = write.record_ids(server_id, names.iter().map(|name| (name.as_str(), RecordType::A)));
+        let ids = write.record_ids(ServerId::new(server_id), names.iter().map(|name| (name.as_str(), RecordType::A)));
         let at_ms = start_s * 1000;
         let row = |(record_id, kind)| {
             let kind = MessageKind::from_number(kind).unwrap();
             IntakeRow { record_id, kind, hits: 10, first_ms: at_ms, last_ms: at_ms }
         };
         let intake = Intake {
-            identity: Identity { server_id, epoch: 1, seq },
+            identity: Identity { server_id: ServerId::new(server_id), epoch: 1, seq },
             start_s,
             interval_s: 60,
             covered_from_ms: at_ms,
@@ -223,9 +223,9 @@ mod tests {
             rows: ids.into_iter().flat_map(|id| [(id, 0), (id, 1)]).map(row).collect(),
         };
         write.add(intake).unwrap();
-        let series = write.series_ids(server_id, [("load_1m", ""), ("disk_free_bytes", "/var")].into_iter());
+        let series = write.series_ids(ServerId::new(server_id), [("load_1m", ""), ("disk_free_bytes", "/var")].into_iter());
         let series = series.into_iter().map(|id| SeriesIntake { series_id: id, values: vec![Some(1.0); 12] }).collect();
-        let identity = Identity { server_id, epoch: 2, seq };
+        let identity = Identity { server_id: ServerId::new(server_id), epoch: 2, seq };
         write.add_system(&SystemIntake { identity, start_s, interval_s: 5, slots: 12, evicted: None, series }).unwrap();
         write.commit().unwrap();
     }
@@ -248,7 +248,7 @@ mod tests {
     async fn a_fleet_is_found_as_it_is_in_its_busiest_hour() {
         let (_data, store, source) = scene();
         let hour_s = now_ms() / HOUR_MS * 3600;
-        let servers: Vec<u32> = store.registry().servers().unwrap().iter().map(|server| server.id).collect();
+        let servers: Vec<u32> = store.registry().servers().unwrap().iter().map(|server| server.id.get()).collect();
         for server in &servers {
             // A quiet hour, and one in which 40 and then 20 of the 40 records are active.
             commit(&store, *server, 1, hour_s - 3 * 3600, 4);
@@ -257,7 +257,7 @@ mod tests {
         }
         // One that has been silent since.
         let silent = store.registry().add_server("silent", false, None, 0).unwrap();
-        commit(&store, silent.id, 1, hour_s - 30 * 3600, 400);
+        commit(&store, silent.id.get(), 1, hour_s - 30 * 3600, 400);
         let found = Running::of(&source, now_ms()).await.unwrap();
         let observed = Observed { minutes: 3, servers: 2, reported: 2, not_throughout: 2 };
         let expected = Running { servers: 2, records: 40, active: 30, interval_s: 60, metrics: 2, requests_per_s: 5.0, observed };

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use zonepulse_wire::Message;
 
-    const IDENTITY: Identity = Identity { server_id: 7, epoch: 1, seq: 0 };
+    const IDENTITY: Identity = Identity { server_id: zonepulse_model::ServerId::new(7), epoch: 1, seq: 0 };
 
     #[test]
     fn every_batch_is_one_that_a_central_takes() {

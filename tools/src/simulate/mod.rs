@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use traffic::Traffic;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 use zonepulse_wire::Message;
 
 /// What is simulated.
@@ -180,7 +180,7 @@ impl Lane {
             known: known.clone(),
             traffic: Traffic::new(self.expected.clone(), seed),
             machine: Machine::new(self.fleet.metrics, seed),
-            identity: Identity { server_id: known.id, epoch: self.epoch, seq: 0 },
+            identity: Identity { server_id: ServerId::new(known.id), epoch: self.epoch, seq: 0 },
             measured_s: self.from_s.next_multiple_of(machine::BATCH_S),
         }
     }

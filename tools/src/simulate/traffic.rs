@@ -85,7 +85,7 @@ mod tests {
         Popularity::new(records, active).expected().collect()
     }
 
-    const IDENTITY: Identity = Identity { server_id: 7, epoch: 1, seq: 0 };
+    const IDENTITY: Identity = Identity { server_id: zonepulse_model::ServerId::new(7), epoch: 1, seq: 0 };
 
     #[test]
     fn about_so_many_records_are_active_as_were_asked_for() {

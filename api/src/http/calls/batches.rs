@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 use zonepulse_central::credentials::Principal;
 use zonepulse_central::probes::batches;
 use zonepulse_central::rights::Caller;
+use zonepulse_model::ServerId;
 use zonepulse_wire::{KEPT_FROM_HEADER, MEDIA_TYPE};
 
 /// The routes, for servers.
@@ -59,7 +60,8 @@ async fn receive(
         return Err(Problem::new(Case::NotAllowed, "only a server's token may send batches"));
     };
     let central = app.central();
-    let refused = |cause, problem: &Problem| central.ingest().refused_at_the_door(server_id, cause, problem.detail());
+    let refused =
+        |cause, problem: &Problem| central.ingest().refused_at_the_door(ServerId::new(server_id), cause, problem.detail());
     check_media_type(&headers).inspect_err(|problem| refused("media_type", problem))?;
     let mut held = central.pending().of(server_id);
     let take = |bytes| held.take(bytes).map_err(Problem::from);

@@ -82,6 +82,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
     use utoipa::PartialSchema;
+    use zonepulse_model::ServerId;
 
     #[test]
     fn what_machines_say_is_described_as_it_is() {
@@ -90,7 +91,7 @@ mod tests {
         let text = String::new;
         let request = EnrollmentRequest { hostname: text(), os: text(), probe_version: text() };
         let answer = Enrollment {
-            server_id: 1,
+            server_id: ServerId::new(1),
             server: text(),
             token: text().into(),
             settings_version: 1,

@@ -86,7 +86,7 @@ async fn a_token_that_is_taken_back_is_refused_at_once() {
     let setup = setup();
     let bearer = format!("Bearer {}", setup.token);
     assert_eq!(setup.check(&bearer).await, Ok(Principal::Server(1)));
-    setup.store.registry().remove_server(1, 5, false).unwrap();
+    setup.store.registry().remove_server(zonepulse_model::ServerId::new(1), 5, false).unwrap();
     assert_eq!(setup.check(&bearer).await, Err(StatusCode::UNAUTHORIZED));
     assert_eq!(setup.check("Bearer ").await, Err(StatusCode::UNAUTHORIZED));
 }
@@ -121,7 +121,7 @@ async fn an_enrolment_token_is_known_until_it_expires() {
             server.enrollment = Some(EnrollmentToken { hash, expires_ms });
             Ok::<_, Error>(())
         };
-        setup.store.registry().change_server(1, "x", change).unwrap();
+        setup.store.registry().change_server(zonepulse_model::ServerId::new(1), "x", change).unwrap();
         token
     };
     let token = give(now_ms() + 60_000);

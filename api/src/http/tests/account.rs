@@ -31,7 +31,8 @@ async fn what_each_server_has_of_what_all_share_is_told_and_what_it_was_refused(
     let store = setup.app.central().store();
     let names: Vec<String> = (0..90).map(|number| format!("x{number}.example.")).collect();
     let mut write = store.begin();
-    let ids = write.record_ids(1, names.iter().map(|name| (name.as_str(), zonepulse_dns::RecordType::A)));
+    let ids = write
+        .record_ids(zonepulse_model::ServerId::new(1), names.iter().map(|name| (name.as_str(), zonepulse_dns::RecordType::A)));
     let row = |record_id| zonepulse_store::IntakeRow {
         record_id,
         kind: zonepulse_dns::MessageKind::REQUEST,
@@ -41,7 +42,7 @@ async fn what_each_server_has_of_what_all_share_is_told_and_what_it_was_refused(
     };
     write
         .add(zonepulse_store::Intake {
-            identity: zonepulse_model::Identity { server_id: 1, epoch: 1, seq: 0 },
+            identity: zonepulse_model::Identity { server_id: zonepulse_model::ServerId::new(1), epoch: 1, seq: 0 },
             start_s: 0,
             interval_s: 60,
             covered_from_ms: 0,
@@ -52,7 +53,7 @@ async fn what_each_server_has_of_what_all_share_is_told_and_what_it_was_refused(
         })
         .unwrap();
     write.commit().unwrap();
-    let (share, idle) = (store.names_of(1), store.names_of(2));
+    let (share, idle) = (store.names_of(zonepulse_model::ServerId::new(1)), store.names_of(zonepulse_model::ServerId::new(2)));
     assert!(share.refused > 0 && share.owned + share.refused == 90, "{share:?}");
     let text = setup.get("/metrics").await.body;
     for line in [

@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use tower::ServiceExt;
 use zonepulse_central::accounts::{self, NewUser};
+use zonepulse_model::ServerId;
 use zonepulse_store::Rights;
 
 pub(super) struct Setup {
@@ -256,7 +257,7 @@ async fn a_retention_counts_from_the_next_question_on() {
         let zonepulse_store::Retention { raw_minutes, aggregated_days } = setup.app.central().store().retention(id);
         (raw_minutes, aggregated_days)
     };
-    assert_eq!((retention(1), retention(2)), ((7, 2), (5, 2)));
+    assert_eq!((retention(ServerId::new(1)), retention(ServerId::new(2))), ((7, 2), (5, 2)));
 }
 
 #[tokio::test]
@@ -335,14 +336,14 @@ async fn a_server_whose_batches_are_refused_says_why_until_one_is_taken() {
             .encode()
             .unwrap()
     };
-    assert_eq!(send(batch(9)).await, 403);
+    assert_eq!(send(batch(ServerId::new(9))).await, 403);
     let row = &setup.get(HEARTBEAT).await[0];
     assert_eq!((&row["state"], &row["health"]), (&json!("running"), &json!("refused")));
     assert_eq!(
         reasons(row, "refused"),
         ["its batches are refused (wrong_server, 1 until now): server 1 may not send for server 9"]
     );
-    assert_eq!(send(batch(1)).await, 204);
+    assert_eq!(send(batch(ServerId::new(1))).await, 204);
     let row = &setup.get(HEARTBEAT).await[0];
     assert_eq!(row["health"], "starting", "its probe keeps what was refused: {row}");
     // What is too large never comes to be a batch.
@@ -350,7 +351,7 @@ async fn a_server_whose_batches_are_refused_says_why_until_one_is_taken() {
     assert_eq!(send(vec![0; most + 1]).await, 413);
     let row = &setup.get(HEARTBEAT).await[0];
     assert!(reasons(row, "refused")[0].contains("(too_large, 1 until now)"), "{row}");
-    assert_eq!(send(batch(1)).await, 204);
+    assert_eq!(send(batch(ServerId::new(1))).await, 204);
     assert_eq!(setup.get(HEARTBEAT).await[0]["health"], "lost", "it is over, and something is to be seen to");
 }
 

@@ -130,7 +130,7 @@ impl Keys {
         let keys = Keys { server: secret(), removed: secret(), enrollee: secret(), reader: secret() };
         registry.add_server("own", false, Some(token::hash(&keys.server)), 1).unwrap();
         registry.add_server("removed", false, Some(token::hash(&keys.removed)), 1).unwrap();
-        registry.remove_server(2, 2, false).unwrap();
+        registry.remove_server(zonepulse_model::ServerId::new(2), 2, false).unwrap();
         let enrollment = EnrollmentToken { hash: token::hash(&keys.enrollee), expires_ms: u64::MAX };
         let fill = |server: &mut zonepulse_store::Server| {
             server.enrollment = Some(enrollment);

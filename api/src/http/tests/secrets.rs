@@ -4,6 +4,7 @@ use super::fleet::{HEARTBEAT, Setup, bearer, heartbeat, setup};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use zonepulse_model::ServerId;
 
 const SETTINGS: &str = "/api/v2/settings";
 const SERVER: &str = "/api/v2/pvservers/1";
@@ -146,7 +147,7 @@ async fn a_probe_is_told_the_secret_of_its_way_with_the_change_of_the_way() {
 async fn a_pull_token_is_shown_at_another_address_when_it_is_entered_again() {
     let (setup, eve) = with_broker("http").await;
     setup.make(json!({"server": "ns1", "pull_url": "https://ns1.example:8054", "pull_token": "open-sesame"})).await;
-    let token = || setup.app.central().store().registry().server(1).unwrap().unwrap().pull.token.unwrap();
+    let token = || setup.app.central().store().registry().server(ServerId::new(1)).unwrap().unwrap().pull.token.unwrap();
     for who in [&eve, &setup.basic] {
         let expected = if *who == eve { 403 } else { 400 };
         for change in [json!({"pull_url": "https://evil.example"}), json!({"pull_url": "http://ns1.example:8054"})] {
@@ -163,7 +164,7 @@ async fn a_pull_token_is_shown_at_another_address_when_it_is_entered_again() {
     assert_eq!(setup.ask("PATCH", SERVER, another).await.0, 200);
     assert_eq!((token().len(), token() == "open-sesame"), (43, false), "one was made");
     setup.make(json!({"server": "ns2", "pull_url": "https://ns2.example:8054"})).await;
-    assert_eq!(setup.app.central().store().registry().server(2).unwrap().unwrap().pull.token.unwrap().len(), 43);
+    assert_eq!(setup.app.central().store().registry().server(ServerId::new(2)).unwrap().unwrap().pull.token.unwrap().len(), 43);
 }
 
 #[tokio::test]
@@ -179,7 +180,7 @@ async fn whoever_enrols_with_a_user_s_token_does_not_learn_the_pull_token_that_w
     let enrolled = enroll(&setup, &renewed["enrollment_token"]).await;
     assert_eq!(enrolled["pull_token"].as_str().unwrap().len(), 43, "a new one");
     assert_eq!(
-        setup.app.central().store().registry().server(1).unwrap().unwrap().pull.token.as_deref(),
+        setup.app.central().store().registry().server(ServerId::new(1)).unwrap().unwrap().pull.token.as_deref(),
         enrolled["pull_token"].as_str()
     );
 }
@@ -374,7 +375,7 @@ fn nothing_prints_the_secret_that_it_holds() {
     };
     let settings = ProbeSettings { rabbitmq: Some(rabbitmq), pull_token: secret(), ..ProbeSettings::default() };
     let enrollment = Enrollment {
-        server_id: 1,
+        server_id: ServerId::new(1),
         server: "ns1".to_owned(),
         token: text().into(),
         settings_version: 1,
@@ -397,7 +398,8 @@ fn nothing_prints_the_secret_that_it_holds() {
         timeout,
     };
     let url = "https://ns1.example:8054".to_owned();
-    let target = Target { server_id: 1, url, token: text().into(), trust: Trust::System, connect_timeout: timeout };
+    let target =
+        Target { server_id: ServerId::new(1), url, token: text().into(), trust: Trust::System, connect_timeout: timeout };
     let made =
         zonepulse_central::accounts::Administrator::Made { password: text().into(), file: "/data/admin-credentials".into() };
     let user = zonepulse_central::accounts::NewUser {

@@ -25,7 +25,7 @@ pub(super) struct Run {
 
 impl Reported {
     pub(super) fn new(store: &Store, known: &[Server], filter: &Filter, blind: Option<u16>, now: Now) -> Result<Self, Error> {
-        let kept_from_s = known.iter().map(|server| (server.id, store.kept_from_s(server.id, Level::Raw, now.s())));
+        let kept_from_s = known.iter().map(|server| (server.id.get(), store.kept_from_s(server.id, Level::Raw, now.s())));
         let observed = Observed::new(store, known, filter, blind, now)?;
         Ok(Reported { observed, runs: Vec::new(), kept_from_s: kept_from_s.collect() })
     }
@@ -34,7 +34,8 @@ impl Reported {
     pub(super) fn read(&mut self, store: &Store, from_s: u64, until_s: u64) -> Result<(), Error> {
         let runs = &mut self.runs;
         self.observed.read(store, from_s, until_s, &mut |listened| {
-            let Listened { server_id, start_s, end_s, interval_s, .. } = *listened;
+            let Listened { start_s, end_s, interval_s, .. } = *listened;
+            let server_id = listened.server_id.get();
             match runs.last_mut() {
                 Some(run)
                     if (run.server_id, run.interval_s) == (server_id, interval_s)

@@ -245,7 +245,7 @@ fn known_series(known: &[Server], filter: &Filter, by: By) -> Vec<Series> {
     let asked = servers(filter);
     let servers: Vec<Option<u32>> = if by.server {
         let known = known.iter().map(|server| server.id);
-        known.filter(|id| asked.as_ref().is_none_or(|asked| asked.contains(id))).map(Some).collect()
+        known.filter(|id| asked.as_ref().is_none_or(|asked| asked.has(*id))).map(|id| Some(id.get())).collect()
     } else {
         vec![None]
     };

@@ -5,6 +5,7 @@ use super::decode::Decoder;
 use crate::Error;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use zonepulse_model::RecordId;
 
 /// Decoders that nobody uses: to make one takes as long as to read a value.
 pub(crate) struct Decoders {
@@ -29,7 +30,7 @@ impl Decoders {
     /// Does something with one, for a question about these records.
     pub(crate) fn with<T>(
         &self,
-        records: Option<&[u32]>,
+        records: Option<&[RecordId]>,
         work: impl FnOnce(&mut Decoder) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let idle = self.idle.lock().pop();

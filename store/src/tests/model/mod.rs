@@ -18,28 +18,25 @@ mod verify;
 
 use crate::Level;
 use crate::database::testing::remove;
+use crate::tests::driver;
 use schedule::Schedule;
 
 fn run(seed: u64) -> [u64; 3] {
     let mut schedule = Schedule::new(seed);
-    let actions = 10 + schedule.random.below(30);
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+    let actions = 10 + schedule.driver.random.below(30);
+    let run = |schedule: &mut Schedule| {
         for _ in 0..actions {
             schedule.act();
             // What is wrong stays wrong: the levels take turns until the end.
-            let level = schedule.random.of(&Level::ALL);
+            let level = schedule.driver.random.of(&Level::ALL);
             schedule.verify(&[level]);
         }
-        schedule.open_again();
+        schedule.driver.open_again();
         schedule.verify(&Level::ALL);
-        assert_eq!(schedule.store().check().unwrap().faults, Vec::<String>::new());
-    }));
-    if let Err(panic) = outcome {
-        eprintln!("ZONEPULSE_TESTS_SEED={seed} fails after:\n  {}", schedule.log.join("\n  "));
-        std::panic::resume_unwind(panic);
-    }
-    schedule.store = None;
-    remove(&schedule.path);
+        assert_eq!(schedule.driver.store().check().unwrap().faults, Vec::<String>::new());
+    };
+    driver::run(seed, &mut schedule, |schedule| &schedule.driver.log, run);
+    remove(schedule.driver.close());
     schedule.done
 }
 
@@ -49,13 +46,14 @@ fn add(sum: [u64; 3], done: [u64; 3]) -> [u64; 3] {
 
 #[test]
 fn whatever_happens_answers_are_those_of_a_plain_model() {
-    let number = |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().unwrap());
-    let (first, count) = (number("ZONEPULSE_TESTS_SEED", 1), number("ZONEPULSE_TESTS_SCHEDULES", 2000));
+    let seeds = driver::seeds(2000);
+    let count = seeds.end - seeds.start;
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
     let done = std::thread::scope(|scope| {
         let running: Vec<_> = (0..threads)
             .map(|thread| {
-                scope.spawn(move || (first + thread..first + count).step_by(threads as usize).map(run).fold([0; 3], add))
+                let mine = (seeds.start + thread..seeds.end).step_by(threads as usize);
+                scope.spawn(move || mine.map(run).fold([0; 3], add))
             })
             .collect();
         running.into_iter().map(|thread| thread.join().unwrap()).fold([0; 3], add)

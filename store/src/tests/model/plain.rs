@@ -1,11 +1,12 @@
 //! The model: what a store should contain, in plain collections.
 
-use crate::{Intake, Level, OTHER, Precision, Retention};
+use crate::tests::driver::Ages;
+use crate::{Intake, Level, OTHER, Precision};
 use std::collections::{BTreeMap, BTreeSet};
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 
 /// A point as it is told: server, start, length, name, kind.
-pub(super) type Place = (u32, u64, u32, u32, u16);
+pub(super) type Place = (ServerId, u64, u32, u32, u16);
 /// A report: identity, start, length, hits, end of the coverage, counters.
 pub(super) type Told = (Identity, u64, u32, u64, u64, Vec<(u16, u64)>);
 pub(super) type Found = BTreeMap<Place, (u64, u64)>;
@@ -21,14 +22,11 @@ pub(super) struct Batch {
 pub(super) struct Model {
     pub(super) batches: Vec<Batch>,
     pub(super) committed: BTreeSet<Identity>,
-    pub(super) retention: BTreeMap<u32, Retention>,
-    pub(super) horizons: BTreeMap<u32, (u32, u32)>,
+    pub(super) ages: Ages,
     pub(super) precision: Precision,
 }
 
-pub(super) const DEFAULT: Retention = Retention { raw_minutes: 180, aggregated_days: 2 };
-pub(super) const SERVERS: [u32; 3] = [1, 2, 3];
-pub(super) const T0_S: u64 = 490_000 * 3600;
+pub(super) const SERVERS: [ServerId; 3] = [ServerId::new(1), ServerId::new(2), ServerId::new(3)];
 pub(super) const NAMES: u32 = 300;
 
 pub(super) fn name(number: u32) -> String {
@@ -43,26 +41,12 @@ pub(super) fn number_of(name: &str) -> u32 {
 }
 
 impl Model {
-    pub(super) fn retention(&self, server_id: u32) -> Retention {
-        self.retention.get(&server_id).copied().unwrap_or(DEFAULT)
-    }
-
-    pub(super) fn kept_from_s(&self, server_id: u32, level: Level, now_s: u64) -> u64 {
-        let Retention { raw_minutes, aggregated_days } = self.retention(server_id);
-        let (raw_hour, aggregate_hour) = self.horizons.get(&server_id).copied().unwrap_or_default();
-        let (age_s, hour) = match level {
-            Level::Raw => (u64::from(raw_minutes) * 60, raw_hour),
-            _ => (u64::from(aggregated_days) * 86_400, aggregate_hour),
-        };
-        now_s.saturating_sub(age_s).max(u64::from(hour) * 3600)
-    }
-
     pub(super) fn points(&self, level: Level, now_s: u64) -> Found {
         let mut found = Found::new();
         for Batch { intake, names } in &self.batches {
             let length_s = level.bucket_s().unwrap_or(intake.interval_s);
             let start_s = intake.start_s / u64::from(length_s) * u64::from(length_s);
-            if start_s < self.kept_from_s(intake.identity.server_id, level, now_s) {
+            if start_s < self.ages.kept_from_s(intake.identity.server_id, level, now_s) {
                 continue;
             }
             for (row, name) in intake.rows.iter().zip(names) {
@@ -75,7 +59,7 @@ impl Model {
         found
     }
 
-    pub(super) fn totals(&self) -> BTreeMap<(u32, u32, u16), (u64, u64, u64)> {
+    pub(super) fn totals(&self) -> BTreeMap<(ServerId, u32, u16), (u64, u64, u64)> {
         let mut totals = BTreeMap::new();
         for Batch { intake, names } in &self.batches {
             for (row, name) in intake.rows.iter().zip(names) {
@@ -87,7 +71,7 @@ impl Model {
     }
 
     pub(super) fn coverage(&self, now_s: u64) -> BTreeSet<Told> {
-        let kept = |intake: &&Intake| intake.start_s >= self.kept_from_s(intake.identity.server_id, Level::H1, now_s);
+        let kept = |intake: &&Intake| intake.start_s >= self.ages.kept_from_s(intake.identity.server_id, Level::H1, now_s);
         let report = |intake: &Intake| {
             let hits = intake.rows.iter().map(|row| row.hits).sum();
             (intake.identity, intake.start_s, intake.interval_s, hits, intake.covered_until_ms, intake.counters.clone())
@@ -95,25 +79,12 @@ impl Model {
         self.batches.iter().map(|batch| &batch.intake).filter(kept).map(report).collect()
     }
 
-    /// All servers' horizons are where upkeep moves them to.
-    pub(super) fn expire(&mut self, now_s: u64) {
-        for server_id in SERVERS {
-            let Retention { raw_minutes, aggregated_days } = self.retention(server_id);
-            let hour = |age_s: u64| (now_s.saturating_sub(age_s) / 3600) as u32;
-            let horizon = self.horizons.entry(server_id).or_default();
-            horizon.0 = horizon.0.max(hour(u64::from(raw_minutes) * 60));
-            horizon.1 = horizon.1.max(hour(u64::from(aggregated_days) * 86_400));
-        }
-    }
-}
-
-impl Model {
     /// Whether a name does not exist, and all of it lies behind the horizons.
     pub(super) fn has_vanished(&self, number: u32) -> bool {
         let mut answered = false;
         for Batch { intake, names } in &self.batches {
             for (row, _) in intake.rows.iter().zip(names).filter(|(_, name)| **name == number) {
-                let (raw_hour, aggregate_hour) = self.horizons.get(&intake.identity.server_id).copied().unwrap_or_default();
+                let (raw_hour, aggregate_hour) = self.ages.horizon(intake.identity.server_id);
                 if row.kind.number() == 1 || row.last_ms / 3_600_000 >= u64::from(raw_hour.min(aggregate_hour)) {
                     return false;
                 }

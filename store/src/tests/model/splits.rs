@@ -1,11 +1,13 @@
 //! Sums by parts of time, servers, records and kinds against the model.
 
-use super::plain::{Found, T0_S, number_of};
+use super::plain::{Found, number_of};
 use super::schedule::Schedule;
+use crate::tests::driver::T0_S;
 use crate::*;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use zonepulse_dns::MessageKind;
+use zonepulse_model::ServerId;
 
 /// How sums are split.
 pub(super) const ALL: [Split; 6] = [
@@ -18,7 +20,7 @@ pub(super) const ALL: [Split; 6] = [
 ];
 
 /// Of what a sum is: start of the stretch, server, messages, name; `None` where sums are not split by it.
-type Of = (Option<u64>, Option<u32>, SumKind, Option<u32>);
+type Of = (Option<u64>, Option<ServerId>, SumKind, Option<u32>);
 
 impl Schedule {
     pub(super) fn verify_split(&self, reading: &Reading, selection: &Selection, split: Split, expected: &Found) {
@@ -45,8 +47,8 @@ impl Schedule {
         let middle_s = T0_S.clamp(selection.from_s, selection.until_s);
         let halves = [(selection.from_s, middle_s), (middle_s, selection.until_s)];
         let halves = halves.map(|(from_s, until_s)| (*reading, Selection { from_s, until_s, ..selection.clone() }));
-        self.store().sums_by(&halves, split, &mut |_| ControlFlow::Continue(()), each).unwrap();
-        let dictionary = self.store().dictionary();
+        self.driver.store().sums_by(&halves, split, &mut |_| ControlFlow::Continue(()), each).unwrap();
+        let dictionary = self.driver.store().dictionary();
         let mut told = BTreeMap::new();
         for sum in all {
             let number = sum.record_id.map(|record_id| number_of(dictionary.get(record_id).unwrap().0));

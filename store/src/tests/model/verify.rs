@@ -7,11 +7,11 @@ use crate::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use zonepulse_dns::RecordType;
-use zonepulse_model::Identity;
+use zonepulse_model::{Identity, ServerId};
 
 impl Schedule {
     pub(super) fn collect(&self, all: &[Points]) -> Found {
-        let dictionary = self.store().dictionary();
+        let dictionary = self.driver.store().dictionary();
         let mut found = Found::new();
         for points in all {
             assert!(!points.is_empty());
@@ -29,32 +29,32 @@ impl Schedule {
     /// Compares everything with the model; of the points, these levels.
     pub(super) fn verify(&mut self, levels: &[Level]) {
         for level in levels.iter().copied() {
-            let expected = self.model.points(level, self.now_s);
+            let expected = self.model.points(level, self.driver.now_s);
             self.verify_level(level, &Selection::all(), &expected, true);
-            let (from_s, length_s) = (self.now_s - self.random.below(90_000), self.random.below(90_000));
-            let number = self.random.below(5) as u32;
-            let record = self.store().dictionary().find(&name(number), RecordType::A);
+            let (from_s, length_s) = (self.driver.now_s - self.driver.random.below(90_000), self.driver.random.below(90_000));
+            let number = self.driver.random.below(5) as u32;
+            let record = self.driver.store().dictionary().find(&name(number), RecordType::A);
             let selection = Selection {
-                servers: self.random.one_in(2).then(|| vec![self.random.of(&SERVERS)]),
+                servers: self.driver.random.one_in(2).then(|| [self.driver.random.of(&SERVERS)].into()),
                 from_s,
                 until_s: from_s + length_s,
-                kinds: if self.random.one_in(2) { Kinds::All } else { Kinds::Responses },
-                records: self.random.one_in(2).then(|| record.into_iter().collect()),
+                kinds: if self.driver.random.one_in(2) { Kinds::All } else { Kinds::Responses },
+                records: self.driver.random.one_in(2).then(|| record.into_iter().collect()),
             };
             let kept = |place: &Place| {
-                selection.servers.as_ref().is_none_or(|servers| servers.contains(&place.0))
+                selection.servers.as_ref().is_none_or(|servers| servers.has(place.0))
                     && (selection.from_s..selection.until_s).contains(&place.1)
                     && (selection.kinds == Kinds::All || place.4 != 0)
                     && selection.records.as_ref().is_none_or(|_| place.3 == number)
             };
             let selected: Found = expected.into_iter().filter(|(place, _)| kept(place)).collect();
-            self.verify_level(level, &selection, &selected, self.random.0.is_multiple_of(2));
+            self.verify_level(level, &selection, &selected, self.driver.random.0.is_multiple_of(2));
         }
         let mut totals = BTreeMap::new();
         let mut ids = Vec::new();
-        self.store().totals(None, &mut |total| ids.push(total));
+        self.driver.store().totals(None, &mut |total| ids.push(total));
         for total in ids {
-            let (name, _) = self.store().dictionary().get(total.record_id).map(|(name, t)| (name.to_owned(), t)).unwrap();
+            let (name, _) = self.driver.store().dictionary().get(total.record_id).map(|(name, t)| (name.to_owned(), t)).unwrap();
             let number = number_of(&name);
             totals.insert((total.server_id, number, total.kind.number()), (total.hits, total.first_ms, total.last_ms));
         }
@@ -66,12 +66,12 @@ impl Schedule {
             assert!(coverage.insert((identity, start_s, interval_s, hits, covered_until_ms, report.counters.clone())));
             ControlFlow::Continue(())
         };
-        self.store().coverage(None, 0, u64::MAX, self.now_s, each).unwrap();
-        assert_eq!(coverage, self.model.coverage(self.now_s), "coverage");
+        self.driver.store().coverage(None, 0, u64::MAX, self.driver.now_s, each).unwrap();
+        assert_eq!(coverage, self.model.coverage(self.driver.now_s), "coverage");
     }
 
     pub(super) fn verify_level(&self, level: Level, selection: &Selection, expected: &Found, last_access: bool) {
-        let reading = Reading { level, now_s: self.now_s, last_access };
+        let reading = Reading { level, now_s: self.driver.now_s, last_access };
         let expected: Found =
             expected.iter().map(|(place, (hits, last_ms))| (*place, (*hits, if last_access { *last_ms } else { 0 }))).collect();
         let mut found = Vec::new();
@@ -79,13 +79,13 @@ impl Schedule {
             found.push(points.clone());
             ControlFlow::Continue(())
         };
-        self.store().scan(&reading, selection, each).unwrap();
+        self.driver.store().scan(&reading, selection, each).unwrap();
         let hours: Vec<_> = found.iter().map(|points| (points.starts_s[0] / 3600, points.server_id)).collect();
         assert!(hours.is_sorted(), "{hours:?}");
         assert_eq!(self.collect(&found), expected, "{level:?} of {selection:?}");
-        let counted = self.store().count(&reading, selection).unwrap();
+        let counted = self.driver.store().count(&reading, selection).unwrap();
         assert_eq!(counted, expected.len() as u64, "{level:?} of {selection:?}");
-        let mut sums: BTreeMap<(u32, u32, u16), (u64, u64)> = BTreeMap::new();
+        let mut sums: BTreeMap<(ServerId, u32, u16), (u64, u64)> = BTreeMap::new();
         for ((server_id, _, _, number, kind), (hits, last_ms)) in &expected {
             let sum = sums.entry((*server_id, *number, *kind)).or_default();
             *sum = (sum.0 + hits, sum.1.max(*last_ms));
@@ -96,8 +96,8 @@ impl Schedule {
             all.push(sum);
             ControlFlow::Continue(())
         };
-        self.store().sums(&reading, selection, &mut |_| ControlFlow::Continue(()), each).unwrap();
-        let dictionary = self.store().dictionary();
+        self.driver.store().sums(&reading, selection, &mut |_| ControlFlow::Continue(()), each).unwrap();
+        let dictionary = self.driver.store().dictionary();
         for sum in all {
             let (name, _) = dictionary.get(sum.record_id.unwrap()).unwrap();
             let SumKind::Only(kind) = sum.kind else { panic!("{sum:?}") };

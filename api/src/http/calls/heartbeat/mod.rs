@@ -198,7 +198,7 @@ impl HeartbeatRow {
         let said = heartbeat.as_ref();
         let skew = |sent_ms: u64, received_ms: u64| i64::try_from(i128::from(sent_ms) - i128::from(received_ms)).ok();
         HeartbeatRow {
-            server_id: server.id,
+            server_id: server.id.get(),
             server: server.name,
             sample: server.sample,
             requests,

@@ -113,7 +113,7 @@ struct ServerDetail {
 impl ServerDetail {
     fn of(Effective { server, settings }: Effective) -> Result<Self, Error> {
         Ok(ServerDetail {
-            server_id: server.id,
+            server_id: server.id.get(),
             sample: server.sample,
             created: text(server.created_ms),
             removed: server.removed_ms.map(text),
@@ -206,7 +206,7 @@ async fn list_names(State(app): State<App>, uri: Uri) -> Result<Json<Vec<ServerE
     parameters::none(&uri)?;
     let servers = blocking(move || app.central().store().registry().servers()).await?;
     let entry = |server: Server| ServerEntry {
-        server_id: server.id,
+        server_id: server.id.get(),
         server: server.name,
         sample: server.sample,
         created: text(server.created_ms),
