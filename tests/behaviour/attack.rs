@@ -31,8 +31,12 @@ const PERIOD: Duration = Duration::from_millis(500);
 const SLOW_WRITERS: usize = 600;
 /// Clients that request large answers and do not read them.
 const SLOW_READERS: usize = 40;
-/// Anything shorter is acceptable: the same two cores run the attack, the fleet and the defence.
-const AT_ONCE: Duration = Duration::from_millis(100);
+/// Times are compared as if the undisturbed ones were no shorter: fleet, attackers and central share two cores.
+const NOISE: Duration = Duration::from_millis(5);
+/// The same for a short run, whose few samples scatter more.
+const SHORT_NOISE: Duration = Duration::from_millis(20);
+/// Seconds; a run that is shorter is a short one.
+const LONG_S: u64 = 300;
 /// The store's caches and buffers, plus the limits for questions, scans and incoming requests.
 const MOST_KIB: u64 = 1 << 20;
 
@@ -130,7 +134,8 @@ fn attack() {
         ("questions", &calm.questions, &stormy.questions, &after.questions),
     ] {
         let (calm, stormy) = (before.usual().max(after.usual()), stormy.usual());
-        assert!(stormy <= (2 * calm).max(AT_ONCE), "{what}: nine of ten took {calm:?} without attack, {stormy:?} with");
+        let noise = if seconds < LONG_S { SHORT_NOISE } else { NOISE };
+        assert!(stormy <= 2 * calm.max(noise), "{what}: nine of ten took {calm:?} without attack, {stormy:?} with");
     }
 }
 
