@@ -1,30 +1,28 @@
-//! Keys, column family by column family. All numbers are big endian, so that
-//! byte order is numeric order.
+//! Keys, by column family. All numbers are big endian, so byte order is numeric order.
 //!
 //! | family | key | value |
 //! | --- | --- | --- |
 //! | `default` | `format`, `last_commit`, `last_server_id` | numbers |
 //! | `default` | `server/` id, `user/` name, `settings` | JSON of [`Server`](crate::Server), [`User`](crate::User), [`GlobalSettings`](crate::GlobalSettings) |
 //! | `default` | `audit/` number u64 | JSON of an [`AuditEntry`](crate::AuditEntry) |
-//! | `default` | `seen/` server u32 | JSON of what was last heard of it |
-//! | `default` | `horizon/` server u32 | what has left the open blocks, and the disk |
-//! | `default` | `dropped/` server u32 | how many reports were removed because of their times, u64 |
+//! | `default` | `seen/` server u32 | JSON of what the server last reported |
+//! | `default` | `horizon/` server u32 | what has left the open blocks, and what has left the disk |
+//! | `default` | `dropped/` server u32 | number of reports removed because of their times, u64 |
 //! | `names` | record id u32 | type u16 · canonical text |
 //! | `open` | hour u32 · server u32 · start_s u64 · epoch u64 · seq u64 | a block |
 //! | `sealed` | level u8 · hour u32 · server u32 · group u32 | points of 256 records, record by record |
 //! | `totals` | server u32 · kind u16 · group u32 | totals of 256 records |
-//! | `markers` | server u32 · epoch u64 | which `seq` were committed, as runs |
-//! | `markers` | server u32 | what is left of markers that were forgotten |
+//! | `markers` | server u32 · epoch u64 | the committed `seq`, as runs |
+//! | `markers` | server u32 | what remains of forgotten markers |
 //! | `reports` | server u32 · start_s u64 · epoch u64 · seq u64 | coverage, counters |
 //! | `journal` | commit u64 | keys of the blocks that the commit added |
-//! | `series` | series id u32 | a metric and label of the system's own |
-//! | `system_open` | as `open` | metrics of one batch in one hour, a block |
+//! | `series` | series id u32 | metric and label of a system series |
+//! | `system_open` | as `open` | system metrics of one batch in one hour, a block |
 //! | `system` | as `sealed`, groups of 64 series | metrics and their roll-ups, series by series |
 //!
-//! Keys of blocks begin with the hour (Unix time / 3600), those of sealed
-//! values with the level (minutes of a roll-up's bucket, 0 for raw points) and
-//! the hour, so that sealing reads and retention drops ranges. The system's own
-//! metrics have families of their own with the same keys.
+//! Block keys begin with the hour (Unix time / 3600). Keys of sealed values begin with the level (bucket length in
+//! minutes, 0 for raw points) followed by the hour. Sealing and retention can thus read and drop whole ranges. System
+//! metrics use the same keys in separate families.
 
 use crate::Level;
 use std::ops::RangeInclusive;
@@ -41,50 +39,50 @@ pub(crate) const SERIES: &str = "series";
 pub(crate) const SYSTEM_OPEN: &str = "system_open";
 pub(crate) const SYSTEM: &str = "system";
 
-/// Records whose totals lie in one value.
+/// Number of records whose totals share one value.
 pub(crate) const GROUP: u32 = 256;
 
-/// The number of the group that a record is in.
+/// Returns the group that contains a record.
 #[inline]
 pub(crate) fn group_of(record_id: RecordId) -> u32 {
     record_id.get() / GROUP
 }
 
-/// Which record of its group a record is.
+/// Returns a record's position within its group.
 #[inline]
 pub(crate) fn low_of(record_id: RecordId) -> u8 {
     (record_id.get() % GROUP) as u8
 }
 
-/// A record of a group.
+/// Returns the record at a position within a group.
 #[inline]
 pub(crate) fn record_in(group: u32, low: u8) -> RecordId {
     RecordId::new(group * GROUP + u32::from(low))
 }
 
-/// Those of rising records that are in a group or after it.
+/// Skips the records before a group. `records` must be sorted in ascending order.
 pub(crate) fn from_group(records: &[RecordId], group: u32) -> &[RecordId] {
     records.get(records.partition_point(|record_id| group_of(*record_id) < group)..).unwrap_or_default()
 }
 
-/// All records of a group.
+/// Returns the range of all records in a group.
 pub(crate) fn records(group: u32) -> RangeInclusive<RecordId> {
     record_in(group, u8::MIN)..=record_in(group, u8::MAX)
 }
 
-/// Length of a block's key, bytes.
+/// Length of a block key, in bytes.
 pub(crate) const OPEN_BYTES: usize = 32;
 
-/// Length of a sealed value's key, bytes.
+/// Length of a sealed value's key, in bytes.
 const SEALED_BYTES: usize = 13;
 
-/// What the keys of numbers of reports begin with that were removed because of their times.
+/// Key prefix for the number of reports removed because of their times.
 pub(crate) const DROPPED: &[u8] = b"dropped/";
 
-/// What the keys of horizons begin with.
+/// Key prefix for horizons.
 pub(crate) const HORIZON: &[u8] = b"horizon/";
 
-/// The hour that an instant lies in.
+/// Returns the hour that contains an instant.
 pub(crate) fn hour(start_s: u64) -> u32 {
     u32::try_from(start_s / 3600).unwrap_or(u32::MAX)
 }
@@ -101,7 +99,7 @@ pub(crate) fn open(identity: &Identity, start_s: u64) -> [u8; OPEN_BYTES] {
     key
 }
 
-/// Where the blocks of an hour and server, from a start on, begin.
+/// Returns the position of the first block of an hour and server at or after a start time.
 pub(crate) fn open_prefix(hour: u32, server_id: ServerId, start_s: u64) -> [u8; 16] {
     let mut key = [0; 16];
     let mut at = Cursor(&mut key);
@@ -111,7 +109,7 @@ pub(crate) fn open_prefix(hour: u32, server_id: ServerId, start_s: u64) -> [u8; 
     key
 }
 
-/// Where the blocks of the next server, or hour, begin.
+/// Returns the position of the first block of the next server, or of the next hour.
 pub(crate) fn after_open(hour: u32, server_id: ServerId) -> [u8; 16] {
     match server_id.next() {
         Some(next) => open_prefix(hour, next, 0),
@@ -119,7 +117,7 @@ pub(crate) fn after_open(hour: u32, server_id: ServerId) -> [u8; 16] {
     }
 }
 
-/// The fields of a block's key.
+/// Parses a block key.
 pub(crate) fn parse_open(key: &[u8]) -> Option<(u32, Identity, u64)> {
     if key.len() != OPEN_BYTES {
         return None;
@@ -129,7 +127,7 @@ pub(crate) fn parse_open(key: &[u8]) -> Option<(u32, Identity, u64)> {
     Some((hour, Identity { server_id, epoch, seq }, start_s))
 }
 
-/// The key of a sealed value, and where those of an hour and server begin.
+/// The key of a sealed value; also the position at which the values of an hour and server begin.
 pub(crate) fn sealed(level: Level, hour: u32, server_id: ServerId, group: u32) -> [u8; SEALED_BYTES] {
     let mut key = [0; SEALED_BYTES];
     let mut at = Cursor(&mut key);
@@ -140,7 +138,7 @@ pub(crate) fn sealed(level: Level, hour: u32, server_id: ServerId, group: u32) -
     key
 }
 
-/// The fields of a sealed value's key: level, hour, server, group.
+/// Parses the key of a sealed value into level, hour, server and group.
 pub(crate) fn parse_sealed(key: &[u8]) -> Option<(Level, u32, ServerId, u32)> {
     if key.len() != SEALED_BYTES {
         return None;
@@ -149,7 +147,7 @@ pub(crate) fn parse_sealed(key: &[u8]) -> Option<(Level, u32, ServerId, u32)> {
     Some((level, u32_at(key, 1)?, server_at(key, 5)?, u32_at(key, 9)?))
 }
 
-/// Where the sealed values of the next server, or hour, begin.
+/// Returns the position of the first sealed value of the next server, or of the next hour.
 pub(crate) fn after_sealed(level: Level, hour: u32, server_id: ServerId) -> [u8; SEALED_BYTES] {
     match server_id.next() {
         Some(next) => sealed(level, hour, next, 0),
@@ -157,7 +155,7 @@ pub(crate) fn after_sealed(level: Level, hour: u32, server_id: ServerId) -> [u8;
     }
 }
 
-/// The key of how many reports of a server were removed because of their times.
+/// The key of the number of a server's reports that were removed because of their times.
 pub(crate) fn dropped(server_id: ServerId) -> Vec<u8> {
     [DROPPED, &server_id.to_be_bytes()[..]].concat()
 }
@@ -201,17 +199,17 @@ pub(crate) fn marker(server_id: ServerId, epoch: u64) -> [u8; 12] {
     key
 }
 
-/// The fields of a marker's key: server, epoch.
+/// Parses a marker key into server and epoch.
 pub(crate) fn parse_marker(key: &[u8]) -> Option<(ServerId, u64)> {
     if key.len() == 12 { Some((server_at(key, 0)?, u64_at(key, 4)?)) } else { None }
 }
 
-/// The key of what is left of a server's forgotten markers; it stands before them.
+/// The key of what remains of a server's forgotten markers. It sorts before the markers themselves.
 pub(crate) fn floor(server_id: ServerId) -> [u8; 4] {
     server_id.to_be_bytes()
 }
 
-/// The server of such a key.
+/// Parses a key made by [`floor`].
 pub(crate) fn parse_floor(key: &[u8]) -> Option<ServerId> {
     if key.len() == 4 { server_at(key, 0) } else { None }
 }
@@ -233,7 +231,7 @@ pub(crate) fn parse_total(key: &[u8]) -> Option<(ServerId, u16, u32)> {
     Some((server_at(key, 0)?, kind, u32_at(key, 6)?))
 }
 
-/// The server in a key.
+/// Reads the server id at an offset in a key.
 pub(crate) fn server_at(bytes: &[u8], at: usize) -> Option<ServerId> {
     u32_at(bytes, at).map(ServerId::new)
 }
@@ -246,8 +244,7 @@ pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// Fills a key from the front. What does not fit is left out, which the tests
-/// of every key would see.
+/// Fills a key from the front. Anything that does not fit is dropped, which the tests of every key would catch.
 struct Cursor<'a>(&'a mut [u8]);
 
 impl Cursor<'_> {

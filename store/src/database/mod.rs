@@ -1,4 +1,4 @@
-//! RocksDB as this store uses it: families, options, the format number.
+//! The store's use of RocksDB: column families, options and the format number.
 
 pub(crate) mod key;
 pub(crate) mod room;
@@ -12,14 +12,12 @@ use room::Room;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// The format of the store as a whole. Values have versions of their own
-/// besides; this number changes when keys do.
+/// Format of the store as a whole; changes when keys change. Values carry their own version numbers.
 ///
-/// 1: all points in open blocks. 2: hours that have passed are sealed. 3: metrics of the
-/// system, in families of their own.
+/// 1: all points in open blocks. 2: past hours are sealed. 3: system metrics, in separate families.
 pub const FORMAT: u32 = 3;
 
-/// What RocksDB calls the file that says which of the others are the database.
+/// RocksDB's name for the file that identifies which other files make up the database.
 const CURRENT: &str = "CURRENT";
 const FORMAT_KEY: &[u8] = b"format";
 const FAMILIES: [&str; 10] = [
@@ -35,32 +33,32 @@ const FAMILIES: [&str; 10] = [
     key::SYSTEM,
 ];
 
-/// Bounds of a store.
+/// Limits and settings of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Memory for blocks read from disk, bytes, and an eighth of it besides for what is decompressed of them.
+    /// Memory for blocks read from disk, in bytes. One eighth of this is used in addition for decompressed data.
     pub block_cache_bytes: usize,
-    /// Memory for what was written and is not yet in a sorted file, bytes.
+    /// Memory for writes that have not been flushed to a sorted file yet, in bytes.
     pub write_buffer_bytes: usize,
-    /// Records that the dictionary takes, a name as one for every 64 octets. Each server has a share of it; names past
-    /// that are counted as `<other>`.
+    /// Maximum number of records in the dictionary; a name counts as one for every 64 octets. Each server has a share;
+    /// names beyond it are counted as `<other>`.
     pub max_records: usize,
-    /// Totals (of a server, record and kind) that are kept, in memory. Each server has a share of them; points that
-    /// would need more are counted as `<other>`.
+    /// Maximum number of totals (per server, record and kind) kept in memory. Each server has a share; points that
+    /// would exceed it are counted as `<other>`.
     pub max_totals: usize,
-    /// New names that a server may bring at once, after it was quiet for long.
+    /// Number of new names that a server may introduce at once after a long quiet period.
     pub new_names_burst: u32,
-    /// New names that a server may bring in the long run, a minute.
+    /// Number of new names per minute that a server may introduce in the long run.
     pub new_names_per_minute: u32,
-    /// Series of metrics that are taken. Each server has a share of it; points of new ones past that are not.
+    /// Maximum number of metric series. Each server has a share; points of new series beyond it are rejected.
     pub max_series: usize,
-    /// For how long points of servers without a setting of their own are kept.
+    /// Retention for servers without a setting of their own.
     pub retention: Retention,
-    /// What raw points and roll-ups keep of last accesses.
+    /// Precision of last accesses in raw points and roll-ups.
     pub raw_last_access: Precision,
-    /// How long nothing must have come for an hour that has passed before it is sealed, seconds.
+    /// How long a past hour must have received no data before it is sealed, in seconds.
     pub seal_after_quiet_s: u32,
-    /// With less room on the disk than this, batches are not taken, bytes.
+    /// Batches are refused while less disk space than this is free, in bytes.
     pub min_free_bytes: u64,
 }
 
@@ -82,7 +80,7 @@ impl Default for Options {
     }
 }
 
-/// An open RocksDB with this store's families.
+/// An open RocksDB database with the store's column families.
 pub(crate) struct Database {
     db: DB,
     path: PathBuf,
@@ -95,7 +93,7 @@ impl Database {
         let settings = settings(options);
         let cache = Cache::new_lru_cache(options.block_cache_bytes);
         let mut names: Vec<String> = FAMILIES.iter().copied().chain(["default"]).map(str::to_owned).collect();
-        // A later format may have families that this one does not know; it is refused below, in words.
+        // A later format may have families that this version does not know. It is rejected below with a readable error.
         let found = DB::list_cf(&settings, path).unwrap_or_default();
         names.extend(found.into_iter().filter(|name| name != "default" && !FAMILIES.contains(&name.as_str())));
         let families = names.iter().map(|name| ColumnFamilyDescriptor::new(name, family(name, &cache)));
@@ -111,8 +109,7 @@ impl Database {
                 let found = key::u32_at(&value, 0).ok_or_else(|| Error::damaged("format", FORMAT_KEY))?;
                 match found {
                     FORMAT => Ok(()),
-                    // What is there is as it is today, and gets sealed by and by; families that were not
-                    // there have been made.
+                    // Existing data is valid as it is and will be sealed over time. Missing families have been created.
                     1 | 2 => self.put_format(),
                     found => Err(Error::Format { found, known: FORMAT }),
                 }
@@ -131,7 +128,7 @@ impl Database {
         &self.path
     }
 
-    /// The handle of a family.
+    /// Returns the handle of a column family.
     #[expect(clippy::expect_used, reason = "every family was opened, or `open` had failed")]
     pub(crate) fn family(&self, name: &str) -> &ColumnFamily {
         self.db.cf_handle(name).expect("an open family")
@@ -151,28 +148,28 @@ impl Database {
         self.room.check(&self.path, now)
     }
 
-    /// What is free, and what must be, bytes.
+    /// Returns free and required disk space, in bytes.
     pub(crate) fn room(&self, now: Instant) -> Option<(u64, u64)> {
         self.room.read(&self.path, now)
     }
 
-    /// Takes files off the disk that hold nothing but keys of a range. Readers that have begun keep them.
+    /// Deletes files that contain only keys in a range. Existing readers keep access to them.
     pub(crate) fn delete_files(&self, family: &str, from: &[u8], until: &[u8]) -> Result<(), Error> {
         Ok(self.db.delete_file_in_range_cf(self.family(family), from, until)?)
     }
 
-    /// What files hold of a range, about.
+    /// Returns the approximate size of a range in files, in bytes.
     pub(crate) fn approximate_bytes(&self, family: &str, from: &[u8], until: &[u8]) -> u64 {
         let range = [rocksdb::Range::new(from, until)];
         self.db.get_approximate_sizes_cf(self.family(family), &range).first().copied().unwrap_or(0)
     }
 
-    /// Rewrites the files of a range without what was removed.
+    /// Rewrites the files of a range, dropping deleted entries.
     pub(crate) fn compact(&self, family: &str, from: &[u8], until: &[u8]) {
         self.db.compact_range_cf(self.family(family), Some(from), Some(until));
     }
 
-    /// Writes all or nothing; when `sync`, it is on the disk before this returns.
+    /// Writes a batch atomically. With `sync`, the data is on disk when this returns.
     pub(crate) fn write(&self, batch: WriteBatch, sync: bool) -> Result<(), Error> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
@@ -184,12 +181,12 @@ impl Database {
         Ok(())
     }
 
-    /// RocksDB says that the disk is full only in words. It goes on by itself when there is room.
+    /// RocksDB reports a full disk only in its error message. It recovers by itself once there is space.
     fn not_written(&self, error: rocksdb::Error) -> Error {
         if error.as_ref().contains("No space left on device") { self.room.none(&self.path) } else { Error::Database(error) }
     }
 
-    /// Visits keys from `from` on while `each` says so.
+    /// Visits keys starting at `from` until `each` says to stop.
     pub(crate) fn visit(
         &self,
         family: &str,
@@ -207,14 +204,14 @@ impl Database {
         Ok(iterator.status()?)
     }
 
-    /// An iterator over one consistent state of a family.
+    /// Returns an iterator over a consistent snapshot of a column family.
     pub(crate) fn iterator(&self, family: &str) -> DBRawIterator<'_> {
         let mut options = ReadOptions::default();
         options.set_readahead_size(1 << 20);
         self.db.raw_iterator_cf_opt(self.family(family), options)
     }
 
-    /// The same for who goes from key to key: what lies between them is not read from the disk.
+    /// Like [`Database::iterator`], but without readahead, for callers that seek from key to key.
     pub(crate) fn leaping_iterator(&self, family: &str) -> DBRawIterator<'_> {
         self.db.raw_iterator_cf_opt(self.family(family), ReadOptions::default())
     }
@@ -236,7 +233,7 @@ impl Database {
         value.ok().flatten().unwrap_or_default()
     }
 
-    /// Reads every file and compares it with its checksums; gives what is wrong, family by family.
+    /// Reads every file and verifies its checksums. Returns the errors found, by column family.
     pub(crate) fn verify_checksums(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for name in FAMILIES {
@@ -278,7 +275,7 @@ fn family(name: &str, cache: &Cache) -> RocksOptions {
     table.set_cache_index_and_filter_blocks(true);
     table.set_format_version(6);
     if [key::OPEN, key::SEALED, key::SYSTEM_OPEN, key::SYSTEM].contains(&name) {
-        // Scans read whole blocks of points; a larger unit compresses better.
+        // Scans read whole blocks of points, and larger blocks compress better.
         table.set_block_size(64 << 10);
     } else {
         table.set_ribbon_filter(10.0);
@@ -286,7 +283,7 @@ fn family(name: &str, cache: &Cache) -> RocksOptions {
     let mut options = RocksOptions::default();
     options.set_block_based_table_factory(&table);
     if name == key::SEALED {
-        // Its columns are compressed already, each by itself.
+        // Its columns are already compressed individually.
         options.set_compression_type(DBCompressionType::None);
     } else {
         options.set_compression_type(DBCompressionType::Lz4);
@@ -296,8 +293,8 @@ fn family(name: &str, cache: &Cache) -> RocksOptions {
     options
 }
 
-/// Where the file that names all others is missing, RocksDB would begin with an empty
-/// database, and remove what is there.
+/// If the file that identifies all others is missing, RocksDB would create an empty database and delete the existing
+/// files.
 fn refuse_remains(path: &Path) -> Result<(), Error> {
     let Ok(entries) = std::fs::read_dir(path) else { return Ok(()) };
     let mut names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -312,13 +309,13 @@ fn refuse_remains(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// RocksDB says that another process holds its lock only in words.
+/// RocksDB reports a lock held by another process only in its error message.
 fn opening(error: rocksdb::Error, path: &Path) -> Error {
     let held = error.kind() == ErrorKind::IOError && error.as_ref().contains("lock");
     if held { Error::InUse(path.to_owned()) } else { Error::Database(error) }
 }
 
-/// For tests, on the thread that sets them: a disk in memory, and a process that ends at a write.
+/// Test support, per thread: an in-memory disk, and a process that ends at a given write.
 #[cfg(test)]
 pub(crate) mod testing {
     use super::Database;
@@ -326,13 +323,13 @@ pub(crate) mod testing {
     use std::cell::{Cell, RefCell};
     use std::path::Path;
 
-    /// When the process is to end.
+    /// When to simulate the end of the process.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(crate) enum End {
         Never,
-        /// Before the write after so many.
+        /// Before the write that follows this number of writes.
         Before(u32),
-        /// After it, and before anybody knows that it was written.
+        /// After that write, but before the caller learns that it succeeded.
         After(u32),
     }
 
@@ -341,17 +338,17 @@ pub(crate) mod testing {
         static END: Cell<End> = const { Cell::new(End::Never) };
     }
 
-    /// From now on, stores of this thread are on a new disk in memory.
+    /// Makes this thread use a new in-memory disk for its stores from now on.
     pub(crate) fn use_memory() {
         ENV.set(Some(rocksdb::Env::mem_env().unwrap()));
     }
 
-    /// A copy of a store as it is now: making a new one costs RocksDB much more.
+    /// Copies the current state of a store. This is much cheaper for RocksDB than creating a new one.
     pub(crate) fn copy(database: &Database, path: &Path) {
         rocksdb::checkpoint::Checkpoint::new(&database.db).unwrap().create_checkpoint(path).unwrap();
     }
 
-    /// Gives the room of a store back that nobody has open.
+    /// Frees the space of a store that is not open.
     pub(crate) fn remove(path: &Path) {
         let mut settings = rocksdb::Options::default();
         set_env(&mut settings);
@@ -362,7 +359,7 @@ pub(crate) mod testing {
         END.set(end);
     }
 
-    /// On a disk in memory, without what costs more there than the disk: a diary for people, and threads.
+    /// Uses the in-memory disk, without features that cost more there than on a real one: the info log and threads.
     pub(super) fn set_env(settings: &mut rocksdb::Options) {
         ENV.with_borrow(|env| {
             if let Some(env) = env {

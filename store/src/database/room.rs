@@ -1,8 +1,7 @@
-//! Whether there is room on the disk.
+//! Free disk space.
 //!
-//! A database that finds the disk full in the middle of its work is hard to
-//! bring back; so batches are refused before that. Whoever brought them keeps
-//! them and tries again, and they are taken as soon as there is room.
+//! A database whose disk fills up in the middle of its work is hard to recover, so batches are refused before that
+//! happens. The sender keeps them and retries, and they are accepted as soon as there is space again.
 
 use crate::Error;
 use parking_lot::Mutex;
@@ -10,20 +9,21 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The disk that a path is on.
+/// The disk that contains a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disk {
-    /// Its size, bytes.
+    /// Total size, in bytes.
     pub total_bytes: u64,
-    /// What this process could use of it.
+    /// Space available to this process, in bytes.
     pub free_bytes: u64,
 }
 
 impl Disk {
-    /// Of a path, or of the nearest directory above it that exists. Nothing when the file system does not say.
+    /// Returns the disk of a path, or of its nearest existing ancestor. Returns `None` if the file system does not
+    /// report its size.
     pub fn of(path: &Path) -> Option<Disk> {
         path.ancestors().find_map(|path| {
-            // What is above a relative path is where the program runs.
+            // The last ancestor of a relative path is the working directory.
             let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
             let about = rustix::fs::statvfs(path).ok()?;
             let bytes = |blocks: u64| blocks.saturating_mul(about.f_frsize);
@@ -32,10 +32,10 @@ impl Disk {
     }
 }
 
-/// How long an answer of the file system counts.
+/// How long a result from the file system remains valid.
 const FRESH: Duration = Duration::from_millis(500);
 
-/// What must be free, and what was found free when.
+/// Required free space, and the most recent measurement.
 pub(crate) struct Room {
     min_free_bytes: AtomicU64,
     found: Mutex<Option<(Instant, Option<u64>)>>,
@@ -46,8 +46,8 @@ impl Room {
         Room { min_free_bytes: AtomicU64::new(min_free_bytes), found: Mutex::new(None) }
     }
 
-    /// Fails while less is free on the disk of this path than must be. A file
-    /// system that cannot say is taken to have room.
+    /// Fails if less space than required is free on the disk of this path. A file system that does not report its free
+    /// space is assumed to have enough.
     pub(crate) fn check(&self, path: &Path, now: Instant) -> Result<(), Error> {
         match self.read(path, now) {
             Some((free_bytes, min_free_bytes)) if free_bytes < min_free_bytes => {
@@ -57,7 +57,7 @@ impl Room {
         }
     }
 
-    /// What is free on the disk of this path, and what must be, bytes.
+    /// Returns free and required space on the disk of this path, in bytes.
     pub(crate) fn read(&self, path: &Path, now: Instant) -> Option<(u64, u64)> {
         let mut found = self.found.lock();
         let free_bytes = match *found {
@@ -71,7 +71,7 @@ impl Room {
         Some((free_bytes?, self.min_free_bytes.load(Ordering::Relaxed)))
     }
 
-    /// What to say when the disk itself said that it is full.
+    /// The error to return when the disk itself reported that it is full.
     pub(crate) fn none(&self, path: &Path) -> Error {
         let free_bytes = rustix::fs::statvfs(path).map_or(0, |about| about.f_bavail.saturating_mul(about.f_frsize));
         Error::NoSpace { free_bytes, min_free_bytes: self.min_free_bytes.load(Ordering::Relaxed) }

@@ -1,4 +1,4 @@
-//! A numbered list of names that can be searched, in memory.
+//! A numbered, searchable list of names, in memory.
 
 use crate::prefetch::prefetch;
 use hashbrown::DefaultHashBuilder;
@@ -6,40 +6,41 @@ use std::hash::BuildHasher;
 use std::ops::Range;
 use zonepulse_dns::RecordType;
 
-/// In an end: the record has vanished. Its text is garbage until a `Compaction`.
+/// Flag in an end: the record has been removed. Its text is garbage until a `Compaction`.
 pub(crate) const GONE: u64 = 1 << 63;
 
-/// A numbered list that can be searched: names end to end in one string.
+/// A numbered, searchable list; names are stored back to back in one string.
 #[derive(Default)]
 pub(crate) struct Entries {
     pub(crate) text: String,
-    /// For each number, where its name ends (47 bits, below [`GONE`]), and the type: together, so that a search
-    /// looks at one place.
+    /// For each number, the end of its name (47 bits, below [`GONE`]) and its type. They share a word so that a lookup
+    /// touches one place.
     pub(crate) ends: Vec<u64>,
     slots: Slots,
     hasher: DefaultHashBuilder,
-    /// Bytes of `text` that are names of records that have vanished.
+    /// Size of the names of removed records in `text`, in bytes.
     pub(crate) garbage_bytes: usize,
 }
 
-/// Numbers by a part of their names' hashes, by which nearly every wrong one is known without a look at its name.
+/// A hash table of numbers, with a part of the name's hash as a tag that rules out nearly every mismatch without
+/// looking at the name.
 ///
-/// A table of its own, because whoever looks many up has to know where each will be found, to have that memory
-/// fetched in time.
+/// The table is our own because bulk lookups need to know in advance where each entry will be found, in order to
+/// prefetch that memory.
 #[derive(Default)]
 struct Slots {
-    /// The tag, and the number plus one; 0 where there is none. As many as a power of two, at most seven of eight taken.
+    /// The tag, and the number plus one; 0 if empty. The length is a power of two, with at most seven eighths in use.
     slots: Vec<u64>,
     taken: usize,
 }
 
 impl Slots {
-    /// Where the search for a tag begins.
+    /// Returns the position at which the search for a tag begins.
     fn begin(&self, tag: u32) -> usize {
         tag as usize & self.slots.len().wrapping_sub(1)
     }
 
-    /// The first number with this tag that is the one.
+    /// Returns the first number with this tag that satisfies the predicate.
     fn find(&self, tag: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let begin = self.begin(tag);
         let from_begin = self.slots.iter().skip(begin).chain(&self.slots);
@@ -62,7 +63,7 @@ impl Slots {
         self.taken += 1;
     }
 
-    /// Takes a number out, and moves back those behind it that its place kept from where their search begins.
+    /// Removes a number and moves back later entries that its slot had displaced from their home position.
     fn remove(&mut self, tag: u32, number: u32) {
         let wanted = u64::from(tag) << 32 | u64::from(number + 1);
         let mask = self.slots.len().wrapping_sub(1);
@@ -79,7 +80,7 @@ impl Slots {
             next = (next + 1) & mask;
             let Some(slot) = self.slots.get(next).copied().filter(|slot| *slot != 0) else { break };
             let home = self.begin((slot >> 32) as u32);
-            // How far it is from where its search begins, and from the hole.
+            // The distances from its home position and from the hole.
             if next.wrapping_sub(home) & mask >= next.wrapping_sub(hole) & mask {
                 if let Some(place) = self.slots.get_mut(hole) {
                     *place = slot;
@@ -102,10 +103,10 @@ impl Slots {
     }
 }
 
-/// So many names are looked up at a time: the memory that one waits for is fetched while others wait, too.
+/// Number of names looked up at a time, so that their memory accesses overlap.
 const AT_A_TIME: usize = 64;
 
-/// Where the name of a number is, and its type.
+/// Returns the location of a number's name, and its type.
 fn place(ends: &[u64], number: u32) -> Option<(Range<usize>, RecordType)> {
     let at = number as usize;
     let end = *ends.get(at)?;
@@ -118,7 +119,7 @@ impl Entries {
         self.ends.len()
     }
 
-    /// How many numbers have a name.
+    /// Returns the number of numbers that have a name.
     pub(crate) fn count(&self) -> usize {
         self.slots.taken
     }
@@ -126,7 +127,7 @@ impl Entries {
     pub(crate) fn get(&self, number: u32) -> Option<(&str, RecordType)> {
         let (range, record_type) = place(&self.ends, number)?;
         let name = self.text.get(range)?;
-        // No canonical name is empty.
+        // Canonical names are never empty.
         (!name.is_empty()).then_some((name, record_type))
     }
 
@@ -144,7 +145,8 @@ impl Entries {
         self.slots.find(tag, |number| self.is(number, name, record_type))
     }
 
-    /// Finds many: step by step, each for all before the next, so that what a step looks at was fetched by then.
+    /// Looks up many records. Each step is done for all of them before the next one, so that its memory has been
+    /// prefetched.
     pub(crate) fn find_each(&self, records: &[(&str, RecordType)], mut each: impl FnMut(&str, RecordType, Option<u32>)) {
         let mut likely = [(0, None); AT_A_TIME];
         for records in records.chunks(AT_A_TIME) {
@@ -165,7 +167,7 @@ impl Entries {
             for ((name, record_type), (_, found)) in records.iter().zip(&likely) {
                 let found = found.and_then(|number| match self.is(number, name, *record_type) {
                     true => Some(number),
-                    // Two names with one tag.
+                    // Two names share a tag.
                     false => self.find(name, *record_type),
                 });
                 each(name, *record_type, found);
@@ -173,7 +175,7 @@ impl Entries {
         }
     }
 
-    /// A number that nobody has.
+    /// Appends an unused number.
     pub(crate) fn push_nobody(&mut self) {
         self.push_end(RecordType::new(0));
     }
@@ -182,7 +184,7 @@ impl Entries {
         self.ends.push((self.text.len() as u64) << 16 | u64::from(record_type.value()));
     }
 
-    /// The record of a number vanishes; its text stays where it is.
+    /// Removes the record of a number; its text remains in place.
     pub(crate) fn remove(&mut self, number: u32) {
         let Some((name, record_type)) = self.get(number) else { return };
         let (tag, bytes) = (self.tag(name, record_type), name.len());

@@ -1,9 +1,8 @@
-//! Records and their numbers, both ways, in memory.
+//! Records and their numbers, searchable in both directions, in memory.
 //!
-//! Numbers rise from 0, in the order in which records were first seen. The
-//! number of a record that has vanished has no name any more.
-//! Number 0 is [`OTHER`]: what finds no room in the share of its server (`share.rs`)
-//! is counted there, so that totals stay exact.
+//! Numbers rise from 0 in the order in which records were first seen. Numbers of removed records no longer have a name.
+//! Number 0 is [`OTHER`]: anything that exceeds the share of its server (`share.rs`) is counted there, so totals stay
+//! exact.
 
 mod entries;
 
@@ -19,16 +18,16 @@ use std::time::Instant;
 use zonepulse_dns::RecordType;
 use zonepulse_model::{RecordId, ServerId};
 
-/// The name of what could not be told apart; no canonical name looks so.
+/// Stands for records that are not counted individually; no canonical name looks like this.
 pub const OTHER: &str = "<other>";
 
-/// Whether a name stands for messages that were summed up: [`OTHER`] alone, or before a space and a zone. A real name
-/// begins differently even when its first label is `<other>`: it has a dot there, or a space written as `\032`.
+/// Whether a name stands for aggregated messages: [`OTHER`] alone, or followed by a space and a zone. Real names begin
+/// differently even if their first label is `<other>`: it is followed by a dot, and a space is written as `\032`.
 pub fn is_folded(name: &str) -> bool {
     name.strip_prefix(OTHER).is_some_and(|zone| zone.is_empty() || zone.starts_with(' '))
 }
 
-/// So many numbers are given at most.
+/// Maximum number of record numbers.
 const MAX_NUMBERS: usize = 1 << 30;
 
 /// All records.
@@ -40,20 +39,20 @@ pub(crate) struct Dictionary {
 /// Which server introduced each record, by number.
 #[derive(Default)]
 struct Owners {
-    /// Places in `servers`.
+    /// Indexes into `servers`.
     of: Vec<u16>,
     servers: Vec<ServerId>,
 }
 
-/// What a name counts in the share of its server: one for so many octets, so that long names do not take the memory
-/// of many.
+/// A name counts as one record per this many octets in its server's share, so that long names cannot take up the memory
+/// of many short ones.
 const OCTETS_OF_ONE: usize = 64;
 
 fn cost(name: &str) -> u64 {
     name.len().div_ceil(OCTETS_OF_ONE) as u64
 }
 
-/// The owner of what no server is charged for.
+/// The owner of records that are not charged to any server.
 const NOBODY: u16 = u16::MAX;
 
 impl Owners {
@@ -72,7 +71,8 @@ impl Owners {
 }
 
 impl Dictionary {
-    /// Reads all names; makes the first, [`OTHER`], in a new store. Nobody owns any until [`Dictionary::assign`].
+    /// Loads all names; in a new store, creates the first one, [`OTHER`]. Records have no owner until
+    /// [`Dictionary::assign`].
     pub(crate) fn load(database: &Database) -> Result<Self, Error> {
         let mut entries = Entries::default();
         database.visit(key::NAMES, &[], |key, value| {
@@ -99,13 +99,13 @@ impl Dictionary {
         Ok(dictionary)
     }
 
-    /// What all names count together.
+    /// Returns the cost of all names.
     pub(crate) fn cost(&self) -> u64 {
         (0..self.len() as u32).filter_map(|number| self.name(RecordId::new(number))).map(cost).sum()
     }
 
-    /// Charges each record to one of the servers that have totals of it, so that no server has more than it
-    /// must; gives what those of each count. Who introduced it is not on disk.
+    /// Charges each record to one of the servers that have totals of it, so that no server is charged more than
+    /// necessary. Returns the cost per server. The server that introduced a record is not stored on disk.
     pub(crate) fn assign(&mut self, totals: &Totals) -> Counts {
         let mut owned: Vec<u64> = Vec::new();
         for (server_id, record_id) in totals.records() {
@@ -115,7 +115,7 @@ impl Dictionary {
             owned.resize(self.owners.servers.len(), 0);
             let Some(owner) = self.owners.of.get_mut(record_id.get() as usize) else { continue };
             let count = |of: u16| owned.get(usize::from(of)).copied();
-            // A record that another server has, too, goes to the one that has fewer.
+            // A record shared with another server is charged to the one with the lower cost.
             if count(*owner).is_some_and(|count_now| *owner == new || count_now <= count(new).unwrap_or(0)) {
                 continue;
             }
@@ -126,12 +126,12 @@ impl Dictionary {
         self.owners.servers.iter().copied().zip(owned).collect()
     }
 
-    /// Every number is below this.
+    /// Upper bound of all numbers (exclusive).
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// How many numbers have a name.
+    /// Returns the number of numbers that have a name.
     pub(crate) fn count(&self) -> usize {
         self.entries.count()
     }
@@ -140,7 +140,7 @@ impl Dictionary {
         self.entries.get(record_id.get()).map(|(name, _)| name)
     }
 
-    /// These have no name any more. Gives what the names counted, together and for each server.
+    /// Removes the names of these records. Returns the cost of the names, in total and per server.
     pub(crate) fn forget(&mut self, records: &BTreeSet<RecordId>) -> (u64, Counts) {
         let (mut all, mut owned) = (0, Counts::new());
         for record_id in records {
@@ -154,7 +154,7 @@ impl Dictionary {
         (all, owned)
     }
 
-    /// Takes over what a write added, in order, now that it is on disk.
+    /// Adds the names of a write, in order, now that it is on disk.
     pub(crate) fn adopt(&mut self, pending: &Pending) {
         for (name, record_type) in pending.iter() {
             self.entries.push(name, record_type);
@@ -165,13 +165,13 @@ impl Dictionary {
         }
     }
 
-    /// Whether so much text is garbage that it is worth a [`Compaction`].
+    /// Whether there is enough garbage to make a [`Compaction`] worthwhile.
     pub(crate) fn is_worth_compacting(&self) -> bool {
         self.entries.garbage_bytes > MIN_GARBAGE_BYTES && self.entries.garbage_bytes > self.entries.text.len() / 2
     }
 
-    /// Takes over the text of a compaction, which is brought up to date before; gives the old one, to be dropped
-    /// when nobody waits for this any more. Nothing must have been forgotten since the compaction began.
+    /// Brings a compaction up to date and switches to its text. Returns the old text, so that it can be dropped once
+    /// nobody is waiting for the dictionary. Nothing may have been forgotten since the compaction began.
     pub(crate) fn compact(&mut self, mut compaction: Compaction) -> Compaction {
         while !compaction.step(self) {}
         std::mem::swap(&mut self.entries.text, &mut compaction.text);
@@ -181,13 +181,13 @@ impl Dictionary {
     }
 }
 
-/// Garbage that nobody minds, bytes.
+/// Acceptable amount of garbage, in bytes.
 const MIN_GARBAGE_BYTES: usize = if cfg!(test) { 16 } else { 1 << 20 };
-/// A step of a compaction copies so many names.
+/// Number of names copied in one step of a compaction.
 const STEP_NAMES: usize = if cfg!(test) { 3 } else { 1 << 16 };
 
-/// The dictionary's text, written anew without the names of records that have vanished: a bounded part at a time, so
-/// that nobody waits for it.
+/// A copy of the dictionary's text without the names of removed records, made in bounded steps so that nobody has to
+/// wait for it.
 #[derive(Default)]
 pub(crate) struct Compaction {
     text: String,
@@ -195,7 +195,7 @@ pub(crate) struct Compaction {
 }
 
 impl Compaction {
-    /// Copies some more; says whether that was all.
+    /// Copies some more names. Returns whether the copy is complete.
     pub(crate) fn step(&mut self, dictionary: &Dictionary) -> bool {
         let from = self.ends.len();
         let until = dictionary.len().min(from + STEP_NAMES);
@@ -211,21 +211,21 @@ impl Compaction {
     }
 }
 
-/// Names that a write adds: numbered, but not yet anybody else's to see.
+/// Names added by a pending write: numbered, but not yet visible to others.
 #[derive(Default)]
 pub(crate) struct Pending {
     entries: Entries,
-    /// Who introduces each.
+    /// The server that introduces each name.
     owners: Vec<ServerId>,
-    /// What the names that each server introduces count.
+    /// Cost of the names that each server introduces.
     pub(crate) added: Counts,
-    /// New names that found no room in their server's share.
+    /// Number of new names that exceeded their server's share.
     pub(crate) folded: Counts,
 }
 
 impl Pending {
-    /// The numbers of records that a server tells of: new where nobody has seen one, and 0 where the
-    /// server may not add it.
+    /// Returns the numbers of the records that a server reports. New records get a new number, or 0 if the server may
+    /// not add them.
     pub(crate) fn resolve(
         &mut self,
         dictionary: &Dictionary,
@@ -241,7 +241,7 @@ impl Pending {
                 if let Some(number) = self.entries.find(name, record_type) {
                     return dictionary.len() as u32 + number;
                 }
-                // Asked for when the first name is new, which an ordinary batch has none of.
+                // Only determined at the first new name, since ordinary batches have none.
                 let room = room.get_or_insert_with(|| shares.lock().room(server_id, &self.added, now));
                 self.number(dictionary, room, server_id, name, record_type)
             });
@@ -250,7 +250,7 @@ impl Pending {
         numbers
     }
 
-    /// The number of a record that nobody has seen.
+    /// Assigns a number to a record that has not been seen before.
     fn number(
         &mut self,
         dictionary: &Dictionary,
@@ -275,7 +275,7 @@ impl Pending {
         (0..self.entries.len() as u32).filter_map(|number| self.entries.get(number))
     }
 
-    /// Adds the names to a write, numbered from `base` on.
+    /// Adds the names to a write, numbered from `base`.
     pub(crate) fn put(&self, database: &Database, batch: &mut WriteBatch, base: usize) {
         for (number, (name, record_type)) in (base as u32..).zip(self.iter()) {
             put(database, batch, RecordId::new(number), name, record_type);
@@ -288,7 +288,7 @@ fn put(database: &Database, batch: &mut WriteBatch, record_id: RecordId, name: &
     batch.put_cf(database.family(key::NAMES), record_id.to_be_bytes(), value);
 }
 
-/// The dictionary, held for reading.
+/// Read access to the dictionary.
 pub struct DictionaryReader<'a> {
     guard: ReadGuard<'a, Dictionary>,
 }
@@ -298,27 +298,27 @@ impl<'a> DictionaryReader<'a> {
         DictionaryReader { guard }
     }
 
-    /// The canonical name and type of a record.
+    /// Returns the canonical name and type of a record.
     pub fn get(&self, record_id: RecordId) -> Option<(&str, RecordType)> {
         self.guard.entries.get(record_id.get())
     }
 
-    /// The number of a record, by its canonical name.
+    /// Returns the number of a record, given its canonical name.
     pub fn find(&self, name: &str, record_type: RecordType) -> Option<RecordId> {
         self.guard.entries.find(name, record_type).map(RecordId::new)
     }
 
-    /// Every record's number is below this; not every number is a record's any more.
+    /// Upper bound of all numbers (exclusive). Not every number still belongs to a record.
     pub fn len(&self) -> usize {
         self.guard.len()
     }
 
-    /// Never: [`OTHER`] is always there.
+    /// Always `false`: [`OTHER`] is always present.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All records in the order of their numbers.
+    /// Returns all records in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (RecordId, &str, RecordType)> {
         let ids = (0..self.len() as u32).map(RecordId::new);
         ids.filter_map(|record_id| self.get(record_id).map(|(name, record_type)| (record_id, name, record_type)))
@@ -366,7 +366,7 @@ mod tests {
     fn of_many_names_some_of_which_vanish_the_others_are_found_and_numbers_stay() {
         let all = names(0..5000);
         let mut dictionary = dictionary(&all);
-        // Fixed, but in no order that the table knows.
+        // Deterministic, but unrelated to the order of the table.
         let is_gone = |number: &u32| number.wrapping_mul(2_654_435_761).is_multiple_of(3);
         let gone: BTreeSet<RecordId> = (0..5000).filter(is_gone).map(RecordId::new).collect();
         for some in gone.iter().copied().collect::<Vec<_>>().chunks(100) {
@@ -386,7 +386,7 @@ mod tests {
         let mut compaction = Compaction::default();
         while !compaction.step(&dictionary) {}
         let bytes = dictionary.entries.text.len();
-        // What is added while it goes on is not lost.
+        // Names added while the compaction is running are not lost.
         let late = ["late.example.".to_owned()];
         let mut pending = Pending::default();
         pending.entries.push(&late[0], RecordType::A);

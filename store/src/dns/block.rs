@@ -1,4 +1,4 @@
-//! An open block: the points of one batch, as its value in the family `open`.
+//! An open block: the points of one batch, stored in the family `open`.
 //!
 //! ```text
 //! version u8 = 1 · interval_s · sections
@@ -6,13 +6,12 @@
 //!           record ids (the first, then differences, each at least 1) · hits · ages
 //! ```
 //!
-//! Numbers are LEB128. Sections are ordered by kind, rows by record id. An age
-//! is how many milliseconds before the interval's last one the last access was;
-//! it takes as many bytes as the interval's length needs (two for a minute), and
-//! ages are stored plane by plane, all lowest bytes first: the high plane then
-//! compresses, the low one is noise anyway.
+//! Numbers are LEB128. Sections are sorted by kind, rows by record id. An age is the number of milliseconds from the
+//! last access to the last millisecond of the interval. Its width in bytes depends on the interval's length (two for a
+//! minute). Ages are stored in byte planes, lowest bytes first: the high plane compresses well, and the low one is
+//! noise anyway.
 //!
-//! One section per kind, so that a question about requests alone skips the rest.
+//! Each kind has its own section, so a query for requests alone skips the rest.
 
 use crate::intake::Intake;
 use zonepulse_codec::{Malformed, Reader, put};
@@ -21,16 +20,16 @@ use zonepulse_model::RecordId;
 
 pub(crate) const VERSION: u8 = 1;
 
-/// One point of a block.
+/// A point of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row {
     pub record_id: RecordId,
     pub hits: u64,
-    /// Unix milliseconds.
+    /// The last access, in Unix milliseconds.
     pub last_ms: u64,
 }
 
-/// The value for an arranged intake.
+/// Encodes an arranged intake as a block.
 pub(crate) fn encode(intake: &Intake) -> Vec<u8> {
     let mut out = Vec::with_capacity(16 + intake.rows.len() * 5);
     out.push(VERSION);
@@ -58,15 +57,15 @@ pub(crate) fn encode(intake: &Intake) -> Vec<u8> {
     out
 }
 
-/// Reads a block section by section.
+/// Reads a block one section at a time.
 pub(crate) struct Sections<'a> {
     reader: Reader<'a>,
-    /// Length of the interval, seconds.
+    /// Length of the interval, in seconds.
     pub interval_s: u32,
     last_of_interval_ms: u64,
 }
 
-/// The points of one kind, not decoded yet.
+/// The undecoded points of one kind.
 pub(crate) struct Section<'a> {
     pub kind: MessageKind,
     bytes: &'a [u8],
@@ -75,7 +74,7 @@ pub(crate) struct Section<'a> {
 }
 
 impl<'a> Sections<'a> {
-    /// Begins to read the value of a block with this start.
+    /// Starts reading a block with this start time.
     pub(crate) fn new(value: &'a [u8], start_s: u64) -> Result<Self, Malformed> {
         let (&version, rest) = value.split_first().ok_or(Malformed("block version"))?;
         if version != VERSION {
@@ -89,7 +88,7 @@ impl<'a> Sections<'a> {
         Ok(Sections { reader, interval_s, last_of_interval_ms: last_ms_of(start_s, interval_s) })
     }
 
-    /// The next section, or the end.
+    /// Returns the next section, or `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Section<'a>>, Malformed> {
         if self.reader.is_empty() {
             return Ok(None);
@@ -103,7 +102,7 @@ impl<'a> Sections<'a> {
 }
 
 impl Section<'_> {
-    /// Appends the section's points, ordered by record.
+    /// Appends the section's points, sorted by record.
     pub(crate) fn rows(&self, rows: &mut Vec<Row>) -> Result<(), Malformed> {
         let mut reader = Reader::new(self.bytes);
         let count = reader.count(self.bytes.len(), "rows")?;
@@ -137,7 +136,7 @@ fn last_ms_of(start_s: u64, interval_s: u32) -> u64 {
     (start_s + u64::from(interval_s)) * 1000 - 1
 }
 
-/// How many bytes the age of a last access takes.
+/// Returns the size of an age, in bytes.
 fn age_bytes(interval_s: u32) -> usize {
     match u64::from(interval_s) * 1000 - 1 {
         0..0x1_0000 => 2,
@@ -206,7 +205,7 @@ mod tests {
         assert_eq!(points[1].1, Row { record_id: RecordId::new(2), hits: 5, last_ms: 3_600_010 });
     }
 
-    /// Kinds are often the first and the last, and hits and record numbers those at which an encoder is likely to be wrong.
+    /// Favors the first and last kinds, and those hits and record numbers that an encoder is likely to get wrong.
     fn any_intake() -> impl Strategy<Value = Intake> {
         let intervals = vec![1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 25, 30, 50, 60, 75, 100, 150, 300];
         prop::sample::select(intervals).prop_flat_map(|interval_s: u32| {

@@ -1,22 +1,21 @@
-//! Points between two layouts: of one server, hour, length of interval and
-//! kind, gathered by groups of 256 records, ready to lie record by record.
+//! The intermediate form of points: those of one server, hour, interval length and kind, collected by groups of 256
+//! records and ready to be stored record by record.
 //!
-//! A block lists its records in order, so a group's rows are neighbours in it
-//! and are appended as one run. Blocks come in the order of time, so one stable
-//! counting sort by record puts a group's cells into their final order.
+//! A block lists its records in order, so a group's rows are adjacent and are appended as one run. Blocks arrive in
+//! chronological order, so one stable counting sort by record puts a group's cells into their final order.
 
 use crate::database::key::{GROUP, group_of, low_of};
 use crate::dns::block::Row;
 use std::collections::BTreeMap;
 
-/// The points of a record in a slot of its hour.
+/// The point of a record in one slot of an hour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cell {
-    /// The record's place in its group.
+    /// The record's position in its group.
     pub low: u8,
-    /// The interval's place in the hour: its start in the hour by its length.
+    /// The interval's index in the hour: its offset from the start of the hour divided by its length.
     pub slot: u16,
-    /// The last access, milliseconds after the hour's start.
+    /// The last access, in milliseconds after the start of the hour.
     pub last_ms: u32,
     pub hits: u64,
 }
@@ -27,13 +26,13 @@ impl Cell {
     }
 }
 
-/// Which cells lie together: length of the interval in seconds, number of the kind.
+/// Identifies cells that are stored together: interval length in seconds, and number of the kind.
 pub(crate) type Series = (u32, u16);
 
-/// Cells of one hour and server by group, then series.
+/// Cells of one hour and server, by group and series.
 pub(crate) type Groups = BTreeMap<(u32, Series), Vec<Cell>>;
 
-/// Appends rows of one block, one kind, ordered by record.
+/// Appends the rows of one kind from a block, sorted by record.
 pub(crate) fn gather(groups: &mut Groups, series: Series, slot: u16, hour_ms: u64, rows: &[Row]) {
     for run in rows.chunk_by(|a, b| group_of(a.record_id) == group_of(b.record_id)) {
         let Some(first) = run.first() else { continue };
@@ -41,17 +40,17 @@ pub(crate) fn gather(groups: &mut Groups, series: Series, slot: u16, hour_ms: u6
         cells.extend(run.iter().map(|row| Cell {
             low: low_of(row.record_id),
             slot,
-            // Within the hour, because intervals divide it.
+            // Within the hour, since intervals divide it.
             last_ms: row.last_ms.saturating_sub(hour_ms) as u32,
             hits: row.hits,
         }));
     }
 }
 
-/// Puts the cells of a group and series in order, each place once: what several
-/// batches told of the same place is added up.
+/// Sorts the cells of a group and series, and merges those at the same place by adding up what several batches
+/// reported.
 pub(crate) fn arrange(cells: &mut Vec<Cell>, scratch: &mut Vec<Cell>) {
-    // What was rolled up from one length of interval is.
+    // Always the case for roll-ups of a single interval length.
     if cells.is_sorted_by(|a, b| a.place() < b.place()) {
         return;
     }
@@ -93,7 +92,7 @@ fn merge(cells: &mut Vec<Cell>) {
     });
 }
 
-/// Sums arranged cells to buckets of `bucket_s`, a multiple of `interval_s`; appends them in their order.
+/// Sums arranged cells into buckets of `bucket_s`, a multiple of `interval_s`, and appends them in order.
 pub(crate) fn roll_up(cells: &[Cell], interval_s: u32, bucket_s: u32, out: &mut Vec<Cell>) {
     let per_bucket = (bucket_s / interval_s.max(1)).clamp(1, u32::from(u16::MAX));
     let mut cells = cells.iter();
@@ -102,7 +101,7 @@ pub(crate) fn roll_up(cells: &[Cell], interval_s: u32, bucket_s: u32, out: &mut 
         let slot = u32::from(cell.slot) / per_bucket;
         (Cell { slot: slot as u16, ..*cell }, (slot + 1) * per_bucket)
     };
-    // The bucket that is being summed, and the first slot after it.
+    // The current bucket, and the first slot after it.
     let (mut current, mut end) = bucket(first);
     for cell in cells {
         if current.low == cell.low && u32::from(cell.slot) < end {

@@ -1,4 +1,4 @@
-//! Points of DNS: open blocks, sealed values, and reading both.
+//! DNS points: open blocks, sealed values, and reading both.
 
 pub(crate) mod block;
 pub(crate) mod cell;

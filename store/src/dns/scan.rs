@@ -9,15 +9,15 @@ use zonepulse_codec::Malformed;
 use zonepulse_dns::MessageKind;
 use zonepulse_model::{RecordId, ServerId};
 
-/// Points of one server and one length of interval, within one hour, each
-/// (start, record, kind) once. All columns have the same length.
+/// Points of one server and one interval length within one hour, with each (start, record, kind) occurring once. All
+/// columns have the same length.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Points {
     /// The server.
     pub server_id: ServerId,
-    /// Length of the interval, or of the roll-up's bucket, seconds.
+    /// Length of the interval or roll-up bucket, in seconds.
     pub interval_s: u32,
-    /// Start of the interval or bucket of each point, Unix seconds.
+    /// Start of each point's interval or bucket, in Unix seconds.
     pub starts_s: Vec<u64>,
     /// The record of each point.
     pub record_ids: Vec<RecordId>,
@@ -25,17 +25,17 @@ pub struct Points {
     pub kinds: Vec<MessageKind>,
     /// The hits of each point.
     pub hits: Vec<u64>,
-    /// The last access of each point, Unix milliseconds, as precisely as it is kept; empty when not asked for.
+    /// Last access of each point, in Unix milliseconds, as precisely as it is kept; empty if not requested.
     pub last_ms: Vec<u64>,
 }
 
 impl Points {
-    /// How many points.
+    /// Returns the number of points.
     pub fn len(&self) -> usize {
         self.record_ids.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no points.
     pub fn is_empty(&self) -> bool {
         self.record_ids.is_empty()
     }
@@ -49,13 +49,13 @@ impl Points {
     }
 }
 
-/// About so many points are given at a time.
+/// Approximate number of points per call.
 const CHUNK: usize = 8192;
 
 impl Store {
-    /// Calls `each` with points of one server and hour after another, ordered
-    /// by hour, then server; within them in no certain order; never with none.
-    /// Sees one consistent state of the store. Blocks the thread.
+    /// Calls `each` with the points of one server and hour at a time, ordered by hour, then server. Within an hour and
+    /// server, points are in no particular order. Never passes an empty set of points. Sees a consistent snapshot of
+    /// the store. Blocks the thread.
     pub fn scan(
         &self,
         reading: &Reading,
@@ -64,19 +64,19 @@ impl Store {
     ) -> Result<(), Error> {
         let mut chunks = Chunks { points: Points::default(), each };
         if read(&self.inner, reading, selection, &mut chunks)?.is_continue() {
-            // The last ones; nothing comes after them whatever is answered.
+            // This is the last chunk, so the result does not matter.
             let _ = chunks.give();
         }
         Ok(())
     }
 
-    /// The start of the first hour, Unix seconds, in which [`Store::scan`] may find points.
+    /// Returns the start of the first hour, in Unix seconds, in which [`Store::scan`] may find points.
     pub fn first_hour_s(&self, reading: &Reading, selection: &Selection) -> Result<Option<u64>, Error> {
         first_hour(&self.inner, reading, selection).map(|hour| hour.map(|hour| u64::from(hour) * 3600))
     }
 
-    /// How many points [`Store::scan`] gives. Blocks the thread, but not for long: sealed hours
-    /// that are selected whole are counted by what their values say of themselves.
+    /// Returns the number of points that [`Store::scan`] yields. Blocks the thread, but only briefly: sealed hours that
+    /// are selected as a whole are counted from the headers of their values.
     pub fn count(&self, reading: &Reading, selection: &Selection) -> Result<u64, Error> {
         let mut count = Count(0);
         // Counting never breaks.
@@ -85,7 +85,7 @@ impl Store {
     }
 }
 
-/// Counts points, without reading those that are selected by the whole part.
+/// Counts points without decoding parts that are selected as a whole.
 struct Count(u64);
 
 impl Sink for Count {
@@ -106,7 +106,7 @@ impl Sink for Count {
     }
 }
 
-/// Gathers points into columns.
+/// Collects points into columns.
 struct Chunks<'a> {
     points: Points,
     each: &'a mut dyn FnMut(&Points) -> ControlFlow<()>,

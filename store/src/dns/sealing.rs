@@ -1,6 +1,6 @@
-//! Sealing points of DNS: turning blocks into columns, group by group. See [`engine::sealing`](crate::engine::sealing).
+//! Sealing DNS points: turning blocks into columns, group by group. See [`engine::sealing`](crate::engine::sealing).
 //!
-//! Totals that exist on disk only as a block are written in the same write that removes the block.
+//! Totals that exist on disk only in a block are written in the same write that removes the block.
 
 use crate::database::key;
 use crate::dns::block::{Row, Sections};
@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use zonepulse_codec::Malformed;
 
-/// What sealing keeps from step to step.
+/// State kept between sealing steps.
 pub(crate) struct Sealer {
     encoder: Encoder,
     decoder: Decoder,
@@ -80,7 +80,7 @@ impl sealing::Sealer for Sealer {
             if hour < work.horizon.aggregate_hour {
                 continue;
             }
-            // From each other: the coarser they get, the fewer there are to sum.
+            // Each level is built from the previous one, as coarser levels have fewer points to sum.
             for level in Level::ROLL_UPS {
                 parts = roll_up(&parts, level, &mut self.scratch);
                 work.batch.put_cf(family, key::sealed(level, hour, server_id, group), self.encode(&parts));
@@ -111,13 +111,13 @@ impl sealing::Sealer for Sealer {
         Ok(())
     }
 
-    /// Adds the totals of the server that are not on disk yet.
+    /// Also writes the server's totals that are not on disk yet.
     fn write(&mut self, work: Work<'_>, last_commit: u64) -> Result<(), Error> {
         let Work { inner, mut batch, pair: (_, server_id), horizon } = work;
         let written = totals::disk::put_of_server(inner, &mut batch, server_id, last_commit);
         let horizon = Horizon { as_of: last_commit, ..horizon };
         batch.put(key::horizon(server_id), horizon.encode());
-        // Readers look at both families before or after this, not between.
+        // Readers see both families either before or after this write, never in between.
         let mut expiry = inner.expiry.write();
         inner.database.write(batch, false)?;
         Arc::make_mut(&mut expiry).horizons.insert(server_id, horizon);

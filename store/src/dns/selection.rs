@@ -1,33 +1,33 @@
-//! What is asked for.
+//! Query parameters.
 
 use crate::Level;
 use crate::database::key::{from_group, group_of};
 use zonepulse_dns::MessageKind;
 use zonepulse_model::{IdSet, RecordId, ServerId};
 
-/// Which points.
+/// Selects points.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
-    /// Of these servers, or of all.
+    /// The servers, or `None` for all.
     pub servers: Option<IdSet<ServerId>>,
-    /// Whose interval or bucket starts at this time or later, Unix seconds.
+    /// Only intervals or buckets that start at or after this time, in Unix seconds.
     pub from_s: u64,
-    /// Whose interval or bucket starts before this time, Unix seconds.
+    /// Only intervals or buckets that start before this time, in Unix seconds.
     pub until_s: u64,
-    /// Of these kinds.
+    /// The kinds of messages.
     pub kinds: Kinds,
-    /// Of these records, or of all.
+    /// The records, or `None` for all.
     pub records: Option<IdSet<RecordId>>,
 }
 
-/// Which kinds of messages.
+/// Selects kinds of messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kinds {
     /// Requests and responses.
     All,
-    /// Responses with whatever code.
+    /// Responses with any code.
     Responses,
-    /// These.
+    /// Only these kinds.
     Only(Vec<MessageKind>),
 }
 
@@ -42,17 +42,17 @@ impl Kinds {
 }
 
 impl Selection {
-    /// Every point of every server.
+    /// Selects every point of every server.
     pub fn all() -> Self {
         Selection { servers: None, from_s: 0, until_s: u64::MAX, kinds: Kinds::All, records: None }
     }
 
-    /// The group of the first record that is asked for.
+    /// Returns the group of the first requested record.
     pub(crate) fn first_group(&self) -> u32 {
         self.records.iter().flatten().next().map_or(0, |record_id| group_of(*record_id))
     }
 
-    /// The first group from this one on that is asked for.
+    /// Returns the first requested group at or after this one.
     pub(crate) fn group_from(&self, group: u32) -> Option<u32> {
         let Some(records) = &self.records else { return Some(group) };
         from_group(records, group).first().map(|record_id| group_of(*record_id))
@@ -64,9 +64,8 @@ impl Selection {
 pub struct Reading {
     /// Raw points, or the buckets of a roll-up.
     pub level: Level,
-    /// The time, Unix seconds: what has expired by then is not there.
+    /// The current time, in Unix seconds. Data that has expired by then is skipped.
     pub now_s: u64,
-    /// Whether last accesses are asked for; without them reading is cheaper,
-    /// and the column is empty.
+    /// Whether last accesses are requested. If not, reading is cheaper and the column is empty.
     pub last_access: bool,
 }

@@ -1,4 +1,4 @@
-//! Points added up.
+//! Sums of points.
 
 use crate::database::key::{GROUP, group_of, low_of, record_in};
 use crate::dns::selection::{Reading, Selection};
@@ -12,37 +12,37 @@ use zonepulse_codec::Malformed;
 use zonepulse_dns::MessageKind;
 use zonepulse_model::{RecordId, ServerId};
 
-/// Points added up: those of one server, record, kind and stretch of time, as far as sums are split by them.
+/// The sum of the points of one server, record, kind and period, insofar as sums are split by these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sum {
-    /// When the stretch begins, Unix seconds; `None` where sums are not split by time.
+    /// Start of the period, in Unix seconds; `None` if sums are not split by time.
     pub start_s: Option<u64>,
-    /// The server; `None` where sums are not split by it.
+    /// The server; `None` if sums are not split by server.
     pub server_id: Option<ServerId>,
-    /// The record; `None` where sums are not split by it.
+    /// The record; `None` if sums are not split by record.
     pub record_id: Option<RecordId>,
-    /// Which messages, as far as sums are split by kind.
+    /// The messages counted, insofar as sums are split by kind.
     pub kind: SumKind,
-    /// How many messages.
+    /// Number of messages.
     pub hits: u64,
-    /// The last one's time, Unix milliseconds, as precisely as points keep it; `None` when not asked for.
+    /// Time of the last message, in Unix milliseconds, as precisely as points keep it; `None` if not requested.
     pub last_ms: Option<u64>,
 }
 
-/// Which messages a sum is of.
+/// The messages counted in a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SumKind {
     /// Requests and responses.
     Any,
     /// Requests.
     Requests,
-    /// Responses with whatever code.
+    /// Responses with any code.
     Responses,
     /// This kind.
     Only(MessageKind),
 }
 
-/// What sums are split by.
+/// The dimensions by which sums are split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Split {
     /// By server.
@@ -51,13 +51,13 @@ pub struct Split {
     pub record: bool,
     /// By kind.
     pub kind: SplitKind,
-    /// By stretches of so many seconds, aligned to the clock. Points lie in the one in which they begin.
+    /// By periods of this many seconds, aligned to the clock. A point belongs to the period in which it begins.
     pub length_s: Option<u32>,
-    /// So many seconds before multiples of their length stretches begin; the first one in 1970.
+    /// Number of seconds by which periods start before multiples of their length; the first one starts in 1970.
     pub shift_s: u32,
 }
 
-/// How far sums are split by kind.
+/// How sums are split by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SplitKind {
     /// Not at all.
@@ -69,7 +69,7 @@ pub enum SplitKind {
 }
 
 impl Split {
-    /// By all that a point is of but its time.
+    /// By every dimension of a point except time.
     pub const WHOLE: Split = Split { server: true, record: true, kind: SplitKind::Each, length_s: None, shift_s: 0 };
 
     fn kind(self, kind: MessageKind) -> SumKind {
@@ -81,19 +81,18 @@ impl Split {
         }
     }
 
-    /// Whether an hour lies in one stretch.
+    /// Whether every hour lies within a single period.
     fn has_whole_hours(self) -> bool {
         self.length_s.is_none_or(|length_s| length_s.is_multiple_of(3600) && self.shift_s.is_multiple_of(3600))
     }
 }
 
 impl Store {
-    /// Calls `each` with the sums over the selected time, by server, kind and record. Whole hours
-    /// are read from the roll-up of an hour, which says the same; what is read of an hour is of
-    /// one moment. Blocks the thread.
+    /// Calls `each` with the sums over the selected time, by server, kind and record. Whole hours are read from the
+    /// hourly roll-up, which yields the same result. Data for an hour is read at a single moment. Blocks the thread.
     ///
-    /// Before the points of each group of records `go_on` is told how many more bytes are held, and
-    /// may end it; then `each` is not called at all.
+    /// Before the points of each group of records, `go_on` receives the number of additional bytes in use and may stop
+    /// the operation, in which case `each` is never called.
     pub fn sums(
         &self,
         reading: &Reading,
@@ -104,7 +103,8 @@ impl Store {
         self.sums_by(&[(*reading, selection.clone())], Split::WHOLE, go_on, each)
     }
 
-    /// The same of several selections together, split by what is said; ordered by time, server, kind and record.
+    /// Like [`Store::sums`], but combines several selections and splits the sums as requested. Results are ordered by
+    /// time, server, kind and record.
     pub fn sums_by(
         &self,
         of: &[(Reading, Selection)],
@@ -131,8 +131,8 @@ impl Store {
         Ok(())
     }
 
-    /// Cuts the time of a sum into its whole hours, as far as nothing of them has expired at any level,
-    /// and what lies before and after them.
+    /// Divides the time range of a sum into its whole hours, provided that none of their data has expired at any level,
+    /// and the ranges before and after them.
     fn stretches(&self, reading: &Reading, selection: &Selection) -> Vec<(Level, u64, u64)> {
         let Selection { from_s, until_s, ref servers, .. } = *selection;
         let expiry = self.inner.expiry.read();
@@ -143,31 +143,31 @@ impl Store {
             return vec![(reading.level, from_s, until_s)];
         }
         let stretches = [(reading.level, from_s, begin_s), (Level::H1, begin_s, end_s), (reading.level, end_s, until_s)];
-        // Nothing begins in the last hour that can be counted to.
+        // Nothing can start in the last representable hour.
         stretches.into_iter().filter(|(_, from_s, until_s)| from_s < until_s && *from_s < u64::MAX - 3600).collect()
     }
 }
 
-/// Adds points up.
+/// Accumulates points into sums.
 struct Sums<'a> {
     split: Split,
     last_access: bool,
-    /// Where in `groups` a group is.
+    /// Index of each group in `groups`.
     places: BTreeMap<GroupOf, usize>,
     groups: Vec<(GroupOf, Box<[Totalled]>)>,
-    /// The group that was looked up last: an hour has mostly the same groups as the one before, in the same order.
+    /// The last group looked up: consecutive hours mostly have the same groups in the same order.
     last: usize,
-    /// What came last, since points come group by group: whose, and where the groups of its stretches are,
-    /// from the one on in which its hour begins.
+    /// The most recent points, since points arrive group by group: their origin, and the indexes of the groups of their
+    /// periods, starting with the period that contains the start of the hour.
     at: Option<(u64, ServerId, MessageKind, u32)>,
     stretches: Vec<Option<usize>>,
-    /// Bytes that were taken since `go_on` was told.
+    /// Bytes allocated since the last call to `go_on`.
     more_bytes: usize,
     go_on: &'a mut dyn FnMut(usize) -> ControlFlow<()>,
 }
 
-/// Number of the stretch of time, which is the first where all time is one; server, kind, number of the group, as far as
-/// sums are split by them.
+/// Number of the period (the first if sums are not split by time), server, kind and number of the group, insofar
+/// as sums are split by these.
 type GroupOf = (u64, Option<ServerId>, SumKind, Option<u32>);
 
 /// Hits and last access.
@@ -188,13 +188,13 @@ impl<'a> Sums<'a> {
         }
     }
 
-    /// The number of the stretch in which a time lies.
+    /// Returns the number of the period that contains a time.
     fn stretch(&self, time_s: u64) -> u64 {
         let Split { length_s, shift_s, .. } = self.split;
         length_s.map_or(0, |length_s| time_s.saturating_add(u64::from(shift_s)) / u64::from(length_s.max(1)))
     }
 
-    /// The sums of a group's records in a stretch.
+    /// Returns the sums of a group's records in a period.
     fn sums_of(&mut self, of: &Of, group: u32, stretch: u64) -> &mut [Totalled] {
         let whose = (of.hour_s, of.server_id, of.kind, group);
         if self.at != Some(whose) {
@@ -233,7 +233,7 @@ impl<'a> Sums<'a> {
         self.last
     }
 
-    /// Adds columns with one point of each record, as the hours' roll-up has them.
+    /// Adds columns with one point per record, as in the hourly roll-up.
     fn add_columns(&mut self, of: &Of, group: u32, columns: &Columns) {
         let (record, last_access) = (self.split.record, self.last_access);
         let stretch = self.stretch(of.hour_s);
@@ -327,7 +327,7 @@ impl Sink for Sums<'_> {
             if let Some((sum, last)) = self.sums_of(of, group, stretch).get_mut(usize::from(low)) {
                 *sum = hits.get(at..end).into_iter().flatten().fold(*sum, |sum, hits| sum.saturating_add(*hits));
                 if last_access {
-                    // Slots rise, and a last access lies in its slot.
+                    // Slots are in ascending order, and a last access lies in its slot.
                     let last_ms = last_ms.get(at..end).and_then(<[u32]>::last).copied().unwrap_or(0);
                     *last = (*last).max(of.hour_s * 1000 + u64::from(last_ms));
                 }

@@ -1,13 +1,11 @@
 //! The walk through sealed values and open blocks together.
 //!
-//! An answer is always sealed ∪ open. Both are looked at as of one moment:
-//! their iterators are made while nothing can be sealed, so that a point that
-//! moves from one to the other is seen in one of them, whatever happens after.
+//! A result is always sealed ∪ open at a single moment. Both iterators are created while nothing can be sealed, so a
+//! point that moves from one to the other is seen in exactly one of them, whatever happens afterwards.
 //!
-//! The walk goes by hour and server. Where only sealed values are, they are
-//! given on as they are read. Where only open blocks are and raw points are
-//! asked for, blocks are given on start by start. Otherwise the open points
-//! are gathered by groups of 256 records and put together with the sealed ones.
+//! The walk proceeds by hour and server. Where there are only sealed values, they are passed on as they are read. Where
+//! there are only open blocks and raw points are requested, blocks are passed on in order of their start. Otherwise the
+//! open points are collected by groups of 256 records and merged with the sealed ones.
 
 use crate::database::key::{from_group, group_of, low_of, record_in};
 use crate::dns::block::{Row, Sections};
@@ -23,7 +21,7 @@ use zonepulse_codec::Malformed;
 use zonepulse_dns::MessageKind;
 use zonepulse_model::{IdSet, RecordId};
 
-/// Walks through everything that is selected.
+/// Walks through all selected points.
 pub(crate) fn read<S: Sink>(
     inner: &Inner,
     reading: &Reading,
@@ -49,7 +47,7 @@ pub(crate) fn read<S: Sink>(
     })
 }
 
-/// The first hour in which there may be something that is selected.
+/// Returns the first hour that may contain selected points.
 pub(crate) fn first_hour(inner: &Inner, reading: &Reading, selection: &Selection) -> Result<Option<u32>, Error> {
     let found = course(inner, reading, selection).next_pair()?;
     Ok(found.map(|((hour, _), ..)| hour))
@@ -69,13 +67,13 @@ fn course<'a>(inner: &'a Inner, reading: &Reading, selection: &Selection) -> Cou
 }
 
 impl Here {
-    /// The slots whose start lies in the times.
+    /// Returns the slots that start within the time range.
     fn slots(&self, interval_s: u32) -> Range<u16> {
         let slot = |time_s: u64| (time_s.saturating_sub(self.hour_s)).div_ceil(u64::from(interval_s.max(1))) as u16;
         slot(self.times.start)..slot(self.times.end)
     }
 
-    /// Whether the times have every slot of the hour.
+    /// Whether the time range contains every slot of the hour.
     fn is_whole(&self, interval_s: u32) -> bool {
         let slots = self.slots(interval_s);
         slots.start == 0 && u32::from(slots.end) * interval_s >= 3600
@@ -92,7 +90,7 @@ struct Walk<'a> {
     precision: Precision,
     decoder: &'a mut Decoder,
     rows: Vec<Row>,
-    /// Which records of the group are wanted, where not all are.
+    /// The requested records of the group, if not all of them.
     lows: Vec<u8>,
     scratch: Scratch,
 }
@@ -115,7 +113,7 @@ impl<'a> Walk<'a> {
         self.selection.records.as_ref().is_none_or(|records| records.has(record_id))
     }
 
-    /// Raw points of blocks, start by start; several blocks of one start are merged.
+    /// Reads raw points from blocks, in order of their start. Blocks with the same start are merged.
     fn by_start<S: Sink>(&mut self, course: &mut Course<'_>, here: &Here, sink: &mut S) -> Result<ControlFlow<()>, Error> {
         let mut gathered: Vec<(u32, MessageKind, Row)> = Vec::new();
         let (mut blocks, mut start_s) = (0, here.times.start);
@@ -138,7 +136,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The selected rows of the block that the course is at, kind by kind.
+    /// Reads the selected rows of the current block, by kind.
     fn each_section(
         &mut self,
         course: &Course<'_>,
@@ -158,14 +156,14 @@ impl<'a> Walk<'a> {
             if let Some(records) = &self.selection.records {
                 self.rows.retain(|row| records.has(row.record_id));
             }
-            // Blocks have the millisecond, for the totals; an answer must not change when they are sealed.
+            // Blocks keep milliseconds for the totals; a result must not change when they are sealed.
             self.rows.iter_mut().for_each(|row| row.last_ms = self.precision.kept(row.last_ms));
             each((interval_s, section.kind), &self.rows);
         }
         Ok(())
     }
 
-    /// Sealed values, together with what is open, group by group.
+    /// Reads sealed values merged with open points, group by group.
     fn by_group<S: Sink>(&mut self, course: &mut Course<'_>, here: &Here, sink: &mut S) -> Result<ControlFlow<()>, Error> {
         let mut groups = if here.open { self.gather(course, here)? } else { Groups::new() };
         let selection = self.selection;
@@ -190,7 +188,7 @@ impl<'a> Walk<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// What is selected of a sealed value. Where open points are of the same series, it is put together with these.
+    /// Reads the selected points of a sealed value, merged with any open points of the same series.
     fn value<S: Sink>(
         &mut self,
         here: &Here,
@@ -233,11 +231,11 @@ impl<'a> Walk<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The open points, in slots of the level.
+    /// Collects the open points into slots of the level.
     fn gather(&mut self, course: &mut Course<'_>, here: &Here) -> Result<Groups, Error> {
         let mut groups = Groups::new();
         let bucket_s = self.reading.level.bucket_s();
-        // A bucket that begins in the times is whole, though some of its blocks begin after them.
+        // A bucket that begins within the time range is complete, even if some of its blocks begin after the range.
         let until_s = if bucket_s.is_some() { here.hour_s + 3600 } else { here.times.end };
         course.seek_open(here.pair, here.times.start);
         while let Some(start_s) = course.open_start_s(here.pair)?.filter(|start_s| *start_s < until_s) {
@@ -278,7 +276,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Gives on the rows of one start, sorted and each once, one call for each length of interval and kind.
+/// Passes on the rows of one start, sorted and merged by record, with one [`Sink::begin`] for each interval length and
+/// kind.
 fn give_rows<S: Sink>(
     here: &Here,
     start_s: u64,
@@ -312,14 +311,14 @@ fn give_rows<S: Sink>(
     ControlFlow::Continue(())
 }
 
-/// The low bytes of those records, rising, that are of a group.
+/// Collects the low bytes of the records that belong to a group, in ascending order.
 fn lows_of(records: &IdSet<RecordId>, group: u32, lows: &mut Vec<u8>) {
     lows.clear();
     let rest = from_group(records, group).iter();
     lows.extend(rest.take_while(|record_id| group_of(**record_id) == group).map(|record_id| low_of(*record_id)));
 }
 
-/// Gives on what is selected of a part.
+/// Passes on the selected points of a part.
 fn give_columns<S: Sink>(here: &Here, part: &Part<'_>, group: u32, columns: &Columns, sink: &mut S) -> ControlFlow<()> {
     let of = here.of(part.interval_s, part.kind);
     sink.begin(&of)?;

@@ -1,7 +1,7 @@
 //! The course of a walk: the hours and servers that have sealed or open points, in order.
 //!
-//! An answer is always sealed ∪ open, as of one moment: both iterators are made while the caller holds the lock that
-//! sealing and expiry need for their writes. So a point that moves later is seen in exactly one of them.
+//! A result is always sealed ∪ open at a single moment: both iterators are created while the caller holds the lock that
+//! sealing and expiry need for their writes. A point that moves later is therefore seen in exactly one of them.
 
 use super::Engine;
 use crate::database::key;
@@ -17,26 +17,26 @@ use zonepulse_model::{IdSet, ServerId};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Route<'a> {
     pub level: Level,
-    /// The time, Unix seconds: what has expired by then is not there.
+    /// The current time, in Unix seconds. Data that has expired by then is skipped.
     pub now_s: u64,
-    /// The first start that is asked for, and the first one after it, Unix seconds.
+    /// The range of start times, in Unix seconds; the end is exclusive.
     pub from_s: u64,
     pub until_s: u64,
-    /// Of these servers, or of all.
+    /// The servers to visit, or `None` for all.
     pub servers: Option<&'a IdSet<ServerId>>,
-    /// The first group that is asked for.
+    /// The first requested group.
     pub first_group: u32,
-    /// Whether only some groups are asked for; what lies between them is then not read ahead.
+    /// Whether only some groups are requested, in which case data between them is not read ahead.
     pub leaps: bool,
 }
 
-/// An hour and server, and which part of it is asked for.
+/// An hour and server, and the requested part of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Here {
     pub pair: Pair,
     pub hour_s: u64,
     pub times: Range<u64>,
-    /// Whether there are sealed values, and open blocks.
+    /// Whether there are sealed values and open blocks.
     pub sealed: bool,
     pub open: bool,
 }
@@ -52,15 +52,16 @@ pub(crate) struct Course<'a> {
     first_group: u32,
     expiry: Arc<Expiry>,
     sealed: DBRawIterator<'a>,
-    /// `None` if nothing that is asked for can be open.
+    /// `None` if no requested data can be open.
     open: Option<DBRawIterator<'a>>,
-    /// Hours and servers with open blocks, the next one last.
+    /// Hours and servers with open blocks, in reverse order.
     waiting: Vec<Pair>,
     last: Option<Pair>,
 }
 
 impl<'a> Course<'a> {
-    /// Starts before the first hour and server. `expiry` must be locked, so that nothing is sealed or dropped meanwhile.
+    /// Starts before the first hour and server. `expiry` must be locked, so that nothing is sealed or dropped
+    /// meanwhile.
     pub(crate) fn new(inner: &'a Inner, expiry: &Arc<Expiry>, engine: &'static Engine, route: &Route<'_>) -> Self {
         let Route { level, now_s, from_s, until_s, servers, first_group, leaps } = *route;
         let sealed = if leaps { inner.database.leaping_iterator(engine.sealed) } else { inner.database.iterator(engine.sealed) };
@@ -81,7 +82,7 @@ impl<'a> Course<'a> {
         &self.expiry
     }
 
-    /// The next hour and server of which something is asked for and has not expired.
+    /// Returns the next hour and server with requested data that has not expired.
     pub(crate) fn next(&mut self) -> Result<Option<Here>, Error> {
         while let Some((pair, sealed, open)) = self.next_pair()? {
             let (hour, server_id) = pair;
@@ -96,9 +97,9 @@ impl<'a> Course<'a> {
         Ok(None)
     }
 
-    /// The next hour and server with points, and whether sealed and open ones are there.
+    /// Returns the next hour and server with points, and whether it has sealed and open ones.
     pub(crate) fn next_pair(&mut self) -> Result<Option<(Pair, bool, bool)>, Error> {
-        // What the last pair left unread.
+        // Skip whatever the caller left unread.
         if let Some(last) = self.last
             && self.sealed_pair()?.is_some_and(|pair| pair <= last)
         {
@@ -119,8 +120,8 @@ impl<'a> Course<'a> {
         Ok(Some((next, sealed == Some(next), open == Some(next))))
     }
 
-    /// The group of the next sealed value of an hour and server that is asked for: `wanted` gives the first such group
-    /// from one on.
+    /// Returns the group of the next requested sealed value of an hour and server. `wanted` returns the first requested
+    /// group at or after a given one.
     pub(crate) fn group(&mut self, pair: Pair, wanted: impl Fn(u32) -> Option<u32>) -> Result<Option<u32>, Error> {
         while let Some((_, _, group)) = self.place()?.filter(|(hour, server_id, _)| (*hour, *server_id) == pair) {
             match wanted(group) {
@@ -132,14 +133,14 @@ impl<'a> Course<'a> {
         Ok(None)
     }
 
-    /// The sealed value that the course is at, with its key.
+    /// Returns the key and value of the current sealed value.
     pub(crate) fn value(&self) -> Option<(&[u8], &[u8])> {
         self.sealed.item()
     }
 
-    /// Moves past the value of a group; returns whether more of this hour and server is asked for.
+    /// Moves past the value of a group. Returns whether more of this hour and server is requested.
     ///
-    /// Values are large and the next one is often in another block, so it is read only if it is asked for.
+    /// Values are large and the next one is often in another block, so it is read only if it is requested.
     pub(crate) fn leave(&mut self, pair: Pair, group: u32, wanted: impl Fn(u32) -> Option<u32>) -> bool {
         let Some(next) = group.checked_add(1).and_then(wanted) else { return false };
         if next == group + 1 {
@@ -150,14 +151,14 @@ impl<'a> Course<'a> {
         true
     }
 
-    /// Goes to the open blocks of an hour and server that begin at this time or later, Unix seconds.
+    /// Moves to the open blocks of an hour and server that start at or after this time, in Unix seconds.
     pub(crate) fn seek_open(&mut self, pair: Pair, from_s: u64) {
         if let Some(open) = &mut self.open {
             open.seek(key::open_prefix(pair.0, pair.1, from_s));
         }
     }
 
-    /// When the open block that the course is at begins, Unix seconds, while it is of this hour and server.
+    /// Returns the start of the current open block, in Unix seconds, if it belongs to this hour and server.
     pub(crate) fn open_start_s(&self, pair: Pair) -> Result<Option<u64>, Error> {
         let Some(open) = &self.open else { return Ok(None) };
         let Some(found) = open.key() else {
@@ -168,7 +169,7 @@ impl<'a> Course<'a> {
         Ok(((hour, identity.server_id) == pair).then_some(start_s))
     }
 
-    /// That block, with its key.
+    /// Returns the key and value of the current open block.
     pub(crate) fn open_block(&self) -> Option<(&[u8], &[u8])> {
         self.open.as_ref()?.item()
     }
@@ -179,12 +180,12 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// The hour and server that the sealed iterator is at.
+    /// Returns the hour and server of the current sealed value.
     fn sealed_pair(&self) -> Result<Option<Pair>, Error> {
         Ok(self.place()?.map(|(hour, server_id, _)| (hour, server_id)))
     }
 
-    /// The same, with the group.
+    /// Returns the hour, server and group of the current sealed value.
     fn place(&self) -> Result<Option<(u32, ServerId, u32)>, Error> {
         let Some(found) = self.sealed.key() else {
             self.sealed.status()?;
@@ -194,7 +195,7 @@ impl<'a> Course<'a> {
         Ok((level == self.level && hour < self.until_hour).then_some((hour, server_id, group)))
     }
 
-    /// Goes on at the next server that is asked for.
+    /// Moves to the next requested server.
     fn seek_after(&mut self, (hour, server_id): Pair) {
         let following = match &self.servers {
             None => server_id.next(),

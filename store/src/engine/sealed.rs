@@ -5,7 +5,7 @@ use crate::database::{Database, key};
 use crate::{Error, Level};
 use zonepulse_model::ServerId;
 
-/// The hours in which a server has sealed values of a level. Seeks once per hour, and reads no values.
+/// Returns the hours in which a server has sealed values of a level. Seeks once per hour and reads no values.
 pub(crate) fn hours(database: &Database, engine: &Engine, level: Level, server_id: ServerId) -> Result<Vec<u32>, Error> {
     let mut hours = Vec::new();
     let mut iterator = database.leaping_iterator(engine.sealed);

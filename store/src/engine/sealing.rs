@@ -1,19 +1,16 @@
 //! Sealing: the open blocks of an hour and server become sealed values and roll-ups.
 //!
-//! One step takes the blocks of one hour and server, as many as its bound
-//! allows, puts them together with what is sealed already, and writes in one
-//! atomic write: the sealed values of the groups it touched, their roll-ups,
-//! and the removal of exactly the blocks that it read. What arrives meanwhile
-//! stays open, for the next step.
+//! One step reads as many open blocks of one hour and server as its limit allows and merges them with the existing
+//! sealed values. It then performs a single atomic write that contains the sealed values of all affected groups, their
+//! roll-ups, and the removal of exactly the blocks it read. Blocks that arrive in the meantime stay open until the next
+//! step.
 //!
-//! Roll-ups are made of the raw points that are there after the step, never
-//! added to. Only where the raw points have left the disk are the open ones
-//! added to the roll-ups that are left; the blocks go in the same write, so no
-//! point can be added twice.
+//! Roll-ups are recomputed from the raw points that exist after the step, never updated in place. The only exception is
+//! when the raw points have already been removed from disk: the open points are then added to the remaining roll-ups.
+//! The blocks are removed in the same write, so no point can be added twice.
 //!
-//! The write is not synced. It is in the log before every later batch, so
-//! nothing that is acknowledged can outlive it, and when it is lost, the blocks
-//! are still there.
+//! The write is not synced. It precedes every later batch in the log, so no acknowledged data can outlive it, and if it
+//! is lost, the blocks still exist.
 
 use super::Engine;
 use crate::database::key;
@@ -23,46 +20,46 @@ use crate::{Error, Inner};
 use rocksdb::WriteBatch;
 use zonepulse_codec::Malformed;
 
-/// What a step did.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sealed {
     pub blocks: u64,
     pub points: u64,
 }
 
-/// What differs between kinds of points when they are sealed.
+/// The parts of sealing that differ between kinds of points.
 pub(crate) trait Sealer {
-    /// Points that were taken out of blocks.
+    /// Points extracted from blocks.
     type Points: Default;
-    /// Where they are stored.
+    /// Where points of this kind are stored.
     const ENGINE: &'static Engine;
-    /// A step takes no further block once it has so many points.
+    /// A step reads no further blocks once it has this many points.
     const STEP_POINTS: u64;
-    /// Whether hours are sealed early if the raw horizon is about to pass them.
+    /// Whether hours are sealed early when the raw horizon is about to pass them.
     const BEFORE_HORIZON: bool;
 
-    /// Adds the points of a block that starts at this time, Unix seconds; gives how many.
+    /// Adds the points of a block that starts at this time, in Unix seconds. Returns the number of points.
     fn take(&mut self, start_s: u64, block: &[u8], points: &mut Self::Points) -> Result<u64, Malformed>;
 
-    /// Adds to a batch the groups with new points, raw and, where they are kept, rolled up.
+    /// Adds all groups with new points to a batch: the raw points and, where they are kept, the roll-ups.
     fn seal(&mut self, work: &mut Work<'_>, points: Self::Points) -> Result<(), Error>;
 
-    /// The raw points are not there any more: what is open is added to the roll-ups.
+    /// Adds open points to the roll-ups when the raw points no longer exist.
     fn add_to_roll_ups(&mut self, work: &mut Work<'_>, points: Self::Points) -> Result<(), Error>;
 
-    /// Writes the batch and whatever else must be part of the write. Called with the writer's lock held.
+    /// Writes the batch and anything else that must be part of the write. The caller holds the writer's lock.
     fn write(&mut self, work: Work<'_>, _last_commit: u64) -> Result<(), Error> {
-        // Readers look at both families before or after this, not between.
+        // Readers see both families either before or after this write, never in between.
         let _moving = work.inner.expiry.write();
         work.inner.database.write(work.batch, false)
     }
 }
 
-/// The write of a step.
+/// The pending write of a step.
 pub(crate) struct Work<'a> {
     pub inner: &'a Inner,
     pub batch: WriteBatch,
-    /// Whose points are sealed.
+    /// The hour and server whose points are sealed.
     pub pair: Pair,
     /// The server's horizon.
     pub horizon: Horizon,
@@ -73,7 +70,7 @@ pub(crate) fn step<S: Sealer>(sealer: &mut S, inner: &Inner, pair: Pair) -> Resu
     let (hour, server_id) = pair;
     let waiting = S::ENGINE.waiting(inner);
     let arrived = {
-        // With this, no block is under way that was announced and not written.
+        // With this lock held, no block is announced but not yet written.
         let _alone = inner.writer.lock();
         waiting.lock().count(pair)
     };
@@ -99,13 +96,13 @@ pub(crate) fn step<S: Sealer>(sealer: &mut S, inner: &Inner, pair: Pair) -> Resu
     Ok(sealed)
 }
 
-/// The blocks of a step.
+/// The blocks read by a step.
 struct Taken<P> {
     keys: Vec<[u8; key::OPEN_BYTES]>,
     points: P,
-    /// How many points.
+    /// Number of points.
     count: u64,
-    /// Whether that was all of them.
+    /// Whether these were all blocks of the hour and server.
     all: bool,
 }
 

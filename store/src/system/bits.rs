@@ -1,4 +1,4 @@
-//! Numbers of a few bits each, least bit first.
+//! Numbers of a few bits each, least significant bit first.
 
 use zonepulse_codec::Malformed;
 
@@ -11,7 +11,7 @@ pub(crate) struct BitWriter {
 }
 
 impl BitWriter {
-    /// Appends the lowest `count` bits of a number, at most 32.
+    /// Appends the lowest `count` bits of a number; at most 32.
     #[inline]
     pub(crate) fn put(&mut self, value: u64, count: u32) {
         self.word |= (value & ((1 << count) - 1)) << self.used;
@@ -23,7 +23,7 @@ impl BitWriter {
         }
     }
 
-    /// Appends the lowest `count` bits of a number, at most 64.
+    /// Appends the lowest `count` bits of a number; at most 64.
     #[inline]
     pub(crate) fn put_long(&mut self, value: u64, count: u32) {
         self.put(value, count.min(32));
@@ -38,7 +38,7 @@ impl BitWriter {
     }
 }
 
-/// Takes bits back.
+/// Reads bits.
 pub(crate) struct BitReader<'a> {
     rest: &'a [u8],
     word: u64,
@@ -50,7 +50,7 @@ impl<'a> BitReader<'a> {
         BitReader { rest: bytes, word: 0, held: 0 }
     }
 
-    /// Holds as many bits as there are, at least 57 before the end.
+    /// Fills the buffer with all available bits, at least 57 unless the end is near.
     #[inline]
     fn fill(&mut self) {
         while self.held <= 56 {
@@ -61,7 +61,7 @@ impl<'a> BitReader<'a> {
         }
     }
 
-    /// The next `count` bits, at most 32.
+    /// Returns the next `count` bits; at most 32.
     #[inline]
     pub(crate) fn take(&mut self, count: u32) -> Result<u64, Malformed> {
         self.fill();
@@ -74,14 +74,14 @@ impl<'a> BitReader<'a> {
         Ok(value)
     }
 
-    /// The next `count` bits, at most 64.
+    /// Returns the next `count` bits; at most 64.
     #[inline]
     pub(crate) fn take_long(&mut self, count: u32) -> Result<u64, Malformed> {
         let low = self.take(count.min(32))?;
         Ok(low | self.take(count.saturating_sub(32))? << 32)
     }
 
-    /// How many ones stand before the next zero, at most `most`; after so many, no zero follows.
+    /// Returns the number of ones before the next zero, up to `most`; after that many ones, no zero follows.
     #[inline]
     pub(crate) fn ones(&mut self, most: u32) -> Result<u32, Malformed> {
         self.fill();

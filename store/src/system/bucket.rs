@@ -1,28 +1,28 @@
-//! What a bucket of a roll-up says of the values in it.
+//! Roll-up buckets: a summary of the values in a time range.
 
 use zonepulse_codec::decimal;
 
-/// The values of a series in a stretch of time, summed up.
+/// A summary of the values of a series in a time range.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bucket {
-    /// The least value.
+    /// The minimum.
     pub min: f64,
-    /// The greatest.
+    /// The maximum.
     pub max: f64,
-    /// The one that was measured last.
+    /// The most recent value.
     pub last: f64,
-    /// How many; not 0.
+    /// Number of values; never 0.
     pub count: u32,
-    /// End of the last one's slot, seconds after the hour's start.
+    /// End of the last value's slot, in seconds after the start of the hour.
     pub(crate) last_end_s: u32,
     pub(crate) sum: Sum,
 }
 
-/// A sum that is the same in whatever order it was made.
+/// A sum that does not depend on the order of addition.
 ///
-/// Values have at most three digits behind the point, or else are not rounded at all. Of the former the
-/// sum is kept exactly, as a whole number of thousandths; so a coarse bucket says what its finer ones say.
-/// A sum of doubles stops at the largest double there is, which only values from before there was a bound reach.
+/// Values either have at most three decimal places or are not rounded at all. For the former, the sum is exact, as an
+/// integer number of thousandths, so a coarse bucket agrees with its finer ones. A sum of doubles saturates at the
+/// largest double, which only values from before the bound on values was introduced can reach.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Sum {
     Thousandths(i128),
@@ -32,7 +32,7 @@ pub(crate) enum Sum {
 const THOUSANDTHS: f64 = 1000.0;
 
 impl Bucket {
-    /// Of one value.
+    /// Creates a bucket of one value.
     pub(crate) fn of(value: f64, end_s: u32) -> Self {
         Bucket { min: value, max: value, last: value, count: 1, last_end_s: end_s, sum: Sum::of(value) }
     }
@@ -42,10 +42,10 @@ impl Bucket {
         self.sum.value() / f64::from(self.count.max(1))
     }
 
-    /// Whether another says the same, but for what rounding does to a sum of doubles.
+    /// Whether two buckets agree, apart from rounding errors in a sum of doubles.
     pub(crate) fn agrees(&self, other: &Bucket) -> bool {
         let near = match (self.sum, other.sum) {
-            // Which values were added before a sum stopped depends on their order.
+            // Which values were added before a sum saturated depends on their order.
             (Sum::Double(a), Sum::Double(b)) if a.abs() >= f64::MAX || b.abs() >= f64::MAX => true,
             (Sum::Double(a), Sum::Double(b)) => {
                 let most = self.max.abs().max(self.min.abs()) * f64::from(self.count);
@@ -56,13 +56,13 @@ impl Bucket {
         near && Bucket { sum: self.sum, ..*other } == *self
     }
 
-    /// Adds what a later bucket says, of the same hour or another.
+    /// Adds a later bucket, of the same hour or another.
     pub fn then(&mut self, later: &Bucket) {
         self.merge(later);
         (self.last, self.last_end_s) = (later.last, later.last_end_s);
     }
 
-    /// Adds what another bucket of the same hour says.
+    /// Merges another bucket of the same hour.
     pub(crate) fn merge(&mut self, other: &Bucket) {
         self.min = least(self.min, other.min);
         self.max = greatest(self.max, other.max);
@@ -88,14 +88,14 @@ impl Sum {
         }
     }
 
-    /// Within what a double can say; what is no number is none.
+    /// Clamps a value to the range of finite doubles; NaN becomes 0.
     pub(crate) fn of_double(value: f64) -> Self {
         Sum::Double(if value.is_nan() { 0.0 } else { value.clamp(f64::MIN, f64::MAX) })
     }
 
     fn plus(self, other: Sum) -> Sum {
         match (self, other) {
-            // Neither has more than 2⁶³ at scale 3 from each of 2³² values.
+            // Each is the sum of up to 2³² values of at most 2⁶³ at scale 3.
             (Sum::Thousandths(a), Sum::Thousandths(b)) => Sum::Thousandths(a.saturating_add(b)),
             _ => Sum::of_double(self.value() + other.value()),
         }
@@ -108,7 +108,7 @@ impl Sum {
         }
     }
 
-    /// As a whole number at a scale, if it is one.
+    /// Returns the sum as an integer at a scale, if it is one.
     pub(crate) fn integer(self, scale: u8) -> Option<i64> {
         match self {
             Sum::Thousandths(sum) if sum % thousandths_at(scale) == 0 => i64::try_from(sum / thousandths_at(scale)).ok(),
@@ -129,7 +129,7 @@ fn least(a: f64, b: f64) -> f64 {
     if a.total_cmp(&b).is_le() { a } else { b }
 }
 
-/// Of two values the greater: also what counts when two batches tell of the same slot.
+/// Returns the greater of two values. This is also the value that counts when two batches report the same slot.
 pub(crate) fn greatest(a: f64, b: f64) -> f64 {
     if a.total_cmp(&b).is_ge() { a } else { b }
 }
@@ -182,7 +182,7 @@ mod tests {
         assert!((bucket.avg() / 1e30 - 1.0).abs() < 1e-9, "{}", bucket.avg());
     }
 
-    /// Before there was a bound, values up to the largest double were taken.
+    /// Before the bound was introduced, values up to the largest double were accepted.
     #[test]
     fn a_sum_past_the_largest_double_stops_there() {
         for value in [f64::MAX, f64::MIN, 1.7e308] {

@@ -1,27 +1,27 @@
-//! A column of whole numbers, in as few bits as they allow.
+//! A column of integers, encoded in as few bits as possible.
 //!
 //! ```text
 //! mode u8       bits 0, 1: coder · bits 2, 3: predictor · bits 4 to 6: tag of the caller · bit 7: has a step
-//! base          zigzag: the least number (level), or the first one
+//! base          zigzag: the minimum (level), or the first number
 //! step          with bit 7: every difference is a multiple of it
 //! bytes, coded  unless all numbers are the same
 //! ```
 //!
-//! A **predictor** makes small numbers of large ones. *Level*: what a number is more than the least one, for
-//! noise without a trend. *Difference*: to the number before. *Mean*: to a mean of those before, in which the
-//! last one counts a quarter, for noise upon a trend. Many values move in steps (pages of 4,096 bytes, ticks
-//! of a clock), so what is left is divided by the largest step that all of them share.
+//! A **predictor** turns large numbers into small ones. *Level* takes the difference to the minimum, for noise without
+//! a trend. *Difference* takes the difference to the previous number. *Mean* takes the difference to a mean of the
+//! preceding numbers in which the last one has a weight of one quarter, for noise on top of a trend. Many values move
+//! in steps (4,096-byte pages, clock ticks), so the residuals are divided by their greatest common step.
 //!
-//! A **coder** writes what is left. *Rice*: by chunks of 64 with a number of low bits each, the rest in unary;
-//! near the entropy of noise, without a table to carry. *Zstandard*: over LEB128, for what repeats. All that
-//! make sense are tried, and the shortest is kept.
+//! A **coder** writes the residuals. *Rice* works in chunks of 64, each with its own number of low bits, and writes the
+//! rest in unary; it comes close to the entropy of noise and needs no table. *Zstandard* over LEB128 suits repetitive
+//! data. All sensible combinations are tried, and the shortest result is kept.
 
 use crate::system::bits::{BitReader, BitWriter};
 use std::io;
 use zonepulse_codec::decimal::{unzigzag, zigzag};
 use zonepulse_codec::{Malformed, Reader, put};
 
-/// What a column's caller may keep in its mode.
+/// Number of distinct tags that a caller may store in a column's mode.
 pub(crate) const TAGS: u8 = 8;
 
 const CONSTANT: u8 = 0;
@@ -29,12 +29,12 @@ const RICE: u8 = 1;
 const ZSTD: u8 = 2;
 const STEP: u8 = 1 << 7;
 
-/// Numbers that share how many low bits they have.
+/// Number of values that share the same count of low bits.
 const CHUNK: usize = 64;
-/// After so many ones, all 64 bits follow.
+/// After this many ones, all 64 bits follow.
 const MOST_ONES: u32 = 20;
 const WIDTH_BITS: u32 = 6;
-/// Below so many numbers, tables and frames cost more than they give.
+/// With fewer numbers than this, the overhead of tables and frames exceeds their benefit.
 const LEAST_FOR_ZSTD: usize = 64;
 const LEVEL: i32 = 5;
 
@@ -47,17 +47,17 @@ enum Predictor {
 
 const PREDICTORS: [Predictor; 3] = [Predictor::Level, Predictor::Difference, Predictor::Mean];
 
-/// Writes columns.
+/// Encodes columns.
 pub(crate) struct Encoder {
     packer: zstd::bulk::Compressor<'static>,
 }
 
-/// Reads columns.
+/// Decodes columns.
 pub(crate) struct Decoder {
     unpacker: zstd::bulk::Decompressor<'static>,
 }
 
-/// What a predictor leaves of a column.
+/// The residuals of a column after prediction.
 struct Left {
     predictor: Predictor,
     base: i64,
@@ -105,7 +105,7 @@ impl Decoder {
         Ok(Decoder { unpacker: zstd::bulk::Decompressor::new()? })
     }
 
-    /// Appends the numbers of a column of so many; gives the caller's tag.
+    /// Appends `count` numbers of a column to `values`. Returns the caller's tag.
     pub(crate) fn read(&mut self, reader: &mut Reader<'_>, count: usize, values: &mut Vec<i64>) -> Result<u8, Malformed> {
         let [mode] = *reader.bytes(1, "column")? else { return Err(Malformed("column")) };
         let tag = (mode >> 4) % TAGS;
@@ -199,7 +199,7 @@ impl Left {
     }
 }
 
-/// Puts back what a predictor took away.
+/// Reverses a predictor.
 struct Undo {
     predictor: Predictor,
     base: i64,
@@ -227,7 +227,7 @@ impl Undo {
     }
 }
 
-/// The largest step that numbers share; 1 when there is none.
+/// Returns the greatest common step of the numbers, or 1 if there is none.
 fn common_step(numbers: impl Iterator<Item = u64>) -> u64 {
     let mut step = 0;
     for number in numbers {
@@ -243,7 +243,7 @@ fn common_step(numbers: impl Iterator<Item = u64>) -> u64 {
     if step == 0 || step > i64::MAX as u64 { 1 } else { step }
 }
 
-/// How many low bits make a chunk shortest.
+/// Returns the number of low bits that makes a chunk shortest.
 fn width(chunk: &[u64]) -> u32 {
     let mean = chunk.iter().fold(0u64, |sum, symbol| sum.saturating_add(*symbol)) / chunk.len().max(1) as u64;
     let about = 64 - mean.leading_zeros();

@@ -1,22 +1,22 @@
-//! Metrics of the machines: how a server is doing, every few seconds.
+//! System metrics: the state of each server, sampled every few seconds.
 //!
-//! # The concept
+//! # Concept
 //!
-//! A *series* is one metric and label ("cpu_percent", core "0"); the store numbers them ([`series`]). A value
-//! of a series in a slot of a few seconds is a *point*. A batch brings some slots of many series and lands as an
-//! open block, as points of DNS do; it is found by the same marker, in the same write. Hours that have passed
-//! are sealed by the same upkeep ([`sealing`]), column by column, a column being an hour of one series; roll-ups
-//! say of each bucket the least, greatest, mean and last value, and how many there were. Retention, horizons
-//! and what a reader sees are those of DNS points: an answer is sealed ∪ open, of one moment.
+//! A *series* is one metric and label ("cpu_percent", core "0"); the store numbers them ([`series`]). A *point* is the
+//! value of a series in a slot of a few seconds. A batch contains some slots of many series and is stored as an open
+//! block, like DNS points, with the same marker and in the same write. Past hours are sealed by the same maintenance
+//! task ([`sealing`]), one column per hour and series. For each bucket, roll-ups keep the minimum, maximum, mean and
+//! last value, and the number of values. Retention, horizons and visibility are the same as for DNS points: a result is
+//! sealed ∪ open at a single moment.
 //!
-//! **One slot, told twice.** A probe that was started again may tell of a slot for the second time, in another
-//! batch. The greater value counts: a rule that needs no memory of who told what, so that open and sealed
-//! points, raw ones and roll-ups, late or in order, all come to the same. Behind the raw horizon there
-//! is nothing left to compare with, and such a slot counts as another value of its bucket. So that only
-//! what *arrives* there can be counted so, open blocks are sealed before the horizon passes them.
+//! **Slots reported twice.** A restarted probe may report a slot again in another batch. The greater value counts. This
+//! rule needs no memory of who reported what, so open and sealed points, raw points and roll-ups, late and in-order
+//! data all lead to the same result. Past the raw horizon there is nothing left to compare with, and such a slot counts
+//! as another value of its bucket. Open blocks are sealed before the horizon passes them, so that this can only affect
+//! data that *arrives* past the horizon.
 //!
-//! The keys are those of DNS (`database/key.rs`), in families of their own; `value.rs` describes the values, and
-//! `column.rs` how little they take.
+//! The keys are those of DNS points (`database/key.rs`), in separate families. `value.rs` describes the values, and
+//! `column.rs` their compression.
 
 mod bits;
 pub(crate) mod bucket;
@@ -39,21 +39,21 @@ use crate::{Error, Options};
 use series::SeriesNames;
 use std::sync::atomic::AtomicU64;
 
-/// What is in memory of it.
+/// The in-memory state of system metrics.
 pub(crate) struct System {
     pub(crate) series: RwLock<SeriesNames>,
-    /// Whose they are. What is refused is points.
+    /// Each server's share of series. Rejections are counted in points.
     pub(crate) shares: Mutex<Shares>,
     /// Hours and servers with open blocks.
     pub(crate) waiting: Mutex<Waiting>,
-    /// Points that were not taken since the start, because there were too many series.
+    /// Number of points rejected since startup because there were too many series.
     pub(crate) refused_points: AtomicU64,
 }
 
 impl System {
     pub(crate) fn load(database: &Database, options: &Options) -> Result<Self, Error> {
         let series = SeriesNames::load(database)?;
-        // A share is enough: machines have few series, and new ones seldom.
+        // A share is enough: machines have few series and rarely add new ones.
         let bounds = Bounds { max: options.max_series.max(1) as u64, per_minute: 0, burst: u64::MAX };
         let shares = Shares::new(bounds, series.len() as u64, series.owned());
         Ok(System {

@@ -1,4 +1,4 @@
-//! Points of an hour and server by series: reading, merging and rolling them up.
+//! Points of an hour and server by series: reading, merging and rolling up.
 
 use crate::Level;
 use crate::system::bucket::{Bucket, greatest};
@@ -6,7 +6,7 @@ use crate::system::value::{self, Buckets, Decoder, Raw, RolledUp, Values};
 use zonepulse_codec::Malformed;
 use zonepulse_model::SeriesId;
 
-/// Adds the wanted points of a value whose series are numbered from `first` on.
+/// Adds the requested points of a value whose series are numbered from `first`.
 pub(crate) fn read_raw(
     decoder: &mut Decoder,
     value: &[u8],
@@ -23,7 +23,7 @@ pub(crate) fn read_raw(
     Ok(())
 }
 
-/// Adds the wanted buckets of a value whose series are numbered from `first` on.
+/// Adds the requested buckets of a value whose series are numbered from `first`.
 pub(crate) fn read_rolled_up(
     decoder: &mut Decoder,
     value: &[u8],
@@ -40,14 +40,14 @@ pub(crate) fn read_rolled_up(
     Ok(())
 }
 
-/// Puts points together.
+/// Merges points.
 pub(crate) fn add(raw: &mut Raw, more: Raw) {
     for (place, values) in more {
         add_values(raw.entry(place).or_default(), values);
     }
 }
 
-/// Puts points together: of a slot that is told twice, the greater value counts.
+/// Merges points. If a slot was reported twice, the greater value counts.
 fn add_values(values: &mut Values, more: Values) {
     let follows = values.last().zip(more.first()).is_none_or(|(last, first)| last.0 < first.0);
     values.extend(more);
@@ -64,7 +64,7 @@ fn add_values(values: &mut Values, more: Values) {
     });
 }
 
-/// Puts buckets together.
+/// Merges buckets.
 pub(crate) fn merge(all: &mut RolledUp, more: RolledUp) {
     for (place, buckets) in more {
         add_buckets(all.entry(place).or_default(), buckets);
@@ -83,7 +83,7 @@ fn add_buckets(buckets: &mut Buckets, more: Buckets) {
     });
 }
 
-/// The buckets of a level, of which raw points have none.
+/// Rolls raw points up into the buckets of a level.
 pub(crate) fn roll_up(raw: &Raw, level: Level) -> RolledUp {
     let bucket_s = level.bucket_s().unwrap_or(3600);
     let mut all = RolledUp::new();
@@ -98,13 +98,13 @@ pub(crate) fn roll_up(raw: &Raw, level: Level) -> RolledUp {
                 _ => buckets.push((at, one)),
             }
         }
-        // Slots of several lengths may be in one bucket.
+        // A bucket may contain slots of several lengths.
         add_buckets(all.entry((*series, bucket_s)).or_default(), buckets);
     }
     all
 }
 
-/// How many points a value of raw points has.
+/// Returns the number of points in a value of raw points.
 pub(crate) fn points_of(value: &[u8]) -> Result<u64, Malformed> {
     let mut list = value::list(value, 0)?;
     let mut points = 0;

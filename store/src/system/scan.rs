@@ -14,21 +14,21 @@ use std::ops::ControlFlow;
 use zonepulse_codec::Malformed;
 use zonepulse_model::{IdSet, SeriesId, ServerId};
 
-/// Which metrics a question is about.
+/// Selects metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SystemSelection {
-    /// Servers; all without it.
+    /// The servers, or `None` for all.
     pub servers: Option<IdSet<ServerId>>,
-    /// The first start of a slot or bucket, Unix seconds.
+    /// Earliest start of a slot or bucket, in Unix seconds.
     pub from_s: u64,
-    /// The first start after it.
+    /// End of the range of starts, exclusive.
     pub until_s: u64,
-    /// Series; all without it.
+    /// The series, or `None` for all.
     pub series: Option<IdSet<SeriesId>>,
 }
 
 impl SystemSelection {
-    /// Everything.
+    /// Selects everything.
     pub const fn all() -> Self {
         SystemSelection { servers: None, from_s: 0, until_s: u64::MAX, series: None }
     }
@@ -37,7 +37,7 @@ impl SystemSelection {
         self.series.as_ref().is_none_or(|series| series.has(series_id))
     }
 
-    /// The first group from `group` on of which something is asked for.
+    /// Returns the first group at or after `group` that contains a requested series.
     fn group_from(&self, group: u32) -> Option<u32> {
         let Some(series) = &self.series else { return Some(group) };
         let at = series.partition_point(|series_id| series_id.get() / GROUP < group);
@@ -45,26 +45,26 @@ impl SystemSelection {
     }
 }
 
-/// Points of one series in one hour, rising by time.
+/// Points of one series in one hour, in chronological order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SystemPoints {
     /// The server.
     pub server_id: ServerId,
     /// The series.
     pub series_id: SeriesId,
-    /// Length of the slots or buckets, seconds.
+    /// Length of the slots or buckets, in seconds.
     pub interval_s: u32,
-    /// When they start, Unix seconds.
+    /// Start of each slot or bucket, in Unix seconds.
     pub starts_s: Vec<u64>,
-    /// Of raw points, their values.
+    /// The values of raw points.
     pub values: Vec<f64>,
-    /// Of roll-ups, their buckets.
+    /// The buckets of roll-ups.
     pub buckets: Vec<Bucket>,
 }
 
 impl Store {
-    /// Metrics as they are selected, by hour, server and series. What has expired at `now_s`, Unix seconds,
-    /// is not there.
+    /// Reads the selected metrics, by hour, server and series. Data that has expired at `now_s`, in Unix seconds, is
+    /// skipped.
     pub fn system(
         &self,
         level: Level,
@@ -75,7 +75,7 @@ impl Store {
         walk(&self.inner, level, now_s, selection, true, each)
     }
 
-    /// How many points [`Store::system`] would give.
+    /// Returns the number of points that [`Store::system`] would yield.
     pub fn system_count(&self, level: Level, now_s: u64, selection: &SystemSelection) -> Result<u64, Error> {
         let mut count = 0;
         walk(&self.inner, level, now_s, selection, false, &mut |points| {
@@ -106,7 +106,7 @@ fn walk(inner: &Inner, level: Level, now_s: u64, selection: &SystemSelection, va
     };
     let decoder = Decoder::new()?;
     let (mut course, raw) = {
-        // Both are of one moment.
+        // Both iterators see the same moment.
         let expiry = inner.expiry.read();
         (Course::new(inner, &expiry, &METRICS, &route), inner.database.iterator(key::SYSTEM))
     };
@@ -130,16 +130,16 @@ impl Here {
 struct Walk<'a> {
     level: Level,
     selection: &'a SystemSelection,
-    /// Whether more than slots is asked for.
+    /// Whether values are requested, or only slots.
     values: bool,
-    /// For roll-ups that must be made anew.
+    /// For roll-ups that must be recomputed.
     raw: DBRawIterator<'a>,
     decoder: Decoder,
     points: SystemPoints,
 }
 
 impl Walk<'_> {
-    /// An hour and server of which nothing is open: as it is read.
+    /// Reads an hour and server without open blocks, passing values on as they are read.
     fn sealed(&mut self, course: &mut Course<'_>, here: &Here, each: Each<'_>) -> Result<ControlFlow<()>, Error> {
         let selection = self.selection;
         let wanted = |group| selection.group_from(group);
@@ -163,12 +163,12 @@ impl Walk<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// An hour and server with open blocks: put together with what is sealed.
+    /// Reads an hour and server with open blocks, merged with the sealed values.
     fn together(&mut self, course: &mut Course<'_>, here: &Here, each: Each<'_>) -> Result<ControlFlow<()>, Error> {
         let mut raw = self.gather_open(course, here.pair)?;
         let sealed_raw = here.pair.0 >= course.expiry().horizon(here.pair.1).raw_hour;
         if sealed_raw {
-            // What is told twice, sealed and open, must be seen here as it will be when all is sealed.
+            // Slots reported twice, sealed and open, must look the same here as after sealing.
             self.gather_raw(here.pair, &mut raw)?;
         }
         if self.level == Level::Raw {
@@ -255,7 +255,7 @@ fn of_pair(
     Ok(iterator.status()?)
 }
 
-/// Fills in what is selected of a part; whether there is any.
+/// Copies the selected points of a part. Returns whether there are any.
 fn fill(
     points: &mut SystemPoints,
     decoder: &mut Decoder,

@@ -11,7 +11,7 @@ use crate::{Error, Level};
 use std::collections::BTreeMap;
 use zonepulse_codec::Malformed;
 
-/// What sealing keeps from step to step.
+/// State kept between sealing steps.
 pub(crate) struct Sealer {
     encoder: Encoder,
     decoder: Decoder,
@@ -40,7 +40,7 @@ impl sealing::Sealer for Sealer {
     type Points = Raw;
     const ENGINE: &'static Engine = &METRICS;
     const STEP_POINTS: u64 = if cfg!(test) { 60 } else { 2 << 20 };
-    // Behind the horizon, a slot that is reported twice can no longer be compared with what was sealed.
+    // Past the horizon, a slot that is reported twice can no longer be compared with what was sealed.
     const BEFORE_HORIZON: bool = true;
 
     fn take(&mut self, _: u64, block: &[u8], raw: &mut Raw) -> Result<u64, Malformed> {
@@ -86,7 +86,7 @@ impl sealing::Sealer for Sealer {
     }
 }
 
-/// The points by the groups of their series.
+/// Groups points by the groups of their series.
 fn by_group(raw: Raw) -> BTreeMap<u32, Raw> {
     let mut groups = BTreeMap::<u32, Raw>::new();
     for (place, values) in raw {

@@ -1,9 +1,9 @@
-//! The series by number: metric and label, in the order in which they were first told of.
+//! Series by number: metric and label, in the order in which they were first reported.
 //!
-//! All servers share the numbers, because their machines are much alike. The family `series` has
-//! number u32 → `version u8 = 2 · server u32 · length of the metric's name u8 · name · label`: the server is the one
-//! that introduced it, in whose share (`share.rs`) it counts. Version 1 has no server. The number of
-//! a series that nothing is left of has no name any more.
+//! All servers share the numbers, since their machines have much in common. The family `series` maps number u32 →
+//! `version u8 = 2 · server u32 · length of the metric's name u8 · name · label`. The server is the one that introduced
+//! the series and whose share (`share.rs`) it counts against. Version 1 has no server. Numbers of series without any
+//! remaining data no longer have a name.
 
 use crate::database::{Database, key};
 use crate::lock::{Mutex, ReadGuard};
@@ -22,30 +22,30 @@ const VERSION: u8 = 2;
 /// A metric and label.
 type Name = (String, String);
 
-/// So many numbers are given at most.
+/// Maximum number of series numbers.
 const MAX_NUMBERS: usize = 1 << 30;
 
-/// All series, both ways.
+/// All series, searchable in both directions.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesNames {
     names: Vec<Option<Name>>,
-    /// Who introduced each, by number; nobody where that is not known.
+    /// The server that introduced each series, by number; `None` if unknown.
     owners: Vec<Option<ServerId>>,
     numbers: HashMap<Name, SeriesId>,
-    /// Which were told of since it was last looked for those that nothing is left of, by number.
+    /// Whether each series, by number, has been reported since the last search for unused ones began.
     told: Vec<AtomicBool>,
 }
 
-/// Series that become known with a write.
+/// Series introduced by a pending write.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     names: Vec<Name>,
-    /// Who introduces each.
+    /// The server that introduces each series.
     owners: Vec<ServerId>,
     numbers: HashMap<Name, SeriesId>,
-    /// How many each server introduces.
+    /// Number of series introduced by each server.
     pub(crate) added: Counts,
-    /// Points of series that found no room in their server's share.
+    /// Number of points rejected because their server's share of series was full.
     pub(crate) refused_points: Counts,
 }
 
@@ -64,7 +64,7 @@ impl SeriesNames {
     fn add(&mut self, series_id: SeriesId, owner: Option<ServerId>, name: Name) {
         let number = series_id.get() as usize;
         self.numbers.insert(name.clone(), series_id);
-        // Those between were swept.
+        // The numbers in between have been swept.
         self.names.resize(number, None);
         self.names.push(Some(name));
         self.owners.resize(number, None);
@@ -72,12 +72,13 @@ impl SeriesNames {
         self.told.resize_with(self.names.len(), || AtomicBool::new(true));
     }
 
-    /// How many each server introduced.
+    /// Returns the number of series introduced by each server.
     pub(crate) fn owned(&self) -> Counts {
         count(self.owners.iter().zip(&self.names).filter(|(_, name)| name.is_some()).map(|(owner, _)| *owner))
     }
 
-    /// The numbers of series that a server tells of: known, or new; `None` where the server may not add it.
+    /// Returns the numbers of the series that a server reports, both known and new; `None` where the server may not add
+    /// a series.
     pub(crate) fn resolve<'n>(
         &self,
         pending: &mut Pending,
@@ -111,19 +112,19 @@ impl SeriesNames {
         names.map(number).collect()
     }
 
-    /// What a write made known.
+    /// Adds the series introduced by a write.
     pub(crate) fn adopt(&mut self, pending: &mut Pending) {
         for (name, owner) in std::mem::take(&mut pending.names).into_iter().zip(&pending.owners) {
             self.add(SeriesId::new(self.end() as u32), Some(*owner), name);
         }
     }
 
-    /// How many there are.
+    /// Returns the number of series.
     pub(crate) fn len(&self) -> usize {
         self.numbers.len()
     }
 
-    /// Every number is below this; not every number is a series' any more.
+    /// Upper bound of all numbers (exclusive). Not every number still belongs to a series.
     pub(crate) fn end(&self) -> usize {
         self.names.len()
     }
@@ -133,13 +134,13 @@ impl SeriesNames {
         Some((metric, label))
     }
 
-    /// None was told of until now; gives [`SeriesNames::end`].
+    /// Marks all series as not reported. Returns [`SeriesNames::end`].
     pub(crate) fn forget_told(&mut self) -> usize {
         self.told.iter_mut().for_each(|told| *told.get_mut() = false);
         self.end()
     }
 
-    /// Those that are neither among these, by number, nor were told of since; the first ones.
+    /// Returns the first `at_most` series that are neither marked in `used`, by number, nor have been reported since.
     pub(crate) fn not_told(&self, used: &[bool], at_most: usize) -> Vec<SeriesId> {
         let is_unused = |(series_id, told): &(SeriesId, &AtomicBool)| {
             let is_used = used.get(series_id.get() as usize).copied().unwrap_or(true) || told.load(Ordering::Relaxed);
@@ -149,7 +150,7 @@ impl SeriesNames {
         ids.zip(&self.told).filter(is_unused).map(|(series_id, _)| series_id).take(at_most).collect()
     }
 
-    /// These have no name any more. Gives whose they were.
+    /// Removes the names of these series. Returns the number removed for each owner.
     pub(crate) fn forget(&mut self, ids: &[SeriesId]) -> Counts {
         let owned = count(ids.iter().filter_map(|id| self.owners.get(id.get() as usize)).copied());
         for id in ids {
@@ -161,7 +162,7 @@ impl SeriesNames {
     }
 }
 
-/// How many are each owner's.
+/// Counts the series of each owner.
 fn count(owners: impl Iterator<Item = Option<ServerId>>) -> Counts {
     let mut owned = Counts::new();
     owners.flatten().for_each(|server_id| *owned.entry(server_id).or_default() += 1);
@@ -169,7 +170,7 @@ fn count(owners: impl Iterator<Item = Option<ServerId>>) -> Counts {
 }
 
 impl Pending {
-    /// Adds what becomes known to a write; so many are known.
+    /// Adds the new series to a write; `known` is the number of existing ones.
     pub(crate) fn put(&self, database: &Database, batch: &mut WriteBatch, known: usize) {
         for ((at, (metric, label)), owner) in self.names.iter().enumerate().zip(&self.owners) {
             let number = (known + at) as u32;
@@ -193,34 +194,34 @@ fn decode(value: &[u8]) -> Result<(Option<ServerId>, Name), Malformed> {
     Ok((owner, (text(metric)?, text(label)?)))
 }
 
-/// The series while a lock is held that writers need: drop it soon.
+/// Read access to the series. It holds a lock that writers need, so drop it soon.
 pub struct SeriesReader<'a>(ReadGuard<'a, SeriesNames>);
 
 impl SeriesReader<'_> {
-    /// Metric and label of a series.
+    /// Returns the metric and label of a series.
     pub fn get(&self, series_id: SeriesId) -> Option<(&str, &str)> {
         self.0.get(series_id)
     }
 
-    /// All, in the order of their numbers.
+    /// Returns all series in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (SeriesId, &str, &str)> + '_ {
         let ids = (0..self.0.end() as u32).map(SeriesId::new);
         ids.filter_map(|series_id| self.get(series_id).map(|(metric, label)| (series_id, metric, label)))
     }
 
-    /// How many there are.
+    /// Returns the number of series.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no series.
     pub fn is_empty(&self) -> bool {
         self.0.len() == 0
     }
 }
 
 impl Store {
-    /// The series that points of the system are of.
+    /// Returns the series of system metrics.
     pub fn series(&self) -> SeriesReader<'_> {
         SeriesReader(self.inner.system.series.read())
     }

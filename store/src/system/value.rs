@@ -1,19 +1,19 @@
-//! Values of the families `system` and `system_open`: series beside each other, each by itself.
+//! Values of the families `system` and `system_open`: series stored next to each other, each encoded on its own.
 //!
 //! ```text
 //! version u8 = 1 · bytes of the list · list · series, one after the other
-//! list       for each: number (difference to the one before) · interval_s · bytes
+//! list       for each: number (difference to the previous one) · interval_s · bytes
 //! a series   slots · columns
-//!   slots      count of runs · for each: slots left out before it · slots in it
+//!   slots      count of runs · for each: slots skipped before it · slots in it
 //!   raw        values
-//!   roll-up    count · how long before the bucket's end the last value's slot ended ·
+//!   roll-up    count · time from the end of the last value's slot to the bucket's end ·
 //!              last · last - min · max - last · sum - count × last
 //! ```
 //!
-//! A block, which is open, has the series of a batch; a sealed value those of a group, numbered within it.
-//! The slots are those of the hour that have a value. Values are whole numbers at a decimal scale, which is the
-//! tag of their column; with tag 7 they are the bits of doubles, and a roll-up then has last, min, max and sum
-//! themselves. `column.rs` says what a column is.
+//! An open block contains the series of a batch; a sealed value contains those of a group, numbered within it. The
+//! slots are those of the hour that have a value. Values are integers at a decimal scale, which is stored as the tag of
+//! their column. With tag 7 they are the bits of doubles, and a roll-up stores last, min, max and sum directly.
+//! `column.rs` describes columns.
 
 use crate::Error;
 use crate::system::bucket::{Bucket, Sum};
@@ -24,29 +24,29 @@ use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_model::SeriesId;
 
 pub(crate) const VERSION: u8 = 1;
-/// Series whose points lie in one sealed value.
+/// Number of series whose points share one sealed value.
 pub(crate) const GROUP: u32 = 64;
 const DOUBLES: u8 = 7;
 const HOUR_S: u32 = 3600;
 
-/// A series, by its number and the length of its slots, seconds.
+/// A series: its number and the length of its slots, in seconds.
 pub(crate) type Place = (SeriesId, u32);
-/// The values of a series by slot of the hour, rising.
+/// The values of a series by slot of the hour, in ascending order.
 pub(crate) type Values = Vec<(u16, f64)>;
-/// The buckets of a series by slot of the hour, rising.
+/// The buckets of a series by slot of the hour, in ascending order.
 pub(crate) type Buckets = Vec<(u16, Bucket)>;
 /// The raw points of an hour and server.
 pub(crate) type Raw = BTreeMap<Place, Values>;
 /// The buckets of an hour and server.
 pub(crate) type RolledUp = BTreeMap<Place, Buckets>;
 
-/// Writes values.
+/// Encodes values.
 pub(crate) struct Encoder {
     columns: column::Encoder,
     numbers: Vec<i64>,
 }
 
-/// Reads values.
+/// Decodes values.
 pub(crate) struct Decoder {
     columns: column::Decoder,
     numbers: Vec<i64>,
@@ -57,12 +57,12 @@ impl Encoder {
         Ok(Encoder { columns: column::Encoder::new().map_err(Error::Compression)?, numbers: Vec::new() })
     }
 
-    /// The value for raw points; series are numbered from `first` on.
+    /// Encodes raw points as a value, numbering series from `first`.
     pub(crate) fn raw(&mut self, first: u32, raw: &Raw) -> Vec<u8> {
         together(first, raw.iter().map(|(place, values)| (*place, self.raw_series(values))))
     }
 
-    /// The value for buckets; series are numbered from `first` on.
+    /// Encodes buckets as a value, numbering series from `first`.
     pub(crate) fn rolled_up(&mut self, first: u32, buckets: &RolledUp) -> Vec<u8> {
         together(first, buckets.iter().map(|(place, buckets)| (*place, self.rolled_up_series(place.1, buckets))))
     }
@@ -114,7 +114,7 @@ impl Encoder {
     }
 }
 
-/// The scale at which all that buckets say is whole.
+/// Returns the scale at which all numbers in the buckets are integers.
 fn whole(buckets: impl Iterator<Item = Bucket> + Clone) -> Option<u8> {
     let values = buckets.clone().flat_map(|bucket| [bucket.min, bucket.max, bucket.last]);
     let least = decimal::scale_of(values)?;
@@ -124,7 +124,7 @@ fn whole(buckets: impl Iterator<Item = Bucket> + Clone) -> Option<u8> {
     })
 }
 
-/// A value as a whole number, or as its bits.
+/// Converts a value to an integer at a scale, or to its bits.
 fn number(value: f64, scale: Option<u8>) -> i64 {
     match scale {
         Some(scale) => decimal::to_integer(value, scale).unwrap_or_default(),
@@ -166,7 +166,7 @@ fn put_slots(out: &mut Vec<u8>, slots: impl Iterator<Item = u16>) {
     }
 }
 
-/// The series of a value, not decoded yet.
+/// The undecoded series of a value.
 #[derive(Debug, Clone)]
 pub(crate) struct List<'a> {
     list: Reader<'a>,
@@ -174,14 +174,14 @@ pub(crate) struct List<'a> {
     number: u32,
 }
 
-/// One of them.
+/// An undecoded series.
 #[derive(Debug, Clone)]
 pub(crate) struct Part<'a> {
     pub place: Place,
     bytes: &'a [u8],
 }
 
-/// Begins to read a value whose series are numbered from `first` on.
+/// Starts reading a value whose series are numbered from `first`.
 pub(crate) fn list(value: &[u8], first: u32) -> Result<List<'_>, Malformed> {
     let (&version, rest) = value.split_first().ok_or(Malformed("system version"))?;
     if version != VERSION {
@@ -194,7 +194,7 @@ pub(crate) fn list(value: &[u8], first: u32) -> Result<List<'_>, Malformed> {
 }
 
 impl<'a> List<'a> {
-    /// The next series, or the end.
+    /// Returns the next series, or `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Part<'a>>, Malformed> {
         if self.list.is_empty() {
             return if self.rest.is_empty() { Ok(None) } else { Err(Malformed("end")) };
@@ -211,14 +211,14 @@ impl<'a> List<'a> {
 }
 
 impl Part<'_> {
-    /// How many points it has.
+    /// Returns the number of points.
     pub(crate) fn points(&self) -> Result<u64, Malformed> {
         let mut points = 0;
         read_runs(&mut Reader::new(self.bytes), self.place.1, |slots| points += slots.len() as u64)?;
         Ok(points)
     }
 
-    /// The slots that it has.
+    /// Returns the slots that have a value.
     pub(crate) fn slots(&self) -> Result<Vec<u16>, Malformed> {
         read_slots(&mut Reader::new(self.bytes), self.place.1)
     }
@@ -229,7 +229,7 @@ impl Decoder {
         Ok(Decoder { columns: column::Decoder::new().map_err(Error::Compression)?, numbers: Vec::new() })
     }
 
-    /// The raw points of a series.
+    /// Decodes the raw points of a series.
     pub(crate) fn raw(&mut self, part: &Part<'_>) -> Result<Values, Malformed> {
         let mut reader = Reader::new(part.bytes);
         let slots = read_slots(&mut reader, part.place.1)?;
@@ -242,7 +242,7 @@ impl Decoder {
         Ok(values)
     }
 
-    /// The buckets of a series.
+    /// Decodes the buckets of a series.
     pub(crate) fn rolled_up(&mut self, part: &Part<'_>) -> Result<Buckets, Malformed> {
         let mut reader = Reader::new(part.bytes);
         let bucket_s = part.place.1;
@@ -286,7 +286,7 @@ impl Decoder {
     }
 }
 
-/// A column of buckets besides the last values.
+/// A column of buckets other than the last values.
 #[derive(Clone, Copy)]
 enum What {
     Min,

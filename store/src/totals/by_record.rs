@@ -1,8 +1,8 @@
-//! Totals record by record, a bounded part at a time.
+//! Totals record by record, in bounded parts.
 //!
-//! Totals lie by server and kind, and a question wants sums of records. Whoever copies all totals to add them up needs
-//! memory for all of them; whoever visits all while they are held keeps writers waiting. So the groups of
-//! all servers and kinds are merged by number, and nothing is held between one part and the next.
+//! Totals are stored by server and kind, while queries need sums by record. Copying all totals to add them up would
+//! need memory for all of them, and visiting them all under a lock would block writers. Instead, the groups of all
+//! servers and kinds are merged by number, and the totals are not locked between parts.
 
 use crate::database::key::{from_group, group_of};
 use crate::totals::{Totals, visit_group};
@@ -12,17 +12,17 @@ use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 use zonepulse_model::{IdSet, RecordId, ServerId};
 
-/// A part has no more groups of totals than this, but all of one number at least.
+/// A part contains at most this many groups of totals, but always all groups with the same number.
 const PART_GROUPS: usize = if cfg!(test) { 2 } else { 256 };
 
 /// The next group of each server and kind: number, server, kind.
 type Next = BinaryHeap<Reverse<(u32, ServerId, u16)>>;
 
 impl Store {
-    /// Every total of these servers and records, or of all: in parts, rising by record, then server, then kind. All
-    /// totals of a record are in one part.
+    /// Returns every total of these servers and records, or of all, in parts. Totals are ordered by record, then
+    /// server, then kind, and all totals of a record are in the same part.
     ///
-    /// Nothing is swept meanwhile: no hit that was there at the beginning is told twice or left out.
+    /// Nothing is swept in the meantime, so no hit that existed at the beginning is counted twice or left out.
     pub fn totals_by_record(
         &self,
         servers: Option<&IdSet<ServerId>>,
@@ -53,7 +53,7 @@ fn begin(totals: &Totals, servers: Option<&IdSet<ServerId>>) -> Next {
     pairs.map(|(server_id, kind)| Reverse((0, server_id, kind))).collect()
 }
 
-/// Copies the totals of the groups that come next, as many as are few enough.
+/// Copies the totals of the next groups, up to the limit.
 fn collect(totals: &Totals, next: &mut Next, records: Option<&IdSet<RecordId>>, into: &mut Vec<Total>) {
     let (mut groups, mut last) = (0, None);
     while let Some(Reverse((number, server_id, kind))) = next.peek().copied() {
@@ -61,7 +61,7 @@ fn collect(totals: &Totals, next: &mut Next, records: Option<&IdSet<RecordId>>, 
             return;
         }
         next.pop();
-        // Where the first record that is asked for is, from here on.
+        // The next requested record from here on.
         let from = match records {
             None => Some(number),
             Some(records) => from_group(records, number).first().map(|id| group_of(*id)),

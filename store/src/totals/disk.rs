@@ -7,7 +7,7 @@ use rocksdb::WriteBatch;
 use std::ops::RangeInclusive;
 use zonepulse_model::ServerId;
 
-/// Adds a group to a batch; its value on disk is then complete up to this commit.
+/// Adds a group to a batch. Its value on disk is then complete up to commit `as_of`.
 #[inline]
 pub(crate) fn put_group(database: &Database, batch: &mut WriteBatch, key: GroupKey, group: &mut Group, as_of: u64) {
     let (server, kind, number) = key;
@@ -16,12 +16,12 @@ pub(crate) fn put_group(database: &Database, batch: &mut WriteBatch, key: GroupK
     group.dirty = false;
 }
 
-/// Adds to a batch what of a server's totals is only in memory.
+/// Adds to a batch all totals of a server that exist only in memory.
 pub(crate) fn put_of_server(inner: &Inner, batch: &mut WriteBatch, server_id: ServerId, as_of: u64) -> Vec<GroupKey> {
     put_dirty(inner, batch, (server_id, 0, 0)..=(server_id, u16::MAX, u32::MAX), as_of)
 }
 
-/// Adds to a batch what of all totals is only in memory.
+/// Adds to a batch all totals that exist only in memory.
 pub(crate) fn put_all(inner: &Inner, batch: &mut WriteBatch, as_of: u64) -> Vec<GroupKey> {
     put_dirty(inner, batch, (ServerId::MIN, 0, 0)..=(ServerId::MAX, u16::MAX, u32::MAX), as_of)
 }
@@ -38,7 +38,7 @@ fn put_dirty(inner: &Inner, batch: &mut WriteBatch, range: RangeInclusive<GroupK
     put
 }
 
-/// These groups are on disk as they are in memory; nobody has written since.
+/// Marks these groups as identical on disk and in memory. There must have been no writes in the meantime.
 pub(crate) fn are_written(inner: &Inner, keys: &[GroupKey], as_of: u64) {
     let mut totals = inner.totals.write();
     for key in keys {

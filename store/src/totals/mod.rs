@@ -1,10 +1,9 @@
-//! Totals: hits, first seen and last access of every server, record and kind.
+//! Totals: hits, first access and last access of every server, record and kind.
 //!
-//! In memory they are groups of 256 records, sorted. On disk a group says up to
-//! which commit it is complete (`as_of`); what later commits added is derived
-//! from their blocks when the store opens. A group is written when a record
-//! appears in it for the first time, when a first access moves back (blocks do
-//! not carry it), and at checkpoints.
+//! In memory, totals are kept in sorted groups of 256 records. On disk, each group states the commit up to which it is
+//! complete (`as_of`). Later additions are derived from the blocks of later commits when the store opens. A group is
+//! written when a record first appears in it, when a first access moves back (blocks do not contain it), and at
+//! checkpoints.
 
 mod by_record;
 pub(crate) mod disk;
@@ -22,7 +21,7 @@ use zonepulse_model::{IdSet, RecordId, ServerId};
 
 const VERSION: u8 = 1;
 
-/// All that was ever counted of one server, record and kind.
+/// All messages ever counted for one server, record and kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
     /// The server.
@@ -31,15 +30,15 @@ pub struct Total {
     pub record_id: RecordId,
     /// Request, or response with its code.
     pub kind: MessageKind,
-    /// How many messages.
+    /// Number of messages.
     pub hits: u64,
-    /// The first one's time, Unix milliseconds.
+    /// Time of the first message, in Unix milliseconds.
     pub first_ms: u64,
-    /// The last one's time, Unix milliseconds.
+    /// Time of the last message, in Unix milliseconds.
     pub last_ms: u64,
 }
 
-/// Whose group: server, kind, number of the group.
+/// Identifies a group: server, kind and group number.
 pub(crate) type GroupKey = (ServerId, u16, u32);
 
 /// The totals of up to 256 records of one server and kind.
@@ -47,18 +46,19 @@ pub(crate) type GroupKey = (ServerId, u16, u32);
 pub(crate) struct Group {
     /// The commit up to which the group's value on disk is complete.
     pub as_of: u64,
-    /// Whether it holds more than its value on disk.
+    /// Whether the group contains more than its value on disk.
     pub dirty: bool,
     members: Members,
-    /// Of the members, rising.
+    /// Counts of the members, in ascending order of their low bytes.
     counts: Vec<Count>,
-    /// Their first accesses, Unix milliseconds: apart, since what comes later than all of them moves none back.
+    /// First accesses of the members, in Unix milliseconds. Kept separately, since a batch later than all of them moves
+    /// none back.
     firsts_ms: Vec<u64>,
-    /// The latest of those.
+    /// The latest first access.
     last_first_ms: u64,
 }
 
-/// What nearly every batch changes.
+/// The fields that nearly every batch changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Count {
     hits: u64,
@@ -80,19 +80,19 @@ pub(crate) struct Entry {
     pub last_ms: u64,
 }
 
-/// Which of a group's records have totals, by the low byte of their numbers.
+/// The records of a group that have totals, by the low byte of their numbers.
 ///
-/// Where a record's entry is follows from how many bits are set before its own: no search,
-/// and no branch that depends on which records a batch has.
+/// A record's index is the number of bits set before its own. This needs no search, and no branches that depend on
+/// which records a batch contains.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Members {
     words: [u64; 4],
-    /// How many bits are set in the words before.
+    /// Number of bits set in the preceding words.
     before: [u8; 4],
 }
 
 impl Members {
-    /// Where a record's entry is, or would be.
+    /// Returns the index of a record's entry, or the index at which to insert it.
     fn place(&self, low: u8) -> Result<usize, usize> {
         let (word, bit) = (usize::from(low >> 6), 1u64 << (low & 63));
         let bits = self.words.get(word).copied().unwrap_or_default();
@@ -117,8 +117,8 @@ impl Members {
 }
 
 impl Group {
-    /// Whether the value on disk must be written with these rows, all of this group: a record or a
-    /// first access is new.
+    /// Whether the value on disk must be written after adding these rows, all of this group, because a record is new or
+    /// a first access moves back.
     pub(crate) fn needs_disk(&self, rows: &[IntakeRow]) -> bool {
         rows.iter().any(|row| {
             let low = low_of(row.record_id);
@@ -126,17 +126,17 @@ impl Group {
         })
     }
 
-    /// How many of these rows, all of this group, are of records that have no total in it.
+    /// Returns the number of these rows, all of this group, whose records have no total in it.
     pub(crate) fn count_new(&self, rows: &[IntakeRow]) -> u64 {
         rows.iter().filter(|row| !self.has(row.record_id)).count() as u64
     }
 
-    /// Whether a record of this group has a total in it.
+    /// Whether a record of this group has a total.
     pub(crate) fn has(&self, record_id: RecordId) -> bool {
         self.members.has(low_of(record_id))
     }
 
-    /// How many totals there are.
+    /// Returns the number of totals.
     pub(crate) fn len(&self) -> u64 {
         self.counts.len() as u64
     }
@@ -146,7 +146,7 @@ impl Group {
         first.is_some_and(|first| first_ms < *first)
     }
 
-    /// Adds rows, all of this group.
+    /// Adds rows; all must belong to this group.
     pub(crate) fn add(&mut self, rows: &[IntakeRow]) {
         for row in rows {
             let more = Entry { hits: row.hits, first_ms: row.first_ms, last_ms: row.last_ms };
@@ -176,8 +176,8 @@ impl Group {
         }
     }
 
-    /// Adds points of a block, all of this group; `false` when a record is not there, which a
-    /// sound store rules out.
+    /// Adds the points of a block, all of this group. Returns `false` if a record is missing, which cannot happen in an
+    /// intact store.
     pub(crate) fn replay(&mut self, rows: &[block::Row]) -> bool {
         self.dirty = true;
         let place = |row: &block::Row| self.members.place(low_of(row.record_id));
@@ -195,14 +195,14 @@ impl Group {
         self.counts.is_empty()
     }
 
-    /// A group of these totals, by the low bytes of the records' numbers.
+    /// Creates a group from totals by the low bytes of the records' numbers.
     pub(crate) fn of(entries: impl Iterator<Item = (u8, Entry)>) -> Self {
         let mut group = Group::default();
         entries.for_each(|(low, entry)| group.add_entry(low, entry));
         group
     }
 
-    /// The low bytes of the records' numbers, rising, and their totals.
+    /// Returns the low bytes of the records' numbers, in ascending order, and their totals.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, Entry)> {
         let entry = |(count, first_ms): (&Count, &u64)| Entry { hits: count.hits, first_ms: *first_ms, last_ms: count.last_ms };
         self.members.iter().zip(self.counts.iter().zip(&self.firsts_ms).map(entry))
@@ -270,8 +270,8 @@ impl Totals {
 }
 
 impl Totals {
-    /// The groups with these numbers, of all servers and kinds: a leap for each pair of those, and no other
-    /// group is looked at.
+    /// Returns the groups with these numbers, of all servers and kinds. Seeks once for each pair of server and kind,
+    /// without visiting other groups.
     pub(crate) fn of_numbers(&self, numbers: Range<u32>) -> impl Iterator<Item = (&GroupKey, &Group)> {
         let of_pair = move |(server, kind): (ServerId, u16)| {
             self.groups.range((server, kind, numbers.start)..(server, kind, numbers.end.max(numbers.start)))
@@ -279,7 +279,7 @@ impl Totals {
         self.pairs().flat_map(of_pair)
     }
 
-    /// The servers and kinds that there are totals of.
+    /// Returns all pairs of server and kind that have totals.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (ServerId, u16)> {
         let first = self.groups.keys().next().map(|(server, kind, _)| (*server, *kind));
         std::iter::successors(first, |(server, kind)| {
@@ -288,14 +288,14 @@ impl Totals {
         })
     }
 
-    /// How many totals each server has.
+    /// Returns the number of totals of each server.
     pub(crate) fn counts(&self) -> Counts {
         let mut counts = Counts::new();
         self.groups.iter().for_each(|((server, ..), group)| *counts.entry(*server).or_default() += group.len());
         counts
     }
 
-    /// Every server and record that there is a total of, by server; a record once for each kind.
+    /// Returns every server and record with a total, by server; a record occurs once for each kind.
     pub(crate) fn records(&self) -> impl Iterator<Item = (ServerId, RecordId)> {
         let of_group = |((server, _, number), group): (&GroupKey, &'_ Group)| {
             let (server, number, members) = (*server, *number, group.members.clone());
@@ -304,7 +304,8 @@ impl Totals {
         self.groups.iter().flat_map(of_group)
     }
 
-    /// The groups that differ when these records' totals are added to the first record, [`OTHER`](crate::OTHER).
+    /// Returns the groups that change when the totals of these records are added to the first record,
+    /// [`OTHER`](crate::OTHER).
     pub(crate) fn without(&self, records: &BTreeSet<RecordId>) -> BTreeMap<GroupKey, Group> {
         let mut changed: BTreeMap<GroupKey, Group> = BTreeMap::new();
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return changed };
@@ -326,7 +327,7 @@ impl Totals {
         changed
     }
 
-    /// Takes over groups that are on disk now.
+    /// Replaces groups with versions that are now on disk.
     pub(crate) fn replace(&mut self, groups: BTreeMap<GroupKey, Group>, as_of: u64) {
         for (key, group) in groups {
             if group.is_empty() {

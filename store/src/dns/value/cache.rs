@@ -1,15 +1,15 @@
-//! Columns that were decompressed, for the next question.
+//! A cache of decompressed columns.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
-/// Columns as they were before they were compressed, by what is stored of them.
+/// Decompressed columns, keyed by their stored bytes.
 ///
-/// A question about one record pays for the 256 whose points lie in a column together, and is mostly asked again: with
-/// a minute more, or with last accesses, or about a neighbour. What is stored is compared whole, so that
-/// what is found is what decompressing would give, whatever became of the value that it was read from.
+/// A query about one record has to decompress the points of all 256 records in a column, and similar queries tend to
+/// follow: with a minute more, with last accesses, or about a neighboring record. The stored bytes are compared in
+/// full, so a hit always equals the result of decompression, whatever has happened to the value since.
 pub(super) struct Unpacked {
-    /// Columns that were asked for lately, and those from before; both together may have so many bytes.
+    /// Recently used columns and those of the previous generation, limited in total to `most_bytes`.
     columns: Mutex<[Generation; 2]>,
     most_bytes: usize,
 }
@@ -30,7 +30,7 @@ impl Unpacked {
         Unpacked { columns: Mutex::default(), most_bytes }
     }
 
-    /// Appends the column that is stored so; whether it is here.
+    /// Appends the decompressed form of a stored column. Returns whether it was cached.
     pub(super) fn get(&self, stored: &[u8], out: &mut Vec<u8>) -> bool {
         let mark = mark(stored);
         let mut columns = self.columns.lock();
@@ -72,7 +72,8 @@ impl Column {
     }
 }
 
-/// What tells most columns apart: how long they are, and their ends, where the code of their numbers and the last of them lie.
+/// Distinguishes most columns: a hash of the length and both ends, which hold the entropy code and the last of the
+/// numbers.
 fn mark(stored: &[u8]) -> u64 {
     let ends = stored.iter().take(24).chain(stored.iter().rev().take(24));
     ends.fold(stored.len() as u64, |mark, byte| (mark ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
@@ -89,7 +90,7 @@ mod tests {
         let (mut out, mut other) = (Vec::new(), [7; 60]);
         assert!(kept.get(&[7; 60], &mut out));
         assert_eq!(out, b"unpacked");
-        // The ends are the same, so it has the same mark.
+        // Both ends are the same, so the mark is too.
         other[30] = 8;
         assert_eq!(mark(&other), mark(&[7; 60]));
         assert!(!kept.get(&other, &mut out));

@@ -1,24 +1,24 @@
-//! The columns of a part that was read.
+//! The columns of a decoded part.
 
 use crate::database::key::GROUP;
 use crate::dns::cell::Cell;
 use std::ops::Range;
 use zonepulse_codec::{Malformed, Reader};
 
-/// A part, one record after the other.
+/// A part, ordered by record.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
     /// Low bytes of the records.
     pub lows: Vec<u8>,
     /// Slots of the points.
     pub slots: Vec<u16>,
-    /// For each record, where its points end.
+    /// End of each record's points.
     pub ends: Vec<u32>,
-    /// Which points of the part were read.
+    /// The ranges of the part's points that were read.
     pub(super) runs: Vec<Range<usize>>,
-    /// None when they were not asked for.
+    /// Empty if not requested.
     pub hits: Vec<u64>,
-    /// Last accesses, milliseconds after the hour's start; none when they were not asked for.
+    /// Last accesses, in milliseconds after the start of the hour; empty if not requested.
     pub last_ms: Vec<u32>,
 }
 
@@ -33,7 +33,7 @@ impl Columns {
         self.last_ms.clear();
     }
 
-    /// Takes the places of the wanted records, and notes which points of the part are theirs.
+    /// Reads the places of the requested records and determines which points of the part belong to them.
     #[inline]
     pub(super) fn take_places(
         &mut self,
@@ -83,7 +83,7 @@ impl Columns {
         if seen == points { Ok(()) } else { Err(Malformed("points")) }
     }
 
-    /// Where an hour is one slot, each record has one point.
+    /// Like [`Columns::take_places`], for hours with a single slot, in which each record has exactly one point.
     fn take_single_places(&mut self, lows: &[u8], places: &[u8], points: usize) -> Result<(), Malformed> {
         check_single_places(lows, places, points)?;
         let mut low = 0u8;
@@ -100,7 +100,7 @@ impl Columns {
     #[inline]
     pub(super) fn take_hits(&mut self, column: &[u8], points: usize) -> Result<(), Malformed> {
         if column.len() == points {
-            // Every number is a byte, or the last one of them says that more follows.
+            // Each number is a single byte, unless the last one has its continuation bit set.
             for run in &self.runs {
                 let bytes = column.get(run.clone()).ok_or(Malformed("hits"))?;
                 if bytes.iter().any(|byte| *byte >= 0x80) {
@@ -122,14 +122,14 @@ impl Columns {
         if at == points && !rest.is_empty() { Err(Malformed("hits")) } else { Ok(()) }
     }
 
-    /// Low byte and range of points, record by record.
+    /// Returns each record's low byte and range of points.
     #[inline]
     pub(crate) fn records(&self) -> impl Iterator<Item = (u8, Range<usize>)> {
         let begins = std::iter::once(0).chain(self.ends.iter().copied());
         self.lows.iter().zip(begins.zip(&self.ends)).map(|(low, (begin, end))| (*low, begin as usize..*end as usize))
     }
 
-    /// Slots, hits and last accesses of a range of points, at least one.
+    /// Returns the slots, hits and last accesses of a non-empty range of points.
     #[inline]
     pub(crate) fn points(&self, range: Range<usize>) -> Option<(&[u16], &[u64], &[u32])> {
         let slots = self.slots.get(range.clone()).filter(|slots| !slots.is_empty())?;
@@ -137,7 +137,7 @@ impl Columns {
         Some((slots, hits, self.last_ms.get(range).unwrap_or_default()))
     }
 
-    /// Appends the part's cells, arranged. Everything must have been read.
+    /// Appends the part's cells, arranged. All columns must have been read.
     pub(crate) fn cells(&self, out: &mut Vec<Cell>) {
         for (low, range) in self.records() {
             let (slots, hits) = (self.slots.get(range.clone()), self.hits.get(range.clone()));
@@ -148,22 +148,22 @@ impl Columns {
     }
 }
 
-/// Whether places say that each record has one point, of the one slot that there is.
+/// Checks that each record has one point, in the only slot.
 #[inline]
 pub(super) fn check_single_places(lows: &[u8], places: &[u8], points: usize) -> Result<(), Malformed> {
-    // Looked at to the end, several at once: what is wrong is rare.
+    // No early exit, so that several bytes are checked at once: errors are rare.
     let others = places.iter().fold(0, |others, bits| others | (bits ^ 1));
     if points != lows.len() || places.len() != points || others != 0 {
         return Err(Malformed("places"));
     }
-    // A difference of 0 is two records of one number, and a sum past a byte none of the group.
+    // A difference of 0 would repeat a record, and a sum beyond one byte would lie outside the group.
     let same = lows.iter().skip(1).fold(false, |same, difference| same | (*difference == 0));
-    // 256 bytes at most, which fit.
+    // At most 256 bytes, so the sum cannot overflow.
     let last = lows.iter().fold(0u32, |sum, difference| sum.wrapping_add(u32::from(*difference)));
     if same || last >= GROUP { Err(Malformed("records")) } else { Ok(()) }
 }
 
-/// At most eight bytes of a bitmap as a number.
+/// Returns up to eight bytes of a bitmap as a number.
 #[inline]
 fn word(bytes: &[u8]) -> u64 {
     match bytes.first_chunk() {
@@ -172,7 +172,7 @@ fn word(bytes: &[u8]) -> u64 {
     }
 }
 
-/// What follows so many numbers in LEB128: each ends with a byte below 128.
+/// Skips this many LEB128 numbers, each of which ends with a byte below 128.
 pub(super) fn skip_numbers(bytes: &[u8], mut count: usize) -> Result<&[u8], Malformed> {
     let mut rest = bytes;
     while let Some((eight, after)) = rest.split_first_chunk::<8>() {

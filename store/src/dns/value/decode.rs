@@ -1,4 +1,4 @@
-//! Reading values.
+//! Decoding values.
 
 use super::cache::Unpacked;
 use super::columns::{Columns, check_single_places};
@@ -8,24 +8,24 @@ use std::io;
 use std::sync::Arc;
 use zonepulse_codec::{Malformed, Reader};
 
-/// Reads values; keeps what decompressing needs, and the columns of one part.
+/// Decodes values; holds decompression state and the columns of one part.
 pub(crate) struct Decoder {
     decompressor: zstd::bulk::Decompressor<'static>,
-    /// Where columns are kept for who asks again; none where they would only displace each other.
+    /// Cache for columns that are likely to be needed again; `None` where they would only displace each other.
     pub(super) kept: Option<Arc<Unpacked>>,
     column: Vec<u8>,
-    /// The column before.
+    /// The previous column.
     places: Vec<u8>,
-    /// The columns of the part that was read last.
+    /// The columns of the part that was read most recently.
     pub columns: Columns,
 }
 
-/// What of a part is wanted.
+/// The requested contents of a part.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     pub hits: bool,
     pub last_access: bool,
-    /// Low bytes of the records, rising; `None` for all.
+    /// Low bytes of the records, in ascending order; `None` for all.
     pub lows: Option<&'a [u8]>,
 }
 
@@ -40,7 +40,7 @@ impl Decoder {
         Ok(Decoder { decompressor, kept: None, column, places, columns: Columns::default() })
     }
 
-    /// Reads of a part into `self.columns` what is wanted.
+    /// Reads the requested contents of a part into `self.columns`.
     pub(crate) fn read(&mut self, part: &Part<'_>, wanted: &Wanted<'_>) -> Result<(), Malformed> {
         let slots = slots(part.interval_s);
         let slot_bytes = slots.div_ceil(8);
@@ -69,9 +69,10 @@ impl Decoder {
         Ok(())
     }
 
-    /// Adds the hits of a part, of which each record has one point, to sums by the records' low bytes.
+    /// Adds the hits of a part with one point per record to sums indexed by the records' low bytes.
     ///
-    /// There are many such parts and little in each: no column is made of what is added up at once.
+    /// Such parts are numerous and small, so their hits are added directly instead of being decoded into a column
+    /// first.
     pub(crate) fn add_single(&mut self, part: &Part<'_>, sums: &mut [(u64, u64)]) -> Result<(), Malformed> {
         let mut reader = Reader::new(part.bytes);
         let records = reader.below(u64::from(GROUP) + 1, "records")? as usize;
@@ -86,7 +87,7 @@ impl Decoder {
         let (lows, places) = self.places.split_at_checked(records).ok_or(Malformed("places"))?;
         check_single_places(lows, places, points)?;
         let mut low = 0usize;
-        // 256 bytes at most, which fit.
+        // At most 256 bytes, so the sum cannot overflow.
         let mut place = |difference: &u8| {
             low = low.wrapping_add(usize::from(*difference));
             low
@@ -98,7 +99,7 @@ impl Decoder {
         };
         if self.column.len() == points {
             lows.iter().zip(&self.column).for_each(|(difference, hits)| add(place(difference), u64::from(*hits)));
-            // Every number is a byte, or the last one of them says that more follows.
+            // Each number is a single byte, unless the last one has its continuation bit set.
             let all = self.column.iter().fold(0, |all, byte| all | byte);
             return if all >= 0x80 { Err(Malformed("hits")) } else { Ok(()) };
         }
@@ -117,7 +118,7 @@ impl Decoder {
             let mut ages = self.columns.last_ms.iter_mut();
             for run in &self.columns.runs {
                 let bytes = self.column.get(run.clone()).unwrap_or_default();
-                // The bytes first: an exhausted `zip` must not take an age more than it has bytes for.
+                // Bytes come first in the `zip`, so that it does not consume an extra age when the bytes run out.
                 for (byte, age) in bytes.iter().zip(&mut ages) {
                     *age |= u32::from(*byte) << (8 * plane);
                 }

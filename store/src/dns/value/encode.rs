@@ -8,7 +8,7 @@ use zonepulse_codec::put;
 
 const LEVEL_OF_COMPRESSION: i32 = 1;
 
-/// Makes values; keeps what compressing needs.
+/// Encodes values; reuses compression state.
 pub(crate) struct Encoder {
     precision: Precision,
     compressor: zstd::bulk::Compressor<'static>,
@@ -23,7 +23,7 @@ impl Encoder {
         Ok(Encoder { precision, compressor, column: Vec::new(), packed: Vec::new(), body: Vec::new() })
     }
 
-    /// The value of parts, rising by series; their cells are arranged.
+    /// Encodes parts as a value. Parts must be sorted by series, and their cells arranged.
     pub(crate) fn encode<'c>(&mut self, parts: impl Iterator<Item = (Series, &'c [Cell])>) -> Vec<u8> {
         let mut out = vec![VERSION];
         put(&mut out, u64::from(self.precision.unit_ms()));
@@ -63,7 +63,7 @@ impl Encoder {
         cells.iter().for_each(|cell| put(&mut self.column, cell.hits));
         put(&mut self.body, self.column.len() as u64);
         self.put_column();
-        // Each with its unit as a constant: numbers are divided by it much sooner.
+        // A constant unit in each case makes the divisions much faster.
         match self.precision {
             Precision::Seconds => self.put_ages::<1000>(interval_s, cells),
             Precision::Milliseconds => self.put_ages::<1>(interval_s, cells),
@@ -83,7 +83,7 @@ impl Encoder {
         self.packed.clear();
         self.packed.reserve(zstd::zstd_safe::compress_bound(self.column.len()));
         let packed = self.compressor.compress_to_buffer(&self.column, &mut self.packed);
-        // What does not get smaller, or cannot be compressed, is kept as it is.
+        // If compression fails or does not help, store the column uncompressed.
         let stored = if packed.is_ok_and(|length| length < self.column.len()) { &self.packed } else { &self.column };
         put(&mut self.body, stored.len() as u64);
         self.body.extend_from_slice(stored);

@@ -1,4 +1,4 @@
-//! What a value is made of: its parts, before they are read.
+//! The structure of a value: its undecoded parts.
 
 use crate::Precision;
 use crate::database::key::GROUP;
@@ -6,10 +6,10 @@ use crate::dns::cell::Series;
 use zonepulse_codec::{Malformed, Reader};
 use zonepulse_dns::MessageKind;
 
-/// The version that is written.
+/// The version used for writing.
 pub(super) const VERSION: u8 = 2;
 
-/// A part that was not read yet.
+/// An undecoded part.
 #[derive(Debug, Clone)]
 pub(crate) struct Part<'a> {
     pub interval_s: u32,
@@ -23,7 +23,7 @@ impl Part<'_> {
         (self.interval_s, self.kind.number())
     }
 
-    /// How many points it has, as its beginning says.
+    /// Returns the number of points, as stated in the part's header.
     #[inline]
     pub(crate) fn points(&self) -> Result<u64, Malformed> {
         let mut reader = Reader::new(self.bytes);
@@ -32,13 +32,13 @@ impl Part<'_> {
     }
 }
 
-/// The parts of a value.
+/// Returns an iterator over the parts of a value.
 pub(crate) fn parts(value: &[u8]) -> Result<impl Iterator<Item = Result<Part<'_>, Malformed>>, Malformed> {
     let (precision, mut reader) = begin(value)?;
     Ok(std::iter::from_fn(move || (!reader.is_empty()).then(|| next_part(&mut reader, precision))).fuse())
 }
 
-/// What a value keeps of last accesses.
+/// Returns the precision of a value's last accesses.
 pub(crate) fn precision(value: &[u8]) -> Result<Precision, Malformed> {
     begin(value).map(|(precision, _)| precision)
 }
@@ -59,7 +59,7 @@ fn begin(value: &[u8]) -> Result<(Precision, Reader<'_>), Malformed> {
 fn next_part<'a>(reader: &mut Reader<'a>, precision: Precision) -> Result<Part<'a>, Malformed> {
     let part = read_part(reader, precision);
     if part.is_err() {
-        // Nothing that follows can be trusted.
+        // The rest cannot be trusted.
         *reader = Reader::new(&[]);
     }
     part
@@ -76,19 +76,19 @@ fn read_part<'a>(reader: &mut Reader<'a>, precision: Precision) -> Result<Part<'
     Ok(Part { interval_s, kind, precision, bytes: reader.bytes(length, "part")? })
 }
 
-/// How many slots an hour has.
+/// Number of slots in an hour.
 #[inline]
 pub(super) fn slots(interval_s: u32) -> usize {
     (3600 / interval_s.max(1)) as usize
 }
 
-/// The last unit of a slot, after the hour's start.
+/// The last unit of a slot, relative to the start of the hour.
 #[inline]
 pub(super) fn last_of_slot(interval_s: u32, slot: u16, unit_ms: u32) -> u32 {
     (u32::from(slot) + 1) * (interval_s * 1000 / unit_ms.max(1)) - 1
 }
 
-/// How many bytes an age takes.
+/// Size of an age, in bytes.
 #[inline]
 pub(super) fn age_bytes(interval_s: u32, unit_ms: u32) -> u32 {
     match interval_s * 1000 / unit_ms.max(1) {

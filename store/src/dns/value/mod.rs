@@ -1,5 +1,5 @@
-//! A sealed value: the points of 256 records of one server and hour, of one
-//! [`Level`](crate::Level), record by record; a value of the family `sealed`.
+//! A sealed value: the points of 256 records of one server and hour at one [`Level`](crate::Level), stored record by
+//! record in the family `sealed`.
 //!
 //! ```text
 //! version u8 = 2 · unit_ms · parts
@@ -8,19 +8,16 @@
 //! column   stored bytes · bytes
 //! ```
 //!
-//! Numbers are LEB128. An hour is cut into slots of `interval_s`. The *places*
-//! are the records' low bytes (the first, then differences, a byte each),
-//! then for each record a bit for each slot, lowest first, whole bytes. *Hits*
-//! are LEB128, *ages* (units between the last access and the slot's last one)
-//! planes of bytes, lowest first, as many as the oldest age of a slot needs; both record by
-//! record, slot by slot. The unit is a second or a millisecond ([`Precision`]).
-//! Version 1 has no `unit_ms`; its unit is the millisecond.
+//! Numbers are LEB128. An hour is divided into slots of `interval_s`. The *places* column holds the records' low bytes
+//! (the first one, then differences, one byte each), followed by a bitmap for each record with one bit per slot, lowest
+//! first, padded to whole bytes. *Hits* are LEB128. *Ages* (units between the last access and the slot's last unit) are
+//! stored as byte planes, lowest first, as many as the greatest possible age in a slot needs. Both are ordered by
+//! record, then slot. The unit is a second or a millisecond ([`Precision`]). Version 1 has no `unit_ms`; its unit is
+//! the millisecond.
 //!
-//! A column whose stored bytes are fewer than its own is compressed with zstd.
-//! Each is compressed by itself: the lowest plane of ages is noise, which costs
-//! nothing that way, and a question that does not ask for last accesses never
-//! touches their columns. A question about one record of the 256 takes its numbers
-//! out of the columns and passes over the others'.
+//! A column with fewer stored bytes than its actual size is compressed with zstd. Columns are compressed individually:
+//! the lowest plane of ages is noise, which costs nothing this way, and a query that does not need last accesses never
+//! touches their columns. A query about one of the 256 records picks its numbers from the columns and skips the rest.
 
 mod cache;
 mod columns;

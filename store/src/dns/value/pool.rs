@@ -1,4 +1,4 @@
-//! Decoders that wait for the next question.
+//! A pool of idle decoders.
 
 use super::cache::Unpacked;
 use super::decode::Decoder;
@@ -7,27 +7,27 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use zonepulse_model::RecordId;
 
-/// Decoders that nobody uses: to make one takes as long as to read a value.
+/// Idle decoders. Creating one takes as long as reading a value.
 pub(crate) struct Decoders {
     idle: Mutex<Vec<Decoder>>,
     unpacked: Arc<Unpacked>,
 }
 
 impl Decoders {
-    /// So many are kept.
+    /// Maximum number of idle decoders.
     const MOST: usize = 16;
-    /// One with room for more points, as hours of short intervals need it, is not kept.
+    /// Decoders with a larger capacity, as needed for hours with short intervals, are not kept.
     const MOST_POINTS: usize = 1 << 16;
 
-    /// Who asks for at most so many records is likely to ask for them again.
+    /// Queries for at most this many records are likely to be repeated.
     const FEW: usize = 8;
 
-    /// Keeps so many bytes of columns.
+    /// Creates a pool that caches up to this many bytes of decompressed columns.
     pub(crate) fn new(bytes: usize) -> Self {
         Decoders { idle: Mutex::default(), unpacked: Arc::new(Unpacked::new(bytes)) }
     }
 
-    /// Does something with one, for a question about these records.
+    /// Runs `work` with a decoder, for a query about these records.
     pub(crate) fn with<T>(
         &self,
         records: Option<&[RecordId]>,
