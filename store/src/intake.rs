@@ -1,62 +1,62 @@
-//! What a batch brings, in the store's words.
+//! The contents of a batch, in the store's terms.
 
 use zonepulse_dns::MessageKind;
 use zonepulse_model::{Evicted, Identity, Interval, RecordId};
 
-/// The points of one server and interval, on their way in.
+/// The points of one server and interval, before they are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intake {
-    /// Which batch brought them.
+    /// The batch they belong to.
     pub identity: Identity,
     /// Start of the interval, Unix seconds, a multiple of its length.
     pub start_s: u64,
-    /// Length of the interval, seconds, as an [`Interval`] has it.
+    /// Length of the interval, seconds; see [`Interval`].
     pub interval_s: u32,
-    /// When the probe began to listen, Unix milliseconds, within the interval.
+    /// When the probe started listening, Unix milliseconds, within the interval.
     pub covered_from_ms: u64,
-    /// When it ceased, Unix milliseconds, within the interval.
+    /// When it stopped listening, Unix milliseconds, within the interval.
     pub covered_until_ms: u64,
-    /// What the probe counted besides hits, by the wire format's numbers, rising.
+    /// Everything the probe counted besides hits, by counter number in the wire format, ascending.
     pub counters: Vec<(u16, u64)>,
-    /// What the probe had to give up before this batch.
+    /// What the probe evicted before this batch.
     pub evicted: Option<Evicted>,
-    /// The points, in any order; points of one record and kind are added up.
+    /// The points, in any order; points with the same record and kind are summed.
     pub rows: Vec<IntakeRow>,
 }
 
-/// One point on its way in.
+/// A point before it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IntakeRow {
     /// The record, from [`Write::record_ids`](crate::Write::record_ids).
     pub record_id: RecordId,
     /// Request, or response with its code.
     pub kind: MessageKind,
-    /// How many messages, not 0.
+    /// Number of messages, not 0.
     pub hits: u64,
-    /// The first one's time, Unix milliseconds, within the interval.
+    /// Time of the first message, Unix milliseconds, within the interval.
     pub first_ms: u64,
-    /// The last one's time, Unix milliseconds, within the interval.
+    /// Time of the last message, Unix milliseconds, within the interval.
     pub last_ms: u64,
 }
 
-/// What became of a batch.
+/// The outcome of adding a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is part of the write.
+    /// The batch is part of the write.
     Committed,
-    /// It had been committed before, and changes nothing.
+    /// The batch was committed before; it changes nothing.
     Duplicate,
 }
 
 impl Intake {
-    /// Puts rows in the order of a block, (kind, record), each pair once.
+    /// Sorts rows into block order, (kind, record), merging duplicates.
     pub(crate) fn arrange(&mut self) {
         let place = |row: &IntakeRow| (row.kind, row.record_id);
         if self.rows.is_sorted_by(|a, b| place(a) < place(b)) {
             return;
         }
-        // A batch lists the kinds of a record together: runs are fewer than rows, and numbers are sorted
-        // in half the time of rows. What a run's record is and where it begins fit into one.
+        // A batch lists all kinds of a record together, so there are fewer runs than rows, and integers sort in half
+        // the time of rows. A run's record and start fit into one integer.
         let mut runs = Vec::with_capacity(self.rows.len());
         let mut begin = 0u64;
         for run in self.rows.chunk_by(|a, b| a.record_id == b.record_id) {
@@ -64,7 +64,7 @@ impl Intake {
             begin += run.len() as u64;
         }
         runs.sort_unstable();
-        // There are few kinds: where the next row of each goes.
+        // There are few kinds: the next free position for each.
         let mut places: Vec<(MessageKind, usize)> = Vec::new();
         for row in &self.rows {
             match places.iter_mut().find(|(kind, _)| *kind == row.kind) {
@@ -110,7 +110,7 @@ impl Intake {
         }
     }
 
-    /// The first promise that the fields break, if any.
+    /// The first invariant that the fields violate, if any.
     pub(crate) fn broken_promise(&self) -> Option<&'static str> {
         if Interval::new(self.interval_s).is_err() {
             return Some("interval_s");

@@ -1,27 +1,27 @@
-//! How finely points are told: as they came, or summed to buckets of a roll-up.
+//! The resolution of points: raw, or aggregated into the buckets of a roll-up.
 
 /// Raw points, or the buckets of a roll-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// As the probes summed them.
+    /// As summed by the probes.
     Raw,
-    /// Buckets of 5 minutes.
+    /// 5-minute buckets.
     M5,
-    /// Buckets of 15 minutes.
+    /// 15-minute buckets.
     M15,
-    /// Buckets of 30 minutes.
+    /// 30-minute buckets.
     M30,
-    /// Buckets of an hour.
+    /// 1-hour buckets.
     H1,
 }
 
 impl Level {
-    /// The roll-ups, the finest first.
+    /// The roll-ups, finest first.
     pub const ROLL_UPS: [Level; 4] = [Level::M5, Level::M15, Level::M30, Level::H1];
-    /// Raw, and the roll-ups, the finest first.
+    /// Raw and the roll-ups, finest first.
     pub const ALL: [Level; 5] = [Level::Raw, Level::M5, Level::M15, Level::M30, Level::H1];
 
-    /// The length of a bucket, seconds; raw points have the length that their probe was told.
+    /// Bucket length, seconds; the length of raw points depends on the probe's configuration.
     pub const fn bucket_s(self) -> Option<u32> {
         match self {
             Level::Raw => None,
@@ -32,7 +32,7 @@ impl Level {
         }
     }
 
-    /// The level's byte in a key: minutes of a bucket, 0 for raw.
+    /// The byte that encodes the level in a key: minutes per bucket, 0 for raw.
     pub(crate) const fn byte(self) -> u8 {
         match self {
             Level::Raw => 0,

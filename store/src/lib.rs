@@ -1,51 +1,45 @@
-//! What the central knows, on disk: points, totals, coverage, names, servers.
+//! The central's persistent data: points, totals, coverage, names, servers.
 //!
 //! # The concept
 //!
-//! A batch of a probe lands as **one block**: all points of one server and one
-//! interval under one key, columns of small numbers, about three bytes a point.
-//! Never a key per point: that costs a hundred times the CPU.
+//! Each batch from a probe becomes **one block**: all points of one server and one interval under one key, in columns
+//! of small numbers, about three bytes per point. Never use one key per point: that costs a hundred times the CPU.
 //!
-//! Everything that one batch changes is **one atomic, fsynced write**: the
-//! block, new names, the marker that says "this batch is in", the report of
-//! what the probe covered, and what of the totals cannot be derived from
-//! blocks. [`Write`] collects any number of batches into such a write, so that
-//! batches that arrive together share an fsync. A batch whose marker is there
-//! changes nothing.
+//! Everything a batch changes is **one atomic, fsynced write**: the block, new names, the marker that records the
+//! batch as stored, the report of what the probe covered, and the parts of the totals that cannot be derived from
+//! blocks. [`Write`] collects any number of batches into one such write, so batches that arrive together share an
+//! fsync. A batch whose marker already exists changes nothing.
 //!
-//! Hours that have passed are **sealed** by [`Store::upkeep`]: transposed into
-//! columns by groups of 256 records, and summed to **roll-ups** of 5, 15, 30 and
-//! 60 minutes ([`Level`]). An answer is always sealed and open points together,
-//! of one moment. What points keep of a last access is its second, unless they are
-//! told to keep all of it ([`Precision`]). What has expired ([`Retention`]) is not returned, whether or
-//! not its space has been given back.
+//! Hours that have passed are **sealed** by [`Store::upkeep`]: transposed into columns by groups of 256 records, and
+//! aggregated into **roll-ups** of 5, 15, 30 and 60 minutes ([`Level`]). A query always sees sealed and open points
+//! together, from one consistent snapshot. Points store last access times in whole seconds unless configured for
+//! milliseconds ([`Precision`]). Expired points ([`Retention`]) are not returned, whether or not their space has been
+//! reclaimed.
 //!
-//! **Totals** (hits, first seen, last access per server, record and kind) live
-//! in memory, and on disk in groups of 256 records. A group on disk says up to
-//! which commit it is complete; the journal says which blocks later commits
-//! added; opening the store adds those. So a total is exact after any crash,
-//! and an ordinary batch writes no total at all.
+//! **Totals** (hits, first seen, last access per server, record and kind) are kept in memory, and on disk in groups
+//! of 256 records. A group on disk records the commit up to which it is complete; the journal lists the blocks added
+//! by later commits; opening the store replays those. So totals are exact after any crash, and an ordinary batch
+//! writes no totals at all.
 //!
-//! **Names** are numbered in the order in which they are first seen. Points
-//! carry the number; the dictionary is in memory, both ways. Names that do not
-//! exist and were last asked for before everything that is kept by time are
-//! **swept**: their totals become part of [`OTHER`]'s.
+//! **Names** are numbered in the order in which they are first seen. Points store the number; the dictionary is in
+//! memory, in both directions. Names that do not exist and were last requested before the start of all time-limited
+//! data are **swept**: their totals are added to those of [`OTHER`].
 //!
-//! **Metrics** of the machines take the same way in, in families of their own (`system`).
+//! **Metrics** of the machines are stored the same way, in column families of their own (`system`).
 //!
-//! The keys are described in `database/key.rs`, a block in `dns/block.rs`. Every value
-//! begins with its version, and the store as a whole has [`FORMAT`].
+//! `database/key.rs` describes the keys, `dns/block.rs` a block. Every value starts with its version, and the store
+//! as a whole has [`FORMAT`].
 //!
 //! # Blocking
 //!
-//! Reading points, reports, markers or the registry reads from RocksDB and blocks the thread. A write blocks, too: it waits for
-//! other writes and for the disk. Do not call these from an async thread. Only the following stay in memory:
-//! [`Store::dictionary`], [`Store::series`], [`Store::totals`], [`Store::retention`], [`Store::kept_from_s`],
+//! Reading points, reports, markers or the registry reads from RocksDB and blocks the thread. Writing blocks, too: it
+//! waits for other writes and for the disk. Do not do either on an async thread. Only the following are served from
+//! memory: [`Store::dictionary`], [`Store::series`], [`Store::totals`], [`Store::retention`], [`Store::kept_from_s`],
 //! [`Store::names_of`], [`Store::totals_of`], [`Store::series_of`] and [`Registry::generation`].
 //!
-//! # What this crate is not
+//! # Non-goals
 //!
-//! It knows no wire format, no HTTP and no SQL. One process opens a store.
+//! The crate knows nothing of wire formats, HTTP or SQL. Only one process can open a store.
 
 mod check;
 mod database;
@@ -116,7 +110,7 @@ use waiting::Waiting;
 use write::writer::Writer;
 use zonepulse_model::{IdSet, ServerId};
 
-/// An open store. Clones share it.
+/// An open store. Clones share its state.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -126,31 +120,31 @@ pub struct Store {
 ///
 /// # Lock order
 ///
-/// `keeper`, `sweeping`, `writer`, `expiry`, `waiting`, `system.waiting`, `dictionary`, `system.series`, `totals`, `names`,
-/// `total_shares`, `system.shares`, `server_names`, `kept`. A thread may take a lock only if every lock it holds comes earlier in
-/// this list. [`Rank`] is the list in code, and `lock.rs` asserts it. A step that needs a value from an earlier lock while
-/// it holds a later one copies the value first, as sealing does with `expiry`.
+/// `keeper`, `sweeping`, `writer`, `expiry`, `waiting`, `system.waiting`, `dictionary`, `system.series`, `totals`,
+/// `names`, `total_shares`, `system.shares`, `server_names`, `kept`. A thread may take a lock only if every lock it
+/// holds comes earlier in this list. [`Rank`] is the list in code, and `lock.rs` asserts it. A step that needs a
+/// value from an earlier lock while it holds a later one copies the value first, as sealing does with `expiry`.
 ///
-/// * `keeper` is held for a whole step of upkeep, so steps never overlap. Purging, rebuilding and checking take it, too.
+/// * `keeper` is held for a whole step of upkeep, so steps never overlap. Purging, rebuilding and checking take it too.
 /// * `writer` is held from the first read of a write until its result is visible.
-/// * `expiry` is held for writing while points move between families or are removed, `sweeping` while hits move from one
-///   total to another.
+/// * `expiry` is held for writing while points move between families or are removed, `sweeping` while hits move from
+///   one total to another.
 ///
 /// Locks inside a field ([`Decoders`], the free space of the disk) are innermost: no other lock is taken under them.
 /// Callers' closures run without locks, with these exceptions: `sweeping` or `totals` while totals are visited, and
 /// `writer` while a change of the registry is computed.
 struct Inner {
     database: Database,
-    /// What points that are sealed from now on keep of last accesses.
+    /// The precision of last access times in points sealed from now on.
     precision: Precision,
     dictionary: RwLock<Dictionary>,
-    /// Whose the names are.
+    /// Each server's share of the names.
     names: Mutex<Shares>,
     totals: RwLock<Totals>,
-    /// Whose the totals are. What is refused is points.
+    /// Each server's share of the totals. Refusals are counted in points.
     total_shares: Mutex<Shares>,
-    /// Held to write while hits move from records that are swept to the first record, and to read by
-    /// whoever adds up totals part by part.
+    /// Held for writing while hits move from swept records to the first record, and for reading while totals are
+    /// added up part by part.
     sweeping: RwLock<()>,
     writer: Mutex<Writer>,
     /// When probes listened.
@@ -158,15 +152,14 @@ struct Inner {
     waiting: Mutex<Waiting>,
     system: System,
     decoders: Decoders,
-    /// Held to write while points move from open to sealed, or go: whoever reads
-    /// holds it while it makes its iterators.
+    /// Held for writing while points are sealed or removed; readers hold it while they create their iterators.
     expiry: RwLock<Arc<Expiry>>,
     keeper: Mutex<Keeper>,
-    /// For how long points are kept unless it is set.
+    /// The default retention.
     retention: Retention,
-    /// Rises with every change of the registry.
+    /// Incremented by every change of the registry.
     generation: AtomicU64,
-    /// The servers' names, and at which generation they were so.
+    /// The servers' names, and the generation at which they were read.
     server_names: Mutex<Option<(u64, ServerNames)>>,
     upkept: Upkept,
 }
@@ -175,7 +168,8 @@ struct Inner {
 mod tests;
 
 impl Inner {
-    /// Shares are those of the servers that there are now. Where they cannot be read, those of before stay.
+    /// Updates the number of servers that shares are based on. If it cannot be read, the previous number stays in
+    /// effect.
     fn count_servers(&self) {
         let generation = self.generation.load(Ordering::Acquire);
         if self.names.lock().is_counted_at(generation) {
@@ -194,11 +188,10 @@ impl Inner {
 }
 
 impl Store {
-    /// Opens a store, or makes one where the directory is empty or missing.
+    /// Opens a store, or creates one if the directory is empty or missing.
     ///
-    /// Fails with [`Error::InUse`] when another process has it open, with
-    /// [`Error::Format`] when it was written by a version that this one cannot read,
-    /// and with [`Error::Unreadable`] when it is damaged.
+    /// Fails with [`Error::InUse`] if another process has it open, with [`Error::Format`] if it was written by a
+    /// version that this one cannot read, and with [`Error::Unreadable`] if it is damaged.
     pub fn open(dir: &Path, options: &Options) -> Result<Store, Error> {
         Store::read(dir, options).map_err(|error| error.while_opening(dir))
     }
@@ -216,7 +209,7 @@ impl Store {
         };
         let names = Shares::new(bounds, dictionary.cost(), owned);
         let (counts, max) = (totals.counts(), options.max_totals.max(1) as u64);
-        // A share is enough: there are no more than names allow, times a few kinds.
+        // No rate limit: the number of totals is bounded by the number of names times a few kinds.
         let bounds = Bounds { max, per_minute: 0, burst: u64::MAX };
         let total_shares = Shares::new(bounds, counts.values().sum(), counts);
         let waiting = Waiting::load(&database, key::OPEN, options.seal_after_quiet_s)?;
@@ -244,12 +237,12 @@ impl Store {
         Ok(Store { inner: Arc::new(inner) })
     }
 
-    /// Begins an atomic write; waits while another is under way.
+    /// Begins an atomic write; waits while another is in progress.
     pub fn begin(&self) -> Write<'_> {
         Write::begin(&self.inner, Instant::now)
     }
 
-    /// Like [`Store::begin`], with the time by which rates of new names are limited.
+    /// Like [`Store::begin`], with the current time for rate-limiting new names.
     pub fn begin_at(&self, now: Instant) -> Write<'_> {
         Write::begin(&self.inner, || now)
     }
@@ -259,49 +252,51 @@ impl Store {
         DictionaryReader::new(self.inner.dictionary.read())
     }
 
-    /// Every total of these servers, or of all, by server, kind and record.
+    /// Visits all totals of these servers, or of all servers, by server, kind and record.
     pub fn totals(&self, servers: Option<&IdSet<ServerId>>, each: &mut dyn FnMut(Total)) {
         self.inner.totals.read().visit(servers, each);
     }
 
-    /// For how long the points of a server are kept, as it is set now.
+    /// How long a server's points are kept, according to the current settings.
     pub fn retention(&self, server_id: ServerId) -> Retention {
         self.inner.expiry.read().retention(server_id)
     }
 
-    /// The earliest start that is answered of a server at this time, Unix
-    /// seconds: what began before has expired, or has left the disk.
+    /// The earliest start for which a server's points are returned at this time, Unix seconds: intervals that started
+    /// earlier have expired or been removed from disk.
     pub fn kept_from_s(&self, server_id: ServerId, level: Level, now_s: u64) -> u64 {
         self.inner.expiry.read().kept_from_s(server_id, level, now_s)
     }
 
-    /// The servers, users and settings that the central knows.
+    /// The servers, users and settings.
     pub fn registry(&self) -> Registry<'_> {
         Registry::new(&self.inner)
     }
 
-    /// What a server has of the dictionary of names, of which a long one counts as several; what was refused is names that were counted as [`OTHER`].
+    /// A server's share of the dictionary of names, in which a long name counts as several; `refused` counts the
+    /// names that were counted as [`OTHER`].
     pub fn names_of(&self, server_id: ServerId) -> Share {
         self.inner.names.lock().of(server_id)
     }
 
-    /// How many totals (of a record and kind) a server has; what was refused is points that were counted as [`OTHER`].
+    /// A server's share of the totals (one per record and kind); `refused` counts the points that were counted as
+    /// [`OTHER`].
     pub fn totals_of(&self, server_id: ServerId) -> Share {
         self.inner.total_shares.lock().of(server_id)
     }
 
-    /// What a server has of the series of metrics; what was refused is points.
+    /// A server's share of the series of metrics; `refused` counts points.
     pub fn series_of(&self, server_id: ServerId) -> Share {
         self.inner.system.shares.lock().of(server_id)
     }
 
-    /// Reads the whole store and says whether it is sound.
+    /// Reads the whole store and checks its integrity.
     pub fn check(&self) -> Result<Check, Error> {
         check::check(&self.inner)
     }
 
-    /// Writes down what is only in memory, so that the next start is quick.
-    /// Without it nothing is lost: opening then derives it from the blocks.
+    /// Writes out everything that is only in memory, so that the next start is fast. Without it nothing is lost:
+    /// opening the store then derives it from the blocks.
     pub fn close(&self) -> Result<(), Error> {
         write::checkpoint::checkpoint(&self.inner)?;
         self.inner.database.flush()

@@ -1,9 +1,9 @@
-//! Locks with a rank.
+//! Ranked locks.
 //!
-//! Two threads that take two locks in opposite orders can deadlock. The locks of [`Inner`](crate::Inner) therefore have
-//! ranks, and a thread may take a lock only if its rank is higher than that of every lock it holds. Debug builds and
-//! this crate's tests assert this whenever a lock is taken, even if no other thread is involved. In other builds the check
-//! costs nothing.
+//! Two threads that take two locks in opposite orders can deadlock. The locks of [`Inner`](crate::Inner) therefore
+//! have ranks, and a thread may take a lock only if its rank is higher than that of every lock it holds. Debug builds
+//! and this crate's tests assert this whenever a lock is taken, even if no other thread is involved. In other builds
+//! the check costs nothing.
 
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use std::ops::{Deref, DerefMut};
@@ -34,8 +34,8 @@ pub(crate) struct Mutex<T> {
     lock: parking_lot::Mutex<T>,
 }
 
-/// A reader-writer lock with a rank. A thread must not read it twice at a time: a writer waiting between the two would
-/// deadlock with it.
+/// A reader-writer lock with a rank. A thread must not hold two read locks on it at a time: a writer that waits
+/// between the two would deadlock with it.
 #[derive(Debug)]
 pub(crate) struct RwLock<T> {
     rank: Rank,

@@ -1,23 +1,22 @@
-//! How finely points say when the last access was.
+//! The precision of last access times.
 //!
-//! The millisecond of a last access is noise: two bytes of it in a point of two
-//! and a half, which no compression finds a pattern in. So points keep whole seconds
-//! unless they are told otherwise: an answer that a record was last asked for at
-//! 12:00:07 serves whoever reads it as well as 12:00:07.123. [Totals](crate::Total),
-//! which decide whether a record is in use, are exact to the millisecond either way.
+//! The millisecond of a last access is noise: it takes two of a point's two and a half bytes and does not compress.
+//! So points store whole seconds unless configured otherwise: knowing that a record was last requested at 12:00:07 is
+//! as useful as knowing that it was 12:00:07.123. [Totals](crate::Total), which decide whether a record is in use,
+//! are exact to the millisecond either way.
 
-/// What points and roll-ups keep of a last access.
+/// The precision at which points and roll-ups store last access times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Precision {
-    /// The second in which it was.
+    /// Whole seconds.
     #[default]
     Seconds,
-    /// All of it.
+    /// Full milliseconds.
     Milliseconds,
 }
 
 impl Precision {
-    /// The unit that last accesses are kept in, milliseconds.
+    /// The unit in which last access times are stored, milliseconds.
     pub(crate) const fn unit_ms(self) -> u32 {
         match self {
             Precision::Seconds => 1000,
@@ -33,7 +32,7 @@ impl Precision {
         }
     }
 
-    /// A time as it is kept, Unix milliseconds or milliseconds after an hour's start.
+    /// A time rounded as it is stored: Unix milliseconds, or milliseconds since the start of an hour.
     pub const fn kept(self, ms: u64) -> u64 {
         ms - ms % self.unit_ms() as u64
     }

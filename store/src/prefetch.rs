@@ -1,9 +1,9 @@
-//! Memory that is fetched before it is needed.
+//! Prefetching memory before it is needed.
 //!
-//! Names and totals of busy servers are larger than a core's own cache. Who goes through many of them in any order
-//! would wait for each; who says beforehand where the next ones are waits for all together.
+//! The names and totals of busy servers exceed a core's own cache. Visiting many of them in random order would stall
+//! on each; announcing the next few in advance overlaps the waits.
 
-/// Has the processor fetch an item, if there is such a one.
+/// Prefetches an item, if it exists.
 #[inline]
 pub(crate) fn prefetch<T>(items: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]

@@ -1,11 +1,9 @@
-//! How long points are answered, and how long they are there.
+//! How long points are returned, and how long they stay on disk.
 //!
-//! What a question gets is decided when it is asked, by the settings of that
-//! moment: a point whose interval began longer ago than the retention is not
-//! returned, whether or not it is still on disk. Space is given back later, by
-//! whole hours; a server's [`Horizon`] says up to which hour that has been
-//! done. It only moves forward, so a longer retention brings back exactly what
-//! lies behind no horizon.
+//! What a query returns is decided when it runs, by the settings at that moment: a point whose interval began longer
+//! ago than the retention is not returned, whether or not it is still on disk. Space is reclaimed later, in whole
+//! hours; a server's [`Horizon`] records up to which hour. It only moves forward, so extending the retention brings
+//! back exactly the points that are not yet behind a horizon.
 
 use crate::Level;
 use crate::database::key;
@@ -15,7 +13,7 @@ use zonepulse_model::{IdSet, ServerId, Settings};
 
 const VERSION: u8 = 1;
 
-/// For how long points are kept.
+/// How long points are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Retention {
     /// Raw points, minutes.
@@ -34,7 +32,7 @@ impl Retention {
         Settings { raw_retention_minutes: raw_minutes, aggregated_retention_days: aggregated_days, ..Settings::default() }
     }
 
-    /// The earliest start that is still answered, Unix seconds.
+    /// The earliest start that is still returned, Unix seconds.
     pub fn kept_from_s(&self, level: Level, now_s: u64) -> u64 {
         let (count, unit_s) = match level {
             Level::Raw => (self.raw_minutes, 60),
@@ -56,11 +54,11 @@ impl Default for Retention {
     }
 }
 
-/// What of a server has left the open blocks, and what has left the disk.
+/// How far a server's points have been removed from the open blocks and from disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Horizon {
-    /// All totals of the server were on disk up to this commit when a block of
-    /// it was last removed: blocks of commits up to it may be gone.
+    /// All totals of the server were on disk up to this commit when one of its blocks was last removed: blocks of
+    /// commits up to it may be gone.
     pub as_of: u64,
     /// Hours before this one have no raw points.
     pub raw_hour: u32,
@@ -89,7 +87,7 @@ impl Horizon {
         if reader.is_empty() { Ok(Horizon { as_of, raw_hour, aggregate_hour }) } else { Err(Malformed("horizon")) }
     }
 
-    /// The finest level of an hour's points that are still there.
+    /// The finest level at which an hour's points still exist.
     pub(crate) fn finest(&self, hour: u32) -> Level {
         if hour >= self.raw_hour { Level::Raw } else { Level::M5 }
     }
@@ -117,19 +115,19 @@ impl Expiry {
         self.horizons.get(&server_id).copied().unwrap_or_default()
     }
 
-    /// The earliest start of this server that is answered, Unix seconds.
+    /// The earliest start that is returned for this server, Unix seconds.
     pub(crate) fn kept_from_s(&self, server_id: ServerId, level: Level, now_s: u64) -> u64 {
         let gone_s = u64::from(self.horizon(server_id).hour(level)) * 3600;
         self.retention(server_id).kept_from_s(level, now_s).max(gone_s)
     }
 
-    /// Before this start no server has anything to answer, Unix seconds.
+    /// No server has any points to return before this start, Unix seconds.
     pub(crate) fn earliest_s(&self, level: Level, now_s: u64) -> u64 {
         let settings = self.of_server.values().chain([&self.default]);
         settings.map(|retention| retention.kept_from_s(level, now_s)).min().unwrap_or(0)
     }
 
-    /// From this start on all of these servers' points are answered, Unix seconds.
+    /// All points of these servers are returned from this start on, Unix seconds.
     pub(crate) fn all_kept_from_s(&self, servers: Option<&IdSet<ServerId>>, level: Level, now_s: u64) -> u64 {
         match servers {
             Some(servers) => servers.iter().map(|id| self.kept_from_s(*id, level, now_s)).max().unwrap_or(0),
@@ -141,7 +139,7 @@ impl Expiry {
         }
     }
 
-    /// Where a server's horizon may be moved to: hours of which nothing is answered any more.
+    /// How far a server's horizon may move: over hours that are no longer returned.
     pub(crate) fn due(&self, server_id: ServerId, now_s: u64) -> Horizon {
         let horizon = self.horizon(server_id);
         let hour = |level| key::hour(self.retention(server_id).kept_from_s(level, now_s)).max(horizon.hour(level));

@@ -1,48 +1,48 @@
 //! Fair shares of a dictionary: how many new entries a server may add.
 //!
-//! A dictionary is bounded and belongs to the whole fleet, so one server must not be able to fill it. Every entry
-//! is charged to the server that introduced it. Two bounds hold for each server:
+//! A dictionary is bounded and shared by the whole fleet, so one server must not be able to fill it. Every entry is
+//! charged to the server that introduced it. Two bounds apply to each server:
 //!
-//! * **Its share.** Half of the dictionary is reserved: each registered server is guaranteed an equal part of it.
-//!   The other half is common. Beyond its guarantee a server may take of the common half no more than it leaves
-//!   free (the dynamic threshold of Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet
-//!   switches", 1998). One server alone gets three quarters of the dictionary; of several that take all they can,
-//!   each gets the same; and a server that is added later still finds its guarantee free.
-//! * **Its rate**, a token bucket: a burst that a first start with a large zone needs, then so many a minute.
+//! * **Its share.** Half of the dictionary is reserved: each registered server is guaranteed an equal part of it. The
+//!   other half is common. Beyond its guarantee, a server may take no more of the common half than it leaves free
+//!   (the dynamic threshold of Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet
+//!   switches", 1998). A single server gets three quarters of the dictionary; several servers that take all they can
+//!   each get the same amount; and a server added later still finds its guarantee free.
+//! * **Its rate**, a token bucket: a burst for the first start with a large zone, then a fixed number per minute.
 //!
-//! Only new entries are looked at: what is known already costs nothing here.
+//! Only new entries are charged: known ones are free.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 use zonepulse_model::ServerId;
 
-/// A server is warned about no more often than this, seconds.
+/// Minimum interval between warnings about one server, seconds.
 const WARN_EVERY_S: u64 = 60;
-/// The bucket counts in parts of a token, so that no millisecond's worth is lost: a minute has so many.
+/// Token units per token. The bucket counts in fractions of a token so that no millisecond's refill is lost.
 const MINUTE_MS: u64 = 60_000;
 
-/// Bounds of a dictionary and of what one server may add to it.
+/// Bounds on a dictionary and on what one server may add to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
-    /// Entries in all.
+    /// Maximum number of entries.
     pub max: u64,
-    /// New entries a minute of one server, in the long run.
+    /// New entries per minute and server, in the long run.
     pub per_minute: u64,
-    /// New entries of one server at once, after it was quiet for long.
+    /// New entries that one server may add at once after a long quiet period.
     pub burst: u64,
 }
 
 /// Entries by server.
 pub(crate) type Counts = BTreeMap<ServerId, u64>;
 
-/// Who has how much of a dictionary.
+/// How a dictionary is shared among servers.
 #[derive(Debug)]
 pub(crate) struct Shares {
     bounds: Bounds,
-    /// How many servers there are to share with, and the registry's generation at which they were counted.
+    /// Number of servers that share it, and the registry's generation when they were counted.
     servers: u64,
     generation: Option<u64>,
-    /// All entries, including those of servers that are gone.
+    /// All entries, including those of removed servers.
     taken: u64,
     accounts: BTreeMap<ServerId, Account>,
 }
@@ -51,24 +51,24 @@ pub(crate) struct Shares {
 struct Account {
     owned: u64,
     refused: u64,
-    /// What is left in the bucket, parts of a token, and when that was so; nothing for a bucket that is full.
+    /// Remaining fractions of a token, and when that was computed; `None` if the bucket is full.
     bucket: Option<(u64, Instant)>,
     warned: Option<Instant>,
 }
 
-/// What one server has of a dictionary.
+/// A server's share of a dictionary.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Share {
-    /// Entries that the server introduced and that are still there.
+    /// Entries that the server introduced and that still exist.
     pub owned: u64,
-    /// How many it may have now.
+    /// How many entries it may own at present.
     pub limit: u64,
-    /// New entries, or what they would have held, that were not taken since the store was opened.
+    /// New entries, or points that needed them, refused since the store was opened.
     pub refused: u64,
 }
 
 impl Shares {
-    /// Shares of a dictionary with so many entries, of which servers own these.
+    /// Shares of a dictionary with `taken` entries, some of them owned by servers.
     pub(crate) fn new(bounds: Bounds, taken: u64, owned: Counts) -> Self {
         let account = |(server_id, owned)| (server_id, Account { owned, ..Account::default() });
         Shares { bounds, servers: 1, generation: None, taken, accounts: owned.into_iter().map(account).collect() }
@@ -79,12 +79,12 @@ impl Shares {
         self.generation == Some(generation)
     }
 
-    /// There are so many servers.
+    /// Sets the number of servers.
     pub(crate) fn set_servers(&mut self, servers: u64, generation: u64) {
         (self.servers, self.generation) = (servers.max(1), Some(generation));
     }
 
-    /// How many new entries a server may add, beside those that a write under way adds already.
+    /// How many more entries a server may add, on top of those pending in the current write.
     pub(crate) fn room(&self, server_id: ServerId, pending: &Counts, now: Instant) -> u64 {
         let own_pending = pending.get(&server_id).copied().unwrap_or(0);
         let all_pending = pending.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
@@ -96,7 +96,7 @@ impl Shares {
         left.min(free).min(tokens.saturating_sub(own_pending))
     }
 
-    /// How many entries a server may own, when the others own what they do.
+    /// How many entries a server may own, given what the others own.
     fn limit(&self, server_id: ServerId, pending: &Counts) -> u64 {
         let guaranteed = self.guaranteed();
         let common = self.bounds.max - guaranteed * self.servers;
@@ -111,12 +111,12 @@ impl Shares {
         guaranteed + common.saturating_sub(others).saturating_sub(of_nobody).div_ceil(2)
     }
 
-    /// What every server may have, whatever the others do.
+    /// The guaranteed entries of each server, whatever the others own.
     fn guaranteed(&self) -> u64 {
         self.bounds.max / 2 / self.servers
     }
 
-    /// Parts of a token that a server has.
+    /// Fractions of a token that a server has available.
     fn tokens(&self, account: &Account, now: Instant) -> u64 {
         let full = self.bounds.burst.saturating_mul(MINUTE_MS);
         account.bucket.map_or(full, |(left, since)| {
@@ -125,7 +125,7 @@ impl Shares {
         })
     }
 
-    /// A write added these.
+    /// Charges servers for the entries that a write added.
     pub(crate) fn charge(&mut self, added: &Counts, now: Instant) {
         for (server_id, count) in added {
             let left = self.accounts.get(server_id).map_or(self.bounds.burst.saturating_mul(MINUTE_MS), |a| self.tokens(a, now));
@@ -136,7 +136,7 @@ impl Shares {
         }
     }
 
-    /// So many entries are gone, of which these were servers'.
+    /// Releases `entries` entries, of which `owned` belonged to servers.
     pub(crate) fn release(&mut self, entries: u64, owned: &Counts) {
         self.taken = self.taken.saturating_sub(entries);
         for (server_id, count) in owned {
@@ -146,7 +146,7 @@ impl Shares {
         }
     }
 
-    /// So many were not taken. Gives the servers that it is time to warn about, and how many it is of each.
+    /// Counts refused entries. Returns the servers that are due for a warning, with their refused counts.
     pub(crate) fn refuse(&mut self, refused: &Counts, now: Instant) -> Vec<(ServerId, u64)> {
         let mut warn = Vec::new();
         for (server_id, count) in refused.iter().filter(|(_, count)| **count > 0) {
@@ -160,12 +160,12 @@ impl Shares {
         warn
     }
 
-    /// A server is gone; what is left of its entries is nobody's.
+    /// Forgets a removed server; its remaining entries have no owner.
     pub(crate) fn forget(&mut self, server_id: ServerId) {
         self.accounts.remove(&server_id);
     }
 
-    /// What a server has.
+    /// A server's share.
     pub(crate) fn of(&self, server_id: ServerId) -> Share {
         let account = self.accounts.get(&server_id);
         let limit = self.limit(server_id, &Counts::new());
@@ -186,7 +186,7 @@ mod tests {
         shares
     }
 
-    /// A server takes all that it may, at most so many.
+    /// Lets a server take all it may, up to `most`.
     fn take(shares: &mut Shares, server_id: u32, most: u64) -> u64 {
         let (server_id, now) = (ServerId::new(server_id), Instant::now());
         let count = shares.room(server_id, &Counts::new(), now).min(most);

@@ -1,9 +1,8 @@
-//! Which hours and servers have open blocks, in memory.
+//! An in-memory index of the hours and servers that have open blocks.
 //!
-//! A question needs it to pass over hours without any, sealing to find hours
-//! that have passed and stayed quiet. It may name an hour whose blocks are not
-//! there (a write that failed), never leave one out: a write adds its hours
-//! before it writes, and sealing takes them out when it has.
+//! Queries use it to skip hours without open blocks; sealing uses it to find hours that have passed and gone quiet.
+//! It may list an hour whose blocks do not exist (a failed write) but must never omit one: a write adds its hours
+//! before it writes, and sealing removes them afterwards.
 
 use crate::Error;
 use crate::database::{Database, key};
@@ -11,37 +10,37 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Range};
 use zonepulse_model::ServerId;
 
-/// After the end of an hour, seconds, before it is looked at: what is late by so much is not late.
+/// Delay after the end of an hour before it is considered for sealing, seconds: blocks this late are normal.
 const GRACE_S: u64 = 120;
-/// An hour that something comes for again and again is sealed after so many seconds all the same.
+/// An hour that keeps receiving blocks is sealed after this long regardless, seconds.
 const PATIENCE_S: u64 = 900;
 
-/// An hour, Unix time / 3600, and a server.
+/// An hour (Unix time / 3600) and a server.
 pub(crate) type Pair = (u32, ServerId);
 
 /// Hours with open blocks, by hour and server.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     pairs: BTreeMap<Pair, Arrivals>,
-    /// The same pairs by server: its first hour is asked for again and again.
+    /// The same pairs by server: each server's first hour is looked up repeatedly.
     by_server: BTreeSet<(ServerId, u32)>,
-    /// How long nothing must have come for an hour, seconds, before it is sealed.
+    /// How long an hour must receive nothing before it is sealed, seconds.
     quiet_s: u64,
 }
 
-/// What came for an hour and server.
+/// Arrivals for an hour and server.
 #[derive(Debug, Default, Clone, Copy)]
 struct Arrivals {
-    /// How many blocks since the store was opened.
+    /// Number of blocks since the store was opened.
     count: u64,
-    /// As many when it was last looked at, and when that changed last.
+    /// The count when last checked, and when it last changed.
     seen: Option<(u64, u64)>,
-    /// When it was first looked at.
+    /// When it was first checked.
     first_s: u64,
 }
 
 impl Waiting {
-    /// Looks at the open blocks' keys, one for each hour and server.
+    /// Builds the index from the keys of the open blocks, one for each hour and server.
     pub(crate) fn load(database: &Database, family: &str, quiet_s: u32) -> Result<Self, Error> {
         let mut pairs = BTreeMap::new();
         let mut iterator = database.iterator(family);
@@ -56,7 +55,7 @@ impl Waiting {
         Ok(Waiting { pairs, by_server, quiet_s: u64::from(quiet_s) })
     }
 
-    /// A block is about to come.
+    /// Notes that a block is about to be written.
     pub(crate) fn arrives(&mut self, pair: Pair) {
         let arrivals = self.pairs.entry(pair).or_default();
         if arrivals.count == 0 {
@@ -65,17 +64,17 @@ impl Waiting {
         arrivals.count += 1;
     }
 
-    /// How many blocks came for an hour and server.
+    /// Number of blocks that arrived for an hour and server.
     pub(crate) fn count(&self, pair: Pair) -> u64 {
         self.pairs.get(&pair).map_or(0, |arrivals| arrivals.count)
     }
 
-    /// How many hours there are, each counted per server.
+    /// Number of hours, each counted per server.
     pub(crate) fn len(&self) -> usize {
         self.pairs.len()
     }
 
-    /// All blocks were taken that were there when `count` had come.
+    /// Notes that all blocks that existed when the count was `count` have been removed.
     pub(crate) fn taken(&mut self, pair: Pair, count: u64) {
         if self.count(pair) == count {
             self.pairs.remove(&pair);
@@ -83,7 +82,7 @@ impl Waiting {
         }
     }
 
-    /// Nothing is waiting of this server any more.
+    /// Drops everything about this server.
     pub(crate) fn forget(&mut self, server_id: ServerId) {
         self.pairs.retain(|(_, of), _| *of != server_id);
         self.by_server.retain(|(of, _)| *of != server_id);
@@ -91,18 +90,18 @@ impl Waiting {
 
     /// Hours and servers in a range of hours, in order.
     pub(crate) fn within(&self, hours: Range<u32>) -> impl Iterator<Item = Pair> {
-        // An hour past the last one ends nothing.
+        // A map's `range` panics if the start is past the end.
         let range = if hours.is_empty() { 0..0 } else { hours };
         self.pairs.range((range.start, ServerId::MIN)..(range.end, ServerId::MIN)).map(|(pair, _)| *pair)
     }
 
-    /// The first hour of each server that has open blocks.
+    /// The first hour with open blocks of each server.
     pub(crate) fn first_hours(&self) -> BTreeMap<ServerId, u32> {
         let after = |server_id: ServerId| self.by_server.range((Bound::Excluded((server_id, u32::MAX)), Bound::Unbounded)).next();
         std::iter::successors(self.by_server.first(), |(server_id, _)| after(*server_id)).copied().collect()
     }
 
-    /// The first hour and server that lies before one of its server's.
+    /// The first pair whose hour is before the one given for its server.
     pub(crate) fn before(&self, hour_of: impl Fn(ServerId) -> u32) -> Option<Pair> {
         self.pairs.keys().copied().find(|(hour, server_id)| *hour < hour_of(*server_id))
     }
@@ -112,7 +111,7 @@ impl Waiting {
         let passed = key::hour(now_s.saturating_sub(GRACE_S));
         for (pair, arrivals) in self.pairs.range_mut(..(passed, ServerId::MIN)) {
             match &mut arrivals.seen {
-                // A clock that was set back begins anew.
+                // If the clock was set back, start over.
                 Some((count, since_s)) if *count == arrivals.count && *since_s <= now_s => {
                     let quiet = now_s - *since_s >= self.quiet_s;
                     let patient = now_s.saturating_sub(arrivals.first_s) < PATIENCE_S;

@@ -1,4 +1,4 @@
-//! Whether what is kept of metrics is sound: it can be read, and roll-ups say what raw points say.
+//! Checking the integrity of metrics: they can be read, and roll-ups agree with raw points.
 
 use crate::database::key;
 use crate::retention::Expiry;
@@ -9,7 +9,7 @@ use crate::{Error, Inner, Level};
 use zonepulse_codec::Malformed;
 use zonepulse_model::{Identity, SeriesId, ServerId};
 
-/// What a walk found of metrics.
+/// Results of checking metrics.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) blocks: u64,
@@ -20,17 +20,17 @@ pub(crate) struct Found {
 struct Walk<'a> {
     inner: &'a Inner,
     expiry: &'a Expiry,
-    /// Whether a number is that of a series.
+    /// Whether each number belongs to a series.
     series: Vec<bool>,
     encoder: Encoder,
     decoder: Decoder,
     found: Found,
 }
 
-/// Says whether a batch with this start was committed, as far as that is known.
+/// Whether a batch with this start was committed, as far as that is known.
 type HasMarker<'a> = &'a dyn Fn(&Identity, u64) -> bool;
 
-/// Looks at all of it.
+/// Checks all metrics.
 pub(crate) fn check(inner: &Inner, expiry: &Expiry, has_marker: HasMarker<'_>) -> Result<Found, Error> {
     let series = {
         let known = inner.system.series.read();
@@ -57,8 +57,8 @@ impl Walk<'_> {
     fn block(&mut self, found: &[u8], value: &[u8], has_marker: HasMarker<'_>) -> Result<(), Malformed> {
         let (hour, identity, start_s) = key::parse_open(found).ok_or(Malformed("block"))?;
         self.found.blocks += 1;
-        // What lies at the beginning of an hour may be the rest of a batch that started before, at a time that only its
-        // report says.
+        // Points at the start of an hour may be the rest of a batch that started earlier, at a time that only its
+        // report records.
         let not_before_s = if start_s == u64::from(hour) * 3600 { 0 } else { start_s };
         if !has_marker(&identity, not_before_s) {
             self.found.faults.push(format!("metrics of batch {identity:?} are there, its marker is not"));
@@ -121,7 +121,7 @@ impl Walk<'_> {
         Ok(all)
     }
 
-    /// Every coarser roll-up says what the finest one that is there says.
+    /// Checks that every coarser roll-up agrees with the finest one available.
     fn compare(
         &mut self,
         (hour, server_id, group): (u32, ServerId, u32),
@@ -132,7 +132,7 @@ impl Walk<'_> {
             let place = key::sealed(coarse, hour, server_id, group);
             let there = self.inner.database.get(key::SYSTEM, &place).ok().flatten();
             let there = there.map(|value| self.rolled_up(&value, group)).transpose()?.unwrap_or_default();
-            // As they would be read: sums that are past what is kept exactly are doubles on disk.
+            // Encoded and decoded, as they would be read: sums too large to be kept exactly are stored as doubles.
             let expected = self.encoder.rolled_up(group * GROUP, &expected(coarse));
             let expected = self.rolled_up(&expected, group)?;
             if !agree(&there, &expected) {
@@ -144,7 +144,7 @@ impl Walk<'_> {
     }
 }
 
-/// Whether both say the same. Sums of doubles depend on the order in which they were made.
+/// Whether two roll-ups agree. Sums of doubles depend on the order of addition.
 fn agree(a: &RolledUp, b: &RolledUp) -> bool {
     let same = |a: &Buckets, b: &Buckets| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && a.1.agrees(&b.1));
     a.len() == b.len() && a.iter().zip(b).all(|((place, a), (other, b))| place == other && same(a, b))

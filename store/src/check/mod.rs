@@ -1,10 +1,9 @@
-//! Walking the whole store to see whether it is sound.
+//! Checking the integrity of the whole store.
 //!
-//! What is compared: every file with its checksums; every batch's marker with
-//! its block and report; roll-ups with the raw points, or the coarse ones with
-//! the finest where raw points are gone, of DNS and of metrics; reports with the hits of their hour;
-//! totals with the sums of all points. Where points have left the disk, totals
-//! must not be less than the points that are there.
+//! The following is checked: every file against its checksums; every batch's marker against its block and report;
+//! roll-ups of DNS and metrics against raw points, or the coarse ones against the finest where raw points are gone;
+//! reports against the hits of their hour; totals against the sums of all points. Where points have been removed from
+//! disk, totals must not be less than the remaining points.
 
 mod metrics;
 
@@ -24,7 +23,7 @@ use std::sync::Arc;
 use zonepulse_codec::Malformed;
 use zonepulse_model::{Identity, RecordId, ServerId};
 
-/// What a walk through the store found.
+/// Results of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Check {
     /// Records in the dictionary.
@@ -33,22 +32,22 @@ pub struct Check {
     pub blocks: u64,
     /// Sealed values of raw points.
     pub sealed: u64,
-    /// Raw points in both.
+    /// Raw points, open and sealed.
     pub points: u64,
     /// Hits in them.
     pub hits: u64,
     /// Points of metrics, open and sealed.
     pub system_points: u64,
-    /// Reports of intervals.
+    /// Reports on intervals.
     pub reports: u64,
-    /// Batches that were committed.
+    /// Batches committed.
     pub batches: u64,
-    /// What is wrong, a sentence each, at most [`Check::MAX_FAULTS`]; empty when the store is sound.
+    /// The faults, one sentence each, at most [`Check::MAX_FAULTS`]; empty if the store is sound.
     pub faults: Vec<String>,
 }
 
 impl Check {
-    /// No more faults than these are told.
+    /// Maximum number of faults reported.
     pub const MAX_FAULTS: usize = 100;
 
     fn fault(&mut self, text: String) {
@@ -58,7 +57,7 @@ impl Check {
     }
 }
 
-/// Hits, and between which times the last access was, Unix milliseconds: points may have kept the second only.
+/// Hits, and the bounds of the last access, Unix milliseconds: points may have kept only the second.
 type HitsAndLast = (u64, u64, u64);
 
 struct Walk<'a> {
@@ -68,23 +67,23 @@ struct Walk<'a> {
     /// Every record's number is below this.
     numbers: u64,
     markers: HashMap<(ServerId, u64), Marker>,
-    /// Servers of which markers were forgotten, with their floors, and markers that cannot be read: what they said is
-    /// not known.
+    /// Servers with forgotten markers, with their floors, and markers that cannot be read: what these recorded is
+    /// unknown.
     forgotten: BTreeMap<ServerId, u64>,
     unreadable: BTreeSet<(ServerId, u64)>,
-    /// Of all points that roll-ups and open blocks have, per server, kind and record.
+    /// Sums of all points in roll-ups and open blocks, per server, kind and record.
     sums: BTreeMap<(ServerId, u16, RecordId), HitsAndLast>,
-    /// Hits of each open block, by its batch and start: the number of a batch that was forgotten can come again.
+    /// Hits of each open block, by batch and start: a forgotten batch's number can occur again.
     block_hits: HashMap<(Identity, u64), u64>,
     /// Hits of each hour and server, open and sealed.
     hour_hits: BTreeMap<Pair, u64>,
 }
 
-/// What looks at one kind of keys.
+/// Checks one kind of keys.
 type Part = fn(&mut Walk<'_>) -> Result<(), Error>;
 
 pub(crate) fn check(inner: &Inner) -> Result<Check, Error> {
-    // Nothing is committed, sealed or dropped between the families: what belongs together is compared.
+    // Nothing may be committed, sealed or dropped between families, because they are compared with each other.
     let _keeper = inner.keeper.lock();
     let _alone = inner.writer.lock();
     let expiry = inner.expiry.read().clone();
@@ -118,7 +117,7 @@ pub(crate) fn check(inner: &Inner) -> Result<Check, Error> {
     for part in parts {
         match part(&mut walk) {
             Ok(()) => {}
-            // What cannot be read has been told of above; the other parts still say what is wrong with them.
+            // Unreadable values were reported above; the other parts can still report their own faults.
             Err(Error::Database(error)) => walk.check.fault(format!("{path}: {error}")),
             Err(error) => return Err(error),
         }
@@ -154,7 +153,7 @@ impl Walk<'_> {
         })
     }
 
-    /// Whether a batch with this start was taken, or may have been, as far as markers say.
+    /// Whether a batch with this start was stored, or may have been, according to the markers.
     fn has_marker(&self, identity: &Identity, start_s: u64) -> bool {
         let of_epoch = (identity.server_id, identity.epoch);
         match self.markers.get(&of_epoch) {
@@ -166,7 +165,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Every block can be read and has its marker.
+    /// Checks that every block can be read and has its marker.
     fn blocks(&mut self) -> Result<(), Error> {
         let inner = self.inner;
         inner.database.visit(key::OPEN, &[], |key, value| {
@@ -228,7 +227,7 @@ impl Walk<'_> {
         *sum = sum.saturating_add(hits);
     }
 
-    /// Every sealed value can be read; the coarse ones say what the finest says.
+    /// Checks that every sealed value can be read, and that the coarse ones agree with the finest.
     fn sealed(&mut self) -> Result<(), Error> {
         let inner = self.inner;
         let mut decoder = Decoder::new().map_err(Error::Compression)?;
@@ -278,7 +277,7 @@ impl Walk<'_> {
         }
         let finest = horizon.finest(hour);
         if level != finest {
-            // Compared when the finest was there; it must have been.
+            // Already compared with the finest; only check that the finest exists.
             let there = self.inner.database.get(key::SEALED, &key::sealed(finest, hour, server_id, group));
             if !matches!(there, Ok(Some(_))) {
                 self.check.fault(format!("{level:?} of hour {hour}, server {server_id}, group {group} has no {finest:?}"));
@@ -299,7 +298,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Metrics have their markers, and roll-ups that say the same.
+    /// Checks that metrics have their markers, and that their roll-ups agree.
     fn system(&mut self) -> Result<(), Error> {
         let found = metrics::check(self.inner, &self.expiry, &|identity, start_s| self.has_marker(identity, start_s))?;
         self.check.blocks += found.blocks;
@@ -308,7 +307,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Totals are the sums of all points, and can be read from the disk.
+    /// Checks that totals are the sums of all points, and can be read from disk.
     fn totals(&mut self) -> Result<(), Error> {
         let mut totals: BTreeMap<(ServerId, u16, RecordId), (u64, u64)> = BTreeMap::new();
         self.inner.totals.read().visit(None, &mut |total| {
@@ -342,7 +341,7 @@ impl Walk<'_> {
         })
     }
 
-    /// Every committed batch has one report, and the reports' hits are those of their blocks and hours.
+    /// Checks that every committed batch has one report, and that the reports' hits match their blocks and hours.
     fn reports(&mut self) -> Result<(), Error> {
         let mut reported: BTreeMap<Pair, u64> = BTreeMap::new();
         self.inner.database.visit(key::REPORTS, &[], |key, value| {

@@ -1,4 +1,4 @@
-//! What the points that are kept say of totals.
+//! What the remaining points tell about totals.
 
 use crate::database::key;
 use crate::dns::block::{Row, Sections};
@@ -15,16 +15,16 @@ use zonepulse_model::{RecordId, ServerId};
 
 const HOUR_MS: u64 = 3_600_000;
 
-/// Number of a kind, record.
+/// Number of a kind, and record.
 pub(super) type Of = (u16, RecordId);
 
-/// What points say of one total.
+/// What the points tell about one total.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Kept {
     pub hits: u64,
-    /// The interval of the earliest point, Unix milliseconds: the first access lies in it.
+    /// The interval of the earliest point, Unix milliseconds: the first access is within it.
     pub first_ms: Range<u64>,
-    /// The latest access, as precisely as points keep it.
+    /// The latest access, with the precision of points.
     pub last_ms: RangeInclusive<u64>,
 }
 
@@ -39,25 +39,25 @@ impl Kept {
     }
 }
 
-/// What was found of a server.
+/// What was found for a server.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub kept: BTreeMap<Of, Kept>,
-    /// Hits of points in hours that are to go.
+    /// Hits of points in hours to be dropped.
     pub dropped: BTreeMap<Of, u64>,
-    /// Those of DNS that have open blocks, and of those the ones that are to go.
+    /// Hours to be dropped that have open DNS blocks.
     pub open_hours: BTreeSet<u32>,
-    /// Hours that are to go and have sealed points of DNS, by level.
+    /// Hours to be dropped that have sealed DNS points, by level.
     pub sealed_hours: BTreeSet<(Level, u32)>,
 }
 
-/// Reads all that is kept of a server's points, of these records or of all.
+/// Reads all remaining points of a server, for some records or for all.
 pub(super) struct Walk<'a> {
     pub inner: &'a Inner,
     pub server_id: ServerId,
     pub horizon: Horizon,
     pub records: Option<&'a BTreeSet<RecordId>>,
-    /// Whether an hour is to go.
+    /// Whether an hour is to be dropped.
     pub goes: &'a dyn Fn(u32) -> bool,
     pub found: Found,
 }
@@ -136,7 +136,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Hits and last accesses are read from the coarsest roll-ups, first ones from the finest points that are there.
+    /// Reads hits and last accesses from the coarsest roll-ups, first accesses from the finest points available.
     fn roll_ups(&mut self, decoder: &mut Decoder) -> Result<(), Error> {
         self.hours(Level::H1, |walk, hour| {
             walk.note(Level::H1, hour);
@@ -161,7 +161,7 @@ impl Walk<'_> {
         })
     }
 
-    /// The first slot of each kind and record of a group, by its low byte, as finely as it is kept.
+    /// The first slot of each kind and record of a group, by its low byte, as precisely as it is kept.
     fn firsts(&self, decoder: &mut Decoder, hour: u32, group: u32) -> Result<BTreeMap<(u16, u8), Range<u64>>, Malformed> {
         let finest = self.horizon.finest(hour);
         let value = self.inner.database.get(key::SEALED, &key::sealed(finest, hour, self.server_id, group));
@@ -178,7 +178,7 @@ impl Walk<'_> {
         Ok(firsts)
     }
 
-    /// Raw points of hours whose roll-ups are gone.
+    /// Reads raw points of hours whose roll-ups are gone.
     fn raw(&mut self, decoder: &mut Decoder) -> Result<(), Error> {
         let rolled_up_from = self.horizon.aggregate_hour;
         self.hours(Level::Raw, |walk, hour| {
@@ -202,7 +202,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The hours in which there are sealed points of a level.
+    /// Visits the hours that have sealed points of a level.
     fn hours(&mut self, level: Level, mut each: impl FnMut(&mut Self, u32) -> Result<(), Error>) -> Result<(), Error> {
         for hour in sealed::hours(&self.inner.database, &DNS, level, self.server_id)? {
             each(self, hour)?;
@@ -210,7 +210,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The sealed values of an hour, by their groups.
+    /// Visits the sealed values of an hour, by group.
     fn values(
         &mut self,
         level: Level,

@@ -1,21 +1,23 @@
-//! Totals made anew of the points that are kept, and points with impossible times taken out.
+//! Rebuilding totals from the remaining points, and removing points with impossible times.
 //!
-//! A batch with a false time leaves three things behind: its points, which expire or lie in the future, and, for ever, a
-//! first or a last access of each of its records. What a rebuild makes of a total:
+//! A batch with a wrong time leaves three things behind: its points, which expire or lie in the future, and,
+//! permanently, a first or last access for each of its records. A rebuild changes totals as follows:
 //!
-//! * **Hits** stay, because they were counted. They are the sum of the points where nothing has expired yet; else what
-//!   they were, without those of points that go.
-//! * **A last access** is that of the latest point. The total's own is kept where it is the same one, more exactly.
-//! * **A first access** is the start of the earliest point's interval, which is all that points keep of it. The total's own
-//!   is kept where it lies in that interval, or in time of which the points have expired and that is believed.
-//! * Where all points of a record have expired and a time is not believed, the last access is put at the end of what has
-//!   expired, which it cannot have been after, and the first one, if that is not believed either, there too.
+//! * **Hits** stay, because they were counted. They are the sum of the points if nothing has expired yet; otherwise
+//!   their previous value, minus the hits of dropped points.
+//! * **The last access** is that of the latest point. The previous value is kept if it agrees, because it is more
+//!   precise.
+//! * **The first access** is the start of the earliest point's interval, since points do not store it more precisely.
+//!   The previous value is kept if it lies within that interval, or in a believed time whose points have expired.
+//! * If all points of a record have expired and a time is not believed, the last access is set to the end of the
+//!   expired time, which it cannot be later than, and so is the first access if it is not believed either.
 //!
-//! Points go by whole hours of a server, with their reports, roll-ups and metrics of the same hours, because what is wrong is the clock
-//! that a batch was made by. Their markers stay: a copy of such a batch is a copy. How many reports went is
-//! written down, since every batch has one otherwise, and `check` counts them.
+//! Points are dropped by whole hours of a server, along with the reports, roll-ups and metrics of those hours,
+//! because the fault lies in the clock that a batch was timed by. Their markers stay, so that a copy of such a batch
+//! is still recognised as a duplicate. The number of dropped reports is stored, because every batch otherwise has
+//! one, and `check` counts them.
 //!
-//! All of it is one write for a server, with its entry in the audit log.
+//! For each server, all of this is a single write, including its entry in the audit log.
 
 mod kept;
 
@@ -34,56 +36,56 @@ use std::time::Instant;
 use zonepulse_dns::MessageKind;
 use zonepulse_model::{IdSet, RecordId, ServerId};
 
-/// What is to be rebuilt.
+/// What to rebuild.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rebuild {
-    /// Of this server.
+    /// The server.
     pub server_id: ServerId,
-    /// The totals of these records, or of all. Points go only for all of them.
+    /// The records whose totals to rebuild, or all. Points are dropped only if it is all.
     pub records: Option<IdSet<RecordId>>,
-    /// Points of hours that end by this time go, Unix seconds.
+    /// Drop points of hours that end by this time, Unix seconds.
     pub drop_before_s: Option<u64>,
-    /// Points of hours that begin at this time or later go, Unix seconds.
+    /// Drop points of hours that begin at this time or later, Unix seconds.
     pub drop_from_s: Option<u64>,
-    /// First and last accesses outside of this range are believed only where there are points of them, Unix milliseconds.
+    /// First and last accesses outside this range are believed only if there are points for them, Unix milliseconds.
     pub believed_ms: Range<u64>,
-    /// Whether nothing is written.
+    /// Plan only, without writing anything.
     pub dry_run: bool,
 }
 
 /// What a rebuild changed, or would change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// How many totals were looked at.
+    /// Totals examined.
     pub totals: u64,
-    /// How many of them are others now.
+    /// Totals changed.
     pub changed: u64,
-    /// How many are gone: all their points went.
+    /// Totals removed because all their points were dropped.
     pub removed: u64,
-    /// Totals that still have points outside of the time that is believed.
+    /// Totals that still have points outside the believed time.
     pub unbelieved: u64,
-    /// Batches of DNS whose points and reports went.
+    /// DNS batches whose points and reports were dropped.
     pub dropped_batches: u64,
     /// Hits of those points.
     pub dropped_hits: u64,
-    /// Hours of metrics that went, of the finest level that was there.
+    /// Hours of metrics dropped, of the finest level available.
     pub dropped_metric_hours: u64,
-    /// The totals that are others, as they were and as they are, at most [`Rebuilt::MAX_TOLD`].
+    /// The changed totals, before and after, at most [`Rebuilt::MAX_TOLD`].
     pub changes: Vec<(Option<Total>, Option<Total>)>,
 }
 
 impl Rebuilt {
-    /// No more changes than these are told one by one.
+    /// Maximum number of changes listed individually.
     pub const MAX_TOLD: usize = 1000;
 
-    /// Whether anything is to be written.
+    /// Whether there is nothing to write.
     pub fn is_nothing(&self) -> bool {
         (self.changed, self.removed, self.dropped_batches, self.dropped_metric_hours) == (0, 0, 0, 0)
     }
 }
 
 impl Rebuild {
-    /// Whether points of an hour go.
+    /// Whether points of an hour are dropped.
     fn drops(&self, hour: u32) -> bool {
         let start_s = u64::from(hour) * 3600;
         self.drop_before_s.is_some_and(|time_s| start_s + 3600 <= time_s)
@@ -103,7 +105,7 @@ impl Rebuild {
     }
 }
 
-/// A rebuild that is worked out and not written yet.
+/// A rebuild that has been planned but not yet written.
 pub(crate) struct Plan {
     pub(crate) rebuilt: Rebuilt,
     server_id: ServerId,
@@ -114,7 +116,7 @@ pub(crate) struct Plan {
     open_metric_hours: BTreeSet<u32>,
 }
 
-/// Works out what a rebuild changes. Who calls this keeps upkeep, sweeping and writers out.
+/// Plans a rebuild. The caller must keep upkeep, sweeping and writers out.
 pub(crate) fn plan(inner: &Inner, rebuild: &Rebuild) -> Result<Plan, Error> {
     let server_id = rebuild.server_id;
     let horizon = inner.expiry.read().horizon(server_id);
@@ -200,7 +202,7 @@ impl Plan {
         }
     }
 
-    /// Reports of DNS of hours that go. Those of metrics stay: they cover no time, and say what was given up.
+    /// Drops DNS reports of dropped hours. Reports of metrics stay: they cover no time and report evictions.
     fn reports(&mut self, inner: &Inner, goes: &dyn Fn(u32) -> bool) -> Result<(), Error> {
         let server_id = self.server_id;
         inner.database.visit(key::REPORTS, &key::report_prefix(server_id, 0), |found, value| {
@@ -230,7 +232,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Writes it, with what is in a batch already. The journal must be empty: it names blocks that go.
+    /// Writes the plan, along with the contents of `batch`. The journal must be empty: it lists blocks that are
+    /// dropped.
     pub(crate) fn apply(self, inner: &Inner, writer: &Writer, mut batch: WriteBatch, now: Instant) -> Result<Rebuilt, Error> {
         let Plan { rebuilt, server_id, groups, found, reports, metric_hours, open_metric_hours } = self;
         let (database, as_of) = (&inner.database, writer.last_commit());
@@ -260,7 +263,7 @@ impl Plan {
             batch.put(key::dropped(server_id), before.saturating_add(reports.len() as u64).to_be_bytes());
         }
         {
-            // Readers look at open and sealed points before or after this, not between.
+            // Readers see open and sealed points from before or after this, never a mix.
             let _moving = inner.expiry.write();
             database.write(batch, true)?;
             inner.kept.lock().forget();
@@ -277,7 +280,7 @@ impl Plan {
     }
 }
 
-/// Takes over the totals that are on disk now, and what the server has of the room for them.
+/// Applies the totals that are now on disk, and updates the server's share of them.
 fn replace(inner: &Inner, groups: BTreeMap<GroupKey, Group>, as_of: u64, now: Instant) {
     let mut totals = inner.totals.write();
     let (mut less, mut more) = (Counts::new(), Counts::new());
@@ -295,7 +298,7 @@ fn replace(inner: &Inner, groups: BTreeMap<GroupKey, Group>, as_of: u64, now: In
     }
 }
 
-/// Reports of all servers that were removed because of their times.
+/// The number of reports of all servers that were dropped because of their times.
 pub(crate) fn dropped_reports(inner: &Inner) -> Result<u64, Error> {
     let mut sum = 0u64;
     inner.database.visit("default", key::DROPPED, |found, value| {
@@ -314,7 +317,7 @@ fn read_dropped(inner: &Inner, server_id: ServerId) -> Result<u64, Error> {
     value.map_or(Ok(0), |value| key::u64_at(&value, 0).ok_or_else(|| Error::damaged("dropped reports", &place)))
 }
 
-/// Makes everything that is only in memory durable: what is planned next refers to it.
+/// Makes everything that is only in memory durable, because the plan refers to it.
 pub(crate) fn prepare(inner: &Inner, writer: &mut Writer) -> Result<(), Error> {
     write_totals(inner, writer)
 }
@@ -323,18 +326,18 @@ pub(crate) fn prepare(inner: &Inner, writer: &mut Writer) -> Result<(), Error> {
 #[derive(Debug, Clone)]
 struct Times {
     believed_ms: Range<u64>,
-    /// Points before this time have expired; 0 where all are there.
+    /// Points before this time have expired; 0 if none have.
     gone_until_ms: u64,
 }
 
 impl Times {
-    /// Whether a time may be right although there is no point of it.
+    /// Whether a time may be right although no point supports it.
     fn may_have_expired(&self, time_ms: u64) -> bool {
         time_ms < self.gone_until_ms && self.believed_ms.contains(&time_ms)
     }
 }
 
-/// What a total is, of what it was and of its points; none where nothing is left of it.
+/// Rebuilds a total from its previous value and its points; `None` if nothing is left of it.
 fn rebuilt(before: Option<Entry>, kept: Option<&Kept>, dropped_hits: u64, times: &Times) -> Option<Entry> {
     let kept_hits = kept.map_or(0, |kept| kept.hits);
     let hits = match before {

@@ -1,4 +1,4 @@
-//! Texts that may be absent, and are stored as empty ones: for `#[serde(with)]`.
+//! Optional strings, with `None` stored as an empty string: for `#[serde(with)]`.
 
 use serde::{Deserialize, Deserializer, Serializer};
 

@@ -1,8 +1,8 @@
-//! Who changed what, when and from where.
+//! The audit log: who changed what, when and from where.
 //!
-//! An entry is part of the write that it tells of, so there is no change
-//! without its entry. It has what differs, before and after; of a secret it says
-//! only that it is another one. The newest [`KEPT`] entries are kept.
+//! An entry is part of the write that it describes, so there is no change without an entry. It contains the fields
+//! that differ, before and after; of a secret it only records that it changed. Only the newest [`KEPT`] entries are
+//! kept.
 
 use super::{Change, Registry};
 use crate::Error;
@@ -11,26 +11,26 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 const AUDIT: &[u8] = b"audit/";
-/// So many entries are kept; the oldest go.
+/// Maximum number of entries; the oldest are removed.
 const KEPT: u64 = if cfg!(test) { 20 } else { 10_000 };
-/// What is never written down, by the names of its fields.
+/// Names of fields whose values are never logged.
 const SECRETS: [&str; 5] = ["token_hash", "password_hash", "hash", "token", "rabbitmq_password"];
 
-/// Who changes something.
+/// The author of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
-    /// A user, a server, or whoever else it is, in words.
+    /// A user, a server or anything else, as text.
     pub who: String,
-    /// The address, or the place, in words.
+    /// The address or location, as text.
     pub from: String,
     /// When, Unix milliseconds.
     pub now_ms: u64,
 }
 
-/// A change that somebody made.
+/// A change recorded in the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
-    /// Its number; rises by one.
+    /// Sequential number.
     pub id: u64,
     /// When, Unix milliseconds.
     pub time_ms: u64,
@@ -38,18 +38,18 @@ pub struct AuditEntry {
     pub who: String,
     /// From where.
     pub from: String,
-    /// What was done, such as `server.change`.
+    /// The action, such as `server.change`.
     pub action: String,
-    /// To what, in words.
+    /// The object of the action, as text.
     pub what: String,
-    /// What differs, as it was; null when there was nothing.
+    /// The fields that differ, before the change; null if there was nothing.
     pub before: Value,
-    /// What differs, as it is now; null when there is nothing.
+    /// The fields that differ, after the change; null if there is nothing.
     pub after: Value,
 }
 
 impl Registry<'_> {
-    /// Entries of the audit log, the newest first, after `offset` of them; and how many there are.
+    /// Entries of the audit log, newest first, skipping the first `offset`; and the total number of entries.
     pub fn audit(&self, offset: u64, limit: usize) -> Result<(Vec<AuditEntry>, u64), Error> {
         let (first, next) = self.audit_range()?;
         let total = next - first;
@@ -67,7 +67,7 @@ impl Registry<'_> {
         Ok((found, total))
     }
 
-    /// The number of the oldest entry, and the one that the next will have.
+    /// The number of the oldest entry, and the number of the next one to be added.
     fn audit_range(&self) -> Result<(u64, u64), Error> {
         let mut iterator = self.inner.database.iterator("default");
         iterator.seek(AUDIT);
@@ -81,7 +81,7 @@ impl Registry<'_> {
 }
 
 impl Change<'_> {
-    /// Tells of a change, in the write that makes it.
+    /// Logs a change, in the write that makes it.
     pub(super) fn audit(
         &mut self,
         action: &str,
@@ -103,7 +103,7 @@ impl Change<'_> {
     }
 }
 
-/// What differs of two values, with a word in place of a secret.
+/// The fields in which two values differ, with secrets redacted.
 fn differences(before: Value, after: Value) -> (Value, Value) {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {

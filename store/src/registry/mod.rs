@@ -1,9 +1,8 @@
-//! Servers, users, settings, and who changed them: few, small, and read by
-//! people, so they are JSON.
+//! Servers, users, settings, and who changed them. They are few and small, and people read them, so they are stored
+//! as JSON.
 //!
-//! Whoever changes something says who they are ([`Registry::by`]); what was
-//! there before and after is then written to the audit log in the same write.
-//! Whoever keeps a copy of what is here looks at [`Registry::generation`].
+//! Callers that make changes identify themselves ([`Registry::by`]); the state before and after is then written to
+//! the audit log in the same write. Callers that cache registry data check [`Registry::generation`].
 
 mod absent;
 mod audit;
@@ -36,12 +35,12 @@ pub(crate) use server::{removed, server_ids, server_key};
 
 const SETTINGS: &[u8] = b"settings";
 
-/// What is set for all servers.
+/// Global settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalSettings {
-    /// Rises with every change of any setting, global or of a server.
+    /// Incremented by every change of any setting, global or of a server.
     pub version: u64,
-    /// What is set.
+    /// The settings.
     pub settings: SettingsOverride,
 }
 
@@ -49,7 +48,7 @@ pub struct GlobalSettings {
 pub struct Registry<'a> {
     inner: &'a Inner,
     actor: Option<Actor>,
-    /// Secrets that were entered; none have to be where it is `None`.
+    /// Secrets that were entered; `None` if none have to be.
     entered: Option<Entered>,
 }
 
@@ -58,25 +57,25 @@ impl<'a> Registry<'a> {
         Registry { inner, actor: None, entered: Some(Entered::default()) }
     }
 
-    /// The same, with everything that is changed written to the audit log as this one's work.
+    /// The same registry, with all changes logged in the audit log under this actor.
     pub fn by(self, actor: Actor) -> Self {
         Registry { actor: Some(actor), ..self }
     }
 
-    /// Rises with every change: what was read at another generation may be out of date.
+    /// Incremented by every change: data read at an earlier generation may be out of date.
     pub fn generation(&self) -> u64 {
         self.inner.generation.load(Ordering::Acquire)
     }
 
-    /// What is set for all servers.
+    /// The global settings.
     pub fn global(&self) -> Result<GlobalSettings, Error> {
         global(&self.inner.database)
     }
 
-    /// Changes what is set for all servers. Retention holds from the next question on.
+    /// Changes the global settings. Retention applies from the next query on.
     ///
-    /// Refused when the result, or what it makes of a server, cannot hold, or when a secret would be sent
-    /// elsewhere and was not entered again ([`Registry::entering`]); `change` may refuse, too.
+    /// Refused if the result is invalid, globally or for any server, or if a secret would be sent elsewhere without
+    /// having been entered again ([`Registry::entering`]); `change` may refuse as well.
     pub fn change_global<E: From<Error>>(
         &self,
         change: impl FnOnce(&mut SettingsOverride) -> Result<(), E>,
@@ -107,13 +106,13 @@ impl<'a> Registry<'a> {
         Ok(after)
     }
 
-    /// What holds for a server; for one that there is not, what holds for all.
+    /// The effective settings of a server; the global ones if there is no such server.
     pub fn effective_settings(&self, server_id: ServerId) -> Result<Settings, Error> {
         let global = self.global()?;
         Ok(self.effective(&global.settings, self.server(server_id)?.as_ref()))
     }
 
-    /// What holds where a server has nothing of its own.
+    /// The effective settings where a server has no overrides.
     pub fn global_settings(&self) -> Result<Settings, Error> {
         Ok(self.effective(&self.global()?.settings, None))
     }
@@ -123,12 +122,12 @@ impl<'a> Registry<'a> {
         Settings::effective(self.inner.retention.defaults(), &layers)
     }
 
-    /// Begins a change: nobody else changes anything, or commits a batch, until it is dropped.
+    /// Begins a change: all other changes and commits wait until it is dropped.
     fn change(&self) -> Change<'_> {
         Change { registry: self, alone: self.inner.writer.lock(), batch: WriteBatch::default() }
     }
 
-    /// Retention as it is set now, from the next question on.
+    /// Reloads the retention settings; they apply from the next query on.
     fn refresh_expiry(&self) -> Result<(), Error> {
         let settings = retentions(&self.inner.database, self.inner.retention)?;
         let mut expiry = self.inner.expiry.write();
@@ -154,7 +153,7 @@ impl<'a> Registry<'a> {
 /// One atomic, fsynced change of the registry.
 struct Change<'a> {
     registry: &'a Registry<'a>,
-    /// Held while something is looked up and written depending on it.
+    /// Held from the first lookup until the write that depends on it.
     alone: MutexGuard<'a, Writer>,
     batch: WriteBatch,
 }
@@ -166,7 +165,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// A setting has changed.
+    /// Raises the version because a setting has changed.
     fn raise_version(&mut self) -> Result<(), Error> {
         let mut global = self.registry.global()?;
         global.version += 1;
@@ -181,7 +180,7 @@ impl Change<'_> {
     }
 }
 
-/// The settings of all servers, and their horizons.
+/// The retention settings and horizons of all servers.
 pub(crate) fn expiry(database: &Database, default: Retention) -> Result<Expiry, Error> {
     let mut expiry = retentions(database, default)?;
     all(database, key::HORIZON, |key, value| {
@@ -194,7 +193,7 @@ pub(crate) fn expiry(database: &Database, default: Retention) -> Result<Expiry, 
     Ok(expiry)
 }
 
-/// How long points are kept, of all servers and of those that have a setting of their own.
+/// The retention of all servers: the global one, and those of servers with a setting of their own.
 fn retentions(database: &Database, default: Retention) -> Result<Expiry, Error> {
     let global = global(database)?.settings;
     let retention = |layers: &[&SettingsOverride]| Retention::from(&Settings::effective(default.defaults(), layers));
@@ -216,7 +215,7 @@ fn global(database: &Database) -> Result<GlobalSettings, Error> {
     found.map_or_else(|| Ok(GlobalSettings::default()), |value| parse(SETTINGS, &value))
 }
 
-/// Visits the keys of the default family that begin so.
+/// Visits all keys of the default family with this prefix.
 fn all(database: &Database, prefix: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>) -> Result<(), Error> {
     database.visit("default", prefix, |key, value| {
         let ours = key.starts_with(prefix);

@@ -1,13 +1,13 @@
-//! Names that people give: what they may consist of, and which of them look the same.
+//! Names given by people: which characters they may contain, and which names look alike.
 
 use crate::Error;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use std::ops::RangeInclusive;
 
-/// The longest name, bytes: short enough for a line.
+/// Maximum length of a name, bytes: short enough for one line.
 const LONGEST_NAME: usize = 128;
 
-/// Characters that leave no mark, or change how others are shown: Unicode's `Default_Ignorable_Code_Point`, the
+/// Characters that are invisible or change how others are displayed: Unicode's `Default_Ignorable_Code_Point`, the
 /// annotations of U+FFF9, and the blank Braille pattern.
 const INVISIBLE: &[RangeInclusive<char>] = &[
     '\u{ad}'..='\u{ad}',
@@ -30,7 +30,7 @@ const INVISIBLE: &[RangeInclusive<char>] = &[
     '\u{e0000}'..='\u{e0fff}',
 ];
 
-/// What a name has to be.
+/// Checks that a name is valid.
 pub(super) fn check_name(field: &str, name: &str) -> Result<(), Error> {
     if name.is_empty() || name.trim() != name || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
         return Err(Error::bad_setting(field, "it has 1 to 128 bytes, no control characters and no space at its ends"));
@@ -42,7 +42,7 @@ pub(super) fn check_name(field: &str, name: &str) -> Result<(), Error> {
     }
 }
 
-/// Refuses a name that looks like one of the others.
+/// Rejects a name that looks like one of the others.
 pub(super) fn check_unlike<'a>(name: &str, others: impl Iterator<Item = &'a str>) -> Result<(), Error> {
     let look = look(name);
     for other in others {
@@ -56,17 +56,17 @@ pub(super) fn check_unlike<'a>(name: &str, others: impl Iterator<Item = &'a str>
     Ok(())
 }
 
-/// Whether two names look the same: no two users, and no two servers, may have such names.
+/// Whether two names look alike: no two users, and no two servers, may have such names.
 pub fn are_alike(one: &str, other: &str) -> bool {
     look(one) == look(other)
 }
 
-/// What two names have in common that differ in case, in how their characters are composed or how wide they are, in what
-/// is invisible, or in the number of spaces.
+/// Maps names that look alike to the same string: ignores case, composition and width of characters, invisible
+/// characters, and the number of spaces.
 fn look(name: &str) -> String {
     let normalizer = ComposingNormalizerBorrowed::new_nfkc();
     let seen: String = normalizer.normalize(name).chars().filter(|c| !is_invisible(*c)).collect();
-    // Upper case first: some letters have two lower cases.
+    // Upper case first: some letters have two lower-case forms.
     let folded = seen.to_uppercase().to_lowercase();
     normalizer.normalize(&folded).split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,8 +1,7 @@
-//! Removing everything that only one server has.
+//! Removing all data that belongs to a single server.
 //!
-//! One write takes all of it: points, roll-ups, totals, reports, markers, and
-//! the server itself. What other servers have stays, byte for byte. Records that
-//! then nobody has are swept by upkeep.
+//! Everything is removed in one write: points, roll-ups, totals, reports, markers, and the server itself. Other
+//! servers' data stays unchanged, byte for byte. Upkeep sweeps the records that no server has any more.
 
 use crate::database::key;
 use crate::engine;
@@ -16,10 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use zonepulse_model::ServerId;
 
-/// Adds to a batch, which removes the server itself, the removal of all that it has, and writes it. Who
-/// calls this keeps upkeep out, and has taken care that nothing more comes.
+/// Adds the removal of all of a server's data to a batch that removes the server itself, and writes the batch. The
+/// caller must keep upkeep out and ensure that no more data arrives.
 pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, server_id: ServerId) -> Result<(), Error> {
-    // The journal names blocks; without it, nobody misses them.
+    // The journal lists blocks; without the journal, removed blocks are not missed.
     write_totals(inner, writer)?;
     let database = &inner.database;
     for engine in engine::ALL {
@@ -37,7 +36,7 @@ pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, s
     }
     for family in [key::TOTALS, key::MARKERS, key::REPORTS] {
         let from = server_id.to_be_bytes().to_vec();
-        // Past the last number there are longer keys than any of these.
+        // All keys under the largest number are shorter than this.
         let until = server_id.next().map_or_else(|| vec![u8::MAX; 64], |next| next.to_be_bytes().to_vec());
         batch.delete_range_cf(database.family(family), from, until);
     }

@@ -1,4 +1,4 @@
-//! Rebuilding totals, with the entry in the audit log in the same write.
+//! Rebuilding totals, with an entry in the audit log in the same write.
 
 use super::{Change, Registry, server};
 use crate::Error;
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use std::time::Instant;
 
 impl Registry<'_> {
-    /// Makes a server's totals anew of the points that are kept, and removes points with impossible times where that is
-    /// asked for. All or nothing; what was acknowledged stays acknowledged.
+    /// Rebuilds a server's totals from the points that are kept, and removes points with impossible times if
+    /// requested. All or nothing; acknowledged batches stay acknowledged.
     ///
-    /// Blocks the thread, and keeps out whoever writes, for as long as it takes to read all points of the server.
+    /// Blocks the thread, and all writers, until all points of the server have been read.
     pub fn rebuild_totals(&self, request: &Rebuild) -> Result<Rebuilt, Error> {
         request.check()?;
         let inner = self.inner;
@@ -28,7 +28,7 @@ impl Registry<'_> {
         work.audit("server.rebuild", &server::title(&server), &Value::Null, &told(request, &plan.rebuilt))?;
         let Change { alone: writer, batch, .. } = work;
         let rebuilt = plan.apply(inner, &writer, batch, Instant::now())?;
-        // Records of which nothing is left may be swept.
+        // Records without any points or totals can now be swept.
         keeper.look_again();
         Ok(rebuilt)
     }

@@ -1,16 +1,16 @@
-//! Secrets go where they were entered for, and nowhere else.
+//! Secrets are sent only to the addresses they were entered for.
 //!
-//! The broker's password and the tokens for pulling are sent to addresses that are settings, too. Whoever could
-//! change such an address alone would be sent the secret. So a change that moves a secret needs the secret
-//! again ([`Registry::entering`]), or takes it away. It is looked at what holds before and after, for all servers
-//! and for each: an address of one server and a password of all make a pair, too, and the password of all is for
-//! the broker of all only ([`Settings::effective`]).
+//! The broker's password and the tokens for pulling are sent to addresses that are settings, too. Anyone who could
+//! change just the address would receive the secret. So a change that redirects a secret must enter it again
+//! ([`Registry::entering`]) or remove it. The check compares the effective settings before and after, both globally
+//! and for each server: a server's own address and the global password form a pair, too, and the global password is
+//! for the global broker only ([`Settings::effective`]).
 
 use super::{Registry, Server};
 use crate::{Error, GlobalSettings};
 use zonepulse_model::{Settings, SettingsOverride};
 
-/// Secrets that were entered with a change, whether they are other ones than before or not.
+/// Secrets that were entered with a change, whether or not they differ from the previous ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Entered {
     /// `rabbitmq_password`.
@@ -20,17 +20,18 @@ pub struct Entered {
 }
 
 impl Registry<'_> {
-    /// The same, with these secrets entered.
+    /// The same registry, with these secrets entered.
     pub fn entering(self, entered: Entered) -> Self {
         Registry { entered: Some(entered), ..self }
     }
 
-    /// The same for whoever owns the store's files, in which all secrets can be read: nothing has to be entered again.
+    /// The same registry for the owner of the store's files, who can read all secrets in them: none has to be entered
+    /// again.
     pub fn as_owner(self) -> Self {
         Registry { entered: None, ..self }
     }
 
-    /// Refuses a change of what is set for all that would send a secret elsewhere.
+    /// Rejects a change of global settings that would send a secret elsewhere.
     pub(super) fn keep_global_secrets(&self, before: &GlobalSettings, after: &GlobalSettings) -> Result<(), Error> {
         let Some(entered) = self.entered else { return Ok(()) };
         let (before, after) = (&before.settings, &after.settings);
@@ -57,7 +58,7 @@ impl Registry<'_> {
         Ok(())
     }
 
-    /// Refuses a change of a server, or one that is made, that would send a secret elsewhere.
+    /// Rejects a new or changed server that would send a secret elsewhere.
     pub(super) fn keep_server_secrets(&self, before: Option<&Server>, after: &Server) -> Result<(), Error> {
         let Some(entered) = self.entered else { return Ok(()) };
         let global = self.global()?.settings;
@@ -69,7 +70,7 @@ impl Registry<'_> {
         let inherited = own_before.rabbitmq_password.is_none() && !was.rabbitmq_password.is_empty();
         let refused = match &after.overrides.rabbitmq_password {
             Some(_) => !is_entered(entered, own_before, &after.overrides) && sends_password_elsewhere(&was, &is),
-            // The password of all is not for the broker of this one. Whoever wants none says so.
+            // The global password is not for this server's broker. An empty password opts out explicitly.
             None => inherited && is.rabbitmq_password.is_empty(),
         };
         if refused {
@@ -91,7 +92,7 @@ const PASSWORD_AGAIN: &str = "the password would be sent to another broker, or l
 const TOKEN_AGAIN: &str = "the token would be shown at another address, or less safely: enter it again in the same request (the probe \
      has it in its file pull-token), or null to have another one made (this goes for pull_url and verify_ca)";
 
-/// Whether a layer has a password that was entered with this change.
+/// Whether a set of overrides has a password that was entered with this change.
 fn is_entered(entered: Entered, before: &SettingsOverride, after: &SettingsOverride) -> bool {
     after.rabbitmq_password.is_some() && (entered.rabbitmq_password || before.rabbitmq_password != after.rabbitmq_password)
 }
@@ -100,7 +101,7 @@ fn sends_password_elsewhere(was: &Settings, is: &Settings) -> bool {
     !is.rabbitmq_password.is_empty() && is.moves_password_of(was)
 }
 
-/// Whether a token that was for one address is shown at another one, or to whoever answers there.
+/// Whether a token for one address would be shown at another, or to someone else who answers there.
 fn shows_pull_token(before: &Server, was: &Settings, after: &Server, is: &Settings) -> bool {
     let url = &after.pull.url;
     let unverified = url.starts_with("https://") && was.verify_ca && !is.verify_ca;
@@ -126,7 +127,7 @@ mod tests {
         Entered { rabbitmq_password: true, ..Entered::default() }
     }
 
-    /// Which setting is at fault; empty when it is done.
+    /// The setting at fault; empty on success.
     fn fault<T>(result: Result<T, Error>) -> String {
         match result {
             Ok(_) => String::new(),
@@ -158,7 +159,7 @@ mod tests {
         over.rabbitmq_password = Some("hush".to_owned());
     }
 
-    /// Everything that decides to whom the password is sent.
+    /// Every change that affects where the password is sent.
     const MOVES: [Change; 6] = [
         |over| over.rabbitmq_address = Some("evil.example".to_owned()),
         |over| over.rabbitmq_port = Some(5999),
@@ -229,7 +230,7 @@ mod tests {
     fn an_address_of_one_server_does_not_get_the_password_of_all() {
         for (number, change) in MOVES.into_iter().enumerate() {
             let (_dir, store) = store();
-            // Before there is a password, nothing is wrong with it.
+            // Without a password, nothing is at fault.
             global(&store, Entered::default(), |over| {
                 broker(over);
                 over.rabbitmq_password = None;
@@ -267,7 +268,7 @@ mod tests {
         assert_eq!(server(&store, Entered::default(), |server| server.overrides.rabbitmq_password = Some("own".to_owned())), "");
         let moved = global(&store, password(), |over| over.rabbitmq_address = Some("evil.example".to_owned()));
         assert_eq!(moved, "rabbitmq_password");
-        // Nor does the password of all go where the server's own went.
+        // Nor is the global password sent where the server's own was sent.
         let own_address = |server: &mut Server| {
             server.overrides.rabbitmq_address = Some("own.example".to_owned());
         };

@@ -1,8 +1,7 @@
-//! Servers: made, changed, enrolled, removed.
+//! Servers: creating, changing, enrolling and removing them.
 //!
-//! A server that is removed can do nothing any more. Its points stay until
-//! retention has taken them, and then upkeep removes what is left of it; or all
-//! of it goes at once when that is asked for. Its number is never used again.
+//! A removed server loses all access. Its points stay until retention takes them, and then upkeep purges the rest; on
+//! request, everything is purged at once. Its number is never reused.
 
 use super::names::{check_name, check_unlike};
 use super::{Change, Registry, all};
@@ -18,55 +17,55 @@ use std::sync::atomic::Ordering;
 use zonepulse_model::{Communication, ServerId, Settings, SettingsOverride, host, url};
 
 pub(super) const SERVERS: &[u8] = b"server/";
-/// What was last heard of each server.
+/// The last state heard of each server.
 const SEEN: &[u8] = b"seen/";
-/// The largest number that was ever given to a server.
+/// The largest number ever assigned to a server.
 const LAST_ID: &[u8] = b"last_server_id";
-/// So many servers at most, removed ones included.
+/// Maximum number of servers, including removed ones.
 const MOST_SERVERS: usize = 10_000;
-/// The longest OS, and service, bytes.
+/// Maximum length of an OS or service, bytes.
 const LONGEST_WORD: usize = 255;
-/// The longest notes, bytes.
+/// Maximum length of notes, bytes.
 const LONGEST_NOTES: usize = 4096;
-/// The most services.
+/// Maximum number of services.
 const MOST_SERVICES: usize = 32;
 
-/// A managed server. It prints without its secrets.
+/// A managed server. Its `Debug` output omits secrets.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// Its number; not 0.
     pub id: ServerId,
-    /// Its display name, unique among those that are not removed.
+    /// Its display name, unique among servers that are not removed.
     pub name: String,
-    /// Whether its data is a sample to look at, not a machine's.
+    /// Whether its data is a sample rather than that of a real machine.
     pub sample: bool,
-    /// What its token hashes to, if it has one; the token itself is nowhere.
+    /// The hash of its token, if it has one; the token itself is not stored.
     #[serde(with = "super::absent")]
     pub token_hash: Option<String>,
-    /// When it was made, Unix milliseconds.
+    /// When it was created, Unix milliseconds.
     pub created_ms: u64,
-    /// Its operating system; empty when nobody said.
+    /// Its operating system; empty if unspecified.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub os: String,
-    /// Its FQDN or IP address; empty when nobody said.
+    /// Its FQDN or IP address; empty if unspecified.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub address: String,
-    /// What people want to remember about it.
+    /// Free-form notes.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub notes: String,
-    /// What it is for, such as `dns`.
+    /// Its services, such as `dns`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<String>,
-    /// What is set for this server and not as for all.
+    /// Settings of this server that override the global ones.
     #[serde(default)]
     pub overrides: SettingsOverride,
-    /// The token with which its probe may come for a token of its own.
+    /// The one-time token with which its probe can obtain a token of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enrollment: Option<EnrollmentToken>,
-    /// Where the central collects from, and how it gets in.
+    /// Where the central pulls from, and how it authenticates.
     #[serde(default)]
     pub pull: Pull,
-    /// Whether its probe is given secrets. It is not when somebody who may not know them has made its token.
+    /// Whether its probe receives secrets. It does not if its token was created by someone who may not know them.
     #[serde(default = "trusted")]
     pub trusted: bool,
     /// When it was removed, Unix milliseconds.
@@ -74,30 +73,31 @@ pub struct Server {
     pub removed_ms: Option<u64>,
 }
 
-/// As servers of earlier versions are.
+/// The default for servers written by earlier versions.
 fn trusted() -> bool {
     true
 }
 
-/// Display names by id, of all servers, removed ones too.
+/// Display names by id, of all servers, including removed ones.
 pub type ServerNames = Arc<BTreeMap<ServerId, String>>;
 
-/// A token that is worth one enrolment. It prints without the hash.
+/// A token for a single enrolment. Its `Debug` output omits the hash.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrollmentToken {
-    /// What it hashes to.
+    /// The hash of the token.
     pub hash: String,
-    /// Until when it can be used, Unix milliseconds.
+    /// When it expires, Unix milliseconds.
     pub expires_ms: u64,
 }
 
-/// How the central collects from a probe. It prints without the token.
+/// How the central pulls from a probe. Its `Debug` output omits the token.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pull {
-    /// The probe's address, `http://…` or `https://…`; empty for none.
+    /// The probe's address, `http://…` or `https://…`; empty if none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
-    /// What the central shows there. It is kept as it is, because the central is the one who sends it.
+    /// The token that the central presents to the probe. It is stored in plain text because the central has to send
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::absent")]
     pub token: Option<String>,
 }
@@ -129,12 +129,12 @@ impl fmt::Debug for Pull {
 }
 
 impl Server {
-    /// Whether it was removed: it is there for its history only.
+    /// Whether it was removed: it is kept for its history only.
     pub fn is_removed(&self) -> bool {
         self.removed_ms.is_some()
     }
 
-    /// Refuses what cannot be. Names and addresses were once taken that are not any more: they may stay.
+    /// Rejects invalid fields. Names and addresses that were valid in earlier versions may stay.
     fn check(&self, before: Option<&Server>) -> Result<(), Error> {
         if before.is_none_or(|before| before.name != self.name) {
             check_name("server", &self.name)?;
@@ -168,7 +168,7 @@ impl Server {
     }
 }
 
-/// Refuses what a server and its settings cannot be together.
+/// Rejects a server whose fields conflict with its settings.
 pub(super) fn check_together(server: &Server, settings: &Settings) -> Result<(), Error> {
     settings.check()?;
     if settings.communication == Communication::Pull && server.pull.url.is_empty() {
@@ -178,14 +178,14 @@ pub(super) fn check_together(server: &Server, settings: &Settings) -> Result<(),
 }
 
 impl Registry<'_> {
-    /// All servers, by id; removed ones, of which there is history, too.
+    /// All servers, by id, including removed ones, which still have history.
     pub fn servers(&self) -> Result<Vec<Server>, Error> {
         self.all(SERVERS)
     }
 
-    /// The display names of all servers, by id. Every question asks for them, so they are kept until something changes.
+    /// The display names of all servers, by id. Every query needs them, so they are cached until something changes.
     pub fn server_names(&self) -> Result<ServerNames, Error> {
-        // Before they are read: what changes meanwhile is looked at again.
+        // Read before the names: a change in the meantime causes a reload.
         let generation = self.generation();
         let mut kept = self.inner.server_names.lock();
         if let Some((_, names)) = kept.as_ref().filter(|(of, _)| *of == generation) {
@@ -201,7 +201,7 @@ impl Registry<'_> {
         self.one(&server_key(id))
     }
 
-    /// Makes a server with the next id.
+    /// Creates a server with the next id.
     pub fn add_server(&self, name: &str, sample: bool, token_hash: Option<String>, created_ms: u64) -> Result<Server, Error> {
         self.make_server(name, |server| {
             (server.sample, server.token_hash, server.created_ms) = (sample, token_hash, created_ms);
@@ -209,7 +209,7 @@ impl Registry<'_> {
         })
     }
 
-    /// Makes a server with the next id; `fill` gets it with its id and name.
+    /// Creates a server with the next id; `fill` receives it with its id and name set.
     pub fn make_server<E: From<Error>>(&self, name: &str, fill: impl FnOnce(&mut Server) -> Result<(), E>) -> Result<Server, E> {
         let mut work = self.change();
         let servers = self.servers()?;
@@ -249,7 +249,7 @@ impl Registry<'_> {
         Ok(server)
     }
 
-    /// Writes a server that exists. Its retention holds from the next question on.
+    /// Overwrites an existing server. Its retention applies from the next query on.
     pub fn put_server(&self, server: &Server) -> Result<(), Error> {
         self.change_server(server.id, "server.change", |current| {
             *current = server.clone();
@@ -258,8 +258,8 @@ impl Registry<'_> {
         Ok(())
     }
 
-    /// Changes a server that is not removed; `action` is what the audit log calls it. Refused when a secret would
-    /// be sent elsewhere and was not entered again ([`Registry::entering`]).
+    /// Changes a server that is not removed; `action` is its name in the audit log. Refused if a secret would be sent
+    /// elsewhere without having been entered again ([`Registry::entering`]).
     pub fn change_server<E: From<Error>>(
         &self,
         id: ServerId,
@@ -288,8 +288,8 @@ impl Registry<'_> {
         Ok(after)
     }
 
-    /// Spends an enrolment token, which is gone in the write that `change` is part of: of two that
-    /// come with the same one, one gets in. `None` when it is not this server's, or out of date.
+    /// Spends an enrolment token, which is removed in the same write as `change`: if two probes present the same
+    /// token, only one gets in. `None` if it is not this server's token, or has expired.
     pub fn enroll<E: From<Error>>(
         &self,
         id: ServerId,
@@ -305,8 +305,8 @@ impl Registry<'_> {
         Ok(spent.then_some(server))
     }
 
-    /// Removes a server. It keeps its history, until retention takes it, unless that is to be
-    /// purged: points, totals, reports, markers, all that only this server has.
+    /// Removes a server. Its history stays until retention takes it, unless `purge` is set: then points, totals,
+    /// reports, markers and everything else that only this server has are removed at once.
     pub fn remove_server(&self, id: ServerId, now_ms: u64, purge: bool) -> Result<(), Error> {
         let mut keeper = self.inner.keeper.lock();
         let mut work = self.change();
@@ -329,13 +329,13 @@ impl Registry<'_> {
         } else {
             self.inner.database.write(batch, true)?;
         }
-        // What is on its way in finds this, and is refused.
+        // Batches in flight will see this and be refused.
         writer.forbid(id);
         self.inner.generation.fetch_add(1, Ordering::Release);
         self.refresh_expiry()
     }
 
-    /// Remembers what was last heard of a server. Not synced: it may be lost, and is heard anew.
+    /// Stores the last state heard of a server. Not synced: it may be lost, and will be heard again.
     pub fn put_seen(&self, server_id: ServerId, seen: &Value) -> Result<(), Error> {
         let _alone = self.inner.writer.lock();
         if self.server(server_id)?.is_none_or(|server| server.is_removed()) {
@@ -347,7 +347,7 @@ impl Registry<'_> {
         self.inner.database.write(batch, false)
     }
 
-    /// What was last heard of each server, as it was given.
+    /// The last state heard of each server, as stored.
     pub fn seen(&self) -> Result<Vec<(ServerId, Value)>, Error> {
         let mut found = Vec::new();
         all(&self.inner.database, SEEN, |key, value| {
@@ -358,7 +358,7 @@ impl Registry<'_> {
         Ok(found)
     }
 
-    /// Refuses a server that cannot be beside the others.
+    /// Rejects a server that conflicts with the others.
     fn admit(&self, server: &Server, others: &[Server]) -> Result<(), Error> {
         let before = others.iter().find(|other| other.id == server.id);
         server.check(before)?;
@@ -384,7 +384,7 @@ pub(crate) fn server_ids(database: &Database) -> Result<Vec<ServerId>, Error> {
     Ok(ids)
 }
 
-/// Servers that were removed, and when, Unix milliseconds.
+/// Removed servers, and when they were removed, Unix milliseconds.
 pub(crate) fn removed(database: &Database) -> Result<Vec<(ServerId, u64)>, Error> {
     let mut found = Vec::new();
     all(database, SERVERS, |key, value| {

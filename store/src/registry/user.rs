@@ -1,4 +1,4 @@
-//! Users: who may ask, and change what.
+//! Users and their rights.
 
 use super::Registry;
 use super::names::{check_name, check_unlike};
@@ -8,38 +8,38 @@ use serde_json::Value;
 use std::fmt;
 
 const USERS: &[u8] = b"user/";
-/// So many users at most.
+/// Maximum number of users.
 const MOST_USERS: usize = 1000;
-/// So many tokens of one user at most.
+/// Maximum number of tokens per user.
 const MOST_TOKENS: usize = 32;
 
-/// Somebody who may ask. It prints without hashes.
+/// A user. Its `Debug` output omits hashes.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// The name to log in with, unique.
+    /// Unique login name.
     pub name: String,
-    /// What the password hashes to, in PHC string format.
+    /// The hash of the password, in PHC string format.
     pub password_hash: String,
-    /// Whether everything is allowed.
+    /// Whether the user is an administrator, who has all rights.
     pub administrator: bool,
-    /// When it was made, Unix milliseconds.
+    /// When the user was created, Unix milliseconds.
     pub created_ms: u64,
-    /// What is allowed to whoever is no administrator.
+    /// Rights of a user who is not an administrator.
     #[serde(default)]
     pub rights: Rights,
-    /// What the user's programs come with in place of the password.
+    /// Tokens with which the user's programs authenticate in place of the password.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<UserToken>,
 }
 
-/// What a user may do who is no administrator.
+/// Rights of a user who is not an administrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rights {
-    /// Ask the monitoring API.
+    /// Query the monitoring API.
     pub monitoring: bool,
-    /// Make servers.
+    /// Create servers.
     pub server_create: bool,
-    /// See how servers are set up.
+    /// See how servers are configured.
     pub server_read: bool,
     /// Change servers.
     pub server_update: bool,
@@ -65,33 +65,33 @@ impl fmt::Debug for UserToken {
 }
 
 impl Rights {
-    /// None at all.
+    /// No rights.
     pub const NONE: Rights =
         Rights { monitoring: false, server_create: false, server_read: false, server_update: false, server_delete: false };
-    /// Everything that there is a right for.
+    /// All rights.
     pub const ALL: Rights =
         Rights { monitoring: true, server_create: true, server_read: true, server_update: true, server_delete: true };
 }
 
 impl Default for Rights {
-    /// Reading, which is what every user could do before there were rights.
+    /// Read access, which every user had before there were rights.
     fn default() -> Self {
         Rights { monitoring: true, server_read: true, ..Rights::NONE }
     }
 }
 
-/// A token of a user. It prints without the hash.
+/// A token of a user. Its `Debug` output omits the hash.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserToken {
-    /// Its number among the user's tokens; not used again while a later one is there.
+    /// Its number among the user's tokens; not reused while a later token exists.
     pub id: u32,
     /// What it is for.
     pub name: String,
-    /// What it hashes to.
+    /// The hash of the token.
     pub hash: String,
-    /// When it was made, Unix milliseconds.
+    /// When it was created, Unix milliseconds.
     pub created_ms: u64,
-    /// Until when it can be used, Unix milliseconds.
+    /// When it expires, Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_ms: Option<u64>,
 }
@@ -107,7 +107,7 @@ impl Registry<'_> {
         self.one(&user_key(name))
     }
 
-    /// Makes a user.
+    /// Creates a user.
     pub fn add_user(&self, user: &User) -> Result<(), Error> {
         let mut work = self.change();
         let users = self.users()?;
@@ -121,7 +121,7 @@ impl Registry<'_> {
         work.commit()
     }
 
-    /// Changes a user; `action` is what the audit log calls it. The last administrator stays one.
+    /// Changes a user; `action` is its name in the audit log. The last administrator cannot be demoted.
     pub fn change_user<E: From<Error>>(
         &self,
         name: &str,
@@ -146,7 +146,7 @@ impl Registry<'_> {
         Ok(after)
     }
 
-    /// Removes a user; not the last administrator.
+    /// Removes a user, unless it is the last administrator.
     pub fn remove_user(&self, name: &str) -> Result<(), Error> {
         let mut work = self.change();
         let user = self.user(name)?.ok_or_else(|| Error::Missing("user", name.to_owned()))?;
@@ -164,7 +164,7 @@ impl Registry<'_> {
     }
 }
 
-/// Refuses what cannot be. Names were once taken that are not any more: they may stay.
+/// Rejects invalid fields. Names that were valid in earlier versions may stay.
 fn check(user: &User, before: Option<&User>) -> Result<(), Error> {
     if before.is_none() {
         check_name("user", &user.name)?;

@@ -1,4 +1,4 @@
-//! Reading reports as they are.
+//! Reading full reports.
 
 use super::following;
 use super::report::{Report, SystemReport};
@@ -9,9 +9,9 @@ use zonepulse_codec::Malformed;
 use zonepulse_model::{IdSet, Identity, ServerId};
 
 impl Store {
-    /// The reports on intervals that start in `from_s..until_s`, by server, then start, and with them
-    /// those batches of metrics that tell of something that was given up: the next batch
-    /// tells of it, of whichever kind it is. What has expired at this time, Unix seconds, is not there: reports are kept as long as roll-ups.
+    /// The reports on intervals that start in `from_s..until_s`, by server, then start, including batches of metrics
+    /// that report evictions: an eviction is reported by the next batch of either kind. Reports that have expired at
+    /// `now_s`, Unix seconds, are omitted: reports are kept as long as roll-ups.
     pub fn coverage(
         &self,
         servers: Option<&IdSet<ServerId>>,
@@ -48,7 +48,7 @@ impl Store {
             let Some((found, _)) = iterator.item() else { break };
             let (identity, start_s) = key::parse_report(found).ok_or_else(|| Error::damaged("report", found))?;
             if identity.server_id != server {
-                // Nothing of this server: go on at the next one that is asked for.
+                // This server has no reports: continue at the next one requested.
                 next_server = server.next().and_then(|next| following(servers, next, identity.server_id));
                 continue;
             }

@@ -1,8 +1,8 @@
-//! When probes listened: reports in a short form, hour by hour.
+//! When probes listened: condensed reports, cached by hour.
 //!
-//! Every question about rates or buckets asks when the probes of its servers listened. A day of a server is 1,440 reports, and
-//! almost always they say together that its probe listened all day. So reports that continue one another are told as one,
-//! and hours that are over are kept in memory in that form, until something is reported of them.
+//! Every query about rates or buckets needs to know when the probes of its servers listened. A day of one server is
+//! 1,440 reports, which almost always add up to a probe that listened all day. So consecutive reports are merged into
+//! one, and past hours are cached in that form until a new report for them arrives.
 
 use super::following;
 use super::listened::Listened;
@@ -16,26 +16,27 @@ use zonepulse_codec::Malformed;
 use zonepulse_model::{IdSet, ServerId};
 
 const HOUR_S: u64 = 3600;
-/// What is kept counts one for each hour of a server, and one for each report, or reports in one: about 100 bytes each.
+/// Maximum size of the cache, counting one for each hour of a server and one for each report, merged or not: about
+/// 100 bytes each.
 const MOST_KEPT: usize = if cfg!(test) { 12 } else { 1 << 17 };
 
-/// Hours that are over, of servers, as far as they were asked for.
+/// Cache of past hours that were queried, by server.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    /// By hour and server: the newest are asked for most.
+    /// By hour and server: the newest hours are requested most.
     hours: BTreeMap<(u64, ServerId), Arc<[Listened]>>,
     size: usize,
-    /// Which counter they have.
+    /// The counter that cached entries contain.
     counter: Option<u16>,
-    /// Rises with every change of reports; and what it was after the last change of a server's.
+    /// Incremented by every change of reports; and its value after each server's last change.
     version: u64,
     changed: BTreeMap<ServerId, u64>,
-    /// Before this version nothing that was read may be kept.
+    /// Data read before this version must not be cached.
     forgotten: u64,
 }
 
 impl Kept {
-    /// What version something has that is read from now on.
+    /// The version of data that is read from now on.
     fn version(&mut self, counter: Option<u16>) -> u64 {
         if self.counter != counter {
             self.forget();
@@ -48,7 +49,7 @@ impl Kept {
         self.hours.get(&(hour, server_id)).filter(|_| self.counter == counter).cloned()
     }
 
-    /// Keeps what was read, unless it may be out of date.
+    /// Caches what was read, unless it may be out of date.
     fn put(&mut self, hour: u64, server_id: ServerId, counter: Option<u16>, version: u64, listened: &[Listened]) {
         let changed = self.changed.get(&server_id).copied().unwrap_or(0).max(self.forgotten);
         if self.counter != counter || version < changed {
@@ -69,7 +70,7 @@ impl Kept {
         }
     }
 
-    /// Reports on intervals of these servers, which start at these times, Unix seconds, are on disk.
+    /// Notes that reports for these servers are on disk, on intervals with these starts, Unix seconds.
     pub(crate) fn reported(&mut self, of: &[(ServerId, u64)]) {
         self.version += 1;
         for (server_id, start_s) in of {
@@ -78,7 +79,7 @@ impl Kept {
         }
     }
 
-    /// Reports were removed.
+    /// Notes that reports were removed.
     pub(crate) fn forget(&mut self) {
         self.version += 1;
         self.forgotten = self.version;
@@ -88,19 +89,19 @@ impl Kept {
     }
 }
 
-/// Reading reports of one server after another, and where the iterator stands.
+/// Reads reports server by server; tracks the iterator's position.
 struct Reading<'a> {
     store: &'a Store,
     iterator: DBRawIterator<'a>,
     counter: Option<u16>,
-    /// What was read of one hour.
+    /// Reports read for one hour.
     found: Vec<Listened>,
 }
 
 impl Store {
-    /// When the probes of these servers, or of all, listened: of intervals that start in `from_s..until_s`, by server, then start,
-    /// with one of the counters of the reports. Reports that continue one another may be told as one. What has expired at this time,
-    /// Unix seconds, is not there. Batches of metrics are none of it.
+    /// When the probes of these servers, or of all servers, listened: for intervals that start in `from_s..until_s`,
+    /// by server, then start, with one of the reports' counters. Consecutive reports may be merged into one. Reports
+    /// that have expired at `now_s`, Unix seconds, are omitted, and so are those of batches of metrics.
     pub fn listened(
         &self,
         servers: Option<&IdSet<ServerId>>,
@@ -110,7 +111,7 @@ impl Store {
         counter: Option<u16>,
         each: &mut dyn FnMut(&Listened),
     ) -> Result<(), Error> {
-        // What is read is at least as new as this.
+        // Everything read below is at least as new as this.
         let version = self.inner.kept.lock().version(counter);
         let (iterator, expiry) = {
             let expiry = self.inner.expiry.read();
@@ -124,11 +125,11 @@ impl Store {
             let Some((found, _)) = reading.iterator.item() else { break };
             let (identity, start_s) = key::parse_report(found).ok_or_else(|| Error::damaged("report", found))?;
             if identity.server_id != server_id {
-                // Nothing of this server: go on at the next one that is asked for.
+                // This server has no reports: continue at the next one requested.
                 next_server = server_id.next().and_then(|next| following(servers, next, identity.server_id));
                 continue;
             }
-            // Hours without a report at the beginning are not worth a look.
+            // Skip leading hours without a report.
             let begin_s = from_s.max(start_s - start_s % HOUR_S);
             reading.server(server_id, begin_s, until_s, now_s, version, each)?;
             next_server = server_id.next().and_then(|next| following(servers, next, next));
@@ -147,7 +148,7 @@ impl Reading<'_> {
         version: u64,
         each: &mut dyn FnMut(&Listened),
     ) -> Result<(), Error> {
-        // An hour that is not over changes with every report.
+        // The current hour changes with every report.
         let over_s = until_s.min(now_s - now_s % HOUR_S);
         let (mut at_s, mut stands) = (begin_s, true);
         while at_s < until_s {
@@ -159,7 +160,7 @@ impl Reading<'_> {
                 (at_s, stands) = (end_s, false);
                 continue;
             }
-            // What is not over is read in one go.
+            // Read everything after the last past hour in one go.
             let end_s = if end_s <= over_s { end_s } else { until_s };
             if !stands {
                 self.iterator.seek(key::report_prefix(server_id, at_s));
@@ -174,7 +175,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Reads the server's reports on intervals that start before this time, from where the iterator stands.
+    /// Reads the server's reports on intervals that start before `end_s`, from the iterator's current position.
     fn stretch(&mut self, server_id: ServerId, end_s: u64) -> Result<(), Error> {
         self.found.clear();
         while let Some((key, value)) = self.iterator.item() {
@@ -203,7 +204,7 @@ mod tests {
     use std::ops::ControlFlow;
     use zonepulse_model::Identity;
 
-    /// Long after everything that tests report.
+    /// Long after anything the tests report.
     const NOW_S: u64 = 20 * HOUR_S;
     const COUNTER: u16 = 66;
 
@@ -214,7 +215,7 @@ mod tests {
         (dir, store)
     }
 
-    /// What a probe listened to of a minute: server, minute, from and until, seconds, whether it was blind.
+    /// What a probe covered of a minute: server, minute, from and until, seconds, whether it was blind.
     type Told = (u32, u64, (u64, u64), bool);
 
     fn commit(store: &Store, seq: u64, (server_id, minute, (from_s, until_s), blind): Told) {
@@ -233,7 +234,7 @@ mod tests {
         write.commit().unwrap();
     }
 
-    /// Each interval by itself: server, start, when the probe listened, and the counter.
+    /// A single interval: server, start, when the probe listened, and the counter.
     type Interval = (ServerId, u64, u64, u64, u64);
 
     fn told(store: &Store, servers: Option<&IdSet<ServerId>>, from_s: u64, until_s: u64, now_s: u64) -> Vec<Interval> {

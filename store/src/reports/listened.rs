@@ -2,7 +2,7 @@
 
 use zonepulse_model::ServerId;
 
-/// When a probe listened: a report without what nobody asked for, or several that continue one another.
+/// When a probe listened: a report reduced to what queries need, or several consecutive ones merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listened {
     /// The server.
@@ -13,13 +13,13 @@ pub struct Listened {
     pub end_s: u64,
     /// Length of each interval, seconds.
     pub interval_s: u32,
-    /// When the probe began to listen, Unix milliseconds.
+    /// When the probe started listening, Unix milliseconds.
     pub covered_from_ms: u64,
-    /// When it ceased, Unix milliseconds.
+    /// When it stopped listening, Unix milliseconds.
     pub covered_until_ms: u64,
     /// Hits of all rows of the batch or batches.
     pub hits: u64,
-    /// The counter that was asked for.
+    /// The counter that was requested.
     pub counted: u64,
 }
 
@@ -28,7 +28,8 @@ impl Listened {
         (self.covered_from_ms, self.covered_until_ms, self.counted) == (self.start_s * 1000, self.end_s * 1000, 0)
     }
 
-    /// Takes in the next report, if it continues this one and both say the same of their whole intervals.
+    /// Merges the next report into this one if it is adjacent, and both cover their whole intervals and have no
+    /// counted events.
     pub(super) fn takes(&mut self, next: &Listened) -> bool {
         let continues = (next.server_id, next.start_s, next.interval_s) == (self.server_id, self.end_s, self.interval_s);
         if !continues || !self.is_whole() || !next.is_whole() {

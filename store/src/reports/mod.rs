@@ -1,4 +1,4 @@
-//! Reports: what a probe covered in an interval and what it lost, beside the points.
+//! Reports: what a probe covered and lost in an interval, stored alongside the points.
 
 use zonepulse_model::{IdSet, ServerId};
 
@@ -7,8 +7,8 @@ pub(crate) mod kept;
 pub(crate) mod listened;
 pub(crate) mod report;
 
-/// The next server to look at: the first that is asked for from `least` on,
-/// or when all are, the one that is known to come next.
+/// The next server to read: the first requested one that is not below `least`, or, if all are requested, the one that
+/// is known to come next.
 fn following(servers: Option<&IdSet<ServerId>>, least: ServerId, known: ServerId) -> Option<ServerId> {
     match servers {
         None => Some(known),

@@ -1,6 +1,6 @@
-//! A report, and its value on disk.
+//! A report and its encoding on disk.
 //!
-//! Batches of metrics have reports of their own version, so that every batch that was committed has one.
+//! Batches of metrics have reports with a version of their own, so that every committed batch has a report.
 
 use super::listened::Listened;
 use crate::intake::Intake;
@@ -10,34 +10,34 @@ use zonepulse_model::{Evicted, Identity, ServerId};
 const VERSION: u8 = 1;
 const SYSTEM_VERSION: u8 = 2;
 
-/// What a probe said of one interval, or, with a batch of metrics, of what it had to give up.
+/// What a probe reported about one interval, or, with a batch of metrics, about evictions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The server.
     pub server_id: ServerId,
-    /// The run of its probe.
+    /// The probe's epoch.
     pub epoch: u64,
-    /// The number of the batch in that run.
+    /// The batch's sequence number within that epoch.
     pub seq: u64,
     /// Start of the interval, Unix seconds.
     pub start_s: u64,
     /// Length of the interval, seconds.
     pub interval_s: u32,
-    /// When the probe began to listen, Unix milliseconds.
+    /// When the probe started listening, Unix milliseconds.
     pub covered_from_ms: u64,
-    /// When it ceased, Unix milliseconds.
+    /// When it stopped listening, Unix milliseconds.
     pub covered_until_ms: u64,
     /// Hits of all rows of the batch.
     pub hits: u64,
-    /// What it counted besides, by the wire format's numbers.
+    /// Its other counters, by counter number in the wire format.
     pub counters: Vec<(u16, u64)>,
-    /// What it had to give up before this batch, of DNS or of metrics.
+    /// What it evicted before this batch, DNS or metrics.
     pub evicted: Option<Evicted>,
-    /// Whether a batch of metrics brought it. Then it covers no time, and says nothing but what was given up.
+    /// Whether the report belongs to a batch of metrics. If so, it covers no time and reports only evictions.
     pub of_metrics: bool,
 }
 
-/// What a batch of metrics brought: `version u8 = 2 · interval_s · slots · points`, then what was evicted, if any.
+/// The report of a batch of metrics: `version u8 = 2 · interval_s · slots · points`, then the evictions, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SystemReport {
     pub interval_s: u32,
@@ -47,12 +47,12 @@ pub(crate) struct SystemReport {
 }
 
 impl SystemReport {
-    /// Whether a report is one of metrics.
+    /// Whether the report belongs to a batch of metrics.
     pub(crate) fn is(value: &[u8]) -> bool {
         value.first() == Some(&SYSTEM_VERSION)
     }
 
-    /// What there is to tell of losses.
+    /// The evictions as a report, if there were any.
     pub(super) fn of_loss(&self, identity: &Identity, start_s: u64) -> Option<Report> {
         let Identity { server_id, epoch, seq } = *identity;
         let start_ms = start_s.saturating_mul(1000);
@@ -90,7 +90,7 @@ impl SystemReport {
     }
 }
 
-/// What was evicted, at the end of a report: nothing, or three numbers.
+/// Appends the evictions to a report: nothing, or three numbers.
 fn put_evicted(out: &mut Vec<u8>, evicted: Option<Evicted>) {
     if let Some(evicted) = evicted {
         put(out, evicted.batches);
@@ -108,7 +108,7 @@ fn read_evicted(reader: &mut Reader<'_>) -> Result<Option<Evicted>, Malformed> {
 }
 
 impl Report {
-    /// The value for an intake.
+    /// Encodes the report for an intake.
     pub(crate) fn encode(intake: &Intake) -> Vec<u8> {
         let start_ms = intake.start_s * 1000;
         let mut out = vec![VERSION];
@@ -134,7 +134,7 @@ impl Report {
         Ok((reader.below(3601, "interval")? as u32, reader))
     }
 
-    /// What a value says of when the probe listened. Nothing is allocated: a question may look at a million of them.
+    /// Decodes only when the probe listened. Does not allocate: a query may read a million reports.
     pub(crate) fn listened(server_id: ServerId, start_s: u64, value: &[u8], counter: Option<u16>) -> Result<Listened, Malformed> {
         let (interval_s, mut reader) = Self::begin(value)?;
         let (covered_from_ms, covered_until_ms) = covered(start_s, &mut reader)?;
@@ -143,7 +143,7 @@ impl Report {
         if let Some(counter) = counter.map(u64::from) {
             for _ in 0..reader.count(usize::from(u16::MAX), "counters")? {
                 let (number, value) = (reader.below(1 << 16, "counters")?, reader.number("counters")?);
-                // They rise.
+                // Counters are in ascending order.
                 if number >= counter {
                     counted = if number == counter { value } else { 0 };
                     break;
@@ -180,7 +180,7 @@ impl Report {
     }
 }
 
-/// Between when the probe listened, Unix milliseconds.
+/// When the probe started and stopped listening, Unix milliseconds.
 fn covered(start_s: u64, reader: &mut Reader<'_>) -> Result<(u64, u64), Malformed> {
     if start_s >= 1 << 40 {
         return Err(Malformed("report start"));
@@ -221,7 +221,7 @@ mod tests {
         let rows = prop::collection::vec(from_one_to(u64::MAX), 0..5);
         let counters = prop::collection::btree_map(any::<u16>(), from_one_to(u64::MAX), 0..9);
         let covered = (up_to(300_000), up_to(300_000));
-        // What earlier versions took lies up to the year 36812.
+        // Earlier versions accepted times up to the year 36812.
         let of = (up_to((1 << 40) / 300 - 1), covered, counters, any_evicted(), rows);
         of.prop_map(|(at, (a, b), counters, evicted, rows)| {
             let (start_s, start_ms) = (at * 300, at * 300_000);
@@ -253,7 +253,7 @@ mod tests {
             let hits = intake.rows.iter().map(|row| u128::from(row.hits)).sum::<u128>().min(u128::from(u64::MAX));
             prop_assert_eq!(u128::from(report.hits), hits);
             prop_assert_eq!((report.covered_from_ms, report.covered_until_ms), (intake.covered_from_ms, intake.covered_until_ms));
-            // The short form says the same of any counter.
+            // The short form agrees on every counter.
             for counter in intake.counters.iter().map(|(number, _)| *number).chain([0, 66, u16::MAX]) {
                 let listened = Report::listened(ServerId::new(1), intake.start_s, &Report::encode(&intake), Some(counter)).unwrap();
                 let counted = report.counters.iter().find(|(number, _)| *number == counter).map_or(0, |(_, value)| *value);

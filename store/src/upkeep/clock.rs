@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// A clock that was set forward by more than this is not believed at once, seconds.
+/// A forward jump of the clock by more than this is not trusted at first, seconds.
 const LEAP_S: u64 = 600;
-/// It is believed when it has stayed so for this long.
+/// A jump is trusted once it has persisted for this long.
 const BELIEVED_AFTER: Duration = Duration::from_secs(3600);
 
-/// The time that points expire by. What has expired is gone for good, so a clock
-/// that is wrong for a while must not decide it.
+/// The time by which points expire. Expired points are gone for good, so a clock that is temporarily wrong must not
+/// decide this.
 pub(super) struct Clock {
     begun: Instant,
     begun_s: u64,
@@ -20,7 +20,7 @@ impl Clock {
         Clock { begun, begun_s, leapt: None }
     }
 
-    /// What the time is taken for when the system says that it is `system_s`.
+    /// The time to use when the system clock reads `system_s`.
     pub(super) fn now_s(&mut self, now: Instant, system_s: u64) -> u64 {
         let expected_s = self.begun_s.saturating_add(now.saturating_duration_since(self.begun).as_secs());
         let leaps = system_s > expected_s.saturating_add(LEAP_S);

@@ -1,10 +1,9 @@
-//! Giving back the space of what has expired.
+//! Reclaiming the space of expired data.
 //!
-//! Nothing here changes an answer: what has expired is not returned anyway. A
-//! server's horizon moves forward by whole hours; in the same write the ranges
-//! behind it are removed. Where all servers are past an hour, one range covers
-//! it, and whole files are taken off the disk; what then is left of it in files
-//! that hold later hours too is rewritten once it is worth the work.
+//! Nothing here changes the result of a query: expired data is not returned anyway. A server's horizon moves forward
+//! by whole hours; the ranges behind it are removed in the same write. Where all servers are past an hour, a single
+//! range covers it, and whole files are deleted from disk; what then remains in files that also contain later hours
+//! is rewritten once that is worthwhile.
 
 use crate::database::key;
 use crate::engine::{self, Engine};
@@ -16,10 +15,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use zonepulse_model::ServerId;
 
-/// Files are rewritten when so much of them has expired, bytes.
+/// Files are rewritten once this much of them has expired, bytes.
 const WORTH_REWRITING_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 16 << 20 };
 
-/// Moves the horizons of all servers to where they may be; gives how many moved.
+/// Moves the horizons of all servers as far as they may go; returns how many moved.
 pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {
     let before = inner.expiry.read().clone();
     let registered = crate::registry::server_ids(&inner.database)?;
@@ -56,7 +55,7 @@ pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {
     {
         let _alone = inner.writer.lock();
         let mut expiry = inner.expiry.write();
-        // On disk before files go: without this write they would be missed.
+        // Must be on disk before files are deleted: otherwise they would be missing after a crash.
         inner.database.write(batch, true)?;
         Arc::make_mut(&mut expiry).horizons.extend(moved.iter().map(|(server_id, due)| (*server_id, *due)));
     }
@@ -66,7 +65,7 @@ pub(crate) fn expire(inner: &Inner, now_s: u64) -> Result<usize, Error> {
     Ok(moved.len())
 }
 
-/// Removes hours from `all` on of servers that keep points for a shorter time than others.
+/// Removes hours from `all` on for servers that keep points for a shorter time than others.
 fn remove_of_servers(
     inner: &Inner,
     batch: &mut WriteBatch,
@@ -93,7 +92,7 @@ fn remove_of_servers(
     Ok(iterator.status()?)
 }
 
-/// Takes the files of a range off the disk, and what is left of it where that is worth it.
+/// Deletes the files within a range from disk, and rewrites what remains where that is worthwhile.
 fn give_back<const N: usize>(inner: &Inner, family: &str, range: Range<[u8; N]>) -> Result<(), Error> {
     inner.database.delete_files(family, &range.start, &range.end)?;
     if inner.database.approximate_bytes(family, &range.start, &range.end) >= WORTH_REWRITING_BYTES {

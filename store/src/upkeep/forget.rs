@@ -5,14 +5,14 @@ use crate::{Error, Inner, Level};
 use rocksdb::WriteBatch;
 use zonepulse_model::ServerId;
 
-/// Purges servers that were removed and of which retention has taken all points;
-/// gives how many. Totals outlive points, but not the server that nobody can name.
+/// Purges removed servers once retention has taken all their points; returns how many. Totals outlive points, but not
+/// a server that has been removed.
 pub(super) fn forget(inner: &Inner, now_s: u64) -> Result<usize, Error> {
     let expiry = inner.expiry.read().clone();
     let removed = registry::removed(&inner.database)?;
     let over = |(server_id, removed_ms): &(ServerId, u64)| {
         let kept = [Level::Raw, Level::H1].map(|level| expiry.retention(*server_id).kept_from_s(level, now_s));
-        // An interval that ended with the server began earlier.
+        // The last interval before the server was removed began earlier.
         kept.into_iter().all(|from_s| from_s > removed_ms / 1000)
     };
     let due: Vec<ServerId> = removed.iter().filter(|server| over(server)).map(|(server_id, _)| *server_id).collect();

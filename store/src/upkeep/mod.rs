@@ -1,6 +1,5 @@
-//! What a store does besides taking and answering: sealing hours that have
-//! passed, and giving back the space of what has expired. One bounded step at a
-//! time, on a thread of its own or wherever the caller likes.
+//! Background work of a store: sealing hours that have passed, and reclaiming the space of expired data. It runs one
+//! bounded step at a time, on its own thread or wherever the caller chooses.
 
 mod clock;
 mod expire;
@@ -20,38 +19,38 @@ use sealing::Sealing;
 use std::sync::atomic::{AtomicU64, Ordering};
 use sweep_records::Swept;
 
-/// Servers that were removed are looked at so often, seconds.
+/// How often removed servers are checked for purging, seconds.
 const FORGET_S: u64 = 60;
-/// It is looked so often for series that nothing is left of, seconds: a few names a day are no hurry.
+/// How often unused series are searched for, seconds: a few names a day are not urgent.
 const LOOK_S: u64 = 24 * 60 * 60;
 
-/// What upkeep keeps from step to step.
+/// State of upkeep between steps.
 #[derive(Default)]
 pub(crate) struct Keeper {
     dns: Sealing<dns::sealing::Sealer>,
     metrics: Sealing<system::sealing::Sealer>,
     /// Whether no record can have vanished since the last pass began.
     swept: bool,
-    /// A pass through all records.
+    /// A pass through all records, in progress.
     pass: Option<sweep_records::Pass>,
-    /// The dictionary's text that is being written anew. Nothing is swept meanwhile.
+    /// A compaction of the dictionary's text, in progress. Nothing is swept in the meantime.
     compaction: Option<Compaction>,
-    /// When it was last looked for servers that may be forgotten.
+    /// When removed servers were last checked for purging.
     looked_s: Option<u64>,
-    /// A look for series that nothing is left of.
+    /// A scan for unused series, in progress.
     look: Option<sweep_series::Look>,
-    /// When the last one began.
+    /// When the last scan began.
     look_began_s: Option<u64>,
 }
 
 impl Keeper {
-    /// Records may have vanished.
+    /// Requests a new pass, because records may have vanished.
     pub(crate) fn look_again(&mut self) {
         self.swept = false;
     }
 }
 
-/// What upkeep did since the store was opened.
+/// Counts of upkeep since the store was opened.
 #[derive(Debug, Default)]
 pub(crate) struct Upkept {
     pub(crate) sealed_blocks: AtomicU64,
@@ -59,10 +58,10 @@ pub(crate) struct Upkept {
 }
 
 impl Store {
-    /// Does one step of upkeep, if there is any to do at this time, Unix
-    /// seconds. Steps are bounded, and hold up nobody who writes or reads.
+    /// Does one step of upkeep, if any is due at this time, Unix seconds. Steps are bounded and never block readers
+    /// or writers for long.
     ///
-    /// An error leaves everything as it was; the next call goes on elsewhere.
+    /// An error leaves everything unchanged; the next call continues elsewhere.
     pub fn upkeep(&self, now_s: u64) -> Result<Step, Error> {
         let done = self.step(now_s);
         match &done {
@@ -93,7 +92,7 @@ impl Store {
 }
 
 impl Keeper {
-    /// Gives the space of what has expired back, and now and then that of servers which are gone.
+    /// Reclaims the space of expired data, and from time to time that of removed servers.
     fn expire(&mut self, inner: &Inner, now_s: u64) -> Result<Option<Step>, Error> {
         let servers = expire::expire(inner, now_s)?;
         if servers > 0 {
@@ -112,12 +111,12 @@ impl Keeper {
         Ok(Some(Step::Purged { servers }))
     }
 
-    /// Sweeps records that have vanished, and what their names leave behind in memory.
+    /// Sweeps records that have vanished, and the memory that their names leave behind.
     fn sweep(&mut self, inner: &Inner) -> Result<Option<Step>, Error> {
         if let Some(mut compaction) = self.compaction.take() {
             if compaction.step(&inner.dictionary.read()) {
                 let old = inner.dictionary.write().compact(compaction);
-                // Giving so much memory back takes a while: nobody waits for it.
+                // Freeing this much memory takes a while: no one is blocked by it here.
                 drop(old);
             } else {
                 self.compaction = Some(compaction);
@@ -142,7 +141,7 @@ impl Keeper {
         }
     }
 
-    /// Looks for series that nothing is left of, when it is time.
+    /// Searches for unused series when it is due.
     fn sweep_series(&mut self, inner: &Inner, now_s: u64) -> Result<Step, Error> {
         let Some(mut look) = self.look.take() else {
             if self.look_began_s.is_some_and(|began_s| now_s.abs_diff(began_s) < LOOK_S) {
@@ -161,7 +160,7 @@ impl Keeper {
         }
         let series = look.sweep(inner)?;
         if series > 0 {
-            // There may be more than a step takes.
+            // There may be more than one step can remove.
             self.look = Some(look);
             return Ok(Step::SweptSeries { series });
         }

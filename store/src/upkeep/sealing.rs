@@ -6,13 +6,13 @@ use crate::waiting::Pair;
 use crate::{Error, Inner};
 use std::collections::BTreeMap;
 
-/// An hour that could not be sealed is tried again after so long, seconds.
+/// Delay before an hour that could not be sealed is retried, seconds.
 const RETRY_S: u64 = 600;
 
-/// Sealing of points of one kind, from step to step.
+/// Sealing of points of one kind, across steps.
 pub(super) struct Sealing<S> {
     sealer: Option<S>,
-    /// Hours and servers that could not be sealed, and when that was.
+    /// Hours and servers that could not be sealed, and when they failed.
     failed: BTreeMap<Pair, u64>,
 }
 
@@ -23,7 +23,7 @@ impl<S> Default for Sealing<S> {
 }
 
 impl<S: Sealer> Sealing<S> {
-    /// Seals blocks of an hour that is due, if there is one.
+    /// Seals some blocks of an hour that is due, if there is one.
     pub(super) fn step(
         &mut self,
         inner: &Inner,

@@ -1,43 +1,43 @@
-//! Results of steps.
+//! Results of upkeep steps.
 
 use zonepulse_model::ServerId;
 
 /// What a step of upkeep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Open blocks were sealed.
+    /// Sealed open blocks.
     Sealed {
         /// Start of their hour, Unix seconds.
         hour_s: u64,
         /// Their server.
         server_id: ServerId,
-        /// How many blocks.
+        /// Number of blocks.
         blocks: u64,
-        /// Points in them.
+        /// Number of points in them.
         points: u64,
     },
-    /// Space was given back.
+    /// Reclaimed space.
     Expired {
-        /// Of how many servers.
+        /// Number of servers affected.
         servers: usize,
     },
-    /// What was left of servers that were removed was removed, too: retention had taken their points.
+    /// Purged removed servers whose points retention had already taken.
     Purged {
-        /// How many.
+        /// Number of servers.
         servers: usize,
     },
-    /// Records that have vanished were taken out of the dictionary.
+    /// Removed records that have vanished from the dictionary.
     Swept {
-        /// How many.
+        /// Number of records.
         records: usize,
     },
-    /// It was looked for records, or series of metrics, that nothing is left of; that goes on.
+    /// Searched for records that have vanished, or for unused series of metrics; the search continues.
     Looked,
-    /// Series of metrics that nothing is left of were taken out of the dictionary.
+    /// Removed unused series of metrics from the dictionary.
     SweptSeries {
-        /// How many.
+        /// Number of series.
         series: usize,
     },
-    /// There is nothing to do now.
+    /// Nothing to do at present.
     Idle,
 }

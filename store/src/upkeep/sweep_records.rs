@@ -1,28 +1,22 @@
-//! Giving back the names of records that have vanished.
+//! Reclaiming the names of records that have vanished.
 //!
-//! Totals are for ever, and so are the names of records that exist: "last asked
-//! for in March" is what people keep the totals for. But a flood of random names
-//! would fill the dictionary for ever, too. So a record is swept when
+//! Totals are kept forever, and so are the names of records that exist: "last requested in March" is what totals are
+//! for. But a flood of random names would fill the dictionary forever, too. So a record is swept if
 //!
-//! * it was answered, and never with anything but NXDOMAIN, by any server: it is
-//!   no record of a zone;
-//! * on every server that knows it, all its points lie behind the horizons:
-//!   nothing that is kept by time names it.
+//! * it was answered, and only ever with NXDOMAIN, by any server: it is not a record of a zone; and
+//! * on every server that knows it, all its points are behind the horizons: no time-limited data refers to it.
 //!
-//! So is a name of which nothing at all is left, because every server that had
-//! it was purged.
+//! A name is also swept if nothing of it is left because every server that had it was purged.
 //!
-//! Its totals are added to those of [`OTHER`](crate::OTHER), per server and
-//! kind, in the write that removes its name, so that sums stay what they were.
-//! Should the name be asked for again, it is a new record.
+//! Its totals are added to those of [`OTHER`](crate::OTHER), per server and kind, in the same write that removes its
+//! name, so sums do not change. If the name is requested again, it becomes a new record.
 //!
-//! Numbers of swept records are not given to others while the process runs,
-//! because a question that is under way may still hold them.
+//! The numbers of swept records are not reused while the process runs, because a query in progress may still hold
+//! them.
 //!
-//! A pass through all records is many small steps, each of a few groups of
-//! records: nobody who writes waits for more than one of them, however many
-//! records have vanished. What a step takes depends on how much it looks at, not
-//! on how much there is.
+//! A pass through all records consists of many small steps, each covering a few groups of records: writers never wait
+//! for more than one of them, however many records have vanished. The duration of a step depends on how much it
+//! scans, not on the size of the store.
 
 use crate::database::key::{self, GROUP};
 use crate::share::Counts;
@@ -34,28 +28,28 @@ use std::ops::Range;
 use zonepulse_dns::{MessageKind, ResponseCode};
 use zonepulse_model::{RecordId, ServerId};
 
-/// A step sweeps no more records than this.
+/// Maximum number of records swept per step.
 const STEP_RECORDS: usize = if cfg!(test) { 3 } else { 4096 };
-/// A look is at no more groups of totals than this, but at one group of records at least.
+/// Maximum number of groups of totals per look; a look always covers at least one group of records.
 const LOOK_GROUPS: usize = 4096;
-/// A look is at no more groups of records than this.
+/// Maximum number of groups of records per look.
 const LOOK_NUMBERS: u32 = 64;
-/// A step looks so often until it finds something.
+/// Maximum number of looks per step before it gives up finding anything.
 const LOOKS: usize = 8;
 
-/// A pass through all records, as far as it has come.
+/// A pass through all records, in progress.
 #[derive(Default)]
 pub(crate) struct Pass {
     /// The number of the next group of records.
     next: u32,
 }
 
-/// What a step did.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Swept {
-    /// So many records were swept; the pass goes on.
+    /// Swept this many records; the pass continues.
     Some(usize),
-    /// The pass is over.
+    /// The pass is complete.
     Over,
 }
 
@@ -81,12 +75,12 @@ impl Pass {
     }
 }
 
-/// Sweeps what has vanished of some groups of records; says whether that was all of it, and how many.
+/// Sweeps records that have vanished from some groups; returns whether those were all of them, and how many.
 fn sweep(inner: &Inner, range: &Range<u32>) -> Result<(bool, usize), Error> {
-    // Whoever adds up totals part by part must not miss hits that go from one part to another.
+    // Readers that add up totals part by part must not miss hits that move from one part to another.
     let _no_sums = inner.sweeping.write();
     let alone = inner.writer.lock();
-    // Looked at again, because something may have come for them.
+    // Checked again, because they may have received points in the meantime.
     let (_, mut swept) = look(inner, range.start, range.end - range.start);
     let all = swept.len() <= STEP_RECORDS;
     if !all {
@@ -109,7 +103,7 @@ fn sweep(inner: &Inner, range: &Range<u32>) -> Result<(bool, usize), Error> {
             batch.put_cf(totals, place, group.encode(as_of));
         }
     }
-    // Like sealing, it need not be synced: what comes later is later in the log.
+    // As with sealing, no sync is needed: later writes are later in the log.
     inner.database.write(batch, false)?;
     let removed = replace(inner, folded, as_of);
     inner.total_shares.lock().release(removed.values().sum(), &removed);
@@ -118,7 +112,7 @@ fn sweep(inner: &Inner, range: &Range<u32>) -> Result<(bool, usize), Error> {
     Ok((all, swept.len()))
 }
 
-/// Takes over the totals that are left; gives how many each server has fewer.
+/// Applies the remaining totals; returns by how many each server's number of totals decreased.
 fn replace(inner: &Inner, folded: BTreeMap<GroupKey, Group>, as_of: u64) -> Counts {
     let mut totals = inner.totals.write();
     let (mut before, mut after) = (Counts::new(), Counts::new());
@@ -131,7 +125,7 @@ fn replace(inner: &Inner, folded: BTreeMap<GroupKey, Group>, as_of: u64) -> Coun
     before.into_iter().map(|(server_id, count)| (server_id, count.saturating_sub(left(&server_id)))).collect()
 }
 
-/// What is known of a record.
+/// What is known about a record.
 #[derive(Clone, Copy, Default)]
 struct Known {
     counted: bool,
@@ -139,7 +133,7 @@ struct Known {
     stays: bool,
 }
 
-/// Looks at some groups of records, from `first` on; gives which those are, none past the last, and the records of
+/// Scans some groups of records, from `first` on; returns their range, empty past the last one, and the records in
 /// them that have vanished.
 fn look(inner: &Inner, first: u32, at_most: u32) -> (Range<u32>, BTreeSet<RecordId>) {
     let expiry = inner.expiry.read().clone();
@@ -155,7 +149,7 @@ fn look(inner: &Inner, first: u32, at_most: u32) -> (Range<u32>, BTreeSet<Record
     for (key, group) in totals.of_numbers(range.clone()) {
         let horizon = expiry.horizon(key.0);
         let first_kept = horizon.raw_hour.min(horizon.aggregate_hour);
-        // What is open of an hour may name records that were last asked for in it, or later.
+        // Open blocks of an hour may refer to records that were last requested in that hour or later.
         let first_kept = waiting.get(&key.0).map_or(first_kept, |hour| first_kept.min(*hour));
         visit_group(*key, group, &mut |total| {
             let Some(known) = known.get_mut((total.record_id.get() - first_record) as usize) else { return };
@@ -167,12 +161,12 @@ fn look(inner: &Inner, first: u32, at_most: u32) -> (Range<u32>, BTreeSet<Record
     }
     let is_gone = |known: &Known| !known.counted || (known.does_not_exist && !known.stays);
     let gone = (first_record..).zip(&known).filter(|(_, known)| is_gone(known)).map(|(number, _)| RecordId::new(number));
-    // What a probe could not tell apart is not a name that does not exist.
+    // Names that a probe could not tell apart do not count as nonexistent.
     let named = gone.filter(|record_id| dictionary.name(*record_id).is_some_and(|name| !is_folded(name)));
     (range, named.collect())
 }
 
-/// How many groups of records a look can afford: each may have totals of every server and kind.
+/// How many groups of records a look can afford: each may have totals for every server and kind.
 fn affordable(totals: &Totals, at_most: u32) -> u32 {
     let pairs = totals.pairs().take(LOOK_GROUPS).count().max(1);
     u32::try_from(LOOK_GROUPS / pairs).unwrap_or(1).clamp(1, at_most.max(1))

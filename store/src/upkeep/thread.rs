@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A thread that keeps a store in order until this is dropped.
+/// A thread that runs upkeep on a store until this is dropped.
 pub struct Upkeep {
     stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
@@ -21,7 +21,7 @@ struct Stop {
 }
 
 impl Stop {
-    /// Waits, not for longer than this; gives whether it is time to stop.
+    /// Waits up to `longest`; returns whether to stop.
     fn wait(&self, longest: Duration) -> bool {
         let mut stopped = self.stopped.lock();
         if !*stopped {
@@ -31,9 +31,9 @@ impl Stop {
     }
 }
 
-/// Between steps, so that those who write come first.
+/// Pause between steps, so that writers take precedence.
 const BREATH: Duration = Duration::from_millis(20);
-/// When there is nothing to do.
+/// Pause when there is nothing to do.
 const REST: Duration = Duration::from_secs(1);
 
 impl Upkeep {
@@ -51,7 +51,7 @@ impl Drop for Upkeep {
     fn drop(&mut self) {
         *self.stop.stopped.lock() = true;
         self.stop.changed.notify_all();
-        // An error is the thread's panic, which has been reported.
+        // The join fails only if the thread panicked, which has already been reported.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }

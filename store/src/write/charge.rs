@@ -1,4 +1,4 @@
-//! What a write adds to the shares of its servers, and what finds no room in them.
+//! Charging servers for what a write adds to their shares, and for what exceeds them.
 
 use crate::database::key::group_of;
 use crate::intake::{Intake, IntakeRow};
@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use zonepulse_model::RecordId;
 
 impl Write<'_> {
-    /// What a batch brings to groups of totals that must be written with it, as far as the server has room for the
-    /// totals that are new; what finds none is counted as `<other>`.
+    /// The rows for groups of totals that must be written with the batch, as far as the server has room for the new
+    /// totals; the rest is counted as `<other>`.
     pub(crate) fn take_news(&mut self, intake: &mut Intake) -> Vec<(GroupKey, Vec<IntakeRow>)> {
         let server_id = intake.identity.server_id;
         let totals = self.inner.totals.read();
@@ -29,7 +29,7 @@ impl Write<'_> {
         news
     }
 
-    /// How many totals of each server are new in the groups that were written.
+    /// The number of new totals of each server in the groups that were written.
     fn count_added(&self, written: &BTreeMap<GroupKey, Group>) -> Counts {
         let totals = self.inner.totals.read();
         let mut added = Counts::new();
@@ -40,7 +40,7 @@ impl Write<'_> {
         added
     }
 
-    /// Charges servers for what the write added, and counts what it did not take.
+    /// Charges servers for what the write added, and counts what was refused.
     pub(crate) fn charge(&self, written: &BTreeMap<GroupKey, Group>) {
         let now = self.now;
         if !self.totals_added.is_empty() {
@@ -92,7 +92,7 @@ impl Write<'_> {
     }
 }
 
-/// What a batch brings to groups of totals that must be written with it, and how many of their totals are new.
+/// The rows for groups of totals that must be written with the batch, and the number of new totals among them.
 fn find_news(totals: &Totals, intake: &Intake) -> (Vec<(GroupKey, Vec<IntakeRow>)>, u64) {
     let (mut news, mut new) = (Vec::new(), 0);
     for (key, rows) in by_group(intake.identity.server_id, &intake.rows) {
@@ -105,7 +105,8 @@ fn find_news(totals: &Totals, intake: &Intake) -> (Vec<(GroupKey, Vec<IntakeRow>
     (news, new)
 }
 
-/// Counts points that would be new totals as `<other>`, except so many; gives how many points and hits.
+/// Counts points that would create new totals as `<other>`, except the first `room` of them. Returns the number of
+/// points and hits.
 fn fold(totals: &Totals, intake: &mut Intake, mut room: u64) -> (u64, u64) {
     let (server_id, mut points, mut hits) = (intake.identity.server_id, 0, 0u64);
     for row in intake.rows.iter_mut().filter(|row| row.record_id != RecordId::OTHER) {

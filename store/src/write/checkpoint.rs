@@ -13,7 +13,7 @@ use zonepulse_codec::Malformed;
 
 const LAST_COMMIT: &[u8] = b"last_commit";
 
-/// Writes down all totals that are only in memory and clears the journal.
+/// Writes out all totals that are only in memory and clears the journal.
 pub(crate) fn checkpoint(inner: &Inner) -> Result<(), Error> {
     write_totals(inner, &mut inner.writer.lock())
 }
@@ -34,7 +34,7 @@ pub(crate) fn write_totals(inner: &Inner, writer: &mut Writer) -> Result<(), Err
     Ok(())
 }
 
-/// Reads the totals and adds what the journal says came after them.
+/// Reads the totals and replays the blocks listed in the journal.
 pub(crate) fn recover(database: &Database, expiry: &Expiry) -> Result<(Totals, Writer), Error> {
     let mut totals = Totals::default();
     database.visit(key::TOTALS, &[], |key, value| {
@@ -67,7 +67,7 @@ fn replay(database: &Database, expiry: &Expiry, totals: &mut Totals, commit: u64
     let damaged = |what: &'static str| Error::damaged(what, block);
     let (_, identity, start_s) = key::parse_open(block).ok_or_else(|| damaged("journal"))?;
     let Some(value) = database.get(key::OPEN, block)? else {
-        // It was sealed, and its totals written with it.
+        // The block was sealed, and its totals written in the same write.
         let sealed = commit <= expiry.horizon(identity.server_id).as_of;
         return if sealed { Ok(()) } else { Err(damaged("missing block")) };
     };
@@ -87,7 +87,7 @@ fn replay(database: &Database, expiry: &Expiry, totals: &mut Totals, commit: u64
     Ok(())
 }
 
-/// Rows of a block's section, by the numbers of their groups.
+/// The rows of a block's section, by group number.
 #[inline]
 pub(super) fn by_number(rows: &[block::Row]) -> impl Iterator<Item = (u32, &[block::Row])> {
     let of = |row: &block::Row| key::group_of(row.record_id);

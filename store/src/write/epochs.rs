@@ -1,19 +1,20 @@
-//! Which epochs a server has, and which of them are remembered.
+//! The epochs of a server, and which of them are remembered.
 //!
-//! Every time a probe begins to listen it begins an epoch, and each epoch has a marker. A few thousand
-//! are years of an ordinary server's life; a probe that makes them up must not fill the store. So a server has at
-//! most [`MAX_EPOCHS`] markers: past that, those whose latest batch is the oldest are forgotten, an
-//! eighth of them at once. Where too many are of the last day, those with the fewest batches of these go first: thousands that
-//! are made up do not push out the one of the probe that runs. What was taken under them must not count again, so their end becomes the server's **floor**:
-//! a batch of an epoch that has no marker is refused for good when it starts before it. An epoch that goes on after that
-//! may be one that was forgotten: its marker keeps the floor of the moment when it began, and what starts before that
-//! is refused as long as the marker lives. When it is forgotten in its turn, the server's floor is at least that. All of
-//! this is of one server: what another one makes up moves no floor but its own.
+//! A probe begins a new epoch every time it starts to listen, and each epoch has a marker. An ordinary server takes
+//! years to reach a few thousand; a probe that invents them must not fill the store. So a server has at most
+//! [`MAX_EPOCHS`] markers: past that, an eighth of them is forgotten at once, starting with those whose latest batch
+//! is oldest. If too many have a batch from the last day, those of them with the fewest batches go first: thousands
+//! of invented epochs do not displace the epoch of the running probe. Batches stored under forgotten markers must not
+//! be counted again, so the end of those markers becomes the server's **floor**: a batch of an epoch without a marker
+//! is refused permanently if it starts before the floor. An epoch that continues after that may be a forgotten one:
+//! its marker keeps the floor from the moment it began, and batches that start before that floor are refused as long
+//! as the marker lives. When that marker is forgotten in turn, the server's floor is at least as late. All of this is
+//! per server: invented epochs of one server never move another server's floor.
 //!
-//! The floor lies in the family of the markers under the server's number alone:
+//! The floor is stored in the markers' column family under the server's number alone:
 //! `version u8 = 1 · floor_s · batches that were taken under forgotten markers`.
 //!
-//! Markers of version 1 do not say when their latest batch was: they are neither counted nor forgotten.
+//! Markers of version 1 do not record the time of their latest batch: they are neither counted nor forgotten.
 
 use crate::Error;
 use crate::database::{Database, key};
@@ -24,10 +25,10 @@ use zonepulse_codec::{Malformed, Reader, put};
 use zonepulse_model::ServerId;
 
 const VERSION: u8 = 1;
-/// A server has no more epochs.
+/// Maximum number of epochs per server.
 pub(crate) const MAX_EPOCHS: usize = if cfg!(test) { 16 } else { 4096 };
 
-/// An epoch whose latest batch is not older than this against the server's latest one may go on, seconds.
+/// An epoch whose latest batch is at most this much older than the server's latest may still continue, seconds.
 const RECENT_S: u64 = 86_400;
 
 /// The epochs of all servers.
@@ -36,17 +37,17 @@ pub(crate) struct Epochs(BTreeMap<ServerId, OfServer>);
 
 #[derive(Debug, Default, Clone, Copy)]
 struct OfServer {
-    /// How many markers say when their latest batch was.
+    /// Number of markers that record the time of their latest batch.
     count: usize,
     forgotten: Forgotten,
 }
 
-/// What is left of markers that were forgotten.
+/// What remains of forgotten markers.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Forgotten {
-    /// Before this start a batch of an unknown epoch may be a copy, Unix seconds.
+    /// A batch of an unknown epoch that starts before this may be a copy, Unix seconds.
     pub(crate) floor_s: u64,
-    /// How many batches were taken under them.
+    /// Number of batches stored under them.
     pub(crate) batches: u64,
 }
 
@@ -69,7 +70,7 @@ impl Forgotten {
     }
 }
 
-/// What a write does about epochs besides writing their markers.
+/// Changes that a write makes to epochs, other than writing their markers.
 #[derive(Default)]
 pub(crate) struct Changes {
     forgotten: Vec<(ServerId, u64)>,
@@ -86,7 +87,7 @@ impl Epochs {
             } else if let Some((server_id, _)) = key::parse_marker(found)
                 && Marker::decode(value).is_ok_and(|marker| marker.latest_start_s().is_some())
             {
-                // One that cannot be read is told of when a batch of its epoch comes, and by `check`.
+                // An unreadable marker is reported when a batch of its epoch arrives, and by `check`.
                 epochs.0.entry(server_id).or_default().count += 1;
             }
             Ok(true)
@@ -98,18 +99,18 @@ impl Epochs {
         self.0.get(&server_id).map_or(0, |of_server| of_server.forgotten.floor_s)
     }
 
-    /// A server is there no more.
+    /// Forgets a removed server.
     pub(crate) fn forget(&mut self, server_id: ServerId) {
         self.0.remove(&server_id);
     }
 
-    /// Takes over what is on disk now; gives the epochs that were forgotten.
+    /// Applies what is now on disk; returns the epochs that were forgotten.
     pub(crate) fn adopt(&mut self, changes: Changes) -> Vec<(ServerId, u64)> {
         self.0.extend(changes.of_server);
         changes.forgotten
     }
 
-    /// Adds markers to a batch, and forgets some of servers that have too many with those that begin with it.
+    /// Adds markers to a batch, and forgets some of servers that exceed the limit with the epochs beginning in it.
     pub(crate) fn put(
         &self,
         database: &Database,
@@ -145,8 +146,8 @@ impl Epochs {
     }
 }
 
-/// The epochs of a server that are forgotten first, when their latest batches were, and how many batches each has;
-/// none that is being written.
+/// The epochs of a server to forget first, with the times of their latest batches and their numbers of batches;
+/// excludes those being written.
 fn dispensable(
     database: &Database,
     server_id: ServerId,

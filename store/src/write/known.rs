@@ -9,9 +9,9 @@ use zonepulse_codec::Malformed;
 use zonepulse_model::Identity;
 
 impl Write<'_> {
-    /// Whether a batch with this identity and start, Unix seconds, is in, or is part of this write.
+    /// Whether a batch with this identity and start, Unix seconds, is stored or part of this write.
     ///
-    /// Fails with [`Error::TooLate`] when that is not known any more.
+    /// Fails with [`Error::TooLate`] if that is no longer known.
     pub fn is_known(&mut self, identity: &Identity, start_s: u64) -> Result<bool, Error> {
         let floor_s = self.writer.epochs.floor_s(identity.server_id);
         let Identity { epoch, seq, .. } = *identity;
@@ -24,7 +24,7 @@ impl Write<'_> {
         }
     }
 
-    /// Notes that a batch is in; gives `false` when it was before.
+    /// Marks a batch as stored; returns `false` if it already was.
     pub(crate) fn mark(&mut self, identity: &Identity, start_s: u64) -> Result<bool, Error> {
         if self.is_known(identity, start_s)? {
             return Ok(false);
@@ -33,14 +33,14 @@ impl Write<'_> {
         let floor_s = self.writer.epochs.floor_s(identity.server_id);
         let marker = self.markers.entry(of_epoch).or_insert_with(|| {
             self.begun.insert(of_epoch);
-            // The epoch may be one that was forgotten.
+            // The epoch may be one whose marker was forgotten.
             Marker::new(floor_s)
         });
         marker.take(identity.seq, start_s);
         Ok(true)
     }
 
-    /// What is known of an epoch, if it was ever heard of.
+    /// The marker of an epoch, if there is one.
     pub(crate) fn marker(&mut self, identity: &Identity) -> Result<Option<&Marker>, Error> {
         let of_epoch = (identity.server_id, identity.epoch);
         if !self.markers.contains_key(&of_epoch) {
@@ -60,8 +60,8 @@ impl Write<'_> {
         Ok(self.markers.get(&of_epoch))
     }
 
-    /// How much of what a batch covers, Unix milliseconds, another epoch of its server covers: one that is in, or is
-    /// part of this write. Up to `tolerance_ms` is nothing.
+    /// How much of a batch's coverage, Unix milliseconds, overlaps another epoch of the same server, stored or part
+    /// of this write. Overlaps of up to `tolerance_ms` are ignored.
     pub fn overlap(
         &mut self,
         identity: &Identity,

@@ -1,61 +1,62 @@
-//! Which batches of an epoch are in: the committed numbers as runs.
+//! Markers: the committed batches of an epoch, as runs of sequence numbers.
 //!
-//! Batches come nearly in order, so an epoch of any length is one run, `(first,
-//! count)`, and one small value. What never came (a spool gave it up, a batch was refused) leaves
-//! a gap, and gaps become more with the years; a hostile probe makes one with every batch. The value is
-//! written with every batch, so it has at most [`MAX_RUNS`] runs: when there are more, the
-//! lowest is *settled*. Below [`Marker::floor`] it is known how many batches were taken, not
-//! which ones. What comes from there may be a copy, so it is neither taken, which could count it
-//! twice, nor acknowledged, which could lose it: it is refused for good, and whoever brings it keeps it.
+//! Batches arrive nearly in order, so an epoch of any length is one run, `(first, count)`, and one small value. A
+//! batch that never arrives (evicted from a spool, or refused) leaves a gap, and gaps accumulate over the years; a
+//! hostile probe can create one with every batch. The value is written with every batch, so it is limited to
+//! [`MAX_RUNS`] runs: past that, the lowest run is *settled*. Below [`Marker::floor`] the number of stored batches is
+//! known, but not which ones. A batch from there may be a copy, so it can neither be stored, which could count it
+//! twice, nor acknowledged, which could lose it: it is refused permanently, and the probe keeps it.
 //!
-//! An epoch may have had a marker that was forgotten, see [`epochs`](super::epochs). So one that begins when its server
-//! has a floor of starts remembers that as its **past**: what starts before it may be a copy, too.
+//! An epoch may have had a marker that was forgotten, see [`epochs`](super::epochs). So an epoch that begins when its
+//! server has a floor of starts remembers that floor as its **past**: batches that start before it may be copies,
+//! too.
 //!
 //! ```text
 //! version u8 = 3 · 0, or 1 + latest start · past · floor · settled · runs · (gap before it · count) for each run
 //! ```
 //!
-//! Version 2 has no past. Version 1 has the runs only, without a bound.
+//! Version 2 has no past. Version 1 has only the runs, without a limit.
 
 use zonepulse_codec::{Malformed, Reader, put};
 
 const VERSION: u8 = 3;
-/// No epoch has more runs.
+/// Maximum number of runs per epoch.
 pub(crate) const MAX_RUNS: usize = 256;
 
-/// What is known of the batches of an epoch.
+/// What is known about the batches of an epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Marker {
-    /// First number and count, rising and apart, all from the floor on.
+    /// First number and count of each run, ascending and not adjacent, all from the floor on.
     runs: Vec<(u64, u64)>,
-    /// Which numbers below it were taken is not known any more.
+    /// Below this number, it is no longer known which batches were stored.
     floor: u64,
-    /// How many were.
+    /// How many batches were stored below the floor.
     settled: u64,
-    /// Batches that start before this may have been taken under a marker that was forgotten, Unix seconds.
+    /// Batches that start before this may have been stored under a forgotten marker, Unix seconds.
     past_s: u64,
-    /// The latest start of a batch, Unix seconds; unknown of an epoch that began before it was noted.
+    /// The latest start of a batch, Unix seconds; unknown for epochs older than this field.
     latest_start_s: Option<u64>,
 }
 
-/// What is known of a number.
+/// What is known about a sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Number {
-    /// It was taken.
+    /// It was stored.
     Taken,
-    /// It was not.
+    /// It was not stored.
     Free,
-    /// That is not known any more: it is below the floor, or the batch starts in the past of the marker.
+    /// No longer known: it is below the floor, or the batch starts in the marker's past.
     Settled,
 }
 
 impl Marker {
-    /// Of an epoch of which no batch is known that starts before `past_s`, Unix seconds, and none at all that starts later.
+    /// A marker without batches, for an epoch whose batches from before `past_s`, Unix seconds, may have been
+    /// forgotten.
     pub(crate) const fn new(past_s: u64) -> Self {
         Marker { runs: Vec::new(), floor: 0, settled: 0, past_s, latest_start_s: Some(0) }
     }
 
-    /// What is known of a batch with this number and start, Unix seconds.
+    /// What is known about a batch with this number and start, Unix seconds.
     pub(crate) fn look_up(&self, number: u64, start_s: u64) -> Number {
         match self.look_up_number(number) {
             Number::Free if start_s < self.past_s => Number::Settled,
@@ -72,7 +73,7 @@ impl Marker {
         if run.is_some_and(|(first, count)| number - first < *count) { Number::Taken } else { Number::Free }
     }
 
-    /// Takes a number of a batch with this start, Unix seconds, if it is free; gives what it was.
+    /// Stores the number of a batch with this start, Unix seconds, if it is free; returns its previous state.
     pub(crate) fn take(&mut self, number: u64, start_s: u64) -> Number {
         let was = self.look_up(number, start_s);
         if was != Number::Free {
@@ -104,7 +105,7 @@ impl Marker {
         was
     }
 
-    /// Settles the lowest runs past the bound.
+    /// Settles the lowest runs beyond the limit.
     fn settle(&mut self) {
         let excess = self.runs.len().saturating_sub(MAX_RUNS);
         for (first, count) in self.runs.drain(..excess) {
@@ -113,12 +114,12 @@ impl Marker {
         }
     }
 
-    /// How many batches were taken.
+    /// The number of batches stored.
     pub(crate) fn batches(&self) -> u64 {
         self.runs.iter().fold(self.settled, |sum, (_, count)| sum.saturating_add(*count))
     }
 
-    /// The latest start of a batch, Unix seconds, if it is known.
+    /// The latest start of a batch, Unix seconds, if known.
     pub(crate) fn latest_start_s(&self) -> Option<u64> {
         self.latest_start_s
     }
@@ -139,7 +140,7 @@ impl Marker {
         out
     }
 
-    /// Reads a marker. Of one with more runs than the bound the lowest ones are settled.
+    /// Decodes a marker. If it has too many runs, the lowest ones are settled.
     pub(crate) fn decode(value: &[u8]) -> Result<Self, Malformed> {
         let (&version, rest) = value.split_first().ok_or(Malformed("marker version"))?;
         let mut reader = Reader::new(rest);
@@ -153,7 +154,7 @@ impl Marker {
             }
             _ => return Err(Malformed("marker version")),
         };
-        // Where the next run may begin; nowhere past a run that holds the largest number there is.
+        // Where the next run may begin; `None` after a run that includes the largest possible number.
         let mut next = Some(marker.floor);
         for _ in 0..reader.count(rest.len(), "runs")? {
             let gap = reader.number("run")?;
@@ -186,7 +187,7 @@ mod tests {
         marker
     }
 
-    /// As version 1 wrote it.
+    /// Encodes runs as version 1 did.
     fn version_1(runs: &[(u64, u64)]) -> Vec<u8> {
         let mut out = vec![1];
         put(&mut out, runs.len() as u64);
@@ -215,7 +216,7 @@ mod tests {
             prop_assert_eq!(Marker::decode(&marker.encode()), Ok(marker));
         }
 
-        /// Whatever comes: nothing is taken twice, and what is settled was taken or can never be.
+        /// For any input, nothing is stored twice, and settled batches were stored or never can be.
         #[test]
         fn no_number_is_taken_twice_and_no_copy_is_free(numbers in prop::collection::vec(up_to(u64::MAX), 0..900), start_s in up_to(u64::MAX - 1), past_s in up_to(u64::MAX)) {
             let mut marker = Marker::new(past_s);
@@ -272,7 +273,7 @@ mod tests {
         assert_eq!(marker, Marker { runs: vec![(0, 1000), (1001, 1)], latest_start_s: None, ..Marker::new(0) });
     }
 
-    /// Earlier versions took it, and could not read what they had written.
+    /// Earlier versions accepted this, but could not read back what they had written.
     #[test]
     fn a_marker_of_version_1_with_the_largest_number_is_read() {
         for runs in [vec![(0, 3), (u64::MAX, 1)], vec![(u64::MAX - 1, 2)]] {

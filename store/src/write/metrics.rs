@@ -1,4 +1,4 @@
-//! Metrics on their way in: open blocks, in the write that has everything else of their batch.
+//! Storing metrics: open blocks, in the same write as everything else in their batch.
 
 use crate::Error;
 use crate::database::key;
@@ -12,37 +12,38 @@ use zonepulse_model::{Evicted, Identity, Interval, SeriesId, ServerId};
 
 const HOUR_S: u64 = 3600;
 
-/// The metrics of one server over some slots, on their way in.
+/// The metrics of one server over some slots, before they are stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SystemIntake {
-    /// Which batch brought them.
+    /// The batch they belong to.
     pub identity: Identity,
     /// Start of the first slot, Unix seconds, a multiple of a slot's length.
     pub start_s: u64,
-    /// Length of a slot, seconds, as an [`Interval`] has it.
+    /// Length of a slot, seconds; see [`Interval`].
     pub interval_s: u32,
-    /// How many slots, at most [`SystemIntake::MAX_SLOTS`].
+    /// Number of slots, at most [`SystemIntake::MAX_SLOTS`].
     pub slots: u32,
-    /// What the probe had to give up before this batch.
+    /// What the probe evicted before this batch.
     pub evicted: Option<Evicted>,
     /// The series, each once.
     pub series: Vec<SeriesIntake>,
 }
 
-/// The values of one series, on their way in.
+/// The values of one series, before they are stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeriesIntake {
-    /// The series, from [`Write::series_ids`]; without one it is left out, and its points are counted.
+    /// The series, from [`Write::series_ids`]; if `None`, the series is skipped and its points are counted as
+    /// refused.
     pub series_id: Option<SeriesId>,
-    /// One for each slot, finite; `None` where nothing was measured.
+    /// One value for each slot, finite; `None` where nothing was measured.
     pub values: Vec<Option<f64>>,
 }
 
 impl SystemIntake {
-    /// No batch has more slots.
+    /// Maximum number of slots in a batch.
     pub const MAX_SLOTS: u32 = 4096;
 
-    /// The first promise that the fields break, if any.
+    /// The first invariant that the fields violate, if any.
     fn broken_promise(&self) -> Option<&'static str> {
         if Interval::new(self.interval_s).is_err() {
             return Some("interval_s");
@@ -64,7 +65,7 @@ impl SystemIntake {
         if self.series.iter().all(good) { None } else { Some("values") }
     }
 
-    /// The points by hour, and how many had no place.
+    /// The points by hour, and the number of points without a series.
     fn by_hour(&self) -> (BTreeMap<u32, Raw>, u64) {
         let (mut hours, mut refused) = (BTreeMap::<u32, Raw>::new(), 0);
         for series in &self.series {
@@ -85,8 +86,8 @@ impl SystemIntake {
 }
 
 impl Write<'_> {
-    /// The numbers of series that a server tells of, by metric and label; unknown ones become known with this write.
-    /// `None` where the server may not add a series.
+    /// The numbers of a server's series, by metric and label; unknown series are added with this write. `None` where
+    /// the server may not add a series.
     pub fn series_ids<'n>(
         &mut self,
         server_id: ServerId,
@@ -96,7 +97,7 @@ impl Write<'_> {
         series.read().resolve(&mut self.series, shares, server_id, names, self.now)
     }
 
-    /// Adds a batch of metrics, unless it is in already.
+    /// Adds a batch of metrics, unless it is already stored.
     pub fn add_system(&mut self, intake: &SystemIntake) -> Result<Outcome, Error> {
         if let Some(field) = intake.broken_promise() {
             return Err(Error::BadIntake(field));

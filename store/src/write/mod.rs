@@ -30,42 +30,42 @@ use writer::Writer;
 use zonepulse_dns::RecordType;
 use zonepulse_model::{Identity, RecordId, ServerId};
 
-/// After so many commits the totals are written down, so that opening the
-/// store never has more blocks than this to go through.
+/// Number of commits between checkpoints of the totals: the maximum number of blocks to replay when the store is
+/// opened.
 const CHECKPOINT_AFTER: u64 = if cfg!(test) { 8 } else { 4096 };
-/// Epochs whose markers are kept in memory.
+/// Number of epochs whose markers are kept in memory.
 const MARKERS_KEPT: usize = 4096;
 
-/// Collects batches into one atomic, fsynced write. Dropped without
-/// [`commit`](Write::commit), it leaves no trace.
+/// Collects batches into one atomic, fsynced write. If it is dropped without [`commit`](Write::commit), it leaves no
+/// trace.
 pub struct Write<'a> {
     pub(crate) inner: &'a Inner,
-    /// When it began; rates of new names are limited by this time.
+    /// When the write began; used to rate-limit new names.
     pub(crate) now: Instant,
     pub(crate) writer: MutexGuard<'a, Writer>,
     pub(crate) batch: WriteBatch,
     pub(crate) names: Pending,
     pub(crate) series: series::Pending,
-    /// What totals get when the write is on disk, as small as it is there.
+    /// The blocks, in their compact encoding on disk; their totals are updated once the write is on disk.
     blocks: Vec<NewBlock>,
-    /// What blocks, by their place in `blocks`, bring to groups of totals whose values on disk this write must
-    /// bring: with first accesses, which a block does not carry.
+    /// Rows by block (index in `blocks`) and group of totals, for the groups whose values on disk this write must
+    /// update: those with first accesses, which a block does not contain.
     news: BTreeMap<(usize, GroupKey), Vec<IntakeRow>>,
     pub(crate) markers: BTreeMap<(ServerId, u64), Marker>,
-    /// Of them, the epochs that begin with this write.
+    /// The epochs among them that begin with this write.
     pub(crate) begun: BTreeSet<(ServerId, u64)>,
-    /// What its batches of DNS cover.
+    /// The coverage of its DNS batches.
     pub(crate) covered: Vec<Covered>,
-    /// The servers of its reports, and when their intervals start.
+    /// The servers of its reports, and the starts of their intervals.
     reported: Vec<(ServerId, u64)>,
     journal: Vec<u8>,
     /// Hours and servers of the blocks.
     hours: Vec<Pair>,
-    /// Those of metrics.
+    /// Hours and servers of the blocks of metrics.
     pub(crate) system_hours: Vec<Pair>,
-    /// Totals that are new, of each server; two batches of one server may count the same ones.
+    /// Number of new totals of each server; two batches of one server may count the same ones.
     pub(crate) totals_added: Counts,
-    /// Points that are counted as `<other>` for want of room for their totals.
+    /// Points counted as `<other>` for lack of room for their totals.
     pub(crate) totals_folded: Counts,
     pub(crate) folded_counter: Option<u16>,
     pub(crate) committed: u64,
@@ -107,20 +107,20 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// Whether a batch is in, or is part of this write.
+    /// Whether a batch is stored or part of this write.
     pub fn is_committed(&mut self, identity: &Identity) -> Result<bool, Error> {
         Ok(self.marker(identity)?.is_some_and(|marker| marker.look_up_number(identity.seq) == Number::Taken))
     }
 
-    /// The numbers of records that a server tells of, by canonical name and type; unknown ones become known with
-    /// this write. [`RecordId::OTHER`] where the server may not add a record.
+    /// The numbers of a server's records, by canonical name and type; unknown records are added with this write.
+    /// [`RecordId::OTHER`] where the server may not add a record.
     pub fn record_ids<'n>(&mut self, server_id: ServerId, records: impl Iterator<Item = (&'n str, RecordType)>) -> Vec<RecordId> {
         let dictionary = self.inner.dictionary.read();
         let records: Vec<_> = records.collect();
         self.names.resolve(&dictionary, &self.inner.names, server_id, &records, self.now)
     }
 
-    /// Adds a batch, unless it is in already.
+    /// Adds a batch, unless it is already stored.
     pub fn add(&mut self, mut intake: Intake) -> Result<Outcome, Error> {
         if let Some(field) = intake.broken_promise() {
             return Err(Error::BadIntake(field));
@@ -160,8 +160,7 @@ impl<'a> Write<'a> {
         self.folded_counter = Some(counter);
     }
 
-    /// Makes everything that was added durable, and only then visible. On an
-    /// error nothing was taken.
+    /// Makes everything that was added durable, and only then visible. On an error nothing was written.
     pub fn commit(mut self) -> Result<(), Error> {
         if self.committed == 0 {
             self.writer.duplicates += self.duplicates;
@@ -194,13 +193,14 @@ impl<'a> Write<'a> {
         if commit - self.writer.last_checkpoint >= CHECKPOINT_AFTER
             && let Err(error) = write_totals(self.inner, &mut self.writer)
         {
-            // The batches are in all the same: the journal still has them.
+            // The batches are stored regardless: the journal still lists them.
             tracing::warn!(%error, "could not write the totals down");
         }
         Ok(())
     }
 
-    /// The groups that are written with this, as they will be. All others stay where they are until it is on disk.
+    /// The groups to be written with this write, in their new state. Other groups are not changed until the write is
+    /// on disk.
     fn new_groups(&self) -> BTreeMap<GroupKey, Group> {
         let totals = self.inner.totals.read();
         let now = |(_, key): &(usize, GroupKey)| (*key, totals.groups.get(key).cloned().unwrap_or_default());
@@ -221,11 +221,11 @@ impl<'a> Write<'a> {
         written
     }
 
-    /// What the blocks bring to each group of totals, with the place of the block.
+    /// Visits the rows of the blocks by group of totals, with the index of the block.
     fn replay(&self, mut each: impl FnMut(usize, GroupKey, &[block::Row])) {
         let mut rows = Vec::new();
         for (at, NewBlock { server_id, start_s, value }) in self.blocks.iter().enumerate() {
-            // Made by `encode`, so it can be read.
+            // Produced by `encode`, so it is always valid.
             let Ok(mut sections) = Sections::new(value, *start_s) else { continue };
             while let Ok(Some(section)) = sections.next() {
                 rows.clear();
@@ -251,7 +251,7 @@ impl<'a> Write<'a> {
         });
         totals.groups.extend(written);
         drop(totals);
-        // Not `append`, which makes the whole map anew.
+        // Not `append`, which rebuilds the whole map.
         self.writer.markers.extend(std::mem::take(&mut self.markers));
         while self.writer.markers.len() > MARKERS_KEPT {
             self.writer.markers.pop_first();
@@ -263,7 +263,7 @@ impl<'a> Write<'a> {
     }
 }
 
-/// Arranged rows, by the groups of totals that they belong to.
+/// Splits arranged rows by the group of totals they belong to.
 pub(crate) fn by_group(server_id: ServerId, rows: &[IntakeRow]) -> impl Iterator<Item = (GroupKey, &[IntakeRow])> {
     let of = |row: &IntakeRow| (row.kind.number(), key::group_of(row.record_id));
     rows.chunk_by(move |a, b| of(a) == of(b)).filter_map(move |rows| {

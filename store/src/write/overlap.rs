@@ -1,11 +1,12 @@
-//! Whether two epochs of a server cover the same time.
+//! Detecting epochs of one server that cover the same time.
 //!
-//! A probe begins an epoch whenever it begins to listen, so the epochs of one probe follow one another. Where two cover the
-//! same time, two probes send for one server, a capture was replayed for time that was observed live, or a
-//! clock was set back between two runs. The store says how much they overlap; what follows from that is decided elsewhere.
+//! A probe begins an epoch whenever it starts to listen, so the epochs of one probe never overlap. If two epochs
+//! cover the same time, two probes are sending for one server, a capture was replayed for time that was also observed
+//! live, or a clock was set back between two runs. The store only reports the size of the overlap; what to do about
+//! it is decided elsewhere.
 //!
-//! Reports say what each epoch covered, however long ago. An ordinary batch reads none of them: it begins where all
-//! other epochs of its server have ended, and how far those reach is in memory.
+//! Reports record what each epoch covered, however long ago. An ordinary batch reads none of them: it begins after
+//! all other epochs of its server have ended, and how far those extend is kept in memory.
 
 use crate::Error;
 use crate::database::{Database, key};
@@ -14,21 +15,21 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use zonepulse_model::{Interval, ServerId};
 
-/// Reports that are read for one batch at most.
+/// Maximum number of reports read for one batch.
 const MAX_READ: usize = if cfg!(test) { 64 } else { 8192 };
 
-/// How much of a batch's coverage another epoch of its server covers, too.
+/// How much of a batch's coverage overlaps another epoch of the same server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overlap {
-    /// The other epoch; of several, the one that covers the most, and of those that cover the same the one that began first.
+    /// The other epoch; of several, the one with the largest overlap; on a tie, the one that began first.
     pub epoch: u64,
-    /// How much, milliseconds.
+    /// The overlap, milliseconds.
     pub ms: u64,
-    /// Up to where that epoch's reports reach that overlap, Unix milliseconds.
+    /// The end of that epoch's overlapping reports, Unix milliseconds.
     pub until_ms: u64,
 }
 
-/// What a batch covers, of one epoch.
+/// The coverage of one batch and its epoch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Covered {
     pub(crate) server_id: ServerId,
@@ -37,16 +38,16 @@ pub(crate) struct Covered {
     pub(crate) until_ms: u64,
 }
 
-/// How far the coverage of each server reaches, as far as it is known.
+/// How far the coverage of each server extends, where known.
 #[derive(Debug, Default)]
 pub(crate) struct Reaches(BTreeMap<ServerId, Reach>);
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reach {
-    /// The epoch that reaches farthest.
+    /// The epoch that extends farthest.
     epoch: u64,
     until_ms: u64,
-    /// No other epoch reaches past it.
+    /// No other epoch extends past this.
     others_until_ms: u64,
 }
 
@@ -63,18 +64,18 @@ impl Reach {
 }
 
 impl Reaches {
-    /// Past which no other epoch of the server covers anything; `None` where that is not known.
+    /// The end of the coverage of the server's other epochs; `None` if unknown.
     pub(super) fn others_until_ms(&self, server_id: ServerId, epoch: u64) -> Option<u64> {
         let reach = self.0.get(&server_id)?;
         Some(if reach.epoch == epoch { reach.others_until_ms } else { reach.until_ms })
     }
 
-    /// It is known how far a server's reports reach.
+    /// Records how far a server's reports extend.
     pub(super) fn learn(&mut self, server_id: ServerId, reach: Reach) {
         self.0.insert(server_id, reach);
     }
 
-    /// Batches are on disk.
+    /// Notes that batches are on disk.
     pub(crate) fn note(&mut self, all: &[Covered]) {
         for covered in all {
             if let Some(reach) = self.0.get_mut(&covered.server_id) {
@@ -83,13 +84,13 @@ impl Reaches {
         }
     }
 
-    /// A server is there no more.
+    /// Forgets a removed server.
     pub(crate) fn forget(&mut self, server_id: ServerId) {
         self.0.remove(&server_id);
     }
 }
 
-/// What each other epoch shares with a stretch of time.
+/// The overlap of each other epoch with a span of time.
 #[derive(Default)]
 pub(super) struct Shared(BTreeMap<u64, (u64, u64)>);
 
@@ -109,11 +110,12 @@ impl Shared {
     }
 }
 
-/// Adds what reports share with a batch. With `learn`, goes on to the last one, to know how far they reach; where there are
-/// too many for that, they count as reaching to the end of time, and what a batch covers is read for each.
+/// Adds the overlap of reports with a batch. With `learn`, continues to the last report to find out how far they
+/// extend; if there are too many, they count as extending to the end of time, and the reports are read for each
+/// batch.
 pub(super) fn read(database: &Database, batch: &Covered, learn: bool, shared: &mut Shared) -> Result<Option<Reach>, Error> {
     let first_s = (batch.from_ms / 1000).saturating_sub(Interval::MAX_S.into());
-    // What begins before has ended before the batch begins.
+    // Reports that begin earlier also end before the batch begins.
     let mut reach = Reach { epoch: batch.epoch, until_ms: batch.from_ms, others_until_ms: batch.from_ms };
     let mut left = MAX_READ;
     let mut iterator = database.leaping_iterator(key::REPORTS);
@@ -125,12 +127,12 @@ pub(super) fn read(database: &Database, batch: &Covered, learn: bool, shared: &m
             break;
         }
         if left == 0 {
-            // Not to be learnt for every batch anew: a backfill has thousands.
+            // Do not try to learn this again for every batch: a backfill has thousands.
             let unknown = Reach { epoch: batch.epoch, until_ms: u64::MAX, others_until_ms: u64::MAX };
             return Ok(learn.then_some(unknown));
         }
         left -= 1;
-        // One that cannot be read is told of by `check`; it holds no batch up.
+        // Unreadable reports are left to `check`; they must not block a batch.
         if !SystemReport::is(value)
             && let Ok(report) = Report::decode(&identity, start_s, value)
         {
@@ -161,7 +163,7 @@ mod tests {
 
     fn open_again(dir: &tempfile::TempDir, store: Store) -> Store {
         store.close().unwrap();
-        // It is in use until then.
+        // The store is in use until then.
         drop(store);
         Store::open(dir.path(), &Options::default()).unwrap()
     }
@@ -183,7 +185,7 @@ mod tests {
         write.overlap(&intake.identity, intake.covered_from_ms, intake.covered_until_ms, TOLERANCE_MS).unwrap()
     }
 
-    /// Commits a batch, and gives what it overlaps with.
+    /// Commits a batch, and returns its overlap.
     fn commit(store: &Store, intake: Intake) -> Option<(u64, u64)> {
         let mut write = store.begin();
         let found = overlap(&mut write, &intake);

@@ -1,4 +1,4 @@
-//! State that writes leave for each other.
+//! State that is carried over from one write to the next.
 
 use super::epochs::Epochs;
 use super::marker::Marker;
@@ -6,18 +6,18 @@ use super::overlap::Reaches;
 use std::collections::{BTreeMap, BTreeSet};
 use zonepulse_model::ServerId;
 
-/// What the one writer knows between writes.
+/// The state of the single writer between writes.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     pub(super) last_commit: u64,
     pub(super) last_checkpoint: u64,
     pub(super) committed: u64,
     pub(super) duplicates: u64,
-    /// The epochs that were written to last, so that an ordinary batch reads no marker.
+    /// Markers of the epochs written most recently, so that an ordinary batch reads none.
     pub(crate) markers: BTreeMap<(ServerId, u64), Marker>,
     pub(crate) epochs: Epochs,
     pub(crate) reaches: Reaches,
-    /// Servers that were removed since the store was opened: their batches may have been under way.
+    /// Servers removed since the store was opened: batches of theirs may have been in flight.
     pub(super) forbidden: BTreeSet<ServerId>,
 }
 
@@ -30,12 +30,12 @@ impl Writer {
         self.last_commit
     }
 
-    /// No batch of this server is taken any more.
+    /// Refuses all further batches of this server.
     pub(crate) fn forbid(&mut self, server_id: ServerId) {
         self.forbidden.insert(server_id);
     }
 
-    /// Forgets which batches of a server were taken.
+    /// Forgets which batches of a server are stored.
     pub(crate) fn forget(&mut self, server_id: ServerId) {
         self.markers.retain(|(of, _), _| *of != server_id);
         self.epochs.forget(server_id);
