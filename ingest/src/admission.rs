@@ -1,10 +1,9 @@
-//! Who may have how many batches on the way in.
+//! Limits how many batches each server may have in progress.
 //!
-//! A batch holds a place from before it is decoded until it is on disk. Places are bounded, in number and in
-//! bytes, and the whole fleet shares them: a server may hold no more than it leaves free, so that one that sends
-//! all it can gets half of what there is, and every other still finds room. How much a batch takes is
-//! known when it is decoded; until then its encoded bytes are counted, and each server decodes a few
-//! at a time.
+//! A batch holds a place from before it is decoded until it is on disk. Places are bounded in number and in bytes and
+//! shared by the whole fleet. A server may hold no more than it leaves free, so a server that sends as much as it can
+//! gets half of the capacity, and every other server still finds room. The size of a batch is known only once it is
+//! decoded; until then its encoded size is counted, and each server decodes only a few batches at a time.
 
 use crate::Error;
 use parking_lot::Mutex;
@@ -17,23 +16,23 @@ use zonepulse_model::ServerId;
 
 /// Batches of one server that are decoded at a time.
 const DECODED_AT_ONCE: usize = 2;
-/// Batches of one server that wait for their turn; more are turned away at once.
+/// Maximum waiting batches of one server; further ones are turned away immediately.
 const MAX_WAITING: usize = 256;
-/// A server that holds nothing may always bring a batch of no more bytes than this.
+/// A server that holds no place may always submit a batch of up to this size.
 const SMALL_BYTES: usize = 64 << 10;
 
-/// Bounds of all places.
+/// Limits on all places together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub batches: usize,
     pub bytes: usize,
 }
 
-/// The places.
+/// The shared pool of places.
 pub(crate) struct Admission {
     bounds: Bounds,
     state: Mutex<State>,
-    /// A place was given back.
+    /// Notified when a place is released.
     freed: Notify,
 }
 
@@ -44,13 +43,13 @@ struct State {
     servers: BTreeMap<ServerId, Lane>,
 }
 
-/// What one server has on the way in.
+/// One server's batches in progress.
 struct Lane {
     batches: usize,
     bytes: usize,
     waiting: usize,
     postponed: u64,
-    /// Turns to decode.
+    /// Permits for decoding.
     turns: Arc<Semaphore>,
 }
 
@@ -60,18 +59,18 @@ impl Default for Lane {
     }
 }
 
-/// What one server has on the way in, and what it was asked to bring again.
+/// A server's batches in progress, and those it was asked to retry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OnTheWay {
-    /// Batches that are decoded, wait or are being written.
+    /// Batches being decoded, waiting or being written.
     pub batches: u64,
-    /// Their bytes.
+    /// Their size in bytes.
     pub bytes: u64,
-    /// Batches that found no place since the start, and which their bringers were asked to bring again.
+    /// Batches that found no place since startup, whose sender was asked to retry.
     pub postponed: u64,
 }
 
-/// A place that is held, and given back when this is dropped.
+/// A held place, released on drop.
 pub(crate) struct Place {
     admission: Arc<Admission>,
     server_id: ServerId,
@@ -85,7 +84,7 @@ impl Admission {
         Admission { bounds, state: Mutex::default(), freed: Notify::new() }
     }
 
-    /// Waits for a place for a batch of a server, of so many bytes encoded, no longer than this; then the server is
+    /// Waits up to `patience` for a place for a server's batch of `bytes` encoded bytes, then fails with
     /// [`Error::Busy`].
     pub(crate) async fn enter(self: &Arc<Self>, server_id: ServerId, bytes: usize, patience: Duration) -> Result<Place, Error> {
         let entered = match Waiting::begin(self, server_id) {
@@ -99,11 +98,11 @@ impl Admission {
     }
 
     async fn wait(self: &Arc<Self>, waiting: &Waiting<'_>, bytes: usize) -> Option<Place> {
-        // In the order in which they came. The semaphore is never closed.
+        // First come, first served. The semaphore is never closed.
         let turn = waiting.turns.clone().acquire_owned().await.ok()?;
         loop {
             let mut freed = pin!(self.freed.notified());
-            // From here on no place is given back unnoticed.
+            // From here on, no released place goes unnoticed.
             freed.as_mut().enable();
             if self.try_take(waiting.server_id, bytes) {
                 return Some(Place { admission: self.clone(), server_id: waiting.server_id, bytes, turn: Some(turn) });
@@ -112,7 +111,7 @@ impl Admission {
         }
     }
 
-    /// Takes a place, if the server may have one now.
+    /// Takes a place if the server may have one now.
     fn try_take(&self, server_id: ServerId, bytes: usize) -> bool {
         let mut state = self.state.lock();
         let State { batches: all_batches, bytes: all_bytes, servers } = &mut *state;
@@ -120,7 +119,7 @@ impl Admission {
         let free_batches = self.bounds.batches.saturating_sub(*all_batches);
         let free_bytes = self.bounds.bytes.saturating_sub(*all_bytes);
         let shares = lane.batches < free_batches && lane.bytes.saturating_add(bytes) <= free_bytes;
-        // The first is let in whatever the others hold, if it is small, or if they hold nothing.
+        // A server's first batch is admitted whatever the others hold if it is small, or if the others hold nothing.
         let first = lane.batches == 0 && (bytes <= SMALL_BYTES || *all_batches == 0);
         if shares || first {
             lane.batches += 1;
@@ -131,12 +130,12 @@ impl Admission {
         shares || first
     }
 
-    /// How many batches are on the way, and how many may be.
+    /// The number of batches in progress, and the maximum.
     pub(crate) fn batches(&self) -> (u64, u64) {
         (self.state.lock().batches as u64, self.bounds.batches as u64)
     }
 
-    /// What a server has on the way.
+    /// A server's batches in progress.
     pub(crate) fn of(&self, server_id: ServerId) -> OnTheWay {
         let state = self.state.lock();
         let on_the_way =
@@ -146,7 +145,7 @@ impl Admission {
 }
 
 impl Place {
-    /// The batch is decoded, and takes so many bytes.
+    /// Records the decoded size of the batch.
     pub(crate) fn decoded(&mut self, bytes: usize) {
         let mut state = self.admission.state.lock();
         let before = std::mem::replace(&mut self.bytes, bytes);
@@ -178,7 +177,7 @@ impl Drop for Place {
 }
 
 impl State {
-    /// Nothing is kept of a server that has nothing on the way and was refused nothing.
+    /// Drops the entry of a server that has nothing in progress and was never refused a place.
     fn forget_idle(&mut self, server_id: ServerId) {
         let idle = |lane: &Lane| lane.batches == 0 && lane.waiting == 0 && lane.postponed == 0;
         if self.servers.get(&server_id).is_some_and(idle) {
@@ -187,7 +186,7 @@ impl State {
     }
 }
 
-/// A batch that waits for its turn and for a place.
+/// A batch waiting for its turn and for a place.
 struct Waiting<'a> {
     admission: &'a Admission,
     server_id: ServerId,
@@ -195,7 +194,7 @@ struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    /// Nothing when too many of the server's wait already.
+    /// `None` if too many of the server's batches are already waiting.
     fn begin(admission: &'a Admission, server_id: ServerId) -> Option<Self> {
         let mut state = admission.state.lock();
         let lane = state.servers.entry(server_id).or_default();

@@ -1,16 +1,17 @@
 //! Batches from RabbitMQ.
 //!
-//! The queues are durable quorum queues whose arguments keep the broker from dropping anything (`queues`). A message is
-//! acknowledged only when its batch is on disk; at most `prefetch` are under way. While the central can take none
-//! (its disk is full, its clock has lost the time), nothing is taken from the queue, and nothing given back to it (`link`).
+//! The queues are durable quorum queues whose arguments keep the broker from dropping anything (`queues`). A message
+//! is acknowledged only once its batch is on disk; at most `prefetch` messages are in flight. While the central
+//! cannot accept batches (its disk is full, its clock has lost the time), it takes nothing from the queue and returns
+//! nothing to it (`link`).
 //!
-//! What will never be taken goes to `<queue>.dead` with the reason in its headers, confirmed by the
-//! broker before it is acknowledged here, so that it is always in one of the
-//! two places. Someone looks at it there, mends what is wrong, and moves it
-//! back, its signature with it: whose batch a message is, its signature proves
-//! (`origin`). What the broker itself takes out of the queue comes to `<queue>.returned`, is counted, and taken from there.
+//! A message that will never be accepted goes to `<queue>.dead` with the reason in its headers. The broker confirms
+//! it there before it is acknowledged here, so it is always in one of the two places. An operator inspects it, fixes
+//! the cause, and moves it back together with its signature, which proves which server the batch belongs to
+//! (`origin`). Messages that the broker itself removes from the queue go to `<queue>.returned`, and are counted and
+//! consumed from there.
 //!
-//! The connection is made again whenever it ends, with growing pauses. How all of it is, `state` says.
+//! Whenever the connection ends, it is re-established with growing pauses. `state` reports its status.
 
 mod headers;
 mod held;
@@ -40,35 +41,34 @@ use zonepulse_net::Trust;
 use zonepulse_net::amqp::{Address, Progress, connect};
 use zonepulse_private::Secret;
 
-/// Where batches come from.
+/// A source of batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `amqp://user:password@host:port/vhost`, or `amqps://` for TLS.
     pub url: Secret,
-    /// Whom to believe that they are the broker, with `amqps://`.
+    /// Which certificates to trust for the broker, with `amqps://`.
     pub trust: Trust,
-    /// The queue.
+    /// The name of the queue.
     pub queue: String,
-    /// Messages under way at once.
+    /// Maximum messages in flight.
     pub prefetch: u16,
 }
 
-/// The queue that the programs use unless told otherwise.
+/// The default queue name.
 pub const DEFAULT_QUEUE: &str = "zonepulse.batches";
-/// Messages under way at once, unless told otherwise.
+/// Default maximum of messages in flight.
 pub const DEFAULT_PREFETCH: u16 = 64;
-/// For a connection to be made, and for the queues to be declared.
+/// Timeout for connecting and for declaring the queues.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection that lived this long was a good one: the next pause is short again.
+/// A connection that lasted at least this long resets the pause before the next one.
 const GOOD_CONNECTION: Duration = Duration::from_secs(30);
-/// How often it is looked whether the central can take batches again.
+/// How often to check whether the central can accept batches again.
 const LOOK: Duration = Duration::from_secs(1);
-/// The longest pauses: while there is no broker, and while the central takes no batch although its disk has room.
+/// Maximum pause while there is no broker, or while the central accepts no batch although its disk has room.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
-/// Takes batches from the queue until `shutdown` is ready; what was under way
-/// is then finished and acknowledged.
+/// Takes batches from the queue until `shutdown` is ready, then finishes and acknowledges those in flight.
 pub async fn consume(ingest: Ingest, settings: Settings, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let (state, writer) = (ingest.broker.clone(), Writer::new(settings.clone()));
@@ -96,7 +96,7 @@ pub async fn consume(ingest: Ingest, settings: Settings, shutdown: impl Future<O
             Ok(End::Shutdown) => return,
             Ok(End::Rest { why, took }) => {
                 rest(&ingest, &settings.queue, &why);
-                // One that ends at once ends at once again, whatever it took meanwhile.
+                // A connection that fails quickly will do so again, whatever it accepted in between.
                 if took && began.elapsed() > GOOD_CONNECTION {
                     rests = growing(LOOK, LONGEST_REST);
                 }
@@ -119,7 +119,7 @@ pub async fn consume(ingest: Ingest, settings: Settings, shutdown: impl Future<O
     }
 }
 
-/// Waits while it is known that no batch can be taken.
+/// Waits while it is known that no batch can be accepted.
 async fn until_able(ingest: &Ingest, queue: &str) {
     while let Err(error) = ingest.can_take().await {
         rest(ingest, queue, &error.to_string());
@@ -152,14 +152,14 @@ fn growing(from: Duration, to: Duration) -> impl Iterator<Item = Duration> {
 }
 
 impl Settings {
-    /// Where the broker is, and whom to believe if it is spoken to with TLS. Says what is wrong with them.
+    /// The broker's address, and its TLS configuration if TLS is used. Errors say what is wrong with them.
     fn way(&self) -> Result<(Address, Option<Arc<ClientConfig>>), String> {
         let address = Address::parse(&self.url).map_err(|what| format!("the broker's URL {what}"))?;
         let tls = address.is_encrypted().then(|| self.trust.client_config()).transpose();
         Ok((address, tls.map_err(|error| error.to_string())?.map(Arc::new)))
     }
 
-    /// Opens a connection, through TLS when the URL says so. Says why there is none.
+    /// Opens a connection, with TLS if the URL asks for it. Errors say why there is none.
     async fn connect(&self, name: &str) -> Result<Connection, String> {
         let (address, tls) = self.way()?;
         let progress = Progress::default();

@@ -1,4 +1,4 @@
-//! The one thread that writes: whatever waits goes into one write, from each server in turn.
+//! The single writer thread: all waiting batches go into one write, taken from each server in turn.
 
 use crate::admission::Place;
 use crate::deliveries::Deliveries;
@@ -17,11 +17,11 @@ use zonepulse_model::{Evicted, ServerId};
 use zonepulse_store::{Store, Write};
 use zonepulse_wire::{Batch, Counter, Message, SystemBatch};
 
-/// A write takes no further batch that would exceed so many points: neither what it keeps until it is on disk nor how
-/// long the next one waits grows with how many large batches there are.
+/// A write takes no further batch that would exceed this many points, so that neither the memory held until it is on
+/// disk nor the wait for the next write grows with the number of large batches.
 const WRITE_POINTS: u64 = 1 << 18;
 
-/// The way to the committer's thread.
+/// A handle to the committer thread.
 #[derive(Clone)]
 pub(crate) struct Committer {
     running: Arc<Running>,
@@ -34,7 +34,7 @@ struct Running {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What was written since the start.
+/// Counters of writes since startup.
 #[derive(Default)]
 pub(crate) struct Written {
     pub(crate) points: AtomicU64,
@@ -43,8 +43,8 @@ pub(crate) struct Written {
 }
 
 impl Drop for Running {
-    /// The thread is waited for: when the last committer is gone, so is the thread's hold on the store.
-    /// A store that is open while the process ends takes RocksDB's threads down with it, not in order.
+    /// Joins the thread, so that dropping the last committer also releases the thread's handle on the store. If the
+    /// store is still open when the process exits, RocksDB's threads are torn down in no particular order.
     fn drop(&mut self) {
         self.queue.close();
         // An error is the thread's panic, which has been reported.
@@ -52,20 +52,20 @@ impl Drop for Running {
     }
 }
 
-/// A batch, the one who waits for it, and the place that it holds until it is on disk.
+/// A batch, the channel for its result, and the place it holds until it is on disk.
 struct Waiting {
     batch: Message,
     answer: oneshot::Sender<Result<Outcome, Error>>,
     place: Place,
 }
 
-/// Closes the queue when the thread ends, however it does.
+/// Closes the queue when the thread ends, for whatever reason.
 struct Closing(Arc<Turns<Waiting>>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
         self.0.close();
-        // Nobody answers those who wait, which tells them.
+        // Dropping the waiting batches without a result tells their callers.
         while !self.0.take(Group { batches: usize::MAX, points: u64::MAX }).is_empty() {}
     }
 }
@@ -85,7 +85,7 @@ impl Committer {
         Ok(Committer { running: Arc::new(Running { queue, written, thread: Some(thread) }) })
     }
 
-    /// Answers when the batch is on disk.
+    /// Returns when the batch is on disk.
     pub(crate) async fn commit(&self, batch: Message, place: Place) -> Result<Outcome, Error> {
         let (answer, answered) = oneshot::channel();
         let (server_id, points) = (batch.identity().server_id, size(&batch));
@@ -99,13 +99,13 @@ impl Committer {
         &self.running.written
     }
 
-    /// Whether its thread runs.
+    /// Whether the thread is running.
     pub(crate) fn is_alive(&self) -> bool {
         !self.running.queue.is_closed()
     }
 }
 
-/// Where it is kept what batches tell besides their points.
+/// Where the information in batches other than points is recorded.
 pub(crate) struct Told {
     pub(crate) untold: Arc<Untold>,
     pub(crate) losses: Arc<Losses>,
@@ -113,16 +113,16 @@ pub(crate) struct Told {
     pub(crate) twins: Arc<Twins>,
 }
 
-/// What a batch in a write tells besides its points, once it is on disk.
+/// What a batch in a write reports besides its points, recorded once it is on disk.
 struct Besides {
     server_id: ServerId,
-    /// Batches that were refused and are in its report.
+    /// Refused batches that its report includes.
     refused: u64,
-    /// What the probe gave up.
+    /// Batches that the probe gave up.
     evicted: Option<Evicted>,
 }
 
-/// What the thread writes with.
+/// Everything the thread needs for writing.
 struct Writer {
     store: Store,
     times: Bounds,
@@ -134,7 +134,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Writes what waits, as much as goes into one write, until the queue is closed and empty.
+    /// Writes waiting batches, up to `most` at a time, until the queue is closed and empty.
     fn run(&self, queue: &Turns<Waiting>, most: Group) {
         let mut full = false;
         loop {
@@ -156,7 +156,7 @@ impl Writer {
         }
     }
 
-    /// Writes batches, and answers those who wait for them.
+    /// Writes batches and sends the results to their callers.
     fn write(&self, group: Vec<Waiting>) -> Result<(), Error> {
         let mut write = self.store.begin();
         let (now_ms, began) = (times::now_ms(), Instant::now());
@@ -165,7 +165,7 @@ impl Writer {
         let mut told = Vec::new();
         for Waiting { batch, answer, place } in group {
             let outcome = match write.is_known(&batch.identity(), batch.start_s()) {
-                // Before its names get numbers: a copy must not leave a trace.
+                // This comes before its names are numbered: a copy must not leave a trace.
                 Ok(true) => Ok(Outcome::Duplicate),
                 Ok(false) => self.times.check(&batch, now_ms / 1000).and_then(|()| {
                     let size = size(&batch);
@@ -177,7 +177,7 @@ impl Writer {
             };
             added.push((answer, place, outcome));
         }
-        // A copy of a batch in the same write is on disk only with it: nobody is answered before.
+        // A copy of a batch in the same write is on disk only with it: no caller gets a result before that.
         let written = write.commit().map_err(Error::from);
         match &written {
             Ok(()) => {
@@ -193,13 +193,14 @@ impl Writer {
         }
         for (answer, place, outcome) in added {
             drop(place);
-            // Whoever went away finds the batch's marker when it comes again.
+            // A caller that went away will find the batch's marker when it retries.
             let _ = answer.send(written.clone().and(outcome));
         }
         written
     }
 
-    /// Adds a batch to a write, and tells with it of batches of its server that were refused; `told` has what was told so.
+    /// Adds a batch to a write, and includes the refused batches of its server in the report; those included are
+    /// recorded in `told`.
     fn add(
         &self,
         mut batch: Message,
@@ -225,7 +226,7 @@ impl Writer {
         };
         let overlap_ms = match &batch {
             Message::Dns(batch) => self.twins.admit(batch, &self.store, write, pending, now_ms),
-            // Of metrics that are told twice one value counts.
+            // If the same metric is sent twice, one value counts.
             Message::System(_) => Ok(0),
         };
         let added = overlap_ms.and_then(|overlap_ms| Ok(translate::add(batch, overlap_ms, write)?));
@@ -237,7 +238,7 @@ impl Writer {
     }
 }
 
-/// How many points a message has.
+/// The number of points in a message.
 fn size(message: &Message) -> u64 {
     match message {
         Message::Dns(batch) => batch.rows.len() as u64,

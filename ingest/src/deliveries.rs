@@ -1,67 +1,67 @@
-//! How the delivery of a server's batches goes now: whether they are refused, and what was lost of late.
+//! The current state of delivery of a server's batches: whether they are being refused, and what was lost recently.
 //!
-//! Counters since the start ([`crate::Lost`]) say that something happened; this says whether it still does. Batches of DNS and
-//! of metrics are told apart, by the version in their header: those of one kind may be refused while those of the other kind
-//! are taken. In memory only: after a restart the next refusal tells it again.
+//! Counters since startup ([`crate::Lost`]) show that something happened; this shows whether it is still happening.
+//! DNS and metrics batches are distinguished by the version in their header, because one kind may be refused while
+//! the other is accepted. The state is in memory only: after a restart, the next refusal restores it.
 
 use crate::Error;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use zonepulse_model::{Evicted, ServerId};
 
-/// Batches are refused until one of their kind is taken, or for so long after the last refusal, milliseconds. Longer than the
-/// longest interval.
+/// How long batches count as being refused after the last refusal, in milliseconds, unless one of the same kind is
+/// accepted first. Longer than the longest interval.
 const REFUSED_MS: u64 = 600_000;
-/// Losses are told for so long, milliseconds.
+/// How long losses are reported, in milliseconds.
 const LOST_MS: u64 = 3_600_000;
-/// Kinds of batches that are told apart for a server at most.
+/// Maximum number of batch kinds distinguished per server.
 const MAX_KINDS: usize = 4;
-/// The kind of a batch of which it is not known. Its refusal ends when a batch of any kind is taken.
+/// The kind of a batch whose kind is unknown. Its refusal ends when a batch of any kind is accepted.
 pub(crate) const ANY: u8 = 0;
-/// More of a cause is not kept, characters.
+/// Maximum length of a refusal's detail, in characters.
 const MAX_DETAIL: usize = 500;
 
-/// How the delivery of one server's batches goes.
+/// The state of delivery of one server's batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// When a batch was last taken, Unix milliseconds; none since the start of the central, or never.
+    /// When a batch was last accepted, in Unix milliseconds; `None` if none was since startup.
     pub accepted_ms: Option<u64>,
-    /// Batches that are being refused.
+    /// Batches currently being refused.
     pub refused: Option<Refused>,
-    /// Batches that were refused for good within the last hour.
+    /// Batches permanently refused within the last hour.
     pub put_aside: Option<PutAside>,
-    /// Messages that went to the broker's dead-letter queue within the last hour, and say that they are of this server without
-    /// proving it.
+    /// Messages that went to the broker's dead-letter queue within the last hour and claim to be from this server
+    /// without proving it.
     pub unproven: Option<PutAside>,
-    /// Batches that the probe says, within the last hour, that it gave up.
+    /// Batches that the probe reported within the last hour as given up.
     pub given_up: Option<GivenUp>,
 }
 
-/// Batches that are being refused.
+/// Batches currently being refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// Since when batches of any kind are, without an end, Unix milliseconds.
+    /// Start of the current uninterrupted run of refusals, of any kind, in Unix milliseconds.
     pub since_ms: u64,
     /// When the last one was refused.
     pub last_ms: u64,
-    /// How often batches of any kind were refused since then; one that comes again counts again.
+    /// Number of refusals of any kind since then; retries count again.
     pub count: u64,
-    /// Why the last one was, in a word ([`Error::cause`]).
+    /// A short identifier of the last refusal's cause ([`Error::cause`]).
     pub cause: &'static str,
-    /// The same in a sentence.
+    /// The last refusal's cause as a sentence.
     pub detail: String,
-    /// Whether it is the central's own fault, and so that of no server.
+    /// Whether the central itself is at fault, rather than any server.
     pub of_central: bool,
 }
 
-/// Batches that were refused for good: whoever brought them keeps them.
+/// Permanently refused batches, which their sender keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PutAside {
-    /// How many.
+    /// Number of batches.
     pub batches: u64,
-    /// When the first of them was refused, Unix milliseconds.
+    /// When the first of them was refused, in Unix milliseconds.
     pub first_ms: u64,
-    /// When the last of them was.
+    /// When the last of them was refused.
     pub last_ms: u64,
 }
 
@@ -73,18 +73,18 @@ impl PutAside {
     }
 }
 
-/// Batches that a probe gave up before the central had them.
+/// Batches that a probe gave up before the central had received them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GivenUp {
-    /// How many, and of which time.
+    /// How many batches, and the time they covered.
     pub evicted: Evicted,
-    /// When the central first heard of these, Unix milliseconds.
+    /// When the central first heard about them, in Unix milliseconds.
     pub first_ms: u64,
-    /// When it last did.
+    /// When the central last heard about them.
     pub last_ms: u64,
 }
 
-/// A refusal to be noted.
+/// A refusal to record.
 pub(crate) struct Refusal<'a> {
     pub cause: &'static str,
     pub detail: &'a dyn std::fmt::Display,
@@ -92,7 +92,7 @@ pub(crate) struct Refusal<'a> {
 }
 
 impl<'a> Refusal<'a> {
-    /// None for what says nothing about the server's batches: they come again and are taken then.
+    /// `None` for errors that say nothing about the server's batches: they are sent again and accepted then.
     pub(crate) fn of(error: &'a Error) -> Option<Self> {
         let of_central = matches!(error, Error::Behind { .. } | Error::NoSpace { .. } | Error::Store(_));
         match error {
@@ -102,7 +102,7 @@ impl<'a> Refusal<'a> {
     }
 }
 
-/// The same of every server. A server is in it only if the registry knows it, which bounds it.
+/// Delivery state per server. Bounded, because only servers in the registry are tracked.
 #[derive(Debug, Default)]
 pub(crate) struct Deliveries(Mutex<BTreeMap<ServerId, Account>>);
 
@@ -111,7 +111,7 @@ struct Account {
     accepted_ms: Option<u64>,
     /// The last refusal of each kind.
     refused: BTreeMap<u8, Last>,
-    /// All of them, since there was none.
+    /// The current run of refusals, of all kinds.
     run: Option<Run>,
     put_aside: Option<PutAside>,
     unproven: Option<PutAside>,
@@ -127,8 +127,8 @@ struct Last {
     of_central: bool,
 }
 
-/// Refusals while batches of some kind were being refused. What is told of them never runs backwards when one kind is taken
-/// again and another one is not.
+/// A run of refusals during which batches of at least one kind were being refused. Its figures never go backwards
+/// when one kind is accepted again while another is not.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     since_ms: u64,
@@ -136,7 +136,7 @@ struct Run {
 }
 
 impl Deliveries {
-    /// A batch of a kind was taken.
+    /// Records that a batch of a kind was accepted.
     pub(crate) fn accepted(&self, server_id: ServerId, kind: u8, now_ms: u64) {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
@@ -144,7 +144,7 @@ impl Deliveries {
         account.retain(|refused, _| refused != kind && refused != ANY);
     }
 
-    /// A batch of a kind was refused.
+    /// Records that a batch of a kind was refused.
     pub(crate) fn refused(&self, server_id: ServerId, kind: u8, refusal: &Refusal<'_>, now_ms: u64) {
         let Refusal { cause, detail, of_central } = *refusal;
         let mut accounts = self.accounts();
@@ -160,7 +160,7 @@ impl Deliveries {
         run.count = run.count.saturating_add(1);
     }
 
-    /// A batch was refused for good, and whoever brought it put it aside.
+    /// Records that a batch was permanently refused and that its sender put it aside.
     pub(crate) fn put_aside(&self, server_id: ServerId, now_ms: u64) {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
@@ -168,7 +168,7 @@ impl Deliveries {
         PutAside::add(&mut account.put_aside, now_ms);
     }
 
-    /// A message went to the dead-letter queue that says it is of this server, and does not prove it.
+    /// Records that a message went to the dead-letter queue that claims to be from this server without proving it.
     pub(crate) fn put_aside_unproven(&self, server_id: ServerId, now_ms: u64) {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
@@ -176,7 +176,7 @@ impl Deliveries {
         PutAside::add(&mut account.unproven, now_ms);
     }
 
-    /// A server's probe gave up batches.
+    /// Records that a server's probe gave up batches.
     pub(crate) fn given_up(&self, server_id: ServerId, evicted: Evicted, now_ms: u64) {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
@@ -189,7 +189,7 @@ impl Deliveries {
         sum.last_ms = now_ms;
     }
 
-    /// How it goes at this time. Of several kinds that are refused, why the one was that was refused last.
+    /// The state at `now_ms`. If several kinds are being refused, the cause is that of the most recent refusal.
     pub(crate) fn of(&self, server_id: ServerId, now_ms: u64) -> Delivery {
         let mut accounts = self.accounts();
         let Some(account) = accounts.get_mut(&server_id) else { return Delivery::default() };
@@ -210,7 +210,7 @@ impl Account {
         Some(Refused { since_ms, last_ms: *last_ms, count, cause, detail: detail.clone(), of_central: *of_central })
     }
 
-    /// Keeps the refusals that still hold.
+    /// Keeps only the refusals that still apply.
     fn retain(&mut self, holds: impl Fn(u8, &Last) -> bool) {
         self.refused.retain(|kind, last| holds(*kind, last));
         self.run.take_if(|_| self.refused.is_empty());

@@ -1,83 +1,83 @@
-//! Why a batch was not taken, by what its bringer can do about it.
+//! Why a batch was not accepted, by what its sender can do about it.
 
 use std::sync::Arc;
 use zonepulse_model::{Interval, ServerId};
 use zonepulse_wire::Utc;
 
-/// Why a batch was not taken.
+/// Why a batch was not accepted.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// The bytes are no batch, or a broken one. It will never be taken.
+    /// The bytes are not a valid batch. It will never be accepted.
     #[error(transparent)]
     Malformed(zonepulse_wire::Error),
-    /// The batch is of a version that this program does not read. Keep it and
-    /// update the older side.
+    /// The batch has a version that this program cannot read. Keep it and update the older side.
     #[error(transparent)]
     UnknownVersion(zonepulse_wire::Error),
-    /// The batch comes so late that it may be a copy of one that was taken. It will never be taken: keep it
-    /// for somebody to look at.
+    /// The batch is so late that it may be a copy of one already accepted. It will never be accepted: keep it for
+    /// inspection.
     #[error("{0}")]
     TooLate(String),
-    /// The batch tells of a time that is yet to come: one of the two clocks is wrong. Keep it, and try again
-    /// when the time has come or the clock was set.
+    /// The batch covers a time in the future: one of the two clocks is wrong. Keep it, and try again once that time
+    /// has come or the clock has been corrected.
     #[error(
         "the batch tells of a time {ahead_s} s ahead of the central's clock, and up to {max_ahead_s} s are taken: keep it and try again later; is NTP running on both machines?"
     )]
     Ahead {
-        /// How far its last interval begins in the future, seconds.
+        /// How far in the future its last interval begins, in seconds.
         ahead_s: u64,
-        /// How far it may.
+        /// The maximum.
         max_ahead_s: u64,
     },
-    /// The central's own clock is wrong, so no time that a batch tells of can be judged by it: try again when it was set.
+    /// The central's own clock is wrong, so it cannot judge the times in a batch: try again once the clock has been
+    /// corrected.
     #[error("the central's clock is {behind_s} s behind what it has stored: is NTP running?")]
     Behind {
-        /// How far at least, seconds.
+        /// The minimum difference, in seconds.
         behind_s: u64,
     },
-    /// The batch tells of a time so long ago that the clock that it comes from, or the central's, is wrong. It will not be
-    /// taken while the bound is what it is: keep it for somebody to look at.
+    /// The batch covers a time so long ago that the clock it comes from, or the central's, must be wrong. It will not
+    /// be accepted unless the bound is changed: keep it for inspection.
     #[error(
         "the batch tells of a time {age_days} days ago ({}), and up to {max_age_days} days are taken ([ingest] max_age_days): is the clock right that it was made with?", Utc(*.start_s)
     )]
     TooOld {
-        /// When it begins, Unix seconds.
+        /// When it begins, in Unix seconds.
         start_s: u64,
-        /// How long ago that is, days.
+        /// How long ago that is, in days.
         age_days: u64,
-        /// How long ago it may be.
+        /// The maximum.
         max_age_days: u32,
     },
-    /// The batch's interval does not divide 300 s. It will never be taken.
+    /// The batch's interval does not divide 300 s. It will never be accepted.
     #[error("an interval of {0} s does not divide {max_s} s", max_s = Interval::MAX_S)]
     Interval(u32),
-    /// Another run of a probe of the server covers the same time already, and by the server's settings a time counts once. It
-    /// will never be taken: keep it for somebody to look at.
+    /// Another run of a probe of the server already covers the same time, and the server's settings let each time
+    /// count only once. It will never be accepted: keep it for inspection.
     #[error(
         "another probe uses the token of server {server_id}: the interval at {} counts from the run {first:016x}, so not from {epoch:016x} (the setting overlapping_probes is \"refuse\")", Utc(*.start_s)
     )]
     Overlaps {
         /// The server.
         server_id: ServerId,
-        /// Start of the interval, Unix seconds.
+        /// Start of the interval, in Unix seconds.
         start_s: u64,
-        /// The run of the probe whose batch this is.
+        /// The run of the probe that sent this batch.
         epoch: u64,
         /// The run that counts.
         first: u64,
     },
-    /// The batch is about another server than its bringer may speak for.
+    /// The batch belongs to a server that its sender may not send for.
     #[error("server {own} may not send for server {found}")]
     WrongServer {
-        /// Whose credentials were shown.
+        /// The server whose credentials were presented.
         own: ServerId,
-        /// Whose batch it is.
+        /// The server that the batch belongs to.
         found: ServerId,
     },
-    /// The batch is about a server that the central does not know: add the server.
+    /// The batch belongs to a server unknown to the central: add the server.
     #[error("no server has the id {0}")]
     UnknownServer(ServerId),
-    /// Too many batches wait already: try again later.
+    /// Too many batches are already waiting: try again later.
     #[error("too many batches are waiting to be committed: try again later")]
     Busy,
     /// The central's disk is nearly full: try again when there is room.
@@ -85,30 +85,30 @@ pub enum Error {
         "the central's disk is nearly full: {free_bytes} bytes are free, {min_free_bytes} are needed ([store] min_free_bytes): try again later"
     )]
     NoSpace {
-        /// What is free.
+        /// Free space.
         free_bytes: u64,
-        /// What must be free for a batch to be taken.
+        /// Free space required to accept a batch.
         min_free_bytes: u64,
     },
-    /// The store failed. The batch was not taken: try again later.
+    /// The store failed. The batch was not accepted: try again later.
     #[error("the store could not take the batch: {0}")]
     Store(#[source] Arc<zonepulse_store::Error>),
     /// The central is stopping: try again later.
     #[error("the central is stopping: try again later")]
     Closed,
-    /// There are no certificates to believe: correct the setting.
+    /// There are no trusted certificates: correct the setting.
     #[error("TLS: {0}")]
     Trust(String),
-    /// The broker cannot be reached, or ended the connection: try again later.
+    /// The broker cannot be reached, or closed the connection: try again later.
     #[error("the broker: {0}")]
     Broker(String),
-    /// The committer's thread could not be started.
+    /// The committer thread could not be started.
     #[error("no thread for the committer: {0}")]
     Thread(#[source] Arc<std::io::Error>),
 }
 
 impl Error {
-    /// Whether trying again with the same bytes is in vain.
+    /// Whether retrying with the same bytes is pointless.
     pub fn is_final(&self) -> bool {
         match self {
             Error::Malformed(_)
@@ -131,7 +131,8 @@ impl Error {
         }
     }
 
-    /// A word for why, the same for every batch that is not taken for that reason: metrics and the log count by it.
+    /// A short identifier of the cause, the same for every batch rejected for that reason. Metrics and the log count
+    /// by it.
     pub fn cause(&self) -> &'static str {
         match self {
             Error::Malformed(_) => "malformed",
@@ -158,7 +159,7 @@ impl Error {
 impl From<zonepulse_store::Error> for Error {
     fn from(error: zonepulse_store::Error) -> Self {
         match error {
-            // What the store refuses for what it says will say the same when it comes again.
+            // A batch that the store refuses for its content would be refused again.
             zonepulse_store::Error::BadIntake(what) => Error::Malformed(zonepulse_wire::Error::Malformed(what)),
             zonepulse_store::Error::TooLate { .. } => Error::TooLate(error.to_string()),
             zonepulse_store::Error::NoSpace { free_bytes, min_free_bytes } => Error::NoSpace { free_bytes, min_free_bytes },

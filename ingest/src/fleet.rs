@@ -1,15 +1,16 @@
-//! What a probe is told besides whether its batches are taken: the words are the wire's, the facts the store's.
+//! What a probe is told besides the outcome of its batches: the vocabulary is the wire format's, the facts are the
+//! store's.
 
 use zonepulse_model::{Communication, Settings};
 use zonepulse_private::Secret;
 use zonepulse_store::Server;
 use zonepulse_wire::{ProbeSettings, RabbitmqSettings};
 
-/// What the probe of a server is told of what holds for it.
+/// The settings that apply to the probe of a server.
 ///
-/// A secret is only in it when the way that batches take needs it: the broker's password, or the token for
-/// pulling. It is in none for a server that is not trusted, whose token may be in other hands: instead of through
-/// the broker such a probe sends over HTTP, where its token is enough.
+/// They contain a secret only if the probe's transport needs it: the broker's password, or the token for pulling.
+/// They never contain one for an untrusted server, whose token may be in other hands: instead of through the broker,
+/// such a probe sends over HTTP, where its token is enough.
 pub fn probe_settings(settings: &Settings, server: &Server) -> ProbeSettings {
     let communication = match settings.communication {
         Communication::Rabbitmq if !server.trusted => Communication::Http,

@@ -1,13 +1,11 @@
 //! Batches on their way in: receive → translate → commit → acknowledge.
 //!
-//! Whatever brings a batch (an HTTP request, a message of RabbitMQ, a probe that is pulled) hands its
-//! bytes to [`Ingest::receive`] and waits. The bytes are decoded and checked
-//! where they arrived; one **committer** thread gives the records their
-//! numbers and writes to the store, many batches in one fsync when many wait.
-//! Only when a batch is on disk does `receive` answer, and only then may the
-//! one who brought it acknowledge.
+//! Every source of batches (an HTTP request, a RabbitMQ message, a pulled probe) passes the encoded bytes to
+//! [`Ingest::receive`] and waits. The calling task decodes and checks them; a single **committer** thread assigns
+//! record numbers and writes to the store, grouping many waiting batches into one fsync. `receive` returns only once
+//! the batch is on disk, and only then may the source acknowledge it.
 //!
-//! This is the one crate that knows both the wire format and the store.
+//! This is the only crate that knows both the wire format and the store.
 
 mod admission;
 pub mod amqp;
@@ -43,23 +41,23 @@ use zonepulse_model::{Interval, NotAnInterval, ServerId};
 use zonepulse_store::{Outcome, Store};
 use zonepulse_wire::{Message, peek_version};
 
-/// Past this many bytes a batch is decoded on a thread that may block.
+/// Batches larger than this are decoded on a blocking thread.
 const LARGE_BYTES: usize = 128 << 10;
 
-/// Bounds of the way in.
+/// Limits on ingestion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Batches that may be on the way, of all servers together. A server may hold as many as it leaves free.
+    /// Maximum batches in progress across all servers. A single server may hold as many as it leaves free.
     pub queue_batches: usize,
-    /// What those may take together, bytes, decoded. A server may hold as much as it leaves free.
+    /// Maximum decoded size of the batches in progress, in bytes. A single server may hold as much as it leaves free.
     pub queue_bytes: usize,
-    /// Batches in one write at most.
+    /// Maximum batches per write.
     pub group_batches: usize,
-    /// How long a batch may wait for a place before [`Error::Busy`].
+    /// How long a batch may wait for a place before it fails with [`Error::Busy`].
     pub patience: Duration,
-    /// How far ahead of this machine's clock a batch may be before [`Error::Ahead`], seconds.
+    /// How far ahead of this machine's clock a batch may be before it fails with [`Error::Ahead`], in seconds.
     pub max_ahead_s: u64,
-    /// How long ago a batch may begin before [`Error::TooOld`], days.
+    /// How long ago a batch may begin before it fails with [`Error::TooOld`], in days.
     pub max_age_days: u32,
 }
 
@@ -76,42 +74,43 @@ impl Default for Settings {
     }
 }
 
-/// Who made a batch, which decides whose batch it may be.
+/// The sender of a batch, which decides which server the batch may belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sender {
-    /// Somebody with this server's token, shown or used to sign: batches of this server only.
+    /// A sender that presented this server's token or signed with it: only batches of this server are accepted.
     Server(ServerId),
-    /// The same through a broker. Its probe does not learn that a message was refused. The registry has just been asked for
-    /// the server and need not be read again; one that is removed meanwhile is refused by the store.
+    /// The same, but through a broker. The probe does not learn that a message was refused. The registry has just
+    /// been queried for the server and need not be read again; if the server is removed in the meantime, the store
+    /// refuses the batch.
     Signed(ServerId),
 }
 
-/// What came in since the start.
+/// Counters since startup.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Batches that were committed.
+    /// Committed batches.
     pub committed: u64,
-    /// Batches that had been committed before.
+    /// Batches that had already been committed.
     pub duplicates: u64,
-    /// Batches that were refused for good.
+    /// Batches refused permanently.
     pub refused: u64,
-    /// Batches that their bringers were asked to bring again.
+    /// Batches whose sender was asked to retry.
     pub postponed: u64,
-    /// Points of the batches that were committed.
+    /// Points in committed batches.
     pub points: u64,
-    /// Bytes of batches that came, whatever became of them.
+    /// Bytes of all batches received, whatever their outcome.
     pub received_bytes: u64,
-    /// Writes, each of one batch or more.
+    /// Writes, each of one or more batches.
     pub commits: u64,
-    /// How long those took together, microseconds.
+    /// Total duration of those writes, in microseconds.
     pub commit_us: u64,
-    /// Batches that are on the way now: decoded, waiting for the committer or being written.
+    /// Batches currently in progress: decoded, waiting for the committer or being written.
     pub waiting: u64,
-    /// How many may be.
+    /// Maximum for `waiting`.
     pub max_waiting: u64,
 }
 
-/// The way in. Clones share it.
+/// The entry point for batches. Clones share state.
 #[derive(Clone)]
 pub struct Ingest {
     store: Store,
@@ -120,13 +119,13 @@ pub struct Ingest {
     patience: Duration,
     times: times::Bounds,
     counters: Arc<Counters>,
-    /// Servers for which two probes send.
+    /// Servers that have two probes sending for them.
     twins: Arc<twins::Twins>,
     bad_times: Arc<times::Tally>,
     losses: Arc<Losses>,
     deliveries: Arc<Deliveries>,
     untold: Arc<Untold>,
-    /// Of messages from the broker.
+    /// Refusals of messages from the broker.
     refusals: Arc<amqp::origin::Refusals>,
     broker: Arc<amqp::state::State>,
 }
@@ -141,8 +140,7 @@ struct Counters {
 }
 
 impl Ingest {
-    /// Starts the committer. It ends when the last clone is dropped and what
-    /// was waiting is committed.
+    /// Starts the committer. It stops once the last clone is dropped and all waiting batches are committed.
     pub fn start(store: Store, settings: Settings) -> Result<Self, Error> {
         let (twins, untold) = (Arc::<twins::Twins>::default(), Arc::<Untold>::default());
         let (losses, deliveries) = (Arc::<Losses>::default(), Arc::<Deliveries>::default());
@@ -168,7 +166,7 @@ impl Ingest {
         })
     }
 
-    /// Takes an encoded batch and answers when it is on disk, or was before.
+    /// Takes an encoded batch and returns once it is on disk, or if it already was.
     pub async fn receive(&self, bytes: Bytes, sender: Sender) -> Result<Outcome, Error> {
         self.counters.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let (Sender::Server(own) | Sender::Signed(own)) = sender;
@@ -186,7 +184,7 @@ impl Ingest {
         }
         match &outcome {
             Ok(_) => self.deliveries.accepted(own, kind, times::now_ms()),
-            // Of a server that is gone nothing is kept.
+            // Nothing is recorded for a removed server.
             Err(Error::UnknownServer(_)) => {}
             Err(error) => self.note_refusal(sender, kind, error),
         }
@@ -205,7 +203,7 @@ impl Ingest {
         let mut place = self.admission.enter(identity.server_id, bytes.len(), self.patience).await?;
         let (batch, place) = if bytes.len() > LARGE_BYTES {
             let decode = move || {
-                // The place is held for as long as this takes, whether or not anybody waits.
+                // The place is held until decoding ends, even if the caller has gone away.
                 let batch = Message::decode(&bytes)?;
                 place.decoded(size_bytes(&batch));
                 Ok::<_, Error>((batch, place))
@@ -232,61 +230,63 @@ impl Ingest {
         if let Some(refusal) = Refusal::of(error) {
             self.deliveries.refused(own, kind, &refusal, now_ms);
         }
-        // With the token of another server it is kept, and sent again. What came through a broker is aside when it is in the
-        // dead-letter queue.
+        // With the token of another server, the probe keeps the batch and sends it again. A batch from a broker is
+        // put aside only once it is in the dead-letter queue.
         if error.is_final() && !matches!(error, Error::WrongServer { .. }) && matches!(sender, Sender::Server(_)) {
             self.deliveries.put_aside(own, now_ms);
         }
     }
 
-    /// A batch of a server was refused for good before it came here, for this cause: such as one that is too large.
+    /// Records that a batch was permanently refused before it reached [`Ingest::receive`], for example because it was
+    /// too large.
     pub fn refused_at_the_door(&self, server_id: ServerId, cause: &'static str, detail: &str) {
         let refusal = Refusal { cause, detail: &detail, of_central: false };
-        // Of which kind it was is not known. Any batch that is taken shows that the way is open.
+        // The kind of batch is unknown. Accepting any batch shows that delivery works again.
         self.deliveries.refused(server_id, deliveries::ANY, &refusal, times::now_ms());
         self.deliveries.put_aside(server_id, times::now_ms());
     }
 
-    /// A message from the broker says that it is of a server, and is refused because it does not prove it. A probe with an old
-    /// token sends such messages; so can whoever has the broker's password, which makes the server look worse than it is: refused
-    /// until its next batch is taken, and for an hour as if batches were lost, which are told to be claims.
+    /// Records that a message from the broker was refused because it names a server without proving that it came from
+    /// it. A probe with an old token sends such messages, but so can anyone with the broker's password, making the
+    /// server look worse than it is: it appears refused until its next batch is accepted, and for an hour it appears
+    /// to lose batches, which are reported as mere claims.
     pub(crate) fn unproven(&self, server_id: ServerId, bytes: &[u8], cause: &'static str, detail: &dyn std::fmt::Display) {
         let refusal = Refusal { cause, detail, of_central: false };
         self.deliveries.refused(server_id, peek_version(bytes), &refusal, times::now_ms());
     }
 
-    /// How the delivery of a server's batches goes at this time.
+    /// The state of batch delivery for a server at `now_ms`.
     pub fn delivery(&self, server_id: ServerId, now_ms: u64) -> Delivery {
         self.deliveries.of(server_id, now_ms)
     }
 
-    /// What a server has on the way in, and how often it was asked to come again.
+    /// A server's batches in progress, and how often it was asked to retry.
     pub fn on_the_way(&self, server_id: ServerId) -> OnTheWay {
         self.admission.of(server_id)
     }
 
-    /// How batches of a server cover time that others cover, too.
+    /// How a server's batches overlap in time.
     pub fn overlaps(&self, server_id: ServerId) -> Overlaps {
         self.twins.of(server_id, times::now_ms())
     }
 
-    /// One more batch of a server that was refused for this cause ([`Error::cause`]): how many there were since the log had the
-    /// last line about it, when it is time for one.
+    /// Counts a refused batch of a server by its cause ([`Error::cause`]). If a log line is due, returns the number
+    /// of refusals since the last one.
     pub(crate) fn refusal_is_due(&self, server_id: ServerId, error: &Error) -> Option<u64> {
         self.losses.refusal_is_due(server_id, error.cause(), Instant::now())
     }
 
-    /// Batches of a server that are lost or were refused.
+    /// A server's lost or refused batches.
     pub fn lost(&self, server_id: ServerId) -> Lost {
         self.losses.of(server_id)
     }
 
-    /// What of a server was not taken because of its times.
+    /// A server's batches that were rejected because of their times.
     pub fn bad_times(&self, server_id: ServerId) -> BadTimes {
         self.bad_times.of(server_id)
     }
 
-    /// What came in since the start.
+    /// Counters since startup.
     pub fn statistics(&self) -> Statistics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let written = self.committer.written();
@@ -305,24 +305,24 @@ impl Ingest {
         }
     }
 
-    /// Messages from the broker that were refused since the start, by reason.
+    /// Messages from the broker refused since startup, by reason.
     pub fn broker_refusals(&self) -> Vec<(&'static str, u64)> {
         self.refusals.counts()
     }
 
-    /// How the way through the broker is; none when no broker is configured.
+    /// The status of the broker connection; `None` if no broker is configured.
     pub fn broker(&self) -> Option<amqp::Status> {
         self.broker.status()
     }
 
-    /// Fails while it is known that no batch can be taken, with the reason.
+    /// Fails with the reason while ingestion is known to be impossible.
     async fn can_take(&self) -> Result<(), Error> {
         if !self.is_alive() {
             return Err(Error::Closed);
         }
         self.check_clock().await?;
         let store = self.store.clone();
-        // A disk that hangs must not hold up others.
+        // A hanging disk must not block other tasks.
         Ok(tokio::task::spawn_blocking(move || store.has_room()).await.map_err(|_| Error::Closed)??)
     }
 
@@ -333,13 +333,13 @@ impl Ingest {
         tokio::task::spawn_blocking(check).await.map_err(|_| Error::Closed)?
     }
 
-    /// Whether batches can be committed: the committer's thread runs.
+    /// Whether batches can be committed, that is, whether the committer thread is running.
     pub fn is_alive(&self) -> bool {
         self.committer.is_alive()
     }
 }
 
-/// What a message takes in memory, bytes.
+/// The memory a message occupies, in bytes.
 fn size_bytes(message: &Message) -> usize {
     match message {
         Message::Dns(batch) => batch.size_bytes(),

@@ -1,7 +1,7 @@
-//! What probes gave up, and what of theirs was refused: counted per server, and told in the log.
+//! Batches that probes gave up or that were refused, counted per server and logged.
 //!
-//! A probe whose spool is full gives up its oldest batches, and its next batch says how many and of which time
-//! ([`Evicted`]). That time is lost for good, which somebody should learn from the log and not only from a table.
+//! A probe with a full spool gives up its oldest batches, and its next batch reports how many and the time they
+//! covered ([`Evicted`]). That data is lost for good, so it is logged as well as stored in a table.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,34 +9,34 @@ use std::time::{Duration, Instant};
 use zonepulse_model::{Evicted, ServerId};
 use zonepulse_wire::Utc;
 
-/// A line in the log about a server is followed by another one after so long.
+/// Minimum time between two log lines about the same server.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// Batches of one server that are lost or were not taken, since the start.
+/// One server's batches that were lost or refused since startup.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// Batches that its probe gave up before the central had them.
+    /// Batches that its probe gave up before the central had received them.
     pub evicted: u64,
-    /// Batches that were refused for good.
+    /// Permanently refused batches.
     pub refused: u64,
 }
 
-/// The same of every server. A server is in it only if its token was shown, which bounds it.
+/// Losses per server. Bounded, because only servers whose token was presented are counted.
 #[derive(Debug, Default)]
 pub(crate) struct Losses(Mutex<BTreeMap<ServerId, Account>>);
 
 #[derive(Debug, Default)]
 struct Account {
     lost: Lost,
-    /// What the log has not told yet.
+    /// Losses not yet logged.
     untold: Option<Evicted>,
     warned: Option<Instant>,
-    /// By cause, when the log last told of refused batches, and how many there were since.
+    /// By cause: when refused batches were last logged, and the number since then.
     refusals: BTreeMap<&'static str, (Option<Instant>, u64)>,
 }
 
 impl Losses {
-    /// A server's probe gave up batches.
+    /// Records that a server's probe gave up batches.
     pub(crate) fn evicted(&self, server_id: ServerId, evicted: Evicted, now: Instant) {
         if let Some(Evicted { batches, from_s, until_s }) = self.tell(server_id, evicted, now) {
             tracing::warn!(
@@ -49,7 +49,7 @@ impl Losses {
         }
     }
 
-    /// Counts them; returns all that the log has not told yet, when it is time for a line.
+    /// Counts given-up batches; if a log line is due, returns all that have not been logged yet.
     fn tell(&self, server_id: ServerId, evicted: Evicted, now: Instant) -> Option<Evicted> {
         let mut accounts = self.accounts();
         let account = accounts.entry(server_id).or_default();
@@ -65,12 +65,12 @@ impl Losses {
         account.untold.take()
     }
 
-    /// A batch of a server was refused for good.
+    /// Records that a server's batch was permanently refused.
     pub(crate) fn refused(&self, server_id: ServerId) {
         self.accounts().entry(server_id).or_default().lost.refused += 1;
     }
 
-    /// One more refusal for this cause. Returns how many there were since the last line about it, when it is time for one.
+    /// Counts a refusal by its cause. If a log line is due, returns the number of refusals since the last one.
     pub(crate) fn refusal_is_due(&self, server_id: ServerId, cause: &'static str, now: Instant) -> Option<u64> {
         let mut accounts = self.accounts();
         let (warned, since) = accounts.entry(server_id).or_default().refusals.entry(cause).or_default();

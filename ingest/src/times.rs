@@ -1,16 +1,17 @@
-//! Whether a batch tells of a time that can be right.
+//! Checks whether the times in a batch are plausible.
 //!
-//! A probe's clock may be wrong, and so may the central's. What a batch says of a time becomes a first or a last
-//! access for ever, so both directions have a bound:
+//! Either the probe's clock or the central's may be wrong. Since times from a batch become permanent first and last
+//! access times, both directions are bounded:
 //!
-//! * **Ahead** ([`Error::Ahead`]): not taken and not refused for good. It can be right, and waiting cures it,
-//!   whichever clock is set. Past the year 9999 nothing does; the wire format ends there.
-//! * **Too old** ([`Error::TooOld`]): refused for good, because waiting makes it older. Whoever brought it keeps it. Captures of
-//!   years ago are replayed on purpose, and count in totals only when they are older than retention; a clock that lost
-//!   its time shows 1970, 1980 or 2000. The default lies between the two.
+//! * **Ahead** ([`Error::Ahead`]): not accepted, but not permanently refused either. The batch may be right, and
+//!   waiting resolves it, whichever clock gets corrected. Beyond the year 9999 nothing does; the wire format ends
+//!   there.
+//! * **Too old** ([`Error::TooOld`]): permanently refused, because waiting only makes the batch older. The sender
+//!   keeps it. Captures that are years old are replayed on purpose, and count only in totals if they are older than
+//!   retention; a clock that lost its time shows 1970, 1980 or 2000. The default lies between the two.
 //!
-//! The committer asks, after it has looked for the batch's marker: a copy of a batch that is in is confirmed, whatever
-//! the clock and the bounds say by then.
+//! The committer runs these checks after looking for the batch's marker: a copy of a batch that is already stored is
+//! confirmed regardless of the clock and the bounds.
 
 use crate::Error;
 use std::collections::BTreeMap;
@@ -20,19 +21,19 @@ use zonepulse_model::{Evicted, ServerId};
 use zonepulse_store::Server;
 use zonepulse_wire::Message;
 
-/// How far ahead of the central's clock a batch may be unless it is set, seconds: clocks without NTP drift by a
+/// Default for how far ahead of the central's clock a batch may be, in seconds: clocks without NTP drift by about a
 /// second a day.
 pub(crate) const DEFAULT_MAX_AHEAD_S: u64 = 600;
-/// How old a batch may be unless it is set, days: 25 years.
+/// Default maximum age of a batch, in days: 25 years.
 pub(crate) const DEFAULT_MAX_AGE_DAYS: u32 = 25 * 365;
 
 const DAY_S: u64 = 86_400;
-/// The beginning of 2025, Unix seconds: no central ran before.
+/// The beginning of 2025 in Unix seconds: no central ran before that.
 const FIRST_RELEASE_S: u64 = 1_735_689_600;
-/// A line in the log about a server is followed by another one after so long.
+/// Minimum time between two log lines about the same server.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// Which times batches may tell of.
+/// The range of times that batches may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub max_ahead_s: u64,
@@ -40,7 +41,7 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// Fails when a message tells of a time that is too far from `now_s`, Unix seconds.
+    /// Fails if a message contains a time too far from `now_s`, in Unix seconds.
     pub(crate) fn check(&self, message: &Message, now_s: u64) -> Result<(), Error> {
         let Bounds { max_ahead_s, max_age_days } = *self;
         let ahead_s = message.latest_start_s().saturating_sub(now_s);
@@ -54,8 +55,8 @@ impl Bounds {
         Ok(())
     }
 
-    /// Cuts what a batch says of when others were evicted to the times that batches may tell of. Its own time was checked, and
-    /// when those were is of no account for a total: it is no reason to refuse it.
+    /// Clamps the time range of evicted batches, as reported by a batch, to the accepted range. The batch's own time
+    /// has been checked, and the eviction times do not affect totals, so they are no reason to refuse it.
     pub(crate) fn cut(&self, evicted: &mut Evicted, now_s: u64) {
         let earliest_s = now_s.saturating_sub(u64::from(self.max_age_days) * DAY_S);
         let latest_s = now_s.saturating_add(self.max_ahead_s).max(earliest_s);
@@ -63,8 +64,9 @@ impl Bounds {
         evicted.until_s = evicted.until_s.clamp(earliest_s, latest_s);
     }
 
-    /// Fails with [`Error::Behind`] while the central's own clock must be wrong: it shows a time before there was a central, or
-    /// before the first of its servers was added. A clock that is behind by less cannot be told from probes that are ahead.
+    /// Fails with [`Error::Behind`] while the central's own clock must be wrong: it shows a time before the first
+    /// release, or before the first of its servers was added. A clock that is behind by less cannot be distinguished
+    /// from probes that are ahead.
     pub(crate) fn check_clock(&self, servers: &[Server], now_s: u64) -> Result<(), Error> {
         let first_s = servers.iter().filter(|server| !server.is_removed()).map(|server| server.created_ms / 1000).min();
         let least_s = first_s.unwrap_or(0).max(FIRST_RELEASE_S);
@@ -73,22 +75,22 @@ impl Bounds {
     }
 }
 
-/// Now, Unix milliseconds.
+/// The current time in Unix milliseconds.
 pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Batches of one server that were not taken because of their times since the start.
+/// One server's batches rejected because of their times since startup.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BadTimes {
-    /// Those that were ahead of the clock, counted whenever they came.
+    /// Batches ahead of the clock; every attempt counts.
     pub ahead: u64,
-    /// Those that were too old, and refused for good.
+    /// Batches that were too old and permanently refused.
     pub too_old: u64,
 }
 
-/// The same of every server. A server is in it only if the registry knows it, which bounds it.
+/// Counts per server. Bounded, because only servers in the registry are counted.
 #[derive(Debug, Default)]
 pub(crate) struct Tally(Mutex<BTreeMap<ServerId, Account>>);
 
@@ -99,7 +101,7 @@ struct Account {
 }
 
 impl Tally {
-    /// Counts an error that is about times, and tells the log now and then.
+    /// Counts an error if it concerns times, and logs it at most once per [`WARN_EVERY`].
     pub(crate) fn add(&self, server_id: ServerId, error: &Error, now: Instant) {
         let mut accounts = self.accounts();
         let account = match error {

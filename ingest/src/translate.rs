@@ -1,10 +1,11 @@
-//! A message in the store's words.
+//! Translates a message into the store's types.
 
 use zonepulse_model::RecordId;
 use zonepulse_store::{Error, Intake, IntakeRow, OTHER, Outcome, SeriesIntake, SystemIntake, Write};
 use zonepulse_wire::{Batch, Counter, Counters, Message, SystemBatch};
 
-/// Adds a message, of whichever kind, to a write. Of a batch's coverage another epoch covers so much, milliseconds.
+/// Adds a message of either kind to a write. `overlap_ms` is how much of the batch's coverage another epoch also
+/// covers, in milliseconds.
 pub(crate) fn add(message: Message, overlap_ms: u64, write: &mut Write<'_>) -> Result<Outcome, Error> {
     match message {
         Message::Dns(batch) => {
@@ -19,7 +20,7 @@ pub(crate) fn add(message: Message, overlap_ms: u64, write: &mut Write<'_>) -> R
     }
 }
 
-/// The metrics with their series numbered by the store.
+/// Converts metrics, with series numbers assigned by the store.
 fn system_intake(batch: SystemBatch, write: &mut Write<'_>) -> SystemIntake {
     let ids = write
         .series_ids(batch.identity.server_id, batch.series.iter().map(|series| (series.metric.as_str(), series.label.as_str())));
@@ -34,9 +35,9 @@ fn system_intake(batch: SystemBatch, write: &mut Write<'_>) -> SystemIntake {
     }
 }
 
-/// Counts what the store folds under `<other>` because the server has used up its share of names.
+/// Counts what the store folds into `<other>` because the server has used up its share of names.
 fn count_folded(batch: &Batch, ids: &[RecordId], counters: &mut Counters) {
-    // A known name never has the number of `<other>`, but for that name itself.
+    // Only the name `<other>` itself has that number among known names.
     if !ids.contains(&RecordId::OTHER) {
         return;
     }
@@ -49,7 +50,7 @@ fn count_folded(batch: &Batch, ids: &[RecordId], counters: &mut Counters) {
     counters.add(Counter::HitsFoldedByCentral, hits);
 }
 
-/// The batch with its records numbered by the store.
+/// Converts a batch, with record numbers assigned by the store.
 fn intake(batch: &Batch, overlap_ms: u64, write: &mut Write<'_>) -> Intake {
     let ids = write.record_ids(batch.identity.server_id, batch.records.iter());
     let start_ms = batch.start_ms();
@@ -57,7 +58,7 @@ fn intake(batch: &Batch, overlap_ms: u64, write: &mut Write<'_>) -> Intake {
     count_folded(batch, &ids, &mut counters);
     counters.add(Counter::OverlapMs, overlap_ms);
     let rows = batch.rows.iter().filter_map(|row| {
-        // `decode` saw to it that every row's record is there.
+        // `decode` has checked that every row's record exists.
         let record_id = *ids.get(row.record as usize)?;
         let at = |offset_ms: u32| start_ms + u64::from(offset_ms);
         Some(IntakeRow { record_id, kind: row.kind, hits: row.hits, first_ms: at(row.first_ms), last_ms: at(row.last_ms) })

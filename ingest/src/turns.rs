@@ -1,29 +1,29 @@
-//! Batches that wait for the committer, which takes them from each server in turn.
+//! The queue of batches for the committer, which takes them from each server in turn.
 //!
-//! Deficit round robin (Shreedhar and Varghese, 1995): a server whose turn it is gets credit for so many points, and
-//! gives batches as far as its credit reaches; what it has left counts at its next turn. So thousands of small
-//! batches, or a few that are as large as can be, delay the others by no more than one write. Within a server, the order is
-//! that in which batches came.
+//! Deficit round robin (Shreedhar and Varghese, 1995): at its turn, a server receives a credit of points and gives
+//! batches as far as its credit reaches; unused credit carries over to its next turn. Thousands of small batches, or
+//! a few of maximum size, therefore delay other servers by no more than one write. Within a server, batches keep
+//! their order of arrival.
 
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, VecDeque};
 use zonepulse_model::ServerId;
 
-/// Points that a server gets credit for at its turn.
+/// Credit per turn, in points.
 const QUANTUM: u64 = 16 << 10;
-/// What a batch costs at least, so that a server is not given a hundred small ones for another's large one.
+/// Minimum cost of a batch, so that one server does not get a hundred small ones in for another's large one.
 const LEAST_COST: u64 = 1 << 10;
 
-/// Bounds of what is taken at once.
+/// Limits on what is taken at once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Group {
-    /// Batches.
+    /// Maximum batches.
     pub batches: usize,
-    /// Points: none is taken that exceeds it, unless it is the first.
+    /// Maximum points: only the first batch taken may exceed it.
     pub points: u64,
 }
 
-/// The queue. It is bounded by whoever lets batches in (`admission.rs`).
+/// The queue. Its size is bounded by admission (`admission.rs`).
 pub(crate) struct Turns<T> {
     state: Mutex<State<T>>,
     arrived: Condvar,
@@ -31,7 +31,7 @@ pub(crate) struct Turns<T> {
 
 struct State<T> {
     lanes: BTreeMap<ServerId, Lane<T>>,
-    /// The servers that have something waiting, the next one first.
+    /// Servers with waiting batches, the next one first.
     order: VecDeque<ServerId>,
     closed: bool,
 }
@@ -48,7 +48,7 @@ impl<T> Turns<T> {
         Turns { state: Mutex::new(state), arrived: Condvar::new() }
     }
 
-    /// Puts a batch of a server behind its others; gives it back when the queue is closed.
+    /// Appends a batch to a server's queue, or returns it if the queue is closed.
     pub(crate) fn push(&self, server_id: ServerId, points: u64, batch: T) -> Result<(), T> {
         let mut state = self.state.lock();
         if state.closed {
@@ -65,7 +65,8 @@ impl<T> Turns<T> {
         Ok(())
     }
 
-    /// Waits until there is something, and takes what goes into one write. None: it is closed, and was emptied.
+    /// Waits until there are batches and takes those that go into one write. Returns none if the queue is closed and
+    /// empty.
     pub(crate) fn take(&self, most: Group) -> Vec<T> {
         let mut state = self.state.lock();
         while state.order.is_empty() && !state.closed {
@@ -74,7 +75,7 @@ impl<T> Turns<T> {
         state.take(most)
     }
 
-    /// Nothing more comes.
+    /// Closes the queue to further batches.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.arrived.notify_all();
@@ -100,7 +101,7 @@ impl<T> State<T> {
                 continue;
             };
             if left.batches == 0 || (*points > left.points && !taken.is_empty()) {
-                // Its turn is not over.
+                // The server's turn is not over.
                 break;
             }
             let cost = (*points).max(LEAST_COST);
@@ -113,7 +114,7 @@ impl<T> State<T> {
             left = Group { batches: left.batches - 1, points: left.points.saturating_sub(*points) };
             taken.extend(lane.waiting.pop_front().map(|(_, batch)| batch));
             if lane.waiting.is_empty() {
-                // Who has nothing waiting saves nothing up.
+                // A server with nothing waiting does not accumulate credit.
                 self.lanes.remove(&server_id);
                 self.order.pop_front();
             }

@@ -1,17 +1,17 @@
-//! Two probes that send for one server.
+//! Detects two probes sending for the same server.
 //!
-//! Every run of a probe is an epoch, and the store says when a batch covers time that another epoch of its server covers
-//! ([`zonepulse_store::Overlap`]). That alone is no proof of two probes: a capture may have been replayed for time that
-//! was observed live, or a clock set back between two runs. There are **two live probes** when it happens again and
-//! again while time goes on: in [`ROUNDS`] rounds, each at least half an interval after the one before, with batches of the
-//! present that came from both since then. A replay comes all at once, or tells of the past, and of two runs of one
-//! probe the earlier one sends nothing more.
+//! Every run of a probe is an epoch, and the store detects when a batch covers time that another epoch of its server
+//! also covers ([`zonepulse_store::Overlap`]). That alone does not prove that there are two probes: a capture may
+//! have been replayed for time that was observed live, or a clock may have been set back between two runs. There are
+//! **two live probes** if overlaps recur as time goes on: in [`ROUNDS`] rounds, each at least half an interval after
+//! the previous one, with current batches from both epochs since then. A replay arrives all at once or covers the
+//! past, and of two runs of one probe the earlier one sends nothing more.
 //!
-//! What becomes of such batches is a setting (`overlapping_probes`). By default they count, and their reports say how
-//! much they overlap. With `refuse` a time counts once for each server: what another epoch covers already is refused
-//! for good, so whoever brought it keeps it. Of two live probes the one that began first goes on counting: the
-//! other one's batches are refused even when they come before its own, until it leaves an interval uncovered.
-//! Then the other one takes over.
+//! A setting (`overlapping_probes`) decides what happens to such batches. By default they count, and their reports
+//! state the overlap. With `refuse`, each server's time counts only once: a batch covering time that another epoch
+//! already covers is permanently refused, so the sender keeps it. Of two live probes, the one that began first
+//! continues to count: the other's batches are refused even if they arrive before its own, until it leaves an
+//! interval uncovered. Then the other takes over.
 
 use crate::Error;
 use std::collections::BTreeMap;
@@ -21,34 +21,36 @@ use zonepulse_model::{OverlappingProbes, ServerId};
 use zonepulse_store::{Overlap, Store, Write};
 use zonepulse_wire::{Batch, Coverage};
 
-/// So many rounds are no accident.
+/// The number of rounds that rules out coincidence.
 const ROUNDS: u32 = 3;
-/// Coverage that ended longer ago than this is not the present, milliseconds: batches may be late, and clocks differ.
+/// Coverage that ended longer ago than this is not current, in milliseconds. Allows for late batches and clock
+/// differences.
 const PRESENT_MS: u64 = 900_000;
-/// Two probes are not two any more when so long nothing has overlapped, milliseconds, or three intervals.
+/// Two probes no longer count as live once nothing has overlapped for this long, in milliseconds, or for three
+/// intervals.
 const FORGET_MS: u64 = 120_000;
-/// A shorter overlap is none, milliseconds; of a short interval a quarter. A clock that is corrected between two runs
-/// of a probe is corrected by less.
+/// Shorter overlaps are ignored, in milliseconds; for short intervals, those shorter than a quarter of the interval.
+/// Clock corrections between two runs of a probe are smaller.
 const TOLERANCE_MS: u64 = 2000;
-/// Pairs of epochs of one server that are known. No other takes the place of one that is not over: of many probes, these are
-/// seen to be live.
+/// Maximum tracked pairs of epochs per server. A new pair does not replace one that is still current, so with many
+/// probes the tracked pairs are the ones found to be live.
 const MAX_PAIRS: usize = 4;
-/// The log says so again after this, milliseconds.
+/// Minimum time before the log repeats itself, in milliseconds.
 const LOG_AFTER_MS: u64 = 60_000;
 
-/// What is known of overlaps, by server.
+/// Known overlaps, by server.
 #[derive(Debug, Default)]
 pub(crate) struct Twins(Mutex<BTreeMap<ServerId, OfServer>>);
 
-/// What the batches of a write that is not on disk yet bring. Those that follow in the same write see it; without the
-/// write it is forgotten.
+/// Changes from the batches of a write that is not on disk yet. Later batches in the same write see them; if the
+/// write fails, they are discarded.
 #[derive(Debug, Default)]
 pub(crate) struct Pending(BTreeMap<ServerId, News>);
 
 #[derive(Debug)]
 struct News {
     server: OfServer,
-    /// What becomes of batches whose time another epoch covers, in the words of the log.
+    /// What happens to batches whose time another epoch covers, as worded in the log.
     becomes: Option<&'static str>,
 }
 
@@ -60,13 +62,13 @@ struct OfServer {
     logged_ms: u64,
 }
 
-/// Two epochs that have overlapped, the one that began first before the other.
+/// Two epochs that have overlapped, the one that began first in front.
 #[derive(Debug, Clone)]
 struct Pair {
     epochs: [u64; 2],
-    /// Up to where each is known to cover, Unix milliseconds.
+    /// The end of each epoch's known coverage, in Unix milliseconds.
     until_ms: [u64; 2],
-    /// Whether a batch of it came since the last round.
+    /// Whether each epoch has sent a batch since the last round.
     heard: [bool; 2],
     rounds: u32,
     interval_ms: u64,
@@ -74,30 +76,31 @@ struct Pair {
     last_round_ms: u64,
 }
 
-/// How batches of one server overlap.
+/// How the batches of one server overlap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Overlaps {
-    /// Batches that were counted since the start though another epoch covers their time.
+    /// Batches counted since startup although another epoch covers their time.
     pub counted: u64,
-    /// Batches that were refused since the start because another epoch covers their time.
+    /// Batches refused since startup because another epoch covers their time.
     pub refused: u64,
-    /// Two live probes, if there are.
+    /// The two live probes, if any.
     pub live: Option<LiveProbes>,
 }
 
-/// Two probes that send for one server at the same time.
+/// Two probes sending for one server at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LiveProbes {
-    /// Their epochs, that of the one that began first before the other.
+    /// Their epochs, the one that began first in front.
     pub epochs: [u64; 2],
-    /// Since when they have been seen to overlap, Unix milliseconds.
+    /// When the overlap was first observed, in Unix milliseconds.
     pub since_ms: u64,
 }
 
 impl Twins {
-    /// How much of a batch's coverage another epoch covers, milliseconds. What is to be remembered of it is `pending`.
+    /// Returns how much of a batch's coverage another epoch also covers, in milliseconds. State to remember goes into
+    /// `pending`.
     ///
-    /// Fails with [`Error::Overlaps`] when the batch must not count for it.
+    /// Fails with [`Error::Overlaps`] if the overlap means the batch must not count.
     pub(crate) fn admit(
         &self,
         batch: &Batch,
@@ -137,7 +140,8 @@ impl Twins {
         Err(Error::Overlaps { server_id: identity.server_id, start_s: batch.start_s, epoch: identity.epoch, first })
     }
 
-    /// What is known of a server with what the write brings; none of one of which nothing is known, unless there is `more`.
+    /// A server's state including the changes from this write; `None` if nothing is known about the server, unless
+    /// there is `more`.
     fn news<'p>(&self, server_id: ServerId, more: bool, pending: &'p mut Pending) -> Option<&'p mut News> {
         match pending.0.entry(server_id) {
             Entry::Occupied(news) => Some(news.into_mut()),
@@ -148,7 +152,8 @@ impl Twins {
         }
     }
 
-    /// The write is on disk. There is one writer: nothing else has changed meanwhile.
+    /// Applies the changes once the write is on disk. There is only one writer, so nothing else has changed in the
+    /// meantime.
     pub(crate) fn adopt(&self, pending: Pending, now_ms: u64) {
         let mut all = self.lock();
         for (server_id, News { mut server, becomes }) in pending.0 {
@@ -159,7 +164,7 @@ impl Twins {
         }
     }
 
-    /// How batches of a server overlap at this time, Unix milliseconds.
+    /// How a server's batches overlap at `now_ms`, in Unix milliseconds.
     pub(crate) fn of(&self, server_id: ServerId, now_ms: u64) -> Overlaps {
         let all = self.lock();
         let Some(server) = all.get(&server_id) else { return Overlaps::default() };
@@ -167,28 +172,28 @@ impl Twins {
         Overlaps { counted: server.counted, refused: server.refused, live }
     }
 
-    /// What this guards is whole after every statement.
+    /// The guarded state is consistent after every statement.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ServerId, OfServer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl OfServer {
-    /// The epoch of the other live probe, which began before this one and has covered all up to here: its own batch of what
-    /// follows is on its way.
+    /// The epoch of the other live probe, if it began before this one and has covered everything up to `from_ms`: its
+    /// own batch for the time that follows is on its way.
     fn waits_for(&self, epoch: u64, from_ms: u64, now_ms: u64) -> Option<u64> {
         let goes_on = |pair: &&Pair| pair.epochs[1] == epoch && pair.until_ms[0] >= from_ms && pair.is_live(now_ms);
         self.pairs.iter().find(goes_on).map(|pair| pair.epochs[0])
     }
 
-    /// A batch was refused because that one's is on its way.
+    /// Records that a batch was refused because the other probe's batch is on its way.
     fn waited(&mut self, batch: &Batch, now_ms: u64) {
         for pair in self.pairs.iter_mut().filter(|pair| pair.epochs[1] == batch.identity.epoch) {
             pair.round([pair.until_ms[0], batch.coverage.until_ms], batch.interval_ms(), now_ms);
         }
     }
 
-    /// A batch of an epoch came.
+    /// Records that a batch of an epoch arrived.
     fn hear(&mut self, epoch: u64) {
         for pair in &mut self.pairs {
             for (of, heard) in pair.epochs.iter().zip(&mut pair.heard) {
@@ -197,7 +202,7 @@ impl OfServer {
         }
     }
 
-    /// A batch of an epoch counts, and covers up to this.
+    /// Records that a batch of an epoch counts and covers time up to `until_ms`.
     fn covers(&mut self, epoch: u64, until_ms: u64) {
         for pair in &mut self.pairs {
             for (of, reached_ms) in pair.epochs.iter().zip(&mut pair.until_ms) {
@@ -236,7 +241,7 @@ impl OfServer {
         self.covers(overlap.epoch, overlap.until_ms);
     }
 
-    /// The pair of which both are live.
+    /// The pair whose epochs are both live.
     fn live(&self, now_ms: u64) -> Option<&Pair> {
         self.pairs.iter().find(|pair| pair.is_live(now_ms))
     }

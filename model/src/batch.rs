@@ -1,25 +1,25 @@
-//! Which batch a batch is, and what is missing before it.
+//! The identity of a batch, and batches missing before it.
 
 use crate::ServerId;
 
-/// Identifies a batch: one that comes again with the same identity is a duplicate.
+/// Identifies a batch: another one with the same identity is a duplicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
-    /// The server that the batch is about, as the central numbers it; not 0.
+    /// The server that the batch is about, by the id that the central assigned; not 0.
     pub server_id: ServerId,
     /// One run of the probe, in which sequence numbers are not reused.
     pub epoch: u64,
-    /// The number of the batch in its epoch.
+    /// The sequence number of the batch within its epoch.
     pub seq: u64,
 }
 
-/// Batches that left a probe's spool without being delivered.
+/// Batches that left a probe's spool undelivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Evicted {
-    /// How many.
+    /// Number of batches.
     pub batches: u64,
-    /// Start of the earliest one's interval, Unix seconds.
+    /// Start of the earliest batch's interval, in Unix seconds.
     pub from_s: u64,
-    /// End of the latest one's interval, Unix seconds.
+    /// End of the latest batch's interval, in Unix seconds.
     pub until_s: u64,
 }

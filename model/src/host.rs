@@ -1,12 +1,12 @@
-//! Where a server is: an FQDN or an IP address, and nothing besides.
+//! Validates hosts: an FQDN or an IP address, and nothing else.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The longest name, octets, without the final dot (RFC 1035 section 2.3.4).
+/// Maximum length of a name in octets, without the final dot (RFC 1035 section 2.3.4).
 const LONGEST: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
-/// Why a text is neither an FQDN nor an IP address, and what to write; `None` when it is one.
+/// Why a text is neither an FQDN nor an IP address, and what to write instead; `None` if it is one.
 pub fn fault(text: &str) -> Option<String> {
     if is_address(text) {
         return None;
@@ -29,7 +29,7 @@ pub fn fault(text: &str) -> Option<String> {
         return without("a port", host);
     }
     if is_name(text) {
-        // What ends with a number is meant as an address (RFC 1123 section 2.1).
+        // A text that ends with a number is meant to be an address (RFC 1123 section 2.1).
         let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
         let number = last.bytes().all(|b| b.is_ascii_digit());
         return number.then(|| "an IPv4 address has four numbers from 0 to 255".to_owned());
@@ -37,7 +37,7 @@ pub fn fault(text: &str) -> Option<String> {
     Some("it has to be an FQDN or an IP address, without a port".to_owned())
 }
 
-/// Whether it is an IP address, with a zone or without (RFC 4007 section 11).
+/// Whether it is an IP address, with or without a zone (RFC 4007 section 11).
 fn is_address(text: &str) -> bool {
     match text.split_once('%') {
         None => text.parse::<IpAddr>().is_ok(),

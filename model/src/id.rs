@@ -1,6 +1,6 @@
-//! Numbers that stand for servers, records and series.
+//! Ids of servers, records and series.
 //!
-//! Each has a type of its own, so that none is taken for another.
+//! Each has its own type, so that they cannot be confused.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -14,10 +14,10 @@ macro_rules! ids {
         pub struct $name(u32);
 
         impl $name {
-            /// No id is lower.
+            /// The lowest id.
             pub const MIN: $name = $name(0);
 
-            /// No id is higher.
+            /// The highest id.
             pub const MAX: $name = $name(u32::MAX);
 
             /// The id with this number.
@@ -26,19 +26,19 @@ macro_rules! ids {
                 $name(number)
             }
 
-            /// Its number.
+            /// The id as a number.
             #[inline]
             pub const fn get(self) -> u32 {
                 self.0
             }
 
-            /// Its number in big endian, so that byte order is the order of ids.
+            /// The id in big-endian order, so that byte order equals id order.
             #[inline]
             pub const fn to_be_bytes(self) -> [u8; 4] {
                 self.0.to_be_bytes()
             }
 
-            /// The id after this one.
+            /// The next id.
             #[inline]
             pub const fn next(self) -> Option<Self> {
                 match self.0.checked_add(1) {
@@ -60,7 +60,7 @@ macro_rules! ids {
             }
         }
 
-        /// As its number: the name of what has it says what it is.
+        /// Prints only the number: the field's name says what it identifies.
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
@@ -76,16 +76,16 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A server, as the central numbers it from 1 on. The number of one that is removed is not used again.
+    /// A server, numbered from 1 by the central. The id of a removed server is never reused.
     ServerId;
-    /// A record (a name and a type), as the store numbers it from 0 on. The number of one that is swept is not used again.
+    /// A record (a name and a type), numbered from 0 by the store. The id of a swept record is never reused.
     RecordId;
-    /// A series of metrics (a metric and a label), as the store numbers it from 0 on.
+    /// A series of metrics (a metric and a label), numbered from 0 by the store.
     SeriesId;
 }
 
 impl RecordId {
-    /// What could not be told apart.
+    /// Stands for everything that could not be distinguished.
     pub const OTHER: RecordId = RecordId(0);
 }
 

@@ -3,17 +3,17 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Ids in rising order, each once. Clones share them.
+/// Unique ids in ascending order. Clones share them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdSet<T>(Arc<[T]>);
 
 impl<T: Copy + Ord> IdSet<T> {
-    /// Whether an id is in it.
+    /// Whether the set contains an id.
     pub fn has(&self, id: T) -> bool {
         self.binary_search(&id).is_ok()
     }
 
-    /// The ids from this one on.
+    /// The ids from `id` on.
     pub fn starting_at(&self, id: T) -> &[T] {
         self.get(self.partition_point(|known| *known < id)..).unwrap_or_default()
     }

@@ -3,18 +3,18 @@
 use std::error::Error;
 use std::fmt;
 
-/// The length of time that is summed into one batch, or of a slot of metrics.
+/// The time span that is summed into one batch, or of a slot of metrics.
 ///
 /// It divides the five minutes of the finest roll-up, so no interval spans two buckets and roll-ups are exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interval(u32);
 
-/// The length is not that of an [`Interval`]. Holds the rejected length, seconds.
+/// The length is not a valid [`Interval`]. Holds the rejected length, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAnInterval(pub u32);
 
 impl Interval {
-    /// The longest one, which all others divide, seconds.
+    /// The longest interval, a multiple of all others, in seconds.
     pub const MAX_S: u32 = 300;
 
     /// An interval of this many seconds.
@@ -22,7 +22,7 @@ impl Interval {
         if seconds != 0 && Self::MAX_S.is_multiple_of(seconds) { Ok(Interval(seconds)) } else { Err(NotAnInterval(seconds)) }
     }
 
-    /// Its length, seconds.
+    /// The length in seconds.
     pub const fn seconds(self) -> u32 {
         self.0
     }

@@ -1,15 +1,16 @@
 //! The concepts that probe and central share, each declared once.
 //!
-//! * [`ServerId`], [`RecordId`] and [`SeriesId`] number what the central knows; an [`IdSet`] has them in order, each once.
-//! * [`Identity`] says which batch a batch is, and [`Evicted`] which batches a probe had to drop.
-//! * [`Interval`] is the length of time that is summed into one batch.
-//! * [`Settings`] are a server's settings. Each setting is declared in one place with its name, type, range, default and
-//!   description; [`Declaration`] makes that available to whoever parses, shows or documents settings.
-//! * [`host`] and [`url`] check addresses that people enter.
+//! * [`ServerId`], [`RecordId`] and [`SeriesId`] identify what the central knows; an [`IdSet`] holds unique ids in
+//!   order.
+//! * [`Identity`] identifies a batch, and [`Evicted`] describes the batches that a probe had to drop.
+//! * [`Interval`] is the time span that is summed into one batch.
+//! * [`Settings`] are a server's settings. Each setting is declared in one place with its name, type, range, default
+//!   and description; [`Declaration`] makes that available to code that parses, displays or documents settings.
+//! * [`host`] and [`url`] validate addresses entered by people.
 //!
 //! # What this crate is not
 //!
-//! It does no I/O, knows no format on disk or on the wire, and depends on nothing but serde: the probe links it.
+//! It does no I/O, knows no disk or wire format, and depends on nothing but serde: the probe links it.
 
 mod batch;
 pub mod host;

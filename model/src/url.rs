@@ -1,12 +1,12 @@
-//! The address of an API, as people enter it.
+//! Validates API addresses entered by people.
 
 use crate::host;
 use std::net::Ipv6Addr;
 
-/// The longest one, bytes.
+/// Maximum length, in bytes.
 pub const MAX_BYTES: usize = 2048;
 
-/// What is wrong with the address of an API, if anything, as what is said of it.
+/// What is wrong with an API address, phrased as a predicate; `None` if it is valid.
 pub fn fault(url: &str) -> Option<&'static str> {
     let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
         return Some("does not begin with http:// or https://; write https://host:port");
@@ -39,7 +39,7 @@ pub fn fault(url: &str) -> Option<&'static str> {
     if port.strip_prefix(':').is_some_and(|port| port.contains(':')) {
         return Some("has an address of IPv6 without brackets; write https://[2001:db8::1]:8053");
     }
-    // A name in other letters than those of ASCII is sent as one of ASCII (RFC 5891), which is as long or longer.
+    // An internationalized name is sent as ASCII (RFC 5891), which is at least as long.
     let in_ascii: String = host.chars().map(|c| if c.is_ascii() { c } else { 'x' }).collect();
     if host::fault(&in_ascii).is_some() {
         return Some("has a host that is neither an FQDN nor an IP address; write https://host:port");

@@ -7,73 +7,73 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The fleet was not observed, so no plan can be derived from it: wait for reports, or state what it consists of.
+    /// The fleet was not observed, so no plan can be derived from it: wait for reports, or specify the fleet.
     #[error("{0}")]
     Unobserved(&'static str),
-    /// The file is not a usable report of `make bench`: name another.
+    /// The file is not a usable report of `make bench`: choose another.
     #[error("{0}")]
     Report(String),
     /// The file does not list the servers of a simulated fleet: correct it.
     #[error("configuration: {}: {why}", .path.display())]
     Fleet {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
     },
-    /// There is a file that no export has written: move it, or export to another directory.
+    /// A file exists that was not written by an export: move it, or export to another directory.
     #[error("{} exists, and no export has written it: move it away, or export elsewhere", .0.display())]
     Foreign(PathBuf),
     /// A file could not be read or written: correct its name or permissions, or make room.
     #[error("{}", .path.display())]
     File {
-        /// Which one.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Other users can access a file or directory, or own it: do what the message says.
+    /// Other users own or can access a file or directory: follow the message.
     #[error(transparent)]
     Private(#[from] zonepulse_private::Error),
-    /// There is no certificate to trust, or no client can be made: do what the message says.
+    /// There is no trusted certificate, or no client can be created: follow the message.
     #[error(transparent)]
     Net(#[from] zonepulse_net::Error),
-    /// The central refused, and will refuse again: correct what it says.
+    /// The central refused and will refuse again: correct what it reports.
     #[error("the central: {0}")]
     Refused(String),
     /// The central cannot be reached, or the connection broke: try again later.
     #[error("the central")]
     Unreachable(#[source] reqwest::Error),
-    /// The central did not take a batch in time: try again later.
+    /// The central did not accept a batch in time: try again later.
     #[error("the central: a batch was not taken in {after_s} s")]
     GaveUp {
-        /// How long it was retried, seconds.
+        /// How long it was retried, in seconds.
         after_s: u64,
         /// Why the last attempt failed.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The answer is not what a central sends: check the address, and the central's version.
+    /// The response does not come from a compatible central: check the address and the central's version.
     #[error("the central: {0}")]
     Answer(String),
-    /// The answer is not a valid Arrow stream, or was broken off: try again.
+    /// The response is not a valid Arrow stream or was cut off: try again.
     #[error("the central")]
     Stream(#[source] arrow::error::ArrowError),
     /// The broker refused the connection or closed it: check its URL, or try again later.
     #[error("receiving batches")]
     Broker(#[from] zonepulse_ingest::Error),
-    /// The local store cannot answer a statement.
+    /// The local store cannot execute a statement.
     #[error("the query engine")]
     Query(#[from] zonepulse_query::Error),
     /// A Parquet file could not be written.
     #[error("Parquet")]
     Parquet(#[from] parquet::errors::ParquetError),
-    /// A simulated batch exceeds the bounds of the format: simulate less.
+    /// A simulated batch exceeds the limits of the format: simulate less.
     #[error("a batch cannot be made: {0}")]
     Batch(zonepulse_wire::Error),
-    /// A task panicked: a defect.
+    /// A task panicked, which is a bug.
     #[error("a part of the simulation ended")]
     Ended(#[from] tokio::task::JoinError),
-    /// The progress of an export could not be written to where the caller wants it.
+    /// The progress of an export could not be written to the caller's output.
     #[error(transparent)]
     Io(#[from] io::Error),
 }

@@ -1,24 +1,24 @@
-//! How often each record of a server is requested.
+//! The distribution of requests over a server's records.
 //!
-//! The n-th most popular record is requested 1/n as often as the most popular (Zipf). Requests arrive independently, so
-//! their number in an interval follows a Poisson distribution. The total follows from the number of records that are
-//! active in an interval, that is, requested at least once.
+//! The n-th most popular record is requested 1/n as often as the most popular one (Zipf). Requests arrive
+//! independently, so their number in an interval follows a Poisson distribution. The total follows from the number of
+//! active records, that is, those requested at least once in an interval.
 
-/// From this rank on, sums combine neighbouring ranks.
+/// From this rank on, sums are computed over groups of neighbouring ranks.
 const EXACT: u64 = 4096;
-/// Combined groups for each doubling of the rank, roughly.
+/// Approximate number of groups for each doubling of the rank.
 const GROUPS: u64 = 256;
 
 /// The distribution of requests over the records of a server.
 #[derive(Debug, Clone, Copy)]
 pub struct Popularity {
     records: u32,
-    /// Mean requests for the most popular record in an interval.
+    /// Mean requests per interval for the most popular record.
     most: f64,
 }
 
 impl Popularity {
-    /// The one in which about `active` of the records are active in an interval.
+    /// The distribution in which about `active` of the records are active in an interval.
     pub fn new(records: u32, active: u32) -> Self {
         // All records are active only with infinite traffic. This is indistinguishable from it.
         let wanted = f64::from(active.min(records)).min(f64::from(records) - 0.01);
@@ -34,24 +34,24 @@ impl Popularity {
         Popularity { records, most: high }
     }
 
-    /// The one with this total of requests in an interval.
+    /// The distribution with this total of requests per interval.
     pub fn of_requests(records: u32, requests: f64) -> Self {
         let each: f64 = (1..=records).map(|rank| 1.0 / f64::from(rank)).sum();
         Popularity { records, most: requests / each }
     }
 
-    /// Mean requests in an interval, in total.
+    /// Mean total requests per interval.
     pub fn requests(&self) -> f64 {
         self.expected().sum()
     }
 
-    /// Mean requests in an interval, by rank.
+    /// Mean requests per interval, by rank.
     pub fn expected(&self) -> impl Iterator<Item = f64> + use<> {
         let Popularity { records, most } = *self;
         (1..=records).map(move |rank| most / f64::from(rank))
     }
 
-    /// Mean number of records that are requested at least once in this number of intervals.
+    /// Mean number of records requested at least once in this number of intervals.
     pub fn active_in(&self, intervals: f64) -> f64 {
         let records = u64::from(self.records);
         let (mut first, mut sum) = (1, 0.0);

@@ -1,4 +1,4 @@
-//! Where rows come from: a store that this process has open, or a running central. Both answer the same SQL.
+//! Sources of rows: a store opened by this process, or a running central. Both answer the same SQL.
 
 use crate::Error;
 use crate::client::{PROBLEM_BYTES, client};
@@ -16,27 +16,27 @@ use zonepulse_net::{Trust, http};
 use zonepulse_private::Secret;
 use zonepulse_query::{Engine, SqlAnswer};
 
-/// Where a central answers SQL.
+/// The path of a central's SQL endpoint.
 const PATH: &str = "/api/v2/sql";
-/// How long a central may be silent before the next rows: longer than a statement may take.
+/// How long a central may be silent before the next rows: longer than the maximum duration of a statement.
 const SILENCE: Duration = Duration::from_secs(3600);
 
-/// What answers.
+/// A source of rows.
 pub enum Source {
-    /// A store that this process has open.
+    /// A store opened by this process.
     Local(Box<Engine>),
     /// A running central.
     Remote(Box<Remote>),
 }
 
-/// A running central, and the user who asks it.
+/// A running central, and the user that queries it.
 pub struct Remote {
     client: reqwest::Client,
     url: String,
     credentials: Credentials,
 }
 
-/// A user of a central. The file that a central's first start writes has this shape.
+/// A user of a central, in the format of the file that a central writes on its first start.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
@@ -46,7 +46,7 @@ pub struct Credentials {
     pub password: Secret,
 }
 
-/// An answer, received while it is read.
+/// An answer, streamed as it is read.
 pub struct Rows {
     /// The columns.
     pub schema: SchemaRef,
@@ -55,13 +55,13 @@ pub struct Rows {
 }
 
 impl Source {
-    /// The central at an address such as `https://central.example:8053`.
+    /// A central at an address such as `https://central.example:8053`.
     pub fn remote(url: &str, trust: &Trust, credentials: Credentials) -> Result<Self, Error> {
         let client = client(url, trust, SILENCE)?;
         Ok(Source::Remote(Box::new(Remote { client, url: http::address(url, PATH), credentials })))
     }
 
-    /// Asks in SQL.
+    /// Runs an SQL statement.
     pub async fn ask(&self, statement: &str) -> Result<Rows, Error> {
         match self {
             Source::Local(engine) => {
@@ -73,9 +73,9 @@ impl Source {
     }
 }
 
-/// A column of integers, with `otherwise` for values that are null or exceed `i64`, and 0 for negative ones.
+/// Reads a column of integers; null values and those exceeding `i64` become `otherwise`, negative ones 0.
 ///
-/// Any type of integer will do: older centrals have other ones.
+/// Accepts any integer type, because older centrals use other ones.
 pub(crate) fn integers(batch: &RecordBatch, name: &str, otherwise: i64) -> Result<Vec<u64>, Error> {
     let missing = || Error::Answer(format!("no column {name} of whole numbers in the answer"));
     let column = batch.column_by_name(name).filter(|column| column.data_type().is_integer()).ok_or_else(missing)?;
@@ -107,7 +107,7 @@ impl Remote {
     }
 }
 
-/// An Arrow stream that is being received.
+/// An Arrow stream being received.
 struct Answer {
     response: reqwest::Response,
     decoder: StreamDecoder,
@@ -126,7 +126,7 @@ impl Answer {
     async fn read(&mut self) -> Result<(), Error> {
         let Some(bytes) = self.response.chunk().await.map_err(Error::Unreachable)? else {
             self.ended = true;
-            // Fails for an answer that was broken off: it lacks the end-of-stream marker.
+            // Fails if the answer was cut off: it lacks the end-of-stream marker.
             return self.decoder.finish().map_err(Error::Stream);
         };
         let mut buffer = Buffer::from(bytes);

@@ -1,20 +1,20 @@
-//! What a message's headers say of its way.
+//! Message headers.
 
 use super::origin::{self, Fault};
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString};
 use zonepulse_wire::{MAC_HEADER, MEDIA_TYPE, peek_identity};
 
-/// A message that the broker keeps on disk.
+/// Delivery mode of a message that the broker stores on disk.
 const PERSISTENT: u8 = 2;
 
-/// Why brokers take messages out of queues, as metrics name it.
+/// Why brokers remove messages from queues, as named in metrics.
 pub(super) const DEATHS: [&str; 5] = ["delivery_limit", "expired", "maxlen", "rejected", "other"];
 
-/// Why the broker took a message out of another queue; none when it did not. One of [`DEATHS`].
+/// Why the broker moved the message here from another queue; `None` if it did not. One of [`DEATHS`].
 pub(super) fn death(properties: &BasicProperties) -> Option<&'static str> {
     let AMQPValue::FieldArray(deaths) = header(properties, "x-death")? else { return None };
-    // The last one comes first.
+    // The most recent one comes first.
     let AMQPValue::FieldTable(last) = deaths.as_slice().first()? else { return None };
     let reason = match last.inner().get("reason") {
         Some(AMQPValue::LongString(reason)) => std::str::from_utf8(reason.as_bytes()).unwrap_or_default(),
@@ -24,7 +24,7 @@ pub(super) fn death(properties: &BasicProperties) -> Option<&'static str> {
     Some(DEATHS.into_iter().find(|known| *known == reason).unwrap_or("other"))
 }
 
-/// How often a message was given out and came back.
+/// How often a message was delivered and came back.
 pub(super) fn failed_deliveries(properties: &BasicProperties) -> u64 {
     match header(properties, "x-delivery-count") {
         Some(AMQPValue::ShortShortInt(count)) => u64::try_from(*count).unwrap_or(0),
@@ -42,12 +42,13 @@ fn header<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a AMQPVal
     properties.headers().as_ref()?.inner().get(name)
 }
 
-/// Those of a message that is put into its queue anew: its signature, and nothing of its way.
+/// Properties of a message that is requeued as new: its signature, without its delivery history.
 pub(super) fn anew(mac: Option<&str>) -> BasicProperties {
     persistent(signed(mac))
 }
 
-/// Those of a message that is refused: its signature, so that it can be moved back, why, and whose batch it is.
+/// Properties of a refused message: its signature, so that it can be moved back, the reason, and the batch's
+/// identity.
 pub(super) fn refused(mac: Option<&str>, bytes: &[u8], fault: &Fault) -> BasicProperties {
     let mut headers = signed(mac);
     headers.insert("x-zonepulse-error".into(), text(fault.to_string()));
@@ -59,7 +60,7 @@ pub(super) fn refused(mac: Option<&str>, bytes: &[u8], fault: &Fault) -> BasicPr
     persistent(headers)
 }
 
-/// Those of a batch that somebody signed.
+/// Properties of a signed batch.
 pub(super) fn of_batch(mac: String) -> BasicProperties {
     persistent(signed(Some(&mac)))
 }

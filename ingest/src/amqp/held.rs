@@ -1,15 +1,16 @@
-//! Messages that cannot be taken now and are kept without an acknowledgement.
+//! Messages that cannot be accepted now and are held unacknowledged.
 //!
-//! One batch that the store cannot take must not keep the others in the queue, so the connection goes on. It ends when half of
-//! the messages that may be under way are kept, and after a few minutes, so that the broker gives them out again.
+//! A single batch that the store cannot take must not block the others in the queue, so the connection stays open. It
+//! ends once half of the messages that may be in flight are held, or after a few minutes, so that the broker
+//! redelivers them.
 
 use std::time::{Duration, Instant};
 
-/// For so long after the first one. With the minutes that a message was held before, this is far below the broker's patience
-/// for acknowledgements, which is half an hour.
+/// How long messages are held, counted from the first. Together with the minutes that a message was held before, this
+/// is far below the broker's timeout for acknowledgements, which is half an hour.
 pub(super) const KEEP: Duration = Duration::from_secs(300);
 
-/// Those of one connection.
+/// The held messages of one connection.
 pub(super) struct Held {
     batches: Count,
     returned: Count,
@@ -29,13 +30,14 @@ impl Count {
 }
 
 impl Held {
-    /// Of so many messages that may be under way: batches, and what the broker took out of the queue.
+    /// `prefetch` and `returned_prefetch` are the maximum messages in flight: batches, and messages that the broker
+    /// removed from the queue.
     pub(super) fn new(prefetch: u16, returned_prefetch: u16) -> Self {
         let (batches, returned) = (Count::half_of(prefetch), Count::half_of(returned_prefetch));
         Held { batches, returned, first: None, why: String::new() }
     }
 
-    /// One more. Whether they are too many.
+    /// Adds a message. Returns whether too many are held.
     pub(super) fn add(&mut self, is_returned: bool, why: &str, now: Instant) -> bool {
         if self.first.is_none() {
             (self.first, self.why) = (Some(now), why.to_owned());
@@ -49,12 +51,12 @@ impl Held {
         self.first.is_none()
     }
 
-    /// Until when they are kept.
+    /// When the held messages have to be released.
     pub(super) fn until(&self) -> Instant {
         self.first.unwrap_or_else(Instant::now) + KEEP
     }
 
-    /// Why the first one was not taken.
+    /// Why the first one was not accepted.
     pub(super) fn why(&self) -> &str {
         &self.why
     }

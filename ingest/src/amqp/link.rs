@@ -1,9 +1,10 @@
-//! An open connection that takes batches out of the queues.
+//! An open connection that consumes batches from the queues.
 //!
-//! A message is never given back on its own: the broker counts how often it gave one out, and drops it at a limit. What
-//! cannot be taken now is kept without an acknowledgement while others are taken (`held`). When the central can take none, or
-//! too many are kept, or for too long, the connection ends, and the messages wait in the queue. A message that was given out several times all the same (connections broke, the broker's patience for
-//! acknowledgements ended) is put into its queue anew, where it begins with 0.
+//! Individual messages are never returned to the queue: the broker counts how often it delivers each and drops it at
+//! a limit. A message that cannot be accepted now is held unacknowledged while others are accepted (`held`). If the
+//! central can accept none, or too many are held or for too long, the connection ends, and the messages wait in the
+//! queue. A message that was nevertheless delivered several times (connections broke, the broker's acknowledgement
+//! timeout expired) is requeued as new, so that its count starts at 0.
 
 use super::headers::{self, failed_deliveries};
 use super::held::Held;
@@ -27,19 +28,20 @@ use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout, timeout_at};
 use zonepulse_model::ServerId;
 
-/// A message that came back so often is put into its queue anew. Policies set limits as low as they like; RabbitMQ's own is 20.
+/// A message that came back this often is requeued as new. Policies can set arbitrarily low limits; RabbitMQ's own is
+/// 20.
 const RENEW_AT: u64 = 3;
-/// How long a batch that finds too many before it waits here. Far below the broker's patience, which is half an hour.
+/// How long a batch is held while too many others are waiting. Far below the broker's timeout, which is half an hour.
 const HOLD: Duration = Duration::from_secs(60);
-/// How long a message is held that the dead-letter queue does not take.
+/// How long a message is held that the dead-letter queue does not accept.
 const HOLD_REFUSED: Duration = Duration::from_secs(300);
-/// For a message to be put into its queue anew.
+/// Timeout for requeueing a message as new.
 const RENEW_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two attempts with a message that is held.
+/// Pause between two attempts with a held message.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Messages under way at once of those that the broker took out of the queue.
+/// Maximum messages in flight from the queue of returned messages.
 pub(super) const RETURNED_PREFETCH: u16 = 8;
-/// For the end of a connection.
+/// Timeout for closing a connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection with its consumers.
@@ -53,29 +55,29 @@ pub(super) struct Link {
     pub(super) unprotected: Vec<String>,
 }
 
-/// How the use of a connection ended that did not fail.
+/// How the use of a connection ended without an error.
 pub(super) enum End {
-    /// It was told to.
+    /// Shutdown was requested.
     Shutdown,
-    /// The central can take no batches, or has kept too many messages that it could not take.
+    /// The central cannot accept batches, or is holding too many messages that it could not accept.
     Rest {
-        /// Why.
+        /// The reason.
         why: String,
-        /// Whether it took some before.
+        /// Whether any batch was accepted before.
         took: bool,
     },
 }
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
     Settled,
-    /// It is still the broker's, and waits for this connection to end. Others may be taken.
+    /// The broker still owns it; it waits for this connection to end. Others may be accepted.
     Kept {
         why: String,
         is_returned: bool,
     },
-    /// It is still the broker's, and no other can be taken either.
+    /// The broker still owns it, and no other can be accepted either.
     Unable(String),
 }
 
@@ -101,7 +103,7 @@ impl Link {
         Ok(Link { connection, batches, returned, names, prefetch, unprotected })
     }
 
-    /// Takes batches until it is told to end, or none can be taken. What was under way is then finished.
+    /// Consumes batches until shutdown is requested or none can be accepted, then finishes those in flight.
     pub(super) async fn run(
         self,
         ingest: &Ingest,
@@ -111,7 +113,7 @@ impl Link {
         let Link { connection, mut batches, mut returned, names, prefetch, .. } = self;
         let mut held = Held::new(prefetch, RETURNED_PREFETCH);
         let hands = Hands::new(ingest, writer, names);
-        // The prefetch bounds how many deliveries there are.
+        // The prefetch bounds the number of deliveries.
         let mut under_way = FuturesUnordered::new();
         let mut end = loop {
             tokio::select! {
@@ -143,7 +145,7 @@ impl Link {
         if let End::Rest { took, .. } = &mut end {
             *took = hands.took.load(Ordering::Relaxed);
         }
-        // The broker gives what is not acknowledged back to the queue, however the connection ends.
+        // The broker requeues unacknowledged messages however the connection ends.
         if let Ok(Err(error)) = timeout(CLOSE_TIMEOUT, connection.close(200, "the central takes no more".into())).await {
             tracing::debug!(%error, "the connection to RabbitMQ did not end well");
         }
@@ -160,15 +162,15 @@ fn delivered(next: Option<lapin::Result<Delivery>>, queue: &ShortString) -> Resu
     next.ok_or_else(|| Trouble::Cancelled(queue.to_string()))?.map_err(Trouble::Ended)
 }
 
-/// What sees messages to their end.
+/// Processes messages to completion.
 struct Hands<'a> {
     ingest: &'a Ingest,
     writer: &'a Writer,
     names: Names,
     state: Arc<State>,
-    /// A batch was taken.
+    /// A batch was accepted.
     took: AtomicBool,
-    /// Nothing is held any longer.
+    /// Set when messages must no longer be held.
     ending: watch::Sender<bool>,
 }
 
@@ -178,7 +180,7 @@ impl<'a> Hands<'a> {
         Hands { ingest, writer, names, state, took: AtomicBool::new(false), ending: watch::Sender::new(false) }
     }
 
-    /// Sees one message to its end.
+    /// Processes one message to completion.
     async fn handle(&self, delivery: Delivery, is_returned: bool) -> lapin::Result<Fate> {
         let Delivery { data, acker, properties, .. } = delivery;
         let (bytes, mac) = (Bytes::from(data), headers::signature(&properties));
@@ -206,7 +208,7 @@ impl<'a> Hands<'a> {
                 }
             }
         }
-        // One that is not acknowledged comes again.
+        // An unacknowledged message is redelivered.
         if acker.ack(BasicAckOptions::default()).await? {
             if restored {
                 self.state.restored();
@@ -227,7 +229,7 @@ impl<'a> Hands<'a> {
         }
     }
 
-    /// Commits the batch of a message; waits for a while when there are too many before it.
+    /// Commits the batch of a message; waits for a while if too many are ahead of it.
     async fn take(&self, bytes: &Bytes, mac: Option<&str>) -> Result<(), Untaken> {
         let until = Instant::now() + HOLD;
         loop {
@@ -238,9 +240,9 @@ impl<'a> Hands<'a> {
         }
     }
 
-    /// Puts a message into its queue once more, where it has not come back yet. Whether it is there.
+    /// Publishes a message to its queue again as new. Returns whether the queue has it.
     async fn renew(&self, queue: &ShortString, bytes: &[u8], mac: Option<&str>) -> bool {
-        // A second one that the broker takes later is known by its batch.
+        // A duplicate that the broker accepts later is recognized by its batch.
         let put = self.writer.put(queue.as_str(), bytes, headers::anew(mac), |_| {});
         let put = tokio::select! {
             put = timeout(RENEW_TIMEOUT, put) => put.unwrap_or_else(|_| Err("the broker does not take it".to_owned())),
@@ -253,7 +255,7 @@ impl<'a> Hands<'a> {
         put.is_ok()
     }
 
-    /// Puts a message that will never be taken into the dead-letter queue, with the reason; tries for a while.
+    /// Puts a permanently refused message into the dead-letter queue with the reason, retrying for a while.
     async fn refuse(&self, bytes: &[u8], mac: Option<&str>, untaken: &Untaken) -> Result<(), String> {
         let (fault, queue) = (&untaken.fault, self.names.dead.as_str());
         let told = |why: &str| {
@@ -284,7 +286,8 @@ impl<'a> Hands<'a> {
         }
     }
 
-    /// A message is in the dead-letter queue: only now, since before that it may come again and again.
+    /// Counts a message that is in the dead-letter queue. Not earlier, because until then it may be redelivered many
+    /// times.
     fn count_refused(&self, Untaken { fault, signed_by, claimed }: &Untaken) {
         let (reason, queue) = (fault.reason(), self.names.dead.as_str());
         if let Some(messages) = self.ingest.refusals.add(reason, Instant::now()) {
@@ -299,7 +302,7 @@ impl<'a> Hands<'a> {
         }
     }
 
-    /// Waits a moment. Whether a message may be held any longer.
+    /// Waits briefly. Returns whether a message may be held any longer.
     async fn holds_until(&self, until: Instant) -> bool {
         tokio::select! {
             () = tokio::time::sleep(AGAIN) => Instant::now() < until,
@@ -308,18 +311,18 @@ impl<'a> Hands<'a> {
     }
 
     async fn told_to_end(&self) {
-        // An error means that the sender is gone, and that is here.
+        // An error would mean that the sender is gone, but `self` owns it.
         let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
     }
 }
 
-/// Commits the batch of a message, when its server signed it.
+/// Commits the batch of a message if its server signed it.
 async fn take(ingest: &Ingest, bytes: &Bytes, mac: Option<&str>) -> Result<(), Untaken> {
     match origin::sender(&ingest.store, bytes, mac) {
         Ok(server_id) => {
             let error = match ingest.receive(bytes.clone(), Sender::Signed(server_id)).await {
                 Ok(_) => return Ok(()),
-                // The batch may be right and the central wrong, which is no reason to put it aside.
+                // The batch may be right and the central wrong, which is no reason to put the batch aside.
                 Err(error @ Error::Ahead { .. }) => ingest.check_clock().await.err().unwrap_or(error),
                 Err(error) => error,
             };

@@ -1,9 +1,9 @@
-//! Whose batch a message from the broker is, and what becomes of messages whose batch is refused.
+//! Which server a message from the broker belongs to, and what happens to refused messages.
 //!
-//! The broker lets in whoever has its password, which all probes share. So every message is signed with
-//! its server's token ([`zonepulse_wire::MacKey`]), and nothing of a batch is read, except whose it is, before
-//! the signature is verified against the token that the server has now. A token that was replaced, or the
-//! token of another server, signs nothing here.
+//! The broker admits anyone with its password, which all probes share. Every message is therefore signed with its
+//! server's token ([`zonepulse_wire::MacKey`]), and nothing in a batch except its identity is read before the
+//! signature has been verified against the server's current token. A replaced token, or the token of another server,
+//! does not produce a valid signature.
 
 use crate::Error;
 use std::collections::BTreeMap;
@@ -13,12 +13,12 @@ use zonepulse_model::ServerId;
 use zonepulse_store::Store;
 use zonepulse_wire::{MAC_HEADER, MacKey, peek_identity};
 
-/// A line in the log about a reason is followed by another one after so long.
+/// Minimum time between two log lines about the same reason.
 const WARN_EVERY: Duration = Duration::from_secs(10);
-/// The longest text that is looked at as a signature, bytes.
+/// Longer texts are not considered as signatures, in bytes.
 pub(super) const LONGEST_MAC: usize = 128;
 
-/// Why messages are refused, as metrics name it.
+/// Why messages are refused, as named in metrics.
 const REASONS: [&str; 12] = [
     "unsigned",
     "wrong_signature",
@@ -34,37 +34,37 @@ const REASONS: [&str; 12] = [
     "other",
 ];
 
-/// Why a message is not taken.
+/// Why a message was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
     /// It has no signature.
     #[error("it is not signed ({MAC_HEADER}): a probe signs what it sends through a broker with the token of its server")]
     Unsigned,
-    /// It has a signature that the server's token does not make.
+    /// Its signature was not made with the server's token.
     #[error(
         "it is not signed with the token of server {0}: somebody else made it, or it was signed before the server got another token"
     )]
     WrongSignature(ServerId),
-    /// Nobody can have signed it.
+    /// The server has no token to sign with.
     #[error("server {0} has no token that it could be signed with: give it one")]
     NoToken(ServerId),
-    /// It is not the signature.
+    /// Any cause other than the signature.
     #[error(transparent)]
     Batch(#[from] Error),
 }
 
-/// Why a message was not taken, and whose it is.
+/// Why a message was not accepted, and which server it belongs to.
 #[derive(Debug)]
 pub(super) struct Untaken {
     pub fault: Fault,
-    /// The server whose token signed it; none where that was not proven.
+    /// The server whose token signed it; `None` if that was not proven.
     pub signed_by: Option<ServerId>,
-    /// The server that it says it is of, where that was not proven.
+    /// The server it claims to belong to, if that was not proven.
     pub claimed: Option<ServerId>,
 }
 
 impl Fault {
-    /// Whether it is in vain to take the message from the queue again.
+    /// Whether consuming the message again is pointless.
     pub(super) fn is_final(&self) -> bool {
         match self {
             Fault::Batch(error) => is_final(error),
@@ -72,7 +72,7 @@ impl Fault {
         }
     }
 
-    /// The server, one of the registry's, that the message says it is of, where it did not prove it.
+    /// The registered server that the message claims to belong to without proving it.
     pub(super) fn claimed(&self, bytes: &[u8]) -> Option<ServerId> {
         match self {
             Fault::WrongSignature(server_id) | Fault::NoToken(server_id) => Some(*server_id),
@@ -100,15 +100,17 @@ impl Fault {
     }
 }
 
-/// Whether it is in vain to take a message from the queue again whose batch was not taken for this reason.
+/// Whether consuming a message again is pointless after its batch failed with this error.
 ///
-/// The broker cannot ask somebody to add the server or to set a probe's clock first; a person can, and then move the
-/// message back. The central's own clock is another matter ([`Error::Behind`]). In the queue it would hold up those behind it.
+/// The broker cannot ask anyone to add the server or set a probe's clock first; a person can, and then move the
+/// message back. In the queue, the message would block those behind it. The central's own clock is a different matter
+/// ([`Error::Behind`]).
 pub(crate) fn is_final(error: &Error) -> bool {
     error.is_final() || matches!(error, Error::UnknownServer(_) | Error::Ahead { .. })
 }
 
-/// The server whose batch this is, as its signature proves. Reads the registry, once for the whole way in.
+/// The server that the batch belongs to, as proven by its signature. This is the only time the registry is read
+/// during ingestion.
 pub(super) fn sender(store: &Store, bytes: &[u8], mac: Option<&str>) -> Result<ServerId, Fault> {
     let server_id = peek_identity(bytes).map_err(Error::from)?.server_id;
     let server = store.registry().server(server_id).map_err(Error::from)?;
@@ -118,14 +120,14 @@ pub(super) fn sender(store: &Store, bytes: &[u8], mac: Option<&str>) -> Result<S
     if key.verifies(bytes, mac) { Ok(server_id) } else { Err(Fault::WrongSignature(server_id)) }
 }
 
-/// Messages since the start, by the reason why they were refused, or why the broker took them out of the queue.
+/// Messages since startup, by the reason why they were refused or why the broker removed them from the queue.
 #[derive(Debug)]
 pub(crate) struct Refusals(Mutex<BTreeMap<&'static str, Refused>>);
 
 #[derive(Debug, Default)]
 struct Refused {
     messages: u64,
-    /// When the log had a line about it, and how many came since.
+    /// When the reason was last logged, and how many messages came since.
     told: Option<Instant>,
     silent: u64,
 }
@@ -137,12 +139,12 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// With these reasons, of which nothing happened yet.
+    /// Starts at zero for each of these reasons.
     pub(super) fn with(reasons: &[&'static str]) -> Self {
         Refusals(Mutex::new(reasons.iter().map(|reason| (*reason, Refused::default())).collect()))
     }
 
-    /// One more. Gives how many there were since the log had the last line when it is time for another one.
+    /// Counts a message. If a log line is due, returns the number of messages since the last one.
     pub(super) fn add(&self, reason: &'static str, now: Instant) -> Option<u64> {
         let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let refused = reasons.entry(reason).or_default();
@@ -155,7 +157,7 @@ impl Refusals {
         Some(std::mem::take(&mut refused.silent))
     }
 
-    /// How many there were, by reason.
+    /// Number of messages by reason.
     pub(crate) fn counts(&self) -> Vec<(&'static str, u64)> {
         let reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         reasons.iter().map(|(reason, refused)| (*reason, refused.messages)).collect()

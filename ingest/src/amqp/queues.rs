@@ -1,18 +1,21 @@
-//! The queues, and how they are declared so that the broker drops nothing that it has confirmed.
+//! The queues, declared so that the broker drops nothing that it has confirmed.
 //!
 //! | queue | what is in it | what the broker takes out goes to |
 //! | --- | --- | --- |
 //! | `Q` | batches | `Q.returned` |
 //! | `Q.returned` | what the broker took out of `Q`, for the central to take | `Q.dead` |
-//! | `Q.dead` | what the central refused, for somebody to look at | `Q.returned` |
+//! | `Q.dead` | what the central refused, for an operator to inspect | `Q.returned` |
 //!
-//! A queue says itself what would otherwise depend on the release of the broker or on a policy:
+//! Each queue sets explicitly what would otherwise depend on the broker's release or on a policy:
 //!
-//! * `x-delivery-limit`: from RabbitMQ 4.0 on a quorum queue drops a message that was delivered 21 times, unless told
-//!   otherwise. -1 stands for "unlimited" there, but RabbitMQ 3 takes it for less than 0 and drops a message after its
-//!   first delivery. A number that is never reached means the same to both, and is the same argument after an upgrade.
-//! * `x-dead-letter-…`: where a message goes that a policy's limit, age or length takes out. No policy overrides these.
-//! * `x-dead-letter-strategy`: it stays in its queue until it has arrived there. Needs `x-overflow` as it is here.
+//! * `x-delivery-limit`: since RabbitMQ 4.0, a quorum queue by default drops a message that was delivered 21 times.
+//!   There, -1 means "unlimited", but RabbitMQ 3 takes it as a limit below 0 and drops a message after its first
+//!   delivery. A number that is never reached means the same to both, and the argument stays the same after an
+//!   upgrade.
+//! * `x-dead-letter-…`: the destination of messages removed by a policy's limit, age or length. No policy overrides
+//!   these.
+//! * `x-dead-letter-strategy`: a message stays in its queue until it has reached its destination. Requires
+//!   `x-overflow` as set here.
 
 use super::Trouble;
 use lapin::options::QueueDeclareOptions;
@@ -21,16 +24,16 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Connection, ErrorKind};
 use zonepulse_net::amqp::LONGEST_QUEUE;
 
-/// More often than this no message is delivered.
+/// A delivery limit that is never reached.
 const DELIVERY_LIMIT: i32 = i32::MAX;
 
-/// What is after the name of the others.
+/// The suffix of the queue of returned messages.
 const RETURNED: &str = ".returned";
 const DEAD: &str = ".dead";
-/// The longest name of a queue leaves room for the longer of the two in the 255 bytes that AMQP has for a name.
+/// The longest queue name leaves room for the longer of the two suffixes within AMQP's limit of 255 bytes.
 const _: () = assert!(LONGEST_QUEUE == 255 - RETURNED.len());
 
-/// What the queues are called.
+/// The names of the queues.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     pub batches: ShortString,
@@ -57,12 +60,12 @@ impl Names {
     }
 }
 
-/// Makes sure that all three are there. Gives those that are not protected: an earlier release declared them without
-/// the arguments, which nobody can change afterwards, or the broker does not know the arguments.
+/// Makes sure that all three queues exist. Returns the unprotected ones: an earlier release declared them without the
+/// arguments, which cannot be changed afterwards, or the broker does not know the arguments.
 pub(super) async fn declare(connection: &Connection, names: &Names) -> Result<Vec<String>, Trouble> {
     let Names { batches, returned, dead } = names;
     let mut unprotected = Vec::new();
-    // First those that others lead to.
+    // Dead-letter targets come first.
     for (queue, onward) in [(dead, returned), (returned, dead), (batches, returned)] {
         let Err(error) = declare_one(connection, queue, protected(onward)).await else { continue };
         if !is(&error, AMQPSoftError::PRECONDITIONFAILED) {
@@ -70,7 +73,7 @@ pub(super) async fn declare(connection: &Connection, names: &Names) -> Result<Ve
         }
         match declare_one(connection, queue, quorum()).await {
             Ok(()) => unprotected.push(queue.to_string()),
-            // A queue of another type differs in everything; its type is what matters.
+            // A queue of another type differs in every argument; only the type matters.
             Err(second) if second.to_string().contains("x-queue-type") => return Err(refused(queue, &second)),
             Err(_) => return Err(refused(queue, &error)),
         }
@@ -78,14 +81,14 @@ pub(super) async fn declare(connection: &Connection, names: &Names) -> Result<Ve
     Ok(unprotected)
 }
 
-/// On a channel of its own, because one that is refused closes its channel.
+/// Uses a separate channel, because a refused declaration closes its channel.
 async fn declare_one(connection: &Connection, queue: &ShortString, arguments: FieldTable) -> lapin::Result<()> {
     let channel = connection.create_channel().await?;
     channel.queue_declare(queue.clone(), QueueDeclareOptions::durable(), arguments).await?;
     channel.close(200, "declared".into()).await
 }
 
-/// As earlier releases declared their queues.
+/// The arguments that earlier releases declared their queues with.
 fn quorum() -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), text("quorum"));
@@ -106,7 +109,7 @@ fn text(text: &str) -> AMQPValue {
     AMQPValue::LongString(text.into())
 }
 
-/// The command that gives a queue of an earlier release by a policy what it lacks.
+/// The command that sets a policy with what a queue of an earlier release lacks.
 pub(super) fn policy(names: &Names) -> String {
     let Names { batches, returned, .. } = names;
     let pattern = batches.as_str().replace('.', "\\.");
@@ -121,7 +124,7 @@ fn is(error: &lapin::Error, kind: AMQPSoftError) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(said) if *said.kind() == AMQPErrorKind::Soft(kind))
 }
 
-/// What is wrong with a queue that the broker refuses.
+/// Describes why the broker refuses a queue.
 fn refused(queue: &ShortString, error: &lapin::Error) -> Trouble {
     let ErrorKind::ProtocolError(said) = error.kind() else { return Trouble::Ended(error.clone()) };
     let said = said.get_message().as_str();
@@ -141,7 +144,7 @@ fn refused(queue: &ShortString, error: &lapin::Error) -> Trouble {
     Trouble::Queue { queue: queue.to_string(), what, said: said.to_owned() }
 }
 
-/// In which argument a queue differs from what was asked for.
+/// The argument in which a queue differs from its declaration.
 #[derive(Debug, PartialEq, Eq)]
 struct Difference<'a> {
     argument: &'a str,
@@ -149,8 +152,8 @@ struct Difference<'a> {
     theirs: &'a str,
 }
 
-/// Reads it from what the broker says of it: `inequivalent arg 'A' for queue 'Q' in vhost 'V': received the value 'X' of
-/// type 'T' but current is none`.
+/// Parses the broker's message: `inequivalent arg 'A' for queue 'Q' in vhost 'V': received the value 'X' of type 'T'
+/// but current is none`.
 fn difference(said: &str) -> Option<Difference<'_>> {
     let (_, rest) = said.split_once("inequivalent arg '")?;
     let (argument, rest) = rest.split_once('\'')?;
@@ -159,7 +162,7 @@ fn difference(said: &str) -> Option<Difference<'_>> {
     Some(Difference { argument, ours: value(ours), theirs: value(theirs) })
 }
 
-/// `'x'` and `the value 'x' of type 't'` are both `x`.
+/// Extracts `x` from both `'x'` and `the value 'x' of type 't'`.
 fn value(said: &str) -> &str {
     said.split('\'').nth(1).unwrap_or(said)
 }

@@ -1,4 +1,4 @@
-//! How the way through the broker is, for whoever watches.
+//! The status of the broker connection, for monitoring.
 
 use super::Trouble;
 use super::headers::DEATHS;
@@ -6,18 +6,18 @@ use super::origin::Refusals;
 use parking_lot::Mutex;
 use std::time::Instant;
 
-/// How it is now, and what happened since the start.
+/// The current status, and counters since startup.
 #[derive(Debug)]
 pub(crate) struct State {
     now: Mutex<Now>,
-    /// Messages that the broker took out of the queue.
+    /// Messages that the broker removed from the queue.
     deaths: Refusals,
 }
 
 #[derive(Debug, Default)]
 struct Now {
     standing: Standing,
-    /// Why refused messages do not get into the dead-letter queue.
+    /// Why refused messages cannot be put into the dead-letter queue.
     dead_letter_trouble: Option<String>,
     unprotected: Vec<String>,
     counts: Counts,
@@ -25,17 +25,17 @@ struct Now {
 
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Standing {
-    /// There is no broker.
+    /// No broker is configured.
     #[default]
     Off,
     Starting,
     Consuming,
-    /// The central takes no batches at the moment.
+    /// The central is not accepting batches at the moment.
     Resting(String),
     Unusable(String),
 }
 
-/// What happened since the start.
+/// Counters since startup.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Counts {
     connections: u64,
@@ -46,28 +46,28 @@ struct Counts {
     dead_letter_failures: u64,
 }
 
-/// How the way through the broker is, and what happened since the start.
+/// The status of the broker connection, and counters since startup.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Status {
-    /// Whether batches are taken from the queue.
+    /// Whether batches are being consumed from the queue.
     pub is_consuming: bool,
-    /// What is wrong, in words that anybody may read.
+    /// Current problems, in words that are safe to show to anyone.
     pub troubles: Vec<String>,
     /// Queues whose messages the broker may drop, because an earlier release declared them.
     pub unprotected: Vec<String>,
-    /// Connections that led to batches being taken.
+    /// Connections on which batches were consumed.
     pub connections: u64,
-    /// How often the broker ended the consumption of a queue; it does when somebody deletes it.
+    /// How often the broker cancelled a consumer, as it does when a queue is deleted.
     pub cancelled: u64,
-    /// How often consumption was stopped because the central could take no batch.
+    /// How often consumption stopped because the central could not accept batches.
     pub rests: u64,
-    /// Messages that were put into their queue anew because the broker had given them out several times.
+    /// Messages that were requeued as new because the broker had delivered them several times.
     pub renewed: u64,
-    /// Messages that the broker had taken out of the queue, by its reason.
+    /// Messages that the broker had removed from the queue, by its reason.
     pub returned: Vec<(&'static str, u64)>,
-    /// Those of them whose batches were taken.
+    /// Those of them whose batches were accepted.
     pub restored: u64,
-    /// How often the dead-letter queue began to take no message.
+    /// How often the dead-letter queue started rejecting messages.
     pub dead_letter_failures: u64,
 }
 
@@ -78,7 +78,7 @@ impl Default for State {
 }
 
 impl State {
-    /// None without a broker.
+    /// `None` without a broker.
     pub(crate) fn status(&self) -> Option<Status> {
         let now = self.now.lock();
         let trouble = match &now.standing {
@@ -105,16 +105,16 @@ impl State {
         })
     }
 
-    /// There is a broker.
+    /// Records that a broker is configured.
     pub(super) fn starting(&self) {
         self.now.lock().standing = Standing::Starting;
     }
 
-    /// Batches are taken. Gives those of the queues without protection that were not known as such.
+    /// Records that batches are being consumed. Returns the unprotected queues that were not known before.
     pub(super) fn consuming(&self, unprotected: Vec<String>) -> Vec<String> {
         let mut now = self.now.lock();
         now.standing = Standing::Consuming;
-        // What was held is given out again, unless somebody took it away.
+        // Held messages are redelivered, unless someone has removed them.
         now.dead_letter_trouble = None;
         now.counts.connections += 1;
         let news = unprotected.iter().filter(|queue| !now.unprotected.contains(queue)).cloned().collect();
@@ -122,7 +122,7 @@ impl State {
         news
     }
 
-    /// No batches are taken because the central can take none. Whether that is new.
+    /// Records that consumption is stopped because the central cannot accept batches. Returns whether that is new.
     pub(super) fn resting(&self, why: &str) -> bool {
         let mut now = self.now.lock();
         let is_new = !matches!(now.standing, Standing::Resting(_));
@@ -131,7 +131,8 @@ impl State {
         is_new
     }
 
-    /// No batches are taken because of the broker. Whether that is new, or another trouble than the last.
+    /// Records that consumption is stopped because of the broker. Returns whether that is new or the problem has
+    /// changed.
     pub(super) fn unusable(&self, trouble: &Trouble) -> bool {
         let mut now = self.now.lock();
         now.counts.cancelled += u64::from(matches!(trouble, Trouble::Cancelled(_)));
@@ -141,7 +142,7 @@ impl State {
         is_new
     }
 
-    /// The dead-letter queue did not take a message. Whether that is new.
+    /// Records that the dead-letter queue did not accept a message. Returns whether that is new.
     pub(super) fn dead_letter_failed(&self, why: &str) -> bool {
         let mut now = self.now.lock();
         let is_new = now.dead_letter_trouble.replace(why.to_owned()).is_none();
@@ -149,23 +150,23 @@ impl State {
         is_new
     }
 
-    /// The dead-letter queue took a message.
+    /// Records that the dead-letter queue accepted a message.
     pub(super) fn dead_letter_worked(&self) {
         self.now.lock().dead_letter_trouble = None;
     }
 
-    /// A message was put into its queue anew.
+    /// Records that a message was requeued as new.
     pub(super) fn renewed(&self) {
         self.now.lock().counts.renewed += 1;
     }
 
-    /// The broker had taken a message out of the queue. Gives how many there were since the log had a line about it when it
-    /// is time for another one.
+    /// Records that the broker had removed a message from the queue. If a log line is due, returns the number of such
+    /// messages since the last one.
     pub(super) fn returned(&self, reason: &'static str) -> Option<u64> {
         self.deaths.add(reason, Instant::now())
     }
 
-    /// A message that the broker had taken out of the queue was taken after all.
+    /// Records that a message removed by the broker was accepted after all.
     pub(super) fn restored(&self) {
         self.now.lock().counts.restored += 1;
     }

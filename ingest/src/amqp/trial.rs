@@ -1,10 +1,8 @@
-//! Trying credentials of a broker, and saying precisely what fails.
+//! Tests broker credentials and reports precisely what fails.
 //!
-//! Everything that a probe does to get its first batch in is done here step by
-//! step: find the name, connect, TLS, log in, open the virtual host. A step
-//! that fails is told apart from the others, since each is mended by somebody
-//! else: the network's administrator, who made the certificates, the broker's
-//! administrator.
+//! Everything a probe does to deliver its first batch is done here step by step: resolve the name, connect, TLS, log
+//! in, open the virtual host. Failures of different steps are distinguished because different people fix them: the
+//! network's administrator, whoever issued the certificates, the broker's administrator.
 
 use lapin::ErrorKind;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
@@ -16,7 +14,7 @@ use zonepulse_net::Trust;
 use zonepulse_net::amqp::{Address, Fault, Progress, Step, connect};
 use zonepulse_private::Secret;
 
-/// Where the broker is, and as whom to speak to it.
+/// The broker's address and the credentials to test.
 #[derive(Debug)]
 pub struct Attempt {
     /// A name or an address.
@@ -29,60 +27,60 @@ pub struct Attempt {
     pub password: Secret,
     /// The virtual host.
     pub virtual_host: String,
-    /// Whom to believe, when it is to be TLS.
+    /// Which certificates to trust; `None` for no TLS.
     pub trust: Option<Trust>,
-    /// For all of it together.
+    /// Timeout for the whole test.
     pub timeout: Duration,
 }
 
-/// What was found.
+/// The outcome of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
     /// A probe could send there.
     Success,
-    /// No address is known for the name.
+    /// The name does not resolve.
     NameNotFound,
-    /// Nobody listens at the port.
+    /// Nothing is listening on the port.
     ConnectionRefused,
-    /// The network does not lead there.
+    /// There is no route to the address.
     Unreachable,
-    /// It did not answer in time.
+    /// There was no answer in time.
     TimedOut,
-    /// What answers does not speak TLS.
+    /// The peer does not speak TLS.
     NotTls,
-    /// The certificate is not from an authority that is believed.
+    /// The certificate was not issued by a trusted authority.
     UnknownIssuer,
-    /// The certificate has expired, or is of a time to come.
+    /// The certificate has expired or is not valid yet.
     CertificateExpired,
     /// The certificate is for other names.
     WrongName,
-    /// TLS fails in another way.
+    /// Any other TLS failure.
     TlsFailed,
-    /// What answers does not speak AMQP 0.9.1 here.
+    /// The peer does not speak AMQP 0.9.1 on this port.
     NotAmqp,
     /// The user or the password is wrong, or the user may not log in from here.
     AccessRefused,
-    /// There is no such virtual host.
+    /// The virtual host does not exist.
     VirtualHostNotFound,
     /// The user may not use the virtual host.
     VirtualHostRefused,
     /// The broker refuses for another reason.
     Refused,
-    /// The certificates to believe cannot be read.
+    /// The trusted certificates cannot be read.
     BadAuthority,
 }
 
-/// What was found, and what there is to say about it.
+/// The outcome of a test, with an explanation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// What was found.
+    /// The outcome.
     pub finding: Finding,
-    /// In words, with what to do about it.
+    /// An explanation, with what to do about it.
     pub detail: String,
 }
 
 impl Attempt {
-    /// Tries. Nothing is sent but what logs in.
+    /// Runs the test. It sends nothing except what logging in requires.
     pub async fn run(self) -> Verdict {
         let tls = match self.trust.as_ref().map(Trust::client_config).transpose() {
             Ok(config) => config.map(Arc::new),
@@ -93,7 +91,7 @@ impl Attempt {
         let progress = Progress::default();
         let trying = async {
             let connection = connect(&address, tls, "zonepulse trial", &progress).await?;
-            // A broker that ends the connection first has let the user in all the same.
+            // A broker that closes the connection first has still admitted the user.
             let _ = connection.close(200, "it works".into()).await;
             Ok(())
         };
@@ -116,7 +114,7 @@ impl Attempt {
         verdict(Finding::TimedOut, format_args!("{place}: {} was not over after {ms} ms", step.as_str()))
     }
 
-    /// What broke before the broker was spoken to.
+    /// Classifies a failure before the AMQP handshake.
     fn before_amqp(&self, step: Step, error: &io::Error) -> Verdict {
         let place = self.place();
         match step {

@@ -1,34 +1,34 @@
 //! Why the broker cannot be used.
 
-/// Why the broker cannot be used. Prints everything, for the log.
+/// Why the broker cannot be used. `Display` prints all details, for the log.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
     /// There is no connection.
     #[error("there is no connection: {0}")]
     Connect(String),
-    /// There is none yet, and nobody says why.
+    /// The connection attempt timed out.
     #[error("there is no connection: no answer in {0} s")]
     Silent(u64),
     /// A queue cannot be used.
     #[error("queue {queue:?}: {what}{}", quoted(.said))]
     Queue {
-        /// Its name.
+        /// The name of the queue.
         queue: String,
         /// What is wrong, and what to do about it.
         what: String,
-        /// What the broker says; it may name users.
+        /// The broker's message; it may name users.
         said: String,
     },
-    /// The broker took the central from the list of those that it gives messages.
+    /// The broker cancelled the central's consumer.
     #[error("queue {0:?}: the broker cancelled the consumer; the queue may have been deleted")]
     Cancelled(String),
-    /// What worked has ended.
+    /// An established connection ended.
     #[error("the connection ended: {0}")]
     Ended(lapin::Error),
 }
 
 impl Trouble {
-    /// The same in words that anybody may read: without what the broker says.
+    /// The same in words that are safe to show to anyone: without the broker's message.
     pub(super) fn public(&self) -> String {
         match self {
             Trouble::Connect(_) | Trouble::Silent(_) => "there is no connection".to_owned(),

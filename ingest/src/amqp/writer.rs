@@ -1,7 +1,8 @@
-//! The connection that puts messages into queues.
+//! The connection that publishes messages.
 //!
-//! It is not the one that takes them out. A broker that is short of memory or disk reads no more from a connection that
-//! has published: acknowledgements on it would be held up, too, until the broker counts them as missing.
+//! It is separate from the one that consumes. A broker short of memory or disk stops reading from connections that
+//! have published: acknowledgements on such a connection would be delayed, too, until the broker considers them
+//! missing.
 
 use super::publisher::{Published, Publisher};
 use super::{OPEN_TIMEOUT, Settings};
@@ -14,10 +15,10 @@ use tokio::time::timeout;
 use zonepulse_net::amqp::BLOCKED;
 
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often it is looked whether the broker is short of something while a confirmation is waited for.
+/// How often to check whether the broker is blocking publishers while waiting for a confirmation.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Connects when there is something to write.
+/// Connects on first use.
 pub(super) struct Writer {
     settings: Settings,
     publisher: Mutex<Option<Arc<Publisher>>>,
@@ -28,8 +29,8 @@ impl Writer {
         Writer { settings, publisher: Mutex::new(None) }
     }
 
-    /// Puts a message into a queue and waits until the broker has it: for as long as the broker is short of something, which
-    /// is `told`, and half a minute otherwise. Says why when it has not.
+    /// Publishes a message and waits until the broker has it: for as long as the broker is short of resources, which
+    /// is reported through `told`, and half a minute otherwise. Errors say why the broker does not have it.
     pub(super) async fn put(
         &self,
         queue: &str,
@@ -38,8 +39,8 @@ impl Writer {
         told: impl Fn(&str),
     ) -> Result<(), String> {
         let publisher = self.publisher().await?;
-        // What is sent now would wait in memory. A new connection would be blocked as well, and this one ends only when it
-        // is not any more.
+        // A message sent now would wait in memory. A new connection would be blocked as well, and this one can only
+        // close once it is no longer blocked.
         while publisher.is_blocked() && publisher.is_open() {
             told(BLOCKED);
             tokio::time::sleep(LOOK).await;

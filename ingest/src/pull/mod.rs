@@ -1,20 +1,16 @@
-//! Batches by pull: the central asks, for networks that let nobody in to it.
+//! Pulling batches: the central connects to the probes, for networks that allow no connections to the central.
 //!
-//! Every server that is to be pulled has a task of its own, which waits at the
-//! probe until there is something (a long poll), commits it like any batch, and
-//! confirms only what is on disk. What was not confirmed is given again, and
-//! what comes again finds its marker. Beside it goes the heartbeat: the probe's
-//! is fetched, and what the central answers is posted, so that a node needs no
-//! way to the central at all.
+//! Every pulled server has its own task, which waits at the probe for batches (a long poll), commits them like any
+//! other batch, and confirms only what is on disk. The probe sends unconfirmed batches again, and duplicates are
+//! recognized by their marker. The heartbeat runs alongside: the central fetches the probe's heartbeat and posts its
+//! answer, so a node needs no connection to the central at all.
 //!
-//! A probe that cannot be reached is asked again after pauses that grow, each a
-//! little different, so that a thousand probes behind one line that comes back
-//! are not asked at once. Waiting costs a connection and nothing else; only so
-//! many answers are read and committed at a time.
+//! An unreachable probe is retried after growing pauses with some jitter, so that a thousand probes behind one
+//! restored line are not contacted all at once. Waiting costs only a connection; the number of answers being read and
+//! committed at the same time is limited.
 //!
-//! Which servers there are is looked up every few seconds. One whose settings
-//! no longer say `pull` is told so before it is left: it may have no other way
-//! to learn it.
+//! The list of servers is refreshed every few seconds. A server whose settings no longer say `pull` is told so before
+//! it is dropped, because it may have no other way to find out.
 
 mod probe;
 
@@ -36,58 +32,58 @@ use zonepulse_private::Secret;
 use zonepulse_wire::pull::{Confirmations, Confirmed, Refused};
 use zonepulse_wire::{Heartbeat, HeartbeatAnswer};
 
-/// Batches of one answer that wait for the committer together.
+/// Maximum batches of one answer that wait for the committer at the same time.
 const COMMITS_AT_ONCE: usize = 64;
-/// A probe that has nothing is not asked more often, whatever it does with `wait_s`.
+/// Minimum pause between requests to a probe that has nothing, however it handles `wait_s`.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
-/// A probe that has only batches whose time is yet to come is asked again after so long.
+/// Pause before the next request to a probe that has only batches ahead of the clock.
 const EARLY_PAUSE: Duration = Duration::from_secs(10);
-/// How often a probe that is left is tried to be told.
+/// How often to retry telling a dropped probe its new settings.
 const FAREWELL_EVERY: Duration = Duration::from_secs(5);
-/// How soon a probe that was told of other settings is asked whether they are in force.
+/// Delay before checking whether a probe has applied new settings.
 const CONFIRM_AFTER: Duration = Duration::from_secs(1);
 
 /// A server to pull from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Its number.
+    /// Its id.
     pub server_id: ServerId,
-    /// Where its probe listens, as in `https://ns1.example:8054`.
+    /// The address of its probe, such as `https://ns1.example:8054`.
     pub url: String,
-    /// What it lets in whoever shows it.
+    /// The token that the probe accepts.
     pub token: Secret,
-    /// Whom to believe that they are the probe.
+    /// Which certificates to trust for the probe.
     pub trust: Trust,
-    /// How long it may take to let the central in, with TLS if that is spoken.
+    /// Timeout for connecting, including the TLS handshake if TLS is used.
     pub connect_timeout: Duration,
 }
 
-/// Who knows which servers to pull from, and what to say to their probes. Its functions may block.
+/// Provides the servers to pull from and the answers for their probes. Its functions may block.
 pub trait Fleet: Send + Sync + 'static {
-    /// The servers to pull from now.
+    /// The current list of servers to pull from.
     fn targets(&self) -> Result<Vec<Target>, Error>;
 
-    /// Takes note of a heartbeat that was fetched, and gives what the probe is told.
-    /// An error is for the log: it says why there is no answer.
+    /// Records a fetched heartbeat and returns the answer for the probe. An error is for the log: it says why there
+    /// is no answer.
     fn heartbeat(&self, server_id: ServerId, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, String>;
 }
 
-/// Bounds of pulling.
+/// Limits on pulling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// How much a probe is asked for at a time, bytes. A message that is larger comes alone.
+    /// Maximum bytes to request from a probe at a time. A larger message comes alone.
     pub max_bytes: u32,
-    /// Answers that are read and committed at a time.
+    /// Maximum answers being read and committed at the same time.
     pub max_concurrent: usize,
-    /// How long a probe that has nothing may let the central wait, seconds.
+    /// How long a probe that has nothing may keep the central waiting, in seconds.
     pub wait_s: u64,
-    /// How long a probe may say nothing besides that.
+    /// How much longer than that a probe may be silent.
     pub patience: Duration,
-    /// How often servers are looked up.
+    /// How often the list of servers is refreshed.
     pub look_every: Duration,
     /// How often heartbeats are fetched.
     pub heartbeat_every: Duration,
-    /// For how long a server that is no longer to be pulled is tried to be told.
+    /// How long to keep trying to tell a server that it is no longer pulled.
     pub farewell: Duration,
 }
 
@@ -105,7 +101,7 @@ impl Default for Settings {
     }
 }
 
-/// How pulling goes, for whoever wants to look. Clones share it.
+/// The progress of pulling, for monitoring. Clones share state.
 #[derive(Clone, Default)]
 pub struct Progress {
     inner: Arc<Counted>,
@@ -120,7 +116,7 @@ struct Counted {
 }
 
 impl Progress {
-    /// How it goes now.
+    /// The current statistics.
     pub fn statistics(&self) -> Statistics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let Counted { confirmed, refused, failures, .. } = &*self.inner;
@@ -133,20 +129,20 @@ impl Progress {
     }
 }
 
-/// How pulling went until now.
+/// Statistics on pulling.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Servers that are pulled from, and why the last attempt failed of those that cannot be reached.
+    /// Servers being pulled, with the reason for the last failure of those that cannot be reached.
     pub servers: BTreeMap<ServerId, Option<String>>,
-    /// Batches that were fetched and confirmed since the start.
+    /// Batches fetched and confirmed since startup.
     pub confirmed: u64,
-    /// Batches that were fetched and refused for good since the start.
+    /// Batches fetched and permanently refused since startup.
     pub refused: u64,
-    /// Attempts that failed since the start.
+    /// Failed attempts since startup.
     pub failures: u64,
 }
 
-/// Pulls.
+/// Pulls batches from all servers of a fleet.
 pub struct Puller {
     shared: Arc<Shared>,
 }
@@ -160,31 +156,31 @@ struct Shared {
     progress: Progress,
 }
 
-/// What the answer to a heartbeat was to a probe.
+/// What the answer to a heartbeat meant to a probe.
 enum Told {
-    /// The settings that it had.
+    /// The settings it already had.
     Nothing,
-    /// Others.
+    /// New settings.
     News,
 }
 
-/// A server's task.
+/// The task of a server.
 struct Follower {
     target: Target,
-    /// Says that the server is to be left.
+    /// Signals that the server is to be dropped.
     leave: watch::Sender<bool>,
     task: AbortHandle,
 }
 
 impl Puller {
-    /// One that commits here, tells how it goes there, and does not pull yet.
+    /// Creates a puller that commits to `ingest` and reports to `progress`. It does not pull yet.
     pub fn new(ingest: Ingest, fleet: Arc<dyn Fleet>, settings: Settings, progress: Progress) -> Self {
         let clients = probe::Clients::new(settings);
         let turns = Semaphore::new(settings.max_concurrent.max(1));
         Puller { shared: Arc::new(Shared { ingest, fleet, settings, clients, turns, progress }) }
     }
 
-    /// Pulls until `shutdown` is ready. What was fetched and not confirmed by then is given again.
+    /// Pulls until `shutdown` is ready. Probes send again whatever was fetched but not confirmed by then.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut followers: BTreeMap<ServerId, Follower> = BTreeMap::new();
@@ -202,11 +198,11 @@ impl Puller {
             }
             while tasks.try_join_next().is_some() {}
         }
-        // Aborted tasks end at once: a batch that is being committed is committed, and given again.
+        // Aborted tasks end immediately: a batch being committed still gets committed, and is sent again.
         tasks.shutdown().await;
     }
 
-    /// Sees to it that these servers are pulled from as they are now, and no others.
+    /// Makes the running tasks match the current list of servers.
     fn follow(&self, targets: Vec<Target>, followers: &mut BTreeMap<ServerId, Follower>, tasks: &mut JoinSet<()>) {
         let mut wanted: BTreeMap<ServerId, Target> = targets.into_iter().map(|target| (target.server_id, target)).collect();
         followers.retain(|id, follower| {
@@ -216,7 +212,7 @@ impl Puller {
                     wanted.remove(id);
                     true
                 }
-                // It has another address or token, or came back while it was being left: begun anew.
+                // Restart it: its address or token has changed, or it came back while being dropped.
                 Some(_) => {
                     follower.task.abort();
                     false
@@ -237,16 +233,16 @@ impl Puller {
     }
 }
 
-/// What became of the messages of one answer.
+/// What happened to the messages of one answer.
 struct Collected {
-    /// Confirmed, or refused for good.
+    /// Confirmed or permanently refused.
     settled: usize,
-    /// Of a time yet to come: the probe keeps them.
+    /// Ahead of the clock: the probe keeps them.
     early: usize,
 }
 
 impl Shared {
-    /// Everything that one server needs, until it is left.
+    /// Does everything for one server until it is dropped.
     async fn server(self: Arc<Self>, target: Target, mut leaving: watch::Receiver<bool>) {
         let server_id = target.server_id;
         let probe = match self.clients.probe(target) {
@@ -254,7 +250,7 @@ impl Shared {
             Err(error) => return self.failed(server_id, &Fault::Setting(error.to_string())),
         };
         let left = async {
-            // An error means that nobody is there to say it, which is an end as well.
+            // An error means that the sender is gone, which also ends the task.
             let _ = leaving.wait_for(|leave| *leave).await;
             self.farewell(&probe).await;
         };
@@ -265,7 +261,7 @@ impl Shared {
         }
     }
 
-    /// Fetches, commits and confirms, for ever.
+    /// Fetches, commits and confirms forever.
     async fn batches(&self, probe: &Probe) {
         let mut pauses = pauses();
         loop {
@@ -296,10 +292,10 @@ impl Shared {
         }
     }
 
-    /// One answer of the probe.
+    /// Processes one answer of the probe.
     async fn collect(&self, probe: &Probe) -> Result<Collected, Fault> {
         let answer = probe.batches().await?;
-        // From here on there is something in memory. The semaphore is never closed.
+        // From here on, messages are in memory. The semaphore is never closed.
         let _turn = self.turns.acquire().await;
         let messages = answer.read().await?;
         let mut collected = Collected { settled: messages.whole.len(), early: 0 };
@@ -313,12 +309,12 @@ impl Shared {
         while let Some((identity, outcome)) = outcomes.next().await {
             match (identity, outcome) {
                 (Ok(identity), Ok(_)) => done.confirmed.push(Confirmed { epoch: identity.epoch, seq: identity.seq }),
-                // A probe of another server is one that was set up wrongly: its batches are good.
+                // The probe of another server is a configuration mistake: its batches are valid.
                 (Ok(identity), Err(error)) if error.is_final() && !matches!(error, Error::WrongServer { .. }) => {
                     self.refused(probe.server_id(), &error);
                     done.refused.push(Refused { epoch: identity.epoch, seq: identity.seq, reason: error.to_string() });
                 }
-                // The probe keeps it. Nothing is wrong with the way.
+                // The probe keeps it. Delivery itself works.
                 (_, Err(Error::Ahead { .. })) => {
                     collected.settled -= 1;
                     collected.early += 1;
@@ -339,7 +335,7 @@ impl Shared {
         }
     }
 
-    /// Fetches heartbeats, for ever.
+    /// Fetches heartbeats forever.
     async fn heartbeats(&self, probe: &Probe) {
         let mut ticks = tokio::time::interval(self.settings.heartbeat_every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -351,13 +347,13 @@ impl Shared {
                 told = self.heartbeat(probe).await;
             }
             if let Err(fault) = told {
-                // Whether it can be reached is told by whoever fetches batches.
+                // Unreachable probes are already reported by the task that fetches batches.
                 tracing::debug!(%fault, server_id = probe.server_id().get(), "no heartbeat");
             }
         }
     }
 
-    /// Fetches one, and tells the probe what is answered.
+    /// Fetches a heartbeat and sends the probe the answer.
     async fn heartbeat(&self, probe: &Probe) -> Result<Told, Fault> {
         let heartbeat = probe.heartbeat().await?;
         let in_force = heartbeat.settings_version;
@@ -368,11 +364,11 @@ impl Shared {
         Ok(if in_force == Some(answer.settings_version) { Told::Nothing } else { Told::News })
     }
 
-    /// Tells a probe that is being left its settings, which say how to go on.
+    /// Tells a probe that is being dropped its settings, which say how to continue.
     async fn farewell(&self, probe: &Probe) {
         let until = Instant::now() + self.settings.farewell;
         while let Err(fault) = self.heartbeat(probe).await {
-            // A server that was removed is nobody's any more.
+            // A removed server no longer belongs to anyone.
             if Instant::now() > until || matches!(fault, Fault::NotTaken(_)) {
                 return tracing::warn!(%fault, server_id = probe.server_id().get(), "left without a word");
             }
@@ -400,7 +396,7 @@ impl Shared {
     }
 }
 
-/// The longest pause after an attempt that failed.
+/// Maximum pause after a failed attempt.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 fn pauses() -> impl Iterator<Item = Duration> {

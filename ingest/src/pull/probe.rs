@@ -1,4 +1,4 @@
-//! The HTTP of one probe, as the central calls it.
+//! The HTTP requests from the central to one probe.
 
 use super::{Settings, Target};
 use crate::Error;
@@ -18,57 +18,58 @@ use zonepulse_wire::pull::{
 };
 use zonepulse_wire::{Heartbeat, HeartbeatAnswer, MAX_ENCODED_BYTES};
 
-/// How long any request may take, a slow line included.
+/// Maximum duration of any request, including over a slow line.
 const LONGEST: Duration = Duration::from_secs(300);
-/// Clients that are kept for those who come later.
+/// Maximum cached clients.
 const MAX_CLIENTS: usize = 16;
-/// How much of a problem's text is looked at.
+/// Maximum bytes of a problem's text to read.
 const REASON_BYTES: usize = 2048;
 
-/// Why something did not come from a probe, or not go to it.
+/// Why a request to a probe failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    /// No connection, or one that ended.
+    /// There was no connection, or it ended.
     #[error("{0}")]
     Unreachable(String),
-    /// No connection within the time that there is for it.
+    /// No connection was established within the timeout.
     #[error("the probe at {url} did not let the central in within {timeout_ms} ms (the setting api_timeout_ms)")]
     NotLetIn {
-        /// Where it should be.
+        /// The expected address.
         url: String,
-        /// How long it was waited for, milliseconds.
+        /// The timeout, in milliseconds.
         timeout_ms: u128,
     },
-    /// The probe answers what it should not.
+    /// The probe answered with an unexpected status.
     #[error("the probe at {url} answers {status}: {reason}")]
     Status {
-        /// Where it is.
+        /// Its address.
         url: String,
-        /// What it answers.
+        /// The status.
         status: StatusCode,
-        /// What it says to it.
+        /// The explanation in the answer.
         reason: String,
     },
-    /// Somebody else's probe answers.
+    /// The probe of another server answered.
     #[error("the probe at {url} is that of server {found}: correct the address")]
     Other {
-        /// Where it is.
+        /// Its address.
         url: String,
-        /// Whose it says that it is.
+        /// The server that it claims to belong to.
         found: String,
     },
-    /// What it answers is not what was agreed.
+    /// The answer does not follow the protocol.
     #[error("the probe's answer cannot be used: {0}")]
     Answer(String),
-    /// What it gave could not be taken now.
+    /// A batch could not be accepted now.
     #[error("{0}")]
     NotTaken(String),
-    /// The settings make no sense.
+    /// The settings are invalid.
     #[error("{0}")]
     Setting(String),
 }
 
-/// Clients by whom they believe and how long they wait: authorities are read once, not once per server.
+/// Clients by trusted certificates and connection timeout: certificate authorities are read once, not once per
+/// server.
 pub(super) struct Clients {
     settings: Settings,
     clients: Mutex<Vec<(Trust, Duration, Client)>>,
@@ -79,7 +80,7 @@ impl Clients {
         Clients { settings, clients: Mutex::default() }
     }
 
-    /// The way to a target's probe.
+    /// A client for a target's probe.
     pub(super) fn probe(&self, target: Target) -> Result<Probe, Error> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let fits =
@@ -89,7 +90,7 @@ impl Clients {
             None => {
                 let client = self.client(&target)?;
                 if clients.len() >= MAX_CLIENTS {
-                    // Whoever has one keeps it.
+                    // Probes hold clones of the clients they use.
                     clients.clear();
                 }
                 clients.push((target.trust.clone(), target.connect_timeout, client.clone()));
@@ -101,13 +102,13 @@ impl Clients {
 
     fn client(&self, target: &Target) -> Result<Client, Error> {
         let silence = Duration::from_secs(self.settings.wait_s).saturating_add(self.settings.patience);
-        // Others may have the same client for an address with TLS.
+        // A client may be shared with targets whose address uses TLS.
         let builder = http::client_with(target.trust.client_config()?).connect_timeout(target.connect_timeout);
         Ok(http::build(builder.read_timeout(silence).timeout(LONGEST.max(silence)))?)
     }
 }
 
-/// A probe that can be asked.
+/// A client for one probe.
 pub(super) struct Probe {
     client: Client,
     settings: Settings,
@@ -120,9 +121,9 @@ pub(super) struct Answer {
     max_bytes: usize,
 }
 
-/// What an answer had in it.
+/// The content of an answer.
 pub(super) struct Messages {
-    /// Messages, in order.
+    /// Complete messages, in order.
     pub(super) whole: Vec<Bytes>,
     /// Whether the answer ends inside a message.
     pub(super) broken_off: bool,
@@ -133,7 +134,7 @@ impl Probe {
         self.target.server_id
     }
 
-    /// Asks for batches, and waits until there are some, or have not been for a while.
+    /// Requests batches, and waits until there are some or the wait times out.
     pub(super) async fn batches(&self) -> Result<Answer, Fault> {
         let Settings { max_bytes, wait_s, .. } = self.settings;
         let url = self.url(&format!("{BATCHES_PATH}?max_bytes={max_bytes}&wait_s={wait_s}"));
@@ -145,19 +146,19 @@ impl Probe {
         Ok(Answer { response, max_bytes: max_bytes as usize + MAX_ENCODED_BYTES + MAX_MESSAGES * LENGTH_BYTES })
     }
 
-    /// Says what became of them.
+    /// Reports what happened to them.
     pub(super) async fn confirm(&self, done: &Confirmations) -> Result<(), Fault> {
         self.post(CONFIRM_PATH, to_vec(done)).await
     }
 
-    /// Its heartbeat.
+    /// Fetches the probe's heartbeat.
     pub(super) async fn heartbeat(&self) -> Result<Heartbeat, Fault> {
         let response = self.send(self.client.get(self.url(HEARTBEAT_PATH))).await?;
         let body = http::body(response, MAX_HEARTBEAT_BYTES).await?;
         from_slice(&body).map_err(|error| Fault::Answer(format!("no heartbeat: {error}")))
     }
 
-    /// Tells it what to do.
+    /// Sends the probe the answer to its heartbeat.
     pub(super) async fn settings(&self, answer: &HeartbeatAnswer) -> Result<(), Fault> {
         self.post(SETTINGS_PATH, to_vec(answer)).await
     }
@@ -216,7 +217,7 @@ fn unreachable(error: &reqwest::Error) -> Fault {
     Fault::Unreachable(causes(error))
 }
 
-/// An error with all that caused it: reqwest's own text says little.
+/// An error with its chain of causes: reqwest's own text says little.
 fn causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -3,7 +3,7 @@
 use super::declaration::{Allowed, Setting, Value};
 use serde::{Deserialize, Serialize};
 
-/// How batches get to the central.
+/// How batches reach the central.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Communication {
@@ -15,20 +15,20 @@ pub enum Communication {
     Pull,
 }
 
-/// What becomes of a batch whose time another run of a probe of the same server covers already.
+/// What happens to a batch whose time is already covered by another run of a probe of the same server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OverlappingProbes {
-    /// It counts, too.
+    /// Both count.
     Count,
-    /// It is refused for good.
+    /// It is permanently refused.
     Refuse,
 }
 
 impl Communication {
     pub(crate) const ALLOWED: Allowed = Allowed::Choice { name: "Communication", words: &["http", "rabbitmq", "pull"] };
 
-    /// As it is written in settings.
+    /// The word used in settings.
     pub const fn as_str(self) -> &'static str {
         match self {
             Communication::Http => "http",

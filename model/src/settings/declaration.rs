@@ -1,18 +1,18 @@
-//! What is known of a setting, whatever its value.
+//! What is known about a setting, regardless of its value.
 
 use crate::{Interval, host, url};
 use std::error::Error;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-/// A setting as whoever parses, shows or documents it needs to know it.
+/// A setting as needed by code that parses, displays or documents it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Declaration {
     /// Its name.
     pub name: &'static str,
     /// What it does, line by line.
     pub description: &'static [&'static str],
-    /// The values it may have.
+    /// The allowed values.
     pub allowed: Allowed,
 }
 
@@ -30,53 +30,53 @@ pub enum Allowed {
     },
     /// A number in a range, both ends included.
     Number {
-        /// The smallest one.
+        /// The minimum.
         min: u32,
-        /// The largest one.
+        /// The maximum.
         max: u32,
     },
     /// The seconds of an [`Interval`].
     Interval,
-    /// An [address of an API](crate::url), or empty for none.
+    /// An [API address](crate::url), or empty for none.
     Url,
     /// An [FQDN or IP address](crate::host), or empty for none.
     Host,
-    /// A virtual host at a broker: text that is not empty.
+    /// A virtual host of a broker: non-empty text.
     VirtualHost,
     /// Any text without control characters.
     Text,
-    /// The same, but nobody is shown it.
+    /// The same, but never displayed.
     Secret,
 }
 
-/// A setting, or settings together, that cannot be so.
+/// A setting, or a combination of settings, that is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadSetting {
-    /// Which one.
+    /// The name of the setting.
     pub setting: &'static str,
-    /// Why.
+    /// What is wrong with it.
     pub reason: String,
 }
 
-/// A value in the form in which its declaration can judge it.
+/// A value in the form that its declaration can check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value<'a> {
-    /// Its type has no values but those that are allowed.
+    /// The type admits only allowed values.
     Typed,
     Number(u32),
     Text(&'a str),
 }
 
-/// A type that settings have.
+/// The type of a setting.
 pub(super) trait Setting {
     fn value(&self) -> Value<'_>;
 }
 
-/// The longest text, bytes; AMQP's short strings have no more.
+/// Maximum length of a text in bytes, which is that of AMQP's short strings.
 const MAX_TEXT_BYTES: usize = 255;
 
 impl Allowed {
-    /// How long a text may be, bytes.
+    /// The allowed length of a text, in bytes.
     pub fn bytes(self) -> RangeInclusive<usize> {
         match self {
             Allowed::Url => 0..=url::MAX_BYTES,
@@ -85,7 +85,7 @@ impl Allowed {
         }
     }
 
-    /// Why a value is not allowed; `None` when it is.
+    /// Why a value is not allowed; `None` if it is.
     pub(super) fn fault(self, value: Value<'_>) -> Option<String> {
         match (self, value) {
             (Allowed::Number { min, max }, Value::Number(number)) if !(min..=max).contains(&number) => {

@@ -1,8 +1,7 @@
 //! A server's settings.
 //!
-//! Settings come in layers: one that is set for a server wins over the one for all servers, which wins over the
-//! default. A layer is a [`SettingsOverride`], in which most settings are absent; the result is [`Settings`], in which
-//! none is.
+//! Settings come in layers: the setting of a server overrides the one for all servers, which overrides the default. A
+//! layer is a [`SettingsOverride`], in which most settings are absent; the result is [`Settings`], in which none are.
 
 pub(crate) mod choice;
 pub(crate) mod declaration;
@@ -12,16 +11,16 @@ use declaration::{Allowed, BadSetting, Declaration, Setting, Value};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Declares every setting once: its description (as lines), name, type, default, and which values are allowed.
+/// Declares every setting once: its description (as lines), name, type, default and allowed values.
 macro_rules! settings {
     ($($(#[doc = $line:literal])* $name:ident: $kind:ty = $default:expr, $allowed:expr;)*) => {
-        /// The settings that hold for a server. They print without the password.
+        /// The settings in effect for a server. Debug output omits the password.
         #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Settings {
             $($(#[doc = $line])* pub $name: $kind,)*
         }
 
-        /// One layer of settings: those that are set for all servers, or for one. They print without the password.
+        /// One layer of settings, for all servers or for one. Debug output omits the password.
         #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct SettingsOverride {
@@ -73,7 +72,7 @@ macro_rules! settings {
     };
 }
 
-/// A value as it is printed.
+/// A value as printed in debug output.
 fn shown(allowed: Allowed, value: &dyn fmt::Debug) -> &dyn fmt::Debug {
     if allowed == Allowed::Secret { &"(secret)" } else { value }
 }
@@ -120,14 +119,15 @@ settings! {
     rabbitmq_password: String = String::new(), Allowed::Secret;
 }
 
-/// The port of AMQP over TLS.
+/// The port for AMQP over TLS.
 const AMQPS_PORT: u16 = 5671;
 
 impl Settings {
-    /// What holds: the defaults, overlaid by what is set for all, overlaid by what is set for one server.
+    /// Computes the settings in effect: the defaults, overridden by the settings for all servers, overridden by those
+    /// of one server.
     ///
-    /// A password is for the broker that it was set with: a layer that names another one, or a less safe way to
-    /// it, and no password has none.
+    /// A password belongs to the broker that it was set with: if a layer names another broker, or a less secure
+    /// connection to it, without a password, the result has none.
     pub fn effective(defaults: Settings, layers: &[&SettingsOverride]) -> Settings {
         let mut settings = defaults;
         let mut holds = settings.clone();
@@ -148,17 +148,17 @@ impl Settings {
         holds
     }
 
-    /// Whether a password that was entered for the broker of other settings would with these be sent to another one, as
-    /// another user's, or less safely.
+    /// Whether, with these settings, a password entered for the broker of `other` would be sent to another broker,
+    /// for another user, or less securely.
     pub fn moves_password_of(&self, other: &Settings) -> bool {
         let place = |settings: &Settings| (settings.rabbitmq_address.to_ascii_lowercase(), settings.rabbitmq_port);
         let less_safely = (other.rabbitmq_tls && !self.rabbitmq_tls) || (other.verify_ca && !self.verify_ca);
         let moved = place(self) != place(other) || self.rabbitmq_user != other.rabbitmq_user || less_safely;
-        // Without a broker it is sent nowhere.
+        // Without a broker, the password is not sent anywhere.
         moved && !self.rabbitmq_address.is_empty()
     }
 
-    /// Refuses settings that cannot hold together.
+    /// Rejects invalid combinations of settings.
     pub fn check(&self) -> Result<(), BadSetting> {
         if self.communication == Communication::Rabbitmq {
             let missing = [("rabbitmq_address", &self.rabbitmq_address), ("rabbitmq_user", &self.rabbitmq_user)]
@@ -173,9 +173,9 @@ impl Settings {
 }
 
 impl SettingsOverride {
-    /// Refuses values that their declarations do not allow.
+    /// Rejects values that their declarations do not allow.
     ///
-    /// Hosts were once taken that are not any more, so a value that was there before may stay.
+    /// Earlier releases accepted some hosts that are no longer valid, so a value already in `before` may stay.
     pub fn check(&self, before: &SettingsOverride) -> Result<(), BadSetting> {
         for ((declaration, value), before) in Settings::DECLARED.iter().zip(self.values()).zip(before.values()) {
             if let Some(value) = value.filter(|value| Some(*value) != before)

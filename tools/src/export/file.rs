@@ -1,4 +1,4 @@
-//! A Parquet file that is being written, and the metadata of a finished one.
+//! A Parquet file being written, and the metadata of a finished one.
 
 use crate::Error;
 use crate::source::integers;
@@ -13,19 +13,19 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// The metadata key for the number of batches, or values of metrics, that a file was made of.
+/// The metadata key for the number of batches, or metric values, that a file was made from.
 pub const MADE_OF: &str = "zonepulse.made_of";
 /// The metadata key for the layout: which columns a file has.
 pub const LAYOUT_KEY: &str = "zonepulse.layout";
-/// The current layout. Files of the first one, with unsigned measures and without `folded`, do not state it. Files of the
-/// second one have `kind`, a number for action and response code.
+/// The current layout. Files with the first layout, with unsigned measures and without `folded`, do not state it.
+/// Files with the second layout have `kind`, a number for action and response code.
 pub const LAYOUT: u64 = 3;
 
-/// Compresses better than the fastest level, and still faster than rows are read.
+/// Compresses better than the fastest level, and is still faster than reading rows.
 const ZSTD_LEVEL: i32 = 3;
-/// How `created_by` of a file begins. The version follows.
+/// The prefix of a file's `created_by`. The version follows.
 const MADE_BY: &str = "zonepulse ";
-/// Rows that are in memory until they are written.
+/// Rows buffered in memory before they are written.
 const ROWS_IN_GROUP: usize = 1 << 17;
 
 /// A file under a temporary name that no reader recognizes. It is removed when dropped before it is finished.
@@ -44,7 +44,7 @@ pub struct Made {
 }
 
 impl Unfinished {
-    /// The file that will be at this path.
+    /// A file that will end up at this path.
     pub fn new(path: PathBuf) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let unfinished = path.with_file_name(format!(".{name}.unfinished"));
@@ -61,7 +61,7 @@ impl Unfinished {
         self.sum
     }
 
-    /// Creates the file with these columns. Fails if it would replace a file that no export has written.
+    /// Creates the file with these columns. Fails if it would replace a file that was not written by an export.
     pub fn begin(&mut self, schema: &SchemaRef) -> Result<(), Error> {
         if fs::symlink_metadata(&self.path).is_ok() && !is_exported(&self.path) {
             return Err(Error::Foreign(self.path.clone()));
@@ -95,7 +95,7 @@ impl Unfinished {
         }
     }
 
-    /// Moves the file to its final path once it is on disk. Its metadata say how much it was made of.
+    /// Moves the file to its final path once it is on disk. Its metadata state what it was made from.
     pub fn finish(mut self, made_of: Option<u64>) -> Result<Made, Error> {
         let made = Made { path: self.path.clone(), rows: self.rows };
         let Some(mut writer) = self.writer.take() else { return Ok(made) };
@@ -118,12 +118,12 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // Nothing is there if it was finished. The next export overwrites what cannot be removed.
+        // A finished file is no longer there. The next export overwrites what cannot be removed.
         let _ = fs::remove_file(&self.unfinished);
     }
 }
 
-/// Whether an export has written the file.
+/// Whether the file was written by an export.
 fn is_exported(path: &Path) -> bool {
     let reader = File::open(path).ok().and_then(|file| SerializedFileReader::new(file).ok());
     reader
@@ -133,7 +133,7 @@ fn is_exported(path: &Path) -> bool {
 /// The metadata of an existing file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct There {
-    /// The number of batches, or values of metrics, that it was made of.
+    /// The number of batches, or metric values, that it was made from.
     pub made_of: u64,
     /// Whether it has the current layout.
     pub current: bool,

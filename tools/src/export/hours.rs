@@ -1,4 +1,4 @@
-//! An hour of a server: what it consists of, and where its file is.
+//! An hour of a server: its contents, and the path of its file.
 
 use crate::Error;
 use crate::source::integers;
@@ -8,21 +8,21 @@ use zonepulse_wire::{END_OF_TIME_S, Utc};
 
 pub const HOUR_MS: u64 = 3_600_000;
 
-/// An hour of a server, according to its reports or the counts of its metrics.
+/// An hour of a server, according to its reports or its metric counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hour {
     pub server_id: u32,
     pub begin_ms: u64,
-    /// Number of batches, or of values of metrics.
+    /// Number of batches or metric values.
     pub made_of: u64,
-    /// Number of hits, or of values of metrics.
+    /// Number of hits or metric values.
     pub sum: u64,
 }
 
 impl Hour {
     /// Reads the columns `server_id`, `number` (hours since 1970), `made_of` and `sum`.
     pub fn read(batch: &RecordBatch) -> Result<Vec<Hour>, Error> {
-        // A value that does not fit counts as the largest.
+        // A value that does not fit counts as the maximum.
         let column = |name: &str| integers(batch, name, i64::MAX);
         let (servers, numbers, made_of, sums) = (column("server_id")?, column("number")?, column("made_of")?, column("sum")?);
         let rows = servers.into_iter().zip(numbers).zip(made_of.into_iter().zip(sums));
@@ -56,7 +56,7 @@ impl Hour {
     }
 }
 
-/// A time in whole seconds, as SQL and people read it.
+/// A time in whole seconds, as shown in SQL and to people.
 pub fn time(ms: u64) -> Utc {
     Utc(ms / 1000)
 }

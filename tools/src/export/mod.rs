@@ -7,26 +7,26 @@
 //! TABLE/TABLE.parquet                                all others, in their current state
 //! ```
 //!
-//! A file has exactly the columns of its SQL table. `date=…` is a partition as
-//! DataFusion's listing tables, DuckDB, Spark and others read it: it becomes a
-//! column `date`, and days outside a question are not opened.
+//! A file has exactly the columns of its SQL table. `date=…` is a partition as read by DataFusion's listing tables,
+//! DuckDB, Spark and others: it becomes a column `date`, and days outside a query are not opened.
 //!
-//! `requests_raw` to `requests_1h` and `requests_total` contain requests only, so that a sum over them counts no question
-//! twice. `dns_raw` to `dns_1h` and `records` contain responses as well.
+//! `requests_raw` to `requests_1h` and `requests_total` contain requests only, so that a sum over them does not count
+//! a DNS query twice. `dns_raw` to `dns_1h` and `records` contain responses as well.
 //!
 //! # When a file is written
 //!
-//! Only hours that have ended are exported. A file's metadata say what it was made of ([`MADE_OF`]): for DNS the number of
-//! batches, for metrics the number of values. Every committed batch of DNS leaves one report in the table `coverage`, and
-//! every value is counted in `system_1h`. These numbers only grow until the data expires. So if an hour still has the number
-//! that its file states, it has not changed and is skipped. If a batch arrived late, the hour is written again.
+//! Only hours that have ended are exported. A file's metadata state what it was made from ([`MADE_OF`]): the number
+//! of batches for DNS, the number of values for metrics. Every committed DNS batch leaves one report in the table
+//! `coverage`, and every value is counted in `system_1h`. These numbers only grow until the data expires, so if an
+//! hour still has the number that its file states, it has not changed and is skipped. If a batch arrived late, the
+//! hour is written again.
 //!
 //! Reports also state the number of hits, requests and responses together. For a table of requests, the responses are
 //! counted separately. If a file would contain fewer hits (or values) than reported, points have expired, and an
-//! existing file is kept as it is. An hour without any hit has a file without rows: it was observed, and nothing happened.
-//! A file with an older layout is written again as long as all of its points exist.
+//! existing file is kept as it is. An hour without hits has a file without rows: it was observed, and nothing
+//! happened. A file with an older layout is rewritten as long as all of its points exist.
 //!
-//! A file appears as a whole or not at all.
+//! A file appears either complete or not at all.
 
 mod file;
 mod hours;
@@ -47,28 +47,28 @@ use std::io::Write;
 use std::path::Path;
 use tables::{WHOLE, known_by};
 
-/// What is exported, and where to.
+/// What to export, and where.
 pub struct Export<'a> {
-    /// Where rows come from.
+    /// The source of the rows.
     pub source: &'a Source,
     /// The directory below which files are written.
     pub to: &'a Path,
-    /// Hours that begin earlier are left out, Unix milliseconds.
+    /// Hours that begin earlier are excluded, in Unix milliseconds.
     pub from_ms: u64,
-    /// Hours that end later are left out, Unix milliseconds.
+    /// Hours that end later are excluded, in Unix milliseconds.
     pub until_ms: u64,
-    /// The current time, Unix milliseconds. Hours that end later have not ended.
+    /// The current time, in Unix milliseconds. Hours that end later have not ended yet.
     pub now_ms: u64,
 }
 
-/// What was done.
+/// The result of an export.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
-    /// Files that were written.
+    /// Files written.
     pub written: u64,
     /// Rows in them.
     pub rows: u64,
-    /// Hours of a server whose files were up to date.
+    /// Hours of a server whose files were already up to date.
     pub unchanged: u64,
     /// Hours of a server whose files have points that have expired in the store.
     pub kept: u64,
@@ -87,7 +87,7 @@ impl Export<'_> {
             tell(&mut summary, told, file.finish(None)?)?;
             return Ok(summary);
         }
-        // Servers of which a whole hour has expired. Hours come newest first, so all that follow have expired, too.
+        // Servers for which a whole hour has expired. Hours come newest first, so all that follow have expired, too.
         let mut expired: BTreeSet<u32> = BTreeSet::new();
         for hour in self.hours(table).await? {
             if expired.contains(&hour.server_id) {
@@ -130,7 +130,7 @@ impl Export<'_> {
     ) -> Result<(), Error> {
         let path = self.to.join(hour.path(table));
         let there = there(&path);
-        // A file with an older layout is kept only if it was made of more than still exists.
+        // A file with an older layout is kept only if it was made from more than still exists.
         let up_to_date =
             |There { made_of, current }: There| if current { made_of >= hour.made_of } else { made_of > hour.made_of };
         if there.is_some_and(up_to_date) {
@@ -159,7 +159,7 @@ impl Export<'_> {
         Ok(())
     }
 
-    /// The hits of responses, which reports count and tables of requests leave out.
+    /// The hits of responses, which reports count but tables of requests exclude.
     async fn left_out(&self, table: &str, within: &str) -> Result<u64, Error> {
         let Some(level) = table.strip_prefix("requests_") else { return Ok(0) };
         let statement =

@@ -1,4 +1,4 @@
-//! The tables that can be exported, and how the hours of each are found.
+//! The tables that can be exported, and how their hours are found.
 
 /// One file for each server and hour. Each batch leaves a report in `coverage`.
 const BY_REPORTS: [&str; 11] = [
@@ -24,7 +24,8 @@ pub fn tables() -> impl Iterator<Item = &'static str> {
     BY_REPORTS.into_iter().chain(BY_COUNTS).chain(WHOLE)
 }
 
-/// The table that says which hours of another have data, and the columns `made_of` and `sum` of an hour in SQL.
+/// The table that shows which hours of another table have data, and the SQL for the columns `made_of` and `sum` of an
+/// hour.
 pub fn known_by(table: &str) -> (&'static str, &'static str) {
     if BY_COUNTS.contains(&table) {
         ("system_1h", r#"CAST(sum("count") AS BIGINT) AS made_of, sum("count") AS sum"#)

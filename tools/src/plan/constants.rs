@@ -4,53 +4,53 @@ use crate::Error;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// What things cost. `docs/BENCHMARKS.md` says how each was measured, and has the default values.
+/// Measured costs. `docs/BENCHMARKS.md` describes how each was measured and lists the default values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Constants {
-    /// A raw point on disk.
+    /// Disk space of a raw point.
     pub raw_bytes_per_point: f64,
-    /// A point of 5 min on disk.
+    /// Disk space of a 5-minute point.
     pub rollup_5m_bytes: f64,
-    /// A point of 15 min on disk.
+    /// Disk space of a 15-minute point.
     pub rollup_15m_bytes: f64,
-    /// A point of 30 min on disk.
+    /// Disk space of a 30-minute point.
     pub rollup_30m_bytes: f64,
-    /// A point of an hour on disk.
+    /// Disk space of a 1-hour point.
     pub rollup_1h_bytes: f64,
-    /// A raw point on disk, in an hour that is not sealed yet.
+    /// Disk space of a raw point in an hour that is not sealed yet.
     pub open_bytes_per_point: f64,
-    /// The report of a batch on disk.
+    /// Disk space of a batch's report.
     pub report_bytes: f64,
-    /// The name and totals of a record on disk.
+    /// Disk space of a record's name and totals.
     pub record_bytes: f64,
-    /// A value of a metric on disk.
+    /// Disk space of a metric value.
     pub system_raw_bytes_per_point: f64,
-    /// All roll-ups of metrics of a day on disk, divided by the number of values of that day.
+    /// Disk space of a day's metric roll-ups, divided by the number of values of that day.
     pub system_rollup_bytes_per_point: f64,
-    /// Processor time to take in, seal and roll up a million points, seconds.
+    /// Processor time to ingest, seal and roll up a million points, in seconds.
     pub cpu_s_per_million_points: f64,
-    /// Processor time for a million values of metrics, seconds.
+    /// Processor time for a million metric values, in seconds.
     pub system_cpu_s_per_million_points: f64,
-    /// Memory of a central under load that is also asked, with buffers and caches full.
+    /// Memory of a central under load that is also being queried, with buffers and caches full.
     pub memory_base_bytes: f64,
-    /// A record's name and totals in memory.
+    /// Memory for a record's name and totals.
     pub memory_bytes_per_record: f64,
-    /// A point on the wire, with its share of names.
+    /// Size of a point on the wire, with its share of names.
     pub batch_bytes_per_point: f64,
-    /// A batch on the wire, without its points.
+    /// Size of a batch on the wire, without its points.
     pub batch_overhead_bytes: f64,
-    /// A value of a metric on the wire, with its share of the batch.
+    /// Size of a metric value on the wire, with its share of the batch.
     pub system_batch_bytes_per_point: f64,
-    /// What HTTP adds to a batch, including the answer.
+    /// HTTP overhead of a batch, including the response.
     pub http_bytes: f64,
-    /// What AMQP adds to a batch on the way to the broker.
+    /// AMQP overhead of a batch on the way to the broker.
     pub amqp_bytes: f64,
-    /// Memory of an idle SQL worker, without what it shares with the central.
+    /// Memory of an idle SQL worker, excluding what it shares with the central.
     pub sql_worker_bytes: f64,
-    /// Processor time of a probe to capture and count a million messages, seconds.
+    /// Processor time of a probe to capture and count a million messages, in seconds.
     pub probe_cpu_s_per_million_messages: f64,
-    /// Processor cores of a probe that has nothing to count.
+    /// Processor cores used by an idle probe.
     pub probe_idle_cores: f64,
 }
 
@@ -83,15 +83,15 @@ impl Default for Constants {
     }
 }
 
-/// The part of a report of `make bench` that a plan needs.
+/// The part of a `make bench` report that a plan needs.
 #[derive(Debug, Deserialize)]
 struct Report {
-    /// Constants that are missing have their default.
+    /// Missing constants take their defaults.
     constants: Constants,
 }
 
 impl Constants {
-    /// Reads a report of `make bench`. Also returns where the constants come from.
+    /// Reads a `make bench` report. Also returns where the constants come from.
     pub fn read(report: &Path) -> Result<(Self, String), Error> {
         let text = std::fs::read_to_string(report).map_err(|source| Error::File { path: report.to_owned(), source })?;
         let wrong = |error| Error::Report(format!("{} is no report of `make bench`: {error}", report.display()));
@@ -108,7 +108,7 @@ impl Constants {
         (Constants::default(), "docs/BENCHMARKS.md".to_owned())
     }
 
-    /// All of them by name.
+    /// All constants by name.
     pub fn all(&self) -> [(&'static str, f64); 22] {
         [
             ("raw_bytes_per_point", self.raw_bytes_per_point),

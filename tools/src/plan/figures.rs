@@ -11,7 +11,7 @@ pub struct Figure {
     pub value: f64,
     /// Its unit: bytes, bytes/s, points, cores …
     pub unit: &'static str,
-    /// How it is calculated, by names of this plan, and what it is for.
+    /// How it is calculated from other names of this plan, and what it is for.
     pub formula: &'static str,
 }
 
@@ -20,7 +20,7 @@ pub struct Figure {
 pub struct Figures(Vec<Figure>);
 
 impl Figures {
-    /// Adds a figure, and returns its value for figures that depend on it.
+    /// Adds a figure and returns its value, for figures that depend on it.
     pub fn put(&mut self, name: &'static str, unit: &'static str, formula: &'static str, value: f64) -> f64 {
         self.0.push(Figure { name, value, unit, formula });
         value
@@ -32,13 +32,13 @@ impl Figures {
         found.map_or_else(String::new, |figure| readable(figure.value, figure.unit))
     }
 
-    /// All of them, in the order in which they were put.
+    /// All figures, in the order in which they were added.
     pub fn all(self) -> Vec<Figure> {
         self.0
     }
 }
 
-/// A number with its unit. Bytes are converted to the largest unit that fits.
+/// Formats a number with its unit. Bytes are converted to the largest unit that fits.
 pub fn readable(value: f64, unit: &str) -> String {
     let Some(rest) = unit.strip_prefix("bytes") else {
         let digits = match value {

@@ -1,50 +1,50 @@
-//! What a plan is made for: a fleet, and what is assumed about it.
+//! The input of a plan: a fleet, and the assumptions about it.
 
 use super::running::Observed;
 use crate::popularity::Popularity;
 use serde::Serialize;
 
-/// Kinds of points of a record: its requests, and its responses with one code.
+/// Kinds of points per record: its requests, and its responses with one code.
 pub const KINDS: f64 = 2.0;
 
-/// A fleet, and how long its points are kept.
+/// A fleet, and the retention of its points.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Wanted {
     /// Number of servers.
     pub servers: u32,
-    /// Records of each server.
+    /// Records per server.
     pub records: u32,
-    /// How many of them are requested in an interval.
+    /// Number of them requested in an interval.
     pub active: u32,
-    /// The length of an interval, seconds.
+    /// Length of an interval, in seconds.
     pub interval_s: u32,
-    /// Series of metrics of each server.
+    /// Series of metrics per server.
     pub metrics: u32,
-    /// How long raw points are kept, minutes.
+    /// Retention of raw points, in minutes.
     pub raw_retention_minutes: u32,
-    /// How long roll-ups and reports are kept, days.
+    /// Retention of roll-ups and reports, in days.
     pub aggregated_retention_days: u32,
 }
 
-/// What the caller did not state, and where each assumption comes from.
+/// Values that the caller did not specify, and where each assumption comes from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Assumed {
     /// Where the number of active records comes from.
     pub active_from: String,
-    /// It is a guess: all records may be active instead.
+    /// Whether that number is a guess, so that all records may be active instead.
     pub active_estimated: bool,
-    /// Requests per second of each server, if known.
+    /// Requests per second per server, if known.
     pub requests_per_s: Option<f64>,
-    /// How much was observed, if the figures come from a running fleet.
+    /// The extent of the observation, if the figures come from a running fleet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed: Option<Observed>,
-    /// Bounds of the central.
+    /// Limits of the central.
     pub bounds: Bounds,
-    /// Where they come from.
+    /// Where the limits come from.
     pub bounds_from: String,
 }
 
-/// Bounds of a central, by their names in its configuration.
+/// Limits of a central, by their names in its configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bounds {
     /// `[query] memory_bytes`.
@@ -61,7 +61,7 @@ pub struct Bounds {
     pub min_free_bytes: u64,
 }
 
-/// The share of records that are active in a minute, in the workload of docs/BENCHMARKS.md: 1,939 points of requests and
+/// The share of records active in a minute in the workload of docs/BENCHMARKS.md: 1,939 points of requests and
 /// responses for 2,500 records.
 const ACTIVE_SHARE: f64 = 1_939.0 / KINDS / 2_500.0;
 

@@ -1,19 +1,19 @@
-//! What a fleet sends: points, values of metrics, and batches.
+//! The load from a fleet: points, metric values, and batches.
 
 use super::figures::Figures;
 use super::input::{KINDS, Wanted};
 use crate::popularity::Popularity;
 
-/// Seconds of a day.
+/// Seconds per day.
 pub const DAY_S: f64 = 86_400.0;
-/// Seconds between two measurements of a machine, the default of probes.
+/// Seconds between two measurements of a machine, the default for probes.
 pub const METRICS_INTERVAL_S: f64 = 5.0;
 /// Seconds between two batches of metrics.
 const METRICS_BATCH_S: f64 = 60.0;
 
-/// What arrives at the central in a day.
+/// What arrives at the central per day.
 pub struct Load {
-    /// Batches of DNS.
+    /// DNS batches.
     pub batches: f64,
     /// Points in each of them.
     pub of_batch: f64,
@@ -21,11 +21,11 @@ pub struct Load {
     pub points: f64,
     /// Points of the roll-ups of 5, 15, 30 and 60 minutes.
     pub rolled: [f64; 4],
-    /// Values of metrics.
+    /// Metric values.
     pub values: f64,
     /// Batches of metrics.
     pub value_batches: f64,
-    /// All records of the fleet. Not per day.
+    /// All records of the fleet, not per day.
     pub records: f64,
 }
 

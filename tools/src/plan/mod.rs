@@ -1,10 +1,10 @@
-//! How large a machine must be, from measured costs.
+//! Sizing a machine from measured costs.
 //!
-//! Everything follows from points and values. A batch of an interval has a point for the requests of each active record, and
-//! one for their responses. A machine has a value for each of its series every 5 s. What a point and a value cost was measured
-//! ([`Constants`]).
+//! Everything follows from points and values. The batch of an interval has one point for the requests of each active
+//! record, and one for their responses. A machine has one value for each of its series every 5 s. The costs of points
+//! and values were measured ([`Constants`]).
 //!
-//! Every figure shows its formula. A margin is added once, to what is recommended, and the plan states it.
+//! Every figure shows its formula. A margin is added once, to the recommended figures, and the plan states it.
 //!
 //! ```text
 //! running ─▶ input ─▶ load ─▶ resources, network, probe ─▶ recommended ─▶ summary, notes
@@ -37,26 +37,26 @@ use serde::Serialize;
 use std::fmt::Write;
 use summary::summary;
 
-/// The margin of what is recommended, as a fraction.
+/// The margin of the recommended figures, as a fraction.
 const MARGIN: f64 = 0.3;
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 
-/// What a fleet needs.
+/// The resources that a fleet needs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
     /// The fleet.
     pub wanted: Wanted,
     /// The costs it was calculated from.
     pub constants: Constants,
-    /// Where they come from.
+    /// Where the constants come from.
     pub constants_from: String,
-    /// What was added to what is recommended: 0.3 is 30 %.
+    /// The margin added to the recommended figures: 0.3 is 30 %.
     pub margin: f64,
     /// All figures. Each follows from those before it.
     pub figures: Vec<Figure>,
-    /// Machine, disk and network in a line each.
+    /// One line each for machine, disk and network.
     pub summary: [String; 3],
-    /// What is assumed.
+    /// The assumptions.
     pub assumed: Assumed,
     /// What the assumptions mean, what does not fit, and why some figures are small.
     pub notes: Vec<String>,
@@ -66,7 +66,7 @@ impl Plan {
     /// The plan of a fleet.
     pub fn new(wanted: Wanted, assumed: Assumed, constants: Constants, constants_from: String) -> Plan {
         let Calculation { figures, load, cores } = Calculation::new(&wanted, &assumed, &constants);
-        // Where the number of active records is a guess, all of them may be active.
+        // If the number of active records is a guess, all of them may be active.
         let widest = Wanted { active: wanted.records, ..wanted };
         let widest = assumed.active_estimated.then(|| Calculation::new(&widest, &assumed, &constants).figures);
         let summary = summary(&figures, widest.as_ref());
@@ -74,7 +74,7 @@ impl Plan {
         Plan { wanted, constants, constants_from, margin: MARGIN, figures: figures.all(), summary, assumed, notes }
     }
 
-    /// The plan for people: three lines, what they assume, every figure with its formula, and the constants.
+    /// The plan as text: three lines, their assumptions, every figure with its formula, and the constants.
     pub fn text(&self) -> String {
         let Wanted { servers, records, active, interval_s, metrics, raw_retention_minutes, aggregated_retention_days } =
             self.wanted;

@@ -1,10 +1,10 @@
-//! The way from the probes to the central.
+//! The network between probes and central.
 
 use super::constants::Constants;
 use super::figures::Figures;
 use super::load::{DAY_S, Load};
 
-/// The traffic of all probes together, bytes per second.
+/// The traffic of all probes together, in bytes per second.
 #[derive(Clone, Copy)]
 pub struct Network {
     /// Over HTTP.

@@ -5,7 +5,7 @@ use super::input::{Assumed, Bounds, Wanted};
 use super::load::{DAY_S, Load};
 use super::probe::PROBE_RECORDS;
 
-/// Below so many cores, the plan explains itself.
+/// Below this number of cores, the plan explains why it is so low.
 const FEW_CORES: f64 = 0.5;
 
 /// All notes on a plan, warnings first.
@@ -46,7 +46,7 @@ fn too_much(wanted: &Wanted, bounds: &Bounds, notes: &mut Vec<String>) {
     }
 }
 
-/// Why so little processor time and disk is needed.
+/// Explains why so little processor time and disk is needed.
 fn explained(load: &Load, cores: f64, c: &Constants) -> String {
     let per_s = load.points / DAY_S;
     format!(

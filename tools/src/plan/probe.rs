@@ -1,4 +1,4 @@
-//! What a probe needs, with its default settings.
+//! The resources that a probe needs with its default settings.
 
 use super::constants::Constants;
 use super::figures::Figures;
@@ -8,7 +8,8 @@ use crate::popularity::Popularity;
 
 /// Default of `memory.max_bytes`.
 const MEMORY_BYTES: f64 = 67_108_864.0;
-/// Active records of an interval for which that suffices, roughly, according to the probe's example configuration.
+/// Approximate number of active records per interval for which that suffices, according to the probe's example
+/// configuration.
 pub const PROBE_RECORDS: f64 = 40_000.0;
 /// Default of `spool.max_bytes`.
 const SPOOL_BYTES: f64 = 1_073_741_824.0;

@@ -1,4 +1,4 @@
-//! Disk, memory and processor of a central: for its load, for questions, and in a flood of random names.
+//! Disk, memory and processor of a central: for its load, for queries, and in a flood of random names.
 
 use super::constants::Constants;
 use super::figures::Figures;
@@ -6,10 +6,10 @@ use super::input::{Bounds, KINDS, Wanted};
 use super::load::{DAY_S, Load};
 use super::probe::PROBE_RECORDS;
 
-/// Least memory for answers that are being read, bytes.
+/// Minimum memory for answers being read, in bytes.
 const LEAST_ANSWERS_BYTES: u64 = 128 << 20;
 
-/// What the load alone needs, in the steady state.
+/// What the load alone requires in the steady state.
 pub struct Steady {
     /// Bytes on disk.
     pub disk: f64,
@@ -20,7 +20,7 @@ pub struct Steady {
 }
 
 impl Steady {
-    /// What a load needs.
+    /// What a load requires.
     pub fn new(figures: &mut Figures, load: &Load, wanted: &Wanted, c: &Constants) -> Self {
         let disk = disk(figures, load, wanted, c);
         let memory = figures.put(
@@ -76,17 +76,17 @@ fn disk(figures: &mut Figures, load: &Load, wanted: &Wanted, c: &Constants) -> f
     )
 }
 
-/// Memory of a central for anything but points and records, bytes.
+/// Memory of a central for anything other than points and records, in bytes.
 pub struct Extra {
-    /// For concurrent questions, at their bounds.
+    /// For concurrent queries, at their limits.
     pub asked: f64,
     /// For idle SQL workers.
     pub idle: f64,
-    /// For names that a flood adds until the store takes no more.
+    /// For names that a flood adds until the store accepts no more.
     pub flood: f64,
 }
 
-/// What questions, SQL and a flood may allocate.
+/// What queries, SQL and a flood may allocate.
 pub fn extra_memory(figures: &mut Figures, load: &Load, bounds: &Bounds, c: &Constants) -> Extra {
     let (of_query, of_sql) = (bounds.query_memory_bytes, bounds.sql_memory_bytes as f64);
     let turns = bounds.sql_max_concurrent as f64;
@@ -123,7 +123,7 @@ fn free(load: &Load, bounds: &Bounds) -> f64 {
     (bounds.max_records as f64 - load.records).max(0.0)
 }
 
-/// What a flood adds to network and disk. Returns the size of its names on disk, bytes.
+/// What a flood adds to network and disk. Returns the size of its names on disk, in bytes.
 pub fn flood(figures: &mut Figures, load: &Load, wanted: &Wanted, bounds: &Bounds, c: &Constants) -> f64 {
     let interval_s = f64::from(wanted.interval_s);
     let batch = c.batch_overhead_bytes + KINDS * PROBE_RECORDS * c.batch_bytes_per_point;

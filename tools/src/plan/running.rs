@@ -1,4 +1,4 @@
-//! An existing fleet, as its central has observed it. The central is asked in SQL.
+//! An existing fleet as observed by its central, which is queried in SQL.
 
 use crate::source::integers;
 use crate::{Error, Source};
@@ -7,45 +7,45 @@ use serde::Serialize;
 use zonepulse_wire::Utc;
 
 const HOUR_MS: u64 = 3_600_000;
-/// How far back the observation reaches.
+/// How far back the observation goes.
 const OBSERVED_MS: u64 = 24 * HOUR_MS;
-/// Least observation of a server that can show its busiest hour, minutes.
+/// Minimum observation of a server that can show its busiest hour, in minutes.
 const ENOUGH_MINUTES: u64 = 60;
 
-/// A fleet as a central has observed it. Times in which a server was blind or absent are ignored.
+/// A fleet as observed by a central. Times in which a server was blind or absent are ignored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Running {
     /// Servers that reported.
     pub servers: u32,
-    /// Records of an observed server, on average: all that were ever requested.
+    /// Average records per observed server: all that were ever requested.
     pub records: u32,
     /// Records with requests in an observed interval: the average of the busiest hour.
     pub active: u32,
-    /// The longest interval, seconds.
+    /// The longest interval, in seconds.
     pub interval_s: u32,
-    /// Series of metrics of a server, on average.
+    /// Average series of metrics per server.
     pub metrics: u32,
-    /// Requests per second of an observed server: the average of the busiest hour.
+    /// Requests per second per observed server: the average of the busiest hour.
     pub requests_per_s: f64,
-    /// How much was observed.
+    /// The extent of the observation.
     pub observed: Observed,
 }
 
-/// How much of a fleet was observed.
+/// The extent of the observation of a fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Observed {
-    /// Observed minutes of a server, on average.
+    /// Average observed minutes per server.
     pub minutes: u64,
     /// Servers that were observed at all.
     pub servers: u32,
     /// Servers that reported.
     pub reported: u32,
-    /// Servers that reported, and were blind or absent for some or all of the time.
+    /// Servers that reported but were blind or absent for some or all of the time.
     pub not_throughout: u32,
 }
 
 impl Observed {
-    /// How much was observed, as a note on a plan.
+    /// The extent of the observation, as a note on a plan.
     pub(super) fn told(&self) -> String {
         let Observed { minutes, servers, reported, not_throughout } = self;
         let each = if *servers == 1 { "1 server".to_owned() } else { format!("{servers} servers, on average") };
@@ -79,9 +79,9 @@ fn observed(since: &str) -> String {
 }
 
 impl Running {
-    /// Asks about the last 24 hours.
+    /// Queries the last 24 hours.
     ///
-    /// Fails with [`Error::Unobserved`] if they do not show what the fleet consists of.
+    /// Fails with [`Error::Unobserved`] if they do not show the composition of the fleet.
     pub async fn of(source: &Source, now_ms: u64) -> Result<Running, Error> {
         let since = Utc(now_ms.saturating_sub(OBSERVED_MS) / HOUR_MS * HOUR_MS / 1000).to_string();
         let reported = format!(
@@ -106,7 +106,8 @@ impl Running {
         if seen == 0 {
             return Err(Error::Unobserved("no server was observed without being blind in the last 24 hours"));
         }
-        // A record has one total of its requests. Those of removed and silent servers stay forever, so they are left out.
+        // A record has a single total of its requests. The totals of removed and silent servers stay forever, so they
+        // are excluded.
         let known = format!(
             "SELECT count(*) AS records FROM records WHERE action = 'request' AND NOT folded \
              AND server_id IN (SELECT server_id FROM {observed} AS observed)"

@@ -2,7 +2,8 @@
 
 use super::figures::Figures;
 
-/// The lines for these figures. `widest` has the figures with all records active, where it is a guess how many are.
+/// The lines for these figures. `widest` has the figures with all records active, if the number of active records is
+/// a guess.
 pub fn summary(figures: &Figures, widest: Option<&Figures>) -> [String; 3] {
     let told = |name: &str| figures.told(name);
     let (disk, network) = match widest {

@@ -1,7 +1,7 @@
-//! The way to a central: HTTP, or RabbitMQ.
+//! The connection to a central: HTTP, or RabbitMQ.
 //!
-//! A link behaves as a probe does: it sends a batch again until it is confirmed, except when the central says that
-//! it will never take it. A probe would put such a batch aside; a simulation ends.
+//! A link behaves as a probe does: it retries a batch until it is confirmed, unless the central says that it will
+//! never accept it. A probe would put such a batch aside; a simulation ends.
 
 use super::servers::Known;
 use crate::Error;
@@ -14,7 +14,7 @@ use zonepulse_ingest::amqp::publisher::{Published, Publisher};
 use zonepulse_net::{Trust, http};
 use zonepulse_wire::MEDIA_TYPE;
 
-/// Where a central takes batches.
+/// The path of a central's endpoint for batches.
 const PATH: &str = "/api/v2/batches";
 /// How long a central may be silent.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -31,20 +31,20 @@ enum Way {
     Amqp(Box<Publisher>),
 }
 
-/// What became of a batch.
+/// The outcome of sending a batch.
 enum Answer {
     Confirmed,
-    /// Sending it again may help.
+    /// Retrying may help.
     NotNow(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Link {
-    /// To the central at an address such as `http://127.0.0.1:8053`.
+    /// A link to the central at an address such as `http://127.0.0.1:8053`.
     pub fn http(url: &str, trust: &Trust) -> Result<Self, Error> {
         Ok(Link(Way::Http { client: client(url, trust, SILENCE)?, url: http::address(url, PATH) }))
     }
 
-    /// To the queue of a broker, from which the central takes batches.
+    /// A link to the queue of a broker, from which the central takes batches.
     pub async fn amqp(settings: &amqp::Settings) -> Result<Self, Error> {
         Ok(Link(Way::Amqp(Box::new(Publisher::open(settings, "zonepulse simulate").await?))))
     }
@@ -101,7 +101,7 @@ async fn post(client: &Client, url: &str, server: &Known, bytes: Bytes) -> Resul
     if is_final(status) { Err(Error::Refused(reason)) } else { Ok(Answer::NotNow(reason.into())) }
 }
 
-/// Whether a central that answers this will never take the batch, at least not with this token.
+/// Whether a central that responds with this status will never accept the batch, at least not with this token.
 fn is_final(status: StatusCode) -> bool {
     matches!(
         status,

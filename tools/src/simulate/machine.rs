@@ -1,20 +1,20 @@
 //! The metrics of a simulated machine.
 //!
-//! Their names begin with `simulated_`, so that nobody mistakes them for real ones. Of ten series, four move like the
-//! utilization of a core, two like memory or disk space, one like a rate, one like a load average, one like a count,
-//! and one is constant. This is about the mix of the fifty series of a real machine.
+//! The series' names begin with `simulated_`, so that they are not mistaken for real ones. Out of ten series, four
+//! move like the utilization of a core, two like memory or disk space, one like a rate, one like a load average, one
+//! like a count, and one is constant. This is roughly the mix of the fifty series of a real machine.
 
 use super::random::Random;
 use zonepulse_model::Identity;
 use zonepulse_wire::{Series, SystemBatch};
 
-/// Seconds between two measurements, the default of probes.
+/// Seconds between two measurements, the default for probes.
 pub const INTERVAL_S: u32 = 5;
 /// Seconds between two batches.
 pub const BATCH_S: u64 = 60;
-/// Maximum series of a machine.
+/// Maximum number of series of a machine.
 pub const MAX_METRICS: u32 = 1024;
-/// Size of a page of memory, bytes.
+/// Size of a memory page, in bytes.
 const PAGE: f64 = 4096.0;
 /// Clock ticks of a core between two measurements.
 const TICKS: f64 = 100.0 * INTERVAL_S as f64;
@@ -103,7 +103,7 @@ impl Moving {
 }
 
 impl Machine {
-    /// A machine with this number of series. The same seed gives the same values.
+    /// A machine with this number of series. The same seed produces the same values.
     pub fn new(metrics: u32, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let mut series: Vec<Moving> = (0..metrics.min(MAX_METRICS))

@@ -1,11 +1,12 @@
-//! A simulated fleet: batches of servers that do not exist, sent to a real central.
+//! A simulated fleet: batches of simulated servers, sent to a real central.
 //!
-//! It shows how a central performs before there are probes. The probes' codec encodes the batches, and they travel over
-//! HTTP or through RabbitMQ until they are confirmed. So a central cannot tell them from those of probes. Packets and
-//! spools are not simulated.
+//! It shows how a central performs before there are probes. The batches are encoded by the probes' codec and travel
+//! over HTTP or through RabbitMQ until they are confirmed, so a central cannot distinguish them from those of probes.
+//! Packets and spools are not simulated.
 //!
-//! `traffic` makes batches of DNS and `machine` batches of metrics; the same seed gives the same batches. A [`Fleet`] sends
-//! them over a [`Link`], in real time or faster. By default, the last interval ends when it is sent.
+//! `traffic` generates DNS batches and `machine` generates batches of metrics; the same seed produces the same
+//! batches. A [`Fleet`] sends them over a [`Link`], in real time or faster. By default, the last interval ends when
+//! it is sent.
 
 mod link;
 mod machine;
@@ -29,24 +30,24 @@ use traffic::Traffic;
 use zonepulse_model::{Identity, ServerId};
 use zonepulse_wire::Message;
 
-/// What is simulated.
+/// The fleet to simulate.
 #[derive(Debug, Clone)]
 pub struct Fleet {
     /// Its servers.
     pub servers: Vec<Known>,
-    /// Records of each server.
+    /// Records per server.
     pub records: u32,
-    /// About how many of them are active in an interval.
+    /// Approximate number of them active in an interval.
     pub active: u32,
-    /// Series of metrics of each server.
+    /// Series of metrics per server.
     pub metrics: u32,
-    /// The length of an interval, seconds.
+    /// Length of an interval, in seconds.
     pub interval_s: u32,
     /// Number of intervals.
     pub intervals: u64,
-    /// How many times faster than real time; `None` is as fast as the central takes batches.
+    /// Speed relative to real time; `None` is as fast as the central accepts batches.
     pub speed: Option<f64>,
-    /// Start of the first interval, Unix seconds; `None` lets the last interval end when it is sent.
+    /// Start of the first interval, in Unix seconds; `None` lets the last interval end when it is sent.
     pub from_s: Option<u64>,
     /// Seed of all random numbers.
     pub seed: u64,
@@ -57,7 +58,7 @@ pub struct Fleet {
 /// What was sent.
 #[derive(Debug, Default, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Sent {
-    /// Confirmed batches of DNS.
+    /// Confirmed DNS batches.
     pub batches: u64,
     /// Points in them.
     pub points: u64,
@@ -69,13 +70,13 @@ pub struct Sent {
     pub values: u64,
     /// Size of all batches, without the overhead of HTTP or AMQP.
     pub bytes: u64,
-    /// How often a batch was sent again.
+    /// Number of retries.
     pub retries: u64,
-    /// Start of the first interval, Unix seconds.
+    /// Start of the first interval, in Unix seconds.
     pub from_s: u64,
-    /// End of the last interval, Unix seconds.
+    /// End of the last interval, in Unix seconds.
     pub until_s: u64,
-    /// How long sending took, seconds.
+    /// Duration of sending, in seconds.
     pub seconds: f64,
 }
 
@@ -84,7 +85,7 @@ impl Fleet {
     pub async fn run(&self, link: Arc<Link>, now_ms: u64) -> Result<Sent, Error> {
         let began = Instant::now();
         let from_s = self.from_s.unwrap_or_else(|| self.begin_s(now_ms / 1000));
-        // Each run has an epoch, and so a sequence, of its own.
+        // Each run has its own epoch, and so its own sequence.
         let epoch = now_ms;
         let expected: Arc<[f64]> = Popularity::new(self.records, self.active).expected().collect();
         let lanes = self.connections.clamp(1, self.servers.len().max(1));
@@ -102,7 +103,7 @@ impl Fleet {
         Ok(sum)
     }
 
-    /// The start of the first interval that lets the last one end when it is due.
+    /// Start of the first interval, such that the last one ends when it is due.
     fn begin_s(&self, now_s: u64) -> u64 {
         let length_s = self.intervals * u64::from(self.interval_s);
         let takes_s = self.speed.map_or(0.0, |speed| length_s as f64 / speed);
@@ -123,11 +124,11 @@ impl Sent {
     }
 }
 
-/// A share of the fleet's servers, with one batch in flight.
+/// A share of the fleet's servers, with one batch in flight at a time.
 struct Lane {
     fleet: Fleet,
     servers: Vec<Known>,
-    /// Mean requests in an interval, by record.
+    /// Mean requests per interval, by record.
     expected: Arc<[f64]>,
     link: Arc<Link>,
     from_s: u64,
@@ -141,7 +142,7 @@ struct Simulated {
     traffic: Traffic,
     machine: Machine,
     identity: Identity,
-    /// The end of the last batch of metrics, Unix seconds.
+    /// End of the last batch of metrics, in Unix seconds.
     measured_s: u64,
 }
 
@@ -185,7 +186,7 @@ impl Lane {
         }
     }
 
-    /// Sends a batch of either kind. They share one sequence.
+    /// Sends a batch of either kind. Both share one sequence.
     async fn send(&self, server: &mut Simulated, message: Message, sent: &mut Sent) -> Result<(), Error> {
         let bytes = message.encode().map_err(Error::Batch)?;
         server.identity.seq += 1;

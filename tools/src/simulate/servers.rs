@@ -1,4 +1,4 @@
-//! The file that lists the servers of a simulated fleet and their tokens.
+//! The file with the servers of a simulated fleet and their tokens.
 
 use crate::Error;
 use figment::Figment;
@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::path::Path;
 use zonepulse_private::{Prepared, Secret};
 
-/// A simulated server. The central knows it: it has an id and a token like any other.
+/// A simulated server. The central knows it by id and token like any other.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Known {
@@ -24,7 +24,7 @@ struct File {
     servers: Vec<Known>,
 }
 
-/// Reads the servers of a file. Fails if users other than its owner and root can read it.
+/// Reads the servers from a file. Fails if users other than its owner and root can read it.
 pub fn read_servers(path: &Path) -> Result<Vec<Known>, Error> {
     let text = zonepulse_private::read(path)?.only_owner_or_root()?;
     let read = Figment::from(Toml::string(&text)).extract::<File>();

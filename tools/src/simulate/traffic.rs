@@ -1,7 +1,7 @@
 //! The DNS traffic of a simulated server.
 //!
-//! The number of requests for a record is drawn from a Poisson distribution in each interval. Its mean depends on the
-//! record's popularity (see `popularity`). Each request is answered some milliseconds later.
+//! The number of requests for a record is drawn from a Poisson distribution in each interval, with a mean that
+//! depends on the record's popularity (see `popularity`). Each request is answered a few milliseconds later.
 
 use super::random::Random;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
 use zonepulse_model::Identity;
 use zonepulse_wire::{Batch, Counter, Counters, Coverage, Records, Row};
 
-/// Maximum records of a server. A batch with all of them is far below the bounds of the format.
+/// Maximum number of records of a server. A batch with all of them is far below the limits of the format.
 pub const MAX_RECORDS: u32 = 200_000;
-/// The longest time from a request to its answer, milliseconds.
+/// Maximum time from a request to its answer, in milliseconds.
 const LONGEST_ANSWER_MS: u64 = 10;
 /// Above this mean, the normal distribution approximates the Poisson distribution.
 const MANY: f64 = 50.0;
@@ -19,18 +19,18 @@ const MANY: f64 = 50.0;
 /// The traffic of one server, interval by interval.
 #[derive(Debug)]
 pub struct Traffic {
-    /// Mean requests in an interval, by record.
+    /// Mean requests per interval, by record.
     expected: Arc<[f64]>,
     random: Random,
 }
 
 impl Traffic {
-    /// Traffic with these mean requests in an interval, by record. The same seed gives the same traffic.
+    /// Traffic with these mean requests per interval, by record. The same seed produces the same traffic.
     pub fn new(expected: Arc<[f64]>, seed: u64) -> Self {
         Traffic { expected, random: Random::new(seed) }
     }
 
-    /// The next interval.
+    /// Generates the next interval.
     pub fn batch(&mut self, identity: Identity, start_s: u64, interval_s: u32) -> Batch {
         let mut records = Records::new();
         let mut rows = Vec::new();
@@ -62,7 +62,7 @@ impl Traffic {
     }
 }
 
-/// A number from the Poisson distribution with this mean.
+/// Draws a number from the Poisson distribution with this mean.
 fn poisson(random: &mut Random, expected: f64) -> u64 {
     if expected > MANY {
         return (expected + random.normal() * expected.sqrt()).round().max(0.0) as u64;
