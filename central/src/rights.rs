@@ -64,7 +64,7 @@ impl Right {
 }
 
 impl Need {
-    /// Refuses whoever may not.
+    /// Returns an error if the principal does not satisfy the need.
     pub fn check(self, principal: &Principal) -> Result<(), Error> {
         let refused = |detail: String| Err(Error::NotAllowed(detail));
         match (self, principal) {

@@ -342,7 +342,7 @@ mod tests {
             assert!(!makes_administrator(&store).unwrap());
             assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Missing(name.to_owned()));
             assert!(!dir.path().join(CREDENTIALS_FILE).exists());
-            // One that an earlier version left behind is nobody's.
+            // A file left over from an earlier version belongs to no user.
             fs::write(dir.path().join(CREDENTIALS_FILE), "user = \"admin\"\n").unwrap();
             change_user(&store, name, |user| user.administrator = true).unwrap();
             assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Known);

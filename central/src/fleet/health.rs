@@ -18,8 +18,8 @@ const CAPTURE_BEGINS_S: u64 = 6;
 const RESTARTS: usize = 3;
 /// Waiting batches are growing if their number never falls over this many consecutive heartbeats.
 const GROWING_HEARTBEATS: usize = 3;
-/// Minimum growth over these heartbeats: by this many batches, and by one for every so many that a probe makes, since
-/// some are always in flight.
+/// Minimum growth over these heartbeats: by this many batches, and by a quarter of those that a probe makes, since some
+/// are always in flight.
 const GROWN_BATCHES: u64 = 2;
 const GROWN_PART: u64 = 4;
 /// A backlog is more batches, at two consecutive heartbeats, than a probe makes in this time, seconds, or in as many

@@ -73,7 +73,7 @@ pub fn known(central: &Central, server_id: Option<u32>) -> Result<Known, Error> 
 }
 
 impl Known {
-    /// The timeout of an attempt; by default the time that probes allow for logging in.
+    /// The timeout of an attempt; by default `api_timeout_ms` from the settings for all servers.
     pub fn timeout(&self, given_ms: Option<u64>) -> Result<Duration, Error> {
         let timeout_ms = given_ms.unwrap_or(self.settings.api_timeout_ms.into());
         if !TIMEOUT_MS.contains(&timeout_ms) {
