@@ -1,4 +1,4 @@
-//! The data directory: one process opens the store in it, and no other user of the machine reads it.
+//! The data directory: one process opens the store in it, and other users of the machine cannot read it.
 
 use crate::Error;
 use std::path::Path;
@@ -7,19 +7,19 @@ use zonepulse_central::accounts;
 use zonepulse_private::Entry;
 use zonepulse_store::Store;
 
-/// The store's place in the data directory.
+/// Name of the store inside the data directory.
 pub const STORE: &str = "store";
-/// How long a store that is in use is waited for.
+/// How long to wait for a store that is in use.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Opens the store of a data directory, which is created if missing. Other users lose their access to it.
+/// Opens the store of a data directory, creating it if missing. Removes other users' access to it.
 pub fn open(data: &Path, options: &zonepulse_store::Options) -> Result<Store, Error> {
     restrict(data)?;
     let path = data.join(STORE);
     let waiting = Instant::now();
     loop {
         match Store::open(&path, options) {
-            // Whoever had it may be about to let go.
+            // The process that holds the store may be about to release it.
             Err(zonepulse_store::Error::InUse(_)) if waiting.elapsed() < PATIENCE => std::thread::sleep(PATIENCE / 20),
             Err(zonepulse_store::Error::InUse(_)) => return Err(Error::InUse(data.to_owned())),
             opened => return Ok(opened?),
@@ -33,13 +33,13 @@ pub fn restrict(data: &Path) -> Result<(), Error> {
     zonepulse_private::directory(data, |name| own(name == STORE || name.starts_with(accounts::CREDENTIALS_FILE)))?;
     let store = data.join(STORE);
     if store.exists() {
-        // It may be a link to another disk, where the data directory's mode does not protect it.
+        // The store may be a link to another disk, where the data directory's mode does not protect it.
         zonepulse_private::directory(&store, |name| own(is_of_rocksdb(name)))?;
     }
     Ok(())
 }
 
-/// Whether RocksDB uses such names for its files and directories.
+/// Whether RocksDB uses names like this for its files and directories.
 fn is_of_rocksdb(name: &str) -> bool {
     let prefixes = ["CURRENT", "IDENTITY", "LOCK", "LOG", "MANIFEST-", "OPTIONS-", "archive", "lost"];
     let suffixes = [".sst", ".log", ".blob", ".dbtmp"];

@@ -1,4 +1,4 @@
-//! What can go wrong outside of requests, by what the caller can do about it.
+//! Errors outside of requests, by what the caller can do about them.
 
 use std::fmt::Write;
 use std::io;
@@ -14,45 +14,45 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("{}", .path.display())]
     File {
-        /// Which one.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A certificate or key is not what TLS needs: put in another.
+    /// A certificate or key is not usable for TLS: replace it.
     #[error("{}: {why}", .path.display())]
     Certificate {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
     },
-    /// There is nobody to trust, or no client can be made: do what the message says.
+    /// No trusted certificate authority, or no client could be created: do what the message says.
     #[error(transparent)]
     Net(zonepulse_net::Error),
-    /// A file or directory is open to other users, or somebody else's: do what the message says.
+    /// A file or directory is accessible to other users or has another owner: do what the message says.
     #[error(transparent)]
     Private(zonepulse_private::Error),
-    /// The data directory belongs to a running process: stop it first, or ask it.
+    /// The data directory is in use by a running process: stop it first, or ask it.
     #[error("{} is in use by another process: a running `zonepulse serve` holds it; stop it first", .0.display())]
     InUse(PathBuf),
-    /// The data directory belongs to a running central, which can do the same when it is asked.
+    /// The data directory is in use by a running central, which can do the same on request.
     #[error("{} is in use: a running `zonepulse serve` holds it; ask it ({call}), or stop it first", .data.display())]
     Serving {
         /// The data directory.
         data: PathBuf,
-        /// The call of the API that does the same.
+        /// The API call that does the same.
         call: String,
     },
-    /// The address cannot be listened on: choose another.
+    /// The address is not available: choose another.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// An argument that cannot be meant so.
+    /// An argument is not valid.
     #[error("{0}")]
     Argument(String),
     /// A service did not do what was asked.
@@ -61,16 +61,16 @@ pub enum Error {
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] zonepulse_store::Error),
-    /// Receiving batches failed to start.
+    /// Receiving batches could not be started.
     #[error("receiving batches")]
     Ingest(#[from] zonepulse_ingest::Error),
-    /// The query engine failed to start.
+    /// The query engine could not be started.
     #[error("the query engine")]
     Query(#[from] zonepulse_query::Error),
     /// There is no plan, or a simulation or export did not finish.
     #[error(transparent)]
     Tools(#[from] zonepulse_tools::Error),
-    /// A part of the central ended that should not have.
+    /// A part of the central ended unexpectedly.
     #[error("a part of the central ended")]
     Ended(#[from] tokio::task::JoinError),
     /// Standard output or another stream failed.
@@ -115,15 +115,15 @@ impl From<zonepulse_net::Error> for Error {
     }
 }
 
-/// An error with all that caused it, in one line.
+/// An error with all its causes, on one line.
 pub fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
-        // Some say what caused them themselves.
+        // Some errors already contain their cause.
         if !text.ends_with(&more) {
-            // Writing into memory cannot fail.
+            // Writing to a string cannot fail.
             let _ = write!(text, ": {more}");
         }
         cause = error.source();

@@ -1,7 +1,7 @@
 //! The endpoints of the central, and the program `zonepulse`: HTTP, web page, command line.
 //!
-//! What can be asked of a central is `zonepulse_central`'s. This crate reads the configuration, opens the parts, puts them
-//! behind HTTP, and is the only one that knows JSON of the API, status codes and OpenAPI:
+//! `zonepulse_central` provides everything that can be asked of a central. This crate reads the configuration, opens
+//! the parts and serves them over HTTP; it is the only one that knows the API's JSON, status codes and OpenAPI:
 //!
 //! * [`command`] is what `zonepulse` understands;
 //! * [`serve::serve`] runs a central in this process, until it is told to end;

@@ -6,7 +6,7 @@ use zonepulse_api::describe;
 
 fn main() -> ExitCode {
     zonepulse_private::set_umask();
-    // One for the whole program, whatever a library would choose.
+    // One TLS provider for the whole program, whatever a library would choose.
     zonepulse_net::tls::install_provider();
     Command::of_arguments().run().unwrap_or_else(|error| {
         eprintln!("zonepulse: {}", describe(&error));

@@ -1,8 +1,7 @@
-//! The running central: opened, listening, and ended in order.
+//! The running central: startup, listening and orderly shutdown.
 //!
-//! The end has an order too: no new connections, then no new batches from a
-//! broker, then what was accepted is answered, then the store writes down what
-//! it only has in memory.
+//! Shutdown is ordered, too: stop accepting connections, stop consuming batches from a broker, answer what was
+//! accepted, then flush what the store holds only in memory.
 
 use crate::config::{Proxy, Pull, Query, RabbitMq, Settings, Tls};
 use crate::data::open;
@@ -26,7 +25,7 @@ use zonepulse_query::{Engine, SqlWorkers};
 use zonepulse_store::Upkeep;
 use zonepulse_wire::Counter;
 
-/// Connections at a time at the address for the monitoring.
+/// Maximum number of concurrent connections to the monitoring listener.
 const MONITORING_CONNECTIONS: usize = 64;
 
 /// A central that is listening.
@@ -39,39 +38,39 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Where it listens; with port 0 in the settings, the port that it got.
+    /// The address it listens on; if the settings say port 0, with the assigned port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it listens for the monitoring alone.
+    /// The address of the monitoring listener.
     pub fn monitoring_address(&self) -> Option<SocketAddr> {
         self.monitoring
     }
 
-    /// Where it is found by who is on this machine.
+    /// The URL at which it is reachable from this machine.
     pub fn url(&self) -> String {
         let scheme = if self.live.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// What the start found of the first administrator.
+    /// State of the first administrator at startup.
     pub fn administrator(&self) -> &Administrator {
         &self.administrator
     }
 
-    /// What of it can be changed while it runs.
+    /// A handle for changes while it runs.
     pub fn live(&self) -> Live {
         self.live.clone()
     }
 
-    /// Waits until it has ended, and everything is on disk.
+    /// Waits until it has stopped and everything is on disk.
     pub async fn finished(self) -> Result<(), Error> {
         self.running.await?
     }
 }
 
-/// What of a running central can be changed.
+/// The parts of a running central that can be changed.
 #[derive(Clone)]
 pub struct Live {
     tls: Option<Acceptor>,
@@ -79,7 +78,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// Makes it so, as far as it can be: reads the certificate again, logs requests or does not.
+    /// Applies settings that can change at run time: reloads the certificate, turns the request log on or off.
     pub fn apply(&self, settings: &Settings) -> Result<(), Error> {
         self.app.log_requests(settings.log.requests);
         if let Some(tls) = &self.tls {
@@ -92,10 +91,9 @@ impl Live {
 
 /// Opens the store, listens, and serves until `shutdown`.
 ///
-/// Comes back as soon as connections are accepted. Fails with
-/// [`Error::InUse`] when another process has the data directory, with
-/// [`Error::Listen`] when an address cannot be had, and with
-/// [`Error::Certificate`] when the certificate cannot be used.
+/// Returns as soon as connections are accepted. Fails with [`Error::InUse`] if another process holds the data
+/// directory, with [`Error::Listen`] if an address is not available, and with [`Error::Certificate`] if the certificate
+/// cannot be used.
 pub async fn serve(
     settings: &Settings,
     sql_workers: SqlWorkers,
@@ -105,7 +103,7 @@ pub async fn serve(
     let tls = certificate(&settings.tls)?.map(Acceptor::new);
     let broker = broker(&settings.rabbitmq)?;
     let probes = authority(&settings.pull)?;
-    // First the addresses: it is quickly told that one is taken.
+    // Bind first, to fail early if an address is taken.
     let listener = bind(settings.listen).await?;
     let monitoring = match settings.metrics.listen {
         Some(address) => Some(bind(address).await?),
@@ -128,7 +126,7 @@ pub async fn serve(
     let ingest = Ingest::start(store.clone(), settings.ingest.into())?;
     let upkeep = Upkeep::start(store.clone())?;
     let engine = Engine::new(store.clone(), zonepulse_query::Options { sql_workers, ..query_options(settings) })?;
-    // A central that cannot answer SQL takes batches all the same.
+    // A central that cannot answer SQL still accepts batches.
     if let Err(error) = engine.warm().await {
         tracing::error!(error = describe(&error), "statements of SQL cannot be answered");
     }
@@ -158,7 +156,7 @@ pub async fn serve(
             shutdown.await;
             tracing::info!("ending");
             statements.end_statements();
-            // Whoever listened may have failed and be gone.
+            // The receiver may have failed and be gone.
             let _ = end.send(true);
             tokio::time::sleep(longest).await;
         };
@@ -172,7 +170,7 @@ pub async fn serve(
         }
         puller.await?;
         watching.await?;
-        // The last of the committer waits for its thread.
+        // Dropping the last reference to the committer waits for its thread.
         let closing = move || {
             if let Err(error) = central.fleet().write_all() {
                 tracing::warn!(%error, "the last heartbeats were not written down");
@@ -193,7 +191,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
 }
 
-/// Serves at one address or two, until it is told to end and all that was asked is answered.
+/// Serves on one or two listeners until told to stop and all accepted requests are answered.
 async fn listening(app: App, listener: Door, monitoring: Option<Door>, ending: watch::Receiver<bool>) {
     let main = listener.serve(router(app.clone()), ended(ending.clone()));
     let monitoring = async {
@@ -204,7 +202,7 @@ async fn listening(app: App, listener: Door, monitoring: Option<Door>, ending: w
     tokio::join!(main, monitoring);
 }
 
-/// Credentials must not travel where others listen, and whoever lets them should know it.
+/// Warns if credentials would travel in clear text where others can listen.
 fn warn_of_clear_text(settings: &Settings, address: SocketAddr) {
     if settings.tls.certificate_file.is_none() && !address.ip().is_loopback() {
         tracing::warn!(
@@ -221,12 +219,12 @@ fn warn_of_clear_text(settings: &Settings, address: SocketAddr) {
     }
 }
 
-/// Restricts the certificate's key to its owner.
+/// Restricts access to the certificate's key to its owner.
 fn restrict_key(tls: &Tls) -> Result<(), Error> {
     Ok(tls.key_file.as_deref().map_or(Ok(()), zonepulse_private::key)?)
 }
 
-/// The bounds of questions as they are set.
+/// The configured query limits.
 pub(crate) fn query_options(settings: &Settings) -> zonepulse_query::Options {
     let Query { memory_bytes, threads, max_concurrent, max_wait_ms } = settings.query;
     let defaults = zonepulse_query::Options::default();
@@ -243,7 +241,7 @@ pub(crate) fn query_options(settings: &Settings) -> zonepulse_query::Options {
     }
 }
 
-/// What the consumer needs to know of the broker, if there is one. Reads its authority's file.
+/// The consumer's settings for the broker, if one is configured. Reads the certificate authority file.
 pub(crate) fn broker(settings: &RabbitMq) -> Result<Option<amqp::Settings>, Error> {
     let Some(url) = &settings.url else { return Ok(None) };
     let trust = match &settings.ca_file {
@@ -256,7 +254,7 @@ pub(crate) fn broker(settings: &RabbitMq) -> Result<Option<amqp::Settings>, Erro
     Ok(Some(amqp::Settings { url: url.clone(), trust, queue: settings.queue.clone(), prefetch: settings.prefetch }))
 }
 
-/// Whom probes are believed by. Reads the authority's file.
+/// Trust for pulling from probes. Reads the certificate authority file.
 pub(crate) fn authority(settings: &Pull) -> Result<Trust, Error> {
     remote::trust(settings.ca_file.as_deref())
 }
@@ -267,7 +265,7 @@ fn pull_settings(settings: &Pull) -> pull::Settings {
 }
 
 async fn ended(mut ending: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is an end as well.
+    // An error means that the sender is gone, which also means stop.
     let _ = ending.wait_for(|ending| *ending).await;
 }
 

@@ -1,17 +1,17 @@
-//! Times as people and programs write them: RFC 3339, Unix seconds, dates, or counted from now.
+//! Times as people and programs write them: RFC 3339, Unix seconds, dates, or relative to now.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use zonepulse_central::time::{LAST_S, now_ms};
 use zonepulse_query::TimeZone;
 
-/// Unix milliseconds of a text that tells them by itself, or counted from now; a date is one of UTC.
+/// Parses a time, absolute or relative to now, to Unix milliseconds; dates are in UTC.
 pub fn read_ms(text: &str) -> Result<u64, String> {
     read(text, TimeZone::UTC, now_ms())
 }
 
-/// Unix milliseconds of a text: RFC 3339 with any offset; seconds since 1970 with or without a fraction; a date, which is
-/// its first moment in a zone; or a time before now. What is finer than a millisecond is cut off.
+/// Parses a time to Unix milliseconds: RFC 3339 with any offset; Unix seconds with or without a fraction; a date,
+/// meaning its first moment in the zone; or a time relative to now. Anything finer than a millisecond is truncated.
 pub fn read(text: &str, zone: TimeZone, now_ms: u64) -> Result<u64, String> {
     let shown = || text.chars().take(100).collect::<String>();
     let before_1970 = || format!("{:?} lies before 1970", shown());
@@ -29,7 +29,7 @@ pub fn read(text: &str, zone: TimeZone, now_ms: u64) -> Result<u64, String> {
         let (year, month, day) = (i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs());
         return zone.start_of_date_ms(year, month.into(), day.into()).ok_or_else(before_1970);
     }
-    // An unescaped `+` in an address means a space, so this is how +02:00 often arrives.
+    // An unescaped `+` in a URL means a space, so +02:00 often arrives this way.
     let text = match text.len().checked_sub(6).and_then(|at| text.split_at_checked(at)) {
         Some((front, offset)) if offset.starts_with(' ') && front.len() > 10 => format!("{front}+{}", offset.trim_start()),
         _ => text.to_owned(),
@@ -41,12 +41,12 @@ pub fn read(text: &str, zone: TimeZone, now_ms: u64) -> Result<u64, String> {
     u64::try_from(time.as_millisecond()).map_err(|_| before_1970())
 }
 
-/// Whether a text means a time that is counted from now.
+/// Whether a text is a time relative to now.
 pub fn is_relative(text: &str) -> bool {
     text.starts_with("now") || text.starts_with('-')
 }
 
-/// How long before now `now`, `-24h` or `now-24h` is, milliseconds.
+/// How far in the past `now`, `-24h` or `now-24h` is, milliseconds.
 fn ago_ms(text: &str) -> Option<u64> {
     let text = text.strip_prefix("now").unwrap_or(text);
     if text.is_empty() {
@@ -61,7 +61,7 @@ fn ago_ms(text: &str) -> Option<u64> {
         "w" => 7 * 24 * 3600,
         _ => return None,
     };
-    // `parse` alone would also take a sign.
+    // `parse` alone would also accept a sign.
     let number: u64 = if number.bytes().all(|b| b.is_ascii_digit()) { number.parse().ok()? } else { return None };
     number.checked_mul(unit_s)?.checked_mul(1000)
 }
@@ -73,7 +73,7 @@ fn date(text: &str) -> Option<Date> {
     if is_date { text.parse().ok() } else { None }
 }
 
-/// Milliseconds as Unix seconds, which [`read`] takes back.
+/// Formats milliseconds as Unix seconds, which [`read`] accepts.
 pub fn unix_seconds(ms: u64) -> String {
     match ms % 1000 {
         0 => (ms / 1000).to_string(),

@@ -1,5 +1,5 @@
-//! Where probes find this central: what the configuration says, or else the addresses of this machine's interfaces on which
-//! the central listens.
+//! Addresses at which probes reach this central: the configured ones, or otherwise the addresses of this machine's
+//! interfaces on which the central listens.
 
 use crate::Error;
 use std::net::{IpAddr, SocketAddr};
@@ -8,21 +8,22 @@ use sysinfo::Networks;
 use zonepulse_model::Settings;
 use zonepulse_net::tls::Authority;
 
-/// Where the central is.
+/// Addresses of the central.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
-    /// Where it listens.
+    /// The address it listens on.
     pub listen: SocketAddr,
-    /// What the configuration says that it is reached at.
+    /// The URLs at which the configuration says it can be reached.
     pub public_urls: Vec<String>,
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// The private authority that vouches for this central, if it has one.
+    /// The private certificate authority that issued this central's certificate, if any.
     pub ca_file: Option<PathBuf>,
 }
 
 impl Addresses {
-    /// Where a probe finds this central: what is set, what is configured, or the host that whoever asks found it at.
+    /// The URL at which a probe reaches this central: from the settings, from the configuration, or the host that the
+    /// caller used.
     pub fn url(&self, settings: &Settings, asked_at: Option<&str>) -> String {
         let set = (!settings.api_url.is_empty()).then(|| settings.api_url.clone());
         let asked = || {
@@ -34,12 +35,12 @@ impl Addresses {
         url.unwrap_or_else(|| format!("{}://{}", self.scheme, self.listen))
     }
 
-    /// The authority that a probe has to trust at this address, besides those that its machine trusts.
+    /// The certificate authority that a probe must trust at this address, in addition to those that its machine trusts.
     pub fn authority(&self, url: &str) -> Result<Option<Authority>, Error> {
         self.ca_file.as_deref().filter(|_| url.starts_with("https://")).map(Authority::read).transpose().map_err(Error::from)
     }
 
-    /// Every address at which it may be found. Asks the machine for its interfaces.
+    /// Every address at which the central may be reachable. Queries the machine for its interfaces.
     pub fn all(&self) -> Vec<Address> {
         let networks = Networks::new_with_refreshed_list();
         self.among(networks.values().flat_map(|network| network.ip_networks()).map(|network| network.addr))
@@ -50,8 +51,8 @@ impl Addresses {
         let mut rows: Vec<Address> = self.public_urls.iter().map(configured).collect();
         let listen = self.listen.ip();
         let found: Vec<IpAddr> = if listen.is_unspecified() {
-            // An address of one link needs a zone, and a loopback's is of no use to others. A socket of
-            // IPv6 takes IPv4, too.
+            // A link-local address needs a zone, and a loopback address is of no use to others. An IPv6 socket also
+            // accepts IPv4.
             let usable = |address: &IpAddr| match address {
                 IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
                 IpAddr::V6(v6) => listen.is_ipv6() && !v6.is_loopback() && !v6.is_unicast_link_local(),
@@ -71,19 +72,19 @@ impl Addresses {
     }
 }
 
-/// An address at which probes may find this central.
+/// An address at which probes may reach this central.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// The address.
     pub url: String,
-    /// How it is known.
+    /// Where the address comes from.
     pub source: Source,
 }
 
-/// How an address is known.
+/// Source of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The configuration says so.
+    /// The configuration names it.
     Configuration,
     /// It is an address of this machine on which the central listens.
     Interface,

@@ -1,4 +1,4 @@
-//! The services of one central, put together over its store, query engine and way in.
+//! The services of one central, assembled over its store, query engine and ingest.
 
 use crate::Error;
 use crate::addresses::Addresses;
@@ -14,16 +14,16 @@ use zonepulse_model::ServerId;
 use zonepulse_query::Engine;
 use zonepulse_store::Store;
 
-/// What a central is told besides what it is made of.
+/// Options of a central, apart from its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Batches that are being received may hold so much together, bytes.
+    /// Maximum memory for batches being received, in total, bytes.
     pub max_pending_bytes: u64,
-    /// Where probes find it.
+    /// The addresses at which probes reach it.
     pub addresses: Addresses,
 }
 
-/// A central without an endpoint. Clones share it.
+/// A central without an endpoint. Cheap to clone; clones share state.
 #[derive(Clone)]
 pub struct Central {
     parts: Arc<Parts>,
@@ -43,7 +43,7 @@ struct Parts {
 }
 
 impl Central {
-    /// Over an open store. Takes as long as hashing a password.
+    /// Builds a central over an open store. Takes as long as hashing a password.
     pub fn new(store: Store, engine: Engine, ingest: Ingest, options: Options) -> Result<Self, Error> {
         let Options { max_pending_bytes, addresses } = options;
         let credentials = Credentials::new(store.clone())?;
@@ -56,57 +56,57 @@ impl Central {
         Ok(Central { parts: Arc::new(parts) })
     }
 
-    /// What is kept.
+    /// The store.
     pub fn store(&self) -> &Store {
         &self.parts.store
     }
 
-    /// What answers questions.
+    /// The query engine.
     pub fn engine(&self) -> &Engine {
         &self.parts.engine
     }
 
-    /// What takes batches.
+    /// The ingest service.
     pub fn ingest(&self) -> &Ingest {
         &self.parts.ingest
     }
 
-    /// Who is asking.
+    /// Checks the credentials of callers.
     pub fn credentials(&self) -> &Credentials {
         &self.parts.credentials
     }
 
-    /// What was heard of the servers.
+    /// Heartbeats received from the servers.
     pub fn fleet(&self) -> &Fleet {
         &self.parts.fleet
     }
 
-    /// Where probes find this central.
+    /// The addresses at which probes reach this central.
     pub fn addresses(&self) -> &Addresses {
         &self.parts.addresses
     }
 
-    /// Room for batches that are being received, by server.
+    /// Memory accounting for batches being received, by server.
     pub fn pending(&self) -> &Pending<u32> {
         &self.parts.pending
     }
 
-    /// How pulling goes.
+    /// Progress of pulling.
     pub fn pulled(&self) -> pull::Progress {
         self.parts.pulled.clone()
     }
 
-    /// What was refused, for the log and metrics.
+    /// Refused requests, for the log and metrics.
     pub fn refusals(&self) -> &Refusals {
         &self.parts.refusals
     }
 
-    /// How the servers are.
+    /// Health of the servers.
     pub fn watch(&self) -> &Arc<Watch> {
         &self.parts.watch
     }
 
-    /// Refuses a server that does not exist: an empty answer would look like a server without traffic.
+    /// Rejects unknown server ids: an empty answer would look like a server without traffic.
     pub fn known_servers(&self, ids: &[u32]) -> Result<(), Error> {
         for id in ids {
             if self.store().registry().server(ServerId::new(*id))?.is_none() {

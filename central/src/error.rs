@@ -1,6 +1,6 @@
-//! Why a service did not do what was asked, by what whoever asked can do about it.
+//! Errors of the services, by what the caller can do about them.
 //!
-//! It says nothing of how an endpoint tells it: that is decided there, for each endpoint once.
+//! They know nothing of protocols: each endpoint maps them in one place.
 
 use crate::credentials::{Refusal, password};
 use std::borrow::Cow;
@@ -12,61 +12,61 @@ use std::time::Duration;
 /// Why a service did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A value cannot be meant so: give another.
+    /// A value is not valid: give another.
     #[error("{name}: {reason}")]
     BadValue {
-        /// Which one.
+        /// The name of the value.
         name: Cow<'static, str>,
         /// What is wrong with it.
         reason: String,
     },
-    /// An argument of a command that cannot be meant so.
+    /// A command's argument is not valid.
     #[error("{0}")]
     Argument(String),
-    /// What it is about does not exist.
+    /// The object of the request does not exist.
     #[error("{0}")]
     Missing(String),
-    /// Whoever asks may not: an administrator can do it, or give the right.
+    /// The caller is not allowed: an administrator can do it or grant the right.
     #[error("{0}")]
     NotAllowed(String),
-    /// The credentials are nobody's, or cannot be checked now.
+    /// The credentials are not valid, or cannot be checked now.
     #[error(transparent)]
     Credentials(#[from] Refusal),
-    /// Others are before: try again.
+    /// The service is busy with other callers: try again.
     #[error("{what}")]
     Busy {
-        /// What is being done for them.
+        /// What it is busy with.
         what: &'static str,
         /// When to try again.
         wait: Duration,
     },
-    /// A password or token could not be made.
+    /// A password or token could not be created.
     #[error(transparent)]
     Password(#[from] password::Error),
     /// A file could not be read or written.
     #[error("{}", .path.display())]
     File {
-        /// Which one.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file is open to other users, or somebody else's: do what the message says.
+    /// A file is accessible to other users or has another owner: do what the message says.
     #[error(transparent)]
     Private(zonepulse_private::Error),
-    /// An authority's certificate cannot be used: put in another.
+    /// A certificate authority's certificate cannot be used: replace it.
     #[error(transparent)]
     Net(#[from] zonepulse_net::Error),
-    /// The store refused or failed.
+    /// The store refused the operation or failed.
     #[error(transparent)]
     Store(#[from] zonepulse_store::Error),
-    /// What is stored, or was just written, is not what it has to be: a fault of the program.
+    /// Stored or just written data is inconsistent: a bug.
     #[error("{0}")]
     Fault(String),
 }
 
 impl Error {
-    /// A value is at fault: its name, and what is wrong with it.
+    /// A value is not valid: its name and the reason.
     pub fn bad_value(name: impl Into<Cow<'static, str>>, reason: impl Display) -> Self {
         Error::BadValue { name: name.into(), reason: reason.to_string() }
     }

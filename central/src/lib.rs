@@ -1,9 +1,9 @@
-//! The services of a central, without an endpoint: what can be asked of it, whoever asks and in whatever protocol.
+//! The services of a central, without an endpoint: everything that can be asked of it, independent of protocol.
 //!
-//! A [`Central`] is made of an open store, a query engine and the way in for batches, and holds the services over them.
-//! An endpoint (HTTP today) knows its protocol and nothing else: it finds out who asks with [`credentials`], whether they
-//! may with [`rights`], calls a service, and tells its [`Error`] in its own way. So nothing here knows a header, a status
-//! or a route.
+//! A [`Central`] is built from an open store, a query engine and the ingest service, and provides the services over
+//! them. An endpoint (HTTP today) knows only its protocol: it authenticates the caller with [`credentials`], authorizes
+//! it with [`rights`], calls a service, and reports its [`Error`] in its own way. Nothing here knows about headers,
+//! status codes or routes.
 //!
 //! * [`credentials`], [`rights`], [`accounts`]: who asks, what they may do, and users;
 //! * [`servers`]: managed servers, their secrets and settings; [`addresses`]: where their probes find the central;

@@ -1,4 +1,4 @@
-//! For tests: what is logged meanwhile, line by line.
+//! For tests: captures log output, line by line.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ impl Write for Log {
     }
 }
 
-/// The lines that this thread logs meanwhile.
+/// The lines that this thread logs while `doing` runs.
 pub fn logged(doing: impl FnOnce()) -> Vec<String> {
     let log = Log::default();
     let to = log.clone();

@@ -1,8 +1,8 @@
-//! How the central itself is doing, in numbers for Prometheus.
+//! Metrics of the central itself, for Prometheus.
 //!
-//! Everything is asked of the parts at the moment of a scrape, so that no number is kept twice. What an endpoint counts of its
-//! own, such as requests and connections, it adds itself. Names follow Prometheus' conventions: `_total` counts up since the
-//! start, units are in the name. Labels are the registry's servers, and never what a caller can choose.
+//! All values are read at the time of a scrape, so that nothing is counted twice. An endpoint adds its own metrics,
+//! such as requests and connections. Names follow the Prometheus conventions: `_total` for counters since the start,
+//! units in the name. Labels come from the server registry, never from callers.
 
 use crate::Central;
 use crate::fleet::health::ServerHealth;
@@ -14,14 +14,14 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
 use zonepulse_model::ServerId;
 
-/// What metrics of RabbitMQ begin with, and what they began with; release 0.2 leaves the old ones out.
+/// Prefix of the RabbitMQ metrics, and their old prefix, which release 0.2 drops.
 const BROKER_NAMES: [(&str, &str); 2] = [("rabbitmq", ""), ("amqp", "; the old name of zonepulse_rabbitmq_*")];
 
-/// What the services of a central count.
+/// Metrics of the central's services.
 pub struct Services<'a>(pub &'a Central);
 
 impl Services<'_> {
-    /// All but batches that are being received.
+    /// Everything except batches being received.
     pub fn tell(&self, out: &mut Out<'_>) -> fmt::Result {
         out.info("build_info", "The program", &[("version", env!("CARGO_PKG_VERSION"))])?;
         self.ingest(out)?;
@@ -33,7 +33,7 @@ impl Services<'_> {
         self.pulled(out)
     }
 
-    /// Batches that are being received.
+    /// Batches being received.
     pub fn tell_pending(&self, out: &mut Out<'_>) -> fmt::Result {
         let pending = self.0.pending();
         out.gauge("batches_pending_bytes", "Bytes of batches that are being received", pending.held())?;
@@ -109,7 +109,7 @@ impl Services<'_> {
         Ok(())
     }
 
-    /// What each server has of what all share. There is a label for each server of the registry, and no other.
+    /// Each server's share of shared resources. Only servers in the registry get a label.
     fn shares(&self, out: &mut Out<'_>) -> fmt::Result {
         let servers = self.0.store().registry().servers().map_err(|_| fmt::Error)?;
         let ids: Vec<ServerId> = servers.iter().filter(|server| !server.is_removed()).map(|server| server.id).collect();
@@ -154,7 +154,7 @@ impl Services<'_> {
         out.per_server(true, "server_batches_too_old", help, &each(&|id| times(id).too_old))
     }
 
-    /// How each server is. A sample has no probe that could be well.
+    /// Health of each server. Samples have no probe, hence no health.
     fn servers(&self, out: &mut Out<'_>) -> fmt::Result {
         let all = self.0.watch().all(now_ms()).map_err(|_| fmt::Error)?;
         let several = |condition: &Condition| match (condition.pulse.several.len(), &condition.conflict) {
@@ -197,11 +197,11 @@ impl Services<'_> {
     }
 }
 
-/// Writes numbers under their names.
+/// Writes metrics under their names.
 pub struct Out<'a>(pub DescriptorEncoder<'a>);
 
 impl Out<'_> {
-    /// A number that counts up.
+    /// Writes a counter.
     pub fn counter<N>(&mut self, name: &str, help: &str, value: N) -> fmt::Result
     where
         ConstCounter<N>: EncodeMetric,
@@ -209,7 +209,7 @@ impl Out<'_> {
         self.put(name, help, &ConstCounter::new(value))
     }
 
-    /// A number that goes up and down.
+    /// Writes a gauge.
     pub fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         self.put(name, help, &ConstGauge::new(value))
     }
@@ -249,7 +249,7 @@ impl Out<'_> {
         Ok(())
     }
 
-    /// A gauge that is always 1 and says something in its labels, as is the custom.
+    /// Writes an info metric: a gauge that is always 1 and carries its information in labels, as is customary.
     fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) -> fmt::Result {
         let one = ConstGauge::new(1u64);
         let mut encoder = self.0.encode_descriptor(name, help, None, one.metric_type())?;

@@ -1,14 +1,14 @@
-//! Memory in fair shares: for batches that are being received, and for answers that are being read.
+//! Fair sharing of memory: for batches being received and for answers being read.
 //!
-//! Bytes of a batch are counted as they arrive, whatever was announced: a request that says 16 MiB and sends nothing holds
-//! nothing. A party (a server, or whoever asked) may hold at most as much as is free at that moment. One that takes all it
-//! can gets half of the memory; with k of them each gets a part in k + 1, and as much is always left for the others, who
-//! hold little.
+//! The bytes of a batch are counted as they arrive, whatever length was announced: a request that announces 16 MiB and
+//! sends nothing holds nothing. A party (a server or a caller) may hold at most as much as is currently free. A party
+//! that takes all it can gets half of the memory; with k of them each gets a share of 1 / (k + 1), and the same amount
+//! is always left for the others, who hold little.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The memory; `P` says whose a part of it is. Clones share it.
+/// The memory pool; `P` identifies the party that holds a part of it. Clones share the pool.
 #[derive(Debug, Clone)]
 pub struct Pending<P> {
     most: u64,
@@ -19,51 +19,51 @@ pub struct Pending<P> {
 struct Shares<P> {
     total: u64,
     held: BTreeMap<P, u64>,
-    /// Requests that found no room, by party.
+    /// Requests refused for lack of room, by party.
     refused: BTreeMap<P, u64>,
 }
 
-/// There is no room: the party holds its share, or too many do.
+/// No room: the party holds its full share, or too many parties hold theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoRoom {
-    /// Bytes of all requests of this party.
+    /// Bytes held by all requests of this party.
     pub held_bytes: u64,
 }
 
 impl<P: Ord + Copy> Pending<P> {
-    /// So many bytes.
+    /// A pool of this size in bytes.
     pub fn new(most: u64) -> Self {
         let shares = Shares { total: 0, held: BTreeMap::new(), refused: BTreeMap::new() };
         Pending { most, shares: Arc::new(Mutex::new(shares)) }
     }
 
-    /// For a request of this party, which holds nothing yet.
+    /// Starts accounting for a request of this party, which holds nothing yet.
     pub fn of(&self, party: P) -> Held<P> {
         Held { pending: self.clone(), party, bytes: 0 }
     }
 
-    /// Bytes that are held.
+    /// Bytes currently held.
     pub fn held(&self) -> u64 {
         self.shares().total
     }
 
-    /// Bytes that may be held.
+    /// Size of the pool, bytes.
     pub fn most(&self) -> u64 {
         self.most
     }
 
-    /// Requests that found no room since the start, by party.
+    /// Requests refused for lack of room since the start, by party.
     pub fn refused(&self) -> Vec<(P, u64)> {
         self.shares().refused.iter().map(|(party, count)| (*party, *count)).collect()
     }
 
     fn shares(&self) -> MutexGuard<'_, Shares<P>> {
-        // Every change is whole before the lock is given back.
+        // Every change is complete before the lock is released.
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What one request holds, until it is dropped.
+/// The memory held by one request, released on drop.
 #[derive(Debug)]
 pub struct Held<P: Ord + Copy> {
     pending: Pending<P>,
@@ -72,7 +72,7 @@ pub struct Held<P: Ord + Copy> {
 }
 
 impl<P: Ord + Copy> Held<P> {
-    /// Takes so many bytes more.
+    /// Reserves this many more bytes.
     pub fn take(&mut self, bytes: usize) -> Result<(), NoRoom> {
         let bytes = bytes as u64;
         let mut shares = self.pending.shares();

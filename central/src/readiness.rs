@@ -1,12 +1,12 @@
 //! Whether the central can do its work now.
 //!
-//! A central whose disk is full is alive: starting it again would help nobody. It is not ready, so whoever balances load, or
-//! waits for a start to be over, should wait.
+//! A central with a full disk is alive: restarting it would not help. But it is not ready, so load balancers and
+//! scripts that wait for startup should wait.
 
 use crate::Central;
 use zonepulse_store::Store;
 
-/// What is missing; nothing when it is ready. Reads the database, not only what is in memory.
+/// What is missing; empty if the central is ready. Reads the database, not only memory.
 pub fn missing(central: &Central) -> Vec<String> {
     let mut missing = Vec::new();
     if let Err(error) = central.store().registry().users() {
@@ -20,8 +20,8 @@ pub fn missing(central: &Central) -> Vec<String> {
     missing
 }
 
-/// Why no batch is taken, when that is for want of room on the disk. It is said wherever somebody may look: in the answer that
-/// the central is not ready, on the page, and in the log at the start.
+/// Why no batches are accepted, if that is for lack of disk space. Reported wherever someone may look: in the readiness
+/// answer, on the page, and in the log at startup.
 pub fn room(store: &Store) -> Option<String> {
     let error = store.has_room().err()?;
     let path = store.path().display();

@@ -1,7 +1,7 @@
-//! Who may do what: everything that can be asked for needs something ([`Need`]), and a principal has it or not.
+//! Authorization: every call has a [`Need`], and a principal satisfies it or not.
 //!
-//! A server's token, or an enrolment token, is for what it was made for and nothing else. A user's rights come with the
-//! principal, which is read anew for every request, so that what an administrator changes counts from the next one on.
+//! A server's token or an enrolment token is valid only for its purpose. A user's rights come with the principal, which
+//! is read again for every request, so that an administrator's changes take effect from the next one on.
 
 use crate::Error;
 use crate::credentials::{Account, Principal};
@@ -11,13 +11,13 @@ use zonepulse_store::{Actor, Rights};
 /// What a call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// Nothing: anybody may.
+    /// Nothing: open to everyone.
     Nothing,
-    /// To be some user.
+    /// Any user.
     User,
-    /// To be a user with one of the rights; administrators have all.
+    /// A user with this right; administrators have all rights.
     Right(Right),
-    /// To be an administrator.
+    /// An administrator.
     Administrator,
     /// A server's token.
     Server,
@@ -28,11 +28,11 @@ pub enum Need {
 /// A right of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
-    /// Ask the monitoring API.
+    /// Query the monitoring API.
     Monitoring,
-    /// Make servers.
+    /// Create servers.
     ServerCreate,
-    /// See how servers are set up.
+    /// See server settings.
     ServerRead,
     /// Change servers.
     ServerUpdate,
@@ -51,7 +51,7 @@ impl Right {
         }
     }
 
-    /// As users and administrators read it.
+    /// The name shown to users and administrators.
     pub const fn as_str(self) -> &'static str {
         match self {
             Right::Monitoring => "monitoring",
@@ -64,7 +64,7 @@ impl Right {
 }
 
 impl Need {
-    /// Refuses whoever may not.
+    /// Returns an error if the principal does not satisfy the need.
     pub fn check(self, principal: &Principal) -> Result<(), Error> {
         let refused = |detail: String| Err(Error::NotAllowed(detail));
         match (self, principal) {
@@ -84,17 +84,17 @@ impl Need {
     }
 }
 
-/// Who asks, and from where.
+/// A caller and its address.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// Who.
+    /// Identity of the caller.
     pub principal: Principal,
-    /// From where.
+    /// Address of the caller.
     pub address: IpAddr,
 }
 
 impl Caller {
-    /// As the audit log names them.
+    /// The caller as the audit log names it.
     pub fn actor(&self, now_ms: u64) -> Actor {
         let who = match &self.principal {
             Principal::User(account) => account.name.clone(),
@@ -104,12 +104,12 @@ impl Caller {
         Actor { who, from: self.address.to_string(), now_ms }
     }
 
-    /// Whether it is an administrator.
+    /// Whether the caller is an administrator.
     pub fn is_administrator(&self) -> bool {
         self.account().is_some_and(|account| account.administrator)
     }
 
-    /// The user, where it is one.
+    /// The user, if the caller is one.
     pub fn account(&self) -> Option<&Account> {
         match &self.principal {
             Principal::User(account) => Some(account),

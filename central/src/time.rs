@@ -1,20 +1,20 @@
-//! Now, and times as answers, messages and the log write them.
+//! The current time, and how answers, messages and the log format times.
 
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
 
-/// The last second of the year 9999, the last that RFC 3339 can write.
+/// The last second of the year 9999, the latest that RFC 3339 can express.
 pub const LAST_S: u64 = 253_402_300_799;
 
-/// Now, Unix milliseconds.
+/// The current time, Unix milliseconds.
 pub fn now_ms() -> u64 {
     u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
 }
 
-/// A time in RFC 3339, UTC. What lies past the year 9999, which earlier versions took, is its last millisecond.
+/// A time in RFC 3339, UTC. Times past the year 9999, which earlier versions accepted, become its last millisecond.
 pub fn text(ms: u64) -> String {
     let ms = i64::try_from(ms.min(LAST_S * 1000 + 999)).unwrap_or(i64::MAX);
-    // Not an instant of jiff, which ends a day earlier: an offset could bring that into the year 10000.
+    // Not a jiff instant, whose range ends a day earlier: an offset could move it into the year 10000.
     let time = DateTime::constant(1970, 1, 1, 0, 0, 0, 0).saturating_add(SignedDuration::from_millis(ms));
     format!("{time}Z")
 }

@@ -1,8 +1,8 @@
-//! Users and servers of a store: made, listed, given new secrets.
+//! Users and servers of a store: creating them, listing them and renewing their secrets.
 //!
-//! Every secret is random or comes from whoever runs the program; none has a
-//! default. The store keeps hashes only, so what is returned here is the one
-//! time that a secret is seen. What users change of themselves and others is in [`users`].
+//! Every secret is random or given by the operator; none has a default. The store keeps only hashes, so the value
+//! returned here is the only time a secret is visible. [`users`] holds the changes that users make to themselves and
+//! others.
 
 pub mod users;
 
@@ -15,44 +15,45 @@ use std::path::{Path, PathBuf};
 use zonepulse_private::{Prepared, Secret};
 use zonepulse_store::{Actor, Registry, Rights, Server, Store, User, are_alike};
 
-/// The user that the first start makes.
+/// Name of the user created on the first start.
 pub const ADMINISTRATOR: &str = "admin";
-/// The file in the data directory with that user's password.
+/// File in the data directory that holds that user's password.
 pub const CREDENTIALS_FILE: &str = "admin-credentials";
-/// The shortest password that is taken, bytes.
+/// Minimum password length, bytes.
 const SHORTEST_PASSWORD: usize = 8;
-/// The longest, bytes: hashing takes time.
+/// Maximum password length, bytes: bounds the time spent hashing.
 const LONGEST_PASSWORD: usize = 1000;
 
-/// What a start finds of the first administrator.
+/// State of the first administrator at startup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Administrator {
-    /// This start made the user; the file holds the password too.
+    /// This start created the user; the file also holds the password.
     Made {
         /// The password.
         password: Secret,
-        /// Where it is written down.
+        /// The file that holds it.
         file: PathBuf,
     },
-    /// An earlier start did, and the file is still there.
+    /// An earlier start created the user, and the file still exists.
     Written(PathBuf),
-    /// There is an administrator, and no file.
+    /// An administrator exists, and there is no file.
     Known,
-    /// There is none, and none could be made: this user, who is none, has the name or one that looks the same.
+    /// No administrator exists and none could be created: this user, not an administrator, has the name or one that
+    /// looks the same.
     Missing(String),
 }
 
-/// Makes the administrator where there is none, whoever else there is: nobody else could let anybody in.
+/// Creates an administrator if there is none, even if other users exist: nobody else could grant access.
 pub fn administrator(store: &Store, data: &Path) -> Result<Administrator, Error> {
     let file = data.join(CREDENTIALS_FILE);
     let users = store.registry().users()?;
     let is_there = users.iter().any(|user| user.name == ADMINISTRATOR);
     if users.iter().any(|user| user.administrator) {
-        // Without that user the file is of a start that failed.
+        // Without that user, the file is left over from a failed start.
         return Ok(if is_there && file.exists() { Administrator::Written(file) } else { Administrator::Known });
     }
     if let Some(user) = in_the_way(&users) {
-        // Somebody else knows that user's password.
+        // Someone else knows that user's password.
         return Ok(Administrator::Missing(user.name.clone()));
     }
     let password = Secret::new(password::random()?);
@@ -61,8 +62,8 @@ pub fn administrator(store: &Store, data: &Path) -> Result<Administrator, Error>
          user = \"{ADMINISTRATOR}\"\npassword = \"{}\"\n",
         password.reveal()
     );
-    // The file first: a user whose password nobody has would lock everybody out.
-    // One that is there is of a start that did not come so far as to make the user.
+    // Write the file first: a user whose password is unknown would lock everyone out. An existing file is left over
+    // from a start that failed before it created the user.
     Prepared::new(&file, true)?.write(&text)?;
     let user = NewUser { name: ADMINISTRATOR, password: Some(password.clone()), administrator: true, rights: Rights::ALL };
     if let Err(error) = make_user(&here(store), user, now_ms()) {
@@ -72,25 +73,25 @@ pub fn administrator(store: &Store, data: &Path) -> Result<Administrator, Error>
     Ok(Administrator::Made { password, file })
 }
 
-/// The user on whose account no administrator can be made: the name, or one that looks the same, is taken.
+/// The user that prevents creating an administrator because it has the name or one that looks the same.
 fn in_the_way(users: &[User]) -> Option<&User> {
     users.iter().find(|user| are_alike(&user.name, ADMINISTRATOR))
 }
 
-/// A user to be made.
+/// A user to create.
 #[derive(Debug)]
 pub struct NewUser<'a> {
     /// The name to log in with.
     pub name: &'a str,
-    /// The password; without one, one is made up.
+    /// The password; generated if absent.
     pub password: Option<Secret>,
-    /// Whether everything is allowed.
+    /// Whether the user is an administrator, who may do everything.
     pub administrator: bool,
-    /// What is allowed otherwise.
+    /// The rights of a user who is not an administrator.
     pub rights: Rights,
 }
 
-/// Makes a user; gives the password.
+/// Creates a user and returns the password.
 pub fn make_user(registry: &Registry<'_>, user: NewUser<'_>, created_ms: u64) -> Result<Secret, Error> {
     let NewUser { name, password, administrator, rights } = user;
     let password = chosen(password)?;
@@ -100,7 +101,7 @@ pub fn make_user(registry: &Registry<'_>, user: NewUser<'_>, created_ms: u64) ->
     Ok(password)
 }
 
-/// What the store keeps of a password, and the password where it was made up.
+/// The hash to store for a password, and the password itself if it was generated.
 pub fn hashed(password: Option<Secret>) -> Result<(Option<Secret>, String), Error> {
     let made_up = password.is_none();
     let password = chosen(password)?;
@@ -108,19 +109,19 @@ pub fn hashed(password: Option<Secret>) -> Result<(Option<Secret>, String), Erro
     Ok((made_up.then_some(password), hash))
 }
 
-/// Whether somebody is an administrator.
+/// Whether there is an administrator.
 pub fn has_administrator(store: &Store) -> Result<bool, Error> {
     Ok(store.registry().users()?.iter().any(|user| user.administrator))
 }
 
-/// Whether the next start makes an administrator: nobody is one, and nobody has the name or one that looks the same.
+/// Whether the next start creates an administrator: there is none, and no user has the name or one that looks the same.
 pub fn makes_administrator(store: &Store) -> Result<bool, Error> {
     let users = store.registry().users()?;
     Ok(!users.iter().any(|user| user.administrator) && in_the_way(&users).is_none())
 }
 
-/// Makes a user who may read. Without a password one is made up and returned. The name of the administrator whom the next start
-/// makes, and those that look the same, are for an administrator only.
+/// Creates a user with read access. Without a password, one is generated and returned. The name of the administrator
+/// that the next start creates, and names that look the same, are reserved for an administrator.
 pub fn add_user(store: &Store, name: &str, administrator: bool, password: Option<Secret>) -> Result<Secret, Error> {
     if are_alike(name, ADMINISTRATOR) && !administrator && !has_administrator(store)? {
         let which = if name == ADMINISTRATOR { String::new() } else { format!("looks like {ADMINISTRATOR}, which ") };
@@ -133,7 +134,7 @@ pub fn add_user(store: &Store, name: &str, administrator: bool, password: Option
     make_user(&here(store), user, now_ms())
 }
 
-/// Gives a user another password. Without one, one is made up and returned.
+/// Changes a user's password. Without a password, one is generated and returned.
 pub fn set_password(store: &Store, data: &Path, name: &str, password: Option<Secret>) -> Result<Secret, Error> {
     let password = chosen(password)?;
     let password_hash = password::hash(password.reveal())?;
@@ -144,7 +145,7 @@ pub fn set_password(store: &Store, data: &Path, name: &str, password: Option<Sec
     Ok(password)
 }
 
-/// Changes a user; the last administrator stays one.
+/// Changes a user; the last administrator cannot be demoted.
 pub fn change_user(store: &Store, name: &str, change: impl FnOnce(&mut User)) -> Result<User, Error> {
     let changed = here(store).change_user(name, "user.change", |user| {
         change(user);
@@ -158,7 +159,7 @@ pub fn change_user(store: &Store, name: &str, change: impl FnOnce(&mut User)) ->
     })
 }
 
-/// Removes a user; the last administrator stays.
+/// Removes a user; the last administrator cannot be removed.
 pub fn remove_user(store: &Store, data: &Path, name: &str) -> Result<(), Error> {
     here(store).remove_user(name)?;
     if name == ADMINISTRATOR {
@@ -167,13 +168,13 @@ pub fn remove_user(store: &Store, data: &Path, name: &str) -> Result<(), Error> 
     Ok(())
 }
 
-/// Makes a server and its token.
+/// Creates a server and its token.
 pub fn add_server(store: &Store, name: &str, sample: bool) -> Result<(Server, String), Error> {
     let token = ServerSecret::make(Credential::Token, now_ms())?;
     Ok((make_server(store, name, sample, &token)?, token.reveal().to_owned()))
 }
 
-/// Makes a server with a secret.
+/// Creates a server with a secret.
 pub fn make_server(store: &Store, name: &str, sample: bool, secret: &ServerSecret) -> Result<Server, Error> {
     here(store).make_server(name, |server| {
         (server.sample, server.created_ms) = (sample, now_ms());
@@ -182,16 +183,16 @@ pub fn make_server(store: &Store, name: &str, sample: bool, secret: &ServerSecre
     })
 }
 
-/// Gives a server, named by its name or id, another secret; the old ones are refused from then on.
+/// Gives a server, identified by name or id, a new secret; the old ones stop working immediately.
 pub fn renew_secret(store: &Store, name_or_id: &str, secret: &ServerSecret) -> Result<Server, Error> {
     here(store).change_server(find_server(store, name_or_id)?.id, "server.token", |server| {
-        // Nobody else has a secret of it from now on.
+        // From now on nobody else has a secret for it.
         secret.give(server, true);
         Ok(())
     })
 }
 
-/// A server by its name or id. Where it is the name of one and the id of another, neither is meant more than the other.
+/// Finds a server by name or id. An argument that is the name of one server and the id of another is ambiguous.
 pub fn find_server(store: &Store, name_or_id: &str) -> Result<Server, Error> {
     server_of(&store.registry().servers()?, name_or_id).cloned()
 }
@@ -213,10 +214,10 @@ fn server_of<'s>(servers: &'s [Server], name_or_id: &str) -> Result<&'s Server, 
     found.ok_or_else(missing)
 }
 
-/// The registry, for a change from the command line of this machine.
+/// The registry, for changes made from this machine's command line.
 pub fn here(store: &Store) -> Registry<'_> {
     let actor = Actor { who: "the command line".to_owned(), from: "this machine".to_owned(), now_ms: now_ms() };
-    // Whoever may open the store reads the secrets in it.
+    // Anyone who may open the store can read the secrets in it.
     store.registry().by(actor).as_owner()
 }
 
@@ -341,7 +342,7 @@ mod tests {
             assert!(!makes_administrator(&store).unwrap());
             assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Missing(name.to_owned()));
             assert!(!dir.path().join(CREDENTIALS_FILE).exists());
-            // One that an earlier version left behind is nobody's.
+            // A file left over from an earlier version belongs to no user.
             fs::write(dir.path().join(CREDENTIALS_FILE), "user = \"admin\"\n").unwrap();
             change_user(&store, name, |user| user.administrator = true).unwrap();
             assert_eq!(administrator(&store, dir.path()).unwrap(), Administrator::Known);

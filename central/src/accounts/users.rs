@@ -1,4 +1,4 @@
-//! What users change: administrators everybody, and everybody their own password and tokens.
+//! Changes to users: administrators may change anyone; other users only their own password and tokens.
 
 use super::{NewUser, hashed, make_user};
 use crate::credentials::token;
@@ -10,17 +10,17 @@ use zonepulse_store::{Rights, User, UserToken};
 
 /// A day, milliseconds.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-/// The longest time that a token can be used, days.
+/// Maximum lifetime of a token, days.
 const MOST_DAYS: u32 = 3650;
 
-/// Rights to be given or taken; what is absent stays as it is.
+/// Rights to grant or revoke; absent ones stay unchanged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RightsChange {
-    /// Ask the monitoring API.
+    /// Query the monitoring API.
     pub monitoring: Option<bool>,
-    /// Make servers.
+    /// Create servers.
     pub server_create: Option<bool>,
-    /// See how servers are set up.
+    /// See server settings.
     pub server_read: Option<bool>,
     /// Change servers.
     pub server_update: Option<bool>,
@@ -29,7 +29,7 @@ pub struct RightsChange {
 }
 
 impl RightsChange {
-    /// Makes it so.
+    /// Applies the change.
     pub fn apply(self, rights: &mut Rights) {
         let set = |field: &mut bool, value: Option<bool>| *field = value.unwrap_or(*field);
         set(&mut rights.monitoring, self.monitoring);
@@ -40,33 +40,33 @@ impl RightsChange {
     }
 }
 
-/// What is to be different of a user.
+/// Changes to a user.
 #[derive(Debug, Default)]
 pub struct UserChange {
-    /// Another password; within, none is one that is made up.
+    /// A new password; an inner `None` asks for a generated one.
     pub password: Option<Option<Secret>>,
-    /// Whether everything is allowed.
+    /// Whether the user is an administrator.
     pub administrator: Option<bool>,
-    /// What is allowed otherwise.
+    /// Rights of a user who is not an administrator.
     pub rights: Option<RightsChange>,
 }
 
-/// A user who was made or changed, and the password where it was made up.
+/// A user who was created or changed, and the password if it was generated.
 #[derive(Debug)]
 pub struct Changed {
     /// The user.
     pub user: User,
-    /// The password, which is shown this once.
+    /// The generated password, shown only this once.
     pub made_up: Option<Secret>,
 }
 
-/// A user by name.
+/// Finds a user by name.
 pub fn find(central: &Central, name: &str) -> Result<User, Error> {
     let missing = || Error::Missing(format!("there is no user {name:?}"));
     central.store().registry().user(name)?.ok_or_else(missing)
 }
 
-/// Makes a user.
+/// Creates a user.
 pub fn create(central: &Central, caller: &Caller, user: NewUser<'_>) -> Result<Changed, Error> {
     let (name, is_made_up, now_ms) = (user.name, user.password.is_none(), now_ms());
     let registry = central.store().registry().by(caller.actor(now_ms));
@@ -74,7 +74,7 @@ pub fn create(central: &Central, caller: &Caller, user: NewUser<'_>) -> Result<C
     Ok(Changed { user: find(central, name)?, made_up: is_made_up.then_some(password) })
 }
 
-/// Changes a user; the last administrator stays one.
+/// Changes a user; the last administrator cannot be demoted.
 pub fn change(central: &Central, caller: &Caller, name: &str, change: UserChange) -> Result<Changed, Error> {
     let UserChange { password, administrator, rights } = change;
     may_manage(caller, name)?;
@@ -82,7 +82,7 @@ pub fn change(central: &Central, caller: &Caller, name: &str, change: UserChange
         may_change_rights(caller)?;
     }
     let registry = central.store().registry().by(caller.actor(now_ms()));
-    // Before the registry is held: hashing takes its time.
+    // Before locking the registry: hashing is slow.
     let hashed = password.map(hashed).transpose()?;
     let (made_up, hash) = hashed.map_or((None, None), |(made_up, hash)| (made_up, Some(hash)));
     let user = registry.change_user(name, "user.change", |user| {
@@ -96,12 +96,12 @@ pub fn change(central: &Central, caller: &Caller, name: &str, change: UserChange
     Ok(Changed { user, made_up })
 }
 
-/// Removes a user; the last administrator stays.
+/// Removes a user; the last administrator cannot be removed.
 pub fn remove(central: &Central, caller: &Caller, name: &str) -> Result<(), Error> {
     Ok(central.store().registry().by(caller.actor(now_ms())).remove_user(name)?)
 }
 
-/// Makes a token of a user, for so many days or for ever; gives what is kept of it, and the token.
+/// Creates a token for a user that expires after a number of days or never; returns the stored entry and the token.
 pub fn add_token(
     central: &Central,
     caller: &Caller,
@@ -127,7 +127,7 @@ pub fn add_token(
     Ok((token, secret))
 }
 
-/// Takes a token of a user back.
+/// Revokes a user's token.
 pub fn remove_token(central: &Central, caller: &Caller, user: &str, id: u32) -> Result<(), Error> {
     may_manage(caller, user)?;
     let registry = central.store().registry().by(caller.actor(now_ms()));
@@ -142,8 +142,8 @@ pub fn remove_token(central: &Central, caller: &Caller, user: &str, id: u32) -> 
     Ok(())
 }
 
-/// Refuses whoever may not manage a user: administrators manage all, and everybody themselves. Who there is is told to no one
-/// else.
+/// Checks that the caller may manage a user: administrators may manage anyone, others only themselves. Other callers do
+/// not learn which users exist.
 pub fn may_manage(caller: &Caller, name: &str) -> Result<(), Error> {
     match caller.account() {
         Some(account) if account.administrator || account.name == name => Ok(()),
@@ -151,7 +151,7 @@ pub fn may_manage(caller: &Caller, name: &str) -> Result<(), Error> {
     }
 }
 
-/// Refuses whoever may not change what users may do.
+/// Checks that the caller may change users' rights.
 pub fn may_change_rights(caller: &Caller) -> Result<(), Error> {
     match caller.is_administrator() {
         true => Ok(()),

@@ -1,4 +1,4 @@
-//! Wrong passwords, counted so that guessing takes for ever, and costs little.
+//! Counts wrong passwords, so that guessing is slow and cheap to defend against.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,17 +6,17 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use zonepulse_net::network;
 
-/// So many wrong passwords for a name are allowed from an address …
+/// Wrong passwords allowed for one name from one address …
 const ALLOWED: u32 = 30;
-/// … and so many for whatever names …
+/// … and for all names together from one address …
 const ALLOWED_PER_ADDRESS: u32 = 100;
-/// … in this time, which begins with the first.
+/// … within this window, which starts with the first one.
 const WINDOW: Duration = Duration::from_secs(60);
-/// How many names and addresses are counted.
+/// Maximum number of names and addresses tracked.
 const MOST: usize = 4096;
 
-/// Counts by name *and* address, so that nobody can lock a user out from elsewhere, and by address, so that nobody
-/// gets more attempts by changing the name.
+/// Counts by name *and* address, so that a user cannot be locked out from elsewhere, and by address, so that changing
+/// the name does not give more attempts.
 #[derive(Default)]
 pub(super) struct Attempts {
     names: HashMap<(IpAddr, String), Wrong>,
@@ -34,7 +34,7 @@ impl Wrong {
         (now.saturating_duration_since(self.since) < WINDOW).then_some(self.count)
     }
 
-    /// How long to wait after this many.
+    /// How long to wait once this number is reached.
     fn wait(&self, allowed: u32, now: Instant) -> Option<Duration> {
         let age = now.saturating_duration_since(self.since);
         (self.recent(now)? >= allowed).then(|| WINDOW.saturating_sub(age))
@@ -42,7 +42,7 @@ impl Wrong {
 }
 
 impl Attempts {
-    /// How long this name has to wait at this address; `None` when it may try.
+    /// How long this name must wait at this address; `None` if it may try now.
     pub(super) fn wait(&self, address: IpAddr, name: &str, now: Instant) -> Option<Duration> {
         let network = network(address);
         let of_name = self.names.get(&(network, name.to_owned())).and_then(|wrong| wrong.wait(ALLOWED, now));
@@ -50,7 +50,7 @@ impl Attempts {
         of_name.max(of_address)
     }
 
-    /// Recent wrong passwords from this address.
+    /// Number of recent wrong passwords from this address.
     pub(super) fn wrong(&self, address: IpAddr, now: Instant) -> u32 {
         self.addresses.get(&network(address)).and_then(|wrong| wrong.recent(now)).unwrap_or_default()
     }
@@ -61,7 +61,7 @@ impl Attempts {
         count(&mut self.addresses, network(address), now);
     }
 
-    /// The right password came. What the address did with other names stays.
+    /// Clears the count after a correct password. Counts for other names at this address stay.
     pub(super) fn forget(&mut self, address: IpAddr, name: &str) {
         self.names.remove(&(network(address), name.to_owned()));
     }

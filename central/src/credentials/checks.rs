@@ -1,30 +1,30 @@
-//! Whose password is checked next.
+//! Schedules password checks.
 //!
-//! A check takes a core for tens of milliseconds, so few run at a time and others wait in a line that is bounded.
-//! The order is fair between addresses: whoever comes from an address with fewer recent wrong passwords, and fewer
-//! checks under way, comes first. So one address that tries thousands of passwords waits behind everybody else. When
-//! the line is full, whoever would come last goes.
+//! A check takes a core for tens of milliseconds, so only a few run at a time and the others wait in a bounded queue.
+//! The queue is fair between addresses: those with fewer recent wrong passwords and fewer checks in progress come
+//! first. An address that tries thousands of passwords therefore waits behind everyone else. When the queue is full,
+//! the entry with the lowest priority is dropped.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use zonepulse_net::network;
 
-/// How many wait at a time.
+/// Maximum number of waiting checks.
 const MOST_WAITING: usize = 64;
-/// How many of one address are checked or wait at a time.
+/// Maximum number of checks running or waiting per address.
 const MOST_OF_ADDRESS: usize = 8;
 
-/// Why a password is not checked now.
+/// Why a password cannot be checked now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// Too many of this address are being checked.
+    /// Too many checks from this address are in progress.
     TooMany,
-    /// Too many are being checked.
+    /// Too many checks are in progress.
     Busy,
 }
 
-/// Checks that run, and those that wait.
+/// Running and waiting checks.
 pub(super) struct Checks(Arc<Mutex<Line>>);
 
 struct Line {
@@ -35,27 +35,27 @@ struct Line {
 }
 
 struct Waiting {
-    /// The lowest comes first.
+    /// Lowest first.
     rank: (u32, u64),
     network: IpAddr,
     turn: oneshot::Sender<Turn>,
 }
 
-/// A check's turn, until it is dropped.
+/// Permission to run a check, held until dropped.
 pub(super) struct Turn {
-    /// None when it was given back.
+    /// `None` once returned.
     line: Option<Arc<Mutex<Line>>>,
     network: IpAddr,
 }
 
 impl Checks {
-    /// So many at a time.
+    /// Limits the number of concurrent checks.
     pub(super) fn new(at_once: usize) -> Self {
         let line = Line { free: at_once, running: Vec::new(), waiting: Vec::new(), arrivals: 0 };
         Checks(Arc::new(Mutex::new(line)))
     }
 
-    /// Waits for the turn of a check for this address, from which so many wrong passwords came of late.
+    /// Waits for permission to check a password from this address, given its number of recent wrong passwords.
     pub(super) async fn turn(&self, address: IpAddr, wrong: u32) -> Result<Turn, Refused> {
         let network = network(address);
         let turn = {
@@ -70,7 +70,7 @@ impl Checks {
             if line.waiting.len() >= MOST_WAITING {
                 let last = line.waiting.iter().enumerate().max_by_key(|(_, waiting)| waiting.rank);
                 match last.map(|(index, waiting)| (index, waiting.rank)) {
-                    // Its sender is dropped, which tells whoever waits.
+                    // Dropping the sender notifies the waiter.
                     Some((index, last)) if last > rank => drop(line.waiting.swap_remove(index)),
                     _ => return Err(Refused::Busy),
                 }
@@ -90,7 +90,7 @@ impl Line {
         waiting + self.running.iter().filter(|running| **running == network).count()
     }
 
-    /// Gives free turns to those that come next.
+    /// Grants free slots to the next waiters.
     fn advance(&mut self, line: &Arc<Mutex<Line>>) {
         while self.free > 0 {
             let next = self.waiting.iter().enumerate().min_by_key(|(_, waiting)| waiting.rank).map(|(index, _)| index);
@@ -99,7 +99,7 @@ impl Line {
             self.free -= 1;
             self.running.push(network);
             if let Err(mut turn) = turn.send(Turn { line: Some(line.clone()), network }) {
-                // Whoever waited went away. Dropping the turn would lock the line, which is locked here.
+                // The waiter is gone. Dropping the turn would lock the queue, which is already locked here.
                 turn.line = None;
                 self.end(network);
             }
@@ -124,7 +124,7 @@ impl Drop for Turn {
 }
 
 fn lock(line: &Mutex<Line>) -> MutexGuard<'_, Line> {
-    // Every change is whole before the lock is given back.
+    // Every change is complete before the lock is released.
     line.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,20 +1,16 @@
-//! Who is asking: a user with a password or a token, a server with a token, or
-//! a probe that is to be enrolled.
+//! Authentication: a user with a password or a token, a server with a token, or a probe to be enrolled.
 //!
-//! Users show a name and a password, or one of their tokens ([`Shown`]). Servers show a token, as do probes that have
-//! nothing yet but an enrolment token. How these arrive, in a header of HTTP or otherwise, is the endpoint's business.
-//! What a [`Principal`] may do is decided in [`crate::rights`]; this module only says who it is, or why nobody
+//! Users present a name and a password, or one of their tokens ([`Shown`]). Servers present a token, as do probes that
+//! only have an enrolment token yet. How credentials arrive, in an HTTP header or otherwise, is up to the endpoint.
+//! [`crate::rights`] decides what a [`Principal`] may do; this module only identifies the caller, or says why it cannot
 //! ([`Refusal`]).
 //!
-//! A password is checked with argon2id, which is slow on purpose (tens of
-//! milliseconds and megabytes). So it runs on blocking threads, few at a time,
-//! in an order that is fair between addresses (`checks`), and a password that was
-//! right is remembered for a minute, under a hash with a key that only this
-//! process has. Wrong passwords are counted per address, and per name and
-//! address (`attempts`); after too many, that address has to wait. A token is 256
-//! random bits: a plain hash of it is enough, and guessing is hopeless. Tokens are
-//! read from the registry again whenever it has changed, so one that is taken
-//! back is refused from the next request on.
+//! Passwords are checked with argon2id, which is deliberately slow (tens of milliseconds and megabytes). Checks
+//! therefore run on blocking threads, a few at a time, in an order that is fair between addresses (`checks`), and a
+//! correct password is remembered for a minute under a hash keyed with a key known only to this process. Wrong
+//! passwords are counted per address, and per name and address (`attempts`); after too many, that address has to wait.
+//! A token is 256 random bits: a plain hash is enough, and guessing is hopeless. Tokens are reloaded whenever the
+//! registry has changed, so a revoked token is refused from the next request on.
 
 mod attempts;
 mod checks;
@@ -37,16 +33,16 @@ use zonepulse_priority::Priority;
 use zonepulse_private::Secret;
 use zonepulse_store::{Rights, Store, User};
 
-/// Passwords that are checked at the same time: each takes a core and 19 MiB.
+/// Maximum number of concurrent password checks: each takes a core and 19 MiB.
 const CHECKS_AT_ONCE: usize = 2;
-/// How long a request waits for its password to be checked.
+/// How long a request waits for its password check.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// How long to wait when too many passwords are being checked.
+/// Suggested wait when too many passwords are being checked.
 const CHECKING_WAIT: Duration = Duration::from_secs(2);
-/// The longest user name and password that are looked at, together with a byte between them.
+/// Maximum length of user name and password together, with one separator byte.
 pub const MAX_LOGIN_BYTES: usize = 1024;
 
-/// What somebody shows to prove who they are.
+/// Credentials presented by a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
     /// A user's name and password.
@@ -56,47 +52,47 @@ pub enum Shown {
         /// The password.
         password: Secret,
     },
-    /// A token of a user or a server, or an enrolment token.
+    /// A user's, a server's or an enrolment token.
     Token(Secret),
 }
 
-/// Why nobody is let in with what was shown.
+/// Why credentials were refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// The name or the password is wrong; which one is not told.
+    /// The name or the password is wrong; which one is not disclosed.
     #[error("no user has this name and password")]
     WrongPassword,
-    /// The token is nobody's, or its time is over.
+    /// The token is unknown, revoked or expired.
     #[error("this token is unknown, revoked or expired")]
     UnknownToken,
-    /// An enrolment token that another probe was faster with.
+    /// The enrolment token was already used by another probe.
     #[error("this enrolment token is spent, or out of date")]
     SpentToken,
-    /// Wrong passwords came from this address again and again: wait.
+    /// Too many wrong passwords from this address: wait.
     #[error("too many wrong passwords came from this address; wait")]
     TooManyAttempts {
-        /// For how long.
+        /// How long to wait.
         wait: Duration,
     },
-    /// Too many passwords from this address are being checked: wait.
+    /// Too many password checks from this address are in progress: wait.
     #[error("many passwords from this address are being checked; wait")]
     TooManyChecks,
-    /// Too many passwords are being checked: try again.
+    /// Too many password checks are in progress: try again.
     #[error("many passwords are being checked")]
     Busy,
-    /// The store could not be asked.
+    /// The store could not be read.
     #[error(transparent)]
     Store(#[from] zonepulse_store::Error),
     /// No thread could be started to check a password.
     #[error(transparent)]
     Thread(std::io::Error),
-    /// The check of a password did not come to its end.
+    /// The password check did not finish.
     #[error("the check of a password did not end")]
     Ended,
 }
 
 impl Refusal {
-    /// When to try again, for those that pass by themselves.
+    /// When to try again, for refusals that are temporary.
     pub fn wait(&self) -> Option<Duration> {
         match self {
             Refusal::TooManyAttempts { wait } => Some(*wait),
@@ -106,24 +102,24 @@ impl Refusal {
     }
 }
 
-/// Somebody whose credentials were right.
+/// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
     /// A user.
     User(Account),
     /// A server, by id.
     Server(u32),
-    /// A probe that is to be enrolled.
+    /// A probe to be enrolled.
     Enrollee {
         /// Its server.
         server_id: u32,
-        /// What its token hashes to.
+        /// The hash of its token.
         hash: String,
     },
 }
 
 impl Principal {
-    /// A number that it shares with no other: connections are counted by it.
+    /// A number unique to this principal, by which connections are counted.
     pub fn number(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         match self {
@@ -135,14 +131,14 @@ impl Principal {
     }
 }
 
-/// A user, as far as it matters for what is allowed.
+/// The parts of a user that authorization needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The name.
     pub name: String,
-    /// Whether everything is allowed.
+    /// Whether the user is an administrator.
     pub administrator: bool,
-    /// What is allowed otherwise.
+    /// Rights of a user who is not an administrator.
     pub rights: Rights,
 }
 
@@ -159,18 +155,18 @@ pub struct Credentials {
     attempts: Mutex<Attempts>,
     tokens: Mutex<Tokens>,
     checks: Checks,
-    /// A hash that no password has, so that an unknown name takes as long as a known one.
+    /// A hash that no password matches, so that unknown names take as long as known ones.
     nobody: String,
 }
 
-/// All tokens by their hashes, as they were at a generation of the registry.
+/// All tokens by hash, as of one generation of the registry.
 #[derive(Default)]
 struct Tokens {
     holders: HashMap<String, Holder>,
     generation: Option<u64>,
 }
 
-/// Whose token it is, and until when it can be used, Unix milliseconds.
+/// The owner of a token, and when the token expires, Unix milliseconds.
 #[derive(Debug, Clone)]
 enum Holder {
     Server(u32),
@@ -179,7 +175,7 @@ enum Holder {
 }
 
 impl Credentials {
-    /// For the users and servers of a store. Takes as long as hashing a password.
+    /// Checks credentials against the users and servers of a store. Takes as long as hashing a password.
     pub fn new(store: Store) -> Result<Self, password::Error> {
         Ok(Credentials {
             store,
@@ -191,7 +187,7 @@ impl Credentials {
         })
     }
 
-    /// Whose credentials these are, shown from this address.
+    /// Authenticates credentials presented from this address.
     pub async fn check(&self, shown: Shown, address: IpAddr) -> Result<Principal, Refusal> {
         match shown {
             Shown::Token(token) => self.token(token.reveal()),
@@ -241,9 +237,9 @@ impl Credentials {
             Refused::TooMany => Refusal::TooManyChecks,
             Refused::Busy => Refusal::Busy,
         })?;
-        // Others from this address were before in the line, and may have been wrong.
+        // Checks from this address that were queued earlier may have failed meanwhile.
         self.may_try(address, &name)?;
-        // Whoever was before in the line may have had the same.
+        // A check queued earlier may have verified the same password.
         if let Some(user) = user.clone()
             && self.remembers(&name, password.reveal(), hash.as_deref())
         {
@@ -251,13 +247,13 @@ impl Credentials {
         }
         let stored = hash.clone().unwrap_or_else(|| self.nobody.clone());
         let given = password.clone();
-        // A thread of its own for each: few run at a time, each for tens of milliseconds, and none may keep batches waiting.
+        // One thread per check: few run at a time, each for tens of milliseconds, and none may delay batches.
         let (answer, answered) = oneshot::channel();
         let check = move || {
             Priority::Question.take();
-            // A check goes on when its request has gone, and so does its turn.
+            // A check outlives its request, and so does its turn.
             let _turn = turn;
-            // Nobody waits for the answer then.
+            // If the request is gone, nobody is waiting for the answer.
             let _ = answer.send(password::verify(given.reveal(), &stored));
         };
         std::thread::Builder::new().name("password".to_owned()).spawn(check).map_err(Refusal::Thread)?;
@@ -291,7 +287,7 @@ impl Tokens {
     }
 }
 
-/// Everybody who has a token.
+/// Owners of all tokens.
 fn holders(store: &Store) -> Result<HashMap<String, Holder>, zonepulse_store::Error> {
     let mut holders = HashMap::new();
     for server in store.registry().servers()?.into_iter().filter(|server| !server.is_removed()) {
@@ -305,12 +301,12 @@ fn holders(store: &Store) -> Result<HashMap<String, Holder>, zonepulse_store::Er
             holders.insert(token.hash, Holder::User(user.name.clone(), token.expires_ms));
         }
     }
-    // A server without a token has an empty hash, which is nobody's.
+    // A server without a token has an empty hash, which must match nothing.
     holders.remove("");
     Ok(holders)
 }
 
-/// What these locks guard is whole after every statement, so a panic elsewhere does not spoil it.
+/// The guarded data is consistent after every statement, so a panic elsewhere cannot corrupt it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,13 +6,13 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// A new password cannot be had.
+/// Why a password could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system gave no random bytes.
+    /// The system provided no random bytes.
     #[error("the system gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
-    /// The password is too short, or too long.
+    /// The password is too short or too long.
     #[error("a password has {0} to {1} bytes")]
     Length(usize, usize),
     /// The password could not be hashed.
@@ -20,19 +20,19 @@ pub enum Error {
     Hash(argon2::password_hash::Error),
 }
 
-/// What the store keeps of a password.
+/// The hash to store for a password.
 pub fn hash(password: &str) -> Result<String, Error> {
     let hash = Argon2::default().hash_password(password.as_bytes()).map_err(Error::Hash)?;
     Ok(hash.to_string())
 }
 
-/// Whether a password is the one of this hash. Slow on purpose; compares in constant time.
+/// Whether a password matches a hash. Deliberately slow; compares in constant time.
 pub fn verify(password: &str, hash: &str) -> bool {
-    // The parameters are those of the hash, so that hashes outlive a change of the defaults.
+    // The parameters come from the hash, so that hashes remain valid when the defaults change.
     PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
-/// A password that nobody guesses: 144 random bits in 24 letters, digits, `-` and `_`.
+/// A random password: 144 bits as 24 letters, digits, `-` and `_`.
 pub fn random() -> Result<String, Error> {
     let mut bytes = [0; 18];
     getrandom::fill(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! Tokens of servers: 256 random bits in base64url, of which only the SHA-256 is kept.
+//! Server tokens: 256 random bits in base64url; only the SHA-256 is stored.
 
 use super::password;
 use base64::Engine;
@@ -10,8 +10,8 @@ pub fn random() -> Result<String, password::Error> {
     Ok(URL_SAFE_NO_PAD.encode(password::random_key()?))
 }
 
-/// What the store keeps of a token: its SHA-256 in hexadecimal. No salt and no
-/// slow hash: a token is random, so nothing short of trying all finds it.
+/// The stored form of a token: its SHA-256 in hexadecimal. Neither salt nor a slow hash is needed: a token is random,
+/// so only brute force could find it.
 pub fn hash(token: &str) -> String {
     Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

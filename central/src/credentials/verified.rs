@@ -1,4 +1,4 @@
-//! Passwords that were found right a moment ago.
+//! Cache of recently verified passwords.
 
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 /// How long a password is remembered.
 const AGE: Duration = Duration::from_secs(60);
-/// How many are remembered.
+/// Maximum number of entries.
 const MOST: usize = 1024;
 
-/// Remembers name and password as a hash with a key of this process, so that
-/// neither its memory nor a dump of it has them.
+/// Stores name and password only as a hash keyed with a key of this process, so that neither memory nor a dump contains
+/// them.
 pub(super) struct Verified {
     key: [u8; 32],
     known: HashMap<[u8; 32], Entry>,
 }
 
 struct Entry {
-    /// The hash in the store that the password was right for: another password, and this is worth nothing.
+    /// The stored hash that the password matched: the entry is invalid once the password changes.
     hash: String,
     until: Instant,
 }
@@ -45,7 +45,7 @@ impl Verified {
     fn digest(&self, name: &str, password: &str) -> [u8; 32] {
         let mut digest = Sha256::new();
         digest.update(self.key);
-        // A length in between, or "ab" and "c" would be "a" and "bc".
+        // Hash the length too, or "ab" and "c" would collide with "a" and "bc".
         digest.update((name.len() as u64).to_le_bytes());
         digest.update(name);
         digest.update(password);

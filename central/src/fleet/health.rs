@@ -1,8 +1,8 @@
-//! How well a server is observed, in one word and with reasons: what heartbeats, refusals and losses say together.
+//! How well a server is observed, in one word and with reasons: combines heartbeats, refusals and losses.
 //!
-//! A running probe is not enough: its batches may be refused, wait for ever, or tell of less than the DNS server does. So
-//! everything that the central knows of a server is judged at one moment ([`judge`]), without looking anything up. Every
-//! [`Reason`] is a sentence that says what is wrong and what to do.
+//! A running probe is not enough: its batches may be refused, wait forever, or cover less than the DNS server does. So
+//! everything that the central knows about a server is judged at one moment ([`judge`]), without looking anything up.
+//! Every [`Reason`] is a sentence that says what is wrong and what to do.
 
 use super::refusals::Recent;
 use super::{LATE_MS, Pulse, WINDOW_MS, Waiting};
@@ -12,57 +12,59 @@ use zonepulse_ingest::{Delivery, GivenUp, LiveProbes};
 use zonepulse_model::{Communication, Settings};
 use zonepulse_wire::{BlindReason, Blindness, Component, State};
 
-/// So young a probe may have no capture yet, seconds.
+/// A probe younger than this may not be capturing yet, seconds.
 const CAPTURE_BEGINS_S: u64 = 6;
-/// So many runs of a probe in two minutes are more than an operator makes.
+/// Runs of a probe within two minutes that indicate a restart loop: an operator makes fewer.
 const RESTARTS: usize = 3;
-/// Waiting batches grow when there are never fewer at so many heartbeats, one after the other.
+/// Waiting batches are growing if their number never falls over this many consecutive heartbeats.
 const GROWING_HEARTBEATS: usize = 3;
-/// Meanwhile they have to become more by so many, and by one in so many of those that a probe makes: some are always on the way.
+/// Minimum growth over these heartbeats: by this many batches, and by a quarter of those that a probe makes, since some
+/// are always in flight.
 const GROWN_BATCHES: u64 = 2;
 const GROWN_PART: u64 = 4;
-/// More batches than a probe makes in so long, seconds, or in as many intervals, are a backlog at two heartbeats in a row.
+/// A backlog is more batches, at two consecutive heartbeats, than a probe makes in this time, seconds, or in as many
+/// intervals.
 const BACKLOG_S: u64 = 180;
 const BACKLOG_INTERVALS: u64 = 3;
-/// When no batch has come for so long, seconds, or for as many intervals, they are behind.
+/// Batches are overdue when none has arrived for this time, seconds, or for as many intervals.
 const UNTAKEN_S: u64 = 300;
 /// The longest interval, seconds.
 const MAX_INTERVAL_S: u64 = 300;
-/// A probe makes about one batch of the machine's metrics in so long, seconds.
+/// A probe makes about one batch of system metrics in this time, seconds.
 const SYSTEM_BATCH_S: u64 = 60;
 
-/// How well a server is observed, the worst first.
+/// How well a server is observed, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServerHealth {
-    /// Fewer heartbeats come than should.
+    /// Fewer heartbeats arrive than expected.
     Silent,
-    /// Its batches, or heartbeats, or its token are refused.
+    /// Its batches, heartbeats or token are refused.
     Refused,
     /// Several probes use its token.
     Conflict,
-    /// DNS messages are not counted, or there is reason to believe that not all are.
+    /// DNS messages are not counted, or some are probably missed.
     Blind,
-    /// Batches wait at the probe and get more, or there are many of them; or none arrives, though none may wait.
+    /// Batches pile up at the probe, or many of them wait there; or none arrives although none should be waiting.
     Behind,
-    /// Within the last hour, batches were given up by the probe or refused for good, or messages that claim to be of the server
-    /// were.
+    /// Within the last hour, batches were dropped by the probe or permanently refused, or messages claiming to be from
+    /// the server were.
     Lost,
-    /// The probe is started again and again.
+    /// The probe restarts again and again.
     Restarting,
-    /// The DNS server is installed and does not run.
+    /// The DNS server is installed but not running.
     DnsStopped,
     /// The probe does not follow all settings.
     SettingsRefused,
-    /// No probe was ever heard.
+    /// No probe was ever heard from.
     New,
-    /// The probe or the central has just begun, and what can be expected by now has come.
+    /// The probe or the central has just started, and everything expected so far has arrived.
     Starting,
     /// Nothing is wrong.
     Ok,
 }
 
 impl ServerHealth {
-    /// All of them, the worst first.
+    /// All values, worst first.
     pub const ALL: [ServerHealth; 12] = [
         ServerHealth::Silent,
         ServerHealth::Refused,
@@ -78,7 +80,7 @@ impl ServerHealth {
         ServerHealth::Ok,
     ];
 
-    /// As answers, metrics and the log say it.
+    /// The name used in answers, metrics and the log.
     pub fn as_str(self) -> &'static str {
         match self {
             ServerHealth::Silent => "silent",
@@ -96,7 +98,7 @@ impl ServerHealth {
         }
     }
 
-    /// Whether somebody should look after it.
+    /// Whether someone should look into it.
     pub fn is_trouble(self) -> bool {
         self < ServerHealth::New
     }
@@ -105,13 +107,13 @@ impl ServerHealth {
 /// Why a server's health is what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
-    /// What follows from it.
+    /// The resulting health.
     pub health: ServerHealth,
-    /// Since when, Unix milliseconds; none where that is not known.
+    /// When it began, Unix milliseconds; `None` if unknown.
     pub since_ms: Option<u64>,
-    /// What is wrong and what to do, in a sentence.
+    /// A sentence that says what is wrong and what to do.
     pub text: String,
-    /// Whether it is the central's own fault, and so the same for many servers.
+    /// Whether the central itself is at fault, so that many servers have the same reason.
     pub of_central: bool,
 }
 
@@ -121,58 +123,59 @@ impl Reason {
     }
 }
 
-/// Requests of probes at an address whose credentials are being refused.
+/// Probe requests from an address that are being refused for their credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unauthenticated {
-    /// Where they come from.
+    /// The address they come from.
     pub address: IpAddr,
-    /// Whether several servers are there, so that they may be of another one.
+    /// Whether several servers share the address, so that the requests may come from another one.
     pub is_shared: bool,
     /// The requests.
     pub recent: Recent,
 }
 
-/// What the central knows of a server at one moment.
+/// What the central knows about a server at one moment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Evidence {
     /// Its heartbeats.
     pub pulse: Pulse,
-    /// Two probes that send batches of the same time, if there are.
+    /// Two probes that send batches for the same time, if any.
     pub twins: Option<LiveProbes>,
-    /// What becomes of its batches.
+    /// The fate of its batches.
     pub delivery: Delivery,
-    /// Its heartbeats that are being refused.
+    /// Its heartbeats that are being refused, if any.
     pub heartbeats: Option<Recent>,
-    /// Requests of probes at its address whose credentials are being refused.
+    /// Probe requests from its address that are being refused for their credentials.
     pub unauthenticated: Option<Unauthenticated>,
-    /// Why the central cannot fetch from it.
+    /// Why the central cannot pull from it.
     pub pull_failure: Option<String>,
-    /// Until when its enrolment token can be used, Unix milliseconds.
+    /// When its enrolment token expires, Unix milliseconds.
     pub enrollment_expires_ms: Option<u64>,
-    /// What holds for it.
+    /// Its effective settings.
     pub settings: Settings,
 }
 
 impl Evidence {
-    /// When a heartbeat or a batch of the server was last taken, Unix milliseconds.
+    /// When a heartbeat or a batch of the server was last accepted, Unix milliseconds.
     fn taken_ms(&self) -> Option<u64> {
         let heard_ms = self.pulse.last.as_ref().map(|last| last.received_ms);
         heard_ms.max(self.delivery.accepted_ms)
     }
 
-    /// Refusals at its address that came after everything that was taken of it: earlier ones are over, or were another probe's.
+    /// Refusals at its address that are newer than anything accepted from it: earlier ones are over, or were another
+    /// probe's.
     fn unauthenticated(&self) -> Option<&Unauthenticated> {
         let taken_ms = self.taken_ms();
         self.unauthenticated.as_ref().filter(|found| taken_ms.is_none_or(|taken_ms| found.recent.last_ms > taken_ms))
     }
 
-    /// Those that can only be its probe's, and show that it is there.
+    /// Refusals that can only come from its probe, and so show that the probe is alive.
     fn refused_token(&self, now_ms: u64) -> Option<&Unauthenticated> {
         self.unauthenticated().filter(|found| !found.is_shared && now_ms.abs_diff(found.recent.last_ms) < WINDOW_MS)
     }
 
-    /// Whether batches are taken of it although a heartbeat should have come before the last of them. What a probe sends when it
-    /// ends follows its last heartbeat, too.
+    /// Whether batches are accepted although a heartbeat should have arrived before the last of them. The batches that
+    /// a probe sends as it stops also follow its last heartbeat.
     fn sends_only_batches(&self, now_ms: u64) -> bool {
         let heard_ms = self.pulse.last.as_ref().map(|last| last.received_ms);
         self.delivery.accepted_ms.is_some_and(|accepted_ms| {
@@ -182,7 +185,7 @@ impl Evidence {
     }
 }
 
-/// What holds of a server at this time, the worst first; at least one.
+/// All reasons that apply to a server at this time, worst first; at least one.
 pub(super) fn judge(evidence: &Evidence, now_ms: u64) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = [
         silent(evidence, now_ms),
@@ -202,12 +205,12 @@ pub(super) fn judge(evidence: &Evidence, now_ms: u64) -> Vec<Reason> {
     if reasons.is_empty() {
         reasons.push(well(evidence, now_ms));
     }
-    // Those of one health stay in their order.
+    // The sort is stable: reasons with the same health keep their order.
     reasons.sort_by_key(|reason| reason.health);
     reasons
 }
 
-/// What there is to say where several probes use the server's token, and since when they do, if that is known.
+/// The message for several probes that use the server's token, and when that began, if known.
 pub(super) fn conflict(evidence: &Evidence) -> Option<(Option<u64>, String)> {
     let several = &evidence.pulse.several;
     let since_ms = evidence.twins.map(|twins| twins.since_ms);
@@ -217,7 +220,7 @@ pub(super) fn conflict(evidence: &Evidence) -> Option<(Option<u64>, String)> {
     }
 }
 
-/// Nothing is wrong. A server that was never heard is new, if nothing else came of it.
+/// Nothing is wrong. A server that was never heard from is new, unless there is other evidence of it.
 fn well(evidence: &Evidence, now_ms: u64) -> Reason {
     let Evidence { pulse, .. } = evidence;
     if pulse.last.is_none() {
@@ -249,7 +252,7 @@ fn well(evidence: &Evidence, now_ms: u64) -> Reason {
 fn silent(evidence: &Evidence, now_ms: u64) -> Option<Reason> {
     let Evidence { pulse, .. } = evidence;
     let (sends, unauthenticated) = (evidence.sends_only_batches(now_ms), evidence.unauthenticated());
-    // Whose token is refused is not silent.
+    // A server whose token is refused is not silent.
     let is_refused = evidence.refused_token(now_ms).is_some() && evidence.pull_failure.is_none();
     let may_be_its_own = unauthenticated.is_some_and(|found| !found.is_shared);
     let mut said = match &pulse.last {
@@ -296,7 +299,7 @@ fn refused(evidence: &Evidence) -> Option<Reason> {
     Some(Reason { of_central: *of_central, ..Reason::new(ServerHealth::Refused, Some(*since_ms), said) })
 }
 
-/// An unknown token does not say whose it is; its address does, where no other server is.
+/// An unknown token does not identify its server; the address does, if no other server uses it.
 fn refused_token(evidence: &Evidence, now_ms: u64) -> Option<Reason> {
     let Unauthenticated { address, recent, .. } = evidence.refused_token(now_ms)?;
     let Recent { since_ms, last_ms, detail, .. } = recent;
@@ -312,14 +315,14 @@ fn refused_token(evidence: &Evidence, now_ms: u64) -> Option<Reason> {
     Some(Reason::new(ServerHealth::Refused, since_ms, said))
 }
 
-/// What its last heartbeat says, as long as it is no older than those that are counted.
+/// What its last heartbeat reports, unless it is too old to be counted.
 fn said(evidence: &Evidence, now_ms: u64) -> Vec<Reason> {
     let Evidence { pulse, settings, .. } = evidence;
     let Some(last) = pulse.last.as_ref().filter(|last| now_ms.abs_diff(last.received_ms) < WINDOW_MS) else { return Vec::new() };
     let heartbeat = &last.heartbeat;
     let mut reasons = Vec::new();
     let capture = &heartbeat.capture;
-    // Nobody has to capture where DNS is not monitored.
+    // Capture is not needed if DNS monitoring is off.
     if settings.dns_monitoring && capture.state == State::Stopped && heartbeat.uptime_s >= CAPTURE_BEGINS_S {
         let why = capture.detail.as_deref().unwrap_or("the probe does not say why");
         reasons.push(Reason::new(ServerHealth::Blind, None, format!("DNS messages are not being counted: {why}")));
@@ -347,7 +350,7 @@ fn said(evidence: &Evidence, now_ms: u64) -> Vec<Reason> {
     reasons
 }
 
-/// What a probe says, or what its reason means where it says nothing.
+/// The probe's own explanation, or the meaning of its reason if it gives none.
 fn blindness_text(Blindness { reason, detail }: &Blindness) -> String {
     if !detail.is_empty() {
         return detail.clone();
@@ -367,7 +370,7 @@ fn blindness_text(Blindness { reason, detail }: &Blindness) -> String {
     meaning.to_owned()
 }
 
-/// The latest heartbeats at which batches waited and never got fewer: the first and the last of them, and how many they are.
+/// The latest heartbeats over which the number of waiting batches never fell: the first, the last and their number.
 fn rising(waiting: &[Waiting]) -> Option<(Waiting, Waiting, usize)> {
     let last = *waiting.last().filter(|last| last.batches > 0)?;
     let (mut first, mut heartbeats) = (last, 0);
@@ -412,7 +415,7 @@ fn behind(evidence: &Evidence, now_ms: u64) -> Option<Reason> {
     Some(Reason::new(ServerHealth::Behind, Some(since_ms), said))
 }
 
-/// Heartbeats come and batches do not: with a broker in between, they do not wait at the probe.
+/// Heartbeats arrive but batches do not: with a broker in between, batches do not wait at the probe.
 fn untaken(evidence: &Evidence, now_ms: u64) -> Option<Reason> {
     let Evidence { pulse, delivery, settings, .. } = evidence;
     let last = pulse.last.as_ref().filter(|_| pulse.is_regular())?;
@@ -420,7 +423,7 @@ fn untaken(evidence: &Evidence, now_ms: u64) -> Option<Reason> {
     if delivery.refused.is_some() || !captures && !settings.system_monitoring {
         return None;
     }
-    // Which interval holds is not known of a probe that does what its own configuration says.
+    // The interval is unknown if the probe follows its own configuration.
     let interval_s = last.heartbeat.settings_version.map_or(MAX_INTERVAL_S, |_| u64::from(settings.dns_interval_s));
     let patience_s = UNTAKEN_S.max(BACKLOG_INTERVALS * interval_s);
     let since_ms = delivery.accepted_ms.map_or(pulse.since_ms, |accepted_ms| accepted_ms.max(pulse.since_ms));
@@ -436,7 +439,7 @@ fn untaken(evidence: &Evidence, now_ms: u64) -> Option<Reason> {
     Some(Reason::new(ServerHealth::Behind, Some(since_ms), said))
 }
 
-/// Batches that a probe with these settings makes in so long.
+/// Number of batches that a probe with these settings makes in this time.
 fn batches_in(settings: &Settings, span_s: u64) -> u64 {
     let dns = if settings.dns_monitoring { span_s / u64::from(settings.dns_interval_s).max(1) } else { 0 };
     let system_s = u64::from(settings.system_interval_s).max(SYSTEM_BATCH_S);
@@ -463,7 +466,7 @@ fn put_aside(evidence: &Evidence) -> Option<Reason> {
     Some(Reason::new(ServerHealth::Lost, Some(aside.first_ms), said))
 }
 
-/// What a message does not prove is told as what it is: a claim, which anybody can make who may write to the broker.
+/// What a message does not prove is reported as a claim: anyone who may write to the broker can make it.
 fn unproven(evidence: &Evidence) -> Option<Reason> {
     let aside = evidence.delivery.unproven?;
     let said = format!(

@@ -1,9 +1,8 @@
-//! What was heard of the servers: their heartbeats of the last two minutes.
+//! Heartbeats received from the servers in the last two minutes.
 //!
-//! In memory, a bounded number for each server that has a token. The last one of
-//! each is written to the store now and then, without waiting for the disk, so that
-//! after a restart the central still knows who was there when; what is lost of
-//! that in a crash is heard anew half a minute later.
+//! Kept in memory, bounded per server that has a token. The last heartbeat of each is written to the store from time to
+//! time, without waiting for the disk, so that after a restart the central still knows when it last heard from whom;
+//! anything lost in a crash is replaced by new heartbeats half a minute later.
 
 pub mod health;
 pub mod places;
@@ -20,68 +19,68 @@ use zonepulse_store::Store;
 use zonepulse_wire::heartbeat::HEARTBEAT_INTERVAL_S;
 use zonepulse_wire::{Heartbeat, SpoolState, State};
 
-/// Heartbeats are counted over this time, milliseconds.
+/// The window over which heartbeats are counted, milliseconds.
 pub const WINDOW_MS: u64 = 120_000;
-/// A probe sends one so often, milliseconds.
+/// Interval between a probe's heartbeats, milliseconds.
 const EVERY_MS: u64 = HEARTBEAT_INTERVAL_S as u64 * 1000;
-/// A heartbeat that is late by no more is not missing, milliseconds: probes ask other programs before they send one.
+/// Grace period before a late heartbeat counts as missing, milliseconds: probes run other programs before sending one.
 const GRACE_MS: u64 = 5000;
-/// A heartbeat is missing when so much time has passed since the one before, milliseconds.
+/// Time after the previous heartbeat at which the next counts as missing, milliseconds.
 pub const LATE_MS: u64 = EVERY_MS + GRACE_MS;
-/// So many come in that time when all is well.
+/// Number of heartbeats in the window when all is well.
 const ALL: usize = (WINDOW_MS / EVERY_MS) as usize + 1;
-/// So many of one server are counted at most.
+/// Maximum number of heartbeats counted per server.
 const MOST: usize = 64;
-/// What was waiting in a server's spool is remembered of so many heartbeats: ten minutes, two of the longest intervals.
+/// Number of heartbeats for which the spool size is remembered: ten minutes, or two of the longest intervals.
 const MOST_WAITING: usize = 21;
-/// Probes of one server that are told apart at most; the one that was heard longest ago is forgotten.
+/// Maximum number of probes distinguished per server; the one heard from longest ago is dropped.
 const MOST_PROBES: usize = 8;
-/// The log says again that there are two after this, milliseconds.
+/// How often the log repeats that there are two probes, milliseconds.
 const LOG_AFTER_MS: u64 = 60_000;
-/// A server's last heartbeat is written down again after so long, milliseconds.
+/// How often a server's last heartbeat is written to the store, milliseconds.
 const WRITE_AFTER_MS: u64 = 60_000;
 
 /// The heartbeats of all servers.
 pub struct Fleet {
     store: Store,
-    /// When the central began to listen, Unix milliseconds.
+    /// When the central started listening, Unix milliseconds.
     began_ms: u64,
     heard: Mutex<BTreeMap<u32, Heard>>,
 }
 
-/// What was heard of one server.
+/// What was heard from one server.
 #[derive(Debug, Default)]
 struct Heard {
-    /// When heartbeats arrived, the oldest first.
+    /// Arrival times of heartbeats, oldest first.
     recent: VecDeque<u64>,
     last: Option<Last>,
-    /// What was waiting in the spool, the oldest first.
+    /// Spool sizes, oldest first.
     waiting: VecDeque<Waiting>,
-    /// Who sent them.
+    /// The probes that sent them.
     probes: Vec<Probe>,
-    /// When the log said that there are two.
+    /// When the log last reported two probes.
     logged_ms: u64,
-    /// When the last one was written down.
+    /// When the last heartbeat was last written to the store.
     written_ms: u64,
 }
 
 /// A run of a probe that sent heartbeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// When it began, in the numbering of its batches.
+    /// When the run began, in the numbering of its batches.
     pub epoch: u64,
-    /// The name of its machine.
+    /// The hostname of its machine.
     pub hostname: String,
-    /// Where its heartbeats come from; none where the central fetched them.
+    /// The source address of its heartbeats; `None` if the central fetched them.
     pub address: Option<IpAddr>,
-    /// When the first one of those arrived, Unix milliseconds.
+    /// When its first heartbeat arrived, Unix milliseconds.
     first_ms: u64,
-    /// When the last one did.
+    /// When its last heartbeat arrived, Unix milliseconds.
     pub last_ms: u64,
 }
 
 impl Probe {
-    /// Whether both were heard while the other one was: a run that follows another one is heard after it.
+    /// Whether the two runs overlap: a run that merely follows another is heard only after it.
     fn is_beside(&self, other: &Probe) -> bool {
         self.epoch != other.epoch && self.first_ms < other.last_ms && other.first_ms < self.last_ms
     }
@@ -94,75 +93,76 @@ pub struct Last {
     pub received_ms: u64,
     /// What it said.
     pub heartbeat: Heartbeat,
-    /// Where it came from; none where the central fetched it.
+    /// Its source address; `None` if the central fetched it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
 }
 
-/// What was waiting in a spool when a heartbeat came.
+/// The backlog in a spool when a heartbeat arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
-    /// When it came, Unix milliseconds.
+    /// When the heartbeat arrived, Unix milliseconds.
     pub at_ms: u64,
-    /// Batches that were not confirmed.
+    /// Unconfirmed batches.
     pub batches: u64,
     /// Their size, bytes.
     pub size_bytes: u64,
 }
 
-/// How a server is.
+/// State of a server's heartbeats.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pulse {
     /// Heartbeats in the last two minutes.
     pub requests: usize,
-    /// The same, and those that would be among them had they come without delay.
+    /// The same, plus those that would count had they not been delayed.
     pub in_time: usize,
     /// The last one, however old.
     pub last: Option<Last>,
-    /// Probes that use the server's token at the same time, where there are several.
+    /// Probes that use the server's token at the same time, if there are several.
     pub several: Vec<Probe>,
-    /// Runs of probes that were heard in the last two minutes, beside each other or one after the other.
+    /// Runs of probes heard in the last two minutes, overlapping or consecutive.
     pub runs: usize,
-    /// Since when heartbeats can have come: the later of the probe's start and the central's, Unix milliseconds.
+    /// The time from which heartbeats are expected: the later of the probe's start and the central's, Unix
+    /// milliseconds.
     pub since_ms: u64,
-    /// Whether that is the central's.
+    /// Whether that is the central's start.
     pub is_since_central: bool,
-    /// Heartbeats that should have come in the last two minutes, or since then.
+    /// Heartbeats expected in the last two minutes, or since that start.
     pub expected: usize,
-    /// What was waiting in the spool at the last heartbeats, the oldest first.
+    /// The backlog in the spool at the last heartbeats, oldest first.
     pub waiting: Vec<Waiting>,
 }
 
 impl Pulse {
-    /// Whether heartbeats come as they should: one may be late.
+    /// Whether heartbeats arrive as expected: one may be late.
     pub fn is_regular(&self) -> bool {
         self.last.is_some() && self.in_time + 1 >= self.expected
     }
 
-    /// Whether so little time has passed that fewer than all heartbeats are all that can have come.
+    /// Whether too little time has passed for the full number of heartbeats.
     pub fn is_starting(&self) -> bool {
         self.last.is_some() && self.expected < ALL
     }
 
-    /// Whether anything was heard of it in the last two minutes.
+    /// Whether the server was heard from in the last two minutes.
     pub fn state(&self) -> State {
         if self.requests > 0 { State::Running } else { State::Stopped }
     }
 }
 
 impl Last {
-    /// When the probe began by the central's clock, Unix milliseconds.
+    /// When the probe started, by the central's clock, Unix milliseconds.
     fn began_ms(&self) -> u64 {
         self.received_ms.saturating_sub(self.heartbeat.uptime_s.saturating_mul(1000))
     }
 }
 
 impl Fleet {
-    /// With what the store remembers, of a central that begins at this time.
+    /// Restores what the store remembers, for a central that starts at this time.
     pub fn new(store: Store, began_ms: u64) -> Result<Self, zonepulse_store::Error> {
         let mut heard = BTreeMap::new();
         for (server_id, value) in store.registry().seen()? {
-            // What another version wrote and this one cannot read is heard anew.
+            // A value that another version wrote and this one cannot read is replaced by the next heartbeat.
             let last: Option<Last> = serde_json::from_value(value).ok();
             let written_ms = last.as_ref().map_or(0, |last| last.received_ms);
             heard.insert(server_id.get(), Heard { last, written_ms, ..Heard::default() });
@@ -170,7 +170,7 @@ impl Fleet {
         Ok(Fleet { store, began_ms, heard: Mutex::new(heard) })
     }
 
-    /// Takes a heartbeat of a server that is known, from an address. Blocks for a moment when it writes.
+    /// Records a heartbeat of a known server. Blocks briefly when it writes to the store.
     pub fn hear(
         &self,
         server_id: u32,
@@ -201,7 +201,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// How a server is at this time.
+    /// The state of a server's heartbeats at this time.
     pub fn pulse(&self, server_id: u32, now_ms: u64) -> Pulse {
         let mut all = self.lock();
         let Some(heard) = all.get_mut(&server_id) else { return Pulse::default() };
@@ -224,18 +224,18 @@ impl Fleet {
         }
     }
 
-    /// Where the last heartbeats of each server came from.
+    /// The source addresses of each server's last heartbeats.
     pub fn places(&self) -> Places {
         let at = |(server_id, heard): (&u32, &Heard)| Some((*server_id, heard.last.as_ref()?.address?));
         self.lock().iter().filter_map(at).collect()
     }
 
-    /// A server was removed.
+    /// Forgets a removed server.
     pub fn forget(&self, server_id: u32) {
         self.lock().remove(&server_id);
     }
 
-    /// Writes down the last heartbeat of every server.
+    /// Writes the last heartbeat of every server to the store.
     pub fn write_all(&self) -> Result<(), zonepulse_store::Error> {
         let all: Vec<(u32, Last)> =
             self.lock().iter().filter_map(|(server_id, heard)| Some((*server_id, heard.last.clone()?))).collect();
@@ -252,20 +252,20 @@ impl Fleet {
         }
     }
 
-    /// What this guards is whole after every statement.
+    /// The guarded data is consistent after every statement.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Heard>> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Heard {
-    /// A clock that was set back makes what it called the future old, too.
+    /// If the clock was set back, entries from what is now the future are dropped, too.
     fn drop_old(&mut self, now_ms: u64) {
         self.recent.retain(|received_ms| now_ms.abs_diff(*received_ms) < WINDOW_MS + GRACE_MS);
         self.probes.retain(|probe| now_ms.abs_diff(probe.last_ms) < WINDOW_MS);
     }
 
-    /// A heartbeat says what is waiting.
+    /// Records the backlog that a heartbeat reports.
     fn wait(&mut self, last: &Last) {
         let SpoolState { batches, size_bytes } = last.heartbeat.spool;
         if self.waiting.len() >= MOST_WAITING {
@@ -274,7 +274,7 @@ impl Heard {
         self.waiting.push_back(Waiting { at_ms: last.received_ms, batches, size_bytes });
     }
 
-    /// A run of a probe was heard.
+    /// Records a heartbeat from a run of a probe.
     fn hear(&mut self, heartbeat: &Heartbeat, address: Option<IpAddr>, received_ms: u64) {
         let Heartbeat { epoch, hostname, .. } = heartbeat;
         if let Some(known) = self.probes.iter_mut().find(|probe| probe.epoch == *epoch) {
@@ -291,7 +291,7 @@ impl Heard {
         self.probes.push(Probe { epoch, hostname, address, first_ms: received_ms, last_ms: received_ms });
     }
 
-    /// Those that were heard beside another one, the one that began first before the others.
+    /// Probes that overlap with another one, in order of their start.
     fn several(&self) -> Vec<Probe> {
         let beside = |probe: &&Probe| self.probes.iter().any(|other| probe.is_beside(other));
         let mut several: Vec<Probe> = self.probes.iter().filter(beside).cloned().collect();
@@ -309,7 +309,7 @@ impl Heard {
     }
 }
 
-/// What there is to say of several probes that use one token.
+/// The message for several probes that use one token.
 pub fn conflict(several: &[Probe]) -> String {
     let each = several.iter().map(|probe| match probe.address {
         Some(address) => format!("{} ({address})", probe.hostname),

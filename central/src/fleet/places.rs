@@ -1,12 +1,12 @@
-//! Where servers are, and which of them is alone at an address.
+//! The addresses of servers, and which server is alone at an address.
 //!
-//! Who sends without credentials that are known does not say of which server it is, but from where it comes. That is a hint
-//! only where no other server is.
+//! A request with unknown credentials does not identify its server, but it has a source address. That is a hint only if
+//! no other server uses the address.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// The addresses of servers, in canonical form. Made of servers and their addresses.
+/// The addresses of servers, in canonical form. Collected from pairs of server and address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places {
     of: BTreeMap<u32, IpAddr>,
@@ -14,17 +14,17 @@ pub struct Places {
 }
 
 impl Places {
-    /// Where a server is.
+    /// The address of a server.
     pub fn of(&self, server_id: u32) -> Option<IpAddr> {
         self.of.get(&server_id).copied()
     }
 
-    /// Whether several servers are at an address.
+    /// Whether several servers share an address.
     pub fn is_shared(&self, address: IpAddr) -> bool {
         self.at(address).len() > 1
     }
 
-    /// The server at an address, where there is just one.
+    /// The server at an address, if there is exactly one.
     pub fn only_at(&self, address: IpAddr) -> Option<u32> {
         match self.at(address) {
             [server_id] => Some(*server_id),
@@ -38,7 +38,7 @@ impl Places {
 }
 
 impl FromIterator<(u32, IpAddr)> for Places {
-    /// Each server comes once.
+    /// Each server must occur only once.
     fn from_iter<I: IntoIterator<Item = (u32, IpAddr)>>(servers: I) -> Self {
         let mut places = Places::default();
         for (server_id, address) in servers {

@@ -1,6 +1,6 @@
-//! Warnings about what was refused: one line per cause and minute, with a count, who sent it and why.
+//! Warnings about refused requests: one line per cause and minute, with a count, the sender and the reason.
 //!
-//! Every request has a line of its own as well; those tell what happened, and these what somebody should look at.
+//! Every request is also logged individually; those lines say what happened, these say what needs attention.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,34 +10,34 @@ use std::time::Instant;
 use zonepulse_ingest::Error;
 use zonepulse_net::Throttle;
 
-/// Refusals are remembered for so long, milliseconds: some heartbeats.
+/// How long refusals are remembered, milliseconds: several heartbeats.
 const RECENT_MS: u64 = 600_000;
-/// More of why is not remembered, characters.
+/// Maximum length of a remembered reason, characters.
 const MAX_DETAIL: usize = 500;
-/// Addresses whose credentials were refused that are remembered; the one that was refused longest ago is forgotten.
+/// Maximum number of addresses remembered for refused credentials; the one refused longest ago is dropped.
 const MAX_ADDRESSES: usize = 256;
 
-/// What was refused since the start, and what of it the log has told.
+/// Refusals since the start, and which of them have been logged.
 #[derive(Debug, Default)]
 pub struct Refusals {
     credentials: Throttle<String>,
-    /// Requests of probes whose credentials were refused: nobody knows of which server they are, but from where they came.
+    /// Probe requests whose credentials were refused: their server is unknown, only their source address.
     probes: Mutex<BTreeMap<IpAddr, Recent>>,
-    /// Heartbeats that were not understood, by server. Only of servers whose token was shown.
+    /// Rejected heartbeats, by server. Only of servers whose token was presented.
     heartbeats: Mutex<BTreeMap<u32, Recent>>,
     unauthenticated: AtomicU64,
-    /// By server, where it is the server's own fault, and cause.
+    /// By cause, and by server if the server itself is at fault.
     batches: Throttle<(Option<u32>, &'static str)>,
 }
 
-/// A request whose credentials are nobody's, or were wrong too often.
+/// A request whose credentials are not valid, or were wrong too often.
 #[derive(Debug, Clone, Copy)]
 pub struct RefusedRequest<'a> {
-    /// From where it came.
+    /// Its source address.
     pub peer: IpAddr,
-    /// What it asked for, as the endpoint names it: over HTTP the path.
+    /// What it asked for, in the endpoint's terms: over HTTP, the path.
     pub path: &'a str,
-    /// Whether that is what only probes ask for.
+    /// Whether only probes ask for that.
     pub by_probe: bool,
     /// Whether it had any credentials.
     pub has_some: bool,
@@ -45,14 +45,14 @@ pub struct RefusedRequest<'a> {
     pub cause: &'a str,
 }
 
-/// Refusals that follow each other.
+/// Consecutive refusals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Recent {
-    /// When the first came, Unix milliseconds.
+    /// When the first one occurred, Unix milliseconds.
     pub since_ms: u64,
-    /// When the last did.
+    /// When the last one occurred, Unix milliseconds.
     pub last_ms: u64,
-    /// How many.
+    /// Their number.
     pub count: u64,
     /// Why the last one was refused.
     pub detail: String,
@@ -63,7 +63,7 @@ impl Recent {
         now_ms.abs_diff(self.last_ms) < RECENT_MS
     }
 
-    /// One more, after those of `before`.
+    /// Adds one refusal to those in `before`.
     fn after(before: Option<&Recent>, detail: &str, now_ms: u64) -> Self {
         let before = before.filter(|before| before.is_recent(now_ms));
         let (since_ms, count) = before.map_or((now_ms, 0), |before| (before.since_ms, before.count));
@@ -72,25 +72,25 @@ impl Recent {
 }
 
 impl Refusals {
-    /// A heartbeat of a server was not understood, for this reason.
+    /// Records that a server's heartbeat was rejected, and why.
     pub fn heartbeat(&self, server_id: u32, detail: &str, now_ms: u64) {
         let mut heartbeats = self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = Recent::after(heartbeats.get(&server_id), detail, now_ms);
         heartbeats.insert(server_id, recent);
     }
 
-    /// A heartbeat of a server was taken.
+    /// Records that a server's heartbeat was accepted.
     pub(crate) fn heard(&self, server_id: u32) {
         self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner).remove(&server_id);
     }
 
-    /// Heartbeats of a server that are being refused.
+    /// A server's heartbeats that are being refused.
     pub(super) fn heartbeats_of(&self, server_id: u32, now_ms: u64) -> Option<Recent> {
         let heartbeats = self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner);
         heartbeats.get(&server_id).filter(|recent| recent.is_recent(now_ms)).cloned()
     }
 
-    /// Requests of probes at an address whose credentials are being refused.
+    /// Probe requests from an address that are being refused for their credentials.
     pub(super) fn probes_at(&self, address: IpAddr, now_ms: u64) -> Option<Recent> {
         let probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         probes.get(&address.to_canonical()).filter(|recent| recent.is_recent(now_ms)).cloned()
@@ -107,8 +107,9 @@ impl Refusals {
         probes.insert(address, recent);
     }
 
-    /// A request was refused for its credentials. One without any is what every browser sends first: it is counted only.
-    /// Where a probe sent it, `server_at` says which server's probe was last heard from there, and nobody else's: a hint.
+    /// Records a request refused for its credentials. One without any is what every browser sends first: it is only
+    /// counted. If a probe sent it, `server_at` returns the only server whose probe was last heard from that address: a
+    /// hint.
     pub fn credentials(&self, request: &RefusedRequest<'_>, now_ms: u64, server_at: impl FnOnce(IpAddr) -> Option<u32>) {
         let RefusedRequest { peer, path, by_probe, has_some, cause } = *request;
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
@@ -121,12 +122,13 @@ impl Refusals {
         }
     }
 
-    /// Requests that were refused for their credentials.
+    /// Number of requests refused for their credentials.
     pub fn unauthenticated(&self) -> u64 {
         self.unauthenticated.load(Ordering::Relaxed)
     }
 
-    /// A server's batch was not taken. What is no server's fault, such as a full disk, has one line for all servers.
+    /// Records that a server's batch was refused. Causes that are not a server's fault, such as a full disk, share one
+    /// line for all servers.
     pub(crate) fn batch(&self, peer: IpAddr, server_id: u32, error: &Error) {
         let cause = error.cause();
         let Some(count) = self.batches.add((error.is_final().then_some(server_id), cause), Instant::now()) else { return };
@@ -144,14 +146,14 @@ mod tests {
 
     const UNKNOWN: &str = "this token is unknown, revoked or expired";
 
-    /// The lines that are logged meanwhile.
+    /// The lines logged while `doing` runs.
     fn logged(doing: impl FnOnce(&Refusals)) -> Vec<String> {
         crate::logged::logged(|| doing(&Refusals::default()))
     }
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
-    /// A request with this path, which is refused for this cause.
+    /// A request for this path that is refused for this cause.
     fn refused<'a>(path: &'a str, has_some: bool, cause: &'a str) -> RefusedRequest<'a> {
         let by_probe = ["/api/v2/batches", "/api/v2/monitoring/heartbeat"].contains(&path);
         RefusedRequest { peer: PEER, path, by_probe, has_some, cause }

@@ -1,8 +1,8 @@
-//! Watches how every server is: gathers what the parts know of it, and tells the log what begins and ends.
+//! Monitors the health of every server: gathers the evidence from the parts of the central, and logs changes.
 //!
-//! Answers and metrics ask for one server at one moment. The log hears of changes: every few seconds all servers are looked at, a
-//! trouble that holds at two looks in a row is a warning, and its end is told as well. A state that comes and goes
-//! makes one line a minute.
+//! Answers and metrics ask for one server at one moment. The log records changes: every few seconds all servers are
+//! checked; a problem present at two consecutive checks is logged as a warning, and its end is logged as well. A
+//! flapping state produces one line a minute.
 
 use super::health::{self, Evidence, Reason, ServerHealth, Unauthenticated};
 use super::places::Places;
@@ -18,57 +18,57 @@ use zonepulse_ingest::{Ingest, pull};
 use zonepulse_net::Throttle;
 use zonepulse_store::{Error, Server, Store};
 
-/// How often servers are looked at for the log.
+/// Interval between the checks for the log.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Whoever knows something of servers.
+/// The parts of the central that know something about servers.
 pub struct Watch {
     store: Store,
     ingest: Ingest,
     fleet: Arc<Fleet>,
     refusals: Arc<Refusals>,
     pulled: pull::Progress,
-    /// Troubles by server. Nothing is locked after it but the lines.
+    /// Problems by server. While this is held, only `lines` may be locked.
     known: Mutex<BTreeMap<u32, BTreeMap<ServerHealth, Known>>>,
-    /// By server, where it is not the central's own fault, and trouble.
+    /// By problem, and by server unless the central itself is at fault.
     lines: Throttle<(Option<u32>, ServerHealth)>,
 }
 
-/// A trouble that was there at the last look.
+/// A problem found at the last check.
 #[derive(Debug, Clone, Copy)]
 struct Known {
-    /// Since which look, Unix milliseconds.
+    /// Time of the check that first found it, Unix milliseconds.
     since_ms: u64,
-    /// Looks.
+    /// Number of checks that found it.
     looks: u32,
-    /// Whether the log has told of it, so that its end is to be told.
+    /// Whether it was logged, so that its end must be logged, too.
     told: bool,
 }
 
-/// How a server is at one moment.
+/// The condition of a server at one moment.
 pub struct Condition {
     /// Its heartbeats.
     pub pulse: Pulse,
-    /// What there is to say where several probes use its token.
+    /// The message for several probes that use its token, if there are.
     pub conflict: Option<String>,
-    /// What holds, the worst first. Empty for a sample, of which no probe sends.
+    /// The reasons that apply, worst first. Empty for a sample, which has no probe.
     pub reasons: Vec<Reason>,
 }
 
 impl Condition {
-    /// The worst that holds.
+    /// The worst health that applies.
     pub fn health(&self) -> Option<ServerHealth> {
         self.reasons.first().map(|reason| reason.health)
     }
 
-    /// Whether nothing is wrong, and its probe was heard since the central began.
+    /// Whether nothing is wrong and its probe has been heard from since the central started.
     pub fn is_good(&self) -> bool {
         matches!(self.health(), Some(ServerHealth::Ok | ServerHealth::Starting)) && self.pulse.requests > 0
     }
 }
 
 impl Watch {
-    /// Over the parts of a central.
+    /// Built over the parts of a central.
     pub fn new(store: Store, ingest: Ingest, fleet: Arc<Fleet>, refusals: Arc<Refusals>, pulled: pull::Progress) -> Self {
         Watch { store, ingest, fleet, refusals, pulled, known: Mutex::default(), lines: Throttle::default() }
     }
@@ -104,17 +104,17 @@ impl Watch {
         })
     }
 
-    /// How each server is, removed ones left out.
+    /// The condition of each server, except removed ones.
     pub fn all(&self, now_ms: u64) -> Result<Vec<(Server, Condition)>, Error> {
         self.those(|_| true, now_ms)
     }
 
-    /// The same of those that are wanted.
+    /// Like [`Watch::all`], for selected servers.
     pub fn those(&self, wanted: impl Fn(u32) -> bool, now_ms: u64) -> Result<Vec<(Server, Condition)>, Error> {
         let mut failures = self.pulled.statistics().servers;
         let mut servers = self.store.registry().servers()?;
         servers.retain(|server| !server.is_removed());
-        // Those that are not wanted may share an address with one that is.
+        // Servers that are not selected may share an address with one that is.
         let places = places(&servers, &self.fleet.places());
         let judged = servers.into_iter().filter(|server| wanted(server.id.get())).map(|server| {
             let condition = self.judged(&server, &places, failures.remove(&server.id).flatten(), now_ms)?;
@@ -123,7 +123,7 @@ impl Watch {
         judged.collect()
     }
 
-    /// Looks at every server, and tells the log what has begun and ended.
+    /// Checks every server, and logs which problems have begun and ended.
     pub fn look(&self, now_ms: u64, now: Instant) -> Result<(), Error> {
         let all = self.all(now_ms)?;
         let mut known = self.known();
@@ -138,7 +138,7 @@ impl Watch {
         Ok(())
     }
 
-    /// What is known of a server's troubles after a look.
+    /// Updates a server's known problems after a check.
     fn compare(
         &self,
         server: &Server,
@@ -165,10 +165,10 @@ impl Watch {
         after
     }
 
-    /// Whether the log has a line about it now.
+    /// Whether the log now has a line about it.
     fn tell(&self, server: &Server, reason: &Reason, condition: &Condition, now: Instant) -> bool {
         let (server_id, name, health) = (server.id.get(), &server.name, reason.health);
-        // Several probes with one token and lost batches have lines of their own, when they are found.
+        // Several probes with one token and lost batches are logged where they are detected.
         if matches!(health, ServerHealth::Conflict | ServerHealth::Lost) {
             return true;
         }
@@ -186,7 +186,7 @@ impl Watch {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks every few seconds, until `shutdown` is ready.
+    /// Checks every few seconds until `shutdown` completes.
     pub async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         loop {
@@ -204,7 +204,8 @@ impl Watch {
     }
 }
 
-/// Where servers are, as far as that is known: where they were heard last, or where they are said to be. A sample is nowhere.
+/// The addresses of servers, as far as known: where they were last heard from, or their configured address. A sample
+/// has none.
 fn places(servers: &[Server], heard: &Places) -> Places {
     let place = |server: &Server| heard.of(server.id.get()).or_else(|| server.address.parse().ok());
     let servers = servers.iter().filter(|server| !server.sample);

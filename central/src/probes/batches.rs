@@ -1,4 +1,4 @@
-//! Batches that probes send themselves.
+//! Batches pushed by probes.
 
 use crate::Central;
 use crate::time::now_ms;
@@ -9,8 +9,9 @@ use zonepulse_model::ServerId;
 use zonepulse_store::Level;
 use zonepulse_wire::KeptFrom;
 
-/// Takes an encoded batch of a server, sent from an address. When it comes back the batch is on disk, now or from before.
-/// The answer says since when points of the server are answered: whoever sends older ones should know.
+/// Stores an encoded batch that a server sent from an address. When this returns, the batch is on disk, either now or
+/// from an earlier delivery. The answer says from when on the server's points are visible, so that a probe that sends
+/// older ones can be warned.
 pub async fn receive(central: &Central, server_id: u32, address: IpAddr, batch: Bytes) -> Result<KeptFrom, Error> {
     let received = central.ingest().receive(batch, Sender::Server(ServerId::new(server_id))).await;
     received.inspect_err(|error| central.refusals().batch(address, server_id, error))?;

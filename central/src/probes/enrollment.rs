@@ -1,8 +1,7 @@
-//! Enrolment: a probe that has nothing yet comes for all that it needs.
+//! Enrolment: a new probe fetches everything it needs.
 //!
-//! It shows the one-time token that it was given with the server. The token is
-//! spent in the write that gives the server its new one, so of two probes that
-//! come with the same token one gets in, and the other is told.
+//! The probe presents the one-time token issued with the server. The token is spent in the same write that gives the
+//! server its new one, so if two probes present the same token, one succeeds and the other is refused.
 
 use crate::credentials::{Principal, Refusal, token};
 use crate::rights::Caller;
@@ -12,10 +11,10 @@ use zonepulse_ingest::fleet::probe_settings;
 use zonepulse_model::{Communication, ServerId};
 use zonepulse_wire::{Enrollment, EnrollmentRequest};
 
-/// What of an operating system's name is kept, characters.
+/// How much of an operating system's name is kept, characters.
 const OS_CHARACTERS: usize = 60;
 
-/// Enrols a probe that has shown an enrolment token, and gives what it needs.
+/// Enrols a probe that presented an enrolment token, and returns what it needs.
 pub fn enroll(central: &Central, caller: &Caller, request: &EnrollmentRequest) -> Result<Enrollment, Error> {
     let Principal::Enrollee { server_id, hash } = &caller.principal else {
         return Err(Error::NotAllowed("only an enrolment token may enrol".to_owned()));
@@ -26,7 +25,7 @@ pub fn enroll(central: &Central, caller: &Caller, request: &EnrollmentRequest) -
     let registry = central.store().registry().by(caller.actor(now_ms));
     let enrolled = registry.enroll(ServerId::new(server_id), hash, now_ms, |server| {
         server.token_hash = Some(token::hash(&made));
-        // Who enrols with a token that a user made must not learn what opens the probe that was there before.
+        // A caller that enrols with a token created by a user must not learn the secret of the previous probe.
         if !server.pull.url.is_empty() && (server.pull.token.is_none() || !server.trusted) {
             server.pull.token = Some(pull_token);
         }
@@ -35,7 +34,7 @@ pub fn enroll(central: &Central, caller: &Caller, request: &EnrollmentRequest) -
         }
         Ok::<_, Error>(())
     })?;
-    // Another one with the same token was faster.
+    // Another probe with the same token was faster.
     let server = enrolled.ok_or(Refusal::SpentToken)?;
     tracing::info!(server_id, server = server.name, host = request.hostname, "a probe was enrolled");
     let settings_version = registry.global()?.version;

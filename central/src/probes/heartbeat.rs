@@ -1,8 +1,7 @@
 //! Heartbeats: signs of life of the probes.
 //!
-//! The answer to a heartbeat carries what holds for the server, so a change of
-//! settings reaches every probe within half a minute, and a probe needs no other
-//! way to learn of it.
+//! The answer to a heartbeat carries the server's current settings, so a change of settings reaches every probe within
+//! half a minute, and probes need no other channel for it.
 
 use crate::{Central, Error};
 use std::net::IpAddr;
@@ -10,8 +9,8 @@ use zonepulse_ingest::fleet::probe_settings;
 use zonepulse_model::ServerId;
 use zonepulse_wire::{Heartbeat, HeartbeatAnswer};
 
-/// Takes a heartbeat that arrived at this time, by whichever way, and gives what the probe is told. One that the central
-/// fetched comes from no address.
+/// Processes a heartbeat received at this time, by whichever transport, and returns the answer for the probe. One that
+/// the central fetched has no address.
 pub fn hear(
     central: &Central,
     server_id: u32,
@@ -25,10 +24,10 @@ pub fn hear(
     answer(central, server_id, received_at_ms)
 }
 
-/// What a probe is told that was heard at this time.
+/// The answer to a probe whose heartbeat arrived at this time.
 fn answer(central: &Central, server_id: u32, received_at_ms: u64) -> Result<HeartbeatAnswer, Error> {
     let registry = central.store().registry();
-    // The version first: settings that are newer than it are sent again, older ones would stay.
+    // Read the version first: settings newer than the version are sent again, but older ones would stick.
     let settings_version = registry.global()?.version;
     let server =
         registry.server(ServerId::new(server_id))?.ok_or_else(|| Error::Missing(format!("no server has the id {server_id}")))?;
@@ -36,7 +35,7 @@ fn answer(central: &Central, server_id: u32, received_at_ms: u64) -> Result<Hear
     Ok(HeartbeatAnswer { received_at_ms, settings_version, settings: probe_settings(&settings, &server) })
 }
 
-/// Everything that a heartbeat says is kept in memory and shown, so it has to be short, and its numbers such that can be.
+/// Everything in a heartbeat is kept in memory and displayed, so it must be short and its numbers plausible.
 fn check(heartbeat: &Heartbeat) -> Result<(), Error> {
     heartbeat.check().map_err(|reason| Error::bad_value("body", reason))
 }

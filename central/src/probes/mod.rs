@@ -1,5 +1,4 @@
-//! What probes ask of the central: to be enrolled, to have batches taken, and to be heard; and how it asks those that wait
-//! to be asked.
+//! Services for probes: enrolment, batches and heartbeats; and pulling from probes that wait to be asked.
 
 pub mod batches;
 pub mod enrollment;

@@ -1,4 +1,4 @@
-//! Which servers are pulled from, and what their probes are told.
+//! Which servers are pulled from, and the answers to their probes.
 
 use super::heartbeat;
 use crate::Central;
@@ -14,14 +14,14 @@ use zonepulse_wire::{Heartbeat, HeartbeatAnswer};
 /// The servers of this central whose settings say `pull`.
 pub struct Pulling {
     central: Central,
-    /// Whom probes are believed by whose certificates are verified.
+    /// Certificate authorities trusted for probes whose certificates are verified.
     trust: Trust,
-    /// What was found, and at which generation of the registry.
+    /// The targets found, and the generation of the registry they were found at.
     found: Mutex<Option<(u64, Vec<Target>)>>,
 }
 
 impl Pulling {
-    /// Those of a central.
+    /// The pulled servers of a central.
     pub fn new(central: Central, trust: Trust) -> Self {
         Pulling { central, trust, found: Mutex::default() }
     }
@@ -53,7 +53,7 @@ impl Pulling {
 impl Fleet for Pulling {
     fn targets(&self) -> Result<Vec<Target>, Error> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        // What changes meanwhile is found the next time.
+        // Changes made meanwhile are picked up the next time.
         let generation = self.central.store().registry().generation();
         if let Some((of, targets)) = &*found
             && *of == generation

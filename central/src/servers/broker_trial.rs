@@ -1,7 +1,8 @@
-//! Would a probe get its batches through RabbitMQ? The central tries what a probe would do, and says which step fails.
+//! Tests whether a probe could deliver batches through RabbitMQ: the central does what a probe would do, and reports
+//! which step fails.
 //!
-//! It makes the central connect to wherever it is told, so it is for administrators. A stored password goes nowhere but to
-//! the stored address, and only as safely as is stored.
+//! The central connects to an arbitrary address, so this is for administrators only. A stored password is sent only to
+//! the stored address, and only over a connection at least as safe as the stored settings.
 
 use crate::{Central, Error};
 use std::ops::RangeInclusive;
@@ -13,55 +14,55 @@ use zonepulse_net::Trust;
 use zonepulse_net::tls::Authorities;
 use zonepulse_private::Secret;
 
-/// Attempts at a time: each is a connection, and somebody who waits for it.
+/// Maximum number of concurrent attempts: each holds a connection and a waiting caller.
 static ATTEMPTS: Semaphore = Semaphore::const_new(4);
-/// How long to wait when others are trying.
+/// How long to wait when other attempts are running.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
-/// The bounds of how long to try, milliseconds.
+/// Allowed range for the timeout, milliseconds.
 const TIMEOUT_MS: RangeInclusive<u64> = 10..=30_000;
 
-/// What is known before somebody says what to try.
+/// Stored settings that apply before the caller says what to try.
 #[derive(Debug)]
 pub struct Known {
-    /// What holds for all servers.
+    /// Settings for all servers.
     settings: Settings,
-    /// What holds for the server that was named, if one was.
+    /// Settings of the named server, if one was named.
     pub stored: Option<Settings>,
 }
 
-/// A broker to be tried.
+/// A broker to try.
 #[derive(Debug)]
 pub struct Given {
     /// Its FQDN or IP address.
     pub address: String,
-    /// Its port; without one 5672, or 5671 with TLS.
+    /// Its port; defaults to 5672, or 5671 with TLS.
     pub port: Option<u16>,
-    /// As whom to log in.
+    /// The user to log in as.
     pub user: String,
-    /// With which password.
+    /// The password to log in with.
     pub password: Secret,
-    /// The virtual host; without one `/`.
+    /// The virtual host; defaults to `/`.
     pub virtual_host: Option<String>,
     /// Whether to use TLS.
     pub tls: bool,
     /// Whether the certificate is verified.
     pub verify_ca: bool,
-    /// The authorities whose certificates are believed, in PEM.
+    /// The trusted certificate authorities, in PEM.
     pub authority: Option<String>,
 }
 
-/// What was found.
+/// Result of an attempt.
 #[derive(Debug)]
 pub struct Tried {
-    /// What it comes to.
+    /// The outcome.
     pub finding: Finding,
-    /// The same in words, with what the broker says.
+    /// The outcome in words, including the broker's message.
     pub detail: String,
-    /// How long it took.
+    /// How long the attempt took.
     pub took: Duration,
 }
 
-/// What holds, for all and for a server that is named.
+/// Reads the stored settings, for all servers and for a named one.
 pub fn known(central: &Central, server_id: Option<u32>) -> Result<Known, Error> {
     let registry = central.store().registry();
     let stored = server_id.map(|id| match registry.server(ServerId::new(id))? {
@@ -72,7 +73,7 @@ pub fn known(central: &Central, server_id: Option<u32>) -> Result<Known, Error> 
 }
 
 impl Known {
-    /// For how long to try; unless told otherwise, as long as probes may take to be let in.
+    /// The timeout of an attempt; by default `api_timeout_ms` from the settings for all servers.
     pub fn timeout(&self, given_ms: Option<u64>) -> Result<Duration, Error> {
         let timeout_ms = given_ms.unwrap_or(self.settings.api_timeout_ms.into());
         if !TIMEOUT_MS.contains(&timeout_ms) {
@@ -83,8 +84,9 @@ impl Known {
     }
 }
 
-/// An attempt with what holds for a server. A password in place of the stored one may be entered; without one, no other
-/// authority may vouch for the broker: the stored one is not shown to whoever that vouches for.
+/// An attempt with the stored settings of a server. The caller may enter a password to replace the stored one; without
+/// one, the certificate authority cannot be replaced, so that the stored password is not disclosed to a broker that
+/// another authority vouches for.
 pub fn as_stored(
     stored: Settings,
     password: Option<Secret>,
@@ -109,7 +111,7 @@ pub fn as_stored(
     })
 }
 
-/// An attempt with what is given.
+/// An attempt with the given values.
 pub fn as_given(given: Given, timeout: Duration) -> Result<Attempt, Error> {
     let Given { address, port, user, password, virtual_host, tls, verify_ca, authority } = given;
     Ok(Attempt {
@@ -123,7 +125,7 @@ pub fn as_given(given: Given, timeout: Duration) -> Result<Attempt, Error> {
     })
 }
 
-/// Does what a probe would do. Not being able to is what was found, and no error.
+/// Does what a probe would do. A failed connection is a finding, not an error.
 pub async fn run(attempt: Attempt) -> Result<Tried, Error> {
     let busy = |_| Error::Busy { what: "other credentials are being tried", wait: BUSY_WAIT };
     let _turn = ATTEMPTS.try_acquire().map_err(busy)?;
@@ -135,7 +137,7 @@ pub async fn run(attempt: Attempt) -> Result<Tried, Error> {
     }
 }
 
-/// A text of the broker that can be sent.
+/// Checks that a text can be sent to the broker.
 pub fn checked(name: &'static str, text: String) -> Result<String, Error> {
     match text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
         true => Err(Error::bad_value(name, "it has 1 to 255 bytes and no control characters")),
@@ -143,7 +145,7 @@ pub fn checked(name: &'static str, text: String) -> Result<String, Error> {
     }
 }
 
-/// The same of a secret.
+/// Like [`checked`], for a secret.
 pub fn checked_secret(name: &'static str, secret: Secret) -> Result<Secret, Error> {
     checked(name, secret.reveal().to_owned()).map(Secret::from)
 }

@@ -1,4 +1,4 @@
-//! What is to be different of a server, and who may say so.
+//! Changes to a server, and who may make them.
 
 use super::settings::{self, Patch, for_administrators};
 use crate::Error;
@@ -6,33 +6,33 @@ use crate::rights::Caller;
 use zonepulse_private::Secret;
 use zonepulse_store::{Entered, Server};
 
-/// What is to be different of a server; what is absent stays as it is.
+/// Changes to a server; absent ones leave the value unchanged.
 #[derive(Debug, Default)]
 pub struct ServerChange {
     /// Its display name.
     pub name: Option<String>,
-    /// Whether its data is a sample to look at.
+    /// Whether it holds sample data.
     pub sample: Option<bool>,
     /// Its operating system.
     pub os: Option<String>,
     /// Its FQDN or IP address.
     pub address: Option<String>,
-    /// What people want to remember about it.
+    /// Free-form notes.
     pub notes: Option<String>,
-    /// What it is for.
+    /// Its purposes.
     pub services: Option<Vec<String>>,
-    /// Where the central collects from.
+    /// The URL that the central pulls from.
     pub pull_url: Option<String>,
-    /// What the central shows there.
+    /// The token that the central presents there.
     pub pull_token: Option<Secret>,
-    /// Whether its probe is given the secrets that it needs.
+    /// Whether its probe is given the secrets it needs.
     pub trusted: Option<bool>,
-    /// What is set for this server and not as for all.
+    /// Settings of this server that override those for all servers.
     pub settings: Option<Patch>,
 }
 
 impl ServerChange {
-    /// Refuses what only an administrator may say.
+    /// Rejects changes that only an administrator may make.
     pub fn check_allowed(&self, caller: &Caller) -> Result<(), Error> {
         if caller.is_administrator() {
             return Ok(());
@@ -48,13 +48,13 @@ impl ServerChange {
         }
     }
 
-    /// Which secrets it enters.
+    /// Which secrets the change contains.
     pub(super) fn entered(&self) -> Entered {
         let pull_token = self.pull_token.as_ref().is_some_and(|token| !token.is_empty());
         Entered { pull_token, ..self.settings.as_ref().map(settings::entered).unwrap_or_default() }
     }
 
-    /// Puts it into a server. Who collects needs a token: `made` is taken where there is none.
+    /// Applies the change to a server. Pulling needs a token: `made` is used if there is none.
     pub(super) fn apply(self, server: &mut Server, made: String) -> Result<(), Error> {
         fn set<T>(field: &mut T, value: Option<T>) {
             if let Some(value) = value {

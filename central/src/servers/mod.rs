@@ -1,11 +1,11 @@
-//! Managed servers: made, changed, given new secrets and removed.
+//! Managed servers: creating, changing and removing them, and renewing their secrets.
 //!
-//! A server that is made, or that gets a new token, is handed over with one secret ([`HandedOver`]): a one-time enrolment token
-//! and the line to type on the machine, or, for whoever asks for it, the token and a configuration with it. It is shown this
-//! once and never again.
+//! A new server, or one that gets a new token, is handed over with one secret ([`HandedOver`]): a one-time enrolment
+//! token and the command to run on the machine, or, on request, the token itself and a configuration that contains it.
+//! The secret is shown only this once.
 //!
-//! Users who are not administrators may make servers and tokens, too, and then hold a token of the server's. So
-//! its probe is not *trusted* with the broker's password or the token for pulling until an administrator says so.
+//! Users who are not administrators may also create servers and tokens, and then hold a token of the server. So its
+//! probe is not *trusted* with the broker's password or the token for pulling until an administrator says so.
 
 pub mod broker_trial;
 pub mod change;
@@ -25,60 +25,60 @@ use zonepulse_model::{ServerId, Settings};
 use zonepulse_private::Secret;
 use zonepulse_store::Server;
 
-/// A server, and what holds for it.
+/// A server and its effective settings.
 #[derive(Debug, Clone)]
 pub struct Effective {
     /// The server.
     pub server: Server,
-    /// The defaults, overlaid by what is set for all, overlaid by what is set for it.
+    /// The defaults, overlaid by the settings for all servers, overlaid by its own.
     pub settings: Settings,
 }
 
-/// A server with what its probe needs, which is shown this once.
+/// A server with the secret its probe needs, shown only this once.
 #[derive(Debug)]
 pub struct HandedOver {
     /// The server.
     pub server: Effective,
     /// Its one secret, and how to use it.
     pub handover: Handover,
-    /// The authority that the probe has to trust, in PEM, where machines do not trust it anyway.
+    /// The certificate authority that the probe must trust, in PEM, unless machines trust it anyway.
     pub ca: Option<String>,
 }
 
-/// A secret, and how to use it.
+/// A secret and how to use it.
 #[derive(Debug)]
 pub enum Handover {
-    /// A token that is worth one enrolment.
+    /// A token for one enrolment.
     Enrollment {
         /// The token.
         token: Secret,
-        /// Until when it can be used, Unix milliseconds.
+        /// When it expires, Unix milliseconds.
         expires_ms: u64,
-        /// What to type on the machine.
+        /// The command to run on the machine.
         command: String,
     },
-    /// The token with which the probe sends.
+    /// The token that the probe sends with.
     Token {
         /// The token.
         token: Secret,
-        /// A configuration for the probe, with the token in it.
+        /// A configuration file for the probe that contains the token.
         probe_config: Secret,
     },
 }
 
-/// All servers by id; removed ones only if asked for.
+/// Lists all servers by id; removed ones only on request.
 pub fn list(central: &Central, removed: bool) -> Result<Vec<Effective>, Error> {
     let servers = central.store().registry().servers()?;
     servers.into_iter().filter(|server| removed || !server.is_removed()).map(|server| effective(central, server)).collect()
 }
 
-/// A server, removed or not.
+/// Finds a server, removed or not.
 pub fn find(central: &Central, id: u32) -> Result<Effective, Error> {
     let server = central.store().registry().server(ServerId::new(id))?;
     effective(central, server.ok_or_else(|| Error::Missing(format!("there is no server {id}")))?)
 }
 
-/// Makes a server. `asked_at` is the host that whoever asks found this central at, where that is known.
+/// Creates a server. `asked_at` is the host at which the caller reached this central, if known.
 pub fn create(
     central: &Central,
     caller: &Caller,
@@ -108,7 +108,7 @@ pub fn change(central: &Central, caller: &Caller, id: u32, change: ServerChange)
     effective(central, server)
 }
 
-/// Gives a server another secret; the old ones are refused from then on.
+/// Gives a server a new secret; the old ones stop working immediately.
 pub fn renew(
     central: &Central,
     caller: &Caller,
@@ -126,7 +126,7 @@ pub fn renew(
     hand_over(central, server, &secret, Occasion::Renewed, asked_at)
 }
 
-/// Removes a server, and its history where that is to be purged.
+/// Removes a server, and its history if `purge` is set.
 pub fn remove(central: &Central, caller: &Caller, id: u32, purge: bool) -> Result<(), Error> {
     let now_ms = now_ms();
     central.store().registry().by(caller.actor(now_ms)).remove_server(ServerId::new(id), now_ms, purge)?;

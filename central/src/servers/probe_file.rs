@@ -1,26 +1,26 @@
-//! A probe's configuration file, written for a server that was just made.
+//! A probe's configuration file, generated for a newly created server.
 
 use serde_json::json;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// Where a central is by default.
+/// Default URL of a central.
 const DEFAULT_URL: &str = "http://127.0.0.1:8053";
 
-/// What the file says, besides the server and its token.
+/// Contents of the file, apart from the server and its token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeFile {
-    /// Where the probe finds this central.
+    /// The URL at which the probe reaches this central.
     pub url: String,
-    /// The file, on the probe's machine, of the only authority to trust.
+    /// The file, on the probe's machine, with the only certificate authority to trust.
     pub ca_file: Option<PathBuf>,
-    /// The directory in which the probe keeps batches until they are delivered.
+    /// The directory in which the probe spools batches until they are delivered.
     pub spool: PathBuf,
-    /// The network interface that the probe listens on.
+    /// The network interface that the probe captures on.
     pub device: String,
     /// The ports of the DNS server.
     pub ports: Vec<u16>,
-    /// The DNS server's addresses: `local` for all of the machine, `any`, or addresses with commas between.
+    /// The DNS server's addresses: `local` for all of the machine, `any`, or a comma-separated list.
     pub addresses: String,
     /// The length of an interval, seconds; divides 300.
     pub interval_s: u32,
@@ -43,14 +43,14 @@ impl Default for ProbeFile {
 impl ProbeFile {
     /// The file's text.
     pub fn text(&self, server_id: u32, name: &str, token: &str) -> String {
-        // JSON's strings, numbers and arrays of them are TOML's too.
+        // JSON strings, numbers and arrays of them are also valid TOML.
         let addresses = match self.addresses.as_str() {
             word @ ("local" | "any") => json!(word),
             list => list.split(',').map(str::trim).collect(),
         };
         let mut text = String::new();
         let mut line = |line: String| {
-            // Writing into memory cannot fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(text, "{line}");
         };
         line(format!("# The probe of server {server_id}, {}.", json!(name)));
@@ -73,9 +73,9 @@ impl ProbeFile {
     }
 }
 
-/// A path as the probe finds it, wherever it is started from.
+/// A path that does not depend on the directory the probe is started from.
 fn path(path: &Path) -> serde_json::Value {
-    // Only of an empty path, or without a current directory, there is none; the probe refuses either.
+    // Fails only for an empty path or without a current directory; the probe rejects both.
     json!(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy())
 }
 

@@ -1,41 +1,41 @@
-//! What is handed over with a server: one secret, and how to use it.
+//! The secret handed over with a server, and how to use it.
 //!
-//! As a rule that is a one-time token with which the probe comes for a token of its own, which nobody else ever sees.
-//! Whoever would rather copy a configuration to the machine asks for the token itself. Either way the secret is shown
-//! once, and every other one of the server is refused from then on.
+//! Usually this is a one-time token that the probe exchanges for a token of its own, which nobody else ever sees. Users
+//! who prefer to copy a configuration to the machine ask for the token itself. Either way the secret is shown once, and
+//! all other secrets of the server stop working.
 
 use crate::credentials::{password, token};
 use zonepulse_net::tls::Authority;
 use zonepulse_private::Secret;
 use zonepulse_store::{EnrollmentToken, Server};
 
-/// How long an enrolment token can be used, milliseconds: a day.
+/// Lifetime of an enrolment token, milliseconds: a day.
 const ENROLLMENT_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Where a probe's machine keeps the authority that it trusts, as the probe's example configuration has it.
+/// Where a probe's machine keeps the certificate authority it trusts, as in the probe's example configuration.
 pub const CA_FILE: &str = "/etc/zonepulse-probe/ca.pem";
 
-/// Which secret is handed over.
+/// The kind of secret to hand over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Credential {
-    /// A one-time token to enrol with.
+    /// A one-time enrolment token.
     #[default]
     EnrollmentToken,
     /// The token itself.
     Token,
 }
 
-/// The secret of a server that is made, or that gets another one.
+/// The secret of a new server, or of one whose secret is renewed.
 pub struct ServerSecret {
     credential: Credential,
     text: Secret,
-    /// For the server to have while its probe has not come for one: nobody ever learns it.
+    /// Placeholder until the probe has fetched its own token: nobody ever learns it.
     nobodys: Secret,
     expires_ms: u64,
 }
 
 impl ServerSecret {
-    /// A new one.
+    /// Generates a secret.
     pub fn make(credential: Credential, now_ms: u64) -> Result<Self, password::Error> {
         Ok(ServerSecret {
             credential,
@@ -45,7 +45,7 @@ impl ServerSecret {
         })
     }
 
-    /// Makes it the one secret of a server, whose probe is trusted as far as whoever is given it.
+    /// Makes it the server's only secret. The probe is trusted as far as the user who receives the secret.
     pub fn give(&self, server: &mut Server, trusted: bool) {
         server.trusted = trusted;
         let hash = token::hash(self.text.reveal());
@@ -58,7 +58,7 @@ impl ServerSecret {
         };
     }
 
-    /// Which it is.
+    /// The kind of secret.
     pub fn credential(&self) -> Credential {
         self.credential
     }
@@ -68,24 +68,24 @@ impl ServerSecret {
         self.text.reveal()
     }
 
-    /// Until when an enrolment token can be used, Unix milliseconds.
+    /// When an enrolment token expires, Unix milliseconds.
     pub fn expires_ms(&self) -> u64 {
         self.expires_ms
     }
 }
 
-/// What a secret is handed over for.
+/// Why a secret is handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
     /// The server is new.
     Made,
-    /// Its secret was replaced. Its probe may be enrolled already, or not yet.
+    /// Its secret was renewed. Its probe may or may not be enrolled yet.
     Renewed,
 }
 
-/// What to type on a machine to enrol its probe. The token is asked for: among the arguments every user could see it.
+/// The command that enrols a probe on its machine. It prompts for the token: as an argument, every user could see it.
 ///
-/// The credentials of another server that may be on the machine are not replaced by those of a new one.
+/// Credentials of another server on the machine are not replaced by those of a new one.
 pub fn enroll_command(url: &str, authority: Option<&Authority>, occasion: Occasion) -> String {
     let force = if occasion == Occasion::Renewed { " --force" } else { "" };
     let fingerprint = authority.map(|authority| format!(" --ca-sha256 {}", authority.fingerprint())).unwrap_or_default();

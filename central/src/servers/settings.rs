@@ -1,7 +1,7 @@
-//! What is set, for all servers or for one, and how it is written by name.
+//! Settings, for all servers or for one, written by name.
 //!
-//! The password of the broker goes in and never comes out. What decides where a secret is sent is for
-//! administrators, and a change of it needs the secret again ([`Entered`]).
+//! The broker's password can be set but never read back. Settings that decide where a secret is sent are for
+//! administrators, and changing them requires entering the secret again ([`Entered`]).
 
 use crate::rights::Caller;
 use crate::time::now_ms;
@@ -12,12 +12,12 @@ use std::fmt;
 use zonepulse_model::{Settings, SettingsOverride};
 use zonepulse_store::{Entered, GlobalSettings};
 
-/// What is not shown, and whether there is one, which is.
+/// The setting that is never shown; only whether it is set.
 const PASSWORD: &str = "rabbitmq_password";
-/// Whether a password is set, among what is shown.
+/// Shown in its place: whether a password is set.
 pub const PASSWORD_SET: &str = "rabbitmq_password_set";
 
-/// What only an administrator may set: where something is sent, to whom it is shown there, and secrets.
+/// Settings that only an administrator may change: destinations, the trust in them, and secrets.
 pub const FOR_ADMINISTRATORS: [&str; 8] = [
     "api_url",
     "verify_ca",
@@ -29,7 +29,7 @@ pub const FOR_ADMINISTRATORS: [&str; 8] = [
     PASSWORD,
 ];
 
-/// Settings to be set, by name; one that is null is to have its default again (RFC 7396). It prints names only.
+/// Settings to change, by name; `null` resets a setting to its default (RFC 7396). Debug output contains names only.
 #[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub struct Patch(Map<String, Value>);
@@ -46,29 +46,29 @@ impl fmt::Debug for Patch {
     }
 }
 
-/// What is set for all servers, and what holds for one that has nothing set for itself.
+/// The settings for all servers, and the effective settings of a server that overrides none.
 #[derive(Debug, Clone)]
 pub struct Global {
-    /// What is set.
+    /// The settings as set.
     pub set: GlobalSettings,
-    /// What holds.
+    /// The effective settings.
     pub effective: Settings,
 }
 
-/// What is set for all servers.
+/// Reads the settings for all servers.
 pub fn global(central: &Central) -> Result<Global, Error> {
     let registry = central.store().registry();
     Ok(Global { set: registry.global()?, effective: registry.global_settings()? })
 }
 
-/// Changes what is set for all servers.
+/// Changes the settings for all servers.
 pub fn change_global(central: &Central, caller: &Caller, patch: &Patch) -> Result<Global, Error> {
     let registry = central.store().registry().by(caller.actor(now_ms())).entering(entered(patch));
     let set = registry.change_global(|over| apply(over, patch))?;
     Ok(Global { set, effective: registry.global_settings()? })
 }
 
-/// What holds, without the password.
+/// Effective settings, without the password.
 pub fn shown(settings: &Settings) -> Result<Map<String, Value>, Error> {
     let mut members = object(serde_json::to_value(settings)?);
     members.remove(PASSWORD);
@@ -76,7 +76,7 @@ pub fn shown(settings: &Settings) -> Result<Map<String, Value>, Error> {
     Ok(members)
 }
 
-/// What is set, without the password.
+/// Settings as set, without the password.
 pub fn shown_override(over: &SettingsOverride) -> Result<Map<String, Value>, Error> {
     let mut members = object(serde_json::to_value(over)?);
     if members.remove(PASSWORD).is_some() {
@@ -85,12 +85,12 @@ pub fn shown_override(over: &SettingsOverride) -> Result<Map<String, Value>, Err
     Ok(members)
 }
 
-/// Which secrets a patch enters.
+/// Which secrets a patch contains.
 pub fn entered(patch: &Patch) -> Entered {
     Entered { rabbitmq_password: patch.0.get(PASSWORD).is_some_and(Value::is_string), pull_token: false }
 }
 
-/// Refuses a patch of somebody who is no administrator when it has what is for administrators only.
+/// Rejects a patch by a user who is not an administrator if it contains settings for administrators only.
 pub fn check_allowed(patch: &Patch) -> Result<(), Error> {
     match FOR_ADMINISTRATORS.into_iter().find(|name| patch.0.contains_key(*name)) {
         Some(name) => Err(for_administrators(name)),
@@ -98,12 +98,12 @@ pub fn check_allowed(patch: &Patch) -> Result<(), Error> {
     }
 }
 
-/// Says that a value is for administrators only.
+/// The error for a setting that is for administrators only.
 pub(super) fn for_administrators(name: &str) -> Error {
     Error::NotAllowed(format!("{name}: only an administrator may set it, because it decides where secrets go"))
 }
 
-/// Sets what a patch has, setting by setting, so that the one at fault is named.
+/// Applies a patch setting by setting, so that an error can name the one at fault.
 pub fn apply(over: &mut SettingsOverride, patch: &Patch) -> Result<(), Error> {
     for (name, value) in &patch.0 {
         if !Settings::NAMES.contains(&name.as_str()) {
@@ -121,7 +121,7 @@ pub fn apply(over: &mut SettingsOverride, patch: &Patch) -> Result<(), Error> {
     Ok(())
 }
 
-/// The members of what is written as an object.
+/// The members of a value that serializes as an object.
 fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(members) => members,

@@ -1,15 +1,14 @@
-//! Answers are compressed for whoever accepts it (RFC 9110 section 12.5.3), by zstd or gzip.
+//! Compresses answers for clients that accept it (RFC 9110 section 12.5.3), with zstd or gzip.
 //!
-//! What is compressed is text and Arrow, unless it fits into a packet. Bytes are compressed as they are sent, piece by
-//! piece: no answer is held as a whole for it. Whoever sends takes as many pieces as there are without a pause, so after each
-//! there is none for the moment, and other tasks have their turn. Where a body has nothing more to give, as a statement of SQL
-//! that looks for its next rows, what is there is sent.
+//! Text and Arrow are compressed, unless the answer fits into a packet. Bytes are compressed in pieces as they are
+//! sent: no answer is held in memory as a whole. The sender takes pieces for as long as any are ready, so after each
+//! one the body reports itself pending once, to let other tasks run. When a body has nothing to give for the moment,
+//! such as a SQL statement looking for its next rows, what has been compressed so far is sent.
 //!
-//! Only answers to somebody who has proved who they are are compressed for each request; what everybody gets is compressed
-//! once (`packed`).
+//! Only answers to authenticated callers are compressed per request; public answers are compressed once (`packed`).
 //!
-//! Lengths of compressed answers can tell what is in them to whoever can have a chosen text put beside a secret, again and
-//! again. Here no secret is in two answers.
+//! The length of a compressed answer can reveal its content to an attacker who can repeatedly have a chosen text placed
+//! beside a secret. No secret here appears in two answers.
 
 use super::negotiate::thousandths;
 use axum::body::{Body, Bytes, HttpBody};
@@ -26,16 +25,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use zstd::stream::write::Encoder as ZstdEncoder;
 
-/// What is smaller goes in one packet as it is, bytes.
+/// Smaller answers fit into one packet as they are, bytes.
 const LEAST_BYTES: u64 = 1024;
-/// So much is compressed before other tasks have their turn, bytes: about a millisecond of gzip.
+/// Amount compressed before other tasks get a turn, bytes: about a millisecond of gzip.
 const PIECE_BYTES: usize = 64 << 10;
-/// Rows are alike enough for the fastest level; it looks back 512 KiB, which bounds the memory of an answer.
+/// Rows are repetitive enough for the fastest level; its window of 512 KiB bounds the memory per answer.
 const ZSTD_LEVEL: i32 = 1;
 const ZSTD_WINDOW_LOG: u32 = 19;
 const GZIP_LEVEL: u32 = 4;
 
-/// A way to compress.
+/// A compression coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Coding {
     /// RFC 8878.
@@ -45,7 +44,7 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// The preferred one first.
+    /// In order of preference.
     const ALL: [Coding; 2] = [Coding::Zstd, Coding::Gzip];
 
     const fn as_str(self) -> &'static str {
@@ -55,7 +54,7 @@ impl Coding {
         }
     }
 
-    /// The one that a request prefers; `None` for none.
+    /// The coding that a request prefers, if any.
     pub fn accepted(headers: &HeaderMap) -> Option<Coding> {
         let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         let listed: Vec<(String, u16)> = lines.flat_map(|line| line.split(',')).filter_map(listed).collect();
@@ -74,7 +73,7 @@ impl Coding {
     }
 }
 
-/// A coding and its weight in thousandths; `None` for what is none.
+/// A coding and its weight in thousandths; `None` if it is malformed.
 fn listed(text: &str) -> Option<(String, u16)> {
     let (name, parameters) = text.split_once(';').unwrap_or((text, ""));
     let weight = match parameters.trim().split_once('=') {
@@ -85,7 +84,7 @@ fn listed(text: &str) -> Option<(String, u16)> {
     Some((name.trim().to_ascii_lowercase(), weight))
 }
 
-/// The answer, compressed if it is worth it.
+/// Compresses the answer if that is worthwhile.
 pub fn answer(mut response: Response, coding: Option<Coding>) -> Response {
     if !is_compressible(response.headers()) {
         return response;
@@ -102,7 +101,7 @@ pub fn answer(mut response: Response, coding: Option<Coding>) -> Response {
     response.map(|body| Body::new(Compressed { body, encoder: Some(encoder), piece: Bytes::new(), unsent: false, done: 0 }))
 }
 
-/// Whether an answer with these headers gets smaller, and may.
+/// Whether an answer with these headers is worth compressing, and may be compressed.
 fn is_compressible(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     let is_left_alone = text(CACHE_CONTROL).contains("no-transform");
@@ -116,7 +115,7 @@ fn is_compressible(headers: &HeaderMap) -> bool {
     application || media_type.starts_with("text/") || media_type == "image/svg+xml"
 }
 
-/// Tells caches that the answer depends on what is accepted.
+/// Tells caches that the answer depends on `Accept-Encoding`.
 fn vary(headers: &mut HeaderMap) {
     let before = headers.get(VARY).and_then(|value| value.to_str().ok());
     let all = before.map_or(ACCEPT_ENCODING.to_string(), |before| format!("{before}, {ACCEPT_ENCODING}"));
@@ -125,7 +124,7 @@ fn vary(headers: &mut HeaderMap) {
     }
 }
 
-/// A strong validator is of certain bytes, which these are not (RFC 9110 section 8.8.1).
+/// A strong validator identifies exact bytes, which compression changes (RFC 9110 section 8.8.1).
 fn weaken(headers: &mut HeaderMap) {
     let strong = headers.get(ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| !tag.starts_with("W/"));
     if let Some(weak) = strong.and_then(|tag| HeaderValue::try_from(format!("W/{tag}")).ok()) {
@@ -133,7 +132,7 @@ fn weaken(headers: &mut HeaderMap) {
     }
 }
 
-/// What compresses into memory.
+/// A compressor that writes to memory.
 enum Encoder {
     Zstd(ZstdEncoder<'static, Vec<u8>>),
     Gzip(GzEncoder<Vec<u8>>),
@@ -184,16 +183,16 @@ impl Encoder {
     }
 }
 
-/// A body that is compressed as it goes. One that breaks off has no end that a decoder would take for one.
+/// A body that is compressed as it is sent. If it breaks off, its end marker is missing, so that a decoder notices.
 struct Compressed {
     body: Body,
-    /// None when the end is written.
+    /// `None` once the end is written.
     encoder: Option<Encoder>,
-    /// What is to be compressed next.
+    /// The next bytes to compress.
     piece: Bytes,
-    /// Whether the encoder may hold something back.
+    /// Whether the encoder may hold back data.
     unsent: bool,
-    /// What was compressed since other tasks had their turn, bytes.
+    /// Bytes compressed since other tasks last got a turn.
     done: usize,
 }
 

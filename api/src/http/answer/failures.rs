@@ -1,4 +1,4 @@
-//! What a service or the query engine could not do, as a problem document: the one place that gives failures a status.
+//! Maps failures of the services and the query engine to problem documents: the only place that assigns them a status.
 
 use super::problem::{Case, Problem};
 use crate::describe;

@@ -1,8 +1,8 @@
-//! Times and texts in JSON.
+//! Fast JSON for times and texts.
 //!
-//! Most of an answer is times and names. Arrow writes a time by way of a calendar and of formatting for people, for
-//! every row again, and a text character by character. Here neighbouring rows share their day, and a text that needs
-//! no escape is copied. What is not written here is left to Arrow, which says the same of what is.
+//! Most of an answer is times and names. Arrow converts and formats every time anew, and writes texts character by
+//! character. Here consecutive rows share the formatted day, and a text that needs no escaping is copied. Everything
+//! else is left to Arrow, which would produce the same bytes.
 
 use arrow::array::{Array, AsArray, StringArray};
 use arrow::datatypes::{DataType, FieldRef, TimeUnit, TimestampMillisecondType};
@@ -13,10 +13,10 @@ use jiff::Span;
 use jiff::civil::Date;
 
 const DAY_MS: i64 = 86_400_000;
-/// The end of the year 9999: years beyond have a sign.
+/// The end of the year 9999: later years have a sign.
 const LAST_MS: i64 = 253_402_300_800_000;
 
-/// Writes what is plain.
+/// Encodes the simple types.
 #[derive(Debug)]
 pub struct Plain;
 
@@ -42,10 +42,10 @@ impl EncoderFactory for Plain {
     }
 }
 
-/// Times of the years 1970 to 9999.
+/// Times in the years 1970 to 9999.
 struct Times<'a> {
     times: &'a [i64],
-    /// The day of the last one, since 1970, and how it is written.
+    /// The day of the last time, in days since 1970, and its text.
     day: i64,
     text: [u8; 12],
 }
@@ -70,7 +70,7 @@ impl Encoder for Times<'_> {
     }
 }
 
-/// `"2026-01-31T`, of a day since 1970, up to the year 9999.
+/// `"2026-01-31T` for a day since 1970, up to the year 9999.
 fn date(day: i64) -> [u8; 12] {
     let date = Date::constant(1970, 1, 1).saturating_add(Span::new().days(day));
     let [c, y] = [date.year() / 100, date.year() % 100].map(|number| two_digits(number.into()));
@@ -78,7 +78,7 @@ fn date(day: i64) -> [u8; 12] {
     [b'"', c[0], c[1], y[0], y[1], b'-', m[0], m[1], b'-', d[0], d[1], b'T']
 }
 
-/// Of a number below 100.
+/// The digits of a number below 100.
 fn two_digits(number: i64) -> [u8; 2] {
     [digit(number / 10), digit(number % 10)]
 }
@@ -93,7 +93,7 @@ impl Encoder for Texts<'_> {
     fn encode(&mut self, at: usize, out: &mut Vec<u8>) {
         let text = self.0.value(at);
         if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-            // Writing into memory cannot fail, and a text can be written.
+            // Writing to memory cannot fail, and neither can serializing a string.
             let _ = serde_json::to_writer(out, text);
             return;
         }
@@ -119,7 +119,7 @@ mod tests {
         String::from_utf8(writer.into_inner()).unwrap()
     }
 
-    /// What is written here is what Arrow writes.
+    /// Checks that the output is the same as Arrow's.
     fn same(array: ArrayRef) {
         let ours = WriterBuilder::new().with_encoder_factory(Arc::new(Plain));
         assert_eq!(written(ours, array.clone()), written(WriterBuilder::new(), array));

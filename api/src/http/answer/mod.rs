@@ -1,4 +1,4 @@
-//! How answers are written: rows in the format that a request accepts, lists, problems, and all of them compressed.
+//! How answers are written: rows in the negotiated format, lists, problems, and compression for all of them.
 
 pub mod compress;
 mod failures;

@@ -1,9 +1,8 @@
-//! Which format an answer takes: `Accept`, as RFC 9110 section 12.5.1 has it.
+//! Content negotiation: `Accept`, as in RFC 9110 section 12.5.1.
 //!
-//! A caller lists media ranges with weights (`text/csv, */*;q=0.1`). For each
-//! format that can be given, the most specific range that names it sets its
-//! weight; the heaviest wins, and of equals the one listed first in
-//! [`Format::ALL`]. Without `Accept` anything is acceptable.
+//! A caller lists media ranges with weights (`text/csv, */*;q=0.1`). For each supported format, the most specific
+//! matching range sets its weight; the heaviest wins, and among equals the one listed first in [`Format::ALL`]. Without
+//! `Accept` any format is acceptable.
 
 use super::problem::{Case, Problem};
 use crate::http::question::query_string::{Pairs, shown};
@@ -21,7 +20,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format, the preferred first.
+    /// Every format, in order of preference.
     pub const ALL: [Format; 3] = [Format::Json, Format::Csv, Format::Arrow];
 
     /// Its media type, without parameters.
@@ -33,7 +32,7 @@ impl Format {
         }
     }
 
-    /// What `Content-Type` says of it.
+    /// Its `Content-Type`.
     pub const fn content_type(self) -> &'static str {
         match self {
             Format::Csv => "text/csv; charset=utf-8; header=present",
@@ -45,7 +44,7 @@ impl Format {
     pub fn accepted(headers: &HeaderMap) -> Result<Format, Problem> {
         let mut ranges = Vec::new();
         for value in headers.get_all(header::ACCEPT) {
-            // A range in octets that are no text cannot name any of ours.
+            // A range that is not text cannot match any of ours.
             ranges.extend(value.to_str().unwrap_or("").split(',').filter_map(Range::read));
         }
         if ranges.is_empty() && !headers.contains_key(header::ACCEPT) {
@@ -65,13 +64,13 @@ impl Format {
     }
 }
 
-/// What is done with texts in CSV.
+/// How CSV texts are escaped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Escape {
-    /// Nothing: they are what they are, for programs.
+    /// Not at all: for programs.
     #[default]
     None,
-    /// What a spreadsheet would take for a formula is marked as text.
+    /// Texts that a spreadsheet would take for a formula are marked as text.
     Spreadsheet,
 }
 
@@ -80,12 +79,12 @@ pub enum Escape {
 pub struct Output {
     /// The format.
     pub format: Format,
-    /// What is done with its texts.
+    /// How its texts are escaped.
     pub escape: Escape,
 }
 
 impl Output {
-    /// What a request asks for, by its headers and its parameter `escape`.
+    /// The output that a request asks for, from its headers and its parameter `escape`.
     pub fn asked(headers: &HeaderMap, uri: &Uri) -> Result<Output, Problem> {
         let output = Output { format: Format::accepted(headers)?, escape: escape(uri)? };
         if output.escape == Escape::Spreadsheet && output.format != Format::Csv {
@@ -104,7 +103,7 @@ impl From<Format> for Output {
     }
 }
 
-/// What is done with texts in CSV. Whatever else there is, whoever reads the other parameters looks at it.
+/// How CSV texts are escaped. Reads only `escape`; the other parameters are checked elsewhere.
 fn escape(uri: &Uri) -> Result<Escape, Problem> {
     let escape = Pairs::decoded(uri)?.one_with("escape", |text| match text {
         "none" => Ok(Escape::None),
@@ -122,7 +121,7 @@ struct Range {
 }
 
 impl Range {
-    /// `None` for what is not a media range: it then names nothing.
+    /// `None` for a malformed media range, which matches nothing.
     fn read(text: &str) -> Option<Range> {
         let mut parts = text.split(';').map(str::trim);
         let (main, sub) = parts.next()?.split_once('/')?;
@@ -136,7 +135,7 @@ impl Range {
         Some(Range { main: main.trim().to_ascii_lowercase(), sub: sub.trim().to_ascii_lowercase(), weight })
     }
 
-    /// How specifically it names a format, and with which weight. Ordered so that the more specific is the larger.
+    /// How specifically it matches a format, and with which weight. More specific matches compare as greater.
     fn names(&self, format: Format) -> Option<(u8, u16)> {
         let (main, sub) = format.media_type().split_once('/')?;
         let specific = match (self.main.as_str(), self.sub.as_str()) {

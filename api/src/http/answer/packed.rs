@@ -1,7 +1,7 @@
-//! What everybody gets, compressed once.
+//! Public answers, compressed once.
 //!
-//! The documentation needs no credentials, and is large enough to be compressed: for each request anew, that would be work
-//! that any stranger can ask for, again and again. So each of its files is compressed when it is first asked for, and kept.
+//! The documentation needs no credentials and is large enough to be compressed; compressing it per request would be
+//! work that any stranger could trigger again and again. So each file is compressed on the first request, and kept.
 
 use super::compress::{self, Coding};
 use super::problem::Problem;
@@ -15,31 +15,31 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
-/// The most answers that are kept, more than there are files and codings. What comes after that is sent as it is.
+/// Maximum number of answers kept, more than there are files and codings. Further ones are sent uncompressed.
 const MAX_KEPT: usize = 64;
-/// The largest compressed answer, bytes.
+/// Maximum size of a compressed answer, bytes.
 const MAX_BYTES: usize = 4 << 20;
 
 /// Answers by path and coding.
 type Kept = HashMap<(String, Coding), (HeaderMap, Bytes)>;
 
-/// What is kept. Clones share it.
+/// The cache. Clones share it.
 #[derive(Clone, Default)]
 pub struct Packed {
     kept: Arc<Mutex<Kept>>,
 }
 
 impl Packed {
-    /// Gives what is kept, or lets the request through and keeps its answer. For routes whose answers are always the same.
+    /// Serves the cached answer, or passes the request on and caches its answer. For routes whose answers never change.
     pub async fn once(State(packed): State<Packed>, request: Request, next: Next) -> Response {
         let coding = Coding::accepted(request.headers());
         let path = request.uri().path();
-        // A path that is spelt in another way is not one more to keep.
+        // Alternative spellings of a path must not add entries.
         let Some(coding) = coding.filter(|_| request.method() == Method::GET && !path.contains('%')) else {
             return next.run(request).await;
         };
         let key = (path.to_owned(), coding);
-        // Held meanwhile: whoever comes at the same time waits, and does not have the same work done.
+        // Held during compression: concurrent requests wait instead of repeating the work.
         let mut kept = packed.kept.lock().await;
         if let Some((headers, bytes)) = kept.get(&key) {
             return (headers.clone(), Body::from(bytes.clone())).into_response();
@@ -72,7 +72,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tower::ServiceExt;
 
-    /// A route that counts how often it is asked.
+    /// A route that counts its requests.
     fn routes(packed: &Packed) -> (Router, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let counted = asked.clone();

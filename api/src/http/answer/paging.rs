@@ -1,4 +1,4 @@
-//! Pages of rows: how many there are in all, and the way to the next page.
+//! Pages of rows: the total number, and the link to the next page.
 
 use crate::http::question::query_string;
 use crate::time;
@@ -6,21 +6,21 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use std::fmt::Write;
 use zonepulse_query::TimeRange;
 
-/// The total of rows before paging.
+/// Total number of rows before paging.
 pub const TOTAL_HEADER: &str = "x-total-count";
 
-/// Which rows an answer has.
+/// Which rows an answer contains.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows {
-    /// How many are before them.
+    /// Number of rows before them.
     pub offset: u64,
-    /// How many they are.
+    /// Number of rows.
     pub count: u64,
-    /// How many there are in all.
+    /// Total number of rows.
     pub total: u64,
 }
 
-/// Tells of rows, which are of this time: how many there are in all, and where the next page is if there is one.
+/// Sets the headers for rows of this time range: their total, and the link to the next page if there is one.
 pub fn tell(headers: &mut HeaderMap, rows: Rows, range: TimeRange, uri: &Uri) {
     let Rows { offset, count, total } = rows;
     headers.insert(TOTAL_HEADER, HeaderValue::from(total));
@@ -33,19 +33,20 @@ pub fn tell(headers: &mut HeaderMap, rows: Rows, range: TimeRange, uri: &Uri) {
     }
 }
 
-/// `Link` (RFC 8288) to the same question from another row on. The rest of the query stays as it came, but times that are
-/// counted from now, and an end that was left out and is now, are what they were: offsets count in the same rows only then.
+/// `Link` (RFC 8288) to the same question from a later row on. The rest of the query stays as sent, except that times
+/// relative to now, and an omitted end that defaults to now, become absolute: only then do offsets count in the same
+/// rows.
 fn next_link(uri: &Uri, range: TimeRange, offset: u64) -> String {
     let mut link = format!("<{}?", uri.path());
     let (mut from_ms, until_ms) = (None, range.until_ms);
     let (mut from_name, mut until_name) = ("date_from", "date_to");
     for text in uri.query().unwrap_or("").split('&').filter(|text| !text.is_empty()) {
-        // Names and values may be escaped where they need not be.
+        // Names and values may be escaped unnecessarily.
         let (name, value) = query_string::pair(text).unwrap_or_default();
         match name.as_str() {
             "offset" => continue,
             "date_to" if until_ms.is_some() => continue,
-            // Never beside the others.
+            // Never combined with the others.
             "accessed_to" if until_ms.is_some() => {
                 until_name = "accessed_to";
                 continue;
@@ -62,7 +63,7 @@ fn next_link(uri: &Uri, range: TimeRange, offset: u64) -> String {
     }
     for (name, ms) in [(from_name, from_ms), (until_name, until_ms)] {
         if let Some(ms) = ms {
-            // Writing into memory cannot fail.
+            // Writing to a string cannot fail.
             let _ = write!(link, "{name}={}&", time::unix_seconds(ms));
         }
     }

@@ -1,9 +1,8 @@
-//! What went wrong, as a problem document (RFC 9457).
+//! Problem documents (RFC 9457).
 //!
-//! Every answer that is not a success is one of these, in JSON whatever the
-//! caller accepts: `type` for programs to tell cases apart, `title` the same
-//! in words, `status` the HTTP status again, `detail` what happened this time
-//! and what to do, and `parameter` where one parameter is at fault.
+//! Every answer that is not a success is one of these, in JSON whatever the caller accepts: `type` identifies the case
+//! for programs, `title` names it in words, `status` repeats the HTTP status, `detail` says what happened and what to
+//! do, and `parameter` names the parameter at fault, if any.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,8 +12,8 @@ use utoipa::ToSchema;
 
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
-/// What a 401 asks for: a user's name and password, or a server's token. A header
-/// each: browsers do not ask for a password when both stand in one.
+/// Challenges of a 401: a user's name and password, or a server's token. In separate headers, because browsers do not
+/// prompt for a password when both are in one.
 const CHALLENGES: [HeaderValue; 2] = [HeaderValue::from_static("Basic realm=\"zonepulse\""), HeaderValue::from_static("Bearer")];
 
 /// A problem document (RFC 9457).
@@ -48,13 +47,13 @@ pub enum Case {
     BadParameter,
     /// The answer would be larger than the server is willing to compute.
     AnswerTooLarge,
-    /// What was sent is not a batch that can be stored, now or later.
+    /// The body is not a batch that can be stored, now or later.
     BadBatch,
-    /// What was sent is of a time that is yet to come; try again then.
+    /// The data is of a future time; try again then.
     Ahead,
-    /// No credentials, or wrong ones.
+    /// Credentials are missing or wrong.
     NoCredentials,
-    /// The credentials are right and do not allow this.
+    /// The credentials are valid but do not allow this.
     NotAllowed,
     /// There is nothing at this path.
     NotFound,
@@ -62,9 +61,9 @@ pub enum Case {
     CrossSite,
     /// The path with its parameters is longer than allowed.
     TargetTooLong,
-    /// The path does not have this method.
+    /// The path does not support this method.
     MethodNotAllowed,
-    /// What is there already does not let this be.
+    /// The request conflicts with the current state.
     Conflict,
     /// None of the formats is acceptable to the caller.
     NotAcceptable,
@@ -72,13 +71,13 @@ pub enum Case {
     TooSlow,
     /// The body is larger than allowed.
     RequestTooLarge,
-    /// The body is of a kind, or a version, that is not known here.
+    /// The body has an unknown type or version.
     UnknownFormat,
     /// Too many wrong credentials; wait.
     TooManyAttempts,
     /// A fault of the server.
     Internal,
-    /// The server is at one of its bounds; try again.
+    /// The server is at one of its limits; try again.
     Busy,
     /// The server cannot do its work now.
     NotReady,
@@ -133,25 +132,25 @@ impl Case {
 }
 
 impl Problem {
-    /// A problem of this case; `detail` says what happened this time.
+    /// A problem of this case; `detail` describes this occurrence.
     pub fn new(case: Case, detail: impl Into<String>) -> Self {
         let (status, kind, title) = case.parts();
         Problem { kind, title, status: status.as_u16(), detail: detail.into(), parameter: None, retry_after_s: None }
     }
 
-    /// A parameter is at fault: its name, and what is wrong with it.
+    /// A parameter is not valid: its name and the reason.
     pub fn parameter(name: impl Into<Cow<'static, str>>, reason: impl std::fmt::Display) -> Self {
         let name = name.into();
         Problem { parameter: Some(name.clone()), ..Problem::new(Case::BadParameter, format!("{name}: {reason}")) }
     }
 
-    /// A fault of the server: the log gets the cause, the caller gets told that there is one.
+    /// A fault of the server: the cause is logged, and the caller only learns that there is one.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request could not be answered");
         Problem::new(Case::Internal, "the server's log says why")
     }
 
-    /// The same with a `Retry-After`, seconds.
+    /// Sets `Retry-After`, seconds.
     pub fn retry_after_s(self, retry_after_s: u64) -> Self {
         Problem { retry_after_s: Some(retry_after_s), ..self }
     }
@@ -161,7 +160,7 @@ impl Problem {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// What happened this time.
+    /// What happened.
     pub fn detail(&self) -> &str {
         &self.detail
     }

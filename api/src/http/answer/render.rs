@@ -1,9 +1,8 @@
 //! Rows as JSON, CSV or Arrow.
 //!
-//! Answers arrive as Arrow record batches and are written by Arrow's own
-//! writers, whole or piece by piece: no row is ever built. In JSON every column is there, `null` where
-//! it has no value; in CSV such a field is empty. Times are RFC 3339 in UTC
-//! with `Z`, with milliseconds where there are some.
+//! Answers arrive as Arrow record batches and are written by Arrow's own writers, whole or in pieces: no row is ever
+//! built. In JSON every column is present, `null` if it has no value; in CSV such a field is empty. Times are RFC 3339
+//! in UTC with `Z`, with milliseconds unless they are zero.
 
 use super::json::Plain;
 use super::negotiate::{Escape, Format, Output};
@@ -16,19 +15,19 @@ use arrow::json::WriterBuilder;
 use arrow::json::writer::JsonArray;
 use std::sync::Arc;
 
-/// The zone of times while they are written as text. Arrow spells it `Z`, and
-/// reads it without a table of zones, unlike `UTC`.
+/// Time zone for times written as text. Arrow writes it as `Z`, and parses it without a time zone database, unlike
+/// `UTC`.
 const UTC: &str = "+00:00";
 
-/// Values that are written in less time than it takes to hand them to another thread twice.
+/// Number of values that take less time to write than handing them to another thread and back.
 const FEW_VALUES: usize = 16_384;
 
-/// Whether rows are written in no time.
+/// Whether writing the rows takes negligible time.
 pub fn is_small(batch: &RecordBatch) -> bool {
     batch.num_rows().saturating_mul(batch.num_columns()) <= FEW_VALUES
 }
 
-/// An answer's bytes.
+/// Renders a complete answer.
 pub fn render(output: Output, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, ArrowError> {
     let mut encoder = Encoder::new(output, schema)?;
     for batch in batches {
@@ -37,7 +36,7 @@ pub fn render(output: Output, schema: &SchemaRef, batches: &[RecordBatch]) -> Re
     encoder.finish()
 }
 
-/// Writes an answer piece by piece.
+/// Writes an answer in pieces.
 pub struct Encoder {
     writer: Writer,
 }
@@ -49,7 +48,7 @@ enum Writer {
 }
 
 impl Encoder {
-    /// Of an answer with these columns.
+    /// An encoder for an answer with these columns.
     pub fn new(output: Output, schema: &SchemaRef) -> Result<Self, ArrowError> {
         let writer = match output.format {
             Format::Json => {
@@ -58,7 +57,7 @@ impl Encoder {
             }
             Format::Csv => {
                 let mut bytes = Vec::new();
-                // The header line comes with the first batch: there is one even when there are no rows.
+                // The header line is written with the first batch, so that it is there even without rows.
                 write_csv(&mut bytes, output.escape, true, &RecordBatch::new_empty(schema.clone()))?;
                 Writer::Csv(bytes, output.escape)
             }
@@ -76,7 +75,7 @@ impl Encoder {
         }
     }
 
-    /// The bytes that were written since the last time.
+    /// The bytes written since the last call.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(match &mut self.writer {
             Writer::Json(writer) => writer.get_mut(),
@@ -85,7 +84,7 @@ impl Encoder {
         })
     }
 
-    /// The last bytes: an answer without them is not whole.
+    /// The last bytes, without which an answer is incomplete.
     pub fn finish(self) -> Result<Vec<u8>, ArrowError> {
         match self.writer {
             Writer::Json(mut writer) => {
@@ -107,7 +106,7 @@ fn write_csv(bytes: &mut Vec<u8>, escape: Escape, header: bool, batch: &RecordBa
     arrow::csv::WriterBuilder::new().with_header(header).build(bytes).write(&batch)
 }
 
-/// The same batch with its times labelled as [`UTC`]; nothing is copied.
+/// The same batch with its times labelled as [`UTC`], without copying.
 fn with_readable_times(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let readable = |data_type: &DataType| match data_type {
         DataType::Timestamp(unit, Some(zone)) if &**zone != UTC => Some(DataType::Timestamp(*unit, Some(UTC.into()))),

@@ -1,4 +1,4 @@
-//! Rows of the query engine, in the format that a request accepts.
+//! Rows from the query engine, in the negotiated format.
 
 use super::negotiate::Output;
 use super::paging::{self, Rows};
@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use zonepulse_query::{Answer, Engine, Page, TimeRange};
 
-/// The answer in its format, with its total and the way to the next page.
+/// The answer in its format, with its total and the link to the next page.
 pub async fn respond(
     engine: &Engine,
     output: Output,
@@ -22,7 +22,8 @@ pub async fn respond(
     let body = if batches.len() <= 1 && batches.iter().all(is_small) {
         render(output, &schema, &batches)
     } else {
-        // A hundred thousand rows take a while: not on a thread that serves others, and only a few answers at a time.
+        // Rendering a hundred thousand rows takes a while: not on a thread that serves others, and only a few answers
+        // at a time.
         engine.aside(move || render(output, &schema, &batches)).await?
     };
     let body = body.map_err(Problem::internal)?;

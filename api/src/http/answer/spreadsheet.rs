@@ -1,9 +1,10 @@
-//! CSV that is opened in a spreadsheet.
+//! CSV that is safe to open in a spreadsheet.
 //!
-//! A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a line break for a formula, whoever wrote it:
-//! anybody can ask for a name. So a `'` is put before such a text, which spreadsheets read as "what follows is text"
-//! (OWASP, "CSV injection"). Where a list is separated by semicolons, they cut a cell after each semicolon or tab,
-//! so what follows one of these is looked at as the beginning of a cell. Numbers and times stay what they are.
+//! A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a line break for a formula, whatever its
+//! source: names come from anyone who sends a DNS query. So such a text is prefixed with `'`, which spreadsheets read
+//! as "what follows is text" (OWASP, "CSV injection"). Where the list separator is a semicolon, spreadsheets split a
+//! cell after each semicolon or tab, so text following one of these is treated like the beginning of a cell. Numbers
+//! and times are unchanged.
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -11,10 +12,10 @@ use arrow::error::ArrowError;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Says that a cell is text.
+/// Marks a cell as text.
 const TEXT: char = '\'';
 
-/// The same rows, but no text in them, and no name of a column, is a formula.
+/// The same rows, with no text or column name that could be a formula.
 pub fn escaped(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let mut fields = Vec::with_capacity(batch.num_columns());
     let mut columns = Vec::with_capacity(batch.num_columns());
@@ -54,13 +55,14 @@ fn cell(text: &str) -> Cow<'_, str> {
             escaped.get_or_insert_with(|| text.get(..at).unwrap_or_default().to_owned()).push(TEXT);
         }
         escaped.iter_mut().for_each(|escaped: &mut String| escaped.push(letter));
-        // A quotation mark or a space before a formula does not make it text everywhere.
+        // A quotation mark or a space before a formula does not make it text in every spreadsheet.
         begins = matches!(letter, ';' | '\t' | '\r' | '\n') || begins && matches!(letter, '"' | ' ');
     }
     escaped.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// Whether a cell that begins so is a formula. The last four are those of East Asian keyboards.
+/// Whether a cell that begins with this letter is a formula. The last four are the full-width forms of East Asian
+/// keyboards.
 fn is_formula(letter: char) -> bool {
     matches!(letter, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠')
 }
@@ -114,7 +116,7 @@ mod tests {
         assert_eq!(String::from_utf8(csv).unwrap(), "hits,rps,host,long,word,'=1+1\n-5,-0.5,'=a,'-a,'+a,a\n,1.0,,b,b,b\n");
     }
 
-    /// Of every short text of these letters.
+    /// Tests every short text of these letters.
     #[test]
     fn no_cell_is_a_formula_wherever_a_line_is_cut() {
         let letters = ['=', '-', ';', '\t', '\n', '"', '\'', 'a'];

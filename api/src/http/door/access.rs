@@ -1,9 +1,8 @@
-//! What every request leaves behind: a line in the log, and numbers for Prometheus.
+//! Records every request: a line in the log, and metrics for Prometheus.
 //!
-//! The line is written when the last byte of the answer has gone, or whoever
-//! asked has left, since an answer may be as long as a table. It names who
-//! asked, from where, for what, and what came of it; never a parameter, a
-//! body or a credential, which may hold what is nobody's business.
+//! The line is written when the last byte of the answer has been sent or the client has left, since an answer may be as
+//! long as a table. It contains the caller, the address, the route and the outcome; never a parameter, a body or a
+//! credential, which may be confidential.
 
 use super::listen::Peer;
 use crate::http::state::App;
@@ -18,9 +17,9 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use zonepulse_central::credentials::Principal;
 
-/// Routes that machines ask every few seconds: their lines would drown the others.
+/// Routes that machines poll every few seconds: their lines would drown out the others.
 const QUIET: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
-/// The route of what has none.
+/// The label for requests that match no route.
 const NONE: &str = "none";
 
 /// A request that is being answered.
@@ -38,7 +37,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// It begins.
+    /// Starts recording a request.
     pub fn begin(app: &App, request: &Request) -> Self {
         app.metrics().began();
         let route = request.extensions().get::<MatchedPath>().map_or(NONE, MatchedPath::as_str);
@@ -56,7 +55,7 @@ impl Access {
         }
     }
 
-    /// It has an answer, whose bytes are counted on their way.
+    /// Records the answer, whose bytes are counted as they are sent.
     pub fn answered(mut self, response: Response) -> Response {
         self.status = response.status().as_u16();
         self.who = response.extensions().get::<Principal>().cloned();
@@ -71,7 +70,7 @@ impl Access {
         let (duration_ms, user) = (self.began.elapsed().as_millis() as u64, Who(self.who.as_ref()));
         let peer = self.peer.map(|Peer(address)| address);
         let peer = peer.as_ref().map(tracing::field::display);
-        // Asked to come again is no fault of the central: what is behind it has a warning of its own, one a minute.
+        // A 503 is not a fault of the central: its cause has a warning of its own, at most one a minute.
         if *status >= 500 && *status != 503 {
             tracing::warn!(%method, route, path, status, duration_ms, bytes, whole, %user, peer, "request");
         } else if QUIET.contains(&route.as_str()) {
@@ -91,7 +90,7 @@ impl Drop for Access {
     }
 }
 
-/// Who asked, as a log shows it.
+/// The caller, as shown in the log.
 struct Who<'a>(Option<&'a Principal>);
 
 impl fmt::Display for Who<'_> {
@@ -105,7 +104,7 @@ impl fmt::Display for Who<'_> {
     }
 }
 
-/// A method as a label: callers can make up others.
+/// The method as a label: callers can invent others.
 fn label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -119,7 +118,7 @@ fn label(method: &Method) -> &'static str {
     }
 }
 
-/// A body that is counted as it goes.
+/// A body whose bytes are counted as they are sent.
 struct Counted {
     body: Body,
     access: Access,

@@ -7,12 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use std::net::IpAddr;
 use zonepulse_central::credentials::{Credentials, MAX_LOGIN_BYTES, Principal, Shown};
 
-/// Who sent these headers, from this address.
+/// Authenticates the sender of these headers at this address.
 pub async fn who(credentials: &Credentials, headers: &HeaderMap, address: IpAddr) -> Result<Principal, Problem> {
     Ok(credentials.check(shown(headers)?, address).await?)
 }
 
-/// What these headers show.
+/// The credentials in these headers.
 fn shown(headers: &HeaderMap) -> Result<Shown, Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let missing = || {
@@ -36,7 +36,7 @@ fn shown(headers: &HeaderMap) -> Result<Shown, Problem> {
     })
 }
 
-/// Name and password of RFC 7617.
+/// The name and password of Basic authentication (RFC 7617).
 fn basic(encoded: &str) -> Option<Shown> {
     let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     let (name, password) = decoded.split_once(':')?;

@@ -1,8 +1,8 @@
-//! What browsers must not be made to do by a foreign page, and what they are told of every answer.
+//! Protects browsers: rejects cross-site requests, and sets the security headers of every answer.
 //!
-//! A browser sends the password that it remembers with any request to this central, whichever page caused it. Every
-//! request that may change something (POST, PUT, PATCH, DELETE) therefore has to come from this central's own pages
-//! or from no browser at all:
+//! A browser sends a remembered password with every request to this central, whichever page caused it. So every request
+//! that may change something (POST, PUT, PATCH, DELETE) must come from this central's own pages or from no browser at
+//! all:
 //!
 //! * `Sec-Fetch-Site`, which browsers send and pages cannot set, must not name another site;
 //! * `Origin`, which older browsers send as well, must be this central's;
@@ -21,13 +21,13 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use zonepulse_net::Visitor;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// Types that a page may send to another site without asking it first.
+/// Content types that a page may send to another site without a preflight request.
 const SIMPLE: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
 
-/// What an answer may do in a browser unless its route says otherwise: nothing.
+/// What a browser may do with an answer unless its route says otherwise: nothing.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Refuses what no route should see; `public_urls` are where this central is found.
+/// Rejects requests that no route should see; `public_urls` are the URLs of this central.
 pub fn check(public_urls: &[String], request: &Request) -> Result<(), Problem> {
     let is_cut_off = request.extensions().get::<Visitor>().is_some_and(Visitor::was_cut_off);
     let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
@@ -79,14 +79,14 @@ fn parts(url: &str) -> Option<(&str, String, u16)> {
 
 fn host_and_port(authority: &str, default_port: u16) -> Option<(String, u16)> {
     let (host, port) = match authority.rsplit_once(':') {
-        // Not the colons of an IPv6 address.
+        // A colon inside an IPv6 address does not separate a port.
         Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
         _ => (authority, default_port),
     };
     Some((host.to_ascii_lowercase(), port))
 }
 
-/// Whether a page of this origin is from the host of a request. The scheme is not known behind a proxy.
+/// Whether an origin is on the host that a request names. Behind a proxy the scheme is unknown.
 fn is_origin_of(origin: &str, host: &str) -> bool {
     parts(origin)
         .is_some_and(|(scheme, name, port)| host_and_port(host, if scheme == "https" { 443 } else { 80 }) == Some((name, port)))
@@ -113,7 +113,7 @@ fn known_type(request: &Request) -> Result<(), Problem> {
     Err(Problem::new(Case::UnknownFormat, detail))
 }
 
-/// What every answer tells a browser.
+/// Sets the security headers of every answer.
 pub fn tell(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

@@ -1,7 +1,6 @@
-//! Lets requests through to calls whose need their senders have.
+//! Authorizes requests.
 //!
-//! What a group of calls needs is said where routes are put together (`router`), and who has it in
-//! [`zonepulse_central::rights`].
+//! The router declares what each group of calls needs (`router`); [`zonepulse_central::rights`] decides who has it.
 
 use super::listen::Peer;
 use super::{authorization, unread};
@@ -19,7 +18,7 @@ use zonepulse_central::rights::{Caller, Need};
 use zonepulse_central::time::now_ms;
 use zonepulse_net::Visitor;
 
-/// Lets a request through that may do what its call needs, and says who sent it.
+/// Passes on a request whose sender may make this call, and attaches the caller to it.
 pub async fn guard(State((app, need)): State<(App, Need)>, mut request: Request, next: Next) -> Result<Response, Problem> {
     let peer = request.extensions().get::<ConnectInfo<Peer>>();
     let address = peer.map(|ConnectInfo(Peer(address))| address.ip());
@@ -33,12 +32,12 @@ pub async fn guard(State((app, need)): State<(App, Need)>, mut request: Request,
     request.extensions_mut().insert(principal.clone());
     request.extensions_mut().insert(Caller { principal: principal.clone(), address });
     let mut response = unread::hold(app.unread(), principal.number(), next.run(request).await);
-    // Whoever keeps account of requests learns it from the answer.
+    // The access log takes the caller from the answer.
     response.extensions_mut().insert(principal);
     Ok(response)
 }
 
-/// Keeps account of credentials that were refused, and not of those that could not be checked.
+/// Records refused credentials, but not those that could not be checked.
 fn note(app: &App, request: &Request, peer: IpAddr, problem: &Problem) {
     if !matches!(problem.status(), StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS) {
         return;

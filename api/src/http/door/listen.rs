@@ -1,7 +1,7 @@
-//! The way in: from a connection to a request for the router.
+//! From a connection to a request for the router.
 //!
-//! What a connection may do is bounded in `zonepulse_net`. Here it gets the central's certificate, and every request
-//! the address of its client, which behind a trusted proxy is the one that the proxy forwards.
+//! `zonepulse_net` bounds what a connection may do. Here it gets the central's certificate, and every request gets its
+//! client's address, which behind a trusted proxy is the forwarded one.
 
 use crate::config::{Limits, Proxy};
 use axum::Router;
@@ -14,16 +14,16 @@ use tower::Service;
 use zonepulse_net::tls::Acceptor;
 use zonepulse_net::{Bounds, Paced, Places as Connections, Server};
 
-/// The longest target of a request.
+/// Maximum length of a request target.
 pub const MAX_TARGET_BYTES: usize = 16 << 10;
-/// Connections of one server or user that count as authenticated; others of it may be closed to make room.
+/// Connections of one server or user that count as authenticated; further ones may be closed to make room.
 const CONNECTIONS_PER_PRINCIPAL: usize = 16;
 
-/// The address that a request came from.
+/// The address of a request's client.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// How many connections there may be.
+/// Limits on the number of connections.
 pub fn bounds(limits: &Limits) -> Bounds {
     Bounds {
         connections: limits.max_connections as usize,
@@ -35,20 +35,20 @@ pub fn bounds(limits: &Limits) -> Bounds {
 
 /// A listener of the central.
 pub struct Door {
-    /// Where it listens.
+    /// The listening socket.
     pub listener: TcpListener,
-    /// TLS, if it speaks it.
+    /// The TLS acceptor, if TLS is enabled.
     pub tls: Option<Acceptor>,
-    /// Its places.
+    /// Its connection slots.
     pub connections: Connections,
-    /// Bounds of each connection.
+    /// Limits per connection.
     pub limits: Limits,
-    /// Whose word counts on where a request came from.
+    /// The proxies trusted to forward client addresses.
     pub proxy: Proxy,
 }
 
 impl Door {
-    /// Answers requests until `ending`, and comes back when those under way are answered.
+    /// Serves requests until `ending`, and returns when those in progress are answered.
     pub async fn serve(self, router: Router, ending: impl Future<Output = ()>) {
         let Door { listener, tls, connections, limits, proxy } = self;
         let proxies = proxy.trusted.iter().map(|trusted| trusted.0).collect();

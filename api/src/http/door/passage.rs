@@ -1,5 +1,5 @@
-//! What every request passes through, whatever it asks for: it is checked, timed and kept account of, and a panic is an
-//! answer, too.
+//! What every request passes through, whatever it asks for: checks, a timeout, access logging and conversion of panics
+//! to answers.
 
 use super::access::Access;
 use super::browsers;
@@ -14,18 +14,18 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use zonepulse_central::credentials::Principal;
 
-/// Compression is work, which is done for whoever has proved who they are.
+/// Compression costs work, so it is done only for authenticated callers.
 pub async fn every_request(State(app): State<App>, request: Request, next: Next) -> Response {
     answered(app, request, next, |response| response.extensions().get::<Principal>().is_some()).await
 }
 
-/// The same where only the monitoring asks.
+/// Like [`every_request`], for the listener that only the monitoring uses: every answer may be compressed.
 pub async fn every_scrape(State(app): State<App>, request: Request, next: Next) -> Response {
     answered(app, request, next, |_| true).await
 }
 
-/// Refuses what no route should see, bounds the time, turns a panic into an answer, compresses it for those for whom that is
-/// done, and keeps account of it.
+/// Rejects requests that no route should see, limits the time, turns a panic into an answer, compresses the answer if
+/// `compresses` says so, and records it.
 async fn answered(app: App, request: Request, next: Next, compresses: impl Fn(&Response) -> bool) -> Response {
     let access = Access::begin(&app, &request);
     let coding = Coding::accepted(request.headers());

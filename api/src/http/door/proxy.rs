@@ -1,15 +1,15 @@
-//! Where a request came from when a proxy brought it.
+//! The client's address of a request that was forwarded by a proxy.
 //!
-//! A client can write any `X-Forwarded-For` it likes, and each proxy adds the address that it saw at the right. So the
-//! header counts only on a connection from a trusted proxy, and is read from the right: the first address that is no
-//! trusted proxy's is the client's. What stands to the left of it is the client's own claim.
+//! A client can send any `X-Forwarded-For`, and each proxy appends the address it saw on the right. So the header
+//! counts only on a connection from a trusted proxy, and is read from the right: the first address that is not a
+//! trusted proxy is the client's. Everything to the left of it is the client's own claim.
 
 use crate::config::{ForwardedHeader, Proxy};
 use axum::http::HeaderMap;
 use std::net::{IpAddr, SocketAddr};
 
 impl Proxy {
-    /// The client's address of a request that came from this one.
+    /// The client's address for a request received from `peer`.
     pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
         if !self.trusts(peer.ip()) {
             return peer;
@@ -18,8 +18,8 @@ impl Proxy {
             ForwardedHeader::XForwardedFor => "x-forwarded-for",
             ForwardedHeader::Forwarded => "forwarded",
         };
-        // A line is never left out, whatever octets a client put into it: what a proxy added may be in the same line, and to skip
-        // one would bring up what the client wrote before it.
+        // Never skip a line, whatever octets a client put into it: it may contain what a proxy appended, and skipping
+        // it would expose what the client wrote before it.
         let lines: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         let mut client = peer;
         for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
@@ -27,7 +27,7 @@ impl Proxy {
                 ForwardedHeader::XForwardedFor => address(hop),
                 ForwardedHeader::Forwarded => element(hop).and_then(address),
             };
-            // What cannot be read was not written by a proxy that is trusted, or is hidden on purpose.
+            // An unreadable address was not written by a trusted proxy, or is hidden on purpose.
             let Some(address) = address else { break };
             client = address;
             if !self.trusts(client.ip()) {
@@ -42,13 +42,13 @@ impl Proxy {
     }
 }
 
-/// The `for` of an element of RFC 7239.
+/// The `for` parameter of an RFC 7239 element.
 fn element(text: &str) -> Option<&str> {
     let pairs = text.split(';').filter_map(|pair| pair.trim().split_once('='));
     pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, value)| value.trim().trim_matches('"')).next()
 }
 
-/// An address, with or without a port; port 0 stands for none.
+/// An address, with or without a port; a missing port becomes 0.
 fn address(text: &str) -> Option<SocketAddr> {
     let text = text.trim();
     let bare = || text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();

@@ -1,15 +1,15 @@
-//! The central's certificate, as the configuration names it.
+//! The configured certificate of the central.
 
 use crate::Error;
 use crate::config::Tls;
 use zonepulse_net::tls::{Authority, Certificate};
 
-/// Reads certificate and key, if the central speaks TLS itself.
+/// Reads certificate and key, if the central terminates TLS itself.
 ///
 /// Fails with [`Error::File`] when a file cannot be read, and with
 /// [`Error::Certificate`] when they are not what TLS needs.
 pub fn certificate(tls: &Tls) -> Result<Option<Certificate>, Error> {
-    // Where a proxy in front shows the certificate, probes are told of its authority all the same.
+    // If a proxy in front presents the certificate, probes still need its certificate authority.
     let authority = tls.ca_file.as_deref().map(Authority::read).transpose()?;
     match (&tls.certificate_file, &tls.key_file) {
         (Some(certificate), Some(key)) => Ok(Some(Certificate::read(certificate, key, authority.as_ref())?)),

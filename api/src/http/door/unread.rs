@@ -1,8 +1,8 @@
-//! Answers that are made and lie in memory until their client has read them.
+//! Bounds the memory of finished answers that their clients have not read yet.
 //!
-//! A client may take its time, and ask for the next one on another connection meanwhile. So what lies there is bounded, in
-//! fair shares: whoever holds a share is told to read first. Answers that are made while they are read, as those of SQL,
-//! have bounds of their own.
+//! A slow client may meanwhile request the next answer on another connection. So this memory is bounded, in fair
+//! shares: a caller that holds its share has to read first. Answers that are produced while they are read, such as
+//! those of SQL, have bounds of their own.
 
 use crate::http::answer::problem::{Case, Problem};
 use axum::body::{Body, Bytes, HttpBody};
@@ -12,13 +12,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use zonepulse_central::pending::{Held, NoRoom, Pending};
 
-/// Smaller ones are not worth an account, bytes.
+/// Smaller answers are not accounted for, bytes.
 const LEAST_BYTES: u64 = 64 << 10;
-/// So much is given away at once, bytes. Whoever sends asks for more when there is room, so what is counted is held until
-/// nearly all of it is on its way.
+/// Size of the pieces handed to the sender, bytes. The sender asks for more when there is room, so the accounted memory
+/// is held until nearly all of it is on its way.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// The answer, which from now on holds what it takes of `memory`; or that there is no room for it.
+/// Charges the answer to `memory`, or replaces it by a problem if there is no room.
 pub fn hold(memory: &Pending<u64>, caller: u64, response: Response) -> Response {
     let Some(bytes) = response.body().size_hint().exact().filter(|bytes| *bytes >= LEAST_BYTES) else { return response };
     let mut held = memory.of(caller);
@@ -33,10 +33,10 @@ pub fn hold(memory: &Pending<u64>, caller: u64, response: Response) -> Response 
     }
 }
 
-/// A body, and the memory that it holds until it is sent or given up.
+/// A body and the memory that it holds until it is sent or dropped.
 struct Unread {
     body: Body,
-    /// What the body gave and is to be given away next.
+    /// Bytes that the body produced and that are handed out next.
     piece: Bytes,
     _held: Held<u64>,
 }

@@ -1,8 +1,7 @@
-//! Bodies in JSON: from an object's members to typed arguments.
+//! JSON bodies: from the members of an object to typed arguments.
 //!
-//! Like parameters: a member that is not known, that comes twice, or that cannot be
-//! read is an error that names it. In a change, a member that is absent stays as it is and
-//! `null` resets it to its default (RFC 7396).
+//! As with parameters, a member that is unknown, duplicated or unreadable is an error that names it. In a change, an
+//! absent member stays as it is and `null` resets it to its default (RFC 7396).
 
 use super::query_string::shown;
 use super::unique::{self, Fault};
@@ -16,17 +15,17 @@ use serde_json::{Map, Value};
 use zonepulse_net::TooSlow;
 use zonepulse_renamed::Renamed;
 
-/// What a body may be called.
+/// Accepted media types of a body.
 const MEDIA_TYPES: [&str; 2] = ["application/json", "application/merge-patch+json"];
 
 /// The members of an object.
 pub struct Members(Map<String, Value>);
 
 impl Members {
-    /// The largest body, bytes: nobody writes more by hand.
+    /// Maximum size of a body, bytes: nobody writes more by hand.
     pub const MAX_BYTES: usize = 64 << 10;
 
-    /// Of a request's body; no body at all is an object without members.
+    /// Reads a request's body; an absent body is an object without members.
     pub async fn read(headers: &HeaderMap, body: Body, known: &[&str]) -> Result<Self, Problem> {
         match json(headers, body, Self::MAX_BYTES).await? {
             Value::Object(members) => Self::of(members, known),
@@ -34,7 +33,7 @@ impl Members {
         }
     }
 
-    /// Of a request whose body may be left out, or be `null`.
+    /// Reads a request's body, which may be absent or `null`.
     pub async fn read_optional(headers: &HeaderMap, body: Body, known: &[&str]) -> Result<Self, Problem> {
         match json(headers, body, Self::MAX_BYTES).await? {
             Value::Object(members) => Self::of(members, known),
@@ -43,7 +42,7 @@ impl Members {
         }
     }
 
-    /// Of an object.
+    /// Takes the members of an object.
     pub fn of(members: Map<String, Value>, known: &[&str]) -> Result<Self, Problem> {
         match members.keys().find(|name| !known.contains(&name.as_str())) {
             Some(unknown) => {
@@ -53,7 +52,7 @@ impl Members {
         }
     }
 
-    /// Of a request's body in which members may have an old name; and a warning for each that has.
+    /// Reads a request's body whose members may have an old name, and returns a warning for each that does.
     pub async fn read_renamed(
         headers: &HeaderMap,
         body: Body,
@@ -74,7 +73,7 @@ impl Members {
         Ok((Self::of(members, known)?, warnings))
     }
 
-    /// A member that may be absent; `null` is what there is by default.
+    /// A member that may be absent; `null` means the default.
     pub fn take<T: DeserializeOwned + Default>(&mut self, name: &'static str) -> Result<Option<T>, Problem> {
         match self.0.remove(name) {
             None => Ok(None),
@@ -83,20 +82,20 @@ impl Members {
         }
     }
 
-    /// A member that may be absent or `null`, which is the same.
+    /// A member that may be absent or `null`, with the same meaning.
     pub fn optional<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, Problem> {
         Ok(self.take::<Option<T>>(name)?.flatten())
     }
 
-    /// A member that has to be there.
+    /// A required member.
     pub fn required<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<T, Problem> {
         let value = self.0.remove(name).ok_or_else(|| Problem::parameter(name, "it is missing"))?;
         typed(name, value)
     }
 }
 
-/// Declares a body once: what is documented is what is read. Behind a member stands the way it is read by, which is a function
-/// of [`Members`].
+/// Declares a body once: the documentation and the parser share the definition. Each member is followed by the function
+/// of [`Members`] that reads it.
 macro_rules! body {
     ($(#[$outer:meta])* $visible:vis struct $name:ident {
         $($(#[$inner:meta])* $field:ident: $kind:ty = $read:ident,)*
@@ -121,18 +120,18 @@ macro_rules! body {
 
 pub(in crate::http) use body;
 
-/// A value of a member, or what is wrong with it.
+/// Converts a member's value, or says what is wrong with it.
 pub fn typed<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, Problem> {
     serde_json::from_value(value).map_err(|error| Problem::parameter(name.to_owned(), error))
 }
 
-/// The media type that a `Content-Type` names, in lower case.
+/// The media type of a `Content-Type`, in lower case.
 pub fn media_type(headers: &HeaderMap) -> String {
     let given = headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
     given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// A body in JSON of at most so many bytes.
+/// Reads a JSON body of at most this many bytes.
 pub async fn json(headers: &HeaderMap, body: Body, most_bytes: usize) -> Result<Value, Problem> {
     let given = media_type(headers);
     let bytes = whole(body, most_bytes, |_| Ok(())).await?;
@@ -151,14 +150,14 @@ pub async fn json(headers: &HeaderMap, body: Body, most_bytes: usize) -> Result<
     })
 }
 
-/// All of a body of at most so many bytes. `take` is asked for room before bytes are kept.
+/// Reads a whole body of at most this many bytes. `take` reserves room before bytes are kept.
 pub async fn whole(body: Body, most_bytes: usize, mut take: impl FnMut(usize) -> Result<(), Problem>) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(Case::RequestTooLarge, format!("a request has at most {most_bytes} bytes"));
     let announced = body.size_hint().exact();
     if announced.is_some_and(|bytes| bytes > most_bytes as u64) {
         return Err(too_large());
     }
-    // Pages that nothing is written to take no memory.
+    // Untouched pages take no memory.
     let mut bytes = BytesMut::with_capacity(announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default());
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
@@ -172,7 +171,7 @@ pub async fn whole(body: Body, most_bytes: usize, mut take: impl FnMut(usize) ->
     Ok(bytes.freeze())
 }
 
-/// Why a body ended too early.
+/// Why a body ended prematurely.
 fn broken(error: &axum::Error) -> Problem {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -181,6 +180,6 @@ fn broken(error: &axum::Error) -> Problem {
         }
         cause = error.source();
     }
-    // Whoever went away does not see this; whoever sent a malformed body does.
+    // A client that has left does not see this; one that sent a malformed body does.
     Problem::parameter("body", format_args!("it is not complete: {error}"))
 }

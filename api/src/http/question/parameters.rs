@@ -1,8 +1,7 @@
-//! Parameters of a question: from the query string to typed arguments.
+//! Parameters: from the query string to typed arguments.
 //!
-//! What cannot be read is an error that names the parameter. Nothing is guessed and
-//! nothing is ignored: a misspelt filter that is silently dropped would give
-//! numbers that look right.
+//! An unreadable parameter is an error that names it. Nothing is guessed and nothing is ignored: silently dropping a
+//! misspelt filter would produce numbers that look right.
 
 use super::query_string::{Pairs, shown};
 use crate::http::answer::problem::Problem;
@@ -14,19 +13,19 @@ use zonepulse_central::time::{now_ms, text};
 use zonepulse_dns::Action;
 use zonepulse_query::{Bucket, By, Filter, HostPattern, Interval, Kept, Page, SortKey, SystemFilter, TimeRange, TimeZone};
 
-/// How many rows a page has unless told otherwise.
+/// Default number of rows per page.
 pub const DEFAULT_LIMIT: u64 = 1000;
-/// The most rows that a page may have.
+/// Maximum number of rows per page.
 pub const MAX_LIMIT: u64 = 100_000;
-/// The most columns to sort by.
+/// Maximum number of columns to sort by.
 const MAX_SORT_KEYS: usize = 16;
 
-/// Which points: shared by the DNS calls.
+/// Selects points: shared by the DNS calls.
 const FILTER: &[&str] = &["server_id", "resource_id", "host", "type", "folded", "action", "rcode"];
-/// Which metrics.
+/// Selects metrics.
 const SERIES: &[&str] = &["server_id", "metric", "label"];
 const RANGE: &[&str] = &["date_from", "date_to", "time_zone"];
-/// Which totals of all time.
+/// Selects totals of all time.
 const KEPT: &[&str] = &["accessed_from", "accessed_to", "exists"];
 const DATES: [&str; 2] = ["date_from", "date_to"];
 const ACCESSED: [&str; 2] = ["accessed_from", "accessed_to"];
@@ -39,7 +38,7 @@ const OUTPUT: &[&str] = &["escape"];
 pub struct Raw {
     /// Which points.
     pub filter: Filter,
-    /// Of which time.
+    /// The time range.
     pub range: TimeRange,
     /// Which rows of the answer.
     pub page: Page,
@@ -50,17 +49,17 @@ pub struct Raw {
 pub struct Aggregate {
     /// Which points.
     pub filter: Filter,
-    /// Of which time; of totals of all time, of which last access.
+    /// The time range; for totals of all time, the range of the last access.
     pub range: TimeRange,
     /// What is added up.
     pub sums: Sums,
-    /// What the sums are split by.
+    /// What the sums are grouped by.
     pub by: By,
     /// Which rows of the answer.
     pub page: Page,
 }
 
-/// Which sums are asked for.
+/// The kind of sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sums {
     /// Totals of all time.
@@ -76,11 +75,11 @@ pub enum Sums {
 pub struct Rates {
     /// Which points.
     pub filter: Filter,
-    /// Of which time.
+    /// The time range.
     pub range: TimeRange,
     /// Length of a step, seconds.
     pub step_s: Option<u32>,
-    /// What the sums are split by.
+    /// What the sums are grouped by.
     pub by: By,
     /// Which rows of the answer.
     pub page: Page,
@@ -89,9 +88,9 @@ pub struct Rates {
 /// The arguments of `GET /monitoring/dns/coverage`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Coverage {
-    /// Which servers; none for all.
+    /// Which servers; empty for all.
     pub servers: Vec<u32>,
-    /// Of which time.
+    /// The time range.
     pub range: TimeRange,
     /// Which rows of the answer.
     pub page: Page,
@@ -102,7 +101,7 @@ pub struct Coverage {
 pub struct SystemRaw {
     /// Which metrics.
     pub filter: SystemFilter,
-    /// Of which time.
+    /// The time range.
     pub range: TimeRange,
     /// Which rows of the answer.
     pub page: Page,
@@ -113,9 +112,9 @@ pub struct SystemRaw {
 pub struct SystemAggregate {
     /// Which metrics.
     pub filter: SystemFilter,
-    /// Of which time.
+    /// The time range.
     pub range: TimeRange,
-    /// How long the buckets are.
+    /// Length of the buckets.
     pub interval: Interval,
     /// Which rows of the answer.
     pub page: Page,
@@ -129,7 +128,7 @@ pub struct SystemSeries {
 }
 
 impl SystemRaw {
-    /// From a request's address.
+    /// Reads a request's URI.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[SERIES, RANGE, PAGE, OUTPUT])?;
         Ok(SystemRaw { filter: series(&mut pairs)?, range: past(&mut pairs)?, page: page(&mut pairs)? })
@@ -137,7 +136,7 @@ impl SystemRaw {
 }
 
 impl SystemAggregate {
-    /// From a request's address.
+    /// Reads a request's URI.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[SERIES, RANGE, &["interval"], PAGE, OUTPUT])?;
         Ok(SystemAggregate {
@@ -150,28 +149,28 @@ impl SystemAggregate {
 }
 
 impl SystemSeries {
-    /// From a request's address.
+    /// Reads a request's URI.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[PAGE, OUTPUT])?;
         Ok(SystemSeries { page: page(&mut pairs)? })
     }
 }
 
-/// The arguments of a list that is not of points.
+/// The arguments of a list of anything but points.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Which servers; none for all.
+    /// Which servers; empty for all.
     pub servers: Vec<u32>,
-    /// Whether removed servers are listed, too.
+    /// Whether to include removed servers.
     pub removed: bool,
-    /// How many rows to skip.
+    /// Number of rows to skip.
     pub offset: u64,
-    /// How many rows to give.
+    /// Number of rows to return.
     pub limit: u64,
 }
 
 impl Listed {
-    /// From a request's address; `own` are the parameters that this list has besides its page.
+    /// Reads a request's URI; `own` names the parameters of this list besides those of the page.
     pub fn read(uri: &Uri, own: &[&str]) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[own, &["offset", "limit"]])?;
         Ok(Listed {
@@ -183,7 +182,7 @@ impl Listed {
     }
 }
 
-/// Whether `purge` is asked for, the only parameter.
+/// Reads `purge`, the only parameter.
 pub fn purge(uri: &Uri) -> Result<bool, Problem> {
     Ok(Pairs::read(uri, &[&["purge"]])?.one_with("purge", boolean)?.unwrap_or(false))
 }
@@ -193,7 +192,7 @@ fn boolean(text: &str) -> Result<bool, String> {
 }
 
 impl Raw {
-    /// From a request's address.
+    /// Reads a request's URI.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[FILTER, RANGE, PAGE, OUTPUT])?;
         Ok(Raw { filter: filter(&mut pairs)?, range: past(&mut pairs)?, page: page(&mut pairs)? })
@@ -201,7 +200,7 @@ impl Raw {
 }
 
 impl Aggregate {
-    /// From a request's address.
+    /// Reads a request's URI.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[FILTER, RANGE, KEPT, &["interval", "by"], PAGE, OUTPUT])?;
         let (filter, sums) = (filter(&mut pairs)?, sums(&mut pairs)?);
@@ -232,7 +231,7 @@ fn sums(pairs: &mut Pairs) -> Result<Sums, Problem> {
         };
     }
     let Some(name) = first_given(accessed, ACCESSED) else {
-        // What `accessed_from` and `accessed_to` were called before.
+        // The old names of `accessed_from` and `accessed_to`.
         return Ok(Sums::AllTime(Kept { last_access: range_at(pairs, now_ms)?, exists }));
     };
     if let Some(former) = first_given(range_at(pairs, now_ms)?, DATES) {
@@ -241,7 +240,7 @@ fn sums(pairs: &mut Pairs) -> Result<Sums, Problem> {
         );
         return Err(Problem::parameter(former, reason));
     }
-    // What has not been accessed since is what may be deleted: a name that does not exist is none of it.
+    // Records that have not been accessed since are candidates for deletion, so names that do not exist are left out.
     let by_default = accessed.until_ms.map(|_| true);
     Ok(Sums::AllTime(Kept { last_access: accessed, exists: exists.or(by_default) }))
 }
@@ -251,7 +250,7 @@ fn first_given(range: TimeRange, [from_name, until_name]: [&'static str; 2]) -> 
 }
 
 impl Rates {
-    /// From a request's address.
+    /// Reads a request's URI.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[FILTER, RANGE, &["step", "by"], PAGE, OUTPUT])?;
         Ok(Rates {
@@ -268,14 +267,14 @@ impl Rates {
 }
 
 impl Coverage {
-    /// From a request's address.
+    /// Reads a request's URI.
     pub fn read(uri: &Uri) -> Result<Self, Problem> {
         let mut pairs = Pairs::read(uri, &[&["server_id"], RANGE, PAGE, OUTPUT])?;
         Ok(Coverage { servers: servers(&mut pairs)?, range: past(&mut pairs)?, page: page(&mut pairs)? })
     }
 }
 
-/// What is wrong with a part of a path: the one whose octets are no text, or else the one of this name.
+/// The problem with a path parameter: the one that is not valid UTF-8, or else the one of this name.
 pub fn bad_path(error: &PathRejection, name: &'static str) -> Problem {
     let kind = match error {
         PathRejection::FailedToDeserializePathParams(error) => Some(error.kind()),
@@ -287,12 +286,12 @@ pub fn bad_path(error: &PathRejection, name: &'static str) -> Problem {
     }
 }
 
-/// Refuses any parameter.
+/// Rejects all parameters.
 pub fn none(uri: &Uri) -> Result<(), Problem> {
     Pairs::read(uri, &[]).map(|_| ())
 }
 
-/// Refuses any parameter but one about how the answer is written.
+/// Rejects all parameters except those for the output format.
 pub fn only_output(uri: &Uri) -> Result<(), Problem> {
     Pairs::read(uri, &[OUTPUT]).map(|_| ())
 }
@@ -328,7 +327,7 @@ fn servers(pairs: &mut Pairs) -> Result<Vec<u32>, Problem> {
     })
 }
 
-/// A range that ends now where no end is given: so that the link to the next page can say when that was.
+/// A range whose end defaults to now, resolved so that the link to the next page can state it.
 fn past(pairs: &mut Pairs) -> Result<TimeRange, Problem> {
     let now_ms = now_ms();
     let range = range_at(pairs, now_ms)?;
@@ -353,10 +352,10 @@ fn range_named(pairs: &mut Pairs, [from_name, until_name]: [&'static str; 2], no
     }
 }
 
-/// In which zone days begin and dates are meant.
+/// The time zone for days and dates.
 fn zone(pairs: &mut Pairs) -> Result<TimeZone, Problem> {
     let zone = pairs.one_with("time_zone", |text| {
-        // An unescaped `+` means a space: so Etc/GMT+1 often arrives.
+        // An unescaped `+` means a space, so Etc/GMT+1 often arrives this way.
         shown(text).replace(' ', "+").parse().map_err(|error| reason(&error))
     })?;
     Ok(zone.unwrap_or_default())
@@ -412,7 +411,7 @@ fn page(pairs: &mut Pairs) -> Result<Page, Problem> {
     })
 }
 
-/// A number of decimal digits: no sign, no space, nothing past `largest`.
+/// A decimal number: no sign, no space, nothing above `largest`.
 fn whole(text: &str, largest: u64) -> Result<u64, String> {
     let number = if text.bytes().all(|b| b.is_ascii_digit()) { text.parse::<u64>().ok() } else { None };
     number
@@ -420,7 +419,7 @@ fn whole(text: &str, largest: u64) -> Result<u64, String> {
         .ok_or_else(|| format!("{:?} is not a whole number from 0 to {largest}", shown(text)))
 }
 
-/// What the query engine says of an argument, without the argument's name: the problem has it.
+/// The query engine's message about an argument, without the argument's name, which the problem already contains.
 fn reason(error: &zonepulse_query::Error) -> String {
     match error {
         zonepulse_query::Error::BadArgument { reason, .. } => reason.clone(),

@@ -1,15 +1,15 @@
-//! The query string of an address: names and values, decoded.
+//! The query string: decoded names and values.
 //!
-//! What decodes forms elsewhere puts U+FFFD where octets are no UTF-8, and takes a `%` that escapes nothing as it is: a
-//! filter would then mean something else than was asked for. Here either is an error that names the parameter, as are a
-//! parameter that is not known and one that comes twice where once is meant.
+//! Ordinary form decoders substitute U+FFFD for invalid UTF-8, and accept a `%` that escapes nothing: a filter would
+//! then mean something else than intended. Here either is an error that names the parameter, as are unknown parameters
+//! and repeated ones that may occur only once.
 
 use crate::http::answer::problem::{Case, Problem};
 use axum::http::Uri;
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// The most parameters that a question may have, repeated ones counted each time.
+/// Maximum number of parameters, counting repeated ones each time.
 const MAX_PARAMETERS: usize = 1000;
 
 /// Names and values, in order.
@@ -17,7 +17,7 @@ const MAX_PARAMETERS: usize = 1000;
 pub struct Pairs(Vec<(String, String)>);
 
 impl Pairs {
-    /// Those of an address, if all of them are known.
+    /// Reads a query string if all of its parameters are known.
     pub fn read(uri: &Uri, known: &[&[&str]]) -> Result<Pairs, Problem> {
         Self::checked(uri, |name| {
             if known.iter().any(|group| group.contains(&name)) {
@@ -30,7 +30,7 @@ impl Pairs {
         })
     }
 
-    /// All of an address, for a part of a call that does not know the others.
+    /// Reads a whole query string, for a part of a call that does not know the other parameters.
     pub fn decoded(uri: &Uri) -> Result<Pairs, Problem> {
         Self::checked(uri, |_name| Ok(()))
     }
@@ -53,7 +53,7 @@ impl Pairs {
         Ok(Pairs(pairs))
     }
 
-    /// A parameter that may come once.
+    /// A parameter that may occur once.
     pub fn one_with<T>(
         &mut self,
         name: &'static str,
@@ -67,13 +67,13 @@ impl Pairs {
         first.map(|value| read(value).map_err(|reason| Problem::parameter(name, reason))).transpose()
     }
 
-    /// A parameter that may come any number of times, each with one more value.
+    /// A parameter that may occur any number of times, each adding a value.
     pub fn many_with<T>(&mut self, name: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Problem> {
         let values = self.0.iter().filter(|(key, _)| key == name);
         values.map(|(_, value)| read(value).map_err(|reason| Problem::parameter(name, reason))).collect()
     }
 
-    /// The same, of values that read themselves.
+    /// Like [`Pairs::many_with`], for values that implement `FromStr`.
     pub fn many<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Result<Vec<T>, Problem> {
         self.many_with(name, |text| {
             // The vocabulary's errors quote the whole text.
@@ -83,13 +83,13 @@ impl Pairs {
     }
 }
 
-/// The name and value of one pair of an address, which was read before.
+/// The name and value of one pair, from a query string that was accepted before.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     Ok((decoded(name)?, decoded(value)?))
 }
 
-/// A value as an error shows it: not all of a megabyte.
+/// A value as shown in an error: truncated if long.
 pub fn shown(text: &str) -> String {
     const LENGTH: usize = 100;
     match text.char_indices().nth(LENGTH) {

@@ -1,28 +1,28 @@
-//! JSON whose objects have each member once.
+//! JSON without duplicate members.
 //!
-//! Of members with the same name some readers take the first and some the last (RFC 8259 section 4), so whoever checked a
-//! body before it came here may have checked another value than the one that counts.
+//! For members with the same name, some parsers take the first and some the last (RFC 8259 section 4), so an
+//! intermediary that checked the body may have checked another value than the one used here.
 
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
-/// Why a text is not taken.
+/// Why a text is rejected.
 #[derive(Debug)]
 pub enum Fault {
-    /// It is no JSON.
+    /// It is not JSON.
     Syntax(serde_json::Error),
-    /// A member is there more than once.
+    /// A member occurs more than once.
     Twice {
         /// Its name.
         name: String,
-        /// In which member, by the names from the outermost one on; empty for the whole.
+        /// The path of the object that contains it, from the outermost member on; empty at the top level.
         within: String,
     },
 }
 
-/// Reads JSON.
+/// Parses JSON.
 pub fn from_slice(bytes: &[u8]) -> Result<Value, Fault> {
     let mut walk = Walk::default();
     let mut reader = serde_json::Deserializer::from_slice(bytes);
@@ -33,12 +33,12 @@ pub fn from_slice(bytes: &[u8]) -> Result<Value, Fault> {
     })
 }
 
-/// Where in a text the reader is.
+/// The parser's position.
 #[derive(Default)]
 struct Walk {
-    /// The members that it is in.
+    /// The members that contain it.
     path: Vec<String>,
-    /// A member that was there before.
+    /// The duplicate member, if one was found.
     twice: Option<String>,
 }
 
