@@ -7,8 +7,8 @@
 //!   waiting resolves it, whichever clock gets corrected. Beyond the year 9999 nothing does; the wire format ends
 //!   there.
 //! * **Too old** ([`Error::TooOld`]): permanently refused, because waiting only makes the batch older. The sender
-//!   keeps it. Captures that are years old are replayed on purpose, and count only in totals if they are older than
-//!   retention; a clock that lost its time shows 1970, 1980 or 2000. The default lies between the two.
+//!   keeps it. Captures that are years old are replayed on purpose; if they are older than retention, they count
+//!   only in totals. A clock that lost its time shows 1970, 1980 or 2000. The default lies between the two.
 //!
 //! The committer runs these checks after looking for the batch's marker: a copy of a batch that is already stored is
 //! confirmed regardless of the clock and the bounds.
