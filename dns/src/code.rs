@@ -40,6 +40,10 @@ impl ResponseCode {
     pub const NOERROR: ResponseCode = ResponseCode(0);
     /// The name does not exist.
     pub const NXDOMAIN: ResponseCode = ResponseCode(3);
+    /// The server refuses for reasons of policy (RFC 1035).
+    pub const REFUSED: ResponseCode = ResponseCode(5);
+    /// The server is not authoritative, or does not know the key (RFC 2136, RFC 8945).
+    pub const NOTAUTH: ResponseCode = ResponseCode(9);
 
     /// Converts a number; `None` above 4095.
     pub const fn new(value: u16) -> Option<Self> {

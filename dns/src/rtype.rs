@@ -112,10 +112,38 @@ const TYPES: &[(u16, &str)] = &[
 impl RecordType {
     /// An IPv4 address.
     pub const A: RecordType = RecordType(1);
+    /// A name server.
+    pub const NS: RecordType = RecordType(2);
+    /// The canonical name of an alias.
+    pub const CNAME: RecordType = RecordType(5);
     /// The start of a zone of authority.
     pub const SOA: RecordType = RecordType(6);
+    /// A name that an address stands for, or any other name.
+    pub const PTR: RecordType = RecordType(12);
+    /// A mail exchange.
+    pub const MX: RecordType = RecordType(15);
+    /// An IPv6 address (RFC 3596).
+    pub const AAAA: RecordType = RecordType(28);
+    /// The host of a service (RFC 2782).
+    pub const SRV: RecordType = RecordType(33);
+    /// A naming authority pointer (RFC 3403).
+    pub const NAPTR: RecordType = RecordType(35);
+    /// The redirection of all names below (RFC 6672).
+    pub const DNAME: RecordType = RecordType(39);
     /// The pseudo-record of EDNS (RFC 6891).
     pub const OPT: RecordType = RecordType(41);
+    /// The key of a delegated zone (RFC 4034).
+    pub const DS: RecordType = RecordType(43);
+    /// A signature (RFC 4034).
+    pub const RRSIG: RecordType = RecordType(46);
+    /// A proof of what does not exist (RFC 4034).
+    pub const NSEC: RecordType = RecordType(47);
+    /// A service (RFC 9460).
+    pub const SVCB: RecordType = RecordType(64);
+    /// An HTTPS service (RFC 9460).
+    pub const HTTPS: RecordType = RecordType(65);
+    /// All types, in queries.
+    pub const ANY: RecordType = RecordType(255);
 
     /// Converts a number.
     pub const fn new(value: u16) -> Self {

@@ -82,11 +82,28 @@ ids! {
     RecordId;
     /// A series of metrics (a metric and a label), numbered from 0 by the store.
     SeriesId;
+    /// A zone of the catalogue, numbered from 1 by the central. The id of a removed zone is never reused.
+    ZoneId;
+    /// An RRset of a zone, numbered from 1 by the store. It survives changes of data, removal and return, and is never
+    /// reused.
+    ResourceId;
+    /// A retirement plan, numbered from 1 by the central. The id of a removed plan is never reused.
+    RetirementId;
 }
 
 impl RecordId {
     /// Stands for everything that could not be distinguished.
     pub const OTHER: RecordId = RecordId(0);
+}
+
+impl ResourceId {
+    /// Stands for what the catalogue does not have.
+    pub const NONE: ResourceId = ResourceId(0);
+
+    /// Whether this is [`ResourceId::NONE`].
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
 }
 
 #[cfg(test)]

@@ -21,9 +21,9 @@ mod settings;
 pub mod url;
 
 pub use batch::{Evicted, Identity};
-pub use id::{RecordId, SeriesId, ServerId};
+pub use id::{RecordId, ResourceId, RetirementId, SeriesId, ServerId, ZoneId};
 pub use id_set::IdSet;
 pub use interval::{Interval, NotAnInterval};
 pub use settings::choice::{Communication, OverlappingProbes};
-pub use settings::declaration::{Allowed, BadSetting, Declaration};
+pub use settings::declaration::{Allowed, BadSetting, ChangedBy, Declaration};
 pub use settings::{Settings, SettingsOverride};

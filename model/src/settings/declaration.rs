@@ -14,6 +14,17 @@ pub struct Declaration {
     pub description: &'static [&'static str],
     /// The allowed values.
     pub allowed: Allowed,
+    /// Who may change it.
+    pub changed_by: ChangedBy,
+}
+
+/// Who may change a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangedBy {
+    /// Whoever may change the server.
+    Anyone,
+    /// Only administrators, because it decides where secrets go: destinations, the trust in them, and secrets.
+    Administrators,
 }
 
 /// The values that a setting may have.

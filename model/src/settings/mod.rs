@@ -7,13 +7,13 @@ pub(crate) mod choice;
 pub(crate) mod declaration;
 
 use choice::{Communication, OverlappingProbes};
-use declaration::{Allowed, BadSetting, Declaration, Setting, Value};
+use declaration::{Allowed, BadSetting, ChangedBy, Declaration, Setting, Value};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Declares every setting once: its description (as lines), name, type, default and allowed values.
+/// Declares every setting once: its description (as lines), name, type, default, allowed values, and who may change it.
 macro_rules! settings {
-    ($($(#[doc = $line:literal])* $name:ident: $kind:ty = $default:expr, $allowed:expr;)*) => {
+    ($($(#[doc = $line:literal])* $name:ident: $kind:ty = $default:expr, $allowed:expr, $changed_by:ident;)*) => {
         /// The settings in effect for a server. Debug output omits the password.
         #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Settings {
@@ -30,7 +30,12 @@ macro_rules! settings {
         impl Settings {
             /// The declaration of every setting.
             pub const DECLARED: &[Declaration] = &[$(
-                Declaration { name: stringify!($name), description: &[$($line.trim_ascii()),*], allowed: $allowed },
+                Declaration {
+                    name: stringify!($name),
+                    description: &[$($line.trim_ascii()),*],
+                    allowed: $allowed,
+                    changed_by: ChangedBy::$changed_by,
+                },
             )*];
 
             /// The name of every setting.
@@ -78,45 +83,45 @@ fn shown(allowed: Allowed, value: &dyn fmt::Debug) -> &dyn fmt::Debug {
 }
 
 settings! {
-    /// Where probes find this API, `http://…` or `https://…`; empty for wherever they were enrolled. A probe follows
-    /// only to hosts that its own configuration allows. For administrators.
-    api_url: String = String::new(), Allowed::Url;
-    /// Whether a probe refuses a central, or a broker, whose certificate it cannot check. For administrators; a probe
-    /// whose own configuration says that it verifies does so in any case.
-    verify_ca: bool = true, Allowed::Flag;
-    /// How batches get here: the probe sends over HTTP or through RabbitMQ, or the central collects them.
-    communication: Communication = Communication::Http, Communication::ALLOWED;
-    /// How long the central waits for a probe, or a broker, to let it in, milliseconds.
-    api_timeout_ms: u32 = 300, Allowed::Number { min: 10, max: 60_000 };
-    /// Whether DNS messages are counted.
-    dns_monitoring: bool = true, Allowed::Flag;
-    /// Over which time they are summed, seconds; divides 300.
-    dns_interval_s: u32 = 60, Allowed::Interval;
-    /// Whether the system is measured.
-    system_monitoring: bool = true, Allowed::Flag;
-    /// How often, seconds; divides 300.
-    system_interval_s: u32 = 5, Allowed::Interval;
-    /// How long raw points are kept, minutes; 4294967295 for ever.
-    raw_retention_minutes: u32 = 1440, Allowed::Number { min: 1, max: u32::MAX };
-    /// How long roll-ups are kept, days; 4294967295 for ever.
-    aggregated_retention_days: u32 = 30, Allowed::Number { min: 1, max: u32::MAX };
-    /// What becomes of a batch whose time another run of a probe of the same server covers already, as when two probes
-    /// use one token: `count`, so that both count and the coverage tells of it, or `refuse`, so that a time counts once.
-    /// Then a probe whose clock was ahead and is set back between two runs has refused what it observes until it is past the
-    /// time that it covered falsely, up to as long as batches may be ahead (`[ingest] max_ahead_s`).
-    overlapping_probes: OverlappingProbes = OverlappingProbes::Count, OverlappingProbes::ALLOWED;
-    /// The broker's FQDN or IP address; empty for none. For administrators, as is all about the broker.
-    rabbitmq_address: String = String::new(), Allowed::Host;
-    /// The broker's port; unless set, 5672, or 5671 with TLS.
-    rabbitmq_port: u16 = 5672, Allowed::Number { min: 1, max: 65_535 };
-    /// Whether the broker is spoken to with TLS.
-    rabbitmq_tls: bool = false, Allowed::Flag;
-    /// The virtual host at the broker.
-    rabbitmq_virtual_host: String = "/".to_owned(), Allowed::VirtualHost;
-    /// The user at the broker.
-    rabbitmq_user: String = String::new(), Allowed::Text;
-    /// The user's password. It can be set, and is never shown.
-    rabbitmq_password: String = String::new(), Allowed::Secret;
+    /// The URL at which probes reach this API, `http://…` or `https://…`; empty for the one they were enrolled with. A probe
+    /// follows only to hosts that its own configuration allows. For administrators.
+    api_url: String = String::new(), Allowed::Url, Administrators;
+    /// Whether a probe refuses a central or a broker whose certificate it cannot verify. For administrators; a probe whose
+    /// own configuration requires verification always verifies.
+    verify_ca: bool = true, Allowed::Flag, Administrators;
+    /// How batches reach the central: the probe sends them over HTTP or through RabbitMQ, or the central pulls them.
+    communication: Communication = Communication::Http, Communication::ALLOWED, Anyone;
+    /// How long the central waits for a probe or a broker to accept its connection, milliseconds.
+    api_timeout_ms: u32 = 300, Allowed::Number { min: 10, max: 60_000 }, Anyone;
+    /// Whether to count DNS messages.
+    dns_monitoring: bool = true, Allowed::Flag, Anyone;
+    /// The length of a DNS interval, seconds; divides 300.
+    dns_interval_s: u32 = 60, Allowed::Interval, Anyone;
+    /// Whether to measure the system.
+    system_monitoring: bool = true, Allowed::Flag, Anyone;
+    /// How often to measure it, seconds; divides 300.
+    system_interval_s: u32 = 5, Allowed::Interval, Anyone;
+    /// How long raw points are kept, minutes; 4294967295 means forever.
+    raw_retention_minutes: u32 = 1440, Allowed::Number { min: 1, max: u32::MAX }, Anyone;
+    /// How long roll-ups are kept, days; 4294967295 means forever.
+    aggregated_retention_days: u32 = 30, Allowed::Number { min: 1, max: u32::MAX }, Anyone;
+    /// What happens to a batch whose time is already covered by another run of a probe of the same server, as when two probes
+    /// use the same token: with `count`, both count and the coverage shows the overlap; with `refuse`, each time counts only
+    /// once. With `refuse`, a probe whose clock was ahead and is set back between two runs has its batches refused until the
+    /// time that it falsely covered is over, at most as long as batches may be ahead (`[ingest] max_ahead_s`).
+    overlapping_probes: OverlappingProbes = OverlappingProbes::Count, OverlappingProbes::ALLOWED, Anyone;
+    /// The broker's FQDN or IP address; empty if there is none. For administrators, like everything about the broker.
+    rabbitmq_address: String = String::new(), Allowed::Host, Administrators;
+    /// The broker's port; by default 5672, or 5671 with TLS.
+    rabbitmq_port: u16 = 5672, Allowed::Number { min: 1, max: 65_535 }, Administrators;
+    /// Whether to connect to the broker with TLS.
+    rabbitmq_tls: bool = false, Allowed::Flag, Administrators;
+    /// The broker's virtual host.
+    rabbitmq_virtual_host: String = "/".to_owned(), Allowed::VirtualHost, Administrators;
+    /// The user to log in to the broker as.
+    rabbitmq_user: String = String::new(), Allowed::Text, Administrators;
+    /// The user's password. It can be set but is never shown.
+    rabbitmq_password: String = String::new(), Allowed::Secret, Administrators;
 }
 
 /// The port for AMQP over TLS.
