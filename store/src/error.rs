@@ -59,7 +59,21 @@ pub enum Error {
     /// No one could make changes any more: appoint another administrator first.
     #[error("{0:?} is the last administrator; make another one first")]
     LastAdministrator(String),
-    /// There is no such server or user.
+    /// An import would remove a large part of a zone: confirm it, or correct its source.
+    #[error(
+        "the import would remove {removed} of the {resources} resources of zone {zone} ({examples}, …): confirm it if that is intended, or correct the source of the zone"
+    )]
+    MassRemoval {
+        /// The apex of the zone.
+        zone: String,
+        /// Number of resources that would be removed.
+        removed: u64,
+        /// Number of resources of the zone.
+        resources: u64,
+        /// The first few that would be removed: owners and types.
+        examples: String,
+    },
+    /// There is no such server, user, zone, resource or plan.
     #[error("no {0} {1:?}")]
     Missing(&'static str, String),
     /// The intake violates an invariant of its fields; the caller must check first.

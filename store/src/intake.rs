@@ -1,5 +1,6 @@
 //! The contents of a batch, in the store's terms.
 
+use crate::ledger::reasons::Loss;
 use zonepulse_dns::MessageKind;
 use zonepulse_model::{Evicted, Identity, Interval, RecordId};
 
@@ -18,6 +19,9 @@ pub struct Intake {
     pub covered_until_ms: u64,
     /// Everything the probe counted besides hits, by counter number in the wire format, ascending.
     pub counters: Vec<(u16, u64)>,
+    /// What the batch may have missed of the time that it covers; recorded in the observation ledger. A row of
+    /// [`RecordId::OTHER`] adds [`Unobserved::Folded`](crate::Unobserved::Folded).
+    pub loss: Loss,
     /// What the probe evicted before this batch.
     pub evicted: Option<Evicted>,
     /// The points, in any order; points with the same record and kind are summed.
@@ -123,6 +127,9 @@ impl Intake {
         if self.covered_from_ms < start_ms || self.covered_until_ms < self.covered_from_ms || self.covered_until_ms > end_ms {
             return Some("coverage");
         }
+        if !self.loss.is_good() {
+            return Some("loss");
+        }
         let within =
             |row: &IntakeRow| row.hits > 0 && start_ms <= row.first_ms && row.first_ms <= row.last_ms && row.last_ms < end_ms;
         if self.rows.iter().all(within) { None } else { Some("rows") }
@@ -164,6 +171,7 @@ mod tests {
                 covered_from_ms: 0,
                 covered_until_ms: 60_000,
                 counters: Vec::new(),
+                loss: Default::default(),
                 evicted: None,
                 rows,
             };

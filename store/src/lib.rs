@@ -25,6 +25,11 @@
 //! memory, in both directions. Names that do not exist and were last requested before the start of all time-limited
 //! data are **swept**: their totals are added to those of [`OTHER`].
 //!
+//! The **observation ledger** says for all time which periods of a server were observed without loss, and why the others
+//! were not ([`Store::ledger`]).
+//! **The catalogue** (`catalogue`): zones, and their RRsets as *resources* with ids that are never reused. Its names are
+//! numbered when a zone is imported, are charged to no server, and are not swept.
+//!
 //! **Metrics** of the machines are stored the same way, in column families of their own (`system`).
 //!
 //! `database/key.rs` describes the keys, `dns/block.rs` a block. Every value starts with its version, and the store
@@ -35,12 +40,14 @@
 //! Reading points, reports, markers or the registry reads from RocksDB and blocks the thread. Writing blocks, too: it
 //! waits for other writes and for the disk. Do not do either on an async thread. Only the following are served from
 //! memory: [`Store::dictionary`], [`Store::series`], [`Store::totals`], [`Store::retention`], [`Store::kept_from_s`],
-//! [`Store::names_of`], [`Store::totals_of`], [`Store::series_of`] and [`Registry::generation`].
+//! [`Store::names_of`], [`Store::totals_of`], [`Store::series_of`],
+//! [`Store::ledger_version`], [`Store::resources`] and [`Registry::generation`].
 //!
 //! # Non-goals
 //!
 //! The crate knows nothing of wire formats, HTTP or SQL. Only one process can open a store.
 
+mod catalogue;
 mod check;
 mod database;
 mod dictionary;
@@ -48,6 +55,7 @@ mod dns;
 mod engine;
 mod error;
 mod intake;
+mod ledger;
 mod level;
 mod lock;
 mod precision;
@@ -64,6 +72,10 @@ mod upkeep;
 mod waiting;
 mod write;
 
+pub use catalogue::{
+    Catalogue, Credit, Import, Labelled, Late, LateAccess, Page, Plan, Protection, Rdatas, Resource, ResourceMap, ResourceNote,
+    ResourcesOfServer, Row, Source, Summary, Tsig, UsageChange, Version, Zone, ZoneState,
+};
 pub use check::Check;
 pub use database::room::Disk;
 pub use database::{FORMAT, Options};
@@ -73,6 +85,8 @@ pub use dns::selection::{Kinds, Reading, Selection};
 pub use dns::sums::{Split, SplitKind, Sum, SumKind};
 pub use error::Error;
 pub use intake::{Intake, IntakeRow, Outcome};
+pub use ledger::reading::{Observation, Period};
+pub use ledger::reasons::{Loss, Reasons, Unobserved};
 pub use level::Level;
 pub use precision::Precision;
 pub use rebuild::{Rebuild, Rebuilt};
@@ -95,19 +109,21 @@ pub use write::overlap::Overlap;
 use database::{Database, key};
 use dictionary::Dictionary;
 use dns::value::Decoders;
+use ledger::reading::Versions;
 use lock::{Mutex, Rank, RwLock};
 use reports::kept::Kept;
 use retention::Expiry;
 use share::{Bounds, Shares};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use system::System;
 use totals::Totals;
 use upkeep::{Keeper, Upkept};
 use waiting::Waiting;
 use write::writer::Writer;
+use zonepulse_dns::RecordType;
 use zonepulse_model::{IdSet, ServerId};
 
 /// An open store. Clones share its state.
@@ -120,11 +136,13 @@ pub struct Store {
 ///
 /// # Lock order
 ///
-/// `keeper`, `sweeping`, `writer`, `expiry`, `waiting`, `system.waiting`, `dictionary`, `system.series`, `totals`,
-/// `names`, `total_shares`, `system.shares`, `server_names`, `kept`. A thread may take a lock only if every lock it
+/// `importing`, `keeper`, `sweeping`, `writer`, `expiry`, `waiting`, `system.waiting`, `dictionary`, `system.series`,
+/// `totals`, `names`, `total_shares`, `system.shares`, `server_names`, `kept`, `resources`, `ledger`. A thread may take a lock only if every lock it
 /// holds comes earlier in this list. [`Rank`] is the list in code, and `lock.rs` asserts it. A step that needs a
 /// value from an earlier lock while it holds a later one copies the value first, as sealing does with `expiry`.
 ///
+/// * `importing` is held for a whole import of a zone, so imports never overlap; `writer` only for its writes, so batches
+///   do not wait. Checking takes it too.
 /// * `keeper` is held for a whole step of upkeep, so steps never overlap. Purging, rebuilding and checking take it too.
 /// * `writer` is held from the first read of a write until its result is visible.
 /// * `expiry` is held for writing while points move between families or are removed, `sweeping` while hits move from
@@ -132,7 +150,10 @@ pub struct Store {
 ///
 /// Locks inside a field ([`Decoders`], the free space of the disk) are innermost: no other lock is taken under them.
 /// Callers' closures run without locks, with these exceptions: `sweeping` or `totals` while totals are visited, and
-/// `writer` while a change of the registry is computed.
+/// `importing` while an import reads its rows, and `writer` while a change of the registry or of usage is computed.
+/// Whether a question uses a record of the catalogue; it must not call the store.
+pub type InUse = Box<dyn Fn(&str, RecordType) -> bool + Send + Sync>;
+
 struct Inner {
     database: Database,
     /// The precision of last access times in points sealed from now on.
@@ -146,9 +167,13 @@ struct Inner {
     /// Held for writing while hits move from swept records to the first record, and for reading while totals are
     /// added up part by part.
     sweeping: RwLock<()>,
+    /// What names are used for although servers answer that they do not exist.
+    in_use: OnceLock<InUse>,
     writer: Mutex<Writer>,
     /// When probes listened.
     kept: Mutex<Kept>,
+    /// When the ledger of each server changed.
+    ledger: Mutex<Versions>,
     waiting: Mutex<Waiting>,
     system: System,
     decoders: Decoders,
@@ -162,6 +187,13 @@ struct Inner {
     /// The servers' names, and the generation at which they were read.
     server_names: Mutex<Option<(u64, ServerNames)>>,
     upkept: Upkept,
+    importing: Mutex<()>,
+    /// The resources by record and by id: replaced as a whole, by whoever holds `writer`.
+    resources: RwLock<Arc<ResourceMap>>,
+    /// Maximum cost of the catalogue's names.
+    max_catalogue_names: u64,
+    /// Number of late accesses on disk, and of those dropped since the store was opened.
+    late: catalogue::LateCounts,
 }
 
 #[cfg(test)]
@@ -198,7 +230,12 @@ impl Store {
 
     fn read(dir: &Path, options: &Options) -> Result<Store, Error> {
         let database = Database::open(dir, options)?;
+        if !database.is_current()? {
+            ledger::building::build(&database)?;
+            database.put_format()?;
+        }
         let mut dictionary = Dictionary::load(&database)?;
+        let (resources, late) = catalogue::load(&database, &mut dictionary)?;
         let expiry = registry::expiry(&database, options.retention)?;
         let (totals, writer) = write::checkpoint::recover(&database, &expiry)?;
         let owned = dictionary.assign(&totals);
@@ -221,6 +258,7 @@ impl Store {
             names: Mutex::new(Rank::NameShares, names),
             total_shares: Mutex::new(Rank::TotalShares, total_shares),
             sweeping: RwLock::new(Rank::Sweeping, ()),
+            in_use: OnceLock::new(),
             totals: RwLock::new(Rank::Totals, totals),
             writer: Mutex::new(Rank::Writer, writer),
             waiting: Mutex::new(Rank::Waiting, waiting),
@@ -232,7 +270,12 @@ impl Store {
             generation: AtomicU64::new(0),
             server_names: Mutex::new(Rank::ServerNames, None),
             kept: Mutex::new(Rank::Kept, Kept::default()),
+            ledger: Mutex::new(Rank::Ledger, Versions::default()),
             upkept: Upkept::default(),
+            importing: Mutex::new(Rank::Importing, ()),
+            resources: RwLock::new(Rank::Resources, Arc::new(resources)),
+            max_catalogue_names: options.max_catalogue_names.min(u32::MAX as usize) as u64,
+            late,
         };
         Ok(Store { inner: Arc::new(inner) })
     }
@@ -250,6 +293,12 @@ impl Store {
     /// The names of the records. Holds a lock that writers need: drop it soon.
     pub fn dictionary(&self) -> DictionaryReader<'_> {
         DictionaryReader::new(self.inner.dictionary.read())
+    }
+
+    /// Keeps the names of questions that use a record of the catalogue, whatever servers answer. Set once, before
+    /// [`Upkeep`] starts.
+    pub fn keep_names_in_use(&self, in_use: InUse) {
+        self.inner.in_use.get_or_init(|| in_use);
     }
 
     /// Visits all totals of these servers, or of all servers, by server, kind and record.

@@ -11,6 +11,7 @@ use std::ops::{Deref, DerefMut};
 /// The locks in the order in which they may be taken. [`Inner`](crate::Inner) explains them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
+    Importing,
     Keeper,
     Sweeping,
     Writer,
@@ -25,6 +26,8 @@ pub(crate) enum Rank {
     SeriesShares,
     ServerNames,
     Kept,
+    Resources,
+    Ledger,
 }
 
 /// A mutex with a rank.

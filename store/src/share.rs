@@ -160,6 +160,11 @@ impl Shares {
         warn
     }
 
+    /// Adds entries that belong to no server.
+    pub(crate) fn keep(&mut self, entries: u64) {
+        self.taken = self.taken.saturating_add(entries);
+    }
+
     /// Forgets a removed server; its remaining entries have no owner.
     pub(crate) fn forget(&mut self, server_id: ServerId) {
         self.accounts.remove(&server_id);

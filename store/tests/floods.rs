@@ -48,6 +48,7 @@ fn commit_in(mut write: Write<'_>, server_id: u32, seq: u64, start_s: u64, names
             covered_from_ms: at_ms,
             covered_until_ms: at_ms + 60_000,
             counters: Vec::new(),
+            loss: Default::default(),
             evicted: None,
             rows: ids.into_iter().flat_map(row).collect(),
         })
@@ -204,6 +205,7 @@ fn a_flood_of_response_codes_for_known_names_is_folded_for_its_own_server() {
             covered_from_ms: at_ms,
             covered_until_ms: at_ms,
             counters: vec![(2, 5), (90, 1)],
+            loss: Default::default(),
             evicted: None,
             rows: rows.collect(),
         })

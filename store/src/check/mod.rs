@@ -2,9 +2,11 @@
 //!
 //! The following is checked: every file against its checksums; every batch's marker against its block and report;
 //! roll-ups of DNS and metrics against raw points, or the coarse ones against the finest where raw points are gone;
-//! reports against the hits of their hour; totals against the sums of all points. Where points have been removed from
+//! reports against the hits of their hour; the observation ledger against the reports; totals against the sums of all
+//! points; zones and resources against the dictionary, their ids, notes and usage. Where points have been removed from
 //! disk, totals must not be less than the remaining points.
 
+mod ledger;
 mod metrics;
 
 use crate::database::key::{self, GROUP};
@@ -17,7 +19,7 @@ use crate::totals::Group;
 use crate::waiting::Pair;
 use crate::write::epochs::Forgotten;
 use crate::write::marker::{Marker, Number};
-use crate::{Error, Inner, Level, Precision, rebuild};
+use crate::{Error, Inner, Level, Precision, catalogue, rebuild};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use zonepulse_codec::Malformed;
@@ -38,6 +40,10 @@ pub struct Check {
     pub hits: u64,
     /// Points of metrics, open and sealed.
     pub system_points: u64,
+    /// Zones of the catalogue.
+    pub zones: u64,
+    /// Resources in them, including removed ones.
+    pub resources: u64,
     /// Reports on intervals.
     pub reports: u64,
     /// Batches committed.
@@ -84,6 +90,7 @@ type Part = fn(&mut Walk<'_>) -> Result<(), Error>;
 
 pub(crate) fn check(inner: &Inner) -> Result<Check, Error> {
     // Nothing may be committed, sealed or dropped between families, because they are compared with each other.
+    let _importing = inner.importing.lock();
     let _keeper = inner.keeper.lock();
     let _alone = inner.writer.lock();
     let expiry = inner.expiry.read().clone();
@@ -106,13 +113,15 @@ pub(crate) fn check(inner: &Inner) -> Result<Check, Error> {
     };
     let path = inner.database.path().display();
     inner.database.verify_checksums().into_iter().for_each(|wrong| walk.check.fault(format!("{path}: {wrong}")));
-    let parts: [Part; 6] = [
+    let parts: [Part; 8] = [
         |walk| walk.markers(),
         |walk| walk.blocks(),
         |walk| walk.sealed(),
         |walk| walk.totals(),
         |walk| walk.reports(),
+        |walk| walk.ledger(),
         |walk| walk.system(),
+        |walk| walk.catalogue(),
     ];
     for part in parts {
         match part(&mut walk) {
@@ -307,6 +316,14 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Checks zones and resources, what is said about them, and their usage.
+    fn catalogue(&mut self) -> Result<(), Error> {
+        let found = catalogue::verify::verify(self.inner, Check::MAX_FAULTS)?;
+        (self.check.zones, self.check.resources) = (found.zones, found.resources);
+        found.faults.into_iter().for_each(|text| self.check.fault(text));
+        Ok(())
+    }
+
     /// Checks that totals are the sums of all points, and can be read from disk.
     fn totals(&mut self) -> Result<(), Error> {
         let mut totals: BTreeMap<(ServerId, u16, RecordId), (u64, u64)> = BTreeMap::new();
@@ -392,6 +409,12 @@ impl Walk<'_> {
 }
 
 impl Walk<'_> {
+    /// Checks that the ledger agrees with the reports.
+    fn ledger(&mut self) -> Result<(), Error> {
+        ledger::check(self.inner, &self.expiry)?.into_iter().for_each(|text| self.check.fault(text));
+        Ok(())
+    }
+
     fn system_report(&mut self, key: &[u8], value: &[u8]) {
         match (key::parse_report(key), SystemReport::decode(value)) {
             (Some((identity, start_s)), Ok(_)) if self.has_marker(&identity, start_s) => {}

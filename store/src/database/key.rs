@@ -8,6 +8,8 @@
 //! | `default` | `seen/` server u32 | JSON of what the server last reported |
 //! | `default` | `horizon/` server u32 | what has left the open blocks, and what has left the disk |
 //! | `default` | `dropped/` server u32 | number of reports removed because of their times, u64 |
+//! | `default` | `zone/` id, `last_zone_id`, `last_resource_id` | JSON of [`Zone`](crate::Zone), numbers |
+//! | `default` | `retirement/` id, `last_retirement_id` | JSON that the central defines, a number |
 //! | `names` | record id u32 | type u16 · canonical text |
 //! | `open` | hour u32 · server u32 · start_s u64 · epoch u64 · seq u64 | a block |
 //! | `sealed` | level u8 · hour u32 · server u32 · group u32 | points of 256 records, record by record |
@@ -15,10 +17,22 @@
 //! | `markers` | server u32 · epoch u64 | the committed `seq`, as runs |
 //! | `markers` | server u32 | what remains of forgotten markers |
 //! | `reports` | server u32 · start_s u64 · epoch u64 · seq u64 | coverage, counters |
+//! | `ledger` | server u32 · 0 u8 · from_ms u64 | a run of covered time: its length, and what may be missing |
+//! | `ledger` | server u32 · 1 u8 · from_ms u64 | a range from which the probe evicted batches |
+//! | `ledger` | server u32 · 2 u8 · zone's canonical name · 0 u8 · from_ms u64 | a run in which messages of the zone were folded |
 //! | `journal` | commit u64 | keys of the blocks that the commit added |
 //! | `series` | series id u32 | metric and label of a system series |
 //! | `system_open` | as `open` | system metrics of one batch in one hour, a block |
 //! | `system` | as `sealed`, groups of 64 series | metrics and their roll-ups, series by series |
+//! | `resources` | zone u32 · generation u32 · owner · 0 u8 · type u16 | an RRset of a zone ([`Resource`](crate::Resource)) |
+//! | `resource_notes` | `n` · resource id u32 | JSON of a [`ResourceNote`](crate::ResourceNote) |
+//! | `resource_notes` | `l` · label · 0 u8 · resource id u32 | nothing |
+//! | `usage` | `u` · resource id u32 | a frozen [`Credit`](crate::Credit) |
+//! | `usage` | `r` · record id u32 | from when the record's accesses count for the catalogue as it is, u64 |
+//! | `usage` | `l` · record id u32 · server u32 · first_ms u64 · kind u16 | [`LateAccess`](crate::LateAccess) |
+//!
+//! Owners are the labels from right to left, each ended by 0, with octets 0 and 1 as 1 1 and 1 2: their order is the
+//! canonical order of names (RFC 4034 section 6.1).
 //!
 //! Block keys begin with the hour (Unix time / 3600). Keys of sealed values begin with the level (bucket length in
 //! minutes, 0 for raw points) followed by the hour. Sealing and retention can thus read and drop whole ranges. System
@@ -35,9 +49,13 @@ pub(crate) const TOTALS: &str = "totals";
 pub(crate) const MARKERS: &str = "markers";
 pub(crate) const REPORTS: &str = "reports";
 pub(crate) const JOURNAL: &str = "journal";
+pub(crate) const LEDGER: &str = "ledger";
 pub(crate) const SERIES: &str = "series";
 pub(crate) const SYSTEM_OPEN: &str = "system_open";
 pub(crate) const SYSTEM: &str = "system";
+pub(crate) const RESOURCES: &str = "resources";
+pub(crate) const RESOURCE_NOTES: &str = "resource_notes";
+pub(crate) const USAGE: &str = "usage";
 
 /// Number of records whose totals share one value.
 pub(crate) const GROUP: u32 = 256;
@@ -69,6 +87,11 @@ pub(crate) fn from_group(records: &[RecordId], group: u32) -> &[RecordId] {
 pub(crate) fn records(group: u32) -> RangeInclusive<RecordId> {
     record_in(group, u8::MIN)..=record_in(group, u8::MAX)
 }
+
+/// Kinds of runs in the ledger.
+pub(crate) const COVERED: u8 = 0;
+pub(crate) const EVICTED: u8 = 1;
+pub(crate) const FOLDED: u8 = 2;
 
 /// Length of a block key, in bytes.
 pub(crate) const OPEN_BYTES: usize = 32;
@@ -191,6 +214,26 @@ pub(crate) fn parse_report(key: &[u8]) -> Option<(Identity, u64)> {
     Some((Identity { server_id, epoch: u64_at(key, 12)?, seq: u64_at(key, 20)? }, start_s))
 }
 
+/// What the keys of a server's runs of one kind begin with; with a zone, those of the zone's folds.
+pub(crate) fn ledger_prefix(server_id: ServerId, kind: u8, zone: &str) -> Vec<u8> {
+    let end: &[u8] = if zone.is_empty() { &[] } else { &[0] };
+    [&server_id.to_be_bytes()[..], &[kind], zone.as_bytes(), end].concat()
+}
+
+/// Parses a ledger key into server, kind, zone (empty except for folds) and the start of the run, Unix milliseconds.
+pub(crate) fn parse_ledger(key: &[u8]) -> Option<(ServerId, u8, &str, u64)> {
+    let (server_id, kind) = (server_at(key, 0)?, *key.get(4)?);
+    let rest = key.get(5..)?;
+    let (zone, from) = if kind == FOLDED {
+        // Canonical names have no octet 0.
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        (std::str::from_utf8(rest.get(..end)?).ok()?, rest.get(end + 1..)?)
+    } else {
+        ("", rest)
+    };
+    if from.len() == 8 { Some((server_id, kind, zone, u64_at(from, 0)?)) } else { None }
+}
+
 pub(crate) fn marker(server_id: ServerId, epoch: u64) -> [u8; 12] {
     let mut key = [0; 12];
     let mut at = Cursor(&mut key);
@@ -284,6 +327,11 @@ mod tests {
         assert_eq!(parse_report(&report(&IDENTITY, 60)), Some((IDENTITY, 60)));
         assert!(report(&IDENTITY, 60).starts_with(&report_prefix(SERVER, 60)));
         assert_eq!(parse_total(&total(SERVER, 2, 3)), Some((SERVER, 2, 3)));
+        for (kind, zone) in [(COVERED, ""), (EVICTED, ""), (FOLDED, "."), (FOLDED, "example.org.")] {
+            let key = [&ledger_prefix(SERVER, kind, zone)[..], &5u64.to_be_bytes()].concat();
+            assert_eq!(parse_ledger(&key), Some((SERVER, kind, zone, 5)));
+            assert_eq!(parse_ledger(&key[..key.len() - 1]), None);
+        }
         assert_eq!(marker(ServerId::new(1), 2), *b"\0\0\0\x01\0\0\0\0\0\0\0\x02");
         assert_eq!((parse_marker(&marker(SERVER, 2)), parse_floor(&marker(SERVER, 2))), (Some((SERVER, 2)), None));
         assert_eq!((parse_marker(&floor(SERVER)), parse_floor(&floor(SERVER))), (None, Some(SERVER)));

@@ -14,13 +14,14 @@ use std::time::Instant;
 
 /// Format of the store as a whole; changes when keys change. Values carry their own version numbers.
 ///
-/// 1: all points in open blocks. 2: past hours are sealed. 3: system metrics, in separate families.
-pub const FORMAT: u32 = 3;
+/// 1: all points in open blocks. 2: past hours are sealed. 3: system metrics, in separate families. 4: the observation
+/// ledger and the catalogue.
+pub const FORMAT: u32 = 4;
 
 /// RocksDB's name for the file that identifies which other files make up the database.
 const CURRENT: &str = "CURRENT";
 const FORMAT_KEY: &[u8] = b"format";
-const FAMILIES: [&str; 10] = [
+const FAMILIES: [&str; 14] = [
     key::NAMES,
     key::OPEN,
     key::SEALED,
@@ -31,6 +32,10 @@ const FAMILIES: [&str; 10] = [
     key::SERIES,
     key::SYSTEM_OPEN,
     key::SYSTEM,
+    key::LEDGER,
+    key::RESOURCES,
+    key::RESOURCE_NOTES,
+    key::USAGE,
 ];
 
 /// Limits and settings of a store.
@@ -43,6 +48,8 @@ pub struct Options {
     /// Maximum number of records in the dictionary; a name counts as one for every 64 octets. Each server has a share;
     /// names beyond it are counted as `<other>`.
     pub max_records: usize,
+    /// Maximum number of names in the catalogue, counted like `max_records` and in addition to them.
+    pub max_catalogue_names: usize,
     /// Maximum number of totals (per server, record and kind) kept in memory. Each server has a share; points that
     /// would exceed it are counted as `<other>`.
     pub max_totals: usize,
@@ -68,6 +75,7 @@ impl Default for Options {
             block_cache_bytes: 128 << 20,
             write_buffer_bytes: 128 << 20,
             max_records: 8 << 20,
+            max_catalogue_names: 4 << 20,
             max_totals: 32 << 20,
             new_names_burst: 2 << 20,
             new_names_per_minute: 100_000,
@@ -108,9 +116,9 @@ impl Database {
             Some(value) => {
                 let found = key::u32_at(&value, 0).ok_or_else(|| Error::damaged("format", FORMAT_KEY))?;
                 match found {
-                    FORMAT => Ok(()),
-                    // Existing data is valid as it is and will be sealed over time. Missing families have been created.
-                    1 | 2 => self.put_format(),
+                    // Of older formats, existing data is valid as it is and will be sealed over time. Missing families have
+                    // been created, and `Store::open` fills them.
+                    1..=FORMAT => Ok(()),
                     found => Err(Error::Format { found, known: FORMAT }),
                 }
             }
@@ -118,7 +126,13 @@ impl Database {
         }
     }
 
-    fn put_format(&self) -> Result<(), Error> {
+    /// Whether the store has the current format, or an older one that must be brought up to date.
+    pub(crate) fn is_current(&self) -> Result<bool, Error> {
+        Ok(self.get("default", FORMAT_KEY)?.is_some_and(|value| value == FORMAT.to_be_bytes()))
+    }
+
+    /// Declares the store to have the current format. Syncs everything written before.
+    pub(crate) fn put_format(&self) -> Result<(), Error> {
         let mut batch = WriteBatch::default();
         batch.put(FORMAT_KEY, FORMAT.to_be_bytes());
         self.write(batch, true)
@@ -289,6 +303,10 @@ fn family(name: &str, cache: &Cache) -> RocksOptions {
         options.set_compression_type(DBCompressionType::Lz4);
         options.set_bottommost_compression_type(DBCompressionType::Zstd);
     }
+    if [key::RESOURCES, key::NAMES].contains(&name) {
+        // Both are written in the order of their keys, so larger buffers would only take memory.
+        options.set_write_buffer_size(16 << 20);
+    }
     options.set_level_compaction_dynamic_level_bytes(true);
     options
 }
@@ -395,7 +413,8 @@ pub(crate) mod testing {
     }
 
     fn ended() -> Result<(), Error> {
-        END.set(End::Never);
+        // Nothing that the process might still do to clean up reaches the disk either.
+        END.set(End::Before(0));
         Err(Error::Thread(std::io::Error::other("the process ends here")))
     }
 }

@@ -5,6 +5,7 @@
 //! exact.
 
 mod entries;
+mod protect;
 
 use crate::Error;
 use crate::database::{Database, key};
@@ -17,6 +18,8 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 use zonepulse_dns::RecordType;
 use zonepulse_model::{RecordId, ServerId};
+
+pub(crate) use protect::cost_of;
 
 /// Stands for records that are not counted individually; no canonical name looks like this.
 pub const OTHER: &str = "<other>";
@@ -34,6 +37,8 @@ const MAX_NUMBERS: usize = 1 << 30;
 pub(crate) struct Dictionary {
     entries: Entries,
     owners: Owners,
+    /// Cost of the names of the catalogue.
+    protected_cost: u64,
 }
 
 /// Which server introduced each record, by number.
@@ -54,6 +59,8 @@ fn cost(name: &str) -> u64 {
 
 /// The owner of records that are not charged to any server.
 const NOBODY: u16 = u16::MAX;
+/// The owner of records that are resources of a zone.
+const CATALOGUE: u16 = NOBODY - 1;
 
 impl Owners {
     fn place(&mut self, server_id: ServerId) -> u16 {
@@ -62,7 +69,7 @@ impl Owners {
             self.servers.push(server_id);
             self.servers.len() - 1
         });
-        u16::try_from(at).unwrap_or(NOBODY)
+        u16::try_from(at).ok().filter(|at| *at < CATALOGUE).unwrap_or(NOBODY)
     }
 
     fn get(&self, record_id: RecordId) -> Option<ServerId> {
@@ -88,7 +95,7 @@ impl Dictionary {
                 _ => Err(Error::damaged("name", key)),
             }
         })?;
-        let mut dictionary = Dictionary { entries, owners: Owners::default() };
+        let mut dictionary = Dictionary { entries, owners: Owners::default(), protected_cost: 0 };
         if dictionary.len() == 0 {
             let mut batch = WriteBatch::default();
             put(database, &mut batch, RecordId::OTHER, OTHER, RecordType::new(0));
@@ -99,12 +106,13 @@ impl Dictionary {
         Ok(dictionary)
     }
 
-    /// Returns the cost of all names.
+    /// Returns the cost of all names but those of the catalogue.
     pub(crate) fn cost(&self) -> u64 {
-        (0..self.len() as u32).filter_map(|number| self.name(RecordId::new(number))).map(cost).sum()
+        let all: u64 = (0..self.len() as u32).filter_map(|number| self.name(RecordId::new(number))).map(cost).sum();
+        all.saturating_sub(self.protected_cost)
     }
 
-    /// Charges each record to one of the servers that have totals of it, so that no server is charged more than
+    /// Charges each record that is not the catalogue's to one of the servers that have totals of it, so that no server is charged more than
     /// necessary. Returns the cost per server. The server that introduced a record is not stored on disk.
     pub(crate) fn assign(&mut self, totals: &Totals) -> Counts {
         let mut owned: Vec<u64> = Vec::new();
@@ -114,6 +122,9 @@ impl Dictionary {
             let new = self.owners.place(server_id);
             owned.resize(self.owners.servers.len(), 0);
             let Some(owner) = self.owners.of.get_mut(record_id.get() as usize) else { continue };
+            if *owner == CATALOGUE {
+                continue;
+            }
             let count = |of: u16| owned.get(usize::from(of)).copied();
             // A record shared with another server is charged to the one with the lower cost.
             if count(*owner).is_some_and(|count_now| *owner == new || count_now <= count(new).unwrap_or(0)) {
@@ -352,7 +363,7 @@ mod tests {
     }
 
     fn dictionary(names: &[String]) -> Dictionary {
-        let mut dictionary = Dictionary { entries: Entries::default(), owners: Owners::default() };
+        let mut dictionary = Dictionary { entries: Entries::default(), owners: Owners::default(), protected_cost: 0 };
         let mut pending = Pending::default();
         for name in names {
             pending.entries.push(name, RecordType::A);

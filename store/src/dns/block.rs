@@ -162,6 +162,7 @@ mod tests {
             covered_from_ms: from,
             covered_until_ms: until,
             counters: Vec::new(),
+            loss: Default::default(),
             evicted: None,
             rows,
         };

@@ -15,7 +15,8 @@
 //! Points are dropped by whole hours of a server, along with the reports, roll-ups and metrics of those hours,
 //! because the fault lies in the clock that a batch was timed by. Their markers stay, so that a copy of such a batch
 //! is still recognised as a duplicate. The number of dropped reports is stored, because every batch otherwise has
-//! one, and `check` counts them.
+//! one, and `check` counts them. In the observation ledger, the time of dropped hours becomes a gap, even if their
+//! reports have expired.
 //!
 //! For each server, all of this is a single write, including its entry in the audit log.
 
@@ -23,6 +24,7 @@ mod kept;
 
 use crate::database::key;
 use crate::engine::{DNS, METRICS, sealed};
+use crate::ledger::cutting::Cut;
 use crate::share::Counts;
 use crate::totals::{Entry, Group, GroupKey, Total};
 use crate::write::checkpoint::write_totals;
@@ -70,6 +72,8 @@ pub struct Rebuilt {
     pub dropped_hits: u64,
     /// Hours of metrics dropped, of the finest level available.
     pub dropped_metric_hours: u64,
+    /// Time that the observation ledger has as covered, and that becomes a gap, milliseconds.
+    pub uncovered_ms: u64,
     /// The changed totals, before and after, at most [`Rebuilt::MAX_TOLD`].
     pub changes: Vec<(Option<Total>, Option<Total>)>,
 }
@@ -80,7 +84,8 @@ impl Rebuilt {
 
     /// Whether there is nothing to write.
     pub fn is_nothing(&self) -> bool {
-        (self.changed, self.removed, self.dropped_batches, self.dropped_metric_hours) == (0, 0, 0, 0)
+        let batches = self.dropped_batches == 0 && self.dropped_metric_hours == 0 && self.uncovered_ms == 0;
+        batches && self.changed == 0 && self.removed == 0
     }
 }
 
@@ -90,6 +95,13 @@ impl Rebuild {
         let start_s = u64::from(hour) * 3600;
         self.drop_before_s.is_some_and(|time_s| start_s + 3600 <= time_s)
             || self.drop_from_s.is_some_and(|time_s| start_s >= time_s)
+    }
+
+    /// The time of the hours that are dropped, Unix milliseconds, in order.
+    fn dropped_ms(&self) -> Vec<Range<u64>> {
+        let ms = |hour: u64| hour.saturating_mul(3_600_000);
+        let before = self.drop_before_s.map(|time_s| 0..ms(time_s / 3600));
+        before.into_iter().chain(self.drop_from_s.map(|time_s| ms(time_s.div_ceil(3600))..u64::MAX)).collect()
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -114,6 +126,7 @@ pub(crate) struct Plan {
     reports: Vec<Vec<u8>>,
     metric_hours: BTreeSet<(Level, u32)>,
     open_metric_hours: BTreeSet<u32>,
+    cut: Cut,
 }
 
 /// Plans a rebuild. The caller must keep upkeep, sweeping and writers out.
@@ -132,12 +145,15 @@ pub(crate) fn plan(inner: &Inner, rebuild: &Rebuild) -> Result<Plan, Error> {
         reports: Vec::new(),
         metric_hours: BTreeSet::new(),
         open_metric_hours: BTreeSet::new(),
+        cut: Cut::default(),
     };
     let gone_until_ms = u64::from(horizon.raw_hour.min(horizon.aggregate_hour)) * 3_600_000;
     plan.totals(inner, &Times { believed_ms: rebuild.believed_ms.clone(), gone_until_ms }, records.as_ref());
     if rebuild.drop_before_s.is_some() || rebuild.drop_from_s.is_some() {
         plan.reports(inner, &goes)?;
         plan.metrics(inner, &goes)?;
+        plan.cut = Cut::plan(&inner.database, server_id, &rebuild.dropped_ms())?;
+        plan.rebuilt.uncovered_ms = plan.cut.covered_ms;
     }
     Ok(plan)
 }
@@ -234,8 +250,8 @@ impl Plan {
 
     /// Writes the plan, along with the contents of `batch`. The journal must be empty: it lists blocks that are
     /// dropped.
-    pub(crate) fn apply(self, inner: &Inner, writer: &Writer, mut batch: WriteBatch, now: Instant) -> Result<Rebuilt, Error> {
-        let Plan { rebuilt, server_id, groups, found, reports, metric_hours, open_metric_hours } = self;
+    pub(crate) fn apply(self, inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, now: Instant) -> Result<Rebuilt, Error> {
+        let Plan { rebuilt, server_id, groups, found, reports, metric_hours, open_metric_hours, cut } = self;
         let (database, as_of) = (&inner.database, writer.last_commit());
         let totals = database.family(key::TOTALS);
         for ((_, kind, number), group) in &groups {
@@ -262,12 +278,15 @@ impl Plan {
             let before = read_dropped(inner, server_id)?;
             batch.put(key::dropped(server_id), before.saturating_add(reports.len() as u64).to_be_bytes());
         }
+        cut.put(database, &mut batch);
         {
             // Readers see open and sealed points from before or after this, never a mix.
             let _moving = inner.expiry.write();
             database.write(batch, true)?;
             inner.kept.lock().forget();
+            inner.ledger.lock().changed([server_id]);
         }
+        writer.ledger.forget(server_id);
         replace(inner, groups, as_of, now);
         for (engine, open, _) in hours_of {
             let mut waiting = engine.waiting(inner).lock();

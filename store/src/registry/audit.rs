@@ -14,7 +14,7 @@ const AUDIT: &[u8] = b"audit/";
 /// Maximum number of entries; the oldest are removed.
 const KEPT: u64 = if cfg!(test) { 20 } else { 10_000 };
 /// Names of fields whose values are never logged.
-const SECRETS: [&str; 5] = ["token_hash", "password_hash", "hash", "token", "rabbitmq_password"];
+const SECRETS: [&str; 6] = ["token_hash", "password_hash", "hash", "token", "rabbitmq_password", "secret"];
 
 /// The author of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Registry<'_> {
 
 impl Change<'_> {
     /// Logs a change, in the write that makes it.
-    pub(super) fn audit(
+    pub(crate) fn audit(
         &mut self,
         action: &str,
         what: &str,

@@ -123,7 +123,7 @@ impl<'a> Registry<'a> {
     }
 
     /// Begins a change: all other changes and commits wait until it is dropped.
-    fn change(&self) -> Change<'_> {
+    pub(crate) fn change(&self) -> Change<'_> {
         Change { registry: self, alone: self.inner.writer.lock(), batch: WriteBatch::default() }
     }
 
@@ -136,11 +136,11 @@ impl<'a> Registry<'a> {
         Ok(())
     }
 
-    fn one<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Error> {
+    pub(crate) fn one<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Error> {
         self.inner.database.get("default", key)?.map(|value| parse(key, &value)).transpose()
     }
 
-    fn all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, Error> {
+    pub(crate) fn all<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, Error> {
         let mut found = Vec::new();
         all(&self.inner.database, prefix, |key, value| {
             found.push(parse(key, value)?);
@@ -151,15 +151,15 @@ impl<'a> Registry<'a> {
 }
 
 /// One atomic, fsynced change of the registry.
-struct Change<'a> {
+pub(crate) struct Change<'a> {
     registry: &'a Registry<'a>,
     /// Held from the first lookup until the write that depends on it.
     alone: MutexGuard<'a, Writer>,
-    batch: WriteBatch,
+    pub(crate) batch: WriteBatch,
 }
 
-impl Change<'_> {
-    fn put<T: Serialize>(&mut self, key: &[u8], value: &T) -> Result<(), Error> {
+impl<'a> Change<'a> {
+    pub(crate) fn put<T: Serialize>(&mut self, key: &[u8], value: &T) -> Result<(), Error> {
         let json = serde_json::to_vec(value).map_err(|error| Error::damaged(error.to_string(), key))?;
         self.batch.put(key, json);
         Ok(())
@@ -170,6 +170,11 @@ impl Change<'_> {
         let mut global = self.registry.global()?;
         global.version += 1;
         self.put(SETTINGS, &global)
+    }
+
+    /// What the change consists of, for a caller that writes it. Nothing else can be written until the guard is dropped.
+    pub(crate) fn into_parts(self) -> (MutexGuard<'a, Writer>, WriteBatch) {
+        (self.alone, self.batch)
     }
 
     fn commit(self) -> Result<(), Error> {
@@ -216,7 +221,11 @@ fn global(database: &Database) -> Result<GlobalSettings, Error> {
 }
 
 /// Visits all keys of the default family with this prefix.
-fn all(database: &Database, prefix: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>) -> Result<(), Error> {
+pub(crate) fn all(
+    database: &Database,
+    prefix: &[u8],
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
     database.visit("default", prefix, |key, value| {
         let ours = key.starts_with(prefix);
         if ours {
@@ -226,7 +235,7 @@ fn all(database: &Database, prefix: &[u8], mut each: impl FnMut(&[u8], &[u8]) ->
     })
 }
 
-fn parse<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, Error> {
+pub(crate) fn parse<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(value).map_err(|error| Error::damaged(error.to_string(), key))
 }
 

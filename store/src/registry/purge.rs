@@ -1,6 +1,6 @@
 //! Removing all data that belongs to a single server.
 //!
-//! Everything is removed in one write: points, roll-ups, totals, reports, markers, and the server itself. Other
+//! Everything is removed in one write: points, roll-ups, totals, reports, markers, ledger, and the server itself. Other
 //! servers' data stays unchanged, byte for byte. Upkeep sweeps the records that no server has any more.
 
 use crate::database::key;
@@ -9,7 +9,7 @@ use crate::share::Counts;
 use crate::waiting::Pair;
 use crate::write::checkpoint::write_totals;
 use crate::write::writer::Writer;
-use crate::{Error, Inner, Level};
+use crate::{Error, Inner, Level, catalogue};
 use rocksdb::WriteBatch;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,17 +34,20 @@ pub(crate) fn purge(inner: &Inner, writer: &mut Writer, mut batch: WriteBatch, s
             }
         }
     }
-    for family in [key::TOTALS, key::MARKERS, key::REPORTS] {
+    for family in [key::TOTALS, key::MARKERS, key::REPORTS, key::LEDGER] {
         let from = server_id.to_be_bytes().to_vec();
         // All keys under the largest number are shorter than this.
         let until = server_id.next().map_or_else(|| vec![u8::MAX; 64], |next| next.to_be_bytes().to_vec());
         batch.delete_range_cf(database.family(family), from, until);
     }
+    let late = catalogue::purge_late(database, &mut batch, server_id)?;
     batch.delete(key::horizon(server_id));
     batch.delete(key::dropped(server_id));
     let mut expiry = inner.expiry.write();
     database.write(batch, true)?;
+    catalogue::late_purged(inner, late);
     inner.kept.lock().forget();
+    inner.ledger.lock().changed([server_id]);
     inner.generation.fetch_add(1, Ordering::Release);
     let expiry = Arc::make_mut(&mut expiry);
     expiry.horizons.remove(&server_id);

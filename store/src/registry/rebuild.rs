@@ -26,8 +26,8 @@ impl Registry<'_> {
             return Ok(plan.rebuilt);
         }
         work.audit("server.rebuild", &server::title(&server), &Value::Null, &told(request, &plan.rebuilt))?;
-        let Change { alone: writer, batch, .. } = work;
-        let rebuilt = plan.apply(inner, &writer, batch, Instant::now())?;
+        let Change { alone: mut writer, batch, .. } = work;
+        let rebuilt = plan.apply(inner, &mut writer, batch, Instant::now())?;
         // Records without any points or totals can now be swept.
         keeper.look_again();
         Ok(rebuilt)
@@ -43,6 +43,7 @@ fn told(request: &Rebuild, rebuilt: &Rebuilt) -> Value {
         "totals_removed": rebuilt.removed,
         "batches_removed": rebuilt.dropped_batches,
         "hits_removed": rebuilt.dropped_hits,
+        "observation_removed_ms": rebuilt.uncovered_ms,
         "hours_of_metrics_removed": rebuilt.dropped_metric_hours,
     })
 }

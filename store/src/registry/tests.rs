@@ -55,6 +55,7 @@ fn commit(store: &Store, server_id: u32, start_s: u64, names: &[&str]) -> Result
         covered_from_ms: first_ms,
         covered_until_ms: first_ms + 60_000,
         counters: Vec::new(),
+        loss: Default::default(),
         evicted: None,
         rows: ids.into_iter().map(row).collect(),
     })?;

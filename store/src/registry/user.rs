@@ -45,6 +45,12 @@ pub struct Rights {
     pub server_update: bool,
     /// Remove servers.
     pub server_delete: bool,
+    /// Add, load, change and remove zones, and what is said of their resources.
+    #[serde(default)]
+    pub zones: bool,
+    /// Plan the deletion of records.
+    #[serde(default)]
+    pub retirement: bool,
 }
 
 impl fmt::Debug for User {
@@ -66,11 +72,21 @@ impl fmt::Debug for UserToken {
 
 impl Rights {
     /// No rights.
-    pub const NONE: Rights =
-        Rights { monitoring: false, server_create: false, server_read: false, server_update: false, server_delete: false };
+    pub const NONE: Rights = Rights::each(false);
     /// All rights.
-    pub const ALL: Rights =
-        Rights { monitoring: true, server_create: true, server_read: true, server_update: true, server_delete: true };
+    pub const ALL: Rights = Rights::each(true);
+
+    const fn each(given: bool) -> Rights {
+        Rights {
+            monitoring: given,
+            server_create: given,
+            server_read: given,
+            server_update: given,
+            server_delete: given,
+            zones: given,
+            retirement: given,
+        }
+    }
 }
 
 impl Default for Rights {

@@ -227,6 +227,7 @@ mod tests {
             covered_from_ms: (minute * 60 + from_s) * 1000,
             covered_until_ms: (minute * 60 + until_s) * 1000,
             counters: if blind { vec![(COUNTER, 1000)] } else { Vec::new() },
+            loss: Default::default(),
             evicted: None,
             rows: Vec::new(),
         };

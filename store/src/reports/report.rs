@@ -1,14 +1,21 @@
 //! A report and its encoding on disk.
 //!
+//! A report of a DNS batch is `version u8 = 3 · interval_s · covered from and until, milliseconds after the start · hits ·
+//! counters · reasons · folded zones`, then the evictions, if any.
+//!
 //! Batches of metrics have reports with a version of their own, so that every committed batch has a report.
 
 use super::listened::Listened;
 use crate::intake::Intake;
+use crate::ledger::reasons::{Loss, Reasons, Unobserved};
 use zonepulse_codec::{Malformed, Reader, put};
+use zonepulse_dns::name::MAX_TEXT;
 use zonepulse_model::{Evicted, Identity, ServerId};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 3;
 const SYSTEM_VERSION: u8 = 2;
+/// Without losses: what was lost follows from the counters.
+const OLD_VERSION: u8 = 1;
 
 /// What a probe reported about one interval, or, with a batch of metrics, about evictions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +38,8 @@ pub struct Report {
     pub hits: u64,
     /// Its other counters, by counter number in the wire format.
     pub counters: Vec<(u16, u64)>,
+    /// What the batch may have missed of the time that it covers.
+    pub loss: Loss,
     /// What it evicted before this batch, DNS or metrics.
     pub evicted: Option<Evicted>,
     /// Whether the report belongs to a batch of metrics. If so, it covers no time and reports only evictions.
@@ -53,7 +62,7 @@ impl SystemReport {
     }
 
     /// The evictions as a report, if there were any.
-    pub(super) fn of_loss(&self, identity: &Identity, start_s: u64) -> Option<Report> {
+    pub(crate) fn of_loss(&self, identity: &Identity, start_s: u64) -> Option<Report> {
         let Identity { server_id, epoch, seq } = *identity;
         let start_ms = start_s.saturating_mul(1000);
         self.evicted.map(|evicted| Report {
@@ -66,6 +75,7 @@ impl SystemReport {
             covered_until_ms: start_ms,
             hits: 0,
             counters: Vec::new(),
+            loss: Loss::default(),
             evicted: Some(evicted),
             of_metrics: true,
         })
@@ -107,6 +117,33 @@ fn read_evicted(reader: &mut Reader<'_>) -> Result<Option<Evicted>, Malformed> {
     Ok(Some(Evicted { batches, from_s, until_s: reader.number("evicted")? }))
 }
 
+/// Appends the reasons, then the zones: their number, and for each its length and name.
+fn put_loss(out: &mut Vec<u8>, loss: &Loss) {
+    put(out, u64::from(loss.why.bits()));
+    put(out, loss.folded.len() as u64);
+    for zone in &loss.folded {
+        put(out, zone.len() as u64);
+        out.extend_from_slice(zone.as_bytes());
+    }
+}
+
+fn read_loss(reader: &mut Reader<'_>) -> Result<Loss, Malformed> {
+    let why = Reasons::from_bits(reader.below(1 << 32, "reasons")? as u32);
+    let mut folded = Vec::new();
+    for _ in 0..reader.count(Loss::MAX_ZONES, "folded zones")? {
+        let length = reader.below(MAX_TEXT as u64 + 1, "folded zones")? as usize;
+        let zone = reader.bytes(length, "folded zones")?;
+        folded.push(std::str::from_utf8(zone).map_err(|_| Malformed("folded zones"))?.to_owned());
+    }
+    let loss = Loss { why, folded };
+    if loss.is_good() { Ok(loss) } else { Err(Malformed("folded zones")) }
+}
+
+/// The loss that a counter of an old report implies.
+fn implied((counter, value): &(u16, u64)) -> Option<Unobserved> {
+    Unobserved::of_old_counter(*counter).filter(|_| *value > 0)
+}
+
 impl Report {
     /// Encodes the report for an intake.
     pub(crate) fn encode(intake: &Intake) -> Vec<u8> {
@@ -121,22 +158,24 @@ impl Report {
             put(&mut out, u64::from(*number));
             put(&mut out, *value);
         }
+        put_loss(&mut out, &intake.loss);
         put_evicted(&mut out, intake.evicted);
         out
     }
 
-    fn begin(value: &[u8]) -> Result<(u32, Reader<'_>), Malformed> {
+    /// The version, the length of the interval, and the rest.
+    fn begin(value: &[u8]) -> Result<(u8, u32, Reader<'_>), Malformed> {
         let (&version, rest) = value.split_first().ok_or(Malformed("report version"))?;
-        if version != VERSION {
+        if ![VERSION, OLD_VERSION].contains(&version) {
             return Err(Malformed("report version"));
         }
         let mut reader = Reader::new(rest);
-        Ok((reader.below(3601, "interval")? as u32, reader))
+        Ok((version, reader.below(3601, "interval")? as u32, reader))
     }
 
     /// Decodes only when the probe listened. Does not allocate: a query may read a million reports.
     pub(crate) fn listened(server_id: ServerId, start_s: u64, value: &[u8], counter: Option<u16>) -> Result<Listened, Malformed> {
-        let (interval_s, mut reader) = Self::begin(value)?;
+        let (_, interval_s, mut reader) = Self::begin(value)?;
         let (covered_from_ms, covered_until_ms) = covered(start_s, &mut reader)?;
         let hits = reader.number("hits")?;
         let mut counted = 0;
@@ -155,13 +194,17 @@ impl Report {
     }
 
     pub(crate) fn decode(identity: &Identity, start_s: u64, value: &[u8]) -> Result<Self, Malformed> {
-        let (interval_s, mut reader) = Self::begin(value)?;
+        let (version, interval_s, mut reader) = Self::begin(value)?;
         let (covered_from_ms, covered_until_ms) = covered(start_s, &mut reader)?;
         let hits = reader.number("hits")?;
         let mut counters = Vec::new();
         for _ in 0..reader.count(usize::from(u16::MAX), "counters")? {
             counters.push((reader.below(1 << 16, "counters")? as u16, reader.number("counters")?));
         }
+        let loss = match version {
+            OLD_VERSION => Loss { why: counters.iter().filter_map(implied).collect(), folded: Vec::new() },
+            _ => read_loss(&mut reader)?,
+        };
         let evicted = read_evicted(&mut reader)?;
         let Identity { server_id, epoch, seq } = *identity;
         Ok(Report {
@@ -174,6 +217,7 @@ impl Report {
             covered_until_ms,
             hits,
             counters,
+            loss,
             evicted,
             of_metrics: false,
         })
@@ -222,8 +266,13 @@ mod tests {
         let counters = prop::collection::btree_map(any::<u16>(), from_one_to(u64::MAX), 0..9);
         let covered = (up_to(300_000), up_to(300_000));
         // Earlier versions accepted times up to the year 36812.
-        let of = (up_to((1 << 40) / 300 - 1), covered, counters, any_evicted(), rows);
-        of.prop_map(|(at, (a, b), counters, evicted, rows)| {
+        let zones = prop::collection::vec(prop::sample::select(vec![".", "a.", "b\\.c.d."]), 0..4);
+        let loss = (0..1u32 << 11, zones).prop_map(|(bits, zones)| Loss {
+            why: Reasons::from_bits(bits),
+            folded: zones.into_iter().map(str::to_owned).collect(),
+        });
+        let of = (up_to((1 << 40) / 300 - 1), covered, counters, loss, any_evicted(), rows);
+        of.prop_map(|(at, (a, b), counters, loss, evicted, rows)| {
             let (start_s, start_ms) = (at * 300, at * 300_000);
             let row = |hits| IntakeRow {
                 record_id: RecordId::OTHER,
@@ -239,6 +288,7 @@ mod tests {
                 covered_from_ms: start_ms + a.min(b),
                 covered_until_ms: start_ms + a.max(b),
                 counters: counters.into_iter().collect(),
+                loss,
                 evicted,
                 rows: rows.into_iter().map(row).collect(),
             }
@@ -262,7 +312,7 @@ mod tests {
                 let expected = Listened { server_id: ServerId::new(1), start_s, end_s, interval_s, covered_from_ms, covered_until_ms, hits, counted };
                 prop_assert_eq!(listened, expected);
             }
-            prop_assert_eq!((report.counters, report.evicted, report.start_s), (intake.counters, intake.evicted, intake.start_s));
+            prop_assert_eq!((report.counters, report.loss, report.evicted, report.start_s), (intake.counters, intake.loss, intake.evicted, intake.start_s));
         }
 
         #[test]
@@ -272,7 +322,7 @@ mod tests {
         }
 
         #[test]
-        fn bytes_of_any_kind_never_panic(version in 0..4u8, bytes in prop::collection::vec(any::<u8>(), 0..60), start_s in up_to(u64::MAX)) {
+        fn bytes_of_any_kind_never_panic(version in 0..5u8, bytes in prop::collection::vec(any::<u8>(), 0..60), start_s in up_to(u64::MAX)) {
             let value = [&[version][..], &bytes].concat();
             let _ = Report::decode(&Identity { server_id: ServerId::new(1), epoch: 1, seq: 1 }, start_s, &value);
             let _ = Report::listened(ServerId::new(1), start_s, &value, Some(66));

@@ -152,6 +152,7 @@ fn commit(store: &Store, server_id: u32, seq: u64, start_s: u64) {
             covered_from_ms: start_s * 1000,
             covered_until_ms: (start_s + 60) * 1000,
             counters: Vec::new(),
+            loss: Default::default(),
             evicted: None,
             rows: ids.into_iter().zip([3, 4]).map(row).collect(),
         })

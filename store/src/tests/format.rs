@@ -3,7 +3,10 @@
 //! `fixtures/format-1` was written by the first release: two servers, 310
 //! batches of three hours, the last hour not checkpointed, as after a kill.
 //! `fixtures/format-2` is the same store when two of the hours had been sealed.
+//! `fixtures/format-3` has two servers and 150 minutes with losses, gaps and
+//! evictions; the process was killed after the last.
 
+use crate::database::testing::{End, end_at};
 use crate::*;
 use std::collections::BTreeMap;
 use std::fs;
@@ -104,6 +107,69 @@ fn a_store_of_format_2_opens_sound_answers_as_before_and_takes_metrics() {
     assert_eq!((check.points, check.system_points, check.faults), (1296, 1, Vec::new()));
     let answers = answers(&store, Level::Raw);
     assert_eq!((answers.0.len(), answers.2), (1296, 310), "a batch of metrics covers no interval of DNS");
+}
+
+/// When the store of format 3 begins.
+const FORMAT_3_MS: u64 = 1_767_225_600_000;
+
+/// What the ledger says of a server, in minutes.
+fn observed(store: &Store, server_id: u32) -> Vec<(f64, f64, String)> {
+    let range = FORMAT_3_MS..FORMAT_3_MS + 150 * 60_000;
+    let at = |ms: u64| (ms - FORMAT_3_MS) as f64 / 60_000.0;
+    let why = |why: Reasons| why.iter().map(Unobserved::as_str).collect();
+    let periods = store.ledger(ServerId::new(server_id), range, None).unwrap().into_iter();
+    periods.map(|period| (at(period.from_ms), at(period.until_ms), why(period.why))).collect()
+}
+
+fn is_as_format_3_says(store: &Store) {
+    let ns1 = [
+        (0.0, 10.0, ""),
+        (10.0, 12.0, "kernel_drop"),
+        (12.0, 20.0, ""),
+        (20.0, 21.0, "blind"),
+        (21.0, 30.0, ""),
+        (30.0, 35.0, "evicted"),
+        (35.0, 50.0, ""),
+        (50.0, 51.0, "gap"),
+        (51.0, 59.75, ""),
+        (59.75, 60.25, "gap"),
+        (60.25, 70.0, ""),
+        (70.0, 71.0, "folded"),
+        (71.0, 100.0, ""),
+        (100.0, 102.0, "evicted"),
+        (102.0, 150.0, ""),
+    ];
+    let ns2 = [(0.0, 5.5, ""), (5.5, 6.0, "interface_drop"), (6.0, 30.0, ""), (30.0, 150.0, "gap")];
+    let told = |periods: &[(f64, f64, &str)]| {
+        periods.iter().map(|(from, until, why)| (*from, *until, (*why).to_owned())).collect::<Vec<_>>()
+    };
+    assert_eq!(observed(store, 1), told(&ns1));
+    assert_eq!(observed(store, 2), told(&ns2));
+    assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
+}
+
+#[test]
+fn the_ledger_of_a_store_of_format_3_is_built_from_its_reports() {
+    let dir = store_of("format-3");
+    let store = Store::open(dir.path(), &options()).unwrap();
+    is_as_format_3_says(&store);
+    drop(store);
+    is_as_format_3_says(&Store::open(dir.path(), &options()).unwrap());
+}
+
+#[test]
+fn a_process_that_ends_while_it_builds_the_ledger_leaves_a_store_that_opens() {
+    let mut ended = 0;
+    for at in 0..20 {
+        for end in [End::Before(at), End::After(at)] {
+            let dir = store_of("format-3");
+            end_at(end);
+            ended += u32::from(Store::open(dir.path(), &options()).is_err());
+            end_at(End::Never);
+            is_as_format_3_says(&Store::open(dir.path(), &options()).unwrap());
+        }
+    }
+    assert!(ended > 10, "{ended}");
 }
 
 /// Opening may refuse, or the check tells; nothing panics, and nothing is passed over.

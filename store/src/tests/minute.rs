@@ -22,6 +22,7 @@ pub(crate) fn commit(
         covered_from_ms: start_s * 1000,
         covered_until_ms: (start_s + 60) * 1000,
         counters: Vec::new(),
+        loss: Default::default(),
         evicted: None,
         rows: ids.into_iter().map(row).collect(),
     })?;

@@ -113,6 +113,7 @@ mod tests {
                 covered_from_ms: 0,
                 covered_until_ms: 60_000,
                 counters: Vec::new(),
+                loss: Default::default(),
                 evicted: None,
                 rows: rows.collect(),
             };

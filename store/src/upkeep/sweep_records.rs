@@ -6,6 +6,9 @@
 //! * it was answered, and only ever with NXDOMAIN, by any server: it is not a record of a zone; and
 //! * on every server that knows it, all its points are behind the horizons: no time-limited data refers to it.
 //!
+//! Names of the catalogue are never swept, whatever servers answer, nor are those that use a record of it: a CNAME or
+//! DNAME may lead to a name that does not exist.
+//!
 //! A name is also swept if nothing of it is left because every server that had it was purged.
 //!
 //! Its totals are added to those of [`OTHER`](crate::OTHER), per server and kind, in the same write that removes its
@@ -21,7 +24,7 @@
 use crate::database::key::{self, GROUP};
 use crate::share::Counts;
 use crate::totals::{Group, GroupKey, Totals, visit_group};
-use crate::{Error, Inner, is_folded};
+use crate::{Error, Inner, catalogue, is_folded};
 use rocksdb::WriteBatch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -93,6 +96,7 @@ fn sweep(inner: &Inner, range: &Range<u32>) -> Result<(bool, usize), Error> {
     let mut batch = WriteBatch::default();
     let names = inner.database.family(key::NAMES);
     swept.iter().for_each(|record_id| batch.delete_cf(names, record_id.to_be_bytes()));
+    catalogue::forget_usage(inner, &mut batch, &swept)?;
     let folded = inner.totals.read().without(&swept);
     let totals = inner.database.family(key::TOTALS);
     for ((server, kind, number), group) in &folded {
@@ -105,6 +109,7 @@ fn sweep(inner: &Inner, range: &Range<u32>) -> Result<(bool, usize), Error> {
     }
     // As with sealing, no sync is needed: later writes are later in the log.
     inner.database.write(batch, false)?;
+    catalogue::usage_forgotten(inner, &swept);
     let removed = replace(inner, folded, as_of);
     inner.total_shares.lock().release(removed.values().sum(), &removed);
     let (records, owned) = inner.dictionary.write().forget(&swept);
@@ -162,7 +167,14 @@ fn look(inner: &Inner, first: u32, at_most: u32) -> (Range<u32>, BTreeSet<Record
     let is_gone = |known: &Known| !known.counted || (known.does_not_exist && !known.stays);
     let gone = (first_record..).zip(&known).filter(|(_, known)| is_gone(known)).map(|(number, _)| RecordId::new(number));
     // Names that a probe could not tell apart do not count as nonexistent.
-    let named = gone.filter(|record_id| dictionary.name(*record_id).is_some_and(|name| !is_folded(name)));
+    let named = gone
+        .filter(|record_id| dictionary.name(*record_id).is_some_and(|name| !is_folded(name)))
+        .filter(|record_id| !dictionary.is_protected(*record_id));
+    let is_in_use = |record_id: &RecordId| {
+        let question = dictionary.get(*record_id);
+        inner.in_use.get().zip(question).is_some_and(|(in_use, (name, rtype))| in_use(name, rtype))
+    };
+    let named = named.filter(|record_id| !is_in_use(record_id));
     (range, named.collect())
 }
 

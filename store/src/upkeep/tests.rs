@@ -179,6 +179,7 @@ fn names_that_do_not_exist_leave_the_dictionary_and_sums_stay() {
         covered_from_ms: T0_S * 1000,
         covered_until_ms: (T0_S + 60) * 1000,
         counters: Vec::new(),
+        loss: Default::default(),
         evicted: None,
         rows: rows.collect(),
     };
@@ -203,6 +204,41 @@ fn names_that_do_not_exist_leave_the_dictionary_and_sums_stay() {
     let store = Store::open(dir.path(), &Options { retention: short, ..options() }).unwrap();
     assert_eq!(known(&store), [OTHER, "www.example.", "asked.example.", "<other> example.", "n0."]);
     assert_eq!(store.check().unwrap().faults, Vec::<String>::new());
+}
+
+#[test]
+fn a_name_that_uses_a_record_of_the_catalogue_stays_although_it_does_not_exist() {
+    let dir = tempfile::tempdir().unwrap();
+    let short = Retention { raw_minutes: 60, aggregated_days: 1 };
+    let store = Store::open(dir.path(), &Options { retention: short, ..options() }).unwrap();
+    store.keep_names_in_use(Box::new(|name, rtype| name == "alias.example." && rtype == RecordType::A));
+    let mut write = store.begin();
+    let ids = write.record_ids(ServerId::new(1), ["alias.example.", "typo.example."].iter().map(|name| (*name, RecordType::A)));
+    let rows = ids.iter().flat_map(|id| {
+        [0, 4].map(|kind| IntakeRow {
+            record_id: *id,
+            kind: MessageKind::from_number(kind).unwrap(),
+            hits: 1,
+            first_ms: T0_S * 1000,
+            last_ms: T0_S * 1000,
+        })
+    });
+    let intake = Intake {
+        identity: Identity { server_id: ServerId::new(1), epoch: 1, seq: 0 },
+        start_s: T0_S,
+        interval_s: 60,
+        covered_from_ms: T0_S * 1000,
+        covered_until_ms: (T0_S + 60) * 1000,
+        counters: Vec::new(),
+        loss: Default::default(),
+        evicted: None,
+        rows: rows.collect(),
+    };
+    write.add(intake).unwrap();
+    write.commit().unwrap();
+    settle(&store, T0_S + 26 * 3600);
+    let names: Vec<String> = store.dictionary().iter().map(|(_, name, _)| name.to_owned()).collect();
+    assert_eq!(names, [OTHER, "alias.example."]);
 }
 
 #[test]

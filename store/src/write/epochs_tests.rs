@@ -33,6 +33,7 @@ fn commit_hits(store: &Store, server_id: u32, epoch: u64, seq: u64, minute: u64,
         covered_from_ms: at_ms,
         covered_until_ms: at_ms + 60_000,
         counters: Vec::new(),
+        loss: Default::default(),
         evicted: None,
         rows: vec![row],
     })?;

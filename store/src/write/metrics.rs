@@ -118,6 +118,7 @@ impl Write<'_> {
         }
         let report = SystemReport { interval_s: intake.interval_s, slots: intake.slots, points, evicted: intake.evicted };
         self.batch.put_cf(database.family(key::REPORTS), key::report(&intake.identity, intake.start_s), report.encode());
+        intake.evicted.iter().for_each(|evicted| self.ledger.evicted(intake.identity.server_id, evicted));
         if refused > 0 {
             *self.series.refused_points.entry(intake.identity.server_id).or_default() += refused;
         }

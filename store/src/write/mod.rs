@@ -9,10 +9,13 @@ pub(crate) mod metrics;
 pub(crate) mod overlap;
 pub(crate) mod writer;
 
+use crate::catalogue::PendingLate;
 use crate::database::key;
 use crate::dictionary::Pending;
 use crate::dns::block::{self, Sections};
 use crate::intake::{Intake, IntakeRow, Outcome};
+use crate::ledger::adding::News;
+use crate::ledger::reasons::Unobserved;
 use crate::lock::MutexGuard;
 use crate::reports::report::Report;
 use crate::share::Counts;
@@ -58,6 +61,8 @@ pub struct Write<'a> {
     pub(crate) covered: Vec<Covered>,
     /// The servers of its reports, and the starts of their intervals.
     reported: Vec<(ServerId, u64)>,
+    /// What its batches add to the ledger.
+    pub(crate) ledger: News,
     journal: Vec<u8>,
     /// Hours and servers of the blocks.
     hours: Vec<Pair>,
@@ -68,6 +73,7 @@ pub struct Write<'a> {
     /// Points counted as `<other>` for lack of room for their totals.
     pub(crate) totals_folded: Counts,
     pub(crate) folded_counter: Option<u16>,
+    late: PendingLate,
     pub(crate) committed: u64,
     pub(crate) duplicates: u64,
 }
@@ -96,12 +102,14 @@ impl<'a> Write<'a> {
             begun: BTreeSet::new(),
             covered: Vec::new(),
             reported: Vec::new(),
+            ledger: News::default(),
             journal: Vec::new(),
             hours: Vec::new(),
             system_hours: Vec::new(),
             totals_added: Counts::new(),
             totals_folded: Counts::new(),
             folded_counter: None,
+            late: PendingLate::default(),
             committed: 0,
             duplicates: 0,
         }
@@ -134,11 +142,17 @@ impl<'a> Write<'a> {
         }
         intake.arrange();
         let news = self.take_news(&mut intake);
+        self.late.find(self.inner, &intake);
+        if intake.rows.iter().any(|row| row.record_id == RecordId::OTHER) {
+            intake.loss.why.insert(Unobserved::Folded);
+        }
         let database = &self.inner.database;
         let Identity { server_id, epoch, .. } = intake.identity;
         let (from_ms, until_ms) = (intake.covered_from_ms, intake.covered_until_ms);
         self.covered.push(Covered { server_id, epoch, from_ms, until_ms });
         self.reported.push((server_id, intake.start_s));
+        self.ledger.covered(server_id, from_ms, until_ms, &intake.loss);
+        intake.evicted.iter().for_each(|evicted| self.ledger.evicted(server_id, evicted));
         let report = key::report(&intake.identity, intake.start_s);
         self.batch.put_cf(database.family(key::REPORTS), report, Report::encode(&intake));
         if !intake.rows.is_empty() {
@@ -172,7 +186,10 @@ impl<'a> Write<'a> {
         let known = self.inner.dictionary.read().len();
         self.names.put(database, &mut self.batch, known);
         self.series.put(database, &mut self.batch, self.inner.system.series.read().end());
+        let late = self.late.put(self.inner, &mut self.batch)?;
         let epochs = self.writer.epochs.put(database, &mut self.batch, &self.markers, &self.begun)?;
+        let observed = self.ledger.servers();
+        let ledger = std::mem::take(&mut self.ledger).put(database, &mut self.batch, &self.writer.ledger)?;
         let mut written = self.new_groups();
         for (key, group) in &mut written {
             totals::disk::put_group(database, &mut self.batch, *key, group, commit);
@@ -186,7 +203,10 @@ impl<'a> Write<'a> {
         }
         database.write(std::mem::take(&mut self.batch), true)?;
         self.inner.kept.lock().reported(&self.reported);
+        self.inner.ledger.lock().changed(observed);
+        self.writer.ledger.adopt(ledger);
         self.publish(commit, written);
+        late.publish(self.inner);
         for forgotten in self.writer.epochs.adopt(epochs) {
             self.writer.markers.remove(&forgotten);
         }

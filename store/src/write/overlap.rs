@@ -176,6 +176,7 @@ mod tests {
             covered_from_ms: minute * 60_000 + from_ms,
             covered_until_ms: minute * 60_000 + until_ms,
             counters: Vec::new(),
+            loss: Default::default(),
             evicted: None,
             rows: Vec::new(),
         }

@@ -36,6 +36,7 @@ fn add(write: &mut Write<'_>, server_id: u32, seq: u64, minute: u64, hits: &[(&s
         covered_from_ms: start_ms,
         covered_until_ms: start_ms + 60_000,
         counters: vec![(2, 3)],
+        loss: Default::default(),
         evicted: None,
         rows,
     };
@@ -245,6 +246,7 @@ fn an_intake_that_breaks_a_promise_is_refused() {
         covered_from_ms: 60_000,
         covered_until_ms: 120_000,
         counters: Vec::new(),
+        loss: Default::default(),
         evicted: None,
         rows: vec![IntakeRow {
             record_id: RecordId::OTHER,

@@ -3,6 +3,7 @@
 use super::epochs::Epochs;
 use super::marker::Marker;
 use super::overlap::Reaches;
+use crate::ledger::adding::Known;
 use std::collections::{BTreeMap, BTreeSet};
 use zonepulse_model::ServerId;
 
@@ -17,6 +18,7 @@ pub(crate) struct Writer {
     pub(crate) markers: BTreeMap<(ServerId, u64), Marker>,
     pub(crate) epochs: Epochs,
     pub(crate) reaches: Reaches,
+    pub(crate) ledger: Known,
     /// Servers removed since the store was opened: batches of theirs may have been in flight.
     pub(super) forbidden: BTreeSet<ServerId>,
 }
@@ -40,5 +42,6 @@ impl Writer {
         self.markers.retain(|(of, _), _| *of != server_id);
         self.epochs.forget(server_id);
         self.reaches.forget(server_id);
+        self.ledger.forget(server_id);
     }
 }

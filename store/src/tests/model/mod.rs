@@ -5,10 +5,10 @@
 //! steps of upkeep, opens the store again, and ends the process at writes.
 //! In one of five a server has more epochs than are remembered, so what comes late of those is refused.
 //! Two schedules of three keep the second of a last access in points, the third all of it.
-//! After every action the points of a level, sums, totals and coverage must be
+//! After every action the points of a level, sums, totals, coverage and the observation ledger must be
 //! what the model says, and those of every level at the end. The disk is one in
 //! memory: nothing is waited for, and an end of the process at a write leaves
-//! what a real one would. `ZONEPULSE_TESTS_SCHEDULES` says how many schedules (2,000),
+//! what a real one would. `ZONEPULSE_TESTS_SCHEDULES` says how many schedules (1,000),
 //! `ZONEPULSE_TESTS_SEED` where to begin; a schedule that fails tells its seed.
 
 mod plain;
@@ -46,7 +46,7 @@ fn add(sum: [u64; 3], done: [u64; 3]) -> [u64; 3] {
 
 #[test]
 fn whatever_happens_answers_are_those_of_a_plain_model() {
-    let seeds = driver::seeds(2000);
+    let seeds = driver::seeds(1000);
     let count = seeds.end - seeds.start;
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
     let done = std::thread::scope(|scope| {

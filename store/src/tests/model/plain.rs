@@ -1,7 +1,7 @@
 //! The model: what a store should contain, in plain collections.
 
 use crate::tests::driver::Ages;
-use crate::{Intake, Level, OTHER, Precision};
+use crate::{Intake, Level, OTHER, Period, Precision, Reasons, Unobserved};
 use std::collections::{BTreeMap, BTreeSet};
 use zonepulse_model::{Identity, ServerId};
 
@@ -28,6 +28,10 @@ pub(super) struct Model {
 
 pub(super) const SERVERS: [ServerId; 3] = [ServerId::new(1), ServerId::new(2), ServerId::new(3)];
 pub(super) const NAMES: u32 = 300;
+/// The zones that fold, each above the next.
+pub(super) const ZONES: [&str; 2] = ["a.", "b.a."];
+/// How far apart folds of a zone are one.
+const FOLD_SLACK_MS: u64 = 600_000;
 
 pub(super) fn name(number: u32) -> String {
     format!("n{number}.example.")
@@ -77,6 +81,48 @@ impl Model {
             (intake.identity, intake.start_s, intake.interval_s, hits, intake.covered_until_ms, intake.counters.clone())
         };
         self.batches.iter().map(|batch| &batch.intake).filter(kept).map(report).collect()
+    }
+
+    /// How a server was observed within a range, with the folds of the first so many zones.
+    pub(super) fn ledger(&self, server_id: ServerId, (start, end): (u64, u64), zones: usize) -> Vec<Period> {
+        let of_server = self.batches.iter().map(|batch| &batch.intake).filter(|intake| intake.identity.server_id == server_id);
+        let intakes: Vec<&Intake> = of_server.collect();
+        let evictions: Vec<_> = intakes
+            .iter()
+            .filter_map(|intake| intake.evicted)
+            .map(|evicted| evicted.from_s * 1000..evicted.until_s * 1000)
+            .collect();
+        let covered = |intake: &Intake| intake.covered_from_ms..intake.covered_until_ms;
+        let mut edges = BTreeSet::from([start, end]);
+        for range in evictions.iter().cloned().chain(intakes.iter().map(|intake| covered(intake))) {
+            edges.extend([range.start, range.end].into_iter().filter(|ms| (start..end).contains(ms)));
+        }
+        let folded = |zone: &str, ms: u64| {
+            let folds = intakes
+                .iter()
+                .filter(|intake| !covered(intake).is_empty() && intake.loss.folded.iter().any(|folded| folded == zone));
+            let before = folds.clone().filter(|fold| fold.covered_from_ms <= ms).map(|fold| fold.covered_until_ms).max();
+            let after = folds.map(|fold| fold.covered_from_ms).filter(|from_ms| *from_ms > ms).min();
+            before.is_some_and(|until_ms| until_ms > ms || after.is_some_and(|from_ms| from_ms - until_ms <= FOLD_SLACK_MS))
+        };
+        let mut periods: Vec<Period> = Vec::new();
+        let edges: Vec<u64> = edges.into_iter().collect();
+        for pair in edges.windows(2) {
+            let (from_ms, until_ms) = (pair[0], pair[1]);
+            let reports: Vec<_> = intakes.iter().filter(|intake| covered(intake).contains(&from_ms)).collect();
+            let mut why = reports.iter().fold(Reasons::NONE, |why, intake| why.union(intake.loss.why));
+            if reports.is_empty() {
+                let is_evicted = evictions.iter().any(|range| range.contains(&from_ms));
+                why.insert(if is_evicted { Unobserved::Evicted } else { Unobserved::Gap });
+            } else if ZONES.iter().take(zones).any(|zone| folded(zone, from_ms)) {
+                why.insert(Unobserved::Folded);
+            }
+            match periods.last_mut() {
+                Some(last) if last.why == why => last.until_ms = until_ms,
+                _ => periods.push(Period { from_ms, until_ms, why }),
+            }
+        }
+        periods
     }
 
     /// Whether a name does not exist, and all of it lies behind the horizons.

@@ -1,6 +1,6 @@
 //! A schedule: random actions on a store and the model.
 
-use super::plain::{Batch, Model, NAMES, SERVERS, SWEPT, name};
+use super::plain::{Batch, Model, NAMES, SERVERS, SWEPT, ZONES, name};
 use crate::database::testing::{End, copy, end_at, use_memory};
 use crate::tests::driver::{Driver, add_servers, open};
 use crate::write::epochs::MAX_EPOCHS;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use zonepulse_dns::{MessageKind, RecordType};
-use zonepulse_model::{Identity, RecordId, ServerId};
+use zonepulse_model::{Evicted, Identity, RecordId, ServerId};
 
 /// The servers of a schedule with many epochs: mostly the first one.
 const FLOODED: [ServerId; 4] = [SERVERS[0], SERVERS[0], SERVERS[0], SERVERS[1]];
@@ -90,6 +90,14 @@ impl Schedule {
             rows.push((number, IntakeRow { record_id: RecordId::OTHER, kind, hits: 1 + random.below(300), first_ms, last_ms }));
         }
         self.driver.seq += 1;
+        let covered_until_ms = start_ms + random.below(interval_s * 1000);
+        let covered_from_ms = if random.one_in(3) { start_ms + random.below(covered_until_ms - start_ms + 1) } else { start_ms };
+        let reason = random.of(&[Unobserved::KernelDrop, Unobserved::Blind, Unobserved::Folded]);
+        let zone = random.of(&ZONES).to_owned();
+        let folded = random.one_in(8).then_some(zone).into_iter().collect();
+        let loss = Loss { why: random.one_in(3).then_some(reason).into_iter().collect(), folded };
+        let from_s = start_s - random.below(900);
+        let evicted = random.one_in(8).then_some(Evicted { batches: 1, from_s, until_s: start_s });
         let intake = Intake {
             identity: Identity {
                 server_id: random.of(if self.flood { &FLOODED[..] } else { &SERVERS[..] }),
@@ -98,10 +106,11 @@ impl Schedule {
             },
             start_s,
             interval_s: interval_s as u32,
-            covered_from_ms: start_ms,
-            covered_until_ms: start_ms + random.below(interval_s * 1000),
+            covered_from_ms,
+            covered_until_ms,
             counters: vec![(2, random.below(9))],
-            evicted: None,
+            loss,
+            evicted,
             rows: rows.iter().map(|(_, row)| *row).collect(),
         };
         Batch { intake, names: rows.iter().map(|(number, _)| *number).collect() }

@@ -1,6 +1,6 @@
 //! Comparing the store with the model.
 
-use super::plain::{Found, Place, SERVERS, name, number_of};
+use super::plain::{Found, Place, SERVERS, ZONES, name, number_of};
 use super::schedule::Schedule;
 use super::splits;
 use crate::*;
@@ -68,6 +68,17 @@ impl Schedule {
         };
         self.driver.store().coverage(None, 0, u64::MAX, self.driver.now_s, each).unwrap();
         assert_eq!(coverage, self.model.coverage(self.driver.now_s), "coverage");
+        self.verify_ledger();
+    }
+
+    fn verify_ledger(&mut self) {
+        let random = &mut self.driver.random;
+        let (server_id, zones) = (random.of(&SERVERS), random.below(3) as usize);
+        let start_ms = if random.one_in(2) { 0 } else { (self.driver.now_s - random.below(90_000)) * 1000 };
+        let end_ms = start_ms + 1 + random.below(self.driver.now_s * 2000);
+        let zone = zones.checked_sub(1).map(|last| ZONES[last]);
+        let told = self.driver.store().ledger(server_id, start_ms..end_ms, zone).unwrap();
+        assert_eq!(told, self.model.ledger(server_id, (start_ms, end_ms), zones), "ledger of {server_id}, zone {zone:?}");
     }
 
     pub(super) fn verify_level(&self, level: Level, selection: &Selection, expected: &Found, last_access: bool) {
