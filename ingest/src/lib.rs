@@ -19,6 +19,7 @@ mod times;
 mod translate;
 mod turns;
 mod twins;
+mod unobserved;
 mod untold;
 
 pub use admission::OnTheWay;

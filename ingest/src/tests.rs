@@ -179,6 +179,12 @@ async fn names_past_a_servers_share_are_counted_in_its_coverage_and_not_in_anoth
     let number = |counter: Counter| counter.number();
     let counted = vec![(number(Counter::NamesFoldedByCentral), folded), (number(Counter::HitsFoldedByCentral), folded)];
     assert!(folded >= 40, "{folded}");
+    // Whichever zones they are in, the server cannot prove that nobody asked for a name.
+    let covered = (T0_S + 600) * 1000..(T0_S + 660) * 1000;
+    for server_id in [1, 2].map(ServerId::new) {
+        let observed = central.store.ledger(server_id, covered.clone(), None).unwrap();
+        assert_eq!(observed[0].why, zonepulse_store::Unobserved::Folded.into());
+    }
     // What the second's own probe folded is not told again.
     assert_eq!(told, [(ServerId::new(1), 90, counted), (ServerId::new(2), 27, Vec::new())]);
 }

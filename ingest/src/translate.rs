@@ -1,5 +1,6 @@
 //! Translates a message into the store's types.
 
+use crate::unobserved;
 use zonepulse_model::RecordId;
 use zonepulse_store::{Error, Intake, IntakeRow, OTHER, Outcome, SeriesIntake, SystemIntake, Write};
 use zonepulse_wire::{Batch, Counter, Counters, Message, SystemBatch};
@@ -70,6 +71,7 @@ fn intake(batch: &Batch, overlap_ms: u64, write: &mut Write<'_>) -> Intake {
         covered_from_ms: batch.coverage.from_ms,
         covered_until_ms: batch.coverage.until_ms,
         counters: counters.iter().collect(),
+        loss: unobserved::loss(batch),
         evicted: batch.evicted,
         rows: rows.collect(),
     }

@@ -5,7 +5,7 @@ use reqwest::{Client, ClientBuilder, Response, Url};
 use rustls::ClientConfig;
 use std::net::IpAddr;
 use std::time::Duration;
-use zonepulse_net::{Trust, http};
+use zonepulse_net::{Trust, http, tls};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Read limit for an error document.
@@ -128,7 +128,7 @@ fn summary(body: &str) -> String {
 pub(crate) fn innermost(error: &reqwest::Error) -> String {
     let cause = cause(error);
     let what = match () {
-        () if cause.contains("certificate") => "cannot connect securely",
+        () if tls::is_untrusted(error) => "cannot connect securely",
         () if error.is_connect() => "cannot connect",
         () if error.is_timeout() => "no answer in time",
         () => "the request failed",

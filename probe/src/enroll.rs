@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zonepulse_model::Communication;
-use zonepulse_net::tls::{Authorities, Fingerprint, Pinned};
+use zonepulse_net::tls::{Authorities, Fingerprint, Pinned, is_untrusted};
 use zonepulse_net::{Trust, http};
 use zonepulse_private::Prepared;
 use zonepulse_private::Secret;
@@ -168,12 +168,8 @@ async fn ask(order: &Order, trust: &Trust, pinned: Option<&Pinned>) -> Result<En
     let request = client.post(http::address(&order.url, PATH)).bearer_auth(order.token.reveal());
     let url = order.url.clone();
     let response = request.header(CONTENT_TYPE, "application/json").body(body).send().await.map_err(|error| {
-        let why = innermost(&error);
-        if why.contains("certificate") {
-            Refusal::Untrusted { url: url.clone(), why }
-        } else {
-            Refusal::Unreachable { url: url.clone(), why }
-        }
+        let (url, why) = (url.clone(), innermost(&error));
+        if is_untrusted(&error) { Refusal::Untrusted { url, why } } else { Refusal::Unreachable { url, why } }
     })?;
     let status = response.status();
     if status.as_u16() != 201 {

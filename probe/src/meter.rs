@@ -21,6 +21,7 @@
 //! hits are **undated** and wait for [`Meter::date`].
 
 mod capture_clock;
+mod drops;
 mod interval;
 mod intervals;
 
@@ -215,6 +216,14 @@ impl Meter {
     pub fn add(&mut self, counter: Counter, count: u64) {
         self.intervals.turn_to_now();
         self.intervals.add(counter, count);
+    }
+
+    /// Notes packets that were dropped at an unknown moment between two times, Unix milliseconds; without them, now.
+    pub fn add_dropped(&mut self, counter: Counter, count: u64, period_ms: Option<(u64, u64)>) {
+        match period_ms {
+            Some((from_ms, until_ms)) => self.intervals.dropped(counter, count, from_ms, until_ms),
+            None => self.add(counter, count),
+        }
     }
 
     /// Closes intervals that ended a second before this time, Unix milliseconds. Call it several

@@ -2,6 +2,7 @@
 
 mod threads;
 
+use crate::listed::Catalogue;
 use crate::reading::{Counters, Data, Here};
 use crate::runtime::{Load, Turns, config, limit, runtime};
 use crate::time::{Clock, Now};
@@ -23,11 +24,11 @@ use zonepulse_store::Store;
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
+    clock: Clock,
 }
 
 struct Inner {
     here: Here,
-    clock: Clock,
     /// For the API's questions.
     questions: Arc<RuntimeEnv>,
     memory_bytes: usize,
@@ -53,12 +54,11 @@ impl Engine {
         let threads = options.threads.max(1);
         let questions = runtime(options.memory_bytes)?;
         let counters = Arc::new(Counters { names: options.counter_names, not_counted: options.not_counted });
-        let here = Here { store, counters };
+        let here = Here { store, counters, catalogue: Arc::default() };
         let statements = Statements::new(here.clone(), options.sql, options.sql_workers, threads)?;
         Ok(Engine {
             inner: Arc::new(Inner {
                 here,
-                clock,
                 question_task: Arc::new(
                     TaskContext::default().with_session_config(config(threads)).with_runtime(questions.clone()),
                 ),
@@ -71,7 +71,25 @@ impl Engine {
                 max_turns: limit(options.max_concurrent),
                 max_wait: Duration::from_millis(options.max_wait_ms),
             }),
+            clock,
         })
+    }
+
+    /// Says what has the rows of the tables of the catalogue, which are empty without it. The first call counts.
+    pub fn provide(&self, catalogue: Arc<dyn Catalogue>) {
+        let _ = self.inner.here.catalogue.set(catalogue);
+    }
+
+    /// This engine with its clock stopped, for a question whose own times are relative to now: they are read, and the question
+    /// is answered, as of the same moment.
+    #[must_use]
+    pub fn frozen(&self) -> Engine {
+        Engine { inner: self.inner.clone(), clock: Clock::stopped(self.now()) }
+    }
+
+    /// The current time of its clock.
+    pub fn now(&self) -> Now {
+        self.clock.now()
     }
 
     /// The current load.
@@ -85,11 +103,6 @@ impl Engine {
     /// The memory that all running questions together may hold, bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.inner.memory_bytes as u64
-    }
-
-    /// The current time. To be read once per question.
-    pub(crate) fn now(&self) -> Now {
-        self.inner.clock.now()
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -32,6 +32,7 @@
 mod columns;
 mod engine;
 mod error;
+mod listed;
 mod names;
 mod observed;
 mod options;
@@ -47,6 +48,7 @@ mod worker;
 pub use columns::{Column, Dimension, Role, Type, Unit};
 pub use engine::Engine;
 pub use error::Error;
+pub use listed::{Catalogue, CatalogueError, Listed};
 pub use names::HostPattern;
 pub use options::Options;
 pub use questions::{Answer, By, Filter, Kept, MAX_LIMIT, Page, SortKey};

@@ -4,6 +4,8 @@
 //! * [`simulate`] sends batches of simulated servers, over the transports that probes use.
 //! * [`export`] writes tables as Parquet files.
 //!
+//! * [`Api`] calls a running central, for commands that only pass on what it answers.
+//!
 //! Exports, and plans for an existing fleet, read through a [`Source`]: the engine of a store opened by this process,
 //! or a running central queried over HTTP. Both answer the same SQL.
 //!
@@ -13,6 +15,7 @@
 //! an ordinary client. It reads no configuration, arguments, environment or clock: the program passes in typed values
 //! and the current time.
 
+mod api;
 mod client;
 mod error;
 pub mod export;
@@ -21,6 +24,7 @@ mod popularity;
 pub mod simulate;
 mod source;
 
+pub use api::{Api, Method};
 pub use error::Error;
 pub use source::{Credentials, Remote, Rows, Source};
 

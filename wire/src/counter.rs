@@ -67,7 +67,7 @@ pub enum Counter {
     /// IP fragments whose datagram never became complete, unless the first one contained the whole
     /// question.
     FragmentsLost = 44,
-    /// Octets of TCP streams that could not be read as messages.
+    /// Octets of TCP streams that could not be read as messages, because others are missing.
     StreamBytesSkipped = 45,
     /// TCP streams evicted to stay within limits.
     StreamsEvicted = 46,
@@ -96,6 +96,9 @@ pub enum Counter {
     PacketTimesReplaced = 56,
     /// Times the probe's clock was set while it was listening.
     ClockSteps = 57,
+    /// Octets at the end of TCP streams that their senders never completed to a message, so that no server has
+    /// read one: scanners and broken connections.
+    StreamBytesUnfinished = 58,
 
     /// Messages counted under `<other>` because the table was full.
     MessagesFolded = 60,
@@ -192,6 +195,7 @@ impl Counter {
         Counter::TcpSegments,
         Counter::PacketTimesReplaced,
         Counter::ClockSteps,
+        Counter::StreamBytesUnfinished,
         Counter::MessagesFolded,
         Counter::BatchesRefused,
         Counter::RecordsForgotten,
@@ -268,6 +272,7 @@ impl Counter {
         Counter::OtherFragments,
         Counter::PacketsRepeated,
         Counter::FragmentsJoined,
+        Counter::StreamBytesUnfinished,
     ];
 
     /// Upper bound on counter numbers.
@@ -314,6 +319,7 @@ impl Counter {
             Counter::FragmentsLost => "fragments_lost",
             Counter::StreamBytesSkipped => "stream_bytes_skipped",
             Counter::StreamsEvicted => "streams_evicted",
+            Counter::StreamBytesUnfinished => "stream_bytes_unfinished",
             Counter::OtherAddresses => "other_addresses",
             Counter::NoIpPacket => "no_ip_packet",
             Counter::OtherProtocols => "other_protocols",

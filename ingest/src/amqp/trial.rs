@@ -66,8 +66,48 @@ pub enum Finding {
     VirtualHostRefused,
     /// The broker refuses for another reason.
     Refused,
-    /// The trusted certificates cannot be read.
-    BadAuthority,
+}
+
+impl Finding {
+    /// Every outcome, in the order of the steps.
+    pub const ALL: [Finding; 15] = [
+        Finding::Success,
+        Finding::NameNotFound,
+        Finding::ConnectionRefused,
+        Finding::Unreachable,
+        Finding::TimedOut,
+        Finding::NotTls,
+        Finding::UnknownIssuer,
+        Finding::CertificateExpired,
+        Finding::WrongName,
+        Finding::TlsFailed,
+        Finding::NotAmqp,
+        Finding::AccessRefused,
+        Finding::VirtualHostNotFound,
+        Finding::VirtualHostRefused,
+        Finding::Refused,
+    ];
+
+    /// The name used in answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Finding::Success => "success",
+            Finding::NameNotFound => "name_not_found",
+            Finding::ConnectionRefused => "connection_refused",
+            Finding::Unreachable => "unreachable",
+            Finding::TimedOut => "timed_out",
+            Finding::NotTls => "not_tls",
+            Finding::UnknownIssuer => "unknown_issuer",
+            Finding::CertificateExpired => "certificate_expired",
+            Finding::WrongName => "wrong_name",
+            Finding::TlsFailed => "tls_failed",
+            Finding::NotAmqp => "not_amqp",
+            Finding::AccessRefused => "access_refused",
+            Finding::VirtualHostNotFound => "virtual_host_not_found",
+            Finding::VirtualHostRefused => "virtual_host_refused",
+            Finding::Refused => "refused",
+        }
+    }
 }
 
 /// The outcome of a test, with an explanation.
@@ -80,12 +120,9 @@ pub struct Verdict {
 }
 
 impl Attempt {
-    /// Runs the test. It sends nothing except what logging in requires.
-    pub async fn run(self) -> Verdict {
-        let tls = match self.trust.as_ref().map(Trust::client_config).transpose() {
-            Ok(config) => config.map(Arc::new),
-            Err(error) => return verdict(Finding::BadAuthority, error),
-        };
+    /// Runs the test. It sends nothing except what logging in requires. Fails if the trusted certificates cannot be read.
+    pub async fn run(self) -> Result<Verdict, zonepulse_net::Error> {
+        let tls = self.trust.as_ref().map(Trust::client_config).transpose()?.map(Arc::new);
         let Attempt { address, port, user, password, virtual_host, .. } = &self;
         let address = Address::new(address, *port, self.trust.is_some(), virtual_host, user, password);
         let progress = Progress::default();
@@ -97,12 +134,12 @@ impl Attempt {
         };
         let outcome = tokio::time::timeout(self.timeout, trying).await;
         progress.abort();
-        match outcome {
+        Ok(match outcome {
             Err(_) => self.timed_out(progress.step()),
             Ok(Ok(())) => verdict(Finding::Success, format_args!("{} takes what this user sends", self.place())),
             Ok(Err(Fault::Before { step, error })) => self.before_amqp(step, &error),
             Ok(Err(Fault::Broker(error))) => self.in_amqp(&error),
-        }
+        })
     }
 
     fn place(&self) -> String {

@@ -12,12 +12,14 @@
 
 mod authority;
 mod certificate;
+mod fault;
 mod pinned;
 mod trust;
 mod verifier;
 
 pub use authority::Authority;
 pub use certificate::{Acceptor, Certificate};
+pub use fault::is_untrusted;
 pub use pinned::{Fingerprint, Pinned};
 pub use trust::{Authorities, Trust};
 

@@ -110,8 +110,14 @@ impl Listener {
     /// Runs until the device is gone or the agent stops. The open interval is closed in either
     /// case.
     fn listen(&self, mut live: LiveCapture, mut meter: LiveMeter, mut following: Following) -> Result<(), Error> {
-        let mut session =
-            Session { counted: Statistics::default(), looked: Instant::now(), frames: 0, unread: 0, only_others: false };
+        let mut session = Session {
+            counted: Statistics::default(),
+            counted_ms: meter.now_ms(),
+            looked: Instant::now(),
+            frames: 0,
+            unread: 0,
+            only_others: false,
+        };
         let mut end_ms = None;
         let result = loop {
             // While frames wait in the ring, they set the time: intervals that are over by the wall
@@ -125,7 +131,7 @@ impl Listener {
             if session.is_due(idle) {
                 // Look before counting anything, so that hits are dated by the corrected clock.
                 let now_ms = meter.look();
-                session.count_drops(&mut live, &mut meter.meter);
+                session.count_drops(&mut live, &mut meter.meter, now_ms);
                 session.name_unread(&meter.meter);
                 following.follow(&self.config, &mut meter.meter);
                 self.outlet.clock_is_set(meter.clock_is_set());
@@ -143,7 +149,8 @@ impl Listener {
             }
             self.outlet.pass_on(&mut meter.meter, |batch| session.look_at(&batch.counters));
         };
-        session.count_drops(&mut live, &mut meter.meter);
+        let now_ms = meter.look();
+        session.count_drops(&mut live, &mut meter.meter, now_ms);
         meter.finish(end_ms);
         self.outlet.pass_on(&mut meter.meter, |batch| session.look_at(&batch.counters));
         result
@@ -179,6 +186,8 @@ impl Listener {
 /// Periodic work between frames.
 struct Session {
     counted: Statistics,
+    /// When they were counted, Unix milliseconds; unknown while the clock is not set.
+    counted_ms: Option<u64>,
     looked: Instant,
     frames: u32,
     /// How many unsupported link types have been logged.
@@ -248,11 +257,13 @@ impl Session {
         self.only_others = only_others;
     }
 
-    fn count_drops(&mut self, live: &mut LiveCapture, meter: &mut Meter) {
+    fn count_drops(&mut self, live: &mut LiveCapture, meter: &mut Meter, now_ms: Option<u64>) {
         let Ok(now) = live.statistics() else { return };
-        meter.add(Counter::KernelDropped, now.kernel_dropped.saturating_sub(self.counted.kernel_dropped));
-        meter.add(Counter::InterfaceDropped, now.interface_dropped.saturating_sub(self.counted.interface_dropped));
-        self.counted = now;
+        let period_ms = self.counted_ms.zip(now_ms);
+        let mut add = |counter, count: u64| meter.add_dropped(counter, count, period_ms);
+        add(Counter::KernelDropped, now.kernel_dropped.saturating_sub(self.counted.kernel_dropped));
+        add(Counter::InterfaceDropped, now.interface_dropped.saturating_sub(self.counted.interface_dropped));
+        (self.counted, self.counted_ms) = (now, now_ms);
     }
 }
 

@@ -1,5 +1,6 @@
 //! A meter's open intervals.
 
+use super::drops::Drops;
 use super::interval::{Interval, rows};
 use super::{MeterSettings, Source, TOLD_GRACE_MS, UNDATED_MS};
 use crate::clock::Step;
@@ -46,6 +47,7 @@ pub(super) struct Intervals {
     rested: Vec<(u64, Table)>,
     /// Counts from before the first interval.
     pub(super) early: Counters,
+    drops: Drops,
     /// The counter for messages of the current frame, if its time is impossible.
     pub(super) refusing: Option<Counter>,
     /// Total messages so far.
@@ -84,6 +86,7 @@ impl Intervals {
             closed: VecDeque::new(),
             rested: Vec::new(),
             early: Counters::new(),
+            drops: Drops::default(),
             refusing: None,
             totals: Totals::default(),
         };
@@ -260,6 +263,7 @@ impl Intervals {
     /// Closes everything; no more frames will follow.
     pub(super) fn finish(&mut self) {
         if let Some(front) = self.front {
+            self.drops.end_at(front.alive_ms);
             let until_ms = front.alive_ms + 1;
             self.close_fronts_until(until_ms);
             if self.front.is_some_and(|front| front.from_ms < until_ms) {
@@ -268,6 +272,9 @@ impl Intervals {
         }
         while let Some(at) = self.earliest(|_| true) {
             self.close(at);
+        }
+        for (counter, count) in self.drops.take_rest() {
+            self.early.add(counter, count);
         }
         self.front = None;
     }
@@ -292,6 +299,11 @@ impl Intervals {
         if !is_current {
             self.open(time_ms);
         }
+    }
+
+    /// Notes packets that were dropped between these times, Unix milliseconds.
+    pub(super) fn dropped(&mut self, counter: Counter, count: u64, from_ms: u64, until_ms: u64) {
+        self.drops.note(counter, count, from_ms, until_ms, self.interval_ms);
     }
 
     pub(super) fn turn_to_now(&mut self) {
@@ -365,6 +377,9 @@ impl Intervals {
         counters.add(Counter::RecordsForgotten, contents.forgotten());
         for (number, count) in (0..).zip(counts) {
             counters.add_number(number, count);
+        }
+        for (counter, count) in self.drops.take(start_ms, self.interval_ms) {
+            counters.add(counter, count);
         }
         let interval_s = self.interval_s;
         let start_s = start_ms / 1000;

@@ -4,7 +4,8 @@
 //! once one message boundary is known, all are, as long as no octet is missing. A [`Stream`]
 //! accepts segments in any order, holds those that arrive early, and reads messages from the front.
 //! If octets are missing for good, or the capture started in the middle, it searches:
-//! [`message_start`] recognises the start of a message, and the octets skipped are counted.
+//! [`message_start`] recognises the start of a message, and the octets skipped are counted. A message
+//! that its sender did not finish is no loss: the server cannot have read it, either.
 
 use super::message::{Expected, Message, Start, message_start};
 use super::scope::Side;
@@ -167,6 +168,10 @@ impl Stream {
     pub(super) fn close(&mut self, side: Side, sink: &mut impl Sink) {
         while self.has_gap() {
             self.skip_gap(side, sink);
+        }
+        if self.certain && self.place == Place::Following && !self.pending.is_empty() {
+            sink.add(Counter::StreamBytesUnfinished, self.pending.len() as u64);
+            self.clear_pending();
         }
         self.pass_over_pending(sink);
     }

@@ -115,7 +115,7 @@ fn a_message_whose_end_the_snap_length_took_counts_and_the_next_is_found() {
 }
 
 #[test]
-fn a_connection_that_ends_inside_a_message_is_a_loss_of_octets() {
+fn a_message_that_its_sender_did_not_finish_is_no_loss() {
     let octets = stream(&queries(2));
     for end in [FIN, RST] {
         let frames = [
@@ -125,8 +125,29 @@ fn a_connection_that_ends_inside_a_message_is_a_loss_of_octets() {
         ];
         let memory = observe(&frames);
         assert_eq!(memory.texts(), texts(1));
-        assert_eq!(memory.count(Counter::StreamBytesSkipped), octets.len() as u64 / 2 - 7);
+        assert_eq!(memory.count(Counter::StreamBytesUnfinished), octets.len() as u64 / 2 - 7);
+        assert_eq!(memory.count(Counter::StreamBytesSkipped), 0);
     }
+}
+
+#[test]
+fn a_message_whose_end_is_missing_is_a_loss() {
+    let octets = stream(&queries(2));
+    let frames = [
+        tcp_to_server(9, SYN, &[]),
+        tcp_to_server(10, DATA, &octets[..octets.len() - 7]),
+        tcp_to_server(10 + octets.len() as u32, FIN, &[]),
+    ];
+    let memory = observe(&frames);
+    assert_eq!((memory.texts(), memory.count(Counter::StreamBytesSkipped)), (texts(1), octets.len() as u64 / 2));
+    assert_eq!(memory.count(Counter::StreamBytesUnfinished), 0);
+}
+
+#[test]
+fn garbage_at_the_start_of_a_connection_is_no_loss() {
+    let memory =
+        observe(&[tcp_to_server(9, SYN, &[]), tcp_to_server(10, DATA, b"GET / HTTP/1.1\r\n\r\n"), tcp_to_server(28, FIN, &[])]);
+    assert_eq!((memory.count(Counter::StreamBytesSkipped), memory.count(Counter::StreamBytesUnfinished)), (0, 18));
 }
 
 #[test]

@@ -73,6 +73,8 @@ pub enum Dimension {
     Series,
     /// The report of a probe.
     Report,
+    /// The zone of the catalogue.
+    Zone,
 }
 
 impl Dimension {
@@ -85,6 +87,7 @@ impl Dimension {
             Dimension::Kind => &[Column::Action, Column::Rcode],
             Dimension::Series => &[Column::Metric, Column::Label],
             Dimension::Report => &[Column::Epoch, Column::Seq],
+            Dimension::Zone => &[Column::ZoneId, Column::Zone, Column::View],
         }
     }
 }
@@ -269,7 +272,8 @@ columns! {
     SeriesId "series_id" Id always, of Series;
     /// The metric.
     Metric "metric" Text always, of Series;
-    /// The core, mount, device or state; empty for a metric of which there is only one.
+    /// The core, mount, device or state; empty for a metric of which there is only one. Of a resource, its id in another
+    /// system, or empty.
     Label "label" Text always, of Series;
     /// A metric's value.
     Value "value" Fraction always, measure;
@@ -283,6 +287,65 @@ columns! {
     Last "last" Fraction always, measure;
     /// How many values a bucket has.
     Count "count" Whole always, measure;
+
+    /// The zone's id.
+    ZoneId "zone_id" Id always, of Zone;
+    /// The zone's apex.
+    Zone "zone" Text always, of Zone;
+    /// The view in which the zone is served.
+    View "view" Text always, of Zone;
+    /// Where a zone comes from: upload, file or transfer.
+    Source "source" Text always, measure;
+    /// The address of a zone's primary.
+    Primary "primary" Text maybe, measure;
+    /// The serial of a zone's SOA.
+    Serial "serial" Small maybe, measure;
+    /// How many RRsets a zone has.
+    Resources "resources" Whole always, measure;
+    /// Whether servers that are not managed serve the zone, too.
+    OthersServeIt "others_serve_it" Flag always, measure;
+    /// When the zone was last loaded.
+    LoadedAt "loaded_at" Instant maybe, measure;
+    /// When it was last compared with its source.
+    CheckedAt "checked_at" Instant maybe, measure;
+    /// How a zone is.
+    State "state" Text always, measure;
+    /// Why a zone is not up to date.
+    Error "error" Text maybe, measure;
+    /// Time to live.
+    Ttl "ttl" Small always, measure Seconds;
+    /// The RDATA of all records of an RRset, in presentation format.
+    Data "data" Text always, measure;
+    /// When a resource appeared in its zone; none if it was there when the zone was first loaded.
+    Created "created" Instant maybe, measure;
+    /// When it was removed from its zone.
+    Removed "removed" Instant maybe, measure;
+    /// Whether the operator protects a resource, or allows its deletion.
+    Protection "protection" Text maybe, measure;
+    /// What the operator wants to remember about a resource.
+    Note "note" Text maybe, measure;
+    /// What can be said of deleting a resource.
+    Verdict "verdict" Text always, measure;
+    /// Why, in words.
+    Reasons "reasons" Text always, measure;
+    /// How many requests had the resource's owner and type in their question.
+    Asked "asked" Whole always, measure Messages;
+    /// For how long nobody needed the resource.
+    QuietForS "quiet_for_s" Whole maybe, measure Seconds;
+    /// The observed share of the window, 0 to 1.
+    ObservedShare "observed_share" Fraction always, measure;
+    /// The longest rhythm of use that the window rules out.
+    RulesOut "rules_out" Text maybe, measure;
+    /// What a verdict is based on.
+    Evidence "evidence" Text always, measure;
+    /// The start of a period.
+    From "from" Instant always, measure;
+    /// Its end.
+    To "to" Instant always, measure;
+    /// Whether a period was observed without loss.
+    Observed "observed" Flag always, measure;
+    /// Why not.
+    Why "why" Text maybe, measure;
 
     /// How many rows there are.
     Rows "rows" Whole always, measure;
@@ -328,8 +391,8 @@ mod tests {
 
     #[test]
     fn the_columns_of_a_dimension_have_its_role() {
-        use Dimension::{Kind, Record, Report, Series, Server, Time};
-        for dimension in [Time, Server, Record, Kind, Series, Report] {
+        use Dimension::{Kind, Record, Report, Series, Server, Time, Zone};
+        for dimension in [Time, Server, Record, Kind, Series, Report, Zone] {
             assert!(dimension.columns().iter().all(|column| column.dimension() == Some(dimension)), "{dimension:?}");
         }
     }
@@ -337,7 +400,9 @@ mod tests {
     #[test]
     fn units_are_as_the_names_say() {
         for column in Column::ALL {
-            let (seconds, milliseconds) = (column.name().ends_with("_s"), column.name().ends_with("_ms"));
+            // DNS calls it TTL, without a unit.
+            let (seconds, milliseconds) =
+                (column.name().ends_with("_s") || *column == Column::Ttl, column.name().ends_with("_ms"));
             assert_eq!(column.unit() == Some(Unit::Seconds), seconds, "{column}");
             assert_eq!(column.unit() == Some(Unit::Milliseconds), milliseconds, "{column}");
         }

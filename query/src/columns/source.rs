@@ -47,8 +47,11 @@ impl Source {
     pub(crate) fn of_records(&self, column: Column, ids: &[u32]) -> Result<ArrayRef> {
         match column {
             Column::RecordId => Ok(Arc::new(UInt32Array::from(ids.to_vec()))),
-            // There is no catalogue yet, so every record is without a resource.
-            Column::ResourceId => Ok(Arc::new(Int64Array::from(vec![0; ids.len()]))),
+            Column::ResourceId => {
+                let resources = self.store.resources();
+                let of = |id: &u32| i64::from(resources.lowest(RecordId::new(*id)).get());
+                Ok(Arc::new(Int64Array::from_iter_values(ids.iter().map(of))))
+            }
             Column::Host => Ok(self.hosts(ids)),
             Column::Type => Ok(self.types(ids)),
             Column::Folded => Ok(self.folded(ids)),

@@ -64,7 +64,7 @@ impl HostPattern {
     }
 
     /// Whether a canonical name matches. `scratch` saves an allocation per name.
-    pub(crate) fn matches(&self, canonical: &str, scratch: &mut Vec<Token>) -> bool {
+    pub fn matches(&self, canonical: &str, scratch: &mut Vec<u16>) -> bool {
         match &self.0 {
             Pattern::Exact(name) => name == canonical,
             Pattern::Parts { parts, open } => {

@@ -2,9 +2,10 @@
 
 use crate::time::{Now, Range};
 use crate::{By, Filter, HostPattern};
-use zonepulse_dns::{Action, MessageKind};
-use zonepulse_model::{IdSet, RecordId, ServerId};
-use zonepulse_store::{Kinds, Level, Selection, Server, Store, is_folded};
+use std::sync::Arc;
+use zonepulse_dns::{Action, MessageKind, RecordType};
+use zonepulse_model::{IdSet, RecordId, ResourceId, ServerId};
+use zonepulse_store::{Kinds, Level, ResourceMap, Selection, Server, Store, is_folded};
 
 /// The number of records that are checked while the dictionary is locked.
 const CHUNK: u32 = 8192;
@@ -21,8 +22,9 @@ pub(crate) enum Counts {
 /// Whether a filter can be resolved without checking every record.
 pub(crate) fn is_quick(filter: &Filter) -> bool {
     let named = !filter.types.is_empty() && filter.hosts.iter().all(|host| host.exact().is_some());
-    let all = filter.hosts.is_empty() && filter.types.is_empty() && filter.folded.is_none();
-    all || !filter.hosts.is_empty() && named
+    let all = filter.hosts.is_empty() && filter.types.is_empty() && filter.folded.is_none() && filter.resource_ids.is_empty();
+    let resources = !filter.resource_ids.is_empty() && !filter.resource_ids.contains(&0);
+    all || resources || !filter.hosts.is_empty() && named
 }
 
 /// The points that a filter selects. This blocks unless the filter [`is_quick`].
@@ -65,35 +67,59 @@ fn kinds(filter: &Filter, counts: Counts) -> Kinds {
 
 /// The ids of the records; `None` for all.
 fn records(store: &Store, filter: &Filter) -> Option<IdSet<RecordId>> {
-    if !filter.resource_ids.is_empty() && !filter.resource_ids.contains(&0) {
-        // There is no catalogue yet, so no record belongs to a resource.
-        return Some([].into());
-    }
     let any_host = filter.hosts.is_empty() || filter.hosts.iter().any(HostPattern::is_any);
-    if any_host && filter.types.is_empty() && filter.folded.is_none() {
+    let mut wanted = Wanted { filter, any_host, resources: None, scratch: Vec::new() };
+    if !filter.resource_ids.is_empty() {
+        let resources = wanted.resources.insert(store.resources()).clone();
+        if !filter.resource_ids.contains(&0) {
+            let ids = filter.resource_ids.iter().filter_map(|id| u32::try_from(*id).ok()).map(ResourceId::new);
+            let records: Vec<RecordId> = ids.filter_map(|id| resources.place(id)).map(|(_, record_id)| record_id).collect();
+            let dictionary = store.dictionary();
+            let mut is_wanted = |record_id: &RecordId| {
+                dictionary.get(*record_id).is_some_and(|(name, record_type)| wanted.is(*record_id, name, record_type))
+            };
+            return Some(records.into_iter().filter(|record_id| is_wanted(record_id)).collect());
+        }
+    } else if any_host && filter.types.is_empty() && filter.folded.is_none() {
         return None;
     }
     let exact: Option<Vec<&str>> = filter.hosts.iter().map(HostPattern::exact).collect();
     let records = match exact {
         Some(names) if !any_host && !filter.types.is_empty() => {
             let dictionary = store.dictionary();
-            let names = names.into_iter().filter(|name| wants(filter, name));
-            let pairs = names.flat_map(|name| filter.types.iter().map(move |record_type| (name, record_type)));
-            pairs.filter_map(|(name, record_type)| dictionary.find(name, *record_type)).collect()
+            let pairs = names.into_iter().flat_map(|name| filter.types.iter().map(move |record_type| (name, *record_type)));
+            let mut found = |(name, record_type)| {
+                dictionary.find(name, record_type).filter(|record_id| wanted.is(*record_id, name, record_type))
+            };
+            pairs.filter_map(&mut found).collect()
         }
-        _ => look_through(store, filter, any_host),
+        _ => look_through(store, wanted),
     };
     Some(IdSet::from(records))
 }
 
-/// Whether the filter accepts a name as folded or real.
-fn wants(filter: &Filter, name: &str) -> bool {
-    filter.folded.is_none_or(|folded| is_folded(name) == folded)
+/// Which records a filter accepts.
+struct Wanted<'a> {
+    filter: &'a Filter,
+    any_host: bool,
+    /// If it restricts resources.
+    resources: Option<Arc<ResourceMap>>,
+    scratch: Vec<u16>,
 }
 
-fn look_through(store: &Store, filter: &Filter, any_host: bool) -> Vec<RecordId> {
+impl Wanted<'_> {
+    fn is(&mut self, record_id: RecordId, name: &str, record_type: RecordType) -> bool {
+        let Wanted { filter, any_host, resources, scratch } = self;
+        let is_of = |resources: &Arc<ResourceMap>| filter.resource_ids.contains(&resources.lowest(record_id).get().into());
+        (filter.types.is_empty() || filter.types.contains(&record_type))
+            && filter.folded.is_none_or(|folded| is_folded(name) == folded)
+            && resources.as_ref().is_none_or(is_of)
+            && (*any_host || filter.hosts.iter().any(|host| host.matches(name, scratch)))
+    }
+}
+
+fn look_through(store: &Store, mut wanted: Wanted<'_>) -> Vec<RecordId> {
     let mut records = Vec::new();
-    let mut scratch = Vec::new();
     let mut start = 0;
     loop {
         // Locked for one chunk at a time, because writers need it too.
@@ -105,11 +131,7 @@ fn look_through(store: &Store, filter: &Filter, any_host: bool) -> Vec<RecordId>
         let end = count.min(start.saturating_add(CHUNK));
         for id in (start..end).map(RecordId::new) {
             let Some((name, record_type)) = dictionary.get(id) else { continue };
-            let type_matches = filter.types.is_empty() || filter.types.contains(&record_type);
-            if type_matches
-                && wants(filter, name)
-                && (any_host || filter.hosts.iter().any(|host| host.matches(name, &mut scratch)))
-            {
+            if wanted.is(id, name, record_type) {
                 records.push(id);
             }
         }

@@ -9,7 +9,7 @@ use super::question::{Question, size};
 use super::selection::Counts;
 use super::shape::{Key, Shape};
 use crate::columns::{Column, Dimension, Source};
-use crate::reading::{Rows, has_kind};
+use crate::reading::{Rows, TotalSum, has_kind};
 use crate::runtime::BATCH_ROWS;
 use crate::time::{TimeRange, check_named};
 use crate::{Answer, By, Error, Filter, Kept, Page};
@@ -20,7 +20,6 @@ use std::cmp::Ordering;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 use zonepulse_dns::{MessageKind, RecordType, ResponseCode};
-use zonepulse_model::ServerId;
 use zonepulse_store::{DictionaryReader, Selection, ServerNames, Store, Total, is_folded};
 
 /// The measures of a row.
@@ -76,9 +75,9 @@ struct Best<'a> {
     memory: MemoryReservation,
     waiting: Weak<()>,
     /// The needed rows, and those added since superfluous ones were last dropped.
-    rows: Vec<Total>,
+    rows: Vec<TotalSum>,
     /// Only rows before this one are needed.
-    last: Option<Total>,
+    last: Option<TotalSum>,
     total: u64,
 }
 
@@ -118,26 +117,25 @@ impl<'a> Best<'a> {
     }
 
     /// The rows of one record.
-    fn sums(&self, of_record: &[Total]) -> Vec<Total> {
+    fn sums(&self, of_record: &[Total]) -> Vec<TotalSum> {
         let Wanted { selection, kept, by, .. } = &self.wanted;
         if kept.exists.is_some_and(|wanted| exists(of_record) != wanted) {
             return Vec::new();
         }
-        let mut sums: Vec<Total> = Vec::new();
+        let mut sums: Vec<TotalSum> = Vec::new();
         for total in of_record.iter().filter(|total| has_kind(&selection.kinds, total.kind)) {
-            let kind = match (by.action, total.kind == MessageKind::REQUEST) {
-                // One kind stands for each action.
-                (true, false) => MessageKind::response(ResponseCode::NOERROR),
-                _ => MessageKind::REQUEST,
-            };
-            let server_id = if by.server { total.server_id } else { ServerId::MIN };
-            match sums.iter_mut().find(|sum| (sum.server_id, sum.kind) == (server_id, kind)) {
+            let server_id = by.server.then_some(total.server_id);
+            let action = by.action.then_some(total.kind.action());
+            match sums.iter_mut().find(|sum| (sum.server_id, sum.action) == (server_id, action)) {
                 Some(sum) => {
                     sum.hits = sum.hits.saturating_add(total.hits);
                     sum.first_ms = sum.first_ms.min(total.first_ms);
                     sum.last_ms = sum.last_ms.max(total.last_ms);
                 }
-                None => sums.push(Total { server_id, kind, ..*total }),
+                None => {
+                    let Total { record_id, hits, first_ms, last_ms, .. } = *total;
+                    sums.push(TotalSum { record_id, server_id, action, hits, first_ms, last_ms });
+                }
             }
         }
         let TimeRange { from_ms, until_ms } = kept.last_access;
@@ -146,17 +144,17 @@ impl<'a> Best<'a> {
     }
 
     /// Counts a row, and keeps it if it may be needed.
-    fn take(&mut self, row: Total, dictionary: &DictionaryReader<'_>) -> Result<(), Error> {
+    fn take(&mut self, row: TotalSum, dictionary: &DictionaryReader<'_>) -> Result<(), Error> {
         self.total += 1;
         let Wanted { order, skip, limit, .. } = &self.wanted;
         let needed = if *limit == 0 { 0 } else { skip.saturating_add(*limit) };
-        let is_late = |last: &Total| compare(&row, last, order, &self.servers, dictionary).is_ge();
+        let is_late = |last: &TotalSum| compare(&row, last, order, &self.servers, dictionary).is_ge();
         if needed == 0 || self.last.as_ref().is_some_and(is_late) {
             return Ok(());
         }
         if self.rows.len() == self.rows.capacity() {
             let more = self.rows.len().clamp(1024, 1 << 18);
-            self.memory.try_grow(more * size_of::<Total>())?;
+            self.memory.try_grow(more * size_of::<TotalSum>())?;
             self.rows.reserve_exact(more);
         }
         self.rows.push(row);
@@ -173,8 +171,8 @@ impl<'a> Best<'a> {
     fn batches(&self, columns: &[Column], source: &Source) -> Result<Vec<RecordBatch>, Error> {
         let mut rows = Rows::new(columns);
         let page = self.rows.get(self.wanted.skip..).unwrap_or_default();
-        let batch = |of: &[Total]| -> Result<RecordBatch, Error> {
-            of.iter().for_each(|row| rows.push_total(row));
+        let batch = |of: &[TotalSum]| -> Result<RecordBatch, Error> {
+            of.iter().for_each(|row| rows.push_total_sum(row));
             Ok(rows.take(source)?)
         };
         page.chunks(BATCH_ROWS).map(batch).collect()
@@ -188,7 +186,7 @@ fn exists(of_record: &[Total]) -> bool {
 }
 
 /// Which of two rows comes first.
-fn compare(a: &Total, b: &Total, order: &[Key], servers: &ServerNames, dictionary: &DictionaryReader<'_>) -> Ordering {
+fn compare(a: &TotalSum, b: &TotalSum, order: &[Key], servers: &ServerNames, dictionary: &DictionaryReader<'_>) -> Ordering {
     for (column, descending) in order {
         let ordering = match *column {
             Column::Hits => a.hits.cmp(&b.hits),
@@ -196,12 +194,12 @@ fn compare(a: &Total, b: &Total, order: &[Key], servers: &ServerNames, dictionar
             Column::LastAccess => a.last_ms.cmp(&b.last_ms),
             Column::RecordId => a.record_id.cmp(&b.record_id),
             Column::ServerId => a.server_id.cmp(&b.server_id),
-            Column::Kind | Column::Action => a.kind.cmp(&b.kind),
+            Column::Kind | Column::Action => a.action.cmp(&b.action),
             Column::Host | Column::Type | Column::Folded if a.record_id == b.record_id => Ordering::Equal,
             Column::Host => host(a, dictionary).cmp(host(b, dictionary)),
             Column::Type => type_text(a, dictionary).cmp(&type_text(b, dictionary)),
             Column::Folded => is_folded(host(a, dictionary)).cmp(&is_folded(host(b, dictionary))),
-            Column::Server => match (servers.get(&a.server_id), servers.get(&b.server_id)) {
+            Column::Server => match (server(a, servers), server(b, servers)) {
                 (Some(a), Some(b)) => a.cmp(b),
                 // Nulls come last in either order.
                 (a, b) if *descending => a.is_some().cmp(&b.is_some()),
@@ -218,11 +216,16 @@ fn compare(a: &Total, b: &Total, order: &[Key], servers: &ServerNames, dictionar
     Ordering::Equal
 }
 
-fn host<'a>(row: &Total, dictionary: &'a DictionaryReader<'_>) -> &'a str {
+/// The display name of a row's server; a server that was purged has none.
+fn server<'a>(row: &TotalSum, servers: &'a ServerNames) -> Option<&'a str> {
+    servers.get(&row.server_id?).map(String::as_str)
+}
+
+fn host<'a>(row: &TotalSum, dictionary: &'a DictionaryReader<'_>) -> &'a str {
     dictionary.get(row.record_id).map_or("", |(name, _)| name)
 }
 
-fn type_text(row: &Total, dictionary: &DictionaryReader<'_>) -> Cow<'static, str> {
+fn type_text(row: &TotalSum, dictionary: &DictionaryReader<'_>) -> Cow<'static, str> {
     let record_type = dictionary.get(row.record_id).map_or(RecordType::new(0), |(_, record_type)| record_type);
     record_type.mnemonic().map_or_else(|| Cow::Owned(record_type.to_string()), Cow::Borrowed)
 }

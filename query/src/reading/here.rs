@@ -3,17 +3,18 @@
 use super::metrics;
 use super::output::Output;
 use super::reports::{self, Counters, Reports};
-use super::request::{Request, RowsRequest};
+use super::request::{ListedRequest, Request, RowsRequest};
 use super::rows::Rows;
 use crate::columns::{Column, Source, Table, external, measure};
+use crate::listed::Catalogue;
 use crate::time::{Now, Piece};
 use arrow::array::{ArrayRef, Int64Array, UInt32Array};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryReservation;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use zonepulse_dns::{MessageKind, RecordType};
 use zonepulse_model::{IdSet, RecordId};
 use zonepulse_store::{Kinds, Level, Reading, Selection, Split, Store, Total};
@@ -26,6 +27,8 @@ const COUNTED_BATCHES: usize = 8;
 pub(crate) struct Here {
     pub(crate) store: Store,
     pub(crate) counters: Arc<Counters>,
+    /// What has the rows of the tables of the catalogue; without it they are empty.
+    pub(crate) catalogue: Arc<OnceLock<Arc<dyn Catalogue>>>,
 }
 
 impl Here {
@@ -40,7 +43,14 @@ impl Here {
             Request::Count(pieces) => self.count(pieces, now, request.schema(), output),
             Request::Named(names) => self.named(names, request.columns(), output),
             Request::Series => self.series(request.schema(), output),
+            Request::Listed(rows) => self.listed(rows, now, output.limited(rows.limit)),
         }
+    }
+
+    fn listed(&self, rows: &ListedRequest, now: Now, mut output: Output) -> Result<()> {
+        let Some(catalogue) = self.catalogue.get() else { return Ok(()) };
+        let each = &mut |batch| if output.is_gone() { ControlFlow::Break(()) } else { output.give(batch) };
+        catalogue.rows(rows.table, &rows.columns, now.ms(), each).map_err(DataFusionError::External)
     }
 
     fn count(&self, pieces: &[Piece], now: Now, schema: SchemaRef, mut output: Output) -> Result<()> {

@@ -16,5 +16,5 @@ pub(crate) use here::{Here, has_kind};
 pub(crate) use metrics::{Rows as MetricRows, series};
 pub(crate) use output::Output;
 pub(crate) use reports::Counters;
-pub(crate) use request::{Request, RowsRequest, SystemRequest};
-pub(crate) use rows::Rows;
+pub(crate) use request::{ListedRequest, Request, RowsRequest, SystemRequest};
+pub(crate) use rows::{Rows, TotalSum};

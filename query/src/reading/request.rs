@@ -5,6 +5,7 @@
 //! that it reads and nothing else.
 
 use crate::columns::{Column, Table, metrics};
+use crate::listed::Listed;
 use crate::time::Piece;
 use arrow::datatypes::SchemaRef;
 use zonepulse_codec::{Malformed, Reader, put};
@@ -34,6 +35,16 @@ pub(crate) enum Request {
     Named(Vec<(String, RecordType)>),
     /// Every series of metrics: `series_id, metric, label`.
     Series,
+    /// Rows of a table of the catalogue.
+    Listed(ListedRequest),
+}
+
+/// A scan of a table of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListedRequest {
+    pub(crate) table: Listed,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) limit: Option<usize>,
 }
 
 /// One partition of a scan.
@@ -68,11 +79,15 @@ impl Request {
             Request::Count(_) => &[Column::Rows],
             Request::Named(_) => Table::Names.columns(),
             Request::Series => &[Column::SeriesId, Column::Metric, Column::Label],
+            Request::Listed(rows) => &rows.columns,
         }
     }
 
     pub(crate) fn schema(&self) -> SchemaRef {
-        Column::schema(self.columns())
+        match self {
+            Request::Listed(rows) => rows.table.schema_of(&rows.columns),
+            _ => Column::schema(self.columns()),
+        }
     }
 
     /// The binary form.
@@ -110,6 +125,11 @@ impl Request {
                 }
             }
             Request::Series => put(&mut out, 4),
+            Request::Listed(ListedRequest { table, columns, limit }) => {
+                put(&mut out, 5);
+                put_position(&mut out, &Listed::ALL, table);
+                put_rest(&mut out, table.columns(), columns, *limit, 1);
+            }
         }
         out
     }
@@ -153,6 +173,14 @@ impl Request {
                 Request::Named((0..names).map(|_| name(&mut from)).collect::<Result<_, _>>()?)
             }
             4 => Request::Series,
+            5 => {
+                let table = position(&mut from, &Listed::ALL, "table")?;
+                let columns = columns(&mut from, table.columns())?;
+                let limit = limit(&mut from)?;
+                // The catalogue decides how large its batches are.
+                batch_rows(&mut from)?;
+                Request::Listed(ListedRequest { table, columns, limit })
+            }
             _ => return Err(Malformed("request")),
         };
         if from.is_empty() { Ok(request) } else { Err(Malformed("end of request")) }
@@ -351,6 +379,10 @@ mod tests {
                 Request::Named(names.into_iter().map(|(host, number)| (host, RecordType::new(number))).collect())
             }),
             Just(Request::Series),
+            (0usize..4, rest()).prop_map(|(table, (places, limit, _))| {
+                let table = Listed::ALL[table];
+                Request::Listed(ListedRequest { table, columns: some(table.columns(), places), limit })
+            }),
         ]
     }
 

@@ -10,8 +10,8 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result};
 use std::sync::Arc;
-use zonepulse_dns::{MessageKind, ResponseCode};
-use zonepulse_model::RecordId;
+use zonepulse_dns::{Action, MessageKind, ResponseCode};
+use zonepulse_model::{RecordId, ServerId};
 use zonepulse_store::{Points, Sum, SumKind, Total};
 
 /// The numbers for a column; `None` where no wanted column needs them.
@@ -46,6 +46,23 @@ impl<T: Copy> Numbers<T> {
             values.clear();
         }
     }
+}
+
+/// Hits of all time of one record, insofar as they are split by server and action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TotalSum {
+    /// The record.
+    pub(crate) record_id: RecordId,
+    /// The server; `None` if sums are not split by server.
+    pub(crate) server_id: Option<ServerId>,
+    /// Requests or responses; `None` if sums are not split by action.
+    pub(crate) action: Option<Action>,
+    /// Number of messages.
+    pub(crate) hits: u64,
+    /// Time of the first message, in Unix milliseconds.
+    pub(crate) first_ms: u64,
+    /// Time of the last message, in Unix milliseconds.
+    pub(crate) last_ms: u64,
 }
 
 /// Rows being collected.
@@ -116,6 +133,17 @@ impl Rows {
         self.count += 1;
     }
 
+    pub(crate) fn push_total_sum(&mut self, sum: &TotalSum) {
+        // No wanted column shows what sums are not split by.
+        self.server.push(sum.server_id.unwrap_or_default().get());
+        self.record.push(sum.record_id.get());
+        self.kind.push(a_kind_of(sum.action.unwrap_or(Action::Request)).number());
+        self.hits.push(measure(sum.hits));
+        self.first_ms.push(ms(sum.first_ms));
+        self.last_ms.push(ms(sum.last_ms));
+        self.count += 1;
+    }
+
     pub(crate) fn push_sum(&mut self, sum: &Sum) {
         // No wanted column shows what sums are not split by.
         self.start_ms.push(ms(sum.start_s.unwrap_or(0).saturating_mul(1000)));
@@ -123,8 +151,8 @@ impl Rows {
         self.record.push(sum.record_id.unwrap_or_default().get());
         self.kind.push(match sum.kind {
             SumKind::Only(kind) => kind.number(),
-            SumKind::Responses => MessageKind::response(ResponseCode::NOERROR).number(),
-            SumKind::Requests | SumKind::Any => MessageKind::REQUEST.number(),
+            SumKind::Responses => a_kind_of(Action::Response).number(),
+            SumKind::Requests | SumKind::Any => a_kind_of(Action::Request).number(),
         });
         self.hits.push(measure(sum.hits));
         self.last_ms.push(ms(sum.last_ms.unwrap_or(0)));
@@ -173,6 +201,14 @@ impl Rows {
         self.hits.clear();
         self.first_ms.clear();
         self.last_ms.clear();
+    }
+}
+
+/// A kind of an action, for rows of which only the action is shown.
+const fn a_kind_of(action: Action) -> MessageKind {
+    match action {
+        Action::Request => MessageKind::REQUEST,
+        Action::Response => MessageKind::response(ResponseCode::NOERROR),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Owner names in SQL, in any spelling.
+//! Owner names, and names of zones, in SQL, in any spelling.
 //!
 //! The tables have owner names in one spelling: lower case with a final dot. A literal that `host` is compared with (`=`,
 //! `<>`, `IN`, `CASE`, `IS DISTINCT FROM`) is rewritten to it during analysis, before filters are pushed down, so that
@@ -9,6 +9,7 @@
 
 use crate::Error;
 use crate::columns;
+use crate::listed::CatalogueTable;
 use crate::names::{canonical, to_ascii};
 use crate::tables::StoreTable;
 use datafusion::common::config::ConfigOptions;
@@ -123,7 +124,7 @@ fn pattern_of(text: &str, case_insensitive: bool) -> Result<String> {
     Ok(pattern)
 }
 
-/// Whether a column of a plan's rows is the `host` of one of the tables.
+/// Whether a column of a plan's rows is the `host` of one of the tables, or the `zone` of one of the catalogue.
 fn is_host(plan: &LogicalPlan, column: &Column) -> bool {
     plan.schema().maybe_index_of_column(column).is_some_and(|index| is_host_at(plan, index))
 }
@@ -131,8 +132,13 @@ fn is_host(plan: &LogicalPlan, column: &Column) -> bool {
 fn is_host_at(plan: &LogicalPlan, index: usize) -> bool {
     match plan {
         LogicalPlan::TableScan(scan) => {
-            let of_ours = source_as_provider(&scan.source).is_ok_and(|provider| provider.is::<StoreTable>());
-            of_ours && plan.schema().fields().get(index).is_some_and(|field| field.name() == columns::Column::Host.name())
+            let named =
+                |column: columns::Column| plan.schema().fields().get(index).is_some_and(|field| field.name() == column.name());
+            source_as_provider(&scan.source).is_ok_and(|provider| {
+                let of_catalogue = provider.is::<CatalogueTable>();
+                (of_catalogue || provider.is::<StoreTable>()) && named(columns::Column::Host)
+                    || of_catalogue && named(columns::Column::Zone)
+            })
         }
         LogicalPlan::SubqueryAlias(alias) => is_host_at(&alias.input, index),
         LogicalPlan::Filter(filter) => is_host_at(&filter.input, index),

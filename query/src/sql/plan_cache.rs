@@ -5,6 +5,7 @@
 //! later, whenever the plan is given its scans. So this half of planning is done once. A statement with `now()`
 //! or the like means something else each time, and its plan is not kept.
 
+use crate::listed::CatalogueTable;
 use crate::system::SystemTable;
 use crate::tables::StoreTable;
 use datafusion::common::Result;
@@ -59,7 +60,7 @@ pub(crate) fn lasts(plan: &LogicalPlan) -> Result<bool> {
         match node {
             LogicalPlan::TableScan(scan) => {
                 let provider = source_as_provider(&scan.source)?;
-                lasts &= provider.is::<StoreTable>() || provider.is::<SystemTable>();
+                lasts &= provider.is::<StoreTable>() || provider.is::<SystemTable>() || provider.is::<CatalogueTable>();
             }
             LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_) => lasts = false,
             _ => {}

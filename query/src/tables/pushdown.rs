@@ -98,7 +98,7 @@ pub(crate) async fn apply(
                 selection.servers = Some(servers(data, state, predicate, numbered.as_deref(), selection.servers.take()).await?);
             }
             Dimension::Kind => selection.kinds = kinds(predicate, &selection.kinds)?,
-            Dimension::Time | Dimension::Series | Dimension::Report => {}
+            Dimension::Time | Dimension::Series | Dimension::Report | Dimension::Zone => {}
         }
     }
     Ok(selection)

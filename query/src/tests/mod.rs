@@ -99,6 +99,7 @@ impl Content {
             covered_from_ms: start_ms,
             covered_until_ms: start_ms + u64::from(interval_s) * 1000,
             counters: vec![(2, 100)],
+            loss: Default::default(),
             evicted: None,
             rows: rows.collect(),
         };

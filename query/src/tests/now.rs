@@ -113,3 +113,18 @@ async fn all_scans_of_a_statement_and_its_now_are_of_one_moment() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_engine_reads_and_answers_as_of_one_moment() {
+    let leaping = Leaping::new();
+    let (all, range) = (Filter::default(), TimeRange::default());
+    let answer = leaping.one_look(async |engine| {
+        let frozen = engine.frozen();
+        let now = frozen.now();
+        let answer = frozen.raw(&all, range, &page()).await.unwrap();
+        assert_eq!((frozen.now(), now.ms()), (now, NOW_S * 1000));
+        answer
+    });
+    assert_eq!(answer.await.total, 30);
+    assert_ne!(leaping.content.engine.now(), leaping.content.engine.now(), "the engine's own clock goes on");
+}

@@ -77,6 +77,7 @@ async fn the_tables_and_their_columns_can_be_looked_up() {
             | dns_5m         |
             | dns_raw        |
             | names          |
+            | observation    |
             | records        |
             | requests_15m   |
             | requests_1h    |
@@ -84,12 +85,15 @@ async fn the_tables_and_their_columns_can_be_looked_up() {
             | requests_5m    |
             | requests_raw   |
             | requests_total |
+            | resources      |
             | servers        |
             | system_15m     |
             | system_1h      |
             | system_30m     |
             | system_5m      |
             | system_raw     |
+            | verdicts       |
+            | zones          |
             +----------------+
         "#]],
     )

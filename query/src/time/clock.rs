@@ -24,7 +24,7 @@ impl Now {
     }
 
     /// Unix milliseconds.
-    pub(crate) fn ms(self) -> u64 {
+    pub fn ms(self) -> u64 {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
 
@@ -47,6 +47,11 @@ impl Clock {
     /// A clock that calls a function, so that tests can move time.
     pub fn new(now: impl Fn() -> Now + Send + Sync + 'static) -> Clock {
         Clock(Arc::new(now))
+    }
+
+    /// A clock that always shows this moment.
+    pub(crate) fn stopped(now: Now) -> Clock {
+        Clock::new(move || now)
     }
 
     pub(crate) fn now(&self) -> Now {

@@ -63,7 +63,10 @@ impl Interval {
     pub fn named(text: &str, zone: TimeZone) -> Result<Self, Error> {
         let bucket = || Bucket::ALL.into_iter().find(|bucket| bucket.as_str() == text);
         let interval = if text == Interval::DAY { Some(Interval::Day(zone)) } else { bucket().map(Interval::Bucket) };
-        interval.ok_or_else(|| Error::bad("interval", format!("{text:?} is not one of 5m, 15m, 30m, 1h and 1d")))
+        interval.ok_or_else(|| {
+            let words: Vec<&str> = Interval::words().collect();
+            Error::bad("interval", format!("{text:?} is none of {}", words.join(", ")))
+        })
     }
 }
 

@@ -257,7 +257,7 @@ mod tests {
 
     fn scans(content: &Content) -> (Scans, Receiver<Told>) {
         let (told, heard) = channel(4);
-        let here = Here { store: content.store.clone(), counters: Arc::default() };
+        let here = Here { store: content.store.clone(), counters: Arc::default(), catalogue: Arc::default() };
         let memory = crate::runtime::runtime(1 << 20).unwrap().memory_pool.clone();
         (Scans::new(here, Clock::system().now(), Arc::default(), memory, told), heard)
     }

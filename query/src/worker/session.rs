@@ -4,6 +4,7 @@ use super::faults::of_statement;
 use super::link::Link;
 use crate::Error;
 use crate::columns::Table;
+use crate::listed::{CatalogueTable, Listed};
 use crate::reading::Data;
 use crate::runtime::{config, runtime};
 use crate::sql::{CanonicalHosts, PlanCache, SumInScan, WholeNumbers, lasts, names_kind, parse, saturating_sum};
@@ -130,6 +131,9 @@ fn tables(
     for level in Level::ALL {
         let table = SystemTable::new(level, data.clone(), SystemSelection::all());
         context.register_table(table.name(), Arc::new(table))?;
+    }
+    for table in Listed::ALL {
+        context.register_table(table.name(), Arc::new(CatalogueTable::new(table, data.clone())))?;
     }
     Ok(context)
 }

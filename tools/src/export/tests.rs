@@ -67,6 +67,7 @@ impl Scene {
             covered_from_ms: start_s * 1000,
             covered_until_ms: (start_s + 60) * 1000,
             counters: Vec::new(),
+            loss: Default::default(),
             evicted: None,
             rows: (0..).zip(rows).map(row).collect(),
         };

@@ -220,6 +220,7 @@ mod tests {
             covered_from_ms: at_ms,
             covered_until_ms: at_ms + 60_000,
             counters: if blind_ms > 0 { vec![(Counter::BlindMs.number(), blind_ms)] } else { Vec::new() },
+            loss: Default::default(),
             evicted: None,
             rows: ids.into_iter().flat_map(|id| [(id, 0), (id, 1)]).map(row).collect(),
         };
